@@ -1,0 +1,1 @@
+"""Control plane: users, meetings, recordings, and the page; Quart over PostgreSQL."""

@@ -1,0 +1,1 @@
+"""Recorder: a sink that muxes what the sfu forwards into files that survive any crash."""

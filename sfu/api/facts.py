@@ -1,0 +1,148 @@
+"""Facts: what sfu, recorder and inference report to control, in numbered batches, at least once.
+
+A reporter POSTs `FactBatch` as JSON to control's `/internal/v1/facts` and repeats it until `{"acknowledged": n}` comes
+back; (`node`, `boot`, `n`) makes a repetition harmless. Times are Unix milliseconds.
+"""
+
+from typing import Any
+
+import msgspec
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """Base of all facts: the room it happened in and when."""
+
+    room: str
+    at: int
+
+
+class RoomOpened(Fact, tag="room_opened", frozen=True, kw_only=True):
+    """The first participant made the room live on this node."""
+
+
+class RoomClosed(Fact, tag="room_closed", frozen=True, kw_only=True):
+    """The last participant is gone and the reconnect grace has passed."""
+
+
+class ParticipantJoined(Fact, tag="participant_joined", frozen=True, kw_only=True):
+    participant: str
+    name: str
+    user: str | None = None
+
+
+class ParticipantLeft(Fact, tag="participant_left", frozen=True, kw_only=True):
+    """`reason`: left, timeout, removed, banned, ended, shutdown or replaced."""
+
+    participant: str
+    reason: str
+
+
+class TrackPublished(Fact, tag="track_published", frozen=True, kw_only=True):
+    participant: str
+    track: str
+    source: str
+    codec: str
+
+
+class TrackUnpublished(Fact, tag="track_unpublished", frozen=True, kw_only=True):
+    participant: str
+    track: str
+
+
+class ConsentGiven(Fact, tag="consent", frozen=True, kw_only=True):
+    """A participant's answer to one of the three consents: recording, captions or analysis."""
+
+    participant: str
+    consent: str
+    granted: bool
+    text: str
+
+
+class ChatSent(Fact, tag="chat", frozen=True, kw_only=True):
+    message: str
+    participant: str
+    name: str
+    text: str
+    to: str | None = None
+
+
+class RecordingStarted(Fact, tag="recording_started", frozen=True, kw_only=True):
+    recording: str
+
+
+class SegmentClosed(Fact, tag="segment_closed", frozen=True, kw_only=True):
+    """One immutable object of a recording is complete. `key` is relative to the recordings root."""
+
+    recording: str
+    track: str
+    participant: str
+    key: str
+    bytes: int
+    sha256: str
+
+
+class RecordingFinished(Fact, tag="recording_finished", frozen=True, kw_only=True):
+    """The manifest is committed. `state` is ready or partial; `manifest` is its key."""
+
+    recording: str
+    state: str
+    duration_ms: int
+    bytes: int
+    manifest: str
+
+
+class CaptionFinal(Fact, tag="caption", frozen=True, kw_only=True):
+    """A final caption; times are milliseconds on the meeting clock (since the room opened)."""
+
+    participant: str
+    track: str
+    utterance: str
+    start_ms: int
+    end_ms: int
+    lang: str
+    text: str
+    model: str
+
+
+AnyFact = (
+    RoomOpened
+    | RoomClosed
+    | ParticipantJoined
+    | ParticipantLeft
+    | TrackPublished
+    | TrackUnpublished
+    | ConsentGiven
+    | ChatSent
+    | RecordingStarted
+    | SegmentClosed
+    | RecordingFinished
+    | CaptionFinal
+)
+
+
+class FactBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts of one reporter in order. `n` counts batches since `boot` (random per start) from 1."""
+
+    node: str
+    boot: str
+    n: int
+    facts: list[AnyFact]
+
+
+class FactAcknowledgement(msgspec.Struct, frozen=True, kw_only=True):
+    acknowledged: int
+
+
+def encode_batch(batch: FactBatch) -> bytes:
+    """Return the batch as JSON."""
+    return msgspec.json.encode(batch)
+
+
+def decode_batch(data: bytes) -> FactBatch:
+    """Return the batch that `encode_batch` wrote; raises ValueError for anything else."""
+    return msgspec.json.decode(data, type=FactBatch)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a batch."""
+    return msgspec.json.schema(FactBatch)

@@ -1,0 +1,48 @@
+"""Join tokens: what admits a participant to a room on an sfu.
+
+A token is a JWT (RFC 7519) signed with EdDSA (RFC 8037). Its `kid` names one of the public keys that control publishes;
+the sfu never holds a private key. It admits once (`jti`) and for 60 s; afterwards the desired state governs.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+AUDIENCE = "parley-sfu"
+LIFETIME_SECONDS = 60
+
+
+class Source(StrEnum):
+    """What a track shows; grants name the sources that a participant may publish."""
+
+    MICROPHONE = "microphone"
+    CAMERA = "camera"
+    SCREEN = "screen"
+    SCREEN_AUDIO = "screen-audio"
+
+
+ALL_SOURCES = tuple(Source)
+
+
+class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a participant may do. `publish` lists sources; `muted` lists sources that a host holds muted."""
+
+    publish: tuple[Source, ...] = ALL_SOURCES
+    subscribe: bool = True
+    chat: bool = True
+    muted: tuple[Source, ...] = ()
+    host: bool = False
+
+
+class JoinClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The claims of a join token. `iat` and `exp` are Unix seconds; `room` is the meeting's id."""
+
+    aud: str
+    jti: str
+    iat: int
+    exp: int
+    room: str
+    participant: str
+    name: str
+    user: str | None = None
+    grants: Grants = Grants()

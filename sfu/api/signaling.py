@@ -1,0 +1,384 @@
+"""Signaling messages between a client and the sfu: JSON over WebSocket, one object per message, tagged by `kind`.
+
+The server greets with `hello`; the client's first message is `join`, which carries the protocol version it speaks and
+either a join token or a resume secret. Unknown kinds are answered with `error`; unknown fields are ignored.
+Two peers per participant: on "publish" the client offers, on "subscribe" the server does, so offers never collide.
+Subscribe m-sections are slots: `slots` points them at tracks without SDP.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from sfu.api.join_token import Grants, Source
+
+VERSION = 1
+VERSIONS = (1,)
+MAX_MESSAGE_BYTES = 256 * 1024
+RESUME_SECONDS = 15
+
+PeerRole = Literal["publish", "subscribe"]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """Base of all messages; the tag `kind` names them on the wire."""
+
+
+class ParticipantInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A participant as others see them. `connected` is false while a reconnect is awaited."""
+
+    participant: str
+    name: str
+    host: bool = False
+    connected: bool = True
+    recorded: bool = False
+
+
+class TrackInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A published track. `muted` is the publisher's (or a host's) doing, `paused` in TrackState is ours."""
+
+    track: str
+    participant: str
+    source: Source
+    media: Literal["audio", "video"]
+    codec: str
+    muted: bool = False
+
+
+class IceServer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An RTCIceServer (W3C WebRTC, section 4.2.2)."""
+
+    urls: list[str]
+    username: str | None = None
+    credential: str | None = None
+
+
+class OfferedTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an m-section of a publish offer carries."""
+
+    mid: str
+    source: Source
+    muted: bool = False
+
+
+class AnsweredTrack(msgspec.Struct, frozen=True, kw_only=True):
+    """The track id that the server gave to an m-section of a publish offer."""
+
+    mid: str
+    track: str
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An m-section of the subscribe peer and the track it carries now, if any."""
+
+    mid: str
+    track: str | None = None
+
+
+class WantedTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A subscriber's wish for one track: whether it is wanted, and the size shown, in device pixels."""
+
+    track: str
+    on: bool = True
+    width: int = 0
+    height: int = 0
+
+
+class Speaker(msgspec.Struct, frozen=True, kw_only=True):
+    """An active speaker; `level` is RFC 6464's -dBov, 0 loudest to 127 silent."""
+
+    participant: str
+    level: int
+
+
+class RecordingState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether the room is being recorded. `text` is the version of the consent text to show."""
+
+    active: bool
+    recording: str | None = None
+    started_at: int | None = None
+    text: str | None = None
+
+
+class CaptionsState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether captions are to be had, and if not, why (a sentence to show)."""
+
+    available: bool
+    reason: str | None = None
+
+
+# Client to server
+
+
+class Join(Message, tag="join", frozen=True, kw_only=True):
+    """First message. Exactly one of `token` (from control) and `resume` (from an earlier room-info)."""
+
+    v: int
+    token: str | None = None
+    resume: str | None = None
+    client: str = ""
+
+
+class Offer(Message, tag="offer", frozen=True, kw_only=True):
+    """Publish: client to server, with `tracks`. Subscribe: server to client, with `id` to be echoed by the answer.
+
+    A publish offer with `restart` starts a fresh publish peer (after a lost connection).
+    """
+
+    peer: PeerRole
+    sdp: str
+    id: int = 0
+    tracks: list[OfferedTrack] = []
+    restart: bool = False
+
+
+class Answer(Message, tag="answer", frozen=True, kw_only=True):
+    """Publish: server to client, with `tracks`. Subscribe: client to server, echoing the offer's `id`."""
+
+    peer: PeerRole
+    sdp: str
+    id: int = 0
+    tracks: list[AnsweredTrack] = []
+
+
+class Ice(Message, tag="ice", frozen=True, kw_only=True):
+    """A trickled candidate (RFC 8838). The sfu is ICE-lite and learns addresses from checks; it accepts and ignores."""
+
+    peer: PeerRole
+    candidate: str = ""
+
+
+class RestartSubscribe(Message, tag="restart-subscribe", frozen=True, kw_only=True):
+    """The client lost its subscribe peer and asks for an offer on a fresh one."""
+
+
+class Unpublish(Message, tag="unpublish", frozen=True, kw_only=True):
+    """The client stops a track for good."""
+
+    track: str
+
+
+class MediaControl(Message, tag="media-control", frozen=True, kw_only=True):
+    """The publisher mutes or unmutes a track of its own."""
+
+    track: str
+    muted: bool
+
+
+class Subscribe(Message, tag="subscribe", frozen=True, kw_only=True):
+    """Changes what the client wants; tracks not named stay as they are. At first every track is wanted."""
+
+    tracks: list[WantedTrack]
+
+
+class Consent(Message, tag="consent", frozen=True, kw_only=True):
+    """Answers to the three consents; None leaves one as it is. `text` is the version of the text that was shown."""
+
+    text: str
+    recording: bool | None = None
+    captions: bool | None = None
+    analysis: bool | None = None
+
+
+class Chat(Message, tag="chat", frozen=True, kw_only=True):
+    """A chat message; `to` names one participant, else all. The server fills id, sender and time (Unix ms)."""
+
+    text: str
+    to: str | None = None
+    id: str | None = None
+    participant: str | None = None
+    name: str | None = None
+    at: int | None = None
+
+
+class Ping(Message, tag="ping", frozen=True, kw_only=True):
+    id: int
+
+
+class Leave(Message, tag="leave", frozen=True, kw_only=True):
+    """The client leaves for good; the server closes with 1000."""
+
+
+# Server to client
+
+
+class Hello(Message, tag="hello", frozen=True, kw_only=True):
+    """The greeting: versions spoken, newest first, and the node."""
+
+    v: int
+    versions: tuple[int, ...]
+    node: str
+
+
+class RoomInfo(Message, tag="room-info", frozen=True, kw_only=True):
+    """The answer to `join`. Times are Unix ms; `opened_at` is zero of the meeting clock that captions use."""
+
+    v: int
+    room: str
+    participant: str
+    grants: Grants
+    resume: str
+    participants: list[ParticipantInfo]
+    tracks: list[TrackInfo]
+    recording: RecordingState
+    captions: CaptionsState
+    opened_at: int
+    now: int
+    resumed: bool = False
+
+
+class UserJoined(Message, tag="user-joined", frozen=True, kw_only=True):
+    participant: ParticipantInfo
+
+
+class UserUpdated(Message, tag="user-updated", frozen=True, kw_only=True):
+    """A participant's `connected`, `host` or `recorded` changed."""
+
+    participant: ParticipantInfo
+
+
+class UserLeft(Message, tag="user-left", frozen=True, kw_only=True):
+    participant: str
+    reason: str
+
+
+class TrackAdded(Message, tag="track-published", frozen=True, kw_only=True):
+    track: TrackInfo
+
+
+class TrackRemoved(Message, tag="track-unpublished", frozen=True, kw_only=True):
+    track: str
+
+
+class TrackMuted(Message, tag="track-muted", frozen=True, kw_only=True):
+    """`by_host` says that the publisher cannot undo it."""
+
+    track: str
+    muted: bool
+    by_host: bool = False
+
+
+class TrackState(Message, tag="track-state", frozen=True, kw_only=True):
+    """To one subscriber: whether the sfu sends it this track, and if not, why (`bandwidth`, `codec_unsupported`...)."""
+
+    track: str
+    paused: bool
+    reason: str = ""
+
+
+class Slots(Message, tag="slots", frozen=True, kw_only=True):
+    """The whole map of the subscribe peer's slots as of now; slots without a track are listed too."""
+
+    slots: list[Slot]
+
+
+class GrantsChanged(Message, tag="grants", frozen=True, kw_only=True):
+    """The receiver's own grants, changed live by the desired state."""
+
+    grants: Grants
+
+
+class Speakers(Message, tag="speakers", frozen=True, kw_only=True):
+    """Who is speaking, loudest first; sent when it changes."""
+
+    speakers: list[Speaker]
+
+
+class RecordingChanged(Message, tag="recording", frozen=True, kw_only=True):
+    state: RecordingState
+
+
+class CaptionsChanged(Message, tag="captions", frozen=True, kw_only=True):
+    state: CaptionsState
+
+
+class Caption(Message, tag="caption", frozen=True, kw_only=True):
+    """A caption: a higher `rev` of an utterance replaces the lower, a final one never changes. Times: meeting clock."""
+
+    v: int
+    meeting: str
+    participant: str
+    track: str
+    utterance: str
+    rev: int
+    final: bool
+    start_ms: int
+    end_ms: int
+    lang: str
+    text: str
+    model: str
+
+
+class Pong(Message, tag="pong", frozen=True, kw_only=True):
+    id: int
+
+
+class Error(Message, tag="error", frozen=True, kw_only=True):
+    """A refusal. `code` is stable, `detail` a sentence; after a `fatal` one the server closes the connection."""
+
+    code: str
+    detail: str
+    fatal: bool = False
+
+
+ClientMessage = (
+    Join
+    | Offer
+    | Answer
+    | Ice
+    | RestartSubscribe
+    | Unpublish
+    | MediaControl
+    | Subscribe
+    | Consent
+    | Chat
+    | Ping
+    | Leave
+)
+
+ServerMessage = (
+    Hello
+    | RoomInfo
+    | Offer
+    | Answer
+    | UserJoined
+    | UserUpdated
+    | UserLeft
+    | TrackAdded
+    | TrackRemoved
+    | TrackMuted
+    | TrackState
+    | Slots
+    | GrantsChanged
+    | Speakers
+    | RecordingChanged
+    | CaptionsChanged
+    | Caption
+    | Chat
+    | Pong
+    | Error
+)
+
+_client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+_server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
+
+
+def encode(message: Message) -> str:
+    """Return the message as one JSON text."""
+    return msgspec.json.encode(message).decode()
+
+
+def decode_client(data: str | bytes) -> ClientMessage:
+    """Return a client's message; raises ValueError (msgspec.ValidationError or DecodeError) for anything else."""
+    return _client_decoder.decode(data)
+
+
+def decode_server(data: str | bytes) -> ServerMessage:
+    """Return a server's message; raises ValueError for anything else."""
+    return _server_decoder.decode(data)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of both directions, as published with the documentation."""
+    (client, server), definitions = msgspec.json.schema_components((ClientMessage, ServerMessage))
+    return {"client": client, "server": server, "$defs": definitions}

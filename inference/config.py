@@ -1,0 +1,32 @@
+"""What the inference process is told when it starts. Plain values; only the `parley` package reads flags and files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InferenceConfig:
+    """Settings of one inference process.
+
+    `sink_socket` is the sfu's SEQPACKET socket; `control_url` (control's internal listener) and `node_secret` are where
+    finals are reported, "" keeps them from being reported. `models_dir` is where `parley models fetch` puts models, and
+    is watched: models that appear later are used without a restart. `languages` are the ISO 639-1 codes that meetings
+    here are held in, most likely first; empty leaves the choice to the model. `threads` is for speech recognition
+    alone. `triton_urls` are host:port of Triton's gRPC endpoints, tried before the local engine. `api_host` and
+    `api_port` (0 = allocate, None = off) serve the file API that control calls with the node secret.
+    """
+
+    sink_socket: Path
+    models_dir: Path
+    runtime_dir: Path | None = None
+    instance: str = "inference-1"
+    control_url: str = ""
+    node_secret: str = ""
+    enabled: bool = True
+    threads: int = 1
+    languages: tuple[str, ...] = ()
+    triton_urls: tuple[str, ...] = ()
+    api_host: str = "127.0.0.1"
+    api_port: int | None = None
+    nice: int = 10
+    denoise: bool = False

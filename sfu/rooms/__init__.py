@@ -1,0 +1,1 @@
+"""Composition without I/O: participants, rooms, peers, uptracks, downtracks, slots and sinks."""

@@ -1,0 +1,32 @@
+"""Configuration of one sfu process: plain values, read by the `parley` package from flags, environment and TOML."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SfuConfig:
+    """How one sfu node runs. A port of 0 lets the system allocate one.
+
+    `node_secret` authenticates the parts to each other in both directions. `addresses` are the local addresses to
+    offer; empty means every address of the machine but link-local ones. `public_addresses` are further hosts to
+    announce (names are resolved at the start), for machines behind a one-to-one NAT. `sink_socket` is the path on which
+    recorder and inference connect; None serves no sinks.
+    """
+
+    node_secret: str = field(repr=False)
+    node: str = "sfu-1"
+    control_url: str = "http://127.0.0.1:8082"
+    udp_port: int = 8810
+    addresses: tuple[str, ...] = ()
+    public_addresses: tuple[str, ...] = ()
+    signaling_host: str = "127.0.0.1"
+    signaling_port: int = 8081
+    http_host: str = "127.0.0.1"
+    http_port: int = 8084
+    sink_socket: Path | None = None
+    audio_slots: int = 6
+    max_participants: int = 200
+    resume_seconds: float = 15.0
+    consent_seconds: float = 30.0
+    desired_state_seconds: float = 5.0

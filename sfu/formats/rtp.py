@@ -111,6 +111,7 @@ def build_header(
     seq: int,
     timestamp: int,
     ssrc: int,
+    *,
     extension_block: bytes = b"",
     csrcs: Sequence[int] = (),
     padded: bool = False,
@@ -143,9 +144,9 @@ def serialize(packet: RtpPacket) -> bytes:
         packet.seq,
         packet.timestamp,
         packet.ssrc,
-        write_block(packet.extensions),
-        packet.csrcs,
-        packet.padding > 0,
+        extension_block=write_block(packet.extensions),
+        csrcs=packet.csrcs,
+        padded=packet.padding > 0,
     )
     if not 0 <= packet.padding <= 255:
         raise ValueError("RTP padding does not fit")

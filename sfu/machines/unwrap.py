@@ -1,0 +1,25 @@
+"""Unwrap 16-bit sequence numbers and 32-bit timestamps to 64 bits (RFC 3550, appendix A.1, without its probation)."""
+
+
+class Unwrapper:
+    """Each value is placed nearest to the newest one so far. `bits` is the width on the wire."""
+
+    __slots__ = ("_half", "_modulus", "newest")
+
+    def __init__(self, bits: int) -> None:
+        self._modulus = 1 << bits
+        self._half = self._modulus >> 1
+        self.newest: int | None = None
+
+    def unwrap(self, value: int) -> int:
+        """Return the unwrapped value; the first is returned as it is. Never negative: early reordering around zero
+        starts one cycle up."""
+        newest = self.newest
+        if newest is None:
+            self.newest = value
+            return value
+        difference = (value - newest) % self._modulus
+        if difference < self._half:
+            self.newest = newest + difference
+            return self.newest
+        return newest + difference - self._modulus

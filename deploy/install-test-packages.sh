@@ -1,0 +1,29 @@
+#!/bin/sh
+# Installs the Debian and Ubuntu packages that `make test` needs, as root; otherwise prints the command. Starts no daemon.
+set -eu
+
+packages="chromium firefox-esr redis-server nginx-light iproute2 gcc libc6-dev libssl-dev libopus0
+ asterisk-core-sounds-en asterisk-core-sounds-en-g722 fonts-dejavu-core"
+
+missing=
+for package in $packages; do
+    if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then
+        missing="$missing $package"
+    fi
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+    echo "Tests need packages that are not installed. As root, run:" >&2
+    echo "  apt-get update && apt-get install -y --no-install-recommends$missing" >&2
+    exit 1
+fi
+# invoke-rc.d asks this file before it starts what a package brings.
+policy=/usr/sbin/policy-rc.d
+if ! [ -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    trap 'rm -f "$policy"' EXIT
+fi
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing

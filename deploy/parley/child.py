@@ -1,0 +1,188 @@
+"""One supervised process: started in a session of its own, watched, restarted with back-off, stopped in time."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+logger = logging.getLogger("parley.supervisor")
+
+_BACK_OFF_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
+_STEADY_SECONDS = 60.0
+_LINE_LIMIT = 64 * 1024
+
+
+class ChildFailed(RuntimeError):
+    """A child ended or stayed silent before it was ready; the message names it and shows its last words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to run. `until_ready` returns once it serves; None means that it sends READY=1 (sd_notify)."""
+
+    name: str
+    command: Sequence[str]
+    environment: dict[str, str] = field(default_factory=dict)
+    until_ready: Callable[[], Awaitable[None]] | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    quiet: bool = False
+    before_start: Callable[[], None] | None = None
+
+
+def dying_with_parent(command: Sequence[str], number: signal.Signals) -> list[str]:
+    """The argv that makes a foreign program get a signal when the supervisor dies (Linux, util-linux)."""
+    if sys.platform != "linux":
+        return list(command)
+    return ["setpriv", "--pdeath-signal", number.name.removeprefix("SIG"), "--", *command]
+
+
+class Child:
+    """Keeps one program running until `stop`."""
+
+    def __init__(self, program: Program, runtime: Path, ready_seconds: float = 60.0) -> None:
+        self.program = program
+        self.restarts = 0
+        self._runtime = runtime
+        self._ready_seconds = ready_seconds
+        self._process: asyncio.subprocess.Process | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._last_lines: list[str] = []
+        self._stopping = False
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    async def start(self) -> None:
+        """Start it, wait until it is ready, then keep it running; raises ChildFailed when it does not come up."""
+        await self._launch()
+        self._spawn(self._keep_running())
+
+    async def stop(self, seconds: float) -> None:
+        """Send its stop signal, and SIGKILL to its session after `seconds`."""
+        self._stopping = True
+        process = self._process
+        if process and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(self.program.stop_signal)
+            try:
+                await asyncio.wait_for(process.wait(), seconds)
+            except TimeoutError:
+                logger.warning("%s did not stop within %.1f s and is killed", self.program.name, seconds)
+                _kill_session(process.pid)
+                await process.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _launch(self) -> None:
+        program = self.program
+        if program.before_start:
+            await asyncio.to_thread(program.before_start)
+        with _NotifySocket(self._runtime / f"{program.name}.notify") as notify:
+            environment = os.environ | program.environment | {"PARLEY_SUPERVISOR_PID": str(os.getpid())}
+            if program.until_ready is None:
+                environment["NOTIFY_SOCKET"] = str(notify.path)
+            self._process = await asyncio.create_subprocess_exec(
+                *program.command,
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+                limit=_LINE_LIMIT,
+            )
+            self._spawn(self._relay_output(self._process))
+            await self._until_ready(self._process, notify)
+
+    async def _until_ready(self, process: asyncio.subprocess.Process, notify: "_NotifySocket") -> None:
+        ready = asyncio.ensure_future(self.program.until_ready() if self.program.until_ready else notify.ready())
+        ended = asyncio.ensure_future(process.wait())
+        try:
+            await asyncio.wait({ready, ended}, timeout=self._ready_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if ready.done():
+                ready.result()
+                return
+            said = "\n  ".join(self._last_lines[-8:]) or "(it said nothing)"
+            if ended.done():
+                raise ChildFailed(f"{self.program.name} ended with code {process.returncode}:\n  {said}")
+            raise ChildFailed(f"{self.program.name} was not ready after {self._ready_seconds:.0f} s:\n  {said}")
+        finally:
+            ready.cancel()
+            ended.cancel()
+            await asyncio.gather(ready, ended, return_exceptions=True)
+
+    async def _keep_running(self) -> None:
+        failures = 0
+        while not self._stopping and self._process:
+            started = time.monotonic()
+            code = await self._process.wait()
+            if self._stopping:
+                return
+            failures = 0 if time.monotonic() - started > _STEADY_SECONDS else failures
+            delay = _BACK_OFF_SECONDS[min(failures, len(_BACK_OFF_SECONDS) - 1)]
+            failures += 1
+            self.restarts += 1
+            logger.warning("%s ended with code %s; restarting in %.1f s", self.program.name, code, delay)
+            await asyncio.sleep(delay)
+            try:
+                await self._launch()
+            except (ChildFailed, OSError) as error:
+                logger.error("%s", error)
+                if self.pid:
+                    _kill_session(self.pid)
+
+    async def _relay_output(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        while True:
+            try:
+                line = await process.stdout.readline()
+            except ValueError:  # a line beyond the limit; its rest follows as lines
+                continue
+            if not line:
+                return
+            text = line.decode(errors="replace").rstrip()
+            self._last_lines = [*self._last_lines[-19:], text]
+            if not self.program.quiet:
+                print(f"{self.program.name:>9} | {text}", file=sys.stderr, flush=True)
+
+
+class _NotifySocket:
+    """The receiving end of sd_notify for one child."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.bind(str(path))
+
+    def __enter__(self) -> "_NotifySocket":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+        self.path.unlink(missing_ok=True)
+
+    async def ready(self) -> None:
+        loop = asyncio.get_running_loop()
+        while b"READY=1" not in await loop.sock_recv(self._socket, 4096):
+            pass
+
+
+def _kill_session(pid: int) -> None:
+    """Kill a child with everything in its session's process group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)

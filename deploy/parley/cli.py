@@ -1,0 +1,148 @@
+"""The `parley` command: its verbs and flags. What a verb does lives in the part it starts.
+
+Each verb imports only what it runs, so that a process holds nothing of the other parts.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from parley.settings import SETTINGS, Settings, SettingsError, resolve
+
+Verb = Callable[[Settings, argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the process's exit code."""
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    flags = {name: value for name, value in vars(chosen).items() if value is not None}
+    toml = Path(chosen.config) if chosen.config else None
+    try:
+        settings = resolve(flags, os.environ, toml)
+        verb: Verb = chosen.verb
+        return verb(settings, chosen)
+    except SettingsError as error:
+        print(f"parley: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="parley", description="Self-hosted video meetings.")
+    parser.add_argument("--version", action="version", version=f"parley {version('parley-sfu')}")
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+    common = _common_flags()
+    for name, verb, meaning in (
+        ("up", _up, "start everything on this machine, until Ctrl-C"),
+        ("sfu", _sfu, "run one sfu node"),
+        ("control", _control, "run the control plane: page, REST, database"),
+        ("recorder", _recorder, "run the recorder of the sfu on this machine"),
+        ("inference", _inference, "run captions and other inference for the sfu on this machine"),
+        ("config", _config, "show every setting, its value and where it came from"),
+        ("migrate", _migrate, "bring the database to this version"),
+    ):
+        sub = verbs.add_parser(name, help=meaning, description=meaning, parents=[common])
+        sub.set_defaults(verb=verb)
+        if name == "migrate":
+            sub.add_argument("--dry-run", action="store_true", help="list what would be applied")
+    models = verbs.add_parser("models", help="fetch, build, list and verify AI models", add_help=False)
+    models.add_argument("rest", nargs=argparse.REMAINDER)
+    models.set_defaults(verb=_models, config=None)
+    return parser
+
+
+def _common_flags() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", metavar="FILE", default=os.environ.get("PARLEY_CONFIG"), help="TOML file")
+    group = common.add_argument_group("settings (flag, then environment, then TOML, then default)")
+    for setting in SETTINGS:
+        if setting.secret:
+            continue  # command lines are visible to every user of a machine
+        flag = f"--{setting.name.replace('_', '-')}"
+        shown = "" if setting.default in (None, ()) else f" (default {setting.default})"
+        help_text = f"{setting.meaning}{shown}".replace("%", "%%")
+        if setting.kind is list:
+            group.add_argument(flag, action="append", default=[], metavar="VALUE", help=help_text)
+        else:
+            group.add_argument(flag, default=None, metavar="VALUE", help=help_text)
+    return common
+
+
+def _up(settings: Settings, _: argparse.Namespace) -> int:
+    from parley.supervisor import CannotStart, up
+
+    try:
+        return up(settings)
+    except CannotStart as error:
+        print(f"parley: {error}", file=sys.stderr)
+        return 1
+
+
+def _sfu(settings: Settings, _: argparse.Namespace) -> int:
+    from parley import part_process
+    from parley.part_configs import sfu_config
+    from sfu.server import main as sfu_main
+
+    config = sfu_config(settings)
+    return part_process.run(lambda ready: sfu_main.run(config, ready))
+
+
+def _control(settings: Settings, _: argparse.Namespace) -> int:
+    from control import main as control_main
+    from parley import part_process
+    from parley.part_configs import control_config
+
+    config = control_config(settings)
+    return part_process.run(lambda ready: control_main.run(config, ready))
+
+
+def _recorder(settings: Settings, _: argparse.Namespace) -> int:
+    from parley import part_process
+    from parley.part_configs import recorder_config
+    from recorder import main as recorder_main
+
+    config = recorder_config(settings)
+    return part_process.run(lambda ready: recorder_main.run(config, ready), metrics_port=settings["recorder_port"])
+
+
+def _inference(settings: Settings, _: argparse.Namespace) -> int:
+    from inference import main as inference_main
+    from parley import part_process
+    from parley.part_configs import inference_config
+
+    config = inference_config(settings)
+    return part_process.run(lambda ready: inference_main.run(config, ready))
+
+
+def _config(settings: Settings, _: argparse.Namespace) -> int:
+    rows = settings.rows()
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    for name, value, source in rows:
+        print(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {source}")
+    return 0
+
+
+def _migrate(settings: Settings, chosen: argparse.Namespace) -> int:
+    import asyncio
+
+    from control.migrations import MigrationError, migrate
+    from parley.part_configs import embedded_postgres
+
+    dsn = settings["database_url"] or embedded_postgres(settings).dsn
+    try:
+        applied = asyncio.run(migrate(dsn, dry_run=chosen.dry_run))
+    except (MigrationError, OSError) as error:
+        print(f"parley: cannot migrate: {error}", file=sys.stderr)
+        return 1
+    verb = "would apply" if chosen.dry_run else "applied"
+    print(*(f"{verb} {name}" for name in applied) if applied else ["the database is up to date"], sep="\n")
+    return 0
+
+
+def _models(_: Settings, chosen: argparse.Namespace) -> int:
+    from parley import models_command
+
+    return models_command.main(chosen.rest)

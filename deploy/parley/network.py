@@ -1,0 +1,48 @@
+"""Which addresses this machine has, and whether a port on them is free."""
+
+import socket
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import ifaddr
+
+AnyAddress = IPv4Address | IPv6Address
+
+
+def local_addresses() -> list[AnyAddress]:
+    """Every address of this machine that others could use, IPv4 first; loopback and link-local ones are left out."""
+    found: set[AnyAddress] = set()
+    for adapter in ifaddr.get_adapters():
+        for ip in adapter.ips:
+            address = ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
+            if not (address.is_loopback or address.is_link_local or address.is_multicast):
+                found.add(address)
+    return sorted(found, key=lambda a: (a.version, a.packed))
+
+
+def port_in_use(host: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> bool:
+    """Whether something else holds the port, so that a part could not bind it."""
+    if port <= 0:
+        return False
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, kind) as probe:
+        if kind is socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+    return False
+
+
+def allocate_port(host: str = "127.0.0.1", kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port that was free a moment ago."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def url_host(address: AnyAddress | str) -> str:
+    """The address as it stands in a URL (RFC 3986: IPv6 in brackets)."""
+    text = str(address)
+    return f"[{text}]" if ":" in text else text

@@ -1,0 +1,116 @@
+"""From settings to each part's own configuration: the only place that knows both."""
+
+from control.config import ControlConfig, Registration, SfuNode
+from inference.config import InferenceConfig
+from parley.embedded_postgres import EmbeddedPostgres
+from parley.network import local_addresses, url_host
+from parley.settings import Settings, SettingsError
+from recorder.config import RecorderConfig
+from sfu.server.config import SfuConfig
+
+_REGISTRATIONS: dict[str, Registration] = {
+    "open": "open",
+    "invite": "invite",
+    "domain": "domain",
+    "closed": "closed",
+}
+
+
+def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
+    """The cluster that `parley up` runs when no database_url is set."""
+    return EmbeddedPostgres(settings["data_dir"] / "postgres", settings["runtime_dir"] / "pg")
+
+
+def control_config(settings: Settings) -> ControlConfig:
+    """Control's configuration; raises SettingsError."""
+    https = settings["https_port"] >= 0
+    return ControlConfig(
+        database_dsn=settings["database_url"] or embedded_postgres(settings).dsn,
+        redis_url=settings["redis_url"] or f"unix://{settings['runtime_dir'] / 'redis.sock'}",
+        data_dir=settings["data_dir"] / "control",
+        recordings_dir=settings["recordings_dir"],
+        node_secret=_node_secret(settings),
+        nodes=(
+            SfuNode(
+                node=settings["node"],
+                signaling_url=f"ws://127.0.0.1:{settings['sfu_signaling_port']}/",
+                http_url=f"http://127.0.0.1:{settings['sfu_http_port']}",
+            ),
+        ),
+        http_binds=(f"{url_host(settings['http_host'])}:{settings['http_port']}",),
+        https_binds=_https_binds(settings) if https else (),
+        certificate=settings["tls_certificate"] if https else None,
+        private_key=settings["tls_key"] if https else None,
+        internal_bind=f"127.0.0.1:{settings['internal_port']}",
+        public_origins=tuple(
+            f"https://{url_host(host)}:{settings['https_port']}" for host in settings["public"] if https
+        ),
+        registration=_registration(settings),
+        embedded=settings["database_url"] is None,
+    )
+
+
+def sfu_config(settings: Settings) -> SfuConfig:
+    """The sfu's configuration; raises SettingsError."""
+    return SfuConfig(
+        node_secret=_node_secret(settings),
+        node=settings["node"],
+        control_url=_control_url(settings),
+        udp_port=settings["sfu_udp_port"],
+        addresses=settings["sfu_addresses"],
+        public_addresses=settings["public"],
+        signaling_port=settings["sfu_signaling_port"],
+        http_port=settings["sfu_http_port"],
+        sink_socket=settings["runtime_dir"] / "sinks.sock",
+    )
+
+
+def recorder_config(settings: Settings) -> RecorderConfig:
+    """The recorder's configuration; raises SettingsError."""
+    return RecorderConfig(
+        sink_socket=settings["runtime_dir"] / "sinks.sock",
+        recordings_dir=settings["recordings_dir"],
+        control_url=_control_url(settings),
+        node_secret=_node_secret(settings),
+    )
+
+
+def inference_config(settings: Settings) -> InferenceConfig:
+    """Inference's configuration; raises SettingsError."""
+    return InferenceConfig(
+        sink_socket=settings["runtime_dir"] / "sinks.sock",
+        models_dir=settings["models_dir"],
+        runtime_dir=settings["runtime_dir"],
+        control_url=_control_url(settings),
+        node_secret=_node_secret(settings),
+        api_port=settings["inference_port"],
+    )
+
+
+def _https_binds(settings: Settings) -> tuple[str, ...]:
+    host, port = settings["https_host"], settings["https_port"]
+    if host != "0.0.0.0":  # noqa: S104  compared, not bound
+        return (f"{url_host(host)}:{port}",)
+    # One socket per IPv6 address: a dual-stack one would collide with the IPv4 wildcard.
+    return (f"{host}:{port}", *(f"[{a}]:{port}" for a in local_addresses() if a.version == 6))
+
+
+def _control_url(settings: Settings) -> str:
+    return f"http://127.0.0.1:{settings['internal_port']}"
+
+
+def _node_secret(settings: Settings) -> str:
+    secret = settings["node_secret"]
+    if not secret:
+        raise SettingsError("node_secret is not set: set PARLEY_NODE_SECRET or PARLEY_NODE_SECRET_FILE")
+    return str(secret)
+
+
+def _registration(settings: Settings) -> Registration:
+    """`auto` lets people register themselves only while nobody but this machine can reach the page."""
+    chosen = settings["registration"]
+    if chosen == "auto":
+        return "open" if settings["https_port"] < 0 and settings["http_host"] == "127.0.0.1" else "closed"
+    if chosen not in _REGISTRATIONS:
+        raise SettingsError(f"registration: {chosen!r} is not one of auto, {', '.join(_REGISTRATIONS)}")
+    return _REGISTRATIONS[chosen]

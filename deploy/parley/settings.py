@@ -1,0 +1,239 @@
+"""Settings: what can be set, and where each value came from.
+
+Precedence: command-line flag, environment (`PARLEY_NAME`, or `PARLEY_NAME_FILE` for a file that holds the value), TOML
+file, default. Secrets have no default: they are generated once (0600) while every store is embedded; with an external
+store a missing secret stops the start.
+"""
+
+import os
+import secrets
+import tempfile
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+class SettingsError(ValueError):
+    """A setting is missing or does not parse; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its name, the type of its value (int, bool, str, Path or list of str), default and meaning."""
+
+    name: str
+    kind: type
+    default: Any
+    meaning: str
+    secret: bool = False
+
+    @property
+    def variable(self) -> str:
+        return f"PARLEY_{self.name.upper()}"
+
+
+def default_data_directory(environment: Mapping[str, str]) -> Path:
+    """XDG's data directory (Base Directory Specification) with `parley` below it."""
+    base = environment.get("XDG_DATA_HOME") or str(Path(environment.get("HOME", "/")) / ".local" / "share")
+    return Path(base) / "parley"
+
+
+SETTINGS = (
+    Setting("data_dir", Path, None, "everything that must survive a restart"),
+    Setting("runtime_dir", Path, None, "sockets and pid files; a short path"),
+    Setting("http_host", str, "127.0.0.1", "address of plain HTTP (browsers allow cameras on localhost)"),
+    Setting("http_port", int, 8800, "port of plain HTTP; 0 allocates"),
+    Setting("https_host", str, "0.0.0.0", "address of HTTPS"),  # noqa: S104  phones must reach it
+    Setting("https_port", int, 8443, "port of HTTPS; 0 allocates, -1 turns it off"),
+    Setting("tls_certificate", Path, None, "PEM chain for HTTPS; generated when unset"),
+    Setting("tls_key", Path, None, "PEM key for HTTPS"),
+    Setting("public", list, (), "host names or addresses under which this server is reached from outside"),
+    Setting("internal_port", int, 8082, "loopback port on which control serves the other parts"),
+    Setting("node", str, "sfu-1", "name of this sfu node"),
+    Setting("sfu_udp_port", int, 8810, "UDP port of the sfu; 0 allocates"),
+    Setting("sfu_signaling_port", int, 8081, "loopback port of the sfu's signaling"),
+    Setting("sfu_http_port", int, 8084, "loopback port of the sfu's WHIP, WHEP, node API and metrics"),
+    Setting("sfu_addresses", list, (), "local addresses the sfu binds; empty: every one of this machine"),
+    Setting("engine", str, "auto", "packet engine: auto, compiled or python"),
+    Setting("recorder_port", int, 8086, "loopback port of the recorder's metrics"),
+    Setting("inference_port", int, 8085, "loopback port of inference's API and metrics"),
+    Setting("database_url", str, None, "external PostgreSQL 15 or newer; unset: embedded", secret=True),
+    Setting("redis_url", str, None, "external Redis or Valkey; unset: embedded", secret=True),
+    Setting("recordings_dir", Path, None, "where recordings are written; unset: below data_dir"),
+    Setting("models_dir", Path, None, "where AI models are kept; unset: below data_dir"),
+    Setting(
+        "registration", str, "auto", "who may register: open, invite, domain, closed; auto: open on localhost only"
+    ),
+    Setting("inference", bool, True, "whether to start inference (captions)"),
+    Setting("node_secret", str, None, "shared by control and the other parts", secret=True),
+)
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A value and where it came from: flag, environment, the TOML file's path, default or generated."""
+
+    value: Any
+    source: str
+
+
+class Settings:
+    """All settings, resolved. `settings["http_port"]` is a value; `rows()` is what `parley config` prints."""
+
+    def __init__(self, resolved: dict[str, Resolved]) -> None:
+        self._resolved = resolved
+
+    def __getitem__(self, name: str) -> Any:
+        return self._resolved[name].value
+
+    def source(self, name: str) -> str:
+        return self._resolved[name].source
+
+    @property
+    def embedded(self) -> bool:
+        """Whether every store is started by us, so that secrets may be generated."""
+        return self["database_url"] is None and self["redis_url"] is None
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """(name, value, source) of every setting in order, secrets masked."""
+        return [
+            (s.name, "********" if s.secret and self[s.name] else _show(self[s.name]), self.source(s.name))
+            for s in SETTINGS
+        ]
+
+    def environment(self) -> dict[str, str]:
+        """The settings as environment variables for a child process, secrets included."""
+        return {s.variable: _show(self[s.name]) for s in SETTINGS if self[s.name] is not None}
+
+    def replaced(self, **values: Any) -> "Settings":
+        """These settings with some values replaced by what a part allocated or generated."""
+        return Settings(self._resolved | {name: Resolved(value, "generated") for name, value in values.items()})
+
+
+def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], toml_file: Path | None = None) -> Settings:
+    """Resolve every setting; raises SettingsError naming what is wrong."""
+    file_values = _read_toml(toml_file)
+    resolved = {s.name: _resolve_one(s, flags, environment, file_values, toml_file) for s in SETTINGS}
+    derived: dict[str, Callable[[], Path]] = {
+        "data_dir": lambda: default_data_directory(environment),
+        "runtime_dir": lambda: _default_runtime_directory(environment, resolved["data_dir"].value),
+        "recordings_dir": lambda: resolved["data_dir"].value / "recordings",
+        "models_dir": lambda: resolved["data_dir"].value / "models",
+    }
+    for name, derive in derived.items():
+        if resolved[name].value is None:
+            resolved[name] = Resolved(derive(), "default")
+        resolved[name] = Resolved(resolved[name].value.absolute(), resolved[name].source)
+    return Settings(resolved)
+
+
+def with_secrets(settings: Settings) -> Settings:
+    """Fill in missing secrets: generated once below data_dir while embedded, else SettingsError."""
+    if settings["node_secret"]:
+        return settings
+    if not settings.embedded:
+        raise SettingsError("node_secret is not set: with an external store secrets must come from the environment")
+    path = settings["data_dir"] / "secrets" / "node_secret"
+    try:
+        value = path.read_text().strip()
+    except FileNotFoundError:
+        value = secrets.token_urlsafe(32)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(path, value)
+    return settings.replaced(node_secret=value)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read (0600), whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _default_runtime_directory(environment: Mapping[str, str], data: Path) -> Path:
+    """A short directory, one per data directory: Unix socket paths hold 107 bytes only."""
+    base = environment.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    tag = f"{os.getuid()}-{_path_tag(data):x}"
+    return Path(base) / f"parley-{tag}"
+
+
+def _path_tag(path: Path) -> int:
+    """A small number that is the same for the same path in every process."""
+    value = 0
+    for byte in str(path.absolute()).encode():
+        value = (value * 131 + byte) % (1 << 31)
+    return value
+
+
+def _resolve_one(
+    setting: Setting,
+    flags: Mapping[str, Any],
+    environment: Mapping[str, str],
+    file_values: Mapping[str, Any],
+    toml_file: Path | None,
+) -> Resolved:
+    if flags.get(setting.name) not in (None, []):
+        return Resolved(_convert(setting, flags[setting.name]), "flag")
+    if setting.variable in environment:
+        return Resolved(_convert(setting, environment[setting.variable]), f"environment {setting.variable}")
+    file_variable = f"{setting.variable}_FILE"
+    if file_variable in environment:
+        try:
+            text = Path(environment[file_variable]).read_text().strip()
+        except OSError as error:
+            raise SettingsError(f"{file_variable}: {error}") from error
+        return Resolved(_convert(setting, text), f"environment {file_variable}")
+    if setting.name in file_values:
+        return Resolved(_convert(setting, file_values[setting.name]), str(toml_file))
+    return Resolved(_convert(setting, setting.default), "default")
+
+
+def _convert(setting: Setting, value: Any) -> Any:
+    if value is None:
+        return None
+    try:
+        if setting.kind is bool:
+            return value if isinstance(value, bool) else _boolean(str(value))
+        if setting.kind is list:
+            items = value.split(",") if isinstance(value, str) else value
+            return tuple(item.strip() for item in items if item.strip())
+        return setting.kind(value)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"{setting.name}: {value!r} is not a valid {setting.kind.__name__}") from error
+
+
+def _boolean(text: str) -> bool:
+    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if text.lower() not in known:
+        raise ValueError(text)
+    return known[text.lower()]
+
+
+def _read_toml(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        values = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+    unknown = sorted(set(values) - set(_BY_NAME))
+    if unknown:
+        raise SettingsError(f"{path}: unknown settings: {', '.join(unknown)}")
+    return values
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value)

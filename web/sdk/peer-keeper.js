@@ -1,0 +1,91 @@
+/**
+ * Keeps the two peers alive: a peer that stays disconnected, or fails, is replaced by a fresh one, with back-off.
+ */
+import { delayBefore } from './backoff.js';
+
+/** A short gap (a roaming phone, a lost burst) heals by itself; after this a fresh peer is quicker. */
+const PATIENCE_MS = 4_000;
+
+export class PeerKeeper {
+  #watches;
+
+  /**
+   * @param {import('./publish-peer.js').PublishPeer} publish
+   * @param {import('./subscribe-peer.js').SubscribePeer} subscribe
+   * @param {() => boolean} canSignal whether a restart can be signaled now
+   */
+  constructor(publish, subscribe, canSignal) {
+    this.#watches = [new Watch(publish, canSignal), new Watch(subscribe, canSignal)];
+  }
+
+  /** Look at both peers now: signaling is back, and media may have been lost meanwhile. */
+  check() {
+    for (const watch of this.#watches) watch.check();
+  }
+
+  /** @returns {'connecting'|'connected'|'media-lost'} of both peers together; a peer without media does not count */
+  mediaState() {
+    const states = this.#watches.map((watch) => watch.state());
+    if (states.includes('lost')) return 'media-lost';
+    return states.includes('connecting') ? 'connecting' : 'connected';
+  }
+
+  close() {
+    for (const watch of this.#watches) watch.close();
+  }
+}
+
+class Watch {
+  #peer;
+  #canSignal;
+  #attempt = 0;
+  #wasConnected = false;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  #timer;
+
+  constructor(peer, canSignal) {
+    this.#peer = peer;
+    this.#canSignal = canSignal;
+    peer.addEventListener('state', () => this.check());
+  }
+
+  /** @returns {'idle'|'connecting'|'connected'|'lost'} */
+  state() {
+    const connection = this.#peer.connection;
+    if (!connection || connection.connectionState === 'new') return this.#wasConnected ? 'lost' : 'idle';
+    if (connection.connectionState === 'connected') return 'connected';
+    if (connection.connectionState === 'connecting') return this.#wasConnected ? 'lost' : 'connecting';
+    return 'lost';
+  }
+
+  check() {
+    const state = this.#peer.connection?.connectionState;
+    if (state === 'connected') {
+      this.#attempt = 0;
+      this.#wasConnected = true;
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+    } else if (state === 'disconnected') {
+      this.#schedule(PATIENCE_MS);
+    } else if (state === 'failed' || state === 'closed') {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      this.#schedule(delayBefore(this.#attempt));
+    }
+  }
+
+  close() {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #schedule(ms) {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      // Without signaling there is no one to tell; `check` is called again once it is back.
+      if (!this.#canSignal()) return;
+      this.#attempt += 1;
+      void this.#peer.restart();
+    }, ms);
+  }
+}

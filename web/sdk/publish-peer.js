@@ -1,0 +1,268 @@
+/**
+ * The publish peer: one RTCPeerConnection that only sends; the client offers.
+ *
+ * A transceiver belongs to a source for the life of the peer and is reused when the source is published again. One
+ * offer is in flight at a time; changes made meanwhile go into the next. A peer that failed is replaced by a fresh one
+ * carrying the same media, announced by `restart`.
+ *
+ * @typedef {'microphone'|'camera'|'screen'|'screen-audio'} Source
+ * @typedef {{source: Source, media: 'audio'|'video', mediaTrack: MediaStreamTrack|null, muted: boolean,
+ *   track: string|null}} Published `track` is the server's id, null until answered; `mediaTrack` is null while a muted
+ *   camera's device is off
+ *
+ * Events: `published` (detail: Published), `state` (detail: RTCPeerConnectionState), `failed` (detail: Error).
+ */
+import { contentHintFor, encodingsFor, preferCodec } from './encodings.js';
+import { Serial } from './serial.js';
+
+/** The order of m-sections in a first offer: sound first, since it matters most. */
+const ORDER = ['microphone', 'camera', 'screen', 'screen-audio'];
+
+export class PublishPeer extends EventTarget {
+  #send;
+  #simulcast;
+  #codec;
+  /** @type {RTCIceServer[]} */
+  #iceServers = [];
+  /** @type {RTCPeerConnection|null} */
+  #pc = null;
+  /** @type {Map<Source, Published>} */
+  #published = new Map();
+  /** @type {Map<Source, RTCRtpTransceiver>} */
+  #transceivers = new Map();
+  #serial = new Serial();
+  /** Sound and picture of one stream are played in sync. */
+  #personStream = new MediaStream();
+  #screenStream = new MediaStream();
+  #awaiting = false;
+  #dirty = false;
+  #fresh = false;
+  #offerId = 0;
+  /** @type {RTCSessionDescriptionInit|null} */
+  #prepared = null;
+
+  /**
+   * @param {object} options
+   * @param {(message: object) => boolean} options.send passes a message to signaling; false when it could not
+   * @param {boolean} options.simulcast
+   * @param {string} options.codec preferred video codec
+   */
+  constructor({ send, simulcast, codec }) {
+    super();
+    this.#send = send;
+    this.#simulcast = simulcast;
+    this.#codec = codec;
+  }
+
+  /** The RTCPeerConnection, or null while nothing was ever published. */
+  get connection() {
+    return this.#pc;
+  }
+
+  /** @returns {Published[]} */
+  get published() {
+    return [...this.#published.values()];
+  }
+
+  /** @param {Source} source @returns {Published|null} */
+  get(source) {
+    return this.#published.get(source) ?? null;
+  }
+
+  /** @param {RTCIceServer[]} servers */
+  setIceServers(servers) {
+    this.#iceServers = servers;
+    this.#pc?.setConfiguration({ ...this.#pc.getConfiguration(), iceServers: servers });
+  }
+
+  /**
+   * Add a source, or replace its media. An offer follows when `offer` is called (the room does once it is joined).
+   * @param {Source} source
+   * @param {MediaStreamTrack} mediaTrack
+   * @param {boolean} muted
+   * @returns {Promise<Published>}
+   */
+  async add(source, mediaTrack, muted = false) {
+    const known = this.#published.get(source);
+    if (known) {
+      known.muted = muted;
+      await this.replaceMedia(source, mediaTrack);
+      return known;
+    }
+    const published = { source, media: kindOf(source), mediaTrack, muted, track: null };
+    this.#published.set(source, published);
+    this.#prepared = null;
+    await this.#place(published);
+    return published;
+  }
+
+  /** Swap what a source sends (another device, or nothing while a camera is off) without negotiating. */
+  async replaceMedia(source, mediaTrack) {
+    const published = this.#published.get(source);
+    if (!published) return;
+    published.mediaTrack = mediaTrack;
+    if (mediaTrack) mediaTrack.contentHint = contentHintFor(source);
+    await this.#transceivers.get(source)?.sender.replaceTrack(mediaTrack);
+  }
+
+  /** @param {Source} source */
+  async remove(source) {
+    const published = this.#published.get(source);
+    if (!published) return;
+    this.#published.delete(source);
+    const transceiver = this.#transceivers.get(source);
+    if (transceiver) {
+      await transceiver.sender.replaceTrack(null);
+      transceiver.direction = 'inactive';
+    }
+    if (published.track) this.#send({ kind: 'unpublish', track: published.track });
+  }
+
+  /** Create peer and offer ahead of the answer to `join`, so that nothing is left to do when it comes. */
+  async prepare() {
+    if (this.#published.size === 0) return;
+    await this.#serial.run(async () => {
+      const pc = this.#open();
+      if (pc.signalingState === 'stable') this.#prepared = await pc.createOffer();
+    });
+  }
+
+  /** Send an offer of what is published now, or after the answer that is awaited. */
+  offer() {
+    if (this.#published.size === 0 && !this.#pc) return Promise.resolve();
+    if (this.#awaiting) {
+      this.#dirty = true;
+      return Promise.resolve();
+    }
+    this.#awaiting = true;
+    return this.#serial.run(async () => {
+      const pc = this.#open();
+      const description = this.#prepared ?? (await pc.createOffer());
+      this.#prepared = null;
+      await pc.setLocalDescription(description);
+      this.#offerId += 1;
+      this.#sendOffer();
+    }).catch((error) => {
+      this.#awaiting = false;
+      this.#fail(error);
+    });
+  }
+
+  /** Signaling was resumed: an offer whose answer may have been lost is sent again. */
+  repeat() {
+    if (this.#awaiting && this.#pc?.signalingState === 'have-local-offer') this.#sendOffer();
+  }
+
+  /** Replace the RTCPeerConnection by a fresh one with the same media, and offer it. */
+  async restart() {
+    this.#discard();
+    this.#fresh = true;
+    for (const source of ORDER) {
+      const published = this.#published.get(/** @type {Source} */ (source));
+      if (!published) continue;
+      published.track = null;
+      await this.#place(published);
+    }
+    if (this.#published.size > 0) await this.offer();
+  }
+
+  /** @param {{sdp: string, tracks?: {mid: string, track: string}[]}} answer */
+  accept(answer) {
+    return this.#serial.run(async () => {
+      const pc = this.#pc;
+      if (pc?.signalingState !== 'have-local-offer') return;
+      await pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+      this.#fresh = false;
+      for (const { mid, track } of answer.tracks ?? []) this.#number(mid, track);
+    }).catch((error) => this.#fail(error)).then(() => this.#settled());
+  }
+
+  /** The server refused the offer in flight. */
+  refuse(detail) {
+    if (!this.#awaiting) return Promise.resolve();
+    return this.#serial.run(async () => {
+      if (this.#pc?.signalingState === 'have-local-offer') await this.#pc.setLocalDescription({ type: 'rollback' });
+      this.#fail(new Error(detail));
+    }).then(() => this.#settled());
+  }
+
+  close() {
+    this.#discard();
+    this.#published.clear();
+  }
+
+  #settled() {
+    this.#awaiting = false;
+    if (!this.#dirty) return Promise.resolve();
+    this.#dirty = false;
+    return this.offer();
+  }
+
+  #sendOffer() {
+    const tracks = [];
+    for (const [source, transceiver] of this.#transceivers) {
+      const published = this.#published.get(source);
+      if (published && transceiver.mid !== null) tracks.push({ mid: transceiver.mid, source, muted: published.muted });
+    }
+    const sdp = this.#pc?.localDescription?.sdp ?? '';
+    this.#send({ kind: 'offer', peer: 'publish', id: this.#offerId, sdp, tracks, restart: this.#fresh });
+  }
+
+  #number(mid, track) {
+    for (const [source, transceiver] of this.#transceivers) {
+      const published = this.#published.get(source);
+      if (transceiver.mid !== mid || !published || published.track === track) continue;
+      published.track = track;
+      this.dispatchEvent(new CustomEvent('published', { detail: published }));
+    }
+  }
+
+  async #place({ source, media, mediaTrack }) {
+    const pc = this.#open();
+    if (mediaTrack) mediaTrack.contentHint = contentHintFor(source);
+    const known = this.#transceivers.get(source);
+    if (known) {
+      known.direction = 'sendonly';
+      await known.sender.replaceTrack(mediaTrack);
+      return;
+    }
+    const transceiver = pc.addTransceiver(mediaTrack ?? media, {
+      direction: 'sendonly',
+      streams: [source.startsWith('screen') ? this.#screenStream : this.#personStream],
+      sendEncodings: encodingsFor(source, this.#simulcast),
+    });
+    if (media === 'video' && transceiver.setCodecPreferences && RTCRtpReceiver.getCapabilities) {
+      const capabilities = RTCRtpReceiver.getCapabilities('video');
+      if (capabilities) transceiver.setCodecPreferences(preferCodec(capabilities.codecs, this.#codec));
+    }
+    this.#transceivers.set(source, transceiver);
+  }
+
+  #open() {
+    if (this.#pc) return this.#pc;
+    const pc = new RTCPeerConnection({ iceServers: this.#iceServers, bundlePolicy: 'max-bundle' });
+    pc.addEventListener('connectionstatechange', () => {
+      if (pc === this.#pc) this.dispatchEvent(new CustomEvent('state', { detail: pc.connectionState }));
+    });
+    this.#pc = pc;
+    return pc;
+  }
+
+  #discard() {
+    this.#pc?.close();
+    this.#pc = null;
+    this.#prepared = null;
+    this.#transceivers.clear();
+    this.#awaiting = false;
+    this.#dirty = false;
+  }
+
+  #fail(error) {
+    this.dispatchEvent(new CustomEvent('failed', { detail: error }));
+  }
+}
+
+/** @param {Source} source @returns {'audio'|'video'} */
+export function kindOf(source) {
+  return source === 'microphone' || source === 'screen-audio' ? 'audio' : 'video';
+}

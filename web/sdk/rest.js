@@ -1,0 +1,192 @@
+/**
+ * The REST calls that the page and most clients need: session, meetings, joining, recordings.
+ *
+ * Same origin, cookies, and an `X-CSRF-Token` on everything that changes something. Errors are problem documents
+ * (RFC 9457) with a stable `code`.
+ */
+
+const PREFIX = '/api/v1';
+
+/** A refused request: `status` and `code` are stable, the message is a sentence to show. */
+export class RestError extends Error {
+  /** @param {number} status @param {string} code @param {string} detail */
+  constructor(status, code, detail) {
+    super(detail);
+    this.name = 'RestError';
+    this.status = status;
+    this.code = code;
+  }
+}
+
+export class Rest {
+  #base;
+  #csrf = '';
+  /** @type {Promise<boolean>|null} */
+  #refreshing = null;
+
+  /** @param {string} [base] origin of the server; the page's own by default */
+  constructor(base = '') {
+    this.#base = base;
+  }
+
+  /** @param {{username: string, email: string, password: string, display_name?: string}} account */
+  register(account) {
+    return this.post('/auth/register', account);
+  }
+
+  /** @param {{email?: string, username?: string, password: string}} credentials */
+  async login(credentials) {
+    const answer = await this.post('/auth/login', credentials);
+    this.#csrf = '';
+    return answer;
+  }
+
+  async logout() {
+    await this.post('/auth/logout');
+    this.#csrf = '';
+  }
+
+  /** The signed-in user, or null. */
+  async profile() {
+    try {
+      return await this.get('/users/profile');
+    } catch (error) {
+      if (error instanceof RestError && error.status === 401) return null;
+      throw error;
+    }
+  }
+
+  /** Create the first administrator with the one-time token of the first start. */
+  setup(account) {
+    return this.post('/setup', account);
+  }
+
+  meetings() {
+    return this.get('/meetings');
+  }
+
+  createMeeting(meeting) {
+    return this.post('/meetings', meeting);
+  }
+
+  /** The public summary of a meeting. */
+  meeting(id) {
+    return this.get(`/meetings/${encodeURIComponent(id)}`);
+  }
+
+  /** @param {string} id @param {{name?: string, passcode?: string, rejoin_secret?: string}} who */
+  join(id, who) {
+    return this.post(`/meetings/${encodeURIComponent(id)}/join`, who);
+  }
+
+  leave(id) {
+    return this.post(`/meetings/${encodeURIComponent(id)}/leave`);
+  }
+
+  end(id) {
+    return this.post(`/meetings/${encodeURIComponent(id)}/end`);
+  }
+
+  startRecording(id) {
+    return this.post(`/meetings/${encodeURIComponent(id)}/recording/start`);
+  }
+
+  stopRecording(id) {
+    return this.post(`/meetings/${encodeURIComponent(id)}/recording/stop`);
+  }
+
+  recordings(id) {
+    return this.get(`/meetings/${encodeURIComponent(id)}/recordings`);
+  }
+
+  /** Fetch the CSRF token ahead of need, so that `join` costs one round trip. */
+  async prefetch() {
+    this.#csrf ||= (await this.#request('GET', '/csrf-token')).csrf_token;
+  }
+
+  get(path) {
+    return this.#withSession(() => this.#request('GET', path));
+  }
+
+  post(path, body) {
+    return this.#change('POST', path, body);
+  }
+
+  put(path, body) {
+    return this.#change('PUT', path, body);
+  }
+
+  delete(path) {
+    return this.#change('DELETE', path);
+  }
+
+  #change(method, path, body) {
+    return this.#withSession(async () => {
+      await this.prefetch();
+      try {
+        return await this.#request(method, path, body);
+      } catch (error) {
+        if (!(error instanceof RestError) || error.status !== 403 || !error.code.includes('csrf')) throw error;
+        this.#csrf = '';
+        await this.prefetch();
+        return this.#request(method, path, body);
+      }
+    });
+  }
+
+  /** Renew an access token that has run out, once, and try again. */
+  async #withSession(call) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof RestError) || error.status !== 401 || !(await this.#refresh())) throw error;
+      return call();
+    }
+  }
+
+  #refresh() {
+    this.#refreshing ??= this.prefetch()
+      .then(() => this.#request('POST', '/auth/refresh'))
+      .then(() => {
+        this.#csrf = '';
+        return true;
+      })
+      .catch(() => false)
+      .finally(() => {
+        this.#refreshing = null;
+      });
+    return this.#refreshing;
+  }
+
+  async #request(method, path, body) {
+    /** @type {Record<string, string>} */
+    const headers = { Accept: 'application/json' };
+    if (method !== 'GET') headers['X-CSRF-Token'] = this.#csrf;
+    if (body !== undefined) headers['Content-Type'] = 'application/json';
+    const response = await fetch(this.#base + PREFIX + path, {
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      credentials: 'same-origin',
+      cache: 'no-store',
+    });
+    const answer = response.status === 204 ? null : await response.json().catch(() => null);
+    if (response.ok) return answer;
+    throw new RestError(response.status, answer?.code ?? 'http_error', answer?.detail ?? answer?.title ?? response.statusText);
+  }
+}
+
+/**
+ * The `admit` of a Room: joins by REST, and rejoins as the same participant with the secret of the first answer.
+ * @param {Rest} rest @param {string} meeting @param {{name?: string, passcode?: string, rejoin_secret?: string}} who
+ * @param {(answer: object) => void} [answered] sees each answer, for example to keep the rejoin secret over a reload
+ */
+export function admission(rest, meeting, who, answered = () => undefined) {
+  let secret = who.rejoin_secret;
+  return async () => {
+    const answer = await rest.join(meeting, secret ? { ...who, rejoin_secret: secret } : who);
+    secret = answer.rejoin_secret ?? secret;
+    answered(answer);
+    return { url: answer.signaling_url, token: answer.token, iceServers: answer.ice_servers ?? [] };
+  };
+}

@@ -1,0 +1,437 @@
+/**
+ * A room as one participant sees it: join, publish, subscribe, chat, captions, reconnection.
+ *
+ * The room keeps the state, delegates the wire to Signaling and the media to its two peers, and tells of changes by
+ * events whose `detail` is given in parentheses:
+ *
+ * - `connection` (ConnectionState): the truth about the connection
+ * - `participant-joined`, `participant-updated`, `participant-left` (Participant; `reason` beside it when left)
+ * - `track-added`, `track-changed`, `track-removed` (RemoteTrack); `track-media` (RemoteTrack) when `mediaTrack` changed
+ * - `local-changed` (Published or null): a source of ours was published, muted, unmuted or removed
+ * - `speakers` ({participant, level}[]), `chat` (a message), `caption` (a caption), `captions-state`, `recording`, `grants`
+ * - `problem` ({code, detail}): a refusal that does not end the attendance
+ *
+ * @typedef {import('./roster.js').Participant} Participant
+ * @typedef {import('./roster.js').RemoteTrack} RemoteTrack
+ * @typedef {import('./publish-peer.js').Source} Source
+ * @typedef {import('./publish-peer.js').Published} Published
+ * @typedef {{state: 'idle'|'connecting'|'connected'|'media-lost'|'reconnecting'|'closed', retryAt?: number,
+ *   code?: string, reason?: string}} ConnectionState `media-lost`: signaling works, but sound and picture do not pass
+ * @typedef {{publish: Source[], subscribe: boolean, chat: boolean, muted: Source[], host: boolean}} Grants
+ */
+import { PublishPeer, kindOf } from './publish-peer.js';
+import { Roster } from './roster.js';
+import { Signaling } from './signaling.js';
+import { Slots } from './slots.js';
+import { SubscribePeer } from './subscribe-peer.js';
+import { ViewSizes } from './view-sizes.js';
+import { Wishes } from './wishes.js';
+import { PeerKeeper } from './peer-keeper.js';
+
+const ALL_SOURCES = ['microphone', 'camera', 'screen', 'screen-audio'];
+/** Sizes follow a layout that is still moving; they are sent once it rests. */
+const WISHES_DELAY_MS = 150;
+
+export class Room extends EventTarget {
+  /** @type {Roster} */
+  roster = new Roster();
+  /** Our participant id, '' before joining. */
+  participant = '';
+  /** @type {Grants} */
+  grants = { publish: [], subscribe: true, chat: true, muted: [], host: false };
+  /** @type {{active: boolean, recording?: string, started_at?: number, text?: string}} */
+  recording = { active: false };
+  /** @type {{available: boolean, reason?: string}} */
+  captions = { available: false };
+  /** Unix ms: zero of the meeting clock that captions use. */
+  openedAt = 0;
+  /** @type {ConnectionState} */
+  connection = { state: 'idle' };
+
+  #admit;
+  #signaling;
+  #publish;
+  #subscribe;
+  #keeper;
+  #slots = new Slots();
+  #wishes = new Wishes();
+  #sizes;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  #wishesTimer;
+  /** @type {{text: string, recording?: boolean, captions?: boolean, analysis?: boolean}|null} */
+  #consent = null;
+  #signalingState = { state: 'idle' };
+  #visibility = () => this.#pageVisibilityChanged();
+
+  /**
+   * @param {object} options
+   * @param {(again: boolean) => Promise<{url: string, token: string, iceServers?: RTCIceServer[]}>} options.admit
+   *   gets a join token; see `admission` in rest.js
+   * @param {boolean} [options.simulcast] three layers for the camera; true by default
+   * @param {string} [options.codec] preferred video codec; VP8 by default
+   * @param {object} [options.signaling] further options of Signaling, for tests
+   */
+  constructor({ admit, simulcast = true, codec = 'VP8', signaling = {} }) {
+    super();
+    this.#admit = admit;
+    const send = (message) => this.#signaling.send(message);
+    this.#publish = new PublishPeer({ send, simulcast, codec });
+    this.#subscribe = new SubscribePeer({ send });
+    this.#signaling = new Signaling({ admit: (again) => this.#admitted(again), ...signaling });
+    this.#keeper = new PeerKeeper(this.#publish, this.#subscribe, () => this.#signaling.joined);
+    this.#sizes = new ViewSizes((track, size) => this.#wish(track, size));
+    this.#listen();
+  }
+
+  /** Round-trip time of signaling in ms, or null. */
+  get roundTrip() {
+    return this.#signaling.roundTrip;
+  }
+
+  /** The RTCPeerConnections, for statistics. @returns {{publish: RTCPeerConnection|null, subscribe: RTCPeerConnection|null}} */
+  get peers() {
+    return { publish: this.#publish.connection, subscribe: this.#subscribe.connection };
+  }
+
+  /** What we publish. @returns {Published[]} */
+  get published() {
+    return this.#publish.published;
+  }
+
+  /** @param {Source} source @returns {Published|null} */
+  local(source) {
+    return this.#publish.get(source);
+  }
+
+  /**
+   * Join. Media given to `publish` before or while joining goes out with the first offer.
+   * @returns {Promise<void>} resolves with the first room-info; rejects with SignalingError or RestError
+   */
+  async join() {
+    document.addEventListener('visibilitychange', this.#visibility);
+    this.#wishes.setHidden(document.hidden);
+    const joined = this.#signaling.start();
+    this.#subscribe.prepare();
+    const prepared = this.#publish.prepare();
+    await Promise.all([joined, prepared]);
+  }
+
+  /** Leave for good and stop nothing but our own peers: devices belong to the caller. */
+  leave() {
+    this.#signaling.leave();
+  }
+
+  /** Try to reconnect now rather than at `connection.retryAt`. */
+  retryNow() {
+    this.#signaling.retryNow();
+  }
+
+  /**
+   * Publish a source, or replace what it sends.
+   * @param {Source} source @param {MediaStreamTrack} mediaTrack @param {{muted?: boolean}} [options]
+   * @returns {Promise<Published>}
+   */
+  async publish(source, mediaTrack, { muted = false } = {}) {
+    if (this.participant && !this.grants.publish.includes(source)) throw new Error(`You may not publish: ${source}.`);
+    const known = this.#publish.get(source);
+    const published = await this.#publish.add(source, mediaTrack, muted);
+    if (known) await this.setMuted(source, muted, mediaTrack);
+    else if (this.#signaling.joined) await this.#publish.offer();
+    this.#emit('local-changed', published);
+    return published;
+  }
+
+  /** @param {Source} source */
+  async unpublish(source) {
+    if (!this.#publish.get(source)) return;
+    await this.#publish.remove(source);
+    if (this.#signaling.joined) await this.#publish.offer();
+    this.#emit('local-changed', null);
+  }
+
+  /**
+   * Mute or unmute a source. Sound is silenced at once; a muted source may give its device back with `mediaTrack` null.
+   * @param {Source} source @param {boolean} muted
+   * @param {MediaStreamTrack|null} [mediaTrack] what to send from now on; left as it is when not given
+   */
+  async setMuted(source, muted, mediaTrack) {
+    const published = this.#publish.get(source);
+    if (!published) return;
+    published.muted = muted;
+    if (mediaTrack !== undefined) await this.#publish.replaceMedia(source, mediaTrack);
+    if (published.mediaTrack) published.mediaTrack.enabled = !muted;
+    if (published.track) this.#signaling.send({ kind: 'media-control', track: published.track, muted });
+    this.#emit('local-changed', published);
+  }
+
+  /**
+   * Say what is wanted of a track: `on`, and the size shown in device pixels.
+   * @param {string} track @param {{on?: boolean, width?: number, height?: number}} wish
+   */
+  subscribe(track, wish) {
+    this.#wish(track, wish);
+  }
+
+  /** Follow the size of an element that shows a track; it is the track's wish until `unwatch`. */
+  watch(element, track) {
+    this.#sizes.watch(element, track);
+  }
+
+  unwatch(element) {
+    this.#sizes.unwatch(element);
+  }
+
+  /** @param {string} text @param {string} [to] a participant, else all */
+  chat(text, to) {
+    return this.#signaling.send(to ? { kind: 'chat', text, to } : { kind: 'chat', text });
+  }
+
+  /**
+   * Answer the consents; what is not given stays as it is. Repeated by the room after a rejoin.
+   * @param {{text: string, recording?: boolean, captions?: boolean, analysis?: boolean}} consent `text`: version shown
+   */
+  setConsent(consent) {
+    this.#consent = { ...this.#consent, ...consent };
+    this.#signaling.send({ kind: 'consent', ...consent });
+  }
+
+  async #admitted(again) {
+    const admission = await this.#admit(again);
+    const servers = admission.iceServers ?? [];
+    if (servers.length > 0) {
+      this.#publish.setIceServers(servers);
+      this.#subscribe.setIceServers(servers);
+    }
+    return admission;
+  }
+
+  #listen() {
+    this.#signaling.addEventListener('message', ({ detail }) => this.#receive(detail));
+    this.#signaling.addEventListener('state', ({ detail }) => this.#signalingChanged(detail));
+    this.#subscribe.addEventListener('media', ({ detail }) => this.#applyMedia(this.#slots.attach(detail.mid, detail.mediaTrack)));
+    this.#subscribe.addEventListener('gone', () => this.#applyMedia(this.#slots.detachAll()));
+    this.#publish.addEventListener('published', ({ detail }) => this.#emit('local-changed', detail));
+    for (const peer of [this.#publish, this.#subscribe]) {
+      peer.addEventListener('state', () => this.#updateConnection());
+      peer.addEventListener('failed', ({ detail }) => this.#emit('problem', { code: 'negotiation_failed', detail: detail.message }));
+    }
+  }
+
+  #receive(message) {
+    const handle = this.#handlers[message.kind];
+    if (handle) handle(message);
+  }
+
+  /** @type {Record<string, (message: any) => void>} */
+  #handlers = {
+    'room-info': (message) => this.#welcome(message),
+    offer: (message) => void this.#subscribe.accept(message),
+    answer: (message) => void this.#publish.accept(message),
+    slots: (message) => this.#applyMedia(this.#slots.assign(message.slots)),
+    'user-joined': ({ participant }) => this.#emit('participant-joined', this.roster.setParticipant(participant)),
+    'user-updated': ({ participant }) => this.#emit('participant-updated', this.roster.setParticipant(participant)),
+    'user-left': (message) => this.#participantLeft(message),
+    'track-published': ({ track }) => this.#trackAdded(this.roster.setTrack(track)),
+    'track-unpublished': ({ track }) => this.#trackRemoved(track),
+    'track-muted': (message) => this.#trackMuted(message),
+    'track-state': (message) => this.#trackState(message),
+    grants: ({ grants }) => this.#grantsChanged(grants),
+    speakers: ({ speakers }) => this.#emit('speakers', speakers),
+    recording: ({ state }) => this.#emit('recording', (this.recording = state)),
+    captions: ({ state }) => this.#emit('captions-state', (this.captions = state)),
+    caption: (message) => this.#emit('caption', message),
+    chat: (message) => this.#emit('chat', message),
+    error: (message) => this.#refused(message),
+  };
+
+  #welcome(info) {
+    const again = this.participant !== '';
+    this.participant = info.participant;
+    this.openedAt = info.opened_at;
+    this.#setGrants(info.grants);
+    this.recording = info.recording;
+    this.captions = info.captions;
+    const change = this.roster.replace(info.participants, info.tracks);
+    for (const track of change.removed) this.#forget(track);
+    for (const participant of change.left) this.#emit('participant-left', participant);
+    for (const participant of change.joined) this.#emit('participant-joined', participant);
+    for (const track of change.added) this.#trackAdded(track);
+    if (again) {
+      for (const participant of this.roster.participants.values()) this.#emit('participant-updated', participant);
+      for (const track of this.roster.tracks.values()) this.#emit('track-changed', track);
+    }
+    this.#emit('grants', this.grants);
+    this.#emit('recording', this.recording);
+    this.#emit('captions-state', this.captions);
+    void this.#negotiate(info.resumed ?? false, again);
+  }
+
+  /** Offer what we publish: the first time as prepared, after a resume what the server may have missed, else afresh. */
+  async #negotiate(resumed, again) {
+    for (const { source } of this.#publish.published) {
+      if (!this.grants.publish.includes(source)) await this.#publish.remove(source);
+    }
+    if (resumed) {
+      this.#publish.repeat();
+      for (const { track, muted } of this.#publish.published) {
+        if (track) this.#signaling.send({ kind: 'media-control', track, muted });
+      }
+      this.#keeper.check();
+    } else {
+      this.#wishes.restart();
+      if (this.#consent) this.#signaling.send({ kind: 'consent', ...this.#consent });
+      if (again) {
+        await this.#publish.restart();
+      } else {
+        await this.#publish.offer();
+      }
+    }
+    this.#sendWishes();
+  }
+
+  #participantLeft({ participant, reason }) {
+    const known = this.roster.participants.get(participant);
+    if (!known) return;
+    for (const track of this.roster.tracksOf(participant)) this.#trackRemoved(track.id);
+    this.roster.participants.delete(participant);
+    this.dispatchEvent(new CustomEvent('participant-left', { detail: known, reason }));
+  }
+
+  #trackAdded(track) {
+    if (track.participant === this.participant) return;
+    this.#wishes.add(track.id, track.media);
+    track.mediaTrack = this.#slots.mediaOf(track.id);
+    this.#emit('track-added', track);
+    if (track.mediaTrack) this.#emit('track-media', track);
+    if (document.hidden) this.#scheduleWishes();
+  }
+
+  #trackRemoved(id) {
+    const track = this.roster.tracks.get(id);
+    if (!track) return;
+    this.roster.tracks.delete(id);
+    this.#forget(track);
+  }
+
+  #forget(track) {
+    this.#wishes.remove(track.id);
+    track.mediaTrack = null;
+    this.#emit('track-removed', track);
+  }
+
+  #trackMuted({ track: id, muted, by_host: byHost = false }) {
+    const own = this.#publish.published.find((published) => published.track === id);
+    if (own) {
+      if (muted && byHost) void this.setMuted(own.source, true);
+      return;
+    }
+    const track = this.roster.tracks.get(id);
+    if (!track) return;
+    track.muted = muted;
+    track.mutedByHost = muted && byHost;
+    this.#emit('track-changed', track);
+  }
+
+  #trackState({ track: id, paused, reason = '' }) {
+    const track = this.roster.tracks.get(id);
+    if (!track) return;
+    track.paused = paused;
+    track.pausedReason = reason;
+    this.#emit('track-changed', track);
+  }
+
+  #setGrants(grants) {
+    this.grants = {
+      publish: grants.publish ?? ALL_SOURCES,
+      subscribe: grants.subscribe ?? true,
+      chat: grants.chat ?? true,
+      muted: grants.muted ?? [],
+      host: grants.host ?? false,
+    };
+  }
+
+  #grantsChanged(grants) {
+    this.#setGrants(grants);
+    for (const { source, muted } of this.#publish.published) {
+      if (!this.grants.publish.includes(source)) void this.unpublish(source);
+      else if (this.grants.muted.includes(source) && !muted) void this.setMuted(source, true);
+    }
+    this.#emit('grants', this.grants);
+  }
+
+  #refused(message) {
+    if (message.code.startsWith('offer') || message.code.startsWith('publish')) void this.#publish.refuse(message.detail);
+    this.#emit('problem', { code: message.code, detail: message.detail });
+  }
+
+  /** @param {Map<string, MediaStreamTrack|null>} changed */
+  #applyMedia(changed) {
+    for (const [id, mediaTrack] of changed) {
+      const track = this.roster.tracks.get(id);
+      if (!track) continue;
+      track.mediaTrack = mediaTrack;
+      this.#emit('track-media', track);
+    }
+  }
+
+  #wish(track, wish) {
+    this.#wishes.set(track, wish);
+    this.#scheduleWishes();
+  }
+
+  #scheduleWishes() {
+    this.#wishesTimer ??= setTimeout(() => this.#sendWishes(), WISHES_DELAY_MS);
+  }
+
+  #sendWishes() {
+    clearTimeout(this.#wishesTimer);
+    this.#wishesTimer = undefined;
+    if (!this.#signaling.joined) return;
+    const tracks = this.#wishes.changes();
+    if (tracks.length > 0) this.#signaling.send({ kind: 'subscribe', tracks });
+  }
+
+  #pageVisibilityChanged() {
+    this.#wishes.setHidden(document.hidden);
+    this.#sendWishes();
+  }
+
+  #signalingChanged(state) {
+    this.#signalingState = state;
+    if (state.state === 'closed') this.#close();
+    this.#updateConnection();
+  }
+
+  #updateConnection() {
+    const next = this.#describe();
+    const before = this.connection;
+    if (next.state === before.state && next.retryAt === before.retryAt && next.code === before.code) return;
+    this.connection = next;
+    this.#emit('connection', next);
+  }
+
+  /** @returns {ConnectionState} */
+  #describe() {
+    const { state, retryAt, code, reason } = this.#signalingState;
+    if (state === 'closed') return { state: 'closed', code, reason };
+    if (state === 'waiting') return { state: this.participant ? 'reconnecting' : 'connecting', retryAt, code, reason };
+    if (state === 'connecting') return { state: this.participant ? 'reconnecting' : 'connecting' };
+    if (state === 'idle') return { state: 'idle' };
+    return { state: this.#keeper.mediaState() };
+  }
+
+  #close() {
+    document.removeEventListener('visibilitychange', this.#visibility);
+    clearTimeout(this.#wishesTimer);
+    this.#keeper.close();
+    this.#sizes.close();
+    this.#publish.close();
+    this.#subscribe.close();
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+export { kindOf };

@@ -1,0 +1,78 @@
+/**
+ * Who is in the room and what they publish: the state that room-info gives whole and later messages change.
+ *
+ * @typedef {{id: string, name: string, host: boolean, connected: boolean, recorded: boolean}} Participant
+ * @typedef {{id: string, participant: string, source: import('./publish-peer.js').Source, media: 'audio'|'video',
+ *   codec: string, muted: boolean, mutedByHost: boolean, paused: boolean, pausedReason: string,
+ *   mediaTrack: MediaStreamTrack|null}} RemoteTrack `muted` is the publisher's or a host's doing, `paused` the server's
+ */
+
+export class Roster {
+  /** @type {Map<string, Participant>} */
+  participants = new Map();
+  /** @type {Map<string, RemoteTrack>} */
+  tracks = new Map();
+
+  /** @param {{participant: string, name: string, host?: boolean, connected?: boolean, recorded?: boolean}} info */
+  setParticipant(info) {
+    const known = this.participants.get(info.participant);
+    const fields = {
+      id: info.participant,
+      name: info.name,
+      host: info.host ?? false,
+      connected: info.connected ?? true,
+      recorded: info.recorded ?? false,
+    };
+    if (known) return Object.assign(known, fields);
+    this.participants.set(info.participant, fields);
+    return fields;
+  }
+
+  /** @param {{track: string, participant: string, source: any, media: any, codec: string, muted?: boolean}} info */
+  setTrack(info) {
+    const known = this.tracks.get(info.track);
+    if (known) return Object.assign(known, { codec: info.codec, muted: info.muted ?? false });
+    const track = {
+      id: info.track,
+      participant: info.participant,
+      source: info.source,
+      media: info.media,
+      codec: info.codec,
+      muted: info.muted ?? false,
+      mutedByHost: false,
+      paused: false,
+      pausedReason: '',
+      mediaTrack: null,
+    };
+    this.tracks.set(info.track, track);
+    return track;
+  }
+
+  /** @param {string} participant @returns {RemoteTrack[]} */
+  tracksOf(participant) {
+    return [...this.tracks.values()].filter((track) => track.participant === participant);
+  }
+
+  /**
+   * Take over a whole room-info.
+   * @returns {{joined: Participant[], left: Participant[], added: RemoteTrack[], removed: RemoteTrack[]}} the difference
+   */
+  replace(participants, tracks) {
+    const present = new Set(participants.map((info) => info.participant));
+    const published = new Set(tracks.map((info) => info.track));
+    const removed = [...this.tracks.values()].filter((track) => !published.has(track.id));
+    const left = [...this.participants.values()].filter((participant) => !present.has(participant.id));
+    for (const track of removed) this.tracks.delete(track.id);
+    for (const participant of left) this.participants.delete(participant.id);
+    const joined = participants.filter((info) => !this.participants.has(info.participant));
+    const added = tracks.filter((info) => !this.tracks.has(info.track));
+    for (const info of participants) this.setParticipant(info);
+    for (const info of tracks) this.setTrack(info);
+    return {
+      joined: joined.map((info) => this.participants.get(info.participant)),
+      left,
+      added: added.map((info) => this.tracks.get(info.track)),
+      removed,
+    };
+  }
+}

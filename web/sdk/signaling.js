@@ -1,0 +1,301 @@
+/**
+ * Signaling: JSON messages over a WebSocket, tagged by `kind`, with reconnection.
+ *
+ * One `Signaling` is one attendance. It is admitted with a join token; after a lost connection it resumes with the
+ * secret of the last room-info for 15 s, and after that (or when that is refused) is admitted again by `admit`, which
+ * the room implements with the rejoin secret. It ends by `leave()` or by a refusal that no repetition can cure.
+ *
+ * Events: `message` (detail: the parsed message), `state` (detail: SignalingState).
+ *
+ * @typedef {{state: 'connecting'|'joined'|'waiting'|'closed', retryAt?: number, code?: string, reason?: string}}
+ *   SignalingState `retryAt` is in `performance.now()` milliseconds; `code` and `reason` say why it waits or closed
+ * @typedef {{url: string, token: string}} Admission where to connect, and the join token
+ */
+import { delayBefore } from './backoff.js';
+
+export const VERSION = 1;
+export const RESUME_MS = 15_000;
+const PING_MS = 5_000;
+const OPEN_MS = 10_000;
+/** Attempts before the first room-info; later ones never run out. */
+const FIRST_JOIN_ATTEMPTS = 4;
+/** Admissions refused in a row before a refusal is believed. */
+const REFUSED_ADMISSIONS = 3;
+
+/** Refusals that end the attendance: trying again would get the same answer, or would not be wanted. */
+export const FINAL_CODES = new Set(['removed', 'banned', 'ended', 'replaced', 'unsupported_version']);
+
+/** Why a join failed or an attendance ended; `code` is stable. */
+export class SignalingError extends Error {
+  /** @param {string} code @param {string} detail */
+  constructor(code, detail) {
+    super(detail);
+    this.name = 'SignalingError';
+    this.code = code;
+  }
+}
+
+export class Signaling extends EventTarget {
+  #admit;
+  #client;
+  #resumeMs;
+  #backoff;
+  #pingMs;
+  /** @type {WebSocket|null} */
+  #socket = null;
+  #resume = '';
+  #url = '';
+  #lostAt = 0;
+  #joined = false;
+  #everJoined = false;
+  #closed = false;
+  #refusedAdmissions = 0;
+  /** @type {(() => void)|null} */
+  #wake = null;
+  /** @type {{resolve: (info: object) => void, reject: (error: Error) => void}|null} */
+  #first = null;
+  #pingId = 0;
+  #pingSentAt = 0;
+  #heardSincePing = true;
+  /** @type {ReturnType<typeof setInterval>|undefined} */
+  #pingTimer;
+  #online = () => this.retryNow();
+
+  /** Round-trip time of signaling in ms, or null before the first pong. @type {number|null} */
+  roundTrip = null;
+
+  /**
+   * @param {object} options
+   * @param {(again: boolean) => Promise<Admission>} options.admit obtains a token; `again` after the first time
+   * @param {string} [options.client] name and version of the client, for the server's log
+   * @param {number} [options.resumeMs]
+   * @param {number} [options.pingMs]
+   * @param {(attempt: number) => number} [options.backoff]
+   */
+  constructor({ admit, client = 'parley-web', resumeMs = RESUME_MS, pingMs = PING_MS, backoff = delayBefore }) {
+    super();
+    this.#admit = admit;
+    this.#client = client;
+    this.#resumeMs = resumeMs;
+    this.#pingMs = pingMs;
+    this.#backoff = backoff;
+  }
+
+  /** True between a room-info and the loss of its connection. */
+  get joined() {
+    return this.#joined;
+  }
+
+  /** Connect and join. @returns {Promise<object>} the first room-info; rejects when refused or unreachable */
+  start() {
+    globalThis.addEventListener('online', this.#online);
+    return new Promise((resolve, reject) => {
+      this.#first = { resolve, reject };
+      void this.#run();
+    });
+  }
+
+  /**
+   * Send a message. Without a joined connection it is dropped: the room repeats its wishes after each room-info.
+   * @param {{kind: string}} message
+   * @returns {boolean} whether it was handed to the socket
+   */
+  send(message) {
+    if (!this.#joined || this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  /** Cut a wait short, for example when the user asks or the network is back. */
+  retryNow() {
+    this.#wake?.();
+  }
+
+  /** Leave for good. */
+  leave() {
+    if (this.#closed) return;
+    this.send({ kind: 'leave' });
+    this.#end('left', '');
+  }
+
+  async #run() {
+    for (let attempt = 0; !this.#closed; attempt += 1) {
+      this.#emitState({ state: 'connecting' });
+      const failure = await this.#attend();
+      if (this.#closed) return;
+      if (failure.joined) attempt = 0;
+      const spent = !this.#everJoined && (failure.refused || attempt + 1 >= FIRST_JOIN_ATTEMPTS);
+      if (FINAL_CODES.has(failure.code) || failure.final || spent) {
+        this.#end(failure.code, failure.reason);
+        return;
+      }
+      await this.#pause(this.#backoff(attempt), failure);
+    }
+  }
+
+  /** One connection from its opening to its end. */
+  async #attend() {
+    const failure = { joined: false, final: false, refused: false, code: 'connection_lost', reason: '' };
+    const resuming = this.#resume !== '' && performance.now() - this.#lostAt < this.#resumeMs;
+    let credential;
+    if (resuming) {
+      credential = { resume: this.#resume };
+    } else {
+      try {
+        const admission = await this.#admit(this.#everJoined);
+        this.#url = admission.url;
+        credential = { token: admission.token };
+      } catch (error) {
+        return this.#admissionFailure(failure, error);
+      }
+    }
+    if (this.#closed) return failure;
+    const outcome = await this.#converse(credential);
+    Object.assign(failure, outcome);
+    if (failure.joined) {
+      this.#lostAt = performance.now();
+    } else if (failure.refused) {
+      if (resuming) this.#resume = '';
+      else this.#refusedAdmissions += 1;
+      failure.final = this.#refusedAdmissions >= REFUSED_ADMISSIONS;
+      failure.refused = !resuming;
+    }
+    return failure;
+  }
+
+  #admissionFailure(failure, error) {
+    failure.code = error.code ?? 'unreachable';
+    failure.reason = error.message ?? String(error);
+    failure.refused = true;
+    // A 4xx answer is a decision (removed, passcode changed, ended); everything else is a server that may come back.
+    failure.final = error.status >= 400 && error.status < 500 && error.status !== 408 && error.status !== 429;
+    return failure;
+  }
+
+  /** Open a socket, join with `credential`, and pass messages on until the socket ends. */
+  #converse(credential) {
+    return new Promise((resolve) => {
+      const outcome = { joined: false, refused: false, code: 'connection_lost', reason: 'The connection was lost.' };
+      const socket = new WebSocket(new URL(this.#url, globalThis.location?.href));
+      this.#socket = socket;
+      const opening = setTimeout(() => this.#drop(socket), OPEN_MS);
+      socket.addEventListener('open', () => {
+        socket.send(JSON.stringify({ kind: 'join', v: VERSION, client: this.#client, ...credential }));
+      });
+      socket.addEventListener('message', (event) => {
+        if (socket !== this.#socket) return;
+        this.#heardSincePing = true;
+        const message = parse(event.data);
+        if (message === null) return;
+        if (message.kind === 'room-info') {
+          clearTimeout(opening);
+          outcome.joined = true;
+          this.#welcome(message);
+        }
+        this.#note(message, outcome);
+      });
+      socket.addEventListener('close', (event) => {
+        clearTimeout(opening);
+        clearInterval(this.#pingTimer);
+        if (socket === this.#socket) this.#socket = null;
+        this.#joined = false;
+        if (outcome.joined && event.code === 1000 && outcome.code === 'connection_lost') {
+          outcome.code = 'ended';
+          outcome.reason = event.reason;
+        }
+        resolve(outcome);
+      }, { once: true });
+    });
+  }
+
+  #welcome(info) {
+    this.#resume = info.resume;
+    this.#joined = true;
+    this.#everJoined = true;
+    this.#refusedAdmissions = 0;
+    this.#startPings();
+    this.#emitState({ state: 'joined' });
+    this.#first?.resolve(info);
+    this.#first = null;
+  }
+
+  #note(message, outcome) {
+    if (message.kind === 'pong') {
+      if (message.id === this.#pingId) this.roundTrip = performance.now() - this.#pingSentAt;
+      return;
+    }
+    if (message.kind === 'hello' && !message.versions.includes(VERSION)) {
+      Object.assign(outcome, { refused: true, code: 'unsupported_version', reason: 'Reload the page: the server was updated.' });
+      this.#socket?.close();
+      return;
+    }
+    if (message.kind === 'error' && message.fatal) {
+      Object.assign(outcome, { refused: true, code: message.code, reason: message.detail });
+    }
+    this.dispatchEvent(new CustomEvent('message', { detail: message }));
+  }
+
+  #startPings() {
+    clearInterval(this.#pingTimer);
+    this.#heardSincePing = true;
+    // Counting rounds rather than time: a hidden tab's timers are throttled, which must not look like a dead server.
+    this.#pingTimer = setInterval(() => {
+      const socket = this.#socket;
+      if (!socket) return;
+      if (!this.#heardSincePing) {
+        this.#drop(socket);
+        return;
+      }
+      this.#heardSincePing = false;
+      this.#pingId += 1;
+      this.#pingSentAt = performance.now();
+      this.send({ kind: 'ping', id: this.#pingId });
+    }, this.#pingMs);
+  }
+
+  /** Give a socket up without waiting for a closing handshake that a dead network never completes. */
+  #drop(socket) {
+    socket.close(4000, 'no answer');
+    socket.dispatchEvent(new CloseEvent('close', { code: 4000 }));
+  }
+
+  async #pause(ms, { code, reason }) {
+    this.#emitState({ state: 'waiting', retryAt: performance.now() + ms, code, reason });
+    await new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve(undefined);
+      };
+    });
+    this.#wake = null;
+  }
+
+  #end(code, reason) {
+    this.#closed = true;
+    this.#joined = false;
+    globalThis.removeEventListener('online', this.#online);
+    clearInterval(this.#pingTimer);
+    this.#wake?.();
+    this.#socket?.close(1000);
+    this.#socket = null;
+    this.#first?.reject(new SignalingError(code, reason || 'The meeting could not be joined.'));
+    this.#first = null;
+    this.#emitState({ state: 'closed', code, reason });
+  }
+
+  /** @param {SignalingState} state */
+  #emitState(state) {
+    this.dispatchEvent(new CustomEvent('state', { detail: state }));
+  }
+}
+
+/** @param {unknown} data @returns {{kind: string, [key: string]: any}|null} */
+function parse(data) {
+  try {
+    const message = JSON.parse(String(data));
+    return typeof message?.kind === 'string' ? message : null;
+  } catch {
+    return null;
+  }
+}

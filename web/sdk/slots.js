@@ -1,0 +1,59 @@
+/**
+ * Slots of the subscribe peer: which m-section (mid) carries which track at the moment.
+ *
+ * The server repoints slots without SDP, so a MediaStreamTrack belongs to a mid and never to a participant. This map
+ * alone says whose picture it shows.
+ */
+
+export class Slots {
+  /** @type {Map<string, string>} mid → track */
+  #tracks = new Map();
+  /** @type {Map<string, MediaStreamTrack>} mid → what arrives there */
+  #media = new Map();
+  /** @type {Map<string, MediaStreamTrack>} track → what `update` last reported */
+  #reported = new Map();
+
+  /**
+   * Take over a whole map from the server.
+   * @param {{mid: string, track?: string|null}[]} slots
+   * @returns {Map<string, MediaStreamTrack|null>} tracks whose media changed; null where nothing arrives any more
+   */
+  assign(slots) {
+    this.#tracks = new Map(slots.filter((slot) => slot.track).map((slot) => [slot.mid, slot.track]));
+    return this.#update();
+  }
+
+  /** @param {string} mid @param {MediaStreamTrack} media */
+  attach(mid, media) {
+    this.#media.set(mid, media);
+    return this.#update();
+  }
+
+  /** The peer is gone: its media with it. The map is kept until the server sends another. */
+  detachAll() {
+    this.#media.clear();
+    return this.#update();
+  }
+
+  /** @param {string} track @returns {MediaStreamTrack|null} */
+  mediaOf(track) {
+    return this.#reported.get(track) ?? null;
+  }
+
+  #update() {
+    const now = new Map();
+    for (const [mid, track] of this.#tracks) {
+      const media = this.#media.get(mid);
+      if (media) now.set(track, media);
+    }
+    const changed = new Map();
+    for (const [track, media] of this.#reported) {
+      if (now.get(track) !== media) changed.set(track, now.get(track) ?? null);
+    }
+    for (const [track, media] of now) {
+      if (!this.#reported.has(track)) changed.set(track, media);
+    }
+    this.#reported = now;
+    return changed;
+  }
+}

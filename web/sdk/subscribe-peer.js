@@ -1,0 +1,102 @@
+/**
+ * The subscribe peer: one RTCPeerConnection that only receives; the server offers.
+ *
+ * The server never restarts ICE on a peer, so an offer with another ice-ufrag is for a fresh peer, whoever asked for it.
+ *
+ * Events: `media` (detail: {mid, mediaTrack}), `gone` (the old peer's media ended), `state` (detail: RTCPeerConnectionState),
+ * `failed` (detail: Error).
+ */
+import { Serial } from './serial.js';
+
+export class SubscribePeer extends EventTarget {
+  #send;
+  /** @type {RTCIceServer[]} */
+  #iceServers = [];
+  /** @type {RTCPeerConnection|null} */
+  #pc = null;
+  #ufrag = '';
+  #serial = new Serial();
+
+  /** @param {{send: (message: object) => boolean}} options */
+  constructor({ send }) {
+    super();
+    this.#send = send;
+  }
+
+  /** The RTCPeerConnection, or null before the first offer. */
+  get connection() {
+    return this.#pc;
+  }
+
+  /** @param {RTCIceServer[]} servers */
+  setIceServers(servers) {
+    this.#iceServers = servers;
+    this.#pc?.setConfiguration({ ...this.#pc.getConfiguration(), iceServers: servers });
+  }
+
+  /** Create the RTCPeerConnection ahead of the first offer. */
+  prepare() {
+    this.#open();
+  }
+
+  /** @param {{sdp: string, id?: number}} offer */
+  accept(offer) {
+    return this.#serial.run(async () => {
+      const ufrag = ufragOf(offer.sdp);
+      if (this.#ufrag && this.#ufrag !== ufrag) this.#discard();
+      this.#ufrag = ufrag;
+      const pc = this.#open();
+      await pc.setRemoteDescription({ type: 'offer', sdp: offer.sdp });
+      await pc.setLocalDescription(await pc.createAnswer());
+      if (pc !== this.#pc) return;
+      this.#send({ kind: 'answer', peer: 'subscribe', id: offer.id ?? 0, sdp: pc.localDescription?.sdp ?? '' });
+      this.#announce(pc);
+    }).catch((error) => this.dispatchEvent(new CustomEvent('failed', { detail: error })));
+  }
+
+  /** Give the peer up and ask for an offer on a fresh one. */
+  restart() {
+    return this.#serial.run(async () => {
+      this.#discard();
+      this.#send({ kind: 'restart-subscribe' });
+    });
+  }
+
+  /** Forget the peer: the server has none of ours any more and will offer another. */
+  reset() {
+    return this.#serial.run(async () => this.#discard());
+  }
+
+  close() {
+    this.#discard();
+  }
+
+  #announce(pc) {
+    for (const { mid, receiver } of pc.getTransceivers()) {
+      if (mid !== null) this.dispatchEvent(new CustomEvent('media', { detail: { mid, mediaTrack: receiver.track } }));
+    }
+  }
+
+  #open() {
+    if (this.#pc) return this.#pc;
+    const pc = new RTCPeerConnection({ iceServers: this.#iceServers, bundlePolicy: 'max-bundle' });
+    pc.addEventListener('connectionstatechange', () => {
+      if (pc === this.#pc) this.dispatchEvent(new CustomEvent('state', { detail: pc.connectionState }));
+    });
+    this.#pc = pc;
+    return pc;
+  }
+
+  #discard() {
+    if (!this.#pc) return;
+    this.#pc.close();
+    this.#pc = null;
+    this.#ufrag = '';
+    this.dispatchEvent(new CustomEvent('gone'));
+  }
+}
+
+/** @param {string} sdp @returns {string} the first ice-ufrag (RFC 8839, section 5.4), or '' */
+export function ufragOf(sdp) {
+  return /^a=ice-ufrag:(\S+)/m.exec(sdp)?.[1] ?? '';
+}

@@ -1,0 +1,28 @@
+"""What the recorder process is told when it starts. Plain values; only the `parley` package reads flags and files."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecorderConfig:
+    """Settings of one recorder process.
+
+    `sink_socket` is the sfu's SEQPACKET socket; `recordings_dir` is created if it is missing. `control_url` (control's
+    internal listener) and `node_secret` are where facts go; with "" none are sent, and `rescan` finds what was recorded.
+
+    `repair_wait_ms` is how long a lost packet may take to be repaired before its frame is given up. Together with
+    `sync_ms` (the pace of fdatasync) and a restart it must stay below the 5 s that the sfu replays. A recording that the
+    sfu does not announce for `abandoned_seconds` while it is attached has ended unseen, and is finished as partial.
+    """
+
+    sink_socket: Path
+    recordings_dir: Path
+    instance: str = "recorder-1"
+    control_url: str = ""
+    node_secret: str = field(default="", repr=False)
+    repair_wait_ms: int = 1000
+    sync_ms: int = 250
+    cut_after_seconds: float = 10.0
+    ask_after_seconds: float = 30.0
+    abandoned_seconds: float = 120.0

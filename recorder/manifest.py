@@ -1,0 +1,154 @@
+"""A recording's two documents: `recording.json` says that one is under way, `manifest.json` that it is finished.
+
+Both are replaced atomically and forced to disk, file and directory. The manifest is written last of all: it is the
+commit, and a recording without one is not finished. Keys are relative to the recordings directory.
+"""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from recorder.layout import INFO_NAME, MANIFEST_NAME
+
+VERSION = 1
+
+
+class RecordingInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What is being recorded. `state` is recording or sealing; `ended_unix_ms` is 0 until it ended.
+
+    `started_at` is the start on the sfu's monotonic clock (ns), and `opened_at` the room's zero of the meeting clock,
+    which was at `opened_unix_ms`.
+    """
+
+    version: int
+    recording: str
+    room: str
+    state: str
+    started_unix_ms: int
+    opened_at: int
+    opened_unix_ms: int
+    ended_unix_ms: int = 0
+    abandoned: bool = False
+
+
+class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished file. Its first frame is `start_ms` after the start of the recording; gaps are kept within it."""
+
+    key: str
+    codec: str
+    start_ms: int
+    duration_ms: int
+    bytes: int
+    sha256: str
+    frames: int
+    width: int = 0
+    height: int = 0
+
+
+class ManifestSegment(msgspec.Struct, frozen=True, kw_only=True):
+    """A captured segment as it was sealed."""
+
+    key: str
+    bytes: int
+    sha256: str
+
+
+class ManifestTrack(msgspec.Struct, frozen=True, kw_only=True):
+    """A recorded track. `lost_packets` were never received; `muted` holds (from, to) in ms of the recording."""
+
+    track: str
+    participant: str
+    name: str
+    source: str
+    media: str
+    codec: str
+    start_ms: int
+    duration_ms: int
+    files: list[ManifestFile]
+    segments: list[ManifestSegment]
+    lost_packets: int = 0
+    muted: list[tuple[int, int]] = []
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished recording. `state` is ready, or partial when something that was received could not be kept."""
+
+    version: int
+    recording: str
+    room: str
+    state: str
+    started_unix_ms: int
+    ended_unix_ms: int
+    duration_ms: int
+    bytes: int
+    instance: str
+    tracks: list[ManifestTrack]
+    problems: list[str] = []
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Return the manifest as JSON."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+
+
+def decode_manifest(data: bytes) -> Manifest:
+    """Return the manifest; raises ValueError for anything else, also for a version that this code does not know."""
+    manifest = msgspec.json.decode(data, type=Manifest)
+    if manifest.version != VERSION:
+        raise ValueError(f"manifest of version {manifest.version}")
+    return manifest
+
+
+def decode_info(data: bytes) -> RecordingInfo:
+    """Return what `recording.json` says; raises ValueError for anything else."""
+    info = msgspec.json.decode(data, type=RecordingInfo)
+    if info.version != VERSION:
+        raise ValueError(f"recording.json of version {info.version}")
+    return info
+
+
+def read_manifest(recording: Path) -> Manifest | None:
+    """Return the recording's manifest, None when it has none. ValueError when it is not one."""
+    try:
+        return decode_manifest((recording / MANIFEST_NAME).read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def read_info(recording: Path) -> RecordingInfo | None:
+    """Return the recording's `recording.json`, None when it has none. ValueError when it is not one."""
+    try:
+        return decode_info((recording / INFO_NAME).read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def write_manifest(recording: Path, manifest: Manifest) -> None:
+    """Commit the recording. OSError when the disk refuses."""
+    replace_durably(recording / MANIFEST_NAME, encode_manifest(manifest))
+
+
+def write_info(recording: Path, info: RecordingInfo) -> None:
+    """Write `recording.json`. OSError when the disk refuses."""
+    replace_durably(recording / INFO_NAME, msgspec.json.format(msgspec.json.encode(info), indent=1))
+
+
+def replace_durably(path: Path, data: bytes) -> None:
+    """Put `data` in `path` so that a crash leaves the old or the new content, never a part. OSError."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Force a directory's entries to disk. OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -106,7 +106,8 @@ class Arrival(NamedTuple):
     """One RTP packet that arrived on a registered stream, for NACK, reports, TWCC and speaker detection.
 
     `size` is the RTP packet's bytes, `transport_seq` the 16-bit transport-wide seq or -1, `level` the audio level
-    (0 loudest to 127) or -1. `timestamp` is the 32-bit RTP timestamp.
+    (0 loudest to 127) or -1. `timestamp` is the 32-bit RTP timestamp. `ext_seq` starts at the first packet's seq and is
+    -1 where there is none: padding on the repair stream. Packets that may not pass, or that came too late, arrive too.
     """
 
     peer: int
@@ -194,8 +195,10 @@ class RouteSource:
     """Which stream a route carries, from which frame on, and how its timestamps map.
 
     `timestamp_offset` is added to RTP timestamps (mod 2**32); None lets the engine continue the route's outgoing
-    timestamps by the elapsed arrival time. With `at_keyframe` the flip waits for a keyframe of the stream (video);
-    without, it happens at the next packet (audio). Layers above `max_temporal` and `max_spatial` are filtered.
+    timestamps by the elapsed arrival time. An offset that would make them go back is raised until they do not. With
+    `at_keyframe` the flip waits for a keyframe of the stream (video); without, it happens at the next packet (audio).
+    Layers above `max_temporal` and `max_spatial` are filtered. A source of the stream that the route carries already
+    changes the layers only: timestamps and numbering go on as they were.
     """
 
     stream: int
@@ -211,7 +214,8 @@ class RouteEntry:
 
     `payload_types` maps the source's payload type to the destination's; a source payload type without an entry is
     dropped as UNMAPPED_PAYLOAD_TYPE. `rtx_payload_types` maps a destination payload type to its RTX one.
-    `mid` is written into the MID extension when the peer has one. `first_seq` is below 2**15.
+    `mid` is written into the MID extension when the peer has one. `first_seq` is below 2**15. An SSRC whose packets the
+    peer's keys have protected before goes on after them instead, since no packet index may ever be used twice.
     """
 
     route: int
@@ -293,8 +297,12 @@ class Engine(Protocol):
     def set_budget(self, peer: int, bits_per_second: int | None) -> None:
         """Pace the peer; None sends at once. What exceeds it waits in the per-peer queue for `release`."""
 
+    def is_audio(self, datagram: Datagram) -> bool:
+        """Whether it looks like RTP of a registered audio stream (unverified): the pump lets such go first."""
+
     def process(self, batch: Sequence[Datagram], now: int) -> Result:
-        """Run a batch through the table."""
+        """Run a batch through the table: all of it is received first, then forwarded stream by stream, in the order of
+        each stream's first packet; within a stream route by route, so that a destination's packets form a run."""
 
     def resubmit(self, leftover: Leftover, now: int) -> Result:
         """Run the RTP packet of an UNKNOWN_SSRC leftover again, now that policy may have registered its stream."""

@@ -1,0 +1,169 @@
+"""UDP sockets of a node: one per local address, all on one port; and what they could not send, counted by reason.
+
+Receive times are the kernel's (SO_TIMESTAMPNS), mapped to CLOCK_MONOTONIC, so that a busy loop is never mistaken for
+congestion. Runs of equally long datagrams to one destination go out in one call by segmentation offload
+(UDP_SEGMENT, Linux 4.18); a destination that refuses it gets them singly. An error loses that destination's datagrams
+and no other's.
+"""
+
+import errno
+import socket
+import struct
+import time
+from collections.abc import Iterable, Sequence
+
+from sfu.engine.contract import Address, Datagram, Drop, Outgoing
+
+BUFFER_BYTES = 4 << 20
+MAX_DATAGRAM = 2048
+_SO_TIMESTAMPNS = 35  # asm-generic/socket.h; the socket module does not name it
+_UDP_SEGMENT = 103  # linux/udp.h
+_TIMESPEC = struct.Struct("@qq")
+_ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size)
+_SEGMENT = struct.Struct("@H")
+_MAX_SEGMENTS = 64
+_MAX_RUN_BYTES = 65_000
+_MAX_REFUSALS = 4096
+_MAX_CLOCK_DIFFERENCE = 1_000_000_000
+
+
+class Sockets:
+    """Non-blocking sockets; an index into `addresses` is the `local` of datagrams."""
+
+    def __init__(self, addresses: Sequence[str], port: int) -> None:
+        """Bind `port` on each IP literal; 0 takes a port that is free on all of them. OSError when one cannot be."""
+        self.drops: dict[Drop, int] = {}
+        self.datagrams_out = 0
+        self.bytes_out = 0
+        self._sockets: list[socket.socket] = []
+        self._refusals: dict[Address, None] = {}
+        self._single_bytes: dict[Address, int] = {}
+        try:
+            self._bind(addresses, port)
+        except OSError:
+            self.close()
+            raise
+        self.addresses: tuple[Address, ...] = tuple(entry.getsockname()[:2] for entry in self._sockets)
+
+    @property
+    def port(self) -> int:
+        return self.addresses[0][1]
+
+    def filenos(self) -> list[int]:
+        """File descriptors in the order of `addresses`, for the loop's readers."""
+        return [entry.fileno() for entry in self._sockets]
+
+    def close(self) -> None:
+        for entry in self._sockets:
+            entry.close()
+
+    def receive(self, local: int, limit: int) -> list[Datagram]:
+        """Return up to `limit` datagrams that wait at socket `local`, none when none do."""
+        receive = self._sockets[local].recvmsg
+        datagrams: list[Datagram] = []
+        now = time.monotonic_ns()
+        offset = now - time.time_ns()
+        for _ in range(limit):
+            try:
+                data, ancillary, _flags, source = receive(MAX_DATAGRAM, _ANCILLARY_BYTES)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                self._count(_reason(error), 1)
+                continue
+            arrival = now
+            for level, kind, value in ancillary:
+                if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(value) == _TIMESPEC.size:
+                    seconds, nanoseconds = _TIMESPEC.unpack(value)
+                    arrival = _clamp(seconds * 1_000_000_000 + nanoseconds + offset, now)
+            datagrams.append(Datagram(data, source[:2], local, arrival))
+        return datagrams
+
+    def send(self, outgoing: Iterable[Outgoing]) -> None:
+        """Send in order, runs together; what cannot be sent is counted in `drops` and forgotten."""
+        run: list[bytes] = []
+        run_bytes = size = 0
+        last: Outgoing | None = None
+        for entry in outgoing:
+            data, destination, local = entry
+            fits = (
+                last is not None
+                and destination == last.destination
+                and local == last.local
+                and len(last.data) == size >= len(data)
+                and len(run) < _MAX_SEGMENTS
+                and run_bytes + len(data) <= _MAX_RUN_BYTES
+            )
+            if not fits:
+                if last is not None:
+                    self._send_run(run, run_bytes, last.destination, last.local)
+                run = []
+                run_bytes = 0
+                size = len(data)
+            run.append(data)
+            run_bytes += len(data)
+            last = entry
+        if last is not None:
+            self._send_run(run, run_bytes, last.destination, last.local)
+
+    def _bind(self, addresses: Sequence[str], port: int) -> None:
+        for address in addresses:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            entry = socket.socket(family, socket.SOCK_DGRAM)
+            self._sockets.append(entry)
+            entry.setblocking(False)
+            if family == socket.AF_INET6:
+                entry.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            entry.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+            entry.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+            entry.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+            entry.bind((address, port))
+            port = entry.getsockname()[1]
+
+    def _send_run(self, run: list[bytes], run_bytes: int, destination: Address, local: int) -> None:
+        entry = self._sockets[local]
+        if len(run) > 1 and destination not in self._refusals:
+            control = [(socket.IPPROTO_UDP, _UDP_SEGMENT, _SEGMENT.pack(len(run[0])))]
+            try:
+                entry.sendmsg(run, control, 0, destination)
+            except BlockingIOError:
+                self._count(Drop.SEND_BUFFER, len(run))
+            except OSError:
+                if self._send_singly(entry, run, destination):
+                    self._refuse(destination)
+            else:
+                self.datagrams_out += len(run)
+                self.bytes_out += run_bytes
+            return
+        self._send_singly(entry, run, destination)
+
+    def _send_singly(self, entry: socket.socket, run: list[bytes], destination: Address) -> bool:
+        """Return whether all went out."""
+        complete = True
+        for data in run:
+            try:
+                entry.sendto(data, destination)
+            except OSError as error:
+                self._count(_reason(error), 1)
+                complete = False
+            else:
+                self.datagrams_out += 1
+                self.bytes_out += len(data)
+        return complete
+
+    def _refuse(self, destination: Address) -> None:
+        while len(self._refusals) >= _MAX_REFUSALS:
+            del self._refusals[next(iter(self._refusals))]
+        self._refusals[destination] = None
+
+    def _count(self, reason: Drop, packets: int) -> None:
+        self.drops[reason] = self.drops.get(reason, 0) + packets
+
+
+def _reason(error: OSError) -> Drop:
+    return Drop.SEND_BUFFER if error.errno in (errno.EAGAIN, errno.ENOBUFS) else Drop.SEND_ERROR
+
+
+def _clamp(arrival: int, now: int) -> int:
+    """A wall clock that was set between the kernel's reading and ours must not move arrivals about."""
+    return arrival if 0 <= now - arrival <= _MAX_CLOCK_DIFFERENCE else now

@@ -1,0 +1,76 @@
+"""A supervised child: readiness, restart, stop."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from parley.child import Child, ChildFailed, Program
+
+READY = """
+import os, signal, socket, sys, time
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+notify.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+"""
+
+
+def program(code: str, **fields: object) -> Program:
+    return Program("child", [sys.executable, "-c", code], **fields)  # type: ignore[arg-type]  # keyword passing
+
+
+async def until_changed(child: Child, pid: int) -> int:
+    async with asyncio.timeout(10):
+        while child.pid in (None, pid):
+            await asyncio.sleep(0)
+    assert child.pid is not None
+    return child.pid
+
+
+async def test_a_child_is_ready_when_it_says_so_and_stops_on_its_signal(tmp_path: Path) -> None:
+    child = Child(program(READY + "signal.pause()"), tmp_path)
+    await child.start()
+    pid = child.pid
+    assert pid is not None
+    assert os.getsid(pid) == pid
+    await child.stop(5)
+    assert child.pid is None
+
+
+async def test_a_child_that_ends_before_it_is_ready_is_shown_with_its_last_words(tmp_path: Path) -> None:
+    child = Child(program("import sys; sys.exit('no disk left')"), tmp_path)
+    with pytest.raises(ChildFailed, match="no disk left"):
+        await child.start()
+    await child.stop(1)
+
+
+async def test_a_silent_child_is_given_up(tmp_path: Path) -> None:
+    child = Child(program("import signal; signal.pause()"), tmp_path, ready_seconds=0.2)
+    with pytest.raises(ChildFailed, match="was not ready"):
+        await child.start()
+    await child.stop(1)
+
+
+async def test_a_killed_child_is_back_at_once(tmp_path: Path) -> None:
+    child = Child(program(READY + "signal.pause()"), tmp_path)
+    await child.start()
+    first = child.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    await until_changed(child, first)
+    assert child.restarts == 1
+    await child.stop(5)
+
+
+async def test_a_child_that_ignores_its_signal_is_killed(tmp_path: Path) -> None:
+    child = Child(
+        program(
+            "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + READY + "\nwhile True: signal.pause()"
+        ),
+        tmp_path,
+    )
+    await child.start()
+    await child.stop(0.2)
+    assert child.pid is None

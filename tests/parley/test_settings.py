@@ -1,0 +1,71 @@
+"""Settings: precedence, types, secrets."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from parley.settings import SETTINGS, SettingsError, resolve, with_secrets
+
+HOME = {"HOME": "/home/someone"}
+
+
+def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:
+    toml = tmp_path / "parley.toml"
+    toml.write_text('http_port = 1\nnode = "from-file"\n')
+    environment = HOME | {"PARLEY_HTTP_PORT": "2", "PARLEY_NODE": "from-environment"}
+    assert resolve({"http_port": "3"}, environment, toml)["http_port"] == 3
+    assert resolve({}, environment, toml)["http_port"] == 2
+    assert resolve({}, HOME, toml)["node"] == "from-file"
+    assert resolve({}, HOME)["http_port"] == 8800
+    assert resolve({}, environment, toml).source("http_port") == "environment PARLEY_HTTP_PORT"
+    assert resolve({}, HOME, toml).source("node") == str(toml)
+
+
+def test_a_value_may_come_from_a_file_named_in_the_environment(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret\n")
+    assert resolve({}, HOME | {"PARLEY_NODE_SECRET_FILE": str(secret)})["node_secret"] == "s3cret"
+    with pytest.raises(SettingsError, match="PARLEY_NODE_SECRET_FILE"):
+        resolve({}, HOME | {"PARLEY_NODE_SECRET_FILE": str(tmp_path / "missing")})
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [({"PARLEY_HTTP_PORT": "eighty"}, "http_port"), ({"PARLEY_INFERENCE": "perhaps"}, "inference")],
+)
+def test_what_does_not_parse_is_named(environment: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        resolve({}, HOME | environment)
+
+
+def test_unknown_settings_of_a_file_are_named(tmp_path: Path) -> None:
+    toml = tmp_path / "parley.toml"
+    toml.write_text("htp_port = 1\n")
+    with pytest.raises(SettingsError, match="htp_port"):
+        resolve({}, HOME, toml)
+
+
+def test_a_child_resolves_the_same_settings_from_its_environment() -> None:
+    settings = resolve({"public": ["a.example", "b.example"], "http_port": "0"}, HOME | {"PARLEY_NODE_SECRET": "s"})
+    child = resolve({}, settings.environment())
+    assert [child[s.name] for s in SETTINGS] == [settings[s.name] for s in SETTINGS]
+
+
+def test_secrets_are_generated_once_and_private_while_every_store_is_embedded(tmp_path: Path) -> None:
+    settings = resolve({"data_dir": str(tmp_path)}, HOME)
+    first = with_secrets(settings)["node_secret"]
+    assert len(first) >= 32
+    assert with_secrets(settings)["node_secret"] == first
+    assert stat.S_IMODE((tmp_path / "secrets" / "node_secret").stat().st_mode) == 0o600
+
+
+def test_with_an_external_store_a_missing_secret_stops_the_start(tmp_path: Path) -> None:
+    environment = HOME | {"PARLEY_DATABASE_URL": "postgresql://db/parley"}
+    with pytest.raises(SettingsError, match="node_secret"):
+        with_secrets(resolve({"data_dir": str(tmp_path)}, environment))
+
+
+def test_secrets_are_masked_when_shown() -> None:
+    shown = resolve({}, HOME | {"PARLEY_NODE_SECRET": "visible?", "PARLEY_DATABASE_URL": "postgresql://u:p@h/d"}).rows()
+    assert not any("visible" in value or "u:p" in value for _, value, _ in shown)

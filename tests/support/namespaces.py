@@ -1,0 +1,114 @@
+"""Hosts for tests: network namespaces joined to a server's by veth pairs, with loopback and nothing else.
+
+A browser that needs a non-loopback address (Firefox always) runs in one. Needs root and iproute2.
+"""
+
+import contextlib
+import ctypes
+import itertools
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_CLONE_NEWNET = 0x40000000
+_counter = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A namespace with one address towards the server. `prefix` is the argv that runs a command in it."""
+
+    name: str
+    address: str
+    server_address: str
+
+    @property
+    def prefix(self) -> list[str]:
+        return ["ip", "netns", "exec", self.name]
+
+    def connect(self, address: str, port: int) -> socket.socket:
+        """A TCP socket of this namespace, connected; usable from outside it."""
+        return in_namespace(self.name, lambda: socket.create_connection((address, port), timeout=10))
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A server namespace and its hosts."""
+
+    server: str
+    hosts: tuple[Host, ...]
+
+    @property
+    def server_prefix(self) -> list[str]:
+        return ["ip", "netns", "exec", self.server]
+
+    def server_connect(self, port: int) -> socket.socket:
+        """A TCP socket to a loopback port of the server's namespace."""
+        return in_namespace(self.server, lambda: socket.create_connection(("127.0.0.1", port), timeout=10))
+
+
+@contextlib.contextmanager
+def network(hosts: int) -> Iterator[Network]:
+    """Make a server namespace and `hosts` others, each with a veth pair to it; everything is removed at the end."""
+    tag = f"{os.getpid()}-{next(_counter)}"
+    server = f"parley-s-{tag}"
+    made = [server]
+    try:
+        _ip("netns", "add", server)
+        _ip("-n", server, "link", "set", "lo", "up")
+        rows = []
+        for index in range(hosts):
+            host = Host(f"parley-h{index}-{tag}", f"10.199.{index}.2", f"10.199.{index}.1")
+            _ip("netns", "add", host.name)
+            made.append(host.name)
+            _join(server, host, f"s{index}")
+            rows.append(host)
+        yield Network(server, tuple(rows))
+    finally:
+        for name in reversed(made):
+            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+
+
+def _join(server: str, host: Host, link: str) -> None:
+    _ip("link", "add", link, "netns", server, "type", "veth", "peer", "name", "eth0", "netns", host.name)
+    _ip("-n", server, "address", "add", f"{host.server_address}/24", "dev", link)
+    _ip("-n", server, "link", "set", link, "up")
+    _ip("-n", host.name, "link", "set", "lo", "up")
+    _ip("-n", host.name, "address", "add", f"{host.address}/24", "dev", "eth0")
+    _ip("-n", host.name, "link", "set", "eth0", "up")
+    _ip("-n", host.name, "route", "add", "default", "via", host.server_address)
+
+
+def _ip(*arguments: str) -> None:
+    done = subprocess.run(["ip", *arguments], check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"ip {' '.join(arguments)}: {done.stderr.strip()} (needs root and iproute2)")
+
+
+def in_namespace(name: str, action: Callable[[], T]) -> T:
+    """Run `action` in a thread that has entered the namespace, and return its result."""
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            with Path(f"/run/netns/{name}").open("rb") as file:
+                if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _CLONE_NEWNET) != 0:
+                    raise OSError(ctypes.get_errno(), f"setns {name}")
+            outcome.append(action())
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]

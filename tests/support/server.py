@@ -1,0 +1,101 @@
+"""A whole Parley for tests: `parley up` with data, ports and sockets of its own, optionally inside a namespace."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+START_SECONDS = 90
+
+
+@dataclass(slots=True)
+class RunningServer:
+    """A started server: where it is, how to become its first admin, what it has printed."""
+
+    process: subprocess.Popen[str]
+    data: Path
+    runtime: Path
+    http_port: int
+    https_port: int
+    setup_link: str
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.http_port}"
+
+    @property
+    def setup_token(self) -> str:
+        return self.setup_link.partition("token=")[2]
+
+    def part_pid(self, name: str) -> int:
+        """The pid of one part, as the supervisor recorded it."""
+        import json
+
+        return int(json.loads((self.runtime / "processes.json").read_text())[name][0])
+
+
+@contextlib.contextmanager
+def running_server(prefix: Sequence[str] = (), **settings: str) -> Iterator[RunningServer]:
+    """Start `parley up` with every port allocated and stop it at the end; `settings` become PARLEY_* variables."""
+    with tempfile.TemporaryDirectory(prefix="parley-") as directory:
+        home = Path(directory)
+        ports = ("HTTP", "HTTPS", "INTERNAL", "SFU_UDP", "SFU_SIGNALING", "SFU_HTTP", "RECORDER", "INFERENCE")
+        environment = os.environ | {f"PARLEY_{name}_PORT": "0" for name in ports}
+        environment |= {"PARLEY_DATA_DIR": str(home / "data"), "PARLEY_RUNTIME_DIR": str(home / "run")}
+        environment |= {f"PARLEY_{name.upper()}": value for name, value in settings.items()}
+        process = subprocess.Popen(
+            [*prefix, sys.executable, "-m", "parley", "up"],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield _await_start(process, home)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(15)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+            if process.stderr:
+                process.stderr.close()
+
+
+def _await_start(process: subprocess.Popen[str], home: Path) -> RunningServer:
+    """Read the supervisor's output until it says that all is up, then go on reading in a thread."""
+    assert process.stderr is not None
+    lines: list[str] = []
+    up = threading.Event()
+
+    def read(stream: "object") -> None:
+        for line in stream:  # type: ignore[attr-defined]  # a text stream
+            lines.append(line.rstrip())
+            if "Ctrl-C stops everything" in line:
+                up.set()
+        up.set()
+
+    threading.Thread(target=read, args=(process.stderr,), daemon=True).start()
+    if not up.wait(START_SECONDS) or process.poll() is not None:
+        raise RuntimeError("parley up did not start:\n" + "\n".join(lines[-40:]))
+    text = "\n".join(lines)
+
+    def port(scheme: str) -> int:
+        found = re.search(rf"{scheme}://\S+?:(\d+)", text.partition("Parley is up")[2])
+        return int(found[1]) if found else -1
+
+    link = re.search(r"(http\S+setup\S+)", text)
+    return RunningServer(
+        process, home / "data", home / "run", port("http"), port("https"), link[1] if link else "", lines
+    )

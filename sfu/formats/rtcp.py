@@ -5,17 +5,58 @@ use for (XR, APP, ...) come back as `Unknown`, so that one of them never costs t
 runs past the datagram, or a packet shorter than its counts say, is ValueError.
 """
 
-from collections.abc import Iterable
+import struct
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sfu.formats.transport_feedback import TransportFeedback
+from sfu.formats.rtcp_feedback import (
+    FullIntraRequest,
+    Nack,
+    PictureLoss,
+    ReceiverEstimate,
+    is_receiver_estimate,
+    parse_full_intra,
+    parse_nack,
+    parse_picture_loss,
+    parse_receiver_estimate,
+    write_full_intra,
+    write_nack,
+    write_picture_loss,
+    write_receiver_estimate,
+)
+from sfu.formats.transport_feedback import TransportFeedback, parse_body, write_body
+
+__all__ = [
+    "Bye",
+    "FullIntraRequest",
+    "Nack",
+    "Packet",
+    "PictureLoss",
+    "ReceiverEstimate",
+    "ReceiverReport",
+    "ReportBlock",
+    "SenderReport",
+    "SourceDescription",
+    "TransportFeedback",
+    "Unknown",
+    "parse",
+    "serialize",
+]
+
+_SR, _RR, _SDES, _BYE, _RTPFB, _PSFB = 200, 201, 202, 203, 205, 206
+_NACK, _TRANSPORT_CC, _PLI, _FIR, _APPLICATION = 1, 15, 1, 4, 15
+_CNAME = 1
+_HEADER = struct.Struct("!BBH")
+_SENDER_INFO = struct.Struct("!IQIII")
+_BLOCK = struct.Struct("!IB3sIIII")
 
 
 @dataclass(frozen=True, slots=True)
 class ReportBlock:
-    """RFC 3550, 6.4.1. `fraction_lost` of 256, `packets_lost` signed 24-bit, `jitter` in clock units.
+    """RFC 3550, 6.4.1. `fraction_lost` in 1/256, `packets_lost` signed 24-bit, `jitter` in clock units.
 
-    `last_report` is the middle 32 bits of the NTP time of the last SR and `delay` since it in 1/65536 s; 0 for none.
+    `highest_seq` is 32-bit: cycles and seq. `last_report` is the middle 32 bits of the NTP time of the last SR and
+    `delay` the time since in 1/65536 s; 0 for none.
     """
 
     ssrc: int
@@ -59,40 +100,6 @@ class Bye:
 
 
 @dataclass(frozen=True, slots=True)
-class Nack:
-    """RFC 4585, 6.2.1: the 16-bit seqs of `media_ssrc` that are missing, in the order of the message."""
-
-    sender_ssrc: int
-    media_ssrc: int
-    seqs: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PictureLoss:
-    """PLI (RFC 4585, 6.3.1)."""
-
-    sender_ssrc: int
-    media_ssrc: int
-
-
-@dataclass(frozen=True, slots=True)
-class FullIntraRequest:
-    """FIR (RFC 5104, 4.3.1): (SSRC, command number) of each entry."""
-
-    sender_ssrc: int
-    entries: tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiverEstimate:
-    """REMB (draft-alvestrand-rmcat-remb-03): `bitrate` in bits/s for the sum of `ssrcs`."""
-
-    sender_ssrc: int
-    bitrate: int
-    ssrcs: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Unknown:
     """Any other packet. `count` is the header's five-bit field; `body` follows the four-byte header."""
 
@@ -117,9 +124,181 @@ Packet = (
 
 def parse(data: bytes) -> list[Packet]:
     """Return the packets of an RTCP datagram, one or more; raises ValueError."""
-    raise NotImplementedError
+    packets = []
+    offset = 0
+    while offset < len(data):
+        if len(data) - offset < _HEADER.size:
+            raise ValueError("RTCP packet shorter than its header")
+        first, packet_type, words = _HEADER.unpack_from(data, offset)
+        end = offset + 4 * (words + 1)
+        if first >> 6 != 2:
+            raise ValueError("RTCP version is not 2")
+        if end > len(data):
+            raise ValueError("RTCP length runs past the datagram")
+        body_end = end
+        if first & 0x20:
+            body_end -= data[end - 1]
+            if not offset + _HEADER.size <= body_end < end:
+                raise ValueError("RTCP padding length is not within the packet")
+        packets.append(_parse_packet(packet_type, first & 0x1F, bytes(data[offset + _HEADER.size : body_end])))
+        offset = end
+    if not packets:
+        raise ValueError("RTCP datagram is empty")
+    return packets
+
+
+def _parse_packet(packet_type: int, count: int, body: bytes) -> Packet:
+    if parse_counted := _COUNTED.get(packet_type):
+        return parse_counted(body, count)
+    if parse_feedback := _FEEDBACK.get((packet_type, count)):
+        return parse_feedback(body)
+    if (packet_type, count) == (_PSFB, _APPLICATION) and is_receiver_estimate(body):
+        return parse_receiver_estimate(body)
+    return Unknown(packet_type, count, body)
+
+
+def _parse_sender_report(body: bytes, count: int) -> SenderReport:
+    if len(body) < _SENDER_INFO.size:
+        raise ValueError("RTCP sender report is truncated")
+    ssrc, ntp, rtp_timestamp, packets, octets = _SENDER_INFO.unpack_from(body)
+    return SenderReport(ssrc, ntp, rtp_timestamp, packets, octets, _parse_blocks(body, _SENDER_INFO.size, count))
+
+
+def _parse_receiver_report(body: bytes, count: int) -> ReceiverReport:
+    if len(body) < 4:
+        raise ValueError("RTCP receiver report is truncated")
+    return ReceiverReport(int.from_bytes(body[:4], "big"), _parse_blocks(body, 4, count))
+
+
+def _parse_blocks(body: bytes, offset: int, count: int) -> tuple[ReportBlock, ...]:
+    end = offset + count * _BLOCK.size
+    if end > len(body):
+        raise ValueError("RTCP report holds fewer blocks than it counts")
+    return tuple(
+        ReportBlock(ssrc, fraction, int.from_bytes(lost, "big", signed=True), highest, jitter, last, delay)
+        for ssrc, fraction, lost, highest, jitter, last, delay in _BLOCK.iter_unpack(body[offset:end])
+    )
+
+
+def _parse_description(body: bytes, count: int) -> SourceDescription:
+    cnames = []
+    offset = 0
+    for _ in range(count):
+        if offset + 4 > len(body):
+            raise ValueError("RTCP source description holds fewer chunks than it counts")
+        ssrc = int.from_bytes(body[offset : offset + 4], "big")
+        cname, offset = _parse_chunk(body, offset + 4)
+        cnames.append((ssrc, cname))
+    return SourceDescription(tuple(cnames))
+
+
+def _parse_chunk(body: bytes, offset: int) -> tuple[str, int]:
+    """Return the CNAME of the items at `offset` and where the next chunk begins."""
+    cname = ""
+    while offset < len(body) and body[offset]:
+        if offset + 2 > len(body) or offset + 2 + body[offset + 1] > len(body):
+            raise ValueError("RTCP source description item runs past the packet")
+        item, end = body[offset], offset + 2 + body[offset + 1]
+        if item == _CNAME:
+            cname = body[offset + 2 : end].decode("utf-8", "replace")
+        offset = end
+    if offset == len(body):
+        raise ValueError("RTCP source description chunk has no end")
+    return cname, (offset // 4 + 1) * 4
+
+
+def _parse_bye(body: bytes, count: int) -> Bye:
+    end = 4 * count
+    if end > len(body):
+        raise ValueError("RTCP BYE holds fewer SSRCs than it counts")
+    reason = ""
+    if end < len(body):
+        stop = end + 1 + body[end]
+        if stop > len(body):
+            raise ValueError("RTCP BYE reason runs past the packet")
+        reason = body[end + 1 : stop].decode("utf-8", "replace")
+    return Bye(struct.unpack_from(f"!{count}I", body), reason)
+
+
+_COUNTED: dict[int, Callable[[bytes, int], Packet]] = {
+    _SR: _parse_sender_report,
+    _RR: _parse_receiver_report,
+    _SDES: _parse_description,
+    _BYE: _parse_bye,
+}
+_FEEDBACK: dict[tuple[int, int], Callable[[bytes], Packet]] = {
+    (_RTPFB, _NACK): parse_nack,
+    (_RTPFB, _TRANSPORT_CC): parse_body,
+    (_PSFB, _PLI): parse_picture_loss,
+    (_PSFB, _FIR): parse_full_intra,
+}
 
 
 def serialize(packets: Iterable[Packet]) -> bytes:
     """Return one datagram of the packets in order; ValueError when a field does not fit."""
-    raise NotImplementedError
+    try:
+        return b"".join(_write_packet(packet) for packet in packets)
+    except (struct.error, OverflowError) as error:
+        raise ValueError("RTCP field does not fit") from error
+
+
+def _write_packet(packet: Packet) -> bytes:
+    padding = 0
+    match packet:
+        case SenderReport():
+            info = _SENDER_INFO.pack(packet.ssrc, packet.ntp, packet.rtp_timestamp, packet.packets, packet.octets)
+            packet_type, count, body = _SR, len(packet.reports), info + _write_blocks(packet.reports)
+        case ReceiverReport():
+            body = packet.ssrc.to_bytes(4, "big") + _write_blocks(packet.reports)
+            packet_type, count = _RR, len(packet.reports)
+        case SourceDescription():
+            body = b"".join(_write_chunk(ssrc, cname) for ssrc, cname in packet.cnames)
+            packet_type, count = _SDES, len(packet.cnames)
+        case Bye():
+            packet_type, count, body = _BYE, len(packet.ssrcs), _write_bye(packet)
+        case Nack():
+            packet_type, count, body = _RTPFB, _NACK, write_nack(packet)
+        case TransportFeedback():
+            packet_type, count = _RTPFB, _TRANSPORT_CC
+            body, padding = write_body(packet)
+        case PictureLoss():
+            packet_type, count, body = _PSFB, _PLI, write_picture_loss(packet)
+        case FullIntraRequest():
+            packet_type, count, body = _PSFB, _FIR, write_full_intra(packet)
+        case ReceiverEstimate():
+            packet_type, count, body = _PSFB, _APPLICATION, write_receiver_estimate(packet)
+        case Unknown():
+            packet_type, count, body = packet.packet_type, packet.count, packet.body
+    if count > 31 or len(body) % 4:
+        raise ValueError("RTCP packet does not fit")
+    return _HEADER.pack(0x80 | (0x20 if padding else 0) | count, packet_type, len(body) // 4) + body
+
+
+def _write_blocks(blocks: tuple[ReportBlock, ...]) -> bytes:
+    return b"".join(
+        _BLOCK.pack(
+            block.ssrc,
+            block.fraction_lost,
+            block.packets_lost.to_bytes(3, "big", signed=True),
+            block.highest_seq,
+            block.jitter,
+            block.last_report,
+            block.delay,
+        )
+        for block in blocks
+    )
+
+
+def _write_chunk(ssrc: int, cname: str) -> bytes:
+    text = cname.encode()
+    chunk = struct.pack("!IBB", ssrc, _CNAME, len(text)) + text if text else struct.pack("!I", ssrc)
+    return chunk + bytes(4 - len(chunk) % 4)
+
+
+def _write_bye(bye: Bye) -> bytes:
+    body = struct.pack(f"!{len(bye.ssrcs)}I", *bye.ssrcs)
+    if bye.reason:
+        text = bye.reason.encode()
+        body += struct.pack("!B", len(text)) + text
+        body += bytes(-len(body) % 4)
+    return body

@@ -4,11 +4,41 @@ Departs: text is UTF-8 without the OpaqueString profile, and only MESSAGE-INTEGR
 do. Attributes after MESSAGE-INTEGRITY other than FINGERPRINT are ignored (RFC 8489, section 14.5).
 """
 
+import hmac
+import ipaddress
+import struct
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
+from typing import TypeVar
 
 Address = tuple[str, int]
 BINDING = 0x001
+HEADER_BYTES = 20
+
+_COOKIE = 0x2112A442
+_FINGERPRINT_XOR = 0x5354554E
+_HEADER = struct.Struct("!HHI12s")
+_ATTRIBUTE = struct.Struct("!HH")
+_USERNAME = 0x0006
+_MESSAGE_INTEGRITY = 0x0008
+_ERROR_CODE = 0x0009
+_UNKNOWN_ATTRIBUTES = 0x000A
+_XOR_MAPPED_ADDRESS = 0x0020
+_PRIORITY = 0x0024
+_USE_CANDIDATE = 0x0025
+_SOFTWARE = 0x8022
+_FINGERPRINT = 0x8028
+_ICE_CONTROLLED = 0x8029
+_ICE_CONTROLLING = 0x802A
+_KNOWN_REQUIRED = frozenset(
+    {_USERNAME, _MESSAGE_INTEGRITY, _ERROR_CODE, _UNKNOWN_ATTRIBUTES, _XOR_MAPPED_ADDRESS, _PRIORITY, _USE_CANDIDATE}
+)
+_INTEGRITY_BYTES = 20
+
+T = TypeVar("T")
 
 
 class MessageClass(IntEnum):
@@ -46,17 +76,137 @@ class Message:
 
 def is_stun(data: bytes) -> bool:
     """Whether a datagram may be STUN: RFC 7983's first byte, the magic cookie and a length that fits."""
-    raise NotImplementedError
+    return (
+        len(data) >= HEADER_BYTES
+        and data[0] < 4
+        and int.from_bytes(data[4:8], "big") == _COOKIE
+        and int.from_bytes(data[2:4], "big") == len(data) - HEADER_BYTES
+        and len(data) % 4 == 0
+    )
 
 
 def parse(data: bytes) -> Message:
     """Return the message; raises ValueError, also for a FINGERPRINT that does not match."""
-    raise NotImplementedError
+    if not is_stun(data):
+        raise ValueError("not a STUN message")
+    message_type = int.from_bytes(data[:2], "big")
+    transaction_id = bytes(data[8:HEADER_BYTES])
+    first: dict[int, bytes] = {}
+    for kind, offset, value in _attributes(data):
+        if kind == _FINGERPRINT:
+            _check_fingerprint(data, offset, value)
+        elif _MESSAGE_INTEGRITY in first:
+            continue
+        first.setdefault(kind, value)
+    return Message(
+        MessageClass((message_type >> 7 & 2) | (message_type >> 4 & 1)),
+        transaction_id,
+        (message_type & 0x000F) | (message_type >> 1 & 0x0070) | (message_type >> 2 & 0x0F80),
+        username=_parsed(first.get(_USERNAME), _parse_text),
+        priority=_parsed(first.get(_PRIORITY), _parse_32),
+        use_candidate=_USE_CANDIDATE in first,
+        controlling=_parsed(first.get(_ICE_CONTROLLING), _parse_64),
+        controlled=_parsed(first.get(_ICE_CONTROLLED), _parse_64),
+        xor_mapped_address=_parsed(first.get(_XOR_MAPPED_ADDRESS), partial(_parse_address, transaction_id)),
+        error=_parsed(first.get(_ERROR_CODE), _parse_error),
+        software=_parsed(first.get(_SOFTWARE), _parse_text),
+        unknown_attributes=_parsed(first.get(_UNKNOWN_ATTRIBUTES), _parse_types) or (),
+        unknown_required=tuple(kind for kind in first if kind < 0x8000 and kind not in _KNOWN_REQUIRED),
+        has_integrity=_parsed(first.get(_MESSAGE_INTEGRITY), _parse_integrity) is not None,
+        has_fingerprint=_FINGERPRINT in first,
+    )
+
+
+def _parsed(value: bytes | None, parse_value: Callable[[bytes], T]) -> T | None:
+    return None if value is None else parse_value(value)
+
+
+def _attributes(data: bytes) -> list[tuple[int, int, bytes]]:
+    """Return (type, offset of the attribute, value) of each attribute."""
+    attributes = []
+    offset = HEADER_BYTES
+    while offset < len(data):
+        kind, length = _ATTRIBUTE.unpack_from(data, offset)
+        end = offset + _ATTRIBUTE.size + length
+        if end > len(data):
+            raise ValueError("STUN attribute runs past the message")
+        attributes.append((kind, offset, bytes(data[offset + _ATTRIBUTE.size : end])))
+        offset = end + -end % 4
+        if kind == _FINGERPRINT:
+            break
+    return attributes
+
+
+def _parse_text(value: bytes) -> str:
+    if len(value) > 763:
+        raise ValueError("STUN text is too long")
+    return value.decode()
+
+
+def _parse_32(value: bytes) -> int:
+    if len(value) != 4:
+        raise ValueError("STUN priority is not four bytes")
+    return int.from_bytes(value, "big")
+
+
+def _parse_64(value: bytes) -> int:
+    if len(value) != 8:
+        raise ValueError("STUN tie-breaker is not eight bytes")
+    return int.from_bytes(value, "big")
+
+
+def _parse_types(value: bytes) -> tuple[int, ...]:
+    if len(value) % 2:
+        raise ValueError("STUN unknown attributes are not a list of types")
+    return struct.unpack(f"!{len(value) // 2}H", value)
+
+
+def _parse_integrity(value: bytes) -> bytes:
+    if len(value) != _INTEGRITY_BYTES:
+        raise ValueError("STUN message integrity is not 20 bytes")
+    return value
+
+
+def _parse_error(value: bytes) -> tuple[int, str]:
+    if len(value) < 4 or not 3 <= value[2] & 7 <= 6 or value[3] > 99:
+        raise ValueError("STUN error code is malformed")
+    return (value[2] & 7) * 100 + value[3], _parse_text(value[4:])
+
+
+def _parse_address(transaction_id: bytes, value: bytes) -> Address:
+    if (len(value), value[1] if len(value) > 1 else 0) not in ((8, 1), (20, 2)):
+        raise ValueError("STUN address is neither IPv4 nor IPv6")
+    port = int.from_bytes(value[2:4], "big") ^ _COOKIE >> 16
+    return str(ipaddress.ip_address(_mask(value[4:], transaction_id))), port
+
+
+def _mask(address: bytes, transaction_id: bytes) -> bytes:
+    key = _COOKIE.to_bytes(4, "big") + transaction_id
+    return bytes(byte ^ mask for byte, mask in zip(address, key, strict=False))
+
+
+def _check_fingerprint(data: bytes, offset: int, value: bytes) -> None:
+    # A fingerprint is the last attribute, so the length in the header already covers it.
+    if offset + 8 != len(data) or value != _fingerprint(data[:offset]):
+        raise ValueError("STUN fingerprint does not match")
+
+
+def _fingerprint(covered: bytes) -> bytes:
+    return (zlib.crc32(covered) ^ _FINGERPRINT_XOR).to_bytes(4, "big")
 
 
 def verify_integrity(data: bytes, key: bytes) -> bool:
     """Whether the message that `parse` accepted carries a MESSAGE-INTEGRITY made with `key` (an ICE password)."""
-    raise NotImplementedError
+    for kind, offset, value in _attributes(data):
+        if kind == _MESSAGE_INTEGRITY:
+            return hmac.compare_digest(value, _integrity(data[:offset], key))
+    return False
+
+
+def _integrity(covered: bytes, key: bytes) -> bytes:
+    """HMAC over the message so far, its length field counting the integrity attribute itself."""
+    length = len(covered) - HEADER_BYTES + _ATTRIBUTE.size + _INTEGRITY_BYTES
+    return hmac.digest(key, covered[:2] + length.to_bytes(2, "big") + covered[4:], "sha1")
 
 
 def serialize(message: Message, key: bytes | None = None, fingerprint: bool = True) -> bytes:
@@ -64,4 +214,51 @@ def serialize(message: Message, key: bytes | None = None, fingerprint: bool = Tr
 
     ValueError when a field does not fit.
     """
-    raise NotImplementedError
+    if len(message.transaction_id) != 12 or not 0 <= message.method <= 0xFFF:
+        raise ValueError("STUN transaction id or method does not fit")
+    method, kind = message.method, message.message_class
+    message_type = method & 0x000F | (method & 0x0070) << 1 | (method & 0x0F80) << 2 | (kind & 1) << 4 | (kind & 2) << 7
+    try:
+        body = b"".join(_attribute(kind, value) for kind, value in _values(message))
+    except (struct.error, OverflowError) as error:
+        raise ValueError("STUN attribute does not fit") from error
+    data = _HEADER.pack(message_type, len(body), _COOKIE, message.transaction_id) + body
+    if key is not None:
+        data += _attribute(_MESSAGE_INTEGRITY, _integrity(data, key))
+    final = len(data) - HEADER_BYTES + (8 if fingerprint else 0)
+    if final > 0xFFFF:
+        raise ValueError("STUN message does not fit")
+    data = data[:2] + final.to_bytes(2, "big") + data[4:]
+    return data + _attribute(_FINGERPRINT, _fingerprint(data)) if fingerprint else data
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return _ATTRIBUTE.pack(kind, len(value)) + value + bytes(-len(value) % 4)
+
+
+def _values(message: Message) -> list[tuple[int, bytes]]:
+    values: list[tuple[int, bytes]] = []
+    if message.username is not None:
+        values.append((_USERNAME, message.username.encode()))
+    if message.priority is not None:
+        values.append((_PRIORITY, message.priority.to_bytes(4, "big")))
+    if message.use_candidate:
+        values.append((_USE_CANDIDATE, b""))
+    if message.controlling is not None:
+        values.append((_ICE_CONTROLLING, message.controlling.to_bytes(8, "big")))
+    if message.controlled is not None:
+        values.append((_ICE_CONTROLLED, message.controlled.to_bytes(8, "big")))
+    if message.xor_mapped_address is not None:
+        host, port = message.xor_mapped_address
+        address = ipaddress.ip_address(host)
+        head = struct.pack("!BBH", 0, 1 if address.version == 4 else 2, port ^ _COOKIE >> 16)
+        values.append((_XOR_MAPPED_ADDRESS, head + _mask(address.packed, message.transaction_id)))
+    if message.error is not None:
+        code, reason = message.error
+        values.append((_ERROR_CODE, struct.pack("!HBB", 0, code // 100, code % 100) + reason.encode()))
+    if message.unknown_attributes:
+        types = message.unknown_attributes
+        values.append((_UNKNOWN_ATTRIBUTES, struct.pack(f"!{len(types)}H", *types)))
+    if message.software is not None:
+        values.append((_SOFTWARE, message.software.encode()))
+    return values

@@ -28,5 +28,4 @@ class SfuConfig:
     audio_slots: int = 6
     max_participants: int = 200
     resume_seconds: float = 15.0
-    consent_seconds: float = 30.0
     desired_state_seconds: float = 5.0

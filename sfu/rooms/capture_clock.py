@@ -1,0 +1,25 @@
+"""A publisher's NTP clock against ours, so that what a subscriber plays together comes from one clock.
+
+Senders' NTP clocks differ by seconds and more. Slots are recycled, so a browser may sync the video of one participant
+with the audio of another; sender reports therefore leave the sfu on its own NTP clock. The shift is one per publish
+peer and constant, which keeps a participant's audio and video exactly as far apart as the publisher had them.
+"""
+
+_SECOND = 1 << 32
+
+
+class CaptureClock:
+    """How far our NTP clock (32.32) is ahead of one publisher's."""
+
+    def __init__(self) -> None:
+        self._shift: int | None = None
+
+    def update(self, ntp: int, own: int) -> None:
+        """Take a sender report's NTP time and ours at its arrival; only a jump of over a second changes the shift."""
+        shift = own - ntp
+        if self._shift is None or abs(shift - self._shift) > _SECOND:
+            self._shift = shift
+
+    def to_own(self, ntp: int) -> int:
+        """Return the publisher's NTP time on our clock, as 64 bits."""
+        return (ntp + (self._shift or 0)) & 0xFFFF_FFFF_FFFF_FFFF

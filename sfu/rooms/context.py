@@ -1,0 +1,98 @@
+"""What everything in a node shares: the engine, the outbox, ids, counters, limits, the schedule and the wall clock."""
+
+import heapq
+import itertools
+import secrets
+from collections import Counter
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from sfu.engine.contract import Drop, Engine
+from sfu.formats.sdp import Candidate
+from sfu.machines.dtls_certificate import DtlsCertificate
+from sfu.rooms.outbox import Outbox
+
+NTP_UNIX_SECONDS = 2_208_988_800
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what remote parties may make grow."""
+
+    audio_slots: int = 6
+    video_slots: int = 48
+    participants: int = 200
+    rooms: int = 1000
+    tracks: int = 8
+    streams: int = 48
+    chat_characters: int = 4000
+    resume_ns: int = 15_000_000_000
+
+
+class Schedule:
+    """Who has something to do when. A key has one time; setting it again moves it."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Hashable]] = []
+        self._times: dict[Hashable, int] = {}
+        self._order = itertools.count()
+
+    def set(self, key: Hashable, at: int | None) -> None:
+        """Wake `key` at `at`; None forgets it."""
+        if at is None:
+            self._times.pop(key, None)
+        elif self._times.get(key) != at:
+            self._times[key] = at
+            heapq.heappush(self._heap, (at, next(self._order), key))
+
+    def next(self) -> int | None:
+        """Return the earliest time, or None."""
+        while self._heap and self._times.get(self._heap[0][2]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def due(self, now: int) -> list[Hashable]:
+        """Take the keys whose time has come, earliest first."""
+        keys = []
+        while (at := self.next()) is not None and at <= now:
+            key = heapq.heappop(self._heap)[2]
+            del self._times[key]
+            keys.append(key)
+        return keys
+
+
+@dataclass(slots=True)
+class Context:
+    """Shared by the rooms and peers of one node. `unix_offset` is Unix time less the monotonic clock, in ns."""
+
+    engine: Engine
+    certificate: DtlsCertificate
+    candidates: tuple[Candidate, ...]
+    node: str = "sfu"
+    unix_offset: int = 0
+    limits: Limits = field(default_factory=Limits)
+    outbox: Outbox = field(default_factory=Outbox)
+    schedule: Schedule = field(default_factory=Schedule)
+    counters: Counter[str] = field(default_factory=Counter)
+    drops: Counter[Drop] = field(default_factory=Counter)
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def number(self) -> int:
+        """Return an id for the engine's table that was never used before."""
+        return next(self._numbers)
+
+    def unix_ms(self, now: int) -> int:
+        return (now + self.unix_offset) // 1_000_000
+
+    def ntp(self, now: int) -> int:
+        """Return our own NTP time (32.32) at `now`."""
+        return ((now + self.unix_offset) << 32) // 1_000_000_000 + (NTP_UNIX_SECONDS << 32)
+
+
+def random_id(prefix: str) -> str:
+    """Return an unguessable id."""
+    return f"{prefix}-{secrets.token_hex(8)}"
+
+
+def random_ssrc() -> int:
+    return secrets.randbelow(0xFFFFFFFE) + 1

@@ -1,0 +1,155 @@
+"""One egress stream of a subscriber: a slot pointed at an uptrack, and the route that the engine executes for it."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from sfu.api.signaling import WantedTrack
+from sfu.engine.contract import Engine, RouteEntry, RouteSource
+from sfu.formats.codecs import Codec
+from sfu.formats.rtcp import SenderReport
+from sfu.machines.negotiation_subscribe import OfferedSlot
+from sfu.rooms.context import Context
+from sfu.rooms.ingress_stream import IngressStream
+from sfu.rooms.layer_choice import choose_layer
+from sfu.rooms.publish_peer import PublishPeer
+from sfu.rooms.uptrack import UpTrack
+
+
+@dataclass(frozen=True, slots=True)
+class SlotEncoding:
+    """What a slot's m-section agreed on: payload type per codec, and the RTX payload type of each."""
+
+    payload_types: Mapping[Codec, int]
+    rtx_payload_types: Mapping[int, int]
+
+
+class DownTrack:
+    """The egress side of whatever uptrack its slot shows. `route` is its id in the engine's table."""
+
+    def __init__(self, context: Context, peer: int, slot: OfferedSlot) -> None:
+        self.mid = slot.mid
+        self.kind = slot.kind
+        self.ssrc = slot.ssrc
+        self.cname = slot.msid
+        self.route = context.number()
+        self.uptrack: UpTrack | None = None
+        self.publisher: PublishPeer | None = None
+        self.stream: IngressStream | None = None
+        self.encoding: SlotEncoding | None = None
+        self.wanted = WantedTrack(track="")
+        self.waiting = False
+        self.nacks = 0
+        self.plis = 0
+        self.fraction_lost = 0
+        self._engine: Engine = context.engine
+        self._entry = RouteEntry(
+            self.route,
+            peer,
+            slot.ssrc,
+            {},
+            secrets.randbelow(1 << 15),
+            rtx_ssrc=slot.rtx_ssrc,
+            mid=slot.mid,
+            is_audio=slot.kind == "audio",
+        )
+        self._in_table = False
+        self._connected = False
+
+    def can_carry(self, uptrack: UpTrack) -> bool:
+        """Whether the subscriber decodes what the uptrack sends; true while its answer is awaited."""
+        return self.encoding is None or uptrack.codec in self.encoding.payload_types
+
+    def agree(self, encoding: SlotEncoding, now: int) -> None:
+        """Take what the subscriber's answer says of this slot; what it shows starts (again)."""
+        if encoding == self.encoding:
+            return
+        self.encoding = encoding
+        if self.uptrack is not None:
+            self._enter_table(self.uptrack)
+            self.stream = None
+            self.choose(now)
+
+    def show(self, uptrack: UpTrack, publisher: PublishPeer, wanted: WantedTrack, now: int) -> None:
+        """Point the slot at an uptrack."""
+        self.clear()
+        self.uptrack = uptrack
+        self.publisher = publisher
+        self.wanted = wanted
+        uptrack.downtracks.add(self)
+        if self.encoding is not None:
+            self._enter_table(uptrack)
+            self.choose(now)
+
+    def clear(self) -> None:
+        """Stop at once; numbering goes on when the slot shows something again."""
+        if self.uptrack is not None:
+            self.uptrack.downtracks.discard(self)
+        if self._in_table:
+            self._engine.switch_route(self.route, None)
+        self.uptrack = self.publisher = self.stream = None
+        self.waiting = False
+
+    def _enter_table(self, uptrack: UpTrack) -> None:
+        assert self.encoding is not None
+        ours = self.encoding.payload_types
+        mapping = {
+            number: ours[payload.codec] for number, payload in uptrack.media.payloads.items() if payload.codec in ours
+        }
+        self._engine.set_route(
+            replace(self._entry, payload_types=mapping, rtx_payload_types=self.encoding.rtx_payload_types)
+        )
+        self._in_table = True
+
+    def connect(self, now: int) -> None:
+        """The peer can receive now; before, a keyframe would have been spent on nobody."""
+        self._connected = True
+        self.choose(now)
+
+    def choose(self, now: int) -> None:
+        """Choose the layer to carry (again); a change waits for its keyframe."""
+        if self.uptrack is None or not self._in_table or not self._connected:
+            return
+        best = choose_layer(self.uptrack.streams, self.stream, now)
+        if best is None or best is self.stream:
+            return
+        self._engine.switch_route(self.route, RouteSource(best.number, self._offset_to(best), self.kind == "video"))
+        self.stream = best
+        self.waiting = True
+        best.request_keyframe(now)
+
+    def _offset_to(self, best: IngressStream) -> int | None:
+        """Layers of one track continue each other by their sender reports; unrelated sources by elapsed time."""
+        if self.stream is None:
+            return None
+        between = best.clock.offset_to(self.stream.clock)
+        state = self._engine.route_state(self.route)
+        if between is None or state.stream != self.stream.number:
+            return None
+        return (between + state.timestamp_offset) & 0xFFFF_FFFF
+
+    def stream_gone(self, number: int) -> None:
+        """A stream left the table."""
+        if self.stream is not None and self.stream.number == number:
+            self.stream = None
+
+    def switched(self, stream: int) -> None:
+        """The engine flipped the route to `stream`."""
+        if self.stream is not None and self.stream.number == stream:
+            self.waiting = False
+
+    def sender_report(self, now: int) -> SenderReport | None:
+        """Return the SR to send now, on our NTP clock; None while nothing is carried or known."""
+        if self.stream is None or self.publisher is None or self.waiting:
+            return None
+        state = self._engine.route_state(self.route)
+        if state.stream != self.stream.number or state.packets == 0:
+            return None
+        report = self.stream.clock.report(self.ssrc, state.timestamp_offset, state.packets, state.octets, now)
+        return replace(report, ntp=self.publisher.clock.to_own(report.ntp)) if report is not None else None
+
+    def request_keyframe(self, now: int) -> None:
+        """Pass on the subscriber's PLI or FIR; the stream throttles."""
+        self.plis += 1
+        if self.stream is not None:
+            self.stream.request_keyframe(now)

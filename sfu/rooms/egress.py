@@ -1,0 +1,154 @@
+"""What a subscribe peer and a WHEP peer have in common: their downtracks, and RTCP with the subscriber."""
+
+from collections.abc import Mapping
+
+from sfu.engine.contract import Drop, Leftover, LeftoverKind, PeerEntry
+from sfu.formats import rtcp
+from sfu.formats.codecs import Codec
+from sfu.formats.extensions import Extension
+from sfu.machines.ice import Refusal
+from sfu.machines.negotiation import Negotiated, NegotiatedMedia
+from sfu.machines.negotiation_subscribe import OfferedSlot
+from sfu.machines.round_trip import RoundTrip
+from sfu.rooms.context import Context
+from sfu.rooms.downtrack import DownTrack, SlotEncoding
+from sfu.rooms.peer import Peer
+
+_REPORT_INTERVAL_NS = 1_000_000_000
+_REPORTS_PER_DATAGRAM = 20
+_MIN_RETRANSMIT_INTERVAL_NS = 10_000_000
+
+
+class Egress:
+    """One peer that only receives. `downtracks` is by mid."""
+
+    def __init__(self, context: Context, now: int) -> None:
+        self.peer = Peer(context.number(), context.engine, context.certificate, now)
+        self.downtracks: dict[str, DownTrack] = {}
+        self.round_trip = RoundTrip()
+        self._context = context
+        self._by_ssrc: dict[int, DownTrack] = {}
+        self._next_report = now + _REPORT_INTERVAL_NS
+
+    def add(self, slot: OfferedSlot, now: int) -> DownTrack:
+        """Add the downtrack of a new slot."""
+        downtrack = DownTrack(self._context, self.peer.number, slot)
+        self.downtracks[slot.mid] = downtrack
+        self._by_ssrc[slot.ssrc] = downtrack
+        if self.peer.connected:
+            downtrack.connect(now)
+        return downtrack
+
+    def connected(self, now: int) -> None:
+        """The peer's keys are in the engine: media may flow."""
+        for downtrack in self.downtracks.values():
+            downtrack.connect(now)
+
+    def agree(self, agreed: Negotiated, now: int) -> None:
+        """Take the outcome of an exchange: extension ids, payload types per slot, the remote side."""
+        self.peer.set_remote(agreed.remote, now)
+        extensions: dict[Extension, int] = {}
+        for section in agreed.media:
+            extensions.update({ext: number for number, ext in section.extensions.items()})
+        self._context.engine.set_peer(PeerEntry(self.peer.number, send_extensions=extensions))
+        for section in agreed.media:
+            downtrack = self.downtracks.get(section.mid)
+            if downtrack is not None and section.accepted and section.direction.sends:
+                downtrack.agree(encoding_of(section), now)
+
+    def receive(self, leftover: Leftover, now: int) -> Refusal | None:
+        """Take STUN, DTLS, RTCP, or RTP that a subscriber has no right to send."""
+        if leftover.kind == LeftoverKind.UNKNOWN_SSRC:
+            self._context.drops[Drop.NOT_PERMITTED] += 1
+            return None
+        if leftover.kind != LeftoverKind.RTCP:
+            return self.peer.receive(leftover, now)
+        try:
+            packets = rtcp.parse(leftover.data)
+        except ValueError:
+            self._context.counters["rtcp_malformed"] += 1
+            return None
+        for packet in packets:
+            self._control(packet, leftover.arrival, now)
+        return None
+
+    def _control(self, packet: rtcp.Packet, arrival: int, now: int) -> None:
+        if isinstance(packet, rtcp.Nack):
+            self._nack(packet, now)
+        elif isinstance(packet, rtcp.PictureLoss):
+            self._keyframe(packet.media_ssrc, now)
+        elif isinstance(packet, rtcp.FullIntraRequest):
+            for ssrc, _ in packet.entries:
+                self._keyframe(ssrc, now)
+        elif isinstance(packet, rtcp.ReceiverReport | rtcp.SenderReport):
+            for block in packet.reports:
+                self.round_trip.report(block, arrival)
+                downtrack = self._by_ssrc.get(block.ssrc)
+                if downtrack is not None:
+                    downtrack.fraction_lost = block.fraction_lost
+
+    def _nack(self, packet: rtcp.Nack, now: int) -> None:
+        downtrack = self._by_ssrc.get(packet.media_ssrc)
+        if downtrack is None:
+            return
+        downtrack.nacks += len(packet.seqs)
+        self._context.counters["nacks_received"] += len(packet.seqs)
+        interval = max(_MIN_RETRANSMIT_INTERVAL_NS, self.round_trip.smoothed * 3 // 4)
+        self._context.outbox.send(
+            self._context.engine.retransmit(self.peer.number, packet.media_ssrc, packet.seqs, now, interval)
+        )
+
+    def _keyframe(self, ssrc: int, now: int) -> None:
+        downtrack = self._by_ssrc.get(ssrc)
+        if downtrack is not None:
+            self._context.counters["plis_received"] += 1
+            downtrack.request_keyframe(now)
+
+    def timer(self) -> int | None:
+        """When `handle_timer` has work next."""
+        times = [self.peer.timer()]
+        if self.peer.connected and not self.peer.closed:
+            times.append(self._next_report)
+        return min((at for at in times if at is not None), default=None)
+
+    def handle_timer(self, now: int) -> None:
+        """Send the sender reports that are due, besides what the peer itself does."""
+        self.peer.handle_timer(now)
+        if self.peer.connected and not self.peer.closed and now >= self._next_report:
+            self._next_report = now + _REPORT_INTERVAL_NS
+            self._send_reports(now)
+
+    def _send_reports(self, now: int) -> None:
+        reports = [(downtrack, downtrack.sender_report(now)) for downtrack in self.downtracks.values()]
+        known = [(downtrack, report) for downtrack, report in reports if report is not None]
+        for start in range(0, len(known), _REPORTS_PER_DATAGRAM):
+            part = known[start : start + _REPORTS_PER_DATAGRAM]
+            for _, report in part:
+                self.round_trip.sent(report.ntp, now)
+            names = rtcp.SourceDescription(tuple((downtrack.ssrc, downtrack.cname) for downtrack, _ in part))
+            compound = rtcp.serialize([*(report for _, report in part), names])
+            self._context.outbox.send(self._context.engine.protect_rtcp(self.peer.number, compound))
+
+    def close(self, now: int) -> None:
+        """Leave everything that is shown and say goodbye."""
+        for downtrack in self.downtracks.values():
+            downtrack.clear()
+        self._context.outbox.send(self.peer.close(now))
+
+
+def encoding_of(section: NegotiatedMedia) -> SlotEncoding:
+    """Return the payload types that a section agreed on, for routes."""
+    payload_types: dict[Codec, int] = {}
+    rtx: dict[int, int] = {}
+    for number, payload in section.payloads.items():
+        if payload.codec is Codec.RTX:
+            if payload.repairs is not None:
+                rtx[payload.repairs] = number
+        else:
+            payload_types.setdefault(payload.codec, number)
+    return SlotEncoding(payload_types, _only_known(rtx, payload_types))
+
+
+def _only_known(rtx: Mapping[int, int], payload_types: Mapping[Codec, int]) -> dict[int, int]:
+    known = set(payload_types.values())
+    return {repaired: number for repaired, number in rtx.items() if repaired in known}

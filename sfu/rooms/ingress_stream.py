@@ -1,0 +1,98 @@
+"""One SSRC of a publisher: what is to be asked of it (repairs, keyframes) and reported about it."""
+
+from sfu.engine.contract import Arrival, ArrivalFlag
+from sfu.formats.codecs import Codec
+from sfu.formats.rtcp import Nack, Packet, PictureLoss, ReportBlock, SenderReport
+from sfu.machines.keyframe_requests import KeyframeRequests
+from sfu.machines.nack import GiveUp, NackGenerator
+from sfu.machines.receive_statistics import ReceiveStatistics
+from sfu.machines.sender_reports import SourceClock
+
+_RATE_WINDOW_NS = 1_000_000_000
+_ACTIVE_NS = 2_000_000_000
+
+
+class IngressStream:
+    """State of one incoming stream; `number` is its id in the engine's table, `rid` its layer's name or ""."""
+
+    def __init__(
+        self, number: int, ssrc: int, codec: Codec, clock_rate: int, *, rid: str = "", nacks: bool = True
+    ) -> None:
+        self.number = number
+        self.ssrc = ssrc
+        self.codec = codec
+        self.rid = rid
+        self.clock = SourceClock(clock_rate)
+        self.bits_per_second = 0.0
+        self.last_arrival = 0
+        self.packets = 0
+        self.nacks_sent = 0
+        self.plis_sent = 0
+        self._nack = NackGenerator() if nacks else None
+        self._statistics = ReceiveStatistics(ssrc, clock_rate)
+        self._keyframes = None if codec.is_audio else KeyframeRequests()
+        self._window_start = 0
+        self._window_bytes = 0
+
+    def arrived(self, arrival: Arrival) -> None:
+        """Take a packet that the engine saw."""
+        if arrival.flags & ArrivalFlag.DUPLICATE or arrival.ext_seq < 0:
+            return
+        self.packets += 1
+        at = arrival.arrival
+        keyframe = bool(arrival.flags & ArrivalFlag.KEYFRAME)
+        if self._nack is not None:
+            self._nack.received(arrival.ext_seq, at, keyframe)
+        repaired = bool(arrival.flags & ArrivalFlag.REPAIRED)
+        self._statistics.received(arrival.ext_seq, at, arrival.timestamp, repaired=repaired)
+        if keyframe and self._keyframes is not None:
+            self._keyframes.keyframe(at)
+        self._measure(at, arrival.size)
+
+    def _measure(self, at: int, size: int) -> None:
+        self.last_arrival = at
+        self._window_bytes += size
+        elapsed = at - self._window_start
+        if elapsed >= _RATE_WINDOW_NS:
+            self.bits_per_second = self._window_bytes * 8e9 / elapsed if elapsed < 2 * _RATE_WINDOW_NS else 0.0
+            self._window_start = at
+            self._window_bytes = 0
+
+    def active(self, now: int) -> bool:
+        """Whether packets have come lately."""
+        return self.packets > 0 and now - self.last_arrival < _ACTIVE_NS
+
+    def sender_report(self, report: SenderReport, arrival: int) -> None:
+        self.clock.update(report, arrival)
+        self._statistics.sender_report(report, arrival)
+
+    def request_keyframe(self, now: int) -> None:
+        """Ask for a keyframe (video), throttled."""
+        if self._keyframes is not None:
+            self._keyframes.request(now)
+
+    def feedback(self, sender_ssrc: int, round_trip: int, now: int) -> list[Packet]:
+        """Return the NACK and PLI that are due."""
+        packets: list[Packet] = []
+        if self._nack is not None:
+            missing = self._nack.due(now, round_trip)
+            if missing:
+                self.nacks_sent += len(missing)
+                packets.append(Nack(sender_ssrc, self.ssrc, tuple(seq & 0xFFFF for seq in missing)))
+            if any(lost.reason in (GiveUp.TRIES, GiveUp.AGE, GiveUp.OVERFLOW) for lost in self._nack.given_up()):
+                self.request_keyframe(now)
+        if self._keyframes is not None and self._keyframes.due(now):
+            self.plis_sent += 1
+            packets.append(PictureLoss(sender_ssrc, self.ssrc))
+        return packets
+
+    def report_block(self, now: int) -> ReportBlock | None:
+        return self._statistics.report_block(now)
+
+    def timer(self) -> int | None:
+        """When `feedback` has something next."""
+        times = (
+            self._nack.timer() if self._nack is not None else None,
+            self._keyframes.timer() if self._keyframes is not None else None,
+        )
+        return min((at for at in times if at is not None), default=None)

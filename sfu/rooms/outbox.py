@@ -1,0 +1,42 @@
+"""What the rooms want done by whoever owns the sockets: datagrams, messages, facts. Drained after every step."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sfu.api.facts import AnyFact
+from sfu.api.signaling import Message
+from sfu.engine.contract import Outgoing
+
+
+class SessionClose(NamedTuple):
+    """Close a signaling session (RFC 6455, section 7.4 codes) once what was sent to it is out."""
+
+    session: int
+    code: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Outbox:
+    """Results of a step, in order. `to_sessions` keeps messages and closes of all sessions in one sequence."""
+
+    datagrams: list[Outgoing] = field(default_factory=list)
+    to_sessions: list[tuple[int, Message] | SessionClose] = field(default_factory=list)
+    facts: list[AnyFact] = field(default_factory=list)
+    rooms_opened: list[str] = field(default_factory=list)
+
+    def send(self, datagrams: Iterable[Outgoing]) -> None:
+        self.datagrams.extend(datagrams)
+
+    def tell(self, session: int | None, message: Message) -> None:
+        """Send a message to a session; None (no socket now, or a WHIP or WHEP participant) drops it."""
+        if session is not None:
+            self.to_sessions.append((session, message))
+
+    def close(self, session: int | None, code: int, reason: str) -> None:
+        if session is not None:
+            self.to_sessions.append(SessionClose(session, code, reason))
+
+    def report(self, fact: AnyFact) -> None:
+        self.facts.append(fact)

@@ -1,0 +1,149 @@
+"""One peer: the ICE-lite, DTLS and SRTP-key side of it, joined to the engine's table. No media, no SDP.
+
+Sans-IO after str0m: feed `receive` and `handle_timer`, then drain `datagrams_to_send` and `next_event`. The engine only
+knows 5-tuples that ICE has validated, so DTLS and SRTP from others never get here.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sfu.engine.contract import Engine, Leftover, LeftoverKind, Outgoing, PeerEntry, SrtpKeys, SrtpProfile
+from sfu.formats.sdp import Candidate
+from sfu.machines.dtls import Dtls, DtlsState
+from sfu.machines.dtls_certificate import DtlsCertificate
+from sfu.machines.ice import Credentials, IceLite, Refusal, generate_credentials
+from sfu.machines.negotiation import LocalTransport, RemoteTransport
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConnected:
+    """DTLS is done, the keys are in the engine: media flows."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerClosed:
+    """The peer is over. `reason`: consent_lost or one of Dtls.close_reason."""
+
+    reason: str
+
+
+PeerEvent = PeerConnected | PeerClosed
+
+
+class Peer:
+    """One ICE, DTLS and SRTP association; `number` is its id in the engine's table."""
+
+    def __init__(self, number: int, engine: Engine, certificate: DtlsCertificate, now: int) -> None:
+        self.number = number
+        self.connected = False
+        self.closed = False
+        self._engine = engine
+        self._certificate = certificate
+        self._ice = IceLite(generate_credentials(), now)
+        self._dtls = Dtls(certificate)
+        self._started = False
+        self._datagrams: list[Outgoing] = []
+        self._events: deque[PeerEvent] = deque()
+        engine.set_peer(PeerEntry(number))
+
+    @property
+    def ufrag(self) -> str:
+        return self._ice.credentials.ufrag
+
+    def local(self, candidates: Sequence[Candidate]) -> LocalTransport:
+        """Return our side for a description."""
+        credentials: Credentials = self._ice.credentials
+        return LocalTransport(credentials.ufrag, credentials.pwd, self._certificate.fingerprints, tuple(candidates))
+
+    def set_remote(self, remote: RemoteTransport, now: int) -> None:
+        """Take the remote description's credentials and fingerprints; starts DTLS the first time.
+
+        ValueError when the fingerprints are of no use, or change on a running association.
+        """
+        self._ice.set_remote(remote.ufrag, remote.pwd)
+        if not self._started:
+            self._dtls.start(remote.role, remote.fingerprints, now)
+            self._started = True
+        self._advance_dtls()
+
+    def restart_ice(self) -> None:
+        """Take new local credentials; the association and its keys stay (RFC 8445, section 9)."""
+        self._ice.restart(generate_credentials())
+
+    def receive(self, leftover: Leftover, now: int) -> Refusal | None:
+        """Take STUN or DTLS; returns why a STUN message was refused."""
+        if self.closed:
+            return None
+        if leftover.kind == LeftoverKind.STUN:
+            return self._receive_stun(leftover, now)
+        if leftover.kind == LeftoverKind.DTLS:
+            self._dtls.receive(leftover.data, now)
+            self._advance_dtls()
+        return None
+
+    def _receive_stun(self, leftover: Leftover, now: int) -> Refusal | None:
+        received = self._ice.receive(leftover.data, leftover.source, leftover.local, now)
+        if received.response is not None:
+            self._datagrams.append(Outgoing(received.response, leftover.source, leftover.local))
+        for gone in received.dismissed:
+            self._engine.dismiss_source(gone.source, gone.local)
+        if received.validated is not None:
+            self._engine.admit_source(self.number, received.validated.source, received.validated.local)
+        if received.selected is not None:
+            self._engine.set_address(self.number, received.selected.source, received.selected.local)
+            self._advance_dtls()
+        return received.refused
+
+    def _advance_dtls(self) -> None:
+        selected = self._ice.selected
+        if selected is not None:
+            for data in self._dtls.datagrams_to_send():
+                self._datagrams.append(Outgoing(data, selected.source, selected.local))
+        keys = self._dtls.keys
+        if keys is not None and not self.connected:
+            self._engine.set_keys(self.number, SrtpKeys(SrtpProfile(keys.profile), keys.receive, keys.send))
+            self.connected = True
+            self._events.append(PeerConnected())
+        if self._dtls.state is DtlsState.CLOSED:
+            self._end(self._dtls.close_reason)
+
+    def _end(self, reason: str) -> None:
+        if not self.closed:
+            self.closed = True
+            self._events.append(PeerClosed(reason))
+
+    def timer(self) -> int | None:
+        """When `handle_timer` has work next, in ns."""
+        if self.closed:
+            return None
+        times = [at for at in (self._ice.timer(), self._dtls.timer()) if at is not None]
+        return min(times, default=None)
+
+    def handle_timer(self, now: int) -> None:
+        """Let DTLS retransmit and consent lapse."""
+        if self.closed:
+            return
+        self._ice.handle_timer(now)
+        self._dtls.handle_timer(now)
+        self._advance_dtls()
+        if self._ice.expired:
+            self._end("consent_lost")
+
+    def datagrams_to_send(self) -> list[Outgoing]:
+        """Return what is to be sent now."""
+        datagrams, self._datagrams = self._datagrams, []
+        return datagrams
+
+    def next_event(self) -> PeerEvent | None:
+        return self._events.popleft() if self._events else None
+
+    def close(self, now: int) -> list[Outgoing]:
+        """Say goodbye (DTLS close_notify) and leave the engine's table; returns the datagrams that say it."""
+        if not self.closed:
+            self._dtls.close(now)
+            self._advance_dtls()
+            self.closed = True
+        self._engine.remove_peer(self.number)
+        self._events.clear()
+        return self.datagrams_to_send()

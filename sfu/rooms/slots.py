@@ -1,0 +1,52 @@
+"""Which slot of a subscribe peer carries which track: placement as a pure function.
+
+A track keeps its slot for as long as it is wanted, so that nothing flickers. A new one goes next to its participant's
+other medium (audio slot k and video slot k are played in sync), else to a free slot whose neighbour is free, else to
+any free one, else it stays unplaced: the caller adds slots (video) or leaves it out (audio beyond the loudest).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Wish(NamedTuple):
+    """A track that a subscriber should get, and whose it is."""
+
+    track: str
+    participant: str
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """`slots` is the content of every slot by number, None for empty; `unplaced` found none, in order."""
+
+    slots: tuple[Wish | None, ...]
+    unplaced: tuple[Wish, ...]
+
+
+def place(held: Sequence[Wish | None], wishes: Sequence[Wish], neighbours: Mapping[int, str]) -> Placement:
+    """Return where `wishes` (most important first) go, given what each slot holds now.
+
+    `neighbours` maps a slot number to the participant that the slot of the other medium with that number shows.
+    """
+    wanted = set(wishes[: len(held)])
+    slots: list[Wish | None] = [wish if wish in wanted else None for wish in held]
+    present = {wish for wish in slots if wish is not None}
+    unplaced: list[Wish] = []
+    for wish in wishes:
+        if wish in present:
+            continue
+        number = _free_slot(slots, wish, neighbours)
+        if number is None:
+            unplaced.append(wish)
+        else:
+            slots[number] = wish
+    return Placement(tuple(slots), tuple(unplaced))
+
+
+def _free_slot(slots: Sequence[Wish | None], wish: Wish, neighbours: Mapping[int, str]) -> int | None:
+    free = [number for number, held in enumerate(slots) if held is None]
+    beside = [number for number in free if neighbours.get(number) == wish.participant]
+    alone = [number for number in free if number not in neighbours]
+    return next(iter(beside or alone or free), None)

@@ -1,0 +1,133 @@
+"""A participant's subscribe peer: wishes to slots, slots to offers, one offer in flight, changes coalesced.
+
+The first offer goes out at once, so that joining is fast; later ones wait up to 100 ms for further changes. Pointing an
+existing slot elsewhere needs no SDP and waits for nothing.
+"""
+
+import secrets
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sfu.api.signaling import Slot, WantedTrack
+from sfu.machines.negotiation_subscribe import OfferedSlot, SubscribeNegotiation
+from sfu.rooms.context import Context, random_ssrc
+from sfu.rooms.downtrack import DownTrack
+from sfu.rooms.egress import Egress
+from sfu.rooms.publish_peer import PublishPeer
+from sfu.rooms.slots import Wish, place
+from sfu.rooms.uptrack import UpTrack
+
+_COALESCE_NS = 100_000_000
+
+
+class Candidate(NamedTuple):
+    """A track that the subscriber should get, with whoever publishes it and how it is wanted."""
+
+    uptrack: UpTrack
+    publisher: PublishPeer
+    wanted: WantedTrack
+
+
+class SubscribeOffer(NamedTuple):
+    """An offer to send; the answer must echo `id`."""
+
+    id: int
+    sdp: str
+
+
+class Subscription:
+    """One subscribe peer and what it shows."""
+
+    def __init__(self, context: Context, now: int) -> None:
+        self.egress = Egress(context, now)
+        self.offer_in_flight: SubscribeOffer | None = None
+        self._context = context
+        self._negotiation = SubscribeNegotiation(secrets.randbits(62))
+        self._audio: list[OfferedSlot] = []
+        self._video: list[OfferedSlot] = []
+        self._offer_at: int | None = now
+        self._offers = 0
+        for _ in range(context.limits.audio_slots):
+            self._add_slot("audio", now)
+
+    def _add_slot(self, kind: str, now: int) -> None:
+        rtx = random_ssrc() if kind == "video" else None
+        slot = self._negotiation.add_slot(kind, random_ssrc(), rtx)
+        (self._audio if kind == "audio" else self._video).append(slot)
+        self.egress.add(slot, now)
+
+    def update(self, audio: Sequence[Candidate], video: Sequence[Candidate], now: int) -> bool:
+        """Show these tracks, most important first; returns whether the slots' map changed."""
+        room = self._context.limits.video_slots
+        for _ in range(min(len(video), room) - len(self._video)):
+            self._add_slot("video", now)
+            if self._offer_at is None:
+                self._offer_at = now + _COALESCE_NS
+        changed = self._update_kind(self._audio, audio, self._video, now)
+        return self._update_kind(self._video, video, self._audio, now) or changed
+
+    def _update_kind(
+        self, slots: Sequence[OfferedSlot], candidates: Sequence[Candidate], others: Sequence[OfferedSlot], now: int
+    ) -> bool:
+        by_wish = {Wish(entry.uptrack.track, entry.uptrack.participant): entry for entry in candidates}
+        held = [self._wish(slot) for slot in slots]
+        neighbours = {number: wish.participant for number, slot in enumerate(others) if (wish := self._wish(slot))}
+        placement = place(held, list(by_wish), neighbours)
+        changed = False
+        for slot, before, after in zip(slots, held, placement.slots, strict=True):
+            downtrack = self.egress.downtracks[slot.mid]
+            if after is None:
+                downtrack.clear()
+            elif after != before:
+                downtrack.show(*by_wish[after], now)
+            else:
+                downtrack.wanted = by_wish[after].wanted
+            changed = changed or after != before
+        return changed
+
+    def _wish(self, slot: OfferedSlot) -> Wish | None:
+        uptrack = self.egress.downtracks[slot.mid].uptrack
+        return Wish(uptrack.track, uptrack.participant) if uptrack is not None else None
+
+    def slots(self) -> list[Slot]:
+        """Return the whole map of slots."""
+        shown = []
+        for slot in self._negotiation.slots:
+            wish = self._wish(slot)
+            shown.append(Slot(mid=slot.mid, track=wish.track if wish else None))
+        return shown
+
+    def can_carry(self, uptrack: UpTrack) -> bool:
+        """Whether the subscriber decodes the track, as far as its answers have told."""
+        return all(entry.can_carry(uptrack) for entry in self._agreed(uptrack.is_audio))
+
+    def _agreed(self, is_audio: bool) -> list[DownTrack]:
+        slots = self._audio if is_audio else self._video
+        downtracks = [self.egress.downtracks[slot.mid] for slot in slots]
+        return [downtrack for downtrack in downtracks if downtrack.encoding is not None][:1]
+
+    def take_offer(self, now: int) -> SubscribeOffer | None:
+        """Return the offer to send now, if one is due and none is in flight."""
+        if self.offer_in_flight is not None or self._offer_at is None or now < self._offer_at:
+            return None
+        self._offer_at = None
+        self._offers += 1
+        sdp = self._negotiation.offer(self.egress.peer.local(self._context.candidates))
+        self.offer_in_flight = SubscribeOffer(self._offers, sdp)
+        return self.offer_in_flight
+
+    def answer(self, offer_id: int, sdp: str, now: int) -> bool:
+        """Take an answer; False when it answers no offer in flight. ValueError when it does not fit."""
+        if self.offer_in_flight is None or self.offer_in_flight.id != offer_id:
+            return False
+        agreed = self._negotiation.apply(sdp)
+        self.offer_in_flight = None
+        self.egress.agree(agreed, now)
+        return True
+
+    def timer(self) -> int | None:
+        """When `handle_timer` or `take_offer` has work next."""
+        times = [self.egress.timer()]
+        if self.offer_in_flight is None:
+            times.append(self._offer_at)
+        return min((at for at in times if at is not None), default=None)

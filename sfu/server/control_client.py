@@ -1,0 +1,81 @@
+"""What the sfu asks of control over HTTP: public keys, desired states, and taking facts."""
+
+from typing import Any, TypeVar
+
+import aiohttp
+import msgspec
+
+from sfu.api.desired_state import DesiredState
+from sfu.api.facts import FactAcknowledgement, FactBatch, encode_batch
+
+_T = TypeVar("_T")
+MAX_REPLY_BYTES = 4 * 1024 * 1024
+TIMEOUT_SECONDS = 5.0
+
+
+class ControlUnavailable(Exception):
+    """Control did not answer, or not as agreed; the caller tries again later."""
+
+
+class MeetingUnknown(Exception):
+    """Control knows no such meeting."""
+
+
+class _Keys(msgspec.Struct, frozen=True):
+    keys: list[dict[str, Any]]
+
+
+def _decode(body: bytes, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except ValueError as error:
+        raise ControlUnavailable(f"unexpected reply: {error}") from error
+
+
+async def _read_bounded(content: aiohttp.StreamReader) -> bytes:
+    data = bytearray()
+    async for chunk in content.iter_any():
+        data += chunk
+        if len(data) > MAX_REPLY_BYTES:
+            raise ControlUnavailable("the reply is too long")
+    return bytes(data)
+
+
+class ControlClient:
+    """Calls control's internal API with the node secret."""
+
+    def __init__(self, base_url: str, node_secret: str) -> None:
+        self._base = base_url.rstrip("/")
+        self._session = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {node_secret}"},
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def keys(self) -> list[dict[str, Any]]:
+        """Return the JWK set that signs join tokens; raises ControlUnavailable."""
+        body = await self._request("GET", "/internal/v1/keys")
+        return _decode(body, _Keys).keys
+
+    async def desired(self, room: str) -> DesiredState:
+        """Return a room's desired state; raises MeetingUnknown or ControlUnavailable."""
+        return _decode(await self._request("GET", f"/internal/v1/rooms/{room}/desired"), DesiredState)
+
+    async def report(self, batch: FactBatch) -> int:
+        """Deliver a batch; returns the number acknowledged; raises ControlUnavailable."""
+        body = await self._request("POST", "/internal/v1/facts", encode_batch(batch))
+        return _decode(body, FactAcknowledgement).acknowledged
+
+    async def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        headers = {"Content-Type": "application/json"} if body is not None else None
+        try:
+            async with self._session.request(method, self._base + path, data=body, headers=headers) as response:
+                if response.status == 404:
+                    raise MeetingUnknown(path)
+                if response.status >= 300:
+                    raise ControlUnavailable(f"{method} {path}: {response.status}")
+                return await _read_bounded(response.content)
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise ControlUnavailable(f"{method} {path}: {error}") from error

@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sfu.machines.negotiation import LocalTransport, Negotiated
+from sfu.formats.codecs import Codec
+from sfu.formats.extensions import Extension
+from sfu.formats.sdp import Direction, ExtensionMap, MediaSection, Msid, SsrcAttribute, SsrcGroup
+from sfu.machines.negotiation import LocalTransport, Negotiated, NegotiatedMedia, OfferedStream
+from sfu.machines.negotiation_answer import Answerer, ReadOffer, allows_mixed, rejection
+from sfu.machines.negotiation_match import extension_ids, match_extensions, match_payloads, payload_lines
+
+SENT_EXTENSIONS = frozenset(Extension) - {Extension.RID, Extension.REPAIRED_RID, Extension.VIDEO_LAYERS_ALLOCATION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +27,94 @@ class PlaybackNegotiation:
     """One WHEP session's offer/answer."""
 
     def __init__(self, session_id: int) -> None:
-        self._session_id = session_id
+        """`session_id` is a random 62-bit number (RFC 9429, section 5.2.1)."""
+        self._answerer = Answerer(session_id)
+
+    def restarts_ice(self, offer: str) -> bool:
+        """Whether a later offer carries new ICE credentials; ValueError when it does not parse."""
+        return self._answerer.restarts_ice(offer)
 
     def answer(self, offer: str, local: LocalTransport, streams: Sequence[PlaybackStream]) -> Negotiated:
         """Return the answer; streams go to the offered m-sections of their kind in order, what is left is not sent.
 
-        The result's media name, in `streams`, the SSRCs that were placed. ValueError when the offer does not parse or
-        cannot be answered at all.
+        The result's media name, in `streams`, the SSRCs that were placed; sections without one are inactive.
+        ValueError when the offer does not parse or cannot be answered at all.
         """
-        raise ValueError(offer, local, streams)
+        read = self._answerer.read(offer)
+        waiting = list(streams)
+        decided: list[tuple[NegotiatedMedia, MediaSection]] = []
+        for index, section in enumerate(read.description.media):
+            receives = read.description.direction_of(section).receives
+            stream = next((stream for stream in waiting if receives and stream.kind == section.kind), None)
+            decision = _decide(read, index, stream)
+            if decision[0].streams and stream is not None:
+                waiting.remove(stream)
+            decided.append(decision)
+        return self._answerer.finish(read, local, decided)
+
+
+def sent_stream_lines(
+    msid: str, kind: str, ssrc: int, rtx_ssrc: int | None
+) -> tuple[tuple[Msid, ...], tuple[SsrcAttribute, ...], tuple[SsrcGroup, ...]]:
+    """Return the msid, ssrc and ssrc-group lines of a stream that we send; its CNAME is the msid (RFC 7022)."""
+    ssrcs = (ssrc,) if rtx_ssrc is None else (ssrc, rtx_ssrc)
+    return (
+        (Msid(msid, f"{msid}-{kind}"),),
+        tuple(SsrcAttribute(number, "cname", msid) for number in ssrcs),
+        () if rtx_ssrc is None else (SsrcGroup("FID", ssrcs),),
+    )
+
+
+def _decide(offer: ReadOffer, index: int, stream: PlaybackStream | None) -> tuple[NegotiatedMedia, MediaSection]:
+    section = offer.description.media[index]
+    reason = offer.refusal(section)
+    if reason:
+        return rejection(offer, index, reason)
+    payloads = match_payloads(section, frozenset(Codec))
+    if not payloads:
+        return rejection(offer, index, "no_codec")
+    extensions = match_extensions(section, SENT_EXTENSIONS, Direction.RECVONLY, allows_mixed(offer, section))
+    media = NegotiatedMedia(
+        index=index,
+        mid=offer.name(index),
+        kind=section.kind,
+        direction=Direction.SENDONLY if stream else Direction.INACTIVE,
+        payloads=payloads,
+        extensions=extension_ids(extensions),
+        streams=(OfferedStream(stream.ssrc, stream.rtx_ssrc, stream.msid),) if stream else (),
+        msid=stream.msid if stream else "",
+    )
+    return media, _accepting(section, media, extensions, stream)
+
+
+def _accepting(
+    section: MediaSection, media: NegotiatedMedia, extensions: tuple[ExtensionMap, ...], stream: PlaybackStream | None
+) -> MediaSection:
+    maps, parameters, feedback = payload_lines(media.payloads)
+    msids, ssrcs, groups = (
+        sent_stream_lines(stream.msid, stream.kind, stream.ssrc, stream.rtx_ssrc) if stream else ((), (), ())
+    )
+    return MediaSection(
+        kind=section.kind,
+        port=9,
+        protocol=section.protocol,
+        formats=tuple(map(str, media.payloads)),
+        mid=section.mid,
+        direction=media.direction,
+        connection="IN IP4 0.0.0.0",
+        rtp_maps=maps,
+        parameters=parameters,
+        feedback=feedback,
+        extensions=tuple(_answered(line) for line in extensions),
+        extmap_allow_mixed=section.extmap_allow_mixed,
+        msids=msids,
+        ssrcs=ssrcs,
+        ssrc_groups=groups,
+        rtcp_mux=True,
+        rtcp_rsize=section.rtcp_rsize,
+    )
+
+
+def _answered(line: ExtensionMap) -> ExtensionMap:
+    """The offer's "recvonly" is our "sendonly" (RFC 8285, section 8)."""
+    return ExtensionMap(line.id, line.uri, Direction.SENDONLY if line.direction is Direction.RECVONLY else None)

@@ -3,16 +3,42 @@
 from dataclasses import dataclass
 
 from sfu.formats.codecs import Codec
-from sfu.machines.negotiation import LocalTransport, Negotiated
+from sfu.formats.extensions import Extension
+from sfu.formats.sdp import (
+    Direction,
+    ExtensionMap,
+    MediaSection,
+    Rid,
+    Simulcast,
+    SimulcastStream,
+)
+from sfu.machines.negotiation import LocalTransport, Negotiated, NegotiatedMedia, NegotiatedPayload
+from sfu.machines.negotiation_answer import Answerer, ReadOffer, allows_mixed, rejection
+from sfu.machines.negotiation_match import (
+    extension_ids,
+    match_extensions,
+    match_payloads,
+    offered_rids,
+    offered_streams,
+    payload_lines,
+)
+
+# video-orientation (urn:3gpp:video-orientation) is unknown on purpose: without it the browser rotates the pixels, and
+# recordings that were never decoded stand upright.
+_EXTENSIONS = frozenset(Extension)
 
 
 @dataclass(frozen=True, slots=True)
 class PublishPolicy:
-    """What a publisher may send. Sections beyond a maximum, or of a codec outside `codecs`, are rejected."""
+    """What a publisher may send. Sections beyond a maximum, or without a codec of `codecs`, are rejected.
+
+    `preferred` is put first where it was offered: browsers send the first codec of an answer.
+    """
 
     max_audio: int = 4
     max_video: int = 4
     codecs: frozenset[Codec] = frozenset(Codec)
+    preferred: Codec | None = Codec.VP8
 
 
 class PublishNegotiation:
@@ -20,18 +46,89 @@ class PublishNegotiation:
 
     def __init__(self, session_id: int) -> None:
         """`session_id` is a random 62-bit number (RFC 9429, section 5.2.1)."""
-        self._session_id = session_id
+        self._answerer = Answerer(session_id)
 
     def restarts_ice(self, offer: str) -> bool:
         """Whether a later offer carries new ICE credentials, so that `answer` needs new local ones (RFC 8839, 4.4.1.1).
 
         ValueError when it does not parse.
         """
-        raise ValueError(offer)
+        return self._answerer.restarts_ice(offer)
 
     def answer(self, offer: str, local: LocalTransport, policy: PublishPolicy) -> Negotiated:
         """Return the answer. ValueError when the offer does not parse or cannot be answered at all.
 
         An offer that raises leaves the negotiation as it was.
         """
-        raise ValueError(offer, local, policy)
+        read = self._answerer.read(offer)
+        room = {"audio": policy.max_audio, "video": policy.max_video}
+        decided: list[tuple[NegotiatedMedia, MediaSection]] = []
+        for index in range(len(read.description.media)):
+            decision = _decide(read, index, policy, room)
+            if decision[0].accepted and decision[0].direction.receives:
+                room[decision[0].kind] -= 1
+            decided.append(decision)
+        return self._answerer.finish(read, local, decided)
+
+
+def _decide(
+    offer: ReadOffer, index: int, policy: PublishPolicy, room: dict[str, int]
+) -> tuple[NegotiatedMedia, MediaSection]:
+    section = offer.description.media[index]
+    reason = offer.refusal(section)
+    if reason:
+        return rejection(offer, index, reason)
+    sends = offer.description.direction_of(section).sends
+    if sends and room[section.kind] <= 0:
+        return rejection(offer, index, "too_many_tracks")
+    payloads = match_payloads(section, policy.codecs)
+    if not payloads:
+        return rejection(offer, index, "no_codec")
+    payloads = _preferred_first(payloads, policy.preferred)
+    mixed = allows_mixed(offer, section)
+    extensions = match_extensions(section, _EXTENSIONS, Direction.SENDONLY, mixed)
+    ids = extension_ids(extensions)
+    media = NegotiatedMedia(
+        index=index,
+        mid=offer.name(index),
+        kind=section.kind,
+        direction=Direction.RECVONLY if sends else Direction.INACTIVE,
+        payloads=payloads,
+        extensions=ids,
+        rids=offered_rids(section) if Extension.RID in ids.values() else (),
+        streams=offered_streams(section),
+        msid=section.msids[0].stream if section.msids else "",
+    )
+    return media, _accepting(section, media, extensions)
+
+
+def _accepting(section: MediaSection, media: NegotiatedMedia, extensions: tuple[ExtensionMap, ...]) -> MediaSection:
+    maps, parameters, feedback = payload_lines(media.payloads)
+    simulcast = len(media.rids) > 1 and section.simulcast is not None
+    return MediaSection(
+        kind=section.kind,
+        port=9,
+        protocol=section.protocol,
+        formats=tuple(map(str, media.payloads)),
+        mid=section.mid,
+        direction=media.direction,
+        connection="IN IP4 0.0.0.0",
+        rtp_maps=maps,
+        parameters=parameters,
+        feedback=feedback,
+        extensions=tuple(_answered(line) for line in extensions),
+        extmap_allow_mixed=section.extmap_allow_mixed,
+        rids=tuple(Rid(rid, sends=False) for rid in media.rids),
+        simulcast=Simulcast(receive=tuple((SimulcastStream(rid),) for rid in media.rids)) if simulcast else None,
+        rtcp_mux=True,
+        rtcp_rsize=section.rtcp_rsize,
+    )
+
+
+def _answered(line: ExtensionMap) -> ExtensionMap:
+    """The offer's "sendonly" is our "recvonly" (RFC 8285, section 8)."""
+    return ExtensionMap(line.id, line.uri, Direction.RECVONLY if line.direction is Direction.SENDONLY else None)
+
+
+def _preferred_first(payloads: dict[int, NegotiatedPayload], preferred: Codec | None) -> dict[int, NegotiatedPayload]:
+    return dict(sorted(payloads.items(), key=lambda item: item[1].codec != preferred))

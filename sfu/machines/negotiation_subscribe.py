@@ -6,9 +6,32 @@ Payload types and extension ids are the same for every subscriber of a room, so 
 from dataclasses import dataclass
 
 from sfu.formats.codecs import Codec
-from sfu.formats.extensions import Extension
-from sfu.machines.negotiation import LocalTransport, Negotiated
+from sfu.formats.extensions import URIS, Extension
+from sfu.formats.sdp import (
+    Direction,
+    ExtensionMap,
+    Group,
+    MediaSection,
+    Origin,
+    SessionDescription,
+    Setup,
+    TransportParameters,
+    parse,
+    serialise,
+)
+from sfu.machines.negotiation import (
+    DtlsRole,
+    LocalTransport,
+    Negotiated,
+    NegotiatedMedia,
+    NegotiatedPayload,
+    OfferedStream,
+)
+from sfu.machines.negotiation_answer import remote_setup, remote_transport
+from sfu.machines.negotiation_match import extension_ids, match_extensions, match_payloads, payload_lines
+from sfu.machines.negotiation_playback import sent_stream_lines
 
+MAX_SLOTS = 150
 PAYLOAD_TYPES = {Codec.OPUS: 111, Codec.VP8: 96, Codec.VP9: 98, Codec.H264: 102, Codec.AV1: 45}
 RTX_PAYLOAD_TYPES = {Codec.VP8: 97, Codec.VP9: 99, Codec.H264: 103, Codec.AV1: 46}
 EXTENSION_IDS = {
@@ -22,6 +45,16 @@ EXTENSION_IDS = {
     Extension.ABS_CAPTURE_TIME: 8,
     Extension.PLAYOUT_DELAY: 9,
     Extension.VIDEO_LAYERS_ALLOCATION: 10,
+}
+_COMMON = (Extension.MID, Extension.ABS_SEND_TIME, Extension.TRANSPORT_SEQ, Extension.ABS_CAPTURE_TIME)
+_SENT = {
+    "audio": (*_COMMON, Extension.AUDIO_LEVEL),
+    "video": (*_COMMON, Extension.DEPENDENCY_DESCRIPTOR, Extension.PLAYOUT_DELAY),
+}
+_PARAMETERS = {
+    Codec.VP9: {"profile-id": "0"},
+    Codec.H264: {"level-asymmetry-allowed": "1", "packetization-mode": "1", "profile-level-id": "42e01f"},
+    Codec.AV1: {"level-idx": "5", "profile": "0", "tier": "0"},
 }
 
 
@@ -45,8 +78,13 @@ class SubscribeNegotiation:
 
     def __init__(self, session_id: int) -> None:
         """`session_id` is a random 62-bit number (RFC 9429, section 5.2.1)."""
-        self._session_id = session_id
+        if not 0 <= session_id < 2**63:
+            raise ValueError("session id out of range")
+        self._session_id = str(session_id)
+        self._version = 0
         self._slots: list[OfferedSlot] = []
+        self._offered = 0
+        self._in_flight: SessionDescription | None = None
 
     @property
     def slots(self) -> tuple[OfferedSlot, ...]:
@@ -56,24 +94,149 @@ class SubscribeNegotiation:
     @property
     def in_flight(self) -> bool:
         """Whether an offer awaits its answer."""
-        return False
+        return self._in_flight is not None
 
     @property
     def changed(self) -> bool:
         """Whether there are slots that no offer has carried yet."""
-        return False
+        return len(self._slots) > self._offered
 
     def add_slot(self, kind: str, ssrc: int, rtx_ssrc: int | None = None) -> OfferedSlot:
-        """Add an "audio" or "video" slot for the next offer; its mid is the m-line index as text."""
-        raise ValueError(kind, ssrc, rtx_ssrc)
+        """Add an "audio" or "video" slot for the next offer; its mid is the m-line index as text.
+
+        ValueError for another kind, an SSRC that a slot has already, or beyond MAX_SLOTS.
+        """
+        if kind not in _SENT:
+            raise ValueError("a slot is audio or video")
+        if len(self._slots) == MAX_SLOTS:
+            raise ValueError("too many slots")
+        taken = {used for slot in self._slots for used in (slot.ssrc, slot.rtx_ssrc)}
+        if ssrc in taken or ssrc == rtx_ssrc or (rtx_ssrc is not None and rtx_ssrc in taken):
+            raise ValueError("the SSRC is taken")
+        number = sum(slot.kind == kind for slot in self._slots)
+        slot = OfferedSlot(str(len(self._slots)), kind, number, ssrc, rtx_ssrc)
+        self._slots.append(slot)
+        return slot
 
     def offer(self, local: LocalTransport) -> str:
-        """Return an offer of all slots, its version one higher than the last's. ValueError while one is in flight."""
-        raise ValueError(local)
+        """Return an offer of all slots, its version one higher than the last's.
+
+        ValueError while one is in flight or without slots.
+        """
+        if self._in_flight is not None:
+            raise ValueError("an offer is in flight")
+        if not self._slots:
+            raise ValueError("there are no slots to offer")
+        self._version += 1
+        self._offered = len(self._slots)
+        self._in_flight = SessionDescription(
+            origin=Origin("-", self._session_id, self._version),
+            groups=(Group("BUNDLE", tuple(slot.mid for slot in self._slots)),),
+            ice_lite=True,
+            extmap_allow_mixed=True,
+            media=tuple(_section(slot, local) for slot in self._slots),
+        )
+        return serialise(self._in_flight)
+
+    def abandon(self) -> None:
+        """Forget the offer in flight, as when its peer is given up."""
+        self._in_flight = None
 
     def apply(self, answer: str) -> Negotiated:
         """Apply the answer to the offer in flight: per mid the payload types and extensions that were accepted.
 
         ValueError when it does not parse or does not answer the offer; the offer then stays in flight.
         """
-        raise ValueError(answer)
+        offer = self._in_flight
+        if offer is None:
+            raise ValueError("no offer is in flight")
+        description = parse(answer)
+        if len(description.media) != len(offer.media):
+            raise ValueError("the answer has another number of m-sections than the offer")
+        setup = remote_setup(description)
+        if setup is Setup.ACTPASS:
+            raise ValueError("an answer chooses active or passive")
+        role = DtlsRole.CLIENT if setup is Setup.PASSIVE else DtlsRole.SERVER
+        media = tuple(_outcome(description, index, slot) for index, slot in enumerate(self._slots[: self._offered]))
+        negotiated = Negotiated(serialise(offer), offer, media, remote_transport(description, role))
+        self._in_flight = None
+        return negotiated
+
+
+def _section(slot: OfferedSlot, local: LocalTransport) -> MediaSection:
+    payloads = _payloads(slot)
+    maps, parameters, feedback = payload_lines(payloads)
+    msids, ssrcs, groups = sent_stream_lines(slot.msid, slot.kind, slot.ssrc, slot.rtx_ssrc)
+    first = slot.mid == "0"
+    return MediaSection(
+        kind=slot.kind,
+        port=9,
+        protocol="UDP/TLS/RTP/SAVPF",
+        formats=tuple(map(str, payloads)),
+        mid=slot.mid,
+        direction=Direction.SENDONLY,
+        connection="IN IP4 0.0.0.0",
+        transport=TransportParameters(local.ufrag, local.pwd, None, local.fingerprints, Setup.ACTPASS),
+        rtp_maps=maps,
+        parameters=parameters,
+        feedback=feedback,
+        extensions=tuple(
+            ExtensionMap(EXTENSION_IDS[extension], URIS[extension]) for extension in sorted(_SENT[slot.kind])
+        ),
+        msids=msids,
+        ssrcs=ssrcs,
+        ssrc_groups=groups,
+        candidates=local.candidates if first else (),
+        end_of_candidates=first and bool(local.candidates),
+        rtcp_mux=True,
+        rtcp_rsize=True,
+    )
+
+
+def _payloads(slot: OfferedSlot) -> dict[int, NegotiatedPayload]:
+    """goog-remb is offered beside transport-cc for those that have nothing else."""
+    if slot.kind == "audio":
+        opus = NegotiatedPayload(Codec.OPUS, 48000, channels=2, feedback=frozenset({"transport-cc", "nack"}))
+        return {PAYLOAD_TYPES[Codec.OPUS]: opus}
+    payloads: dict[int, NegotiatedPayload] = {}
+    for codec in (Codec.VP8, Codec.VP9, Codec.H264, Codec.AV1):
+        number = PAYLOAD_TYPES[codec]
+        payloads[number] = NegotiatedPayload(
+            codec,
+            90000,
+            parameters=_PARAMETERS.get(codec, {}),
+            feedback=frozenset({"transport-cc", "goog-remb", "nack", "nack pli"}),
+        )
+        if slot.rtx_ssrc is not None:
+            payloads[RTX_PAYLOAD_TYPES[codec]] = NegotiatedPayload(Codec.RTX, 90000, repairs=number)
+    return payloads
+
+
+def _outcome(answer: SessionDescription, index: int, slot: OfferedSlot) -> NegotiatedMedia:
+    section = answer.media[index]
+    if section.kind != slot.kind or section.mid not in (None, slot.mid):
+        raise ValueError("the answer's m-sections are not the offer's")
+    direction = answer.direction_of(section)
+    offered = _payloads(slot)
+    payloads = {
+        number: payload
+        for number, payload in match_payloads(section, frozenset(Codec)).items()
+        if number in offered and offered[number].codec == payload.codec
+    }
+    refused = ""
+    if section.port == 0:
+        refused = "rejected_by_remote"
+    elif not payloads:
+        refused = "no_codec"
+    ids = extension_ids(match_extensions(section, _SENT[slot.kind], Direction.RECVONLY, allow_mixed=False))
+    return NegotiatedMedia(
+        index=index,
+        mid=slot.mid,
+        kind=slot.kind,
+        direction=Direction.SENDONLY if direction.receives and not refused else Direction.INACTIVE,
+        refused=refused,
+        payloads={} if refused else payloads,
+        extensions={number: extension for number, extension in ids.items() if EXTENSION_IDS[extension] == number},
+        streams=(OfferedStream(slot.ssrc, slot.rtx_ssrc, slot.msid),),
+        msid=slot.msid,
+    )

@@ -22,6 +22,7 @@ from sfu.formats.sdp.description import (
     SsrcGroup,
     TransportParameters,
 )
+from sfu.formats.sdp.h264 import H264Format, H264Profile, h264_format
 from sfu.formats.sdp.parse import MAX_BYTES, MAX_SECTIONS, parse
 from sfu.formats.sdp.serialise import candidate_line, serialise
 
@@ -36,6 +37,8 @@ __all__ = [
     "Fingerprint",
     "FormatParameters",
     "Group",
+    "H264Format",
+    "H264Profile",
     "MediaSection",
     "Msid",
     "Origin",
@@ -49,6 +52,7 @@ __all__ = [
     "SsrcGroup",
     "TransportParameters",
     "candidate_line",
+    "h264_format",
     "parse",
     "serialise",
 ]

@@ -25,8 +25,60 @@ class Vp8Descriptor(NamedTuple):
 
 
 def parse(payload: bytes) -> Vp8Descriptor:
-    """Return the descriptor of a VP8 RTP payload; raises ValueError."""
-    raise NotImplementedError
+    """Return the descriptor of a VP8 RTP payload; raises ValueError, also when no VP8 data follows it."""
+    try:
+        descriptor = _parse(payload)
+    except IndexError as error:
+        raise ValueError("VP8 descriptor is truncated") from error
+    if descriptor.size >= len(payload):
+        raise ValueError("VP8 payload holds no data")
+    return descriptor
+
+
+def _parse(payload: bytes) -> Vp8Descriptor:
+    first = payload[0]
+    offset = 1
+    extension = 0
+    if first & 0x80:
+        extension = payload[1]
+        offset = 2
+    picture_id = tl0_picture_index = temporal_layer = key_index = None
+    picture_id_offset = tl0_offset = -1
+    long_picture_id = layer_sync = False
+    if extension & 0x80:
+        picture_id_offset = offset
+        picture_id = payload[offset]
+        offset += 1
+        if picture_id & 0x80:
+            long_picture_id = True
+            picture_id = (picture_id & 0x7F) << 8 | payload[offset]
+            offset += 1
+    if extension & 0x40:
+        tl0_offset = offset
+        tl0_picture_index = payload[offset]
+        offset += 1
+    if extension & 0x30:
+        byte = payload[offset]
+        offset += 1
+        if extension & 0x20:
+            temporal_layer = byte >> 6
+            layer_sync = bool(byte & 0x20)
+        if extension & 0x10:
+            key_index = byte & 0x1F
+    return Vp8Descriptor(
+        offset,
+        bool(first & 0x20),
+        bool(first & 0x10),
+        first & 0x07,
+        picture_id,
+        picture_id_offset,
+        long_picture_id,
+        tl0_picture_index,
+        tl0_offset,
+        temporal_layer,
+        layer_sync,
+        key_index,
+    )
 
 
 def rewrite(payload: bytes, descriptor: Vp8Descriptor, picture_id: int, tl0_picture_index: int) -> bytes:
@@ -34,14 +86,29 @@ def rewrite(payload: bytes, descriptor: Vp8Descriptor, picture_id: int, tl0_pict
 
     Values are taken modulo the field's size.
     """
-    raise NotImplementedError
+    changed = bytearray(payload)
+    offset = descriptor.picture_id_offset
+    if offset >= 0:
+        if descriptor.long_picture_id:
+            changed[offset] = 0x80 | picture_id >> 8 & 0x7F
+            changed[offset + 1] = picture_id & 0xFF
+        else:
+            changed[offset] = picture_id & 0x7F
+    if descriptor.tl0_offset >= 0:
+        changed[descriptor.tl0_offset] = tl0_picture_index & 0xFF
+    return bytes(changed)
 
 
 def is_keyframe_start(payload: bytes) -> bool:
-    """Whether the payload begins a keyframe. ValueError for a malformed descriptor."""
-    raise NotImplementedError
+    """Whether the payload begins a keyframe. ValueError for a malformed descriptor of a payload that may begin one."""
+    if payload and payload[0] & 0x17 != 0x10:
+        return False
+    descriptor = parse(payload)
+    return descriptor.frame_start and not payload[descriptor.size] & 0x01
 
 
 def keyframe_size(frame: bytes) -> tuple[int, int] | None:
     """Return (width, height) of VP8 data that begins a keyframe, None for any other or a truncated one."""
-    raise NotImplementedError
+    if len(frame) < 10 or frame[0] & 0x01 or frame[3:6] != b"\x9d\x01\x2a":
+        return None
+    return int.from_bytes(frame[6:8], "little") & 0x3FFF, int.from_bytes(frame[8:10], "little") & 0x3FFF

@@ -1,10 +1,18 @@
-"""VP9 payload descriptor (RFC 9628, section 4.2) and what the sfu reads of the uncompressed header."""
+"""VP9 payload descriptor (RFC 9628, section 4.2) and what the sfu reads of the uncompressed header.
+
+The uncompressed header is that of the VP9 bitstream specification v0.6, section 6.2.
+"""
 
 from typing import NamedTuple
 
+from sfu.formats.bits import BitReader
+
+_SRGB = 7
+_SYNC_CODE = 0x498342
+
 
 class ScalabilityStructure(NamedTuple):
-    """(width, height) per spatial layer, () when not given; and the number of spatial layers."""
+    """The number of spatial layers, and (width, height) of each, () when not given."""
 
     spatial_layers: int
     sizes: tuple[tuple[int, int], ...]
@@ -38,20 +46,151 @@ class Vp9Descriptor(NamedTuple):
 
 
 def parse(payload: bytes) -> Vp9Descriptor:
-    """Return the descriptor of a VP9 RTP payload; raises ValueError."""
-    raise NotImplementedError
+    """Return the descriptor of a VP9 RTP payload; raises ValueError, also when no VP9 data follows it."""
+    try:
+        descriptor = _parse(payload)
+    except IndexError as error:
+        raise ValueError("VP9 descriptor is truncated") from error
+    if descriptor.size >= len(payload):
+        raise ValueError("VP9 payload holds no data")
+    return descriptor
+
+
+def _parse(payload: bytes) -> Vp9Descriptor:
+    first = payload[0]
+    flexible = bool(first & 0x10)
+    offset = 1
+    picture_id = temporal_layer = spatial_layer = tl0_picture_index = None
+    picture_id_offset = tl0_offset = -1
+    long_picture_id = switching_up = inter_layer = False
+    if first & 0x80:
+        picture_id_offset = offset
+        picture_id = payload[offset]
+        offset += 1
+        if picture_id & 0x80:
+            long_picture_id = True
+            picture_id = (picture_id & 0x7F) << 8 | payload[offset]
+            offset += 1
+    if first & 0x20:
+        byte = payload[offset]
+        offset += 1
+        temporal_layer, switching_up = byte >> 5, bool(byte & 0x10)
+        spatial_layer, inter_layer = byte >> 1 & 0x07, bool(byte & 0x01)
+        if not flexible:
+            tl0_offset = offset
+            tl0_picture_index = payload[offset]
+            offset += 1
+    diffs: tuple[int, ...] = ()
+    if flexible and first & 0x40:
+        diffs, offset = _parse_diffs(payload, offset)
+    structure = None
+    if first & 0x02:
+        structure, offset = _parse_structure(payload, offset)
+    return Vp9Descriptor(
+        offset,
+        bool(first & 0x40),
+        flexible,
+        bool(first & 0x08),
+        bool(first & 0x04),
+        bool(first & 0x01),
+        picture_id,
+        picture_id_offset,
+        long_picture_id,
+        temporal_layer,
+        switching_up,
+        spatial_layer,
+        inter_layer,
+        tl0_picture_index,
+        tl0_offset,
+        diffs,
+        structure,
+    )
+
+
+def _parse_diffs(payload: bytes, offset: int) -> tuple[tuple[int, ...], int]:
+    diffs: list[int] = []
+    more = True
+    while more:
+        if len(diffs) == 3:
+            raise ValueError("VP9 descriptor names more than three references")
+        diffs.append(payload[offset] >> 1)
+        more = bool(payload[offset] & 0x01)
+        offset += 1
+    return tuple(diffs), offset
+
+
+def _parse_structure(payload: bytes, offset: int) -> tuple[ScalabilityStructure, int]:
+    head = payload[offset]
+    offset += 1
+    layers = (head >> 5) + 1
+    sizes = []
+    if head & 0x10:
+        for _ in range(layers):
+            width, height = payload[offset] << 8 | payload[offset + 1], payload[offset + 2] << 8 | payload[offset + 3]
+            sizes.append((width, height))
+            offset += 4
+    if head & 0x08:
+        pictures = payload[offset]
+        offset += 1
+        for _ in range(pictures):
+            offset += 1 + (payload[offset] >> 2 & 0x03)
+    return ScalabilityStructure(layers, tuple(sizes)), offset
 
 
 def rewrite(payload: bytes, descriptor: Vp9Descriptor, picture_id: int, tl0_picture_index: int) -> bytes:
-    """Return the payload with picture id and TL0PICIDX replaced where it has them, of the same size."""
-    raise NotImplementedError
+    """Return the payload with picture id and TL0PICIDX replaced where it has them, of the same size.
+
+    Values are taken modulo the field's size.
+    """
+    changed = bytearray(payload)
+    offset = descriptor.picture_id_offset
+    if offset >= 0:
+        if descriptor.long_picture_id:
+            changed[offset] = 0x80 | picture_id >> 8 & 0x7F
+            changed[offset + 1] = picture_id & 0xFF
+        else:
+            changed[offset] = picture_id & 0x7F
+    if descriptor.tl0_offset >= 0:
+        changed[descriptor.tl0_offset] = tl0_picture_index & 0xFF
+    return bytes(changed)
 
 
 def is_keyframe_start(payload: bytes) -> bool:
-    """Whether the payload begins a keyframe: base layer, first packet, not inter-picture predicted."""
-    raise NotImplementedError
+    """Whether the payload begins a keyframe: base layer, first packet, not inter-picture predicted.
+
+    ValueError for a malformed descriptor of a payload that may begin one.
+    """
+    if payload and payload[0] & 0x48 != 0x08:
+        return False
+    descriptor = parse(payload)
+    return descriptor.picture_start and not descriptor.inter_picture
 
 
 def keyframe_size(frame: bytes) -> tuple[int, int] | None:
     """Return (width, height) of a VP9 frame that is a keyframe, None for any other or a truncated one."""
-    raise NotImplementedError
+    bits = BitReader(frame[:20])
+    try:
+        return _read_size(bits)
+    except ValueError:
+        return None
+
+
+def _read_size(bits: BitReader) -> tuple[int, int] | None:
+    if bits.read(2) != 2:
+        return None
+    profile = bits.read(1) | bits.read(1) << 1
+    if profile == 3:
+        bits.read(1)
+    show_existing, inter = bits.flag(), bits.flag()
+    bits.read(2)  # show_frame, error_resilient_mode
+    if show_existing or inter or bits.read(24) != _SYNC_CODE:
+        return None
+    if profile >= 2:
+        bits.read(1)  # bit depth
+    if bits.read(3) != _SRGB:
+        bits.read(1)  # color range
+        if profile & 1:
+            bits.read(3)  # subsampling
+    elif profile & 1:
+        bits.read(1)
+    return bits.read(16) + 1, bits.read(16) + 1

@@ -1,0 +1,127 @@
+"""The control plane's REST API, as much of it as a client needs. Non-browser rules: a bearer token, no cookies."""
+
+from types import TracebackType
+from typing import Any
+from urllib.parse import urljoin
+
+import aiohttp
+import msgspec
+
+from sfu.api.signaling import IceServer
+
+
+class ApiError(Exception):
+    """A refusal (RFC 9457 problem): HTTP status, stable code, and a sentence."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(f"{status} {code}: {detail}")
+        self.status = status
+        self.code = code
+        self.detail = detail
+
+
+class Joined(msgspec.Struct, frozen=True, kw_only=True):
+    """What `join` answered."""
+
+    token: str
+    signaling_url: str
+    participant: str
+    rejoin_secret: str
+    ice_servers: list[IceServer] = []
+    whip_url: str = "/whip"
+    whep_url: str = "/whep"
+
+
+class Api:
+    """A session with one server at `base`, for example http://localhost:8800; an async context manager."""
+
+    def __init__(self, base: str, *, verify_tls: bool = True) -> None:
+        self.base = base.rstrip("/")
+        self._token: str | None = None
+        self._verify_tls = verify_tls
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> "Api":
+        connector = aiohttp.TCPConnector(ssl=self._verify_tls)
+        # A bearer client keeps no cookies: both at once is refused.
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session:
+            await self._session.close()
+
+    async def request(self, method: str, path: str, body: Any = None) -> Any:
+        """Return the JSON answer of /api/v1`path`, None for an empty one; raises ApiError for a refusal."""
+        if self._session is None:
+            raise RuntimeError("Api is an async context manager: use `async with`")
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        async with self._session.request(method, f"{self.base}/api/v1{path}", json=body, headers=headers) as answer:
+            data = await answer.read()
+            decoded = msgspec.json.decode(data) if data and "json" in answer.content_type else None
+            if answer.status >= 400:
+                problem = decoded if isinstance(decoded, dict) else {}
+                raise ApiError(
+                    answer.status, problem.get("code", ""), problem.get("detail", data.decode(errors="replace"))
+                )
+            return decoded
+
+    async def download(self, path: str) -> bytes:
+        """Return the bytes of /api/v1`path`."""
+        if self._session is None:
+            raise RuntimeError("Api is an async context manager: use `async with`")
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        async with self._session.get(f"{self.base}/api/v1{path}", headers=headers) as answer:
+            data = await answer.read()
+            if answer.status >= 400:
+                raise ApiError(answer.status, "", data.decode(errors="replace"))
+            return data
+
+    async def set_up(self, token: str, username: str, password: str) -> None:
+        """Become the first administrator with the one-time token, and sign in."""
+        answer = await self.request(
+            "POST", "/setup", {"token": token, "username": username, "password": password, "mode": "token"}
+        )
+        self._token = answer["access_token"]
+
+    async def register(self, username: str, password: str) -> None:
+        """Register and sign in."""
+        answer = await self.request(
+            "POST", "/auth/register", {"username": username, "password": password, "mode": "token"}
+        )
+        self._token = answer["access_token"]
+
+    async def login(self, username: str, password: str) -> None:
+        """Sign in."""
+        answer = await self.request(
+            "POST", "/auth/login", {"username": username, "password": password, "mode": "token"}
+        )
+        self._token = answer["access_token"]
+
+    async def create_meeting(self, title: str, **settings: Any) -> str:
+        """Create a meeting and return its id; `settings` are its settings by name."""
+        answer = await self.request("POST", "/meetings", {"title": title, "settings": settings})
+        return str(answer["id"])
+
+    async def join(self, meeting: str, name: str | None = None, **fields: Any) -> Joined:
+        """Join a meeting, as a guest when not signed in; `fields`: passcode, rejoin_secret."""
+        body = {key: value for key, value in (fields | {"name": name}).items() if value is not None}
+        return msgspec.convert(await self.request("POST", f"/meetings/{meeting}/join", body), Joined)
+
+    def signaling_url(self, joined: Joined) -> str:
+        """The absolute WebSocket address of what `join` answered."""
+        return "ws" + urljoin(self.base, joined.signaling_url).removeprefix("http")
+
+    async def start_recording(self, meeting: str) -> Any:
+        """Start recording and return the answer."""
+        return await self.request("POST", f"/meetings/{meeting}/recording/start")
+
+    async def stop_recording(self, meeting: str) -> Any:
+        """Stop recording and return the answer."""
+        return await self.request("POST", f"/meetings/{meeting}/recording/stop")
+
+    async def recordings(self, meeting: str) -> Any:
+        """Return the recordings of a meeting."""
+        return await self.request("GET", f"/meetings/{meeting}/recordings")

@@ -1,0 +1,94 @@
+"""A client peer on a real UDP socket: the only place of the client that owns a socket, a clock or a timer."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from parley.client.client_peer import ClientPeer, Received
+from sfu.machines.ice import Address
+from sfu.machines.negotiation import RemoteTransport
+
+CONNECT_SECONDS = 10.0
+
+
+class PeerFailed(ConnectionError):
+    """No candidate answered, or DTLS did not come to terms."""
+
+
+class PeerEndpoint(asyncio.DatagramProtocol):
+    """Runs one ClientPeer; `on_packet(packet, now)` gets every authenticated packet."""
+
+    def __init__(self, peer: ClientPeer, on_packet: Callable[[Received, int], None]) -> None:
+        self.peer = peer
+        self._on_packet = on_packet
+        self._transport: asyncio.DatagramTransport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._changed = asyncio.Event()
+
+    async def open(self, remote: RemoteTransport, candidates: list[Address]) -> None:
+        """Connect; returns when SRTP keys are there, raises PeerFailed."""
+        loop = asyncio.get_running_loop()
+        family_host = "::" if candidates and ":" in candidates[0][0] else "0.0.0.0"  # noqa: S104  a client's own port
+        await loop.create_datagram_endpoint(lambda: self, local_addr=(family_host, 0))
+        self.peer.connect(remote, candidates, time.monotonic_ns())
+        self._drive()
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                while not self.peer.connected:
+                    if self.peer.failed:
+                        raise PeerFailed("the peer failed before it was connected")
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError as error:
+            raise PeerFailed(f"not connected within {CONNECT_SECONDS:.0f} s") from error
+
+    def send(self, packet: bytes) -> bool:
+        """Protect and send an RTP or RTCP packet; False while not connected."""
+        protected = self.peer.protect(packet)
+        if protected is None or self._transport is None:
+            return False
+        self._transport.sendto(*protected)
+        return True
+
+    def close(self) -> None:
+        """Say goodbye and release the socket."""
+        if self._timer:
+            self._timer.cancel()
+        if self._transport:
+            self.peer.close(time.monotonic_ns())
+            self._flush(time.monotonic_ns())
+            self._transport.close()
+            self._transport = None
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, source: Any) -> None:
+        now = time.monotonic_ns()
+        packet = self.peer.receive(data, (source[0], source[1]), now)
+        if packet:
+            self._on_packet(packet, now)
+        else:
+            self._drive()
+
+    def _drive(self) -> None:
+        now = time.monotonic_ns()
+        self._flush(now)
+        self._changed.set()
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        due = self.peer.timer()
+        if due is not None and self._transport:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(0.0, (due - now) / 1e9), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self.peer.handle_timer(time.monotonic_ns())
+        self._drive()
+
+    def _flush(self, now: int) -> None:
+        if self._transport:
+            for data, destination in self.peer.datagrams_to_send(now):
+                self._transport.sendto(data, destination)

@@ -1,0 +1,288 @@
+"""A joined room: signaling over WebSocket, a publish peer and a subscribe peer, state kept from the server's messages."""
+
+import asyncio
+import secrets
+import ssl
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+
+from parley.client.client_peer import ClientPeer, Received
+from parley.client.descriptions import publish_offer, remote_side, subscribe_answer
+from parley.client.peer_endpoint import PeerEndpoint
+from parley.client.publishing import Publication, TransportSequence
+from parley.client.subscribing import ReceivedStream, SubscribePeerReceiver
+from sfu.api import signaling
+from sfu.api.join_token import Source
+from sfu.formats.codecs import Codec
+from sfu.formats.rtcp import Nack, Packet, PictureLoss
+from sfu.formats.rtcp import parse as parse_rtcp
+from sfu.formats.sdp import parse as parse_sdp
+from sfu.machines.dtls_certificate import generate_certificate
+
+_FEEDBACK_SECONDS = 0.05
+_REPORT_SECONDS = 1.0
+ALL_CODECS = frozenset({Codec.OPUS, Codec.VP8, Codec.VP9, Codec.H264, Codec.AV1})
+
+
+class SignalingRefused(ConnectionError):
+    """The server refused; `code` is the stable code of its error message."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+
+
+@dataclass(slots=True)
+class RoomState:
+    """What the server has told: participants and tracks by id, slots by mid, and everything else that came."""
+
+    info: signaling.RoomInfo | None = None
+    participants: dict[str, signaling.ParticipantInfo] = field(default_factory=dict)
+    tracks: dict[str, signaling.TrackInfo] = field(default_factory=dict)
+    slots: dict[str, str | None] = field(default_factory=dict)
+    captions: list[signaling.Caption] = field(default_factory=list)
+    chats: list[signaling.Chat] = field(default_factory=list)
+    errors: list[signaling.Error] = field(default_factory=list)
+    recording: signaling.RecordingState = field(default_factory=lambda: signaling.RecordingState(active=False))
+    closed: str | None = None
+
+
+class Room:
+    """One participant's presence in a room; an async context manager that leaves at the end."""
+
+    def __init__(
+        self,
+        signaling_url: str,
+        *,
+        token: str | None = None,
+        resume: str | None = None,
+        codecs: frozenset[Codec] = ALL_CODECS,
+        keep_frames: bool = False,
+        verify_tls: bool = True,
+    ) -> None:
+        """`signaling_url` is absolute (ws or wss); exactly one of `token` and `resume`."""
+        self.state = RoomState()
+        self.receiver = SubscribePeerReceiver(secrets.randbits(31) | 1, keep_frames=keep_frames)
+        self.publications: list[Publication] = []
+        self._url = signaling_url
+        self._join = signaling.Join(v=signaling.VERSION, token=token, resume=resume, client="parley.client")
+        self._codecs = codecs
+        self._verify_tls = verify_tls
+        self._certificate = generate_certificate()
+        self._socket: ClientConnection | None = None
+        self._publish: PeerEndpoint | None = None
+        self._subscribe: PeerEndpoint | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Condition()
+        self._answers: list[signaling.Answer] = []
+        self._cname = secrets.token_hex(8)
+        self._sequence = TransportSequence()
+        self._version = 0
+
+    async def __aenter__(self) -> "Room":
+        context = None
+        if self._url.startswith("wss:"):
+            context = ssl.create_default_context()
+            if not self._verify_tls:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+        self._socket = await connect(self._url, ssl=context, max_size=signaling.MAX_MESSAGE_BYTES, proxy=None)
+        await self.send(self._join)
+        self._spawn(self._read())
+        await self.until(lambda: self.state.info is not None)
+        self._spawn(self._give_feedback())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._socket and self.state.closed is None:
+            await self.send(signaling.Leave())
+        await self.abandon()
+
+    async def abandon(self) -> None:
+        """Drop everything without saying goodbye, as a crash would."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for endpoint in (self._publish, self._subscribe):
+            if endpoint:
+                endpoint.close()
+        if self._socket:
+            await self._socket.close()
+
+    async def send(self, message: signaling.Message) -> None:
+        """Send one signaling message."""
+        if self._socket is None:
+            raise RuntimeError("the room is not joined")
+        await self._socket.send(signaling.encode(message))
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+        """Return when `condition` holds after some message; raises SignalingRefused on a fatal error, TimeoutError."""
+        async with asyncio.timeout(seconds), self._changed:
+            while not condition():
+                fatal = next((e for e in self.state.errors if e.fatal), None)
+                if fatal:
+                    raise SignalingRefused(fatal.code, fatal.detail)
+                if self.state.closed is not None:
+                    raise ConnectionError(f"signaling closed: {self.state.closed}")
+                await self._changed.wait()
+
+    async def publish(self, *tracks: tuple[Source, Codec]) -> list[Publication]:
+        """Publish tracks, by a first offer or a further one on the same peer; returns when media can be sent."""
+        added = [
+            Publication(source, codec, str(len(self.publications) + i), self._cname, self._sequence, self._send_media)
+            for i, (source, codec) in enumerate(tracks)
+        ]
+        self.publications += added
+        await self._negotiate_publish(added)
+        return added
+
+    async def unpublish(self, publication: Publication) -> None:
+        """Stop a track for good."""
+        publication.active = False
+        await self.send(signaling.Unpublish(track=publication.track))
+
+    def stream_of(self, track: str) -> ReceivedStream | None:
+        """The slot stream that carries a remote track now."""
+        mid = next((mid for mid, carried in self.state.slots.items() if carried == track), None)
+        return self.receiver.streams.get(mid) if mid is not None else None
+
+    async def _negotiate_publish(self, added: list[Publication]) -> None:
+        peer = self._publish.peer if self._publish else ClientPeer(self._certificate)
+        self._version += 1
+        sdp = publish_offer(peer.local, [p.offered for p in self.publications], self._version)
+        offered = [signaling.OfferedTrack(mid=p.mid, source=p.source) for p in added]
+        await self.send(signaling.Offer(peer="publish", sdp=sdp, tracks=offered))
+        answer = await self._answer()
+        for track in answer.tracks:
+            next(p for p in self.publications if p.mid == track.mid).track = track.track
+        if self._publish is None:
+            description = parse_sdp(answer.sdp)
+            self._publish = PeerEndpoint(peer, self._on_publish_packet)
+            await self._publish.open(*remote_side(description, urlsplit(self._url).hostname or ""))
+
+    async def _answer(self) -> signaling.Answer:
+        await self.until(lambda: bool(self._answers))
+        return self._answers.pop(0)
+
+    async def _read(self) -> None:
+        assert self._socket is not None
+        try:
+            async for data in self._socket:
+                await self._handle(signaling.decode_server(data))
+                async with self._changed:
+                    self._changed.notify_all()
+        finally:
+            code = self._socket.close_code
+            self.state.closed = f"{code} {self._socket.close_reason}"
+            async with self._changed:
+                self._changed.notify_all()
+
+    async def _handle(self, message: signaling.ServerMessage) -> None:
+        match message:
+            case signaling.Offer():
+                await self._answer_subscribe(message)
+            case signaling.Answer():
+                self._answers.append(message)
+            case signaling.RoomInfo():
+                self.state.info = message
+                self.state.participants = {p.participant: p for p in message.participants}
+                self.state.tracks = {t.track: t for t in message.tracks}
+                self.state.recording = message.recording
+            case _:
+                _note(self.state, message)
+
+    async def _answer_subscribe(self, offer: signaling.Offer) -> None:
+        description = parse_sdp(offer.sdp)
+        self.receiver.apply(description)
+        peer = self._subscribe.peer if self._subscribe else ClientPeer(self._certificate)
+        answer = subscribe_answer(description, peer.local, self._codecs)
+        await self.send(signaling.Answer(peer="subscribe", sdp=answer, id=offer.id))
+        if self._subscribe is None:
+            self._subscribe = PeerEndpoint(peer, self._on_subscribe_packet)
+            self._spawn(self._subscribe.open(*remote_side(description, urlsplit(self._url).hostname or "")))
+
+    def _send_media(self, packet: bytes) -> bool:
+        return self._publish is not None and self._publish.send(packet)
+
+    def _on_publish_packet(self, received: Received, _: int) -> None:
+        if not received.rtcp:
+            return
+        by_ssrc = {p.ssrc: p for p in self.publications}
+        for packet in _parsed(received.data):
+            if isinstance(packet, Nack) and packet.media_ssrc in by_ssrc:
+                by_ssrc[packet.media_ssrc].retransmit(packet)
+            elif isinstance(packet, PictureLoss) and packet.media_ssrc in by_ssrc:
+                by_ssrc[packet.media_ssrc].picture_loss(packet)
+
+    def _on_subscribe_packet(self, received: Received, now: int) -> None:
+        if received.rtcp:
+            self.receiver.receive_rtcp(_parsed(received.data), now)
+        else:
+            self.receiver.receive_rtp(received.data, now)
+
+    async def _give_feedback(self) -> None:
+        next_report = time.monotonic()
+        while True:
+            await asyncio.sleep(_FEEDBACK_SECONDS)
+            now = time.monotonic_ns()
+            feedback = self.receiver.feedback(now)
+            if feedback and self._subscribe:
+                self._subscribe.send(feedback)
+            if time.monotonic() < next_report:
+                continue
+            next_report = time.monotonic() + _REPORT_SECONDS
+            reports = self.receiver.reports(now)
+            if reports and self._subscribe:
+                self._subscribe.send(reports)
+            for publication in self.publications:
+                report = publication.sender_report()
+                if report:
+                    self._send_media(report)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _note(state: RoomState, message: signaling.ServerMessage) -> None:
+    """Bring the state up to a message that needs no answer."""
+    match message:
+        case signaling.UserJoined() | signaling.UserUpdated():
+            state.participants[message.participant.participant] = message.participant
+        case signaling.UserLeft():
+            state.participants.pop(message.participant, None)
+        case signaling.TrackAdded():
+            state.tracks[message.track.track] = message.track
+        case signaling.TrackRemoved():
+            state.tracks.pop(message.track, None)
+        case signaling.TrackMuted() if message.track in state.tracks:
+            state.tracks[message.track] = msgspec.structs.replace(state.tracks[message.track], muted=message.muted)
+        case signaling.Slots():
+            state.slots = {slot.mid: slot.track for slot in message.slots}
+        case signaling.RecordingChanged():
+            state.recording = message.state
+        case signaling.Caption():
+            state.captions.append(message)
+        case signaling.Chat():
+            state.chats.append(message)
+        case signaling.Error():
+            state.errors.append(message)
+        case _:
+            pass
+
+
+def _parsed(data: bytes) -> list[Packet]:
+    try:
+        return parse_rtcp(data)
+    except ValueError:
+        return []

@@ -3,8 +3,8 @@
     {recordings}/{recording}/recording.json           what is being recorded, written when it begins
     {recordings}/{recording}/{track}/{epoch}-{n}.webm  a captured segment (.mkv for H264) ...
     {recordings}/{recording}/{track}/{epoch}-{n}.jnl   ... and its journal
-    {recordings}/{recording}/{track}.webm              a finished track (.mp4 for H264); further parts are {track}.2.webm
-    {recordings}/{recording}/manifest.json            the commit
+    {recordings}/{recording}/{track}.webm              a finished track (.mp4 for H264); parts: {track}.2.webm ...
+    {recordings}/{recording}/manifest.json             the commit
 
 An epoch is one attachment of a recorder to an sfu. Keys, as in facts and the manifest, are paths relative to the
 recordings directory. Identifiers come from other processes, so they are checked before they become part of a path.
@@ -19,7 +19,7 @@ MANIFEST_NAME = "manifest.json"
 REPORTED_NAME = "manifest.reported"
 JOURNAL_SUFFIX = ".jnl"
 
-_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _SEGMENT = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
 
 

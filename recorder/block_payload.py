@@ -1,0 +1,28 @@
+"""A frame as the assembler gives it, turned into what a Matroska block or an MP4 sample of its codec holds."""
+
+from sfu.formats.codecs import Codec
+
+_START_CODE = b"\x00\x00\x00\x01"
+
+
+def block_payload(codec: Codec, frame: bytes) -> bytes:
+    """Return the block's bytes: H264's NAL units behind four-byte lengths (ISO/IEC 14496-15), all else unchanged."""
+    return length_prefixed(frame) if codec is Codec.H264 else frame
+
+
+def length_prefixed(access_unit: bytes) -> bytes:
+    """Return an Annex B access unit with four-byte start codes as length-prefixed NAL units."""
+    units = access_unit.split(_START_CODE)[1:]
+    return b"".join(len(unit).to_bytes(4, "big") + unit for unit in units if unit)
+
+
+def annex_b(sample: bytes) -> bytes:
+    """Return length-prefixed NAL units as Annex B; ValueError when the lengths do not add up."""
+    units, position = [], 0
+    while position < len(sample):
+        size = int.from_bytes(sample[position : position + 4], "big")
+        position += 4 + size
+        if position > len(sample):
+            raise ValueError("NAL unit runs past its sample")
+        units.append(_START_CODE + sample[position - size : position])
+    return b"".join(units)

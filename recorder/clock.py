@@ -1,0 +1,165 @@
+"""Map a stream's RTP timestamps onto the sfu's monotonic clock: pure, used when a recording is finished.
+
+A sender report says where the RTP clock stood when it was sent, and its arrival bounds that instant from above: it
+comes late by the network's delay, never early. So a stream's map is the line below all of its reports' arrivals that
+lies closest to them (Moon, Skelly, Towsley: "Estimation and removal of clock skew", 1999), fitted over ten minutes at
+a time and joined: clocks drift, and not evenly. Where the streams of one participant plainly share an NTP clock, all
+their reports fit one map of that clock, which steadies audio, whose reports are few. A stream without reports goes by
+the arrivals of its frames.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+SECOND = 1_000_000_000
+_WINDOW = 600 * SECOND
+_MIN_POINTS = 4
+_MIN_SPAN = 20 * SECOND
+_MAX_SKEW = 0.005
+_SAME_CLOCK = 80_000_000
+_MAX_STEP = 50_000_000
+
+
+class Report(NamedTuple):
+    """A sender report: unwrapped RTP timestamp, NTP time (ns), arrival (ns, monotonic)."""
+
+    timestamp: int
+    ntp: int
+    arrival: int
+
+
+class StreamClock(NamedTuple):
+    """What is known of one stream's clock. `anchors` are (unwrapped timestamp, arrival) of frames."""
+
+    clock_rate: int
+    reports: Sequence[Report]
+    anchors: Sequence[tuple[int, int]]
+
+
+class ClockMap:
+    """A piecewise-linear map from timestamps to ns of the monotonic clock.
+
+    Beyond its ends it goes on at the mean rate of all of it; with a short one that would be noise, and the rate is 1.
+    """
+
+    def __init__(self, clock_rate: int, knots: Sequence[tuple[int, int]]) -> None:
+        """`knots` are (ns of the RTP clock, ns of the monotonic clock), at least one, each later than the one before."""
+        self._clock_rate = clock_rate
+        self._x = [x for x, _ in knots]
+        self._y = [y for _, y in knots]
+        self._run, self._rise = self._x[-1] - self._x[0], self._y[-1] - self._y[0]
+        if self._run < _MIN_SPAN:
+            self._run, self._rise = 1, 1
+
+    def at(self, timestamp: int) -> int:
+        """Return the instant of a timestamp."""
+        return self._at_ns(timestamp * SECOND // self._clock_rate)
+
+    def _at_ns(self, x: int) -> int:
+        i = bisect_right(self._x, x)
+        if i in (0, len(self._x)):
+            end = min(i, len(self._x) - 1)
+            return self._y[end] + (x - self._x[end]) * self._rise // self._run
+        x0, x1, y0, y1 = self._x[i - 1], self._x[i], self._y[i - 1], self._y[i]
+        return y0 + (x - x0) * (y1 - y0) // (x1 - x0)
+
+
+def fit(streams: Sequence[StreamClock]) -> list[ClockMap]:
+    """Return a map for each stream of one participant. A stream must have a report or an anchor."""
+    own = [_own_map(stream) for stream in streams]
+    candidates = [i for i, stream in enumerate(streams) if _steady(stream)]
+    if len(candidates) < 2:
+        return own
+    offsets = {i: _offset(streams[i], own[i]) for i in candidates}
+    reference = max(candidates, key=lambda i: len(streams[i].reports))
+    sharing = [i for i in candidates if abs(offsets[i] - offsets[reference]) <= _SAME_CLOCK]
+    if len(sharing) < 2:
+        return own
+    shared = ClockMap(SECOND, line_below([(r.ntp, r.arrival) for i in sharing for r in streams[i].reports]))
+    for i in sharing:
+        own[i] = _through(streams[i], shared)
+    return own
+
+
+def line_below(points: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the knots of the piecewise-linear map closest below `points` of (sent, arrived), ns each."""
+    ordered = sorted(points)
+    windows: list[list[tuple[int, int]]] = [[]]
+    for point in ordered:
+        if windows[-1] and point[0] - windows[-1][0][0] >= _WINDOW:
+            windows.append([])
+        windows[-1].append(point)
+    if len(windows) > 1 and (len(windows[-1]) < _MIN_POINTS or windows[-1][-1][0] - windows[-1][0][0] < _MIN_SPAN):
+        windows[-2].extend(windows.pop())
+    knots: list[tuple[int, int]] = []
+    for window in windows:
+        first, last = window[0][0], window[-1][0]
+        delay, skew = _line(window)
+        knots.append((first, first + delay))
+        if last > first:
+            knots.append((last, last + delay + round(skew * (last - first))))
+    return [knot for i, knot in enumerate(knots) if i == 0 or knot[0] > knots[i - 1][0]]
+
+
+def _line(points: Sequence[tuple[int, int]]) -> tuple[int, float]:
+    """Return (least delay at the first point, skew) of the line below: the hull's edge under the points' centre."""
+    origin = points[0][0]
+    delays = [(x - origin, y - x) for x, y in points]
+    skew = 0.0
+    if len(delays) >= _MIN_POINTS and delays[-1][0] >= _MIN_SPAN:
+        centre = sum(x for x, _ in delays) / len(delays)
+        hull = _lower_hull(delays)
+        for (x0, d0), (x1, d1) in pairwise(hull):
+            if x0 <= centre <= x1:
+                skew = max(-_MAX_SKEW, min(_MAX_SKEW, (d1 - d0) / (x1 - x0)))
+                break
+    return min(d - round(skew * x) for x, d in delays), skew
+
+
+def _lower_hull(points: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the lower convex hull of points sorted by x (Andrew's monotone chain), one point per x."""
+    hull: list[tuple[int, int]] = []
+    for point in points:
+        if hull and hull[-1][0] == point[0]:
+            if hull[-1][1] <= point[1]:
+                continue
+            hull.pop()
+        while len(hull) >= 2 and _turns_down(hull[-2], hull[-1], point):
+            hull.pop()
+        hull.append(point)
+    return hull
+
+
+def _turns_down(a: tuple[int, int], b: tuple[int, int], c: tuple[int, int]) -> bool:
+    return (b[0] - a[0]) * (c[1] - a[1]) <= (b[1] - a[1]) * (c[0] - a[0])
+
+
+def _own_map(stream: StreamClock) -> ClockMap:
+    source = [(r.timestamp, r.arrival) for r in stream.reports] or list(stream.anchors)
+    points = [(timestamp * SECOND // stream.clock_rate, arrival) for timestamp, arrival in source]
+    return ClockMap(stream.clock_rate, line_below(points))
+
+
+def _steady(stream: StreamClock) -> bool:
+    """Whether the reports' NTP clock runs evenly beside the RTP clock: it was never set, and has no noise."""
+    if not stream.reports:
+        return False
+    for a, b in pairwise(stream.reports):
+        media = (b.timestamp - a.timestamp) * SECOND // stream.clock_rate
+        tolerance = _MAX_STEP + int(abs(media) * _MAX_SKEW)
+        if media <= 0 or abs((b.ntp - a.ntp) - media) > tolerance:
+            return False
+    return True
+
+
+def _offset(stream: StreamClock, own: ClockMap) -> int:
+    """Return how far the monotonic clock is ahead of the stream's NTP clock, halfway through its reports."""
+    report = stream.reports[len(stream.reports) // 2]
+    return own.at(report.timestamp) - report.ntp
+
+
+def _through(stream: StreamClock, shared: ClockMap) -> ClockMap:
+    knots = [(r.timestamp * SECOND // stream.clock_rate, shared.at(r.ntp)) for r in stream.reports]
+    return ClockMap(stream.clock_rate, [k for i, k in enumerate(knots) if i == 0 or k[0] > knots[i - 1][0]])

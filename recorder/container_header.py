@@ -1,0 +1,73 @@
+"""The header of a captured segment: everything before the first cluster, written by FFmpeg's muxer.
+
+FFmpeg knows each codec's CodecPrivate (OpusHead, avcC, av1C). OpusHead is written only for a stream made with an
+encoder, and Firefox refuses a file without it.
+"""
+
+import io
+from typing import Any
+
+import av
+
+from sfu.formats.codecs import Codec
+
+_FFMPEG_NAMES = {Codec.OPUS: "opus", Codec.VP8: "vp8", Codec.VP9: "vp9", Codec.H264: "h264", Codec.AV1: "av1"}
+_AV1_TEMPORAL_DELIMITER = b"\x12\x00"
+
+
+def recordable(codec: Codec) -> bool:
+    """Whether segments of this codec can be written."""
+    return codec in _FFMPEG_NAMES
+
+
+def segment_suffix(codec: Codec) -> str:
+    """Return the suffix of captured segments: WebM wherever it allows the codec."""
+    return ".mkv" if codec is Codec.H264 else ".webm"
+
+
+def segment_header(codec: Codec, keyframe: bytes, width: int, height: int, channels: int) -> bytes:
+    """Return the bytes before the first cluster of a segment that begins with `keyframe`.
+
+    ValueError when the frame does not hold what the header needs (an H264 keyframe without SPS, say).
+    """
+    sink = _Bytes()
+    muxer = "matroska" if codec is Codec.H264 else "webm"
+    try:
+        with av.open(sink, "w", format=muxer, options={"live": "1"}) as container:
+            if codec is Codec.OPUS:
+                container.add_stream("libopus", rate=48000, layout="stereo" if channels == 2 else "mono")
+            elif codec in (Codec.VP8, Codec.VP9):
+                container.add_mux_stream(_FFMPEG_NAMES[codec], width=width, height=height)
+            else:
+                _add_from_keyframe(container, codec, keyframe)
+            container.start_encoding()
+            header = bytes(sink.data)
+    except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
+        raise ValueError(f"no {codec.name} header from this frame: {error}") from error
+    if not header:
+        raise ValueError(f"FFmpeg wrote no header for {codec.name}")
+    return header
+
+
+def _add_from_keyframe(container: Any, codec: Codec, keyframe: bytes) -> None:
+    """Add a stream with the parameter sets that the frame itself carries, as FFmpeg's demuxer finds them."""
+    if codec is Codec.AV1:
+        source, demuxer = _AV1_TEMPORAL_DELIMITER + keyframe, "obu"
+    else:
+        source, demuxer = keyframe, "h264"
+    with av.open(io.BytesIO(source), format=demuxer) as template:
+        stream = template.streams.video[0]
+        if not stream.codec_context.extradata or not stream.codec_context.width:
+            raise ValueError(f"{codec.name} keyframe without its parameter sets")
+        container.add_stream_from_template(stream, opaque=True)
+
+
+class _Bytes:
+    """A file that can only be appended to, so that FFmpeg leaves no size to be filled in later."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self.data += data
+        return len(data)

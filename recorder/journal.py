@@ -1,0 +1,225 @@
+"""A segment's journal: one line per event, each with a CRC, appended as it happens and never changed.
+
+A frame's line is written before the frame, so the file's k-th block is the journal's k-th frame, and a file that a
+kill cut short still says exactly which packets it holds. A line is eight hex digits of CRC-32 (of what follows the
+space), a space, a letter, and the fields; the first is the head, as JSON. Reading stops at the first line that does not
+check. Frames are written as differences from the frame before, to keep audio journals small:
+
+    f {first ext_seq - last of the frame before} {last - first} {timestamp difference} [{offset of a video keyframe}]
+    r {rtp timestamp, 32 bits} {NTP, 64 bits} {arrival}      sender report (RFC 3550, section 6.4.1)
+    a {rtp timestamp, unwrapped} {arrival}                   when a frame arrived: the clock of a stream without reports
+    l {first ext_seq} {packets} {reason}                     packets that were never received whole
+    m {0 or 1} {at}                                          muted
+    x {sentence}                                             something that was received could not be kept
+    c {frames} {bytes} {sha256}                              the segment is closed; always the last line
+"""
+
+import zlib
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+VERSION = 1
+
+
+class JournalHead(msgspec.Struct, frozen=True, kw_only=True):
+    """What a segment is. `first_ext_seq` and `timestamp` are its first frame's, and what frame lines count from.
+
+    `lifetime` tells one life of the sfu's room from another: (lifetime, ssrc, ext_seq) names a packet for good.
+    `continues` is set when the segment begins without a keyframe, where an earlier one of the same stream ended.
+    """
+
+    version: int
+    recording: str
+    room: str
+    participant: str
+    name: str
+    track: str
+    source: str
+    media: str
+    codec: str
+    clock_rate: int
+    channels: int
+    ssrc: int
+    lifetime: int
+    opened_unix_ms: int
+    epoch: int
+    n: int
+    first_ext_seq: int
+    timestamp: int
+    arrival: int
+    file: str
+    header_bytes: int
+    width: int = 0
+    height: int = 0
+    muted: bool = False
+    continues: bool = False
+
+
+class FrameLine(NamedTuple):
+    """A frame of the segment. `offset` is where a video keyframe begins in the file, -1 for other frames."""
+
+    first_ext_seq: int
+    last_ext_seq: int
+    timestamp: int
+    offset: int
+
+
+class ReportLine(NamedTuple):
+    rtp_timestamp: int
+    ntp: int
+    arrival: int
+
+
+class AnchorLine(NamedTuple):
+    timestamp: int
+    arrival: int
+
+
+class LossLine(NamedTuple):
+    first_ext_seq: int
+    packets: int
+    reason: str
+
+
+class MuteLine(NamedTuple):
+    muted: bool
+    at: int
+
+
+class ProblemLine(NamedTuple):
+    sentence: str
+
+
+class ClosedLine(NamedTuple):
+    frames: int
+    bytes: int
+    sha256: str
+
+
+Line = FrameLine | ReportLine | AnchorLine | LossLine | MuteLine | ProblemLine | ClosedLine
+
+
+class JournalWriter:
+    """Turns lines into bytes; keeps what differences are taken from."""
+
+    def __init__(self, head: JournalHead) -> None:
+        self._head = head
+        self._last_ext_seq = head.first_ext_seq - 1
+        self._timestamp = head.timestamp
+
+    def head(self) -> bytes:
+        """Return the first line."""
+        return _sealed(b"h " + msgspec.json.encode(self._head))
+
+    def line(self, line: Line) -> bytes:
+        """Return any other line."""
+        match line:
+            case FrameLine(first, last, timestamp, offset):
+                text = f"f {first - self._last_ext_seq} {last - first} {timestamp - self._timestamp}"
+                self._last_ext_seq, self._timestamp = last, timestamp
+                text += "" if offset < 0 else f" {offset}"
+            case ReportLine():
+                text = f"r {line.rtp_timestamp} {line.ntp} {line.arrival}"
+            case AnchorLine():
+                text = f"a {line.timestamp} {line.arrival}"
+            case LossLine():
+                text = f"l {line.first_ext_seq} {line.packets} {line.reason}"
+            case MuteLine():
+                text = f"m {int(line.muted)} {line.at}"
+            case ProblemLine():
+                text = "x " + " ".join(line.sentence.split())
+            case ClosedLine():
+                text = f"c {line.frames} {line.bytes} {line.sha256}"
+        return _sealed(text.encode())
+
+
+class Journal(NamedTuple):
+    """A journal as far as it can be trusted. `whole_bytes` is where that ends."""
+
+    head: JournalHead
+    lines: list[Line]
+    whole_bytes: int
+
+    @property
+    def closed(self) -> ClosedLine | None:
+        """The closing line, if the segment was closed."""
+        last = self.lines[-1] if self.lines else None
+        return last if isinstance(last, ClosedLine) else None
+
+    def frames(self) -> list[FrameLine]:
+        """The frame lines in order."""
+        return [line for line in self.lines if isinstance(line, FrameLine)]
+
+
+def read_head(line: bytes) -> JournalHead:
+    """Return the head from a journal's first line, newline included; raises ValueError when it is none."""
+    text = _checked(line)
+    if text is None or text[:2] != b"h ":
+        raise ValueError("journal without a head")
+    head = msgspec.json.decode(text[2:], type=JournalHead)
+    if head.version != VERSION:
+        raise ValueError(f"journal of version {head.version}")
+    return head
+
+
+def read_journal(data: bytes) -> Journal:
+    """Return all lines up to the first that does not check; raises ValueError when there is not even a head."""
+    lines = iter(data.splitlines(keepends=True))
+    first = next(lines, b"")
+    head = read_head(first)
+    parsed: list[Line] = []
+    whole = len(first)
+    for line, size in _lines(head, lines):
+        parsed.append(line)
+        whole += size
+    return Journal(head, parsed, whole)
+
+
+def _lines(head: JournalHead, raw: Iterator[bytes]) -> Iterator[tuple[Line, int]]:
+    last_ext_seq, timestamp = head.first_ext_seq - 1, head.timestamp
+    for line in raw:
+        text = _checked(line)
+        if text is None:
+            return
+        try:
+            parsed = _parse(text.decode(), last_ext_seq, timestamp)
+        except (ValueError, IndexError):
+            return
+        if isinstance(parsed, FrameLine):
+            last_ext_seq, timestamp = parsed.last_ext_seq, parsed.timestamp
+        yield parsed, len(line)
+
+
+_PARSERS: dict[str, Callable[[list[str]], Line]] = {
+    "r": lambda f: ReportLine(int(f[0]), int(f[1]), int(f[2])),
+    "a": lambda f: AnchorLine(int(f[0]), int(f[1])),
+    "l": lambda f: LossLine(int(f[0]), int(f[1]), f[2]),
+    "m": lambda f: MuteLine(f[0] == "1", int(f[1])),
+    "x": lambda f: ProblemLine(" ".join(f)),
+    "c": lambda f: ClosedLine(int(f[0]), int(f[1]), f[2]),
+}
+
+
+def _parse(text: str, last_ext_seq: int, timestamp: int) -> Line:
+    kind, *fields = text.split(" ")
+    if kind == "f":
+        first = last_ext_seq + int(fields[0])
+        offset = int(fields[3]) if len(fields) > 3 else -1
+        return FrameLine(first, first + int(fields[1]), timestamp + int(fields[2]), offset)
+    if kind not in _PARSERS:
+        raise ValueError(f"unknown journal line {kind!r}")
+    return _PARSERS[kind](fields)
+
+
+def _sealed(text: bytes) -> bytes:
+    return b"%08x %b\n" % (zlib.crc32(text), text)
+
+
+def _checked(line: bytes) -> bytes | None:
+    """Return a line's text if its CRC is right and it is whole."""
+    if len(line) < 10 or not line.endswith(b"\n") or line[8:9] != b" ":
+        return None
+    text = line[9:-1]
+    return text if line[:8] == b"%08x" % zlib.crc32(text) else None

@@ -1,0 +1,133 @@
+"""One open segment: a media file and its journal, written so that a kill loses at most the frame being written."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from recorder import matroska
+from recorder.block_payload import block_payload
+from recorder.journal import AnchorLine, ClosedLine, FrameLine, JournalHead, JournalWriter, Line
+from recorder.layout import JOURNAL_SUFFIX, SegmentName
+from sfu.formats.codecs import Codec
+from sfu.frames.assembler import Frame
+
+_CLUSTER_MS = 5000
+_ANCHOR_EVERY = 1_000_000_000
+
+
+class ClosedSegment(NamedTuple):
+    """A segment that will not change any more."""
+
+    path: Path
+    frames: int
+    bytes: int
+    sha256: str
+
+
+class SegmentFile:
+    """Writes frames as they come. Every method but `sync` and `release` may raise OSError when the disk refuses.
+
+    Methods block on `write` only; `sync` (another thread may call it) forces to disk what was written before.
+    """
+
+    def __init__(self, directory: Path, head: JournalHead, codec: Codec, header: bytes) -> None:
+        name = SegmentName(head.epoch, head.n)
+        self.path = directory / head.file
+        self.frames = 0
+        self.bytes = 0
+        self.last_ext_seq = head.first_ext_seq - 1
+        self.begun_at = head.arrival
+        self._codec = codec
+        self._is_video = head.media == "video"
+        self._clock_rate = head.clock_rate
+        self._first_timestamp = head.timestamp
+        self._writer = JournalWriter(head)
+        self._hash = hashlib.sha256()
+        self._cluster: int | None = None
+        self._anchor: AnchorLine | None = None
+        self._anchor_delay = 0
+        directory.mkdir(parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._journal = os.open(directory / f"{name}{JOURNAL_SUFFIX}", flags, 0o640)
+        try:
+            self._media = os.open(self.path, flags, 0o640)
+        except OSError:
+            os.close(self._journal)
+            raise
+        try:
+            self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            os.close(self._journal)
+            os.close(self._media)
+            raise
+        try:
+            _write(self._journal, self._writer.head())
+            self._append(header)
+        except OSError:
+            self.release()
+            raise
+
+    def write(self, frame: Frame) -> None:
+        """Append a frame. Its journal line goes first, so that the journal never knows less than the file."""
+        milliseconds = (frame.timestamp - self._first_timestamp) * 1000 // self._clock_rate
+        offset = self.bytes if self._is_video and frame.keyframe else -1
+        line = FrameLine(frame.first_ext_seq, frame.last_ext_seq, frame.timestamp, offset)
+        _write(self._journal, self._anchored(frame) + self._writer.line(line))
+        payload = block_payload(self._codec, frame.data)
+        cluster = b""
+        if self._cluster is None or milliseconds - self._cluster >= _CLUSTER_MS or milliseconds < self._cluster:
+            self._cluster = milliseconds
+            cluster = matroska.cluster_header(milliseconds)
+        block = matroska.block_header(len(payload), milliseconds - self._cluster, frame.keyframe)
+        self._append(cluster + block + payload)
+        self.frames += 1
+        self.last_ext_seq = frame.last_ext_seq
+
+    def note(self, line: Line) -> None:
+        """Append a line to the journal."""
+        _write(self._journal, self._writer.line(line))
+
+    def close(self) -> ClosedSegment:
+        """Append the closing line. The descriptors stay open for a last `sync`, then `release`."""
+        closed = ClosedSegment(self.path, self.frames, self.bytes, self._hash.hexdigest())
+        anchor = b"" if self._anchor is None else self._writer.line(self._anchor)
+        _write(self._journal, anchor + self._writer.line(ClosedLine(closed.frames, closed.bytes, closed.sha256)))
+        return closed
+
+    def sync(self) -> None:
+        """Force everything to disk: journal first, as it was written. OSError."""
+        os.fdatasync(self._journal)
+        os.fdatasync(self._media)
+        os.fsync(self._directory)
+
+    def release(self) -> None:
+        """Close the descriptors."""
+        for descriptor in (self._journal, self._media, self._directory):
+            os.close(descriptor)
+
+    def _anchored(self, frame: Frame) -> bytes:
+        """Return the line of the frame that came with the least delay within the last second, when one is due."""
+        written = b""
+        delay = frame.arrival - frame.timestamp * 1_000_000_000 // self._clock_rate
+        if self._anchor is not None and frame.arrival - self.begun_at >= _ANCHOR_EVERY:
+            written = self._writer.line(self._anchor)
+            self.begun_at, self._anchor = frame.arrival, None
+        if self._anchor is None or delay < self._anchor_delay:
+            self._anchor, self._anchor_delay = AnchorLine(frame.timestamp, frame.arrival), delay
+        return written
+
+    def _append(self, data: bytes) -> None:
+        try:
+            _write(self._media, data)
+        except OSError:
+            os.ftruncate(self._media, self.bytes)
+            raise
+        self._hash.update(data)
+        self.bytes += len(data)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -1,17 +1,91 @@
-"""`parley models`: fetch, build, list and verify the models that captions need."""
+"""`parley models`: fetch, verify, list and build the models that captions need."""
 
 import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
+from inference.models import catalogue, store
+from inference.models.catalogue import Catalogue, Model
+from inference.models.fetch import FetchError, fetch
+from parley.settings import SettingsError, resolve
 
-def register(parser: argparse.ArgumentParser) -> None:
-    """Add the verbs to the parser of `parley models`. Each sets `handler`, a callable (Namespace) -> exit status."""
-    verbs = parser.add_subparsers(dest="models_verb", required=True, metavar="VERB")
-    del verbs
+Handler = Callable[[Catalogue, Path, argparse.Namespace], int]
 
 
 def main(argv: list[str]) -> int:
     """Run `parley models` with `argv` (without the program's name) and return the exit status."""
-    parser = argparse.ArgumentParser(prog="parley models")
+    parser = argparse.ArgumentParser(prog="parley models", description="The AI models of captions.")
     register(parser)
-    parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    try:
+        table = catalogue.load(arguments.table)
+        handler: Handler = arguments.handler
+        return handler(table, _models_dir(arguments), arguments)
+    except (FetchError, SettingsError, KeyError, ValueError) as error:
+        print(f"parley models: {error.args[0]}", file=sys.stderr)
+    except OSError as error:
+        print(f"parley models: {error}", file=sys.stderr)
+    return 1
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the verbs to the parser of `parley models`. Each sets `handler`."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--models-dir", type=Path, metavar="DIR", help="default: the setting models_dir")
+    common.add_argument(
+        "--config", type=Path, metavar="FILE", default=os.environ.get("PARLEY_CONFIG"), help="TOML file"
+    )
+    common.add_argument("--table", type=Path, metavar="FILE", help="another MODELS.toml")
+    common.add_argument("names", nargs="*", metavar="NAME", help="models, default all")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    getter = verbs.add_parser("fetch", parents=[common], help="download, check and build what is missing")
+    getter.add_argument("--offline", type=Path, metavar="DIR", help="take the archives from DIR, download nothing")
+    getter.add_argument(
+        "--keep-archives", action="store_true", help="leave downloaded archives in the models directory"
+    )
+    getter.set_defaults(handler=_fetch)
+    lister = verbs.add_parser("list", parents=[common], help="show models, licences, origins and what is there")
+    lister.set_defaults(handler=_list)
+    checker = verbs.add_parser("verify", parents=[common], help="check every file of the models against its hash")
+    checker.set_defaults(handler=_verify)
+
+
+def _models_dir(arguments: argparse.Namespace) -> Path:
+    if arguments.models_dir is not None:
+        return Path(arguments.models_dir).absolute()
+    return Path(resolve({}, os.environ, arguments.config)["models_dir"])
+
+
+def _chosen(table: Catalogue, arguments: argparse.Namespace) -> list[Model]:
+    return [table.named(name) for name in arguments.names] or list(table.model)
+
+
+def _fetch(table: Catalogue, models_dir: Path, arguments: argparse.Namespace) -> int:
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    models_dir.mkdir(parents=True, exist_ok=True)
+    for model in _chosen(table, arguments):
+        fetch(model, models_dir, say, offline=arguments.offline, keep=arguments.keep_archives)
     return 0
+
+
+def _list(table: Catalogue, models_dir: Path, arguments: argparse.Namespace) -> int:
+    for model in _chosen(table, arguments):
+        state = "present" if store.find(models_dir, model) else "not fetched"
+        size = sum(archive.bytes for archive in model.archive) / 1e6
+        print(f"{model.name} {model.version}: {model.task}; {state}; {size:.0f} MB to download")
+        print(f"    licence {model.licence}; origin {model.origin}")
+        print(f"    trained on {model.training_data}")
+    return 0
+
+
+def _verify(table: Catalogue, models_dir: Path, arguments: argparse.Namespace) -> int:
+    status = 0
+    for model in _chosen(table, arguments):
+        found = store.problems(models_dir, model)
+        print(f"{model.name} {model.version}: {'; '.join(found) or 'verified'}")
+        status |= bool(found)
+    return status

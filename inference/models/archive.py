@@ -1,0 +1,81 @@
+"""Takes listed data files out of a package archive (zip or tar), and nothing else.
+
+Nothing is extracted by the archive's own names: a member's bytes go to the path we choose, are bounded, and must have
+the listed hash. Links, devices and directories are refused.
+"""
+
+import hashlib
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from inference.models.catalogue import Archive, Member
+
+_BLOCK = 1 << 20
+_MAX_MEMBER_BYTES = 4 << 30
+
+
+class ArchiveError(ValueError):
+    """An archive that is not what the table says."""
+
+
+def sha256(path: Path) -> str:
+    """Return the file's SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check(path: Path, archive: Archive) -> None:
+    """Raise ArchiveError unless the file at `path` is the listed archive."""
+    size = path.stat().st_size
+    if size != archive.bytes:
+        raise ArchiveError(f"{path} has {size} bytes, the table says {archive.bytes}")
+    found = sha256(path)
+    if found != archive.sha256:
+        raise ArchiveError(f"{path} has SHA-256 {found}, the table says {archive.sha256}: it is not used")
+
+
+def extract(path: Path, archive: Archive, directory: Path) -> None:
+    """Write the archive's listed members into `directory`; raises ArchiveError when one is missing or differs."""
+    for member in archive.member:
+        target = directory / member.target
+        try:
+            with _open(path, member.path) as source:
+                _copy(source, target, member)
+        except (KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
+            raise ArchiveError(f"{path} gives no {member.path}: {error}") from error
+
+
+@contextmanager
+def _open(path: Path, name: str) -> Iterator[IO[bytes]]:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as wheel, wheel.open(name) as source:
+            yield source
+        return
+    with tarfile.open(path) as tar:
+        entry = tar.getmember(name)
+        content = tar.extractfile(entry) if entry.isreg() else None
+        if content is None:
+            raise ArchiveError(f"{name} in {path} is not a regular file")
+        with content:
+            yield content
+
+
+def _copy(source: IO[bytes], target: Path, member: Member) -> None:
+    digest = hashlib.sha256()
+    size = 0
+    partial = target.with_name(target.name + ".partial")
+    with partial.open("wb") as sink:
+        while block := source.read(_BLOCK):
+            size += len(block)
+            if size > _MAX_MEMBER_BYTES:
+                raise ArchiveError(f"{member.path} is larger than any model")
+            digest.update(block)
+            sink.write(block)
+    if digest.hexdigest() != member.sha256:
+        partial.unlink()
+        raise ArchiveError(f"{member.path} has SHA-256 {digest.hexdigest()}, the table says {member.sha256}")
+    partial.replace(target)

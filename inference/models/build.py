@@ -1,0 +1,52 @@
+"""Makes a model's files from the members of its archives."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from inference.models import ctranslate2_file, whisper_graph
+from inference.models.archive import ArchiveError
+from inference.models.catalogue import Model
+
+Builder = Callable[[Model, Path, Path], None]
+"""(model, directory of extracted members, directory to fill)."""
+
+
+def tensors_sha256(tensors: Mapping[str, NDArray[Any]]) -> str:
+    """Return the hash of the weights: for each in order of name: name, element type, shape, little-endian bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name}\0{tensor.dtype.str}\0{','.join(map(str, tensor.shape))}\0".encode())
+        digest.update(np.ascontiguousarray(tensor).tobytes())
+    return digest.hexdigest()
+
+
+def build_copy(model: Model, source: Path, target: Path) -> None:
+    """The members are the model."""
+    for archive in model.archive:
+        for member in archive.member:
+            (target / member.target).write_bytes((source / member.target).read_bytes())
+
+
+def build_whisper(model: Model, source: Path, target: Path) -> None:
+    """CTranslate2 weights in parts → encoder.onnx and decoder.onnx with 8-bit weights; vocabulary and settings."""
+    raw = b"".join(part.read_bytes() for part in sorted(source.glob("model.bin.part*")))
+    weights = ctranslate2_file.parse(raw)
+    if weights.spec != "WhisperSpec":
+        raise ArchiveError(f"{model.name}: the weights are of a {weights.spec}, not of Whisper")
+    found = tensors_sha256(weights.tensors)
+    if found != model.tensors_sha256:
+        raise ArchiveError(f"{model.name}: the weights' hash is {found}, the table says {model.tensors_sha256}")
+    onnx.save(whisper_graph.encoder(weights.tensors, int8=True), str(target / "encoder.onnx"))
+    onnx.save(whisper_graph.decoder(weights.tensors, int8=True), str(target / "decoder.onnx"))
+    for name in ("vocabulary.json", "config.json"):
+        (target / name).write_bytes((source / name).read_bytes())
+
+
+BUILDERS: dict[str, Builder] = {"copy": build_copy, "whisper": build_whisper}

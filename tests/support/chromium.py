@@ -1,0 +1,78 @@
+"""Debian's Chromium under Playwright, optionally inside a namespace, with a window on its peer connections."""
+
+import contextlib
+import json
+import shlex
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, Page, async_playwright
+
+FLAGS = (
+    "--no-sandbox",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--auto-select-desktop-capture-source=Entire screen",
+    "--autoplay-policy=no-user-gesture-required",
+)
+LOOPBACK_FLAG = "--allow-loopback-in-peer-connection"
+
+WATCH_PEERS = """
+(() => {
+  const Native = window.RTCPeerConnection;
+  window.watchedPeers = [];
+  window.RTCPeerConnection = class extends Native {
+    constructor(...rest) { super(...rest); window.watchedPeers.push(this); }
+  };
+  window.inboundStreams = async () => {
+    const rows = [];
+    for (const peer of window.watchedPeers) {
+      if (peer.connectionState === 'closed') continue;
+      (await peer.getStats()).forEach((r) => {
+        if (r.type !== 'inbound-rtp') return;
+        rows.push({kind: r.kind, mid: r.mid, ssrc: r.ssrc, packets: r.packetsReceived, lost: r.packetsLost,
+          framesDecoded: r.framesDecoded || 0, keyFramesDecoded: r.keyFramesDecoded || 0, width: r.frameWidth || 0,
+          height: r.frameHeight || 0, freezeCount: r.freezeCount || 0, samples: r.totalSamplesReceived || 0,
+          concealed: (r.concealedSamples || 0) - (r.silentConcealedSamples || 0)});
+      });
+    }
+    return rows;
+  };
+})();
+"""
+
+
+@contextlib.asynccontextmanager
+async def chromium(prefix: Sequence[str] = (), flags: Sequence[str] = ()) -> AsyncIterator[Browser]:
+    """Run a headless Chromium; `prefix` is the argv that enters a namespace."""
+    with tempfile.TemporaryDirectory(prefix="parley-chromium-") as directory:
+        executable = Path(directory) / "chromium"
+        executable.write_text(f'#!/bin/sh\nexec {shlex.join([*prefix, "/usr/bin/chromium"])} "$@"\n')
+        executable.chmod(0o755)
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=str(executable), args=[*FLAGS, *flags])
+            try:
+                yield browser
+            finally:
+                await browser.close()
+
+
+async def open_page(browser: Browser, url: str, **options: Any) -> Page:
+    """Open a page whose peer connections are watched."""
+    context = await browser.new_context(ignore_https_errors=True, permissions=["camera", "microphone"], **options)
+    await context.add_init_script(WATCH_PEERS)
+    page = await context.new_page()
+    await page.goto(url)
+    return page
+
+
+async def inbound(page: Page) -> list[dict[str, Any]]:
+    """Statistics of every incoming stream of the page."""
+    rows: list[dict[str, Any]] = json.loads(await page.evaluate("inboundStreams().then(JSON.stringify)"))
+    return rows

@@ -1,13 +1,27 @@
-"""ICE-lite (RFC 8445, section 2.5) for one peer: answers checks, learns 5-tuples, watches consent (RFC 7675)."""
+"""ICE-lite (RFC 8445, section 2.5) for one peer: answers checks, learns 5-tuples, watches consent (RFC 7675).
 
+As the lite side sends no checks, consent is read off the remote's: a peer without a valid check for CONSENT_NS is gone.
+
+The 5-tuple to send to, `selected`, is the nominated pair of the highest priority, of the newest credentials.
+A pair that was nominated gives way to one of lower priority when it has not been checked for a while or when its own
+checks stopped nominating it, which is how browsers move to another network. Before any nomination the best validated
+pair serves. The priority of a pair is the PRIORITY of its checks: all our candidates are host candidates of one socket.
+"""
+
+import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
+from ipaddress import ip_address
 from typing import NamedTuple
 
+from sfu.formats import stun
 from sfu.formats.sdp import Candidate
 
 CONSENT_NS = 30_000_000_000
 MAX_PAIRS = 32
+RENOMINATION_NS = 3_000_000_000  # longer than the interval of Chromium's checks on the pair that it uses (2.5 s)
+SILENCE_NS = 8_000_000_000  # longer than the interval of consent checks (RFC 7675: 5 s, at most 6)
 
 Address = tuple[str, int]
 
@@ -29,7 +43,6 @@ class Refusal(Enum):
     WRONG_INTEGRITY = "wrong_integrity"
     UNKNOWN_ATTRIBUTE = "unknown_attribute"
     ROLE_CONFLICT = "role_conflict"
-    TOO_MANY_PAIRS = "too_many_pairs"
     EXPIRED = "expired"
 
 
@@ -45,7 +58,7 @@ class IceReceived(NamedTuple):
 
     `response` is to be sent back to the source from the same socket. `validated` is a 5-tuple seen valid for the first
     time: DTLS and SRTP from it may be taken. `selected` is set when the 5-tuple to send to changed. `dismissed` are
-    5-tuples forgotten to make room or by a restart. `refused` tells why nothing was accepted.
+    5-tuples forgotten to make room. `refused` tells why nothing was accepted.
     """
 
     response: bytes | None = None
@@ -56,8 +69,8 @@ class IceReceived(NamedTuple):
 
 
 def generate_credentials() -> Credentials:
-    """Return random credentials: 8 characters of ufrag, 24 of password (at least 24 and 128 bits of randomness)."""
-    raise ValueError
+    """Return random credentials: 8 characters of ufrag, 32 of password (RFC 8445, section 5.3: 24 and 128 bits)."""
+    return Credentials(secrets.token_hex(4), secrets.token_hex(16))
 
 
 def local_ufrag(data: bytes) -> str | None:
@@ -65,15 +78,46 @@ def local_ufrag(data: bytes) -> str | None:
 
     Nothing is verified.
     """
-    raise ValueError(data)
+    try:
+        message = stun.parse(data)
+    except ValueError:
+        return None
+    if message.message_class is not stun.MessageClass.REQUEST or message.username is None:
+        return None
+    ufrag, colon, _ = message.username.partition(":")
+    return ufrag if colon and ufrag else None
 
 
 def lite_candidates(addresses: Sequence[Address], announced: Sequence[Address] = ()) -> tuple[Candidate, ...]:
-    """Return UDP candidates: host ones for our own addresses, and host ones for announced public addresses (1:1 NAT).
+    """Return UDP host candidates of announced public addresses (1:1 NAT), then of our own, in falling priority.
 
-    Priorities fall in the order given (RFC 8445, section 5.1.2), announced ones first.
+    Addresses are IP literals; a repeated one is listed once (RFC 8445, sections 5.1.1 and 5.1.2).
     """
-    raise ValueError(addresses, announced)
+    candidates = []
+    for index, (address, port) in enumerate(dict.fromkeys((*announced, *addresses))):
+        literal = str(ip_address(address))
+        priority = (126 << 24) | (max(65535 - index, 0) << 8) | 255
+        candidates.append(Candidate(str(index + 1), 1, "udp", priority, literal, port, "host"))
+    return tuple(candidates)
+
+
+@dataclass(slots=True)
+class _Generation:
+    """Credentials of one ICE session; a restart begins the next."""
+
+    number: int
+    local: Credentials
+    remote_ufrag: str | None = None
+
+
+@dataclass(slots=True)
+class _Pair:
+    five_tuple: FiveTuple
+    generation: int
+    priority: int
+    seen: int
+    nominated: bool = False
+    nominating: bool = False  # the newest check carried USE-CANDIDATE
 
 
 class IceLite:
@@ -81,36 +125,186 @@ class IceLite:
 
     def __init__(self, credentials: Credentials, now: int) -> None:
         """Consent runs from `now`: without a valid check within CONSENT_NS the peer expires."""
-        self._credentials = credentials
-        self._now = now
+        self._generation = _Generation(0, credentials)
+        self._previous: _Generation | None = None
+        self._pairs: dict[FiveTuple, _Pair] = {}
+        self._selected: _Pair | None = None
+        self._consent = now
+        self._expired = False
 
     @property
     def credentials(self) -> Credentials:
-        return self._credentials
+        return self._generation.local
+
+    @property
+    def ufrags(self) -> tuple[str, ...]:
+        """Our ufrags that checks may name: the current one, and during a restart the one before it."""
+        previous = () if self._previous is None else (self._previous.local.ufrag,)
+        return (self._generation.local.ufrag, *previous)
 
     @property
     def selected(self) -> FiveTuple | None:
-        """Where to send: the nominated 5-tuple, else the newest validated one, None before any."""
-        return None
+        """Where to send; None before any check was valid."""
+        return None if self._selected is None else self._selected.five_tuple
+
+    @property
+    def nominated(self) -> bool:
+        """Whether `selected` was nominated by the remote."""
+        return self._selected is not None and self._selected.nominated
+
+    @property
+    def pairs(self) -> tuple[FiveTuple, ...]:
+        """All validated 5-tuples."""
+        return tuple(self._pairs)
 
     @property
     def expired(self) -> bool:
         """Consent is gone for good; the peer is to be removed."""
-        return False
+        return self._expired
 
     def set_remote(self, ufrag: str, pwd: str) -> None:
-        """Tell the remote credentials once known; checks are then refused unless they name this ufrag."""
+        """Tell the remote credentials once known; checks are then refused unless they name this ufrag.
+
+        The password would be needed only by an agent that sends checks.
+        """
+        self._generation.remote_ufrag = ufrag
 
     def restart(self, credentials: Credentials) -> None:
         """Take new local credentials (RFC 8445, section 9); the selected 5-tuple stays until a new one is nominated."""
+        self._previous = self._generation
+        self._generation = _Generation(self._previous.number + 1, credentials)
 
     def receive(self, data: bytes, source: Address, local: int, now: int) -> IceReceived:
         """Take a STUN datagram from `source` on socket `local`."""
-        raise ValueError(data, source, local, now)
+        try:
+            message = stun.parse(data)
+        except ValueError:
+            return IceReceived(refused=Refusal.MALFORMED)
+        if message.message_class is not stun.MessageClass.REQUEST or message.method != stun.BINDING:
+            return IceReceived(refused=Refusal.NOT_A_REQUEST)
+        if self._expired:
+            return IceReceived(refused=Refusal.EXPIRED)
+        generation = self._addressed(message.username or "")
+        refused = _examine(data, message, generation)
+        if refused is not None or generation is None:
+            return refused or IceReceived(refused=Refusal.WRONG_UFRAG)
+        return self._accept(message, FiveTuple(source, local), generation, now)
 
     def timer(self) -> int | None:
         """When `handle_timer` has work next, in ns; None when expired."""
+        if self._expired:
+            return None
+        oldest = min((pair.seen for pair in self._pairs.values()), default=self._consent)
+        return min(oldest, self._consent) + CONSENT_NS
+
+    def handle_timer(self, now: int) -> tuple[FiveTuple, ...]:
+        """Let consent lapse when it is due (see `expired`); return the 5-tuples that are to be dismissed.
+
+        `selected` may have changed, to None when no pair is left.
+        """
+        if self._expired:
+            return ()
+        lapsed = tuple(five_tuple for five_tuple, pair in self._pairs.items() if now - pair.seen >= CONSENT_NS)
+        for five_tuple in lapsed:
+            self._forget(five_tuple)
+        if self._selected is None and self._pairs:
+            self._selected = max(self._pairs.values(), key=_rank)
+        self._expired = now - self._consent >= CONSENT_NS
+        return lapsed
+
+    def _addressed(self, username: str) -> _Generation | None:
+        ours, colon, theirs = username.partition(":")
+        for generation in (self._generation, self._previous):
+            if generation is None or not colon or ours != generation.local.ufrag:
+                continue
+            if generation.remote_ufrag in (None, theirs):
+                return generation
         return None
 
-    def handle_timer(self, now: int) -> None:
-        """Let consent lapse when it is due; see `expired`."""
+    def _accept(self, message: stun.Message, five_tuple: FiveTuple, generation: _Generation, now: int) -> IceReceived:
+        self._consent = now
+        dismissed: tuple[FiveTuple, ...] = ()
+        pair = self._pairs.get(five_tuple)
+        is_new = pair is None
+        if pair is None:
+            if len(self._pairs) >= MAX_PAIRS:
+                dismissed = (self._evict(),)
+            pair = _Pair(five_tuple, generation.number, 0, now)
+            self._pairs[five_tuple] = pair
+        if generation.number > pair.generation:
+            pair.generation, pair.nominated = generation.number, False
+        pair.priority = message.priority or 0
+        pair.seen = now
+        pair.nominating = message.use_candidate
+        pair.nominated = pair.nominated or message.use_candidate
+        changed = self._select(pair, now)
+        if self._previous is not None and pair.nominated and pair.generation == self._generation.number:
+            self._previous = None
+        response = stun.Message(stun.MessageClass.SUCCESS, message.transaction_id, xor_mapped_address=five_tuple.source)
+        return IceReceived(
+            response=stun.serialize(response, generation.local.pwd.encode()),
+            validated=five_tuple if is_new else None,
+            selected=five_tuple if changed else None,
+            dismissed=dismissed,
+        )
+
+    def _select(self, pair: _Pair, now: int) -> bool:
+        """Make `pair`, just checked, the selected one where the rule at the top says so."""
+        current = self._selected
+        if current is pair:
+            return False
+        if current is not None and not self._gives_way(current, pair, now):
+            return False
+        self._selected = pair
+        return True
+
+    def _gives_way(self, current: _Pair, pair: _Pair, now: int) -> bool:
+        if pair.nominating and pair.generation != current.generation:
+            return pair.generation > current.generation
+        if current.nominated and not pair.nominating:
+            return now - current.seen > SILENCE_NS
+        if current.nominated:
+            yields = not current.nominating or now - current.seen > RENOMINATION_NS
+            return yields or pair.priority >= current.priority
+        return pair.nominating or pair.priority >= current.priority
+
+    def _evict(self) -> FiveTuple:
+        idle = [pair for pair in self._pairs.values() if pair is not self._selected]
+        five_tuple = min(idle, key=lambda pair: pair.seen).five_tuple
+        self._forget(five_tuple)
+        return five_tuple
+
+    def _forget(self, five_tuple: FiveTuple) -> None:
+        pair = self._pairs.pop(five_tuple)
+        if pair is self._selected:
+            self._selected = None
+
+
+def _rank(pair: _Pair) -> tuple[int, bool, int]:
+    return (pair.generation, pair.nominated, pair.priority)
+
+
+def _examine(data: bytes, message: stun.Message, generation: _Generation | None) -> IceReceived | None:
+    """Return the refusal of a binding request, in the order of RFC 8489, section 9.1.3, then ICE's own; else None."""
+    if message.username is None or not message.has_integrity:
+        return _refuse(Refusal.NO_INTEGRITY, data, message, (400, "Bad Request"), None)
+    if generation is None:
+        return _refuse(Refusal.WRONG_UFRAG, data, message, (401, "Unauthorized"), None)
+    key = generation.local.pwd.encode()
+    if not stun.verify_integrity(data, key):
+        return _refuse(Refusal.WRONG_INTEGRITY, data, message, (401, "Unauthorized"), None)
+    if message.unknown_required:
+        return _refuse(Refusal.UNKNOWN_ATTRIBUTE, data, message, (420, "Unknown Attribute"), key)
+    if message.controlled is not None:
+        return _refuse(Refusal.ROLE_CONFLICT, data, message, (487, "Role Conflict"), key)
+    return None
+
+
+def _refuse(
+    reason: Refusal, data: bytes, request: stun.Message, error: tuple[int, str], key: bytes | None
+) -> IceReceived:
+    """Answer with an error, unless that would be longer than what provoked it: no one is amplified."""
+    unknown = request.unknown_required if error[0] == 420 else ()
+    message = stun.Message(stun.MessageClass.ERROR, request.transaction_id, error=error, unknown_attributes=unknown[:8])
+    response = stun.serialize(message, key)
+    return IceReceived(response=response if len(response) <= len(data) else None, refused=reason)

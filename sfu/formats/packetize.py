@@ -1,19 +1,152 @@
-"""Frames to RTP payloads, for publishers: VP8 (RFC 7741), VP9 (RFC 9628), H264 (RFC 6184), AV1, Opus (RFC 7587).
+"""Frames to RTP payloads, for publishers: VP8 (RFC 7741), VP9 (RFC 9628), H264 (RFC 6184), AV1, and audio.
 
-Each function returns the payloads of one frame in order; the last one's packet gets the marker (Opus: none).
+Each function returns the payloads of one frame in order; the last one's packet gets the marker (audio: none). Chunks
+are of near-equal size, so that the last packet of a frame is not a small one.
 """
 
+from itertools import pairwise
+
+from sfu.formats import av1, h264
 from sfu.formats.codecs import Codec
 
 DEFAULT_PAYLOAD_BYTES = 1180
+
+_VP8_HEADER_BYTES = 4
+_VP9_HEADER_BYTES = 3
+_FU_HEADER_BYTES = 2
 
 
 def packetize(
     codec: Codec, frame: bytes, *, keyframe: bool, picture_id: int = 0, max_bytes: int = DEFAULT_PAYLOAD_BYTES
 ) -> list[bytes]:
-    """Return the payloads of a frame, each at most `max_bytes`; ValueError for codecs without a packetiser.
+    """Return the payloads of a frame, each at most `max_bytes` (audio: one, whatever its size).
 
     `picture_id` (VP8, VP9) counts pictures, taken mod 2**15. H264 frames are Annex B access units, AV1 frames temporal
-    units in low-overhead format; `keyframe` sets AV1's N bit and VP9's P bit.
+    units in low-overhead format; `keyframe` sets AV1's N bit and clears VP9's P bit. ValueError for an empty frame, one
+    that does not parse, RTX or RED.
     """
-    raise NotImplementedError
+    if not frame:
+        raise ValueError("frame is empty")
+    if max_bytes < 64:
+        raise ValueError("payloads of less than 64 bytes are not made")
+    match codec:
+        case Codec.VP8:
+            return packetize_vp8(frame, picture_id, max_bytes)
+        case Codec.VP9:
+            return packetize_vp9(frame, keyframe, picture_id, max_bytes)
+        case Codec.H264:
+            return packetize_h264(frame, max_bytes)
+        case Codec.AV1:
+            return packetize_av1(frame, keyframe, max_bytes)
+    if not codec.is_audio or codec is Codec.RED:
+        raise ValueError(f"{codec.name} frames are not packetised")
+    return [frame]
+
+
+def packetize_vp8(frame: bytes, picture_id: int, max_bytes: int = DEFAULT_PAYLOAD_BYTES) -> list[bytes]:
+    """One descriptor with a 15-bit picture id per packet; partitions are not told apart (RFC 7741, section 4.4)."""
+    identifier = (0x8000 | picture_id & 0x7FFF).to_bytes(2, "big")
+    chunks = _chunks(frame, max_bytes - _VP8_HEADER_BYTES)
+    return [bytes([0x90 if index == 0 else 0x80, 0x80]) + identifier + chunk for index, chunk in enumerate(chunks)]
+
+
+def packetize_vp9(frame: bytes, keyframe: bool, picture_id: int, max_bytes: int = DEFAULT_PAYLOAD_BYTES) -> list[bytes]:
+    """Non-flexible mode without layers: a superframe travels as one layer frame."""
+    identifier = (0x8000 | picture_id & 0x7FFF).to_bytes(2, "big")
+    chunks = _chunks(frame, max_bytes - _VP9_HEADER_BYTES)
+    payloads = []
+    for index, chunk in enumerate(chunks):
+        first = 0x80 | (0 if keyframe else 0x40)
+        first |= 0x08 if index == 0 else 0
+        first |= 0x04 if index == len(chunks) - 1 else 0
+        payloads.append(bytes([first]) + identifier + chunk)
+    return payloads
+
+
+def packetize_h264(frame: bytes, max_bytes: int = DEFAULT_PAYLOAD_BYTES) -> list[bytes]:
+    """Packetization mode 1: STAP-A for small units that follow each other, FU-A for large ones."""
+    payloads: list[bytes] = []
+    small: list[bytes] = []
+    for unit in split_annex_b(frame):
+        if small and 1 + sum(2 + len(other) for other in (*small, unit)) > max_bytes:
+            payloads.append(_aggregate(small))
+            small = []
+        if len(unit) <= max_bytes:
+            small.append(unit)
+        else:
+            payloads += _fragments(unit, max_bytes)
+    if small:
+        payloads.append(_aggregate(small))
+    if not payloads:
+        raise ValueError("H264 access unit holds no NAL unit")
+    return payloads
+
+
+def split_annex_b(frame: bytes) -> list[bytes]:
+    """Return the NAL units between start codes of three or four bytes (ITU-T H.264, annex B)."""
+    units = []
+    start = frame.find(b"\0\0\1")
+    while start >= 0:
+        following = frame.find(b"\0\0\1", start + 3)
+        unit = frame[start + 3 : following if following >= 0 else len(frame)].rstrip(b"\0")
+        if unit:
+            units.append(unit)
+        start = following
+    return units
+
+
+def _aggregate(units: list[bytes]) -> bytes:
+    if len(units) == 1:
+        return units[0]
+    importance = max(unit[0] & 0x60 for unit in units)
+    return bytes([importance | h264.STAP_A]) + b"".join(len(unit).to_bytes(2, "big") + unit for unit in units)
+
+
+def _fragments(unit: bytes, max_bytes: int) -> list[bytes]:
+    chunks = _chunks(unit[1:], max_bytes - _FU_HEADER_BYTES)
+    payloads = []
+    for index, chunk in enumerate(chunks):
+        header = unit[0] & 0x1F | (0x80 if index == 0 else 0) | (0x40 if index == len(chunks) - 1 else 0)
+        payloads.append(bytes([unit[0] & 0xE0 | h264.FU_A, header]) + chunk)
+    return payloads
+
+
+def packetize_av1(unit: bytes, new_sequence: bool, max_bytes: int = DEFAULT_PAYLOAD_BYTES) -> list[bytes]:
+    """OBUs without size fields, each element with its length (W = 0); temporal delimiters are left out."""
+    payloads: list[bytes] = []
+    body = b""
+    continues = False
+    for obu in av1.iterate_obus(unit):
+        if obu.kind in (av1.OBU_TEMPORAL_DELIMITER, av1.OBU_TILE_LIST):
+            continue
+        rest = obu.header + obu.body
+        while rest:
+            # Three bytes for the aggregation header and a length below 2**14.
+            space = max_bytes - len(body) - 3
+            if space < 16 and body:
+                payloads.append(_av1_payload(body, continues, False))
+                body, continues = b"", False
+                continue
+            part, rest = rest[:space], rest[space:]
+            body += av1.write_leb128(len(part)) + part
+            if rest:
+                payloads.append(_av1_payload(body, continues, True))
+                body, continues = b"", True
+    if body:
+        payloads.append(_av1_payload(body, continues, False))
+    if not payloads:
+        raise ValueError("AV1 temporal unit holds no OBU")
+    if new_sequence:
+        payloads[0] = bytes([payloads[0][0] | 0x08]) + payloads[0][1:]
+    return payloads
+
+
+def _av1_payload(body: bytes, continues: bool, continued: bool) -> bytes:
+    return bytes([(0x80 if continues else 0) | (0x40 if continued else 0)]) + body
+
+
+def _chunks(data: bytes, largest: int) -> list[bytes]:
+    """Cut data into the fewest chunks of at most `largest` bytes, sizes within one byte of each other."""
+    count = -(-len(data) // largest)
+    bounds = [len(data) * index // count for index in range(count + 1)]
+    return [data[start:end] for start, end in pairwise(bounds)]

@@ -20,22 +20,20 @@ its SPS and PPS, from earlier packets or `fmtp` if need be. AV1: a temporal unit
 size field, no temporal delimiter).
 """
 
-from enum import IntEnum
 from typing import NamedTuple
 
+from sfu.formats import rtp as rtp_format
 from sfu.formats.codecs import Codec
+from sfu.frames.depacketize import AudioDepacketizer, Depacketizer, Vp8Depacketizer
+from sfu.frames.depacketize_av1 import Av1Depacketizer
+from sfu.frames.depacketize_h264 import H264Depacketizer
+from sfu.frames.depacketize_vp9 import Vp9Depacketizer
+from sfu.frames.reorder import Gap, LossReason, Ready, ReorderBuffer
+from sfu.machines.unwrap import Unwrapper
+
+__all__ = ["DEFAULT_MAX_WAIT", "Frame", "FrameAssembler", "Loss", "LossReason"]
 
 DEFAULT_MAX_WAIT = 500_000_000
-
-
-class LossReason(IntEnum):
-    """Why packets are not part of a frame."""
-
-    EXPIRED = 0  # did not arrive within max_wait
-    MISSED = 1  # the sfu said that they will not come
-    OVERFLOW = 2  # given up early because the buffer was full
-    INCOMPLETE = 3  # arrived, but their frame misses packets
-    MALFORMED = 4  # arrived, but the payload does not parse
 
 
 class Frame(NamedTuple):
@@ -67,9 +65,17 @@ class Loss(NamedTuple):
     keyframe_needed: bool
 
 
+class _Part(NamedTuple):
+    """A packet of the frame in hand."""
+
+    ext_seq: int
+    arrival: int
+    payload: bytes
+
+
 class FrameAssembler:
     """One stream's assembler. `fmtp` may hold H264's sprop-parameter-sets; `first_ext_seq` is the first packet that
-    counts as lost when it never comes (default: the first one pushed)."""
+    counts as lost when it never comes (default: the first one pushed). ValueError for RTX and RED."""
 
     def __init__(
         self,
@@ -80,29 +86,134 @@ class FrameAssembler:
         first_ext_seq: int | None = None,
         fmtp: str = "",
     ) -> None:
-        raise NotImplementedError
+        self._depacketizer = _depacketizer(codec, fmtp)
+        self._is_audio = codec.is_audio
+        self._max_packets = max_packets
+        self._buffer = ReorderBuffer(max_wait, max_packets, first_ext_seq)
+        self._timestamps = Unwrapper(32)
+        self._parts: list[_Part] = []
+        self._timestamp: int | None = None  # of the frame in hand
+        self._broken = False  # the frame in hand misses packets
+        self._contiguous = False  # no packet is missing before the next one
+        self._intact = self._is_audio
 
     @property
     def late_packets(self) -> int:
         """Packets dropped as duplicates or after their gap was given up."""
-        raise NotImplementedError
+        return self._buffer.late_packets
 
     def push(self, ext_seq: int, arrival: int, rtp: bytes) -> list[Frame | Loss]:
         """Take a packet. ValueError when `rtp` is not RTP (the packet then counts as not received)."""
-        raise NotImplementedError
+        rtp_format.parse_header(rtp)
+        return self._take(self._buffer.push(Ready(ext_seq, arrival, rtp)))
 
     def missed(self, first_ext_seq: int, packets: int) -> list[Frame | Loss]:
         """Take the sfu's word that these packets will not come: their gap is not waited for."""
-        raise NotImplementedError
+        return self._take(self._buffer.missed(first_ext_seq, packets))
 
     def flush(self, now: int) -> list[Frame | Loss]:
         """Give up the gaps that have waited for `max_wait` at `now`."""
-        raise NotImplementedError
+        return self._take(self._buffer.expire(now))
 
     def timer(self) -> int | None:
         """When `flush` has work next, or None."""
-        raise NotImplementedError
+        return self._buffer.timer()
 
     def drain(self) -> list[Frame | Loss]:
-        """End of the stream: give up every gap and return all that is left."""
-        raise NotImplementedError
+        """End of the stream: give up every gap and return all that is left. A frame without its end is INCOMPLETE."""
+        out = self._take(self._buffer.drain())
+        return out + self._discard(LossReason.INCOMPLETE)
+
+    def _take(self, events: list[Ready | Gap]) -> list[Frame | Loss]:
+        out: list[Frame | Loss] = []
+        for event in events:
+            if isinstance(event, Gap):
+                out += self._discard(LossReason.INCOMPLETE)
+                out.append(self._lose(event.first_ext_seq, event.packets, event.reason))
+                self._broken = self._timestamp is not None
+                self._contiguous = False
+            else:
+                out += self._take_packet(event)
+        return out
+
+    def _take_packet(self, packet: Ready) -> list[Frame | Loss]:
+        header = rtp_format.parse_header(packet.rtp)
+        if header.payload_offset == header.payload_end:
+            return []
+        payload = packet.rtp[header.payload_offset : header.payload_end]
+        out: list[Frame | Loss] = []
+        if header.timestamp != self._timestamp or self._is_audio:
+            out += self._finish()
+            self._timestamp = header.timestamp
+            self._broken = not (self._contiguous or self._begins_frame(payload))
+        if len(self._parts) == self._max_packets:
+            out += self._discard(LossReason.OVERFLOW)
+            self._broken = True
+        self._parts.append(_Part(packet.ext_seq, packet.arrival, payload))
+        self._contiguous = True
+        if header.marker or self._is_audio:
+            out += self._finish()
+        return out
+
+    def _begins_frame(self, payload: bytes) -> bool:
+        try:
+            return self._depacketizer.begins_frame(payload)
+        except ValueError:
+            return False
+
+    def _finish(self) -> list[Frame | Loss]:
+        """The frame in hand has ended: return it, or its loss."""
+        timestamp, self._timestamp = self._timestamp, None
+        if timestamp is None or not self._parts:
+            return []
+        if self._broken:
+            return self._discard(LossReason.INCOMPLETE)
+        try:
+            picture = self._depacketizer.join([part.payload for part in self._parts])
+        except ValueError:
+            return self._discard(LossReason.MALFORMED)
+        parts, self._parts = self._parts, []
+        unwrapped = self._timestamps.unwrap(timestamp)
+        if picture is None:
+            return []
+        self._intact = self._intact or picture.keyframe
+        return [
+            Frame(
+                unwrapped,
+                picture.data,
+                picture.keyframe,
+                parts[0].ext_seq,
+                parts[-1].ext_seq,
+                min(part.arrival for part in parts),
+                picture.width,
+                picture.height,
+                self._intact,
+            )
+        ]
+
+    def _discard(self, reason: LossReason) -> list[Frame | Loss]:
+        """Turn what is in hand into a loss."""
+        if not self._parts:
+            return []
+        first, last = self._parts[0].ext_seq, self._parts[-1].ext_seq
+        self._parts = []
+        return [self._lose(first, last - first + 1, reason)]
+
+    def _lose(self, first_ext_seq: int, packets: int, reason: LossReason) -> Loss:
+        self._intact = self._is_audio
+        return Loss(first_ext_seq, packets, reason, not self._is_audio)
+
+
+def _depacketizer(codec: Codec, fmtp: str) -> Depacketizer:
+    if codec is Codec.H264:
+        return H264Depacketizer(fmtp)
+    if codec in (Codec.RTX, Codec.RED):
+        raise ValueError(f"{codec.name} is not assembled: unwrap it first")
+    return _PLAIN.get(codec, AudioDepacketizer)()
+
+
+_PLAIN: dict[Codec, type[Depacketizer]] = {
+    Codec.VP8: Vp8Depacketizer,
+    Codec.VP9: Vp9Depacketizer,
+    Codec.AV1: Av1Depacketizer,
+}

@@ -1,0 +1,53 @@
+"""Payloads of one frame to its data, by codec.
+
+A depacketiser is handed the payloads of all packets with one timestamp, in order and without gaps, and refuses them
+with ValueError when they do not make a whole frame.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from sfu.formats import vp8
+
+
+class Picture(NamedTuple):
+    """A frame's data. `width` and `height` are those of a keyframe, else 0."""
+
+    data: bytes
+    keyframe: bool
+    width: int = 0
+    height: int = 0
+
+
+class Depacketizer(Protocol):
+    def begins_frame(self, payload: bytes) -> bool:
+        """Whether this payload, seen after a gap, is certainly the first of its frame. ValueError when malformed."""
+
+    def join(self, payloads: Sequence[bytes]) -> Picture | None:
+        """Return the frame, None for payloads that hold no picture (parameter sets alone); raises ValueError."""
+
+
+class AudioDepacketizer:
+    """Every packet is a frame."""
+
+    def begins_frame(self, payload: bytes) -> bool:
+        return True
+
+    def join(self, payloads: Sequence[bytes]) -> Picture | None:
+        return Picture(payloads[0], True)
+
+
+class Vp8Depacketizer:
+    """RFC 7741, section 4.4. Partitions follow each other; only the first packet has S with partition 0."""
+
+    def begins_frame(self, payload: bytes) -> bool:
+        return vp8.parse(payload).frame_start
+
+    def join(self, payloads: Sequence[bytes]) -> Picture | None:
+        descriptors = [vp8.parse(payload) for payload in payloads]
+        if [descriptor.frame_start for descriptor in descriptors].count(True) != 1 or not descriptors[0].frame_start:
+            raise ValueError("VP8 frame does not begin with its first partition")
+        data = b"".join(payload[descriptor.size :] for payload, descriptor in zip(payloads, descriptors, strict=True))
+        if data[0] & 0x01:
+            return Picture(data, False)
+        return Picture(data, True, *(vp8.keyframe_size(data) or (0, 0)))

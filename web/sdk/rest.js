@@ -21,6 +21,8 @@ export class RestError extends Error {
 export class Rest {
   #base;
   #csrf = '';
+  /** A guest's bearer; a request carries either this or cookies, never both. @type {string|null} */
+  #participantToken = null;
   /** @type {Promise<boolean>|null} */
   #refreshing = null;
 
@@ -29,12 +31,12 @@ export class Rest {
     this.#base = base;
   }
 
-  /** @param {{username: string, email: string, password: string, display_name?: string}} account */
+  /** @param {{username: string, password: string, email?: string, display_name?: string, invitation?: string}} account */
   register(account) {
     return this.post('/auth/register', account);
   }
 
-  /** @param {{email?: string, username?: string, password: string}} credentials */
+  /** @param {{username: string, password: string}} credentials the name may be the e-mail address */
   async login(credentials) {
     const answer = await this.post('/auth/login', credentials);
     this.#csrf = '';
@@ -79,8 +81,23 @@ export class Rest {
     return this.post(`/meetings/${encodeURIComponent(id)}/join`, who);
   }
 
+  /** What `join` gave a guest for the REST routes of the meeting; null for users, who have cookies. */
+  setParticipantToken(token) {
+    this.#participantToken = token;
+  }
+
   leave(id) {
     return this.post(`/meetings/${encodeURIComponent(id)}/leave`);
+  }
+
+  /** Sources that a host holds muted from now on; none releases all. @param {string[]} muted */
+  muteParticipant(id, participant, muted) {
+    return this.post(`${participantPath(id, participant)}/mute`, { muted });
+  }
+
+  /** @param {boolean} [ban] also keep the account from coming back */
+  removeParticipant(id, participant, ban = false) {
+    return this.post(`${participantPath(id, participant)}/remove`, { ban });
   }
 
   end(id) {
@@ -161,19 +178,25 @@ export class Rest {
   async #request(method, path, body) {
     /** @type {Record<string, string>} */
     const headers = { Accept: 'application/json' };
-    if (method !== 'GET') headers['X-CSRF-Token'] = this.#csrf;
+    const bearer = this.#participantToken;
+    if (bearer) headers.Authorization = `Bearer ${bearer}`;
+    else if (method !== 'GET') headers['X-CSRF-Token'] = this.#csrf;
     if (body !== undefined) headers['Content-Type'] = 'application/json';
     const response = await fetch(this.#base + PREFIX + path, {
       method,
       headers,
       body: body === undefined ? undefined : JSON.stringify(body),
-      credentials: 'same-origin',
+      credentials: bearer ? 'omit' : 'same-origin',
       cache: 'no-store',
     });
     const answer = response.status === 204 ? null : await response.json().catch(() => null);
     if (response.ok) return answer;
     throw new RestError(response.status, answer?.code ?? 'http_error', answer?.detail ?? answer?.title ?? response.statusText);
   }
+}
+
+function participantPath(id, participant) {
+  return `/meetings/${encodeURIComponent(id)}/participants/${encodeURIComponent(participant)}`;
 }
 
 /**

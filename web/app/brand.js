@@ -1,0 +1,6 @@
+/** The name of the house. */
+import { h } from './dom.js';
+
+export function brand() {
+  return h('a', { class: 'brand', href: '/' }, h('img', { src: '/app/icon.svg', alt: '', width: 28, height: 28 }), h('span', {}, 'Parley'));
+}

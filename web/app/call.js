@@ -1,0 +1,268 @@
+/** A call: puts the room, the devices and the views together. */
+import { AudioOutput, Room, admission, openScreen } from '/sdk/parley.js';
+import { Bar } from './bar.js';
+import { Captions } from './captions.js';
+import { Chat } from './chat.js';
+import { ConnectionView } from './connection-view.js';
+import { CONSENT_VERSION } from './consents.js';
+import { ask, showHelp } from './dialogs.js';
+import { h, setText } from './dom.js';
+import { duration } from './format.js';
+import { People } from './people.js';
+import { attendance, preferences, remember, rememberAttendance } from './preferences.js';
+import { Publishing } from './publishing.js';
+import { RecordingBanner } from './recording-banner.js';
+import { rest } from './session.js';
+import { actionOf } from './shortcuts.js';
+import { Tiles } from './tiles.js';
+import { toast } from './toasts.js';
+
+/**
+ * @typedef {{meeting: any, media: import('./local-media.js').LocalMedia, entry: import('./prejoin.js').Entry, signal: AbortSignal,
+ *   refused: (error: Error) => void, over: (code: string, reason?: string) => void}} CallOptions
+ * @param {HTMLElement} page @param {CallOptions} options
+ */
+export function showCall(page, options) {
+  const call = new Call(options);
+  page.replaceChildren(call.element);
+  document.body.className = 'in-call';
+  void call.join();
+}
+
+class Call {
+  element;
+  #options;
+  #room;
+  #publishing;
+  #audio;
+  #bar;
+  #chat;
+  #people;
+  #captions;
+  #title = h('h1', { class: 'call-title' });
+  #clock = h('span', { class: 'call-clock' });
+  #soundBlocked = h('button', { type: 'button', class: 'banner banner-sound', hidden: true }, 'Click to hear the others');
+  #recordingBusy = false;
+
+  /** @param {CallOptions} options */
+  constructor(options) {
+    this.#options = options;
+    const { meeting, entry, media, signal } = options;
+    performance.mark('parley:join');
+    this.#room = new Room({ admit: admission(rest, meeting.id, this.#who(), (answer) => this.#admitted(answer)) });
+    this.#publishing = new Publishing(this.#room, media, signal);
+    this.#audio = new AudioOutput(this.#room);
+    this.#bar = new Bar((action) => void this.#act(action));
+    const name = entry.name || 'You';
+    this.#chat = new Chat(this.#room, { signal, close: () => this.#openPanel(''), changed: () => this.#update() });
+    this.#people = new People(this.#room, {
+      signal, name, close: () => this.#openPanel(''), act: (action, who) => void this.#host(action, who), invite: () => void this.#copyLink(),
+    });
+    this.#captions = new Captions(this.#room, { signal, name });
+    const connection = new ConnectionView(this.#room, signal);
+    const recording = new RecordingBanner(this.#room, {
+      signal, consent: entry.consent.recording, decide: (granted) => this.#room.setConsent({ text: CONSENT_VERSION, recording: granted }),
+    });
+    const tiles = new Tiles(this.#room, media, {
+      name, signal, showPeople: () => this.#openPanel('people'), firstFrame: () => performance.mark('parley:first-frame'),
+    });
+    setText(this.#title, meeting.title);
+    this.element = h('main', { class: 'call' },
+      h('header', { class: 'call-head' }, this.#title, this.#clock, connection.element),
+      h('div', { class: 'banners' }, connection.banner, recording.element, this.#soundBlocked),
+      h('div', { class: 'call-body' }, h('div', { class: 'call-picture' }, tiles.element, this.#captions.element),
+        this.#chat.element, this.#people.element),
+      this.#bar.element);
+    this.#listen();
+    this.#captions.show(preferences().captionsShown);
+    this.#update();
+    // For the console and for measurements: statistics are read from here.
+    globalThis.parley = { room: this.#room };
+  }
+
+  async join() {
+    const { entry, refused } = this.#options;
+    this.#room.setConsent({ text: CONSENT_VERSION, ...entry.consent });
+    try {
+      await this.#publishing.start();
+      await this.#room.join();
+    } catch (error) {
+      if (!this.#options.signal.aborted) refused(error);
+    }
+  }
+
+  #who() {
+    const { meeting, entry } = this.#options;
+    const before = attendance(meeting.id);
+    return {
+      ...(entry.name ? { name: entry.name } : {}),
+      ...(entry.passcode ? { passcode: entry.passcode } : {}),
+      ...(before.rejoin_secret ? { rejoin_secret: before.rejoin_secret } : {}),
+    };
+  }
+
+  #admitted(answer) {
+    rest.setParticipantToken(answer.participant_token ?? null);
+    rememberAttendance(this.#options.meeting.id, { rejoin_secret: answer.rejoin_secret });
+  }
+
+  #listen() {
+    const { signal, media } = this.#options;
+    const room = this.#room;
+    for (const type of ['grants', 'local-changed', 'recording', 'captions-state', 'participant-joined', 'participant-left']) {
+      room.addEventListener(type, () => this.#update(), { signal });
+    }
+    media.addEventListener('change', () => this.#update(), { signal });
+    room.addEventListener('connection', ({ detail }) => this.#connectionChanged(detail), { signal });
+    room.addEventListener('problem', ({ detail }) => toast(detail.detail, 'problem'), { signal });
+    this.#audio.addEventListener('blocked', () => (this.#soundBlocked.hidden = false));
+    this.#soundBlocked.addEventListener('click', () => void this.#hear());
+    addEventListener('keydown', (event) => {
+      const action = actionOf(event);
+      if (!action) return;
+      event.preventDefault();
+      void this.#act(action);
+    }, { signal });
+    addEventListener('pagehide', () => room.leave(), { signal });
+    const timer = setInterval(() => this.#tick(), 1000);
+    signal.addEventListener('abort', () => {
+      clearInterval(timer);
+      this.#audio.close();
+      room.leave();
+    });
+    void this.#audio.setSpeaker(preferences().speaker).catch(() => undefined);
+  }
+
+  async #hear() {
+    await this.#audio.resume();
+    this.#soundBlocked.hidden = true;
+  }
+
+  #connectionChanged({ state, code, reason }) {
+    this.element.dataset.connection = state;
+    if (state === 'closed' && this.#room.participant) this.#options.over(code ?? 'left', reason);
+  }
+
+  #tick() {
+    setText(this.#clock, this.#room.openedAt ? duration(Date.now() - this.#room.openedAt) : '');
+  }
+
+  async #act(action) {
+    switch (action) {
+      case 'microphone':
+        return this.#publishing.toggleMicrophone();
+      case 'camera':
+        return this.#publishing.toggleCamera();
+      case 'screen':
+        return this.#publishing.toggleScreen(openScreen);
+      case 'captions':
+        this.#captions.show(!this.#captions.shown);
+        remember({ captionsShown: this.#captions.shown });
+        return this.#update();
+      case 'chat':
+        return this.#openPanel(this.#chat.shown ? '' : 'chat');
+      case 'people':
+        return this.#openPanel(this.#people.shown ? '' : 'people');
+      case 'record':
+        return this.#record();
+      case 'help':
+        return void (await showHelp());
+      default:
+        return this.#leave();
+    }
+  }
+
+  #openPanel(panel) {
+    this.#chat.show(panel === 'chat');
+    this.#people.show(panel === 'people');
+    this.element.dataset.panel = panel;
+    this.#update();
+  }
+
+  async #record() {
+    if (!this.#room.grants.host || this.#recordingBusy) return;
+    this.#recordingBusy = true;
+    this.#update();
+    try {
+      if (this.#room.recording.active) await rest.stopRecording(this.#options.meeting.id);
+      else await rest.startRecording(this.#options.meeting.id);
+    } catch (error) {
+      toast(error.message, 'problem');
+    } finally {
+      this.#recordingBusy = false;
+      this.#update();
+    }
+  }
+
+  async #leave() {
+    const { meeting, over } = this.#options;
+    let answer = 'leave';
+    if (this.#room.grants.host) {
+      answer = await ask('Leave the meeting?', '', [
+        { label: 'Leave', value: 'leave', class: 'primary' },
+        { label: 'End for everybody', value: 'end', class: 'danger' },
+      ]);
+    }
+    if (answer === '') return;
+    if (answer === 'end') {
+      try {
+        await rest.end(meeting.id);
+      } catch (error) {
+        toast(error.message, 'problem');
+        return;
+      }
+    }
+    over(answer === 'end' ? 'ended' : 'left');
+  }
+
+  async #host(action, participant) {
+    const { meeting } = this.#options;
+    try {
+      if (action === 'mute') {
+        await rest.muteParticipant(meeting.id, participant.id, ['microphone']);
+        return;
+      }
+      const answer = await ask(`Remove ${participant.name}?`, 'They cannot come back by themselves.', [{ label: 'Remove', value: 'remove', class: 'danger' }]);
+      if (answer === 'remove') await rest.removeParticipant(meeting.id, participant.id);
+    } catch (error) {
+      toast(error.message, 'problem');
+    }
+  }
+
+  async #copyLink() {
+    const link = new URL(`/m/${encodeURIComponent(this.#options.meeting.id)}`, location.href).href;
+    try {
+      await navigator.clipboard.writeText(link);
+      toast('Link copied.');
+    } catch {
+      toast(link);
+    }
+  }
+
+  #update() {
+    const { media } = this.#options;
+    const { grants, recording, captions, roster } = this.#room;
+    const joined = this.#room.participant !== '';
+    const may = (source) => !joined || grants.publish.includes(source);
+    const microphone = media.microphone !== null && media.microphoneOn;
+    const bar = this.#bar;
+    bar.set('microphone', {
+      on: microphone, symbol: microphone ? 'mic' : 'mic-off', label: grants.muted.includes('microphone') ? 'Muted by a host' : microphone ? 'Mute' : 'Unmute',
+      disabled: !may('microphone') || !media.support.devices, alert: !microphone,
+    });
+    bar.set('camera', {
+      on: media.camera !== null, symbol: media.camera ? 'camera' : 'camera-off', label: media.camera ? 'Stop camera' : 'Start camera',
+      disabled: !may('camera') || !media.support.devices, alert: !media.camera,
+    });
+    const sharing = this.#room.local('screen') !== null;
+    bar.set('screen', { on: sharing, label: sharing ? 'Stop sharing' : 'Share screen', disabled: !may('screen'), hidden: !media.support.screen });
+    bar.set('captions', { on: this.#captions.shown, label: captions.available ? 'Captions' : 'Captions (not available)' });
+    bar.set('chat', { on: this.#chat.shown, label: 'Chat', count: this.#chat.unread });
+    bar.set('people', { on: this.#people.shown, label: `Participants (${Math.max(1, roster.participants.size)})` });
+    bar.set('record', {
+      on: recording.active, label: recording.active ? 'Stop recording' : 'Record', hidden: !grants.host, disabled: this.#recordingBusy, alert: recording.active,
+    });
+    bar.set('leave', { label: 'Leave' });
+    bar.set('help', { label: 'Shortcuts' });
+  }
+}

@@ -1,0 +1,63 @@
+/** Captions over the picture: the last utterances, replaced by their revisions, gone a while after they were said. */
+import { arrange, h, setText } from './dom.js';
+
+const LINES = 3;
+const KEPT_MS = 7_000;
+
+export class Captions {
+  element = h('div', { class: 'captions', role: 'log', 'aria-label': 'Captions', hidden: true });
+  #notice = h('p', { class: 'captions-notice' });
+  #room;
+  #name;
+  /** @type {Map<string, {rev: number, line: HTMLElement, timer: ReturnType<typeof setTimeout>|undefined}>} */
+  #utterances = new Map();
+
+  /** @param {import('/sdk/parley.js').Room} room @param {{signal: AbortSignal, name: string}} options */
+  constructor(room, { signal, name }) {
+    this.#room = room;
+    this.#name = name;
+    room.addEventListener('caption', ({ detail }) => this.#receive(detail), { signal });
+    room.addEventListener('captions-state', () => this.#update(), { signal });
+    signal.addEventListener('abort', () => this.#utterances.forEach(({ timer }) => clearTimeout(timer)));
+  }
+
+  get shown() {
+    return !this.element.hidden;
+  }
+
+  /** @param {boolean} shown */
+  show(shown) {
+    this.element.hidden = !shown;
+    this.#update();
+  }
+
+  #receive(caption) {
+    const known = this.#utterances.get(caption.utterance);
+    if (known && known.rev >= caption.rev) return;
+    clearTimeout(known?.timer);
+    const line = known?.line ?? h('p', { class: 'caption', lang: caption.lang || null }, h('strong', {}), h('span', {}));
+    setText(line.firstElementChild, `${this.#speaker(caption.participant)} `);
+    setText(line.lastElementChild, caption.text);
+    line.classList.toggle('final', caption.final);
+    const timer = setTimeout(() => this.#remove(caption.utterance), KEPT_MS);
+    this.#utterances.set(caption.utterance, { rev: caption.rev, line, timer });
+    this.#update();
+  }
+
+  #speaker(id) {
+    return id === this.#room.participant ? this.#name : this.#room.roster.participants.get(id)?.name ?? 'Somebody';
+  }
+
+  #remove(utterance) {
+    this.#utterances.delete(utterance);
+    this.#update();
+  }
+
+  #update() {
+    const { available, reason } = this.#room.captions;
+    const lines = [...this.#utterances.values()].map(({ line }) => line).slice(-LINES);
+    setText(this.#notice, available ? 'Captions are on.' : reason || 'Captions are not available.');
+    this.#notice.hidden = lines.length > 0;
+    arrange(this.element, [...lines, this.#notice]);
+  }
+}

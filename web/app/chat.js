@@ -1,0 +1,97 @@
+/** The chat panel. */
+import { h } from './dom.js';
+import { iconButton } from './fields.js';
+import { clock } from './format.js';
+import { toast } from './toasts.js';
+
+const KEPT = 500;
+
+export class Chat {
+  element;
+  unread = 0;
+  #room;
+  #messages = h('ol', { class: 'messages', 'aria-live': 'polite', 'aria-label': 'Messages' });
+  #input;
+  #to = h('select', { class: 'input', 'aria-label': 'To' });
+  #changed;
+  /** @type {Set<string>} */
+  #seen = new Set();
+
+  /** @param {import('/sdk/parley.js').Room} room @param {{signal: AbortSignal, close: () => void, changed: () => void}} options */
+  constructor(room, { signal, close, changed }) {
+    this.#room = room;
+    this.#changed = changed;
+    this.#input = h('input', { class: 'input', 'aria-label': 'Message', placeholder: 'Message', maxlength: 2000, autocomplete: 'off' });
+    this.element = h('aside', { class: 'panel panel-chat', 'aria-label': 'Chat', hidden: true },
+      h('header', { class: 'panel-head' }, h('h2', {}, 'Chat'), iconButton('close', 'Close', { onclick: close })),
+      this.#messages,
+      h('form', { class: 'compose', onsubmit: (event) => this.#submit(event) },
+        this.#to, h('div', { class: 'compose-line' }, this.#input, iconButton('send', 'Send', { type: 'submit', class: 'primary' }))));
+    room.addEventListener('chat', ({ detail }) => this.#receive(detail), { signal });
+    for (const type of ['participant-joined', 'participant-left', 'participant-updated', 'grants']) {
+      room.addEventListener(type, () => this.#refresh(), { signal });
+    }
+    this.#refresh();
+  }
+
+  get shown() {
+    return !this.element.hidden;
+  }
+
+  /** @param {boolean} shown */
+  show(shown) {
+    this.element.hidden = !shown;
+    if (!shown) return;
+    this.unread = 0;
+    this.#changed();
+    this.#messages.scrollTop = this.#messages.scrollHeight;
+    this.#input.focus();
+  }
+
+  #submit(event) {
+    event.preventDefault();
+    const text = this.#input.value.trim();
+    if (text === '') return;
+    if (this.#room.chat(text, this.#to.value || undefined)) this.#input.value = '';
+    else toast('Not connected: the message was not sent.', 'problem');
+  }
+
+  #receive(message) {
+    if (message.id && this.#seen.has(message.id)) return;
+    if (message.id) this.#seen.add(message.id);
+    const own = message.participant === this.#room.participant;
+    const near = this.#messages.scrollHeight - this.#messages.scrollTop - this.#messages.clientHeight < 80;
+    this.#messages.append(h('li', { class: own ? 'message own' : 'message' },
+      h('p', { class: 'message-head' }, h('strong', {}, own ? 'You' : message.name ?? 'Somebody'),
+        message.to && h('span', { class: 'private' }, own ? `to ${this.#nameOf(message.to)}` : 'to you'),
+        h('time', {}, clock(message.at ?? Date.now()))),
+      h('p', { class: 'message-text' }, ...linked(message.text))));
+    while (this.#messages.children.length > KEPT) this.#messages.firstElementChild.remove();
+    if (near || own) this.#messages.scrollTop = this.#messages.scrollHeight;
+    if (!this.shown && !own) {
+      this.unread += 1;
+      this.#changed();
+    }
+  }
+
+  #nameOf(id) {
+    return this.#room.roster.participants.get(id)?.name ?? 'somebody who left';
+  }
+
+  #refresh() {
+    const chosen = this.#to.value;
+    const others = [...this.#room.roster.participants.values()].filter(({ id }) => id !== this.#room.participant);
+    this.#to.replaceChildren(h('option', { value: '' }, 'To everybody'),
+      ...others.map(({ id, name }) => h('option', { value: id }, `Only to ${name}`)));
+    if (others.some(({ id }) => id === chosen)) this.#to.value = chosen;
+    this.#to.hidden = others.length === 0;
+    this.#input.disabled = !this.#room.grants.chat;
+    this.#input.placeholder = this.#room.grants.chat ? 'Message' : 'The host closed the chat.';
+  }
+}
+
+/** Web addresses become links; everything else stays text. @param {string} text */
+function linked(text) {
+  return text.split(/(https?:\/\/[^\s<>"]+)/).map((part, index) =>
+    index % 2 === 1 ? h('a', { href: part, target: '_blank', rel: 'noopener noreferrer' }, part) : part);
+}

@@ -1,0 +1,75 @@
+/** The connection as it is: a short word in the head of the call, and a banner when something is wrong. */
+import { StatisticsReader, qualityOf } from '/sdk/parley.js';
+import { h, setText } from './dom.js';
+import { icon } from './icons.js';
+
+const READ_MS = 2_000;
+const WORDS = { connecting: 'Connecting…', connected: 'Connected', reconnecting: 'Reconnecting…', 'media-lost': 'No media', closed: 'Lost', idle: '' };
+const QUALITY = { good: 'Good network', fair: 'Fair network', poor: 'Poor network', unknown: 'Connected' };
+
+export class ConnectionView {
+  /** For the head of the call. */
+  element;
+  banner;
+  #room;
+  #reader;
+  #word = h('span', { class: 'connection-word' });
+  #text = h('p');
+  #retry;
+  /** @type {ReturnType<typeof setInterval>} */
+  #timer;
+
+  /** @param {import('/sdk/parley.js').Room} room @param {AbortSignal} signal */
+  constructor(room, signal) {
+    this.#room = room;
+    this.#reader = new StatisticsReader(room);
+    this.#retry = h('button', { type: 'button', class: 'button small', onclick: () => room.retryNow() }, 'Try now');
+    this.element = h('p', { class: 'connection', 'data-state': 'connecting' }, icon('signal'), this.#word);
+    this.banner = h('div', { class: 'banner banner-connection', role: 'status', hidden: true }, icon('warning'), this.#text, this.#retry);
+    room.addEventListener('connection', () => this.#update(), { signal });
+    const countdown = setInterval(() => this.#update(), 1000);
+    this.#timer = setInterval(() => void this.#read(), READ_MS);
+    signal.addEventListener('abort', () => {
+      clearInterval(countdown);
+      clearInterval(this.#timer);
+    });
+    this.#update();
+  }
+
+  #update() {
+    const { state, retryAt } = this.#room.connection;
+    this.element.dataset.state = state;
+    if (state !== 'connected') {
+      delete this.element.dataset.quality;
+      setText(this.#word, WORDS[state]);
+      this.element.title = WORDS[state];
+    } else if (!this.element.dataset.quality) {
+      setText(this.#word, WORDS.connected);
+    }
+    const seconds = retryAt === undefined ? 0 : Math.ceil((retryAt - performance.now()) / 1000);
+    this.banner.hidden = state !== 'reconnecting' && state !== 'media-lost';
+    this.#retry.hidden = seconds < 1;
+    setText(this.#text, sentence(state, seconds));
+  }
+
+  async #read() {
+    if (this.#room.connection.state !== 'connected') return;
+    const reading = await this.#reader.read();
+    const quality = qualityOf(reading);
+    this.element.dataset.quality = quality;
+    setText(this.#word, QUALITY[quality]);
+    this.element.title = details(reading);
+  }
+}
+
+function sentence(state, seconds) {
+  if (state === 'media-lost') return 'Sound and picture do not get through. Trying another way…';
+  return seconds > 0 ? `The connection was lost. Reconnecting in ${seconds} s…` : 'The connection was lost. Reconnecting…';
+}
+
+function details(reading) {
+  const rate = (bits) => (bits >= 1e6 ? `${(bits / 1e6).toFixed(1)} Mbit/s` : `${Math.round(bits / 1000)} kbit/s`);
+  const delay = reading.roundTripMs === null ? '' : `Round trip ${Math.round(reading.roundTripMs)} ms, `;
+  const loss = (Math.max(reading.lossIn, reading.lossOut) * 100).toFixed(1);
+  return `${delay}loss ${loss} %, ${rate(reading.bitrateIn)} in, ${rate(reading.bitrateOut)} out`;
+}

@@ -1,0 +1,45 @@
+/** Modal questions, as native dialogs: focus and Escape are the browser's own. */
+import { h } from './dom.js';
+import { SHORTCUTS } from './shortcuts.js';
+
+/**
+ * @param {string} title @param {string} text @param {{label: string, value: string, class?: string}[]} answers
+ * @returns {Promise<string>} the value chosen, '' when dismissed
+ */
+export function ask(title, text, answers) {
+  return show((dialog) => [
+    h('h2', {}, title),
+    text && h('p', {}, text),
+    h('div', { class: 'row-actions' },
+      ...answers.map((answer) => h('button', {
+        type: 'button', class: `button ${answer.class ?? ''}`, onclick: () => dialog.close(answer.value),
+      }, answer.label)),
+      h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, 'Cancel')),
+  ]);
+}
+
+export function showHelp() {
+  return show((dialog) => [
+    h('h2', {}, 'Keyboard shortcuts'),
+    h('dl', { class: 'shortcuts' }, ...SHORTCUTS.flatMap(({ key, words }) => [
+      h('dt', {}, h('kbd', {}, key === 'L' ? 'Shift L' : key.toUpperCase())), h('dd', {}, words),
+    ])),
+    h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, 'Close')),
+  ]);
+}
+
+function show(contents) {
+  return new Promise((resolve) => {
+    const dialog = h('dialog', { class: 'dialog' });
+    dialog.append(...contents(dialog).filter(Boolean));
+    dialog.addEventListener('click', (event) => {
+      if (event.target === dialog) dialog.close('');
+    });
+    dialog.addEventListener('close', () => {
+      dialog.remove();
+      resolve(dialog.returnValue);
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}

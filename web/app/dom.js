@@ -1,0 +1,34 @@
+/** Building elements without markup strings: nothing a participant writes is ever parsed as HTML. */
+
+/**
+ * @param {string} tag
+ * @param {Record<string, any>} [attributes] `on…` functions listen, `class` and others are attributes, false and null are left out
+ * @param {...(Node|string|null|undefined|false)} children
+ * @returns {any} the element
+ */
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? '' : String(value));
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** Make `parent` hold exactly `children`, moving nothing that is already in place (a moved video would stop). */
+export function arrange(parent, children) {
+  const wanted = new Set(children);
+  for (const child of [...parent.children]) {
+    if (!wanted.has(child)) child.remove();
+  }
+  children.forEach((child, index) => {
+    if (parent.children[index] !== child) parent.insertBefore(child, parent.children[index] ?? null);
+  });
+}
+
+/** Set text only when it differs, so that screen readers are not told twice. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}

@@ -1,0 +1,67 @@
+/** Form controls with their labels and problems. */
+import { h } from './dom.js';
+import { icon } from './icons.js';
+
+let counter = 0;
+
+/**
+ * A labelled input. @param {string} label @param {Record<string, any>} attributes of the input; `hint` stands below it
+ * @returns {{element: HTMLElement, input: HTMLInputElement}}
+ */
+export function field(label, { hint, ...attributes }) {
+  counter += 1;
+  const id = `field-${counter}`;
+  const input = h('input', { id, class: 'input', 'aria-describedby': hint ? `${id}-hint` : null, ...attributes });
+  const element = h('div', { class: 'field' },
+    h('label', { for: id }, label), input, hint && h('p', { class: 'hint', id: `${id}-hint` }, hint));
+  return { element, input };
+}
+
+/** A labelled choice. @returns {{element: HTMLElement, select: HTMLSelectElement}} */
+export function choice(label, symbol, onchange) {
+  counter += 1;
+  const id = `field-${counter}`;
+  const select = h('select', { id, class: 'input', onchange: () => onchange(select.value) });
+  const element = h('div', { class: 'field choice' }, h('label', { for: id }, icon(symbol), h('span', {}, label)), select);
+  return { element, select };
+}
+
+/** A labelled check box with a sentence of explanation. @returns {{element: HTMLElement, input: HTMLInputElement}} */
+export function check(label, explanation, checked, onchange = (_checked) => undefined) {
+  const input = h('input', { type: 'checkbox', checked, onchange: () => onchange(input.checked) });
+  const element = h('label', { class: 'check' }, input,
+    h('span', {}, h('strong', {}, label), explanation && h('span', { class: 'hint' }, explanation)));
+  return { element, input };
+}
+
+/**
+ * A form that runs `submit`, is busy meanwhile, and shows why it failed.
+ * @param {{submit: () => Promise<void>, action: string, class?: string}} options @param {...any} children
+ */
+export function form({ submit, action, class: className = '' }, ...children) {
+  const problem = h('p', { class: 'problem', role: 'alert', hidden: true });
+  const button = h('button', { class: 'button primary', type: 'submit' }, action);
+  const element = h('form', { class: `form ${className}`, novalidate: true, onsubmit: run }, ...children, problem, button);
+
+  async function run(event) {
+    event.preventDefault();
+    if (!element.reportValidity()) return;
+    button.disabled = true;
+    problem.hidden = true;
+    try {
+      await submit();
+    } catch (error) {
+      problem.textContent = error.message;
+      problem.hidden = false;
+    } finally {
+      button.disabled = false;
+    }
+  }
+  return element;
+}
+
+/** @param {string} symbol @param {string} label @param {Record<string, any>} attributes */
+export function iconButton(symbol, label, attributes = {}) {
+  const { class: className = '', ...rest } = attributes;
+  return h('button', { type: 'button', class: `icon-button ${className}`, 'aria-label': label, title: label, ...rest }, icon(symbol));
+}

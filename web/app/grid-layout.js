@@ -1,0 +1,45 @@
+/** How a grid of tiles fills an area: pure arithmetic. */
+
+/** Faces are cut no narrower than this and no wider than 16:9. */
+const NARROWEST = 0.75;
+const WIDEST = 16 / 9;
+
+/**
+ * @param {number} count tiles @param {number} width of the area, px @param {number} height px @param {number} gap px
+ * @returns {{columns: number, rows: number, tileWidth: number, tileHeight: number}} with the largest tiles
+ */
+export function bestGrid(count, width, height, gap = 8) {
+  let best = { columns: 1, rows: Math.max(1, count), tileWidth: 0, tileHeight: 0 };
+  for (let columns = 1; columns <= Math.max(1, count); columns += 1) {
+    const rows = Math.ceil(count / columns) || 1;
+    const cellWidth = (width - gap * (columns - 1)) / columns;
+    const cellHeight = (height - gap * (rows - 1)) / rows;
+    if (cellWidth <= 0 || cellHeight <= 0) continue;
+    const tileWidth = Math.min(cellWidth, cellHeight * WIDEST);
+    const tileHeight = Math.min(cellHeight, tileWidth / NARROWEST);
+    if (tileWidth * tileHeight > best.tileWidth * best.tileHeight) {
+      best = { columns, rows, tileWidth: Math.floor(tileWidth), tileHeight: Math.floor(tileHeight) };
+    }
+  }
+  return best;
+}
+
+/**
+ * Who is shown when there is room for `limit` tiles. Whoever is shown stays in place; a speaker who is not takes the
+ * place of the one who has been silent longest.
+ * @param {string[]} present in order of joining @param {string[]} shown at the moment @param {Map<string, number>} spoke when
+ * @param {number} limit
+ * @returns {string[]}
+ */
+export function chooseShown(present, shown, spoke, limit) {
+  const here = new Set(present);
+  const kept = shown.filter((id) => here.has(id)).slice(0, limit);
+  const waiting = present.filter((id) => !kept.includes(id)).sort((a, b) => (spoke.get(b) ?? 0) - (spoke.get(a) ?? 0));
+  while (kept.length < limit && waiting.length > 0) kept.push(waiting.shift());
+  for (const id of waiting) {
+    const silent = kept.reduce((a, b) => ((spoke.get(b) ?? 0) < (spoke.get(a) ?? 0) ? b : a), kept[0]);
+    if (silent === undefined || (spoke.get(id) ?? 0) <= (spoke.get(silent) ?? 0)) break;
+    kept[kept.indexOf(silent)] = id;
+  }
+  return kept;
+}

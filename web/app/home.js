@@ -1,0 +1,164 @@
+/** `/`: sign in or register; when signed in, the meetings of the account. */
+import { brand } from './brand.js';
+import { h } from './dom.js';
+import { field, form, iconButton, check } from './fields.js';
+import { dateTime, meetingIdOf } from './format.js';
+import { icon } from './icons.js';
+import { currentUser, forgetUser, rest } from './session.js';
+import { toast } from './toasts.js';
+
+/** @param {HTMLElement} page @param {import('./main.js').Context} context */
+export async function showHome(page, context) {
+  const user = await currentUser();
+  if (context.signal.aborted) return;
+  if (user) await showMeetings(page, context, user);
+  else await showWelcome(page, context);
+}
+
+async function showWelcome(page, context) {
+  const server = await rest.get('/server').catch(() => ({ registration: 'closed', setup_needed: false }));
+  if (context.signal.aborted) return;
+  const card = h('div', { class: 'card' });
+  const entered = () => {
+    forgetUser();
+    context.navigate(context.query.get('next') ?? '/');
+  };
+  const showSignIn = () => card.replaceChildren(...signIn(entered, server.registration !== 'closed' ? showRegister : null));
+  const showRegister = () => card.replaceChildren(...register(entered, server.registration, showSignIn));
+  showSignIn();
+  page.replaceChildren(
+    h('main', { class: 'welcome' },
+      h('section', { class: 'welcome-text' },
+        brand(),
+        h('h1', {}, 'Meetings on your own server'),
+        h('p', { class: 'lead' }, 'Video, screens, recordings and captions, between browsers and a machine you trust.'),
+        joinByLink(context)),
+      h('section', { class: 'welcome-account' },
+        server.setup_needed && h('p', { class: 'card notice' },
+          'This server has no administrator yet. Open the one-time link that it printed when it was first started.'),
+        card)),
+  );
+}
+
+function joinByLink(context) {
+  const link = field('Have a link?', { placeholder: 'Meeting link or id', name: 'link', autocomplete: 'off', required: true });
+  return form({
+    action: 'Join',
+    class: 'inline',
+    submit: async () => {
+      const id = meetingIdOf(link.input.value);
+      if (!id) throw new Error('That is not a link of a meeting.');
+      context.navigate(`/m/${encodeURIComponent(id)}`);
+    },
+  }, link.element);
+}
+
+function signIn(entered, other) {
+  const name = field('User name or e-mail', { name: 'username', autocomplete: 'username', required: true });
+  const password = field('Password', { name: 'password', type: 'password', autocomplete: 'current-password', required: true });
+  return [
+    h('h2', {}, 'Sign in'),
+    form({
+      action: 'Sign in',
+      submit: async () => {
+        await rest.login({ username: name.input.value.trim(), password: password.input.value });
+        entered();
+      },
+    }, name.element, password.element),
+    other && h('p', { class: 'aside' }, 'New here? ', h('button', { class: 'link', type: 'button', onclick: other }, 'Create an account')),
+  ].filter(Boolean);
+}
+
+function register(entered, registration, other) {
+  const name = field('User name', { name: 'username', autocomplete: 'username', required: true, minlength: 2 });
+  const email = field('E-mail', { name: 'email', type: 'email', autocomplete: 'email', required: true });
+  const password = field('Password', {
+    name: 'password', type: 'password', autocomplete: 'new-password', required: true, minlength: 8, hint: 'At least 8 characters.',
+  });
+  const invitation = field('Invitation', { name: 'invitation', required: true });
+  const invited = registration === 'invite';
+  return [
+    h('h2', {}, 'Create an account'),
+    form({
+      action: 'Create account',
+      submit: async () => {
+        await rest.register({
+          username: name.input.value.trim(),
+          email: email.input.value.trim(),
+          password: password.input.value,
+          ...(invited ? { invitation: invitation.input.value.trim() } : {}),
+        });
+        entered();
+      },
+    }, name.element, email.element, password.element, invited && invitation.element),
+    h('p', { class: 'aside' }, 'Have an account? ', h('button', { class: 'link', type: 'button', onclick: other }, 'Sign in')),
+  ];
+}
+
+async function showMeetings(page, context, user) {
+  const list = h('ul', { class: 'meeting-list' });
+  const load = async () => {
+    const { meetings } = await rest.meetings();
+    list.replaceChildren(...(meetings.length > 0 ? meetings.map(meetingRow) : [h('li', { class: 'empty' }, 'No meetings yet. Create one and share its link.')]));
+  };
+  page.replaceChildren(
+    h('header', { class: 'top' }, brand(),
+      h('div', { class: 'top-account' }, h('span', {}, user.display_name),
+        iconButton('out', 'Sign out', { onclick: () => void signOut(context) }))),
+    h('main', { class: 'home' },
+      h('section', { class: 'home-side' },
+        h('div', { class: 'card' }, h('h2', {}, 'New meeting'), newMeeting(context)),
+        h('div', { class: 'card' }, joinByLink(context))),
+      h('section', { class: 'home-list' }, h('h1', {}, 'Your meetings'), list)),
+  );
+  await load();
+}
+
+function newMeeting(context) {
+  const title = field('Title', { name: 'title', placeholder: 'Weekly sync', maxlength: 200, autocomplete: 'off' });
+  const passcode = field('Passcode', { name: 'passcode', maxlength: 64, autocomplete: 'off', placeholder: 'None', hint: 'Guests are asked for it.' });
+  const guests = check('Guests may join', 'Anyone who has the link, without an account.', true);
+  return form({
+    action: 'Create meeting',
+    submit: async () => {
+      const meeting = await rest.createMeeting({
+        title: title.input.value.trim() || 'Meeting',
+        ...(passcode.input.value ? { passcode: passcode.input.value } : {}),
+        settings: { guests: guests.input.checked },
+      });
+      context.navigate(`/m/${encodeURIComponent(meeting.id)}`);
+    },
+  }, title.element, passcode.element, guests.element);
+}
+
+function meetingRow(meeting) {
+  const path = `/m/${encodeURIComponent(meeting.id)}`;
+  const live = meeting.status === 'active';
+  return h('li', { class: 'card meeting-row' },
+    h('div', { class: 'meeting-row-text' },
+      h('h3', {}, meeting.title),
+      h('p', { class: 'hint' },
+        h('span', { class: `status status-${meeting.status}` }, live ? 'Now' : meeting.status),
+        ` ${dateTime(meeting.scheduled_start ?? meeting.created_at)}`,
+        meeting.passcode_required && ' · passcode')),
+    h('div', { class: 'row-actions' },
+      iconButton('link', 'Copy link', { onclick: () => void copyLink(path) }),
+      h('a', { class: 'icon-button', href: `${path}/recordings`, title: 'Recordings', 'aria-label': `Recordings of ${meeting.title}` }, icon('film')),
+      meeting.status !== 'ended' && h('a', { class: 'button primary', href: path }, 'Open')));
+}
+
+async function copyLink(path) {
+  const link = new URL(path, location.href).href;
+  try {
+    await navigator.clipboard.writeText(link);
+    toast('Link copied.');
+  } catch {
+    toast(link);
+  }
+}
+
+async function signOut(context) {
+  await rest.logout();
+  forgetUser();
+  context.navigate('/');
+}

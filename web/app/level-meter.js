@@ -1,0 +1,44 @@
+/** A bar that moves with a microphone, so that one sees before joining that it works. */
+import { h } from './dom.js';
+
+/** @param {AbortSignal} signal ends it */
+export function levelMeter(signal) {
+  const fill = h('span', { class: 'meter-fill' });
+  const element = h('div', { class: 'meter', 'aria-hidden': 'true' }, fill);
+  /** @type {AudioContext|null} */
+  let context = null;
+  let source = null;
+  let analyser = null;
+  let shown = null;
+  let frame = 0;
+
+  function draw(samples) {
+    analyser.getFloatTimeDomainData(samples);
+    const power = samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
+    const level = Math.min(1, Math.max(0, (10 * Math.log10(power + 1e-9) + 60) / 50));
+    fill.style.transform = `scaleX(${level.toFixed(3)})`;
+    frame = requestAnimationFrame(() => draw(samples));
+  }
+
+  /** @param {MediaStreamTrack|null} track */
+  function show(track) {
+    if (track === shown) return;
+    shown = track;
+    cancelAnimationFrame(frame);
+    source?.disconnect();
+    fill.style.transform = 'scaleX(0)';
+    if (!track) return;
+    context ??= new AudioContext();
+    void context.resume();
+    analyser ??= context.createAnalyser();
+    analyser.fftSize = 1024;
+    source = context.createMediaStreamSource(new MediaStream([track]));
+    source.connect(analyser);
+    draw(new Float32Array(analyser.fftSize));
+  }
+  signal.addEventListener('abort', () => {
+    cancelAnimationFrame(frame);
+    void context?.close();
+  });
+  return { element, show };
+}

@@ -1,0 +1,117 @@
+/**
+ * The devices of this participant: opened once, previewed, then published. Turning the camera off gives the device
+ * back (its light goes out); turning the microphone off only silences it, so that it is back in an instant.
+ *
+ * Events: `change`.
+ */
+import { deviceProblem, listDevices, mediaSupport, openCamera, openMicrophone } from '/sdk/parley.js';
+import { preferences, remember } from './preferences.js';
+
+export class LocalMedia extends EventTarget {
+  /** @type {MediaStreamTrack|null} */
+  camera = null;
+  /** @type {MediaStreamTrack|null} */
+  microphone = null;
+  cameraOn = preferences().cameraOn;
+  microphoneOn = preferences().microphoneOn;
+  /** Sentences to show. */
+  problems = { camera: '', microphone: '' };
+  /** @type {{cameras: MediaDeviceInfo[], microphones: MediaDeviceInfo[], speakers: MediaDeviceInfo[]}} */
+  devices = { cameras: [], microphones: [], speakers: [] };
+  support = mediaSupport();
+  #opening = { camera: Promise.resolve(), microphone: Promise.resolve() };
+  #listen = new AbortController();
+
+  /** Open what is wanted, at the same time; resolves when both are open or have failed. */
+  async start() {
+    if (!this.support.devices) return;
+    navigator.mediaDevices.addEventListener('devicechange', () => void this.#list(), { signal: this.#listen.signal });
+    await Promise.all([this.openMicrophone(), this.cameraOn ? this.openCamera() : undefined]);
+    await this.#list();
+  }
+
+  openCamera(deviceId = preferences().camera) {
+    this.#opening.camera = this.#opening.camera.then(() => this.#open('camera', () => openCamera(deviceId)));
+    return this.#opening.camera;
+  }
+
+  openMicrophone(deviceId = preferences().microphone) {
+    this.#opening.microphone = this.#opening.microphone.then(() => this.#open('microphone', () => openMicrophone(deviceId)));
+    return this.#opening.microphone;
+  }
+
+  /** @param {boolean} on */
+  async setCamera(on) {
+    this.cameraOn = on;
+    remember({ cameraOn: on });
+    if (on) {
+      if (!this.camera) await this.openCamera();
+    } else {
+      this.#give('camera');
+    }
+    this.#changed();
+  }
+
+  /** @param {boolean} on */
+  async setMicrophone(on) {
+    this.microphoneOn = on;
+    remember({ microphoneOn: on });
+    if (on && !this.microphone) await this.openMicrophone();
+    if (this.microphone) this.microphone.enabled = on;
+    this.#changed();
+  }
+
+  /** @param {'camera'|'microphone'} kind @param {string} deviceId */
+  async choose(kind, deviceId) {
+    remember({ [kind]: deviceId });
+    if (kind === 'camera' && !this.cameraOn) return;
+    await (kind === 'camera' ? this.openCamera(deviceId) : this.openMicrophone(deviceId));
+  }
+
+  close() {
+    this.#listen.abort();
+    this.#give('camera');
+    this.#give('microphone');
+  }
+
+  async #open(kind, open) {
+    try {
+      const track = await open();
+      this.#give(kind);
+      if (this.#listen.signal.aborted) {
+        track.stop();
+        return;
+      }
+      this[kind] = track;
+      this.problems[kind] = '';
+      track.enabled = kind === 'camera' || this.microphoneOn;
+      track.addEventListener('ended', () => this.#unplugged(kind, track));
+      if (kind === 'camera' && !this.cameraOn) this.#give('camera');
+    } catch (error) {
+      this.problems[kind] = deviceProblem(error, kind);
+    }
+    this.#changed();
+  }
+
+  #unplugged(kind, track) {
+    if (this[kind] !== track) return;
+    this[kind] = null;
+    this.problems[kind] = `The ${kind} was disconnected.`;
+    if (kind === 'camera') this.cameraOn = false;
+    this.#changed();
+  }
+
+  #give(kind) {
+    this[kind]?.stop();
+    this[kind] = null;
+  }
+
+  async #list() {
+    this.devices = await listDevices();
+    this.#changed();
+  }
+
+  #changed() {
+    this.dispatchEvent(new CustomEvent('change'));
+  }
+}

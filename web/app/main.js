@@ -1,0 +1,67 @@
+/** The page: routes addresses to views. A view is shown with an AbortSignal that ends what it started. */
+import { h } from './dom.js';
+import { showHome } from './home.js';
+import { showMeeting } from './meeting-page.js';
+import { showRecordings } from './recordings.js';
+import { showSetup } from './setup.js';
+
+/** @type {[RegExp, (page: HTMLElement, context: Context) => void|Promise<void>][]} */
+const ROUTES = [
+  [/^\/$/, showHome],
+  [/^\/setup\/?$/, showSetup],
+  [/^\/m\/([^/]+)\/?$/, showMeeting],
+  [/^\/m\/([^/]+)\/recordings\/?$/, showRecordings],
+];
+
+/**
+ * @typedef {{parameters: string[], query: URLSearchParams, signal: AbortSignal, navigate: (path: string) => void}} Context
+ */
+
+let current = new AbortController();
+
+/** @param {string} path */
+function navigate(path) {
+  history.pushState(null, '', path);
+  void route();
+}
+
+async function route() {
+  current.abort();
+  current = new AbortController();
+  const { signal } = current;
+  const page = document.getElementById('page');
+  page.replaceChildren();
+  document.body.className = '';
+  document.title = 'Parley';
+  const query = new URLSearchParams(location.search);
+  for (const [pattern, show] of ROUTES) {
+    const match = pattern.exec(location.pathname);
+    if (!match) continue;
+    try {
+      await show(page, { parameters: match.slice(1).map(decodeURIComponent), query, signal, navigate });
+    } catch (error) {
+      if (!signal.aborted) showProblem(page, error);
+    }
+    return;
+  }
+  showProblem(page, new Error('There is no page at this address.'));
+}
+
+function showProblem(page, error) {
+  page.replaceChildren(
+    h('main', { class: 'centred' },
+      h('div', { class: 'card notice' },
+        h('h1', {}, 'That did not work'),
+        h('p', {}, error.message),
+        h('a', { class: 'button', href: '/' }, 'Back to the start'))),
+  );
+}
+
+document.addEventListener('click', (event) => {
+  const anchor = event.target instanceof Element ? event.target.closest('a[href^="/"]') : null;
+  if (!anchor || anchor.target || anchor.hasAttribute('download') || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  navigate(anchor.getAttribute('href'));
+});
+addEventListener('popstate', () => void route());
+void route();

@@ -1,0 +1,69 @@
+/** `/m/<meeting>`: before, during and after a call, with one set of devices. */
+import { showCall } from './call.js';
+import { LocalMedia } from './local-media.js';
+import { showLeft } from './left.js';
+import { showPrejoin } from './prejoin.js';
+import { currentUser, rest } from './session.js';
+import { h } from './dom.js';
+
+/** @param {HTMLElement} page @param {import('./main.js').Context} context */
+export async function showMeeting(page, context) {
+  const [id] = context.parameters;
+  const media = new LocalMedia();
+  context.signal.addEventListener('abort', () => media.close());
+  // Devices, account and meeting do not wait for each other.
+  void media.start();
+  void rest.prefetch().catch(() => undefined);
+  const [meeting, user] = await Promise.all([rest.meeting(id), currentUser()]);
+  if (context.signal.aborted) return;
+  document.title = `${meeting.title} · Parley`;
+  if (!user && !meeting.guests) {
+    showSignInFirst(page, id);
+    return;
+  }
+  if (meeting.status === 'ended') {
+    showLeft(page, { meeting, code: 'ended', again: null });
+    return;
+  }
+  run(page, context, { meeting, user, media });
+}
+
+function run(page, context, { meeting, user, media }) {
+  const prejoin = (problem = '') => stage((signal) => showPrejoin(page, { meeting, user, media, signal, problem, enter: call }));
+  const call = (entry) => stage((signal) => showCall(page, {
+    meeting,
+    media,
+    entry,
+    signal,
+    refused: (error) => prejoin(error.message),
+    over: (code, reason) => left(entry, code, reason),
+  }));
+  const left = (entry, code, reason) => stage(() => {
+    media.close();
+    showLeft(page, { meeting, code, reason, again: () => void rejoin(entry) });
+  });
+  const rejoin = async (entry) => {
+    media = new LocalMedia();
+    context.signal.addEventListener('abort', () => media.close());
+    void media.start();
+    call(entry);
+  };
+  let current = new AbortController();
+  context.signal.addEventListener('abort', () => current.abort());
+  const stage = (show) => {
+    current.abort();
+    current = new AbortController();
+    show(current.signal);
+  };
+  prejoin();
+}
+
+function showSignInFirst(page, id) {
+  page.replaceChildren(
+    h('main', { class: 'centred' },
+      h('div', { class: 'card notice' },
+        h('h1', {}, 'Sign in first'),
+        h('p', {}, 'This meeting is only for people with an account on this server.'),
+        h('a', { class: 'button primary', href: `/?next=${encodeURIComponent(`/m/${id}`)}` }, 'Sign in'))),
+  );
+}

@@ -1,0 +1,100 @@
+/** The participants panel, with what a host may do to each. */
+import { arrange, h } from './dom.js';
+import { iconButton } from './fields.js';
+import { hue, initials } from './format.js';
+import { icon } from './icons.js';
+
+export class People {
+  element;
+  #room;
+  #list = h('ul', { class: 'people' });
+  #title = h('h2', {}, 'Participants');
+  #act;
+  #name;
+  /** @type {Map<string, HTMLElement>} */
+  #rows = new Map();
+
+  /**
+   * @param {import('/sdk/parley.js').Room} room
+   * @param {{signal: AbortSignal, name: string, close: () => void, act: (action: 'mute'|'remove', participant: any) => void,
+   *   invite: () => void}} options
+   */
+  constructor(room, { signal, name, close, act, invite }) {
+    this.#room = room;
+    this.#act = act;
+    this.#name = name;
+    this.element = h('aside', { class: 'panel panel-people', 'aria-label': 'Participants', hidden: true },
+      h('header', { class: 'panel-head' }, this.#title, iconButton('close', 'Close', { onclick: close })),
+      this.#list,
+      h('footer', { class: 'panel-foot' },
+        h('button', { type: 'button', class: 'button', onclick: invite }, icon('link'), 'Copy the link')));
+    for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-added', 'track-changed',
+      'track-removed', 'grants', 'local-changed']) room.addEventListener(type, () => this.#update(), { signal });
+    this.#update();
+  }
+
+  get shown() {
+    return !this.element.hidden;
+  }
+
+  /** @param {boolean} shown */
+  show(shown) {
+    this.element.hidden = !shown;
+    if (shown) this.#update();
+  }
+
+  #update() {
+    if (!this.shown) return;
+    const self = this.#room.participant;
+    const others = [...this.#room.roster.participants.values()].filter(({ id }) => id !== self);
+    others.sort((a, b) => a.name.localeCompare(b.name));
+    const rows = others.map((participant) => this.#row(participant));
+    rows.unshift(this.#ownRow());
+    this.#title.textContent = `Participants (${rows.length})`;
+    arrange(this.#list, rows);
+    for (const id of [...this.#rows.keys()]) if (!others.some((participant) => participant.id === id)) this.#rows.delete(id);
+  }
+
+  #ownRow() {
+    const { published, grants } = this.#room;
+    const on = (source) => published.some((track) => track.source === source && !track.muted);
+    return this.#fill(h('li', { class: 'person' }), {
+      id: this.#room.participant, name: `${this.#name} (you)`, note: grants.host ? 'Host' : '', microphone: on('microphone'), camera: on('camera'),
+    });
+  }
+
+  #row(participant) {
+    const tracks = this.#room.roster.tracksOf(participant.id);
+    const on = (source) => tracks.some((track) => track.source === source && !track.muted);
+    const row = this.#rows.get(participant.id) ?? h('li', { class: 'person' });
+    this.#rows.set(participant.id, row);
+    const note = [!participant.connected && 'reconnecting', participant.host && 'Host'].filter(Boolean).join(', ');
+    const state = { id: participant.id, name: participant.name, note, microphone: on('microphone'), camera: on('camera'), host: this.#room.grants.host };
+    // Rebuilding a row under the pointer would lose the click and the focus.
+    const key = JSON.stringify(state);
+    if (row.dataset.key === key) return row;
+    row.dataset.key = key;
+    const actions = this.#room.grants.host
+      ? [
+        iconButton('mic-off', `Mute ${participant.name}`, { 'data-host': 'mute', disabled: !state.microphone, onclick: () => this.#act('mute', participant) }),
+        iconButton('remove', `Remove ${participant.name}`, { 'data-host': 'remove', onclick: () => this.#act('remove', participant) }),
+      ]
+      : [];
+    return this.#fill(row, state, actions);
+  }
+
+  #fill(row, { id, name, note, microphone, camera }, actions = []) {
+    const avatar = h('span', { class: 'avatar avatar-small' }, initials(name));
+    avatar.style.setProperty('--hue', String(hue(id)));
+    row.replaceChildren(avatar,
+      h('span', { class: 'person-name' }, name, note && h('span', { class: 'hint' }, note)),
+      state(microphone ? 'mic' : 'mic-off', `Microphone ${microphone ? 'on' : 'off'}`, microphone),
+      state(camera ? 'camera' : 'camera-off', `Camera ${camera ? 'on' : 'off'}`, camera),
+      ...actions);
+    return row;
+  }
+}
+
+function state(symbol, label, on) {
+  return h('span', { class: on ? 'person-state' : 'person-state off', role: 'img', 'aria-label': label, title: label }, icon(symbol));
+}

@@ -1,0 +1,53 @@
+/** Choices remembered on this device. A browser that forbids storage just does not remember. */
+
+const KEY = 'parley';
+
+const DEFAULTS = {
+  name: '',
+  camera: '',
+  microphone: '',
+  speaker: '',
+  cameraOn: true,
+  microphoneOn: true,
+  consentRecording: false,
+  consentCaptions: false,
+  captionsShown: false,
+};
+
+/** @returns {typeof DEFAULTS} */
+export function preferences() {
+  return { ...DEFAULTS, ...read(() => localStorage, KEY) };
+}
+
+/** @param {Partial<typeof DEFAULTS>} changes */
+export function remember(changes) {
+  write(() => localStorage, KEY, { ...read(() => localStorage, KEY), ...changes });
+}
+
+/**
+ * What lets this tab come back to a meeting as the same participant, also after a reload.
+ * @param {string} meeting @returns {{name?: string, rejoin_secret?: string}}
+ */
+export function attendance(meeting) {
+  return read(() => sessionStorage, `${KEY}:${meeting}`);
+}
+
+export function rememberAttendance(meeting, who) {
+  write(() => sessionStorage, `${KEY}:${meeting}`, who);
+}
+
+function read(storage, key) {
+  try {
+    return JSON.parse(storage().getItem(key) ?? '{}');
+  } catch {
+    return {};
+  }
+}
+
+function write(storage, key, value) {
+  try {
+    storage().setItem(key, JSON.stringify(value));
+  } catch {
+    // Storage is forbidden or full: the choice holds for this page only.
+  }
+}

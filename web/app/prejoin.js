@@ -1,0 +1,133 @@
+/** Before joining: see and hear oneself, choose devices, name and consents. */
+import { brand } from './brand.js';
+import { CAPTIONS, RECORDING } from './consents.js';
+import { h, setText } from './dom.js';
+import { check, choice, field, form, iconButton } from './fields.js';
+import { initials } from './format.js';
+import { icon } from './icons.js';
+import { levelMeter } from './level-meter.js';
+import { attendance, preferences, remember } from './preferences.js';
+
+/**
+ * @typedef {{name?: string, passcode?: string, consent: {recording: boolean, captions: boolean}}} Entry
+ * @param {HTMLElement} page
+ * @param {{meeting: any, user: any, media: import('./local-media.js').LocalMedia, signal: AbortSignal,
+ *   problem?: string, enter: (entry: Entry) => void}} options
+ */
+export function showPrejoin(page, { meeting, user, media, signal, problem = '', enter }) {
+  const name = field('Your name', {
+    name: 'name', required: true, maxlength: 200, autocomplete: 'name', value: user?.display_name ?? preferences().name,
+  });
+  const passcode = field('Passcode', { name: 'passcode', required: true, autocomplete: 'off' });
+  const recording = check(RECORDING.label, RECORDING.text, preferences().consentRecording);
+  const captions = check(CAPTIONS.label, CAPTIONS.text, preferences().consentCaptions);
+  // Whoever was in already is let in again without the passcode.
+  const asksPasscode = meeting.passcode_required && !meeting.role && !attendance(meeting.id).rejoin_secret;
+  const refusal = h('p', { class: 'problem', role: 'alert', hidden: problem === '' }, problem);
+  const joinForm = form({
+    action: 'Join',
+    class: 'prejoin-form',
+    submit: async () => {
+      const consent = { recording: recording.input.checked, captions: captions.input.checked };
+      remember({ name: name.input.value.trim(), consentRecording: consent.recording, consentCaptions: consent.captions });
+      enter({
+        name: name.input.value.trim(),
+        ...(asksPasscode ? { passcode: passcode.input.value } : {}),
+        consent,
+      });
+    },
+  }, name.element, asksPasscode && passcode.element, h('fieldset', { class: 'consents' }, h('legend', {}, 'Consent'), recording.element, captions.element), refusal);
+  const join = joinForm.querySelector('button[type=submit]');
+  join.id = 'join';
+
+  page.replaceChildren(
+    h('header', { class: 'top' }, brand()),
+    h('main', { class: 'prejoin' },
+      h('section', { class: 'prejoin-media', 'aria-label': 'Camera and microphone' }, ...preview(media, name.input, signal)),
+      h('section', { class: 'card prejoin-card' },
+        h('h1', {}, meeting.title),
+        h('p', { class: 'hint' }, statusLine(meeting)),
+        joinForm)),
+  );
+  const label = () => setText(join, media.camera || media.microphone ? 'Join' : 'Join as viewer');
+  media.addEventListener('change', label, { signal });
+  label();
+}
+
+function statusLine(meeting) {
+  if (meeting.locked) return 'The meeting is locked.';
+  return meeting.status === 'active' ? 'The meeting is running.' : 'Nobody is here yet.';
+}
+
+function preview(media, nameInput, signal) {
+  const video = h('video', { class: 'mirrored', autoplay: true, playsinline: true });
+  video.muted = true;
+  const letters = h('span', { class: 'avatar avatar-large' });
+  const words = h('p', { class: 'preview-problem' });
+  const frame = h('div', { class: 'preview' }, video, letters, words);
+  const meter = levelMeter(signal);
+  const microphone = iconButton('mic', 'Microphone', { class: 'round', onclick: () => void media.setMicrophone(!media.microphoneOn) });
+  const camera = iconButton('camera', 'Camera', { class: 'round', onclick: () => void media.setCamera(!media.cameraOn) });
+  frame.append(h('div', { class: 'preview-bar' }, microphone, camera));
+  const choices = deviceChoices(media);
+
+  const update = () => {
+    if (video.srcObject?.getVideoTracks()[0] !== (media.camera ?? undefined)) {
+      video.srcObject = media.camera ? new MediaStream([media.camera]) : null;
+    }
+    video.hidden = !media.camera;
+    setText(letters, initials(nameInput.value));
+    letters.hidden = Boolean(media.camera);
+    setText(words, media.camera ? '' : media.problems.camera);
+    toggle(microphone, 'mic', 'Microphone', media.microphoneOn && media.microphone !== null, media.problems.microphone);
+    toggle(camera, 'camera', 'Camera', media.camera !== null, media.problems.camera);
+    meter.show(media.microphoneOn ? media.microphone : null);
+    choices.update();
+  };
+  media.addEventListener('change', update, { signal });
+  nameInput.addEventListener('input', update, { signal });
+  update();
+  if (!media.support.devices) return [frame, insecureNotice(media)];
+  return [frame, h('div', { class: 'devices' }, choices.element, meter.element)];
+}
+
+function toggle(button, symbol, label, on, problem) {
+  button.replaceChildren(icon(on ? symbol : `${symbol}-off`));
+  button.setAttribute('aria-pressed', String(on));
+  button.setAttribute('aria-label', `${label} ${on ? 'on' : 'off'}`);
+  button.title = problem || `${label}: ${on ? 'on' : 'off'}`;
+}
+
+function insecureNotice(media) {
+  if (media.support.secure) return h('p', { class: 'card notice' }, 'This browser offers no camera or microphone. You can join as a viewer.');
+  const secure = new URL(location.href);
+  secure.protocol = 'https:';
+  secure.port = document.documentElement.dataset.httpsPort ?? '8443';
+  return h('div', { class: 'card notice', id: 'insecure' }, icon('warning'),
+    h('div', {},
+      h('p', {}, h('strong', {}, 'No camera on this address. '),
+        'Browsers give camera and microphone only to encrypted pages, and this one came over plain HTTP.'),
+      h('p', {}, 'You can join as a viewer, or open ', h('a', { href: secure.href, target: '_self' }, secure.href), ' instead.')));
+}
+
+function deviceChoices(media) {
+  const cameras = choice('Camera', 'camera', (id) => void media.choose('camera', id));
+  const microphones = choice('Microphone', 'mic', (id) => void media.choose('microphone', id));
+  const speakers = choice('Speaker', 'speaker', (id) => remember({ speaker: id }));
+  const element = h('div', { class: 'device-choices' }, cameras.element, microphones.element, media.support.speakerChoice && speakers.element);
+  return {
+    element,
+    update: () => {
+      fill(cameras.select, media.devices.cameras, media.camera?.getSettings().deviceId ?? preferences().camera, 'No camera');
+      fill(microphones.select, media.devices.microphones, media.microphone?.getSettings().deviceId ?? preferences().microphone, 'No microphone');
+      fill(speakers.select, media.devices.speakers, preferences().speaker, "The system's speaker");
+    },
+  };
+}
+
+function fill(select, devices, chosen, none) {
+  const options = devices.map((device, index) => h('option', { value: device.deviceId }, device.label || `Device ${index + 1}`));
+  select.replaceChildren(...(options.length > 0 ? options : [h('option', { value: '' }, none)]));
+  select.disabled = options.length < 2;
+  if (devices.some((device) => device.deviceId === chosen)) select.value = chosen;
+}

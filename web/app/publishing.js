@@ -1,0 +1,101 @@
+/** Ties the devices to what the room publishes. */
+import { toast } from './toasts.js';
+
+export class Publishing {
+  #room;
+  #media;
+  /** What was last handed to the room, per source. @type {{camera: MediaStreamTrack|null, microphone: MediaStreamTrack|null}} */
+  #given = { camera: null, microphone: null };
+  #queue = Promise.resolve();
+  #signal;
+
+  /** @param {import('/sdk/parley.js').Room} room @param {import('./local-media.js').LocalMedia} media @param {AbortSignal} signal */
+  constructor(room, media, signal) {
+    this.#room = room;
+    this.#media = media;
+    this.#signal = signal;
+    media.addEventListener('change', () => void this.#sync(), { signal });
+    room.addEventListener('grants', () => this.#obey(), { signal });
+    signal.addEventListener('abort', () => this.#stopScreen());
+  }
+
+  /** Publish what is open now; what opens later follows by itself. */
+  start() {
+    return this.#sync();
+  }
+
+  async toggleMicrophone() {
+    if (this.#room.grants.muted.includes('microphone')) {
+      toast('A host muted you.');
+      return;
+    }
+    await this.#media.setMicrophone(!this.#media.microphoneOn || !this.#media.microphone);
+    if (this.#media.microphoneOn && !this.#media.microphone) toast(this.#media.problems.microphone, 'problem');
+  }
+
+  async toggleCamera() {
+    if (this.#room.grants.muted.includes('camera')) {
+      toast('A host turned your camera off.');
+      return;
+    }
+    await this.#media.setCamera(!this.#media.camera);
+    if (this.#media.cameraOn && !this.#media.camera) toast(this.#media.problems.camera, 'problem');
+  }
+
+  /** @param {() => Promise<{screen: MediaStreamTrack, audio: MediaStreamTrack|null}>} open */
+  async toggleScreen(open) {
+    if (this.#room.local('screen')) {
+      this.#stopScreen();
+      return;
+    }
+    try {
+      const { screen, audio } = await open();
+      screen.addEventListener('ended', () => this.#stopScreen());
+      await this.#room.publish('screen', screen);
+      if (audio) await this.#room.publish('screen-audio', audio);
+    } catch (error) {
+      if (error.name !== 'NotAllowedError') toast('The screen could not be shared.', 'problem');
+    }
+  }
+
+  #stopScreen() {
+    for (const source of ['screen', 'screen-audio']) {
+      this.#room.local(source)?.mediaTrack?.stop();
+      void this.#room.unpublish(source);
+    }
+  }
+
+  /** One change at a time: a camera that opens while another is being published waits. */
+  #sync() {
+    this.#queue = this.#queue.then(() => this.#apply()).catch((error) => toast(error.message, 'problem'));
+    return this.#queue;
+  }
+
+  async #apply() {
+    if (this.#signal.aborted) return;
+    const { camera, microphone, microphoneOn } = this.#media;
+    await this.#source('microphone', microphone, !microphoneOn);
+    await this.#source('camera', camera, false);
+  }
+
+  async #source(source, mediaTrack, muted) {
+    const local = this.#room.local(source);
+    if (mediaTrack && !local) {
+      if (this.#room.participant && !this.#room.grants.publish.includes(source)) return;
+      this.#given[source] = mediaTrack;
+      await this.#room.publish(source, mediaTrack, { muted });
+    } else if (mediaTrack !== this.#given[source]) {
+      this.#given[source] = mediaTrack;
+      if (local) await this.#room.setMuted(source, mediaTrack === null || muted, mediaTrack);
+    } else if (local && local.muted !== (mediaTrack === null || muted)) {
+      await this.#room.setMuted(source, mediaTrack === null || muted);
+    }
+  }
+
+  /** A host muted us: the devices follow, so that the buttons tell the truth. */
+  #obey() {
+    const { muted } = this.#room.grants;
+    if (muted.includes('microphone') && this.#media.microphoneOn) void this.#media.setMicrophone(false);
+    if (muted.includes('camera') && this.#media.camera) void this.#media.setCamera(false);
+  }
+}

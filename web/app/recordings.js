@@ -1,0 +1,78 @@
+/** `/m/<meeting>/recordings`: what was recorded, to play and to download. */
+import { brand } from './brand.js';
+import { h } from './dom.js';
+import { dateTime, duration, size } from './format.js';
+import { icon } from './icons.js';
+import { rest } from './session.js';
+
+const STATES = {
+  recording: 'Recording now',
+  sealing: 'Being finished',
+  ready: 'Ready',
+  partial: 'Ready, with gaps',
+};
+const SOURCES = { microphone: 'Microphone', camera: 'Camera', screen: 'Screen', 'screen-audio': 'Sound of the screen' };
+const AGAIN_MS = 2_000;
+
+/** @param {HTMLElement} page @param {import('./main.js').Context} context */
+export async function showRecordings(page, context) {
+  const [meeting] = context.parameters;
+  const list = h('ul', { class: 'recording-list' });
+  const title = h('h1', {}, 'Recordings');
+  page.replaceChildren(
+    h('header', { class: 'top' }, brand(), h('a', { class: 'button', href: `/m/${encodeURIComponent(meeting)}` }, 'To the meeting')),
+    h('main', { class: 'recordings' }, title, list),
+  );
+  const [summary] = await Promise.all([rest.meeting(meeting), load(meeting, list, context.signal)]);
+  title.textContent = `Recordings of ${summary.title}`;
+}
+
+/** Show the list, and again while one of them is not finished. */
+async function load(meeting, list, signal) {
+  const { recordings } = await rest.recordings(meeting);
+  if (signal.aborted) return;
+  list.replaceChildren(...(recordings.length > 0 ? recordings.map(row) : [h('li', { class: 'empty' }, 'Nothing was recorded.')]));
+  if (recordings.some((recording) => recording.state === 'recording' || recording.state === 'sealing')) {
+    const timer = setTimeout(() => void load(meeting, list, signal).catch(() => undefined), AGAIN_MS);
+    signal.addEventListener('abort', () => clearTimeout(timer));
+  }
+}
+
+function row(recording) {
+  const finished = recording.state === 'ready' || recording.state === 'partial';
+  const tracks = h('div', { class: 'recorded-tracks' });
+  const details = h('details', { ontoggle: () => void (details.open && showTracks(recording, tracks)) },
+    h('summary', {}, 'Tracks'), tracks);
+  return h('li', { class: 'card recording', 'data-recording': recording.id, 'data-state': recording.state },
+    h('div', { class: 'recording-head' },
+      h('div', {},
+        h('h3', {}, dateTime(recording.started_at)),
+        h('p', { class: 'hint' },
+          h('span', { class: `status status-${recording.state}` }, STATES[recording.state]),
+          recording.duration_ms !== null && ` ${duration(recording.duration_ms)}`,
+          recording.bytes !== null && ` · ${size(recording.bytes)}`)),
+      finished && h('a', { class: 'button primary', href: `/api/v1/recording/download/${encodeURIComponent(recording.id)}`, download: true },
+        icon('download'), 'Download')),
+    finished && details);
+}
+
+async function showTracks(recording, container) {
+  if (container.children.length > 0) return;
+  try {
+    const { tracks } = await rest.get(`/recordings/${encodeURIComponent(recording.id)}`);
+    container.replaceChildren(...tracks.map((track) => trackRow(recording, track)));
+  } catch (error) {
+    container.replaceChildren(h('p', { class: 'problem' }, error.message));
+  }
+}
+
+function trackRow(recording, track) {
+  const base = `/api/v1/recordings/${encodeURIComponent(recording.id)}/files/`;
+  const sound = track.source === 'microphone' || track.source === 'screen-audio';
+  return h('div', { class: 'recorded-track' },
+    h('p', {}, h('strong', {}, track.name), ` · ${SOURCES[track.source] ?? track.source}`,
+      h('span', { class: 'hint' }, ` ${duration(track.duration_ms)} · ${track.codec}`)),
+    ...track.files.map((file) => h('div', { class: 'recorded-file' },
+      h(sound ? 'audio' : 'video', { src: base + file, controls: true, preload: 'metadata' }),
+      h('a', { class: 'icon-button', href: base + file, download: true, title: 'Download', 'aria-label': `Download ${file}` }, icon('download')))));
+}

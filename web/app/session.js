@@ -1,0 +1,19 @@
+/** The REST client of this page and the account that is signed in. */
+import { Rest } from '/sdk/parley.js';
+
+export const rest = new Rest();
+
+/** @type {Promise<any>|null} */
+let profile = null;
+
+/** @returns {Promise<{id: string, username: string, display_name: string, role: string}|null>} null when signed out */
+export function currentUser() {
+  profile ??= rest.profile();
+  profile.catch(() => forgetUser());
+  return profile;
+}
+
+/** The session changed: ask again. */
+export function forgetUser() {
+  profile = null;
+}

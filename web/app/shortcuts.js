@@ -1,0 +1,26 @@
+/** Keyboard shortcuts of a call. */
+
+/** @type {{key: string, action: string, words: string}[]} in the order of the help */
+export const SHORTCUTS = [
+  { key: 'm', action: 'microphone', words: 'Microphone on or off' },
+  { key: 'v', action: 'camera', words: 'Camera on or off' },
+  { key: 's', action: 'screen', words: 'Share or stop sharing a screen' },
+  { key: 'c', action: 'captions', words: 'Show or hide captions' },
+  { key: 't', action: 'chat', words: 'Open or close the chat' },
+  { key: 'p', action: 'people', words: 'Open or close the list of participants' },
+  { key: 'r', action: 'record', words: 'Start or stop recording' },
+  { key: 'L', action: 'leave', words: 'Leave' },
+  { key: '?', action: 'help', words: 'Show these shortcuts' },
+];
+
+/** @param {string} action @returns {string} the key, '' when it has none */
+export function keyOf(action) {
+  return SHORTCUTS.find((shortcut) => shortcut.action === action)?.key ?? '';
+}
+
+/** Letters typed into a field, or with a modifier, are not ours. @param {KeyboardEvent} event @returns {string} action or '' */
+export function actionOf(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.defaultPrevented) return '';
+  if (event.target instanceof Element && event.target.closest('input, textarea, select, [contenteditable], dialog')) return '';
+  return SHORTCUTS.find((shortcut) => shortcut.key === event.key)?.action ?? '';
+}

@@ -1,0 +1,199 @@
+/**
+ * The picture side of a call: a tile per participant and per shared screen, laid out again at every change of size or
+ * people. A shared screen takes the stage; in a call of two without one, our own picture floats.
+ */
+import { arrange, h } from './dom.js';
+import { bestGrid, chooseShown } from './grid-layout.js';
+import { Tile } from './tile.js';
+
+const GAP = 8;
+/** Tiles smaller than this show nobody; the rest wait for their turn to speak. */
+const SMALLEST_AREA = 190 * 120;
+const MOST_TILES = 25;
+const PAUSED = {
+  bandwidth: 'Paused: the network is too slow',
+  codec_unsupported: 'This browser cannot play this video',
+  disconnected: 'Reconnecting…',
+};
+
+export class Tiles {
+  element;
+  #grid = h('section', { class: 'grid', 'aria-label': 'Participants' });
+  #stage = h('section', { class: 'stage', 'aria-label': 'Shared screen', hidden: true });
+  #more = h('button', { type: 'button', class: 'tile tile-more' });
+  #room;
+  #media;
+  #name;
+  /** @type {Map<string, Tile>} participant → tile */
+  #people = new Map();
+  /** @type {Map<string, Tile>} track → tile */
+  #screens = new Map();
+  /** @type {string[]} */
+  #shown = [];
+  /** @type {Map<string, number>} */
+  #spoke = new Map();
+  #frame = 0;
+  #observer = new ResizeObserver(() => this.#schedule());
+  #firstFrame;
+
+  /**
+   * @param {import('/sdk/parley.js').Room} room @param {import('./local-media.js').LocalMedia} media
+   * @param {{name: string, signal: AbortSignal, showPeople: () => void, firstFrame: () => void}} options
+   */
+  constructor(room, media, { name, signal, showPeople, firstFrame }) {
+    this.#room = room;
+    this.#media = media;
+    this.#name = name;
+    this.#firstFrame = firstFrame;
+    this.element = h('div', { class: 'tiles' }, this.#stage, this.#grid);
+    this.#more.addEventListener('click', showPeople);
+    const again = () => this.#schedule();
+    for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-added', 'track-changed',
+      'track-removed', 'track-media', 'local-changed', 'grants']) room.addEventListener(type, again, { signal });
+    room.addEventListener('speakers', ({ detail }) => this.#speaking(detail), { signal });
+    media.addEventListener('change', again, { signal });
+    this.#observer.observe(this.element);
+    signal.addEventListener('abort', () => this.#close());
+    this.#update();
+  }
+
+  /** Changes come in bursts; one layout per frame is enough. */
+  #schedule() {
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.#update();
+    });
+  }
+
+  #update() {
+    const others = [...this.#room.roster.participants.values()].filter(({ id }) => id !== this.#room.participant);
+    const screens = [...this.#room.roster.tracks.values()].filter((track) => track.source === 'screen');
+    this.#reconcileScreens(screens);
+    const layout = screens.length > 0 ? 'stage' : others.length === 1 ? 'duo' : 'grid';
+    this.element.dataset.layout = layout;
+    this.#stage.hidden = screens.length === 0;
+    const limit = this.#limit(layout);
+    const ids = others.map(({ id }) => id);
+    const before = this.#shown;
+    this.#shown = chooseShown(ids, before, this.#spoke, ids.length + 1 > limit ? Math.max(1, limit - 2) : limit);
+    const tiles = this.#shown.map((id) => this.#person(this.#room.roster.participants.get(id)));
+    this.#hideRest(ids);
+    tiles.push(this.#self());
+    const elements = tiles.map((tile) => tile.element);
+    const hidden = ids.length - this.#shown.length;
+    if (hidden > 0) {
+      this.#more.textContent = `+${hidden}`;
+      this.#more.setAttribute('aria-label', `${hidden} more participants`);
+      elements.push(this.#more);
+    }
+    arrange(this.#grid, elements);
+    this.#place(layout, elements.length);
+  }
+
+  #limit(layout) {
+    if (layout !== 'grid') return MOST_TILES;
+    const { width, height } = this.#grid.getBoundingClientRect();
+    if (width === 0) return MOST_TILES;
+    return Math.max(4, Math.min(MOST_TILES, Math.floor((width * height) / SMALLEST_AREA)));
+  }
+
+  #place(layout, count) {
+    const style = this.#grid.style;
+    if (layout !== 'grid') {
+      style.removeProperty('--columns');
+      return;
+    }
+    const grid = bestGrid(count, this.#grid.clientWidth, this.#grid.clientHeight, GAP);
+    style.setProperty('--columns', String(grid.columns));
+    style.setProperty('--tile-width', `${grid.tileWidth}px`);
+    style.setProperty('--tile-height', `${grid.tileHeight}px`);
+  }
+
+  #person(participant) {
+    let tile = this.#people.get(participant.id);
+    if (!tile) {
+      tile = new Tile({ id: participant.id, kind: 'person', firstFrame: this.#firstFrame });
+      this.#people.set(participant.id, tile);
+    }
+    const tracks = this.#room.roster.tracksOf(participant.id);
+    const camera = tracks.find((track) => track.source === 'camera');
+    const microphone = tracks.find((track) => track.source === 'microphone');
+    tile.describe({ name: participant.name, muted: !microphone || microphone.muted });
+    tile.show(camera && !camera.muted ? camera.mediaTrack : null);
+    if (camera && !camera.muted) this.#room.watch(tile.video, camera.id);
+    else this.#room.unwatch(tile.video);
+    if (!participant.connected) tile.setOverlay('Reconnecting…', 'signal');
+    else tile.setOverlay(camera && !camera.muted ? pauseText(camera) : '');
+    return tile;
+  }
+
+  #self() {
+    const id = this.#room.participant || 'self';
+    let tile = this.#people.get('self');
+    if (!tile) {
+      tile = new Tile({ id, kind: 'person', self: true });
+      this.#people.set('self', tile);
+    }
+    tile.element.dataset.id = id;
+    tile.describe({ name: `${this.#name} (you)`, muted: !this.#media.microphone || !this.#media.microphoneOn });
+    tile.show(this.#media.camera);
+    return tile;
+  }
+
+  #reconcileScreens(screens) {
+    for (const track of screens) {
+      let tile = this.#screens.get(track.id);
+      if (!tile) {
+        tile = new Tile({ id: track.id, kind: 'screen', firstFrame: this.#firstFrame });
+        this.#screens.set(track.id, tile);
+        this.#room.watch(tile.video, track.id);
+      }
+      const owner = this.#room.roster.participants.get(track.participant);
+      tile.describe({ name: `${owner?.name ?? 'Somebody'}’s screen`, muted: false });
+      tile.show(track.mediaTrack);
+      tile.setOverlay(pauseText(track));
+    }
+    for (const [id, tile] of this.#screens) {
+      if (screens.some((track) => track.id === id)) continue;
+      this.#room.unwatch(tile.video);
+      tile.close();
+      this.#screens.delete(id);
+    }
+    arrange(this.#stage, [...this.#screens.values()].map((tile) => tile.element));
+  }
+
+  /** Whoever has no tile costs no bandwidth; whoever is gone loses the tile. */
+  #hideRest(ids) {
+    for (const [id, tile] of this.#people) {
+      if (id === 'self' || this.#shown.includes(id)) continue;
+      this.#room.unwatch(tile.video);
+      tile.close();
+      this.#people.delete(id);
+    }
+    for (const id of ids) {
+      if (this.#shown.includes(id)) continue;
+      const camera = this.#room.roster.tracksOf(id).find((track) => track.source === 'camera');
+      if (camera) this.#room.subscribe(camera.id, { on: false });
+    }
+  }
+
+  #speaking(speakers) {
+    const now = performance.now();
+    const speaking = new Set(speakers.map(({ participant }) => participant));
+    for (const id of speaking) this.#spoke.set(id, now);
+    for (const [id, tile] of this.#people) {
+      tile.setSpeaking(speaking.has(id === 'self' ? this.#room.participant : id));
+    }
+    if ([...speaking].some((id) => id !== this.#room.participant && !this.#shown.includes(id))) this.#schedule();
+  }
+
+  #close() {
+    cancelAnimationFrame(this.#frame);
+    this.#observer.disconnect();
+    for (const tile of [...this.#people.values(), ...this.#screens.values()]) tile.close();
+  }
+}
+
+function pauseText(track) {
+  return track.paused ? PAUSED[track.pausedReason] ?? 'Paused' : '';
+}

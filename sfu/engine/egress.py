@@ -1,0 +1,226 @@
+"""The sending side of a peer: keys, address, pacing, the stamps that follow send order, and repairs."""
+
+import weakref
+from collections.abc import Iterable, Mapping
+
+from sfu.engine.contract import Address, Drop, Outgoing, SrtpKeys
+from sfu.engine.layout import Layout
+from sfu.engine.pacer import Numbered, Pacer
+from sfu.engine.route import STAMPS, Route
+from sfu.engine.srtp import Protector, RtcpProtector, create_protector
+from sfu.engine.tally import Tally
+from sfu.formats.extensions import Extension
+
+_MASK32 = 0xFFFFFFFF
+Layouts = weakref.WeakValueDictionary[tuple[frozenset[tuple[Extension, int]], str], Layout]
+"""Layouts in use, shared by the routes that agree on one."""
+
+
+def send_time(now: int) -> int:
+    """Return abs-send-time: seconds as 6.18 fixed point, of the monotonic clock."""
+    return (now << 18) // 1_000_000_000 & 0xFFFFFF
+
+
+class Egress:
+    """`routes` are by SSRC. `protector` and `destination` are None until policy sets keys and address."""
+
+    def __init__(self, tally: Tally, layouts: Layouts) -> None:
+        self.routes: dict[int, Route] = {}
+        self.protector: Protector | None = None
+        self.destination: Address | None = None
+        self.local = 0
+        self.transport_seq = 0
+        self.pacer: Pacer | None = None
+        self._rtcp: RtcpProtector | None = None
+        self._extensions: Mapping[Extension, int] = {}
+        self._indexes: dict[int, int] = {}
+        self._tally = tally
+        self._layouts = layouts
+
+    def set_extensions(self, extensions: Mapping[Extension, int]) -> None:
+        self._extensions = extensions
+        for route in self.routes.values():
+            self._lay_out(route)
+
+    def set_keys(self, keys: SrtpKeys) -> None:
+        """Protect with new keys; packet indexes begin anew under them."""
+        self.protector = create_protector(keys)
+        self._rtcp = RtcpProtector(keys)
+        self._indexes.clear()
+        for route in self.routes.values():
+            route.map.renumber(route.entry.first_seq)
+            route.rtx_next = route.entry.first_seq
+            route.retransmissions = None
+            self._lay_out(route)
+            self._set_bases(route)
+
+    def first_index(self, ssrc: int, first_seq: int) -> int:
+        """Return the first packet index of a new route: after those that the keys have protected under its SSRC."""
+        return self._indexes.get(ssrc, first_seq)
+
+    def add_route(self, route: Route) -> None:
+        self.routes[route.entry.ssrc] = route
+        self._lay_out(route)
+        self._set_bases(route)
+
+    def update_route(self, route: Route) -> None:
+        """The route's entry has changed, not its SSRCs."""
+        self._lay_out(route)
+
+    def remove_route(self, route: Route) -> None:
+        entry = route.entry
+        del self.routes[entry.ssrc]
+        self._indexes[entry.ssrc] = route.map.next_out
+        if entry.rtx_ssrc is not None:
+            self._indexes[entry.rtx_ssrc] = route.rtx_next
+
+    def set_budget(self, bits_per_second: int | None) -> None:
+        if self.pacer is not None:
+            self.pacer.bits_per_second = bits_per_second or 0
+            if bits_per_second is None and self.pacer.is_empty:
+                self.pacer = None
+        elif bits_per_second is not None:
+            self.pacer = Pacer(bits_per_second)
+
+    def emit(self, numbered: Numbered, now: int, outgoing: list[Outgoing]) -> None:
+        """Send a packet, or queue it behind the budget. Audio goes at once and is charged."""
+        pacer = self.pacer
+        if pacer is not None and not numbered.route.entry.is_audio and not pacer.admits(now, numbered.is_repair):
+            if not pacer.push(numbered):
+                self._tally.drop(Drop.QUEUE_FULL)
+            return
+        self._send(numbered, now, outgoing)
+
+    def release(self, now: int, outgoing: list[Outgoing]) -> None:
+        """Send what waits, as far as the budget goes."""
+        pacer = self.pacer
+        if pacer is None:
+            return
+        while not pacer.is_empty and pacer.next_release <= now:
+            numbered = pacer.pop()
+            if numbered.route.removed:
+                self._tally.drop(Drop.FILTERED)
+            else:
+                self._send(numbered, now, outgoing)
+        if pacer.is_empty and not pacer.bits_per_second:
+            self.pacer = None
+
+    def retransmit(self, ssrc: int, seqs: Iterable[int], now: int, min_interval: int, outgoing: list[Outgoing]) -> None:
+        """Answer a NACK. KeyError for an SSRC that the peer does not get."""
+        route = self.routes[ssrc]
+        newest = route.map.next_out - 1
+        for seq in seqs:
+            out_seq = newest - ((newest - seq) & 0xFFFF)
+            segment = route.map.find_out(out_seq)
+            packet = None
+            if segment is not None:
+                packet = segment.stream.get(segment.first_ext + out_seq - segment.first_out)
+            if segment is None or packet is None or not packet.payload or packet.is_above(segment.rewrite):
+                self._tally.drop(Drop.RTX_UNKNOWN)
+            elif not route.may_retransmit(out_seq, now, min_interval):
+                self._tally.drop(Drop.RTX_TOO_SOON)
+            else:
+                self.emit(Numbered(route, segment, packet, out_seq, True), now, outgoing)
+
+    def protect_rtcp(self, compound: bytes) -> list[Outgoing]:
+        if self._rtcp is None:
+            self._tally.drop(Drop.NO_KEYS)
+            return []
+        if self.destination is None:
+            self._tally.drop(Drop.NO_ADDRESS)
+            return []
+        data = self._rtcp.protect(compound)
+        self._tally.datagrams_out += 1
+        self._tally.bytes_out += len(data)
+        return [Outgoing(data, self.destination, self.local)]
+
+    def _send(self, numbered: Numbered, now: int, outgoing: list[Outgoing]) -> None:
+        payload_type = numbered.route.entry.payload_types.get(numbered.packet.payload_type)
+        if payload_type is None:
+            self._tally.drop(Drop.UNMAPPED_PAYLOAD_TYPE)
+            return
+        if self.protector is None:
+            self._tally.drop(Drop.NO_KEYS)
+            return
+        if self.destination is None:
+            self._tally.drop(Drop.NO_ADDRESS)
+            return
+        if numbered.is_repair:
+            data = self._repair(self.protector, numbered, payload_type, now)
+        else:
+            data = self._first(self.protector, numbered, payload_type, now)
+        if data is None:
+            self._tally.drop(Drop.RTX_UNKNOWN)
+            return
+        if self.pacer is not None:
+            self.pacer.charge(now, len(data))
+        self._tally.datagrams_out += 1
+        self._tally.bytes_out += len(data)
+        outgoing.append(Outgoing(data, self.destination, self.local))
+
+    def _first(self, protector: Protector, numbered: Numbered, payload_type: int, now: int) -> bytes:
+        route, segment, packet, out_seq, _ = numbered
+        stamps = (send_time(now), self._next_transport_seq(route))
+        if route.stamps is not None:
+            route.stamps[out_seq % STAMPS] = (out_seq, *stamps)
+        payload = packet.rewritten(segment.rewrite)
+        header = _header(numbered, payload_type, out_seq, route.entry.ssrc, stamps)
+        route.packets += 1
+        route.octets += len(payload)
+        self._tally.forwarded += 1
+        return protector.seal(header, payload, route.base, out_seq)
+
+    def _repair(self, protector: Protector, numbered: Numbered, payload_type: int, now: int) -> bytes | None:
+        route, segment, packet, out_seq, _ = numbered
+        entry = route.entry
+        payload = packet.rewritten(segment.rewrite)
+        rtx_payload_type = entry.rtx_payload_types.get(payload_type)
+        if entry.rtx_ssrc is not None and rtx_payload_type is not None:
+            rtx_seq = route.rtx_next
+            route.rtx_next += 1
+            stamps = (send_time(now), self._next_transport_seq(route))
+            header = _header(numbered, rtx_payload_type, rtx_seq, entry.rtx_ssrc, stamps)
+            payload = (out_seq & 0xFFFF).to_bytes(2, "big") + payload
+            data = protector.seal(header, payload, route.rtx_base, rtx_seq)
+        else:
+            # Under one packet index there may be one packet only: it must be the same bytes, stamps included.
+            sent = route.stamps[out_seq % STAMPS] if route.stamps is not None else None
+            if sent is None or sent[0] != out_seq:
+                return None
+            header = _header(numbered, payload_type, out_seq, entry.ssrc, sent[1:])
+            data = protector.seal(header, payload, route.base, out_seq)
+        route.retransmitted += 1
+        self._tally.retransmitted += 1
+        return data
+
+    def _next_transport_seq(self, route: Route) -> int:
+        if not route.layout.stamps_transport_seq:
+            return 0
+        seq = self.transport_seq
+        self.transport_seq = (seq + 1) & 0xFFFF
+        return seq
+
+    def _lay_out(self, route: Route) -> None:
+        """Changed bytes under a packet index of the past are forbidden, so what could be sent again is forgotten."""
+        key = (frozenset(self._extensions.items()), route.entry.mid)
+        layout = self._layouts.get(key)
+        if layout is None:
+            layout = self._layouts[key] = Layout(self._extensions, route.entry.mid)
+        route.layout = layout
+        route.stamps = None if _has_rtx(route) else [None] * STAMPS
+
+    def _set_bases(self, route: Route) -> None:
+        if self.protector is not None:
+            route.base = self.protector.base(route.entry.ssrc)
+            route.rtx_base = self.protector.base(route.entry.rtx_ssrc or 0)
+
+
+def _header(numbered: Numbered, payload_type: int, seq: int, ssrc: int, stamps: tuple[int, int]) -> bytes:
+    packet, rewrite = numbered.packet, numbered.segment.rewrite
+    timestamp = (packet.timestamp + rewrite.timestamp_offset) & _MASK32
+    fixed = (packet.marker_under(rewrite) | payload_type, seq & 0xFFFF, timestamp, ssrc)
+    return numbered.route.layout.header(packet, fixed, stamps)
+
+
+def _has_rtx(route: Route) -> bool:
+    return route.entry.rtx_ssrc is not None and bool(route.entry.rtx_payload_types)

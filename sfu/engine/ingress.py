@@ -1,0 +1,68 @@
+"""An ingress SSRC of the Python engine: its unwrapped numbering, its cache, and who is fed from it."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sfu.engine.contract import Drop, Payload, StreamEntry
+from sfu.engine.packet import Packet
+
+if TYPE_CHECKING:
+    from sfu.engine.route import Route
+
+MIN_CACHE_PACKETS = 64
+MAX_CACHE_PACKETS = 16384
+
+
+class Ingress:
+    """A registered stream. `routes` carry it or wait for it; `former` carried it and may still get late packets."""
+
+    __slots__ = ("_capacity", "_ring", "entry", "former", "newest", "payloads", "permitted", "routes", "sinks")
+
+    def __init__(self, entry: StreamEntry) -> None:
+        self.entry = entry
+        self.payloads: Mapping[int, Payload] = entry.payloads
+        self.permitted = True
+        self.newest = -1
+        self.routes: list[Route] = []
+        self.former: list[Route] = []
+        self.sinks: list[tuple[int, int]] = []
+        self._capacity = max(MIN_CACHE_PACKETS, min(entry.cache_packets, MAX_CACHE_PACKETS))
+        self._ring: list[Packet | None] = [None] * self._capacity
+
+    @property
+    def is_audio(self) -> bool:
+        return any(payload.codec.is_audio for payload in self.payloads.values())
+
+    def update(self, entry: StreamEntry) -> None:
+        """Take another entry of the same SSRC; what came so far is kept."""
+        self.entry = entry
+        self.payloads = entry.payloads
+
+    def unwrap(self, seq: int) -> int:
+        """Return the ext_seq nearest to the newest so far; negative before the first packet's cycle."""
+        newest = self.newest
+        if newest < 0:
+            return seq
+        ahead = (seq - newest) & 0xFFFF
+        return newest + ahead if ahead < 0x8000 else newest + ahead - 0x10000
+
+    def refusal(self, ext_seq: int) -> Drop | None:
+        """Why there is nothing new at `ext_seq`; None when there is."""
+        if ext_seq < 0 or ext_seq <= self.newest - self._capacity:
+            return Drop.TOO_LATE
+        return Drop.DUPLICATE if self.get(ext_seq) is not None else None
+
+    def get(self, ext_seq: int) -> Packet | None:
+        """Return the packet at `ext_seq` when it came and is still held."""
+        packet = self._ring[ext_seq % self._capacity]
+        return packet if packet is not None and packet.ext_seq == ext_seq else None
+
+    def put(self, packet: Packet) -> None:
+        """Hold a packet that is neither too old nor there already."""
+        self._ring[packet.ext_seq % self._capacity] = packet
+        self.newest = max(self.newest, packet.ext_seq)
+
+    def clear(self) -> None:
+        """Let go of the cache: the stream has left the table."""
+        self._capacity = 1
+        self._ring = [None]

@@ -1,0 +1,62 @@
+"""A peer's budget, and the bounded queue of what exceeds it: repairs first, then media. Audio never waits."""
+
+from collections import deque
+from typing import NamedTuple
+
+from sfu.engine.ingress import Ingress
+from sfu.engine.packet import Packet
+from sfu.engine.route import Route
+from sfu.engine.sequence_map import Segment
+
+BURST = 5_000_000
+"""How far ahead of the budget a peer may get, in nanoseconds."""
+QUEUE_PACKETS = 1024
+
+
+class Numbered(NamedTuple):
+    """A packet under a route's number, ready to go; stamps and protection come when it does."""
+
+    route: Route
+    segment: Segment[Ingress]
+    packet: Packet
+    out_seq: int
+    is_repair: bool = False
+
+
+class Pacer:
+    """`bits_per_second` 0 lets everything go: a budget was lifted while packets waited."""
+
+    def __init__(self, bits_per_second: int) -> None:
+        self.bits_per_second = bits_per_second
+        self._clear_at = 0
+        self._repairs: deque[Numbered] = deque()
+        self._media: deque[Numbered] = deque()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._repairs and not self._media
+
+    @property
+    def next_release(self) -> int:
+        """When the budget lets the next packet go; the past when it does already."""
+        return self._clear_at - BURST if self.bits_per_second else 0
+
+    def admits(self, now: int, is_repair: bool) -> bool:
+        """Whether a packet may go past the queue."""
+        waits = self._repairs if is_repair else (self._repairs or self._media)
+        return not waits and self.next_release <= now
+
+    def charge(self, now: int, size: int) -> None:
+        """Account for `size` bytes that went out."""
+        if self.bits_per_second:
+            self._clear_at = max(self._clear_at, now) + size * 8_000_000_000 // self.bits_per_second
+
+    def push(self, entry: Numbered) -> bool:
+        """Queue a packet; False when the queue is full."""
+        if len(self._repairs) + len(self._media) >= QUEUE_PACKETS:
+            return False
+        (self._repairs if entry.is_repair else self._media).append(entry)
+        return True
+
+    def pop(self) -> Numbered:
+        return (self._repairs or self._media).popleft()

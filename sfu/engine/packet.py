@@ -1,0 +1,156 @@
+"""A received packet as the engine keeps it: parsed once, its payload and descriptor ready for any number of routes."""
+
+from sfu.engine.sequence_map import Rewrite
+from sfu.formats import keyframes, vp8, vp9
+from sfu.formats.codecs import Codec
+from sfu.formats.extensions import Extension
+
+PASSED = (
+    Extension.AUDIO_LEVEL,
+    Extension.ABS_CAPTURE_TIME,
+    Extension.PLAYOUT_DELAY,
+    Extension.DEPENDENCY_DESCRIPTOR,
+)
+"""Header extensions that reach subscribers, in the order in which they are written."""
+
+
+class Packet:
+    """One position of a stream. `payload` lacks padding; it is empty for a position that nobody gets.
+
+    Without descriptor fields, `picture_id` and `tl0` are -1 and layers 0.
+    """
+
+    __slots__ = (
+        "arrival",
+        "codec",
+        "end_of_layer",
+        "ext_seq",
+        "inter_picture",
+        "is_keyframe",
+        "layer_sync",
+        "marker",
+        "passed",
+        "payload",
+        "payload_type",
+        "picture_id",
+        "picture_mask",
+        "picture_offset",
+        "rewritten_as",
+        "run",
+        "run_index",
+        "spatial",
+        "tails",
+        "temporal",
+        "timestamp",
+        "tl0",
+        "tl0_offset",
+    )
+
+    def __init__(
+        self,
+        ext_seq: int,
+        *,
+        arrival: int,
+        timestamp: int,
+        marker: bool,
+        payload_type: int,
+        codec: Codec,
+        payload: bytes,
+        passed: dict[Extension, bytes],
+    ) -> None:
+        self.ext_seq = ext_seq
+        self.arrival = arrival
+        self.timestamp = timestamp
+        self.marker = 0x80 if marker else 0
+        self.payload_type = payload_type
+        self.codec = codec
+        self.payload = payload
+        self.passed = passed
+        self.is_keyframe = False
+        self.temporal = self.spatial = 0
+        self.layer_sync = self.end_of_layer = False
+        self.inter_picture = True
+        self.picture_id = self.tl0 = -1
+        self.picture_offset = self.tl0_offset = 0
+        self.picture_mask = 0x7FFF
+        self.run = self.run_index = -1
+        # What routes derive from the packet, shared among those that derive the same.
+        self.tails: dict[object, tuple[int, bytes]] = {}
+        self.rewritten_as: dict[tuple[int, int], bytes] = {}
+        if payload:
+            self._describe()
+
+    def rewritten(self, rewrite: Rewrite) -> bytes:
+        """Return the payload with the picture id and TL0PICIDX moved by the rewrite's offsets."""
+        picture_offset, tl0_offset = rewrite.picture_offset, rewrite.tl0_offset
+        if self.picture_id < 0 or not (picture_offset or tl0_offset):
+            return self.payload
+        key = (picture_offset, tl0_offset)
+        known = self.rewritten_as.get(key)
+        if known is None:
+            known = self._rewrite(picture_offset, tl0_offset)
+            self.rewritten_as[key] = known
+        return known
+
+    def is_above(self, rewrite: Rewrite) -> bool:
+        """Whether the packet belongs to a layer that the rewrite does not carry."""
+        return self.temporal > rewrite.max_temporal or self.spatial > rewrite.max_spatial
+
+    @property
+    def is_compacted(self) -> bool:
+        """Whether picture ids are closed up over filtered pictures."""
+        return self.codec is Codec.VP8
+
+    def marker_under(self, rewrite: Rewrite) -> int:
+        """Return the marker bit in place: also set where the highest layer that is carried ends its picture."""
+        if self.end_of_layer and self.spatial == rewrite.max_spatial:
+            return 0x80
+        return self.marker
+
+    def _rewrite(self, picture_offset: int, tl0_offset: int) -> bytes:
+        changed = bytearray(self.payload)
+        picture = (self.picture_id + picture_offset) & self.picture_mask
+        at = self.picture_offset
+        if self.picture_mask == 0x7F:
+            changed[at] = picture
+        else:
+            changed[at : at + 2] = (picture | 0x8000).to_bytes(2, "big")
+        if self.tl0 >= 0:
+            changed[self.tl0_offset] = (self.tl0 + tl0_offset) & 0xFF
+        return bytes(changed)
+
+    def _describe(self) -> None:
+        codec = self.codec
+        if codec is Codec.VP8 or codec is Codec.VP9:
+            try:
+                if codec is Codec.VP8:
+                    self._describe_vp8(vp8.parse(self.payload))
+                else:
+                    self._describe_vp9(vp9.parse(self.payload))
+            except ValueError:
+                # Forwarded as it is: what a browser makes of it is its affair, and no field is moved by guesswork.
+                return
+        self.is_keyframe = keyframes.is_keyframe_start(codec, self.payload)
+
+    def _describe_vp8(self, descriptor: vp8.Vp8Descriptor) -> None:
+        self.temporal = descriptor.temporal_layer or 0
+        self.layer_sync = descriptor.layer_sync
+        self._take_picture(descriptor)
+
+    def _describe_vp9(self, descriptor: vp9.Vp9Descriptor) -> None:
+        self.temporal = descriptor.temporal_layer or 0
+        self.spatial = descriptor.spatial_layer or 0
+        self.layer_sync = descriptor.switching_up
+        self.inter_picture = descriptor.inter_picture
+        self.end_of_layer = descriptor.end
+        self._take_picture(descriptor)
+
+    def _take_picture(self, descriptor: vp8.Vp8Descriptor | vp9.Vp9Descriptor) -> None:
+        if descriptor.picture_id is None:
+            return
+        self.picture_id = descriptor.picture_id
+        self.picture_offset = descriptor.picture_id_offset
+        self.picture_mask = 0x7FFF if descriptor.long_picture_id else 0x7F
+        if descriptor.tl0_picture_index is not None:
+            self.tl0 = descriptor.tl0_picture_index
+            self.tl0_offset = descriptor.tl0_offset

@@ -1,0 +1,231 @@
+"""The engine in plain Python: readable, the specification, and what runs where nothing was compiled."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sfu.engine.contract import (
+    Address,
+    Datagram,
+    Drop,
+    Leftover,
+    LeftoverKind,
+    Outgoing,
+    PeerEntry,
+    Result,
+    RouteEntry,
+    RouteSource,
+    RouteState,
+    SrtpKeys,
+    StreamEntry,
+)
+from sfu.engine.egress import Egress, Layouts
+from sfu.engine.forwarding import Forwarder
+from sfu.engine.ingress import Ingress
+from sfu.engine.packet import Packet
+from sfu.engine.reception import Peer, Reception
+from sfu.engine.route import Route
+from sfu.engine.srtp import check_keys
+from sfu.engine.tally import Tally
+
+
+class PythonEngine:
+    """See `sfu.engine.contract.Engine`."""
+
+    name = "python"
+
+    def __init__(self) -> None:
+        self._peers: dict[int, Peer] = {}
+        self._sources: dict[tuple[Address, int], Peer] = {}
+        self._streams: dict[int, tuple[Peer, Ingress]] = {}
+        self._routes: dict[int, Route] = {}
+        self._layouts = Layouts()
+        self._tally = Tally()
+        self._runs = 0
+
+    def set_peer(self, entry: PeerEntry) -> None:
+        peer = self._peers.get(entry.peer)
+        if peer is None:
+            peer = self._peers[entry.peer] = Peer(entry.peer, Egress(self._tally, self._layouts))
+        peer.extensions = dict(entry.receive_extensions)
+        peer.egress.set_extensions(entry.send_extensions)
+
+    def set_keys(self, peer: int, keys: SrtpKeys) -> None:
+        check_keys(keys)
+        self._peers[peer].set_keys(keys)
+
+    def set_address(self, peer: int, destination: Address, local: int) -> None:
+        egress = self._peers[peer].egress
+        egress.destination = destination
+        egress.local = local
+
+    def admit_source(self, peer: int, source: Address, local: int) -> None:
+        entry = self._peers[peer]
+        self.dismiss_source(source, local)
+        self._sources[(source, local)] = entry
+        entry.sources.add((source, local))
+
+    def dismiss_source(self, source: Address, local: int) -> None:
+        entry = self._sources.pop((source, local), None)
+        if entry is not None:
+            entry.sources.discard((source, local))
+
+    def remove_peer(self, peer: int) -> None:
+        entry = self._peers[peer]
+        for route in list(entry.egress.routes.values()):
+            self.remove_route(route.entry.route)
+        for ingress in set(entry.streams()):
+            self.remove_stream(ingress.entry.stream)
+        for key in entry.sources:
+            del self._sources[key]
+        del self._peers[peer]
+
+    def add_stream(self, entry: StreamEntry) -> None:
+        peer = self._peers[entry.peer]
+        for ssrc in (entry.ssrc, entry.rtx_ssrc):
+            other = peer.ssrcs.get(ssrc) if ssrc is not None else None
+            if other is not None and other[0].entry.stream != entry.stream:
+                raise ValueError(f"peer {entry.peer} has SSRC {ssrc} under stream {other[0].entry.stream}")
+        known = self._streams.get(entry.stream)
+        if known is not None and (known[0] is not peer or known[1].entry.ssrc != entry.ssrc):
+            self.remove_stream(entry.stream)
+            known = None
+        if known is None:
+            ingress = Ingress(entry)
+            self._streams[entry.stream] = (peer, ingress)
+        else:
+            ingress = known[1]
+            peer.unregister(ingress)
+            ingress.update(entry)
+        peer.register(ingress)
+
+    def remove_stream(self, stream: int) -> None:
+        peer, ingress = self._streams.pop(stream)
+        peer.unregister(ingress)
+        for route in {*ingress.routes, *ingress.former}:
+            route.forget(ingress)
+        ingress.clear()
+
+    def set_permitted(self, stream: int, permitted: bool) -> None:
+        self._streams[stream][1].permitted = permitted
+
+    def set_route(self, entry: RouteEntry) -> None:
+        egress = self._peers[entry.peer].egress
+        if not 0 <= entry.first_seq < 1 << 15:
+            raise ValueError("a route's first seq is below 2**15")
+        known = self._routes.get(entry.route)
+        other = egress.routes.get(entry.ssrc)
+        if other is not None and other is not known:
+            raise ValueError(f"peer {entry.peer} gets SSRC {entry.ssrc} by route {other.entry.route}")
+        if known is not None and known.egress is egress and _same_ssrcs(known.entry, entry):
+            known.entry = entry
+            egress.update_route(known)
+            return
+        if known is not None:
+            self.remove_route(entry.route)
+        first_out = egress.first_index(entry.ssrc, entry.first_seq)
+        first_rtx = egress.first_index(entry.rtx_ssrc, entry.first_seq) if entry.rtx_ssrc is not None else 0
+        route = self._routes[entry.route] = Route(entry, egress, first_out, first_rtx)
+        egress.add_route(route)
+
+    def switch_route(self, route: int, pending: RouteSource | None) -> None:
+        entry = self._routes[route]
+        if pending is None:
+            entry.stop()
+        else:
+            entry.switch(self._streams[pending.stream][1], pending)
+
+    def remove_route(self, route: int) -> None:
+        entry = self._routes.pop(route)
+        entry.detach()
+        entry.egress.remove_route(entry)
+
+    def route_state(self, route: int) -> RouteState:
+        return self._routes[route].state
+
+    def add_sink_route(self, stream: int, sink: int, handle: int) -> None:
+        ingress = self._streams[stream][1]
+        ingress.sinks = [entry for entry in ingress.sinks if entry[0] != sink]
+        ingress.sinks.append((sink, handle))
+
+    def remove_sink_route(self, stream: int, sink: int) -> None:
+        ingress = self._streams[stream][1]
+        if all(entry[0] != sink for entry in ingress.sinks):
+            raise KeyError(sink)
+        ingress.sinks = [entry for entry in ingress.sinks if entry[0] != sink]
+
+    def set_budget(self, peer: int, bits_per_second: int | None) -> None:
+        if bits_per_second is not None and bits_per_second <= 0:
+            raise ValueError("a budget is positive, or None")
+        self._peers[peer].egress.set_budget(bits_per_second)
+
+    def is_audio(self, datagram: Datagram) -> bool:
+        peer = self._sources.get((datagram.source, datagram.local))
+        data = datagram.data
+        if peer is None or len(data) < 12 or data[0] >> 6 != 2:
+            return False
+        known = peer.ssrcs.get(int.from_bytes(data[8:12], "big"))
+        return known is not None and known[0].is_audio
+
+    def process(self, batch: Sequence[Datagram], now: int) -> Result:
+        result = Result()
+        reception = Reception(self._tally, result)
+        for datagram in batch:
+            self._tally.datagrams_in += 1
+            self._tally.bytes_in += len(datagram.data)
+            reception.receive(datagram, self._sources.get((datagram.source, datagram.local)))
+        self._forward(reception.runs, result, now)
+        return result
+
+    def resubmit(self, leftover: Leftover, now: int) -> Result:
+        result = Result()
+        reception = Reception(self._tally, result)
+        peer = self._peers.get(leftover.peer)
+        if peer is None or leftover.kind is not LeftoverKind.UNKNOWN_SSRC:
+            self._tally.drop(Drop.UNKNOWN_SSRC)
+            return result
+        reception.take_again(peer, leftover)
+        self._forward(reception.runs, result, now)
+        return result
+
+    def retransmit(self, peer: int, ssrc: int, seqs: Iterable[int], now: int, min_interval: int) -> list[Outgoing]:
+        outgoing: list[Outgoing] = []
+        self._peers[peer].egress.retransmit(ssrc, seqs, now, min_interval, outgoing)
+        return outgoing
+
+    def protect_rtcp(self, peer: int, compound: bytes) -> list[Outgoing]:
+        return self._peers[peer].egress.protect_rtcp(compound)
+
+    def release(self, now: int) -> list[Outgoing]:
+        outgoing: list[Outgoing] = []
+        for _, peer in sorted(self._peers.items()):
+            if peer.egress.pacer is not None:
+                peer.egress.release(now, outgoing)
+        return outgoing
+
+    def next_release(self) -> int | None:
+        pacers = (peer.egress.pacer for peer in self._peers.values())
+        waiting = [pacer.next_release for pacer in pacers if pacer is not None and not pacer.is_empty]
+        return min(waiting, default=None)
+
+    def last_activity(self, peer: int) -> int:
+        return self._peers[peer].last_activity
+
+    @property
+    def drops(self) -> Mapping[Drop, int]:
+        return dict(self._tally.drops)
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        return self._tally.counters
+
+    def _forward(self, runs: dict[Ingress, list[Packet]], result: Result, now: int) -> None:
+        forwarder = Forwarder(self._tally, now, result.outgoing, result.switches)
+        for ingress, packets in runs.items():
+            self._runs += 1
+            for index, packet in enumerate(packets):
+                packet.run = self._runs
+                packet.run_index = index
+            forwarder.forward(ingress, packets)
+
+
+def _same_ssrcs(left: RouteEntry, right: RouteEntry) -> bool:
+    return (left.ssrc, left.rtx_ssrc) == (right.ssrc, right.rtx_ssrc)

@@ -1,0 +1,254 @@
+"""The receiving side: from a datagram to a packet in its stream's cache, or to what is left for policy."""
+
+from typing import NamedTuple
+
+from sfu.engine.contract import (
+    Address,
+    Arrival,
+    ArrivalFlag,
+    Datagram,
+    Drop,
+    Leftover,
+    LeftoverKind,
+    Result,
+    SinkPacket,
+    SrtpKeys,
+)
+from sfu.engine.egress import Egress
+from sfu.engine.ingress import Ingress
+from sfu.engine.packet import PASSED, Packet
+from sfu.engine.srtp import MAX_PACKET_BYTES, SrtpError, SrtpReceiver
+from sfu.engine.tally import Tally
+from sfu.formats import rtp
+from sfu.formats.codecs import Codec
+from sfu.formats.extensions import Extension
+
+_KEPT = frozenset({*PASSED, Extension.TRANSPORT_SEQ})
+
+
+class Peer:
+    """The table's peer. `ssrcs` leads to a stream, and says whether the SSRC is its repair stream."""
+
+    def __init__(self, number: int, egress: Egress) -> None:
+        self.number = number
+        self.egress = egress
+        self.receiver: SrtpReceiver | None = None
+        self.extensions: dict[int, Extension] = {}
+        self.ssrcs: dict[int, tuple[Ingress, bool]] = {}
+        self.sources: set[tuple[Address, int]] = set()
+        self.last_activity = 0
+
+    def streams(self) -> list[Ingress]:
+        return [ingress for ingress, is_rtx in self.ssrcs.values() if not is_rtx]
+
+    def set_keys(self, keys: SrtpKeys) -> None:
+        self.receiver = SrtpReceiver(keys)
+        for ssrc in self.ssrcs:
+            self.receiver.register(ssrc)
+        self.egress.set_keys(keys)
+
+    def register(self, ingress: Ingress) -> None:
+        entry = ingress.entry
+        self.ssrcs[entry.ssrc] = (ingress, False)
+        if entry.rtx_ssrc is not None:
+            self.ssrcs[entry.rtx_ssrc] = (ingress, True)
+        if self.receiver is not None:
+            self.receiver.register(entry.ssrc)
+            if entry.rtx_ssrc is not None:
+                self.receiver.register(entry.rtx_ssrc)
+
+    def unregister(self, ingress: Ingress) -> None:
+        entry = ingress.entry
+        for ssrc in (entry.ssrc, entry.rtx_ssrc):
+            if ssrc is not None:
+                del self.ssrcs[ssrc]
+                if self.receiver is not None:
+                    self.receiver.unregister(ssrc)
+
+
+class Received(NamedTuple):
+    """A packet of a registered stream, or of its repair stream."""
+
+    datagram: Datagram
+    data: bytes
+    header: rtp.RtpHeader
+    ingress: Ingress
+    is_rtx: bool
+
+
+class Reception:
+    """Receives one batch. `runs` gathers each stream's new packets, in the order in which streams first appear."""
+
+    def __init__(self, tally: Tally, result: Result) -> None:
+        self.runs: dict[Ingress, list[Packet]] = {}
+        self._tally = tally
+        self._result = result
+
+    def receive(self, datagram: Datagram, peer: Peer | None) -> None:
+        """Tell a datagram's kind by its first byte (RFC 7983), RTCP from RTP by its second (RFC 5761)."""
+        data = datagram.data
+        first = data[0] if data else 255
+        if 128 <= first <= 191:
+            if peer is None:
+                self._tally.drop(Drop.UNKNOWN_SOURCE)
+            elif peer.receiver is None:
+                self._tally.drop(Drop.NO_KEYS)
+            else:
+                self._receive_srtp(datagram, peer, peer.receiver)
+        elif first <= 3:
+            self._leave(LeftoverKind.STUN, datagram, peer, data)
+        elif 20 <= first <= 63:
+            self._leave(LeftoverKind.DTLS, datagram, peer, data)
+        else:
+            self._tally.drop(Drop.NOT_WEBRTC)
+
+    def take_again(self, peer: Peer, leftover: Leftover) -> None:
+        """Take an unprotected RTP packet whose SSRC was unknown."""
+        datagram = Datagram(leftover.data, leftover.source, leftover.local, leftover.arrival)
+        try:
+            header = rtp.parse_header(leftover.data)
+        except ValueError:
+            self._tally.drop(Drop.MALFORMED)
+            return
+        known = peer.ssrcs.get(header.ssrc)
+        if known is None:
+            self._tally.drop(Drop.UNKNOWN_SSRC)
+        else:
+            self._take(Received(datagram, leftover.data, header, *known), peer)
+
+    def _receive_srtp(self, datagram: Datagram, peer: Peer, receiver: SrtpReceiver) -> None:
+        data = datagram.data
+        try:
+            if rtp.is_rtcp(data):
+                compound = receiver.unprotect_rtcp(data)
+                peer.last_activity = max(peer.last_activity, datagram.arrival)
+                self._leave(LeftoverKind.RTCP, datagram, peer, compound)
+                return
+            ssrc = _check_srtp(data, receiver.tag_bytes)
+            packet = receiver.unprotect(data, ssrc)
+        except SrtpError as error:
+            self._tally.drop(error.reason)
+            return
+        peer.last_activity = max(peer.last_activity, datagram.arrival)
+        try:
+            header = rtp.parse_header(packet)
+        except ValueError:
+            self._tally.drop(Drop.MALFORMED)
+            return
+        known = peer.ssrcs.get(ssrc)
+        if known is None:
+            self._leave(LeftoverKind.UNKNOWN_SSRC, datagram, peer, packet)
+        else:
+            self._take(Received(datagram, packet, header, *known), peer)
+
+    def _take(self, received: Received, peer: Peer) -> None:
+        """Take a packet of a registered stream."""
+        header, arrival = received.header, received.datagram.arrival
+        kept = {}
+        for identifier, value in header.extensions:
+            name = peer.extensions.get(identifier)
+            if name in _KEPT and value:
+                kept[name] = value
+        transport = kept.pop(Extension.TRANSPORT_SEQ, b"")
+        level = kept.get(Extension.AUDIO_LEVEL)
+        flags = ArrivalFlag.MARKER if header.marker else ArrivalFlag(0)
+        if level is not None and level[0] & 0x80:
+            flags |= ArrivalFlag.VOICE
+        ext_seq, more_flags = self._admit(received, kept)
+        self._result.arrivals.append(
+            Arrival(
+                peer.number,
+                received.ingress.entry.stream,
+                ext_seq,
+                arrival,
+                header.timestamp,
+                len(received.data),
+                flags | more_flags,
+                int.from_bytes(transport[:2], "big") if len(transport) >= 2 else -1,
+                level[0] & 0x7F if level is not None else -1,
+            )
+        )
+
+    def _admit(self, received: Received, passed: dict[Extension, bytes]) -> tuple[int, ArrivalFlag]:
+        """Number a packet, and cache it when it is new. Return its ext_seq, -1 for none."""
+        header, ingress, data = received.header, received.ingress, received.data
+        payload = data[header.payload_offset : header.payload_end]
+        payload_type, seq, flags = header.payload_type, header.seq, ArrivalFlag(0)
+        if received.is_rtx:
+            flags = ArrivalFlag.REPAIRED
+            repairs = _repairs(ingress, payload_type)
+            if repairs is None:
+                self._tally.drop(Drop.UNMAPPED_PAYLOAD_TYPE)
+                return -1, flags | ArrivalFlag.DUPLICATE
+            if len(payload) < 2:
+                return -1, flags | ArrivalFlag.DUPLICATE | ArrivalFlag.PADDING
+            seq = int.from_bytes(payload[:2], "big")
+            payload, payload_type = payload[2:], repairs
+            data = _undo_rtx(data, header, payload_type, ingress.entry.ssrc)
+        if not payload:
+            flags |= ArrivalFlag.PADDING
+        ext_seq = ingress.unwrap(seq)
+        refusal = ingress.refusal(ext_seq)
+        if refusal is not None:
+            self._tally.drop(refusal)
+            return max(ext_seq, -1), flags | ArrivalFlag.DUPLICATE
+        entry = ingress.payloads.get(payload_type)
+        passes = entry is not None and entry.codec is not Codec.RTX and ingress.permitted
+        if not passes:
+            self._tally.drop(Drop.NOT_PERMITTED if not ingress.permitted else Drop.UNMAPPED_PAYLOAD_TYPE)
+        packet = Packet(
+            ext_seq,
+            arrival=received.datagram.arrival,
+            timestamp=header.timestamp,
+            marker=header.marker,
+            payload_type=payload_type,
+            codec=entry.codec if entry is not None else Codec.RTX,
+            payload=payload if passes else b"",
+            passed=passed,
+        )
+        ingress.put(packet)
+        self.runs.setdefault(ingress, []).append(packet)
+        if passes:
+            self._copy_to_sinks(ingress, packet, data)
+        return ext_seq, flags | ArrivalFlag.KEYFRAME if packet.is_keyframe else flags
+
+    def _copy_to_sinks(self, ingress: Ingress, packet: Packet, data: bytes) -> None:
+        for sink, handle in ingress.sinks:
+            self._result.sink_packets.append(
+                SinkPacket(sink, handle, ingress.entry.stream, packet.ext_seq, packet.arrival, data)
+            )
+
+    def _leave(self, kind: LeftoverKind, datagram: Datagram, peer: Peer | None, data: bytes) -> None:
+        number = peer.number if peer is not None else -1
+        self._result.leftovers.append(Leftover(kind, number, data, datagram.source, datagram.local, datagram.arrival))
+
+
+def _check_srtp(data: bytes, tag_bytes: int) -> int:
+    """Return the SSRC of a protected RTP packet whose header lies within it; SrtpError else."""
+    size = len(data) - tag_bytes
+    offset = rtp.HEADER_BYTES + 4 * (data[0] & 0x0F)
+    if data[0] & 0x10 and offset + 4 <= size:
+        offset += 4 + 4 * int.from_bytes(data[offset + 2 : offset + 4], "big")
+    elif data[0] & 0x10:
+        offset += 4
+    if offset > size or len(data) > MAX_PACKET_BYTES:
+        raise SrtpError(Drop.MALFORMED)
+    return int.from_bytes(data[8:12], "big")
+
+
+def _repairs(ingress: Ingress, payload_type: int) -> int | None:
+    """Return the payload type that an RTX payload type repairs."""
+    entry = ingress.payloads.get(payload_type)
+    if entry is None or entry.codec is not Codec.RTX or entry.repairs not in ingress.payloads:
+        return None
+    return entry.repairs
+
+
+def _undo_rtx(data: bytes, header: rtp.RtpHeader, payload_type: int, ssrc: int) -> bytes:
+    """Return the original packet (RFC 4588, section 4): what the repair stream changed put back, its padding kept."""
+    offset = header.payload_offset
+    second = payload_type | (0x80 if header.marker else 0)
+    seq = data[offset : offset + 2]
+    return b"".join(
+        (data[:1], bytes([second]), seq, data[4:8], ssrc.to_bytes(4, "big"), data[12:offset], data[offset + 2 :])
+    )

@@ -1,0 +1,243 @@
+"""One egress stream: which source it carries, when it flips to the next, and under which numbers packets leave.
+
+A flip happens inside a batch, at the first packet of a suitable frame. Policy prepared it as `pending`; from then on
+the new source is the route's current one, its timestamps, picture ids and numbering continuing those of the old.
+"""
+
+from typing import TYPE_CHECKING
+
+from sfu.engine.contract import RouteEntry, RouteSource, RouteState
+from sfu.engine.ingress import Ingress
+from sfu.engine.layout import Layout
+from sfu.engine.packet import Packet
+from sfu.engine.sequence_map import Rewrite, Segment, SequenceMap
+
+if TYPE_CHECKING:
+    from sfu.engine.egress import Egress
+
+STAMPS = 512
+"""Packets without RTX of which the stamps are remembered, so that a NACK gets the very same bytes."""
+RETRANSMISSIONS = 1024
+_MASK32 = 0xFFFFFFFF
+
+
+class Pending:
+    """The next source, and the stream position before which a flip to it would not make sense."""
+
+    __slots__ = ("floor", "ingress", "source")
+
+    def __init__(self, ingress: Ingress, source: RouteSource, floor: int) -> None:
+        self.ingress = ingress
+        self.source = source
+        self.floor = floor
+
+
+class Route:
+    """State of a RouteEntry. `ingress` is the current source; `base` is what its SRTP keys make of its SSRC."""
+
+    def __init__(self, entry: RouteEntry, egress: "Egress", first_out: int, first_rtx: int) -> None:
+        self.entry = entry
+        self.egress = egress
+        self.layout = Layout({}, "")
+        self.map: SequenceMap[Ingress] = SequenceMap(first_out)
+        self.ingress: Ingress | None = None
+        self.pending: Pending | None = None
+        self.base = self.rtx_base = 0
+        self.rtx_next = first_rtx
+        self.packets = self.octets = self.retransmitted = 0
+        self.last: Packet | None = None
+        self.last_rewrite = Rewrite()
+        self.last_seq = first_out - 1
+        self.last_timestamp = self.last_arrival = 0
+        self.removed = False
+        self.stamps: list[tuple[int, int, int] | None] | None = None
+        self.retransmissions: list[tuple[int, int] | None] | None = None
+        self._former: set[Ingress] = set()
+        self._target = Rewrite()
+        self._filtered_timestamp = self._filtered_picture = -1
+
+    @property
+    def state(self) -> RouteState:
+        segment = self.map.segment
+        return RouteState(
+            stream=self.ingress.entry.stream if self.ingress is not None else -1,
+            timestamp_offset=segment.rewrite.timestamp_offset if segment is not None else 0,
+            packets=self.packets,
+            octets=self.octets,
+            last_seq=self.last_seq,
+            last_timestamp=self.last_timestamp,
+            last_arrival=self.last_arrival,
+            retransmitted=self.retransmitted,
+        )
+
+    def switch(self, ingress: Ingress, source: RouteSource) -> None:
+        """Make `ingress` the next source."""
+        self._withdraw()
+        floor = ingress.newest + 1
+        if source.at_keyframe and not ingress.is_audio:
+            # A keyframe whose first packet is repaired late may still be flipped to: the cache has the rest of it.
+            floor = self.map.carried(ingress)
+        self.pending = Pending(ingress, source, floor)
+        if self not in ingress.routes:
+            ingress.routes.append(self)
+
+    def stop(self) -> None:
+        """Carry nothing, at once."""
+        self._withdraw()
+        self._leave()
+
+    def forget(self, ingress: Ingress) -> None:
+        """The stream leaves the table."""
+        if self.pending is not None and self.pending.ingress is ingress:
+            self._withdraw()
+        if self.ingress is ingress:
+            self._leave()
+        self._former.discard(ingress)
+
+    def detach(self) -> None:
+        """Leave all streams: the route is removed."""
+        self.stop()
+        self.removed = True
+        for ingress in self._former:
+            ingress.former.remove(self)
+        self._former.clear()
+
+    def flips_at(self, packet: Packet, ingress: Ingress) -> bool:
+        """Whether `packet` of the pending source begins what may be flipped to."""
+        pending = self.pending
+        if pending is None or packet.ext_seq < pending.floor:
+            return False
+        if pending.source.at_keyframe:
+            return packet.is_keyframe
+        if self.ingress is not ingress or self.last is None:
+            return True
+        # Only layers change: at the beginning of a frame.
+        return packet.ext_seq >= self.map.next_ext and packet.timestamp != self.last.timestamp
+
+    def flip(self, packet: Packet, ingress: Ingress) -> None:
+        """Make the pending source the current one, from `packet` on."""
+        pending = self.pending
+        assert pending is not None
+        source = pending.source
+        self.pending = None
+        self._target = Rewrite(max_temporal=source.max_temporal, max_spatial=source.max_spatial)
+        if self.ingress is ingress:
+            self._change_layers(packet)
+            return
+        self._leave()
+        self.ingress = ingress
+        picture_offset, tl0_offset = self._picture_offsets(packet)
+        rewrite = Rewrite(
+            self._timestamp_offset(packet, ingress, source.timestamp_offset),
+            picture_offset,
+            tl0_offset,
+            source.max_temporal,
+            source.max_spatial,
+        )
+        self.map.start(ingress, packet.ext_seq, rewrite)
+        self._filtered_timestamp = self._filtered_picture = -1
+
+    def raise_layers(self, packet: Packet) -> Segment[Ingress]:
+        """Carry higher layers, as wanted, where the packet begins what refers to nothing that was filtered."""
+        segment = self.map.segment
+        assert segment is not None
+        rewrite = segment.rewrite
+        temporal, spatial = rewrite.max_temporal, rewrite.max_spatial
+        if temporal < packet.temporal <= self._target.max_temporal and packet.layer_sync:
+            temporal = packet.temporal
+        if spatial < packet.spatial <= self._target.max_spatial and not packet.inter_picture:
+            spatial = packet.spatial
+        if packet.is_keyframe:
+            temporal, spatial = self._target.max_temporal, self._target.max_spatial
+        if (temporal, spatial) != (rewrite.max_temporal, rewrite.max_spatial):
+            return self.map.change(rewrite._replace(max_temporal=temporal, max_spatial=spatial))
+        return segment
+
+    def lacks_layers(self, rewrite: Rewrite) -> bool:
+        """Whether fewer layers are carried than are wanted."""
+        return rewrite.max_temporal < self._target.max_temporal or rewrite.max_spatial < self._target.max_spatial
+
+    def filter(self, packet: Packet) -> None:
+        """Close the numbering up over a packet of a layer that is not carried."""
+        # What is missing between two packets of one filtered frame belongs to it too.
+        self.map.skip(packet.ext_seq, whole_gap=packet.timestamp == self._filtered_timestamp)
+        self._filtered_timestamp = packet.timestamp
+        segment = self.map.segment
+        assert segment is not None
+        # VP8's receivers wait for missing picture ids; in VP9 distances between ids have a meaning and must stay.
+        if packet.picture_id >= 0 and packet.is_compacted and packet.picture_id != self._filtered_picture:
+            self._filtered_picture = packet.picture_id
+            rewrite = segment.rewrite
+            self.map.change(rewrite._replace(picture_offset=(rewrite.picture_offset - 1) & 0x7FFF))
+
+    def note(self, packet: Packet, rewrite: Rewrite, out_seq: int) -> None:
+        """Remember the newest packet in order, from which the next source goes on."""
+        self.last = packet
+        self.last_rewrite = rewrite
+        self.last_seq = out_seq
+        self.last_timestamp = (packet.timestamp + rewrite.timestamp_offset) & _MASK32
+        self.last_arrival = packet.arrival
+
+    def may_retransmit(self, out_seq: int, now: int, min_interval: int) -> bool:
+        """Whether `out_seq` was not retransmitted just now; notes that it is."""
+        if self.retransmissions is None:
+            self.retransmissions = [None] * RETRANSMISSIONS
+        at = out_seq % RETRANSMISSIONS
+        earlier = self.retransmissions[at]
+        if earlier is not None and earlier[0] == out_seq and now - earlier[1] < min_interval:
+            return False
+        self.retransmissions[at] = (out_seq, now)
+        return True
+
+    def _change_layers(self, packet: Packet) -> None:
+        segment = self.map.segment
+        assert segment is not None
+        rewrite = segment.rewrite
+        temporal = min(rewrite.max_temporal, self._target.max_temporal)
+        spatial = min(rewrite.max_spatial, self._target.max_spatial)
+        if (temporal, spatial) != (rewrite.max_temporal, rewrite.max_spatial):
+            self.map.change(rewrite._replace(max_temporal=temporal, max_spatial=spatial))
+        self.raise_layers(packet)
+
+    def _withdraw(self) -> None:
+        pending = self.pending
+        self.pending = None
+        if pending is not None and pending.ingress is not self.ingress:
+            pending.ingress.routes.remove(self)
+
+    def _leave(self) -> None:
+        ingress = self.ingress
+        self.ingress = None
+        self.map.stop()
+        if ingress is None:
+            return
+        if self.pending is None or self.pending.ingress is not ingress:
+            ingress.routes.remove(self)
+        for former in [former for former in self._former if self.map.carried(former) < 0]:
+            self._former.remove(former)
+            former.former.remove(self)
+        if ingress not in self._former and self.map.carried(ingress) >= 0:
+            self._former.add(ingress)
+            ingress.former.append(self)
+
+    def _picture_offsets(self, packet: Packet) -> tuple[int, int]:
+        last = self.last
+        if last is None or last.picture_id < 0 or packet.picture_id < 0:
+            return 0, 0
+        picture = last.picture_id + self.last_rewrite.picture_offset + 1
+        tl0 = last.tl0 + self.last_rewrite.tl0_offset + 1
+        has_tl0 = last.tl0 >= 0 and packet.tl0 >= 0
+        return (picture - packet.picture_id) & 0x7FFF, (tl0 - packet.tl0) & 0xFF if has_tl0 else 0
+
+    def _timestamp_offset(self, packet: Packet, ingress: Ingress, wanted: int | None) -> int:
+        timestamp = packet.timestamp
+        if self.last is None:
+            return (self.entry.first_timestamp - timestamp if wanted is None else wanted) & _MASK32
+        if wanted is None:
+            clock_rate = ingress.payloads[packet.payload_type].clock_rate
+            elapsed = max(0, packet.arrival - self.last_arrival) * clock_rate // 1_000_000_000
+            return (self.last_timestamp + max(1, elapsed) - timestamp) & _MASK32
+        ahead = (timestamp + wanted - self.last_timestamp) & _MASK32
+        if ahead == 0 or ahead >= 1 << 31:
+            return (self.last_timestamp + 1 - timestamp) & _MASK32
+        return wanted & _MASK32

@@ -35,15 +35,17 @@ class Thresholds:
 class Piece(NamedTuple):
     """Audio of an utterance. The utterance began at sample `begin` (also its identity on this stream).
 
-    `samples` follow what was handed out before. `end` is the sample after the utterance's last one: a final piece may
-    take back what an earlier one handed out past it. `voiced_ms` is how much of the whole utterance was voiced.
-    `final`: the utterance is over; `discard`: over, and not worth recognising.
+    `samples` follow what was handed out before. `end` is the sample after the utterance's last one, as things stand: a
+    later piece may take back what an earlier one handed out past it. `paused`: the speaker is silent now, and should it
+    last, this is all of the utterance. `voiced_ms` is how much of the whole utterance was voiced. `final`: it is over;
+    `discard`: over, and not worth recognising.
     """
 
     begin: int
     end: int
     samples: Samples
     voiced_ms: int
+    paused: bool
     final: bool
     discard: bool
 
@@ -97,12 +99,16 @@ class Endpointer:
             utterance.pause += 1
         length = len(utterance.chunks) * CHUNK_MS
         if utterance.pause * CHUNK_MS >= limits.pause_ms:
-            return self._end(utterance, len(utterance.chunks) - utterance.pause + limits.tail_ms // CHUNK_MS)
+            return self._end(utterance, self._without_pause(utterance))
         if length >= limits.longest_ms:
             return self._cut(utterance, self._quietest(utterance))
         if length >= limits.cut_from_ms and utterance.pause * CHUNK_MS >= limits.cut_pause_ms:
             return self._cut(utterance, len(utterance.chunks))
-        return [self._hand_out(utterance, len(utterance.chunks), final=False, discard=False)]
+        return [self._hand_out(utterance, self._without_pause(utterance), final=False, discard=False)]
+
+    def _without_pause(self, utterance: _Utterance) -> int:
+        """How many chunks to keep if the pause should last: then a partial's audio is already that of the final."""
+        return len(utterance.chunks) - max(utterance.pause - self.thresholds.tail_ms // CHUNK_MS, 0)
 
     def _quietest(self, utterance: _Utterance) -> int:
         """The chunk boundary in the last third that has the least speech around it."""
@@ -131,4 +137,5 @@ class Endpointer:
         samples = np.concatenate(chunks) if chunks else np.zeros(0, np.int16)
         utterance.handed = max(keep, utterance.handed)
         end = utterance.begin + CHUNK * keep
-        return Piece(utterance.begin, end, samples, utterance.voiced * CHUNK_MS, final, discard)
+        paused = utterance.pause * CHUNK_MS >= self.thresholds.tail_ms
+        return Piece(utterance.begin, end, samples, utterance.voiced * CHUNK_MS, paused, final, discard)

@@ -6,7 +6,6 @@ or the most probable one after the start token. No text of earlier clips is give
 """
 
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +16,21 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from inference.speech.mel import SAMPLE_RATE, log_mel
+from inference.speech.transcript import (
+    LONGEST_S,
+    LOOP_REPEATS,
+    Transcript,
+    compression_ratio,
+    loop_start,
+    window_seconds,
+)
 from inference.speech.vocabulary import Vocabulary
 from inference.speech.voice_activity import session_options
 
 Floats = NDArray[np.float32]
-WINDOWS_S = (10, 15, 20, 25, 30)
-_PADDING_S = 4
-LONGEST_S = 28
 _TOKENS_PER_SECOND = 12
 _SPARE_TOKENS = 16
 _MAX_TOKENS = 220
-_LOOP_PERIOD = 12
-_LOOP_REPEATS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,51 +43,6 @@ class Clip:
     samples: Floats
     language: str | None = None
     prior: Mapping[str, float] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Transcript:
-    """What a clip says, and how sure that is.
-
-    `probability` is the model's own for `language`, `detected` its favourite with its probability. `no_speech` is the
-    probability that nobody speaks, `logprob` the mean of the tokens' log probabilities, `compression` the text's bytes
-    per compressed byte (above about 2.4 it repeats itself), `looped` whether decoding was stopped in a loop.
-    """
-
-    text: str
-    language: str
-    probability: float
-    detected: str
-    detected_probability: float
-    no_speech: float
-    logprob: float
-    compression: float
-    tokens: int
-    looped: bool
-
-
-def window_seconds(samples: int) -> int:
-    """Return the window that a clip is padded to: max(10 s, clip + 4 s), rounded up to one of WINDOWS_S."""
-    needed = samples / SAMPLE_RATE + _PADDING_S
-    return next((window for window in WINDOWS_S if window >= needed), WINDOWS_S[-1])
-
-
-def loop_start(tokens: Sequence[int]) -> int | None:
-    """Return where a loop begins whose period repeats _LOOP_REPEATS times at the end of `tokens`, or None."""
-    for period in range(1, _LOOP_PERIOD + 1):
-        span = period * _LOOP_REPEATS
-        if len(tokens) < span:
-            return None
-        tail = tokens[-span:]
-        if all(tail[index] == tail[index % period] for index in range(period, span)):
-            return len(tokens) - span
-    return None
-
-
-def compression_ratio(text: str) -> float:
-    """Return the UTF-8 bytes of `text` per zlib-compressed byte."""
-    raw = text.encode()
-    return len(raw) / len(zlib.compress(raw)) if raw else 0.0
 
 
 @dataclass(slots=True)
@@ -203,7 +160,7 @@ class WhisperModel:
             return
         row.tokens.append(token)
         if (start := loop_start(row.tokens)) is not None:
-            del row.tokens[start + (len(row.tokens) - start) // _LOOP_REPEATS :]
+            del row.tokens[start + (len(row.tokens) - start) // LOOP_REPEATS :]
             row.looped = row.done = True
         elif len(row.tokens) >= row.limit:
             row.done = True

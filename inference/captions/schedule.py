@@ -1,0 +1,266 @@
+"""Which clips are recognised next, and which captions come of it. Pure: speech and transcripts in, captions out.
+
+Finals go first, oldest first; partials run only when no final waits, the less often the busier the recogniser is. A
+partial made during the pause that ends an utterance already has the final's audio, and is taken as the final. All is
+bounded: when more finals wait than can be caught up with, the oldest are given up, counted, and end as they stand.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from inference.captions.text import tidy
+from inference.messages import ClipMessage, Speech
+from inference.speech.guards import refusal
+from inference.speech.language import LanguageTracker
+from inference.speech.transcript import Transcript, window_seconds
+from sfu.api.sink_records import CaptionRecord, TrackOpened
+
+SAMPLE_RATE = 16_000
+_BYTES = 2
+_SECOND = 1_000_000_000
+MAX_FINALS = 64
+MAX_SPEAKERS = 2000
+LONGEST_BYTES = 28 * SAMPLE_RATE * _BYTES
+FIRST_PARTIAL_MS = 700
+PARTIAL_GROWTH_MS = 600
+LEAST_CADENCE = 700_000_000
+_PASS_BUDGET = 600_000_000
+"""Partials are batched only up to this much recognition time, so that a final never waits for longer."""
+
+
+@dataclass(slots=True)
+class Utterance:
+    """One utterance under way or waiting for its final."""
+
+    track: TrackOpened
+    begin: int
+    pcm: bytearray = field(default_factory=bytearray)
+    samples: int = 0
+    start_ms: int = 0
+    end_ms: int = 0
+    voiced_ms: int = 0
+    paused: bool = False
+    final: bool = False
+    rev: int = 0
+    text: str = ""
+    lang: str = ""
+    last_pass: int = 0
+    heard: int = 0
+    """Samples that the last pass saw."""
+    heard_transcript: Transcript | None = None
+
+    @property
+    def identity(self) -> str:
+        return f"{self.track.track}-{self.track.handle}-{self.begin}"
+
+    @property
+    def seconds(self) -> float:
+        return self.samples / SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Clips to recognise together, all of one window."""
+
+    utterances: tuple[Utterance, ...]
+    clips: tuple[ClipMessage, ...]
+    samples: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A caption to show, and how late it is (ns since the end of its speech)."""
+
+    caption: CaptionRecord
+    latency: int
+
+
+class Schedule:
+    """All utterances of the process. `model` is what captions carry. Times are CLOCK_MONOTONIC ns."""
+
+    def __init__(self, expected_languages: Sequence[str] = (), count: Callable[[str], None] | None = None) -> None:
+        """`count` is told every utterance that ends without words, by reason."""
+        self.model = ""
+        self._expected = tuple(expected_languages)
+        self._count = count or (lambda reason: None)
+        self._open: dict[tuple[int, int], Utterance] = {}
+        self._finals: OrderedDict[int, Utterance] = OrderedDict()
+        self._languages: OrderedDict[tuple[str, str], LanguageTracker] = OrderedDict()
+        self._clip_cost = _SECOND // 3
+
+    @property
+    def waiting(self) -> int:
+        """Finals that wait for the recogniser."""
+        return len(self._finals)
+
+    @property
+    def speaking(self) -> int:
+        """Utterances under way."""
+        return len(self._open)
+
+    def speech(self, track: TrackOpened, piece: Speech, now: int) -> list[Outcome]:
+        """Take audio of an utterance of `track`; returns captions when it ends without a pass of its own."""
+        key = (piece.handle, piece.begin)
+        utterance = self._open.setdefault(key, Utterance(track, piece.begin))
+        utterance.pcm += piece.pcm[: max(0, LONGEST_BYTES - len(utterance.pcm))]
+        utterance.samples = min(piece.samples, len(utterance.pcm) // _BYTES)
+        utterance.start_ms, utterance.end_ms = piece.start_ms, piece.end_ms
+        utterance.voiced_ms, utterance.paused = piece.voiced_ms, piece.paused
+        if not piece.final:
+            return []
+        del self._open[key]
+        utterance.final = True
+        if piece.discard:
+            return self._end(utterance, "", utterance.lang, "too_short", now)
+        if utterance.heard_transcript is not None and utterance.heard == utterance.samples:
+            return self._conclude(utterance, utterance.heard_transcript, now)
+        self._finals[id(utterance)] = utterance
+        return self._shed(now)
+
+    def forget(self, handle: int, now: int) -> list[Outcome]:
+        """The track is gone without its utterances' ends: close what is open as it stands."""
+        outcomes = []
+        for key in [key for key in self._open if key[0] == handle]:
+            utterance = self._open.pop(key)
+            utterance.final = True
+            outcomes += self._end(utterance, utterance.text, utterance.lang, "track_gone", now)
+        return outcomes
+
+    def next_job(self, now: int, max_batch: int) -> Job | None:
+        """Return what to recognise next, or None."""
+        if self._finals:
+            chosen = self._alike(list(self._finals.values()), max_batch)
+            for utterance in chosen:
+                del self._finals[id(utterance)]
+            return self._job(chosen, now)
+        due = sorted(
+            (utterance for utterance in self._open.values() if self._due_at(utterance) <= now),
+            key=lambda utterance: utterance.last_pass,
+        )
+        affordable = max(1, min(max_batch, _PASS_BUDGET // max(self._clip_cost, 1)))
+        return self._job(self._alike(due, affordable), now) if due else None
+
+    def timer(self) -> int | None:
+        """When the next partial is due, or None."""
+        return min(
+            (self._due_at(utterance) for utterance in self._open.values() if self._grown(utterance)), default=None
+        )
+
+    def result(self, job: Job, transcripts: Sequence[Transcript], now: int, took: int) -> list[Outcome]:
+        """Take a job's transcripts, which took `took` ns."""
+        cost = took // len(job.utterances)
+        self._clip_cost += (cost - self._clip_cost) // 4
+        outcomes: list[Outcome] = []
+        for utterance, samples, transcript in zip(job.utterances, job.samples, transcripts, strict=True):
+            utterance.heard, utterance.heard_transcript = samples, transcript
+            if not utterance.final:
+                outcomes += self._partial(utterance, transcript, now)
+            elif id(utterance) in self._finals and samples == utterance.samples:
+                del self._finals[id(utterance)]  # ended while this pass ran, with the same audio
+                outcomes += self._conclude(utterance, transcript, now)
+            elif id(utterance) not in self._finals:
+                outcomes += self._conclude(utterance, transcript, now)
+        return outcomes
+
+    def failed(self, job: Job, now: int) -> list[Outcome]:
+        """The job could not be done: finals end as they stand, partials come again."""
+        outcomes: list[Outcome] = []
+        for utterance in job.utterances:
+            if utterance.final and id(utterance) not in self._finals:
+                outcomes += self._end(utterance, utterance.text, utterance.lang, "engine", now)
+        return outcomes
+
+    def _shed(self, now: int) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        while len(self._finals) > MAX_FINALS:
+            _, oldest = self._finals.popitem(last=False)
+            outcomes += self._end(oldest, oldest.text, oldest.lang, "overload", now)
+        return outcomes
+
+    def _alike(self, candidates: list[Utterance], most: int) -> list[Utterance]:
+        """The first candidate and those of the same window after it."""
+        if not candidates:
+            return []
+        window = window_seconds(candidates[0].samples)
+        return [utterance for utterance in candidates if window_seconds(utterance.samples) == window][:most]
+
+    def _job(self, utterances: list[Utterance], now: int) -> Job:
+        clips = []
+        for utterance in utterances:
+            utterance.last_pass = now
+            prior = self._tracker(utterance.track).prior(utterance.seconds)
+            pcm = bytes(utterance.pcm[: utterance.samples * _BYTES])
+            clips.append(ClipMessage(pcm=pcm, prior=None if prior is None else dict(prior)))
+        return Job(tuple(utterances), tuple(clips), tuple(utterance.samples for utterance in utterances))
+
+    def _grown(self, utterance: Utterance) -> bool:
+        """Whether a pass would hear enough that is new."""
+        growth_ms = (utterance.samples - utterance.heard) * 1000 // SAMPLE_RATE
+        if utterance.paused:
+            return growth_ms > 0
+        return utterance.voiced_ms >= FIRST_PARTIAL_MS and growth_ms >= PARTIAL_GROWTH_MS
+
+    def _due_at(self, utterance: Utterance) -> int:
+        if not self._grown(utterance):
+            return 1 << 62
+        if utterance.paused:
+            return utterance.last_pass
+        cadence = max(LEAST_CADENCE, 2 * self._clip_cost * len(self._open))
+        return utterance.last_pass + cadence
+
+    def _tracker(self, track: TrackOpened) -> LanguageTracker:
+        key = (track.room, track.participant)
+        tracker = self._languages.setdefault(key, LanguageTracker(self._expected))
+        self._languages.move_to_end(key)
+        while len(self._languages) > MAX_SPEAKERS:
+            self._languages.popitem(last=False)
+        return tracker
+
+    def _partial(self, utterance: Utterance, transcript: Transcript, now: int) -> list[Outcome]:
+        if self._refusal(utterance, transcript) is not None:
+            return []
+        text = tidy(transcript.text, transcript.language)
+        if text == utterance.text:
+            return []
+        utterance.text, utterance.lang = text, transcript.language
+        return [self._outcome(utterance, now)]
+
+    def _conclude(self, utterance: Utterance, transcript: Transcript, now: int) -> list[Outcome]:
+        reason = self._refusal(utterance, transcript)
+        if reason is not None:
+            return self._end(utterance, "", transcript.language, reason, now)
+        tracker = self._tracker(utterance.track)
+        tracker.observe(transcript.detected, transcript.detected_probability, utterance.seconds)
+        text = tidy(transcript.text, transcript.language)
+        return self._end(utterance, text, transcript.language, None, now)
+
+    def _end(self, utterance: Utterance, text: str, lang: str, reason: str | None, now: int) -> list[Outcome]:
+        """Make the final; without text it only takes back what partials showed."""
+        if reason is not None:
+            self._count(reason)
+        if not text and utterance.rev == 0:
+            return []
+        utterance.text, utterance.lang = text, lang
+        return [self._outcome(utterance, now)]
+
+    def _refusal(self, utterance: Utterance, transcript: Transcript) -> str | None:
+        return refusal(transcript, utterance.voiced_ms)
+
+    def _outcome(self, utterance: Utterance, now: int) -> Outcome:
+        utterance.rev += 1
+        track = utterance.track
+        caption = CaptionRecord(
+            room=track.room,
+            participant=track.participant,
+            track=track.track,
+            utterance=utterance.identity,
+            rev=utterance.rev,
+            final=utterance.final,
+            start_ms=utterance.start_ms,
+            end_ms=max(utterance.end_ms, utterance.start_ms),
+            lang=utterance.lang,
+            text=utterance.text,
+            model=self.model,
+        )
+        return Outcome(caption, now - track.opened_at - utterance.end_ms * 1_000_000)

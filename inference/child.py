@@ -1,0 +1,101 @@
+"""A worker process and the stream socket to it.
+
+Started with a fresh interpreter, an environment that holds nothing but the module path, no standard input, and no
+descriptor but its socket: the worker knows no secret. What is sent to it is bounded: a worker that does not keep up
+loses frames, counted by the caller.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+
+from inference import messages
+
+logger = logging.getLogger(__name__)
+
+MAX_UNSENT_BYTES = 4 << 20
+_STOP_SECONDS = 2.0
+_RECEIVE_BYTES = 1 << 18
+
+
+class Child:
+    """A running worker. Use `start`; whoever started it calls `stop`."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self._frames = messages.FrameReader()
+        self._received: list[bytes] = []
+
+    @classmethod
+    async def start(cls, module: str, *arguments: str) -> "Child":
+        """Start `python -m module FD arguments…`; raises OSError when the process or socket can't be had."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-P", "-m", module, str(theirs.fileno()), *arguments,
+                stdin=asyncio.subprocess.DEVNULL, pass_fds=(theirs.fileno(),), start_new_session=True,
+                env={"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry), "OMP_NUM_THREADS": "1"},
+            )  # fmt: skip
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        reader, writer = await asyncio.open_connection(sock=ours)
+        return cls(process, reader, writer)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def send(self, frame: bytes) -> bool:
+        """Send a frame (as `messages.frame` makes it); False when the worker is gone or too far behind."""
+        transport = self._writer.transport
+        if transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            return False
+        self._writer.write(frame)
+        return True
+
+    async def receive(self) -> messages.AnyMessage | None:
+        """Return the next message, or None when the worker is gone. Raises ValueError when it talks nonsense."""
+        while not self._received:
+            try:
+                data = await self._reader.read(_RECEIVE_BYTES)
+            except ConnectionError:
+                return None
+            if not data:
+                return None
+            self._received = list(self._frames.feed(data))[::-1]
+        return messages.decode(self._received.pop())
+
+    async def stop(self) -> int:
+        """Close the socket, wait for the worker to end, kill it if it does not; return its exit status."""
+        self._writer.close()
+        try:
+            return await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
+        except TimeoutError:
+            logger.warning("worker %d did not end by itself", self._process.pid)
+            self._process.kill()
+            return await self._process.wait()
+
+
+class Backoff:
+    """How long to wait before a restart: not at all, then 0.5 s doubling to `longest`; success resets it."""
+
+    def __init__(self, longest: float = 30.0) -> None:
+        self._longest = longest
+        self._delay = 0.0
+
+    def reset(self) -> None:
+        self._delay = 0.0
+
+    async def wait(self) -> None:
+        delay = self._delay
+        self._delay = min(max(delay * 2, 0.5), self._longest)
+        await asyncio.sleep(delay)

@@ -1,0 +1,56 @@
+"""The worker that recognises speech with onnxruntime: clips in, transcripts out. No network, no secrets, no files.
+
+Started as `python -m inference.engine_worker FD MODEL_DIRECTORY THREADS NICE` with a Unix stream socket at FD. It ends
+when its socket closes.
+"""
+
+import socket
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from inference import messages, sandbox
+from inference.models import store
+from inference.speech.whisper import Clip, WhisperModel
+
+MEMORY_BYTES = 6 << 30
+_RECEIVE_BYTES = 1 << 20
+
+
+def clip_of(message: messages.ClipMessage) -> Clip:
+    """Return a clip as the model takes it."""
+    samples = np.frombuffer(message.pcm, "<i2").astype(np.float32) / np.float32(32768)
+    return Clip(samples, language=message.language, prior=message.prior)
+
+
+def _answer(model: WhisperModel, request: messages.Recognise) -> messages.AnyMessage:
+    began = time.monotonic()
+    try:
+        transcripts = model.transcribe([clip_of(clip) for clip in request.clips])
+    except (ValueError, RuntimeError, MemoryError) as error:
+        return messages.Failed(reason=f"{type(error).__name__}: {error}")
+    return messages.Recognised(transcripts=tuple(transcripts), seconds=time.monotonic() - began)
+
+
+def main(arguments: list[str]) -> None:
+    """Run the worker until its socket closes."""
+    descriptor, directory, threads, nice = int(arguments[0]), Path(arguments[1]), int(arguments[2]), int(arguments[3])
+    sandbox.limit(memory_bytes=MEMORY_BYTES, nice=nice)
+    model = WhisperModel(directory, threads)
+    identity = store.identity(directory)
+    model.transcribe([Clip(np.zeros(1600, np.float32))])
+    reader = messages.FrameReader()
+    with socket.socket(fileno=descriptor) as channel:
+        ready = messages.Ready(confined=sandbox.confine(), model=identity)
+        channel.sendall(messages.encode(ready))
+        while data := channel.recv(_RECEIVE_BYTES):
+            for content in reader.feed(data):
+                request = messages.decode(content)
+                if isinstance(request, messages.Recognise):
+                    channel.sendall(messages.encode(_answer(model, request)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,26 @@
+"""What recognises speech, wherever it runs: the interface of the local engine and of Triton."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from inference.messages import ClipMessage
+from inference.speech.transcript import Transcript
+
+
+class EngineError(Exception):
+    """A batch could not be recognised: the engine is gone, slow or wrong. The clips may be tried elsewhere."""
+
+
+class Engine(Protocol):
+    """Recognises batches of clips. `max_batch` is how many clips gain from going together."""
+
+    max_batch: int
+
+    @property
+    def model(self) -> str | None:
+        """The name that captions carry (name, version, hash), or None while nothing is ready."""
+        ...
+
+    async def transcribe(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
+        """Return the clips' transcripts in order; raises EngineError."""
+        ...

@@ -1,0 +1,100 @@
+"""The embedded engine: onnxruntime in a worker process of our own, restarted when it dies."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from inference import messages
+from inference.child import Backoff, Child
+from inference.engines.engine import EngineError
+from inference.messages import ClipMessage
+from inference.speech.transcript import Transcript
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_SECONDS = 60.0
+"""A worker that takes longer for a batch hangs: it is killed."""
+
+
+class LocalEngine:
+    """An engine worker. `run` keeps it alive until cancelled; `transcribe` is for one caller at a time."""
+
+    max_batch = 4
+
+    def __init__(self, directory: Path, *, threads: int, nice: int, changed: Callable[[], None]) -> None:
+        """`changed` is called when `model` changes."""
+        self._arguments = (str(directory), str(threads), str(nice))
+        self._changed = changed
+        self._child: Child | None = None
+        self._model: str | None = None
+        self._reply: asyncio.Future[messages.AnyMessage] | None = None
+        self.restarts = 0
+
+    @property
+    def model(self) -> str | None:
+        return self._model
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id while it runs."""
+        return self._child.pid if self._child is not None else None
+
+    async def run(self) -> None:
+        """Start the worker, and again whenever it ends."""
+        backoff = Backoff()
+        while True:
+            await backoff.wait()
+            try:
+                self._child = child = await Child.start("inference.engine_worker", *self._arguments)
+            except OSError as error:
+                logger.error("cannot start the speech recogniser: %s", error)
+                continue
+            try:
+                await self._serve(child, backoff)
+            finally:
+                self._child = None
+                self._set_model(None)
+                self._fail("the speech recogniser ended")
+                status = await child.stop()
+            self.restarts += 1
+            logger.error("the speech recogniser ended with status %d; starting it again", status)
+
+    async def _serve(self, child: Child, backoff: Backoff) -> None:
+        while (message := await child.receive()) is not None:
+            if isinstance(message, messages.Ready):
+                logger.info("speech recogniser %s ready, held by %s", message.model, ", ".join(message.confined))
+                self._set_model(message.model)
+            elif self._reply is not None and not self._reply.done():
+                backoff.reset()
+                self._reply.set_result(message)
+
+    async def transcribe(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
+        """Return the clips' transcripts; raises EngineError."""
+        child = self._child
+        if child is None or self._model is None:
+            raise EngineError("the speech recogniser is not ready")
+        self._reply = asyncio.get_running_loop().create_future()
+        if not child.send(messages.encode(messages.Recognise(clips=tuple(clips)))):
+            raise EngineError("the speech recogniser takes no more")
+        try:
+            reply = await asyncio.wait_for(self._reply, TIMEOUT_SECONDS)
+        except TimeoutError as error:
+            await child.stop()
+            raise EngineError("the speech recogniser hangs") from error
+        finally:
+            self._reply = None
+        if isinstance(reply, messages.Failed):
+            raise EngineError(reply.reason)
+        if not isinstance(reply, messages.Recognised) or len(reply.transcripts) != len(clips):
+            raise EngineError("the speech recogniser answered something else")
+        return list(reply.transcripts)
+
+    def _set_model(self, model: str | None) -> None:
+        if model != self._model:
+            self._model = model
+            self._changed()
+
+    def _fail(self, reason: str) -> None:
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_exception(EngineError(reason))

@@ -1,0 +1,121 @@
+"""What the inference process and its workers say to each other: frames of u32 length and bytes on a Unix stream socket.
+
+To a decode worker go the sink's records as they are (sfu.api.sink_records). Everything else is a msgpack-encoded
+message of this module. 16 kHz mono audio is little-endian signed 16-bit throughout.
+"""
+
+import struct
+from collections.abc import Iterator
+
+import msgspec
+
+from inference.speech.transcript import Transcript
+
+_LENGTH = struct.Struct("!I")
+MAX_FRAME_BYTES = 16 << 20
+
+
+class WorkerMessage(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True):
+    """Base of all messages."""
+
+
+class Ready(WorkerMessage, tag="ready", frozen=True, kw_only=True):
+    """A worker has loaded its models and locked itself in. `confined` names what holds it (see sandbox.confine)."""
+
+    confined: tuple[str, ...]
+    model: str = ""
+
+
+class Speech(WorkerMessage, tag="speech", frozen=True, kw_only=True):
+    """Audio of an utterance: `pcm` follows what came before; the utterance is its first `samples` samples so far.
+
+    `begin` tells utterances of one handle apart; `start_ms` and `end_ms` are on the meeting clock. `paused`, `final`,
+    `discard` as in endpointing.Piece.
+    """
+
+    handle: int
+    begin: int
+    start_ms: int
+    end_ms: int
+    samples: int
+    voiced_ms: int
+    pcm: bytes
+    paused: bool = False
+    final: bool = False
+    discard: bool = False
+
+
+class DecodeCounts(WorkerMessage, tag="counts", frozen=True, kw_only=True):
+    """What a decode worker did since its last report: milliseconds of sound, and packets that gave none, by reason."""
+
+    decoded_ms: int
+    voiced_ms: int
+    drops: dict[str, int]
+
+
+class ClipMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A clip to recognise; `prior` as in whisper.Clip."""
+
+    pcm: bytes
+    prior: dict[str, float] | None = None
+    language: str | None = None
+
+
+class Recognise(WorkerMessage, tag="recognise", frozen=True, kw_only=True):
+    """Clips of one window for an engine worker."""
+
+    clips: tuple[ClipMessage, ...]
+
+
+class Recognised(WorkerMessage, tag="recognised", frozen=True, kw_only=True):
+    """The transcripts of a Recognise, in order, and how long they took."""
+
+    transcripts: tuple[Transcript, ...]
+    seconds: float
+
+
+class Failed(WorkerMessage, tag="failed", frozen=True, kw_only=True):
+    """An engine worker could not do a Recognise; it goes on."""
+
+    reason: str
+
+
+AnyMessage = Ready | Speech | DecodeCounts | Recognise | Recognised | Failed
+_decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
+
+
+def encode(message: AnyMessage) -> bytes:
+    """Return a message's frame, length included."""
+    return frame(msgspec.msgpack.encode(message))
+
+
+def decode(data: bytes) -> AnyMessage:
+    """Return the message in a frame's content; raises ValueError for anything else."""
+    return _decoder.decode(data)
+
+
+def frame(content: bytes) -> bytes:
+    """Return `content` with its length before it."""
+    return _LENGTH.pack(len(content)) + content
+
+
+class FrameReader:
+    """Cuts a byte stream into frames' contents."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take bytes and yield the frames that are complete; raises ValueError for an oversized one."""
+        self._buffer += data
+        offset = 0
+        while len(self._buffer) - offset >= _LENGTH.size:
+            (size,) = _LENGTH.unpack_from(self._buffer, offset)
+            if size > MAX_FRAME_BYTES:
+                raise ValueError(f"a frame of {size} bytes announced")
+            if len(self._buffer) - offset - _LENGTH.size < size:
+                break
+            start = offset + _LENGTH.size
+            offset = start + size
+            yield bytes(self._buffer[start:offset])
+        del self._buffer[:offset]

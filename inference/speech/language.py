@@ -1,0 +1,54 @@
+"""Which language a participant speaks: sticky, decided on enough speech, switched on repeated evidence.
+
+Whisper base tells the language right in 83 % of clips of 1–2 s, 95 % of 2–4 s, 99 % above: a short clip is read in the
+language known so far, and a long one may contradict. So the known language is a prior on the next clip's, the weaker
+the longer the clip, and two agreeing utterances with a probability above SWITCH_PROBABILITY replace it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+DECIDE_SECONDS = 4.0
+SWITCH_PROBABILITY = 0.8
+SWITCH_UTTERANCES = 2
+_OFF_LIST = 0.05
+"""Weight of a language that the meeting's list does not name."""
+_OTHERS = ((2.0, 0.001), (4.0, 0.01), (float("inf"), 0.1))
+"""Weight of other languages than the decided one, by clip length up to so many seconds."""
+
+
+class LanguageTracker:
+    """One participant's language. `expected` is the meeting's list, most likely first; empty for no expectation."""
+
+    def __init__(self, expected: Sequence[str] = ()) -> None:
+        self.language: str | None = None
+        self._expected = tuple(expected)
+        self._heard: dict[str, float] = {}
+        self._seconds = 0.0
+        self._rival: str | None = None
+        self._agreements = 0
+
+    def prior(self, seconds: float) -> Mapping[str, float] | None:
+        """Return weights for the languages of a clip of `seconds` (as whisper.Clip takes them)."""
+        if self.language is not None:
+            others = next(weight for limit, weight in _OTHERS if seconds < limit)
+            return {self.language: 1.0, "": others}
+        if self._expected:
+            return {**dict.fromkeys(self._expected, 1.0), "": _OFF_LIST}
+        return None
+
+    def observe(self, detected: str, probability: float, seconds: float) -> None:
+        """Take what the model detected, unweighted, in a final utterance of `seconds`."""
+        if self.language is None:
+            weight = 1.0 if not self._expected or detected in self._expected else _OFF_LIST
+            self._heard[detected] = self._heard.get(detected, 0.0) + probability * weight * seconds
+            self._seconds += seconds
+            if self._seconds >= DECIDE_SECONDS:
+                self.language = max(self._heard, key=self._heard.__getitem__)
+            return
+        if detected == self.language or probability <= SWITCH_PROBABILITY:
+            self._rival, self._agreements = None, 0
+            return
+        self._agreements = self._agreements + 1 if detected == self._rival else 1
+        self._rival = detected
+        if self._agreements >= SWITCH_UTTERANCES:
+            self.language, self._rival, self._agreements = detected, None, 0

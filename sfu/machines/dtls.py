@@ -1,18 +1,58 @@
 """DTLS-SRTP (RFC 5764) of one peer over OpenSSL's memory BIO: no socket, no task.
 
-DTLS 1.2 (RFC 6347); a DTLS 1.3 hello falls back to it. OpenSSL keeps its retransmission timer by the wall clock:
-`timer()` is an estimate in the caller's clock, and `handle_timer` asks OpenSSL whether it agrees.
+DTLS 1.2 (RFC 6347); a DTLS 1.3 hello falls back to it. The remote certificate's fingerprint is checked inside the
+handshake, so that a wrong one ends it with an alert, and again before keys are exposed.
+
+Retransmission: OpenSSL's timer runs by the wall clock and starts at a second. The last flight is therefore repeated
+here as well, byte for byte, by the caller's clock: to the other side a duplicate like any that a network makes. It
+cannot replace OpenSSL's own, which uses fresh record numbers, where the other side has seen the flight and its answer
+was lost. A server of ours answers such repetitions by its last flight, so that two of ours need no wall clock.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
+
+from OpenSSL import SSL, crypto
 
 from sfu.formats.sdp import Fingerprint
-from sfu.machines.dtls_certificate import DtlsCertificate
+from sfu.machines.dtls_certificate import DtlsCertificate, matches
+from sfu.machines.dtls_records import CHANGE_CIPHER_SPEC, HANDSHAKE, Record, is_sane, pack, records
 from sfu.machines.negotiation import DtlsRole
 
 MTU = 1200
+HANDSHAKE_NS = 30_000_000_000
+MAX_HELD = 8
+MAX_HELD_BYTES = 2048
+MAX_HANDSHAKE_BYTES = 128 * 1024
+
+_FIRST_REPEAT_NS = 250_000_000
+_MAX_REPEAT_NS = 4_000_000_000
+_FINAL_REPEAT_NS = 50_000_000
+_MIN_TIMER_NS = 1_000_000
+_DTLS_1_2 = 0xFEFD
+_CIPHERS = ":".join(
+    f"ECDHE-{signature}-{cipher}"
+    for cipher in ("AES128-GCM-SHA256", "CHACHA20-POLY1305", "AES256-GCM-SHA384", "AES128-SHA", "AES256-SHA")
+    for signature in ("ECDSA", "RSA")
+)
+_HASHES = ("sha-256", "sha-384", "sha-512")
+
+
+@dataclass(frozen=True, slots=True)
+class _Profile:
+    number: int
+    key_bytes: int
+    salt_bytes: int
+
+
+# In order of preference: RFC 7714 and RFC 5764, section 4.1.2.
+_PROFILES = {
+    b"SRTP_AEAD_AES_128_GCM": _Profile(0x0007, 16, 12),
+    b"SRTP_AES128_CM_SHA1_80": _Profile(0x0001, 16, 14),
+    b"SRTP_AEAD_AES_256_GCM": _Profile(0x0008, 32, 12),
+}
 
 
 class DtlsState(Enum):
@@ -36,45 +76,261 @@ class Dtls:
 
     def __init__(self, certificate: DtlsCertificate) -> None:
         self._certificate = certificate
+        self._state = DtlsState.NEW
+        self._role = DtlsRole.SERVER
+        self._connection: SSL.Connection | None = None
+        self._fingerprints: tuple[Fingerprint, ...] = ()
+        self._keys: DtlsKeys | None = None
+        self._reason = ""
+        self._detail = ""
+        self._mismatch = False
+        self._dropped = 0
+        self._held: list[bytes] = []
+        self._handshake_bytes = 0
+        self._outgoing: list[bytes] = []
+        self._flight: list[bytes] = []
+        self._deadline = 0
+        self._repeat_due: int | None = None
+        self._repeat_interval = _FIRST_REPEAT_NS
+        self._final_repeated = 0
+        self._openssl_due: int | None = None
 
     @property
     def state(self) -> DtlsState:
-        return DtlsState.NEW
+        return self._state
+
+    @property
+    def role(self) -> DtlsRole:
+        """Our role once started."""
+        return self._role
 
     @property
     def close_reason(self) -> str:
-        """Why the state is CLOSED: closed_locally, closed_by_remote, fingerprint_mismatch, no_srtp_profile, ..."""
-        return ""
+        """Why the state is CLOSED.
+
+        One of closed_locally, closed_by_remote, fingerprint_mismatch, no_srtp_profile, handshake_failure,
+        handshake_timeout, protocol_error.
+        """
+        return self._reason
+
+    @property
+    def close_detail(self) -> str:
+        """What OpenSSL said, for a log; "" when it said nothing."""
+        return self._detail
 
     @property
     def keys(self) -> DtlsKeys | None:
         """The SRTP keys while CONNECTED, else None."""
-        return None
+        return self._keys
 
     @property
     def dropped(self) -> int:
         """Datagrams dropped as malformed or over a bound."""
-        return 0
+        return self._dropped
 
     def start(self, role: DtlsRole, fingerprints: Sequence[Fingerprint], now: int) -> None:
         """Begin: as client send the hello, as server await one. Datagrams held since before are taken now.
 
         ValueError when started twice or without a usable fingerprint (sha-256, sha-384, sha-512).
         """
+        if self._state is not DtlsState.NEW:
+            raise ValueError("the association was started before")
+        self._fingerprints = tuple(one for one in fingerprints if one.algorithm in _HASHES)
+        if not self._fingerprints:
+            raise ValueError("no usable fingerprint")
+        self._role = role
+        self._connection = self._connect(role)
+        self._state = DtlsState.HANDSHAKING
+        self._deadline = now + HANDSHAKE_NS
+        if role is DtlsRole.CLIENT:
+            self._advance(self._connection, now)
+        held, self._held = self._held, []
+        for data in held:
+            self.receive(data, now)
 
     def receive(self, data: bytes, now: int) -> None:
         """Take a datagram; before `start` a few are held (the answer may come later than the hello)."""
+        if self._state is DtlsState.NEW and len(self._held) < MAX_HELD and len(data) <= MAX_HELD_BYTES:
+            self._held.append(data)
+            return
+        try:
+            found = records(data)
+        except ValueError:
+            found = []
+        connection = self._connection
+        if connection is None or self._state is DtlsState.CLOSED or not found or not is_sane(data, found):
+            self._dropped += 1
+            return
+        if self._state is DtlsState.HANDSHAKING:
+            self._handshake_bytes += len(data)
+            if self._handshake_bytes > MAX_HANDSHAKE_BYTES:
+                self._dropped += 1
+                return
+        elif self._repeats_flight(found, now):
+            self._outgoing += self._flight
+        connection.bio_write(data)
+        self._advance(connection, now)
 
     def datagrams_to_send(self) -> list[bytes]:
         """Return what is to be sent now, each at most MTU bytes."""
-        return []
+        outgoing, self._outgoing = self._outgoing, []
+        return outgoing
 
     def timer(self) -> int | None:
         """When `handle_timer` is to be called next, in ns, or None."""
-        return None
+        if self._state is not DtlsState.HANDSHAKING:
+            return None
+        return min(due for due in (self._deadline, self._repeat_due, self._openssl_due) if due is not None)
 
     def handle_timer(self, now: int) -> None:
-        """Retransmit the flight when due; too many retransmissions close the association (handshake_timeout)."""
+        """Repeat the flight when due; a handshake that takes over HANDSHAKE_NS closes (handshake_timeout)."""
+        connection = self._connection
+        if self._state is not DtlsState.HANDSHAKING or connection is None:
+            return
+        if now >= self._deadline:
+            self._close("handshake_timeout", "")
+            return
+        if self._openssl_due is not None and now >= self._openssl_due:
+            try:
+                connection.DTLSv1_handle_timeout()
+            except SSL.Error as error:
+                self._close("handshake_timeout", _describe(error))
+                return
+            self._collect(connection, now, is_flight=False)
+        if self._repeat_due is not None and now >= self._repeat_due:
+            self._outgoing += self._flight
+            self._repeat_interval = min(2 * self._repeat_interval, _MAX_REPEAT_NS)
+            self._repeat_due = now + self._repeat_interval
 
     def close(self, now: int) -> None:
         """Send close_notify and close."""
+        connection = self._connection
+        if self._state is DtlsState.CONNECTED and connection is not None:
+            self._say_goodbye(connection, now)
+        if self._state is not DtlsState.CLOSED:
+            self._close("closed_locally", "")
+
+    def _connect(self, role: DtlsRole) -> SSL.Connection:
+        connection = SSL.Connection(_context(self._certificate), None)
+        connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._verify)
+        connection.set_ciphertext_mtu(MTU)
+        if role is DtlsRole.CLIENT:
+            connection.set_connect_state()
+        else:
+            connection.set_accept_state()
+        return connection
+
+    def _verify(self, _: SSL.Connection, certificate: crypto.X509, error: int, depth: int, ok: int) -> bool:
+        """Accept by fingerprint alone, whatever OpenSSL thinks of the chain (RFC 8122, section 6)."""
+        if depth > 0 or matches(certificate.to_cryptography(), self._fingerprints):
+            return True
+        self._mismatch = True
+        return False
+
+    def _advance(self, connection: SSL.Connection, now: int) -> None:
+        """Let OpenSSL work on what was written into it."""
+        try:
+            if self._state is DtlsState.HANDSHAKING:
+                connection.do_handshake()
+                self._collect(connection, now, is_flight=True)
+                self._complete(connection, now)
+            while self._state is DtlsState.CONNECTED:
+                connection.recv(2**14)  # no data channel was negotiated: nothing to keep
+        except SSL.WantReadError:
+            self._collect(connection, now, is_flight=self._state is DtlsState.HANDSHAKING)
+        except SSL.ZeroReturnError:
+            self._say_goodbye(connection, now)
+            self._close("closed_by_remote", "")
+        except SSL.Error as error:
+            self._collect(connection, now, is_flight=False)
+            reason = "handshake_failure" if self._state is DtlsState.HANDSHAKING else "protocol_error"
+            self._close("fingerprint_mismatch" if self._mismatch else reason, _describe(error))
+
+    def _complete(self, connection: SSL.Connection, now: int) -> None:
+        certificate = connection.get_peer_certificate(as_cryptography=True)
+        if certificate is None or not matches(certificate, self._fingerprints):
+            self._say_goodbye(connection, now)
+            self._close("fingerprint_mismatch", "")
+            return
+        profile = _PROFILES.get(connection.get_selected_srtp_profile())
+        if profile is None:
+            self._say_goodbye(connection, now)
+            self._close("no_srtp_profile", "")
+            return
+        self._keys = _export(connection, profile, self._role)
+        self._state = DtlsState.CONNECTED
+        self._repeat_due = self._openssl_due = None
+
+    def _collect(self, connection: SSL.Connection, now: int, is_flight: bool) -> None:
+        """Move what OpenSSL wrote to the outgoing datagrams; a flight is remembered for its repetition."""
+        written = []
+        try:
+            while True:
+                written.append(connection.bio_read(2**16))
+        except SSL.WantReadError:
+            pass
+        datagrams = pack(b"".join(written), MTU)
+        self._outgoing += datagrams
+        if datagrams and is_flight:
+            self._flight = datagrams
+            self._repeat_interval = _FIRST_REPEAT_NS
+            self._repeat_due = now + self._repeat_interval
+        if self._state is DtlsState.HANDSHAKING:
+            remaining = connection.DTLSv1_get_timeout()
+            self._openssl_due = None if remaining is None else now + max(int(remaining * 1e9), _MIN_TIMER_NS)
+
+    def _repeats_flight(self, found: list[Record], now: int) -> bool:
+        """Whether a client repeats its last flight, having missed ours (RFC 6347, section 4.2.4)."""
+        if self._role is not DtlsRole.SERVER or now - self._final_repeated < _FINAL_REPEAT_NS:
+            return False
+        if not any(record.content_type in (HANDSHAKE, CHANGE_CIPHER_SPEC) for record in found):
+            return False
+        self._final_repeated = now
+        return True
+
+    def _say_goodbye(self, connection: SSL.Connection, now: int) -> None:
+        try:
+            connection.shutdown()
+        except SSL.Error as error:
+            self._detail = _describe(error)
+        self._collect(connection, now, is_flight=False)
+
+    def _close(self, reason: str, detail: str) -> None:
+        self._state = DtlsState.CLOSED
+        self._reason = reason
+        self._detail = detail or self._detail
+        self._keys = None
+        self._connection = None
+        self._flight.clear()
+        self._held.clear()
+
+
+@lru_cache(maxsize=8)
+def _context(certificate: DtlsCertificate) -> SSL.Context:
+    context = SSL.Context(SSL.DTLS_METHOD)
+    context.set_min_proto_version(_DTLS_1_2)
+    context.set_max_proto_version(_DTLS_1_2)
+    context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_QUERY_MTU | SSL.OP_NO_RENEGOTIATION)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.use_certificate(certificate.certificate)
+    context.use_privatekey(certificate.key)
+    context.set_cipher_list(_CIPHERS.encode())
+    context.set_tlsext_use_srtp(b":".join(_PROFILES))
+    return context
+
+
+def _export(connection: SSL.Connection, profile: _Profile, role: DtlsRole) -> DtlsKeys:
+    """Keys in the order of RFC 5764, section 4.2: client key, server key, client salt, server salt."""
+    key, salt = profile.key_bytes, profile.salt_bytes
+    material = connection.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (key + salt))
+    client = material[:key] + material[2 * key : 2 * key + salt]
+    server = material[key : 2 * key] + material[2 * key + salt :]
+    if role is DtlsRole.CLIENT:
+        return DtlsKeys(profile.number, receive=server, send=client)
+    return DtlsKeys(profile.number, receive=client, send=server)
+
+
+def _describe(error: SSL.Error) -> str:
+    """The reasons of OpenSSL's error queue, which pyOpenSSL hands over as a list of triples."""
+    queue = error.args[0] if error.args else []
+    return "; ".join(str(entry[-1]) for entry in queue) if isinstance(queue, list) else str(queue)

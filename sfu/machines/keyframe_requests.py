@@ -3,23 +3,39 @@
 
 class KeyframeRequests:
     """One per incoming video stream. The first request goes out at once; further ones at most every `interval` ns, and
-    they repeat until a keyframe comes, `max_tries` in a row."""
+    they repeat until a keyframe comes, at most `max_tries` times after the newest request."""
 
     def __init__(self, *, interval: int = 500_000_000, max_tries: int = 20) -> None:
-        raise NotImplementedError
+        self._interval = interval
+        self._max_tries = max_tries
+        self._tries = 0
+        self._wanted_at: int | None = None
+        self._sent_at: int | None = None
 
     def request(self, now: int) -> None:
         """Somebody needs a keyframe: a subscriber's PLI or FIR, a pending switch, a sink, a loss."""
-        raise NotImplementedError
+        self._tries = 0
+        if self._wanted_at is None:
+            self._wanted_at = now
 
     def keyframe(self, now: int) -> None:
-        """A keyframe began to arrive."""
-        raise NotImplementedError
+        """A keyframe began to arrive at `now`; it answers the requests made before."""
+        if self._wanted_at is not None and self._wanted_at <= now:
+            self._wanted_at = None
 
     def due(self, now: int) -> bool:
         """Whether to send a PLI now; counts it as sent."""
-        raise NotImplementedError
+        at = self.timer()
+        if at is None or now < at:
+            return False
+        self._sent_at = now
+        self._tries += 1
+        if self._tries >= self._max_tries:
+            self._wanted_at = None
+        return True
 
     def timer(self) -> int | None:
-        """When `due` may be true next, or None."""
-        raise NotImplementedError
+        """When `due` is true next, or None."""
+        if self._wanted_at is None:
+            return None
+        return self._wanted_at if self._sent_at is None else max(self._wanted_at, self._sent_at + self._interval)

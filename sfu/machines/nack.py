@@ -1,7 +1,11 @@
 """Which packets of an incoming stream to ask for again (RFC 4585, section 6.2.1)."""
 
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
+
+_BACK_OFF = 1.25
+_MAX_GIVEN_UP = 1024
 
 
 class GiveUp(IntEnum):
@@ -14,44 +18,117 @@ class GiveUp(IntEnum):
 
 
 class GivenUp(NamedTuple):
+    """`packets` packets from `ext_seq` on."""
+
     ext_seq: int
     reason: GiveUp
+    packets: int = 1
+
+
+@dataclass(slots=True)
+class _Missing:
+    since: int
+    next_try: int
+    asked: int = 0
+    tries: int = 0
 
 
 class NackGenerator:
     """Fed every packet of one stream (repairs and padding too), says what to ask for and when.
 
-    A gap is asked for at once, then again each max(`min_interval`, 1.5 round trips, doubling per try), at most
-    `max_tries` times. At most `max_missing` packets are tracked.
+    A gap is asked for at once, then again after max(`min_interval`, 1.2 round trips), a quarter longer per try, at most
+    `max_tries` times. At most `max_missing` packets are tracked. With `skip_at_keyframe`, what precedes a keyframe is
+    given up when it begins; without, it is still wanted, since a recorder keeps every frame.
     """
 
     def __init__(
         self,
         *,
-        max_tries: int = 8,
+        max_tries: int = 10,
         max_age: int = 1_500_000_000,
         max_missing: int = 512,
         min_interval: int = 20_000_000,
+        skip_at_keyframe: bool = False,
     ) -> None:
-        raise NotImplementedError
+        self._max_tries = max_tries
+        self._max_age = max_age
+        self._max_missing = max_missing
+        self._min_interval = min_interval
+        self._skip_at_keyframe = skip_at_keyframe
+        self._highest: int | None = None
+        self._missing: dict[int, _Missing] = {}  # ascending
+        self._given_up: list[GivenUp] = []
 
-    def received(self, ext_seq: int, now: int, keyframe: bool = False) -> None:
-        """Take a packet; `keyframe` when it begins one: older missing packets are given up."""
-        raise NotImplementedError
+    def received(self, ext_seq: int, now: int, keyframe: bool = False, repaired: bool = False) -> int | None:
+        """Take a packet; `keyframe` when it begins one, `repaired` when it came as RTX.
+
+        Returns a sample of the round trip (ns) when it is the repair of a packet asked for once, else None.
+        """
+        if self._highest is None:
+            self._highest = ext_seq
+            return None
+        sample = None
+        if ext_seq > self._highest:
+            self._add_gap(self._highest + 1, ext_seq, now)
+            self._highest = ext_seq
+        elif (missing := self._missing.pop(ext_seq, None)) is not None and repaired and missing.tries == 1:
+            sample = now - missing.asked
+        if keyframe and self._skip_at_keyframe:
+            for old in [seq for seq in self._missing if seq < ext_seq]:
+                del self._missing[old]
+                self._give_up(old, GiveUp.KEYFRAME)
+        return sample
+
+    def _add_gap(self, first: int, end: int, now: int) -> None:
+        if end - first > self._max_missing:
+            self._give_up(first, GiveUp.OVERFLOW, end - self._max_missing - first)
+            first = end - self._max_missing
+        for seq in range(first, end):
+            self._missing[seq] = _Missing(now, now)
+        while len(self._missing) > self._max_missing:
+            oldest = next(iter(self._missing))
+            del self._missing[oldest]
+            self._give_up(oldest, GiveUp.OVERFLOW)
 
     def due(self, now: int, round_trip: int) -> list[int]:
         """Return the ext_seqs to ask for now, ascending, and count the try. `round_trip` in ns."""
-        raise NotImplementedError
+        asked = []
+        for seq, missing in list(self._missing.items()):
+            if now < missing.next_try:
+                continue
+            if now - missing.since >= self._max_age or missing.tries >= self._max_tries:
+                del self._missing[seq]
+                self._give_up(seq, GiveUp.TRIES if missing.tries >= self._max_tries else GiveUp.AGE)
+                continue
+            wait = max(self._min_interval, round_trip * 6 // 5)
+            missing.asked = now
+            missing.next_try = now + int(wait * _BACK_OFF**missing.tries)
+            missing.tries += 1
+            asked.append(seq)
+        return asked
 
     def timer(self) -> int | None:
         """When `due` has work next, or None."""
-        raise NotImplementedError
+        return min((missing.next_try for missing in self._missing.values()), default=None)
 
     def given_up(self) -> list[GivenUp]:
-        """Return and forget what was given up since the last call. A TRIES or AGE loss of video needs a keyframe."""
-        raise NotImplementedError
+        """Return and forget what was given up since the last call. A loss of video needs a keyframe, but for KEYFRAME.
+
+        At most 1024 ranges are kept between calls, the newest.
+        """
+        given_up, self._given_up = self._given_up, []
+        return given_up
 
     @property
     def missing(self) -> int:
         """Number of packets missing now."""
-        raise NotImplementedError
+        return len(self._missing)
+
+    def _give_up(self, ext_seq: int, reason: GiveUp, packets: int = 1) -> None:
+        if self._given_up:
+            last = self._given_up[-1]
+            if last.reason is reason and last.ext_seq + last.packets == ext_seq:
+                self._given_up[-1] = last._replace(packets=last.packets + packets)
+                return
+        self._given_up.append(GivenUp(ext_seq, reason, packets))
+        del self._given_up[:-_MAX_GIVEN_UP]

@@ -1,23 +1,44 @@
-"""Round-trip time of a peer from receiver reports (RFC 3550, section 6.4.1, LSR and DLSR)."""
+"""Round-trip time of a peer: from receiver reports (RFC 3550, section 6.4.1, LSR and DLSR), or from answered NACKs."""
 
 from sfu.formats.rtcp import ReportBlock
+
+_SECOND = 1_000_000_000
+_REMEMBERED = 64
 
 
 class RoundTrip:
     """One per peer. NTP times in our SRs are the publishers', so what was sent when is remembered here."""
 
     def __init__(self, *, initial: int = 100_000_000) -> None:
-        raise NotImplementedError
+        self._sent: dict[int, int] = {}
+        self._smoothed = initial
+        self._measured = False
 
     def sent(self, ntp: int, now: int) -> None:
         """An SR with this NTP time went out."""
-        raise NotImplementedError
+        middle = ntp >> 16 & 0xFFFFFFFF
+        self._sent.pop(middle, None)
+        self._sent[middle] = now
+        if len(self._sent) > _REMEMBERED:
+            del self._sent[next(iter(self._sent))]
 
     def report(self, block: ReportBlock, arrival: int) -> int | None:
-        """Return the sample (ns) of a report block, None when it answers no SR that is remembered."""
-        raise NotImplementedError
+        """Take a report block; return its sample (ns), None when it answers no SR that is remembered."""
+        sent = self._sent.get(block.last_report)
+        if sent is None or not block.last_report:
+            return None
+        round_trip = arrival - sent - block.delay * _SECOND // 65536
+        if round_trip < 0:
+            return None
+        self.sample(round_trip)
+        return round_trip
+
+    def sample(self, round_trip: int) -> None:
+        """Take a sample (ns) measured another way (NackGenerator.received)."""
+        self._smoothed = self._smoothed + (round_trip - self._smoothed) // 8 if self._measured else round_trip
+        self._measured = True
 
     @property
     def smoothed(self) -> int:
         """Smoothed round trip in ns; `initial` before the first sample."""
-        raise NotImplementedError
+        return self._smoothed

@@ -1,4 +1,4 @@
-"""Sender reports of routes: the publisher's own clock mapping, carried over to each route.
+"""Sender reports of routes: the publisher's own clock mapping, carried over to each route (RFC 3550, section 6.4.1).
 
 A publisher's SR pairs its NTP clock with its RTP clock. A route's SR keeps the NTP side, so that audio and video of one
 participant stay aligned at every subscriber, and shifts the RTP side by the route's timestamp offset. Both sides are
@@ -7,26 +7,50 @@ advanced by the time since the publisher's SR came, so a report may be sent at a
 
 from sfu.formats.rtcp import SenderReport
 
+_SECOND = 1_000_000_000
+_NTP_MODULUS = 1 << 64
+
 
 class SourceClock:
     """The newest SR of one incoming stream."""
 
     def __init__(self, clock_rate: int) -> None:
-        raise NotImplementedError
+        self._clock_rate = clock_rate
+        self._ntp = 0
+        self._rtp_timestamp = 0
+        self._arrival: int | None = None
 
     def update(self, report: SenderReport, arrival: int) -> None:
-        raise NotImplementedError
+        self._ntp, self._rtp_timestamp, self._arrival = report.ntp, report.rtp_timestamp, arrival
 
     @property
     def known(self) -> bool:
         """Whether an SR has come."""
-        raise NotImplementedError
+        return self._arrival is not None
 
     def report(self, ssrc: int, timestamp_offset: int, packets: int, octets: int, now: int) -> SenderReport | None:
         """Return the SR of a route (its `ssrc`, offset and counts) at `now`; None before the publisher's first SR."""
-        raise NotImplementedError
+        if self._arrival is None:
+            return None
+        elapsed = max(0, now - self._arrival)
+        return SenderReport(
+            ssrc,
+            (self._ntp + (elapsed << 32) // _SECOND) % _NTP_MODULUS,
+            (self._rtp_timestamp + timestamp_offset + elapsed * self._clock_rate // _SECOND) & 0xFFFFFFFF,
+            packets & 0xFFFFFFFF,
+            octets & 0xFFFFFFFF,
+        )
 
     def offset_to(self, other: "SourceClock") -> int | None:
-        """Return how many RTP units to add to this stream's timestamps (mod 2**32) so that they continue `other`'s:
-        equal NTP instants get equal timestamps. None unless both are known. Layers of one track align this way."""
-        raise NotImplementedError
+        """Return what to add to this stream's timestamps (mod 2**32) so that they continue those of `other`.
+
+        Equal NTP instants get equal timestamps: the layers of one track align this way. None unless both are known.
+        ValueError when the clock rates differ.
+        """
+        if self._clock_rate != other._clock_rate:
+            raise ValueError("streams of different clock rates do not align")
+        if self._arrival is None or other._arrival is None:
+            return None
+        apart = (self._ntp - other._ntp + _NTP_MODULUS // 2) % _NTP_MODULUS - _NTP_MODULUS // 2
+        same_instant = other._rtp_timestamp + (apart * self._clock_rate + (1 << 31) >> 32)
+        return (same_instant - self._rtp_timestamp) & 0xFFFFFFFF

@@ -12,8 +12,7 @@ class Unwrapper:
         self.newest: int | None = None
 
     def unwrap(self, value: int) -> int:
-        """Return the unwrapped value; the first is returned as it is. Never negative: early reordering around zero
-        starts one cycle up."""
+        """Return the unwrapped value; the first is returned as it is, so what precedes it may be negative."""
         newest = self.newest
         if newest is None:
             self.newest = value

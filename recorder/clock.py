@@ -45,7 +45,7 @@ class ClockMap:
     """
 
     def __init__(self, clock_rate: int, knots: Sequence[tuple[int, int]]) -> None:
-        """`knots` are (ns of the RTP clock, ns of the monotonic clock), at least one, each later than the one before."""
+        """`knots` are (ns of the RTP clock, ns of the monotonic clock), at least one, ascending."""
         self._clock_rate = clock_rate
         self._x = [x for x, _ in knots]
         self._y = [y for _, y in knots]

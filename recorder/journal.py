@@ -177,6 +177,18 @@ def read_journal(data: bytes) -> Journal:
     return Journal(head, parsed, whole)
 
 
+def read_closing_line(tail: bytes) -> ClosedLine | None:
+    """Return the closing line from the end of a journal, None when it was not closed."""
+    text = _checked(tail[tail[:-1].rfind(b"\n") + 1 :])
+    if text is None or text[:2] != b"c ":
+        return None
+    try:
+        line = _parse(text.decode(), 0, 0)
+    except (ValueError, IndexError):
+        return None
+    return line if isinstance(line, ClosedLine) else None
+
+
 def _lines(head: JournalHead, raw: Iterator[bytes]) -> Iterator[tuple[Line, int]]:
     last_ext_seq, timestamp = head.first_ext_seq - 1, head.timestamp
     for line in raw:

@@ -1,8 +1,19 @@
 """The recorder process: attach to the sfu for ever, finish what has ended, report it."""
 
+import asyncio
+import logging
+import time
 from collections.abc import Callable
 
+from recorder import layout, recovery
+from recorder.attachment import Attachments
 from recorder.config import RecorderConfig
+from recorder.fact_reporter import FactReporter
+from recorder.finisher import Finisher
+from recorder.recordings import SEALING, Recording, Recordings
+from sfu.api.facts import SegmentClosed
+
+logger = logging.getLogger(__name__)
 
 
 async def run(config: RecorderConfig, ready: Callable[[], None]) -> None:
@@ -11,4 +22,36 @@ async def run(config: RecorderConfig, ready: Callable[[], None]) -> None:
     Cancellation seals the open segments and returns; what was not finished then is finished by the next start. OSError
     when the recordings directory cannot be used.
     """
-    raise NotImplementedError
+    recordings = Recordings(config.recordings_dir)
+    facts = FactReporter(config.control_url, config.node_secret, config.instance)
+    finisher = Finisher(config, recordings, facts)
+    unreported = await asyncio.to_thread(recordings.load)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(facts.run())
+        tasks.create_task(finisher.run())
+        tasks.create_task(Attachments(config, recordings, finisher, facts).run())
+        for manifest in unreported:
+            tasks.create_task(finisher.report(manifest))
+        for recording in recordings.unfinished():
+            _report_segments(config, recording, facts)
+            if recording.state == SEALING:
+                finisher.add(recording)
+        ready()
+
+
+def _report_segments(config: RecorderConfig, recording: Recording, facts: FactReporter) -> None:
+    """Report the segments of a recovered recording again: which reports arrived died with the process."""
+    now = time.time_ns() // 1_000_000
+    for head, segment in recovery.closed_segments(recording.directory):
+        facts.report(
+            SegmentClosed(
+                room=head.room,
+                at=now,
+                recording=head.recording,
+                track=head.track,
+                participant=head.participant,
+                key=layout.key(config.recordings_dir, segment.path),
+                bytes=segment.bytes,
+                sha256=segment.sha256,
+            )
+        )

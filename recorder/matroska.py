@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 CLUSTER = 0x1F43B675
 _SEGMENT = 0x18538067
+_TRACKS = 0x1654AE6B
+_TRACK_ENTRY = 0xAE
+_CODEC_PRIVATE = 0x63A2
 _TIMESTAMP = 0xE7
 _SIMPLE_BLOCK = 0xA3
 _UNKNOWN_SIZE = b"\x01\xff\xff\xff\xff\xff\xff\xff"
@@ -79,6 +82,22 @@ def read_contents(data: bytes | memoryview) -> Contents:
         if not in_cluster or identifier == _SIMPLE_BLOCK:
             end = position
     return Contents(header_bytes if in_cluster else end, blocks, end)
+
+
+def codec_private(header: bytes) -> bytes:
+    """Return the first track's CodecPrivate from a segment's header, b"" when it has none."""
+    position = 0
+    while (element := _element(header, position)) is not None:
+        identifier, start, size = element
+        if identifier in (_SEGMENT, _TRACKS, _TRACK_ENTRY):
+            position = start
+        elif size is None or start + size > len(header):
+            break
+        elif identifier == _CODEC_PRIVATE:
+            return bytes(header[start : start + size])
+        else:
+            position = start + size
+    return b""
 
 
 def _element(data: bytes | memoryview, position: int) -> tuple[int, int, int | None] | None:

@@ -43,7 +43,7 @@ def _look(directory: Path) -> FoundRecording:
         manifest = read_manifest(directory)
     except ValueError as error:
         problem = str(error)
-    if manifest is not None:
+    if manifest is not None and not (info is not None and info.state == "recording"):
         state = manifest.state
     elif info is not None and not problem:
         state = info.state

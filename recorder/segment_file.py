@@ -1,5 +1,6 @@
 """One open segment: a media file and its journal, written so that a kill loses at most the frame being written."""
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -9,6 +10,8 @@ from recorder import matroska
 from recorder.block_payload import block_payload
 from recorder.journal import AnchorLine, ClosedLine, FrameLine, JournalHead, JournalWriter, Line
 from recorder.layout import JOURNAL_SUFFIX, SegmentName
+from recorder.manifest import sync_directory
+from sfu.formats import opus
 from sfu.formats.codecs import Codec
 from sfu.frames.assembler import Frame
 
@@ -26,9 +29,9 @@ class ClosedSegment(NamedTuple):
 
 
 class SegmentFile:
-    """Writes frames as they come. Every method but `sync` and `release` may raise OSError when the disk refuses.
+    """Writes frames as they come. Every method may raise OSError when the disk refuses.
 
-    Methods block on `write` only; `sync` (another thread may call it) forces to disk what was written before.
+    `sync` forces to disk what was written before; another thread may call it.
     """
 
     def __init__(self, directory: Path, head: JournalHead, codec: Codec, header: bytes) -> None:
@@ -36,8 +39,9 @@ class SegmentFile:
         self.path = directory / head.file
         self.frames = 0
         self.bytes = 0
+        self._journal_bytes = 0
         self.last_ext_seq = head.first_ext_seq - 1
-        self.begun_at = head.arrival
+        self._anchored_at = head.arrival
         self._codec = codec
         self._is_video = head.media == "video"
         self._clock_rate = head.clock_rate
@@ -47,33 +51,24 @@ class SegmentFile:
         self._cluster: int | None = None
         self._anchor: AnchorLine | None = None
         self._anchor_delay = 0
+        self._entered = False
         directory.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._journal = os.open(directory / f"{name}{JOURNAL_SUFFIX}", flags, 0o640)
-        try:
+        with contextlib.ExitStack() as opened:
+            opened.callback(os.close, self._journal)
             self._media = os.open(self.path, flags, 0o640)
-        except OSError:
-            os.close(self._journal)
-            raise
-        try:
-            self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError:
-            os.close(self._journal)
-            os.close(self._media)
-            raise
-        try:
-            _write(self._journal, self._writer.head())
+            opened.callback(os.close, self._media)
+            self._note(self._writer.head())
             self._append(header)
-        except OSError:
-            self.release()
-            raise
+            opened.pop_all()
 
     def write(self, frame: Frame) -> None:
         """Append a frame. Its journal line goes first, so that the journal never knows less than the file."""
         milliseconds = (frame.timestamp - self._first_timestamp) * 1000 // self._clock_rate
         offset = self.bytes if self._is_video and frame.keyframe else -1
         line = FrameLine(frame.first_ext_seq, frame.last_ext_seq, frame.timestamp, offset)
-        _write(self._journal, self._anchored(frame) + self._writer.line(line))
+        self._note(self._anchored(frame) + self._writer.line(line))
         payload = block_payload(self._codec, frame.data)
         cluster = b""
         if self._cluster is None or milliseconds - self._cluster >= _CLUSTER_MS or milliseconds < self._cluster:
@@ -86,36 +81,49 @@ class SegmentFile:
 
     def note(self, line: Line) -> None:
         """Append a line to the journal."""
-        _write(self._journal, self._writer.line(line))
+        self._note(self._writer.line(line))
 
     def close(self) -> ClosedSegment:
         """Append the closing line. The descriptors stay open for a last `sync`, then `release`."""
         closed = ClosedSegment(self.path, self.frames, self.bytes, self._hash.hexdigest())
         anchor = b"" if self._anchor is None else self._writer.line(self._anchor)
-        _write(self._journal, anchor + self._writer.line(ClosedLine(closed.frames, closed.bytes, closed.sha256)))
+        self._note(anchor + self._writer.line(ClosedLine(closed.frames, closed.bytes, closed.sha256)))
         return closed
 
     def sync(self) -> None:
         """Force everything to disk: journal first, as it was written. OSError."""
         os.fdatasync(self._journal)
         os.fdatasync(self._media)
-        os.fsync(self._directory)
+        if not self._entered:
+            sync_directory(self.path.parent)
+            sync_directory(self.path.parent.parent)
+            self._entered = True
 
     def release(self) -> None:
         """Close the descriptors."""
-        for descriptor in (self._journal, self._media, self._directory):
-            os.close(descriptor)
+        os.close(self._journal)
+        os.close(self._media)
 
     def _anchored(self, frame: Frame) -> bytes:
         """Return the line of the frame that came with the least delay within the last second, when one is due."""
-        written = b""
-        delay = frame.arrival - frame.timestamp * 1_000_000_000 // self._clock_rate
-        if self._anchor is not None and frame.arrival - self.begun_at >= _ANCHOR_EVERY:
-            written = self._writer.line(self._anchor)
-            self.begun_at, self._anchor = frame.arrival, None
+        line = b""
+        if self._anchor is not None and frame.arrival - self._anchored_at >= _ANCHOR_EVERY:
+            line = self._writer.line(self._anchor)
+            self._anchored_at, self._anchor = frame.arrival, None
+        timestamp = frame.timestamp + self._duration(frame.data)
+        delay = frame.arrival - timestamp * 1_000_000_000 // self._clock_rate
         if self._anchor is None or delay < self._anchor_delay:
-            self._anchor, self._anchor_delay = AnchorLine(frame.timestamp, frame.arrival), delay
-        return written
+            self._anchor, self._anchor_delay = AnchorLine(timestamp, frame.arrival), delay
+        return line
+
+    def _duration(self, data: bytes) -> int:
+        """Return how long a frame lasts before it can be sent: sound is sent when its end was heard."""
+        if self._codec is not Codec.OPUS:
+            return 0
+        try:
+            return opus.samples(data)
+        except ValueError:
+            return 0
 
     def _append(self, data: bytes) -> None:
         try:
@@ -125,6 +133,14 @@ class SegmentFile:
             raise
         self._hash.update(data)
         self.bytes += len(data)
+
+    def _note(self, data: bytes) -> None:
+        try:
+            _write(self._journal, data)
+        except OSError:
+            os.ftruncate(self._journal, self._journal_bytes)  # half a line would hide all that follow
+            raise
+        self._journal_bytes += len(data)
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -1,0 +1,127 @@
+"""Be attached to the sfu: read records, keep time, make durable what was captured, say so. For ever, with back-off."""
+
+import asyncio
+import logging
+import time
+
+from recorder import layout, metrics
+from recorder.capture import Capture
+from recorder.config import RecorderConfig
+from recorder.durability import Durability, Synced
+from recorder.fact_reporter import FactReporter
+from recorder.finisher import Finisher
+from recorder.recordings import Recordings
+from recorder.sink_socket import SinkSocket
+from sfu.api.facts import RecordingStarted, SegmentClosed
+from sfu.api.sink_records import SinkHello, decode
+
+logger = logging.getLogger(__name__)
+
+_FIRST_DELAY = 0.05
+_MAX_DELAY = 1.0
+_TICK = 0.1
+
+
+class _Detached(Exception):
+    """The sfu closed the socket."""
+
+
+class Attachments:
+    """One attachment after another. Recordings go on over all of them."""
+
+    def __init__(self, config: RecorderConfig, recordings: Recordings, finisher: Finisher, facts: FactReporter) -> None:
+        self._config = config
+        self._recordings = recordings
+        self._finisher = finisher
+        self._facts = facts
+
+    async def run(self) -> None:
+        """Attach, again and again, until cancelled; what was captured is sealed and on disk then."""
+        delay = _FIRST_DELAY
+        while True:
+            try:
+                sink = await SinkSocket.connect(self._config.sink_socket)
+            except OSError as error:
+                logger.debug("no sfu at %s: %s", self._config.sink_socket, error)
+            else:
+                begun = time.monotonic()
+                await self._attached(sink)
+                if time.monotonic() - begun > _MAX_DELAY:
+                    delay = _FIRST_DELAY
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, _MAX_DELAY)
+
+    async def _attached(self, sink: SinkSocket) -> None:
+        durability = Durability()
+        capture = Capture(self._config, self._recordings, durability)
+        logger.info("attached to the sfu at %s", self._config.sink_socket)
+        metrics.ATTACHED.set(1)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read(sink, capture))
+                tasks.create_task(self._tick(sink, capture))
+                tasks.create_task(self._sync(sink, durability))
+        except* (_Detached, OSError) as errors:
+            logger.warning("detached from the sfu: %s", "; ".join(str(e) or "closed" for e in errors.exceptions))
+        finally:
+            metrics.ATTACHED.set(0)
+            sink.close()
+            capture.close()
+            self._pass_on(await durability.round())
+
+    async def _read(self, sink: SinkSocket, capture: Capture) -> None:
+        sink.send(SinkHello(sink="recorder", instance=self._config.instance))
+        while True:
+            batch = await sink.receive()
+            if not batch:
+                raise _Detached
+            for data in batch:
+                try:
+                    record = decode(data)
+                except ValueError as error:
+                    metrics.DROPPED_RECORDS.labels("malformed").inc()
+                    logger.error("not a sink record: %s", error)
+                    continue
+                capture.take(record, time.monotonic_ns())
+            for recording in capture.take_begun():
+                started = RecordingStarted(
+                    room=recording.info.room, at=recording.info.started_unix_ms, recording=recording.info.recording
+                )
+                self._facts.report(started)
+            await asyncio.sleep(0)
+
+    async def _tick(self, sink: SinkSocket, capture: Capture) -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            for wanted in capture.tick(time.monotonic_ns()):
+                sink.send(wanted)
+            for name in self._recordings.overdue(time.monotonic(), self._config.abandoned_seconds):
+                logger.warning("recording %s has ended unseen", name)
+                capture.end(name, abandoned=True)
+
+    async def _sync(self, sink: SinkSocket, durability: Durability) -> None:
+        while True:
+            await asyncio.sleep(self._config.sync_ms / 1000)
+            synced = await durability.round()
+            self._pass_on(synced)
+            for durable in synced.durable:
+                sink.send(durable)
+
+    def _pass_on(self, synced: Synced) -> None:
+        now = time.time_ns() // 1_000_000
+        for opened, segment in synced.sealed:
+            assert opened.recording is not None
+            self._facts.report(
+                SegmentClosed(
+                    room=opened.room,
+                    at=now,
+                    recording=opened.recording,
+                    track=opened.track,
+                    participant=opened.participant,
+                    key=layout.key(self._config.recordings_dir, segment.path),
+                    bytes=segment.bytes,
+                    sha256=segment.sha256,
+                )
+            )
+        for recording in synced.ended:
+            self._finisher.add(recording)

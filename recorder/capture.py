@@ -1,0 +1,176 @@
+"""What one attachment to the sfu captures: sink records in, files and replies out. No socket, no task."""
+
+import logging
+
+from recorder import layout, metrics
+from recorder.config import RecorderConfig
+from recorder.container_header import recordable
+from recorder.durability import Durability
+from recorder.recordings import Recording, Recordings
+from recorder.recovery import StreamId
+from recorder.segment_policy import CutTimes
+from recorder.stream_capture import SegmentNumbers, StreamCapture
+from sfu.api.sink_records import (
+    AnyRecord,
+    KeyframeWanted,
+    MissedRecord,
+    PacketRecord,
+    RecordingBegun,
+    RecordingEnded,
+    SenderReportRecord,
+    TrackClosed,
+    TrackMuteChanged,
+    TrackOpened,
+)
+from sfu.formats.codecs import Codec
+
+logger = logging.getLogger(__name__)
+
+MAX_STREAMS = 4096
+
+
+class Capture:
+    """Routes records to streams. `wall` is CLOCK_MONOTONIC in ns."""
+
+    def __init__(self, config: RecorderConfig, recordings: Recordings, durability: Durability) -> None:
+        self._recordings = recordings
+        self._durability = durability
+        self._times = CutTimes(int(config.cut_after_seconds * 1e9), int(config.ask_after_seconds * 1e9))
+        self._max_wait = config.repair_wait_ms * 1_000_000
+        self._streams: dict[int, StreamCapture] = {}
+        self._open: dict[str, Recording] = {}
+        self._numbers: dict[tuple[str, str], SegmentNumbers] = {}
+        self._begun: list[Recording] = []
+
+    def take(self, record: AnyRecord, wall: int) -> None:
+        """Take a record. OSError when `recording.json` cannot be written."""
+        match record:
+            case PacketRecord():
+                self._packet(record, wall)
+            case SenderReportRecord() | MissedRecord() | TrackMuteChanged():
+                self._about_stream(record)
+            case TrackOpened():
+                self._open_stream(record)
+            case TrackClosed():
+                self._close_stream(record.handle)
+            case RecordingBegun():
+                self._begin(record)
+            case RecordingEnded():
+                self.end(record.recording)
+            case _:
+                metrics.DROPPED_RECORDS.labels("not_for_recorders").inc()
+
+    def take_begun(self) -> list[Recording]:
+        """Return the recordings that are new since the last call."""
+        begun, self._begun = self._begun, []
+        return begun
+
+    def tick(self, wall: int) -> list[KeyframeWanted]:
+        """Do what time asks for, some ten times a second; returns the keyframes to ask for."""
+        wanted = [KeyframeWanted(handle=handle) for handle, s in self._streams.items() if s.tick(wall)]
+        for stream in self._streams.values():
+            self._collect(stream)
+        return wanted
+
+    def end(self, name: str, abandoned: bool = False) -> None:
+        """Seal a recording, and pass it on to be finished once it is on disk. OSError as `take`."""
+        for handle in [h for h, stream in self._streams.items() if stream.opened.recording == name]:
+            self._close_stream(handle)
+        self._open.pop(name, None)
+        recording = self._recordings.end(name, abandoned)
+        if recording is not None:
+            self._durability.end(recording)
+
+    def close(self) -> None:
+        """The attachment is over: close every stream; recordings wait for the next."""
+        for handle in list(self._streams):
+            self._close_stream(handle)
+        self._open.clear()
+        self._recordings.detach()
+
+    def _packet(self, record: PacketRecord, wall: int) -> None:
+        stream = self._streams.get(record.handle)
+        if stream is None:
+            metrics.DROPPED_RECORDS.labels("unknown_handle").inc()
+            return
+        stream.packet(record, wall)
+        self._collect(stream)
+
+    def _about_stream(self, record: SenderReportRecord | MissedRecord | TrackMuteChanged) -> None:
+        stream = self._streams.get(record.handle)
+        if stream is None:
+            metrics.DROPPED_RECORDS.labels("unknown_handle").inc()
+        elif isinstance(record, SenderReportRecord):
+            stream.report(record)
+        elif isinstance(record, MissedRecord):
+            stream.missed(record)
+            self._collect(stream)
+        else:
+            stream.mute(record)
+
+    def _begin(self, begun: RecordingBegun) -> None:
+        if begun.recording in self._open:
+            return
+        try:
+            recording, is_new = self._recordings.begin(begun)
+        except ValueError as error:
+            logger.error("recording refused: %s", error)
+            metrics.DROPPED_RECORDS.labels("bad_recording").inc()
+            return
+        self._open[begun.recording] = recording
+        if is_new:
+            self._begun.append(recording)
+
+    def _open_stream(self, opened: TrackOpened) -> None:
+        recording = self._open.get(opened.recording or "")
+        codec = Codec.__members__.get(opened.codec.upper())
+        if recording is None or codec is None or not recordable(codec) or len(self._streams) >= MAX_STREAMS:
+            logger.warning("track %s (%s) is not recorded", opened.track, opened.codec)
+            metrics.DROPPED_RECORDS.labels("not_recordable").inc()
+            if recording is not None:
+                recording.problems += 1
+            return
+        try:
+            directory = layout.track_dir(self._recordings.root, opened.recording or "", opened.track)
+        except ValueError as error:
+            logger.error("track refused: %s", error)
+            metrics.DROPPED_RECORDS.labels("bad_track").inc()
+            return
+        self._close_stream(opened.handle)
+        resume = recording.resume.get(StreamId(opened.track, opened.opened_at, opened.ssrc))
+        if resume is not None and resume.head.codec != codec.name.lower():
+            resume = None
+        numbers = self._numbers.setdefault((recording.info.recording, opened.track), SegmentNumbers())
+        self._streams[opened.handle] = StreamCapture(
+            opened,
+            codec,
+            directory=directory,
+            epoch=recording.epoch,
+            next_n=numbers,
+            resume=resume,
+            times=self._times,
+            max_wait=self._max_wait,
+        )
+        metrics.STREAMS.set(len(self._streams))
+
+    def _close_stream(self, handle: int) -> None:
+        stream = self._streams.pop(handle, None)
+        if stream is None:
+            return
+        stream.close()
+        self._collect(stream)
+        recording = self._open.get(stream.opened.recording or "")
+        point = stream.resume_point()
+        if recording is not None and point is not None:
+            recording.resume[stream.stream_id] = point
+        metrics.STREAMS.set(len(self._streams))
+
+    def _collect(self, stream: StreamCapture) -> None:
+        recording = self._open.get(stream.opened.recording or "")
+        if recording is None:
+            return
+        if stream.changes:
+            self._durability.add(stream.opened, recording, stream.changes)
+            stream.changes.clear()
+        recording.problems += stream.problems
+        stream.problems = 0

@@ -1,0 +1,106 @@
+"""Force what was captured to disk at a bounded pace, in a thread, and only then say that it is durable."""
+
+import asyncio
+import logging
+import time
+from typing import NamedTuple
+
+from recorder import metrics
+from recorder.recordings import Recording
+from recorder.segment_file import ClosedSegment, SegmentFile
+from recorder.stream_capture import Written
+from sfu.api.sink_records import Durable, TrackOpened
+
+logger = logging.getLogger(__name__)
+
+
+class Sealed(NamedTuple):
+    """A segment that is closed and on disk."""
+
+    opened: TrackOpened
+    segment: ClosedSegment
+
+
+class Synced(NamedTuple):
+    """What one round made durable. `ended` are the recordings of which everything now is."""
+
+    durable: list[Durable]
+    sealed: list[Sealed]
+    ended: list[Recording]
+
+
+class Durability:
+    """Collects dirty segments and syncs them in rounds; `round` must not be called while another is under way."""
+
+    def __init__(self) -> None:
+        self._dirty: dict[SegmentFile, tuple[TrackOpened, Recording]] = {}
+        self._last: dict[SegmentFile, ClosedSegment | None] = {}
+        self._ended: list[Recording] = []
+
+    def add(self, opened: TrackOpened, recording: Recording, changes: list[Written]) -> None:
+        """Take what a stream has written."""
+        for change in changes:
+            self._dirty[change.segment] = (opened, recording)
+            if change.last:
+                self._last[change.segment] = change.closed
+
+    def end(self, recording: Recording) -> None:
+        """All of a recording was added: pass it on behind the next round."""
+        self._ended.append(recording)
+
+    async def round(self) -> Synced:
+        """Sync what is dirty."""
+        dirty, self._dirty = self._dirty, {}
+        last, self._last = self._last, {}
+        ended, self._ended = self._ended, []
+        reached = {segment: segment.last_ext_seq for segment in dirty}
+        work = asyncio.ensure_future(asyncio.to_thread(_sync, list(dirty)))
+        try:
+            failed = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await work
+            self._put_back(dirty, last, ended)
+            raise
+        synced = Synced([], [], ended)
+        for segment, (opened, recording) in dirty.items():
+            assert opened.recording is not None
+            if segment in failed:
+                recording.problems += 1
+            else:
+                synced.durable.append(
+                    Durable(recording=opened.recording, track=opened.track, ssrc=opened.ssrc, ext_seq=reached[segment])
+                )
+            if segment in last:
+                segment.release()
+                closed = last[segment]
+                if closed is not None:
+                    synced.sealed.append(Sealed(opened, closed))
+        return synced
+
+    def _put_back(
+        self,
+        dirty: dict[SegmentFile, tuple[TrackOpened, Recording]],
+        last: dict[SegmentFile, ClosedSegment | None],
+        ended: list[Recording],
+    ) -> None:
+        """A cancelled round reports nothing; the next does."""
+        self._dirty = dirty | self._dirty
+        self._last = last | self._last
+        self._ended = ended + self._ended
+
+
+def _sync(segments: list[SegmentFile]) -> set[SegmentFile]:
+    """Sync each segment; returns those that the disk refused."""
+    failed: set[SegmentFile] = set()
+    if not segments:
+        return failed
+    begun = time.monotonic()
+    for segment in segments:
+        try:
+            segment.sync()
+        except OSError as error:
+            logger.error("%s: %s", segment.path, error)
+            metrics.DISK_ERRORS.labels(str(error.errno)).inc()
+            failed.add(segment)
+    metrics.SYNC_SECONDS.observe(time.monotonic() - begun)
+    return failed

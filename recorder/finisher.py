@@ -1,0 +1,100 @@
+"""Finish recordings one after another, each in a thread, until it is done; then report it."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+
+import av
+
+from recorder import layout, metrics
+from recorder.config import RecorderConfig
+from recorder.fact_reporter import FactReporter
+from recorder.finishing import Stopped, finish
+from recorder.manifest import Manifest
+from recorder.recordings import Recording, Recordings
+from sfu.api.facts import RecordingFinished
+
+logger = logging.getLogger(__name__)
+
+_FIRST_DELAY = 2.0
+_MAX_DELAY = 300.0
+
+
+class Finisher:
+    """Takes recordings that have ended and are on disk. One at a time: finishing must not starve capture."""
+
+    def __init__(self, config: RecorderConfig, recordings: Recordings, facts: FactReporter) -> None:
+        self._config = config
+        self._recordings = recordings
+        self._facts = facts
+        self._queue: deque[Recording] = deque()
+        self._some = asyncio.Event()
+
+    def add(self, recording: Recording) -> None:
+        """Queue a recording; the number of queued ones is that of the recordings on disk."""
+        self._queue.append(recording)
+        self._some.set()
+
+    async def run(self) -> None:
+        """Finish until cancelled. A thread under way then is told to stop."""
+        async with asyncio.TaskGroup() as deliveries:
+            while True:
+                while not self._queue:
+                    self._some.clear()
+                    await self._some.wait()
+                recording = self._queue.popleft()
+                manifest = await self._finish(recording)
+                if manifest is not None:
+                    self._recordings.finished(manifest.recording)
+                    deliveries.create_task(self.report(manifest))
+
+    async def report(self, manifest: Manifest) -> None:
+        """Report a finished recording, and keep in its directory that control knows."""
+        directory = layout.recording_dir(self._config.recordings_dir, manifest.recording)
+        delivered = self._facts.report(
+            RecordingFinished(
+                room=manifest.room,
+                at=manifest.ended_unix_ms or time.time_ns() // 1_000_000,
+                recording=manifest.recording,
+                state=manifest.state,
+                duration_ms=manifest.duration_ms,
+                bytes=manifest.bytes,
+                manifest=layout.key(self._config.recordings_dir, directory / layout.MANIFEST_NAME),
+            )
+        )
+        if await delivered:
+            await asyncio.to_thread((directory / layout.REPORTED_NAME).touch)
+
+    async def _finish(self, recording: Recording) -> Manifest | None:
+        """Finish a recording, trying again with back-off while the disk refuses; None when it has begun again."""
+        delay = _FIRST_DELAY
+        while recording.info.state == "sealing":
+            stop = threading.Event()
+            begun = time.monotonic()
+            try:
+                manifest = await _threaded(self._config, recording, stop)
+            except (OSError, av.FFmpegError) as error:
+                logger.error("recording %s is not finished, trying on: %s", recording.info.recording, error)
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, _MAX_DELAY)
+                continue
+            metrics.FINISH_SECONDS.observe(time.monotonic() - begun)
+            logger.info("recording %s is %s: %d ms", manifest.recording, manifest.state, manifest.duration_ms)
+            return manifest
+        return None
+
+
+async def _threaded(config: RecorderConfig, recording: Recording, stop: threading.Event) -> Manifest:
+    root, info, problems = config.recordings_dir, recording.info, recording.problems
+    work = asyncio.ensure_future(asyncio.to_thread(finish, root, info, config.instance, problems, stop))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        stop.set()
+        try:
+            await work
+        except Stopped:
+            logger.info("recording %s will be finished by the next start", info.recording)
+        raise

@@ -1,0 +1,208 @@
+"""Finish a recording that has ended: one seekable file per track from its segments, then the manifest, the commit.
+
+Runs in a thread of its own, and as often as it takes: it reads segments, never changes them, and replaces what an
+attempt before it left.
+"""
+
+import logging
+import mmap
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+
+from recorder import layout, manifest, matroska, recovery
+from recorder.finished_file import FinishedFile, FinishedWriter, finished_suffix
+from recorder.journal import ClosedLine, JournalHead, read_journal
+from recorder.manifest import Manifest, ManifestFile, ManifestSegment, ManifestTrack, RecordingInfo
+from recorder.recovery import StreamId
+from recorder.timeline import SegmentTimes, Timeline, muted_spans, new_frames, segment_times
+from sfu.formats.codecs import Codec
+
+logger = logging.getLogger(__name__)
+
+_OVERLAP = 200_000_000
+"""Of two streams of a track, the later one's frames count where they overlap by more; less is the clocks' error."""
+
+
+class Stopped(Exception):
+    """The process is stopping; the next start finishes the recording."""
+
+
+class CapturedSegment(NamedTuple):
+    times: SegmentTimes
+    closed: ClosedLine
+    journal: Path
+    media: Path
+
+
+class _Frame(NamedTuple):
+    """A captured frame on the recording's timeline."""
+
+    data: bytes
+    position: int
+    keyframe: bool
+    segment: CapturedSegment
+
+
+def finish(root: Path, info: RecordingInfo, instance: str, problems: int, stop: threading.Event) -> Manifest:
+    """Write a recording's finished files and its manifest; returns it. OSError when the disk refuses; Stopped."""
+    directory = layout.recording_dir(root, info.recording)
+    recovery.seal(directory)
+    tracks = {path.name: _segments(path) for path in layout.track_dirs(directory)}
+    tracks = {name: segments for name, segments in tracks.items() if segments}
+    timeline = Timeline(info, (segment.times for segments in tracks.values() for segment in segments))
+    sentences = ["the recorder could not keep all that it received"] if problems else []
+    if info.abandoned:
+        sentences.append("the end was not announced")
+    finished = []
+    for name, segments in tracks.items():
+        sentences += [f"{name}: {problem}" for segment in segments for problem in segment.times.problems]
+        try:
+            finished.append(_finish_track(root, info.recording, segments, timeline, stop))
+        except (av.FFmpegError, ValueError) as error:
+            logger.error("track %s of recording %s: %s", name, info.recording, error)
+            sentences.append(f"{name}: {error}")
+            finished.append(_manifest_track(root, segments, [], timeline))
+    result = Manifest(
+        version=manifest.VERSION,
+        recording=info.recording,
+        room=info.room,
+        state="partial" if sentences else "ready",
+        started_unix_ms=info.started_unix_ms,
+        ended_unix_ms=info.ended_unix_ms,
+        duration_ms=max((track.start_ms + track.duration_ms for track in finished), default=0),
+        bytes=sum(file.bytes for track in finished for file in track.files),
+        instance=instance,
+        tracks=finished,
+        problems=sentences,
+    )
+    manifest.write_manifest(directory, result)
+    return result
+
+
+def _segments(directory: Path) -> list[CapturedSegment]:
+    """Return a track's closed segments with frames, in the order of capture, frames left out."""
+    found = []
+    for _, path in layout.journals(directory):
+        if not recovery.has_frames(path):
+            continue
+        journal = read_journal(path.read_bytes())
+        if journal.closed is not None:
+            media = recovery.media_path(path, journal.head)
+            found.append(CapturedSegment(segment_times(journal), journal.closed, path, media))
+    return found
+
+
+def _finish_track(
+    root: Path, recording: str, segments: Sequence[CapturedSegment], timeline: Timeline, stop: threading.Event
+) -> ManifestTrack:
+    files: list[tuple[JournalHead, int, FinishedFile]] = []
+    frames = _frames(segments, timeline, stop)
+    frame = next(frames, None)
+    while frame is not None:
+        head, start = frame.segment.times.head, frame.position
+        parameters = _parameters(frame.segment)
+        codec = Codec[head.codec.upper()]
+        path = layout.finished_path(root, recording, head.track, len(files) + 1, finished_suffix(codec))
+        size = (head.width, head.height)
+        with FinishedWriter(path, codec, frame.segment.media, size, head.channels) as writer:
+            segment = frame.segment
+            while frame is not None:
+                if frame.segment is not segment:
+                    segment = frame.segment
+                    if _parameters(segment) != parameters:
+                        break
+                writer.write(frame.data, frame.position - start, frame.keyframe)
+                frame = next(frames, None)
+            files.append((head, start, writer.finish()))
+    return _manifest_track(root, segments, files, timeline)
+
+
+def _frames(segments: Sequence[CapturedSegment], timeline: Timeline, stop: threading.Event) -> Iterator[_Frame]:
+    """Yield a track's frames in the order of its timeline, each once."""
+    ordered = sorted(segments, key=lambda s: timeline.position(s.times, s.times.head.timestamp))
+    taken: dict[StreamId, int] = {}
+    for i, segment in enumerate(ordered):
+        times = segment.times
+        later = (s.times for s in ordered[i + 1 :] if s.times.stream_id != times.stream_id)
+        until = next((timeline.position(t, t.head.timestamp) for t in later), None)
+        for data, timestamp, last_ext_seq, keyframe in _read_frames(segment, taken.get(times.stream_id, -1)):
+            if stop.is_set():
+                raise Stopped
+            taken[times.stream_id] = last_ext_seq
+            position = timeline.position(times, timestamp)
+            if until is None or position < until + _OVERLAP:
+                yield _Frame(data, position, keyframe, segment)
+
+
+def _read_frames(segment: CapturedSegment, last_ext_seq: int) -> Iterator[tuple[bytes, int, int, bool]]:
+    """Yield (data, timestamp, last ext_seq, keyframe) of a segment's frames behind `last_ext_seq`."""
+    frames = read_journal(segment.journal.read_bytes()).frames()[: segment.closed.frames]
+    with (
+        segment.media.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+        memoryview(mapped) as view,
+    ):
+        blocks = matroska.read_contents(view).blocks
+        if len(blocks) < len(frames):
+            raise ValueError(f"{segment.media.name} holds {len(blocks)} frames of {len(frames)}")
+        for i, line in new_frames(frames, last_ext_seq):
+            block = blocks[i]
+            yield bytes(view[block.start : block.end]), line.timestamp, line.last_ext_seq, block.keyframe
+
+
+def _parameters(segment: CapturedSegment) -> tuple[str, bytes]:
+    """Return what must not change within a finished file. VP8, VP9 and AV1 carry a new size in band."""
+    head = segment.times.head
+    if head.codec != "h264":
+        return head.codec, b""
+    with segment.media.open("rb") as file:
+        return head.codec, matroska.codec_private(file.read(head.header_bytes))
+
+
+def _manifest_track(
+    root: Path,
+    segments: Sequence[CapturedSegment],
+    files: Sequence[tuple[JournalHead, int, FinishedFile]],
+    timeline: Timeline,
+) -> ManifestTrack:
+    first = segments[0].times.head
+    start = min((start for _, start, _ in files), default=0)
+    end = max((start + file.duration_ns for _, start, file in files), default=start)
+    return ManifestTrack(
+        track=first.track,
+        participant=first.participant,
+        name=first.name,
+        source=first.source,
+        media=first.media,
+        codec=first.codec,
+        start_ms=_milliseconds(start),
+        duration_ms=_milliseconds(end - start),
+        files=[
+            ManifestFile(
+                key=layout.key(root, file.path),
+                codec=head.codec,
+                start_ms=_milliseconds(at),
+                duration_ms=_milliseconds(file.duration_ns),
+                bytes=file.bytes,
+                sha256=file.sha256,
+                frames=file.frames,
+                width=head.width,
+                height=head.height,
+            )
+            for head, at, file in files
+        ],
+        segments=[
+            ManifestSegment(key=layout.key(root, s.media), bytes=s.closed.bytes, sha256=s.closed.sha256)
+            for s in segments
+        ],
+        lost_packets=sum(segment.times.lost_packets for segment in segments),
+        muted=muted_spans(timeline, [segment.times for segment in segments], end),
+    )
+
+
+def _milliseconds(nanoseconds: int) -> int:
+    return round(nanoseconds / 1_000_000)

@@ -1,0 +1,22 @@
+"""The recorder's metrics. None has a label per room, recording or participant: their number is not bounded."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+ATTACHED = Gauge("parley_recorder_attached", "Whether the recorder is attached to its sfu")
+RECORDINGS = Gauge("parley_recorder_recordings", "Recordings on this machine that are not finished", ["state"])
+STREAMS = Gauge("parley_recorder_streams", "Streams being captured")
+SEGMENTS = Counter("parley_recorder_segments_total", "Segments closed")
+BYTES = Counter("parley_recorder_bytes_total", "Bytes of media written to segments")
+FRAMES = Counter("parley_recorder_frames_total", "Frames written", ["media"])
+LOST_PACKETS = Counter("parley_recorder_lost_packets_total", "Packets that are in no frame", ["reason"])
+DROPPED_FRAMES = Counter("parley_recorder_dropped_frames_total", "Whole frames not written", ["reason"])
+DROPPED_RECORDS = Counter("parley_recorder_dropped_records_total", "Sink records without effect", ["reason"])
+DISK_ERRORS = Counter("parley_recorder_disk_errors_total", "Writes that the disk refused", ["errno"])
+LAG = Gauge("parley_recorder_lag_seconds", "From a packet's arrival at the sfu until its frame was written, last seen")
+SYNC_SECONDS = Histogram("parley_recorder_sync_seconds", "Time that forcing segments to disk takes")
+FINISH_SECONDS = Histogram(
+    "parley_recorder_finish_seconds",
+    "Time that finishing a recording takes",
+    buckets=(0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000),
+)
+FACTS = Counter("parley_recorder_facts_total", "Facts by what became of them", ["outcome"])

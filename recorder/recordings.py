@@ -1,0 +1,146 @@
+"""The recordings of this machine that are not finished: which there are, what state each is in, where it goes on."""
+
+import logging
+import time
+from pathlib import Path
+
+import msgspec
+
+from recorder import layout, manifest, metrics, recovery
+from recorder.manifest import Manifest, RecordingInfo
+from recorder.recovery import ResumePoint, StreamId
+from sfu.api.sink_records import RecordingBegun
+
+logger = logging.getLogger(__name__)
+
+WAITING = "waiting"  # for the sfu to say that it runs on, or that it ended
+CAPTURING = "capturing"
+SEALING = "sealing"
+
+
+class Recording:
+    """One unfinished recording. `problems` counts what was received and could not be kept."""
+
+    def __init__(self, directory: Path, info: RecordingInfo) -> None:
+        self.directory = directory
+        self.info = info
+        self.state = SEALING if info.state == "sealing" else WAITING
+        self.waiting_since: float | None = None
+        self.epoch = layout.last_epoch(directory)
+        self.resume: dict[StreamId, ResumePoint] = {}
+        self.problems = 0
+
+
+class Recordings:
+    """All unfinished recordings under `root`. Methods write `recording.json`; OSError when the disk refuses."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._all: dict[str, Recording] = {}
+
+    def load(self) -> list[Manifest]:
+        """Seal what an earlier process left unfinished; returns the finished ones that control may not know of."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        unreported = []
+        for directory in sorted(path for path in self.root.iterdir() if (path / layout.INFO_NAME).exists()):
+            try:
+                info = manifest.read_info(directory)
+                finished = manifest.read_manifest(directory)
+            except ValueError as error:
+                logger.error("recording %s is damaged: %s", directory.name, error)
+                continue
+            if info is None or info.recording != directory.name:
+                continue
+            if finished is not None and info.state == "sealing":
+                if not (directory / layout.REPORTED_NAME).exists():
+                    unreported.append(finished)
+                continue
+            recovery.seal(directory)
+            recording = Recording(directory, info)
+            recording.resume = recovery.resume_points(directory)
+            self._all[info.recording] = recording
+        self._count()
+        return unreported
+
+    def unfinished(self) -> list[Recording]:
+        """Return all that are known, by name."""
+        return [recording for _, recording in sorted(self._all.items())]
+
+    def begin(self, begun: RecordingBegun) -> tuple[Recording, bool]:
+        """Begin an epoch of a recording; returns it, and whether it is new. ValueError when its id is none."""
+        directory = layout.recording_dir(self.root, begun.recording)
+        recording = self._all.get(begun.recording)
+        is_new = False
+        if recording is None:
+            info = manifest.read_info(directory)
+            is_new = info is None
+            if info is None:
+                directory.mkdir(parents=True, exist_ok=True)
+                info = _new_info(begun)
+            recording = Recording(directory, info)
+            recording.resume = recovery.resume_points(directory)
+        info = msgspec.structs.replace(recording.info, state="recording", ended_unix_ms=0, abandoned=False)
+        if is_new or info != recording.info:
+            (directory / layout.REPORTED_NAME).unlink(missing_ok=True)
+            manifest.write_info(directory, info)
+        recording.info, recording.state, recording.waiting_since = info, CAPTURING, None
+        recording.epoch += 1
+        self._all[begun.recording] = recording
+        self._count()
+        return recording, is_new
+
+    def end(self, name: str, abandoned: bool = False) -> Recording | None:
+        """Mark a recording as ended; returns it if there is one to finish."""
+        recording = self._all.get(name)
+        if recording is None or recording.state == SEALING:
+            return None
+        info = msgspec.structs.replace(
+            recording.info, state="sealing", ended_unix_ms=time.time_ns() // 1_000_000, abandoned=abandoned
+        )
+        recording.info, recording.state = info, SEALING
+        self._count()
+        manifest.write_info(recording.directory, info)
+        return recording
+
+    def detach(self) -> None:
+        """The sfu is gone: what was being captured waits for it."""
+        for recording in self._all.values():
+            recording.waiting_since = None
+            if recording.state == CAPTURING:
+                recording.state = WAITING
+        self._count()
+
+    def overdue(self, now: float, seconds: float) -> list[str]:
+        """Return which recordings the sfu, attached, has not announced for `seconds`."""
+        names = []
+        for name, recording in self._all.items():
+            if recording.state != WAITING:
+                continue
+            if recording.waiting_since is None:
+                recording.waiting_since = now
+            if now - recording.waiting_since >= seconds:
+                names.append(name)
+        return names
+
+    def finished(self, name: str) -> None:
+        """Forget a recording whose manifest was committed, unless it has begun again since."""
+        recording = self._all.get(name)
+        if recording is not None and recording.state == SEALING:
+            del self._all[name]
+        self._count()
+
+    def _count(self) -> None:
+        for state in (WAITING, CAPTURING, SEALING):
+            metrics.RECORDINGS.labels(state).set(sum(r.state == state for r in self._all.values()))
+
+
+def _new_info(begun: RecordingBegun) -> RecordingInfo:
+    return RecordingInfo(
+        version=manifest.VERSION,
+        recording=begun.recording,
+        room=begun.room,
+        state="recording",
+        started_unix_ms=begun.started_unix_ms,
+        opened_at=begun.opened_at,
+        opened_unix_ms=begun.opened_unix_ms,
+    )

@@ -1,0 +1,141 @@
+"""What a killed recorder left: cut torn segments at their last whole block, close them, and say where to go on.
+
+A segment is torn when its journal lacks the closing line. Its file is cut at the end of the last whole block; its
+journal, which always knows at least as many frames as the file, gets the closing line it lacks.
+"""
+
+import hashlib
+import mmap
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from recorder import matroska
+from recorder.journal import ClosedLine, Journal, JournalHead, JournalWriter, read_closing_line, read_head, read_journal
+from recorder.layout import journals, track_dirs
+from recorder.segment_file import ClosedSegment
+
+_TAIL_BYTES = 512
+
+
+class StreamId(NamedTuple):
+    """A stream of a track within one life of the sfu's room: what a later attachment can go on from."""
+
+    track: str
+    lifetime: int
+    ssrc: int
+
+
+class ResumePoint(NamedTuple):
+    """Where a stream's capture ended. `head` and `header` are those of its last segment with frames."""
+
+    last_ext_seq: int
+    head: JournalHead
+    header: bytes
+
+
+def seal(recording: Path) -> list[ClosedSegment]:
+    """Close every torn segment of a recording; returns those that were. OSError when the disk refuses."""
+    sealed = []
+    for directory in track_dirs(recording):
+        for _, path in journals(directory):
+            if _closing_line(path) is None:
+                segment = _seal_segment(path)
+                if segment is not None:
+                    sealed.append(segment)
+    return sealed
+
+
+def resume_points(recording: Path) -> dict[StreamId, ResumePoint]:
+    """Return where each stream of a sealed recording ended. OSError when its files cannot be read."""
+    latest: dict[StreamId, ResumePoint] = {}
+    for directory in track_dirs(recording):
+        for _, path in reversed(journals(directory)):
+            head = _head(path)
+            if head is None or StreamId(head.track, head.lifetime, head.ssrc) in latest:
+                continue
+            point = _resume_point(path)
+            if point is not None:
+                latest[StreamId(head.track, head.lifetime, head.ssrc)] = point
+    return latest
+
+
+def closed_segments(recording: Path) -> list[tuple[JournalHead, ClosedSegment]]:
+    """Return the closed segments that hold frames, track by track in the order of capture. OSError."""
+    found = []
+    for directory in track_dirs(recording):
+        for _, path in journals(directory):
+            head, closed = _head(path), _closing_line(path)
+            if head is not None and closed is not None and closed.frames:
+                segment = ClosedSegment(media_path(path, head), closed.frames, closed.bytes, closed.sha256)
+                found.append((head, segment))
+    return found
+
+
+def has_frames(path: Path) -> bool:
+    """Whether a journal's segment was closed and holds frames. OSError."""
+    closed = _closing_line(path)
+    return closed is not None and closed.frames > 0
+
+
+def media_path(journal: Path, head: JournalHead) -> Path:
+    """Return the path of the media file that a journal belongs to; the head's name counts, not where it may point."""
+    return journal.with_name(Path(head.file).name)
+
+
+def _resume_point(path: Path) -> ResumePoint | None:
+    journal = read_journal(path.read_bytes())
+    closed = journal.closed
+    if closed is None or not closed.frames:
+        return None
+    with media_path(path, journal.head).open("rb") as media:
+        header = media.read(journal.head.header_bytes)
+    return ResumePoint(journal.frames()[closed.frames - 1].last_ext_seq, journal.head, header)
+
+
+def _seal_segment(path: Path) -> ClosedSegment | None:
+    data = path.read_bytes()
+    try:
+        journal = read_journal(data)
+    except ValueError:
+        return None  # killed before the head was written, hence before the media file had a byte
+    media = media_path(path, journal.head)
+    segment = _cut(media, journal)
+    with path.open("r+b") as file:
+        file.truncate(journal.whole_bytes)
+        file.seek(0, os.SEEK_END)
+        file.write(JournalWriter(journal.head).line(ClosedLine(segment.frames, segment.bytes, segment.sha256)))
+        file.flush()
+        os.fsync(file.fileno())
+    return segment
+
+
+def _cut(media: Path, journal: Journal) -> ClosedSegment:
+    """Cut a torn media file behind its last whole frame that the journal knows."""
+    with media.open("a+b") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
+            return ClosedSegment(media, 0, 0, hashlib.sha256().hexdigest())
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
+            contents = matroska.read_contents(view)
+            frames = min(len(contents.blocks), len(journal.frames()))
+            end = contents.blocks[frames - 1].end if frames else contents.header_bytes
+            digest = hashlib.sha256(view[:end]).hexdigest()
+        file.truncate(end)
+        os.fsync(file.fileno())
+    return ClosedSegment(media, frames, end, digest)
+
+
+def _closing_line(path: Path) -> ClosedLine | None:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _TAIL_BYTES))
+        return read_closing_line(file.read())
+
+
+def _head(path: Path) -> JournalHead | None:
+    with path.open("rb") as file:
+        try:
+            return read_head(file.readline())
+        except ValueError:
+            return None

@@ -1,0 +1,266 @@
+"""Capture of one stream of a track: packets to frames, frames to segments. Owns the open segment, no clock or task."""
+
+import logging
+from collections import deque
+from pathlib import Path
+from typing import NamedTuple
+
+from recorder import metrics
+from recorder.container_header import segment_header, segment_suffix
+from recorder.journal import VERSION, JournalHead, Line, LossLine, MuteLine, ProblemLine, ReportLine
+from recorder.layout import SegmentName
+from recorder.recovery import ResumePoint, StreamId
+from recorder.segment_file import ClosedSegment, SegmentFile
+from recorder.segment_policy import CutTimes, Decision, SegmentPolicy
+from sfu.api.sink_records import MissedRecord, PacketRecord, SenderReportRecord, TrackMuteChanged, TrackOpened
+from sfu.formats.codecs import Codec
+from sfu.frames.assembler import Frame, FrameAssembler, Loss
+
+logger = logging.getLogger(__name__)
+
+_PENDING_LINES = 64
+_RETRY_DISK = 1_000_000_000
+
+
+class Written(NamedTuple):
+    """What to make durable: a segment that has grown, or its `last` change. `closed` is None if closing failed."""
+
+    segment: SegmentFile
+    last: bool
+    closed: ClosedSegment | None
+
+
+class StreamCapture:
+    """Feeds one stream into its track's directory. `changes` collects what became dirty until it is taken.
+
+    `next_n` gives out segment numbers, unique within the track and epoch.
+    """
+
+    def __init__(
+        self,
+        opened: TrackOpened,
+        codec: Codec,
+        *,
+        directory: Path,
+        epoch: int,
+        next_n: "SegmentNumbers",
+        resume: ResumePoint | None,
+        times: CutTimes,
+        max_wait: int,
+    ) -> None:
+        self.opened = opened
+        self.problems = 0
+        self.changes: list[Written] = []
+        self._codec = codec
+        self._directory = directory
+        self._epoch = epoch
+        self._next_n = next_n
+        self._written = resume.last_ext_seq if resume else -1
+        self._assembler = FrameAssembler(
+            codec,
+            max_wait=max_wait,
+            first_ext_seq=resume.last_ext_seq + 1 if resume else None,
+            fmtp=opened.fmtp,
+        )
+        self._policy = SegmentPolicy(opened.clock_rate, codec.is_audio, times, resume is not None)
+        self._last_head = resume.head if resume else None
+        self._header = resume.header if resume else b""
+        self._size = (resume.head.width, resume.head.height) if resume else (0, 0)
+        self._muted = opened.muted
+        self._segment: SegmentFile | None = None
+        self._pending: deque[Line] = deque(maxlen=_PENDING_LINES)
+        self._disk_refused_at: int | None = None
+        self._now = 0
+        self._wall = 0
+
+    @property
+    def stream_id(self) -> StreamId:
+        return StreamId(self.opened.track, self.opened.opened_at, self.opened.ssrc)
+
+    def resume_point(self) -> ResumePoint | None:
+        """Return where a later capture of this stream goes on; None if nothing was written."""
+        return None if self._last_head is None else ResumePoint(self._written, self._last_head, self._header)
+
+    def packet(self, record: PacketRecord, wall: int) -> None:
+        """Take a packet, read at `wall`. What an earlier attachment wrote already is dropped."""
+        self._now, self._wall = max(self._now, record.arrival), wall
+        if record.ext_seq <= self._written:
+            metrics.DROPPED_RECORDS.labels("already_written").inc()
+            return
+        try:
+            results = self._assembler.push(record.ext_seq, record.arrival, record.rtp)
+        except ValueError:
+            metrics.DROPPED_RECORDS.labels("malformed").inc()
+            return
+        self._take(results)
+
+    def missed(self, record: MissedRecord) -> None:
+        """Take the sfu's word for packets that will not come."""
+        first = max(record.first_ext_seq, self._written + 1)
+        packets = record.first_ext_seq + record.packets - first
+        if packets > 0:
+            self._take(self._assembler.missed(first, packets))
+
+    def report(self, record: SenderReportRecord) -> None:
+        """Keep a sender report for the clock."""
+        if record.ssrc == self.opened.ssrc:
+            self._note(ReportLine(record.rtp_timestamp, record.ntp, record.arrival))
+
+    def mute(self, record: TrackMuteChanged) -> None:
+        """Keep when the publisher muted or unmuted."""
+        self._muted = record.muted
+        self._note(MuteLine(record.muted, record.at))
+
+    def tick(self, wall: int) -> bool:
+        """Give up what has waited too long; returns whether the publisher is to be asked for a keyframe.
+
+        Time goes on from the stream's last arrival, not by the wall's clock: during a replay the wall is seconds ahead.
+        """
+        self._now, self._wall = self._now + max(0, wall - self._wall), wall
+        self._take(self._assembler.flush(self._now))
+        return self._policy.keyframe_due(self._now)
+
+    def close(self) -> None:
+        """Write what is left and close the segment."""
+        self._take(self._assembler.drain())
+        self._close_segment()
+
+    def _take(self, results: list[Frame | Loss]) -> None:
+        for result in results:
+            if isinstance(result, Frame):
+                self._frame(result)
+            else:
+                metrics.LOST_PACKETS.labels(result.reason.name.lower()).inc(result.packets)
+                self._note(LossLine(result.first_ext_seq, result.packets, result.reason.name.lower()))
+                if result.keyframe_needed:
+                    self._policy.want_keyframe()
+
+    def _frame(self, frame: Frame) -> None:
+        decision = self._policy.decide(frame)
+        if decision is Decision.DROP:
+            metrics.DROPPED_FRAMES.labels("before_keyframe").inc()
+            return
+        try:
+            if decision is Decision.CUT:
+                self._close_segment()
+                if not self._open_segment(frame):
+                    return
+            assert self._segment is not None
+            before = self._segment.bytes
+            self._segment.write(frame)
+        except OSError as error:
+            self._disk_refused(error)
+            return
+        metrics.FRAMES.labels(self.opened.media).inc()
+        metrics.BYTES.inc(self._segment.bytes - before)
+        metrics.LAG.set((self._wall - frame.arrival) / 1e9)
+        self._written = frame.last_ext_seq
+        self.changes.append(Written(self._segment, False, None))
+
+    def _open_segment(self, frame: Frame) -> bool:
+        """Open a segment that begins with `frame`; False when it cannot be one's beginning. OSError."""
+        if self._disk_refused_at is not None and self._now - self._disk_refused_at < _RETRY_DISK:
+            metrics.DROPPED_FRAMES.labels("disk").inc()
+            self._policy.close()
+            return False
+        if not frame.keyframe and not self._header:
+            metrics.DROPPED_FRAMES.labels("before_keyframe").inc()
+            self._policy.close()
+            self._policy.want_keyframe()
+            return False
+        if frame.keyframe:
+            size = (frame.width, frame.height) if frame.width else self._size
+            try:
+                self._header = segment_header(self._codec, frame.data, *size, self.opened.channels)
+            except ValueError as error:
+                logger.warning("track %s: %s", self.opened.track, error)
+                metrics.DROPPED_FRAMES.labels("no_header").inc()
+                self._policy.close()
+                self._policy.want_keyframe()
+                return False
+            self._size = size
+        head = self._head(frame)
+        self._segment = SegmentFile(self._directory, head, self._codec, self._header)
+        self._last_head = head
+        self._disk_refused_at = None
+        while self._pending:
+            self._segment.note(self._pending.popleft())
+        return True
+
+    def _head(self, frame: Frame) -> JournalHead:
+        opened = self.opened
+        n = self._next_n.take()
+        assert opened.recording is not None
+        return JournalHead(
+            version=VERSION,
+            recording=opened.recording,
+            room=opened.room,
+            participant=opened.participant,
+            name=opened.name,
+            track=opened.track,
+            source=opened.source,
+            media=opened.media,
+            codec=self._codec.name.lower(),
+            clock_rate=opened.clock_rate,
+            channels=opened.channels,
+            ssrc=opened.ssrc,
+            lifetime=opened.opened_at,
+            opened_unix_ms=opened.opened_unix_ms,
+            epoch=self._epoch,
+            n=n,
+            first_ext_seq=frame.first_ext_seq,
+            timestamp=frame.timestamp,
+            arrival=frame.arrival,
+            file=f"{SegmentName(self._epoch, n)}{segment_suffix(self._codec)}",
+            header_bytes=len(self._header),
+            width=self._size[0],
+            height=self._size[1],
+            muted=self._muted,
+            continues=not frame.keyframe,
+        )
+
+    def _note(self, line: Line) -> None:
+        """Put a line into the open segment's journal, or the next one's."""
+        if self._segment is None:
+            self._pending.append(line)
+            return
+        try:
+            self._segment.note(line)
+        except OSError as error:
+            self._disk_refused(error)
+
+    def _close_segment(self) -> None:
+        segment, self._segment = self._segment, None
+        if segment is None:
+            return
+        closed = None
+        try:
+            closed = segment.close()
+            metrics.SEGMENTS.inc()
+        except OSError as error:  # finishing seals it
+            metrics.DISK_ERRORS.labels(str(error.errno)).inc()
+            self.problems += 1
+        self.changes.append(Written(segment, True, closed))
+
+    def _disk_refused(self, error: OSError) -> None:
+        """Give up the segment; a second later the next frame tries another."""
+        logger.error("track %s of recording %s: %s", self.opened.track, self.opened.recording, error)
+        metrics.DISK_ERRORS.labels(str(error.errno)).inc()
+        metrics.DROPPED_FRAMES.labels("disk").inc()
+        self.problems += 1
+        self._pending.append(ProblemLine(str(error.strerror)))
+        self._close_segment()
+        self._policy.close()
+        self._disk_refused_at = self._now
+
+
+class SegmentNumbers:
+    """Numbers for a track's segments within an epoch, from 1; its streams share them."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def take(self) -> int:
+        """Return the next number."""
+        self._last += 1
+        return self._last

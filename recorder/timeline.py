@@ -1,0 +1,157 @@
+"""Where on a recording's timeline each captured frame belongs: pure, from the journals of its segments.
+
+Zero is the start of the recording. A stream's timestamps are unwrapped across segments and epochs. Where its RTP clock
+jumped, a new run begins, with a map of its own.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from recorder.clock import ClockMap, Report, StreamClock, fit
+from recorder.journal import AnchorLine, FrameLine, Journal, JournalHead, LossLine, MuteLine, ProblemLine, ReportLine
+from recorder.manifest import RecordingInfo
+from recorder.recovery import StreamId
+
+_MAX_JUMP = 10_000_000_000
+_LOST = ("expired", "missed", "overflow")
+
+
+@dataclass(slots=True)
+class SegmentTimes:
+    """What a timeline needs of one segment. `base` is added to its timestamps; `reports` are as in the journal."""
+
+    head: JournalHead
+    last_timestamp: int
+    last_anchor: tuple[int, int]
+    anchors: list[tuple[int, int]]
+    reports: list[ReportLine]
+    mutes: list[MuteLine]
+    lost_packets: int
+    problems: list[str]
+    base: int = 0
+
+    @property
+    def stream_id(self) -> StreamId:
+        return StreamId(self.head.track, self.head.lifetime, self.head.ssrc)
+
+
+@dataclass(slots=True)
+class _Run:
+    """Segments of one stream between jumps of its clock."""
+
+    segments: list[SegmentTimes] = field(default_factory=list)
+
+    def clock(self) -> StreamClock:
+        head = self.segments[0].head
+        reports = [_unwrapped(line, s) for s in self.segments for line in s.reports]
+        anchors = [(timestamp + s.base, arrival) for s in self.segments for timestamp, arrival in s.anchors]
+        return StreamClock(head.clock_rate, sorted(reports, key=lambda r: r.arrival), anchors)
+
+
+def segment_times(journal: Journal) -> SegmentTimes:
+    """Return what the timeline needs of a closed segment with frames."""
+    head, closed = journal.head, journal.closed
+    assert closed is not None
+    last = journal.frames()[closed.frames - 1]
+    anchors = [(head.timestamp, head.arrival)]
+    anchors += [(line.timestamp, line.arrival) for line in journal.lines if isinstance(line, AnchorLine)]
+    return SegmentTimes(
+        head=head,
+        last_timestamp=last.timestamp,
+        last_anchor=anchors[-1],
+        anchors=anchors,
+        reports=[line for line in journal.lines if isinstance(line, ReportLine)],
+        mutes=[line for line in journal.lines if isinstance(line, MuteLine)],
+        lost_packets=sum(x.packets for x in journal.lines if isinstance(x, LossLine) and x.reason in _LOST),
+        problems=[line.sentence for line in journal.lines if isinstance(line, ProblemLine)],
+    )
+
+
+class Timeline:
+    """Positions in ns since the recording's start, of frames and of instants of the sfu's clock."""
+
+    def __init__(self, info: RecordingInfo, segments: Iterable[SegmentTimes]) -> None:
+        """`segments` come track by track, in the order of capture."""
+        self._info = info
+        streams: dict[StreamId, list[SegmentTimes]] = {}
+        for segment in segments:
+            streams.setdefault(segment.stream_id, []).append(segment)
+        runs: dict[tuple[str, int], list[_Run]] = {}
+        for stream in streams.values():
+            head = stream[0].head
+            runs.setdefault((head.participant, head.lifetime), []).extend(_runs(stream))
+        self._maps: dict[int, ClockMap] = {}
+        for together in runs.values():
+            for run, clock_map in zip(together, fit([run.clock() for run in together]), strict=True):
+                self._maps.update((id(segment), clock_map) for segment in run.segments)
+        self._shift = 0
+        starts = [self.position(s, s.head.timestamp) for stream in streams.values() for s in stream]
+        self._shift = max(0, -min(starts, default=0))
+
+    def position(self, segment: SegmentTimes, timestamp: int) -> int:
+        """Return the position of a frame of the segment, by its timestamp in the journal."""
+        return self.instant(segment.head, self._maps[id(segment)].at(timestamp + segment.base))
+
+    def instant(self, head: JournalHead, monotonic: int) -> int:
+        """Return the position of an instant of the sfu's clock during the room's life that `head` belongs to.
+
+        Lives are placed by the wall's clock, since a restarted machine's monotonic clock begins anew.
+        """
+        opened = (head.opened_unix_ms - self._info.started_unix_ms) * 1_000_000
+        return opened + monotonic - head.lifetime + self._shift
+
+
+def new_frames(frames: Sequence[FrameLine], last_ext_seq: int) -> Iterable[tuple[int, FrameLine]]:
+    """Yield (index, frame) of the frames behind `last_ext_seq`: what an earlier epoch holds is not taken twice."""
+    return ((i, frame) for i, frame in enumerate(frames) if frame.first_ext_seq > last_ext_seq)
+
+
+def muted_spans(timeline: Timeline, segments: Sequence[SegmentTimes], end: int) -> list[tuple[int, int]]:
+    """Return (from, to) in ms of when a track was muted; `end` (ns) bounds the last."""
+    changes = []
+    for segment in segments:
+        start = timeline.position(segment, segment.head.timestamp)
+        changes.append((start, segment.head.muted))
+        changes += [(timeline.instant(segment.head, line.at), line.muted) for line in segment.mutes]
+    spans: list[tuple[int, int]] = []
+    since: int | None = None
+    for at, muted in sorted(changes, key=lambda change: change[0]):
+        if muted and since is None:
+            since = at
+        elif not muted and since is not None:
+            spans.append((max(0, since) // 1_000_000, max(0, at) // 1_000_000))
+            since = None
+    if since is not None and since < end:
+        spans.append((max(0, since) // 1_000_000, end // 1_000_000))
+    return spans
+
+
+def _runs(stream: Sequence[SegmentTimes]) -> list[_Run]:
+    """Unwrap a stream's segments and part them where its clock jumped."""
+    runs: list[_Run] = []
+    before: SegmentTimes | None = None
+    for segment in stream:
+        if before is not None:
+            behind = before.last_timestamp + before.base - segment.head.timestamp
+            segment.base = (behind + (1 << 31)) >> 32 << 32
+        if before is None or _jumped(before, segment):
+            runs.append(_Run())
+        runs[-1].segments.append(segment)
+        before = segment
+    return runs
+
+
+def _jumped(before: SegmentTimes, segment: SegmentTimes) -> bool:
+    head = segment.head
+    timestamp = head.timestamp + segment.base
+    if timestamp < before.last_timestamp + before.base:
+        return True
+    media = (timestamp - before.last_anchor[0] - before.base) * 1_000_000_000 // head.clock_rate
+    return abs(media - (head.arrival - before.last_anchor[1])) > _MAX_JUMP
+
+
+def _unwrapped(line: ReportLine, segment: SegmentTimes) -> Report:
+    near = segment.last_timestamp + segment.base
+    difference = (line.rtp_timestamp - near) & 0xFFFFFFFF
+    timestamp = near + difference - (1 << 32 if difference >= 1 << 31 else 0)
+    return Report(timestamp, line.ntp * 1_000_000_000 >> 32, line.arrival)

@@ -74,7 +74,7 @@ class SpeechFinder:
             case TrackOpened(media="audio"):
                 out = self._open(record)
             case TrackClosed(handle=handle):
-                out = self._close(handle)
+                out = [*self._close(handle), messages.TrackEnded(handle=handle)]
             case TrackMuteChanged(handle=handle, muted=True) if handle in self._tracks:
                 out = self._flush(self._tracks[handle])
             case _:

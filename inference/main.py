@@ -1,13 +1,116 @@
-"""The inference process: taps consented audio at the sfu's sink socket, returns captions."""
+"""The inference process: taps consented audio at the sfu's sink socket, returns captions.
+
+    sfu ── sink socket ──▶ SinkClient ─▶ Tap ═▶ decode worker ═▶ Captioner ═▶ engine (local worker or Triton)
+                               ◀── captions ─────────────────────────┴──▶ FactReporter ── finals ──▶ control
+
+Double arrows cross into worker processes. Without models the process runs, says so to the sfu, and starts captioning
+when `parley models fetch` has put them there.
+"""
 
 import asyncio
+import logging
 from collections.abc import Callable
+from pathlib import Path
 
+from inference.captions.captioner import Captioner
 from inference.config import InferenceConfig
+from inference.engines.local import LocalEngine
+from inference.fact_reporter import FactReporter
+from inference.metrics import AVAILABLE
+from inference.models import catalogue, store
+from inference.sink_client import SinkClient
+from inference.tap import Tap
+from sfu.api.sink_records import CaptionsAvailable
+
+logger = logging.getLogger(__name__)
+
+VOICE_MODEL = "silero-vad"
+SPEECH_MODEL = "whisper-base"
+MISSING = "captions unavailable: run `parley models fetch`"
+OFF = "captions are switched off on this server"
+STARTING = "captions are starting"
+_POLL_SECONDS = 2.0
+
+
+def stored_models(models_dir: Path) -> tuple[Path, Path] | None:
+    """Return the directories of the voice activity and speech models, or None while one is missing."""
+    table = catalogue.load()
+    voice = store.find(models_dir, table.named(VOICE_MODEL))
+    speech = store.find(models_dir, table.named(SPEECH_MODEL))
+    return None if voice is None or speech is None else (voice, speech)
+
+
+class Inference:
+    """The process's parts, wired."""
+
+    def __init__(self, config: InferenceConfig) -> None:
+        self._config = config
+        self._modelled = False
+        self._engine = LocalEngine(threads=config.threads, nice=config.nice, changed=self._changed)
+        self._facts = FactReporter(config.control_url, config.node_secret, config.instance)
+        self._sink = SinkClient(
+            config.sink_socket,
+            config.instance,
+            received=self._received,
+            connected=self._announce,
+            disconnected=self._disconnected,
+        )
+        self._captioner = Captioner(self._engine, config.languages, show=self._sink.send, store=self._facts.add)
+        self._tap = Tap(config.nice, spoken=self._captioner.spoken, gone=self._captioner.gone, changed=self._changed)
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._sink.run(), name="sink")
+            tasks.create_task(self._facts.run(), name="facts")
+            ready()
+            if not self._config.enabled:
+                return
+            voice, speech = await self._models()
+            self._modelled = True
+            self._announce()
+            tasks.create_task(self._tap.run(voice / "silero_vad.onnx"), name="tap")
+            tasks.create_task(self._engine.run(speech), name="engine")
+            tasks.create_task(self._captioner.run(), name="captioner")
+
+    async def _models(self) -> tuple[Path, Path]:
+        """Wait until the models are there."""
+        said = False
+        while (found := stored_models(self._config.models_dir)) is None:
+            if not said:
+                logger.warning("%s (looked in %s)", MISSING, self._config.models_dir)
+                said = True
+            await asyncio.sleep(_POLL_SECONDS)
+        return found
+
+    def _availability(self) -> CaptionsAvailable:
+        if not self._config.enabled:
+            return CaptionsAvailable(available=False, reason=OFF)
+        if not self._modelled:
+            return CaptionsAvailable(available=False, reason=MISSING)
+        if self._engine.model is None or not self._tap.ready:
+            return CaptionsAvailable(available=False, reason=STARTING)
+        return CaptionsAvailable(available=True)
+
+    def _announce(self) -> None:
+        """Tell the sfu, if one is there, whether there are captions."""
+        state = self._availability()
+        AVAILABLE.set(state.available)
+        if self._sink.attached:
+            self._sink.send(state)
+
+    def _changed(self) -> None:
+        self._captioner.engine_changed()
+        self._announce()
+
+    def _received(self, data: bytes) -> None:
+        if self._config.enabled:
+            self._tap.record(data)
+
+    def _disconnected(self) -> None:
+        self._tap.detached()
 
 
 async def run(config: InferenceConfig, ready: Callable[[], None]) -> None:
     """Serve until cancelled; call `ready` once the process serves (with or without models, with or without an sfu)."""
-    del config
-    ready()
-    await asyncio.Event().wait()
+    await Inference(config).run(ready)

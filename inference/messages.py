@@ -45,6 +45,12 @@ class Speech(WorkerMessage, tag="speech", frozen=True, kw_only=True):
     discard: bool = False
 
 
+class TrackEnded(WorkerMessage, tag="ended", frozen=True, kw_only=True):
+    """A decode worker has said all of a track that was closed."""
+
+    handle: int
+
+
 class DecodeCounts(WorkerMessage, tag="counts", frozen=True, kw_only=True):
     """What a decode worker did since its last report: milliseconds of sound, and packets that gave none, by reason."""
 
@@ -80,7 +86,7 @@ class Failed(WorkerMessage, tag="failed", frozen=True, kw_only=True):
     reason: str
 
 
-AnyMessage = Ready | Speech | DecodeCounts | Recognise | Recognised | Failed
+AnyMessage = Ready | Speech | TrackEnded | DecodeCounts | Recognise | Recognised | Failed
 _decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
 
 

@@ -20,9 +20,11 @@ SAMPLE_RATE = 16_000
 _BYTES = 2
 _SECOND = 1_000_000_000
 MAX_FINALS = 64
+MAX_ATTEMPTS = 2
 MAX_SPEAKERS = 2000
 LONGEST_BYTES = 28 * SAMPLE_RATE * _BYTES
 FIRST_PARTIAL_MS = 700
+LEAST_VOICED_MS = 192
 PARTIAL_GROWTH_MS = 600
 LEAST_CADENCE = 700_000_000
 _PASS_BUDGET = 600_000_000
@@ -42,10 +44,12 @@ class Utterance:
     voiced_ms: int = 0
     paused: bool = False
     final: bool = False
+    ended: bool = False
     rev: int = 0
     text: str = ""
     lang: str = ""
     last_pass: int = 0
+    attempts: int = 0
     heard: int = 0
     """Samples that the last pass saw."""
     heard_transcript: Transcript | None = None
@@ -87,6 +91,7 @@ class Schedule:
         self._open: dict[tuple[int, int], Utterance] = {}
         self._finals: OrderedDict[int, Utterance] = OrderedDict()
         self._languages: OrderedDict[tuple[str, str], LanguageTracker] = OrderedDict()
+        self._under_way: tuple[Utterance, ...] = ()
         self._clip_cost = _SECOND // 3
 
     @property
@@ -118,13 +123,18 @@ class Schedule:
         self._finals[id(utterance)] = utterance
         return self._shed(now)
 
-    def forget(self, handle: int, now: int) -> list[Outcome]:
-        """The track is gone without its utterances' ends: close what is open as it stands."""
-        outcomes = []
+    def forget(self, handle: int, now: int, *, usable: bool) -> list[Outcome]:
+        """The track is gone: end its open utterances as they stand; unless `usable`, take back what is not final."""
+        outcomes: list[Outcome] = []
         for key in [key for key in self._open if key[0] == handle]:
             utterance = self._open.pop(key)
             utterance.final = True
-            outcomes += self._end(utterance, utterance.text, utterance.lang, "track_gone", now)
+            outcomes += self._end(utterance, utterance.text if usable else "", utterance.lang, "track_gone", now)
+        if not usable:
+            for utterance in [*self._finals.values(), *self._under_way]:
+                if utterance.track.handle == handle and not utterance.ended:
+                    self._finals.pop(id(utterance), None)
+                    outcomes += self._end(utterance, "", utterance.lang, "consent", now)
         return outcomes
 
     def next_job(self, now: int, max_batch: int) -> Job | None:
@@ -154,21 +164,29 @@ class Schedule:
         outcomes: list[Outcome] = []
         for utterance, samples, transcript in zip(job.utterances, job.samples, transcripts, strict=True):
             utterance.heard, utterance.heard_transcript = samples, transcript
+            if utterance.ended:
+                continue
             if not utterance.final:
                 outcomes += self._partial(utterance, transcript, now)
-            elif id(utterance) in self._finals and samples == utterance.samples:
-                del self._finals[id(utterance)]  # ended while this pass ran, with the same audio
+            elif samples == utterance.samples:  # also when it ended while this pass ran, with the same audio
+                self._finals.pop(id(utterance), None)
                 outcomes += self._conclude(utterance, transcript, now)
-            elif id(utterance) not in self._finals:
-                outcomes += self._conclude(utterance, transcript, now)
+        self._under_way = ()
         return outcomes
 
     def failed(self, job: Job, now: int) -> list[Outcome]:
-        """The job could not be done: finals end as they stand, partials come again."""
+        """The job could not be done: finals are tried MAX_ATTEMPTS times, then end as they stand; partials recur."""
         outcomes: list[Outcome] = []
-        for utterance in job.utterances:
-            if utterance.final and id(utterance) not in self._finals:
+        for utterance in reversed(job.utterances):
+            utterance.attempts += 1
+            if utterance.ended or not utterance.final or id(utterance) in self._finals:
+                continue
+            if utterance.attempts < MAX_ATTEMPTS:
+                self._finals[id(utterance)] = utterance
+                self._finals.move_to_end(id(utterance), last=False)
+            else:
                 outcomes += self._end(utterance, utterance.text, utterance.lang, "engine", now)
+        self._under_way = ()
         return outcomes
 
     def _shed(self, now: int) -> list[Outcome]:
@@ -192,13 +210,14 @@ class Schedule:
             prior = self._tracker(utterance.track).prior(utterance.seconds)
             pcm = bytes(utterance.pcm[: utterance.samples * _BYTES])
             clips.append(ClipMessage(pcm=pcm, prior=None if prior is None else dict(prior)))
-        return Job(tuple(utterances), tuple(clips), tuple(utterance.samples for utterance in utterances))
+        self._under_way = tuple(utterances)
+        return Job(self._under_way, tuple(clips), tuple(utterance.samples for utterance in utterances))
 
     def _grown(self, utterance: Utterance) -> bool:
         """Whether a pass would hear enough that is new."""
         growth_ms = (utterance.samples - utterance.heard) * 1000 // SAMPLE_RATE
         if utterance.paused:
-            return growth_ms > 0
+            return growth_ms > 0 and utterance.voiced_ms >= LEAST_VOICED_MS
         return utterance.voiced_ms >= FIRST_PARTIAL_MS and growth_ms >= PARTIAL_GROWTH_MS
 
     def _due_at(self, utterance: Utterance) -> int:
@@ -237,6 +256,7 @@ class Schedule:
 
     def _end(self, utterance: Utterance, text: str, lang: str, reason: str | None, now: int) -> list[Outcome]:
         """Make the final; without text it only takes back what partials showed."""
+        utterance.ended = True
         if reason is not None:
             self._count(reason)
         if not text and utterance.rev == 0:

@@ -9,6 +9,7 @@ from inference import messages
 from inference.child import Backoff, Child
 from inference.engines.engine import EngineError
 from inference.messages import ClipMessage
+from inference.metrics import RESTARTS
 from inference.speech.transcript import Transcript
 
 logger = logging.getLogger(__name__)
@@ -22,14 +23,13 @@ class LocalEngine:
 
     max_batch = 4
 
-    def __init__(self, directory: Path, *, threads: int, nice: int, changed: Callable[[], None]) -> None:
+    def __init__(self, *, threads: int, nice: int, changed: Callable[[], None]) -> None:
         """`changed` is called when `model` changes."""
-        self._arguments = (str(directory), str(threads), str(nice))
+        self._arguments = (str(threads), str(nice))
         self._changed = changed
         self._child: Child | None = None
         self._model: str | None = None
         self._reply: asyncio.Future[messages.AnyMessage] | None = None
-        self.restarts = 0
 
     @property
     def model(self) -> str | None:
@@ -40,13 +40,13 @@ class LocalEngine:
         """The worker's process id while it runs."""
         return self._child.pid if self._child is not None else None
 
-    async def run(self) -> None:
-        """Start the worker, and again whenever it ends."""
+    async def run(self, directory: Path) -> None:
+        """Start the worker with the model in `directory`, and again whenever it ends, until cancelled."""
         backoff = Backoff()
         while True:
             await backoff.wait()
             try:
-                self._child = child = await Child.start("inference.engine_worker", *self._arguments)
+                self._child = child = await Child.start("inference.engine_worker", str(directory), *self._arguments)
             except OSError as error:
                 logger.error("cannot start the speech recogniser: %s", error)
                 continue
@@ -57,7 +57,7 @@ class LocalEngine:
                 self._set_model(None)
                 self._fail("the speech recogniser ended")
                 status = await child.stop()
-            self.restarts += 1
+            RESTARTS.labels("recogniser").inc()
             logger.error("the speech recogniser ended with status %d; starting it again", status)
 
     async def _serve(self, child: Child, backoff: Backoff) -> None:

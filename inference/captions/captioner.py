@@ -1,0 +1,107 @@
+"""Runs the schedule: gives its jobs to an engine, and its captions to the sfu and to control."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from inference import metrics
+from inference.captions.schedule import Job, Outcome, Schedule
+from inference.engines.engine import Engine, EngineError
+from inference.messages import Speech
+from sfu.api.facts import CaptionFinal
+from sfu.api.sink_records import CaptionRecord, TrackOpened
+
+logger = logging.getLogger(__name__)
+
+
+class Captioner:
+    """`show` gets every caption, `store` the finals that have words."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        languages: tuple[str, ...],
+        *,
+        show: Callable[[CaptionRecord], None],
+        store: Callable[[CaptionFinal], None],
+    ) -> None:
+        self._engine = engine
+        self._show = show
+        self._store = store
+        self._schedule = Schedule(languages, lambda reason: metrics.WORDLESS.labels(reason).inc())
+        self._wake = asyncio.Event()
+
+    def engine_changed(self) -> None:
+        """The engine became ready, or another."""
+        self._wake.set()
+
+    def spoken(self, track: TrackOpened, speech: Speech) -> None:
+        """Take audio of an utterance."""
+        self._emit(self._schedule.speech(track, speech, time.monotonic_ns()))
+        self._wake.set()
+
+    def gone(self, handle: int, usable: bool) -> None:
+        """The track will not be heard of again; unless `usable`, what it said is not to be used."""
+        self._emit(self._schedule.forget(handle, time.monotonic_ns(), usable=usable))
+
+    async def run(self) -> None:
+        """Recognise until cancelled."""
+        while True:
+            job = None
+            if self._engine.model is not None:
+                self._schedule.model = self._engine.model
+                job = self._schedule.next_job(time.monotonic_ns(), self._engine.max_batch)
+            metrics.FINALS_WAITING.set(self._schedule.waiting)
+            metrics.SPEAKING.set(self._schedule.speaking)
+            if job is None:
+                await self._idle()
+            else:
+                await self._recognise(job)
+
+    async def _idle(self) -> None:
+        """Wait for speech, for the engine, or until a partial is due."""
+        due = self._schedule.timer() if self._engine.model is not None else None
+        timeout = None if due is None else max(0.01, (due - time.monotonic_ns()) / 1e9)
+        try:
+            await asyncio.wait_for(self._wake.wait(), timeout)
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    async def _recognise(self, job: Job) -> None:
+        began = time.monotonic_ns()
+        metrics.BATCH.observe(len(job.clips))
+        try:
+            transcripts = await self._engine.transcribe(job.clips)
+        except EngineError as error:
+            logger.warning("%d clips not recognised: %s", len(job.clips), error)
+            metrics.DROPS.labels("engine", "failed").inc(len(job.clips))
+            self._emit(self._schedule.failed(job, time.monotonic_ns()))
+            return
+        now = time.monotonic_ns()
+        metrics.PASS.labels(type(self._engine).__name__).observe((now - began) / 1e9)
+        self._emit(self._schedule.result(job, transcripts, now, now - began))
+
+    def _emit(self, outcomes: list[Outcome]) -> None:
+        for outcome in outcomes:
+            caption = outcome.caption
+            metrics.LATENCY.labels("final" if caption.final else "partial").observe(max(outcome.latency, 0) / 1e9)
+            self._show(caption)
+            if caption.final and caption.text:
+                self._store(_fact(caption))
+
+
+def _fact(caption: CaptionRecord) -> CaptionFinal:
+    return CaptionFinal(
+        room=caption.room,
+        at=time.time_ns() // 1_000_000,
+        participant=caption.participant,
+        track=caption.track,
+        utterance=caption.utterance,
+        start_ms=caption.start_ms,
+        end_ms=caption.end_ms,
+        lang=caption.lang,
+        text=caption.text,
+        model=caption.model,
+    )

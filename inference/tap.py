@@ -1,0 +1,150 @@
+"""The tap: hands the sink's records to a decode worker and its speech to whoever schedules recognition.
+
+Nothing is decoded while no model wants it: without a recogniser records are dropped here. Open tracks are remembered,
+so that a worker that is started (again) learns of them.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from inference import messages
+from inference.child import Backoff, Child
+from inference.metrics import DECODED, DROPS, RESTARTS, TRACKS, VOICED
+from sfu.api import sink_records
+from sfu.api.sink_records import RecordType, TrackClosed, TrackOpened
+
+logger = logging.getLogger(__name__)
+
+MAX_TRACKS = 10_000
+
+
+class Tap:
+    """Records in, Speech out. `spoken` gets speech with its track; `gone` a handle that will not be heard of again, and
+    whether what it said so far may still be used."""
+
+    def __init__(
+        self,
+        nice: int,
+        *,
+        spoken: Callable[[TrackOpened, messages.Speech], None],
+        gone: Callable[[int, bool], None],
+        changed: Callable[[], None],
+    ) -> None:
+        """`changed` is called when `ready` changes."""
+        self._nice = nice
+        self._spoken = spoken
+        self._gone = gone
+        self._changed = changed
+        self._tracks: dict[int, TrackOpened] = {}
+        self._ending: dict[int, TrackOpened] = {}
+        self._child: Child | None = None
+        self._ready = False
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id while it runs."""
+        return self._child.pid if self._child is not None else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a worker takes records."""
+        return self._ready
+
+    def tracks(self) -> list[TrackOpened]:
+        """Return the tracks open now."""
+        return list(self._tracks.values())
+
+    def record(self, data: bytes) -> None:
+        """Take one record from the sfu."""
+        if data and data[0] == RecordType.CONTROL:
+            self._control(data)
+        elif not self._ready:
+            DROPS.labels("tap", "no_worker").inc()
+        elif self._child is not None and not self._child.send(messages.frame(data)):
+            DROPS.labels("tap", "worker_full").inc()
+
+    def detached(self) -> None:
+        """The sfu is gone and its tracks with it."""
+        for handle in list(self._tracks):
+            self._closed(TrackClosed(handle=handle, reason="shutdown"))
+
+    async def run(self, voice_model: Path) -> None:
+        """Keep a decode worker with `voice_model` alive until cancelled."""
+        backoff = Backoff()
+        while True:
+            await backoff.wait()
+            try:
+                self._child = child = await Child.start("inference.decode_worker", str(voice_model), str(self._nice))
+            except OSError as error:
+                logger.error("cannot start the audio decoder: %s", error)
+                continue
+            try:
+                await self._serve(child, backoff)
+            finally:
+                self._child, self._ready = None, False
+                self._changed()
+                status = await child.stop()
+            for handle in (*self._tracks, *self._ending):
+                self._gone(handle, True)
+            self._ending.clear()
+            RESTARTS.labels("decoder").inc()
+            logger.error("the audio decoder ended with status %d; starting it again", status)
+
+    async def _serve(self, child: Child, backoff: Backoff) -> None:
+        while (message := await child.receive()) is not None:
+            match message:
+                case messages.Ready():
+                    logger.info("audio decoder ready, held by %s", ", ".join(message.confined))
+                    for track in self._tracks.values():
+                        child.send(messages.frame(sink_records.encode(track)))
+                    self._ready = True
+                    self._changed()
+                case messages.Speech(handle=handle) if handle in self._tracks or handle in self._ending:
+                    self._spoken(self._ending.get(handle) or self._tracks[handle], message)
+                case messages.TrackEnded(handle=handle):
+                    if self._ending.pop(handle, None) is not None:
+                        self._gone(handle, True)
+                case messages.DecodeCounts():
+                    backoff.reset()
+                    self._count(message)
+                case _:
+                    DROPS.labels("tap", "track_gone").inc()
+
+    def _count(self, counts: messages.DecodeCounts) -> None:
+        DECODED.inc(counts.decoded_ms / 1000)
+        VOICED.inc(counts.voiced_ms / 1000)
+        for reason, number in counts.drops.items():
+            DROPS.labels("decode", reason).inc(number)
+
+    def _control(self, data: bytes) -> None:
+        try:
+            record = sink_records.decode(data)
+        except ValueError:
+            DROPS.labels("tap", "bad_record").inc()
+            return
+        if isinstance(record, TrackClosed):
+            self._closed(record)
+            return
+        if isinstance(record, TrackOpened):
+            if record.media != "audio":
+                return
+            if len(self._tracks) >= MAX_TRACKS:
+                DROPS.labels("tap", "too_many_tracks").inc()
+                return
+            self._tracks[record.handle] = record
+            TRACKS.set(len(self._tracks))
+        if self._ready and self._child is not None and not self._child.send(messages.frame(data)):
+            DROPS.labels("tap", "worker_full").inc()
+
+    def _closed(self, record: TrackClosed) -> None:
+        """Close a track. Its last words are waited for, unless consent to them was taken back."""
+        track = self._tracks.pop(record.handle, None)
+        if track is None:
+            return
+        TRACKS.set(len(self._tracks))
+        told = self._ready and self._child is not None and self._child.send(messages.frame(sink_records.encode(record)))
+        if told and record.reason != "consent":
+            self._ending[record.handle] = track
+        else:
+            self._gone(record.handle, record.reason != "consent")

@@ -47,7 +47,7 @@ class ControlConfig:
     private_key: Path | None = None
     internal_bind: str = "127.0.0.1:8082"
     public_origins: tuple[str, ...] = ()
-    """Origins (https://meet.example.org) accepted besides the one a request was sent to; the first one is put in links."""
+    """Origins (https://meet.example.org) accepted besides the one a request was sent to; the first is put in links."""
     registration: Registration = "closed"
     registration_domains: tuple[str, ...] = ()
     cookie_security: Literal["auto", "always"] = "auto"

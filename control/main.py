@@ -1,12 +1,126 @@
 """The control process: everything is opened here, and closed in the reverse order."""
 
+import asyncio
+import logging
+import socket
 from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 
+import asyncpg
+from hypercorn.asyncio import serve
+
+from control import first_admin, internal, listeners, reconcile, relay
+from control.app import Application
+from control.bus import LocalBus
 from control.config import ControlConfig
+from control.listeners import Tls
+from control.migrations import migrate
+from control.services import Services, open_services
+
+_LOG = logging.getLogger(__name__)
+_DATABASE_WAIT_SECONDS = 30.0
 
 
-async def run(config: ControlConfig, ready: Callable[[], None]) -> None:
+@dataclass(slots=True)
+class Addresses:
+    """What was bound, as `host:port`, where the configuration left the port to the system."""
+
+    http: list[str] = field(default_factory=list)
+    https: list[str] = field(default_factory=list)
+    internal: str = ""
+
+
+async def run(config: ControlConfig, ready: Callable[[], None], addresses: Addresses | None = None) -> None:
     """Serve until cancelled. `ready` is called once all listeners accept connections.
 
-    Raises OSError when an address cannot be bound, MigrationError when the database does not fit this release.
+    Raises OSError when an address cannot be bound or the database does not answer, MigrationError when the database
+    does not fit this release. `addresses` is filled in before `ready`. While no account exists, a line with the
+    one-time link for the first administrator is printed, and the link is in `first-admin-link` of the data directory.
     """
+    async with AsyncExitStack() as stack:
+        plain = [_bound(stack, address) for address in config.http_binds]
+        secure = [_bound(stack, address) for address in config.https_binds]
+        private = _bound(stack, config.internal_bind)
+        _note(addresses or Addresses(), plain, secure, private)
+        await _prepare_database(config)
+        services = await open_services(config)
+        stack.push_async_callback(services.close)
+        await _announce_first_admin(services)
+        await _serve(services, plain, secure, private, ready)
+
+
+def _bound(stack: AsyncExitStack, address: str) -> socket.socket:
+    sock = listeners.bind(address)
+    stack.callback(sock.close)
+    return sock
+
+
+def _note(
+    addresses: Addresses, plain: list[socket.socket], secure: list[socket.socket], private: socket.socket
+) -> None:
+    addresses.http = [listeners.address_of(sock) for sock in plain]
+    addresses.https = [listeners.address_of(sock) for sock in secure]
+    addresses.internal = listeners.address_of(private)
+
+
+async def _prepare_database(config: ControlConfig) -> None:
+    """Wait for the database to answer, and migrate it when it is ours alone."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _DATABASE_WAIT_SECONDS
+    while True:
+        try:
+            pending = await migrate(config.database_dsn, dry_run=not config.embedded)
+            break
+        except (OSError, asyncpg.CannotConnectNowError) as error:
+            if loop.time() > deadline:
+                raise
+            _LOG.info("waiting for the database: %s", error)
+            await asyncio.sleep(0.25)
+    if pending and not config.embedded:
+        raise OSError(f"the database lacks {len(pending)} migrations: run `parley migrate` first")
+
+
+async def _announce_first_admin(services: Services) -> None:
+    link = await first_admin.prepare(services.config, services.pool)
+    if link is not None:
+        origin = services.config.public_origins[0] if services.config.public_origins else ""
+        _LOG.warning("no account exists yet: make the first administrator at %s%s", origin, link)
+
+
+async def _serve(
+    services: Services,
+    plain: list[socket.socket],
+    secure: list[socket.socket],
+    private: socket.socket,
+    ready: Callable[[], None],
+) -> None:
+    config = services.config
+    tls = None
+    if config.certificate is not None and config.private_key is not None:
+        tls = Tls(config.certificate, config.private_key)
+    application = Application(services)
+    stop = asyncio.Event()
+    public = listeners.settings(plain, secure, tls, config.drain_seconds)
+    inside = listeners.settings([private], [], None, config.drain_seconds)
+    servers = [
+        asyncio.create_task(serve(application, public, shutdown_trigger=stop.wait)),  # type: ignore[arg-type]
+        asyncio.create_task(serve(internal.create_app(services), inside, shutdown_trigger=stop.wait)),
+    ]
+    workers = [
+        asyncio.create_task(relay.run(config.database_dsn, LocalBus())),
+        asyncio.create_task(reconcile.run(services)),
+    ]
+    ready()
+    try:
+        done, _ = await asyncio.wait((*servers, *workers), return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        raise RuntimeError("a part of control stopped by itself")
+    finally:
+        application.signaling.close_all()
+        stop.set()
+        await asyncio.wait(servers, timeout=config.drain_seconds)
+        for task in (*servers, *workers):
+            task.cancel()
+        await asyncio.gather(*servers, *workers, return_exceptions=True)

@@ -32,7 +32,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Base of answers."""
 
 
-class Done(Answer):
+class Done(Answer, frozen=True, kw_only=True):
     """The answer of what has nothing else to say."""
 
     ok: bool = True
@@ -41,7 +41,7 @@ class Done(Answer):
 # Accounts
 
 
-class Register(Body):
+class Register(Body, frozen=True, kw_only=True):
     username: Username
     password: Password
     email: Email | None = None
@@ -50,7 +50,7 @@ class Register(Body):
     mode: Literal["cookie", "token"] = "cookie"
 
 
-class Setup(Body):
+class Setup(Body, frozen=True, kw_only=True):
     """Makes the first administrator; `token` is from the link printed at first start."""
 
     token: Secret
@@ -61,7 +61,7 @@ class Setup(Body):
     mode: Literal["cookie", "token"] = "cookie"
 
 
-class Login(Body):
+class Login(Body, frozen=True, kw_only=True):
     """`username` may also be the e-mail address."""
 
     username: Annotated[str, msgspec.Meta(min_length=1, max_length=254)]
@@ -69,13 +69,13 @@ class Login(Body):
     mode: Literal["cookie", "token"] = "cookie"
 
 
-class Refresh(Body):
+class Refresh(Body, frozen=True, kw_only=True):
     """In token mode the refresh token is here, otherwise in its cookie."""
 
     refresh_token: Secret | None = None
 
 
-class User(Answer):
+class User(Answer, frozen=True, kw_only=True):
     id: str
     username: str
     display_name: str
@@ -85,7 +85,7 @@ class User(Answer):
     created_at: datetime
 
 
-class SignedIn(Answer):
+class SignedIn(Answer, frozen=True, kw_only=True):
     """Tokens are null in cookie mode. `csrf_token` goes into X-CSRF-Token of unsafe requests."""
 
     user: User
@@ -95,21 +95,21 @@ class SignedIn(Answer):
     refresh_token: str | None = None
 
 
-class CsrfToken(Answer):
+class CsrfToken(Answer, frozen=True, kw_only=True):
     csrf_token: str
 
 
-class UpdateProfile(Body):
+class UpdateProfile(Body, frozen=True, kw_only=True):
     display_name: Text | msgspec.UnsetType = msgspec.UNSET
-    email: Email | None | msgspec.UnsetType = msgspec.UNSET
+    email: Email | msgspec.UnsetType | None = msgspec.UNSET
 
 
-class ChangePassword(Body):
+class ChangePassword(Body, frozen=True, kw_only=True):
     current_password: GivenPassword
     new_password: Password
 
 
-class ServerInfo(Answer):
+class ServerInfo(Answer, frozen=True, kw_only=True):
     """What a page must know before anyone signs in."""
 
     registration: Literal["open", "invite", "domain", "closed"]
@@ -133,7 +133,7 @@ class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     capacity: Annotated[int, msgspec.Meta(ge=2, le=10000)] = 500
 
 
-class CreateMeeting(Body):
+class CreateMeeting(Body, frozen=True, kw_only=True):
     title: Text = "Meeting"
     description: LongText = ""
     passcode: Passcode | None = None
@@ -142,18 +142,18 @@ class CreateMeeting(Body):
     settings: MeetingSettings = MeetingSettings()
 
 
-class UpdateMeeting(Body):
+class UpdateMeeting(Body, frozen=True, kw_only=True):
     """Absent fields stay; `passcode: null` removes it."""
 
     title: Text | msgspec.UnsetType = msgspec.UNSET
     description: LongText | msgspec.UnsetType = msgspec.UNSET
-    passcode: Passcode | None | msgspec.UnsetType = msgspec.UNSET
-    scheduled_start: datetime | None | msgspec.UnsetType = msgspec.UNSET
-    scheduled_end: datetime | None | msgspec.UnsetType = msgspec.UNSET
+    passcode: Passcode | msgspec.UnsetType | None = msgspec.UNSET
+    scheduled_start: datetime | msgspec.UnsetType | None = msgspec.UNSET
+    scheduled_end: datetime | msgspec.UnsetType | None = msgspec.UNSET
     settings: MeetingSettings | msgspec.UnsetType = msgspec.UNSET
 
 
-class Meeting(Answer):
+class Meeting(Answer, frozen=True, kw_only=True):
     """`role` is the reader's own, null when it never joined."""
 
     id: str
@@ -172,7 +172,7 @@ class Meeting(Answer):
     ended_at: datetime | None
 
 
-class MeetingSummary(Answer):
+class MeetingSummary(Answer, frozen=True, kw_only=True):
     """What anyone who knows the id may see: enough for a join page."""
 
     id: str
@@ -184,14 +184,14 @@ class MeetingSummary(Answer):
     role: Role | None = None
 
 
-class MeetingPage(Answer):
+class MeetingPage(Answer, frozen=True, kw_only=True):
     """`next` is the cursor of the following page, null at the end."""
 
     meetings: list[Meeting]
     next: str | None
 
 
-class JoinMeeting(Body):
+class JoinMeeting(Body, frozen=True, kw_only=True):
     """Guests give `name`; users may. `rejoin_secret` of an earlier join returns as the same participant."""
 
     name: Text | None = None
@@ -199,7 +199,7 @@ class JoinMeeting(Body):
     rejoin_secret: Secret | None = None
 
 
-class Joined(Answer):
+class Joined(Answer, frozen=True, kw_only=True):
     """`token` is for the sfu: in the first signaling message, or as bearer to `whip_url` and `whep_url`, within 60 s.
 
     `participant_token` is the guest's bearer for this meeting's REST routes; null for users.
@@ -218,7 +218,7 @@ class Joined(Answer):
     participant_token: str | None
 
 
-class Participant(Answer):
+class Participant(Answer, frozen=True, kw_only=True):
     """`present` while in the room."""
 
     participant: str
@@ -231,27 +231,34 @@ class Participant(Answer):
     left_at: datetime | None
 
 
-class Participants(Answer):
+class Participants(Answer, frozen=True, kw_only=True):
     participants: list[Participant]
 
 
-class ChangeRole(Body):
+class AddParticipant(Body, frozen=True, kw_only=True):
+    """`username` may also be the e-mail address."""
+
+    username: Annotated[str, msgspec.Meta(min_length=1, max_length=254)]
+    role: Literal["co-host", "participant", "viewer"] = "participant"
+
+
+class ChangeRole(Body, frozen=True, kw_only=True):
     role: Role
 
 
-class MuteParticipant(Body):
+class MuteParticipant(Body, frozen=True, kw_only=True):
     """Sources that a host holds muted from now on; an empty list releases all."""
 
     muted: tuple[Source, ...]
 
 
-class RemoveParticipant(Body):
+class RemoveParticipant(Body, frozen=True, kw_only=True):
     """`ban` also keeps the account from coming back."""
 
     ban: bool = False
 
 
-class RoomState(Answer):
+class RoomState(Answer, frozen=True, kw_only=True):
     """The live side of a meeting."""
 
     meeting: str
@@ -267,7 +274,7 @@ class RoomState(Answer):
 # Recordings and captions
 
 
-class Recording(Answer):
+class Recording(Answer, frozen=True, kw_only=True):
     """`recording`, then `sealing` while it is finished, then `ready`, or `partial` when something was lost."""
 
     id: str
@@ -280,11 +287,11 @@ class Recording(Answer):
     bytes: int | None
 
 
-class Recordings(Answer):
+class Recordings(Answer, frozen=True, kw_only=True):
     recordings: list[Recording]
 
 
-class RecordedTrack(Answer):
+class RecordedTrack(Answer, frozen=True, kw_only=True):
     """One track of a finished recording: one file to download per entry of `files`."""
 
     track: str
@@ -297,14 +304,14 @@ class RecordedTrack(Answer):
     files: list[str]
 
 
-class RecordingDetail(Answer):
+class RecordingDetail(Answer, frozen=True, kw_only=True):
     """Files are relative to `/api/v1/recordings/{id}/files/`."""
 
     recording: Recording
     tracks: list[RecordedTrack]
 
 
-class CaptionLine(Answer):
+class CaptionLine(Answer, frozen=True, kw_only=True):
     """Times are on the meeting clock: milliseconds since the room opened."""
 
     utterance: str
@@ -316,11 +323,11 @@ class CaptionLine(Answer):
     text: str
 
 
-class Captions(Answer):
+class Captions(Answer, frozen=True, kw_only=True):
     captions: list[CaptionLine]
 
 
-class ChatMessage(Answer):
+class ChatMessage(Answer, frozen=True, kw_only=True):
     id: str
     participant: str
     name: str
@@ -329,14 +336,14 @@ class ChatMessage(Answer):
     at: datetime
 
 
-class ChatPage(Answer):
+class ChatPage(Answer, frozen=True, kw_only=True):
     """Newest last. `next` leads to older ones."""
 
     messages: list[ChatMessage]
     next: str | None
 
 
-class Health(Answer):
+class Health(Answer, frozen=True, kw_only=True):
     """`down` names what does not work and why."""
 
     status: Literal["ok", "degraded", "down"]

@@ -1,0 +1,254 @@
+"""Accounts: register, sign in and out, profile, password, the first administrator."""
+
+from typing import Literal
+
+from quart import Response
+
+from control import first_admin
+from control.api.types import (
+    ChangePassword,
+    CsrfToken,
+    Done,
+    Login,
+    Refresh,
+    Register,
+    ServerInfo,
+    Setup,
+    SignedIn,
+    UpdateProfile,
+    User,
+)
+from control.auth import cookies
+from control.auth.access import Access, sign_in_required
+from control.auth.principal import check_origin
+from control.database import Connection
+from control.endpoint import Call, Endpoints, answer
+from control.problem import Problem, forbidden
+from control.store import audit, invitations, outbox, sessions, users
+from control.store.users import UserRow
+from control.tokens import ACCESS_SECONDS
+
+accounts = Endpoints("accounts")
+_WINDOW = 15 * 60
+Mode = Literal["cookie", "token"]
+
+
+def public_user(user: UserRow) -> User:
+    return User(
+        id=user.id,
+        username=user.username,
+        display_name=user.display_name,
+        role=user.role,
+        email=user.email,
+        email_verified=user.email_verified_at is not None,
+        created_at=user.created_at,
+    )
+
+
+@accounts.route("GET", "/api/v1/server", Access.PUBLIC, answer=ServerInfo)
+async def get_server(call: Call) -> ServerInfo:
+    """Tell what a page must know before anyone signs in."""
+    async with call.services.pool.acquire() as connection:
+        exists = await users.any_exists(connection)
+    return ServerInfo(registration=call.services.config.registration, setup_needed=not exists)
+
+
+@accounts.route("POST", "/api/v1/setup", Access.PUBLIC, body=Setup, answer=SignedIn, status=201)
+async def set_up(call: Call, body: Setup) -> Response:
+    """Make the first administrator with the one-time token, and sign in."""
+    await call.services.limits.spend("setup", call.address, 20, _WINDOW)
+    password_hash = await call.services.passwords.hash(body.password)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        if not await first_admin.redeem(connection, body.token):
+            raise Problem(403, "setup_token", "The link does not hold: it was used, or is of another server.")
+        user = await users.create(
+            connection,
+            username=body.username,
+            email=body.email,
+            display_name=body.display_name or body.username,
+            password_hash=password_hash,
+            role="admin",
+        )
+        await audit.write(connection, user.id, "setup", user.id, call.address)
+        response = await _sign_in(call, connection, user, body.mode, 201)
+    first_admin.link_file(call.services.config).unlink(missing_ok=True)
+    return response
+
+
+@accounts.route("POST", "/api/v1/auth/register", Access.PUBLIC, body=Register, answer=SignedIn, status=201)
+async def register(call: Call, body: Register) -> Response:
+    """Make an account, if the server's policy lets one, and sign in."""
+    config = call.services.config
+    await call.services.limits.spend("register", call.address, 30, _WINDOW)
+    if config.registration == "closed":
+        raise Problem(403, "registration_closed", "This server takes no new accounts.")
+    if config.registration == "domain":
+        domain = (body.email or "").rpartition("@")[2].casefold()
+        if domain not in {allowed.casefold() for allowed in config.registration_domains}:
+            raise Problem(403, "registration_domain", "An e-mail address of this organisation is needed.")
+    password_hash = await call.services.passwords.hash(body.password)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        if config.registration == "invite" and not await invitations.use(connection, body.invitation or "", body.email):
+            raise Problem(403, "invitation", "A valid invitation is needed.")
+        user = await users.create(
+            connection,
+            username=body.username,
+            email=body.email,
+            display_name=body.display_name or body.username,
+            password_hash=password_hash,
+        )
+        await outbox.append_for_user(connection, user.id, "user.registered", {"user": user.id})
+        return await _sign_in(call, connection, user, body.mode, 201)
+
+
+@accounts.route("POST", "/api/v1/auth/login", Access.PUBLIC, body=Login, answer=SignedIn)
+async def log_in(call: Call, body: Login) -> Response:
+    """Sign in with user name or e-mail address; throttled per account and per address."""
+    limits = call.services.limits
+    account = users.key(body.username)
+    await limits.spend("login-address", call.address, 100, _WINDOW)
+    await limits.spend("login-account", account, 10, _WINDOW)
+    async with call.services.pool.acquire() as connection:
+        user = await users.by_login(connection, body.username)
+    if not await call.services.passwords.verify(user.password_hash if user else None, body.password) or user is None:
+        raise Problem(401, "wrong_credentials", "User name or password is wrong.")
+    if user.state == "banned":
+        raise Problem(403, "banned", "This account is banned.")
+    await limits.forgive("login-account", account)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        if call.services.passwords.needs_rehash(user.password_hash):
+            stronger = await call.services.passwords.hash(body.password)
+            await users.rehash(connection, user.id, user.password_hash, stronger)
+        await users.touch_login(connection, user.id)
+        return await _sign_in(call, connection, user, body.mode)
+
+
+@accounts.route("POST", "/api/v1/auth/refresh", Access.PUBLIC, body=Refresh, answer=SignedIn)
+async def refresh(call: Call, body: Refresh) -> Response:
+    """Exchange the refresh token for new tokens; one that was exchanged before ends its session."""
+    mode: Mode = "cookie" if body.refresh_token is None else "token"
+    given = body.refresh_token or _refresh_cookie(call)
+    token = call.services.tokens.read_refresh(given)
+    if token is None:
+        raise sign_in_required()
+    async with call.services.pool.acquire() as connection:
+        async with connection.transaction():
+            rotation = await sessions.rotate(connection, token.session, token.generation)
+            if rotation.outcome == "reused":
+                await audit.write(connection, None, "refresh_reused", token.session, call.address)
+        if rotation.outcome == "reused":
+            raise Problem(401, "refresh_reused", "This refresh token was used before: the session was ended.")
+        if rotation.session is None:
+            raise sign_in_required()
+        user = await users.by_id(connection, rotation.session.user)
+    assert user is not None
+    return _signed_in(call, user, token.session, rotation.generation, mode=mode)
+
+
+@accounts.route("POST", "/api/v1/auth/logout", Access.ANYONE, answer=Done)
+async def log_out(call: Call) -> Response:
+    """End the session and clear its cookies."""
+    session = None
+    if call.principal is not None and call.principal.user is not None:
+        session = call.principal.user.session
+    elif call.principal is None and (cookie := _refresh_cookie(call)):
+        token = call.services.tokens.read_refresh(cookie)
+        session = None if token is None else token.session
+    if session is not None:
+        async with call.services.pool.acquire() as connection:
+            await sessions.revoke(connection, session)
+    response = answer(Done())
+    cookies.clear_session(response, _cookie_names(call))
+    return response
+
+
+@accounts.route("GET", "/api/v1/csrf-token", Access.ANYONE, answer=CsrfToken)
+async def get_csrf_token(call: Call) -> CsrfToken:
+    """Return the token for X-CSRF-Token that belongs to the browser's session, also when only refreshing is left."""
+    if call.principal is not None and call.principal.user is not None:
+        return CsrfToken(csrf_token=call.services.tokens.csrf(call.principal.user.session))
+    token = call.services.tokens.read_refresh(call.request.cookies.get(_cookie_names(call).refresh, ""))
+    if token is None:
+        raise sign_in_required()
+    async with call.services.pool.acquire() as connection:
+        live = await sessions.live(connection, token.session)
+    if live is None:
+        raise sign_in_required()
+    return CsrfToken(csrf_token=call.services.tokens.csrf(live.session))
+
+
+@accounts.route("GET", "/api/v1/users/profile", Access.USER, answer=User)
+async def get_profile(call: Call) -> User:
+    """Return the account that is signed in."""
+    async with call.services.pool.acquire() as connection:
+        user = await users.by_id(connection, call.user.user)
+    if user is None:
+        raise sign_in_required()
+    return public_user(user)
+
+
+@accounts.route("PUT", "/api/v1/users/profile", Access.USER, body=UpdateProfile, answer=User)
+async def update_profile(call: Call, body: UpdateProfile) -> User:
+    """Change the fields that are given."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        user = await users.by_id(connection, call.user.user)
+        if user is None:
+            raise sign_in_required()
+        name = body.display_name if isinstance(body.display_name, str) else user.display_name
+        email = user.email if not isinstance(body.email, str | None) else body.email
+        return public_user(await users.update_profile(connection, user.id, name, email))
+
+
+@accounts.route("POST", "/api/v1/users/change-password", Access.USER, body=ChangePassword, answer=SignedIn)
+async def change_password(call: Call, body: ChangePassword) -> Response:
+    """Change the password: every other session ends, this one is replaced by a new one."""
+    await call.services.limits.spend("change-password", call.user.user, 10, _WINDOW)
+    async with call.services.pool.acquire() as connection:
+        user = await users.by_id(connection, call.user.user)
+    if user is None or not await call.services.passwords.verify(user.password_hash, body.current_password):
+        raise forbidden("The current password is wrong.")
+    password_hash = await call.services.passwords.hash(body.new_password)
+    mode: Mode = "cookie" if call.principal is not None and call.principal.via == "cookie" else "token"
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        await users.set_password(connection, user.id, password_hash)
+        await audit.write(connection, user.id, "change_password", user.id, call.address)
+        changed = await users.by_id(connection, user.id)
+        assert changed is not None
+        return await _sign_in(call, connection, changed, mode)
+
+
+async def _sign_in(call: Call, connection: Connection, user: UserRow, mode: Mode, status: int = 200) -> Response:
+    agent = call.request.headers.get("User-Agent", "")
+    session = await sessions.create(connection, user.id, user.epoch, agent, call.address)
+    return _signed_in(call, user, session, 1, mode=mode, status=status)
+
+
+def _signed_in(
+    call: Call, user: UserRow, session: str, generation: int | None, *, mode: Mode, status: int = 200
+) -> Response:
+    tokens = call.services.tokens
+    access = tokens.access(user.id, session, user.epoch)
+    refresh_token = None if generation is None else tokens.refresh(session, generation)
+    result = SignedIn(
+        user=public_user(user),
+        csrf_token=tokens.csrf(session),
+        expires_in=ACCESS_SECONDS,
+        access_token=access if mode == "token" else None,
+        refresh_token=refresh_token if mode == "token" else None,
+    )
+    response = answer(result, status)
+    if mode == "cookie":
+        cookies.set_session(response, _cookie_names(call), access, refresh_token)
+    return response
+
+
+def _refresh_cookie(call: Call) -> str:
+    """Return the refresh cookie of a request from our own page; "" when there is none."""
+    given = call.request.cookies.get(_cookie_names(call).refresh, "")
+    if given:
+        check_origin(call.services, call.request, required=True)
+    return given
+
+
+def _cookie_names(call: Call) -> cookies.CookieNames:
+    return cookies.names(call.request, call.services.config.cookie_security)

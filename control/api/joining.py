@@ -1,0 +1,160 @@
+"""Joining and leaving: the one door to a room."""
+
+import dataclasses
+import hmac
+
+from control import grants
+from control.api.meetings import ended, summary
+from control.api.types import Done, Joined, JoinMeeting
+from control.auth.access import Access, sign_in_required
+from control.database import Connection
+from control.endpoint import Call, Endpoints
+from control.identifiers import new_id
+from control.problem import Problem
+from control.store import participants, rooms
+from control.store.participants import ParticipantRow, Role
+from control.tokens import digest, new_rejoin_secret, rejoin_participant
+from sfu.api.desired_state import DesiredState
+from sfu.api.signaling import IceServer
+
+endpoints = Endpoints("meetings")
+_WINDOW = 15 * 60
+
+
+@endpoints.route("POST", "/api/v1/meetings/<meeting>/join", Access.MEETING, body=JoinMeeting, answer=Joined)
+async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Joined:
+    """Admit the caller: as its account, as a guest with a name, or with a rejoin secret as who it was."""
+    if call.standing.meeting.status == "ended":
+        raise ended()
+    known = await _returning(call, body) or call.standing.participant
+    if call.standing.removed or (known is not None and known.removed_at is not None):
+        raise Problem(403, "removed", "A host removed you from this meeting.")
+    if known is None and call.standing.role != "host":
+        await _check_newcomer(call, body)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        state = await rooms.state(connection, meeting)
+        if state is None or state.ended:
+            raise ended()
+        await _check_room(call, connection, state, known)
+        person, secret = await _admit(call, connection, body, known)
+        nodes = call.services.nodes
+        node = await rooms.place(connection, meeting, nodes.pick().node, nodes.names())
+        readmitted = None
+        if person.id in state.removed:
+            readmitted = await rooms.edit_state(
+                connection, meeting, lambda before: grants.without_removed(before, person.id)
+            )
+    if readmitted is not None:
+        await call.services.nodes.push_now(node, readmitted)
+    return _joined(call, readmitted or state, person, secret)
+
+
+@endpoints.route("POST", "/api/v1/meetings/<meeting>/leave", Access.PARTICIPANT, answer=Done)
+async def leave_meeting(call: Call, meeting: str) -> Done:
+    """Take the caller out of the room; a peer that is still there is dropped. Joining again is possible."""
+    person = call.standing.participant
+    if person is None or not person.present:
+        return Done()
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        state = await rooms.edit_state(connection, meeting, lambda before: grants.with_removed(before, person.id, None))
+    if state is not None:
+        call.services.nodes.push(state)
+    return Done()
+
+
+async def _returning(call: Call, body: JoinMeeting) -> ParticipantRow | None:
+    """Return the participant that a rejoin secret names; raises Problem 403 when it does not hold."""
+    if body.rejoin_secret is None:
+        return None
+    meeting = call.standing.meeting.id
+    await call.services.limits.spend("rejoin", f"{meeting}:{call.address}", 60, _WINDOW)
+    async with call.services.pool.acquire() as connection:
+        person = await participants.by_id(connection, meeting, rejoin_participant(body.rejoin_secret))
+    if person is None or not hmac.compare_digest(person.rejoin_hash, digest(body.rejoin_secret)):
+        raise Problem(403, "rejoin_secret", "The rejoin secret does not hold.")
+    user = call.principal.user.user if call.principal is not None and call.principal.user is not None else None
+    if user is not None and person.user_id not in {None, user}:
+        raise Problem(403, "rejoin_secret", "The rejoin secret is another account's.")
+    return person
+
+
+async def _check_newcomer(call: Call, body: JoinMeeting) -> None:
+    """Refuse who may not come in at all: guests where there are none, a wrong passcode."""
+    meeting = call.standing.meeting
+    if call.principal is None or call.principal.user is None:
+        if not grants.settings_of(meeting).guests:
+            raise sign_in_required()
+        if body.name is None:
+            raise Problem(400, "name_required", "Guests give a name.")
+    if meeting.passcode_hash is not None:
+        if body.passcode is None:
+            raise Problem(403, "passcode_required", "This meeting has a passcode.")
+        await call.services.limits.spend("passcode", f"{meeting.id}:{call.address}", 10, _WINDOW)
+        if not await call.services.passwords.verify(meeting.passcode_hash, body.passcode):
+            raise Problem(403, "wrong_passcode", "The passcode is wrong.")
+
+
+async def _check_room(call: Call, connection: Connection, state: DesiredState, known: ParticipantRow | None) -> None:
+    """Refuse who the room as it is now does not take. Hosts are never refused."""
+    if call.standing.role == "host":
+        return
+    user = call.principal.user.user if call.principal is not None and call.principal.user is not None else None
+    if user is not None and user in state.banned_users:
+        raise Problem(403, "banned", "A host banned this account from the meeting.")
+    if state.locked and known is None:
+        raise Problem(403, "locked", "The meeting is locked.")
+    capacity = grants.settings_of(call.standing.meeting).capacity
+    if (known is None or not known.present) and await participants.count_present(connection, state.room) >= capacity:
+        raise Problem(403, "full", "The meeting is full.")
+
+
+async def _admit(
+    call: Call, connection: Connection, body: JoinMeeting, known: ParticipantRow | None
+) -> tuple[ParticipantRow, str]:
+    """Write the participant's row and return it with its new rejoin secret."""
+    user = call.principal.user if call.principal is not None else None
+    if known is not None:
+        secret = new_rejoin_secret(known.id)
+        name = body.name or known.name
+        await participants.rename(connection, known.id, name, digest(secret))
+        role: Role = "host" if call.standing.role == "host" else known.role
+        if role != known.role:
+            await participants.set_role(connection, known.id, role)
+        return dataclasses.replace(known, name=name, role=role), secret
+    participant = new_id("participant")
+    secret = new_rejoin_secret(participant)
+    person = await participants.add(
+        connection,
+        participant=participant,
+        meeting=call.standing.meeting.id,
+        user=None if user is None else user.user,
+        name=body.name or (user.display_name if user is not None else "Guest"),
+        role="host" if call.standing.role == "host" else "participant",
+        rejoin=digest(secret),
+    )
+    return person, secret
+
+
+def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str) -> Joined:
+    services = call.services
+    settings = grants.settings_of(call.standing.meeting)
+    granted = grants.current(state, person.id, person.role, settings)
+    about = summary(call.standing)
+    servers = [
+        IceServer(urls=list(server.urls), username=server.username, credential=server.credential)
+        for server in services.config.ice_servers
+    ]
+    guest = person.user_id is None
+    return Joined(
+        meeting=about,
+        participant=person.id,
+        name=person.name,
+        role=person.role,
+        token=services.tokens.join(about.id, person.id, person.name, person.user_id, granted),
+        signaling_url=f"/ws/signaling?meeting={about.id}",
+        whip_url="/whip",
+        whep_url="/whep",
+        ice_servers=servers,
+        rejoin_secret=secret,
+        participant_token=services.tokens.participant(person.id, about.id) if guest else None,
+    )

@@ -1,0 +1,286 @@
+"""Meetings: create, list, change, delete, start and end."""
+
+import base64
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+
+from control import grants
+from control.api.types import (
+    CreateMeeting,
+    Done,
+    Meeting,
+    MeetingPage,
+    MeetingSummary,
+    RoomState,
+    UpdateMeeting,
+)
+from control.auth.access import Access, Standing
+from control.database import Connection
+from control.endpoint import Call, Endpoints
+from control.problem import Problem, not_found
+from control.store import audit, meetings, outbox, participants, recordings, rooms
+from control.store.meetings import MeetingRow
+from control.store.participants import Role
+from sfu.api.desired_state import DesiredState
+
+endpoints = Endpoints("meetings")
+
+
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`cursor` is the `next` of the page before."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
+    cursor: str | None = None
+
+
+def encode_cursor(moment: datetime, last: str) -> str:
+    return base64.urlsafe_b64encode(f"{moment.isoformat()}|{last}".encode()).decode()
+
+
+def decode_cursor(cursor: str | None) -> tuple[datetime, str] | None:
+    """Return the position that a cursor names; raises Problem 400 for what is none of ours."""
+    if cursor is None:
+        return None
+    try:
+        moment, _, last = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
+        at = datetime.fromisoformat(moment)
+    except ValueError as error:
+        raise Problem(400, "invalid_cursor", "The cursor is not one of this list.") from error
+    if at.tzinfo is None or "\x00" in last:
+        raise Problem(400, "invalid_cursor", "The cursor is not one of this list.")
+    return at, last
+
+
+def full(meeting: MeetingRow, role: Role | None, recording: str | None) -> Meeting:
+    return Meeting(
+        id=meeting.id,
+        title=meeting.title,
+        description=meeting.description,
+        host=meeting.host_id,
+        status=meeting.status,
+        role=role,
+        passcode_required=meeting.passcode_hash is not None,
+        settings=grants.settings_of(meeting),
+        recording=recording,
+        created_at=meeting.created_at,
+        scheduled_start=meeting.scheduled_start,
+        scheduled_end=meeting.scheduled_end,
+        started_at=meeting.started_at,
+        ended_at=meeting.ended_at,
+    )
+
+
+def summary(standing: Standing) -> MeetingSummary:
+    meeting = standing.meeting
+    settings = grants.settings_of(meeting)
+    return MeetingSummary(
+        id=meeting.id,
+        title=meeting.title,
+        status=meeting.status,
+        passcode_required=meeting.passcode_hash is not None,
+        guests=settings.guests,
+        locked=settings.locked,
+        role=standing.role,
+    )
+
+
+@endpoints.route("POST", "/api/v1/meetings", Access.USER, body=CreateMeeting, answer=Meeting, status=201)
+async def create_meeting(call: Call, body: CreateMeeting) -> Meeting:
+    """Create a meeting that the caller hosts."""
+    _check_schedule(body.scheduled_start, body.scheduled_end)
+    await call.services.limits.spend("create-meeting", call.user.user, 300, 3600)
+    passcode_hash = await call.services.passwords.hash(body.passcode) if body.passcode else None
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        meeting = await meetings.create(
+            connection,
+            host=call.user.user,
+            title=body.title,
+            description=body.description,
+            passcode_hash=passcode_hash,
+            settings=body.settings,
+            scheduled_start=body.scheduled_start,
+            scheduled_end=body.scheduled_end,
+        )
+        settings = body.settings
+        state = DesiredState(
+            room=meeting.id, version=1, locked=settings.locked, captions=settings.captions, e2ee=settings.e2ee
+        )
+        await rooms.create_state(connection, state)
+        payload = {"meeting": meeting.id, "title": meeting.title, "host": meeting.host_id}
+        await outbox.append(connection, outbox.MEETING_EVENTS, meeting.id, "meeting.created", payload)
+    return full(meeting, "host", None)
+
+
+@endpoints.route("GET", "/api/v1/meetings", Access.USER, query=PageQuery, answer=MeetingPage)
+async def list_meetings(call: Call, query: PageQuery) -> MeetingPage:
+    """List the meetings that the caller hosts or took part in, newest first."""
+    before = decode_cursor(query.cursor)
+    async with call.services.pool.acquire() as connection:
+        rows = await meetings.of_user(connection, call.user.user, query.limit + 1, before)
+    page = rows[: query.limit]
+    following = None
+    if len(rows) > query.limit:
+        following = encode_cursor(page[-1].meeting.created_at, page[-1].meeting.id)
+    return MeetingPage(meetings=[full(row.meeting, row.role, row.recording) for row in page], next=following)
+
+
+@endpoints.route("GET", "/api/v1/meetings/<meeting>/summary", Access.MEETING, answer=MeetingSummary)
+async def get_meeting_summary(call: Call, meeting: str) -> MeetingSummary:
+    """Return what anyone who knows the id may see."""
+    return summary(call.standing)
+
+
+@endpoints.route("GET", "/api/v1/meetings/<meeting>", Access.PARTICIPANT, answer=Meeting)
+async def get_meeting(call: Call, meeting: str) -> Meeting:
+    """Return the meeting to its participants."""
+    async with call.services.pool.acquire() as connection:
+        running = await recordings.running(connection, meeting)
+    return full(call.standing.meeting, call.standing.role, running.id if running else None)
+
+
+@endpoints.route("PUT", "/api/v1/meetings/<meeting>", Access.HOST, body=UpdateMeeting, answer=Meeting)
+async def update_meeting(call: Call, meeting: str, body: UpdateMeeting) -> Meeting:
+    """Change the fields that are given; changed settings reach a live room at once."""
+    passcode_hash = await call.services.passwords.hash(body.passcode) if isinstance(body.passcode, str) else None
+    async with call.services.pool.acquire() as connection:
+        async with connection.transaction():
+            old = await meetings.lock(connection, meeting)
+            if old is None:
+                raise not_found("This meeting does not exist.")
+            start = old.scheduled_start if body.scheduled_start is msgspec.UNSET else body.scheduled_start
+            end = old.scheduled_end if body.scheduled_end is msgspec.UNSET else body.scheduled_end
+            _check_schedule(start, end)
+            changed = await meetings.update(
+                connection,
+                meeting,
+                title=old.title if body.title is msgspec.UNSET else body.title,
+                description=old.description if body.description is msgspec.UNSET else body.description,
+                passcode_hash=old.passcode_hash if body.passcode is msgspec.UNSET else passcode_hash,
+                settings=old.settings if body.settings is msgspec.UNSET else body.settings,
+                scheduled_start=start,
+                scheduled_end=end,
+            )
+            state = await _apply_settings(connection, changed, old)
+            await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "meeting.updated", {"meeting": meeting})
+        running = await recordings.running(connection, meeting)
+    if state is not None:
+        call.services.nodes.push(state)
+    return full(changed, call.standing.role, running.id if running else None)
+
+
+@endpoints.route("DELETE", "/api/v1/meetings/<meeting>", Access.OWNER, answer=Done)
+async def delete_meeting(call: Call, meeting: str) -> Done:
+    """End the meeting and delete it with everything that it left."""
+    async with call.services.pool.acquire() as connection:
+        kept = await recordings.of_meeting(connection, meeting)
+        if any(recording.state in {"recording", "sealing"} for recording in kept):
+            raise Problem(409, "recording", "A recording is running or being finished; delete the meeting afterwards.")
+        node = await rooms.placement(connection, meeting)
+        async with connection.transaction():
+            await end_in_transaction(connection, meeting)
+            state = await rooms.state(connection, meeting)
+            await meetings.delete(connection, meeting)
+            await outbox.append_for_user(connection, call.actor, "meeting.deleted", {"meeting": meeting})
+            await audit.write(connection, call.actor, "delete_meeting", meeting, call.address)
+    if state is not None and node is not None:
+        await call.services.nodes.push_now(node, state)
+    for recording in kept:
+        await call.services.archive.remove(recording.id)
+    return Done()
+
+
+@endpoints.route("POST", "/api/v1/meetings/<meeting>/start", Access.HOST, answer=Done)
+async def start_meeting(call: Call, meeting: str) -> Done:
+    """Note that the meeting has begun, before anyone is in its room."""
+    if call.standing.meeting.status == "ended":
+        raise ended()
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        if call.standing.meeting.status != "active":
+            await meetings.mark_active(connection, meeting, datetime.now(UTC))
+            await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "meeting.started", {"meeting": meeting})
+    return Done()
+
+
+@endpoints.route("POST", "/api/v1/meetings/<meeting>/end", Access.HOST, answer=Done)
+async def end_meeting(call: Call, meeting: str) -> Done:
+    """End the meeting for all; nobody can join it any more."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        state = await end_in_transaction(connection, meeting)
+    if state is not None:
+        call.services.nodes.push(state)
+    return Done()
+
+
+@endpoints.route("GET", "/api/v1/meetings/<meeting>/room", Access.PARTICIPANT, answer=RoomState)
+async def get_room(call: Call, meeting: str) -> RoomState:
+    """Return the live side of the meeting."""
+    async with call.services.pool.acquire() as connection:
+        state = await rooms.state(connection, meeting)
+        live = await rooms.live(connection, meeting)
+        node = await rooms.placement(connection, meeting)
+    if state is None:
+        raise not_found("This meeting does not exist.")
+    return RoomState(
+        meeting=meeting,
+        node=node,
+        live=live is not None,
+        version=state.version,
+        locked=state.locked,
+        ended=state.ended,
+        recording=state.recording.recording if state.recording else None,
+        opened_at=live.opened_at if live else None,
+    )
+
+
+def ended() -> Problem:
+    return Problem(410, "meeting_ended", "This meeting has ended.")
+
+
+async def end_in_transaction(connection: Connection, meeting: str) -> DesiredState | None:
+    """End a meeting once: rows, desired state, event; return the state to push."""
+    row = await meetings.lock(connection, meeting)
+    if row is None or row.status == "ended":
+        return None
+    await meetings.mark_ended(connection, meeting)
+    await recordings.seal(connection, meeting, datetime.now(UTC))
+    state = await rooms.edit_state(
+        connection, meeting, lambda before: msgspec.structs.replace(before, ended=True, recording=None)
+    )
+    await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "meeting.ended", {"meeting": meeting})
+    return state
+
+
+async def _apply_settings(connection: Connection, meeting: MeetingRow, old: MeetingRow) -> DesiredState | None:
+    """Carry changed settings into the desired state; what participants may do is recomputed for each who is here."""
+    settings, before = grants.settings_of(meeting), grants.settings_of(old)
+    if settings == before:
+        return None
+    rights_changed = (settings.may_share, settings.may_chat) != (before.may_share, before.may_chat)
+    people = await participants.of_meeting(connection, meeting.id) if rights_changed else []
+
+    def edit(state: DesiredState) -> DesiredState:
+        overrides = dict(state.participants)
+        for person in people:
+            if person.removed_at is None and person.role in {"participant", "viewer"}:
+                muted = grants.current(state, person.id, person.role, before).muted
+                fresh = grants.for_role(person.role, settings)
+                overrides[person.id] = msgspec.structs.replace(fresh, muted=muted)
+        return msgspec.structs.replace(
+            state,
+            locked=settings.locked,
+            captions=settings.captions,
+            e2ee=settings.e2ee,
+            participants=overrides,
+        )
+
+    return await rooms.edit_state(connection, meeting.id, edit)
+
+
+def _check_schedule(start: datetime | None, end: datetime | None) -> None:
+    for moment in (start, end):
+        if moment is not None and moment.tzinfo is None:
+            raise Problem(400, "time_zone", "Times need a zone, for example 2030-01-01T09:00:00Z.")
+    if start is not None and end is not None and end <= start:
+        raise Problem(400, "invalid_schedule", "A meeting ends after it starts.")

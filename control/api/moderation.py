@@ -1,0 +1,178 @@
+"""Moderation: the participants of a meeting, their roles, rights and removal. Each act edits the desired state."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from control import grants
+from control.api.types import (
+    AddParticipant,
+    ChangeRole,
+    Done,
+    MuteParticipant,
+    Participant,
+    Participants,
+    RemoveParticipant,
+)
+from control.auth.access import Access
+from control.database import Connection
+from control.endpoint import Call, Endpoints
+from control.identifiers import new_id
+from control.problem import Problem, forbidden, not_found
+from control.store import audit, meetings, outbox, participants, rooms, users
+from control.store.meetings import MeetingRow
+from control.store.participants import ParticipantRow
+from control.tokens import digest, new_rejoin_secret
+from sfu.api.desired_state import DesiredState
+
+endpoints = Endpoints("participants")
+Edit = Callable[[DesiredState, MeetingRow, ParticipantRow], DesiredState]
+_PATH = "/api/v1/meetings/<meeting>/participants"
+
+
+def public_participant(person: ParticipantRow) -> Participant:
+    return Participant(
+        participant=person.id,
+        user=person.user_id,
+        name=person.name,
+        role=person.role,
+        present=person.present,
+        removed=person.removed_at is not None,
+        joined_at=person.joined_at,
+        left_at=person.left_at,
+    )
+
+
+@endpoints.route("GET", _PATH, Access.PARTICIPANT, answer=Participants)
+async def list_participants(call: Call, meeting: str) -> Participants:
+    """List who is and was in the meeting."""
+    async with call.services.pool.acquire() as connection:
+        rows = await participants.of_meeting(connection, meeting)
+    return Participants(participants=[public_participant(row) for row in rows])
+
+
+@endpoints.route("POST", _PATH, Access.HOST, body=AddParticipant, answer=Participant, status=201)
+async def add_participant(call: Call, meeting: str, body: AddParticipant) -> Participant:
+    """Make an account a participant beforehand: it needs no passcode and has the role given."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        user = await users.by_login(connection, body.username)
+        if user is None:
+            raise not_found("There is no such account.")
+        if await participants.by_user(connection, meeting, user.id) is not None:
+            raise Problem(409, "participant_exists", "This account is a participant already.")
+        participant = new_id("participant")
+        row = await participants.add(
+            connection,
+            participant=participant,
+            meeting=meeting,
+            user=user.id,
+            name=user.display_name,
+            role=body.role,
+            rejoin=digest(new_rejoin_secret(participant)),
+        )
+    return public_participant(row)
+
+
+@endpoints.route("PUT", f"{_PATH}/<participant>/role", Access.OWNER, body=ChangeRole, answer=Participant)
+async def change_role(call: Call, meeting: str, participant: str, body: ChangeRole) -> Participant:
+    """Change a role; making somebody host hands the meeting over, and the host before becomes co-host."""
+
+    def edit(state: DesiredState, row: MeetingRow, person: ParticipantRow) -> DesiredState:
+        settings = grants.settings_of(row)
+        muted = grants.current(state, person.id, person.role, settings).muted
+        fresh = msgspec.structs.replace(grants.for_role(body.role, settings), muted=muted)
+        return grants.with_grants(state, person.id, fresh)
+
+    async with call.services.pool.acquire() as connection:
+        async with connection.transaction():
+            state = await _edit(connection, meeting, participant, edit, allow_host=True)
+            if body.role == "host":
+                await _hand_over(connection, meeting, participant)
+            elif participant == await _host_participant(connection, meeting):
+                raise forbidden("A meeting needs a host: make somebody else host instead.")
+            await participants.set_role(connection, participant, body.role)
+            await _tell(call, connection, meeting, "participant.role_changed", participant, role=body.role)
+        row = await participants.by_id(connection, meeting, participant)
+    call.services.nodes.push(state)
+    assert row is not None
+    return public_participant(row)
+
+
+@endpoints.route("POST", f"{_PATH}/<participant>/mute", Access.HOST, body=MuteParticipant, answer=Done)
+async def mute_participant(call: Call, meeting: str, participant: str, body: MuteParticipant) -> Done:
+    """Hold sources of a participant muted, until a host releases them."""
+
+    def edit(state: DesiredState, row: MeetingRow, person: ParticipantRow) -> DesiredState:
+        held = grants.current(state, person.id, person.role, grants.settings_of(row))
+        return grants.with_grants(state, person.id, msgspec.structs.replace(held, muted=body.muted))
+
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        state = await _edit(connection, meeting, participant, edit, allow_host=call.standing.role == "host")
+        await _tell(call, connection, meeting, "participant.muted", participant, muted=body.muted)
+    call.services.nodes.push(state)
+    return Done()
+
+
+@endpoints.route("POST", f"{_PATH}/<participant>/remove", Access.HOST, body=RemoveParticipant, answer=Done)
+async def remove_participant(call: Call, meeting: str, participant: str, body: RemoveParticipant) -> Done:
+    """Remove a participant for good; with `ban` its account cannot come back under another name either."""
+    return await _remove(call, meeting, participant, body.ban)
+
+
+@endpoints.route("DELETE", f"{_PATH}/<participant>", Access.HOST, answer=Done)
+async def delete_participant(call: Call, meeting: str, participant: str) -> Done:
+    """Remove a participant, without a ban."""
+    return await _remove(call, meeting, participant, False)
+
+
+async def _remove(call: Call, meeting: str, participant: str, ban: bool) -> Done:
+    def edit(state: DesiredState, row: MeetingRow, person: ParticipantRow) -> DesiredState:
+        return grants.with_removed(state, person.id, person.user_id if ban else None)
+
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        state = await _edit(connection, meeting, participant, edit, allow_host=False)
+        await participants.mark_removed(connection, participant)
+        await _tell(call, connection, meeting, "participant.removed", participant, ban=ban)
+    call.services.nodes.push(state)
+    return Done()
+
+
+async def _edit(
+    connection: Connection, meeting: str, participant: str, edit: Edit, *, allow_host: bool
+) -> DesiredState:
+    """Apply an edit about one participant under the meeting's lock; raises Problem 403 or 404."""
+    row = await meetings.lock(connection, meeting)
+    person = await participants.by_id(connection, meeting, participant)
+    if row is None or person is None:
+        raise not_found("This meeting has no such participant.")
+    if not allow_host and person.user_id == row.host_id:
+        raise forbidden("Nobody may do this to the host.")
+    state = await rooms.edit_state(connection, meeting, lambda before: edit(before, row, person))
+    assert state is not None
+    return state
+
+
+async def _host_participant(connection: Connection, meeting: str) -> str | None:
+    row = await meetings.by_id(connection, meeting)
+    assert row is not None
+    person = await participants.by_user(connection, meeting, row.host_id)
+    return None if person is None else person.id
+
+
+async def _hand_over(connection: Connection, meeting: str, participant: str) -> None:
+    person = await participants.by_id(connection, meeting, participant)
+    assert person is not None
+    if person.user_id is None:
+        raise Problem(409, "guest", "A guest cannot host.")
+    former = await _host_participant(connection, meeting)
+    if former is not None and former != participant:
+        await participants.set_role(connection, former, "co-host")
+    await meetings.set_host(connection, meeting, person.user_id)
+
+
+async def _tell(
+    call: Call, connection: Connection, meeting: str, kind: str, participant: str, **detail: object
+) -> None:
+    payload = {"meeting": meeting, "participant": participant, "by": call.actor, **detail}
+    await outbox.append(connection, outbox.MEETING_EVENTS, meeting, kind, payload)
+    await audit.write(connection, call.actor, kind, participant, call.address, meeting=meeting, **detail)

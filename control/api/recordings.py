@@ -1,0 +1,175 @@
+"""Recordings: start, stop, list, download per track, delete."""
+
+import time
+from datetime import UTC, datetime
+
+import msgspec
+from quart import Response, send_file
+
+from control.api.meetings import ended
+from control.api.types import Done, RecordedTrack, Recording, RecordingDetail, Recordings
+from control.archive import relative
+from control.auth.access import Access
+from control.endpoint import Call, Endpoints
+from control.identifiers import new_id
+from control.problem import Problem, not_found
+from control.store import audit, meetings, outbox, recordings, rooms
+from control.store.recordings import RecordingRow
+from sfu.api.desired_state import DesiredRecording, DesiredState
+
+endpoints = Endpoints("recordings")
+CONSENT_TEXT = "recording-1"
+"""Version of the text that participants are shown while a recording runs."""
+
+
+def public_recording(row: RecordingRow, title: str) -> Recording:
+    return Recording(
+        id=row.id,
+        meeting=row.meeting_id,
+        title=title,
+        state=row.state,
+        started_at=row.started_at,
+        stopped_at=row.stopped_at,
+        duration_ms=row.duration_ms,
+        bytes=row.bytes,
+    )
+
+
+@endpoints.route("POST", "/api/v1/meetings/<meeting>/recording/start", Access.RECORDER, answer=Recording, status=201)
+async def start_recording(call: Call, meeting: str) -> Recording:
+    """Start recording; every participant is told, and is recorded only with its consent."""
+    await call.services.archive.check_room()
+    desired = DesiredRecording(
+        recording=new_id("recording"),
+        started_at=time.time_ns() // 1_000_000,
+        started_by=call.standing.participant.id if call.standing.participant else call.actor,
+        consent_text=CONSENT_TEXT,
+    )
+
+    def edit(before: DesiredState) -> DesiredState:
+        if before.ended:
+            raise ended()
+        if before.e2ee:
+            raise Problem(409, "e2ee", "An end-to-end encrypted meeting cannot be recorded here.")
+        if before.recording is not None:
+            raise Problem(409, "already_recording", "This meeting is being recorded already.")
+        return msgspec.structs.replace(before, recording=desired)
+
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        await meetings.lock(connection, meeting)
+        state = await rooms.edit_state(connection, meeting, edit)
+        started_at = datetime.fromtimestamp(desired.started_at / 1000, UTC)
+        row = await recordings.start(connection, desired.recording, meeting, desired.started_by, started_at)
+        payload = {"meeting": meeting, "recording": row.id, "by": call.actor}
+        await outbox.append(connection, outbox.MEDIA_EVENTS, meeting, "recording.started", payload)
+        await audit.write(connection, call.actor, "start_recording", row.id, call.address, meeting=meeting)
+    if state is not None:
+        call.services.nodes.push(state)
+    return public_recording(row, call.standing.meeting.title)
+
+
+@endpoints.route("POST", "/api/v1/meetings/<meeting>/recording/stop", Access.RECORDER, answer=Recording)
+async def stop_recording(call: Call, meeting: str) -> Recording:
+    """Stop the running recording; it is then finished by itself."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        await meetings.lock(connection, meeting)
+        sealed = await recordings.seal(connection, meeting, datetime.now(UTC))
+        if not sealed:
+            raise Problem(409, "not_recording", "This meeting is not being recorded.")
+        state = await rooms.edit_state(
+            connection, meeting, lambda before: msgspec.structs.replace(before, recording=None)
+        )
+        row = await recordings.by_id(connection, sealed[0])
+        payload = {"meeting": meeting, "recording": sealed[0], "by": call.actor}
+        await outbox.append(connection, outbox.MEDIA_EVENTS, meeting, "recording.stopped", payload)
+        await audit.write(connection, call.actor, "stop_recording", sealed[0], call.address, meeting=meeting)
+    if state is not None:
+        call.services.nodes.push(state)
+    assert row is not None
+    return public_recording(row, call.standing.meeting.title)
+
+
+@endpoints.route("GET", "/api/v1/meetings/<meeting>/recordings", Access.HOST, answer=Recordings)
+async def list_meeting_recordings(call: Call, meeting: str) -> Recordings:
+    """List the recordings of one meeting, newest first."""
+    async with call.services.pool.acquire() as connection:
+        rows = await recordings.of_meeting(connection, meeting)
+    return Recordings(recordings=[public_recording(row, call.standing.meeting.title) for row in rows])
+
+
+@endpoints.route("GET", "/api/v1/recordings", Access.USER, answer=Recordings)
+async def list_recordings(call: Call) -> Recordings:
+    """List the recordings that the caller may open, newest first."""
+    async with call.services.pool.acquire() as connection:
+        rows = await recordings.of_user(connection, call.user.user)
+    return Recordings(recordings=[public_recording(row, title) for row, title in rows])
+
+
+@endpoints.route("GET", "/api/v1/recordings/<recording>", Access.RECORDING, answer=RecordingDetail)
+async def get_recording(call: Call, recording: str) -> RecordingDetail:
+    """Return a recording with the tracks that its manifest names, none before it is finished."""
+    row = _row(call)
+    tracks: list[RecordedTrack] = []
+    if row.state in {"ready", "partial"}:
+        try:
+            manifest = await call.services.archive.manifest(recording)
+        except Problem as problem:
+            if problem.status != 404:
+                raise
+        else:
+            tracks = [
+                RecordedTrack(
+                    track=track.track,
+                    participant=track.participant,
+                    name=track.name,
+                    source=track.source,
+                    codec=track.codec,
+                    start_ms=track.start_ms,
+                    duration_ms=track.duration_ms,
+                    files=[relative(recording, file) for file in track.files],
+                )
+                for track in manifest.tracks
+            ]
+    return RecordingDetail(recording=public_recording(row, call.standing.meeting.title), tracks=tracks)
+
+
+@endpoints.route("GET", "/api/v1/recordings/<recording>/manifest", Access.RECORDING, content_type="application/json")
+async def get_manifest(call: Call, recording: str) -> Response:
+    """Return the committed manifest as the recorder wrote it."""
+    return await _send(call, recording, "manifest.json")
+
+
+@endpoints.route("GET", "/api/v1/recordings/<recording>/files/<path:name>", Access.RECORDING, content_type="video/webm")
+async def download_recording_file(call: Call, recording: str, name: str) -> Response:
+    """Download a file of a finished recording; Range and If-Range are honoured."""
+    return await _send(call, recording, name)
+
+
+@endpoints.route("DELETE", "/api/v1/recordings/<recording>", Access.RECORDING, answer=Done)
+async def delete_recording(call: Call, recording: str) -> Done:
+    """Delete a finished recording with its files."""
+    if _row(call).state in {"recording", "sealing"}:
+        raise Problem(409, "recording", "This recording is running or being finished.")
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        await recordings.delete(connection, recording)
+        await audit.write(connection, call.actor, "delete_recording", recording, call.address)
+    await call.services.archive.remove(recording)
+    return Done()
+
+
+def _row(call: Call) -> RecordingRow:
+    row = call.standing.recording
+    if row is None:
+        raise not_found("This recording does not exist.")
+    return row
+
+
+async def _send(call: Call, recording: str, name: str) -> Response:
+    path, content_type = await call.services.archive.file(recording, name)
+    response = await send_file(path, mimetype=content_type, conditional=True, attachment_filename=None, cache_timeout=0)
+    # Quart's default would cut a long download off in silence.
+    response.timeout = None
+    response.headers["Cache-Control"] = "private, no-cache"
+    if call.request.args.get("download") is not None:
+        response.headers["Content-Disposition"] = f'attachment; filename="{path.name}"'
+    return response

@@ -1,0 +1,86 @@
+"""The public application: REST, the page, and what is proxied to the sfu."""
+
+from collections.abc import MutableMapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import msgspec
+from quart import Quart, Response
+
+from control import endpoint, health, openapi, pages
+from control.api import accounts, joining, meetings, moderation, recordings, understanding
+from control.auth.access import Access
+from control.endpoint import Call, Endpoint, Endpoints
+from control.problem_handlers import handle_problems
+from control.proxy import whip
+from control.proxy.signaling import Receive, Send, SignalingProxy
+from control.services import Services
+
+_MAX_BODY = 1024 * 1024
+SIGNALING_PATH = "/ws/signaling"
+
+description = Endpoints("operation")
+
+
+@description.route("GET", "/api/v1/openapi.json", Access.PUBLIC, content_type="application/json")
+async def get_openapi(call: Call) -> Response:
+    """Return this document."""
+    return Response(msgspec.json.encode(openapi_document()), content_type="application/json")
+
+
+def declared_endpoints() -> list[Endpoint]:
+    """Return every REST endpoint."""
+    areas = (
+        accounts.accounts,
+        meetings.endpoints,
+        joining.endpoints,
+        moderation.endpoints,
+        recordings.endpoints,
+        understanding.endpoints,
+        health.endpoints,
+        description,
+    )
+    return [declared for area in areas for declared in area.declared]
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI document, also for the command line."""
+    try:
+        release = version("parley-sfu")
+    except PackageNotFoundError:
+        release = "unreleased"
+    return openapi.document(declared_endpoints(), release)
+
+
+class Application:
+    """ASGI: HTTP goes to Quart, the signaling WebSocket to its proxy, any other WebSocket is refused."""
+
+    def __init__(self, services: Services) -> None:
+        self.quart = _create_quart(services)
+        self.signaling = SignalingProxy(services)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            await self.quart(scope, receive, send)  # type: ignore[arg-type]  # its scopes are TypedDicts
+        elif scope["path"] == SIGNALING_PATH:
+            await self.signaling(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008, "reason": "not_found"})
+
+
+def _create_quart(services: Services) -> Quart:
+    app = Quart("control", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY
+    app.config["BODY_TIMEOUT"] = 30
+    handle_problems(app)
+    endpoint.install(app, services, declared_endpoints())
+    whip.install(app, services)
+    pages.install(app, services)
+
+    @app.after_request
+    async def secure(response: Response) -> Response:
+        for name, value in pages.COMMON_HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    return app

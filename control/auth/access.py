@@ -1,0 +1,136 @@
+"""Authorization: what each route demands, and what the asking person is in the meeting concerned.
+
+Every route declares one `Access`; there is no default. Rights in a meeting come from its rows alone, so that a
+changed role or a removal holds at the next request.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from control.auth.principal import Principal
+from control.database import Connection
+from control.problem import Problem, forbidden, not_found
+from control.store import meetings, participants, recordings
+from control.store.meetings import MeetingRow
+from control.store.participants import ParticipantRow, Role
+from control.store.recordings import RecordingRow
+
+HOSTS: frozenset[Role] = frozenset({"host", "co-host"})
+
+
+class Access(Enum):
+    """Who may call a route."""
+
+    PUBLIC = auto()
+    """Anyone; credentials are not looked at."""
+    ANYONE = auto()
+    """Anyone; who is asking matters to the answer."""
+    USER = auto()
+    ADMIN = auto()
+    MEETING = auto()
+    """Anyone who knows the meeting's id."""
+    PARTICIPANT = auto()
+    """A participant of the meeting who was not removed; guests until it ends."""
+    RECORDER = auto()
+    """A host, or a participant where the meeting lets participants record."""
+    HOST = auto()
+    """Host, co-host or administrator."""
+    OWNER = auto()
+    """The host or an administrator."""
+    RECORDING = auto()
+    """A host of the meeting that the recording is of; to others it does not exist."""
+
+
+IN_MEETING = frozenset({Access.MEETING, Access.PARTICIPANT, Access.RECORDER, Access.HOST, Access.OWNER})
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The meeting concerned and what the asking person is in it. `role` is None for who never joined or was removed."""
+
+    meeting: MeetingRow
+    participant: ParticipantRow | None
+    role: Role | None
+    admin: bool
+    removed: bool
+    recording: RecordingRow | None = None
+
+    @property
+    def is_host(self) -> bool:
+        return self.admin or self.role in HOSTS
+
+
+def sign_in_required() -> Problem:
+    return Problem(401, "not_signed_in", "Sign in first.", {"WWW-Authenticate": 'Bearer realm="parley"'})
+
+
+def check_account(access: Access, principal: Principal | None) -> None:
+    """Enforce USER and ADMIN."""
+    if principal is None:
+        raise sign_in_required()
+    if principal.user is None:
+        raise forbidden("Guests may not do this.")
+    if access is Access.ADMIN and principal.user.role != "admin":
+        raise forbidden("Only administrators may do this.")
+
+
+async def in_meeting(connection: Connection, access: Access, principal: Principal | None, meeting_id: str) -> Standing:
+    """Return the standing of `principal` in a meeting if `access` allows it; raises Problem 401, 403 or 404."""
+    meeting = await meetings.by_id(connection, meeting_id)
+    if meeting is None:
+        raise not_found("This meeting does not exist.")
+    standing = await _standing(connection, principal, meeting)
+    if access is not Access.MEETING and not _allows(access, principal, standing):
+        raise sign_in_required() if principal is None else forbidden()
+    return standing
+
+
+async def of_recording(connection: Connection, principal: Principal | None, recording_id: str) -> Standing:
+    """Return the standing in the meeting of a recording; raises Problem 404 for whoever may not open it."""
+    if principal is None:
+        raise sign_in_required()
+    recording = await recordings.by_id(connection, recording_id)
+    meeting = None if recording is None else await meetings.by_id(connection, recording.meeting_id)
+    if recording is None or meeting is None:
+        raise not_found("This recording does not exist.")
+    standing = await _standing(connection, principal, meeting)
+    if not standing.is_host:
+        raise not_found("This recording does not exist.")
+    return Standing(meeting, standing.participant, standing.role, standing.admin, standing.removed, recording)
+
+
+async def _standing(connection: Connection, principal: Principal | None, meeting: MeetingRow) -> Standing:
+    participant = None
+    admin = False
+    owner = False
+    if principal is not None and principal.user is not None:
+        participant = await participants.by_user(connection, meeting.id, principal.user.user)
+        admin = principal.user.role == "admin"
+        owner = meeting.host_id == principal.user.user
+    elif principal is not None and principal.guest is not None and principal.guest.meeting == meeting.id:
+        participant = await participants.by_id(connection, meeting.id, principal.guest.participant)
+        if meeting.status == "ended":
+            participant = None
+    removed = participant is not None and participant.removed_at is not None
+    role: Role | None = None
+    if owner:
+        role = "host"
+    elif participant is not None and not removed:
+        role = participant.role
+    return Standing(meeting, participant, role, admin, removed)
+
+
+def _allows(access: Access, principal: Principal | None, standing: Standing) -> bool:
+    if principal is None:
+        return False
+    match access:
+        case Access.PARTICIPANT:
+            return standing.admin or standing.role is not None
+        case Access.RECORDER:
+            may = bool(standing.meeting.settings.get("may_record", False))
+            return standing.is_host or (may and standing.role == "participant")
+        case Access.HOST:
+            return standing.is_host
+        case Access.OWNER:
+            return standing.admin or standing.role == "host"
+    return False

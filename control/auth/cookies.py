@@ -1,0 +1,41 @@
+"""Session cookies: HttpOnly, SameSite=Lax, and bound to this host (`__Host-`) under TLS."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from quart import Request, Response
+
+from control.tokens import ACCESS_SECONDS, REFRESH_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class CookieNames:
+    """Names over TLS differ, so that a cookie set over plain HTTP is never taken for one set over TLS."""
+
+    access: str
+    refresh: str
+    secure: bool
+
+
+_PLAIN = CookieNames("parley-access", "parley-refresh", False)
+_SECURE = CookieNames("__Host-parley-access", "__Host-parley-refresh", True)
+
+
+def names(request: Request, security: Literal["auto", "always"]) -> CookieNames:
+    return _SECURE if security == "always" or request.scheme == "https" else _PLAIN
+
+
+def set_session(response: Response, cookies: CookieNames, access: str, refresh: str | None) -> None:
+    """Put the tokens into cookies; a refresh token of None leaves that cookie as it is."""
+    _set(response, cookies.access, access, ACCESS_SECONDS, cookies.secure)
+    if refresh is not None:
+        _set(response, cookies.refresh, refresh, REFRESH_SECONDS, cookies.secure)
+
+
+def clear_session(response: Response, cookies: CookieNames) -> None:
+    for name in (cookies.access, cookies.refresh):
+        _set(response, name, "", 0, cookies.secure)
+
+
+def _set(response: Response, name: str, value: str, max_age: int, secure: bool) -> None:
+    response.set_cookie(name, value, max_age=max_age, path="/", secure=secure, httponly=True, samesite="Lax")

@@ -1,0 +1,89 @@
+"""Authentication: cookies or `Authorization: Bearer`, never both; and CSRF protection of the former."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from quart import Request
+
+from control.auth import cookies, origins
+from control.problem import Problem
+from control.services import Services
+from control.store import sessions
+from control.store.sessions import LiveSession
+from control.tokens import GuestPass
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An account, or a guest of one meeting. Exactly one of `user` and `guest` is set."""
+
+    via: Literal["cookie", "bearer"]
+    user: LiveSession | None = None
+    guest: GuestPass | None = None
+
+
+async def authenticate(services: Services, request: Request) -> Principal | None:
+    """Return who is asking, None for nobody.
+
+    Raises Problem 400 for cookie and bearer at once, 401 for a bearer that does not hold, 403 when a cookie is used
+    without its CSRF token or from another origin. A cookie that does not hold is nobody: browsers keep them.
+    """
+    cookie = request.cookies.get(cookies.names(request, services.config.cookie_security).access)
+    authorization = request.headers.get("Authorization")
+    if authorization is not None:
+        if cookie:
+            raise Problem(400, "ambiguous_credentials", "Send either the session cookie or Authorization, not both.")
+        return await _bearer(services, authorization)
+    if not cookie:
+        return None
+    principal = await _session(services, cookie, "cookie")
+    if principal is not None and request.method not in SAFE_METHODS:
+        _check_csrf(services, request, principal)
+    return principal
+
+
+def check_origin(services: Services, request: Request, required: bool) -> None:
+    """Raise Problem 403 when a browser's Origin is foreign, or absent though `required`."""
+    origin = request.headers.get("Origin")
+    if origin is None:
+        if required:
+            raise Problem(403, "origin_required", "A request with cookies must carry its Origin.")
+        return
+    if not origins.is_allowed(origin, request.host, request.scheme, services.config.public_origins):
+        raise Problem(403, "foreign_origin", "Requests from this origin are not accepted.")
+
+
+async def _bearer(services: Services, authorization: str) -> Principal:
+    kind, _, token = authorization.partition(" ")
+    token = token.strip()
+    if kind.lower() == "bearer" and token:
+        guest = services.tokens.read_participant(token)
+        if guest is not None:
+            return Principal("bearer", guest=guest)
+        principal = await _session(services, token, "bearer")
+        if principal is not None:
+            return principal
+    raise Problem(
+        401, "invalid_token", "The token does not hold or has expired.", {"WWW-Authenticate": 'Bearer realm="parley"'}
+    )
+
+
+async def _session(services: Services, token: str, via: Literal["cookie", "bearer"]) -> Principal | None:
+    access = services.tokens.read_access(token)
+    if access is None:
+        return None
+    async with services.pool.acquire() as connection:
+        live = await sessions.live(connection, access.session)
+    if live is None or live.user != access.user or live.epoch != access.epoch:
+        return None
+    return Principal(via, user=live)
+
+
+def _check_csrf(services: Services, request: Request, principal: Principal) -> None:
+    check_origin(services, request, required=True)
+    assert principal.user is not None
+    given = request.headers.get("X-CSRF-Token", "")
+    if not services.tokens.csrf_matches(principal.user.session, given):
+        raise Problem(403, "csrf", "X-CSRF-Token is missing or belongs to another session.")

@@ -1,0 +1,50 @@
+"""The connection pool: JSON columns are msgspec's, a session never waits for ever."""
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import asyncpg
+import msgspec
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Row = TypeVar("Row", bound="DataclassInstance")
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+
+def _encode(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+async def prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Set a new session up: jsonb columns are Python values."""
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode, decoder=msgspec.json.decode)
+
+
+async def open_pool(dsn: str, size: int = 10) -> Pool:
+    """Return a pool; raises OSError or asyncpg.PostgresError when the database does not answer."""
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=size,
+        init=prepare,
+        command_timeout=30,
+        timeout=10,
+        server_settings={
+            "application_name": "parley-control",
+            "idle_in_transaction_session_timeout": "60000",
+            "timezone": "UTC",
+        },
+    )
+
+
+def load(kind: type[Row], record: asyncpg.Record) -> Row:
+    """Return the dataclass made from the columns that it names; others are ignored, so that a schema can grow."""
+    return kind(**{field.name: record[field.name] for field in fields(kind)})
+
+
+def load_one(kind: type[Row], record: asyncpg.Record | None) -> Row | None:
+    """Like `load`, None for no row."""
+    return None if record is None else load(kind, record)

@@ -1,0 +1,199 @@
+"""Endpoints: one declaration gives a route its types, its access and its place in the OpenAPI document.
+
+A handler takes a `Call`, the path's values, and `body` and `query` where declared; it returns a Struct, or a Response
+of its own. Requests are decoded straight from their bytes by msgspec, strictly; quart-schema, which goes through
+Python dicts, converts leniently and loses the nested types of msgspec in the document, is not used.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from quart import Quart, Request, Response, request
+
+from control.auth import access as rules
+from control.auth.access import Access, Standing
+from control.auth.principal import SAFE_METHODS, Principal, authenticate, check_origin
+from control.problem import Problem
+from control.services import Services
+from control.store.sessions import LiveSession
+
+Handler = Callable[..., Awaitable[Any]]
+_MAX_BODY = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: who is asking, from where, and about which meeting."""
+
+    services: Services
+    request: Request
+    principal: Principal | None
+    address: str
+    about: Standing | None
+
+    @property
+    def user(self) -> LiveSession:
+        """The account that is asking; only where the access demands one."""
+        assert self.principal is not None and self.principal.user is not None
+        return self.principal.user
+
+    @property
+    def standing(self) -> Standing:
+        """The meeting concerned; only on routes of a meeting or recording."""
+        assert self.about is not None
+        return self.about
+
+    @property
+    def actor(self) -> str:
+        """The account or participant that is asking, for logs and rows."""
+        if self.principal is None:
+            return ""
+        if self.principal.user is not None:
+            return self.principal.user.user
+        assert self.principal.guest is not None
+        return self.principal.guest.participant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A declared route."""
+
+    method: str
+    rule: str
+    access: Access
+    handler: Handler
+    answer: type[msgspec.Struct] | None
+    body: type[msgspec.Struct] | None
+    query: type[msgspec.Struct] | None
+    status: int
+    tag: str
+    content_type: str
+
+
+class Endpoints:
+    """The routes of one area. `tag` groups them in the document."""
+
+    def __init__(self, tag: str) -> None:
+        self._tag = tag
+        self.declared: list[Endpoint] = []
+
+    def route(
+        self,
+        method: str,
+        rule: str,
+        access: Access,
+        *,
+        answer: type[msgspec.Struct] | None = None,
+        body: type[msgspec.Struct] | None = None,
+        query: type[msgspec.Struct] | None = None,
+        status: int = 200,
+        content_type: str = "application/json",
+    ) -> Callable[[Handler], Handler]:
+        """Declare the decorated handler; `content_type` is the answer's where that is not a Struct."""
+
+        def declare(handler: Handler) -> Handler:
+            self.declared.append(
+                Endpoint(
+                    method=method,
+                    rule=rule,
+                    access=access,
+                    handler=handler,
+                    answer=answer,
+                    body=body,
+                    query=query,
+                    status=status,
+                    tag=self._tag,
+                    content_type=content_type,
+                )
+            )
+            return handler
+
+        return declare
+
+
+def install(app: Quart, services: Services, endpoints: list[Endpoint]) -> None:
+    """Add the endpoints to the application."""
+    for endpoint in endpoints:
+        view = functools.partial(_serve, services, endpoint)
+        name = f"{endpoint.method} {endpoint.rule}".replace(".", "_")
+        app.add_url_rule(endpoint.rule, name, view, methods=[endpoint.method])
+
+
+async def _serve(services: Services, endpoint: Endpoint, **path: str) -> Response:
+    call = await _admit(services, endpoint, path)
+    values: dict[str, Any] = dict(path)
+    if endpoint.query is not None:
+        values["query"] = _query(request, endpoint.query)
+    if endpoint.body is not None:
+        values["body"] = await _body(request, endpoint.body)
+    result = await endpoint.handler(call, **values)
+    if isinstance(result, Response):
+        return result
+    return answer(result, endpoint.status)
+
+
+def answer(result: msgspec.Struct, status: int = 200) -> Response:
+    """Return a Struct as a JSON response that no cache keeps."""
+    return Response(msgspec.json.encode(result), status, {"Cache-Control": "no-store"}, content_type="application/json")
+
+
+async def _admit(services: Services, endpoint: Endpoint, path: dict[str, str]) -> Call:
+    """Authenticate and authorize; raises Problem."""
+    address = client_address(services, request)
+    if any("\x00" in value for value in path.values()):
+        raise Problem(400, "invalid_request", "The path has a NUL character.")
+    if endpoint.method not in SAFE_METHODS:
+        check_origin(services, request, required=False)
+    if endpoint.access is Access.PUBLIC:
+        return Call(services, request, None, address, None)
+    principal = await authenticate(services, request)
+    about = None
+    if endpoint.access in rules.IN_MEETING:
+        async with services.pool.acquire() as connection:
+            about = await rules.in_meeting(connection, endpoint.access, principal, path["meeting"])
+    elif endpoint.access is Access.RECORDING:
+        async with services.pool.acquire() as connection:
+            about = await rules.of_recording(connection, principal, path["recording"])
+    elif endpoint.access is not Access.ANYONE:
+        rules.check_account(endpoint.access, principal)
+    return Call(services, request, principal, address, about)
+
+
+def client_address(services: Services, incoming: Request) -> str:
+    """Return the address that a request came from; X-Forwarded-For counts only from a trusted proxy."""
+    scope = incoming.scope
+    client = (scope.get("client") if scope is not None else None) or ("", 0)
+    address = str(client[0])
+    if address in services.config.trusted_proxies:
+        forwarded = incoming.headers.get("X-Forwarded-For", "").split(",")
+        return forwarded[-1].strip() or address
+    return address
+
+
+async def _body(incoming: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:
+    if incoming.mimetype != "application/json":
+        raise Problem(415, "json_expected", "The body must be application/json.")
+    if (incoming.content_length or 0) > _MAX_BODY:
+        raise Problem(413, "too_large", f"The body must not exceed {_MAX_BODY} bytes.")
+    data = await incoming.get_data()
+    if len(data) > _MAX_BODY:
+        raise Problem(413, "too_large", f"The body must not exceed {_MAX_BODY} bytes.")
+    if b"\\u0000" in data:
+        raise Problem(400, "invalid_request", "Text must not contain NUL characters.")
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        raise Problem(400, "invalid_request", str(error)) from error
+
+
+def _query(incoming: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:
+    values = incoming.args.to_dict()
+    if any("\x00" in value for value in values.values()):
+        raise Problem(400, "invalid_request", "The query has a NUL character.")
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise Problem(400, "invalid_request", str(error)) from error

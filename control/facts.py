@@ -1,0 +1,206 @@
+"""Taking in facts: rows and events of one batch in one transaction, a repeated batch does nothing.
+
+A fact that fits nothing here (an unknown meeting or participant, a value that the database refuses) is counted and
+dropped, since the reporter would repeat its batch for ever.
+"""
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+from prometheus_client import Counter
+
+from control.database import Connection
+from control.services import Services
+from control.store import batches, meetings, outbox, participants, recordings, rooms, understanding
+from sfu.api.desired_state import DesiredState
+from sfu.api.facts import (
+    AnyFact,
+    CaptionFinal,
+    ChatSent,
+    ConsentGiven,
+    FactBatch,
+    ParticipantJoined,
+    ParticipantLeft,
+    RecordingFinished,
+    RecordingStarted,
+    RoomClosed,
+    RoomOpened,
+    SegmentClosed,
+    TrackPublished,
+    TrackUnpublished,
+)
+
+_LOG = logging.getLogger(__name__)
+_TAKEN = Counter("control_facts_total", "Facts taken in", ["kind"])
+_DROPPED = Counter("control_facts_dropped_total", "Facts that fit nothing here", ["kind", "reason"])
+_REPEATED = Counter("control_fact_batches_repeated_total", "Batches that were taken before")
+_MAX_MS = 4_102_444_800_000  # the year 2100
+
+
+class Unfit(Exception):
+    """The fact refers to nothing that is here; the message is the reason counted."""
+
+
+async def take(services: Services, batch: FactBatch) -> None:
+    """Write a batch unless it was written before; afterwards it may be acknowledged."""
+    changed: list[DesiredState] = []
+    async with services.pool.acquire() as connection, connection.transaction():
+        if not await batches.claim(connection, batch.node, batch.boot, batch.n):
+            _REPEATED.inc()
+            return
+        if any(isinstance(fact, RoomOpened) for fact in batch.facts):
+            changed += await close_stale_rooms(connection, batch.node, batch.boot)
+        # Meetings are locked in one order in every batch, so that two batches never wait for each other.
+        for fact in sorted(batch.facts, key=lambda one: one.room):
+            state = await _take_one(connection, batch, fact)
+            if state is not None:
+                changed.append(state)
+    for state in changed:
+        services.nodes.push(state)
+
+
+async def close_stale_rooms(connection: Connection, node: str, boot: str) -> list[DesiredState]:
+    """Write the missing left and closed events of rooms that an earlier process of `node` had open."""
+    changed = []
+    if await rooms.see_node(connection, node, boot):
+        for room in sorted(await rooms.stale(connection, node, boot), key=lambda one: one.meeting_id):
+            state = await close_room(connection, room.meeting_id, datetime.now(UTC), "node_lost")
+            if state is not None:
+                changed.append(state)
+    return changed
+
+
+async def close_room(connection: Connection, meeting: str, at: datetime, reason: str) -> DesiredState | None:
+    """Note that a room is no longer live, with an event for everyone who had not left; returns a changed state."""
+    if await meetings.lock(connection, meeting) is None:
+        raise Unfit("unknown_meeting")
+    if not await rooms.close_room(connection, meeting, at, reason):
+        return None
+    for participant in await participants.present_in(connection, meeting):
+        await participants.mark_left(connection, meeting, participant, at, reason)
+        payload = {"meeting": meeting, "participant": participant, "reason": reason}
+        await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "meeting.user_left", payload)
+    await meetings.mark_idle(connection, meeting)
+    payload = {"meeting": meeting, "reason": reason}
+    await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "meeting.room_closed", payload)
+    sealed = await recordings.seal(connection, meeting, at) if reason != "node_lost" else []
+    if not sealed:
+        return None
+    for recording in sealed:
+        stopped = {"meeting": meeting, "recording": recording}
+        await outbox.append(connection, outbox.MEDIA_EVENTS, meeting, "recording.stopped", stopped)
+    return await rooms.edit_state(connection, meeting, lambda before: msgspec.structs.replace(before, recording=None))
+
+
+async def _take_one(connection: Connection, batch: FactBatch, fact: AnyFact) -> DesiredState | None:
+    kind = fact.__struct_config__.tag
+    try:
+        async with connection.transaction():
+            state = await _apply(connection, batch, fact)
+    except Unfit as unfit:
+        _drop(str(kind), str(unfit), batch)
+        return None
+    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError) as error:
+        _drop(str(kind), type(error).__name__, batch)
+        return None
+    _TAKEN.labels(kind).inc()
+    return state
+
+
+def _drop(kind: str, reason: str, batch: FactBatch) -> None:
+    _DROPPED.labels(kind, reason).inc()
+    _LOG.warning("dropped a %s fact of %s batch %d: %s", kind, batch.node, batch.n, reason)
+
+
+async def _apply(connection: Connection, batch: FactBatch, fact: AnyFact) -> DesiredState | None:
+    at = _time(fact.at)
+    meeting = await meetings.lock(connection, fact.room)
+    if meeting is None:
+        raise Unfit("unknown_meeting")
+    match fact:
+        case RoomOpened():
+            await _open_room(connection, batch, fact, at)
+        case RoomClosed():
+            return await close_room(connection, fact.room, at, "closed")
+        case ParticipantJoined() | ParticipantLeft():
+            await _take_presence(connection, batch, fact, at)
+        case TrackPublished() | TrackUnpublished():
+            await _take_track(connection, fact, at)
+        case RecordingStarted() | SegmentClosed() | RecordingFinished():
+            await _take_recording(connection, fact, at)
+        case ConsentGiven():
+            await understanding.add_consent(connection, fact, at)
+            await _event(connection, outbox.MEETING_EVENTS, "consent.given", fact)
+        case ChatSent():
+            await understanding.add_chat(connection, fact, at)
+            await _event(connection, outbox.SIGNALING_EVENTS, "chat.sent", fact)
+        case CaptionFinal():
+            await understanding.add_caption(connection, fact, at)
+            await _event(connection, outbox.AI_EVENTS, "asr.completed", fact)
+    return None
+
+
+async def _open_room(connection: Connection, batch: FactBatch, fact: RoomOpened, at: datetime) -> None:
+    live = await rooms.live(connection, fact.room)
+    if live is not None:
+        await close_room(connection, fact.room, at, "replaced")
+    await rooms.place(connection, fact.room, batch.node, [batch.node])
+    await rooms.open_room(connection, fact.room, batch.node, batch.boot, at)
+    await meetings.mark_active(connection, fact.room, at)
+    await _event(connection, outbox.MEETING_EVENTS, "meeting.started", fact)
+
+
+async def _take_presence(
+    connection: Connection, batch: FactBatch, fact: ParticipantJoined | ParticipantLeft, at: datetime
+) -> None:
+    if isinstance(fact, ParticipantJoined):
+        if not await participants.mark_joined(connection, fact.room, fact.participant, batch.node, at):
+            raise Unfit("unknown_participant")
+        await _event(connection, outbox.MEETING_EVENTS, "meeting.user_joined", fact)
+        return
+    if not await participants.mark_left(connection, fact.room, fact.participant, at, fact.reason):
+        raise Unfit("unknown_participant")
+    await _event(connection, outbox.MEETING_EVENTS, "meeting.user_left", fact)
+
+
+async def _take_track(connection: Connection, fact: TrackPublished | TrackUnpublished, at: datetime) -> None:
+    if isinstance(fact, TrackPublished):
+        await rooms.publish_track(connection, fact, at)
+        await _event(connection, outbox.MEDIA_EVENTS, "track.published", fact)
+        return
+    await rooms.unpublish_track(connection, fact.room, fact.track, at)
+    await _event(connection, outbox.MEDIA_EVENTS, "track.unpublished", fact)
+
+
+async def _take_recording(
+    connection: Connection, fact: RecordingStarted | SegmentClosed | RecordingFinished, at: datetime
+) -> None:
+    match fact:
+        case RecordingStarted():
+            known = await recordings.confirm(connection, fact.recording, fact.room, at)
+            kind = "recording.confirmed"
+        case SegmentClosed():
+            known = await recordings.add_segment(connection, fact, at)
+            kind = "recording.segment_closed"
+        case RecordingFinished():
+            known = await recordings.finish(connection, fact, at)
+            kind = "recording.processed"
+    if not known:
+        raise Unfit("unknown_recording")
+    await _event(connection, outbox.MEDIA_EVENTS, kind, fact)
+
+
+async def _event(connection: Connection, topic: str, kind: str, fact: AnyFact) -> None:
+    payload: dict[str, Any] = msgspec.to_builtins(fact)
+    payload.pop("kind")
+    payload["meeting"] = payload.pop("room")
+    await outbox.append(connection, topic, fact.room, kind, payload)
+
+
+def _time(ms: int) -> datetime:
+    if not 0 <= ms <= _MAX_MS:
+        raise ValueError(f"{ms} is no time")
+    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -1,0 +1,72 @@
+"""The first administrator: a one-time token, made while no account exists, opens the door once.
+
+The token's hash is in the database, so that any control process accepts it; the token itself only in a 0600 file and
+on the supervisor's terminal.
+"""
+
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from control.config import ControlConfig
+from control.database import Connection, Pool
+from control.store import settings, users
+from control.tokens import digest
+
+_FILE = "first-admin-link"
+_SETTING = "first_admin_token"
+
+
+async def prepare(config: ControlConfig, pool: Pool) -> str | None:
+    """Return the path with query of the one-time link (`/setup?token=…`) while no account exists, else None.
+
+    The same link is returned at each start until it is used; it is also in the file `first-admin-link` of the data
+    directory.
+    """
+    path = config.data_dir / _FILE
+    async with pool.acquire() as connection, connection.transaction():
+        await settings.lock(connection, _SETTING)
+        if await users.any_exists(connection):
+            path.unlink(missing_ok=True)
+            return None
+        stored = await settings.get(connection, _SETTING)
+        token = _read(path)
+        if token is None or stored != digest(token).hex():
+            token = secrets.token_urlsafe(24)
+            await settings.put(connection, _SETTING, digest(token).hex())
+            _write(path, token)
+    return f"/setup?token={token}"
+
+
+def link_file(config: ControlConfig) -> Path:
+    """Return where the link is written while it holds."""
+    return config.data_dir / _FILE
+
+
+async def redeem(connection: Connection, token: str) -> bool:
+    """Use up the token; False when it is not the one or accounts exist. Needs a transaction."""
+    await settings.lock(connection, _SETTING)
+    stored = await settings.get(connection, _SETTING)
+    if not isinstance(stored, str) or not hmac.compare_digest(stored, digest(token).hex()):
+        return False
+    if await users.any_exists(connection):
+        return False
+    await settings.remove(connection, _SETTING)
+    return True
+
+
+def _read(path: Path) -> str | None:
+    try:
+        _, _, token = path.read_text(encoding="utf-8").strip().partition("token=")
+    except FileNotFoundError:
+        return None
+    return token or None
+
+
+def _write(path: Path, token: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(f"/setup?token={token}\n")

@@ -1,0 +1,47 @@
+"""What a role may do in a room, given the meeting's settings."""
+
+import msgspec
+
+from control.api.types import MeetingSettings
+from control.store.meetings import MeetingRow
+from control.store.participants import Role
+from sfu.api.desired_state import DesiredState
+from sfu.api.join_token import Grants, Source
+
+_SPEAKING = (Source.MICROPHONE, Source.CAMERA)
+
+
+def settings_of(meeting: MeetingRow) -> MeetingSettings:
+    return msgspec.convert(meeting.settings, MeetingSettings)
+
+
+def for_role(role: Role, settings: MeetingSettings) -> Grants:
+    """Return the grants that a role starts with."""
+    match role:
+        case "host" | "co-host":
+            return Grants(host=True)
+        case "viewer":
+            return Grants(publish=(), chat=settings.may_chat)
+        case "participant":
+            publish = tuple(Source) if settings.may_share else _SPEAKING
+            return Grants(publish=publish, chat=settings.may_chat)
+
+
+def current(state: DesiredState, participant: str, role: Role, settings: MeetingSettings) -> Grants:
+    """Return the grants that hold now: the desired state's where it has some."""
+    return state.participants.get(participant) or for_role(role, settings)
+
+
+def with_grants(state: DesiredState, participant: str, grants: Grants) -> DesiredState:
+    return msgspec.structs.replace(state, participants={**state.participants, participant: grants})
+
+
+def with_removed(state: DesiredState, participant: str, user: str | None) -> DesiredState:
+    """Return the state in which the participant is out; with `user` the account is banned too."""
+    removed = tuple(dict.fromkeys((*state.removed, participant)))
+    banned = state.banned_users if user is None else tuple(dict.fromkeys((*state.banned_users, user)))
+    return msgspec.structs.replace(state, removed=removed, banned_users=banned)
+
+
+def without_removed(state: DesiredState, participant: str) -> DesiredState:
+    return msgspec.structs.replace(state, removed=tuple(one for one in state.removed if one != participant))

@@ -1,0 +1,67 @@
+"""The internal listener: what the other parts of the system ask and report. Every route needs the node secret."""
+
+import hmac
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+from quart import Quart, Response, request
+
+from control import facts
+from control.problem import Problem
+from control.problem_handlers import handle_problems
+from control.proxy.routing import node_for
+from control.services import Services
+from control.store import rooms
+from sfu.api.facts import FactAcknowledgement, decode_batch
+
+_MAX_BATCH = 8 * 1024 * 1024
+
+
+def create_app(services: Services) -> Quart:
+    """Return the application of the internal listener."""
+    app = Quart("control.internal", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = _MAX_BATCH
+    handle_problems(app)
+    expected = f"Bearer {services.config.node_secret}".encode()
+
+    @app.before_request
+    async def authenticate() -> None:
+        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(given, expected):
+            raise Problem(401, "node_secret", "The node secret is wrong.")
+
+    @app.get("/internal/v1/keys")
+    async def keys() -> Response:
+        return _json({"keys": services.keys.public_jwks()})
+
+    @app.get("/internal/v1/rooms/<room>/desired")
+    async def desired(room: str) -> Response:
+        async with services.pool.acquire() as connection:
+            state = await rooms.state(connection, room)
+        if state is None:
+            raise Problem(404, "not_found", "This meeting does not exist.")
+        return _json(state)
+
+    @app.post("/internal/v1/facts")
+    async def take_facts() -> Response:
+        try:
+            batch = decode_batch(await request.data)
+        except ValueError as error:
+            raise Problem(400, "invalid_batch", str(error)) from error
+        await facts.take(services, batch)
+        return _json(FactAcknowledgement(acknowledged=batch.n))
+
+    @app.get("/internal/v1/route")
+    async def route() -> Response:
+        """For nginx's auth_request: the address to proxy `X-Original-URI` to, in X-Parley-Node."""
+        uri = urlsplit(request.headers.get("X-Original-URI", ""))
+        meeting = parse_qs(uri.query).get("meeting", [""])[0]
+        node = await node_for(services, meeting, request.headers.get("X-Original-Authorization", ""))
+        address = node.signaling_url if uri.path.startswith("/ws/") else node.http_url
+        return Response("", 204, {"X-Parley-Node": urlsplit(address).netloc})
+
+    return app
+
+
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), content_type="application/json")

@@ -1,0 +1,73 @@
+"""Secrets that control makes once and keeps in its data directory, 0600: the signing key and the session secret."""
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+_SIGNING_KEY = "join-token-key.pem"
+_SESSION_SECRET = "session-secret"  # noqa: S105 - a file name
+
+
+class Keys:
+    """The Ed25519 key of join tokens, and secrets derived from one random value for everything control reads itself."""
+
+    def __init__(self, signing: Ed25519PrivateKey, session_secret: bytes) -> None:
+        self.signing = signing
+        public = signing.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        self._x = base64.urlsafe_b64encode(public).rstrip(b"=").decode()
+        self.kid = hashlib.sha256(public).hexdigest()[:16]
+        self._secret = session_secret
+
+    def derive(self, purpose: str) -> bytes:
+        """Return 32 bytes that belong to `purpose` alone."""
+        return hmac.digest(self._secret, purpose.encode(), "sha256")
+
+    def public_jwks(self) -> list[dict[str, Any]]:
+        """Return the public key as JWK (RFC 8037)."""
+        return [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": self.kid, "x": self._x}]
+
+
+def load(directory: Path, may_create: bool) -> Keys:
+    """Return the keys in `directory`, making them when missing and `may_create`; raises FileNotFoundError otherwise."""
+    if may_create:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _create(directory / _SIGNING_KEY, _new_signing_key())
+        _create(directory / _SESSION_SECRET, secrets.token_hex(32).encode())
+    signing = serialization.load_pem_private_key((directory / _SIGNING_KEY).read_bytes(), password=None)
+    if not isinstance(signing, Ed25519PrivateKey):
+        raise ValueError(f"{directory / _SIGNING_KEY} holds no Ed25519 key")
+    session_secret = bytes.fromhex((directory / _SESSION_SECRET).read_text().strip())
+    if len(session_secret) < 32:
+        raise ValueError(f"{directory / _SESSION_SECRET} is shorter than 32 bytes")
+    return Keys(signing, session_secret)
+
+
+def _new_signing_key() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Write a file of ours alone unless it exists; complete or absent, also when two processes start at once."""
+    if path.exists():
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        pass  # another process was first: its file is as good
+    finally:
+        temporary.unlink()

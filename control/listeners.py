@@ -1,0 +1,65 @@
+"""Listening sockets, bound before anything is served, and Hypercorn's settings for them."""
+
+import logging
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypercorn.config import Config
+
+from sfu.api.signaling import MAX_MESSAGE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    certificate: Path
+    private_key: Path
+
+
+def bind(address: str) -> socket.socket:
+    """Return a socket listening on `host:port` or `[v6]:port`; raises OSError, which says why and where."""
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if family == socket.AF_INET6 and host == "::":
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind((host, int(port)))
+        sock.listen(1024)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise OSError(error.errno, f"cannot listen on {address}: {error.strerror}") from error
+    return sock
+
+
+def address_of(sock: socket.socket) -> str:
+    """Return `host:port` that a socket is bound to."""
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def settings(plain: list[socket.socket], secure: list[socket.socket], tls: Tls | None, drain_seconds: float) -> Config:
+    """Return Hypercorn's settings; the sockets' descriptors pass to it."""
+    config = Config()
+    plain_binds = [f"fd://{sock.detach()}" for sock in plain]
+    if secure and tls is not None:
+        config.certfile = str(tls.certificate)
+        config.keyfile = str(tls.private_key)
+        config.bind = [f"fd://{sock.detach()}" for sock in secure]
+        config.insecure_bind = plain_binds
+    else:
+        config.bind = plain_binds
+    config.loglevel = "WARNING"
+    config.errorlog = logging.getLogger("control.http")
+    config.include_server_header = False
+    config.backlog = 1024
+    config.keep_alive_timeout = 30
+    config.graceful_timeout = drain_seconds
+    config.shutdown_timeout = drain_seconds
+    config.websocket_max_message_size = MAX_MESSAGE_BYTES
+    config.websocket_ping_interval = 20
+    return config

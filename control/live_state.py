@@ -1,0 +1,78 @@
+"""Redis, for what may be lost: counters of limits and wake-ups. Everything works without it, only less shared.
+
+After a failure Redis is left alone for a second, so that a dead one costs nothing per request.
+"""
+
+import time
+
+import redis.asyncio as redis
+from prometheus_client import Counter
+from redis.exceptions import RedisError
+
+_FAILURES = Counter("control_redis_failures_total", "Calls to Redis that failed and were done without")
+_REST_SECONDS = 1.0
+
+
+class LiveState:
+    """`url` of None means that there is no Redis."""
+
+    def __init__(self, url: str | None) -> None:
+        self._redis = (
+            None
+            if url is None
+            else redis.Redis.from_url(
+                url, socket_timeout=0.25, socket_connect_timeout=0.25, protocol=2, max_connections=20
+            )
+        )
+        self._rest_until = 0.0
+
+    @property
+    def configured(self) -> bool:
+        return self._redis is not None
+
+    async def count(self, key: str, seconds: int) -> int | None:
+        """Add one to a counter that lives for `seconds` since its first one; None when Redis does not answer."""
+        client = self._client()
+        if client is None:
+            return None
+        try:
+            async with client.pipeline(transaction=True) as pipeline:
+                pipeline.set(key, 0, ex=seconds, nx=True)
+                pipeline.incr(key)
+                result = await pipeline.execute()
+        except (RedisError, OSError) as error:
+            self._failed(error)
+            return None
+        return int(result[1])
+
+    async def forget(self, key: str) -> None:
+        client = self._client()
+        if client is None:
+            return
+        try:
+            await client.delete(key)
+        except (RedisError, OSError) as error:
+            self._failed(error)
+
+    async def ping(self) -> str | None:
+        """Return why Redis does not answer, None when it does or is not configured."""
+        if self._redis is None:
+            return None
+        try:
+            await self._redis.ping()
+        except (RedisError, OSError) as error:
+            return str(error) or type(error).__name__
+        return None
+
+    async def close(self) -> None:
+        if self._redis is not None:
+            await self._redis.aclose()
+
+    def _client(self) -> "redis.Redis | None":
+        if self._redis is None or time.monotonic() < self._rest_until:
+            return None
+        return self._redis
+
+    def _failed(self, error: Exception) -> None:
+        _FAILURES.inc()
+        self._rest_until = time.monotonic() + _REST_SECONDS

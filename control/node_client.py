@@ -1,0 +1,104 @@
+"""Desired states on their way to sfu nodes.
+
+A PUT that fails is tried again for a few seconds; after that the node's own pull, every 5 s, makes up for it. Per
+room only the latest version travels.
+"""
+
+import asyncio
+import logging
+
+import aiohttp
+import asyncpg
+import msgspec
+from prometheus_client import Counter
+
+from control.config import ControlConfig, SfuNode
+from control.database import Pool
+from control.store import rooms
+from sfu.api.desired_state import DesiredState
+
+_LOG = logging.getLogger(__name__)
+_PUSHES = Counter("control_desired_state_pushes_total", "Desired states sent to nodes", ["outcome"])
+_RETRY_SECONDS = (0.1, 0.3, 1.0, 2.0)
+_TIMEOUT = aiohttp.ClientTimeout(total=3)
+
+
+class NodeClient:
+    """Knows the configured nodes and talks to their private HTTP port."""
+
+    def __init__(self, config: ControlConfig, pool: Pool, http: aiohttp.ClientSession) -> None:
+        self._nodes = {node.node: node for node in config.nodes}
+        self._headers = {"Authorization": f"Bearer {config.node_secret}"}
+        self._pool = pool
+        self._http = http
+        self._latest: dict[str, DesiredState] = {}
+        self._pushing: dict[str, asyncio.Task[None]] = {}
+
+    def node(self, name: str) -> SfuNode | None:
+        return self._nodes.get(name)
+
+    def names(self) -> list[str]:
+        return list(self._nodes)
+
+    def pick(self) -> SfuNode:
+        """Return the node that a new room goes to."""
+        return next(iter(self._nodes.values()))
+
+    async def of_meeting(self, meeting: str) -> SfuNode | None:
+        """Return the node that a meeting is placed on; None when it has none or that one is no longer configured."""
+        async with self._pool.acquire() as connection:
+            name = await rooms.placement(connection, meeting)
+        return None if name is None else self._nodes.get(name)
+
+    def push(self, state: DesiredState) -> None:
+        """Send a committed state to the node that its meeting is placed on, in the background."""
+        waiting = self._latest.get(state.room)
+        if waiting is None or waiting.version < state.version:
+            self._latest[state.room] = state
+        if state.room not in self._pushing:
+            self._pushing[state.room] = asyncio.create_task(self._push(state.room))
+
+    async def push_now(self, node: str, state: DesiredState) -> bool:
+        """Send a state once, for a meeting whose rows are gone; whether the node took it."""
+        found = self._nodes.get(node)
+        return found is not None and await self._put(found, state)
+
+    async def close(self) -> None:
+        tasks = list(self._pushing.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _push(self, room: str) -> None:
+        try:
+            while (state := self._latest.pop(room, None)) is not None:
+                node = await self.of_meeting(room)
+                if node is not None:
+                    await self._put_until_taken(node, state)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            _LOG.warning("the node of %s is unknown while the database is away: %s", room, error)
+        finally:
+            del self._pushing[room]
+
+    async def _put_until_taken(self, node: SfuNode, state: DesiredState) -> None:
+        for pause in (*_RETRY_SECONDS, None):
+            if await self._put(node, state):
+                return
+            if pause is None or state.room in self._latest:
+                return
+            await asyncio.sleep(pause)
+
+    async def _put(self, node: SfuNode, state: DesiredState) -> bool:
+        url = f"{node.http_url}/node/v1/rooms/{state.room}/desired"
+        try:
+            async with self._http.put(
+                url, data=msgspec.json.encode(state), headers=self._headers, timeout=_TIMEOUT
+            ) as answer:
+                taken = answer.status < 300
+                outcome = "taken" if taken else f"status_{answer.status}"
+        except (aiohttp.ClientError, TimeoutError) as error:
+            taken, outcome = False, type(error).__name__
+        _PUSHES.labels("taken" if taken else "failed").inc()
+        if not taken:
+            _LOG.warning("desired state %d of %s did not reach %s: %s", state.version, state.room, node.node, outcome)
+        return taken

@@ -1,0 +1,96 @@
+"""The OpenAPI 3.1 document, made from the declared endpoints and their types."""
+
+import inspect
+import re
+from typing import Any
+
+import msgspec
+
+from control.auth.access import Access
+from control.endpoint import Endpoint
+from control.problem import ProblemDocument
+
+_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
+_REF = "#/components/schemas/{name}"
+
+
+def document(endpoints: list[Endpoint], version: str) -> dict[str, Any]:
+    """Return the document as JSON values."""
+    kinds = {kind for endpoint in endpoints for kind in (endpoint.answer, endpoint.body) if kind is not None}
+    kinds.add(ProblemDocument)
+    ordered = sorted(kinds, key=lambda kind: kind.__name__)
+    _, components = msgspec.json.schema_components(ordered, ref_template=_REF)
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in endpoints:
+        path = _PARAMETER.sub(r"{\1}", endpoint.rule)
+        paths.setdefault(path, {})[endpoint.method.lower()] = _operation(endpoint)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Parley", "version": version},
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "__Host-parley-access"},
+            },
+        },
+    }
+
+
+def _operation(endpoint: Endpoint) -> dict[str, Any]:
+    text = inspect.getdoc(endpoint.handler) or ""
+    summary, _, description = text.partition("\n")
+    operation: dict[str, Any] = {
+        "operationId": endpoint.handler.__name__,
+        "tags": [endpoint.tag],
+        "summary": summary,
+        "parameters": [*_path_parameters(endpoint.rule), *_query_parameters(endpoint.query)],
+        "responses": {str(endpoint.status): _answer(endpoint), "default": _problem()},
+    }
+    if description.strip():
+        operation["description"] = description.strip()
+    if endpoint.body is not None:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(endpoint.body)}}}
+    if endpoint.access not in {Access.PUBLIC, Access.ANYONE, Access.MEETING}:
+        operation["security"] = [{"bearer": []}, {"session": []}]
+    return operation
+
+
+def _path_parameters(rule: str) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _PARAMETER.findall(rule)
+    ]
+
+
+def _query_parameters(query: type[msgspec.Struct] | None) -> list[dict[str, Any]]:
+    if query is None:
+        return []
+    _, components = msgspec.json.schema_components([query], ref_template=_REF)
+    schema = components[query.__name__]
+    required = schema.get("required", [])
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": kind}
+        for name, kind in schema["properties"].items()
+    ]
+
+
+def _answer(endpoint: Endpoint) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": "Done"}
+    if endpoint.answer is not None:
+        answer["content"] = {"application/json": {"schema": _ref(endpoint.answer)}}
+    elif endpoint.status != 204:
+        answer["content"] = {endpoint.content_type: {}}
+    return answer
+
+
+def _problem() -> dict[str, Any]:
+    return {
+        "description": "Refused",
+        "content": {"application/problem+json": {"schema": _ref(ProblemDocument)}},
+    }
+
+
+def _ref(kind: type[msgspec.Struct]) -> dict[str, str]:
+    return {"$ref": _REF.format(name=kind.__name__)}

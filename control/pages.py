@@ -1,0 +1,70 @@
+"""The page: static files of the web root, with the headers that a page with a camera needs."""
+
+import asyncio
+from pathlib import Path
+
+from quart import Quart, Response, request, send_file
+
+from control.problem import not_found
+from control.services import Services
+
+_CONTENT_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".json": "application/json",
+    ".webmanifest": "application/manifest+json",
+    ".png": "image/png",
+    ".ico": "image/vnd.microsoft.icon",
+    ".woff2": "font/woff2",
+    ".wasm": "application/wasm",
+    ".md": "text/markdown; charset=utf-8",
+}
+_NOT_PAGES = ("api/", "internal/", "ws/", "health", "metrics", "whip", "whep")
+_PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:;"
+        " media-src 'self' blob: mediastream:; connect-src 'self'; worker-src 'self' blob:; object-src 'none';"
+        " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self), geolocation=(), payment=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+COMMON_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def install(app: Quart, services: Services) -> None:
+    """Serve files by name; any other path without a suffix is the page, which reads its address itself."""
+    root = services.config.web_root.resolve()
+
+    async def page(name: str = "") -> Response:
+        if request.method not in {"GET", "HEAD"} or name.startswith(_NOT_PAGES):
+            raise not_found()
+        path = (root / name).resolve() if "\x00" not in name else root
+        if path != root and path.is_relative_to(root) and await asyncio.to_thread(path.is_file):
+            return await _send(path)
+        if "." in name.rpartition("/")[2]:
+            raise not_found()
+        return await _send(root / "index.html")
+
+    app.add_url_rule("/", "page", page)
+    app.add_url_rule("/<path:name>", "page file", page)
+
+
+async def _send(path: Path) -> Response:
+    content_type = _CONTENT_TYPES.get(path.suffix)
+    if content_type is None or not await asyncio.to_thread(path.is_file):
+        raise not_found()
+    response = await send_file(path, mimetype=content_type, conditional=True)
+    response.headers["Content-Type"] = content_type
+    # Revalidated at each use: a page and a script of different releases must not meet.
+    response.headers["Cache-Control"] = "no-cache"
+    response.headers.update(_PAGE_HEADERS)
+    return response

@@ -1,0 +1,143 @@
+"""The signaling WebSocket through to the node of its meeting.
+
+Plain ASGI, below Quart: Quart queues a WebSocket's messages without bound and hides the client's close code. Here one
+message is under way in each direction, so a slow side slows the other down and nothing piles up.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+import aiohttp
+from prometheus_client import Counter, Gauge
+
+from control.auth import origins
+from control.config import SfuNode
+from control.problem import Problem
+from control.proxy.routing import node_for
+from control.services import Services
+from sfu.api.signaling import MAX_MESSAGE_BYTES
+
+_LOG = logging.getLogger(__name__)
+_OPEN = Gauge("control_signaling_proxied", "Signaling sessions that are proxied now")
+_REFUSED = Counter("control_signaling_refused_total", "Signaling sessions refused before the node", ["reason"])
+_NODE_AWAY = 1013  # Try Again Later (IANA WebSocket close codes)
+_GOING_AWAY = 1001
+_POLICY = 1008
+_RESTART = 1012
+_SEND_SECONDS = 30.0
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class SignalingProxy:
+    """An ASGI application for WebSocket scopes."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._closing = asyncio.Event()
+
+    def close_all(self) -> None:
+        """Close every session with 1012: this process stops, clients come back to another."""
+        self._closing.set()
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        first = await receive()
+        if first["type"] != "websocket.connect":
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        origin = headers.get("origin")
+        configured = self._services.config.public_origins
+        if origin is not None and not origins.is_allowed(origin, headers.get("host", ""), scope["scheme"], configured):
+            await self._refuse(send, "foreign_origin")
+            return
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        try:
+            node = await node_for(self._services, query.get("meeting", [""])[0])
+        except Problem as problem:
+            await self._refuse(send, problem.code)
+            return
+        await self._connect(node, receive, send)
+
+    async def _connect(self, node: SfuNode, receive: Receive, send: Send) -> None:
+        try:
+            upstream = await self._services.http.ws_connect(
+                node.signaling_url, max_msg_size=MAX_MESSAGE_BYTES * 4, autoping=True, autoclose=False, compress=0
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            _LOG.warning("node %s takes no signaling: %s", node.node, error)
+            _REFUSED.labels("node_unreachable").inc()
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.close", "code": _NODE_AWAY, "reason": "node_unreachable"})
+            return
+        await send({"type": "websocket.accept"})
+        with _OPEN.track_inprogress():
+            await self._relay(upstream, receive, send)
+
+    async def _relay(self, upstream: aiohttp.ClientWebSocketResponse, receive: Receive, send: Send) -> None:
+        """Carry messages both ways until one side closes, then close the other with the same code."""
+        up = asyncio.create_task(_client_to_node(upstream, receive))
+        down = asyncio.create_task(_node_to_client(upstream, send))
+        closing = asyncio.create_task(self._closing.wait())
+        try:
+            await asyncio.wait((up, down, closing), return_when=asyncio.FIRST_COMPLETED)
+            if down.done():
+                code, reason = down.result()
+                await send({"type": "websocket.close", "code": code, "reason": reason})
+            elif up.done():
+                await upstream.close(code=up.result())
+            else:
+                await send({"type": "websocket.close", "code": _RESTART, "reason": "restart"})
+        except (ConnectionError, TimeoutError) as error:
+            _LOG.info("a signaling session broke: %s", error)
+        finally:
+            for task in (up, down, closing):
+                task.cancel()
+            await asyncio.gather(up, down, closing, return_exceptions=True)
+            await upstream.close(code=_GOING_AWAY)
+
+    async def _refuse(self, send: Send, reason: str) -> None:
+        """Close before accepting: the handshake is answered with 403."""
+        _REFUSED.labels(reason).inc()
+        await send({"type": "websocket.close", "code": _POLICY, "reason": reason})
+
+
+async def _client_to_node(upstream: aiohttp.ClientWebSocketResponse, receive: Receive) -> int:
+    """Return the code that the client closed with."""
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            code = message.get("code") or _GOING_AWAY
+            # 1005 and 1006 report an absent or abnormal close; they must not be sent (RFC 6455, section 7.4.1).
+            return code if code not in {1005, 1006} else _GOING_AWAY
+        text, data = message.get("text"), message.get("bytes")
+        async with asyncio.timeout(_SEND_SECONDS):
+            if text is not None:
+                await upstream.send_str(text)
+            elif data is not None:
+                await upstream.send_bytes(data)
+
+
+async def _node_to_client(upstream: aiohttp.ClientWebSocketResponse, send: Send) -> tuple[int, str]:
+    """Return the code and reason that the node closed with."""
+    while True:
+        message = await upstream.receive()
+        match message.type:
+            case aiohttp.WSMsgType.TEXT:
+                outgoing: Message = {"type": "websocket.send", "text": message.data}
+            case aiohttp.WSMsgType.BINARY:
+                outgoing = {"type": "websocket.send", "bytes": message.data}
+            case aiohttp.WSMsgType.CLOSE:
+                return _closing(message.data), str(message.extra or "")
+            case _:
+                return _GOING_AWAY, "node_lost"
+        async with asyncio.timeout(_SEND_SECONDS):
+            await send(outgoing)
+
+
+def _closing(code: int | None) -> int:
+    return code if code and code not in {1005, 1006} else 1000

@@ -1,0 +1,60 @@
+"""What handlers work with; opened once per process and closed in the reverse order."""
+
+from dataclasses import dataclass
+
+import aiohttp
+
+from control import keys
+from control.archive import Archive
+from control.config import ControlConfig
+from control.database import Pool, open_pool
+from control.limits import Limits
+from control.live_state import LiveState
+from control.node_client import NodeClient
+from control.passwords import Passwords
+from control.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    config: ControlConfig
+    pool: Pool
+    keys: keys.Keys
+    tokens: Tokens
+    passwords: Passwords
+    live: LiveState
+    limits: Limits
+    http: aiohttp.ClientSession
+    nodes: NodeClient
+    archive: Archive
+
+    async def close(self) -> None:
+        await self.nodes.close()
+        await self.http.close()
+        await self.live.close()
+        self.passwords.close()
+        await self.pool.close()
+
+
+async def open_services(config: ControlConfig) -> Services:
+    """Open everything that `config` names; raises OSError or asyncpg.PostgresError when the database is away."""
+    loaded = keys.load(config.data_dir, may_create=config.embedded)
+    pool = await open_pool(config.database_dsn)
+    live = LiveState(config.redis_url)
+    http = aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=None, connect=5),
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+    return Services(
+        config=config,
+        pool=pool,
+        keys=loaded,
+        tokens=Tokens(loaded),
+        passwords=Passwords(),
+        live=live,
+        limits=Limits(live),
+        http=http,
+        nodes=NodeClient(config, pool, http),
+        archive=Archive(config.recordings_dir),
+    )

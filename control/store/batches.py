@@ -1,0 +1,19 @@
+"""Numbered batches of facts that were taken in."""
+
+from control.database import Connection
+
+
+async def claim(connection: Connection, node: str, boot: str, n: int) -> bool:
+    """Note a batch; False when it was taken before. Needs the transaction that writes its facts."""
+    found = await connection.fetchval(
+        "INSERT INTO fact_batches (node, boot, n) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING n",
+        node,
+        boot,
+        n,
+    )
+    return found is not None
+
+
+async def forget_old(connection: Connection) -> None:
+    """Drop batches older than a day: a reporter repeats within seconds."""
+    await connection.execute("DELETE FROM fact_batches WHERE received_at < now() - interval '1 day'")

@@ -1,0 +1,32 @@
+"""Invitations to register: random codes, stored hashed, each good for one account."""
+
+import secrets
+
+from control.database import Connection
+from control.store.users import key
+from control.tokens import digest
+
+
+async def create(connection: Connection, created_by: str, email: str | None, seconds: int) -> str:
+    """Store an invitation, bound to `email` if given, and return its code."""
+    code = secrets.token_urlsafe(24)
+    await connection.execute(
+        "INSERT INTO invitations (code_hash, email_key, created_by, expires_at)"
+        " VALUES ($1, $2, $3, now() + make_interval(secs => $4))",
+        digest(code),
+        None if email is None else key(email),
+        created_by,
+        seconds,
+    )
+    return code
+
+
+async def use(connection: Connection, code: str, email: str | None) -> bool:
+    """Use up an invitation; False when it does not hold for this address."""
+    found = await connection.fetchval(
+        "UPDATE invitations SET used_at = now() WHERE code_hash = $1 AND used_at IS NULL AND expires_at > now()"
+        " AND (email_key IS NULL OR email_key = $2) RETURNING code_hash",
+        digest(code),
+        None if email is None else key(email),
+    )
+    return found is not None

@@ -1,0 +1,147 @@
+"""Meetings: what was planned and what became of it. The live side is in rooms."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from control.database import Connection, load, load_one
+from control.identifiers import meeting_id
+from control.store.participants import Role
+
+Status = Literal["scheduled", "active", "idle", "ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class MeetingRow:
+    id: str
+    host_id: str
+    title: str
+    description: str
+    status: Status
+    passcode_hash: str | None
+    settings: dict[str, Any]
+    scheduled_start: datetime | None
+    scheduled_end: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A meeting as its list shows it: the reader's role, and the recording that runs."""
+
+    meeting: MeetingRow
+    role: Role
+    recording: str | None
+
+
+async def create(
+    connection: Connection,
+    *,
+    host: str,
+    title: str,
+    description: str,
+    passcode_hash: str | None,
+    settings: Any,
+    scheduled_start: datetime | None,
+    scheduled_end: datetime | None,
+) -> MeetingRow:
+    row = await connection.fetchrow(
+        "INSERT INTO meetings"
+        " (id, host_id, title, description, passcode_hash, settings, scheduled_start, scheduled_end)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *",
+        meeting_id(),
+        host,
+        title,
+        description,
+        passcode_hash,
+        settings,
+        scheduled_start,
+        scheduled_end,
+    )
+    assert row is not None
+    return load(MeetingRow, row)
+
+
+async def by_id(connection: Connection, meeting: str) -> MeetingRow | None:
+    return load_one(MeetingRow, await connection.fetchrow("SELECT * FROM meetings WHERE id = $1", meeting))
+
+
+async def lock(connection: Connection, meeting: str) -> MeetingRow | None:
+    """Return the row locked until the transaction ends; always taken before the room's state, so that none deadlock."""
+    row = await connection.fetchrow("SELECT * FROM meetings WHERE id = $1 FOR NO KEY UPDATE", meeting)
+    return load_one(MeetingRow, row)
+
+
+async def of_user(connection: Connection, user: str, limit: int, before: tuple[datetime, str] | None) -> list[Listed]:
+    """Return meetings that the user hosts or took part in, newest first."""
+    moment, last = before or (None, None)
+    rows = await connection.fetch(
+        "SELECT m.*, CASE WHEN m.host_id = $1 THEN 'host' ELSE p.role END AS role,"
+        " (SELECT c.id FROM meeting_recordings c"
+        "   WHERE c.meeting_id = m.id AND c.state = 'recording' LIMIT 1) AS recording"
+        " FROM meetings m LEFT JOIN meeting_participants p ON p.meeting_id = m.id AND p.user_id = $1"
+        " WHERE (m.host_id = $1 OR (p.id IS NOT NULL AND p.removed_at IS NULL))"
+        " AND ($2::timestamptz IS NULL OR (m.created_at, m.id) < ($2, $3::text))"
+        " ORDER BY m.created_at DESC, m.id DESC LIMIT $4",
+        user,
+        moment,
+        last,
+        limit,
+    )
+    return [Listed(load(MeetingRow, row), row["role"], row["recording"]) for row in rows]
+
+
+async def update(
+    connection: Connection,
+    meeting: str,
+    *,
+    title: str,
+    description: str,
+    passcode_hash: str | None,
+    settings: Any,
+    scheduled_start: datetime | None,
+    scheduled_end: datetime | None,
+) -> MeetingRow:
+    row = await connection.fetchrow(
+        "UPDATE meetings SET title = $2, description = $3, passcode_hash = $4, settings = $5,"
+        " scheduled_start = $6, scheduled_end = $7, updated_at = now() WHERE id = $1 RETURNING *",
+        meeting,
+        title,
+        description,
+        passcode_hash,
+        settings,
+        scheduled_start,
+        scheduled_end,
+    )
+    assert row is not None
+    return load(MeetingRow, row)
+
+
+async def delete(connection: Connection, meeting: str) -> None:
+    """Remove the meeting and all rows that refer to it."""
+    await connection.execute("DELETE FROM meetings WHERE id = $1", meeting)
+
+
+async def mark_active(connection: Connection, meeting: str, at: datetime) -> None:
+    """The room is live; an ended meeting stays ended."""
+    await connection.execute(
+        "UPDATE meetings SET status = 'active', started_at = coalesce(started_at, $2)"
+        " WHERE id = $1 AND status <> 'ended'",
+        meeting,
+        at,
+    )
+
+
+async def mark_idle(connection: Connection, meeting: str) -> None:
+    """The room closed; the meeting may go on later."""
+    await connection.execute("UPDATE meetings SET status = 'idle' WHERE id = $1 AND status = 'active'", meeting)
+
+
+async def mark_ended(connection: Connection, meeting: str) -> None:
+    await connection.execute("UPDATE meetings SET status = 'ended', ended_at = now() WHERE id = $1", meeting)
+
+
+async def set_host(connection: Connection, meeting: str, user: str) -> None:
+    await connection.execute("UPDATE meetings SET host_id = $2, updated_at = now() WHERE id = $1", meeting, user)

@@ -1,0 +1,76 @@
+"""Events to publish: written in the transaction of what they tell, numbered without gaps per meeting.
+
+The number comes from the meeting's row, whose lock is held until commit, so that of two events the lower number is
+committed first.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from control.database import Connection, load
+
+USER_EVENTS = "meeting.events.user_events"
+MEETING_EVENTS = "meeting.events.meeting_events"
+MEDIA_EVENTS = "meeting.events.media_events"
+AI_EVENTS = "meeting.events.ai_events"
+SIGNALING_EVENTS = "meeting.events.signaling_events"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event; consumers drop those of a meeting whose `seq` is not above the last they saw."""
+
+    id: int
+    topic: str
+    key: str
+    meeting_id: str | None
+    seq: int
+    kind: str
+    payload: dict[str, Any]
+    created_at: datetime
+
+
+async def append(connection: Connection, topic: str, meeting: str, kind: str, payload: dict[str, Any]) -> int | None:
+    """Append an event of a meeting and return its number, None when the meeting does not exist."""
+    seq = await connection.fetchval(
+        "UPDATE meetings SET event_seq = event_seq + 1 WHERE id = $1 RETURNING event_seq", meeting
+    )
+    if seq is None:
+        return None
+    await connection.execute(
+        "INSERT INTO outbox (topic, key, meeting_id, seq, kind, payload) VALUES ($1, $2, $2, $3, $4, $5)",
+        topic,
+        meeting,
+        seq,
+        kind,
+        payload,
+    )
+    await connection.execute("NOTIFY outbox")
+    return int(seq)
+
+
+async def append_for_user(connection: Connection, user: str, kind: str, payload: dict[str, Any]) -> None:
+    """Append an event of an account: ordered by id only."""
+    await connection.execute(
+        "INSERT INTO outbox (topic, key, seq, kind, payload) VALUES ($1, $2, 0, $3, $4)",
+        USER_EVENTS,
+        user,
+        kind,
+        payload,
+    )
+    await connection.execute("NOTIFY outbox")
+
+
+async def unpublished(connection: Connection, limit: int) -> list[Event]:
+    """Return the oldest unpublished events; of one meeting they are in order and without gaps."""
+    rows = await connection.fetch("SELECT * FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT $1", limit)
+    return [load(Event, row) for row in rows]
+
+
+async def mark_published(connection: Connection, ids: list[int]) -> None:
+    await connection.execute("UPDATE outbox SET published_at = now() WHERE id = ANY($1)", ids)
+
+
+async def backlog(connection: Connection) -> int:
+    return int(await connection.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL"))

@@ -1,0 +1,137 @@
+"""Participants of meetings, users and guests, over all of their visits."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from control.database import Connection, load, load_one
+
+Role = Literal["host", "co-host", "participant", "viewer"]
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantRow:
+    id: str
+    meeting_id: str
+    user_id: str | None
+    name: str
+    role: Role
+    rejoin_hash: bytes
+    removed_at: datetime | None
+    joined_at: datetime | None
+    left_at: datetime | None
+    present: bool
+
+
+async def add(
+    connection: Connection, *, participant: str, meeting: str, user: str | None, name: str, role: Role, rejoin: bytes
+) -> ParticipantRow:
+    """Insert a participant; an account that is already there keeps its row, with the new name and rejoin secret."""
+    row = await connection.fetchrow(
+        "INSERT INTO meeting_participants (id, meeting_id, user_id, name, role, rejoin_hash)"
+        " VALUES ($1, $2, $3, $4, $5, $6)"
+        " ON CONFLICT (meeting_id, user_id) WHERE user_id IS NOT NULL"
+        " DO UPDATE SET name = excluded.name, rejoin_hash = excluded.rejoin_hash RETURNING *",
+        participant,
+        meeting,
+        user,
+        name,
+        role,
+        rejoin,
+    )
+    assert row is not None
+    return load(ParticipantRow, row)
+
+
+async def by_id(connection: Connection, meeting: str, participant: str) -> ParticipantRow | None:
+    row = await connection.fetchrow(
+        "SELECT * FROM meeting_participants WHERE id = $1 AND meeting_id = $2", participant, meeting
+    )
+    return load_one(ParticipantRow, row)
+
+
+async def by_user(connection: Connection, meeting: str, user: str) -> ParticipantRow | None:
+    row = await connection.fetchrow(
+        "SELECT * FROM meeting_participants WHERE meeting_id = $1 AND user_id = $2", meeting, user
+    )
+    return load_one(ParticipantRow, row)
+
+
+async def of_meeting(connection: Connection, meeting: str, limit: int = 1000) -> list[ParticipantRow]:
+    rows = await connection.fetch(
+        "SELECT * FROM meeting_participants WHERE meeting_id = $1 ORDER BY created_at, id LIMIT $2", meeting, limit
+    )
+    return [load(ParticipantRow, row) for row in rows]
+
+
+async def count_present(connection: Connection, meeting: str) -> int:
+    return int(
+        await connection.fetchval(
+            "SELECT count(*) FROM meeting_participants WHERE meeting_id = $1 AND present", meeting
+        )
+    )
+
+
+async def rename(connection: Connection, participant: str, name: str, rejoin: bytes) -> None:
+    await connection.execute(
+        "UPDATE meeting_participants SET name = $2, rejoin_hash = $3 WHERE id = $1", participant, name, rejoin
+    )
+
+
+async def set_role(connection: Connection, participant: str, role: Role) -> None:
+    await connection.execute("UPDATE meeting_participants SET role = $2 WHERE id = $1", participant, role)
+
+
+async def mark_removed(connection: Connection, participant: str) -> None:
+    await connection.execute(
+        "UPDATE meeting_participants SET removed_at = now() WHERE id = $1 AND removed_at IS NULL", participant
+    )
+
+
+async def mark_joined(connection: Connection, meeting: str, participant: str, node: str, at: datetime) -> bool:
+    """Note that the participant is in the room; False when it is not of this meeting."""
+    found = await connection.fetchval(
+        "UPDATE meeting_participants SET present = true, joined_at = coalesce(joined_at, $3), left_at = NULL"
+        " WHERE id = $1 AND meeting_id = $2 RETURNING id",
+        participant,
+        meeting,
+        at,
+    )
+    if found is None:
+        return False
+    await _close_visits(connection, meeting, participant, at, "replaced")
+    await connection.execute(
+        "INSERT INTO signaling_sessions (meeting_id, participant_id, node, joined_at) VALUES ($1, $2, $3, $4)",
+        meeting,
+        participant,
+        node,
+        at,
+    )
+    return True
+
+
+async def mark_left(connection: Connection, meeting: str, participant: str, at: datetime, reason: str) -> bool:
+    found = await connection.fetchval(
+        "UPDATE meeting_participants SET present = false, left_at = $3 WHERE id = $1 AND meeting_id = $2 RETURNING id",
+        participant,
+        meeting,
+        at,
+    )
+    await _close_visits(connection, meeting, participant, at, reason)
+    return found is not None
+
+
+async def present_in(connection: Connection, meeting: str) -> list[str]:
+    rows = await connection.fetch("SELECT id FROM meeting_participants WHERE meeting_id = $1 AND present", meeting)
+    return [row["id"] for row in rows]
+
+
+async def _close_visits(connection: Connection, meeting: str, participant: str, at: datetime, reason: str) -> None:
+    await connection.execute(
+        "UPDATE signaling_sessions SET left_at = $3, leave_reason = $4"
+        " WHERE meeting_id = $1 AND participant_id = $2 AND left_at IS NULL",
+        meeting,
+        participant,
+        at,
+        reason,
+    )

@@ -1,0 +1,153 @@
+"""Recordings: an index of what the recorder wrote; the files are the truth."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from control.database import Connection, load, load_one
+from sfu.api.facts import RecordingFinished, SegmentClosed
+
+State = Literal["recording", "sealing", "ready", "partial"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingRow:
+    id: str
+    meeting_id: str
+    state: State
+    started_by: str | None
+    started_at: datetime
+    stopped_at: datetime | None
+    duration_ms: int | None
+    bytes: int | None
+    manifest: str | None
+
+
+async def start(connection: Connection, recording: str, meeting: str, started_by: str, at: datetime) -> RecordingRow:
+    row = await connection.fetchrow(
+        "INSERT INTO meeting_recordings (id, meeting_id, started_by, started_at) VALUES ($1, $2, $3, $4) RETURNING *",
+        recording,
+        meeting,
+        started_by,
+        at,
+    )
+    assert row is not None
+    return load(RecordingRow, row)
+
+
+async def by_id(connection: Connection, recording: str) -> RecordingRow | None:
+    row = await connection.fetchrow("SELECT * FROM meeting_recordings WHERE id = $1", recording)
+    return load_one(RecordingRow, row)
+
+
+async def running(connection: Connection, meeting: str) -> RecordingRow | None:
+    row = await connection.fetchrow(
+        "SELECT * FROM meeting_recordings WHERE meeting_id = $1 AND state = 'recording'"
+        " ORDER BY started_at DESC LIMIT 1",
+        meeting,
+    )
+    return load_one(RecordingRow, row)
+
+
+async def of_meeting(connection: Connection, meeting: str) -> list[RecordingRow]:
+    rows = await connection.fetch(
+        "SELECT * FROM meeting_recordings WHERE meeting_id = $1 ORDER BY started_at DESC LIMIT 500", meeting
+    )
+    return [load(RecordingRow, row) for row in rows]
+
+
+async def of_user(connection: Connection, user: str) -> list[tuple[RecordingRow, str]]:
+    """Return recordings, with meeting titles, that this user may open: of meetings where it is host or co-host."""
+    rows = await connection.fetch(
+        "SELECT r.*, m.title FROM meeting_recordings r JOIN meetings m ON m.id = r.meeting_id"
+        " WHERE m.host_id = $1 OR EXISTS (SELECT FROM meeting_participants p WHERE p.meeting_id = m.id"
+        " AND p.user_id = $1 AND p.removed_at IS NULL AND p.role IN ('host', 'co-host'))"
+        " ORDER BY r.started_at DESC LIMIT 500",
+        user,
+    )
+    return [(load(RecordingRow, row), row["title"]) for row in rows]
+
+
+async def confirm(connection: Connection, recording: str, meeting: str, at: datetime) -> bool:
+    """The recorder has begun; False when the recording is unknown."""
+    found = await connection.fetchval(
+        "UPDATE meeting_recordings SET confirmed_at = coalesce(confirmed_at, $3)"
+        " WHERE id = $1 AND meeting_id = $2 RETURNING id",
+        recording,
+        meeting,
+        at,
+    )
+    return found is not None
+
+
+async def seal(connection: Connection, meeting: str, at: datetime) -> list[str]:
+    """Nothing is added any more to the running recordings of the meeting; return their ids."""
+    rows = await connection.fetch(
+        "UPDATE meeting_recordings SET state = 'sealing', stopped_at = coalesce(stopped_at, $2)"
+        " WHERE meeting_id = $1 AND state = 'recording' RETURNING id",
+        meeting,
+        at,
+    )
+    return [row["id"] for row in rows]
+
+
+async def add_segment(connection: Connection, segment: SegmentClosed, at: datetime) -> bool:
+    """Note a closed segment; False when the recording is unknown."""
+    if await by_id(connection, segment.recording) is None:
+        return False
+    await connection.execute(
+        "INSERT INTO recording_segments (recording_id, key, track, participant_id, bytes, sha256, closed_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (recording_id, key) DO NOTHING",
+        segment.recording,
+        segment.key,
+        segment.track,
+        segment.participant,
+        segment.bytes,
+        segment.sha256,
+        at,
+    )
+    return True
+
+
+async def finish(connection: Connection, finished: RecordingFinished, at: datetime) -> bool:
+    """The manifest is committed; False when the recording is unknown."""
+    found = await connection.fetchval(
+        "UPDATE meeting_recordings SET state = $2, duration_ms = $3, bytes = $4, manifest = $5,"
+        " stopped_at = coalesce(stopped_at, $6), finished_at = $6 WHERE id = $1 AND meeting_id = $7 RETURNING id",
+        finished.recording,
+        finished.state,
+        finished.duration_ms,
+        finished.bytes,
+        finished.manifest,
+        at,
+        finished.room,
+    )
+    return found is not None
+
+
+async def delete(connection: Connection, recording: str) -> None:
+    await connection.execute("DELETE FROM meeting_recordings WHERE id = $1", recording)
+
+
+async def abandoned(connection: Connection) -> list[RecordingRow]:
+    """Return running recordings without a live room for a minute, and ones that nobody has finished for ten."""
+    rows = await connection.fetch(
+        "SELECT r.* FROM meeting_recordings r WHERE (r.state = 'recording'"
+        " AND NOT EXISTS (SELECT FROM meeting_rooms l WHERE l.meeting_id = r.meeting_id"
+        "   AND (l.closed_at IS NULL OR l.closed_at > now() - interval '1 minute'))"
+        " AND r.started_at < now() - interval '1 minute')"
+        " OR (r.state = 'sealing' AND r.stopped_at < now() - interval '10 minutes'"
+        " AND NOT EXISTS (SELECT FROM recording_segments s WHERE s.recording_id = r.id"
+        "   AND s.closed_at > now() - interval '10 minutes'))"
+    )
+    return [load(RecordingRow, row) for row in rows]
+
+
+async def give_up(connection: Connection, recording: str) -> None:
+    """Move a recording on: one that runs is sealed, one that is being sealed is partial with what there is."""
+    await connection.execute(
+        "UPDATE meeting_recordings SET stopped_at = coalesce(stopped_at, now()),"
+        " state = CASE WHEN state = 'recording' THEN 'sealing' ELSE 'partial' END"
+        " WHERE id = $1 AND state IN ('recording', 'sealing')",
+        recording,
+    )

@@ -1,0 +1,164 @@
+"""The live side of meetings: desired state, placement on nodes, and when rooms were open."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from control.database import Connection, load, load_one
+from sfu.api.desired_state import DesiredState
+from sfu.api.facts import TrackPublished
+
+
+@dataclass(frozen=True, slots=True)
+class RoomRow:
+    """One time a room was live."""
+
+    id: int
+    meeting_id: str
+    node: str
+    boot: str
+    opened_at: datetime
+    closed_at: datetime | None
+
+
+async def create_state(connection: Connection, state: DesiredState) -> None:
+    await connection.execute(
+        "INSERT INTO room_state (meeting_id, version, document) VALUES ($1, $2, $3)", state.room, state.version, state
+    )
+
+
+async def state(connection: Connection, meeting: str) -> DesiredState | None:
+    return _decode(await connection.fetchval("SELECT document FROM room_state WHERE meeting_id = $1", meeting))
+
+
+async def edit_state(
+    connection: Connection, meeting: str, edit: Callable[[DesiredState], DesiredState]
+) -> DesiredState | None:
+    """Apply `edit` under the row's lock and bump the version if it changed anything; needs a transaction.
+
+    Returns the state that now holds, None when the meeting does not exist.
+    """
+    stored = await connection.fetchval("SELECT document FROM room_state WHERE meeting_id = $1 FOR UPDATE", meeting)
+    before = _decode(stored)
+    if before is None:
+        return None
+    after = edit(before)
+    if after == before:
+        return before
+    after = msgspec.structs.replace(after, version=before.version + 1)
+    await connection.execute(
+        "UPDATE room_state SET version = $2, document = $3, updated_at = now() WHERE meeting_id = $1",
+        meeting,
+        after.version,
+        after,
+    )
+    return after
+
+
+def _decode(document: Any) -> DesiredState | None:
+    return None if document is None else msgspec.convert(document, DesiredState)
+
+
+async def place(connection: Connection, meeting: str, node: str, known: list[str]) -> str:
+    """Claim `node` for the meeting unless it is on one of the `known`; return the node that it is on."""
+    await connection.execute(
+        "INSERT INTO room_placements (meeting_id, node) VALUES ($1, $2)"
+        " ON CONFLICT (meeting_id) DO UPDATE SET node = excluded.node, placed_at = now()"
+        " WHERE NOT room_placements.node = ANY($3::text[])",
+        meeting,
+        node,
+        known,
+    )
+    return str(await connection.fetchval("SELECT node FROM room_placements WHERE meeting_id = $1", meeting))
+
+
+async def placement(connection: Connection, meeting: str) -> str | None:
+    found: str | None = await connection.fetchval("SELECT node FROM room_placements WHERE meeting_id = $1", meeting)
+    return found
+
+
+async def live(connection: Connection, meeting: str) -> RoomRow | None:
+    row = await connection.fetchrow("SELECT * FROM meeting_rooms WHERE meeting_id = $1 AND closed_at IS NULL", meeting)
+    return load_one(RoomRow, row)
+
+
+async def open_room(connection: Connection, meeting: str, node: str, boot: str, at: datetime) -> None:
+    await connection.execute(
+        "INSERT INTO meeting_rooms (meeting_id, node, boot, opened_at) VALUES ($1, $2, $3, $4)",
+        meeting,
+        node,
+        boot,
+        at,
+    )
+
+
+async def close_room(connection: Connection, meeting: str, at: datetime, reason: str) -> bool:
+    """Note that the live room closed; False when none was."""
+    closed = await connection.fetchval(
+        "UPDATE meeting_rooms SET closed_at = $2, close_reason = $3"
+        " WHERE meeting_id = $1 AND closed_at IS NULL RETURNING id",
+        meeting,
+        at,
+        reason,
+    )
+    await connection.execute(
+        "UPDATE media_streams SET unpublished_at = $2 WHERE meeting_id = $1 AND unpublished_at IS NULL", meeting, at
+    )
+    return closed is not None
+
+
+async def stale(connection: Connection, node: str, boot: str) -> list[RoomRow]:
+    """Return the rooms that an earlier process of `node` left open."""
+    rows = await connection.fetch(
+        "SELECT * FROM meeting_rooms WHERE node = $1 AND boot <> $2 AND closed_at IS NULL", node, boot
+    )
+    return [load(RoomRow, row) for row in rows]
+
+
+async def live_on(connection: Connection, node: str) -> list[RoomRow]:
+    rows = await connection.fetch("SELECT * FROM meeting_rooms WHERE node = $1 AND closed_at IS NULL", node)
+    return [load(RoomRow, row) for row in rows]
+
+
+async def placed_on(connection: Connection, node: str) -> list[tuple[str, int]]:
+    """Return meetings placed on a node and not over, with the version of their desired state."""
+    rows = await connection.fetch(
+        "SELECT s.meeting_id, s.version FROM room_placements p JOIN room_state s USING (meeting_id) WHERE p.node = $1",
+        node,
+    )
+    return [(row["meeting_id"], row["version"]) for row in rows]
+
+
+async def publish_track(connection: Connection, track: TrackPublished, at: datetime) -> None:
+    await connection.execute(
+        "INSERT INTO media_streams (track, meeting_id, participant_id, source, codec, published_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (meeting_id, track)"
+        " DO UPDATE SET codec = excluded.codec, unpublished_at = NULL",
+        track.track,
+        track.room,
+        track.participant,
+        track.source,
+        track.codec,
+        at,
+    )
+
+
+async def unpublish_track(connection: Connection, meeting: str, track: str, at: datetime) -> None:
+    await connection.execute(
+        "UPDATE media_streams SET unpublished_at = $3 WHERE meeting_id = $1 AND track = $2", meeting, track, at
+    )
+
+
+async def see_node(connection: Connection, node: str, boot: str) -> bool:
+    """Renew a node's lease; True when it is another process than the one seen before."""
+    previous = await connection.fetchval("SELECT boot FROM nodes WHERE node = $1 FOR UPDATE", node)
+    await connection.execute(
+        "INSERT INTO nodes (node, boot) VALUES ($1, $2)"
+        " ON CONFLICT (node) DO UPDATE SET boot = excluded.boot, last_seen_at = now()",
+        node,
+        boot,
+    )
+    return previous is not None and previous != boot

@@ -1,0 +1,93 @@
+"""Sign-ins. A session holds while it is not revoked, not expired, and its epoch is the account's."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from control.database import Connection, load_one
+from control.identifiers import new_id
+from control.store.users import UserRole
+from control.tokens import REFRESH_SECONDS
+
+_GRACE = timedelta(seconds=10)
+"""Two tabs may refresh with the same token at once; the later one within this time is not theft."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """A session that holds, with what authorization needs of its account."""
+
+    session: str
+    user: str
+    username: str
+    display_name: str
+    role: UserRole
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Outcome of a refresh. `generation` is the token to hand out; None in `kept`, when the other tab has it."""
+
+    outcome: Literal["rotated", "kept", "reused", "gone"]
+    session: LiveSession | None = None
+    generation: int | None = None
+
+
+_LIVE = (
+    "SELECT s.id AS session, u.id AS user, u.username, u.display_name, u.role, u.epoch"
+    " FROM user_sessions s JOIN users u ON u.id = s.user_id"
+    " WHERE s.id = $1 AND s.revoked_at IS NULL AND s.expires_at > now() AND s.epoch = u.epoch AND u.state = 'active'"
+)
+
+
+async def create(connection: Connection, user: str, epoch: int, user_agent: str, address: str) -> str:
+    """Insert a session of generation 1 and return its id."""
+    session = new_id("session")
+    await connection.execute(
+        "INSERT INTO user_sessions (id, user_id, epoch, expires_at, user_agent, address)"
+        " VALUES ($1, $2, $3, now() + make_interval(secs => $4), $5, $6)",
+        session,
+        user,
+        epoch,
+        REFRESH_SECONDS,
+        user_agent[:300],
+        address,
+    )
+    return session
+
+
+async def live(connection: Connection, session: str) -> LiveSession | None:
+    row = await connection.fetchrow(_LIVE, session)
+    return load_one(LiveSession, row)
+
+
+async def rotate(connection: Connection, session: str, generation: int) -> Rotation:
+    """Move to the next generation; an old one shown after the grace revokes the session. Needs a transaction."""
+    row = await connection.fetchrow(
+        "SELECT generation, rotated_at, now() AS now FROM user_sessions"
+        " WHERE id = $1 AND revoked_at IS NULL FOR UPDATE",
+        session,
+    )
+    found = await live(connection, session)
+    if row is None or found is None:
+        return Rotation("gone")
+    rotated_at: datetime = row["rotated_at"]
+    if generation == row["generation"]:
+        await connection.execute(
+            "UPDATE user_sessions SET generation = generation + 1, rotated_at = now(), last_used_at = now(),"
+            " expires_at = now() + make_interval(secs => $2) WHERE id = $1",
+            session,
+            REFRESH_SECONDS,
+        )
+        return Rotation("rotated", found, generation + 1)
+    if generation == row["generation"] - 1 and row["now"] - rotated_at < _GRACE:
+        return Rotation("kept", found)
+    await revoke(connection, session)
+    return Rotation("reused")
+
+
+async def revoke(connection: Connection, session: str) -> None:
+    await connection.execute(
+        "UPDATE user_sessions SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL", session
+    )

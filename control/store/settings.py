@@ -1,0 +1,27 @@
+"""Named values that the system keeps for itself."""
+
+from typing import Any
+
+from control.database import Connection
+
+
+async def lock(connection: Connection, name: str) -> None:
+    """Hold off others that lock the same name until the transaction ends."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)
+
+
+async def get(connection: Connection, name: str) -> Any:
+    return await connection.fetchval("SELECT value FROM system_configs WHERE name = $1", name)
+
+
+async def put(connection: Connection, name: str, value: Any) -> None:
+    await connection.execute(
+        "INSERT INTO system_configs (name, value) VALUES ($1, $2)"
+        " ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = now()",
+        name,
+        value,
+    )
+
+
+async def remove(connection: Connection, name: str) -> None:
+    await connection.execute("DELETE FROM system_configs WHERE name = $1", name)

@@ -1,0 +1,103 @@
+"""Captions, chat and consents: what was said, written and agreed to."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from control.database import Connection, load
+from sfu.api.facts import CaptionFinal, ChatSent, ConsentGiven
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionRow:
+    utterance: str
+    participant_id: str
+    name: str
+    start_ms: int
+    end_ms: int
+    lang: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRow:
+    message: str
+    participant_id: str
+    name: str
+    recipient_id: str | None
+    text: str
+    sent_at: datetime
+
+
+async def add_caption(connection: Connection, caption: CaptionFinal, at: datetime) -> None:
+    """Store a final caption; a final one never changes."""
+    await connection.execute(
+        "INSERT INTO captions"
+        " (meeting_id, utterance, participant_id, track, start_ms, end_ms, lang, text, model, said_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (meeting_id, utterance) DO NOTHING",
+        caption.room,
+        caption.utterance,
+        caption.participant,
+        caption.track,
+        caption.start_ms,
+        caption.end_ms,
+        caption.lang,
+        caption.text,
+        caption.model,
+        at,
+    )
+
+
+async def captions(connection: Connection, meeting: str, limit: int) -> list[CaptionRow]:
+    rows = await connection.fetch(
+        "SELECT c.*, p.name FROM captions c JOIN meeting_participants p ON p.id = c.participant_id"
+        " WHERE c.meeting_id = $1 ORDER BY c.said_at, c.start_ms LIMIT $2",
+        meeting,
+        limit,
+    )
+    return [load(CaptionRow, row) for row in rows]
+
+
+async def add_chat(connection: Connection, chat: ChatSent, at: datetime) -> None:
+    await connection.execute(
+        "INSERT INTO signaling_messages (meeting_id, message, participant_id, name, recipient_id, text, sent_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (meeting_id, message) DO NOTHING",
+        chat.room,
+        chat.message,
+        chat.participant,
+        chat.name,
+        chat.to,
+        chat.text,
+        at,
+    )
+
+
+async def chat(
+    connection: Connection, meeting: str, reader: str | None, limit: int, before: tuple[datetime, str] | None
+) -> list[ChatRow]:
+    """Return a page of messages, newest first, that participant `reader` may see; None sees public ones only."""
+    moment, last = before or (None, None)
+    rows = await connection.fetch(
+        "SELECT * FROM signaling_messages WHERE meeting_id = $1 AND deleted_at IS NULL"
+        " AND (recipient_id IS NULL OR recipient_id = $2 OR participant_id = $2)"
+        " AND ($3::timestamptz IS NULL OR (sent_at, message) < ($3, $4::text))"
+        " ORDER BY sent_at DESC, message DESC LIMIT $5",
+        meeting,
+        reader,
+        moment,
+        last,
+        limit,
+    )
+    return [load(ChatRow, row) for row in rows]
+
+
+async def add_consent(connection: Connection, consent: ConsentGiven, at: datetime) -> None:
+    await connection.execute(
+        "INSERT INTO consents (meeting_id, participant_id, consent, granted, text_version, given_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6)",
+        consent.room,
+        consent.participant,
+        consent.consent,
+        consent.granted,
+        consent.text,
+        at,
+    )

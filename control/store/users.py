@@ -1,0 +1,129 @@
+"""Accounts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import asyncpg
+
+from control.database import Connection, load, load_one
+from control.identifiers import new_id
+from control.problem import Problem
+
+UserRole = Literal["user", "admin"]
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    id: str
+    username: str
+    email: str | None
+    email_verified_at: datetime | None
+    display_name: str
+    password_hash: str
+    role: UserRole
+    state: Literal["active", "banned"]
+    epoch: int
+    created_at: datetime
+
+
+def key(name: str) -> str:
+    """Return what makes two spellings of a name or address the same."""
+    return name.casefold()
+
+
+async def create(
+    connection: Connection,
+    *,
+    username: str,
+    email: str | None,
+    display_name: str,
+    password_hash: str,
+    role: UserRole = "user",
+) -> UserRow:
+    """Insert an account; raises Problem 409 when name or address are taken, also by the other's spelling."""
+    taken = await connection.fetchval(
+        "SELECT count(*) FROM users WHERE username_key = ANY($1) OR email_key = ANY($1)",
+        [key(value) for value in (username, email) if value is not None],
+    )
+    if taken:
+        raise _taken()
+    try:
+        row = await connection.fetchrow(
+            "INSERT INTO users (id, username, username_key, email, email_key, display_name, password_hash, role)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *",
+            new_id("user"),
+            username,
+            key(username),
+            email,
+            key(email) if email is not None else None,
+            display_name,
+            password_hash,
+            role,
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise _taken() from error
+    assert row is not None
+    return load(UserRow, row)
+
+
+def _taken() -> Problem:
+    return Problem(409, "account_exists", "This user name or e-mail address is taken.")
+
+
+async def by_login(connection: Connection, login: str) -> UserRow | None:
+    """Return the account with this user name or e-mail address."""
+    row = await connection.fetchrow("SELECT * FROM users WHERE username_key = $1 OR email_key = $1 LIMIT 1", key(login))
+    return load_one(UserRow, row)
+
+
+async def by_id(connection: Connection, user: str) -> UserRow | None:
+    row = await connection.fetchrow("SELECT * FROM users WHERE id = $1", user)
+    return load_one(UserRow, row)
+
+
+async def any_exists(connection: Connection) -> bool:
+    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM users)"))
+
+
+async def update_profile(connection: Connection, user: str, display_name: str, email: str | None) -> UserRow:
+    """Change name and address; a changed address is no longer verified. Raises Problem 409 when it is taken."""
+    try:
+        row = await connection.fetchrow(
+            "UPDATE users SET display_name = $2, email = $3, email_key = $4, updated_at = now(),"
+            " email_verified_at = CASE WHEN email_key IS NOT DISTINCT FROM $4 THEN email_verified_at END"
+            " WHERE id = $1 RETURNING *",
+            user,
+            display_name,
+            email,
+            key(email) if email is not None else None,
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise _taken() from error
+    if row is None:
+        raise Problem(404, "not_found", "This account does not exist.")
+    return load(UserRow, row)
+
+
+async def set_password(connection: Connection, user: str, password_hash: str) -> int:
+    """Store a new password, end every session of the account, and return its new epoch."""
+    epoch = await connection.fetchval(
+        "UPDATE users SET password_hash = $2, epoch = epoch + 1, updated_at = now() WHERE id = $1 RETURNING epoch",
+        user,
+        password_hash,
+    )
+    await connection.execute(
+        "UPDATE user_sessions SET revoked_at = now() WHERE user_id = $1 AND revoked_at IS NULL", user
+    )
+    return int(epoch)
+
+
+async def rehash(connection: Connection, user: str, old_hash: str, new_hash: str) -> None:
+    """Replace the stored hash of an unchanged password after its parameters were raised."""
+    await connection.execute(
+        "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2", user, old_hash, new_hash
+    )
+
+
+async def touch_login(connection: Connection, user: str) -> None:
+    await connection.execute("UPDATE users SET last_login_at = now() WHERE id = $1", user)

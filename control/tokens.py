@@ -1,0 +1,155 @@
+"""Tokens that control hands out: access, refresh, CSRF, participant, rejoin, and join tokens for the sfu.
+
+Algorithms and audiences are pinned by the reader, never taken from the token (CVE-2021-39215).
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+import msgspec
+
+from control.keys import Keys
+from sfu.api.join_token import AUDIENCE, LIFETIME_SECONDS, Grants, JoinClaims
+
+ACCESS_SECONDS = 300
+REFRESH_SECONDS = 30 * 86400
+PARTICIPANT_SECONDS = 24 * 3600
+_ACCESS = "parley-control"
+_PARTICIPANT = "parley-participant"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What an access token says; whether it still holds, the session row knows."""
+
+    user: str
+    session: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class GuestPass:
+    """What a participant token says."""
+
+    participant: str
+    meeting: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    session: str
+    generation: int
+
+
+class Tokens:
+    """Makes and reads tokens; reading returns None for whatever is not ours, or expired."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._access_key = keys.derive("access token")
+        self._participant_key = keys.derive("participant token")
+        self._refresh_key = keys.derive("refresh token")
+        self._csrf_key = keys.derive("csrf token")
+
+    def access(self, user: str, session: str, epoch: int) -> str:
+        claims = {"sub": user, "sid": session, "epoch": epoch}
+        return self._sign(claims, self._access_key, _ACCESS, ACCESS_SECONDS)
+
+    def read_access(self, token: str) -> Access | None:
+        claims = self._read(token, self._access_key, _ACCESS)
+        match claims:
+            case {"sub": str(user), "sid": str(session), "epoch": int(epoch)}:
+                return Access(user, session, epoch)
+        return None
+
+    def participant(self, participant: str, meeting: str) -> str:
+        claims = {"sub": participant, "meeting": meeting}
+        return self._sign(claims, self._participant_key, _PARTICIPANT, PARTICIPANT_SECONDS)
+
+    def read_participant(self, token: str) -> GuestPass | None:
+        claims = self._read(token, self._participant_key, _PARTICIPANT)
+        match claims:
+            case {"sub": str(participant), "meeting": str(meeting)}:
+                return GuestPass(participant, meeting)
+        return None
+
+    def refresh(self, session: str, generation: int) -> str:
+        body = f"{session}.{generation}"
+        return f"{body}.{self._refresh_mac(body)}"
+
+    def read_refresh(self, token: str) -> RefreshToken | None:
+        body, _, mac = token.rpartition(".")
+        if not hmac.compare_digest(mac.encode(), self._refresh_mac(body).encode()):
+            return None
+        session, _, generation = body.rpartition(".")
+        return RefreshToken(session, int(generation))
+
+    def csrf(self, session: str) -> str:
+        return hmac.digest(self._csrf_key, session.encode(), "sha256").hex()
+
+    def csrf_matches(self, session: str, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), self.csrf(session).encode())
+
+    def join(self, room: str, participant: str, name: str, user: str | None, grants: Grants) -> str:
+        """Return a join token for the sfu: one admission within 60 s."""
+        now = int(time.time())
+        claims = JoinClaims(
+            aud=AUDIENCE,
+            jti=secrets.token_urlsafe(16),
+            iat=now,
+            exp=now + LIFETIME_SECONDS,
+            room=room,
+            participant=participant,
+            name=name,
+            user=user,
+            grants=grants,
+        )
+        payload: dict[str, Any] = msgspec.to_builtins(claims)
+        return jwt.encode(payload, self._keys.signing, algorithm="EdDSA", headers={"kid": self._keys.kid})
+
+    def _refresh_mac(self, body: str) -> str:
+        mac = hmac.digest(self._refresh_key, body.encode(), "sha256")
+        return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
+
+    def _sign(self, claims: dict[str, Any], key: bytes, audience: str, seconds: int) -> str:
+        now = int(time.time())
+        return jwt.encode({**claims, "aud": audience, "iat": now, "exp": now + seconds}, key, algorithm="HS256")
+
+    def _read(self, token: str, key: bytes, audience: str) -> dict[str, Any] | None:
+        try:
+            return jwt.decode(
+                token, key, algorithms=["HS256"], audience=audience, options={"require": ["exp", "aud", "sub"]}
+            )
+        except jwt.InvalidTokenError:
+            return None
+
+
+def new_rejoin_secret(participant: str) -> str:
+    """Return a secret that names its participant; only `digest` of it is stored."""
+    return f"{participant}.{secrets.token_urlsafe(24)}"
+
+
+def rejoin_participant(secret: str) -> str:
+    """Return the participant that a rejoin secret names."""
+    return secret.partition(".")[0]
+
+
+def digest(secret: str) -> bytes:
+    """Return what is stored of a random secret: it has enough entropy for a plain hash."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def room_of_join_token(token: str) -> str | None:
+    """Return the room that a join token names, unverified: only to find the node, which verifies it."""
+    try:
+        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    except (jwt.InvalidTokenError, UnicodeError):
+        return None
+    room = claims.get("room")
+    return room if isinstance(room, str) else None

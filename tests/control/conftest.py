@@ -1,0 +1,152 @@
+"""A real PostgreSQL for the session, a database of its own per test, and the real application on real sockets."""
+
+import asyncio
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import aiohttp.web
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from control.config import ControlConfig, SfuNode
+from control.migrations import migrate
+from parley.embedded_postgres import EmbeddedPostgres
+from tests.control.harness import NODE_SECRET, Node, People, Server, serving
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    directory = Path(tempfile.mkdtemp(prefix="pc"))
+    cluster = EmbeddedPostgres(data=directory / "data", socket_directory=directory / "s")
+    cluster.prepare()
+    with (directory / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [*cluster.command(), "-c", "fsync=off", "-c", "max_connections=200"], stdout=log, stderr=log
+        )
+        try:
+            deadline = time.monotonic() + 20
+            while not cluster.is_ready():
+                assert server.poll() is None and time.monotonic() < deadline, (directory / "log").read_text()
+                time.sleep(0.02)
+            yield cluster
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(10)
+            shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def template(postgres: EmbeddedPostgres) -> str:
+    """A migrated database that each test's is copied from."""
+
+    async def make() -> None:
+        connection = await asyncpg.connect(_dsn(postgres, "postgres"))
+        try:
+            await connection.execute("CREATE DATABASE template_parley")
+        finally:
+            await connection.close()
+        await migrate(_dsn(postgres, "template_parley"))
+
+    asyncio.run(make())
+    return "template_parley"
+
+
+@pytest_asyncio.fixture
+async def dsn(postgres: EmbeddedPostgres, template: str) -> AsyncIterator[str]:
+    name = f"test_{time.monotonic_ns()}"
+    connection = await asyncpg.connect(_dsn(postgres, "postgres"))
+    try:
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield _dsn(postgres, name)
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
+def _dsn(postgres: EmbeddedPostgres, database: str) -> str:
+    return f"postgresql://postgres@/{database}?host={postgres.socket_directory}"
+
+
+@pytest_asyncio.fixture
+async def node() -> AsyncIterator[Node]:
+    known = Node(closed_with=asyncio.get_running_loop().create_future())
+
+    async def desired(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        assert request.headers["Authorization"] == f"Bearer {NODE_SECRET}"
+        state = await request.json()
+        known.desired.append(state)
+        known.arrived.set()
+        return aiohttp.web.json_response({"version": state["version"]})
+
+    async def whip(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        known.requests.append((request.method, request.path_qs, await request.read()))
+        headers = {"Location": f"{known.url}/whip/resource-1", "ETag": '"x"', "Content-Type": "application/sdp"}
+        return aiohttp.web.Response(status=201, body=b"v=0\r\n", headers=headers)
+
+    async def signaling(request: aiohttp.web.Request) -> aiohttp.web.WebSocketResponse:
+        socket = aiohttp.web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_str('{"kind":"hello"}')
+        async for message in socket:
+            if message.data == "bye":
+                await socket.close(code=4001, message=b"told so")
+            elif message.type is aiohttp.WSMsgType.TEXT:
+                await socket.send_str(message.data)
+        assert known.closed_with is not None
+        known.closed_with.set_result(socket.close_code or 0)
+        return socket
+
+    app = aiohttp.web.Application()
+    app.router.add_put("/node/v1/rooms/{room}/desired", desired)
+    app.router.add_route("*", "/whip{rest:.*}", whip)
+    app.router.add_get("/", signaling)
+    runner = aiohttp.web.AppRunner(app)
+    await runner.setup()
+    site = aiohttp.web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    known.url = f"http://127.0.0.1:{port}"
+    known.signaling = f"ws://127.0.0.1:{port}/"
+    yield known
+    await runner.cleanup()
+
+
+@pytest.fixture
+def config(dsn: str, node: Node, tmp_path: Path) -> ControlConfig:
+    web = tmp_path / "web"
+    (web / "sdk").mkdir(parents=True)
+    (web / "index.html").write_text("<!doctype html><title>Parley</title>")
+    (web / "sdk" / "index.js").write_text("export const x = 1;")
+    (web / "__init__.py").write_text("SECRET = 1")
+    return ControlConfig(
+        database_dsn=dsn,
+        data_dir=tmp_path / "data",
+        recordings_dir=tmp_path / "recordings",
+        node_secret=NODE_SECRET,
+        nodes=(SfuNode(node="sfu-1", signaling_url=node.signaling, http_url=node.url),),
+        http_binds=("127.0.0.1:0",),
+        internal_bind="127.0.0.1:0",
+        registration="open",
+        web_root=web,
+        embedded=True,
+        drain_seconds=1.0,
+    )
+
+
+@pytest_asyncio.fixture
+async def server(config: ControlConfig) -> AsyncIterator[Server]:
+    async with serving(config) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def people(server: Server) -> AsyncIterator[People]:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        yield People(session, server)

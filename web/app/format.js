@@ -9,9 +9,10 @@ export function initials(name) {
 
 /** @param {string} id @returns {number} a hue in degrees, the same for the same id */
 export function hue(id) {
-  let hash = 0;
-  for (const character of id) hash = (hash * 31 + character.codePointAt(0)) >>> 0;
-  return hash % 360;
+  let hash = 0x811c9dc5;
+  for (const character of id) hash = Math.imul(hash ^ character.codePointAt(0), 0x01000193) >>> 0;
+  // The golden angle takes neighbouring hashes far apart.
+  return Math.round((hash % 1000) * 137.508) % 360;
 }
 
 /** @param {number} ms @returns {string} 0:07, 12:34, 1:02:03 */

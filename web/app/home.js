@@ -16,7 +16,7 @@ export async function showHome(page, context) {
 }
 
 async function showWelcome(page, context) {
-  const server = await rest.get('/server').catch(() => ({ registration: 'closed', setup_needed: false }));
+  const server = await rest.server().catch(() => ({ registration: 'closed', setup_needed: false }));
   if (context.signal.aborted) return;
   const card = h('div', { class: 'card' });
   const entered = () => {

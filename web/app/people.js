@@ -59,7 +59,7 @@ export class People {
     const { published, grants } = this.#room;
     const on = (source) => published.some((track) => track.source === source && !track.muted);
     return this.#fill(h('li', { class: 'person' }), {
-      id: this.#room.participant, name: `${this.#name} (you)`, note: grants.host ? 'Host' : '', microphone: on('microphone'), camera: on('camera'),
+      id: this.#room.participant, name: this.#name, label: `${this.#name} (you)`, note: grants.host ? 'Host' : '', microphone: on('microphone'), camera: on('camera'),
     });
   }
 
@@ -74,23 +74,22 @@ export class People {
     const key = JSON.stringify(state);
     if (row.dataset.key === key) return row;
     row.dataset.key = key;
-    const actions = this.#room.grants.host
-      ? [
-        iconButton('mic-off', `Mute ${participant.name}`, { 'data-host': 'mute', disabled: !state.microphone, onclick: () => this.#act('mute', participant) }),
-        iconButton('remove', `Remove ${participant.name}`, { 'data-host': 'remove', onclick: () => this.#act('remove', participant) }),
-      ]
-      : [];
-    return this.#fill(row, state, actions);
+    if (!this.#room.grants.host) return this.#fill(row, state);
+    const mute = iconButton(state.microphone ? 'mic' : 'mic-off', state.microphone ? `Mute ${participant.name}` : `${participant.name} is muted`, {
+      'data-host': 'mute', class: state.microphone ? '' : 'off', disabled: !state.microphone, onclick: () => this.#act('mute', participant),
+    });
+    const remove = iconButton('remove', `Remove ${participant.name}`, { 'data-host': 'remove', onclick: () => this.#act('remove', participant) });
+    return this.#fill(row, state, mute, remove);
   }
 
-  #fill(row, { id, name, note, microphone, camera }, actions = []) {
+  #fill(row, { id, name, label = name, note, microphone, camera }, mute = null, remove = null) {
     const avatar = h('span', { class: 'avatar avatar-small' }, initials(name));
     avatar.style.setProperty('--hue', String(hue(id)));
     row.replaceChildren(avatar,
-      h('span', { class: 'person-name' }, name, note && h('span', { class: 'hint' }, note)),
-      state(microphone ? 'mic' : 'mic-off', `Microphone ${microphone ? 'on' : 'off'}`, microphone),
+      h('span', { class: 'person-name' }, label, note && h('span', { class: 'hint' }, note)),
       state(camera ? 'camera' : 'camera-off', `Camera ${camera ? 'on' : 'off'}`, camera),
-      ...actions);
+      mute ?? state(microphone ? 'mic' : 'mic-off', `Microphone ${microphone ? 'on' : 'off'}`, microphone),
+      ...(remove ? [remove] : []));
     return row;
   }
 }

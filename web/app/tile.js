@@ -37,12 +37,12 @@ export class Tile {
     return this.#video;
   }
 
-  /** @param {{name: string, muted: boolean}} options */
-  describe({ name, muted }) {
-    setText(this.#name, name);
+  /** @param {{name: string, label?: string, muted: boolean}} options `label` is shown instead of the name */
+  describe({ name, label = name, muted }) {
+    setText(this.#name, label);
     setText(this.#letters, initials(name));
     this.#badge.hidden = !muted;
-    this.element.setAttribute('aria-label', muted ? `${name}, microphone off` : name);
+    this.element.setAttribute('aria-label', muted ? `${label}, microphone off` : label);
   }
 
   /** Show a picture, or the avatar when there is none. @param {MediaStreamTrack|null} media */

@@ -135,7 +135,7 @@ export class Tiles {
       this.#people.set('self', tile);
     }
     tile.element.dataset.id = id;
-    tile.describe({ name: `${this.#name} (you)`, muted: !this.#media.microphone || !this.#media.microphoneOn });
+    tile.describe({ name: this.#name, label: `${this.#name} (you)`, muted: !this.#media.microphone || !this.#media.microphoneOn });
     tile.show(this.#media.camera);
     return tile;
   }

@@ -20,7 +20,8 @@ export class RestError extends Error {
 
 export class Rest {
   #base;
-  #csrf = '';
+  /** '' without a session, which needs none; null before it was asked for. @type {string|null} */
+  #csrf = null;
   /** A guest's bearer; a request carries either this or cookies, never both. @type {string|null} */
   #participantToken = null;
   /** @type {Promise<boolean>|null} */
@@ -32,20 +33,18 @@ export class Rest {
   }
 
   /** @param {{username: string, password: string, email?: string, display_name?: string, invitation?: string}} account */
-  register(account) {
-    return this.post('/auth/register', account);
+  async register(account) {
+    return this.#signedIn(await this.post('/auth/register', account));
   }
 
   /** @param {{username: string, password: string}} credentials the name may be the e-mail address */
   async login(credentials) {
-    const answer = await this.post('/auth/login', credentials);
-    this.#csrf = '';
-    return answer;
+    return this.#signedIn(await this.post('/auth/login', credentials));
   }
 
   async logout() {
     await this.post('/auth/logout');
-    this.#csrf = '';
+    this.#csrf = null;
   }
 
   /** The signed-in user, or null. */
@@ -59,8 +58,13 @@ export class Rest {
   }
 
   /** Create the first administrator with the one-time token of the first start. */
-  setup(account) {
-    return this.post('/setup', account);
+  async setup(account) {
+    return this.#signedIn(await this.post('/setup', account));
+  }
+
+  /** What may be known before signing in: registration policy, and whether the first account is still to be made. */
+  server() {
+    return this.get('/server');
   }
 
   meetings() {
@@ -71,9 +75,9 @@ export class Rest {
     return this.post('/meetings', meeting);
   }
 
-  /** The public summary of a meeting. */
+  /** What anyone who has the link may see of a meeting. */
   meeting(id) {
-    return this.get(`/meetings/${encodeURIComponent(id)}`);
+    return this.get(`/meetings/${encodeURIComponent(id)}/summary`);
   }
 
   /** @param {string} id @param {{name?: string, passcode?: string, rejoin_secret?: string}} who */
@@ -118,7 +122,13 @@ export class Rest {
 
   /** Fetch the CSRF token ahead of need, so that `join` costs one round trip. */
   async prefetch() {
-    this.#csrf ||= (await this.#request('GET', '/csrf-token')).csrf_token;
+    if (this.#csrf !== null) return;
+    try {
+      this.#csrf = (await this.#request('GET', '/csrf-token')).csrf_token;
+    } catch (error) {
+      if (!(error instanceof RestError) || error.status !== 401) throw error;
+      this.#csrf = '';
+    }
   }
 
   get(path) {
@@ -137,14 +147,19 @@ export class Rest {
     return this.#change('DELETE', path);
   }
 
+  #signedIn(answer) {
+    this.#csrf = answer.csrf_token;
+    return answer;
+  }
+
   #change(method, path, body) {
     return this.#withSession(async () => {
       await this.prefetch();
       try {
         return await this.#request(method, path, body);
       } catch (error) {
-        if (!(error instanceof RestError) || error.status !== 403 || !error.code.includes('csrf')) throw error;
-        this.#csrf = '';
+        if (!(error instanceof RestError) || error.code !== 'csrf') throw error;
+        this.#csrf = null;
         await this.prefetch();
         return this.#request(method, path, body);
       }
@@ -162,10 +177,9 @@ export class Rest {
   }
 
   #refresh() {
-    this.#refreshing ??= this.prefetch()
-      .then(() => this.#request('POST', '/auth/refresh'))
-      .then(() => {
-        this.#csrf = '';
+    this.#refreshing ??= this.#request('POST', '/auth/refresh', {})
+      .then((answer) => {
+        this.#signedIn(answer);
         return true;
       })
       .catch(() => false)
@@ -180,7 +194,7 @@ export class Rest {
     const headers = { Accept: 'application/json' };
     const bearer = this.#participantToken;
     if (bearer) headers.Authorization = `Bearer ${bearer}`;
-    else if (method !== 'GET') headers['X-CSRF-Token'] = this.#csrf;
+    else if (method !== 'GET' && this.#csrf) headers['X-CSRF-Token'] = this.#csrf;
     if (body !== undefined) headers['Content-Type'] = 'application/json';
     const response = await fetch(this.#base + PREFIX + path, {
       method,

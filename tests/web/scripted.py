@@ -1,0 +1,186 @@
+"""A server that does what a test tells it: the page's files and REST over aiohttp, signaling over `websockets`.
+
+Every message of the client is decoded by the sfu's own contract, so that a test fails when the SDK leaves it.
+"""
+
+import asyncio
+import contextlib
+import json
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any, TypeVar
+
+import aiohttp.web
+import msgspec
+import websockets
+from websockets.asyncio.server import ServerConnection, serve
+
+import web
+from sfu.api import signaling
+from sfu.api.join_token import Grants
+
+M = TypeVar("M", bound=signaling.Message)
+SECONDS = 10.0
+POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; connect-src 'self' ws:"
+BLANK = "<!doctype html><meta charset=utf-8><title>test</title>"
+
+
+class Session:
+    """One WebSocket of a client, from the server's side."""
+
+    def __init__(self, socket: ServerConnection) -> None:
+        self.socket = socket
+        self._received: asyncio.Queue[signaling.ClientMessage] = asyncio.Queue()
+        self.violations: list[str] = []
+
+    async def run(self) -> None:
+        """Read until the client is gone."""
+        with contextlib.suppress(websockets.ConnectionClosed):
+            async for data in self.socket:
+                try:
+                    message = signaling.decode_client(data)
+                except ValueError as error:
+                    self.violations.append(f"{error}: {data!r}")
+                    continue
+                if isinstance(message, signaling.Ping):
+                    await self.send(signaling.Pong(id=message.id))
+                else:
+                    self._received.put_nowait(message)
+
+    async def send(self, *messages: signaling.ServerMessage) -> None:
+        for message in messages:
+            await self.socket.send(signaling.encode(message))
+
+    async def expect(self, kind: type[M]) -> M:
+        """Return the next message, which must be of this kind."""
+        message = await asyncio.wait_for(self._received.get(), SECONDS)
+        assert isinstance(message, kind), f"expected {kind.__name__}, got {message}"
+        return message
+
+    async def next_of(self, kind: type[M]) -> M:
+        """Return the next message of this kind, passing over others."""
+        while True:
+            message = await asyncio.wait_for(self._received.get(), SECONDS)
+            if isinstance(message, kind):
+                return message
+
+    def quiet(self) -> bool:
+        return self._received.empty()
+
+    async def welcome(self, **changes: Any) -> signaling.Join:
+        """Greet, take the join and answer it with a room-info."""
+        await self.send(signaling.Hello(v=1, versions=(1,), node="test"))
+        join = await self.expect(signaling.Join)
+        await self.send(room_info(**changes))
+        return join
+
+
+def room_info(**changes: Any) -> signaling.RoomInfo:
+    fields: dict[str, Any] = {
+        "v": 1,
+        "room": "m1",
+        "participant": "p1",
+        "grants": Grants(),
+        "resume": "resume-1",
+        "participants": [signaling.ParticipantInfo(participant="p1", name="Ada")],
+        "tracks": [],
+        "recording": signaling.RecordingState(active=False),
+        "captions": signaling.CaptionsState(available=False, reason="run parley models fetch"),
+        "opened_at": 1_700_000_000_000,
+        "now": 1_700_000_000_000,
+    }
+    return signaling.RoomInfo(**(fields | changes))
+
+
+class ScriptedServer:
+    """Sessions come out of `session()` in the order in which clients connect; REST answers are in `answers`."""
+
+    def __init__(self) -> None:
+        self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
+        self.requests: list[tuple[str, str, Any]] = []
+        self.all_sessions: list[Session] = []
+        self._sessions: asyncio.Queue[Session] = asyncio.Queue()
+        self.http_port = 0
+        self.signaling_port = 0
+        self.refuse_sockets = False
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.http_port}"
+
+    @property
+    def signaling_url(self) -> str:
+        return f"ws://localhost:{self.signaling_port}/?meeting=m1"
+
+    async def session(self) -> Session:
+        return await asyncio.wait_for(self._sessions.get(), SECONDS)
+
+    def joins(self) -> list[Any]:
+        return [body for method, path, body in self.requests if method == "POST" and path.endswith("/join")]
+
+    async def _signaling(self, socket: ServerConnection) -> None:
+        if self.refuse_sockets:
+            await socket.close(1013)
+            return
+        session = Session(socket)
+        self.all_sessions.append(session)
+        self._sessions.put_nowait(session)
+        await session.run()
+
+    async def _rest(self, request: aiohttp.web.Request) -> aiohttp.web.Response:
+        text = await request.text()
+        body = json.loads(text) if text else None
+        path = request.path.removeprefix("/api/v1")
+        self.requests.append((request.method, path, body))
+        answer = self.answers.get((request.method, path))
+        if answer is None and path.endswith("/join"):
+            answer = (200, self.join_answer())
+        if answer is None and path in {"/users/profile", "/csrf-token", "/auth/refresh"}:
+            answer = (401, {"code": "not_signed_in", "detail": "Sign in first."})
+        status, value = answer or (404, {"code": "not_found", "detail": f"There is no {path}."})
+        return aiohttp.web.Response(
+            status=status, body=msgspec.json.encode(value), content_type="application/json"
+        )
+
+    def join_answer(self, **changes: Any) -> dict[str, Any]:
+        return {
+            "participant": "p1",
+            "token": secrets.token_hex(8),
+            "signaling_url": self.signaling_url,
+            "ice_servers": [],
+            "rejoin_secret": "rejoin-1",
+            "participant_token": None,
+        } | changes
+
+    async def _file(self, request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
+        if request.path == "/blank":
+            return aiohttp.web.Response(text=BLANK, content_type="text/html")
+        path = (web.ROOT / request.path.lstrip("/")).resolve()
+        if not path.is_relative_to(web.ROOT) or not path.is_file():
+            path = web.ROOT / "index.html"
+        return aiohttp.web.FileResponse(path, headers={"Content-Security-Policy": POLICY, "Cache-Control": "no-store"})
+
+
+@contextlib.asynccontextmanager
+async def scripted_server() -> AsyncIterator[ScriptedServer]:
+    """Serve on ports of the system's choice until the block ends; violations of the contract fail it."""
+    server = ScriptedServer()
+    app = aiohttp.web.Application()
+    app.router.add_route("*", "/api/v1/{rest:.*}", server._rest)
+    app.router.add_get("/{path:.*}", server._file)
+    runner = aiohttp.web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    site = aiohttp.web.TCPSite(runner, "localhost", 0)
+    await site.start()
+    addresses: list[Any] = runner.addresses
+    server.http_port = addresses[0][1]
+    async with serve(server._signaling, "localhost", 0) as sockets:
+        server.signaling_port = next(iter(sockets.sockets)).getsockname()[1]
+        try:
+            yield server
+        finally:
+            await runner.cleanup()
+    violations = [violation for session in server.all_sessions for violation in session.violations]
+    assert not violations, violations
+
+

@@ -6,11 +6,15 @@ import secrets
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sfu.engine.contract import Drop, Engine
 from sfu.formats.sdp import Candidate
 from sfu.machines.dtls_certificate import DtlsCertificate
 from sfu.rooms.outbox import Outbox
+
+if TYPE_CHECKING:
+    from sfu.rooms.downtrack import DownTrack
 
 NTP_UNIX_SECONDS = 2_208_988_800
 
@@ -63,7 +67,11 @@ class Schedule:
 
 @dataclass(slots=True)
 class Context:
-    """Shared by the rooms and peers of one node. `unix_offset` is Unix time less the monotonic clock, in ns."""
+    """Shared by the rooms and peers of one node. `unix_offset` is Unix time less the monotonic clock, in ns.
+
+    `touched` are numbers of peers that may have something to send or a new timer; the node settles
+    them. `routes` finds the downtrack of a route.
+    """
 
     engine: Engine
     certificate: DtlsCertificate
@@ -75,6 +83,8 @@ class Context:
     schedule: Schedule = field(default_factory=Schedule)
     counters: Counter[str] = field(default_factory=Counter)
     drops: Counter[Drop] = field(default_factory=Counter)
+    touched: set[int] = field(default_factory=set)
+    routes: "dict[int, DownTrack]" = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def number(self) -> int:

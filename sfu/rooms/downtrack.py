@@ -43,6 +43,7 @@ class DownTrack:
         self.plis = 0
         self.fraction_lost = 0
         self._engine: Engine = context.engine
+        self._touched = context.touched
         self._entry = RouteEntry(
             self.route,
             peer,
@@ -116,7 +117,7 @@ class DownTrack:
         self._engine.switch_route(self.route, RouteSource(best.number, self._offset_to(best), self.kind == "video"))
         self.stream = best
         self.waiting = True
-        best.request_keyframe(now)
+        self._ask(now)
 
     def _offset_to(self, best: IngressStream) -> int | None:
         """Layers of one track continue each other by their sender reports; unrelated sources by elapsed time."""
@@ -151,5 +152,9 @@ class DownTrack:
     def request_keyframe(self, now: int) -> None:
         """Pass on the subscriber's PLI or FIR; the stream throttles."""
         self.plis += 1
-        if self.stream is not None:
+        self._ask(now)
+
+    def _ask(self, now: int) -> None:
+        if self.stream is not None and self.publisher is not None:
             self.stream.request_keyframe(now)
+            self._touched.add(self.publisher.peer.number)

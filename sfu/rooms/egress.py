@@ -35,6 +35,7 @@ class Egress:
         downtrack = DownTrack(self._context, self.peer.number, slot)
         self.downtracks[slot.mid] = downtrack
         self._by_ssrc[slot.ssrc] = downtrack
+        self._context.routes[downtrack.route] = downtrack
         if self.peer.connected:
             downtrack.connect(now)
         return downtrack
@@ -133,6 +134,7 @@ class Egress:
         """Leave everything that is shown and say goodbye."""
         for downtrack in self.downtracks.values():
             downtrack.clear()
+            del self._context.routes[downtrack.route]
         self._context.outbox.send(self.peer.close(now))
 
 

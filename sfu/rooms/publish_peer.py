@@ -56,6 +56,7 @@ class PublishPeer:
         self._cname = secrets.token_hex(_CNAME_BYTES)
         self._twcc: TwccReceiver | None = None
         self._next_report = now + _REPORT_INTERVAL_NS
+        self._reports: list[tuple[int, rtcp.SenderReport, int]] = []
 
     @property
     def streams(self) -> Mapping[int, IngressStream]:
@@ -150,7 +151,13 @@ class PublishPeer:
         stream = self._registry.by_ssrc(report.ssrc)
         if stream is not None:
             stream.sender_report(report, arrival)
+            self._reports.append((stream.number, report, arrival))
             self.clock.update(report.ntp, self._context.ntp(arrival))
+
+    def take_reports(self) -> list[tuple[int, rtcp.SenderReport, int]]:
+        """Return sender reports since the last call: the stream's number, the report, its arrival."""
+        reports, self._reports = self._reports, []
+        return reports
 
     def timer(self) -> int | None:
         """When `handle_timer` has work next."""

@@ -29,7 +29,9 @@ class Code(StrEnum):
     TOO_MANY_REQUESTS = auto()
     UNKNOWN_TRACK = auto()
     UNKNOWN_PARTICIPANT = auto()
-    BAD_SDP = auto()
+    OFFER_REFUSED = auto()
+    ANSWER_REFUSED = auto()
+    PUBLISH_NOT_PERMITTED = auto()
     UNEXPECTED_ANSWER = auto()
     E2EE = auto()
 

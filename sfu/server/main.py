@@ -1,8 +1,38 @@
 """The sfu as one coroutine: `run` serves until it is cancelled."""
 
-from collections.abc import Callable
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
 
+from aiohttp import web
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+
+from sfu.engine.pump import Pump
+from sfu.engine.python import PythonEngine
+from sfu.engine.sockets import Sockets
+from sfu.machines.dtls_certificate import generate_certificate
+from sfu.machines.ice import lite_candidates
+from sfu.rooms.admission import Admission
+from sfu.rooms.context import Context, Limits
+from sfu.rooms.node import Node
+from sfu.server.addresses import local_addresses, resolve
 from sfu.server.config import SfuConfig
+from sfu.server.control_client import ControlClient
+from sfu.server.desired_puller import DesiredPuller
+from sfu.server.driver import Driver
+from sfu.server.facts_reporter import FactsReporter
+from sfu.server.http_api import HttpApi
+from sfu.server.key_ring import KeyRing
+from sfu.server.metrics import NodeMetrics
+from sfu.server.signaling_server import SignalingServer
+from sfu.server.sink_server import SinkServer
+from sfu.server.standalone_api import StandaloneApi
+
+FAREWELL_SECONDS = 2.0
+
+_log = logging.getLogger(__name__)
 
 
 async def run(config: SfuConfig, ready: Callable[[], None]) -> None:
@@ -10,4 +40,116 @@ async def run(config: SfuConfig, ready: Callable[[], None]) -> None:
 
     OSError when a port or the sink socket cannot be bound.
     """
-    raise NotImplementedError
+    server = SfuServer(config)
+    try:
+        await server.start()
+        ready()
+        await server.serve()
+    finally:
+        await server.stop()
+
+
+class SfuServer:
+    """One sfu process, wired. After `start` its ports are known."""
+
+    def __init__(self, config: SfuConfig) -> None:
+        self._config = config
+        self._control = ControlClient(config.control_url, config.node_secret)
+        self._facts = FactsReporter(self._control, config.node)
+        self._keys = KeyRing(Admission(), self._control)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._sockets: Sockets | None = None
+        self._signaling: SignalingServer | None = None
+        self._sinks: SinkServer | None = None
+        self._runner: web.AppRunner | None = None
+        self.driver: Driver | None = None
+        self.udp_port = 0
+        self.signaling_port = 0
+        self.http_port = 0
+
+    async def start(self) -> None:
+        """Bind everything and begin to serve; OSError when something cannot be bound."""
+        config = self._config
+        sockets = self._sockets = Sockets(config.addresses or local_addresses(), config.udp_port)
+        self.udp_port = sockets.port
+        driver, pump = await self._compose(sockets)
+        self.driver = driver
+        signaling = self._signaling = SignalingServer(driver, self._keys, config.node)
+        standalone = StandaloneApi(driver, self._keys)
+        registry = CollectorRegistry()
+        metrics = NodeMetrics(driver.node, pump, signaling=signaling, standalone=standalone, facts=self._facts)
+        registry.register(metrics)
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        http = HttpApi(driver, standalone, registry, config.node_secret)
+        puller = DesiredPuller(driver, self._control, config.desired_state_seconds)
+        driver.to_sessions = signaling.deliver
+        driver.to_facts = self._facts.put
+        driver.to_puller = puller.opened
+        if config.sink_socket is not None:
+            self._sinks = SinkServer(driver)
+            self._sinks.start(config.sink_socket)
+            driver.to_sinks = self._sinks.flush
+        self.signaling_port = await signaling.start(config.signaling_host, config.signaling_port)
+        self.http_port = await self._start_http(http.app)
+        driver.start()
+        for work in (self._facts.run(), puller.run_opened(), puller.run_periodic(), self._keys.refresh()):
+            self._spawn(work)
+        http.ready = True
+
+    async def _compose(self, sockets: Sockets) -> tuple[Driver, Pump]:
+        config = self._config
+        announced = [(address, sockets.port) for address in await resolve(config.public_addresses)]
+        engine = PythonEngine()
+        context = Context(
+            engine,
+            generate_certificate(),
+            lite_candidates(sockets.addresses, announced),
+            node=config.node,
+            unix_offset=time.time_ns() - time.monotonic_ns(),
+            limits=Limits(
+                audio_slots=config.audio_slots,
+                participants=config.max_participants,
+                resume_ns=int(config.resume_seconds * 1e9),
+            ),
+        )
+        pump = Pump(engine, sockets)
+        return Driver(Node(context), pump, sockets), pump
+
+    async def _start_http(self, app: web.Application) -> int:
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._config.http_host, self._config.http_port)
+        await site.start()
+        return int(self._runner.addresses[0][1])
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    async def serve(self) -> None:
+        """Run until cancelled; raises what a background task failed with."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+        await asyncio.Event().wait()
+
+    async def stop(self) -> None:
+        """Say goodbye to clients and sinks, deliver the last facts, and close everything."""
+        if self.driver is not None:
+            self.driver.node.shut_down(self.driver.now())
+            self.driver.flush()
+        if self._signaling is not None:
+            await self._signaling.stop()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._sinks is not None:
+            self._sinks.stop()
+        if self.driver is not None:
+            await self._facts.drained(FAREWELL_SECONDS)
+            self.driver.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._sockets is not None:
+            self._sockets.close()
+        await self._control.close()

@@ -1,0 +1,26 @@
+"""The last half minute of final captions, for those who join later."""
+
+from collections import deque
+
+from sfu.api.signaling import Caption
+
+_KEPT_NS = 30_000_000_000
+_MAX_KEPT = 200
+
+
+class CaptionHistory:
+    """Final captions of one room with the time they came."""
+
+    def __init__(self) -> None:
+        self._finals: deque[tuple[int, Caption]] = deque(maxlen=_MAX_KEPT)
+
+    def add(self, caption: Caption, now: int) -> None:
+        """Keep a final caption; earlier revisions are passing."""
+        if caption.final:
+            self._finals.append((now, caption))
+
+    def recent(self, now: int) -> list[Caption]:
+        """Return the finals of the last 30 s, oldest first."""
+        while self._finals and now - self._finals[0][0] > _KEPT_NS:
+            self._finals.popleft()
+        return [caption for _, caption in self._finals]

@@ -1,0 +1,45 @@
+"""Chat: bounded in size and rate, passed on, and reported as a fact."""
+
+from sfu.api import facts, signaling
+from sfu.rooms.context import random_id
+from sfu.rooms.participant import Participant
+from sfu.rooms.refusal import Code, Refused
+from sfu.rooms.room import Room
+
+
+def send(room: Room, participant: Participant, message: signaling.Chat, now: int) -> None:
+    """Pass a chat message on to all, or to one and back to its sender; raises Refused."""
+    if not participant.grants.chat:
+        raise Refused(Code.NOT_PERMITTED, "You may not chat here.")
+    if not message.text.strip() or len(message.text) > room.context.limits.chat_characters:
+        raise Refused(Code.BAD_MESSAGE, f"A chat message has 1 to {room.context.limits.chat_characters} characters.")
+    if not participant.chat_bucket.take(now):
+        raise Refused(Code.TOO_MANY_REQUESTS, "Too many chat messages; wait a moment.")
+    at = room.context.unix_ms(now)
+    sent = signaling.Chat(
+        text=message.text,
+        to=message.to,
+        id=random_id("m"),
+        participant=participant.participant,
+        name=participant.name,
+        at=at,
+    )
+    if message.to is None:
+        room.broadcast(sent)
+    else:
+        receiver = room.participants.get(message.to)
+        if receiver is None:
+            raise Refused(Code.UNKNOWN_PARTICIPANT, "There is no such participant.")
+        for session in {receiver.session, participant.session}:
+            room.context.outbox.tell(session, sent)
+    room.context.outbox.report(
+        facts.ChatSent(
+            room=room.room,
+            at=at,
+            message=sent.id or "",
+            participant=participant.participant,
+            name=participant.name,
+            text=message.text,
+            to=message.to,
+        )
+    )

@@ -1,0 +1,34 @@
+"""Consents: who agrees to be recorded, captioned or analysed. Sinks get nothing of a participant without."""
+
+from sfu.api import facts, signaling
+from sfu.rooms.participant import Participant
+from sfu.rooms.refusal import Code, Refused
+from sfu.rooms.room import Room
+
+_MAX_TEXT = 200
+
+
+def answer(room: Room, participant: Participant, message: signaling.Consent, now: int) -> None:
+    """Take a participant's answers, open or close its taps, and report what changed; raises Refused."""
+    if len(message.text) > _MAX_TEXT:
+        raise Refused(Code.BAD_MESSAGE, "`text` names the version of the consent text, not the text.")
+    consents = participant.consents
+    for name, granted in (
+        ("recording", message.recording),
+        ("captions", message.captions),
+        ("analysis", message.analysis),
+    ):
+        if granted is None or getattr(consents, name) == granted:
+            continue
+        setattr(consents, name, granted)
+        room.context.outbox.report(
+            facts.ConsentGiven(
+                room=room.room,
+                at=room.context.unix_ms(now),
+                participant=participant.participant,
+                consent=name,
+                granted=granted,
+                text=message.text,
+            )
+        )
+    room.taps.update(now)

@@ -1,0 +1,73 @@
+"""What each signaling message of a joined participant leads to."""
+
+from sfu.api import signaling
+from sfu.rooms import chat, consenting, membership, publishing, subscribing
+from sfu.rooms.participant import Participant
+from sfu.rooms.publish_peer import Declared
+from sfu.rooms.refusal import Code, Refused
+from sfu.rooms.room import Room
+
+
+def handle(room: Room, participant: Participant, message: signaling.ClientMessage, now: int) -> None:
+    """Do what a participant asks; raises Refused."""
+    match message:
+        case signaling.Offer():
+            _offer(room, participant, message, now)
+        case signaling.Answer():
+            _answer(room, participant, message, now)
+        case signaling.RestartSubscribe():
+            _restart_subscribe(room, participant, now)
+        case signaling.Unpublish():
+            publishing.unpublish(room, participant, message.track, now)
+        case signaling.MediaControl():
+            publishing.set_muted(room, participant, message.track, message.muted, now)
+        case signaling.Subscribe():
+            subscribing.set_wants(room, participant, message.tracks, now)
+        case signaling.Consent():
+            consenting.answer(room, participant, message, now)
+        case signaling.Chat():
+            chat.send(room, participant, message, now)
+        case _:
+            _attend(room, participant, message, now)
+
+
+def _attend(
+    room: Room,
+    participant: Participant,
+    message: signaling.Ping | signaling.Leave | signaling.Ice | signaling.Join,
+    now: int,
+) -> None:
+    if isinstance(message, signaling.Ping):
+        room.context.outbox.tell(participant.session, signaling.Pong(id=message.id))
+    elif isinstance(message, signaling.Leave):
+        membership.leave(room, participant, "left", now)
+    elif isinstance(message, signaling.Join):
+        raise Refused(Code.BAD_MESSAGE, "You have joined already.")
+    # Candidates need nothing: an ICE-lite agent learns addresses from checks.
+
+
+def _offer(room: Room, participant: Participant, message: signaling.Offer, now: int) -> None:
+    if message.peer != "publish":
+        raise Refused(Code.BAD_MESSAGE, "Only the server offers on the subscribe peer.")
+    declared = {entry.mid: Declared(entry.source, entry.muted) for entry in message.tracks}
+    change = publishing.offer(room, participant, message.sdp, declared, now, fresh=message.restart)
+    publish = participant.publish
+    assert publish is not None
+    answered = [signaling.AnsweredTrack(mid=mid, track=uptrack.track) for mid, uptrack in publish.uptracks.items()]
+    room.context.outbox.tell(
+        participant.session,
+        signaling.Answer(peer="publish", sdp=change.answer.sdp, id=message.id, tracks=answered),
+    )
+    publishing.announce(room, participant, change, now)
+
+
+def _answer(room: Room, participant: Participant, message: signaling.Answer, now: int) -> None:
+    if message.peer != "subscribe":
+        raise Refused(Code.BAD_MESSAGE, "Only the server answers on the publish peer.")
+    subscribing.answer(room, participant, message.id, message.sdp, now)
+
+
+def _restart_subscribe(room: Room, participant: Participant, now: int) -> None:
+    if not participant.grants.subscribe:
+        raise Refused(Code.NOT_PERMITTED, "You may not receive here.")
+    subscribing.start(room, participant, now)

@@ -1,0 +1,168 @@
+"""Coming and going: admission to a room, resuming, losing the socket, leaving, being put out."""
+
+from sfu.api import facts, signaling
+from sfu.api.join_token import Grants, JoinClaims
+from sfu.rooms import distribution, publishing, subscribing
+from sfu.rooms.participant import Participant
+from sfu.rooms.refusal import Code, Refused
+from sfu.rooms.room import Room
+
+NORMAL_CLOSURE = 1000
+SERVICE_RESTART = 1012
+POLICY_CLOSE = 4001
+
+_DETAILS = {
+    Code.REMOVED: "You were removed from the meeting.",
+    Code.BANNED: "You are banned from this meeting.",
+    Code.ENDED: "The meeting has ended.",
+    Code.REPLACED: "You joined from somewhere else.",
+    Code.SHUTDOWN: "The server is restarting; please reconnect.",
+}
+
+
+def check_admission(room: Room, claims: JoinClaims) -> None:
+    """Raise Refused (fatal) when the room's desired state keeps the token's bearer out."""
+    desired = room.desired
+    if desired is not None:
+        if desired.ended:
+            raise Refused(Code.ENDED, _DETAILS[Code.ENDED], fatal=True)
+        if claims.participant in desired.removed:
+            raise Refused(Code.REMOVED, _DETAILS[Code.REMOVED], fatal=True)
+        if claims.user is not None and claims.user in desired.banned_users:
+            raise Refused(Code.BANNED, _DETAILS[Code.BANNED], fatal=True)
+        if desired.locked and claims.participant not in room.participants and not claims.grants.host:
+            raise Refused(Code.LOCKED, "The meeting is locked.", fatal=True)
+    full = len(room.participants) >= room.context.limits.participants
+    if full and claims.participant not in room.participants:
+        raise Refused(Code.FULL, "The meeting is full.", fatal=True)
+
+
+def join(room: Room, claims: JoinClaims, session: int | None, now: int) -> Participant:
+    """Admit a participant, with a signaling session or without (WHIP, WHEP); raises Refused.
+
+    A participant that is there already starts afresh: its old session and peers are replaced.
+    """
+    check_admission(room, claims)
+    known = room.participants.get(claims.participant)
+    if known is not None:
+        _start_afresh(room, known, session, now)
+        return known
+    participant = Participant.from_claims(claims, _grants_for(room, claims), now)
+    participant.session = session
+    participant.signaled = session is not None
+    room.participants[participant.participant] = participant
+    room.broadcast(signaling.UserJoined(participant=room.info(participant)), but=participant.participant)
+    room.context.outbox.report(
+        facts.ParticipantJoined(
+            room=room.room,
+            at=room.context.unix_ms(now),
+            participant=participant.participant,
+            name=participant.name,
+            user=participant.user,
+        )
+    )
+    return participant
+
+
+def _grants_for(room: Room, claims: JoinClaims) -> Grants:
+    """The desired state overrides what the token carried."""
+    if room.desired is not None:
+        return room.desired.participants.get(claims.participant, claims.grants)
+    return claims.grants
+
+
+def _start_afresh(room: Room, participant: Participant, session: int | None, now: int) -> None:
+    dismiss(room, participant, Code.REPLACED)
+    publishing.end(room, participant, now)
+    subscribing.end(room, participant, now)
+    participant.wants.clear()
+    participant.session = session
+    participant.signaled = session is not None
+    participant.lost_at = None
+    distribution.refresh_all(room, now)
+    room.broadcast(signaling.UserUpdated(participant=room.info(participant)), but=participant.participant)
+
+
+def resume(room: Room, participant: Participant, session: int, now: int) -> None:
+    """Give a participant a new signaling session; peers, tracks and wishes stay."""
+    dismiss(room, participant, Code.REPLACED)
+    participant.session = session
+    participant.lost_at = None
+    room.broadcast(signaling.UserUpdated(participant=room.info(participant)), but=participant.participant)
+
+
+def welcome(room: Room, participant: Participant, now: int, *, resumed: bool) -> None:
+    """Send what a participant needs to know first, and the first offer of its subscribe peer."""
+    room.context.outbox.tell(
+        participant.session,
+        signaling.RoomInfo(
+            v=signaling.VERSION,
+            room=room.room,
+            participant=participant.participant,
+            grants=participant.grants,
+            resume=participant.resume,
+            participants=room.infos(),
+            tracks=[uptrack.info() for uptrack in room.uptracks.values()],
+            recording=room.taps.recording_state(),
+            captions=room.taps.captions_state(),
+            opened_at=room.opened_unix_ms,
+            now=room.context.unix_ms(now),
+            resumed=resumed,
+        ),
+    )
+    for caption in room.captions.recent(now):
+        room.context.outbox.tell(participant.session, caption)
+    if resumed and participant.subscription is not None:
+        subscribing.tell_offer(room, participant)
+        room.context.outbox.tell(participant.session, signaling.Slots(slots=participant.subscription.slots()))
+    else:
+        subscribing.start(room, participant, now)
+
+
+def session_lost(room: Room, participant: Participant, now: int) -> None:
+    """The socket is gone without a goodbye; media goes on while a resume is awaited."""
+    participant.session = None
+    participant.lost_at = now
+    room.broadcast(signaling.UserUpdated(participant=room.info(participant)))
+
+
+def dismiss(room: Room, participant: Participant, code: Code) -> None:
+    """Tell a participant's session why it ends, and close it."""
+    outbox = room.context.outbox
+    outbox.tell(participant.session, Refused(code, _DETAILS[code], fatal=True).message())
+    outbox.close(participant.session, SERVICE_RESTART if code is Code.SHUTDOWN else POLICY_CLOSE, code.value)
+    participant.session = None
+
+
+def put_out(room: Room, participant: Participant, code: Code, now: int) -> None:
+    """Remove a participant against its will; `code` says why."""
+    dismiss(room, participant, code)
+    leave(room, participant, code.value, now)
+
+
+def leave(room: Room, participant: Participant, reason: str, now: int) -> None:
+    """A participant is gone for good. `reason` as in facts.ParticipantLeft."""
+    publishing.end(room, participant, now)
+    subscribing.end(room, participant, now)
+    del room.participants[participant.participant]
+    room.speakers.remove(participant.participant)
+    room.context.outbox.close(participant.session, NORMAL_CLOSURE, reason)
+    participant.session = None
+    room.broadcast(signaling.UserLeft(participant=participant.participant, reason=reason))
+    room.context.outbox.report(
+        facts.ParticipantLeft(
+            room=room.room,
+            at=room.context.unix_ms(now),
+            participant=participant.participant,
+            reason=reason,
+        )
+    )
+    distribution.refresh_all(room, now)
+
+
+def expire(room: Room, now: int) -> None:
+    """Let those go whose reconnect did not come in time."""
+    for participant in list(room.participants.values()):
+        lost_at = participant.lost_at
+        if lost_at is not None and now - lost_at >= room.context.limits.resume_ns:
+            leave(room, participant, "timeout", now)

@@ -1,0 +1,309 @@
+"""All rooms of one sfu process, without I/O: what comes in is passed to whom it concerns, what is to go out is in the
+context's outbox. Every public method settles: afterwards timers and the outbox are up to date.
+"""
+
+from typing import Literal, NamedTuple
+
+from sfu.api import facts, signaling
+from sfu.api.desired_state import DesiredState
+from sfu.api.join_token import JoinClaims
+from sfu.engine.contract import Arrival, Leftover, LeftoverKind, Result, Switch
+from sfu.machines.ice import local_ufrag
+from sfu.rooms import conversation, distribution, membership, moderation, publishing, standalone, subscribing
+from sfu.rooms.context import Context
+from sfu.rooms.participant import Participant
+from sfu.rooms.peer import PeerConnected
+from sfu.rooms.peer_index import Owner, PeerIndex
+from sfu.rooms.publish_peer import PublishPeer
+from sfu.rooms.refusal import Code, Refused
+from sfu.rooms.room import Room
+from sfu.rooms.sink_control import SinkControl
+from sfu.rooms.sinks import Sinks
+
+Role = Literal["whip", "whep"]
+
+_TICK_NS = 200_000_000
+_LAYERS_EVERY_TICKS = 5
+_MIN_WAIT_NS = 1_000_000
+
+
+class Seat(NamedTuple):
+    """A participant in its room."""
+
+    room: Room
+    participant: Participant
+
+
+class _RoomKey(NamedTuple):
+    room: str
+
+
+class _PeerKey(NamedTuple):
+    peer: int
+
+
+class Node:
+    """Rooms by id, peers, sessions and sinks."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.rooms: dict[str, Room] = {}
+        self.peers = PeerIndex()
+        self.sinks = Sinks(context)
+        self.sink_control = SinkControl(self.sinks, self.rooms, context)
+        self._seats: dict[int, Seat] = {}
+        self._ticks: dict[str, int] = {}
+
+    # Sessions
+
+    def join(self, claims: JoinClaims, session: int | None, now: int) -> Seat:
+        """Admit a participant, on a signaling session or without one; raises Refused."""
+        room = self._room(claims.room, now)
+        try:
+            participant = membership.join(room, claims, session, now)
+        except Refused:
+            self._close_if_empty(room, now)
+            raise
+        seat = Seat(room, participant)
+        if session is not None:
+            self._seats[session] = seat
+            membership.welcome(room, participant, now, resumed=False)
+        self.settle(now)
+        return seat
+
+    def resume(self, secret: str, session: int, now: int) -> Seat:
+        """Give a participant that lost its session this one; raises Refused."""
+        for room in self.rooms.values():
+            for participant in room.participants.values():
+                if participant.signaled and participant.resumes_with(secret):
+                    membership.resume(room, participant, session, now)
+                    self._seats[session] = Seat(room, participant)
+                    membership.welcome(room, participant, now, resumed=True)
+                    self.settle(now)
+                    return self._seats[session]
+        raise Refused(Code.UNKNOWN_SESSION, "There is nothing to resume; join anew.", fatal=True)
+
+    def handle(self, session: int, message: signaling.ClientMessage, now: int) -> None:
+        """Take a message of a joined session; raises Refused."""
+        seat = self._seats.get(session)
+        if seat is None or seat.participant.session != session:
+            raise Refused(Code.UNKNOWN_SESSION, "This session is over.", fatal=True)
+        try:
+            conversation.handle(seat.room, seat.participant, message, now)
+        finally:
+            self._close_if_empty(seat.room, now)
+            self.settle(now)
+
+    def session_lost(self, session: int, now: int) -> None:
+        """A session's socket is gone."""
+        seat = self._seats.pop(session, None)
+        if seat is not None and seat.participant.session == session:
+            membership.session_lost(seat.room, seat.participant, now)
+            self.settle(now)
+
+    def leave(self, seat: Seat, reason: str, now: int) -> None:
+        """Let a participant go, by its own will (WHIP, WHEP: DELETE)."""
+        if seat.room.participants.get(seat.participant.participant) is seat.participant:
+            membership.leave(seat.room, seat.participant, reason, now)
+            self._close_if_empty(seat.room, now)
+        self.settle(now)
+
+    def stand_alone(self, claims: JoinClaims, role: Role, sdp: str, now: int) -> tuple[Seat, str]:
+        """Admit a WHIP publisher or a WHEP player; returns its seat and the SDP answer; raises Refused."""
+        seat = self.join(claims, None, now)
+        act = standalone.publish if role == "whip" else standalone.play
+        try:
+            return seat, act(seat.room, seat.participant, sdp, now)
+        except Refused:
+            self.leave(seat, "left", now)
+            raise
+        finally:
+            self.settle(now)
+
+    # Rooms
+
+    def _room(self, name: str, now: int) -> Room:
+        room = self.rooms.get(name)
+        if room is None:
+            if len(self.rooms) >= self.context.limits.rooms:
+                raise Refused(Code.FULL, "This server takes no more meetings.", fatal=True)
+            room = Room(name, self.context, self.peers, self.sinks, now)
+            self.rooms[name] = room
+            self.context.outbox.rooms_opened.append(name)
+            self.context.outbox.report(facts.RoomOpened(room=name, at=room.opened_unix_ms))
+            self.context.schedule.set(_RoomKey(name), now + _TICK_NS)
+        return room
+
+    def _close_if_empty(self, room: Room, now: int) -> None:
+        if not room.participants and self.rooms.get(room.room) is room:
+            room.taps.close("left", now)
+            del self.rooms[room.room]
+            self._ticks.pop(room.room, None)
+            self.context.schedule.set(_RoomKey(room.room), None)
+            self.context.outbox.report(facts.RoomClosed(room=room.room, at=self.context.unix_ms(now)))
+
+    def apply(self, desired: DesiredState, now: int) -> int:
+        """Apply a desired state to its room; returns the version that governs, 0 when the room is not live."""
+        room = self.rooms.get(desired.room)
+        if room is None:
+            return 0
+        moderation.apply(room, desired, now)
+        governing = room.desired.version if room.desired is not None else 0
+        self._close_if_empty(room, now)
+        self.settle(now)
+        return governing
+
+    def shut_down(self, now: int) -> None:
+        """Say goodbye to everyone."""
+        for room in list(self.rooms.values()):
+            room.taps.close("shutdown", now)
+            for participant in list(room.participants.values()):
+                membership.put_out(room, participant, Code.SHUTDOWN, now)
+            self._close_if_empty(room, now)
+        self.settle(now)
+
+    # Media
+
+    def receive(self, result: Result, now: int) -> None:
+        """Take what the engine left to policy. Its `outgoing` is the caller's to send."""
+        self._take(result, now)
+        self.settle(now)
+
+    def _take(self, result: Result, now: int) -> None:
+        for arrival in result.arrivals:
+            self._arrived(arrival)
+        for switch in result.switches:
+            self._switched(switch)
+        if result.sink_packets:
+            self.sinks.packets(result.sink_packets)
+        for leftover in result.leftovers:
+            self._leftover(leftover, now)
+
+    def _arrived(self, arrival: Arrival) -> None:
+        owner = self.peers.get(arrival.peer)
+        if owner is None or not isinstance(owner.media, PublishPeer):
+            return
+        owner.media.arrived(arrival)
+        self.context.touched.add(arrival.peer)
+        if arrival.level >= 0:
+            publishing.heard(owner.room, owner.media, arrival)
+
+    def _switched(self, switch: Switch) -> None:
+        downtrack = self.context.routes.get(switch.route)
+        if downtrack is not None:
+            downtrack.switched(switch.stream)
+
+    def _leftover(self, leftover: Leftover, now: int) -> None:
+        owner = self._owner(leftover)
+        if owner is None:
+            self.context.counters["datagrams_for_nobody"] += 1
+            return
+        if leftover.kind == LeftoverKind.UNKNOWN_SSRC and isinstance(owner.media, PublishPeer):
+            again = publishing.unknown_ssrc(owner.room, owner.participant, leftover, now)
+            if again is not None:
+                self.context.outbox.send(again.outgoing)
+                again.leftovers.clear()
+                self._take(again, now)
+            return
+        refusal = owner.media.receive(leftover, now)
+        if refusal is not None:
+            self.context.counters[f"stun_{refusal.value}"] += 1
+        if isinstance(owner.media, PublishPeer):
+            for stream, report, arrival in owner.media.take_reports():
+                self.sinks.sender_report(stream, report, arrival)
+        self.context.touched.add(owner.media.peer.number)
+
+    def _owner(self, leftover: Leftover) -> Owner | None:
+        """STUN finds its peer by ufrag, since an address may change hands; the rest by the address ICE validated."""
+        if leftover.kind == LeftoverKind.STUN:
+            ufrag = local_ufrag(leftover.data)
+            if ufrag is None:
+                self.context.counters["stun_malformed"] += 1
+                return None
+            owner = self.peers.by_ufrag(ufrag)
+            if owner is None:
+                self.context.counters["stun_wrong_ufrag"] += 1
+            return owner
+        return self.peers.get(leftover.peer)
+
+    # Time
+
+    def timer(self) -> int | None:
+        """When `handle_timer` has work next, in ns."""
+        return self.context.schedule.next()
+
+    def handle_timer(self, now: int) -> None:
+        """Do what is due."""
+        for key in self.context.schedule.due(now):
+            if isinstance(key, _PeerKey):
+                self.context.touched.add(key.peer)
+            elif isinstance(key, _RoomKey):
+                self._tick(key, now)
+        self.settle(now)
+
+    def _tick(self, key: _RoomKey, now: int) -> None:
+        room = self.rooms.get(key.room)
+        if room is None:
+            return
+        self.context.schedule.set(key, now + _TICK_NS)
+        membership.expire(room, now)
+        speakers = room.speakers.update(now)
+        if speakers is not None:
+            room.broadcast(signaling.Speakers(speakers=speakers))
+        ticks = self._ticks.get(key.room, 0) + 1
+        self._ticks[key.room] = ticks
+        if ticks % _LAYERS_EVERY_TICKS == 0:
+            for uptrack in room.uptracks.values():
+                for downtrack in uptrack.downtracks:
+                    downtrack.choose(now)
+            room.taps.update(now)
+        if speakers is not None and distribution.loudest_only(room):
+            distribution.refresh_all(room, now)
+        self._close_if_empty(room, now)
+
+    def settle(self, now: int) -> None:
+        """Let every touched peer act, and note when it wants to act next."""
+        touched = self.context.touched
+        while touched:
+            number = touched.pop()
+            owner = self.peers.get(number)
+            if owner is not None:
+                self._settle_peer(owner, now)
+            else:
+                self.context.schedule.set(_PeerKey(number), None)
+
+    def _settle_peer(self, owner: Owner, now: int) -> None:
+        media = owner.media
+        due = media.timer()
+        if due is not None and due <= now:
+            media.handle_timer(now)
+        self.context.outbox.send(media.peer.datagrams_to_send())
+        while (event := media.peer.next_event()) is not None:
+            if isinstance(event, PeerConnected):
+                if not isinstance(media, PublishPeer):
+                    media.connected(now)
+            else:
+                self._peer_closed(owner, event.reason, now)
+                return
+        at = media.timer()
+        subscription = owner.participant.subscription
+        if subscription is not None and subscription.egress is media:
+            subscribing.send_offer(owner.room, owner.participant, now)
+            at = subscription.timer()
+        if at is not None:
+            at = max(at, now + _MIN_WAIT_NS)
+        self.context.schedule.set(_PeerKey(media.peer.number), at)
+
+    def _peer_closed(self, owner: Owner, reason: str, now: int) -> None:
+        self.context.counters[f"peer_{reason}"] += 1
+        room, participant, media = owner
+        self.context.schedule.set(_PeerKey(media.peer.number), None)
+        if isinstance(media, PublishPeer):
+            publishing.end(room, participant, now)
+        else:
+            subscribing.end(room, participant, now)
+        if not participant.signaled:
+            membership.leave(room, participant, "timeout", now)
+            self._close_if_empty(room, now)
+        else:
+            distribution.refresh_all(room, now)

@@ -1,0 +1,61 @@
+"""A person in a room: what they may do, how they are reached, and the peers they have."""
+
+import hmac
+import secrets
+from dataclasses import dataclass, field
+
+from sfu.api.join_token import Grants, JoinClaims
+from sfu.api.signaling import WantedTrack
+from sfu.rooms.playback import Playback
+from sfu.rooms.publish_peer import PublishPeer
+from sfu.rooms.subscription import Subscription
+from sfu.rooms.token_bucket import TokenBucket
+
+_CHAT_PER_SECOND = 2.0
+_CHAT_BURST = 10.0
+
+
+@dataclass(slots=True)
+class Consents:
+    """The three consents; without an answer there is none."""
+
+    recording: bool = False
+    captions: bool = False
+    analysis: bool = False
+
+
+@dataclass(slots=True)
+class Participant:
+    """`session` is the signaling session, None while it is lost (since `lost_at`) and for WHIP and WHEP."""
+
+    participant: str
+    name: str
+    user: str | None
+    grants: Grants
+    joined_at: int
+    session: int | None = None
+    lost_at: int | None = None
+    signaled: bool = True
+    publish: PublishPeer | None = None
+    subscription: Subscription | None = None
+    playback: Playback | None = None
+    consents: Consents = field(default_factory=Consents)
+    wants: dict[str, WantedTrack] = field(default_factory=dict)
+    paused: dict[str, str] = field(default_factory=dict)
+    chat_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(_CHAT_PER_SECOND, _CHAT_BURST))
+    resume: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+
+    @classmethod
+    def from_claims(cls, claims: JoinClaims, grants: Grants, now: int) -> "Participant":
+        return cls(claims.participant, claims.name, claims.user, grants, now)
+
+    @property
+    def connected(self) -> bool:
+        return self.session is not None or not self.signaled
+
+    def resumes_with(self, secret: str) -> bool:
+        return hmac.compare_digest(self.resume.encode(), secret.encode())
+
+    def wants_of(self, track: str) -> WantedTrack:
+        """Return what was asked about a track; without an answer every track is wanted."""
+        return self.wants.get(track) or WantedTrack(track=track)

@@ -1,0 +1,57 @@
+"""Finds a peer by its number in the engine's table, or by its ICE ufrag before any address is known."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sfu.rooms.egress import Egress
+from sfu.rooms.publish_peer import PublishPeer
+
+if TYPE_CHECKING:
+    from sfu.rooms.participant import Participant
+    from sfu.rooms.room import Room
+
+
+class Owner(NamedTuple):
+    """Whose peer it is."""
+
+    room: "Room"
+    participant: "Participant"
+    media: PublishPeer | Egress
+
+
+class PeerIndex:
+    """All peers of a node."""
+
+    def __init__(self) -> None:
+        self._owners: dict[int, Owner] = {}
+        self._ufrags: dict[str, int] = {}
+        self._ufrag_of: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._owners)
+
+    def add(self, owner: Owner) -> None:
+        """Add a peer, or take note that its ufrag changed."""
+        peer = owner.media.peer
+        self._owners[peer.number] = owner
+        old = self._ufrag_of.get(peer.number)
+        if old != peer.ufrag:
+            if old is not None:
+                del self._ufrags[old]
+            self._ufrags[peer.ufrag] = peer.number
+            self._ufrag_of[peer.number] = peer.ufrag
+
+    def remove(self, number: int) -> None:
+        self._owners.pop(number, None)
+        ufrag = self._ufrag_of.pop(number, None)
+        if ufrag is not None:
+            del self._ufrags[ufrag]
+
+    def get(self, number: int) -> Owner | None:
+        return self._owners.get(number)
+
+    def by_ufrag(self, ufrag: str) -> Owner | None:
+        number = self._ufrags.get(ufrag)
+        return self._owners.get(number) if number is not None else None
+
+    def numbers(self) -> list[int]:
+        return list(self._owners)

@@ -1,0 +1,61 @@
+"""A WHEP player's peer: its offer's m-sections are the slots, and there is no signaling to grow or name them."""
+
+import secrets
+from collections.abc import Sequence
+
+from sfu.machines.negotiation import Negotiated
+from sfu.machines.negotiation_playback import PlaybackNegotiation, PlaybackStream
+from sfu.machines.negotiation_subscribe import OfferedSlot
+from sfu.rooms.context import Context, random_ssrc
+from sfu.rooms.egress import Egress
+from sfu.rooms.slots import Wish, place
+from sfu.rooms.subscription import Candidate
+
+_MAX_PER_KIND = 8
+
+
+class Playback:
+    """One WHEP peer and what it shows."""
+
+    def __init__(self, context: Context, now: int) -> None:
+        self.egress = Egress(context, now)
+        self._context = context
+        self._slots: dict[str, list[OfferedSlot]] = {"audio": [], "video": []}
+
+    def answer(self, offer: str, now: int) -> Negotiated:
+        """Return the answer to the player's offer; ValueError when it cannot be answered."""
+        streams = [
+            PlaybackStream(kind, f"slot-{number}", random_ssrc(), random_ssrc() if kind == "video" else None)
+            for number in range(_MAX_PER_KIND)
+            for kind in ("audio", "video")
+        ]
+        negotiation = PlaybackNegotiation(secrets.randbits(62))
+        agreed = negotiation.answer(offer, self.egress.peer.local(self._context.candidates), streams)
+        for section in agreed.media:
+            if section.accepted and section.direction.sends and section.streams:
+                slots = self._slots[section.kind]
+                placed = section.streams[0]
+                slot = OfferedSlot(section.mid, section.kind, len(slots), placed.ssrc, placed.rtx_ssrc)
+                slots.append(slot)
+                self.egress.add(slot, now)
+        self.egress.agree(agreed, now)
+        return agreed
+
+    def update(self, audio: Sequence[Candidate], video: Sequence[Candidate], now: int) -> None:
+        """Show these tracks, most important first, as far as the player has m-sections for them."""
+        for kind, candidates in (("audio", audio), ("video", video)):
+            downtracks = [self.egress.downtracks[slot.mid] for slot in self._slots[kind]]
+            usable = [entry for entry in candidates if all(track.can_carry(entry.uptrack) for track in downtracks)]
+            by_wish = {Wish(entry.uptrack.track, entry.uptrack.participant): entry for entry in usable}
+            held = [
+                Wish(track.uptrack.track, track.uptrack.participant) if track.uptrack is not None else None
+                for track in downtracks
+            ]
+            for downtrack, before, after in zip(downtracks, held, place(held, list(by_wish), {}).slots, strict=True):
+                if after is None:
+                    downtrack.clear()
+                elif after != before:
+                    downtrack.show(*by_wish[after], now)
+
+    def timer(self) -> int | None:
+        return self.egress.timer()

@@ -1,0 +1,167 @@
+"""What participants publish: offers, tracks that come and go, mute by their owner."""
+
+from collections.abc import Mapping
+
+from sfu.api import facts, signaling
+from sfu.api.join_token import Source
+from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, Result
+from sfu.rooms import distribution
+from sfu.rooms.participant import Participant
+from sfu.rooms.peer_index import Owner
+from sfu.rooms.publish_peer import Declared, PublishChange, PublishPeer
+from sfu.rooms.refusal import Code, Refused
+from sfu.rooms.room import Room
+from sfu.rooms.uptrack import CODEC_NAMES, UpTrack
+
+
+def offer(
+    room: Room, participant: Participant, sdp: str, declared: Mapping[str, Declared], now: int, *, fresh: bool = False
+) -> PublishChange:
+    """Take an offer of the participant's publish peer, a new one with `fresh`; raises Refused.
+
+    The caller sends the answer, then calls `announce`.
+    """
+    wished = {entry.source for entry in declared.values()}
+    if not participant.grants.publish or (wished and not wished & set(participant.grants.publish)):
+        raise Refused(Code.PUBLISH_NOT_PERMITTED, "You may not publish this here.")
+    if fresh and participant.publish is not None:
+        end(room, participant, now)
+    publish = participant.publish or PublishPeer(room.context, participant.participant, now)
+    try:
+        change = publish.offer(sdp, declared, participant.grants, now)
+    except ValueError as error:
+        if participant.publish is None:
+            room.context.outbox.send(publish.peer.close(now))
+        raise Refused(Code.OFFER_REFUSED, f"The offer cannot be answered: {error}") from error
+    participant.publish = publish
+    room.peers.add(Owner(room, participant, publish))
+    room.touch(publish.peer.number)
+    return change
+
+
+def announce(room: Room, participant: Participant, change: PublishChange, now: int) -> None:
+    """Tell the room what an offer changed."""
+    for uptrack in change.removed:
+        withdraw(room, uptrack, now)
+    for uptrack in change.added:
+        if uptrack.permitted:
+            introduce(room, uptrack, now)
+        else:
+            room.context.outbox.tell(
+                participant.session,
+                Refused(Code.NOT_PERMITTED, f"You may not publish {uptrack.source.value} here.").message(),
+            )
+    distribution.refresh_all(room, now)
+
+
+def introduce(room: Room, uptrack: UpTrack, now: int) -> None:
+    """A track is there for others to see. The caller refreshes the subscribers."""
+    room.uptracks[uptrack.track] = uptrack
+    room.broadcast(signaling.TrackAdded(track=uptrack.info()), but=uptrack.participant)
+    room.context.outbox.report(
+        facts.TrackPublished(
+            room=room.room,
+            at=room.context.unix_ms(now),
+            participant=uptrack.participant,
+            track=uptrack.track,
+            source=uptrack.source.value,
+            codec=CODEC_NAMES[uptrack.codec],
+        )
+    )
+
+
+def withdraw(room: Room, uptrack: UpTrack, now: int) -> None:
+    """A track is gone for others. The caller refreshes the subscribers."""
+    if room.uptracks.pop(uptrack.track, None) is None:
+        return
+    for downtrack in list(uptrack.downtracks):
+        downtrack.clear()
+    room.taps.stream_gone(uptrack, now)
+    room.speakers.remove(uptrack.participant)
+    for participant in room.participants.values():
+        participant.wants.pop(uptrack.track, None)
+    room.broadcast(signaling.TrackRemoved(track=uptrack.track))
+    room.context.outbox.report(
+        facts.TrackUnpublished(
+            room=room.room,
+            at=room.context.unix_ms(now),
+            participant=uptrack.participant,
+            track=uptrack.track,
+        )
+    )
+
+
+def unpublish(room: Room, participant: Participant, track: str, now: int) -> None:
+    """The participant stops one of its tracks for good; raises Refused."""
+    uptrack = _own(participant, track)
+    assert participant.publish is not None
+    withdraw(room, uptrack, now)
+    participant.publish.forget(uptrack)
+    distribution.refresh_all(room, now)
+
+
+def set_muted(room: Room, participant: Participant, track: str, muted: bool, now: int) -> None:
+    """The participant mutes or unmutes one of its tracks; raises Refused. A host's mute stays whatever it says."""
+    uptrack = _own(participant, track)
+    if uptrack.held and not muted:
+        raise Refused(Code.NOT_PERMITTED, "A host has muted this track.")
+    if uptrack.muted != muted:
+        uptrack.muted = muted
+        mute_changed(room, uptrack, now)
+
+
+def mute_changed(room: Room, uptrack: UpTrack, now: int) -> None:
+    """Tell everyone whether a track is muted now."""
+    if uptrack.muted or uptrack.held:
+        room.speakers.remove(uptrack.participant)
+    if uptrack.track in room.uptracks:
+        room.broadcast(
+            signaling.TrackMuted(track=uptrack.track, muted=uptrack.muted or uptrack.held, by_host=uptrack.held)
+        )
+        room.taps.mute_changed(uptrack, now)
+
+
+def _own(participant: Participant, track: str) -> UpTrack:
+    uptracks = participant.publish.uptracks.values() if participant.publish is not None else ()
+    for uptrack in uptracks:
+        if uptrack.track == track:
+            return uptrack
+    raise Refused(Code.UNKNOWN_TRACK, "You publish no such track.")
+
+
+def unknown_ssrc(room: Room, participant: Participant, leftover: Leftover, now: int) -> Result | None:
+    """Register the stream of a packet and run the packet again; None when it is nobody's."""
+    publish = participant.publish
+    if publish is None or publish.peer.number != leftover.peer:
+        return None
+    stream = publish.unknown_ssrc(leftover)
+    if stream is None:
+        return None
+    uptrack = publish.uptrack_of(stream.number)
+    if uptrack is not None:
+        for downtrack in uptrack.downtracks:
+            downtrack.choose(now)
+        room.taps.update(now)
+    return room.context.engine.resubmit(leftover, now)
+
+
+def end(room: Room, participant: Participant, now: int) -> None:
+    """Close the publish peer and withdraw its tracks. The caller refreshes the subscribers."""
+    publish = participant.publish
+    if publish is None:
+        return
+    for uptrack in list(publish.uptracks.values()):
+        withdraw(room, uptrack, now)
+        publish.forget(uptrack)
+    room.peers.remove(publish.peer.number)
+    room.context.outbox.send(publish.peer.close(now))
+    participant.publish = None
+
+
+def heard(room: Room, publish: PublishPeer, arrival: Arrival) -> None:
+    """Take a packet's audio level for the speakers: only of microphones that others hear."""
+    uptrack = publish.uptrack_of(arrival.stream)
+    if uptrack is None or uptrack.source is not Source.MICROPHONE or uptrack.muted or not uptrack.passes:
+        return
+    voice = bool(arrival.flags & ArrivalFlag.VOICE)
+    room.speakers.heard(publish.participant, arrival.level, voice, arrival.arrival)

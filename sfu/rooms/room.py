@@ -1,0 +1,60 @@
+"""A live meeting: who is in it and what is published. What is done with them lives in the modules beside this one."""
+
+from sfu.api.desired_state import DesiredState
+from sfu.api.signaling import Message, ParticipantInfo
+from sfu.rooms.caption_history import CaptionHistory
+from sfu.rooms.context import Context
+from sfu.rooms.participant import Participant
+from sfu.rooms.peer_index import PeerIndex
+from sfu.rooms.publish_peer import PublishPeer
+from sfu.rooms.sinks import Sinks
+from sfu.rooms.speakers import Speakers
+from sfu.rooms.taps import RoomTaps
+from sfu.rooms.uptrack import UpTrack
+
+
+class Room:
+    """Participants by id, announced uptracks by track id, in the order they came."""
+
+    def __init__(self, room: str, context: Context, peers: PeerIndex, sinks: Sinks, now: int) -> None:
+        self.room = room
+        self.context = context
+        self.opened_at = now
+        self.opened_unix_ms = context.unix_ms(now)
+        self.participants: dict[str, Participant] = {}
+        self.uptracks: dict[str, UpTrack] = {}
+        self.desired: DesiredState | None = None
+        self.speakers = Speakers()
+        self.captions = CaptionHistory()
+        self.peers = peers
+        self.taps = RoomTaps(self, sinks)
+
+    def touch(self, peer: int) -> None:
+        """A peer may have something to send, or a new timer."""
+        self.context.touched.add(peer)
+
+    def broadcast(self, message: Message, *, but: str | None = None) -> None:
+        """Tell everyone, or everyone but one participant."""
+        for participant in self.participants.values():
+            if participant.participant != but:
+                self.context.outbox.tell(participant.session, message)
+
+    def info(self, participant: Participant) -> ParticipantInfo:
+        """Return a participant as others see them."""
+        return ParticipantInfo(
+            participant=participant.participant,
+            name=participant.name,
+            host=participant.grants.host,
+            connected=participant.connected,
+            recorded=participant.participant in self.taps.recorded,
+        )
+
+    def infos(self) -> list[ParticipantInfo]:
+        return [self.info(participant) for participant in self.participants.values()]
+
+    def publisher_of(self, uptrack: UpTrack) -> PublishPeer | None:
+        participant = self.participants.get(uptrack.participant)
+        return participant.publish if participant is not None else None
+
+    def uptracks_of(self, participant: str) -> list[UpTrack]:
+        return [uptrack for uptrack in self.uptracks.values() if uptrack.participant == participant]

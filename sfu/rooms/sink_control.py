@@ -1,0 +1,74 @@
+"""What sinks say: keyframe wishes, what is on disk, captions."""
+
+from collections.abc import Mapping
+
+from sfu.api import signaling
+from sfu.api.sink_records import AnyRecord, CaptionRecord, CaptionsAvailable, Durable, KeyframeWanted
+from sfu.rooms.context import Context
+from sfu.rooms.room import Room
+from sfu.rooms.sinks import Sink, Sinks
+from sfu.rooms.tap import Purpose
+
+_CAPTION_VERSION = 1
+
+
+class SinkControl:
+    """Hands a sink's records to the rooms they concern."""
+
+    def __init__(self, sinks: Sinks, rooms: Mapping[str, Room], context: Context) -> None:
+        self._sinks = sinks
+        self._rooms = rooms
+        self._context = context
+
+    def handle(self, sink: Sink, record: AnyRecord, now: int) -> None:
+        """Take a record of an attached sink; ValueError for one that a sink of its kind has no business sending."""
+        if sink.superseded:
+            return
+        if isinstance(record, KeyframeWanted):
+            self._keyframe(record, sink.purpose, now)
+        elif isinstance(record, Durable) and sink.purpose is Purpose.RECORDER:
+            self._sinks.durable(record)
+        elif isinstance(record, CaptionRecord) and sink.purpose is Purpose.INFERENCE:
+            self._caption(record, now)
+        elif isinstance(record, CaptionsAvailable) and sink.purpose is Purpose.INFERENCE:
+            self._sinks.captions = signaling.CaptionsState(available=record.available, reason=record.reason)
+            self.sinks_changed(now)
+        else:
+            raise ValueError(f"a {sink.purpose.name.lower()} may not send {type(record).__name__}")
+
+    def _keyframe(self, record: KeyframeWanted, purpose: Purpose, now: int) -> None:
+        tap = self._sinks.taps.get(record.handle)
+        if tap is None or tap.purpose is not purpose:
+            return
+        tap.stream.request_keyframe(now)
+        room = self._rooms.get(tap.opened.room)
+        publisher = room.publisher_of(tap.uptrack) if room is not None else None
+        if publisher is not None:
+            self._context.touched.add(publisher.peer.number)
+
+    def _caption(self, record: CaptionRecord, now: int) -> None:
+        room = self._rooms.get(record.room)
+        participant = room.participants.get(record.participant) if room is not None else None
+        if room is None or participant is None or not participant.consents.captions:
+            return
+        caption = signaling.Caption(
+            v=_CAPTION_VERSION,
+            meeting=record.room,
+            participant=record.participant,
+            track=record.track,
+            utterance=record.utterance,
+            rev=record.rev,
+            final=record.final,
+            start_ms=record.start_ms,
+            end_ms=record.end_ms,
+            lang=record.lang,
+            text=record.text,
+            model=record.model,
+        )
+        room.captions.add(caption, now)
+        room.broadcast(caption)
+
+    def sinks_changed(self, now: int) -> None:
+        """A sink came or went, or what it can do changed."""
+        for room in self._rooms.values():
+            room.taps.update(now)

@@ -1,0 +1,216 @@
+"""The sinks of a node (recorder, inference) and what is tapped for them.
+
+One sink per purpose is served, the newest; packets for a purpose without a sink only go to the replay buffers. Taps
+closed and recordings ended a moment ago are remembered until they are on disk, for a recorder that was away just then.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from sfu.api import sink_records
+from sfu.api.signaling import CaptionsState
+from sfu.api.sink_records import AnyControl, PacketRecord, RecordingBegun, RecordingEnded, SenderReportRecord
+from sfu.engine.contract import Drop, SinkPacket
+from sfu.formats.rtcp import SenderReport
+from sfu.rooms.context import Context
+from sfu.rooms.sink_queue import SinkQueue
+from sfu.rooms.tap import Purpose, Tap
+
+NO_INFERENCE = "captions unavailable: no inference process is running"
+_STARTING = "captions unavailable: the inference process is starting"
+_REMEMBERED_NS = 30_000_000_000
+_MAX_ENDED = 1000
+_PURPOSES = {"recorder": Purpose.RECORDER, "inference": Purpose.INFERENCE}
+
+
+@dataclass(slots=True)
+class Sink:
+    """An attached sink; whoever owns its socket drains `queue`."""
+
+    number: int
+    purpose: Purpose
+    instance: str
+    queue: SinkQueue = field(default_factory=SinkQueue)
+    superseded: bool = False
+
+
+@dataclass(slots=True)
+class Recording:
+    """A recording that runs, or ended at `ended_at`."""
+
+    begun: RecordingBegun
+    ended_at: int | None = None
+
+
+class Sinks:
+    """Attached sinks by number, taps by handle, recordings by id."""
+
+    def __init__(self, context: Context) -> None:
+        self.attached: dict[int, Sink] = {}
+        self.taps: dict[int, Tap] = {}
+        self.recordings: OrderedDict[str, Recording] = OrderedDict()
+        self.captions = CaptionsState(available=False, reason=NO_INFERENCE)
+        self._context = context
+        self._of_stream: dict[int, list[Tap]] = {}
+        self._parted: list[Tap] = []
+
+    def current(self, purpose: Purpose) -> Sink | None:
+        """Return the sink that serves a purpose."""
+        return next((s for s in self.attached.values() if s.purpose is purpose and not s.superseded), None)
+
+    def attach(self, hello: sink_records.SinkHello, now: int) -> Sink:
+        """Take a sink; an earlier one of its kind is superseded. ValueError for an unknown kind."""
+        purpose = _PURPOSES.get(hello.sink)
+        if purpose is None:
+            raise ValueError(f"unknown kind of sink {hello.sink!r}")
+        earlier = self.current(purpose)
+        if earlier is not None:
+            earlier.superseded = True
+        sink = Sink(self._context.number(), purpose, hello.instance)
+        self.attached[sink.number] = sink
+        self._forget_old(now)
+        if purpose is Purpose.RECORDER:
+            self._catch_up(sink)
+        else:
+            self.captions = CaptionsState(available=False, reason=_STARTING)
+            for tap in self.taps.values():
+                if tap.purpose is purpose:
+                    sink.queue.put(tap.opened)
+        return sink
+
+    def detach(self, sink: Sink) -> None:
+        """A sink's socket is gone."""
+        self.attached.pop(sink.number, None)
+        if sink.purpose is Purpose.INFERENCE and self.current(Purpose.INFERENCE) is None:
+            self.captions = CaptionsState(available=False, reason=NO_INFERENCE)
+
+    def _catch_up(self, sink: Sink) -> None:
+        """Tell a recorder what runs, and repeat what is not on disk."""
+        taps = [*self._parted, *(tap for tap in self.taps.values() if tap.purpose is Purpose.RECORDER)]
+        for recording in self.recordings.values():
+            own = [tap for tap in taps if tap.opened.recording == recording.begun.recording]
+            complete = all(tap.buffer is not None and tap.buffer.complete for tap in own)
+            if recording.ended_at is None or not complete:
+                sink.queue.put(recording.begun)
+                for tap in own:
+                    self._repeat(sink, tap)
+            if recording.ended_at is not None:
+                sink.queue.put(RecordingEnded(recording=recording.begun.recording, room=recording.begun.room))
+
+    def _repeat(self, sink: Sink, tap: Tap) -> None:
+        muted = tap.uptrack.muted or tap.uptrack.held
+        sink.queue.put(msgspec.structs.replace(tap.opened, muted=muted))
+        if tap.buffer is not None:
+            for record in tap.buffer.replay():
+                self._queue(sink, record)
+        if tap.closed_reason is not None:
+            self._close_on(sink, tap)
+
+    def _queue(self, sink: Sink, record: PacketRecord | SenderReportRecord) -> None:
+        if isinstance(record, SenderReportRecord):
+            sink.queue.put(record)
+        elif not sink.queue.put_packet(*record):
+            self._context.drops[Drop.SINK_FULL] += 1
+
+    def _tell(self, purpose: Purpose, record: AnyControl) -> None:
+        sink = self.current(purpose)
+        if sink is not None:
+            sink.queue.put(record)
+
+    def open(self, tap: Tap) -> None:
+        """Begin to copy a stream."""
+        self.taps[tap.handle] = tap
+        self._of_stream.setdefault(tap.stream.number, []).append(tap)
+        self._tell(tap.purpose, tap.opened)
+        self._context.engine.add_sink_route(tap.stream.number, tap.purpose, tap.handle)
+
+    def close(self, tap: Tap, reason: str, now: int, *, in_table: bool) -> None:
+        """Stop copying a stream; `in_table` when the engine still has the stream."""
+        if in_table:
+            self._context.engine.remove_sink_route(tap.stream.number, tap.purpose)
+        self.taps.pop(tap.handle, None)
+        others = self._of_stream.get(tap.stream.number, [])
+        others.remove(tap)
+        if not others:
+            del self._of_stream[tap.stream.number]
+        tap.closed_reason = reason
+        tap.closed_at = now
+        if tap.buffer is not None:
+            self._parted.append(tap)
+        sink = self.current(tap.purpose)
+        if sink is not None:
+            self._close_on(sink, tap)
+        self._forget_old(now)
+
+    def _close_on(self, sink: Sink, tap: Tap) -> None:
+        sink.queue.close_handle(tap.handle)
+        sink.queue.put(sink_records.TrackClosed(handle=tap.handle, reason=tap.closed_reason or ""))
+
+    def _forget_old(self, now: int) -> None:
+        self._parted = [
+            tap
+            for tap in self._parted
+            if now - tap.closed_at < _REMEMBERED_NS and tap.buffer is not None and not tap.buffer.complete
+        ]
+        while len(self.recordings) > _MAX_ENDED:
+            oldest = next((key for key, value in self.recordings.items() if value.ended_at is not None), None)
+            if oldest is None:
+                break
+            del self.recordings[oldest]
+
+    def begin_recording(self, begun: RecordingBegun) -> bool:
+        """Begin a recording; False for one that has ended here before."""
+        known = self.recordings.get(begun.recording)
+        if known is not None:
+            return known.ended_at is None
+        self.recordings[begun.recording] = Recording(begun)
+        self._tell(Purpose.RECORDER, begun)
+        return True
+
+    def end_recording(self, recording: str, now: int) -> None:
+        """End a recording whose taps are closed."""
+        known = self.recordings.get(recording)
+        if known is not None and known.ended_at is None:
+            known.ended_at = now
+            self._tell(Purpose.RECORDER, RecordingEnded(recording=recording, room=known.begun.room))
+
+    def mute_changed(self, tap: Tap, muted: bool, now: int) -> None:
+        self._tell(tap.purpose, sink_records.TrackMuteChanged(handle=tap.handle, muted=muted, at=now))
+
+    def packets(self, packets: Iterable[SinkPacket]) -> None:
+        """Take what the engine copied."""
+        current = {purpose: self.current(purpose) for purpose in Purpose}
+        for packet in packets:
+            tap = self.taps.get(packet.handle)
+            if tap is None:
+                continue
+            record = PacketRecord(packet.handle, packet.ext_seq, packet.arrival, packet.rtp)
+            tap.keep(record)
+            sink = current[tap.purpose]
+            if sink is not None:
+                self._queue(sink, record)
+            elif tap.buffer is None:
+                self._context.drops[Drop.SINK_GONE] += 1
+
+    def sender_report(self, stream: int, report: SenderReport, arrival: int) -> None:
+        """Take a sender report of a stream."""
+        for tap in self._of_stream.get(stream, ()):
+            record = SenderReportRecord(tap.handle, report.ssrc, report.ntp, report.rtp_timestamp, arrival)
+            tap.keep(record)
+            sink = self.current(tap.purpose)
+            if sink is not None:
+                self._queue(sink, record)
+
+    def durable(self, record: sink_records.Durable) -> None:
+        """A recorder has this much of a stream on disk."""
+        for tap in (*self.taps.values(), *self._parted):
+            opened = tap.opened
+            if tap.buffer is not None and (opened.recording, opened.track, opened.ssrc) == (
+                record.recording,
+                record.track,
+                record.ssrc,
+            ):
+                tap.buffer.durable = max(tap.buffer.durable, min(record.ext_seq, tap.buffer.newest))

@@ -1,0 +1,48 @@
+"""Who speaks in a room, for the `speakers` message and for the loudest N."""
+
+from sfu.api.signaling import Speaker
+from sfu.machines.audio_levels import AudioLevels
+
+_MAX_LISTED = 5
+_QUIET_NS = 1_000_000_000
+
+
+class Speakers:
+    """Levels of a room's microphones (RFC 6464), by participant."""
+
+    def __init__(self) -> None:
+        self._levels: AudioLevels[str] = AudioLevels()
+        self._last: dict[str, tuple[int, int]] = {}
+        self._told: tuple[str, ...] = ()
+
+    def heard(self, participant: str, level: int, voice: bool, arrival: int) -> None:
+        """Take the level of one packet."""
+        self._levels.level(participant, level, voice, arrival)
+        if voice:
+            self._last[participant] = (level, arrival)
+
+    def remove(self, participant: str) -> None:
+        """The participant muted or left."""
+        self._levels.remove(participant)
+        self._last.pop(participant, None)
+
+    def update(self, now: int) -> list[Speaker] | None:
+        """Return who speaks, loudest first, when that changed since the last call."""
+        self._levels.update(now)
+        speaking = [
+            participant
+            for participant in self._levels.loudest(_MAX_LISTED)
+            if participant in self._last and now - self._last[participant][1] < _QUIET_NS
+        ]
+        active = self._levels.speaker
+        if active in speaking:
+            speaking.remove(active)
+            speaking.insert(0, active)
+        if tuple(speaking) == self._told:
+            return None
+        self._told = tuple(speaking)
+        return [Speaker(participant=who, level=self._last[who][0]) for who in speaking]
+
+    def loudest(self, count: int) -> list[str]:
+        """Return up to `count` participants who have spoken lately, loudest first."""
+        return self._levels.loudest(count)

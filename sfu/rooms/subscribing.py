@@ -1,0 +1,79 @@
+"""What participants receive: their subscribe peer, its offers and answers, and their wishes."""
+
+from collections.abc import Iterable
+
+from sfu.api import signaling
+from sfu.rooms import distribution
+from sfu.rooms.participant import Participant
+from sfu.rooms.peer_index import Owner
+from sfu.rooms.refusal import Code, Refused
+from sfu.rooms.room import Room
+from sfu.rooms.subscription import Subscription
+
+
+def start(room: Room, participant: Participant, now: int) -> None:
+    """Give the participant a fresh subscribe peer and send its first offer at once."""
+    end(room, participant, now)
+    if not participant.grants.subscribe:
+        return
+    subscription = Subscription(room.context, now)
+    participant.subscription = subscription
+    participant.paused = {}
+    room.peers.add(Owner(room, participant, subscription.egress))
+    distribution.refresh(room, participant, now)
+    send_offer(room, participant, now)
+    room.touch(subscription.egress.peer.number)
+
+
+def send_offer(room: Room, participant: Participant, now: int) -> None:
+    """Send the offer that is due, if any."""
+    if participant.subscription is None or participant.session is None:
+        return
+    offer = participant.subscription.take_offer(now)
+    if offer is not None:
+        tell_offer(room, participant)
+
+
+def tell_offer(room: Room, participant: Participant) -> None:
+    """Send the offer in flight, also when a lost session may have lost it."""
+    subscription = participant.subscription
+    if subscription is not None and subscription.offer_in_flight is not None:
+        offer = subscription.offer_in_flight
+        room.context.outbox.tell(participant.session, signaling.Offer(peer="subscribe", sdp=offer.sdp, id=offer.id))
+
+
+def answer(room: Room, participant: Participant, offer_id: int, sdp: str, now: int) -> None:
+    """Take the participant's answer; raises Refused."""
+    subscription = participant.subscription
+    if subscription is None:
+        raise Refused(Code.UNEXPECTED_ANSWER, "There is no subscribe peer to answer for.")
+    try:
+        expected = subscription.answer(offer_id, sdp, now)
+    except ValueError as error:
+        raise Refused(Code.ANSWER_REFUSED, f"The answer does not fit: {error}") from error
+    if not expected:
+        raise Refused(Code.UNEXPECTED_ANSWER, "No such offer awaits an answer.")
+    distribution.refresh(room, participant, now)
+    room.touch(subscription.egress.peer.number)
+
+
+def set_wants(room: Room, participant: Participant, wants: Iterable[signaling.WantedTrack], now: int) -> None:
+    """Take the participant's wishes; those for tracks that are not there are passed over."""
+    if not participant.grants.subscribe:
+        raise Refused(Code.NOT_PERMITTED, "You may not receive here.")
+    for wanted in wants:
+        if wanted.track in room.uptracks:
+            participant.wants[wanted.track] = wanted
+    distribution.refresh(room, participant, now)
+    if participant.subscription is not None:
+        room.touch(participant.subscription.egress.peer.number)
+
+
+def end(room: Room, participant: Participant, now: int) -> None:
+    """Close what the participant receives on."""
+    for holder in (participant.subscription, participant.playback):
+        if holder is not None:
+            room.peers.remove(holder.egress.peer.number)
+            holder.egress.close(now)
+    participant.subscription = None
+    participant.playback = None

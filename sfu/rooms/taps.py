@@ -1,0 +1,189 @@
+"""What of one room is tapped, and for whom: consents and the desired state to taps.
+
+A tap exists only while its participant's consent stands; in end-to-end encrypted rooms there are none.
+"""
+
+from typing import TYPE_CHECKING
+
+from sfu.api import signaling
+from sfu.api.desired_state import DesiredRecording
+from sfu.api.join_token import Source
+from sfu.api.sink_records import RecordingBegun, TrackOpened
+from sfu.rooms.ingress_stream import IngressStream
+from sfu.rooms.layer_choice import choose_layer
+from sfu.rooms.sinks import Sinks
+from sfu.rooms.tap import Purpose, Tap
+from sfu.rooms.uptrack import CODEC_NAMES, UpTrack
+
+if TYPE_CHECKING:
+    from sfu.rooms.room import Room
+
+_E2EE = "captions unavailable: this meeting is end-to-end encrypted"
+_OFF = "captions are switched off in this meeting"
+_Key = tuple[Purpose, str]
+
+
+class RoomTaps:
+    """Taps by purpose and track. `recorded` are the participants whose consent is in use."""
+
+    def __init__(self, room: "Room", sinks: Sinks) -> None:
+        self.recorded: frozenset[str] = frozenset()
+        self.recording: DesiredRecording | None = None
+        self._room = room
+        self._sinks = sinks
+        self._taps: dict[_Key, Tap] = {}
+        self._told_captions = self.captions_state()
+
+    def recording_state(self) -> signaling.RecordingState:
+        """Return what participants are told of the recording."""
+        if self.recording is None:
+            return signaling.RecordingState(active=False)
+        return signaling.RecordingState(
+            active=True,
+            recording=self.recording.recording,
+            started_at=self.recording.started_at,
+            text=self.recording.consent_text,
+        )
+
+    def captions_state(self) -> signaling.CaptionsState:
+        """Return what participants are told of captions."""
+        desired = self._room.desired
+        if desired is not None and desired.e2ee:
+            return signaling.CaptionsState(available=False, reason=_E2EE)
+        if desired is not None and not desired.captions:
+            return signaling.CaptionsState(available=False, reason=_OFF)
+        return self._sinks.captions
+
+    def update(self, now: int) -> None:
+        """Open and close taps so that they fit desired state, consents, tracks and sinks; everyone is told before."""
+        self._update_recording(now)
+        self._tell_captions()
+        wanted = self._wanted(now)
+        for key, tap in list(self._taps.items()):
+            if key not in wanted:
+                self._close(key, self._why_closed(tap), now)
+            elif wanted[key][1] is not tap.stream:
+                self._close(key, "replaced", now)
+        self._tell_recorded(frozenset(up.participant for key, (up, _) in wanted.items() if key[0] is Purpose.RECORDER))
+        for key, (uptrack, stream) in wanted.items():
+            if key not in self._taps:
+                tap = Tap(key[0], self._opened(key[0], uptrack, stream), uptrack, stream)
+                self._taps[key] = tap
+                self._sinks.open(tap)
+
+    def _wanted(self, now: int) -> dict[_Key, tuple[UpTrack, IngressStream]]:
+        wanted: dict[_Key, tuple[UpTrack, IngressStream]] = {}
+        if self._room.desired is not None and self._room.desired.e2ee:
+            return wanted
+        captions = self.captions_state().available
+        for uptrack in self._room.uptracks.values():
+            participant = self._room.participants.get(uptrack.participant)
+            if participant is None:
+                continue
+            if participant.consents.recording and self.recording is not None:
+                self._want(wanted, Purpose.RECORDER, uptrack, now)
+            if participant.consents.captions and captions and uptrack.source is Source.MICROPHONE:
+                self._want(wanted, Purpose.INFERENCE, uptrack, now)
+        return wanted
+
+    def _want(
+        self, wanted: dict[_Key, tuple[UpTrack, IngressStream]], purpose: Purpose, uptrack: UpTrack, now: int
+    ) -> None:
+        tap = self._taps.get((purpose, uptrack.track))
+        stream = choose_layer(uptrack.streams, tap.stream if tap is not None else None, now)
+        if stream is not None:
+            wanted[purpose, uptrack.track] = (uptrack, stream)
+
+    def _update_recording(self, now: int) -> None:
+        desired = self._room.desired
+        recording = desired.recording if desired is not None and not desired.e2ee and not desired.ended else None
+        if recording is not None and not self._sinks.begin_recording(self._begun(recording)):
+            recording = None
+        if recording != self.recording:
+            self.end_recording("stopped", now)
+            self.recording = recording
+            self._room.broadcast(signaling.RecordingChanged(state=self.recording_state()))
+
+    def end_recording(self, reason: str, now: int) -> None:
+        """Close the taps of the recording that runs, if any, and end it."""
+        if self.recording is not None:
+            for key in [key for key in self._taps if key[0] is Purpose.RECORDER]:
+                self._close(key, reason, now)
+            self._sinks.end_recording(self.recording.recording, now)
+            self.recording = None
+
+    def close(self, reason: str, now: int) -> None:
+        """The room is over."""
+        self.end_recording(reason, now)
+        for key in list(self._taps):
+            self._close(key, reason, now)
+
+    def stream_gone(self, uptrack: UpTrack, now: int) -> None:
+        """An uptrack's streams leave the engine's table: close its taps while they are still there."""
+        for purpose in Purpose:
+            if (purpose, uptrack.track) in self._taps:
+                self._close((purpose, uptrack.track), "unpublished", now)
+
+    def _close(self, key: _Key, reason: str, now: int) -> None:
+        tap = self._taps.pop(key)
+        self._sinks.close(tap, reason, now, in_table=tap.stream in tap.uptrack.streams)
+
+    def _why_closed(self, tap: Tap) -> str:
+        uptrack = tap.uptrack
+        if uptrack.participant not in self._room.participants:
+            return "left"
+        if uptrack.track not in self._room.uptracks:
+            return "unpublished"
+        return "consent"
+
+    def _tell_recorded(self, recorded: frozenset[str]) -> None:
+        changed = recorded ^ self.recorded
+        self.recorded = recorded
+        for participant in changed & self._room.participants.keys():
+            self._room.broadcast(
+                signaling.UserUpdated(participant=self._room.info(self._room.participants[participant]))
+            )
+
+    def _tell_captions(self) -> None:
+        state = self.captions_state()
+        if state != self._told_captions:
+            self._told_captions = state
+            self._room.broadcast(signaling.CaptionsChanged(state=state))
+
+    def mute_changed(self, uptrack: UpTrack, now: int) -> None:
+        """Tell sinks that a track was muted or unmuted."""
+        for purpose in Purpose:
+            tap = self._taps.get((purpose, uptrack.track))
+            if tap is not None:
+                self._sinks.mute_changed(tap, uptrack.muted or uptrack.held, now)
+
+    def _begun(self, recording: DesiredRecording) -> RecordingBegun:
+        return RecordingBegun(
+            recording=recording.recording,
+            room=self._room.room,
+            started_unix_ms=recording.started_at,
+            opened_at=self._room.opened_at,
+            opened_unix_ms=self._room.opened_unix_ms,
+        )
+
+    def _opened(self, purpose: Purpose, uptrack: UpTrack, stream: IngressStream) -> TrackOpened:
+        participant = self._room.participants[uptrack.participant]
+        recorded = self.recording is not None and purpose is Purpose.RECORDER
+        return TrackOpened(
+            handle=self._room.context.number(),
+            room=self._room.room,
+            participant=participant.participant,
+            name=participant.name,
+            track=uptrack.track,
+            source=uptrack.source.value,
+            media="audio" if uptrack.is_audio else "video",
+            codec=CODEC_NAMES[uptrack.codec],
+            clock_rate=uptrack.payload.clock_rate,
+            ssrc=stream.ssrc,
+            opened_at=self._room.opened_at,
+            opened_unix_ms=self._room.opened_unix_ms,
+            channels=uptrack.payload.channels,
+            fmtp=uptrack.fmtp,
+            recording=self.recording.recording if self.recording is not None and recorded else None,
+            muted=uptrack.muted or uptrack.held,
+        )

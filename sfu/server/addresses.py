@@ -1,0 +1,45 @@
+"""Which addresses of this machine the node binds and offers."""
+
+import asyncio
+import ipaddress
+import socket
+
+import ifaddr
+
+LOOPBACK = "127.0.0.1"
+
+
+def local_addresses() -> tuple[str, ...]:
+    """Return the addresses to bind: the machine's own ones first, then 127.0.0.1; no link-local ones."""
+    found: list[str] = []
+    for adapter in ifaddr.get_adapters():
+        for entry in adapter.ips:
+            text = entry.ip if isinstance(entry.ip, str) else entry.ip[0]
+            address = ipaddress.ip_address(text)
+            if not (address.is_loopback or address.is_link_local or address.is_unspecified) and _binds(text):
+                found.append(text)
+    found.sort(key=lambda text: ":" in text)
+    return (*dict.fromkeys(found), LOOPBACK)
+
+
+def _binds(address: str) -> bool:
+    """An IPv6 address that is tentative or deprecated may be listed and not be bindable."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
+async def resolve(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the IP literals of hosts, names looked up; OSError for a name that is unknown."""
+    loop = asyncio.get_running_loop()
+    found: list[str] = []
+    for host in hosts:
+        for entry in await loop.getaddrinfo(host, None, type=socket.SOCK_DGRAM):
+            text = entry[4][0]
+            if isinstance(text, str) and text not in found:
+                found.append(text)
+    return tuple(found)

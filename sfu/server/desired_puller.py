@@ -1,0 +1,52 @@
+"""Pulls desired states from control: of a room at once when it opens, and of every live room every few seconds."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from sfu.server.control_client import ControlClient, ControlUnavailable, MeetingUnknown
+from sfu.server.driver import Driver
+
+_log = logging.getLogger(__name__)
+
+
+class DesiredPuller:
+    """Keeps live rooms as control wants them, also when control's PUT was lost."""
+
+    def __init__(self, driver: Driver, control: ControlClient, interval: float) -> None:
+        self._driver = driver
+        self._control = control
+        self._interval = interval
+        self._opened: asyncio.Queue[str] = asyncio.Queue()
+
+    def opened(self, rooms: Iterable[str]) -> None:
+        """Rooms have opened. Their number is bounded by the node."""
+        for room in rooms:
+            self._opened.put_nowait(room)
+
+    async def run_opened(self) -> None:
+        """Pull rooms as they open, until cancelled."""
+        while True:
+            await self._pull(await self._opened.get())
+
+    async def run_periodic(self) -> None:
+        """Pull every live room again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(self._interval)
+            for room in list(self._driver.node.rooms):
+                if not await self._pull(room):
+                    break
+
+    async def _pull(self, room: str) -> bool:
+        """Return whether control answered."""
+        try:
+            desired = await self._control.desired(room)
+        except MeetingUnknown:
+            return True
+        except ControlUnavailable as error:
+            _log.info("no desired state of room %s: %s", room, error)
+            return False
+        if desired.room == room:
+            self._driver.node.apply(desired, self._driver.now())
+            self._driver.flush()
+        return True

@@ -1,0 +1,109 @@
+"""Drives the rooms from the loop: sockets to pump, pump to node, the node's outbox to where it belongs, one timer."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+from sfu.api.facts import AnyFact
+from sfu.api.signaling import Message
+from sfu.engine.pump import Pump
+from sfu.engine.sockets import Sockets
+from sfu.rooms.node import Node
+from sfu.rooms.outbox import SessionClose
+
+_WALL_CLOCK_NS = 5_000_000_000
+
+ToSessions = Callable[[Iterable[tuple[int, Message] | SessionClose]], None]
+
+
+class Driver:
+    """Whoever changes the node from outside calls `flush` afterwards. Only the loop's thread may use it."""
+
+    def __init__(self, node: Node, pump: Pump, sockets: Sockets) -> None:
+        self.node = node
+        self._pump = pump
+        self._sockets = sockets
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: int | None = None
+        self._again: asyncio.Handle | None = None
+        self._wall_clock_due = 0
+        self.to_sessions: ToSessions = _nowhere
+        self.to_facts: Callable[[Iterable[AnyFact]], None] = _nowhere
+        self.to_puller: Callable[[Iterable[str]], None] = _nowhere
+        self.to_sinks: Callable[[], None] = lambda: None
+
+    def now(self) -> int:
+        """Return the time to pass to the node; keeps its wall clock right."""
+        now = time.monotonic_ns()
+        if now >= self._wall_clock_due:
+            self._wall_clock_due = now + _WALL_CLOCK_NS
+            self.node.context.unix_offset = time.time_ns() - now
+        return now
+
+    def start(self) -> None:
+        """Begin to read the sockets."""
+        for descriptor in self._sockets.filenos():
+            self._loop.add_reader(descriptor, self._readable)
+
+    def stop(self) -> None:
+        """Stop reading and waking."""
+        for descriptor in self._sockets.filenos():
+            self._loop.remove_reader(descriptor)
+        for handle in (self._timer, self._again):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._again = self._timer_at = None
+
+    def _readable(self) -> None:
+        now = self.now()
+        self.node.receive(self._pump.receive_and_forward(now), now)
+        self.flush()
+        if self._pump.backlog and self._again is None:
+            self._again = self._loop.call_soon(self._continue)
+
+    def _continue(self) -> None:
+        self._again = None
+        self._readable()
+
+    def flush(self) -> None:
+        """Send what the node has put into its outbox, and set the timer."""
+        outbox = self.node.context.outbox
+        if outbox.datagrams:
+            datagrams, outbox.datagrams = outbox.datagrams, []
+            self._pump.send(datagrams)
+        if outbox.to_sessions:
+            to_sessions, outbox.to_sessions = outbox.to_sessions, []
+            self.to_sessions(to_sessions)
+        if outbox.facts:
+            facts, outbox.facts = outbox.facts, []
+            self.to_facts(facts)
+        if outbox.rooms_opened:
+            opened, outbox.rooms_opened = outbox.rooms_opened, []
+            self.to_puller(opened)
+        self.to_sinks()
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        times = (self.node.timer(), self._pump.next_release())
+        at = min((time for time in times if time is not None), default=None)
+        if at == self._timer_at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = None
+        if at is not None:
+            delay = max(0, at - time.monotonic_ns()) / 1e9
+            self._timer = self._loop.call_later(delay, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = self._timer_at = None
+        now = self.now()
+        self._pump.release(now)
+        self.node.handle_timer(now)
+        self.flush()
+
+
+def _nowhere(_: Iterable[object]) -> None:
+    """Where what nobody wants goes."""

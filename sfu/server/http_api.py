@@ -1,0 +1,79 @@
+"""HTTP of the node: control's node API, metrics and health, and the endpoints of `standalone_api`."""
+
+import hmac
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from sfu.api.desired_state import DesiredState
+from sfu.server.driver import Driver
+from sfu.server.standalone_api import StandaloneApi
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class HttpApi:
+    """Routes of one node."""
+
+    def __init__(
+        self, driver: Driver, standalone: StandaloneApi, registry: CollectorRegistry, node_secret: str
+    ) -> None:
+        self._driver = driver
+        self._registry = registry
+        self._secret = f"Bearer {node_secret}".encode()
+        self.ready = False
+        self.app = web.Application(client_max_size=MAX_BODY_BYTES)
+        self.app.router.add_put("/node/v1/rooms/{room}/desired", self._private(self._put_desired))
+        self.app.router.add_get("/node/v1/rooms", self._private(self._rooms))
+        self.app.router.add_get("/metrics", self._metrics)
+        self.app.router.add_get("/health/live", self._live)
+        self.app.router.add_get("/health/ready", self._is_ready)
+        standalone.add_to(self.app.router)
+
+    def _private(self, handler: Handler) -> Handler:
+        async def checked(request: web.Request) -> web.StreamResponse:
+            given = request.headers.get("Authorization", "").encode()
+            if not hmac.compare_digest(given, self._secret):
+                return web.json_response({"code": "unauthorized", "detail": "The node secret is needed."}, status=401)
+            return await handler(request)
+
+        return checked
+
+    async def _put_desired(self, request: web.Request) -> web.StreamResponse:
+        try:
+            desired = msgspec.json.decode(await request.read(), type=DesiredState)
+        except ValueError as error:
+            return web.json_response({"code": "bad_message", "detail": str(error)}, status=400)
+        if desired.room != request.match_info["room"]:
+            return web.json_response({"code": "bad_message", "detail": "The document is another room's."}, status=400)
+        version = self._driver.node.apply(desired, self._driver.now())
+        self._driver.flush()
+        if version == 0:
+            return web.json_response({"code": "room_not_live", "detail": "The room is not live here."}, status=404)
+        return web.json_response({"version": version})
+
+    async def _rooms(self, request: web.Request) -> web.StreamResponse:
+        rooms = [
+            {
+                "room": room.room,
+                "opened_at": room.opened_unix_ms,
+                "version": room.desired.version if room.desired is not None else 0,
+                "participants": [msgspec.to_builtins(info) for info in room.infos()],
+                "tracks": [msgspec.to_builtins(uptrack.info()) for uptrack in room.uptracks.values()],
+            }
+            for room in self._driver.node.rooms.values()
+        ]
+        return web.json_response({"rooms": rooms})
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _live(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response({"status": "ok"})
+
+    async def _is_ready(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response({"status": "ok" if self.ready else "starting"}, status=200 if self.ready else 503)

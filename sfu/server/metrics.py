@@ -1,0 +1,101 @@
+"""Prometheus metrics of the node, read when they are scraped."""
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from sfu.engine.contract import Drop
+from sfu.engine.pump import Pump
+from sfu.rooms.node import Node
+from sfu.rooms.publish_peer import PublishPeer
+from sfu.server.facts_reporter import FactsReporter
+from sfu.server.signaling_server import SignalingServer
+from sfu.server.standalone_api import StandaloneApi
+
+
+class NodeMetrics(Collector):
+    """Collects from the parts of one node."""
+
+    def __init__(
+        self,
+        node: Node,
+        pump: Pump,
+        *,
+        signaling: SignalingServer,
+        standalone: StandaloneApi,
+        facts: FactsReporter,
+    ) -> None:
+        self._node = node
+        self._pump = pump
+        self._signaling = signaling
+        self._standalone = standalone
+        self._facts = facts
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._population()
+        yield from self._media()
+        yield from self._refusals()
+        yield from self._sinks()
+        yield GaugeMetricFamily("parley_sfu_facts_waiting", "Facts not yet acknowledged", value=self._facts.waiting)
+        yield CounterMetricFamily("parley_sfu_facts_lost", "Facts lost to the bound", value=self._facts.lost)
+
+    def _population(self) -> Iterator[Metric]:
+        rooms = self._node.rooms.values()
+        participants = sum(len(room.participants) for room in rooms)
+        tracks = sum(len(room.uptracks) for room in rooms)
+        yield GaugeMetricFamily("parley_sfu_rooms", "Live rooms", value=len(rooms))
+        yield GaugeMetricFamily("parley_sfu_participants", "Participants in rooms", value=participants)
+        yield GaugeMetricFamily("parley_sfu_tracks", "Published tracks", value=tracks)
+        yield GaugeMetricFamily("parley_sfu_peers", "Peers", value=len(self._node.peers))
+        yield GaugeMetricFamily("parley_sfu_sessions", "Signaling sockets", value=len(self._signaling))
+
+    def _media(self) -> Iterator[Metric]:
+        for name, value in self._pump.counters.items():
+            yield CounterMetricFamily(f"parley_sfu_{name}", f"Media path: {name}", value=value)
+        drops = CounterMetricFamily("parley_sfu_drops", "Packets dropped, by reason", labels=["reason"])
+        engine, own = self._pump.drops, self._node.context.drops
+        for reason in Drop:
+            drops.add_metric([reason.name.lower()], engine.get(reason, 0) + own[reason])
+        yield drops
+        yield CounterMetricFamily("parley_sfu_nacks_sent", "Packets asked of publishers", value=self._upstream("nacks"))
+        yield CounterMetricFamily("parley_sfu_plis_sent", "Keyframes asked of publishers", value=self._upstream("plis"))
+        events = CounterMetricFamily("parley_sfu_events", "Further events of the media path", labels=["event"])
+        for name, value in sorted(self._node.context.counters.items()):
+            events.add_metric([name], value)
+        yield events
+
+    def _upstream(self, what: str) -> int:
+        total = self._node.context.counters[f"{what}_sent_before"]
+        for number in self._node.peers.numbers():
+            owner = self._node.peers.get(number)
+            if owner is not None and isinstance(owner.media, PublishPeer):
+                for stream in owner.media.streams.values():
+                    total += stream.nacks_sent if what == "nacks" else stream.plis_sent
+        return total
+
+    def _refusals(self) -> Iterator[Metric]:
+        signaling = CounterMetricFamily(
+            "parley_sfu_signaling_refused", "Signaling requests refused, by reason", labels=["reason"]
+        )
+        for reason, value in sorted(self._signaling.refused.items()):
+            signaling.add_metric([reason], value)
+        yield signaling
+        http = CounterMetricFamily("parley_sfu_http_refused", "WHIP and WHEP refusals, by reason", labels=["reason"])
+        for reason, value in sorted(self._standalone.refused.items()):
+            http.add_metric([reason], value)
+        yield http
+
+    def _sinks(self) -> Iterator[Metric]:
+        records = GaugeMetricFamily("parley_sfu_sink_queue_records", "Records queued for a sink", labels=["sink"])
+        size = GaugeMetricFamily("parley_sfu_sink_queue_bytes", "Bytes queued for a sink", labels=["sink"])
+        for sink in self._node.sinks.attached.values():
+            label = sink.purpose.name.lower()
+            records.add_metric([label], len(sink.queue))
+            size.add_metric([label], sink.queue.bytes)
+        yield records
+        yield size
+        yield GaugeMetricFamily("parley_sfu_taps", "Streams copied to sinks", value=len(self._node.sinks.taps))

@@ -1,0 +1,141 @@
+"""Signaling over WebSocket (RFC 6455): sessions of the node's participants."""
+
+import asyncio
+import itertools
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from sfu.api import signaling
+from sfu.rooms.outbox import SessionClose
+from sfu.rooms.refusal import Code, Refused
+from sfu.server.driver import Driver
+from sfu.server.key_ring import KeyRing
+from sfu.server.signaling_session import POLICY_VIOLATION, TRY_AGAIN_LATER, SignalingSession
+
+PATH = "/ws/signaling"
+MAX_CONNECTIONS = 4000
+PING_SECONDS = 5.0
+PONG_SECONDS = 10.0
+CLOSE_SECONDS = 2.0
+_TOO_BIG = 1009
+
+_log = logging.getLogger(__name__)
+
+
+class SignalingServer:
+    """Accepts WebSockets and joins them to the node. `refused` counts refusals by code."""
+
+    def __init__(self, driver: Driver, keys: KeyRing, node_name: str) -> None:
+        self.refused: Counter[str] = Counter()
+        self._driver = driver
+        self._keys = keys
+        self._hello = signaling.encode(
+            signaling.Hello(v=signaling.VERSION, versions=signaling.VERSIONS, node=node_name)
+        )
+        self._sessions: dict[int, SignalingSession] = {}
+        self._numbers = itertools.count(1)
+        self._server: Server | None = None
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; returns the port; OSError when it cannot be bound."""
+        self._server = await serve(
+            self._attend,
+            host,
+            port,
+            process_request=self._check_request,
+            max_size=signaling.MAX_MESSAGE_BYTES,
+            max_queue=16,
+            ping_interval=PING_SECONDS,
+            ping_timeout=PONG_SECONDS,
+            close_timeout=CLOSE_SECONDS,
+            compression=None,
+            server_header=None,
+        )
+        return int(next(iter(self._server.sockets)).getsockname()[1])
+
+    async def stop(self) -> None:
+        """Close what is left open and stop listening."""
+        if self._server is not None:
+            self._server.close(code=1012, reason="shutdown")
+            await self._server.wait_closed()
+
+    def _check_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        if request.path.partition("?")[0] != PATH:
+            return connection.respond(HTTPStatus.NOT_FOUND, f"Signaling is at {PATH}.\n")
+        if len(self._sessions) >= MAX_CONNECTIONS:
+            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections.\n")
+        return None
+
+    def deliver(self, items: Iterable[tuple[int, signaling.Message] | SessionClose]) -> None:
+        """Queue messages and closes for their sessions; a message to many is encoded once."""
+        encoded: dict[int, str] = {}
+        for item in items:
+            session = self._sessions.get(item[0])
+            if session is None:
+                continue
+            if isinstance(item, SessionClose):
+                session.close(item.code, item.reason)
+                continue
+            message = item[1]
+            text = encoded.get(id(message))
+            if text is None:
+                text = encoded[id(message)] = signaling.encode(message)
+            if isinstance(message, signaling.Error):
+                self.refused[message.code] += 1
+            if not session.put(text):
+                self.refused[Code.SLOW_CLIENT.value] += 1
+                session.close(TRY_AGAIN_LATER, Code.SLOW_CLIENT.value)
+
+    async def _attend(self, connection: ServerConnection) -> None:
+        session = SignalingSession(next(self._numbers), connection)
+        self._sessions[session.number] = session
+        writer = asyncio.create_task(session.write())
+        try:
+            session.put(self._hello)
+            await self._converse(session)
+        except ConnectionClosed as closed:
+            if closed.sent is not None and closed.sent.code == _TOO_BIG:
+                self.refused[Code.MESSAGE_TOO_LARGE.value] += 1
+        finally:
+            self._driver.node.session_lost(session.number, self._driver.now())
+            self._driver.flush()
+            session.close(1000, "")
+            await writer
+            del self._sessions[session.number]
+
+    async def _converse(self, session: SignalingSession) -> None:
+        try:
+            await self._join(session, await session.first())
+            while not session.closing:
+                await self._next(session)
+        except Refused as refused:
+            self.deliver([(session.number, refused.message())])
+            session.close(POLICY_VIOLATION, refused.code.value)
+
+    async def _join(self, session: SignalingSession, message: signaling.Join) -> None:
+        node = self._driver.node
+        if message.resume is not None:
+            node.resume(message.resume, session.number, self._driver.now())
+        else:
+            claims = await self._keys.admit(message.token or "")
+            node.join(claims, session.number, self._driver.now())
+        self._driver.flush()
+
+    async def _next(self, session: SignalingSession) -> None:
+        try:
+            message = await session.receive()
+            self._driver.node.handle(session.number, message, self._driver.now())
+        except Refused as refused:
+            if refused.fatal:
+                raise
+            self.deliver([(session.number, refused.message())])
+        self._driver.flush()

@@ -1,0 +1,95 @@
+"""One signaling WebSocket: greets, admits, reads messages within bounds, writes from a bounded queue."""
+
+import asyncio
+import time
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from sfu.api import signaling
+from sfu.rooms.refusal import Code, Refused
+from sfu.rooms.token_bucket import TokenBucket
+
+MAX_QUEUED = 2000
+JOIN_SECONDS = 10.0
+MESSAGES_PER_SECOND = 40.0
+MESSAGES_BURST = 400.0
+POLICY_VIOLATION = 1008
+TRY_AGAIN_LATER = 1013
+
+
+class Close:
+    """The end of a session's outgoing messages."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        self.code = code
+        self.reason = reason
+
+
+class SignalingSession:
+    """`number` names the session to the node. Reading and writing are two tasks of the server's."""
+
+    def __init__(self, number: int, connection: ServerConnection) -> None:
+        self.number = number
+        self._connection = connection
+        self._queue: asyncio.Queue[str | Close] = asyncio.Queue(MAX_QUEUED)
+        self._bucket = TokenBucket(MESSAGES_PER_SECOND, MESSAGES_BURST)
+        self.closing = False
+
+    def put(self, text: str) -> bool:
+        """Queue a message; False when the client is too slow to be kept."""
+        if self.closing:
+            return True
+        if self._queue.full():
+            return False
+        self._queue.put_nowait(text)
+        return True
+
+    def close(self, code: int, reason: str) -> None:
+        """Close once what is queued has been sent; what a slow client still has queued is forgotten."""
+        if self.closing:
+            return
+        self.closing = True
+        if self._queue.full():
+            while not self._queue.empty():
+                self._queue.get_nowait()
+        self._queue.put_nowait(Close(code, reason))
+
+    async def write(self) -> None:
+        """Send what is queued, until closed."""
+        try:
+            while True:
+                item = await self._queue.get()
+                if isinstance(item, Close):
+                    await self._connection.close(item.code, item.reason)
+                    return
+                await self._connection.send(item)
+        except ConnectionClosed:
+            return
+
+    async def first(self) -> signaling.Join:
+        """Return the first message; raises Refused unless it is a join of a version that is spoken."""
+        try:
+            async with asyncio.timeout(JOIN_SECONDS):
+                message = await self.receive()
+        except TimeoutError as error:
+            raise Refused(Code.JOIN_TIMEOUT, "No join came in time.", fatal=True) from error
+        if not isinstance(message, signaling.Join):
+            raise Refused(Code.BAD_MESSAGE, "The first message must be `join`.", fatal=True)
+        if message.v not in signaling.VERSIONS:
+            raise Refused(
+                Code.UNSUPPORTED_VERSION, f"This server speaks versions {list(signaling.VERSIONS)}.", fatal=True
+            )
+        if (message.token is None) == (message.resume is None):
+            raise Refused(Code.BAD_MESSAGE, "Exactly one of `token` and `resume` is needed.", fatal=True)
+        return message
+
+    async def receive(self) -> signaling.ClientMessage:
+        """Return the next message; raises Refused (fatal when the rate is exceeded) or ConnectionClosed."""
+        data = await self._connection.recv()
+        if not self._bucket.take(time.monotonic_ns()):
+            raise Refused(Code.TOO_MANY_REQUESTS, "Too many messages.", fatal=True)
+        try:
+            return signaling.decode_client(data)
+        except ValueError as error:
+            raise Refused(Code.BAD_MESSAGE, f"The message is not understood: {error}") from error

@@ -1,7 +1,7 @@
 """The signaling WebSocket through to the node of its meeting.
 
-Plain ASGI, below Quart: Quart queues a WebSocket's messages without bound and hides the client's close code. Here one
-message is under way in each direction, so a slow side slows the other down and nothing piles up.
+Plain ASGI, below Quart, which queues a WebSocket's messages without bound. Here one message is under way in each
+direction, so a slow side slows the other down and nothing piles up. The node's close code and reason reach the client.
 """
 
 import asyncio
@@ -107,13 +107,11 @@ class SignalingProxy:
 
 
 async def _client_to_node(upstream: aiohttp.ClientWebSocketResponse, receive: Receive) -> int:
-    """Return the code that the client closed with."""
+    """Return the code to close the node's side with: Hypercorn does not tell which one the client closed with."""
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":
-            code = message.get("code") or _GOING_AWAY
-            # 1005 and 1006 report an absent or abnormal close; they must not be sent (RFC 6455, section 7.4.1).
-            return code if code not in {1005, 1006} else _GOING_AWAY
+            return _GOING_AWAY
         text, data = message.get("text"), message.get("bytes")
         async with asyncio.timeout(_SEND_SECONDS):
             if text is not None:
@@ -140,4 +138,5 @@ async def _node_to_client(upstream: aiohttp.ClientWebSocketResponse, send: Send)
 
 
 def _closing(code: int | None) -> int:
+    """Return a code that may be sent: 1005 and 1006 only report (RFC 6455, section 7.4.1)."""
     return code if code and code not in {1005, 1006} else 1000

@@ -1,0 +1,62 @@
+"""The page, its headers, and what must not be served."""
+
+import pytest
+
+from tests.control.harness import People
+
+
+async def test_page_and_its_headers(people: People) -> None:
+    nobody = people.nobody()
+    for path in ("/", "/m/abcd-efgh-jkmn", "/setup?token=x", "/recordings"):
+        async with nobody.session.get(nobody.server.url + path) as answer:
+            assert answer.status == 200
+            assert answer.content_type == "text/html"
+            assert "<title>Parley" in await answer.text()
+            assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert "camera=(self)" in answer.headers["Permissions-Policy"]
+            assert answer.headers["Cache-Control"] == "no-cache"
+
+
+async def test_files_revalidate(people: People) -> None:
+    nobody = people.nobody()
+    url = f"{nobody.server.url}/sdk/index.js"
+    async with nobody.session.get(url) as answer:
+        assert answer.content_type == "text/javascript"
+        tag = answer.headers["ETag"]
+    async with nobody.session.get(url, headers={"If-None-Match": tag}) as answer:
+        assert answer.status == 304
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/__init__.py",
+        "/missing.js",
+        "/../data/session-secret",
+        "/%2e%2e/data/session-secret",
+        "/..%2fdata%2fsession-secret",
+        "/sdk/..%5c..%5cdata",
+        "/%00",
+        "/api/v1/nothing",
+        "/api/v1/meetings/%00/summary",
+    ],
+)
+async def test_nothing_else_is_served(people: People, path: str) -> None:
+    from yarl import URL
+
+    nobody = people.nobody()
+    async with nobody.session.get(URL(nobody.server.url + path, encoded=True)) as answer:
+        body = await answer.text()
+        assert answer.status in {400, 404} or "<title>Parley" in body
+
+
+async def test_health_and_metrics(people: People) -> None:
+    nobody = people.nobody()
+    assert (await nobody.call("GET", "/health/live"))[0] == 200
+    assert await nobody.call("GET", "/health/ready") == (200, {"status": "ok", "down": {}})
+    async with nobody.session.get(f"{nobody.server.url}/metrics") as answer:
+        assert answer.status == 200
+        assert "control_outbox_backlog" in await answer.text()
+    async with nobody.session.get(f"{nobody.server.url}/metrics", headers={"X-Forwarded-For": "192.0.2.1"}) as answer:
+        assert answer.status == 404

@@ -58,6 +58,16 @@ class Inference:
         self._captioner = Captioner(self._engine, config.languages, show=self._sink.send, store=self._facts.add)
         self._tap = Tap(config.nice, spoken=self._captioner.spoken, gone=self._captioner.gone, changed=self._changed)
 
+    @property
+    def decoder_pid(self) -> int | None:
+        """The decode worker's process id while it runs."""
+        return self._tap.pid
+
+    @property
+    def recogniser_pid(self) -> int | None:
+        """The local engine worker's process id while it runs."""
+        return self._engine.pid
+
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until cancelled."""
         async with asyncio.TaskGroup() as tasks:

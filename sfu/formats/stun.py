@@ -212,9 +212,9 @@ def _integrity(covered: bytes, key: bytes) -> bytes:
 def serialize(message: Message, key: bytes | None = None, fingerprint: bool = True) -> bytes:
     """Return the message's bytes, with MESSAGE-INTEGRITY when a key is given; the parsed-only fields are ignored.
 
-    ValueError when a field does not fit.
+    ValueError when a field does not fit; methods above 0xFF would not be told from DTLS (RFC 7983).
     """
-    if len(message.transaction_id) != 12 or not 0 <= message.method <= 0xFFF:
+    if len(message.transaction_id) != 12 or not 0 <= message.method <= 0xFF:
         raise ValueError("STUN transaction id or method does not fit")
     method, kind = message.method, message.message_class
     message_type = method & 0x000F | (method & 0x0070) << 1 | (method & 0x0F80) << 2 | (kind & 1) << 4 | (kind & 2) << 7

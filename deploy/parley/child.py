@@ -40,7 +40,7 @@ def dying_with_parent(command: Sequence[str], number: signal.Signals) -> list[st
     """The argv that makes a foreign program get a signal when the supervisor dies (Linux, util-linux)."""
     if sys.platform != "linux":
         return list(command)
-    return ["setpriv", "--pdeath-signal", number.name.removeprefix("SIG"), "--", *command]
+    return ["setpriv", "--pdeathsig", number.name.removeprefix("SIG"), "--", *command]
 
 
 class Child:

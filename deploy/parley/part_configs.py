@@ -33,7 +33,7 @@ def control_config(settings: Settings) -> ControlConfig:
         nodes=(
             SfuNode(
                 node=settings["node"],
-                signaling_url=f"ws://127.0.0.1:{settings['sfu_signaling_port']}/",
+                signaling_url=f"ws://127.0.0.1:{settings['sfu_signaling_port']}/ws/signaling",
                 http_url=f"http://127.0.0.1:{settings['sfu_http_port']}",
             ),
         ),

@@ -230,5 +230,7 @@ def _print_addresses(settings: Settings) -> None:
     print("\nParley is up:", *lines, sep="\n  ", file=sys.stderr)
     with contextlib.suppress(FileNotFoundError):
         link = (settings["data_dir"] / "control" / "first-admin-link").read_text().strip()
+        if link.startswith("/"):  # control was told no public origin
+            link = f"http://localhost:{settings['http_port']}{link}"
         print(f"\nCreate the first administrator (works once): {link}", file=sys.stderr)
     print("\nCtrl-C stops everything.\n", file=sys.stderr, flush=True)

@@ -97,7 +97,7 @@ def _await_start(process: subprocess.Popen[str], home: Path) -> RunningServer:
         found = re.search(rf"{scheme}://\S+?:(\d+)", text.partition("Parley is up")[2])
         return int(found[1]) if found else -1
 
-    link = re.search(r"(http\S+setup\S+)", text)
+    link = re.search(r"works once\): (http\S+)", text)
     return RunningServer(
         process, home / "data", home / "run", port("http"), port("https"), link[1] if link else "", lines
     )

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosedError
 
 from parley.client.client_peer import ClientPeer, Received
 from parley.client.descriptions import publish_offer, remote_side, subscribe_answer
@@ -180,6 +181,8 @@ class Room:
                 await self._handle(signaling.decode_server(data))
                 async with self._changed:
                     self._changed.notify_all()
+        except ConnectionClosedError:
+            pass  # told below, with its code
         finally:
             code = self._socket.close_code
             self.state.closed = f"{code} {self._socket.close_reason}"

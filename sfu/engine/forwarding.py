@@ -32,8 +32,8 @@ class Forwarder:
             if not (is_plain and self._forward_plainly(route, ingress, packets)):
                 for packet in packets:
                     self._forward_one(route, ingress, packet, packets)
-        if not is_plain:
-            self._forward_late(ingress, packets)
+        if ingress.former:
+            self._forward_late(ingress, [packet for packet in packets if packet.is_late])
 
     def _forward_plainly(self, route: Route, ingress: Ingress, packets: Sequence[Packet]) -> bool:
         """The usual case, in one tight loop; False when it is not the usual case, and nothing was done."""

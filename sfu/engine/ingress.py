@@ -60,6 +60,7 @@ class Ingress:
     def put(self, packet: Packet) -> None:
         """Hold a packet that is neither too old nor there already."""
         self._ring[packet.ext_seq % self._capacity] = packet
+        packet.is_late = packet.ext_seq < self.newest
         self.newest = max(self.newest, packet.ext_seq)
 
     def clear(self) -> None:

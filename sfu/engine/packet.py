@@ -27,6 +27,7 @@ class Packet:
         "ext_seq",
         "inter_picture",
         "is_keyframe",
+        "is_late",
         "layer_sync",
         "marker",
         "passed",
@@ -66,7 +67,7 @@ class Packet:
         self.codec = codec
         self.payload = payload
         self.passed = passed
-        self.is_keyframe = False
+        self.is_keyframe = self.is_late = False
         self.temporal = self.spatial = 0
         self.layer_sync = self.end_of_layer = False
         self.inter_picture = True

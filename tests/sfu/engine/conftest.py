@@ -1,0 +1,11 @@
+"""Every engine test runs on each engine that was built."""
+
+import pytest
+
+from sfu.engine import available_engines, create_engine
+from sfu.engine.contract import Engine
+
+
+@pytest.fixture(params=available_engines())
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return create_engine(request.param)

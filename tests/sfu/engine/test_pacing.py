@@ -1,0 +1,91 @@
+"""A peer's budget: what exceeds it waits, repairs before video, audio never."""
+
+import pytest
+
+from sfu.engine.contract import Drop, Engine, RouteSource, StreamEntry
+from tests.sfu.engine.table import AUDIO, MILLISECOND, Publisher, Subscriber, one_to_one, opus, vp8
+
+BUDGET = 1_000_000  # bits per second: 125 bytes per millisecond
+
+
+def paced(engine: Engine) -> tuple[Publisher, Subscriber]:
+    publisher, subscriber = one_to_one(engine)
+    engine.add_stream(StreamEntry(3, 1, 31, AUDIO))
+    subscriber.add_route(2, rtx_ssrc=None, is_audio=True)
+    engine.switch_route(2, RouteSource(3, at_keyframe=False))
+    engine.set_budget(2, BUDGET)
+    return publisher, subscriber
+
+
+def test_what_exceeds_the_budget_waits(engine: Engine) -> None:
+    publisher, subscriber = paced(engine)
+    batch = [publisher.protect(vp8(seq, 0, key=seq == 0, start=seq == 0, body=bytes(1000))) for seq in range(10)]
+    now = MILLISECOND
+    received = subscriber.received(engine.process(batch, now))
+    assert 1 <= len(received) < 4
+    times = []
+    while (due := engine.next_release()) is not None:
+        assert engine.release(due - 1) == []
+        now = due
+        more = subscriber.received(engine.release(now))
+        times += [now] * len(more)
+        received += more
+    assert [packet.seq for packet in received] == list(range(500, 510))
+    # 8.4 ms per packet of about 1050 bytes.
+    assert 8 * MILLISECOND < times[-1] - times[-2] < 9 * MILLISECOND
+    transport = [int.from_bytes(dict(packet.extensions)[3], "big") for packet in received]
+    assert transport == list(range(10))
+    assert engine.release(now) == []
+
+
+def test_audio_passes_and_repairs_overtake(engine: Engine) -> None:
+    publisher, subscriber = paced(engine)
+    batch = [publisher.protect(vp8(seq, 0, key=seq == 0, start=seq == 0, body=bytes(1000))) for seq in range(10)]
+    engine.process(batch, 0)
+    assert engine.retransmit(2, 0x1001, [500], 0, 0) == []
+    assert len(engine.process([publisher.protect(opus(1))], 0).outgoing) == 1
+    order = []
+    while (due := engine.next_release()) is not None:
+        order += [packet.payload_type for packet in subscriber.received(engine.release(due))]
+    assert order[0] == 101
+    assert set(order[1:]) == {100}
+
+
+def test_a_full_queue_drops(engine: Engine) -> None:
+    publisher, _ = paced(engine)
+    for start in range(0, 1100, 100):
+        batch = [publisher.protect(vp8(seq, 0, key=seq == 0, body=bytes(1000))) for seq in range(start, start + 100)]
+        engine.process(batch, 0)
+    assert engine.drops[Drop.QUEUE_FULL] > 50
+
+
+def test_lifting_the_budget_releases_all(engine: Engine) -> None:
+    publisher, subscriber = paced(engine)
+    batch = [publisher.protect(vp8(seq, 0, key=seq == 0, body=bytes(1000))) for seq in range(10)]
+    received = subscriber.received(engine.process(batch, 0))
+    engine.set_budget(2, None)
+    assert engine.next_release() is not None
+    received += subscriber.received(engine.release(0))
+    assert len(received) == 10
+    assert engine.next_release() is None
+    received = subscriber.received(engine.process([publisher.protect(vp8(10))], 0))
+    assert len(received) == 1
+
+
+def test_removed_routes_and_peers_leave_the_queue(engine: Engine) -> None:
+    publisher, _ = paced(engine)
+    batch = [publisher.protect(vp8(seq, 0, key=seq == 0, body=bytes(1000))) for seq in range(10)]
+    engine.process(batch, 0)
+    engine.remove_route(1)
+    while (due := engine.next_release()) is not None:
+        assert engine.release(due) == []
+    assert engine.drops[Drop.FILTERED] > 5
+    engine.remove_peer(2)
+    with pytest.raises(KeyError):
+        engine.set_budget(2, 1000)
+
+
+def test_a_budget_is_positive(engine: Engine) -> None:
+    paced(engine)
+    with pytest.raises(ValueError, match="positive"):
+        engine.set_budget(2, 0)

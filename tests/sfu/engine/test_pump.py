@@ -1,0 +1,127 @@
+"""The pump: from sockets through the engine and back, within its budget, audio first."""
+
+import selectors
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from sfu.engine.contract import Engine, Result, RouteSource, StreamEntry
+from sfu.engine.pump import Pump
+from sfu.engine.sockets import Sockets
+from tests.sfu.engine.table import AUDIO, Publisher, Subscriber, one_to_one, opus, vp8
+
+
+class Clock:
+    """Jumps by a step at every reading."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.step = 0
+
+    def __call__(self) -> int:
+        self.now += self.step
+        return self.now
+
+
+class World:
+    """One publisher, one subscriber, real sockets."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.sockets = Sockets(["127.0.0.1"], 0)
+        self.clock = Clock()
+        self.pump = Pump(engine, self.sockets, clock=self.clock)
+        self.near = self._socket()
+        self.far = self._socket()
+        self.publisher, self.subscriber = one_to_one(engine)
+        engine.admit_source(1, self.near.getsockname(), 0)
+        engine.set_address(2, self.far.getsockname(), 0)
+        engine.add_stream(StreamEntry(3, 1, 31, AUDIO))
+        self.subscriber.add_route(2, rtx_ssrc=None, is_audio=True)
+        engine.switch_route(2, RouteSource(3, at_keyframe=False))
+
+    def _socket(self) -> socket.socket:
+        entry = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        entry.bind(("127.0.0.1", 0))
+        entry.settimeout(5)
+        return entry
+
+    def send(self, *datagrams: bytes) -> None:
+        for data in datagrams:
+            self.near.sendto(data, self.sockets.addresses[0])
+
+    def pump_once(self) -> Result:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.sockets.filenos()[0], selectors.EVENT_READ)
+            assert selector.select(5)
+        return self.pump.receive_and_forward(self.clock.now)
+
+    def close(self) -> None:
+        for entry in (self.near, self.far, self.sockets):
+            entry.close()
+
+
+@pytest.fixture
+def world(engine: Engine) -> Iterator[World]:
+    entry = World(engine)
+    yield entry
+    entry.close()
+
+
+def protect(publisher: Publisher, *packets: object) -> list[bytes]:
+    return [publisher.protect(packet).data for packet in packets]  # type: ignore[arg-type]
+
+
+def test_forwards(world: World) -> None:
+    world.send(*protect(world.publisher, vp8(1, key=True), vp8(2), vp8(3)), b"\0stun")
+    arrivals, leftovers = [], []
+    while len(arrivals) < 3 or not leftovers:
+        result = world.pump_once()
+        arrivals += result.arrivals
+        leftovers += result.leftovers
+        assert result.outgoing == []
+    subscriber: Subscriber = world.subscriber
+    assert [len(subscriber.srtp.unprotect(world.far.recv(2000))) > 0 for _ in range(3)] == [True] * 3
+    assert world.pump.counters["datagrams_out"] == 3
+    assert world.pump.counters["forwarded"] == 3
+    assert not world.pump.backlog
+
+
+def test_keeps_within_its_budget_and_audio_overtakes(world: World) -> None:
+    world.send(*protect(world.publisher, *(vp8(seq, key=seq == 0) for seq in range(100))))
+    world.clock.step = 10_000_000
+    first = world.pump_once()
+    assert 0 < len(first.arrivals) < 100
+    assert world.pump.backlog
+    world.send(*protect(world.publisher, opus(1)))
+    second = world.pump_once()
+    assert second.arrivals[0].stream == 3
+    total = len(first.arrivals) + len(second.arrivals)
+    while world.pump.backlog:
+        total += len(world.pump.receive_and_forward(world.clock.now).arrivals)
+    assert total == 101
+    types = [world.subscriber.srtp.unprotect(world.far.recv(2000))[1] & 0x7F for _ in range(101)]
+    assert types.index(111) <= len(first.arrivals)
+    assert types.count(100) == 100
+
+
+def test_releases_what_is_paced(world: World) -> None:
+    world.engine.set_budget(2, 1_000_000)
+    world.send(*protect(world.publisher, *(vp8(seq, key=seq == 0, body=bytes(1000)) for seq in range(10))))
+    arrivals = 0
+    while arrivals < 10:
+        arrivals += len(world.pump_once().arrivals)
+    while (due := world.pump.next_release()) is not None:
+        world.pump.release(due)
+    assert [len(world.far.recv(2000)) > 1000 for _ in range(10)] == [True] * 10
+
+
+def test_drops_of_both_are_told(world: World) -> None:
+    from sfu.engine.contract import Drop, Outgoing
+
+    world.send(b"\xff")
+    world.pump_once()
+    world.pump.send([Outgoing(b"x", ("255.255.255.255", 9), 0)])
+    assert world.pump.drops[Drop.NOT_WEBRTC] == 1
+    assert world.pump.drops[Drop.SEND_ERROR] == 1

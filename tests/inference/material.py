@@ -1,6 +1,7 @@
 """Speech with known words, made into what a publisher would send; and an sfu's end of the sink socket."""
 
 import asyncio
+import ctypes
 import gzip
 import re
 import socket
@@ -14,6 +15,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.audio.opus import library
 from sfu.api import sink_records
 from sfu.api.sink_records import CaptionRecord, CaptionsAvailable, PacketRecord, TrackClosed, TrackOpened
 from sfu.formats.rtp import RtpPacket, serialize
@@ -86,6 +88,31 @@ def opus_packets(samples: Floats, rate: int = RATE, *, bit_rate: int = 32_000, *
     frames = [*resampler.resample(frame), *resampler.resample(None)]
     packets = [packet for part in frames if part.samples == 960 for packet in encoder.encode(part)]
     return [bytes(packet) for packet in packets]
+
+
+def dtx_packets(samples: Floats) -> list[bytes]:
+    """20 ms Opus packets with discontinuous transmission, which FFmpeg's wrapper of libopus cannot switch on."""
+    opus = library()
+    opus.opus_encoder_create.restype = ctypes.c_void_p
+    opus.opus_encode_float.argtypes = [
+        ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int32,
+    ]  # fmt: skip
+    opus.opus_encoder_ctl.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    status = ctypes.c_int()
+    encoder = opus.opus_encoder_create(RATE, 1, 2048, ctypes.byref(status))  # OPUS_APPLICATION_VOIP
+    assert status.value == 0
+    assert opus.opus_encoder_ctl(encoder, 4016, ctypes.c_int32(1)) == 0  # OPUS_SET_DTX
+    assert opus.opus_encoder_ctl(encoder, 4002, ctypes.c_int32(20_000)) == 0  # OPUS_SET_BITRATE
+    packets = []
+    for start in range(0, len(samples) - 319, 320):
+        frame = np.ascontiguousarray(samples[start : start + 320], np.float32)
+        buffer = ctypes.create_string_buffer(1500)
+        size = opus.opus_encode_float(encoder, frame.ctypes.data, 320, buffer, 1500)
+        assert size > 0
+        packets.append(buffer.raw[:size])
+    opus.opus_encoder_destroy.argtypes = [ctypes.c_void_p]
+    opus.opus_encoder_destroy(encoder)
+    return packets
 
 
 def rtp(seq: int, timestamp: int, payload: bytes, ssrc: int = 7) -> bytes:

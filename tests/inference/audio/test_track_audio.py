@@ -1,5 +1,6 @@
 """Decoding with loss, reordering, discontinuous transmission and jumps: as long as the RTP timestamps say."""
 
+import contextlib
 import random
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from inference.audio.opus import SAMPLE_RATE, OpusDecoder, packet_samples
 from inference.audio.track_audio import STALL_NS, ArrivalClock, Span, TrackAudio
-from tests.inference.material import opus_packets, prompt, rtp, silence
+from tests.inference.material import dtx_packets, opus_packets, prompt, rtp, silence
 
 MS = 1_000_000
 FRAME = SAMPLE_RATE // 50
@@ -46,7 +47,7 @@ def correlation(left: np.ndarray, right: np.ndarray) -> float:
 
 
 def test_without_loss_the_sound_is_the_sound(speech: np.ndarray) -> None:
-    packets = opus_packets(speech, bit_rate=64_000)
+    packets = opus_packets(speech, bit_rate=64_000, application="audio")
     heard = decode(packets)
     assert len(heard) == len(packets) * FRAME
     assert correlation(heard, speech) > 0.97
@@ -93,7 +94,7 @@ def test_late_packets_find_their_place(speech: np.ndarray) -> None:
 
 def test_discontinuous_transmission_is_exact_silence(speech: np.ndarray) -> None:
     sound = np.concatenate((speech[:SAMPLE_RATE], silence(3), speech[:SAMPLE_RATE]))
-    packets = opus_packets(sound, dtx="1")
+    packets = dtx_packets(sound)
     announced = [index for index, packet in enumerate(packets) if len(packet) <= 2]
     assert announced, "the encoder made no DTX"
     first = announced[0]
@@ -155,10 +156,8 @@ def test_any_payload_gives_sound_or_a_count(payloads: list[bytes], chance: rando
 
 @given(st.binary(max_size=64))
 def test_a_packets_length_is_known_or_refused(data: bytes) -> None:
-    try:
+    with contextlib.suppress(ValueError):
         assert 0 < packet_samples(data) <= 1920
-    except ValueError:
-        pass
 
 
 def test_the_clock_follows_the_least_delayed_packets() -> None:

@@ -18,7 +18,7 @@ def probabilities(activity: VoiceActivity, samples: Floats) -> list[float]:
     return [activity.probabilities([chunk], [state])[0] for chunk in chunks(samples)]
 
 
-@pytest.mark.parametrize(("name", "sound"), noises(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(("name", "sound"), list(noises()), ids=lambda value: value if isinstance(value, str) else "")
 def test_no_noise_is_speech(voice_activity: VoiceActivity, name: str, sound: Floats) -> None:
     flagged = sum(probability >= 0.5 for probability in probabilities(voice_activity, sound))
     assert flagged == 0, f"{name}: {flagged} chunks flagged"

@@ -303,8 +303,9 @@ def _examine(data: bytes, message: stun.Message, generation: _Generation | None)
 def _refuse(
     reason: Refusal, data: bytes, request: stun.Message, error: tuple[int, str], key: bytes | None
 ) -> IceReceived:
-    """Answer with an error, unless that would be longer than what provoked it: no one is amplified."""
+    """Answer with an error; to a request that is not authentic none longer than itself, so that no one is amplified."""
     unknown = request.unknown_required if error[0] == 420 else ()
     message = stun.Message(stun.MessageClass.ERROR, request.transaction_id, error=error, unknown_attributes=unknown[:8])
     response = stun.serialize(message, key)
-    return IceReceived(response=response if len(response) <= len(data) else None, refused=reason)
+    is_fair = key is not None or len(response) <= len(data)
+    return IceReceived(response=response if is_fair else None, refused=reason)

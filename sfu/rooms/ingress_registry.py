@@ -90,6 +90,9 @@ class IngressRegistry:
         except ValueError:
             self._context.drops[Drop.MALFORMED] += 1
             return None
+        known = self._entry_of(header.ssrc)
+        if known is not None:  # registered by an earlier packet of the same batch
+            return self.streams[known.stream]
         labels = self._labels(header)
         uptrack = self._section_of(header, labels)
         stream = None

@@ -71,11 +71,9 @@ def introduce(room: Room, uptrack: UpTrack, now: int) -> None:
 
 
 def withdraw(room: Room, uptrack: UpTrack, now: int) -> None:
-    """A track is gone for others. The caller refreshes the subscribers."""
+    """A track is gone for others. The caller refreshes the subscribers, which empties their slots."""
     if room.uptracks.pop(uptrack.track, None) is None:
         return
-    for downtrack in list(uptrack.downtracks):
-        downtrack.clear()
     room.taps.stream_gone(uptrack, now)
     room.speakers.remove(uptrack.participant)
     for participant in room.participants.values():

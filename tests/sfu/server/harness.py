@@ -114,9 +114,11 @@ class Host:
         self.control.desired[desired.room] = desired
         headers = {"Authorization": f"Bearer {SECRET}"}
         url = f"{self.http}/node/v1/rooms/{desired.room}/desired"
-        async with aiohttp.ClientSession() as session:
-            async with session.put(url, data=msgspec.json.encode(desired), headers=headers) as response:
-                return response.status
+        async with (
+            aiohttp.ClientSession() as session,
+            session.put(url, data=msgspec.json.encode(desired), headers=headers) as response,
+        ):
+            return response.status
 
     async def metrics(self) -> dict[str, float]:
         async with aiohttp.ClientSession() as session, session.get(f"{self.http}/metrics") as response:

@@ -18,7 +18,7 @@ from OpenSSL import SSL, crypto
 
 from sfu.formats.sdp import Fingerprint
 from sfu.machines.dtls_certificate import DtlsCertificate, matches
-from sfu.machines.dtls_records import CHANGE_CIPHER_SPEC, HANDSHAKE, Record, is_sane, pack, records
+from sfu.machines.dtls_records import CHANGE_CIPHER_SPEC, HANDSHAKE, Record, is_client_hello, is_sane, pack, records
 from sfu.machines.negotiation import DtlsRole
 
 MTU = 1200
@@ -163,7 +163,8 @@ class Dtls:
             return
         if self._state is DtlsState.HANDSHAKING:
             self._handshake_bytes += len(data)
-            if self._handshake_bytes > MAX_HANDSHAKE_BYTES:
+            is_early = self._role is DtlsRole.SERVER and not self._flight and not is_client_hello(data, found)
+            if is_early or self._handshake_bytes > MAX_HANDSHAKE_BYTES:
                 self._dropped += 1
                 return
         elif self._repeats_flight(found, now):

@@ -14,6 +14,7 @@ APPLICATION_DATA = 23
 
 HEADER_BYTES = 13
 _HANDSHAKE_HEADER_BYTES = 12
+_CLIENT_HELLO = b"\x01"
 _MAX_RECORD_BYTES = 2**14 + 256
 _MAX_MESSAGE_BYTES = 20_000  # a certificate chain of some length
 _MAX_MESSAGE_SEQ = 24
@@ -63,6 +64,16 @@ def is_sane(data: bytes, found: list[Record]) -> bool:
             if not all(_is_sane_fragment(*fragment) for fragment in _fragments(body)):
                 return False
     return True
+
+
+def is_client_hello(data: bytes, found: list[Record]) -> bool:
+    """Whether all records are fragments of a plain ClientHello: all that a server takes before it has answered."""
+    return all(
+        record.epoch == 0
+        and record.content_type == HANDSHAKE
+        and data[record.start + HEADER_BYTES : record.start + HEADER_BYTES + 1] == _CLIENT_HELLO
+        for record in found
+    )
 
 
 def pack(stream: bytes, mtu: int) -> list[bytes]:

@@ -61,6 +61,7 @@ class StreamCapture:
             max_wait=max_wait,
             first_ext_seq=resume.last_ext_seq + 1 if resume else None,
             fmtp=opened.fmtp,
+            resumes=resume is not None,
         )
         self._policy = SegmentPolicy(opened.clock_rate, codec.is_audio, times, resume is not None)
         self._last_head = resume.head if resume else None

@@ -75,7 +75,8 @@ class _Part(NamedTuple):
 
 class FrameAssembler:
     """One stream's assembler. `fmtp` may hold H264's sprop-parameter-sets; `first_ext_seq` is the first packet that
-    counts as lost when it never comes (default: the first one pushed). ValueError for RTX and RED."""
+    counts as lost when it never comes (default: the first one pushed); `resumes` says that the packet before it ended a
+    frame, which an earlier assembler returned. ValueError for RTX and RED."""
 
     def __init__(
         self,
@@ -85,6 +86,7 @@ class FrameAssembler:
         max_packets: int = 4096,
         first_ext_seq: int | None = None,
         fmtp: str = "",
+        resumes: bool = False,
     ) -> None:
         self._depacketizer = _depacketizer(codec, fmtp)
         self._is_audio = codec.is_audio
@@ -94,7 +96,7 @@ class FrameAssembler:
         self._parts: list[_Part] = []
         self._timestamp: int | None = None  # of the frame in hand
         self._broken = False  # the frame in hand misses packets
-        self._contiguous = False  # no packet is missing before the next one
+        self._contiguous = resumes  # no packet is missing before the next one
         self._intact = self._is_audio
 
     @property

@@ -120,8 +120,8 @@ export class Tiles {
     const microphone = tracks.find((track) => track.source === 'microphone');
     tile.describe({ name: participant.name, muted: !microphone || microphone.muted });
     tile.show(camera && !camera.muted ? camera.mediaTrack : null);
-    if (camera && !camera.muted) this.#room.watch(tile.video, camera.id);
-    else this.#room.unwatch(tile.video);
+    if (camera && !camera.muted) this.#room.watch(tile.element, camera.id);
+    else this.#room.unwatch(tile.element);
     if (!participant.connected) tile.setOverlay('Reconnecting…', 'signal');
     else tile.setOverlay(camera && !camera.muted ? pauseText(camera) : '');
     return tile;
@@ -146,7 +146,7 @@ export class Tiles {
       if (!tile) {
         tile = new Tile({ id: track.id, kind: 'screen', firstFrame: this.#firstFrame });
         this.#screens.set(track.id, tile);
-        this.#room.watch(tile.video, track.id);
+        this.#room.watch(tile.element, track.id);
       }
       const owner = this.#room.roster.participants.get(track.participant);
       tile.describe({ name: `${owner?.name ?? 'Somebody'}’s screen`, muted: false });
@@ -155,7 +155,7 @@ export class Tiles {
     }
     for (const [id, tile] of this.#screens) {
       if (screens.some((track) => track.id === id)) continue;
-      this.#room.unwatch(tile.video);
+      this.#room.unwatch(tile.element);
       tile.close();
       this.#screens.delete(id);
     }
@@ -166,7 +166,7 @@ export class Tiles {
   #hideRest(ids) {
     for (const [id, tile] of this.#people) {
       if (id === 'self' || this.#shown.includes(id)) continue;
-      this.#room.unwatch(tile.video);
+      this.#room.unwatch(tile.element);
       tile.close();
       this.#people.delete(id);
     }

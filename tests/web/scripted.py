@@ -21,7 +21,10 @@ from sfu.api.join_token import Grants
 
 M = TypeVar("M", bound=signaling.Message)
 SECONDS = 10.0
-POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; connect-src 'self' ws:"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
+    "connect-src 'self' ws:"
+)
 BLANK = "<!doctype html><meta charset=utf-8><title>test</title>"
 
 
@@ -138,9 +141,7 @@ class ScriptedServer:
         if answer is None and path in {"/users/profile", "/csrf-token", "/auth/refresh"}:
             answer = (401, {"code": "not_signed_in", "detail": "Sign in first."})
         status, value = answer or (404, {"code": "not_found", "detail": f"There is no {path}."})
-        return aiohttp.web.Response(
-            status=status, body=msgspec.json.encode(value), content_type="application/json"
-        )
+        return aiohttp.web.Response(status=status, body=msgspec.json.encode(value), content_type="application/json")
 
     def join_answer(self, **changes: Any) -> dict[str, Any]:
         return {
@@ -182,5 +183,3 @@ async def scripted_server() -> AsyncIterator[ScriptedServer]:
             await runner.cleanup()
     violations = [violation for session in server.all_sessions for violation in session.violations]
     assert not violations, violations
-
-

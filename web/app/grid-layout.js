@@ -1,14 +1,16 @@
 /** How a grid of tiles fills an area: pure arithmetic. */
 
-/** Faces are cut no narrower than this and no wider than 16:9. */
-const NARROWEST = 0.75;
+/** Pictures are cut no wider than this, and no narrower than a square; on an upright screen than 3:4. */
 const WIDEST = 16 / 9;
+const NARROWEST = 1;
+const NARROWEST_UPRIGHT = 0.75;
 
 /**
  * @param {number} count tiles @param {number} width of the area, px @param {number} height px @param {number} gap px
  * @returns {{columns: number, rows: number, tileWidth: number, tileHeight: number}} with the largest tiles
  */
 export function bestGrid(count, width, height, gap = 8) {
+  const narrowest = height > width ? NARROWEST_UPRIGHT : NARROWEST;
   let best = { columns: 1, rows: Math.max(1, count), tileWidth: 0, tileHeight: 0 };
   for (let columns = 1; columns <= Math.max(1, count); columns += 1) {
     const rows = Math.ceil(count / columns) || 1;
@@ -16,7 +18,7 @@ export function bestGrid(count, width, height, gap = 8) {
     const cellHeight = (height - gap * (rows - 1)) / rows;
     if (cellWidth <= 0 || cellHeight <= 0) continue;
     const tileWidth = Math.min(cellWidth, cellHeight * WIDEST);
-    const tileHeight = Math.min(cellHeight, tileWidth / NARROWEST);
+    const tileHeight = Math.min(cellHeight, tileWidth / narrowest);
     if (tileWidth * tileHeight > best.tileWidth * best.tileHeight) {
       best = { columns, rows, tileWidth: Math.floor(tileWidth), tileHeight: Math.floor(tileHeight) };
     }

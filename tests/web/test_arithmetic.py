@@ -1,0 +1,158 @@
+"""The parts of SDK and page without a browser in them: tables of inputs and outcomes, evaluated in Chromium."""
+
+from typing import Any
+
+import pytest
+from playwright.async_api import Page
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def call(page: Page, module: str, body: str, argument: Any = None) -> Any:
+    return await page.evaluate(f"async (argument) => {{ const module = await import('{module}'); {body} }}", argument)
+
+
+async def test_the_first_attempt_is_immediate_and_later_ones_back_off(page: Page) -> None:
+    delays = await call(
+        page,
+        "/sdk/backoff.js",
+        "return [0, 1, 2, 3, 9].map((n) => [module.delayBefore(n, () => 0), module.delayBefore(n, () => 0.999999)]);",
+    )
+    assert delays == [[0, 100], [250, 500], [500, 1000], [1000, 2000], [5000, 10000]]
+
+
+async def test_wishes_are_sent_once_and_only_when_they_differ(page: Page) -> None:
+    body = """
+      const wishes = new module.Wishes();
+      const sent = [];
+      wishes.add('v', 'video'); wishes.add('a', 'audio');
+      sent.push(wishes.changes());
+      wishes.set('v', {width: 640, height: 360}); sent.push(wishes.changes());
+      wishes.set('v', {width: 650, height: 365}); sent.push(wishes.changes());
+      wishes.setHidden(true); sent.push(wishes.changes());
+      wishes.setHidden(false); sent.push(wishes.changes());
+      wishes.restart(); sent.push(wishes.changes());
+      wishes.set('gone', {on: false}); wishes.remove('v'); sent.push(wishes.changes());
+      return sent;"""
+    shown = {"track": "v", "on": True, "width": 640, "height": 360}
+    near = {"track": "v", "on": True, "width": 650, "height": 365}
+    assert await call(page, "/sdk/wishes.js", body) == [
+        [],
+        [shown],
+        [],
+        [near | {"on": False}],
+        [near],
+        [near],
+        [],
+    ]
+
+
+async def test_media_follows_its_mid_whatever_the_order_of_messages(page: Page) -> None:
+    body = """
+      const slots = new module.Slots();
+      const log = [];
+      const note = (changed) => log.push(Object.fromEntries(changed));
+      note(slots.assign([{mid: '0', track: 'a'}, {mid: '1', track: 'b'}, {mid: '2'}]));
+      note(slots.attach('0', 'media-0'));
+      note(slots.attach('1', 'media-1'));
+      note(slots.assign([{mid: '0', track: 'b'}, {mid: '1', track: null}]));
+      note(slots.assign([{mid: '0', track: 'b'}, {mid: '1', track: 'c'}]));
+      note(slots.detachAll());
+      note(slots.attach('1', 'fresh-1'));
+      return [log, slots.mediaOf('a'), slots.mediaOf('c')];"""
+    assert await call(page, "/sdk/slots.js", body) == [
+        [
+            {},
+            {"a": "media-0"},
+            {"b": "media-1"},
+            {"a": None, "b": "media-0"},
+            {"c": "media-1"},
+            {"b": None, "c": None},
+            {"c": "fresh-1"},
+        ],
+        None,
+        "fresh-1",
+    ]
+
+
+async def test_a_camera_is_simulcast_lowest_first_and_a_screen_is_not(page: Page) -> None:
+    body = (
+        "return ['camera', 'screen', 'microphone'].map((s) => module.encodingsFor(s, true).map((e) => e.rid ?? null));"
+    )
+    assert await call(page, "/sdk/encodings.js", body) == [["q", "h", "f"], [None], [None]]
+    single = await call(page, "/sdk/encodings.js", "return module.encodingsFor('camera', false).length;")
+    assert single == 1
+
+
+async def test_the_preferred_codec_comes_first_and_none_is_lost(page: Page) -> None:
+    body = """
+      const codecs = ['video/H264', 'video/VP9', 'video/rtx', 'video/VP8'].map((mimeType) => ({mimeType}));
+      return module.preferCodec(codecs, 'VP8').map((codec) => codec.mimeType);"""
+    assert await call(page, "/sdk/encodings.js", body) == ["video/VP8", "video/H264", "video/VP9", "video/rtx"]
+
+
+async def test_a_restarted_peer_is_told_by_its_ufrag(page: Page) -> None:
+    sdp = "v=0\r\na=ice-lite\r\nm=audio 9 X 0\r\na=ice-ufrag:Ab+/\r\na=ice-pwd:x\r\nm=video 9 X 0\r\na=ice-ufrag:zz\r\n"
+    assert await call(page, "/sdk/subscribe-peer.js", "return module.ufragOf(argument);", sdp) == "Ab+/"
+    assert await call(page, "/sdk/subscribe-peer.js", "return module.ufragOf(argument);", "v=0\r\n") == ""
+
+
+@pytest.mark.parametrize(
+    ("count", "width", "height", "columns"),
+    [(1, 1256, 640, 1), (2, 1256, 640, 2), (3, 1256, 640, 2), (4, 1256, 640, 2), (9, 1256, 640, 3), (2, 374, 700, 1)],
+)
+async def test_tiles_fill_the_area(page: Page, count: int, width: int, height: int, columns: int) -> None:
+    grid = await call(page, "/app/grid-layout.js", "return module.bestGrid(...argument);", [count, width, height, 8])
+    assert grid["columns"] == columns
+    assert grid["columns"] * grid["rows"] >= count
+    assert grid["tileWidth"] * grid["columns"] + 8 * (grid["columns"] - 1) <= width
+    assert grid["tileHeight"] * grid["rows"] + 8 * (grid["rows"] - 1) <= height
+    assert 0.74 <= grid["tileWidth"] / grid["tileHeight"] <= 1.79
+
+
+async def test_a_speaker_out_of_sight_takes_the_place_of_the_most_silent(page: Page) -> None:
+    body = """
+      const spoke = new Map([['a', 5], ['b', 1], ['d', 9]]);
+      return [
+        module.chooseShown(['a', 'b', 'c', 'd'], ['a', 'b'], spoke, 2),
+        module.chooseShown(['a', 'b', 'c'], ['a', 'b'], new Map(), 2),
+        module.chooseShown(['b', 'c'], ['a', 'b'], new Map(), 4),
+      ];"""
+    assert await call(page, "/app/grid-layout.js", body) == [["a", "d"], ["a", "b"], ["b", "c"]]
+
+
+async def test_statistics_are_rates_of_an_interval(page: Page) -> None:
+    body = """
+      const entry = (values) => new Map(Object.entries(values).map(([id, value]) => [id, value]));
+      const video = {type: 'inbound-rtp', kind: 'video'};
+      const before = entry({'1:v': {...video, bytesReceived: 1000, packetsReceived: 10, packetsLost: 0}});
+      const now = entry({
+        '1:v': {...video, bytesReceived: 251000, packetsReceived: 100, packetsLost: 10, framesDecoded: 60},
+        '1:c': {type: 'candidate-pair', nominated: true, currentRoundTripTime: 0.03},
+        '0:r': {type: 'remote-inbound-rtp', fractionLost: 0.01},
+      });
+      const reading = module.summarise(now, before, 3000, 1000);
+      return {...reading, quality: module.qualityOf(reading)};"""
+    reading = await call(page, "/sdk/statistics.js", body)
+    assert reading["bitrateIn"] == 1_000_000
+    assert reading["lossIn"] == pytest.approx(0.1)
+    assert reading["lossOut"] == 0.01
+    assert reading["roundTripMs"] == pytest.approx(30)
+    assert (reading["framesDecoded"], reading["packetsIn"], reading["quality"]) == (60, 100, "poor")
+
+
+async def test_values_read_well(page: Page) -> None:
+    body = """return [
+      ['Ada Lovelace', ' grace ', '', '李 小龙'].map(module.initials),
+      [7_000, 754_000, 3_723_000].map(module.duration),
+      [0, 999, 1000, 312_345_678].map(module.size),
+      ['abc-1', 'https://x.org/m/abc?x=1', ' /m/a%20b/recordings', 'not a link'].map(module.meetingIdOf),
+      new Set(['p1', 'p2', 'p3', 'p4'].map(module.hue)).size,
+    ];"""
+    assert await call(page, "/app/format.js", body) == [
+        ["AL", "G", "?", "李小"],
+        ["0:07", "12:34", "1:02:03"],
+        ["0 bytes", "999 bytes", "1.0 kB", "312 MB"],
+        ["abc-1", "abc", "a b", ""],
+        4,
+    ]

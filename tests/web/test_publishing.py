@@ -1,0 +1,146 @@
+"""Publishing: offers and answers, mute, unpublish and again, what a host takes away."""
+
+import pytest
+from playwright.async_api import Page
+
+from sfu.api import signaling
+from sfu.api.join_token import Grants, Source
+from tests.web.conftest import until
+from tests.web.scripted import ScriptedServer, Session
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def publishing(page: Page, server: ScriptedServer) -> Session:
+    """A session whose client has camera and microphone published as t-camera and t-microphone."""
+    await page.evaluate(
+        """async () => {
+          const room = newRoom();
+          await room.publish('camera', await sdk.openCamera());
+          await room.publish('microphone', await sdk.openMicrophone());
+          void room.join();
+        }"""
+    )
+    session = await server.session()
+    await session.welcome()
+    await answer(page, session)
+    return session
+
+
+async def answer(page: Page, session: Session) -> signaling.Offer:
+    offer = await session.expect(signaling.Offer)
+    sdp = await page.evaluate("(sdp) => answerTo(sdp)", offer.sdp)
+    tracks = [signaling.AnsweredTrack(mid=track.mid, track=f"t-{track.source}") for track in offer.tracks]
+    await session.send(signaling.Answer(peer="publish", sdp=sdp, id=offer.id, tracks=tracks))
+    await until(page, "room.published.every((published) => published.track !== null)")
+    await until(page, "room.peers.publish.signalingState === 'stable'")
+    return offer
+
+
+async def test_an_answer_names_the_tracks(page: Page, server: ScriptedServer) -> None:
+    await publishing(page, server)
+    assert await page.evaluate("room.local('camera').track") == "t-camera"
+    assert await page.evaluate("room.local('microphone').track") == "t-microphone"
+
+
+async def test_mute_is_told_and_silences(page: Page, server: ScriptedServer) -> None:
+    session = await publishing(page, server)
+    await page.evaluate("room.setMuted('microphone', true)")
+    assert await session.expect(signaling.MediaControl) == signaling.MediaControl(track="t-microphone", muted=True)
+    assert await page.evaluate("room.local('microphone').mediaTrack.enabled") is False
+    await page.evaluate("room.setMuted('microphone', false)")
+    assert await session.expect(signaling.MediaControl) == signaling.MediaControl(track="t-microphone", muted=False)
+
+
+async def test_a_muted_camera_gives_its_device_back_without_an_offer(page: Page, server: ScriptedServer) -> None:
+    session = await publishing(page, server)
+    await page.evaluate("room.setMuted('camera', true, null)")
+    assert (await session.expect(signaling.MediaControl)).muted
+    assert await page.evaluate("room.peers.publish.getSenders().filter((s) => s.track?.kind === 'video').length") == 0
+    await page.evaluate("async () => room.setMuted('camera', false, await sdk.openCamera())")
+    assert not (await session.expect(signaling.MediaControl)).muted
+    assert session.quiet()
+
+
+async def test_a_source_published_again_reuses_its_section(page: Page, server: ScriptedServer) -> None:
+    session = await publishing(page, server)
+    await page.evaluate("async () => { await room.publish('screen', colour('navy')); }")
+    shared = await answer(page, session)
+    mids = {track.source: track.mid for track in shared.tracks}
+    assert set(mids) == {"camera", "microphone", "screen"}
+    await page.evaluate("room.unpublish('screen')")
+    assert await session.expect(signaling.Unpublish) == signaling.Unpublish(track="t-screen")
+    stopped = await answer(page, session)
+    assert {track.source for track in stopped.tracks} == {"camera", "microphone"}
+    assert stopped.sdp.count("a=inactive") == 1
+    await page.evaluate("async () => { await room.publish('screen', colour('maroon')); }")
+    again = await answer(page, session)
+    assert {track.source: track.mid for track in again.tracks} == mids
+    assert again.sdp.count("\r\nm=") == 3
+
+
+async def test_changes_during_an_offer_go_into_the_next(page: Page, server: ScriptedServer) -> None:
+    session = await publishing(page, server)
+    await page.evaluate(
+        """async () => {
+          await room.publish('screen', colour('navy'));
+          await room.publish('screen-audio', await sdk.openMicrophone());
+        }"""
+    )
+    first = await answer_once(page, session)
+    assert "screen-audio" not in {track.source for track in first.tracks}
+    second = await answer(page, session)
+    assert "screen-audio" in {track.source for track in second.tracks}
+
+
+async def answer_once(page: Page, session: Session) -> signaling.Offer:
+    offer = await session.expect(signaling.Offer)
+    assert session.quiet(), "one offer is in flight at a time"
+    sdp = await page.evaluate("(sdp) => answerTo(sdp)", offer.sdp)
+    await session.send(signaling.Answer(peer="publish", sdp=sdp, id=offer.id, tracks=[]))
+    return offer
+
+
+async def test_a_host_mutes_and_revokes(page: Page, server: ScriptedServer) -> None:
+    session = await publishing(page, server)
+    await session.send(signaling.GrantsChanged(grants=Grants(muted=(Source.MICROPHONE,))))
+    assert await session.expect(signaling.MediaControl) == signaling.MediaControl(track="t-microphone", muted=True)
+    await session.send(signaling.GrantsChanged(grants=Grants(publish=(Source.MICROPHONE,))))
+    assert await session.expect(signaling.Unpublish) == signaling.Unpublish(track="t-camera")
+    await until(page, "room.local('camera') === null")
+
+
+async def test_a_refused_offer_is_rolled_back_and_told(page: Page, server: ScriptedServer) -> None:
+    session = await publishing(page, server)
+    await page.evaluate("async () => { await room.publish('screen', colour('navy')); }")
+    await session.expect(signaling.Offer)
+    await session.send(signaling.Error(code="offer_refused", detail="Too many sections."))
+    await until(page, "room.peers.publish.signalingState === 'stable'")
+    await until(page, "log.some(([type, detail]) => type === 'problem' && detail.code === 'offer_refused')")
+
+
+async def test_a_resume_repeats_an_unanswered_offer_and_the_mutes(page: Page, server: ScriptedServer) -> None:
+    session = await publishing(page, server)
+    await page.evaluate("async () => { await room.publish('screen', colour('navy')); }")
+    offer = await session.expect(signaling.Offer)
+    await session.socket.close(1012)
+    again = await server.session()
+    await again.welcome(resumed=True)
+    repeated = await again.expect(signaling.Offer)
+    assert (repeated.id, repeated.tracks, repeated.restart) == (offer.id, offer.tracks, False)
+    assert repeated.sdp.splitlines()[1] == offer.sdp.splitlines()[1], "the same session and version"
+    assert (await again.expect(signaling.MediaControl)).track == "t-camera"
+
+
+async def test_a_failed_peer_is_replaced_with_its_media(page: Page, server: ScriptedServer) -> None:
+    session = await publishing(page, server)
+    await page.evaluate(
+        """() => {
+          const failed = room.peers.publish;
+          Object.defineProperty(failed, 'connectionState', {get: () => 'failed'});
+          failed.dispatchEvent(new Event('connectionstatechange'));
+        }"""
+    )
+    offer = await session.expect(signaling.Offer)
+    assert offer.restart
+    assert {track.source for track in offer.tracks} == {"camera", "microphone"}

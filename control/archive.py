@@ -1,9 +1,11 @@
-"""Recordings on disk: what the manifest says, and the files that it names.
+"""Recordings on disk: what a manifest says, and the files that it names.
 
-Only what a committed manifest names is served; paths are resolved below the recording's own directory.
+Keys are relative to the recordings directory and begin with the recording's id. Only what a committed manifest names
+is served; paths are resolved below the recording's own directory.
 """
 
 import asyncio
+import re
 import shutil
 from pathlib import Path
 
@@ -13,10 +15,23 @@ from control.problem import Problem, not_found
 
 _MIN_FREE_BYTES = 512 * 1024 * 1024
 _CONTENT_TYPES = {".webm": "video/webm", ".mkv": "video/x-matroska", ".json": "application/json", ".mp4": "video/mp4"}
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,128}")
+MANIFEST = "manifest.json"
+
+
+class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished file; `start_ms` is since the start of the recording."""
+
+    key: str
+    codec: str = ""
+    start_ms: int = 0
+    duration_ms: int = 0
+    bytes: int = 0
+    sha256: str = ""
 
 
 class ManifestTrack(msgspec.Struct, frozen=True, kw_only=True):
-    """A track in a manifest. Unknown fields are the recorder's own business."""
+    """A recorded track."""
 
     track: str
     participant: str
@@ -25,11 +40,11 @@ class ManifestTrack(msgspec.Struct, frozen=True, kw_only=True):
     codec: str = ""
     start_ms: int = 0
     duration_ms: int = 0
-    files: list[str] = []
+    files: list[ManifestFile] = []
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What control reads of `manifest.json`."""
+    """What control reads of `manifest.json`; the recorder's other fields are its own business."""
 
     tracks: list[ManifestTrack] = []
 
@@ -52,7 +67,7 @@ class Archive:
     async def manifest(self, recording: str) -> Manifest:
         """Return the committed manifest; raises Problem 404 while there is none, 502 when it cannot be read."""
         try:
-            data = await asyncio.to_thread((self._directory(recording) / "manifest.json").read_bytes)
+            data = await asyncio.to_thread((self._directory(recording) / MANIFEST).read_bytes)
         except FileNotFoundError as error:
             raise not_found("This recording has no files yet.") from error
         try:
@@ -61,16 +76,16 @@ class Archive:
             raise Problem(502, "manifest_unreadable", "The recording's manifest cannot be read.") from error
 
     async def file(self, recording: str, name: str) -> tuple[Path, str]:
-        """Return the path and content type of a file that the manifest names, or of the manifest itself."""
+        """Return path and content type of a file that the manifest names, by its key within the recording."""
         manifest = await self.manifest(recording)
-        named = {relative(recording, file) for track in manifest.tracks for file in track.files}
-        if name not in named and name != "manifest.json":
+        named = {within(recording, file.key) for track in manifest.tracks for file in track.files}
+        if name not in named and name != MANIFEST:
             raise not_found("This recording has no such file.")
         directory = self._directory(recording).resolve()
         path = (directory / name).resolve()
         if not path.is_relative_to(directory) or not await asyncio.to_thread(path.is_file):
             raise not_found("This recording has no such file.")
-        return path, _CONTENT_TYPES.get(path.suffix, "application/octet-stream")
+        return path, content_type(path)
 
     async def remove(self, recording: str) -> None:
         """Delete a recording's files; none is no error."""
@@ -85,11 +100,22 @@ class Archive:
         return shutil.disk_usage(self._root).free
 
     def _directory(self, recording: str) -> Path:
-        if not recording.replace("_", "").isalnum():
+        if not _IDENTIFIER.fullmatch(recording):
             raise not_found("This recording does not exist.")
         return self._root / recording
 
 
-def relative(recording: str, file: str) -> str:
-    """Return a manifest's file relative to its recording, whichever of the two roots it was written against."""
-    return file.removeprefix(f"{recording}/")
+def content_type(path: Path) -> str:
+    return _CONTENT_TYPES.get(path.suffix, "application/octet-stream")
+
+
+def within(recording: str, key: str) -> str:
+    """Return a file's key relative to its recording."""
+    return key.removeprefix(f"{recording}/")
+
+
+def download_name(track: ManifestTrack, key: str) -> str:
+    """Return a name for the file of a track that is safe in any file system and header."""
+    speaker = re.sub(r"[^\w .-]+", "_", track.name or track.participant).strip(" .") or "participant"
+    stem, _, suffix = key.rpartition("/")[2].partition(".")
+    return f"{speaker[:60]} - {track.source or 'track'} - {stem[-6:]}.{suffix}"

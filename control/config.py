@@ -58,7 +58,8 @@ class ControlConfig:
     ice_servers: tuple[IceServerConfig, ...] = ()
     embedded: bool = False
     """The database is ours alone: migrations run at start and secrets may be generated."""
-    drain_seconds: float = 3.0
+    drain_seconds: float = 0.7
+    """How long running requests may take to end when the process stops."""
 
     def __post_init__(self) -> None:
         if self.https_binds and (self.certificate is None or self.private_key is None):

@@ -94,8 +94,9 @@ class NodeClient:
             async with self._http.put(
                 url, data=msgspec.json.encode(state), headers=self._headers, timeout=_TIMEOUT
             ) as answer:
-                taken = answer.status < 300
-                outcome = "taken" if taken else f"status_{answer.status}"
+                # 404: the room is not live there, and will pull its state when it opens.
+                taken = answer.status < 300 or answer.status == 404
+                outcome = f"status {answer.status}"
         except (aiohttp.ClientError, TimeoutError) as error:
             taken, outcome = False, type(error).__name__
         _PUSHES.labels("taken" if taken else "failed").inc()

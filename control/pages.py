@@ -3,8 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from quart import Quart, Response, request, send_file
+from quart import Quart, Response, request
 
+from control import file_response
 from control.problem import not_found
 from control.services import Services
 
@@ -62,9 +63,7 @@ async def _send(path: Path) -> Response:
     content_type = _CONTENT_TYPES.get(path.suffix)
     if content_type is None or not await asyncio.to_thread(path.is_file):
         raise not_found()
-    response = await send_file(path, mimetype=content_type, conditional=True)
-    response.headers["Content-Type"] = content_type
     # Revalidated at each use: a page and a script of different releases must not meet.
-    response.headers["Cache-Control"] = "no-cache"
+    response = await file_response.send(request, path, content_type, "no-cache")
     response.headers.update(_PAGE_HEADERS)
     return response

@@ -1,20 +1,23 @@
 """Recordings: start, stop, list, download per track, delete."""
 
+import re
 import time
 from datetime import UTC, datetime
 
 import msgspec
-from quart import Response, send_file
+from quart import Response
 
+from control import file_response
 from control.api.meetings import ended
 from control.api.types import Done, RecordedTrack, Recording, RecordingDetail, Recordings
-from control.archive import relative
+from control.archive import download_name, within
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
 from control.identifiers import new_id
 from control.problem import Problem, not_found
 from control.store import audit, meetings, outbox, recordings, rooms
 from control.store.recordings import RecordingRow
+from control.zip_stream import Entry, stream
 from sfu.api.desired_state import DesiredRecording, DesiredState
 
 endpoints = Endpoints("recordings")
@@ -126,7 +129,7 @@ async def get_recording(call: Call, recording: str) -> RecordingDetail:
                     codec=track.codec,
                     start_ms=track.start_ms,
                     duration_ms=track.duration_ms,
-                    files=[relative(recording, file) for file in track.files],
+                    files=[within(recording, file.key) for file in track.files],
                 )
                 for track in manifest.tracks
             ]
@@ -143,6 +146,27 @@ async def get_manifest(call: Call, recording: str) -> Response:
 async def download_recording_file(call: Call, recording: str, name: str) -> Response:
     """Download a file of a finished recording; Range and If-Range are honoured."""
     return await _send(call, recording, name)
+
+
+@endpoints.route("GET", "/api/v1/recording/download/<recording>", Access.RECORDING, content_type="application/zip")
+async def download_recording(call: Call, recording: str) -> Response:
+    """Download a finished recording as one file: its only track's, or a ZIP of all of them."""
+    manifest = await call.services.archive.manifest(recording)
+    named = [(track, within(recording, file.key)) for track in manifest.tracks for file in track.files]
+    title = re.sub(r"[^A-Za-z0-9 ._-]+", "_", call.standing.meeting.title)[:60]
+    if len(named) == 1:
+        response = await _send(call, recording, named[0][1])
+        suffix = named[0][1].rpartition(".")[2]
+    else:
+        entries = []
+        for track, name in named:
+            path, _ = await call.services.archive.file(recording, name)
+            entries.append(Entry(download_name(track, name), path))
+        response = Response(stream(entries), content_type="application/zip")
+        response.timeout = None
+        suffix = "zip"
+    response.headers["Content-Disposition"] = f'attachment; filename="{title}.{suffix}"'
+    return response
 
 
 @endpoints.route("DELETE", "/api/v1/recordings/<recording>", Access.RECORDING, answer=Done)
@@ -165,11 +189,8 @@ def _row(call: Call) -> RecordingRow:
 
 
 async def _send(call: Call, recording: str, name: str) -> Response:
-    path, content_type = await call.services.archive.file(recording, name)
-    response = await send_file(path, mimetype=content_type, conditional=True, attachment_filename=None, cache_timeout=0)
-    # Quart's default would cut a long download off in silence.
-    response.timeout = None
-    response.headers["Cache-Control"] = "private, no-cache"
+    path, kind = await call.services.archive.file(recording, name)
+    response = await file_response.send(call.request, path, kind, "private, no-cache")
     if call.request.args.get("download") is not None:
         response.headers["Content-Disposition"] = f'attachment; filename="{path.name}"'
     return response

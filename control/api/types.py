@@ -292,7 +292,7 @@ class Recordings(Answer, frozen=True, kw_only=True):
 
 
 class RecordedTrack(Answer, frozen=True, kw_only=True):
-    """One track of a finished recording: one file to download per entry of `files`."""
+    """One track of a finished recording, in one file or more. `start_ms` is since the start of the recording."""
 
     track: str
     participant: str

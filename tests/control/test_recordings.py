@@ -1,0 +1,207 @@
+"""Recordings: started and stopped by hosts, finished by facts, downloaded by range."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from control.config import ControlConfig
+from control.file_response import parse_range
+from control.problem import Problem
+from tests.control.harness import Client, Node, People, report
+
+DATA = bytes(range(256)) * 4096
+
+
+def write_recording(root: Path, recording: str, files: int = 1) -> None:
+    """Lay a recording out like the recorder does."""
+    directory = root / recording
+    directory.mkdir(parents=True)
+    tracks: list[dict[str, Any]] = []
+    for number in range(files):
+        name = f"track{number}.webm"
+        (directory / name).write_bytes(DATA)
+        file = {"key": f"{recording}/{name}", "codec": "vp8", "start_ms": 0, "duration_ms": 9, "bytes": len(DATA)}
+        tracks.append(
+            {
+                "track": f"track{number}",
+                "participant": "p",
+                "name": 'Ada "/\r\n',
+                "source": "camera",
+                "media": "video",
+                "codec": "vp8",
+                "start_ms": 5,
+                "duration_ms": 9,
+                "files": [{**file, "sha256": "", "frames": 1}],
+                "segments": [],
+            }
+        )
+    (directory / "secret.jnl").write_text("journal")
+    (directory / "manifest.json").write_text(json.dumps({"version": 1, "recording": recording, "tracks": tracks}))
+
+
+async def recorded(host: Client, config: ControlConfig, files: int = 1) -> tuple[str, str]:
+    meeting = (await host.ok("POST", "/api/v1/meetings", {"title": "Talk"}))["id"]
+    await host.ok("POST", f"/api/v1/meetings/{meeting}/join", {})
+    started = await host.ok("POST", f"/api/v1/meetings/{meeting}/recording/start")
+    assert started["state"] == "recording"
+    stopped = await host.ok("POST", f"/api/v1/meetings/{meeting}/recording/stop")
+    assert stopped["state"] == "sealing"
+    recording = stopped["id"]
+    write_recording(config.recordings_dir, recording, files)
+    common = {"room": meeting, "recording": recording, "at": 1_700_000_000_000}
+    segment = {"kind": "segment_closed", "track": "t", "participant": "p", "key": "k", "bytes": 1, "sha256": "00"}
+    finished = {"state": "ready", "duration_ms": 9, "bytes": len(DATA), "manifest": f"{recording}/manifest.json"}
+    facts = [
+        {"kind": "recording_started", **common},
+        {**segment, **common},
+        {"kind": "recording_finished", **finished, **common},
+    ]
+    await report(host, *facts, n=1, node="recorder-1")
+    return meeting, recording
+
+
+async def test_start_and_stop_edit_the_desired_state(people: People, node: Node) -> None:
+    host = await people.user("ada")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+    base = f"/api/v1/meetings/{meeting}"
+    await host.ok("POST", f"{base}/join", {})
+    guest = await people.nobody().ok("POST", f"{base}/join", {"name": "Bob"})
+    path = f"{base}/recording/start"
+    assert await people.bearer(guest["participant_token"]).refused("POST", path) == (403, "forbidden")
+    assert await host.refused("POST", f"{base}/recording/stop") == (409, "not_recording")
+    started = await host.ok("POST", path)
+    assert (await node.wait_for_version(2))["recording"]["recording"] == started["id"]
+    assert await host.refused("POST", path) == (409, "already_recording")
+    assert (await host.ok("GET", base))["recording"] == started["id"]
+    await host.ok("POST", f"{base}/recording/stop")
+    assert "recording" not in await node.wait_for_version(3)
+
+
+async def test_e2ee_meetings_are_not_recorded(people: People) -> None:
+    host = await people.user("ada")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {"settings": {"e2ee": True}}))["id"]
+    assert await host.refused("POST", f"/api/v1/meetings/{meeting}/recording/start") == (409, "e2ee")
+
+
+async def test_a_room_that_closes_stops_its_recording(people: People) -> None:
+    host = await people.user("ada")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+    await report(host, {"kind": "room_opened", "room": meeting, "at": 1}, n=1)
+    await host.ok("POST", f"/api/v1/meetings/{meeting}/recording/start")
+    await report(host, {"kind": "room_closed", "room": meeting, "at": 2}, n=2)
+    listed = await host.ok("GET", f"/api/v1/meetings/{meeting}/recordings")
+    assert [one["state"] for one in listed["recordings"]] == ["sealing"]
+    assert (await host.ok("GET", f"/api/v1/meetings/{meeting}/room"))["recording"] is None
+
+
+async def test_finished_recording_is_listed_and_downloaded_by_range(people: People, config: ControlConfig) -> None:
+    host = await people.user("ada")
+    _, recording = await recorded(host, config)
+    listed = await host.ok("GET", "/api/v1/recordings")
+    assert [(one["id"], one["state"], one["title"]) for one in listed["recordings"]] == [(recording, "ready", "Talk")]
+    detail = await host.ok("GET", f"/api/v1/recordings/{recording}")
+    assert detail["tracks"][0]["files"] == ["track0.webm"]
+    url = f"{host.server.url}/api/v1/recordings/{recording}/files/track0.webm"
+    async with host.session.get(url, headers=host.headers) as answer:
+        assert answer.status == 200 and answer.content_type == "video/webm"
+        assert await answer.read() == DATA
+        tag = answer.headers["ETag"]
+    for given, part in (("bytes=10-19", DATA[10:20]), ("bytes=-5", DATA[-5:]), ("bytes=1000000-", DATA[1000000:])):
+        async with host.session.get(url, headers={**host.headers, "Range": given}) as answer:
+            assert answer.status == 206
+            assert await answer.read() == part
+            assert answer.headers["Content-Range"].endswith(f"/{len(DATA)}")
+    stale = {**host.headers, "Range": "bytes=0-1", "If-Range": '"other"'}
+    async with host.session.get(url, headers=stale) as answer:
+        assert answer.status == 200
+    async with host.session.get(url, headers={**host.headers, "Range": f"bytes={len(DATA)}-"}) as answer:
+        assert answer.status == 416
+        assert answer.headers["Content-Range"] == f"bytes */{len(DATA)}"
+    async with host.session.head(url, headers=host.headers) as answer:
+        assert answer.content_length == len(DATA)
+    async with host.session.get(url, headers={**host.headers, "If-None-Match": tag}) as answer:
+        assert answer.status == 304
+    async with host.session.get(
+        f"{host.server.url}/api/v1/recording/download/{recording}", headers=host.headers
+    ) as answer:
+        assert await answer.read() == DATA
+
+
+async def test_several_tracks_come_as_one_archive(people: People, config: ControlConfig) -> None:
+    host = await people.user("ada")
+    _, recording = await recorded(host, config, files=3)
+    url = f"{host.server.url}/api/v1/recording/download/{recording}"
+    async with host.session.get(url, headers=host.headers) as answer:
+        assert answer.content_type == "application/zip"
+        archive = zipfile.ZipFile(io.BytesIO(await answer.read()))
+    assert archive.testzip() is None
+    assert len(archive.namelist()) == 3
+    for name in archive.namelist():
+        assert archive.read(name) == DATA
+        assert "/" not in name and name.startswith("Ada")
+
+
+@pytest.mark.parametrize(
+    "name", ["secret.jnl", "../../data/session-secret", "..%2f..%2fdata%2fsession-secret", "%2fetc%2fpasswd", "%00"]
+)
+async def test_only_named_files_are_served(people: People, config: ControlConfig, name: str) -> None:
+    from yarl import URL
+
+    host = await people.user("ada")
+    _, recording = await recorded(host, config)
+    url = URL(f"{host.server.url}/api/v1/recordings/{recording}/files/{name}", encoded=True)
+    async with host.session.get(url, headers=host.headers) as answer:
+        assert answer.status in {400, 404}
+
+
+async def test_recordings_of_others_do_not_exist(people: People, config: ControlConfig) -> None:
+    host, other = await people.user("ada"), await people.user("eve")
+    meeting, recording = await recorded(host, config)
+    await other.ok("POST", f"/api/v1/meetings/{meeting}/join", {})
+    for path in ("", "/manifest", "/files/track0.webm"):
+        assert await other.refused("GET", f"/api/v1/recordings/{recording}{path}") == (404, "not_found")
+    assert await other.refused("DELETE", f"/api/v1/recordings/{recording}") == (404, "not_found")
+    assert (await other.ok("GET", "/api/v1/recordings"))["recordings"] == []
+
+
+async def test_deleting_removes_rows_and_files(people: People, config: ControlConfig) -> None:
+    host = await people.user("ada")
+    _, recording = await recorded(host, config)
+    await host.ok("DELETE", f"/api/v1/recordings/{recording}")
+    assert not (config.recordings_dir / recording).exists()
+    assert await host.refused("GET", f"/api/v1/recordings/{recording}") == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("bytes=0-0", (0, 1)),
+        ("bytes=5-", (5, 10)),
+        ("bytes=-3", (7, 10)),
+        ("bytes=-30", (0, 10)),
+        ("bytes=2-100", (2, 10)),
+        ("BYTES = 1 - 2", (1, 3)),
+        ("bytes=0-1,3-4", None),
+        ("items=0-1", None),
+        ("bytes=3-1", None),
+        ("bytes=-", None),
+        ("bytes=", None),
+        ("bytes=a-b", None),
+        ("bytes=٣-٤", None),
+        ("bytes=" + "9" * 30 + "-", None),
+        ("", None),
+    ],
+)
+def test_parse_range(text: str, expected: tuple[int, int] | None) -> None:
+    assert parse_range(text, 10) == expected
+
+
+@pytest.mark.parametrize(("text", "size"), [("bytes=10-", 10), ("bytes=-0", 10), ("bytes=0-", 0), ("bytes=-1", 0)])
+def test_parse_range_beyond_the_end(text: str, size: int) -> None:
+    with pytest.raises(Problem) as caught:
+        parse_range(text, size)
+    assert caught.value.status == 416

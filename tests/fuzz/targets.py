@@ -1,0 +1,106 @@
+"""The parsers that take bytes from the network, by name: each takes any bytes and either returns or raises ValueError.
+
+A target also checks what must hold of a value that was parsed, so that the fuzzer finds wrong values too.
+"""
+
+from collections.abc import Callable
+
+from sfu.formats import (
+    av1,
+    dependency_descriptor,
+    h264,
+    header_extensions,
+    opus,
+    rtcp,
+    rtp,
+    stun,
+    vp8,
+    vp9,
+)
+from sfu.formats.codecs import Codec
+from sfu.formats.keyframes import keyframe_size
+from sfu.frames.assembler import FrameAssembler
+
+
+def fuzz_rtp(data: bytes) -> None:
+    packet = rtp.parse(data)
+    assert rtp.parse(rtp.serialize(packet)) == packet
+
+
+def fuzz_rtcp(data: bytes) -> None:
+    for packet in rtcp.parse(data):
+        if isinstance(packet, rtcp.TransportFeedback):
+            assert rtcp.parse(rtcp.serialize([packet])) == [packet]
+
+
+def fuzz_stun(data: bytes) -> None:
+    message = stun.parse(data)
+    stun.verify_integrity(data, b"password")
+    assert stun.parse(stun.serialize(message)).username == message.username
+
+
+def fuzz_header_extensions(data: bytes) -> None:
+    elements = header_extensions.parse_block(int.from_bytes(data[:2], "big"), data, 2, len(data)) if data else ()
+    header_extensions.write_block(elements)
+
+
+def fuzz_dependency_descriptor(data: bytes) -> None:
+    """The first byte splits the rest into a descriptor with a structure and one that refers to it."""
+    cut = 1 + data[0] if data else 0
+    structure = dependency_descriptor.parse(data[1:cut], None).structure
+    dependency_descriptor.parse(data[cut:], structure)
+
+
+def fuzz_vp8(data: bytes) -> None:
+    descriptor = vp8.parse(data)
+    assert vp8.parse(vp8.rewrite(data, descriptor, 5, 6)).size == descriptor.size
+    keyframe_size(Codec.VP8, data)
+
+
+def fuzz_vp9(data: bytes) -> None:
+    descriptor = vp9.parse(data)
+    assert vp9.parse(vp9.rewrite(data, descriptor, 5, 6)).size == descriptor.size
+    keyframe_size(Codec.VP9, data)
+
+
+def fuzz_h264(data: bytes) -> None:
+    h264.parse(data)
+    keyframe_size(Codec.H264, data)
+
+
+def fuzz_av1(data: bytes) -> None:
+    av1.parse(data)
+    keyframe_size(Codec.AV1, data)
+
+
+def fuzz_opus(data: bytes) -> None:
+    assert 0 < opus.samples(data) <= 5760
+
+
+def fuzz_frames(data: bytes) -> None:
+    """The first byte names the codec; then records of a length, an ext_seq and a payload's first packet byte."""
+    codecs = [codec for codec in Codec if codec not in (Codec.RTX, Codec.RED)]
+    assembler = FrameAssembler(codecs[data[0] % len(codecs)] if data else Codec.VP8, max_packets=16, max_wait=40)
+    offset = 1
+    while offset + 3 <= len(data):
+        size, ext_seq, flags = data[offset : offset + 3]
+        payload = data[offset + 3 : offset + 3 + size]
+        packet = rtp.RtpPacket(96, ext_seq, flags & 0x0F, 1, payload, marker=flags > 0x7F)
+        assembler.push(ext_seq, offset, rtp.serialize(packet))
+        offset += 3 + size
+    assembler.drain()
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "rtp": fuzz_rtp,
+    "rtcp": fuzz_rtcp,
+    "stun": fuzz_stun,
+    "header_extensions": fuzz_header_extensions,
+    "dependency_descriptor": fuzz_dependency_descriptor,
+    "vp8": fuzz_vp8,
+    "vp9": fuzz_vp9,
+    "h264": fuzz_h264,
+    "av1": fuzz_av1,
+    "opus": fuzz_opus,
+    "frames": fuzz_frames,
+}

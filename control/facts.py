@@ -5,6 +5,7 @@ dropped, since the reporter would repeat its batch for ever.
 """
 
 import logging
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,17 +32,29 @@ from sfu.api.facts import (
     SegmentClosed,
     TrackPublished,
     TrackUnpublished,
+    decode_batch,
 )
 
 _LOG = logging.getLogger(__name__)
 _TAKEN = Counter("control_facts_total", "Facts taken in", ["kind"])
 _DROPPED = Counter("control_facts_dropped_total", "Facts that fit nothing here", ["kind", "reason"])
 _REPEATED = Counter("control_fact_batches_repeated_total", "Batches that were taken before")
+_ESCAPED_NUL = re.compile(rb"(\\+)u0000")
 _MAX_MS = 4_102_444_800_000  # the year 2100
 
 
 class Unfit(Exception):
     """The fact refers to nothing that is here; the message is the reason counted."""
+
+
+def read(data: bytes) -> FactBatch:
+    """Return the batch in `data`, without the NUL characters that PostgreSQL's text cannot hold; raises ValueError."""
+    return decode_batch(_ESCAPED_NUL.sub(_without_nul, data))
+
+
+def _without_nul(match: re.Match[bytes]) -> bytes:
+    """Drop an escaped NUL, but leave alone a backslash that is itself escaped."""
+    return match[0] if len(match[1]) % 2 == 0 else match[1][:-1]
 
 
 async def take(services: Services, batch: FactBatch) -> None:

@@ -29,8 +29,9 @@ class FileBody(ResponseBody):
         self._file: FileIO | None = None
 
     async def __aenter__(self) -> "FileBody":
-        self._file = await asyncio.to_thread(FileIO, self._path)
-        await asyncio.to_thread(self._file.seek, self._position)
+        # Not in a thread: a client that goes away meanwhile would leave behind a file that nobody closes.
+        self._file = FileIO(self._path)
+        self._file.seek(self._position)
         return self
 
     async def __aexit__(

@@ -12,7 +12,7 @@ from control.problem_handlers import handle_problems
 from control.proxy.routing import node_for
 from control.services import Services
 from control.store import rooms
-from sfu.api.facts import FactAcknowledgement, decode_batch
+from sfu.api.facts import FactAcknowledgement
 
 _MAX_BATCH = 8 * 1024 * 1024
 
@@ -45,7 +45,7 @@ def create_app(services: Services) -> Quart:
     @app.post("/internal/v1/facts")
     async def take_facts() -> Response:
         try:
-            batch = decode_batch(await request.data)
+            batch = facts.read(await request.data)
         except ValueError as error:
             raise Problem(400, "invalid_batch", str(error)) from error
         await facts.take(services, batch)

@@ -1,0 +1,61 @@
+"""Captions and chat: stored from facts, read back by those who may."""
+
+from control.api.types import CaptionLine
+from control.webvtt import render
+from tests.control.harness import People, report
+
+
+def line(text: str, name: str = "Ada", start: int = 1500, end: int = 2500) -> CaptionLine:
+    return CaptionLine(utterance="u", participant="p", name=name, start_ms=start, end_ms=end, lang="en", text=text)
+
+
+def test_webvtt_escapes_and_times() -> None:
+    text = render([line("a <b> & c\n\n00:00.000 --> 9", "E>ve", 3_723_004, 3_723_004)])
+    assert text == ("WEBVTT\n\n01:02:03.004 --> 01:02:03.005\n<v E&gt;ve>a &lt;b&gt; &amp; c 00:00.000 --&gt; 9\n")
+
+
+async def test_captions_and_chat_are_kept(people: People) -> None:
+    host = await people.user("ada")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+    base = f"/api/v1/meetings/{meeting}"
+    ada = (await host.ok("POST", f"{base}/join", {}))["participant"]
+    joined = await people.nobody().ok("POST", f"{base}/join", {"name": "Bob"})
+    bob, bobs = joined["participant"], people.bearer(joined["participant_token"])
+    eve = await people.user("eve")
+    await eve.ok("POST", f"{base}/join", {})
+    said = {
+        "kind": "caption",
+        "room": meeting,
+        "at": 1_700_000_000_000,
+        "participant": ada,
+        "track": "t",
+        "start_ms": 1500,
+        "end_ms": 2500,
+        "lang": "en",
+        "model": "m",
+    }
+    wrote = {"kind": "chat", "room": meeting, "participant": ada, "name": "ada"}
+    await report(
+        host,
+        {**said, "utterance": "u1", "text": "hello\x00 there"},
+        {**said, "utterance": "u2", "text": "hello"},
+        {**said, "utterance": "u2", "text": "changed"},
+        {**wrote, "at": 1, "message": "m1", "text": "to all"},
+        {**wrote, "at": 2, "message": "m2", "text": "to Bob", "to": bob},
+        n=1,
+    )
+    captions = (await host.ok("GET", f"{base}/captions"))["captions"]
+    assert [(one["text"], one["name"]) for one in captions] == [("hello there", "ada"), ("hello", "ada")]
+    async with host.session.get(f"{host.server.url}{base}/captions.vtt", headers=host.headers) as answer:
+        assert answer.content_type == "text/vtt"
+        assert (await answer.text()).startswith("WEBVTT\n\n00:00:01.500 --> 00:00:02.500\n<v ada>hello there")
+    for reader, expected in ((bobs, ["to all", "to Bob"]), (host, ["to all", "to Bob"]), (eve, ["to all"])):
+        page = await reader.ok("GET", f"{base}/messages")
+        assert [one["text"] for one in page["messages"]] == expected
+    newest = await host.ok("GET", f"{base}/messages?limit=1")
+    assert [one["text"] for one in newest["messages"]] == ["to Bob"]
+    older = await host.ok("GET", f"{base}/messages?limit=1&cursor={newest['next']}")
+    assert [one["text"] for one in older["messages"]] == ["to all"]
+    assert older["next"] is None
+    stranger = await people.user("mallory")
+    assert await stranger.refused("GET", f"{base}/captions") == (403, "forbidden")

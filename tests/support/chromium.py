@@ -2,9 +2,12 @@
 
 import contextlib
 import json
+import os
 import shlex
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,24 +51,39 @@ WATCH_PEERS = """
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Chromium:
+    """A running browser and the pid of its main process."""
+
+    browser: Browser
+    pid: int
+
+    def kill(self) -> None:
+        """End it as a crash would: nothing says goodbye."""
+        os.kill(self.pid, signal.SIGKILL)
+
+
 @contextlib.asynccontextmanager
-async def chromium(prefix: Sequence[str] = (), flags: Sequence[str] = ()) -> AsyncIterator[Browser]:
+async def chromium(prefix: Sequence[str] = (), flags: Sequence[str] = ()) -> AsyncIterator[Chromium]:
     """Run a headless Chromium; `prefix` is the argv that enters a namespace."""
     with tempfile.TemporaryDirectory(prefix="parley-chromium-") as directory:
-        executable = Path(directory) / "chromium"
-        executable.write_text(f'#!/bin/sh\nexec {shlex.join([*prefix, "/usr/bin/chromium"])} "$@"\n')
+        executable, pid_file = Path(directory) / "chromium", Path(directory) / "pid"
+        command = shlex.join([*prefix, "/usr/bin/chromium"])
+        executable.write_text(f'#!/bin/sh\necho $$ >{pid_file}\nexec {command} "$@"\n')
         executable.chmod(0o755)
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=str(executable), args=[*FLAGS, *flags])
             try:
-                yield browser
+                yield Chromium(browser, int(pid_file.read_text()))
             finally:
                 await browser.close()
 
 
-async def open_page(browser: Browser, url: str, **options: Any) -> Page:
+async def open_page(chromium: Chromium, url: str, **options: Any) -> Page:
     """Open a page whose peer connections are watched."""
-    context = await browser.new_context(ignore_https_errors=True, permissions=["camera", "microphone"], **options)
+    context = await chromium.browser.new_context(
+        ignore_https_errors=True, permissions=["camera", "microphone"], **options
+    )
     await context.add_init_script(WATCH_PEERS)
     page = await context.new_page()
     await page.goto(url)

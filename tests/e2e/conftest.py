@@ -1,0 +1,52 @@
+"""A whole server in a namespace, and browsers in others: what the end-to-end tests stand on."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from parley.client import Api
+from tests.support.namespaces import Network, network
+from tests.support.server import RunningServer, running_server
+
+
+@dataclass(slots=True)
+class Deployment:
+    """A running server, its network, and its administrator's session."""
+
+    server: RunningServer
+    network: Network
+    admin: Api
+
+    @property
+    def url(self) -> str:
+        """The server as this process reaches it."""
+        return f"https://{self.network.server_address}:{self.server.https_port}"
+
+    def url_for(self, host: int) -> str:
+        """The server as a browser in a host's namespace reaches it."""
+        return f"https://{self.network.hosts[host].server_address}:{self.server.https_port}"
+
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="session")
+def deployed() -> Iterator[tuple[RunningServer, Network]]:
+    with network(3) as net, running_server(net.server_prefix) as server:
+        asyncio.run(_set_up(server, net))
+        yield server, net
+
+
+@pytest.fixture
+async def deployment(deployed: tuple[RunningServer, Network]) -> AsyncIterator[Deployment]:
+    server, net = deployed
+    async with Api(f"https://{net.server_address}:{server.https_port}", verify_tls=False) as admin:
+        await admin.login("admin", PASSWORD)
+        yield Deployment(server, net, admin)
+
+
+async def _set_up(server: RunningServer, net: Network) -> None:
+    async with Api(f"https://{net.server_address}:{server.https_port}", verify_tls=False) as admin:
+        await admin.set_up(server.setup_token, "admin", PASSWORD)

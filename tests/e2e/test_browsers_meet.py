@@ -1,0 +1,134 @@
+"""Real browsers, each in a network namespace of its own, meet over HTTPS: frames are decoded on every side."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from playwright.async_api import Page
+
+from tests.e2e.conftest import Deployment
+from tests.support.bidi import Firefox, firefox
+from tests.support.chromium import WATCH_PEERS, chromium, inbound, open_page
+
+Streams = Callable[[], Awaitable[list[dict[str, Any]]]]
+
+
+async def join_by_page(page: Page, name: str) -> None:
+    """Fill in the name and join, as a guest does."""
+    await page.get_by_label("Your name").fill(name)
+    await page.locator("#join:not([disabled])").click()
+    await page.locator(".tile").first.wait_for()
+
+
+@contextlib.asynccontextmanager
+async def chromium_guest(deployment: Deployment, host: int, meeting: str, name: str) -> AsyncIterator[Page]:
+    async with chromium(deployment.network.hosts[host].prefix) as browser:
+        page = await open_page(browser, f"{deployment.url_for(host)}/m/{meeting}")
+        await join_by_page(page, name)
+        yield page
+
+
+@contextlib.asynccontextmanager
+async def firefox_guest(deployment: Deployment, host: int, meeting: str, name: str) -> AsyncIterator[Firefox]:
+    async with firefox(prefix=deployment.network.hosts[host].prefix) as browser:
+        await browser.add_preload(f"() => {{ {WATCH_PEERS} }}")
+        await browser.navigate(f"{deployment.url_for(host)}/m/{meeting}")
+        await browser.until("document.querySelector('input[name=name]') !== null")
+        await browser.evaluate(
+            f"(() => {{ const n = document.querySelector('input[name=name]'); n.value = {name!r};"
+            " n.dispatchEvent(new Event('input', {bubbles: true})); document.querySelector('#join').click(); })()"
+        )
+        await browser.until("document.querySelector('.tile') !== null")
+        yield browser
+
+
+def decoded(rows: list[dict[str, Any]]) -> tuple[int, int, int]:
+    """(video streams that decode, fewest frames decoded by one of them, audio packets of the busiest)."""
+    frames = [row["framesDecoded"] for row in rows if row["kind"] == "video" and row["framesDecoded"]]
+    audio = [row["packets"] for row in rows if row["kind"] == "audio"]
+    return len(frames), min(frames, default=0), max(audio, default=0)
+
+
+async def until_media(streams: Streams, *, videos: int, frames: int, audio: int, seconds: float) -> None:
+    """Return when `videos` streams have decoded at least `frames` each and one audio stream brought `audio` packets."""
+    seen: list[dict[str, Any]] = []
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                seen = await streams()
+                count, fewest, packets = decoded(seen)
+                if count >= videos and fewest >= frames and packets >= audio:
+                    return
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise AssertionError(f"not {videos} videos × {frames} frames and {audio} audio packets: {seen}") from None
+
+
+def of_chromium(page: Page) -> Streams:
+    return lambda: inbound(page)
+
+
+def of_firefox(browser: Firefox) -> Streams:
+    return lambda: browser.evaluate("inboundStreams()")
+
+
+async def test_two_chromiums_decode_each_other(deployment: Deployment) -> None:
+    meeting = await deployment.admin.create_meeting("Two")
+    async with (
+        chromium_guest(deployment, 0, meeting, "Ada") as ada,
+        chromium_guest(deployment, 1, meeting, "Grace") as grace,
+    ):
+        for page in (ada, grace):
+            await until_media(of_chromium(page), videos=1, frames=61, audio=101, seconds=10)
+
+
+async def test_chromium_and_firefox_decode_each_other(deployment: Deployment) -> None:
+    meeting = await deployment.admin.create_meeting("Two kinds")
+    async with (
+        chromium_guest(deployment, 0, meeting, "Ada") as ada,
+        firefox_guest(deployment, 1, meeting, "Frida") as frida,
+    ):
+        await until_media(of_chromium(ada), videos=1, frames=61, audio=101, seconds=10)
+        await until_media(of_firefox(frida), videos=1, frames=61, audio=101, seconds=10)
+
+
+async def test_a_third_joins_late_and_sees_both_within_two_seconds(deployment: Deployment) -> None:
+    meeting = await deployment.admin.create_meeting("Three")
+    async with (
+        chromium_guest(deployment, 0, meeting, "Ada") as ada,
+        chromium_guest(deployment, 1, meeting, "Grace") as grace,
+    ):
+        await until_media(of_chromium(ada), videos=1, frames=10, audio=10, seconds=10)
+        await until_media(of_chromium(grace), videos=1, frames=10, audio=10, seconds=10)
+        async with chromium_guest(deployment, 2, meeting, "Late") as late:
+            await until_media(of_chromium(late), videos=2, frames=1, audio=1, seconds=2)
+            await until_media(of_chromium(ada), videos=2, frames=10, audio=10, seconds=10)
+
+
+async def test_a_killed_browser_vanishes(deployment: Deployment) -> None:
+    meeting = await deployment.admin.create_meeting("Killed")
+    async with (
+        chromium_guest(deployment, 0, meeting, "Ada") as ada,
+        chromium(deployment.network.hosts[1].prefix) as doomed,
+    ):
+        page = await open_page(doomed, f"{deployment.url_for(1)}/m/{meeting}")
+        await join_by_page(page, "Doomed")
+        await until_media(of_chromium(ada), videos=1, frames=10, audio=10, seconds=10)
+        await ada.locator(".tile", has_text="Doomed").wait_for()
+        doomed.kill()
+        await ada.locator(".tile", has_text="Doomed").wait_for(state="detached", timeout=35_000)
+
+
+async def test_a_shared_screen_appears_and_disappears(deployment: Deployment) -> None:
+    meeting = await deployment.admin.create_meeting("Screen")
+    async with (
+        chromium_guest(deployment, 0, meeting, "Ada") as ada,
+        chromium_guest(deployment, 1, meeting, "Grace") as grace,
+    ):
+        await until_media(of_chromium(grace), videos=1, frames=10, audio=10, seconds=10)
+        await ada.locator(".bar-screen").click()
+        await grace.locator(".tile-screen").wait_for(timeout=5_000)
+        await until_media(of_chromium(grace), videos=2, frames=10, audio=10, seconds=10)
+        await ada.locator(".bar-screen").click()
+        await grace.locator(".tile-screen").wait_for(state="detached", timeout=5_000)

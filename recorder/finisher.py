@@ -76,6 +76,10 @@ class Finisher:
             try:
                 manifest = await _threaded(self._config, recording, stop)
             except (OSError, av.FFmpegError) as error:
+                if not recording.directory.exists():
+                    logger.warning("recording %s was deleted before it was finished", recording.info.recording)
+                    self._recordings.finished(recording.info.recording)
+                    return None
                 logger.error("recording %s is not finished, trying on: %s", recording.info.recording, error)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, _MAX_DELAY)

@@ -41,15 +41,19 @@ def flashes(root, track):
 
 def beeps(root, track):
     """When each beep begins, in s on the recording's timeline."""
+    return [at for file in track.files for at in beeps_in(root / file.key, file.start_ms)]
+
+
+def beeps_in(source, start_ms):
+    """When each beep of a file begins that itself begins at `start_ms`."""
     found = []
-    for file in track.files:
-        with av.open(root / file.key) as container:
-            for frame in container.decode(audio=0):
-                samples = np.abs(frame.to_ndarray()).reshape(-1)
-                loud = np.flatnonzero(samples > 0.25)
-                at = file.start_ms / 1000 + float(frame.pts * frame.time_base)
-                if loud.size and not (found and at - found[-1] < 0.5):
-                    found.append(at + loud[0] / samples.size * frame.samples / 48000)
+    with av.open(source) as container:
+        for frame in container.decode(audio=0):
+            samples = np.abs(frame.to_ndarray())
+            loud = np.flatnonzero(samples.max(axis=0) > 0.25)
+            at = start_ms / 1000 + float(frame.pts * frame.time_base)
+            if loud.size and not (found and at - found[-1] < 0.5):
+                found.append(at + loud[0] / 48000)
     return found
 
 

@@ -1,0 +1,99 @@
+"""A meeting recorded by a whole server: losses repaired, the recorder killed on the way, the files downloaded."""
+
+import asyncio
+import io
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+
+import av
+import pytest
+
+from parley.client import Api, Publication, Room
+from sfu.api.join_token import Source
+from sfu.api.signaling import Consent
+from sfu.formats.codecs import Codec
+from tests.recorder.media import is_flash, opus, read_number, video
+from tests.recorder.test_lip_sync import beeps_in
+from tests.support.server import RunningServer, running_server
+
+PASSWORD = "correct horse battery staple"
+SECONDS = 8
+FPS = 25
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningServer]:
+    with running_server() as running:
+        yield running
+
+
+async def pump(camera: Publication, microphone: Publication, killing: "asyncio.Task[None] | None") -> None:
+    """Send both in real time: a flash and a beep every second, every twentieth frame lost at first."""
+    dice = random.Random(5)
+    pictures = video(Codec.VP8, FPS * SECONDS, fps=FPS, flash_every=FPS)
+    sounds = opus(50 * SECONDS, beep_every=50)
+    due = [
+        (index / FPS, camera, data, keyframe, index * 90_000 // FPS) for index, (data, keyframe) in enumerate(pictures)
+    ]
+    due += [(index / 50, microphone, data, True, index * 960) for index, (data, _) in enumerate(sounds)]
+    begun = time.monotonic()
+    for at, publication, data, keyframe, timestamp in sorted(due, key=lambda d: d[0]):
+        await asyncio.sleep(max(0, begun + at - time.monotonic()))
+        publication.send_frame(data, timestamp, keyframe=keyframe, lose=0.3 < at < SECONDS - 1 and dice.random() < 0.05)
+    if killing is not None:
+        await killing
+
+
+async def kill_recorder(server: RunningServer, after: float) -> None:
+    await asyncio.sleep(after)
+    os.kill(server.part_pid("recorder"), signal.SIGKILL)
+
+
+async def test_a_recorded_meeting(server: RunningServer) -> None:
+    async with Api(server.url) as api:
+        await api.set_up(server.setup_token, "admin", PASSWORD)
+        meeting = await api.create_meeting("Recorded")
+        joined = await api.join(meeting, "Ada")
+        async with Room(api.signaling_url(joined), token=joined.token) as room:
+            camera, microphone = await room.publish((Source.CAMERA, Codec.VP8), (Source.MICROPHONE, Codec.OPUS))
+            await room.send(Consent(text="1", recording=True))
+            recording = (await api.start_recording(meeting))["id"]
+            await room.until(lambda: room.state.recording.active)
+            killing = asyncio.create_task(kill_recorder(server, 3.3))
+            await pump(camera, microphone, killing)
+            await asyncio.sleep(1.2)  # for the last repairs; a recording stops at once
+            await api.stop_recording(meeting)
+            assert camera.retransmitted > 0
+        row = await finished(api, recording)
+        detail = await api.request("GET", f"/recordings/{recording}/manifest")
+        tracks = {track["source"]: track for track in detail["tracks"]}
+        files = {}
+        for source, track in tracks.items():
+            name = track["files"][0]["key"].removeprefix(f"{recording}/")
+            files[source] = await api.download(f"/recordings/{recording}/files/{name}")
+    assert row["state"] == "ready", detail
+    assert all(abs(track["duration_ms"] - SECONDS * 1000) < 100 for track in tracks.values())
+    with av.open(io.BytesIO(files["camera"])) as container:
+        images = [(i.to_ndarray(format="gray"), float(i.pts * i.time_base)) for i in container.decode(video=0)]
+    assert [read_number(luma) for luma, _ in images] == list(range(FPS * SECONDS))
+    with av.open(io.BytesIO(files["microphone"])) as container:
+        assert [bytes(p) for p in container.demux(audio=0) if p.size] == [
+            d for d, _ in opus(50 * SECONDS, beep_every=50)
+        ]
+    flashes = [tracks["camera"]["start_ms"] / 1000 + at for luma, at in images if is_flash(luma)]
+    heard = beeps_in(io.BytesIO(files["microphone"]), tracks["microphone"]["start_ms"])
+    assert len(flashes) == len(heard) == SECONDS
+    assert max(abs(a - b) for a, b in zip(flashes, heard, strict=True)) <= 0.040
+
+
+async def finished(api: Api, recording: str) -> dict:
+    """Wait for control to know that the recording is finished."""
+    for _ in range(200):
+        row = (await api.request("GET", f"/recordings/{recording}"))["recording"]
+        if row["state"] in ("ready", "partial"):
+            return row
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"not finished: {row}")

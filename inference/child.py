@@ -33,13 +33,16 @@ class Child:
         self._received: list[bytes] = []
 
     @classmethod
-    async def start(cls, module: str, *arguments: str) -> "Child":
-        """Start `python -m module FD arguments…`; raises OSError when the process or socket can't be had."""
+    async def start(cls, module: str, *arguments: str, descriptors: tuple[int, ...] = ()) -> "Child":
+        """Start `python -m module FD arguments…`; raises OSError when the process or socket can't be had.
+
+        `descriptors` are open files that the worker gets under the same numbers.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-P", "-m", module, str(theirs.fileno()), *arguments,
-                stdin=asyncio.subprocess.DEVNULL, pass_fds=(theirs.fileno(),), start_new_session=True,
+                stdin=asyncio.subprocess.DEVNULL, pass_fds=(theirs.fileno(), *descriptors), start_new_session=True,
                 env={"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry), "OMP_NUM_THREADS": "1"},
             )  # fmt: skip
         except OSError:

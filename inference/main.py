@@ -11,7 +11,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from inference.api.http_api import InferenceApi
 from inference.captions.captioner import Captioner
 from inference.config import InferenceConfig
 from inference.engines.local import LocalEngine
@@ -20,7 +22,7 @@ from inference.metrics import AVAILABLE
 from inference.models import catalogue, store
 from inference.sink_client import SinkClient
 from inference.tap import Tap
-from sfu.api.sink_records import CaptionsAvailable
+from sfu.api.sink_records import CaptionsAvailable, TrackOpened
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +47,9 @@ class Inference:
 
     def __init__(self, config: InferenceConfig) -> None:
         self._config = config
-        self._modelled = False
-        self._engine = LocalEngine(threads=config.threads, nice=config.nice, changed=self._changed)
+        self.api: InferenceApi | None = None
+        self._voice_model: Path | None = None
+        self.engine = LocalEngine(threads=config.threads, nice=config.nice, changed=self._changed)
         self._facts = FactReporter(config.control_url, config.node_secret, config.instance)
         self._sink = SinkClient(
             config.sink_socket,
@@ -55,7 +58,7 @@ class Inference:
             connected=self._announce,
             disconnected=self._disconnected,
         )
-        self._captioner = Captioner(self._engine, config.languages, show=self._sink.send, store=self._facts.add)
+        self._captioner = Captioner(self.engine, config.languages, show=self._sink.send, store=self._facts.add)
         self._tap = Tap(config.nice, spoken=self._captioner.spoken, gone=self._captioner.gone, changed=self._changed)
 
     @property
@@ -66,22 +69,54 @@ class Inference:
     @property
     def recogniser_pid(self) -> int | None:
         """The local engine worker's process id while it runs."""
-        return self._engine.pid
+        return self.engine.pid
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sink.run(), name="sink")
             tasks.create_task(self._facts.run(), name="facts")
+            if self._config.api_port is not None:
+                self.api = InferenceApi(self, self._config.node_secret, self._config.nice)
+                tasks.create_task(self.api.serve(self._config.api_host, self._config.api_port), name="api")
             ready()
             if not self._config.enabled:
                 return
             voice, speech = await self._models()
-            self._modelled = True
+            self._voice_model = voice / "silero_vad.onnx"
             self._announce()
-            tasks.create_task(self._tap.run(voice / "silero_vad.onnx"), name="tap")
-            tasks.create_task(self._engine.run(speech), name="engine")
+            tasks.create_task(self._tap.run(self._voice_model), name="tap")
+            tasks.create_task(self.engine.run(speech), name="engine")
             tasks.create_task(self._captioner.run(), name="captioner")
+
+    @property
+    def voice_model(self) -> Path | None:
+        """The voice activity model, once there."""
+        return self._voice_model
+
+    @property
+    def state(self) -> tuple[bool, str | None]:
+        """Whether captions can be made, and why not."""
+        availability = self._availability()
+        return availability.available, availability.reason
+
+    def streams(self) -> list[TrackOpened]:
+        """The tracks tapped now."""
+        return self._tap.tracks()
+
+    def models(self) -> list[dict[str, Any]]:
+        """What models this version uses, and which are there."""
+        return [
+            {
+                "name": model.name,
+                "version": model.version,
+                "task": model.task,
+                "licence": model.licence,
+                "origin": model.origin,
+                "present": store.find(self._config.models_dir, model) is not None,
+            }
+            for model in catalogue.load().model
+        ]
 
     async def _models(self) -> tuple[Path, Path]:
         """Wait until the models are there."""
@@ -96,9 +131,9 @@ class Inference:
     def _availability(self) -> CaptionsAvailable:
         if not self._config.enabled:
             return CaptionsAvailable(available=False, reason=OFF)
-        if not self._modelled:
+        if self._voice_model is None:
             return CaptionsAvailable(available=False, reason=MISSING)
-        if self._engine.model is None or not self._tap.ready:
+        if self.engine.model is None or not self._tap.ready:
             return CaptionsAvailable(available=False, reason=STARTING)
         return CaptionsAvailable(available=True)
 

@@ -51,6 +51,14 @@ class TrackEnded(WorkerMessage, tag="ended", frozen=True, kw_only=True):
     handle: int
 
 
+class FileProgress(WorkerMessage, tag="progress", frozen=True, kw_only=True):
+    """What a file worker has read; `duration_ms` is the container's word, 0 when it has none. `done`: that was all."""
+
+    read_ms: int
+    duration_ms: int
+    done: bool = False
+
+
 class DecodeCounts(WorkerMessage, tag="counts", frozen=True, kw_only=True):
     """What a decode worker did since its last report: milliseconds of sound, and packets that gave none, by reason."""
 
@@ -81,12 +89,12 @@ class Recognised(WorkerMessage, tag="recognised", frozen=True, kw_only=True):
 
 
 class Failed(WorkerMessage, tag="failed", frozen=True, kw_only=True):
-    """An engine worker could not do a Recognise; it goes on."""
+    """What a worker was asked for could not be done."""
 
     reason: str
 
 
-AnyMessage = Ready | Speech | TrackEnded | DecodeCounts | Recognise | Recognised | Failed
+AnyMessage = Ready | Speech | TrackEnded | FileProgress | DecodeCounts | Recognise | Recognised | Failed
 _decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
 
 

@@ -53,7 +53,6 @@ def limit(*, memory_bytes: int, nice: int) -> None:
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_NOFILE, 64),
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
     ):
         _, hard = resource.getrlimit(kind)
         bound = value if hard == resource.RLIM_INFINITY else min(value, hard)

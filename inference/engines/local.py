@@ -19,7 +19,7 @@ TIMEOUT_SECONDS = 60.0
 
 
 class LocalEngine:
-    """An engine worker. `run` keeps it alive until cancelled; `transcribe` is for one caller at a time."""
+    """An engine worker. `run` keeps it alive until cancelled; callers of `transcribe` take turns."""
 
     max_batch = 4
 
@@ -30,6 +30,7 @@ class LocalEngine:
         self._child: Child | None = None
         self._model: str | None = None
         self._reply: asyncio.Future[messages.AnyMessage] | None = None
+        self._turn = asyncio.Lock()
 
     @property
     def model(self) -> str | None:
@@ -71,6 +72,10 @@ class LocalEngine:
 
     async def transcribe(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
         """Return the clips' transcripts; raises EngineError."""
+        async with self._turn:
+            return await self._transcribe(clips)
+
+    async def _transcribe(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
         child = self._child
         if child is None or self._model is None:
             raise EngineError("the speech recogniser is not ready")

@@ -1,0 +1,201 @@
+"""Inference's HTTP API on a private address: files for control, health and metrics for everyone who can reach it.
+
+    GET  /health, /health/live, /metrics
+    GET  /ai/v1/{info,health,streams,stats}
+    POST /ai/v1/asr?language=en,es    body: a media file; answer: lines of JSON, {"segment": …} and {"progress": …},
+                                      the last one {"done": …} or {"error": "…"}
+    POST /ai/v1/synthesis?medium=voice
+
+Everything below /ai/ needs `Authorization: Bearer <node secret>`. It knows nothing of users: control authorises them.
+"""
+
+import asyncio
+import hmac
+import logging
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from inference.engines.engine import Engine, EngineError
+from inference.files.transcribe import FileError, Progress, Segment, transcribe_file
+from inference.synthetic.detector import Medium, without_model
+from sfu.api.sink_records import TrackOpened
+
+logger = logging.getLogger(__name__)
+
+MAX_FILE_BYTES = 2 << 30
+MAX_FILES = 2
+_BLOCK = 1 << 20
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Captioning(Protocol):
+    """What the API shows of the running process."""
+
+    @property
+    def engine(self) -> Engine:
+        """What recognises speech."""
+        ...
+
+    @property
+    def state(self) -> tuple[bool, str | None]:
+        """Whether captions can be made, and why not."""
+        ...
+
+    @property
+    def voice_model(self) -> Path | None:
+        """The voice activity model, once there."""
+        ...
+
+    def streams(self) -> list[TrackOpened]:
+        """The tracks tapped now."""
+        ...
+
+    def models(self) -> list[dict[str, Any]]:
+        """What models there are."""
+        ...
+
+
+class InferenceApi:
+    """The application. `serve` runs it until cancelled."""
+
+    def __init__(self, captioning: Captioning, node_secret: str, nice: int) -> None:
+        self._captioning = captioning
+        self._secret = node_secret
+        self._nice = nice
+        self._files = asyncio.Semaphore(MAX_FILES)
+        self._transcribed = {"files": 0, "segments": 0, "failed": 0}
+        self.port = 0
+
+    async def serve(self, host: str, port: int) -> None:
+        """Listen on `host` and `port` (0 allocates; see `port`) until cancelled; raises OSError when it can't."""
+        application = web.Application(middlewares=[self._authorise], client_max_size=_BLOCK)
+        application.add_routes(
+            [
+                web.get("/health", self._health),
+                web.get("/health/live", self._live),
+                web.get("/metrics", self._metrics),
+                web.get("/ai/v1/health", self._health),
+                web.get("/ai/v1/info", self._info),
+                web.get("/ai/v1/streams", self._streams),
+                web.get("/ai/v1/stats", self._stats),
+                web.post("/ai/v1/asr", self._asr),
+                web.post("/ai/v1/synthesis", self._synthesis),
+            ]
+        )
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, host, port)
+            await site.start()
+            self.port = runner.addresses[0][1]
+            await asyncio.Event().wait()
+        finally:
+            await runner.cleanup()
+
+    @web.middleware
+    async def _authorise(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.startswith("/ai/"):
+            given = request.headers.get("Authorization", "")
+            if not self._secret or not hmac.compare_digest(given.encode(), f"Bearer {self._secret}".encode()):
+                return _problem(401, "the node secret is missing or wrong")
+        return await handler(request)
+
+    async def _live(self, _: web.Request) -> web.Response:
+        return _json({"status": "ok"})
+
+    async def _health(self, _: web.Request) -> web.Response:
+        available, reason = self._captioning.state
+        return _json({"status": "ok", "captions": available, "reason": reason, "model": self._captioning.engine.model})
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _info(self, _: web.Request) -> web.Response:
+        return _json(
+            {
+                "models": self._captioning.models(),
+                "recogniser": self._captioning.engine.model,
+                "synthesis": {medium.value: without_model(medium).text for medium in Medium},
+                "emotion": "not installed",
+            }
+        )
+
+    async def _streams(self, _: web.Request) -> web.Response:
+        streams = [
+            {"room": track.room, "participant": track.participant, "track": track.track, "codec": track.codec}
+            for track in self._captioning.streams()
+        ]
+        return _json({"streams": streams})
+
+    async def _stats(self, _: web.Request) -> web.Response:
+        return _json({"streams": len(self._captioning.streams()), **self._transcribed})
+
+    async def _synthesis(self, request: web.Request) -> web.Response:
+        try:
+            medium = Medium(request.query.get("medium", "voice"))
+        except ValueError:
+            return _problem(400, f"medium is one of {', '.join(Medium)}")
+        return _json({"verdict": msgspec.to_builtins(without_model(medium))})
+
+    async def _asr(self, request: web.Request) -> web.StreamResponse:
+        voice = self._captioning.voice_model
+        if voice is None or self._captioning.engine.model is None:
+            return _problem(503, self._captioning.state[1] or "the recogniser is starting")
+        if self._files.locked():
+            return _problem(429, f"{MAX_FILES} files are being read; try again later")
+        languages = [code for code in request.query.get("language", "").split(",") if code]
+        async with self._files:
+            with tempfile.TemporaryFile() as file:
+                size = await _receive(request, file)
+                if size > MAX_FILE_BYTES:
+                    return _problem(413, f"a file may have {MAX_FILE_BYTES} bytes")
+                file.seek(0)
+                return await self._answer(request, file, voice, languages)
+
+    async def _answer(
+        self, request: web.Request, file: IO[bytes], voice: Path, languages: list[str]
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        self._transcribed["files"] += 1
+        try:
+            async for item in transcribe_file(file.fileno(), self._captioning.engine, voice, self._nice, languages):
+                self._transcribed["segments"] += isinstance(item, Segment)
+                await response.write(_line(item))
+        except (FileError, EngineError, OSError) as error:
+            self._transcribed["failed"] += 1
+            logger.info("a file was not transcribed: %s", error)
+            await response.write(msgspec.json.encode({"error": str(error)}) + b"\n")
+        await response.write_eof()
+        return response
+
+
+async def _receive(request: web.Request, file: IO[bytes]) -> int:
+    """Write the body to `file`, at most one block more than allowed; return its size."""
+    size = 0
+    async for block in request.content.iter_chunked(_BLOCK):
+        size += len(block)
+        if size > MAX_FILE_BYTES:
+            break
+        await asyncio.to_thread(file.write, block)
+    return size
+
+
+def _line(item: Segment | Progress) -> bytes:
+    name = "segment" if isinstance(item, Segment) else "done" if item.done else "progress"
+    return msgspec.json.encode({name: item}) + b"\n"
+
+
+def _json(value: Any, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
+
+
+def _problem(status: int, detail: str) -> web.Response:
+    body = msgspec.json.encode({"status": status, "detail": detail})
+    return web.Response(body=body, status=status, content_type="application/problem+json")

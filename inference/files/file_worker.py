@@ -1,0 +1,134 @@
+"""The worker that reads media files: any container and codec that FFmpeg knows in, speech out.
+
+Started as `python -m inference.files.file_worker FD VAD_MODEL NICE MEDIA_FD` with a Unix stream socket at FD and the
+file, opened for reading, at MEDIA_FD. Locked in like the decode worker before the file's first byte is read. It sends
+the first audio stream's utterances whole, and ends with FileProgress(done) or Failed.
+"""
+
+import importlib
+import io
+import os
+import pkgutil
+import socket
+import sys
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import av
+import numpy as np
+
+from inference import messages, sandbox
+from inference.audio.opus import SAMPLE_RATE, Samples
+from inference.speech.endpointing import CHUNK, Endpointer, Piece
+from inference.speech.voice_activity import VoiceActivity, VoiceState
+
+MEMORY_BYTES = 3 << 30
+LONGEST_SECONDS = 12 * 3600
+_PER_MS = SAMPLE_RATE // 1000
+_NOT_NEEDED = frozenset(("av.__main__", "av.datasets"))
+_REPORT_EVERY = 10 * SAMPLE_RATE
+
+
+def read_audio(file: IO[bytes]) -> Iterator[tuple[Samples, int]]:
+    """Yield 16 kHz mono samples and the container's duration in ms (0 unknown); raises ValueError for no audio."""
+    try:
+        with av.open(file, mode="r", metadata_errors="ignore") as container:
+            if not container.streams.audio:
+                raise ValueError("the file has no audio")
+            duration_ms = (container.duration or 0) * 1000 // av.time_base
+            resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+            for frame in container.decode(container.streams.audio[0]):
+                for part in resampler.resample(frame):
+                    yield part.to_ndarray()[0], duration_ms
+            for part in resampler.resample(None):
+                yield part.to_ndarray()[0], duration_ms
+    except av.FFmpegError as error:
+        raise ValueError(f"the file cannot be read: {error.strerror}") from error
+
+
+def _cut(samples: Iterator[tuple[Samples, int]], activity: VoiceActivity) -> Iterator[Piece | tuple[int, int]]:
+    """Yield the pieces of utterances, and now and then (samples read, duration in ms)."""
+    voice, endpointer = VoiceState(), Endpointer()
+    rest, position, duration_ms, reported = np.zeros(0, np.int16), 0, 0, 0
+    for part, duration_ms in samples:
+        rest = np.concatenate((rest, part))
+        while len(rest) >= CHUNK:
+            chunk, rest = rest[:CHUNK], rest[CHUNK:]
+            yield from endpointer.push(position, chunk, activity.probabilities([chunk], [voice])[0])
+            position += CHUNK
+        if position - reported >= _REPORT_EVERY:
+            reported = position
+            yield position, duration_ms
+        if position > LONGEST_SECONDS * SAMPLE_RATE:
+            raise ValueError(f"the file is longer than {LONGEST_SECONDS // 3600} hours")
+    yield from endpointer.finish()
+    yield position + len(rest), duration_ms
+
+
+def _utterances(cut: Iterator[Piece | tuple[int, int]]) -> Iterator[messages.AnyMessage]:
+    """Join each utterance's pieces into one message."""
+    parts: list[Samples] = []
+    for piece in cut:
+        if isinstance(piece, tuple) and not isinstance(piece, Piece):
+            yield messages.FileProgress(read_ms=piece[0] // _PER_MS, duration_ms=piece[1])
+            continue
+        parts.append(piece.samples)
+        if piece.final:
+            samples = np.concatenate(parts)[: piece.end - piece.begin]
+            parts.clear()
+            if not piece.discard:
+                yield _speech(piece, samples)
+
+
+def _speech(piece: Piece, samples: Samples) -> messages.Speech:
+    return messages.Speech(
+        handle=0,
+        begin=piece.begin,
+        start_ms=max(0, piece.begin) // _PER_MS,
+        end_ms=piece.end // _PER_MS,
+        samples=len(samples),
+        voiced_ms=piece.voiced_ms,
+        pcm=samples.astype("<i2").tobytes(),
+        final=True,
+    )
+
+
+def _load_everything() -> None:
+    """Import what PyAV imports only when it meets a stream of some kind: later there are no files."""
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if module.name not in _NOT_NEEDED:
+            importlib.import_module(module.name)
+    silence = io.BytesIO()
+    with wave.open(silence, "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(16_000))
+    silence.seek(0)
+    for _ in read_audio(silence):
+        pass
+
+
+def main(arguments: list[str]) -> None:
+    """Read the file and end."""
+    descriptor, model, nice, media = int(arguments[0]), Path(arguments[1]), int(arguments[2]), int(arguments[3])
+    sandbox.limit(memory_bytes=MEMORY_BYTES, nice=nice)
+    activity = VoiceActivity(model)
+    _load_everything()
+    read_ms = duration_ms = 0
+    with socket.socket(fileno=descriptor) as channel, os.fdopen(media, "rb") as file:
+        channel.sendall(messages.encode(messages.Ready(confined=sandbox.confine())))
+        try:
+            for message in _utterances(_cut(read_audio(file), activity)):
+                if isinstance(message, messages.FileProgress):
+                    read_ms, duration_ms = message.read_ms, message.duration_ms
+                channel.sendall(messages.encode(message))
+        except (ValueError, MemoryError) as error:
+            channel.sendall(messages.encode(messages.Failed(reason=str(error) or "the file needs too much memory")))
+        else:
+            done = messages.FileProgress(read_ms=read_ms, duration_ms=duration_ms, done=True)
+            channel.sendall(messages.encode(done))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

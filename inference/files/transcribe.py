@@ -1,0 +1,85 @@
+"""Speech recognition of a whole file: progress and segments as they are known."""
+
+import math
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from inference import messages
+from inference.captions.text import tidy
+from inference.child import Child
+from inference.engines.engine import Engine
+from inference.speech.guards import refusal
+from inference.speech.language import LanguageTracker
+
+
+class FileError(Exception):
+    """Why a file could not be transcribed, as a sentence for the person who sent it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What is said from `start_ms` to `end_ms` of the file."""
+
+    start_ms: int
+    end_ms: int
+    lang: str
+    text: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How much of the file has been understood; `duration_ms` is 0 while unknown. `done`: all of it."""
+
+    read_ms: int
+    duration_ms: int
+    done: bool
+
+
+async def transcribe_file(
+    descriptor: int, engine: Engine, voice_model: Path, nice: int, languages: Sequence[str]
+) -> AsyncIterator[Segment | Progress]:
+    """Read the media file open at `descriptor`; yields segments in order, and progress, the last one `done`.
+
+    One language in `languages` is taken as given, several as the expectation. Raises FileError and EngineError.
+    """
+    child = await Child.start(
+        "inference.files.file_worker", str(voice_model), str(nice), str(descriptor), descriptors=(descriptor,)
+    )
+    tracker = LanguageTracker(languages)
+    done = False
+    try:
+        while not done and (message := await child.receive()) is not None:
+            match message:
+                case messages.Speech():
+                    segment = await _recognise(message, engine, tracker, languages)
+                    if segment is not None:
+                        yield segment
+                case messages.FileProgress():
+                    done = message.done
+                    yield Progress(message.read_ms, message.duration_ms, done)
+                case messages.Failed():
+                    raise FileError(message.reason)
+        if not done:
+            raise FileError("the file could not be read: its decoder died on it")
+    finally:
+        await child.stop()
+
+
+async def _recognise(
+    speech: messages.Speech, engine: Engine, tracker: LanguageTracker, languages: Sequence[str]
+) -> Segment | None:
+    seconds = speech.samples / 16_000
+    prior = tracker.prior(seconds)
+    clip = messages.ClipMessage(
+        pcm=speech.pcm,
+        prior=None if prior is None else dict(prior),
+        language=languages[0] if len(languages) == 1 else None,
+    )
+    (transcript,) = await engine.transcribe([clip])
+    if refusal(transcript, speech.voiced_ms) is not None:
+        return None
+    tracker.observe(transcript.detected, transcript.detected_probability, seconds)
+    text = tidy(transcript.text, transcript.language)
+    return Segment(speech.start_ms, speech.end_ms, transcript.language, text, round(math.exp(transcript.logprob), 3))

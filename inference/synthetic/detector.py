@@ -1,0 +1,117 @@
+"""Synthetic-media detection: whether a face or a voice was generated. The interface, and the answer without a model.
+
+No trustworthy model is to be had from packages (liveness nets score at chance, a voice model trained here does not
+generalise), so none is shipped: the answer is "no verdict (no model)". An operator who has a model serves it by Triton
+and names it with its model card; a card that does not say how the score was calibrated is refused.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+NO_MODEL = "no verdict (no model)"
+
+
+class Medium(StrEnum):
+    VOICE = "voice"  # 16 kHz mono samples
+    FACE = "face"  # a sequence of face images
+
+
+class Outcome(StrEnum):
+    NO_VERDICT = "no verdict"
+    LIKELY_AUTHENTIC = "likely authentic"
+    LIKELY_SYNTHETIC = "likely synthetic"
+    UNCERTAIN = "uncertain"
+
+
+class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Above `synthetic_from` is called synthetic, below `authentic_below` authentic; the rates were measured there."""
+
+    synthetic_from: float
+    authentic_below: float
+    false_alarm_rate: float
+    miss_rate: float
+
+
+class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What must be known of a model before its score is shown."""
+
+    name: str
+    version: str
+    medium: Medium
+    licence: str
+    training_data: str
+    evaluation_data: str
+    calibration: str
+    operating_point: OperatingPoint
+    least_evidence_ms: int
+    evidential: bool = False
+
+    def __post_init__(self) -> None:
+        point = self.operating_point
+        if not 0 <= point.authentic_below <= point.synthetic_from <= 1:
+            raise ValueError("the operating point's thresholds are not in order")
+        for field in ("licence", "training_data", "evaluation_data", "calibration"):
+            if not getattr(self, field).strip():
+                raise ValueError(f"the model card says nothing of {field}")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A piece of evidence: the calibrated probability of synthesis between two times of the medium."""
+
+    start_ms: int
+    end_ms: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome with its evidence; `text` is what may be shown. Without a card there is no score."""
+
+    medium: Medium
+    outcome: Outcome
+    text: str
+    score: float | None = None
+    windows: tuple[Window, ...] = ()
+    card: ModelCard | None = None
+
+
+class Detector(Protocol):
+    """Scores windows of one medium. The card says what its scores mean."""
+
+    card: ModelCard
+
+    async def score(self, windows: Sequence[tuple[int, int, bytes]]) -> list[Window]:
+        """Return a score per (start_ms, end_ms, data); raises EngineError."""
+        ...
+
+
+def load_card(path: Path) -> ModelCard:
+    """Return the model card in a TOML file; raises ValueError when it leaves something out."""
+    return msgspec.toml.decode(path.read_bytes(), type=ModelCard)
+
+
+def without_model(medium: Medium) -> Verdict:
+    """Return the verdict where no detector is configured."""
+    return Verdict(medium, Outcome.NO_VERDICT, NO_MODEL)
+
+
+def judge(card: ModelCard, windows: Sequence[Window]) -> Verdict:
+    """Return the verdict on a medium's windows, weighed by their length, at the card's operating point."""
+    evidence = sum(window.end_ms - window.start_ms for window in windows)
+    if evidence < card.least_evidence_ms or evidence <= 0:
+        return Verdict(card.medium, Outcome.NO_VERDICT, "no verdict (too little evidence)", None, tuple(windows), card)
+    score = sum(window.score * (window.end_ms - window.start_ms) for window in windows) / evidence
+    if score >= card.operating_point.synthetic_from:
+        outcome = Outcome.LIKELY_SYNTHETIC
+    elif score < card.operating_point.authentic_below:
+        outcome = Outcome.LIKELY_AUTHENTIC
+    else:
+        outcome = Outcome.UNCERTAIN
+    text = outcome.value if card.evidential else f"{outcome.value} (demonstration model, not evidence)"
+    return Verdict(card.medium, outcome, text, round(score, 3), tuple(windows), card)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 _BACK_OFF = 1.25
 _MAX_GIVEN_UP = 1024
+_MAX_ASKED = 250  # at most 1000 bytes of a NACK, when no two of them share a bit mask
 
 
 class GiveUp(IntEnum):
@@ -91,11 +92,16 @@ class NackGenerator:
             self._give_up(oldest, GiveUp.OVERFLOW)
 
     def due(self, now: int, round_trip: int) -> list[int]:
-        """Return the ext_seqs to ask for now, ascending, and count the try. `round_trip` in ns."""
+        """Return the ext_seqs to ask for now, ascending, and count the try. `round_trip` in ns.
+
+        At most 250, so that a NACK fits a datagram; `timer` says at once when there are more.
+        """
         asked = []
         for seq, missing in list(self._missing.items()):
             if now < missing.next_try:
                 continue
+            if len(asked) == _MAX_ASKED:
+                break
             if now - missing.since >= self._max_age or missing.tries >= self._max_tries:
                 del self._missing[seq]
                 self._give_up(seq, GiveUp.TRIES if missing.tries >= self._max_tries else GiveUp.AGE)

@@ -3,7 +3,7 @@
 from sfu.formats.rtcp import ReportBlock
 
 _SECOND = 1_000_000_000
-_REMEMBERED = 64
+_REMEMBERED = 512  # a report a second for each of a hundred routes, answered within 5 s
 
 
 class RoundTrip:

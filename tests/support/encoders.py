@@ -16,6 +16,12 @@ ENCODERS = {
     Codec.H264: ("libx264", {"tune": "zerolatency", "preset": "ultrafast", "profile": "baseline"}),
     Codec.AV1: ("libsvtav1", {"preset": "12", "svtav1-params": "pred-struct=1:rc=2"}),
 }
+# Encoders of files look ahead: their AV1 temporal units and VP9 superframes hold frames that are not shown.
+LOOKING_AHEAD = {
+    Codec.VP9: ("libvpx-vp9", {"deadline": "good", "cpu-used": "5", "lag-in-frames": "16", "auto-alt-ref": "1"}),
+    Codec.H264: ("libx264", {"preset": "medium"}),
+    Codec.AV1: ("libsvtav1", {"preset": "12"}),
+}
 DECODERS = {Codec.VP8: "vp8", Codec.VP9: "libvpx-vp9", Codec.H264: "h264", Codec.AV1: "libdav1d"}
 VIDEO = tuple(ENCODERS)
 TICKS = 3000  # of the 90 kHz clock, per frame
@@ -23,10 +29,15 @@ TICKS = 3000  # of the 90 kHz clock, per frame
 
 @cache
 def encode(
-    codec: Codec, frames: int = 12, width: int = 320, height: int = 180, keyframe_every: int = 6
+    codec: Codec,
+    frames: int = 12,
+    width: int = 320,
+    height: int = 180,
+    keyframe_every: int = 6,
+    looking_ahead: bool = False,
 ) -> tuple[tuple[bytes, bool], ...]:
     """Return (data, keyframe) of each encoded frame of a moving, noisy picture."""
-    name, options = ENCODERS[codec]
+    name, options = (LOOKING_AHEAD if looking_ahead else ENCODERS)[codec]
     context = av.CodecContext.create(name, "w")
     context.width, context.height = width, height
     context.pix_fmt = "yuv420p"

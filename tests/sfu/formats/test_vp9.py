@@ -1,5 +1,8 @@
 """VP9 payload descriptor: both modes, layers, scalability structure, rewriting."""
 
+from fractions import Fraction
+
+import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,6 +120,27 @@ def test_more_than_three_references_are_refused():
 )
 def test_a_keyframe_begins_with_its_base_layer(values, expected):
     assert vp9.is_keyframe_start(write(**values) + b"data") is expected
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv444p", "gbrp"])
+def test_the_size_is_what_the_encoder_was_given_in_every_profile(pix_fmt):
+    context = av.CodecContext.create("libvpx-vp9", "w")
+    context.width, context.height, context.pix_fmt = 322, 178, pix_fmt
+    context.time_base = Fraction(1, 30)
+    context.options = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
+    [packet] = context.encode(av.VideoFrame(322, 178, pix_fmt))
+    assert vp9.keyframe_size(bytes(packet)) == (322, 178)
+
+
+@pytest.mark.parametrize(
+    ("profile_and_color", "in_between"),
+    [("1000", "0000"), ("1010", "0100110"), ("1001", "00100"), ("10110", "10100000"), ("10110", "11110")],
+)
+def test_the_size_follows_what_each_profile_has_before_it(profile_and_color, in_between):
+    """Bit by bit after the bitstream specification, section 6.2: a shown keyframe of 640×360."""
+    bits = profile_and_color + "0010" + f"{0x498342:024b}" + in_between + f"{639:016b}{359:016b}"
+    bits += "0" * (-len(bits) % 8)
+    assert vp9.keyframe_size(int(bits, 2).to_bytes(len(bits) // 8, "big")) == (640, 360)
 
 
 @given(st.binary(max_size=20))

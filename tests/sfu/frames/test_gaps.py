@@ -94,10 +94,34 @@ def test_what_came_of_a_missed_range_is_kept():
     assert seqs(out) == [(11, LossReason.MISSED), (12, 12), (13, LossReason.MISSED)]
 
 
+def test_a_missed_range_inside_a_gap_is_told_apart():
+    assembler = audio()
+    assembler.push(10, 0, packet())
+    assembler.push(17, 0, packet())
+    assembler.missed(13, 2)
+    assembler.missed(15, 1)
+    assert seqs(assembler.flush(WAIT)) == [
+        (11, LossReason.EXPIRED),
+        (13, LossReason.MISSED),
+        (15, LossReason.MISSED),
+        (16, LossReason.EXPIRED),
+        (17, 17),
+    ]
+
+
 def test_a_stream_may_begin_with_a_loss():
     assembler = audio(first_ext_seq=8)
     assembler.push(10, 0, packet())
     assert assembler.flush(WAIT)[0] == Loss(8, 2, LossReason.EXPIRED, False)
+
+
+def test_an_assembler_resumes_where_a_frame_ended():
+    """Without the keyframe's beginning a frame is uncertain; after an earlier assembler's last frame it is not."""
+    later_slice = rtp.serialize(rtp.RtpPacket(102, 0, 0, 1, b"\x41\x9a", marker=True))
+    fresh = FrameAssembler(Codec.H264, first_ext_seq=7)
+    assert isinstance(fresh.push(7, 0, later_slice)[0], Loss)
+    resumed = FrameAssembler(Codec.H264, first_ext_seq=7, resumes=True)
+    assert isinstance(resumed.push(7, 0, later_slice)[0], Frame)
 
 
 def test_a_full_buffer_gives_the_oldest_gap_up():

@@ -8,7 +8,7 @@ import pytest
 from sfu.formats import rtp
 from sfu.formats.codecs import Codec
 from sfu.frames.assembler import Frame, FrameAssembler, Loss
-from tests.support.encoders import DECODERS, TICKS, VIDEO, encode, normal, packets_of
+from tests.support.encoders import DECODERS, LOOKING_AHEAD, TICKS, VIDEO, encode, normal, packets_of
 
 MS = 1_000_000
 FIRST = 65_530  # the numbering and the timestamps wrap on the way
@@ -59,6 +59,19 @@ def test_without_markers_the_next_timestamp_ends_a_frame(codec):
     assert [frame.data for frame in out] == [normal(codec, data) for data, _ in frames[:-1]]
     [rest] = assembler.drain()
     assert isinstance(rest, Loss)
+
+
+@pytest.mark.parametrize("codec", LOOKING_AHEAD, ids=lambda codec: codec.name)
+def test_hidden_frames_stay_with_the_picture_they_came_with(codec):
+    frames = encode(codec, frames=40, keyframe_every=20, looking_ahead=True)
+    packets = packets_of(codec, frames)
+    assert [frame.data for frame in assembled(codec, packets)] == [normal(codec, data) for data, _ in frames]
+    for seed in range(10):
+        dice = random.Random(seed)
+        assembler = FrameAssembler(codec)
+        out = [item for seq, data in packets if dice.random() > 0.1 for item in assembler.push(seq, seq, data)]
+        sent = {normal(codec, data) for data, _ in frames}
+        assert all(item.data in sent for item in out if isinstance(item, Frame))
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -5,6 +5,7 @@ from heapq import heappop, heappush
 
 import pytest
 
+from sfu.formats import rtcp
 from sfu.machines.nack import GivenUp, GiveUp, NackGenerator
 
 MS = 1_000_000
@@ -120,6 +121,17 @@ def test_a_long_gap_is_bounded_and_reported_as_a_range():
     assert generator.missing == 100
     assert generator.due(0, RTT) == list(range(29_901, 30_001))
     assert generator.given_up() == [GivenUp(1, GiveUp.OVERFLOW, 29_900)]
+
+
+def test_a_nack_fits_a_datagram():
+    generator = NackGenerator()
+    for seq in range(0, 1000, 2):
+        generator.received(seq, 0)
+    first = generator.due(0, RTT)
+    assert len(rtcp.serialize([rtcp.Nack(1, 2, tuple(first))])) < 1200
+    assert generator.timer() == 0
+    assert first + generator.due(0, RTT) == list(range(1, 999, 2))
+    assert generator.due(0, RTT) == []
 
 
 def test_many_gaps_are_bounded():

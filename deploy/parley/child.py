@@ -44,13 +44,20 @@ def dying_with_parent(command: Sequence[str], number: signal.Signals) -> list[st
 
 
 class Child:
-    """Keeps one program running until `stop`."""
+    """Keeps one program running until `stop`; `started` is called whenever it has a new process."""
 
-    def __init__(self, program: Program, runtime: Path, ready_seconds: float = 60.0) -> None:
+    def __init__(
+        self,
+        program: Program,
+        runtime: Path,
+        ready_seconds: float = 60.0,
+        started: Callable[[], None] = lambda: None,
+    ) -> None:
         self.program = program
         self.restarts = 0
         self._runtime = runtime
         self._ready_seconds = ready_seconds
+        self._started = started
         self._process: asyncio.subprocess.Process | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_lines: list[str] = []
@@ -104,6 +111,7 @@ class Child:
                 start_new_session=True,
                 limit=_LINE_LIMIT,
             )
+            self._started()
             self._spawn(self._relay_output(self._process))
             await self._until_ready(self._process, notify)
 

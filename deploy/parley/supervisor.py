@@ -81,14 +81,17 @@ async def _supervise(settings: Settings) -> int:
 async def _start_all(settings: Settings, children: list[Child]) -> None:
     """Start the stores, then control, then the sfu, then its sinks; one line as each becomes ready."""
     runtime = settings["runtime_dir"]
+
+    def record() -> None:
+        leftovers.record_processes(runtime, {c.program.name: c.pid for c in children if c.pid})
+
     for programs in _programs(settings):
-        batch = [Child(program, runtime) for program in programs]
+        batch = [Child(program, runtime, started=record) for program in programs]
         children.extend(batch)
         try:
             await asyncio.gather(*(_start_one(child) for child in batch))
         except (ChildFailed, PostgresUnavailable, OSError) as error:
             raise CannotStart(str(error)) from error
-        leftovers.record_processes(runtime, {c.program.name: c.pid for c in children if c.pid})
 
 
 async def _start_one(child: Child) -> None:

@@ -1,6 +1,7 @@
 """A whole Parley for tests: `parley up` with data, ports and sockets of its own, optionally inside a namespace."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -62,7 +63,7 @@ def running_server(prefix: Sequence[str] = (), **settings: str) -> Iterator[Runn
             start_new_session=True,
         )
         try:
-            yield _await_start(process, home)
+            yield _await_start(process, Path(environment["PARLEY_DATA_DIR"]), Path(environment["PARLEY_RUNTIME_DIR"]))
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
@@ -75,7 +76,7 @@ def running_server(prefix: Sequence[str] = (), **settings: str) -> Iterator[Runn
                 process.stderr.close()
 
 
-def _await_start(process: subprocess.Popen[str], home: Path) -> RunningServer:
+def _await_start(process: subprocess.Popen[str], data: Path, runtime: Path) -> RunningServer:
     """Read the supervisor's output until it says that all is up, then go on reading in a thread."""
     assert process.stderr is not None
     lines: list[str] = []
@@ -98,6 +99,4 @@ def _await_start(process: subprocess.Popen[str], home: Path) -> RunningServer:
         return int(found[1]) if found else -1
 
     link = re.search(r"works once\): (http\S+)", text)
-    return RunningServer(
-        process, home / "data", home / "run", port("http"), port("https"), link[1] if link else "", lines
-    )
+    return RunningServer(process, data, runtime, port("http"), port("https"), link[1] if link else "", lines)

@@ -1,0 +1,152 @@
+"""`parley up` as an operator meets it: stops whole, recovers from kills, finds its data, refuses clearly."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from parley.client import Api
+from tests.support.server import RunningServer, running_server
+
+PASSWORD = "correct horse battery staple"
+
+
+def descendants(pid: int) -> set[int]:
+    """Every process that was started by `pid`, directly or not."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(stat.parent.name)] = int(fields[1])
+    found: set[int] = set()
+    while True:
+        more = {child for child, parent in parents.items() if parent == pid or parent in found} - found
+        if not more:
+            return found
+        found |= more
+
+
+def alive(pids: set[int]) -> set[int]:
+    return {pid for pid in pids if Path(f"/proc/{pid}/stat").exists() and "Z" not in _state(pid)}
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def until(condition: Callable[[], bool], seconds: float) -> float:
+    """Wait for a condition; returns how long it took, fails after `seconds`."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < seconds, f"not within {seconds} s"
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
+def test_an_interrupt_stops_everything_within_five_seconds() -> None:
+    with running_server() as server:
+        children = descendants(server.process.pid)
+        assert len(children) >= 6
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(5) == 0
+        assert not alive(children)
+
+
+async def test_a_killed_supervisor_leaves_nothing_and_the_next_start_finds_the_data(tmp_path: Path) -> None:
+    where = {"data_dir": str(tmp_path / "data"), "runtime_dir": str(tmp_path / "run")}
+    with running_server(**where) as server:
+        async with Api(server.url) as admin:
+            await admin.set_up(server.setup_token, "admin", PASSWORD)
+            meeting = await admin.create_meeting("Kept")
+        children = descendants(server.process.pid)
+        os.kill(server.process.pid, signal.SIGKILL)
+        until(lambda: not alive(children), 5)
+    (tmp_path / "run" / "sinks.sock").touch()  # as a part leaves it that was killed too
+    with running_server(**where) as server:
+        assert not server.setup_link
+        async with Api(server.url) as admin:
+            await admin.login("admin", PASSWORD)
+            assert (await admin.request("GET", f"/meetings/{meeting}"))["title"] == "Kept"
+
+
+async def test_a_killed_part_is_back_and_calls_can_be_made_again() -> None:
+    with running_server() as server:
+        for part in ("recorder", "sfu", "control"):
+            before = server.part_pid(part)
+            os.kill(before, signal.SIGKILL)
+            until(partial(_has_new_pid, server, part, before), 10)
+        until(partial(_accepts, server.http_port), 10)
+        async with Api(server.url) as admin:
+            await admin.set_up(server.setup_token, "admin", PASSWORD)
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _has_new_pid(server: RunningServer, part: str, before: int) -> bool:
+    return server.part_pid(part) != before
+
+
+def refused(**settings: str) -> str:
+    """What `parley up` says when it refuses to start: one line."""
+    environment = os.environ | {f"PARLEY_{name.upper()}": value for name, value in settings.items()}
+    done = subprocess.run(
+        [sys.executable, "-m", "parley", "up"], env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if line.startswith("parley:")]
+    assert len(lines) == 1
+    assert "Traceback" not in done.stderr
+    return lines[0]
+
+
+def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        line = refused(data_dir=str(tmp_path / "d"), runtime_dir=str(tmp_path / "r"), http_port=str(port))
+    assert f"http_port {port} is in use" in line
+
+
+def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    line = refused(data_dir=str(tmp_path / "file" / "data"), runtime_dir=str(tmp_path / "r"))
+    assert "cannot make the directory" in line
+
+
+def test_a_second_start_on_the_same_data_is_one_clear_line() -> None:
+    with running_server() as server:
+        line = refused(data_dir=str(server.data), runtime_dir=str(server.runtime), http_port="0", https_port="0")
+        assert "already running" in line
+        assert str(server.process.pid) in line
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.10"])
+def test_a_python_that_is_too_old_is_one_clear_line(tmp_path: Path, version: str) -> None:
+    old = tmp_path / "python3"
+    old.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "Python {version}.1" && exit 0\nexit 1\n')
+    old.chmod(0o755)
+    script = Path(__file__).parents[2] / "deploy" / "make-venv.sh"
+    copied = tmp_path / "deploy" / script.name
+    copied.parent.mkdir()
+    copied.write_text(script.read_text())
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHON": "python3"}
+    done = subprocess.run(["sh", str(copied)], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Python 3.11 or newer is needed" in done.stderr
+    assert f"Python {version}.1" in done.stderr

@@ -1,0 +1,232 @@
+"""Who may call what: hand-written expectations for every route; a route without its row fails.
+
+Columns are callers. A status is expected as it stands; `ok` means that authorization lets the caller through, whatever
+the request then meets (the bodies sent are empty, so that most end in 400 and change nothing).
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+import asyncpg
+import pytest
+
+from control.app import Application, declared_endpoints
+from control.config import ControlConfig
+from control.services import open_services
+from tests.control.harness import Client, People, Server
+from tests.control.test_recordings import write_recording
+
+CALLERS = (
+    "anonymous",
+    "guest",
+    "viewer",
+    "participant",
+    "co-host",
+    "host",
+    "other-host",
+    "removed",
+    "ended-guest",
+    "banned",
+    "admin",
+)
+ALL = "ok ok ok ok ok ok ok ok ok ok ok"
+PUBLIC_WITH_VALID_TOKEN = "ok ok ok ok ok ok ok ok ok 401 ok"
+ACCOUNT = "401 403 ok ok ok ok ok ok 403 401 ok"
+ADMIN = "401 403 403 403 403 403 403 403 403 401 ok"
+INSIDE = "401 ok ok ok ok ok 403 403 403 401 ok"
+HOSTS = "401 403 403 403 ok ok 403 403 403 401 ok"
+OWNER = "401 403 403 403 403 ok 403 403 403 401 ok"
+OWN_RECORDING = "401 404 404 404 ok ok 404 404 404 401 ok"
+
+M = "/api/v1/meetings/<meeting>"
+P = f"{M}/participants/<participant>"
+R = "/api/v1/recordings/<recording>"
+TABLE = {
+    "GET /api/v1/server": ALL,
+    "POST /api/v1/setup": ALL,
+    "POST /api/v1/auth/register": ALL,
+    "POST /api/v1/auth/login": ALL,
+    "POST /api/v1/auth/refresh": ALL,
+    "POST /api/v1/auth/logout": PUBLIC_WITH_VALID_TOKEN,
+    "GET /api/v1/csrf-token": "401 401 ok ok ok ok ok ok 401 401 ok",
+    "GET /api/v1/users/profile": ACCOUNT,
+    "PUT /api/v1/users/profile": ACCOUNT,
+    "POST /api/v1/users/change-password": ACCOUNT,
+    "POST /api/v1/meetings": ACCOUNT,
+    "GET /api/v1/meetings": ACCOUNT,
+    f"GET {M}/summary": PUBLIC_WITH_VALID_TOKEN,
+    f"GET {M}": INSIDE,
+    f"PUT {M}": HOSTS,
+    f"DELETE {M}": OWNER,
+    f"POST {M}/start": HOSTS,
+    f"POST {M}/end": HOSTS,
+    f"GET {M}/room": INSIDE,
+    f"POST {M}/join": PUBLIC_WITH_VALID_TOKEN,
+    f"POST {M}/leave": INSIDE,
+    f"GET {M}/participants": INSIDE,
+    f"POST {M}/participants": HOSTS,
+    f"PUT {P}/role": OWNER,
+    f"POST {P}/mute": HOSTS,
+    f"POST {P}/remove": HOSTS,
+    f"DELETE {P}": HOSTS,
+    f"POST {M}/recording/start": HOSTS,
+    f"POST {M}/recording/stop": HOSTS,
+    f"GET {M}/recordings": HOSTS,
+    "GET /api/v1/recordings": ACCOUNT,
+    f"GET {R}": OWN_RECORDING,
+    f"GET {R}/manifest": OWN_RECORDING,
+    f"GET {R}/files/<path:name>": OWN_RECORDING,
+    f"DELETE {R}": OWN_RECORDING,
+    "GET /api/v1/recording/download/<recording>": OWN_RECORDING,
+    f"GET {M}/captions": INSIDE,
+    f"GET {M}/captions.vtt": INSIDE,
+    f"GET {M}/messages": INSIDE,
+    "GET /health": ALL,
+    "GET /health/live": ALL,
+    "GET /health/ready": ALL,
+    "GET /metrics": ALL,
+    "GET /api/v1/openapi.json": ALL,
+}
+# Not REST: the page is public, and the sfu itself verifies the token of what is proxied to it.
+OTHERS = {"/", "/<path:name>", "/whip", "/whip/<path:rest>", "/whep", "/whep/<path:rest>"}
+# Routes that an allowed caller uses up.
+CONSUMING = {f"DELETE {M}", f"DELETE {R}"}
+SIGN_OUT = "POST /api/v1/auth/logout"
+
+
+@dataclass(frozen=True)
+class World:
+    """A meeting with one caller of each kind."""
+
+    callers: dict[str, Client]
+    paths: dict[str, str]
+
+
+@dataclass
+class Stage:
+    """Accounts that stay, and meetings made anew."""
+
+    people: People
+    accounts: dict[str, Client]
+    config: ControlConfig
+    dsn: str
+
+    async def meeting(self) -> World:
+        accounts = self.accounts
+        host = accounts["host"]
+        meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+        base = f"/api/v1/meetings/{meeting}"
+        joined = {name: await accounts[name].ok("POST", f"{base}/join", {}) for name in ("host", "co-host", "viewer")}
+        joined |= {
+            name: await accounts[name].ok("POST", f"{base}/join", {})
+            for name in ("participant", "removed", "banned-from")
+        }
+        await host.ok("PUT", f"{base}/participants/{joined['co-host']['participant']}/role", {"role": "co-host"})
+        await host.ok("PUT", f"{base}/participants/{joined['viewer']['participant']}/role", {"role": "viewer"})
+        await host.ok("POST", f"{base}/participants/{joined['removed']['participant']}/remove", {})
+        guest = await self.people.nobody().ok("POST", f"{base}/join", {"name": "Guest"})
+        recording = await self._recording(meeting)
+        callers = {name: accounts[name] for name in CALLERS if name in accounts}
+        callers["anonymous"] = self.people.nobody()
+        callers["guest"] = self.people.bearer(guest["participant_token"])
+        return World(
+            callers,
+            {
+                "<meeting>": meeting,
+                "<participant>": joined["banned-from"]["participant"],
+                "<recording>": recording,
+                "<path:name>": "track0.webm",
+            },
+        )
+
+    async def _recording(self, meeting: str) -> str:
+        recording = f"recording_{meeting.replace('-', '')}"
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            await connection.execute(
+                "INSERT INTO meeting_recordings (id, meeting_id, state, started_at) VALUES ($1, $2, 'ready', now())",
+                recording,
+                meeting,
+            )
+        finally:
+            await connection.close()
+        await asyncio.to_thread(write_recording, self.config.recordings_dir, recording)
+        return recording
+
+
+async def set_stage(people: People, config: ControlConfig, dsn: str) -> Stage:
+    token = (config.data_dir / "first-admin-link").read_text().strip().partition("token=")[2]
+    body = {"token": token, "username": "root", "password": "long enough", "mode": "token"}
+    admin = people.bearer((await people.nobody().ok("POST", "/api/v1/setup", body))["access_token"])
+    names = ("host", "co-host", "viewer", "participant", "other-host", "removed", "banned", "banned-from")
+    accounts = {name: await people.user(name) for name in names}
+    accounts["admin"] = admin
+    over = (await accounts["host"].ok("POST", "/api/v1/meetings", {}))["id"]
+    left = await people.nobody().ok("POST", f"/api/v1/meetings/{over}/join", {"name": "Left"})
+    await accounts["host"].ok("POST", f"/api/v1/meetings/{over}/end")
+    accounts["ended-guest"] = people.bearer(left["participant_token"])
+    await accounts["other-host"].ok("POST", "/api/v1/meetings", {})
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("UPDATE users SET state = 'banned' WHERE username = 'banned'")
+    await connection.close()
+    return Stage(people, accounts, config, dsn)
+
+
+def fill(rule: str, paths: dict[str, str]) -> str:
+    for name, value in paths.items():
+        rule = rule.replace(name, value)
+    return rule
+
+
+async def test_every_route_lets_in_whom_it_should(people: People, config: ControlConfig, dsn: str) -> None:
+    stage = await set_stage(people, config, dsn)
+    wrong = []
+    for route, row in TABLE.items():
+        method, _, rule = route.partition(" ")
+        expected = dict(zip(CALLERS, row.split(), strict=True))
+        world = await stage.meeting()
+        for caller in sorted(CALLERS, key=lambda name: expected[name] == "ok"):
+            if route == SIGN_OUT and expected[caller] == "ok" and caller not in {"anonymous", "guest"}:
+                continue  # it would end the session; test_accounts signs out
+            if route in CONSUMING and expected[caller] == "ok":
+                world = await stage.meeting()
+            client = world.callers.get(caller, stage.accounts.get(caller))
+            assert client is not None
+            body = {"nothing": 1} if method in {"POST", "PUT"} else None
+            status, answer = await client.call(method, fill(rule, world.paths), body)
+            code = answer.get("code") if isinstance(answer, dict) else None
+            let_in = status not in {401, 403, 404, 500}
+            if not (let_in if expected[caller] == "ok" else str(status) == expected[caller]):
+                wrong.append(f"{route} as {caller}: {status} {code}, expected {expected[caller]}")
+    assert wrong == []
+
+
+def test_every_route_has_its_row() -> None:
+    declared = {f"{endpoint.method} {endpoint.rule}" for endpoint in declared_endpoints()}
+    assert declared == set(TABLE)
+
+
+async def test_nothing_is_routed_besides(config: ControlConfig, server: Server) -> None:
+    services = await open_services(replace(config, embedded=False))
+    try:
+        rules = {rule.rule for rule in Application(services).quart.url_map.iter_rules()}
+    finally:
+        await services.close()
+    assert rules == OTHERS | {route.partition(" ")[2] for route in TABLE}
+
+
+@pytest.mark.parametrize("token", ["none", "hs512", "foreign", "join"])
+async def test_confused_tokens_are_refused(people: People, token: str) -> None:
+    import jwt
+
+    ada = await people.user("ada")
+    claims = jwt.decode(ada.headers["Authorization"].partition(" ")[2], options={"verify_signature": False})
+    meeting = (await ada.ok("POST", "/api/v1/meetings", {}))["id"]
+    forged = {
+        "none": jwt.encode(claims, None, algorithm="none"),
+        "hs512": jwt.encode(claims, "x" * 64, algorithm="HS512"),
+        "foreign": jwt.encode(claims, "y" * 32, algorithm="HS256"),
+        "join": (await ada.ok("POST", f"/api/v1/meetings/{meeting}/join", {}))["token"],
+    }
+    caller = people.bearer(forged[token])
+    assert await caller.refused("GET", "/api/v1/users/profile") == (401, "invalid_token")

@@ -38,7 +38,6 @@ class RunningServer:
 
     def part_pid(self, name: str) -> int:
         """The pid of one part, as the supervisor recorded it."""
-        import json
 
         return int(json.loads((self.runtime / "processes.json").read_text())[name][0])
 

@@ -96,7 +96,7 @@ class NackGenerator:
 
         At most 250, so that a NACK fits a datagram; `timer` says at once when there are more.
         """
-        asked = []
+        asked: list[int] = []
         for seq, missing in list(self._missing.items()):
             if now < missing.next_try:
                 continue

@@ -3,7 +3,7 @@
 import random
 
 _EXTREMES = (0x00, 0x01, 0x7F, 0x80, 0xFE, 0xFF)
-_LONGEST = 4096
+_LONGEST = 16384
 
 
 def mutate(corpus: list[bytes], dice: random.Random) -> bytes:

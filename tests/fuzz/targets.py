@@ -5,6 +5,7 @@ A target also checks what must hold of a value that was parsed, so that the fuzz
 
 from collections.abc import Callable
 
+from sfu.api import sink_records
 from sfu.formats import (
     av1,
     dependency_descriptor,
@@ -13,6 +14,7 @@ from sfu.formats import (
     opus,
     rtcp,
     rtp,
+    sdp,
     stun,
     vp8,
     vp9,
@@ -20,6 +22,7 @@ from sfu.formats import (
 from sfu.formats.codecs import Codec
 from sfu.formats.keyframes import keyframe_size
 from sfu.frames.assembler import FrameAssembler
+from sfu.machines import dtls_records
 
 
 def fuzz_rtp(data: bytes) -> None:
@@ -91,6 +94,23 @@ def fuzz_frames(data: bytes) -> None:
     assembler.drain()
 
 
+def fuzz_sdp(data: bytes) -> None:
+    description = sdp.parse(data.decode("utf-8", "replace"))
+    assert sdp.parse(sdp.serialise(description)) == description
+
+
+def fuzz_dtls_records(data: bytes) -> None:
+    found = dtls_records.records(data)
+    if dtls_records.is_sane(data, found):
+        dtls_records.pack(data, 1200)
+    dtls_records.is_client_hello(data, found)
+
+
+def fuzz_sink_records(data: bytes) -> None:
+    record = sink_records.decode(data)
+    assert sink_records.decode(sink_records.encode(record)) == record
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "rtp": fuzz_rtp,
     "rtcp": fuzz_rtcp,
@@ -103,4 +123,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "av1": fuzz_av1,
     "opus": fuzz_opus,
     "frames": fuzz_frames,
+    "sdp": fuzz_sdp,
+    "dtls_records": fuzz_dtls_records,
+    "sink_records": fuzz_sink_records,
 }

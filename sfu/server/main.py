@@ -63,6 +63,7 @@ class SfuServer:
         self._sinks: SinkServer | None = None
         self._runner: web.AppRunner | None = None
         self.driver: Driver | None = None
+        self._stopped = False
         self.udp_port = 0
         self.signaling_port = 0
         self.http_port = 0
@@ -134,7 +135,10 @@ class SfuServer:
         await asyncio.Event().wait()
 
     async def stop(self) -> None:
-        """Say goodbye to clients and sinks, deliver the last facts, and close everything."""
+        """Say goodbye to clients and sinks, deliver the last facts, and close everything; once."""
+        if self._stopped:
+            return
+        self._stopped = True
         if self.driver is not None:
             self.driver.node.shut_down(self.driver.now())
             self.driver.flush()

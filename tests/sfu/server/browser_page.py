@@ -49,7 +49,8 @@ window.join = (url, credential) => new Promise((resolve) => {
 
 window.publishTracks = async (sources, options = {}) => {
   publish ??= new RTCPeerConnection();
-  const media = options.stream ?? await navigator.mediaDevices.getUserMedia({audio: true, video: {width: 640, height: 360}});
+  const video = {width: 640, height: 360};
+  const media = options.stream ?? await navigator.mediaDevices.getUserMedia({audio: true, video});
   const transceivers = {};
   for (const source of sources) {
     const audio = source === 'microphone' || source === 'screen-audio';

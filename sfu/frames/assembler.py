@@ -65,14 +65,6 @@ class Loss(NamedTuple):
     keyframe_needed: bool
 
 
-class _Part(NamedTuple):
-    """A packet of the frame in hand."""
-
-    ext_seq: int
-    arrival: int
-    payload: bytes
-
-
 class FrameAssembler:
     """One stream's assembler. `fmtp` may hold H264's sprop-parameter-sets; `first_ext_seq` is the first packet that
     counts as lost when it never comes (default: the first one pushed); `resumes` says that the packet before it ended a
@@ -93,8 +85,8 @@ class FrameAssembler:
         self._max_packets = max_packets
         self._buffer = ReorderBuffer(max_wait, max_packets, first_ext_seq)
         self._timestamps = Unwrapper(32)
-        self._parts: list[_Part] = []
-        self._timestamp: int | None = None  # of the frame in hand
+        self._parts: list[Ready] = []  # of the frame in hand
+        self._timestamp: int | None = None
         self._broken = False  # the frame in hand misses packets
         self._contiguous = resumes  # no packet is missing before the next one
         self._intact = self._is_audio
@@ -106,8 +98,9 @@ class FrameAssembler:
 
     def push(self, ext_seq: int, arrival: int, rtp: bytes) -> list[Frame | Loss]:
         """Take a packet. ValueError when `rtp` is not RTP (the packet then counts as not received)."""
-        rtp_format.parse_header(rtp)
-        return self._take(self._buffer.push(Ready(ext_seq, arrival, rtp)))
+        header = rtp_format.parse_header(rtp)
+        payload = bytes(rtp[header.payload_offset : header.payload_end])
+        return self._take(self._buffer.push(Ready(ext_seq, arrival, header.timestamp, header.marker, payload)))
 
     def missed(self, first_ext_seq: int, packets: int) -> list[Frame | Loss]:
         """Take the sfu's word that these packets will not come: their gap is not waited for."""
@@ -139,21 +132,19 @@ class FrameAssembler:
         return out
 
     def _take_packet(self, packet: Ready) -> list[Frame | Loss]:
-        header = rtp_format.parse_header(packet.rtp)
-        if header.payload_offset == header.payload_end:
+        if not packet.payload:
             return []
-        payload = packet.rtp[header.payload_offset : header.payload_end]
         out: list[Frame | Loss] = []
-        if header.timestamp != self._timestamp or self._is_audio:
+        if packet.timestamp != self._timestamp or self._is_audio:
             out += self._finish()
-            self._timestamp = header.timestamp
-            self._broken = not (self._contiguous or self._begins_frame(payload))
+            self._timestamp = packet.timestamp
+            self._broken = not (self._contiguous or self._begins_frame(packet.payload))
         if len(self._parts) == self._max_packets:
             out += self._discard(LossReason.OVERFLOW)
             self._broken = True
-        self._parts.append(_Part(packet.ext_seq, packet.arrival, payload))
+        self._parts.append(packet)
         self._contiguous = True
-        if header.marker or self._is_audio:
+        if packet.marker or self._is_audio:
             out += self._finish()
         return out
 

@@ -17,11 +17,13 @@ class LossReason(IntEnum):
 
 
 class Ready(NamedTuple):
-    """A packet whose turn it is."""
+    """A packet: `payload` without padding, `timestamp` as on the wire."""
 
     ext_seq: int
     arrival: int
-    rtp: bytes
+    timestamp: int
+    marker: bool
+    payload: bytes
 
 
 class Gap(NamedTuple):

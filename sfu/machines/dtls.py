@@ -1,7 +1,8 @@
 """DTLS-SRTP (RFC 5764) of one peer over OpenSSL's memory BIO: no socket, no task.
 
 DTLS 1.2 (RFC 6347); a DTLS 1.3 hello falls back to it. The remote certificate's fingerprint is checked inside the
-handshake, so that a wrong one ends it with an alert, and again before keys are exposed.
+handshake, so that a wrong one ends it with an alert, and again before keys are exposed. As client OpenSSL is replaced
+by `dtls_takeover` when the server's certificate is of a curve that it does not take.
 
 Retransmission: OpenSSL's timer runs by the wall clock and starts at a second. The last flight is therefore repeated
 here as well, byte for byte, by the caller's clock: to the other side a duplicate like any that a network makes. It
@@ -10,7 +11,6 @@ was lost. A server of ours answers such repetitions by its last flight, so that 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
@@ -18,8 +18,13 @@ from OpenSSL import SSL, crypto
 
 from sfu.formats.sdp import Fingerprint
 from sfu.machines.dtls_certificate import DtlsCertificate, matches
+from sfu.machines.dtls_messages import CERTIFICATE, Assembler, Message
 from sfu.machines.dtls_records import CHANGE_CIPHER_SPEC, HANDSHAKE, Record, is_client_hello, is_sane, pack, records
+from sfu.machines.dtls_srtp import EXPORTER_LABEL, PROFILES, DtlsKeys, profile_by_number, split
+from sfu.machines.dtls_takeover import FingerprintMismatchError, TakenOver, is_needed
 from sfu.machines.negotiation import DtlsRole
+
+__all__ = ["MTU", "Dtls", "DtlsKeys", "DtlsState"]
 
 MTU = 1200
 HANDSHAKE_NS = 30_000_000_000
@@ -38,21 +43,8 @@ _CIPHERS = ":".join(
     for signature in ("ECDSA", "RSA")
 )
 _HASHES = ("sha-256", "sha-384", "sha-512")
-
-
-@dataclass(frozen=True, slots=True)
-class _Profile:
-    number: int
-    key_bytes: int
-    salt_bytes: int
-
-
-# In order of preference: RFC 7714 and RFC 5764, section 4.1.2.
-_PROFILES = {
-    b"SRTP_AEAD_AES_128_GCM": _Profile(0x0007, 16, 12),
-    b"SRTP_AES128_CM_SHA1_80": _Profile(0x0001, 16, 14),
-    b"SRTP_AEAD_AES_256_GCM": _Profile(0x0008, 32, 12),
-}
+_BAD_CERTIFICATE = 42
+_HANDSHAKE_FAILURE = 40
 
 
 class DtlsState(Enum):
@@ -60,15 +52,6 @@ class DtlsState(Enum):
     HANDSHAKING = "handshaking"
     CONNECTED = "connected"
     CLOSED = "closed"
-
-
-@dataclass(frozen=True, slots=True)
-class DtlsKeys:
-    """SRTP keys of the association: IANA profile number, and per direction master key followed by master salt."""
-
-    profile: int
-    receive: bytes
-    send: bytes
 
 
 class Dtls:
@@ -94,6 +77,10 @@ class Dtls:
         self._repeat_interval = _FIRST_REPEAT_NS
         self._final_repeated = 0
         self._openssl_due: int | None = None
+        self._assembler: Assembler | None = None
+        self._server_messages: list[Message] = []
+        self._taken_over: TakenOver | None = None
+        self._taken_flight = False
 
     @property
     def state(self) -> DtlsState:
@@ -143,6 +130,7 @@ class Dtls:
         self._state = DtlsState.HANDSHAKING
         self._deadline = now + HANDSHAKE_NS
         if role is DtlsRole.CLIENT:
+            self._assembler = Assembler()
             self._advance(self._connection, now)
         held, self._held = self._held, []
         for data in held:
@@ -157,20 +145,21 @@ class Dtls:
             found = records(data)
         except ValueError:
             found = []
-        connection = self._connection
-        if connection is None or self._state is DtlsState.CLOSED or not found or not is_sane(data, found):
+        if self._state in (DtlsState.NEW, DtlsState.CLOSED) or not found or not is_sane(data, found):
             self._dropped += 1
             return
-        if self._state is DtlsState.HANDSHAKING:
-            self._handshake_bytes += len(data)
-            is_early = self._role is DtlsRole.SERVER and not self._flight and not is_client_hello(data, found)
-            if is_early or self._handshake_bytes > MAX_HANDSHAKE_BYTES:
-                self._dropped += 1
-                return
-        elif self._repeats_flight(found, now):
+        if self._state is DtlsState.HANDSHAKING and not self._admits(data, found):
+            self._dropped += 1
+            return
+        if self._state is DtlsState.CONNECTED and self._repeats_flight(found, now):
             self._outgoing += self._flight
-        connection.bio_write(data)
-        self._advance(connection, now)
+        if self._assembler is not None:
+            self._look_for_takeover(self._assembler, data, found, now)
+        if self._taken_over is not None:
+            self._advance_taken_over(self._taken_over, data, found, now)
+        elif self._connection is not None:
+            self._connection.bio_write(data)
+            self._advance(self._connection, now)
 
     def datagrams_to_send(self) -> list[bytes]:
         """Return what is to be sent now, each at most MTU bytes."""
@@ -185,29 +174,29 @@ class Dtls:
 
     def handle_timer(self, now: int) -> None:
         """Repeat the flight when due; a handshake that takes over HANDSHAKE_NS closes (handshake_timeout)."""
-        connection = self._connection
-        if self._state is not DtlsState.HANDSHAKING or connection is None:
+        if self._state is not DtlsState.HANDSHAKING:
             return
         if now >= self._deadline:
             self._close("handshake_timeout", "")
             return
-        if self._openssl_due is not None and now >= self._openssl_due:
+        if self._connection is not None and self._openssl_due is not None and now >= self._openssl_due:
             try:
-                connection.DTLSv1_handle_timeout()
+                self._connection.DTLSv1_handle_timeout()
             except SSL.Error as error:
                 self._close("handshake_timeout", _describe(error))
                 return
-            self._collect(connection, now, is_flight=False)
+            self._flight = self._collect(self._connection, now) or self._flight
         if self._repeat_due is not None and now >= self._repeat_due:
+            if self._taken_over is not None:
+                self._flight = self._taken_over.flight() or self._flight
             self._outgoing += self._flight
             self._repeat_interval = min(2 * self._repeat_interval, _MAX_REPEAT_NS)
             self._repeat_due = now + self._repeat_interval
 
     def close(self, now: int) -> None:
         """Send close_notify and close."""
-        connection = self._connection
-        if self._state is DtlsState.CONNECTED and connection is not None:
-            self._say_goodbye(connection, now)
+        if self._state is DtlsState.CONNECTED:
+            self._say_goodbye(now)
         if self._state is not DtlsState.CLOSED:
             self._close("closed_locally", "")
 
@@ -228,42 +217,56 @@ class Dtls:
         self._mismatch = True
         return False
 
+    def _admits(self, data: bytes, found: list[Record]) -> bool:
+        """Whether a datagram may have a part in the handshake: a server begins with a hello, and no flood passes."""
+        if self._role is DtlsRole.SERVER and not self._flight and not is_client_hello(data, found):
+            return False
+        self._handshake_bytes += len(data)
+        return self._handshake_bytes <= MAX_HANDSHAKE_BYTES
+
     def _advance(self, connection: SSL.Connection, now: int) -> None:
         """Let OpenSSL work on what was written into it."""
         try:
             if self._state is DtlsState.HANDSHAKING:
                 connection.do_handshake()
-                self._collect(connection, now, is_flight=True)
+                self._begin_flight(self._collect(connection, now), now)
                 self._complete(connection, now)
             while self._state is DtlsState.CONNECTED:
                 connection.recv(2**14)  # no data channel was negotiated: nothing to keep
         except SSL.WantReadError:
-            self._collect(connection, now, is_flight=self._state is DtlsState.HANDSHAKING)
+            written = self._collect(connection, now)
+            if self._state is DtlsState.HANDSHAKING:
+                self._begin_flight(written, now)
         except SSL.ZeroReturnError:
-            self._say_goodbye(connection, now)
+            self._say_goodbye(now)
             self._close("closed_by_remote", "")
         except SSL.Error as error:
-            self._collect(connection, now, is_flight=False)
+            self._collect(connection, now)
             reason = "handshake_failure" if self._state is DtlsState.HANDSHAKING else "protocol_error"
             self._close("fingerprint_mismatch" if self._mismatch else reason, _describe(error))
 
     def _complete(self, connection: SSL.Connection, now: int) -> None:
         certificate = connection.get_peer_certificate(as_cryptography=True)
+        profile = PROFILES.get(connection.get_selected_srtp_profile())
         if certificate is None or not matches(certificate, self._fingerprints):
-            self._say_goodbye(connection, now)
+            self._say_goodbye(now)
             self._close("fingerprint_mismatch", "")
-            return
-        profile = _PROFILES.get(connection.get_selected_srtp_profile())
-        if profile is None:
-            self._say_goodbye(connection, now)
+        elif profile is None:
+            self._say_goodbye(now)
             self._close("no_srtp_profile", "")
-            return
-        self._keys = _export(connection, profile, self._role)
+        else:
+            material = connection.export_keying_material(EXPORTER_LABEL, profile.material_bytes)
+            self._connected(split(material, profile, self._role))
+
+    def _connected(self, keys: DtlsKeys) -> None:
+        self._keys = keys
         self._state = DtlsState.CONNECTED
         self._repeat_due = self._openssl_due = None
+        self._assembler = None
+        self._server_messages.clear()
 
-    def _collect(self, connection: SSL.Connection, now: int, is_flight: bool) -> None:
-        """Move what OpenSSL wrote to the outgoing datagrams; a flight is remembered for its repetition."""
+    def _collect(self, connection: SSL.Connection, now: int) -> list[bytes]:
+        """Move what OpenSSL wrote to the outgoing datagrams, and return it."""
         written = []
         try:
             while True:
@@ -272,13 +275,64 @@ class Dtls:
             pass
         datagrams = pack(b"".join(written), MTU)
         self._outgoing += datagrams
-        if datagrams and is_flight:
-            self._flight = datagrams
-            self._repeat_interval = _FIRST_REPEAT_NS
-            self._repeat_due = now + self._repeat_interval
         if self._state is DtlsState.HANDSHAKING:
             remaining = connection.DTLSv1_get_timeout()
             self._openssl_due = None if remaining is None else now + max(int(remaining * 1e9), _MIN_TIMER_NS)
+        return datagrams
+
+    def _begin_flight(self, datagrams: list[bytes], now: int) -> None:
+        """Remember a new flight for its repetition."""
+        if datagrams:
+            self._flight = datagrams
+            self._repeat_interval = _FIRST_REPEAT_NS
+            self._repeat_due = now + self._repeat_interval
+
+    def _look_for_takeover(self, assembler: Assembler, data: bytes, found: list[Record], now: int) -> None:
+        """Read the server's first flight along with OpenSSL until its certificate is seen."""
+        try:
+            self._server_messages += assembler.add(data, found)
+            certificate = next((one for one in self._server_messages if one.kind == CERTIFICATE), None)
+            if certificate is None:
+                return
+            self._assembler = None
+            if not is_needed(certificate.body):
+                return
+        except ValueError:
+            self._assembler = None  # for OpenSSL to judge
+            return
+        first = records(self._flight[0])[0]
+        seq = int.from_bytes(self._flight[0][first.start + 17 : first.start + 19], "big")
+        (hello, *_) = [message for one in self._flight for message in Assembler(seq).add(one, records(one))]
+        last = records(self._flight[-1])[-1]
+        next_record = int.from_bytes(self._flight[-1][last.start + 5 : last.start + 11], "big") + 1
+        self._taken_over = TakenOver(self._certificate, self._fingerprints, hello, assembler, next_record)
+        self._connection = self._openssl_due = None
+
+    def _advance_taken_over(self, taken: TakenOver, data: bytes, found: list[Record], now: int) -> None:
+        try:
+            messages, self._server_messages = self._server_messages, []
+            if messages:
+                taken.take_messages(messages)
+            taken.take(data, found)
+        except ValueError as error:
+            mismatch = isinstance(error, FingerprintMismatchError)
+            self._outgoing.append(taken.alert(2, _BAD_CERTIFICATE if mismatch else _HANDSHAKE_FAILURE))
+            self._close("fingerprint_mismatch" if mismatch else "handshake_failure", str(error))
+            return
+        if taken.closed_by_remote:
+            self._say_goodbye(now)
+            self._close("closed_by_remote", "")
+        elif taken.finished and self._state is DtlsState.HANDSHAKING:
+            profile = profile_by_number(taken.srtp_profile)
+            if profile is None:
+                self._say_goodbye(now)
+                self._close("no_srtp_profile", "")
+            else:
+                self._connected(split(taken.export(EXPORTER_LABEL, profile.material_bytes), profile, self._role))
+        elif not self._taken_flight and (flight := taken.flight()):
+            self._taken_flight = True
+            self._outgoing += flight
+            self._begin_flight(flight, now)
 
     def _repeats_flight(self, found: list[Record], now: int) -> bool:
         """Whether a client repeats its last flight, having missed ours (RFC 6347, section 4.2.4)."""
@@ -289,21 +343,25 @@ class Dtls:
         self._final_repeated = now
         return True
 
-    def _say_goodbye(self, connection: SSL.Connection, now: int) -> None:
-        try:
-            connection.shutdown()
-        except SSL.Error as error:
-            self._detail = _describe(error)
-        self._collect(connection, now, is_flight=False)
+    def _say_goodbye(self, now: int) -> None:
+        if self._taken_over is not None:
+            self._outgoing.append(self._taken_over.alert(1, 0))
+        elif self._connection is not None:
+            try:
+                self._connection.shutdown()
+            except SSL.Error as error:
+                self._detail = _describe(error)
+            self._collect(self._connection, now)
 
     def _close(self, reason: str, detail: str) -> None:
         self._state = DtlsState.CLOSED
         self._reason = reason
         self._detail = detail or self._detail
         self._keys = None
-        self._connection = None
+        self._connection = self._taken_over = self._assembler = None
         self._flight.clear()
         self._held.clear()
+        self._server_messages.clear()
 
 
 @lru_cache(maxsize=8)
@@ -316,19 +374,8 @@ def _context(certificate: DtlsCertificate) -> SSL.Context:
     context.use_certificate(certificate.certificate)
     context.use_privatekey(certificate.key)
     context.set_cipher_list(_CIPHERS.encode())
-    context.set_tlsext_use_srtp(b":".join(_PROFILES))
+    context.set_tlsext_use_srtp(b":".join(PROFILES))
     return context
-
-
-def _export(connection: SSL.Connection, profile: _Profile, role: DtlsRole) -> DtlsKeys:
-    """Keys in the order of RFC 5764, section 4.2: client key, server key, client salt, server salt."""
-    key, salt = profile.key_bytes, profile.salt_bytes
-    material = connection.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (key + salt))
-    client = material[:key] + material[2 * key : 2 * key + salt]
-    server = material[key : 2 * key] + material[2 * key + salt :]
-    if role is DtlsRole.CLIENT:
-        return DtlsKeys(profile.number, receive=server, send=client)
-    return DtlsKeys(profile.number, receive=client, send=server)
 
 
 def _describe(error: SSL.Error) -> str:

@@ -1,5 +1,7 @@
 """AV1 payloads, OBUs and sequence headers."""
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ obus = st.builds(
     lambda kind, extension, body: Obu(kind, bytes([kind << 3 | (0x04 if extension else 0), *extension]), body),
     st.integers(0, 15),
     st.one_of(st.just(b""), st.binary(min_size=1, max_size=1)),
-    st.binary(max_size=40),
+    st.builds(lambda size, seed: Random(seed).randbytes(size), st.integers(0, 400), st.integers(0, 99)),
 )
 
 

@@ -49,6 +49,21 @@ def test_reserved_ids_end_a_one_byte_block(stop):
     assert ext.parse_block(0xBEDE, data, 0, len(data)) == ((1, b"a"),)
 
 
+@pytest.mark.parametrize(
+    ("element", "form"),
+    [
+        ((14, bytes(16)), b"\xbe\xde"),
+        ((15, bytes(16)), b"\x10\x00"),
+        ((1, bytes(17)), b"\x10\x00"),
+        ((1, b""), b"\x10\x00"),
+    ],
+)
+def test_what_the_one_byte_form_cannot_hold_takes_the_two_byte_form(element, form):
+    block = ext.write_block([(2, b"a"), element])
+    assert block[:2] == form
+    assert read(block) == ((2, b"a"), element)
+
+
 def test_no_elements_make_no_block():
     assert ext.write_block([]) == b""
 

@@ -11,11 +11,12 @@ const BUTTONS = [
   { action: 'chat', symbol: 'chat', label: 'Chat' },
   { action: 'people', symbol: 'people', label: 'Participants' },
   { action: 'record', symbol: 'record', label: 'Record' },
+  { action: 'devices', symbol: 'sliders', label: 'Devices' },
   { action: 'help', symbol: 'help', label: 'Shortcuts' },
   { action: 'leave', symbol: 'leave', label: 'Leave' },
 ];
-/** These go into a second row that a narrow screen opens with the "more" button. */
-const SECONDARY = new Set(['captions', 'people', 'record', 'help']);
+/** These stand in a row of their own that a narrow screen opens with the "more" button. */
+const SECONDARY = new Set(['captions', 'people', 'record', 'devices', 'help']);
 
 export class Bar {
   element;
@@ -26,7 +27,9 @@ export class Bar {
   /** @param {(action: string) => void} act */
   constructor(act) {
     this.#act = act;
-    this.element = h('nav', { class: 'bar', 'aria-label': 'Call' }, ...BUTTONS.map((button) => this.#button(button)), this.#more());
+    const buttons = (secondary) => BUTTONS.filter(({ action }) => SECONDARY.has(action) === secondary).map((button) => this.#button(button));
+    this.element = h('nav', { class: 'bar', 'aria-label': 'Call' },
+      ...buttons(false), h('div', { class: 'bar-secondary' }, ...buttons(true)), this.#more());
   }
 
   /**
@@ -55,7 +58,7 @@ export class Bar {
     const key = keyOf(action);
     const button = h('button', {
       type: 'button',
-      class: `bar-button bar-${action}${SECONDARY.has(action) ? ' secondary' : ''}`,
+      class: `bar-button bar-${action}`,
       'data-action': action,
       'data-symbol': symbol,
       'aria-keyshortcuts': key === 'L' ? 'Shift+L' : key,

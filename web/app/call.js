@@ -4,10 +4,11 @@ import { Bar } from './bar.js';
 import { Captions } from './captions.js';
 import { Chat } from './chat.js';
 import { ConnectionView } from './connection-view.js';
-import { CONSENT_VERSION } from './consents.js';
-import { ask, showHelp } from './dialogs.js';
+import { CAPTIONS, RECORDING } from './consents.js';
+import { ask, showDevices, showHelp } from './dialogs.js';
 import { h, setText } from './dom.js';
 import { duration } from './format.js';
+import { icon } from './icons.js';
 import { People } from './people.js';
 import { attendance, preferences, remember, rememberAttendance } from './preferences.js';
 import { Publishing } from './publishing.js';
@@ -42,6 +43,8 @@ class Call {
   #title = h('h1', { class: 'call-title' });
   #clock = h('span', { class: 'call-clock' });
   #soundBlocked = h('button', { type: 'button', class: 'banner banner-sound', hidden: true }, 'Click to hear the others');
+  #sharing = h('div', { class: 'banner banner-sharing', hidden: true }, icon('screen'), h('p', {}, 'You are sharing your screen.'),
+    h('button', { type: 'button', class: 'button small', onclick: () => void this.#act('screen') }, 'Stop sharing'));
   #recordingBusy = false;
 
   /** @param {CallOptions} options */
@@ -61,7 +64,7 @@ class Call {
     this.#captions = new Captions(this.#room, { signal, name });
     const connection = new ConnectionView(this.#room, signal);
     const recording = new RecordingBanner(this.#room, {
-      signal, consent: entry.consent.recording, decide: (granted) => this.#room.setConsent({ text: CONSENT_VERSION, recording: granted }),
+      signal, consent: entry.consent.recording, decide: (granted) => this.#room.setConsent({ text: RECORDING.version, recording: granted }),
     });
     const tiles = new Tiles(this.#room, media, {
       name, signal, showPeople: () => this.#openPanel('people'), firstFrame: () => performance.mark('parley:first-frame'),
@@ -69,7 +72,7 @@ class Call {
     setText(this.#title, meeting.title);
     this.element = h('main', { class: 'call' },
       h('header', { class: 'call-head' }, this.#title, this.#clock, connection.element),
-      h('div', { class: 'banners' }, connection.banner, recording.element, this.#soundBlocked),
+      h('div', { class: 'banners' }, connection.banner, recording.element, this.#sharing, this.#soundBlocked),
       h('div', { class: 'call-body' }, h('div', { class: 'call-picture' }, tiles.element, this.#captions.element),
         this.#chat.element, this.#people.element),
       this.#bar.element);
@@ -82,7 +85,8 @@ class Call {
 
   async join() {
     const { entry, refused } = this.#options;
-    this.#room.setConsent({ text: CONSENT_VERSION, ...entry.consent });
+    this.#room.setConsent({ text: RECORDING.version, recording: entry.consent.recording });
+    this.#room.setConsent({ text: CAPTIONS.version, captions: entry.consent.captions });
     try {
       await this.#publishing.start();
       await this.#room.join();
@@ -165,6 +169,8 @@ class Call {
         return this.#openPanel(this.#people.shown ? '' : 'people');
       case 'record':
         return this.#record();
+      case 'devices':
+        return void (await showDevices(this.#options.media, (id) => void this.#audio.setSpeaker(id).catch(() => undefined)));
       case 'help':
         return void (await showHelp());
       default:
@@ -255,6 +261,7 @@ class Call {
       disabled: !may('camera') || !media.support.devices, alert: !media.camera,
     });
     const sharing = this.#room.local('screen') !== null;
+    this.#sharing.hidden = !sharing;
     bar.set('screen', { on: sharing, label: sharing ? 'Stop sharing' : 'Share screen', disabled: !may('screen'), hidden: !media.support.screen });
     bar.set('captions', { on: this.#captions.shown, label: captions.available ? 'Captions' : 'Captions (not available)' });
     bar.set('chat', { on: this.#chat.shown, label: 'Chat', count: this.#chat.unread });
@@ -262,6 +269,7 @@ class Call {
     bar.set('record', {
       on: recording.active, label: recording.active ? 'Stop recording' : 'Record', hidden: !grants.host, disabled: this.#recordingBusy, alert: recording.active,
     });
+    bar.set('devices', { label: 'Devices', hidden: !media.support.devices });
     bar.set('leave', { label: 'Leave' });
     bar.set('help', { label: 'Shortcuts' });
   }

@@ -1,13 +1,13 @@
 /** The texts of the consents. A change of meaning needs another version, which is stored with each answer. */
 
-export const CONSENT_VERSION = '1';
-
 export const RECORDING = {
+  version: 'recording-1',
   label: 'I agree to be recorded',
   text: 'If the host records, your sound, picture and shared screen are stored on this server. Otherwise you attend unrecorded.',
 };
 
 export const CAPTIONS = {
+  version: 'captions-1',
   label: 'I agree to captions of what I say',
   text: 'This server turns your speech into text, shows it to everybody here and keeps it with the meeting.',
 };

@@ -1,4 +1,5 @@
 /** Modal questions, as native dialogs: focus and Escape are the browser's own. */
+import { deviceChoices } from './device-choices.js';
 import { h } from './dom.js';
 import { SHORTCUTS } from './shortcuts.js';
 
@@ -26,6 +27,19 @@ export function showHelp() {
     ])),
     h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, 'Close')),
   ]);
+}
+
+/** @param {import('./local-media.js').LocalMedia} media @param {(speaker: string) => void} speakerChosen */
+export function showDevices(media, speakerChosen) {
+  const choices = deviceChoices(media, speakerChosen);
+  const update = () => choices.update();
+  media.addEventListener('change', update);
+  update();
+  return show((dialog) => [
+    h('h2', {}, 'Devices'),
+    choices.element,
+    h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, 'Done')),
+  ]).finally(() => media.removeEventListener('change', update));
 }
 
 function show(contents) {

@@ -2,7 +2,8 @@
 import { brand } from './brand.js';
 import { CAPTIONS, RECORDING } from './consents.js';
 import { h, setText } from './dom.js';
-import { check, choice, field, form, iconButton } from './fields.js';
+import { deviceChoices } from './device-choices.js';
+import { check, field, form, iconButton } from './fields.js';
 import { initials } from './format.js';
 import { icon } from './icons.js';
 import { levelMeter } from './level-meter.js';
@@ -102,32 +103,11 @@ function insecureNotice(media) {
   if (media.support.secure) return h('p', { class: 'card notice' }, 'This browser offers no camera or microphone. You can join as a viewer.');
   const secure = new URL(location.href);
   secure.protocol = 'https:';
-  secure.port = document.documentElement.dataset.httpsPort ?? '8443';
+  // Without a gateway, which has both standard ports, HTTPS is served on 8443.
+  secure.port = location.port === '' ? '' : '8443';
   return h('div', { class: 'card notice', id: 'insecure' }, icon('warning'),
     h('div', {},
       h('p', {}, h('strong', {}, 'No camera on this address. '),
         'Browsers give camera and microphone only to encrypted pages, and this one came over plain HTTP.'),
       h('p', {}, 'You can join as a viewer, or open ', h('a', { href: secure.href, target: '_self' }, secure.href), ' instead.')));
-}
-
-function deviceChoices(media) {
-  const cameras = choice('Camera', 'camera', (id) => void media.choose('camera', id));
-  const microphones = choice('Microphone', 'mic', (id) => void media.choose('microphone', id));
-  const speakers = choice('Speaker', 'speaker', (id) => remember({ speaker: id }));
-  const element = h('div', { class: 'device-choices' }, cameras.element, microphones.element, media.support.speakerChoice && speakers.element);
-  return {
-    element,
-    update: () => {
-      fill(cameras.select, media.devices.cameras, media.camera?.getSettings().deviceId ?? preferences().camera, 'No camera');
-      fill(microphones.select, media.devices.microphones, media.microphone?.getSettings().deviceId ?? preferences().microphone, 'No microphone');
-      fill(speakers.select, media.devices.speakers, preferences().speaker, "The system's speaker");
-    },
-  };
-}
-
-function fill(select, devices, chosen, none) {
-  const options = devices.map((device, index) => h('option', { value: device.deviceId }, device.label || `Device ${index + 1}`));
-  select.replaceChildren(...(options.length > 0 ? options : [h('option', { value: '' }, none)]));
-  select.disabled = options.length < 2;
-  if (devices.some((device) => device.deviceId === chosen)) select.value = chosen;
 }

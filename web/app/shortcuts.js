@@ -9,6 +9,7 @@ export const SHORTCUTS = [
   { key: 't', action: 'chat', words: 'Open or close the chat' },
   { key: 'p', action: 'people', words: 'Open or close the list of participants' },
   { key: 'r', action: 'record', words: 'Start or stop recording' },
+  { key: 'd', action: 'devices', words: 'Choose camera, microphone and speaker' },
   { key: 'L', action: 'leave', words: 'Leave' },
   { key: '?', action: 'help', words: 'Show these shortcuts' },
 ];

@@ -32,11 +32,6 @@ export class Tile {
     this.#video.hidden = true;
   }
 
-  /** The element whose size says how large the picture is wanted. */
-  get video() {
-    return this.#video;
-  }
-
   /** @param {{name: string, label?: string, muted: boolean}} options `label` is shown instead of the name */
   describe({ name, label = name, muted }) {
     setText(this.#name, label);

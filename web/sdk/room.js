@@ -15,20 +15,20 @@
  * @typedef {import('./roster.js').RemoteTrack} RemoteTrack
  * @typedef {import('./publish-peer.js').Source} Source
  * @typedef {import('./publish-peer.js').Published} Published
- * @typedef {{state: 'idle'|'connecting'|'connected'|'media-lost'|'reconnecting'|'closed', retryAt?: number,
- *   code?: string, reason?: string}} ConnectionState `media-lost`: signaling works, but sound and picture do not pass
- * @typedef {{publish: Source[], subscribe: boolean, chat: boolean, muted: Source[], host: boolean}} Grants
+ * @typedef {import('./connection-state.js').ConnectionState} ConnectionState
+ * @typedef {import('./grants.js').Grants} Grants
  */
-import { PublishPeer, kindOf } from './publish-peer.js';
+import { describeConnection } from './connection-state.js';
+import { grantsOf } from './grants.js';
+import { PeerKeeper } from './peer-keeper.js';
+import { PublishPeer } from './publish-peer.js';
 import { Roster } from './roster.js';
 import { Signaling } from './signaling.js';
 import { Slots } from './slots.js';
 import { SubscribePeer } from './subscribe-peer.js';
 import { ViewSizes } from './view-sizes.js';
 import { Wishes } from './wishes.js';
-import { PeerKeeper } from './peer-keeper.js';
 
-const ALL_SOURCES = ['microphone', 'camera', 'screen', 'screen-audio'];
 /** Sizes follow a layout that is still moving; they are sent once it rests. */
 const WISHES_DELAY_MS = 150;
 
@@ -38,7 +38,7 @@ export class Room extends EventTarget {
   /** Our participant id, '' before joining. */
   participant = '';
   /** @type {Grants} */
-  grants = { publish: [], subscribe: true, chat: true, muted: [], host: false };
+  grants = grantsOf({});
   /** @type {{active: boolean, recording?: string, started_at?: number, text?: string}} */
   recording = { active: false };
   /** @type {{available: boolean, reason?: string}} */
@@ -58,8 +58,9 @@ export class Room extends EventTarget {
   #sizes;
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #wishesTimer;
-  /** @type {{text: string, recording?: boolean, captions?: boolean, analysis?: boolean}|null} */
-  #consent = null;
+  /** What was answered, by the version of the text. @type {Map<string, object>} */
+  #consents = new Map();
+  /** @type {any} */
   #signalingState = { state: 'idle' };
   #visibility = () => this.#pageVisibilityChanged();
 
@@ -191,7 +192,7 @@ export class Room extends EventTarget {
    * @param {{text: string, recording?: boolean, captions?: boolean, analysis?: boolean}} consent `text`: version shown
    */
   setConsent(consent) {
-    this.#consent = { ...this.#consent, ...consent };
+    this.#consents.set(consent.text, { ...this.#consents.get(consent.text), ...consent });
     this.#signaling.send({ kind: 'consent', ...consent });
   }
 
@@ -234,7 +235,7 @@ export class Room extends EventTarget {
     'track-published': ({ track }) => this.#trackAdded(this.roster.setTrack(track)),
     'track-unpublished': ({ track }) => this.#trackRemoved(track),
     'track-muted': (message) => this.#trackMuted(message),
-    'track-state': (message) => this.#trackState(message),
+    'track-state': (message) => this.#trackChanged(this.roster.pauseTrack(message)),
     grants: ({ grants }) => this.#grantsChanged(grants),
     speakers: ({ speakers }) => this.#emit('speakers', speakers),
     recording: ({ state }) => this.#emit('recording', (this.recording = state)),
@@ -248,7 +249,7 @@ export class Room extends EventTarget {
     const again = this.participant !== '';
     this.participant = info.participant;
     this.openedAt = info.opened_at;
-    this.#setGrants(info.grants);
+    this.grants = grantsOf(info.grants);
     this.recording = info.recording;
     this.captions = info.captions;
     const change = this.roster.replace(info.participants, info.tracks);
@@ -279,12 +280,8 @@ export class Room extends EventTarget {
       this.#keeper.check();
     } else {
       this.#wishes.restart();
-      if (this.#consent) this.#signaling.send({ kind: 'consent', ...this.#consent });
-      if (again) {
-        await this.#publish.restart();
-      } else {
-        await this.#publish.offer();
-      }
+      for (const consent of this.#consents.values()) this.#signaling.send({ kind: 'consent', ...consent });
+      await (again ? this.#publish.restart() : this.#publish.offer());
     }
     this.#sendWishes();
   }
@@ -319,39 +316,18 @@ export class Room extends EventTarget {
     this.#emit('track-removed', track);
   }
 
-  #trackMuted({ track: id, muted, by_host: byHost = false }) {
-    const own = this.#publish.published.find((published) => published.track === id);
-    if (own) {
-      if (muted && byHost) void this.setMuted(own.source, true);
-      return;
-    }
-    const track = this.roster.tracks.get(id);
-    if (!track) return;
-    track.muted = muted;
-    track.mutedByHost = muted && byHost;
-    this.#emit('track-changed', track);
+  #trackMuted(message) {
+    const own = this.#publish.published.find((published) => published.track === message.track);
+    if (!own) this.#trackChanged(this.roster.muteTrack(message));
+    else if (message.muted && message.by_host) void this.setMuted(own.source, true);
   }
 
-  #trackState({ track: id, paused, reason = '' }) {
-    const track = this.roster.tracks.get(id);
-    if (!track) return;
-    track.paused = paused;
-    track.pausedReason = reason;
-    this.#emit('track-changed', track);
-  }
-
-  #setGrants(grants) {
-    this.grants = {
-      publish: grants.publish ?? ALL_SOURCES,
-      subscribe: grants.subscribe ?? true,
-      chat: grants.chat ?? true,
-      muted: grants.muted ?? [],
-      host: grants.host ?? false,
-    };
+  #trackChanged(track) {
+    if (track) this.#emit('track-changed', track);
   }
 
   #grantsChanged(grants) {
-    this.#setGrants(grants);
+    this.grants = grantsOf(grants);
     for (const { source, muted } of this.#publish.published) {
       if (!this.grants.publish.includes(source)) void this.unpublish(source);
       else if (this.grants.muted.includes(source) && !muted) void this.setMuted(source, true);
@@ -360,6 +336,8 @@ export class Room extends EventTarget {
   }
 
   #refused(message) {
+    // A fatal one ends the attendance, and `connection` tells of it.
+    if (message.fatal) return;
     if (message.code.startsWith('offer') || message.code.startsWith('publish')) void this.#publish.refuse(message.detail);
     this.#emit('problem', { code: message.code, detail: message.detail });
   }
@@ -403,21 +381,11 @@ export class Room extends EventTarget {
   }
 
   #updateConnection() {
-    const next = this.#describe();
+    const next = describeConnection(this.#signalingState, this.participant !== '', () => this.#keeper.mediaState());
     const before = this.connection;
     if (next.state === before.state && next.retryAt === before.retryAt && next.code === before.code) return;
     this.connection = next;
     this.#emit('connection', next);
-  }
-
-  /** @returns {ConnectionState} */
-  #describe() {
-    const { state, retryAt, code, reason } = this.#signalingState;
-    if (state === 'closed') return { state: 'closed', code, reason };
-    if (state === 'waiting') return { state: this.participant ? 'reconnecting' : 'connecting', retryAt, code, reason };
-    if (state === 'connecting') return { state: this.participant ? 'reconnecting' : 'connecting' };
-    if (state === 'idle') return { state: 'idle' };
-    return { state: this.#keeper.mediaState() };
   }
 
   #close() {
@@ -433,5 +401,3 @@ export class Room extends EventTarget {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }
-
-export { kindOf };

@@ -48,6 +48,18 @@ export class Roster {
     return track;
   }
 
+  /** Note a mute of the publisher's or a host's. @returns {RemoteTrack|null} the track, null when there is none */
+  muteTrack({ track: id, muted, by_host: byHost = false }) {
+    const track = this.tracks.get(id);
+    return track ? Object.assign(track, { muted, mutedByHost: muted && byHost }) : null;
+  }
+
+  /** Note a pause of the server's. @returns {RemoteTrack|null} the track, null when there is none */
+  pauseTrack({ track: id, paused, reason = '' }) {
+    const track = this.tracks.get(id);
+    return track ? Object.assign(track, { paused, pausedReason: reason }) : null;
+  }
+
   /** @param {string} participant @returns {RemoteTrack[]} */
   tracksOf(participant) {
     return [...this.tracks.values()].filter((track) => track.participant === participant);

@@ -1,0 +1,33 @@
+/** Which camera, microphone and speaker. */
+import { h } from './dom.js';
+import { choice } from './fields.js';
+import { preferences, remember } from './preferences.js';
+
+/**
+ * @param {import('./local-media.js').LocalMedia} media @param {(speaker: string) => void} [speakerChosen]
+ * @returns {{element: HTMLElement, update: () => void}} `update` after each `change` of `media`
+ */
+export function deviceChoices(media, speakerChosen = () => undefined) {
+  const cameras = choice('Camera', 'camera', (id) => void media.choose('camera', id));
+  const microphones = choice('Microphone', 'mic', (id) => void media.choose('microphone', id));
+  const speakers = choice('Speaker', 'speaker', (id) => {
+    remember({ speaker: id });
+    speakerChosen(id);
+  });
+  const element = h('div', { class: 'device-choices' }, cameras.element, microphones.element, media.support.speakerChoice && speakers.element);
+  return {
+    element,
+    update: () => {
+      fill(cameras.select, media.devices.cameras, media.camera?.getSettings().deviceId ?? preferences().camera, 'No camera');
+      fill(microphones.select, media.devices.microphones, media.microphone?.getSettings().deviceId ?? preferences().microphone, 'No microphone');
+      fill(speakers.select, media.devices.speakers, preferences().speaker, "The system's speaker");
+    },
+  };
+}
+
+function fill(select, devices, chosen, none) {
+  const options = devices.map((device, index) => h('option', { value: device.deviceId }, device.label || `Device ${index + 1}`));
+  select.replaceChildren(...(options.length > 0 ? options : [h('option', { value: '' }, none)]));
+  select.disabled = options.length < 2;
+  if (devices.some((device) => device.deviceId === chosen)) select.value = chosen;
+}

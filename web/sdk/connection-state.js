@@ -1,0 +1,27 @@
+/**
+ * The truth about the connection, from its two halves: signaling, and media.
+ *
+ * @typedef {{state: 'idle'|'connecting'|'connected'|'media-lost'|'reconnecting'|'closed', retryAt?: number,
+ *   code?: string, reason?: string}} ConnectionState `media-lost`: signaling works, but sound and picture do not pass
+ */
+
+/**
+ * @param {import('./signaling.js').SignalingState} signaling
+ * @param {boolean} known whether we were in the room before
+ * @param {() => 'connecting'|'connected'|'media-lost'} mediaState
+ * @returns {ConnectionState}
+ */
+export function describeConnection({ state, retryAt, code, reason }, known, mediaState) {
+  switch (state) {
+    case 'closed':
+      return { state, code, reason };
+    case 'waiting':
+      return { state: known ? 'reconnecting' : 'connecting', retryAt, code, reason };
+    case 'connecting':
+      return { state: known ? 'reconnecting' : 'connecting' };
+    case 'joined':
+      return { state: mediaState() };
+    default:
+      return { state: 'idle' };
+  }
+}

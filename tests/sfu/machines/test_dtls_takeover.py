@@ -15,7 +15,7 @@ from OpenSSL import SSL
 from sfu.machines import dtls as dtls_module
 from sfu.machines.dtls import HANDSHAKE_NS, Dtls, DtlsState
 from sfu.machines.dtls_certificate import DtlsCertificate, fingerprint_of, generate_certificate, self_signed
-from sfu.machines.dtls_messages import CERTIFICATE, SERVER_KEY_EXCHANGE, Assembler, Message, read_certificate
+from sfu.machines.dtls_messages import CERTIFICATE, FINISHED, SERVER_KEY_EXCHANGE, Assembler, Message, read_certificate
 from sfu.machines.dtls_records import records
 from sfu.machines.dtls_takeover import TakenOver, is_needed
 from sfu.machines.negotiation import DtlsRole
@@ -259,6 +259,9 @@ def test_ffmpegs_first_flight_is_answered() -> None:
     assert taken.srtp_profile == 1
     assert taken.flight()
     assert taken.flight() != taken.flight()  # fresh record numbers
+    with pytest.raises(ValueError, match="Finished does not verify"):
+        taken.take_messages([Message(FINISHED, assembler.next_seq, bytes(12))])
+    assert not taken.finished
     forged = [
         message._replace(body=message.body[:-1] + bytes([message.body[-1] ^ 1]))
         if message.kind == SERVER_KEY_EXCHANGE

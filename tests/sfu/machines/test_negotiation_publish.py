@@ -92,6 +92,11 @@ def test_firefox_names_its_streams_and_directions() -> None:
     assert Extension.PLAYOUT_DELAY not in video.extensions.values()  # offered as recvonly
 
 
+def test_only_fid_groups_pair_streams() -> None:
+    text = offer("ffmpeg-whip").replace("a=ssrc-group:FID", "a=ssrc-group:SIM")
+    assert [stream.rtx_ssrc for stream in answer(text).media[1].streams] == [None]
+
+
 def test_ffmpeg_awaits_our_hello() -> None:
     result = answer(offer("ffmpeg-whip"))
     assert result.remote.role is DtlsRole.CLIENT

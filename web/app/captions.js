@@ -56,8 +56,7 @@ export class Captions {
   #update() {
     const { available, reason } = this.#room.captions;
     const lines = [...this.#utterances.values()].map(({ line }) => line).slice(-LINES);
-    setText(this.#notice, available ? 'Captions are on.' : reason || 'Captions are not available.');
-    this.#notice.hidden = lines.length > 0;
-    arrange(this.element, [...lines, this.#notice]);
+    setText(this.#notice, reason || 'Captions are not available.');
+    arrange(this.element, lines.length > 0 || available ? lines : [this.#notice]);
   }
 }

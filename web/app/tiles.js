@@ -30,8 +30,10 @@ export class Tiles {
   #screens = new Map();
   /** @type {string[]} */
   #shown = [];
-  /** @type {Map<string, number>} */
+  /** When each last spoke, and who does now. @type {Map<string, number>} */
   #spoke = new Map();
+  /** @type {Set<string>} */
+  #speakers = new Set();
   #frame = 0;
   #observer = new ResizeObserver(() => this.#schedule());
   #firstFrame;
@@ -124,6 +126,7 @@ export class Tiles {
     else this.#room.unwatch(tile.element);
     if (!participant.connected) tile.setOverlay('Reconnecting…', 'signal');
     else tile.setOverlay(camera && !camera.muted ? pauseText(camera) : '');
+    tile.setSpeaking(this.#speakers.has(participant.id));
     return tile;
   }
 
@@ -137,6 +140,7 @@ export class Tiles {
     tile.element.dataset.id = id;
     tile.describe({ name: this.#name, label: `${this.#name} (you)`, muted: !this.#media.microphone || !this.#media.microphoneOn });
     tile.show(this.#media.camera);
+    tile.setSpeaking(this.#speakers.has(id));
     return tile;
   }
 
@@ -179,12 +183,9 @@ export class Tiles {
 
   #speaking(speakers) {
     const now = performance.now();
-    const speaking = new Set(speakers.map(({ participant }) => participant));
-    for (const id of speaking) this.#spoke.set(id, now);
-    for (const [id, tile] of this.#people) {
-      tile.setSpeaking(speaking.has(id === 'self' ? this.#room.participant : id));
-    }
-    if ([...speaking].some((id) => id !== this.#room.participant && !this.#shown.includes(id))) this.#schedule();
+    this.#speakers = new Set(speakers.map(({ participant }) => participant));
+    for (const id of this.#speakers) this.#spoke.set(id, now);
+    this.#schedule();
   }
 
   #close() {

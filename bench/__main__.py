@@ -1,0 +1,45 @@
+"""`python -m bench NAME`: runs one benchmark; `python -m bench all` runs every one and prints one table of all bars."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from bench.report import Report, print_table, write_json, write_plot
+
+NAMES = {
+    "first_frame": "join click to the first decoded remote frame in Chromium",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what was asked for; the exit code is 1 when a bar does not hold."""
+    names = "\n".join(f"  {name:<12} {meaning}" for name, meaning in NAMES.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=f"benchmarks:\n{names}\n  {'all':<12} every one of them",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=[*NAMES, "all"], metavar="NAME")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions: ends within 40 s, figures are rougher")
+    parser.add_argument("--json", metavar="FILE", help="write the rows as JSON (- for standard output)")
+    parser.add_argument("--plot", metavar="FILE", help="write the rows as a PNG plot")
+    chosen = parser.parse_args(arguments)
+    reports = [_run(name, quick=chosen.quick) for name in (NAMES if chosen.name == "all" else [chosen.name])]
+    rows = [row for report in reports for row in report.rows]
+    print_table(rows)
+    if chosen.json:
+        write_json(chosen.json, rows)
+    if chosen.plot:
+        write_plot(chosen.plot, rows)
+    return 0 if all(row.holds is not False for row in rows) else 1
+
+
+def _run(name: str, *, quick: bool) -> Report:
+    module = importlib.import_module(f"bench.{name}")
+    report: Report = module.run(quick=quick)
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""What a benchmark reports: rows with their bars, as a table, as JSON, as a plot."""
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure. `bar` is what it must be compared with ("<= 700"), empty for none; `holds` whether it does."""
+
+    case: str
+    metric: str
+    value: float
+    unit: str
+    bar: str = ""
+    holds: bool | None = None
+
+
+@dataclass(slots=True)
+class Report:
+    """The rows of one benchmark."""
+
+    rows: list[Row] = field(default_factory=list)
+
+    def add(self, case: str, metric: str, value: float, unit: str) -> None:
+        """A figure without a bar."""
+        self.rows.append(Row(case, metric, value, unit))
+
+    def at_most(self, case: str, metric: str, value: float, unit: str, bar: float) -> None:
+        """A figure that must not exceed its bar."""
+        self.rows.append(Row(case, metric, value, unit, f"<= {bar:g}", value <= bar))
+
+    def at_least(self, case: str, metric: str, value: float, unit: str, bar: float) -> None:
+        """A figure that must reach its bar."""
+        self.rows.append(Row(case, metric, value, unit, f">= {bar:g}", value >= bar))
+
+
+def progress(items: Sequence[T], what: str) -> Iterator[T]:
+    """Yield the items behind a progress bar on standard error."""
+    for done, item in enumerate(items):
+        _bar(what, done, len(items))
+        yield item
+    _bar(what, len(items), len(items))
+    print(file=sys.stderr)
+
+
+def _bar(what: str, done: int, total: int) -> None:
+    filled = 30 * done // max(total, 1)
+    print(f"\r{what:<28} [{'#' * filled}{'.' * (30 - filled)}] {done}/{total}", end="", file=sys.stderr, flush=True)
+
+
+def print_table(rows: Iterable[Row]) -> None:
+    """Print the rows under each other, bars and verdicts at the end of the line."""
+    rows = list(rows)
+    columns: list[Callable[[Row], str]] = [
+        lambda r: r.case,
+        lambda r: r.metric,
+        lambda r: f"{r.value:,.4g}" if abs(r.value) < 10_000 else f"{r.value:,.0f}",
+        lambda r: r.unit,
+        lambda r: r.bar,
+        lambda r: {None: "", True: "holds", False: "MISSED"}[r.holds],
+    ]
+    widths = [max((len(column(row)) for row in rows), default=0) for column in columns]
+    for row in rows:
+        print("  ".join(column(row).ljust(width) for column, width in zip(columns, widths, strict=True)).rstrip())
+
+
+def write_json(path: str, rows: Iterable[Row]) -> None:
+    """Write machine and rows; "-" is standard output."""
+    text = json.dumps({"machine": machine(), "rows": [asdict(row) for row in rows]}, indent=1)
+    if path == "-":
+        print(text)
+    else:
+        Path(path).write_text(text + "\n")
+
+
+def machine() -> dict[str, str | int]:
+    """What the figures were measured on."""
+    model = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        model = next(
+            (x.partition(":")[2].strip() for x in cpuinfo.read_text().splitlines() if "model name" in x), model
+        )
+    return {
+        "cpu": model,
+        "cores": os.cpu_count() or 0,
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+    }
+
+
+def write_plot(path: str, rows: Iterable[Row]) -> None:
+    """Draw one bar per row, relative to its bar where it has one, as a PNG."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  only for plots
+
+    rows = list(rows)
+    figure = Figure(figsize=(9, 0.4 * len(rows) + 1.2), layout="constrained")
+    axes = figure.subplots()
+    labels = [f"{row.case}: {row.metric} ({row.unit})" for row in rows]
+    colours = [{None: "#7a869a", True: "#2e9d63", False: "#c8453b"}[row.holds] for row in rows]
+    axes.barh(labels, [_share_of_bar(row) for row in rows], color=colours)
+    axes.axvline(1.0, color="#333333", linewidth=0.8)
+    axes.set_xlabel("value ÷ bar (rows without a bar: 1)")
+    axes.invert_yaxis()
+    figure.savefig(path, format="png", dpi=110)
+
+
+def _share_of_bar(row: Row) -> float:
+    if not row.bar:
+        return 1.0
+    return row.value / float(row.bar.split()[-1])

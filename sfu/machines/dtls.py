@@ -189,7 +189,8 @@ class Dtls:
         if self._repeat_due is not None and now >= self._repeat_due:
             if self._taken_over is not None:
                 self._flight = self._taken_over.flight() or self._flight
-            self._outgoing += self._flight
+            # What was never fetched, for want of an address to send it to, needs no repetition.
+            self._outgoing = self._outgoing or list(self._flight)
             self._repeat_interval = min(2 * self._repeat_interval, _MAX_REPEAT_NS)
             self._repeat_due = now + self._repeat_interval
 

@@ -326,3 +326,10 @@ def test_a_handshake_that_gets_nowhere_times_out() -> None:
         sent += len(client.datagrams_to_send())
     assert client.close_reason == "handshake_timeout"
     assert 5 <= sent <= 20
+
+
+def test_a_hello_that_waits_for_an_address_does_not_pile_up() -> None:
+    client = started(DtlsRole.CLIENT, THEIRS, OURS.fingerprints)
+    for now in range(0, 5_000_000_000, 50_000_000):
+        client.handle_timer(now)
+    assert len(client.datagrams_to_send()) <= 2

@@ -16,7 +16,10 @@ class Vp9Depacketizer:
         return vp9.parse(payload).picture_start
 
     def join(self, payloads: Sequence[bytes]) -> Picture | None:
-        """Return the picture. With several frames, an index of their sizes follows them."""
+        """Return the picture. With several frames, an index of their sizes follows them.
+
+        Some senders (FFmpeg's RTP muxer) never set P, so the frame header has its say on keyframes too.
+        """
         descriptors = [vp9.parse(payload) for payload in payloads]
         first = descriptors[0]
         if not first.picture_start:
@@ -35,12 +38,12 @@ class Vp9Depacketizer:
         data = bytes(layers[0])
         if len(layers) > 1:
             data = _superframe([frame for layer in layers for frame in split_superframe(bytes(layer))])
-        if first.inter_picture:
+        base_size = vp9.keyframe_size(bytes(layers[0]))
+        if first.inter_picture or base_size is None:
             return Picture(data, False)
         top = descriptors[-1].spatial_layer or 0
         sizes = first.structure.sizes if first.structure is not None else ()
-        size = sizes[top] if top < len(sizes) else vp9.keyframe_size(bytes(layers[0]))
-        return Picture(data, True, *(size or (0, 0)))
+        return Picture(data, True, *(sizes[top] if top < len(sizes) else base_size))
 
 
 def split_superframe(data: bytes) -> list[bytes]:

@@ -9,6 +9,9 @@ from sfu.frames.assembler import FrameAssembler, Loss
 from sfu.frames.depacketize_vp9 import split_superframe
 from tests.support.encoders import encode
 
+# A shown keyframe of 320×180 (bitstream specification, section 6.2); a frame that is none.
+KEY = int(f"10000010{0x498342:024b}0000{319:016b}{179:016b}0000", 2).to_bytes(9, "big")
+DELTA = b"\x86"
 SIZES = ((320, 180), (640, 360))
 
 
@@ -38,27 +41,27 @@ def push(payloads, lost=()):
 
 
 def test_layers_become_a_superframe():
-    frames = [b"\x86" + bytes(700), b"\x87" + bytes(1400)]
+    frames = [KEY + bytes(700), DELTA + bytes(1400)]
     [frame] = push(layer(frames[0], 0, sizes=SIZES) + layer(frames[1], 1))
     assert split_superframe(frame.data) == frames
     assert (frame.keyframe, frame.width, frame.height) == (True, 640, 360)
 
 
 def test_the_size_is_that_of_the_highest_layer_that_came():
-    [frame] = push(layer(b"\x86" + bytes(700), 0, sizes=SIZES))
+    [frame] = push(layer(KEY + bytes(700), 0, sizes=SIZES))
     assert (frame.width, frame.height) == (320, 180)
-    assert frame.data == b"\x86" + bytes(700)
+    assert frame.data == KEY + bytes(700)
 
 
 def test_a_superframe_inside_a_layer_is_opened():
-    inner = [b"\x86" + bytes(300), b"\x86" + bytes(20)]
-    [frame] = push(layer(b"\x86" + bytes(9), 0) + layer(superframe(inner), 1))
-    assert split_superframe(frame.data) == [b"\x86" + bytes(9), *inner]
+    inner = [DELTA + bytes(300), DELTA + bytes(20)]
+    [frame] = push(layer(KEY + bytes(9), 0) + layer(superframe(inner), 1))
+    assert split_superframe(frame.data) == [KEY + bytes(9), *inner]
 
 
 @pytest.mark.parametrize("lost", range(5))
 def test_a_picture_that_misses_a_packet_is_not_output(lost):
-    payloads = layer(b"\x86" + bytes(700), 0) + layer(b"\x87" + bytes(1400), 1)
+    payloads = layer(KEY + bytes(700), 0) + layer(DELTA + bytes(1400), 1)
     assert len(payloads) == 5
     assert all(isinstance(item, Loss) for item in push(payloads, {lost}))
 
@@ -76,3 +79,14 @@ def test_the_superframe_decodes_as_one_picture():
 def superframe(frames):
     marker = bytes([0xC0 | 1 << 3 | len(frames) - 1])
     return b"".join(frames) + marker + b"".join(len(frame).to_bytes(2, "little") for frame in frames) + marker
+
+
+def test_without_a_structure_the_frame_header_has_the_size():
+    [frame] = push(layer(KEY + bytes(700), 0) + layer(DELTA + bytes(100), 1))
+    assert (frame.keyframe, frame.width, frame.height) == (True, 320, 180)
+
+
+@pytest.mark.parametrize(("data", "inter"), [(KEY, True), (DELTA, False)])
+def test_descriptor_and_frame_header_must_agree_on_a_keyframe(data, inter):
+    [frame] = push(layer(data + bytes(100), 0, inter=inter))
+    assert (frame.keyframe, frame.width, frame.intact) == (False, 0, False)

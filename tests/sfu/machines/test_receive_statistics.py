@@ -41,6 +41,10 @@ def test_loss_since_the_last_block_and_in_all():
         statistics.received(seq, 0, 0)
     block = statistics.report_block(0)
     assert (block.fraction_lost, block.packets_lost) == (0, 4)
+    for seq in range(17, 20):
+        statistics.received(seq, 0, 0)
+    block = statistics.report_block(0)
+    assert (block.fraction_lost, block.packets_lost) == (256 // 4, 5)
 
 
 def test_a_late_packet_is_no_loss():

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfu.formats import rtp, vp9
+from sfu.formats.codecs import Codec
 from sfu.formats.dependency_descriptor import (
     DecodeTargetIndication,
     DependencyDescriptor,
@@ -14,6 +16,7 @@ from sfu.formats.dependency_descriptor import (
     TemplateStructure,
     parse,
 )
+from tests.support.captures import CODECS, DEPENDENCY_DESCRIPTOR, captured
 
 NONE, DISCARDABLE, SWITCH, REQUIRED = DecodeTargetIndication
 
@@ -185,3 +188,27 @@ def test_a_descriptor_needs_its_structure_and_a_known_template():
 def test_endless_templates_are_refused():
     with pytest.raises(ValueError, match="too many"):
         parse(bytes.fromhex("c0000180") + bytes(60), None)
+
+
+@pytest.mark.parametrize("name", [name for name in CODECS if "t2" in name or "t3" in name])
+def test_descriptors_of_chromium(name):
+    """Frame numbers ascend and frames begin and end where packets say; for VP9 its own descriptor names the layers."""
+    structure = None
+    numbers = []
+    for data in captured(name):
+        packet = rtp.parse(data)
+        descriptor = parse(dict(packet.extensions)[DEPENDENCY_DESCRIPTOR], structure)
+        structure = descriptor.structure or structure
+        if descriptor.first_in_frame:
+            numbers.append(descriptor.frame_number)
+        if CODECS[name] is Codec.VP9:
+            own = vp9.parse(packet.payload)
+            layers = (own.spatial_layer, own.temporal_layer)
+            assert (descriptor.frame.spatial_layer, descriptor.frame.temporal_layer) == layers
+            assert (descriptor.first_in_frame, descriptor.last_in_frame) == (own.start, own.end)
+            if descriptor.structure is not None:
+                assert own.picture_start and not own.inter_picture
+                assert own.structure is not None
+                assert descriptor.structure.resolutions[: len(own.structure.sizes)] == own.structure.sizes
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert structure.target_layers(structure.decode_targets - 1) != (0, 0)

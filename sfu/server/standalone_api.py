@@ -22,7 +22,7 @@ MAX_SDP_BYTES = 256 * 1024
 _SDP = "application/sdp"
 _FRAGMENT = "application/trickle-ice-sdpfrag"
 _UNAUTHORIZED = frozenset({Code.BAD_TOKEN, Code.EXPIRED_TOKEN, Code.REPLAYED_TOKEN, Code.FOREIGN_TOKEN})
-_STATUS = {Code.OFFER_REFUSED: 400, Code.FULL: 503, Code.TOO_MANY_REQUESTS: 429}
+_STATUS = {Code.OFFER_REFUSED: 400, Code.FULL: 503, Code.TOO_MANY_REQUESTS: 429, Code.MESSAGE_TOO_LARGE: 413}
 
 
 @dataclass(frozen=True, slots=True)

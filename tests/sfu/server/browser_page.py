@@ -49,7 +49,8 @@ window.join = (url, credential) => new Promise((resolve) => {
 
 window.publishTracks = async (sources, options = {}) => {
   publish ??= new RTCPeerConnection();
-  const video = {width: 640, height: 360};
+  // Chromium sends no more than two layers of a small picture.
+  const video = options.simulcast ? {width: 1280, height: 720} : {width: 640, height: 360};
   const media = options.stream ?? await navigator.mediaDevices.getUserMedia({audio: true, video});
   const transceivers = {};
   for (const source of sources) {

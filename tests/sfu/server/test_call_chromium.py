@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.async_api import Browser, Page
 
 from tests.sfu.server.browser_page import page_server
-from tests.sfu.server.harness import Host, host
+from tests.sfu.server.harness import Host, eventually, host
 from tests.support.chromium import LOOPBACK_FLAG, chromium, open_page
 
 Received = dict[str, dict[str, Any]]
@@ -62,3 +63,58 @@ async def test_two_pages_and_a_late_third(tmp_path: Path) -> None:
         await until_received(eve, screen, "frames", 5)
         await bob.evaluate("track => tell({kind: 'unpublish', track})", screen)
         await eve.wait_for_function("track => state.slots.every((slot) => slot.track !== track)", arg=screen)
+
+
+@pytest.mark.parametrize("codec", ["video/VP8", "video/VP9", "video/H264", "video/AV1"])
+async def test_every_codec_passes(tmp_path: Path, codec: str) -> None:
+    async with stage(tmp_path) as (h, browser, url):
+        ann, bob = await join(browser, url, h, "ann"), await join(browser, url, h, "bob")
+        tracks = await ann.evaluate("codec => publishTracks(['camera'], {codec})", codec)
+        await until_received(bob, tracks["camera"], "frames", 20)
+        assert f"video/{h.node.rooms['r'].uptracks[tracks['camera']].info().codec}" == codec
+        eve = await join(browser, url, h, "eve")
+        await until_received(eve, tracks["camera"], "frames", 20)
+
+
+async def test_a_hidden_tile_costs_nothing_and_comes_back_at_once(tmp_path: Path) -> None:
+    async with stage(tmp_path) as (h, browser, url):
+        ann, bob = await join(browser, url, h, "ann"), await join(browser, url, h, "bob")
+        track = (await ann.evaluate("publishTracks(['camera'])"))["camera"]
+        await until_received(bob, track, "frames", 10)
+        wish = "([track, on]) => tell({kind: 'subscribe', tracks: [{track, on, width: 320, height: 180}]})"
+        await bob.evaluate(wish, [track, False])
+        await eventually(lambda: not h.node.rooms["r"].uptracks[track].downtracks)
+        sent = h.node.context.engine.counters["forwarded"]
+        arrived = h.node.context.engine.counters["datagrams_in"]
+        await eventually(lambda: h.node.context.engine.counters["datagrams_in"] > arrived + 50)
+        assert h.node.context.engine.counters["forwarded"] == sent
+        await bob.evaluate(wish, [track, True])
+        (downtrack,) = await eventually(lambda: h.node.rooms["r"].uptracks[track].downtracks)
+        assert downtrack.wanted.width == 320
+        await eventually(lambda: h.node.context.engine.counters["forwarded"] > sent + 20)
+
+
+async def test_simulcast_gives_the_highest_layer(tmp_path: Path) -> None:
+    async with stage(tmp_path) as (h, browser, url):
+        ann, bob = await join(browser, url, h, "ann"), await join(browser, url, h, "bob")
+        track = (await ann.evaluate("publishTracks(['camera'], {simulcast: true})"))["camera"]
+        await until_received(bob, track, "width", 1279, 20)
+        uptrack = h.node.rooms["r"].uptracks[track]
+        assert {stream.rid for stream in uptrack.streams} == {"q", "h", "f"}
+        (downtrack,) = uptrack.downtracks
+        assert downtrack.stream is not None
+        assert downtrack.stream.rid == "f"
+
+
+async def test_a_killed_browser_vanishes(tmp_path: Path) -> None:
+    async with stage(tmp_path) as (h, browser, url):
+        ann = await join(browser, url, h, "ann")
+        async with chromium(flags=[LOOPBACK_FLAG]) as victim:
+            bob = await join(victim, url, h, "bob")
+            await bob.evaluate("publishTracks(['microphone', 'camera'])")
+            await ann.wait_for_function("state.messages.some((m) => m.kind === 'track-published')", polling=50)
+        begun = time.monotonic()
+        gone = "state.messages.some((m) => m.kind === 'user-left' && m.reason === 'timeout')"
+        await ann.wait_for_function(gone, polling=50, timeout=35_000)
+        print(f"a killed browser is gone after {time.monotonic() - begun:.1f} s")
+        await ann.wait_for_function("state.slots.every((slot) => !slot.track)", polling=50)

@@ -33,7 +33,7 @@ class Session:
 
     def __init__(self, socket: ServerConnection) -> None:
         self.socket = socket
-        self._received: asyncio.Queue[signaling.ClientMessage] = asyncio.Queue()
+        self._received: asyncio.Queue[tuple[signaling.ClientMessage, Any]] = asyncio.Queue()
         self.violations: list[str] = []
 
     async def run(self) -> None:
@@ -48,7 +48,7 @@ class Session:
                 if isinstance(message, signaling.Ping):
                     await self.send(signaling.Pong(id=message.id))
                 else:
-                    self._received.put_nowait(message)
+                    self._received.put_nowait((message, json.loads(data)))
 
     async def send(self, *messages: signaling.ServerMessage) -> None:
         for message in messages:
@@ -56,16 +56,21 @@ class Session:
 
     async def expect(self, kind: type[M]) -> M:
         """Return the next message, which must be of this kind."""
-        message = await asyncio.wait_for(self._received.get(), SECONDS)
+        message, _ = await asyncio.wait_for(self._received.get(), SECONDS)
         assert isinstance(message, kind), f"expected {kind.__name__}, got {message}"
         return message
 
     async def next_of(self, kind: type[M]) -> M:
         """Return the next message of this kind, passing over others."""
         while True:
-            message = await asyncio.wait_for(self._received.get(), SECONDS)
+            message, _ = await asyncio.wait_for(self._received.get(), SECONDS)
             if isinstance(message, kind):
                 return message
+
+    async def next_raw(self) -> Any:
+        """Return the next message as it was on the wire."""
+        _, raw = await asyncio.wait_for(self._received.get(), SECONDS)
+        return raw
 
     def quiet(self) -> bool:
         return self._received.empty()

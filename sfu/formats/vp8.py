@@ -2,6 +2,10 @@
 
 from typing import NamedTuple
 
+from sfu.formats.picture_id import read, rewrite
+
+__all__ = ["Vp8Descriptor", "is_keyframe_start", "keyframe_size", "parse", "rewrite"]
+
 
 class Vp8Descriptor(NamedTuple):
     """`payload[size:]` is VP8 data. Fields that the descriptor lacks are None; offsets of absent fields are -1."""
@@ -47,12 +51,7 @@ def _parse(payload: bytes) -> Vp8Descriptor:
     long_picture_id = layer_sync = False
     if extension & 0x80:
         picture_id_offset = offset
-        picture_id = payload[offset]
-        offset += 1
-        if picture_id & 0x80:
-            long_picture_id = True
-            picture_id = (picture_id & 0x7F) << 8 | payload[offset]
-            offset += 1
+        picture_id, long_picture_id, offset = read(payload, offset)
     if extension & 0x40:
         tl0_offset = offset
         tl0_picture_index = payload[offset]
@@ -79,24 +78,6 @@ def _parse(payload: bytes) -> Vp8Descriptor:
         layer_sync,
         key_index,
     )
-
-
-def rewrite(payload: bytes, descriptor: Vp8Descriptor, picture_id: int, tl0_picture_index: int) -> bytes:
-    """Return the payload with picture id and TL0PICIDX replaced where it has them, of the same size.
-
-    Values are taken modulo the field's size.
-    """
-    changed = bytearray(payload)
-    offset = descriptor.picture_id_offset
-    if offset >= 0:
-        if descriptor.long_picture_id:
-            changed[offset] = 0x80 | picture_id >> 8 & 0x7F
-            changed[offset + 1] = picture_id & 0xFF
-        else:
-            changed[offset] = picture_id & 0x7F
-    if descriptor.tl0_offset >= 0:
-        changed[descriptor.tl0_offset] = tl0_picture_index & 0xFF
-    return bytes(changed)
 
 
 def is_keyframe_start(payload: bytes) -> bool:

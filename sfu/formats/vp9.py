@@ -6,6 +6,9 @@ The uncompressed header is that of the VP9 bitstream specification v0.6, section
 from typing import NamedTuple
 
 from sfu.formats.bits import BitReader
+from sfu.formats.picture_id import read, rewrite
+
+__all__ = ["ScalabilityStructure", "Vp9Descriptor", "is_keyframe_start", "keyframe_size", "parse", "rewrite"]
 
 _SRGB = 7
 _SYNC_CODE = 0x498342
@@ -65,12 +68,7 @@ def _parse(payload: bytes) -> Vp9Descriptor:
     long_picture_id = switching_up = inter_layer = False
     if first & 0x80:
         picture_id_offset = offset
-        picture_id = payload[offset]
-        offset += 1
-        if picture_id & 0x80:
-            long_picture_id = True
-            picture_id = (picture_id & 0x7F) << 8 | payload[offset]
-            offset += 1
+        picture_id, long_picture_id, offset = read(payload, offset)
     if first & 0x20:
         byte = payload[offset]
         offset += 1
@@ -135,24 +133,6 @@ def _parse_structure(payload: bytes, offset: int) -> tuple[ScalabilityStructure,
         for _ in range(pictures):
             offset += 1 + (payload[offset] >> 2 & 0x03)
     return ScalabilityStructure(layers, tuple(sizes)), offset
-
-
-def rewrite(payload: bytes, descriptor: Vp9Descriptor, picture_id: int, tl0_picture_index: int) -> bytes:
-    """Return the payload with picture id and TL0PICIDX replaced where it has them, of the same size.
-
-    Values are taken modulo the field's size.
-    """
-    changed = bytearray(payload)
-    offset = descriptor.picture_id_offset
-    if offset >= 0:
-        if descriptor.long_picture_id:
-            changed[offset] = 0x80 | picture_id >> 8 & 0x7F
-            changed[offset + 1] = picture_id & 0xFF
-        else:
-            changed[offset] = picture_id & 0x7F
-    if descriptor.tl0_offset >= 0:
-        changed[descriptor.tl0_offset] = tl0_picture_index & 0xFF
-    return bytes(changed)
 
 
 def is_keyframe_start(payload: bytes) -> bool:

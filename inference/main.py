@@ -16,18 +16,19 @@ from typing import Any
 from inference.api.http_api import InferenceApi
 from inference.captions.captioner import Captioner
 from inference.config import InferenceConfig
+from inference.engines.engine import Engine
+from inference.engines.fallback import FallbackEngine
 from inference.engines.local import LocalEngine
 from inference.fact_reporter import FactReporter
 from inference.metrics import AVAILABLE
 from inference.models import catalogue, store
+from inference.models.catalogue import SPEECH_MODEL, VOICE_MODEL
 from inference.sink_client import SinkClient
 from inference.tap import Tap
 from sfu.api.sink_records import CaptionsAvailable, TrackOpened
 
 logger = logging.getLogger(__name__)
 
-VOICE_MODEL = "silero-vad"
-SPEECH_MODEL = "whisper-base"
 MISSING = "captions unavailable: run `parley models fetch`"
 OFF = "captions are switched off on this server"
 STARTING = "captions are starting"
@@ -49,7 +50,8 @@ class Inference:
         self._config = config
         self.api: InferenceApi | None = None
         self._voice_model: Path | None = None
-        self.engine = LocalEngine(threads=config.threads, nice=config.nice, changed=self._changed)
+        self._local = LocalEngine(threads=config.threads, nice=config.nice, changed=self._changed)
+        self.engine: Engine = self._local
         self._facts = FactReporter(config.control_url, config.node_secret, config.instance)
         self._sink = SinkClient(
             config.sink_socket,
@@ -58,7 +60,7 @@ class Inference:
             connected=self._announce,
             disconnected=self._disconnected,
         )
-        self._captioner = Captioner(self.engine, config.languages, show=self._sink.send, store=self._facts.add)
+        self._captioner = Captioner(config.languages, show=self._sink.send, store=self._facts.add)
         self._tap = Tap(config.nice, spoken=self._captioner.spoken, gone=self._captioner.gone, changed=self._changed)
 
     @property
@@ -69,7 +71,7 @@ class Inference:
     @property
     def recogniser_pid(self) -> int | None:
         """The local engine worker's process id while it runs."""
-        return self.engine.pid
+        return self._local.pid
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until cancelled."""
@@ -86,8 +88,18 @@ class Inference:
             self._voice_model = voice / "silero_vad.onnx"
             self._announce()
             tasks.create_task(self._tap.run(self._voice_model), name="tap")
-            tasks.create_task(self.engine.run(speech), name="engine")
-            tasks.create_task(self._captioner.run(), name="captioner")
+            tasks.create_task(self._local.run(speech), name="engine")
+            if self._config.triton_urls:
+                self._prefer_triton(tasks, store.identity(speech))
+            tasks.create_task(self._captioner.run(self.engine), name="captioner")
+
+    def _prefer_triton(self, tasks: asyncio.TaskGroup, identity: str) -> None:
+        """Put Triton before the local engine."""
+        from inference.engines.triton import TritonEngine  # noqa: PLC0415  needs the extra `triton`
+
+        remote = TritonEngine(self._config.triton_urls, identity, changed=self._changed)
+        self.engine = FallbackEngine((remote, self._local))
+        tasks.create_task(remote.run(), name="triton")
 
     @property
     def voice_model(self) -> Path | None:

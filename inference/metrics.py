@@ -25,3 +25,6 @@ VOICED = Counter("parley_inference_voiced_seconds_total", "Sound that was speech
 RESTARTS = Counter("parley_inference_worker_restarts_total", "Workers that ended and were started again.", ["worker"])
 FACTS_WAITING = Gauge("parley_inference_facts_waiting", "Final captions that control has not acknowledged.")
 AVAILABLE = Gauge("parley_inference_captions_available", "1 while captions can be made.")
+HEDGES = Counter("parley_inference_triton_hedges_total", "Clips that a second Triton was asked for.")
+FALLBACKS = Counter("parley_inference_fallbacks_total", "Batches that another engine took over.")
+TRITON_HEALTHY = Gauge("parley_inference_triton_healthy", "1 while an endpoint is used.", ["endpoint"])

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inference.models import catalogue, store
-from inference.models.catalogue import Catalogue, Model
+from inference.models.catalogue import SPEECH_MODEL, Catalogue, Model
 from inference.models.fetch import FetchError, fetch
+from inference.triton.build import Placement, build_repository
 from parley.settings import SettingsError, resolve
 
 Handler = Callable[[Catalogue, Path, argparse.Namespace], int]
@@ -50,6 +51,12 @@ def register(parser: argparse.ArgumentParser) -> None:
     lister.set_defaults(handler=_list)
     checker = verbs.add_parser("verify", parents=[common], help="check every file of the models against its hash")
     checker.set_defaults(handler=_verify)
+    builder = verbs.add_parser("build", parents=[common], help="make a Triton model repository of the speech model")
+    builder.add_argument("--triton", type=Path, metavar="DIR", required=True, help="where to write the repository")
+    builder.add_argument("--device", choices=["cpu", "gpu"], default="cpu", help="where Triton runs the models")
+    builder.add_argument("--instances", type=int, default=1, help="model instances per device")
+    builder.add_argument("--threads", type=int, default=1, help="threads of one instance on the CPU")
+    builder.set_defaults(handler=_build)
 
 
 def _models_dir(arguments: argparse.Namespace) -> Path:
@@ -89,3 +96,10 @@ def _verify(table: Catalogue, models_dir: Path, arguments: argparse.Namespace) -
         print(f"{model.name} {model.version}: {'; '.join(found) or 'verified'}")
         status |= bool(found)
     return status
+
+
+def _build(table: Catalogue, models_dir: Path, arguments: argparse.Namespace) -> int:
+    placement = Placement(arguments.device, arguments.instances, arguments.threads)
+    identity = build_repository(models_dir, table.named(SPEECH_MODEL), arguments.triton, placement)
+    print(f"{identity}: repository in {arguments.triton}; start `tritonserver --model-repository {arguments.triton}`")
+    return 0

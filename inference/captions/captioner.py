@@ -20,13 +20,11 @@ class Captioner:
 
     def __init__(
         self,
-        engine: Engine,
         languages: tuple[str, ...],
         *,
         show: Callable[[CaptionRecord], None],
         store: Callable[[CaptionFinal], None],
     ) -> None:
-        self._engine = engine
         self._show = show
         self._store = store
         self._schedule = Schedule(languages, lambda reason: metrics.WORDLESS.labels(reason).inc())
@@ -45,23 +43,23 @@ class Captioner:
         """The track will not be heard of again; unless `usable`, what it said is not to be used."""
         self._emit(self._schedule.forget(handle, time.monotonic_ns(), usable=usable))
 
-    async def run(self) -> None:
-        """Recognise until cancelled."""
+    async def run(self, engine: Engine) -> None:
+        """Recognise by `engine` until cancelled."""
         while True:
             job = None
-            if self._engine.model is not None:
-                self._schedule.model = self._engine.model
-                job = self._schedule.next_job(time.monotonic_ns(), self._engine.max_batch)
+            if engine.model is not None:
+                self._schedule.model = engine.model
+                job = self._schedule.next_job(time.monotonic_ns(), engine.max_batch)
             metrics.FINALS_WAITING.set(self._schedule.waiting)
             metrics.SPEAKING.set(self._schedule.speaking)
             if job is None:
-                await self._idle()
+                await self._idle(engine)
             else:
-                await self._recognise(job)
+                await self._recognise(engine, job)
 
-    async def _idle(self) -> None:
+    async def _idle(self, engine: Engine) -> None:
         """Wait for speech, for the engine, or until a partial is due."""
-        due = self._schedule.timer() if self._engine.model is not None else None
+        due = self._schedule.timer() if engine.model is not None else None
         timeout = None if due is None else max(0.01, (due - time.monotonic_ns()) / 1e9)
         try:
             await asyncio.wait_for(self._wake.wait(), timeout)
@@ -69,18 +67,18 @@ class Captioner:
             return
         self._wake.clear()
 
-    async def _recognise(self, job: Job) -> None:
+    async def _recognise(self, engine: Engine, job: Job) -> None:
         began = time.monotonic_ns()
         metrics.BATCH.observe(len(job.clips))
         try:
-            transcripts = await self._engine.transcribe(job.clips)
+            transcripts = await engine.transcribe(job.clips)
         except EngineError as error:
             logger.warning("%d clips not recognised: %s", len(job.clips), error)
             metrics.DROPS.labels("engine", "failed").inc(len(job.clips))
             self._emit(self._schedule.failed(job, time.monotonic_ns()))
             return
         now = time.monotonic_ns()
-        metrics.PASS.labels(type(self._engine).__name__).observe((now - began) / 1e9)
+        metrics.PASS.labels(type(engine).__name__).observe((now - began) / 1e9)
         self._emit(self._schedule.result(job, transcripts, now, now - began))
 
     def _emit(self, outcomes: list[Outcome]) -> None:

@@ -12,9 +12,12 @@ class EngineError(Exception):
 
 
 class Engine(Protocol):
-    """Recognises batches of clips. `max_batch` is how many clips gain from going together."""
+    """Recognises batches of clips."""
 
-    max_batch: int
+    @property
+    def max_batch(self) -> int:
+        """How many clips gain from going together."""
+        ...
 
     @property
     def model(self) -> str | None:

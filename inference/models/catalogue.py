@@ -6,6 +6,9 @@ from pathlib import Path
 
 import msgspec
 
+VOICE_MODEL = "silero-vad"
+SPEECH_MODEL = "whisper-base"
+
 
 class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A data file inside an archive, and the plain name it gets outside."""

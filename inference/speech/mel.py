@@ -54,7 +54,7 @@ def log_mel(samples: Floats, window_samples: int) -> Floats:
     padded[: min(len(samples), window_samples)] = samples[:window_samples]
     padded = np.pad(padded, _WINDOW // 2, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::HOP][:-1]
-    spectrum = np.fft.rfft(frames * _hann(), axis=1)
+    spectrum = np.fft.rfft(frames.astype(np.float64) * _hann(), axis=1)  # numpy 1 and 2 differ in float32
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
     logs = np.log10(np.maximum(filter_bank() @ power.T, 1e-10))
     floored: Floats = np.maximum(logs, logs.max() - 8.0)

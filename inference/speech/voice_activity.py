@@ -12,6 +12,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from inference.speech.session import session_options
+
 Samples = NDArray[np.int16]
 Floats = NDArray[np.float32]
 SAMPLE_RATE = 16_000
@@ -28,16 +30,6 @@ class VoiceState:
 
     state: Floats = field(default_factory=lambda: np.zeros(_STATE, np.float32))
     context: Floats = field(default_factory=lambda: np.zeros(_CONTEXT, np.float32))
-
-
-def session_options(threads: int = 1) -> onnxruntime.SessionOptions:
-    """Return options for sessions that leave the cores to the call: no spinning, `threads` workers."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
 
 
 class VoiceActivity:

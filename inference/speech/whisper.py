@@ -16,6 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from inference.speech.mel import SAMPLE_RATE, log_mel
+from inference.speech.session import session_options
 from inference.speech.transcript import (
     LONGEST_S,
     LOOP_REPEATS,
@@ -25,9 +26,10 @@ from inference.speech.transcript import (
     window_seconds,
 )
 from inference.speech.vocabulary import Vocabulary
-from inference.speech.voice_activity import session_options
 
 Floats = NDArray[np.float32]
+_CPU = ("CPUExecutionProvider",)
+_GPU = ("CUDAExecutionProvider", *_CPU)
 _TOKENS_PER_SECOND = 12
 _SPARE_TOKENS = 16
 _MAX_TOKENS = 220
@@ -63,19 +65,38 @@ def _log_softmax(logits: Floats) -> Floats:
     return result
 
 
-class WhisperModel:
-    """The loaded encoder and decoder. Not safe for use by several threads at once."""
+def features(clips: Sequence[Clip], window: int) -> Floats:
+    """Return the encoder's input, [clips, 80, 100 · window], for a window in seconds; clips are cut at LONGEST_S."""
+    samples = window * SAMPLE_RATE
+    return np.stack([log_mel(clip.samples[: LONGEST_S * SAMPLE_RATE], samples) for clip in clips])
 
-    def __init__(self, directory: Path, threads: int = 1) -> None:
-        """Load encoder.onnx, decoder.onnx, vocabulary.json and config.json; raises OSError or ValueError."""
+
+class WhisperEncoder:
+    """The loaded encoder. Not safe for use by several threads at once."""
+
+    def __init__(self, directory: Path, threads: int = 1, *, gpu: bool = False) -> None:
+        """Load encoder.onnx; raises onnxruntime's errors."""
+        path = str(directory / "encoder.onnx")
+        self._session = onnxruntime.InferenceSession(path, session_options(threads), providers=_GPU if gpu else _CPU)
+        self.outputs = [output.name for output in self._session.get_outputs()]
+
+    def encode(self, mel: Floats) -> dict[str, Floats]:
+        """Return the cross-attention keys and values, as the decoder takes them, for `mel` [batch, 80, frames]."""
+        return dict(zip(self.outputs, self._session.run(None, {"mel": mel}), strict=True))
+
+
+class WhisperDecoder:
+    """The loaded decoder. Not safe for use by several threads at once."""
+
+    def __init__(self, directory: Path, threads: int = 1, *, gpu: bool = False) -> None:
+        """Load decoder.onnx, vocabulary.json and config.json; raises OSError or ValueError."""
         self.vocabulary = Vocabulary.load(directory / "vocabulary.json")
-        options, providers = session_options(threads), ["CPUExecutionProvider"]
-        self._encoder = onnxruntime.InferenceSession(str(directory / "encoder.onnx"), options, providers=providers)
-        self._decoder = onnxruntime.InferenceSession(str(directory / "decoder.onnx"), options, providers=providers)
-        self._cross = [output.name for output in self._encoder.get_outputs()]
-        self._present = [output.name for output in self._decoder.get_outputs()][1:]
-        self._past = [name.replace("present", "past") for name in self._present]
-        self._heads = next(i.shape[1] for i in self._decoder.get_inputs() if i.name == "past_k_0")
+        path = str(directory / "decoder.onnx")
+        self._decoder = onnxruntime.InferenceSession(path, session_options(threads), providers=_GPU if gpu else _CPU)
+        inputs = {value.name: value.shape for value in self._decoder.get_inputs()}
+        self.cross = [name for name in inputs if name.startswith("cross_")]
+        self.heads, self.head_size = inputs["past_k_0"][1], inputs["past_k_0"][3]
+        self._past = [output.name.replace("present", "past") for output in self._decoder.get_outputs()[1:]]
         settings = json.loads((directory / "config.json").read_text("utf-8"))
         size = len(self.vocabulary.pieces)
         self._suppressed = np.zeros(size, np.float32)
@@ -86,25 +107,12 @@ class WhisperModel:
         self._language_ids = np.array(list(self.vocabulary.languages.values()))
         self._language_names = list(self.vocabulary.languages)
 
-    def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
-        """Return each clip's transcript. All clips share the window of the longest one: batch clips of equal windows.
-
-        A clip longer than LONGEST_S is cut. Raises ValueError for a language that the model does not know.
-        """
-        if not clips:
-            return []
-        window = max(window_seconds(len(clip.samples)) for clip in clips) * SAMPLE_RATE
-        mel = np.stack([log_mel(clip.samples[: LONGEST_S * SAMPLE_RATE], window) for clip in clips])
-        return self.decode(clips, self.encode(mel))
-
-    def encode(self, mel: Floats) -> dict[str, Floats]:
-        """Return the cross-attention keys and values for `mel` [batch, 80, frames] (a multiple of 2·HOP samples)."""
-        return dict(zip(self._cross, self._encoder.run(None, {"mel": mel}), strict=True))
-
     def decode(self, clips: Sequence[Clip], cross: Mapping[str, Floats]) -> list[Transcript]:
         """Return transcripts from the encoder's output for `clips`."""
         vocabulary, count = self.vocabulary, len(clips)
-        cache: dict[str, Any] = {name: np.zeros((count, self._heads, 0, 64), np.float32) for name in self._past}
+        cache: dict[str, Any] = {
+            name: np.zeros((count, self.heads, 0, self.head_size), np.float32) for name in self._past
+        }
         logits = self._step(np.full((count, 1), vocabulary.start, np.int64), cache, cross)
         no_speech = np.exp(_log_softmax(logits)[:, vocabulary.no_speech])
         languages = np.exp(_log_softmax(logits[:, self._language_ids]))
@@ -180,3 +188,26 @@ class WhisperModel:
             tokens=len(row.tokens),
             looped=row.looped,
         )
+
+
+class WhisperModel:
+    """Encoder and decoder together. Not safe for use by several threads at once."""
+
+    def __init__(self, directory: Path, threads: int = 1) -> None:
+        """Load all of a model's directory; raises OSError or ValueError."""
+        self._encoder = WhisperEncoder(directory, threads)
+        self._decoder = WhisperDecoder(directory, threads)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self._decoder.vocabulary
+
+    def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
+        """Return each clip's transcript. All clips share the window of the longest one: batch clips of equal windows.
+
+        A clip longer than LONGEST_S is cut. Raises ValueError for a language that the model does not know.
+        """
+        if not clips:
+            return []
+        window = max(window_seconds(len(clip.samples)) for clip in clips)
+        return self._decoder.decode(clips, self._encoder.encode(features(clips, window)))

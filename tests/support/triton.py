@@ -1,0 +1,122 @@
+"""A real Triton server for tests: the one that nvidia-pytriton bundles, in an environment of its own, on the CPU."""
+
+import contextlib
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = "nvidia-pytriton==0.7.0"
+START_SECONDS = 120
+
+
+@dataclass(slots=True)
+class TritonServer:
+    process: subprocess.Popen[bytes]
+    grpc: str
+    http: str
+    log: Path
+
+
+def environment() -> Path:
+    """The server's own virtual environment, made once a machine in the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache.mkdir(parents=True, exist_ok=True)
+    path = cache / f"parley-triton-{sys.version_info.major}.{sys.version_info.minor}"
+    with (cache / "parley-triton.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (path / "complete").exists():
+            subprocess.run([sys.executable, "-m", "venv", "--clear", str(path)], check=True)
+            pip = [str(path / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
+            subprocess.run([*pip, "--no-deps", PACKAGE], check=True)
+            numpy = "numpy<2" if sys.version_info < (3, 13) else "numpy"
+            subprocess.run([*pip, numpy, "onnxruntime"], check=True)
+            (path / "complete").touch()
+    return path
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def _backend(venv: Path, scratch: Path) -> Path:
+    """A copy of the Python backend (links) with the stub of this Python beside it."""
+    site = next((venv / "lib").glob("python3.*")) / "site-packages" / "pytriton" / "tritonserver"
+    backend = scratch / "backends" / "python"
+    backend.mkdir(parents=True)
+    for entry in (site / "backends" / "python").iterdir():
+        (backend / entry.name).symlink_to(entry)
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    stub = backend / "triton_python_backend_stub"
+    stub.unlink(missing_ok=True)
+    stub.symlink_to(site / "python_backend_stubs" / version / "triton_python_backend_stub")
+    return backend.parent
+
+
+def _library_path(venv: Path, scratch: Path) -> str:
+    """Triton's libraries, and this Python's own under the name that the stub asks for."""
+    site = next((venv / "lib").glob("python3.*")) / "site-packages"
+    own = Path(sysconfig.get_config_var("LIBDIR"))
+    links = scratch / "lib"
+    links.mkdir()
+    paths = [links, own, site / "nvidia_pytriton.libs", site / "pytriton" / "tritonserver" / "lib"]
+    return os.pathsep.join(map(str, paths))
+
+
+@contextlib.contextmanager
+def triton_server(repository: Path, scratch: Path) -> Iterator[TritonServer]:
+    """Start Triton with `repository` on loopback, wait until it is ready, stop it at the end."""
+    venv = environment()
+    binary = next(venv.glob("lib/python3.*/site-packages/pytriton/tritonserver/bin/tritonserver"))
+    scratch.mkdir(parents=True, exist_ok=True)
+    http, grpc, metrics = _free_ports(3)
+    log = scratch / "triton.log"
+    command = [
+        str(binary), "--model-repository", str(repository), "--backend-directory", str(_backend(venv, scratch)),
+        "--http-address", "127.0.0.1", "--http-port", str(http), "--grpc-address", "127.0.0.1",
+        "--grpc-port", str(grpc), "--metrics-address", "127.0.0.1", "--metrics-port", str(metrics),
+        "--exit-timeout-secs", "5",
+    ]  # fmt: skip
+    environ = os.environ | {
+        "PATH": f"{venv / 'bin'}:{os.environ['PATH']}",
+        "LD_LIBRARY_PATH": _library_path(venv, scratch),
+        "VIRTUAL_ENV": str(venv),
+        "PYTHONPATH": str(next((venv / "lib").glob("python3.*")) / "site-packages"),
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environ, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        _wait_ready(process, http, log)
+        yield TritonServer(process, f"127.0.0.1:{grpc}", f"127.0.0.1:{http}", log)
+    finally:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        assert process.poll() is None and time.monotonic() < deadline, log.read_text(errors="replace")[-5000:]
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready", timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            pass
+        time.sleep(0.1)

@@ -31,6 +31,7 @@ class ReadOffer:
 
     description: SessionDescription
     remote: RemoteTransport
+    bundle: frozenset[str | None]
 
     def refusal(self, section: MediaSection) -> str:
         """Return why a section cannot be taken whatever its media, or ""."""
@@ -40,7 +41,7 @@ class ReadOffer:
             return "unsupported_media"
         if section.protocol not in _PROTOCOLS:
             return "unsupported_protocol"
-        if section.transport.ice_ufrag in (None, self.remote.ufrag) or section.mid in self.description.bundle:
+        if section.transport.ice_ufrag in (None, self.remote.ufrag) or section.mid in self.bundle:
             return "" if section.rtcp_mux or section.bundle_only else "no_rtcp_mux"
         return "not_bundled"
 
@@ -72,7 +73,7 @@ class Answerer:
         if not description.media:
             raise ValueError("the offer has no m-sections")
         if self._last is None:
-            return ReadOffer(description, _remote(description, None))
+            return ReadOffer(description, _remote(description, None), frozenset(description.bundle))
         before = self._last.description.media
         if len(description.media) < len(before):
             raise ValueError("the offer dropped m-sections")
@@ -84,7 +85,7 @@ class Answerer:
         remote = _remote(description, self._last.remote.role)
         if not set(remote.fingerprints) & set(self._last.remote.fingerprints):
             raise ValueError("the offer changed the certificate")
-        return ReadOffer(description, remote)
+        return ReadOffer(description, remote, frozenset(description.bundle))
 
     def finish(
         self, offer: ReadOffer, local: LocalTransport, decided: Sequence[tuple[NegotiatedMedia, MediaSection]]
@@ -101,9 +102,7 @@ class Answerer:
             )
             for media, section in decided
         )
-        bundled = tuple(
-            media.mid for media, section in decided if media.accepted and section.mid in offer.description.bundle
-        )
+        bundled = tuple(media.mid for media, section in decided if media.accepted and section.mid in offer.bundle)
         self._version += 1
         self._last = offer
         self._refused = frozenset(media.index for media, _ in decided if not media.accepted)
@@ -178,7 +177,8 @@ def _remote(description: SessionDescription, established: DtlsRole | None) -> Re
 def _shared(description: SessionDescription) -> TransportParameters:
     """The transport attributes of the first section that has any: the tagged one, once it was not disabled."""
     live = [section for section in description.media if section.port or section.bundle_only]
-    tagged = sorted(live, key=lambda section: section.mid not in description.bundle)
+    bundle = frozenset(description.bundle)
+    tagged = sorted(live, key=lambda section: section.mid not in bundle)
     found = next((section.transport for section in tagged if section.transport.ice_ufrag), None)
     return found or (tagged[0].transport if tagged else TransportParameters())
 

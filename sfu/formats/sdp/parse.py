@@ -5,7 +5,7 @@ not checked. Bandwidth, timing and contact lines carry nothing for WebRTC and ar
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sfu.formats.sdp import values
@@ -24,6 +24,7 @@ from sfu.formats.sdp.description import (
     Rid,
     RtpMap,
     SessionDescription,
+    Setup,
     Simulcast,
     SsrcAttribute,
     SsrcGroup,
@@ -69,7 +70,10 @@ class _Part:
     connection: str | None = None
     mid: str | None = None
     direction: Direction | None = None
-    transport: TransportParameters = field(default_factory=TransportParameters)
+    ice_ufrag: str | None = None
+    ice_pwd: str | None = None
+    ice_options: str | None = None
+    setup: Setup | None = None
     simulcast: Simulcast | None = None
     rtp_maps: list[RtpMap] = field(default_factory=list)
     parameters: list[FormatParameters] = field(default_factory=list)
@@ -138,7 +142,7 @@ def _session(part: _Part, media: tuple[MediaSection, ...]) -> SessionDescription
         ice_lite="ice-lite" in part.flags,
         extmap_allow_mixed="extmap-allow-mixed" in part.flags,
         direction=part.direction,
-        transport=replace(part.transport, fingerprints=tuple(part.fingerprints)),
+        transport=_transport(part),
         extensions=tuple(part.extensions),
         attributes=tuple(part.attributes),
         media=media,
@@ -157,7 +161,7 @@ def _section(part: _Part) -> MediaSection:
         mid=part.mid,
         direction=part.direction,
         connection=part.connection,
-        transport=replace(part.transport, fingerprints=tuple(part.fingerprints)),
+        transport=_transport(part),
         rtp_maps=tuple(part.rtp_maps),
         parameters=tuple(part.parameters),
         feedback=tuple(part.feedback),
@@ -177,20 +181,24 @@ def _section(part: _Part) -> MediaSection:
     )
 
 
+def _transport(part: _Part) -> TransportParameters:
+    return TransportParameters(part.ice_ufrag, part.ice_pwd, part.ice_options, tuple(part.fingerprints), part.setup)
+
+
 def _ufrag(part: _Part, value: str) -> None:
-    part.transport = replace(part.transport, ice_ufrag=values.ice_text(value, 4))
+    part.ice_ufrag = values.ice_text(value, 4)
 
 
 def _pwd(part: _Part, value: str) -> None:
-    part.transport = replace(part.transport, ice_pwd=values.ice_text(value, 22))
+    part.ice_pwd = values.ice_text(value, 22)
 
 
 def _ice_options(part: _Part, value: str) -> None:
-    part.transport = replace(part.transport, ice_options=value)
+    part.ice_options = value
 
 
 def _setup(part: _Part, value: str) -> None:
-    part.transport = replace(part.transport, setup=values.setup(value))
+    part.setup = values.setup(value)
 
 
 def _mid(part: _Part, value: str) -> None:

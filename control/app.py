@@ -8,15 +8,26 @@ import msgspec
 from quart import Quart, Response
 
 from control import endpoint, health, openapi, pages
-from control.api import accounts, joining, meetings, moderation, recordings, understanding
+from control.api import (
+    account_security,
+    accounts,
+    administration,
+    joining,
+    media,
+    meetings,
+    moderation,
+    recordings,
+    understanding,
+)
 from control.auth.access import Access
 from control.endpoint import Call, Endpoint, Endpoints
 from control.problem_handlers import handle_problems
 from control.proxy import whip
 from control.proxy.signaling import Receive, Send, SignalingProxy
 from control.services import Services
+from control.upload_body import PacedConnection, StreamingRequest
 
-_MAX_BODY = 1024 * 1024
+_MAX_BODY = 5 * 1024 * 1024 + 1
 SIGNALING_PATH = "/ws/signaling"
 
 description = Endpoints("operation")
@@ -32,6 +43,9 @@ def declared_endpoints() -> list[Endpoint]:
     """Return every REST endpoint."""
     areas = (
         accounts.accounts,
+        account_security.endpoints,
+        administration.endpoints,
+        media.endpoints,
         meetings.endpoints,
         joining.endpoints,
         moderation.endpoints,
@@ -70,6 +84,8 @@ class Application:
 
 def _create_quart(services: Services) -> Quart:
     app = Quart("control", static_folder=None)
+    app.request_class = StreamingRequest
+    app.asgi_http_class = PacedConnection
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY
     app.config["BODY_TIMEOUT"] = 30
     handle_problems(app)

@@ -1,6 +1,6 @@
 """What the control plane must be told: plain values, read from flags, environment and TOML elsewhere."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +30,18 @@ class IceServerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SmtpConfig:
+    """The mail server to hand mail to. `tls`: starttls (port 587), implicit (465), or none."""
+
+    host: str
+    sender: str
+    port: int = 587
+    tls: Literal["starttls", "implicit", "none"] = "starttls"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ControlConfig:
     """Settings of one control process. Addresses are `host:port`, port 0 lets the system choose."""
 
@@ -38,7 +50,7 @@ class ControlConfig:
     data_dir: Path
     """Generated secrets (0600), the EdDSA signing key, the first-admin link."""
     recordings_dir: Path
-    node_secret: str
+    node_secret: str = field(repr=False)
     nodes: tuple[SfuNode, ...]
     redis_url: str | None = None
     http_binds: tuple[str, ...] = ("127.0.0.1:8800",)
@@ -56,6 +68,13 @@ class ControlConfig:
     """Addresses whose X-Forwarded-For is believed."""
     web_root: Path = web.ROOT
     ice_servers: tuple[IceServerConfig, ...] = ()
+    smtp: SmtpConfig | None = None
+    """None writes mail into the log."""
+    media_dir: Path | None = None
+    """Uploaded files; None puts them below `data_dir`."""
+    max_upload_bytes: int = 2 * 1024**3
+    quota_bytes: int = 20 * 1024**3
+    """What one account may keep."""
     embedded: bool = False
     """The database is ours alone: migrations run at start and secrets may be generated."""
     drain_seconds: float = 0.7
@@ -68,3 +87,10 @@ class ControlConfig:
             raise ValueError("the node secret is empty")
         if not self.nodes:
             raise ValueError("at least one sfu node is needed")
+
+    @property
+    def link_origin(self) -> str:
+        """The origin that links in mail begin with: configured, never what a request claims."""
+        if self.public_origins:
+            return self.public_origins[0]
+        return f"http://localhost:{self.http_binds[0].rpartition(':')[2]}" if self.http_binds else ""

@@ -71,13 +71,18 @@ class Endpoint:
     status: int
     tag: str
     content_type: str
+    scope: str | None
 
 
 class Endpoints:
-    """The routes of one area. `tag` groups them in the document."""
+    """The routes of one area. `tag` groups them in the document.
 
-    def __init__(self, tag: str) -> None:
+    API keys may call them with the scope `{scope}:read` or `{scope}:write`; without a scope they may not.
+    """
+
+    def __init__(self, tag: str, scope: str | None = None) -> None:
         self._tag = tag
+        self._scope = scope
         self.declared: list[Endpoint] = []
 
     def route(
@@ -107,11 +112,17 @@ class Endpoints:
                     status=status,
                     tag=self._tag,
                     content_type=content_type,
+                    scope=self._scope_of(method),
                 )
             )
             return handler
 
         return declare
+
+    def _scope_of(self, method: str) -> str | None:
+        if self._scope is None:
+            return None
+        return f"{self._scope}:{'read' if method in SAFE_METHODS else 'write'}"
 
 
 def install(app: Quart, services: Services, endpoints: list[Endpoint]) -> None:
@@ -150,6 +161,7 @@ async def _admit(services: Services, endpoint: Endpoint, path: dict[str, str]) -
     if endpoint.access is Access.PUBLIC:
         return Call(services, request, None, address, None)
     principal = await authenticate(services, request)
+    rules.check_scope(endpoint.scope, principal)
     about = None
     if endpoint.access in rules.IN_MEETING:
         async with services.pool.acquire() as connection:

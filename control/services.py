@@ -6,10 +6,13 @@ import aiohttp
 
 from control import keys
 from control.archive import Archive
+from control.background import BackgroundTasks
 from control.config import ControlConfig
 from control.database import Pool, open_pool
 from control.limits import Limits
 from control.live_state import LiveState
+from control.mail import Mailer
+from control.media_store import MediaStore
 from control.node_client import NodeClient
 from control.passwords import Passwords
 from control.tokens import Tokens
@@ -27,8 +30,12 @@ class Services:
     http: aiohttp.ClientSession
     nodes: NodeClient
     archive: Archive
+    mail: Mailer
+    media: MediaStore
+    tasks: BackgroundTasks
 
     async def close(self) -> None:
+        await self.tasks.close()
         await self.nodes.close()
         await self.http.close()
         await self.live.close()
@@ -57,4 +64,7 @@ async def open_services(config: ControlConfig) -> Services:
         http=http,
         nodes=NodeClient(config, pool, http),
         archive=Archive(config.recordings_dir),
+        mail=Mailer(config.smtp),
+        media=MediaStore(config.media_dir or config.data_dir / "media"),
+        tasks=BackgroundTasks(),
     )

@@ -4,10 +4,11 @@ import dataclasses
 import hmac
 
 from control import grants
-from control.api.meetings import ended, summary
+from control.api.meetings import summary
 from control.api.types import Done, Joined, JoinMeeting
 from control.auth.access import Access, sign_in_required
 from control.database import Connection
+from control.ending import ended
 from control.endpoint import Call, Endpoints
 from control.identifiers import new_id
 from control.problem import Problem
@@ -17,7 +18,7 @@ from control.tokens import digest, new_rejoin_secret, rejoin_participant
 from sfu.api.desired_state import DesiredState
 from sfu.api.signaling import IceServer
 
-endpoints = Endpoints("meetings")
+endpoints = Endpoints("meetings", scope="meetings")
 _WINDOW = 15 * 60
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from control import grants
+from control import grants, removal
 from control.api.types import (
     CreateMeeting,
     Done,
@@ -18,14 +18,15 @@ from control.api.types import (
 )
 from control.auth.access import Access, Standing
 from control.database import Connection
+from control.ending import end_in_transaction, ended
 from control.endpoint import Call, Endpoints
 from control.problem import Problem, not_found
-from control.store import audit, meetings, outbox, participants, recordings, rooms
+from control.store import meetings, outbox, participants, recordings, rooms
 from control.store.meetings import MeetingRow
 from control.store.participants import Role
 from sfu.api.desired_state import DesiredState
 
-endpoints = Endpoints("meetings")
+endpoints = Endpoints("meetings", scope="meetings")
 
 
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -173,21 +174,7 @@ async def update_meeting(call: Call, meeting: str, body: UpdateMeeting) -> Meeti
 @endpoints.route("DELETE", "/api/v1/meetings/<meeting>", Access.OWNER, answer=Done)
 async def delete_meeting(call: Call, meeting: str) -> Done:
     """End the meeting and delete it with everything that it left."""
-    async with call.services.pool.acquire() as connection:
-        kept = await recordings.of_meeting(connection, meeting)
-        if any(recording.state in {"recording", "sealing"} for recording in kept):
-            raise Problem(409, "recording", "A recording is running or being finished; delete the meeting afterwards.")
-        node = await rooms.placement(connection, meeting)
-        async with connection.transaction():
-            await end_in_transaction(connection, meeting)
-            state = await rooms.state(connection, meeting)
-            await meetings.delete(connection, meeting)
-            await outbox.append_for_user(connection, call.actor, "meeting.deleted", {"meeting": meeting})
-            await audit.write(connection, call.actor, "delete_meeting", meeting, call.address)
-    if state is not None and node is not None:
-        await call.services.nodes.push_now(node, state)
-    for recording in kept:
-        await call.services.archive.remove(recording.id)
+    await removal.delete_meeting(call.services, meeting, call.actor, call.address)
     return Done()
 
 
@@ -232,24 +219,6 @@ async def get_room(call: Call, meeting: str) -> RoomState:
         recording=state.recording.recording if state.recording else None,
         opened_at=live.opened_at if live else None,
     )
-
-
-def ended() -> Problem:
-    return Problem(410, "meeting_ended", "This meeting has ended.")
-
-
-async def end_in_transaction(connection: Connection, meeting: str) -> DesiredState | None:
-    """End a meeting once: rows, desired state, event; return the state to push."""
-    row = await meetings.lock(connection, meeting)
-    if row is None or row.status == "ended":
-        return None
-    await meetings.mark_ended(connection, meeting)
-    await recordings.seal(connection, meeting, datetime.now(UTC))
-    state = await rooms.edit_state(
-        connection, meeting, lambda before: msgspec.structs.replace(before, ended=True, recording=None)
-    )
-    await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "meeting.ended", {"meeting": meeting})
-    return state
 
 
 async def _apply_settings(connection: Connection, meeting: MeetingRow, old: MeetingRow) -> DesiredState | None:

@@ -25,7 +25,7 @@ from control.store.participants import ParticipantRow
 from control.tokens import digest, new_rejoin_secret
 from sfu.api.desired_state import DesiredState
 
-endpoints = Endpoints("participants")
+endpoints = Endpoints("participants", scope="meetings")
 Edit = Callable[[DesiredState, MeetingRow, ParticipantRow], DesiredState]
 _PATH = "/api/v1/meetings/<meeting>/participants"
 

@@ -8,10 +8,10 @@ import msgspec
 from quart import Response
 
 from control import file_response
-from control.api.meetings import ended
 from control.api.types import Done, RecordedTrack, Recording, RecordingDetail, Recordings
 from control.archive import download_name, within
 from control.auth.access import Access
+from control.ending import ended
 from control.endpoint import Call, Endpoints
 from control.identifiers import new_id
 from control.problem import Problem, not_found
@@ -20,7 +20,7 @@ from control.store.recordings import RecordingRow
 from control.zip_stream import Entry, stream
 from sfu.api.desired_state import DesiredRecording, DesiredState
 
-endpoints = Endpoints("recordings")
+endpoints = Endpoints("recordings", scope="recordings")
 CONSENT_TEXT = "recording-1"
 """Version of the text that participants are shown while a recording runs."""
 

@@ -9,7 +9,7 @@ from control.endpoint import Call, Endpoints
 from control.store import understanding
 from control.webvtt import render
 
-endpoints = Endpoints("captions and chat")
+endpoints = Endpoints("captions and chat", scope="meetings")
 _MAX_CAPTIONS = 20_000
 
 

@@ -25,6 +25,8 @@ class Access(Enum):
     """Anyone; credentials are not looked at."""
     ANYONE = auto()
     """Anyone; who is asking matters to the answer."""
+    SIGNED_IN = auto()
+    """An account or a guest; the handler decides by what is asked for."""
     USER = auto()
     ADMIN = auto()
     MEETING = auto()
@@ -65,13 +67,23 @@ def sign_in_required() -> Problem:
 
 
 def check_account(access: Access, principal: Principal | None) -> None:
-    """Enforce USER and ADMIN."""
+    """Enforce SIGNED_IN, USER and ADMIN."""
     if principal is None:
         raise sign_in_required()
+    if access is Access.SIGNED_IN:
+        return
     if principal.user is None:
         raise forbidden("Guests may not do this.")
     if access is Access.ADMIN and principal.user.role != "admin":
         raise forbidden("Only administrators may do this.")
+
+
+def check_scope(scope: str | None, principal: Principal | None) -> None:
+    """Refuse an API key that has not the route's scope; a route without one takes no keys."""
+    if principal is None or principal.scopes is None:
+        return
+    if scope is None or scope not in principal.scopes:
+        raise Problem(403, "scope", "This API key may not do this.")
 
 
 async def in_meeting(connection: Connection, access: Access, principal: Principal | None, meeting_id: str) -> Standing:

@@ -8,7 +8,7 @@ from quart import Request
 from control.auth import cookies, origins
 from control.problem import Problem
 from control.services import Services
-from control.store import sessions
+from control.store import api_keys, sessions
 from control.store.sessions import LiveSession
 from control.tokens import GuestPass
 
@@ -17,11 +17,15 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An account, or a guest of one meeting. Exactly one of `user` and `guest` is set."""
+    """An account, or a guest of one meeting. Exactly one of `user` and `guest` is set.
 
-    via: Literal["cookie", "bearer"]
+    With an API key, `scopes` are the ones it has and the session is the key's id; otherwise they are None: all.
+    """
+
+    via: Literal["cookie", "bearer", "key"]
     user: LiveSession | None = None
     guest: GuestPass | None = None
+    scopes: frozenset[str] | None = None
 
 
 async def authenticate(services: Services, request: Request) -> Principal | None:
@@ -58,7 +62,11 @@ def check_origin(services: Services, request: Request, required: bool) -> None:
 async def _bearer(services: Services, authorization: str) -> Principal:
     kind, _, token = authorization.partition(" ")
     token = token.strip()
-    if kind.lower() == "bearer" and token:
+    if kind.lower() == "bearer" and token.startswith(api_keys.PREFIX):
+        principal = await _key(services, token)
+        if principal is not None:
+            return principal
+    elif kind.lower() == "bearer" and token:
         guest = services.tokens.read_participant(token)
         if guest is not None:
             return Principal("bearer", guest=guest)
@@ -68,6 +76,22 @@ async def _bearer(services: Services, authorization: str) -> Principal:
     raise Problem(
         401, "invalid_token", "The token does not hold or has expired.", {"WWW-Authenticate": 'Bearer realm="parley"'}
     )
+
+
+async def _key(services: Services, secret: str) -> Principal | None:
+    async with services.pool.acquire() as connection:
+        holder = await api_keys.holder(connection, secret)
+    if holder is None:
+        return None
+    user = LiveSession(
+        session=holder.key,
+        user=holder.user,
+        username=holder.username,
+        display_name=holder.display_name,
+        role=holder.role,
+        epoch=holder.epoch,
+    )
+    return Principal("key", user=user, scopes=frozenset(holder.scopes))
 
 
 async def _session(services: Services, token: str, via: Literal["cookie", "bearer"]) -> Principal | None:

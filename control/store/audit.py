@@ -1,8 +1,10 @@
 """The audit log: administrative acts and who did them."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from control.database import Connection
+from control.database import Connection, load
 
 
 async def write(
@@ -16,3 +18,22 @@ async def write(
         address,
         detail,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    id: int
+    at: datetime
+    actor: str | None
+    action: str
+    target: str | None
+    address: str
+    detail: dict[str, Any]
+
+
+async def page(connection: Connection, limit: int, before: int | None) -> list[AuditRow]:
+    """Return acts, newest first; `before` is the id of the last one of the page before."""
+    rows = await connection.fetch(
+        "SELECT * FROM operation_logs WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2", before, limit
+    )
+    return [load(AuditRow, row) for row in rows]

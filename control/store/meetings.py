@@ -120,7 +120,8 @@ async def update(
 
 
 async def delete(connection: Connection, meeting: str) -> None:
-    """Remove the meeting and all rows that refer to it."""
+    """Remove the meeting and all rows that refer to it, its events included."""
+    await connection.execute("DELETE FROM outbox WHERE meeting_id = $1", meeting)
     await connection.execute("DELETE FROM meetings WHERE id = $1", meeting)
 
 
@@ -145,3 +146,8 @@ async def mark_ended(connection: Connection, meeting: str) -> None:
 
 async def set_host(connection: Connection, meeting: str, user: str) -> None:
     await connection.execute("UPDATE meetings SET host_id = $2, updated_at = now() WHERE id = $1", meeting, user)
+
+
+async def hosted_by(connection: Connection, user: str) -> list[str]:
+    rows = await connection.fetch("SELECT id FROM meetings WHERE host_id = $1", user)
+    return [row["id"] for row in rows]

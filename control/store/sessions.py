@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from control.database import Connection, load_one
+from control.database import Connection, load, load_one
 from control.identifiers import new_id
 from control.store.users import UserRole
 from control.tokens import REFRESH_SECONDS
@@ -90,4 +90,43 @@ async def rotate(connection: Connection, session: str, generation: int) -> Rotat
 async def revoke(connection: Connection, session: str) -> None:
     await connection.execute(
         "UPDATE user_sessions SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL", session
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session as its owner sees it."""
+
+    id: str
+    created_at: datetime
+    last_used_at: datetime
+    user_agent: str
+    address: str
+
+
+async def of_user(connection: Connection, user: str) -> list[SessionRow]:
+    """Return the account's sessions that hold, newest first."""
+    rows = await connection.fetch(
+        "SELECT s.* FROM user_sessions s JOIN users u ON u.id = s.user_id AND u.epoch = s.epoch"
+        " WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.expires_at > now() ORDER BY s.last_used_at DESC",
+        user,
+    )
+    return [load(SessionRow, row) for row in rows]
+
+
+async def revoke_own(connection: Connection, user: str, session: str) -> bool:
+    """Revoke a session of this account; False when it has no such one."""
+    found = await connection.fetchval(
+        "UPDATE user_sessions SET revoked_at = now()"
+        " WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL RETURNING id",
+        session,
+        user,
+    )
+    return found is not None
+
+
+async def forget_old(connection: Connection) -> None:
+    """Drop sessions that have been over for a day."""
+    await connection.execute(
+        "DELETE FROM user_sessions WHERE least(expires_at, coalesce(revoked_at, 'infinity')) < now() - interval '1 day'"
     )

@@ -127,3 +127,64 @@ async def rehash(connection: Connection, user: str, old_hash: str, new_hash: str
 
 async def touch_login(connection: Connection, user: str) -> None:
     await connection.execute("UPDATE users SET last_login_at = now() WHERE id = $1", user)
+
+
+async def confirm_email(connection: Connection, user: str, email: str) -> bool:
+    """Note that the address is the account's; False when it has another by now."""
+    found = await connection.fetchval(
+        "UPDATE users SET email_verified_at = now() WHERE id = $1 AND email_key = $2 RETURNING id", user, key(email)
+    )
+    return found is not None
+
+
+async def search(connection: Connection, text: str, limit: int, before: tuple[datetime, str] | None) -> list[UserRow]:
+    """Return accounts whose name or address contains `text`, newest first."""
+    moment, last = before or (None, None)
+    rows = await connection.fetch(
+        "SELECT * FROM users WHERE (position($1 IN username_key) > 0 OR position($1 IN coalesce(email_key, '')) > 0)"
+        " AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::text))"
+        " ORDER BY created_at DESC, id DESC LIMIT $4",
+        key(text),
+        moment,
+        last,
+        limit,
+    )
+    return [load(UserRow, row) for row in rows]
+
+
+async def administer(
+    connection: Connection, user: str, *, display_name: str | None = None, role: UserRole | None = None
+) -> UserRow | None:
+    """Change what is given; a changed role ends the account's sessions."""
+    row = await connection.fetchrow(
+        "UPDATE users SET display_name = coalesce($2, display_name), role = coalesce($3, role),"
+        " epoch = CASE WHEN coalesce($3, role) = role THEN epoch ELSE epoch + 1 END, updated_at = now()"
+        " WHERE id = $1 RETURNING *",
+        user,
+        display_name,
+        role,
+    )
+    return load_one(UserRow, row)
+
+
+async def set_state(connection: Connection, user: str, state: Literal["active", "banned"]) -> UserRow | None:
+    """Ban or unban; either ends the account's sessions."""
+    row = await connection.fetchrow(
+        "UPDATE users SET state = $2, epoch = epoch + 1, updated_at = now() WHERE id = $1 RETURNING *", user, state
+    )
+    return load_one(UserRow, row)
+
+
+async def active_admins(connection: Connection) -> list[str]:
+    rows = await connection.fetch("SELECT id FROM users WHERE role = 'admin' AND state = 'active' FOR UPDATE")
+    return [row["id"] for row in rows]
+
+
+async def set_avatar(connection: Connection, user: str, avatar: str | None) -> None:
+    await connection.execute("UPDATE users SET avatar = $2, updated_at = now() WHERE id = $1", user, avatar)
+
+
+async def delete(connection: Connection, user: str) -> None:
+    """Remove the account and every row that refers to it; its traces in the audit log lose their name."""
+    await connection.execute("UPDATE operation_logs SET actor = NULL, address = '' WHERE actor = $1", user)
+    await connection.execute("DELETE FROM users WHERE id = $1", user)

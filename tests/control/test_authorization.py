@@ -5,13 +5,17 @@ the request then meets (the bodies sent are empty, so that most end in 400 and c
 """
 
 import asyncio
+import io
 from dataclasses import dataclass, replace
 
 import asyncpg
 import pytest
+from PIL import Image
 
 from control.app import Application, declared_endpoints
 from control.config import ControlConfig
+from control.identifiers import new_id
+from control.media_store import MediaStore
 from control.services import open_services
 from tests.control.harness import Client, People, Server
 from tests.control.test_recordings import write_recording
@@ -36,6 +40,8 @@ ADMIN = "401 403 403 403 403 403 403 403 403 401 ok"
 INSIDE = "401 ok ok ok ok ok 403 403 403 401 ok"
 HOSTS = "401 403 403 403 ok ok 403 403 403 401 ok"
 OWNER = "401 403 403 403 403 ok 403 403 403 401 ok"
+NOT_OWN = "401 403 404 404 404 404 404 404 403 401 404"
+SHARED = "401 ok ok ok ok ok 404 404 404 401 ok"
 OWN_RECORDING = "401 404 404 404 ok ok 404 404 404 401 ok"
 
 M = "/api/v1/meetings/<meeting>"
@@ -52,6 +58,35 @@ TABLE = {
     "GET /api/v1/users/profile": ACCOUNT,
     "PUT /api/v1/users/profile": ACCOUNT,
     "POST /api/v1/users/change-password": ACCOUNT,
+    "GET /api/v1/users/sessions": ACCOUNT,
+    "DELETE /api/v1/users/sessions/<session>": NOT_OWN,
+    "GET /api/v1/users/api-keys": ACCOUNT,
+    "POST /api/v1/users/api-keys": ACCOUNT,
+    "DELETE /api/v1/users/api-keys/<key>": NOT_OWN,
+    "POST /api/v1/users/verify-email": ACCOUNT,
+    "DELETE /api/v1/users/account": ACCOUNT,
+    "POST /api/v1/auth/forgot-password": ALL,
+    "POST /api/v1/auth/reset-password": ALL,
+    "POST /api/v1/auth/verify-email": ALL,
+    "POST /api/v1/users/upload-avatar": ACCOUNT,
+    "GET /api/v1/users/<user>/avatar": "401 ok ok ok ok ok ok ok ok 401 ok",
+    "POST /api/v1/media/upload": ACCOUNT,
+    "GET /api/v1/media": ACCOUNT,
+    "GET /api/v1/media/info/<file>": SHARED,
+    "GET /api/v1/media/download/<file>": SHARED,
+    "GET /api/v1/media/thumbnail/<file>": SHARED,
+    "DELETE /api/v1/media/<file>": "401 404 404 404 404 ok 404 404 404 401 ok",
+    "GET /api/v1/admin/users": ADMIN,
+    "GET /api/v1/admin/users/<user>": ADMIN,
+    "PUT /api/v1/admin/users/<user>": ADMIN,
+    "DELETE /api/v1/admin/users/<user>": ADMIN,
+    "POST /api/v1/admin/users/<user>/ban": ADMIN,
+    "POST /api/v1/admin/users/<user>/unban": ADMIN,
+    "POST /api/v1/admin/invitations": ADMIN,
+    "GET /api/v1/admin/meetings": ADMIN,
+    "GET /api/v1/admin/meetings/stats": ADMIN,
+    "POST /api/v1/admin/meetings/<meeting>/force-end": ADMIN,
+    "GET /api/v1/admin/audit": ADMIN,
     "POST /api/v1/meetings": ACCOUNT,
     "GET /api/v1/meetings": ACCOUNT,
     f"GET {M}/summary": PUBLIC_WITH_VALID_TOKEN,
@@ -90,8 +125,17 @@ TABLE = {
 # Not REST: the page is public, and the sfu itself verifies the token of what is proxied to it.
 OTHERS = {"/", "/<path:name>", "/whip", "/whip/<path:rest>", "/whep", "/whep/<path:rest>"}
 # Routes that an allowed caller uses up.
-CONSUMING = {f"DELETE {M}", f"DELETE {R}"}
+CONSUMING = {f"DELETE {M}", f"DELETE {R}", "DELETE /api/v1/media/<file>", "DELETE /api/v1/admin/users/<user>"}
 SIGN_OUT = "POST /api/v1/auth/logout"
+
+
+def picture() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(out, "PNG")
+    return out.getvalue()
+
+
+PICTURE = picture()
 
 
 @dataclass(frozen=True)
@@ -110,6 +154,7 @@ class Stage:
     accounts: dict[str, Client]
     config: ControlConfig
     dsn: str
+    sessions: dict[str, str]
 
     async def meeting(self) -> World:
         accounts = self.accounts
@@ -126,6 +171,8 @@ class Stage:
         await host.ok("POST", f"{base}/participants/{joined['removed']['participant']}/remove", {})
         guest = await self.people.nobody().ok("POST", f"{base}/join", {"name": "Guest"})
         recording = await self._recording(meeting)
+        file = await self._file(host, meeting)
+        victim = await self._victim()
         callers = {name: accounts[name] for name in CALLERS if name in accounts}
         callers["anonymous"] = self.people.nobody()
         callers["guest"] = self.people.bearer(guest["participant_token"])
@@ -136,8 +183,34 @@ class Stage:
                 "<participant>": joined["banned-from"]["participant"],
                 "<recording>": recording,
                 "<path:name>": "track0.webm",
+                "<file>": file,
+                "<user>": victim,
+                "<session>": self.sessions["banned-from"],
+                "<key>": self.sessions["key"],
             },
         )
+
+    async def _file(self, owner: Client, meeting: str) -> str:
+        url = f"{owner.server.url}/api/v1/media/upload?name=a.png&meeting={meeting}"
+        async with owner.session.post(url, data=PICTURE, headers=owner.headers) as answer:
+            return str((await answer.json())["id"])
+
+    async def _victim(self) -> str:
+        """An account with a picture, to be administered."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            identifier, avatar = new_id("user"), new_id("avatar")
+            await connection.execute(
+                "INSERT INTO users (id, username, username_key, display_name, password_hash, avatar)"
+                " VALUES ($1, $1, $1, 'V', 'x', $2)",
+                identifier,
+                avatar,
+            )
+        finally:
+            await connection.close()
+        assert self.config.data_dir
+        await MediaStore(self.config.data_dir / "media").put_bytes(avatar, PICTURE)
+        return identifier
 
     async def _recording(self, meeting: str) -> str:
         recording = f"recording_{meeting.replace('-', '')}"
@@ -169,7 +242,9 @@ async def set_stage(people: People, config: ControlConfig, dsn: str) -> Stage:
     connection = await asyncpg.connect(dsn)
     await connection.execute("UPDATE users SET state = 'banned' WHERE username = 'banned'")
     await connection.close()
-    return Stage(people, accounts, config, dsn)
+    sessions = (await accounts["banned-from"].ok("GET", "/api/v1/users/sessions"))["sessions"]
+    key = await accounts["banned-from"].ok("POST", "/api/v1/users/api-keys", {"name": "k", "scopes": ["meetings:read"]})
+    return Stage(people, accounts, config, dsn, {"banned-from": sessions[0]["id"], "key": key["id"]})
 
 
 def fill(rule: str, paths: dict[str, str]) -> str:
@@ -192,7 +267,7 @@ async def test_every_route_lets_in_whom_it_should(people: People, config: Contro
                 world = await stage.meeting()
             client = world.callers.get(caller, stage.accounts.get(caller))
             assert client is not None
-            body = {"nothing": 1} if method in {"POST", "PUT"} else None
+            body = {"nothing": 1} if method in {"POST", "PUT"} or rule.endswith("/account") else None
             status, answer = await client.call(method, fill(rule, world.paths), body)
             code = answer.get("code") if isinstance(answer, dict) else None
             let_in = status not in {401, 403, 404, 500}

@@ -1,0 +1,77 @@
+"""Bodies and answers about the safety of accounts: sessions, API keys, mail tokens, deletion."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+from control.api.types import Answer, Body, Email, GivenPassword, Password, Secret, Text
+
+Scope = Literal[
+    "meetings:read",
+    "meetings:write",
+    "recordings:read",
+    "recordings:write",
+    "media:read",
+    "media:write",
+    "admin:read",
+    "admin:write",
+]
+
+
+class Session(Answer, frozen=True, kw_only=True):
+    """`current` is the one that asks."""
+
+    id: str
+    created_at: datetime
+    last_used_at: datetime
+    user_agent: str
+    address: str
+    current: bool
+
+
+class Sessions(Answer, frozen=True, kw_only=True):
+    sessions: list[Session]
+
+
+class CreateApiKey(Body, frozen=True, kw_only=True):
+    name: Text
+    scopes: Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=20)]
+    expires_at: datetime | None = None
+
+
+class ApiKey(Answer, frozen=True, kw_only=True):
+    """`secret` is shown once, when the key is made."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    secret: str | None = None
+
+
+class ApiKeys(Answer, frozen=True, kw_only=True):
+    keys: list[ApiKey]
+
+
+class ForgotPassword(Body, frozen=True, kw_only=True):
+    email: Email
+
+
+class ResetPassword(Body, frozen=True, kw_only=True):
+    """`token` is from the mail."""
+
+    token: Secret
+    password: Password
+
+
+class VerifyEmail(Body, frozen=True, kw_only=True):
+    """`token` is from the mail."""
+
+    token: Secret
+
+
+class DeleteAccount(Body, frozen=True, kw_only=True):
+    password: GivenPassword

@@ -1,0 +1,190 @@
+"""Administration: accounts, invitations, all meetings, the audit log. Every act is written to the log."""
+
+import msgspec
+
+from control import removal
+from control.api.admin_types import (
+    AdministerUser,
+    AdminMeeting,
+    AdminMeetings,
+    AdminUser,
+    AdminUsers,
+    AuditEntry,
+    AuditLog,
+    AuditQuery,
+    Invitation,
+    Invite,
+    Statistics,
+    UserQuery,
+)
+from control.api.meetings import PageQuery, decode_cursor, encode_cursor
+from control.api.types import Done
+from control.auth.access import Access
+from control.ending import end_in_transaction
+from control.endpoint import Call, Endpoints
+from control.problem import Problem, not_found
+from control.store import audit, invitations, statistics, users
+from control.store.users import UserRow
+
+endpoints = Endpoints("administration", scope="admin")
+
+
+def admin_user(row: UserRow) -> AdminUser:
+    return AdminUser(
+        id=row.id,
+        username=row.username,
+        display_name=row.display_name,
+        email=row.email,
+        email_verified=row.email_verified_at is not None,
+        role=row.role,
+        state=row.state,
+        created_at=row.created_at,
+    )
+
+
+@endpoints.route("GET", "/api/v1/admin/users", Access.ADMIN, query=UserQuery, answer=AdminUsers)
+async def list_users(call: Call, query: UserQuery) -> AdminUsers:
+    """List accounts, newest first."""
+    before = decode_cursor(query.cursor)
+    async with call.services.pool.acquire() as connection:
+        rows = await users.search(connection, query.search, query.limit + 1, before)
+    page = rows[: query.limit]
+    following = encode_cursor(page[-1].created_at, page[-1].id) if len(rows) > query.limit else None
+    return AdminUsers(users=[admin_user(row) for row in page], next=following)
+
+
+@endpoints.route("GET", "/api/v1/admin/users/<user>", Access.ADMIN, answer=AdminUser)
+async def get_user(call: Call, user: str) -> AdminUser:
+    """Return an account."""
+    async with call.services.pool.acquire() as connection:
+        row = await users.by_id(connection, user)
+    if row is None:
+        raise _no_user()
+    return admin_user(row)
+
+
+@endpoints.route("PUT", "/api/v1/admin/users/<user>", Access.ADMIN, body=AdministerUser, answer=AdminUser)
+async def administer_user(call: Call, user: str, body: AdministerUser) -> AdminUser:
+    """Change name or role; a changed role signs the account out everywhere."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        if body.role == "user":
+            _keep_an_admin(await users.active_admins(connection), user)
+        row = await users.administer(connection, user, display_name=body.display_name, role=body.role)
+        if row is None:
+            raise _no_user()
+        await audit.write(
+            connection, call.actor, "administer_user", user, call.address, changes=msgspec.to_builtins(body)
+        )
+    return admin_user(row)
+
+
+@endpoints.route("DELETE", "/api/v1/admin/users/<user>", Access.ADMIN, answer=Done)
+async def delete_user(call: Call, user: str) -> Done:
+    """Delete an account with all that is its own."""
+    async with call.services.pool.acquire() as connection:
+        if await users.by_id(connection, user) is None:
+            raise _no_user()
+    await removal.delete_account(call.services, user)
+    async with call.services.pool.acquire() as connection:
+        await audit.write(connection, call.actor, "delete_user", user, call.address)
+    return Done()
+
+
+@endpoints.route("POST", "/api/v1/admin/users/<user>/ban", Access.ADMIN, answer=AdminUser)
+async def ban_user(call: Call, user: str) -> AdminUser:
+    """Ban an account: it is signed out everywhere and cannot sign in."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        _keep_an_admin(await users.active_admins(connection), user)
+        row = await users.set_state(connection, user, "banned")
+        if row is None:
+            raise _no_user()
+        await audit.write(connection, call.actor, "ban_user", user, call.address)
+    return admin_user(row)
+
+
+@endpoints.route("POST", "/api/v1/admin/users/<user>/unban", Access.ADMIN, answer=AdminUser)
+async def unban_user(call: Call, user: str) -> AdminUser:
+    """Let a banned account in again."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        row = await users.set_state(connection, user, "active")
+        if row is None:
+            raise _no_user()
+        await audit.write(connection, call.actor, "unban_user", user, call.address)
+    return admin_user(row)
+
+
+@endpoints.route("POST", "/api/v1/admin/invitations", Access.ADMIN, body=Invite, answer=Invitation, status=201)
+async def invite(call: Call, body: Invite) -> Invitation:
+    """Make an invitation to register."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        code = await invitations.create(connection, call.user.user, body.email, body.days * 86400)
+        await audit.write(connection, call.actor, "invite", body.email, call.address, days=body.days)
+    return Invitation(invitation=code)
+
+
+@endpoints.route("GET", "/api/v1/admin/meetings", Access.ADMIN, query=PageQuery, answer=AdminMeetings)
+async def list_all_meetings(call: Call, query: PageQuery) -> AdminMeetings:
+    """List all meetings, newest first."""
+    before = decode_cursor(query.cursor)
+    async with call.services.pool.acquire() as connection:
+        rows = await statistics.all_meetings(connection, query.limit + 1, before)
+    page = [
+        AdminMeeting(
+            id=row.id,
+            title=row.title,
+            host=row.host_id,
+            status=row.status,
+            created_at=row.created_at,
+            participants=row.participants,
+        )
+        for row in rows[: query.limit]
+    ]
+    following = encode_cursor(page[-1].created_at, page[-1].id) if len(rows) > query.limit else None
+    return AdminMeetings(meetings=page, next=following)
+
+
+@endpoints.route("GET", "/api/v1/admin/meetings/stats", Access.ADMIN, answer=Statistics)
+async def get_statistics(call: Call) -> Statistics:
+    """Count what there is."""
+    async with call.services.pool.acquire() as connection:
+        return Statistics(**await statistics.counts(connection))
+
+
+@endpoints.route("POST", "/api/v1/admin/meetings/<meeting>/force-end", Access.ADMIN, answer=Done)
+async def force_end_meeting(call: Call, meeting: str) -> Done:
+    """End a meeting for all."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        state = await end_in_transaction(connection, meeting)
+        await audit.write(connection, call.actor, "force_end_meeting", meeting, call.address)
+    if state is not None:
+        call.services.nodes.push(state)
+    return Done()
+
+
+@endpoints.route("GET", "/api/v1/admin/audit", Access.ADMIN, query=AuditQuery, answer=AuditLog)
+async def read_audit_log(call: Call, query: AuditQuery) -> AuditLog:
+    """Return administrative acts, newest first."""
+    async with call.services.pool.acquire() as connection:
+        rows = await audit.page(connection, query.limit + 1, query.before)
+    entries = [
+        AuditEntry(
+            id=row.id,
+            at=row.at,
+            actor=row.actor,
+            action=row.action,
+            target=row.target,
+            address=row.address,
+            detail=row.detail,
+        )
+        for row in rows[: query.limit]
+    ]
+    return AuditLog(entries=entries, next=entries[-1].id if len(rows) > query.limit else None)
+
+
+def _keep_an_admin(admins: list[str], user: str) -> None:
+    if admins == [user]:
+        raise Problem(409, "last_admin", "Somebody else must become administrator first.")
+
+
+def _no_user() -> Problem:
+    return not_found("This account does not exist.")

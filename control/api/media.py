@@ -1,0 +1,195 @@
+"""Uploaded files and avatars: streamed in, typed by content, served so that none can act as a page of ours."""
+
+import unicodedata
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from quart import Response
+
+from control import file_response, images
+from control.api.media_types import MediaFile, MediaPage, UploadQuery
+from control.api.meetings import PageQuery, decode_cursor, encode_cursor
+from control.api.types import Done
+from control.auth import access
+from control.auth.access import Access
+from control.content_type import INLINE, sniff
+from control.endpoint import Call, Endpoints
+from control.identifiers import new_id
+from control.problem import Problem, not_found
+from control.store import media, users
+from control.store.media import MediaRow
+
+endpoints = Endpoints("media", scope="media")
+_MAX_AVATAR = 5 * 1024 * 1024
+_SANDBOX = "sandbox; default-src 'none'; style-src 'none'; frame-ancestors 'none'"
+
+
+def public_file(row: MediaRow) -> MediaFile:
+    return MediaFile(
+        id=row.id,
+        name=row.name,
+        content_type=row.content_type,
+        bytes=row.bytes,
+        sha256=row.sha256,
+        meeting=row.meeting_id,
+        thumbnail=row.thumbnail,
+        created_at=row.created_at,
+    )
+
+
+@endpoints.route("POST", "/api/v1/media/upload", Access.USER, query=UploadQuery, answer=MediaFile, status=201)
+async def upload_file(call: Call, query: UploadQuery) -> MediaFile:
+    """Upload a file: the body is its content, whatever its Content-Type."""
+    services, user = call.services, call.user.user
+    await services.limits.spend("upload", user, 600, 3600)
+    if query.meeting is not None:
+        async with services.pool.acquire() as connection:
+            await access.in_meeting(connection, Access.PARTICIPANT, call.principal, query.meeting)
+    limit = services.config.max_upload_bytes
+    if (call.request.content_length or 0) > limit:
+        raise Problem(413, "too_large", f"The file must not exceed {limit} bytes.")
+    identifier = new_id("file")
+    stored = await services.media.put(identifier, call.request.body, limit)
+    kind = sniff(stored.head)
+    row = MediaRow(
+        id=identifier,
+        owner_id=user,
+        meeting_id=query.meeting,
+        name=safe_name(query.name),
+        content_type=kind,
+        bytes=stored.size,
+        sha256=stored.sha256,
+        thumbnail=await _make_thumbnail(call, identifier, kind),
+        created_at=datetime.now(UTC),
+    )
+    try:
+        async with services.pool.acquire() as connection, connection.transaction():
+            if await media.used_by(connection, user) + stored.size > services.config.quota_bytes:
+                raise Problem(413, "quota", "Your files take all the room that you have; delete some first.")
+            await media.add(connection, row)
+    except BaseException:
+        await services.media.remove(identifier)
+        raise
+    return public_file(row)
+
+
+@endpoints.route("GET", "/api/v1/media", Access.USER, query=PageQuery, answer=MediaPage)
+async def list_files(call: Call, query: PageQuery) -> MediaPage:
+    """List the caller's files, newest first."""
+    before = decode_cursor(query.cursor)
+    async with call.services.pool.acquire() as connection:
+        rows = await media.of_user(connection, call.user.user, query.limit + 1, before)
+    page = rows[: query.limit]
+    following = encode_cursor(page[-1].created_at, page[-1].id) if len(rows) > query.limit else None
+    return MediaPage(files=[public_file(row) for row in page], next=following)
+
+
+@endpoints.route("GET", "/api/v1/media/info/<file>", Access.SIGNED_IN, answer=MediaFile)
+async def get_file(call: Call, file: str) -> MediaFile:
+    """Return what is known of a file."""
+    return public_file(await _readable(call, file))
+
+
+@endpoints.route("GET", "/api/v1/media/download/<file>", Access.SIGNED_IN, content_type="application/octet-stream")
+async def download_file(call: Call, file: str) -> Response:
+    """Download a file; Range and If-Range are honoured."""
+    row = await _readable(call, file)
+    response = await file_response.send(
+        call.request, call.services.media.path(row.id), row.content_type, "private, no-cache"
+    )
+    inline = row.content_type in INLINE
+    if not inline:
+        response.headers["Content-Type"] = "application/octet-stream"
+    disposition = "inline" if inline else "attachment"
+    response.headers["Content-Disposition"] = f"{disposition}; filename*=UTF-8''{quote(row.name, safe='')}"
+    response.headers["Content-Security-Policy"] = _SANDBOX
+    return response
+
+
+@endpoints.route("GET", "/api/v1/media/thumbnail/<file>", Access.SIGNED_IN, content_type="image/jpeg")
+async def get_thumbnail(call: Call, file: str) -> Response:
+    """Return a small picture of an image or video."""
+    row = await _readable(call, file)
+    if not row.thumbnail:
+        raise not_found("This file has no thumbnail.")
+    path = call.services.media.path(row.id, ".jpg")
+    return await file_response.send(call.request, path, "image/jpeg", "private, max-age=86400")
+
+
+@endpoints.route("DELETE", "/api/v1/media/<file>", Access.SIGNED_IN, answer=Done)
+async def delete_file(call: Call, file: str) -> Done:
+    """Delete a file of one's own."""
+    async with call.services.pool.acquire() as connection:
+        row = await media.by_id(connection, file)
+        if row is None or call.principal is None or call.principal.user is None:
+            raise not_found("There is no such file.")
+        if row.owner_id != call.user.user and call.user.role != "admin":
+            raise not_found("There is no such file.")
+        await media.delete(connection, file)
+    await call.services.media.remove(file)
+    return Done()
+
+
+@endpoints.route("POST", "/api/v1/users/upload-avatar", Access.USER, answer=Done)
+async def upload_avatar(call: Call) -> Done:
+    """Set the account's picture; the body is an image, which is encoded anew."""
+    data = await call.request.get_data()
+    if len(data) > _MAX_AVATAR:
+        raise Problem(413, "too_large", f"The picture must not exceed {_MAX_AVATAR} bytes.")
+    assert isinstance(data, bytes)
+    try:
+        picture = await images.avatar(data)
+    except ValueError as error:
+        raise Problem(415, "no_image", f"{error}.".capitalize()) from error
+    identifier = new_id("avatar")
+    await call.services.media.put_bytes(identifier, picture)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        old = await media.avatar(connection, call.user.user)
+        await users.set_avatar(connection, call.user.user, identifier)
+    if old is not None:
+        await call.services.media.remove(old)
+    return Done()
+
+
+@endpoints.route("GET", "/api/v1/users/<user>/avatar", Access.SIGNED_IN, content_type="image/jpeg")
+async def get_avatar(call: Call, user: str) -> Response:
+    """Return an account's picture."""
+    async with call.services.pool.acquire() as connection:
+        identifier = await media.avatar(connection, user)
+    if identifier is None:
+        raise not_found("This account has no picture.")
+    path = call.services.media.path(identifier)
+    return await file_response.send(call.request, path, "image/jpeg", "private, max-age=300")
+
+
+def safe_name(name: str) -> str:
+    """Return the last part of a name without control characters: it is shown and downloaded, never a path here."""
+    plain = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
+    kept = "".join(letter for letter in plain if unicodedata.category(letter)[0] != "C").strip(" .")
+    return kept[:200] or "file"
+
+
+async def _readable(call: Call, file: str) -> MediaRow:
+    """Return a file that the caller may read: its own, or one shared with a meeting it is in."""
+    async with call.services.pool.acquire() as connection:
+        row = await media.by_id(connection, file)
+        if row is None:
+            raise not_found("There is no such file.")
+        user = None if call.principal is None else call.principal.user
+        if user is not None and (row.owner_id == user.user or user.role == "admin"):
+            return row
+        if row.meeting_id is not None:
+            try:
+                await access.in_meeting(connection, Access.PARTICIPANT, call.principal, row.meeting_id)
+            except Problem as problem:
+                raise not_found("There is no such file.") from problem
+            return row
+    raise not_found("There is no such file.")
+
+
+async def _make_thumbnail(call: Call, identifier: str, kind: str) -> bool:
+    picture = await images.thumbnail(call.services.media.path(identifier), kind)
+    if picture is None:
+        return False
+    await call.services.media.put_bytes(identifier, picture, ".jpg")
+    return True

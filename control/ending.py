@@ -1,0 +1,28 @@
+"""The end of a meeting: rows, desired state and event in one transaction."""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from control.database import Connection
+from control.problem import Problem
+from control.store import meetings, outbox, recordings, rooms
+from sfu.api.desired_state import DesiredState
+
+
+def ended() -> Problem:
+    return Problem(410, "meeting_ended", "This meeting has ended.")
+
+
+async def end_in_transaction(connection: Connection, meeting: str) -> DesiredState | None:
+    """End a meeting once; return the state to push, None when there is nothing to do."""
+    row = await meetings.lock(connection, meeting)
+    if row is None or row.status == "ended":
+        return None
+    await meetings.mark_ended(connection, meeting)
+    await recordings.seal(connection, meeting, datetime.now(UTC))
+    state = await rooms.edit_state(
+        connection, meeting, lambda before: msgspec.structs.replace(before, ended=True, recording=None)
+    )
+    await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "meeting.ended", {"meeting": meeting})
+    return state

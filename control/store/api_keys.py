@@ -1,0 +1,82 @@
+"""API keys: random secrets, stored hashed, each with the scopes that it may use."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+from control.database import Connection, load, load_one
+from control.identifiers import new_id
+from control.store.users import UserRole
+from control.tokens import digest
+
+PREFIX = "parley_"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyRow:
+    id: str
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHolder:
+    """The account behind a key that holds."""
+
+    key: str
+    scopes: list[str]
+    user: str
+    username: str
+    display_name: str
+    role: UserRole
+    epoch: int
+
+
+async def create(
+    connection: Connection, user: str, name: str, scopes: list[str], expires_at: datetime | None
+) -> tuple[ApiKeyRow, str]:
+    """Insert a key and return its row and its secret, which is not stored."""
+    secret = PREFIX + secrets.token_urlsafe(32)
+    row = await connection.fetchrow(
+        "INSERT INTO api_keys (id, user_id, name, key_hash, scopes, expires_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
+        new_id("key"),
+        user,
+        name,
+        digest(secret),
+        scopes,
+        expires_at,
+    )
+    assert row is not None
+    return load(ApiKeyRow, row), secret
+
+
+async def holder(connection: Connection, secret: str) -> KeyHolder | None:
+    """Return whose key this is, None when it does not hold; notes its use, once a minute at most."""
+    row = await connection.fetchrow(
+        "SELECT k.id AS key, k.scopes, u.id AS user, u.username, u.display_name, u.role, u.epoch"
+        " FROM api_keys k JOIN users u ON u.id = k.user_id"
+        " WHERE k.key_hash = $1 AND (k.expires_at IS NULL OR k.expires_at > now()) AND u.state = 'active'",
+        digest(secret),
+    )
+    found = load_one(KeyHolder, row)
+    if found is not None:
+        await connection.execute(
+            "UPDATE api_keys SET last_used_at = now() WHERE id = $1"
+            " AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')",
+            found.key,
+        )
+    return found
+
+
+async def of_user(connection: Connection, user: str) -> list[ApiKeyRow]:
+    rows = await connection.fetch("SELECT * FROM api_keys WHERE user_id = $1 ORDER BY created_at DESC", user)
+    return [load(ApiKeyRow, row) for row in rows]
+
+
+async def delete(connection: Connection, user: str, key: str) -> bool:
+    found = await connection.fetchval("DELETE FROM api_keys WHERE id = $1 AND user_id = $2 RETURNING id", key, user)
+    return found is not None

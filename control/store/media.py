@@ -1,0 +1,80 @@
+"""Uploaded files: their rows."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from control.database import Connection, load, load_one
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRow:
+    id: str
+    owner_id: str
+    meeting_id: str | None
+    name: str
+    content_type: str
+    bytes: int
+    sha256: str
+    thumbnail: bool
+    created_at: datetime
+
+
+async def add(connection: Connection, row: MediaRow) -> None:
+    await connection.execute(
+        "INSERT INTO media_files"
+        " (id, owner_id, meeting_id, name, content_type, bytes, sha256, thumbnail, created_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        row.id,
+        row.owner_id,
+        row.meeting_id,
+        row.name,
+        row.content_type,
+        row.bytes,
+        row.sha256,
+        row.thumbnail,
+        row.created_at,
+    )
+
+
+async def by_id(connection: Connection, file: str) -> MediaRow | None:
+    return load_one(MediaRow, await connection.fetchrow("SELECT * FROM media_files WHERE id = $1", file))
+
+
+async def used_by(connection: Connection, user: str) -> int:
+    """Return how many bytes an account keeps; locks it against uploads that end at the same time."""
+    await connection.execute("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", user)
+    return int(await connection.fetchval("SELECT coalesce(sum(bytes), 0) FROM media_files WHERE owner_id = $1", user))
+
+
+async def of_user(connection: Connection, user: str, limit: int, before: tuple[datetime, str] | None) -> list[MediaRow]:
+    moment, last = before or (None, None)
+    rows = await connection.fetch(
+        "SELECT * FROM media_files WHERE owner_id = $1"
+        " AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::text))"
+        " ORDER BY created_at DESC, id DESC LIMIT $4",
+        user,
+        moment,
+        last,
+        limit,
+    )
+    return [load(MediaRow, row) for row in rows]
+
+
+async def all_of_user(connection: Connection, user: str) -> list[MediaRow]:
+    return [
+        load(MediaRow, row) for row in await connection.fetch("SELECT * FROM media_files WHERE owner_id = $1", user)
+    ]
+
+
+async def of_meeting(connection: Connection, meeting: str) -> list[MediaRow]:
+    rows = await connection.fetch("SELECT * FROM media_files WHERE meeting_id = $1", meeting)
+    return [load(MediaRow, row) for row in rows]
+
+
+async def delete(connection: Connection, file: str) -> None:
+    await connection.execute("DELETE FROM media_files WHERE id = $1", file)
+
+
+async def avatar(connection: Connection, user: str) -> str | None:
+    found: str | None = await connection.fetchval("SELECT avatar FROM users WHERE id = $1", user)
+    return found

@@ -1,0 +1,150 @@
+"""Uploaded files: streamed, typed by content, limited, served harmlessly."""
+
+import asyncio
+import contextlib
+import hashlib
+import io
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import aiohttp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from control import images
+from control.api.media import safe_name
+from control.config import ControlConfig
+from control.content_type import sniff
+from tests.control.harness import Client, People, serving
+
+
+def picture(kind: str, size: tuple[int, int] = (640, 480)) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size, "red").save(out, kind)
+    return out.getvalue()
+
+
+async def upload(client: Client, data: object, query: str = "name=a.bin") -> tuple[int, dict[str, object]]:
+    url = f"{client.server.url}/api/v1/media/upload?{query}"
+    async with client.session.post(url, data=data, headers=client.headers) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_upload_and_download_by_range(people: People) -> None:
+    ada = await people.user("ada")
+    content = bytes(range(256)) * 8000
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(content), 100_000):
+            yield content[start : start + 100_000]
+
+    status, row = await upload(ada, pieces(), "name=..%2F..%2Fx%0A.bin")
+    assert (status, row["name"], row["bytes"]) == (201, "x.bin", len(content))
+    assert row["sha256"] == hashlib.sha256(content).hexdigest()
+    url = f"{ada.server.url}/api/v1/media/download/{row['id']}"
+    async with ada.session.get(url, headers={**ada.headers, "Range": "bytes=1000-1999"}) as answer:
+        assert answer.status == 206
+        assert await answer.read() == content[1000:2000]
+    listed = await ada.ok("GET", "/api/v1/media")
+    assert [one["id"] for one in listed["files"]] == [row["id"]]
+    eve = await people.user("eve")
+    assert await eve.refused("GET", f"/api/v1/media/info/{row['id']}") == (404, "not_found")
+    await ada.ok("DELETE", f"/api/v1/media/{row['id']}")
+    assert await ada.refused("GET", f"/api/v1/media/info/{row['id']}") == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "content", [b"<html><script>alert(1)</script>", b"<svg xmlns='x'><script/></svg>", b"GIF89a<script>", b"\x00\x01"]
+)
+async def test_pages_and_polyglots_cannot_act(people: People, content: bytes) -> None:
+    ada = await people.user("ada")
+    _, row = await upload(ada, content, "name=a.html")
+    async with ada.session.get(f"{ada.server.url}/api/v1/media/download/{row['id']}", headers=ada.headers) as answer:
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Content-Security-Policy"].startswith("sandbox")
+        assert answer.content_type in {"application/octet-stream", "image/gif"}
+        if answer.content_type != "image/gif":
+            assert answer.headers["Content-Disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
+async def test_images_get_a_thumbnail(people: People, kind: str) -> None:
+    ada = await people.user("ada")
+    _, row = await upload(ada, picture(kind))
+    assert row["content_type"] == f"image/{kind.lower()}" and row["thumbnail"] is True
+    async with ada.session.get(f"{ada.server.url}/api/v1/media/thumbnail/{row['id']}", headers=ada.headers) as answer:
+        small = Image.open(io.BytesIO(await answer.read()))
+    assert small.size == (480, 360)
+
+
+async def test_limits_and_quota(config: ControlConfig) -> None:
+    limited = replace(config, max_upload_bytes=1000, quota_bytes=1500)
+    async with serving(limited) as server, aiohttp.ClientSession() as session:
+        ada = await People(session, server).user("ada")
+
+        async def endless() -> AsyncIterator[bytes]:
+            while True:
+                yield b"x" * 100
+
+        with contextlib.suppress(aiohttp.ClientConnectionError, ConnectionError):  # closed while it still sends
+            assert (await upload(ada, endless()))[0] == 413
+        assert (await upload(ada, b"x" * 1001))[0] == 413
+        assert (await upload(ada, b"x" * 1000))[0] == 201
+        status, problem = await upload(ada, b"x" * 1000)
+        assert (status, problem["code"]) == (413, "quota")
+        files = [path for path in (config.data_dir / "media").rglob("*") if path.is_file()]
+        assert len(files) == 1
+
+
+async def test_an_upload_that_breaks_off_leaves_nothing(people: People, config: ControlConfig) -> None:
+    ada = await people.user("ada")
+    host, port = ada.server.addresses.http[0].split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    head = f"POST /api/v1/media/upload?name=x HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 1000000\r\n"
+    writer.write(f"{head}Authorization: {ada.headers['Authorization']}\r\n\r\n".encode() + b"x" * 200_000)
+    await writer.drain()
+    media = config.data_dir / "media"
+    async with asyncio.timeout(5):
+        while not list(media.rglob("*.part")):
+            await asyncio.sleep(0.01)
+        writer.close()
+        while list(media.rglob("*.part")):
+            await asyncio.sleep(0.01)
+    assert [path for path in media.rglob("*") if path.is_file()] == []
+    assert (await ada.ok("GET", "/api/v1/media"))["files"] == []
+
+
+async def test_avatar_is_encoded_anew(people: People) -> None:
+    ada, eve = await people.user("ada"), await people.user("eve")
+    url = f"{ada.server.url}/api/v1/users/upload-avatar"
+    for data in (picture("PNG"), picture("JPEG", (100, 900))):
+        async with ada.session.post(url, data=data, headers=ada.headers) as answer:
+            assert answer.status == 200
+    avatar = f"{ada.server.url}/api/v1/users/{ada.user['id']}/avatar"
+    async with eve.session.get(avatar, headers=eve.headers) as answer:
+        assert Image.open(io.BytesIO(await answer.read())).size == (256, 256)
+    for data in (b"", b"no image", b"<svg/>", picture("PNG")[:60]):
+        async with ada.session.post(url, data=data, headers=ada.headers) as answer:
+            assert answer.status == 415
+
+
+async def test_image_bombs_are_refused() -> None:
+    out = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(out, "PNG")
+    assert len(out.getvalue()) < 200_000
+    with pytest.raises(ValueError, match=r"pixels|image"):
+        await images.avatar(out.getvalue())
+
+
+@given(st.binary(max_size=100))
+def test_sniff_always_answers(data: bytes) -> None:
+    assert "/" in sniff(data)
+
+
+@given(st.text(max_size=300))
+def test_safe_names_have_no_path_and_no_control_characters(name: str) -> None:
+    safe = safe_name(name)
+    assert safe and "/" not in safe and "\\" not in safe and safe not in {".", ".."}
+    assert safe.isprintable() or all(ord(letter) >= 32 for letter in safe)

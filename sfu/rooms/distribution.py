@@ -27,7 +27,9 @@ def refresh(room: Room, participant: Participant, now: int) -> None:
     audio, video = _candidates(room, participant)
     fit = [entry for entry in video if subscription.can_carry(entry.uptrack)]
     _tell_unsupported(room, participant, [entry.uptrack for entry in video if entry not in fit])
-    if subscription.update(audio, fit, now):
+    changed = subscription.update(audio, fit, now)
+    room.touch(subscription.egress.peer.number)
+    if changed:
         room.context.outbox.tell(participant.session, Slots(slots=subscription.slots()))
 
 

@@ -58,6 +58,11 @@ class IngressStream:
             self._window_start = at
             self._window_bytes = 0
 
+    def ended(self) -> None:
+        """The publisher said goodbye to this SSRC (BYE); packets that come all the same revive it."""
+        self.packets = 0
+        self.bits_per_second = 0.0
+
     def active(self, now: int) -> bool:
         """Whether packets have come lately."""
         return self.packets > 0 and now - self.last_arrival < _ACTIVE_NS

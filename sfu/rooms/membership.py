@@ -10,6 +10,7 @@ from sfu.rooms.room import Room
 NORMAL_CLOSURE = 1000
 SERVICE_RESTART = 1012
 POLICY_CLOSE = 4001
+TIMED_OUT = 4002
 
 _DETAILS = {
     Code.REMOVED: "You were removed from the meeting.",
@@ -78,6 +79,7 @@ def _start_afresh(room: Room, participant: Participant, session: int | None, now
     participant.wants.clear()
     participant.session = session
     participant.signaled = session is not None
+    participant.heard_at = now
     participant.lost_at = None
     distribution.refresh_all(room, now)
     room.broadcast(signaling.UserUpdated(participant=room.info(participant)), but=participant.participant)
@@ -87,6 +89,7 @@ def resume(room: Room, participant: Participant, session: int, now: int) -> None
     """Give a participant a new signaling session; peers, tracks and wishes stay."""
     dismiss(room, participant, Code.REPLACED)
     participant.session = session
+    participant.heard_at = now
     participant.lost_at = None
     room.broadcast(signaling.UserUpdated(participant=room.info(participant)), but=participant.participant)
 
@@ -146,7 +149,7 @@ def leave(room: Room, participant: Participant, reason: str, now: int) -> None:
     subscribing.end(room, participant, now)
     del room.participants[participant.participant]
     room.speakers.remove(participant.participant)
-    room.context.outbox.close(participant.session, NORMAL_CLOSURE, reason)
+    room.context.outbox.close(participant.session, NORMAL_CLOSURE if reason == "left" else TIMED_OUT, reason)
     participant.session = None
     room.broadcast(signaling.UserLeft(participant=participant.participant, reason=reason))
     room.context.outbox.report(

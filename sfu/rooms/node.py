@@ -12,7 +12,7 @@ from sfu.machines.ice import local_ufrag
 from sfu.rooms import conversation, distribution, membership, moderation, publishing, standalone, subscribing
 from sfu.rooms.context import Context
 from sfu.rooms.participant import Participant
-from sfu.rooms.peer import PeerConnected
+from sfu.rooms.peer import CONSENT_LOST, PeerConnected
 from sfu.rooms.peer_index import Owner, PeerIndex
 from sfu.rooms.publish_peer import PublishPeer
 from sfu.rooms.refusal import Code, Refused
@@ -25,6 +25,7 @@ Role = Literal["whip", "whep"]
 _TICK_NS = 200_000_000
 _LAYERS_EVERY_TICKS = 5
 _MIN_WAIT_NS = 1_000_000
+_SILENT_NS = 20_000_000_000
 
 
 class Seat(NamedTuple):
@@ -88,6 +89,7 @@ class Node:
         seat = self._seats.get(session)
         if seat is None or seat.participant.session != session:
             raise Refused(Code.UNKNOWN_SESSION, "This session is over.", fatal=True)
+        seat.participant.heard_at = now
         try:
             conversation.handle(seat.room, seat.participant, message, now)
         finally:
@@ -302,7 +304,9 @@ class Node:
             publishing.end(room, participant, now)
         else:
             subscribing.end(room, participant, now)
-        if not participant.signaled:
+        silent = reason == CONSENT_LOST and media.peer.connected and now - participant.heard_at > _SILENT_NS
+        if not participant.signaled or silent:
+            # A proxy may keep the socket of a client open whose network is gone.
             membership.leave(room, participant, "timeout", now)
             self._close_if_empty(room, now)
         else:

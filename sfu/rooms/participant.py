@@ -26,7 +26,10 @@ class Consents:
 
 @dataclass(slots=True)
 class Participant:
-    """`session` is the signaling session, None while it is lost (since `lost_at`) and for WHIP and WHEP."""
+    """`session` is the signaling session, None while it is lost (since `lost_at`) and for WHIP and WHEP.
+
+    `heard_at` is when its client last said something.
+    """
 
     participant: str
     name: str
@@ -36,6 +39,7 @@ class Participant:
     session: int | None = None
     lost_at: int | None = None
     signaled: bool = True
+    heard_at: int = 0
     publish: PublishPeer | None = None
     subscription: Subscription | None = None
     playback: Playback | None = None
@@ -47,7 +51,7 @@ class Participant:
 
     @classmethod
     def from_claims(cls, claims: JoinClaims, grants: Grants, now: int) -> "Participant":
-        return cls(claims.participant, claims.name, claims.user, grants, now)
+        return cls(claims.participant, claims.name, claims.user, grants, now, heard_at=now)
 
     @property
     def connected(self) -> bool:

@@ -15,6 +15,8 @@ from sfu.machines.dtls_certificate import DtlsCertificate
 from sfu.machines.ice import Credentials, IceLite, Refusal, generate_credentials
 from sfu.machines.negotiation import LocalTransport, RemoteTransport
 
+CONSENT_LOST = "consent_lost"
+
 
 @dataclass(frozen=True, slots=True)
 class PeerConnected:
@@ -23,7 +25,7 @@ class PeerConnected:
 
 @dataclass(frozen=True, slots=True)
 class PeerClosed:
-    """The peer is over. `reason`: consent_lost or one of Dtls.close_reason."""
+    """The peer is over. `reason`: CONSENT_LOST or one of Dtls.close_reason."""
 
     reason: str
 
@@ -128,7 +130,7 @@ class Peer:
         self._dtls.handle_timer(now)
         self._advance_dtls()
         if self._ice.expired:
-            self._end("consent_lost")
+            self._end(CONSENT_LOST)
 
     def datagrams_to_send(self) -> list[Outgoing]:
         """Return what is to be sent now."""

@@ -145,6 +145,8 @@ class PublishPeer:
         for packet in packets:
             if isinstance(packet, rtcp.SenderReport):
                 self._sender_report(packet, leftover.arrival)
+            elif isinstance(packet, rtcp.Bye):
+                self._goodbye(packet, now)
         return None
 
     def _sender_report(self, report: rtcp.SenderReport, arrival: int) -> None:
@@ -153,6 +155,16 @@ class PublishPeer:
             stream.sender_report(report, arrival)
             self._reports.append((stream.number, report, arrival))
             self.clock.update(report.ntp, self._context.ntp(arrival))
+
+    def _goodbye(self, packet: rtcp.Bye, now: int) -> None:
+        """Streams that end leave their watchers to the layers that stay."""
+        for ssrc in packet.ssrcs:
+            stream = self._registry.by_ssrc(ssrc)
+            uptrack = self._registry.uptrack_of(stream.number) if stream is not None else None
+            if stream is not None and uptrack is not None:
+                stream.ended()
+                for downtrack in uptrack.downtracks:
+                    downtrack.choose(now)
 
     def take_reports(self) -> list[tuple[int, rtcp.SenderReport, int]]:
         """Return sender reports since the last call: the stream's number, the report, its arrival."""

@@ -152,6 +152,7 @@ def end(room: Room, participant: Participant, now: int) -> None:
         withdraw(room, uptrack, now)
         publish.forget(uptrack)
     room.peers.remove(publish.peer.number)
+    room.touch(publish.peer.number)
     room.context.outbox.send(publish.peer.close(now))
     participant.publish = None
 

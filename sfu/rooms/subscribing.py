@@ -74,6 +74,7 @@ def end(room: Room, participant: Participant, now: int) -> None:
     for holder in (participant.subscription, participant.playback):
         if holder is not None:
             room.peers.remove(holder.egress.peer.number)
+            room.touch(holder.egress.peer.number)
             holder.egress.close(now)
     participant.subscription = None
     participant.playback = None

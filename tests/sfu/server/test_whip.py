@@ -6,6 +6,7 @@ from pathlib import Path
 
 import aiohttp
 
+from sfu.api.join_token import Grants
 from tests.sfu.server.harness import eventually, host
 from tests.sfu.server.test_call_chromium import join, stage, until_received
 from tests.support.chromium import open_page

@@ -1,0 +1,124 @@
+"""How long things last: sockets lost, networks gone, rooms emptied; in simulated time."""
+
+import pytest
+
+from sfu.api import facts, signaling
+from sfu.rooms.refusal import Refused
+from tests.sfu.rooms.stage import SECOND, Stage, audio, publish, subscribe
+
+
+def test_a_lost_socket_is_forgiven_for_fifteen_seconds() -> None:
+    stage = Stage()
+    ann, bob = stage.join("ann"), stage.join("bob")
+    secret = ann.last(signaling.RoomInfo).resume
+    stage.node.session_lost(ann.session, stage.now)
+    stage.deliver()
+    assert not bob.last(signaling.UserUpdated).participant.connected
+    stage.run(14 * SECOND, SECOND // 5)
+    seat = stage.node.resume(secret, 99, stage.now) if stage.people.setdefault(99, ann) else None
+    stage.deliver()
+    assert seat is not None
+    assert ann.last(signaling.RoomInfo).resumed
+    stage.node.session_lost(99, stage.now)
+    stage.run(16 * SECOND, SECOND // 5)
+    assert bob.last(signaling.UserLeft).reason == "timeout"
+    with pytest.raises(Refused):
+        stage.node.resume(secret, 100, stage.now)
+
+
+def test_media_outlives_the_socket_within_the_grace() -> None:
+    stage = Stage()
+    ann, bob = stage.join("ann"), stage.join("bob")
+    receiver = subscribe(stage, bob)
+    sender = publish(stage, ann)
+    stage.node.session_lost(ann.session, stage.now)
+    stage.run(10 * SECOND, SECOND // 5)
+    before = len(receiver.rtp)
+    sender.send(audio(1), audio(2))
+    stage.deliver()
+    assert len(receiver.rtp) == before + 2
+    stage.run(6 * SECOND, SECOND // 5)
+    assert not ann.seat.room.uptracks
+    sender.send(audio(3))
+    stage.deliver()
+    assert len(receiver.rtp) == before + 2
+
+
+def test_a_network_that_is_gone_ends_a_silent_participant_within_35_seconds() -> None:
+    stage = Stage()
+    ann, bob = stage.join("ann"), stage.join("bob")
+    subscribe(stage, bob)
+    sender = publish(stage, ann)
+    stage.run(5 * SECOND, SECOND // 5)
+    sender.silent = True
+    stage.run(35 * SECOND, SECOND // 5)
+    assert bob.last(signaling.UserLeft).participant == "ann"
+    assert ann.closed == 4002
+
+
+def test_one_that_still_signals_only_loses_its_tracks() -> None:
+    stage = Stage()
+    ann, bob = stage.join("ann"), stage.join("bob")
+    sender = publish(stage, ann)
+    sender.silent = True
+    for number in range(8):
+        stage.run(5 * SECOND, SECOND // 5)
+        stage.say(ann, signaling.Ping(id=number))
+    assert not bob.of(signaling.UserLeft)
+    assert len(bob.of(signaling.TrackRemoved)) == 2
+    assert ann.seat.participant.publish is None
+
+
+def test_a_room_opens_and_closes_with_its_participants() -> None:
+    stage = Stage()
+    ann = stage.join("ann")
+    assert stage.node.context.outbox.rooms_opened == ["r"]
+    stage.say(ann, signaling.Leave())
+    assert ann.closed == 1000
+    assert not stage.node.rooms
+    assert not len(stage.node.peers)
+    kinds = [type(fact) for fact in stage.facts]
+    assert kinds == [facts.RoomOpened, facts.ParticipantJoined, facts.ParticipantLeft, facts.RoomClosed]
+    assert stage.node.timer() is None
+
+
+def test_nothing_is_left_in_the_engine_when_all_are_gone() -> None:
+    stage = Stage()
+    people = [stage.join(name) for name in ("ann", "bob", "eve")]
+    for person in people:
+        subscribe(stage, person)
+        publish(stage, person)
+    stage.run(SECOND)
+    for person in people:
+        stage.say(person, signaling.Leave())
+    engine = stage.node.context.engine
+    assert not engine._peers
+    assert not engine._streams
+    assert not engine._routes
+    assert not stage.node.context.routes
+    assert stage.node.timer() is None
+
+
+def test_a_room_that_is_full_says_so() -> None:
+    stage = Stage(participants=1)
+    stage.join("ann")
+    with pytest.raises(Refused, match="full"):
+        stage.join("bob")
+
+
+def test_chat_is_bounded_in_rate_and_size() -> None:
+    stage = Stage()
+    ann, bob = stage.join("ann"), stage.join("bob")
+    with pytest.raises(Refused, match="too_many_requests"):
+        for _ in range(20):
+            stage.say(ann, signaling.Chat(text="hi"))
+    assert len(bob.of(signaling.Chat)) == 10
+    stage.run(2 * SECOND)
+    stage.say(ann, signaling.Chat(text="only you", to="bob"))
+    assert bob.last(signaling.Chat).to == "bob"
+    assert len(ann.of(signaling.Chat)) == 11
+    for text in ("", "x" * 4001):
+        with pytest.raises(Refused, match="bad_message"):
+            stage.say(ann, signaling.Chat(text=text))
+    with pytest.raises(Refused, match="unknown_participant"):
+        stage.say(ann, signaling.Chat(text="hi", to="nobody"))

@@ -1,0 +1,238 @@
+"""What happens to media between a publisher and a subscriber, in simulated time."""
+
+from sfu.api import signaling
+from sfu.api.join_token import Grants
+from sfu.engine.contract import Drop
+from sfu.formats import rtcp
+from sfu.formats.transport_feedback import TransportFeedback
+from sfu.machines.ice import generate_credentials
+from tests.sfu.rooms.stage import (
+    AUDIO,
+    KEYFRAME,
+    MS,
+    SECOND,
+    SIMULCAST,
+    VIDEO,
+    VIDEO_SSRC,
+    RtcClient,
+    Stage,
+    audio,
+    description,
+    publish,
+    subscribe,
+    video,
+)
+
+
+def call(stage: Stage) -> tuple[RtcClient, RtcClient]:
+    """Ann publishes, Bob subscribes; both flow."""
+    ann, bob = stage.join("ann"), stage.join("bob")
+    receiver = subscribe(stage, bob)
+    sender = publish(stage, ann)
+    stage.run(200 * MS)
+    subscribe(stage, bob, receiver)
+    return sender, receiver
+
+
+def test_packets_get_the_slots_numbers() -> None:
+    stage = Stage()
+    sender, receiver = call(stage)
+    sender.send(audio(70), audio(71), video(9, KEYFRAME), video(10))
+    stage.deliver()
+    assert [packet.payload_type for packet in receiver.rtp] == [111, 111, 96, 96]
+    first, second = receiver.rtp[:2]
+    assert (second.seq - first.seq, second.timestamp - first.timestamp) == (1, 960)
+    assert first.ssrc != 1001
+    mids = {value for packet in receiver.rtp for number, value in packet.extensions if number == 1}
+    assert mids == {b"0", b"6"}
+
+
+def test_a_keyframe_is_asked_for_at_once_and_again_until_it_comes() -> None:
+    stage = Stage()
+    sender, receiver = call(stage)
+    assert [packet.media_ssrc for packet in sender.feedback(rtcp.PictureLoss)] == [2001]
+    stage.run(1600 * MS)
+    assert len(sender.feedback(rtcp.PictureLoss)) == 4
+    sender.send(video(1))
+    stage.deliver()
+    assert not receiver.rtp
+    sender.send(video(2, KEYFRAME))
+    stage.run(2 * SECOND)
+    asked = len(sender.feedback(rtcp.PictureLoss))
+    stage.run(2 * SECOND)
+    assert len(sender.feedback(rtcp.PictureLoss)) == asked
+    assert receiver.rtp
+
+
+def test_a_subscribers_picture_loss_reaches_the_publisher_throttled() -> None:
+    stage = Stage()
+    sender, receiver = call(stage)
+    sender.send(video(1, KEYFRAME))
+    stage.run(2 * SECOND)
+    before = len(sender.feedback(rtcp.PictureLoss))
+    ssrc = receiver.rtp[0].ssrc
+    for _ in range(20):
+        receiver.send_rtcp([rtcp.PictureLoss(1, ssrc)])
+        stage.run(10 * MS)
+    assert len(sender.feedback(rtcp.PictureLoss)) == before + 1
+
+
+def test_a_gap_is_asked_for_at_once_and_its_repair_forwarded() -> None:
+    stage = Stage()
+    sender, receiver = call(stage)
+    sender.send(video(1, KEYFRAME))
+    stage.deliver()
+    sender.send(video(3))
+    stage.deliver()
+    assert [packet.seqs for packet in sender.feedback(rtcp.Nack)] == [(2,)]
+    repair = video(2)
+    rtx = repair._replace(payload_type=121, ssrc=2002, seq=500, payload=(2).to_bytes(2, "big") + repair.payload)
+    sender.send(rtx)
+    stage.deliver()
+    seqs = [packet.seq for packet in receiver.rtp]
+    assert sorted(seqs) == list(range(min(seqs), min(seqs) + 3))
+    stage.run(SECOND)
+    assert len(sender.feedback(rtcp.Nack)) == 1
+
+
+def test_a_subscribers_nack_is_answered_from_the_cache() -> None:
+    stage = Stage()
+    sender, receiver = call(stage)
+    sender.send(video(1, KEYFRAME), video(2), video(3))
+    stage.deliver()
+    lost = receiver.rtp[1]
+    receiver.send_rtcp([rtcp.Nack(1, lost.ssrc, (lost.seq,))])
+    stage.deliver()
+    rtx = receiver.rtp[-1]
+    assert rtx.payload_type == 97
+    assert rtx.payload == lost.seq.to_bytes(2, "big") + lost.payload
+    assert stage.node.context.counters["nacks_received"] == 1
+
+
+def test_reports_both_ways() -> None:
+    stage = Stage()
+    sender, receiver = call(stage)
+    sender.send(audio(1), video(1, KEYFRAME))
+    sender.send_rtcp([rtcp.SenderReport(1001, 5 << 32, 960, 1, 4), rtcp.SenderReport(2001, 5 << 32, 3000, 1, 100)])
+    stage.run(2200 * MS)
+    blocks = {block.ssrc for report in sender.feedback(rtcp.ReceiverReport) for block in report.reports}
+    assert blocks == {1001, 2001}
+    assert sender.feedback(TransportFeedback)
+    reports = {report.ssrc: report for report in receiver.feedback(rtcp.SenderReport)}
+    by_type = {packet.payload_type: packet for packet in receiver.rtp}
+    sound, picture = reports[by_type[111].ssrc], reports[by_type[96].ssrc]
+    assert sound.ntp == picture.ntp
+    # Equal NTP instants stand for equal capture times: the first packets of both were captured together.
+    sound_age = ((sound.rtp_timestamp - by_type[111].timestamp) & 0xFFFFFFFF) / 48000
+    picture_age = ((picture.rtp_timestamp - by_type[96].timestamp) & 0xFFFFFFFF) / 90000
+    assert abs(sound_age - picture_age) < 0.001
+    ours = stage.node.context.ntp(stage.now)
+    assert abs(sound.ntp - ours) < 2 << 32
+    names = {name for packet in receiver.feedback(rtcp.SourceDescription) for _, name in packet.cnames}
+    assert names == {"slot-0"}
+
+
+def test_simulcast_streams_are_learnt_and_the_highest_goes_out() -> None:
+    stage = Stage()
+    ann, bob = stage.join("ann"), stage.join("bob")
+    receiver = subscribe(stage, bob)
+    sender = publish(stage, ann, [AUDIO, VIDEO + SIMULCAST])
+    stage.run(200 * MS)
+    subscribe(stage, bob, receiver)
+    for seq in range(1, 120):
+        sender.send(
+            video(seq, KEYFRAME if seq % 30 == 1 else bytes.fromhex("1051") + bytes(50), 3001, rid="q", mid="1"),
+            video(seq, (KEYFRAME if seq % 30 == 1 else bytes.fromhex("1051")) + bytes(800), 3002, rid="f", mid="1"),
+        )
+        stage.run(33 * MS)
+    sizes = [len(packet.payload) for packet in receiver.rtp]
+    assert min(sizes[-40:]) > 700
+    seqs = [packet.seq for packet in receiver.rtp]
+    assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
+    (uptrack,) = [u for u in ann.seat.room.uptracks.values() if not u.is_audio]
+    assert [stream.rid for stream in uptrack.streams] == ["q", "f"]
+
+    sender.send_rtcp([rtcp.Bye((3002,))])
+    for seq in range(120, 160):
+        sender.send(video(seq, KEYFRAME if seq % 10 == 0 else bytes(50), 3001, rid="q", mid="1"))
+        stage.run(33 * MS)
+    assert len(receiver.rtp[-1].payload) < 300
+
+
+def test_a_viewers_packets_are_not_let_pass() -> None:
+    stage = Stage()
+    ann = stage.join("ann", Grants(publish=()))
+    client = subscribe(stage, ann)
+    client.send(*(audio(seq) for seq in range(30)))
+    stage.deliver()
+    assert stage.node.context.drops[Drop.NOT_PERMITTED] == 30
+    assert not ann.seat.room.uptracks
+
+
+def test_unpublishing_empties_the_slot_and_the_next_track_takes_it() -> None:
+    stage = Stage()
+    ann, bob = stage.join("ann"), stage.join("bob")
+    receiver = subscribe(stage, bob)
+    publish(stage, ann)
+    stage.run(200 * MS)
+    subscribe(stage, bob, receiver)
+    offers = len(bob.of(signaling.Offer))
+    camera = next(u.track for u in ann.seat.room.uptracks.values() if not u.is_audio)
+    stage.say(ann, signaling.Unpublish(track=camera))
+    assert bob.last(signaling.TrackRemoved).track == camera
+    assert [slot.track for slot in bob.last(signaling.Slots).slots if slot.mid == "6"] == [None]
+    eve = stage.join("eve")
+    publish(stage, eve)
+    stage.run(300 * MS)
+    assert [slot.track is not None for slot in bob.last(signaling.Slots).slots if slot.mid == "6"] == [True]
+    assert len(bob.of(signaling.Offer)) == offers
+    slots = {slot.mid: slot.track for slot in bob.last(signaling.Slots).slots}
+    hers = {u.track for u in eve.seat.room.uptracks_of("eve")}
+    assert {slots["1"], slots["6"]} == hers
+
+
+def test_only_the_loudest_get_slots() -> None:
+    stage = Stage(audio_slots=2)
+    people = [stage.join(name) for name in ("ann", "bob", "eve", "joe")]
+    listener = people[3]
+    subscribe(stage, listener)
+    senders = [publish(stage, person, [AUDIO]) for person in people[:3]]
+    tracks = [person.seat.room.uptracks_of(person.seat.participant.participant)[0].track for person in people[:3]]
+
+    def heard() -> set[str]:
+        return {slot.track for slot in listener.last(signaling.Slots).slots if slot.track}
+
+    assert heard() == set(tracks[:2])
+    for seq in range(150):
+        senders[0].send(audio(seq, level=127))
+        senders[1].send(audio(seq, level=30))
+        senders[2].send(audio(seq, level=15))
+        stage.run(20 * MS)
+    assert heard() == set(tracks[1:])
+    told = listener.last(signaling.Speakers).speakers
+    assert told[0].participant == "eve"
+
+
+def test_the_first_offer_is_immediate_and_later_ones_are_coalesced() -> None:
+    stage = Stage()
+    bob = stage.join("bob")
+    assert len(bob.of(signaling.Offer)) == 1
+    receiver = subscribe(stage, bob)
+    for name in ("ann", "eve", "joe"):
+        publish_quickly(stage, name)
+    assert len(bob.of(signaling.Offer)) == 1
+    stage.run(100 * MS)
+    assert len(bob.of(signaling.Offer)) == 2
+    assert bob.last(signaling.Offer).sdp.count("m=video") == 3
+    publish_quickly(stage, "kim")
+    stage.run(300 * MS)
+    assert len(bob.of(signaling.Offer)) == 2
+    subscribe(stage, bob, receiver)
+    stage.run(100 * MS)
+    assert bob.last(signaling.Offer).sdp.count("m=video") == 4
+
+
+def publish_quickly(stage: Stage, name: str) -> None:
+    """Offer without connecting, so that no time passes."""
+    offer = description(generate_credentials(), [AUDIO, VIDEO + VIDEO_SSRC], "actpass")
+    stage.say(stage.join(name), signaling.Offer(peer="publish", sdp=offer, id=1))

@@ -17,6 +17,8 @@ export const VERSION = 1;
 export const RESUME_MS = 15_000;
 const PING_MS = 5_000;
 const OPEN_MS = 10_000;
+/** A connection shorter than this does not reset the back-off: a server that drops everyone is not to be hammered. */
+const HELD_MS = 3_000;
 /** Attempts before the first room-info; later ones never run out. */
 const FIRST_JOIN_ATTEMPTS = 4;
 /** Admissions refused in a row before a refusal is believed. */
@@ -123,7 +125,8 @@ export class Signaling extends EventTarget {
       this.#emitState({ state: 'connecting' });
       const failure = await this.#attend();
       if (this.#closed) return;
-      if (failure.joined) attempt = 0;
+      // A connection that held earns a prompt attempt; so does a refused resume, since a rejoin is another matter.
+      if (failure.held || failure.resumeRefused) attempt = 0;
       const spent = !this.#everJoined && (failure.refused || attempt + 1 >= FIRST_JOIN_ATTEMPTS);
       if (FINAL_CODES.has(failure.code) || failure.final || spent) {
         this.#end(failure.code, failure.reason);
@@ -135,7 +138,9 @@ export class Signaling extends EventTarget {
 
   /** One connection from its opening to its end. */
   async #attend() {
-    const failure = { joined: false, final: false, refused: false, code: 'connection_lost', reason: '' };
+    const failure = {
+      joined: false, held: false, final: false, refused: false, resumeRefused: false, code: 'connection_lost', reason: '',
+    };
     const resuming = this.#resume !== '' && performance.now() - this.#lostAt < this.#resumeMs;
     let credential;
     if (resuming) {
@@ -150,15 +155,18 @@ export class Signaling extends EventTarget {
       }
     }
     if (this.#closed) return failure;
+    const begun = performance.now();
     const outcome = await this.#converse(credential);
     Object.assign(failure, outcome);
     if (failure.joined) {
       this.#lostAt = performance.now();
+      failure.held = this.#lostAt - begun > HELD_MS;
     } else if (failure.refused) {
       if (resuming) this.#resume = '';
       else this.#refusedAdmissions += 1;
       failure.final = this.#refusedAdmissions >= REFUSED_ADMISSIONS;
       failure.refused = !resuming;
+      failure.resumeRefused = resuming;
     }
     return failure;
   }

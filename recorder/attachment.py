@@ -22,10 +22,6 @@ _MAX_DELAY = 1.0
 _TICK = 0.1
 
 
-class _Detached(Exception):
-    """The sfu closed the socket."""
-
-
 class Attachments:
     """One attachment after another. Recordings go on over all of them."""
 
@@ -58,11 +54,11 @@ class Attachments:
         metrics.ATTACHED.set(1)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._read(sink, capture))
-                tasks.create_task(self._tick(sink, capture))
-                tasks.create_task(self._sync(sink, durability))
-        except* (_Detached, OSError) as errors:
-            logger.warning("detached from the sfu: %s", "; ".join(str(e) or "closed" for e in errors.exceptions))
+                beside = [tasks.create_task(self._tick(sink, capture)), tasks.create_task(self._sync(sink, durability))]
+                await self._read(sink, capture)
+                logger.warning("the sfu has closed the socket")
+                for task in beside:
+                    task.cancel()
         finally:
             metrics.ATTACHED.set(0)
             sink.close()
@@ -70,11 +66,9 @@ class Attachments:
             self._pass_on(await durability.round())
 
     async def _read(self, sink: SinkSocket, capture: Capture) -> None:
+        """Read until the sfu closes the socket."""
         sink.send(SinkHello(sink="recorder", instance=self._config.instance))
-        while True:
-            batch = await sink.receive()
-            if not batch:
-                raise _Detached
+        while batch := await sink.receive():
             for data in batch:
                 try:
                     record = decode(data)

@@ -14,15 +14,3 @@ def length_prefixed(access_unit: bytes) -> bytes:
     """Return an Annex B access unit with four-byte start codes as length-prefixed NAL units."""
     units = access_unit.split(_START_CODE)[1:]
     return b"".join(len(unit).to_bytes(4, "big") + unit for unit in units if unit)
-
-
-def annex_b(sample: bytes) -> bytes:
-    """Return length-prefixed NAL units as Annex B; ValueError when the lengths do not add up."""
-    units, position = [], 0
-    while position < len(sample):
-        size = int.from_bytes(sample[position : position + 4], "big")
-        position += 4 + size
-        if position > len(sample):
-            raise ValueError("NAL unit runs past its sample")
-        units.append(_START_CODE + sample[position - size : position])
-    return b"".join(units)

@@ -43,7 +43,7 @@ class Capture:
         self._begun: list[Recording] = []
 
     def take(self, record: AnyRecord, wall: int) -> None:
-        """Take a record. OSError when `recording.json` cannot be written."""
+        """Take a record."""
         match record:
             case PacketRecord():
                 self._packet(record, wall)
@@ -73,7 +73,7 @@ class Capture:
         return wanted
 
     def end(self, name: str, abandoned: bool = False) -> None:
-        """Seal a recording, and pass it on to be finished once it is on disk. OSError as `take`."""
+        """Seal a recording, and pass it on to be finished once it is on disk."""
         for handle in [h for h, stream in self._streams.items() if stream.opened.recording == name]:
             self._close_stream(handle)
         self._open.pop(name, None)
@@ -116,6 +116,10 @@ class Capture:
         except ValueError as error:
             logger.error("recording refused: %s", error)
             metrics.DROPPED_RECORDS.labels("bad_recording").inc()
+            return
+        except OSError as error:
+            logger.error("recording %s cannot begin: %s", begun.recording, error)
+            metrics.DISK_ERRORS.labels(str(error.errno)).inc()
             return
         self._open[begun.recording] = recording
         if is_new:

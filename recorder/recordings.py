@@ -32,7 +32,7 @@ class Recording:
 
 
 class Recordings:
-    """All unfinished recordings under `root`. Methods write `recording.json`; OSError when the disk refuses."""
+    """All unfinished recordings under `root`. `load` and `begin` raise OSError when the disk refuses."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -90,7 +90,7 @@ class Recordings:
         return recording, is_new
 
     def end(self, name: str, abandoned: bool = False) -> Recording | None:
-        """Mark a recording as ended; returns it if there is one to finish."""
+        """Mark a recording as ended; returns it if there is one to finish. A full disk does not keep it from that."""
         recording = self._all.get(name)
         if recording is None or recording.state == SEALING:
             return None
@@ -99,7 +99,11 @@ class Recordings:
         )
         recording.info, recording.state = info, SEALING
         self._count()
-        manifest.write_info(recording.directory, info)
+        try:
+            manifest.write_info(recording.directory, info)
+        except OSError as error:
+            logger.error("recording %s: %s", name, error)
+            metrics.DISK_ERRORS.labels(str(error.errno)).inc()
         return recording
 
     def detach(self) -> None:

@@ -36,7 +36,7 @@ class SinkSocket:
         self._socket.close()
 
     async def receive(self) -> list[bytes]:
-        """Wait for records and return up to 256; none when the sfu has closed the socket. OSError."""
+        """Wait for records and return up to 256; none when the sfu has closed the socket."""
         while True:
             batch: list[bytes] = []
             try:
@@ -54,11 +54,14 @@ class SinkSocket:
             await self._readable()
 
     def send(self, record: AnyControl) -> bool:
-        """Send a record; False, and counted, when the sfu does not take it now. What we send may be lost. OSError."""
+        """Send a record; False, and counted, when the sfu does not take it now, or is gone, which `receive` tells."""
         try:
             self._socket.send(encode(record))
         except BlockingIOError:
             metrics.DROPPED_RECORDS.labels("send_full").inc()
+            return False
+        except (BrokenPipeError, ConnectionResetError):
+            metrics.DROPPED_RECORDS.labels("send_closed").inc()
             return False
         return True
 

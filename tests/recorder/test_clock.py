@@ -1,0 +1,108 @@
+"""Clocks: maps of drifting, jittering, differing clocks onto the sfu's, over hours."""
+
+import random
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.clock import SECOND, ClockMap, Report, StreamClock, fit, line_below
+
+BASE = 10_000 * SECOND
+DELAY = SECOND // 100
+
+
+def stream(seconds, rate=90_000, every=1.0, drift=0.0, ntp=0, jitter=0.02, seed=1, start=0.0):
+    """A stream's reports: what is captured at t on the sfu's clock has RTP time t * (1 + drift)."""
+    dice = random.Random(seed)
+    reports = []
+    at = start
+    while at < seconds:
+        timestamp = round(at * (1 + drift) * rate)
+        sender = ntp + round(at * (1 + drift) * SECOND)
+        reports.append(Report(timestamp, sender, BASE + round((at + dice.random() * jitter) * SECOND) + DELAY))
+        at += every
+    return StreamClock(rate, reports, [])
+
+
+def error(clock_map, at, rate=90_000, drift=0.0):
+    """How far, in s, an instant is mapped from where it was, the least delay taken off."""
+    mapped = clock_map.at(round(at * (1 + drift) * rate))
+    return (mapped - BASE - DELAY) / SECOND - at
+
+
+@pytest.mark.parametrize("drift", [0, 100e-6, -100e-6, 2e-3])
+def test_three_hours_of_drift(drift):
+    hours = stream(3 * 3600, drift=drift)
+    (found,) = fit([hours])
+    assert max(abs(error(found, at, drift=drift)) for at in range(0, 3 * 3600, 61)) < 0.012
+
+
+def test_a_drift_that_changes_with_the_temperature():
+    reports, at, media = [], 0.0, 0.0
+    truth = []
+    for second in range(7200):
+        reports.append(Report(round(media * 90_000), 0, BASE + round(at * SECOND) + DELAY))
+        truth.append((round(media * 90_000), at))
+        at += 1
+        media += 1 + (100e-6 if second < 3600 else -100e-6)
+    (found,) = fit([StreamClock(90_000, reports, [])])
+    assert max(abs((found.at(t) - BASE - DELAY) / SECOND - at) for t, at in truth) < 0.035
+
+
+def test_sound_and_picture_of_one_sender_stay_together():
+    """Audio has one report in five seconds, all late; the sender's NTP clock, shared, makes up for it."""
+    picture = stream(60, seed=2)
+    late = stream(60, rate=48_000, every=5.0, seed=3)
+    late = late._replace(reports=[r._replace(arrival=r.arrival + SECOND // 20) for r in late.reports])
+    maps = fit([picture, late])
+    for at in range(0, 60, 7):
+        assert abs(error(maps[0], at) - error(maps[1], at, rate=48_000)) < 0.005
+
+
+def test_streams_with_ntp_clocks_of_their_own_go_by_arrival():
+    maps = fit([stream(60, seed=2, ntp=-(10**15)), stream(60, rate=48_000, seed=3, ntp=SECOND)])
+    for at in range(0, 60, 7):
+        assert abs(error(maps[0], at) - error(maps[1], at, rate=48_000)) < 0.020
+
+
+def test_an_ntp_clock_that_was_set_is_not_trusted():
+    stepped = stream(60, seed=2)
+    stepped = stepped._replace(
+        reports=[r._replace(ntp=r.ntp + (90 * SECOND if i > 30 else 0)) for i, r in enumerate(stepped.reports)]
+    )
+    maps = fit([stepped, stream(60, rate=48_000, seed=3)])
+    for at in range(0, 60, 7):
+        assert abs(error(maps[0], at)) < 0.02
+        assert abs(error(maps[1], at, rate=48_000)) < 0.02
+
+
+def test_a_lone_report_maps_everything():
+    (found,) = fit([stream(1)])
+    assert error(found, 3600) == pytest.approx(error(found, 0), abs=1e-6)
+
+
+def test_frames_arrivals_do_without_reports():
+    anchors = [(round(at * 90_000), BASE + at * SECOND + DELAY) for at in range(30)]
+    (found,) = fit([StreamClock(90_000, [], anchors)])
+    assert abs(error(found, 17)) < 0.001
+
+
+def test_noise_of_a_short_recording_is_not_taken_for_drift():
+    (found,) = fit([stream(4, jitter=0.05)])
+    assert abs(error(found, 600) - error(found, 0)) < 0.001
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 10**13), st.integers(0, 10**13)), min_size=1, max_size=40), st.integers(0, 10**6)
+)
+def test_a_map_is_below_all_points_and_never_runs_backwards(points, seed):
+    points = [(x, x + delay) for x, delay in points]
+    knots = line_below(points)
+    assert all(a[0] < b[0] for a, b in pairwise(knots))
+    if max(x for x, _ in points) - min(x for x, _ in points) < 600 * SECOND:
+        mapped = ClockMap(SECOND, knots)
+        assert all(mapped.at(x) <= y + 2 for x, y in points)
+        inside = sorted(x for x, _ in points)
+        assert all(mapped.at(a) <= mapped.at(b) for a, b in pairwise(inside))

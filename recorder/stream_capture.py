@@ -252,6 +252,7 @@ class StreamCapture:
         self._pending.append(ProblemLine(str(error.strerror)))
         self._close_segment()
         self._policy.close()
+        self._policy.want_keyframe()
         self._disk_refused_at = self._now
 
 

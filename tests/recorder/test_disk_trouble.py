@@ -1,0 +1,82 @@
+"""A full disk: capture goes on when there is room again, the recording says so, nothing else stops."""
+
+import asyncio
+import errno
+import os
+
+import av
+import pytest
+
+from recorder import segment_file
+from sfu.api.sink_records import RecordingEnded
+from sfu.formats.codecs import Codec
+from tests.recorder.media import SECOND, Stream, opus, read_number, video
+from tests.recorder.sink_server import begun, by_arrival
+
+OPENED_AT = 8 * SECOND
+ENDED = RecordingEnded(recording="rec1", room="room1")
+
+
+class Disk:
+    """Stands before `os.write`: takes `room` bytes, half a write at last, then refuses until there is more."""
+
+    def __init__(self) -> None:
+        self.room: float = float("inf")
+        self.refused = 0
+
+    def write(self, descriptor: int, data: memoryview) -> int:
+        if self.room <= 0:
+            self.refused += 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        part = data if len(data) <= self.room else data[: int(self.room)]
+        self.room -= len(part)
+        return os.write(descriptor, part)
+
+
+@pytest.fixture
+def disk(monkeypatch) -> Disk:
+    disk = Disk()
+
+    class Os:
+        write = staticmethod(disk.write)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(os, name)
+
+    monkeypatch.setattr(segment_file, "os", Os())
+    return disk
+
+
+async def refused(disk: Disk) -> None:
+    async with asyncio.timeout(10):
+        while not disk.refused:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("room", [0, 1, 100, 3_000])
+async def test_a_full_disk(attached, disk, room):
+    camera = Stream(
+        codec=Codec.VP8, frames=video(Codec.VP8, 150), fps=30, track="cam", handle=1, ssrc=1, opened_at=OPENED_AT
+    )
+    microphone = Stream(codec=Codec.OPUS, frames=opus(250), fps=50, track="mic", handle=2, ssrc=2, opened_at=OPENED_AT)
+    records = by_arrival(camera.records(), microphone.records())
+    half = len(records) // 2
+    await attached.sfu.send(begun(opened_at=OPENED_AT), camera.opened(), microphone.opened(), *records[: half // 2])
+    done = {("cam", 1): -1, ("mic", 2): -1}
+    await attached.sfu.until(lambda: all(attached.sfu.durable.get(key, -1) > at for key, at in done.items()))
+    disk.room = room
+    await attached.sfu.send(*records[half // 2 : half])
+    await refused(disk)
+    disk.room = float("inf")
+    await attached.sfu.send(*records[half:], ENDED)
+    manifest = await attached.manifest()
+    assert manifest.state == "partial"
+    tracks = {track.track: track for track in manifest.tracks}
+    with av.open(attached.config.recordings_dir / tracks["cam"].files[0].key) as container:
+        numbers = [read_number(image.to_ndarray(format="gray")) for image in container.decode(video=0)]
+    assert numbers[:30] == list(range(30))
+    assert numbers[-30:] == list(range(120, 150))  # what refers to frames that were not kept shows something else
+    assert tracks["mic"].files[0].frames > 125
+    for track in manifest.tracks:
+        for segment in track.segments:
+            assert (attached.config.recordings_dir / segment.key).stat().st_size == segment.bytes

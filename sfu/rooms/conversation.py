@@ -10,6 +10,9 @@ from sfu.rooms.room import Room
 
 def handle(room: Room, participant: Participant, message: signaling.ClientMessage, now: int) -> None:
     """Do what a participant asks; raises Refused."""
+    negotiates = isinstance(message, signaling.Offer | signaling.Answer | signaling.RestartSubscribe)
+    if negotiates and not participant.negotiation_bucket.take(now):
+        raise Refused(Code.TOO_MANY_REQUESTS, "Too many negotiations; wait a moment.")
     match message:
         case signaling.Offer():
             _offer(room, participant, message, now)

@@ -13,6 +13,8 @@ from sfu.rooms.token_bucket import TokenBucket
 
 _CHAT_PER_SECOND = 2.0
 _CHAT_BURST = 10.0
+_SDP_PER_SECOND = 4.0
+_SDP_BURST = 40.0
 
 
 @dataclass(slots=True)
@@ -47,6 +49,7 @@ class Participant:
     wants: dict[str, WantedTrack] = field(default_factory=dict)
     paused: dict[str, str] = field(default_factory=dict)
     chat_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(_CHAT_PER_SECOND, _CHAT_BURST))
+    negotiation_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(_SDP_PER_SECOND, _SDP_BURST))
     resume: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
     @classmethod

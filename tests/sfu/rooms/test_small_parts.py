@@ -1,0 +1,88 @@
+"""The schedule, token buckets, the capture clock, layer choice, caption history."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfu.api.signaling import Caption
+from sfu.engine.contract import Arrival, ArrivalFlag
+from sfu.formats.codecs import Codec
+from sfu.rooms.caption_history import CaptionHistory
+from sfu.rooms.capture_clock import CaptureClock
+from sfu.rooms.context import Schedule
+from sfu.rooms.ingress_stream import IngressStream
+from sfu.rooms.layer_choice import choose_layer
+from sfu.rooms.token_bucket import TokenBucket
+
+SECOND = 1_000_000_000
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.one_of(st.none(), st.integers(0, 100)))))
+def test_the_schedule_keeps_the_last_time_of_each_key(steps: list[tuple[int, int | None]]) -> None:
+    schedule, expected = Schedule(), {}
+    for key, at in steps:
+        schedule.set(key, at)
+        expected[key] = at
+    waiting = {key: at for key, at in expected.items() if at is not None}
+    assert schedule.next() == min(waiting.values(), default=None)
+    due = schedule.due(50)
+    assert sorted(map(str, due)) == sorted(str(key) for key, at in waiting.items() if at <= 50)
+    assert [waiting[int(str(key))] for key in due] == sorted(waiting[int(str(key))] for key in due)
+
+
+def test_a_bucket_allows_a_burst_and_then_its_rate() -> None:
+    bucket = TokenBucket(2.0, 3.0)
+    assert [bucket.take(0) for _ in range(4)] == [True, True, True, False]
+    assert [bucket.take(SECOND) for _ in range(3)] == [True, True, False]
+
+
+def test_the_capture_clock_shifts_by_a_constant() -> None:
+    clock = CaptureClock()
+    clock.update(100 << 32, 500 << 32)
+    clock.update(101 << 32, (501 << 32) + 12345)
+    assert clock.to_own(102 << 32) == 502 << 32
+    clock.update(0, 700 << 32)
+    assert clock.to_own(1 << 32) == 701 << 32
+
+
+def stream(rid: str, number: int) -> IngressStream:
+    return IngressStream(number, number, Codec.VP8, 90000, rid=rid)
+
+
+def feed(target: IngressStream, size: int, begin: int, seconds: int) -> None:
+    for index in range(seconds * 10):
+        at = begin + index * SECOND // 10
+        target.arrived(Arrival(0, target.number, index, at, index * 9000, size, ArrivalFlag(0), -1, -1))
+
+
+def test_the_highest_layer_that_flows_is_chosen_with_hysteresis() -> None:
+    low, high, rival = stream("q", 1), stream("f", 2), stream("g", 3)
+    now = 10 * SECOND
+    assert choose_layer([], None, now) is None
+    assert choose_layer([low, high], None, now) is low
+    for target, size in ((low, 100), (high, 1000), (rival, 1100)):
+        feed(target, size, 7 * SECOND, 3)
+    assert choose_layer([low, high], low, now) is high
+    assert choose_layer([low, high, rival], high, now) is high
+    high.ended()
+    assert choose_layer([low, high], high, now) is low
+    assert choose_layer([low, high], low, now + 60 * SECOND) is low
+
+
+def test_captions_are_kept_for_half_a_minute() -> None:
+    history = CaptionHistory()
+    base = {
+        "v": 1,
+        "meeting": "r",
+        "participant": "p",
+        "track": "t",
+        "rev": 1,
+        "start_ms": 0,
+        "end_ms": 1,
+        "lang": "en",
+        "text": "x",
+        "model": "m",
+    }
+    for second, final in ((0, True), (10, False), (20, True)):
+        history.add(Caption(utterance=str(second), final=final, **base), second * SECOND)
+    assert [caption.utterance for caption in history.recent(25 * SECOND)] == ["0", "20"]
+    assert [caption.utterance for caption in history.recent(40 * SECOND)] == ["20"]

@@ -1,6 +1,9 @@
 """The engine: what happens to each packet. `create_engine` gives the fastest one that this installation has."""
 
+import contextlib
+import importlib
 import os
+from collections.abc import Callable
 
 from sfu.engine.contract import Engine
 from sfu.engine.python import PythonEngine
@@ -8,9 +11,21 @@ from sfu.engine.python import PythonEngine
 ENGINE_VARIABLE = "PARLEY_ENGINE"
 
 
+def _find_engines() -> dict[str, Callable[[], Engine]]:
+    engines: dict[str, Callable[[], Engine]] = {}
+    # Where it was not built, or without libcrypto, the Python engine serves.
+    with contextlib.suppress(ImportError):
+        engines["compiled"] = importlib.import_module("sfu.engine.compiled").CompiledEngine
+    engines["python"] = PythonEngine
+    return engines
+
+
+_ENGINES = _find_engines()
+
+
 def available_engines() -> list[str]:
     """Return the names of the engines of this installation, the fastest first."""
-    return ["python"]
+    return list(_ENGINES)
 
 
 def create_engine(preference: str | None = None) -> Engine:
@@ -19,10 +34,9 @@ def create_engine(preference: str | None = None) -> Engine:
     Without a preference the environment variable PARLEY_ENGINE decides. ValueError for an unknown name, and for
     "compiled" where it was not built.
     """
-    available = available_engines()
     name = preference or os.environ.get(ENGINE_VARIABLE) or "auto"
     if name == "auto":
-        name = available[0]
-    if name not in available:
-        raise ValueError(f"no engine {name!r} here: auto, {', '.join(available)}")
-    return PythonEngine()
+        name = available_engines()[0]
+    if name not in _ENGINES:
+        raise ValueError(f"no engine {name!r} here: auto, {', '.join(_ENGINES)}")
+    return _ENGINES[name]()

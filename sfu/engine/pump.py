@@ -1,11 +1,13 @@
 """From the sockets through the engine and back, within a time budget: what the loop's reader calls.
 
-What was read but not yet forwarded when the budget is spent waits in a bounded backlog; audio overtakes video there.
+What was read but not yet forwarded when the budget is spent waits in a bounded backlog; audio overtakes video there. An
+engine that does its own input and output (DirectEngine) keeps that backlog itself.
 """
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 from sfu.engine.contract import Datagram, Drop, Engine, Outgoing, Result
 from sfu.engine.sockets import Sockets
@@ -13,7 +15,26 @@ from sfu.engine.sockets import Sockets
 BUDGET = 2_000_000
 BACKLOG_DATAGRAMS = 4096
 _READ_DATAGRAMS = 256
-_CHUNK_DATAGRAMS = 16
+_MAX_CHUNK = 64
+
+
+@runtime_checkable
+class DirectEngine(Protocol):
+    """An engine that reads and writes the sockets itself, without an object per datagram."""
+
+    def receive_and_forward(self, filenos: Sequence[int], now: int, deadline: int) -> Result:
+        """Read what waits, forward and send until `deadline`; `outgoing` of the result is empty."""
+
+    def release_directly(self, filenos: Sequence[int], now: int) -> None:
+        """Send what pacing lets go by `now`."""
+
+    @property
+    def backlog(self) -> bool:
+        """Whether packets wait that were read already."""
+
+    @property
+    def sent(self) -> tuple[int, int, Mapping[Drop, int]]:
+        """Datagrams and bytes that the kernel took, and drops of what it did not."""
 
 
 class Pump:
@@ -27,39 +48,49 @@ class Pump:
         self, engine: Engine, sockets: Sockets, *, budget: int = BUDGET, clock: Callable[[], int] = time.monotonic_ns
     ) -> None:
         self._engine = engine
+        self._direct = engine if isinstance(engine, DirectEngine) else None
         self._sockets = sockets
+        self._filenos = sockets.filenos()
         self._budget = budget
         self._clock = clock
         self._audio: deque[Datagram] = deque()
         self._other: deque[Datagram] = deque()
+        self._chunk = _MAX_CHUNK
 
     @property
     def backlog(self) -> bool:
         """Whether datagrams wait that were read already."""
+        if self._direct is not None:
+            return self._direct.backlog
         return bool(self._audio or self._other)
 
     @property
     def drops(self) -> Mapping[Drop, int]:
-        """Drops of the engine and of the sockets together."""
+        """Drops of the engine and of sending together."""
         drops = dict(self._engine.drops)
-        for reason, packets in self._sockets.drops.items():
-            drops[reason] = drops.get(reason, 0) + packets
+        for source in (self._sockets.drops, self._direct.sent[2] if self._direct is not None else {}):
+            for reason, packets in source.items():
+                drops[reason] = drops.get(reason, 0) + packets
         return drops
 
     @property
     def counters(self) -> Mapping[str, int]:
         """The engine's totals; datagrams_out and bytes_out are those that the kernel took."""
+        datagrams, size, _ = self._direct.sent if self._direct is not None else (0, 0, {})
         return {
             **self._engine.counters,
-            "datagrams_out": self._sockets.datagrams_out,
-            "bytes_out": self._sockets.bytes_out,
+            "datagrams_out": self._sockets.datagrams_out + datagrams,
+            "bytes_out": self._sockets.bytes_out + size,
         }
 
     def receive_and_forward(self, now: int) -> Result:
         """Read what waits, forward within the budget. `outgoing` of the result is empty: it has been sent."""
+        if self._direct is not None:
+            return self._direct.receive_and_forward(self._filenos, now, now + self._budget)
         self._read()
         total = Result()
-        deadline = now + self._budget
+        begun = self._clock()
+        deadline = begun + self._budget
         while self._audio or self._other:
             result = self._engine.process(self._next_chunk(), now)
             self._sockets.send(result.outgoing)
@@ -67,8 +98,11 @@ class Pump:
             total.leftovers += result.leftovers
             total.arrivals += result.arrivals
             total.switches += result.switches
-            if self._clock() >= deadline:
+            ended = self._clock()
+            self._adapt(ended - begun)
+            if ended >= deadline:
                 break
+            begun = ended
         return total
 
     def send(self, outgoing: Iterable[Outgoing]) -> None:
@@ -77,7 +111,10 @@ class Pump:
 
     def release(self, now: int) -> None:
         """Send what pacing lets go by `now`; call it at `next_release`."""
-        self._sockets.send(self._engine.release(now))
+        if self._direct is not None:
+            self._direct.release_directly(self._filenos, now)
+        else:
+            self._sockets.send(self._engine.release(now))
 
     def next_release(self) -> int | None:
         return self._engine.next_release()
@@ -94,4 +131,11 @@ class Pump:
             chunk = list(self._audio)
             self._audio.clear()
             return chunk
-        return [self._other.popleft() for _ in range(min(_CHUNK_DATAGRAMS, len(self._other)))]
+        return [self._other.popleft() for _ in range(min(self._chunk, len(self._other)))]
+
+    def _adapt(self, elapsed: int) -> None:
+        """Long chunks make long runs, short ones let audio in: as long as half the budget allows."""
+        if elapsed > self._budget // 2:
+            self._chunk = max(1, self._chunk // 2)
+        elif elapsed < self._budget // 8:
+            self._chunk = min(_MAX_CHUNK, self._chunk * 2)

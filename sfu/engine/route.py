@@ -107,12 +107,13 @@ class Route:
         pending = self.pending
         if pending is None or packet.ext_seq < pending.floor:
             return False
+        if self.ingress is ingress and packet.ext_seq < self.map.next_ext:
+            # It has its number already, or a place that is kept for it.
+            return False
         if pending.source.at_keyframe:
             return packet.is_keyframe
-        if self.ingress is not ingress or self.last is None:
-            return True
-        # Only layers change: at the beginning of a frame.
-        return packet.ext_seq >= self.map.next_ext and packet.timestamp != self.last.timestamp
+        # Where only layers change, they do at the beginning of a frame.
+        return self.ingress is not ingress or self.last is None or packet.timestamp != self.last.timestamp
 
     def flip(self, packet: Packet, ingress: Ingress) -> None:
         """Make the pending source the current one, from `packet` on."""

@@ -86,6 +86,7 @@ class SequenceMap(Generic[Stream]):
         """Return the segment and out seq of the packet at `ext_seq`, which is not before `next_ext`."""
         segment = self.segment
         assert segment is not None
+        assert ext_seq >= self.next_ext
         if ext_seq - self.next_ext > MAX_GAP:
             self.stop()
             self._next_out += 1

@@ -17,6 +17,8 @@ from sfu.engine.contract import Address, Datagram, Drop, Outgoing
 BUFFER_BYTES = 4 << 20
 MAX_DATAGRAM = 2048
 _SO_TIMESTAMPNS = 35  # asm-generic/socket.h; the socket module does not name it
+_SO_SNDBUFFORCE = 32
+_SO_RCVBUFFORCE = 33
 _UDP_SEGMENT = 103  # linux/udp.h
 _TIMESPEC = struct.Struct("@qq")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size)
@@ -37,7 +39,6 @@ class Sockets:
         self.bytes_out = 0
         self._sockets: list[socket.socket] = []
         self._refusals: dict[Address, None] = {}
-        self._single_bytes: dict[Address, int] = {}
         try:
             self._bind(addresses, port)
         except OSError:
@@ -114,8 +115,8 @@ class Sockets:
             entry.setblocking(False)
             if family == socket.AF_INET6:
                 entry.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            entry.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-            entry.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+            _set_buffer(entry, socket.SO_RCVBUF, _SO_RCVBUFFORCE)
+            _set_buffer(entry, socket.SO_SNDBUF, _SO_SNDBUFFORCE)
             entry.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
             entry.bind((address, port))
             port = entry.getsockname()[1]
@@ -162,6 +163,14 @@ class Sockets:
 
 def _reason(error: OSError) -> Drop:
     return Drop.SEND_BUFFER if error.errno in (errno.EAGAIN, errno.ENOBUFS) else Drop.SEND_ERROR
+
+
+def _set_buffer(entry: socket.socket, option: int, forced: int) -> None:
+    """Beyond the system's limit where we may (CAP_NET_ADMIN), up to it else."""
+    try:
+        entry.setsockopt(socket.SOL_SOCKET, forced, BUFFER_BYTES)
+    except PermissionError:
+        entry.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
 
 
 def _clamp(arrival: int, now: int) -> int:

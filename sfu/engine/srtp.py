@@ -5,6 +5,7 @@ packet's 48-bit index, so no rollover counter has to be guessed, late packets of
 costs a third of the way through libsrtp. Callers must never protect two packets under one (SSRC, index).
 """
 
+import contextlib
 from collections.abc import Callable
 
 import pylibsrtp
@@ -160,7 +161,9 @@ class SrtpReceiver:
         if len(self._strangers) > MAX_STRANGERS:
             oldest = next(iter(self._strangers))
             del self._strangers[oldest]
-            self._session.remove_stream(oldest)
+            # One that was registered may never have sent, and have no window.
+            with contextlib.suppress(pylibsrtp.Error):
+                self._session.remove_stream(oldest)
 
 
 class RtcpProtector:

@@ -174,3 +174,18 @@ def _check_continuity(engine: Engine, randoms: random.Random) -> None:
         advance = (vp8_picture(after)[0] - vp8_picture(before)[0]) & 0x7FFF
         assert advance == (0 if after.timestamp == before.timestamp else 1)
     assert engine.drops[Drop.MALFORMED] == 0
+
+
+def test_a_late_keyframe_of_the_stream_that_is_carried_keeps_its_place(engine: Engine) -> None:
+    """A flip waits for the next keyframe in order: going back would use numbers twice."""
+    publisher, subscriber = one_to_one(engine)
+    engine.process([publisher.protect(vp8(1, 0, key=True))], 0)
+    engine.switch_route(1, RouteSource(1, max_temporal=0))
+    engine.process([publisher.protect(vp8(3, 6000, picture=3)), publisher.protect(vp8(4, 9000, picture=4))], 0)
+    result = engine.process([publisher.protect(rtx(vp8(2, 3000, picture=2, key=True), 1))], 0)
+    assert [packet.seq for packet in subscriber.received(result)] == [501]
+    assert len(result.outgoing) == 1
+    assert result.switches == []
+    result = engine.process([publisher.protect(vp8(5, 12_000, picture=5, key=True))], 0)
+    assert [packet.seq for packet in subscriber.received(result)] == [504]
+    assert len(result.switches) == 1

@@ -1,0 +1,83 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The compiled engine: what sfu.engine.python does, byte for byte, without an object per packet.
+
+Control (this file) is Python and edits C structures; packets are handled in `native/`, without the interpreter's lock.
+Besides the contract it does its own input and output: see `receive_and_forward`.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.ref cimport PyObject
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memmove, memset
+
+from sfu.engine.contract import (
+    Arrival,
+    Drop,
+    Leftover,
+    LeftoverKind,
+    Outgoing,
+    Result,
+    RouteState,
+    SinkPacket,
+    SrtpProfile,
+    Switch,
+)
+from sfu.engine.ingress import MAX_CACHE_PACKETS, MIN_CACHE_PACKETS
+from sfu.engine.packet import PASSED
+from sfu.engine.srtp import KEY_BYTES, check_keys, derive_key
+from sfu.formats.extensions import Extension
+
+cdef enum:
+    CODEC_VP8 = 1
+    CODEC_VP9 = 2
+    CODEC_H264 = 3
+    CODEC_AV1 = 4
+    CODEC_RTX = 5
+    FLAG_MARKER = 1
+    FLAG_KEYFRAME = 2
+    FLAG_PADDING = 4
+    FLAG_REPAIRED = 8
+    FLAG_DUPLICATE = 16
+    FLAG_VOICE = 32
+    KIND_STUN = 0
+    KIND_DTLS = 1
+    KIND_RTCP = 2
+    KIND_UNKNOWN_SSRC = 3
+    DROP_UNKNOWN_SOURCE = 0
+    DROP_NOT_WEBRTC = 1
+    DROP_MALFORMED = 2
+    DROP_AUTHENTICATION = 3
+    DROP_REPLAY = 4
+    DROP_NO_KEYS = 5
+    DROP_UNKNOWN_SSRC = 6
+    DROP_NOT_PERMITTED = 7
+    DROP_DUPLICATE = 8
+    DROP_TOO_LATE = 9
+    DROP_FILTERED = 10
+    DROP_WAITING_FOR_KEYFRAME = 11
+    DROP_NO_ADDRESS = 12
+    DROP_SEND_BUFFER = 13
+    DROP_SEND_ERROR = 14
+    DROP_QUEUE_FULL = 15
+    DROP_RTX_UNKNOWN = 16
+    DROP_RTX_TOO_SOON = 17
+    DROP_UNMAPPED_PAYLOAD_TYPE = 18
+
+include "native/structures.pxi"
+include "native/memory.pxi"
+include "native/srtp.pxi"
+include "native/descriptors.pxi"
+include "native/numbering.pxi"
+include "native/route.pxi"
+include "native/sending.pxi"
+include "native/egress.pxi"
+include "native/forwarding.pxi"
+include "native/reception.pxi"
+include "native/sources.pxi"
+include "native/table.pxi"
+include "native/engine.pxi"
+
+cdef const char *missing = crypto_load()
+if missing != NULL:
+    raise ImportError(f"libcrypto of OpenSSL 1.1 or later is missing, or lacks {missing.decode()}")

@@ -1,0 +1,304 @@
+# sfu.engine.egress and layout in C: headers, stamps, pacing, repairs.
+
+
+cdef inline uint32_t send_time(int64_t now) noexcept nogil:
+    # now * 2**18 / 10**9 without overflow: seconds and the rest apart.
+    return <uint32_t>(
+        ((now // 1000000000 << 18) + ((now % 1000000000 << 18) // 1000000000)) & 0xFFFFFF
+    )
+
+
+cdef inline uint8_t *put_element(uint8_t *at, bint one_byte, int identifier, const uint8_t *value, int size) noexcept nogil:
+    if one_byte:
+        at[0] = identifier << 4 | size - 1
+        at += 1
+    else:
+        at[0] = identifier
+        at[1] = size
+        at += 2
+    memcpy(at, value, size)
+    return at + size
+
+
+cdef inline int write_header(
+    uint8_t *out, const Route *route, const Packet *packet, int second, unsigned seq, uint32_t timestamp, uint32_t ssrc,
+    uint32_t stamp, unsigned transport_seq
+) noexcept nogil:
+    """Write an egress header; return its size."""
+    cdef bint one_byte = route.send_time_id < 15 and route.transport_id < 15
+    cdef bint has_mid = route.mid_id != 0 and route.mid_size != 0
+    cdef uint8_t *at = out + 16
+    cdef uint8_t value[4]
+    cdef int k, words
+    if has_mid and (route.mid_id >= 15 or route.mid_size > 16):
+        one_byte = False
+    for k in range(PASSED_COUNT):
+        if route.passed_id[k] and packet.passed_size[k] and (route.passed_id[k] >= 15 or packet.passed_size[k] > 16):
+            one_byte = False
+    out[0] = 0x90
+    out[1] = second
+    store16(out + 2, seq)
+    store32(out + 4, timestamp)
+    store32(out + 8, ssrc)
+    if route.send_time_id:
+        store32(value, stamp << 8)
+        at = put_element(at, one_byte, route.send_time_id, value, 3)
+    if route.transport_id:
+        store16(value, transport_seq)
+        at = put_element(at, one_byte, route.transport_id, value, 2)
+    if has_mid:
+        at = put_element(at, one_byte, route.mid_id, route.mid, route.mid_size)
+    for k in range(PASSED_COUNT):
+        if route.passed_id[k] and packet.passed_size[k]:
+            at = put_element(at, one_byte, route.passed_id[k], packet.data + packet.passed_at[k], packet.passed_size[k])
+    if at == out + 16:
+        out[0] = 0x80
+        return 12
+    while (at - out) & 3:
+        at[0] = 0
+        at += 1
+    words = <int>(at - out - 16) >> 2
+    store16(out + 12, 0xBEDE if one_byte else 0x1000)
+    store16(out + 14, words)
+    return 16 + 4 * words
+
+
+cdef inline void rewrite_payload(uint8_t *payload, const Packet *packet, const Rewriting *rewrite) noexcept nogil:
+    cdef unsigned picture = (packet.picture_id + rewrite.picture_offset) & packet.picture_mask
+    if packet.picture_mask == 0x7F:
+        payload[packet.picture_at] = picture
+    else:
+        store16(payload + packet.picture_at, picture | 0x8000)
+    if packet.tl0 >= 0:
+        payload[packet.tl0_at] = (packet.tl0 + rewrite.tl0_offset) & 0xFF
+
+
+cdef inline uint8_t *reserve_output(State *state) noexcept nogil:
+    """Room for a datagram at the end of the arena; NULL without memory. When it is full it is sent, or grows."""
+    cdef uint8_t *arena
+    cdef OutEntry *entries
+    if state.sends:
+        if state.arena_used + OUTPUT_MARGIN > ARENA_BYTES or state.entry_count == ARENA_ENTRIES:
+            flush_output(state)
+        return state.arena + state.arena_used
+    if state.arena_used + OUTPUT_MARGIN > ARENA_BYTES and state.arena_used + OUTPUT_MARGIN > state.arena_size:
+        arena = <uint8_t *>realloc(state.arena, 2 * state.arena_size)
+        if arena == NULL:
+            state.out_of_memory = True
+            return NULL
+        state.arena = arena
+        state.arena_size *= 2
+    if state.entry_count == state.entry_capacity:
+        entries = <OutEntry *>realloc(state.entries, 2 * state.entry_capacity * sizeof(OutEntry))
+        if entries == NULL:
+            state.out_of_memory = True
+            return NULL
+        state.entries = entries
+        state.entry_capacity *= 2
+    return state.arena + state.arena_used
+
+
+cdef inline void commit_output(State *state, Peer *peer, int size) noexcept nogil:
+    cdef OutEntry *entry = &state.entries[state.entry_count]
+    entry.peer = peer
+    entry.at = state.arena_used
+    entry.size = size
+    state.entry_count += 1
+    state.arena_used += size
+    state.datagrams_out += 1
+    state.bytes_out += size
+    if peer.is_paced and peer.rate:
+        peer.clear_at = max(peer.clear_at, state.now) + size * 8000000000LL // peer.rate
+
+
+cdef inline unsigned next_transport_seq(Peer *peer, const Route *route) noexcept nogil:
+    cdef unsigned seq
+    if not route.transport_id:
+        return 0
+    seq = peer.transport_seq
+    peer.transport_seq = (seq + 1) & 0xFFFF
+    return seq
+
+
+cdef void send_numbered(
+    State *state, Route *route, Packet *packet, int64_t out_seq, const Rewriting *rewrite, bint is_repair
+) noexcept nogil:
+    cdef Peer *peer = route.peer
+    cdef int payload_type = route.payload_types[packet.payload_type]
+    cdef int rtx_payload_type, header_bytes, size, prefix = 0
+    cdef uint32_t stamp, ssrc = route.ssrc
+    cdef int64_t index = out_seq
+    cdef unsigned transport_seq
+    cdef uint8_t *out
+    cdef const uint8_t *payload = packet.data + packet.payload_at
+    cdef Stamp *sent
+    if payload_type == NO_TYPE:
+        drop(state, DROP_UNMAPPED_PAYLOAD_TYPE)
+        return
+    if not peer.has_keys:
+        drop(state, DROP_NO_KEYS)
+        return
+    if not peer.has_destination:
+        drop(state, DROP_NO_ADDRESS)
+        return
+    out = reserve_output(state)
+    if out == NULL:
+        drop(state, DROP_SEND_BUFFER)
+        return
+    stamp = send_time(state.now)
+    if not is_repair:
+        transport_seq = next_transport_seq(peer, route)
+        if route.stamps != NULL:
+            sent = &route.stamps[out_seq % STAMPS_SIZE]
+            sent.out_seq = out_seq
+            sent.send_time = stamp
+            sent.transport_seq = transport_seq
+    else:
+        rtx_payload_type = route.rtx_payload_types[payload_type]
+        if route.has_rtx_ssrc and rtx_payload_type != NO_TYPE:
+            payload_type = rtx_payload_type
+            ssrc = route.rtx_ssrc
+            index = route.rtx_next
+            route.rtx_next += 1
+            transport_seq = next_transport_seq(peer, route)
+            prefix = 2
+        else:
+            sent = &route.stamps[out_seq % STAMPS_SIZE] if route.stamps != NULL else NULL
+            if sent == NULL or sent.out_seq != out_seq:
+                drop(state, DROP_RTX_UNKNOWN)
+                return
+            stamp = sent.send_time
+            transport_seq = sent.transport_seq
+    header_bytes = write_header(
+        out,
+        route,
+        packet,
+        marker_under(packet, rewrite) | payload_type,
+        index & 0xFFFF,
+        packet.timestamp + rewrite.timestamp_offset,
+        ssrc,
+        stamp,
+        transport_seq,
+    )
+    if prefix or (packet.picture_id >= 0 and (rewrite.picture_offset or rewrite.tl0_offset)):
+        # The changed payload is made where it is then protected in place.
+        if prefix:
+            store16(out + header_bytes, out_seq & 0xFFFF)
+        memcpy(out + header_bytes + prefix, payload, packet.payload_size)
+        if packet.picture_id >= 0 and (rewrite.picture_offset or rewrite.tl0_offset):
+            rewrite_payload(out + header_bytes + prefix, packet, rewrite)
+        payload = out + header_bytes
+    size = protect_rtp(&peer.send, out, header_bytes, payload, packet.payload_size + prefix, ssrc, index)
+    if size < 0:
+        drop(state, DROP_SEND_ERROR)
+        return
+    if is_repair:
+        route.retransmitted += 1
+        state.retransmitted += 1
+    else:
+        route.packets += 1
+        route.octets += packet.payload_size
+        state.forwarded += 1
+    commit_output(state, peer, size)
+
+
+cdef inline int64_t pacer_next(const Peer *peer) noexcept nogil:
+    return peer.clear_at - BURST_NS if peer.rate else 0
+
+
+cdef bint queue_push(
+    Peer *peer, Route *route, Packet *packet, int64_t out_seq, const Rewriting *rewrite, bint is_repair
+) noexcept nogil:
+    cdef Queue *queue = &peer.repairs if is_repair else &peer.media
+    cdef Queued *entry
+    if peer.queued >= QUEUE_MAX:
+        return False
+    entry = <Queued *>malloc(sizeof(Queued))
+    if entry == NULL:
+        return False
+    entry.next = NULL
+    entry.route = route
+    entry.packet = packet
+    entry.out_seq = out_seq
+    entry.rewrite = rewrite[0]
+    entry.is_repair = is_repair
+    packet.refs += 1
+    route.refs += 1
+    if queue.last != NULL:
+        queue.last.next = entry
+    else:
+        queue.first = entry
+    queue.last = entry
+    peer.queued += 1
+    return True
+
+
+cdef Queued *queue_pop(Peer *peer) noexcept nogil:
+    cdef Queue *queue = &peer.repairs if peer.repairs.first != NULL else &peer.media
+    cdef Queued *entry = queue.first
+    queue.first = entry.next
+    if queue.first == NULL:
+        queue.last = NULL
+    peer.queued -= 1
+    return entry
+
+
+cdef void queue_free(State *state, Queued *entry) noexcept nogil:
+    packet_release(state, entry.packet)
+    route_release(entry.route)
+    free(entry)
+
+
+cdef void route_release(Route *route) noexcept nogil:
+    route.refs -= 1
+    if route.refs == 0:
+        free(route.map.closed)
+        free(route.stamps)
+        free(route.repeated)
+        free(route.former.items)
+        free(route)
+
+
+cdef inline void emit(
+    State *state, Route *route, Packet *packet, int64_t out_seq, const Rewriting *rewrite, bint is_repair
+) noexcept nogil:
+    cdef Peer *peer = route.peer
+    cdef bint waits
+    if peer.is_paced and not route.is_audio:
+        waits = peer.repairs.first != NULL or (not is_repair and peer.media.first != NULL)
+        if waits or pacer_next(peer) > state.now:
+            if not queue_push(peer, route, packet, out_seq, rewrite, is_repair):
+                drop(state, DROP_QUEUE_FULL)
+            return
+    send_numbered(state, route, packet, out_seq, rewrite, is_repair)
+
+
+cdef void release_peer(State *state, Peer *peer) noexcept nogil:
+    cdef Queued *entry
+    if not peer.is_paced:
+        return
+    while peer.queued and pacer_next(peer) <= state.now:
+        entry = queue_pop(peer)
+        if entry.route.removed:
+            drop(state, DROP_FILTERED)
+        else:
+            send_numbered(state, entry.route, entry.packet, entry.out_seq, &entry.rewrite, entry.is_repair)
+        queue_free(state, entry)
+    if not peer.queued and not peer.rate:
+        peer.is_paced = False
+
+
+cdef void repeat(State *state, Route *route, unsigned seq, int64_t min_interval) noexcept nogil:
+    """Answer a NACK for one seq."""
+    cdef int64_t newest = map_next_out(&route.map) - 1
+    cdef int64_t out_seq = newest - ((newest - seq) & 0xFFFF)
+    cdef Segment *segment = map_find_out(&route.map, out_seq)
+    cdef Packet *packet = NULL
+    if segment != NULL and segment.stream != NULL:
+        packet = cached(segment.stream, segment.first_ext + out_seq - segment.first_out)
+    if packet == NULL or packet.payload_size == 0 or is_above(packet, &segment.rewrite):
+        drop(state, DROP_RTX_UNKNOWN)
+    elif not route_may_repeat(route, out_seq, state.now, min_interval):
+        drop(state, DROP_RTX_TOO_SOON)
+    else:
+        emit(state, route, packet, out_seq, &segment.rewrite, True)

@@ -1,0 +1,178 @@
+# sfu.engine.forwarding in C: a run of one stream's packets to all of its routes.
+
+
+cdef inline void forward_in_order(State *state, Route *route, Packet *packet) noexcept nogil:
+    cdef int64_t out_seq
+    if packet.payload_size == 0:
+        map_skip(state, &route.map, packet.ext_seq, False)
+        return
+    if route.payload_types[packet.payload_type] == NO_TYPE:
+        map_skip(state, &route.map, packet.ext_seq, False)
+        drop(state, DROP_UNMAPPED_PAYLOAD_TYPE)
+        return
+    if route_lacks_layers(route):
+        route_raise_layers(state, route, packet)
+    if is_above(packet, &route.map.segment.rewrite):
+        route_filter(state, route, packet)
+        drop(state, DROP_FILTERED)
+        return
+    out_seq = map_place(state, &route.map, packet.ext_seq)
+    route_note(route, packet, out_seq)
+    emit(state, route, packet, out_seq, &route.map.segment.rewrite, False)
+
+
+cdef void forward_past(State *state, Route *route, Ingress *ingress, Packet *packet) noexcept nogil:
+    cdef Segment *segment
+    if packet.payload_size == 0:
+        return
+    segment = map_find(&route.map, ingress, packet.ext_seq)
+    if segment == NULL:
+        drop(state, DROP_TOO_LATE)
+    elif route.payload_types[packet.payload_type] == NO_TYPE:
+        drop(state, DROP_UNMAPPED_PAYLOAD_TYPE)
+    elif is_above(packet, &segment.rewrite):
+        drop(state, DROP_FILTERED)
+    else:
+        emit(state, route, packet, segment.first_out + packet.ext_seq - segment.first_ext, &segment.rewrite, False)
+
+
+cdef void catch_up(State *state, Route *route, Ingress *ingress, const Packet *first) noexcept nogil:
+    cdef int64_t ext_seq
+    cdef Packet *packet
+    for ext_seq in range(first.ext_seq + 1, ingress.newest + 1):
+        packet = cached(ingress, ext_seq)
+        if packet == NULL or packet.run > first.run:
+            continue
+        if packet.run == first.run and packet.run_index > first.run_index:
+            continue
+        if packet.ext_seq >= route.map.next_ext:
+            forward_in_order(state, route, packet)
+
+
+cdef inline void forward_one(State *state, Route *route, Ingress *ingress, Packet *packet) noexcept nogil:
+    cdef SwitchRecord *record
+    if route.pending == ingress and packet.payload_size and route.payload_types[packet.payload_type] != NO_TYPE:
+        if route_flips_at(route, packet, ingress):
+            route_flip(state, route, packet, ingress)
+            record = <SwitchRecord *>grown_next(state, &state.switches, sizeof(SwitchRecord))
+            if record != NULL:
+                record.route = route.route
+                record.stream = ingress.stream
+                record.ext_seq = packet.ext_seq
+            forward_in_order(state, route, packet)
+            catch_up(state, route, ingress, packet)
+            return
+        if route.ingress == NULL:
+            drop(state, DROP_WAITING_FOR_KEYFRAME)
+    if route.ingress != ingress:
+        return
+    if packet.ext_seq >= route.map.next_ext:
+        forward_in_order(state, route, packet)
+    else:
+        forward_past(state, route, ingress, packet)
+
+
+cdef void forward_late(State *state, Job *job) noexcept nogil:
+    """Routes that have left the stream still get what belongs between the packets that they got."""
+    cdef Ingress *ingress = job.ingress
+    cdef Packet *packet
+    cdef Route *route
+    cdef int k, j
+    for k in range(ingress.former.count):
+        route = <Route *>ingress.former.items[k]
+        if route.ingress == ingress:
+            continue
+        for j in range(job.count):
+            packet = job.packets[j]
+            if packet.is_late and packet.payload_size and map_find(&route.map, ingress, packet.ext_seq) != NULL:
+                forward_past(state, route, ingress, packet)
+
+
+cdef void job_free(State *state, Job *job) noexcept nogil:
+    cdef int k
+    state.waiting -= job.count
+    for k in range(job.count):
+        packet_release(state, job.packets[k])
+    free(job.packets)
+    free(job.routes)
+    free(job)
+
+
+cdef bint run_job(State *state, Job *job, int64_t deadline) noexcept nogil:
+    """Forward a run route by route; False when the deadline came first. 0 is no deadline."""
+    cdef Ingress *ingress = job.ingress
+    cdef Route *route
+    cdef int k
+    if not job.is_started:
+        job.is_started = True
+        job.route_count = ingress.routes.count
+        if job.route_count:
+            job.routes = <Route **>malloc(job.route_count * sizeof(Route *))
+            if job.routes == NULL:
+                state.out_of_memory = True
+                return True
+            memcpy(job.routes, ingress.routes.items, job.route_count * sizeof(Route *))
+    while job.position < job.route_count:
+        route = job.routes[job.position]
+        job.position += 1
+        if route == NULL:
+            continue
+        for k in range(job.count):
+            forward_one(state, route, ingress, job.packets[k])
+        if deadline and job.position & 15 == 0 and clock_nanoseconds(CLOCK_MONOTONIC) >= deadline:
+            return False
+    if ingress.former.count:
+        forward_late(state, job)
+    return True
+
+
+cdef bint run_jobs(State *state, int64_t deadline) noexcept nogil:
+    """Run what has been received: audio first when there is a deadline. False when the deadline came first."""
+    cdef Job *job
+    cdef Job *before
+    while state.first_job != NULL:
+        before = NULL
+        job = state.first_job
+        if deadline:
+            while job != NULL and not job.ingress.is_audio:
+                before = job
+                job = job.next
+            if job == NULL:
+                before = NULL
+                job = state.first_job
+        if not run_job(state, job, deadline):
+            return False
+        if before == NULL:
+            state.first_job = job.next
+        else:
+            before.next = job.next
+        if state.last_job == job:
+            state.last_job = before
+        job_free(state, job)
+        if deadline and state.first_job != NULL and clock_nanoseconds(CLOCK_MONOTONIC) >= deadline:
+            return False
+    return True
+
+
+cdef void jobs_forget_route(State *state, Route *route) noexcept nogil:
+    cdef Job *job = state.first_job
+    cdef int k
+    while job != NULL:
+        for k in range(job.position, job.route_count):
+            if job.routes[k] == route:
+                job.routes[k] = NULL
+        job = job.next
+
+
+cdef void jobs_forget_ingress(State *state, Ingress *ingress) noexcept nogil:
+    cdef Job **place = &state.first_job
+    cdef Job *job
+    state.last_job = NULL
+    while place[0] != NULL:
+        job = place[0]
+        if job.ingress == ingress:
+            place[0] = job.next
+            job_free(state, job)
+        else:
+            state.last_job = job
+            place = &job.next

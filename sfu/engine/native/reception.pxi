@@ -1,0 +1,336 @@
+# sfu.engine.reception in C: from slots of received bytes to packets in caches, and what is left for policy.
+
+
+cdef Ssrc *ssrc_of(Peer *peer, uint32_t ssrc) noexcept nogil:
+    cdef int k
+    for k in range(peer.ssrc_count):
+        if peer.ssrcs[k].ssrc == ssrc:
+            return &peer.ssrcs[k]
+    return NULL
+
+
+cdef void leave(State *state, int kind, int slot, int size) noexcept nogil:
+    cdef LeftoverRecord *record = <LeftoverRecord *>grown_next(state, &state.leftovers, sizeof(LeftoverRecord))
+    cdef Peer *peer = state.slots[slot].peer
+    if record != NULL:
+        record.kind = kind
+        record.peer = peer.peer if peer != NULL else -1
+        record.slot = slot
+        record.size = size
+
+
+cdef void receive_slot(State *state, int number) noexcept nogil:
+    """Tell a datagram's kind by its first byte, RTCP from RTP by its second."""
+    cdef Slot *slot = &state.slots[number]
+    cdef int first = slot.data[0] if slot.size > 0 else 255
+    cdef int size
+    state.datagrams_in += 1
+    state.bytes_in += slot.size
+    if 128 <= first <= 191:
+        if slot.peer == NULL:
+            drop(state, DROP_UNKNOWN_SOURCE)
+        elif not slot.peer.has_keys:
+            drop(state, DROP_NO_KEYS)
+        elif slot.size > 1 and 192 <= slot.data[1] <= 223:
+            size = unprotect_rtcp_packet(slot.peer, slot.data, slot.size)
+            if size < 0:
+                drop(state, -1 - size)
+                return
+            slot.peer.last_activity = max(slot.peer.last_activity, slot.arrival)
+            leave(state, KIND_RTCP, number, size)
+        else:
+            receive_rtp(state, number)
+    elif first <= 3:
+        leave(state, KIND_STUN, number, slot.size)
+    elif 20 <= first <= 63:
+        leave(state, KIND_DTLS, number, slot.size)
+    else:
+        drop(state, DROP_NOT_WEBRTC)
+
+
+cdef int protected_header(const uint8_t *data, int size) noexcept nogil:
+    """The header's size when it lies within `size` bytes, else -1. The packet has 12 bytes when it returns more."""
+    cdef int offset
+    if size < 12:
+        return -1
+    offset = 12 + 4 * (data[0] & 0x0F)
+    if data[0] & 0x10:
+        if offset + 4 > size:
+            return -1
+        offset += 4 + 4 * <int>load16(data + offset + 2)
+    return offset if offset <= size else -1
+
+
+cdef void receive_rtp(State *state, int number) noexcept nogil:
+    cdef Slot *slot = &state.slots[number]
+    cdef Peer *peer = slot.peer
+    cdef Ssrc *known
+    cdef Packet *packet
+    cdef int header_bytes = -1, size
+    if slot.size <= PACKET_BYTES_MAX:
+        header_bytes = protected_header(slot.data, slot.size - peer.receive.tag_bytes)
+    if header_bytes < 0:
+        drop(state, DROP_MALFORMED)
+        return
+    known = ssrc_of(peer, load32(slot.data + 8))
+    if known == NULL:
+        size = unprotect_rtp(peer, slot.data, slot.size, header_bytes, slot.data)
+        if size < 0:
+            drop(state, -1 - size)
+            return
+        slot.peer.last_activity = max(peer.last_activity, slot.arrival)
+        if not header_parses(slot.data, size):
+            drop(state, DROP_MALFORMED)
+        else:
+            leave(state, KIND_UNKNOWN_SSRC, number, size)
+        return
+    packet = packet_new(state, slot.size)
+    if packet == NULL:
+        drop(state, DROP_MALFORMED)
+        return
+    size = unprotect_rtp(peer, slot.data, slot.size, header_bytes, packet.data)
+    if size < 0:
+        drop(state, -1 - size)
+    else:
+        peer.last_activity = max(peer.last_activity, slot.arrival)
+        take(state, peer, known, packet, size, slot.arrival)
+    packet_release(state, packet)
+
+
+cdef bint header_parses(const uint8_t *data, int size) noexcept nogil:
+    """Whether an unprotected packet of a known header size is RTP throughout."""
+    cdef int at[5]
+    cdef int length[5]
+    cdef uint8_t nothing[256]
+    memset(nothing, NO_TYPE, 256)
+    return parse_header(data, size, nothing, at, length) >= 0
+
+
+cdef int parse_header(
+    const uint8_t *data, int size, const uint8_t *extensions, int *at, int *length
+) noexcept nogil:
+    """Return where the payload begins, -1 when the packet is not RTP.
+
+    `at` and `length` get the places of the elements of PASSED, then of the transport-wide seq; length 0 for none.
+    """
+    cdef int offset, end, profile, identifier, size_of, name, padding, k
+    cdef bint one_byte
+    for k in range(5):
+        length[k] = 0
+    offset = protected_header(data, size)
+    if offset < 0:
+        return -1
+    end = offset
+    if data[0] & 0x10:
+        offset = 12 + 4 * (data[0] & 0x0F)
+        profile = load16(data + offset)
+        offset += 4
+        one_byte = profile == 0xBEDE
+        if not one_byte and profile & 0xFFF0 != 0x1000:
+            offset = end
+        while offset < end:
+            identifier = data[offset]
+            offset += 1
+            if identifier == 0:
+                continue
+            if one_byte:
+                if identifier < 0x10 or identifier >= 0xF0:
+                    break
+                size_of = (identifier & 0x0F) + 1
+                identifier >>= 4
+            else:
+                if offset == end:
+                    return -1
+                size_of = data[offset]
+                offset += 1
+            if offset + size_of > end:
+                return -1
+            name = extensions[identifier]
+            if name < 5 and size_of:
+                at[name] = offset
+                length[name] = size_of
+            offset += size_of
+    if data[0] & 0x20:
+        padding = data[size - 1] if size > end else 0
+        if not 0 < padding <= size - end:
+            return -1
+    return end
+
+
+cdef void take(State *state, Peer *peer, Ssrc *known, Packet *packet, int size, int64_t arrival) noexcept nogil:
+    """Take a packet of a registered stream: `packet.data` holds `size` unprotected bytes."""
+    cdef int at[5]
+    cdef int length[5]
+    cdef int payload_at = parse_header(packet.data, size, peer.extensions, at, length)
+    cdef int flags = 0, k, level = -1, transport_seq = -1
+    cdef ArrivalRecord *record
+    cdef int64_t ext_seq
+    if payload_at < 0:
+        drop(state, DROP_MALFORMED)
+        return
+    packet.arrival = arrival
+    packet.timestamp = load32(packet.data + 4)
+    packet.marker = packet.data[1] & 0x80
+    packet.end = size
+    packet.payload_at = payload_at
+    packet.payload_size = size - payload_at - (packet.data[size - 1] if packet.data[0] & 0x20 else 0)
+    for k in range(PASSED_COUNT):
+        packet.passed_at[k] = at[k]
+        packet.passed_size[k] = length[k]
+    if packet.marker:
+        flags |= FLAG_MARKER
+    if length[0]:
+        level = packet.data[at[0]]
+        if level & 0x80:
+            flags |= FLAG_VOICE
+        level &= 0x7F
+    if length[4] >= 2:
+        transport_seq = load16(packet.data + at[4])
+    ext_seq = admit(state, known, packet, &flags)
+    record = <ArrivalRecord *>grown_next(state, &state.arrivals, sizeof(ArrivalRecord))
+    if record == NULL:
+        return
+    record.peer = peer.peer
+    record.stream = known.ingress.stream
+    record.ext_seq = ext_seq
+    record.arrival = arrival
+    record.timestamp = packet.timestamp
+    record.size = size
+    record.flags = flags
+    record.transport_seq = transport_seq
+    record.level = level
+
+
+cdef void undo_rtx(const Ingress *ingress, Packet *packet, int repairs) noexcept nogil:
+    """Make an RTX packet its original, in place (RFC 4588, section 4)."""
+    cdef int k
+    cdef int header_bytes = packet.payload_at
+    cdef unsigned seq = load16(packet.data + packet.payload_at)
+    memmove(packet.data + 2, packet.data, header_bytes)
+    packet.start = 2
+    packet.data[3] = repairs | packet.marker
+    store16(packet.data + 4, seq)
+    store32(packet.data + 10, ingress.ssrc)
+    packet.payload_at += 2
+    packet.payload_size -= 2
+    for k in range(PASSED_COUNT):
+        packet.passed_at[k] += 2
+
+
+cdef int64_t admit(State *state, Ssrc *known, Packet *packet, int *flags) noexcept nogil:
+    """Number a packet, and cache it when it is new. Return its ext_seq, -1 for none."""
+    cdef Ingress *ingress = known.ingress
+    cdef int payload_type = packet.data[1] & 0x7F
+    cdef int codec = ingress.codec[payload_type]
+    cdef int repairs
+    cdef unsigned seq = load16(packet.data + 2)
+    cdef int64_t ext_seq, ahead
+    cdef Packet **place
+    cdef bint passes
+    if known.is_rtx:
+        flags[0] |= FLAG_REPAIRED
+        repairs = ingress.repairs[payload_type]
+        if codec != CODEC_RTX or repairs == NO_TYPE or ingress.codec[repairs] == NO_TYPE:
+            drop(state, DROP_UNMAPPED_PAYLOAD_TYPE)
+            flags[0] |= FLAG_DUPLICATE
+            return -1
+        if packet.payload_size < 2:
+            flags[0] |= FLAG_DUPLICATE | FLAG_PADDING
+            return -1
+        seq = load16(packet.data + packet.payload_at)
+        payload_type = repairs
+        codec = ingress.codec[repairs]
+        undo_rtx(ingress, packet, repairs)
+    if packet.payload_size == 0:
+        flags[0] |= FLAG_PADDING
+    ext_seq = seq
+    if ingress.newest >= 0:
+        ahead = (seq - ingress.newest) & 0xFFFF
+        ext_seq = ingress.newest + ahead if ahead < 0x8000 else ingress.newest + ahead - 0x10000
+    if ext_seq < 0 or ext_seq <= ingress.newest - ingress.capacity:
+        drop(state, DROP_TOO_LATE)
+        flags[0] |= FLAG_DUPLICATE
+        return max(ext_seq, <int64_t>-1)
+    if cached(ingress, ext_seq) != NULL:
+        drop(state, DROP_DUPLICATE)
+        flags[0] |= FLAG_DUPLICATE
+        return ext_seq
+    passes = codec != NO_TYPE and codec != CODEC_RTX and ingress.permitted
+    if not passes:
+        drop(state, DROP_NOT_PERMITTED if not ingress.permitted else DROP_UNMAPPED_PAYLOAD_TYPE)
+    packet.ext_seq = ext_seq
+    packet.payload_type = payload_type
+    packet.codec = codec
+    if not passes:
+        packet.payload_size = 0
+    if packet.payload_size:
+        describe(packet)
+    packet.is_late = ext_seq < ingress.newest
+    if ext_seq > ingress.newest:
+        ingress.newest = ext_seq
+    place = &ingress.ring[ext_seq % ingress.capacity]
+    if place[0] != NULL:
+        packet_release(state, place[0])
+    place[0] = packet
+    packet.refs += 1
+    add_to_run(state, ingress, packet)
+    if passes:
+        copy_to_sinks(state, ingress, packet)
+    if packet.is_keyframe:
+        flags[0] |= FLAG_KEYFRAME
+    return ext_seq
+
+
+cdef void add_to_run(State *state, Ingress *ingress, Packet *packet) noexcept nogil:
+    cdef Job *job = ingress.run
+    cdef Packet **packets
+    cdef int capacity
+    if job == NULL:
+        job = <Job *>calloc(1, sizeof(Job))
+        if job == NULL:
+            state.out_of_memory = True
+            return
+        state.runs += 1
+        job.number = state.runs
+        job.ingress = ingress
+        ingress.run = job
+        if state.last_job != NULL:
+            state.last_job.next = job
+        else:
+            state.first_job = job
+        state.last_job = job
+    if job.count == job.capacity:
+        capacity = 16 if job.capacity == 0 else 2 * job.capacity
+        packets = <Packet **>realloc(job.packets, capacity * sizeof(Packet *))
+        if packets == NULL:
+            state.out_of_memory = True
+            return
+        job.packets = packets
+        job.capacity = capacity
+    packet.run = job.number
+    packet.run_index = job.count
+    packet.refs += 1
+    job.packets[job.count] = packet
+    job.count += 1
+    state.waiting += 1
+
+
+cdef void copy_to_sinks(State *state, Ingress *ingress, Packet *packet) noexcept nogil:
+    cdef SinkRecord *record
+    cdef int k
+    for k in range(ingress.sink_count):
+        record = <SinkRecord *>grown_next(state, &state.sinks, sizeof(SinkRecord))
+        if record != NULL:
+            record.sink = ingress.sinks[k].sink
+            record.handle = ingress.sinks[k].handle
+            record.stream = ingress.stream
+            record.packet = packet
+            packet.refs += 1
+
+
+cdef void end_runs(State *state) noexcept nogil:
+    """What comes later begins runs of its own."""
+    cdef Job *job = state.first_job
+    while job != NULL:
+        job.ingress.run = NULL
+        job = job.next

@@ -1,0 +1,200 @@
+# sfu.engine.route in C: what a route carries, and when it flips.
+
+
+cdef inline bint is_above(const Packet *packet, const Rewriting *rewrite) noexcept nogil:
+    return packet.temporal > rewrite.max_temporal or packet.spatial > rewrite.max_spatial
+
+
+cdef inline int marker_under(const Packet *packet, const Rewriting *rewrite) noexcept nogil:
+    if packet.end_of_layer and packet.spatial == rewrite.max_spatial:
+        return 0x80
+    return packet.marker
+
+
+cdef Packet *cached(const Ingress *ingress, int64_t ext_seq) noexcept nogil:
+    cdef Packet *packet
+    if ext_seq < 0:
+        return NULL
+    packet = ingress.ring[ext_seq % ingress.capacity]
+    return packet if packet != NULL and packet.ext_seq == ext_seq else NULL
+
+
+cdef void route_withdraw(Route *route) noexcept nogil:
+    cdef Ingress *pending = route.pending
+    route.pending = NULL
+    if pending != NULL and pending != route.ingress:
+        pointers_remove(&pending.routes, route)
+
+
+cdef void route_leave(State *state, Route *route) noexcept nogil:
+    cdef Ingress *ingress = route.ingress
+    cdef Ingress *former
+    cdef int k
+    route.ingress = NULL
+    map_stop(state, &route.map)
+    if ingress == NULL:
+        return
+    if route.pending != ingress:
+        pointers_remove(&ingress.routes, route)
+    k = 0
+    while k < route.former.count:
+        former = <Ingress *>route.former.items[k]
+        if map_carried(&route.map, former) < 0:
+            pointers_remove(&route.former, former)
+            pointers_remove(&former.former, route)
+        else:
+            k += 1
+    if pointers_find(&route.former, ingress) < 0 and map_carried(&route.map, ingress) >= 0:
+        if not pointers_add(&route.former, ingress) or not pointers_add(&ingress.former, route):
+            state.out_of_memory = True
+
+
+cdef void route_forget(State *state, Route *route, Ingress *ingress) noexcept nogil:
+    cdef int k
+    if route.pending == ingress:
+        route_withdraw(route)
+    if route.ingress == ingress:
+        route_leave(state, route)
+    pointers_remove(&route.former, ingress)
+    for k in range(route.map.count):
+        if route.map.closed[k].stream == ingress:
+            route.map.closed[k].stream = NULL
+    if route.map.segment.stream == ingress:
+        route.map.segment.stream = NULL
+
+
+cdef void route_detach(State *state, Route *route) noexcept nogil:
+    cdef int k
+    route_withdraw(route)
+    route_leave(state, route)
+    route.removed = True
+    for k in range(route.former.count):
+        pointers_remove(&(<Ingress *>route.former.items[k]).former, route)
+    route.former.count = 0
+
+
+cdef inline bint route_flips_at(const Route *route, const Packet *packet, const Ingress *ingress) noexcept nogil:
+    if packet.ext_seq < route.floor:
+        return False
+    if route.ingress == ingress and packet.ext_seq < route.map.next_ext:
+        return False
+    if route.source_at_keyframe:
+        return packet.is_keyframe
+    return route.ingress != ingress or not route.has_last or packet.timestamp != route.last_packet_timestamp
+
+
+cdef uint32_t route_timestamp_offset(const Route *route, const Packet *packet, const Ingress *ingress) noexcept nogil:
+    cdef int64_t elapsed
+    cdef uint32_t ahead
+    if not route.has_last:
+        return route.source_offset if route.source_has_offset else route.first_timestamp - packet.timestamp
+    if not route.source_has_offset:
+        elapsed = packet.arrival - route.last_arrival
+        if elapsed < 0:
+            elapsed = 0
+        # Whole seconds apart, so that no gap overflows.
+        elapsed = elapsed // 1000000000 * ingress.clock_rate[packet.payload_type] + (
+            elapsed % 1000000000 * ingress.clock_rate[packet.payload_type] // 1000000000
+        )
+        return route.last_timestamp + <uint32_t>(elapsed if elapsed > 1 else 1) - packet.timestamp
+    ahead = packet.timestamp + route.source_offset - route.last_timestamp
+    if ahead == 0 or ahead >= <uint32_t>1 << 31:
+        return route.last_timestamp + 1 - packet.timestamp
+    return route.source_offset
+
+
+cdef void route_change_layers(State *state, Route *route, int temporal, int spatial) noexcept nogil:
+    cdef Rewriting rewrite = route.map.segment.rewrite
+    if temporal != rewrite.max_temporal or spatial != rewrite.max_spatial:
+        rewrite.max_temporal = temporal
+        rewrite.max_spatial = spatial
+        map_start(state, &route.map, route.map.segment.stream, route.map.next_ext, &rewrite)
+
+
+cdef inline bint route_lacks_layers(const Route *route) noexcept nogil:
+    cdef const Rewriting *rewrite = &route.map.segment.rewrite
+    return rewrite.max_temporal < route.target_temporal or rewrite.max_spatial < route.target_spatial
+
+
+cdef void route_raise_layers(State *state, Route *route, const Packet *packet) noexcept nogil:
+    cdef int temporal = route.map.segment.rewrite.max_temporal
+    cdef int spatial = route.map.segment.rewrite.max_spatial
+    if temporal < packet.temporal <= route.target_temporal and packet.layer_sync:
+        temporal = packet.temporal
+    if spatial < packet.spatial <= route.target_spatial and not packet.inter_picture:
+        spatial = packet.spatial
+    if packet.is_keyframe:
+        temporal = route.target_temporal
+        spatial = route.target_spatial
+    route_change_layers(state, route, temporal, spatial)
+
+
+cdef void route_flip(State *state, Route *route, const Packet *packet, Ingress *ingress) noexcept nogil:
+    cdef Rewriting rewrite
+    cdef const Rewriting *current = &route.map.segment.rewrite
+    route.pending = NULL
+    route.target_temporal = route.source_temporal
+    route.target_spatial = route.source_spatial
+    if route.ingress == ingress:
+        route_change_layers(
+            state,
+            route,
+            min(current.max_temporal, route.target_temporal),
+            min(current.max_spatial, route.target_spatial),
+        )
+        route_raise_layers(state, route, packet)
+        return
+    route_leave(state, route)
+    route.ingress = ingress
+    memset(&rewrite, 0, sizeof(Rewriting))
+    if route.has_last and route.last_picture >= 0 and packet.picture_id >= 0:
+        rewrite.picture_offset = (
+            route.last_picture + route.last_rewrite.picture_offset + 1 - packet.picture_id
+        ) & 0x7FFF
+        if route.last_tl0 >= 0 and packet.tl0 >= 0:
+            rewrite.tl0_offset = (route.last_tl0 + route.last_rewrite.tl0_offset + 1 - packet.tl0) & 0xFF
+    rewrite.timestamp_offset = route_timestamp_offset(route, packet, ingress)
+    rewrite.max_temporal = route.source_temporal
+    rewrite.max_spatial = route.source_spatial
+    map_start(state, &route.map, ingress, packet.ext_seq, &rewrite)
+    route.filtered_timestamp = -1
+    route.filtered_picture = -1
+
+
+cdef void route_filter(State *state, Route *route, const Packet *packet) noexcept nogil:
+    cdef Rewriting rewrite
+    map_skip(state, &route.map, packet.ext_seq, packet.timestamp == route.filtered_timestamp)
+    route.filtered_timestamp = packet.timestamp
+    if packet.picture_id >= 0 and packet.codec == CODEC_VP8 and packet.picture_id != route.filtered_picture:
+        route.filtered_picture = packet.picture_id
+        rewrite = route.map.segment.rewrite
+        rewrite.picture_offset = (rewrite.picture_offset - 1) & 0x7FFF
+        map_start(state, &route.map, route.map.segment.stream, route.map.next_ext, &rewrite)
+
+
+cdef inline void route_note(Route *route, const Packet *packet, int64_t out_seq) noexcept nogil:
+    route.has_last = True
+    route.last_packet_timestamp = packet.timestamp
+    route.last_picture = packet.picture_id
+    route.last_tl0 = packet.tl0
+    route.last_rewrite = route.map.segment.rewrite
+    route.last_seq = out_seq
+    route.last_timestamp = packet.timestamp + route.map.segment.rewrite.timestamp_offset
+    route.last_arrival = packet.arrival
+
+
+cdef bint route_may_repeat(Route *route, int64_t out_seq, int64_t now, int64_t min_interval) noexcept nogil:
+    cdef Repeated *earlier
+    cdef int k
+    if route.repeated == NULL:
+        route.repeated = <Repeated *>malloc(RETRANSMISSIONS_SIZE * sizeof(Repeated))
+        if route.repeated == NULL:
+            return False
+        for k in range(RETRANSMISSIONS_SIZE):
+            route.repeated[k].out_seq = -1
+    earlier = &route.repeated[out_seq % RETRANSMISSIONS_SIZE]
+    if earlier.out_seq == out_seq and now - earlier.at < min_interval:
+        return False
+    earlier.out_seq = out_seq
+    earlier.at = now
+    return True

@@ -1,0 +1,133 @@
+# Output to the kernel: runs of equally long datagrams to one destination go by segmentation offload, many in a call.
+
+
+cdef void count_send_error(State *state, int error, int packets) noexcept nogil:
+    state.send_drops[DROP_SEND_BUFFER if error == EAGAIN or error == ENOBUFS else DROP_SEND_ERROR] += packets
+
+
+cdef void send_singly(State *state, OutEntry *entries, int count) noexcept nogil:
+    """Send a run that the kernel would not segment; if all of it goes, the destination gets no runs any more."""
+    cdef Peer *peer = entries[0].peer
+    cdef bint complete = True
+    cdef ssize_t sent
+    cdef int k
+    for k in range(count):
+        sent = sendto(state.filenos[peer.local], state.arena + entries[k].at, entries[k].size, MSG_DONTWAIT,
+                      <const sockaddr *>&peer.address, peer.address_bytes)
+        if sent < 0:
+            count_send_error(state, errno, 1)
+            complete = False
+        else:
+            state.sent_datagrams += 1
+            state.sent_bytes += entries[k].size
+    if complete:
+        peer.refuses_runs = True
+
+
+cdef int run_length(const OutEntry *entries, int count) noexcept nogil:
+    """How many of the entries go in one message: one destination, one size, the last may be shorter."""
+    cdef int length = 1
+    cdef int bytes_of = entries[0].size
+    if entries[0].peer.refuses_runs:
+        return 1
+    while (
+        length < count
+        and length < SEGMENTS_PER_MESSAGE
+        and entries[length].peer == entries[0].peer
+        and entries[length].size <= entries[0].size
+        and bytes_of + entries[length].size <= RUN_BYTES_MAX
+    ):
+        bytes_of += entries[length].size
+        length += 1
+        if entries[length - 1].size < entries[0].size:
+            break
+    return length
+
+
+cdef void flush_output(State *state) noexcept nogil:
+    """Send all that the arena holds."""
+    cdef mmsghdr messages[MESSAGES_MAX]
+    cdef iovec pieces[MESSAGES_MAX]
+    cdef control_buffer controls[MESSAGES_MAX]
+    cdef int starts[MESSAGES_MAX + 1]
+    cdef int at = 0, count, length, local
+    cdef OutEntry *entry
+    while at < state.entry_count:
+        count = 0
+        local = state.entries[at].peer.local
+        starts[0] = at
+        while at < state.entry_count and count < MESSAGES_MAX and state.entries[at].peer.local == local:
+            entry = &state.entries[at]
+            length = run_length(entry, state.entry_count - at)
+            pieces[count].iov_base = state.arena + entry.at
+            pieces[count].iov_len = entry[length - 1].at + entry[length - 1].size - entry.at
+            memset(&messages[count], 0, sizeof(mmsghdr))
+            messages[count].msg_hdr.msg_name = &entry.peer.address
+            messages[count].msg_hdr.msg_namelen = entry.peer.address_bytes
+            messages[count].msg_hdr.msg_iov = &pieces[count]
+            messages[count].msg_hdr.msg_iovlen = 1
+            if length > 1:
+                control_segment(&messages[count].msg_hdr, &controls[count], entry.size)
+            at += length
+            count += 1
+            starts[count] = at
+        send_messages(state, local, messages, starts, count)
+    state.entry_count = 0
+    state.arena_used = 0
+
+
+cdef void send_messages(State *state, int local, mmsghdr *messages, const int *starts, int count) noexcept nogil:
+    """An error loses the one destination's datagrams that it names; the rest goes on."""
+    cdef int sent, k, at = 0, length
+    while at < count:
+        sent = sendmmsg(state.filenos[local], messages + at, count - at, MSG_DONTWAIT)
+        for k in range(at, at + sent):
+            state.sent_datagrams += starts[k + 1] - starts[k]
+            state.sent_bytes += messages[k].msg_len
+        if sent > 0:
+            at += sent
+            continue
+        if errno == EINTR:
+            continue
+        length = starts[at + 1] - starts[at]
+        if length > 1 and errno != EAGAIN:
+            send_singly(state, state.entries + starts[at], length)
+        else:
+            count_send_error(state, errno, length)
+        at += 1
+
+
+cdef int receive_messages(State *state, int local, int first, int limit) noexcept nogil:
+    """Receive up to `limit` datagrams of a socket into the slots from `first` on; return how many."""
+    cdef mmsghdr messages[SLOT_COUNT]
+    cdef iovec pieces[SLOT_COUNT]
+    cdef control_buffer controls[SLOT_COUNT]
+    cdef int k, count
+    cdef int64_t now, offset, arrival
+    cdef Slot *slot
+    for k in range(limit):
+        slot = &state.slots[first + k]
+        pieces[k].iov_base = slot.data
+        pieces[k].iov_len = SLOT_BYTES
+        memset(&messages[k], 0, sizeof(mmsghdr))
+        messages[k].msg_hdr.msg_name = &slot.address
+        messages[k].msg_hdr.msg_namelen = sizeof(sockaddr_storage)
+        messages[k].msg_hdr.msg_iov = &pieces[k]
+        messages[k].msg_hdr.msg_iovlen = 1
+        messages[k].msg_hdr.msg_control = &controls[k]
+        messages[k].msg_hdr.msg_controllen = sizeof(control_buffer)
+    count = recvmmsg(state.filenos[local], messages, limit, MSG_DONTWAIT, NULL)
+    if count <= 0:
+        if count < 0 and errno != EAGAIN and errno != EINTR:
+            count_send_error(state, errno, 1)
+        return 0
+    now = clock_nanoseconds(CLOCK_MONOTONIC)
+    offset = now - clock_nanoseconds(CLOCK_REALTIME)
+    for k in range(count):
+        slot = &state.slots[first + k]
+        slot.size = messages[k].msg_len
+        slot.local = local
+        arrival = control_arrival(&messages[k].msg_hdr) + offset
+        # A wall clock that was set meanwhile must not move arrivals about.
+        slot.arrival = arrival if 0 <= now - arrival <= 1000000000 else now
+    return count

@@ -1,0 +1,402 @@
+# The engine's state as C structures. Names are those of the Python engine, which documents them.
+
+cdef extern from "native/system.h" nogil:
+    ctypedef struct evp_context:
+        pass
+    ctypedef struct sha1_state:
+        pass
+    ctypedef union control_buffer:
+        uint8_t bytes[1]
+    ctypedef int clockid_t
+    clockid_t CLOCK_MONOTONIC
+    clockid_t CLOCK_REALTIME
+    cdef struct iovec:
+        void *iov_base
+        size_t iov_len
+    cdef struct msghdr:
+        void *msg_name
+        unsigned msg_namelen
+        iovec *msg_iov
+        size_t msg_iovlen
+        void *msg_control
+        size_t msg_controllen
+        int msg_flags
+    cdef struct mmsghdr:
+        msghdr msg_hdr
+        unsigned msg_len
+    cdef struct sockaddr_storage:
+        unsigned short ss_family
+    cdef struct in_addr:
+        pass
+    cdef struct in6_addr:
+        pass
+    cdef struct sockaddr_in:
+        unsigned short sin_family
+        uint16_t sin_port
+        in_addr sin_addr
+    cdef struct sockaddr_in6:
+        unsigned short sin6_family
+        uint16_t sin6_port
+        in6_addr sin6_addr
+    int AF_INET
+    int AF_INET6
+    int MSG_DONTWAIT
+    int MSG_TRUNC
+    int EAGAIN
+    int ENOBUFS
+    int EINTR
+    int errno
+    uint16_t htons(uint16_t value)
+    uint16_t ntohs(uint16_t value)
+    int inet_pton(int family, const char *text, void *address)
+    const char *inet_ntop(int family, const void *address, char *text, unsigned size)
+    int sendmmsg(int fd, mmsghdr *messages, unsigned count, int flags)
+    int recvmmsg(int fd, mmsghdr *messages, unsigned count, int flags, void *timeout)
+    cdef struct sockaddr:
+        pass
+    ssize_t sendto(int fd, const void *data, size_t size, int flags, const sockaddr *address, unsigned address_bytes)
+    const char *crypto_load()
+    evp_context *crypto_context_new()
+    void crypto_context_free(evp_context *context)
+    int crypto_key(evp_context *context, int is_gcm, int encrypts, const uint8_t *key, int key_bytes)
+    int gcm_seal(evp_context *context, const uint8_t *iv, const uint8_t *aad, int aad_bytes, const uint8_t *data,
+                 int size, uint8_t *out)
+    int gcm_open(evp_context *context, const uint8_t *iv, const uint8_t *aad, int aad_bytes, const uint8_t *data,
+                 int size, const uint8_t *tag, uint8_t *out)
+    int ctr_apply(evp_context *context, const uint8_t *iv, const uint8_t *data, int size, uint8_t *out)
+    void hmac_key(sha1_state *inner, sha1_state *outer, const uint8_t *key, size_t key_bytes)
+    void hmac_tag(const sha1_state *inner, const sha1_state *outer, const uint8_t *data, size_t size,
+                  const uint8_t *more, size_t more_bytes, uint8_t *tag)
+    int tags_differ(const uint8_t *left, const uint8_t *right, int size)
+    void control_segment(msghdr *message, control_buffer *control, uint16_t size)
+    int64_t control_arrival(msghdr *message)
+    int64_t clock_nanoseconds(clockid_t clock)
+
+cdef enum:
+    NO_TYPE = 255
+    PASSED_COUNT = 4
+    STAMPS_SIZE = 512
+    RETRANSMISSIONS_SIZE = 1024
+    HORIZON_OUT = 2048
+    SEGMENTS_MAX = 512
+    GAP_MAX = 1024
+    WINDOW_BITS = 1024
+    WINDOW_WORDS = 16
+    STRANGERS_MAX = 64
+    PACKET_BYTES_MAX = 1500
+    QUEUE_MAX = 1024
+    DROP_COUNT = 32
+    SLOT_COUNT = 64
+    RECEIVE_ROUNDS = 4
+    BACKLOG_MAX = 4096
+    SLOT_BYTES = 2048
+    ARENA_BYTES = 1 << 18
+    ARENA_ENTRIES = 512
+    OUTPUT_MARGIN = 2560
+    MESSAGES_MAX = 64
+    SEGMENTS_PER_MESSAGE = 64
+    RUN_BYTES_MAX = 65000
+    SIZE_CLASSES = 4
+
+cdef int64_t OPEN_END = <int64_t>1 << 62
+cdef int64_t BURST_NS = 5000000
+
+cdef struct Rewriting:
+    uint32_t timestamp_offset
+    uint16_t picture_offset
+    uint8_t tl0_offset
+    uint8_t max_temporal
+    uint8_t max_spatial
+
+cdef struct Packet:
+    Packet *next_free
+    int refs
+    int size_class
+    int64_t ext_seq
+    int64_t arrival
+    int64_t run
+    int run_index
+    uint32_t timestamp
+    int picture_id
+    int tl0
+    uint16_t start
+    uint16_t end
+    uint16_t payload_at
+    uint16_t payload_size
+    uint16_t picture_at
+    uint16_t tl0_at
+    uint16_t picture_mask
+    uint16_t passed_at[PASSED_COUNT]
+    uint8_t passed_size[PASSED_COUNT]
+    uint8_t marker
+    uint8_t payload_type
+    uint8_t codec
+    uint8_t temporal
+    uint8_t spatial
+    bint is_keyframe
+    bint is_late
+    bint layer_sync
+    bint end_of_layer
+    bint inter_picture
+    uint8_t data[1]
+
+cdef struct Pointers:
+    void **items
+    int count
+    int capacity
+
+cdef struct SinkEntry:
+    int64_t sink
+    int64_t handle
+
+cdef struct Ingress:
+    int64_t stream
+    Peer *peer
+    uint32_t ssrc
+    uint32_t rtx_ssrc
+    bint has_rtx
+    bint permitted
+    bint is_audio
+    int64_t newest
+    int64_t capacity
+    Packet **ring
+    Job *run
+    Pointers routes
+    Pointers former
+    SinkEntry *sinks
+    int sink_count
+    uint8_t codec[128]
+    uint8_t repairs[128]
+    int64_t clock_rate[128]
+
+cdef struct Segment:
+    Ingress *stream
+    int64_t first_ext
+    int64_t end_ext
+    int64_t first_out
+    Rewriting rewrite
+
+cdef struct Numbering:
+    bint is_open
+    Segment segment
+    int64_t next_ext
+    int64_t next_out
+    Segment *closed
+    int count
+    int capacity
+
+cdef struct Stamp:
+    int64_t out_seq
+    uint32_t send_time
+    uint16_t transport_seq
+
+cdef struct Repeated:
+    int64_t out_seq
+    int64_t at
+
+cdef struct Route:
+    Numbering map
+    Peer *peer
+    Ingress *ingress
+    Ingress *pending
+    int64_t route
+    uint64_t packets
+    uint64_t octets
+    uint64_t retransmitted
+    uint32_t ssrc
+    uint32_t rtx_ssrc
+    bint has_rtx_ssrc
+    bint is_audio
+    bint removed
+    int refs
+    bint source_at_keyframe
+    bint source_has_offset
+    uint32_t source_offset
+    uint8_t source_temporal
+    uint8_t source_spatial
+    int64_t floor
+    int64_t rtx_next
+    uint8_t target_temporal
+    uint8_t target_spatial
+    bint has_last
+    uint32_t last_packet_timestamp
+    int last_picture
+    int last_tl0
+    Rewriting last_rewrite
+    int64_t last_seq
+    uint32_t last_timestamp
+    int64_t last_arrival
+    int64_t filtered_timestamp
+    int filtered_picture
+    uint32_t first_timestamp
+    int64_t first_seq
+    Stamp *stamps
+    Repeated *repeated
+    Pointers former
+    uint8_t send_time_id
+    uint8_t transport_id
+    uint8_t mid_id
+    uint8_t mid_size
+    uint8_t passed_id[PASSED_COUNT]
+    uint8_t mid[256]
+    uint8_t payload_types[128]
+    uint8_t rtx_payload_types[128]
+
+cdef struct Queued:
+    Queued *next
+    Route *route
+    Packet *packet
+    int64_t out_seq
+    Rewriting rewrite
+    bint is_repair
+
+cdef struct Queue:
+    Queued *first
+    Queued *last
+
+cdef struct Crypto:
+    bint is_gcm
+    int tag_bytes
+    evp_context *rtp
+    evp_context *rtcp
+    uint8_t salt[16]
+    uint8_t rtcp_salt[16]
+    sha1_state inner
+    sha1_state outer
+    sha1_state rtcp_inner
+    sha1_state rtcp_outer
+
+cdef struct Window:
+    uint32_t ssrc
+    bint registered
+    uint64_t used
+    uint64_t newest
+    uint64_t bits[WINDOW_WORDS]
+    int64_t rtcp_start
+    uint64_t rtcp_bits[2]
+
+cdef struct Ssrc:
+    uint32_t ssrc
+    bint is_rtx
+    Ingress *ingress
+
+cdef struct Peer:
+    int64_t peer
+    bint has_keys
+    bint has_destination
+    bint refuses_runs
+    bint is_paced
+    int local
+    unsigned address_bytes
+    sockaddr_storage address
+    void *destination
+    uint16_t transport_seq
+    int64_t rate
+    int64_t clear_at
+    Queue repairs
+    Queue media
+    int queued
+    Crypto send
+    Crypto receive
+    int64_t last_activity
+    Pointers routes
+    Window **windows
+    int window_count
+    int window_capacity
+    uint64_t window_clock
+    Ssrc *ssrcs
+    int ssrc_count
+    int ssrc_capacity
+    uint8_t extensions[256]
+
+cdef struct Job:
+    Job *next
+    Ingress *ingress
+    int64_t number
+    Packet **packets
+    int count
+    int capacity
+    bint is_started
+    Route **routes
+    int route_count
+    int position
+
+cdef struct ArrivalRecord:
+    int64_t peer
+    int64_t stream
+    int64_t ext_seq
+    int64_t arrival
+    uint32_t timestamp
+    int size
+    int flags
+    int transport_seq
+    int level
+
+cdef struct SinkRecord:
+    int64_t sink
+    int64_t handle
+    int64_t stream
+    Packet *packet
+
+cdef struct SwitchRecord:
+    int64_t route
+    int64_t stream
+    int64_t ext_seq
+
+cdef struct LeftoverRecord:
+    int kind
+    int64_t peer
+    int slot
+    int size
+
+cdef struct Slot:
+    uint8_t data[SLOT_BYTES]
+    int size
+    int local
+    int64_t arrival
+    Peer *peer
+    sockaddr_storage address
+
+cdef struct OutEntry:
+    Peer *peer
+    uint32_t at
+    uint16_t size
+
+cdef struct Grown:
+    void *items
+    int count
+    int capacity
+
+cdef struct State:
+    int64_t now
+    int64_t runs
+    uint64_t drops[DROP_COUNT]
+    uint64_t datagrams_in
+    uint64_t bytes_in
+    uint64_t datagrams_out
+    uint64_t bytes_out
+    uint64_t forwarded
+    uint64_t retransmitted
+    uint64_t sent_datagrams
+    uint64_t sent_bytes
+    uint64_t send_drops[DROP_COUNT]
+    Packet *free_packets[SIZE_CLASSES]
+    int free_count[SIZE_CLASSES]
+    Slot *slots
+    Job *first_job
+    Job *last_job
+    int waiting
+    Grown arrivals
+    Grown sinks
+    Grown switches
+    Grown leftovers
+    uint8_t *arena
+    uint32_t arena_used
+    uint32_t arena_size
+    int entry_capacity
+    OutEntry *entries
+    int entry_count
+    bint sends
+    int *filenos
+    int fileno_count
+    bint out_of_memory

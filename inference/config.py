@@ -10,10 +10,11 @@ class InferenceConfig:
 
     `sink_socket` is the sfu's SEQPACKET socket; `control_url` (control's internal listener) and `node_secret` are where
     finals are reported, "" keeps them from being reported. `models_dir` is where `parley models fetch` puts models, and
-    is watched: models that appear later are used without a restart. `languages` are the ISO 639-1 codes that meetings
-    here are held in, most likely first; empty leaves the choice to the model. `threads` is for speech recognition
-    alone. `triton_urls` are host:port of Triton's gRPC endpoints, tried before the local engine. `api_host` and
-    `api_port` (0 = allocate, None = off) serve the file API that control calls with the node secret.
+    is watched: models that appear later are used without a restart. `runtime_dir` takes files while they are
+    transcribed. `languages` are the ISO 639-1 codes that meetings here are held in, most likely first; empty leaves the
+    choice to the model. `threads` is for speech recognition alone. `triton_urls` are host:port of Triton's gRPC
+    endpoints, preferred to the local engine. `api_host` and `api_port` (0 = allocate, None = off) serve the API that
+    control calls with the node secret.
     """
 
     sink_socket: Path
@@ -29,4 +30,3 @@ class InferenceConfig:
     api_host: str = "127.0.0.1"
     api_port: int | None = None
     nice: int = 10
-    denoise: bool = False

@@ -79,7 +79,7 @@ class Inference:
             tasks.create_task(self._sink.run(), name="sink")
             tasks.create_task(self._facts.run(), name="facts")
             if self._config.api_port is not None:
-                self.api = InferenceApi(self, self._config.node_secret, self._config.nice)
+                self.api = InferenceApi(self, self._config.node_secret, self._config.nice, self._config.runtime_dir)
                 tasks.create_task(self.api.serve(self._config.api_host, self._config.api_port), name="api")
             ready()
             if not self._config.enabled:

@@ -64,10 +64,11 @@ class Captioning(Protocol):
 class InferenceApi:
     """The application. `serve` runs it until cancelled."""
 
-    def __init__(self, captioning: Captioning, node_secret: str, nice: int) -> None:
+    def __init__(self, captioning: Captioning, node_secret: str, nice: int, scratch: Path | None) -> None:
         self._captioning = captioning
         self._secret = node_secret
         self._nice = nice
+        self._scratch = scratch
         self._files = asyncio.Semaphore(MAX_FILES)
         self._transcribed = {"files": 0, "segments": 0, "failed": 0}
         self.port = 0
@@ -151,7 +152,7 @@ class InferenceApi:
             return _problem(429, f"{MAX_FILES} files are being read; try again later")
         languages = [code for code in request.query.get("language", "").split(",") if code]
         async with self._files:
-            with tempfile.TemporaryFile() as file:
+            with tempfile.TemporaryFile(dir=self._scratch) as file:
                 size = await _receive(request, file)
                 if size > MAX_FILE_BYTES:
                     return _problem(413, f"a file may have {MAX_FILE_BYTES} bytes")

@@ -1,0 +1,114 @@
+"""Captions in a call through a whole server: who speaks is read by everyone, who refuses by no one, losses or not."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from parley.client import Api, Joined, Publication, Room
+from sfu.api.join_token import Source
+from sfu.api.signaling import Caption, Consent
+from sfu.formats.codecs import Codec
+from tests.inference.material import opus_packets, prompts, silence, word_errors, words
+from tests.support.server import RunningServer, running_server
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="module")
+def server(models_dir: Path) -> Iterator[RunningServer]:
+    with running_server(models_dir=str(models_dir)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def signed_in() -> dict[str, bool]:
+    return {}
+
+
+@pytest.fixture
+async def api(server: RunningServer, signed_in: dict[str, bool]) -> AsyncIterator[Api]:
+    async with Api(server.url) as session:
+        if signed_in:
+            await session.login("admin", PASSWORD)
+        else:
+            await session.set_up(server.setup_token, "admin", PASSWORD)
+            signed_in["admin"] = True
+        yield session
+
+
+async def join_as_guest(server: RunningServer, meeting: str, name: str) -> Joined:
+    async with Api(server.url) as guest:
+        return await guest.join(meeting, name)
+
+
+async def speak(microphone: Publication, packets: list[bytes], lost: float = 0.0) -> None:
+    """Send packets in real time; a lost one is not there for a NACK either."""
+    dice, begun = random.Random(11), time.monotonic()
+    for index, packet in enumerate(packets):
+        await asyncio.sleep(max(0.0, begun + index / 50 - time.monotonic()))
+        if dice.random() >= lost:
+            microphone.send_frame(packet, index * 960)
+
+
+def finals(room: Room, participant: str) -> list[Caption]:
+    return [one for one in room.state.captions if one.final and one.participant == participant]
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.05], ids=["lossless", "5 % lost"])
+async def test_words_reach_the_others_and_the_archive(server: RunningServer, api: Api, loss: float) -> None:
+    spoken = [one for one in prompts(30) if 5 < len(one.samples) / 16_000 < 9][:4]
+    sound = np.concatenate([part for one in spoken for part in (one.samples, silence(1.2))])
+    packets = opus_packets(sound, fec="1", packet_loss="10")
+    meeting = await api.create_meeting("Captioned")
+    ada, ben = [await join_as_guest(server, meeting, name) for name in ("Ada", "Ben")]
+    async with (
+        Room(api.signaling_url(ada), token=ada.token) as speaker,
+        Room(api.signaling_url(ben), token=ben.token) as listener,
+    ):
+        (microphone,) = await speaker.publish((Source.MICROPHONE, Codec.OPUS))
+        await speaker.send(Consent(text="1", captions=True))
+        await asyncio.sleep(0.3)
+        await speak(microphone, packets, loss)
+        expected = " ".join(one.text for one in spoken)
+        async with asyncio.timeout(20):
+            while len(words(" ".join(one.text for one in finals(listener, ada.participant)))) < 0.9 * len(
+                words(expected)
+            ):
+                await asyncio.sleep(0.1)
+        await asyncio.sleep(2)
+        seen = finals(listener, ada.participant)
+    text = " ".join(one.text for one in seen)
+    assert word_errors(expected, text) <= 0.12 * len(words(expected)), text
+    assert {one.lang for one in seen} == {"en"}
+    stored = (await api.request("GET", f"/meetings/{meeting}/captions"))["captions"]
+    assert [one["text"] for one in stored] == [one.text for one in seen]
+    assert {one["name"] for one in stored} == {"Ada"}
+
+
+async def test_a_refusers_words_are_nowhere(server: RunningServer, api: Api) -> None:
+    spoken = prompts(12)[8]
+    packets = opus_packets(np.concatenate((spoken.samples, silence(1.2))))
+    meeting = await api.create_meeting("Refused")
+    joined = {name: await join_as_guest(server, meeting, name) for name in ("Ada", "Eve")}
+    async with (
+        Room(api.signaling_url(joined["Ada"]), token=joined["Ada"].token) as ada,
+        Room(api.signaling_url(joined["Eve"]), token=joined["Eve"].token) as eve,
+    ):
+        microphones = []
+        for room, willing in ((ada, True), (eve, False)):
+            microphones += await room.publish((Source.MICROPHONE, Codec.OPUS))
+            await room.send(Consent(text="1", captions=willing))
+        await asyncio.sleep(0.3)
+        await asyncio.gather(*(speak(microphone, packets) for microphone in microphones))
+        async with asyncio.timeout(20):
+            while not finals(eve, joined["Ada"].participant):
+                await asyncio.sleep(0.1)
+        await asyncio.sleep(2)
+        assert [one for one in ada.state.captions if one.participant == joined["Eve"].participant] == []
+    stored = (await api.request("GET", f"/meetings/{meeting}/captions"))["captions"]
+    assert {one["name"] for one in stored} == {"Ada"}

@@ -33,6 +33,8 @@ class Program:
     until_ready: Callable[[], Awaitable[None]] | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     quiet: bool = False
+    labelled: bool = True
+    """Whether its name goes before its lines; JSON names itself."""
     before_start: Callable[[], None] | None = None
 
 
@@ -164,7 +166,8 @@ class Child:
             text = line.decode(errors="replace").rstrip()
             self._last_lines = [*self._last_lines[-19:], text]
             if not self.program.quiet:
-                print(f"{self.program.name:>9} | {text}", file=sys.stderr, flush=True)
+                label = f"{self.program.name:>9} | " if self.program.labelled else ""
+                print(f"{label}{text}", file=sys.stderr, flush=True)
 
 
 class _NotifySocket:

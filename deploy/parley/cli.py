@@ -87,7 +87,7 @@ def _sfu(settings: Settings, _: argparse.Namespace) -> int:
     from sfu.server import main as sfu_main
 
     config = sfu_config(settings)
-    return part_process.run(lambda ready: sfu_main.run(config, ready))
+    return part_process.run(settings, "sfu", lambda ready: sfu_main.run(config, ready))
 
 
 def _control(settings: Settings, _: argparse.Namespace) -> int:
@@ -96,7 +96,7 @@ def _control(settings: Settings, _: argparse.Namespace) -> int:
     from parley.part_configs import control_config
 
     config = control_config(settings)
-    return part_process.run(lambda ready: control_main.run(config, ready))
+    return part_process.run(settings, "control", lambda ready: control_main.run(config, ready))
 
 
 def _recorder(settings: Settings, _: argparse.Namespace) -> int:
@@ -105,7 +105,9 @@ def _recorder(settings: Settings, _: argparse.Namespace) -> int:
     from recorder import main as recorder_main
 
     config = recorder_config(settings)
-    return part_process.run(lambda ready: recorder_main.run(config, ready), metrics_port=settings["recorder_port"])
+    return part_process.run(
+        settings, "recorder", lambda ready: recorder_main.run(config, ready), settings["recorder_port"]
+    )
 
 
 def _inference(settings: Settings, _: argparse.Namespace) -> int:
@@ -114,7 +116,7 @@ def _inference(settings: Settings, _: argparse.Namespace) -> int:
     from parley.part_configs import inference_config
 
     config = inference_config(settings)
-    return part_process.run(lambda ready: inference_main.run(config, ready))
+    return part_process.run(settings, "inference", lambda ready: inference_main.run(config, ready))
 
 
 def _config(settings: Settings, _: argparse.Namespace) -> int:

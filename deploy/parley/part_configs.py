@@ -1,5 +1,7 @@
 """From settings to each part's own configuration: the only place that knows both."""
 
+from typing import Literal
+
 from control.config import ControlConfig, Registration, SfuNode
 from inference.config import InferenceConfig
 from parley.embedded_postgres import EmbeddedPostgres
@@ -30,21 +32,18 @@ def control_config(settings: Settings) -> ControlConfig:
         data_dir=settings["data_dir"] / "control",
         recordings_dir=settings["recordings_dir"],
         node_secret=_node_secret(settings),
-        nodes=(
-            SfuNode(
-                node=settings["node"],
-                signaling_url=f"ws://127.0.0.1:{settings['sfu_signaling_port']}/ws/signaling",
-                http_url=f"http://127.0.0.1:{settings['sfu_http_port']}",
-            ),
-        ),
+        nodes=_nodes(settings),
         http_binds=(f"{url_host(settings['http_host'])}:{settings['http_port']}",),
         https_binds=_https_binds(settings) if https else (),
         certificate=settings["tls_certificate"] if https else None,
         private_key=settings["tls_key"] if https else None,
-        internal_bind=f"127.0.0.1:{settings['internal_port']}",
-        public_origins=tuple(
-            f"https://{url_host(host)}:{settings['https_port']}" for host in settings["public"] if https
+        internal_bind=f"{url_host(settings['internal_host'])}:{settings['internal_port']}",
+        public_origins=(
+            *settings["origins"],
+            *(f"https://{url_host(host)}:{settings['https_port']}" for host in settings["public"] if https),
         ),
+        trusted_proxies=settings["trusted_proxies"],
+        cookie_security=_cookie_security(settings),
         registration=_registration(settings),
         embedded=settings["database_url"] is None,
     )
@@ -59,7 +58,9 @@ def sfu_config(settings: Settings) -> SfuConfig:
         udp_port=settings["sfu_udp_port"],
         addresses=settings["sfu_addresses"],
         public_addresses=settings["public"],
+        signaling_host=settings["sfu_host"],
         signaling_port=settings["sfu_signaling_port"],
+        http_host=settings["sfu_host"],
         http_port=settings["sfu_http_port"],
         sink_socket=settings["runtime_dir"] / "sinks.sock",
     )
@@ -83,6 +84,8 @@ def inference_config(settings: Settings) -> InferenceConfig:
         runtime_dir=settings["runtime_dir"],
         control_url=_control_url(settings),
         node_secret=_node_secret(settings),
+        triton_urls=settings["triton_urls"],
+        api_host=settings["metrics_host"],
         api_port=settings["inference_port"],
     )
 
@@ -96,7 +99,31 @@ def _https_binds(settings: Settings) -> tuple[str, ...]:
 
 
 def _control_url(settings: Settings) -> str:
-    return f"http://127.0.0.1:{settings['internal_port']}"
+    return settings["control_url"] or f"http://127.0.0.1:{settings['internal_port']}"
+
+
+def _nodes(settings: Settings) -> tuple[SfuNode, ...]:
+    here = f"{settings['node']}=127.0.0.1:{settings['sfu_signaling_port']}:{settings['sfu_http_port']}"
+    return tuple(_node(described) for described in settings["nodes"] or (here,))
+
+
+def _node(described: str) -> SfuNode:
+    """Read NAME=HOST:SIGNALING_PORT:HTTP_PORT; raises SettingsError."""
+    name, _, address = described.partition("=")
+    host, signaling, http = ["", "", "", *address.rsplit(":", 2)][-3:]
+    if not (name and host and signaling.isdigit() and http.isdigit()):
+        raise SettingsError(f"nodes: {described!r} is not NAME=HOST:SIGNALING_PORT:HTTP_PORT")
+    host = url_host(host.strip("[]"))
+    return SfuNode(node=name, signaling_url=f"ws://{host}:{signaling}/ws/signaling", http_url=f"http://{host}:{http}")
+
+
+def _cookie_security(settings: Settings) -> Literal["auto", "always"]:
+    chosen: str = settings["cookies"]
+    if chosen == "always":
+        return "always"
+    if chosen == "auto":
+        return "auto"
+    raise SettingsError(f"cookies: {chosen!r} is neither auto nor always")
 
 
 def _node_secret(settings: Settings) -> str:

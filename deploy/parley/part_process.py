@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import ctypes
-import logging
 import os
 import signal
 import socket
@@ -15,7 +14,8 @@ import uvloop
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-logger = logging.getLogger("parley")
+from parley import logging_setup
+from parley.settings import Settings
 
 STOP_SECONDS = 4
 _PR_SET_PDEATHSIG = 1
@@ -24,14 +24,15 @@ Part = Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
 """A part: takes `ready`, runs until cancelled."""
 
 
-def run(part: Part, metrics_port: int | None = None) -> int:
-    """Run a part until SIGINT or SIGTERM cancels it; returns the exit code.
+def run(settings: Settings, name: str, part: Part, metrics_port: int | None = None) -> int:
+    """Run the part called `name` until SIGINT or SIGTERM cancels it; returns the exit code. Raises SettingsError.
 
-    `metrics_port` serves /metrics and /health/live on loopback for a part that has no HTTP of its own (0 allocates).
+    `metrics_port` serves /metrics and /health/live for a part that has no HTTP of its own (0 allocates).
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    logging_setup.install(settings, name)
     die_with_parent()
-    uvloop.run(_until_signalled(part, metrics_port))
+    metrics = None if metrics_port is None else (settings["metrics_host"], metrics_port)
+    uvloop.run(_until_signalled(part, metrics))
     return 0
 
 
@@ -56,10 +57,10 @@ def notify_ready() -> None:
         notify.sendto(b"READY=1", path)
 
 
-async def _until_signalled(part: Part, metrics_port: int | None) -> None:
+async def _until_signalled(part: Part, metrics_address: tuple[str, int] | None) -> None:
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(part(notify_ready))
-    metrics = None if metrics_port is None else await _serve_metrics(metrics_port)
+    metrics = None if metrics_address is None else await _serve_metrics(*metrics_address)
 
     def stop() -> None:
         # Whatever hangs in its shutdown is ended by the default action of SIGALRM.
@@ -76,7 +77,7 @@ async def _until_signalled(part: Part, metrics_port: int | None) -> None:
             await metrics.cleanup()
 
 
-async def _serve_metrics(port: int) -> web.AppRunner:
+async def _serve_metrics(host: str, port: int) -> web.AppRunner:
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
@@ -87,5 +88,5 @@ async def _serve_metrics(port: int) -> web.AppRunner:
     app.add_routes([web.get("/metrics", metrics), web.get("/health/live", live)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, host, port).start()
     return runner

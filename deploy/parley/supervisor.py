@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from parley import certificate, leftovers
+from parley import certificate, leftovers, logging_setup
 from parley.child import Child, ChildFailed, Program, dying_with_parent
 from parley.embedded_postgres import EmbeddedPostgres, PostgresUnavailable
 from parley.network import allocate_port, local_addresses, port_in_use, url_host
@@ -38,6 +38,7 @@ class CannotStart(RuntimeError):
 
 def up(settings: Settings) -> int:
     """Run until SIGINT or SIGTERM; returns the exit code. Raises CannotStart."""
+    logging_setup.install(settings, "supervisor")
     data, runtime = settings["data_dir"], settings["runtime_dir"]
     for directory in (data, runtime, settings["recordings_dir"], settings["models_dir"]):
         _make_directory(directory)
@@ -114,7 +115,8 @@ def _programs(settings: Settings) -> list[list[Program]]:
 
     def part(name: str) -> Program:
         # -P: a directory that happens to be called like one of our packages is not imported.
-        return Program(name, [sys.executable, "-P", "-m", "parley", name], environment)
+        command = [sys.executable, "-P", "-m", "parley", name]
+        return Program(name, command, environment, labelled=settings["log_format"] == "text")
 
     stores = []
     if settings["database_url"] is None:

@@ -1,0 +1,133 @@
+"""How every process logs: lines of text for people, or one JSON object per event for Loki and its like.
+
+JSON has `time` (RFC 3339, UTC), `level`, `part`, `logger`, `message`, and where known `trace`, `span`, `meeting`,
+`participant`, `recording`, `user`, `error`. Identifiers are taken from `extra=` and from the message's own arguments,
+so that every line about a room can be found by its id. Secrets never leave: the values of secret settings, tokens,
+passwords in addresses. Links that work once are cut only in JSON, since a terminal is where they are meant to be read.
+"""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from parley.settings import SETTINGS, Settings, SettingsError
+
+FORMATS = ("text", "json")
+CUT = "[redacted]"
+
+_IDENTIFIERS = {
+    "meeting": re.compile(r"[a-z]{4}-[a-z]{4}-[a-z]{4}"),
+    "participant": re.compile(r"participant_[0-9a-f]{32}"),
+    "recording": re.compile(r"recording_[0-9a-f]{32}"),
+    "user": re.compile(r"user_[0-9a-f]{32}"),
+}
+_ALWAYS = (
+    # RFC 7519: three base64url parts, of which the first begins with {"
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), CUT),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), rf"\1 {CUT}"),
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s/:@]*):[^\s/@]+@"), rf"\1:{CUT}@"),
+    (re.compile(r"(?i)((?:__host-)?parley-(?:access|refresh))=[^;\s]+"), rf"\1={CUT}"),
+)
+_NAMED = re.compile(
+    r"(?i)(['\"]?\b(?:[\w-]*token|passw(?:or)?d|passcode|[\w-]*secret|credential|api[_-]?key)['\"]?\s*[=:]\s*)"
+    r"(?:'[^']*'|\"[^\"]*\"|[^\s&,;'\"}]+)"
+)
+
+
+class Redactor:
+    """Cuts secrets out of text. `values` are secrets known as such, for example the node secret."""
+
+    def __init__(self, values: Sequence[str] = (), *, links: bool = True) -> None:
+        known = sorted({value for value in values if len(value) >= 6}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+        self._links = links
+
+    def __call__(self, text: str) -> str:
+        if self._known is not None:
+            text = self._known.sub(CUT, text)
+        for pattern, replacement in _ALWAYS:
+            text = pattern.sub(replacement, text)
+        return _NAMED.sub(rf"\1{CUT}", text) if self._links else text
+
+
+class TextFormatter(logging.Formatter):
+    """Time, level, logger and message."""
+
+    def __init__(self, redact: Redactor) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redact(super().format(record))
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per event, on one line whatever the message holds."""
+
+    def __init__(self, part: str, redact: Redactor, trace: Callable[[], dict[str, str]] = dict) -> None:
+        """`trace` returns the ids of the trace that is under way, as `trace` and `span`."""
+        super().__init__()
+        self._part = part
+        self._redact = redact
+        self._trace = trace
+
+    def format(self, record: logging.LogRecord) -> str:
+        event = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "part": self._part,
+            "logger": record.name,
+            "message": self._redact(record.getMessage()),
+        }
+        event |= self._trace() | _identifiers(record)
+        if record.exc_info:
+            event["error"] = self._redact(self.formatException(record.exc_info))
+        return json.dumps(event, ensure_ascii=False)
+
+
+def _identifiers(record: logging.LogRecord) -> dict[str, str]:
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    found: dict[str, str] = {}
+    for name, pattern in _IDENTIFIERS.items():
+        given = getattr(record, name, None)
+        if isinstance(given, str):
+            found[name] = given
+            continue
+        for argument in arguments:
+            if isinstance(argument, str) and pattern.fullmatch(argument):
+                found[name] = argument
+                break
+    return found
+
+
+def chosen_format(settings: Settings) -> str:
+    """`text` or `json`; raises SettingsError."""
+    chosen = settings["log_format"]
+    if chosen not in FORMATS:
+        raise SettingsError(f"log_format: {chosen!r} is not one of {', '.join(FORMATS)}")
+    return str(chosen)
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """The values that must never be logged."""
+    return [str(settings[setting.name]) for setting in SETTINGS if setting.secret and settings[setting.name]]
+
+
+def install(settings: Settings, part: str, trace: Callable[[], dict[str, str]] = dict) -> None:
+    """Log to standard error in the chosen format; raises SettingsError."""
+    known = secrets_of(settings)
+    formatter: logging.Formatter
+    if chosen_format(settings) == "json":
+        formatter = JsonFormatter(part, Redactor(known), trace)
+    else:
+        formatter = TextFormatter(Redactor(known, links=False))
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    # uncaught exceptions are events too
+    sys.excepthook = lambda kind, error, trace_back: logging.getLogger("parley").critical(
+        "the process ends by an unhandled error", exc_info=(kind, error, trace_back)
+    )

@@ -1,0 +1,49 @@
+"""What the parts are told by the settings of a system spread over machines."""
+
+import pytest
+
+from parley.part_configs import control_config, recorder_config, sfu_config
+from parley.settings import Settings, SettingsError, resolve
+
+ENVIRONMENT = {"HOME": "/nowhere", "PARLEY_NODE_SECRET": "secret", "PARLEY_HTTPS_PORT": "-1"}
+
+
+def settings(**values: str) -> Settings:
+    return resolve({}, ENVIRONMENT | {f"PARLEY_{name.upper()}": value for name, value in values.items()})
+
+
+def test_alone_control_knows_the_node_of_this_machine() -> None:
+    (node,) = control_config(settings(node="one", sfu_http_port="9")).nodes
+    assert (node.node, node.signaling_url, node.http_url) == (
+        "one",
+        "ws://127.0.0.1:8081/ws/signaling",
+        "http://127.0.0.1:9",
+    )
+
+
+def test_nodes_are_named_with_their_addresses() -> None:
+    one, two = control_config(settings(nodes="a=sfu-a:8081:8084, b=[fd00::1]:1:2")).nodes
+    assert (one.node, one.http_url) == ("a", "http://sfu-a:8084")
+    assert (two.node, two.signaling_url) == ("b", "ws://[fd00::1]:1/ws/signaling")
+
+
+@pytest.mark.parametrize("wrong", ["a", "a=host", "a=host:1", "=host:1:2", "a=:1:2", "a=host:x:2"])
+def test_a_node_that_cannot_be_read_is_named(wrong: str) -> None:
+    with pytest.raises(SettingsError, match="nodes"):
+        control_config(settings(nodes=wrong))
+
+
+def test_behind_a_gateway() -> None:
+    config = control_config(settings(origins="https://a.example", trusted_proxies="10.0.0.1", cookies="always"))
+    assert config.public_origins == ("https://a.example",)
+    assert config.trusted_proxies == ("10.0.0.1",)
+    assert config.cookie_security == "always"
+    with pytest.raises(SettingsError, match="cookies"):
+        control_config(settings(cookies="never"))
+
+
+def test_the_parts_may_be_on_other_machines() -> None:
+    assert recorder_config(settings(control_url="http://control:8082")).control_url == "http://control:8082"
+    assert recorder_config(settings(internal_port="7")).control_url == "http://127.0.0.1:7"
+    assert control_config(settings(internal_host="10.0.0.2")).internal_bind == "10.0.0.2:8082"
+    assert sfu_config(settings(sfu_host="10.0.0.3")).http_host == "10.0.0.3"

@@ -1,4 +1,4 @@
-"""RTCP (RFC 3550, section 6), compound or reduced-size (RFC 5506), with the feedback messages of RFC 4585 and 5104.
+"""RTCP (RFC 3550, section 6), compound or reduced-size (RFC 5506), with the feedback messages of RFC 4585, 5104, 8888.
 
 `parse` reads a datagram into values and `serialize` writes them. Packet types and feedback formats that the sfu has no
 use for (XR, APP, ...) come back as `Unknown`, so that one of them never costs the rest of a compound. A length that
@@ -9,6 +9,11 @@ import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from sfu.formats.congestion_feedback import (
+    CongestionFeedback,
+    parse_congestion_feedback,
+    write_congestion_feedback,
+)
 from sfu.formats.rtcp_feedback import (
     FullIntraRequest,
     Nack,
@@ -28,6 +33,7 @@ from sfu.formats.transport_feedback import TransportFeedback, parse_body, write_
 
 __all__ = [
     "Bye",
+    "CongestionFeedback",
     "FullIntraRequest",
     "Nack",
     "Packet",
@@ -44,7 +50,7 @@ __all__ = [
 ]
 
 _SR, _RR, _SDES, _BYE, _RTPFB, _PSFB = 200, 201, 202, 203, 205, 206
-_NACK, _TRANSPORT_CC, _PLI, _FIR, _APPLICATION = 1, 15, 1, 4, 15
+_NACK, _CONGESTION, _TRANSPORT_CC, _PLI, _FIR, _APPLICATION = 1, 11, 15, 1, 4, 15
 _CNAME = 1
 _HEADER = struct.Struct("!BBH")
 _SENDER_INFO = struct.Struct("!IQIII")
@@ -118,6 +124,7 @@ Packet = (
     | FullIntraRequest
     | ReceiverEstimate
     | TransportFeedback
+    | CongestionFeedback
     | Unknown
 )
 
@@ -228,6 +235,7 @@ _COUNTED: dict[int, Callable[[bytes, int], Packet]] = {
 }
 _FEEDBACK: dict[tuple[int, int], Callable[[bytes], Packet]] = {
     (_RTPFB, _NACK): parse_nack,
+    (_RTPFB, _CONGESTION): parse_congestion_feedback,
     (_RTPFB, _TRANSPORT_CC): parse_body,
     (_PSFB, _PLI): parse_picture_loss,
     (_PSFB, _FIR): parse_full_intra,
@@ -261,6 +269,8 @@ def _write_packet(packet: Packet) -> bytes:
         case TransportFeedback():
             packet_type, count = _RTPFB, _TRANSPORT_CC
             body, padding = write_body(packet)
+        case CongestionFeedback():
+            packet_type, count, body = _RTPFB, _CONGESTION, write_congestion_feedback(packet)
         case PictureLoss():
             packet_type, count, body = _PSFB, _PLI, write_picture_loss(packet)
         case FullIntraRequest():

@@ -1,0 +1,167 @@
+"""What was sent to a peer, matched with its feedback: transport-wide (draft-holmer-rmcat-transport-wide-cc-extensions)
+or per stream (RFC 8888).
+
+Bounded by packets and by age; the bound is far below half of 2**16, so that a 16-bit seq always names one packet.
+"""
+
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+from sfu.formats.congestion_feedback import CongestionFeedback
+from sfu.formats.transport_feedback import REFERENCE_NS, TransportFeedback
+from sfu.machines.unwrap import Unwrapper
+
+MAX_PACKETS = 8192
+MAX_AGE = 10_000_000_000
+_SECOND = 1_000_000_000
+
+
+class SentKind(IntEnum):
+    """What a sent packet was."""
+
+    AUDIO = 0
+    VIDEO = 1
+    RTX = 2
+    PADDING = 3
+
+
+class SentPacket(NamedTuple):
+    """A packet that went out: 16-bit transport-wide seq (-1 without), its RTP identity, bytes on the wire, when."""
+
+    transport_seq: int
+    ssrc: int
+    seq: int
+    size: int
+    at: int
+    kind: int
+
+
+class PacketResult(NamedTuple):
+    """What became of a sent packet. `arrival` is on the receiver's clock, whose zero is arbitrary; None when lost.
+
+    A packet reported lost may be reported again with its arrival; `was_lost` says so. `cluster` is the probe that it
+    was part of, or -1.
+    """
+
+    sent: int
+    arrival: int | None
+    size: int
+    kind: int
+    cluster: int = -1
+    was_lost: bool = False
+
+
+class FeedbackReport(NamedTuple):
+    """`results` in the order of sending. `round_trip` is of the newest packet that arrived, None without any."""
+
+    results: tuple[PacketResult, ...]
+    round_trip: int | None
+
+
+class _Entry:
+    __slots__ = ("cluster", "lost", "packet")
+
+    def __init__(self, packet: SentPacket, cluster: int) -> None:
+        self.packet = packet
+        self.cluster = cluster
+        self.lost = False
+
+
+class SendHistory:
+    """Fed every packet sent (`sent`) and every feedback message; each packet's arrival is reported once."""
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self._unwrapper = Unwrapper(16)
+        self._references = Unwrapper(24)
+        self._reports = Unwrapper(32)
+        self._entries: dict[int, _Entry] = {}  # by unwrapped transport-wide seq, or by order of sending
+        self._by_stream: dict[tuple[int, int], int] = {}
+        self._unnumbered = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def sent(self, packet: SentPacket, cluster: int = -1) -> None:
+        """Remember a packet; in the order of sending."""
+        if packet.transport_seq >= 0:
+            key = self._unwrapper.unwrap(packet.transport_seq)
+        else:
+            key = self._unnumbered
+            self._unnumbered += 1
+        self._forget(key)
+        self._entries[key] = _Entry(packet, cluster)
+        self._by_stream[packet.ssrc, packet.seq] = key
+        self.in_flight += packet.size
+        self._expire(packet.at)
+
+    def _expire(self, now: int) -> None:
+        while self._entries:
+            oldest = next(iter(self._entries))
+            if len(self._entries) <= MAX_PACKETS and now - self._entries[oldest].packet.at <= MAX_AGE:
+                return
+            self._forget(oldest)
+
+    def _forget(self, key: int) -> _Entry | None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            if not entry.lost:
+                self.in_flight -= entry.packet.size
+            stream = (entry.packet.ssrc, entry.packet.seq)
+            if self._by_stream.get(stream) == key:
+                del self._by_stream[stream]
+        return entry
+
+    def feedback(self, message: TransportFeedback, now: int) -> FeedbackReport:
+        """Match a transport-wide message that came at `now`; what is unknown or was told before is passed over."""
+        newest = self._unwrapper.newest
+        if newest is None:
+            return FeedbackReport((), None)
+        wrapped = self._references.unwrap(message.reference_time % (1 << 24)) * REFERENCE_NS
+        correction = wrapped - message.reference_time * REFERENCE_NS
+        told = []
+        for seq, arrival in message.arrivals():
+            behind = (newest - seq) & 0xFFFF
+            told.append((newest - behind, None if arrival is None else arrival + correction))
+        return self._report(told, now)
+
+    def congestion_feedback(self, message: CongestionFeedback, now: int) -> FeedbackReport:
+        """Match an RFC 8888 message that came at `now`."""
+        made = self._reports.unwrap(message.timestamp) * _SECOND // 65536
+        told: list[tuple[int, int | None]] = []
+        for stream in message.streams:
+            for index, packet in enumerate(stream.packets):
+                key = self._by_stream.get((stream.ssrc, (stream.base_seq + index) & 0xFFFF))
+                if key is None:
+                    continue
+                if packet is None:
+                    told.append((key, None))
+                elif packet.offset is not None:
+                    told.append((key, made - packet.offset * _SECOND // 1024))
+        told.sort(key=lambda pair: pair[0])
+        return self._report(told, now)
+
+    def _report(self, told: Iterable[tuple[int, int | None]], now: int) -> FeedbackReport:
+        results: list[PacketResult] = []
+        round_trip = None
+        for key, arrival in told:
+            entry = self._entries.get(key)
+            if entry is None or (arrival is None and entry.lost):
+                continue
+            packet = entry.packet
+            results.append(PacketResult(packet.at, arrival, packet.size, packet.kind, entry.cluster, entry.lost))
+            if arrival is None:
+                entry.lost = True
+                self.in_flight -= packet.size
+            else:
+                self._forget(key)
+                round_trip = now - packet.at
+        return FeedbackReport(tuple(results), round_trip)
+
+
+def received_in_order(results: Sequence[PacketResult]) -> list[tuple[PacketResult, int]]:
+    """Return the results that arrived, with their arrival, in the order of arrival."""
+    arrived = [(result, result.arrival) for result in results if result.arrival is not None]
+    arrived.sort(key=lambda pair: pair[1])
+    return arrived

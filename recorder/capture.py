@@ -52,7 +52,7 @@ class Capture:
             case TrackOpened():
                 self._open_stream(record)
             case TrackClosed():
-                self._close_stream(record.handle)
+                self._close_stream(record.handle, record.reason or "closed")
             case RecordingBegun():
                 self._begin(record)
             case RecordingEnded():
@@ -75,16 +75,17 @@ class Capture:
     def end(self, name: str, abandoned: bool = False) -> None:
         """Seal a recording, and pass it on to be finished once it is on disk."""
         for handle in [h for h, stream in self._streams.items() if stream.opened.recording == name]:
-            self._close_stream(handle)
+            self._close_stream(handle, "stopped")
         self._open.pop(name, None)
         recording = self._recordings.end(name, abandoned)
         if recording is not None:
+            self._durability.add_document(recording)
             self._durability.end(recording)
 
     def close(self) -> None:
         """The attachment is over: close every stream; recordings wait for the next."""
         for handle in list(self._streams):
-            self._close_stream(handle)
+            self._close_stream(handle, "")
         self._open.clear()
         self._recordings.detach()
 
@@ -122,6 +123,7 @@ class Capture:
             metrics.DISK_ERRORS.labels(str(error.errno)).inc()
             return
         self._open[begun.recording] = recording
+        self._durability.add_document(recording)
         if is_new:
             self._begun.append(recording)
 
@@ -140,7 +142,7 @@ class Capture:
             logger.error("track refused: %s", error)
             metrics.DROPPED_RECORDS.labels("bad_track").inc()
             return
-        self._close_stream(opened.handle)
+        self._close_stream(opened.handle, "replaced")
         resume = recording.resume.get(StreamId(opened.track, opened.opened_at, opened.ssrc))
         if resume is not None and resume.head.codec != codec.name.lower():
             resume = None
@@ -157,11 +159,11 @@ class Capture:
         )
         metrics.STREAMS.set(len(self._streams))
 
-    def _close_stream(self, handle: int) -> None:
+    def _close_stream(self, handle: int, reason: str) -> None:
         stream = self._streams.pop(handle, None)
         if stream is None:
             return
-        stream.close()
+        stream.close(reason)
         self._collect(stream)
         recording = self._open.get(stream.opened.recording or "")
         point = stream.resume_point()

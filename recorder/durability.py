@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import time
+from pathlib import Path
 from typing import NamedTuple
 
-from recorder import metrics
+from recorder import manifest, metrics
 from recorder.recordings import Recording
 from recorder.segment_file import ClosedSegment, SegmentFile
 from recorder.stream_capture import Written
@@ -35,7 +36,12 @@ class Durability:
     def __init__(self) -> None:
         self._dirty: dict[SegmentFile, tuple[TrackOpened, Recording]] = {}
         self._last: dict[SegmentFile, ClosedSegment | None] = {}
+        self._documents: dict[Recording, None] = {}
         self._ended: list[Recording] = []
+
+    def add_document(self, recording: Recording) -> None:
+        """`recording.json` was written."""
+        self._documents[recording] = None
 
     def add(self, opened: TrackOpened, recording: Recording, changes: list[Written]) -> None:
         """Take what a stream has written."""
@@ -52,14 +58,15 @@ class Durability:
         """Sync what is dirty."""
         dirty, self._dirty = self._dirty, {}
         last, self._last = self._last, {}
+        documents, self._documents = self._documents, {}
         ended, self._ended = self._ended, []
         reached = {segment: segment.last_ext_seq for segment in dirty}
-        work = asyncio.ensure_future(asyncio.to_thread(_sync, list(dirty)))
+        work = asyncio.ensure_future(asyncio.to_thread(_sync, list(dirty), list(documents)))
         try:
             failed = await asyncio.shield(work)
         except asyncio.CancelledError:
             await work
-            self._put_back(dirty, last, ended)
+            self._put_back(dirty, last, documents, ended)
             raise
         synced = Synced([], [], ended)
         for segment, (opened, recording) in dirty.items():
@@ -81,26 +88,37 @@ class Durability:
         self,
         dirty: dict[SegmentFile, tuple[TrackOpened, Recording]],
         last: dict[SegmentFile, ClosedSegment | None],
+        documents: dict[Recording, None],
         ended: list[Recording],
     ) -> None:
         """A cancelled round reports nothing; the next does."""
         self._dirty = dirty | self._dirty
         self._last = last | self._last
+        self._documents = documents | self._documents
         self._ended = ended + self._ended
 
 
-def _sync(segments: list[SegmentFile]) -> set[SegmentFile]:
-    """Sync each segment; returns those that the disk refused."""
+def _sync(segments: list[SegmentFile], documents: list[Recording]) -> set[SegmentFile]:
+    """Sync documents and segments; returns the segments that the disk refused."""
     failed: set[SegmentFile] = set()
-    if not segments:
+    if not segments and not documents:
         return failed
     begun = time.monotonic()
+    for recording in documents:
+        try:
+            manifest.sync_info(recording.directory)
+        except OSError as error:
+            _refused(recording.directory, error)
     for segment in segments:
         try:
             segment.sync()
         except OSError as error:
-            logger.error("%s: %s", segment.path, error)
-            metrics.DISK_ERRORS.labels(str(error.errno)).inc()
+            _refused(segment.path, error)
             failed.add(segment)
     metrics.SYNC_SECONDS.observe(time.monotonic() - begun)
     return failed
+
+
+def _refused(path: Path, error: OSError) -> None:
+    logger.error("%s: %s", path, error)
+    metrics.DISK_ERRORS.labels(str(error.errno)).inc()

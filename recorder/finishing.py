@@ -125,10 +125,8 @@ def _frames(segments: Sequence[CapturedSegment], timeline: Timeline, stop: threa
     """Yield a track's frames in the order of its timeline, each once."""
     ordered = sorted(segments, key=lambda s: timeline.position(s.times, s.times.head.timestamp))
     taken: dict[StreamId, int] = {}
-    for i, segment in enumerate(ordered):
+    for segment, until in zip(ordered, _ends(ordered, timeline), strict=True):
         times = segment.times
-        later = (s.times for s in ordered[i + 1 :] if s.times.stream_id != times.stream_id)
-        until = next((timeline.position(t, t.head.timestamp) for t in later), None)
         for data, timestamp, last_ext_seq, keyframe in _read_frames(segment, taken.get(times.stream_id, -1)):
             if stop.is_set():
                 raise Stopped
@@ -136,6 +134,20 @@ def _frames(segments: Sequence[CapturedSegment], timeline: Timeline, stop: threa
             position = timeline.position(times, timestamp)
             if until is None or position < until + _OVERLAP:
                 yield _Frame(data, position, keyframe, segment)
+
+
+def _ends(ordered: Sequence[CapturedSegment], timeline: Timeline) -> list[int | None]:
+    """Return for each segment where the next one of another stream begins, None where there is none."""
+    ends: list[int | None] = []
+    following: tuple[StreamId, int] | None = None
+    end: int | None = None
+    for segment in reversed(ordered):
+        times = segment.times
+        if following is not None and following[0] != times.stream_id:
+            end = following[1]
+        ends.append(end)
+        following = times.stream_id, timeline.position(times, times.head.timestamp)
+    return ends[::-1]
 
 
 def _read_frames(segment: CapturedSegment, last_ext_seq: int) -> Iterator[tuple[bytes, int, int, bool]]:

@@ -10,6 +10,7 @@ check. Frames are written as differences from the frame before, to keep audio jo
     a {rtp timestamp, unwrapped} {arrival}                   when a frame arrived: the clock of a stream without reports
     l {first ext_seq} {packets} {reason}                     packets that were never received whole
     m {0 or 1} {at}                                          muted
+    e {reason}                                               the sfu closed the stream: what comes later is no gap
     x {sentence}                                             something that was received could not be kept
     c {frames} {bytes} {sha256}                              the segment is closed; always the last line
 """
@@ -88,6 +89,10 @@ class MuteLine(NamedTuple):
     at: int
 
 
+class EndedLine(NamedTuple):
+    reason: str
+
+
 class ProblemLine(NamedTuple):
     sentence: str
 
@@ -98,7 +103,7 @@ class ClosedLine(NamedTuple):
     sha256: str
 
 
-Line = FrameLine | ReportLine | AnchorLine | LossLine | MuteLine | ProblemLine | ClosedLine
+Line = FrameLine | ReportLine | AnchorLine | LossLine | MuteLine | EndedLine | ProblemLine | ClosedLine
 
 
 class JournalWriter:
@@ -128,8 +133,8 @@ class JournalWriter:
                 text = f"l {line.first_ext_seq} {line.packets} {line.reason}"
             case MuteLine():
                 text = f"m {int(line.muted)} {line.at}"
-            case ProblemLine():
-                text = "x " + " ".join(line.sentence.split())
+            case EndedLine(sentence) | ProblemLine(sentence):
+                text = f"{'e' if isinstance(line, EndedLine) else 'x'} {' '.join(sentence.split())}"
             case ClosedLine():
                 text = f"c {line.frames} {line.bytes} {line.sha256}"
         return _sealed(text.encode())
@@ -209,6 +214,7 @@ _PARSERS: dict[str, Callable[[list[str]], Line]] = {
     "a": lambda f: AnchorLine(int(f[0]), int(f[1])),
     "l": lambda f: LossLine(int(f[0]), int(f[1]), f[2]),
     "m": lambda f: MuteLine(f[0] == "1", int(f[1])),
+    "e": lambda f: EndedLine(" ".join(f)),
     "x": lambda f: ProblemLine(" ".join(f)),
     "c": lambda f: ClosedLine(int(f[0]), int(f[1]), f[2]),
 }

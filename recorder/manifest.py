@@ -1,7 +1,7 @@
 """A recording's two documents: `recording.json` says that one is under way, `manifest.json` that it is finished.
 
-Both are replaced atomically and forced to disk, file and directory. The manifest is written last of all: it is the
-commit, and a recording without one is not finished. Keys are relative to the recordings directory.
+Both are replaced atomically. The manifest is written and forced to disk last of all: it is the commit, and a recording
+without one is not finished. Keys are relative to the recordings directory.
 """
 
 import os
@@ -126,23 +126,33 @@ def read_info(recording: Path) -> RecordingInfo | None:
 
 def write_manifest(recording: Path, manifest: Manifest) -> None:
     """Commit the recording. OSError when the disk refuses."""
-    replace_durably(recording / MANIFEST_NAME, encode_manifest(manifest))
+    _replace(recording / MANIFEST_NAME, encode_manifest(manifest), durably=True)
 
 
 def write_info(recording: Path, info: RecordingInfo) -> None:
-    """Write `recording.json`. OSError when the disk refuses."""
-    replace_durably(recording / INFO_NAME, msgspec.json.format(msgspec.json.encode(info), indent=1))
+    """Write `recording.json`, whole even after a kill; `sync_info` makes it outlive the machine. OSError."""
+    _replace(recording / INFO_NAME, msgspec.json.format(msgspec.json.encode(info), indent=1), durably=False)
 
 
-def replace_durably(path: Path, data: bytes) -> None:
-    """Put `data` in `path` so that a crash leaves the old or the new content, never a part. OSError."""
+def sync_info(recording: Path) -> None:
+    """Force `recording.json`, and the directories that lead to it, to disk. OSError."""
+    with (recording / INFO_NAME).open("rb") as file:
+        os.fsync(file.fileno())
+    sync_directory(recording)
+    sync_directory(recording.parent)
+
+
+def _replace(path: Path, data: bytes, *, durably: bool) -> None:
+    """Put `data` in `path` so that a kill leaves the old or the new content, never a part. OSError."""
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("wb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        if durably:
+            os.fsync(file.fileno())
     temporary.replace(path)
-    sync_directory(path.parent)
+    if durably:
+        sync_directory(path.parent)
 
 
 def sync_directory(path: Path) -> None:

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recorder import matroska
-from recorder.journal import ClosedLine, Journal, JournalHead, JournalWriter, read_closing_line, read_head, read_journal
+from recorder.journal import (
+    ClosedLine,
+    EndedLine,
+    Journal,
+    JournalHead,
+    JournalWriter,
+    read_closing_line,
+    read_head,
+    read_journal,
+)
 from recorder.layout import journals, track_dirs
 from recorder.segment_file import ClosedSegment
 
@@ -27,11 +36,15 @@ class StreamId(NamedTuple):
 
 
 class ResumePoint(NamedTuple):
-    """Where a stream's capture ended. `head` and `header` are those of its last segment with frames."""
+    """Where a stream's capture ended. `head` and `header` are those of its last segment with frames.
+
+    `ended` says that the sfu closed the stream there: should it come back, what was not sent meanwhile is no loss.
+    """
 
     last_ext_seq: int
     head: JournalHead
     header: bytes
+    ended: bool
 
 
 def seal(recording: Path) -> list[ClosedSegment]:
@@ -90,7 +103,8 @@ def _resume_point(path: Path) -> ResumePoint | None:
         return None
     with media_path(path, journal.head).open("rb") as media:
         header = media.read(journal.head.header_bytes)
-    return ResumePoint(journal.frames()[closed.frames - 1].last_ext_seq, journal.head, header)
+    ended = any(isinstance(line, EndedLine) for line in journal.lines)
+    return ResumePoint(journal.frames()[closed.frames - 1].last_ext_seq, journal.head, header, ended)
 
 
 def _seal_segment(path: Path) -> ClosedSegment | None:

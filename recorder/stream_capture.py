@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from recorder import metrics
 from recorder.container_header import segment_header, segment_suffix
-from recorder.journal import VERSION, JournalHead, Line, LossLine, MuteLine, ProblemLine, ReportLine
+from recorder.journal import VERSION, EndedLine, JournalHead, Line, LossLine, MuteLine, ProblemLine, ReportLine
 from recorder.layout import SegmentName
 from recorder.recovery import ResumePoint, StreamId
 from recorder.segment_file import ClosedSegment, SegmentFile
@@ -56,14 +56,16 @@ class StreamCapture:
         self._epoch = epoch
         self._next_n = next_n
         self._written = resume.last_ext_seq if resume else -1
+        goes_on = resume is not None and not resume.ended
         self._assembler = FrameAssembler(
             codec,
             max_wait=max_wait,
-            first_ext_seq=resume.last_ext_seq + 1 if resume else None,
+            first_ext_seq=self._written + 1 if goes_on else None,
             fmtp=opened.fmtp,
-            resumes=resume is not None,
+            resumes=goes_on,
         )
-        self._policy = SegmentPolicy(opened.clock_rate, codec.is_audio, times, resume is not None)
+        self._policy = SegmentPolicy(opened.clock_rate, codec.is_audio, times, goes_on)
+        self._ended = False
         self._last_head = resume.head if resume else None
         self._header = resume.header if resume else b""
         self._size = (resume.head.width, resume.head.height) if resume else (0, 0)
@@ -80,7 +82,9 @@ class StreamCapture:
 
     def resume_point(self) -> ResumePoint | None:
         """Return where a later capture of this stream goes on; None if nothing was written."""
-        return None if self._last_head is None else ResumePoint(self._written, self._last_head, self._header)
+        if self._last_head is None:
+            return None
+        return ResumePoint(self._written, self._last_head, self._header, self._ended)
 
     def packet(self, record: PacketRecord, wall: int) -> None:
         """Take a packet, read at `wall`. What an earlier attachment wrote already is dropped."""
@@ -121,9 +125,12 @@ class StreamCapture:
         self._take(self._assembler.flush(self._now))
         return self._policy.keyframe_due(self._now)
 
-    def close(self) -> None:
-        """Write what is left and close the segment."""
+    def close(self, reason: str) -> None:
+        """Write what is left and close the segment. `reason` is why the sfu closed the stream, "" if it is gone."""
         self._take(self._assembler.drain())
+        self._ended = bool(reason)
+        if self._ended and self._segment is not None:
+            self._note(EndedLine(reason))
         self._close_segment()
 
     def _take(self, results: list[Frame | Loss]) -> None:

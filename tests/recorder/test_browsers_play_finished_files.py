@@ -10,7 +10,7 @@ from sfu.formats.codecs import Codec
 from tests.recorder.media import BITS, BLOCK, SECOND, Stream, opus, video
 from tests.recorder.sink_server import begun, by_arrival
 from tests.support.bidi import firefox
-from tests.support.chromium import chromium
+from tests.support.chromium import chromium, open_page
 
 OPENED_AT = 70 * SECOND
 SECONDS = 12
@@ -105,8 +105,7 @@ async def check(evaluate, url, key, has_picture):
 async def test_chromium(attached):
     files = await recorded(attached)
     async with served(attached.config.recordings_dir) as url, chromium() as browser:
-        page = await browser.new_page()
-        await page.goto(url)
+        page = await open_page(browser, url)
         for codec, key in files.items():
             await check(page.evaluate, url, key, codec != "opus")
 

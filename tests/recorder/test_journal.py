@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from recorder.journal import (
     AnchorLine,
     ClosedLine,
+    EndedLine,
     FrameLine,
     JournalHead,
     JournalWriter,
@@ -32,6 +33,7 @@ lines = st.one_of(
     st.builds(AnchorLine, st.integers(-(2**40), 2**40), st.integers(0, 2**62)),
     st.builds(LossLine, seqs, st.integers(1, 2**32), st.sampled_from(["expired", "missed"])),
     st.builds(MuteLine, st.booleans(), st.integers(0, 2**62)),
+    st.builds(EndedLine, st.sampled_from(["replaced", "left"])),
     st.builds(ProblemLine, st.sampled_from(["No space left on device", "x"])),
     st.builds(ClosedLine, st.integers(0, 2**32), st.integers(0, 2**40), st.just("ab" * 32)),
 )

@@ -71,6 +71,7 @@ async def test_going_back_to_a_layer(attached):
     await attached.sfu.send(TrackClosed(handle=2, reason="replaced"), again)
     await attached.sfu.send(*(r._replace(handle=3) for r in records[later:]), ENDED)
     (track,) = (await attached.manifest()).tracks
+    assert track.lost_packets == 0
     assert numbers(attached, *track.files) == [list(range(120))]
 
 

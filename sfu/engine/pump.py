@@ -134,8 +134,8 @@ class Pump:
         return [self._other.popleft() for _ in range(min(self._chunk, len(self._other)))]
 
     def _adapt(self, elapsed: int) -> None:
-        """Long chunks make long runs, short ones let audio in: as long as half the budget allows."""
-        if elapsed > self._budget // 2:
+        """Long chunks make long runs, which are cheap; short ones let audio in."""
+        if elapsed > 4 * self._budget:
             self._chunk = max(1, self._chunk // 2)
-        elif elapsed < self._budget // 8:
+        elif elapsed < self._budget:
             self._chunk = min(_MAX_CHUNK, self._chunk * 2)

@@ -72,6 +72,7 @@ class Endpoint:
     tag: str
     content_type: str
     scope: str | None
+    others: dict[int, type[msgspec.Struct]]
 
 
 class Endpoints:
@@ -96,8 +97,12 @@ class Endpoints:
         query: type[msgspec.Struct] | None = None,
         status: int = 200,
         content_type: str = "application/json",
+        others: dict[int, type[msgspec.Struct]] | None = None,
     ) -> Callable[[Handler], Handler]:
-        """Declare the decorated handler; `content_type` is the answer's where that is not a Struct."""
+        """Declare the decorated handler.
+
+        `content_type` is the answer's where that is not a Struct; `others` are answers of further statuses.
+        """
 
         def declare(handler: Handler) -> Handler:
             self.declared.append(
@@ -113,6 +118,7 @@ class Endpoints:
                     tag=self._tag,
                     content_type=content_type,
                     scope=self._scope_of(method),
+                    others=others or {},
                 )
             )
             return handler

@@ -17,6 +17,7 @@ _REF = "#/components/schemas/{name}"
 def document(endpoints: list[Endpoint], version: str) -> dict[str, Any]:
     """Return the document as JSON values."""
     kinds = {kind for endpoint in endpoints for kind in (endpoint.answer, endpoint.body) if kind is not None}
+    kinds |= {kind for endpoint in endpoints for kind in endpoint.others.values()}
     kinds.add(ProblemDocument)
     ordered = sorted(kinds, key=lambda kind: kind.__name__)
     _, components = msgspec.json.schema_components(ordered, ref_template=_REF)
@@ -48,6 +49,8 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         "parameters": [*_path_parameters(endpoint.rule), *_query_parameters(endpoint.query)],
         "responses": {str(endpoint.status): _answer(endpoint), "default": _problem()},
     }
+    for status, kind in endpoint.others.items():
+        operation["responses"][str(status)] = _json("Done otherwise", kind)
     if description.strip():
         operation["description"] = description.strip()
     if endpoint.body is not None:
@@ -77,12 +80,16 @@ def _query_parameters(query: type[msgspec.Struct] | None) -> list[dict[str, Any]
 
 
 def _answer(endpoint: Endpoint) -> dict[str, Any]:
-    answer: dict[str, Any] = {"description": "Done"}
     if endpoint.answer is not None:
-        answer["content"] = {"application/json": {"schema": _ref(endpoint.answer)}}
-    elif endpoint.status != 204:
+        return _json("Done", endpoint.answer)
+    answer: dict[str, Any] = {"description": "Done"}
+    if endpoint.status != 204:
         answer["content"] = {endpoint.content_type: {}}
     return answer
+
+
+def _json(text: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return {"description": text, "content": {"application/json": {"schema": _ref(kind)}}}
 
 
 def _problem() -> dict[str, Any]:

@@ -7,7 +7,7 @@ import asyncpg
 import msgspec
 
 from control.services import Services
-from control.store import batches, meetings, outbox, recordings, rooms
+from control.store import batches, lobby, meetings, outbox, recordings, rooms, sessions
 
 _LOG = logging.getLogger(__name__)
 _EVERY_SECONDS = 5.0
@@ -49,3 +49,6 @@ async def stop_abandoned(services: Services) -> None:
 async def _tidy(services: Services) -> None:
     async with services.pool.acquire() as connection:
         await batches.forget_old(connection)
+        await lobby.forget_old(connection)
+        await sessions.forget_old(connection)
+        await outbox.forget_old(connection)

@@ -3,13 +3,16 @@
 import dataclasses
 import hmac
 
+from quart import Response
+
 from control import grants
+from control.api import lobby
 from control.api.meetings import summary
-from control.api.types import Done, Joined, JoinMeeting
+from control.api.types import Done, Joined, JoinMeeting, Waiting
 from control.auth.access import Access, sign_in_required
 from control.database import Connection
 from control.ending import ended
-from control.endpoint import Call, Endpoints
+from control.endpoint import Call, Endpoints, answer
 from control.identifiers import new_id
 from control.problem import Problem
 from control.store import participants, rooms
@@ -22,9 +25,19 @@ endpoints = Endpoints("meetings", scope="meetings")
 _WINDOW = 15 * 60
 
 
-@endpoints.route("POST", "/api/v1/meetings/<meeting>/join", Access.MEETING, body=JoinMeeting, answer=Joined)
-async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Joined:
-    """Admit the caller: as its account, as a guest with a name, or with a rejoin secret as who it was."""
+@endpoints.route(
+    "POST",
+    "/api/v1/meetings/<meeting>/join",
+    Access.MEETING,
+    body=JoinMeeting,
+    answer=Joined,
+    others={202: Waiting},
+)
+async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Joined | Response:
+    """Admit the caller: as its account, as a guest with a name, or with a rejoin secret as who it was.
+
+    Where there is a lobby, newcomers get 202 and a ticket, and ask again with it until a host lets them in.
+    """
     if call.standing.meeting.status == "ended":
         raise ended()
     known = await _returning(call, body) or call.standing.participant
@@ -32,6 +45,10 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Joined:
         raise Problem(403, "removed", "A host removed you from this meeting.")
     if known is None and call.standing.role != "host":
         await _check_newcomer(call, body)
+        if grants.settings_of(call.standing.meeting).lobby:
+            waiting = await lobby.pass_or_wait(call, body)
+            if waiting is not None:
+                return answer(waiting, 202)
     async with call.services.pool.acquire() as connection, connection.transaction():
         state = await rooms.state(connection, meeting)
         if state is None or state.ended:

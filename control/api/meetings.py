@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
+from quart import Response
 
-from control import grants, removal
+from control import grants, removal, schedule
 from control.api.types import (
     CreateMeeting,
     Done,
@@ -14,6 +15,8 @@ from control.api.types import (
     MeetingPage,
     MeetingSummary,
     RoomState,
+    UpcomingMeeting,
+    UpcomingMeetings,
     UpdateMeeting,
 )
 from control.auth.access import Access, Standing
@@ -22,7 +25,7 @@ from control.ending import end_in_transaction, ended
 from control.endpoint import Call, Endpoints
 from control.problem import Problem, not_found
 from control.store import meetings, outbox, participants, recordings, rooms
-from control.store.meetings import MeetingRow
+from control.store.meetings import MeetingRow, Plan
 from control.store.participants import Role
 from sfu.api.desired_state import DesiredState
 
@@ -68,6 +71,8 @@ def full(meeting: MeetingRow, role: Role | None, recording: str | None) -> Meeti
         created_at=meeting.created_at,
         scheduled_start=meeting.scheduled_start,
         scheduled_end=meeting.scheduled_end,
+        time_zone=meeting.time_zone,
+        recurrence=meeting.recurrence,
         started_at=meeting.started_at,
         ended_at=meeting.ended_at,
     )
@@ -90,21 +95,21 @@ def summary(standing: Standing) -> MeetingSummary:
 @endpoints.route("POST", "/api/v1/meetings", Access.USER, body=CreateMeeting, answer=Meeting, status=201)
 async def create_meeting(call: Call, body: CreateMeeting) -> Meeting:
     """Create a meeting that the caller hosts."""
-    _check_schedule(body.scheduled_start, body.scheduled_end)
     await call.services.limits.spend("create-meeting", call.user.user, 300, 3600)
-    passcode_hash = await call.services.passwords.hash(body.passcode) if body.passcode else None
+    settings = body.settings
+    plan = Plan(
+        title=body.title,
+        description=body.description,
+        passcode_hash=await call.services.passwords.hash(body.passcode) if body.passcode else None,
+        settings=settings,
+        scheduled_start=body.scheduled_start,
+        scheduled_end=body.scheduled_end,
+        time_zone=body.time_zone,
+        recurrence=body.recurrence,
+    )
+    schedule.check(plan)
     async with call.services.pool.acquire() as connection, connection.transaction():
-        meeting = await meetings.create(
-            connection,
-            host=call.user.user,
-            title=body.title,
-            description=body.description,
-            passcode_hash=passcode_hash,
-            settings=body.settings,
-            scheduled_start=body.scheduled_start,
-            scheduled_end=body.scheduled_end,
-        )
-        settings = body.settings
+        meeting = await meetings.create(connection, call.user.user, plan)
         state = DesiredState(
             room=meeting.id, version=1, locked=settings.locked, captions=settings.captions, e2ee=settings.e2ee
         )
@@ -117,9 +122,39 @@ async def create_meeting(call: Call, body: CreateMeeting) -> Meeting:
 @endpoints.route("GET", "/api/v1/meetings", Access.USER, query=PageQuery, answer=MeetingPage)
 async def list_meetings(call: Call, query: PageQuery) -> MeetingPage:
     """List the meetings that the caller hosts or took part in, newest first."""
+    return await _page(call, query, over=False)
+
+
+@endpoints.route("GET", "/api/v1/my/meetings", Access.USER, query=PageQuery, answer=MeetingPage)
+async def list_my_meetings(call: Call, query: PageQuery) -> MeetingPage:
+    """List the same as `GET /api/v1/meetings`."""
+    return await _page(call, query, over=False)
+
+
+@endpoints.route("GET", "/api/v1/my/meetings/history", Access.USER, query=PageQuery, answer=MeetingPage)
+async def list_past_meetings(call: Call, query: PageQuery) -> MeetingPage:
+    """List the caller's meetings that took place, newest first."""
+    return await _page(call, query, over=True)
+
+
+@endpoints.route("GET", "/api/v1/my/meetings/upcoming", Access.USER, answer=UpcomingMeetings)
+async def list_upcoming_meetings(call: Call) -> UpcomingMeetings:
+    """List the caller's planned meetings by their next start, recurring ones included."""
+    async with call.services.pool.acquire() as connection:
+        rows = await meetings.scheduled_of(connection, call.user.user)
+    now = datetime.now(UTC)
+    upcoming = [
+        UpcomingMeeting(meeting=full(row.meeting, row.role, row.recording), next_start=start)
+        for row in rows
+        if (start := schedule.next_start(row.meeting, now)) is not None
+    ]
+    return UpcomingMeetings(meetings=sorted(upcoming, key=lambda one: one.next_start))
+
+
+async def _page(call: Call, query: PageQuery, *, over: bool) -> MeetingPage:
     before = decode_cursor(query.cursor)
     async with call.services.pool.acquire() as connection:
-        rows = await meetings.of_user(connection, call.user.user, query.limit + 1, before)
+        rows = await meetings.of_user(connection, call.user.user, query.limit + 1, before, over=over)
     page = rows[: query.limit]
     following = None
     if len(rows) > query.limit:
@@ -150,19 +185,9 @@ async def update_meeting(call: Call, meeting: str, body: UpdateMeeting) -> Meeti
             old = await meetings.lock(connection, meeting)
             if old is None:
                 raise not_found("This meeting does not exist.")
-            start = old.scheduled_start if body.scheduled_start is msgspec.UNSET else body.scheduled_start
-            end = old.scheduled_end if body.scheduled_end is msgspec.UNSET else body.scheduled_end
-            _check_schedule(start, end)
-            changed = await meetings.update(
-                connection,
-                meeting,
-                title=old.title if body.title is msgspec.UNSET else body.title,
-                description=old.description if body.description is msgspec.UNSET else body.description,
-                passcode_hash=old.passcode_hash if body.passcode is msgspec.UNSET else passcode_hash,
-                settings=old.settings if body.settings is msgspec.UNSET else body.settings,
-                scheduled_start=start,
-                scheduled_end=end,
-            )
+            plan = _changed_plan(old, body, passcode_hash)
+            schedule.check(plan)
+            changed = await meetings.update(connection, meeting, plan)
             state = await _apply_settings(connection, changed, old)
             await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "meeting.updated", {"meeting": meeting})
         running = await recordings.running(connection, meeting)
@@ -176,6 +201,15 @@ async def delete_meeting(call: Call, meeting: str) -> Done:
     """End the meeting and delete it with everything that it left."""
     await removal.delete_meeting(call.services, meeting, call.actor, call.address)
     return Done()
+
+
+@endpoints.route("GET", "/api/v1/meetings/<meeting>/calendar.ics", Access.MEETING, content_type="text/calendar")
+async def get_calendar(call: Call, meeting: str) -> Response:
+    """Return the planned meeting for a calendar (RFC 5545), with its link."""
+    link = f"{call.services.config.link_origin}/m/{meeting}"
+    data = schedule.calendar(call.standing.meeting, link)
+    headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{meeting}.ics"'}
+    return Response(data, 200, headers, content_type="text/calendar; charset=utf-8")
 
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/start", Access.HOST, answer=Done)
@@ -247,9 +281,14 @@ async def _apply_settings(connection: Connection, meeting: MeetingRow, old: Meet
     return await rooms.edit_state(connection, meeting.id, edit)
 
 
-def _check_schedule(start: datetime | None, end: datetime | None) -> None:
-    for moment in (start, end):
-        if moment is not None and moment.tzinfo is None:
-            raise Problem(400, "time_zone", "Times need a zone, for example 2030-01-01T09:00:00Z.")
-    if start is not None and end is not None and end <= start:
-        raise Problem(400, "invalid_schedule", "A meeting ends after it starts.")
+def _changed_plan(old: MeetingRow, body: UpdateMeeting, passcode_hash: str | None) -> Plan:
+    return Plan(
+        title=old.title if body.title is msgspec.UNSET else body.title,
+        description=old.description if body.description is msgspec.UNSET else body.description,
+        passcode_hash=old.passcode_hash if body.passcode is msgspec.UNSET else passcode_hash,
+        settings=old.settings if body.settings is msgspec.UNSET else body.settings,
+        scheduled_start=old.scheduled_start if body.scheduled_start is msgspec.UNSET else body.scheduled_start,
+        scheduled_end=old.scheduled_end if body.scheduled_end is msgspec.UNSET else body.scheduled_end,
+        time_zone=old.time_zone if body.time_zone is msgspec.UNSET else body.time_zone,
+        recurrence=old.recurrence if body.recurrence is msgspec.UNSET else body.recurrence,
+    )

@@ -9,6 +9,7 @@ from control.api.types import (
     AddParticipant,
     ChangeRole,
     Done,
+    MuteAll,
     MuteParticipant,
     Participant,
     Participants,
@@ -110,6 +111,32 @@ async def mute_participant(call: Call, meeting: str, participant: str, body: Mut
         state = await _edit(connection, meeting, participant, edit, allow_host=call.standing.role == "host")
         await _tell(call, connection, meeting, "participant.muted", participant, muted=body.muted)
     call.services.nodes.push(state)
+    return Done()
+
+
+@endpoints.route("POST", "/api/v1/meetings/<meeting>/mute-all", Access.HOST, body=MuteAll, answer=Done)
+async def mute_all(call: Call, meeting: str, body: MuteAll) -> Done:
+    """Hold sources of everyone who is here muted, hosts excepted."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        row = await meetings.lock(connection, meeting)
+        if row is None:
+            raise not_found("This meeting does not exist.")
+        people = [
+            person
+            for person in await participants.of_meeting(connection, meeting)
+            if person.present and person.role in {"participant", "viewer"}
+        ]
+
+        def edit(state: DesiredState) -> DesiredState:
+            for person in people:
+                held = grants.current(state, person.id, person.role, grants.settings_of(row))
+                state = grants.with_grants(state, person.id, msgspec.structs.replace(held, muted=body.muted))
+            return state
+
+        changed = await rooms.edit_state(connection, meeting, edit)
+        await _tell(call, connection, meeting, "participant.all_muted", "", muted=body.muted)
+    if changed is not None:
+        call.services.nodes.push(changed)
     return Done()
 
 

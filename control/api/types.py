@@ -19,6 +19,8 @@ Password = Annotated[str, msgspec.Meta(min_length=8, max_length=1024)]
 GivenPassword = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 Passcode = Annotated[str, msgspec.Meta(max_length=64)]
 Secret = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+TimeZone = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Recurrence = Annotated[str, msgspec.Meta(min_length=5, max_length=200)]
 Role = Literal["host", "co-host", "participant", "viewer"]
 MeetingStatus = Literal["scheduled", "active", "idle", "ended"]
 RecordingStatus = Literal["recording", "sealing", "ready", "partial"]
@@ -124,6 +126,7 @@ class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     guests: bool = True
     locked: bool = False
+    lobby: bool = False
     mute_on_entry: bool = False
     may_share: bool = True
     may_chat: bool = True
@@ -134,11 +137,15 @@ class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class CreateMeeting(Body, frozen=True, kw_only=True):
+    """`recurrence` is an RRULE (RFC 5545, section 3.3.10) such as `FREQ=WEEKLY;BYDAY=MO`, in `time_zone` (IANA)."""
+
     title: Text = "Meeting"
     description: LongText = ""
     passcode: Passcode | None = None
     scheduled_start: datetime | None = None
     scheduled_end: datetime | None = None
+    time_zone: TimeZone = "UTC"
+    recurrence: Recurrence | None = None
     settings: MeetingSettings = MeetingSettings()
 
 
@@ -150,6 +157,8 @@ class UpdateMeeting(Body, frozen=True, kw_only=True):
     passcode: Passcode | msgspec.UnsetType | None = msgspec.UNSET
     scheduled_start: datetime | msgspec.UnsetType | None = msgspec.UNSET
     scheduled_end: datetime | msgspec.UnsetType | None = msgspec.UNSET
+    time_zone: TimeZone | msgspec.UnsetType = msgspec.UNSET
+    recurrence: Recurrence | msgspec.UnsetType | None = msgspec.UNSET
     settings: MeetingSettings | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -168,6 +177,8 @@ class Meeting(Answer, frozen=True, kw_only=True):
     created_at: datetime
     scheduled_start: datetime | None
     scheduled_end: datetime | None
+    time_zone: str
+    recurrence: str | None
     started_at: datetime | None
     ended_at: datetime | None
 
@@ -191,12 +202,48 @@ class MeetingPage(Answer, frozen=True, kw_only=True):
     next: str | None
 
 
+class UpcomingMeeting(Answer, frozen=True, kw_only=True):
+    """`next_start` is of the next time it takes place."""
+
+    meeting: Meeting
+    next_start: datetime
+
+
+class UpcomingMeetings(Answer, frozen=True, kw_only=True):
+    meetings: list[UpcomingMeeting]
+
+
 class JoinMeeting(Body, frozen=True, kw_only=True):
-    """Guests give `name`; users may. `rejoin_secret` of an earlier join returns as the same participant."""
+    """Guests give `name`; users may. `rejoin_secret` of an earlier join returns as the same participant.
+
+    `lobby_ticket` is from the answer 202 of an earlier attempt.
+    """
 
     name: Text | None = None
     passcode: Passcode | None = None
     rejoin_secret: Secret | None = None
+    lobby_ticket: Secret | None = None
+
+
+class Waiting(Answer, frozen=True, kw_only=True):
+    """Answer 202 to `join`: a host must let the caller in. Ask again with the ticket after `retry_seconds`."""
+
+    meeting: MeetingSummary
+    lobby_ticket: str
+    retry_seconds: int = 2
+
+
+class LobbyEntry(Answer, frozen=True, kw_only=True):
+    id: str
+    user: str | None
+    name: str
+    since: datetime
+
+
+class Lobby(Answer, frozen=True, kw_only=True):
+    """Who waits now."""
+
+    waiting: list[LobbyEntry]
 
 
 class Joined(Answer, frozen=True, kw_only=True):
@@ -250,6 +297,12 @@ class MuteParticipant(Body, frozen=True, kw_only=True):
     """Sources that a host holds muted from now on; an empty list releases all."""
 
     muted: tuple[Source, ...]
+
+
+class MuteAll(Body, frozen=True, kw_only=True):
+    """Sources to hold muted for everyone but hosts; an empty list releases all."""
+
+    muted: tuple[Source, ...] = (Source.MICROPHONE,)
 
 
 class RemoveParticipant(Body, frozen=True, kw_only=True):
@@ -334,6 +387,11 @@ class ChatMessage(Answer, frozen=True, kw_only=True):
     text: str
     to: str | None
     at: datetime
+    edited_at: datetime | None
+
+
+class EditMessage(Body, frozen=True, kw_only=True):
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=4000)]
 
 
 class ChatPage(Answer, frozen=True, kw_only=True):

@@ -3,10 +3,13 @@
 from quart import Response
 
 from control.api.meetings import PageQuery, decode_cursor, encode_cursor
-from control.api.types import CaptionLine, Captions, ChatMessage, ChatPage
+from control.api.types import CaptionLine, Captions, ChatMessage, ChatPage, Done, EditMessage
 from control.auth.access import Access
+from control.database import Connection
 from control.endpoint import Call, Endpoints
-from control.store import understanding
+from control.problem import forbidden, not_found
+from control.store import outbox, understanding
+from control.store.understanding import ChatRow
 from control.webvtt import render
 
 endpoints = Endpoints("captions and chat", scope="meetings")
@@ -35,18 +38,57 @@ async def list_messages(call: Call, meeting: str, query: PageQuery) -> ChatPage:
         rows = await understanding.chat(connection, meeting, reader, query.limit + 1, before)
     page = rows[: query.limit]
     following = encode_cursor(page[-1].sent_at, page[-1].message) if len(rows) > query.limit else None
-    messages = [
-        ChatMessage(
-            id=row.message,
-            participant=row.participant_id,
-            name=row.name,
-            text=row.text,
-            to=row.recipient_id,
-            at=row.sent_at,
-        )
-        for row in reversed(page)
-    ]
-    return ChatPage(messages=messages, next=following)
+    return ChatPage(messages=[_public(row) for row in reversed(page)], next=following)
+
+
+@endpoints.route(
+    "PUT", "/api/v1/meetings/<meeting>/messages/<message>", Access.PARTICIPANT, body=EditMessage, answer=ChatMessage
+)
+async def edit_message(call: Call, meeting: str, message: str, body: EditMessage) -> ChatMessage:
+    """Change the text of a message of one's own."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        row = await _own_message(call, connection, meeting, message)
+        edited = await understanding.edit_message(connection, meeting, row.message, body.text)
+        payload = {"meeting": meeting, "message": message, "text": body.text}
+        await outbox.append(connection, outbox.SIGNALING_EVENTS, meeting, "chat.edited", payload)
+    assert edited is not None
+    return _public(edited)
+
+
+@endpoints.route("DELETE", "/api/v1/meetings/<meeting>/messages/<message>", Access.PARTICIPANT, answer=Done)
+async def delete_message(call: Call, meeting: str, message: str) -> Done:
+    """Delete a message of one's own, or any public one as a host."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        row = await _own_message(call, connection, meeting, message, hosts_too=True)
+        await understanding.delete_message(connection, meeting, row.message)
+        payload = {"meeting": meeting, "message": message}
+        await outbox.append(connection, outbox.SIGNALING_EVENTS, meeting, "chat.deleted", payload)
+    return Done()
+
+
+async def _own_message(
+    call: Call, connection: Connection, meeting: str, message: str, *, hosts_too: bool = False
+) -> ChatRow:
+    """Return a message that the caller may change; raises Problem 404 for one it cannot see, 403 for another's."""
+    row = await understanding.message(connection, meeting, message)
+    reader = call.standing.participant.id if call.standing.participant else None
+    if row is None or (row.recipient_id is not None and reader not in {row.recipient_id, row.participant_id}):
+        raise not_found("There is no such message.")
+    if row.participant_id != reader and not (hosts_too and call.standing.is_host and row.recipient_id is None):
+        raise forbidden("This message is somebody else's.")
+    return row
+
+
+def _public(row: ChatRow) -> ChatMessage:
+    return ChatMessage(
+        id=row.message,
+        participant=row.participant_id,
+        name=row.name,
+        text=row.text,
+        to=row.recipient_id,
+        at=row.sent_at,
+        edited_at=row.edited_at,
+    )
 
 
 async def _lines(call: Call, meeting: str) -> list[CaptionLine]:

@@ -22,6 +22,8 @@ class MeetingRow:
     settings: dict[str, Any]
     scheduled_start: datetime | None
     scheduled_end: datetime | None
+    time_zone: str
+    recurrence: str | None
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -36,29 +38,35 @@ class Listed:
     recording: str | None
 
 
-async def create(
-    connection: Connection,
-    *,
-    host: str,
-    title: str,
-    description: str,
-    passcode_hash: str | None,
-    settings: Any,
-    scheduled_start: datetime | None,
-    scheduled_end: datetime | None,
-) -> MeetingRow:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a host decides about a meeting. `settings` is stored as it is."""
+
+    title: str
+    description: str
+    passcode_hash: str | None
+    settings: Any
+    scheduled_start: datetime | None
+    scheduled_end: datetime | None
+    time_zone: str
+    recurrence: str | None
+
+
+async def create(connection: Connection, host: str, plan: Plan) -> MeetingRow:
     row = await connection.fetchrow(
-        "INSERT INTO meetings"
-        " (id, host_id, title, description, passcode_hash, settings, scheduled_start, scheduled_end)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *",
+        "INSERT INTO meetings (id, host_id, title, description, passcode_hash, settings,"
+        " scheduled_start, scheduled_end, time_zone, recurrence)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING *",
         meeting_id(),
         host,
-        title,
-        description,
-        passcode_hash,
-        settings,
-        scheduled_start,
-        scheduled_end,
+        plan.title,
+        plan.description,
+        plan.passcode_hash,
+        plan.settings,
+        plan.scheduled_start,
+        plan.scheduled_end,
+        plan.time_zone,
+        plan.recurrence,
     )
     assert row is not None
     return load(MeetingRow, row)
@@ -74,8 +82,10 @@ async def lock(connection: Connection, meeting: str) -> MeetingRow | None:
     return load_one(MeetingRow, row)
 
 
-async def of_user(connection: Connection, user: str, limit: int, before: tuple[datetime, str] | None) -> list[Listed]:
-    """Return meetings that the user hosts or took part in, newest first."""
+async def of_user(
+    connection: Connection, user: str, limit: int, before: tuple[datetime, str] | None, *, over: bool = False
+) -> list[Listed]:
+    """Return meetings that the user hosts or took part in, newest first; with `over` those that took place."""
     moment, last = before or (None, None)
     rows = await connection.fetch(
         "SELECT m.*, CASE WHEN m.host_id = $1 THEN 'host' ELSE p.role END AS role,"
@@ -84,36 +94,30 @@ async def of_user(connection: Connection, user: str, limit: int, before: tuple[d
         " FROM meetings m LEFT JOIN meeting_participants p ON p.meeting_id = m.id AND p.user_id = $1"
         " WHERE (m.host_id = $1 OR (p.id IS NOT NULL AND p.removed_at IS NULL))"
         " AND ($2::timestamptz IS NULL OR (m.created_at, m.id) < ($2, $3::text))"
+        " AND (NOT $5 OR m.status = 'ended' OR (m.status = 'idle' AND m.started_at IS NOT NULL))"
         " ORDER BY m.created_at DESC, m.id DESC LIMIT $4",
         user,
         moment,
         last,
         limit,
+        over,
     )
     return [Listed(load(MeetingRow, row), row["role"], row["recording"]) for row in rows]
 
 
-async def update(
-    connection: Connection,
-    meeting: str,
-    *,
-    title: str,
-    description: str,
-    passcode_hash: str | None,
-    settings: Any,
-    scheduled_start: datetime | None,
-    scheduled_end: datetime | None,
-) -> MeetingRow:
+async def update(connection: Connection, meeting: str, plan: Plan) -> MeetingRow:
     row = await connection.fetchrow(
-        "UPDATE meetings SET title = $2, description = $3, passcode_hash = $4, settings = $5,"
-        " scheduled_start = $6, scheduled_end = $7, updated_at = now() WHERE id = $1 RETURNING *",
+        "UPDATE meetings SET title = $2, description = $3, passcode_hash = $4, settings = $5, scheduled_start = $6,"
+        " scheduled_end = $7, time_zone = $8, recurrence = $9, updated_at = now() WHERE id = $1 RETURNING *",
         meeting,
-        title,
-        description,
-        passcode_hash,
-        settings,
-        scheduled_start,
-        scheduled_end,
+        plan.title,
+        plan.description,
+        plan.passcode_hash,
+        plan.settings,
+        plan.scheduled_start,
+        plan.scheduled_end,
+        plan.time_zone,
+        plan.recurrence,
     )
     assert row is not None
     return load(MeetingRow, row)
@@ -151,3 +155,17 @@ async def set_host(connection: Connection, meeting: str, user: str) -> None:
 async def hosted_by(connection: Connection, user: str) -> list[str]:
     rows = await connection.fetch("SELECT id FROM meetings WHERE host_id = $1", user)
     return [row["id"] for row in rows]
+
+
+async def scheduled_of(connection: Connection, user: str) -> list[Listed]:
+    """Return planned meetings of the user that are not over: recurring ones, and others from an hour ago on."""
+    rows = await connection.fetch(
+        "SELECT m.*, CASE WHEN m.host_id = $1 THEN 'host' ELSE p.role END AS role, NULL AS recording"
+        " FROM meetings m LEFT JOIN meeting_participants p ON p.meeting_id = m.id AND p.user_id = $1"
+        " WHERE (m.host_id = $1 OR (p.id IS NOT NULL AND p.removed_at IS NULL)) AND m.status <> 'ended'"
+        " AND (m.scheduled_start > now() - interval '1 hour'"
+        "   OR (m.scheduled_start IS NOT NULL AND m.recurrence IS NOT NULL))"
+        " ORDER BY m.scheduled_start LIMIT 500",
+        user,
+    )
+    return [Listed(load(MeetingRow, row), row["role"], row["recording"]) for row in rows]

@@ -74,3 +74,8 @@ async def mark_published(connection: Connection, ids: list[int]) -> None:
 
 async def backlog(connection: Connection) -> int:
     return int(await connection.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL"))
+
+
+async def forget_old(connection: Connection) -> None:
+    """Drop events that were published more than a week ago."""
+    await connection.execute("DELETE FROM outbox WHERE published_at < now() - interval '7 days'")

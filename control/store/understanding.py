@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from control.database import Connection, load
+from control.database import Connection, load, load_one
 from sfu.api.facts import CaptionFinal, ChatSent, ConsentGiven
 
 
@@ -26,6 +26,7 @@ class ChatRow:
     recipient_id: str | None
     text: str
     sent_at: datetime
+    edited_at: datetime | None
 
 
 async def add_caption(connection: Connection, caption: CaptionFinal, at: datetime) -> None:
@@ -88,6 +89,35 @@ async def chat(
         limit,
     )
     return [load(ChatRow, row) for row in rows]
+
+
+async def message(connection: Connection, meeting: str, identifier: str) -> ChatRow | None:
+    row = await connection.fetchrow(
+        "SELECT * FROM signaling_messages WHERE meeting_id = $1 AND message = $2 AND deleted_at IS NULL",
+        meeting,
+        identifier,
+    )
+    return load_one(ChatRow, row)
+
+
+async def edit_message(connection: Connection, meeting: str, identifier: str, text: str) -> ChatRow | None:
+    row = await connection.fetchrow(
+        "UPDATE signaling_messages SET text = $3, edited_at = now()"
+        " WHERE meeting_id = $1 AND message = $2 AND deleted_at IS NULL RETURNING *",
+        meeting,
+        identifier,
+        text,
+    )
+    return load_one(ChatRow, row)
+
+
+async def delete_message(connection: Connection, meeting: str, identifier: str) -> None:
+    """Delete a message for good: its text is gone, only its place is kept, so that no repeated fact revives it."""
+    await connection.execute(
+        "UPDATE signaling_messages SET text = '', deleted_at = now() WHERE meeting_id = $1 AND message = $2",
+        meeting,
+        identifier,
+    )
 
 
 async def add_consent(connection: Connection, consent: ConsentGiven, at: datetime) -> None:

@@ -113,6 +113,16 @@ TABLE = {
     f"GET {R}/files/<path:name>": OWN_RECORDING,
     f"DELETE {R}": OWN_RECORDING,
     "GET /api/v1/recording/download/<recording>": OWN_RECORDING,
+    f"POST {M}/mute-all": HOSTS,
+    f"GET {M}/calendar.ics": PUBLIC_WITH_VALID_TOKEN,
+    f"GET {M}/lobby": HOSTS,
+    f"POST {M}/lobby/<entry>/admit": HOSTS,
+    f"POST {M}/lobby/<entry>/deny": HOSTS,
+    f"PUT {M}/messages/<message>": "401 403 403 ok 403 403 403 403 403 401 403",
+    f"DELETE {M}/messages/<message>": "401 403 403 ok ok ok 403 403 403 401 ok",
+    "GET /api/v1/my/meetings": ACCOUNT,
+    "GET /api/v1/my/meetings/history": ACCOUNT,
+    "GET /api/v1/my/meetings/upcoming": ACCOUNT,
     f"GET {M}/captions": INSIDE,
     f"GET {M}/captions.vtt": INSIDE,
     f"GET {M}/messages": INSIDE,
@@ -125,7 +135,16 @@ TABLE = {
 # Not REST: the page is public, and the sfu itself verifies the token of what is proxied to it.
 OTHERS = {"/", "/<path:name>", "/whip", "/whip/<path:rest>", "/whep", "/whep/<path:rest>"}
 # Routes that an allowed caller uses up.
-CONSUMING = {f"DELETE {M}", f"DELETE {R}", "DELETE /api/v1/media/<file>", "DELETE /api/v1/admin/users/<user>"}
+CONSUMING = {
+    f"DELETE {M}",
+    f"DELETE {M}/messages/<message>",
+    f"POST {M}/lobby/<entry>/admit",
+    f"DELETE {R}",
+    "DELETE /api/v1/media/<file>",
+    "DELETE /api/v1/admin/users/<user>",
+}
+# Where what is asked about decides, the body must be a valid one.
+BODIES = {f"PUT {M}/messages/<message>": {"text": "changed"}}
 SIGN_OUT = "POST /api/v1/auth/logout"
 
 
@@ -159,7 +178,7 @@ class Stage:
     async def meeting(self) -> World:
         accounts = self.accounts
         host = accounts["host"]
-        meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+        meeting = (await host.ok("POST", "/api/v1/meetings", {"scheduled_start": "2030-01-01T09:00:00Z"}))["id"]
         base = f"/api/v1/meetings/{meeting}"
         joined = {name: await accounts[name].ok("POST", f"{base}/join", {}) for name in ("host", "co-host", "viewer")}
         joined |= {
@@ -172,6 +191,7 @@ class Stage:
         guest = await self.people.nobody().ok("POST", f"{base}/join", {"name": "Guest"})
         recording = await self._recording(meeting)
         file = await self._file(host, meeting)
+        entry = await self._said_and_waiting(meeting, joined["participant"]["participant"])
         victim = await self._victim()
         callers = {name: accounts[name] for name in CALLERS if name in accounts}
         callers["anonymous"] = self.people.nobody()
@@ -184,6 +204,8 @@ class Stage:
                 "<recording>": recording,
                 "<path:name>": "track0.webm",
                 "<file>": file,
+                "<message>": "message_1",
+                "<entry>": entry,
                 "<user>": victim,
                 "<session>": self.sessions["banned-from"],
                 "<key>": self.sessions["key"],
@@ -194,6 +216,23 @@ class Stage:
         url = f"{owner.server.url}/api/v1/media/upload?name=a.png&meeting={meeting}"
         async with owner.session.post(url, data=PICTURE, headers=owner.headers) as answer:
             return str((await answer.json())["id"])
+
+    async def _said_and_waiting(self, meeting: str, participant: str) -> str:
+        connection = await asyncpg.connect(self.dsn)
+        entry = new_id("lobby")
+        try:
+            await connection.execute(
+                "INSERT INTO signaling_messages (meeting_id, message, participant_id, name, text, sent_at)"
+                " VALUES ($1, 'message_1', $2, 'P', 'hello', now())",
+                meeting,
+                participant,
+            )
+            await connection.execute(
+                "INSERT INTO lobby_entries (id, meeting_id, name, ticket_hash) VALUES ($1, $2, 'W', '')", entry, meeting
+            )
+        finally:
+            await connection.close()
+        return entry
 
     async def _victim(self) -> str:
         """An account with a picture, to be administered."""
@@ -268,6 +307,7 @@ async def test_every_route_lets_in_whom_it_should(people: People, config: Contro
             client = world.callers.get(caller, stage.accounts.get(caller))
             assert client is not None
             body = {"nothing": 1} if method in {"POST", "PUT"} or rule.endswith("/account") else None
+            body = BODIES.get(route, body)
             status, answer = await client.call(method, fill(rule, world.paths), body)
             code = answer.get("code") if isinstance(answer, dict) else None
             let_in = status not in {401, 403, 404, 500}

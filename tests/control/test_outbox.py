@@ -49,19 +49,17 @@ async def pool(dsn: str) -> AsyncIterator[Pool]:
 async def make_meetings(pool: Pool, count: int) -> list[str]:
     async with pool.acquire() as connection:
         host = await users.create(connection, username="ada", email=None, display_name="A", password_hash="x")
-        rows = [
-            await meetings.create(
-                connection,
-                host=host.id,
-                title="T",
-                description="",
-                passcode_hash=None,
-                settings={},
-                scheduled_start=None,
-                scheduled_end=None,
-            )
-            for _ in range(count)
-        ]
+        plan = meetings.Plan(
+            title="T",
+            description="",
+            passcode_hash=None,
+            settings={},
+            scheduled_start=None,
+            scheduled_end=None,
+            time_zone="UTC",
+            recurrence=None,
+        )
+        rows = [await meetings.create(connection, host.id, plan) for _ in range(count)]
     return [row.id for row in rows]
 
 

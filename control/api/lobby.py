@@ -1,0 +1,87 @@
+"""The lobby: newcomers wait until a host lets them in."""
+
+import hmac
+import secrets
+from datetime import UTC, datetime
+
+from control.api.meetings import summary
+from control.api.types import Done, JoinMeeting, Lobby, LobbyEntry, Waiting
+from control.auth.access import Access
+from control.endpoint import Call, Endpoints
+from control.identifiers import new_id
+from control.problem import Problem, not_found
+from control.store import audit, lobby, outbox
+from control.store.lobby import LobbyRow, State
+from control.tokens import digest
+
+endpoints = Endpoints("participants", scope="meetings")
+_MAX_WAITING = 200
+
+
+@endpoints.route("GET", "/api/v1/meetings/<meeting>/lobby", Access.HOST, answer=Lobby)
+async def list_lobby(call: Call, meeting: str) -> Lobby:
+    """List who waits to be let in."""
+    async with call.services.pool.acquire() as connection:
+        rows = await lobby.waiting(connection, meeting)
+    return Lobby(waiting=[LobbyEntry(id=row.id, user=row.user_id, name=row.name, since=row.created_at) for row in rows])
+
+
+@endpoints.route("POST", "/api/v1/meetings/<meeting>/lobby/<entry>/admit", Access.HOST, answer=Done)
+async def admit_from_lobby(call: Call, meeting: str, entry: str) -> Done:
+    """Let somebody in: its next attempt to join succeeds."""
+    return await _decide(call, meeting, entry, "admitted")
+
+
+@endpoints.route("POST", "/api/v1/meetings/<meeting>/lobby/<entry>/deny", Access.HOST, answer=Done)
+async def deny_from_lobby(call: Call, meeting: str, entry: str) -> Done:
+    """Turn somebody away."""
+    return await _decide(call, meeting, entry, "denied")
+
+
+async def pass_or_wait(call: Call, body: JoinMeeting) -> Waiting | None:
+    """Return None for who was let in, else the ticket to ask again with; raises Problem 403 for who was denied."""
+    if body.lobby_ticket is None:
+        return await _enter(call, body)
+    entry, _, _ = body.lobby_ticket.partition(".")
+    async with call.services.pool.acquire() as connection:
+        row = await lobby.see(connection, call.standing.meeting.id, entry)
+        if row is None or not hmac.compare_digest(row.ticket_hash, digest(body.lobby_ticket)):
+            raise Problem(403, "lobby_ticket", "The ticket does not hold.")
+        if row.state == "denied":
+            raise Problem(403, "denied", "A host did not let you in.")
+        if row.state == "waiting":
+            return Waiting(meeting=summary(call.standing), lobby_ticket=body.lobby_ticket)
+        await lobby.remove(connection, row.id)
+    return None
+
+
+async def _enter(call: Call, body: JoinMeeting) -> Waiting:
+    meeting = call.standing.meeting.id
+    user = call.principal.user if call.principal is not None else None
+    await call.services.limits.spend("lobby", f"{meeting}:{call.address}", 20, 600)
+    entry = new_id("lobby")
+    ticket = f"{entry}.{secrets.token_urlsafe(24)}"
+    row = LobbyRow(
+        id=entry,
+        meeting_id=meeting,
+        user_id=None if user is None else user.user,
+        name=body.name or (user.display_name if user is not None else "Guest"),
+        ticket_hash=digest(ticket),
+        state="waiting",
+        created_at=datetime.now(UTC),
+    )
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        if len(await lobby.waiting(connection, meeting)) >= _MAX_WAITING:
+            raise Problem(503, "lobby_full", "Too many people wait already.", {"Retry-After": "30"})
+        await lobby.add(connection, row)
+        payload = {"meeting": meeting, "entry": entry, "name": row.name}
+        await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "lobby.entered", payload)
+    return Waiting(meeting=summary(call.standing), lobby_ticket=ticket)
+
+
+async def _decide(call: Call, meeting: str, entry: str, state: State) -> Done:
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        if not await lobby.decide(connection, meeting, entry, state):
+            raise not_found("Nobody waits under this id.")
+        await audit.write(connection, call.actor, f"lobby_{state}", entry, call.address, meeting=meeting)
+    return Done()

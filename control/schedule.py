@@ -1,0 +1,94 @@
+"""When meetings take place: zones, recurrence (RFC 5545) and calendar files."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import icalendar
+from dateutil.rrule import rrule, rruleset, rrulestr
+
+from control.problem import Problem, not_found
+from control.store.meetings import MeetingRow, Plan
+
+_LATE = timedelta(hours=1)
+_FREQUENCIES = ("FREQ=DAILY", "FREQ=WEEKLY", "FREQ=MONTHLY", "FREQ=YEARLY")
+_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789=;,+-")
+
+
+def check(plan: Plan) -> None:
+    """Raise Problem 400 for a schedule that makes no sense."""
+    for moment in (plan.scheduled_start, plan.scheduled_end):
+        if moment is not None and moment.tzinfo is None:
+            raise Problem(400, "time_zone", "Times need a zone, for example 2030-01-01T09:00:00Z.")
+    if plan.scheduled_end is not None and (plan.scheduled_start is None or plan.scheduled_end <= plan.scheduled_start):
+        raise Problem(400, "invalid_schedule", "A meeting ends after it starts.")
+    _zone(plan.time_zone)
+    if plan.recurrence is not None:
+        if plan.scheduled_start is None:
+            raise Problem(400, "invalid_schedule", "What recurs needs a first start.")
+        _rule(plan.recurrence, plan.scheduled_start.astimezone(_zone(plan.time_zone)))
+
+
+def next_start(meeting: MeetingRow, now: datetime) -> datetime | None:
+    """Return the next start, up to an hour ago; None when the meeting was planned for the past."""
+    if meeting.scheduled_start is None:
+        return None
+    earliest = now - _LATE
+    if meeting.recurrence is None:
+        return meeting.scheduled_start if meeting.scheduled_start > earliest else None
+    # Recurrence counts in local time: nine o'clock stays nine o'clock when the clocks change.
+    zone = _zone(meeting.time_zone)
+    rule = _rule(meeting.recurrence, meeting.scheduled_start.astimezone(zone))
+    local = earliest.astimezone(zone).replace(tzinfo=None)
+    start: datetime | None = rule.after(local)
+    return None if start is None else start.replace(tzinfo=zone).astimezone(UTC)
+
+
+def calendar(meeting: MeetingRow, link: str) -> bytes:
+    """Return the meeting as iCalendar; raises Problem 404 when it is not planned."""
+    if meeting.scheduled_start is None:
+        raise not_found("This meeting is not scheduled.")
+    zone = _zone(meeting.time_zone)
+    event = icalendar.Event()
+    event.add("uid", f"{meeting.id}@parley")
+    event.add("dtstamp", meeting.created_at)
+    event.add("summary", meeting.title)
+    event.add("description", f"{meeting.description}\n\n{link}".strip())
+    event.add("location", link)
+    event.add("url", link)
+    event.add("dtstart", meeting.scheduled_start.astimezone(zone))
+    event.add("dtend", (meeting.scheduled_end or meeting.scheduled_start + _LATE).astimezone(zone))
+    if meeting.recurrence is not None:
+        event.add("rrule", icalendar.vRecur.from_ical(meeting.recurrence))
+    document = icalendar.Calendar()
+    document.add("prodid", "-//Parley//Parley//EN")
+    document.add("version", "2.0")
+    document.add_component(event)
+    if meeting.time_zone != "UTC":
+        document.add_missing_timezones()
+    data: bytes = document.to_ical()
+    return data
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise Problem(400, "time_zone", "There is no such time zone; use an IANA name like Europe/Berlin.") from error
+
+
+def _rule(text: str, start: datetime) -> rrule:
+    """Return the rule in local time; raises Problem 400."""
+    refused = Problem(400, "invalid_recurrence", "This is no recurrence rule, or more often than daily.")
+    parts = text.split(";")
+    if not set(text) <= _LETTERS or sum(part in _FREQUENCIES for part in parts) != 1:
+        raise refused
+    if any(part.startswith(("BYHOUR", "BYMINUTE", "BYSECOND", "BYSETPOS")) for part in parts):
+        raise refused
+    try:
+        rule = rrulestr(text, dtstart=start.replace(tzinfo=None))
+        icalendar.vRecur.from_ical(text)
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        raise refused from error
+    if isinstance(rule, rruleset):
+        raise refused
+    return rule

@@ -1,0 +1,68 @@
+"""The lobby: who waits to be let in."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from control.database import Connection, load, load_one
+
+State = Literal["waiting", "admitted", "denied"]
+
+
+@dataclass(frozen=True, slots=True)
+class LobbyRow:
+    id: str
+    meeting_id: str
+    user_id: str | None
+    name: str
+    ticket_hash: bytes
+    state: State
+    created_at: datetime
+
+
+async def add(connection: Connection, row: LobbyRow) -> None:
+    await connection.execute(
+        "INSERT INTO lobby_entries (id, meeting_id, user_id, name, ticket_hash) VALUES ($1, $2, $3, $4, $5)",
+        row.id,
+        row.meeting_id,
+        row.user_id,
+        row.name,
+        row.ticket_hash,
+    )
+
+
+async def see(connection: Connection, meeting: str, entry: str) -> LobbyRow | None:
+    """Return an entry, noting that its person is still there."""
+    row = await connection.fetchrow(
+        "UPDATE lobby_entries SET seen_at = now() WHERE id = $1 AND meeting_id = $2 RETURNING *", entry, meeting
+    )
+    return load_one(LobbyRow, row)
+
+
+async def waiting(connection: Connection, meeting: str) -> list[LobbyRow]:
+    """Return who waits and has asked within the last half minute."""
+    rows = await connection.fetch(
+        "SELECT * FROM lobby_entries WHERE meeting_id = $1 AND state = 'waiting'"
+        " AND seen_at > now() - interval '30 seconds' ORDER BY created_at, id",
+        meeting,
+    )
+    return [load(LobbyRow, row) for row in rows]
+
+
+async def decide(connection: Connection, meeting: str, entry: str, state: State) -> bool:
+    """Admit or deny; False when nobody waits under this id."""
+    found = await connection.fetchval(
+        "UPDATE lobby_entries SET state = $3 WHERE id = $1 AND meeting_id = $2 AND state <> 'admitted' RETURNING id",
+        entry,
+        meeting,
+        state,
+    )
+    return found is not None
+
+
+async def remove(connection: Connection, entry: str) -> None:
+    await connection.execute("DELETE FROM lobby_entries WHERE id = $1", entry)
+
+
+async def forget_old(connection: Connection) -> None:
+    await connection.execute("DELETE FROM lobby_entries WHERE seen_at < now() - interval '1 day'")

@@ -11,7 +11,8 @@ class SfuConfig:
     `node_secret` authenticates the parts to each other in both directions. `addresses` are the local addresses to
     offer; empty means every address of the machine but link-local ones. `public_addresses` are further hosts to
     announce (names are resolved at the start), for machines behind a one-to-one NAT. `sink_socket` is the path on which
-    recorder and inference connect; None serves no sinks.
+    recorder and inference connect; None serves no sinks. `engine` is "python" or "compiled"; None leaves it to
+    PARLEY_ENGINE, else takes the fastest there is.
     """
 
     node_secret: str = field(repr=False)
@@ -25,6 +26,7 @@ class SfuConfig:
     http_host: str = "127.0.0.1"
     http_port: int = 8084
     sink_socket: Path | None = None
+    engine: str | None = None
     audio_slots: int = 6
     max_participants: int = 200
     resume_seconds: float = 15.0

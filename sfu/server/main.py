@@ -9,8 +9,8 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
+from sfu.engine import create_engine
 from sfu.engine.pump import Pump
-from sfu.engine.python import PythonEngine
 from sfu.engine.sockets import Sockets
 from sfu.machines.dtls_certificate import generate_certificate
 from sfu.machines.ice import lite_candidates
@@ -101,7 +101,8 @@ class SfuServer:
     async def _compose(self, sockets: Sockets) -> tuple[Driver, Pump]:
         config = self._config
         announced = [(address, sockets.port) for address in await resolve(config.public_addresses)]
-        engine = PythonEngine()
+        engine = create_engine(config.engine)
+        _log.info("media goes through the %s engine", engine.name)
         context = Context(
             engine,
             generate_certificate(),

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, TypeVar
 
 import aiohttp.web
@@ -20,6 +20,7 @@ from sfu.api import signaling
 from sfu.api.join_token import Grants
 
 M = TypeVar("M", bound=signaling.Message)
+Answer = tuple[int, Any] | Callable[[aiohttp.web.Request], tuple[int, Any]]
 SECONDS = 10.0
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
@@ -104,7 +105,8 @@ class ScriptedServer:
     """Sessions come out of `session()` in the order in which clients connect; REST answers are in `answers`."""
 
     def __init__(self) -> None:
-        self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
+        self.answers: dict[tuple[str, str], Answer] = {}
+        self.headers: list[tuple[str, Mapping[str, str]]] = []
         self.requests: list[tuple[str, str, Any]] = []
         self.all_sessions: list[Session] = []
         self._sessions: asyncio.Queue[Session] = asyncio.Queue()
@@ -140,11 +142,14 @@ class ScriptedServer:
         body = json.loads(text) if text else None
         path = request.path.removeprefix("/api/v1")
         self.requests.append((request.method, path, body))
+        self.headers.append((path, request.headers))
         answer = self.answers.get((request.method, path))
         if answer is None and path.endswith("/join"):
             answer = (200, self.join_answer())
         if answer is None and path in {"/users/profile", "/csrf-token", "/auth/refresh"}:
             answer = (401, {"code": "not_signed_in", "detail": "Sign in first."})
+        if callable(answer):
+            answer = answer(request)
         status, value = answer or (404, {"code": "not_found", "detail": f"There is no {path}."})
         return aiohttp.web.Response(status=status, body=msgspec.json.encode(value), content_type="application/json")
 

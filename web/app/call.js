@@ -91,6 +91,7 @@ class Call {
       await this.#publishing.start();
       await this.#room.join();
     } catch (error) {
+      if (error.code === 'passcode_required') rememberAttendance(this.#options.meeting.id, {});
       if (!this.#options.signal.aborted) refused(error);
     }
   }
@@ -106,7 +107,6 @@ class Call {
   }
 
   #admitted(answer) {
-    rest.setParticipantToken(answer.participant_token ?? null);
     rememberAttendance(this.#options.meeting.id, { rejoin_secret: answer.rejoin_secret });
   }
 
@@ -133,6 +133,7 @@ class Call {
       clearInterval(timer);
       this.#audio.close();
       room.leave();
+      rest.forgetMeeting();
     });
     void this.#audio.setSpeaker(preferences().speaker).catch(() => undefined);
   }

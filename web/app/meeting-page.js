@@ -16,6 +16,7 @@ export async function showMeeting(page, context) {
   void rest.prefetch().catch(() => undefined);
   const [meeting, user] = await Promise.all([rest.meeting(id), currentUser()]);
   if (context.signal.aborted) return;
+  if (user) rest.keepSession(context.signal);
   document.title = `${meeting.title} · Parley`;
   if (!user && !meeting.guests) {
     showSignInFirst(page, id);

@@ -6,6 +6,9 @@
  */
 
 const PREFIX = '/api/v1';
+/** An access token is renewed this long before it runs out. */
+const MARGIN_MS = 60_000;
+const RENEWAL_MS = 4 * 60_000;
 
 /** A refused request: `status` and `code` are stable, the message is a sentence to show. */
 export class RestError extends Error {
@@ -22,8 +25,13 @@ export class Rest {
   #base;
   /** '' without a session, which needs none; null before it was asked for. @type {string|null} */
   #csrf = null;
-  /** A guest's bearer; a request carries either this or cookies, never both. @type {string|null} */
+  /**
+   * What `join` gave a guest for the REST routes of the meeting. A request carries either this or cookies, never both.
+   * @type {string|null}
+   */
   #participantToken = null;
+  /** Until when the access token holds, as far as we know; 0 when it was given to an earlier page. */
+  #freshUntil = 0;
   /** @type {Promise<boolean>|null} */
   #refreshing = null;
 
@@ -81,13 +89,26 @@ export class Rest {
   }
 
   /** @param {string} id @param {{name?: string, passcode?: string, rejoin_secret?: string}} who */
-  join(id, who) {
-    return this.post(`/meetings/${encodeURIComponent(id)}/join`, who);
+  async join(id, who) {
+    await this.prefetch();
+    // Without its session an account would come in as a stranger rather than be refused.
+    if (this.#csrf && Date.now() > this.#freshUntil) await this.#refresh();
+    this.#participantToken = null;
+    const answer = await this.post(`/meetings/${encodeURIComponent(id)}/join`, who);
+    this.#participantToken = answer.participant_token ?? null;
+    return answer;
   }
 
-  /** What `join` gave a guest for the REST routes of the meeting; null for users, who have cookies. */
-  setParticipantToken(token) {
-    this.#participantToken = token;
+  /** Renew the session while a page stays open, so that joining needs no renewal of its own. @param {AbortSignal} signal */
+  keepSession(signal) {
+    void this.#refresh();
+    const timer = setInterval(() => void this.#refresh(), RENEWAL_MS);
+    signal.addEventListener('abort', () => clearInterval(timer));
+  }
+
+  /** Leave the meeting that `join` entered: from now on requests are the account's, or nobody's, again. */
+  forgetMeeting() {
+    this.#participantToken = null;
   }
 
   leave(id) {
@@ -149,6 +170,7 @@ export class Rest {
 
   #signedIn(answer) {
     this.#csrf = answer.csrf_token;
+    this.#freshUntil = Date.now() + answer.expires_in * 1000 - MARGIN_MS;
     return answer;
   }
 
@@ -219,9 +241,19 @@ function participantPath(id, participant) {
  * @param {(answer: object) => void} [answered] sees each answer, for example to keep the rejoin secret over a reload
  */
 export function admission(rest, meeting, who, answered = () => undefined) {
-  let secret = who.rejoin_secret;
+  const { rejoin_secret: kept, ...stranger } = who;
+  let secret = kept;
+  const join = () => rest.join(meeting, secret ? { ...stranger, rejoin_secret: secret } : stranger);
   return async () => {
-    const answer = await rest.join(meeting, secret ? { ...who, rejoin_secret: secret } : who);
+    let answer;
+    try {
+      answer = await join();
+    } catch (error) {
+      // A secret kept from earlier may be another account's, or of a meeting that was made anew.
+      if (!(error instanceof RestError) || error.code !== 'rejoin_secret' || secret !== kept) throw error;
+      secret = undefined;
+      answer = await join();
+    }
     secret = answer.rejoin_secret ?? secret;
     answered(answer);
     return { url: answer.signaling_url, token: answer.token, iceServers: answer.ice_servers ?? [] };

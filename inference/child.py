@@ -6,17 +6,14 @@ loses frames, counted by the caller.
 """
 
 import asyncio
-import logging
 import os
 import socket
 import sys
 
 from inference import messages
 
-logger = logging.getLogger(__name__)
-
 MAX_UNSENT_BYTES = 4 << 20
-_STOP_SECONDS = 2.0
+_STOP_SECONDS = 0.2
 _RECEIVE_BYTES = 1 << 18
 
 
@@ -78,12 +75,11 @@ class Child:
         return messages.decode(self._received.pop())
 
     async def stop(self) -> int:
-        """Close the socket, wait for the worker to end, kill it if it does not; return its exit status."""
+        """Close the socket and see the worker end, killed if it is busy: it has nothing to lose; return its status."""
         self._writer.close()
         try:
             return await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
         except TimeoutError:
-            logger.warning("worker %d did not end by itself", self._process.pid)
             self._process.kill()
             return await self._process.wait()
 

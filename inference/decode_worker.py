@@ -4,6 +4,7 @@ Started as `python -m inference.decode_worker FD VAD_MODEL NICE` with a Unix str
 libopus, finds speech, cuts utterances. It ends when its socket closes.
 """
 
+import contextlib
 import select
 import socket
 import sys
@@ -222,7 +223,10 @@ def main(arguments: list[str]) -> None:
     activity = VoiceActivity(model)
     activity.probabilities([np.full(CHUNK, 1000, np.int16)], [VoiceState()])
     TrackAudio()
-    with socket.socket(fileno=descriptor) as channel:
+    with (
+        socket.socket(fileno=descriptor) as channel,
+        contextlib.suppress(ConnectionError),
+    ):  # told to end while it speaks
         confined = sandbox.confine()
         channel.sendall(messages.encode(messages.Ready(confined=confined)))
         _serve(channel, SpeechFinder(activity))

@@ -4,6 +4,7 @@ Started as `python -m inference.engine_worker FD MODEL_DIRECTORY THREADS NICE` w
 when its socket closes.
 """
 
+import contextlib
 import socket
 import sys
 import time
@@ -42,7 +43,10 @@ def main(arguments: list[str]) -> None:
     identity = store.identity(directory)
     model.transcribe([Clip(np.zeros(1600, np.float32))])
     reader = messages.FrameReader()
-    with socket.socket(fileno=descriptor) as channel:
+    with (
+        socket.socket(fileno=descriptor) as channel,
+        contextlib.suppress(ConnectionError),
+    ):  # told to end while it works
         ready = messages.Ready(confined=sandbox.confine(), model=identity)
         channel.sendall(messages.encode(ready))
         while data := channel.recv(_RECEIVE_BYTES):

@@ -123,6 +123,8 @@ def main(arguments: list[str]) -> None:
                 if isinstance(message, messages.FileProgress):
                     read_ms, duration_ms = message.read_ms, message.duration_ms
                 channel.sendall(messages.encode(message))
+        except ConnectionError:
+            return  # nobody waits for it any more
         except (ValueError, MemoryError) as error:
             channel.sendall(messages.encode(messages.Failed(reason=str(error) or "the file needs too much memory")))
         else:

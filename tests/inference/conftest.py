@@ -12,8 +12,8 @@ from inference.speech.whisper import WhisperModel
 from parley import models_command
 
 
-@pytest.fixture(scope="session")
-def models_dir() -> Path:
+def fetched_models() -> Path:
+    """The directory of the models, fetched if need be."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     directory = cache / "parley-test-models"
     directory.mkdir(parents=True, exist_ok=True)
@@ -21,6 +21,11 @@ def models_dir() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert models_command.main(["fetch", "--models-dir", str(directory)]) == 0
     return directory
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    return fetched_models()
 
 
 @pytest.fixture(scope="session")

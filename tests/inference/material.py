@@ -130,12 +130,13 @@ def track_opened(handle: int = 1, **fields: object) -> TrackOpened:
 
 @dataclass
 class Sfu:
-    """The listening end of a sink socket, and all that was said to it."""
+    """The listening end of a sink socket, and all that was said to it and when (CLOCK_MONOTONIC ns)."""
 
     path: Path
     listener: socket.socket
     channel: socket.socket | None = None
     records: list[sink_records.AnyRecord] = field(default_factory=list)
+    arrivals: list[int] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
@@ -155,6 +156,7 @@ class Sfu:
             self.channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
             while data := await loop.sock_recv(self.channel, sink_records.MAX_RECORD_BYTES):
                 self.records.append(sink_records.decode(data))
+                self.arrivals.append(time.monotonic_ns())
                 self.changed.set()
 
     async def send(self, record: sink_records.AnyRecord) -> None:

@@ -27,7 +27,6 @@ class Limits:
     video_slots: int = 48
     participants: int = 200
     rooms: int = 1000
-    tracks: int = 8
     streams: int = 48
     chat_characters: int = 4000
     resume_ns: int = 15_000_000_000

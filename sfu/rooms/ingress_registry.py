@@ -14,6 +14,7 @@ from sfu.formats.rtp import RtpHeader, parse_header
 from sfu.machines.negotiation import NegotiatedMedia
 from sfu.rooms.context import Context
 from sfu.rooms.ingress_stream import IngressStream
+from sfu.rooms.repair_time import RepairTime
 from sfu.rooms.uptrack import UpTrack
 
 _AUDIO_CACHE = 256
@@ -27,6 +28,7 @@ class IngressRegistry:
         self.streams: dict[int, IngressStream] = {}
         self._context = context
         self._peer = peer
+        self._repair_time = RepairTime()
         self._entries: dict[int, StreamEntry] = {}
         self._uptracks: dict[int, UpTrack] = {}
         self._sections: Mapping[str, UpTrack] = {}
@@ -73,6 +75,7 @@ class IngressRegistry:
             uptrack.payload.clock_rate,
             rid=rid,
             nacks="nack" in uptrack.payload.feedback,
+            repair_time=self._repair_time,
         )
         self._entries[number] = entry
         self.streams[number] = stream

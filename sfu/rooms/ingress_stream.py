@@ -7,6 +7,7 @@ from sfu.machines.keyframe_requests import KeyframeRequests
 from sfu.machines.nack import GiveUp, NackGenerator
 from sfu.machines.receive_statistics import ReceiveStatistics
 from sfu.machines.sender_reports import SourceClock
+from sfu.rooms.repair_time import RepairTime
 
 _RATE_WINDOW_NS = 1_000_000_000
 _ACTIVE_NS = 2_000_000_000
@@ -18,7 +19,15 @@ class IngressStream:
     """State of one incoming stream; `number` is its id in the engine's table, `rid` its layer's name or ""."""
 
     def __init__(
-        self, number: int, ssrc: int, codec: Codec, clock_rate: int, *, rid: str = "", nacks: bool = True
+        self,
+        number: int,
+        ssrc: int,
+        codec: Codec,
+        clock_rate: int,
+        *,
+        rid: str = "",
+        nacks: bool = True,
+        repair_time: RepairTime | None = None,
     ) -> None:
         self.number = number
         self.ssrc = ssrc
@@ -28,8 +37,8 @@ class IngressStream:
         self.bits_per_second = 0.0
         self.last_arrival = 0
         self.packets = 0
-        self.nacks_sent = 0
         self.plis_sent = 0
+        self._repair_time = repair_time or RepairTime()
         self._nack = NackGenerator() if nacks else None
         self._statistics = ReceiveStatistics(ssrc, clock_rate)
         self._keyframes = None if codec.is_audio else KeyframeRequests()
@@ -47,6 +56,8 @@ class IngressStream:
         if self._nack is not None:
             self._nack.received(arrival.ext_seq, at, keyframe)
         repaired = bool(flags & _REPAIRED)
+        if repaired:
+            self._repair_time.repaired(self.number, arrival.ext_seq, at)
         self._statistics.received(arrival.ext_seq, at, arrival.timestamp, repaired=repaired)
         if keyframe and self._keyframes is not None:
             self._keyframes.keyframe(at)
@@ -79,13 +90,13 @@ class IngressStream:
         if self._keyframes is not None:
             self._keyframes.request(now)
 
-    def feedback(self, sender_ssrc: int, round_trip: int, now: int) -> list[Packet]:
+    def feedback(self, sender_ssrc: int, now: int) -> list[Packet]:
         """Return the NACK and PLI that are due."""
         packets: list[Packet] = []
         if self._nack is not None:
-            missing = self._nack.due(now, round_trip)
+            missing = self._nack.due(now, self._repair_time.smoothed)
             if missing:
-                self.nacks_sent += len(missing)
+                self._repair_time.asked(self.number, missing, now)
                 packets.append(Nack(sender_ssrc, self.ssrc, tuple(seq & 0xFFFF for seq in missing)))
             if any(lost.reason in (GiveUp.TRIES, GiveUp.AGE, GiveUp.OVERFLOW) for lost in self._nack.given_up()):
                 self.request_keyframe(now)

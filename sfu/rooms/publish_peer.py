@@ -10,7 +10,6 @@ from sfu.formats import rtcp
 from sfu.machines.ice import Refusal
 from sfu.machines.negotiation import Negotiated, NegotiatedMedia
 from sfu.machines.negotiation_publish import PublishNegotiation, PublishPolicy
-from sfu.machines.round_trip import RoundTrip
 from sfu.machines.twcc_receiver import TwccReceiver
 from sfu.rooms.capture_clock import CaptureClock
 from sfu.rooms.context import Context, random_id, random_ssrc
@@ -51,7 +50,6 @@ class PublishPeer:
         self._context = context
         self._negotiation = PublishNegotiation(secrets.randbits(62))
         self._registry = IngressRegistry(context, self.peer.number)
-        self._round_trip = RoundTrip()
         self._ssrc = random_ssrc()
         self._cname = secrets.token_hex(_CNAME_BYTES)
         self._twcc: TwccReceiver | None = None
@@ -199,7 +197,12 @@ class PublishPeer:
                 packets.append(rtcp.ReceiverReport(self._ssrc, reports))
                 packets.append(rtcp.SourceDescription(((self._ssrc, self._cname),)))
         for stream in self._registry.streams.values():
-            packets.extend(stream.feedback(self._ssrc, self._round_trip.smoothed, now))
+            for packet in stream.feedback(self._ssrc, now):
+                if isinstance(packet, rtcp.Nack):
+                    self._context.counters["nacks_sent"] += len(packet.seqs)
+                else:
+                    self._context.counters["plis_sent"] += 1
+                packets.append(packet)
         if self._twcc is not None:
             packets.extend(self._twcc.due(now))
         return packets

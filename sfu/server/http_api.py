@@ -30,7 +30,8 @@ class HttpApi:
         self.app.router.add_put("/node/v1/rooms/{room}/desired", self._private(self._put_desired))
         self.app.router.add_get("/node/v1/rooms", self._private(self._rooms))
         self.app.router.add_get("/metrics", self._metrics)
-        self.app.router.add_get("/health/live", self._live)
+        for path in ("/health", "/health/live"):
+            self.app.router.add_get(path, self._live)
         self.app.router.add_get("/health/ready", self._is_ready)
         standalone.add_to(self.app.router)
 

@@ -8,10 +8,16 @@ from prometheus_client.registry import Collector
 from sfu.engine.contract import Drop
 from sfu.engine.pump import Pump
 from sfu.rooms.node import Node
-from sfu.rooms.publish_peer import PublishPeer
 from sfu.server.facts_reporter import FactsReporter
 from sfu.server.signaling_server import SignalingServer
 from sfu.server.standalone_api import StandaloneApi
+
+_FEEDBACK = {
+    "nacks_sent": "Packets asked of publishers",
+    "plis_sent": "Keyframes asked of publishers",
+    "nacks_received": "Packets that subscribers asked for",
+    "plis_received": "Keyframes that subscribers asked for",
+}
 
 
 class NodeMetrics(Collector):
@@ -61,21 +67,14 @@ class NodeMetrics(Collector):
         for reason in Drop:
             drops.add_metric([reason.name.lower()], engine.get(reason, 0) + own[reason])
         yield drops
-        yield CounterMetricFamily("parley_sfu_nacks_sent", "Packets asked of publishers", value=self._upstream("nacks"))
-        yield CounterMetricFamily("parley_sfu_plis_sent", "Keyframes asked of publishers", value=self._upstream("plis"))
         events = CounterMetricFamily("parley_sfu_events", "Further events of the media path", labels=["event"])
-        for name, value in sorted(self._node.context.counters.items()):
-            events.add_metric([name], value)
+        counters = self._node.context.counters
+        for name, value in sorted(counters.items()):
+            if name not in _FEEDBACK:
+                events.add_metric([name], value)
         yield events
-
-    def _upstream(self, what: str) -> int:
-        total = self._node.context.counters[f"{what}_sent_before"]
-        for number in self._node.peers.numbers():
-            owner = self._node.peers.get(number)
-            if owner is not None and isinstance(owner.media, PublishPeer):
-                for stream in owner.media.streams.values():
-                    total += stream.nacks_sent if what == "nacks" else stream.plis_sent
-        return total
+        for name, text in _FEEDBACK.items():
+            yield CounterMetricFamily(f"parley_sfu_{name}", text, value=counters[name])
 
     def _refusals(self) -> Iterator[Metric]:
         signaling = CounterMetricFamily(

@@ -11,6 +11,7 @@ from sfu.rooms.capture_clock import CaptureClock
 from sfu.rooms.context import Schedule
 from sfu.rooms.ingress_stream import IngressStream
 from sfu.rooms.layer_choice import choose_layer
+from sfu.rooms.repair_time import RepairTime
 from sfu.rooms.token_bucket import TokenBucket
 
 SECOND = 1_000_000_000
@@ -86,3 +87,17 @@ def test_captions_are_kept_for_half_a_minute() -> None:
         history.add(Caption(utterance=str(second), final=final, **base), second * SECOND)
     assert [caption.utterance for caption in history.recent(25 * SECOND)] == ["0", "20"]
     assert [caption.utterance for caption in history.recent(40 * SECOND)] == ["20"]
+
+
+def test_repairs_tell_the_round_trip_unless_asked_for_twice() -> None:
+    time = RepairTime()
+    assert time.smoothed == SECOND // 10
+    time.asked(1, [5, 6], 100)
+    time.asked(1, [6], 200)
+    time.repaired(1, 6, 300)
+    time.repaired(1, 9, 300)
+    assert time.smoothed == SECOND // 10
+    time.repaired(1, 5, 1100)
+    assert time.smoothed == 1000
+    time.asked(2, range(1000), 0)
+    assert len(time._asked) <= 256

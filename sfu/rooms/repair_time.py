@@ -1,0 +1,38 @@
+"""How long a publisher takes to repair: from our NACK to the packet, which is the round trip that NACKs need to know.
+
+An sfu sends a publisher no media, so no sender report of ours is ever answered by a report with a round trip in it.
+Packets asked for twice are no sample (Karn): which request was answered is not known.
+"""
+
+from collections.abc import Iterable
+
+_INITIAL_NS = 100_000_000
+_MAX_ASKED = 256
+
+
+class RepairTime:
+    """One per publish peer; packets are named by (stream, ext_seq)."""
+
+    def __init__(self) -> None:
+        self._asked: dict[tuple[int, int], int | None] = {}
+        self._smoothed: float | None = None
+
+    @property
+    def smoothed(self) -> int:
+        """Smoothed time in ns; 100 ms before the first sample."""
+        return _INITIAL_NS if self._smoothed is None else int(self._smoothed)
+
+    def asked(self, stream: int, ext_seqs: Iterable[int], now: int) -> None:
+        """These packets are asked for now."""
+        for ext_seq in ext_seqs:
+            key = (stream, ext_seq)
+            self._asked[key] = None if key in self._asked else now
+        while len(self._asked) > _MAX_ASKED:
+            del self._asked[next(iter(self._asked))]
+
+    def repaired(self, stream: int, ext_seq: int, arrival: int) -> None:
+        """A repair of this packet came."""
+        at = self._asked.pop((stream, ext_seq), None)
+        if at is not None and arrival > at:
+            sample = float(arrival - at)
+            self._smoothed = sample if self._smoothed is None else self._smoothed + (sample - self._smoothed) / 8

@@ -106,7 +106,7 @@ async def test_an_account_is_created_and_a_meeting_made(view: Page, server: Scri
     await view.get_by_role("button", name="Create meeting").click()
     await expect(view.locator("#join")).to_be_visible()
     created = [body for method, path, body in server.requests if (method, path) == ("POST", "/meetings")]
-    assert created == [{"title": "Design review", "settings": {"guests": True}}]
+    assert created == [{"title": "Design review", "settings": {"guests": True, "lobby": False}}]
 
 
 async def test_the_setup_link_does_not_stay_in_the_address(view: Page, server: ScriptedServer) -> None:
@@ -209,7 +209,7 @@ async def test_only_hosts_record_mute_and_remove(view: Page, server: ScriptedSer
     session = await enter(view, server, tracks=[track])
     await expect(view.locator("[data-action=record]")).to_be_hidden()
     await view.keyboard.press("p")
-    await expect(view.locator("[data-host]")).to_have_count(0)
+    await expect(view.locator("[data-host]:visible")).to_have_count(0)
     await session.send(signaling.GrantsChanged(grants=Grants(host=True)))
     await view.locator("[data-host=mute]").click()
     await view.locator("[data-host=remove]").click()
@@ -354,3 +354,37 @@ async def test_recordings_are_listed_and_downloaded(view: Page, server: Scripted
     await expect(view.locator(".recording")).to_contain_text("1:01 · 1.0 MB")
     await expect(view.get_by_role("link", name="Download")).to_have_attribute("href", "/api/v1/recording/download/r1")
     await fits(view)
+
+
+async def test_a_lobby_is_waited_in_and_hosts_let_people_in(view: Page, server: ScriptedServer) -> None:
+    waiting = {"meeting": SUMMARY, "lobby_ticket": "ticket-1", "retry_seconds": 0.05}
+    server.answers["POST", "/meetings/m1/join"] = (202, waiting)
+    await view.goto(f"{server.url}/m/m1")
+    await view.get_by_label("Your name").fill("Ada")
+    await view.locator("#join").click()
+    await expect(view.locator(".banner-waiting")).to_be_visible()
+    await fits(view)
+    del server.answers["POST", "/meetings/m1/join"]
+    server.answers["GET", "/meetings/m1"] = (200, {"settings": {"lobby": True}})
+    server.answers["GET", "/meetings/m1/lobby"] = (200, {"waiting": [{"id": "l1", "name": "Grace"}]})
+    server.answers["POST", "/meetings/m1/lobby/l1/admit"] = (200, {"ok": True})
+    session = await server.session()
+    await session.welcome(grants=Grants(host=True))
+    await expect(view.locator(".banner-waiting")).to_be_hidden()
+    assert server.joins()[-1]["lobby_ticket"] == "ticket-1"
+    await expect(view.locator("[data-action=people]")).to_have_attribute("data-count", "1")
+    await view.keyboard.press("p")
+    server.answers["GET", "/meetings/m1/lobby"] = (200, {"waiting": []})
+    await view.get_by_role("button", name="Let Grace in").click()
+    await expect(view.locator(".lobby")).to_be_hidden()
+    assert ("POST", "/meetings/m1/lobby/l1/admit", None) in server.requests
+
+
+async def test_a_link_of_a_mail_sets_a_password(view: Page, server: ScriptedServer) -> None:
+    server.answers["POST", "/auth/reset-password"] = (200, {"ok": True})
+    await view.goto(f"{server.url}/reset-password?token=secret")
+    assert "secret" not in view.url
+    await view.get_by_label("New password").fill("correct horse")
+    await view.get_by_role("button", name="Set password").click()
+    await expect(view.get_by_role("heading", level=1)).to_have_text("Your password was changed")
+    assert ("POST", "/auth/reset-password", {"token": "secret", "password": "correct horse"}) in server.requests

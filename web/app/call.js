@@ -9,6 +9,7 @@ import { ask, showDevices, showHelp } from './dialogs.js';
 import { h, setText } from './dom.js';
 import { duration } from './format.js';
 import { icon } from './icons.js';
+import { Lobby } from './lobby.js';
 import { People } from './people.js';
 import { attendance, preferences, remember, rememberAttendance } from './preferences.js';
 import { Publishing } from './publishing.js';
@@ -38,6 +39,7 @@ class Call {
   #audio;
   #bar;
   #chat;
+  #lobby;
   #people;
   #captions;
   #title = h('h1', { class: 'call-title' });
@@ -45,6 +47,8 @@ class Call {
   #soundBlocked = h('button', { type: 'button', class: 'banner banner-sound', hidden: true }, 'Click to hear the others');
   #sharing = h('div', { class: 'banner banner-sharing', hidden: true }, icon('screen'), h('p', {}, 'You are sharing your screen.'),
     h('button', { type: 'button', class: 'button small', onclick: () => void this.#act('screen') }, 'Stop sharing'));
+  #lobbyNotice = h('div', { class: 'banner banner-waiting', role: 'status', hidden: true }, icon('people'),
+    h('p', {}, 'A host has to let you in. Please wait…'));
   #recordingBusy = false;
 
   /** @param {CallOptions} options */
@@ -52,14 +56,21 @@ class Call {
     this.#options = options;
     const { meeting, entry, media, signal } = options;
     performance.mark('parley:join');
-    this.#room = new Room({ admit: admission(rest, meeting.id, this.#who(), (answer) => this.#admitted(answer)) });
+    this.#room = new Room({
+      admit: admission(rest, meeting.id, this.#who(), {
+        signal,
+        admitted: (answer) => this.#admitted(answer),
+        waiting: (waits) => (this.#lobbyNotice.hidden = !waits),
+      }),
+    });
     this.#publishing = new Publishing(this.#room, media, signal);
     this.#audio = new AudioOutput(this.#room);
     this.#bar = new Bar((action) => void this.#act(action));
     const name = entry.name || 'You';
     this.#chat = new Chat(this.#room, { signal, close: () => this.#openPanel(''), changed: () => this.#update() });
+    this.#lobby = new Lobby(this.#room, meeting.id, { signal, decide: (action, who) => this.#host(action, who), changed: () => this.#update() });
     this.#people = new People(this.#room, {
-      signal, name, close: () => this.#openPanel(''), act: (action, who) => void this.#host(action, who), invite: () => void this.#copyLink(),
+      signal, name, lobby: this.#lobby.element, close: () => this.#openPanel(''), act: (action, who) => void this.#host(action, who), invite: () => void this.#copyLink(),
     });
     this.#captions = new Captions(this.#room, { signal, name });
     const connection = new ConnectionView(this.#room, signal);
@@ -72,7 +83,7 @@ class Call {
     setText(this.#title, meeting.title);
     this.element = h('main', { class: 'call' },
       h('header', { class: 'call-head' }, this.#title, this.#clock, connection.element),
-      h('div', { class: 'banners' }, connection.banner, recording.element, this.#sharing, this.#soundBlocked),
+      h('div', { class: 'banners' }, this.#lobbyNotice, connection.banner, recording.element, this.#sharing, this.#soundBlocked),
       h('div', { class: 'call-body' }, h('div', { class: 'call-picture' }, tiles.element, this.#captions.element),
         this.#chat.element, this.#people.element),
       this.#bar.element);
@@ -225,10 +236,10 @@ class Call {
   async #host(action, participant) {
     const { meeting } = this.#options;
     try {
-      if (action === 'mute') {
-        await rest.muteParticipant(meeting.id, participant.id, ['microphone']);
-        return;
-      }
+      if (action === 'mute') return void (await rest.muteParticipant(meeting.id, participant.id, ['microphone']));
+      if (action === 'release') return void (await rest.muteParticipant(meeting.id, participant.id, []));
+      if (action === 'mute-all') return void (await rest.muteAll(meeting.id));
+      if (action === 'admit' || action === 'deny') return void (await rest.decideLobby(meeting.id, participant.id, action === 'admit'));
       const answer = await ask(`Remove ${participant.name}?`, 'They cannot come back by themselves.', [{ label: 'Remove', value: 'remove', class: 'danger' }]);
       if (answer === 'remove') await rest.removeParticipant(meeting.id, participant.id);
     } catch (error) {
@@ -266,7 +277,7 @@ class Call {
     bar.set('screen', { on: sharing, label: sharing ? 'Stop sharing' : 'Share screen', disabled: !may('screen'), hidden: !media.support.screen });
     bar.set('captions', { on: this.#captions.shown, label: captions.available ? 'Captions' : 'Captions (not available)' });
     bar.set('chat', { on: this.#chat.shown, label: 'Chat', count: this.#chat.unread });
-    bar.set('people', { on: this.#people.shown, label: `Participants (${Math.max(1, roster.participants.size)})` });
+    bar.set('people', { on: this.#people.shown, label: `Participants (${Math.max(1, roster.participants.size)})`, count: this.#lobby.count });
     bar.set('record', {
       on: recording.active, label: recording.active ? 'Stop recording' : 'Record', hidden: !grants.host, disabled: this.#recordingBusy, alert: recording.active,
     });

@@ -1,4 +1,5 @@
 /** `/`: sign in or register; when signed in, the meetings of the account. */
+import { forgotPassword } from './account-links.js';
 import { brand } from './brand.js';
 import { h } from './dom.js';
 import { field, form, iconButton, check } from './fields.js';
@@ -23,7 +24,8 @@ async function showWelcome(page, context) {
     forgetUser();
     context.navigate(context.query.get('next') ?? '/');
   };
-  const showSignIn = () => card.replaceChildren(...signIn(entered, server.registration !== 'closed' ? showRegister : null));
+  const showForgotten = () => card.replaceChildren(...forgotPassword(showSignIn));
+  const showSignIn = () => card.replaceChildren(...signIn(entered, showForgotten, server.registration !== 'closed' ? showRegister : null));
   const showRegister = () => card.replaceChildren(...register(entered, server.registration, showSignIn));
   showSignIn();
   page.replaceChildren(
@@ -53,7 +55,7 @@ function joinByLink(context) {
   }, link.element);
 }
 
-function signIn(entered, other) {
+function signIn(entered, forgotten, other) {
   const name = field('User name or e-mail', { name: 'username', autocomplete: 'username', required: true });
   const password = field('Password', { name: 'password', type: 'password', autocomplete: 'current-password', required: true });
   return [
@@ -65,8 +67,10 @@ function signIn(entered, other) {
         entered();
       },
     }, name.element, password.element),
-    other && h('p', { class: 'aside' }, 'New here? ', h('button', { class: 'link', type: 'button', onclick: other }, 'Create an account')),
-  ].filter(Boolean);
+    h('p', { class: 'aside' },
+      other && 'New here? ', other && h('button', { class: 'link', type: 'button', onclick: other }, 'Create an account'), other && ' · ',
+      h('button', { class: 'link', type: 'button', onclick: forgotten }, 'Forgot password?')),
+  ];
 }
 
 function register(entered, registration, other) {
@@ -118,17 +122,18 @@ function newMeeting(context) {
   const title = field('Title', { name: 'title', placeholder: 'Weekly sync', maxlength: 200, autocomplete: 'off' });
   const passcode = field('Passcode', { name: 'passcode', maxlength: 64, autocomplete: 'off', placeholder: 'None', hint: 'Guests are asked for it.' });
   const guests = check('Guests may join', 'Anyone who has the link, without an account.', true);
+  const lobby = check('Lobby', 'Newcomers wait until you let them in.', false);
   return form({
     action: 'Create meeting',
     submit: async () => {
       const meeting = await rest.createMeeting({
         title: title.input.value.trim() || 'Meeting',
         ...(passcode.input.value ? { passcode: passcode.input.value } : {}),
-        settings: { guests: guests.input.checked },
+        settings: { guests: guests.input.checked, lobby: lobby.input.checked },
       });
       context.navigate(`/m/${encodeURIComponent(meeting.id)}`);
     },
-  }, title.element, passcode.element, guests.element);
+  }, title.element, passcode.element, guests.element, lobby.element);
 }
 
 function meetingRow(meeting) {

@@ -1,4 +1,5 @@
 /** The page: routes addresses to views. A view is shown with an AbortSignal that ends what it started. */
+import { showResetPassword, showVerifyEmail } from './account-links.js';
 import { h } from './dom.js';
 import { showHome } from './home.js';
 import { showMeeting } from './meeting-page.js';
@@ -9,6 +10,8 @@ import { showSetup } from './setup.js';
 const ROUTES = [
   [/^\/$/, showHome],
   [/^\/setup\/?$/, showSetup],
+  [/^\/reset-password\/?$/, showResetPassword],
+  [/^\/verify-email\/?$/, showVerifyEmail],
   [/^\/m\/([^/]+)\/?$/, showMeeting],
   [/^\/m\/([^/]+)\/recordings\/?$/, showRecordings],
 ];

@@ -9,6 +9,8 @@ export class People {
   #room;
   #list = h('ul', { class: 'people' });
   #title = h('h2', {}, 'Participants');
+  #muteAll = h('button', { type: 'button', class: 'button', 'data-host': 'mute-all', hidden: true, onclick: () => this.#act('mute-all') },
+    icon('mic-off'), 'Mute everybody');
   #act;
   #name;
   /** @type {Map<string, HTMLElement>} */
@@ -16,17 +18,17 @@ export class People {
 
   /**
    * @param {import('/sdk/parley.js').Room} room
-   * @param {{signal: AbortSignal, name: string, close: () => void, act: (action: 'mute'|'remove', participant: any) => void,
-   *   invite: () => void}} options
+   * @param {{signal: AbortSignal, name: string, lobby: HTMLElement, close: () => void, invite: () => void,
+   *   act: (action: 'mute'|'release'|'mute-all'|'remove', participant?: any) => void}} options
    */
-  constructor(room, { signal, name, close, act, invite }) {
+  constructor(room, { signal, name, lobby, close, act, invite }) {
     this.#room = room;
     this.#act = act;
     this.#name = name;
     this.element = h('aside', { class: 'panel panel-people', 'aria-label': 'Participants', hidden: true },
       h('header', { class: 'panel-head' }, this.#title, iconButton('close', 'Close', { onclick: close })),
-      this.#list,
-      h('footer', { class: 'panel-foot' },
+      lobby, this.#list,
+      h('footer', { class: 'panel-foot' }, this.#muteAll,
         h('button', { type: 'button', class: 'button', onclick: invite }, icon('link'), 'Copy the link')));
     for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-added', 'track-changed',
       'track-removed', 'grants', 'local-changed']) room.addEventListener(type, () => this.#update(), { signal });
@@ -45,6 +47,7 @@ export class People {
 
   #update() {
     if (!this.shown) return;
+    this.#muteAll.hidden = !this.#room.grants.host;
     const self = this.#room.participant;
     const others = [...this.#room.roster.participants.values()].filter(({ id }) => id !== self);
     others.sort((a, b) => a.name.localeCompare(b.name));
@@ -75,9 +78,10 @@ export class People {
     if (row.dataset.key === key) return row;
     row.dataset.key = key;
     if (!this.#room.grants.host) return this.#fill(row, state);
-    const mute = iconButton(state.microphone ? 'mic' : 'mic-off', state.microphone ? `Mute ${participant.name}` : `${participant.name} is muted`, {
-      'data-host': 'mute', class: state.microphone ? '' : 'off', disabled: !state.microphone, onclick: () => this.#act('mute', participant),
-    });
+    // A host's mute holds until a host releases it.
+    const mute = state.microphone
+      ? iconButton('mic', `Mute ${participant.name}`, { 'data-host': 'mute', onclick: () => this.#act('mute', participant) })
+      : iconButton('mic-off', `Let ${participant.name} unmute`, { 'data-host': 'release', class: 'off', onclick: () => this.#act('release', participant) });
     const remove = iconButton('remove', `Remove ${participant.name}`, { 'data-host': 'remove', onclick: () => this.#act('remove', participant) });
     return this.#fill(row, state, mute, remove);
   }

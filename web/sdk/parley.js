@@ -1,7 +1,8 @@
 /** Parley's web SDK. See README.md beside this file. */
+export { admission } from './admission.js';
 export { AudioOutput } from './audio-output.js';
 export { deviceProblem, listDevices, mediaSupport, openCamera, openMicrophone, openScreen } from './devices.js';
-export { Rest, RestError, admission } from './rest.js';
+export { Rest, RestError } from './rest.js';
 export { Room } from './room.js';
 export { SignalingError, VERSION } from './signaling.js';
 export { StatisticsReader, qualityOf } from './statistics.js';

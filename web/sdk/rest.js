@@ -75,6 +75,21 @@ export class Rest {
     return this.get('/server');
   }
 
+  /** Mail a link to set a new password; the answer does not tell whether there is such an account. */
+  forgotPassword(email) {
+    return this.post('/auth/forgot-password', { email });
+  }
+
+  /** @param {string} token of the link in the mail */
+  resetPassword(token, password) {
+    return this.post('/auth/reset-password', { token, password });
+  }
+
+  /** @param {string} token of the link in the mail */
+  verifyEmail(token) {
+    return this.post('/auth/verify-email', { token });
+  }
+
   meetings() {
     return this.get('/meetings');
   }
@@ -88,7 +103,15 @@ export class Rest {
     return this.get(`/meetings/${encodeURIComponent(id)}/summary`);
   }
 
-  /** @param {string} id @param {{name?: string, passcode?: string, rejoin_secret?: string}} who */
+  /** What a participant may see of a meeting: its settings too. */
+  meetingDetails(id) {
+    return this.get(`/meetings/${encodeURIComponent(id)}`);
+  }
+
+  /**
+   * Ask to be let in. Where there is a lobby the answer may have a `lobby_ticket` instead of a token: ask again with it.
+   * @param {string} id @param {{name?: string, passcode?: string, rejoin_secret?: string, lobby_ticket?: string}} who
+   */
   async join(id, who) {
     await this.prefetch();
     // Without its session an account would come in as a stranger rather than be refused.
@@ -113,6 +136,22 @@ export class Rest {
 
   leave(id) {
     return this.post(`/meetings/${encodeURIComponent(id)}/leave`);
+  }
+
+  /** Who waits to be let in, for hosts. @returns {Promise<{waiting: {id: string, name: string}[]}>} */
+  lobby(id) {
+    return this.get(`/meetings/${encodeURIComponent(id)}/lobby`);
+  }
+
+  /** Let somebody in from the lobby, or turn them away. @param {boolean} admitted */
+  decideLobby(id, entry, admitted) {
+    const verb = admitted ? 'admit' : 'deny';
+    return this.post(`/meetings/${encodeURIComponent(id)}/lobby/${encodeURIComponent(entry)}/${verb}`);
+  }
+
+  /** Hold everybody's microphone muted but hosts'; no sources release them. @param {string[]} [muted] */
+  muteAll(id, muted = ['microphone']) {
+    return this.post(`/meetings/${encodeURIComponent(id)}/mute-all`, { muted });
   }
 
   /** Sources that a host holds muted from now on; none releases all. @param {string[]} muted */
@@ -233,29 +272,4 @@ export class Rest {
 
 function participantPath(id, participant) {
   return `/meetings/${encodeURIComponent(id)}/participants/${encodeURIComponent(participant)}`;
-}
-
-/**
- * The `admit` of a Room: joins by REST, and rejoins as the same participant with the secret of the first answer.
- * @param {Rest} rest @param {string} meeting @param {{name?: string, passcode?: string, rejoin_secret?: string}} who
- * @param {(answer: object) => void} [answered] sees each answer, for example to keep the rejoin secret over a reload
- */
-export function admission(rest, meeting, who, answered = () => undefined) {
-  const { rejoin_secret: kept, ...stranger } = who;
-  let secret = kept;
-  const join = () => rest.join(meeting, secret ? { ...stranger, rejoin_secret: secret } : stranger);
-  return async () => {
-    let answer;
-    try {
-      answer = await join();
-    } catch (error) {
-      // A secret kept from earlier may be another account's, or of a meeting that was made anew.
-      if (!(error instanceof RestError) || error.code !== 'rejoin_secret' || secret !== kept) throw error;
-      secret = undefined;
-      answer = await join();
-    }
-    secret = answer.rejoin_secret ?? secret;
-    answered(answer);
-    return { url: answer.signaling_url, token: answer.token, iceServers: answer.ice_servers ?? [] };
-  };
 }

@@ -67,7 +67,7 @@ export class Room extends EventTarget {
   /**
    * @param {object} options
    * @param {(again: boolean) => Promise<{url: string, token: string, iceServers?: RTCIceServer[]}>} options.admit
-   *   gets a join token; see `admission` in rest.js
+   *   gets a join token; see admission.js
    * @param {boolean} [options.simulcast] three layers for the camera; true by default
    * @param {string} [options.codec] preferred video codec; VP8 by default
    * @param {object} [options.signaling] further options of Signaling, for tests
@@ -85,9 +85,7 @@ export class Room extends EventTarget {
   }
 
   /** Round-trip time of signaling in ms, or null. */
-  get roundTrip() {
-    return this.#signaling.roundTrip;
-  }
+  get roundTrip() { return this.#signaling.roundTrip; }
 
   /** The RTCPeerConnections, for statistics. @returns {{publish: RTCPeerConnection|null, subscribe: RTCPeerConnection|null}} */
   get peers() {
@@ -207,7 +205,7 @@ export class Room extends EventTarget {
   }
 
   #listen() {
-    this.#signaling.addEventListener('message', ({ detail }) => this.#receive(detail));
+    this.#signaling.addEventListener('message', ({ detail }) => this.#handlers[detail.kind]?.(detail));
     this.#signaling.addEventListener('state', ({ detail }) => this.#signalingChanged(detail));
     this.#subscribe.addEventListener('media', ({ detail }) => this.#applyMedia(this.#slots.attach(detail.mid, detail.mediaTrack)));
     this.#subscribe.addEventListener('gone', () => this.#applyMedia(this.#slots.detachAll()));
@@ -216,11 +214,6 @@ export class Room extends EventTarget {
       peer.addEventListener('state', () => this.#updateConnection());
       peer.addEventListener('failed', ({ detail }) => this.#emit('problem', { code: 'negotiation_failed', detail: detail.message }));
     }
-  }
-
-  #receive(message) {
-    const handle = this.#handlers[message.kind];
-    if (handle) handle(message);
   }
 
   /** @type {Record<string, (message: any) => void>} */

@@ -1,0 +1,63 @@
+/** Who waits to be let in: shown to hosts above the participants, asked for while they host. */
+import { h } from './dom.js';
+import { rest } from './session.js';
+import { toast } from './toasts.js';
+
+const ASK_MS = 3_000;
+
+export class Lobby {
+  element = h('div', { class: 'lobby', hidden: true });
+  count = 0;
+  #room;
+  #meeting;
+  #decide;
+  #changed;
+  /** Only meetings with a lobby are asked; null until their settings are known. @type {boolean|null} */
+  #exists = null;
+  /** @type {Set<string>} */
+  #announced = new Set();
+
+  /**
+   * @param {import('/sdk/parley.js').Room} room @param {string} meeting
+   * @param {{signal: AbortSignal, decide: (action: 'admit'|'deny', entry: any) => Promise<void>, changed: () => void}} options
+   */
+  constructor(room, meeting, { signal, decide, changed }) {
+    this.#room = room;
+    this.#meeting = meeting;
+    this.#decide = decide;
+    this.#changed = changed;
+    const timer = setInterval(() => void this.#ask(), ASK_MS);
+    signal.addEventListener('abort', () => clearInterval(timer));
+  }
+
+  async #ask() {
+    if (!this.#room.grants.host || this.#room.connection.state !== 'connected' || this.#exists === false) return;
+    try {
+      this.#exists ??= (await rest.meetingDetails(this.#meeting)).settings.lobby;
+      this.#show(this.#exists ? (await rest.lobby(this.#meeting)).waiting : []);
+    } catch {
+      // It is asked again soon; a lost connection shows elsewhere.
+    }
+  }
+
+  #show(waiting) {
+    this.count = waiting.length;
+    this.element.hidden = waiting.length === 0;
+    this.element.replaceChildren(h('h3', {}, 'Waiting to be let in'), ...waiting.map((entry) => this.#row(entry)));
+    for (const { id, name } of waiting) {
+      if (!this.#announced.has(id)) toast(`${name} waits to be let in.`);
+      this.#announced.add(id);
+    }
+    this.#changed();
+  }
+
+  #row(entry) {
+    const decide = async (action) => {
+      await this.#decide(action, entry);
+      await this.#ask();
+    };
+    return h('div', { class: 'lobby-row' }, h('span', {}, entry.name),
+      h('button', { type: 'button', class: 'button small primary', 'aria-label': `Let ${entry.name} in`, onclick: () => void decide('admit') }, 'Let in'),
+      h('button', { type: 'button', class: 'button small', 'aria-label': `Turn ${entry.name} away`, onclick: () => void decide('deny') }, 'No'));
+  }
+}

@@ -1,0 +1,57 @@
+/** The `admit` of a Room: joins by REST, waits in the lobby, and rejoins as the same participant. */
+import { RestError } from './rest.js';
+
+/**
+ * @param {import('./rest.js').Rest} rest
+ * @param {string} meeting
+ * @param {{name?: string, passcode?: string, rejoin_secret?: string}} who `rejoin_secret`: kept from an earlier page
+ * @param {object} [options]
+ * @param {(answer: any) => void} [options.admitted] sees each answer, for example to keep the rejoin secret over a reload
+ * @param {(waiting: boolean) => void} [options.waiting] whether a host has to let us in first
+ * @param {AbortSignal} [options.signal] ends the waiting
+ * @returns {() => Promise<{url: string, token: string, iceServers: RTCIceServer[]}>}
+ */
+export function admission(rest, meeting, who, { admitted = () => undefined, waiting = () => undefined, signal } = {}) {
+  const { rejoin_secret: kept, ...stranger } = who;
+  let secret = kept;
+  const join = (more) => rest.join(meeting, { ...stranger, ...(secret ? { rejoin_secret: secret } : {}), ...more });
+
+  async function joinOnce() {
+    try {
+      return await join({});
+    } catch (error) {
+      // A secret kept from earlier may be another account's, or of a meeting that was made anew.
+      if (!(error instanceof RestError) || error.code !== 'rejoin_secret' || secret !== kept) throw error;
+      secret = undefined;
+      return join({});
+    }
+  }
+
+  return async () => {
+    let answer = await joinOnce();
+    if (answer.lobby_ticket) waiting(true);
+    while (answer.lobby_ticket) {
+      await pause(answer.retry_seconds * 1000, signal);
+      answer = await join({ lobby_ticket: answer.lobby_ticket });
+      if (!answer.lobby_ticket) waiting(false);
+    }
+    secret = answer.rejoin_secret ?? secret;
+    admitted(answer);
+    return { url: answer.signaling_url, token: answer.token, iceServers: answer.ice_servers ?? [] };
+  };
+}
+
+function pause(ms, signal) {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop);
+      resolve(undefined);
+    }, ms);
+    signal?.addEventListener('abort', stop, { once: true });
+  });
+}

@@ -1,0 +1,114 @@
+"""Chromium's canvas and WebAudio, recorded by a whole server: flash and beep line up, every codec's file is whole."""
+
+import io
+from collections.abc import Iterator
+
+import av
+import numpy as np
+import pytest
+
+from parley.client import Api
+from tests.recorder.test_lip_sync import beeps_in
+from tests.recorder.test_with_a_whole_server import PASSWORD, finished
+from tests.support.chromium import LOOPBACK_FLAG, chromium, open_page
+from tests.support.server import RunningServer, running_server
+
+SECONDS = 9
+PUBLISH = """
+async ({meeting, codec, seconds}) => {
+  const {Rest, Room, admission} = await import('/sdk/parley.js');
+  const capabilities = RTCRtpReceiver.getCapabilities.bind(RTCRtpReceiver);  // offer no other codec
+  RTCRtpReceiver.getCapabilities = (kind) => ({codecs: capabilities(kind).codecs.filter(
+    ({mimeType}) => kind === 'audio' || [`video/${codec}`, 'video/rtx'].includes(mimeType))});
+  const canvas = document.createElement('canvas');
+  [canvas.width, canvas.height] = [320, 180];
+  const pen = canvas.getContext('2d');
+  const sound = new AudioContext({sampleRate: 48000});
+  const tone = new OscillatorNode(sound, {frequency: 1000});
+  const gain = new GainNode(sound, {gain: 0});
+  const out = sound.createMediaStreamDestination();
+  tone.connect(gain).connect(out);
+  tone.start();
+  const room = new Room({admit: admission(new Rest(), meeting, {name: 'Ada'}), codec});
+  await room.publish('microphone', out.stream.getAudioTracks()[0]);
+  await room.publish('camera', canvas.captureStream(25).getVideoTracks()[0]);
+  await room.join();
+  room.setConsent({text: '1', recording: true});
+  window.leave = () => room.leave();
+  window.isRecorded = () => room.recording && room.recording.active;
+  const skews = [];
+  const begin = Math.ceil(sound.currentTime) + 1;
+  for (let second = 0; second < seconds; second++) {
+    gain.gain.setValueAtTime(0.7, begin + second);
+    gain.gain.setValueAtTime(0, begin + second + 0.1);
+  }
+  let flashed = -1;
+  window.skews = new Promise((resolve) => {
+    const drawing = setInterval(() => {
+      const now = sound.currentTime - begin;
+      const flash = now >= 0 && now % 1 < 0.12;
+      pen.fillStyle = flash ? 'white' : `hsl(${Math.floor(now * 40) % 360} 60% 15%)`;
+      pen.fillRect(0, 0, 320, 180);
+      if (flash && Math.floor(now) !== flashed) {
+        flashed = Math.floor(now);
+        skews.push(now - flashed);
+      }
+      if (now > seconds) { clearInterval(drawing); resolve(skews); }
+    }, 10);
+  });
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningServer]:
+    with running_server() as running:
+        yield running
+
+
+@pytest.mark.parametrize("codec", ["VP8", "VP9", "H264", "AV1"])
+async def test_flash_and_beep_of_a_page(server: RunningServer, codec: str) -> None:
+    async with Api(server.url) as api, chromium(flags=[LOOPBACK_FLAG]) as browser:
+        if server.setup_token in "".join(server.lines) and codec == "VP8":
+            await api.set_up(server.setup_token, "admin", PASSWORD)
+        else:
+            await api.login("admin", PASSWORD)
+        meeting = await api.create_meeting("Recorded")
+        page = await open_page(browser, server.url)
+        await page.evaluate(PUBLISH, {"meeting": meeting, "codec": codec, "seconds": SECONDS})
+        recording = (await api.start_recording(meeting))["id"]
+        skews = await page.evaluate("skews")
+        await api.stop_recording(meeting)
+        await page.evaluate("leave()")
+        row = await finished(api, recording)
+        manifest = await api.request("GET", f"/recordings/{recording}/manifest")
+        tracks = {track["source"]: track for track in manifest["tracks"]}
+        flashes = []
+        for file in tracks["camera"]["files"]:
+            data = await api.download(f"/recordings/{recording}/files/{file['key'].removeprefix(recording + '/')}")
+            flashes += flashes_in(data, file["start_ms"])
+        (file,) = tracks["microphone"]["files"]
+        data = await api.download(f"/recordings/{recording}/files/{file['key'].removeprefix(recording + '/')}")
+        beeps = beeps_in(io.BytesIO(data), file["start_ms"])
+    assert row["state"] == "ready", manifest
+    assert tracks["camera"]["codec"] == codec.lower()
+    apart = []
+    for beep in beeps:
+        near = min(flashes, key=lambda flash: abs(flash - beep))
+        if abs(near - beep) < 0.5:
+            apart.append(near - beep)
+    assert len(apart) >= SECONDS - 4
+    skew = float(np.median(skews))
+    assert max(abs(a - skew) for a in apart) <= 0.100, (apart, skews)
+
+
+def flashes_in(data: bytes, start_ms: int) -> list[float]:
+    """When each flash of a file begins."""
+    found, before = [], True
+    with av.open(io.BytesIO(data)) as container:
+        for image in container.decode(video=0):
+            bright = bool(image.to_ndarray(format="gray").mean() > 128)
+            if bright and not before:
+                found.append(start_ms / 1000 + float(image.pts * image.time_base))
+            before = bright
+    return found

@@ -1,0 +1,181 @@
+"""How much a subscriber's link carries: send-side estimation after libwebrtc's GoogCC.
+
+Composes the machines beside it: history → groups → overuse detector → rate control, limited by the loss-based rate and
+raised by probes. Feedback comes from the subscriber itself, so a publisher's bad uplink has no part in it. Peers that
+give none are followed by REMB or receiver reports.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sfu.formats.congestion_feedback import CongestionFeedback
+from sfu.formats.transport_feedback import TransportFeedback
+from sfu.machines.acknowledged_rate import AcknowledgedRate
+from sfu.machines.application_limit import ApplicationLimit
+from sfu.machines.loss_based_rate import LossBasedRate
+from sfu.machines.overuse import OveruseDetector, Usage
+from sfu.machines.packet_groups import PacketGroups
+from sfu.machines.probes import ProbeCluster, ProbeControl, ProbeResults
+from sfu.machines.rate_control import RateControl
+from sfu.machines.receiver_reported_rate import ReceiverReportedRate
+from sfu.machines.send_history import FeedbackReport, SendHistory, SentPacket, received_in_order
+
+_ROUND_TRIP_NS = 100_000_000
+_SILENCE_NS = 2_000_000_000
+_SILENCE_STEP_NS = 1_000_000_000
+_SILENCE_FACTOR = 0.7
+_OUTSTANDING = 10  # packets without feedback from which silence is a bad sign
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatorSettings:
+    """Rates in bits/s."""
+
+    start: float = 800_000.0
+    minimum: float = 30_000.0
+    maximum: float = 20_000_000.0
+
+
+class EstimatorState(NamedTuple):
+    """For statistics and replay: bits/s each, None while unknown; `loss` is a share, `queueing` says overuse now."""
+
+    rate: float
+    delay_based: float
+    loss_based: float | None
+    acknowledged: float | None
+    loss: float
+    usage: Usage
+    application_limited: bool
+
+
+class Estimator:
+    """One per subscribing peer. `rate` is the estimate in bits/s, all bytes from the RTP header on counted."""
+
+    def __init__(self, settings: EstimatorSettings | None = None) -> None:
+        self.settings = settings = settings or EstimatorSettings()
+        self.rate = settings.start
+        self.round_trip = _ROUND_TRIP_NS
+        self._history = SendHistory()
+        self._groups = PacketGroups()
+        self._detector = OveruseDetector()
+        self._acknowledged = AcknowledgedRate()
+        self._control = RateControl(settings.start, settings.minimum, settings.maximum)
+        self._losses = LossBasedRate(settings.minimum)
+        self._reported = ReceiverReportedRate(settings.start, settings.minimum, settings.maximum)
+        self._limit = ApplicationLimit()
+        self._probes = ProbeControl()
+        self._results = ProbeResults()
+        self._feedback_at: int | None = None
+        self._unanswered = 0
+        self._unanswered_since = 0
+
+    @property
+    def has_feedback(self) -> bool:
+        """Whether the peer gives feedback about packets."""
+        return self._feedback_at is not None
+
+    @property
+    def state(self) -> EstimatorState:
+        return EstimatorState(
+            self.rate,
+            self._control.rate,
+            self._losses.rate,
+            self._acknowledged.bits_per_second,
+            self._losses.loss if self.has_feedback else self._reported.loss,
+            self._detector.usage,
+            self._limit.is_limited,
+        )
+
+    def sent(self, packet: SentPacket, cluster: int = -1) -> None:
+        """Take a packet that went out, in order; `cluster` when it was part of a probe."""
+        self._history.sent(packet, cluster)
+        self._limit.sent(packet.size, self.rate, packet.at)
+        if self._unanswered == 0:
+            self._unanswered_since = packet.at
+        self._unanswered += 1
+        self._probes.start(self.settings.start, self.settings.maximum)
+
+    def feedback(self, message: TransportFeedback | CongestionFeedback, now: int) -> None:
+        """Take a message about packets."""
+        if isinstance(message, TransportFeedback):
+            report = self._history.feedback(message, now)
+        else:
+            report = self._history.congestion_feedback(message, now)
+        if not report.results:
+            return
+        self._feedback_at = now
+        self._unanswered = 0
+        if report.round_trip is not None:
+            self.round_trip += (report.round_trip - self.round_trip) // 8
+        self._judge(report, now)
+
+    def _judge(self, report: FeedbackReport, now: int) -> None:
+        was_limited = self._limit.is_limited
+        probed = None
+        overused = False
+        for result, arrival in received_in_order(report.results):
+            self._acknowledged.received(arrival, result.size, application_limited=was_limited)
+            measured = self._results.received(result) if result.cluster >= 0 else None
+            if measured is not None:
+                self._probes.result(measured, now)
+                probed = max(measured, probed or 0.0)
+            delta = self._groups.received(result.sent, arrival, result.size, now)
+            if delta is not None:
+                overused |= self._detector.update(delta, arrival) is Usage.OVERUSE
+        acknowledged = self._acknowledged.bits_per_second
+        self._follow_delay(overused, probed, acknowledged, now)
+        self._losses.update(report.results, acknowledged, self._control.rate, now)
+        if probed is not None and not overused:
+            self._losses.set(min(probed, self._control.rate))
+        self._conclude(now)
+
+    def _follow_delay(self, overused: bool, probed: float | None, acknowledged: float | None, now: int) -> None:
+        control = self._control
+        if overused:
+            if control.may_decrease(acknowledged, self.round_trip, now):
+                control.update(Usage.OVERUSE, acknowledged, self.round_trip, now)
+        elif probed is not None and probed > control.rate:
+            control.set(probed, now)
+        elif self._detector.usage is not Usage.OVERUSE:
+            control.update(self._detector.usage, acknowledged, self.round_trip, now)
+
+    def _conclude(self, now: int) -> None:
+        before = self.rate
+        rate = self._control.rate
+        if self._losses.rate is not None:
+            rate = min(rate, self._losses.rate)
+        self.rate = min(max(rate, self.settings.minimum), self.settings.maximum)
+        if self.rate < before * 0.95:
+            self._probes.decreased(now)
+
+    def receiver_estimate(self, rate: float, now: int) -> None:
+        """Take a REMB; it counts for peers that give no feedback about packets."""
+        self._reported.receiver_estimate(rate, now)
+        if not self.has_feedback:
+            self.rate = self._reported.rate
+
+    def report(self, fraction_lost: float, now: int) -> None:
+        """Take a receiver report's share of losses (0..1); it counts for peers without feedback about packets."""
+        self._reported.report(fraction_lost, self.round_trip, now)
+        if not self.has_feedback:
+            self.rate = self._reported.rate
+
+    def next_probe(self, wanted: float, now: int) -> ProbeCluster | None:
+        """Return the probe to send now; `wanted` is what would be sent if there were room, in bits/s."""
+        if not self.has_feedback:
+            return None
+        is_free = self._detector.usage is not Usage.OVERUSE and not self._losses.limits
+        cluster = self._probes.next(self.rate, wanted, now, is_free=is_free)
+        if cluster is not None:
+            self._results.begun(cluster)
+        return cluster
+
+    def handle_timer(self, now: int) -> None:
+        """A peer that gave feedback and has fallen silent while much is sent may be behind a link that is choked."""
+        if self._feedback_at is None or self._unanswered < _OUTSTANDING:
+            return
+        if now - max(self._feedback_at, self._unanswered_since) >= _SILENCE_NS:
+            self._feedback_at = now - _SILENCE_NS + _SILENCE_STEP_NS
+            self._unanswered_since = self._feedback_at
+            self._control.set(self.rate * _SILENCE_FACTOR, now)
+            self._conclude(now)

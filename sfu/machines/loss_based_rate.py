@@ -1,0 +1,168 @@
+"""Loss-based rate in the manner of libwebrtc's second version: which bandwidth explains the losses seen best.
+
+A link loses packets by itself (`inherent` loss) and those beyond its bandwidth. For a few candidate bandwidths the
+inherent loss that makes the observed windows likeliest is found by Newton's method; the candidate with the likeliest
+outcome, with a slight bias for higher ones, wins. So a lossy but wide link is not mistaken for a full one, up to a
+point: beyond 5 % an instant limit comes in, since neither media nor others on the link live well with more.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+
+from sfu.machines.send_history import PacketResult
+
+_WINDOW_NS = 250_000_000
+_MIN_PACKETS = 10
+_WINDOWS = 20
+_AGEING = 0.9
+_CANDIDATES = (1.02, 1.0, 0.95)
+_BACK_OFF = 0.85
+_BIAS, _LOG_BIAS = 0.0002, 0.02
+_INHERENT_RANGE = (1e-3, 1.0)
+_INHERENT_OFFSET, _INHERENT_BALANCE = 0.05, 75_000.0
+_LOSS_OFFSET, _LOSS_BALANCE = 0.05, 75_000.0
+_NEWTON_STEPS, _NEWTON_SIZE = 2, 0.75
+_RECOVERY_NS = 300_000_000
+_RECOVERY_FACTOR = 1.3
+_MIN_PROBABILITY = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    packets: int
+    lost: int
+    rate: float  # bits/s sent
+
+
+class LossBasedRate:
+    """`rate` is None before anything is known: then it limits nothing."""
+
+    def __init__(self, minimum: float) -> None:
+        self.rate: float | None = None
+        self.loss = 0.0
+        self._minimum = minimum
+        self._inherent = 0.01
+        self._windows: deque[_Window] = deque(maxlen=_WINDOWS)
+        self._packets = self._lost = self._bytes = 0
+        self._first_sent: int | None = None
+        self._last_sent = 0
+        self._lowered_at: int | None = None
+        self._lowered_to = 0.0
+
+    def update(self, results: Sequence[PacketResult], acknowledged: float | None, delay_based: float, now: int) -> None:
+        """Take feedback, what arrives and what the delays allow (bits/s)."""
+        if not self._collect(results):
+            return
+        if self.rate is None or self.rate > delay_based:
+            self.rate = delay_based
+        before = self.rate
+        best, inherent = self._best(before, acknowledged, delay_based)
+        self._inherent = inherent
+        best = min(best, self._instant_limit())
+        if best > before and self._lowered_at is not None and now - self._lowered_at < _RECOVERY_NS:
+            best = max(before, min(best, self._lowered_to * _RECOVERY_FACTOR))
+        if best < before * 0.999:
+            self._lowered_at = now
+            self._lowered_to = best
+        self.rate = max(self._minimum, best)
+
+    @property
+    def limits(self) -> bool:
+        """Whether losses were the reason to lower the rate lately."""
+        return self._lowered_at is not None and self.loss > self._inherent_limit(self.rate or 1.0)
+
+    def set(self, rate: float) -> None:
+        """A probe went through at `rate`."""
+        if self.rate is not None and rate > self.rate:
+            self.rate = rate
+
+    def _collect(self, results: Sequence[PacketResult]) -> bool:
+        """Add to the window under way; whether it is complete."""
+        for result in results:
+            if result.was_lost:
+                self._lost -= 1  # reported lost by an earlier message, late only
+                continue
+            if self._first_sent is None:
+                self._first_sent = result.sent
+            self._last_sent = max(self._last_sent, result.sent)
+            self._packets += 1
+            self._bytes += result.size
+            self._lost += result.arrival is None
+        if self._first_sent is None or self._packets < _MIN_PACKETS:
+            return False
+        duration = self._last_sent - self._first_sent
+        if duration < _WINDOW_NS:
+            return False
+        rate = self._bytes * 8e9 / duration
+        self._windows.append(_Window(self._packets, max(0, self._lost), rate))
+        self._packets = self._lost = self._bytes = 0
+        self._first_sent = None
+        self.loss = self._average_loss()
+        return True
+
+    def _weighted(self) -> list[tuple[float, _Window]]:
+        newest = len(self._windows) - 1
+        return [(_AGEING ** (newest - index), window) for index, window in enumerate(self._windows)]
+
+    def _average_loss(self) -> float:
+        weighted = self._weighted()
+        packets = sum(weight * window.packets for weight, window in weighted)
+        return sum(weight * window.lost for weight, window in weighted) / packets if packets else 0.0
+
+    def _instant_limit(self) -> float:
+        excess = self.loss - _LOSS_OFFSET
+        return _LOSS_BALANCE / excess if excess > 0 else float("inf")
+
+    def _best(self, current: float, acknowledged: float | None, delay_based: float) -> tuple[float, float]:
+        candidates = {min(delay_based, current * factor) for factor in _CANDIDATES}
+        candidates.add(delay_based)
+        if acknowledged is not None:
+            candidates.add(min(delay_based, acknowledged * _BACK_OFF))
+        best, best_inherent, best_objective = current, self._inherent, -float("inf")
+        for bandwidth in sorted(candidates):
+            if bandwidth < self._minimum:
+                continue
+            inherent = self._fit(bandwidth)
+            objective = self._objective(bandwidth, inherent)
+            if objective > best_objective:
+                best, best_inherent, best_objective = bandwidth, inherent, objective
+        return best, best_inherent
+
+    def _inherent_limit(self, bandwidth: float) -> float:
+        return min(_INHERENT_OFFSET + _INHERENT_BALANCE / max(bandwidth, 1.0), _INHERENT_RANGE[1])
+
+    def _fit(self, bandwidth: float) -> float:
+        """Return the inherent loss that makes the windows likeliest, given a bandwidth."""
+        limit = self._inherent_limit(bandwidth)
+        inherent = min(max(self._inherent, _INHERENT_RANGE[0]), limit)
+        for _ in range(_NEWTON_STEPS):
+            first = second = 0.0
+            for weight, window in self._weighted():
+                probability = _loss_probability(inherent, bandwidth, window.rate)
+                received = window.packets - window.lost
+                first += weight * (window.lost / probability - received / (1 - probability))
+                second -= weight * (window.lost / probability**2 + received / (1 - probability) ** 2)
+            if second < 0:
+                inherent -= _NEWTON_SIZE * first / second
+            inherent = min(max(inherent, _INHERENT_RANGE[0]), limit)
+        return inherent
+
+    def _objective(self, bandwidth: float, inherent: float) -> float:
+        kilobits = bandwidth / 1000
+        bias = _BIAS * kilobits + _LOG_BIAS * log(1 + kilobits)
+        total = 0.0
+        for weight, window in self._weighted():
+            probability = _loss_probability(inherent, bandwidth, window.rate)
+            total += weight * window.lost * log(probability)
+            total += weight * (window.packets - window.lost) * log(1 - probability)
+            total += weight * bias * window.packets
+        return total
+
+
+def _loss_probability(inherent: float, bandwidth: float, rate: float) -> float:
+    probability = inherent
+    if rate > bandwidth:
+        probability += (1 - inherent) * (rate - bandwidth) / rate
+    return min(max(probability, _MIN_PROBABILITY), 1 - _MIN_PROBABILITY)

@@ -1,0 +1,177 @@
+"""Probing: when to send faster than the estimate for a moment, how fast, and what came of it.
+
+After libwebrtc's ProbeController and ProbeBitrateEstimator. A cluster of at least five packets in 15 ms or more is
+sent at a rate above the estimate; if it arrives as fast as it was sent, the link carries that rate. At the start two
+clusters follow each other; later one goes out when more is wanted than the estimate grants, the next one sooner after a
+success and later after each failure.
+"""
+
+from typing import NamedTuple
+
+from sfu.machines.send_history import PacketResult
+
+MIN_PACKETS = 5
+_DURATION_NS = 15_000_000
+_START_SCALES = (3.0, 6.0)
+_SCALE = 2.0
+_ENOUGH = 1.1
+_SUCCESS = 0.7  # of the probed rate: then another, faster one is worth it
+_INTERVAL_NS = 2_000_000_000
+_MAX_INTERVAL_NS = 8_000_000_000
+_AFTER_DECREASE_NS = 1_500_000_000
+_RESULT_NS = 1_000_000_000
+_SHARE = 0.8  # of a cluster's packets and bytes that must have arrived
+_MAX_RATIO = 2.0  # receiving much faster than sending is a measuring error
+_SATURATED = 0.9
+_TARGET = 0.95
+_MAX_INTERVAL_OF_CLUSTER = 1_000_000_000
+_MAX_CLUSTERS = 8
+_SECOND = 1_000_000_000
+
+
+class ProbeCluster(NamedTuple):
+    """Send `size` bytes at `rate` bits/s, in `MIN_PACKETS` packets or more; `cluster` marks the packets."""
+
+    cluster: int
+    rate: int
+    size: int
+
+
+class ProbeControl:
+    """Says when to probe. One cluster is under way at a time."""
+
+    def __init__(self) -> None:
+        self._clusters = 0
+        self._pending: list[float] = []
+        self._started = False
+        self._probing: ProbeCluster | None = None
+        self._probed_at = 0
+        self._interval = _INTERVAL_NS
+        self._next = 0
+        self._maximum = float("inf")
+
+    def start(self, rate: float, maximum: float) -> None:
+        """Media begins to flow at the start rate: find out soon how much more there is."""
+        if not self._started:
+            self._started = True
+            self._maximum = maximum
+            self._pending = [rate * scale for scale in _START_SCALES]
+
+    def decreased(self, now: int) -> None:
+        """The estimate was lowered for want of bandwidth: leave the link alone for a moment."""
+        self._pending.clear()
+        self._next = max(self._next, now + _AFTER_DECREASE_NS)
+
+    def result(self, rate: float, now: int) -> None:
+        """The cluster under way was measured at `rate`."""
+        probing = self._probing
+        if probing is None:
+            return
+        self._probing = None
+        if rate >= _SUCCESS * probing.rate:
+            self._interval = _INTERVAL_NS
+            if not self._pending:
+                self._next = now
+        else:
+            self._pending.clear()
+            self._interval = min(self._interval * 2, _MAX_INTERVAL_NS)
+            self._next = now + self._interval
+
+    def next(self, estimate: float, wanted: float, now: int, *, is_free: bool) -> ProbeCluster | None:
+        """Return the cluster to send now. `is_free`: neither delay nor loss says that the link is full."""
+        if not self._started:
+            return None
+        if self._probing is not None:
+            if now - self._probed_at < _RESULT_NS:
+                return None
+            self._probing = None
+            self._interval = min(self._interval * 2, _MAX_INTERVAL_NS)
+            self._next = max(self._next, now + self._interval)
+        if not is_free:
+            self._pending.clear()
+            return None
+        ceiling = min(self._maximum, wanted * _ENOUGH)
+        if self._pending:
+            rate = min(self._pending.pop(0), self._maximum)
+            return self._cluster(rate, now) if rate > estimate else None
+        if now < self._next or estimate >= wanted or ceiling <= estimate:
+            return None
+        return self._cluster(min(_SCALE * estimate, ceiling), now)
+
+    def _cluster(self, rate: float, now: int) -> ProbeCluster:
+        self._clusters += 1
+        size = max(int(rate * _DURATION_NS / (8 * _SECOND)), MIN_PACKETS * 200)
+        self._probing = ProbeCluster(self._clusters, int(rate), size)
+        self._probed_at = now
+        self._next = now + self._interval
+        return self._probing
+
+
+class _Measured:
+    __slots__ = (
+        "first_received",
+        "first_sent",
+        "first_size",
+        "last_received",
+        "last_sent",
+        "last_size",
+        "packets",
+        "size",
+    )
+
+    def __init__(self, sent: int, arrival: int, size: int) -> None:
+        self.first_sent = self.last_sent = sent
+        self.first_received = self.last_received = arrival
+        self.first_size = self.last_size = size
+        self.size = size
+        self.packets = 1
+
+
+class ProbeResults:
+    """Fed the results of packets that were part of clusters."""
+
+    def __init__(self) -> None:
+        self._clusters: dict[int, _Measured] = {}
+        self._sizes: dict[int, int] = {}
+
+    def begun(self, cluster: ProbeCluster) -> None:
+        """A cluster is being sent."""
+        self._sizes[cluster.cluster] = cluster.size
+        while len(self._sizes) > _MAX_CLUSTERS:
+            oldest = next(iter(self._sizes))
+            del self._sizes[oldest]
+            self._clusters.pop(oldest, None)
+
+    def received(self, result: PacketResult) -> float | None:
+        """Take a packet that arrived; returns what the link carried (bits/s) once enough of the cluster has."""
+        if result.arrival is None or result.cluster not in self._sizes:
+            return None
+        measured = self._clusters.get(result.cluster)
+        if measured is None:
+            self._clusters[result.cluster] = _Measured(result.sent, result.arrival, result.size)
+            return None
+        measured.first_sent = min(measured.first_sent, result.sent)
+        if result.sent >= measured.last_sent:
+            measured.last_sent, measured.last_size = result.sent, result.size
+        if result.arrival < measured.first_received:
+            measured.first_received, measured.first_size = result.arrival, result.size
+        measured.last_received = max(measured.last_received, result.arrival)
+        measured.size += result.size
+        measured.packets += 1
+        if measured.packets < MIN_PACKETS * _SHARE or measured.size < self._sizes[result.cluster] * _SHARE:
+            return None
+        return _rate(measured)
+
+
+def _rate(measured: _Measured) -> float | None:
+    sending = measured.last_sent - measured.first_sent
+    receiving = measured.last_received - measured.first_received
+    if not 0 < sending <= _MAX_INTERVAL_OF_CLUSTER or not 0 < receiving <= _MAX_INTERVAL_OF_CLUSTER:
+        return None
+    sent = (measured.size - measured.last_size) * 8e9 / sending
+    received = (measured.size - measured.first_size) * 8e9 / receiving
+    if received > _MAX_RATIO * sent:
+        return None
+    if received < _SATURATED * sent:
+        return _TARGET * received
+    return min(sent, received)

@@ -1,0 +1,54 @@
+"""The rate towards peers without transport-wide feedback: from REMB where they send it, and from receiver reports.
+
+Losses are judged as by draft-ietf-rmcat-gcc-02, section 6: below 2 % grow by 8 % a second, above 10 % fall by half of
+the loss, at most once per round trip and 300 ms.
+"""
+
+from collections import deque
+
+_LOW, _HIGH = 0.02, 0.10
+_GROWTH = 1.08
+_GROWTH_BITS = 1_000.0
+_SECOND = 1_000_000_000
+_DECREASE_NS = 300_000_000
+_REPORTED_FOR_NS = 5_000_000_000
+
+
+class ReceiverReportedRate:
+    """`rate` in bits/s. Growth needs reports, and never goes beyond what the receiver itself estimates."""
+
+    def __init__(self, start: float, minimum: float, maximum: float) -> None:
+        self.rate = start
+        self.loss = 0.0
+        self._minimum = minimum
+        self._maximum = maximum
+        self._estimate: float | None = None
+        self._estimated_at = 0
+        self._decreased_at: int | None = None
+        self._recent: deque[tuple[int, float]] = deque()
+
+    def receiver_estimate(self, rate: float, now: int) -> None:
+        """Take a REMB. It is the limit for as long as such messages come; above, it is a reason to grow at once."""
+        self._estimate = rate
+        self._estimated_at = now
+        self._set(rate if self.loss < _LOW else min(self.rate, rate))
+
+    def report(self, fraction_lost: float, round_trip: int, now: int) -> None:
+        """Take the share of packets lost (0..1) since the last report, over all streams."""
+        self.loss = fraction_lost
+        while self._recent and now - self._recent[0][0] > _SECOND:
+            self._recent.popleft()
+        if fraction_lost <= _LOW:
+            lowest = min((rate for _, rate in self._recent), default=self.rate)
+            self._set(max(self.rate, lowest * _GROWTH + _GROWTH_BITS), now)
+        elif fraction_lost > _HIGH:
+            wait = _DECREASE_NS + round_trip
+            if self._decreased_at is None or now - self._decreased_at >= wait:
+                self._decreased_at = now
+                self._set(self.rate * (1 - fraction_lost / 2), now)
+        self._recent.append((now, self.rate))
+
+    def _set(self, rate: float, now: int | None = None) -> None:
+        if self._estimate is not None and (now is None or now - self._estimated_at < _REPORTED_FOR_NS):
+            rate = min(rate, self._estimate)
+        self.rate = min(max(rate, self._minimum), self._maximum)

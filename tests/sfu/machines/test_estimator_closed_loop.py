@@ -1,0 +1,153 @@
+"""Estimator and pacer in front of an emulated link: the bars for capacity that changes. One seed in five may miss.
+
+Each bar is missed with the estimator off, or it would measure nothing.
+"""
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.closed_loop import MS, SECOND, ClosedLoop
+from tests.support.link_model import LinkSettings
+
+HIGH, LOW = 3_000_000, 600_000
+SEEDS = range(5)
+
+
+def step_down_and_up(seed: int, *, adapts: bool) -> ClosedLoop:
+    """3 Mbps for 15 s, 600 kbps for 20 s, 3 Mbps again; 50 ms round trip."""
+    dice = random.Random(seed)
+    loop = ClosedLoop(LinkSettings(rate=HIGH, delay=25 * MS, jitter=4 * MS), seed, adapts=adapts)
+    loop.run(15 + dice.random())
+    loop.change(rate=LOW)
+    loop.run(20 + dice.random())
+    loop.change(rate=HIGH)
+    loop.run(20)
+    return loop
+
+
+def dropped_at(loop: ClosedLoop) -> int:
+    return next(sample.at for sample in loop.samples if sample.capacity == LOW)
+
+
+def settles(loop: ClosedLoop, begin: int, capacity: int, within: float) -> bool:
+    """Whether the estimate comes within 25 % of the capacity in time, and then is there most of the time."""
+    samples = [sample for sample in loop.samples if sample.at >= begin and sample.capacity == capacity]
+    reached = next((s.at for s in samples if abs(s.estimate - capacity) <= capacity / 4), None)
+    if reached is None or reached - begin > within * SECOND:
+        return False
+    rest = [abs(sample.estimate - capacity) <= capacity / 4 for sample in samples if sample.at >= reached]
+    return sum(rest) >= 0.8 * len(rest)
+
+
+def follows_down(loop: ClosedLoop) -> bool:
+    return settles(loop, dropped_at(loop), LOW, 4)
+
+
+def follows_up(loop: ClosedLoop) -> bool:
+    begin = next(sample.at for sample in loop.samples if sample.at > dropped_at(loop) and sample.capacity == HIGH)
+    return settles(loop, begin, HIGH, 12)
+
+
+def drains(loop: ClosedLoop) -> bool:
+    """Whether packets wait less than 100 ms again 3 s after the drop, and stay so."""
+    after = dropped_at(loop) + 3 * SECOND
+    waiting = [sample.queueing for sample in loop.samples if sample.at > after and sample.capacity == LOW]
+    return sum(wait < 100 * MS for wait in waiting) >= 0.97 * len(waiting)
+
+
+def delivers_before(loop: ClosedLoop) -> bool:
+    """At least 2 Mbps flow before the drop, or it would be no drop."""
+    before = [sample.estimate for sample in loop.samples if 5 * SECOND < sample.at < dropped_at(loop)]
+    return sum(before) / len(before) > 2_000_000
+
+
+@pytest.fixture(scope="module")
+def adapted() -> list[ClosedLoop]:
+    return [step_down_and_up(seed, adapts=True) for seed in SEEDS]
+
+
+@pytest.mark.parametrize("bar", [delivers_before, follows_down, follows_up, drains])
+def test_the_estimate_follows_the_capacity(adapted: list[ClosedLoop], bar: Callable[[ClosedLoop], bool]) -> None:
+    assert sum(bar(loop) for loop in adapted) >= 4
+
+
+def test_without_the_estimator_the_bars_are_missed() -> None:
+    loop = step_down_and_up(0, adapts=False)
+    assert not follows_down(loop)
+    assert not drains(loop)
+
+
+def lte_trace(seed: int, seconds: int) -> list[int]:
+    """Bits/s for each 100 ms: a random walk of log capacity between 300 kbps and 6 Mbps, with fades, as cells show."""
+    dice = random.Random(f"lte {seed}")
+    level, fade = dice.uniform(0.3, 0.8), 0
+    trace = []
+    for _ in range(seconds * 10):
+        level = min(max(level + dice.gauss(0, 0.035), 0.0), 1.0)
+        if fade == 0 and dice.random() < 0.006:
+            fade = dice.randrange(5, 25)
+        fade = max(0, fade - 1)
+        trace.append(int(300_000 * 20 ** (level * (0.45 if fade else 1.0))))
+    return trace
+
+
+def over_trace(seed: int, *, adapts: bool) -> ClosedLoop:
+    trace = lte_trace(seed, 60)
+    settings = LinkSettings(rate=trace[0], delay=30 * MS, jitter=8 * MS, queue_bytes=150_000)
+    loop = ClosedLoop(settings, seed, wanted=2_500_000.0, adapts=adapts)
+    for rate in trace:
+        loop.change(rate=rate)
+        loop.run(0.1)
+    return loop
+
+
+def test_over_traces_like_lte_more_is_delivered_with_less_delay() -> None:
+    """Whole frames count as delivered: a decoder can use no others."""
+    better = 0
+    for seed in SEEDS:
+        adapted, fixed = over_trace(seed, adapts=True), over_trace(seed, adapts=False)
+        more = adapted.whole_frames > fixed.whole_frames
+        better += more and adapted.percentile(0.95) < fixed.percentile(0.95) / 2
+    assert better >= 4
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_loss_is_not_mistaken_for_a_full_link(seed: int) -> None:
+    loop = ClosedLoop(LinkSettings(rate=HIGH, delay=25 * MS, loss=0.05), seed)
+    loop.run(20)
+    late = [sample.estimate for sample in loop.samples if sample.at > 5 * SECOND]
+    assert sum(late) / len(late) > 2_000_000
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_is_not_sent_lowers_nothing(seed: int) -> None:
+    loop = ClosedLoop(LinkSettings(rate=HIGH, delay=25 * MS, jitter=4 * MS), seed)
+    loop.run(10)
+    loop.wanted = 100_000.0
+    before = loop.estimator.rate
+    loop.run(30)
+    assert loop.estimator.rate > 0.8 * before
+
+
+def test_an_application_limited_call_does_not_grow_without_bound() -> None:
+    loop = ClosedLoop(LinkSettings(rate=50_000_000, delay=25 * MS), 1, wanted=500_000.0)
+    loop.run(60)
+    assert loop.estimator.rate < 6_000_000
+
+
+def test_a_narrow_link_is_not_held_full() -> None:
+    loop = ClosedLoop(LinkSettings(rate=250_000, delay=25 * MS), 1)
+    loop.run(30)
+    late = [sample.queueing for sample in loop.samples if sample.at > 5 * SECOND]
+    assert sorted(late)[int(len(late) * 0.9)] < 150 * MS
+
+
+def test_a_choked_link_lowers_the_estimate_though_no_feedback_comes() -> None:
+    loop = ClosedLoop(LinkSettings(rate=HIGH, delay=25 * MS), 1)
+    loop.run(10)
+    before = loop.estimator.rate
+    loop.change(loss=1.0)
+    loop.run(8)
+    assert loop.estimator.rate < 0.3 * before

@@ -1,0 +1,148 @@
+"""A call in simulated time: a source, a pacer and an estimator in front of an emulated link, feedback coming back.
+
+The source makes 30 frames a second of what the estimate allows, up to `wanted`; with the estimator off, of `wanted`.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from sfu.formats.transport_feedback import TransportFeedback
+from sfu.machines.estimator import Estimator
+from sfu.machines.pacing import pacing_rate
+from sfu.machines.probes import ProbeCluster
+from sfu.machines.send_history import SentKind, SentPacket
+from sfu.machines.twcc_receiver import TwccReceiver
+from tests.support.link_model import Link, LinkSettings
+
+MS = 1_000_000
+SECOND = 1000 * MS
+_FRAME_NS = SECOND // 30
+_PACKET = 1200
+_BURST = 6000.0  # bytes that a pacer may send at once
+_SOURCE_SHARE = 0.95
+
+
+@dataclass(slots=True)
+class Sample:
+    """Once per 100 ms."""
+
+    at: int
+    estimate: float
+    capacity: int
+    queueing: int
+
+
+@dataclass
+class ClosedLoop:
+    """Run with `run`; `samples`, `delays` (ns per packet) and `whole_frames` (bytes) tell what happened."""
+
+    settings: LinkSettings
+    seed: int = 0
+    wanted: float = 5_000_000.0
+    adapts: bool = True
+    feedback_delay: int = 25 * MS
+    now: int = 0
+    samples: list[Sample] = field(default_factory=list)
+    delays: list[int] = field(default_factory=list)
+    whole_frames: int = 0
+    estimator: Estimator = field(default_factory=Estimator)
+
+    def __post_init__(self) -> None:
+        self._link: Link[tuple[int, int, int, int]] = Link(self.settings, self.seed)
+        self._receiver = TwccReceiver(1)
+        self._feedback: deque[tuple[int, TransportFeedback]] = deque()
+        self._queue: deque[tuple[int, int]] = deque()
+        self._missing: dict[int, tuple[int, int]] = {}
+        self._frame = self._seq = 0
+        self._next_frame = 0
+        self._allowance = 0.0
+        self._probe: tuple[ProbeCluster, int] | None = None
+        self._probed = 0
+
+    def change(self, **changes: object) -> None:
+        self._link.change(self.now, **changes)
+
+    @property
+    def link(self) -> Link[tuple[int, int, int, int]]:
+        return self._link
+
+    def run(self, seconds: float) -> None:
+        """Let time pass in steps of a millisecond."""
+        end = self.now + int(seconds * SECOND)
+        while self.now < end:
+            self.now += MS
+            self._make_frame()
+            self._pace()
+            if self.adapts:
+                self._send_probe()
+            self._arrive()
+            if self.now % (100 * MS) == 0:
+                queueing = self._link.queueing_delay
+                self.samples.append(Sample(self.now, self.estimator.rate, self._link.settings.rate or 0, queueing))
+
+    def _make_frame(self) -> None:
+        if self.now < self._next_frame:
+            return
+        self._next_frame += _FRAME_NS
+        rate = min(self.estimator.rate * _SOURCE_SHARE, self.wanted) if self.adapts else self.wanted
+        size = int(rate * _FRAME_NS / (8 * SECOND))
+        packets = -(-size // _PACKET)
+        self._frame += 1
+        self._missing[self._frame] = (packets, size)
+        for index in range(packets):
+            self._queue.append((self._frame, min(_PACKET, size - index * _PACKET)))
+
+    def _pace(self) -> None:
+        if not self.adapts:
+            while self._queue:
+                self._send(*self._queue.popleft())
+            return
+        budget = pacing_rate(self.estimator.rate) / 8000
+        self._allowance = min(self._allowance + budget, _BURST)
+        while self._queue and self._allowance > 0:
+            frame, size = self._queue.popleft()
+            self._allowance -= size
+            self._send(frame, size)
+
+    def _send_probe(self) -> None:
+        if self._probe is None:
+            cluster = self.estimator.next_probe(self.wanted, self.now)
+            self._probe = (cluster, self.now) if cluster is not None else None
+            self._probed = 0
+        if self._probe is None:
+            return
+        cluster, began = self._probe
+        size = min(_PACKET, cluster.size // 5)
+        while self._probed < cluster.size and self._probed <= cluster.rate * (self.now - began) / (8 * SECOND):
+            self._send(0, size, cluster.cluster)
+            self._probed += size
+        if self._probed >= cluster.size:
+            self._probe = None
+
+    def _send(self, frame: int, size: int, cluster: int = -1) -> None:
+        kind = SentKind.VIDEO if cluster < 0 else SentKind.PADDING
+        seq = self._seq & 0xFFFF
+        self.estimator.sent(SentPacket(seq, 1, seq, size, self.now, kind), cluster)
+        self._link.push((self._seq, frame, size, self.now), size, self.now)
+        self._seq += 1
+
+    def _arrive(self) -> None:
+        for at, (seq, frame, _, sent) in self._link.pop(self.now):
+            self._receiver.received(seq & 0xFFFF, at, 1)
+            if frame:
+                self.delays.append(at - sent)
+                missing, whole = self._missing[frame]
+                self._missing[frame] = (missing - 1, whole)
+                if missing == 1:
+                    self.whole_frames += whole
+                    del self._missing[frame]
+        for message in self._receiver.due(self.now):
+            self._feedback.append((self.now + self.feedback_delay, message))
+        while self._feedback and self._feedback[0][0] <= self.now:
+            self.estimator.feedback(self._feedback.popleft()[1], self.now)
+        self.estimator.handle_timer(self.now)
+
+    def percentile(self, share: float) -> int:
+        """Return a percentile of the packets' one-way delays, in ns."""
+        ordered = sorted(self.delays)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

@@ -1,5 +1,6 @@
 """What the control plane must be told: plain values, read from flags, environment and TOML elsewhere."""
 
+import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -65,7 +66,7 @@ class ControlConfig:
     cookie_security: Literal["auto", "always"] = "auto"
     """auto: Secure `__Host-` cookies over TLS only; always: also on plain listeners (behind a TLS gateway)."""
     trusted_proxies: tuple[str, ...] = ()
-    """Addresses whose X-Forwarded-For is believed."""
+    """Addresses or networks (10.0.0.0/8) whose X-Forwarded-For is believed."""
     web_root: Path = web.ROOT
     ice_servers: tuple[IceServerConfig, ...] = ()
     smtp: SmtpConfig | None = None
@@ -75,6 +76,10 @@ class ControlConfig:
     max_upload_bytes: int = 2 * 1024**3
     quota_bytes: int = 20 * 1024**3
     """What one account may keep."""
+    allow_private_webhooks: bool = False
+    """Webhooks may go to this network, and over plain HTTP."""
+    requests_per_minute: int = 1200
+    """What one account, or one address without account, may ask of this process."""
     embedded: bool = False
     """The database is ours alone: migrations run at start and secrets may be generated."""
     drain_seconds: float = 0.7
@@ -85,6 +90,8 @@ class ControlConfig:
             raise ValueError("HTTPS needs a certificate and its private key")
         if not self.node_secret:
             raise ValueError("the node secret is empty")
+        for proxy in self.trusted_proxies:
+            ipaddress.ip_network(proxy, strict=False)
         if not self.nodes:
             raise ValueError("at least one sfu node is needed")
 

@@ -6,6 +6,7 @@ Python dicts, converts leniently and loses the nested types of msgspec in the do
 """
 
 import functools
+import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import msgspec
 from quart import Quart, Request, Response, request
 
+from control import entity_tags, idempotency
 from control.auth import access as rules
 from control.auth.access import Access, Standing
 from control.auth.principal import SAFE_METHODS, Principal, authenticate, check_origin
@@ -139,8 +141,21 @@ def install(app: Quart, services: Services, endpoints: list[Endpoint]) -> None:
         app.add_url_rule(endpoint.rule, name, view, methods=[endpoint.method])
 
 
-async def _serve(services: Services, endpoint: Endpoint, **path: str) -> Response:
+async def _serve(services: Services, endpoint: Endpoint, **path: Any) -> Response:
     call = await _admit(services, endpoint, path)
+    allowance = services.limits.request(call.actor or call.address, services.config.requests_per_minute)
+    user = None if call.principal is None else call.principal.user
+    if endpoint.method == "POST" and user is not None and idempotency.HEADER in request.headers:
+        response = await idempotency.once(services, request, user.user, lambda: _handle(call, endpoint, path))
+    else:
+        response = await _handle(call, endpoint, path)
+    response.headers["RateLimit-Limit"] = str(allowance.limit)
+    response.headers["RateLimit-Remaining"] = str(allowance.remaining)
+    response.headers["RateLimit-Reset"] = str(allowance.reset)
+    return response
+
+
+async def _handle(call: Call, endpoint: Endpoint, path: dict[str, Any]) -> Response:
     values: dict[str, Any] = dict(path)
     if endpoint.query is not None:
         values["query"] = _query(request, endpoint.query)
@@ -149,6 +164,8 @@ async def _serve(services: Services, endpoint: Endpoint, **path: str) -> Respons
     result = await endpoint.handler(call, **values)
     if isinstance(result, Response):
         return result
+    if endpoint.method == "GET":
+        return entity_tags.conditional(request, result, endpoint.status)
     return answer(result, endpoint.status)
 
 
@@ -157,10 +174,10 @@ def answer(result: msgspec.Struct, status: int = 200) -> Response:
     return Response(msgspec.json.encode(result), status, {"Cache-Control": "no-store"}, content_type="application/json")
 
 
-async def _admit(services: Services, endpoint: Endpoint, path: dict[str, str]) -> Call:
+async def _admit(services: Services, endpoint: Endpoint, path: dict[str, Any]) -> Call:
     """Authenticate and authorize; raises Problem."""
     address = client_address(services, request)
-    if any("\x00" in value for value in path.values()):
+    if any("\x00" in value for value in path.values() if isinstance(value, str)):
         raise Problem(400, "invalid_request", "The path has a NUL character.")
     if endpoint.method not in SAFE_METHODS:
         check_origin(services, request, required=False)
@@ -185,10 +202,18 @@ def client_address(services: Services, incoming: Request) -> str:
     scope = incoming.scope
     client = (scope.get("client") if scope is not None else None) or ("", 0)
     address = str(client[0])
-    if address in services.config.trusted_proxies:
+    if _is_trusted(address, services.config.trusted_proxies):
         forwarded = incoming.headers.get("X-Forwarded-For", "").split(",")
         return forwarded[-1].strip() or address
     return address
+
+
+def _is_trusted(address: str, proxies: tuple[str, ...]) -> bool:
+    try:
+        asking = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(asking in ipaddress.ip_network(proxy, strict=False) for proxy in proxies)
 
 
 async def _body(incoming: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:

@@ -2,7 +2,8 @@
 # Installs the Debian and Ubuntu packages that `make test` needs, as root; otherwise prints the command. Starts no daemon.
 set -eu
 
-packages="chromium firefox-esr redis-server iproute2 nginx-light prometheus prometheus-alertmanager gcc libc6-dev libssl-dev libopus0
+packages="chromium firefox-esr redis-server iproute2 gcc libc6-dev libssl-dev libopus0
+ nginx prometheus prometheus-alertmanager
  asterisk-core-sounds-en asterisk-core-sounds-en-g722 fonts-dejavu-core"
 
 missing=

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from parley.nginx_command import add_nginx_flags
 from parley.settings import SETTINGS, Settings, SettingsError, resolve
 
 Verb = Callable[[Settings, argparse.Namespace], int]
@@ -48,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(verb=verb)
         if name == "migrate":
             sub.add_argument("--dry-run", action="store_true", help="list what would be applied")
+    gateway = verbs.add_parser("nginx-config", help="write the gateway's nginx.conf", parents=[common])
+    add_nginx_flags(gateway)
+    gateway.set_defaults(verb=_nginx_config)
     models = verbs.add_parser("models", help="fetch, build, list and verify AI models", add_help=False)
     models.add_argument("rest", nargs=argparse.REMAINDER)
     models.set_defaults(verb=_models, config=None)
@@ -142,6 +146,12 @@ def _migrate(settings: Settings, chosen: argparse.Namespace) -> int:
     verb = "would apply" if chosen.dry_run else "applied"
     print(*(f"{verb} {name}" for name in applied) if applied else ["the database is up to date"], sep="\n")
     return 0
+
+
+def _nginx_config(settings: Settings, chosen: argparse.Namespace) -> int:
+    from parley import nginx_command
+
+    return nginx_command.main(settings, chosen)
 
 
 def _models(_: Settings, chosen: argparse.Namespace) -> int:

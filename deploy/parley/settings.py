@@ -51,7 +51,7 @@ SETTINGS = (
     Setting("tls_key", Path, None, "PEM key for HTTPS"),
     Setting("public", list, (), "host names or addresses under which this server is reached from outside"),
     Setting("origins", list, (), "origins of a gateway before this server (https://meet.example.org), for links"),
-    Setting("trusted_proxies", list, (), "addresses of gateways whose X-Forwarded-For is believed"),
+    Setting("trusted_proxies", list, (), "addresses or networks of gateways whose X-Forwarded-For is believed"),
     Setting("cookies", str, "auto", "auto: secure cookies over HTTPS; always: behind a gateway that ends TLS"),
     Setting("internal_host", str, "127.0.0.1", "address on which control serves the other parts"),
     Setting("internal_port", int, 8082, "port on which control serves the other parts"),

@@ -1,0 +1,66 @@
+"""`parley nginx-config`: write the gateway's configuration for the nginx found, or for one that is named."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from parley import nginx_config
+from parley.network import url_host
+from parley.nginx_config import Gateway, Nginx, NginxUnavailable
+from parley.settings import Settings, SettingsError, with_secrets, write_private
+
+
+def add_nginx_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of the verb; what is behind the gateway comes from the settings where no flag says otherwise."""
+    group = parser.add_argument_group("gateway")
+    group.add_argument("--out", metavar="FILE", help="where to write it (0600); unset: to standard output")
+    group.add_argument("--nginx", metavar="PATH", default="nginx", help="the nginx that will read it")
+    group.add_argument("--nginx-version", metavar="VERSION", help="its version, where it cannot be run from here")
+    group.add_argument("--with-http3", action="store_true", help="the named version has its HTTP/3 module")
+    group.add_argument("--listen-http", metavar="ADDRESS", action="append", default=[], help="HOST:PORT of plain HTTP")
+    group.add_argument("--listen-https", metavar="ADDRESS", action="append", default=[], help="HOST:PORT of HTTPS")
+    group.add_argument("--https-port-outside", metavar="PORT", type=int, default=443, help="port that browsers use")
+    group.add_argument("--no-redirect", action="store_true", help="serve plain HTTP to everyone")
+    group.add_argument("--certificate", metavar="FILE", type=Path, help="PEM chain")
+    group.add_argument("--private-key", metavar="FILE", type=Path, help="PEM key")
+    group.add_argument("--control", metavar="ADDRESS", action="append", help="HOST:PORT of control; may be repeated")
+    group.add_argument("--internal", metavar="ADDRESS", help="HOST:PORT of control's internal listener")
+    group.add_argument("--resolver", metavar="ADDRESS", default="", help="DNS server, where sfu nodes have names")
+    group.add_argument("--proxy", metavar="NETWORK", action="append", default=[], help="a proxy before this gateway")
+    group.add_argument("--state", metavar="DIRECTORY", type=Path, default=Path("/tmp/nginx"), help="nginx may write it")  # noqa: S108  container default
+
+
+def main(settings: Settings, chosen: argparse.Namespace) -> int:
+    """Write the configuration; returns the exit code. Raises SettingsError for what cannot be written."""
+    settings = with_secrets(settings)
+    http = f"{url_host(settings['http_host'])}:{settings['http_port']}"
+    gateway = Gateway(
+        control=tuple(chosen.control or [http]),
+        internal=chosen.internal or f"{url_host(settings['internal_host'])}:{settings['internal_port']}",
+        node_secret=settings["node_secret"],
+        state=chosen.state,
+        http=tuple(chosen.listen_http),
+        https=tuple(chosen.listen_https),
+        certificate=chosen.certificate,
+        private_key=chosen.private_key,
+        redirect_http=not chosen.no_redirect,
+        https_port_outside=chosen.https_port_outside,
+        resolver=chosen.resolver,
+        proxies=tuple(chosen.proxy),
+    )
+    try:
+        text = nginx_config.render(gateway, _nginx(chosen))
+    except (NginxUnavailable, ValueError) as error:
+        raise SettingsError(f"nginx-config: {error}") from error
+    if chosen.out:
+        write_private(Path(chosen.out), text)
+    else:
+        sys.stdout.write(text)
+    return 0
+
+
+def _nginx(chosen: argparse.Namespace) -> Nginx:
+    if not chosen.nginx_version:
+        return nginx_config.found(chosen.nginx)
+    named = nginx_config.read_version(chosen.nginx_version)
+    return Nginx(named.version, http3=chosen.with_http3)

@@ -1,0 +1,210 @@
+"""The gateway as browsers meet it: a real nginx before a real server, and a call through both."""
+
+import asyncio
+import io
+import json
+import re
+import ssl
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import pytest
+
+from parley.client import Api, Room
+from tests.support.call import PASSWORD, call
+from tests.support.gateway import NODE_SECRET, RunningGateway, running_gateway
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[RunningGateway]:
+    with running_gateway() as running:
+        asyncio.run(set_up(running))
+        yield running
+
+
+async def set_up(running: RunningGateway) -> None:
+    async with Api(running.url, verify_tls=False) as api:
+        await api.set_up(running.server.setup_token, "admin", PASSWORD)
+
+
+@pytest.fixture
+async def api(gateway: RunningGateway) -> AsyncIterator[Api]:
+    async with Api(gateway.url, verify_tls=False) as session:
+        await session.login("admin", PASSWORD)
+        yield session
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as session:
+        yield session
+
+
+def accesses(gateway: RunningGateway, path: str) -> list[dict[str, object]]:
+    """The logged requests to a path."""
+    lines = [json.loads(line) for line in gateway.events().splitlines() if line.startswith("{")]
+    return [line for line in lines if line["path"] == path]
+
+
+async def test_a_call_goes_through_nginx_and_straight_to_its_node(
+    gateway: RunningGateway, api: Api, http: aiohttp.ClientSession
+) -> None:
+    meeting = await api.create_meeting("Through the gateway")
+    async with call(api, meeting, verify_tls=False) as (_, listener):
+        assert listener.state.info is not None
+        async with http.get(f"http://127.0.0.1:{gateway.ports['control']}/metrics") as answer:
+            exported = await answer.text()
+    assert re.search(r"^control_signaling_proxied 0\.0$", exported, re.M), "control carried the signaling itself"
+    (first, *_) = accesses(gateway, "/ws/signaling")
+    assert first["status"] == 101
+    assert str(first["node"]).startswith("127.0.0.1:")
+
+
+async def test_a_node_that_control_does_not_know_is_refused_by_control(
+    gateway: RunningGateway, http: aiohttp.ClientSession
+) -> None:
+    for meeting in ("", "abcd-efgh-jkmn", "127.0.0.1:22"):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await http.ws_connect(f"{gateway.url}/ws/signaling?meeting={meeting}")
+        assert refused.value.status == 403
+
+
+async def test_whip_goes_to_the_node_that_the_token_names(
+    gateway: RunningGateway, api: Api, http: aiohttp.ClientSession
+) -> None:
+    joined = await api.join(await api.create_meeting("WHIP"), "Camera")
+    headers = {"Authorization": f"Bearer {joined.token}", "Content-Type": "application/sdp"}
+    async with http.post(f"{gateway.url}/whip", data=b"not sdp", headers=headers) as answer:
+        assert answer.status == 400
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    async with http.post(f"{gateway.url}/whip", data=b"v=0", headers={"Content-Type": "application/sdp"}) as answer:
+        assert answer.status in {401, 404}
+    async with http.options(f"{gateway.url}/whip") as answer:
+        assert answer.status == 204
+
+
+async def test_the_page_is_served_with_its_headers(gateway: RunningGateway, http: aiohttp.ClientSession) -> None:
+    async with http.get(gateway.url, headers={"Accept-Encoding": "gzip"}) as answer:
+        assert answer.status == 200
+        assert "<html" in await answer.text()
+    sent = answer.headers
+    assert "max-age" in sent["Strict-Transport-Security"]
+    assert sent["X-Content-Type-Options"] == "nosniff"
+    assert "frame-ancestors 'none'" in sent["Content-Security-Policy"]
+    assert sent.get("Server") == "nginx"
+    async with http.get(f"{gateway.url}/app/css/meeting.css", headers={"Accept-Encoding": "gzip"}) as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Encoding"] == "gzip"
+
+
+async def test_cookies_are_secure_and_the_origin_is_checked(
+    gateway: RunningGateway, http: aiohttp.ClientSession
+) -> None:
+    login = {"username": "admin", "password": PASSWORD}
+    own, foreign = {"Origin": gateway.url}, {"Origin": "https://elsewhere.example"}
+    async with http.post(f"{gateway.url}/api/v1/auth/login", json=login, headers=own) as answer:
+        assert answer.status == 200
+        cookies = answer.headers.getall("Set-Cookie")
+    assert cookies and all(cookie.startswith("__Host-") and "Secure" in cookie for cookie in cookies)
+    async with http.post(f"{gateway.url}/api/v1/auth/login", json=login, headers=foreign) as answer:
+        assert answer.status == 403
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/internal/v1/keys", "/node/v1/rooms", "/parley-route"])
+async def test_what_is_for_the_parts_alone_stays_inside(
+    gateway: RunningGateway, http: aiohttp.ClientSession, path: str
+) -> None:
+    headers = {"Authorization": f"Bearer {NODE_SECRET}"}
+    async with http.get(gateway.url + path, headers=headers) as answer:
+        assert answer.status == 404
+
+
+async def test_plain_http_is_for_this_machine_alone(gateway: RunningGateway, http: aiohttp.ClientSession) -> None:
+    url = f"http://127.0.0.1:{gateway.http_port}/m/abcd-efgh-jkmn"
+    async with http.get(url, allow_redirects=False) as answer:
+        assert answer.status == 200
+    async with http.get(url, headers={"Host": "meet.example"}, allow_redirects=False) as answer:
+        assert answer.status == 308
+        assert answer.headers["Location"] == f"https://meet.example:{gateway.https_port}/m/abcd-efgh-jkmn"
+
+
+async def test_uploads_are_streamed(gateway: RunningGateway, api: Api) -> None:
+    """The upload's first byte reaches control while its last has not been sent: nginx keeps no copy."""
+    begun = asyncio.Event()
+    seen: list[float] = []
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"x" * 100_000
+        await asyncio.wait_for(begun.wait(), 10)
+        seen.append(time.monotonic())
+        yield b"y" * 100_000
+
+    upload = asyncio.create_task(api_upload(gateway, api, slowly()))
+    media = gateway.server.data / "control" / "media"
+    async with asyncio.timeout(10):
+        while not [f for f in media.rglob("*") if f.is_file() and f.stat().st_size >= 60_000]:
+            await asyncio.sleep(0.02)
+    begun.set()
+    assert await upload == 201
+    assert seen
+
+
+async def api_upload(gateway: RunningGateway, api: Api, body: AsyncIterator[bytes]) -> int:
+    answer = await api.request("POST", "/auth/login", {"username": "admin", "password": PASSWORD, "mode": "token"})
+    headers = {"Authorization": f"Bearer {answer['access_token']}", "Content-Type": "application/octet-stream"}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as session:
+        url = f"{gateway.url}/api/v1/media/upload?name=a.bin"
+        async with session.post(url, data=body, headers=headers) as response:
+            return response.status
+
+
+async def test_large_bodies_are_refused_where_none_are_expected(
+    gateway: RunningGateway, http: aiohttp.ClientSession
+) -> None:
+    async with http.post(f"{gateway.url}/api/v1/auth/login", data=io.BytesIO(b"x" * 7_000_000)) as answer:
+        assert answer.status == 413
+
+
+async def test_tls_is_modern_and_http_2_is_spoken(gateway: RunningGateway) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    _, writer = await asyncio.open_connection("127.0.0.1", gateway.https_port, ssl=context)
+    tls = writer.get_extra_info("ssl_object")
+    assert (tls.version(), tls.selected_alpn_protocol()) == ("TLSv1.3", "h2")
+    writer.close()
+    await writer.wait_closed()
+    context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES128-SHA")
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await asyncio.open_connection("127.0.0.1", gateway.https_port, ssl=context)
+
+
+async def test_addresses_of_clients_reach_control_and_may_not_be_claimed(
+    gateway: RunningGateway, http: aiohttp.ClientSession
+) -> None:
+    headers = {"X-Forwarded-For": "203.0.113.7"}
+    login = {"username": "admin", "password": PASSWORD, "mode": "token"}
+    async with http.post(f"{gateway.url}/api/v1/auth/login", json=login, headers=headers) as answer:
+        token = (await answer.json())["access_token"]
+    async with http.get(f"{gateway.url}/api/v1/admin/audit", headers={"Authorization": f"Bearer {token}"}) as answer:
+        assert answer.status == 200
+        assert "203.0.113.7" not in await answer.text()
+
+
+async def test_links_with_tokens_are_not_logged(gateway: RunningGateway, http: aiohttp.ClientSession) -> None:
+    async with http.get(f"{gateway.url}/setup?token=onlyonce4711") as answer:
+        assert answer.status == 200
+    assert accesses(gateway, "/setup")
+    assert "onlyonce4711" not in gateway.events()
+
+
+async def test_signaling_falls_back_to_control_where_nginx_cannot_ask() -> None:
+    """With a wrong node secret the route is not answered: control still carries the session itself."""
+    with running_gateway(node_secret="another-secret-than-nginx-has-another") as running:
+        async with Api(running.url, verify_tls=False) as session:
+            await session.set_up(running.server.setup_token, "admin", PASSWORD)
+            joined = await session.join(await session.create_meeting("Fallback"), "Ada")
+            async with Room(session.signaling_url(joined), token=joined.token, verify_tls=False) as room:
+                assert room.state.info is not None

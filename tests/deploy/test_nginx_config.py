@@ -1,0 +1,103 @@
+"""The gateway's configuration: for every nginx that is around, accepted by the one that is here."""
+
+import datetime
+import shutil
+import stat
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from parley import certificate, nginx_config
+from parley.cli import main
+from parley.nginx_config import Gateway, Nginx, NginxUnavailable
+
+DEBIAN_12 = Nginx((1, 22, 1))
+DEBIAN_13 = Nginx((1, 26, 3), http3=True)
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Gateway:
+    made = certificate.ensure(tmp_path / "tls", ["localhost"], datetime.datetime.now(datetime.UTC))
+    return Gateway(
+        control=("127.0.0.1:8800", "127.0.0.1:8801"),
+        internal="127.0.0.1:8082",
+        node_secret="secret",
+        state=tmp_path,
+        http=("127.0.0.1:18800",),
+        https=("127.0.0.1:18443", "[::1]:18443"),
+        certificate=made.certificate,
+        private_key=made.key,
+        resolver="127.0.0.11",
+        proxies=("10.0.0.0/8",),
+    )
+
+
+def check(text: str, directory: Path) -> str:
+    """What `nginx -t` says; "" when it accepts."""
+    path = directory / "nginx.conf"
+    path.write_text(text)
+    done = subprocess.run(["nginx", "-t", "-q", "-c", str(path)], capture_output=True, text=True, check=False)
+    return done.stderr or ("" if done.returncode == 0 else "refused")
+
+
+def test_the_nginx_found_accepts_its_configuration(gateway: Gateway, tmp_path: Path) -> None:
+    assert check(nginx_config.render(gateway, nginx_config.found()), tmp_path) == ""
+
+
+def test_the_check_can_fail(gateway: Gateway, tmp_path: Path) -> None:
+    text = nginx_config.render(gateway, nginx_config.found()).replace("auth_request /", "auth_requests /", 1)
+    assert "auth_requests" in check(text, tmp_path)
+
+
+@pytest.mark.parametrize("without", [{"http": ()}, {"https": ()}, {"resolver": "", "proxies": ()}])
+def test_every_choice_is_accepted(gateway: Gateway, tmp_path: Path, without: dict[str, object]) -> None:
+    chosen = replace(gateway, **without)  # type: ignore[arg-type]  # fields by name
+    assert check(nginx_config.render(chosen, nginx_config.found()), tmp_path) == ""
+
+
+def test_older_versions_get_nothing_that_they_do_not_know(gateway: Gateway) -> None:
+    old = nginx_config.render(gateway, DEBIAN_12)
+    assert "listen 127.0.0.1:18443 ssl http2;" in old
+    assert "http2 on" not in old and "quic" not in old and "http3" not in old and "Alt-Svc" not in old
+    new = nginx_config.render(gateway, DEBIAN_13)
+    assert "http2 on;" in new and "listen [::1]:18443 quic" in new and "Alt-Svc" in new
+
+
+def test_versions_are_read() -> None:
+    assert nginx_config.read_version("nginx version: nginx/1.22.1\nconfigure arguments: --with-x") == DEBIAN_12
+    said = "nginx version: openresty/1.25.3\nconfigure arguments: --with-http_v3_module --add-module=/src/ngx_brotli"
+    assert nginx_config.read_version(said) == Nginx((1, 25, 3), http3=True, brotli="static")
+    assert nginx_config.read_version("1.28.0").version == (1, 28, 0)
+    with pytest.raises(NginxUnavailable):
+        nginx_config.read_version("Apache/2.4")
+    with pytest.raises(NginxUnavailable):
+        nginx_config.found("/nowhere/nginx")
+
+
+def test_brotli_where_its_module_is_there(gateway: Gateway) -> None:
+    text = nginx_config.render(gateway, replace(DEBIAN_13, brotli="/usr/lib/nginx/modules/b.so"))
+    assert "load_module /usr/lib/nginx/modules/b.so;" in text and "brotli on;" in text
+
+
+@pytest.mark.parametrize("value", ["a b:1", "a;return 200", "a:1}", "$host:1", 'a"'])
+def test_values_cannot_break_out(gateway: Gateway, value: str) -> None:
+    with pytest.raises(ValueError, match="cannot stand"):
+        nginx_config.render(replace(gateway, internal=value), DEBIAN_13)
+
+
+def test_the_verb_writes_it_privately(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_NODE_SECRET", "s3cret")
+    out = tmp_path / "nginx.conf"
+    assert shutil.which("nginx")
+    assert main(["nginx-config", "--listen-http", "127.0.0.1:18800", "--state", str(tmp_path), "--out", str(out)]) == 0
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    assert "Bearer s3cret" in out.read_text()
+    assert check(out.read_text(), tmp_path) == ""
+
+
+def test_the_verb_names_what_is_wrong(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_NODE_SECRET", "s3cret")
+    assert main(["nginx-config", "--listen-https", "127.0.0.1:1"]) == 2
+    assert "certificate" in capsys.readouterr().err

@@ -1,0 +1,59 @@
+"""A call between two clients of ours: one sends sound and pictures until the other has them."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from parley.client import Api, Publication, Room
+from sfu.api.join_token import Source
+from sfu.formats.codecs import Codec
+from tests.support.encoders import encode
+
+PASSWORD = "correct horse battery staple"
+
+
+@asynccontextmanager
+async def call(api: Api, meeting: str, *, verify_tls: bool = True) -> AsyncIterator[tuple[Room, Room]]:
+    """Two rooms, (speaker, listener), once the listener has received sound and pictures; the speaker goes on."""
+    first = await api.join(meeting, "Ada")
+    async with Api(api.base, verify_tls=verify_tls) as guest:
+        second = await guest.join(meeting, "Grace")
+    async with (
+        Room(api.signaling_url(first), token=first.token, verify_tls=verify_tls) as speaker,
+        Room(api.signaling_url(second), token=second.token, verify_tls=verify_tls) as listener,
+    ):
+        camera, microphone = await speaker.publish((Source.CAMERA, Codec.VP8), (Source.MICROPHONE, Codec.OPUS))
+        sending = asyncio.create_task(_send(camera, microphone))
+        try:
+            await _received(listener, {"audio": 20, "video": 5})
+            yield speaker, listener
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+
+async def _send(camera: Publication, microphone: Publication) -> None:
+    frames = encode(Codec.VP8)
+    position = answered = 0
+    for number in range(1_000_000):
+        microphone.send_frame(b"\x78" + bytes(80), number * 960, keyframe=True)
+        if number % 2 == 0:
+            if camera.keyframe_requests > answered:
+                answered, position = camera.keyframe_requests, 0
+            data, keyframe = frames[position % len(frames)]
+            camera.send_frame(data, number * 1800, keyframe=keyframe)
+            position += 1
+        await asyncio.sleep(0.02)
+
+
+async def _received(listener: Room, wanted: dict[str, int], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        counts = dict.fromkeys(wanted, 0)
+        for stream in listener.receiver.streams.values():
+            counts[stream.kind] = max(counts.get(stream.kind, 0), stream.frame_count)
+        if all(counts[kind] >= count for kind, count in wanted.items()):
+            return
+        assert time.monotonic() < deadline, f"received {counts}, wanted {wanted}"
+        await asyncio.sleep(0.05)

@@ -1,0 +1,96 @@
+"""A real nginx before a running server, with a certificate of its own, on ports that were free."""
+
+import contextlib
+import datetime
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from parley import certificate, nginx_config
+from parley.network import allocate_port
+from parley.nginx_config import Gateway
+from tests.support.server import RunningServer, running_server
+
+NODE_SECRET = "n0de-s3cret-of-this-test-n0de-s3cret"
+
+
+@dataclass(slots=True)
+class RunningGateway:
+    """nginx with what is behind it."""
+
+    server: RunningServer
+    http_port: int
+    https_port: int
+    ports: dict[str, int]
+    process: subprocess.Popen[bytes]
+    log: Path = field(default=Path())
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.https_port}"
+
+    def events(self) -> str:
+        """What nginx has logged."""
+        return self.log.read_text()
+
+
+@contextlib.contextmanager
+def running_gateway(prefix: Sequence[str] = (), **settings: str) -> Iterator[RunningGateway]:
+    """Start `parley up` behind nginx; `settings` become PARLEY_* variables. `ports` are those of the parts."""
+    ports = {name: allocate_port() for name in ("internal", "sfu_http", "recorder", "inference")}
+    http, https = allocate_port(), allocate_port()
+    behind = {f"{name}_port": str(port) for name, port in ports.items()} | {
+        "node_secret": NODE_SECRET,
+        "trusted_proxies": "127.0.0.1",
+        "origins": f"https://localhost:{https}",
+        "cookies": "always",
+        "https_port": "-1",
+    }
+    with running_server(prefix, **(behind | settings)) as server, tempfile.TemporaryDirectory(prefix="nginx-") as at:
+        state = Path(at)
+        made = certificate.ensure(state / "tls", ["localhost", "127.0.0.1"], datetime.datetime.now(datetime.UTC))
+        gateway = Gateway(
+            control=(f"127.0.0.1:{server.http_port}",),
+            internal=f"127.0.0.1:{ports['internal']}",
+            node_secret=NODE_SECRET,
+            state=state,
+            http=(f"127.0.0.1:{http}",),
+            https=(f"127.0.0.1:{https}",),
+            certificate=made.certificate,
+            private_key=made.key,
+            https_port_outside=https,
+            workers="1",
+        )
+        (state / "nginx.conf").write_text(nginx_config.render(gateway, nginx_config.found()))
+        log = state / "nginx.log"
+        with log.open("wb") as output, _process(state / "nginx.conf", output.fileno()) as process:
+            _wait_for(https, process, log)
+            yield RunningGateway(server, http, https, ports | {"control": server.http_port}, process, log)
+
+
+@contextlib.contextmanager
+def _process(configuration: Path, output: int) -> Iterator[subprocess.Popen[bytes]]:
+    command = ["nginx", "-c", str(configuration), "-g", "daemon off;"]
+    process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+        time.sleep(0.02)

@@ -1,0 +1,81 @@
+"""What the estimator makes of peers that give other feedback, or none."""
+
+from sfu.formats.congestion_feedback import CongestionFeedback, PacketArrival, StreamArrivals
+from sfu.formats.transport_feedback import TransportFeedback
+from sfu.machines.estimator import Estimator, EstimatorSettings
+from sfu.machines.send_history import SentKind, SentPacket
+
+MS = 1_000_000
+SECOND = 1000 * MS
+
+
+def packet(seq: int, at: int, transport_seq: int | None = None) -> SentPacket:
+    return SentPacket(seq if transport_seq is None else transport_seq, 7, seq, 1200, at, SentKind.VIDEO)
+
+
+def test_it_starts_at_the_start_rate() -> None:
+    assert Estimator(EstimatorSettings(start=700_000)).rate == 700_000
+
+
+def test_a_receivers_estimate_counts_for_a_peer_without_feedback() -> None:
+    estimator = Estimator()
+    estimator.receiver_estimate(2_000_000, 0)
+    assert estimator.rate == 2_000_000
+
+
+def test_losses_count_for_a_peer_without_feedback() -> None:
+    estimator = Estimator()
+    for second in range(5):
+        estimator.report(0.3, second * SECOND)
+    assert estimator.rate < 0.5 * estimator.settings.start
+    assert estimator.state.loss == 0.3
+
+
+def test_feedback_about_packets_overrules_both() -> None:
+    estimator = Estimator()
+    estimator.sent(packet(1, 0), -1)
+    estimator.feedback(TransportFeedback(1, 7, 1, 0, 0, (0,)), 40 * MS)
+    before = estimator.rate
+    estimator.receiver_estimate(100_000, 50 * MS)
+    estimator.report(0.5, 60 * MS)
+    assert estimator.rate == before
+
+
+def test_feedback_about_nothing_known_is_no_feedback() -> None:
+    estimator = Estimator()
+    estimator.feedback(TransportFeedback(1, 7, 1, 0, 0, (0,)), 40 * MS)
+    assert not estimator.has_feedback
+
+
+def test_a_peer_without_feedback_is_not_probed() -> None:
+    estimator = Estimator()
+    estimator.sent(packet(1, 0))
+    assert estimator.next_probe(5_000_000, MS) is None
+
+
+def test_congestion_feedback_of_a_growing_queue_lowers_the_rate() -> None:
+    """RFC 8888: 2 Mbps are sent, packets arrive at half of it."""
+    estimator = Estimator()
+    seq = 0
+    for tick in range(100):
+        sent = tick * 50 * MS
+        arrivals = []
+        for _ in range(10):
+            estimator.sent(packet(seq, sent, -1))
+            arrivals.append(seq * 10 * MS)
+            seq += 1
+            sent += 5 * MS
+        made = arrivals[-1]
+        metrics = tuple(PacketArrival(0, (made - arrival) * 1024 // SECOND) for arrival in arrivals)
+        stream = StreamArrivals(7, seq - 10, metrics)
+        estimator.feedback(CongestionFeedback(1, made * 65536 // SECOND, (stream,)), sent + 20 * MS)
+    assert estimator.has_feedback
+    assert estimator.rate < estimator.settings.start
+
+
+def test_the_round_trip_is_smoothed() -> None:
+    estimator = Estimator()
+    for seq in range(100):
+        estimator.sent(packet(seq, seq * 20 * MS))
+        estimator.feedback(TransportFeedback(1, 7, seq, seq // 4, 0, (0,)), seq * 20 * MS + 30 * MS)
+    assert 29 * MS < estimator.round_trip < 35 * MS

@@ -1,0 +1,89 @@
+"""Losses: those of a link by itself against those of a full one."""
+
+import random
+
+import pytest
+
+from sfu.machines.loss_based_rate import LossBasedRate
+from sfu.machines.send_history import PacketResult, SentKind
+
+MS = 1_000_000
+SECOND = 1000 * MS
+DELAY_BASED = 3_000_000.0
+
+
+def drive(
+    losses: LossBasedRate, seconds: int, *, loss: float = 0.0, capacity: float | None = None, seed: int = 1
+) -> None:
+    """Send at the machine's own rate; random loss, and what exceeds `capacity` is lost too."""
+    dice = random.Random(seed)
+    now = sent = 0
+    while now < seconds * SECOND:
+        results = []
+        rate = losses.rate or DELAY_BASED
+        for _ in range(max(1, int(rate * 0.05 / 9600))):
+            sent += int(9600 / rate * SECOND)
+            over = capacity is not None and rate > capacity and dice.random() < (rate - capacity) / rate
+            lost = over or dice.random() < loss
+            results.append(PacketResult(sent, None if lost else sent, 1200, SentKind.VIDEO))
+        now = sent
+        losses.update(results, min(rate, capacity or rate) * (1 - loss), DELAY_BASED, now)
+
+
+def test_nothing_is_limited_before_anything_is_known() -> None:
+    assert LossBasedRate(30_000).rate is None
+
+
+def test_without_losses_the_delay_based_rate_holds() -> None:
+    losses = LossBasedRate(30_000)
+    drive(losses, 10)
+    assert losses.rate == DELAY_BASED
+    assert not losses.limits
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_five_percent_of_random_loss_cost_little(seed: int) -> None:
+    losses = LossBasedRate(30_000)
+    drive(losses, 20, loss=0.05, seed=seed)
+    assert losses.rate is not None
+    assert losses.rate > 0.6 * DELAY_BASED
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ten_percent_leave_enough_for_a_call(seed: int) -> None:
+    losses = LossBasedRate(30_000)
+    drive(losses, 20, loss=0.10, seed=seed)
+    assert losses.rate is not None
+    assert 800_000 < losses.rate < 2_500_000
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_full_link_without_a_queue_is_found(seed: int) -> None:
+    losses = LossBasedRate(30_000)
+    drive(losses, 20, capacity=1_000_000, seed=seed)
+    assert losses.rate is not None
+    assert 500_000 < losses.rate < 1_400_000
+
+
+def test_it_recovers_when_losses_end() -> None:
+    losses = LossBasedRate(30_000)
+    drive(losses, 10, capacity=500_000)
+    drive(losses, 60)
+    assert losses.rate is not None
+    assert losses.rate > 0.8 * DELAY_BASED
+
+
+def test_a_loss_that_was_only_late_is_taken_back() -> None:
+    losses = LossBasedRate(30_000)
+    sent = [number * 10 * MS for number in range(30)]
+    losses.update([PacketResult(at, None, 1200, 1) for at in sent[:20]], None, DELAY_BASED, 200 * MS)
+    late = [PacketResult(at, at, 1200, 1, was_lost=True) for at in sent[:20]]
+    losses.update([*late, *(PacketResult(at, at, 1200, 1) for at in sent[20:])], None, DELAY_BASED, 300 * MS)
+    assert losses.loss == 0.0
+
+
+def test_a_probe_that_went_through_raises_it() -> None:
+    losses = LossBasedRate(30_000)
+    drive(losses, 10, capacity=500_000)
+    losses.set(2_000_000)
+    assert losses.rate == 2_000_000

@@ -1,0 +1,56 @@
+"""The verdict on growing, steady and shrinking delays."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from sfu.machines.overuse import OveruseDetector, Usage
+from sfu.machines.packet_groups import GroupDelta
+
+MS = 1_000_000
+
+
+def verdicts(extra: Callable[[int], float], groups: int = 200) -> list[Usage]:
+    """Groups 20 ms apart, of which number n arrives `extra(n)` ms later than even spacing would have it."""
+    detector = OveruseDetector()
+    at = 0
+    found = []
+    for number in range(groups):
+        arrival = int((20 + extra(number)) * MS)
+        at += arrival
+        found.append(detector.update(GroupDelta(20 * MS, arrival, 0), at))
+    return found
+
+
+def test_steady_delay_is_normal() -> None:
+    assert set(verdicts(lambda _: 0.0)) == {Usage.NORMAL}
+
+
+@pytest.mark.parametrize("growth", [1.0, 2.0, 5.0])
+def test_growing_delay_is_overuse_soon(growth: float) -> None:
+    found = verdicts(lambda number: growth if number >= 100 else 0.0)
+    assert Usage.OVERUSE not in found[:100]
+    assert Usage.OVERUSE in found[100:130]
+
+
+def test_shrinking_delay_is_underuse() -> None:
+    assert Usage.UNDERUSE in verdicts(lambda number: -2.0 if number >= 100 else 0.0)[100:]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_jitter_is_no_overuse(seed: int) -> None:
+    dice = random.Random(seed)
+    offsets = [dice.uniform(0, 4) for _ in range(501)]
+    found = verdicts(lambda number: offsets[number + 1] - offsets[number], 500)
+    assert found.count(Usage.OVERUSE) <= 5
+
+
+def test_a_quiet_link_makes_it_more_sensitive() -> None:
+    """A growth that a jittery link hides is noticed on a quiet one, since the threshold has fallen."""
+    dice = random.Random(1)
+    swing = [dice.uniform(0, 30) for _ in range(402)]
+    jittery = verdicts(lambda n: swing[n + 1] - swing[n] + (0.6 if n >= 200 else 0.0), 240)
+    quiet = verdicts(lambda n: 0.6 if n >= 200 else 0.0, 240)
+    assert Usage.OVERUSE in quiet[200:]
+    assert jittery[200:].count(Usage.OVERUSE) < quiet[200:].count(Usage.OVERUSE)

@@ -1,0 +1,135 @@
+"""When to probe, and what a probe measures."""
+
+import pytest
+
+from sfu.machines.probes import ProbeCluster, ProbeControl, ProbeResults
+from sfu.machines.send_history import PacketResult, SentKind
+
+MS = 1_000_000
+SECOND = 1000 * MS
+WANTED = 5_000_000.0
+
+
+def started() -> ProbeControl:
+    control = ProbeControl()
+    control.start(500_000, 20_000_000)
+    return control
+
+
+def past_the_start() -> ProbeControl:
+    control = started()
+    for _ in range(2):
+        cluster = control.next(500_000, WANTED, 0, is_free=True)
+        assert cluster is not None
+        control.result(cluster.rate, 0)
+    return control
+
+
+def test_nothing_is_probed_before_media_flow() -> None:
+    assert ProbeControl().next(500_000, WANTED, 0, is_free=True) is None
+
+
+def test_the_start_is_probed_at_three_and_six_times_its_rate() -> None:
+    control = started()
+    first = control.next(500_000, WANTED, 0, is_free=True)
+    assert first is not None
+    assert first.rate == 1_500_000
+    assert control.next(500_000, WANTED, 10 * MS, is_free=True) is None
+    control.result(1_500_000, 80 * MS)
+    second = control.next(1_500_000, WANTED, 80 * MS, is_free=True)
+    assert second is not None
+    assert second.rate == 3_000_000
+
+
+def test_a_cluster_lasts_fifteen_ms() -> None:
+    cluster = started().next(500_000, WANTED, 0, is_free=True)
+    assert cluster is not None
+    assert cluster.size == 1_500_000 * 15 // 8000
+
+
+def test_a_failed_start_is_not_followed_by_a_faster_one() -> None:
+    control = started()
+    control.next(500_000, WANTED, 0, is_free=True)
+    control.result(600_000, 80 * MS)
+    assert control.next(600_000, WANTED, 90 * MS, is_free=True) is None
+
+
+def test_success_is_followed_by_twice_the_rate_at_once() -> None:
+    control = past_the_start()
+    cluster = control.next(1_000_000, WANTED, 0, is_free=True)
+    assert cluster is not None
+    assert cluster.rate == 2_000_000
+
+
+def test_no_more_is_probed_than_is_wanted() -> None:
+    control = past_the_start()
+    cluster = control.next(1_000_000, 1_200_000, SECOND, is_free=True)
+    assert cluster is not None
+    assert cluster.rate == 1_320_000
+    assert past_the_start().next(1_000_000, 900_000, SECOND, is_free=True) is None
+
+
+def test_failures_make_the_next_one_wait_longer() -> None:
+    control = past_the_start()
+    waits = []
+    now = 0
+    for _ in range(5):
+        began = now
+        while (cluster := control.next(1_000_000, WANTED, now, is_free=True)) is None:
+            now += 100 * MS
+        waits.append((now - began) // SECOND)
+        control.result(cluster.rate * 0.5, now)
+    assert waits == [0, 4, 8, 8, 8]
+
+
+def test_a_cluster_without_result_is_a_failure() -> None:
+    control = past_the_start()
+    assert control.next(1_000_000, WANTED, 0, is_free=True) is not None
+    assert control.next(1_000_000, WANTED, 2 * SECOND, is_free=True) is None
+    assert control.next(1_000_000, WANTED, 7 * SECOND, is_free=True) is not None
+
+
+def test_a_full_link_is_not_probed() -> None:
+    assert past_the_start().next(1_000_000, WANTED, SECOND, is_free=False) is None
+
+
+def test_after_a_decrease_the_link_is_left_alone_for_a_moment() -> None:
+    control = past_the_start()
+    control.decreased(SECOND)
+    assert control.next(1_000_000, WANTED, 2 * SECOND, is_free=True) is None
+    assert control.next(1_000_000, WANTED, 3 * SECOND, is_free=True) is not None
+
+
+def measure(sent_apart: float, arrived_apart: float, packets: int = 5) -> float | None:
+    """1000-byte packets, the gaps in ms."""
+    results = ProbeResults()
+    results.begun(ProbeCluster(1, 2_000_000, 5000))
+    found = None
+    for number in range(packets):
+        sent, arrived = int(number * sent_apart * MS), int(number * arrived_apart * MS)
+        found = results.received(PacketResult(sent, arrived, 1000, SentKind.PADDING, 1)) or found
+    return found
+
+
+def test_what_arrives_as_it_was_sent_is_the_rate() -> None:
+    assert measure(4, 4) == pytest.approx(2_000_000)
+
+
+def test_what_arrives_slower_is_the_links_rate_less_five_percent() -> None:
+    assert measure(4, 8) == pytest.approx(950_000)
+
+
+def test_what_arrives_much_faster_is_an_error() -> None:
+    assert measure(4, 1) is None
+
+
+def test_too_few_packets_measure_nothing() -> None:
+    assert measure(4, 4, packets=3) is None
+
+
+def test_packets_sent_all_at_once_measure_nothing() -> None:
+    assert measure(0, 4) is None
+
+
+def test_packets_of_no_cluster_measure_nothing() -> None:
+    assert ProbeResults().received(PacketResult(0, 0, 1000, SentKind.PADDING, 9)) is None

@@ -13,7 +13,14 @@ SWITCH_UTTERANCES = 2
 _OFF_LIST = 0.05
 """Weight of a language that the meeting's list does not name."""
 _OTHERS = ((2.0, 0.001), (4.0, 0.01), (float("inf"), 0.1))
-"""Weight of other languages than the decided one, by clip length up to so many seconds."""
+"""Weight of other languages than the decided one, by clip length up to so many seconds. Chosen on 144 clips of four
+Debian asterisk voices: 99.2 % of utterances right within a language, 98.3 % with a switch, when the list names both;
+98.4 % and 95.4 % without a list."""
+_LISTED = 10.0
+"""How much more a language weighs that the list names, up to _MOST."""
+_RIVAL = 0.3
+"""Weight of a language that one utterance already spoke for."""
+_MOST = 0.5
 
 
 class LanguageTracker:
@@ -31,7 +38,10 @@ class LanguageTracker:
         """Return weights for the languages of a clip of `seconds` (as whisper.Clip takes them)."""
         if self.language is not None:
             others = next(weight for limit, weight in _OTHERS if seconds < limit)
-            return {self.language: 1.0, "": others}
+            weights = dict.fromkeys(self._expected, min(_MOST, others * _LISTED))
+            if self._rival is not None:
+                weights[self._rival] = max(_RIVAL, weights.get(self._rival, 0.0))
+            return {**weights, self.language: 1.0, "": others * _OFF_LIST if self._expected else others}
         if self._expected:
             return {**dict.fromkeys(self._expected, 1.0), "": _OFF_LIST}
         return None

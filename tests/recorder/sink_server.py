@@ -47,6 +47,10 @@ class SinkServer:
         self._listening.close()
         self.path.unlink()
 
+    @property
+    def is_attached(self) -> bool:
+        return self._attached is not None
+
     def detach(self) -> None:
         """Close the socket of the attached recorder."""
         if self._attached is not None:

@@ -28,6 +28,15 @@ def available_engines() -> list[str]:
     return list(_ENGINES)
 
 
+def engine_notice(engine: Engine) -> str:
+    """Return one line for whoever starts a node: which engine runs, and how to get the fast one."""
+    if engine.name == "python":
+        reason = "" if len(_ENGINES) == 1 else f" (asked for; {available_engines()[0]} is here, too)"
+        hint = "; with a C compiler installed, `pip install` builds the fast one" if len(_ENGINES) == 1 else ""
+        return f"engine: plain Python{reason}{hint}"
+    return f"engine: {engine.name}"
+
+
 def create_engine(preference: str | None = None) -> Engine:
     """Return a new engine: "python", "compiled", or the fastest for None and "auto".
 

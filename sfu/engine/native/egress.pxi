@@ -207,7 +207,7 @@ cdef inline int64_t pacer_next(const Peer *peer) noexcept nogil:
 
 
 cdef bint queue_push(
-    Peer *peer, Route *route, Packet *packet, int64_t out_seq, const Rewriting *rewrite, bint is_repair
+    State *state, Peer *peer, Route *route, Packet *packet, int64_t out_seq, const Rewriting *rewrite, bint is_repair
 ) noexcept nogil:
     cdef Queue *queue = &peer.repairs if is_repair else &peer.media
     cdef Queued *entry
@@ -230,16 +230,18 @@ cdef bint queue_push(
         queue.first = entry
     queue.last = entry
     peer.queued += 1
+    state.queued += 1
     return True
 
 
-cdef Queued *queue_pop(Peer *peer) noexcept nogil:
+cdef Queued *queue_pop(State *state, Peer *peer) noexcept nogil:
     cdef Queue *queue = &peer.repairs if peer.repairs.first != NULL else &peer.media
     cdef Queued *entry = queue.first
     queue.first = entry.next
     if queue.first == NULL:
         queue.last = NULL
     peer.queued -= 1
+    state.queued -= 1
     return entry
 
 
@@ -267,7 +269,7 @@ cdef inline void emit(
     if peer.is_paced and not route.is_audio:
         waits = peer.repairs.first != NULL or (not is_repair and peer.media.first != NULL)
         if waits or pacer_next(peer) > state.now:
-            if not queue_push(peer, route, packet, out_seq, rewrite, is_repair):
+            if not queue_push(state, peer, route, packet, out_seq, rewrite, is_repair):
                 drop(state, DROP_QUEUE_FULL)
             return
     send_numbered(state, route, packet, out_seq, rewrite, is_repair)
@@ -278,7 +280,7 @@ cdef void release_peer(State *state, Peer *peer) noexcept nogil:
     if not peer.is_paced:
         return
     while peer.queued and pacer_next(peer) <= state.now:
-        entry = queue_pop(peer)
+        entry = queue_pop(state, peer)
         if entry.route.removed:
             drop(state, DROP_FILTERED)
         else:

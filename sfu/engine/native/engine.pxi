@@ -123,7 +123,7 @@ cdef class CompiledEngine:
         for source, local in list(handle.sources):
             self.dismiss_source(source, local)
         while handle.peer.queued:
-            queue_free(&self.state, queue_pop(handle.peer))
+            queue_free(&self.state, queue_pop(&self.state, handle.peer))
         del self.peers[peer]
 
     def add_stream(self, entry):
@@ -390,6 +390,8 @@ cdef class CompiledEngine:
     def next_release(self):
         cdef PeerHandle handle
         due = None
+        if not self.state.queued:
+            return None
         for handle in self.peers.values():
             if handle.peer.is_paced and handle.peer.queued and (due is None or pacer_next(handle.peer) < due):
                 due = pacer_next(handle.peer)

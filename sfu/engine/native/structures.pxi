@@ -386,6 +386,7 @@ cdef struct State:
     Job *first_job
     Job *last_job
     int waiting
+    int queued
     Grown arrivals
     Grown sinks
     Grown switches

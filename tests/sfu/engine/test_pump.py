@@ -3,6 +3,9 @@
 import contextlib
 import selectors
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +13,7 @@ import pytest
 from sfu.engine.contract import Drop, Engine, Outgoing, Result, RouteSource, StreamEntry
 from sfu.engine.pump import Pump
 from sfu.engine.sockets import Sockets
-from tests.sfu.engine.table import AUDIO, Publisher, Subscriber, one_to_one, opus, vp8
+from tests.sfu.engine.table import AUDIO, VIDEO, Publisher, Subscriber, one_to_one, opus, vp8
 
 
 class Clock:
@@ -153,3 +156,83 @@ def test_drops_of_both_are_told(world: World) -> None:
     world.pump.send([Outgoing(b"x", ("255.255.255.255", 9), 0)])
     assert world.pump.drops[Drop.NOT_WEBRTC] == 1
     assert world.pump.drops[Drop.SEND_ERROR] == 1
+
+
+def test_one_bad_address_harms_nobody_else(engine: Engine) -> None:
+    """One unroutable subscriber among 100: a broadcast address without leave to broadcast."""
+    with contextlib.ExitStack() as stack:
+        sockets = Sockets(["127.0.0.1"], 0)
+        stack.callback(sockets.close)
+        pump = Pump(engine, sockets)
+        near = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        near.bind(("127.0.0.1", 0))
+        publisher = Publisher(engine, 1, 1)
+        engine.admit_source(1, near.getsockname(), 0)
+        engine.add_stream(StreamEntry(1, 1, 11, VIDEO, 12))
+        far = []
+        for peer in range(10, 110):
+            subscriber = Subscriber(engine, peer, peer)
+            subscriber.add_route(peer)
+            engine.switch_route(peer, RouteSource(1))
+            receiver = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            receiver.bind(("127.0.0.1", 0))
+            receiver.settimeout(5)
+            engine.set_address(peer, ("255.255.255.255", 9) if peer == 50 else receiver.getsockname(), 0)
+            far.append((subscriber, receiver))
+        for seq in range(4):
+            near.sendto(publisher.protect(vp8(seq, key=seq == 0)).data, sockets.addresses[0])
+        arrivals = 0
+        while arrivals < 4 or pump.backlog:
+            arrivals += len(pump.receive_and_forward(time.monotonic_ns()).arrivals)
+        for subscriber, receiver in far:
+            if subscriber.peer != 50:
+                sizes = [len(subscriber.srtp.unprotect(receiver.recv(2000))) for _ in range(4)]
+                assert len(sizes) == 4
+        assert pump.drops[Drop.SEND_ERROR] == 4
+        assert pump.counters["datagrams_out"] == 99 * 4
+
+
+_IN_A_NAMESPACE = """
+import socket, sys, time
+from sfu.engine import create_engine
+from sfu.engine.contract import RouteSource, StreamEntry
+from sfu.engine.pump import Pump
+from sfu.engine.sockets import Sockets
+from tests.sfu.engine.table import VIDEO, Publisher, Subscriber, vp8
+engine = create_engine(sys.argv[1])
+sockets = Sockets(["127.0.0.1"], 0)
+pump = Pump(engine, sockets)
+near, far = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+for end in (near, far):
+    end.bind(("127.0.0.1", 0))
+    end.settimeout(5)
+publisher = Publisher(engine, 1, 1)
+engine.admit_source(1, near.getsockname(), 0)
+engine.add_stream(StreamEntry(1, 1, 11, VIDEO, 12))
+subscriber = Subscriber(engine, 2, 2)
+subscriber.add_route(1)
+engine.switch_route(1, RouteSource(1))
+engine.set_address(2, far.getsockname(), 0)
+for batch in range(2):
+    for seq in range(4 * batch, 4 * batch + 4):
+        near.sendto(publisher.protect(vp8(seq, key=seq == 0, body=bytes(1000))).data, sockets.addresses[0])
+    arrivals = 0
+    while arrivals < 4:
+        arrivals += len(pump.receive_and_forward(time.monotonic_ns()).arrivals)
+    assert [len(subscriber.srtp.unprotect(far.recv(2000))) > 1000 for _ in range(4)] == [True] * 4
+assert not any(pump.drops.values()), pump.drops
+assert pump.counters["datagrams_out"] == 8
+"""
+
+
+def test_falls_back_where_runs_are_refused(engine: Engine) -> None:
+    """Segments longer than the link's MTU are refused; singly, the same datagrams go in fragments."""
+    script = f'ip link set lo mtu 700 up && exec "{sys.executable}" -c "$0" {engine.name}'
+    finished = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", script, _IN_A_NAMESPACE],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr

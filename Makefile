@@ -1,6 +1,8 @@
 # `make run` starts a meeting server, `make test` tests it; both install what they need into .venv first.
-.PHONY: run test test-quick check deps venv clean
+.PHONY: run test check deps venv bench test-sanitized fuzz clean
 PYTEST_ARGS ?=
+# What an installation is made from; the compiled engine is built along with it.
+SOURCES = pyproject.toml sfu/engine/compiled.pyx $(wildcard sfu/engine/native/*)
 
 run: .venv/.installed
 	@exec .venv/bin/parley up $(ARGS)
@@ -19,11 +21,21 @@ deps:
 
 venv: .venv/.installed-dev
 
-.venv/.installed: pyproject.toml
+.venv/.installed: $(SOURCES)
 	@sh deploy/make-venv.sh
 
-.venv/.installed-dev: pyproject.toml
+.venv/.installed-dev: $(SOURCES)
 	@sh deploy/make-venv.sh dev
+
+bench: .venv/.installed-dev
+	@.venv/bin/python -m bench all
+
+# The engine's tests, and its fuzzer, under AddressSanitizer and UndefinedBehaviorSanitizer.
+test-sanitized: deps .venv/.installed-dev
+	@sh tests/fuzz/sanitize.sh
+
+fuzz: deps .venv/.installed-dev
+	@sh tests/fuzz/sanitize.sh fuzz 600
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,13 +7,13 @@ python=$(pwd)/.venv/bin/python
 tree=build/sanitized
 rm -rf "$tree"
 mkdir -p "$tree"
-cp -r sfu tests setup.py pyproject.toml README.md LICENSE "$tree" 2>/dev/null || cp -r sfu tests setup.py pyproject.toml LICENSE "$tree"
+cp -r sfu control recorder inference web deploy tests pyproject.toml README.md LICENSE "$tree"
 cd "$tree"
 rm -f sfu/engine/compiled*.so sfu/engine/compiled.c
 # Every basic block reports itself to tests/fuzz/coverage.c, which the fuzzer reads.
 cc -g -O1 -shared -fPIC -o coverage.so tests/fuzz/coverage.c
 CFLAGS="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -fsanitize-coverage=trace-pc" \
-    LDFLAGS="-fsanitize=address,undefined $(pwd)/coverage.so" "$python" setup.py -q build_ext --inplace
+    LDFLAGS="-fsanitize=address,undefined $(pwd)/coverage.so" "$python" -c "from setuptools import setup; setup()" -q build_ext --inplace
 LD_PRELOAD="$(cc -print-file-name=libasan.so) $(cc -print-file-name=libubsan.so)"
 # The interpreter itself does not free all it allocates.
 ASAN_OPTIONS=detect_leaks=0:abort_on_error=1

@@ -48,7 +48,7 @@ RTX_TYPES = {100: 101, 102: 103, 104: 105, 47: 48}
 
 
 def test_both_engines_are_here() -> None:
-    """The development environment has a compiler; `python setup.py build_ext --inplace` makes the compiled one."""
+    """The development environment has a compiler; `make venv` builds the compiled one."""
     assert available_engines() == ["compiled", "python"]
 
 

@@ -1,0 +1,137 @@
+"""Who gets which layer of what, within the estimate.
+
+After LiveKit's stream allocator and Jitsi's bandwidth allocation: audio always goes; then screens, the speaker, and
+tiles by displayed size. A screen and the speaker get the best that fits before others get anything; tiles first all
+move, as far as there is room, and then rise in turn. What does not fit is paused, and said to be.
+
+Hysteresis keeps pictures from flapping: rising needs headroom and some time since the last fall, longer each time that
+a rise did not last; what is carried is kept as long as it fits.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Generic, NamedTuple, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+_HEADROOM = 1.15
+_WAIT_NS = 2_000_000_000
+_MAX_WAIT_NS = 16_000_000_000
+_SHORT_LIVED_NS = 10_000_000_000
+
+PAUSED = -1
+
+
+class Rank(IntEnum):
+    """Order of importance; audio is not allocated but always sent."""
+
+    SCREEN = 0
+    SPEAKER = 1
+    TILE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Demand(Generic[Key]):
+    """A wanted video. `pixels` is the size shown.
+
+    `layers` are measured bitrates (bits/s), ascending by quality, of those layers that are useful at that size; empty
+    for a track of which nothing flows.
+    """
+
+    key: Key
+    rank: Rank
+    layers: tuple[float, ...]
+    pixels: int = 0
+
+
+class Grant(NamedTuple):
+    """`layer` indexes the demand's layers, or is PAUSED; `bitrate` is what it costs."""
+
+    layer: int
+    bitrate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation(Generic[Key]):
+    """`total` of the grants is at most the estimate less audio. `wanted` is what everything at its best would cost."""
+
+    grants: Mapping[Key, Grant]
+    total: float
+    wanted: float
+
+
+@dataclass(slots=True)
+class _Memory:
+    layer: int = PAUSED
+    raised_at: int | None = None
+    not_before: int = 0
+    wait: int = _WAIT_NS
+    known: bool = field(default=False)
+
+
+class Allocator(Generic[Key]):
+    """One per subscriber; remembers what each demand was granted."""
+
+    def __init__(self) -> None:
+        self._memories: dict[Key, _Memory] = {}
+
+    def allocate(self, estimate: float, audio: float, demands: Sequence[Demand[Key]], now: int) -> Allocation[Key]:
+        """Return the grants within `estimate` (bits/s) of which `audio` is taken."""
+        ordered = sorted(demands, key=lambda demand: (demand.rank, -demand.pixels))
+        self._forget({demand.key for demand in demands})
+        room = max(0.0, estimate - audio)
+        layers: dict[Key, int] = dict.fromkeys((demand.key for demand in ordered), PAUSED)
+        for demand in ordered:
+            if demand.rank is not Rank.TILE:
+                room = self._raise(demand, layers, room, now, len(demand.layers))
+        tiles = [demand for demand in ordered if demand.rank is Rank.TILE]
+        for top in range(1, max((len(tile.layers) for tile in tiles), default=0) + 1):
+            for tile in tiles:
+                room = self._raise(tile, layers, room, now, top)
+        return self._conclude(ordered, layers, now)
+
+    def _forget(self, present: set[Key]) -> None:
+        for key in [key for key in self._memories if key not in present]:
+            del self._memories[key]
+
+    def _raise(self, demand: Demand[Key], layers: dict[Key, int], room: float, now: int, top: int) -> float:
+        """Give the best layer below `top` that fits in addition to what is given already; return the room left."""
+        given = layers[demand.key]
+        held = demand.layers[given] if given != PAUSED else 0.0
+        for layer in range(min(top, len(demand.layers)) - 1, given, -1):
+            cost = demand.layers[layer] - held
+            if cost * self._margin(demand.key, layer, now) <= room and cost <= room:
+                layers[demand.key] = layer
+                return room - cost
+        return room
+
+    def _margin(self, key: Key, layer: int, now: int) -> float:
+        memory = self._memories.get(key)
+        if memory is None or not memory.known or layer <= memory.layer:
+            return 1.0
+        return _HEADROOM if now >= memory.not_before else float("inf")
+
+    def _conclude(self, ordered: Sequence[Demand[Key]], layers: Mapping[Key, int], now: int) -> Allocation[Key]:
+        grants = {}
+        for demand in ordered:
+            layer = layers[demand.key]
+            grants[demand.key] = Grant(layer, demand.layers[layer] if layer != PAUSED else 0.0)
+            if demand.layers:
+                self._remember(demand.key, layer, now)
+        total = sum(grant.bitrate for grant in grants.values())
+        wanted = sum(demand.layers[-1] for demand in ordered if demand.layers)
+        return Allocation(grants, total, wanted)
+
+    def _remember(self, key: Key, layer: int, now: int) -> None:
+        memory = self._memories.setdefault(key, _Memory())
+        if layer > memory.layer:
+            memory.raised_at = now
+        elif layer < memory.layer:
+            if memory.raised_at is not None and now - memory.raised_at < _SHORT_LIVED_NS:
+                memory.wait = min(memory.wait * 2, _MAX_WAIT_NS)
+            else:
+                memory.wait = _WAIT_NS
+            memory.not_before = now + memory.wait
+        memory.layer = layer
+        memory.known = True

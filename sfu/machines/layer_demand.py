@@ -1,0 +1,42 @@
+"""Which layers of a published track anybody wants (dynacast): the rest may stop at the publisher.
+
+A layer that is wanted counts at once, so that it is back within a second; one that nobody wants any longer is kept for
+a while, since subscribers change their minds and a layer that starts again costs a keyframe.
+"""
+
+from collections.abc import Iterable
+
+_KEPT_NS = 10_000_000_000
+
+
+class LayerDemand:
+    """One per track. Layers are indices, 0 the lowest."""
+
+    def __init__(self, layers: int, now: int) -> None:
+        self._wanted_at = [now] * layers
+        self._active = frozenset(range(layers))
+
+    @property
+    def active(self) -> frozenset[int]:
+        """The layers that the publisher should send."""
+        return self._active
+
+    def update(self, wanted: Iterable[int], now: int) -> bool:
+        """Take the layers wanted now; whether `active` changed. The lowest stays: newcomers are served by it at once.
+
+        While nobody wants any layer, none is active.
+        """
+        wanted = set(wanted)
+        for layer in wanted:
+            if 0 <= layer < len(self._wanted_at):
+                self._wanted_at[layer] = now
+        recent = {layer for layer, at in enumerate(self._wanted_at) if now - at < _KEPT_NS}
+        if recent:
+            recent.add(0)
+        changed = frozenset(recent) != self._active
+        self._active = frozenset(recent)
+        return changed
+
+    def timer(self) -> int | None:
+        """When a layer lapses next, if nobody asks for it."""
+        return min((self._wanted_at[layer] + _KEPT_NS for layer in self._active if layer), default=None)

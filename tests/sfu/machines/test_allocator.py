@@ -1,0 +1,157 @@
+"""Who gets what within the estimate, and that it does not flap."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfu.machines.allocator import PAUSED, Allocator, Demand, Rank
+
+SECOND = 1_000_000_000
+CAMERA = (150_000.0, 500_000.0, 1_700_000.0)
+AUDIO = 40_000.0
+
+
+def tile(key: str, pixels: int = 100, layers: tuple[float, ...] = CAMERA) -> Demand[str]:
+    return Demand(key, Rank.TILE, layers, pixels)
+
+
+def layers_of(estimate: float, *demands: Demand[str], audio: float = 0.0) -> dict[str, int]:
+    grants = Allocator[str]().allocate(estimate, audio, demands, 0).grants
+    return {key: grant.layer for key, grant in grants.items()}
+
+
+def test_all_get_the_best_when_there_is_room() -> None:
+    assert layers_of(10e6, tile("a"), tile("b")) == {"a": 2, "b": 2}
+
+
+def test_audio_comes_off_first() -> None:
+    assert layers_of(500_000, tile("a"), audio=AUDIO) == {"a": 0}
+
+
+def test_nothing_fits_below_audio() -> None:
+    assert layers_of(30_000, tile("a"), audio=AUDIO) == {"a": PAUSED}
+
+
+def test_a_screen_comes_before_the_speaker_before_tiles() -> None:
+    screen = Demand("screen", Rank.SCREEN, (1_000_000.0,))
+    speaker = Demand("speaker", Rank.SPEAKER, CAMERA)
+    assert layers_of(1_100_000, tile("t"), speaker, screen) == {"screen": 0, "speaker": PAUSED, "t": PAUSED}
+    assert layers_of(1_550_000, tile("t"), speaker, screen) == {"screen": 0, "speaker": 1, "t": PAUSED}
+
+
+def test_tiles_all_move_before_any_of_them_rises() -> None:
+    assert layers_of(900_000, tile("a"), tile("b"), tile("c")) == {"a": 1, "b": 0, "c": 0}
+
+
+def test_larger_tiles_come_first() -> None:
+    assert layers_of(320_000, tile("a", 1), tile("b", 9), tile("c", 5)) == {"a": PAUSED, "b": 0, "c": 0}
+
+
+def test_twenty_five_publishers_at_two_megabits() -> None:
+    speaker = Demand("speaker", Rank.SPEAKER, CAMERA)
+    granted = layers_of(2e6, speaker, *(tile(f"t{n}") for n in range(24)), audio=AUDIO)
+    assert granted["speaker"] == 2
+    assert sum(layer == 0 for layer in granted.values()) == 1
+    assert sum(layer == PAUSED for layer in granted.values()) == 23
+
+
+def test_a_track_of_which_nothing_flows_takes_nothing() -> None:
+    assert layers_of(1e6, tile("a", layers=())) == {"a": PAUSED}
+
+
+def test_what_all_would_cost_is_told() -> None:
+    assert Allocator[str]().allocate(1e5, 0, [tile("a"), tile("b")], 0).wanted == 3_400_000
+
+
+def test_rising_needs_headroom() -> None:
+    allocator = Allocator[str]()
+    allocator.allocate(200_000, 0, [tile("a")], 0)
+    assert allocator.allocate(510_000, 0, [tile("a")], 60 * SECOND).grants["a"].layer == 0
+    assert allocator.allocate(580_000, 0, [tile("a")], 60 * SECOND).grants["a"].layer == 1
+
+
+def test_what_is_carried_is_kept_without_headroom() -> None:
+    allocator = Allocator[str]()
+    allocator.allocate(600_000, 0, [tile("a")], 0)
+    assert allocator.allocate(500_000, 0, [tile("a")], SECOND).grants["a"].layer == 1
+
+
+def test_after_a_fall_it_waits_before_it_rises() -> None:
+    allocator = Allocator[str]()
+    allocator.allocate(2e6, 0, [tile("a")], 0)
+    allocator.allocate(600_000, 0, [tile("a")], 60 * SECOND)
+    assert allocator.allocate(4e6, 0, [tile("a")], 61 * SECOND).grants["a"].layer == 1
+    assert allocator.allocate(4e6, 0, [tile("a")], 62 * SECOND).grants["a"].layer == 2
+
+
+def test_a_fall_is_at_once() -> None:
+    allocator = Allocator[str]()
+    allocator.allocate(2e6, 0, [tile("a")], 0)
+    assert allocator.allocate(100_000, 0, [tile("a")], 1).grants["a"].layer == PAUSED
+
+
+def test_a_rise_that_did_not_last_makes_the_next_one_wait_longer() -> None:
+    allocator = Allocator[str]()
+    changes = []
+    before = PAUSED
+    for tenth in range(1200):
+        estimate = 600_000 if tenth // 10 % 2 else 450_000
+        layer = allocator.allocate(estimate, 0, [tile("a")], tenth * SECOND // 10).grants["a"].layer
+        changes.append(layer != before)
+        before = layer
+    assert sum(changes[:300]) <= 10
+    assert sum(changes[600:]) <= 8
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_noisy_bitrates_do_not_make_it_flap(seed: int) -> None:
+    dice = random.Random(seed)
+    allocator = Allocator[str]()
+    before, changes = PAUSED, 0
+    for tick in range(300):
+        layers = tuple(rate * dice.uniform(0.9, 1.1) for rate in CAMERA)
+        layer = allocator.allocate(520_000, 0, [tile("a", layers=layers)], tick * SECOND // 5).grants["a"].layer
+        changes += layer != before
+        before = layer
+    assert changes <= 14  # a minute
+
+
+def test_what_left_is_forgotten() -> None:
+    allocator = Allocator[str]()
+    allocator.allocate(2e6, 0, [tile("a")], 0)
+    allocator.allocate(2e5, 0, [tile("a")], 1)
+    allocator.allocate(2e6, 0, [], 2)
+    assert allocator.allocate(2e6, 0, [tile("a")], 3).grants["a"].layer == 2
+
+
+rates = st.lists(st.floats(1_000, 3e6), max_size=4).map(lambda values: tuple(sorted(values)))
+demands = st.lists(
+    st.builds(Demand, st.integers(0, 9), st.sampled_from(Rank), rates, st.integers(0, 10**6)),
+    max_size=10,
+    unique_by=lambda demand: demand.key,
+)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e7), st.floats(0, 1e6), demands, st.integers(0, 5 * SECOND)), max_size=8))
+def test_allocation_never_exceeds_the_estimate(steps: list[tuple[float, float, list[Demand[int]], int]]) -> None:
+    allocator = Allocator[int]()
+    now = 0
+    for estimate, audio, wanted, elapsed in steps:
+        now += elapsed
+        allocation = allocator.allocate(estimate, audio, wanted, now)
+        assert allocation.total <= max(0.0, estimate - audio) * (1 + 1e-9)
+        assert allocation.total == sum(grant.bitrate for grant in allocation.grants.values())
+        assert set(allocation.grants) == {demand.key for demand in wanted}
+
+
+@given(st.floats(0, 1e7), demands)
+def test_more_room_never_grants_less_in_total(estimate: float, wanted: list[Demand[int]]) -> None:
+    """Of the most important demand, since others may lose what it gains."""
+    if not wanted:
+        return
+    first = min(wanted, key=lambda demand: (demand.rank, -demand.pixels))
+    less = Allocator[int]().allocate(estimate, 0, wanted, 0).grants[first.key].layer
+    more = Allocator[int]().allocate(estimate * 1.5, 0, wanted, 0).grants[first.key].layer
+    assert more >= less

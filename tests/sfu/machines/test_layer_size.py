@@ -1,0 +1,16 @@
+"""Layers that are of use at the size shown."""
+
+import pytest
+
+from sfu.machines.layer_size import useful_layers
+
+
+@pytest.mark.parametrize(
+    ("shown", "useful"), [(0, 3), (90, 1), (180, 1), (225, 1), (226, 2), (360, 2), (450, 2), (451, 3), (2160, 3)]
+)
+def test_720_lines_in_three_layers(shown: int, useful: int) -> None:
+    assert useful_layers(3, 720, shown) == useful
+
+
+def test_a_single_layer_is_always_of_use() -> None:
+    assert useful_layers(1, 720, 1) == 1

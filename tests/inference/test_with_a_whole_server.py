@@ -13,6 +13,7 @@ from parley.client import Api, Joined, Publication, Room
 from sfu.api.join_token import Source
 from sfu.api.signaling import Caption, Consent
 from sfu.formats.codecs import Codec
+from tests.inference.chromium_speaker import captions_of
 from tests.inference.material import opus_packets, prompts, silence, word_errors, words
 from tests.support.server import RunningServer, running_server
 
@@ -88,6 +89,13 @@ async def test_words_reach_the_others_and_the_archive(server: RunningServer, api
     stored = (await api.request("GET", f"/meetings/{meeting}/captions"))["captions"]
     assert [one["text"] for one in stored] == [one.text for one in seen]
     assert {one["name"] for one in stored} == {"Ada"}
+
+
+async def test_chromium_is_understood(server: RunningServer, api: Api) -> None:
+    spoken = [one for one in prompts(30) if 4 < len(one.samples) / 16_000 < 8][:5]
+    text = await captions_of(server, api, spoken)
+    expected = " ".join(one.text for one in spoken)
+    assert word_errors(expected, text) <= 0.1 * len(words(expected)), text
 
 
 async def test_a_refusers_words_are_nowhere(server: RunningServer, api: Api) -> None:

@@ -19,6 +19,7 @@ from control.api import (
     moderation,
     recordings,
     understanding,
+    webhooks,
 )
 from control.auth.access import Access
 from control.endpoint import Call, Endpoint, Endpoints
@@ -53,6 +54,7 @@ def declared_endpoints() -> list[Endpoint]:
         moderation.endpoints,
         recordings.endpoints,
         understanding.endpoints,
+        webhooks.endpoints,
         health.endpoints,
         description,
     )

@@ -2,11 +2,21 @@
 
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from control.live_state import LiveState
 from control.problem import Problem
 
 _MAX_LOCAL = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What is left of a general limit; the window ends in `reset` seconds."""
+
+    limit: int
+    remaining: int
+    reset: int
 
 
 class Limits:
@@ -29,6 +39,16 @@ class Limits:
         key = f"limit:{name}:{subject}"
         self._local.pop(key, None)
         await self._live.forget(key)
+
+    def request(self, subject: str, limit: int) -> Allowance:
+        """Count one request of `subject` in this process; raises Problem 429 beyond `limit` a minute."""
+        key = f"requests:{subject}"
+        count = self._count_locally(key, 60)
+        reset = max(1, round(self._local[key][0] - time.monotonic()))
+        if count > limit:
+            headers = {"Retry-After": str(reset), "RateLimit-Limit": str(limit), "RateLimit-Remaining": "0"}
+            raise Problem(429, "too_many_requests", "Too many requests; slow down.", headers)
+        return Allowance(limit, limit - count, reset)
 
     def _count_locally(self, key: str, seconds: int) -> int:
         now = time.monotonic()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import asyncpg
 from hypercorn.asyncio import serve
 
-from control import first_admin, internal, listeners, reconcile, relay
+from control import first_admin, internal, listeners, reconcile, relay, webhooks
 from control.app import Application
 from control.bus import LocalBus
 from control.config import ControlConfig
@@ -108,7 +108,8 @@ async def _serve(
         asyncio.create_task(serve(internal.create_app(services), inside, shutdown_trigger=stop.wait)),
     ]
     workers = [
-        asyncio.create_task(relay.run(config.database_dsn, LocalBus())),
+        asyncio.create_task(relay.run(config.database_dsn, LocalBus([webhooks.Enqueuer(services.pool)]))),
+        asyncio.create_task(webhooks.run(services.pool, services.outgoing)),
         asyncio.create_task(reconcile.run(services)),
     ]
     ready()

@@ -7,7 +7,17 @@ import asyncpg
 import msgspec
 
 from control.services import Services
-from control.store import batches, lobby, meetings, outbox, recordings, rooms, sessions
+from control.store import (
+    batches,
+    idempotency,
+    lobby,
+    meetings,
+    outbox,
+    recordings,
+    rooms,
+    sessions,
+    webhooks,
+)
 
 _LOG = logging.getLogger(__name__)
 _EVERY_SECONDS = 5.0
@@ -52,3 +62,5 @@ async def _tidy(services: Services) -> None:
         await lobby.forget_old(connection)
         await sessions.forget_old(connection)
         await outbox.forget_old(connection)
+        await webhooks.forget_old(connection)
+        await idempotency.forget_old(connection)

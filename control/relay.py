@@ -44,7 +44,8 @@ async def _relay_while_connected(dsn: str, bus: Bus) -> None:
             if not await publish_waiting(connection, bus):
                 await _wait(hint)
     finally:
-        await connection.close(timeout=2)
+        # Not close(): that talks to a server which may be gone in the middle of a statement.
+        connection.terminate()
 
 
 async def publish_waiting(connection: "asyncpg.Connection[asyncpg.Record]", bus: Bus) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from control import keys
+from control import keys, outgoing
 from control.archive import Archive
 from control.background import BackgroundTasks
 from control.config import ControlConfig
@@ -33,10 +33,12 @@ class Services:
     mail: Mailer
     media: MediaStore
     tasks: BackgroundTasks
+    outgoing: aiohttp.ClientSession
 
     async def close(self) -> None:
         await self.tasks.close()
         await self.nodes.close()
+        await self.outgoing.close()
         await self.http.close()
         await self.live.close()
         self.passwords.close()
@@ -67,4 +69,5 @@ async def open_services(config: ControlConfig) -> Services:
         mail=Mailer(config.smtp),
         media=MediaStore(config.media_dir or config.data_dir / "media"),
         tasks=BackgroundTasks(),
+        outgoing=outgoing.session(config.allow_private_webhooks),
     )

@@ -14,6 +14,8 @@ Scope = Literal[
     "recordings:write",
     "media:read",
     "media:write",
+    "webhooks:read",
+    "webhooks:write",
     "admin:read",
     "admin:write",
 ]

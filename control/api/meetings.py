@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from quart import Response
 
-from control import grants, removal, schedule
+from control import entity_tags, grants, removal, schedule
 from control.api.types import (
     CreateMeeting,
     Done,
@@ -178,19 +178,22 @@ async def get_meeting(call: Call, meeting: str) -> Meeting:
 
 @endpoints.route("PUT", "/api/v1/meetings/<meeting>", Access.HOST, body=UpdateMeeting, answer=Meeting)
 async def update_meeting(call: Call, meeting: str, body: UpdateMeeting) -> Meeting:
-    """Change the fields that are given; changed settings reach a live room at once."""
+    """Change the fields that are given; changed settings reach a live room at once.
+
+    With If-Match, the ETag of `GET /api/v1/meetings/{id}`, only what was read is changed: 412 otherwise.
+    """
     passcode_hash = await call.services.passwords.hash(body.passcode) if isinstance(body.passcode, str) else None
-    async with call.services.pool.acquire() as connection:
-        async with connection.transaction():
-            old = await meetings.lock(connection, meeting)
-            if old is None:
-                raise not_found("This meeting does not exist.")
-            plan = _changed_plan(old, body, passcode_hash)
-            schedule.check(plan)
-            changed = await meetings.update(connection, meeting, plan)
-            state = await _apply_settings(connection, changed, old)
-            await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "meeting.updated", {"meeting": meeting})
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        old = await meetings.lock(connection, meeting)
+        if old is None:
+            raise not_found("This meeting does not exist.")
         running = await recordings.running(connection, meeting)
+        entity_tags.check(call.request, full(old, call.standing.role, running.id if running else None))
+        plan = _changed_plan(old, body, passcode_hash)
+        schedule.check(plan)
+        changed = await meetings.update(connection, meeting, plan)
+        state = await _apply_settings(connection, changed, old)
+        await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "meeting.updated", {"meeting": meeting})
     if state is not None:
         call.services.nodes.push(state)
     return full(changed, call.standing.role, running.id if running else None)

@@ -135,6 +135,7 @@ def config(dsn: str, node: Node, tmp_path: Path) -> ControlConfig:
         internal_bind="127.0.0.1:0",
         registration="open",
         web_root=web,
+        requests_per_minute=100_000,
         embedded=True,
         drain_seconds=1.0,
     )

@@ -76,6 +76,11 @@ TABLE = {
     "GET /api/v1/media/download/<file>": SHARED,
     "GET /api/v1/media/thumbnail/<file>": SHARED,
     "DELETE /api/v1/media/<file>": "401 404 404 404 404 ok 404 404 404 401 ok",
+    "GET /api/v1/webhooks": ACCOUNT,
+    "POST /api/v1/webhooks": ACCOUNT,
+    "DELETE /api/v1/webhooks/<webhook>": NOT_OWN,
+    "GET /api/v1/webhooks/<webhook>/deliveries": NOT_OWN,
+    "POST /api/v1/webhooks/<webhook>/deliveries/<int:delivery>/replay": NOT_OWN,
     "GET /api/v1/admin/users": ADMIN,
     "GET /api/v1/admin/users/<user>": ADMIN,
     "PUT /api/v1/admin/users/<user>": ADMIN,
@@ -209,6 +214,8 @@ class Stage:
                 "<user>": victim,
                 "<session>": self.sessions["banned-from"],
                 "<key>": self.sessions["key"],
+                "<webhook>": self.sessions["webhook"],
+                "<int:delivery>": "1",
             },
         )
 
@@ -283,7 +290,9 @@ async def set_stage(people: People, config: ControlConfig, dsn: str) -> Stage:
     await connection.close()
     sessions = (await accounts["banned-from"].ok("GET", "/api/v1/users/sessions"))["sessions"]
     key = await accounts["banned-from"].ok("POST", "/api/v1/users/api-keys", {"name": "k", "scopes": ["meetings:read"]})
-    return Stage(people, accounts, config, dsn, {"banned-from": sessions[0]["id"], "key": key["id"]})
+    hook = await accounts["banned-from"].ok("POST", "/api/v1/webhooks", {"url": "https://example.org/hook"})
+    owned = {"banned-from": sessions[0]["id"], "key": key["id"], "webhook": hook["id"]}
+    return Stage(people, accounts, config, dsn, owned)
 
 
 def fill(rule: str, paths: dict[str, str]) -> str:

@@ -1,0 +1,111 @@
+"""Webhooks: made by hosts for their meetings, by administrators for all; deliveries can be seen and repeated."""
+
+import secrets
+from datetime import UTC, datetime
+
+import msgspec
+
+from control.api.types import Done
+from control.api.webhook_types import CreateWebhook, Deliveries, Delivery, Webhook, Webhooks
+from control.auth.access import Access
+from control.database import Connection
+from control.endpoint import Call, Endpoints
+from control.identifiers import new_id
+from control.outgoing import check_url
+from control.problem import Problem, forbidden, not_found
+from control.store import audit, webhooks
+from control.store.webhooks import DeliveryRow, WebhookRow
+
+endpoints = Endpoints("webhooks", scope="webhooks")
+_MAX = 20
+
+
+@endpoints.route("POST", "/api/v1/webhooks", Access.USER, body=CreateWebhook, answer=Webhook, status=201)
+async def create_webhook(call: Call, body: CreateWebhook) -> Webhook:
+    """Have events of the caller's meetings POSTed to a URL."""
+    check_url(body.url, call.services.config.allow_private_webhooks)
+    if body.all_meetings and call.user.role != "admin":
+        raise forbidden("Only administrators may follow all meetings.")
+    row = WebhookRow(
+        id=new_id("webhook"),
+        user_id=call.user.user,
+        url=body.url,
+        secret=secrets.token_urlsafe(32),
+        kinds=sorted(set(body.kinds)),
+        all_meetings=body.all_meetings,
+        created_at=datetime.now(UTC),
+    )
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        if len(await webhooks.of_user(connection, call.user.user)) >= _MAX:
+            raise Problem(409, "too_many_webhooks", "Delete a webhook first.")
+        await webhooks.create(connection, row)
+        await audit.write(connection, call.actor, "create_webhook", row.id, call.address, url=row.url)
+    return _public(row, row.secret)
+
+
+@endpoints.route("GET", "/api/v1/webhooks", Access.USER, answer=Webhooks)
+async def list_webhooks(call: Call) -> Webhooks:
+    """List the caller's webhooks."""
+    async with call.services.pool.acquire() as connection:
+        rows = await webhooks.of_user(connection, call.user.user)
+    return Webhooks(webhooks=[_public(row, None) for row in rows])
+
+
+@endpoints.route("DELETE", "/api/v1/webhooks/<webhook>", Access.USER, answer=Done)
+async def delete_webhook(call: Call, webhook: str) -> Done:
+    """Delete a webhook with its deliveries."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        await _own(call, connection, webhook)
+        await webhooks.delete(connection, webhook)
+        await audit.write(connection, call.actor, "delete_webhook", webhook, call.address)
+    return Done()
+
+
+@endpoints.route("GET", "/api/v1/webhooks/<webhook>/deliveries", Access.USER, answer=Deliveries)
+async def list_deliveries(call: Call, webhook: str) -> Deliveries:
+    """List a webhook's latest deliveries with what became of them."""
+    async with call.services.pool.acquire() as connection:
+        await _own(call, connection, webhook)
+        rows = await webhooks.deliveries(connection, webhook, 200)
+    return Deliveries(deliveries=[_delivery(row) for row in rows])
+
+
+@endpoints.route("POST", "/api/v1/webhooks/<webhook>/deliveries/<int:delivery>/replay", Access.USER, answer=Done)
+async def replay_delivery(call: Call, webhook: str, delivery: int) -> Done:
+    """Deliver once more, whatever became of it."""
+    async with call.services.pool.acquire() as connection:
+        await _own(call, connection, webhook)
+        if delivery >= 2**63 or not await webhooks.replay(connection, webhook, delivery):
+            raise not_found("There is no such delivery.")
+    return Done()
+
+
+async def _own(call: Call, connection: Connection, webhook: str) -> None:
+    if await webhooks.own(connection, call.user.user, webhook) is None:
+        raise not_found("There is no such webhook.")
+
+
+def _public(row: WebhookRow, secret: str | None) -> Webhook:
+    return Webhook(
+        id=row.id,
+        url=row.url,
+        kinds=row.kinds,
+        all_meetings=row.all_meetings,
+        created_at=row.created_at,
+        secret=secret,
+    )
+
+
+def _delivery(row: DeliveryRow) -> Delivery:
+    return Delivery(
+        id=row.id,
+        kind=row.kind,
+        state=row.state,
+        attempts=row.attempts,
+        next_at=row.next_at,
+        last_status=row.last_status,
+        last_error=row.last_error,
+        created_at=row.created_at,
+        delivered_at=row.delivered_at,
+        event=msgspec.json.decode(row.body, type=dict),
+    )

@@ -1,0 +1,52 @@
+"""Answers to requests with an Idempotency-Key, so that a repetition does nothing twice."""
+
+from dataclasses import dataclass
+
+from control.database import Connection, load_one
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """`status` is None while the first request is still being worked on."""
+
+    request_hash: bytes
+    status: int | None
+    answer: bytes | None
+
+
+async def claim(connection: Connection, user: str, key: str, request_hash: bytes) -> KeptAnswer | None:
+    """Return None when the key is new, and is now this request's; else what was kept under it."""
+    new = await connection.fetchval(
+        "INSERT INTO idempotency_keys (user_id, key, request_hash) VALUES ($1, $2, $3)"
+        " ON CONFLICT (user_id, key) DO UPDATE SET request_hash = excluded.request_hash, created_at = now()"
+        "  WHERE idempotency_keys.status IS NULL AND idempotency_keys.created_at < now() - interval '1 minute'"
+        " RETURNING key",
+        user,
+        key,
+        request_hash,
+    )
+    if new is not None:
+        return None
+    row = await connection.fetchrow("SELECT * FROM idempotency_keys WHERE user_id = $1 AND key = $2", user, key)
+    return load_one(KeptAnswer, row)
+
+
+async def keep(connection: Connection, user: str, key: str, status: int, answer: bytes) -> None:
+    await connection.execute(
+        "UPDATE idempotency_keys SET status = $3, answer = $4 WHERE user_id = $1 AND key = $2",
+        user,
+        key,
+        status,
+        answer,
+    )
+
+
+async def release(connection: Connection, user: str, key: str) -> None:
+    """Forget a key whose request did not succeed: it may be tried again."""
+    await connection.execute(
+        "DELETE FROM idempotency_keys WHERE user_id = $1 AND key = $2 AND status IS NULL", user, key
+    )
+
+
+async def forget_old(connection: Connection) -> None:
+    await connection.execute("DELETE FROM idempotency_keys WHERE created_at < now() - interval '1 day'")

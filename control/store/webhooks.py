@@ -1,0 +1,155 @@
+"""Webhooks and their deliveries."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from control.database import Connection, load, load_one
+from control.store.outbox import Event
+
+DeliveryState = Literal["waiting", "delivered", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRow:
+    id: str
+    user_id: str
+    url: str
+    secret: str
+    kinds: list[str]
+    all_meetings: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    id: int
+    webhook_id: str
+    event_id: int
+    kind: str
+    body: str
+    state: DeliveryState
+    attempts: int
+    next_at: datetime
+    last_status: int | None
+    last_error: str | None
+    created_at: datetime
+    delivered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A delivery that this process has claimed. `attempts` counts this one."""
+
+    id: int
+    kind: str
+    body: str
+    attempts: int
+    url: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an attempt; it is tried again after `retry_seconds` while `state` is waiting."""
+
+    state: DeliveryState
+    status: int | None
+    error: str | None
+    retry_seconds: int
+
+
+async def create(connection: Connection, row: WebhookRow) -> None:
+    await connection.execute(
+        "INSERT INTO webhooks (id, user_id, url, secret, kinds, all_meetings, created_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        row.id,
+        row.user_id,
+        row.url,
+        row.secret,
+        row.kinds,
+        row.all_meetings,
+        row.created_at,
+    )
+
+
+async def of_user(connection: Connection, user: str) -> list[WebhookRow]:
+    rows = await connection.fetch("SELECT * FROM webhooks WHERE user_id = $1 ORDER BY created_at DESC", user)
+    return [load(WebhookRow, row) for row in rows]
+
+
+async def own(connection: Connection, user: str, webhook: str) -> WebhookRow | None:
+    row = await connection.fetchrow("SELECT * FROM webhooks WHERE id = $1 AND user_id = $2", webhook, user)
+    return load_one(WebhookRow, row)
+
+
+async def delete(connection: Connection, webhook: str) -> None:
+    await connection.execute("DELETE FROM webhooks WHERE id = $1", webhook)
+
+
+async def enqueue(connection: Connection, event: Event, body: str) -> None:
+    """Make a delivery for every webhook that wants the event; a repeated event makes none again."""
+    await connection.execute(
+        "INSERT INTO webhook_deliveries (webhook_id, event_id, kind, body)"
+        " SELECT w.id, $1, $2, $3 FROM webhooks w WHERE ($2 = ANY(w.kinds) OR '*' = ANY(w.kinds))"
+        " AND (w.all_meetings OR EXISTS"
+        "   (SELECT FROM meetings m WHERE m.id = $4 AND m.host_id = w.user_id))"
+        " ON CONFLICT (webhook_id, event_id) DO NOTHING",
+        event.id,
+        event.kind,
+        body,
+        event.meeting_id,
+    )
+
+
+async def claim(connection: Connection, limit: int, lease_seconds: int) -> list[Due]:
+    """Claim deliveries that are due, in their order, for a time in which nobody else takes them."""
+    rows = await connection.fetch(
+        "WITH due AS (SELECT id FROM webhook_deliveries WHERE state = 'waiting' AND next_at <= now()"
+        "  ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)"
+        " UPDATE webhook_deliveries d SET attempts = attempts + 1, next_at = now() + make_interval(secs => $2)"
+        " FROM due, webhooks w WHERE d.id = due.id AND w.id = d.webhook_id"
+        " RETURNING d.id, d.kind, d.body, d.attempts, w.url, w.secret",
+        limit,
+        lease_seconds,
+    )
+    return sorted((load(Due, row) for row in rows), key=lambda due: due.id)
+
+
+async def settle(connection: Connection, due: Due, outcome: Outcome) -> None:
+    """Write an attempt's outcome, unless a later attempt has begun meanwhile."""
+    await connection.execute(
+        "UPDATE webhook_deliveries SET state = $3, last_status = $4, last_error = $5,"
+        " next_at = now() + make_interval(secs => $6), delivered_at = CASE WHEN $3 = 'delivered' THEN now() END"
+        " WHERE id = $1 AND attempts = $2",
+        due.id,
+        due.attempts,
+        outcome.state,
+        outcome.status,
+        outcome.error,
+        outcome.retry_seconds,
+    )
+
+
+async def deliveries(connection: Connection, webhook: str, limit: int) -> list[DeliveryRow]:
+    rows = await connection.fetch(
+        "SELECT * FROM webhook_deliveries WHERE webhook_id = $1 ORDER BY id DESC LIMIT $2", webhook, limit
+    )
+    return [load(DeliveryRow, row) for row in rows]
+
+
+async def replay(connection: Connection, webhook: str, delivery: int) -> bool:
+    """Make a delivery due again; False when there is none."""
+    found = await connection.fetchval(
+        "UPDATE webhook_deliveries SET state = 'waiting', next_at = now(), attempts = 0"
+        " WHERE id = $1 AND webhook_id = $2 RETURNING id",
+        delivery,
+        webhook,
+    )
+    return found is not None
+
+
+async def forget_old(connection: Connection) -> None:
+    await connection.execute(
+        "DELETE FROM webhook_deliveries WHERE state <> 'waiting' AND created_at < now() - interval '30 days'"
+    )

@@ -1,0 +1,97 @@
+"""Webhooks: events of meetings, POSTed and signed.
+
+`X-Parley-Signature: t=<unix seconds>,v1=<hex>` is HMAC-SHA256 with the webhook's secret over `<t>.<body>`. A delivery
+is repeated with growing pauses until it is answered with 2xx, so receivers drop an event id that they have seen.
+"""
+
+import asyncio
+import hmac
+import logging
+import time
+
+import aiohttp
+import asyncpg
+import msgspec
+from prometheus_client import Counter
+
+from control.database import Pool
+from control.store import webhooks
+from control.store.outbox import Event
+from control.store.webhooks import Due, Outcome
+
+_LOG = logging.getLogger(__name__)
+_DELIVERIES = Counter("control_webhook_deliveries_total", "Attempts to deliver", ["outcome"])
+_PAUSES = (5, 30, 120, 600, 3600, 6 * 3600, 12 * 3600)
+_LEASE_SECONDS = 60
+_BATCH = 10
+_POLL_SECONDS = 1.0
+
+
+class Enqueuer:
+    """A consumer of the outbox: turns events into deliveries."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def __call__(self, event: Event) -> None:
+        body = msgspec.json.encode(
+            {"id": event.id, "kind": event.kind, "seq": event.seq, "at": event.created_at, "data": event.payload}
+        )
+        try:
+            async with self._pool.acquire() as connection:
+                await webhooks.enqueue(connection, event, body.decode())
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise OSError(f"no deliveries were made: {error}") from error
+
+
+async def run(pool: Pool, http: aiohttp.ClientSession) -> None:
+    """Deliver until cancelled; a lost database is waited for."""
+    while True:
+        delivered = 0
+        try:
+            delivered = await deliver_due(pool, http)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            _LOG.warning("webhooks wait for the database: %s", error)
+        if delivered < _BATCH:
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+async def deliver_due(pool: Pool, http: aiohttp.ClientSession) -> int:
+    """Attempt what is due and return how many that were."""
+    async with pool.acquire() as connection:
+        due = await webhooks.claim(connection, _BATCH, _LEASE_SECONDS)
+    await asyncio.gather(*(_attempt(pool, http, one) for one in due))
+    return len(due)
+
+
+def signature(secret: str, at: int, body: str) -> str:
+    """Return the value of X-Parley-Signature."""
+    mac = hmac.digest(secret.encode(), f"{at}.{body}".encode(), "sha256")
+    return f"t={at},v1={mac.hex()}"
+
+
+async def _attempt(pool: Pool, http: aiohttp.ClientSession, due: Due) -> None:
+    status, error = await _post(http, due)
+    done = status is not None and 200 <= status < 300
+    last = due.attempts > len(_PAUSES)
+    state: webhooks.DeliveryState = "delivered" if done else "failed" if last else "waiting"
+    _DELIVERIES.labels(state).inc()
+    pause = 0 if done or last else _PAUSES[due.attempts - 1]
+    async with pool.acquire() as connection:
+        await webhooks.settle(connection, due, Outcome(state, status, error, pause))
+
+
+async def _post(http: aiohttp.ClientSession, due: Due) -> tuple[int | None, str | None]:
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "Parley-Webhook",
+        "X-Parley-Event": due.kind,
+        "X-Parley-Delivery": str(due.id),
+        "X-Parley-Signature": signature(due.secret, int(time.time()), due.body),
+    }
+    try:
+        async with http.post(due.url, data=due.body.encode(), headers=headers, allow_redirects=False) as answer:
+            return answer.status, None if answer.ok else f"answered {answer.status}"
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        cause = error.__cause__ or error
+        return None, f"{type(cause).__name__}: {cause}"[:300]

@@ -61,7 +61,7 @@ def _offer(room: Room, participant: Participant, message: signaling.Offer, now: 
         participant.session,
         signaling.Answer(peer="publish", sdp=change.answer.sdp, id=message.id, tracks=answered),
     )
-    publishing.announce(room, participant, change, now)
+    publishing.announce(room, participant, change, declared, now)
 
 
 def _answer(room: Room, participant: Participant, message: signaling.Answer, now: int) -> None:

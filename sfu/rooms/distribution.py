@@ -1,8 +1,13 @@
 """Who gets which tracks: a room's uptracks and each subscriber's wishes to candidates for its slots, and the taps."""
 
-from sfu.api.signaling import Slots, TrackState
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sfu.api.signaling import Slots, TrackState, WantedTrack
+from sfu.formats.codecs import Codec
 from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room
+from sfu.rooms.slots import Wish
 from sfu.rooms.subscription import Candidate
 from sfu.rooms.uptrack import UpTrack
 
@@ -10,52 +15,85 @@ _CODEC_UNSUPPORTED = "codec_unsupported"
 _SCREEN_SOURCES = ("screen", "screen-audio")
 
 
+class _Offering(NamedTuple):
+    """What a room has to show to everyone, most important first; made once for all its subscribers."""
+
+    audio: Sequence[Candidate]
+    video: Sequence[Candidate]
+    codecs: frozenset[Codec]
+
+
 def refresh_all(room: Room, now: int) -> None:
     """Bring every subscriber's slots and the sinks' taps up to date."""
+    offering = _offering(room)
     for participant in room.participants.values():
-        refresh(room, participant, now)
+        _refresh(room, participant, offering, now)
     room.taps.update(now)
 
 
 def refresh(room: Room, participant: Participant, now: int) -> None:
     """Bring one subscriber's slots up to date, and tell when the map changed."""
-    if participant.playback is not None:
-        participant.playback.update(*_candidates(room, participant), now)
-    subscription = participant.subscription
-    if subscription is None:
-        return
-    audio, video = _candidates(room, participant)
-    fit = [entry for entry in video if subscription.can_carry(entry.uptrack)]
-    _tell_unsupported(room, participant, [entry.uptrack for entry in video if entry not in fit])
-    changed = subscription.update(audio, fit, now)
-    room.touch(subscription.egress.peer.number)
-    if changed:
-        room.context.outbox.tell(participant.session, Slots(slots=subscription.slots()))
+    _refresh(room, participant, _offering(room), now)
 
 
-def _candidates(room: Room, participant: Participant) -> tuple[list[Candidate], list[Candidate]]:
-    """Return the audio and video that the participant should get, most important first."""
-    if not participant.grants.subscribe:
-        return [], []
+def _offering(room: Room) -> _Offering:
     audio: list[Candidate] = []
     video: list[Candidate] = []
     for uptrack in room.uptracks.values():
         publisher = room.publisher_of(uptrack)
-        wanted = participant.wants_of(uptrack.track)
-        if uptrack.participant == participant.participant or publisher is None or not wanted.on:
-            continue
-        (audio if uptrack.is_audio else video).append(Candidate(uptrack, publisher, wanted))
+        if publisher is not None:
+            wish = Wish(uptrack.track, uptrack.participant)
+            candidate = Candidate(uptrack, publisher, WantedTrack(track=uptrack.track), wish)
+            (audio if uptrack.is_audio else video).append(candidate)
     video.sort(key=lambda entry: entry.uptrack.source not in _SCREEN_SOURCES)
     if len(audio) > room.context.limits.audio_slots:
         loudest = {who: rank for rank, who in enumerate(room.speakers.loudest(len(audio)))}
         audio.sort(key=lambda entry: _rank(entry.uptrack, loudest))
-    return audio, video
+    return _Offering(audio, video, frozenset(entry.uptrack.codec for entry in video))
 
 
 def _rank(uptrack: UpTrack, loudest: dict[str, int]) -> tuple[bool, bool, int]:
     """Shared audio first, then whoever spoke lately, then the rest; muted ones last."""
     quiet = uptrack.muted or uptrack.held
     return quiet, uptrack.source not in _SCREEN_SOURCES, loudest.get(uptrack.participant, len(loudest))
+
+
+def _refresh(room: Room, participant: Participant, offering: _Offering, now: int) -> None:
+    subscription, playback = participant.subscription, participant.playback
+    if subscription is None and playback is None:
+        return
+    audio = _wanted(participant, offering.audio)
+    video = _wanted(participant, offering.video)
+    if playback is not None:
+        playback.update(audio, video, now)
+    if subscription is None:
+        return
+    codecs = subscription.video_codecs()
+    unsupported: list[Candidate] = []
+    if codecs is not None and not offering.codecs <= codecs:
+        unsupported = [entry for entry in video if entry.uptrack.codec not in codecs]
+        video = [entry for entry in video if entry.uptrack.codec in codecs]
+    if unsupported or participant.paused:
+        _tell_unsupported(room, participant, [entry.uptrack for entry in unsupported])
+    changed = subscription.update(audio, video, now)
+    room.touch(subscription.egress.peer.number)
+    if changed:
+        room.context.outbox.tell(participant.session, Slots(slots=subscription.slots()))
+
+
+def _wanted(participant: Participant, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return what the participant wants of what others publish; without an answer every track is wanted."""
+    if not participant.grants.subscribe:
+        return []
+    me, wants = participant.participant, participant.wants
+    if not wants:
+        return [entry for entry in candidates if entry.wish.participant != me]
+    wanted: list[Candidate] = []
+    for entry in candidates:
+        said = wants.get(entry.wish.track)
+        if entry.wish.participant != me and (said is None or said.on):
+            wanted.append(entry if said is None else entry._replace(wanted=said))
+    return wanted
 
 
 def _tell_unsupported(room: Room, participant: Participant, unsupported: list[UpTrack]) -> None:

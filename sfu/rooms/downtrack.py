@@ -13,6 +13,7 @@ from sfu.rooms.context import Context
 from sfu.rooms.ingress_stream import IngressStream
 from sfu.rooms.layer_choice import choose_layer
 from sfu.rooms.publish_peer import PublishPeer
+from sfu.rooms.slots import Wish
 from sfu.rooms.uptrack import UpTrack
 
 
@@ -34,6 +35,7 @@ class DownTrack:
         self.cname = slot.msid
         self.route = context.number()
         self.uptrack: UpTrack | None = None
+        self.wish: Wish | None = None
         self.publisher: PublishPeer | None = None
         self.stream: IngressStream | None = None
         self.encoding: SlotEncoding | None = None
@@ -75,6 +77,7 @@ class DownTrack:
         """Point the slot at an uptrack."""
         self.clear()
         self.uptrack = uptrack
+        self.wish = Wish(uptrack.track, uptrack.participant)
         self.publisher = publisher
         self.wanted = wanted
         uptrack.downtracks.add(self)
@@ -88,7 +91,7 @@ class DownTrack:
             self.uptrack.downtracks.discard(self)
         if self._in_table:
             self._engine.switch_route(self.route, None)
-        self.uptrack = self.publisher = self.stream = None
+        self.uptrack = self.publisher = self.stream = self.wish = None
         self.waiting = False
 
     def _enter_table(self, uptrack: UpTrack) -> None:

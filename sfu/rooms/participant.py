@@ -62,7 +62,3 @@ class Participant:
 
     def resumes_with(self, secret: str) -> bool:
         return hmac.compare_digest(self.resume.encode(), secret.encode())
-
-    def wants_of(self, track: str) -> WantedTrack:
-        """Return what was asked about a track; without an answer every track is wanted."""
-        return self.wants.get(track) or WantedTrack(track=track)

@@ -8,7 +8,7 @@ from sfu.machines.negotiation_playback import PlaybackNegotiation, PlaybackStrea
 from sfu.machines.negotiation_subscribe import OfferedSlot
 from sfu.rooms.context import Context, random_ssrc
 from sfu.rooms.egress import Egress
-from sfu.rooms.slots import Wish, place
+from sfu.rooms.slots import place
 from sfu.rooms.subscription import Candidate
 
 _MAX_PER_KIND = 8
@@ -46,16 +46,13 @@ class Playback:
         for kind, candidates in (("audio", audio), ("video", video)):
             downtracks = [self.egress.downtracks[slot.mid] for slot in self._slots[kind]]
             usable = [entry for entry in candidates if all(track.can_carry(entry.uptrack) for track in downtracks)]
-            by_wish = {Wish(entry.uptrack.track, entry.uptrack.participant): entry for entry in usable}
-            held = [
-                Wish(track.uptrack.track, track.uptrack.participant) if track.uptrack is not None else None
-                for track in downtracks
-            ]
-            for downtrack, before, after in zip(downtracks, held, place(held, list(by_wish), {}).slots, strict=True):
+            by_wish = {entry.wish: entry for entry in usable}
+            held = [track.wish for track in downtracks]
+            for downtrack, after in zip(downtracks, place(held, list(by_wish), {}).slots, strict=True):
                 if after is None:
                     downtrack.clear()
-                elif after != before:
-                    downtrack.show(*by_wish[after], now)
+                elif after != downtrack.wish:
+                    downtrack.show(*by_wish[after][:3], now)
 
     def timer(self) -> int | None:
         return self.egress.timer()

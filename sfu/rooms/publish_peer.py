@@ -101,6 +101,8 @@ class PublishPeer:
             if section.mid in self.uptracks:
                 self.uptracks[section.mid].media = section
                 continue
+            if declared and section.mid not in declared:
+                continue  # its track was unpublished, or is not announced yet
             default = Source.MICROPHONE if section.kind == "audio" else Source.CAMERA
             said = declared.get(section.mid, Declared(default))
             uptrack = UpTrack(random_id("t"), self.participant, said.source, section)

@@ -39,8 +39,15 @@ def offer(
     return change
 
 
-def announce(room: Room, participant: Participant, change: PublishChange, now: int) -> None:
+def announce(
+    room: Room, participant: Participant, change: PublishChange, declared: Mapping[str, Declared], now: int
+) -> None:
     """Tell the room what an offer changed."""
+    uptracks = participant.publish.uptracks if participant.publish is not None else {}
+    for mid, uptrack in uptracks.items():
+        if mid in declared and uptrack.muted != declared[mid].muted:
+            uptrack.muted = declared[mid].muted
+            mute_changed(room, uptrack, now)
     for uptrack in change.removed:
         withdraw(room, uptrack, now)
     for uptrack in change.added:

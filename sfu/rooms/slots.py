@@ -33,20 +33,21 @@ def place(held: Sequence[Wish | None], wishes: Sequence[Wish], neighbours: Mappi
     wanted = set(wishes[: len(held)])
     slots: list[Wish | None] = [wish if wish in wanted else None for wish in held]
     present = {wish for wish in slots if wish is not None}
+    free = [number for number, wish in enumerate(slots) if wish is None]
     unplaced: list[Wish] = []
     for wish in wishes:
         if wish in present:
             continue
-        number = _free_slot(slots, wish, neighbours)
-        if number is None:
+        if not free:
             unplaced.append(wish)
-        else:
-            slots[number] = wish
+            continue
+        number = _best(free, wish, neighbours)
+        free.remove(number)
+        slots[number] = wish
     return Placement(tuple(slots), tuple(unplaced))
 
 
-def _free_slot(slots: Sequence[Wish | None], wish: Wish, neighbours: Mapping[int, str]) -> int | None:
-    free = [number for number, held in enumerate(slots) if held is None]
+def _best(free: Sequence[int], wish: Wish, neighbours: Mapping[int, str]) -> int:
     beside = [number for number in free if neighbours.get(number) == wish.participant]
     alone = [number for number in free if number not in neighbours]
-    return next(iter(beside or alone or free), None)
+    return (beside or alone or free)[0]

@@ -11,7 +11,7 @@ from sfu.rooms.room import Room
 def publish(room: Room, participant: Participant, sdp: str, now: int) -> str:
     """Take a WHIP offer; returns the answer; raises Refused."""
     change = publishing.offer(room, participant, sdp, {}, now)
-    publishing.announce(room, participant, change, now)
+    publishing.announce(room, participant, change, {}, now)
     return change.answer.sdp
 
 

@@ -6,12 +6,13 @@ existing slot elsewhere needs no SDP and waits for nothing.
 
 import secrets
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from sfu.api.signaling import Slot, WantedTrack
+from sfu.formats.codecs import Codec
 from sfu.machines.negotiation_subscribe import OfferedSlot, SubscribeNegotiation
 from sfu.rooms.context import Context, random_ssrc
-from sfu.rooms.downtrack import DownTrack
 from sfu.rooms.egress import Egress
 from sfu.rooms.publish_peer import PublishPeer
 from sfu.rooms.slots import Wish, place
@@ -26,6 +27,7 @@ class Candidate(NamedTuple):
     uptrack: UpTrack
     publisher: PublishPeer
     wanted: WantedTrack
+    wish: Wish
 
 
 class SubscribeOffer(NamedTuple):
@@ -69,42 +71,43 @@ class Subscription:
     def _update_kind(
         self, slots: Sequence[OfferedSlot], candidates: Sequence[Candidate], others: Sequence[OfferedSlot], now: int
     ) -> bool:
-        by_wish = {Wish(entry.uptrack.track, entry.uptrack.participant): entry for entry in candidates}
-        held = [self._wish(slot) for slot in slots]
-        neighbours = {number: wish.participant for number, slot in enumerate(others) if (wish := self._wish(slot))}
-        placement = place(held, list(by_wish), neighbours)
+        by_wish = {entry.wish: entry for entry in candidates}
+        downtracks = [self.egress.downtracks[slot.mid] for slot in slots]
+        held = [downtrack.wish for downtrack in downtracks]
+        if by_wish.keys() == {wish for wish in held if wish is not None}:
+            placed: Sequence[Wish | None] = held
+        else:
+            shown = (self.egress.downtracks[slot.mid].wish for slot in others)
+            neighbours = {number: wish.participant for number, wish in enumerate(shown) if wish is not None}
+            placed = place(held, list(by_wish), neighbours).slots
         changed = False
-        for slot, before, after in zip(slots, held, placement.slots, strict=True):
-            downtrack = self.egress.downtracks[slot.mid]
+        for downtrack, after in zip(downtracks, placed, strict=True):
+            if after == downtrack.wish:
+                if after is not None:
+                    downtrack.wanted = by_wish[after].wanted
+                continue
+            changed = True
             if after is None:
                 downtrack.clear()
-            elif after != before:
-                downtrack.show(*by_wish[after], now)
             else:
-                downtrack.wanted = by_wish[after].wanted
-            changed = changed or after != before
+                downtrack.show(*by_wish[after][:3], now)
         return changed
-
-    def _wish(self, slot: OfferedSlot) -> Wish | None:
-        uptrack = self.egress.downtracks[slot.mid].uptrack
-        return Wish(uptrack.track, uptrack.participant) if uptrack is not None else None
 
     def slots(self) -> list[Slot]:
         """Return the whole map of slots."""
         shown = []
         for slot in self._negotiation.slots:
-            wish = self._wish(slot)
+            wish = self.egress.downtracks[slot.mid].wish
             shown.append(Slot(mid=slot.mid, track=wish.track if wish else None))
         return shown
 
-    def can_carry(self, uptrack: UpTrack) -> bool:
-        """Whether the subscriber decodes the track, as far as its answers have told."""
-        return all(entry.can_carry(uptrack) for entry in self._agreed(uptrack.is_audio))
-
-    def _agreed(self, is_audio: bool) -> list[DownTrack]:
-        slots = self._audio if is_audio else self._video
-        downtracks = [self.egress.downtracks[slot.mid] for slot in slots]
-        return [downtrack for downtrack in downtracks if downtrack.encoding is not None][:1]
+    def video_codecs(self) -> AbstractSet[Codec] | None:
+        """Return what the subscriber decodes, None until an answer has told."""
+        for slot in self._video:
+            encoding = self.egress.downtracks[slot.mid].encoding
+            if encoding is not None:
+                return encoding.payload_types.keys()
+        return None
 
     def take_offer(self, now: int) -> SubscribeOffer | None:
         """Return the offer to send now, if one is due and none is in flight."""

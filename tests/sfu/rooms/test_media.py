@@ -1,7 +1,7 @@
 """What happens to media between a publisher and a subscriber, in simulated time."""
 
 from sfu.api import signaling
-from sfu.api.join_token import Grants
+from sfu.api.join_token import Grants, Source
 from sfu.engine.contract import Drop
 from sfu.formats import rtcp
 from sfu.formats.transport_feedback import TransportFeedback
@@ -236,3 +236,22 @@ def publish_quickly(stage: Stage, name: str) -> None:
     """Offer without connecting, so that no time passes."""
     offer = description(generate_credentials(), [AUDIO, VIDEO + VIDEO_SSRC], "actpass")
     stage.say(stage.join(name), signaling.Offer(peer="publish", sdp=offer, id=1))
+
+
+def test_a_re_offer_tells_mutes_and_revives_nothing_that_was_unpublished() -> None:
+    stage = Stage()
+    ann, bob = stage.join("ann"), stage.join("bob")
+    local = generate_credentials()
+    sdp = description(local, [AUDIO, VIDEO + VIDEO_SSRC], "actpass")
+    microphone = signaling.OfferedTrack(mid="0", source=Source.MICROPHONE)
+    camera = signaling.OfferedTrack(mid="1", source=Source.CAMERA)
+    stage.say(ann, signaling.Offer(peer="publish", sdp=sdp, id=1, tracks=[microphone, camera]))
+    tracks = {entry.mid: entry.track for entry in ann.last(signaling.Answer).tracks}
+    stage.say(ann, signaling.Unpublish(track=tracks["1"]))
+    muted = signaling.OfferedTrack(mid="0", source=Source.MICROPHONE, muted=True)
+    stage.say(ann, signaling.Offer(peer="publish", sdp=sdp, id=2, tracks=[muted]))
+    assert [entry.mid for entry in ann.last(signaling.Answer).tracks] == ["0"]
+    assert bob.last(signaling.TrackMuted).track == tracks["0"]
+    stage.say(ann, signaling.Offer(peer="publish", sdp=sdp, id=3, tracks=[muted, camera]))
+    assert bob.last(signaling.TrackAdded).track.source is Source.CAMERA
+    assert ann.last(signaling.Answer).tracks[1].track != tracks["1"]

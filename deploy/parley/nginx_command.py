@@ -2,9 +2,11 @@
 
 import argparse
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from parley import nginx_config
+from parley.certificate import ensure
 from parley.network import url_host
 from parley.nginx_config import Gateway, Nginx, NginxUnavailable
 from parley.settings import Settings, SettingsError, with_secrets, write_private
@@ -22,6 +24,9 @@ def add_nginx_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--https-port-outside", metavar="PORT", type=int, default=443, help="port that browsers use")
     group.add_argument("--no-redirect", action="store_true", help="serve plain HTTP to everyone")
     group.add_argument("--certificate", metavar="FILE", type=Path, help="PEM chain")
+    group.add_argument(
+        "--tls", metavar="DIRECTORY", type=Path, help="keeps a self-signed certificate, where none is given"
+    )
     group.add_argument("--private-key", metavar="FILE", type=Path, help="PEM key")
     group.add_argument("--control", metavar="ADDRESS", action="append", help="HOST:PORT of control; may be repeated")
     group.add_argument("--internal", metavar="ADDRESS", help="HOST:PORT of control's internal listener")
@@ -34,6 +39,10 @@ def main(settings: Settings, chosen: argparse.Namespace) -> int:
     """Write the configuration; returns the exit code. Raises SettingsError for what cannot be written."""
     settings = with_secrets(settings)
     http = f"{url_host(settings['http_host'])}:{settings['http_port']}"
+    certificate, key = chosen.certificate, chosen.private_key
+    if certificate is None and chosen.tls is not None:
+        made = ensure(chosen.tls, ["localhost", "127.0.0.1", *settings["public"]], datetime.now(UTC))
+        certificate, key = made.certificate, made.key
     gateway = Gateway(
         control=tuple(chosen.control or [http]),
         internal=chosen.internal or f"{url_host(settings['internal_host'])}:{settings['internal_port']}",
@@ -41,8 +50,8 @@ def main(settings: Settings, chosen: argparse.Namespace) -> int:
         state=chosen.state,
         http=tuple(chosen.listen_http),
         https=tuple(chosen.listen_https),
-        certificate=chosen.certificate,
-        private_key=chosen.private_key,
+        certificate=certificate,
+        private_key=key,
         redirect_http=not chosen.no_redirect,
         https_port_outside=chosen.https_port_outside,
         resolver=chosen.resolver,

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Makes the secrets that compose.yaml mounts, each once; what exists is kept. Only the directory's owner can enter it.
+set -eu
+cd "$(dirname "$0")/secrets"
+chmod 700 .
+secret() {
+    [ -s "$1" ] || head -c 32 /dev/urandom | base64 | tr -d '/+=\n' >"$1"
+    chmod 444 "$1" # containers read it under a user of their own
+}
+secret node_secret
+secret database_password
+secret grafana_password
+[ -s database_url ] || printf 'postgresql://parley:%s@postgres:5432/parley' "$(cat database_password)" >database_url
+[ -e alert_webhook_url ] || printf 'http://127.0.0.1:9/' >alert_webhook_url
+chmod 444 database_url alert_webhook_url

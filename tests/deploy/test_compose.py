@@ -1,0 +1,149 @@
+"""Compose files: true to the schema, and to what the parts can really be told."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from parley.settings import SETTINGS
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+FILES = sorted((DEPLOY / "compose").glob("compose*.yaml"))
+OTHER_VARIABLES = {"PARLEY_SUPERVISOR_PID", "PARLEY_CONFIG"}  # of the supervisor and the command line
+# Read by Compose itself, to fill in its files.
+FILLED_IN = {
+    "PARLEY_IMAGE",
+    "PARLEY_TRITON_IMAGE",
+    "PARLEY_HTTP",
+    "PARLEY_HTTPS",
+    "PARLEY_SUBNET",
+    "PARLEY_TLS",
+    "PARLEY_MODELS",
+    "PARLEY_PRIVATE_ADDRESS",
+}
+
+
+def violations(path: Path) -> str:
+    """What the Compose Specification's schema says against a file."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def load(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((DEPLOY / "compose" / name).read_text())
+    return loaded
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_files_follow_the_compose_specification(path: Path) -> None:
+    assert violations(path) == ""
+
+
+def test_the_check_can_fail(tmp_path: Path) -> None:
+    wrong = tmp_path / "compose.yaml"
+    wrong.write_text((DEPLOY / "compose" / "compose.yaml").read_text().replace("cap_drop: [ALL]", "cap_drops: [ALL]"))
+    assert "cap_drops" in violations(wrong)
+
+
+def deployed_texts() -> Iterator[tuple[Path, str]]:
+    for path in sorted(DEPLOY.rglob("*")):
+        if path.is_file() and "parley" not in path.relative_to(DEPLOY).parts and "__pycache__" not in path.parts:
+            yield path, path.read_text()
+
+
+def test_every_variable_that_is_set_is_a_setting() -> None:
+    known = {setting.variable for setting in SETTINGS} | OTHER_VARIABLES | FILLED_IN
+    known |= {f"{variable}_FILE" for variable in known}
+    unknown = {
+        (str(path.relative_to(DEPLOY)), name)
+        for path, text in deployed_texts()
+        for name in re.findall(r"\bPARLEY_[A-Z0-9_]+", text)
+        if name not in known
+    }
+    assert not unknown
+
+
+def test_every_image_is_pinned_and_says_how_it_is_kept_up() -> None:
+    images = 0
+    for path in [*FILES, *(DEPLOY / "kubernetes").rglob("*.yaml"), *(DEPLOY / "docker").glob("*Dockerfile")]:
+        lines = path.read_text().splitlines()
+        for number, line in enumerate(lines):
+            match = re.match(r"\s*-?\s*(?:image: |FROM (?!\$)|ARG PYTHON=)(\S+)", line)
+            if match is None:
+                continue
+            images += 1
+            image = match[1].strip('"')
+            assert re.search(r":\$?\{?[A-Za-z_:-]*v?\d[\w.-]*", image), f"{path.name}: {image} is not pinned"
+            assert ":latest" not in image
+            before = lines[number - 1].strip() if number else ""
+            assert "#" in line or before.startswith("#"), f"{path.name}: no word about {image}'s upkeep"
+    assert images > 12
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_our_own_containers_have_no_rights(path: Path) -> None:
+    for name, service in load(path.name)["services"].items():
+        if "PARLEY_IMAGE" in str(service.get("image")):
+            assert service["read_only"] is True, name
+            assert service["cap_drop"] == ["ALL"], name
+            assert "no-new-privileges:true" in service["security_opt"], name
+            assert "healthcheck" in service, name
+
+
+def test_the_ports_are_those_that_users_know() -> None:
+    published = [
+        str(port) for service in load("compose.yaml")["services"].values() for port in service.get("ports", [])
+    ]
+    outside = {re.sub(r"^127\.0\.0\.1:|:\d+(/\w+)?$", "", re.sub(r"\$\{\w+:-(\d+)\}", r"\1", p)) for p in published}
+    assert outside == {"8800", "443", "8810", "8801", "8802", "8803", "8804", "8805"}
+    for port in published:
+        if re.search(r"88(0[1-5]):", port):
+            assert port.startswith("127.0.0.1:"), f"{port}: operators' pages have no login of ours"
+
+
+def test_base_has_no_ai_and_gpu_adds_it() -> None:
+    assert not {"inference", "triton"} & set(load("compose.yaml")["services"])
+    assert {"inference", "triton"} <= set(load("compose.gpu.yaml")["services"])
+
+
+def test_secrets_and_volumes_that_are_used_are_declared() -> None:
+    declared: dict[str, set[str]] = {"secrets": set(), "volumes": set()}
+    for path in FILES:
+        for kind, names in declared.items():
+            names |= set(load(path.name).get(kind) or {})
+    for path in FILES:
+        for name, service in load(path.name)["services"].items():
+            assert set(service.get("secrets", [])) <= declared["secrets"], name
+            for volume in service.get("volumes", []):
+                source = volume.split(":")[0]
+                assert source.startswith((".", "/", "$")) or source in declared["volumes"], (name, source)
+
+
+def test_mounted_files_exist() -> None:
+    for path in FILES:
+        for service in load(path.name)["services"].values():
+            for volume in service.get("volumes", []):
+                source = volume.split(":")[0]
+                if source.startswith("."):
+                    assert (path.parent / source).exists(), f"{path.name}: {source}"
+
+
+def test_secrets_are_made_once_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    script = tmp_path / "make-secrets.sh"
+    script.write_text((DEPLOY / "compose" / "make-secrets.sh").read_text())
+    for _ in range(2):
+        subprocess.run(["sh", str(script)], check=True)
+    made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    assert set(made) == set(load("compose.yaml")["secrets"])
+    assert len(made["node_secret"]) > 30
+    assert made["database_password"] in made["database_url"]
+    subprocess.run(["sh", str(script)], check=True)
+    assert {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()} == made

@@ -24,6 +24,7 @@ from inference.metrics import AVAILABLE
 from inference.models import catalogue, store
 from inference.models.catalogue import SPEECH_MODEL, VOICE_MODEL
 from inference.sink_client import SinkClient
+from inference.synthetic.detector import Detector, load_card
 from inference.tap import Tap
 from sfu.api.sink_records import CaptionsAvailable, TrackOpened
 
@@ -50,6 +51,7 @@ class Inference:
         self._config = config
         self.api: InferenceApi | None = None
         self._voice_model: Path | None = None
+        self._voice_detector: Detector | None = None
         self._local = LocalEngine(threads=config.threads, nice=config.nice, changed=self._changed)
         self.engine: Engine = self._local
         self._facts = FactReporter(config.control_url, config.node_secret, config.instance)
@@ -81,6 +83,8 @@ class Inference:
             if self._config.api_port is not None:
                 self.api = InferenceApi(self, self._config.node_secret, self._config.nice, self._config.runtime_dir)
                 tasks.create_task(self.api.serve(self._config.api_host, self._config.api_port), name="api")
+            if self._config.voice_detector_card is not None and self._config.triton_urls:
+                tasks.create_task(self._connect_detector(self._config.voice_detector_card), name="detector")
             ready()
             if not self._config.enabled:
                 return
@@ -92,6 +96,18 @@ class Inference:
             if self._config.triton_urls:
                 self._prefer_triton(tasks, store.identity(speech))
             tasks.create_task(self._captioner.run(self.engine), name="captioner")
+
+    async def _connect_detector(self, path: Path) -> None:
+        """Connect the detector that the operator's model card describes."""
+        from inference.triton.detector_client import connected_detector  # noqa: PLC0415  needs the extra `triton`
+
+        try:
+            card = load_card(path)
+        except (OSError, ValueError) as error:
+            logger.error("no synthetic-voice detection: the model card %s cannot be used: %s", path, error)
+            return
+        async with connected_detector(self._config.triton_urls[0], card) as self._voice_detector:
+            await asyncio.Event().wait()
 
     def _prefer_triton(self, tasks: asyncio.TaskGroup, identity: str) -> None:
         """Put Triton before the local engine."""
@@ -105,6 +121,11 @@ class Inference:
     def voice_model(self) -> Path | None:
         """The voice activity model, once there."""
         return self._voice_model
+
+    @property
+    def voice_detector(self) -> Detector | None:
+        """What tells generated voices, if the operator has it."""
+        return self._voice_detector
 
     @property
     def state(self) -> tuple[bool, str | None]:

@@ -4,7 +4,7 @@
     GET  /ai/v1/{info,health,streams,stats}
     POST /ai/v1/asr?language=en,es    body: a media file; answer: lines of JSON, {"segment": …} and {"progress": …},
                                       the last one {"done": …} or {"error": "…"}
-    POST /ai/v1/synthesis?medium=voice
+    POST /ai/v1/synthesis?medium=voice    body: a media file; answer: {"verdict": …}, also where there is no model
 
 Everything below /ai/ needs `Authorization: Bearer <node secret>`. It knows nothing of users: control authorises them.
 """
@@ -22,8 +22,10 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from inference.engines.engine import Engine, EngineError
-from inference.files.transcribe import FileError, Progress, Segment, transcribe_file
-from inference.synthetic.detector import Medium, without_model
+from inference.files.read import FileError
+from inference.files.transcribe import Progress, Segment, transcribe_file
+from inference.synthetic.assess import assess_voice
+from inference.synthetic.detector import Detector, Medium, without_model
 from sfu.api.sink_records import TrackOpened
 
 logger = logging.getLogger(__name__)
@@ -50,6 +52,11 @@ class Captioning(Protocol):
     @property
     def voice_model(self) -> Path | None:
         """The voice activity model, once there."""
+        ...
+
+    @property
+    def voice_detector(self) -> Detector | None:
+        """What tells generated voices, if the operator has it."""
         ...
 
     def streams(self) -> list[TrackOpened]:
@@ -122,10 +129,17 @@ class InferenceApi:
             {
                 "models": self._captioning.models(),
                 "recogniser": self._captioning.engine.model,
-                "synthesis": {medium.value: without_model(medium).text for medium in Medium},
+                "synthesis": self._detectors(),
                 "emotion": "not installed",
             }
         )
+
+    def _detectors(self) -> dict[str, Any]:
+        detector = self._captioning.voice_detector
+        cards: dict[str, Any] = {medium.value: without_model(medium).text for medium in Medium}
+        if detector is not None:
+            cards[detector.card.medium.value] = msgspec.to_builtins(detector.card)
+        return cards
 
     async def _streams(self, _: web.Request) -> web.Response:
         streams = [
@@ -137,27 +151,47 @@ class InferenceApi:
     async def _stats(self, _: web.Request) -> web.Response:
         return _json({"streams": len(self._captioning.streams()), **self._transcribed})
 
-    async def _synthesis(self, request: web.Request) -> web.Response:
+    async def _synthesis(self, request: web.Request) -> web.StreamResponse:
         try:
             medium = Medium(request.query.get("medium", "voice"))
         except ValueError:
             return _problem(400, f"medium is one of {', '.join(Medium)}")
-        return _json({"verdict": msgspec.to_builtins(without_model(medium))})
+        detector, voice = self._captioning.voice_detector, self._captioning.voice_model
+        if medium is not Medium.VOICE or detector is None or voice is None:
+            return _json({"verdict": msgspec.to_builtins(without_model(medium))})
+
+        async def judge(file: IO[bytes]) -> web.StreamResponse:
+            try:
+                verdict = await assess_voice(file.fileno(), detector, voice, self._nice)
+            except (FileError, EngineError, OSError) as error:
+                return _problem(422, str(error))
+            return _json({"verdict": msgspec.to_builtins(verdict)})
+
+        return await self._with_file(request, judge)
 
     async def _asr(self, request: web.Request) -> web.StreamResponse:
         voice = self._captioning.voice_model
         if voice is None or self._captioning.engine.model is None:
             return _problem(503, self._captioning.state[1] or "the recogniser is starting")
+        languages = [code for code in request.query.get("language", "").split(",") if code]
+
+        async def transcribe(file: IO[bytes]) -> web.StreamResponse:
+            return await self._answer(request, file, voice, languages)
+
+        return await self._with_file(request, transcribe)
+
+    async def _with_file(
+        self, request: web.Request, use: Callable[[IO[bytes]], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Receive the body into a file that no one else sees, and answer by `use`."""
         if self._files.locked():
             return _problem(429, f"{MAX_FILES} files are being read; try again later")
-        languages = [code for code in request.query.get("language", "").split(",") if code]
         async with self._files:
             with tempfile.TemporaryFile(dir=self._scratch) as file:
-                size = await _receive(request, file)
-                if size > MAX_FILE_BYTES:
+                if await _receive(request, file) > MAX_FILE_BYTES:
                     return _problem(413, f"a file may have {MAX_FILE_BYTES} bytes")
                 file.seek(0)
-                return await self._answer(request, file, voice, languages)
+                return await use(file)
 
     async def _answer(
         self, request: web.Request, file: IO[bytes], voice: Path, languages: list[str]

@@ -7,14 +7,10 @@ from pathlib import Path
 
 from inference import messages
 from inference.captions.text import tidy
-from inference.child import Child
 from inference.engines.engine import Engine
+from inference.files.read import speech_of_file
 from inference.speech.guards import refusal
 from inference.speech.language import LanguageTracker
-
-
-class FileError(Exception):
-    """Why a file could not be transcribed, as a sentence for the person who sent it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +40,12 @@ async def transcribe_file(
 
     One language in `languages` is taken as given, several as the expectation. Raises FileError and EngineError.
     """
-    child = await Child.start(
-        "inference.files.file_worker", str(voice_model), str(nice), str(descriptor), descriptors=(descriptor,)
-    )
     tracker = LanguageTracker(languages)
-    done = False
-    try:
-        while not done and (message := await child.receive()) is not None:
-            match message:
-                case messages.Speech():
-                    segment = await _recognise(message, engine, tracker, languages)
-                    if segment is not None:
-                        yield segment
-                case messages.FileProgress():
-                    done = message.done
-                    yield Progress(message.read_ms, message.duration_ms, done)
-                case messages.Failed():
-                    raise FileError(message.reason)
-        if not done:
-            raise FileError("the file could not be read: its decoder died on it")
-    finally:
-        await child.stop()
+    async for message in speech_of_file(descriptor, voice_model, nice):
+        if isinstance(message, messages.FileProgress):
+            yield Progress(message.read_ms, message.duration_ms, message.done)
+        elif (segment := await _recognise(message, engine, tracker, languages)) is not None:
+            yield segment
 
 
 async def _recognise(

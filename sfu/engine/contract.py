@@ -10,10 +10,11 @@ while they are in the table.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
+from sfu.machines.send_history import SentPacket
 
 Address = tuple[str, int]
 """An IP literal (no zone) and a port."""
@@ -247,6 +248,10 @@ class RouteState(NamedTuple):
     retransmitted: int
 
 
+SENT_RECORDS = 4096
+"""Records of sent packets that an engine keeps for a peer until they are fetched."""
+
+
 class Engine(Protocol):
     """Executes the table. Unknown ids raise KeyError; entries replace earlier ones of the same id whole."""
 
@@ -332,3 +337,25 @@ class Engine(Protocol):
     @property
     def counters(self) -> Mapping[str, int]:
         """Totals since the start: datagrams_in, bytes_in, datagrams_out, bytes_out, forwarded, retransmitted."""
+
+
+@runtime_checkable
+class ReportsSending(Protocol):
+    """What an engine offers besides, so that a peer's link can be estimated."""
+
+    def report_sent(self, peer: int, wanted: bool) -> None:
+        """Keep records of what is sent to the peer from now on, the newest `SENT_RECORDS`, or keep none."""
+
+    def sent(self, peer: int) -> list[SentPacket]:
+        """Return and forget the records since the last call, in send order, one for each RTP packet.
+
+        `transport_seq` is the one stamped, -1 when the peer has no such extension; `size` is that of the datagram;
+        `at` the `now` of the call that sent it. A packet sent again without RTX is not recorded again.
+        """
+
+    def pad(self, peer: int, size: int, now: int) -> list[Outgoing]:
+        """Send at least `size` bytes of padding at once, past the queue but charged to the budget.
+
+        Padding is the newest packets of the peer's newest video route again, newest first and around, over RTX. Nothing
+        when no route has RTX or packets.
+        """

@@ -1,17 +1,21 @@
 """The sending side of a peer: keys, address, pacing, the stamps that follow send order, and repairs."""
 
 import weakref
+from collections import deque
 from collections.abc import Iterable, Mapping
 
-from sfu.engine.contract import Address, Drop, Outgoing, SrtpKeys
+from sfu.engine.contract import SENT_RECORDS, Address, Drop, Outgoing, SrtpKeys
 from sfu.engine.layout import Layout
 from sfu.engine.pacer import Numbered, Pacer
 from sfu.engine.route import STAMPS, Route
 from sfu.engine.srtp import Protector, RtcpProtector, create_protector
 from sfu.engine.tally import Tally
 from sfu.formats.extensions import Extension
+from sfu.machines.send_history import SentKind, SentPacket
 
 _MASK32 = 0xFFFFFFFF
+_PADDING_PACKETS = 16
+"""How many of a route's newest packets serve as padding, in turn."""
 Layouts = weakref.WeakValueDictionary[tuple[frozenset[tuple[Extension, int]], str], Layout]
 """Layouts in use, shared by the routes that agree on one."""
 
@@ -31,6 +35,7 @@ class Egress:
         self.local = 0
         self.transport_seq = 0
         self.pacer: Pacer | None = None
+        self.records: deque[SentPacket] | None = None
         self._rtcp: RtcpProtector | None = None
         self._extensions: Mapping[Extension, int] = {}
         self._indexes: dict[int, int] = {}
@@ -122,6 +127,34 @@ class Egress:
             else:
                 self.emit(Numbered(route, segment, packet, out_seq, True), now, outgoing)
 
+    def report_sent(self, wanted: bool) -> None:
+        if not wanted:
+            self.records = None
+        elif self.records is None:
+            self.records = deque(maxlen=SENT_RECORDS)
+
+    def take_records(self) -> list[SentPacket]:
+        records = self.records
+        if not records:
+            return []
+        self.records = deque(maxlen=SENT_RECORDS)
+        return list(records)
+
+    def pad(self, size: int, now: int, outgoing: list[Outgoing]) -> None:
+        """Send at least `size` bytes of what was sent lately once more, over RTX."""
+        routes = [route for route in self.routes.values() if _has_rtx(route) and not route.entry.is_audio]
+        route = max(routes, key=lambda route: route.last_arrival, default=None)
+        packets = _newest_packets(route) if route is not None else []
+        while packets and size > 0:
+            for numbered in packets:
+                before = len(outgoing)
+                self._send(numbered, now, outgoing, SentKind.PADDING)
+                if len(outgoing) == before:
+                    return
+                size -= len(outgoing[-1].data)
+                if size <= 0:
+                    return
+
     def protect_rtcp(self, compound: bytes) -> list[Outgoing]:
         if self._rtcp is None:
             self._tally.drop(Drop.NO_KEYS)
@@ -134,7 +167,8 @@ class Egress:
         self._tally.bytes_out += len(data)
         return [Outgoing(data, self.destination, self.local)]
 
-    def _send(self, numbered: Numbered, now: int, outgoing: list[Outgoing]) -> None:
+    def _send(self, numbered: Numbered, now: int, outgoing: list[Outgoing], kind: SentKind = SentKind.RTX) -> None:
+        """Protect and send now. `kind` is what a repair counts as."""
         payload_type = numbered.route.entry.payload_types.get(numbered.packet.payload_type)
         if payload_type is None:
             self._tally.drop(Drop.UNMAPPED_PAYLOAD_TYPE)
@@ -146,7 +180,7 @@ class Egress:
             self._tally.drop(Drop.NO_ADDRESS)
             return
         if numbered.is_repair:
-            data = self._repair(self.protector, numbered, payload_type, now)
+            data = self._repair(self.protector, numbered, payload_type, now, kind)
         else:
             data = self._first(self.protector, numbered, payload_type, now)
         if data is None:
@@ -168,9 +202,16 @@ class Egress:
         route.packets += 1
         route.octets += len(payload)
         self._tally.forwarded += 1
-        return protector.seal(header, payload, route.base, out_seq)
+        data = protector.seal(header, payload, route.base, out_seq)
+        if self.records is not None:
+            kind = SentKind.AUDIO if route.entry.is_audio else SentKind.VIDEO
+            seq = _recorded_seq(route, stamps)
+            self.records.append(SentPacket(seq, route.entry.ssrc, out_seq & 0xFFFF, len(data), now, kind))
+        return data
 
-    def _repair(self, protector: Protector, numbered: Numbered, payload_type: int, now: int) -> bytes | None:
+    def _repair(
+        self, protector: Protector, numbered: Numbered, payload_type: int, now: int, kind: SentKind
+    ) -> bytes | None:
         route, segment, packet, out_seq, _ = numbered
         entry = route.entry
         payload = packet.rewritten(segment.rewrite)
@@ -182,6 +223,9 @@ class Egress:
             header = _header(numbered, rtx_payload_type, rtx_seq, entry.rtx_ssrc, stamps)
             payload = (out_seq & 0xFFFF).to_bytes(2, "big") + payload
             data = protector.seal(header, payload, route.rtx_base, rtx_seq)
+            if self.records is not None:
+                seq = _recorded_seq(route, stamps)
+                self.records.append(SentPacket(seq, entry.rtx_ssrc, rtx_seq & 0xFFFF, len(data), now, kind))
         else:
             # Under one packet index there may be one packet only: it must be the same bytes, stamps included.
             sent = route.stamps[out_seq % STAMPS] if route.stamps is not None else None
@@ -189,8 +233,9 @@ class Egress:
                 return None
             header = _header(numbered, payload_type, out_seq, entry.ssrc, sent[1:])
             data = protector.seal(header, payload, route.base, out_seq)
-        route.retransmitted += 1
-        self._tally.retransmitted += 1
+        if kind is SentKind.RTX:
+            route.retransmitted += 1
+            self._tally.retransmitted += 1
         return data
 
     def _next_transport_seq(self, route: Route) -> int:
@@ -222,5 +267,21 @@ def _header(numbered: Numbered, payload_type: int, seq: int, ssrc: int, stamps: 
     return numbered.route.layout.header(packet, fixed, stamps)
 
 
+def _recorded_seq(route: Route, stamps: tuple[int, int]) -> int:
+    return stamps[1] if route.layout.stamps_transport_seq else -1
+
+
 def _has_rtx(route: Route) -> bool:
     return route.entry.rtx_ssrc is not None and bool(route.entry.rtx_payload_types)
+
+
+def _newest_packets(route: Route) -> list[Numbered]:
+    """Return the newest packets of a route that may be sent again, newest first."""
+    newest = route.map.next_out - 1
+    packets = []
+    for out_seq in range(newest, newest - _PADDING_PACKETS, -1):
+        segment = route.map.find_out(out_seq)
+        packet = segment.stream.get(segment.first_ext + out_seq - segment.first_out) if segment is not None else None
+        if segment is not None and packet is not None and packet.payload and not packet.is_above(segment.rewrite):
+            packets.append(Numbered(route, segment, packet, out_seq, True))
+    return packets

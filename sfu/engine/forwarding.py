@@ -6,14 +6,16 @@ from sfu.engine.contract import Drop, Outgoing, Switch
 from sfu.engine.egress import send_time
 from sfu.engine.ingress import Ingress
 from sfu.engine.layout import pack_stamped
-from sfu.engine.pacer import Numbered
+from sfu.engine.pacer import Numbered, Pacer
 from sfu.engine.packet import Packet
 from sfu.engine.route import STAMPS, Route
 from sfu.engine.sequence_map import MAX_GAP, Segment
 from sfu.engine.tally import Tally
+from sfu.machines.send_history import SentKind, SentPacket
 
 _MASK32 = 0xFFFFFFFF
 _NO_LIMIT = 255
+_OVERHEAD = 100  # of a packet: more than its header, extensions and tag
 
 
 class Forwarder:
@@ -50,7 +52,7 @@ class Forwarder:
             or protector is None
             or destination is None
             or payload_type is None
-            or egress.pacer is not None
+            or (egress.pacer is not None and not route.entry.is_audio and not _fits(egress.pacer, packets, self._now))
             or not layout.is_usual
             or first.ext_seq < route.map.next_ext
             or packets[-1].ext_seq - route.map.next_ext > MAX_GAP
@@ -69,6 +71,8 @@ class Forwarder:
         send_time_word, seq_tag = layout.send_time_word | stamp, layout.seq_tag
         transport_seq = egress.transport_seq
         append = self._outgoing.append
+        pacer, records, now = egress.pacer, egress.records, self._now
+        kind = SentKind.AUDIO if route.entry.is_audio else SentKind.VIDEO
         octets = size = out_seq = 0
         for packet, tail in zip(packets, tails, strict=True):
             assert tail is not None
@@ -92,8 +96,12 @@ class Forwarder:
             )
             if stamps is not None:
                 stamps[out_seq % STAMPS] = (out_seq, stamp, transport_seq)
-            transport_seq = (transport_seq + 1) & 0xFFFF
             data = seal(header, payload, base, out_seq)
+            if records is not None:
+                records.append(SentPacket(transport_seq, ssrc, out_seq & 0xFFFF, len(data), now, kind))
+            if pacer is not None:
+                pacer.charge(now, len(data))
+            transport_seq = (transport_seq + 1) & 0xFFFF
             size += len(data)
             append(Outgoing(data, destination, local))
         egress.transport_seq = transport_seq
@@ -185,6 +193,12 @@ class Forwarder:
 
     def _emit(self, route: Route, segment: Segment[Ingress], packet: Packet, out_seq: int) -> None:
         route.egress.emit(Numbered(route, segment, packet, out_seq), self._now, self._outgoing)
+
+
+def _fits(pacer: Pacer, packets: Sequence[Packet], now: int) -> bool:
+    """Whether a run surely goes past the queue as a whole."""
+    size = sum(len(packet.payload) for packet in packets) + _OVERHEAD * len(packets)
+    return pacer.admits(now, False) and pacer.fits(now, size)
 
 
 def _is_plain(packets: Sequence[Packet]) -> bool:

@@ -46,6 +46,12 @@ class Pacer:
         waits = self._repairs if is_repair else (self._repairs or self._media)
         return not waits and self.next_release <= now
 
+    def fits(self, now: int, size: int) -> bool:
+        """Whether the last of packets of `size` bytes in all would still be admitted now."""
+        if not self.bits_per_second:
+            return True
+        return max(self._clear_at, now) + size * 8_000_000_000 // self.bits_per_second - BURST <= now
+
     def charge(self, now: int, size: int) -> None:
         """Account for `size` bytes that went out."""
         if self.bits_per_second:

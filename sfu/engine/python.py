@@ -25,10 +25,11 @@ from sfu.engine.reception import Peer, Reception
 from sfu.engine.route import Route
 from sfu.engine.srtp import check_keys
 from sfu.engine.tally import Tally
+from sfu.machines.send_history import SentPacket
 
 
 class PythonEngine:
-    """See `sfu.engine.contract.Engine`."""
+    """See `sfu.engine.contract.Engine` and `ReportsSending`."""
 
     name = "python"
 
@@ -205,6 +206,17 @@ class PythonEngine:
         pacers = (peer.egress.pacer for peer in self._peers.values())
         waiting = [pacer.next_release for pacer in pacers if pacer is not None and not pacer.is_empty]
         return min(waiting, default=None)
+
+    def report_sent(self, peer: int, wanted: bool) -> None:
+        self._peers[peer].egress.report_sent(wanted)
+
+    def sent(self, peer: int) -> list[SentPacket]:
+        return self._peers[peer].egress.take_records()
+
+    def pad(self, peer: int, size: int, now: int) -> list[Outgoing]:
+        outgoing: list[Outgoing] = []
+        self._peers[peer].egress.pad(size, now, outgoing)
+        return outgoing
 
     def last_activity(self, peer: int) -> int:
         return self._peers[peer].last_activity

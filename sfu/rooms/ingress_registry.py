@@ -4,7 +4,7 @@ Streams are known from the description (a=ssrc, with FID for RTX) or from the mi
 SSRC carry (RFC 9143, RFC 8852), and where a peer sends neither, from a payload type that only one section uses.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sfu.engine.contract import Drop, Leftover, Payload, StreamEntry
@@ -140,6 +140,3 @@ class IngressRegistry:
             self._context.engine.remove_stream(stream.number)
             del self.streams[stream.number], self._entries[stream.number], self._uptracks[stream.number]
         uptrack.streams.clear()
-
-    def numbers(self) -> Iterable[int]:
-        return tuple(self.streams)

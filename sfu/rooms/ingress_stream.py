@@ -38,6 +38,9 @@ class IngressStream:
         self.last_arrival = 0
         self.packets = 0
         self.plis_sent = 0
+        self.fraction_lost = 0
+        self.jitter = 0
+        self._clock_rate = clock_rate
         self._repair_time = repair_time or RepairTime()
         self._nack = NackGenerator() if nacks else None
         self._statistics = ReceiveStatistics(ssrc, clock_rate)
@@ -106,7 +109,11 @@ class IngressStream:
         return packets
 
     def report_block(self, now: int) -> ReportBlock | None:
-        return self._statistics.report_block(now)
+        block = self._statistics.report_block(now)
+        if block is not None:
+            self.fraction_lost = block.fraction_lost
+            self.jitter = block.jitter * 1_000_000_000 // self._clock_rate
+        return block
 
     def timer(self) -> int | None:
         """When `feedback` has something next."""

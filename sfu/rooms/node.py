@@ -9,7 +9,16 @@ from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import JoinClaims
 from sfu.engine.contract import Arrival, Leftover, LeftoverKind, Result, Switch
 from sfu.machines.ice import local_ufrag
-from sfu.rooms import conversation, distribution, membership, moderation, publishing, standalone, subscribing
+from sfu.rooms import (
+    consenting,
+    conversation,
+    distribution,
+    membership,
+    moderation,
+    publishing,
+    standalone,
+    subscribing,
+)
 from sfu.rooms.context import Context
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer import CONSENT_LOST, PeerConnected
@@ -110,12 +119,16 @@ class Node:
             self._close_if_empty(seat.room, now)
         self.settle(now)
 
-    def stand_alone(self, claims: JoinClaims, role: Role, sdp: str, now: int) -> tuple[Seat, str]:
+    def stand_alone(
+        self, claims: JoinClaims, role: Role, sdp: str, consent: signaling.Consent, now: int
+    ) -> tuple[Seat, str]:
         """Admit a WHIP publisher or a WHEP player; returns its seat and the SDP answer; raises Refused."""
         seat = self.join(claims, None, now)
         act = standalone.publish if role == "whip" else standalone.play
         try:
-            return seat, act(seat.room, seat.participant, sdp, now)
+            answer = act(seat.room, seat.participant, sdp, now)
+            consenting.answer(seat.room, seat.participant, consent, now)
+            return seat, answer
         except Refused:
             self.leave(seat, "left", now)
             raise

@@ -37,7 +37,6 @@ class Participant:
     name: str
     user: str | None
     grants: Grants
-    joined_at: int
     session: int | None = None
     lost_at: int | None = None
     signaled: bool = True
@@ -54,7 +53,7 @@ class Participant:
 
     @classmethod
     def from_claims(cls, claims: JoinClaims, grants: Grants, now: int) -> "Participant":
-        return cls(claims.participant, claims.name, claims.user, grants, now, heard_at=now)
+        return cls(claims.participant, claims.name, claims.user, grants, heard_at=now)
 
     @property
     def connected(self) -> bool:

@@ -52,6 +52,3 @@ class PeerIndex:
     def by_ufrag(self, ufrag: str) -> Owner | None:
         number = self._ufrags.get(ufrag)
         return self._owners.get(number) if number is not None else None
-
-    def numbers(self) -> list[int]:
-        return list(self._owners)

@@ -20,6 +20,7 @@ from sfu.rooms.uptrack import UpTrack
 
 _REPORT_INTERVAL_NS = 1_000_000_000
 _CNAME_BYTES = 8
+_AUDIO_SOURCES = (Source.MICROPHONE, Source.SCREEN_AUDIO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class PublishPeer:
         stale = [
             mid
             for mid, uptrack in self.uptracks.items()
-            if mid not in sending or (mid in declared and declared[mid].source != uptrack.source)
+            if mid not in sending or (mid in declared and _source(uptrack.media.kind, declared[mid]) != uptrack.source)
         ]
         removed = tuple(self.uptracks.pop(mid) for mid in stale)
         for uptrack in removed:
@@ -103,12 +104,12 @@ class PublishPeer:
                 continue
             if declared and section.mid not in declared:
                 continue  # its track was unpublished, or is not announced yet
-            default = Source.MICROPHONE if section.kind == "audio" else Source.CAMERA
-            said = declared.get(section.mid, Declared(default))
-            uptrack = UpTrack(random_id("t"), self.participant, said.source, section)
-            uptrack.muted = said.muted
-            uptrack.permitted = said.source in grants.publish
-            uptrack.held = said.source in grants.muted
+            said = declared.get(section.mid)
+            source = _source(section.kind, said)
+            uptrack = UpTrack(random_id("t"), self.participant, source, section)
+            uptrack.muted = said is not None and said.muted
+            uptrack.permitted = source in grants.publish
+            uptrack.held = source in grants.muted
             self.uptracks[section.mid] = uptrack
             added.append(uptrack)
         return tuple(added)
@@ -208,6 +209,14 @@ class PublishPeer:
         if self._twcc is not None:
             packets.extend(self._twcc.due(now))
         return packets
+
+
+def _source(kind: str, said: Declared | None) -> Source:
+    """What a section carries: as the client says, unless that is of the other kind, which no grant could allow."""
+    is_audio = kind == "audio"
+    if said is not None and (said.source in _AUDIO_SOURCES) == is_audio:
+        return said.source
+    return Source.MICROPHONE if is_audio else Source.CAMERA
 
 
 def _receives(section: NegotiatedMedia) -> bool:

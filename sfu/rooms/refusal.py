@@ -33,7 +33,6 @@ class Code(StrEnum):
     ANSWER_REFUSED = auto()
     PUBLISH_NOT_PERMITTED = auto()
     UNEXPECTED_ANSWER = auto()
-    E2EE = auto()
 
 
 class Refused(Exception):

@@ -55,6 +55,3 @@ class Room:
     def publisher_of(self, uptrack: UpTrack) -> PublishPeer | None:
         participant = self.participants.get(uptrack.participant)
         return participant.publish if participant is not None else None
-
-    def uptracks_of(self, participant: str) -> list[UpTrack]:
-        return [uptrack for uptrack in self.uptracks.values() if uptrack.participant == participant]

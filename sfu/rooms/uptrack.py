@@ -65,10 +65,6 @@ class UpTrack:
             muted=self.muted or self.held,
         )
 
-    def payload_types_of(self, codec: Codec) -> list[int]:
-        """Return the publisher's payload types for a codec."""
-        return [number for number, payload in self.media.payloads.items() if payload.codec is codec]
-
 
 def main_payload(media: NegotiatedMedia) -> tuple[int, NegotiatedPayload]:
     """Return the payload type that the publisher sends: the first of the answer that is no wrapping.

@@ -31,7 +31,6 @@ class FactsReporter:
         self._idle = asyncio.Event()
         self._idle.set()
         self.lost = 0
-        self.delivered = 0
 
     @property
     def waiting(self) -> int:
@@ -75,7 +74,6 @@ class FactsReporter:
         acknowledged = await self._control.report(self._in_flight)
         if acknowledged < self._in_flight.n:
             raise ControlUnavailable(f"batch {self._in_flight.n} not acknowledged")
-        self.delivered += len(self._in_flight.facts)
         self._in_flight = None
 
     async def drained(self, seconds: float) -> None:

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from sfu.api.desired_state import DesiredState
+from sfu.rooms import statistics
 from sfu.server.driver import Driver
 from sfu.server.standalone_api import StandaloneApi
 
@@ -29,6 +30,7 @@ class HttpApi:
         self.app = web.Application(client_max_size=MAX_BODY_BYTES)
         self.app.router.add_put("/node/v1/rooms/{room}/desired", self._private(self._put_desired))
         self.app.router.add_get("/node/v1/rooms", self._private(self._rooms))
+        self.app.router.add_get("/node/v1/rooms/{room}/statistics", self._private(self._statistics))
         self.app.router.add_get("/metrics", self._metrics)
         for path in ("/health", "/health/live"):
             self.app.router.add_get(path, self._live)
@@ -69,6 +71,12 @@ class HttpApi:
             for room in self._driver.node.rooms.values()
         ]
         return web.json_response({"rooms": rooms})
+
+    async def _statistics(self, request: web.Request) -> web.StreamResponse:
+        room = self._driver.node.rooms.get(request.match_info["room"])
+        if room is None:
+            return web.json_response({"code": "room_not_live", "detail": "The room is not live here."}, status=404)
+        return web.json_response({"participants": statistics.of_room(room, self._driver.now())})
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from sfu.engine import create_engine
 from sfu.engine.pump import Pump
@@ -80,8 +80,7 @@ class SfuServer:
         registry = CollectorRegistry()
         metrics = NodeMetrics(driver.node, pump, signaling=signaling, standalone=standalone, facts=self._facts)
         registry.register(metrics)
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
+        registry.register(REGISTRY)  # what the process itself says
         http = HttpApi(driver, standalone, registry, config.node_secret)
         puller = DesiredPuller(driver, self._control, config.desired_state_seconds)
         driver.to_sessions = signaling.deliver

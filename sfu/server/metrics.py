@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 from sfu.engine.contract import Drop
 from sfu.engine.pump import Pump
 from sfu.rooms.node import Node
+from sfu.server import quality_metrics
 from sfu.server.facts_reporter import FactsReporter
 from sfu.server.signaling_server import SignalingServer
 from sfu.server.standalone_api import StandaloneApi
@@ -46,6 +47,7 @@ class NodeMetrics(Collector):
         yield from self._media()
         yield from self._refusals()
         yield from self._sinks()
+        yield from quality_metrics.collect(self._node)
         yield GaugeMetricFamily("parley_sfu_facts_waiting", "Facts not yet acknowledged", value=self._facts.waiting)
         yield CounterMetricFamily("parley_sfu_facts_lost", "Facts lost to the bound", value=self._facts.lost)
 
@@ -91,10 +93,13 @@ class NodeMetrics(Collector):
     def _sinks(self) -> Iterator[Metric]:
         records = GaugeMetricFamily("parley_sfu_sink_queue_records", "Records queued for a sink", labels=["sink"])
         size = GaugeMetricFamily("parley_sfu_sink_queue_bytes", "Bytes queued for a sink", labels=["sink"])
+        dropped = GaugeMetricFamily("parley_sfu_sink_dropped", "Packets that an attached sink missed", labels=["sink"])
         for sink in self._node.sinks.attached.values():
             label = sink.purpose.name.lower()
             records.add_metric([label], len(sink.queue))
             size.add_metric([label], sink.queue.bytes)
+            dropped.add_metric([label], sink.queue.dropped)
         yield records
         yield size
+        yield dropped
         yield GaugeMetricFamily("parley_sfu_taps", "Streams copied to sinks", value=len(self._node.sinks.taps))

@@ -1,8 +1,9 @@
 """WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) over HTTP: a join token as bearer, one resource per session.
 
 `POST /whip` and `POST /whep` (optionally with the room in the path, which the token must then name) create a resource;
-DELETE ends it. A resource answers to the token that made it, which stays good for that beyond its 60 s. PATCH takes
-trickled candidates (RFC 8840), which an ICE-lite agent does not need; ICE restarts are not offered (501).
+DELETE ends it. Consents, which other clients give by signaling, are given by `?consent=recording,captions`. A resource
+answers to the token that made it, which stays good for that beyond its 60 s. PATCH takes trickled candidates
+(RFC 8840), which an ICE-lite agent does not need; ICE restarts are not offered (501).
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from sfu.api.signaling import Consent
 from sfu.rooms.node import Role, Seat
 from sfu.rooms.refusal import Code, Refused
 from sfu.server.driver import Driver
@@ -22,7 +24,13 @@ MAX_SDP_BYTES = 256 * 1024
 _SDP = "application/sdp"
 _FRAGMENT = "application/trickle-ice-sdpfrag"
 _UNAUTHORIZED = frozenset({Code.BAD_TOKEN, Code.EXPIRED_TOKEN, Code.REPLAYED_TOKEN, Code.FOREIGN_TOKEN})
-_STATUS = {Code.OFFER_REFUSED: 400, Code.FULL: 503, Code.TOO_MANY_REQUESTS: 429, Code.MESSAGE_TOO_LARGE: 413}
+_STATUS = {
+    Code.OFFER_REFUSED: 400,
+    Code.FULL: 503,
+    Code.TOO_MANY_REQUESTS: 429,
+    Code.MESSAGE_TOO_LARGE: 413,
+    Code.BAD_MESSAGE: 400,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,8 @@ class StandaloneApi:
             if request.match_info.get("room", claims.room) != claims.room:
                 raise Refused(Code.FOREIGN_TOKEN, "The token is for another room.", fatal=True)
             role: Role = "whip" if request.path.startswith("/whip") else "whep"
-            seat, answer = self._driver.node.stand_alone(claims, role, sdp, self._driver.now())
+            consent = _consent(request)
+            seat, answer = self._driver.node.stand_alone(claims, role, sdp, consent, self._driver.now())
         except Refused as refused:
             self._driver.flush()
             return self._refuse(refused)
@@ -157,6 +166,15 @@ async def _body(request: web.Request) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise Refused(Code.OFFER_REFUSED, "The offer is not UTF-8.") from error
+
+
+def _consent(request: web.Request) -> Consent:
+    """Return the consents of a publisher without signaling: `?consent=recording,captions,analysis`."""
+    given = {part.strip() for part in request.query.get("consent", "").split(",") if part.strip()}
+    if given - {"recording", "captions", "analysis"}:
+        raise Refused(Code.BAD_MESSAGE, "`consent` lists recording, captions or analysis.")
+    said = dict.fromkeys(given, True)
+    return Consent(text="whip", **said)
 
 
 def _hash(token: str) -> bytes:

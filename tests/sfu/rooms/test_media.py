@@ -6,14 +6,18 @@ from sfu.engine.contract import Drop
 from sfu.formats import rtcp
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.ice import generate_credentials
+from sfu.rooms import statistics
+from sfu.rooms.uptrack import UpTrack
 from tests.sfu.rooms.stage import (
     AUDIO,
+    DELTA,
     KEYFRAME,
     MS,
     SECOND,
     SIMULCAST,
     VIDEO,
     VIDEO_SSRC,
+    Person,
     RtcClient,
     Stage,
     audio,
@@ -32,6 +36,11 @@ def call(stage: Stage) -> tuple[RtcClient, RtcClient]:
     stage.run(200 * MS)
     subscribe(stage, bob, receiver)
     return sender, receiver
+
+
+def tracks_of(person: Person) -> list[UpTrack]:
+    uptracks = person.seat.room.uptracks.values()
+    return [uptrack for uptrack in uptracks if uptrack.participant == person.seat.participant.participant]
 
 
 def test_packets_get_the_slots_numbers() -> None:
@@ -187,7 +196,7 @@ def test_unpublishing_empties_the_slot_and_the_next_track_takes_it() -> None:
     assert [slot.track is not None for slot in bob.last(signaling.Slots).slots if slot.mid == "6"] == [True]
     assert len(bob.of(signaling.Offer)) == offers
     slots = {slot.mid: slot.track for slot in bob.last(signaling.Slots).slots}
-    hers = {u.track for u in eve.seat.room.uptracks_of("eve")}
+    hers = {u.track for u in tracks_of(eve)}
     assert {slots["1"], slots["6"]} == hers
 
 
@@ -197,7 +206,7 @@ def test_only_the_loudest_get_slots() -> None:
     listener = people[3]
     subscribe(stage, listener)
     senders = [publish(stage, person, [AUDIO]) for person in people[:3]]
-    tracks = [person.seat.room.uptracks_of(person.seat.participant.participant)[0].track for person in people[:3]]
+    tracks = [tracks_of(person)[0].track for person in people[:3]]
 
     def heard() -> set[str]:
         return {slot.track for slot in listener.last(signaling.Slots).slots if slot.track}
@@ -255,3 +264,30 @@ def test_a_re_offer_tells_mutes_and_revives_nothing_that_was_unpublished() -> No
     stage.say(ann, signaling.Offer(peer="publish", sdp=sdp, id=3, tracks=[muted, camera]))
     assert bob.last(signaling.TrackAdded).track.source is Source.CAMERA
     assert ann.last(signaling.Answer).tracks[1].track != tracks["1"]
+
+
+def test_a_video_cannot_pass_as_a_microphone() -> None:
+    stage = Stage()
+    ann = stage.join("ann", Grants(publish=(Source.MICROPHONE,)))
+    bob = stage.join("bob")
+    sdp = description(generate_credentials(), [VIDEO + VIDEO_SSRC], "actpass")
+    false_claim = [signaling.OfferedTrack(mid="0", source=Source.MICROPHONE)]
+    stage.say(ann, signaling.Offer(peer="publish", sdp=sdp, id=1, tracks=false_claim))
+    assert ann.last(signaling.Error).code == "not_permitted"
+    assert not bob.of(signaling.TrackAdded)
+
+
+def test_statistics_tell_both_directions() -> None:
+    stage = Stage()
+    sender, receiver = call(stage)
+    for seq in range(1, 60):
+        sender.send(video(seq, KEYFRAME if seq == 1 else DELTA))
+        stage.run(33 * MS)
+    receiver.send_rtcp([rtcp.ReceiverReport(1, (rtcp.ReportBlock(receiver.rtp[0].ssrc, 12, 1, 0, 0),))])
+    stage.deliver()
+    ann, bob = statistics.of_room(stage.node.rooms["r"], stage.now)
+    picture = next(entry for entry in ann["publish"]["streams"] if entry["ssrc"] == 2001)
+    assert picture["packets"] == 59
+    assert 20_000 < picture["bitrate"] < 60_000
+    shown = next(entry for entry in bob["subscribe"]["tracks"] if entry["track"] == picture["track"])
+    assert (shown["packets"], shown["fraction_lost"], shown["mid"]) == (59, 12, "6")

@@ -13,17 +13,19 @@ from tests.support.chromium import open_page
 
 
 async def test_ffmpeg_publishes_and_a_browser_sees_it(tmp_path: Path) -> None:
-    async with stage(tmp_path) as (h, browser, url):
-        ann = await join(browser, url, h, "ann")
+    async with stage(tmp_path) as (h, browser, page_url):
+        ann = await join(browser, page_url, h, "ann")
         token = h.control.token("r", "camera-car")
+        url = f"{h.http}/whip?consent=recording"
         publisher = await asyncio.create_subprocess_exec(
-            sys.executable, str(Path(__file__).with_name("ffmpeg_whip.py")), f"{h.http}/whip", token, "8"
+            sys.executable, str(Path(__file__).with_name("ffmpeg_whip.py")), url, token, "8"
         )
         await eventually(lambda: len(h.node.rooms["r"].uptracks) == 2, 10)
         tracks = {u.source.value: t for t, u in h.node.rooms["r"].uptracks.items()}
         await until_received(ann, tracks["camera"], "frames", 30)
         await until_received(ann, tracks["microphone"], "packets", 50)
-        bob = await join(browser, url, h, "bob")
+        assert h.node.rooms["r"].participants["camera-car"].consents.recording
+        bob = await join(browser, page_url, h, "bob")
         await until_received(bob, tracks["camera"], "frames", 5)
         assert await publisher.wait() == 0
         await eventually(lambda: not h.node.rooms["r"].uptracks, 40)
@@ -78,6 +80,8 @@ async def test_refusals(tmp_path: Path) -> None:
         deaf = h.control.token("r", "a", grants=Grants(subscribe=False))
         assert await post(f"{h.http}/whep", deaf, "v=0", sdp) == (403, "not_permitted")
         assert await post(url, h.control.token("r", "a"), "x" * 300_000, sdp) == (413, "message_too_large")
+        unknown = f"{url}?consent=everything"
+        assert await post(unknown, h.control.token("r", "a"), "v=0", sdp) == (400, "bad_message")
         async with session.delete(f"{url}/r/unknown") as response:
             assert response.status == 404
         assert not h.node.rooms

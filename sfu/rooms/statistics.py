@@ -1,0 +1,64 @@
+"""What is known of the media of a room, for operators: per participant what comes in and what goes out."""
+
+from typing import Any
+
+from sfu.rooms.egress import Egress
+from sfu.rooms.participant import Participant
+from sfu.rooms.publish_peer import PublishPeer
+from sfu.rooms.room import Room
+
+
+def of_room(room: Room, now: int) -> list[dict[str, Any]]:
+    """Return one JSON object per participant; rates in bits/s, times in ms, loss of 256 as reported."""
+    return [_of_participant(participant, room, now) for participant in room.participants.values()]
+
+
+def _of_participant(participant: Participant, room: Room, now: int) -> dict[str, Any]:
+    receiving = participant.subscription or participant.playback
+    return {
+        "participant": participant.participant,
+        "publish": _publishing(participant.publish, now) if participant.publish is not None else None,
+        "subscribe": _receiving(receiving.egress, room) if receiving is not None else None,
+    }
+
+
+def _publishing(publish: PublishPeer, now: int) -> dict[str, Any]:
+    streams = [
+        {
+            "track": uptrack.track,
+            "ssrc": stream.ssrc,
+            "rid": stream.rid,
+            "active": stream.active(now),
+            "bitrate": int(stream.bits_per_second),
+            "packets": stream.packets,
+            "keyframes_asked": stream.plis_sent,
+        }
+        for uptrack in publish.uptracks.values()
+        for stream in uptrack.streams
+    ]
+    return {"connected": publish.peer.connected, "streams": streams}
+
+
+def _receiving(egress: Egress, room: Room) -> dict[str, Any]:
+    tracks = []
+    for downtrack in egress.downtracks.values():
+        if downtrack.uptrack is not None and downtrack.stream is not None:
+            state = room.context.engine.route_state(downtrack.route)
+            tracks.append(
+                {
+                    "track": downtrack.uptrack.track,
+                    "mid": downtrack.mid,
+                    "rid": downtrack.stream.rid,
+                    "packets": state.packets,
+                    "octets": state.octets,
+                    "retransmitted": state.retransmitted,
+                    "nacks": downtrack.nacks,
+                    "keyframes_asked": downtrack.plis,
+                    "fraction_lost": downtrack.fraction_lost,
+                }
+            )
+    return {
+        "connected": egress.peer.connected,
+        "round_trip": egress.round_trip.smoothed / 1_000_000,
+        "tracks": tracks,
+    }

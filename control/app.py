@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from quart import Quart, Response
 
-from control import endpoint, health, openapi, pages
+from control import endpoint, health, openapi, pages, request_metrics
 from control.api import (
     account_security,
     accounts,
@@ -93,6 +93,7 @@ def _create_quart(services: Services) -> Quart:
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY
     app.config["BODY_TIMEOUT"] = 30
     handle_problems(app)
+    request_metrics.install(app)
     endpoint.install(app, services, declared_endpoints())
     whip.install(app, services)
     pages.install(app, services)

@@ -80,6 +80,8 @@ class ControlConfig:
     """Webhooks may go to this network, and over plain HTTP."""
     requests_per_minute: int = 1200
     """What one account, or one address without account, may ask of this process."""
+    reconcile_seconds: float = 5.0
+    """How often nodes are asked for their rooms, and what was abandoned is looked for."""
     embedded: bool = False
     """The database is ours alone: migrations run at start and secrets may be generated."""
     drain_seconds: float = 0.7

@@ -174,9 +174,10 @@ async def _take_presence(
             raise Unfit("unknown_participant")
         await _event(connection, outbox.MEETING_EVENTS, "meeting.user_joined", fact)
         return
-    if not await participants.mark_left(connection, fact.room, fact.participant, at, fact.reason):
+    if await participants.mark_left(connection, fact.room, fact.participant, at, fact.reason):
+        await _event(connection, outbox.MEETING_EVENTS, "meeting.user_left", fact)
+    elif await participants.by_id(connection, fact.room, fact.participant) is None:
         raise Unfit("unknown_participant")
-    await _event(connection, outbox.MEETING_EVENTS, "meeting.user_left", fact)
 
 
 async def _take_track(connection: Connection, fact: TrackPublished | TrackUnpublished, at: datetime) -> None:

@@ -55,6 +55,8 @@ async def _readiness(services: Services) -> Response:
     redis = await services.live.ping()
     if redis is not None:
         down["redis"] = "does not answer"
+    for node in sorted(services.nodes.unreachable):
+        down[node] = "does not answer"
     if services.config.recordings_dir.exists() and not await asyncio.to_thread(_writable, services):
         down["recordings"] = "the directory cannot be written"
     status = 503 if database is not None else 200

@@ -23,6 +23,14 @@ _RETRY_SECONDS = (0.1, 0.3, 1.0, 2.0)
 _TIMEOUT = aiohttp.ClientTimeout(total=3)
 
 
+class _LiveRoom(msgspec.Struct, frozen=True):
+    room: str
+
+
+class _LiveRooms(msgspec.Struct, frozen=True):
+    rooms: list[_LiveRoom]
+
+
 class NodeClient:
     """Knows the configured nodes and talks to their private HTTP port."""
 
@@ -33,6 +41,8 @@ class NodeClient:
         self._http = http
         self._latest: dict[str, DesiredState] = {}
         self._pushing: dict[str, asyncio.Task[None]] = {}
+        self.unreachable: set[str] = set()
+        """Nodes that did not answer when they were last asked for their rooms."""
 
     def node(self, name: str) -> SfuNode | None:
         return self._nodes.get(name)
@@ -62,6 +72,20 @@ class NodeClient:
         """Send a state once, for a meeting whose rows are gone; whether the node took it."""
         found = self._nodes.get(node)
         return found is not None and await self._put(found, state)
+
+    async def live_rooms(self, name: str) -> set[str] | None:
+        """Return the rooms that are live on a node, None when it does not answer."""
+        node = self._nodes[name]
+        try:
+            async with self._http.get(
+                f"{node.http_url}/node/v1/rooms", headers=self._headers, timeout=_TIMEOUT
+            ) as answer:
+                if answer.status != 200:
+                    return None
+                listed = msgspec.json.decode(await answer.read(), type=_LiveRooms)
+        except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError):
+            return None
+        return {one.room for one in listed.rooms}
 
     async def close(self) -> None:
         tasks = list(self._pushing.values())

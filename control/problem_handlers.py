@@ -36,6 +36,7 @@ def handle_problems(app: Quart) -> None:
         asyncpg.AdminShutdownError,
         asyncpg.InterfaceError,
         asyncpg.DeadlockDetectedError,
+        FileNotFoundError,  # its Unix socket
         ConnectionError,
         TimeoutError,
     ):

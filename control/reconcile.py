@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+from datetime import UTC, datetime
 
 import asyncpg
 import msgspec
 
+from control import facts
 from control.services import Services
 from control.store import (
     batches,
@@ -20,22 +22,61 @@ from control.store import (
 )
 
 _LOG = logging.getLogger(__name__)
-_EVERY_SECONDS = 5.0
-_TIDY_ROUNDS = 720
+_LEASE_SECONDS = 30.0
+_TIDY_SECONDS = 3600.0
 
 
 async def run(services: Services) -> None:
     """Reconcile until cancelled; a lost database is waited for."""
-    rounds = 0
+    tidy_at = 0.0
+    leases = Leases()
     while True:
+        now = asyncio.get_running_loop().time()
         try:
+            await leases.check(services, now)
             await stop_abandoned(services)
-            if rounds % _TIDY_ROUNDS == 0:
+            if now >= tidy_at:
                 await _tidy(services)
+                tidy_at = now + _TIDY_SECONDS
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
             _LOG.warning("reconciling waits for the database: %s", error)
-        rounds += 1
-        await asyncio.sleep(_EVERY_SECONDS)
+        await asyncio.sleep(services.config.reconcile_seconds)
+
+
+class Leases:
+    """Notices rooms that ended without a word: their node is gone, or it came back without them."""
+
+    def __init__(self) -> None:
+        self._silent_since: dict[str, float] = {}
+        self._missing: set[str] = set()
+
+    async def check(self, services: Services, now: float) -> None:
+        """Ask every node for its rooms; close those missing twice in a row, or on a node silent for the lease."""
+        missing: set[str] = set()
+        for node in services.nodes.names():
+            live = await services.nodes.live_rooms(node)
+            async with services.pool.acquire() as connection:
+                known = {room.meeting_id for room in await rooms.live_on(connection, node)}
+            if live is None:
+                since = self._silent_since.setdefault(node, now)
+                services.nodes.unreachable.add(node)
+                lost = known if now - since >= _LEASE_SECONDS else set()
+            else:
+                self._silent_since.pop(node, None)
+                services.nodes.unreachable.discard(node)
+                missing |= known - live
+                lost = (known - live) & self._missing
+            for meeting in sorted(lost):
+                await _close(services, meeting)
+        self._missing = missing
+
+
+async def _close(services: Services, meeting: str) -> None:
+    _LOG.warning("the room of %s is gone without a word: closing it", meeting)
+    async with services.pool.acquire() as connection, connection.transaction():
+        state = await facts.close_room(connection, meeting, datetime.now(UTC), "node_lost")
+    if state is not None:
+        services.nodes.push(state)
 
 
 async def stop_abandoned(services: Services) -> None:

@@ -111,8 +111,10 @@ async def mark_joined(connection: Connection, meeting: str, participant: str, no
 
 
 async def mark_left(connection: Connection, meeting: str, participant: str, at: datetime, reason: str) -> bool:
+    """Note that a participant is no longer in the room; False when it was not."""
     found = await connection.fetchval(
-        "UPDATE meeting_participants SET present = false, left_at = $3 WHERE id = $1 AND meeting_id = $2 RETURNING id",
+        "UPDATE meeting_participants SET present = false, left_at = $3"
+        " WHERE id = $1 AND meeting_id = $2 AND present RETURNING id",
         participant,
         meeting,
         at,

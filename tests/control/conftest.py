@@ -85,6 +85,11 @@ async def node() -> AsyncIterator[Node]:
         known.arrived.set()
         return aiohttp.web.json_response({"version": state["version"]})
 
+    async def rooms(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        if known.live is None:
+            return aiohttp.web.Response(status=503)
+        return aiohttp.web.json_response({"rooms": [{"room": room, "version": 1} for room in known.live]})
+
     async def whip(request: aiohttp.web.Request) -> aiohttp.web.Response:
         known.requests.append((request.method, request.path_qs, await request.read()))
         headers = {"Location": f"{known.url}/whip/resource-1", "ETag": '"x"', "Content-Type": "application/sdp"}
@@ -105,6 +110,7 @@ async def node() -> AsyncIterator[Node]:
 
     app = aiohttp.web.Application()
     app.router.add_put("/node/v1/rooms/{room}/desired", desired)
+    app.router.add_get("/node/v1/rooms", rooms)
     app.router.add_route("*", "/whip{rest:.*}", whip)
     app.router.add_get("/", signaling)
     runner = aiohttp.web.AppRunner(app)
@@ -136,6 +142,7 @@ def config(dsn: str, node: Node, tmp_path: Path) -> ControlConfig:
         registration="open",
         web_root=web,
         requests_per_minute=100_000,
+        reconcile_seconds=3600,
         embedded=True,
         drain_seconds=1.0,
     )

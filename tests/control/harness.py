@@ -23,6 +23,7 @@ class Node:
     signaling: str = ""
     desired: list[dict[str, Any]] = field(default_factory=list)
     requests: list[tuple[str, str, bytes]] = field(default_factory=list)
+    live: list[str] | None = field(default_factory=list)
     closed_with: asyncio.Future[int] | None = None
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 

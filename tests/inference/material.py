@@ -61,8 +61,17 @@ def prompt(name: str) -> Prompt:
     return Prompt(name, words[1], read_audio(SOUNDS / f"{name}.g722"))
 
 
+_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_FIGURES = {str(value): word for value, word in enumerate(_DIGITS)}
+_SHORT = {"'re": " are", "'m": " am", "'ve": " have", "'ll": " will", "n't": " not"}
+
+
 def words(text: str) -> list[str]:
-    return re.sub(r"[^\w' ]", " ", text.lower()).split()
+    """Words as error rates count them: without case and punctuation, single figures and contractions written out."""
+    plain = text.lower().replace("can't", "can not").replace("cannot", "can not").replace("’", "'")
+    for short, long in _SHORT.items():
+        plain = plain.replace(short, long)
+    return [_FIGURES.get(word, word) for word in re.sub(r"[^\w' ]", " ", plain).split()]
 
 
 def word_errors(reference: str, heard: str) -> int:

@@ -1,7 +1,9 @@
 """Captions in a call through a whole server: who speaks is read by everyone, who refuses by no one, losses or not."""
 
 import asyncio
+import os
 import random
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ from sfu.api.join_token import Source
 from sfu.api.signaling import Caption, Consent
 from sfu.formats.codecs import Codec
 from tests.inference.chromium_speaker import captions_of
-from tests.inference.material import opus_packets, prompts, silence, word_errors, words
+from tests.inference.material import opus_packets, prompt, prompts, silence, word_errors, words
 from tests.support.server import RunningServer, running_server
 
 PASSWORD = "correct horse battery staple"
@@ -120,3 +122,26 @@ async def test_a_refusers_words_are_nowhere(server: RunningServer, api: Api) -> 
         assert [one for one in ada.state.captions if one.participant == joined["Eve"].participant] == []
     stored = (await api.request("GET", f"/meetings/{meeting}/captions"))["captions"]
     assert {one["name"] for one in stored} == {"Ada"}
+
+
+async def test_a_frozen_then_killed_inference_never_touches_the_call(server: RunningServer, api: Api) -> None:
+    spoken = prompt("queue-periodic-announce")
+    packets = opus_packets(np.concatenate((spoken.samples, silence(1.2))))
+    meeting = await api.create_meeting("Undisturbed")
+    ada, ben = [await join_as_guest(server, meeting, name) for name in ("Ada", "Ben")]
+    async with (
+        Room(api.signaling_url(ada), token=ada.token) as speaker,
+        Room(api.signaling_url(ben), token=ben.token) as listener,
+    ):
+        (microphone,) = await speaker.publish((Source.MICROPHONE, Codec.OPUS))
+        await speaker.send(Consent(text="1", captions=True))
+        await asyncio.sleep(0.5)
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            os.kill(server.part_pid("inference"), number)
+            before = sum(stream.packets for stream in listener.receiver.streams.values())
+            await speak(microphone, packets[:250])
+            await asyncio.sleep(0.5)
+            assert sum(stream.packets for stream in listener.receiver.streams.values()) - before == 250
+        async with asyncio.timeout(60):  # the supervisor has started another
+            while not finals(listener, ada.participant):
+                await speak(microphone, packets)

@@ -14,7 +14,7 @@ import uvloop
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from parley import logging_setup
+from parley import logging_setup, loop_lag
 from parley.settings import Settings
 
 STOP_SECONDS = 4
@@ -60,6 +60,7 @@ def notify_ready() -> None:
 async def _until_signalled(part: Part, metrics_address: tuple[str, int] | None) -> None:
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(part(notify_ready))
+    lag = asyncio.ensure_future(loop_lag.measure())
     metrics = None if metrics_address is None else await _serve_metrics(*metrics_address)
 
     def stop() -> None:
@@ -73,6 +74,7 @@ async def _until_signalled(part: Part, metrics_address: tuple[str, int] | None) 
         with contextlib.suppress(asyncio.CancelledError):
             await task
     finally:
+        lag.cancel()
         if metrics:
             await metrics.cleanup()
 

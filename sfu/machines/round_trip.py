@@ -39,6 +39,11 @@ class RoundTrip:
         self._measured = True
 
     @property
+    def measured(self) -> bool:
+        """Whether there has been a sample."""
+        return self._measured
+
+    @property
     def smoothed(self) -> int:
         """Smoothed round trip in ns; `initial` before the first sample."""
         return self._smoothed

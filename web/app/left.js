@@ -30,5 +30,5 @@ export function showLeft(page, { meeting, code, reason = '', again }) {
           rejoin && h('button', { class: 'button primary', type: 'button', id: 'rejoin', onclick: again }, 'Rejoin'),
           h('a', { class: 'button', href: '/' }, 'To the start')))),
   );
-  page.querySelector('button, a.button')?.focus();
+  /** @type {HTMLElement|null} */ (page.querySelector('button, a.button'))?.focus();
 }

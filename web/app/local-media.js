@@ -4,10 +4,10 @@
  *
  * Events: `change`.
  */
-import { deviceProblem, listDevices, mediaSupport, openCamera, openMicrophone } from '/sdk/parley.js';
+import { Emitter, deviceProblem, listDevices, mediaSupport, openCamera, openMicrophone } from '/sdk/parley.js';
 import { preferences, remember } from './preferences.js';
 
-export class LocalMedia extends EventTarget {
+export class LocalMedia extends Emitter {
   /** @type {MediaStreamTrack|null} */
   camera = null;
   /** @type {MediaStreamTrack|null} */
@@ -112,6 +112,6 @@ export class LocalMedia extends EventTarget {
   }
 
   #changed() {
-    this.dispatchEvent(new CustomEvent('change'));
+    this.emit('change');
   }
 }

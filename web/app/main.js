@@ -61,6 +61,7 @@ function showProblem(page, error) {
 }
 
 document.addEventListener('click', (event) => {
+  /** @type {HTMLAnchorElement|null} */
   const anchor = event.target instanceof Element ? event.target.closest('a[href^="/"]') : null;
   if (!anchor || anchor.target || anchor.hasAttribute('download') || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();

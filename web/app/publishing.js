@@ -59,7 +59,7 @@ export class Publishing {
   }
 
   #stopScreen() {
-    for (const source of ['screen', 'screen-audio']) {
+    for (const source of /** @type {const} */ (['screen', 'screen-audio'])) {
       this.#room.local(source)?.mediaTrack?.stop();
       void this.#room.unpublish(source);
     }

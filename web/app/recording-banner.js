@@ -5,7 +5,6 @@ import { h, setText } from './dom.js';
 export class RecordingBanner {
   element;
   #text = h('p');
-  #time = h('span', { class: 'recording-time' });
   #agree = h('button', { type: 'button', class: 'button small primary', id: 'consent-agree' }, 'Record me');
   #refuse = h('button', { type: 'button', class: 'button small', id: 'consent-refuse' }, 'Not me');
   #room;

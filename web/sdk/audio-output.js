@@ -4,7 +4,9 @@
  *
  * Events: `blocked`, `playing`.
  */
-export class AudioOutput extends EventTarget {
+import { Emitter } from './emitter.js';
+
+export class AudioOutput extends Emitter {
   /** @type {Map<string, HTMLAudioElement>} track → element */
   #elements = new Map();
   #speaker = '';
@@ -28,7 +30,7 @@ export class AudioOutput extends EventTarget {
   /** Play what the browser held back; call it from a user's gesture. */
   async resume() {
     await Promise.all([...this.#elements.values()].map((element) => element.play()));
-    this.dispatchEvent(new CustomEvent('playing'));
+    this.emit('playing');
   }
 
   close() {
@@ -51,7 +53,7 @@ export class AudioOutput extends EventTarget {
     }
     element.srcObject = new MediaStream([track.mediaTrack]);
     element.play().catch((error) => {
-      if (error.name === 'NotAllowedError') this.dispatchEvent(new CustomEvent('blocked'));
+      if (error.name === 'NotAllowedError') this.emit('blocked');
     });
   }
 

@@ -47,7 +47,7 @@ export function contentHintFor(source) {
 
 /**
  * Order codecs so that the preferred one is offered first; the rest stay, retransmission formats included.
- * @param {{mimeType: string}[]} codecs of RTCRtpSender.getCapabilities
+ * @param {RTCRtpCodec[]} codecs of getCapabilities
  * @param {string} preferred for example 'VP8'
  */
 export function preferCodec(codecs, preferred) {

@@ -12,13 +12,14 @@
  *
  * Events: `published` (detail: Published), `state` (detail: RTCPeerConnectionState), `failed` (detail: Error).
  */
+import { Emitter } from './emitter.js';
 import { contentHintFor, encodingsFor, preferCodec } from './encodings.js';
 import { Serial } from './serial.js';
 
 /** The order of m-sections in a first offer: sound first, since it matters most. */
 const ORDER = ['microphone', 'camera', 'screen', 'screen-audio'];
 
-export class PublishPeer extends EventTarget {
+export class PublishPeer extends Emitter {
   #send;
   #simulcast;
   #codec;
@@ -213,7 +214,7 @@ export class PublishPeer extends EventTarget {
       const published = this.#published.get(source);
       if (transceiver.mid !== mid || !published || published.track === track) continue;
       published.track = track;
-      this.dispatchEvent(new CustomEvent('published', { detail: published }));
+      this.emit('published', published);
     }
   }
 
@@ -242,7 +243,7 @@ export class PublishPeer extends EventTarget {
     if (this.#pc) return this.#pc;
     const pc = new RTCPeerConnection({ iceServers: this.#iceServers, bundlePolicy: 'max-bundle' });
     pc.addEventListener('connectionstatechange', () => {
-      if (pc === this.#pc) this.dispatchEvent(new CustomEvent('state', { detail: pc.connectionState }));
+      if (pc === this.#pc) this.emit('state', pc.connectionState);
     });
     this.#pc = pc;
     return pc;
@@ -258,7 +259,7 @@ export class PublishPeer extends EventTarget {
   }
 
   #fail(error) {
-    this.dispatchEvent(new CustomEvent('failed', { detail: error }));
+    this.emit('failed', error);
   }
 }
 

@@ -5,7 +5,7 @@
  * events whose `detail` is given in parentheses:
  *
  * - `connection` (ConnectionState): the truth about the connection
- * - `participant-joined`, `participant-updated`, `participant-left` (Participant; `reason` beside it when left)
+ * - `participant-joined`, `participant-updated`, `participant-left` (Participant, with a `reason` when it left)
  * - `track-added`, `track-changed`, `track-removed` (RemoteTrack); `track-media` (RemoteTrack) when `mediaTrack` changed
  * - `local-changed` (Published or null): a source of ours was published, muted, unmuted or removed
  * - `speakers` ({participant, level}[]), `chat` (a message), `caption` (a caption), `captions-state`, `recording`, `grants`
@@ -19,6 +19,7 @@
  * @typedef {import('./grants.js').Grants} Grants
  */
 import { describeConnection } from './connection-state.js';
+import { Emitter } from './emitter.js';
 import { grantsOf } from './grants.js';
 import { PeerKeeper } from './peer-keeper.js';
 import { PublishPeer } from './publish-peer.js';
@@ -32,7 +33,7 @@ import { Wishes } from './wishes.js';
 /** Sizes follow a layout that is still moving; they are sent once it rests. */
 const WISHES_DELAY_MS = 150;
 
-export class Room extends EventTarget {
+export class Room extends Emitter {
   /** @type {Roster} */
   roster = new Roster();
   /** Our participant id, '' before joining. */
@@ -75,6 +76,7 @@ export class Room extends EventTarget {
   constructor({ admit, simulcast = true, codec = 'VP8', signaling = {} }) {
     super();
     this.#admit = admit;
+    /** @param {import('./signaling.js').Message} message */
     const send = (message) => this.#signaling.send(message);
     this.#publish = new PublishPeer({ send, simulcast, codec });
     this.#subscribe = new SubscribePeer({ send });
@@ -136,7 +138,7 @@ export class Room extends EventTarget {
     const published = await this.#publish.add(source, mediaTrack, muted);
     if (known) await this.setMuted(source, muted, mediaTrack);
     else if (this.#signaling.joined) await this.#publish.offer();
-    this.#emit('local-changed', published);
+    this.emit('local-changed', published);
     return published;
   }
 
@@ -145,7 +147,7 @@ export class Room extends EventTarget {
     if (!this.#publish.get(source)) return;
     await this.#publish.remove(source);
     if (this.#signaling.joined) await this.#publish.offer();
-    this.#emit('local-changed', null);
+    this.emit('local-changed', null);
   }
 
   /**
@@ -160,7 +162,7 @@ export class Room extends EventTarget {
     if (mediaTrack !== undefined) await this.#publish.replaceMedia(source, mediaTrack);
     if (published.mediaTrack) published.mediaTrack.enabled = !muted;
     if (published.track) this.#signaling.send({ kind: 'media-control', track: published.track, muted });
-    this.#emit('local-changed', published);
+    this.emit('local-changed', published);
   }
 
   /**
@@ -209,10 +211,10 @@ export class Room extends EventTarget {
     this.#signaling.addEventListener('state', ({ detail }) => this.#signalingChanged(detail));
     this.#subscribe.addEventListener('media', ({ detail }) => this.#applyMedia(this.#slots.attach(detail.mid, detail.mediaTrack)));
     this.#subscribe.addEventListener('gone', () => this.#applyMedia(this.#slots.detachAll()));
-    this.#publish.addEventListener('published', ({ detail }) => this.#emit('local-changed', detail));
+    this.#publish.addEventListener('published', ({ detail }) => this.emit('local-changed', detail));
     for (const peer of [this.#publish, this.#subscribe]) {
       peer.addEventListener('state', () => this.#updateConnection());
-      peer.addEventListener('failed', ({ detail }) => this.#emit('problem', { code: 'negotiation_failed', detail: detail.message }));
+      peer.addEventListener('failed', ({ detail }) => this.emit('problem', { code: 'negotiation_failed', detail: detail.message }));
     }
   }
 
@@ -222,19 +224,19 @@ export class Room extends EventTarget {
     offer: (message) => void this.#subscribe.accept(message),
     answer: (message) => void this.#publish.accept(message),
     slots: (message) => this.#applyMedia(this.#slots.assign(message.slots)),
-    'user-joined': ({ participant }) => this.#emit('participant-joined', this.roster.setParticipant(participant)),
-    'user-updated': ({ participant }) => this.#emit('participant-updated', this.roster.setParticipant(participant)),
+    'user-joined': ({ participant }) => this.emit('participant-joined', this.roster.setParticipant(participant)),
+    'user-updated': ({ participant }) => this.emit('participant-updated', this.roster.setParticipant(participant)),
     'user-left': (message) => this.#participantLeft(message),
     'track-published': ({ track }) => this.#trackAdded(this.roster.setTrack(track)),
     'track-unpublished': ({ track }) => this.#trackRemoved(track),
     'track-muted': (message) => this.#trackMuted(message),
     'track-state': (message) => this.#trackChanged(this.roster.pauseTrack(message)),
     grants: ({ grants }) => this.#grantsChanged(grants),
-    speakers: ({ speakers }) => this.#emit('speakers', speakers),
-    recording: ({ state }) => this.#emit('recording', (this.recording = state)),
-    captions: ({ state }) => this.#emit('captions-state', (this.captions = state)),
-    caption: (message) => this.#emit('caption', message),
-    chat: (message) => this.#emit('chat', message),
+    speakers: ({ speakers }) => this.emit('speakers', speakers),
+    recording: ({ state }) => this.emit('recording', (this.recording = state)),
+    captions: ({ state }) => this.emit('captions-state', (this.captions = state)),
+    caption: (message) => this.emit('caption', message),
+    chat: (message) => this.emit('chat', message),
     error: (message) => this.#refused(message),
   };
 
@@ -247,16 +249,16 @@ export class Room extends EventTarget {
     this.captions = info.captions;
     const change = this.roster.replace(info.participants, info.tracks);
     for (const track of change.removed) this.#forget(track);
-    for (const participant of change.left) this.#emit('participant-left', participant);
-    for (const participant of change.joined) this.#emit('participant-joined', participant);
+    for (const participant of change.left) this.emit('participant-left', { ...participant, reason: 'timeout' });
+    for (const participant of change.joined) this.emit('participant-joined', participant);
     for (const track of change.added) this.#trackAdded(track);
     if (again) {
-      for (const participant of this.roster.participants.values()) this.#emit('participant-updated', participant);
-      for (const track of this.roster.tracks.values()) this.#emit('track-changed', track);
+      for (const participant of this.roster.participants.values()) this.emit('participant-updated', participant);
+      for (const track of this.roster.tracks.values()) this.emit('track-changed', track);
     }
-    this.#emit('grants', this.grants);
-    this.#emit('recording', this.recording);
-    this.#emit('captions-state', this.captions);
+    this.emit('grants', this.grants);
+    this.emit('recording', this.recording);
+    this.emit('captions-state', this.captions);
     void this.#negotiate(info.resumed ?? false, again);
   }
 
@@ -284,15 +286,15 @@ export class Room extends EventTarget {
     if (!known) return;
     for (const track of this.roster.tracksOf(participant)) this.#trackRemoved(track.id);
     this.roster.participants.delete(participant);
-    this.dispatchEvent(new CustomEvent('participant-left', { detail: known, reason }));
+    this.emit('participant-left', { ...known, reason });
   }
 
   #trackAdded(track) {
     if (track.participant === this.participant) return;
     this.#wishes.add(track.id, track.media);
     track.mediaTrack = this.#slots.mediaOf(track.id);
-    this.#emit('track-added', track);
-    if (track.mediaTrack) this.#emit('track-media', track);
+    this.emit('track-added', track);
+    if (track.mediaTrack) this.emit('track-media', track);
     if (document.hidden) this.#scheduleWishes();
   }
 
@@ -306,7 +308,7 @@ export class Room extends EventTarget {
   #forget(track) {
     this.#wishes.remove(track.id);
     track.mediaTrack = null;
-    this.#emit('track-removed', track);
+    this.emit('track-removed', track);
   }
 
   #trackMuted(message) {
@@ -316,7 +318,7 @@ export class Room extends EventTarget {
   }
 
   #trackChanged(track) {
-    if (track) this.#emit('track-changed', track);
+    if (track) this.emit('track-changed', track);
   }
 
   #grantsChanged(grants) {
@@ -325,14 +327,14 @@ export class Room extends EventTarget {
       if (!this.grants.publish.includes(source)) void this.unpublish(source);
       else if (this.grants.muted.includes(source) && !muted) void this.setMuted(source, true);
     }
-    this.#emit('grants', this.grants);
+    this.emit('grants', this.grants);
   }
 
   #refused(message) {
     // A fatal one ends the attendance, and `connection` tells of it.
     if (message.fatal) return;
     if (message.code.startsWith('offer') || message.code.startsWith('publish')) void this.#publish.refuse(message.detail);
-    this.#emit('problem', { code: message.code, detail: message.detail });
+    this.emit('problem', { code: message.code, detail: message.detail });
   }
 
   /** @param {Map<string, MediaStreamTrack|null>} changed */
@@ -341,7 +343,7 @@ export class Room extends EventTarget {
       const track = this.roster.tracks.get(id);
       if (!track) continue;
       track.mediaTrack = mediaTrack;
-      this.#emit('track-media', track);
+      this.emit('track-media', track);
     }
   }
 
@@ -378,7 +380,7 @@ export class Room extends EventTarget {
     const before = this.connection;
     if (next.state === before.state && next.retryAt === before.retryAt && next.code === before.code) return;
     this.connection = next;
-    this.#emit('connection', next);
+    this.emit('connection', next);
   }
 
   #close() {
@@ -388,9 +390,5 @@ export class Room extends EventTarget {
     this.#sizes.close();
     this.#publish.close();
     this.#subscribe.close();
-  }
-
-  #emit(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }

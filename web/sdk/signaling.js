@@ -9,9 +9,11 @@
  *
  * @typedef {{state: 'connecting'|'joined'|'waiting'|'closed', retryAt?: number, code?: string, reason?: string}}
  *   SignalingState `retryAt` is in `performance.now()` milliseconds; `code` and `reason` say why it waits or closed
+ * @typedef {{kind: string, [field: string]: any}} Message
  * @typedef {{url: string, token: string}} Admission where to connect, and the join token
  */
 import { delayBefore } from './backoff.js';
+import { Emitter } from './emitter.js';
 
 export const VERSION = 1;
 export const RESUME_MS = 15_000;
@@ -37,7 +39,7 @@ export class SignalingError extends Error {
   }
 }
 
-export class Signaling extends EventTarget {
+export class Signaling extends Emitter {
   #admit;
   #client;
   #resumeMs;
@@ -99,7 +101,7 @@ export class Signaling extends EventTarget {
 
   /**
    * Send a message. Without a joined connection it is dropped: the room repeats its wishes after each room-info.
-   * @param {{kind: string}} message
+   * @param {Message} message
    * @returns {boolean} whether it was handed to the socket
    */
   send(message) {
@@ -240,7 +242,7 @@ export class Signaling extends EventTarget {
     if (message.kind === 'error' && message.fatal) {
       Object.assign(outcome, { refused: true, code: message.code, reason: message.detail });
     }
-    this.dispatchEvent(new CustomEvent('message', { detail: message }));
+    this.emit('message', message);
   }
 
   #startPings() {
@@ -294,11 +296,11 @@ export class Signaling extends EventTarget {
 
   /** @param {SignalingState} state */
   #emitState(state) {
-    this.dispatchEvent(new CustomEvent('state', { detail: state }));
+    this.emit('state', state);
   }
 }
 
-/** @param {unknown} data @returns {{kind: string, [key: string]: any}|null} */
+/** @param {unknown} data @returns {Message|null} */
 function parse(data) {
   try {
     const message = JSON.parse(String(data));

@@ -6,9 +6,10 @@
  * Events: `media` (detail: {mid, mediaTrack}), `gone` (the old peer's media ended), `state` (detail: RTCPeerConnectionState),
  * `failed` (detail: Error).
  */
+import { Emitter } from './emitter.js';
 import { Serial } from './serial.js';
 
-export class SubscribePeer extends EventTarget {
+export class SubscribePeer extends Emitter {
   #send;
   /** @type {RTCIceServer[]} */
   #iceServers = [];
@@ -51,7 +52,7 @@ export class SubscribePeer extends EventTarget {
       if (pc !== this.#pc) return;
       this.#send({ kind: 'answer', peer: 'subscribe', id: offer.id ?? 0, sdp: pc.localDescription?.sdp ?? '' });
       this.#announce(pc);
-    }).catch((error) => this.dispatchEvent(new CustomEvent('failed', { detail: error })));
+    }).catch((error) => this.emit('failed', error));
   }
 
   /** Give the peer up and ask for an offer on a fresh one. */
@@ -73,7 +74,7 @@ export class SubscribePeer extends EventTarget {
 
   #announce(pc) {
     for (const { mid, receiver } of pc.getTransceivers()) {
-      if (mid !== null) this.dispatchEvent(new CustomEvent('media', { detail: { mid, mediaTrack: receiver.track } }));
+      if (mid !== null) this.emit('media', { mid, mediaTrack: receiver.track });
     }
   }
 
@@ -81,7 +82,7 @@ export class SubscribePeer extends EventTarget {
     if (this.#pc) return this.#pc;
     const pc = new RTCPeerConnection({ iceServers: this.#iceServers, bundlePolicy: 'max-bundle' });
     pc.addEventListener('connectionstatechange', () => {
-      if (pc === this.#pc) this.dispatchEvent(new CustomEvent('state', { detail: pc.connectionState }));
+      if (pc === this.#pc) this.emit('state', pc.connectionState);
     });
     this.#pc = pc;
     return pc;
@@ -92,7 +93,7 @@ export class SubscribePeer extends EventTarget {
     this.#pc.close();
     this.#pc = null;
     this.#ufrag = '';
-    this.dispatchEvent(new CustomEvent('gone'));
+    this.emit('gone');
   }
 }
 

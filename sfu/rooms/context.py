@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sfu.engine.contract import Drop, Engine
+from sfu.engine.contract import Drop, Engine, ReportsSending
 from sfu.formats.sdp import Candidate
 from sfu.machines.dtls_certificate import DtlsCertificate
 from sfu.rooms.outbox import Outbox
@@ -48,6 +48,12 @@ class Schedule:
             self._times[key] = at
             heapq.heappush(self._heap, (at, next(self._order), key))
 
+    def hasten(self, key: Hashable, at: int) -> None:
+        """Wake `key` at `at` unless it wakes earlier anyway."""
+        known = self._times.get(key)
+        if known is None or at < known:
+            self.set(key, at)
+
     def next(self) -> int | None:
         """Return the earliest time, or None."""
         while self._heap and self._times.get(self._heap[0][2]) != self._heap[0][0]:
@@ -69,7 +75,7 @@ class Context:
     """Shared by the rooms and peers of one node. `unix_offset` is Unix time less the monotonic clock, in ns.
 
     `touched` are numbers of peers that may have something to send or a new timer; the node settles
-    them. `routes` finds the downtrack of a route.
+    them. `routes` finds the downtrack of a route. `sending` is the engine where subscribers' links are to be estimated.
     """
 
     engine: Engine
@@ -84,6 +90,7 @@ class Context:
     drops: Counter[Drop] = field(default_factory=Counter)
     touched: set[int] = field(default_factory=set)
     routes: "dict[int, DownTrack]" = field(default_factory=dict)
+    sending: ReportsSending | None = None
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def number(self) -> int:

@@ -77,6 +77,7 @@ def _refresh(room: Room, participant: Participant, offering: _Offering, now: int
         _tell_unsupported(room, participant, [entry.uptrack for entry in unsupported])
     changed = subscription.update(audio, video, now)
     room.touch(subscription.egress.peer.number)
+    room.adaptation.hurry(now)
     if changed:
         room.context.outbox.tell(participant.session, Slots(slots=subscription.slots()))
 

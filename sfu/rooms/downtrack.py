@@ -41,6 +41,8 @@ class DownTrack:
         self.encoding: SlotEncoding | None = None
         self.wanted = WantedTrack(track="")
         self.waiting = False
+        self.granted: IngressStream | None = None
+        self.paused = False
         self.nacks = 0
         self.plis = 0
         self.fraction_lost = 0
@@ -58,6 +60,7 @@ class DownTrack:
         )
         self._in_table = False
         self._connected = False
+        self._needs_grant = context.sending is not None and slot.kind == "video"
 
     def can_carry(self, uptrack: UpTrack) -> bool:
         """Whether the subscriber decodes what the uptrack sends; true while its answer is awaited."""
@@ -91,8 +94,8 @@ class DownTrack:
             self.uptrack.downtracks.discard(self)
         if self._in_table:
             self._engine.switch_route(self.route, None)
-        self.uptrack = self.publisher = self.stream = self.wish = None
-        self.waiting = False
+        self.uptrack = self.publisher = self.stream = self.wish = self.granted = None
+        self.waiting = self.paused = False
 
     def _enter_table(self, uptrack: UpTrack) -> None:
         assert self.encoding is not None
@@ -114,13 +117,42 @@ class DownTrack:
         """Choose the layer to carry (again); a change waits for its keyframe."""
         if self.uptrack is None or not self._in_table or not self._connected:
             return
-        best = choose_layer(self.uptrack.streams, self.stream, now)
-        if best is None or best is self.stream:
+        if self.paused or (self._needs_grant and self.granted is None):
             return
-        self._engine.switch_route(self.route, RouteSource(best.number, self._offset_to(best), self.kind == "video"))
+        best = choose_layer(self.uptrack.streams, self.stream, now, self.granted)
+        if best is not None and best is not self.stream:
+            self._switch(best, now)
+
+    def _switch(self, best: IngressStream, now: int, *, at_once: bool = False) -> None:
+        """Carry `best` from its next keyframe on; `at_once` drops what is carried until then."""
+        source = RouteSource(best.number, self._offset_to(best), self.kind == "video")
+        if at_once:
+            self._engine.switch_route(self.route, None)
+        self._engine.switch_route(self.route, source)
         self.stream = best
         self.waiting = True
         self._ask(now)
+
+    def grant(self, stream: IngressStream, now: int, *, at_once: bool) -> None:
+        """Allow this layer. `at_once`: the link is congested, so a higher one may not go on until the keyframe."""
+        self.paused = False
+        self.granted = stream
+        before = self.stream
+        if self.uptrack is None or not self._in_table or not self._connected:
+            return
+        lower = before is not None and before is not stream and before.bits_per_second > stream.bits_per_second
+        if at_once and lower and stream.active(now):
+            self._switch(stream, now, at_once=True)
+        else:
+            self.choose(now)
+
+    def pause(self) -> None:
+        """Send nothing until a layer is granted: there is no room for any."""
+        if not self.paused and self._in_table:
+            self._engine.switch_route(self.route, None)
+        self.paused = True
+        self.granted = self.stream = None
+        self.waiting = False
 
     def _offset_to(self, best: IngressStream) -> int | None:
         """Layers of one track continue each other by their sender reports; unrelated sources by elapsed time."""

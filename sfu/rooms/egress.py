@@ -10,6 +10,7 @@ from sfu.machines.ice import Refusal
 from sfu.machines.negotiation import Negotiated, NegotiatedMedia
 from sfu.machines.negotiation_subscribe import OfferedSlot
 from sfu.machines.round_trip import RoundTrip
+from sfu.rooms.bandwidth import Bandwidth
 from sfu.rooms.context import Context
 from sfu.rooms.downtrack import DownTrack, SlotEncoding
 from sfu.rooms.peer import Peer
@@ -26,6 +27,7 @@ class Egress:
         self.peer = Peer(context.number(), context.engine, context.certificate, now)
         self.downtracks: dict[str, DownTrack] = {}
         self.round_trip = RoundTrip()
+        self.bandwidth: Bandwidth | None = None
         self._context = context
         self._by_ssrc: dict[int, DownTrack] = {}
         self._next_report = now + _REPORT_INTERVAL_NS
@@ -42,6 +44,9 @@ class Egress:
 
     def connected(self, now: int) -> None:
         """The peer's keys are in the engine: media may flow."""
+        context = self._context
+        if self.bandwidth is None and context.sending is not None:
+            self.bandwidth = Bandwidth(self.peer.number, context.engine, context.sending, context.outbox, now)
         for downtrack in self.downtracks.values():
             downtrack.connect(now)
 
@@ -74,6 +79,8 @@ class Egress:
         return None
 
     def _control(self, packet: rtcp.Packet, arrival: int, now: int) -> None:
+        if self.bandwidth is not None:
+            self.bandwidth.control(packet, arrival)
         if isinstance(packet, rtcp.Nack):
             self._nack(packet, now)
         elif isinstance(packet, rtcp.PictureLoss):
@@ -95,8 +102,12 @@ class Egress:
         downtrack.nacks += len(packet.seqs)
         self._context.counters["nacks_received"] += len(packet.seqs)
         interval = max(_MIN_RETRANSMIT_INTERVAL_NS, self.round_trip.smoothed * 3 // 4)
+        seqs = packet.seqs
+        if self.bandwidth is not None:
+            seqs = seqs[: self.bandwidth.admit_repairs(len(seqs), now)]
+            self._context.counters["repairs_over_budget"] += len(packet.seqs) - len(seqs)
         self._context.outbox.send(
-            self._context.engine.retransmit(self.peer.number, packet.media_ssrc, packet.seqs, now, interval)
+            self._context.engine.retransmit(self.peer.number, packet.media_ssrc, seqs, now, interval)
         )
 
     def _keyframe(self, ssrc: int, now: int) -> None:
@@ -110,12 +121,17 @@ class Egress:
         times = [self.peer.timer()]
         if self.peer.connected and not self.peer.closed:
             times.append(self._next_report)
+            times.append(self.bandwidth.timer() if self.bandwidth is not None else None)
         return min((at for at in times if at is not None), default=None)
 
     def handle_timer(self, now: int) -> None:
         """Send the sender reports that are due, besides what the peer itself does."""
         self.peer.handle_timer(now)
-        if self.peer.connected and not self.peer.closed and now >= self._next_report:
+        if not self.peer.connected or self.peer.closed:
+            return
+        if self.bandwidth is not None:
+            self.bandwidth.handle_timer(now)
+        if now >= self._next_report:
             self._next_report = now + _REPORT_INTERVAL_NS
             self._send_reports(now)
 

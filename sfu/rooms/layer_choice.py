@@ -1,6 +1,6 @@
-"""Which layer of an uptrack a subscriber gets: the policy, as a function.
+"""Which layer of an uptrack a subscriber or a sink gets: the policy, as a function.
 
-Now: the highest layer that is flowing. The highest is told by its measured bitrate, since publishers list their rids in
+What was granted (see adaptation), else the highest layer that is flowing. The highest is told by its measured bitrate, since publishers list their rids in
 either order; a challenger must be clearly larger, so that two layers of like rates do not alternate.
 """
 
@@ -11,12 +11,19 @@ from sfu.rooms.ingress_stream import IngressStream
 _CLEARLY_LARGER = 1.3
 
 
-def choose_layer(streams: Sequence[IngressStream], current: IngressStream | None, now: int) -> IngressStream | None:
+def choose_layer(
+    streams: Sequence[IngressStream], current: IngressStream | None, now: int, granted: IngressStream | None = None
+) -> IngressStream | None:
     """Return the stream to carry, None when the uptrack has none yet.
 
-    While none is flowing, the current one, else the first, is kept so that its first keyframe is awaited.
+    While none is flowing, the current one, else the first, is kept so that its first keyframe is awaited. One that is
+    granted but not flowing (its publisher had stopped it) is waited for with what flows.
     """
     flowing = [stream for stream in streams if stream.active(now)]
+    if granted in flowing:
+        return granted
+    if granted is not None and current in flowing:
+        return current
     if not flowing:
         return current if current in streams else next(iter(streams), None)
     best = max(flowing, key=lambda stream: stream.bits_per_second)

@@ -117,6 +117,7 @@ def welcome(room: Room, participant: Participant, now: int, *, resumed: bool) ->
         room.context.outbox.tell(participant.session, caption)
     if resumed and participant.subscription is not None:
         subscribing.tell_offer(room, participant)
+        room.touch(participant.subscription.egress.peer.number)
         room.context.outbox.tell(participant.session, signaling.Slots(slots=participant.subscription.slots()))
     else:
         subscribing.start(room, participant, now)

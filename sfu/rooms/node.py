@@ -302,7 +302,7 @@ class Node:
                 return
         at = media.timer()
         subscription = owner.participant.subscription
-        if subscription is not None and subscription.egress is media:
+        if subscription is not None and subscription.egress is media and owner.participant.session is not None:
             subscribing.send_offer(owner.room, owner.participant, now)
             at = subscription.timer()
         if at is not None:

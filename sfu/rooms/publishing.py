@@ -147,6 +147,7 @@ def unknown_ssrc(room: Room, participant: Participant, leftover: Leftover, now: 
         for downtrack in uptrack.downtracks:
             downtrack.choose(now)
         room.taps.update(now)
+        room.adaptation.hurry(now)
     return room.context.engine.resubmit(leftover, now)
 
 

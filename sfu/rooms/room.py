@@ -2,6 +2,7 @@
 
 from sfu.api.desired_state import DesiredState
 from sfu.api.signaling import Message, ParticipantInfo
+from sfu.rooms.adaptation import Adaptation
 from sfu.rooms.caption_history import CaptionHistory
 from sfu.rooms.context import Context
 from sfu.rooms.participant import Participant
@@ -28,6 +29,7 @@ class Room:
         self.captions = CaptionHistory()
         self.peers = peers
         self.taps = RoomTaps(self, sinks)
+        self.adaptation = Adaptation(self)
 
     def touch(self, peer: int) -> None:
         """A peer may have something to send, or a new timer."""

@@ -15,6 +15,11 @@ class Speakers:
         self._last: dict[str, tuple[int, int]] = {}
         self._told: tuple[str, ...] = ()
 
+    @property
+    def active(self) -> str | None:
+        """Who speaks, as was told last."""
+        return self._told[0] if self._told else None
+
     def heard(self, participant: str, level: int, voice: bool, arrival: int) -> None:
         """Take the level of one packet."""
         self._levels.level(participant, level, voice, arrival)

@@ -54,6 +54,10 @@ class RoomTaps:
             return signaling.CaptionsState(available=False, reason=_OFF)
         return self._sinks.captions
 
+    def has(self, uptrack: UpTrack) -> bool:
+        """Whether a sink takes the track."""
+        return any((purpose, uptrack.track) in self._taps for purpose in Purpose)
+
     def update(self, now: int) -> None:
         """Open and close taps so that they fit desired state, consents, tracks and sinks; everyone is told before."""
         self._update_recording(now)

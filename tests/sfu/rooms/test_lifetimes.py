@@ -122,3 +122,46 @@ def test_chat_is_bounded_in_rate_and_size() -> None:
             stage.say(ann, signaling.Chat(text=text))
     with pytest.raises(Refused, match="unknown_participant"):
         stage.say(ann, signaling.Chat(text="hi", to="nobody"))
+
+
+def wakes(stage: Stage, seconds: int) -> int:
+    """Follow the node's own timer, to the nanosecond; returns how often it wanted to wake."""
+    end, count = stage.now + seconds * SECOND, 0
+    while (at := stage.node.timer()) is not None and at < end:
+        stage.now = max(stage.now, at)
+        stage.node.handle_timer(stage.now)
+        stage.node.context.outbox.datagrams.clear()
+        count += 1
+        assert count < 200 * seconds, "the node does not rest"
+    stage.now = end
+    return count
+
+
+def test_the_node_rests_when_nothing_happens() -> None:
+    stage = Stage()
+    ann, bob = stage.join("ann"), stage.join("bob")
+    subscribe(stage, bob)
+    sender = publish(stage, ann)
+    sender.send(audio(1), audio(3))
+    stage.deliver()
+    stage.node.session_lost(bob.session, stage.now)
+    publish(stage, stage.join("eve"))
+    assert wakes(stage, 10) < 600
+    stage.node.session_lost(ann.session, stage.now)
+    assert wakes(stage, 40) < 2000
+
+
+def test_an_offer_that_was_due_while_the_session_was_lost_comes_with_the_resume() -> None:
+    stage = Stage()
+    ann, bob = stage.join("ann"), stage.join("bob")
+    subscribe(stage, bob)
+    secret = bob.last(signaling.RoomInfo).resume
+    stage.node.session_lost(bob.session, stage.now)
+    publish(stage, ann)
+    stage.run(SECOND)
+    offers = len(bob.of(signaling.Offer))
+    stage.people[77] = bob
+    stage.node.resume(secret, 77, stage.now)
+    stage.deliver()
+    assert len(bob.of(signaling.Offer)) == offers + 1
+    assert "m=video" in bob.last(signaling.Offer).sdp

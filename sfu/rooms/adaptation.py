@@ -1,0 +1,179 @@
+"""Which layer of what each subscriber gets, and which layers publishers may stop: a room's, several times a second.
+
+Where links are estimated, grants stay within the estimate and what does not fit is paused and said to be; elsewhere
+only the size at which a picture is shown counts.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sfu.api.join_token import Source
+from sfu.api.signaling import Layers, TrackState
+from sfu.machines.allocator import PAUSED, Allocator, Demand, Rank
+from sfu.machines.layer_size import useful_layers
+from sfu.rooms.downtrack import DownTrack
+from sfu.rooms.egress import Egress
+from sfu.rooms.ingress_stream import IngressStream
+from sfu.rooms.layer_ladder import LayerLadder
+from sfu.rooms.uptrack import UpTrack
+
+if TYPE_CHECKING:
+    from sfu.rooms.participant import Participant
+    from sfu.rooms.room import Room
+
+BANDWIDTH = "bandwidth"
+
+_INTERVAL_NS = 200_000_000
+_LARGE_INTERVAL_NS = 500_000_000
+_LARGE_ROOM = 20
+_HURRY_NS = 10_000_000
+_UNLIMITED = 1e12
+_MEDIA_SHARE = 0.95  # of an estimate; the rest is for repairs and RTCP
+_PROBE_MARGIN = 1.2  # a rise needs headroom, so that much more than what is wanted must be known to fit
+_HEIGHTS = {Source.SCREEN: 1080}
+_CAMERA_HEIGHT = 720
+
+
+class AdaptationKey(NamedTuple):
+    """A room's place in the schedule."""
+
+    room: str
+
+
+class _Subscriber:
+    """What adaptation remembers of one egress."""
+
+    def __init__(self, egress: Egress) -> None:
+        self.egress = egress
+        self.allocator: Allocator[str] = Allocator()
+        self.paused: set[str] = set()
+
+
+class Adaptation:
+    """One per room; `update` when its time in the schedule has come."""
+
+    def __init__(self, room: "Room") -> None:
+        self._room = room
+        self._ladders: dict[str, LayerLadder] = {}
+        self._subscribers: dict[str, _Subscriber] = {}
+        self._speaker: str | None = None
+
+    def hurry(self, now: int) -> None:
+        """Something changed that should show at once; changes of a few milliseconds count as one."""
+        self._room.context.schedule.hasten(AdaptationKey(self._room.room), now + _HURRY_NS)
+
+    def update(self, now: int) -> None:
+        """Grant layers to all subscribers, tell pauses, and tell publishers which layers to send."""
+        room = self._room
+        large = len(room.participants) > _LARGE_ROOM
+        room.context.schedule.set(AdaptationKey(room.room), now + (_LARGE_INTERVAL_NS if large else _INTERVAL_NS))
+        self._speaker = room.speakers.active or self._speaker
+        self._observe(now)
+        for participant in room.participants.values():
+            self._serve(participant, now)
+        for gone in self._subscribers.keys() - room.participants.keys():
+            del self._subscribers[gone]
+        for track, ladder in self._ladders.items():
+            self._tell_layers(room.uptracks[track], ladder, now)
+
+    def _observe(self, now: int) -> None:
+        videos = {uptrack.track: uptrack for uptrack in self._room.uptracks.values() if not uptrack.is_audio}
+        for track in self._ladders.keys() - videos.keys():
+            del self._ladders[track]
+        for track, uptrack in videos.items():
+            self._ladders.setdefault(track, LayerLadder()).observe(uptrack.streams, now)
+
+    def _serve(self, participant: "Participant", now: int) -> None:
+        holder = participant.subscription or participant.playback
+        if holder is None or not holder.egress.peer.connected:
+            return
+        subscriber = self._subscribers.get(participant.participant)
+        if subscriber is None or subscriber.egress is not holder.egress:
+            subscriber = self._subscribers[participant.participant] = _Subscriber(holder.egress)
+        shown = {
+            downtrack.uptrack.track: downtrack
+            for downtrack in holder.egress.downtracks.values()
+            if downtrack.uptrack is not None and downtrack.uptrack.track in self._ladders
+        }
+        paused = self._allocate(subscriber, shown, participant.participant, now)
+        self._tell_paused(participant, subscriber, paused)
+
+    def _allocate(self, subscriber: _Subscriber, shown: dict[str, DownTrack], participant: str, now: int) -> set[str]:
+        """Grant layers of what is shown; return the tracks that are paused."""
+        bandwidth = subscriber.egress.bandwidth
+        steps = {track: self._useful(downtrack) for track, downtrack in shown.items()}
+        demands = [self._demand(shown[track], streams, participant) for track, streams in steps.items()]
+        rate = bandwidth.rate * _MEDIA_SHARE if bandwidth is not None else _UNLIMITED
+        audio = _audio_rate(subscriber.egress, now)
+        allocation = subscriber.allocator.allocate(rate, audio, demands, now)
+        if bandwidth is not None:
+            bandwidth.wanted = (allocation.wanted + audio) * _PROBE_MARGIN / _MEDIA_SHARE
+        congested = bandwidth is not None and self._carried(shown) + audio > rate
+        paused = set()
+        for track, grant in allocation.grants.items():
+            if not steps[track]:
+                continue
+            if grant.layer == PAUSED:
+                shown[track].pause()
+                paused.add(track)
+            else:
+                shown[track].grant(steps[track][grant.layer], now, at_once=congested)
+        return paused
+
+    def _useful(self, downtrack: DownTrack) -> list[IngressStream]:
+        """Return the layers that are of use at the size shown, lowest first."""
+        uptrack = downtrack.uptrack
+        assert uptrack is not None
+        steps = self._ladders[uptrack.track].steps
+        if not steps:
+            return []
+        height = _HEIGHTS.get(uptrack.source, _CAMERA_HEIGHT)
+        return steps[: useful_layers(len(steps), height, downtrack.wanted.height)]
+
+    def _demand(self, downtrack: DownTrack, streams: list[IngressStream], participant: str) -> Demand[str]:
+        uptrack = downtrack.uptrack
+        assert uptrack is not None
+        rank = Rank.TILE
+        if uptrack.source is Source.SCREEN:
+            rank = Rank.SCREEN
+        elif uptrack.participant == self._speaker and uptrack.participant != participant:
+            rank = Rank.SPEAKER
+        ladder = self._ladders[uptrack.track]
+        wanted = downtrack.wanted
+        return Demand(
+            uptrack.track, rank, tuple(ladder.cost(stream) for stream in streams), wanted.width * wanted.height
+        )
+
+    def _carried(self, shown: dict[str, DownTrack]) -> float:
+        """Return what the pictures that flow now cost."""
+        return sum(
+            self._ladders[track].cost(downtrack.stream)
+            for track, downtrack in shown.items()
+            if downtrack.stream is not None
+        )
+
+    def _tell_paused(self, participant: "Participant", subscriber: _Subscriber, paused: set[str]) -> None:
+        outbox = self._room.context.outbox
+        for track in paused - subscriber.paused:
+            outbox.tell(participant.session, TrackState(track=track, paused=True, reason=BANDWIDTH))
+        for track in (subscriber.paused - paused) & self._room.uptracks.keys():
+            outbox.tell(participant.session, TrackState(track=track, paused=False))
+        subscriber.paused = paused
+
+    def _tell_layers(self, uptrack: UpTrack, ladder: LayerLadder, now: int) -> None:
+        """Dynacast: a publisher's layers that nobody watches may rest. Sinks take what flows, so all of it must."""
+        wanted = {downtrack.granted for downtrack in uptrack.downtracks if downtrack.granted is not None}
+        if self._room.taps.has(uptrack):
+            wanted.update(uptrack.streams)
+        active = ladder.demand(wanted, now)
+        publisher = self._room.participants.get(uptrack.participant)
+        if active is not None and publisher is not None:
+            self._room.context.outbox.tell(publisher.session, Layers(track=uptrack.track, active=active))
+
+
+def _audio_rate(egress: Egress, now: int) -> float:
+    """Return what the sound that flows costs."""
+    return sum(
+        downtrack.stream.bits_per_second
+        for downtrack in egress.downtracks.values()
+        if downtrack.kind == "audio" and downtrack.stream is not None and downtrack.stream.active(now)
+    )

@@ -1,0 +1,105 @@
+"""One subscriber's link: its estimator fed from its feedback, the pacer's budget, probes and the repairs' budget."""
+
+from sfu.engine.contract import Engine, ReportsSending
+from sfu.formats import rtcp
+from sfu.machines.estimator import Estimator, EstimatorState
+from sfu.machines.pacing import RepairBudget, pacing_rate
+from sfu.machines.probes import MIN_PACKETS, ProbeCluster
+from sfu.rooms.outbox import Outbox
+
+_CHECK_NS = 100_000_000
+_PROBE_STEP_NS = 2_000_000
+_REPAIR_BYTES = 1200
+_SECOND = 1_000_000_000
+
+
+class Bandwidth:
+    """`rate` is the estimate in bits/s. Without an engine that tells what it sent there is none of these."""
+
+    def __init__(self, peer: int, engine: Engine, sending: ReportsSending, outbox: Outbox, now: int) -> None:
+        self.wanted = 0.0
+        self.probes = 0
+        self._peer = peer
+        self._engine = engine
+        self._sending = sending
+        self._outbox = outbox
+        self._estimator = Estimator()
+        self._repairs = RepairBudget()
+        self._budget = 0
+        self._probe: ProbeCluster | None = None
+        self._probe_began = 0
+        self._probe_sent = 0
+        self._next_step = 0
+        self._next_check = now + _CHECK_NS
+        sending.report_sent(peer, True)
+        self._set_budget()
+
+    @property
+    def rate(self) -> float:
+        return self._estimator.rate
+
+    @property
+    def state(self) -> EstimatorState:
+        return self._estimator.state
+
+    def control(self, packet: rtcp.Packet, arrival: int) -> None:
+        """Take RTCP from the subscriber; `arrival` is when the kernel received it."""
+        if isinstance(packet, rtcp.TransportFeedback | rtcp.CongestionFeedback):
+            self._collect()
+            self._estimator.feedback(packet, arrival)
+        elif isinstance(packet, rtcp.ReceiverEstimate):
+            self._estimator.receiver_estimate(packet.bitrate, arrival)
+        elif isinstance(packet, rtcp.ReceiverReport) and packet.reports:
+            lost = sum(block.fraction_lost for block in packet.reports) / len(packet.reports)
+            self._estimator.report(lost / 256, arrival)
+        else:
+            return
+        self._set_budget()
+
+    def admit_repairs(self, packets: int, now: int) -> int:
+        """Return how many of `packets` packets that are asked for again may be sent."""
+        return self._repairs.admit(packets, _REPAIR_BYTES, self.rate, now)
+
+    def timer(self) -> int:
+        """When `handle_timer` has work next."""
+        return self._next_step if self._probe is not None else self._next_check
+
+    def handle_timer(self, now: int) -> None:
+        """Begin a probe, or go on with it."""
+        if now >= self._next_check:
+            self._next_check = now + _CHECK_NS
+            self._collect()
+            self._estimator.handle_timer(now)
+            self._set_budget()
+        if self._probe is None:
+            self._probe = self._estimator.next_probe(self.wanted, now)
+            self._probe_began, self._probe_sent, self._next_step = now, 0, now
+            self.probes += self._probe is not None
+        if self._probe is not None and now >= self._next_step:
+            self._send_probe(self._probe, now)
+
+    def _send_probe(self, probe: ProbeCluster, now: int) -> None:
+        """Send as much of the cluster as its rate lets go by the next step."""
+        elapsed = now - self._probe_began + _PROBE_STEP_NS
+        due = min(probe.rate * elapsed // (8 * _SECOND), max(probe.size, MIN_PACKETS * _REPAIR_BYTES))
+        self._next_step = now + _PROBE_STEP_NS
+        if due <= self._probe_sent:
+            return
+        self._collect()
+        padding = self._sending.pad(self._peer, due - self._probe_sent, now)
+        self._outbox.send(padding)
+        self._collect(probe.cluster)
+        self._probe_sent += sum(len(datagram.data) for datagram in padding)
+        if not padding or self._probe_sent >= max(probe.size, MIN_PACKETS * _REPAIR_BYTES):
+            self._probe = None
+
+    def _collect(self, cluster: int = -1) -> None:
+        for packet in self._sending.sent(self._peer):
+            self._estimator.sent(packet, cluster)
+
+    def _set_budget(self) -> None:
+        """Keep the pacer somewhat ahead of the estimate; small changes are not worth a call."""
+        budget = pacing_rate(self._estimator.rate)
+        if abs(budget - self._budget) * 50 > self._budget:
+            self._budget = budget
+            self._engine.set_budget(self._peer, budget)

@@ -1,0 +1,71 @@
+"""The layers of one published video, lowest first: which there are, what each costs, which the publisher should send.
+
+Layers are told apart by what they cost, since publishers list their rids in either order.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from sfu.machines.layer_demand import LayerDemand
+from sfu.rooms.ingress_stream import IngressStream
+
+_SMOOTHING = 0.3
+_CLEARLY_LARGER = 1.3  # or two layers of like rates would change places again and again
+_UNKNOWN_RATES = (150_000.0, 500_000.0, 1_700_000.0)
+_UNKNOWN_RATE = 500_000.0  # of a single one
+
+
+class LayerLadder:
+    """One per video uptrack. `steps` are the streams that can be had, lowest first; see `observe`."""
+
+    def __init__(self) -> None:
+        self.steps: list[IngressStream] = []
+        self._rates: dict[int, float] = {}
+        self._order: list[IngressStream] = []
+        self._demand: LayerDemand | None = None
+        self._stopped: frozenset[int] = frozenset()
+
+    def observe(self, streams: Sequence[IngressStream], now: int) -> None:
+        """Measure the streams. One can be had while it flows, or when it is us who asked for it to stop."""
+        for stream in streams:
+            rate = stream.bits_per_second
+            if stream.active(now) and rate > 0:
+                known = self._rates.get(stream.number)
+                self._rates[stream.number] = rate if known is None else known + _SMOOTHING * (rate - known)
+        self._sort(streams)
+        self.steps = [stream for stream in self._order if stream.active(now) or stream.number in self._stopped]
+        present = {stream.number for stream in streams}
+        for number in self._rates.keys() - present:
+            del self._rates[number]
+
+    def _sort(self, streams: Sequence[IngressStream]) -> None:
+        """Keep the order, newcomers last, but for neighbours of which the lower costs clearly more."""
+        order = [stream for stream in self._order if stream in streams]
+        order += [stream for stream in streams if stream not in order]
+        for _ in order:
+            for place in range(len(order) - 1):
+                lower, upper = (self._rates.get(stream.number, 0.0) for stream in order[place : place + 2])
+                if upper and lower > upper * _CLEARLY_LARGER:
+                    order[place], order[place + 1] = order[place + 1], order[place]
+        self._order = order
+
+    def cost(self, stream: IngressStream) -> float:
+        """Return what a stream costs in bits/s, as measured, else as cameras usually do."""
+        known = self._rates.get(stream.number)
+        if known is not None:
+            return known
+        if len(self._order) < 2 or stream not in self._order:
+            return _UNKNOWN_RATE
+        return _UNKNOWN_RATES[min(self._order.index(stream), len(_UNKNOWN_RATES) - 1)]
+
+    def demand(self, wanted: Iterable[IngressStream], now: int) -> list[str] | None:
+        """Take the streams that somebody wants; return the rids that the publisher should send when that changed."""
+        if len(self._order) < 2 or not all(stream.rid for stream in self._order):
+            return None
+        if self._demand is None or self._demand.layers != len(self._order):
+            self._demand = LayerDemand(len(self._order), now)
+        places = {stream.number: place for place, stream in enumerate(self._order)}
+        if not self._demand.update([places[stream.number] for stream in wanted if stream.number in places], now):
+            return None
+        active = [stream for place, stream in enumerate(self._order) if place in self._demand.active]
+        self._stopped = frozenset(stream.number for stream in self._order) - {stream.number for stream in active}
+        return [stream.rid for stream in active]

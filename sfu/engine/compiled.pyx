@@ -27,6 +27,9 @@ from sfu.engine.ingress import MAX_CACHE_PACKETS, MIN_CACHE_PACKETS
 from sfu.engine.packet import PASSED
 from sfu.engine.srtp import KEY_BYTES, check_keys, derive_key
 from sfu.formats.extensions import Extension
+from sfu.machines.send_history import SentKind, SentPacket
+
+SENT_KINDS = tuple(SentKind)
 
 cdef enum:
     CODEC_VP8 = 1
@@ -44,6 +47,10 @@ cdef enum:
     KIND_DTLS = 1
     KIND_RTCP = 2
     KIND_UNKNOWN_SSRC = 3
+    SENT_AUDIO = 0
+    SENT_VIDEO = 1
+    SENT_RTX = 2
+    SENT_PADDING = 3
     DROP_UNKNOWN_SOURCE = 0
     DROP_NOT_WEBRTC = 1
     DROP_MALFORMED = 2

@@ -33,7 +33,7 @@ class DirectEngine(Protocol):
         """Whether packets wait that were read already."""
 
     @property
-    def sent(self) -> tuple[int, int, Mapping[Drop, int]]:
+    def sent_directly(self) -> tuple[int, int, Mapping[Drop, int]]:
         """Datagrams and bytes that the kernel took, and drops of what it did not."""
 
 
@@ -68,7 +68,7 @@ class Pump:
     def drops(self) -> Mapping[Drop, int]:
         """Drops of the engine and of sending together."""
         drops = dict(self._engine.drops)
-        for source in (self._sockets.drops, self._direct.sent[2] if self._direct is not None else {}):
+        for source in (self._sockets.drops, self._direct.sent_directly[2] if self._direct is not None else {}):
             for reason, packets in source.items():
                 drops[reason] = drops.get(reason, 0) + packets
         return drops
@@ -76,7 +76,7 @@ class Pump:
     @property
     def counters(self) -> Mapping[str, int]:
         """The engine's totals; datagrams_out and bytes_out are those that the kernel took."""
-        datagrams, size, _ = self._direct.sent if self._direct is not None else (0, 0, {})
+        datagrams, size, _ = self._direct.sent_directly if self._direct is not None else (0, 0, {})
         return {
             **self._engine.counters,
             "datagrams_out": self._sockets.datagrams_out + datagrams,

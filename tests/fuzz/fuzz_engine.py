@@ -23,6 +23,7 @@ from sfu.engine.contract import (
     LeftoverKind,
     Outgoing,
     PeerEntry,
+    ReportsSending,
     RouteEntry,
     RouteSource,
     SrtpKeys,
@@ -94,6 +95,10 @@ class Machine:
         elif operation == 11:
             engine.set_budget(PEERS[body[1] & 1], body[2] * 1000 or None)
             self.check(engine.release(self.now))
+            if isinstance(engine, ReportsSending):
+                engine.report_sent(PEERS[body[1] & 1], body[2] > 30)
+                self.check(engine.pad(PEERS[body[1] & 1], body[2] * 10, self.now))
+                engine.sent(PEERS[body[2] & 1])
         elif operation == 12:
             self.edit(body)
         elif operation == 13:

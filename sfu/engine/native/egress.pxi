@@ -120,9 +120,42 @@ cdef inline unsigned next_transport_seq(Peer *peer, const Route *route) noexcept
     return seq
 
 
-cdef void send_numbered(
-    State *state, Route *route, Packet *packet, int64_t out_seq, const Rewriting *rewrite, bint is_repair
+cdef void record_sent(
+    State *state, Peer *peer, int transport_seq, uint32_t ssrc, int64_t index, int size, int kind
 ) noexcept nogil:
+    """Remember what was sent; of more than SENT_MAX records the oldest go."""
+    cdef SentRecord *sent
+    cdef int capacity, k
+    if peer.sent_count == peer.sent_capacity and peer.sent_capacity < SENT_MAX:
+        capacity = 128 if peer.sent_capacity == 0 else 2 * peer.sent_capacity
+        sent = <SentRecord *>malloc(capacity * sizeof(SentRecord))
+        if sent != NULL:
+            for k in range(peer.sent_count):
+                sent[k] = peer.sent[(peer.sent_first + k) % peer.sent_capacity]
+            free(peer.sent)
+            peer.sent = sent
+            peer.sent_first = 0
+            peer.sent_capacity = capacity
+    if peer.sent_capacity == 0:
+        state.out_of_memory = True
+        return
+    if peer.sent_count == peer.sent_capacity:
+        peer.sent_first = (peer.sent_first + 1) % peer.sent_capacity
+        peer.sent_count -= 1
+    sent = &peer.sent[(peer.sent_first + peer.sent_count) % peer.sent_capacity]
+    sent.transport_seq = transport_seq
+    sent.ssrc = ssrc
+    sent.seq = index & 0xFFFF
+    sent.size = size
+    sent.at = state.now
+    sent.kind = kind
+    peer.sent_count += 1
+
+
+cdef bint send_numbered(
+    State *state, Route *route, Packet *packet, int64_t out_seq, const Rewriting *rewrite, int repair_kind
+) noexcept nogil:
+    """Protect and send now; `repair_kind` is what a repair counts as, 0 for a first send. False when it is dropped."""
     cdef Peer *peer = route.peer
     cdef int payload_type = route.payload_types[packet.payload_type]
     cdef int rtx_payload_type, header_bytes, size, prefix = 0
@@ -134,19 +167,19 @@ cdef void send_numbered(
     cdef Stamp *sent
     if payload_type == NO_TYPE:
         drop(state, DROP_UNMAPPED_PAYLOAD_TYPE)
-        return
+        return False
     if not peer.has_keys:
         drop(state, DROP_NO_KEYS)
-        return
+        return False
     if not peer.has_destination:
         drop(state, DROP_NO_ADDRESS)
-        return
+        return False
     out = reserve_output(state)
     if out == NULL:
         drop(state, DROP_SEND_BUFFER)
-        return
+        return False
     stamp = send_time(state.now)
-    if not is_repair:
+    if not repair_kind:
         transport_seq = next_transport_seq(peer, route)
         if route.stamps != NULL:
             sent = &route.stamps[out_seq % STAMPS_SIZE]
@@ -166,7 +199,7 @@ cdef void send_numbered(
             sent = &route.stamps[out_seq % STAMPS_SIZE] if route.stamps != NULL else NULL
             if sent == NULL or sent.out_seq != out_seq:
                 drop(state, DROP_RTX_UNKNOWN)
-                return
+                return False
             stamp = sent.send_time
             transport_seq = sent.transport_seq
     header_bytes = write_header(
@@ -191,15 +224,20 @@ cdef void send_numbered(
     size = protect_rtp(&peer.send, out, header_bytes, payload, packet.payload_size + prefix, ssrc, index)
     if size < 0:
         drop(state, DROP_SEND_ERROR)
-        return
-    if is_repair:
-        route.retransmitted += 1
-        state.retransmitted += 1
-    else:
+        return False
+    if not repair_kind:
         route.packets += 1
         route.octets += packet.payload_size
         state.forwarded += 1
+    elif repair_kind == SENT_RTX:
+        route.retransmitted += 1
+        state.retransmitted += 1
     commit_output(state, peer, size)
+    if peer.reports_sent and (not repair_kind or prefix):
+        if not repair_kind:
+            repair_kind = SENT_AUDIO if route.is_audio else SENT_VIDEO
+        record_sent(state, peer, <int>transport_seq if route.transport_id else -1, ssrc, index, size, repair_kind)
+    return True
 
 
 cdef inline int64_t pacer_next(const Peer *peer) noexcept nogil:
@@ -272,7 +310,7 @@ cdef inline void emit(
             if not queue_push(state, peer, route, packet, out_seq, rewrite, is_repair):
                 drop(state, DROP_QUEUE_FULL)
             return
-    send_numbered(state, route, packet, out_seq, rewrite, is_repair)
+    send_numbered(state, route, packet, out_seq, rewrite, SENT_RTX if is_repair else 0)
 
 
 cdef void release_peer(State *state, Peer *peer) noexcept nogil:
@@ -284,10 +322,38 @@ cdef void release_peer(State *state, Peer *peer) noexcept nogil:
         if entry.route.removed:
             drop(state, DROP_FILTERED)
         else:
-            send_numbered(state, entry.route, entry.packet, entry.out_seq, &entry.rewrite, entry.is_repair)
+            send_numbered(
+                state, entry.route, entry.packet, entry.out_seq, &entry.rewrite, SENT_RTX if entry.is_repair else 0
+            )
         queue_free(state, entry)
     if not peer.queued and not peer.rate:
         peer.is_paced = False
+
+
+cdef void pad_route(State *state, Route *route, int64_t size) noexcept nogil:
+    """Send at least `size` bytes of the route's newest packets again, newest first and around, over RTX."""
+    cdef int64_t newest = map_next_out(&route.map) - 1
+    cdef int64_t out_seq
+    cdef uint64_t before
+    cdef Segment *segment
+    cdef Packet *packet
+    cdef bint found = True
+    while found and size > 0:
+        found = False
+        for out_seq in range(newest, newest - PADDING_PACKETS, -1):
+            segment = map_find_out(&route.map, out_seq)
+            if segment == NULL or segment.stream == NULL:
+                continue
+            packet = cached(segment.stream, segment.first_ext + out_seq - segment.first_out)
+            if packet == NULL or packet.payload_size == 0 or is_above(packet, &segment.rewrite):
+                continue
+            found = True
+            before = state.bytes_out
+            if not send_numbered(state, route, packet, out_seq, &segment.rewrite, SENT_PADDING):
+                return
+            size -= <int64_t>(state.bytes_out - before)
+            if size <= 0:
+                return
 
 
 cdef void repeat(State *state, Route *route, unsigned seq, int64_t min_interval) noexcept nogil:

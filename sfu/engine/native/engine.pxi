@@ -397,6 +397,37 @@ cdef class CompiledEngine:
                 due = pacer_next(handle.peer)
         return due
 
+    def report_sent(self, peer, wanted):
+        cdef Peer *entry = (<PeerHandle>self.peers[peer]).peer
+        entry.reports_sent = wanted
+        if not wanted:
+            entry.sent_count = 0
+
+    def sent(self, peer):
+        cdef Peer *entry = (<PeerHandle>self.peers[peer]).peer
+        cdef SentRecord *sent
+        cdef int k
+        records = []
+        for k in range(entry.sent_count):
+            sent = &entry.sent[(entry.sent_first + k) % entry.sent_capacity]
+            records.append(SentPacket(sent.transport_seq, sent.ssrc, sent.seq, sent.size, sent.at, SENT_KINDS[sent.kind]))
+        entry.sent_count = 0
+        return records
+
+    def pad(self, peer, int64_t size, int64_t now):
+        cdef PeerHandle handle = self.peers[peer]
+        cdef RouteHandle route
+        cdef RouteHandle newest = None
+        for route in handle.routes.values():
+            if not route.route.has_rtx_ssrc or not route.entry.rtx_payload_types or route.route.is_audio:
+                continue
+            if newest is None or route.route.last_arrival > newest.route.last_arrival:
+                newest = route
+        self.state.now = now
+        if newest is not None:
+            pad_route(&self.state, newest.route, size)
+        return self._collect_output()
+
     def last_activity(self, peer):
         return (<PeerHandle>self.peers[peer]).peer.last_activity
 
@@ -455,7 +486,7 @@ cdef class CompiledEngine:
         return self.state.first_job != NULL
 
     @property
-    def sent(self):
+    def sent_directly(self):
         """Datagrams and bytes that the kernel took from this engine directly, and drops of the others."""
         drops = {reason: self.state.send_drops[<int>reason] for reason in Drop if self.state.send_drops[<int>reason]}
         return self.state.sent_datagrams, self.state.sent_bytes, drops

@@ -89,6 +89,8 @@ cdef enum:
     SLOT_COUNT = 64
     RECEIVE_ROUNDS = 4
     BACKLOG_MAX = 4096
+    SENT_MAX = 4096
+    PADDING_PACKETS = 16
     SLOT_BYTES = 2048
     ARENA_BYTES = 1 << 18
     ARENA_ENTRIES = 512
@@ -280,8 +282,21 @@ cdef struct Ssrc:
     bint is_rtx
     Ingress *ingress
 
+cdef struct SentRecord:
+    int transport_seq
+    uint32_t ssrc
+    int seq
+    int size
+    int64_t at
+    int kind
+
 cdef struct Peer:
     int64_t peer
+    bint reports_sent
+    SentRecord *sent
+    int sent_first
+    int sent_count
+    int sent_capacity
     bint has_keys
     bint has_destination
     bint refuses_runs

@@ -239,6 +239,9 @@ class Twins:
             lambda: self.each("protect_rtcp", (peer, b"\x80\xc8\0\1" + randoms.randbytes(randoms.choice([4, 24])))),
             lambda: self.nack(route),
             lambda: self.nack(route),
+            lambda: self.each("report_sent", (peer, randoms.random() < 0.7)),
+            lambda: self.each("sent", (peer,)),
+            lambda: self.each("pad", (peer, randoms.randrange(3000), self.now)),
             lambda: self.replace(stream, peer),
         ]
         randoms.choice(edits)()
@@ -276,6 +279,7 @@ class Twins:
             for k in range(4):
                 self.each("route_state", (peer * 10 + k,))
         self.each("last_activity", (1,))
+        self.each("sent", *[(peer,) for peer in self.subscribers if self.randoms.random() < 0.3])
         assert all(engine.drops == self.engines[0].drops for engine in self.engines)
         assert all(engine.counters == self.engines[0].counters for engine in self.engines)
 
@@ -292,7 +296,7 @@ def test_random_lives(seed: int) -> None:
     assert twins.engines[0].counters["forwarded"] > 0
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     codec=st.sampled_from([(11, 96), (21, 98), (51, 102), (61, 45)]),
     payloads=st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=6),

@@ -68,11 +68,11 @@ def test_gcm_nonces_differ_between_ssrcs() -> None:
 def test_engines_equal_the_reference_over_a_rollover(engine: Engine, profile: SrtpProfile) -> None:
     publisher, subscriber = one_to_one(engine, profile)
     engine.process([publisher.protect(vp8(0, key=True))], 0)
-    for start in range(1, 66_000, 500):
-        result = engine.process([publisher.protect(vp8(seq, seq)) for seq in range(start, start + 500)], 0)
+    for seq in range(100, 66_000, 100):
+        result = engine.process([publisher.protect(vp8(seq + k, seq)) for k in range(2)], 0)
         packets = [subscriber.srtp.unprotect(entry.data) for entry in result.outgoing]
-        for k in (0, 499):
-            roc = (500 + start + k) >> 16
+        for k in range(2):
+            roc = (500 + seq + k) >> 16
             header = rtp.parse_header(packets[k])
             expected = reference_srtp.protect_rtp(subscriber.key, packets[k], header.payload_offset, roc)
             assert result.outgoing[k].data == expected

@@ -1,0 +1,62 @@
+"""Addresses: which are bound and offered, and that answers come from the one addressed."""
+
+import asyncio
+import ipaddress
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from sfu.api import signaling
+from sfu.machines.ice import Credentials, generate_credentials
+from sfu.machines.ice_client import IceClient
+from sfu.server.addresses import local_addresses, resolve
+from tests.sfu.server.harness import client, host
+
+
+def candidates(sdp: str) -> list[tuple[str, int]]:
+    lines = [line.split() for line in sdp.split("\r\n") if line.startswith("a=candidate:")]
+    return [(fields[4], int(fields[5])) for fields in lines]
+
+
+def test_every_address_but_link_local_ones_is_bound_and_loopback_comes_last() -> None:
+    addresses = local_addresses()
+    assert addresses[-1] == "127.0.0.1"
+    assert len(set(addresses)) == len(addresses)
+    assert not any(ipaddress.ip_address(entry).is_link_local for entry in addresses)
+
+
+async def test_names_are_resolved_and_unknown_ones_are_errors() -> None:
+    assert await resolve(("192.0.2.7", "localhost", "192.0.2.7")) != ()
+    assert (await resolve(("192.0.2.7", "192.0.2.7"))) == ("192.0.2.7",)
+    with pytest.raises(OSError, match=r"."):
+        await resolve(("no-such-host.invalid",))
+
+
+async def test_public_addresses_are_announced_with_our_port(tmp_path: Path) -> None:
+    async with host(tmp_path, public_addresses=("192.0.2.7",)) as h, client(h, h.control.token("r", "ann")) as ann:
+        offer = await ann.until(signaling.Offer)
+        port = h.server.udp_port
+        assert set(candidates(offer.sdp)) == {("192.0.2.7", port), ("127.0.0.1", port)}
+
+
+async def test_answers_come_from_the_address_addressed(tmp_path: Path) -> None:
+    addresses = ("127.0.0.1", "127.0.0.2")
+    async with host(tmp_path, addresses=addresses) as h, client(h, h.control.token("r", "ann")) as ann:
+        offer = await ann.until(signaling.Offer)
+        assert [address for address, _ in candidates(offer.sdp)] == list(addresses)
+        values = dict(line[2:].split(":", 1) for line in offer.sdp.split("\r\n") if ":" in line)
+        remote = Credentials(values["ice-ufrag"], values["ice-pwd"])
+        loop = asyncio.get_running_loop()
+        for target in candidates(offer.sdp):
+            agent = IceClient(generate_credentials(), remote, [target], 1, time.monotonic_ns())
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+                own.setblocking(False)
+                own.bind(("127.0.0.1", 0))
+                for check in agent.datagrams_to_send(time.monotonic_ns()):
+                    own.sendto(check.data, check.destination)
+                async with asyncio.timeout(5):
+                    data, source = await loop.sock_recvfrom(own, 2048)
+            assert source == target
+            assert agent.receive(data, source, time.monotonic_ns()) is None

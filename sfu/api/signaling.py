@@ -266,6 +266,13 @@ class TrackState(Message, tag="track-state", frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Layers(Message, tag="layers", frozen=True, kw_only=True):
+    """To a publisher: the rids of a simulcast track that somebody watches; the others may stop being sent."""
+
+    track: str
+    active: list[str]
+
+
 class Slots(Message, tag="slots", frozen=True, kw_only=True):
     """The whole map of the subscribe peer's slots as of now; slots without a track are listed too."""
 
@@ -348,6 +355,7 @@ ServerMessage = (
     | TrackRemoved
     | TrackMuted
     | TrackState
+    | Layers
     | Slots
     | GrantsChanged
     | Speakers

@@ -17,6 +17,11 @@ class LayerDemand:
         self._active = frozenset(range(layers))
 
     @property
+    def layers(self) -> int:
+        """How many layers there are."""
+        return len(self._wanted_at)
+
+    @property
     def active(self) -> frozenset[int]:
         """The layers that the publisher should send."""
         return self._active

@@ -4,7 +4,8 @@ Where links are estimated, grants stay within the estimate and what does not fit
 only the size at which a picture is shown counts.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sfu.api.join_token import Source
 from sfu.api.signaling import Layers, TrackState
@@ -33,7 +34,8 @@ _HEIGHTS = {Source.SCREEN: 1080}
 _CAMERA_HEIGHT = 720
 
 
-class AdaptationKey(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AdaptationKey:
     """A room's place in the schedule."""
 
     room: str

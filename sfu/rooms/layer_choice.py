@@ -1,7 +1,8 @@
 """Which layer of an uptrack a subscriber or a sink gets: the policy, as a function.
 
-What was granted (see adaptation), else the highest layer that is flowing. The highest is told by its measured bitrate, since publishers list their rids in
-either order; a challenger must be clearly larger, so that two layers of like rates do not alternate.
+What was granted (see adaptation), else the highest layer that is flowing. The highest is told by its measured bitrate,
+since publishers list their rids in either order; a challenger must be clearly larger, so that two layers of like rates
+do not alternate.
 """
 
 from collections.abc import Sequence

@@ -19,6 +19,7 @@ from sfu.rooms import (
     standalone,
     subscribing,
 )
+from sfu.rooms.adaptation import AdaptationKey
 from sfu.rooms.context import Context
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer import CONSENT_LOST, PeerConnected
@@ -147,6 +148,7 @@ class Node:
             self.context.outbox.rooms_opened.append(name)
             self.context.outbox.report(facts.RoomOpened(room=name, at=room.opened_unix_ms))
             self.context.schedule.set(_RoomKey(name), now + _TICK_NS)
+            room.adaptation.hurry(now)
         return room
 
     def _close_if_empty(self, room: Room, now: int) -> None:
@@ -155,6 +157,7 @@ class Node:
             del self.rooms[room.room]
             self._ticks.pop(room.room, None)
             self.context.schedule.set(_RoomKey(room.room), None)
+            self.context.schedule.set(AdaptationKey(room.room), None)
             self.context.outbox.report(facts.RoomClosed(room=room.room, at=self.context.unix_ms(now)))
 
     def apply(self, desired: DesiredState, now: int) -> int:
@@ -254,6 +257,8 @@ class Node:
                 self.context.touched.add(key.peer)
             elif isinstance(key, _RoomKey):
                 self._tick(key, now)
+            elif isinstance(key, AdaptationKey) and key.room in self.rooms:
+                self.rooms[key.room].adaptation.update(now)
         self.settle(now)
 
     def _tick(self, key: _RoomKey, now: int) -> None:
@@ -297,6 +302,7 @@ class Node:
             if isinstance(event, PeerConnected):
                 if not isinstance(media, PublishPeer):
                     media.connected(now)
+                    owner.room.adaptation.hurry(now)
             else:
                 self._peer_closed(owner, event.reason, now)
                 return

@@ -36,10 +36,15 @@ RECORDING = {
 GRACE = signaling.ParticipantInfo(participant="p2", name="Grace Hopper")
 
 
-@pytest_asyncio.fixture(loop_scope="module", params=[(1280, 800), (390, 844)], ids=["wide", "phone"])
+WIDE = (1280, 800)
+PHONE = (390, 844)
+at_both_sizes = pytest.mark.parametrize("view", [WIDE, PHONE], ids=["wide", "phone"], indirect=True)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def view(chromium: Browser, server: ScriptedServer, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
-    """A page at both sizes; what the policy of the server forbids fails the test."""
-    width, height = request.param
+    """A page, wide unless parametrized; what the policy of the server forbids fails the test."""
+    width, height = getattr(request, "param", WIDE)
     server.answers["GET", "/meetings/m1/summary"] = (200, SUMMARY)
     async with open_page(chromium, viewport={"width": width, "height": height}) as page:
         complaints: list[str] = []
@@ -61,8 +66,13 @@ async def enter(view: Page, server: ScriptedServer, **room: Any) -> Session:
 
 
 async def fits(view: Page) -> None:
-    size = await view.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    assert size[0] <= size[1], "the page scrolls sideways"
+    before = view.viewport_size
+    assert before is not None
+    for width, height in (WIDE, PHONE):
+        await view.set_viewport_size({"width": width, "height": height})
+        size = await view.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert size[0] <= size[1], f"the page scrolls sideways at {width} pixels"
+    await view.set_viewport_size(before)
 
 
 async def act(view: Page, action: str) -> None:
@@ -162,6 +172,7 @@ async def test_an_insecure_address_says_why_and_offers_another(view: Page, serve
     assert session.quiet(), "a viewer offers nothing"
 
 
+@at_both_sizes
 async def test_keys_and_buttons_do_the_same(view: Page, server: ScriptedServer) -> None:
     session = await enter(view, server)
     await session.next_of(signaling.Offer)
@@ -201,6 +212,7 @@ async def test_a_recording_is_announced_and_can_be_refused(view: Page, server: S
     await expect(banner).to_be_hidden()
 
 
+@at_both_sizes
 async def test_only_hosts_record_mute_and_remove(view: Page, server: ScriptedServer) -> None:
     server.answers["POST", "/meetings/m1/recording/start"] = (201, RECORDING)
     server.answers["POST", "/meetings/m1/participants/p2/mute"] = (200, {"ok": True})
@@ -250,6 +262,7 @@ async def test_chat_is_text_whatever_it_holds(view: Page, server: ScriptedServer
     await fits(view)
 
 
+@at_both_sizes
 async def test_captions_are_replaced_by_their_revisions(view: Page, server: ScriptedServer) -> None:
     session = await enter(view, server)
     await act(view, "captions")
@@ -281,6 +294,7 @@ async def test_a_shared_screen_takes_the_stage(view: Page, server: ScriptedServe
     await expect(layout).to_have_attribute("data-layout", "duo")
 
 
+@at_both_sizes
 async def test_a_crowd_is_shown_in_part_and_the_rest_costs_nothing(view: Page, server: ScriptedServer) -> None:
     crowd = [signaling.ParticipantInfo(participant=f"p{number}", name=f"Person {number}") for number in range(1, 61)]
     tracks = [

@@ -121,6 +121,7 @@ async function showMeetings(page, context, user) {
 function newMeeting(context) {
   const title = field('Title', { name: 'title', placeholder: 'Weekly sync', maxlength: 200, autocomplete: 'off' });
   const passcode = field('Passcode', { name: 'passcode', maxlength: 64, autocomplete: 'off', placeholder: 'None', hint: 'Guests are asked for it.' });
+  const start = field('Starts', { name: 'start', type: 'datetime-local', hint: 'Leave empty for now.' });
   const guests = check('Guests may join', 'Anyone who has the link, without an account.', true);
   const lobby = check('Lobby', 'Newcomers wait until you let them in.', false);
   return form({
@@ -129,11 +130,18 @@ function newMeeting(context) {
       const meeting = await rest.createMeeting({
         title: title.input.value.trim() || 'Meeting',
         ...(passcode.input.value ? { passcode: passcode.input.value } : {}),
+        ...planned(start.input.value),
         settings: { guests: guests.input.checked, lobby: lobby.input.checked },
       });
       context.navigate(`/m/${encodeURIComponent(meeting.id)}`);
     },
-  }, title.element, passcode.element, guests.element, lobby.element);
+  }, title.element, start.element, passcode.element, guests.element, lobby.element);
+}
+
+/** @param {string} local date and time as a datetime-local field has them, '' for none */
+function planned(local) {
+  if (local === '') return {};
+  return { scheduled_start: new Date(local).toISOString(), time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone };
 }
 
 function meetingRow(meeting) {
@@ -147,6 +155,10 @@ function meetingRow(meeting) {
         ` ${dateTime(meeting.scheduled_start ?? meeting.created_at)}`,
         meeting.passcode_required && ' · passcode')),
     h('div', { class: 'row-actions' },
+      meeting.scheduled_start && h('a', {
+        class: 'icon-button', href: `/api/v1/meetings/${encodeURIComponent(meeting.id)}/calendar.ics`, download: true, target: '_self',
+        title: 'Add to calendar', 'aria-label': `Add ${meeting.title} to a calendar`,
+      }, icon('calendar')),
       iconButton('link', 'Copy link', { onclick: () => void copyLink(path) }),
       h('a', { class: 'icon-button', href: `${path}/recordings`, title: 'Recordings', 'aria-label': `Recordings of ${meeting.title}` }, icon('film')),
       meeting.status !== 'ended' && h('a', { class: 'button primary', href: path }, 'Open')));

@@ -1,0 +1,300 @@
+"""Writes the Grafana dashboards: `python deploy/grafana/build.py`. Edit here, not the JSON.
+
+A panel is (title, unit, {legend: query}); Grafana's many defaults are left to Grafana.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+Panel = tuple[str, str, dict[str, str]]
+DIRECTORY = Path(__file__).parent / "dashboards"
+_PROMETHEUS = {"type": "prometheus", "uid": "prometheus"}
+_LOKI = {"type": "loki", "uid": "loki"}
+_WIDTH, _HEIGHT, _ACROSS = 8, 7, 3
+
+OVERVIEW: list[Panel] = [
+    ("Parts that answer", "short", {"{{job}} {{instance}}": "up"}),
+    (
+        "Rooms and participants",
+        "short",
+        {"rooms": "sum(parley_sfu_rooms)", "participants": "sum(parley_sfu_participants)"},
+    ),
+    ("Alerts", "short", {"{{alertname}}": 'ALERTS{alertstate="firing"}'}),
+    ("Requests", "reqps", {"{{status}}": "sum by (status) (rate(control_http_requests_total[5m]))"}),
+    ("Failed requests", "percentunit", {"failed": "job:control_http_errors:ratio5m"}),
+    (
+        "Time to answer, 95 %, slowest routes",
+        "s",
+        {
+            "{{route}}": "topk(8, histogram_quantile(0.95, "
+            "sum by (route, le) (rate(control_http_request_seconds_bucket[5m]))))"
+        },
+    ),
+    (
+        "Media",
+        "bps",
+        {
+            "in": "sum(rate(parley_sfu_bytes_in_total[5m])) * 8",
+            "out": "sum(rate(parley_sfu_bytes_out_total[5m])) * 8",
+        },
+    ),
+    ("Recordings", "short", {"{{state}}": "sum by (state) (parley_recorder_recordings)"}),
+    ("Loop lag, 99 %", "s", {"{{job}} {{instance}}": "instance:parley_event_loop_lag_seconds:p99"}),
+    ("CPU", "short", {"{{job}} {{instance}}": "rate(process_cpu_seconds_total[5m])"}),
+    ("Memory", "bytes", {"{{job}} {{instance}}": "process_resident_memory_bytes"}),
+    (
+        "Events and facts that wait",
+        "short",
+        {"outbox": "max(control_outbox_backlog)", "facts of {{instance}}": "parley_sfu_facts_waiting"},
+    ),
+    ("Desired states sent", "ops", {"{{outcome}}": "sum by (outcome) (rate(control_desired_state_pushes_total[5m]))"}),
+    ("Facts taken in", "ops", {"{{kind}}": "sum by (kind) (rate(control_facts_total[5m]))"}),
+    (
+        "Signaling",
+        "short",
+        {
+            "sockets": "sum(parley_sfu_sessions)",
+            "refused: {{reason}}": "sum by (reason) (rate(parley_sfu_signaling_refused_total[5m]))",
+            "through control": "sum(control_signaling_proxied)",
+        },
+    ),
+]
+
+NODE: list[Panel] = [
+    (
+        "Population",
+        "short",
+        {
+            "rooms": 'parley_sfu_rooms{instance=~"$instance"}',
+            "participants": 'parley_sfu_participants{instance=~"$instance"}',
+            "tracks": 'parley_sfu_tracks{instance=~"$instance"}',
+            "peers": 'parley_sfu_peers{instance=~"$instance"}',
+        },
+    ),
+    (
+        "Datagrams",
+        "pps",
+        {
+            "in": 'rate(parley_sfu_datagrams_in_total{instance=~"$instance"}[5m])',
+            "out": 'rate(parley_sfu_datagrams_out_total{instance=~"$instance"}[5m])',
+            "forwarded": 'rate(parley_sfu_forwarded_total{instance=~"$instance"}[5m])',
+        },
+    ),
+    (
+        "Bytes",
+        "bps",
+        {
+            "in": 'rate(parley_sfu_bytes_in_total{instance=~"$instance"}[5m]) * 8',
+            "out": 'rate(parley_sfu_bytes_out_total{instance=~"$instance"}[5m]) * 8',
+        },
+    ),
+    ("Drops", "pps", {"{{reason}}": 'rate(parley_sfu_drops_total{instance=~"$instance"}[5m]) > 0'}),
+    (
+        "CPU time per datagram",
+        "s",
+        {"{{instance}}": 'instance:parley_sfu_cpu_seconds_per_datagram:rate5m{instance=~"$instance"}'},
+    ),
+    ("Loop lag, 99 %", "s", {"{{instance}}": 'instance:parley_event_loop_lag_seconds:p99{job="sfu"}'}),
+    ("Round trips", "s", {"{{quantile}}": 'parley_sfu_round_trip_seconds{instance=~"$instance"}'}),
+    ("Loss", "percentunit", {"{{direction}} {{quantile}}": 'parley_sfu_loss_ratio{instance=~"$instance"}'}),
+    ("Jitter", "s", {"{{quantile}}": 'parley_sfu_jitter_seconds{instance=~"$instance"}'}),
+    (
+        "Repairs",
+        "pps",
+        {
+            "NACK from subscribers": 'rate(parley_sfu_nacks_received_total{instance=~"$instance"}[5m])',
+            "NACK to publishers": 'rate(parley_sfu_nacks_sent_total{instance=~"$instance"}[5m])',
+            "retransmitted": 'rate(parley_sfu_retransmitted_total{instance=~"$instance"}[5m])',
+        },
+    ),
+    (
+        "Keyframes asked",
+        "ops",
+        {
+            "by subscribers": 'rate(parley_sfu_plis_received_total{instance=~"$instance"}[5m])',
+            "of publishers": 'rate(parley_sfu_plis_sent_total{instance=~"$instance"}[5m])',
+        },
+    ),
+    ("Queues of sinks", "bytes", {"{{sink}}": 'parley_sfu_sink_queue_bytes{instance=~"$instance"}'}),
+]
+
+RECORDINGS: list[Panel] = [
+    ("Recordings", "short", {"{{state}}": "sum by (state) (parley_recorder_recordings)"}),
+    ("Attached to its sfu", "short", {"{{instance}}": "parley_recorder_attached"}),
+    ("Streams captured", "short", {"{{instance}}": "parley_recorder_streams"}),
+    ("Behind", "s", {"{{instance}}": "parley_recorder_lag_seconds"}),
+    ("Written", "Bps", {"{{instance}}": "rate(parley_recorder_bytes_total[5m])"}),
+    ("Frames", "ops", {"{{media}}": "sum by (media) (rate(parley_recorder_frames_total[5m]))"}),
+    ("Frames not written", "ops", {"{{reason}}": "sum by (reason) (rate(parley_recorder_dropped_frames_total[5m]))"}),
+    ("Packets in no frame", "pps", {"{{reason}}": "sum by (reason) (rate(parley_recorder_lost_packets_total[5m]))"}),
+    ("Disk errors", "ops", {"{{errno}}": "sum by (errno) (rate(parley_recorder_disk_errors_total[5m]))"}),
+    (
+        "Forcing to disk, 99 %",
+        "s",
+        {
+            "{{instance}}": "histogram_quantile(0.99, "
+            "sum by (instance, le) (rate(parley_recorder_sync_seconds_bucket[5m])))"
+        },
+    ),
+    (
+        "Finishing, 95 %",
+        "s",
+        {"all": "histogram_quantile(0.95, sum by (le) (rate(parley_recorder_finish_seconds_bucket[1h])))"},
+    ),
+    ("Segments closed", "ops", {"{{instance}}": "rate(parley_recorder_segments_total[5m])"}),
+]
+
+AI: list[Panel] = [
+    ("Captions can be made", "short", {"{{instance}}": "parley_inference_captions_available"}),
+    (
+        "Caption latency, 95 %",
+        "s",
+        {
+            "{{kind}}": "histogram_quantile(0.95, "
+            "sum by (kind, le) (rate(parley_inference_caption_latency_seconds_bucket[5m])))"
+        },
+    ),
+    (
+        "One pass, 95 %",
+        "s",
+        {
+            "{{engine}}": "histogram_quantile(0.95, "
+            "sum by (engine, le) (rate(parley_inference_pass_seconds_bucket[5m])))"
+        },
+    ),
+    (
+        "Tracks and utterances",
+        "short",
+        {"tracks": "sum(parley_inference_tracks_open)", "open": "sum(parley_inference_utterances_open)"},
+    ),
+    ("Utterances that wait", "short", {"{{instance}}": "parley_inference_finals_waiting"}),
+    (
+        "Clips in a batch, mean",
+        "short",
+        {
+            "clips": "sum(rate(parley_inference_batch_clips_sum[5m])) "
+            "/ sum(rate(parley_inference_batch_clips_count[5m]))"
+        },
+    ),
+    (
+        "Sound",
+        "short",
+        {
+            "decoded": "sum(rate(parley_inference_decoded_seconds_total[5m]))",
+            "speech": "sum(rate(parley_inference_voiced_seconds_total[5m]))",
+        },
+    ),
+    ("Dropped", "ops", {"{{stage}}: {{reason}}": "sum by (stage, reason) (rate(parley_inference_drops_total[5m]))"}),
+    ("Utterances without words", "ops", {"{{reason}}": "sum by (reason) (rate(parley_inference_wordless_total[5m]))"}),
+    ("Triton usable", "short", {"{{endpoint}}": "parley_inference_triton_healthy"}),
+    (
+        "Triton: asked twice, given up",
+        "ops",
+        {
+            "hedged": "sum(rate(parley_inference_triton_hedges_total[5m]))",
+            "another engine": "sum(rate(parley_inference_fallbacks_total[5m]))",
+        },
+    ),
+    ("Workers restarted", "ops", {"{{worker}}": "sum by (worker) (rate(parley_inference_worker_restarts_total[1h]))"}),
+]
+
+# A room has no metric of its own: its lines are found by the ids inside them.
+ROOM_LOGS: list[tuple[str, str]] = [
+    ("Everything about the meeting", '{part=~".+"} | json | meeting="$meeting"'),
+    ("Its warnings and errors", '{level=~"warning|error|critical"} |= "$meeting"'),
+    ("One participant", '{part=~".+"} | json | participant="$participant"'),
+    ("At the gateway", '{part="gateway"} |= "$meeting"'),
+]
+
+
+def metrics_dashboard(uid: str, title: str, panels: list[Panel], *, by_instance: bool = False) -> dict[str, Any]:
+    """A dashboard of time series."""
+    variables = []
+    if by_instance:
+        query = "label_values(parley_sfu_rooms, instance)"
+        variables = [
+            {
+                "name": "instance",
+                "type": "query",
+                "datasource": _PROMETHEUS,
+                "query": {"query": query, "refId": "instances"},
+                "includeAll": True,
+                "multi": True,
+                "allValue": ".*",
+                "refresh": 2,
+                "current": {"text": "All", "value": "$__all"},
+            }
+        ]
+    drawn = [_time_series(number, panel) for number, panel in enumerate(panels)]
+    return _dashboard(uid, title, drawn, variables)
+
+
+def _time_series(number: int, panel: Panel) -> dict[str, Any]:
+    title, unit, queries = panel
+    return {
+        "id": number + 1,
+        "type": "timeseries",
+        "title": title,
+        "datasource": _PROMETHEUS,
+        "gridPos": _place(number),
+        "fieldConfig": {"defaults": {"unit": unit, "min": 0}, "overrides": []},
+        "targets": [
+            {"refId": chr(ord("A") + index), "expr": query, "legendFormat": legend, "datasource": _PROMETHEUS}
+            for index, (legend, query) in enumerate(queries.items())
+        ],
+    }
+
+
+def room_dashboard() -> dict[str, Any]:
+    """The drill-down into one meeting: log lines by its id."""
+    variables = [{"name": name, "type": "textbox", "query": ""} for name in ("meeting", "participant")]
+    panels = [
+        {
+            "id": number + 1,
+            "type": "logs",
+            "title": title,
+            "datasource": _LOKI,
+            "gridPos": {"x": 0, "y": number * 10, "w": 24, "h": 10},
+            "options": {"showTime": True, "wrapLogMessage": True, "sortOrder": "Descending"},
+            "targets": [{"refId": "A", "expr": query, "datasource": _LOKI}],
+        }
+        for number, (title, query) in enumerate(ROOM_LOGS)
+    ]
+    return _dashboard("parley-room", "Parley: one meeting", panels, variables)
+
+
+def _place(number: int) -> dict[str, int]:
+    row, column = divmod(number, _ACROSS)
+    return {"x": column * _WIDTH, "y": row * _HEIGHT, "w": _WIDTH, "h": _HEIGHT}
+
+
+def _dashboard(uid: str, title: str, panels: list[dict[str, Any]], variables: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "uid": uid,
+        "title": title,
+        "tags": ["parley"],
+        "editable": False,
+        "schemaVersion": 39,
+        "refresh": "30s",
+        "time": {"from": "now-3h", "to": "now"},
+        "links": [{"type": "dashboards", "tags": ["parley"], "title": "Parley", "asDropdown": True}],
+        "templating": {"list": variables},
+        "panels": panels,
+    }
+
+
+def dashboards() -> dict[str, dict[str, Any]]:
+    """Every dashboard by its file's name."""
+    return {
+        "overview.json": metrics_dashboard("parley-overview", "Parley: overview", OVERVIEW),
+        "node.json": metrics_dashboard("parley-node", "Parley: sfu nodes", NODE, by_instance=True),
+        "recordings.json": metrics_dashboard("parley-recordings", "Parley: recordings", RECORDINGS),
+        "ai.json": metrics_dashboard("parley-ai", "Parley: captions", AI),
+        "room.json": room_dashboard(),
+    }
+
+
+if __name__ == "__main__":
+    for name, dashboard in dashboards().items():
+        (DIRECTORY / name).write_text(json.dumps(dashboard, indent=1) + "\n")

@@ -1,0 +1,247 @@
+"""Prometheus' and Alertmanager's files by their own checkers, and all of them against a live server in a call."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import aiohttp.web
+import yaml
+
+from parley.client import Api
+from sfu.api.signaling import Consent
+from tests.support.call import PASSWORD, call
+from tests.support.gateway import NODE_SECRET, running_gateway
+from tests.support.monitoring import Monitoring, running_monitoring
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+RULES = sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))
+DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
+# Of Prometheus itself, and of rules.
+NOT_OURS = {"up", "ALERTS"}
+
+
+def said(*command: str | Path) -> str:
+    """What a checker says against its files; "" when it accepts them."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stdout + done.stderr + f" ({done.returncode})"
+
+
+def test_rules_are_rules() -> None:
+    assert said("promtool", "check", "rules", *RULES) == ""
+
+
+def test_alerts_fire_on_what_they_are_for() -> None:
+    assert said("promtool", "test", "rules", DEPLOY / "prometheus" / "rules_test.yml") == ""
+
+
+def test_the_configuration_is_one() -> None:
+    assert said("promtool", "check", "config", "--syntax-only", DEPLOY / "prometheus" / "prometheus.yml") == ""
+    assert said("amtool", "check-config", DEPLOY / "alertmanager" / "alertmanager.yml") == ""
+
+
+def test_the_checkers_can_fail(tmp_path: Path) -> None:
+    shutil.copytree(DEPLOY / "prometheus", tmp_path / "prometheus")
+    alerts = tmp_path / "prometheus" / "rules" / "alerts.yml"
+    alerts.write_text(alerts.read_text().replace("> 0.02", "> 0.2"))
+    assert "RequestsFail" in said("promtool", "test", "rules", tmp_path / "prometheus" / "rules_test.yml")
+    alerts.write_text(alerts.read_text().replace("rate(", "rates("))
+    assert "rates" in said("promtool", "check", "rules", alerts)
+    broken = tmp_path / "alertmanager.yml"
+    broken.write_text(
+        (DEPLOY / "alertmanager" / "alertmanager.yml").read_text().replace("receiver: page", "receiver: x")
+    )
+    assert "x" in said("amtool", "check-config", broken)
+
+
+def test_every_alert_says_what_to_do_and_wakes_somebody_or_not() -> None:
+    for path in RULES:
+        for group in yaml.safe_load(path.read_text())["groups"]:
+            for rule in group["rules"]:
+                if "alert" in rule:
+                    assert rule["labels"]["severity"] in {"page", "ticket"}, rule["alert"]
+                    assert rule["annotations"]["action"] and rule["annotations"]["summary"], rule["alert"]
+
+
+def test_the_dashboards_are_what_their_source_writes(tmp_path: Path) -> None:
+    (tmp_path / "dashboards").mkdir()
+    script = tmp_path / "build.py"
+    script.write_text((DEPLOY / "grafana" / "build.py").read_text())
+    subprocess.run([sys.executable, str(script)], check=True)
+    written = {path.name: path.read_text() for path in (tmp_path / "dashboards").iterdir()}
+    assert written == {path.name: path.read_text() for path in DASHBOARDS}
+
+
+def test_dashboards_name_data_sources_that_are_provisioned() -> None:
+    provisioned = yaml.safe_load((DEPLOY / "grafana" / "provisioning" / "datasources" / "parley.yaml").read_text())
+    known = {(source["type"], source["uid"]) for source in provisioned["datasources"]}
+    for path in DASHBOARDS:
+        for panel in json.loads(path.read_text())["panels"]:
+            assert (panel["datasource"]["type"], panel["datasource"]["uid"]) in known, panel["title"]
+
+
+def dashboard_queries() -> list[tuple[str, str]]:
+    """(where, PromQL) of every panel that asks Prometheus."""
+    return [
+        (f"{path.stem}: {panel['title']}", target["expr"].replace("$instance", ".*"))
+        for path in DASHBOARDS
+        for panel in json.loads(path.read_text())["panels"]
+        if panel["datasource"]["type"] == "prometheus"
+        for target in panel["targets"]
+    ]
+
+
+def rule_queries() -> list[tuple[str, str]]:
+    rules = [rule for path in RULES for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
+    return [(rule.get("alert") or rule["record"], rule["expr"]) for rule in rules]
+
+
+def metric_names(query: str) -> set[str]:
+    """The metrics that a query names: what stands before a selector, a range or an operator and is no function."""
+    bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]|\b(by|on|without|ignoring)\s*\([^)]*\)', " ", query)
+    words = set(re.findall(r"[a-zA-Z_:][\w:]*(?!\w*\s*\()", bare))
+    return {word for word in words if not re.fullmatch(r"and|or|unless|inf|nan", word, re.I)}
+
+
+def test_names_are_found_in_queries() -> None:
+    query = 'histogram_quantile(0.9, sum by (a, le) (rate(x_bucket{job=~"y"}[5m]))) > 1 and on (b) job:z:p9'
+    assert metric_names(query) == {"x_bucket", "job:z:p9"}
+
+
+@asynccontextmanager
+async def alert_receiver() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+    """A webhook that keeps what Alertmanager sends."""
+    received: list[dict[str, Any]] = []
+
+    async def take(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        received.extend((await request.json())["alerts"])
+        return aiohttp.web.Response()
+
+    app = aiohttp.web.Application()
+    app.router.add_post("/", take)
+    runner = aiohttp.web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/", received
+    finally:
+        await runner.cleanup()
+
+
+async def until(condition: Callable[[], Awaitable[Any]], what: str, seconds: float = 40) -> Any:
+    deadline = time.monotonic() + seconds
+    while True:
+        found = await condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, what
+        await asyncio.sleep(0.2)
+
+
+class Prometheus:
+    """Questions to a running Prometheus."""
+
+    def __init__(self, http: aiohttp.ClientSession, where: Monitoring) -> None:
+        self._http, self._where = http, where
+
+    async def query(self, query: str) -> tuple[str, list[Any]]:
+        """("", result), or what Prometheus has against the query."""
+        async with self._http.get(f"{self._where.prometheus}/api/v1/query", params={"query": query}) as answer:
+            body = await answer.json()
+        return ("", body["data"]["result"]) if body["status"] == "success" else (body["error"], [])
+
+    async def get(self, path: str) -> Any:
+        async with self._http.get(f"{self._where.prometheus}{path}") as answer:
+            return (await answer.json())["data"]
+
+
+async def test_everything_against_a_live_server() -> None:
+    """Targets answer, queries are answered, names are exported, an alert fires and is over again."""
+    with running_gateway() as gateway:
+        jobs = {"control": "control", "sfu": "sfu_http", "recorder": "recorder", "inference": "inference"}
+        targets = {job: gateway.ports[port] for job, port in jobs.items()}
+        async with alert_receiver() as (webhook, received), aiohttp.ClientSession() as http:
+            with running_monitoring(targets, NODE_SECRET, webhook) as where:
+                prometheus = Prometheus(http, where)
+                async with Api(gateway.url, verify_tls=False) as api:
+                    await api.set_up(gateway.server.setup_token, "admin", PASSWORD)
+                    meeting = await api.create_meeting("Watched")
+                    async with call(api, meeting, verify_tls=False) as (speaker, _):
+                        await speaker.send(Consent(text="1", recording=True))
+                        await api.start_recording(meeting)
+                        await _targets_answer(prometheus)
+                        await _names_are_exported(http, targets)
+                        await _queries_are_answered(prometheus)
+                await _an_alert_fires_and_resolves(gateway.server.part_pid("recorder"), received)
+
+
+async def _targets_answer(prometheus: Prometheus) -> None:
+    async def all_up() -> bool:
+        active = (await prometheus.get("/api/v1/targets"))["activeTargets"]
+        return len(active) == 6 and all(target["health"] == "up" for target in active)
+
+    await until(all_up, "not all targets are up")
+
+    async def media_flows() -> bool:
+        _, result = await prometheus.query("rate(parley_sfu_forwarded_total[10s]) > 1")
+        return bool(result)
+
+    await until(media_flows, "no media is seen by Prometheus")
+
+
+async def _names_are_exported(http: aiohttp.ClientSession, targets: dict[str, int]) -> None:
+    exported = set(NOT_OURS)
+    for port in targets.values():
+        async with http.get(f"http://127.0.0.1:{port}/metrics") as answer:
+            for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", await answer.text(), re.M):
+                exported.add(name)
+                if kind == "histogram":
+                    exported |= {f"{name}_{part}" for part in ("bucket", "sum", "count")}
+    exported |= {rule["record"] for path in RULES for rule in _recorded(path)}
+    for where, query in dashboard_queries() + rule_queries():
+        missing = metric_names(query) - exported
+        assert not missing, f"{where} asks for {missing}, which nothing exports"
+
+
+def _recorded(path: Path) -> list[dict[str, Any]]:
+    groups = yaml.safe_load(path.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"] if "record" in rule]
+
+
+async def _queries_are_answered(prometheus: Prometheus) -> None:
+    error, _ = await prometheus.query("rates(up[5m])")
+    assert error, "a wrong query must be an error"
+    results = {}
+    for where, query in dashboard_queries():
+        error, result = await prometheus.query(query)
+        assert not error, f"{where}: {error}"
+        results[f"{where}: {query}"] = result
+    for shown in ("overview: Parts that answer", "overview: Requests", "node: Datagrams", "recordings: Recordings"):
+        assert any(result for name, result in results.items() if name.startswith(shown)), f"{shown} shows nothing"
+
+
+async def _an_alert_fires_and_resolves(recorder: int, received: list[dict[str, Any]]) -> None:
+    """A recorder that hangs is seen as down; once it runs again the alert is over."""
+
+    def sent(status: str) -> Callable[[], Awaitable[bool]]:
+        async def look() -> bool:
+            return any(alert["status"] == status and alert["labels"]["alertname"] == "PartDown" for alert in received)
+
+        return look
+
+    os.kill(recorder, signal.SIGSTOP)
+    try:
+        await until(sent("firing"), "no alert fired")
+    finally:
+        os.kill(recorder, signal.SIGCONT)
+    await until(sent("resolved"), "the alert did not resolve")

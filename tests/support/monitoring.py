@@ -1,0 +1,119 @@
+"""Real Prometheus and Alertmanager with the shipped configuration, pointed at processes of a test."""
+
+import contextlib
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from parley.network import allocate_port
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+@dataclass(slots=True)
+class Monitoring:
+    """Addresses of what runs."""
+
+    prometheus: str
+    alertmanager: str
+
+
+@contextlib.contextmanager
+def running_monitoring(targets: Mapping[str, int], node_secret: str, webhook: str) -> Iterator[Monitoring]:
+    """`targets` are ports by job. Waits are shortened to seconds; everything else is as shipped."""
+    with tempfile.TemporaryDirectory(prefix="monitoring-") as directory:
+        home = Path(directory)
+        ports = [allocate_port() for _ in range(2)]
+        (home / "secret").write_text(node_secret)
+        (home / "webhook").write_text(webhook)
+        (home / "prometheus.yml").write_text(_prometheus(home, targets, ports[1], ports[0]))
+        (home / "alertmanager.yml").write_text(_alertmanager(home))
+        _quick_rules(home)
+        commands = [
+            [
+                "prometheus",
+                f"--config.file={home}/prometheus.yml",
+                f"--storage.tsdb.path={home}/data",
+                f"--web.listen-address=127.0.0.1:{ports[0]}",
+                "--log.level=warn",
+            ],
+            [
+                "prometheus-alertmanager",
+                f"--config.file={home}/alertmanager.yml",
+                f"--storage.path={home}/alerts",
+                f"--web.listen-address=127.0.0.1:{ports[1]}",
+                "--cluster.listen-address=",
+                "--log.level=warn",
+            ],
+        ]
+        with contextlib.ExitStack() as stack:
+            for command in commands:
+                log = stack.enter_context((home / f"{command[0]}.log").open("wb"))
+                process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+                stack.callback(_stop, process)
+            addresses = [f"http://127.0.0.1:{port}" for port in ports]
+            for address in addresses:
+                _wait(f"{address}/-/ready", home)
+            yield Monitoring(*addresses)
+
+
+def _prometheus(home: Path, targets: Mapping[str, int], alertmanager: int, own: int) -> str:
+    loaded: dict[str, Any] = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    loaded["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+    loaded["rule_files"] = [f"{home}/rules/*.yml"]
+    loaded["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [f"127.0.0.1:{alertmanager}"]}]}]
+    here = dict(targets) | {"alertmanager": alertmanager, "prometheus": own}
+    jobs = [job for job in loaded["scrape_configs"] if job["job_name"] in here]
+    for job in jobs:
+        job.pop("dns_sd_configs", None)
+        job["static_configs"] = [{"targets": [f"127.0.0.1:{here[job['job_name']]}"]}]
+        if "authorization" in job:
+            job["authorization"]["credentials_file"] = f"{home}/secret"
+    return yaml.safe_dump(loaded | {"scrape_configs": jobs})
+
+
+def _quick_rules(home: Path) -> None:
+    (home / "rules").mkdir()
+    for path in (DEPLOY / "prometheus" / "rules").glob("*.yml"):
+        loaded = yaml.safe_load(path.read_text())
+        for group in loaded["groups"]:
+            for rule in group["rules"]:
+                if "for" in rule:
+                    rule["for"] = "2s"
+        (home / "rules" / path.name).write_text(yaml.safe_dump(loaded))
+
+
+def _alertmanager(home: Path) -> str:
+    loaded = yaml.safe_load((DEPLOY / "alertmanager" / "alertmanager.yml").read_text())
+    for route in (loaded["route"], *loaded["route"]["routes"]):
+        route |= {"group_wait": "1s", "group_interval": "1s"}
+    for receiver in loaded["receivers"]:
+        for webhook in receiver["webhook_configs"]:
+            webhook["url_file"] = f"{home}/webhook"
+    return str(yaml.safe_dump(loaded))
+
+
+def _wait(url: str, home: Path) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
+            return
+        logs = "\n".join(path.read_text() for path in home.glob("*.log"))
+        assert time.monotonic() < deadline, f"{url} does not answer:\n{logs}"
+        time.sleep(0.05)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

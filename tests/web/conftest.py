@@ -45,7 +45,11 @@ async () => {
     window.far = new RTCPeerConnection();
     await window.far.setRemoteDescription({type: 'offer', sdp});
     await window.far.setLocalDescription();
-    return window.far.localDescription.sdp;
+    // Chromium sends simulcast but answers none: what an sfu would add is added here.
+    const layers = 'a=rid:q recv\\r\\na=rid:h recv\\r\\na=rid:f recv\\r\\na=simulcast:recv q;h;f\\r\\n';
+    const offered = sdp.split(/(?=^m=)/m);
+    return window.far.localDescription.sdp.split(/(?=^m=)/m)
+      .map((section, index) => section + (offered[index].includes('a=simulcast:') ? layers : '')).join('');
   };
   window.colour = (name) => {
     const canvas = Object.assign(document.createElement('canvas'), {width: 320, height: 180});

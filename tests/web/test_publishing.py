@@ -110,6 +110,19 @@ async def test_a_host_mutes_and_revokes(page: Page, server: ScriptedServer) -> N
     await until(page, "room.local('camera') === null")
 
 
+async def test_only_layers_that_somebody_watches_are_sent(page: Page, server: ScriptedServer) -> None:
+    session = await publishing(page, server)
+    sending = (
+        "room.peers.publish.getSenders().find((sender) => sender.track?.kind === 'video').getParameters()"
+        ".encodings.filter((encoding) => encoding.active).map((encoding) => encoding.rid).join()"
+    )
+    assert await page.evaluate(sending) == "q,h,f"
+    await session.send(signaling.Layers(track="t-camera", active=["q"]))
+    await until(page, f"{sending} === 'q'")
+    await session.send(signaling.Layers(track="t-camera", active=["q", "h", "f"]))
+    await until(page, f"{sending} === 'q,h,f'")
+
+
 async def test_a_refused_offer_is_rolled_back_and_told(page: Page, server: ScriptedServer) -> None:
     session = await publishing(page, server)
     await page.evaluate("async () => { await room.publish('screen', colour('navy')); }")

@@ -187,6 +187,23 @@ export class PublishPeer extends Emitter {
     }).then(() => this.#settled());
   }
 
+  /**
+   * Send only the simulcast layers that somebody watches.
+   * @param {string} track @param {string[]} rids
+   */
+  setLayers(track, rids) {
+    return this.#serial.run(async () => {
+      const published = this.published.find((candidate) => candidate.track === track);
+      const sender = published && this.#transceivers.get(published.source)?.sender;
+      if (!sender) return;
+      const parameters = sender.getParameters();
+      for (const encoding of parameters.encodings) {
+        if (encoding.rid) encoding.active = rids.includes(encoding.rid);
+      }
+      await sender.setParameters(parameters);
+    }).catch((error) => this.#fail(error));
+  }
+
   close() {
     this.#discard();
     this.#published.clear();

@@ -223,6 +223,7 @@ export class Room extends Emitter {
     'room-info': (message) => this.#welcome(message),
     offer: (message) => void this.#subscribe.accept(message),
     answer: (message) => void this.#publish.accept(message),
+    layers: ({ track, active }) => void this.#publish.setLayers(track, active),
     slots: (message) => this.#applyMedia(this.#slots.assign(message.slots)),
     'user-joined': ({ participant }) => this.emit('participant-joined', this.roster.setParticipant(participant)),
     'user-updated': ({ participant }) => this.emit('participant-updated', this.roster.setParticipant(participant)),

@@ -57,8 +57,10 @@ class Driver:
 
     def _readable(self) -> None:
         now = self.now()
-        self.node.receive(self._pump.receive_and_forward(now), now)
-        self.flush()
+        try:
+            self.node.receive(self._pump.receive_and_forward(now), now)
+        finally:  # a fault costs its own step, not what others have in the outbox, nor the timer
+            self.flush()
         if self._pump.backlog and self._again is None:
             self._again = self._loop.call_soon(self._continue)
 
@@ -101,8 +103,10 @@ class Driver:
         self._timer = self._timer_at = None
         now = self.now()
         self._pump.release(now)
-        self.node.handle_timer(now)
-        self.flush()
+        try:
+            self.node.handle_timer(now)
+        finally:
+            self.flush()
 
 
 def _nowhere(_: Iterable[object]) -> None:

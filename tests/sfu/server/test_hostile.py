@@ -16,7 +16,6 @@ from sfu.machines.dtls_certificate import generate_certificate
 from sfu.machines.ice import Credentials, generate_credentials
 from sfu.machines.ice_client import IceClient
 from sfu.machines.negotiation import DtlsRole
-from sfu.rooms.publish_peer import PublishPeer
 from tests.sfu.server.aiortc_caller import Caller
 from tests.sfu.server.harness import Host, client, eventually, host
 
@@ -67,10 +66,10 @@ async def flood(stranger: socket.socket, randomness: random.Random, datagrams: i
 async def test_a_wrong_ufrag_is_refused_with_a_reason(tmp_path: Path) -> None:
     async with host(tmp_path) as h, client(h, h.control.token("r", "ann")) as ann:
         await ann.until(signaling.RoomInfo)
-        (number,) = h.node.peers.numbers()
-        owner = h.node.peers.get(number)
-        assert owner is not None
-        right = owner.media.peer._ice.credentials
+        subscription = h.node.rooms["r"].participants["ann"].subscription
+        assert subscription is not None
+        peer = subscription.egress.peer
+        right = peer._ice.credentials
         address = ("127.0.0.1", h.server.udp_port)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
             for credentials in (Credentials("someone", right.pwd), Credentials(right.ufrag, "x" * 24)):
@@ -79,7 +78,7 @@ async def test_a_wrong_ufrag_is_refused_with_a_reason(tmp_path: Path) -> None:
                     stranger.sendto(check.data, check.destination)
             await eventually(lambda: h.node.context.counters["stun_wrong_ufrag"] >= 1)
             await eventually(lambda: h.node.context.counters["stun_wrong_integrity"] >= 1)
-        assert owner.media.peer._ice.selected is None
+        assert peer._ice.selected is None
 
 
 async def test_a_wrong_fingerprint_gets_no_keys(tmp_path: Path) -> None:
@@ -94,14 +93,9 @@ async def test_a_wrong_fingerprint_gets_no_keys(tmp_path: Path) -> None:
         digest = Fingerprint(*values["fingerprint"].split(" ", 1))
         reason = await _shake_hands(h, local, remote, Dtls(shown), digest)
         assert reason == "peer_fingerprint_mismatch"
-        assert not any(isinstance(_media(h, n), PublishPeer) for n in h.node.peers.numbers())
+        assert h.node.rooms["r"].participants["ann"].publish is None
         await ann.send(signaling.Ping(id=1))
         await ann.until(signaling.Pong)
-
-
-def _media(h: Host, number: int) -> object:
-    owner = h.node.peers.get(number)
-    return owner.media if owner is not None else None
 
 
 async def _shake_hands(h: Host, local: Credentials, remote: Credentials, dtls: Dtls, digest: Fingerprint) -> str:

@@ -15,6 +15,7 @@ from sfu.engine.sockets import Sockets
 BUDGET = 2_000_000
 BACKLOG_DATAGRAMS = 4096
 _READ_DATAGRAMS = 256
+_MIN_CHUNK = 8
 _MAX_CHUNK = 64
 
 
@@ -136,6 +137,6 @@ class Pump:
     def _adapt(self, elapsed: int) -> None:
         """Long chunks make long runs, which are cheap; short ones let audio in."""
         if elapsed > 4 * self._budget:
-            self._chunk = max(1, self._chunk // 2)
+            self._chunk = max(_MIN_CHUNK, self._chunk // 2)
         elif elapsed < self._budget:
             self._chunk = min(_MAX_CHUNK, self._chunk * 2)

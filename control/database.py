@@ -1,5 +1,8 @@
 """The connection pool: JSON columns are msgspec's, a session never waits for ever."""
 
+import functools
+import operator
+from collections.abc import Callable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -23,6 +26,10 @@ async def prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode, decoder=msgspec.json.decode)
 
 
+async def _keep(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Spare the reset at each release: no session state outlives a transaction here."""
+
+
 async def open_pool(dsn: str, size: int = 10) -> Pool:
     """Return a pool; raises OSError or asyncpg.PostgresError when the database does not answer."""
     return await asyncpg.create_pool(
@@ -30,6 +37,7 @@ async def open_pool(dsn: str, size: int = 10) -> Pool:
         min_size=1,
         max_size=size,
         init=prepare,
+        reset=_keep,
         command_timeout=30,
         timeout=10,
         server_settings={
@@ -40,9 +48,14 @@ async def open_pool(dsn: str, size: int = 10) -> Pool:
     )
 
 
+@functools.cache
+def _columns(kind: type[Any]) -> Callable[[asyncpg.Record], tuple[Any, ...]]:
+    return operator.itemgetter(*(field.name for field in fields(kind)))
+
+
 def load(kind: type[Row], record: asyncpg.Record) -> Row:
     """Return the dataclass made from the columns that it names; others are ignored, so that a schema can grow."""
-    return kind(**{field.name: record[field.name] for field in fields(kind)})
+    return kind(*_columns(kind)(record))
 
 
 def load_one(kind: type[Row], record: asyncpg.Record | None) -> Row | None:

@@ -118,10 +118,6 @@ class Capture:
             logger.error("recording refused: %s", error)
             metrics.DROPPED_RECORDS.labels("bad_recording").inc()
             return
-        except OSError as error:
-            logger.error("recording %s cannot begin: %s", begun.recording, error)
-            metrics.DISK_ERRORS.labels(str(error.errno)).inc()
-            return
         self._open[begun.recording] = recording
         self._durability.add_document(recording)
         if is_new:

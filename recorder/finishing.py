@@ -4,6 +4,7 @@ Runs in a thread of its own, and as often as it takes: it reads segments, never 
 attempt before it left.
 """
 
+import errno
 import logging
 import mmap
 import threading
@@ -23,6 +24,7 @@ from sfu.formats.codecs import Codec
 
 logger = logging.getLogger(__name__)
 
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 _OVERLAP = 200_000_000
 """Of two streams of a track, the later one's frames count where they overlap by more; less is the clocks' error."""
 
@@ -48,21 +50,26 @@ class _Frame(NamedTuple):
 
 
 def finish(root: Path, info: RecordingInfo, instance: str, problems: int, stop: threading.Event) -> Manifest:
-    """Write a recording's finished files and its manifest; returns it. OSError when the disk refuses; Stopped."""
+    """Write a recording's finished files and its manifest; returns it. OSError when the disk refuses; Stopped.
+
+    What is damaged is left out and makes the recording partial; it never keeps the rest from being finished.
+    """
     directory = layout.recording_dir(root, info.recording)
     recovery.seal(directory)
-    tracks = {path.name: _segments(path) for path in layout.track_dirs(directory)}
-    tracks = {name: segments for name, segments in tracks.items() if segments}
-    timeline = Timeline(info, (segment.times for segments in tracks.values() for segment in segments))
     sentences = ["the recorder could not keep all that it received"] if problems else []
     if info.abandoned:
         sentences.append("the end was not announced")
+    tracks = {path.name: _segments(path, sentences) for path in layout.track_dirs(directory)}
+    tracks = {name: segments for name, segments in tracks.items() if segments}
+    timeline = Timeline(info, (segment.times for segments in tracks.values() for segment in segments))
     finished = []
     for name, segments in tracks.items():
         sentences += [f"{name}: {problem}" for segment in segments for problem in segment.times.problems]
         try:
-            finished.append(_finish_track(root, info.recording, segments, timeline, stop))
+            finished.append(_finish_track(directory, segments, timeline, sentences, stop))
         except (av.FFmpegError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in _DISK_FULL:
+                raise
             logger.error("track %s of recording %s: %s", name, info.recording, error)
             sentences.append(f"{name}: {error}")
             finished.append(_manifest_track(root, segments, [], timeline))
@@ -83,30 +90,40 @@ def finish(root: Path, info: RecordingInfo, instance: str, problems: int, stop: 
     return result
 
 
-def _segments(directory: Path) -> list[CapturedSegment]:
+def _segments(directory: Path, problems: list[str]) -> list[CapturedSegment]:
     """Return a track's closed segments with frames, in the order of capture, frames left out."""
     found = []
     for _, path in layout.journals(directory):
         if not recovery.has_frames(path):
             continue
-        journal = read_journal(path.read_bytes())
-        if journal.closed is not None:
-            media = recovery.media_path(path, journal.head)
-            found.append(CapturedSegment(segment_times(journal), journal.closed, path, media))
+        try:
+            journal = read_journal(path.read_bytes())
+        except ValueError as error:
+            problems.append(f"{directory.name}/{path.name}: {error}")
+            continue
+        if journal.closed is None:
+            problems.append(f"{directory.name}/{path.name} is damaged")
+            continue
+        media = recovery.media_path(path, journal.head)
+        found.append(CapturedSegment(segment_times(journal), journal.closed, path, media))
     return found
 
 
 def _finish_track(
-    root: Path, recording: str, segments: Sequence[CapturedSegment], timeline: Timeline, stop: threading.Event
+    directory: Path,
+    segments: Sequence[CapturedSegment],
+    timeline: Timeline,
+    problems: list[str],
+    stop: threading.Event,
 ) -> ManifestTrack:
     files: list[tuple[JournalHead, int, FinishedFile]] = []
-    frames = _frames(segments, timeline, stop)
+    frames = _frames(segments, timeline, problems, stop)
     frame = next(frames, None)
     while frame is not None:
         head, start = frame.segment.times.head, frame.position
         parameters = _parameters(frame.segment)
         codec = Codec[head.codec.upper()]
-        path = layout.finished_path(root, recording, head.track, len(files) + 1, finished_suffix(codec))
+        path = layout.finished_path(directory, head.track, len(files) + 1, finished_suffix(codec))
         size = (head.width, head.height)
         with FinishedWriter(path, codec, frame.segment.media, size, head.channels) as writer:
             segment = frame.segment
@@ -118,16 +135,18 @@ def _finish_track(
                 writer.write(frame.data, frame.position - start, frame.keyframe)
                 frame = next(frames, None)
             files.append((head, start, writer.finish()))
-    return _manifest_track(root, segments, files, timeline)
+    return _manifest_track(directory.parent, segments, files, timeline)
 
 
-def _frames(segments: Sequence[CapturedSegment], timeline: Timeline, stop: threading.Event) -> Iterator[_Frame]:
+def _frames(
+    segments: Sequence[CapturedSegment], timeline: Timeline, problems: list[str], stop: threading.Event
+) -> Iterator[_Frame]:
     """Yield a track's frames in the order of its timeline, each once."""
     ordered = sorted(segments, key=lambda s: timeline.position(s.times, s.times.head.timestamp))
     taken: dict[StreamId, int] = {}
     for segment, until in zip(ordered, _ends(ordered, timeline), strict=True):
         times = segment.times
-        for data, timestamp, last_ext_seq, keyframe in _read_frames(segment, taken.get(times.stream_id, -1)):
+        for data, timestamp, last_ext_seq, keyframe in _read_frames(segment, taken.get(times.stream_id, -1), problems):
             if stop.is_set():
                 raise Stopped
             taken[times.stream_id] = last_ext_seq
@@ -150,9 +169,14 @@ def _ends(ordered: Sequence[CapturedSegment], timeline: Timeline) -> list[int | 
     return ends[::-1]
 
 
-def _read_frames(segment: CapturedSegment, last_ext_seq: int) -> Iterator[tuple[bytes, int, int, bool]]:
+def _read_frames(
+    segment: CapturedSegment, last_ext_seq: int, problems: list[str]
+) -> Iterator[tuple[bytes, int, int, bool]]:
     """Yield (data, timestamp, last ext_seq, keyframe) of a segment's frames behind `last_ext_seq`."""
     frames = read_journal(segment.journal.read_bytes()).frames()[: segment.closed.frames]
+    if not segment.media.exists() or segment.media.stat().st_size == 0:
+        problems.append(f"{segment.media.name} is missing")
+        return
     with (
         segment.media.open("rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
@@ -160,8 +184,8 @@ def _read_frames(segment: CapturedSegment, last_ext_seq: int) -> Iterator[tuple[
     ):
         blocks = matroska.read_contents(view).blocks
         if len(blocks) < len(frames):
-            raise ValueError(f"{segment.media.name} holds {len(blocks)} frames of {len(frames)}")
-        for i, line in new_frames(frames, last_ext_seq):
+            problems.append(f"{segment.media.name} holds {len(blocks)} frames of {len(frames)}")
+        for i, line in new_frames(frames[: len(blocks)], last_ext_seq):
             block = blocks[i]
             yield bytes(view[block.start : block.end]), line.timestamp, line.last_ext_seq, block.keyframe
 

@@ -50,10 +50,9 @@ def track_dir(root: Path, recording: str, track: str) -> Path:
     return root / identifier(recording) / identifier(track)
 
 
-def finished_path(root: Path, recording: str, track: str, part: int, suffix: str) -> Path:
+def finished_path(recording: Path, track: str, part: int, suffix: str) -> Path:
     """Return the path of a finished file; parts count from 1. A dot is in no id, so no two tracks collide."""
-    name = identifier(track) + ("" if part == 1 else f".{part}") + suffix
-    return root / identifier(recording) / name
+    return recording / (identifier(track) + ("" if part == 1 else f".{part}") + suffix)
 
 
 def segment_name(path: Path) -> SegmentName | None:

@@ -26,13 +26,13 @@ class Recording:
         self.info = info
         self.state = SEALING if info.state == "sealing" else WAITING
         self.waiting_since: float | None = None
-        self.epoch = layout.last_epoch(directory)
+        self.epoch = 0
         self.resume: dict[StreamId, ResumePoint] = {}
         self.problems = 0
 
 
 class Recordings:
-    """All unfinished recordings under `root`. `load` and `begin` raise OSError when the disk refuses."""
+    """All unfinished recordings under `root`. `load` raises OSError when `root` cannot be used."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -55,10 +55,7 @@ class Recordings:
                 if not (directory / layout.REPORTED_NAME).exists():
                     unreported.append(finished)
                 continue
-            recovery.seal(directory)
-            recording = Recording(directory, info)
-            recording.resume = recovery.resume_points(directory)
-            self._all[info.recording] = recording
+            self._all[info.recording] = _recovered(directory, info)
         self._count()
         return unreported
 
@@ -72,17 +69,21 @@ class Recordings:
         recording = self._all.get(begun.recording)
         is_new = False
         if recording is None:
-            info = manifest.read_info(directory)
+            try:
+                info = manifest.read_info(directory)
+            except (ValueError, OSError) as error:
+                logger.error("recording %s is begun anew: %s", begun.recording, error)
+                info = None
             is_new = info is None
-            if info is None:
-                directory.mkdir(parents=True, exist_ok=True)
-                info = _new_info(begun)
-            recording = Recording(directory, info)
-            recording.resume = recovery.resume_points(directory)
+            recording = _recovered(directory, info or _new_info(begun))
         info = msgspec.structs.replace(recording.info, state="recording", ended_unix_ms=0, abandoned=False)
         if is_new or info != recording.info:
-            (directory / layout.REPORTED_NAME).unlink(missing_ok=True)
-            manifest.write_info(directory, info)
+            try:
+                directory.mkdir(parents=True, exist_ok=True)
+                (directory / layout.REPORTED_NAME).unlink(missing_ok=True)
+                manifest.write_info(directory, info)
+            except OSError as error:  # capture tries for itself, and says so if it fails
+                _refused(recording, error)
         recording.info, recording.state, recording.waiting_since = info, CAPTURING, None
         recording.epoch += 1
         self._all[begun.recording] = recording
@@ -102,8 +103,7 @@ class Recordings:
         try:
             manifest.write_info(recording.directory, info)
         except OSError as error:
-            logger.error("recording %s: %s", name, error)
-            metrics.DISK_ERRORS.labels(str(error.errno)).inc()
+            _refused(recording, error)
         return recording
 
     def detach(self) -> None:
@@ -136,6 +136,25 @@ class Recordings:
     def _count(self) -> None:
         for state in (WAITING, CAPTURING, SEALING):
             metrics.RECORDINGS.labels(state).set(sum(r.state == state for r in self._all.values()))
+
+
+def _recovered(directory: Path, info: RecordingInfo) -> Recording:
+    """Return a recording with what is on disk of it. Where the disk refuses, it goes on as if that were not there."""
+    recording = Recording(directory, info)
+    if directory.exists():
+        try:
+            recovery.seal(directory)
+            recording.epoch = layout.last_epoch(directory)
+            recording.resume = recovery.resume_points(directory)
+        except OSError as error:
+            _refused(recording, error)
+    return recording
+
+
+def _refused(recording: Recording, error: OSError) -> None:
+    recording.problems += 1
+    logger.error("recording %s: %s", recording.info.recording, error)
+    metrics.DISK_ERRORS.labels(str(error.errno)).inc()
 
 
 def _new_info(begun: RecordingBegun) -> RecordingInfo:

@@ -97,12 +97,16 @@ def media_path(journal: Path, head: JournalHead) -> Path:
 
 
 def _resume_point(path: Path) -> ResumePoint | None:
+    """Return where a segment's stream ended; None when it has no frames, or was damaged since it was closed."""
     journal = read_journal(path.read_bytes())
     closed = journal.closed
     if closed is None or not closed.frames:
         return None
-    with media_path(path, journal.head).open("rb") as media:
-        header = media.read(journal.head.header_bytes)
+    media = media_path(path, journal.head)
+    if not media.exists():
+        return None
+    with media.open("rb") as file:
+        header = file.read(journal.head.header_bytes)
     ended = any(isinstance(line, EndedLine) for line in journal.lines)
     return ResumePoint(journal.frames()[closed.frames - 1].last_ext_seq, journal.head, header, ended)
 

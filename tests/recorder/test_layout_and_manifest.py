@@ -36,7 +36,7 @@ def test_what_is_no_identifier_becomes_no_path(text):
         lambda: layout.recording_dir(ROOT, text),
         lambda: layout.track_dir(ROOT, "r", text),
         lambda: layout.track_dir(ROOT, text, "t"),
-        lambda: layout.finished_path(ROOT, "r", text, 1, ".webm"),
+        lambda: layout.finished_path(ROOT / "r", text, 1, ".webm"),
     ):
         with pytest.raises(ValueError, match="identifier"):
             make()
@@ -53,7 +53,7 @@ def test_a_path_is_below_the_root_or_refused(text):
 
 def test_parts_of_tracks_never_collide():
     names = {
-        layout.finished_path(ROOT, "r", track, part, ".webm").name for track in ("t", "t-2", "t2") for part in (1, 2)
+        layout.finished_path(ROOT / "r", track, part, ".webm").name for track in ("t", "t-2", "t2") for part in (1, 2)
     }
     assert names == {"t.webm", "t.2.webm", "t-2.webm", "t-2.2.webm", "t2.webm", "t2.2.webm"}
 

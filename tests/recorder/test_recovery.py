@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from recorder import matroska, recovery
 from recorder.container_header import segment_header
 from recorder.finishing import Stopped, finish
-from recorder.journal import JournalHead, read_journal
+from recorder.journal import JournalHead, JournalWriter, read_journal
 from recorder.manifest import RecordingInfo
 from recorder.segment_file import SegmentFile
 from sfu.api.sink_records import RecordingEnded
@@ -101,6 +101,22 @@ def test_a_damaged_file_makes_a_recording_partial(tmp_path):
     manifest = finish(tmp_path, INFO, "recorder-1", 0, threading.Event())
     assert manifest.state == "partial"
     assert "1-1.webm holds" in manifest.problems[0]
+
+
+def test_what_is_damaged_does_not_keep_the_rest_from_being_finished(tmp_path):
+    """Of three segments one is missing, one has a head that does not check."""
+    track = tmp_path / "rec" / "cam"
+    write(track, closed=True)
+    for n, damage in ((2, "missing"), (3, "head")):
+        journal = (track / "1-1.jnl").read_bytes()
+        lines = journal.split(b"\n", 1)
+        other = JournalWriter(head(first_ext_seq=100 + 100 * n, n=n)).head() + lines[1]
+        (track / f"1-{n}.jnl").write_bytes(other if damage == "missing" else b"x" + other)
+    manifest = finish(tmp_path, INFO, "recorder-1", 0, threading.Event())
+    assert manifest.state == "partial"
+    assert manifest.tracks[0].files[0].frames == FRAMES
+    assert [problem for problem in manifest.problems if "1-2" in problem]
+    assert [problem for problem in manifest.problems if "1-3" in problem]
 
 
 def test_finishing_stops_when_it_is_told_to(tmp_path):

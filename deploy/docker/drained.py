@@ -1,0 +1,29 @@
+#!/usr/bin/env python3
+"""Return when nobody is in this sfu's rooms any more, or when the sfu is gone: the preStop hook of its pod.
+
+Argument: the address of its metrics. How long it may take is for the orchestrator to say (its grace period).
+"""
+
+import re
+import sys
+import time
+import urllib.error
+import urllib.request
+
+POLL_SECONDS = 5.0
+
+
+def participants(url: str) -> int | None:
+    """How many are in rooms; None when the sfu does not answer or does not say."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  an address of our own
+            found = re.search(rb"^parley_sfu_participants (\d+)", answer.read(), re.M)
+    except (urllib.error.URLError, OSError):
+        return None
+    return int(found[1]) if found else None
+
+
+if __name__ == "__main__":
+    address = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8084/metrics"
+    while participants(address):
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,74 @@
+"""The two small programs in the image: whether a part is healthy, and when an sfu is empty."""
+
+import http.server
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+DOCKER = Path(__file__).parents[2] / "deploy" / "docker"
+
+
+class Part(http.server.ThreadingHTTPServer):
+    """Answers with one status, and counts down its participants."""
+
+    def __init__(self, status: int = 200, participants: int = 0) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.status, self.participants = status, participants
+        self.asked = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Part
+
+    def do_GET(self) -> None:
+        self.server.asked += 1
+        body = f"# HELP\nparley_sfu_participants {self.server.participants}.0\n".encode()
+        self.server.participants = max(0, self.server.participants - 1)
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def part() -> Iterator[Part]:
+    with Part() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def run(program: str, *arguments: str) -> int:
+    # Quick, where the image would wait seconds.
+    code = (DOCKER / program).read_text().replace("POLL_SECONDS = 5.0", "POLL_SECONDS = 0.01")
+    return subprocess.run([sys.executable, "-", *arguments], input=code, text=True, timeout=20, check=False).returncode
+
+
+def test_healthy_asks_the_part(part: Part) -> None:
+    assert run("healthy.py", part.url) == 0
+    part.status = 503
+    assert run("healthy.py", part.url) == 1
+    assert run("healthy.py", "http://127.0.0.1:9/", part.url) == 1
+
+
+def test_drained_returns_when_the_last_has_left(part: Part) -> None:
+    part.participants = 3
+    assert run("drained.py", part.url) == 0
+    assert part.asked == 4
+
+
+def test_drained_does_not_wait_for_an_sfu_that_is_gone() -> None:
+    assert run("drained.py", "http://127.0.0.1:9/") == 0

@@ -1,0 +1,198 @@
+"""Manifests: true to Kubernetes' own schemas, and to each other."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from parley.settings import SETTINGS
+
+KUBERNETES = Path(__file__).parents[2] / "deploy" / "kubernetes"
+VERSIONS = ("1.29", "1.33")  # the oldest with sidecars, and one of today's
+PATCHES = {"inference-sidecar.yaml"}
+NO_SCHEMA = {"gateway.networking.k8s.io/v1"}  # a custom resource
+
+
+def documents(*, patches: bool = False) -> list[tuple[str, dict[str, Any]]]:
+    """(file, manifest) of everything but kustomizations and Helm values."""
+    found = []
+    for path in sorted(KUBERNETES.rglob("*.yaml")):
+        if path.name in {"kustomization.yaml", "adapter-values.yaml"} or (path.name in PATCHES) != patches:
+            continue
+        name = str(path.relative_to(KUBERNETES))
+        found += [(name, loaded) for loaded in yaml.safe_load_all(path.read_text())]
+    return found
+
+
+def merged_sfu() -> dict[str, Any]:
+    """The sfu with its component for captions, as a strategic merge puts them together (lists of named things)."""
+    (sfu,) = (found for _, found in documents() if (found["kind"], found["metadata"]["name"]) == ("StatefulSet", "sfu"))
+    ((_, patch),) = documents(patches=True)
+    for key, added in patch["spec"]["template"]["spec"].items():
+        sfu["spec"]["template"]["spec"].setdefault(key, []).extend(added)
+    return sfu
+
+
+ALL = [*documents(), ("gpu/inference-sidecar.yaml, merged", merged_sfu())]
+BY_SCHEMA = [(name, found) for name, found in ALL if found["apiVersion"] not in NO_SCHEMA]
+
+
+def named(kind: str) -> set[str]:
+    return {found["metadata"]["name"] for _, found in ALL if found["kind"] == kind}
+
+
+def pods() -> list[tuple[str, dict[str, Any]]]:
+    """(what, pod template) of everything that runs pods."""
+    return [
+        (f"{name}: {found['kind']} {found['metadata']['name']}", found["spec"]["template"])
+        for name, found in ALL
+        if "template" in found.get("spec", {})
+    ]
+
+
+def containers(template: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*template["spec"].get("initContainers", []), *template["spec"]["containers"]]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_manifests_follow_the_schema(version: str) -> None:
+    for name, found in BY_SCHEMA:
+        try:
+            kubernetes_validate.validate(found, version, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            pytest.fail(f"{name}: {error.message} at {list(error.path)}")
+
+
+def test_the_check_can_fail() -> None:
+    sfu = merged_sfu()
+    sfu["spec"]["template"]["spec"]["initContainers"][0]["restartPolicies"] = "Always"
+    with pytest.raises(kubernetes_validate.ValidationError, match="restartPolicies"):
+        kubernetes_validate.validate(sfu, VERSIONS[0], strict=True)
+
+
+def test_kustomizations_name_what_is_there() -> None:
+    for path in KUBERNETES.rglob("kustomization.yaml"):
+        loaded = yaml.safe_load(path.read_text())
+        for resource in loaded.get("resources", []):
+            assert (path.parent / resource).exists(), f"{path}: {resource}"
+        for patch in loaded.get("patches", []):
+            assert patch["target"]["name"] in named(patch["target"]["kind"]), path
+            assert "patch" in patch or (path.parent / patch["path"]).exists(), path
+        listed = {Path(name).name for name in loaded.get("resources", [])}
+        listed |= {patch["path"] for patch in loaded.get("patches", []) if "path" in patch}
+        here = {each.name for each in path.parent.glob("*.yaml")} - {"kustomization.yaml", "adapter-values.yaml"}
+        assert here <= listed, f"{path} leaves out {here - listed}"
+
+
+def test_json_patches_fit() -> None:
+    sfu = merged_sfu()
+    loaded = yaml.safe_load((KUBERNETES / "udp-load-balancer" / "kustomization.yaml").read_text())
+    for operation in yaml.safe_load(loaded["patches"][0]["patch"]):
+        at: Any = sfu
+        for step in operation["path"].strip("/").split("/")[:-1]:
+            at = at[int(step) if isinstance(at, list) else step]
+        last = operation["path"].rpartition("/")[2]
+        assert last == "-" or last in at, operation
+
+
+def test_pods_have_no_rights_and_keep_within_bounds() -> None:
+    for what, template in pods():
+        spec = template["spec"]
+        assert spec["automountServiceAccountToken"] is False, what
+        assert spec["securityContext"]["runAsNonRoot"] is True, what
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, what
+        for container in containers(template):
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False, (what, container["name"])
+            assert context["capabilities"] == {"drop": ["ALL"]}, (what, container["name"])
+            assert container["resources"]["requests"] and container["resources"]["limits"]["memory"], what
+            if container["image"].startswith("parley:"):
+                assert context["readOnlyRootFilesystem"] is True, (what, container["name"])
+
+
+def test_what_pods_refer_to_is_there() -> None:
+    claims = named("PersistentVolumeClaim")
+    base = (KUBERNETES / "base" / "kustomization.yaml").read_text()
+    stores = (KUBERNETES / "stores" / "kustomization.yaml").read_text()
+    for what, template in pods():
+        volumes = {volume["name"]: volume for volume in template["spec"].get("volumes", [])}
+        for volume in volumes.values():
+            claim = volume.get("persistentVolumeClaim")
+            assert claim is None or claim["claimName"] in claims, (what, claim)
+        for container in containers(template):
+            for source in container.get("envFrom", []):
+                assert source["configMapRef"]["name"] in named("ConfigMap"), what
+            for variable in container.get("env", []):
+                secret = variable.get("valueFrom", {}).get("secretKeyRef")
+                if secret:
+                    assert secret["name"] == "parley" and secret["key"] in base + stores, (what, secret)
+            if what.split()[-1] not in {"postgres", "valkey"}:  # their volumes are made per pod
+                for mount in container.get("volumeMounts", []):
+                    assert mount["name"] in volumes, (what, mount)
+
+
+def test_services_find_pods_and_their_ports() -> None:
+    for name, found in ALL:
+        if found["kind"] != "Service":
+            continue
+        selector = {key: value for key, value in found["spec"]["selector"].items() if "kubernetes.io" not in key}
+        chosen = [template for _, template in pods() if selector.items() <= template["metadata"]["labels"].items()]
+        assert chosen, name
+        ports = [port for template in chosen for each in containers(template) for port in each.get("ports", [])]
+        known = {port["name"] for port in ports} | {port["containerPort"] for port in ports}
+        for port in found["spec"]["ports"]:
+            assert port.get("targetPort", port["port"]) in known, (name, port)
+
+
+def test_ways_in_lead_to_control_alone() -> None:
+    (ingress,) = (found for _, found in ALL if found["kind"] == "Ingress")
+    assert "annotations" not in ingress["metadata"]
+    assert "ingressClassName" not in ingress["spec"]
+    backends = [
+        path["backend"]["service"]["name"] for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]
+    ]
+    for _, found in ALL:
+        if found["kind"] == "HTTPRoute":
+            assert found["spec"]["parentRefs"][0]["name"] in named("Gateway")
+            backends += [to["name"] for rule in found["spec"]["rules"] for to in rule.get("backendRefs", [])]
+    assert backends and set(backends) == {"control"}
+
+
+def test_nodes_are_the_pods_of_the_stateful_set() -> None:
+    (settings,) = (found["data"] for _, found in ALL if found["kind"] == "ConfigMap")
+    replicas = merged_sfu()["spec"]["replicas"]
+    assert settings["PARLEY_NODES"] == ",".join(f"sfu-{n}=sfu-{n}.sfu:8081:8084" for n in range(replicas))
+    assert set(settings) <= {setting.variable for setting in SETTINGS}
+
+
+def test_nobody_is_cut_off_by_an_upgrade() -> None:
+    spec = merged_sfu()["spec"]["template"]["spec"]
+    (sfu,) = spec["containers"]
+    assert "drained" in sfu["lifecycle"]["preStop"]["exec"]["command"][2]
+    assert spec["terminationGracePeriodSeconds"] >= 3600
+    # Sidecars stop after the sfu, and need no hook of their own.
+    assert {each["name"]: each["restartPolicy"] for each in spec["initContainers"]} == {
+        "recorder": "Always",
+        "inference": "Always",
+    }
+    assert {
+        found["spec"]["selector"]["matchLabels"]["app"] for _, found in ALL if found["kind"] == "PodDisruptionBudget"
+    } == {
+        "control",
+        "sfu",
+    }
+
+
+def test_autoscaling_asks_for_metrics_that_exist() -> None:
+    (scaler,) = (found for _, found in ALL if found["kind"] == "HorizontalPodAutoscaler")
+    assert scaler["spec"]["scaleTargetRef"]["name"] in named(scaler["spec"]["scaleTargetRef"]["kind"])
+    rules = yaml.safe_load((KUBERNETES / "autoscaling" / "adapter-values.yaml").read_text())["rules"]["custom"]
+    served = {rule.get("name", {}).get("as") or re.match(r"\w+", rule["seriesQuery"])[0] for rule in rules}  # type: ignore[index]
+    assert {metric["pods"]["metric"]["name"] for metric in scaler["spec"]["metrics"]} == served
+    exporting = "\n".join(path.read_text() for path in (KUBERNETES.parents[1] / "control").rglob("*.py"))
+    for rule in rules:
+        series = re.match(r"\w+", rule["seriesQuery"])
+        assert series is not None and f'"{series[0]}"' in exporting, rule

@@ -1,0 +1,27 @@
+"""FFmpeg's WHIP muxer with its default flags publishes through the whole server; browsers see it, late ones too."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from tests.e2e.conftest import Deployment
+from tests.e2e.test_browsers_meet import chromium_guest, of_chromium, until_media
+
+MUXER = Path(__file__).parents[1] / "sfu" / "server" / "ffmpeg_whip.py"
+
+
+async def test_ffmpeg_is_seen_at_once_and_by_a_late_joiner_at_its_next_keyframe(deployment: Deployment) -> None:
+    meeting = await deployment.admin.create_meeting("Published")
+    joined = await deployment.admin.join(meeting, "Camera van")
+    async with chromium_guest(deployment, 0, meeting, "Ada") as ada:
+        publisher = await asyncio.create_subprocess_exec(
+            sys.executable, str(MUXER), f"{deployment.url}{joined.whip_url}", joined.token, "40"
+        )
+        try:
+            await until_media(of_chromium(ada), videos=1, frames=60, audio=100, seconds=15)
+            async with chromium_guest(deployment, 1, meeting, "Late") as late:
+                # The muxer sends a keyframe each second and hears no PLI.
+                await until_media(of_chromium(late), videos=2, frames=1, audio=1, seconds=6)
+        finally:
+            publisher.terminate()
+            await publisher.wait()

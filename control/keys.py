@@ -1,6 +1,7 @@
 """Secrets that control makes once and keeps in its data directory, 0600: the signing key and the session secret."""
 
 import base64
+import errno
 import hashlib
 import hmac
 import os
@@ -40,6 +41,11 @@ def load(directory: Path, may_create: bool) -> Keys:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         _create(directory / _SIGNING_KEY, _new_signing_key())
         _create(directory / _SESSION_SECRET, secrets.token_hex(32).encode())
+    for path in (directory / _SIGNING_KEY, directory / _SESSION_SECRET):
+        if not path.exists():
+            raise FileNotFoundError(
+                errno.ENOENT, "put the key there, or make all keys by `parley make-keys`", str(path)
+            )
     signing = serialization.load_pem_private_key((directory / _SIGNING_KEY).read_bytes(), password=None)
     if not isinstance(signing, Ed25519PrivateKey):
         raise ValueError(f"{directory / _SIGNING_KEY} holds no Ed25519 key")

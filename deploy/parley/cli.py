@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         ("inference", _inference, "run captions and other inference for the sfu on this machine"),
         ("config", _config, "show every setting, its value and where it came from"),
         ("migrate", _migrate, "bring the database to this version"),
+        ("make-keys", _make_keys, "make control's keys where they are missing, for external stores"),
     ):
         sub = verbs.add_parser(name, help=meaning, description=meaning, parents=[common])
         sub.set_defaults(verb=verb)
@@ -145,6 +146,19 @@ def _migrate(settings: Settings, chosen: argparse.Namespace) -> int:
         return 1
     verb = "would apply" if chosen.dry_run else "applied"
     print(*(f"{verb} {name}" for name in applied) if applied else ["the database is up to date"], sep="\n")
+    return 0
+
+
+def _make_keys(settings: Settings, _: argparse.Namespace) -> int:
+    from control import keys
+
+    directory = settings["data_dir"] / "control"
+    try:
+        loaded = keys.load(directory, may_create=True)
+    except (OSError, ValueError) as error:
+        print(f"parley: cannot make keys: {error}", file=sys.stderr)
+        return 1
+    print(f"keys are in {directory}; join tokens are signed by {loaded.kid}")
     return 0
 
 

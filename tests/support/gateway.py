@@ -39,10 +39,12 @@ class RunningGateway:
 
 
 @contextlib.contextmanager
-def running_gateway(prefix: Sequence[str] = (), **settings: str) -> Iterator[RunningGateway]:
-    """Start `parley up` behind nginx; `settings` become PARLEY_* variables. `ports` are those of the parts."""
+def running_gateway(
+    prefix: Sequence[str] = (), *, http: int | None = None, https: int | None = None, **settings: str
+) -> Iterator[RunningGateway]:
+    """Start `parley up` behind nginx; `settings` become PARLEY_* variables. Ports that are None are allocated."""
     ports = {name: allocate_port() for name in ("internal", "sfu_http", "recorder", "inference")}
-    http, https = allocate_port(), allocate_port()
+    http, https = http or allocate_port(), https or allocate_port()
     behind = {f"{name}_port": str(port) for name, port in ports.items()} | {
         "node_secret": NODE_SECRET,
         "trusted_proxies": "127.0.0.1",

@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,15 @@ class Monitoring:
 
 
 @contextlib.contextmanager
-def running_monitoring(targets: Mapping[str, int], node_secret: str, webhook: str) -> Iterator[Monitoring]:
-    """`targets` are ports by job. Waits are shortened to seconds; everything else is as shipped."""
+def running_monitoring(
+    targets: Mapping[str, int], node_secret: str, webhook: str, ports: Sequence[int] = (0, 0)
+) -> Iterator[Monitoring]:
+    """`targets` are ports by job, `ports` Prometheus' and Alertmanager's own. Waits are cut to seconds; the rest is
+    as shipped.
+    """
     with tempfile.TemporaryDirectory(prefix="monitoring-") as directory:
         home = Path(directory)
-        ports = [allocate_port() for _ in range(2)]
+        ports = [port or allocate_port() for port in ports]
         (home / "secret").write_text(node_secret)
         (home / "webhook").write_text(webhook)
         (home / "prometheus.yml").write_text(_prometheus(home, targets, ports[1], ports[0]))

@@ -53,6 +53,8 @@ def running_server(prefix: Sequence[str] = (), **settings: str) -> Iterator[Runn
         if not prefix:  # outside a namespace nothing but loopback is offered
             environment["PARLEY_SFU_ADDRESSES"] = "127.0.0.1"
         environment |= {f"PARLEY_{name.upper()}": value for name, value in settings.items()}
+        if "PARLEY_DATABASE_URL" in environment:
+            subprocess.run([sys.executable, "-m", "parley", "make-keys"], env=environment, check=True)
         process = subprocess.Popen(
             [*prefix, sys.executable, "-m", "parley", "up"],
             env=environment,
@@ -89,7 +91,7 @@ def _await_start(process: subprocess.Popen[str], data: Path, runtime: Path) -> R
         up.set()
 
     threading.Thread(target=read, args=(process.stderr,), daemon=True).start()
-    if not up.wait(START_SECONDS) or process.poll() is not None:
+    if not up.wait(START_SECONDS) or process.poll() is not None or "Ctrl-C stops everything" not in "".join(lines):
         raise RuntimeError("parley up did not start:\n" + "\n".join(lines[-40:]))
     text = "\n".join(lines)
 

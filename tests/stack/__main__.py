@@ -1,0 +1,40 @@
+"""`python -m tests.stack`: the whole topology on this machine until Ctrl-C, on the ports that operators know."""
+
+import argparse
+import signal
+import sys
+import threading
+
+from tests.support.stack import Ports, running_stack
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.stack", description=__doc__)
+    parser.add_argument("--http", type=int, default=8800, help="gateway, for this machine (default 8800)")
+    parser.add_argument("--https", type=int, default=8443, help="gateway, for everyone (default 8443; 443 needs root)")
+    parser.add_argument("--prometheus", type=int, default=8801)
+    parser.add_argument("--alertmanager", type=int, default=8802)
+    chosen = parser.parse_args()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with running_stack(Ports(chosen.http, chosen.https, chosen.prometheus, chosen.alertmanager)) as stack:
+        setup = stack.gateway.server.setup_link.partition("/setup")[2]
+        print(
+            f"gateway       {stack.url}  (and http://localhost:{stack.gateway.http_port})",
+            f"Prometheus    {stack.monitoring.prometheus}",
+            f"Alertmanager  {stack.monitoring.alertmanager}",
+            f"first admin   {stack.url}/setup{setup}",
+            "Ctrl-C stops everything.",
+            sep="\n",
+            flush=True,
+        )
+        while not stop.wait(1):
+            if stack.gateway.server.process.poll() is not None:
+                print(*stack.gateway.server.lines[-20:], sep="\n", file=sys.stderr)
+                return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -25,7 +25,7 @@ class FetchError(Exception):
 
 
 def fetch(model: Model, models_dir: Path, say: Say, *, offline: Path | None = None, keep: bool = False) -> Path:
-    """Make `model` available below `models_dir` and return its directory.
+    """Make `model` available below `models_dir` and return its directory; other versions of it are removed then.
 
     `offline` is a directory that holds the archives; then nothing is downloaded. `keep` leaves downloaded archives.
     `say` gets progress lines. Raises FetchError, or OSError when the disk refuses.
@@ -54,6 +54,9 @@ def fetch(model: Model, models_dir: Path, say: Say, *, offline: Path | None = No
         target.parent.mkdir(exist_ok=True)
         built.chmod(0o755)
         built.rename(target)
+    for other in target.parent.iterdir():
+        if other != target:
+            shutil.rmtree(other)
     if offline is None and not keep:
         for path in paths:
             path.unlink()

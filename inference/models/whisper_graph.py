@@ -5,12 +5,16 @@
 * decoder: `tokens` [batch, n], `past_k_i`/`past_v_i` [batch, heads, p, 64], `cross_k_i`/`cross_v_i` → `logits`
   [batch, vocabulary] after the last token, and `present_k_i`/`present_v_i` [batch, heads, p + n, 64].
 
-Weights are float32, or 8 bits in blocks of 32 with a scale each (MatMulNBits of onnxruntime, which quantises
-activations block by block too): a row's result never depends on its batch companions, as with dynamic quantisation.
+Weights are float32 or 8 bits. In the encoder every row of activations is quantised by its own peak and multiplied as
+integers (MatMulInteger), with weights in ±63, so that processors without VNNI do not saturate. In the decoder, which
+reads weights more than it computes, weights are in blocks of 32 with a scale each (onnxruntime's MatMulNBits, which
+quantises activations block by block too). Either way a row's result never depends on its batch companions, as it would
+with dynamic quantisation by tensor.
 The model: Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision", 2022.
 """
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -24,6 +28,15 @@ _IR_VERSION = 10
 BLOCK = 32
 HEAD_SIZE = 64
 MEL_BINS = 80
+_WEIGHT_PEAK = 63
+
+
+class Precision(Enum):
+    """How weight matrices are kept and multiplied."""
+
+    FLOAT = 0
+    ROWS = 1  # integers, a scale per row of activations and per column of weights
+    BLOCKS = 2  # integers, a scale per block of BLOCK weights
 
 
 @dataclass(slots=True)
@@ -31,7 +44,7 @@ class _Graph:
     """Nodes and initializers under construction. Methods append a node and return its output's name."""
 
     weights: dict[str, NDArray[Any]]
-    int8: bool
+    precision: Precision
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
 
@@ -65,7 +78,9 @@ class _Graph:
 
     def matmul(self, value: str, name: str, matrix: Floats) -> str:
         """`value` [..., k] times the transpose of `matrix` [n, k]."""
-        if not self.int8:
+        if self.precision is Precision.ROWS:
+            return self.matmul_by_rows(value, name, matrix)
+        if self.precision is Precision.FLOAT:
             return self.add("MatMul", value, self.constant(name + "/t", matrix.T))
         codes, scales = self.quantized(name, matrix)
         rows, columns = matrix.shape
@@ -73,6 +88,21 @@ class _Graph:
             "MatMulNBits", value, codes, scales, domain="com.microsoft",
             K=columns, N=rows, bits=8, block_size=BLOCK, accuracy_level=4,
         )  # fmt: skip
+
+    def matmul_by_rows(self, value: str, name: str, matrix: Floats) -> str:
+        """The same with each row of `value` quantised by its own peak to 8 bits around 128."""
+        scales = np.maximum(np.abs(matrix).max(axis=1) / _WEIGHT_PEAK, np.finfo(np.float32).tiny).astype(np.float32)
+        codes = np.rint(matrix / scales[:, None]).astype(np.int8)
+        peak = self.add("ReduceMax", self.add("Abs", value), self.integers(-1), keepdims=1)
+        step = self.add("Mul", peak, self.constant("step", np.array(1 / 127, np.float32)))
+        scale = self.add("Max", step, self.constant("least", np.array(1e-12, np.float32)))
+        centre = self.constant("centre of a byte", np.array(128, np.float32))
+        shifted = self.add("Add", self.add("Round", self.add("Div", value, scale)), centre)
+        bytes_ = self.add("Cast", shifted, to=TensorProto.UINT8)
+        zero = self.constant("zero point", np.array(128, np.uint8))
+        product = self.add("MatMulInteger", bytes_, self.constant(name + "/codes", codes.T), zero)
+        floats = self.add("Cast", product, to=TensorProto.FLOAT)
+        return self.add("Mul", self.add("Mul", floats, self.constant(name + "/scales", scales)), scale)
 
     def linear(self, value: str, name: str, rows: slice = slice(None), scale: float = 1.0) -> str:
         """The layer `name`'s rows `rows`, both weight and bias multiplied by `scale`."""
@@ -145,9 +175,9 @@ def _cache_values(prefix: str, layers: int, heads: int, length: str) -> list[onn
     ]
 
 
-def encoder(weights: dict[str, NDArray[Any]], *, int8: bool) -> onnx.ModelProto:
+def encoder(weights: dict[str, NDArray[Any]], precision: Precision = Precision.ROWS) -> onnx.ModelProto:
     """Return the encoder's graph; `weights` as `ctranslate2_file.parse` names them."""
-    graph = _Graph(weights, int8)
+    graph = _Graph(weights, precision)
     width = weights["encoder/conv1/weight"].shape[0]
     value = "mel"
     for conv, stride in (("conv1", 1), ("conv2", 2)):
@@ -183,7 +213,7 @@ def encoder(weights: dict[str, NDArray[Any]], *, int8: bool) -> onnx.ModelProto:
 def _embed(graph: _Graph) -> str:
     """Token embeddings plus positions, from the same 8-bit table that makes the logits when there is one."""
     table = graph.weights["decoder/embeddings/weight"].astype(np.float32)
-    if graph.int8:
+    if graph.precision is Precision.BLOCKS:
         codes, scales = graph.quantized("decoder/embeddings", table)
         signed = graph.add("Cast", graph.add("Gather", codes, "tokens"), to=TensorProto.FLOAT)
         centred = graph.add("Sub", signed, graph.constant("centre", np.array([128], np.float32)))
@@ -211,9 +241,9 @@ def _causal_mask(graph: _Graph) -> str:
     )
 
 
-def decoder(weights: dict[str, NDArray[Any]], *, int8: bool) -> onnx.ModelProto:
+def decoder(weights: dict[str, NDArray[Any]], precision: Precision = Precision.BLOCKS) -> onnx.ModelProto:
     """Return the decoder's graph; `weights` as `ctranslate2_file.parse` names them."""
-    graph = _Graph(weights, int8)
+    graph = _Graph(weights, precision)
     table = weights["decoder/embeddings/weight"]
     vocabulary, width = table.shape
     layers, heads = layer_count(weights, "decoder"), width // HEAD_SIZE

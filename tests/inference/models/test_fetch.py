@@ -82,6 +82,14 @@ def test_offline_archives_become_a_model(archive: Path, model: catalogue.Model, 
     assert said == ["tiny 1.0: present and verified"]
 
 
+def test_another_recipe_is_built_and_replaces_the_old(archive: Path, model: catalogue.Model, tmp_path: Path) -> None:
+    old = fetch(model, tmp_path / "models", print, offline=archive.parent)
+    changed = catalogue.parse(table_text(archive).replace("recipe = 1", "recipe = 2").encode()).named("tiny")
+    assert store.find(tmp_path / "models", changed) is None
+    new = fetch(changed, tmp_path / "models", print, offline=archive.parent)
+    assert new.exists() and not old.exists()
+
+
 def test_a_damaged_model_is_built_again(archive: Path, model: catalogue.Model, tmp_path: Path) -> None:
     found = fetch(model, tmp_path / "models", print, offline=archive.parent)
     (found / "model.bin").write_bytes(DATA[:-1] + b"X")

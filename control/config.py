@@ -76,6 +76,8 @@ class ControlConfig:
     max_upload_bytes: int = 2 * 1024**3
     quota_bytes: int = 20 * 1024**3
     """What one account may keep."""
+    inference_url: str = "http://127.0.0.1:8085"
+    """Base of inference's private HTTP API."""
     allow_private_webhooks: bool = False
     """Webhooks may go to this network, and over plain HTTP."""
     requests_per_minute: int = 1200

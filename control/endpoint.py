@@ -8,8 +8,8 @@ Python dicts, converts leniently and loses the nested types of msgspec in the do
 import functools
 import ipaddress
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import msgspec
 from quart import Quart, Request, Response, request
@@ -23,6 +23,7 @@ from control.services import Services
 from control.store.sessions import LiveSession
 
 Handler = Callable[..., Awaitable[Any]]
+Declared = TypeVar("Declared", bound=Handler)
 _MAX_BODY = 256 * 1024
 
 
@@ -57,6 +58,11 @@ class Call:
             return self.principal.user.user
         assert self.principal.guest is not None
         return self.principal.guest.participant
+
+
+def with_standing(call: Call, standing: Standing) -> Call:
+    """Return the call about a meeting that its body, not its path, names."""
+    return replace(call, about=standing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +106,13 @@ class Endpoints:
         status: int = 200,
         content_type: str = "application/json",
         others: dict[int, type[msgspec.Struct]] | None = None,
-    ) -> Callable[[Handler], Handler]:
+    ) -> Callable[[Declared], Declared]:
         """Declare the decorated handler.
 
         `content_type` is the answer's where that is not a Struct; `others` are answers of further statuses.
         """
 
-        def declare(handler: Handler) -> Handler:
+        def declare(handler: Declared) -> Declared:
             self.declared.append(
                 Endpoint(
                     method=method,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import asyncpg
 from hypercorn.asyncio import serve
 
-from control import first_admin, internal, listeners, reconcile, relay, webhooks
+from control import first_admin, internal, jobs, listeners, reconcile, relay, webhooks
 from control.app import Application
 from control.bus import LocalBus
 from control.config import ControlConfig
@@ -107,10 +107,12 @@ async def _serve(
         asyncio.create_task(serve(application, public, shutdown_trigger=stop.wait)),  # type: ignore[arg-type]
         asyncio.create_task(serve(internal.create_app(services), inside, shutdown_trigger=stop.wait)),
     ]
+    worker = jobs.Worker(services.pool, jobs.handlers(services.pool, services.media, services.inference))
     workers = [
         asyncio.create_task(relay.run(config.database_dsn, LocalBus([webhooks.Enqueuer(services.pool)]))),
         asyncio.create_task(webhooks.run(services.pool, services.outgoing)),
         asyncio.create_task(reconcile.run(services)),
+        asyncio.create_task(worker.run()),
     ]
     ready()
     try:

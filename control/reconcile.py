@@ -12,6 +12,7 @@ from control.services import Services
 from control.store import (
     batches,
     idempotency,
+    jobs,
     lobby,
     meetings,
     outbox,
@@ -105,3 +106,4 @@ async def _tidy(services: Services) -> None:
         await outbox.forget_old(connection)
         await webhooks.forget_old(connection)
         await idempotency.forget_old(connection)
+        await jobs.forget_old(connection)

@@ -9,6 +9,7 @@ from control.archive import Archive
 from control.background import BackgroundTasks
 from control.config import ControlConfig
 from control.database import Pool, open_pool
+from control.inference_client import InferenceClient
 from control.limits import Limits
 from control.live_state import LiveState
 from control.mail import Mailer
@@ -33,6 +34,7 @@ class Services:
     mail: Mailer
     media: MediaStore
     tasks: BackgroundTasks
+    inference: InferenceClient
     outgoing: aiohttp.ClientSession
 
     async def close(self) -> None:
@@ -69,5 +71,6 @@ async def open_services(config: ControlConfig) -> Services:
         mail=Mailer(config.smtp),
         media=MediaStore(config.media_dir or config.data_dir / "media"),
         tasks=BackgroundTasks(),
+        inference=InferenceClient(config.inference_url, config.node_secret, http),
         outgoing=outgoing.session(config.allow_private_webhooks),
     )

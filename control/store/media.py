@@ -78,3 +78,7 @@ async def delete(connection: Connection, file: str) -> None:
 async def avatar(connection: Connection, user: str) -> str | None:
     found: str | None = await connection.fetchval("SELECT avatar FROM users WHERE id = $1", user)
     return found
+
+
+async def set_thumbnail(connection: Connection, file: str) -> None:
+    await connection.execute("UPDATE media_files SET thumbnail = true WHERE id = $1", file)

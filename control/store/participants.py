@@ -137,3 +137,9 @@ async def _close_visits(connection: Connection, meeting: str, participant: str, 
         at,
         reason,
     )
+
+
+async def anywhere(connection: Connection, participant: str) -> ParticipantRow | None:
+    """Return a participant by its id alone, whatever its meeting."""
+    row = await connection.fetchrow("SELECT * FROM meeting_participants WHERE id = $1", participant)
+    return load_one(ParticipantRow, row)

@@ -143,6 +143,7 @@ def config(dsn: str, node: Node, tmp_path: Path) -> ControlConfig:
         web_root=web,
         requests_per_minute=100_000,
         reconcile_seconds=3600,
+        inference_url="http://127.0.0.1:9",
         embedded=True,
         drain_seconds=1.0,
     )

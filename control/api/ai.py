@@ -1,0 +1,167 @@
+"""Understanding: what inference knows and hears, and jobs that it does on uploaded files."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from control.api.ai_types import (
+    AboutFile,
+    AiHealth,
+    AiInfo,
+    AiStats,
+    AiStreams,
+    Job,
+    Jobs,
+    JudgeSynthesis,
+    NoVerdict,
+    Process,
+    ProcessMany,
+    Transcribe,
+)
+from control.auth.access import Access
+from control.database import Connection
+from control.endpoint import Call, Endpoints
+from control.problem import Problem, not_found
+from control.store import jobs, media
+from control.store.jobs import JobRow
+
+endpoints = Endpoints("understanding and jobs", scope="media")
+_MAX_WAITING = 50
+_NO_MODEL = "There is no model for this whose verdicts hold up."
+Kind = TypeVar("Kind", bound=msgspec.Struct)
+
+
+def public_job(row: JobRow) -> Job:
+    return Job(
+        id=row.id,
+        kind=row.kind,
+        file=row.subject,
+        state=row.state,
+        progress=row.progress,
+        result=row.result,
+        error=row.error,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+    )
+
+
+@endpoints.route("GET", "/api/v1/ai/health", Access.USER, answer=AiHealth)
+async def get_ai_health(call: Call) -> AiHealth:
+    """Tell whether inference works, and whether it can caption."""
+    return await _ask(call, "health", AiHealth)
+
+
+@endpoints.route("GET", "/api/v1/ai/connectivity", Access.USER, answer=AiHealth)
+async def get_ai_connectivity(call: Call) -> AiHealth:
+    """Tell the same as `/api/v1/ai/health`."""
+    return await _ask(call, "health", AiHealth)
+
+
+@endpoints.route("GET", "/api/v1/ai/info", Access.USER, answer=AiInfo)
+async def get_ai_info(call: Call) -> AiInfo:
+    """Tell which models there are."""
+    return await _ask(call, "info", AiInfo)
+
+
+@endpoints.route("GET", "/api/v1/ai/streams", Access.ADMIN, answer=AiStreams)
+async def list_ai_streams(call: Call) -> AiStreams:
+    """List the tracks that inference listens to."""
+    return await _ask(call, "streams", AiStreams)
+
+
+@endpoints.route("GET", "/api/v1/ai/stats", Access.ADMIN, answer=AiStats)
+async def get_ai_stats(call: Call) -> AiStats:
+    """Count what inference has done."""
+    return await _ask(call, "stats", AiStats)
+
+
+@endpoints.route("POST", "/api/v1/ai/asr", Access.USER, body=Transcribe, answer=Job, status=202)
+async def transcribe_file(call: Call, body: Transcribe) -> Job:
+    """Have a file transcribed."""
+    return (await _queue(call, [body.file], ["asr"], {"languages": list(body.languages)}))[0]
+
+
+@endpoints.route("POST", "/api/v1/ai/synthesis", Access.USER, body=JudgeSynthesis, answer=Job, status=202)
+async def judge_synthesis(call: Call, body: JudgeSynthesis) -> Job:
+    """Have it judged whether a file was generated; where there is no model, the verdict says so."""
+    return (await _queue(call, [body.file], ["synthesis"], {"medium": body.medium}))[0]
+
+
+@endpoints.route("POST", "/api/v1/ai/emotion", Access.USER, body=AboutFile, answer=NoVerdict)
+async def judge_emotion(call: Call, body: AboutFile) -> NoVerdict:
+    """Say that nobody here can tell the emotion of a voice."""
+    async with call.services.pool.acquire() as connection:
+        await _own_file(call, connection, body.file)
+    return NoVerdict(verdict=None, reason=_NO_MODEL)
+
+
+@endpoints.route("POST", "/api/v1/ai/analyze", Access.USER, body=Process, answer=Jobs, status=202)
+async def analyze_file(call: Call, body: Process) -> Jobs:
+    """Have several things done with a file."""
+    return Jobs(jobs=await _queue(call, [body.file], list(dict.fromkeys(body.tasks)), {}))
+
+
+@endpoints.route("POST", "/api/v1/ai/batch", Access.USER, body=ProcessMany, answer=Jobs, status=202)
+async def analyze_files(call: Call, body: ProcessMany) -> Jobs:
+    """Have several things done with several files."""
+    files, tasks = list(dict.fromkeys(body.files)), list(dict.fromkeys(body.tasks))
+    return Jobs(jobs=await _queue(call, files, tasks, {}))
+
+
+@endpoints.route("POST", "/api/v1/media/process", Access.USER, body=Process, answer=Jobs, status=202)
+async def process_file(call: Call, body: Process) -> Jobs:
+    """Do the same as `/api/v1/ai/analyze`."""
+    return Jobs(jobs=await _queue(call, [body.file], list(dict.fromkeys(body.tasks)), {}))
+
+
+@endpoints.route("POST", "/api/v1/ffmpeg/thumbnail", Access.USER, body=AboutFile, answer=Job, status=202)
+async def make_thumbnail(call: Call, body: AboutFile) -> Job:
+    """Have a thumbnail made of an image or video."""
+    return (await _queue(call, [body.file], ["thumbnail"], {}))[0]
+
+
+@endpoints.route("GET", "/api/v1/jobs/<job>", Access.USER, answer=Job)
+async def get_job(call: Call, job: str) -> Job:
+    """Return a job of one's own."""
+    return await _own_job(call, job)
+
+
+@endpoints.route("GET", "/api/v1/ffmpeg/job/<job>/status", Access.USER, answer=Job)
+async def get_job_status(call: Call, job: str) -> Job:
+    """Return the same as `/api/v1/jobs/{id}`."""
+    return await _own_job(call, job)
+
+
+async def _ask(call: Call, what: str, kind: type[Kind]) -> Kind:
+    document = await call.services.inference.ask(what)
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        raise Problem(502, "ai_answer", "Inference answered something unknown.") from error
+
+
+async def _queue(call: Call, files: list[str], tasks: list[Any], options: dict[str, Any]) -> list[Job]:
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        waiting = await jobs.waiting_of(connection, call.user.user)
+        if waiting + len(files) * len(tasks) > _MAX_WAITING:
+            raise Problem(429, "too_many_jobs", "Too many of your jobs wait already.", {"Retry-After": "60"})
+        made = []
+        for file in files:
+            await _own_file(call, connection, file)
+            for task in tasks:
+                made.append(await jobs.create(connection, task, file, call.user.user, options))
+    return [public_job(row) for row in made]
+
+
+async def _own_file(call: Call, connection: Connection, file: str) -> None:
+    row = await media.by_id(connection, file)
+    if row is None or (row.owner_id != call.user.user and call.user.role != "admin"):
+        raise not_found("There is no such file.")
+
+
+async def _own_job(call: Call, job: str) -> Job:
+    async with call.services.pool.acquire() as connection:
+        row = await jobs.by_id(connection, job)
+    if row is None or (row.owner_id != call.user.user and call.user.role != "admin"):
+        raise not_found("There is no such job.")
+    return public_job(row)

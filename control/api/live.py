@@ -1,0 +1,152 @@
+"""What is live now: rooms, visits, peers and their tracks."""
+
+from control.api.live_types import (
+    Closed,
+    LiveRoom,
+    LiveRooms,
+    LiveTrack,
+    Peer,
+    Peers,
+    RoomStatistics,
+    Visit,
+    Visits,
+)
+from control.api.moderation import public_participant
+from control.api.types import Participant
+from control.auth import access
+from control.auth.access import Access
+from control.database import Connection
+from control.endpoint import Call, Endpoints
+from control.problem import Problem, not_found
+from control.store import audit, participants, recordings, rooms, visits
+from control.store.participants import ParticipantRow
+from control.store.visits import VisitRow
+
+endpoints = Endpoints("live", scope="meetings")
+administration = Endpoints("administration", scope="admin")
+
+
+@endpoints.route("GET", "/api/v1/sessions/room/<meeting>", Access.HOST, answer=Visits)
+async def list_visits(call: Call, meeting: str) -> Visits:
+    """List who was in the room when, newest first."""
+    async with call.services.pool.acquire() as connection:
+        rows = await visits.of_meeting(connection, meeting)
+    return Visits(visits=[_visit(row) for row in rows])
+
+
+@administration.route("GET", "/api/v1/sessions/<int:visit>", Access.ADMIN, answer=Visit)
+async def get_visit(call: Call, visit: int) -> Visit:
+    """Return one visit."""
+    async with call.services.pool.acquire() as connection:
+        row = await visits.by_id(connection, visit) if visit < 2**63 else None
+    if row is None:
+        raise not_found("There is no such visit.")
+    return _visit(row)
+
+
+@administration.route("GET", "/admin/sessions", Access.ADMIN, answer=Visits)
+async def list_open_visits(call: Call) -> Visits:
+    """List everybody who is in a room."""
+    async with call.services.pool.acquire() as connection:
+        rows = await visits.open_ones(connection)
+    return Visits(visits=[_visit(row) for row in rows])
+
+
+@administration.route("POST", "/admin/cleanup/sessions", Access.ADMIN, answer=Closed)
+async def close_orphaned_visits(call: Call) -> Closed:
+    """Close visits of rooms that are not live."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        closed = await visits.close_orphans(connection)
+        await audit.write(connection, call.actor, "cleanup_sessions", None, call.address, closed=closed)
+    return Closed(closed=closed)
+
+
+@administration.route("GET", "/api/v1/stats/rooms", Access.ADMIN, answer=LiveRooms)
+async def list_live_rooms(call: Call) -> LiveRooms:
+    """List the rooms that are live."""
+    async with call.services.pool.acquire() as connection:
+        rows = await visits.live_rooms(connection)
+    return LiveRooms(
+        rooms=[
+            LiveRoom(
+                meeting=row.meeting_id,
+                title=row.title,
+                node=row.node,
+                opened_at=row.opened_at,
+                participants=row.participants,
+                tracks=row.tracks,
+                recording=row.recording,
+            )
+            for row in rows
+        ]
+    )
+
+
+@endpoints.route("GET", "/api/v1/webrtc/room/<meeting>/peers", Access.PARTICIPANT, answer=Peers)
+async def list_peers(call: Call, meeting: str) -> Peers:
+    """List who is in the room, and what they publish."""
+    async with call.services.pool.acquire() as connection:
+        people = [one for one in await participants.of_meeting(connection, meeting) if one.present]
+        return Peers(peers=[await _peer(connection, one) for one in people])
+
+
+@endpoints.route("GET", "/api/v1/webrtc/room/<meeting>/stats", Access.PARTICIPANT, answer=RoomStatistics)
+async def get_room_statistics(call: Call, meeting: str) -> RoomStatistics:
+    """Count what is in the room."""
+    async with call.services.pool.acquire() as connection:
+        return RoomStatistics(
+            live=await rooms.live(connection, meeting) is not None,
+            participants=await participants.count_present(connection, meeting),
+            tracks=len(await visits.tracks(connection, meeting)),
+            recording=await recordings.running(connection, meeting) is not None,
+        )
+
+
+@endpoints.route("GET", "/api/v1/webrtc/peer/<participant>/status", Access.SIGNED_IN, answer=Participant)
+async def get_peer_status(call: Call, participant: str) -> Participant:
+    """Return a participant of a meeting that the caller is in."""
+    async with call.services.pool.acquire() as connection:
+        return public_participant(await _visible(call, connection, participant))
+
+
+@endpoints.route("GET", "/api/v1/webrtc/peer/<participant>/media", Access.SIGNED_IN, answer=Peer)
+async def get_peer_media(call: Call, participant: str) -> Peer:
+    """Return a participant of a meeting that the caller is in, and what it publishes."""
+    async with call.services.pool.acquire() as connection:
+        return await _peer(connection, await _visible(call, connection, participant))
+
+
+async def _visible(call: Call, connection: Connection, participant: str) -> ParticipantRow:
+    """Return a participant if the caller is in its meeting; raises Problem 404 otherwise."""
+    row = await participants.anywhere(connection, participant)
+    if row is not None:
+        try:
+            await access.in_meeting(connection, Access.PARTICIPANT, call.principal, row.meeting_id)
+        except Problem:
+            row = None
+    if row is None:
+        raise not_found("There is no such participant.")
+    return row
+
+
+async def _peer(connection: Connection, person: ParticipantRow) -> Peer:
+    tracks = [row for row in await visits.tracks(connection, person.meeting_id) if row.participant_id == person.id]
+    return Peer(
+        participant=public_participant(person),
+        tracks=[
+            LiveTrack(track=row.track, source=row.source, codec=row.codec, published_at=row.published_at)
+            for row in tracks
+        ],
+    )
+
+
+def _visit(row: VisitRow) -> Visit:
+    return Visit(
+        id=row.id,
+        meeting=row.meeting_id,
+        participant=row.participant_id,
+        node=row.node,
+        joined_at=row.joined_at,
+        left_at=row.left_at,
+        reason=row.leave_reason,
+    )

@@ -1,0 +1,68 @@
+"""Answers about what is live now."""
+
+from datetime import datetime
+
+from control.api.types import Answer, Body, Participant
+
+
+class Visit(Answer, frozen=True, kw_only=True):
+    """One time that somebody was in a room."""
+
+    id: int
+    meeting: str
+    participant: str
+    node: str
+    joined_at: datetime
+    left_at: datetime | None
+    reason: str | None
+
+
+class Visits(Answer, frozen=True, kw_only=True):
+    visits: list[Visit]
+
+
+class Closed(Answer, frozen=True, kw_only=True):
+    closed: int
+
+
+class LiveRoom(Answer, frozen=True, kw_only=True):
+    meeting: str
+    title: str
+    node: str
+    opened_at: datetime
+    participants: int
+    tracks: int
+    recording: bool
+
+
+class LiveRooms(Answer, frozen=True, kw_only=True):
+    rooms: list[LiveRoom]
+
+
+class LiveTrack(Answer, frozen=True, kw_only=True):
+    track: str
+    source: str
+    codec: str
+    published_at: datetime
+
+
+class Peer(Answer, frozen=True, kw_only=True):
+    """A participant who is in the room, with what it publishes."""
+
+    participant: Participant
+    tracks: list[LiveTrack]
+
+
+class Peers(Answer, frozen=True, kw_only=True):
+    peers: list[Peer]
+
+
+class RoomStatistics(Answer, frozen=True, kw_only=True):
+    live: bool
+    participants: int
+    tracks: int
+    recording: bool
+
+
+class OfMeeting(Body, frozen=True, kw_only=True):
+    meeting: str

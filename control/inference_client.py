@@ -1,0 +1,87 @@
+"""Inference's HTTP API: what it knows and what it makes of files. Control authorises, inference knows no users."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from control.problem import Problem
+
+_SHORT = aiohttp.ClientTimeout(total=10, connect=3)
+_LONG = aiohttp.ClientTimeout(total=None, connect=5, sock_read=300)
+_MAX_LINE = 1024 * 1024
+
+
+class InferenceFailed(Exception):
+    """Inference could not do it; `again` tells whether trying later may help."""
+
+    def __init__(self, detail: str, *, again: bool) -> None:
+        super().__init__(detail)
+        self.again = again
+
+
+class InferenceClient:
+    """Talks to one inference process."""
+
+    def __init__(self, url: str, secret: str, http: aiohttp.ClientSession) -> None:
+        self._url = url
+        self._headers = {"Authorization": f"Bearer {secret}"}
+        self._http = http
+
+    async def ask(self, what: str) -> dict[str, Any]:
+        """Return the JSON of `/ai/v1/{what}`; raises Problem 503 when inference does not answer."""
+        try:
+            async with self._http.get(f"{self._url}/ai/v1/{what}", headers=self._headers, timeout=_SHORT) as answer:
+                data = await answer.read()
+                if answer.status == 200:
+                    return msgspec.json.decode(data, type=dict[str, Any])
+        except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
+            raise _unavailable() from error
+        raise _unavailable()
+
+    async def transcribe(self, path: Path, languages: list[str]) -> AsyncIterator[dict[str, Any]]:
+        """Yield what recognition of a file says: `segment`, `progress`, `done`; raises InferenceFailed."""
+        url = f"{self._url}/ai/v1/asr"
+        try:
+            with path.open("rb") as file:
+                async with self._http.post(
+                    url, data=file, params={"language": ",".join(languages)}, headers=self._headers, timeout=_LONG
+                ) as answer:
+                    await _check(answer)
+                    async for line in answer.content:
+                        said = msgspec.json.decode(line, type=dict[str, Any])
+                        if "error" in said:
+                            raise InferenceFailed(str(said["error"]), again=False)
+                        yield said
+        except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
+            raise InferenceFailed(f"{type(error).__name__}: {error}", again=True) from error
+
+    async def judge_synthesis(self, path: Path, medium: str) -> dict[str, Any]:
+        """Return the verdict on whether a file was generated; raises InferenceFailed."""
+        url = f"{self._url}/ai/v1/synthesis"
+        try:
+            with path.open("rb") as file:
+                async with self._http.post(
+                    url, data=file, params={"medium": medium}, headers=self._headers, timeout=_LONG
+                ) as answer:
+                    await _check(answer)
+                    return msgspec.json.decode(await answer.read(), type=dict[str, Any])
+        except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError, OSError) as error:
+            raise InferenceFailed(f"{type(error).__name__}: {error}", again=True) from error
+
+
+async def _check(answer: aiohttp.ClientResponse) -> None:
+    if answer.status == 200:
+        return
+    text = (await answer.content.read(_MAX_LINE)).decode(errors="replace")
+    try:
+        detail = str(msgspec.json.decode(text, type=dict[str, Any]).get("detail", text))
+    except msgspec.DecodeError:
+        detail = text[:200]
+    raise InferenceFailed(detail, again=answer.status in {429, 502, 503})
+
+
+def _unavailable() -> Problem:
+    return Problem(503, "ai_unavailable", "Inference does not answer.", {"Retry-After": "10"})

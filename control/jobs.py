@@ -1,0 +1,149 @@
+"""The worker: takes jobs one after the other, renews its lease while it works, and lets go when it has lost it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import asyncpg
+from prometheus_client import Counter
+
+from control import images
+from control.database import Pool
+from control.inference_client import InferenceClient, InferenceFailed
+from control.media_store import MediaStore
+from control.problem import Problem
+from control.store import jobs, media
+from control.store.jobs import JobRow
+
+_LOG = logging.getLogger(__name__)
+_JOBS = Counter("control_jobs_total", "Jobs that ended", ["kind", "outcome"])
+LEASE_SECONDS = 30.0
+_POLL_SECONDS = 1.0
+Report = Callable[[float], None]
+Handler = Callable[[JobRow, Report], Awaitable[Any]]
+
+
+class JobFailed(Exception):
+    """The job cannot be done; `again` tells whether a later attempt may."""
+
+    def __init__(self, detail: str, *, again: bool = False) -> None:
+        super().__init__(detail)
+        self.again = again
+
+
+class Worker:
+    """Does jobs of the kinds that `handlers` knows."""
+
+    def __init__(self, pool: Pool, handlers: dict[str, Handler], lease_seconds: float = LEASE_SECONDS) -> None:
+        self._pool = pool
+        self._handlers = handlers
+        self._lease = lease_seconds
+
+    async def run(self) -> None:
+        """Work until cancelled; a lost database is waited for."""
+        while True:
+            found = False
+            try:
+                found = await self.do_one()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+                _LOG.warning("jobs wait for the database: %s", error)
+            if not found:
+                await asyncio.sleep(_POLL_SECONDS)
+
+    async def do_one(self) -> bool:
+        """Claim and do one job; False when there is none."""
+        async with self._pool.acquire() as connection:
+            job = await jobs.claim(connection, list(self._handlers), self._lease)
+        if job is None:
+            return False
+        if job.attempt > jobs.MAX_ATTEMPTS:
+            await self._fail(job, "every attempt was cut off", again=False)
+            return True
+        progress = [0.0]
+        working = asyncio.ensure_future(self._handlers[job.kind](job, lambda value: progress.__setitem__(0, value)))
+        try:
+            while not working.done():
+                await asyncio.wait((working,), timeout=self._lease / 3)
+                async with self._pool.acquire() as connection:
+                    if not working.done() and not await jobs.renew(connection, job, progress[0], self._lease):
+                        _LOG.warning("job %s is another worker's by now", job.id)
+                        return True
+            await self._finish(job, working.result())
+        except JobFailed as failed:
+            await self._fail(job, str(failed), again=failed.again)
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+        return True
+
+    async def _finish(self, job: JobRow, result: Any) -> None:
+        async with self._pool.acquire() as connection, connection.transaction():
+            if await jobs.finish(connection, job, result):
+                _JOBS.labels(job.kind, "done").inc()
+                if job.kind in {"asr", "synthesis"}:
+                    await jobs.keep_result(connection, job, result)
+
+    async def _fail(self, job: JobRow, detail: str, *, again: bool) -> None:
+        _LOG.warning("job %s (%s) failed: %s", job.id, job.kind, detail)
+        _JOBS.labels(job.kind, "failed").inc()
+        async with self._pool.acquire() as connection:
+            await jobs.fail(connection, job, detail, again=again)
+
+
+def handlers(pool: Pool, store: MediaStore, inference: InferenceClient) -> dict[str, Handler]:
+    """Return what each kind of job does."""
+
+    async def transcribe(job: JobRow, report: Report) -> Any:
+        segments: list[Any] = []
+        summary: Any = None
+        languages = [str(one) for one in job.options.get("languages", [])]
+        async for said in _translated(inference.transcribe(store.path(job.subject), languages)):
+            if "segment" in said:
+                segments.append(said["segment"])
+            elif "done" in said:
+                summary = said["done"]
+            else:
+                report(_share(said.get("progress")))
+        if summary is None:
+            raise JobFailed("inference stopped in the middle", again=True)
+        return {"segments": segments, "summary": summary}
+
+    async def judge(job: JobRow, report: Report) -> Any:
+        try:
+            return await inference.judge_synthesis(store.path(job.subject), str(job.options.get("medium", "voice")))
+        except InferenceFailed as failed:
+            raise JobFailed(str(failed), again=failed.again) from failed
+
+    async def thumbnail(job: JobRow, report: Report) -> Any:
+        async with pool.acquire() as connection:
+            row = await media.by_id(connection, job.subject)
+        if row is None:
+            raise JobFailed("the file is gone")
+        picture = await images.thumbnail(store.path(row.id), row.content_type)
+        if picture is None:
+            raise JobFailed("there is no picture in this file")
+        await store.put_bytes(row.id, picture, ".jpg")
+        async with pool.acquire() as connection:
+            await media.set_thumbnail(connection, row.id)
+        return {"file": row.id}
+
+    return {"asr": transcribe, "synthesis": judge, "thumbnail": thumbnail}
+
+
+async def _translated(said: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    try:
+        async for one in said:
+            yield one
+    except InferenceFailed as failed:
+        raise JobFailed(str(failed), again=failed.again) from failed
+    except Problem as problem:
+        raise JobFailed(problem.detail) from problem
+
+
+def _share(progress: Any) -> float:
+    """Return the part that is done, 0 while inference does not know the length."""
+    if not isinstance(progress, dict):
+        return 0.0
+    done, total = progress.get("read_ms", 0), progress.get("duration_ms", 0)
+    return min(1.0, done / total) if isinstance(done, int | float) and isinstance(total, int | float) and total else 0.0

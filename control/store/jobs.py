@@ -1,0 +1,123 @@
+"""Jobs: the truth about work to be done.
+
+A job is claimed for the time of a lease, which its worker renews. The attempt number fences every write: a worker that
+was stopped past its lease finds its number outdated, and what it writes has no effect.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from control.database import Connection, load, load_one
+from control.identifiers import new_id
+
+State = Literal["queued", "running", "done", "failed"]
+MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    id: str
+    kind: str
+    subject: str
+    state: State
+    attempt: int
+    progress: float
+    result: Any
+    error: str | None
+    owner_id: str | None
+    options: dict[str, Any]
+    created_at: datetime
+    finished_at: datetime | None
+
+
+async def create(connection: Connection, kind: str, subject: str, owner: str, options: dict[str, Any]) -> JobRow:
+    row = await connection.fetchrow(
+        "INSERT INTO processing_jobs (id, kind, subject, owner_id, options) VALUES ($1, $2, $3, $4, $5) RETURNING *",
+        new_id("job"),
+        kind,
+        subject,
+        owner,
+        options,
+    )
+    assert row is not None
+    return load(JobRow, row)
+
+
+async def by_id(connection: Connection, job: str) -> JobRow | None:
+    return load_one(JobRow, await connection.fetchrow("SELECT * FROM processing_jobs WHERE id = $1", job))
+
+
+async def waiting_of(connection: Connection, owner: str) -> int:
+    return int(
+        await connection.fetchval(
+            "SELECT count(*) FROM processing_jobs WHERE owner_id = $1 AND state IN ('queued', 'running')", owner
+        )
+    )
+
+
+async def claim(connection: Connection, kinds: list[str], lease_seconds: float) -> JobRow | None:
+    """Claim the oldest job that waits, or whose worker let its lease lapse; None when there is none."""
+    row = await connection.fetchrow(
+        "WITH next AS (SELECT id FROM processing_jobs WHERE kind = ANY($1) AND (state = 'queued'"
+        "   OR (state = 'running' AND lease_until < now())) ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED)"
+        " UPDATE processing_jobs j SET state = 'running', attempt = attempt + 1, progress = 0,"
+        "  lease_until = now() + make_interval(secs => $2) FROM next WHERE j.id = next.id RETURNING j.*",
+        kinds,
+        lease_seconds,
+    )
+    return load_one(JobRow, row)
+
+
+async def renew(connection: Connection, job: JobRow, progress: float, lease_seconds: float) -> bool:
+    """Renew the lease; False when the job is another worker's by now."""
+    found = await connection.fetchval(
+        "UPDATE processing_jobs SET progress = $3, lease_until = now() + make_interval(secs => $4)"
+        " WHERE id = $1 AND attempt = $2 AND state = 'running' RETURNING id",
+        job.id,
+        job.attempt,
+        progress,
+        lease_seconds,
+    )
+    return found is not None
+
+
+async def finish(connection: Connection, job: JobRow, result: Any) -> bool:
+    """Write the result; False, and nothing is written, when the job is another worker's by now."""
+    found = await connection.fetchval(
+        "UPDATE processing_jobs SET state = 'done', progress = 1, result = $3, error = NULL, finished_at = now()"
+        " WHERE id = $1 AND attempt = $2 AND state = 'running' RETURNING id",
+        job.id,
+        job.attempt,
+        result,
+    )
+    return found is not None
+
+
+async def fail(connection: Connection, job: JobRow, error: str, *, again: bool) -> None:
+    """Note a failure; with `again` the job is tried anew, a few times at most."""
+    await connection.execute(
+        "UPDATE processing_jobs SET state = CASE WHEN $4 AND attempt < $5 THEN 'queued' ELSE 'failed' END,"
+        " error = $3, finished_at = now(), lease_until = NULL WHERE id = $1 AND attempt = $2 AND state = 'running'",
+        job.id,
+        job.attempt,
+        error[:1000],
+        again,
+        MAX_ATTEMPTS,
+    )
+
+
+async def keep_result(connection: Connection, job: JobRow, result: Any) -> None:
+    """Keep a result of understanding with its file, as long as the file is there."""
+    await connection.execute(
+        "INSERT INTO ai_tasks (id, file_id, task, result)"
+        " SELECT $1, id, $3, $4 FROM media_files WHERE id = $2 ON CONFLICT (id) DO NOTHING",
+        job.id,
+        job.subject,
+        job.kind,
+        result,
+    )
+
+
+async def forget_old(connection: Connection) -> None:
+    await connection.execute("DELETE FROM processing_jobs WHERE finished_at < now() - interval '30 days'")

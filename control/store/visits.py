@@ -1,0 +1,84 @@
+"""Visits: each time somebody was in a room, and what is live now."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from control.database import Connection, load, load_one
+
+
+@dataclass(frozen=True, slots=True)
+class VisitRow:
+    id: int
+    meeting_id: str
+    participant_id: str
+    node: str
+    joined_at: datetime
+    left_at: datetime | None
+    leave_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRoomRow:
+    meeting_id: str
+    title: str
+    node: str
+    opened_at: datetime
+    participants: int
+    tracks: int
+    recording: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRow:
+    track: str
+    participant_id: str
+    source: str
+    codec: str
+    published_at: datetime
+
+
+async def of_meeting(connection: Connection, meeting: str, limit: int = 1000) -> list[VisitRow]:
+    rows = await connection.fetch(
+        "SELECT * FROM signaling_sessions WHERE meeting_id = $1 ORDER BY joined_at DESC, id DESC LIMIT $2",
+        meeting,
+        limit,
+    )
+    return [load(VisitRow, row) for row in rows]
+
+
+async def by_id(connection: Connection, visit: int) -> VisitRow | None:
+    return load_one(VisitRow, await connection.fetchrow("SELECT * FROM signaling_sessions WHERE id = $1", visit))
+
+
+async def open_ones(connection: Connection, limit: int = 1000) -> list[VisitRow]:
+    rows = await connection.fetch(
+        "SELECT * FROM signaling_sessions WHERE left_at IS NULL ORDER BY joined_at DESC, id DESC LIMIT $1", limit
+    )
+    return [load(VisitRow, row) for row in rows]
+
+
+async def close_orphans(connection: Connection) -> int:
+    """Close visits of rooms that are not live; return how many."""
+    rows = await connection.fetch(
+        "UPDATE signaling_sessions s SET left_at = now(), leave_reason = 'cleanup' WHERE left_at IS NULL"
+        " AND NOT EXISTS (SELECT FROM meeting_rooms r WHERE r.meeting_id = s.meeting_id AND r.closed_at IS NULL)"
+        " RETURNING s.id"
+    )
+    await connection.execute(
+        "UPDATE meeting_participants p SET present = false, left_at = now() WHERE present"
+        " AND NOT EXISTS (SELECT FROM meeting_rooms r WHERE r.meeting_id = p.meeting_id AND r.closed_at IS NULL)"
+    )
+    return len(rows)
+
+
+async def live_rooms(connection: Connection) -> list[LiveRoomRow]:
+    rows = await connection.fetch("SELECT * FROM active_meeting_statistics ORDER BY opened_at LIMIT 1000")
+    return [load(LiveRoomRow, row) for row in rows]
+
+
+async def tracks(connection: Connection, meeting: str) -> list[TrackRow]:
+    rows = await connection.fetch(
+        "SELECT * FROM media_streams WHERE meeting_id = $1 AND unpublished_at IS NULL ORDER BY published_at, track",
+        meeting,
+    )
+    return [load(TrackRow, row) for row in rows]

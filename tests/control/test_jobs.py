@@ -1,0 +1,160 @@
+"""Jobs: done once, whatever becomes of their workers; and what inference makes of files."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+import aiohttp.web
+import pytest_asyncio
+
+from control.config import ControlConfig
+from control.database import Pool, open_pool
+from control.jobs import JobFailed, Report, Worker
+from control.store import jobs, users
+from control.store.jobs import JobRow
+from tests.control.harness import NODE_SECRET, Client, People, serving
+from tests.control.test_media import picture, upload
+
+
+@pytest_asyncio.fixture
+async def pool(dsn: str) -> AsyncIterator[Pool]:
+    opened = await open_pool(dsn)
+    yield opened
+    await opened.close()
+
+
+async def queue(pool: Pool, count: int = 1) -> list[JobRow]:
+    async with pool.acquire() as connection:
+        user = await users.create(connection, username="ada", email=None, display_name="A", password_hash="x")
+        return [await jobs.create(connection, "k", f"s{number}", user.id, {}) for number in range(count)]
+
+
+async def state(pool: Pool, job: JobRow) -> JobRow:
+    async with pool.acquire() as connection:
+        row = await jobs.by_id(connection, job.id)
+    assert row is not None
+    return row
+
+
+async def test_many_workers_do_each_job_once(pool: Pool) -> None:
+    made = await queue(pool, 12)
+    done: list[str] = []
+
+    async def work(job: JobRow, report: Report) -> Any:
+        done.append(job.id)
+        return {"by": job.attempt}
+
+    async def worker() -> None:
+        while await Worker(pool, {"k": work}).do_one():
+            pass
+
+    await asyncio.gather(*(worker() for _ in range(4)))
+    assert sorted(done) == sorted(job.id for job in made)
+    assert {(await state(pool, job)).state for job in made} == {"done"}
+
+
+async def test_a_worker_stopped_past_its_lease_has_no_effect(pool: Pool) -> None:
+    (job,) = await queue(pool)
+    async with pool.acquire() as connection:
+        slow = await jobs.claim(connection, ["k"], 0.0)
+        fast = await jobs.claim(connection, ["k"], 30)
+        assert slow is not None and fast is not None and (slow.attempt, fast.attempt) == (1, 2)
+        assert not await jobs.renew(connection, slow, 0.5, 30)
+        assert not await jobs.finish(connection, slow, {"by": "slow"})
+        await jobs.fail(connection, slow, "too late", again=True)
+        assert await jobs.finish(connection, fast, {"by": "fast"})
+        assert not await jobs.finish(connection, slow, {"by": "slow"})
+    assert (await state(pool, job)).result == {"by": "fast"}
+
+
+async def test_failures_are_tried_again_a_few_times(pool: Pool) -> None:
+    (job,) = await queue(pool)
+
+    async def work(job: JobRow, report: Report) -> Any:
+        raise JobFailed("not now", again=True)
+
+    worker = Worker(pool, {"k": work})
+    assert [await worker.do_one() for _ in range(4)] == [True, True, True, False]
+    row = await state(pool, job)
+    assert (row.state, row.attempt, row.error) == ("failed", 3, "not now")
+
+
+async def test_progress_is_seen_while_a_long_job_keeps_its_lease(pool: Pool) -> None:
+    (job,) = await queue(pool)
+    go_on = asyncio.Event()
+
+    async def work(job: JobRow, report: Report) -> Any:
+        report(0.5)
+        await go_on.wait()
+        return None
+
+    working = asyncio.create_task(Worker(pool, {"k": work}, lease_seconds=0.3).do_one())
+    async with asyncio.timeout(5):
+        while (await state(pool, job)).progress != 0.5:
+            await asyncio.sleep(0.01)
+    async with pool.acquire() as connection:
+        assert await jobs.claim(connection, ["k"], 30) is None
+    go_on.set()
+    assert await working
+    assert (await state(pool, job)).state == "done"
+
+
+@pytest_asyncio.fixture
+async def inference() -> AsyncIterator[str]:
+    """Answers like inference's HTTP API."""
+
+    async def asr(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        assert request.headers["Authorization"] == f"Bearer {NODE_SECRET}"
+        assert await request.read() == b"RIFF....WAVEfmt sound"
+        lines = [
+            '{"progress": {"read_ms": 1, "duration_ms": 2, "done": false}}',
+            f'{{"segment": {{"start_ms": 0, "end_ms": 9, "lang": "en", "text": "{request.query["language"]}"}}}}',
+            '{"done": {"read_ms": 2, "duration_ms": 2, "done": true}}',
+        ]
+        return aiohttp.web.Response(text="\n".join(lines) + "\n")
+
+    async def synthesis(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        return aiohttp.web.json_response({"verdict": "none"})
+
+    async def health(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        return aiohttp.web.json_response({"status": "ok", "captions": False, "reason": "no model", "model": None})
+
+    app = aiohttp.web.Application()
+    app.router.add_post("/ai/v1/asr", asr)
+    app.router.add_post("/ai/v1/synthesis", synthesis)
+    app.router.add_get("/ai/v1/health", health)
+    runner = aiohttp.web.AppRunner(app)
+    await runner.setup()
+    await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+async def finished(client: Client, job: str) -> Any:
+    async with asyncio.timeout(15):
+        while True:
+            row = await client.ok("GET", f"/api/v1/jobs/{job}")
+            if row["state"] in {"done", "failed"}:
+                return row
+            await asyncio.sleep(0.02)
+
+
+async def test_files_are_understood(config: ControlConfig, inference: str) -> None:
+    async with serving(replace(config, inference_url=inference)) as server, aiohttp.ClientSession() as session:
+        ada = await People(session, server).user("ada")
+        _, sound = await upload(ada, b"RIFF....WAVEfmt sound")
+        job = await ada.ok("POST", "/api/v1/ai/asr", {"file": sound["id"], "languages": ["en", "de"]})
+        row = await finished(ada, job["id"])
+        assert row["state"] == "done" and row["result"]["segments"][0]["text"] == "en,de"
+        both = await ada.ok("POST", "/api/v1/ai/analyze", {"file": sound["id"], "tasks": ["synthesis", "thumbnail"]})
+        rows = [await finished(ada, one["id"]) for one in both["jobs"]]
+        assert [one["state"] for one in rows] == ["done", "failed"]
+        assert (await ada.ok("GET", "/api/v1/ai/health"))["reason"] == "no model"
+        assert (await ada.ok("POST", "/api/v1/ai/emotion", {"file": sound["id"]}))["verdict"] is None
+        _, image = await upload(ada, picture("PNG"))
+        made = await ada.ok("POST", "/api/v1/ffmpeg/thumbnail", {"file": image["id"]})
+        assert (await finished(ada, made["id"]))["state"] == "done"
+        nothing = {"file": "file_0"}
+        assert await ada.refused("POST", "/api/v1/ai/asr", nothing) == (404, "not_found")

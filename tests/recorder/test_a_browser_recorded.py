@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from parley.client import Api
+from tests.recorder.test_capture_and_finish import DECODERS
 from tests.recorder.test_lip_sync import beeps_in
 from tests.recorder.test_with_a_whole_server import PASSWORD, finished
 from tests.support.chromium import LOOPBACK_FLAG, chromium, open_page
@@ -15,13 +16,21 @@ from tests.support.server import RunningServer, running_server
 
 SECONDS = 9
 PUBLISH = """
-async ({meeting, codec, seconds}) => {
+async ({meeting, codec, scalability, seconds, width, height}) => {
   const {Rest, Room, admission} = await import('/sdk/parley.js');
   const capabilities = RTCRtpReceiver.getCapabilities.bind(RTCRtpReceiver);  // offer no other codec
   RTCRtpReceiver.getCapabilities = (kind) => ({codecs: capabilities(kind).codecs.filter(
     ({mimeType}) => kind === 'audio' || [`video/${codec}`, 'video/rtx'].includes(mimeType))});
+  if (scalability) {
+    const addTransceiver = RTCPeerConnection.prototype.addTransceiver;
+    RTCPeerConnection.prototype.addTransceiver = function(track, init) {
+      const isVideo = track === 'video' || track.kind === 'video';
+      const sendEncodings = [{scalabilityMode: scalability, maxBitrate: 1_500_000}];
+      return addTransceiver.call(this, track, isVideo ? {...init, sendEncodings} : init);
+    };
+  }
   const canvas = document.createElement('canvas');
-  [canvas.width, canvas.height] = [320, 180];
+  [canvas.width, canvas.height] = [width, height];
   const pen = canvas.getContext('2d');
   const sound = new AudioContext({sampleRate: 48000});
   const tone = new OscillatorNode(sound, {frequency: 1000});
@@ -48,7 +57,7 @@ async ({meeting, codec, seconds}) => {
       const now = sound.currentTime - begin;
       const flash = now >= 0 && now % 1 < 0.12;
       pen.fillStyle = flash ? 'white' : `hsl(${Math.floor(now * 40) % 360} 60% 15%)`;
-      pen.fillRect(0, 0, 320, 180);
+      pen.fillRect(0, 0, width, height);
       if (flash && Math.floor(now) !== flashed) {
         flashed = Math.floor(now);
         skews.push(now - flashed);
@@ -66,16 +75,28 @@ def server() -> Iterator[RunningServer]:
         yield running
 
 
-@pytest.mark.parametrize("codec", ["VP8", "VP9", "H264", "AV1"])
-async def test_flash_and_beep_of_a_page(server: RunningServer, codec: str) -> None:
+CASES = {
+    "VP8 simulcast": ("VP8", None, 640, 360),
+    "VP9": ("VP9", "L1T1", 320, 180),
+    "VP9 SVC": ("VP9", "L3T3_KEY", 640, 360),
+    "H264": ("H264", "L1T1", 320, 180),
+    "AV1": ("AV1", "L1T1", 320, 180),
+}
+
+
+@pytest.mark.parametrize(("codec", "scalability", "width", "height"), CASES.values(), ids=CASES.keys())
+async def test_flash_and_beep_of_a_page(
+    server: RunningServer, codec: str, scalability: str | None, width: int, height: int
+) -> None:
     async with Api(server.url) as api, chromium(flags=[LOOPBACK_FLAG]) as browser:
-        if server.setup_token in "".join(server.lines) and codec == "VP8":
+        if scalability is None:  # the first
             await api.set_up(server.setup_token, "admin", PASSWORD)
         else:
             await api.login("admin", PASSWORD)
         meeting = await api.create_meeting("Recorded")
         page = await open_page(browser, server.url)
-        await page.evaluate(PUBLISH, {"meeting": meeting, "codec": codec, "seconds": SECONDS})
+        wanted = {"codec": codec, "scalability": scalability, "width": width, "height": height}
+        await page.evaluate(PUBLISH, {"meeting": meeting, "seconds": SECONDS, **wanted})
         recording = (await api.start_recording(meeting))["id"]
         skews = await page.evaluate("skews")
         await api.stop_recording(meeting)
@@ -86,7 +107,9 @@ async def test_flash_and_beep_of_a_page(server: RunningServer, codec: str) -> No
         flashes = []
         for file in tracks["camera"]["files"]:
             data = await api.download(f"/recordings/{recording}/files/{file['key'].removeprefix(recording + '/')}")
-            flashes += flashes_in(data, file["start_ms"])
+            found, sizes = flashes_in(data, file)
+            flashes += found
+            assert sizes[-1] == (width, height) or scalability is None  # Chromium sends what layers it can
         (file,) = tracks["microphone"]["files"]
         data = await api.download(f"/recordings/{recording}/files/{file['key'].removeprefix(recording + '/')}")
         beeps = beeps_in(io.BytesIO(data), file["start_ms"])
@@ -102,13 +125,17 @@ async def test_flash_and_beep_of_a_page(server: RunningServer, codec: str) -> No
     assert max(abs(a - skew) for a in apart) <= 0.100, (apart, skews)
 
 
-def flashes_in(data: bytes, start_ms: int) -> list[float]:
-    """When each flash of a file begins."""
-    found, before = [], True
+def flashes_in(data: bytes, file: dict) -> tuple[list[float], list[tuple[int, int]]]:
+    """When each flash of a file begins, and the size of every picture. FFmpeg's own VP9 decoder knows no layers."""
+    found, sizes, before = [], [], True
     with av.open(io.BytesIO(data)) as container:
-        for image in container.decode(video=0):
-            bright = bool(image.to_ndarray(format="gray").mean() > 128)
-            if bright and not before:
-                found.append(start_ms / 1000 + float(image.pts * image.time_base))
-            before = bright
-    return found
+        decoder = av.CodecContext.create(DECODERS[file["codec"]], "r")
+        decoder.extradata = container.streams.video[0].codec_context.extradata
+        for packet in container.demux(video=0):
+            for image in decoder.decode(packet):
+                sizes.append((image.width, image.height))
+                bright = bool(image.to_ndarray(format="gray").mean() > 128)
+                if bright and not before:
+                    found.append(file["start_ms"] / 1000 + float(image.pts * packet.time_base))
+                before = bright
+    return found, sizes

@@ -136,11 +136,16 @@ static int receive(int fd, int expected, destination *from, int *sizes) {
                                               .msg_controllen = sizeof times[k]};
     }
     count = recvmmsg(fd, received, SLOTS, MSG_DONTWAIT, NULL);
+    int longest = 0;
     for (int k = 0; k < count; k++) {
         /* Opening costs what sealing does; what it yields does not matter here. */
         sizes[k] = (int)received[k].msg_len;
         seal(from, slots[k], sizes[k], scratch);
+        longest = sizes[k] > longest ? sizes[k] : longest;
     }
+    /* As the engine does, so that both send the same runs. */
+    for (int k = 0; k < count; k++)
+        sizes[k] = longest - sizes[k] <= 3 ? longest : sizes[k];
     return count == expected ? count : 0;
 }
 
@@ -150,7 +155,7 @@ static int send_frames(int destinations, char **ports) {
     uint8_t key[16];
     int port, publisher_port, fd = bound_socket(&port), publisher = bound_socket(&publisher_port), one = 1;
     struct sockaddr_in own = loopback(port);
-    long packets = 0, spent = 0;
+    long packets = 0, spent = 0, frame = 0;
     setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof one);
     for (int k = 0; k <= destinations; k++) {
         memset(key, k + 1, sizeof key);
@@ -182,6 +187,9 @@ static int send_frames(int destinations, char **ports) {
             }
         }
         flush(fd);
+        /* The first frame finds everything cold, and is not counted. */
+        if (frame++ == 0)
+            continue;
         spent += clock_nanoseconds(CLOCK_THREAD_CPUTIME_ID) - before;
         packets += (long)count * destinations;
     }

@@ -202,7 +202,7 @@ class Egress:
         route.packets += 1
         route.octets += len(payload)
         self._tally.forwarded += 1
-        data = protector.seal(header, payload, route.base, out_seq)
+        data = protector.seal(header, payload + packet.padding, route.base, out_seq)
         if self.records is not None:
             kind = SentKind.AUDIO if route.entry.is_audio else SentKind.VIDEO
             seq = _recorded_seq(route, stamps)
@@ -214,7 +214,7 @@ class Egress:
     ) -> bytes | None:
         route, segment, packet, out_seq, _ = numbered
         entry = route.entry
-        payload = packet.rewritten(segment.rewrite)
+        payload = packet.rewritten(segment.rewrite) + packet.padding
         rtx_payload_type = entry.rtx_payload_types.get(payload_type)
         if entry.rtx_ssrc is not None and rtx_payload_type is not None:
             rtx_seq = route.rtx_next

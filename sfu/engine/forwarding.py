@@ -18,8 +18,8 @@ _NO_LIMIT = 255
 _OVERHEAD = 160  # of a packet: more than its header, extensions of the one-byte form and tag
 _new_tuple = tuple.__new__  # makes a named tuple in two thirds of its constructor's time
 
-Plan = list[tuple[int, int, int, int, bytes, bytes]]
-"""Of each packet: ext_seq, marker, timestamp, words of the extension block, what follows the stamps, payload."""
+Plan = list[tuple[int, int, int, int, int, bytes, bytes]]
+"""Of each packet: ext_seq, first byte, marker, timestamp, words of extensions, the rest of the header, payload."""
 
 
 class Forwarder:
@@ -34,6 +34,7 @@ class Forwarder:
     def forward(self, ingress: Ingress, packets: Sequence[Packet]) -> None:
         """Forward packets that have just been put into the stream's cache, in the order of their arrival."""
         is_plain = _is_plain(packets)
+        octets = sum(len(packet.payload) for packet in packets)
         # Per layout and rewrite: what its routes send alike. Routes of a room mostly agree.
         plans: dict[tuple[Layout, int, int], Plan | None] = {}
         for route in tuple(ingress.routes):
@@ -44,7 +45,7 @@ class Forwarder:
                     plans[key] = _make_plan(route.layout, rewrite, packets)
                 plan = plans[key]
                 if plan is not None:
-                    self._send_plainly(route, plan, packets[-1])
+                    self._send_plainly(route, plan, packets[-1], octets)
                     continue
             for packet in packets:
                 self._forward_one(route, ingress, packet, packets)
@@ -69,7 +70,7 @@ class Forwarder:
             and (egress.pacer is None or route.entry.is_audio or _fits(egress.pacer, packets, self._now))
         )
 
-    def _send_plainly(self, route: Route, plan: Plan, last: Packet) -> None:
+    def _send_plainly(self, route: Route, plan: Plan, last: Packet, octets: int) -> None:
         """One tight loop: everything that does not change from packet to packet is looked up before."""
         egress, segment, entry, stamps = route.egress, route.map.segment, route.entry, route.stamps
         protector, destination, local = egress.protector, egress.destination, egress.local
@@ -84,19 +85,18 @@ class Forwarder:
         transport_seq = egress.transport_seq
         append, pacer, records = self._outgoing.append, egress.pacer, egress.records
         kind = SentKind.AUDIO if entry.is_audio else SentKind.VIDEO
-        octets = size = out_seq = 0
-        for ext_seq, marker, timestamp, words, tail, payload in plan:
+        size = out_seq = 0
+        for ext_seq, first, marker, timestamp, words, tail, payload in plan:
             out_seq = ext_seq + difference
             header = (
                 pack_stamped(
-                    0x90, marker | payload_type, out_seq & 0xFFFF, (timestamp + timestamp_offset) & _MASK32, ssrc,
+                    first, marker | payload_type, out_seq & 0xFFFF, (timestamp + timestamp_offset) & _MASK32, ssrc,
                     0xBEDE, words, send_time_word, seq_tag, transport_seq,
                 )
                 + tail
             )  # fmt: skip
             data = seal(header, payload, base, out_seq)
             append(_new_tuple(Outgoing, (data, destination, local)))
-            octets += len(payload)
             size += len(data)
             if stamps is not None:
                 stamps[out_seq % STAMPS] = (out_seq, stamp, transport_seq)
@@ -205,7 +205,9 @@ def _make_plan(layout: Layout, rewrite: Rewrite, packets: Sequence[Packet]) -> P
         tail = layout.tail(packet)
         if tail is None:
             return None
-        plan.append((packet.ext_seq, packet.marker, packet.timestamp, *tail, packet.rewritten(rewrite)))
+        payload = packet.rewritten(rewrite) + packet.padding
+        first = 0xB0 if packet.equalising else 0x90
+        plan.append((packet.ext_seq, first, packet.marker, packet.timestamp, *tail, payload))
     return plan
 
 

@@ -61,13 +61,14 @@ class Layout:
         if self._transport:
             elements.append((self._transport, stamps[1].to_bytes(2, "big")))
         elements += self._rest(packet)
+        first = 0xA0 if packet.equalising else 0x80
         if not elements:
-            return _FIXED.pack(0x80, *fixed)
+            return _FIXED.pack(first, *fixed)
         one_byte = _fits_one_byte(elements)
         body = _one_byte(elements) if one_byte else _two_byte(elements)
         body += bytes(-len(body) % 4)
         profile = _ONE_BYTE if one_byte else _TWO_BYTE
-        return _WITH_BLOCK.pack(0x90, *fixed, profile, len(body) // 4) + body
+        return _WITH_BLOCK.pack(first | 0x10, *fixed, profile, len(body) // 4) + body
 
     def _rest(self, packet: Packet) -> list[tuple[int, bytes]]:
         """Everything but the stamps."""

@@ -1,5 +1,7 @@
 """A received packet as the engine keeps it: parsed once, its payload and descriptor ready for any number of routes."""
 
+from collections.abc import Sequence
+
 from sfu.engine.sequence_map import Rewrite
 from sfu.formats import keyframes, vp8, vp9
 from sfu.formats.codecs import Codec
@@ -14,6 +16,10 @@ PASSED = (
 """Header extensions that reach subscribers, in the order in which they are written."""
 
 
+MAX_EQUALISING = 3
+"""Bytes of padding that equally long packets are worth."""
+
+
 class Packet:
     """One position of a stream. `payload` lacks padding; it is empty for a position that nobody gets.
 
@@ -24,10 +30,12 @@ class Packet:
         "arrival",
         "codec",
         "end_of_layer",
+        "equalising",
         "ext_seq",
         "inter_picture",
         "is_keyframe",
         "is_late",
+        "is_padded",
         "layer_sync",
         "marker",
         "passed",
@@ -58,6 +66,7 @@ class Packet:
         codec: Codec,
         payload: bytes,
         passed: dict[Extension, bytes],
+        is_padded: bool = False,
     ) -> None:
         self.ext_seq = ext_seq
         self.arrival = arrival
@@ -67,6 +76,8 @@ class Packet:
         self.codec = codec
         self.payload = payload
         self.passed = passed
+        self.is_padded = is_padded
+        self.equalising = 0
         self.is_keyframe = self.is_late = False
         self.temporal = self.spatial = 0
         self.layer_sync = self.end_of_layer = False
@@ -96,6 +107,12 @@ class Packet:
     def is_above(self, rewrite: Rewrite) -> bool:
         """Whether the packet belongs to a layer that the rewrite does not carry."""
         return self.temporal > rewrite.max_temporal or self.spatial > rewrite.max_spatial
+
+    @property
+    def padding(self) -> bytes:
+        """RTP padding (RFC 3550, section 5.1) that makes the packet as long as its neighbours; see `equalise`."""
+        count = self.equalising
+        return bytes(count - 1) + bytes([count]) if count else b""
 
     @property
     def is_compacted(self) -> bool:
@@ -155,3 +172,22 @@ class Packet:
         if descriptor.tl0_picture_index is not None:
             self.tl0 = descriptor.tl0_picture_index
             self.tl0_offset = descriptor.tl0_offset
+
+
+def equalise(packets: Sequence[Packet]) -> None:
+    """Pad the packets of each video frame of a run to one length where little is missing.
+
+    Browsers split a frame into packets whose lengths differ by a byte; the kernel segments only what is equally long.
+    Packets that the publisher padded stay as they are.
+    """
+    start = 0
+    for end in range(1, len(packets) + 1):
+        if end < len(packets) and packets[end].timestamp == packets[start].timestamp:
+            continue
+        if end - start > 1:
+            longest = max(len(packet.payload) for packet in packets[start:end])
+            for packet in packets[start:end]:
+                missing = longest - len(packet.payload)
+                if 0 < missing <= MAX_EQUALISING and packet.payload and not packet.is_padded:
+                    packet.equalising = missing
+        start = end

@@ -20,7 +20,7 @@ from sfu.engine.contract import (
 from sfu.engine.egress import Egress, Layouts
 from sfu.engine.forwarding import Forwarder
 from sfu.engine.ingress import Ingress
-from sfu.engine.packet import Packet
+from sfu.engine.packet import Packet, equalise
 from sfu.engine.reception import Peer, Reception
 from sfu.engine.route import Route
 from sfu.engine.srtp import check_keys
@@ -232,6 +232,8 @@ class PythonEngine:
     def _forward(self, runs: dict[Ingress, list[Packet]], result: Result, now: int) -> None:
         forwarder = Forwarder(self._tally, now, result.outgoing, result.switches)
         for ingress, packets in runs.items():
+            if not ingress.is_audio:
+                equalise(packets)
             self._runs += 1
             for index, packet in enumerate(packets):
                 packet.run = self._runs

@@ -205,6 +205,7 @@ class Reception:
             codec=entry.codec if entry is not None else Codec.RTX,
             payload=payload if passes else b"",
             passed=passed,
+            is_padded=header.padding > 0,
         )
         ingress.put(packet)
         self.runs.setdefault(ingress, []).append(packet)

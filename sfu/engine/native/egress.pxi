@@ -30,12 +30,13 @@ cdef inline int write_header(
     cdef uint8_t *at = out + 16
     cdef uint8_t value[4]
     cdef int k, words
+    cdef int first = 0xA0 if packet.equalising else 0x80
     if has_mid and (route.mid_id >= 15 or route.mid_size > 16):
         one_byte = False
     for k in range(PASSED_COUNT):
         if route.passed_id[k] and packet.passed_size[k] and (route.passed_id[k] >= 15 or packet.passed_size[k] > 16):
             one_byte = False
-    out[0] = 0x90
+    out[0] = first | 0x10
     out[1] = second
     store16(out + 2, seq)
     store32(out + 4, timestamp)
@@ -52,7 +53,7 @@ cdef inline int write_header(
         if route.passed_id[k] and packet.passed_size[k]:
             at = put_element(at, one_byte, route.passed_id[k], packet.data + packet.passed_at[k], packet.passed_size[k])
     if at == out + 16:
-        out[0] = 0x80
+        out[0] = first
         return 12
     while (at - out) & 3:
         at[0] = 0
@@ -159,6 +160,7 @@ cdef bint send_numbered(
     cdef Peer *peer = route.peer
     cdef int payload_type = route.payload_types[packet.payload_type]
     cdef int rtx_payload_type, header_bytes, size, prefix = 0
+    cdef int payload_size = packet.payload_size + packet.equalising
     cdef uint32_t stamp, ssrc = route.ssrc
     cdef int64_t index = out_seq
     cdef unsigned transport_seq
@@ -217,11 +219,11 @@ cdef bint send_numbered(
         # The changed payload is made where it is then protected in place.
         if prefix:
             store16(out + header_bytes, out_seq & 0xFFFF)
-        memcpy(out + header_bytes + prefix, payload, packet.payload_size)
+        memcpy(out + header_bytes + prefix, payload, payload_size)
         if packet.picture_id >= 0 and (rewrite.picture_offset or rewrite.tl0_offset):
             rewrite_payload(out + header_bytes + prefix, packet, rewrite)
         payload = out + header_bytes
-    size = protect_rtp(&peer.send, out, header_bytes, payload, packet.payload_size + prefix, ssrc, index)
+    size = protect_rtp(&peer.send, out, header_bytes, payload, payload_size + prefix, ssrc, index)
     if size < 0:
         drop(state, DROP_SEND_ERROR)
         return False

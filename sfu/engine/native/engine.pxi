@@ -326,7 +326,7 @@ cdef class CompiledEngine:
         if known == NULL:
             drop(&self.state, DROP_UNKNOWN_SSRC)
             return result
-        packet = packet_new(&self.state, <int>len(data))
+        packet = packet_new(&self.state, <int>len(data) + EQUALISING_MAX)
         if packet == NULL:
             raise MemoryError
         memcpy(packet.data, <const uint8_t *>data, len(data))

@@ -4,7 +4,7 @@ cdef int PACKET_CLASSES[SIZE_CLASSES]
 PACKET_CLASSES[0] = 256
 PACKET_CLASSES[1] = 512
 PACKET_CLASSES[2] = 1024
-PACKET_CLASSES[3] = PACKET_BYTES_MAX
+PACKET_CLASSES[3] = PACKET_BYTES_MAX + 16
 
 
 cdef inline void drop(State *state, int reason) noexcept nogil:

@@ -174,6 +174,7 @@ cdef void take(State *state, Peer *peer, Ssrc *known, Packet *packet, int size, 
     packet.end = size
     packet.payload_at = payload_at
     packet.payload_size = size - payload_at - (packet.data[size - 1] if packet.data[0] & 0x20 else 0)
+    packet.is_padded = packet.data[0] & 0x20 != 0
     for k in range(PASSED_COUNT):
         packet.passed_at[k] = at[k]
         packet.passed_size[k] = length[k]
@@ -332,5 +333,30 @@ cdef void end_runs(State *state) noexcept nogil:
     """What comes later begins runs of its own."""
     cdef Job *job = state.first_job
     while job != NULL:
-        job.ingress.run = NULL
+        if not job.is_closed:
+            job.is_closed = True
+            job.ingress.run = NULL
+            if not job.ingress.is_audio:
+                equalise(job)
         job = job.next
+
+
+cdef void equalise(Job *job) noexcept nogil:
+    """Pad the packets of each frame to one length where little is missing; see sfu.engine.packet."""
+    cdef Packet *packet
+    cdef int start = 0, end, k, longest, missing
+    for end in range(1, job.count + 1):
+        if end < job.count and job.packets[end].timestamp == job.packets[start].timestamp:
+            continue
+        longest = 0
+        for k in range(start, end):
+            longest = max(longest, <int>job.packets[k].payload_size)
+        for k in range(start, end):
+            packet = job.packets[k]
+            missing = longest - packet.payload_size
+            if 0 < missing <= EQUALISING_MAX and packet.payload_size and not packet.is_padded:
+                packet.equalising = missing
+                # Behind the payload there was the publisher's tag: there is room.
+                memset(packet.data + packet.payload_at + packet.payload_size, 0, missing)
+                packet.data[packet.payload_at + packet.payload_size + missing - 1] = missing
+        start = end

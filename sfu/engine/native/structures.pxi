@@ -84,6 +84,7 @@ cdef enum:
     WINDOW_WORDS = 16
     STRANGERS_MAX = 64
     PACKET_BYTES_MAX = 1500
+    EQUALISING_MAX = 3
     QUEUE_MAX = 1024
     DROP_COUNT = 32
     SLOT_COUNT = 64
@@ -135,6 +136,8 @@ cdef struct Packet:
     uint8_t codec
     uint8_t temporal
     uint8_t spatial
+    uint8_t equalising
+    bint is_padded
     bint is_keyframe
     bint is_late
     bint layer_sync
@@ -331,6 +334,7 @@ cdef struct Job:
     Packet **packets
     int count
     int capacity
+    bint is_closed
     bint is_started
     Route **routes
     int route_count

@@ -143,7 +143,7 @@ def _recovered(directory: Path, info: RecordingInfo) -> Recording:
     recording = Recording(directory, info)
     if directory.exists():
         try:
-            recovery.seal(directory)
+            recovery.seal(directory, recovery.RECENT)
             recording.epoch = layout.last_epoch(directory)
             recording.resume = recovery.resume_points(directory)
         except OSError as error:

@@ -24,6 +24,12 @@ from recorder.journal import (
 from recorder.layout import journals, track_dirs
 from recorder.segment_file import ClosedSegment
 
+RECENT = 16
+"""How many of a track's last segments a start looks at: a long meeting has thousands, and capture is to go on at once.
+
+What is to be resumed lies within the seconds that the sfu replays. Finishing looks at every segment.
+"""
+
 _TAIL_BYTES = 512
 
 
@@ -47,11 +53,11 @@ class ResumePoint(NamedTuple):
     ended: bool
 
 
-def seal(recording: Path) -> list[ClosedSegment]:
-    """Close every torn segment of a recording; returns those that were. OSError when the disk refuses."""
+def seal(recording: Path, recent: int = 0) -> list[ClosedSegment]:
+    """Close torn segments of a recording, the `recent` last of each track, or all; returns which. OSError."""
     sealed = []
     for directory in track_dirs(recording):
-        for _, path in journals(directory):
+        for _, path in journals(directory)[-recent:]:
             if _closing_line(path) is None:
                 segment = _seal_segment(path)
                 if segment is not None:
@@ -60,10 +66,10 @@ def seal(recording: Path) -> list[ClosedSegment]:
 
 
 def resume_points(recording: Path) -> dict[StreamId, ResumePoint]:
-    """Return where each stream of a sealed recording ended. OSError when its files cannot be read."""
+    """Return where each stream of a sealed recording's recent segments ended. OSError when they cannot be read."""
     latest: dict[StreamId, ResumePoint] = {}
     for directory in track_dirs(recording):
-        for _, path in reversed(journals(directory)):
+        for _, path in reversed(journals(directory)[-RECENT:]):
             head = _head(path)
             if head is None or StreamId(head.track, head.lifetime, head.ssrc) in latest:
                 continue
@@ -73,11 +79,11 @@ def resume_points(recording: Path) -> dict[StreamId, ResumePoint]:
     return latest
 
 
-def closed_segments(recording: Path) -> list[tuple[JournalHead, ClosedSegment]]:
-    """Return the closed segments that hold frames, track by track in the order of capture. OSError."""
+def recent_segments(recording: Path) -> list[tuple[JournalHead, ClosedSegment]]:
+    """Return the recent closed segments that hold frames, track by track in the order of capture. OSError."""
     found = []
     for directory in track_dirs(recording):
-        for _, path in journals(directory):
+        for _, path in journals(directory)[-RECENT:]:
             head, closed = _head(path), _closing_line(path)
             if head is not None and closed is not None and closed.frames:
                 segment = ClosedSegment(media_path(path, head), closed.frames, closed.bytes, closed.sha256)

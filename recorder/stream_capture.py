@@ -12,6 +12,7 @@ from recorder.layout import SegmentName
 from recorder.recovery import ResumePoint, StreamId
 from recorder.segment_file import ClosedSegment, SegmentFile
 from recorder.segment_policy import CutTimes, Decision, SegmentPolicy
+from sfu.api import tracing
 from sfu.api.sink_records import MissedRecord, PacketRecord, SenderReportRecord, TrackMuteChanged, TrackOpened
 from sfu.formats.codecs import Codec
 from sfu.frames.assembler import Frame, FrameAssembler, Loss
@@ -75,6 +76,10 @@ class StreamCapture:
         self._disk_refused_at: int | None = None
         self._now = 0
         self._wall = 0
+        self._first_frame: tracing.Span | None = None
+        if opened.traceparent and resume is None:
+            about = {"meeting": opened.room, "participant": opened.participant, "media": opened.media}
+            self._first_frame = tracing.start("recorder.first_frame", tracing.read(opened.traceparent), **about)
 
     @property
     def stream_id(self) -> StreamId:
@@ -132,6 +137,12 @@ class StreamCapture:
         if self._ended and self._segment is not None:
             self._note(EndedLine(reason))
         self._close_segment()
+        self._end_first_frame("closed")
+
+    def _end_first_frame(self, error: str) -> None:
+        if self._first_frame is not None:
+            self._first_frame.end(error)
+            self._first_frame = None
 
     def _take(self, results: list[Frame | Loss]) -> None:
         for result in results:
@@ -156,6 +167,7 @@ class StreamCapture:
             assert self._segment is not None
             before = self._segment.bytes
             self._segment.write(frame)
+            self._end_first_frame("")
         except OSError as error:
             self._disk_refused(error)
             return

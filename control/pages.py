@@ -26,7 +26,7 @@ _CONTENT_TYPES = {
 _NOT_PAGES = ("api/", "internal/", "ws/", "health", "metrics", "whip", "whep")
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:;"
+        "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
         " media-src 'self' blob: mediastream:; connect-src 'self'; worker-src 'self' blob:; object-src 'none';"
         " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),

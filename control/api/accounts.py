@@ -50,7 +50,9 @@ async def get_server(call: Call) -> ServerInfo:
     """Tell what a page must know before anyone signs in."""
     async with call.services.pool.acquire() as connection:
         exists = await users.any_exists(connection)
-    return ServerInfo(registration=call.services.config.registration, setup_needed=not exists)
+    config = call.services.config
+    https = next((int(bind.rpartition(":")[2]) for bind in config.https_binds), None)
+    return ServerInfo(registration=config.registration, setup_needed=not exists, https_port=https)
 
 
 @accounts.route("POST", "/api/v1/setup", Access.PUBLIC, body=Setup, answer=SignedIn, status=201)

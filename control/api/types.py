@@ -116,6 +116,8 @@ class ServerInfo(Answer, frozen=True, kw_only=True):
 
     registration: Literal["open", "invite", "domain", "closed"]
     setup_needed: bool
+    https_port: int | None = None
+    """Where the same page is served with TLS; null when it is not."""
 
 
 # Meetings

@@ -156,10 +156,11 @@ async def test_a_guest_gives_name_passcode_and_consents(view: Page, server: Scri
 
 
 async def test_an_insecure_address_says_why_and_offers_another(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/server"] = (200, {"registration": "open", "setup_needed": False, "https_port": 9443})
     await view.goto(f"http://plain.test:{server.http_port}/m/m1")
     notice = view.locator("#insecure")
     await expect(notice).to_contain_text("plain HTTP")
-    await expect(notice.get_by_role("link")).to_have_attribute("href", "https://plain.test:8443/m/m1")
+    await expect(notice.get_by_role("link")).to_have_attribute("href", "https://plain.test:9443/m/m1")
     await expect(view.locator("#join")).to_have_text("Join as viewer")
     await fits(view)
     await view.get_by_label("Your name").fill("Ada")

@@ -8,6 +8,7 @@ import { initials } from './format.js';
 import { icon } from './icons.js';
 import { levelMeter } from './level-meter.js';
 import { attendance, preferences, remember } from './preferences.js';
+import { rest } from './session.js';
 
 /**
  * @typedef {{name?: string, passcode?: string, consent: {recording: boolean, captions: boolean}}} Entry
@@ -103,11 +104,18 @@ function insecureNotice(media) {
   if (media.support.secure) return h('p', { class: 'card notice' }, 'This browser offers no camera or microphone. You can join as a viewer.');
   const secure = new URL(location.href);
   secure.protocol = 'https:';
-  // Without a gateway, which has both standard ports, HTTPS is served on 8443.
-  secure.port = location.port === '' ? '' : '8443';
+  const link = h('a', { href: secure.href, target: '_self' }, secure.href);
+  // A gateway has both standard ports; without one the server knows where else it serves.
+  if (location.port !== '') {
+    void rest.server().then(({ https_port: port }) => {
+      secure.port = String(port ?? '');
+      link.href = secure.href;
+      setText(link, secure.href);
+    }).catch(() => undefined);
+  }
   return h('div', { class: 'card notice', id: 'insecure' }, icon('warning'),
     h('div', {},
       h('p', {}, h('strong', {}, 'No camera on this address. '),
         'Browsers give camera and microphone only to encrypted pages, and this one came over plain HTTP.'),
-      h('p', {}, 'You can join as a viewer, or open ', h('a', { href: secure.href, target: '_self' }, secure.href), ' instead.')));
+      h('p', {}, 'You can join as a viewer, or open ', link, ' instead.')));
 }

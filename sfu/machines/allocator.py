@@ -118,16 +118,17 @@ class Allocator(Generic[Key]):
             layer = layers[demand.key]
             grants[demand.key] = Grant(layer, demand.layers[layer] if layer != PAUSED else 0.0)
             if demand.layers:
-                self._remember(demand.key, layer, now)
+                self._remember(demand, layer, now)
         total = sum(grant.bitrate for grant in grants.values())
         wanted = sum(demand.layers[-1] for demand in ordered if demand.layers)
         return Allocation(grants, total, wanted)
 
-    def _remember(self, key: Key, layer: int, now: int) -> None:
-        memory = self._memories.setdefault(key, _Memory())
+    def _remember(self, demand: Demand[Key], layer: int, now: int) -> None:
+        """Note what was granted. Getting the best that is of use is no fall, though it be less than before."""
+        memory = self._memories.setdefault(demand.key, _Memory())
         if layer > memory.layer:
             memory.raised_at = now
-        elif layer < memory.layer:
+        elif layer < min(memory.layer, len(demand.layers) - 1):
             if memory.raised_at is not None and now - memory.raised_at < _SHORT_LIVED_NS:
                 memory.wait = min(memory.wait * 2, _MAX_WAIT_NS)
             else:

@@ -19,11 +19,14 @@ from sfu.machines.probes import ProbeCluster, ProbeControl, ProbeResults
 from sfu.machines.rate_control import RateControl
 from sfu.machines.receiver_reported_rate import ReceiverReportedRate
 from sfu.machines.send_history import FeedbackReport, SendHistory, SentPacket, received_in_order
+from sfu.machines.standing_queue import StandingQueue
 
 _ROUND_TRIP_NS = 100_000_000
 _SILENCE_NS = 2_000_000_000
 _SILENCE_STEP_NS = 1_000_000_000
 _SILENCE_FACTOR = 0.7
+_SETTLING_NS = 300_000_000  # after a probe has raised the rate: its own burst, and more media, look like overuse
+_PROBED_QUEUE_NS = 25_000_000  # a longer queue says that the link is full, and a probe would only add to it
 _OUTSTANDING = 10  # packets without feedback from which silence is a bad sign
 
 
@@ -59,6 +62,7 @@ class Estimator:
         self._groups = PacketGroups()
         self._detector = OveruseDetector()
         self._acknowledged = AcknowledgedRate()
+        self._standing = StandingQueue()
         self._control = RateControl(settings.start, settings.minimum, settings.maximum)
         self._losses = LossBasedRate(settings.minimum)
         self._reported = ReceiverReportedRate(settings.start, settings.minimum, settings.maximum)
@@ -66,6 +70,7 @@ class Estimator:
         self._probes = ProbeControl()
         self._results = ProbeResults()
         self._feedback_at: int | None = None
+        self._raised_at: int | None = None
         self._unanswered = 0
         self._unanswered_since = 0
 
@@ -113,11 +118,15 @@ class Estimator:
         was_limited = self._limit.is_limited
         probed = None
         overused = False
-        for result, arrival in received_in_order(report.results):
+        arrived = received_in_order(report.results)
+        if arrived:
+            smallest = min(arrival - result.sent for result, arrival in arrived)
+            overused = self._standing.update(smallest, now)
+        for result, arrival in arrived:
             self._acknowledged.received(arrival, result.size, application_limited=was_limited)
             measured = self._results.received(result) if result.cluster >= 0 else None
             if measured is not None:
-                self._probes.result(measured, now)
+                self._probes.result(result.cluster, measured, now)
                 probed = max(measured, probed or 0.0)
             delta = self._groups.received(result.sent, arrival, result.size, now)
             if delta is not None:
@@ -132,10 +141,13 @@ class Estimator:
     def _follow_delay(self, overused: bool, probed: float | None, acknowledged: float | None, now: int) -> None:
         control = self._control
         if overused:
-            if control.may_decrease(acknowledged, self.round_trip, now):
+            is_settling = self._raised_at is not None and now - self._raised_at < _SETTLING_NS + self.round_trip
+            if not is_settling and control.may_decrease(acknowledged, self.round_trip, now):
                 control.update(Usage.OVERUSE, acknowledged, self.round_trip, now)
         elif probed is not None and probed > control.rate:
             control.set(probed, now)
+            self._acknowledged.expect_change()
+            self._raised_at = now
         elif self._detector.usage is not Usage.OVERUSE:
             control.update(self._detector.usage, acknowledged, self.round_trip, now)
 
@@ -164,7 +176,11 @@ class Estimator:
         """Return the probe to send now; `wanted` is what would be sent if there were room, in bits/s."""
         if not self.has_feedback:
             return None
-        is_free = self._detector.usage is not Usage.OVERUSE and not self._losses.limits
+        is_free = (
+            self._detector.usage is not Usage.OVERUSE
+            and not self._losses.limits
+            and self._standing.queueing < _PROBED_QUEUE_NS
+        )
         cluster = self._probes.next(self.rate, wanted, now, is_free=is_free)
         if cluster is not None:
             self._results.begun(cluster)

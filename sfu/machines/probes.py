@@ -1,6 +1,6 @@
 """Probing: when to send faster than the estimate for a moment, how fast, and what came of it.
 
-After libwebrtc's ProbeController and ProbeBitrateEstimator. A cluster of at least five packets in 15 ms or more is
+After libwebrtc's ProbeController and ProbeBitrateEstimator. A cluster of at least five packets in 20 ms or more is
 sent at a rate above the estimate; if it arrives as fast as it was sent, the link carries that rate. At the start two
 clusters follow each other; later one goes out when more is wanted than the estimate grants, the next one sooner after a
 success and later after each failure.
@@ -11,13 +11,16 @@ from typing import NamedTuple
 from sfu.machines.send_history import PacketResult
 
 MIN_PACKETS = 5
-_DURATION_NS = 15_000_000
+_DURATION_NS = 20_000_000
 _START_SCALES = (3.0, 6.0)
 _SCALE = 2.0
+_CAREFUL_SCALE = 1.5  # after a failure: the link is probably as full as it was
 _ENOUGH = 1.1
 _SUCCESS = 0.7  # of the probed rate: then another, faster one is worth it
+_PARTIAL = 0.55  # more than the estimate when the probe was its double: worth another soon
 _INTERVAL_NS = 2_000_000_000
-_MAX_INTERVAL_NS = 8_000_000_000
+_MAX_INTERVAL_NS = 5_000_000_000
+_PARTIAL_NS = 1_000_000_000
 _AFTER_DECREASE_NS = 1_500_000_000
 _RESULT_NS = 1_000_000_000
 _SHARE = 0.8  # of a cluster's packets and bytes that must have arrived
@@ -62,20 +65,23 @@ class ProbeControl:
         self._pending.clear()
         self._next = max(self._next, now + _AFTER_DECREASE_NS)
 
-    def result(self, rate: float, now: int) -> None:
-        """The cluster under way was measured at `rate`."""
+    def result(self, cluster: int, rate: float, now: int) -> None:
+        """A cluster was measured at `rate`; it counts once, and only while it is the one under way."""
         probing = self._probing
-        if probing is None:
+        if probing is None or probing.cluster != cluster:
             return
         self._probing = None
         if rate >= _SUCCESS * probing.rate:
             self._interval = _INTERVAL_NS
             if not self._pending:
                 self._next = now
+        elif rate >= _PARTIAL * probing.rate and self._interval == _INTERVAL_NS:
+            self._pending.clear()
+            self._next = now + _PARTIAL_NS
         else:
             self._pending.clear()
-            self._interval = min(self._interval * 2, _MAX_INTERVAL_NS)
             self._next = now + self._interval
+            self._interval = min(self._interval * 2, _MAX_INTERVAL_NS)
 
     def next(self, estimate: float, wanted: float, now: int, *, is_free: bool) -> ProbeCluster | None:
         """Return the cluster to send now. `is_free`: neither delay nor loss says that the link is full."""
@@ -85,8 +91,8 @@ class ProbeControl:
             if now - self._probed_at < _RESULT_NS:
                 return None
             self._probing = None
-            self._interval = min(self._interval * 2, _MAX_INTERVAL_NS)
             self._next = max(self._next, now + self._interval)
+            self._interval = min(self._interval * 2, _MAX_INTERVAL_NS)
         if not is_free:
             self._pending.clear()
             return None
@@ -96,7 +102,8 @@ class ProbeControl:
             return self._cluster(rate, now) if rate > estimate else None
         if now < self._next or estimate >= wanted or ceiling <= estimate:
             return None
-        return self._cluster(min(_SCALE * estimate, ceiling), now)
+        scale = _SCALE if self._interval == _INTERVAL_NS else _CAREFUL_SCALE
+        return self._cluster(min(scale * estimate, ceiling), now)
 
     def _cluster(self, rate: float, now: int) -> ProbeCluster:
         self._clusters += 1

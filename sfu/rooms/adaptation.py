@@ -106,6 +106,9 @@ class Adaptation:
         demands = [self._demand(shown[track], streams, participant) for track, streams in steps.items()]
         rate = bandwidth.rate * _MEDIA_SHARE if bandwidth is not None else _UNLIMITED
         audio = _audio_rate(subscriber.egress, now)
+        if bandwidth is not None and now < bandwidth.trial_until:
+            lowest = min((demand.layers[0] for demand in demands if demand.layers), default=0.0)
+            rate = max(rate, audio + lowest * _PROBE_MARGIN)
         allocation = subscriber.allocator.allocate(rate, audio, demands, now)
         if bandwidth is not None:
             bandwidth.wanted = (allocation.wanted + audio) * _PROBE_MARGIN / _MEDIA_SHARE

@@ -10,15 +10,22 @@ from sfu.rooms.outbox import Outbox
 _CHECK_NS = 100_000_000
 _PROBE_STEP_NS = 2_000_000
 _REPAIR_BYTES = 1200
+_TRIAL_NS = 2_000_000_000
+_BETWEEN_TRIALS_NS = 10_000_000_000
 _SECOND = 1_000_000_000
 
 
 class Bandwidth:
-    """`rate` is the estimate in bits/s. Without an engine that tells what it sent there is none of these."""
+    """`rate` is the estimate in bits/s, `wanted` what would be sent if there were room.
+
+    Where nothing is at hand to probe with, as after a long pause, only media can tell what the link carries: until
+    `trial_until` one picture may be sent beyond the estimate.
+    """
 
     def __init__(self, peer: int, engine: Engine, sending: ReportsSending, outbox: Outbox, now: int) -> None:
         self.wanted = 0.0
         self.probes = 0
+        self.trial_until = now
         self._peer = peer
         self._engine = engine
         self._sending = sending
@@ -90,6 +97,8 @@ class Bandwidth:
         self._outbox.send(padding)
         self._collect(probe.cluster)
         self._probe_sent += sum(len(datagram.data) for datagram in padding)
+        if not padding and now - self.trial_until >= _BETWEEN_TRIALS_NS:
+            self.trial_until = now + _TRIAL_NS
         if not padding or self._probe_sent >= max(probe.size, MIN_PACKETS * _REPAIR_BYTES):
             self._probe = None
 

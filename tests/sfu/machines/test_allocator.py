@@ -118,6 +118,13 @@ def test_noisy_bitrates_do_not_make_it_flap(seed: int) -> None:
     assert changes <= 14  # a minute
 
 
+def test_a_smaller_picture_is_no_fall_to_recover_from() -> None:
+    allocator = Allocator[str]()
+    allocator.allocate(5e6, 0, [tile("a")], 0)
+    allocator.allocate(5e6, 0, [tile("a", layers=CAMERA[:1])], SECOND)
+    assert allocator.allocate(5e6, 0, [tile("a")], SECOND + 1).grants["a"].layer == 2
+
+
 def test_what_left_is_forgotten() -> None:
     allocator = Allocator[str]()
     allocator.allocate(2e6, 0, [tile("a")], 0)

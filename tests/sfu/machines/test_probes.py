@@ -21,7 +21,7 @@ def past_the_start() -> ProbeControl:
     for _ in range(2):
         cluster = control.next(500_000, WANTED, 0, is_free=True)
         assert cluster is not None
-        control.result(cluster.rate, 0)
+        control.result(cluster.cluster, cluster.rate, 0)
     return control
 
 
@@ -35,22 +35,23 @@ def test_the_start_is_probed_at_three_and_six_times_its_rate() -> None:
     assert first is not None
     assert first.rate == 1_500_000
     assert control.next(500_000, WANTED, 10 * MS, is_free=True) is None
-    control.result(1_500_000, 80 * MS)
+    control.result(first.cluster, 1_500_000, 80 * MS)
     second = control.next(1_500_000, WANTED, 80 * MS, is_free=True)
     assert second is not None
     assert second.rate == 3_000_000
 
 
-def test_a_cluster_lasts_fifteen_ms() -> None:
+def test_a_cluster_lasts_twenty_ms() -> None:
     cluster = started().next(500_000, WANTED, 0, is_free=True)
     assert cluster is not None
-    assert cluster.size == 1_500_000 * 15 // 8000
+    assert cluster.size == 1_500_000 * 20 // 8000
 
 
 def test_a_failed_start_is_not_followed_by_a_faster_one() -> None:
     control = started()
-    control.next(500_000, WANTED, 0, is_free=True)
-    control.result(600_000, 80 * MS)
+    cluster = control.next(500_000, WANTED, 0, is_free=True)
+    assert cluster is not None
+    control.result(cluster.cluster, 600_000, 80 * MS)
     assert control.next(600_000, WANTED, 90 * MS, is_free=True) is None
 
 
@@ -78,15 +79,24 @@ def test_failures_make_the_next_one_wait_longer() -> None:
         while (cluster := control.next(1_000_000, WANTED, now, is_free=True)) is None:
             now += 100 * MS
         waits.append((now - began) // SECOND)
-        control.result(cluster.rate * 0.5, now)
-    assert waits == [0, 4, 8, 8, 8]
+        control.result(cluster.cluster, cluster.rate * 0.5, now)
+    assert waits == [0, 2, 4, 5, 5]
+
+
+def test_half_a_success_is_followed_up_soon() -> None:
+    control = past_the_start()
+    cluster = control.next(1_000_000, WANTED, 0, is_free=True)
+    assert cluster is not None
+    control.result(cluster.cluster, 1_200_000, 0)
+    assert control.next(1_200_000, WANTED, SECOND - 1, is_free=True) is None
+    assert control.next(1_200_000, WANTED, SECOND, is_free=True) is not None
 
 
 def test_a_cluster_without_result_is_a_failure() -> None:
     control = past_the_start()
     assert control.next(1_000_000, WANTED, 0, is_free=True) is not None
     assert control.next(1_000_000, WANTED, 2 * SECOND, is_free=True) is None
-    assert control.next(1_000_000, WANTED, 7 * SECOND, is_free=True) is not None
+    assert control.next(1_000_000, WANTED, 5 * SECOND, is_free=True) is not None
 
 
 def test_a_full_link_is_not_probed() -> None:
@@ -133,3 +143,15 @@ def test_packets_sent_all_at_once_measure_nothing() -> None:
 
 def test_packets_of_no_cluster_measure_nothing() -> None:
     assert ProbeResults().received(PacketResult(0, 0, 1000, SentKind.PADDING, 9)) is None
+
+
+def test_late_results_of_an_earlier_cluster_do_not_judge_the_present_one() -> None:
+    control = started()
+    first = control.next(500_000, WANTED, 0, is_free=True)
+    assert first is not None
+    control.result(first.cluster, first.rate, MS)
+    second = control.next(1_500_000, WANTED, 2 * MS, is_free=True)
+    assert second is not None
+    control.result(first.cluster, first.rate, 3 * MS)
+    control.result(second.cluster, second.rate, 4 * MS)
+    assert control.next(3_000_000, WANTED, 5 * MS, is_free=True) is not None

@@ -126,6 +126,7 @@ class Stage:
             at = self.node.timer()
             if at is not None and at <= self.now:
                 self.node.handle_timer(self.now)
+            self.node.context.outbox.send(self.node.context.engine.release(self.now))
             self.deliver()
 
     def connect(self, local: Credentials, sdp: str) -> "RtcClient":

@@ -1,0 +1,45 @@
+"""Is a queue standing on the way: delays that stay high without growing, as behind a full but short router queue.
+
+The trend of delays (see overuse) shows a queue that grows, not one that is full already. Departs from GCC, which leaves
+that to losses alone. A baseline that has really risen, as after a change of route, is believed after a while, since a
+queue would have drained by then.
+"""
+
+from collections import deque
+
+_STANDING_NS = 150_000_000
+_HOLD_NS = 300_000_000
+_BELIEVED_NS = 4_000_000_000
+_BUCKET_NS = 10_000_000_000
+_BUCKETS = 6
+
+
+class StandingQueue:
+    """Fed the smallest one-way delay of each feedback message (ns; the clocks' difference cancels out).
+
+    `queueing` is how much of it is above the smallest of the last minute.
+    """
+
+    def __init__(self) -> None:
+        self.queueing = 0
+        self._minima: deque[tuple[int, int]] = deque(maxlen=_BUCKETS)  # (bucket, smallest delay)
+        self._since: int | None = None
+
+    def update(self, delay: int, now: int) -> bool:
+        """Whether a queue has been standing for a moment."""
+        bucket = now // _BUCKET_NS
+        if self._minima and self._minima[-1][0] == bucket:
+            self._minima[-1] = (bucket, min(delay, self._minima[-1][1]))
+        else:
+            self._minima.append((bucket, delay))
+        self.queueing = delay - min(smallest for _, smallest in self._minima)
+        if self.queueing < _STANDING_NS:
+            self._since = None
+            return False
+        if self._since is None:
+            self._since = now
+        if now - self._since >= _BELIEVED_NS:
+            self._minima.clear()
+            self._since = None
+            return False
+        return now - self._since >= _HOLD_NS

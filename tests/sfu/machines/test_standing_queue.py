@@ -1,0 +1,47 @@
+"""Delays that stay high."""
+
+from sfu.machines.standing_queue import StandingQueue
+
+MS = 1_000_000
+
+
+def standing(*steps: tuple[int, int]) -> list[int]:
+    """Feed (delay ms, for how many ms) in steps of 50 ms; return at which ms a queue was standing."""
+    queue = StandingQueue()
+    found, now = [], 0
+    for delay, duration in steps:
+        for _ in range(duration // 50):
+            if queue.update(-5000 * MS + delay * MS, now * MS):
+                found.append(now)
+            now += 50
+    return found
+
+
+def test_low_delays_are_no_queue() -> None:
+    assert standing((20, 5000), (120, 5000)) == []
+
+
+def test_a_delay_that_stays_high_is_one() -> None:
+    found = standing((20, 1000), (250, 1000))
+    assert found[0] == 1300
+    assert found[-1] == 1950
+
+
+def test_a_spike_is_none() -> None:
+    assert standing((20, 1000), (250, 250), (20, 1000), (250, 250), (20, 1000)) == []
+
+
+def test_a_delay_that_stays_high_whatever_is_done_is_believed() -> None:
+    found = standing((20, 1000), (250, 20_000))
+    assert found[-1] < 5100
+
+
+def test_a_baseline_is_forgotten_after_a_minute() -> None:
+    assert standing((0, 1000), (100, 70_000), (200, 3000)) == []
+
+
+def test_it_says_how_long_the_queue_is() -> None:
+    queue = StandingQueue()
+    queue.update(70 * MS, 0)
+    queue.update(110 * MS, 50 * MS)
+    assert queue.queueing == 40 * MS

@@ -1,0 +1,163 @@
+"""A call for adaptation tests: publishers of three layers, and a viewer behind an emulated link, in simulated time."""
+
+from sfu.formats import rtcp
+from sfu.formats.rtp import RtpPacket
+from sfu.machines.twcc_receiver import TwccReceiver
+from tests.sfu.rooms.stage import (
+    AUDIO,
+    KEYFRAME,
+    MS,
+    VIDEO,
+    Person,
+    Stage,
+    audio,
+    publish,
+    subscribe,
+    video,
+)
+from tests.support.link_model import Link, LinkSettings
+
+THREE_LAYERS = "a=rid:q send\r\na=rid:h send\r\na=rid:f send\r\na=simulcast:send q;h;f\r\n"
+RATES = {"q": 150_000, "h": 500_000, "f": 1_700_000}
+_DELTA = bytes.fromhex("1051")
+_FRAME_NS = 33 * MS
+_PACKET = 1000
+_KEYFRAME_FACTOR = 3
+
+
+class Camera:
+    """A publisher's peer: sound, and a picture in three layers, keyframes when asked; `resting` rids are not sent."""
+
+    def __init__(self, stage: Stage, person: Person, number: int) -> None:
+        self.person = person
+        self.client = publish(stage, person, [AUDIO.replace("1001", str(1000 + number)), VIDEO + THREE_LAYERS])
+        self.resting: set[str] = set()
+        self._ssrcs = {rid: 3000 + 10 * number + place for place, rid in enumerate(RATES)}
+        self._audio_ssrc = 1000 + number
+        self._seqs = dict.fromkeys(RATES, 1)
+        self._frames = 0
+        self._asked: set[int] = set(self._ssrcs.values())
+        self._seen = 0
+        self._transport_seq = 0
+
+    @property
+    def track(self) -> str:
+        publish_peer = self.person.seat.participant.publish
+        assert publish_peer is not None
+        return next(uptrack.track for uptrack in publish_peer.uptracks.values() if not uptrack.is_audio)
+
+    def send_frame(self) -> None:
+        """Send one frame of each layer, and 33 ms of sound."""
+        wanted = self.client.feedback(rtcp.PictureLoss)
+        self._asked.update(packet.media_ssrc for packet in wanted[self._seen :])
+        self._seen = len(wanted)
+        self._frames += 1
+        self.client.send(audio(self._frames, self._audio_ssrc, level=30))
+        for rid, rate in RATES.items():
+            if rid in self.resting:
+                continue
+            ssrc = self._ssrcs[rid]
+            is_key = ssrc in self._asked
+            self._asked.discard(ssrc)
+            size = rate * 33 // 8000 * (_KEYFRAME_FACTOR if is_key else 1)
+            self.client.send(*(self._packet(rid, ssrc, part, is_key, size) for part in range(0, size, _PACKET)))
+
+    def _packet(self, rid: str, ssrc: int, part: int, is_key: bool, size: int) -> RtpPacket:
+        start = KEYFRAME[:11] if is_key else _DELTA
+        head = start if part == 0 else bytes([0])
+        seq = self._seqs[rid]
+        self._seqs[rid] += 1
+        packet = video(self._transport_seq, head + bytes(max(1, min(_PACKET, size - part))), ssrc, rid=rid, mid="1")
+        self._transport_seq += 1
+        timestamp = self._frames * 2970 & 0xFFFFFFFF
+        return packet._replace(seq=seq & 0xFFFF, timestamp=timestamp, marker=part + _PACKET >= size)
+
+
+class Viewer:
+    """A client behind a link: what goes to it takes its time, and it answers by transport-wide feedback."""
+
+    def __init__(self, stage: Stage, person: Person, settings: LinkSettings, seed: int = 1) -> None:
+        self.person = person
+        self.client = subscribe(stage, person)
+        self.link: Link[bytes] = Link(settings, seed)
+        self.queueing: list[tuple[int, int]] = []
+        self._receiver = TwccReceiver(77)
+        (self._address,) = [address for address, client in stage.clients.items() if client is self.client]
+        stage.clients[self._address] = self  # type: ignore[assignment]  # in the client's place
+
+    @property
+    def ready(self) -> bool:
+        return self.client.ready
+
+    def receive(self, data: bytes, now: int) -> None:
+        if 127 < data[0] < 192:
+            self.link.push(data, len(data), now)
+        else:
+            self.client.receive(data, now)
+
+    def datagrams_to_send(self, now: int) -> list[bytes]:
+        return self.client.datagrams_to_send(now)
+
+    def handle_timer(self, now: int) -> None:
+        self.client.handle_timer(now)
+        for at, data in self.link.pop(now):
+            before = len(self.client.rtp)
+            self.client.receive(data, at)
+            for packet in self.client.rtp[before:]:
+                for number, value in packet.extensions:
+                    if number == 3:
+                        self._receiver.received(int.from_bytes(value, "big"), at, packet.ssrc)
+        due = self._receiver.due(now)
+        if due and self.client.ready:
+            self.client.send_rtcp(due)
+        self.queueing.append((now, self.link.queueing_delay))
+
+
+class Call:
+    """A room with cameras and one viewer."""
+
+    def __init__(self, settings: LinkSettings, *, cameras: int = 1, estimates: bool = True) -> None:
+        self.stage = stage = Stage()
+        if estimates:
+            stage.node.context.sending = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
+        people = [stage.join(f"p{number}") for number in range(cameras)]
+        self.bob = stage.join("bob")
+        self.viewer = Viewer(stage, self.bob, settings)
+        self.cameras = []
+        for number, person in enumerate(people):
+            self.cameras.append(Camera(stage, person, number))
+            self._answer()
+        stage.run(200 * MS)
+        self._answer()
+
+    def _answer(self) -> None:
+        """Answer an offer that is awaited."""
+        participant = self.bob.seat.participant
+        if participant.subscription is not None and participant.subscription.offer_in_flight is not None:
+            subscribe(self.stage, self.bob, self.viewer.client)
+
+    def run(self, seconds: float) -> None:
+        """Let everyone send for a while, and follow what layers are said to rest."""
+        stage = self.stage
+        end = stage.now + int(seconds * 1000) * MS
+        while stage.now < end:
+            for camera in self.cameras:
+                camera.send_frame()
+            stage.run(_FRAME_NS, 3 * MS)
+
+    def carried(self, camera: int = 0) -> str:
+        """The rid that the viewer is sent of a camera now, "" for none."""
+        subscription = self.bob.seat.participant.subscription
+        assert subscription is not None
+        for downtrack in subscription.egress.downtracks.values():
+            if downtrack.uptrack is not None and downtrack.uptrack.track == self.cameras[camera].track:
+                number = self.stage.node.context.engine.route_state(downtrack.route).stream
+                return next((stream.rid for stream in downtrack.uptrack.streams if stream.number == number), "")
+        return ""
+
+    @property
+    def estimate(self) -> float:
+        subscription = self.bob.seat.participant.subscription
+        assert subscription is not None
+        assert subscription.egress.bandwidth is not None
+        return subscription.egress.bandwidth.rate

@@ -1,0 +1,156 @@
+"""What a viewer gets over links of all kinds, and which layers publishers may stop, in simulated time."""
+
+from sfu.api import signaling
+from tests.sfu.rooms.simulcast_call import RATES, Call
+from tests.sfu.rooms.stage import MS, SECOND, Stage
+from tests.support.link_model import LinkSettings
+
+WIDE = LinkSettings(rate=5_000_000, delay=20 * MS)
+
+
+def pauses(call: Call) -> list[tuple[bool, str]]:
+    return [(state.paused, state.reason) for state in call.bob.of(signaling.TrackState)]
+
+
+def seconds_until(call: Call, rids: set[str], within: int) -> int:
+    for second in range(within):
+        if call.carried() in rids:
+            return second
+        call.run(1)
+    return within
+
+
+def test_a_wide_link_gets_the_best_layer() -> None:
+    call = Call(WIDE)
+    call.run(3)
+    assert call.carried() == "f"
+    assert call.estimate > RATES["f"]
+    assert pauses(call) == []
+
+
+def test_a_narrower_link_gets_a_lower_layer_and_no_queue() -> None:
+    call = Call(WIDE)
+    call.run(5)
+    call.viewer.link.change(call.stage.now, rate=750_000)
+    call.run(4)
+    begin = call.stage.now
+    call.run(8)
+    assert call.carried() in {"h", "q"}
+    late = [queueing for at, queueing in call.viewer.queueing if at > begin]
+    assert sorted(late)[int(len(late) * 0.95)] < 100 * MS
+    assert pauses(call) == []
+
+
+def test_without_the_estimator_the_queue_stays_full() -> None:
+    call = Call(WIDE, estimates=False)
+    call.run(5)
+    call.viewer.link.change(call.stage.now, rate=750_000)
+    call.run(4)
+    begin = call.stage.now
+    call.run(4)
+    late = [queueing for at, queueing in call.viewer.queueing if at > begin]
+    assert sorted(late)[len(late) // 2] > 200 * MS
+
+
+def test_what_does_not_fit_is_paused_and_said_to_be_and_comes_back() -> None:
+    call = Call(WIDE)
+    call.run(4)
+    call.viewer.link.change(call.stage.now, rate=110_000)
+    call.run(8)
+    assert call.carried() == ""
+    assert pauses(call) == [(True, "bandwidth")]
+    heard = sum(packet.payload_type == 111 for packet in call.viewer.client.rtp)
+    call.run(2)
+    assert sum(packet.payload_type == 111 for packet in call.viewer.client.rtp) - heard >= 55
+    call.viewer.link.change(call.stage.now, rate=5_000_000)
+    assert seconds_until(call, {"f"}, 20) <= 12
+    assert pauses(call) == [(True, "bandwidth"), (False, "")]
+
+
+def test_it_comes_back_also_when_nothing_is_left_to_probe_with() -> None:
+    """The pause outlasts what is cached of the picture, while others keep it flowing."""
+    call = Call(WIDE)
+    call.run(3)
+    call.viewer.link.change(call.stage.now, rate=100_000)
+    call.run(60)
+    call.viewer.link.change(call.stage.now, rate=5_000_000)
+    assert seconds_until(call, {"f"}, 40) <= 30
+
+
+def test_only_the_size_shown_is_sent() -> None:
+    call = Call(WIDE)
+    call.run(2)
+    wanted = signaling.WantedTrack(track=call.cameras[0].track, width=320, height=180)
+    call.stage.say(call.bob, signaling.Subscribe(tracks=[wanted]))
+    call.run(2)
+    assert call.carried() == "q"
+    call.stage.say(
+        call.bob, signaling.Subscribe(tracks=[signaling.WantedTrack(track=wanted.track, width=640, height=360)])
+    )
+    call.run(2)
+    assert call.carried() == "h"
+
+
+def test_the_size_counts_where_links_are_not_estimated_too() -> None:
+    call = Call(WIDE, estimates=False)
+    call.run(2)
+    assert call.carried() == "f"
+    wanted = signaling.WantedTrack(track=call.cameras[0].track, width=320, height=180)
+    call.stage.say(call.bob, signaling.Subscribe(tracks=[wanted]))
+    call.run(2)
+    assert call.carried() == "q"
+
+
+def test_layers_nobody_watches_rest_and_are_back_within_a_second() -> None:
+    call = Call(WIDE)
+    (camera,) = call.cameras
+    call.run(2)
+    small = signaling.WantedTrack(track=camera.track, width=320, height=180)
+    call.stage.say(call.bob, signaling.Subscribe(tracks=[small]))
+    call.run(11)
+    told = camera.person.last(signaling.Layers)
+    assert (told.track, told.active) == (camera.track, ["q"])
+    camera.resting = {"h", "f"}
+    call.run(5)
+    assert call.carried() == "q"
+    large = signaling.WantedTrack(track=camera.track, width=1280, height=720)
+    call.stage.say(call.bob, signaling.Subscribe(tracks=[large]))
+    call.run(0.3)
+    assert "f" in camera.person.last(signaling.Layers).active
+    camera.resting = set()
+    call.run(0.7)
+    assert call.carried() == "f"
+
+
+def test_without_watchers_no_layer_is_sent() -> None:
+    call = Call(WIDE)
+    (camera,) = call.cameras
+    call.run(2)
+    call.stage.say(call.bob, signaling.Subscribe(tracks=[signaling.WantedTrack(track=camera.track, on=False)]))
+    call.run(11)
+    assert camera.person.last(signaling.Layers).active == []
+
+
+def test_many_publishers_at_two_megabits_all_move_or_are_said_to_be_paused() -> None:
+    call = Call(LinkSettings(rate=2_000_000, delay=20 * MS), cameras=12)
+    call.run(12)
+    paused = {state.track: state.paused for state in call.bob.of(signaling.TrackState)}
+    for number, camera in enumerate(call.cameras):
+        assert bool(call.carried(number)) != paused.get(camera.track, False)
+    late = [queueing for at, queueing in call.viewer.queueing if at > call.stage.now - 4 * SECOND]
+    assert sorted(late)[int(len(late) * 0.9)] < 150 * MS
+    carried = [call.carried(number) for number in range(12)]
+    assert {"f", "h"} & set(carried)  # whoever speaks
+
+
+def test_random_loss_costs_no_layer() -> None:
+    call = Call(LinkSettings(rate=5_000_000, delay=20 * MS, loss=0.03))
+    call.run(6)
+    assert call.carried() == "f"
+
+
+def test_a_room_that_closes_leaves_no_timer() -> None:
+    stage = Stage()
+    person = stage.join("ann")
+    stage.say(person, signaling.Leave())
+    assert stage.node.timer() is None

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from quart import Quart, Response
 
-from control import endpoint, health, openapi, pages, request_metrics
+from control import endpoint, health, openapi, pages, request_metrics, request_traces
 from control.api import (
     account_security,
     accounts,
@@ -21,6 +21,8 @@ from control.api import (
     moderation,
     older_paths,
     recordings,
+    second_factor,
+    sharing,
     understanding,
     webhooks,
 )
@@ -58,6 +60,8 @@ def declared_endpoints() -> list[Endpoint]:
         recordings.endpoints,
         understanding.endpoints,
         webhooks.endpoints,
+        second_factor.endpoints,
+        sharing.endpoints,
         ai.endpoints,
         live.endpoints,
         live.administration,
@@ -103,6 +107,7 @@ def _create_quart(services: Services) -> Quart:
     app.config["BODY_TIMEOUT"] = 30
     handle_problems(app)
     request_metrics.install(app)
+    request_traces.install(app)
     endpoint.install(app, services, declared_endpoints())
     whip.install(app, services)
     pages.install(app, services)

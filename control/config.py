@@ -43,6 +43,16 @@ class SmtpConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """For how many days things are kept; None is for ever."""
+
+    chat_days: int | None = None
+    captions_days: int | None = None
+    audit_days: int | None = None
+    recordings_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ControlConfig:
     """Settings of one control process. Addresses are `host:port`, port 0 lets the system choose."""
 
@@ -76,6 +86,7 @@ class ControlConfig:
     max_upload_bytes: int = 2 * 1024**3
     quota_bytes: int = 20 * 1024**3
     """What one account may keep."""
+    retention: Retention = Retention()
     inference_url: str = "http://127.0.0.1:8085"
     """Base of inference's private HTTP API."""
     allow_private_webhooks: bool = False

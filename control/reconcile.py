@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 import asyncpg
 import msgspec
 
-from control import facts
+from control import facts, retention
 from control.services import Services
 from control.store import (
     batches,
     idempotency,
     jobs,
+    links,
     lobby,
     meetings,
     outbox,
@@ -107,3 +108,5 @@ async def _tidy(services: Services) -> None:
         await webhooks.forget_old(connection)
         await idempotency.forget_old(connection)
         await jobs.forget_old(connection)
+        await links.forget_old(connection)
+    await retention.apply(services)

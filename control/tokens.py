@@ -15,6 +15,7 @@ import jwt
 import msgspec
 
 from control.keys import Keys
+from sfu.api import tracing
 from sfu.api.join_token import AUDIENCE, LIFETIME_SECONDS, Grants, JoinClaims
 
 ACCESS_SECONDS = 300
@@ -109,6 +110,7 @@ class Tokens:
             name=name,
             user=user,
             grants=grants,
+            traceparent=tracing.current(),
         )
         payload: dict[str, Any] = msgspec.to_builtins(claims)
         return jwt.encode(payload, self._keys.signing, algorithm="EdDSA", headers={"kid": self._keys.kid})

@@ -77,3 +77,24 @@ class VerifyEmail(Body, frozen=True, kw_only=True):
 
 class DeleteAccount(Body, frozen=True, kw_only=True):
     password: GivenPassword
+
+
+class BeginSecondFactor(Body, frozen=True, kw_only=True):
+    password: GivenPassword
+
+
+class ConfirmSecondFactor(Body, frozen=True, kw_only=True):
+    """`code` is what the authenticator app shows now."""
+
+    code: Annotated[str, msgspec.Meta(min_length=6, max_length=20)]
+
+
+class TotpSecret(Answer, frozen=True, kw_only=True):
+    """`uri` is for a QR code."""
+
+    secret: str
+    uri: str
+
+
+class RecoveryCodes(Answer, frozen=True, kw_only=True):
+    recovery_codes: list[str]

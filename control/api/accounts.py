@@ -5,6 +5,7 @@ from typing import Literal
 from quart import Response
 
 from control import first_admin
+from control.api import second_factor
 from control.api.types import (
     ChangePassword,
     CsrfToken,
@@ -116,8 +117,9 @@ async def log_in(call: Call, body: Login) -> Response:
         raise Problem(401, "wrong_credentials", "User name or password is wrong.")
     if user.state == "banned":
         raise Problem(403, "banned", "This account is banned.")
-    await limits.forgive("login-account", account)
     async with call.services.pool.acquire() as connection, connection.transaction():
+        await second_factor.check(connection, user, body.code)
+        await limits.forgive("login-account", account)
         if call.services.passwords.needs_rehash(user.password_hash):
             stronger = await call.services.passwords.hash(body.password)
             await users.rehash(connection, user.id, user.password_hash, stronger)

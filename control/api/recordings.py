@@ -15,6 +15,7 @@ from control.ending import ended
 from control.endpoint import Call, Endpoints
 from control.identifiers import new_id
 from control.problem import Problem, not_found
+from control.services import Services
 from control.store import audit, meetings, outbox, recordings, rooms
 from control.store.recordings import RecordingRow
 from control.zip_stream import Entry, stream
@@ -111,41 +112,19 @@ async def list_recordings(call: Call) -> Recordings:
 @endpoints.route("GET", "/api/v1/recordings/<recording>", Access.RECORDING, answer=RecordingDetail)
 async def get_recording(call: Call, recording: str) -> RecordingDetail:
     """Return a recording with the tracks that its manifest names, none before it is finished."""
-    row = _row(call)
-    tracks: list[RecordedTrack] = []
-    if row.state in {"ready", "partial"}:
-        try:
-            manifest = await call.services.archive.manifest(recording)
-        except Problem as problem:
-            if problem.status != 404:
-                raise
-        else:
-            tracks = [
-                RecordedTrack(
-                    track=track.track,
-                    participant=track.participant,
-                    name=track.name,
-                    source=track.source,
-                    codec=track.codec,
-                    start_ms=track.start_ms,
-                    duration_ms=track.duration_ms,
-                    files=[within(recording, file.key) for file in track.files],
-                )
-                for track in manifest.tracks
-            ]
-    return RecordingDetail(recording=public_recording(row, call.standing.meeting.title), tracks=tracks)
+    return await detail(call.services, _row(call), call.standing.meeting.title)
 
 
 @endpoints.route("GET", "/api/v1/recordings/<recording>/manifest", Access.RECORDING, content_type="application/json")
 async def get_manifest(call: Call, recording: str) -> Response:
     """Return the committed manifest as the recorder wrote it."""
-    return await _send(call, recording, "manifest.json")
+    return await send(call, recording, "manifest.json")
 
 
 @endpoints.route("GET", "/api/v1/recordings/<recording>/files/<path:name>", Access.RECORDING, content_type="video/webm")
 async def download_recording_file(call: Call, recording: str, name: str) -> Response:
     """Download a file of a finished recording; Range and If-Range are honoured."""
-    return await _send(call, recording, name)
+    return await send(call, recording, name)
 
 
 @endpoints.route("GET", "/api/v1/recording/download/<recording>", Access.RECORDING, content_type="application/zip")
@@ -155,7 +134,7 @@ async def download_recording(call: Call, recording: str) -> Response:
     named = [(track, within(recording, file.key)) for track in manifest.tracks for file in track.files]
     title = re.sub(r"[^A-Za-z0-9 ._-]+", "_", call.standing.meeting.title)[:60]
     if len(named) == 1:
-        response = await _send(call, recording, named[0][1])
+        response = await send(call, recording, named[0][1])
         suffix = named[0][1].rpartition(".")[2]
     else:
         entries = []
@@ -188,9 +167,36 @@ def _row(call: Call) -> RecordingRow:
     return row
 
 
-async def _send(call: Call, recording: str, name: str) -> Response:
+async def send(call: Call, recording: str, name: str) -> Response:
+    """Return a file of a recording, or the part of it that was asked for."""
     path, kind = await call.services.archive.file(recording, name)
     response = await file_response.send(call.request, path, kind, "private, no-cache")
     if call.request.args.get("download") is not None:
         response.headers["Content-Disposition"] = f'attachment; filename="{path.name}"'
     return response
+
+
+async def detail(services: Services, row: RecordingRow, title: str) -> RecordingDetail:
+    """Return a recording with the tracks of its manifest, which is there once it is finished."""
+    tracks: list[RecordedTrack] = []
+    if row.state in {"ready", "partial"}:
+        try:
+            manifest = await services.archive.manifest(row.id)
+        except Problem as problem:
+            if problem.status != 404:
+                raise
+        else:
+            tracks = [
+                RecordedTrack(
+                    track=track.track,
+                    participant=track.participant,
+                    name=track.name,
+                    source=track.source,
+                    codec=track.codec,
+                    start_ms=track.start_ms,
+                    duration_ms=track.duration_ms,
+                    files=[within(row.id, file.key) for file in track.files],
+                )
+                for track in manifest.tracks
+            ]
+    return RecordingDetail(recording=public_recording(row, title), tracks=tracks)

@@ -64,10 +64,11 @@ class Setup(Body, frozen=True, kw_only=True):
 
 
 class Login(Body, frozen=True, kw_only=True):
-    """`username` may also be the e-mail address."""
+    """`username` may also be the e-mail address; `code` is the second factor's, where the account has one."""
 
     username: Annotated[str, msgspec.Meta(min_length=1, max_length=254)]
     password: GivenPassword
+    code: Annotated[str, msgspec.Meta(max_length=20)] | None = None
     mode: Literal["cookie", "token"] = "cookie"
 
 

@@ -37,3 +37,7 @@ async def page(connection: Connection, limit: int, before: int | None) -> list[A
         "SELECT * FROM operation_logs WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2", before, limit
     )
     return [load(AuditRow, row) for row in rows]
+
+
+async def forget(connection: Connection, days: int) -> None:
+    await connection.execute("DELETE FROM operation_logs WHERE at < now() - make_interval(days => $1)", days)

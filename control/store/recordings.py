@@ -151,3 +151,13 @@ async def give_up(connection: Connection, recording: str) -> None:
         " WHERE id = $1 AND state IN ('recording', 'sealing')",
         recording,
     )
+
+
+async def older_than(connection: Connection, days: int) -> list[RecordingRow]:
+    """Return finished recordings that began more than `days` ago."""
+    rows = await connection.fetch(
+        "SELECT * FROM meeting_recordings WHERE state IN ('ready', 'partial')"
+        " AND started_at < now() - make_interval(days => $1) LIMIT 1000",
+        days,
+    )
+    return [load(RecordingRow, row) for row in rows]

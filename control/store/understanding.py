@@ -131,3 +131,11 @@ async def add_consent(connection: Connection, consent: ConsentGiven, at: datetim
         consent.text,
         at,
     )
+
+
+async def forget_chat(connection: Connection, days: int) -> None:
+    await connection.execute("DELETE FROM signaling_messages WHERE sent_at < now() - make_interval(days => $1)", days)
+
+
+async def forget_captions(connection: Connection, days: int) -> None:
+    await connection.execute("DELETE FROM captions WHERE said_at < now() - make_interval(days => $1)", days)

@@ -115,6 +115,14 @@ TABLE = {
     f"POST {M}/recording/start": HOSTS,
     f"POST {M}/recording/stop": HOSTS,
     f"GET {M}/recordings": HOSTS,
+    "POST /api/v1/users/totp/begin": ACCOUNT,
+    "POST /api/v1/users/totp/confirm": ACCOUNT,
+    "DELETE /api/v1/users/totp": ACCOUNT,
+    f"POST {R}/links": OWN_RECORDING,
+    f"GET {R}/links": OWN_RECORDING,
+    f"DELETE {R}/links/<link>": OWN_RECORDING,
+    "GET /api/v1/shared/<token>": ALL,
+    "GET /api/v1/shared/<token>/files/<path:name>": ALL,
     "GET /api/v1/recordings": ACCOUNT,
     f"GET {R}": OWN_RECORDING,
     f"GET {R}/manifest": OWN_RECORDING,
@@ -178,6 +186,7 @@ TABLE = {
 OTHERS = {"/", "/<path:name>", "/whip", "/whip/<path:rest>", "/whep", "/whep/<path:rest>"}
 # Routes that an allowed caller uses up.
 CONSUMING = {
+    f"DELETE {R}/links/<link>",
     "DELETE /api/v1/recording/<recording>",
     f"DELETE {M}",
     f"DELETE {M}/messages/<message>",
@@ -242,6 +251,7 @@ class Stage:
         entry = await self._said_and_waiting(meeting, joined["participant"]["participant"])
         victim = await self._victim()
         job = (await host.ok("POST", "/api/v1/ffmpeg/thumbnail", {"file": file}))["id"]
+        link = await host.ok("POST", f"/api/v1/recordings/{recording}/links", {})
         await self._visit(meeting, joined["participant"]["participant"])
         callers = {name: accounts[name] for name in CALLERS if name in accounts}
         callers["anonymous"] = self.people.nobody()
@@ -263,6 +273,8 @@ class Stage:
                 "<int:delivery>": "1",
                 "<int:visit>": "1",
                 "<job>": job,
+                "<link>": link["id"],
+                "<token>": link["url"].rpartition("/")[2],
             },
         )
 
@@ -373,7 +385,7 @@ async def test_every_route_lets_in_whom_it_should(people: People, config: Contro
                 world = await stage.meeting()
             client = world.callers.get(caller, stage.accounts.get(caller))
             assert client is not None
-            body = {"nothing": 1} if method in {"POST", "PUT"} or rule.endswith("/account") else None
+            body = {"nothing": 1} if method in {"POST", "PUT"} or rule.endswith(("/account", "/totp")) else None
             if route in BODIES:
                 body = {name: fill(value, world.paths) for name, value in BODIES[route].items()}
             status, answer = await client.call(method, fill(rule, world.paths), body)

@@ -1,0 +1,102 @@
+"""What an operator does from the command line, straight on the database: no server need run."""
+
+from typing import Any
+
+import asyncpg
+
+from control.database import Connection, prepare
+from control.passwords import Passwords
+from control.store import audit, users
+
+
+class NoSuchUser(LookupError):
+    """There is no account of this name or address."""
+
+
+async def create_admin(dsn: str, username: str, password: str, email: str | None = None) -> str:
+    """Make an administrator and return its id; raises Problem 409 when the name is taken."""
+    hashed = await _hash(password)
+    async with _Session(dsn) as connection, connection.transaction():
+        user = await users.create(
+            connection, username=username, email=email, display_name=username, password_hash=hashed, role="admin"
+        )
+        await audit.write(connection, None, "create_admin", user.id, "command line")
+    return user.id
+
+
+async def reset_password(dsn: str, login: str, password: str) -> None:
+    """Set a new password and end every session of the account; raises NoSuchUser."""
+    hashed = await _hash(password)
+    async with _Session(dsn) as connection, connection.transaction():
+        user = await users.by_login(connection, login)
+        if user is None:
+            raise NoSuchUser(login)
+        await users.set_password(connection, user.id, hashed)
+        await audit.write(connection, None, "reset_password", user.id, "command line")
+
+
+async def export_user(dsn: str, login: str) -> dict[str, list[dict[str, Any]]]:
+    """Return every row that is about an account, by table, without secrets; raises NoSuchUser."""
+    exported: dict[str, list[dict[str, Any]]] = {}
+    async with _Session(dsn) as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        user = await users.by_login(connection, login)
+        if user is None:
+            raise NoSuchUser(login)
+        for table, query in _EXPORTS.items():
+            rows = await connection.fetch(query, user.id)
+            exported[table] = [{name: value for name, value in row.items() if name not in _SECRETS} for row in rows]
+    return exported
+
+
+_SECRETS = frozenset(
+    {"password_hash", "passcode_hash", "rejoin_hash", "key_hash", "token_hash", "ticket_hash", "totp_secret", "secret"}
+)
+_EXPORTS = {
+    "users": "SELECT * FROM users WHERE id = $1",
+    "user_sessions": "SELECT * FROM user_sessions WHERE user_id = $1",
+    "api_keys": "SELECT * FROM api_keys WHERE user_id = $1",
+    "webhooks": "SELECT * FROM webhooks WHERE user_id = $1",
+    "meetings": "SELECT * FROM meetings WHERE host_id = $1",
+    "meeting_participants": "SELECT * FROM meeting_participants WHERE user_id = $1",
+    "media_files": "SELECT * FROM media_files WHERE owner_id = $1",
+    "processing_jobs": "SELECT * FROM processing_jobs WHERE owner_id = $1",
+    "meeting_recordings": (
+        "SELECT r.* FROM meeting_recordings r JOIN meetings m ON m.id = r.meeting_id WHERE m.host_id = $1"
+    ),
+    "signaling_messages": (
+        "SELECT x.* FROM signaling_messages x JOIN meeting_participants p ON p.id = x.participant_id WHERE p.user_id = $1"
+    ),
+    "captions": (
+        "SELECT x.* FROM captions x JOIN meeting_participants p ON p.id = x.participant_id WHERE p.user_id = $1"
+    ),
+    "consents": (
+        "SELECT x.* FROM consents x JOIN meeting_participants p ON p.id = x.participant_id WHERE p.user_id = $1"
+    ),
+    "signaling_sessions": (
+        "SELECT x.* FROM signaling_sessions x JOIN meeting_participants p ON p.id = x.participant_id WHERE p.user_id = $1"
+    ),
+    "operation_logs": "SELECT * FROM operation_logs WHERE actor = $1 OR target = $1",
+}
+
+
+class _Session:
+    """A database session for one command."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+
+    async def __aenter__(self) -> Connection:
+        self._connection = await asyncpg.connect(self._dsn)
+        await prepare(self._connection)
+        return self._connection
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._connection.close()
+
+
+async def _hash(password: str) -> str:
+    hasher = Passwords(threads=1)
+    try:
+        return await hasher.hash(password)
+    finally:
+        hasher.close()

@@ -1,0 +1,83 @@
+"""The second factor: set up with an authenticator app, asked for at sign-in, removed with the password."""
+
+import secrets
+import time
+
+from control import totp
+from control.api.account_types import BeginSecondFactor, ConfirmSecondFactor, DeleteAccount, RecoveryCodes, TotpSecret
+from control.api.types import Done
+from control.auth.access import Access, sign_in_required
+from control.database import Connection
+from control.endpoint import Call, Endpoints
+from control.problem import Problem, forbidden
+from control.store import audit, second_factor, users
+from control.store.users import UserRow
+
+endpoints = Endpoints("accounts")
+_WINDOW = 15 * 60
+_CODES = 10
+
+
+@endpoints.route("POST", "/api/v1/users/totp/begin", Access.USER, body=BeginSecondFactor, answer=TotpSecret)
+async def begin_second_factor(call: Call, body: BeginSecondFactor) -> TotpSecret:
+    """Return a secret for an authenticator app; it counts once a code of it was given to `confirm`."""
+    user = await _with_password(call, body.password)
+    secret = totp.new_secret()
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        held = await second_factor.of_user(connection, user.id)
+        if held is not None and held.totp_confirmed:
+            raise Problem(409, "second_factor_exists", "Remove the present second factor first.")
+        await second_factor.begin(connection, user.id, secret)
+    return TotpSecret(secret=secret, uri=totp.uri(secret, user.username))
+
+
+@endpoints.route("POST", "/api/v1/users/totp/confirm", Access.USER, body=ConfirmSecondFactor, answer=RecoveryCodes)
+async def confirm_second_factor(call: Call, body: ConfirmSecondFactor) -> RecoveryCodes:
+    """Turn the second factor on; the recovery codes, each good for one sign-in, are shown only now."""
+    await call.services.limits.spend("totp", call.user.user, 10, _WINDOW)
+    codes = [f"{secrets.token_hex(3)}-{secrets.token_hex(3)}" for _ in range(_CODES)]
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        held = await second_factor.of_user(connection, call.user.user)
+        if held is None or held.totp_secret is None or held.totp_confirmed:
+            raise Problem(409, "second_factor", "Begin with `/api/v1/users/totp/begin`.")
+        step = totp.matching_step(held.totp_secret, body.code, time.time(), held.totp_last_step)
+        if step is None:
+            raise Problem(403, "wrong_code", "The code is wrong.")
+        await second_factor.confirm(connection, call.user.user, step, codes)
+        await audit.write(connection, call.actor, "second_factor_on", call.actor, call.address)
+    return RecoveryCodes(recovery_codes=codes)
+
+
+@endpoints.route("DELETE", "/api/v1/users/totp", Access.USER, body=DeleteAccount, answer=Done)
+async def remove_second_factor(call: Call, body: DeleteAccount) -> Done:
+    """Turn the second factor off."""
+    user = await _with_password(call, body.password)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        await second_factor.remove(connection, user.id)
+        await audit.write(connection, call.actor, "second_factor_off", user.id, call.address)
+    return Done()
+
+
+async def check(connection: Connection, user: UserRow, given: str | None) -> None:
+    """Raise Problem 401 unless the account has no second factor, or `given` is its code. Needs a transaction."""
+    held = await second_factor.of_user(connection, user.id)
+    if held is None or held.totp_secret is None or not held.totp_confirmed:
+        return
+    if given is None:
+        raise Problem(401, "second_factor_required", "Give the code of your authenticator app, or a recovery code.")
+    step = totp.matching_step(held.totp_secret, given, time.time(), held.totp_last_step)
+    if step is not None:
+        await second_factor.use_step(connection, user.id, step)
+    elif not await second_factor.use_recovery_code(connection, user.id, given):
+        raise Problem(401, "wrong_code", "The code is wrong, or was used already.")
+
+
+async def _with_password(call: Call, password: str) -> UserRow:
+    await call.services.limits.spend("change-password", call.user.user, 10, _WINDOW)
+    async with call.services.pool.acquire() as connection:
+        user = await users.by_id(connection, call.user.user)
+    if user is None:
+        raise sign_in_required()
+    if not await call.services.passwords.verify(user.password_hash, password):
+        raise forbidden("The password is wrong.")
+    return user

@@ -1,0 +1,103 @@
+"""Recordings shared by link: whoever has an unexpired one may watch and download that recording, and nothing else."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from quart import Response
+
+from control.api.recordings import detail, send
+from control.api.types import Answer, Body, Done, RecordingDetail
+from control.auth.access import Access
+from control.endpoint import Call, Endpoints
+from control.problem import Problem, forbidden, not_found
+from control.store import audit, links, meetings, recordings
+
+endpoints = Endpoints("recordings", scope="recordings")
+
+
+class ShareRecording(Body, frozen=True, kw_only=True):
+    days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 7
+
+
+class SharedLink(Answer, frozen=True, kw_only=True):
+    """`url` is shown once, when the link is made; it is relative to this server."""
+
+    id: str
+    created_at: datetime
+    expires_at: datetime
+    url: str | None = None
+
+
+class SharedLinks(Answer, frozen=True, kw_only=True):
+    links: list[SharedLink]
+
+
+@endpoints.route(
+    "POST",
+    "/api/v1/recordings/<recording>/links",
+    Access.RECORDING,
+    body=ShareRecording,
+    answer=SharedLink,
+    status=201,
+)
+async def share_recording(call: Call, recording: str, body: ShareRecording) -> SharedLink:
+    """Make a link that opens the recording without signing in, until it expires."""
+    if call.principal is None or call.principal.user is None:
+        raise forbidden("Guests may not share.")
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        row, token = await links.create(connection, recording, call.user.user, body.days * 86400)
+        await audit.write(connection, call.actor, "share_recording", recording, call.address, link=row.id)
+    url = f"/api/v1/shared/{token}"
+    return SharedLink(id=row.id, created_at=row.created_at, expires_at=row.expires_at, url=url)
+
+
+@endpoints.route("GET", "/api/v1/recordings/<recording>/links", Access.RECORDING, answer=SharedLinks)
+async def list_links(call: Call, recording: str) -> SharedLinks:
+    """List the links that still open the recording."""
+    async with call.services.pool.acquire() as connection:
+        rows = await links.of_recording(connection, recording)
+    return SharedLinks(
+        links=[SharedLink(id=row.id, created_at=row.created_at, expires_at=row.expires_at) for row in rows]
+    )
+
+
+@endpoints.route("DELETE", "/api/v1/recordings/<recording>/links/<link>", Access.RECORDING, answer=Done)
+async def delete_link(call: Call, recording: str, link: str) -> Done:
+    """Make a link stop working."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        if not await links.delete(connection, recording, link):
+            raise not_found("There is no such link.")
+        await audit.write(connection, call.actor, "unshare_recording", recording, call.address, link=link)
+    return Done()
+
+
+@endpoints.route("GET", "/api/v1/shared/<token>", Access.PUBLIC, answer=RecordingDetail)
+async def get_shared_recording(call: Call, token: str) -> RecordingDetail:
+    """Return the recording that a link opens; files are below `files/`."""
+    recording = await _opened(call, token)
+    async with call.services.pool.acquire() as connection:
+        row = await recordings.by_id(connection, recording)
+        meeting = None if row is None else await meetings.by_id(connection, row.meeting_id)
+    if row is None or meeting is None:
+        raise _no_link()
+    return await detail(call.services, row, meeting.title)
+
+
+@endpoints.route("GET", "/api/v1/shared/<token>/files/<path:name>", Access.PUBLIC, content_type="video/webm")
+async def download_shared_file(call: Call, token: str, name: str) -> Response:
+    """Download a file of the recording that a link opens."""
+    return await send(call, await _opened(call, token), name)
+
+
+async def _opened(call: Call, token: str) -> str:
+    async with call.services.pool.acquire() as connection:
+        recording = await links.recording(connection, token)
+    if recording is None:
+        await call.services.limits.spend("shared", call.address, 100, 600)
+        raise _no_link()
+    return recording
+
+
+def _no_link() -> Problem:
+    return not_found("This link does not hold: it has expired, or was deleted.")

@@ -1,0 +1,28 @@
+"""What is kept for how long: rows and recordings older than the configured days are deleted."""
+
+from control.config import Retention
+from control.database import Connection
+from control.services import Services
+from control.store import audit, recordings, understanding
+
+
+async def apply(services: Services) -> None:
+    """Delete what is too old; a limit of None keeps for ever."""
+    limits = services.config.retention
+    async with services.pool.acquire() as connection:
+        await _rows(connection, limits)
+        old = [] if limits.recordings_days is None else await recordings.older_than(connection, limits.recordings_days)
+    for row in old:
+        async with services.pool.acquire() as connection, connection.transaction():
+            await recordings.delete(connection, row.id)
+            await audit.write(connection, None, "retention_recording", row.id, "", meeting=row.meeting_id)
+        await services.archive.remove(row.id)
+
+
+async def _rows(connection: Connection, limits: Retention) -> None:
+    if limits.chat_days is not None:
+        await understanding.forget_chat(connection, limits.chat_days)
+    if limits.captions_days is not None:
+        await understanding.forget_captions(connection, limits.captions_days)
+    if limits.audit_days is not None:
+        await audit.forget(connection, limits.audit_days)

@@ -1,0 +1,60 @@
+"""Links that share a recording: random tokens, stored hashed, until they expire or are deleted."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+from control.database import Connection, load
+from control.identifiers import new_id
+from control.tokens import digest
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    id: str
+    recording_id: str
+    created_at: datetime
+    expires_at: datetime
+
+
+async def create(connection: Connection, recording: str, user: str, seconds: int) -> tuple[LinkRow, str]:
+    """Insert a link and return it with its token, which is not stored."""
+    token = secrets.token_urlsafe(24)
+    row = await connection.fetchrow(
+        "INSERT INTO recording_links (id, recording_id, token_hash, created_by, expires_at)"
+        " VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5)) RETURNING *",
+        new_id("link"),
+        recording,
+        digest(token),
+        user,
+        seconds,
+    )
+    assert row is not None
+    return load(LinkRow, row), token
+
+
+async def of_recording(connection: Connection, recording: str) -> list[LinkRow]:
+    rows = await connection.fetch(
+        "SELECT * FROM recording_links WHERE recording_id = $1 AND expires_at > now() ORDER BY created_at DESC",
+        recording,
+    )
+    return [load(LinkRow, row) for row in rows]
+
+
+async def recording(connection: Connection, token: str) -> str | None:
+    """Return the recording that a token opens, None when it does not hold."""
+    found: str | None = await connection.fetchval(
+        "SELECT recording_id FROM recording_links WHERE token_hash = $1 AND expires_at > now()", digest(token)
+    )
+    return found
+
+
+async def delete(connection: Connection, recording_id: str, link: str) -> bool:
+    found = await connection.fetchval(
+        "DELETE FROM recording_links WHERE id = $1 AND recording_id = $2 RETURNING id", link, recording_id
+    )
+    return found is not None
+
+
+async def forget_old(connection: Connection) -> None:
+    await connection.execute("DELETE FROM recording_links WHERE expires_at < now()")

@@ -1,0 +1,67 @@
+"""Over TLS: HTTP/1.1 and 2, Secure `__Host-` cookies, and nothing mixed up with the plain listener."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest_asyncio
+
+from control.config import ControlConfig
+from tests.control.harness import PASSWORD, Server, serving
+from tests.control.tls import write_certificate
+
+
+@pytest_asyncio.fixture
+async def secure(config: ControlConfig, tmp_path: Path) -> AsyncIterator[Server]:
+    certificate, key = write_certificate(tmp_path)
+    changed = replace(config, https_binds=("127.0.0.1:0",), certificate=certificate, private_key=key)
+    async with serving(changed) as server:
+        yield server
+
+
+def trust(server: Server) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(server.config.certificate))
+    context.check_hostname = False
+    return context
+
+
+async def test_cookies_over_tls_are_bound_to_the_host(secure: Server) -> None:
+    url = f"https://{secure.addresses.https[0]}"
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust(secure))) as session:
+        body = {"username": "ada", "password": PASSWORD}
+        async with session.post(f"{url}/api/v1/auth/register", json=body, headers={"Origin": url}) as answer:
+            assert answer.status == 201
+            cookies = answer.headers.getall("Set-Cookie")
+        assert all(one.startswith("__Host-parley-") and "Secure" in one and "HttpOnly" in one for one in cookies)
+        assert all("Domain" not in one for one in cookies)
+        values = dict(one.split(";")[0].split("=", 1) for one in cookies)
+        header = {"Cookie": "; ".join(f"{name}={value}" for name, value in values.items())}
+        async with session.get(f"{url}/api/v1/users/profile", headers=header) as answer:
+            assert answer.status == 200
+        # The same tokens in cookies of the plain names, as plain HTTP could have planted them, count for nothing.
+        planted = {"Cookie": f"parley-access={values['__Host-parley-access']}"}
+        async with session.get(f"{url}/api/v1/users/profile", headers=planted) as answer:
+            assert answer.status == 401
+        plain = {"Origin": url.replace("https", "http")}
+        async with session.post(f"{url}/api/v1/auth/login", json=body, headers=plain) as answer:
+            assert answer.status == 403
+
+
+async def test_plain_listener_serves_beside_it(secure: Server) -> None:
+    async with aiohttp.ClientSession() as session, session.get(f"{secure.url}/health/live") as answer:
+        assert answer.status == 200
+
+
+async def test_http_2_is_spoken(secure: Server) -> None:
+    context = trust(secure)
+    context.set_alpn_protocols(["h2"])
+    host, port = secure.addresses.https[0].split(":")
+    _, writer = await asyncio.open_connection(host, int(port), ssl=context, server_hostname="localhost")
+    assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()

@@ -11,7 +11,7 @@ from pathlib import Path
 from inference import messages
 from inference.child import Backoff, Child
 from inference.metrics import DECODED, DROPS, RESTARTS, TRACKS, VOICED
-from sfu.api import sink_records
+from sfu.api import sink_records, tracing
 from sfu.api.sink_records import RecordType, TrackClosed, TrackOpened
 
 logger = logging.getLogger(__name__)
@@ -134,6 +134,9 @@ class Tap:
                 return
             self._tracks[record.handle] = record
             TRACKS.set(len(self._tracks))
+            about = {"meeting": record.room, "participant": record.participant}
+            tapped = tracing.start("inference.tapped", tracing.read(record.traceparent), **about)
+            tapped.end("" if self._ready else "no worker")
         if self._ready and self._child is not None and not self._child.send(messages.frame(data)):
             DROPS.labels("tap", "worker_full").inc()
 

@@ -14,7 +14,7 @@ import uvloop
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from parley import logging_setup, loop_lag
+from parley import logging_setup, loop_lag, tracing
 from parley.settings import Settings
 
 STOP_SECONDS = 4
@@ -29,10 +29,11 @@ def run(settings: Settings, name: str, part: Part, metrics_port: int | None = No
 
     `metrics_port` serves /metrics and /health/live for a part that has no HTTP of its own (0 allocates).
     """
-    logging_setup.install(settings, name)
+    logging_setup.install(settings, name, tracing.log_fields)
     die_with_parent()
     metrics = None if metrics_port is None else (settings["metrics_host"], metrics_port)
-    uvloop.run(_until_signalled(part, metrics))
+    with tracing.recording(settings, name):
+        uvloop.run(_until_signalled(part, metrics))
     return 0
 
 

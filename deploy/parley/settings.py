@@ -77,6 +77,8 @@ SETTINGS = (
     Setting("inference", bool, True, "whether to start inference (captions)"),
     Setting("triton_urls", list, (), "Triton servers for speech recognition, each HOST:GRPC_PORT; none: on this CPU"),
     Setting("log_format", str, "text", "text, or json: one line per event"),
+    Setting("otlp_url", str, None, "collector of traces, OTLP over HTTP (http://jaeger:4318); unset: no traces"),
+    Setting("trace_ratio", float, 0.1, "share of requests that are traced"),
     Setting("node_secret", str, None, "shared by control and the other parts", secret=True),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}

@@ -35,7 +35,10 @@ class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class JoinClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The claims of a join token. `iat` and `exp` are Unix seconds; `room` is the meeting's id."""
+    """The claims of a join token. `iat` and `exp` are Unix seconds; `room` is the meeting's id.
+
+    `traceparent` is the context of the request to join (sfu.api.tracing).
+    """
 
     aud: str
     jti: str
@@ -46,3 +49,4 @@ class JoinClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     user: str | None = None
     grants: Grants = Grants()
+    traceparent: str = ""

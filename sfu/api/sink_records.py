@@ -67,7 +67,8 @@ class TrackOpened(Control, tag="track-opened", frozen=True, kw_only=True):
 
     `recording` is set for a recorder. `opened_at` is the room's zero of the meeting clock on the monotonic clock (ns),
     `opened_unix_ms` the same instant on the wall clock. `ext_seq` is the first that follows; packets from
-    `replay_from` on are repeated after a reattach. `fmtp` holds the codec's parameters as in SDP.
+    `replay_from` on are repeated after a reattach. `fmtp` holds the codec's parameters as in SDP. `traceparent` is the
+    context of the publisher's join (sfu.api.tracing).
     """
 
     handle: int
@@ -86,6 +87,7 @@ class TrackOpened(Control, tag="track-opened", frozen=True, kw_only=True):
     fmtp: str = ""
     recording: str | None = None
     muted: bool = False
+    traceparent: str = ""
 
 
 class TrackClosed(Control, tag="track-closed", frozen=True, kw_only=True):

@@ -49,11 +49,12 @@ class Participant:
     paused: dict[str, str] = field(default_factory=dict)
     chat_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(_CHAT_PER_SECOND, _CHAT_BURST))
     negotiation_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(_SDP_PER_SECOND, _SDP_BURST))
+    traceparent: str = ""
     resume: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
     @classmethod
     def from_claims(cls, claims: JoinClaims, grants: Grants, now: int) -> "Participant":
-        return cls(claims.participant, claims.name, claims.user, grants, heard_at=now)
+        return cls(claims.participant, claims.name, claims.user, grants, heard_at=now, traceparent=claims.traceparent)
 
     @property
     def connected(self) -> bool:

@@ -190,4 +190,5 @@ class RoomTaps:
             fmtp=uptrack.fmtp,
             recording=self.recording.recording if self.recording is not None and recorded else None,
             muted=uptrack.muted or uptrack.held,
+            traceparent=participant.traceparent,
         )

@@ -11,10 +11,11 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from sfu.api import signaling
+from sfu.api import signaling, tracing
 from sfu.rooms.outbox import SessionClose
 from sfu.rooms.refusal import Code, Refused
 from sfu.server.driver import Driver
+from sfu.server.first_media import FirstMedia
 from sfu.server.key_ring import KeyRing
 from sfu.server.signaling_session import POLICY_VIOLATION, TRY_AGAIN_LATER, SignalingSession
 
@@ -39,6 +40,7 @@ class SignalingServer:
             signaling.Hello(v=signaling.VERSION, versions=signaling.VERSIONS, node=node_name)
         )
         self._sessions: dict[int, SignalingSession] = {}
+        self._first_media = FirstMedia(driver.node)
         self._numbers = itertools.count(1)
         self._server: Server | None = None
 
@@ -64,6 +66,7 @@ class SignalingServer:
 
     async def stop(self) -> None:
         """Close what is left open and stop listening."""
+        await self._first_media.stop()
         if self._server is not None:
             self._server.close(code=1012, reason="shutdown")
             await self._server.wait_closed()
@@ -126,9 +129,15 @@ class SignalingServer:
         if message.resume is not None:
             node.resume(message.resume, session.number, self._driver.now())
         else:
-            claims = await self._keys.admit(message.token or "")
-            node.join(claims, session.number, self._driver.now())
+            await self._enter(session, message.token or "")
         self._driver.flush()
+
+    async def _enter(self, session: SignalingSession, token: str) -> None:
+        claims = await self._keys.admit(token)
+        about = {"meeting": claims.room, "participant": claims.participant}
+        with tracing.span("sfu.join", tracing.read(claims.traceparent), **about) as span:
+            self._driver.node.join(claims, session.number, self._driver.now())
+        self._first_media.watch(claims.room, claims.participant, span.traceparent)
 
     async def _next(self, session: SignalingSession) -> None:
         try:

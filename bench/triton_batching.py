@@ -1,0 +1,100 @@
+"""What dynamic batching gains on Triton: eight streams at once against the same server one by one, part by part."""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tritonclient.grpc.aio as triton
+
+from bench.report import Report
+from inference.models import catalogue
+from inference.speech.transcript import window_seconds
+from inference.triton.build import Placement, build_repository
+from tests.inference.conftest import fetched_models
+from tests.inference.material import prompts
+from tests.support.triton import triton_server
+
+STREAMS = 8
+_WINDOW = 160_000
+Call = Callable[[int], Awaitable[Any]]
+
+
+def _tensor(name: str, array: np.ndarray, kind: str) -> Any:
+    value = triton.InferInput(name, list(array.shape), kind)
+    value.set_data_from_numpy(array)
+    return value
+
+
+def _clips() -> list[np.ndarray]:
+    spoken = [one.samples for one in prompts(60) if window_seconds(len(one.samples)) == 10][:STREAMS]
+    return [(np.clip(samples, -1, 1) * 32767).astype(np.int16) for samples in spoken]
+
+
+def _padded(clip: np.ndarray) -> np.ndarray:
+    return np.pad(clip, (0, _WINDOW - len(clip)))[None, :]
+
+
+async def _rates(call: Call, rounds: int) -> tuple[float, float]:
+    """Clips per second one by one, and all streams at once; a round of each first, for warmth."""
+    await asyncio.gather(*(call(index) for index in range(STREAMS)))
+    singly = together = 0.0
+    for _ in range(rounds):  # in turn, so that both meet the same machine
+        began = time.monotonic()
+        for index in range(STREAMS):
+            await call(index)
+        middle = time.monotonic()
+        await asyncio.gather(*(call(index) for index in range(STREAMS)))
+        singly += middle - began
+        together += time.monotonic() - middle
+    return STREAMS * rounds / singly, STREAMS * rounds / together
+
+
+async def _measure(url: str, rounds: int) -> dict[str, tuple[float, float]]:
+    client = triton.InferenceServerClient(url)
+    clips = _clips()
+    options = np.frombuffer(b'{"language": "en"}', np.uint8)[None, :]
+    sound = [_tensor("PCM", _padded(clip), "INT16") for clip in clips]
+    lengths = [_tensor("SAMPLES", np.array([[len(clip)]], np.int32), "INT32") for clip in clips]
+    asked = _tensor("OPTIONS", options, "UINT8")
+    crosses: list[Any] = []
+    for one in sound:
+        answer = await client.infer("whisper_encoder", [one])
+        crosses.append(_tensor("CROSS", answer.as_numpy("CROSS"), "FP32"))
+
+    def infer(model: str, inputs: Sequence[Sequence[Any]]) -> Call:
+        return lambda index: client.infer(model, list(inputs[index]))
+
+    whole = list(zip(sound, lengths, [asked] * STREAMS, strict=True))
+    decoder = list(zip(crosses, lengths, [asked] * STREAMS, strict=True))
+    rates = {
+        "whole": await _rates(infer("whisper", whole), rounds),
+        "encoder": await _rates(infer("whisper_encoder", [[one] for one in sound]), rounds),
+        "decoder": await _rates(infer("whisper_decoder", decoder), rounds),
+    }
+    await client.close()
+    return rates
+
+
+def run(*, quick: bool) -> Report:
+    """Five rounds of eight clips each way (one when quick)."""
+    with tempfile.TemporaryDirectory() as scratch:
+        repository = Path(scratch) / "repository"
+        model = catalogue.load().named(catalogue.SPEECH_MODEL)
+        build_repository(fetched_models(), model, repository, Placement())
+        with triton_server(repository, Path(scratch) / "server") as server:
+            rates = asyncio.run(_measure(server.grpc, 1 if quick else 5))
+    report = Report()
+    for part, (singly, together) in rates.items():
+        case = f"Triton, {part}"
+        report.add(case, "one by one", singly, "clips/s")
+        report.add(case, f"{STREAMS} streams", together, "clips/s")
+        bar = {"whole": 1.2, "decoder": 2.0}.get(part)
+        if bar is None:
+            report.add(case, "gain", together / singly, "x")
+        else:
+            report.at_least(case, "gain", together / singly, "x", bar)
+    return report

@@ -1,0 +1,124 @@
+"""One trace from a join to the first packet, through every part, sent to a real OTLP receiver."""
+
+import asyncio
+import json
+import time
+from collections import defaultdict
+
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from oteltap import OtelTapHttpProtobufReceiver, OtelTapHttpProtobufReceiverSettings
+
+from parley import tracing as parley_tracing
+from parley.client import Api, Room
+from parley.network import allocate_port
+from parley.settings import SettingsError, resolve
+from sfu.api import tracing
+from sfu.api.signaling import Consent
+from tests.inference.conftest import fetched_models
+from tests.support.call import PASSWORD, call
+from tests.support.server import running_server
+
+HOPS = {
+    "POST /api/v1/meetings/<meeting>/join",
+    "sfu.join",
+    "sfu.first_packet_in",
+    "recorder.first_frame",
+    "inference.tapped",
+}
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+async def collect(receiver: OtelTapHttpProtobufReceiver, spans: list[Span]) -> None:
+    async for span in receiver.stream_traces():
+        spans.append(span)
+
+
+def traces(spans: list[Span]) -> dict[str, dict[str, Span]]:
+    """Spans by name, by the hexadecimal id of their trace."""
+    found: dict[str, dict[str, Span]] = defaultdict(dict)
+    for span in spans:
+        found[span.trace_id.hex()][span.name] = span
+    return found
+
+
+async def test_one_trace_has_every_hop() -> None:
+    port = allocate_port()
+    settings = OtelTapHttpProtobufReceiverSettings(http_port=port)
+    spans: list[Span] = []
+    async with OtelTapHttpProtobufReceiver(settings) as receiver:
+        collecting = asyncio.create_task(collect(receiver, spans))
+        url = f"http://127.0.0.1:{port}"
+        models = str(fetched_models())  # without a recogniser nothing is tapped
+        with running_server(otlp_url=url, trace_ratio="1", https_port="-1", models_dir=models) as server:
+            async with Api(server.url) as api:
+                await api.set_up(server.setup_token, "admin", PASSWORD)
+                meeting = await api.create_meeting("Traced")
+                async with call(api, meeting) as (speaker, _):
+                    await speaker.send(Consent(text="1", recording=True, captions=True))
+                    await api.start_recording(meeting)
+                    deadline = time.monotonic() + 30
+                    while not (whole := [t for t in traces(spans).values() if set(t) >= HOPS]):
+                        seen = [sorted(t) for t in traces(spans).values()]
+                        assert time.monotonic() < deadline, seen
+                        await asyncio.sleep(0.2)
+        collecting.cancel()
+        await asyncio.gather(collecting, return_exceptions=True)
+    (trace,) = whole
+    request, join = trace["POST /api/v1/meetings/<meeting>/join"], trace["sfu.join"]
+    assert join.parent_span_id == request.span_id
+    assert trace["sfu.first_packet_in"].parent_span_id == join.span_id
+    assert join.start_time_unix_nano >= request.start_time_unix_nano
+    listener = [t for t in traces(spans).values() if "sfu.first_packet_out" in t and "sfu.join" in t]
+    assert any(not t["sfu.first_packet_out"].status.code for t in listener), "nobody received anything"
+    attributes = {a.key: a.value.string_value for a in join.attributes}
+    assert attributes["meeting"] == meeting
+    secrets = json.dumps([str(span) for span in spans])
+    assert server.setup_token not in secrets
+    assert "eyJ" not in secrets
+
+
+async def test_without_a_receiver_meetings_go_on() -> None:
+    unheard = f"http://127.0.0.1:{allocate_port()}"
+    with running_server(otlp_url=unheard, trace_ratio="1", https_port="-1") as server:
+        async with Api(server.url) as api:
+            await api.set_up(server.setup_token, "admin", PASSWORD)
+            joined = await api.join(await api.create_meeting("Unheard"), "Ada")
+            async with Room(api.signaling_url(joined), token=joined.token) as room:
+                assert room.state.info is not None
+
+
+def test_contexts_from_outside_are_read_strictly() -> None:
+    assert tracing.read(PARENT) == PARENT
+    for wrong in ("", "00-0-0-01", PARENT.upper(), PARENT + "-x", f"00-{'0' * 32}-00f067aa0ba902b7-01", "é" * 55):
+        assert tracing.read(wrong) == ""
+
+
+def test_nothing_is_recorded_by_default() -> None:
+    with tracing.span("work", PARENT) as span:
+        assert span.traceparent == ""
+        assert tracing.current() == ""
+    with parley_tracing.recording(resolve({}, {"HOME": "/nowhere"}), "sfu"):
+        assert tracing.start("work", PARENT).traceparent == ""
+
+
+@pytest.mark.parametrize(("part", "parent", "recorded"), [("control", "", 0), ("sfu", "", 0), ("sfu", PARENT, 1)])
+def test_control_samples_and_the_others_follow(part: str, parent: str, recorded: int) -> None:
+    """With a ratio of 0 control records nothing, whatever it is asked; the sfu trusts a context that control signed."""
+    wanted = {"HOME": "/nowhere", "PARLEY_OTLP_URL": "http://127.0.0.1:9", "PARLEY_TRACE_RATIO": "0"}
+    with parley_tracing.recording(resolve({}, wanted), part), tracing.span("work", parent) as span:
+        assert bool(span.traceparent) == bool(recorded)
+        assert parley_tracing.log_fields().get("trace", "") == (parent.split("-")[1] if recorded else "")
+    assert tracing.start("after", PARENT).traceparent == ""
+
+
+def test_a_browser_cannot_make_control_record() -> None:
+    wanted = {"HOME": "/nowhere", "PARLEY_OTLP_URL": "http://127.0.0.1:9", "PARLEY_TRACE_RATIO": "0"}
+    with parley_tracing.recording(resolve({}, wanted), "control"), tracing.span("work", PARENT) as span:
+        assert span.traceparent == ""
+
+
+def test_a_ratio_beyond_one_is_refused() -> None:
+    wanted = {"HOME": "/nowhere", "PARLEY_OTLP_URL": "http://127.0.0.1:9", "PARLEY_TRACE_RATIO": "7"}
+    with pytest.raises(SettingsError, match="trace_ratio"), parley_tracing.recording(resolve({}, wanted), "control"):
+        pass

@@ -108,7 +108,6 @@ def _create_quart(services: Services) -> Quart:
     handle_problems(app)
     request_metrics.install(app)
     request_traces.install(app)
-    request_traces.install(app)
     endpoint.install(app, services, declared_endpoints())
     whip.install(app, services)
     pages.install(app, services)

@@ -10,6 +10,7 @@ from aiohttp import web
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from sfu.engine import create_engine
+from sfu.engine.contract import ReportsSending
 from sfu.engine.pump import Pump
 from sfu.engine.sockets import Sockets
 from sfu.machines.dtls_certificate import generate_certificate
@@ -108,6 +109,7 @@ class SfuServer:
             lite_candidates(sockets.addresses, announced),
             node=config.node,
             unix_offset=time.time_ns() - time.monotonic_ns(),
+            sending=engine if config.estimate_bandwidth and isinstance(engine, ReportsSending) else None,
             limits=Limits(
                 audio_slots=config.audio_slots,
                 participants=config.max_participants,

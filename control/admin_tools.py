@@ -64,7 +64,8 @@ _EXPORTS = {
         "SELECT r.* FROM meeting_recordings r JOIN meetings m ON m.id = r.meeting_id WHERE m.host_id = $1"
     ),
     "signaling_messages": (
-        "SELECT x.* FROM signaling_messages x JOIN meeting_participants p ON p.id = x.participant_id WHERE p.user_id = $1"
+        "SELECT x.* FROM signaling_messages x JOIN meeting_participants p ON p.id = x.participant_id"
+        " WHERE p.user_id = $1"
     ),
     "captions": (
         "SELECT x.* FROM captions x JOIN meeting_participants p ON p.id = x.participant_id WHERE p.user_id = $1"
@@ -73,7 +74,8 @@ _EXPORTS = {
         "SELECT x.* FROM consents x JOIN meeting_participants p ON p.id = x.participant_id WHERE p.user_id = $1"
     ),
     "signaling_sessions": (
-        "SELECT x.* FROM signaling_sessions x JOIN meeting_participants p ON p.id = x.participant_id WHERE p.user_id = $1"
+        "SELECT x.* FROM signaling_sessions x JOIN meeting_participants p ON p.id = x.participant_id"
+        " WHERE p.user_id = $1"
     ),
     "operation_logs": "SELECT * FROM operation_logs WHERE actor = $1 OR target = $1",
 }

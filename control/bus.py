@@ -24,3 +24,14 @@ class LocalBus:
     async def publish(self, event: Event) -> None:
         for consumer in self._consumers:
             await consumer(event)
+
+
+class SeveralBuses:
+    """Publishes to each in turn; an event is safe when all have it, and may reach the earlier ones again."""
+
+    def __init__(self, buses: list[Bus]) -> None:
+        self._buses = buses
+
+    async def publish(self, event: Event) -> None:
+        for bus in self._buses:
+            await bus.publish(event)

@@ -86,6 +86,8 @@ class ControlConfig:
     max_upload_bytes: int = 2 * 1024**3
     quota_bytes: int = 20 * 1024**3
     """What one account may keep."""
+    kafka_brokers: tuple[str, ...] = ()
+    """`host:port` of brokers that events are published to; none leaves them in PostgreSQL. Needs the extra `kafka`."""
     retention: Retention = Retention()
     inference_url: str = "http://127.0.0.1:8085"
     """Base of inference's private HTTP API."""

@@ -12,7 +12,7 @@ from hypercorn.asyncio import serve
 
 from control import first_admin, internal, jobs, listeners, reconcile, relay, webhooks
 from control.app import Application
-from control.bus import LocalBus
+from control.bus import LocalBus, SeveralBuses
 from control.config import ControlConfig
 from control.listeners import Tls
 from control.migrations import migrate
@@ -64,6 +64,22 @@ def _note(
     addresses.internal = listeners.address_of(private)
 
 
+async def _relay(services: Services) -> None:
+    """Relay events to webhooks, and to Kafka where it is configured."""
+    local = LocalBus([webhooks.Enqueuer(services.pool)])
+    if not services.config.kafka_brokers:
+        await relay.run(services.config.database_dsn, local)
+        return
+    # Imported only where it is configured: it is an extra.
+    from control.kafka_bus import KafkaBus  # noqa: PLC0415
+
+    kafka = KafkaBus(services.config.kafka_brokers)
+    try:
+        await relay.run(services.config.database_dsn, SeveralBuses([local, kafka]))
+    finally:
+        await kafka.close()
+
+
 async def _prepare_database(config: ControlConfig) -> None:
     """Wait for the database to answer, and migrate it when it is ours alone."""
     loop = asyncio.get_running_loop()
@@ -109,7 +125,7 @@ async def _serve(
     ]
     worker = jobs.Worker(services.pool, jobs.handlers(services.pool, services.media, services.inference))
     workers = [
-        asyncio.create_task(relay.run(config.database_dsn, LocalBus([webhooks.Enqueuer(services.pool)]))),
+        asyncio.create_task(_relay(services)),
         asyncio.create_task(webhooks.run(services.pool, services.outgoing)),
         asyncio.create_task(reconcile.run(services)),
         asyncio.create_task(worker.run()),

@@ -1,0 +1,123 @@
+"""Events over Kafka's protocol: in order per meeting, also when the broker is away for a while.
+
+The broker is noida-db, which speaks the protocol but is not Apache Kafka.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import pytest_asyncio
+from aiokafka import AIOKafkaConsumer
+
+from control import relay
+from control.database import Pool, open_pool
+from control.kafka_bus import KafkaBus
+from control.store import outbox
+from tests.control.test_outbox import make_meetings, write
+
+
+class Broker:
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        program = Path(sys.executable).with_name("noida-db")
+        command = [str(program), "start", "--data-dir", str(self._directory), "--only", "kafka"]
+        self._process = subprocess.Popen(
+            [*command, "--kafka-port", str(self.port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 20
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            assert self._process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+            self._process.wait(10)
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    directory = Path(tempfile.mkdtemp(prefix="pk"))
+    started = Broker(directory)
+    started.start()
+    yield started
+    started.stop()
+    shutil.rmtree(directory)
+
+
+@pytest_asyncio.fixture
+async def pool(dsn: str) -> AsyncIterator[Pool]:
+    opened = await open_pool(dsn, 6)
+    yield opened
+    await opened.close()
+
+
+async def consume(broker: Broker, total: int) -> dict[str, list[int]]:
+    """Return the numbers of each meeting as a consumer sees them that drops what it has seen."""
+    consumer = AIOKafkaConsumer(
+        outbox.MEETING_EVENTS, bootstrap_servers=broker.address, auto_offset_reset="earliest", group_id=None
+    )
+    await consumer.start()
+    seen: dict[str, list[int]] = {}
+    try:
+        async with asyncio.timeout(30):
+            while sum(len(one) for one in seen.values()) < total:
+                message = await consumer.getone()
+                event = msgspec.json.decode(message.value)
+                assert message.key == event["meeting"].encode()
+                numbers = seen.setdefault(event["meeting"], [])
+                if not numbers or event["seq"] > numbers[-1]:
+                    numbers.append(event["seq"])
+    finally:
+        await consumer.stop()
+    return seen
+
+
+async def test_order_survives_a_broker_that_goes_away(dsn: str, pool: Pool, broker: Broker) -> None:
+    made = await make_meetings(pool, 4)
+    bus = KafkaBus((broker.address,))
+    relaying = asyncio.create_task(relay.run(dsn, bus))
+    try:
+        await asyncio.gather(*(write(pool, one, 10) for one in made))
+        await asyncio.to_thread(broker.stop)
+        await asyncio.gather(*(write(pool, one, 10) for one in made))
+        await asyncio.to_thread(broker.start)
+        await asyncio.gather(*(write(pool, one, 10) for one in made))
+        async with asyncio.timeout(60):
+            while True:
+                async with pool.acquire() as connection:
+                    if await outbox.backlog(connection) == 0:
+                        break
+                await asyncio.sleep(0.1)
+    finally:
+        relaying.cancel()
+        await asyncio.gather(relaying, return_exceptions=True)
+        await bus.close()
+    assert await consume(broker, 120) == {one: list(range(1, 31)) for one in made}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from bench.report import Report, print_table, write_json, write_plot
 
 NAMES = {
+    "audio_latency": "how long audio waits while a large keyframe goes to 500 subscribers",
     "engine": "CPU per sent packet of each engine, and of a floor program that does the least possible",
     "first_frame": "join click to the first decoded remote frame in Chromium",
 }

@@ -450,11 +450,27 @@ cdef class CompiledEngine:
     def receive_and_forward(self, filenos, int64_t now, int64_t deadline):
         """Read what waits at the sockets, forward and send until `deadline`; `outgoing` of the result is empty."""
         cdef State *state = &self.state
-        cdef int local, rounds, received
+        cdef int64_t until = now
+        cdef bint complete = False
         result = Result()
         self._attach(filenos)
         state.now = now
         state.sends = True
+        while not complete and until < deadline:
+            # In slices, so that audio that comes meanwhile need not wait for the deadline.
+            self._read(result)
+            with nogil:
+                until = min(deadline, clock_nanoseconds(CLOCK_MONOTONIC) + SLICE_NS)
+                complete = run_jobs(state, until)
+                flush_output(state)
+        state.sends = False
+        self._collect(result)
+        return result
+
+    cdef int _read(self, result) except -1:
+        """Receive what waits at the sockets, as far as there is room."""
+        cdef State *state = &self.state
+        cdef int local, rounds, received
         for local in range(state.fileno_count):
             for rounds in range(RECEIVE_ROUNDS):
                 if state.waiting > BACKLOG_MAX:
@@ -465,12 +481,7 @@ cdef class CompiledEngine:
                 if received < SLOT_COUNT:
                     break
         end_runs(state)
-        with nogil:
-            run_jobs(state, deadline)
-            flush_output(state)
-        state.sends = False
-        self._collect(result)
-        return result
+        return 0
 
     def release_directly(self, filenos, int64_t now):
         """Send what pacing lets go by `now`."""

@@ -30,7 +30,7 @@ class TritonPythonModel:
             clip for request, block in zip(requests, cross, strict=True) for clip in self._clips(request, len(block))
         ]
         try:
-            transcripts = self._model.decode(clips, self._layers(np.concatenate(cross)))
+            transcripts = self._model.decode(clips, self._layers(cross))
         except ValueError as error:
             return self._one_by_one(requests, cross, error)
         answers = [json.dumps(asdict(transcript)).encode() for transcript in transcripts]
@@ -55,12 +55,13 @@ class TritonPythonModel:
             clips.append(self._whisper.Clip(silence, asked.get("language"), asked.get("prior")))
         return clips
 
-    def _layers(self, flat: Any) -> dict[str, Any]:
+    def _layers(self, cross: list[Any]) -> dict[str, Any]:
+        """Each layer's keys and values of all requests, joined with one copy."""
         heads, size = self._model.heads, self._model.head_size
-        frames = flat.shape[2] // (heads * size)
-        shapes = {"k": (len(flat), heads, size, frames), "v": (len(flat), heads, frames, size)}
+        frames = cross[0].shape[2] // (heads * size)
+        shapes = {"k": (-1, heads, size, frames), "v": (-1, heads, frames, size)}
         return {
-            name: np.ascontiguousarray(flat[:, index]).reshape(shapes[name.split("_")[1]])
+            name: np.concatenate([block[:, index] for block in cross]).reshape(shapes[name.split("_")[1]])
             for index, name in enumerate(self._model.cross)
         }
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import errno
+import hashlib
 import os
 
 import av
 import pytest
 
-from recorder import segment_file
+from recorder import matroska, segment_file
 from sfu.api.sink_records import RecordingEnded
 from sfu.formats.codecs import Codec
 from tests.recorder.media import SECOND, Stream, opus, read_number, video
@@ -18,15 +19,25 @@ ENDED = RecordingEnded(recording="rec1", room="room1")
 
 
 class Disk:
-    """Stands before `os.write`: takes `room` bytes, half a write at last, then refuses until there is more."""
+    """Stands before `os.write`: takes `room` bytes, half a write at last, then refuses until there is more.
+
+    Of a write of more than `largest` bytes it takes a part, and refuses the rest.
+    """
 
     def __init__(self) -> None:
         self.room: float = float("inf")
+        self.largest: float = float("inf")
         self.refused = 0
 
     def write(self, descriptor: int, data: memoryview) -> int:
         if self.room <= 0:
             self.refused += 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if len(data) > self.largest:
+            if self.refused:
+                self.largest = float("inf")
+            self.refused += 1
+            os.write(descriptor, data[:7])
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         part = data if len(data) <= self.room else data[: int(self.room)]
         self.room -= len(part)
@@ -51,6 +62,27 @@ async def refused(disk: Disk) -> None:
     async with asyncio.timeout(10):
         while not disk.refused:
             await asyncio.sleep(0.01)
+
+
+async def test_half_a_frame_is_taken_back(attached, disk):
+    """The journal still has room: what is closed then holds whole frames only."""
+    stream = Stream(
+        codec=Codec.VP8, frames=video(Codec.VP8, 150), fps=30, track="cam", handle=1, ssrc=1, opened_at=OPENED_AT
+    )
+    records = list(stream.records())
+    await attached.sfu.send(begun(opened_at=OPENED_AT), stream.opened(), *records[:40])
+    await attached.sfu.until(lambda: attached.sfu.durable.get(("cam", 1), 0) > 0)
+    disk.largest = 60
+    await attached.sfu.send(*records[40:])
+    await refused(disk)
+    await attached.sfu.send(ENDED)
+    manifest = await attached.manifest()
+    assert manifest.state == "partial"
+    assert len(manifest.tracks[0].segments) >= 2
+    for segment in manifest.tracks[0].segments:
+        data = (attached.config.recordings_dir / segment.key).read_bytes()
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (segment.bytes, segment.sha256)
+        assert matroska.read_contents(data).end == len(data)
 
 
 @pytest.mark.parametrize("room", [0, 1, 100, 3_000])

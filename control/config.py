@@ -31,6 +31,14 @@ class IceServerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TurnConfig:
+    """TURN servers that share a secret with control, for credentials that expire."""
+
+    urls: tuple[str, ...]
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SmtpConfig:
     """The mail server to hand mail to. `tls`: starttls (port 587), implicit (465), or none."""
 
@@ -40,6 +48,23 @@ class SmtpConfig:
     tls: Literal["starttls", "implicit", "none"] = "starttls"
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OidcProvider:
+    """An OpenID Connect provider. Its redirect URI is `{link_origin}/api/v1/auth/oidc/{name}/callback`.
+
+    With `allowed_groups` only their members come in; with `admin_group` its members, and no others, administer.
+    """
+
+    name: str
+    issuer: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    groups_claim: str = "groups"
+    allowed_groups: tuple[str, ...] = ()
+    admin_group: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +104,7 @@ class ControlConfig:
     """Addresses or networks (10.0.0.0/8) whose X-Forwarded-For is believed."""
     web_root: Path = web.ROOT
     ice_servers: tuple[IceServerConfig, ...] = ()
+    turn: TurnConfig | None = None
     smtp: SmtpConfig | None = None
     """None writes mail into the log."""
     media_dir: Path | None = None
@@ -86,6 +112,7 @@ class ControlConfig:
     max_upload_bytes: int = 2 * 1024**3
     quota_bytes: int = 20 * 1024**3
     """What one account may keep."""
+    oidc: tuple[OidcProvider, ...] = ()
     kafka_brokers: tuple[str, ...] = ()
     """`host:port` of brokers that events are published to; none leaves them in PostgreSQL. Needs the extra `kafka`."""
     retention: Retention = Retention()

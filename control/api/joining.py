@@ -2,10 +2,11 @@
 
 import dataclasses
 import hmac
+import time
 
 from quart import Response
 
-from control import grants
+from control import grants, turn
 from control.api import lobby
 from control.api.meetings import summary
 from control.api.types import Done, Joined, JoinMeeting, Waiting
@@ -158,9 +159,11 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
     settings = grants.settings_of(call.standing.meeting)
     granted = grants.current(state, person.id, person.role, settings)
     about = summary(call.standing)
+    offered = list(services.config.ice_servers)
+    if services.config.turn is not None:
+        offered.append(turn.ice_server(services.config.turn, person.id, int(time.time())))
     servers = [
-        IceServer(urls=list(server.urls), username=server.username, credential=server.credential)
-        for server in services.config.ice_servers
+        IceServer(urls=list(server.urls), username=server.username, credential=server.credential) for server in offered
     ]
     guest = person.user_id is None
     return Joined(

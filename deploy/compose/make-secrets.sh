@@ -10,6 +10,7 @@ secret() {
 secret node_secret
 secret database_password
 secret grafana_password
+secret turn_secret
 [ -s database_url ] || printf 'postgresql://parley:%s@postgres:5432/parley' "$(cat database_password)" >database_url
 [ -e alert_webhook_url ] || printf 'http://127.0.0.1:9/' >alert_webhook_url
 chmod 444 database_url alert_webhook_url

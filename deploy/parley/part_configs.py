@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from control.config import ControlConfig, Registration, SfuNode
+from control.config import ControlConfig, Registration, Retention, SfuNode, SmtpConfig, TurnConfig
 from inference.config import InferenceConfig
 from parley.embedded_postgres import EmbeddedPostgres
 from parley.network import local_addresses, url_host
@@ -15,6 +15,11 @@ _REGISTRATIONS: dict[str, Registration] = {
     "invite": "invite",
     "domain": "domain",
     "closed": "closed",
+}
+_SMTP_TLS: dict[str, Literal["starttls", "implicit", "none"]] = {
+    "starttls": "starttls",
+    "implicit": "implicit",
+    "none": "none",
 }
 
 
@@ -45,6 +50,16 @@ def control_config(settings: Settings) -> ControlConfig:
         trusted_proxies=settings["trusted_proxies"],
         cookie_security=_cookie_security(settings),
         registration=_registration(settings),
+        registration_domains=settings["registration_domains"],
+        smtp=_smtp(settings),
+        turn=_turn(settings),
+        retention=Retention(
+            chat_days=settings["keep_chat_days"],
+            captions_days=settings["keep_captions_days"],
+            audit_days=settings["keep_audit_days"],
+            recordings_days=settings["keep_recordings_days"],
+        ),
+        inference_url=settings["inference_url"] or f"http://127.0.0.1:{settings['inference_port']}",
         embedded=settings["database_url"] is None,
     )
 
@@ -115,6 +130,33 @@ def _node(described: str) -> SfuNode:
         raise SettingsError(f"nodes: {described!r} is not NAME=HOST:SIGNALING_PORT:HTTP_PORT")
     host = url_host(host.strip("[]"))
     return SfuNode(node=name, signaling_url=f"ws://{host}:{signaling}/ws/signaling", http_url=f"http://{host}:{http}")
+
+
+def _smtp(settings: Settings) -> SmtpConfig | None:
+    host, sender = settings["smtp_host"], settings["smtp_sender"]
+    if host is None:
+        return None
+    if sender is None:
+        raise SettingsError("smtp_sender is not set: mail needs an address that it comes from")
+    tls = _SMTP_TLS.get(settings["smtp_tls"])
+    if tls is None:
+        raise SettingsError(f"smtp_tls: {settings['smtp_tls']!r} is not one of {', '.join(_SMTP_TLS)}")
+    return SmtpConfig(
+        host=host,
+        sender=sender,
+        port=settings["smtp_port"],
+        tls=tls,
+        username=settings["smtp_username"],
+        password=settings["smtp_password"],
+    )
+
+
+def _turn(settings: Settings) -> TurnConfig | None:
+    if not settings["turn_urls"]:
+        return None
+    if not settings["turn_secret"]:
+        raise SettingsError("turn_secret is not set: TURN servers take only credentials that are made with it")
+    return TurnConfig(urls=settings["turn_urls"], secret=settings["turn_secret"])
 
 
 def _cookie_security(settings: Settings) -> Literal["auto", "always"]:

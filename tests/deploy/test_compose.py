@@ -26,6 +26,10 @@ FILLED_IN = {
     "PARLEY_TLS",
     "PARLEY_MODELS",
     "PARLEY_PRIVATE_ADDRESS",
+    "PARLEY_HTTPS_ADDRESS",
+    "PARLEY_TURN_ADDRESS",
+    "PARLEY_TURN_NAME",
+    "PARLEY_TURN_TLS",
 }
 
 
@@ -101,7 +105,10 @@ def test_the_ports_are_those_that_users_know() -> None:
     published = [
         str(port) for service in load("compose.yaml")["services"].values() for port in service.get("ports", [])
     ]
-    outside = {re.sub(r"^127\.0\.0\.1:|:\d+(/\w+)?$", "", re.sub(r"\$\{\w+:-(\d+)\}", r"\1", p)) for p in published}
+    outside = {
+        re.sub(r"^(?:127\.0\.0\.1|\$\{\w+:-0\.0\.0\.0\}):|:\d+(/\w+)?$", "", re.sub(r"\$\{\w+:-(\d+)\}", r"\1", p))
+        for p in published
+    }
     assert outside == {"8800", "443", "8810", "8801", "8802", "8803", "8804", "8805"}
     for port in published:
         if re.search(r"88(0[1-5]):", port):
@@ -142,7 +149,7 @@ def test_secrets_are_made_once_and_kept(tmp_path: Path) -> None:
     for _ in range(2):
         subprocess.run(["sh", str(script)], check=True)
     made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
-    assert set(made) == set(load("compose.yaml")["secrets"])
+    assert set(made) == {*load("compose.yaml")["secrets"], "turn_secret"}
     assert len(made["node_secret"]) > 30
     assert made["database_password"] in made["database_url"]
     subprocess.run(["sh", str(script)], check=True)

@@ -1,0 +1,18 @@
+"""Credentials for TURN that hold for half a day, as coturn's `use-auth-secret` reads them.
+
+draft-uberti-behave-turn-rest-00, section 2.2: the name begins with the time of expiry, the password is its HMAC-SHA1.
+"""
+
+import base64
+import hmac
+
+from control.config import IceServerConfig, TurnConfig
+
+LIFETIME_SECONDS = 12 * 3600
+
+
+def ice_server(turn: TurnConfig, participant: str, unix_seconds: int) -> IceServerConfig:
+    """Return the TURN servers with credentials for one participant."""
+    username = f"{unix_seconds + LIFETIME_SECONDS}:{participant}"
+    digest = hmac.digest(turn.secret.encode(), username.encode(), "sha1")
+    return IceServerConfig(urls=turn.urls, username=username, credential=base64.b64encode(digest).decode())

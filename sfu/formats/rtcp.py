@@ -242,6 +242,29 @@ _FEEDBACK: dict[tuple[int, int], Callable[[bytes], Packet]] = {
 }
 
 
+def serialize_within(packets: Iterable[Packet], limit: int = 1200) -> list[bytes]:
+    """Return datagrams of at most `limit` bytes, packets in order; one that is longer by itself goes alone.
+
+    A report and the source description after it stay together. ValueError when a field does not fit.
+    """
+    pieces: list[bytes] = []
+    joins = False
+    for packet in packets:
+        data = serialize([packet])
+        if joins:
+            pieces[-1] += data
+        else:
+            pieces.append(data)
+        joins = isinstance(packet, SenderReport | ReceiverReport)
+    datagrams: list[bytes] = []
+    for piece in pieces:
+        if datagrams and len(datagrams[-1]) + len(piece) <= limit:
+            datagrams[-1] += piece
+        else:
+            datagrams.append(piece)
+    return datagrams
+
+
 def serialize(packets: Iterable[Packet]) -> bytes:
     """Return one datagram of the packets in order; ValueError when a field does not fit."""
     try:

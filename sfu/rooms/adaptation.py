@@ -48,6 +48,7 @@ class _Subscriber:
         self.egress = egress
         self.allocator: Allocator[str] = Allocator()
         self.paused: set[str] = set()
+        self.session: int | None = None
 
 
 class Adaptation:
@@ -158,6 +159,9 @@ class Adaptation:
 
     def _tell_paused(self, participant: "Participant", subscriber: _Subscriber, paused: set[str]) -> None:
         outbox = self._room.context.outbox
+        if participant.session != subscriber.session:  # a client that resumed knows nothing of what was told before
+            subscriber.session = participant.session
+            subscriber.paused = set()
         for track in paused - subscriber.paused:
             outbox.tell(participant.session, TrackState(track=track, paused=True, reason=BANDWIDTH))
         for track in (subscriber.paused - paused) & self._room.uptracks.keys():
@@ -171,7 +175,11 @@ class Adaptation:
             wanted.update(uptrack.streams)
         active = ladder.demand(wanted, now)
         publisher = self._room.participants.get(uptrack.participant)
-        if active is not None and publisher is not None:
+        if active is None or publisher is None or publisher.session is None:
+            return
+        told = (publisher.session, tuple(active))
+        if told != ladder.told and (ladder.told is not None or len(active) < len(uptrack.streams)):
+            ladder.told = told
             self._room.context.outbox.tell(publisher.session, Layers(track=uptrack.track, active=active))
 
 

@@ -15,10 +15,14 @@ _UNKNOWN_RATE = 500_000.0  # of a single one
 
 
 class LayerLadder:
-    """One per video uptrack. `steps` are the streams that can be had, lowest first; see `observe`."""
+    """One per video uptrack. `steps` are the streams that can be had, lowest first; see `observe`.
+
+    `told` is the publisher's session that was told which layers to send, and which.
+    """
 
     def __init__(self) -> None:
         self.steps: list[IngressStream] = []
+        self.told: tuple[int, tuple[str, ...]] | None = None
         self._rates: dict[int, float] = {}
         self._order: list[IngressStream] = []
         self._demand: LayerDemand | None = None
@@ -43,8 +47,8 @@ class LayerLadder:
         order += [stream for stream in streams if stream not in order]
         for _ in order:
             for place in range(len(order) - 1):
-                lower, upper = (self._rates.get(stream.number, 0.0) for stream in order[place : place + 2])
-                if upper and lower > upper * _CLEARLY_LARGER:
+                lower, upper = (self._rates.get(stream.number) for stream in order[place : place + 2])
+                if lower and upper and lower > upper * _CLEARLY_LARGER:
                     order[place], order[place + 1] = order[place + 1], order[place]
         self._order = order
 
@@ -58,14 +62,13 @@ class LayerLadder:
         return _UNKNOWN_RATES[min(self._order.index(stream), len(_UNKNOWN_RATES) - 1)]
 
     def demand(self, wanted: Iterable[IngressStream], now: int) -> list[str] | None:
-        """Take the streams that somebody wants; return the rids that the publisher should send when that changed."""
+        """Take the streams that somebody wants; return the rids that the publisher should send, None if not layered."""
         if len(self._order) < 2 or not all(stream.rid for stream in self._order):
             return None
         if self._demand is None or self._demand.layers != len(self._order):
             self._demand = LayerDemand(len(self._order), now)
         places = {stream.number: place for place, stream in enumerate(self._order)}
-        if not self._demand.update([places[stream.number] for stream in wanted if stream.number in places], now):
-            return None
+        self._demand.update([places[stream.number] for stream in wanted if stream.number in places], now)
         active = [stream for place, stream in enumerate(self._order) if place in self._demand.active]
         self._stopped = frozenset(stream.number for stream in self._order) - {stream.number for stream in active}
         return [stream.rid for stream in active]

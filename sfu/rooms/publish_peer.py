@@ -185,10 +185,9 @@ class PublishPeer:
         """Send the feedback that is due, besides what the peer itself does."""
         self.peer.handle_timer(now)
         if self.peer.connected and not self.peer.closed:
-            packets = self._due_feedback(now)
-            if packets:
-                # Reduced size (RFC 5506) is fine for feedback; reports go out compound, with a CNAME.
-                self._context.outbox.send(self._context.engine.protect_rtcp(self.peer.number, rtcp.serialize(packets)))
+            # Reduced size (RFC 5506) is fine for feedback; reports go out compound, with a CNAME.
+            for compound in rtcp.serialize_within(self._due_feedback(now)):
+                self._context.outbox.send(self._context.engine.protect_rtcp(self.peer.number, compound))
 
     def _due_feedback(self, now: int) -> list[rtcp.Packet]:
         packets: list[rtcp.Packet] = []

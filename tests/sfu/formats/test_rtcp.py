@@ -243,3 +243,26 @@ class TestAgainstAiortc:
         """One chunk alone: aiortc does not align the next one to a word (RFC 3550, section 6.5)."""
         [theirs] = aiortc_rtp.RtcpPacket.parse(rtcp.serialize([SourceDescription(((1, "alice"),))]))
         assert [(chunk.ssrc, chunk.items) for chunk in theirs.chunks] == [(1, [(1, b"alice")])]
+
+
+def test_feedback_is_split_into_datagrams_that_pass_everywhere():
+    packets = [rtcp.ReceiverReport(1), rtcp.SourceDescription(((1, "name"),))]
+    packets += [rtcp.Nack(1, ssrc, tuple(range(0, 20 * 17, 17))) for ssrc in range(100)]
+    datagrams = rtcp.serialize_within(packets)
+    assert len(datagrams) > 3
+    assert all(len(datagram) <= 1200 for datagram in datagrams)
+    assert [packet for datagram in datagrams for packet in rtcp.parse(datagram)] == packets
+
+
+def test_a_report_is_not_parted_from_its_description():
+    nack = rtcp.Nack(1, 2, tuple(range(0, 287 * 17, 17)))
+    report, names = rtcp.ReceiverReport(1, (rtcp.ReportBlock(2, 0, 0, 0, 0),)), rtcp.SourceDescription(((1, "name"),))
+    parts = rtcp.serialize_within([nack, report, names])
+    assert [rtcp.parse(part) for part in parts] == [[nack], [report, names]]
+
+
+def test_a_report_at_the_end_is_kept():
+    report = rtcp.ReceiverReport(1)
+    nack = rtcp.Nack(1, 2, tuple(range(0, 4855, 17)))
+    assert [packet for part in rtcp.serialize_within([nack, report]) for packet in rtcp.parse(part)] == [nack, report]
+    assert rtcp.serialize_within([]) == []

@@ -5,6 +5,7 @@ Control (this file) is Python and edits C structures; packets are handled in `na
 Besides the contract it does its own input and output: see `receive_and_forward`.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t

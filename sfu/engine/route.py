@@ -15,9 +15,10 @@ from sfu.engine.sequence_map import Rewrite, Segment, SequenceMap
 if TYPE_CHECKING:
     from sfu.engine.egress import Egress
 
-STAMPS = 512
+STAMPS = 256
 """Packets without RTX of which the stamps are remembered, so that a NACK gets the very same bytes."""
-RETRANSMISSIONS = 1024
+RETRANSMISSIONS = 256
+"""Recent repairs of which the time is remembered."""
 _MASK32 = 0xFFFFFFFF
 
 

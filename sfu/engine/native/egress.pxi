@@ -153,6 +153,20 @@ cdef void record_sent(
     peer.sent_count += 1
 
 
+cdef inline bint make_stamps(State *state, Route *route) noexcept nogil:
+    """Make room for stamps when there is none yet; False without memory."""
+    cdef int k
+    if route.stamps != NULL:
+        return True
+    route.stamps = <Stamp *>malloc(STAMPS_SIZE * sizeof(Stamp))
+    if route.stamps == NULL:
+        state.out_of_memory = True
+        return False
+    for k in range(STAMPS_SIZE):
+        route.stamps[k].out_seq = -1
+    return True
+
+
 cdef bint send_numbered(
     State *state, Route *route, Packet *packet, int64_t out_seq, const Rewriting *rewrite, int repair_kind
 ) noexcept nogil:
@@ -183,7 +197,7 @@ cdef bint send_numbered(
     stamp = send_time(state.now)
     if not repair_kind:
         transport_seq = next_transport_seq(peer, route)
-        if route.stamps != NULL:
+        if route.keeps_stamps and make_stamps(state, route):
             sent = &route.stamps[out_seq % STAMPS_SIZE]
             sent.out_seq = out_seq
             sent.send_time = stamp

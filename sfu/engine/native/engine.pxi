@@ -5,6 +5,7 @@ cdef int clamp_layer(layer) except -1:
     return max(0, min(layer, 255))
 
 
+@cython.no_gc_clear  # __dealloc__ takes the table apart
 cdef class CompiledEngine:
     """See `sfu.engine.contract.Engine`, and `sfu.engine.pump.DirectEngine` for what goes beyond it."""
 

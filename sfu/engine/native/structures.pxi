@@ -75,8 +75,8 @@ cdef extern from "native/system.h" nogil:
 cdef enum:
     NO_TYPE = 255
     PASSED_COUNT = 4
-    STAMPS_SIZE = 512
-    RETRANSMISSIONS_SIZE = 1024
+    STAMPS_SIZE = 256
+    RETRANSMISSIONS_SIZE = 256
     HORIZON_OUT = 2048
     SEGMENTS_MAX = 512
     GAP_MAX = 1024
@@ -237,6 +237,7 @@ cdef struct Route:
     int filtered_picture
     uint32_t first_timestamp
     int64_t first_seq
+    bint keeps_stamps
     Stamp *stamps
     Repeated *repeated
     Pointers former

@@ -246,10 +246,5 @@ cdef class RouteHandle:
             route.passed_id[k] = extensions.get(PASSED[k], 0)
         free(route.stamps)
         route.stamps = NULL
-        if not route.has_rtx_ssrc or not self.entry.rtx_payload_types:
-            route.stamps = <Stamp *>malloc(STAMPS_SIZE * sizeof(Stamp))
-            if route.stamps == NULL:
-                raise MemoryError
-            for k in range(STAMPS_SIZE):
-                route.stamps[k].out_seq = -1
+        route.keeps_stamps = not route.has_rtx_ssrc or not self.entry.rtx_payload_types
         return 0

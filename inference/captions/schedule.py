@@ -70,6 +70,7 @@ class Job:
     utterances: tuple[Utterance, ...]
     clips: tuple[ClipMessage, ...]
     samples: tuple[int, ...]
+    ends_ms: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +163,14 @@ class Schedule:
         cost = took // len(job.utterances)
         self._clip_cost += (cost - self._clip_cost) // 4
         outcomes: list[Outcome] = []
-        for utterance, samples, transcript in zip(job.utterances, job.samples, transcripts, strict=True):
+        for utterance, samples, end_ms, transcript in zip(
+            job.utterances, job.samples, job.ends_ms, transcripts, strict=True
+        ):
             utterance.heard, utterance.heard_transcript = samples, transcript
             if utterance.ended:
                 continue
             if not utterance.final:
-                outcomes += self._partial(utterance, transcript, now)
+                outcomes += self._partial(utterance, transcript, end_ms, now)
             elif samples == utterance.samples:  # also when it ended while this pass ran, with the same audio
                 self._finals.pop(id(utterance), None)
                 outcomes += self._conclude(utterance, transcript, now)
@@ -211,7 +214,8 @@ class Schedule:
             pcm = bytes(utterance.pcm[: utterance.samples * _BYTES])
             clips.append(ClipMessage(pcm=pcm, prior=None if prior is None else dict(prior)))
         self._under_way = tuple(utterances)
-        return Job(self._under_way, tuple(clips), tuple(utterance.samples for utterance in utterances))
+        samples = tuple(utterance.samples for utterance in utterances)
+        return Job(self._under_way, tuple(clips), samples, tuple(utterance.end_ms for utterance in utterances))
 
     def _grown(self, utterance: Utterance) -> bool:
         """Whether a pass would hear enough that is new."""
@@ -236,14 +240,14 @@ class Schedule:
             self._languages.popitem(last=False)
         return tracker
 
-    def _partial(self, utterance: Utterance, transcript: Transcript, now: int) -> list[Outcome]:
+    def _partial(self, utterance: Utterance, transcript: Transcript, end_ms: int, now: int) -> list[Outcome]:
         if self._refusal(utterance, transcript) is not None:
             return []
         text = tidy(transcript.text, transcript.language)
         if text == utterance.text:
             return []
         utterance.text, utterance.lang = text, transcript.language
-        return [self._outcome(utterance, now)]
+        return [self._outcome(utterance, end_ms, now)]
 
     def _conclude(self, utterance: Utterance, transcript: Transcript, now: int) -> list[Outcome]:
         reason = self._refusal(utterance, transcript)
@@ -262,12 +266,13 @@ class Schedule:
         if not text and utterance.rev == 0:
             return []
         utterance.text, utterance.lang = text, lang
-        return [self._outcome(utterance, now)]
+        return [self._outcome(utterance, utterance.end_ms, now)]
 
     def _refusal(self, utterance: Utterance, transcript: Transcript) -> str | None:
         return refusal(transcript, utterance.voiced_ms)
 
-    def _outcome(self, utterance: Utterance, now: int) -> Outcome:
+    def _outcome(self, utterance: Utterance, end_ms: int, now: int) -> Outcome:
+        """A caption of the utterance as it was known until `end_ms`."""
         utterance.rev += 1
         track = utterance.track
         caption = CaptionRecord(
@@ -278,9 +283,9 @@ class Schedule:
             rev=utterance.rev,
             final=utterance.final,
             start_ms=utterance.start_ms,
-            end_ms=max(utterance.end_ms, utterance.start_ms),
+            end_ms=max(end_ms, utterance.start_ms),
             lang=utterance.lang,
             text=utterance.text,
             model=self.model,
         )
-        return Outcome(caption, now - track.opened_at - utterance.end_ms * 1_000_000)
+        return Outcome(caption, now - track.opened_at - end_ms * 1_000_000)

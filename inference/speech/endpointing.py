@@ -67,11 +67,6 @@ class Endpointer:
         self._before: deque[Samples] = deque(maxlen=self.thresholds.lead_ms // CHUNK_MS)
         self._current: _Utterance | None = None
 
-    @property
-    def speaking(self) -> bool:
-        """Whether an utterance is open."""
-        return self._current is not None
-
     def push(self, start: int, samples: Samples, probability: float) -> list[Piece]:
         """Take the chunk that begins at sample `start`."""
         if self._current is None:

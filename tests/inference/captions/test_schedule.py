@@ -84,6 +84,16 @@ def test_the_pass_in_the_final_pause_is_the_final() -> None:
     assert schedule.next_job(9 * SECOND, 4) is None
 
 
+def test_a_partial_ends_where_the_recogniser_stopped_hearing() -> None:
+    schedule = Schedule()
+    speaker = Speaker(schedule)
+    speaker.say(2, 0)
+    running = job(schedule, 2 * SECOND)
+    speaker.say(1, 3 * SECOND)
+    (partial,) = schedule.result(running, [heard("hello")], 3 * SECOND, 1)
+    assert (partial.caption.end_ms, partial.latency) == (2000, SECOND)
+
+
 def test_finals_go_before_partials_and_windows_do_not_mix() -> None:
     schedule = Schedule()
     speakers = [Speaker(schedule, handle) for handle in range(1, 5)]

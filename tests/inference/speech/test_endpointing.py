@@ -89,7 +89,7 @@ def test_utterances_are_ordered_disjoint_whole_and_bounded(runs: list[tuple[floa
     endpointer = Endpointer(limits)
     probabilities = [probability for probability, count in runs for _ in range(count)]
     pieces = feed(endpointer, probabilities) + endpointer.finish()
-    assert not endpointer.speaking
+    assert endpointer.finish() == []
     finals = [piece for piece in pieces if piece.final]
     for earlier, later in itertools.pairwise(finals):
         assert earlier.end <= later.begin

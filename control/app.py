@@ -23,6 +23,7 @@ from control.api import (
     recordings,
     second_factor,
     sharing,
+    single_sign_on,
     understanding,
     webhooks,
 )
@@ -62,6 +63,7 @@ def declared_endpoints() -> list[Endpoint]:
         webhooks.endpoints,
         second_factor.endpoints,
         sharing.endpoints,
+        single_sign_on.endpoints,
         ai.endpoints,
         live.endpoints,
         live.administration,

@@ -15,6 +15,7 @@ from control.live_state import LiveState
 from control.mail import Mailer
 from control.media_store import MediaStore
 from control.node_client import NodeClient
+from control.oidc import OidcClient
 from control.passwords import Passwords
 from control.tokens import Tokens
 
@@ -35,6 +36,7 @@ class Services:
     media: MediaStore
     tasks: BackgroundTasks
     inference: InferenceClient
+    oidc: dict[str, OidcClient]
     outgoing: aiohttp.ClientSession
 
     async def close(self) -> None:
@@ -71,6 +73,11 @@ async def open_services(config: ControlConfig) -> Services:
         mail=Mailer(config.smtp),
         media=MediaStore(config.media_dir or config.data_dir / "media"),
         tasks=BackgroundTasks(),
+        oidc={one.name: OidcClient(one, _redirect_uri(config, one.name), http) for one in config.oidc},
         inference=InferenceClient(config.inference_url, config.node_secret, http),
         outgoing=outgoing.session(config.allow_private_webhooks),
     )
+
+
+def _redirect_uri(config: ControlConfig, provider: str) -> str:
+    return f"{config.link_origin}/api/v1/auth/oidc/{provider}/callback"

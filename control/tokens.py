@@ -8,21 +8,24 @@ import hashlib
 import hmac
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import jwt
 import msgspec
 
 from control.keys import Keys
+from control.oidc import Attempt
 from sfu.api import tracing
 from sfu.api.join_token import AUDIENCE, LIFETIME_SECONDS, Grants, JoinClaims
 
 ACCESS_SECONDS = 300
 REFRESH_SECONDS = 30 * 86400
 PARTICIPANT_SECONDS = 24 * 3600
+ATTEMPT_SECONDS = 600
 _ACCESS = "parley-control"
 _PARTICIPANT = "parley-participant"
+_ATTEMPT = "parley-oidc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Tokens:
         self._access_key = keys.derive("access token")
         self._participant_key = keys.derive("participant token")
         self._refresh_key = keys.derive("refresh token")
+        self._attempt_key = keys.derive("oidc attempt")
         self._csrf_key = keys.derive("csrf token")
 
     def access(self, user: str, session: str, epoch: int) -> str:
@@ -79,6 +83,14 @@ class Tokens:
             case {"sub": str(participant), "meeting": str(meeting)}:
                 return GuestPass(participant, meeting)
         return None
+
+    def attempt(self, attempt: Attempt) -> str:
+        """Return what the browser keeps while it signs in at an identity provider."""
+        return self._sign({"sub": attempt.provider, **asdict(attempt)}, self._attempt_key, _ATTEMPT, ATTEMPT_SECONDS)
+
+    def read_attempt(self, token: str) -> Attempt | None:
+        claims = self._read(token, self._attempt_key, _ATTEMPT)
+        return None if claims is None else Attempt(**{one.name: str(claims[one.name]) for one in fields(Attempt)})
 
     def refresh(self, session: str, generation: int) -> str:
         body = f"{session}.{generation}"

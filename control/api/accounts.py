@@ -53,7 +53,12 @@ async def get_server(call: Call) -> ServerInfo:
         exists = await users.any_exists(connection)
     config = call.services.config
     https = next((int(bind.rpartition(":")[2]) for bind in config.https_binds), None)
-    return ServerInfo(registration=config.registration, setup_needed=not exists, https_port=https)
+    return ServerInfo(
+        registration=config.registration,
+        setup_needed=not exists,
+        https_port=https,
+        identity_providers=[provider.name for provider in config.oidc],
+    )
 
 
 @accounts.route("POST", "/api/v1/setup", Access.PUBLIC, body=Setup, answer=SignedIn, status=201)

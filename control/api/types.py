@@ -119,6 +119,8 @@ class ServerInfo(Answer, frozen=True, kw_only=True):
     setup_needed: bool
     https_port: int | None = None
     """Where the same page is served with TLS; null when it is not."""
+    identity_providers: list[str] = []
+    """Each is begun with at `/api/v1/auth/oidc/{name}/start`."""
 
 
 # Meetings

@@ -115,6 +115,9 @@ TABLE = {
     f"POST {M}/recording/start": HOSTS,
     f"POST {M}/recording/stop": HOSTS,
     f"GET {M}/recordings": HOSTS,
+    # 404: no provider is configured here; test_single_sign_on has one.
+    "GET /api/v1/auth/oidc/<provider>/start": "404 404 404 404 404 404 404 404 404 404 404",
+    "GET /api/v1/auth/oidc/<provider>/callback": "404 404 404 404 404 404 404 404 404 404 404",
     "POST /api/v1/users/totp/begin": ACCOUNT,
     "POST /api/v1/users/totp/confirm": ACCOUNT,
     "DELETE /api/v1/users/totp": ACCOUNT,

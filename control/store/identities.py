@@ -1,0 +1,67 @@
+"""Which account belongs to which identity of a provider."""
+
+import secrets
+
+from control.database import Connection, load_one
+from control.identifiers import new_id
+from control.store.users import UserRole, UserRow, key
+
+
+async def user_of(connection: Connection, issuer: str, subject: str) -> UserRow | None:
+    row = await connection.fetchrow(
+        "SELECT u.* FROM users u JOIN user_identities i ON i.user_id = u.id WHERE i.issuer = $1 AND i.subject = $2",
+        issuer,
+        subject,
+    )
+    return load_one(UserRow, row)
+
+
+async def user_with_confirmed_email(connection: Connection, email: str) -> UserRow | None:
+    """Return the account that has confirmed this address itself: only such a one may be joined with an identity."""
+    row = await connection.fetchrow(
+        "SELECT * FROM users WHERE email_key = $1 AND email_verified_at IS NOT NULL", key(email)
+    )
+    return load_one(UserRow, row)
+
+
+async def link(connection: Connection, issuer: str, subject: str, user: str) -> None:
+    await connection.execute(
+        "INSERT INTO user_identities (issuer, subject, user_id) VALUES ($1, $2, $3)", issuer, subject, user
+    )
+
+
+async def create_user(connection: Connection, wanted: str, display_name: str, email: str | None) -> UserRow:
+    """Insert an account without password; a taken name gets a suffix, a taken address is left out."""
+    taken = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM users WHERE username_key = $1 OR email_key = $1)", key(wanted)
+    )
+    username = f"{wanted[:50]}-{secrets.token_hex(3)}" if taken else wanted
+    if email is not None and await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM users WHERE email_key = $1 OR username_key = $1)", key(email)
+    ):
+        email = None
+    row = await connection.fetchrow(
+        "INSERT INTO users (id, username, username_key, email, email_key, email_verified_at, display_name,"
+        " password_hash) VALUES ($1, $2, $3, $4, $5, CASE WHEN $4::text IS NOT NULL THEN now() END, $6, '!')"
+        " RETURNING *",
+        new_id("user"),
+        username,
+        key(username),
+        email,
+        None if email is None else key(email),
+        display_name,
+    )
+    found = load_one(UserRow, row)
+    assert found is not None
+    return found
+
+
+async def set_role(connection: Connection, user: str, role: UserRole) -> UserRow | None:
+    """Give the account the role that its groups give it; a changed one ends its other sessions."""
+    row = await connection.fetchrow(
+        "UPDATE users SET role = $2, epoch = CASE WHEN role = $2 THEN epoch ELSE epoch + 1 END"
+        " WHERE id = $1 RETURNING *",
+        user,
+        role,
+    )
+    return load_one(UserRow, row)

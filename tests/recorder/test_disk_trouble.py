@@ -72,7 +72,7 @@ async def test_half_a_frame_is_taken_back(attached, disk):
     records = list(stream.records())
     await attached.sfu.send(begun(opened_at=OPENED_AT), stream.opened(), *records[:40])
     await attached.sfu.until(lambda: attached.sfu.durable.get(("cam", 1), 0) > 0)
-    disk.largest = 60
+    disk.largest = 200  # a closing line fits, a frame does not
     await attached.sfu.send(*records[40:])
     await refused(disk)
     await attached.sfu.send(ENDED)
@@ -83,6 +83,29 @@ async def test_half_a_frame_is_taken_back(attached, disk):
         data = (attached.config.recordings_dir / segment.key).read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (segment.bytes, segment.sha256)
         assert matroska.read_contents(data).end == len(data)
+
+
+async def test_what_could_not_be_forced_to_disk_is_not_called_durable(attached, monkeypatch):
+    microphone = Stream(codec=Codec.OPUS, frames=opus(100), fps=50, track="mic", handle=2, ssrc=2, opened_at=OPENED_AT)
+    records = list(microphone.records())
+    refusals = 0
+
+    def refuse(_: int) -> None:
+        nonlocal refusals
+        refusals += 1
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fdatasync", refuse)
+    await attached.sfu.send(begun(opened_at=OPENED_AT), microphone.opened(), *records[:50])
+    async with asyncio.timeout(10):
+        while not refusals:
+            await asyncio.sleep(0.01)
+    assert attached.sfu.durable == {}
+    monkeypatch.undo()
+    await attached.sfu.send(*records[50:], ENDED)
+    manifest = await attached.manifest()
+    assert manifest.state == "partial"
+    assert attached.sfu.durable
 
 
 @pytest.mark.parametrize("room", [0, 1, 100, 3_000])

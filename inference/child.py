@@ -6,6 +6,7 @@ loses frames, counted by the caller.
 """
 
 import asyncio
+import logging
 import os
 import socket
 import sys
@@ -82,6 +83,13 @@ class Child:
         except TimeoutError:
             self._process.kill()
             return await self._process.wait()
+
+
+def confinement(ready: messages.Ready) -> tuple[int, str]:
+    """Return the log level and sentence that say what holds a worker: a warning where the kernel lent no filter."""
+    if "seccomp" in ready.confined:
+        return logging.INFO, f"held by {', '.join(ready.confined)}"
+    return logging.WARNING, "held by rlimits alone: this system offers no seccomp filter that we know"
 
 
 class Backoff:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inference import messages
-from inference.child import Backoff, Child
+from inference.child import Backoff, Child, confinement
 from inference.metrics import DECODED, DROPS, RESTARTS, TRACKS, VOICED
 from sfu.api import sink_records, tracing
 from sfu.api.sink_records import RecordType, TrackClosed, TrackOpened
@@ -95,7 +95,8 @@ class Tap:
         while (message := await child.receive()) is not None:
             match message:
                 case messages.Ready():
-                    logger.info("audio decoder ready, held by %s", ", ".join(message.confined))
+                    level, held = confinement(message)
+                    logger.log(level, "audio decoder ready, %s", held)
                     for track in self._tracks.values():
                         child.send(messages.frame(sink_records.encode(track)))
                     self._ready = True

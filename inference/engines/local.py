@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from inference import messages
-from inference.child import Backoff, Child
+from inference.child import Backoff, Child, confinement
 from inference.engines.engine import EngineError
 from inference.messages import ClipMessage
 from inference.metrics import RESTARTS
@@ -64,7 +64,8 @@ class LocalEngine:
     async def _serve(self, child: Child, backoff: Backoff) -> None:
         while (message := await child.receive()) is not None:
             if isinstance(message, messages.Ready):
-                logger.info("speech recogniser %s ready, held by %s", message.model, ", ".join(message.confined))
+                level, held = confinement(message)
+                logger.log(level, "speech recogniser %s ready, %s", message.model, held)
                 self._set_model(message.model)
             elif self._reply is not None and not self._reply.done():
                 backoff.reset()

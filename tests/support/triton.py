@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -61,7 +62,8 @@ def _backend(venv: Path, scratch: Path) -> Path:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     stub = backend / "triton_python_backend_stub"
     stub.unlink(missing_ok=True)
-    stub.symlink_to(site / "python_backend_stubs" / version / "triton_python_backend_stub")
+    # A copy: beside the original its RPATH would find the bundled libpython before LD_LIBRARY_PATH is asked.
+    shutil.copy2(site / "python_backend_stubs" / version / "triton_python_backend_stub", stub)
     return backend.parent
 
 
@@ -71,6 +73,10 @@ def _library_path(venv: Path, scratch: Path) -> str:
     own = Path(sysconfig.get_config_var("LIBDIR"))
     links = scratch / "lib"
     links.mkdir()
+    library = next(own.rglob(sysconfig.get_config_var("INSTSONAME")), None)
+    if library is not None:
+        for bundled in (site / "nvidia_pytriton.libs").glob(f"libpython3-*.{sys.version_info.minor}.so.1.0"):
+            (links / bundled.name).symlink_to(library)
     paths = [links, own, site / "nvidia_pytriton.libs", site / "pytriton" / "tritonserver" / "lib"]
     return os.pathsep.join(map(str, paths))
 

@@ -66,14 +66,13 @@ async def refused(disk: Disk) -> None:
 
 async def test_half_a_frame_is_taken_back(attached, disk):
     """The journal still has room: what is closed then holds whole frames only."""
-    stream = Stream(
-        codec=Codec.VP8, frames=video(Codec.VP8, 150), fps=30, track="cam", handle=1, ssrc=1, opened_at=OPENED_AT
-    )
+    frames = tuple((data + bytes(1000), keyframe) for data, keyframe in video(Codec.VP8, 150))
+    stream = Stream(codec=Codec.VP8, frames=frames, fps=30, track="cam", handle=1, ssrc=1, opened_at=OPENED_AT)
     records = list(stream.records())
-    await attached.sfu.send(begun(opened_at=OPENED_AT), stream.opened(), *records[:40])
+    await attached.sfu.send(begun(opened_at=OPENED_AT), stream.opened(), *records[:200])
     await attached.sfu.until(lambda: attached.sfu.durable.get(("cam", 1), 0) > 0)
-    disk.largest = 200  # a closing line fits, a frame does not
-    await attached.sfu.send(*records[40:])
+    disk.largest = 600  # a closing line fits, a frame does not
+    await attached.sfu.send(*records[200:])
     await refused(disk)
     await attached.sfu.send(ENDED)
     manifest = await attached.manifest()

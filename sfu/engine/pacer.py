@@ -8,8 +8,8 @@ from sfu.engine.packet import Packet
 from sfu.engine.route import Route
 from sfu.engine.sequence_map import Segment
 
-BURST = 5_000_000
-"""How far ahead of the budget a peer may get, in nanoseconds."""
+BURST = 20_000_000
+"""How far ahead of the budget a peer may get, in nanoseconds: far enough for a usual frame to go as one run."""
 QUEUE_PACKETS = 1024
 
 

@@ -383,9 +383,14 @@ cdef class CompiledEngine:
     cdef int _release(self, int64_t now) except -1:
         cdef PeerHandle handle
         self.state.now = now
-        for _, handle in sorted(self.peers.items()):
-            if handle.peer.is_paced:
-                release_peer(&self.state, handle.peer)
+        if not self.state.queued:
+            return 0
+        waiting = []
+        for handle in self.peers.values():
+            if handle.peer.queued:
+                waiting.append((handle.peer.peer, handle))
+        for _, handle in sorted(waiting):
+            release_peer(&self.state, handle.peer)
         return 0
 
     def next_release(self):

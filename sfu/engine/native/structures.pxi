@@ -104,7 +104,7 @@ cdef enum:
     SIZE_CLASSES = 4
 
 cdef int64_t OPEN_END = <int64_t>1 << 62
-cdef int64_t BURST_NS = 5000000
+cdef int64_t BURST_NS = 20000000
 
 cdef struct Rewriting:
     uint32_t timestamp_offset

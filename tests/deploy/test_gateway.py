@@ -11,7 +11,9 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 
+from parley import nginx_config
 from parley.client import Api, Room
+from tests.support import http3
 from tests.support.call import PASSWORD, call
 from tests.support.gateway import NODE_SECRET, RunningGateway, running_gateway
 
@@ -173,12 +175,24 @@ async def test_tls_is_modern_and_http_2_is_spoken(gateway: RunningGateway) -> No
     _, writer = await asyncio.open_connection("127.0.0.1", gateway.https_port, ssl=context)
     tls = writer.get_extra_info("ssl_object")
     assert (tls.version(), tls.selected_alpn_protocol()) == ("TLSv1.3", "h2")
-    writer.close()
-    await writer.wait_closed()
+    writer.transport.abort()  # the server's first frames are under way
     context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2
     context.set_ciphers("AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES128-SHA")
     with pytest.raises((ssl.SSLError, ConnectionError)):
         await asyncio.open_connection("127.0.0.1", gateway.https_port, ssl=context)
+
+
+async def test_http_3_is_spoken_and_announced_where_nginx_has_it(
+    gateway: RunningGateway, http: aiohttp.ClientSession
+) -> None:
+    async with http.get(gateway.url) as answer:
+        announced = answer.headers.get("Alt-Svc", "")
+    if not nginx_config.found().http3:
+        assert announced == ""
+        return
+    assert f'h3=":{gateway.https_port}"' in announced
+    headers = await http3.get(gateway.https_port, "/health/live")
+    assert headers[":status"] == "200"
 
 
 async def test_addresses_of_clients_reach_control_and_may_not_be_claimed(

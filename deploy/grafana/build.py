@@ -98,6 +98,8 @@ NODE: list[Panel] = [
     ("Loop lag, 99 %", "s", {"{{instance}}": 'instance:parley_event_loop_lag_seconds:p99{job="sfu"}'}),
     ("Round trips", "s", {"{{quantile}}": 'parley_sfu_round_trip_seconds{instance=~"$instance"}'}),
     ("Loss", "percentunit", {"{{direction}} {{quantile}}": 'parley_sfu_loss_ratio{instance=~"$instance"}'}),
+    ("Estimates of links", "bps", {"{{quantile}}": 'parley_sfu_estimate_bits_per_second{instance=~"$instance"}'}),
+    ("Slots", "short", {"{{kind}} {{state}}": 'parley_sfu_slots{instance=~"$instance"}'}),
     ("Jitter", "s", {"{{quantile}}": 'parley_sfu_jitter_seconds{instance=~"$instance"}'}),
     (
         "Repairs",

@@ -117,7 +117,8 @@ export class Rest {
     // Without its session an account would come in as a stranger rather than be refused.
     if (this.#csrf && Date.now() > this.#freshUntil) await this.#refresh();
     this.#participantToken = null;
-    const answer = await this.post(`/meetings/${encodeURIComponent(id)}/join`, who);
+    const path = `/meetings/${encodeURIComponent(id)}/join`;
+    const answer = await this.#change('POST', path, who, { traceparent: newTrace() });
     this.#participantToken = answer.participant_token ?? null;
     return answer;
   }
@@ -213,16 +214,16 @@ export class Rest {
     return answer;
   }
 
-  #change(method, path, body) {
+  #change(method, path, body, more) {
     return this.#withSession(async () => {
       await this.prefetch();
       try {
-        return await this.#request(method, path, body);
+        return await this.#request(method, path, body, more);
       } catch (error) {
         if (!(error instanceof RestError) || error.code !== 'csrf') throw error;
         this.#csrf = null;
         await this.prefetch();
-        return this.#request(method, path, body);
+        return this.#request(method, path, body, more);
       }
     });
   }
@@ -250,9 +251,9 @@ export class Rest {
     return this.#refreshing;
   }
 
-  async #request(method, path, body) {
+  async #request(method, path, body, more = {}) {
     /** @type {Record<string, string>} */
-    const headers = { Accept: 'application/json' };
+    const headers = { Accept: 'application/json', ...more };
     const bearer = this.#participantToken;
     if (bearer) headers.Authorization = `Bearer ${bearer}`;
     else if (method !== 'GET' && this.#csrf) headers['X-CSRF-Token'] = this.#csrf;
@@ -268,6 +269,12 @@ export class Rest {
     if (response.ok) return answer;
     throw new RestError(response.status, answer?.code ?? 'http_error', answer?.detail ?? answer?.title ?? response.statusText);
   }
+}
+
+/** A trace that begins with this request (W3C Trace Context); the server decides whether it is recorded. */
+function newTrace() {
+  const hex = [...crypto.getRandomValues(new Uint8Array(24))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return `00-${hex.slice(0, 32)}-${hex.slice(32)}-01`;
 }
 
 function participantPath(id, participant) {

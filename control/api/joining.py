@@ -16,7 +16,7 @@ from control.ending import ended
 from control.endpoint import Call, Endpoints, answer
 from control.identifiers import new_id
 from control.problem import Problem
-from control.store import participants, rooms
+from control.store import meetings, participants, rooms
 from control.store.participants import ParticipantRow, Role
 from control.tokens import digest, new_rejoin_secret, rejoin_participant
 from sfu.api.desired_state import DesiredState
@@ -51,6 +51,8 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Joined | 
             if waiting is not None:
                 return answer(waiting, 202)
     async with call.services.pool.acquire() as connection, connection.transaction():
+        # Facts lock the meeting first too: otherwise a join and the fact of an earlier one wait for each other.
+        await meetings.lock(connection, meeting)
         state = await rooms.state(connection, meeting)
         if state is None or state.ended:
             raise ended()

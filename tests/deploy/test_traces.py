@@ -5,6 +5,7 @@ import json
 import time
 from collections import defaultdict
 
+import aiohttp
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from oteltap import OtelTapHttpProtobufReceiver, OtelTapHttpProtobufReceiverSettings
@@ -34,6 +35,14 @@ async def collect(receiver: OtelTapHttpProtobufReceiver, spans: list[Span]) -> N
         spans.append(span)
 
 
+async def join_like_a_browser(url: str, meeting: str) -> None:
+    """Ask to join below a trace of one's own, as the page does."""
+    async with aiohttp.ClientSession() as http:
+        body, headers = {"name": "Browser"}, {"traceparent": PARENT}
+        async with http.post(f"{url}/api/v1/meetings/{meeting}/join", json=body, headers=headers) as answer:
+            assert answer.status == 200
+
+
 def traces(spans: list[Span]) -> dict[str, dict[str, Span]]:
     """Spans by name, by the hexadecimal id of their trace."""
     found: dict[str, dict[str, Span]] = defaultdict(dict)
@@ -57,14 +66,20 @@ async def test_one_trace_has_every_hop() -> None:
                 async with call(api, meeting) as (speaker, _):
                     await speaker.send(Consent(text="1", recording=True, captions=True))
                     await api.start_recording(meeting)
+                    await join_like_a_browser(server.url, meeting)
                     deadline = time.monotonic() + 30
                     while not (whole := [t for t in traces(spans).values() if set(t) >= HOPS]):
                         seen = [sorted(t) for t in traces(spans).values()]
                         assert time.monotonic() < deadline, seen
                         await asyncio.sleep(0.2)
+        async with asyncio.timeout(10):
+            while PARENT.split("-")[1] not in traces(spans):
+                await asyncio.sleep(0.1)
         collecting.cancel()
         await asyncio.gather(collecting, return_exceptions=True)
     (trace,) = whole
+    browsers = traces(spans)[PARENT.split("-")[1]]["POST /api/v1/meetings/<meeting>/join"]
+    assert browsers.parent_span_id.hex() == PARENT.split("-")[2]
     request, join = trace["POST /api/v1/meetings/<meeting>/join"], trace["sfu.join"]
     assert join.parent_span_id == request.span_id
     assert trace["sfu.first_packet_in"].parent_span_id == join.span_id

@@ -25,7 +25,7 @@ _ROUND_TRIP_NS = 100_000_000
 _SILENCE_NS = 2_000_000_000
 _SILENCE_STEP_NS = 1_000_000_000
 _SILENCE_FACTOR = 0.7
-_SETTLING_NS = 300_000_000  # after a probe has raised the rate: its own burst, and more media, look like overuse
+_SETTLING_NS = 300_000_000  # after a probe: its own burst, and more media if it raised the rate, look like overuse
 _PROBED_QUEUE_NS = 25_000_000  # a longer queue says that the link is full, and a probe would only add to it
 _OUTSTANDING = 10  # packets without feedback from which silence is a bad sign
 
@@ -70,7 +70,7 @@ class Estimator:
         self._probes = ProbeControl()
         self._results = ProbeResults()
         self._feedback_at: int | None = None
-        self._raised_at: int | None = None
+        self._disturbed_at: int | None = None
         self._unanswered = 0
         self._unanswered_since = 0
 
@@ -141,13 +141,13 @@ class Estimator:
     def _follow_delay(self, overused: bool, probed: float | None, acknowledged: float | None, now: int) -> None:
         control = self._control
         if overused:
-            is_settling = self._raised_at is not None and now - self._raised_at < _SETTLING_NS + self.round_trip
+            is_settling = self._disturbed_at is not None and now - self._disturbed_at < _SETTLING_NS + self.round_trip
             if not is_settling and control.may_decrease(acknowledged, self.round_trip, now):
                 control.update(Usage.OVERUSE, acknowledged, self.round_trip, now)
         elif probed is not None and probed > control.rate:
             control.set(probed, now)
             self._acknowledged.expect_change()
-            self._raised_at = now
+            self._disturbed_at = now
         elif self._detector.usage is not Usage.OVERUSE:
             control.update(self._detector.usage, acknowledged, self.round_trip, now)
 
@@ -184,6 +184,7 @@ class Estimator:
         cluster = self._probes.next(self.rate, wanted, now, is_free=is_free)
         if cluster is not None:
             self._results.begun(cluster)
+            self._disturbed_at = now
         return cluster
 
     def handle_timer(self, now: int) -> None:

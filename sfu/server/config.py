@@ -12,8 +12,8 @@ class SfuConfig:
     offer; empty means every address of the machine but link-local ones. `public_addresses` are further hosts to
     announce (names are resolved at the start), for machines behind a one-to-one NAT. `sink_socket` is the path on which
     recorder and inference connect; None serves no sinks. `engine` is "python" or "compiled"; None leaves it to
-    PARLEY_ENGINE, else takes the fastest there is. With `estimate_bandwidth` each subscriber gets what its link carries;
-    without, what it asks for.
+    PARLEY_ENGINE, else takes the fastest there is. With `estimate_bandwidth` each subscriber gets what its link
+    carries; without, what it asks for.
     """
 
     node_secret: str = field(repr=False)

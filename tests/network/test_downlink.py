@@ -100,17 +100,19 @@ async def call(tmp_path: Path, settings: LinkSettings, seed: int, **changes: Any
 
 async def test_the_estimate_follows_the_downlink(tmp_path: Path) -> None:
     async with call(tmp_path, down(HIGH), 1) as c:
-        await eventually(lambda: (c.bandwidth.state.acknowledged or 0) > 1_900_000, 40)
-        await asyncio.sleep(2)
+        await eventually(lambda: c.bandwidth.rate >= HIGH * 0.75, 40)
+        await asyncio.sleep(5)
         before = await c.inbound("video")
         frozen = before["freezeCount"]
         c.link.change(down=down(LOW))
         falling = await c.estimates(12)
         c.link.change(down=down(HIGH))
         rising = await c.estimates(14)
+        reachable = min(HIGH, c.bandwidth.wanted)
         after = await c.inbound("video")
     low = [estimate <= LOW * 1.25 for estimate in falling]
-    high = [estimate >= HIGH * 0.75 for estimate in rising]
+    # Beyond what the publisher's encoder makes of its picture, which depends on the machine, nothing is probed.
+    high = [estimate >= reachable * 0.75 for estimate in rising]
     kilobits = [int(estimate / 1000) for estimate in falling[::5] + rising[::5]]
     print(f"kbit/s each half second: {kilobits}, {after['freezeCount'] - frozen} freezes")
     assert any(low[:40])

@@ -143,7 +143,8 @@ class Estimator:
         if overused:
             is_settling = self._disturbed_at is not None and now - self._disturbed_at < _SETTLING_NS + self.round_trip
             if not is_settling and control.may_decrease(acknowledged, self.round_trip, now):
-                control.update(Usage.OVERUSE, acknowledged, self.round_trip, now)
+                limited = self._limit.is_limited
+                control.update(Usage.OVERUSE, acknowledged, self.round_trip, now, application_limited=limited)
         elif probed is not None and probed > control.rate:
             control.set(probed, now)
             self._acknowledged.expect_change()

@@ -10,6 +10,7 @@ from math import sqrt
 from sfu.machines.overuse import Usage
 
 _BETA = 0.85
+_LIMITED_STEP = 0.6
 _GROWTH_PER_SECOND = 1.08
 _MIN_GROWTH = 1_000.0
 _MIN_ADDITIVE = 4_000.0
@@ -85,10 +86,21 @@ class RateControl:
             return True
         return acknowledged is not None and acknowledged < self.rate / 2
 
-    def update(self, usage: Usage, acknowledged: float | None, round_trip: int, now: int) -> float:
-        """Take a verdict and what arrives, in bits/s; return the new rate."""
+    def update(
+        self,
+        usage: Usage,
+        acknowledged: float | None,
+        round_trip: int,
+        now: int,
+        *,
+        application_limited: bool = False,
+    ) -> float:
+        """Take a verdict and what arrives, in bits/s; return the new rate.
+
+        Where the application limits what is sent, what arrives is no measure of the link: the rate falls in steps.
+        """
         if usage is Usage.OVERUSE:
-            self._decrease(acknowledged, now)
+            self._decrease(acknowledged, now, self.rate * _LIMITED_STEP if application_limited else 0.0)
         elif usage is Usage.UNDERUSE:
             self._increasing = False
         elif not self._increasing:
@@ -98,7 +110,7 @@ class RateControl:
             self._increase(acknowledged, round_trip, now)
         return self.rate
 
-    def _decrease(self, acknowledged: float | None, now: int) -> None:
+    def _decrease(self, acknowledged: float | None, now: int, least: float) -> None:
         if acknowledged is None:
             self.rate = self._clamp(self.rate / 2)
         else:
@@ -108,7 +120,7 @@ class RateControl:
             if acknowledged < self.capacity.bounds[0]:
                 self.capacity.reset()
             self.capacity.overused(acknowledged)
-            self.rate = self._clamp(min(self.rate, lowered))
+            self.rate = self._clamp(max(min(self.rate, lowered), least))
         self._increasing = False
         self._changed_at = self.decreased_at = now
 

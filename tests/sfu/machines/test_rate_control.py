@@ -38,6 +38,12 @@ def test_overuse_lowers_it_to_below_what_arrives() -> None:
     assert rates.update(Usage.OVERUSE, 800_000, RTT, 0) == pytest.approx(680_000)
 
 
+def test_while_the_application_is_limited_it_falls_in_steps() -> None:
+    rates = control()
+    steps = [rates.update(Usage.OVERUSE, 200_000, RTT, n * SECOND, application_limited=True) for n in range(5)]
+    assert steps == pytest.approx([600_000, 360_000, 216_000, 170_000, 170_000])
+
+
 def test_overuse_never_raises_it() -> None:
     rates = control(500_000)
     assert rates.update(Usage.OVERUSE, 900_000, RTT, 0) <= 500_000

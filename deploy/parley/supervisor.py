@@ -18,6 +18,7 @@ from parley.embedded_postgres import EmbeddedPostgres, PostgresUnavailable
 from parley.network import allocate_port, local_addresses, port_in_use, url_host
 from parley.part_configs import embedded_postgres
 from parley.settings import Settings, SettingsError, with_secrets
+from sfu.engine import create_engine, engine_notice
 
 STOP_SECONDS = {"sfu": 1.2, "recorder": 1.2, "inference": 0.6, "control": 1.0, "redis": 0.5, "postgres": 1.5}
 _PORTS = {
@@ -233,6 +234,7 @@ def _print_addresses(settings: Settings) -> None:
         hosts = [*settings["public"], *(str(address) for address in local_addresses())]
         lines += [f"https://{url_host(host)}:{settings['https_port']}" for host in dict.fromkeys(hosts)]
     print("\nParley is up:", *lines, sep="\n  ", file=sys.stderr)
+    print(engine_notice(create_engine(settings["engine"])), file=sys.stderr)
     with contextlib.suppress(FileNotFoundError):
         link = (settings["data_dir"] / "control" / "first-admin-link").read_text().strip()
         if link.startswith("/"):  # control was told no public origin

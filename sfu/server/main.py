@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from sfu.engine import create_engine
+from sfu.engine import create_engine, engine_notice
 from sfu.engine.contract import ReportsSending
 from sfu.engine.pump import Pump
 from sfu.engine.sockets import Sockets
@@ -102,7 +102,7 @@ class SfuServer:
         config = self._config
         announced = [(address, sockets.port) for address in await resolve(config.public_addresses)]
         engine = create_engine(config.engine)
-        _log.info("media goes through the %s engine", engine.name)
+        _log.info("%s", engine_notice(engine))
         context = Context(
             engine,
             generate_certificate(),

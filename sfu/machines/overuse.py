@@ -93,8 +93,13 @@ class OveruseDetector:
 
 def _slope(points: deque[tuple[float, float]]) -> float:
     """Return the slope of the least-squares line through the points."""
-    mean_x = sum(x for x, _ in points) / len(points)
-    mean_y = sum(y for _, y in points) / len(points)
-    numerator = sum((x - mean_x) * (y - mean_y) for x, y in points)
-    denominator = sum((x - mean_x) ** 2 for x, _ in points)
-    return numerator / denominator if denominator else 0.0
+    origin = points[0][0]
+    sum_x = sum_y = sum_xx = sum_xy = 0.0
+    for at, y in points:
+        x = at - origin
+        sum_x += x
+        sum_y += y
+        sum_xx += x * x
+        sum_xy += x * y
+    denominator = len(points) * sum_xx - sum_x * sum_x
+    return (len(points) * sum_xy - sum_x * sum_y) / denominator if denominator else 0.0

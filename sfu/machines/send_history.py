@@ -77,7 +77,6 @@ class SendHistory:
         self._references = Unwrapper(24)
         self._reports = Unwrapper(32)
         self._entries: dict[int, _Entry] = {}  # by unwrapped transport-wide seq, or by order of sending
-        self._by_stream: dict[tuple[int, int], int] = {}
         self._unnumbered = 0
 
     def __len__(self) -> int:
@@ -90,11 +89,13 @@ class SendHistory:
         else:
             key = self._unnumbered
             self._unnumbered += 1
-        self._forget(key)
+        if key in self._entries:
+            self._forget(key)
         self._entries[key] = _Entry(packet, cluster)
-        self._by_stream[packet.ssrc, packet.seq] = key
         self.in_flight += packet.size
-        self._expire(packet.at)
+        oldest = next(iter(self._entries.values())).packet.at
+        if len(self._entries) > MAX_PACKETS or packet.at - oldest > MAX_AGE:
+            self._expire(packet.at)
 
     def _expire(self, now: int) -> None:
         while self._entries:
@@ -103,15 +104,10 @@ class SendHistory:
                 return
             self._forget(oldest)
 
-    def _forget(self, key: int) -> _Entry | None:
-        entry = self._entries.pop(key, None)
-        if entry is not None:
-            if not entry.lost:
-                self.in_flight -= entry.packet.size
-            stream = (entry.packet.ssrc, entry.packet.seq)
-            if self._by_stream.get(stream) == key:
-                del self._by_stream[stream]
-        return entry
+    def _forget(self, key: int) -> None:
+        entry = self._entries.pop(key)
+        if not entry.lost:
+            self.in_flight -= entry.packet.size
 
     def feedback(self, message: TransportFeedback, now: int) -> FeedbackReport:
         """Match a transport-wide message that came at `now`; what is unknown or was told before is passed over."""
@@ -130,9 +126,10 @@ class SendHistory:
         """Match an RFC 8888 message that came at `now`."""
         made = self._reports.unwrap(message.timestamp) * _SECOND // 65536
         told: list[tuple[int, int | None]] = []
+        by_stream = {(entry.packet.ssrc, entry.packet.seq): key for key, entry in self._entries.items()}
         for stream in message.streams:
             for index, packet in enumerate(stream.packets):
-                key = self._by_stream.get((stream.ssrc, (stream.base_seq + index) & 0xFFFF))
+                key = by_stream.get((stream.ssrc, (stream.base_seq + index) & 0xFFFF))
                 if key is None:
                     continue
                 if packet is None:

@@ -28,7 +28,7 @@ from inference.speech.transcript import SAMPLE_RATE, Transcript, window_seconds
 logger = logging.getLogger(__name__)
 
 MODEL = "whisper"
-TIMEOUT_SECONDS = 20.0
+TIMEOUT_SECONDS = 30.0
 """For what is alive but slow; what does not even answer health checks is given up within CHECK_SECONDS + 3."""
 CHECK_SECONDS = 2.0
 _CHECK_TIMEOUT = 3.0
@@ -99,8 +99,14 @@ class TritonEngine:
 
     max_batch = 8
 
-    def __init__(self, urls: Sequence[str], expected: str, *, changed: Callable[[], None]) -> None:
-        """`expected` is the identity of the model that is to be served; `changed` is called when `model` changes."""
+    def __init__(
+        self, urls: Sequence[str], expected: str, *, changed: Callable[[], None], timeout: float = TIMEOUT_SECONDS
+    ) -> None:
+        """`expected` is the identity of the model that is to be served; `changed` is called when `model` changes.
+
+        A clip may take `timeout` seconds at one endpoint.
+        """
+        self._timeout = timeout
         self._urls = tuple(urls)
         self._expected = expected
         self._changed = changed
@@ -207,7 +213,7 @@ class TritonEngine:
         inputs, outputs = request
         began = time.monotonic()
         endpoint.under_way += 1
-        call = endpoint.client.infer(MODEL, inputs, outputs=outputs, client_timeout=TIMEOUT_SECONDS)
+        call = endpoint.client.infer(MODEL, inputs, outputs=outputs, client_timeout=self._timeout)
         try:
             transcript = _transcript(await endpoint.while_alive(call))
         except _Error as error:

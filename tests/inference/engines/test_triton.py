@@ -13,7 +13,7 @@ import pytest
 from inference.config import InferenceConfig
 from inference.engines.breaker import THRESHOLD, Breaker
 from inference.engines.engine import EngineError
-from inference.engines.triton import TIMEOUT_SECONDS, TritonEngine
+from inference.engines.triton import TritonEngine
 from inference.main import Inference
 from inference.messages import ClipMessage
 from inference.models import catalogue, store
@@ -25,6 +25,7 @@ from tests.inference.material import Prompt, Sfu, opus_packets, prompt, prompts,
 from tests.support.triton import TritonServer, triton_server
 
 SECOND = 1_000_000_000
+PATIENCE_SECONDS = 120.0  # however busy the machine is
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +49,10 @@ def identity(models_dir: Path) -> str:
 @contextlib.asynccontextmanager
 async def connected(urls: list[str], identity: str) -> AsyncIterator[TritonEngine]:
     changed = asyncio.Event()
-    engine = TritonEngine(urls, identity, changed=changed.set)
+    engine = TritonEngine(urls, identity, changed=changed.set, timeout=PATIENCE_SECONDS)
     task = asyncio.create_task(engine.run())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while engine.model is None:
                 changed.clear()
                 await changed.wait()
@@ -119,7 +120,7 @@ async def test_a_frozen_endpoint_is_hedged_then_avoided(
     spoken = short(4)
     with triton_server(repository, tmp_path / "second") as second:
         async with connected([server.grpc, second.grpc], identity) as engine:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while sum(endpoint.healthy for endpoint in engine._endpoints) < 2:
                     await asyncio.sleep(0.05)
             os.kill(second.process.pid, signal.SIGSTOP)
@@ -128,13 +129,13 @@ async def test_a_frozen_endpoint_is_hedged_then_avoided(
                 heard = await engine.transcribe([message(one) for one in spoken])
                 took = asyncio.get_running_loop().time() - began
                 assert all(word_errors(one.text, text.text) <= 2 for one, text in zip(spoken, heard, strict=True))
-                assert took < TIMEOUT_SECONDS, took  # the frozen one alone gives nothing, however long one waits
-                async with asyncio.timeout(20):
+                assert took < PATIENCE_SECONDS, took  # the frozen one alone gives nothing, however long one waits
+                async with asyncio.timeout(60):
                     while engine._usable(engine._endpoints[1]):
                         await asyncio.sleep(0.05)
             finally:
                 os.kill(second.process.pid, signal.SIGCONT)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(90):
                 while not engine._usable(engine._endpoints[1]):
                     await asyncio.sleep(0.05)
 
@@ -151,7 +152,7 @@ async def test_captions_go_on_without_triton_and_return_to_it(
         inference = Inference(InferenceConfig(sink_socket=sfu.path, models_dir=models_dir, triton_urls=(first.grpc,)))
         task = asyncio.create_task(inference.run(lambda: None))
         await sfu.until(lambda: sfu.available is not None and sfu.available.available, 30)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while inference.engine.max_batch != TritonEngine.max_batch:
                 await asyncio.sleep(0.05)
         for handle in (1, 2):

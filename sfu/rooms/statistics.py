@@ -60,5 +60,8 @@ def _receiving(egress: Egress, room: Room) -> dict[str, Any]:
     return {
         "connected": egress.peer.connected,
         "round_trip": egress.round_trip.smoothed / 1_000_000,
+        "estimate": int(egress.bandwidth.rate) if egress.bandwidth is not None else None,
+        "wanted": int(egress.bandwidth.wanted) if egress.bandwidth is not None else None,
+        "paused": [entry.uptrack.track for entry in egress.downtracks.values() if entry.paused and entry.uptrack],
         "tracks": tracks,
     }

@@ -1,6 +1,7 @@
 """What a viewer gets over links of all kinds, and which layers publishers may stop, in simulated time."""
 
 from sfu.api import signaling
+from sfu.rooms import statistics
 from tests.sfu.rooms.simulcast_call import RATES, Call
 from tests.sfu.rooms.stage import MS, SECOND, Stage
 from tests.support.link_model import LinkSettings
@@ -154,3 +155,15 @@ def test_a_room_that_closes_leaves_no_timer() -> None:
     person = stage.join("ann")
     stage.say(person, signaling.Leave())
     assert stage.node.timer() is None
+
+
+def test_statistics_tell_the_estimate_and_what_is_paused() -> None:
+    call = Call(WIDE)
+    call.run(2)
+    room = call.bob.seat.room
+    receiving = statistics.of_room(room, call.stage.now)[-1]["subscribe"]
+    assert receiving["estimate"] == int(call.estimate)
+    assert receiving["paused"] == []
+    call.viewer.link.change(call.stage.now, rate=100_000)
+    call.run(6)
+    assert statistics.of_room(room, call.stage.now)[-1]["subscribe"]["paused"] == [call.cameras[0].track]

@@ -1,0 +1,79 @@
+"""The order and the cost of a track's layers."""
+
+from sfu.engine.contract import Arrival
+from sfu.formats.codecs import Codec
+from sfu.rooms.ingress_stream import IngressStream
+from sfu.rooms.layer_ladder import LayerLadder
+
+MS = 1_000_000
+SECOND = 1000 * MS
+
+
+def stream(number: int, rid: str) -> IngressStream:
+    return IngressStream(number, 1000 + number, Codec.VP8, 90_000, rid=rid)
+
+
+def flow(entry: IngressStream, rate: int, begin: int, seconds: int) -> None:
+    for tick in range(seconds * 20):
+        at = begin + tick * 50 * MS
+        size = rate // 8 // 20
+        entry.arrived(Arrival(1, entry.number, tick, at, tick * 4500, size, 0, -1, -1))
+
+
+def test_unmeasured_layers_cost_what_cameras_usually_do() -> None:
+    ladder = LayerLadder()
+    layers = [stream(1, "q"), stream(2, "h"), stream(3, "f")]
+    ladder.observe(layers, 0)
+    assert [ladder.cost(layer) for layer in layers] == [150_000, 500_000, 1_700_000]
+
+
+def test_layers_that_flow_are_ordered_by_what_they_cost() -> None:
+    """Listed highest first."""
+    ladder = LayerLadder()
+    high, low = stream(1, "f"), stream(2, "q")
+    flow(high, 1_000_000, 0, 3)
+    flow(low, 100_000, 0, 3)
+    ladder.observe([high, low], 3 * SECOND)
+    assert ladder.steps == [low, high]
+    assert 80_000 < ladder.cost(low) < 120_000
+
+
+def test_layers_of_like_cost_keep_their_places() -> None:
+    ladder = LayerLadder()
+    first, second = stream(1, "a"), stream(2, "b")
+    flow(first, 110_000, 0, 3)
+    flow(second, 100_000, 0, 3)
+    ladder.observe([first, second], 3 * SECOND)
+    assert ladder.steps == [first, second]
+
+
+def test_a_layer_that_its_publisher_stopped_cannot_be_had() -> None:
+    ladder = LayerLadder()
+    first, second = stream(1, "q"), stream(2, "f")
+    flow(first, 100_000, 0, 10)
+    flow(second, 900_000, 0, 3)
+    ladder.observe([first, second], 10 * SECOND)
+    assert ladder.steps == [first]
+
+
+def test_a_layer_that_rests_because_nobody_wanted_it_can() -> None:
+    ladder = LayerLadder()
+    first, second = stream(1, "q"), stream(2, "f")
+    flow(first, 100_000, 0, 3)
+    flow(second, 900_000, 0, 3)
+    ladder.observe([first, second], 3 * SECOND)
+    assert ladder.demand([first], 3 * SECOND) == ["q", "f"]
+    assert ladder.demand([first], 13 * SECOND) == ["q"]
+    flow(first, 100_000, 3 * SECOND, 20)
+    ladder.observe([first, second], 23 * SECOND)
+    assert ladder.steps == [first, second]
+    assert ladder.cost(second) > 500_000
+    assert ladder.demand([second], 23 * SECOND) == ["q", "f"]
+
+
+def test_a_single_layer_is_never_stopped() -> None:
+    ladder = LayerLadder()
+    only = stream(1, "")
+    flow(only, 100_000, 0, 3)
+    ladder.observe([only], 3 * SECOND)
+    assert ladder.demand([], 30 * SECOND) is None

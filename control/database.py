@@ -12,6 +12,9 @@ import msgspec
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+UNAVAILABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError)
+"""What a session raises when the server goes away, at whatever moment: workers wait, and try again."""
+
 Row = TypeVar("Row", bound="DataclassInstance")
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"

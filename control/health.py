@@ -4,12 +4,12 @@ import asyncio
 import hmac
 import ipaddress
 
-import asyncpg
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from quart import Response
 
 from control.api.types import Health
 from control.auth.access import Access
+from control.database import UNAVAILABLE
 from control.endpoint import Call, Endpoints, answer
 from control.problem import not_found
 from control.services import Services
@@ -69,7 +69,7 @@ async def _database(services: Services) -> str | None:
             await connection.fetchval("SELECT 1")
     except TimeoutError:
         return "does not answer in time"
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except UNAVAILABLE:
         return "does not answer"
     return None
 

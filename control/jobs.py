@@ -5,11 +5,10 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import asyncpg
 from prometheus_client import Counter
 
 from control import images
-from control.database import Pool
+from control.database import UNAVAILABLE, Pool
 from control.inference_client import InferenceClient, InferenceFailed
 from control.media_store import MediaStore
 from control.problem import Problem
@@ -46,7 +45,7 @@ class Worker:
             found = False
             try:
                 found = await self.do_one()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except UNAVAILABLE as error:
                 _LOG.warning("jobs wait for the database: %s", error)
             if not found:
                 await asyncio.sleep(_POLL_SECONDS)

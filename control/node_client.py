@@ -8,12 +8,11 @@ import asyncio
 import logging
 
 import aiohttp
-import asyncpg
 import msgspec
 from prometheus_client import Counter
 
 from control.config import ControlConfig, SfuNode
-from control.database import Pool
+from control.database import UNAVAILABLE, Pool
 from control.store import rooms
 from sfu.api.desired_state import DesiredState
 
@@ -99,7 +98,7 @@ class NodeClient:
                 node = await self.of_meeting(room)
                 if node is not None:
                     await self._put_until_taken(node, state)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except UNAVAILABLE as error:
             _LOG.warning("the node of %s is unknown while the database is away: %s", room, error)
         finally:
             del self._pushing[room]

@@ -35,6 +35,7 @@ def handle_problems(app: Quart) -> None:
         asyncpg.TooManyConnectionsError,
         asyncpg.AdminShutdownError,
         asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
         asyncpg.DeadlockDetectedError,
         FileNotFoundError,  # its Unix socket
         ConnectionError,

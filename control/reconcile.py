@@ -4,10 +4,10 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 
-import asyncpg
 import msgspec
 
 from control import facts, retention
+from control.database import UNAVAILABLE
 from control.services import Services
 from control.store import (
     batches,
@@ -40,7 +40,7 @@ async def run(services: Services) -> None:
             if now >= tidy_at:
                 await _tidy(services)
                 tidy_at = now + _TIDY_SECONDS
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        except UNAVAILABLE as error:
             _LOG.warning("reconciling waits for the database: %s", error)
         await asyncio.sleep(services.config.reconcile_seconds)
 

@@ -11,7 +11,7 @@ import asyncpg
 from prometheus_client import Counter
 
 from control.bus import Bus
-from control.database import prepare
+from control.database import UNAVAILABLE, prepare
 from control.store import outbox
 
 _LOG = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ async def run(dsn: str, bus: Bus) -> None:
     while True:
         try:
             await _relay_while_connected(dsn, bus)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        except UNAVAILABLE as error:
             _LOG.warning("the outbox waits for the database: %s", error)
             await asyncio.sleep(_POLL_SECONDS)
 

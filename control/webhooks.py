@@ -10,11 +10,10 @@ import logging
 import time
 
 import aiohttp
-import asyncpg
 import msgspec
 from prometheus_client import Counter
 
-from control.database import Pool
+from control.database import UNAVAILABLE, Pool
 from control.store import webhooks
 from control.store.outbox import Event
 from control.store.webhooks import Due, Outcome
@@ -40,7 +39,7 @@ class Enqueuer:
         try:
             async with self._pool.acquire() as connection:
                 await webhooks.enqueue(connection, event, body.decode())
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except UNAVAILABLE as error:
             raise OSError(f"no deliveries were made: {error}") from error
 
 
@@ -50,7 +49,7 @@ async def run(pool: Pool, http: aiohttp.ClientSession) -> None:
         delivered = 0
         try:
             delivered = await deliver_due(pool, http)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        except UNAVAILABLE as error:
             _LOG.warning("webhooks wait for the database: %s", error)
         if delivered < _BATCH:
             await asyncio.sleep(_POLL_SECONDS)

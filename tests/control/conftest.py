@@ -8,12 +8,14 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import aiohttp.web
 import asyncpg
 import pytest
 import pytest_asyncio
+from werkzeug.routing import Rule
 
 from control.config import ControlConfig, SfuNode
 from control.migrations import migrate
@@ -42,36 +44,46 @@ def postgres() -> Iterator[EmbeddedPostgres]:
             shutil.rmtree(directory)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def rules_compiled_once() -> Iterator[None]:
+    """Werkzeug compiles code for every rule of every application: half of a start, and the same each time."""
+    compiled: dict[tuple[str, bool], Any] = {}
+    original = Rule._compile_builder
+
+    def remembered(rule: Rule, append_unknown: bool = True) -> Any:
+        key = (rule.rule, append_unknown)
+        if key not in compiled:
+            compiled[key] = original(rule, append_unknown)
+        return compiled[key]
+
+    Rule._compile_builder = remembered
+    yield
+    Rule._compile_builder = original
+
+
 @pytest.fixture(scope="session")
-def template(postgres: EmbeddedPostgres) -> str:
-    """A migrated database that each test's is copied from."""
-
-    async def make() -> None:
-        connection = await asyncpg.connect(_dsn(postgres, "postgres"))
-        try:
-            await connection.execute("CREATE DATABASE template_parley")
-        finally:
-            await connection.close()
-        await migrate(_dsn(postgres, "template_parley"))
-
-    asyncio.run(make())
-    return "template_parley"
+def migrated(postgres: EmbeddedPostgres) -> str:
+    """The DSN of a migrated database. Making one per test would cost a checkpoint each."""
+    postgres.create_database()
+    asyncio.run(migrate(postgres.dsn))
+    return postgres.dsn
 
 
 @pytest_asyncio.fixture
-async def dsn(postgres: EmbeddedPostgres, template: str) -> AsyncIterator[str]:
-    name = f"test_{time.monotonic_ns()}"
-    connection = await asyncpg.connect(_dsn(postgres, "postgres"))
+async def dsn(migrated: str) -> AsyncIterator[str]:
+    """The same database, emptied, without sessions of earlier tests."""
+    connection = await asyncpg.connect(migrated)
     try:
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        yield _dsn(postgres, name)
-        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        names = [f'"{row["tablename"]}"' for row in tables if row["tablename"] != "schema_migrations"]
+        await connection.execute(f"TRUNCATE {', '.join(names)} RESTART IDENTITY CASCADE")
     finally:
         await connection.close()
-
-
-def _dsn(postgres: EmbeddedPostgres, database: str) -> str:
-    return f"postgresql://postgres@/{database}?host={postgres.socket_directory}"
+    yield migrated
 
 
 @pytest_asyncio.fixture

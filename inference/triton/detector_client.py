@@ -15,7 +15,7 @@ from tritonclient.utils import InferenceServerException
 from inference.engines.engine import EngineError
 from inference.synthetic.detector import Medium, ModelCard, Window
 
-_TIMEOUT_SECONDS = 10.0
+_TIMEOUT_SECONDS = 30.0
 FACE_SIZE = 224
 
 

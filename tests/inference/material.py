@@ -172,7 +172,7 @@ class Sfu:
         assert self.channel is not None
         await asyncio.get_running_loop().sock_sendall(self.channel, sink_records.encode(record))
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 120) -> None:
         async with asyncio.timeout(seconds):
             while not condition():
                 self.changed.clear()

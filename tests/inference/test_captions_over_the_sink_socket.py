@@ -85,7 +85,7 @@ def config(sfu: Sfu, models_dir: Path, **fields: object) -> InferenceConfig:
 
 
 async def captioning(sfu: Sfu) -> None:
-    await sfu.until(lambda: sfu.available is not None and sfu.available.available, 30)
+    await sfu.until(lambda: sfu.available is not None and sfu.available.available, 120)
 
 
 async def test_spoken_words_become_captions_and_facts(sfu: Sfu, models_dir: Path, control: tuple[Control, str]) -> None:
@@ -100,7 +100,7 @@ async def test_spoken_words_become_captions_and_facts(sfu: Sfu, models_dir: Path
         await sfu.send(opened)
         await sfu.play(1, packets)
         await sfu.until(lambda: sum(len(words(final.text)) for final in sfu.finals) >= 20)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not received.captions:
                 await asyncio.sleep(0.05)
     text = " ".join(final.text for final in sfu.finals)

@@ -28,7 +28,7 @@ async def serving(models_dir: Path, tmp_path: Path) -> AsyncIterator[aiohttp.Cli
         InferenceConfig(sink_socket=tmp_path / "none.sock", models_dir=models_dir, node_secret=SECRET, api_port=0)
     )
     task = asyncio.create_task(inference.run(lambda: None))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while inference.api is None or not inference.api.port or (models_dir.name != "none" and not inference.state[0]):
             await asyncio.sleep(0.05)
     async with aiohttp.ClientSession(f"http://127.0.0.1:{inference.api.port}") as session:

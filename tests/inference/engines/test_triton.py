@@ -151,7 +151,7 @@ async def test_captions_go_on_without_triton_and_return_to_it(
         first = stack.enter_context(triton_server(repository, tmp_path / "first"))
         inference = Inference(InferenceConfig(sink_socket=sfu.path, models_dir=models_dir, triton_urls=(first.grpc,)))
         task = asyncio.create_task(inference.run(lambda: None))
-        await sfu.until(lambda: sfu.available is not None and sfu.available.available, 30)
+        await sfu.until(lambda: sfu.available is not None and sfu.available.available, 120)
         async with asyncio.timeout(90):
             while inference.engine.max_batch != TritonEngine.max_batch:
                 await asyncio.sleep(0.05)

@@ -59,7 +59,7 @@ async def test_a_file_gets_a_verdict_marked_as_no_evidence(repository: Path, mod
             )
         )  # fmt: skip
         task = asyncio.create_task(inference.run(lambda: None))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while inference.api is None or not inference.api.port or not inference.state[0]:
                 await asyncio.sleep(0.05)
         spoken = prompt("queue-periodic-announce").samples

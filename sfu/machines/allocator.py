@@ -101,7 +101,7 @@ class Allocator(Generic[Key]):
         held = demand.layers[given] if given != PAUSED else 0.0
         for layer in range(min(top, len(demand.layers)) - 1, given, -1):
             cost = demand.layers[layer] - held
-            if cost * self._margin(demand.key, layer, now) <= room and cost <= room:
+            if cost * self._margin(demand.key, layer, now) <= room:
                 layers[demand.key] = layer
                 return room - cost
         return room

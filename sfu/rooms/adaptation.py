@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 BANDWIDTH = "bandwidth"
 
 _INTERVAL_NS = 200_000_000
-_LARGE_INTERVAL_NS = 500_000_000
-_LARGE_ROOM = 20
+_BATCH = 20
+"""Subscribers served at a time, so that large rooms do not stall the loop; each still has its turn twice a second."""
+_ROUND_NS = 500_000_000
 _HURRY_NS = 10_000_000
 _UNLIMITED = 1e12
 _MEDIA_SHARE = 0.95  # of an estimate; the rest is for repairs and RTCP
@@ -59,6 +60,7 @@ class Adaptation:
         self._ladders: dict[str, LayerLadder] = {}
         self._subscribers: dict[str, _Subscriber] = {}
         self._speaker: str | None = None
+        self._turn = 0
 
     def hurry(self, now: int) -> None:
         """Something changed that should show at once; changes of a few milliseconds count as one."""
@@ -67,16 +69,28 @@ class Adaptation:
     def update(self, now: int) -> None:
         """Grant layers to all subscribers, tell pauses, and tell publishers which layers to send."""
         room = self._room
-        large = len(room.participants) > _LARGE_ROOM
-        room.context.schedule.set(AdaptationKey(room.room), now + (_LARGE_INTERVAL_NS if large else _INTERVAL_NS))
+        interval = min(_INTERVAL_NS, _ROUND_NS * _BATCH // max(len(room.participants), 1))
+        room.context.schedule.set(AdaptationKey(room.room), now + interval)
         self._speaker = room.speakers.active or self._speaker
         self._observe(now)
-        for participant in room.participants.values():
+        for participant in self._batch():
             self._serve(participant, now)
         for gone in self._subscribers.keys() - room.participants.keys():
             del self._subscribers[gone]
         for track, ladder in self._ladders.items():
             self._tell_layers(room.uptracks[track], ladder, now)
+
+    def _batch(self) -> list["Participant"]:
+        """Return who is served this time: newcomers, and the next of the others."""
+        participants = list(self._room.participants.values())
+        if len(participants) <= _BATCH:
+            return participants
+        known = self._subscribers
+        newcomers = [entry for entry in participants if entry.participant not in known and _receives(entry)]
+        begin = self._turn % len(participants)
+        self._turn = begin + _BATCH
+        others = (participants + participants)[begin : begin + _BATCH]
+        return newcomers[:_BATCH] + [entry for entry in others if entry.participant in known]
 
     def _observe(self, now: int) -> None:
         videos = {uptrack.track: uptrack for uptrack in self._room.uptracks.values() if not uptrack.is_audio}
@@ -87,7 +101,7 @@ class Adaptation:
 
     def _serve(self, participant: "Participant", now: int) -> None:
         holder = participant.subscription or participant.playback
-        if holder is None or not holder.egress.peer.connected:
+        if holder is None or not _receives(participant):
             return
         subscriber = self._subscribers.get(participant.participant)
         if subscriber is None or subscriber.egress is not holder.egress:
@@ -190,3 +204,8 @@ def _audio_rate(egress: Egress, now: int) -> float:
         for downtrack in egress.downtracks.values()
         if downtrack.kind == "audio" and downtrack.stream is not None and downtrack.stream.active(now)
     )
+
+
+def _receives(participant: "Participant") -> bool:
+    holder = participant.subscription or participant.playback
+    return holder is not None and holder.egress.peer.connected

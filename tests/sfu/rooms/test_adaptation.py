@@ -150,6 +150,18 @@ def test_random_loss_costs_no_layer() -> None:
     assert call.carried() == "f"
 
 
+def test_in_a_large_room_everyone_has_a_turn() -> None:
+    call = Call(WIDE)
+    for number in range(30):
+        call.stage.join(f"watcher-{number}")
+    small = signaling.WantedTrack(track=call.cameras[0].track, width=320, height=180)
+    call.run(2)
+    assert call.carried() == "f"
+    call.stage.say(call.bob, signaling.Subscribe(tracks=[small]))
+    call.run(1.5)
+    assert call.carried() == "q"
+
+
 def test_a_room_that_closes_leaves_no_timer() -> None:
     stage = Stage()
     person = stage.join("ann")

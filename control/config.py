@@ -126,7 +126,7 @@ class ControlConfig:
     """How often nodes are asked for their rooms, and what was abandoned is looked for."""
     embedded: bool = False
     """The database is ours alone: migrations run at start and secrets may be generated."""
-    drain_seconds: float = 0.7
+    drain_seconds: float = 0.4
     """How long running requests may take to end when the process stops."""
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import asyncpg
 from hypercorn.asyncio import serve
@@ -137,9 +138,16 @@ async def _serve(
             task.result()
         raise RuntimeError("a part of control stopped by itself")
     finally:
+        asyncio.get_running_loop().set_exception_handler(_quiet)
         application.signaling.close_all()
         stop.set()
         await asyncio.wait(servers, timeout=config.drain_seconds)
         for task in (*servers, *workers):
             task.cancel()
         await asyncio.gather(*servers, *workers, return_exceptions=True)
+
+
+def _quiet(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report errors as ever, but not that an open connection was cancelled: Python 3.11 logs each as an error."""
+    if not isinstance(context.get("exception"), asyncio.CancelledError):
+        loop.default_exception_handler(context)

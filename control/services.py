@@ -1,5 +1,6 @@
 """What handlers work with; opened once per process and closed in the reverse order."""
 
+import asyncio
 from dataclasses import dataclass
 
 import aiohttp
@@ -18,6 +19,9 @@ from control.node_client import NodeClient
 from control.oidc import OidcClient
 from control.passwords import Passwords
 from control.tokens import Tokens
+
+_POOL_CLOSE_SECONDS = 0.3
+_TASKS_CLOSE_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +44,16 @@ class Services:
     outgoing: aiohttp.ClientSession
 
     async def close(self) -> None:
-        await self.tasks.close()
+        await self.tasks.close(_TASKS_CLOSE_SECONDS)
         await self.nodes.close()
         await self.outgoing.close()
         await self.http.close()
         await self.live.close()
         self.passwords.close()
-        await self.pool.close()
+        try:
+            await asyncio.wait_for(self.pool.close(), _POOL_CLOSE_SECONDS)
+        except TimeoutError:
+            self.pool.terminate()
 
 
 async def open_services(config: ControlConfig) -> Services:

@@ -99,6 +99,8 @@ def inference_config(settings: Settings) -> InferenceConfig:
         runtime_dir=settings["runtime_dir"],
         control_url=_control_url(settings),
         node_secret=_node_secret(settings),
+        languages=settings["languages"],
+        threads=settings["inference_threads"],
         triton_urls=settings["triton_urls"],
         api_host=settings["metrics_host"],
         api_port=settings["inference_port"],

@@ -89,6 +89,8 @@ SETTINGS = (
     Setting("turn_secret", str, None, "shared with the TURN servers (coturn: static-auth-secret)", secret=True),
     Setting("inference_url", str, None, "where control reaches inference's API; unset: on this machine"),
     Setting("inference", bool, True, "whether to start inference (captions)"),
+    Setting("languages", list, (), "languages that meetings here are held in (ISO 639-1), most likely first"),
+    Setting("inference_threads", int, 1, "threads of speech recognition"),
     Setting("triton_urls", list, (), "Triton servers for speech recognition, each HOST:GRPC_PORT; none: on this CPU"),
     Setting("log_format", str, "text", "text, or json: one line per event"),
     Setting("otlp_url", str, None, "collector of traces, OTLP over HTTP (http://jaeger:4318); unset: no traces"),

@@ -1,5 +1,5 @@
 # `make run` starts a meeting server, `make test` tests it; both install what they need into .venv first.
-.PHONY: run test check deps venv bench test-sanitized test-network fuzz clean
+.PHONY: run test check deps venv bench test-sanitized test-network stack fuzz clean
 PYTEST_ARGS ?=
 # What an installation is made from; the compiled engine is built along with it.
 SOURCES = pyproject.toml sfu/engine/compiled.pyx $(wildcard sfu/engine/native/*)
@@ -37,6 +37,9 @@ test-sanitized: deps .venv/.installed-dev
 test-network: deps .venv/.installed-dev
 	@.venv/bin/pytest -s tests/network tests/sfu/machines/test_link_model.py \
 		tests/sfu/machines/test_estimator_closed_loop.py tests/sfu/rooms/test_adaptation.py $(PYTEST_ARGS)
+
+stack: deps .venv/.installed-dev
+	@.venv/bin/python -m tests.stack
 
 fuzz: deps .venv/.installed-dev
 	@sh tests/fuzz/sanitize.sh fuzz 600

@@ -1,20 +1,20 @@
 """What the engine tells of what it sent, and padding: what estimation of a peer's link stands on."""
 
+from typing import Protocol
+
 import pytest
 
-from sfu.engine.contract import SENT_RECORDS, PeerEntry, ReportsSending, RouteSource, StreamEntry
-from sfu.engine.python import PythonEngine
+from sfu.engine.contract import SENT_RECORDS, Engine, PeerEntry, ReportsSending, RouteSource, StreamEntry
 from sfu.formats.extensions import Extension
 from sfu.machines.send_history import SentKind
 from tests.sfu.engine.table import AUDIO, MILLISECOND, SENT, Publisher, Subscriber, one_to_one, opus, vp8
 
 
-@pytest.fixture
-def engine() -> PythonEngine:
-    return PythonEngine()
+class Reporting(Engine, ReportsSending, Protocol):
+    """What every engine is."""
 
 
-def started(engine: PythonEngine, packets: int = 5) -> tuple[Publisher, Subscriber]:
+def started(engine: Reporting, packets: int = 5) -> tuple[Publisher, Subscriber]:
     """A keyframe has gone out; what follows is recorded."""
     publisher, subscriber = one_to_one(engine)
     engine.report_sent(2, True)
@@ -23,11 +23,11 @@ def started(engine: PythonEngine, packets: int = 5) -> tuple[Publisher, Subscrib
     return publisher, subscriber
 
 
-def test_the_engine_reports_sending(engine: PythonEngine) -> None:
+def test_the_engine_reports_sending(engine: Reporting) -> None:
     assert isinstance(engine, ReportsSending)
 
 
-def test_each_packet_is_recorded_once_as_it_went_out(engine: PythonEngine) -> None:
+def test_each_packet_is_recorded_once_as_it_went_out(engine: Reporting) -> None:
     publisher, subscriber = started(engine, 0)
     outgoing = engine.process([publisher.protect(vp8(n, 0, key=n == 0, start=n == 0)) for n in range(3)], 7).outgoing
     packets = subscriber.received(outgoing)
@@ -43,7 +43,7 @@ def test_each_packet_is_recorded_once_as_it_went_out(engine: PythonEngine) -> No
 
 
 @pytest.mark.parametrize("budget", [None, 1_000_000, 100_000_000])
-def test_records_follow_send_order_whatever_the_budget(engine: PythonEngine, budget: int | None) -> None:
+def test_records_follow_send_order_whatever_the_budget(engine: Reporting, budget: int | None) -> None:
     publisher, _ = started(engine)
     engine.set_budget(2, budget)
     engine.process([publisher.protect(vp8(seq, seq, body=bytes(1000))) for seq in range(5, 25)], 2 * MILLISECOND)
@@ -54,7 +54,7 @@ def test_records_follow_send_order_whatever_the_budget(engine: PythonEngine, bud
     assert [record.at for record in records] == sorted(record.at for record in records)
 
 
-def test_repairs_and_audio_are_told_apart(engine: PythonEngine) -> None:
+def test_repairs_and_audio_are_told_apart(engine: Reporting) -> None:
     publisher, subscriber = started(engine)
     engine.add_stream(StreamEntry(3, 1, 31, AUDIO))
     subscriber.add_route(2, rtx_ssrc=None, is_audio=True)
@@ -65,7 +65,7 @@ def test_repairs_and_audio_are_told_apart(engine: PythonEngine) -> None:
     assert [record.kind for record in engine.sent(2)] == [SentKind.RTX, SentKind.AUDIO]
 
 
-def test_without_the_extension_there_is_no_transport_seq(engine: PythonEngine) -> None:
+def test_without_the_extension_there_is_no_transport_seq(engine: Reporting) -> None:
     publisher, _ = one_to_one(engine)
     engine.report_sent(2, True)
     extensions = {ext: number for ext, number in SENT.items() if ext is not Extension.TRANSPORT_SEQ}
@@ -74,7 +74,7 @@ def test_without_the_extension_there_is_no_transport_seq(engine: PythonEngine) -
     assert [record.transport_seq for record in engine.sent(2)] == [-1]
 
 
-def test_records_are_bounded(engine: PythonEngine) -> None:
+def test_records_are_bounded(engine: Reporting) -> None:
     publisher, _ = started(engine)
     for start in range(5, 5005, 100):
         engine.process([publisher.protect(vp8(seq, seq)) for seq in range(start, start + 100)], 0)
@@ -83,14 +83,14 @@ def test_records_are_bounded(engine: PythonEngine) -> None:
     assert records[-1].transport_seq == 5004
 
 
-def test_nothing_is_recorded_unless_asked(engine: PythonEngine) -> None:
+def test_nothing_is_recorded_unless_asked(engine: Reporting) -> None:
     publisher, _ = started(engine)
     engine.report_sent(2, False)
     engine.process([publisher.protect(vp8(5, 5))], 0)
     assert engine.sent(2) == []
 
 
-def test_padding_is_the_newest_packets_over_rtx(engine: PythonEngine) -> None:
+def test_padding_is_the_newest_packets_over_rtx(engine: Reporting) -> None:
     _, subscriber = started(engine)
     engine.sent(2)
     packets = subscriber.received(engine.pad(2, 3000, 0))
@@ -100,13 +100,13 @@ def test_padding_is_the_newest_packets_over_rtx(engine: PythonEngine) -> None:
     assert engine.route_state(1).retransmitted == 0
 
 
-def test_padding_goes_around_when_few_packets_are_left(engine: PythonEngine) -> None:
+def test_padding_goes_around_when_few_packets_are_left(engine: Reporting) -> None:
     _, subscriber = started(engine, 2)
     packets = subscriber.received(engine.pad(2, 5000, 0))
     assert [int.from_bytes(packet.payload[:2], "big") for packet in packets] == [501, 500, 501, 500, 501]
 
 
-def test_padding_passes_the_queue_and_is_charged(engine: PythonEngine) -> None:
+def test_padding_passes_the_queue_and_is_charged(engine: Reporting) -> None:
     publisher, _ = started(engine)
     engine.set_budget(2, 1_000_000)
     assert len(engine.pad(2, 3000, 10 * MILLISECOND)) == 3
@@ -114,6 +114,6 @@ def test_padding_passes_the_queue_and_is_charged(engine: PythonEngine) -> None:
     assert engine.next_release() is not None
 
 
-def test_without_media_there_is_no_padding(engine: PythonEngine) -> None:
+def test_without_media_there_is_no_padding(engine: Reporting) -> None:
     one_to_one(engine)
     assert engine.pad(2, 3000, 0) == []

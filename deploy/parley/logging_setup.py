@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from parley.settings import SETTINGS, Settings, SettingsError
 
 FORMATS = ("text", "json")
+# Libraries that note every address they bind and every connection; our own parts say what matters of these.
+_CHATTY = ("websockets.server", "control.http", "aiohttp.access")
 CUT = "[redacted]"
 
 _IDENTIFIERS = {
@@ -127,6 +129,8 @@ def install(settings: Settings, part: str, trace: Callable[[], dict[str, str]] =
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     # uncaught exceptions are events too
     sys.excepthook = lambda kind, error, trace_back: logging.getLogger("parley").critical(
         "the process ends by an unhandled error", exc_info=(kind, error, trace_back)

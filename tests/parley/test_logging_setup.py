@@ -5,13 +5,15 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from parley import logging_setup
 from parley.logging_setup import JsonFormatter, Redactor, TextFormatter
 from parley.settings import SettingsError, resolve
-from tests.support.server import running_server
+from tests.support.server import RunningServer, running_server
+from tests.support.waiting import until
 
 JWT = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
 
@@ -114,7 +116,12 @@ def test_an_unknown_format_is_refused() -> None:
 
 def test_a_whole_server_logs_json_and_no_secret() -> None:
     with running_server(log_format="json", node_secret="n0de-s3cret-n0de-s3cret") as server:
-        events = [json.loads(line) for line in server.lines if line.startswith("{")]
-        assert {"control", "recorder"} <= {event["part"] for event in events}
+        # The recorder attaches, and says so, after it is ready.
+        until(lambda: {"control", "recorder"} <= {event["part"] for event in _events(server)}, 10)
+        events = _events(server)
         assert not [line for line in server.lines if "n0de-s3cret" in line]
         assert not [event for event in events if server.setup_token in json.dumps(event)]
+
+
+def _events(server: RunningServer) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in list(server.lines) if line.startswith("{")]

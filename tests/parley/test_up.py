@@ -5,8 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 
 from parley.client import Api
 from tests.support.server import RunningServer, running_server
+from tests.support.waiting import until
 
 PASSWORD = "correct horse battery staple"
 
@@ -44,15 +43,6 @@ def _state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return "Z"
-
-
-def until(condition: Callable[[], bool], seconds: float) -> float:
-    """Wait for a condition; returns how long it took, fails after `seconds`."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < seconds, f"not within {seconds} s"
-        time.sleep(0.02)
-    return time.monotonic() - started
 
 
 def test_an_interrupt_stops_everything_within_five_seconds() -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import random
 import signal
-import statistics
 import sys
 import time
 
@@ -144,7 +143,7 @@ async def test_nothing_is_lost_at_twenty_instants(config, codec, kills):
             manifest = await wait_for_manifest(config.recordings_dir / "rec1")
         finally:
             await kill(recorder)
-    assert statistics.median(resumed) < 3
+    assert max(resumed) < 3
     assert manifest.state == "ready", manifest.problems
     tracks = {track.track: track for track in manifest.tracks}
     assert tracks["cam"].lost_packets == tracks["mic"].lost_packets == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 _DYING_SECONDS = 5.0
+_PROCESSES = "processes.json"
 
 
 class AlreadyRunning(RuntimeError):
@@ -44,15 +45,20 @@ class DataLock:
 def record_processes(runtime: Path, pids: dict[str, int]) -> None:
     """Remember the children with their start times, so that a later start can tell them from strangers."""
     rows = {name: [pid, started] for name, pid in pids.items() if (started := _start_time(pid)) is not None}
-    temporary = runtime / "processes.json.new"
+    temporary = runtime / f"{_PROCESSES}.new"
     temporary.write_text(json.dumps(rows))
-    temporary.replace(runtime / "processes.json")
+    temporary.replace(runtime / _PROCESSES)
+
+
+def forget_processes(runtime: Path) -> None:
+    """Nothing is left: a later start need not look."""
+    (runtime / _PROCESSES).unlink(missing_ok=True)
 
 
 def clear(runtime: Path) -> list[str]:
     """End what is left of a killed supervisor's children and remove stale sockets; returns what was found."""
     found = []
-    path = runtime / "processes.json"
+    path = runtime / _PROCESSES
     with contextlib.suppress(FileNotFoundError, ValueError):
         rows = json.loads(path.read_text())
         deadline = time.monotonic() + _DYING_SECONDS
@@ -60,7 +66,7 @@ def clear(runtime: Path) -> list[str]:
             if _start_time(pid) == started:
                 found.append(f"{name} (pid {pid})")
                 _end(pid, started, deadline)
-    path.unlink(missing_ok=True)
+    forget_processes(runtime)
     for stale in [*runtime.glob("*.sock"), *runtime.glob("*.notify")]:
         stale.unlink(missing_ok=True)
     return found

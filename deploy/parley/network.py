@@ -3,20 +3,15 @@
 import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-import ifaddr
+from sfu.server import addresses
 
 AnyAddress = IPv4Address | IPv6Address
 
 
 def local_addresses() -> list[AnyAddress]:
-    """Every address of this machine that others could use, IPv4 first; loopback and link-local ones are left out."""
-    found: set[AnyAddress] = set()
-    for adapter in ifaddr.get_adapters():
-        for ip in adapter.ips:
-            address = ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
-            if not (address.is_loopback or address.is_link_local or address.is_multicast):
-                found.add(address)
-    return sorted(found, key=lambda a: (a.version, a.packed))
+    """Every address of this machine that others could use, IPv4 first: what the sfu binds, less loopback."""
+    found = (ip_address(text) for text in addresses.local_addresses())
+    return sorted((a for a in found if not a.is_loopback), key=lambda a: (a.version, a.packed))
 
 
 def port_in_use(host: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> bool:

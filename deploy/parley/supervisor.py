@@ -75,8 +75,7 @@ async def _supervise(settings: Settings) -> int:
         await asyncio.gather(starting, stopped, return_exceptions=True)
         print("stopping", file=sys.stderr)
         await _stop_all(children)
-        for name in ("processes.json",):
-            (settings["runtime_dir"] / name).unlink(missing_ok=True)
+        leftovers.forget_processes(settings["runtime_dir"])
     return 0
 
 

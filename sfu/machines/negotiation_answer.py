@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from sfu.formats.sdp import (
     Direction,
+    ExtensionMap,
     Fingerprint,
     Group,
     MediaSection,
@@ -20,6 +21,7 @@ from sfu.formats.sdp import (
     serialise,
 )
 from sfu.machines.negotiation import DtlsRole, LocalTransport, Negotiated, NegotiatedMedia, RemoteTransport
+from sfu.machines.negotiation_match import payload_lines
 
 _PROTOCOLS = frozenset({"UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", "RTP/SAVPF", "RTP/SAVP", "TCP/DTLS/RTP/SAVPF"})
 _HASHES = frozenset({"sha-256", "sha-384", "sha-512"})
@@ -119,6 +121,33 @@ class Answerer:
             media=tuple(media for media, _ in decided),
             remote=offer.remote,
         )
+
+
+def acceptance(
+    section: MediaSection, media: NegotiatedMedia, extensions: tuple[ExtensionMap, ...], ours: Direction
+) -> MediaSection:
+    """Return the answer to a section that is taken, without what is particular to sending or receiving.
+
+    An extension that was offered for one direction is answered for `ours`, its reverse (RFC 8285, section 8).
+    """
+    theirs = Direction.SENDONLY if ours is Direction.RECVONLY else Direction.RECVONLY
+    maps, parameters, feedback = payload_lines(media.payloads)
+    return MediaSection(
+        kind=section.kind,
+        port=9,
+        protocol=section.protocol,
+        formats=tuple(map(str, media.payloads)),
+        mid=section.mid,
+        direction=media.direction,
+        connection="IN IP4 0.0.0.0",
+        rtp_maps=maps,
+        parameters=parameters,
+        feedback=feedback,
+        extensions=tuple(ExtensionMap(e.id, e.uri, ours if e.direction is theirs else None) for e in extensions),
+        extmap_allow_mixed=section.extmap_allow_mixed,
+        rtcp_mux=True,
+        rtcp_rsize=section.rtcp_rsize,
+    )
 
 
 def rejection(

@@ -1,14 +1,14 @@
 """Answers to a player's offer (WHEP): sendonly, with the player's payload types and extension ids."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.formats.sdp import Direction, ExtensionMap, MediaSection, Msid, SsrcAttribute, SsrcGroup
 from sfu.machines.negotiation import LocalTransport, Negotiated, NegotiatedMedia, OfferedStream
-from sfu.machines.negotiation_answer import Answerer, ReadOffer, allows_mixed, rejection
-from sfu.machines.negotiation_match import extension_ids, match_extensions, match_payloads, payload_lines
+from sfu.machines.negotiation_answer import Answerer, ReadOffer, acceptance, allows_mixed, rejection
+from sfu.machines.negotiation_match import extension_ids, match_extensions, match_payloads
 
 SENT_EXTENSIONS = frozenset(Extension) - {Extension.RID, Extension.REPAIRED_RID, Extension.VIDEO_LAYERS_ALLOCATION}
 
@@ -90,31 +90,8 @@ def _decide(offer: ReadOffer, index: int, stream: PlaybackStream | None) -> tupl
 def _accepting(
     section: MediaSection, media: NegotiatedMedia, extensions: tuple[ExtensionMap, ...], stream: PlaybackStream | None
 ) -> MediaSection:
-    maps, parameters, feedback = payload_lines(media.payloads)
     msids, ssrcs, groups = (
         sent_stream_lines(stream.msid, stream.kind, stream.ssrc, stream.rtx_ssrc) if stream else ((), (), ())
     )
-    return MediaSection(
-        kind=section.kind,
-        port=9,
-        protocol=section.protocol,
-        formats=tuple(map(str, media.payloads)),
-        mid=section.mid,
-        direction=media.direction,
-        connection="IN IP4 0.0.0.0",
-        rtp_maps=maps,
-        parameters=parameters,
-        feedback=feedback,
-        extensions=tuple(_answered(line) for line in extensions),
-        extmap_allow_mixed=section.extmap_allow_mixed,
-        msids=msids,
-        ssrcs=ssrcs,
-        ssrc_groups=groups,
-        rtcp_mux=True,
-        rtcp_rsize=section.rtcp_rsize,
-    )
-
-
-def _answered(line: ExtensionMap) -> ExtensionMap:
-    """The offer's "recvonly" is our "sendonly" (RFC 8285, section 8)."""
-    return ExtensionMap(line.id, line.uri, Direction.SENDONLY if line.direction is Direction.RECVONLY else None)
+    accepted = acceptance(section, media, extensions, Direction.SENDONLY)
+    return replace(accepted, msids=msids, ssrcs=ssrcs, ssrc_groups=groups)

@@ -1,6 +1,6 @@
 """Answers to a publisher's offers: browsers on the publish peer, and WHIP (RFC 9725)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
@@ -13,14 +13,13 @@ from sfu.formats.sdp import (
     SimulcastStream,
 )
 from sfu.machines.negotiation import LocalTransport, Negotiated, NegotiatedMedia, NegotiatedPayload
-from sfu.machines.negotiation_answer import Answerer, ReadOffer, allows_mixed, rejection
+from sfu.machines.negotiation_answer import Answerer, ReadOffer, acceptance, allows_mixed, rejection
 from sfu.machines.negotiation_match import (
     extension_ids,
     match_extensions,
     match_payloads,
     offered_rids,
     offered_streams,
-    payload_lines,
 )
 
 # video-orientation (urn:3gpp:video-orientation) is unknown on purpose: without it the browser rotates the pixels, and
@@ -103,31 +102,12 @@ def _decide(
 
 
 def _accepting(section: MediaSection, media: NegotiatedMedia, extensions: tuple[ExtensionMap, ...]) -> MediaSection:
-    maps, parameters, feedback = payload_lines(media.payloads)
     simulcast = len(media.rids) > 1 and section.simulcast is not None
-    return MediaSection(
-        kind=section.kind,
-        port=9,
-        protocol=section.protocol,
-        formats=tuple(map(str, media.payloads)),
-        mid=section.mid,
-        direction=media.direction,
-        connection="IN IP4 0.0.0.0",
-        rtp_maps=maps,
-        parameters=parameters,
-        feedback=feedback,
-        extensions=tuple(_answered(line) for line in extensions),
-        extmap_allow_mixed=section.extmap_allow_mixed,
+    return replace(
+        acceptance(section, media, extensions, Direction.RECVONLY),
         rids=tuple(Rid(rid, sends=False) for rid in media.rids),
         simulcast=Simulcast(receive=tuple((SimulcastStream(rid),) for rid in media.rids)) if simulcast else None,
-        rtcp_mux=True,
-        rtcp_rsize=section.rtcp_rsize,
     )
-
-
-def _answered(line: ExtensionMap) -> ExtensionMap:
-    """The offer's "sendonly" is our "recvonly" (RFC 8285, section 8)."""
-    return ExtensionMap(line.id, line.uri, Direction.RECVONLY if line.direction is Direction.SENDONLY else None)
 
 
 def _preferred_first(payloads: dict[int, NegotiatedPayload], preferred: Codec | None) -> dict[int, NegotiatedPayload]:

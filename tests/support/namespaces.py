@@ -7,7 +7,6 @@ import contextlib
 import ctypes
 import itertools
 import os
-import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -32,10 +31,6 @@ class Host:
     @property
     def prefix(self) -> list[str]:
         return ["ip", "netns", "exec", self.name]
-
-    def connect(self, address: str, port: int) -> socket.socket:
-        """A TCP socket of this namespace, connected; usable from outside it."""
-        return in_namespace(self.name, lambda: socket.create_connection((address, port), timeout=10))
 
 
 @dataclass(frozen=True, slots=True)

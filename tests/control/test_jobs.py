@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -90,12 +91,15 @@ async def test_progress_is_seen_while_a_long_job_keeps_its_lease(pool: Pool) -> 
         await go_on.wait()
         return None
 
-    working = asyncio.create_task(Worker(pool, {"k": work}, lease_seconds=0.3).do_one())
-    async with asyncio.timeout(5):
-        while (await state(pool, job)).progress != 0.5:
-            await asyncio.sleep(0.01)
-    async with pool.acquire() as connection:
+    working = asyncio.create_task(Worker(pool, {"k": work}, lease_seconds=3).do_one())
+    ends: set[datetime] = set()
+    async with asyncio.timeout(30), pool.acquire() as connection:
+        while len(ends) < 3:  # as claimed, and renewed twice
+            end = await connection.fetchval("SELECT lease_until FROM processing_jobs WHERE id = $1", job.id)
+            ends |= {end} - {None}
+            await asyncio.sleep(0.05)
         assert await jobs.claim(connection, ["k"], 30) is None
+    assert (await state(pool, job)).progress == 0.5
     go_on.set()
     assert await working
     assert (await state(pool, job)).state == "done"

@@ -83,7 +83,7 @@ async def test_a_browsers_call_through_everything(stack: Stack) -> None:
                 await until(lambda query=query: asked(stack, f"sum({query}) > 0"), f"{query} stays at zero")
             await api.stop_recording(meeting)
         (recording, *_) = (await api.recordings(meeting))["recordings"]
-        assert recording["state"] in {"recording", "finishing", "ready"}
+        assert recording["state"] in {"recording", "sealing", "finishing", "ready"}
     assert "node" in json.loads(next(line for line in stack.gateway.events().splitlines() if "/ws/signaling" in line))
 
 

@@ -78,6 +78,7 @@ def sfu_config(settings: Settings) -> SfuConfig:
         http_host=settings["sfu_host"],
         http_port=settings["sfu_http_port"],
         sink_socket=settings["runtime_dir"] / "sinks.sock",
+        max_participants=settings["max_participants"],
     )
 
 

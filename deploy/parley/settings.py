@@ -64,6 +64,7 @@ SETTINGS = (
     Setting("sfu_http_port", int, 8084, "port of the sfu's WHIP, WHEP, node API and metrics"),
     Setting("sfu_addresses", list, (), "local addresses the sfu binds; empty: every one of this machine"),
     Setting("engine", str, "auto", "packet engine: auto, compiled or python"),
+    Setting("max_participants", int, 200, "participants that a room takes at most"),
     Setting("metrics_host", str, "127.0.0.1", "address of the recorder's metrics and of inference's API and metrics"),
     Setting("recorder_port", int, 8086, "port of the recorder's metrics"),
     Setting("inference_port", int, 8085, "port of inference's API and metrics"),

@@ -2,7 +2,7 @@
 
 import html
 
-from control.api.types import CaptionLine
+from control.api.conversation_types import CaptionLine
 
 
 def render(lines: list[CaptionLine]) -> str:

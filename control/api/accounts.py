@@ -6,10 +6,9 @@ from quart import Response
 
 from control import first_admin
 from control.api import second_factor
-from control.api.types import (
+from control.api.sign_in_types import (
     ChangePassword,
     CsrfToken,
-    Done,
     Login,
     Refresh,
     Register,
@@ -19,6 +18,7 @@ from control.api.types import (
     UpdateProfile,
     User,
 )
+from control.api.types import Done
 from control.auth import cookies
 from control.auth.access import Access, sign_in_required
 from control.auth.principal import check_origin
@@ -57,7 +57,7 @@ async def get_server(call: Call) -> ServerInfo:
         registration=config.registration,
         setup_needed=not exists,
         https_port=https,
-        identity_providers=[provider.name for provider in config.oidc],
+        identity_providers=tuple(provider.name for provider in config.oidc),
     )
 
 

@@ -9,7 +9,8 @@ from quart import Response
 from control import grants, turn
 from control.api import lobby
 from control.api.meetings import summary
-from control.api.types import Done, Joined, JoinMeeting, Waiting
+from control.api.participant_types import Joined, JoinMeeting, Waiting
+from control.api.types import Done
 from control.auth.access import Access, sign_in_required
 from control.database import Connection
 from control.ending import ended

@@ -12,7 +12,7 @@ from control.api.live_types import (
     Visits,
 )
 from control.api.moderation import public_participant
-from control.api.types import Participant
+from control.api.participant_types import Participant
 from control.auth import access
 from control.auth.access import Access
 from control.database import Connection

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from control.api.types import Answer, Body, Participant
+from control.api.participant_types import Participant
+from control.api.types import Answer, Body
 
 
 class Visit(Answer, frozen=True, kw_only=True):

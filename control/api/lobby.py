@@ -5,7 +5,8 @@ import secrets
 from datetime import UTC, datetime
 
 from control.api.meetings import summary
-from control.api.types import Done, JoinMeeting, Lobby, LobbyEntry, Waiting
+from control.api.participant_types import JoinMeeting, Lobby, LobbyEntry, Waiting
+from control.api.types import Done
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
 from control.identifiers import new_id

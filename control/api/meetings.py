@@ -8,9 +8,8 @@ import msgspec
 from quart import Response
 
 from control import entity_tags, grants, removal, schedule
-from control.api.types import (
+from control.api.meeting_types import (
     CreateMeeting,
-    Done,
     Meeting,
     MeetingPage,
     MeetingSummary,
@@ -19,6 +18,7 @@ from control.api.types import (
     UpcomingMeetings,
     UpdateMeeting,
 )
+from control.api.types import Done
 from control.auth.access import Access, Standing
 from control.database import Connection
 from control.ending import end_in_transaction, ended

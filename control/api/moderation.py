@@ -5,16 +5,16 @@ from collections.abc import Callable
 import msgspec
 
 from control import grants
-from control.api.types import (
+from control.api.participant_types import (
     AddParticipant,
     ChangeRole,
-    Done,
     MuteAll,
     MuteParticipant,
     Participant,
     Participants,
     RemoveParticipant,
 )
+from control.api.types import Done
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints

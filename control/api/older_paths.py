@@ -4,9 +4,13 @@ from quart import Response
 
 from control.api import administration, joining, meetings, recordings, understanding
 from control.api.admin_types import Statistics
+from control.api.conversation_types import ChatPage
 from control.api.live_types import OfMeeting
+from control.api.meeting_types import RoomState
 from control.api.meetings import PageQuery
-from control.api.types import ChatPage, Done, Joined, JoinMeeting, Recording, Recordings, RoomState, Waiting
+from control.api.participant_types import Joined, JoinMeeting, Waiting
+from control.api.recording_types import Recording, Recordings
+from control.api.types import Done
 from control.auth import access
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints, with_standing

@@ -8,7 +8,8 @@ import msgspec
 from quart import Response
 
 from control import file_response
-from control.api.types import Done, RecordedTrack, Recording, RecordingDetail, Recordings
+from control.api.recording_types import RecordedTrack, Recording, RecordingDetail, Recordings
+from control.api.types import Done
 from control.archive import download_name, within
 from control.auth.access import Access
 from control.ending import ended

@@ -6,8 +6,9 @@ from typing import Annotated
 import msgspec
 from quart import Response
 
+from control.api.recording_types import RecordingDetail
 from control.api.recordings import detail, send
-from control.api.types import Answer, Body, Done, RecordingDetail
+from control.api.types import Answer, Body, Done
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
 from control.problem import Problem, forbidden, not_found

@@ -2,8 +2,9 @@
 
 from quart import Response
 
+from control.api.conversation_types import CaptionLine, Captions, ChatMessage, ChatPage, EditMessage
 from control.api.meetings import PageQuery, decode_cursor, encode_cursor
-from control.api.types import CaptionLine, Captions, ChatMessage, ChatPage, Done, EditMessage
+from control.api.types import Done
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints

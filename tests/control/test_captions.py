@@ -1,6 +1,6 @@
 """Captions and chat: stored from facts, read back by those who may."""
 
-from control.api.types import CaptionLine
+from control.api.conversation_types import CaptionLine
 from control.webvtt import render
 from tests.control.harness import People, report
 

@@ -1,0 +1,45 @@
+"""Bodies and answers about what was said: captions and chat."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+from control.api.types import Answer, Body
+
+
+class CaptionLine(Answer, frozen=True, kw_only=True):
+    """Times are on the meeting clock: milliseconds since the room opened."""
+
+    utterance: str
+    participant: str
+    name: str
+    start_ms: int
+    end_ms: int
+    lang: str
+    text: str
+
+
+class Captions(Answer, frozen=True, kw_only=True):
+    captions: list[CaptionLine]
+
+
+class ChatMessage(Answer, frozen=True, kw_only=True):
+    id: str
+    participant: str
+    name: str
+    text: str
+    to: str | None
+    at: datetime
+    edited_at: datetime | None
+
+
+class EditMessage(Body, frozen=True, kw_only=True):
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=4000)]
+
+
+class ChatPage(Answer, frozen=True, kw_only=True):
+    """Newest last. `next` leads to older ones."""
+
+    messages: list[ChatMessage]
+    next: str | None

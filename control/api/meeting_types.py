@@ -1,0 +1,113 @@
+"""Bodies and answers about meetings and their settings."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+from control.api.types import Answer, Body, LongText, MeetingStatus, Passcode, Recurrence, Role, Text, TimeZone
+
+
+class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`may_*` say what plain participants may do; hosts may everything."""
+
+    guests: bool = True
+    locked: bool = False
+    lobby: bool = False
+    mute_on_entry: bool = False
+    may_share: bool = True
+    may_chat: bool = True
+    may_record: bool = False
+    captions: bool = True
+    e2ee: bool = False
+    capacity: Annotated[int, msgspec.Meta(ge=2, le=10000)] = 500
+
+
+class CreateMeeting(Body, frozen=True, kw_only=True):
+    """`recurrence` is an RRULE (RFC 5545, section 3.3.10) such as `FREQ=WEEKLY;BYDAY=MO`, in `time_zone` (IANA)."""
+
+    title: Text = "Meeting"
+    description: LongText = ""
+    passcode: Passcode | None = None
+    scheduled_start: datetime | None = None
+    scheduled_end: datetime | None = None
+    time_zone: TimeZone = "UTC"
+    recurrence: Recurrence | None = None
+    settings: MeetingSettings = MeetingSettings()
+
+
+class UpdateMeeting(Body, frozen=True, kw_only=True):
+    """Absent fields stay; `passcode: null` removes it."""
+
+    title: Text | msgspec.UnsetType = msgspec.UNSET
+    description: LongText | msgspec.UnsetType = msgspec.UNSET
+    passcode: Passcode | msgspec.UnsetType | None = msgspec.UNSET
+    scheduled_start: datetime | msgspec.UnsetType | None = msgspec.UNSET
+    scheduled_end: datetime | msgspec.UnsetType | None = msgspec.UNSET
+    time_zone: TimeZone | msgspec.UnsetType = msgspec.UNSET
+    recurrence: Recurrence | msgspec.UnsetType | None = msgspec.UNSET
+    settings: MeetingSettings | msgspec.UnsetType = msgspec.UNSET
+
+
+class Meeting(Answer, frozen=True, kw_only=True):
+    """`role` is the reader's own, null when it never joined."""
+
+    id: str
+    title: str
+    description: str
+    host: str
+    status: MeetingStatus
+    role: Role | None
+    passcode_required: bool
+    settings: MeetingSettings
+    recording: str | None
+    created_at: datetime
+    scheduled_start: datetime | None
+    scheduled_end: datetime | None
+    time_zone: str
+    recurrence: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class MeetingSummary(Answer, frozen=True, kw_only=True):
+    """What anyone who knows the id may see: enough for a join page."""
+
+    id: str
+    title: str
+    status: MeetingStatus
+    passcode_required: bool
+    guests: bool
+    locked: bool
+    role: Role | None = None
+
+
+class MeetingPage(Answer, frozen=True, kw_only=True):
+    """`next` is the cursor of the following page, null at the end."""
+
+    meetings: list[Meeting]
+    next: str | None
+
+
+class UpcomingMeeting(Answer, frozen=True, kw_only=True):
+    """`next_start` is of the next time it takes place."""
+
+    meeting: Meeting
+    next_start: datetime
+
+
+class UpcomingMeetings(Answer, frozen=True, kw_only=True):
+    meetings: list[UpcomingMeeting]
+
+
+class RoomState(Answer, frozen=True, kw_only=True):
+    """The live side of a meeting."""
+
+    meeting: str
+    node: str | None
+    live: bool
+    version: int
+    locked: bool
+    ended: bool
+    recording: str | None
+    opened_at: datetime | None

@@ -1,0 +1,109 @@
+"""Bodies and answers about who is in a meeting: joining, the lobby, moderation."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+from control.api.meeting_types import MeetingSummary
+from control.api.types import Answer, Body, Passcode, Role, Secret, Text
+from sfu.api.join_token import Source
+from sfu.api.signaling import IceServer
+
+
+class JoinMeeting(Body, frozen=True, kw_only=True):
+    """Guests give `name`; users may. `rejoin_secret` of an earlier join returns as the same participant.
+
+    `lobby_ticket` is from the answer 202 of an earlier attempt.
+    """
+
+    name: Text | None = None
+    passcode: Passcode | None = None
+    rejoin_secret: Secret | None = None
+    lobby_ticket: Secret | None = None
+
+
+class Waiting(Answer, frozen=True, kw_only=True):
+    """Answer 202 to `join`: a host must let the caller in. Ask again with the ticket after `retry_seconds`."""
+
+    meeting: MeetingSummary
+    lobby_ticket: str
+    retry_seconds: int = 2
+
+
+class LobbyEntry(Answer, frozen=True, kw_only=True):
+    id: str
+    user: str | None
+    name: str
+    since: datetime
+
+
+class Lobby(Answer, frozen=True, kw_only=True):
+    """Who waits now."""
+
+    waiting: list[LobbyEntry]
+
+
+class Joined(Answer, frozen=True, kw_only=True):
+    """`token` is for the sfu: in the first signaling message, or as bearer to `whip_url` and `whep_url`, within 60 s.
+
+    `participant_token` is the guest's bearer for this meeting's REST routes; null for users.
+    """
+
+    meeting: MeetingSummary
+    participant: str
+    name: str
+    role: Role
+    token: str
+    signaling_url: str
+    whip_url: str
+    whep_url: str
+    ice_servers: list[IceServer]
+    rejoin_secret: str
+    participant_token: str | None
+
+
+class Participant(Answer, frozen=True, kw_only=True):
+    """`present` while in the room."""
+
+    participant: str
+    user: str | None
+    name: str
+    role: Role
+    present: bool
+    removed: bool
+    joined_at: datetime | None
+    left_at: datetime | None
+
+
+class Participants(Answer, frozen=True, kw_only=True):
+    participants: list[Participant]
+
+
+class AddParticipant(Body, frozen=True, kw_only=True):
+    """`username` may also be the e-mail address."""
+
+    username: Annotated[str, msgspec.Meta(min_length=1, max_length=254)]
+    role: Literal["co-host", "participant", "viewer"] = "participant"
+
+
+class ChangeRole(Body, frozen=True, kw_only=True):
+    role: Role
+
+
+class MuteParticipant(Body, frozen=True, kw_only=True):
+    """Sources that a host holds muted from now on; an empty list releases all."""
+
+    muted: tuple[Source, ...]
+
+
+class MuteAll(Body, frozen=True, kw_only=True):
+    """Sources to hold muted for everyone but hosts; an empty list releases all."""
+
+    muted: tuple[Source, ...] = (Source.MICROPHONE,)
+
+
+class RemoveParticipant(Body, frozen=True, kw_only=True):
+    """`ban` also keeps the account from coming back."""
+
+    ban: bool = False

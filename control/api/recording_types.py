@@ -1,0 +1,42 @@
+"""Answers about recordings."""
+
+from datetime import datetime
+
+from control.api.types import Answer, RecordingStatus
+
+
+class Recording(Answer, frozen=True, kw_only=True):
+    """`recording`, then `sealing` while it is finished, then `ready`, or `partial` when something was lost."""
+
+    id: str
+    meeting: str
+    title: str
+    state: RecordingStatus
+    started_at: datetime
+    stopped_at: datetime | None
+    duration_ms: int | None
+    bytes: int | None
+
+
+class Recordings(Answer, frozen=True, kw_only=True):
+    recordings: list[Recording]
+
+
+class RecordedTrack(Answer, frozen=True, kw_only=True):
+    """One track of a finished recording, in one file or more. `start_ms` is since the start of the recording."""
+
+    track: str
+    participant: str
+    name: str
+    source: str
+    codec: str
+    start_ms: int
+    duration_ms: int
+    files: list[str]
+
+
+class RecordingDetail(Answer, frozen=True, kw_only=True):
+    """Files are relative to `/api/v1/recordings/{id}/files/`."""
+
+    recording: Recording
+    tracks: list[RecordedTrack]

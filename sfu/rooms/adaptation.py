@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BANDWIDTH = "bandwidth"
 
 _INTERVAL_NS = 200_000_000
+_WATCH_NS = 100_000_000
 _BATCH = 20
 """Subscribers served at a time, so that large rooms do not stall the loop; each still has its turn twice a second."""
 _ROUND_NS = 500_000_000
@@ -61,16 +62,32 @@ class Adaptation:
         self._subscribers: dict[str, _Subscriber] = {}
         self._speaker: str | None = None
         self._turn = 0
+        self._serve_at = 0
 
     def hurry(self, now: int) -> None:
         """Something changed that should show at once; changes of a few milliseconds count as one."""
+        self._serve_at = 0
         self._room.context.schedule.hasten(AdaptationKey(self._room.room), now + _HURRY_NS)
 
     def update(self, now: int) -> None:
-        """Grant layers to all subscribers, tell pauses, and tell publishers which layers to send."""
+        """Leave layers that stalled; when it is time, grant layers, tell pauses, tell publishers which layers to send."""
         room = self._room
-        interval = min(_INTERVAL_NS, _ROUND_NS * _BATCH // max(len(room.participants), 1))
-        room.context.schedule.set(AdaptationKey(room.room), now + interval)
+        self._leave_stalled(now)
+        if now >= self._serve_at:
+            self._serve_at = now + min(_INTERVAL_NS, _ROUND_NS * _BATCH // max(len(room.participants), 1))
+            self._serve_some(now)
+        room.context.schedule.set(AdaptationKey(room.room), min(self._serve_at, now + _WATCH_NS))
+
+    def _leave_stalled(self, now: int) -> None:
+        """Who watches a layer that stalled goes to one that flows, without waiting for its turn."""
+        for track, ladder in self._ladders.items():
+            uptrack = self._room.uptracks.get(track)
+            if uptrack is not None and ladder.watch(uptrack.streams, now):
+                for downtrack in uptrack.downtracks:
+                    downtrack.choose(now)
+
+    def _serve_some(self, now: int) -> None:
+        room = self._room
         self._speaker = room.speakers.active or self._speaker
         self._observe(now)
         for participant in self._batch():

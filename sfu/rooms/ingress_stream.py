@@ -12,11 +12,15 @@ from sfu.rooms.repair_time import RepairTime
 _RATE_WINDOW_NS = 1_000_000_000
 _ACTIVE_NS = 2_000_000_000
 # Plain integers: an IntFlag's operators cost more than all else that happens to a packet here.
-_DUPLICATE, _KEYFRAME, _REPAIRED = int(ArrivalFlag.DUPLICATE), int(ArrivalFlag.KEYFRAME), int(ArrivalFlag.REPAIRED)
+_DUPLICATE, _KEYFRAME = int(ArrivalFlag.DUPLICATE), int(ArrivalFlag.KEYFRAME)
+_REPAIRED, _PADDING = int(ArrivalFlag.REPAIRED), int(ArrivalFlag.PADDING)
 
 
 class IngressStream:
-    """State of one incoming stream; `number` is its id in the engine's table, `rid` its layer's name or ""."""
+    """State of one incoming stream; `number` is its id in the engine's table, `rid` its layer's name or "".
+
+    `stalled` is set by the room, which sees the track's other layers.
+    """
 
     def __init__(
         self,
@@ -37,6 +41,9 @@ class IngressStream:
         self.bits_per_second = 0.0
         self.last_arrival = 0
         self.packets = 0
+        self.frames = 0
+        self.frame_rate = 0.0
+        self.stalled = False
         self.plis_sent = 0
         self.fraction_lost = 0
         self.jitter = 0
@@ -47,6 +54,8 @@ class IngressStream:
         self._keyframes = None if codec.is_audio else KeyframeRequests()
         self._window_start = 0
         self._window_bytes = 0
+        self._window_frames = 0
+        self._timestamp = -1
 
     def arrived(self, arrival: Arrival) -> None:
         """Take a packet that the engine saw."""
@@ -64,6 +73,10 @@ class IngressStream:
         self._statistics.received(arrival.ext_seq, at, arrival.timestamp, repaired=repaired)
         if keyframe and self._keyframes is not None:
             self._keyframes.keyframe(at)
+        if not repaired and arrival.timestamp != self._timestamp and not flags & _PADDING:
+            self._timestamp = arrival.timestamp
+            self.frames += 1
+            self._window_frames += 1
         self._measure(at, arrival.size)
 
     def _measure(self, at: int, size: int) -> None:
@@ -71,9 +84,11 @@ class IngressStream:
         self._window_bytes += size
         elapsed = at - self._window_start
         if elapsed >= _RATE_WINDOW_NS:
-            self.bits_per_second = self._window_bytes * 8e9 / elapsed if elapsed < 2 * _RATE_WINDOW_NS else 0.0
+            is_whole = elapsed < 2 * _RATE_WINDOW_NS
+            self.bits_per_second = self._window_bytes * 8e9 / elapsed if is_whole else 0.0
+            self.frame_rate = self._window_frames * 1e9 / elapsed if is_whole else 0.0
             self._window_start = at
-            self._window_bytes = 0
+            self._window_bytes = self._window_frames = 0
 
     def ended(self) -> None:
         """The publisher said goodbye to this SSRC (BYE); packets that come all the same revive it."""
@@ -81,8 +96,8 @@ class IngressStream:
         self.bits_per_second = 0.0
 
     def active(self, now: int) -> bool:
-        """Whether packets have come lately."""
-        return self.packets > 0 and now - self.last_arrival < _ACTIVE_NS
+        """Whether packets have come lately, and as regularly as those of the track's other layers."""
+        return self.packets > 0 and not self.stalled and now - self.last_arrival < _ACTIVE_NS
 
     def sender_report(self, report: SenderReport, arrival: int) -> None:
         self.clock.update(report, arrival)

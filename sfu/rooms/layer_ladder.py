@@ -6,6 +6,7 @@ Layers are told apart by what they cost, since publishers list their rids in eit
 from collections.abc import Iterable, Sequence
 
 from sfu.machines.layer_demand import LayerDemand
+from sfu.machines.layer_liveness import LayerLiveness, LayerProgress
 from sfu.rooms.ingress_stream import IngressStream
 
 _SMOOTHING = 0.3
@@ -27,6 +28,26 @@ class LayerLadder:
         self._order: list[IngressStream] = []
         self._demand: LayerDemand | None = None
         self._stopped: frozenset[int] = frozenset()
+        self._liveness: LayerLiveness[int] = LayerLiveness()
+
+    def watch(self, streams: Sequence[IngressStream], now: int) -> bool:
+        """Note which layers have stalled; whether that changed."""
+        if len(streams) < 2:
+            return False
+        stalled = self._liveness.update(
+            {
+                stream.number: LayerProgress(stream.frames, stream.last_arrival, stream.frame_rate)
+                for stream in streams
+                if stream.packets
+            },
+            now,
+        )
+        changed = False
+        for stream in streams:
+            is_stalled = stream.number in stalled
+            changed |= is_stalled != stream.stalled
+            stream.stalled = is_stalled
+        return changed
 
     def observe(self, streams: Sequence[IngressStream], now: int) -> None:
         """Measure the streams. One can be had while it flows, or when it is us who asked for it to stop."""

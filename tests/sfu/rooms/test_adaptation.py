@@ -179,3 +179,28 @@ def test_statistics_tell_the_estimate_and_what_is_paused() -> None:
     call.viewer.link.change(call.stage.now, rate=100_000)
     call.run(6)
     assert statistics.of_room(room, call.stage.now)[-1]["subscribe"]["paused"] == [call.cameras[0].track]
+
+
+def test_a_top_layer_that_stalls_is_left_within_half_a_second() -> None:
+    call = Call(WIDE)
+    (camera,) = call.cameras
+    call.run(3)
+    assert call.carried() == "f"
+    camera.resting = {"f"}
+    call.run(0.5)
+    assert call.carried() == "h"
+    camera.resting = set()
+    call.run(3)
+    assert call.carried() == "f"
+
+
+def test_a_picture_that_stands_still_keeps_its_layer() -> None:
+    call = Call(WIDE)
+    (camera,) = call.cameras
+    call.run(3)
+    camera.resting = set(RATES)
+    call.run(1.5)
+    assert call.carried() == "f"
+    camera.resting = set()
+    call.run(0.2)
+    assert call.carried() == "f"

@@ -1,0 +1,75 @@
+"""Which layers of a track have stalled: their publisher has stopped sending them while others of the track go on.
+
+A publisher short of bandwidth or of processor time drops its top layers without a word. A picture that stands still is
+told from a layer that stands still by the other layers: all of a track's layers encode the same pictures.
+"""
+
+from collections.abc import Hashable, Mapping
+from typing import Generic, NamedTuple, TypeVar
+
+Layer = TypeVar("Layer", bound=Hashable)
+
+_STALLED_NS = 250_000_000
+_INTERVALS = 2.5  # of frames that were missed
+_SIBLING_FRAMES = 3
+_BACK_NS = 500_000_000
+_SECOND = 1_000_000_000
+
+
+class LayerProgress(NamedTuple):
+    """How far a layer has come: frames so far, when its last packet arrived (ns), frames a second (0 unknown)."""
+
+    frames: int
+    last_arrival: int
+    frame_rate: float
+
+
+class _Watch:
+    __slots__ = ("frames", "returned_at", "siblings", "stalled")
+
+    def __init__(self) -> None:
+        self.frames = -1
+        self.siblings: dict[Hashable, int] = {}
+        self.stalled = False
+        self.returned_at: int | None = None
+
+
+class LayerLiveness(Generic[Layer]):
+    """One per track, looked at several times a second. A layer that stalled counts again when it has flowed a while."""
+
+    def __init__(self) -> None:
+        self._watches: dict[Layer, _Watch] = {}
+
+    def update(self, layers: Mapping[Layer, LayerProgress], now: int) -> frozenset[Layer]:
+        """Return the layers that are stalled now."""
+        for gone in self._watches.keys() - layers.keys():
+            del self._watches[gone]
+        frames = {layer: progress.frames for layer, progress in layers.items()}
+        for layer, progress in layers.items():
+            watch = self._watches.setdefault(layer, _Watch())
+            silent = now - progress.last_arrival >= _patience(progress)
+            if progress.frames != watch.frames:
+                watch.frames = progress.frames
+                watch.siblings = {other: count for other, count in frames.items() if other != layer}
+            outrun = any(
+                frames[other] - count >= _SIBLING_FRAMES for other, count in watch.siblings.items() if other in frames
+            )
+            self._judge(watch, silent=silent, outrun=outrun, now=now)
+        return frozenset(layer for layer, watch in self._watches.items() if watch.stalled)
+
+    @staticmethod
+    def _judge(watch: _Watch, *, silent: bool, outrun: bool, now: int) -> None:
+        if silent:
+            watch.returned_at = None
+            watch.stalled |= outrun
+        elif watch.stalled:
+            if watch.returned_at is None:
+                watch.returned_at = now
+            elif now - watch.returned_at >= _BACK_NS:
+                watch.stalled = False
+
+
+def _patience(progress: LayerProgress) -> int:
+    if progress.frame_rate <= 0:
+        return _STALLED_NS
+    return max(_STALLED_NS, int(_INTERVALS * _SECOND / progress.frame_rate))

@@ -1,0 +1,67 @@
+"""Layers that stall are told from pictures that stand still."""
+
+from sfu.machines.layer_liveness import LayerLiveness, LayerProgress
+
+MS = 1_000_000
+SECOND = 1000 * MS
+
+
+class Track:
+    """Layers of given frame rates; those in `off` are not sent."""
+
+    def __init__(self, **rates: float) -> None:
+        self.rates = rates
+        self.off: set[str] = set()
+        self.liveness: LayerLiveness[str] = LayerLiveness()
+        self.progress = dict.fromkeys(rates, LayerProgress(0, 0, 0.0))
+        self.now = 0
+        self.stalled: frozenset[str] = frozenset()
+
+    def run(self, milliseconds: int) -> None:
+        for _ in range(milliseconds // 10):
+            self.now += 10 * MS
+            for layer, rate in self.rates.items():
+                frames, last, _ = self.progress[layer]
+                if layer not in self.off and self.now - last >= SECOND / rate:
+                    self.progress[layer] = LayerProgress(frames + 1, self.now, rate)
+            if self.now % (100 * MS) == 0:
+                self.stalled = self.liveness.update(self.progress, self.now)
+
+
+def test_a_layer_that_stops_is_stalled_soon_and_counts_again_when_it_has_flowed_a_while() -> None:
+    track = Track(q=30, h=30, f=30)
+    track.run(2000)
+    assert track.stalled == set()
+    track.off = {"f"}
+    track.run(400)
+    assert track.stalled == {"f"}
+    track.off = set()
+    track.run(300)
+    assert track.stalled == {"f"}
+    track.run(500)
+    assert track.stalled == set()
+
+
+def test_a_picture_that_stands_still_in_all_layers_is_no_stall() -> None:
+    track = Track(q=30, f=30)
+    track.run(1000)
+    track.off = {"q", "f"}
+    track.run(3000)
+    assert track.stalled == set()
+
+
+def test_a_layer_may_be_slower_than_its_siblings() -> None:
+    track = Track(q=30, f=4)
+    track.run(1500)
+    for _ in range(30):
+        track.run(100)
+        assert track.stalled == set()
+
+
+def test_layers_that_are_gone_are_forgotten() -> None:
+    track = Track(q=30, f=30)
+    track.run(500)
+    track.off = {"f"}
+    track.run(500)
+    assert track.stalled == {"f"}
+    assert track.liveness.update({"q": track.progress["q"]}, track.now) == set()

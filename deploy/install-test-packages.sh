@@ -3,7 +3,7 @@
 set -eu
 
 packages="chromium firefox-esr redis-server iproute2 gcc libc6-dev libssl-dev libopus0
- nginx coturn prometheus prometheus-alertmanager
+ nginx coturn etcd-server prometheus prometheus-alertmanager
  asterisk-core-sounds-en asterisk-core-sounds-en-g722 fonts-dejavu-core"
 
 missing=

@@ -8,6 +8,7 @@ version is applied.
 import msgspec
 
 from sfu.api.join_token import Grants
+from sfu.api.placement import Placement
 
 
 class DesiredRecording(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,7 +21,10 @@ class DesiredRecording(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DesiredState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Lock, grants, removals and sinks of a room. `participants` overrides the grants that join tokens carried."""
+    """Lock, grants, removals and sinks of a room. `participants` overrides the grants that join tokens carried.
+
+    `placement` is where the room lives as the document is sent; it is not part of what `version` counts.
+    """
 
     room: str
     version: int
@@ -32,3 +36,4 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     participants: dict[str, Grants] = {}
     removed: tuple[str, ...] = ()
     banned_users: tuple[str, ...] = ()
+    placement: Placement | None = None

@@ -10,10 +10,14 @@ import msgspec
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
-    """Base of all facts: the room it happened in and when."""
+    """Base of all facts: the room it happened in and when.
+
+    `epoch` is the placement (sfu.api.placement) under which the node held the room; 0 where no node is meant.
+    """
 
     room: str
     at: int
+    epoch: int = 0
 
 
 class RoomOpened(Fact, tag="room_opened", frozen=True, kw_only=True):

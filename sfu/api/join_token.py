@@ -37,7 +37,8 @@ class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class JoinClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The claims of a join token. `iat` and `exp` are Unix seconds; `room` is the meeting's id.
 
-    `traceparent` is the context of the request to join (sfu.api.tracing).
+    `epoch` is the room's placement (sfu.api.placement) when the token was made; 0 is unknown. `traceparent` is the
+    context of the request to join (sfu.api.tracing).
     """
 
     aud: str
@@ -49,4 +50,5 @@ class JoinClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     user: str | None = None
     grants: Grants = Grants()
+    epoch: int = 0
     traceparent: str = ""

@@ -1,0 +1,103 @@
+"""Where meetings' rooms live: one row each, claimed by one statement, with an epoch that only grows.
+
+The row is the truth of every deployment, with etcd too: etcd's leases say which nodes live, PostgreSQL which of them a
+room is on. A fact, the events that a move writes and the claim itself have to hold together, and only the transaction
+that writes them can see to that; a claim in a second store could be ahead of it or behind it after any crash.
+
+A room that outgrows its node is spread by `spill`: the further node is added to `spilled_to` under the same epoch, and
+reaches nodes with the next desired state (`NodeClient.push`), whose `placement` names all of them. `unspill` takes it
+back. A claim or move by another node empties the list, since what was spilled hung on the room that is gone.
+"""
+
+import asyncpg
+
+from control.database import Connection
+from sfu.api.placement import Placement
+
+_COLUMNS = "node, epoch, spilled_to"
+_OPEN = "EXISTS (SELECT FROM meeting_rooms r WHERE r.meeting_id = p.meeting_id AND r.closed_at IS NULL)"
+# A claim is kept for a while before its room opens: until then those who join are on their way to it.
+_FRESH = "p.placed_at > now() - interval '2 minutes'"
+_KEPT = (
+    f"(p.node = excluded.node OR p.node = ANY($3::text[]) AND ({_OPEN} OR {_FRESH})"
+    f" OR p.node = ANY($4::text[]) AND {_OPEN})"
+)
+
+
+async def of(connection: Connection, meeting: str) -> Placement | None:
+    """Return the placement of a meeting; None when it was never placed."""
+    row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM room_placements WHERE meeting_id = $1", meeting)  # noqa: S608  constants
+    return None if row is None else _load(row)
+
+
+async def claim(
+    connection: Connection, meeting: str, node: str, open_nodes: list[str], draining: list[str]
+) -> Placement:
+    """Claim `node` for a meeting, and return where it is: of any number of claims at once, one holds.
+
+    A placement on one of `open_nodes` is kept while its room is live or the claim is fresh, on one of the `draining`
+    while its room is live; any other is replaced, with the next epoch.
+    """
+    row = await connection.fetchrow(
+        "INSERT INTO room_placements AS p (meeting_id, node) VALUES ($1, $2)"  # noqa: S608  constants
+        " ON CONFLICT (meeting_id) DO UPDATE SET"
+        f" node = CASE WHEN {_KEPT} THEN p.node ELSE excluded.node END,"
+        f" epoch = CASE WHEN {_KEPT} THEN p.epoch ELSE p.epoch + 1 END,"
+        f" spilled_to = CASE WHEN {_KEPT} THEN p.spilled_to ELSE '{{}}' END,"
+        f" placed_at = now() RETURNING {_COLUMNS}",
+        meeting,
+        node,
+        open_nodes,
+        draining,
+    )
+    assert row is not None
+    return _load(row)
+
+
+async def move(connection: Connection, meeting: str, epoch: int, node: str) -> Placement | None:
+    """Place a meeting on `node` with the next epoch; None when its epoch is no longer `epoch`: another was faster."""
+    row = await connection.fetchrow(
+        "UPDATE room_placements SET node = $3, epoch = epoch + 1, spilled_to = '{}', placed_at = now()"  # noqa: S608  constants
+        f" WHERE meeting_id = $1 AND epoch = $2 RETURNING {_COLUMNS}",
+        meeting,
+        epoch,
+        node,
+    )
+    return None if row is None else _load(row)
+
+
+async def spill(connection: Connection, meeting: str, epoch: int, node: str) -> Placement | None:
+    """Let `node` hold further participants of a room too; None when the room was placed anew since `epoch`."""
+    row = await connection.fetchrow(
+        "UPDATE room_placements SET spilled_to = array_append(array_remove(spilled_to, $3), $3)"  # noqa: S608  constants
+        f" WHERE meeting_id = $1 AND epoch = $2 AND node <> $3 RETURNING {_COLUMNS}",
+        meeting,
+        epoch,
+        node,
+    )
+    return None if row is None else _load(row)
+
+
+async def unspill(connection: Connection, meeting: str, epoch: int, node: str) -> Placement | None:
+    """Take a secondary node back; None when the room was placed anew since `epoch`."""
+    row = await connection.fetchrow(
+        "UPDATE room_placements SET spilled_to = array_remove(spilled_to, $3)"  # noqa: S608  constants
+        f" WHERE meeting_id = $1 AND epoch = $2 RETURNING {_COLUMNS}",
+        meeting,
+        epoch,
+        node,
+    )
+    return None if row is None else _load(row)
+
+
+async def live_on(connection: Connection, node: str) -> list[tuple[str, Placement]]:
+    """Return the meetings whose live room is placed on `node`."""
+    rows = await connection.fetch(
+        f"SELECT meeting_id, {_COLUMNS} FROM room_placements p WHERE node = $1 AND {_OPEN} ORDER BY meeting_id",  # noqa: S608  constants
+        node,
+    )
+    return [(row["meeting_id"], _load(row)) for row in rows]
+
+
+def _load(row: asyncpg.Record) -> Placement:
+    return Placement(node=row["node"], epoch=row["epoch"], spilled_to=tuple(row["spilled_to"]))

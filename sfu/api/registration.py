@@ -1,0 +1,44 @@
+"""What a node says of itself: where it is reached, how busy it is, whether it takes new rooms.
+
+In etcd it is the value of `/parley/nodes/{node}` under a lease that the node renews; without etcd control asks for it
+(`GET /node/v1/status`). `boot` is random per process, as in facts.
+"""
+
+import msgspec
+
+NODES_PREFIX = "/parley/nodes/"
+LIVE_SETTINGS_PREFIX = "/parley/settings/"
+
+
+class NodeLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """`cpu` is the share of one core that the process used lately, 0 to 1."""
+
+    cpu: float = 0.0
+    participants: int = 0
+    rooms: int = 0
+
+
+class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A node. Both addresses are private: only control and the gateway reach them.
+
+    `signaling_url` is a WebSocket address (ws://10.0.0.7:8081/ws/signaling), `http_url` the base of /whip, /whep and
+    /node/v1. A `draining` node keeps the rooms that it has and gets no others.
+    """
+
+    node: str
+    signaling_url: str
+    http_url: str
+    boot: str = ""
+    region: str = ""
+    draining: bool = False
+    load: NodeLoad = NodeLoad()
+
+
+def encode_record(record: NodeRecord) -> bytes:
+    """Return the record as JSON."""
+    return msgspec.json.encode(record)
+
+
+def decode_record(data: bytes | str) -> NodeRecord:
+    """Return the record that `encode_record` wrote; raises ValueError for anything else."""
+    return msgspec.json.decode(data, type=NodeRecord)

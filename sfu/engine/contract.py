@@ -263,6 +263,9 @@ class Engine(Protocol):
     def set_keys(self, peer: int, keys: SrtpKeys) -> None:
         """Install the peer's SRTP keys; replaces earlier ones with their replay windows. ValueError on a bad length."""
 
+    def set_unprotected(self, peer: int) -> None:
+        """Exchange plain RTP and RTCP with the peer (RFC 3550), as it was agreed on outside: no keys, no SRTP."""
+
     def set_address(self, peer: int, destination: Address, local: int) -> None:
         """Send to the peer from socket `local` to `destination`, the 5-tuple that ICE selected."""
 
@@ -271,6 +274,12 @@ class Engine(Protocol):
 
     def dismiss_source(self, source: Address, local: int) -> None:
         """Forget `admit_source`."""
+
+    def admit_any(self, peer: int, local: int) -> None:
+        """Attribute to the peer whatever comes to socket `local`, which is its own, from sources not admitted."""
+
+    def dismiss_any(self, local: int) -> None:
+        """Forget `admit_any`."""
 
     def remove_peer(self, peer: int) -> None:
         """Remove the peer, its sources, streams and routes to it."""

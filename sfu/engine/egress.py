@@ -8,7 +8,7 @@ from sfu.engine.contract import SENT_RECORDS, Address, Drop, Outgoing, SrtpKeys
 from sfu.engine.layout import Layout
 from sfu.engine.pacer import Numbered, Pacer
 from sfu.engine.route import STAMPS, Route
-from sfu.engine.srtp import Protector, RtcpProtector, create_protector
+from sfu.engine.srtp import NoProtector, PlainRtcp, Protector, RtcpProtector, create_protector
 from sfu.engine.tally import Tally
 from sfu.formats.extensions import Extension
 from sfu.machines.send_history import SentKind, SentPacket
@@ -36,7 +36,7 @@ class Egress:
         self.transport_seq = 0
         self.pacer: Pacer | None = None
         self.records: deque[SentPacket] | None = None
-        self._rtcp: RtcpProtector | None = None
+        self._rtcp: RtcpProtector | PlainRtcp | None = None
         self._extensions: Mapping[Extension, int] = {}
         self._indexes: dict[int, int] = {}
         self._tally = tally
@@ -49,8 +49,15 @@ class Egress:
 
     def set_keys(self, keys: SrtpKeys) -> None:
         """Protect with new keys; packet indexes begin anew under them."""
-        self.protector = create_protector(keys)
-        self._rtcp = RtcpProtector(keys)
+        self._protect_with(create_protector(keys), RtcpProtector(keys))
+
+    def set_unprotected(self) -> None:
+        """Send plain RTP and RTCP."""
+        self._protect_with(NoProtector(), PlainRtcp())
+
+    def _protect_with(self, protector: Protector, rtcp: RtcpProtector | PlainRtcp) -> None:
+        self.protector = protector
+        self._rtcp = rtcp
         self._indexes.clear()
         for route in self.routes.values():
             route.map.renumber(route.entry.first_seq)

@@ -51,7 +51,7 @@ class Pump:
         self._engine = engine
         self._direct = engine if isinstance(engine, DirectEngine) else None
         self._sockets = sockets
-        self._filenos = sockets.filenos()
+        self._ready: set[int] = set()
         self._budget = budget
         self._clock = clock
         self._audio: deque[Datagram] = deque()
@@ -84,10 +84,19 @@ class Pump:
             "bytes_out": self._sockets.bytes_out + size,
         }
 
+    def ready(self, local: int) -> None:
+        """Read this socket too, next time: one opened besides the node's own, which are always read."""
+        self._ready.add(local)
+
     def receive_and_forward(self, now: int) -> Result:
         """Read what waits, forward within the budget. `outgoing` of the result is empty: it has been sent."""
         if self._direct is not None:
-            return self._direct.receive_and_forward(self._filenos, now, now + self._budget)
+            filenos = self._sockets.filenos()
+            for local in range(len(self._sockets.addresses), len(filenos)):
+                if local not in self._ready:
+                    filenos[local] = -1
+            self._ready.clear()
+            return self._direct.receive_and_forward(filenos, now, now + self._budget)
         self._read()
         total = Result()
         begun = self._clock()
@@ -113,7 +122,7 @@ class Pump:
     def release(self, now: int) -> None:
         """Send what pacing lets go by `now`; call it at `next_release`."""
         if self._direct is not None:
-            self._direct.release_directly(self._filenos, now)
+            self._direct.release_directly(self._sockets.filenos(), now)
         else:
             self._sockets.send(self._engine.release(now))
 
@@ -121,11 +130,12 @@ class Pump:
         return self._engine.next_release()
 
     def _read(self) -> None:
-        for local in range(len(self._sockets.addresses)):
+        for local in (*range(len(self._sockets.addresses)), *self._ready):
             room = BACKLOG_DATAGRAMS - len(self._audio) - len(self._other)
             for datagram in self._sockets.receive(local, min(_READ_DATAGRAMS, room)):
                 queue = self._audio if self._engine.is_audio(datagram) else self._other
                 queue.append(datagram)
+        self._ready.clear()
 
     def _next_chunk(self) -> list[Datagram]:
         if self._audio:

@@ -36,6 +36,7 @@ class PythonEngine:
     def __init__(self) -> None:
         self._peers: dict[int, Peer] = {}
         self._sources: dict[tuple[Address, int], Peer] = {}
+        self._any_source: dict[int, Peer] = {}
         self._streams: dict[int, tuple[Peer, Ingress]] = {}
         self._routes: dict[int, Route] = {}
         self._layouts = Layouts()
@@ -53,6 +54,9 @@ class PythonEngine:
         check_keys(keys)
         self._peers[peer].set_keys(keys)
 
+    def set_unprotected(self, peer: int) -> None:
+        self._peers[peer].set_unprotected()
+
     def set_address(self, peer: int, destination: Address, local: int) -> None:
         egress = self._peers[peer].egress
         egress.destination = destination
@@ -69,6 +73,12 @@ class PythonEngine:
         if entry is not None:
             entry.sources.discard((source, local))
 
+    def admit_any(self, peer: int, local: int) -> None:
+        self._any_source[local] = self._peers[peer]
+
+    def dismiss_any(self, local: int) -> None:
+        self._any_source.pop(local, None)
+
     def remove_peer(self, peer: int) -> None:
         entry = self._peers[peer]
         for route in list(entry.egress.routes.values()):
@@ -77,6 +87,8 @@ class PythonEngine:
             self.remove_stream(ingress.entry.stream)
         for key in entry.sources:
             del self._sources[key]
+        for local in [local for local, owner in self._any_source.items() if owner is entry]:
+            del self._any_source[local]
         del self._peers[peer]
 
     def add_stream(self, entry: StreamEntry) -> None:
@@ -159,7 +171,7 @@ class PythonEngine:
         self._peers[peer].egress.set_budget(bits_per_second)
 
     def is_audio(self, datagram: Datagram) -> bool:
-        peer = self._sources.get((datagram.source, datagram.local))
+        peer = self._peer_of(datagram)
         data = datagram.data
         if peer is None or len(data) < 12 or data[0] >> 6 != 2:
             return False
@@ -172,7 +184,7 @@ class PythonEngine:
         for datagram in batch:
             self._tally.datagrams_in += 1
             self._tally.bytes_in += len(datagram.data)
-            reception.receive(datagram, self._sources.get((datagram.source, datagram.local)))
+            reception.receive(datagram, self._peer_of(datagram))
         self._forward(reception.runs, result, now)
         return result
 
@@ -228,6 +240,9 @@ class PythonEngine:
     @property
     def counters(self) -> Mapping[str, int]:
         return self._tally.counters
+
+    def _peer_of(self, datagram: Datagram) -> Peer | None:
+        return self._sources.get((datagram.source, datagram.local)) or self._any_source.get(datagram.local)
 
     def _forward(self, runs: dict[Ingress, list[Packet]], result: Result, now: int) -> None:
         forwarder = Forwarder(self._tally, now, result.outgoing, result.switches)

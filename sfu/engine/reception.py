@@ -17,7 +17,7 @@ from sfu.engine.contract import (
 from sfu.engine.egress import Egress
 from sfu.engine.ingress import Ingress
 from sfu.engine.packet import PASSED, Packet
-from sfu.engine.srtp import MAX_PACKET_BYTES, SrtpError, SrtpReceiver
+from sfu.engine.srtp import MAX_PACKET_BYTES, PlainReceiver, Receiver, SrtpError, SrtpReceiver
 from sfu.engine.tally import Tally
 from sfu.formats import rtp
 from sfu.formats.codecs import Codec
@@ -32,7 +32,7 @@ class Peer:
     def __init__(self, number: int, egress: Egress) -> None:
         self.number = number
         self.egress = egress
-        self.receiver: SrtpReceiver | None = None
+        self.receiver: Receiver | None = None
         self.extensions: dict[int, Extension] = {}
         self.ssrcs: dict[int, tuple[Ingress, bool]] = {}
         self.sources: set[tuple[Address, int]] = set()
@@ -46,6 +46,10 @@ class Peer:
         for ssrc in self.ssrcs:
             self.receiver.register(ssrc)
         self.egress.set_keys(keys)
+
+    def set_unprotected(self) -> None:
+        self.receiver = PlainReceiver()
+        self.egress.set_unprotected()
 
     def register(self, ingress: Ingress) -> None:
         entry = ingress.entry
@@ -116,7 +120,7 @@ class Reception:
         else:
             self._take(Received(datagram, leftover.data, header, *known), peer)
 
-    def _receive_srtp(self, datagram: Datagram, peer: Peer, receiver: SrtpReceiver) -> None:
+    def _receive_srtp(self, datagram: Datagram, peer: Peer, receiver: Receiver) -> None:
         data = datagram.data
         try:
             if rtp.is_rtcp(data):

@@ -29,38 +29,69 @@ _MAX_REFUSALS = 4096
 _MAX_CLOCK_DIFFERENCE = 1_000_000_000
 
 
+MAX_SOCKETS = 64
+"""The node's own and those opened besides."""
+
+
 class Sockets:
-    """Non-blocking sockets; an index into `addresses` is the `local` of datagrams."""
+    """Non-blocking sockets; an index into `addresses` is the `local` of datagrams.
+
+    `open` adds sockets with ports of their own behind those of the node's port; their `local` is reused after `shut`.
+    """
 
     def __init__(self, addresses: Sequence[str], port: int) -> None:
         """Bind `port` on each IP literal; 0 takes a port that is free on all of them. OSError when one cannot be."""
         self.drops: dict[Drop, int] = {}
         self.datagrams_out = 0
         self.bytes_out = 0
-        self._sockets: list[socket.socket] = []
+        self._sockets: list[socket.socket | None] = []
         self._refusals: dict[Address, None] = {}
         try:
             self._bind(addresses, port)
         except OSError:
             self.close()
             raise
-        self.addresses: tuple[Address, ...] = tuple(entry.getsockname()[:2] for entry in self._sockets)
+        self.addresses: tuple[Address, ...] = tuple(self._name(local) for local in range(len(self._sockets)))
 
     @property
     def port(self) -> int:
         return self.addresses[0][1]
 
     def filenos(self) -> list[int]:
-        """File descriptors in the order of `addresses`, for the loop's readers."""
-        return [entry.fileno() for entry in self._sockets]
+        """File descriptors by `local`, -1 where a socket was shut."""
+        return [entry.fileno() if entry is not None else -1 for entry in self._sockets]
 
     def close(self) -> None:
         for entry in self._sockets:
-            entry.close()
+            if entry is not None:
+                entry.close()
+
+    def open(self, beside: int, port: int = 0) -> tuple[int, int]:
+        """Bind one more socket on the address of socket `beside`; returns its `local` and its port.
+
+        OSError when it cannot be bound, or when there are MAX_SOCKETS.
+        """
+        free = next((local for local, entry in enumerate(self._sockets) if entry is None), len(self._sockets))
+        if free >= MAX_SOCKETS:
+            raise OSError(errno.EMFILE, "a node has no more sockets")
+        entry = _bound(self.addresses[beside][0], port)
+        self._sockets[free : free + 1] = [entry]
+        return free, self._name(free)[1]
+
+    def shut(self, local: int) -> None:
+        """Close a socket that `open` made."""
+        entry = self._sockets[local]
+        if local < len(self.addresses) or entry is None:
+            raise ValueError(f"socket {local} was not opened")
+        entry.close()
+        self._sockets[local] = None
 
     def receive(self, local: int, limit: int) -> list[Datagram]:
         """Return up to `limit` datagrams that wait at socket `local`, none when none do."""
-        receive = self._sockets[local].recvmsg
+        entry = self._sockets[local]
+        if entry is None:
+            return []
+        receive = entry.recvmsg
         datagrams: list[Datagram] = []
         now = time.monotonic_ns()
         offset = now - time.time_ns()
@@ -109,20 +140,21 @@ class Sockets:
 
     def _bind(self, addresses: Sequence[str], port: int) -> None:
         for address in addresses:
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            entry = socket.socket(family, socket.SOCK_DGRAM)
+            entry = _bound(address, port)
             self._sockets.append(entry)
-            entry.setblocking(False)
-            if family == socket.AF_INET6:
-                entry.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            _set_buffer(entry, socket.SO_RCVBUF, _SO_RCVBUFFORCE)
-            _set_buffer(entry, socket.SO_SNDBUF, _SO_SNDBUFFORCE)
-            entry.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-            entry.bind((address, port))
             port = entry.getsockname()[1]
+
+    def _name(self, local: int) -> Address:
+        entry = self._sockets[local]
+        assert entry is not None
+        host, port = entry.getsockname()[:2]
+        return host, port
 
     def _send_run(self, run: list[bytes], run_bytes: int, destination: Address, local: int) -> None:
         entry = self._sockets[local]
+        if entry is None:  # shut meanwhile
+            self._count(Drop.NO_ADDRESS, len(run))
+            return
         if len(run) > 1 and destination not in self._refusals:
             control = [(socket.IPPROTO_UDP, _UDP_SEGMENT, _SEGMENT.pack(len(run[0])))]
             try:
@@ -159,6 +191,24 @@ class Sockets:
 
     def _count(self, reason: Drop, packets: int) -> None:
         self.drops[reason] = self.drops.get(reason, 0) + packets
+
+
+def _bound(address: str, port: int) -> socket.socket:
+    """Return a socket as the node's; OSError when it cannot be bound."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    entry = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        entry.setblocking(False)
+        if family == socket.AF_INET6:
+            entry.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        _set_buffer(entry, socket.SO_RCVBUF, _SO_RCVBUFFORCE)
+        _set_buffer(entry, socket.SO_SNDBUF, _SO_SNDBUFFORCE)
+        entry.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        entry.bind((address, port))
+    except OSError:
+        entry.close()
+        raise
+    return entry
 
 
 def _reason(error: OSError) -> Drop:

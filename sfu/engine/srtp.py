@@ -98,7 +98,19 @@ class CmProtector:
         return packet + authentication.finalize()[:10]
 
 
-Protector = GcmProtector | CmProtector
+class NoProtector:
+    """Plain RTP (RFC 3550)."""
+
+    def base(self, ssrc: int) -> int:
+        """Nothing is to be known of an SSRC."""
+        return 0
+
+    def seal(self, header: bytes, payload: bytes, base: int, index: int) -> bytes:
+        """Return the packet as it is."""
+        return header + payload
+
+
+Protector = GcmProtector | CmProtector | NoProtector
 
 
 def create_protector(keys: SrtpKeys) -> Protector:
@@ -164,6 +176,39 @@ class SrtpReceiver:
             # One that was registered may never have sent, and have no window.
             with contextlib.suppress(pylibsrtp.Error):
                 self._session.remove_stream(oldest)
+
+
+class PlainReceiver:
+    """Takes plain RTP and RTCP, as an SrtpReceiver takes what is protected."""
+
+    tag_bytes = 0
+
+    def register(self, ssrc: int) -> None:
+        """Nothing is kept of an SSRC."""
+
+    def unregister(self, ssrc: int) -> None:
+        """Nothing is kept of an SSRC."""
+
+    def unprotect(self, data: bytes, ssrc: int) -> bytes:
+        """Return the packet as it is."""
+        return data
+
+    def unprotect_rtcp(self, data: bytes) -> bytes:
+        """Return the compound packet as it is; raises SrtpError when it cannot be one."""
+        if not _RTCP_HEADER_BYTES <= len(data) <= MAX_PACKET_BYTES:
+            raise SrtpError(Drop.MALFORMED)
+        return data
+
+
+Receiver = SrtpReceiver | PlainReceiver
+
+
+class PlainRtcp:
+    """Sends RTCP as it is, as an RtcpProtector sends it protected."""
+
+    def protect(self, compound: bytes) -> bytes:
+        """Return the compound packet."""
+        return compound
 
 
 class RtcpProtector:

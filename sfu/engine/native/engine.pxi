@@ -16,7 +16,8 @@ cdef class CompiledEngine:
     cdef dict peers
     cdef dict streams
     cdef dict routes
-    cdef int filenos[64]
+    cdef int filenos[SOCKETS_MAX]
+    cdef Peer *any_source[SOCKETS_MAX]
 
     def __cinit__(self):
         cdef State *state = &self.state
@@ -70,16 +71,26 @@ cdef class CompiledEngine:
 
     def set_keys(self, peer, keys):
         cdef PeerHandle handle
-        cdef RouteHandle route
         check_keys(keys)
         handle = self.peers[peer]
         handle.set_keys(keys)
+        self._renumber(handle)
+
+    def set_unprotected(self, peer):
+        cdef PeerHandle handle = self.peers[peer]
+        handle.set_unprotected()
+        self._renumber(handle)
+
+    cdef int _renumber(self, PeerHandle handle) except -1:
+        """Begin packet indexes anew, for new keys."""
+        cdef RouteHandle route
         for route in handle.routes.values():
             map_renumber(&self.state, &route.route.map, route.route.first_seq)
             route.route.rtx_next = route.route.first_seq
             free(route.route.repeated)
             route.route.repeated = NULL
             route.lay_out()
+        return 0
 
     def set_address(self, peer, destination, local):
         cdef PeerHandle handle = self.peers[peer]
@@ -115,8 +126,28 @@ cdef class CompiledEngine:
             handle = self.peers[peer.peer]
             handle.sources.discard((source, local))
 
+    def admit_any(self, peer, local):
+        cdef PeerHandle handle = self.peers[peer]
+        if not 0 <= local < SOCKETS_MAX:
+            raise ValueError(f"an engine serves {SOCKETS_MAX} sockets at most")
+        self.any_source[<int>local] = handle.peer
+
+    def dismiss_any(self, local):
+        if 0 <= local < SOCKETS_MAX:
+            self.any_source[<int>local] = NULL
+
+    cdef Peer *_peer_of(self, const sockaddr_storage *address, int local) noexcept nogil:
+        cdef Peer *peer = source_find(&self.sources, address, local)
+        if peer == NULL and 0 <= local < SOCKETS_MAX:
+            peer = self.any_source[local]
+        return peer
+
     def remove_peer(self, peer):
         cdef PeerHandle handle = self.peers[peer]
+        cdef int local
+        for local in range(SOCKETS_MAX):
+            if self.any_source[local] == handle.peer:
+                self.any_source[local] = NULL
         for route in list(handle.routes):
             self.remove_route(route)
         for stream in list(handle.streams):
@@ -276,7 +307,7 @@ cdef class CompiledEngine:
         cdef bytes data = datagram.data
         if len(data) < 12 or <uint8_t>data[0] >> 6 != 2 or not write_address(datagram.source, &address, &size):
             return False
-        peer = source_find(&self.sources, &address, datagram.local)
+        peer = self._peer_of(&address, datagram.local)
         known = ssrc_of(peer, load32(<const uint8_t *>PyBytes_AS_STRING(data) + 8)) if peer != NULL else NULL
         return known != NULL and known.ingress.is_audio
 
@@ -297,7 +328,7 @@ cdef class CompiledEngine:
             slot.arrival = datagram.arrival
             slot.peer = NULL
             if write_address(datagram.source, &slot.address, &size):
-                slot.peer = source_find(&self.sources, &slot.address, slot.local)
+                slot.peer = self._peer_of(&slot.address, slot.local)
             chunk.append(datagram)
             filled += 1
             if filled == SLOT_COUNT:
@@ -510,8 +541,8 @@ cdef class CompiledEngine:
 
     cdef int _attach(self, filenos) except -1:
         cdef int k
-        if len(filenos) > 64:
-            raise ValueError("an engine serves 64 sockets at most")
+        if len(filenos) > SOCKETS_MAX:
+            raise ValueError(f"an engine serves {SOCKETS_MAX} sockets at most")
         for k in range(len(filenos)):
             self.filenos[k] = filenos[k]
         self.state.fileno_count = <int>len(filenos)
@@ -520,9 +551,9 @@ cdef class CompiledEngine:
     cdef int _receive_from(self, int local) noexcept nogil:
         cdef State *state = &self.state
         cdef int k
-        cdef int received = receive_messages(state, local, 0, SLOT_COUNT)
+        cdef int received = receive_messages(state, local, 0, SLOT_COUNT) if state.filenos[local] >= 0 else 0
         for k in range(received):
-            state.slots[k].peer = source_find(&self.sources, &state.slots[k].address, local)
+            state.slots[k].peer = self._peer_of(&state.slots[k].address, local)
             receive_slot(state, k)
         return received
 

@@ -84,7 +84,8 @@ cdef void receive_rtp(State *state, int number) noexcept nogil:
         else:
             leave(state, KIND_UNKNOWN_SSRC, number, size)
         return
-    packet = packet_new(state, slot.size)
+    # Room for `equalise`: a plain packet has no tag that would leave it.
+    packet = packet_new(state, slot.size + EQUALISING_MAX if peer.receive.is_plain else slot.size)
     if packet == NULL:
         drop(state, DROP_MALFORMED)
         return

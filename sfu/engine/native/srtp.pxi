@@ -48,6 +48,9 @@ cdef int protect_rtp(
     """Protect behind a header in place; return the datagram's size, -1 when libcrypto fails."""
     cdef uint8_t iv[16]
     cdef uint8_t rollover[4]
+    if crypto.is_plain:
+        memcpy(packet + header_bytes, payload, size)
+        return header_bytes + size
     make_iv(crypto.salt, crypto.is_gcm, ssrc, index, iv)
     if crypto.is_gcm:
         if not gcm_seal(crypto.rtp, iv, packet, header_bytes, payload, size, packet + header_bytes):
@@ -66,6 +69,9 @@ cdef int protect_rtcp_packet(
     """Return the datagram's size, -1 when libcrypto fails. `compound` has 8 bytes at least."""
     cdef uint8_t iv[16]
     cdef uint8_t authenticated[12]
+    if crypto.is_plain:
+        memcpy(out, compound, size)
+        return size
     memcpy(out, compound, 8)
     make_iv(crypto.rtcp_salt, crypto.is_gcm, load32(compound + 4), index, iv)
     if crypto.is_gcm:
@@ -194,6 +200,10 @@ cdef int unprotect_rtp(
     cdef uint8_t iv[16]
     cdef uint8_t rollover[4]
     cdef uint8_t tag[20]
+    if crypto.is_plain:
+        if out != data:
+            memcpy(out, data, size)
+        return size
     if window != NULL and window_refuses(window, ahead):
         return -1 - DROP_REPLAY
     make_iv(crypto.salt, crypto.is_gcm, ssrc, index, iv)
@@ -231,6 +241,8 @@ cdef int unprotect_rtcp_packet(Peer *peer, uint8_t *data, int size) noexcept nog
     cdef uint8_t iv[16]
     cdef uint8_t authenticated[12]
     cdef uint8_t tag[20]
+    if crypto.is_plain:
+        return size if 8 <= size <= PACKET_BYTES_MAX else -1 - DROP_MALFORMED
     if end < 8 or size > PACKET_BYTES_MAX:
         return -1 - DROP_MALFORMED
     word = load32(data + index_at)

@@ -102,6 +102,7 @@ cdef enum:
     SEGMENTS_PER_MESSAGE = 64
     RUN_BYTES_MAX = 65000
     SIZE_CLASSES = 4
+    SOCKETS_MAX = 64
 
 cdef int64_t OPEN_END = <int64_t>1 << 62
 cdef int64_t BURST_NS = 20000000
@@ -263,6 +264,7 @@ cdef struct Queue:
     Queued *last
 
 cdef struct Crypto:
+    bint is_plain
     bint is_gcm
     int tag_bytes
     evp_context *rtp

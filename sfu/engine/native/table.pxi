@@ -92,6 +92,13 @@ cdef class PeerHandle:
         self.rtcp_indexes.clear()
         return 0
 
+    cdef void set_unprotected(self):
+        crypto_clear(&self.peer.receive)
+        crypto_clear(&self.peer.send)
+        self.peer.receive.is_plain = self.peer.send.is_plain = True
+        self.peer.has_keys = True
+        self.indexes.clear()
+
     cdef int watch(self, uint32_t ssrc) except -1:
         cdef Window *window
         if not self.peer.has_keys:

@@ -236,3 +236,20 @@ def test_falls_back_where_runs_are_refused(engine: Engine) -> None:
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
+
+
+def test_a_socket_opened_besides_is_read_when_it_is_ready(world: World) -> None:
+    local, port = world.sockets.open(0)
+    world.engine.admit_any(1, local)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as elsewhere:
+        elsewhere.sendto(world.publisher.protect(vp8(1, key=True)).data, ("127.0.0.1", port))
+        with selectors.DefaultSelector() as selector:
+            selector.register(world.sockets.filenos()[local], selectors.EVENT_READ)
+            assert selector.select(5)
+    assert world.pump.receive_and_forward(0).arrivals == []
+    world.pump.ready(local)
+    (arrival,) = world.pump.receive_and_forward(0).arrivals
+    assert arrival.ext_seq == 1
+    assert world.far.recv(2000)
+    world.sockets.shut(local)
+    assert world.pump.receive_and_forward(0).arrivals == []

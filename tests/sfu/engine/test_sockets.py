@@ -115,3 +115,24 @@ def test_a_port_in_use_is_an_error(sockets: Sockets) -> None:
     with pytest.raises(OSError) as caught:
         Sockets(["127.0.0.1"], sockets.port)
     assert caught.value.errno == errno.EADDRINUSE
+
+
+def test_sockets_of_their_own(sockets: Sockets, far: socket.socket) -> None:
+    local, port = sockets.open(0)
+    assert local == 1
+    assert port != sockets.port
+    far.sendto(b"hello", ("127.0.0.1", port))
+    (datagram,) = received(sockets, 1, local)
+    assert (datagram.data, datagram.local) == (b"hello", 1)
+    sockets.send([Outgoing(b"back", far.getsockname(), local)])
+    assert far.recvfrom(100) == (b"back", ("127.0.0.1", port))
+    sockets.shut(local)
+    assert sockets.filenos()[1] == -1
+    assert sockets.receive(local, 10) == []
+    sockets.send([Outgoing(b"gone", far.getsockname(), local)])
+    assert sockets.drops == {Drop.NO_ADDRESS: 1}
+    assert sockets.open(0)[0] == 1
+    with pytest.raises(ValueError):
+        sockets.shut(0)
+    with pytest.raises(OSError):
+        sockets.open(0, sockets.port)

@@ -1,21 +1,23 @@
-"""Recordings on disk: what a manifest says, and the files that it names.
+"""Recordings in the object store: what a manifest says, and the files that it names.
 
-Keys are relative to the recordings directory and begin with the recording's id. Only what a committed manifest names
-is served; paths are resolved below the recording's own directory.
+Keys begin with the recording's id. Only what a committed manifest names is served, and the composed film.
 """
 
 import asyncio
 import re
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from control.media_store import unavailable
 from control.problem import Problem, not_found
+from objects.threads import Objects
 
 _MIN_FREE_BYTES = 512 * 1024 * 1024
 _CONTENT_TYPES = {".webm": "video/webm", ".mkv": "video/x-matroska", ".json": "application/json", ".mp4": "video/mp4"}
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_COMPOSED = re.compile(r"composed-[0-9]{1,6}\.mp4")
 MANIFEST = "manifest.json"
 
 
@@ -50,63 +52,86 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Archive:
-    """The recordings directory of this machine."""
+    """The recordings, and the disk that they are written to first."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, objects: Objects, disk: Path) -> None:
+        self.objects = objects
+        self._disk = disk
 
     async def check_room(self) -> None:
-        """Raise Problem 503 or 507 when a recording cannot be kept here."""
+        """Raise Problem 503 or 507, with the reason, when a recording cannot be kept."""
+        if (trouble := await self.trouble()) is not None:
+            raise trouble
+
+    async def trouble(self) -> Problem | None:
+        """Return why no recording can be kept at the moment, None when one can."""
         try:
-            free = await asyncio.to_thread(self._free)
+            await self.objects.check()
         except OSError as error:
-            raise Problem(503, "recordings_unavailable", "The recordings directory cannot be used.") from error
-        if free < _MIN_FREE_BYTES:
-            raise Problem(507, "no_space", "There is not enough room left for a recording.")
+            what = "The object store" if self.objects.store.name == "s3" else "The recordings directory"
+            detail = f"{what} cannot be used: {str(error) or 'it does not answer in time'}."
+            return Problem(503, "recordings_unavailable", detail)
+        try:
+            free = (await self.room())[0]
+        except OSError:
+            return Problem(503, "recordings_unavailable", "The recordings directory cannot be used.")
+        if free is not None and free < _MIN_FREE_BYTES:
+            left = f"{free // 1_000_000} MB are left, {_MIN_FREE_BYTES // 1_000_000} MB are needed"
+            return Problem(507, "no_space", f"There is not enough room left for a recording: {left}.")
+        return None
+
+    async def room(self) -> tuple[int | None, int | None]:
+        """Return the free and total bytes of the disk that recordings are written to; None where it is not here."""
+        return await asyncio.to_thread(_disk_room, self._disk)
 
     async def manifest(self, recording: str) -> Manifest:
         """Return the committed manifest; raises Problem 404 while there is none, 502 when it cannot be read."""
         try:
-            data = await asyncio.to_thread((self._directory(recording) / MANIFEST).read_bytes)
+            data = await self.objects.get(f"{_checked(recording)}/{MANIFEST}")
         except FileNotFoundError as error:
             raise not_found("This recording has no files yet.") from error
+        except OSError as error:
+            raise unavailable() from error
         try:
             return msgspec.json.decode(data, type=Manifest)
         except msgspec.DecodeError as error:
             raise Problem(502, "manifest_unreadable", "The recording's manifest cannot be read.") from error
 
-    async def file(self, recording: str, name: str) -> tuple[Path, str]:
-        """Return path and content type of a file that the manifest names, by its key within the recording."""
-        manifest = await self.manifest(recording)
-        named = {within(recording, file.key) for track in manifest.tracks for file in track.files}
-        if name not in named and name != MANIFEST:
-            raise not_found("This recording has no such file.")
-        directory = self._directory(recording).resolve()
-        path = (directory / name).resolve()
-        if not path.is_relative_to(directory) or not await asyncio.to_thread(path.is_file):
-            raise not_found("This recording has no such file.")
-        return path, content_type(path)
+    async def file(self, recording: str, name: str) -> tuple[str, str]:
+        """Return key and content type of a file that the manifest names, or of the composed film."""
+        if name != MANIFEST and not _COMPOSED.fullmatch(name):
+            manifest = await self.manifest(recording)
+            if name not in {within(recording, file.key) for track in manifest.tracks for file in track.files}:
+                raise not_found("This recording has no such file.")
+        key = f"{_checked(recording)}/{name}"
+        try:
+            await self.objects.info(key)
+        except (FileNotFoundError, ValueError) as error:
+            raise not_found("This recording has no such file.") from error
+        except OSError as error:
+            raise unavailable() from error
+        return key, content_type(name)
 
     async def remove(self, recording: str) -> None:
-        """Delete a recording's files; none is no error."""
-        directory = self._directory(recording)
-        try:
-            await asyncio.to_thread(shutil.rmtree, directory)
-        except FileNotFoundError:
-            return
-
-    def _free(self) -> int:
-        self._root.mkdir(parents=True, exist_ok=True)
-        return shutil.disk_usage(self._root).free
-
-    def _directory(self, recording: str) -> Path:
-        if not _IDENTIFIER.fullmatch(recording):
-            raise not_found("This recording does not exist.")
-        return self._root / recording
+        """Delete a recording from store and disk; none is no error."""
+        await self.objects.remove_all(f"{_checked(recording)}/")
+        await asyncio.to_thread(shutil.rmtree, self._disk / recording, ignore_errors=True)
 
 
-def content_type(path: Path) -> str:
-    return _CONTENT_TYPES.get(path.suffix, "application/octet-stream")
+def _checked(recording: str) -> str:
+    if not _IDENTIFIER.fullmatch(recording):
+        raise not_found("This recording does not exist.")
+    return recording
+
+
+def _disk_room(disk: Path) -> tuple[int | None, int | None]:
+    here = next(one for one in (disk, *disk.parents) if one.exists())
+    usage = shutil.disk_usage(here)
+    return usage.free, usage.total
+
+
+def content_type(name: str) -> str:
+    return _CONTENT_TYPES.get(PurePosixPath(name).suffix, "application/octet-stream")
 
 
 def within(recording: str, key: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import web
+from objects.s3_config import S3Config
 
 Registration = Literal["open", "invite", "domain", "closed"]
 
@@ -109,6 +110,8 @@ class ControlConfig:
     """None writes mail into the log."""
     media_dir: Path | None = None
     """Uploaded files; None puts them below `data_dir`."""
+    s3: S3Config | None = None
+    """Keeps uploaded files and recordings in a bucket instead of in directories."""
     max_upload_bytes: int = 2 * 1024**3
     quota_bytes: int = 20 * 1024**3
     """What one account may keep."""

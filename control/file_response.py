@@ -1,11 +1,11 @@
-"""Files as responses: conditional requests and single ranges (RFC 9110, sections 13 and 14), in bounded memory.
+"""Objects as responses: conditional requests and single ranges (RFC 9110, sections 13 and 14), in bounded memory.
 
 Quart's own file body stays open when a conditional request is answered without it, and reads 8 KiB a thread switch.
 """
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from email.utils import formatdate, parsedate_to_datetime
 from io import FileIO
 from pathlib import Path
@@ -14,7 +14,10 @@ from types import TracebackType
 from quart import Request, Response
 from quart.wrappers.response import ResponseBody
 
+from control.media_store import unavailable
 from control.problem import Problem, not_found
+from objects.store import ObjectInfo
+from objects.threads import Objects
 
 _CHUNK = 256 * 1024
 
@@ -53,30 +56,85 @@ class FileBody(ResponseBody):
         return self._read()
 
 
-async def send(request: Request, path: Path, content_type: str, cache: str) -> Response:
-    """Return the response to a GET or HEAD of a file; raises Problem 404 when it is gone, 416 beyond its end."""
+class ObjectBody(ResponseBody):
+    """Bytes `start` up to `end` of an object that is no file here, asked for piece by piece."""
+
+    def __init__(self, objects: Objects, found: ObjectInfo, start: int, end: int) -> None:
+        self._pieces = objects.pieces(found.key, start, end, found.tag)
+
+    async def __aenter__(self) -> "ObjectBody":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is open between two pieces."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces
+
+
+async def send(request: Request, objects: Objects, key: str, content_type: str, cache: str) -> Response:
+    """Return the response to a GET or HEAD of an object.
+
+    Raises Problem 404 when it is gone, 416 beyond its end, 503 when the store does not answer.
+    """
+    path = objects.store.local_path(key)
+    if path is not None:
+        return await send_file(request, path, content_type, cache)
+    try:
+        found = await objects.info(key)
+    except FileNotFoundError as error:
+        raise not_found() from error
+    except OSError as error:
+        raise unavailable() from error
+    return _respond(
+        request,
+        found,
+        lambda start, end: ObjectBody(objects, found, start, end),
+        content_type=content_type,
+        cache=cache,
+    )
+
+
+async def send_file(request: Request, path: Path, content_type: str, cache: str) -> Response:
+    """Like `send`, of a file."""
     try:
         status = await asyncio.to_thread(os.stat, path)
     except FileNotFoundError as error:
         raise not_found() from error
-    tag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
-    modified = formatdate(status.st_mtime, usegmt=True)
+    found = ObjectInfo(path.name, status.st_size, f"{status.st_mtime_ns:x}-{status.st_size:x}", status.st_mtime)
+    return _respond(
+        request, found, lambda start, end: FileBody(path, start, end), content_type=content_type, cache=cache
+    )
+
+
+def _respond(
+    request: Request,
+    found: ObjectInfo,
+    body: Callable[[int, int], ResponseBody],
+    *,
+    content_type: str,
+    cache: str,
+) -> Response:
+    tag = f'"{found.tag}"'
+    modified = formatdate(found.modified, usegmt=True)
     headers = {"ETag": tag, "Last-Modified": modified, "Accept-Ranges": "bytes", "Cache-Control": cache}
-    if _is_fresh(request, tag, status.st_mtime):
+    if _is_fresh(request, tag, found.modified):
         return Response(b"", 304, headers)
-    start, end = 0, status.st_size
+    start, end = 0, found.size
     code = 200
     given = request.headers.get("Range")
     if given is not None and request.headers.get("If-Range", tag) in {tag, modified}:
-        wanted = parse_range(given, status.st_size)
+        wanted = parse_range(given, found.size)
         if wanted is not None:
             start, end = wanted
             code = 206
-            headers["Content-Range"] = f"bytes {start}-{end - 1}/{status.st_size}"
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
     response = Response(b"", code, headers, content_type=content_type)
     response.headers["Content-Length"] = str(end - start)
     if request.method != "HEAD":
-        response.response = FileBody(path, start, end)
+        response.response = body(start, end)
     # Quart's default would cut a long download off in silence.
     response.timeout = None
     return response

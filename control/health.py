@@ -57,8 +57,9 @@ async def _readiness(services: Services) -> Response:
         down["redis"] = "does not answer"
     for node in sorted(services.nodes.unreachable):
         down[node] = "does not answer"
-    if services.config.recordings_dir.exists() and not await asyncio.to_thread(_writable, services):
-        down["recordings"] = "the directory cannot be written"
+    trouble = await services.archive.trouble()
+    if trouble is not None:
+        down["recordings"] = trouble.detail
     status = 503 if database is not None else 200
     return answer(Health(status="down" if database else "degraded" if down else "ok", down=down), status)
 
@@ -72,16 +73,6 @@ async def _database(services: Services) -> str | None:
     except UNAVAILABLE:
         return "does not answer"
     return None
-
-
-def _writable(services: Services) -> bool:
-    probe = services.config.recordings_dir / ".writable"
-    try:
-        probe.touch()
-        probe.unlink()
-    except OSError:
-        return False
-    return True
 
 
 def _may_read_metrics(call: Call) -> bool:

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import Counter
@@ -97,20 +99,22 @@ def handlers(pool: Pool, store: MediaStore, inference: InferenceClient) -> dict[
         segments: list[Any] = []
         summary: Any = None
         languages = [str(one) for one in job.options.get("languages", [])]
-        async for said in _translated(inference.transcribe(store.path(job.subject), languages)):
-            if "segment" in said:
-                segments.append(said["segment"])
-            elif "done" in said:
-                summary = said["done"]
-            else:
-                report(_share(said.get("progress")))
+        async with _content(store, job.subject) as path:
+            async for said in _translated(inference.transcribe(path, languages)):
+                if "segment" in said:
+                    segments.append(said["segment"])
+                elif "done" in said:
+                    summary = said["done"]
+                else:
+                    report(_share(said.get("progress")))
         if summary is None:
             raise JobFailed("inference stopped in the middle", again=True)
         return {"segments": segments, "summary": summary}
 
     async def judge(job: JobRow, report: Report) -> Any:
         try:
-            return await inference.judge_synthesis(store.path(job.subject), str(job.options.get("medium", "voice")))
+            async with _content(store, job.subject) as path:
+                return await inference.judge_synthesis(path, str(job.options.get("medium", "voice")))
         except InferenceFailed as failed:
             raise JobFailed(str(failed), again=failed.again) from failed
 
@@ -119,7 +123,8 @@ def handlers(pool: Pool, store: MediaStore, inference: InferenceClient) -> dict[
             row = await media.by_id(connection, job.subject)
         if row is None:
             raise JobFailed("the file is gone")
-        picture = await images.thumbnail(store.path(row.id), row.content_type)
+        async with _content(store, row.id) as path:
+            picture = await images.thumbnail(path, row.content_type)
         if picture is None:
             raise JobFailed("there is no picture in this file")
         await store.put_bytes(row.id, picture, ".jpg")
@@ -128,6 +133,18 @@ def handlers(pool: Pool, store: MediaStore, inference: InferenceClient) -> dict[
         return {"file": row.id}
 
     return {"asr": transcribe, "synthesis": judge, "thumbnail": thumbnail}
+
+
+@asynccontextmanager
+async def _content(store: MediaStore, identifier: str) -> AsyncIterator[Path]:
+    async with AsyncExitStack() as stack:
+        try:
+            path = await stack.enter_async_context(store.local(identifier))
+        except FileNotFoundError as error:
+            raise JobFailed("the file is gone") from error
+        except OSError as error:
+            raise JobFailed(str(error), again=True) from error
+        yield path
 
 
 async def _translated(said: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:

@@ -1,17 +1,21 @@
-"""Uploaded files on disk: written beside their place, hashed as they come, visible only when complete."""
+"""Uploaded files: spooled and hashed as they come, stored whole, visible only when complete."""
 
 import asyncio
 import hashlib
 import os
 import re
+import time
 from collections.abc import AsyncIterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
 
 from control.problem import Problem, not_found
+from objects.threads import Objects
 
 _IDENTIFIER = re.compile(r"[a-z]+_[0-9a-f]{32}")
+_SPOOL_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +28,30 @@ class Stored:
 
 
 class MediaStore:
-    """A directory, two levels deep so that none grows huge."""
+    """Files in an object store; keys are two levels deep so that no directory grows huge."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, objects: Objects) -> None:
+        self.objects = objects
 
-    def path(self, identifier: str, suffix: str = "") -> Path:
+    def key(self, identifier: str, suffix: str = "") -> str:
         """Return where a file is; raises Problem 404 for what is no identifier."""
         if not _IDENTIFIER.fullmatch(identifier):
             raise not_found("There is no such file.")
-        return self._root / identifier[-2:] / f"{identifier}{suffix}"
+        return f"{identifier[-2:]}/{identifier}{suffix}"
+
+    def local(self, identifier: str) -> AbstractAsyncContextManager[Path]:
+        """Give a file's content as a path while the context lasts; OSError when it cannot be had."""
+        return self.objects.local(self.key(identifier))
 
     async def put(self, identifier: str, content: AsyncIterable[bytes], limit: int) -> Stored:
-        """Store what `content` yields; raises Problem 413 beyond `limit` bytes and leaves nothing behind then."""
-        path = self.path(identifier)
-        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True, mode=0o700)
-        partial = path.with_name(f"{path.name}.part")
+        """Store what `content` yields; raises Problem 413 beyond `limit` bytes, 503 when the store refuses.
+
+        Nothing is left behind then.
+        """
+        key = self.key(identifier)
+        spool = self.objects.spool
+        await asyncio.to_thread(spool.mkdir, parents=True, exist_ok=True, mode=0o700)
+        partial = spool / f"{identifier}.part"
         digest, size, head = hashlib.sha256(), 0, b""
         file = partial.open("wb")
         try:
@@ -51,22 +63,36 @@ class MediaStore:
                     if len(head) < 4096:
                         head += data[: 4096 - len(head)]
                     await asyncio.to_thread(_append, file, digest, data)
-                await asyncio.to_thread(_sync, file)
-            partial.rename(path)
+            await self._keep(key, partial, digest.hexdigest())
         finally:
             partial.unlink(missing_ok=True)
         return Stored(size, digest.hexdigest(), head)
 
     async def put_bytes(self, identifier: str, data: bytes, suffix: str = "") -> None:
-        """Store a small file of our own making."""
-        path = self.path(identifier, suffix)
-        await asyncio.to_thread(_write, path, data)
+        """Store a small file of our own making; raises Problem 503 when the store refuses."""
+        try:
+            await self.objects.put(self.key(identifier, suffix), data)
+        except OSError as error:
+            raise unavailable() from error
 
     async def remove(self, identifier: str) -> None:
         """Delete a file and what was made from it; none is no error."""
-        path = self.path(identifier)
-        for one in (path, path.with_name(f"{path.name}.jpg")):
-            await asyncio.to_thread(one.unlink, missing_ok=True)
+        for suffix in ("", ".jpg"):
+            await self.objects.remove(self.key(identifier, suffix))
+
+    async def forget_unfinished(self) -> None:
+        """Delete what uploads left in the spool when their process was killed."""
+        await asyncio.to_thread(_forget, self.objects.spool, time.time() - _SPOOL_SECONDS)
+
+    async def _keep(self, key: str, partial: Path, sha256: str) -> None:
+        try:
+            await self.objects.put_file(key, partial, sha256=sha256, move=True)
+        except OSError as error:
+            raise unavailable() from error
+
+
+def unavailable() -> Problem:
+    return Problem(503, "storage_unavailable", "The file storage cannot be used at the moment.", {"Retry-After": "5"})
 
 
 def _append(file: BufferedWriter, digest: "hashlib._Hash", data: bytes) -> None:
@@ -74,13 +100,9 @@ def _append(file: BufferedWriter, digest: "hashlib._Hash", data: bytes) -> None:
     digest.update(data)
 
 
-def _sync(file: BufferedWriter) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = path.with_name(f"{path.name}.part")
-    partial.write_bytes(data)
-    partial.rename(path)
+def _forget(spool: Path, before: float) -> None:
+    if not spool.is_dir():
+        return
+    for entry in os.scandir(spool):
+        if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime < before:
+            Path(entry.path).unlink(missing_ok=True)

@@ -64,6 +64,6 @@ async def _send(path: Path) -> Response:
     if content_type is None or not await asyncio.to_thread(path.is_file):
         raise not_found()
     # Revalidated at each use: a page and a script of different releases must not meet.
-    response = await file_response.send(request, path, content_type, "no-cache")
+    response = await file_response.send_file(request, path, content_type, "no-cache")
     response.headers.update(_PAGE_HEADERS)
     return response

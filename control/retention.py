@@ -9,6 +9,7 @@ from control.store import audit, recordings, understanding
 async def apply(services: Services) -> None:
     """Delete what is too old; a limit of None keeps for ever."""
     limits = services.config.retention
+    await services.media.forget_unfinished()
     async with services.pool.acquire() as connection:
         await _rows(connection, limits)
         old = [] if limits.recordings_days is None else await recordings.older_than(connection, limits.recordings_days)

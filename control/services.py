@@ -1,6 +1,7 @@
 """What handlers work with; opened once per process and closed in the reverse order."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import aiohttp
@@ -19,6 +20,9 @@ from control.node_client import NodeClient
 from control.oidc import OidcClient
 from control.passwords import Passwords
 from control.tokens import Tokens
+from objects.directory import DirectoryStore
+from objects.store import ObjectStore
+from objects.threads import Objects, threads
 
 _POOL_CLOSE_SECONDS = 0.3
 _TASKS_CLOSE_SECONDS = 0.3
@@ -42,6 +46,7 @@ class Services:
     inference: InferenceClient
     oidc: dict[str, OidcClient]
     outgoing: aiohttp.ClientSession
+    store_threads: ThreadPoolExecutor
 
     async def close(self) -> None:
         await self.tasks.close(_TASKS_CLOSE_SECONDS)
@@ -50,6 +55,7 @@ class Services:
         await self.http.close()
         await self.live.close()
         self.passwords.close()
+        self.store_threads.shutdown(wait=False, cancel_futures=True)
         try:
             await asyncio.wait_for(self.pool.close(), _POOL_CLOSE_SECONDS)
         except TimeoutError:
@@ -61,6 +67,8 @@ async def open_services(config: ControlConfig) -> Services:
     loaded = keys.load(config.data_dir, may_create=config.embedded)
     pool = await open_pool(config.database_dsn)
     live = LiveState(config.redis_url)
+    pool_of_stores = threads()
+    media, recordings = open_stores(config, pool_of_stores)
     http = aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=None, connect=5),
         auto_decompress=False,
@@ -76,14 +84,29 @@ async def open_services(config: ControlConfig) -> Services:
         limits=Limits(live),
         http=http,
         nodes=NodeClient(config, pool, http),
-        archive=Archive(config.recordings_dir),
+        archive=Archive(recordings, config.recordings_dir),
         mail=Mailer(config.smtp),
-        media=MediaStore(config.media_dir or config.data_dir / "media"),
+        media=MediaStore(media),
         tasks=BackgroundTasks(),
         oidc={one.name: OidcClient(one, _redirect_uri(config, one.name), http) for one in config.oidc},
         inference=InferenceClient(config.inference_url, config.node_secret, http),
         outgoing=outgoing.session(config.allow_private_webhooks),
+        store_threads=pool_of_stores,
     )
+
+
+def open_stores(config: ControlConfig, pool: ThreadPoolExecutor) -> tuple[Objects, Objects]:
+    """Return where uploaded files and where recordings are kept."""
+    media_dir = config.media_dir or config.data_dir / "media"
+    spool = media_dir / ".spool"
+    media: ObjectStore = DirectoryStore(media_dir)
+    recordings: ObjectStore = DirectoryStore(config.recordings_dir)
+    if config.s3 is not None:
+        # Imported only where it is configured: its client takes a while to load.
+        from objects.s3 import S3Store  # noqa: PLC0415
+
+        media, recordings = S3Store(config.s3, "media/"), S3Store(config.s3, "recordings/")
+    return Objects(media, spool, pool), Objects(recordings, spool, pool)
 
 
 def _redirect_uri(config: ControlConfig, provider: str) -> str:

@@ -1,19 +1,29 @@
 """What holds for every test: property tests are judged by their findings, not by how busy the machine is.
 
 A test of real processes or browsers may meet a machine too busy to keep a bound in time; such a test is run once more,
-and the closing line counts it ("rerun"). Formats, state machines, frames and engines know no clock: no second try there.
+and the closing line counts it ("rerun"). Formats, state machines, frames and engines know no clock: no second try.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.object_stores import S3Server, running_s3
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 HERE = Path(__file__).parent
 CLOCKLESS = [HERE / "sfu" / layer for layer in ("api", "formats", "machines", "frames", "engine")]
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """One S3 server for all tests that want one: it takes a while to start. Each test uses a prefix of its own."""
+    with running_s3() as server:
+        yield server
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -94,9 +94,7 @@ async def get_file(call: Call, file: str) -> MediaFile:
 async def download_file(call: Call, file: str) -> Response:
     """Download a file; Range and If-Range are honoured."""
     row = await _readable(call, file)
-    response = await file_response.send(
-        call.request, call.services.media.path(row.id), row.content_type, "private, no-cache"
-    )
+    response = await _send(call, row.id, row.content_type, "private, no-cache")
     inline = row.content_type in INLINE
     if not inline:
         response.headers["Content-Type"] = "application/octet-stream"
@@ -112,8 +110,7 @@ async def get_thumbnail(call: Call, file: str) -> Response:
     row = await _readable(call, file)
     if not row.thumbnail:
         raise not_found("This file has no thumbnail.")
-    path = call.services.media.path(row.id, ".jpg")
-    return await file_response.send(call.request, path, "image/jpeg", "private, max-age=86400")
+    return await _send(call, row.id, "image/jpeg", "private, max-age=86400", ".jpg")
 
 
 @endpoints.route("DELETE", "/api/v1/media/<file>", Access.SIGNED_IN, answer=Done)
@@ -158,8 +155,7 @@ async def get_avatar(call: Call, user: str) -> Response:
         identifier = await media.avatar(connection, user)
     if identifier is None:
         raise not_found("This account has no picture.")
-    path = call.services.media.path(identifier)
-    return await file_response.send(call.request, path, "image/jpeg", "private, max-age=300")
+    return await _send(call, identifier, "image/jpeg", "private, max-age=300")
 
 
 def safe_name(name: str) -> str:
@@ -167,6 +163,11 @@ def safe_name(name: str) -> str:
     plain = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
     kept = "".join(letter for letter in plain if unicodedata.category(letter)[0] != "C").strip(" .")
     return kept[:200] or "file"
+
+
+async def _send(call: Call, identifier: str, kind: str, cache: str, suffix: str = "") -> Response:
+    store = call.services.media
+    return await file_response.send(call.request, store.objects, store.key(identifier, suffix), kind, cache)
 
 
 async def _readable(call: Call, file: str) -> MediaRow:
@@ -188,7 +189,10 @@ async def _readable(call: Call, file: str) -> MediaRow:
 
 
 async def _make_thumbnail(call: Call, identifier: str, kind: str) -> bool:
-    picture = await images.thumbnail(call.services.media.path(identifier), kind)
+    if not kind.startswith(("image/", "video/")):
+        return False
+    async with call.services.media.local(identifier) as path:
+        picture = await images.thumbnail(path, kind)
     if picture is None:
         return False
     await call.services.media.put_bytes(identifier, picture, ".jpg")

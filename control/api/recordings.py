@@ -140,9 +140,9 @@ async def download_recording(call: Call, recording: str) -> Response:
     else:
         entries = []
         for track, name in named:
-            path, _ = await call.services.archive.file(recording, name)
-            entries.append(Entry(download_name(track, name), path))
-        response = Response(stream(entries), content_type="application/zip")
+            key, _ = await call.services.archive.file(recording, name)
+            entries.append(Entry(download_name(track, name), key))
+        response = Response(stream(call.services.archive.objects, entries), content_type="application/zip")
         response.timeout = None
         suffix = "zip"
     response.headers["Content-Disposition"] = f'attachment; filename="{title}.{suffix}"'
@@ -170,10 +170,10 @@ def _row(call: Call) -> RecordingRow:
 
 async def send(call: Call, recording: str, name: str) -> Response:
     """Return a file of a recording, or the part of it that was asked for."""
-    path, kind = await call.services.archive.file(recording, name)
-    response = await file_response.send(call.request, path, kind, "private, no-cache")
+    key, kind = await call.services.archive.file(recording, name)
+    response = await file_response.send(call.request, call.services.archive.objects, key, kind, "private, no-cache")
     if call.request.args.get("download") is not None:
-        response.headers["Content-Disposition"] = f'attachment; filename="{path.name}"'
+        response.headers["Content-Disposition"] = f'attachment; filename="{name.rpartition("/")[2]}"'
     return response
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from control.config import ControlConfig, Registration, Retention, SfuNode, SmtpConfig, TurnConfig
 from inference.config import InferenceConfig
+from objects.s3_config import S3Config
 from parley.embedded_postgres import EmbeddedPostgres
 from parley.network import local_addresses, url_host
 from parley.settings import Settings, SettingsError
@@ -59,6 +60,7 @@ def control_config(settings: Settings) -> ControlConfig:
             audit_days=settings["keep_audit_days"],
             recordings_days=settings["keep_recordings_days"],
         ),
+        s3=_s3(settings),
         inference_url=settings["inference_url"] or f"http://127.0.0.1:{settings['inference_port']}",
         embedded=settings["database_url"] is None,
     )
@@ -133,6 +135,25 @@ def _node(described: str) -> SfuNode:
         raise SettingsError(f"nodes: {described!r} is not NAME=HOST:SIGNALING_PORT:HTTP_PORT")
     host = url_host(host.strip("[]"))
     return SfuNode(node=name, signaling_url=f"ws://{host}:{signaling}/ws/signaling", http_url=f"http://{host}:{http}")
+
+
+def _s3(settings: Settings) -> S3Config | None:
+    endpoint = settings["s3_endpoint"]
+    if endpoint is None:
+        return None
+    for name in ("s3_access_key", "s3_secret_key"):
+        if not settings[name]:
+            raise SettingsError(f"{name} is not set: the store at {endpoint} needs it")
+    try:
+        return S3Config(
+            endpoint=endpoint,
+            bucket=settings["s3_bucket"],
+            region=settings["s3_region"],
+            access_key=settings["s3_access_key"],
+            secret_key=settings["s3_secret_key"],
+        )
+    except ValueError as error:
+        raise SettingsError(f"s3_endpoint: {error}") from error
 
 
 def _smtp(settings: Settings) -> SmtpConfig | None:

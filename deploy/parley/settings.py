@@ -71,6 +71,13 @@ SETTINGS = (
     Setting("database_url", str, None, "external PostgreSQL 15 or newer; unset: embedded", secret=True),
     Setting("redis_url", str, None, "external Redis or Valkey; unset: embedded", secret=True),
     Setting("recordings_dir", Path, None, "where recordings are written; unset: below data_dir"),
+    Setting(
+        "s3_endpoint", str, None, "S3 or MinIO, https://host[:port], for recordings and files; unset: directories"
+    ),
+    Setting("s3_bucket", str, "parley", "bucket in it, made when it is missing"),
+    Setting("s3_region", str, "us-east-1", "its region"),
+    Setting("s3_access_key", str, None, "access key to it", secret=True),
+    Setting("s3_secret_key", str, None, "secret key to it", secret=True),
     Setting("models_dir", Path, None, "where AI models are kept; unset: below data_dir"),
     Setting(
         "registration", str, "auto", "who may register: open, invite, domain, closed; auto: open on localhost only"

@@ -15,8 +15,8 @@ from PIL import Image
 from control.app import Application, declared_endpoints
 from control.config import ControlConfig
 from control.identifiers import new_id
-from control.media_store import MediaStore
 from control.services import open_services
+from objects.directory import DirectoryStore
 from tests.control.harness import Client, People, Server
 from tests.control.test_recordings import write_recording
 
@@ -328,7 +328,7 @@ class Stage:
         finally:
             await connection.close()
         assert self.config.data_dir
-        await MediaStore(self.config.data_dir / "media").put_bytes(avatar, PICTURE)
+        DirectoryStore(self.config.data_dir / "media").put(f"{avatar[-2:]}/{avatar}", PICTURE)
         return identifier
 
     async def _recording(self, meeting: str) -> str:

@@ -1,0 +1,178 @@
+"""Objects in S3, MinIO and whatever speaks their protocol. Multipart uploads become visible when they are complete."""
+
+import contextlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio
+from minio.deleteobjects import DeleteObject
+from minio.error import MinioException, S3Error
+
+from objects.s3_config import S3Config
+from objects.store import ObjectInfo, Room, checked_key, checked_prefix
+
+_PART_BYTES = 8 * 1024 * 1024
+_FETCH_BYTES = 1 << 20
+_ABSENT = frozenset({"NoSuchKey", "NoSuchObject", "NoSuchBucket", "ResourceNotFound"})
+_PROBE = "storage-probe"
+
+
+class S3Store:
+    """The objects of a bucket whose keys begin with `prefix`, which ends with `/`. The bucket is made when missing."""
+
+    name = "s3"
+
+    def __init__(self, config: S3Config, prefix: str, connections: int = 8) -> None:
+        self._bucket = config.bucket
+        self._prefix = checked_prefix(prefix)
+        self._client = _client(config, connections)
+        self._bucket_known = False
+
+    def put(self, key: str, data: bytes) -> None:
+        self._ensure_bucket()
+        with _translated(key):
+            self._client.put_object(self._bucket, self._name(key), io.BytesIO(data), len(data))
+
+    def put_file(self, key: str, path: Path, *, sha256: str = "", move: bool = False) -> None:
+        self._ensure_bucket()
+        metadata: dict[str, str | list[str] | tuple[str]] = {"sha256": sha256} if sha256 else {}
+        with path.open("rb") as file, _translated(key):
+            self._client.put_object(
+                self._bucket,
+                self._name(key),
+                file,
+                path.stat().st_size,
+                metadata=metadata,
+                part_size=_PART_BYTES,
+                num_parallel_uploads=1,
+            )
+        if move:
+            path.unlink(missing_ok=True)
+
+    def info(self, key: str) -> ObjectInfo:
+        with _translated(key):
+            found = self._client.stat_object(self._bucket, self._name(key))
+        modified = 0.0 if found.last_modified is None else found.last_modified.timestamp()
+        return ObjectInfo(key, found.size or 0, found.etag or "", modified)
+
+    def read(self, key: str, start: int, end: int, tag: str = "") -> bytes:
+        if start == end:
+            return b""
+        headers: dict[str, str | list[str] | tuple[str]] = {"If-Match": f'"{tag}"'} if tag else {}
+        with _translated(key):
+            answer = self._client.get_object(
+                self._bucket, self._name(key), offset=start, length=end - start, request_headers=headers
+            )
+            try:
+                data: bytes = answer.read()
+            finally:
+                answer.close()
+                answer.release_conn()
+        if len(data) != end - start:
+            raise OSError(f"{key} ends before {end}")
+        return data
+
+    def fetch(self, key: str, path: Path) -> None:
+        partial = path.with_name(f"{path.name}.part")
+        try:
+            with partial.open("wb") as file, _translated(key):
+                answer = self._client.get_object(self._bucket, self._name(key))
+                try:
+                    for data in answer.stream(_FETCH_BYTES):
+                        file.write(data)
+                finally:
+                    answer.close()
+                    answer.release_conn()
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        start = self._prefix + checked_prefix(prefix)
+        with _translated(prefix):
+            for found in self._client.list_objects(self._bucket, prefix=start, recursive=True):
+                name = str(found.object_name)
+                modified = 0.0 if found.last_modified is None else found.last_modified.timestamp()
+                if not found.is_dir and not name.endswith("/"):
+                    yield ObjectInfo(
+                        name.removeprefix(self._prefix), found.size or 0, (found.etag or "").strip('"'), modified
+                    )
+
+    def directories(self) -> Iterator[str]:
+        with _translated(self._prefix):
+            for found in self._client.list_objects(self._bucket, prefix=self._prefix):
+                name = str(found.object_name)
+                if name.endswith("/") and name != self._prefix:
+                    yield name.removeprefix(self._prefix).removesuffix("/")
+
+    def remove(self, key: str) -> None:
+        with _translated(key), contextlib.suppress(FileNotFoundError):
+            self._client.remove_object(self._bucket, self._name(key))
+
+    def remove_all(self, prefix: str) -> None:
+        if not checked_prefix(prefix):
+            raise ValueError("everything is no prefix")
+        doomed = [DeleteObject(self._prefix + found.key) for found in self.list(prefix)]
+        with _translated(prefix):
+            for error in self._client.remove_objects(self._bucket, doomed):
+                raise OSError(f"{error.name} was not deleted: {error.code}")
+
+    def local_path(self, key: str) -> Path | None:
+        return None
+
+    def room(self) -> Room | None:
+        return None
+
+    def check(self) -> None:
+        self.put(_PROBE, b"probe")
+        if self.read(_PROBE, 0, 5) != b"probe":
+            raise OSError("the store does not give back what it was given")
+        self.remove(_PROBE)
+
+    def _name(self, key: str) -> str:
+        return self._prefix + checked_key(key)
+
+    def _ensure_bucket(self) -> None:
+        if self._bucket_known:
+            return
+        with _translated(self._bucket):
+            if not self._client.bucket_exists(self._bucket):
+                try:
+                    self._client.make_bucket(self._bucket)
+                except S3Error as error:
+                    if error.code not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
+                        raise
+        self._bucket_known = True
+
+
+def _client(config: S3Config, connections: int) -> Minio:
+    pool = urllib3.PoolManager(
+        maxsize=connections,
+        timeout=urllib3.Timeout(connect=5, read=30),
+        retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504)),
+    )
+    parts = urlsplit(config.endpoint)
+    return Minio(
+        parts.netloc,
+        access_key=config.access_key,
+        secret_key=config.secret_key,
+        region=config.region,
+        secure=parts.scheme == "https",
+        http_client=pool,
+    )
+
+
+@contextlib.contextmanager
+def _translated(key: str) -> Iterator[None]:
+    """Turn what the client raises into OSError, and an absent object into FileNotFoundError."""
+    try:
+        yield
+    except S3Error as error:
+        if error.code in _ABSENT:
+            raise FileNotFoundError(f"{key} is not in the store") from error
+        raise OSError(f"{key}: the store refuses: {error.code}") from error
+    except (MinioException, urllib3.exceptions.HTTPError) as error:
+        raise OSError(f"{key}: the store does not answer: {type(error).__name__}") from error

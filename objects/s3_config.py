@@ -1,0 +1,20 @@
+"""Where an S3-compatible store is: plain values, without its client, which takes a while to load."""
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Config:
+    """Where the store is. `endpoint` is http(s)://host[:port]."""
+
+    endpoint: str
+    bucket: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    region: str = "us-east-1"
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.endpoint)
+        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path.strip("/"):
+            raise ValueError(f"{self.endpoint!r} is not http(s)://host[:port]")

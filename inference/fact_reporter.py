@@ -1,21 +1,17 @@
-"""Reports final captions to control in numbered batches, at least once (sfu.api.facts)."""
+"""Delivers final captions to control (sfu.api.fact_queue)."""
 
 import asyncio
 import logging
 import secrets
-from collections import deque
 
 import aiohttp
-import msgspec
 
-from inference.child import Backoff
 from inference.metrics import DROPS, FACTS_WAITING
-from sfu.api.facts import AnyFact, FactAcknowledgement, FactBatch, encode_batch
+from sfu.api.fact_queue import FactQueue
+from sfu.api.facts import AnyFact, FactBatch, encode_batch
 
 logger = logging.getLogger(__name__)
 
-MAX_WAITING = 10_000
-MAX_BATCH = 100
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
@@ -25,10 +21,7 @@ class FactReporter:
     def __init__(self, control_url: str, node_secret: str, node: str) -> None:
         self._url = control_url.rstrip("/") + "/internal/v1/facts" if control_url else ""
         self._headers = {"Authorization": f"Bearer {node_secret}", "Content-Type": "application/json"}
-        self._node = node
-        self._boot = secrets.token_hex(8)
-        self._n = 0
-        self._waiting: deque[AnyFact] = deque()
+        self._queue: FactQueue[None] = FactQueue(node, secrets.token_hex(8))
         self._wake = asyncio.Event()
 
     def add(self, fact: AnyFact) -> None:
@@ -36,11 +29,8 @@ class FactReporter:
         if not self._url:
             DROPS.labels("control", "not_configured").inc()
             return
-        if len(self._waiting) >= MAX_WAITING:
-            self._waiting.popleft()
-            DROPS.labels("control", "queue_full").inc()
-        self._waiting.append(fact)
-        FACTS_WAITING.set(len(self._waiting))
+        DROPS.labels("control", "queue_full").inc(len(self._queue.put(fact, None)))
+        FACTS_WAITING.set(self._queue.waiting)
         self._wake.set()
 
     async def run(self) -> None:
@@ -48,31 +38,24 @@ class FactReporter:
         async with aiohttp.ClientSession(headers=self._headers, timeout=_TIMEOUT) as session:
             while True:
                 await self._wake.wait()
-                self._wake.clear()
-                while self._waiting:
-                    facts = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
-                    self._n += 1
-                    await self._deliver(session, FactBatch(node=self._node, boot=self._boot, n=self._n, facts=facts))
-                    FACTS_WAITING.set(len(self._waiting))
+                if (batch := self._queue.batch()) is None:
+                    self._wake.clear()
+                else:
+                    await self._deliver(session, batch)
+                    FACTS_WAITING.set(self._queue.waiting)
+                    await asyncio.sleep(self._queue.delay)
 
     async def _deliver(self, session: aiohttp.ClientSession, batch: FactBatch) -> None:
-        """Repeat the batch until control acknowledges it, or refuses it for what it is."""
-        body = encode_batch(batch)
-        backoff = Backoff(10.0)
-        while True:
-            await backoff.wait()
-            try:
-                async with session.post(self._url, data=body) as response:
-                    answer = await response.read()
-                    if response.status == 200:
-                        acknowledged = msgspec.json.decode(answer, type=FactAcknowledgement).acknowledged
-                        if acknowledged >= batch.n:
-                            return
-                        continue
-                    if response.status in (400, 413, 422):
-                        DROPS.labels("control", "refused").inc(len(batch.facts))
-                        logger.error("control refuses facts: %d %s", response.status, answer[:200])
-                        return
-                    logger.warning("control answers facts with %d; repeating", response.status)
-            except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
-                logger.debug("control is not to be had for facts: %s", error)
+        first = not self._queue.delay
+        try:
+            async with session.post(self._url, data=encode_batch(batch)) as response:
+                settled = self._queue.answered(response.status, await response.read())
+        except (aiohttp.ClientError, TimeoutError) as error:
+            settled = None
+            self._queue.unanswered(f"{type(error).__name__}: {error}")
+        if settled is None:
+            if first:
+                logger.warning("control does not take facts, trying on: %s", self._queue.problem)
+        elif not settled.acknowledged:
+            DROPS.labels("control", "refused").inc(len(settled.notes))
+            logger.error("control gave up %d facts: %s", len(settled.notes), self._queue.problem)

@@ -1,51 +1,42 @@
-"""Report facts to control in numbered batches until each is acknowledged; capture never waits for it.
+"""Delivers the recorder's facts to control (sfu.api.fact_queue); capture never waits for it.
 
-Facts wait in memory, at most `MAX_WAITING`; beyond that the oldest are given up and counted, since a rescan of the
-files finds again what they said. A batch is repeated with back-off until control answers.
+What control never heard, a rescan of the files finds again.
 """
 
 import asyncio
 import logging
 import secrets
-from collections import deque
 
 import aiohttp
-import msgspec
 
 from recorder import metrics
-from sfu.api.facts import AnyFact, FactAcknowledgement, FactBatch, encode_batch
+from sfu.api.fact_queue import MAX_WAITING, FactQueue
+from sfu.api.facts import AnyFact, FactBatch, encode_batch
 
 logger = logging.getLogger(__name__)
 
-MAX_WAITING = 10_000
-_BATCH = 100
-_FIRST_DELAY = 0.25
-_MAX_DELAY = 15.0
+Delivery = asyncio.Future[bool]
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
 class FactReporter:
     """Reports to `{control_url}/internal/v1/facts`; without a URL facts are dropped at once."""
 
-    def __init__(self, control_url: str, node_secret: str, node: str) -> None:
+    def __init__(self, control_url: str, node_secret: str, node: str, max_waiting: int = MAX_WAITING) -> None:
         self._url = f"{control_url.rstrip('/')}/internal/v1/facts" if control_url else ""
         self._headers = {"Authorization": f"Bearer {node_secret}", "Content-Type": "application/json"}
-        self._node = node
-        self._boot = secrets.token_hex(8)
-        self._waiting: deque[tuple[AnyFact, asyncio.Future[bool]]] = deque()
+        self._queue: FactQueue[Delivery] = FactQueue(node, secrets.token_hex(8), max_waiting)
         self._some = asyncio.Event()
 
-    def report(self, fact: AnyFact) -> asyncio.Future[bool]:
+    def report(self, fact: AnyFact) -> Delivery:
         """Queue a fact. The future tells whether it was acknowledged; nobody has to wait for it."""
-        delivered: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        delivered: Delivery = asyncio.get_running_loop().create_future()
         if not self._url:
             delivered.set_result(False)
             return delivered
-        if len(self._waiting) >= MAX_WAITING:
-            given_up = self._waiting.popleft()[1]
-            if not given_up.done():
-                given_up.set_result(False)
-            metrics.FACTS.labels("overflowed").inc()
-        self._waiting.append((fact, delivered))
+        given_up = self._queue.put(fact, delivered)
+        metrics.FACTS.labels("overflowed").inc(len(given_up))
+        _tell(given_up, False)
         self._some.set()
         return delivered
 
@@ -53,41 +44,35 @@ class FactReporter:
         """Deliver until cancelled."""
         if not self._url:
             return
-        timeout = aiohttp.ClientTimeout(total=10)
-        async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session:
-            n = 0
+        async with aiohttp.ClientSession(headers=self._headers, timeout=_TIMEOUT) as session:
             while True:
                 await self._some.wait()
-                n += 1
-                batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
-                if not self._waiting:
+                if (batch := self._queue.batch()) is None:
                     self._some.clear()
-                await self._deliver(session, n, [fact for fact, _ in batch])
-                for _, delivered in batch:
-                    if not delivered.done():  # whoever waited may be cancelled
-                        delivered.set_result(True)
+                else:
+                    await self._deliver(session, batch)
+                    await asyncio.sleep(self._queue.delay)
 
-    async def _deliver(self, session: aiohttp.ClientSession, n: int, facts: list[AnyFact]) -> None:
-        body = encode_batch(FactBatch(node=self._node, boot=self._boot, n=n, facts=facts))
-        delay = _FIRST_DELAY
-        while True:
-            problem = await self._post(session, n, body)
-            if not problem:
-                metrics.FACTS.labels("acknowledged").inc(len(facts))
-                return
-            metrics.FACTS.labels("retried").inc(len(facts))
-            if delay == _FIRST_DELAY:
-                logger.warning("control does not take facts, trying on: %s", problem)
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, _MAX_DELAY)
-
-    async def _post(self, session: aiohttp.ClientSession, n: int, body: bytes) -> str:
-        """POST a batch once; returns what went wrong, "" if nothing."""
+    async def _deliver(self, session: aiohttp.ClientSession, batch: FactBatch) -> None:
+        first = not self._queue.delay
         try:
-            async with session.post(self._url, data=body) as response:
-                if response.status != 200:
-                    return f"HTTP status {response.status}"
-                acknowledged = msgspec.json.decode(await response.read(), type=FactAcknowledgement).acknowledged
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            return f"{type(error).__name__}: {error}"
-        return "" if acknowledged >= n else f"acknowledged {acknowledged} instead of {n}"
+            async with session.post(self._url, data=encode_batch(batch)) as response:
+                settled = self._queue.answered(response.status, await response.read())
+        except (aiohttp.ClientError, TimeoutError) as error:
+            settled = None
+            self._queue.unanswered(f"{type(error).__name__}: {error}")
+        if settled is None:
+            metrics.FACTS.labels("retried").inc(len(batch.facts))
+            if first:
+                logger.warning("control does not take facts, trying on: %s", self._queue.problem)
+            return
+        if not settled.acknowledged:
+            logger.error("control gave up %d facts: %s", len(settled.notes), self._queue.problem)
+        metrics.FACTS.labels("acknowledged" if settled.acknowledged else "refused").inc(len(settled.notes))
+        _tell(settled.notes, settled.acknowledged)
+
+
+def _tell(deliveries: list[Delivery], acknowledged: bool) -> None:
+    for delivered in deliveries:
+        if not delivered.done():  # whoever waited may be cancelled
+            delivered.set_result(acknowledged)

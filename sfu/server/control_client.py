@@ -6,7 +6,7 @@ import aiohttp
 import msgspec
 
 from sfu.api.desired_state import DesiredState
-from sfu.api.facts import FactAcknowledgement, FactBatch, encode_batch
+from sfu.api.facts import FactBatch, encode_batch
 
 _T = TypeVar("_T")
 MAX_REPLY_BYTES = 4 * 1024 * 1024
@@ -56,26 +56,29 @@ class ControlClient:
 
     async def keys(self) -> list[dict[str, Any]]:
         """Return the JWK set that signs join tokens; raises ControlUnavailable."""
-        body = await self._request("GET", "/internal/v1/keys")
+        body = await self._get("/internal/v1/keys")
         return _decode(body, _Keys).keys
 
     async def desired(self, room: str) -> DesiredState:
         """Return a room's desired state; raises MeetingUnknown or ControlUnavailable."""
-        return _decode(await self._request("GET", f"/internal/v1/rooms/{room}/desired"), DesiredState)
+        return _decode(await self._get(f"/internal/v1/rooms/{room}/desired"), DesiredState)
 
-    async def report(self, batch: FactBatch) -> int:
-        """Deliver a batch; returns the number acknowledged; raises ControlUnavailable."""
-        body = await self._request("POST", "/internal/v1/facts", encode_batch(batch))
-        return _decode(body, FactAcknowledgement).acknowledged
+    async def report(self, batch: FactBatch) -> tuple[int, bytes]:
+        """Deliver a batch; returns the answer's status and body; raises ControlUnavailable."""
+        return await self._exchange("POST", "/internal/v1/facts", encode_batch(batch))
 
-    async def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
+    async def _get(self, path: str) -> bytes:
+        status, body = await self._exchange("GET", path)
+        if status == 404:
+            raise MeetingUnknown(path)
+        if status >= 300:
+            raise ControlUnavailable(f"GET {path}: {status}")
+        return body
+
+    async def _exchange(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json"} if body is not None else None
         try:
             async with self._session.request(method, self._base + path, data=body, headers=headers) as response:
-                if response.status == 404:
-                    raise MeetingUnknown(path)
-                if response.status >= 300:
-                    raise ControlUnavailable(f"{method} {path}: {response.status}")
-                return await _read_bounded(response.content)
+                return response.status, await _read_bounded(response.content)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise ControlUnavailable(f"{method} {path}: {error}") from error

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from recorder import fact_reporter
 from recorder.config import RecorderConfig
 from recorder.fact_reporter import FactReporter
 from sfu.api.facts import RecordingFinished, RecordingStarted, SegmentClosed, decode_batch
@@ -66,8 +65,7 @@ async def until(condition, seconds=15):
 
 
 @pytest.fixture
-def control(monkeypatch) -> Control:
-    monkeypatch.setattr(fact_reporter, "_FIRST_DELAY", 0.02)
+def control() -> Control:
     return Control()
 
 
@@ -137,9 +135,8 @@ async def test_the_next_start_reports_what_control_has_not_heard(config, control
     assert len(control.facts) == before
 
 
-async def test_facts_that_nobody_takes_are_bounded(control, monkeypatch):
-    monkeypatch.setattr(fact_reporter, "MAX_WAITING", 5)
-    reporter = FactReporter("http://127.0.0.1:1", SECRET, "recorder-1")
+async def test_facts_that_nobody_takes_are_bounded():
+    reporter = FactReporter("http://127.0.0.1:1", SECRET, "recorder-1", max_waiting=5)
     told = [reporter.report(RecordingStarted(room="r", at=1, recording=str(n))) for n in range(8)]
     assert [future.done() and not future.result() for future in told] == [True] * 3 + [False] * 5
     for future in told:

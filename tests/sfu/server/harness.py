@@ -39,7 +39,7 @@ class Control:
         self.facts: list[AnyFact] = []
         self.batches: list[int] = []
         self.keys_served = 0
-        self.refuse_facts = False
+        self.facts_status: int | None = None  # what facts are answered with instead
         self.url = ""
 
     def jwks(self) -> dict[str, Any]:
@@ -87,8 +87,8 @@ class Control:
         return web.Response(body=msgspec.json.encode(desired), content_type="application/json")
 
     async def _facts(self, request: web.Request) -> web.Response:
-        if self.refuse_facts:
-            return web.json_response({}, status=503)
+        if self.facts_status is not None:
+            return web.json_response({}, status=self.facts_status)
         batch = decode_batch(await request.read())
         if batch.n not in self.batches:
             self.batches.append(batch.n)

@@ -8,16 +8,13 @@ import aiohttp
 import pytest
 
 from sfu.api import signaling
-from sfu.api.facts import RoomClosed, RoomOpened
-from sfu.server.control_client import ControlClient, ControlUnavailable
-from sfu.server.facts_reporter import MAX_WAITING, FactsReporter
 from sfu.server.sink_server import SinkServer
 from tests.sfu.server.harness import Control, client, eventually, host
 
 
 async def test_facts_wait_for_control_and_come_once_and_in_order(tmp_path: Path) -> None:
     async with host(tmp_path) as h:
-        h.control.refuse_facts = True
+        h.control.facts_status = 503
         async with client(h, h.control.token("r", "ann")) as ann:
             await ann.until(signaling.RoomInfo)
             await ann.send(signaling.Leave())
@@ -25,49 +22,27 @@ async def test_facts_wait_for_control_and_come_once_and_in_order(tmp_path: Path)
         await eventually(lambda: not h.node.rooms)
         assert not h.control.facts
         assert (await h.metrics())["parley_sfu_facts_waiting"] == 4
-        h.control.refuse_facts = False
+        h.control.facts_status = None
         await eventually(lambda: len(h.control.facts) == 4)
         assert h.control.kinds() == ["RoomOpened", "ParticipantJoined", "ParticipantLeft", "RoomClosed"]
         assert h.control.batches == sorted(h.control.batches)
 
 
-class Unreachable(ControlClient):
-    """A control whose answers are scripted."""
-
-    def __init__(self, answers: list[int | None]) -> None:
-        super().__init__("http://127.0.0.1:9", "s")
-        self.batches: list[tuple[int, int]] = []
-        self._answers = answers
-
-    async def report(self, batch):  # type: ignore[no-untyped-def]
-        self.batches.append((batch.n, len(batch.facts)))
-        answer = self._answers.pop(0)
-        if answer is None:
-            raise ControlUnavailable("scripted")
-        return answer
-
-
-async def test_a_batch_is_repeated_under_its_number_until_acknowledged() -> None:
-    control = Unreachable([None, 0, 1, 2])
-    reporter = FactsReporter(control, "n")
-    reporter.put([RoomOpened(room="r", at=1)])
-    for _ in range(2):
-        with pytest.raises(ControlUnavailable):
-            await reporter.deliver_one()
-    reporter.put([RoomClosed(room="r", at=2)])
-    await reporter.deliver_one()
-    await reporter.deliver_one()
-    assert control.batches == [(1, 1), (1, 1), (1, 1), (2, 1)]
-    assert reporter.waiting == 0
-    await control.close()
-
-
-async def test_facts_are_bounded_and_losses_counted() -> None:
-    control = Unreachable([])
-    reporter = FactsReporter(control, "n")
-    reporter.put(RoomOpened(room="r", at=number) for number in range(MAX_WAITING + 7))
-    assert (reporter.waiting, reporter.lost) == (MAX_WAITING, 7)
-    await control.close()
+async def test_a_batch_that_control_refuses_is_given_up_and_counted(tmp_path: Path) -> None:
+    async with host(tmp_path) as h:
+        h.control.facts_status = 422
+        async with client(h, h.control.token("r", "ann")) as ann:
+            await ann.until(signaling.RoomInfo)
+            await ann.send(signaling.Leave())
+            await ann.closed()
+        await eventually(lambda: not h.node.rooms)
+        async with asyncio.timeout(10):
+            while (await h.metrics())["parley_sfu_facts_lost_total"] < 4:
+                await asyncio.sleep(0.05)
+        h.control.facts_status = None
+        async with client(h, h.control.token("r", "bob")) as bob:
+            await bob.until(signaling.RoomInfo)
+        await eventually(lambda: "ParticipantJoined" in h.control.kinds())
 
 
 async def test_keys_are_pulled_at_the_start_and_for_new_ones_once_a_second(tmp_path: Path) -> None:

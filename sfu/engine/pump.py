@@ -23,8 +23,10 @@ _MAX_CHUNK = 64
 class DirectEngine(Protocol):
     """An engine that reads and writes the sockets itself, without an object per datagram."""
 
-    def receive_and_forward(self, filenos: Sequence[int], now: int, deadline: int) -> Result:
-        """Read what waits, forward and send until `deadline`; `outgoing` of the result is empty."""
+    def receive_and_forward(
+        self, filenos: Sequence[int], now: int, deadline: int, unread: Iterable[int] = ()
+    ) -> Result:
+        """Read what waits but at the sockets `unread`, forward and send until `deadline`; `outgoing` stays empty."""
 
     def release_directly(self, filenos: Sequence[int], now: int) -> None:
         """Send what pacing lets go by `now`."""
@@ -92,11 +94,9 @@ class Pump:
         """Read what waits, forward within the budget. `outgoing` of the result is empty: it has been sent."""
         if self._direct is not None:
             filenos = self._sockets.filenos()
-            for local in range(len(self._sockets.addresses), len(filenos)):
-                if local not in self._ready:
-                    filenos[local] = -1
+            unread = set(range(len(self._sockets.addresses), len(filenos))) - self._ready
             self._ready.clear()
-            return self._direct.receive_and_forward(filenos, now, now + self._budget)
+            return self._direct.receive_and_forward(filenos, now, now + self._budget, unread)
         self._read()
         total = Result()
         begun = self._clock()

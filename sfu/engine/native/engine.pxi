@@ -17,6 +17,7 @@ cdef class CompiledEngine:
     cdef dict streams
     cdef dict routes
     cdef int filenos[SOCKETS_MAX]
+    cdef bint reads[SOCKETS_MAX]
     cdef Peer *any_source[SOCKETS_MAX]
 
     def __cinit__(self):
@@ -484,13 +485,15 @@ cdef class CompiledEngine:
             "retransmitted": state.retransmitted,
         }
 
-    def receive_and_forward(self, filenos, int64_t now, int64_t deadline):
-        """Read what waits at the sockets, forward and send until `deadline`; `outgoing` of the result is empty."""
+    def receive_and_forward(self, filenos, int64_t now, int64_t deadline, unread=()):
+        """Read what waits at the sockets but those `unread`, forward and send until `deadline`; `outgoing` of the result is empty."""
         cdef State *state = &self.state
         cdef int64_t until = now
         cdef bint complete = False
         result = Result()
         self._attach(filenos)
+        for local in unread:
+            self.reads[<int>local] = False
         state.now = now
         state.sends = True
         while not complete and until < deadline:
@@ -545,13 +548,14 @@ cdef class CompiledEngine:
             raise ValueError(f"an engine serves {SOCKETS_MAX} sockets at most")
         for k in range(len(filenos)):
             self.filenos[k] = filenos[k]
+            self.reads[k] = filenos[k] >= 0
         self.state.fileno_count = <int>len(filenos)
         return 0
 
     cdef int _receive_from(self, int local) noexcept nogil:
         cdef State *state = &self.state
         cdef int k
-        cdef int received = receive_messages(state, local, 0, SLOT_COUNT) if state.filenos[local] >= 0 else 0
+        cdef int received = receive_messages(state, local, 0, SLOT_COUNT) if self.reads[local] else 0
         for k in range(received):
             state.slots[k].peer = self._peer_of(&state.slots[k].address, local)
             receive_slot(state, k)

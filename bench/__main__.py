@@ -10,8 +10,10 @@ from bench.report import Report, print_table, write_json, write_plot
 NAMES = {
     "audio_latency": "how long audio waits while a large keyframe goes to 500 subscribers",
     "engine": "CPU per sent packet of each engine, and of a floor program that does the least possible",
+    "load": "real peers at a real sfu: CPU, latency, loss, memory; the largest rooms",
     "first_frame": "join click to the first decoded remote frame in Chromium",
     "caption_accuracy": "word error rate of captions in Chromium's call, and of the recogniser in noise",
+    "caption_voices": "word error rate of further voices and languages: in noise, through loss, over another voice",
     "caption_latency": "how late captions are while four people talk at once",
     "triton_batching": "what dynamic batching gains on Triton",
 }

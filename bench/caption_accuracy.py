@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from bench.file_captions import interval, rate
 from bench.report import Report, progress
 from inference.models import catalogue, store
 from inference.speech.whisper import Clip, WhisperModel
@@ -39,17 +40,6 @@ def _alone(model: WhisperModel, spoken: Sequence[Prompt], spoil: Spoil, what: st
     return counts
 
 
-def _rate(counts: Sequence[tuple[int, int]]) -> float:
-    return sum(errors for errors, _ in counts) / sum(total for _, total in counts)
-
-
-def _interval(counts: Sequence[tuple[int, int]]) -> tuple[float, float]:
-    """95 % interval of the rate by resampling prompts."""
-    dice = np.random.default_rng(7)
-    rates = [_rate([counts[index] for index in dice.integers(0, len(counts), len(counts))]) for _ in range(1000)]
-    return float(np.percentile(rates, 2.5)), float(np.percentile(rates, 97.5))
-
-
 async def _call(spoken: Sequence[Prompt]) -> float:
     with running_server(models_dir=str(fetched_models())) as server:
         async with Api(server.url) as admin:
@@ -68,11 +58,11 @@ def run(*, quick: bool) -> Report:
     conditions += [] if quick else [(f"{level} dB", with_noise(level)) for level in (20, 10, 5)]
     for name, spoil in conditions:
         counts = _alone(model, spoken[-8:] if quick else spoken, spoil, f"recogniser, {name}")
-        low, high = _interval(counts)
+        low, high = interval(counts)
         if name == "clean":
-            report.at_most("recogniser alone, clean", "word error rate", _rate(counts), "", BAR)
+            report.at_most("recogniser alone, clean", "word error rate", rate(counts), "", BAR)
         else:
-            report.add(f"recogniser alone, {name}", "word error rate", _rate(counts), "")
+            report.add(f"recogniser alone, {name}", "word error rate", rate(counts), "")
         report.add(f"recogniser alone, {name}", "95 % interval, width", high - low, "")
     short = [one for one in spoken if len(one.samples) < 8 * 16_000][:3]
     report.at_most("Chromium's call", "word error rate", asyncio.run(_call(short if quick else spoken)), "", BAR)

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -41,6 +42,13 @@ class Report:
     def at_least(self, case: str, metric: str, value: float, unit: str, bar: float) -> None:
         """A figure that must reach its bar."""
         self.rows.append(Row(case, metric, value, unit, f">= {bar:g}", value >= bar))
+
+
+def settled_interval(statistic: Callable[[Sequence[int]], float], count: int) -> tuple[float, float]:
+    """95 % interval of a statistic of `count` items (it gets their indices) by resampling them, from a fixed seed."""
+    dice = random.Random(7)
+    values = sorted(statistic(dice.choices(range(count), k=count)) for _ in range(1000))
+    return values[25], values[974]
 
 
 def progress(items: Sequence[T], what: str) -> Iterator[T]:

@@ -39,7 +39,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--config", type=Path, metavar="FILE", default=os.environ.get("PARLEY_CONFIG"), help="TOML file"
     )
     common.add_argument("--table", type=Path, metavar="FILE", help="another MODELS.toml")
-    common.add_argument("names", nargs="*", metavar="NAME", help="models, default all")
+    common.add_argument("names", nargs="*", metavar="NAME", help="models, default all but those of extras")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     getter = verbs.add_parser("fetch", parents=[common], help="download, check and build what is missing")
     getter.add_argument("--offline", type=Path, metavar="DIR", help="take the archives from DIR, download nothing")
@@ -66,7 +66,8 @@ def _models_dir(arguments: argparse.Namespace) -> Path:
 
 
 def _chosen(table: Catalogue, arguments: argparse.Namespace) -> list[Model]:
-    return [table.named(name) for name in arguments.names] or list(table.model)
+    """The models named; without names all but those of extras."""
+    return [table.named(name) for name in arguments.names] or [model for model in table.model if not model.extra]
 
 
 def _fetch(table: Catalogue, models_dir: Path, arguments: argparse.Namespace) -> int:
@@ -80,10 +81,12 @@ def _fetch(table: Catalogue, models_dir: Path, arguments: argparse.Namespace) ->
 
 
 def _list(table: Catalogue, models_dir: Path, arguments: argparse.Namespace) -> int:
-    for model in _chosen(table, arguments):
+    for model in _chosen(table, arguments) if arguments.names else table.model:
         state = "present" if store.find(models_dir, model) else "not fetched"
         size = sum(archive.bytes for archive in model.archive) / 1e6
         print(f"{model.name} {model.version}: {model.task}; {state}; {size:.0f} MB to download")
+        if model.extra:
+            print(f"    of the extra `{model.extra}`: fetched when it is named, `parley models fetch {model.name}`")
         print(f"    licence {model.licence}; origin {model.origin}")
         print(f"    trained on {model.training_data}")
     return 0

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from inference.models import ctranslate2_file, whisper_graph
+from inference.models import ctranslate2_file, face_graphs, whisper_graph
 from inference.models.archive import ArchiveError
 from inference.models.catalogue import Model
 
@@ -49,4 +49,15 @@ def build_whisper(model: Model, source: Path, target: Path) -> None:
         (target / name).write_bytes((source / name).read_bytes())
 
 
-BUILDERS: dict[str, Builder] = {"copy": build_copy, "whisper": build_whisper}
+def build_faces(model: Model, source: Path, target: Path) -> None:
+    """TensorFlow.js nets → blazeface.onnx, grey.onnx, colour.onnx."""
+
+    def pair(name: str) -> tuple[bytes, bytes]:
+        return (source / f"{name}.json").read_bytes(), (source / f"{name}.bin").read_bytes()
+
+    onnx.save(face_graphs.detector(*pair("blazeface")), str(target / "blazeface.onnx"))
+    onnx.save(face_graphs.grey_classifier(*pair("emotion")), str(target / "grey.onnx"))
+    onnx.save(face_graphs.colour_classifier(*pair("expression")), str(target / "colour.onnx"))
+
+
+BUILDERS: dict[str, Builder] = {"copy": build_copy, "whisper": build_whisper, "faces": build_faces}

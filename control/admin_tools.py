@@ -7,6 +7,7 @@ import asyncpg
 from control.database import Connection, prepare
 from control.passwords import Passwords
 from control.store import audit, users
+from control.store.users import UserRow
 
 
 class NoSuchUser(LookupError):
@@ -35,6 +36,21 @@ async def reset_password(dsn: str, login: str, password: str) -> None:
         await audit.write(connection, None, "reset_password", user.id, "command line")
 
 
+async def find_user(dsn: str, login: str) -> UserRow:
+    """Return the account of this name or address; raises NoSuchUser."""
+    async with _Session(dsn) as connection:
+        user = await users.by_login(connection, login)
+    if user is None:
+        raise NoSuchUser(login)
+    return user
+
+
+async def note(dsn: str, action: str, target: str) -> None:
+    """Write an act of the command line into the audit log."""
+    async with _Session(dsn) as connection:
+        await audit.write(connection, None, action, target, "command line")
+
+
 async def export_user(dsn: str, login: str) -> dict[str, list[dict[str, Any]]]:
     """Return every row that is about an account, by table, without secrets; raises NoSuchUser."""
     exported: dict[str, list[dict[str, Any]]] = {}
@@ -49,12 +65,30 @@ async def export_user(dsn: str, login: str) -> dict[str, list[dict[str, Any]]]:
 
 
 _SECRETS = frozenset(
-    {"password_hash", "passcode_hash", "rejoin_hash", "key_hash", "token_hash", "ticket_hash", "totp_secret", "secret"}
+    {
+        "password_hash",
+        "passcode_hash",
+        "rejoin_hash",
+        "key_hash",
+        "token_hash",
+        "ticket_hash",
+        "code_hash",
+        "totp_secret",
+        "secret",
+    }
 )
 _EXPORTS = {
     "users": "SELECT * FROM users WHERE id = $1",
     "user_sessions": "SELECT * FROM user_sessions WHERE user_id = $1",
     "api_keys": "SELECT * FROM api_keys WHERE user_id = $1",
+    "user_identities": "SELECT * FROM user_identities WHERE user_id = $1",
+    "invitations": "SELECT * FROM invitations WHERE created_by = $1",
+    "lobby_entries": "SELECT * FROM lobby_entries WHERE user_id = $1",
+    "recording_links": "SELECT * FROM recording_links WHERE created_by = $1",
+    "ai_tasks": "SELECT t.* FROM ai_tasks t JOIN media_files f ON f.id = t.file_id WHERE f.owner_id = $1",
+    "media_streams": (
+        "SELECT x.* FROM media_streams x JOIN meeting_participants p ON p.id = x.participant_id WHERE p.user_id = $1"
+    ),
     "webhooks": "SELECT * FROM webhooks WHERE user_id = $1",
     "meetings": "SELECT * FROM meetings WHERE host_id = $1",
     "meeting_participants": "SELECT * FROM meeting_participants WHERE user_id = $1",

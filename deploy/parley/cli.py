@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from parley.admin_flags import add_admin_flags
 from parley.nginx_command import add_nginx_flags
 from parley.settings import SETTINGS, Settings, SettingsError, resolve
 
@@ -44,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         ("inference", _inference, "run captions and other inference for the sfu on this machine"),
         ("config", _config, "show every setting, its value and where it came from"),
         ("migrate", _migrate, "bring the database to this version"),
+        ("openapi", _openapi, "print the OpenAPI document of the REST API"),
         ("make-keys", _make_keys, "make control's keys where they are missing, for external stores"),
     ):
         sub = verbs.add_parser(name, help=meaning, description=meaning, parents=[common])
@@ -53,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     gateway = verbs.add_parser("nginx-config", help="write the gateway's nginx.conf", parents=[common])
     add_nginx_flags(gateway)
     gateway.set_defaults(verb=_nginx_config)
+    admin = verbs.add_parser("admin", help="make administrators, reset passwords, export and delete accounts")
+    add_admin_flags(admin, common)
+    admin.set_defaults(verb=_admin)
     models = verbs.add_parser("models", help="fetch, build, list and verify AI models", add_help=False)
     models.add_argument("rest", nargs=argparse.REMAINDER)
     models.set_defaults(verb=_models, config=None)
@@ -149,6 +154,15 @@ def _migrate(settings: Settings, chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _openapi(_: Settings, __: argparse.Namespace) -> int:
+    import json
+
+    from control.app import openapi_document
+
+    print(json.dumps(openapi_document(), indent=2))
+    return 0
+
+
 def _make_keys(settings: Settings, _: argparse.Namespace) -> int:
     from control import keys
 
@@ -160,6 +174,12 @@ def _make_keys(settings: Settings, _: argparse.Namespace) -> int:
         return 1
     print(f"keys are in {directory}; join tokens are signed by {loaded.kid}")
     return 0
+
+
+def _admin(settings: Settings, chosen: argparse.Namespace) -> int:
+    from parley import admin_command
+
+    return admin_command.main(settings, chosen)
 
 
 def _nginx_config(settings: Settings, chosen: argparse.Namespace) -> int:

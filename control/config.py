@@ -7,6 +7,7 @@ from typing import Literal
 
 import web
 from objects.s3_config import S3Config
+from sfu.api.etcd import EtcdConfig
 
 Registration = Literal["open", "invite", "domain", "closed"]
 
@@ -20,6 +21,7 @@ class SfuNode:
     """WebSocket address, for example ws://127.0.0.1:8081/"""
     http_url: str
     """Base of /whip, /whep and /node/v1, for example http://127.0.0.1:8084"""
+    region: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,14 @@ class ControlConfig:
     recordings_dir: Path
     node_secret: str = field(repr=False)
     nodes: tuple[SfuNode, ...]
+    nodes_file: Path | None = None
+    """A TOML file of further nodes, read again when it changes."""
+    etcd: EtcdConfig | None = None
+    """Where nodes register; then neither `nodes` nor `nodes_file` is used."""
+    region: str = ""
+    """Where those are who join without another word on it."""
+    region_header: str | None = None
+    """A header in which the gateway says where a request comes from."""
     redis_url: str | None = None
     http_binds: tuple[str, ...] = ("127.0.0.1:8800",)
     https_binds: tuple[str, ...] = ()
@@ -139,7 +149,7 @@ class ControlConfig:
             raise ValueError("the node secret is empty")
         for proxy in self.trusted_proxies:
             ipaddress.ip_network(proxy, strict=False)
-        if not self.nodes:
+        if not self.nodes and self.nodes_file is None and self.etcd is None:
             raise ValueError("at least one sfu node is needed")
 
     @property

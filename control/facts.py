@@ -15,7 +15,7 @@ from prometheus_client import Counter
 
 from control.database import Connection
 from control.services import Services
-from control.store import batches, meetings, outbox, participants, recordings, rooms, understanding
+from control.store import batches, meetings, outbox, participants, placements, recordings, rooms, understanding
 from sfu.api.desired_state import DesiredState
 from sfu.api.facts import (
     AnyFact,
@@ -34,12 +34,15 @@ from sfu.api.facts import (
     TrackUnpublished,
     decode_batch,
 )
+from sfu.api.placement import Placement
 
 _LOG = logging.getLogger(__name__)
 _TAKEN = Counter("control_facts_total", "Facts taken in", ["kind"])
 _DROPPED = Counter("control_facts_dropped_total", "Facts that fit nothing here", ["kind", "reason"])
 _REPEATED = Counter("control_fact_batches_repeated_total", "Batches that were taken before")
 _ESCAPED_NUL = re.compile(rb"(\\+)u0000")
+NODE_LOST = "node_lost"
+MOVED = "moved"
 _MAX_MS = 4_102_444_800_000  # the year 2100
 
 
@@ -80,7 +83,7 @@ async def close_stale_rooms(connection: Connection, node: str, boot: str) -> lis
     changed = []
     if await rooms.see_node(connection, node, boot):
         for room in sorted(await rooms.stale(connection, node, boot), key=lambda one: one.meeting_id):
-            state = await close_room(connection, room.meeting_id, datetime.now(UTC), "node_lost")
+            state = await close_room(connection, room.meeting_id, datetime.now(UTC), NODE_LOST)
             if state is not None:
                 changed.append(state)
     return changed
@@ -99,7 +102,7 @@ async def close_room(connection: Connection, meeting: str, at: datetime, reason:
     await meetings.mark_idle(connection, meeting)
     payload = {"meeting": meeting, "reason": reason}
     await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "meeting.room_closed", payload)
-    sealed = await recordings.seal(connection, meeting, at) if reason != "node_lost" else []
+    sealed = await recordings.seal(connection, meeting, at) if reason not in {NODE_LOST, MOVED} else []
     if not sealed:
         return None
     for recording in sealed:
@@ -133,9 +136,14 @@ async def _apply(connection: Connection, batch: FactBatch, fact: AnyFact) -> Des
     meeting = await meetings.lock(connection, fact.room)
     if meeting is None:
         raise Unfit("unknown_meeting")
+    placement = await placements.of(connection, fact.room)
+    if fact.epoch and placement is not None:
+        _check_epoch(batch, fact, placement)
     match fact:
+        case RoomOpened() | RoomClosed() if placement is not None and batch.node in placement.spilled_to:
+            pass  # a part of a room that another node holds
         case RoomOpened():
-            await _open_room(connection, batch, fact, at)
+            await _open_room(connection, batch, fact, at, placement)
         case RoomClosed():
             return await close_room(connection, fact.room, at, "closed")
         case ParticipantJoined() | ParticipantLeft():
@@ -156,11 +164,20 @@ async def _apply(connection: Connection, batch: FactBatch, fact: AnyFact) -> Des
     return None
 
 
-async def _open_room(connection: Connection, batch: FactBatch, fact: RoomOpened, at: datetime) -> None:
+def _check_epoch(batch: FactBatch, fact: AnyFact, placement: Placement) -> None:
+    """Refuse what a node says of a room that was placed anew meanwhile: control has written its end already."""
+    if fact.epoch < placement.epoch or not placement.includes(batch.node):
+        raise Unfit("old_epoch")
+
+
+async def _open_room(
+    connection: Connection, batch: FactBatch, fact: RoomOpened, at: datetime, placement: Placement | None
+) -> None:
     live = await rooms.live(connection, fact.room)
     if live is not None:
         await close_room(connection, fact.room, at, "replaced")
-    await rooms.place(connection, fact.room, batch.node, [batch.node])
+    if placement is None or placement.node != batch.node:
+        await placements.claim(connection, fact.room, batch.node, [batch.node], [])
     await rooms.open_room(connection, fact.room, batch.node, batch.boot, at)
     await meetings.mark_active(connection, fact.room, at)
     await _event(connection, outbox.MEETING_EVENTS, "meeting.started", fact)

@@ -11,7 +11,7 @@ from control.problem import Problem
 from control.problem_handlers import handle_problems
 from control.proxy.routing import node_for
 from control.services import Services
-from control.store import rooms
+from control.store import placements, rooms
 from sfu.api.facts import FactAcknowledgement
 
 _MAX_BATCH = 8 * 1024 * 1024
@@ -38,9 +38,10 @@ def create_app(services: Services) -> Quart:
     async def desired(room: str) -> Response:
         async with services.pool.acquire() as connection:
             state = await rooms.state(connection, room)
+            placement = await placements.of(connection, room)
         if state is None:
             raise Problem(404, "not_found", "This meeting does not exist.")
-        return _json(state)
+        return _json(msgspec.structs.replace(state, placement=placement))
 
     @app.post("/internal/v1/facts")
     async def take_facts() -> Response:

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 from hypercorn.asyncio import serve
 
-from control import first_admin, internal, jobs, listeners, reconcile, relay, webhooks
+from control import failover, first_admin, internal, jobs, listeners, reconcile, relay, webhooks
 from control.app import Application
 from control.bus import LocalBus, SeveralBuses
 from control.config import ControlConfig
@@ -128,6 +128,8 @@ async def _serve(
     workers = [
         asyncio.create_task(_relay(services)),
         asyncio.create_task(webhooks.run(services.pool, services.outgoing)),
+        asyncio.create_task(services.registry.run()),
+        asyncio.create_task(failover.run(services)),
         asyncio.create_task(reconcile.run(services)),
         asyncio.create_task(worker.run()),
     ]

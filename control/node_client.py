@@ -11,10 +11,13 @@ import aiohttp
 import msgspec
 from prometheus_client import Counter
 
-from control.config import ControlConfig, SfuNode
+from control.config import ControlConfig
 from control.database import UNAVAILABLE, Pool
-from control.store import rooms
+from control.registry.membership import Registry
+from control.store import placements
 from sfu.api.desired_state import DesiredState
+from sfu.api.placement import Placement
+from sfu.api.registration import NodeRecord
 
 _LOG = logging.getLogger(__name__)
 _PUSHES = Counter("control_desired_state_pushes_total", "Desired states sent to nodes", ["outcome"])
@@ -31,10 +34,10 @@ class _LiveRooms(msgspec.Struct, frozen=True):
 
 
 class NodeClient:
-    """Knows the configured nodes and talks to their private HTTP port."""
+    """Talks to the private HTTP port of the registry's nodes, and knows which of them a meeting is on."""
 
-    def __init__(self, config: ControlConfig, pool: Pool, http: aiohttp.ClientSession) -> None:
-        self._nodes = {node.node: node for node in config.nodes}
+    def __init__(self, config: ControlConfig, pool: Pool, http: aiohttp.ClientSession, registry: Registry) -> None:
+        self._registry = registry
         self._headers = {"Authorization": f"Bearer {config.node_secret}"}
         self._pool = pool
         self._http = http
@@ -43,24 +46,24 @@ class NodeClient:
         self.unreachable: set[str] = set()
         """Nodes that did not answer when they were last asked for their rooms."""
 
-    def node(self, name: str) -> SfuNode | None:
-        return self._nodes.get(name)
+    def node(self, name: str) -> NodeRecord | None:
+        return self._registry.known().get(name)
 
     def names(self) -> list[str]:
-        return list(self._nodes)
+        return list(self._registry.known())
 
-    def pick(self) -> SfuNode:
-        """Return the node that a new room goes to."""
-        return next(iter(self._nodes.values()))
-
-    async def of_meeting(self, meeting: str) -> SfuNode | None:
-        """Return the node that a meeting is placed on; None when it has none or that one is no longer configured."""
+    async def placement(self, meeting: str) -> Placement | None:
+        """Return where a meeting is placed; None when it never was."""
         async with self._pool.acquire() as connection:
-            name = await rooms.placement(connection, meeting)
-        return None if name is None else self._nodes.get(name)
+            return await placements.of(connection, meeting)
+
+    async def of_meeting(self, meeting: str) -> NodeRecord | None:
+        """Return the node that a meeting is placed on; None when it has none or that one is no longer known."""
+        placement = await self.placement(meeting)
+        return None if placement is None else self.node(placement.node)
 
     def push(self, state: DesiredState) -> None:
-        """Send a committed state to the node that its meeting is placed on, in the background."""
+        """Send a committed state to every node that holds its room, with the placement, in the background."""
         waiting = self._latest.get(state.room)
         if waiting is None or waiting.version < state.version:
             self._latest[state.room] = state
@@ -69,12 +72,14 @@ class NodeClient:
 
     async def push_now(self, node: str, state: DesiredState) -> bool:
         """Send a state once, for a meeting whose rows are gone; whether the node took it."""
-        found = self._nodes.get(node)
+        found = self.node(node)
         return found is not None and await self._put(found, state)
 
     async def live_rooms(self, name: str) -> set[str] | None:
         """Return the rooms that are live on a node, None when it does not answer."""
-        node = self._nodes[name]
+        node = self.node(name)
+        if node is None:
+            return None
         try:
             async with self._http.get(
                 f"{node.http_url}/node/v1/rooms", headers=self._headers, timeout=_TIMEOUT
@@ -95,15 +100,19 @@ class NodeClient:
     async def _push(self, room: str) -> None:
         try:
             while (state := self._latest.pop(room, None)) is not None:
-                node = await self.of_meeting(room)
-                if node is not None:
-                    await self._put_until_taken(node, state)
+                placement = await self.placement(room)
+                if placement is not None:
+                    await self._put_to_all(placement, msgspec.structs.replace(state, placement=placement))
         except UNAVAILABLE as error:
             _LOG.warning("the node of %s is unknown while the database is away: %s", room, error)
         finally:
             del self._pushing[room]
 
-    async def _put_until_taken(self, node: SfuNode, state: DesiredState) -> None:
+    async def _put_to_all(self, placement: Placement, state: DesiredState) -> None:
+        found = (self.node(name) for name in (placement.node, *placement.spilled_to))
+        await asyncio.gather(*(self._put_until_taken(node, state) for node in found if node is not None))
+
+    async def _put_until_taken(self, node: NodeRecord, state: DesiredState) -> None:
         for pause in (*_RETRY_SECONDS, None):
             if await self._put(node, state):
                 return
@@ -111,7 +120,7 @@ class NodeClient:
                 return
             await asyncio.sleep(pause)
 
-    async def _put(self, node: SfuNode, state: DesiredState) -> bool:
+    async def _put(self, node: NodeRecord, state: DesiredState) -> bool:
         url = f"{node.http_url}/node/v1/rooms/{state.room}/desired"
         try:
             async with self._http.put(

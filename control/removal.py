@@ -3,7 +3,7 @@
 from control.ending import end_in_transaction
 from control.problem import Problem
 from control.services import Services
-from control.store import audit, media, meetings, outbox, recordings, rooms, users
+from control.store import audit, media, meetings, outbox, placements, recordings, rooms, users
 
 
 async def delete_meeting(services: Services, meeting: str, actor: str, address: str) -> None:
@@ -13,15 +13,15 @@ async def delete_meeting(services: Services, meeting: str, actor: str, address: 
         if any(recording.state in {"recording", "sealing"} for recording in kept):
             raise Problem(409, "recording", "A recording is running or being finished; delete the meeting afterwards.")
         files = await media.of_meeting(connection, meeting)
-        node = await rooms.placement(connection, meeting)
+        placement = await placements.of(connection, meeting)
         async with connection.transaction():
             await end_in_transaction(connection, meeting)
             state = await rooms.state(connection, meeting)
             await meetings.delete(connection, meeting)
             await outbox.append_for_user(connection, actor, "meeting.deleted", {"meeting": meeting})
             await audit.write(connection, actor, "delete_meeting", meeting, address)
-    if state is not None and node is not None:
-        await services.nodes.push_now(node, state)
+    if state is not None and placement is not None:
+        await services.nodes.push_now(placement.node, state)
     for recording in kept:
         await services.archive.remove(recording.id)
     for file in files:

@@ -19,6 +19,8 @@ from control.media_store import MediaStore
 from control.node_client import NodeClient
 from control.oidc import OidcClient
 from control.passwords import Passwords
+from control.registry.membership import Registry
+from control.registry.opening import open_registry
 from control.tokens import Tokens
 from objects.directory import DirectoryStore
 from objects.store import ObjectStore
@@ -38,6 +40,7 @@ class Services:
     live: LiveState
     limits: Limits
     http: aiohttp.ClientSession
+    registry: Registry
     nodes: NodeClient
     archive: Archive
     mail: Mailer
@@ -51,6 +54,7 @@ class Services:
     async def close(self) -> None:
         await self.tasks.close(_TASKS_CLOSE_SECONDS)
         await self.nodes.close()
+        await self.registry.close()
         await self.outgoing.close()
         await self.http.close()
         await self.live.close()
@@ -74,6 +78,7 @@ async def open_services(config: ControlConfig) -> Services:
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
     )
+    registry = open_registry(config, http)
     return Services(
         config=config,
         pool=pool,
@@ -83,7 +88,8 @@ async def open_services(config: ControlConfig) -> Services:
         live=live,
         limits=Limits(live),
         http=http,
-        nodes=NodeClient(config, pool, http),
+        registry=registry,
+        nodes=NodeClient(config, pool, http, registry),
         archive=Archive(recordings, config.recordings_dir),
         mail=Mailer(config.smtp),
         media=MediaStore(media),

@@ -109,7 +109,17 @@ class Tokens:
     def csrf_matches(self, session: str, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self.csrf(session).encode())
 
-    def join(self, room: str, participant: str, name: str, user: str | None, grants: Grants) -> str:
+    def join(
+        self,
+        room: str,
+        participant: str,
+        name: str,
+        user: str | None,
+        grants: Grants,
+        *,
+        epoch: int = 0,
+        returning: bool = False,
+    ) -> str:
         """Return a join token for the sfu: one admission within 60 s."""
         now = int(time.time())
         claims = JoinClaims(
@@ -122,6 +132,8 @@ class Tokens:
             name=name,
             user=user,
             grants=grants,
+            epoch=epoch,
+            returning=returning,
             traceparent=tracing.current(),
         )
         payload: dict[str, Any] = msgspec.to_builtins(claims)

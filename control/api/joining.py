@@ -3,10 +3,11 @@
 import dataclasses
 import hmac
 import time
+from typing import NamedTuple
 
 from quart import Response
 
-from control import grants, turn
+from control import grants, placing, turn
 from control.api import lobby
 from control.api.meetings import summary
 from control.api.participant_types import Joined, JoinMeeting, Waiting
@@ -25,6 +26,13 @@ from sfu.api.signaling import IceServer
 
 endpoints = Endpoints("meetings", scope="meetings")
 _WINDOW = 15 * 60
+
+
+class Entry(NamedTuple):
+    """What a token says of the way in: the placement it leads to, and whether it was gone before."""
+
+    epoch: int
+    returning: bool
 
 
 @endpoints.route(
@@ -51,6 +59,7 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Joined | 
             waiting = await lobby.pass_or_wait(call, body)
             if waiting is not None:
                 return answer(waiting, 202)
+    await placing.check(call.services, meeting)
     async with call.services.pool.acquire() as connection, connection.transaction():
         # Facts lock the meeting first too: otherwise a join and the fact of an earlier one wait for each other.
         await meetings.lock(connection, meeting)
@@ -59,16 +68,15 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Joined | 
             raise ended()
         await _check_room(call, connection, state, known)
         person, secret = await _admit(call, connection, body, known)
-        nodes = call.services.nodes
-        node = await rooms.place(connection, meeting, nodes.pick().node, nodes.names())
+        placement = await placing.place(call.services, connection, meeting, _region(call))
         readmitted = None
         if person.id in state.removed:
             readmitted = await rooms.edit_state(
                 connection, meeting, lambda before: grants.without_removed(before, person.id)
             )
     if readmitted is not None:
-        await call.services.nodes.push_now(node, readmitted)
-    return _joined(call, readmitted or state, person, secret)
+        await call.services.nodes.push_now(placement.node, readmitted)
+    return _joined(call, readmitted or state, person, secret, Entry(placement.epoch, known is not None))
 
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/leave", Access.PARTICIPANT, answer=Done)
@@ -82,6 +90,13 @@ async def leave_meeting(call: Call, meeting: str) -> Done:
     if state is not None:
         call.services.nodes.push(state)
     return Done()
+
+
+def _region(call: Call) -> str:
+    """Where the caller is: as the gateway says, else where this is."""
+    config = call.services.config
+    told = call.request.headers.get(config.region_header, "") if config.region_header else ""
+    return told or config.region
 
 
 async def _returning(call: Call, body: JoinMeeting) -> ParticipantRow | None:
@@ -157,7 +172,7 @@ async def _admit(
     return person, secret
 
 
-def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str) -> Joined:
+def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str, entry: Entry) -> Joined:
     services = call.services
     settings = grants.settings_of(call.standing.meeting)
     granted = grants.current(state, person.id, person.role, settings)
@@ -174,7 +189,15 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
         participant=person.id,
         name=person.name,
         role=person.role,
-        token=services.tokens.join(about.id, person.id, person.name, person.user_id, granted),
+        token=services.tokens.join(
+            about.id,
+            person.id,
+            person.name,
+            person.user_id,
+            granted,
+            epoch=entry.epoch,
+            returning=entry.returning,
+        ),
         signaling_url=f"/ws/signaling?meeting={about.id}",
         whip_url="/whip",
         whep_url="/whep",

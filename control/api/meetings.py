@@ -24,7 +24,7 @@ from control.database import Connection
 from control.ending import end_in_transaction, ended
 from control.endpoint import Call, Endpoints
 from control.problem import Problem, not_found
-from control.store import meetings, outbox, participants, recordings, rooms
+from control.store import meetings, outbox, participants, placements, recordings, rooms
 from control.store.meetings import MeetingRow, Plan
 from control.store.participants import Role
 from sfu.api.desired_state import DesiredState
@@ -243,12 +243,12 @@ async def get_room(call: Call, meeting: str) -> RoomState:
     async with call.services.pool.acquire() as connection:
         state = await rooms.state(connection, meeting)
         live = await rooms.live(connection, meeting)
-        node = await rooms.placement(connection, meeting)
+        placement = await placements.of(connection, meeting)
     if state is None:
         raise not_found("This meeting does not exist.")
     return RoomState(
         meeting=meeting,
-        node=node,
+        node=None if placement is None else placement.node,
         live=live is not None,
         version=state.version,
         locked=state.locked,

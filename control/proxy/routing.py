@@ -1,12 +1,12 @@
 """Which node a request belongs to: by the meeting's placement, never by an address from the outside."""
 
-from control.config import SfuNode
 from control.problem import Problem
 from control.services import Services
 from control.tokens import room_of_join_token
+from sfu.api.registration import NodeRecord
 
 
-async def node_for(services: Services, meeting: str, authorization: str = "") -> SfuNode:
+async def node_for(services: Services, meeting: str, authorization: str = "") -> NodeRecord:
     """Return the node of `meeting`, else of the room that the bearer token names; raises Problem 404."""
     room = meeting or room_of_join_token(authorization.partition(" ")[2].strip()) or ""
     if "\x00" not in room:

@@ -5,6 +5,7 @@ direction, so a slow side slows the other down and nothing piles up. The node's 
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -14,10 +15,10 @@ import aiohttp
 from prometheus_client import Counter, Gauge
 
 from control.auth import origins
-from control.config import SfuNode
 from control.problem import Problem
 from control.proxy.routing import node_for
 from control.services import Services
+from sfu.api.registration import NodeRecord
 from sfu.api.signaling import MAX_MESSAGE_BYTES
 
 _LOG = logging.getLogger(__name__)
@@ -28,6 +29,8 @@ _GOING_AWAY = 1001
 _POLICY = 1008
 _RESTART = 1012
 _SEND_SECONDS = 30.0
+_CONNECT_SECONDS = 1.5
+_FAREWELL_SECONDS = 1.0
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -63,11 +66,12 @@ class SignalingProxy:
             return
         await self._connect(node, receive, send)
 
-    async def _connect(self, node: SfuNode, receive: Receive, send: Send) -> None:
+    async def _connect(self, node: NodeRecord, receive: Receive, send: Send) -> None:
         try:
-            upstream = await self._services.http.ws_connect(
-                node.signaling_url, max_msg_size=MAX_MESSAGE_BYTES * 4, autoping=True, autoclose=False, compress=0
-            )
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                upstream = await self._services.http.ws_connect(
+                    node.signaling_url, max_msg_size=MAX_MESSAGE_BYTES * 4, autoping=True, autoclose=False, compress=0
+                )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             _LOG.warning("node %s takes no signaling: %s", node.node, error)
             _REFUSED.labels("node_unreachable").inc()
@@ -76,29 +80,35 @@ class SignalingProxy:
             return
         await send({"type": "websocket.accept"})
         with _OPEN.track_inprogress():
-            await self._relay(upstream, receive, send)
+            await self._relay(node.node, upstream, receive, send)
 
-    async def _relay(self, upstream: aiohttp.ClientWebSocketResponse, receive: Receive, send: Send) -> None:
-        """Carry messages both ways until one side closes, then close the other with the same code."""
+    async def _relay(self, node: str, upstream: aiohttp.ClientWebSocketResponse, receive: Receive, send: Send) -> None:
+        """Carry messages both ways until one side closes or the node is lost; the other side is closed too."""
         up = asyncio.create_task(_client_to_node(upstream, receive))
         down = asyncio.create_task(_node_to_client(upstream, send))
         closing = asyncio.create_task(self._closing.wait())
+        lost = asyncio.create_task(self._services.registry.gone(node))
+        tasks = (up, down, closing, lost)
         try:
-            await asyncio.wait((up, down, closing), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if down.done():
                 code, reason = down.result()
                 await send({"type": "websocket.close", "code": code, "reason": reason})
             elif up.done():
                 await upstream.close(code=up.result())
+            elif lost.done():
+                await send({"type": "websocket.close", "code": _GOING_AWAY, "reason": "node_lost"})
             else:
                 await send({"type": "websocket.close", "code": _RESTART, "reason": "restart"})
         except (ConnectionError, TimeoutError) as error:
             _LOG.info("a signaling session broke: %s", error)
         finally:
-            for task in (up, down, closing):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(up, down, closing, return_exceptions=True)
-            await upstream.close(code=_GOING_AWAY)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            with contextlib.suppress(TimeoutError):  # a node that is gone answers nothing
+                async with asyncio.timeout(_FAREWELL_SECONDS):
+                    await upstream.close(code=_GOING_AWAY)
 
     async def _refuse(self, send: Send, reason: str) -> None:
         """Close before accepting: the handshake is answered with 403."""

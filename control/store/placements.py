@@ -99,5 +99,15 @@ async def live_on(connection: Connection, node: str) -> list[tuple[str, Placemen
     return [(row["meeting_id"], _load(row)) for row in rows]
 
 
+async def live_off(connection: Connection, nodes: list[str]) -> list[tuple[str, Placement]]:
+    """Return the meetings whose live room is placed on none of `nodes`."""
+    rows = await connection.fetch(
+        f"SELECT meeting_id, {_COLUMNS} FROM room_placements p"  # noqa: S608  constants
+        f" WHERE NOT node = ANY($1::text[]) AND {_OPEN} ORDER BY meeting_id",
+        nodes,
+    )
+    return [(row["meeting_id"], _load(row)) for row in rows]
+
+
 def _load(row: asyncpg.Record) -> Placement:
     return Placement(node=row["node"], epoch=row["epoch"], spilled_to=tuple(row["spilled_to"]))

@@ -1,4 +1,4 @@
-"""The live side of meetings: desired state, placement on nodes, and when rooms were open."""
+"""The live side of meetings: desired state, and when rooms were open."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,24 +62,6 @@ def _decode(document: Any) -> DesiredState | None:
     return None if document is None else msgspec.convert(document, DesiredState)
 
 
-async def place(connection: Connection, meeting: str, node: str, known: list[str]) -> str:
-    """Claim `node` for the meeting unless it is on one of the `known`; return the node that it is on."""
-    await connection.execute(
-        "INSERT INTO room_placements (meeting_id, node) VALUES ($1, $2)"
-        " ON CONFLICT (meeting_id) DO UPDATE SET node = excluded.node, placed_at = now()"
-        " WHERE NOT room_placements.node = ANY($3::text[])",
-        meeting,
-        node,
-        known,
-    )
-    return str(await connection.fetchval("SELECT node FROM room_placements WHERE meeting_id = $1", meeting))
-
-
-async def placement(connection: Connection, meeting: str) -> str | None:
-    found: str | None = await connection.fetchval("SELECT node FROM room_placements WHERE meeting_id = $1", meeting)
-    return found
-
-
 async def live(connection: Connection, meeting: str) -> RoomRow | None:
     row = await connection.fetchrow("SELECT * FROM meeting_rooms WHERE meeting_id = $1 AND closed_at IS NULL", meeting)
     return load_one(RoomRow, row)
@@ -121,15 +103,6 @@ async def stale(connection: Connection, node: str, boot: str) -> list[RoomRow]:
 async def live_on(connection: Connection, node: str) -> list[RoomRow]:
     rows = await connection.fetch("SELECT * FROM meeting_rooms WHERE node = $1 AND closed_at IS NULL", node)
     return [load(RoomRow, row) for row in rows]
-
-
-async def placed_on(connection: Connection, node: str) -> list[tuple[str, int]]:
-    """Return meetings placed on a node and not over, with the version of their desired state."""
-    rows = await connection.fetch(
-        "SELECT s.meeting_id, s.version FROM room_placements p JOIN room_state s USING (meeting_id) WHERE p.node = $1",
-        node,
-    )
-    return [(row["meeting_id"], row["version"]) for row in rows]
 
 
 async def publish_track(connection: Connection, track: TrackPublished, at: datetime) -> None:

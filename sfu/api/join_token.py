@@ -37,8 +37,9 @@ class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class JoinClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The claims of a join token. `iat` and `exp` are Unix seconds; `room` is the meeting's id.
 
-    `epoch` is the room's placement (sfu.api.placement) when the token was made; 0 is unknown. `traceparent` is the
-    context of the request to join (sfu.api.tracing).
+    `epoch` is the room's placement (sfu.api.placement) when the token was made; 0 is unknown. A `returning` participant
+    was let in before: a lock does not keep it out. `traceparent` is the context of the request to join
+    (sfu.api.tracing).
     """
 
     aud: str
@@ -51,4 +52,5 @@ class JoinClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     user: str | None = None
     grants: Grants = Grants()
     epoch: int = 0
+    returning: bool = False
     traceparent: str = ""

@@ -1,0 +1,121 @@
+"""The nodes that are known and those of them that live; what both registries share, and the interface to them."""
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections import Counter, deque
+from collections.abc import Mapping
+
+from prometheus_client import Gauge
+
+from control.registry.choice import choose
+from control.registry.probe import Life, Probe
+from sfu.api.registration import NodeRecord
+
+_LIVING = Gauge("control_nodes", "Nodes that live", ["state"])
+_TRUSTED_SECONDS = 1.0
+_UNSEEN_SECONDS = 5.0
+
+
+class Registry(ABC):
+    """Knows nodes by name. `run` keeps it up to date; before, what it began with is taken to live."""
+
+    def __init__(self, probe: Probe) -> None:
+        self.probe = probe
+        self._known: dict[str, NodeRecord] = {}
+        self._living: set[str] = set()
+        self._proved_at: dict[str, float] = {}
+        self._changed = asyncio.Event()
+        self._lately: deque[tuple[float, str]] = deque()
+
+    @abstractmethod
+    async def run(self) -> None:
+        """Follow the nodes until cancelled."""
+
+    async def close(self) -> None:
+        """Let go of what `run` used."""
+        await self.probe.close()
+
+    def living(self) -> Mapping[str, NodeRecord]:
+        """Return the nodes that live, by name."""
+        return {name: self._known[name] for name in sorted(self._living)}
+
+    def choose(self, region: str) -> str | None:
+        """Return the node that a new room of somebody in `region` goes to, None when no node takes any."""
+        now = time.monotonic()
+        while self._lately and now - self._lately[0][0] > _UNSEEN_SECONDS:
+            self._lately.popleft()
+        found = choose(self.living().values(), region, Counter(name for _, name in self._lately))
+        return None if found is None else found.node
+
+    def chosen(self, name: str) -> None:
+        """A new room was placed on a node, which its own figures will show only later."""
+        self._lately.append((time.monotonic(), name))
+
+    def known(self) -> Mapping[str, NodeRecord]:
+        """Return every node that was heard of, with the addresses it had last."""
+        return self._known
+
+    def lives(self, name: str) -> bool:
+        return name in self._living
+
+    async def change(self) -> None:
+        """Wait until a node comes, goes or starts anew."""
+        await self._changed.wait()
+
+    async def gone(self, name: str) -> None:
+        """Wait until a node no longer lives, or is another process than now."""
+        boot = self._boot(name)
+        while self.lives(name) and boot in {"", self._boot(name)}:
+            await self._changed.wait()
+            boot = boot or self._boot(name)
+
+    async def verify(self, name: str) -> bool:
+        """Return whether a node lives now: one that was not heard of for a second is asked.
+
+        A machine that says that nothing listens there is believed at once; silence is left to the lease.
+        """
+        record = self._known.get(name)
+        if record is None or name not in self._living:
+            return False
+        if time.monotonic() - self._proved_at.get(name, 0.0) < _TRUSTED_SECONDS:
+            return True
+        probed = await self.probe.ask(record)
+        if probed.life is Life.ALIVE:
+            self._heard(probed.record)
+        elif probed.life is Life.REFUSED:
+            self._lost(name)
+        return name in self._living
+
+    def _boot(self, name: str) -> str:
+        record = self._known.get(name)
+        return "" if record is None else record.boot
+
+    def _heard(self, record: NodeRecord) -> None:
+        """A node lives."""
+        before = self._known.get(record.node)
+        news = record.node not in self._living or before is None or before.boot != record.boot
+        news = news or before is None or before.draining != record.draining
+        self._known[record.node] = record
+        self._living.add(record.node)
+        self._proved_at[record.node] = time.monotonic()
+        if news:
+            self._tell()
+
+    def _lost(self, name: str) -> None:
+        """A node lives no longer."""
+        self._proved_at.pop(name, None)
+        if name in self._living:
+            self._living.discard(name)
+            self._tell()
+
+    def _forget(self, name: str) -> None:
+        """A node is no longer one of ours."""
+        self._lost(name)
+        self._known.pop(name, None)
+
+    def _tell(self) -> None:
+        _LIVING.labels("living").set(len(self._living))
+        _LIVING.labels("lost").set(len(self._known) - len(self._living))
+        self._changed.set()
+        self._changed = asyncio.Event()

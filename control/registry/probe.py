@@ -1,0 +1,76 @@
+"""Asking a node itself: is it there, and how is it?"""
+
+import asyncio
+import errno
+from enum import Enum
+from typing import NamedTuple
+
+import aiohttp
+import msgspec
+from prometheus_client import Counter
+
+from sfu.api.registration import NodeRecord, decode_record
+
+_TIMEOUT = aiohttp.ClientTimeout(total=1.0)
+_MAX_ANSWER = 64 * 1024
+_PROBES = Counter("control_node_probes_total", "Nodes asked whether they live", ["outcome"])
+
+
+class Life(Enum):
+    """`refused`: the machine says that nothing listens there; `silent`: nothing came back in time."""
+
+    ALIVE = "alive"
+    REFUSED = "refused"
+    SILENT = "silent"
+
+
+class Probed(NamedTuple):
+    life: Life
+    record: NodeRecord
+
+
+class Probe:
+    """Asks nodes by their private HTTP port; of one node at most one question is under way."""
+
+    def __init__(self, http: aiohttp.ClientSession, node_secret: str) -> None:
+        self._http = http
+        self._headers = {"Authorization": f"Bearer {node_secret}"}
+        self._asking: dict[str, asyncio.Task[Probed]] = {}
+
+    async def ask(self, record: NodeRecord) -> Probed:
+        """Return whether the node lives, and its record as it tells it, with the addresses that were asked for."""
+        task = self._asking.get(record.node)
+        if task is None:
+            task = self._asking[record.node] = asyncio.create_task(self._ask(record))
+            task.add_done_callback(lambda _: self._asking.pop(record.node, None))
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        tasks = list(self._asking.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _ask(self, record: NodeRecord) -> Probed:
+        life, told = await self._get(record)
+        _PROBES.labels(life.value).inc()
+        return Probed(life, told)
+
+    async def _get(self, record: NodeRecord) -> tuple[Life, NodeRecord]:
+        url = f"{record.http_url}/node/v1/status"
+        try:
+            async with self._http.get(url, headers=self._headers, timeout=_TIMEOUT) as answer:
+                body = await answer.content.read(_MAX_ANSWER)
+        except aiohttp.ClientConnectorError as error:
+            refused = error.os_error is not None and error.os_error.errno == errno.ECONNREFUSED
+            return (Life.REFUSED if refused else Life.SILENT), record
+        except aiohttp.ServerDisconnectedError:
+            return Life.REFUSED, record
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return Life.SILENT, record
+        try:
+            told = decode_record(body)
+        except ValueError:
+            return Life.ALIVE, record  # it answers, whatever it is
+        own = {"node": record.node, "signaling_url": record.signaling_url, "http_url": record.http_url}
+        return Life.ALIVE, msgspec.structs.replace(told, **own)

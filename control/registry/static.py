@@ -1,0 +1,81 @@
+"""Nodes by name from the settings, or from a TOML file that may change; control asks each whether it lives.
+
+The file holds a table per node: `[sfu-1]` with `signaling_url` and `http_url`, and `region` if that matters.
+"""
+
+import asyncio
+import logging
+import time
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from control.registry.membership import Registry
+from control.registry.probe import Life, Probe
+from sfu.api.registration import NodeRecord
+
+_LOG = logging.getLogger(__name__)
+_PAUSE_SECONDS = 1.0
+
+
+class StaticRegistry(Registry):
+    """`nodes` are asked every second; one that stays silent for `lease_seconds` is lost, one that refuses at once."""
+
+    def __init__(
+        self, probe: Probe, nodes: Iterable[NodeRecord], file: Path | None = None, lease_seconds: float = 3.0
+    ) -> None:
+        super().__init__(probe)
+        self._file = file
+        self._modified = 0
+        self._lease = lease_seconds
+        self._configured = {node.node: node for node in nodes}
+        self._begin(self._configured if file is None else self._configured | self._read(file))
+
+    async def run(self) -> None:
+        while True:
+            if self._file is not None:
+                await asyncio.to_thread(self._reread, self._file)
+            await asyncio.gather(*(self._ask(record) for record in list(self._known.values())))
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _ask(self, record: NodeRecord) -> None:
+        probed = await self.probe.ask(record)
+        if probed.life is Life.ALIVE:
+            if record.node in self._known:
+                self._heard(probed.record)
+        elif probed.life is Life.REFUSED or time.monotonic() - self._proved_at.get(record.node, 0.0) >= self._lease:
+            self._lost(record.node)
+
+    def _begin(self, nodes: dict[str, NodeRecord]) -> None:
+        """Nodes that nothing is known of yet live until they were asked."""
+        for name, record in nodes.items():
+            before = self._known.get(name)
+            self._known[name] = record if before is None else _readdressed(before, record)
+            if before is None:
+                self._living.add(name)
+                self._proved_at[name] = time.monotonic() - self._lease
+        for name in self._known.keys() - nodes.keys():
+            self._forget(name)
+
+    def _reread(self, file: Path) -> None:
+        """Take the file up again if it changed; what was read before holds when it cannot be read."""
+        try:
+            modified = file.stat().st_mtime_ns
+            if modified != self._modified:
+                self._begin(self._configured | self._read(file))
+        except (OSError, ValueError) as error:
+            _LOG.warning("the nodes stay as they were: %s: %s", file, error)
+
+    def _read(self, file: Path) -> dict[str, NodeRecord]:
+        """Return the nodes of a file; raises OSError or ValueError."""
+        self._modified = file.stat().st_mtime_ns
+        tables = tomllib.loads(file.read_text())
+        return {name: msgspec.convert({"node": name, **table}, NodeRecord) for name, table in tables.items()}
+
+
+def _readdressed(before: NodeRecord, record: NodeRecord) -> NodeRecord:
+    return msgspec.structs.replace(
+        before, signaling_url=record.signaling_url, http_url=record.http_url, region=record.region
+    )

@@ -1,0 +1,183 @@
+"""A thin client of etcd 3.4 or newer by its JSON gateway: leases, keys under a prefix, and watching them.
+
+Shared by the nodes, which register, and by control, which looks. The gateway is plain HTTP, so that no part needs gRPC
+for a handful of calls (etcd's documentation, "gRPC gateway"): keys and values travel in base64, 64-bit numbers as text.
+"""
+
+import asyncio
+import base64
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiohttp
+import msgspec
+
+_TIMEOUT = aiohttp.ClientTimeout(total=3, connect=1)
+# A watch that brings nothing for so long is made anew: its connection may be dead without saying so.
+_WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=1, sock_read=30)
+_MAX_LINE = 8 * 1024 * 1024
+_UNAUTHENTICATED = 401
+
+
+class EtcdUnavailable(Exception):
+    """etcd did not answer, or refused; the caller tries again later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EtcdConfig:
+    """Where etcd is: base URLs of one or more members. `ca_file` checks their certificates; None takes the system's."""
+
+    urls: tuple[str, ...]
+    username: str = ""
+    password: str = field(default="", repr=False)
+    ca_file: Path | None = None
+    lease_seconds: int = 4
+    """How long a node that falls silent keeps its place. etcd's own minimum is 2."""
+
+
+class Change(NamedTuple):
+    """A key was set, or deleted (`value` is None)."""
+
+    key: str
+    value: bytes | None
+
+
+class Etcd:
+    """One client. Members are taken in turn: the next one when the present one fails."""
+
+    def __init__(self, config: EtcdConfig) -> None:
+        self._config = config
+        self._current = 0
+        self._token = ""
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def grant(self, seconds: int) -> int:
+        """Make a lease and return its id; raises EtcdUnavailable, as every call here does."""
+        return int((await self._call("/v3/lease/grant", {"TTL": str(seconds)}))["ID"])
+
+    async def keep_alive(self, lease: int) -> bool:
+        """Renew a lease; False when it has lapsed."""
+        answer = await self._call("/v3/lease/keepalive", {"ID": str(lease)})
+        return int(answer.get("result", {}).get("TTL", 0)) > 0
+
+    async def revoke(self, lease: int) -> None:
+        """End a lease: the keys under it are deleted."""
+        await self._call("/v3/lease/revoke", {"ID": str(lease)})
+
+    async def put(self, key: str, value: bytes, lease: int = 0) -> None:
+        """Set a key; under a lease it goes when that lapses."""
+        body = {"key": _encode(key.encode()), "value": _encode(value), "lease": str(lease)}
+        await self._call("/v3/kv/put", body)
+
+    async def delete(self, key: str) -> None:
+        await self._call("/v3/kv/deleterange", {"key": _encode(key.encode())})
+
+    async def under(self, prefix: str) -> tuple[dict[str, bytes], int]:
+        """Return the keys that begin with `prefix`, with their values, and the revision that this was read at."""
+        answer = await self._call("/v3/kv/range", _range(prefix))
+        found = {_decode(one["key"]).decode(): _decode(one.get("value", "")) for one in answer.get("kvs", [])}
+        return found, int(answer["header"]["revision"])
+
+    async def watch(self, prefix: str, revision: int) -> AsyncIterator[Change]:
+        """Yield the changes under `prefix` after `revision`; raises EtcdUnavailable when they cannot be followed."""
+        body = {"create_request": {**_range(prefix), "start_revision": str(revision + 1)}}
+        try:
+            async with self._post("/v3/watch", body, _WATCH_TIMEOUT) as response:
+                await self._check(response)
+                async for line in _lines(response.content):
+                    result = msgspec.json.decode(line).get("result", {})
+                    if result.get("canceled"):
+                        raise EtcdUnavailable(f"the watch was cancelled: {result.get('cancel_reason', '')}")
+                    for event in result.get("events", []):
+                        pair = event["kv"]
+                        deleted = event.get("type") == "DELETE"
+                        yield Change(_decode(pair["key"]).decode(), None if deleted else _decode(pair.get("value", "")))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError) as error:
+            self._next()
+            raise EtcdUnavailable(f"watching {prefix}: {error or type(error).__name__}") from error
+
+    async def _call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Ask the members in turn until one answers."""
+        failure: Exception | None = None
+        for _ in range(len(self._config.urls) + 1):
+            try:
+                if self._config.username and not self._token:
+                    await self._authenticate()
+                async with self._post(path, body, _TIMEOUT) as response:
+                    await self._check(response)
+                    answer: dict[str, Any] = msgspec.json.decode(await response.read())
+                    return answer
+            except EtcdUnavailable as error:
+                failure = error
+                if self._token:
+                    break
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                failure = error
+                self._next()
+        raise EtcdUnavailable(f"{path}: {failure or type(failure).__name__}") from failure
+
+    async def _authenticate(self) -> None:
+        body = {"name": self._config.username, "password": self._config.password}
+        async with self._post("/v3/auth/authenticate", body, _TIMEOUT) as response:
+            await self._check(response)
+            self._token = str(msgspec.json.decode(await response.read()).get("token", ""))
+
+    async def _check(self, response: aiohttp.ClientResponse) -> None:
+        if response.status < 300:
+            return
+        if response.status == _UNAUTHENTICATED:
+            self._token = ""  # it has expired
+        raise EtcdUnavailable(f"status {response.status}: {(await response.text())[:200]}")
+
+    def _post(
+        self, path: str, body: dict[str, Any], timeout: aiohttp.ClientTimeout
+    ) -> "aiohttp.client._RequestContextManager":
+        url = self._config.urls[self._current % len(self._config.urls)].rstrip("/") + path
+        headers = {"Authorization": self._token} if self._token else {}
+        return self._opened().post(url, data=msgspec.json.encode(body), headers=headers, timeout=timeout)
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            context: ssl.SSLContext | bool = True
+            if self._config.ca_file is not None:
+                context = ssl.create_default_context(cafile=str(self._config.ca_file))
+            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
+        return self._session
+
+    def _next(self) -> None:
+        self._current += 1
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Yield the lines of a stream; ValueError for one that is too long, ConnectionError when the stream ends."""
+    buffered = bytearray()
+    async for chunk in content.iter_any():
+        buffered += chunk
+        while (end := buffered.find(b"\n")) >= 0:
+            line, buffered = bytes(buffered[:end]), buffered[end + 1 :]
+            yield line
+        if len(buffered) > _MAX_LINE:
+            raise ValueError("a line of the watch is too long")
+        await asyncio.sleep(0)
+    raise ConnectionError("the stream ended")
+
+
+def _range(prefix: str) -> dict[str, str]:
+    """Everything that begins with `prefix`: up to its last byte plus one."""
+    start = prefix.encode()
+    return {"key": _encode(start), "range_end": _encode(start[:-1] + bytes([start[-1] + 1]))}
+
+
+def _encode(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _decode(text: str) -> bytes:
+    return base64.b64decode(text)

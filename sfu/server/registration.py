@@ -1,0 +1,96 @@
+"""A node's place in etcd: its record under a lease, renewed for as long as the process lives and etcd answers.
+
+When etcd was away for longer than the lease, or the machine was cut off, the record is written anew under a new lease;
+what happened to the node's rooms meanwhile it learns from their desired states (sfu.api.placement).
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from sfu.api.etcd import Etcd, EtcdUnavailable
+from sfu.api.registration import NODES_PREFIX, NodeLoad, NodeRecord, encode_record
+
+_log = logging.getLogger(__name__)
+_RETRY_SECONDS = 0.5
+_FAREWELL_SECONDS = 1.0
+
+
+class CpuShare:
+    """The share of one core that this process has used since the last reading, at least a second ago."""
+
+    def __init__(self) -> None:
+        self._at = time.monotonic()
+        self._used = time.process_time()
+        self._share = 0.0
+
+    def read(self) -> float:
+        now, used = time.monotonic(), time.process_time()
+        if now - self._at >= 1.0:
+            self._share = (used - self._used) / (now - self._at)
+            self._at, self._used = now, used
+        return round(self._share, 2)
+
+
+class Registration:
+    """Keeps what `describe` returns in etcd, renewed three times per lease."""
+
+    def __init__(self, etcd: Etcd, lease_seconds: int, describe: Callable[[], NodeRecord]) -> None:
+        self._etcd = etcd
+        self._lease_seconds = lease_seconds
+        self._describe = describe
+        self._lease = 0
+        self._written: NodeRecord | None = None
+        self._changed = asyncio.Event()
+
+    def changed(self) -> None:
+        """The record is another now, and that is urgent."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Stay registered until cancelled."""
+        while True:
+            try:
+                await self._renew()
+                pause = self._lease_seconds / 3
+            except EtcdUnavailable as error:
+                _log.warning("not registered in etcd: %s", error)
+                self._lease = 0
+                pause = _RETRY_SECONDS
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(pause):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def end(self) -> None:
+        """Leave: the record goes at once rather than with its lease."""
+        lease, self._lease = self._lease, 0
+        try:
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                if lease:
+                    await self._etcd.revoke(lease)
+        except (EtcdUnavailable, TimeoutError) as error:
+            _log.warning("the registration ends with its lease: %s", error)
+        await self._etcd.close()
+
+    async def _renew(self) -> None:
+        if not self._lease or not await self._etcd.keep_alive(self._lease):
+            self._lease = await self._etcd.grant(self._lease_seconds)
+            self._written = None
+        record = self._describe()
+        if self._written is None or _notably(record) != _notably(self._written):
+            await self._etcd.put(NODES_PREFIX + record.node, encode_record(record), self._lease)
+            self._written = record
+
+
+def _notably(record: NodeRecord) -> NodeRecord:
+    """Round the load, so that not every renewal is a write: etcd forces each to disk."""
+    load = NodeLoad(
+        cpu=round(record.load.cpu * 20) / 20, participants=record.load.participants, rooms=record.load.rooms
+    )
+    return msgspec.structs.replace(record, load=load)

@@ -58,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     admin = verbs.add_parser("admin", help="make administrators, reset passwords, export and delete accounts")
     add_admin_flags(admin, common)
     admin.set_defaults(verb=_admin)
+    flight = verbs.add_parser("flight", help="fetch, read and replay what happened in a room", add_help=False)
+    flight.add_argument("rest", nargs=argparse.REMAINDER)
+    flight.set_defaults(verb=_flight, config=None)
     models = verbs.add_parser("models", help="fetch, build, list and verify AI models", add_help=False)
     models.add_argument("rest", nargs=argparse.REMAINDER)
     models.set_defaults(verb=_models, config=None)
@@ -186,6 +189,12 @@ def _nginx_config(settings: Settings, chosen: argparse.Namespace) -> int:
     from parley import nginx_command
 
     return nginx_command.main(settings, chosen)
+
+
+def _flight(_: Settings, chosen: argparse.Namespace) -> int:
+    from parley.flight_command import main as flight_main
+
+    return flight_main(chosen.rest)
 
 
 def _models(_: Settings, chosen: argparse.Namespace) -> int:

@@ -80,6 +80,7 @@ def sfu_config(settings: Settings) -> SfuConfig:
         http_host=settings["sfu_host"],
         http_port=settings["sfu_http_port"],
         sink_socket=settings["runtime_dir"] / "sinks.sock",
+        flight_dir=settings["data_dir"] / "flights",
         max_participants=settings["max_participants"],
     )
 

@@ -11,8 +11,10 @@ from sfu.api.join_token import Source
 from sfu.api.signaling import Layers, TrackState
 from sfu.machines.allocator import PAUSED, Allocator, Demand, Rank
 from sfu.machines.layer_size import useful_layers
+from sfu.rooms import flight_notes
 from sfu.rooms.downtrack import DownTrack
 from sfu.rooms.egress import Egress
+from sfu.rooms.flight_recorder import Kind
 from sfu.rooms.ingress_stream import IngressStream
 from sfu.rooms.layer_ladder import LayerLadder
 from sfu.rooms.uptrack import UpTrack
@@ -142,6 +144,9 @@ class Adaptation:
             lowest = min((demand.layers[0] for demand in demands if demand.layers), default=0.0)
             rate = max(rate, audio + lowest * _PROBE_MARGIN)
         allocation = subscriber.allocator.allocate(rate, audio, demands, now)
+        if demands:
+            noted = flight_notes.allocation(rate, audio, demands, allocation)
+            self._room.flight.note(now, Kind.ALLOCATION, participant, noted)
         if bandwidth is not None:
             bandwidth.wanted = (allocation.wanted + audio) * _PROBE_MARGIN / _MEDIA_SHARE
         congested = bandwidth is not None and self._carried(shown) + audio > rate

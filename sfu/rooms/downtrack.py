@@ -34,6 +34,7 @@ class DownTrack:
         self.ssrc = slot.ssrc
         self.cname = slot.msid
         self.route = context.number()
+        self.peer = peer
         self.uptrack: UpTrack | None = None
         self.wish: Wish | None = None
         self.publisher: PublishPeer | None = None

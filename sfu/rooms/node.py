@@ -2,6 +2,8 @@
 context's outbox. Every public method settles: afterwards timers and the outbox are up to date.
 """
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from sfu.api import facts, signaling
@@ -13,6 +15,7 @@ from sfu.rooms import (
     consenting,
     conversation,
     distribution,
+    flight_notes,
     membership,
     moderation,
     publishing,
@@ -21,6 +24,8 @@ from sfu.rooms import (
 )
 from sfu.rooms.adaptation import AdaptationKey
 from sfu.rooms.context import Context
+from sfu.rooms.flight_recorder import Kind
+from sfu.rooms.outbox import Failure, SessionClose
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer import CONSENT_LOST, PeerConnected
 from sfu.rooms.peer_index import Owner, PeerIndex
@@ -36,6 +41,7 @@ _TICK_NS = 200_000_000
 _LAYERS_EVERY_TICKS = 5
 _MIN_WAIT_NS = 1_000_000
 _SILENT_NS = 20_000_000_000
+_DUMPED_AT_FAULT = 8
 
 
 class Seat(NamedTuple):
@@ -100,11 +106,26 @@ class Node:
         if seat is None or seat.participant.session != session:
             raise Refused(Code.UNKNOWN_SESSION, "This session is over.", fatal=True)
         seat.participant.heard_at = now
+        if not isinstance(message, signaling.Ping):
+            seat.room.flight.note(now, Kind.CLIENT_SAID, seat.participant.participant, flight_notes.message(message))
         try:
             conversation.handle(seat.room, seat.participant, message, now)
         finally:
             self._close_if_empty(seat.room, now)
             self.settle(now)
+
+    def told(self, to_sessions: Iterable[tuple[int, signaling.Message] | SessionClose], now: int) -> None:
+        """Keep in the rooms' flight recorders what goes to sessions; a message to many of a room is kept once."""
+        kept: set[tuple[str, int]] = set()
+        for item in to_sessions:
+            seat = self._seats.get(item[0])
+            if seat is None or isinstance(item[1], signaling.Pong):
+                continue
+            said = item[1]
+            about = (seat.room.room, id(said))
+            if isinstance(said, signaling.Message) and about not in kept:
+                kept.add(about)
+                seat.room.flight.note(now, Kind.SERVER_SAID, seat.participant.participant, flight_notes.message(said))
 
     def session_lost(self, session: int, now: int) -> None:
         """A session's socket is gone."""
@@ -180,6 +201,11 @@ class Node:
             self._close_if_empty(room, now)
         self.settle(now)
 
+    def fault(self, now: int) -> None:
+        """A step failed where none should: keep what led to it, of some rooms at most."""
+        for room in islice(self.rooms.values(), _DUMPED_AT_FAULT):
+            self.context.outbox.failures.append(Failure(room.room, room.dump_flight("fault", now)))
+
     # Media
 
     def receive(self, result: Result, now: int) -> None:
@@ -191,7 +217,7 @@ class Node:
         for arrival in result.arrivals:
             self._arrived(arrival)
         for switch in result.switches:
-            self._switched(switch)
+            self._switched(switch, now)
         if result.sink_packets:
             self.sinks.packets(result.sink_packets)
         for leftover in result.leftovers:
@@ -206,10 +232,18 @@ class Node:
         if arrival.level >= 0:
             publishing.heard(owner.room, owner.media, arrival)
 
-    def _switched(self, switch: Switch) -> None:
+    def _decided(self, owner: Owner, now: int, what: str, **about: object) -> None:
+        noted = flight_notes.decision(what, **about)
+        owner.room.flight.note(now, Kind.DECISION, owner.participant.participant, noted)
+
+    def _switched(self, switch: Switch, now: int) -> None:
         downtrack = self.context.routes.get(switch.route)
-        if downtrack is not None:
-            downtrack.switched(switch.stream)
+        if downtrack is None:
+            return
+        downtrack.switched(switch.stream)
+        owner = self.peers.get(downtrack.peer)
+        if owner is not None and downtrack.uptrack is not None and downtrack.stream is not None:
+            self._decided(owner, now, "switched", track=downtrack.uptrack.track, rid=downtrack.stream.rid)
 
     def _leftover(self, leftover: Leftover, now: int) -> None:
         owner = self._owner(leftover)
@@ -223,6 +257,8 @@ class Node:
                 again.leftovers.clear()
                 self._take(again, now)
             return
+        if leftover.kind == LeftoverKind.RTCP:
+            owner.room.flight.note(now, Kind.RTCP, owner.participant.participant, leftover.data)
         refusal = owner.media.receive(leftover, now)
         if refusal is not None:
             self.context.counters[f"stun_{refusal.value}"] += 1
@@ -317,6 +353,7 @@ class Node:
 
     def _peer_closed(self, owner: Owner, reason: str, now: int) -> None:
         self.context.counters[f"peer_{reason}"] += 1
+        self._decided(owner, now, "peer_closed", reason=reason)
         room, participant, media = owner
         self.context.schedule.set(_PeerKey(media.peer.number), None)
         if isinstance(media, PublishPeer):
@@ -326,6 +363,7 @@ class Node:
         silent = reason == CONSENT_LOST and media.peer.connected and now - participant.heard_at > _SILENT_NS
         if not participant.signaled or silent:
             # A proxy may keep the socket of a client open whose network is gone.
+            self.context.outbox.failures.append(Failure(room.room, room.dump_flight(f"peer_{reason}", now)))
             membership.leave(room, participant, "timeout", now)
             self._close_if_empty(room, now)
         else:

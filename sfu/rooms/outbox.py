@@ -17,6 +17,13 @@ class SessionClose(NamedTuple):
     reason: str
 
 
+class Failure(NamedTuple):
+    """Something went wrong for a room; `dump` is its flight recorder's content (rooms.flight_dump)."""
+
+    room: str
+    dump: bytes
+
+
 @dataclass(slots=True)
 class Outbox:
     """Results of a step, in order. `to_sessions` keeps messages and closes of all sessions in one sequence."""
@@ -25,6 +32,8 @@ class Outbox:
     to_sessions: list[tuple[int, Message] | SessionClose] = field(default_factory=list)
     facts: list[AnyFact] = field(default_factory=list)
     rooms_opened: list[str] = field(default_factory=list)
+    sockets_to_shut: list[int] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
 
     def send(self, datagrams: Iterable[Outgoing]) -> None:
         self.datagrams.extend(datagrams)

@@ -2,9 +2,11 @@
 
 from sfu.api.desired_state import DesiredState
 from sfu.api.signaling import Message, ParticipantInfo
+from sfu.rooms import flight_dump
 from sfu.rooms.adaptation import Adaptation
 from sfu.rooms.caption_history import CaptionHistory
 from sfu.rooms.context import Context
+from sfu.rooms.flight_recorder import FlightRecorder
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import PeerIndex
 from sfu.rooms.publish_peer import PublishPeer
@@ -26,6 +28,7 @@ class Room:
         self.uptracks: dict[str, UpTrack] = {}
         self.desired: DesiredState | None = None
         self.speakers = Speakers()
+        self.flight = FlightRecorder()
         self.captions = CaptionHistory()
         self.peers = peers
         self.taps = RoomTaps(self, sinks)
@@ -49,6 +52,13 @@ class Room:
             host=participant.grants.host,
             connected=participant.connected,
             recorded=participant.participant in self.taps.recorded,
+        )
+
+    def dump_flight(self, reason: str, now: int) -> bytes:
+        """Return what the flight recorder kept, as a file's content."""
+        context = self.context
+        return flight_dump.write(
+            self.flight, room=self.room, node=context.node, reason=reason, now=now, unix_ms=context.unix_ms(now)
         )
 
     def infos(self) -> list[ParticipantInfo]:

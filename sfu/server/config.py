@@ -11,7 +11,8 @@ class SfuConfig:
     `node_secret` authenticates the parts to each other in both directions. `addresses` are the local addresses to
     offer; empty means every address of the machine but link-local ones. `public_addresses` are further hosts to
     announce (names are resolved at the start), for machines behind a one-to-one NAT. `sink_socket` is the path on which
-    recorder and inference connect; None serves no sinks. `engine` is "python" or "compiled"; None leaves it to
+    recorder and inference connect; None serves no sinks. `flight_dir` is where a room's flight recorder is dumped
+    when something fails in it; None keeps no dumps. `engine` is "python" or "compiled"; None leaves it to
     PARLEY_ENGINE, else takes the fastest there is. With `estimate_bandwidth` each subscriber gets what its link
     carries; without, what it asks for.
     """
@@ -27,6 +28,7 @@ class SfuConfig:
     http_host: str = "127.0.0.1"
     http_port: int = 8084
     sink_socket: Path | None = None
+    flight_dir: Path | None = None
     engine: str | None = None
     estimate_bandwidth: bool = True
     audio_slots: int = 6

@@ -9,7 +9,7 @@ from sfu.api.signaling import Message
 from sfu.engine.pump import Pump
 from sfu.engine.sockets import Sockets
 from sfu.rooms.node import Node
-from sfu.rooms.outbox import SessionClose
+from sfu.rooms.outbox import Failure, SessionClose
 
 _WALL_CLOCK_NS = 5_000_000_000
 
@@ -31,6 +31,7 @@ class Driver:
         self.to_sessions: ToSessions = _nowhere
         self.to_facts: Callable[[Iterable[AnyFact]], None] = _nowhere
         self.to_puller: Callable[[Iterable[str]], None] = _nowhere
+        self.to_flights: Callable[[Iterable[Failure]], None] = _nowhere
         self.to_sinks: Callable[[], None] = lambda: None
 
     def now(self) -> int:
@@ -59,6 +60,9 @@ class Driver:
         now = self.now()
         try:
             self.node.receive(self._pump.receive_and_forward(now), now)
+        except Exception:
+            self.node.fault(now)
+            raise
         finally:  # a fault costs its own step, not what others have in the outbox, nor the timer
             self.flush()
         if self._pump.backlog and self._again is None:
@@ -76,6 +80,7 @@ class Driver:
             self._pump.send(datagrams)
         if outbox.to_sessions:
             to_sessions, outbox.to_sessions = outbox.to_sessions, []
+            self.node.told(to_sessions, time.monotonic_ns())
             self.to_sessions(to_sessions)
         if outbox.facts:
             facts, outbox.facts = outbox.facts, []
@@ -83,6 +88,9 @@ class Driver:
         if outbox.rooms_opened:
             opened, outbox.rooms_opened = outbox.rooms_opened, []
             self.to_puller(opened)
+        if outbox.failures:
+            failures, outbox.failures = outbox.failures, []
+            self.to_flights(failures)
         self.to_sinks()
         self._set_timer()
 
@@ -105,6 +113,9 @@ class Driver:
         self._pump.release(now)
         try:
             self.node.handle_timer(now)
+        except Exception:
+            self.node.fault(now)
+            raise
         finally:
             self.flush()
 

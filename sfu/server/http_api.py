@@ -31,6 +31,7 @@ class HttpApi:
         self.app.router.add_put("/node/v1/rooms/{room}/desired", self._private(self._put_desired))
         self.app.router.add_get("/node/v1/rooms", self._private(self._rooms))
         self.app.router.add_get("/node/v1/rooms/{room}/statistics", self._private(self._statistics))
+        self.app.router.add_get("/node/v1/rooms/{room}/flight", self._private(self._flight))
         self.app.router.add_get("/metrics", self._metrics)
         for path in ("/health", "/health/live"):
             self.app.router.add_get(path, self._live)
@@ -77,6 +78,12 @@ class HttpApi:
         if room is None:
             return web.json_response({"code": "room_not_live", "detail": "The room is not live here."}, status=404)
         return web.json_response({"participants": statistics.of_room(room, self._driver.now())})
+
+    async def _flight(self, request: web.Request) -> web.StreamResponse:
+        room = self._driver.node.rooms.get(request.match_info["room"])
+        if room is None:
+            return web.json_response({"code": "room_not_live", "detail": "The room is not live here."}, status=404)
+        return web.Response(body=room.dump_flight("asked for", self._driver.now()))
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

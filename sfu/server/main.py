@@ -24,6 +24,7 @@ from sfu.server.control_client import ControlClient
 from sfu.server.desired_puller import DesiredPuller
 from sfu.server.driver import Driver
 from sfu.server.facts_reporter import FactsReporter
+from sfu.server.flight_files import FlightFiles
 from sfu.server.http_api import HttpApi
 from sfu.server.key_ring import KeyRing
 from sfu.server.metrics import NodeMetrics
@@ -91,6 +92,10 @@ class SfuServer:
             self._sinks = SinkServer(driver)
             self._sinks.start(config.sink_socket)
             driver.to_sinks = self._sinks.flush
+        if config.flight_dir is not None:
+            flights = FlightFiles(config.flight_dir)
+            driver.to_flights = flights.put
+            self._spawn(flights.run())
         self.signaling_port = await signaling.start(config.signaling_host, config.signaling_port)
         self.http_port = await self._start_http(http.app)
         driver.start()

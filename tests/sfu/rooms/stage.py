@@ -95,6 +95,7 @@ class Stage:
                     person.closed = item.code
                 else:
                     person.told.append(item[1])
+            self.node.told(outbox.to_sessions, self.now)
             outbox.to_sessions.clear()
             self.facts += outbox.facts
             outbox.facts.clear()

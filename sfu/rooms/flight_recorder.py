@@ -1,0 +1,93 @@
+"""A room's last minute: signaling, RTCP and decisions, no media, in bounded memory. flight_dump makes it readable.
+
+Entries are bytes in segments of a second: keeping one costs an append, and forgetting costs none of them a copy.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from enum import IntEnum
+from struct import Struct
+from typing import NamedTuple
+
+SPAN_NS = 60_000_000_000
+MAX_BYTES = 2 * 1024 * 1024
+_SEGMENT_NS = 1_000_000_000
+_SEGMENT_BYTES = 64 * 1024
+_HEADER = Struct("<qBBI")  # time in ns, kind, length of the name, length of the data
+_MAX_NAME = 255
+
+
+class Kind(IntEnum):
+    """What an entry's data is."""
+
+    CLIENT_SAID = 1
+    """JSON of a signaling message from the participant."""
+    SERVER_SAID = 2
+    """JSON of a signaling message to the participant, or to several at once."""
+    RTCP = 3
+    """A compound RTCP packet from the participant (RFC 3550, section 6), unprotected."""
+    ALLOCATION = 4
+    """JSON of what an allocator was asked and what it granted (`flight_dump.Allocated`)."""
+    DECISION = 5
+    """JSON of anything else that was decided: `{"what": ...}`."""
+
+
+class Entry(NamedTuple):
+    """`at` is CLOCK_MONOTONIC ns; `who` a participant's id, empty for the room's own."""
+
+    at: int
+    kind: Kind
+    who: str
+    data: bytes
+
+
+class FlightRecorder:
+    """One per room. `forgotten_before` says since when nothing is missing, in ns; 0 while all is there."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self.forgotten_before = 0
+        self._max_bytes = max_bytes
+        self._segments: deque[tuple[int, bytearray]] = deque()
+        self._size = 0
+
+    def note(self, at: int, kind: Kind, who: str, data: bytes) -> None:
+        """Keep an entry; the oldest go when they are over a minute old, or more than fits."""
+        name = who.encode()[:_MAX_NAME]
+        if not self._segments or self._segment_is_over(at):
+            self._segments.append((at, bytearray()))
+            self._forget(at)
+        segment = self._segments[-1][1]
+        before = len(segment)
+        segment += _HEADER.pack(at, kind, len(name), len(data))
+        segment += name
+        segment += data
+        self._size += len(segment) - before
+
+    def raw(self) -> bytes:
+        """Return what is kept, in the order it was noted, as `entries` reads it."""
+        return b"".join(segment for _, segment in self._segments)
+
+    def _segment_is_over(self, at: int) -> bool:
+        begun, segment = self._segments[-1]
+        return at - begun >= _SEGMENT_NS or len(segment) >= _SEGMENT_BYTES
+
+    def _forget(self, at: int) -> None:
+        while len(self._segments) > 1 and (self._segments[0][0] < at - SPAN_NS or self._size > self._max_bytes):
+            self._size -= len(self._segments.popleft()[1])
+            self.forgotten_before = self._segments[0][0]
+
+
+def entries(raw: bytes) -> Iterator[Entry]:
+    """Yield the entries of `FlightRecorder.raw`; raises ValueError for anything else."""
+    offset = 0
+    while offset < len(raw):
+        if len(raw) - offset < _HEADER.size:
+            raise ValueError("an entry is cut short")
+        at, kind, name_length, data_length = _HEADER.unpack_from(raw, offset)
+        offset += _HEADER.size
+        end = offset + name_length + data_length
+        if end > len(raw):
+            raise ValueError("an entry is cut short")
+        name = raw[offset : offset + name_length].decode(errors="ignore")
+        yield Entry(at, Kind(kind), name, raw[offset + name_length : end])
+        offset = end

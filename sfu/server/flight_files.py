@@ -1,0 +1,56 @@
+"""Keeps dumps of flight recorders in a directory: a few files, the newest; writing happens off the loop."""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from sfu.rooms.outbox import Failure
+
+MAX_FILES = 20
+MAX_QUEUED = 16
+BETWEEN_SECONDS = 60.0  # dumps of one room
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+_log = logging.getLogger(__name__)
+
+
+class FlightFiles:
+    """Writes dumps as `{room}-{unix ms}.flight` into `directory`; a room's next one not before a minute has passed."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._queue: asyncio.Queue[Failure] = asyncio.Queue(MAX_QUEUED)
+        self._last: dict[str, float] = {}
+
+    def put(self, failures: Iterable[Failure]) -> None:
+        """Queue dumps; what exceeds the queue, or comes too soon after the room's last, is dropped."""
+        now = time.monotonic()
+        self._last = {room: at for room, at in self._last.items() if now - at < BETWEEN_SECONDS}
+        for failure in failures:
+            if failure.room not in self._last and not self._queue.full():
+                self._last[failure.room] = now
+                self._queue.put_nowait(failure)
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            failure = await self._queue.get()
+            try:
+                path = await asyncio.to_thread(self._write, failure)
+            except OSError as error:
+                _log.error("a flight recorder's dump was lost: %s", error)
+            else:
+                _log.warning("something failed in a room; its last minute is in %s", path)
+
+    def _write(self, failure: Failure) -> Path:
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._directory / f"{_UNSAFE.sub('_', failure.room)[:80]}-{time.time_ns() // 1_000_000}.flight"
+        path.write_bytes(failure.dump)
+        path.chmod(0o600)
+        files = sorted(self._directory.glob("*.flight"), key=lambda file: file.stat().st_mtime)
+        for old in files[:-MAX_FILES]:
+            old.unlink(missing_ok=True)
+        return path

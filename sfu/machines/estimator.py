@@ -20,6 +20,7 @@ from sfu.machines.rate_control import RateControl
 from sfu.machines.receiver_reported_rate import ReceiverReportedRate
 from sfu.machines.send_history import FeedbackReport, SendHistory, SentPacket, received_in_order
 from sfu.machines.standing_queue import StandingQueue
+from sfu.machines.startup_rate import StartupRate
 
 _ROUND_TRIP_NS = 100_000_000
 _SILENCE_NS = 2_000_000_000
@@ -34,7 +35,7 @@ _OUTSTANDING = 10  # packets without feedback from which silence is a bad sign
 class EstimatorSettings:
     """Rates in bits/s."""
 
-    start: float = 800_000.0
+    start: float = 1_500_000.0
     minimum: float = 30_000.0
     maximum: float = 20_000_000.0
 
@@ -69,6 +70,7 @@ class Estimator:
         self._limit = ApplicationLimit()
         self._probes = ProbeControl()
         self._results = ProbeResults()
+        self._startup = StartupRate()
         self._feedback_at: int | None = None
         self._disturbed_at: int | None = None
         self._unanswered = 0
@@ -78,6 +80,11 @@ class Estimator:
     def has_feedback(self) -> bool:
         """Whether the peer gives feedback about packets."""
         return self._feedback_at is not None
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether too little is known of the link yet to hold back the first pictures."""
+        return not self._startup.is_over
 
     @property
     def state(self) -> EstimatorState:
@@ -131,12 +138,27 @@ class Estimator:
             delta = self._groups.received(result.sent, arrival, result.size, now)
             if delta is not None:
                 overused |= self._detector.update(delta, arrival) is Usage.OVERUSE
+        if not self._startup.is_over:
+            probed = self._start(report, probed, now)
         acknowledged = self._acknowledged.bits_per_second
         self._follow_delay(overused, probed, acknowledged, now)
         self._losses.update(report.results, acknowledged, self._control.rate, now)
         if probed is not None and not overused:
             self._losses.set(min(probed, self._control.rate))
         self._conclude(now)
+
+    def _start(self, report: FeedbackReport, probed: float | None, now: int) -> float | None:
+        """Take the first pictures for probes; a start that was too bold is lowered at once."""
+        run = self._startup.update(report.results, now)
+        if run is None:
+            return probed
+        if run.fills and run.grown >= _PROBED_QUEUE_NS and run.rate < self._control.rate:
+            self._control.set(run.rate, now)
+            self._acknowledged.expect_change()
+            self._probes.decreased(now)
+            self._disturbed_at = now
+            return None
+        return max(run.rate, probed or 0.0)
 
     def _follow_delay(self, overused: bool, probed: float | None, acknowledged: float | None, now: int) -> None:
         control = self._control
@@ -164,14 +186,17 @@ class Estimator:
     def receiver_estimate(self, rate: float, now: int) -> None:
         """Take a REMB; it counts for peers that give no feedback about packets."""
         self._reported.receiver_estimate(rate, now)
-        if not self.has_feedback:
-            self.rate = self._reported.rate
+        self._follow_reports()
 
     def report(self, fraction_lost: float, now: int) -> None:
         """Take a receiver report's share of losses (0..1); it counts for peers without feedback about packets."""
         self._reported.report(fraction_lost, self.round_trip, now)
+        self._follow_reports()
+
+    def _follow_reports(self) -> None:
         if not self.has_feedback:
             self.rate = self._reported.rate
+            self._startup.is_over = True
 
     def next_probe(self, wanted: float, now: int) -> ProbeCluster | None:
         """Return the probe to send now; `wanted` is what would be sent if there were room, in bits/s."""

@@ -5,6 +5,7 @@ in the router's short queue (and be lost there) waits here instead, where audio 
 """
 
 _FACTOR = 1.5
+_START_FACTOR = 2.5  # a newcomer's first keyframes; as libwebrtc paces
 _MIN_RATE = 100_000.0
 _REPAIR_SHARE = 0.25
 _MIN_REPAIR_RATE = 50_000.0
@@ -12,9 +13,9 @@ _REPAIR_BURST_NS = 500_000_000
 _SECOND = 1_000_000_000
 
 
-def pacing_rate(estimate: float) -> int:
+def pacing_rate(estimate: float, *, is_starting: bool = False) -> int:
     """Return the budget (bits/s) of a peer whose link is estimated to carry `estimate` bits/s."""
-    return int(max(estimate * _FACTOR, _MIN_RATE))
+    return int(max(estimate * (_START_FACTOR if is_starting else _FACTOR), _MIN_RATE))
 
 
 class RepairBudget:

@@ -1,6 +1,6 @@
 """Probing: when to send faster than the estimate for a moment, how fast, and what came of it.
 
-After libwebrtc's ProbeController and ProbeBitrateEstimator. A cluster of at least five packets in 20 ms or more is
+After libwebrtc's ProbeController and ProbeBitrateEstimator. A cluster of at least five packets in 25 ms or more is
 sent at a rate above the estimate; if it arrives as fast as it was sent, the link carries that rate. At the start two
 clusters follow each other; later one goes out when more is wanted than the estimate grants, the next one sooner after a
 success and later after each failure.
@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from sfu.machines.send_history import PacketResult
 
-MIN_PACKETS = 5
-_DURATION_NS = 20_000_000
-_START_SCALES = (3.0, 6.0)
+_MIN_PACKETS = 5
+_MIN_SIZE = _MIN_PACKETS * 1200  # shorter clusters are at the mercy of jitter
+_DURATION_NS = 25_000_000
+_START_SCALES = (2.0, 4.0)
 _SCALE = 2.0
 _CAREFUL_SCALE = 1.5  # after a failure: the link is probably as full as it was
 _ENOUGH = 1.1
@@ -33,7 +34,7 @@ _SECOND = 1_000_000_000
 
 
 class ProbeCluster(NamedTuple):
-    """Send `size` bytes at `rate` bits/s, in `MIN_PACKETS` packets or more; `cluster` marks the packets."""
+    """Send `size` bytes at `rate` bits/s, in five packets or more; `cluster` marks the packets."""
 
     cluster: int
     rate: int
@@ -97,8 +98,8 @@ class ProbeControl:
             self._pending.clear()
             return None
         ceiling = min(self._maximum, wanted * _ENOUGH)
-        if self._pending:
-            rate = min(self._pending.pop(0), self._maximum)
+        if self._pending and wanted > 0:
+            rate = min(self._pending.pop(0), ceiling)
             return self._cluster(rate, now) if rate > estimate else None
         if now < self._next or estimate >= wanted or ceiling <= estimate:
             return None
@@ -107,7 +108,7 @@ class ProbeControl:
 
     def _cluster(self, rate: float, now: int) -> ProbeCluster:
         self._clusters += 1
-        size = max(int(rate * _DURATION_NS / (8 * _SECOND)), MIN_PACKETS * 200)
+        size = max(int(rate * _DURATION_NS / (8 * _SECOND)), _MIN_SIZE)
         self._probing = ProbeCluster(self._clusters, int(rate), size)
         self._probed_at = now
         self._next = now + self._interval
@@ -165,7 +166,7 @@ class ProbeResults:
         measured.last_received = max(measured.last_received, result.arrival)
         measured.size += result.size
         measured.packets += 1
-        if measured.packets < MIN_PACKETS * _SHARE or measured.size < self._sizes[result.cluster] * _SHARE:
+        if measured.packets < _MIN_PACKETS * _SHARE or measured.size < self._sizes[result.cluster] * _SHARE:
             return None
         return _rate(measured)
 

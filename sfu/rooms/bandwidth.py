@@ -4,12 +4,14 @@ from sfu.engine.contract import Engine, ReportsSending
 from sfu.formats import rtcp
 from sfu.machines.estimator import Estimator, EstimatorState
 from sfu.machines.pacing import RepairBudget, pacing_rate
-from sfu.machines.probes import MIN_PACKETS, ProbeCluster
+from sfu.machines.probes import ProbeCluster
 from sfu.rooms.outbox import Outbox
 
 _CHECK_NS = 100_000_000
 _PROBE_STEP_NS = 2_000_000
+_PROBE_NS = 16_000_000  # at least, though media alone would fill it sooner
 _REPAIR_BYTES = 1200
+_FIRST_TRIAL_NS = 1_500_000_000
 _TRIAL_NS = 2_000_000_000
 _BETWEEN_TRIALS_NS = 10_000_000_000
 _SECOND = 1_000_000_000
@@ -18,14 +20,14 @@ _SECOND = 1_000_000_000
 class Bandwidth:
     """`rate` is the estimate in bits/s, `wanted` what would be sent if there were room.
 
-    Where nothing is at hand to probe with, as after a long pause, only media can tell what the link carries: until
-    `trial_until` one picture may be sent beyond the estimate.
+    Where nothing is at hand to probe with, as at first and after a long pause, only media can tell what the link
+    carries: until `trial_until` one picture may be sent beyond the estimate.
     """
 
     def __init__(self, peer: int, engine: Engine, sending: ReportsSending, outbox: Outbox, now: int) -> None:
         self.wanted = 0.0
         self.probes = 0
-        self.trial_until = now
+        self.trial_until = now + _FIRST_TRIAL_NS
         self._peer = peer
         self._engine = engine
         self._sending = sending
@@ -81,34 +83,45 @@ class Bandwidth:
         if self._probe is None:
             self._probe = self._estimator.next_probe(self.wanted, now)
             self._probe_began, self._probe_sent, self._next_step = now, 0, now
-            self.probes += self._probe is not None
+            if self._probe is not None:
+                self.probes += 1
+                self._collect()
+                self._set_budget()
         if self._probe is not None and now >= self._next_step:
             self._send_probe(self._probe, now)
 
     def _send_probe(self, probe: ProbeCluster, now: int) -> None:
-        """Send as much of the cluster as its rate lets go by the next step."""
+        """Send as much of the cluster as its rate lets go by the next step: what media is waiting, then padding."""
         elapsed = now - self._probe_began + _PROBE_STEP_NS
-        due = min(probe.rate * elapsed // (8 * _SECOND), max(probe.size, MIN_PACKETS * _REPAIR_BYTES))
+        due = min(probe.rate * elapsed // (8 * _SECOND), probe.size)
         self._next_step = now + _PROBE_STEP_NS
-        if due <= self._probe_sent:
-            return
-        self._collect()
-        padding = self._sending.pad(self._peer, due - self._probe_sent, now)
-        self._outbox.send(padding)
-        self._collect(probe.cluster)
-        self._probe_sent += sum(len(datagram.data) for datagram in padding)
-        if not padding and now - self.trial_until >= _BETWEEN_TRIALS_NS:
-            self.trial_until = now + _TRIAL_NS
-        if not padding or self._probe_sent >= max(probe.size, MIN_PACKETS * _REPAIR_BYTES):
+        self._probe_sent += self._collect(probe.cluster)
+        if due > self._probe_sent:
+            padding = self._sending.pad(self._peer, due - self._probe_sent, now)
+            self._outbox.send(padding)
+            self._probe_sent += self._collect(probe.cluster)
+            if not padding:
+                self._probe = None
+                if now - self.trial_until >= _BETWEEN_TRIALS_NS:
+                    self.trial_until = now + _TRIAL_NS
+        if self._probe_sent >= probe.size and elapsed >= _PROBE_NS:
             self._probe = None
+        if self._probe is None:
+            self._set_budget()
 
-    def _collect(self, cluster: int = -1) -> None:
+    def _collect(self, cluster: int = -1) -> int:
+        """Take what was sent since the last time; return its bytes."""
+        size = 0
         for packet in self._sending.sent(self._peer):
             self._estimator.sent(packet, cluster)
+            size += packet.size
+        return size
 
     def _set_budget(self) -> None:
-        """Keep the pacer somewhat ahead of the estimate; small changes are not worth a call."""
-        budget = pacing_rate(self._estimator.rate)
+        """Keep the pacer somewhat ahead of the estimate, and of a probe; small changes are not worth a call."""
+        budget = pacing_rate(self._estimator.rate, is_starting=self._estimator.is_starting)
+        if self._probe is not None:
+            budget = max(budget, self._probe.rate)
         if abs(budget - self._budget) * 50 > self._budget:
             self._budget = budget
             self._engine.set_budget(self._peer, budget)

@@ -1,6 +1,7 @@
 """A call in simulated time: a source, a pacer and an estimator in front of an emulated link, feedback coming back.
 
-The source makes 30 frames a second of what the estimate allows, up to `wanted`; with the estimator off, of `wanted`.
+The source makes 30 frames a second of what the estimate allows, up to `wanted`, the first
+of `first_frame` bytes; with the estimator off, of `wanted`.
 """
 
 from collections import deque
@@ -20,6 +21,7 @@ _FRAME_NS = SECOND // 30
 _PACKET = 1200
 _BURST = 6000.0  # bytes that a pacer may send at once
 _SOURCE_SHARE = 0.95
+_PROBE_NS = 16 * MS
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class ClosedLoop:
     settings: LinkSettings
     seed: int = 0
     wanted: float = 5_000_000.0
+    first_frame: int = 0
     adapts: bool = True
     feedback_delay: int = 25 * MS
     now: int = 0
@@ -85,7 +88,8 @@ class ClosedLoop:
             return
         self._next_frame += _FRAME_NS
         rate = min(self.estimator.rate * _SOURCE_SHARE, self.wanted) if self.adapts else self.wanted
-        size = int(rate * _FRAME_NS / (8 * SECOND))
+        size = int(rate * _FRAME_NS / (8 * SECOND)) if self._frame else self.first_frame
+        size = size or int(rate * _FRAME_NS / (8 * SECOND))
         packets = -(-size // _PACKET)
         self._frame += 1
         self._missing[self._frame] = (packets, size)
@@ -97,7 +101,7 @@ class ClosedLoop:
             while self._queue:
                 self._send(*self._queue.popleft())
             return
-        budget = pacing_rate(self.estimator.rate) / 8000
+        budget = pacing_rate(self.estimator.rate, is_starting=self.estimator.is_starting) / 8000
         self._allowance = min(self._allowance + budget, _BURST)
         while self._queue and self._allowance > 0:
             frame, size = self._queue.popleft()
@@ -112,15 +116,19 @@ class ClosedLoop:
         if self._probe is None:
             return
         cluster, began = self._probe
-        size = min(_PACKET, cluster.size // 5)
-        while self._probed < cluster.size and self._probed <= cluster.rate * (self.now - began) / (8 * SECOND):
-            self._send(0, size, cluster.cluster)
-            self._probed += size
-        if self._probed >= cluster.size:
+        elapsed = self.now - began
+        while self._probed < min(cluster.size, cluster.rate * elapsed / (8 * SECOND)):
+            self._send(0, _PACKET)
+        if self._probed >= cluster.size and elapsed >= _PROBE_NS:
             self._probe = None
 
-    def _send(self, frame: int, size: int, cluster: int = -1) -> None:
-        kind = SentKind.VIDEO if cluster < 0 else SentKind.PADDING
+    def _send(self, frame: int, size: int) -> None:
+        """Send a packet, media or padding; while a probe is under way it is part of that."""
+        cluster = -1
+        if self._probe is not None:
+            cluster = self._probe[0].cluster
+            self._probed += size
+        kind = SentKind.VIDEO if frame else SentKind.PADDING
         seq = self._seq & 0xFFFF
         self.estimator.sent(SentPacket(seq, 1, seq, size, self.now, kind), cluster)
         self._link.push((self._seq, frame, size, self.now), size, self.now)

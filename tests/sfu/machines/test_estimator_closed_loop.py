@@ -126,6 +126,7 @@ def test_what_is_not_sent_lowers_nothing(seed: int) -> None:
     loop = ClosedLoop(LinkSettings(rate=HIGH, delay=25 * MS, jitter=4 * MS), seed)
     loop.run(10)
     loop.wanted = 100_000.0
+    loop.run(1)  # what is under way still counts
     before = loop.estimator.rate
     loop.run(30)
     assert loop.estimator.rate > 0.8 * before
@@ -151,3 +152,18 @@ def test_a_choked_link_lowers_the_estimate_though_no_feedback_comes() -> None:
     loop.change(loss=1.0)
     loop.run(8)
     assert loop.estimator.rate < 0.3 * before
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(20_000_000, 0.6), (3_000_000, 1.0)])
+def test_a_first_keyframe_is_not_held_back_by_the_start_rate(rate: int, seconds: float) -> None:
+    """Of 220 KB; at the start rate alone it takes 1.2 s."""
+    loop = ClosedLoop(LinkSettings(rate=rate, delay=25 * MS), 1, wanted=800_000.0, first_frame=220_000)
+    loop.run(seconds)
+    assert loop.whole_frames >= 220_000
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_start_that_is_too_bold_is_noticed_early(seed: int) -> None:
+    loop = ClosedLoop(LinkSettings(rate=LOW, delay=25 * MS, jitter=4 * MS), seed, first_frame=40_000)
+    loop.run(1)
+    assert loop.estimator.rate < LOW * 1.25

@@ -29,22 +29,25 @@ def test_nothing_is_probed_before_media_flow() -> None:
     assert ProbeControl().next(500_000, WANTED, 0, is_free=True) is None
 
 
-def test_the_start_is_probed_at_three_and_six_times_its_rate() -> None:
+def test_the_start_is_probed_at_two_and_four_times_its_rate() -> None:
     control = started()
     first = control.next(500_000, WANTED, 0, is_free=True)
     assert first is not None
-    assert first.rate == 1_500_000
+    assert first.rate == 1_000_000
     assert control.next(500_000, WANTED, 10 * MS, is_free=True) is None
-    control.result(first.cluster, 1_500_000, 80 * MS)
-    second = control.next(1_500_000, WANTED, 80 * MS, is_free=True)
+    control.result(first.cluster, 1_000_000, 80 * MS)
+    second = control.next(1_000_000, WANTED, 80 * MS, is_free=True)
     assert second is not None
-    assert second.rate == 3_000_000
+    assert second.rate == 2_000_000
 
 
-def test_a_cluster_lasts_twenty_ms() -> None:
+def test_a_cluster_lasts_a_while_and_is_of_five_packets_at_least() -> None:
     cluster = started().next(500_000, WANTED, 0, is_free=True)
     assert cluster is not None
-    assert cluster.size == 1_500_000 * 20 // 8000
+    assert cluster.size == 6000
+    cluster = past_the_start().next(2_000_000, WANTED, 0, is_free=True)
+    assert cluster is not None
+    assert cluster.size == cluster.rate * 25 // 8000
 
 
 def test_a_failed_start_is_not_followed_by_a_faster_one() -> None:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from sfu.engine.contract import PeerEntry
+from sfu.engine.contract import Outgoing, PeerEntry
 from sfu.engine.python import PythonEngine
 from sfu.formats import rtcp
+from sfu.machines.send_history import SentKind, SentPacket
 from sfu.rooms.bandwidth import Bandwidth
 from sfu.rooms.outbox import Outbox
 
@@ -36,8 +37,10 @@ def bandwidth(engine: Budgets) -> Bandwidth:
     return Bandwidth(7, engine, engine, Outbox(), 0)
 
 
-def test_the_pacer_has_a_budget_from_the_start(engine: Budgets, bandwidth: Bandwidth) -> None:
-    assert engine.budgets == [int(bandwidth.rate * 1.5)]
+def test_the_pacer_has_a_budget_from_the_start_and_lets_first_pictures_go_faster(
+    engine: Budgets, bandwidth: Bandwidth
+) -> None:
+    assert engine.budgets == [int(bandwidth.rate * 2.5)]
 
 
 def test_the_budget_follows_the_estimate(engine: Budgets, bandwidth: Bandwidth) -> None:
@@ -61,7 +64,7 @@ def test_losses_in_reports_lower_it(engine: Budgets, bandwidth: Bandwidth) -> No
 
 def test_repairs_are_bounded_by_the_estimate(bandwidth: Bandwidth) -> None:
     admitted = sum(bandwidth.admit_repairs(200, now * MS) for now in range(0, 2000, 20))
-    assert 20 < admitted < 80
+    assert 20 < admitted < 120
 
 
 def test_nothing_is_probed_before_there_is_feedback(bandwidth: Bandwidth) -> None:
@@ -69,3 +72,45 @@ def test_nothing_is_probed_before_there_is_feedback(bandwidth: Bandwidth) -> Non
     for now in range(0, 3000, 5):
         bandwidth.handle_timer(now * MS)
     assert bandwidth.probes == 0
+
+
+class Busy(Budgets):
+    """Its pacer always has media waiting, which goes as the budget lets it; `padded` counts bytes of padding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0
+        self.padded = 0
+        self._until = 0
+        self._seq = 0
+        self._padding: list[SentPacket] = []
+
+    def sent(self, peer: int) -> list[SentPacket]:
+        budget = self.budgets[-1] or 0
+        count = budget * (self.now - self._until) // (8 * SECOND) // 1200
+        self._until += count * 1200 * 8 * SECOND // budget
+        packets, self._padding = [*self._padding, *(self._packet(1200) for _ in range(count))], []
+        return packets
+
+    def pad(self, peer: int, size: int, now: int) -> list[Outgoing]:
+        self.padded += size
+        self._padding.append(self._packet(size))
+        return [Outgoing(bytes(size), ("192.0.2.1", 1), 0)]
+
+    def _packet(self, size: int) -> SentPacket:
+        self._seq += 1
+        return SentPacket(self._seq - 1, 5, self._seq - 1, size, self.now, SentKind.VIDEO)
+
+
+def test_media_that_waits_is_the_probe() -> None:
+    engine = Busy()
+    engine.set_peer(PeerEntry(7))
+    bandwidth = Bandwidth(7, engine, engine, Outbox(), 0)
+    bandwidth.wanted = 8_000_000.0
+    for now in range(0, 120, 2):
+        engine.now = now * MS
+        bandwidth.handle_timer(now * MS)
+        if now == 30:
+            bandwidth.control(rtcp.TransportFeedback(1, 5, 0, 0, 0, (0, 16, 32)), now * MS)
+    assert bandwidth.probes == 1
+    assert engine.padded < 2500

@@ -1,0 +1,78 @@
+"""What a link carries, read off the first pictures: a keyframe that the pacer spreads is a probe that costs nothing.
+
+libwebrtc probes at the start of a call with padding. An sfu's newcomer is owed a keyframe of every picture at once, so
+the media is there to measure with: runs of packets sent back to back are taken as probe clusters, and unlike those they
+may lower the rate too, when they show a queue that grows to their very end. Over after the first run that fills the
+link, or a few seconds.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sfu.machines.send_history import PacketResult, SentKind
+
+_GAP_NS = 12_000_000
+_MIN_PACKETS = 8
+_MIN_SPAN_NS = 10_000_000
+_MAX_PACKETS = 64
+_SATURATED = 0.9
+_TARGET = 0.95
+_MAX_RATIO = 2.0
+_STANDS = 0.7  # of the longest delay of a run: a receiver that was only busy shows its longest delay earlier
+_LASTS_NS = 3_000_000_000
+
+
+class StartupRun(NamedTuple):
+    """`rate` in bits/s; `fills` says that the link was full, `grown` by how much its queue grew meanwhile (ns)."""
+
+    rate: float
+    fills: bool = False
+    grown: int = 0
+
+
+class StartupRate:
+    """Fed every result at first; `is_over` when it has nothing more to tell."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._began: int | None = None
+        self._run: list[PacketResult] = []
+
+    def update(self, results: Sequence[PacketResult], now: int) -> StartupRun | None:
+        """Take results in the order of sending; return what the newest run of packets showed, if it was long enough."""
+        found = None
+        for result in results:
+            if result.kind == SentKind.AUDIO or result.arrival is None:
+                continue
+            if self._began is None:
+                self._began = now
+            if self._run and not 0 <= result.sent - self._run[-1].sent <= _GAP_NS:
+                self._run.clear()
+            self._run.append(result)
+            if len(self._run) == _MAX_PACKETS:
+                found = self._measure() or found
+        found = self._measure() or found
+        if self._began is not None and (now - self._began >= _LASTS_NS or (found is not None and found.fills)):
+            self.is_over = True
+        return found
+
+    def _measure(self) -> StartupRun | None:
+        """Measure the run under way and begin the next."""
+        run = self._run
+        if len(run) < _MIN_PACKETS or run[-1].sent - run[0].sent < _MIN_SPAN_NS:
+            return None
+        self._run = []
+        arrivals = [result.arrival for result in run if result.arrival is not None]
+        receiving = max(arrivals) - min(arrivals)
+        if receiving <= 0:
+            return None
+        size = sum(result.size for result in run)
+        sent = (size - run[-1].size) * 8e9 / (run[-1].sent - run[0].sent)
+        received = (size - run[0].size) * 8e9 / receiving
+        if received > _MAX_RATIO * sent:
+            return None
+        if received >= _SATURATED * sent:
+            return StartupRun(min(sent, received))
+        delays = [arrival - result.sent for arrival, result in zip(arrivals, run, strict=True)]
+        grown, longest = delays[-1] - delays[0], max(delays) - delays[0]
+        return StartupRun(_TARGET * received, fills=grown > 0 and grown >= _STANDS * longest, grown=grown)

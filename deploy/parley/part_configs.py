@@ -35,6 +35,7 @@ def control_config(settings: Settings) -> ControlConfig:
     return ControlConfig(
         database_dsn=settings["database_url"] or embedded_postgres(settings).dsn,
         redis_url=settings["redis_url"] or f"unix://{settings['runtime_dir'] / 'redis.sock'}",
+        kafka_brokers=tuple(settings["kafka_brokers"]),
         data_dir=settings["data_dir"] / "control",
         recordings_dir=settings["recordings_dir"],
         node_secret=_node_secret(settings),

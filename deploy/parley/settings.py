@@ -70,6 +70,7 @@ SETTINGS = (
     Setting("inference_port", int, 8085, "port of inference's API and metrics"),
     Setting("database_url", str, None, "external PostgreSQL 15 or newer; unset: embedded", secret=True),
     Setting("redis_url", str, None, "external Redis or Valkey; unset: embedded", secret=True),
+    Setting("kafka_brokers", list, (), "Kafka brokers that events go to, each HOST:PORT; none: events stay in PostgreSQL"),
     Setting("recordings_dir", Path, None, "where recordings are written; unset: below data_dir"),
     Setting(
         "s3_endpoint", str, None, "S3 or MinIO, https://host[:port], for recordings and files; unset: directories"

@@ -5,6 +5,8 @@ BlazeFace (256 × 256, the long-range variant) and the first classifier are Tens
 after that package's source (four dense blocks of separable convolutions, a mean, one full layer).
 """
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import helper
@@ -47,7 +49,7 @@ class _Net:
         self.arrays = arrays
         self.nodes: list[onnx.NodeProto] = []
 
-    def apply(self, op: str, *inputs: str, name: str = "", **attributes: object) -> str:
+    def apply(self, op: str, *inputs: str, name: str = "", **attributes: Any) -> str:
         made = name or f"value{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, list(inputs), [made], **attributes))
         return made

@@ -68,7 +68,8 @@ class TrackOpened(Control, tag="track-opened", frozen=True, kw_only=True):
     `recording` is set for a recorder. `opened_at` is the room's zero of the meeting clock on the monotonic clock (ns),
     `opened_unix_ms` the same instant on the wall clock. `ext_seq` is the first that follows; packets from
     `replay_from` on are repeated after a reattach. `fmtp` holds the codec's parameters as in SDP. `traceparent` is the
-    context of the publisher's join (sfu.api.tracing).
+    context of the publisher's join (sfu.api.tracing). `uses` is what an inference process may do with it, by consents
+    that stand: "captions", "analysis".
     """
 
     handle: int
@@ -88,6 +89,7 @@ class TrackOpened(Control, tag="track-opened", frozen=True, kw_only=True):
     recording: str | None = None
     muted: bool = False
     traceparent: str = ""
+    uses: tuple[str, ...] = ()
 
 
 class TrackClosed(Control, tag="track-closed", frozen=True, kw_only=True):
@@ -104,20 +106,26 @@ class TrackMuteChanged(Control, tag="track-muted", frozen=True, kw_only=True):
 
 
 class RecordingBegun(Control, tag="recording-begun", frozen=True, kw_only=True):
-    """Sent to a recorder before a recording's tracks, and again to one that attaches while it runs."""
+    """Sent to a recorder before a recording's tracks, and again to one that attaches while it runs.
+
+    `placement` is the epoch (sfu.api.placement) under which the node holds the room: of two nodes that record it, the
+    one with the higher epoch does.
+    """
 
     recording: str
     room: str
     started_unix_ms: int
     opened_at: int
     opened_unix_ms: int
+    placement: int = 0
 
 
 class RecordingEnded(Control, tag="recording-ended", frozen=True, kw_only=True):
-    """The recording is over: seal and finish it."""
+    """The recording is over: seal and finish it. `moved`: it goes on at another node; only seal."""
 
     recording: str
     room: str
+    moved: bool = False
 
 
 class KeyframeWanted(Control, tag="keyframe", frozen=True, kw_only=True):
@@ -158,6 +166,13 @@ class CaptionsAvailable(Control, tag="captions", frozen=True, kw_only=True):
     reason: str | None = None
 
 
+class AnalysisWanted(Control, tag="analysis", frozen=True, kw_only=True):
+    """Inference to sfu: which media it has models for that analyse people (consent `analysis`); none at first."""
+
+    audio: bool = False
+    video: bool = False
+
+
 AnyControl = (
     SinkHello
     | TrackOpened
@@ -169,6 +184,7 @@ AnyControl = (
     | Durable
     | CaptionRecord
     | CaptionsAvailable
+    | AnalysisWanted
 )
 AnyRecord = PacketRecord | SenderReportRecord | MissedRecord | AnyControl
 

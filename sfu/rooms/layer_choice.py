@@ -12,6 +12,17 @@ from sfu.rooms.ingress_stream import IngressStream
 _CLEARLY_LARGER = 1.3
 
 
+def choose_smallest(streams: Sequence[IngressStream], current: IngressStream | None, now: int) -> IngressStream | None:
+    """Return the smallest layer that flows, for a sink that looks at pictures rather than keeps them."""
+    flowing = [stream for stream in streams if stream.active(now)]
+    if not flowing:
+        return current if current in streams else next(iter(streams), None)
+    least = min(flowing, key=lambda stream: stream.bits_per_second)
+    if current in flowing and current.bits_per_second < least.bits_per_second * _CLEARLY_LARGER:
+        return current
+    return least
+
+
 def choose_layer(
     streams: Sequence[IngressStream], current: IngressStream | None, now: int, granted: IngressStream | None = None
 ) -> IngressStream | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from sfu.api import signaling
-from sfu.api.sink_records import AnyRecord, CaptionRecord, CaptionsAvailable, Durable, KeyframeWanted
+from sfu.api.sink_records import AnalysisWanted, AnyRecord, CaptionRecord, CaptionsAvailable, Durable, KeyframeWanted
 from sfu.rooms.context import Context
 from sfu.rooms.room import Room
 from sfu.rooms.sinks import Sink, Sinks
@@ -32,6 +32,9 @@ class SinkControl:
             self._caption(record, now)
         elif isinstance(record, CaptionsAvailable) and sink.purpose is Purpose.INFERENCE:
             self._sinks.captions = signaling.CaptionsState(available=record.available, reason=record.reason)
+            self.sinks_changed(now)
+        elif isinstance(record, AnalysisWanted) and sink.purpose is Purpose.INFERENCE:
+            self._sinks.analysis = record
             self.sinks_changed(now)
         else:
             raise ValueError(f"a {sink.purpose.name.lower()} may not send {type(record).__name__}")

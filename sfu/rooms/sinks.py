@@ -12,7 +12,14 @@ import msgspec
 
 from sfu.api import sink_records
 from sfu.api.signaling import CaptionsState
-from sfu.api.sink_records import AnyControl, PacketRecord, RecordingBegun, RecordingEnded, SenderReportRecord
+from sfu.api.sink_records import (
+    AnalysisWanted,
+    AnyControl,
+    PacketRecord,
+    RecordingBegun,
+    RecordingEnded,
+    SenderReportRecord,
+)
 from sfu.engine.contract import Drop, SinkPacket
 from sfu.formats.rtcp import SenderReport
 from sfu.rooms.context import Context
@@ -53,6 +60,7 @@ class Sinks:
         self.taps: dict[int, Tap] = {}
         self.recordings: OrderedDict[str, Recording] = OrderedDict()
         self.captions = CaptionsState(available=False, reason=NO_INFERENCE)
+        self.analysis = AnalysisWanted()
         self._context = context
         self._of_stream: dict[int, list[Tap]] = {}
         self._parted: list[Tap] = []
@@ -76,6 +84,7 @@ class Sinks:
             self._catch_up(sink)
         else:
             self.captions = CaptionsState(available=False, reason=_STARTING)
+            self.analysis = AnalysisWanted()
             for tap in self.taps.values():
                 if tap.purpose is purpose:
                     sink.queue.put(tap.opened)
@@ -86,6 +95,7 @@ class Sinks:
         self.attached.pop(sink.number, None)
         if sink.purpose is Purpose.INFERENCE and self.current(Purpose.INFERENCE) is None:
             self.captions = CaptionsState(available=False, reason=NO_INFERENCE)
+            self.analysis = AnalysisWanted()
 
     def _catch_up(self, sink: Sink) -> None:
         """Tell a recorder what runs, and repeat what is not on disk."""
@@ -176,6 +186,12 @@ class Sinks:
         if known is not None and known.ended_at is None:
             known.ended_at = now
             self._tell(Purpose.RECORDER, RecordingEnded(recording=recording, room=known.begun.room))
+
+    def release_recording(self, recording: str) -> None:
+        """Leave a recording to the node that its room has moved to; it may come back."""
+        known = self.recordings.pop(recording, None)
+        if known is not None and known.ended_at is None:
+            self._tell(Purpose.RECORDER, RecordingEnded(recording=recording, room=known.begun.room, moved=True))
 
     def mute_changed(self, tap: Tap, muted: bool, now: int) -> None:
         self._tell(tap.purpose, sink_records.TrackMuteChanged(handle=tap.handle, muted=muted, at=now))

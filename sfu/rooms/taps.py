@@ -10,7 +10,7 @@ from sfu.api.desired_state import DesiredRecording
 from sfu.api.join_token import Source
 from sfu.api.sink_records import RecordingBegun, TrackOpened
 from sfu.rooms.ingress_stream import IngressStream
-from sfu.rooms.layer_choice import choose_layer
+from sfu.rooms.layer_choice import choose_layer, choose_smallest
 from sfu.rooms.sinks import Sinks
 from sfu.rooms.tap import Purpose, Tap
 from sfu.rooms.uptrack import CODEC_NAMES, UpTrack
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 _E2EE = "captions unavailable: this meeting is end-to-end encrypted"
 _OFF = "captions are switched off in this meeting"
+_CAPTIONS = "captions"
+_ANALYSIS = "analysis"
+_ANALYSED = frozenset((Source.MICROPHONE, Source.CAMERA))
+MOVED = "moved"
 _Key = tuple[Purpose, str]
 
 
@@ -68,6 +72,8 @@ class RoomTaps:
                 self._close(key, self._why_closed(tap), now)
             elif wanted[key][1] is not tap.stream:
                 self._close(key, "replaced", now)
+            elif key[0] is Purpose.INFERENCE and self._uses(tap.uptrack) != tap.opened.uses:
+                self._close(key, self._why_reopened(tap), now)
         self._tell_recorded(frozenset(up.participant for key, (up, _) in wanted.items() if key[0] is Purpose.RECORDER))
         for key, (uptrack, stream) in wanted.items():
             if key not in self._taps:
@@ -79,22 +85,38 @@ class RoomTaps:
         wanted: dict[_Key, tuple[UpTrack, IngressStream]] = {}
         if self._room.desired is not None and self._room.desired.e2ee:
             return wanted
-        captions = self.captions_state().available
         for uptrack in self._room.uptracks.values():
             participant = self._room.participants.get(uptrack.participant)
             if participant is None:
                 continue
             if participant.consents.recording and self.recording is not None:
                 self._want(wanted, Purpose.RECORDER, uptrack, now)
-            if participant.consents.captions and captions and uptrack.source is Source.MICROPHONE:
+            if self._uses(uptrack):
                 self._want(wanted, Purpose.INFERENCE, uptrack, now)
         return wanted
+
+    def _uses(self, uptrack: UpTrack) -> tuple[str, ...]:
+        """What inference may do with a track, and can."""
+        participant = self._room.participants.get(uptrack.participant)
+        if participant is None:
+            return ()
+        uses = []
+        if participant.consents.captions and uptrack.source is Source.MICROPHONE and self.captions_state().available:
+            uses.append(_CAPTIONS)
+        wanted = self._sinks.analysis.audio if uptrack.is_audio else self._sinks.analysis.video
+        if participant.consents.analysis and wanted and uptrack.source in _ANALYSED:
+            uses.append(_ANALYSIS)
+        return tuple(uses)
 
     def _want(
         self, wanted: dict[_Key, tuple[UpTrack, IngressStream]], purpose: Purpose, uptrack: UpTrack, now: int
     ) -> None:
         tap = self._taps.get((purpose, uptrack.track))
-        stream = choose_layer(uptrack.streams, tap.stream if tap is not None else None, now)
+        current = tap.stream if tap is not None else None
+        if purpose is Purpose.INFERENCE and not uptrack.is_audio:
+            stream = choose_smallest(uptrack.streams, current, now)
+        else:
+            stream = choose_layer(uptrack.streams, current, now)
         if stream is not None:
             wanted[purpose, uptrack.track] = (uptrack, stream)
 
@@ -113,7 +135,10 @@ class RoomTaps:
         if self.recording is not None:
             for key in [key for key in self._taps if key[0] is Purpose.RECORDER]:
                 self._close(key, reason, now)
-            self._sinks.end_recording(self.recording.recording, now)
+            if reason == MOVED:
+                self._sinks.release_recording(self.recording.recording)
+            else:
+                self._sinks.end_recording(self.recording.recording, now)
             self.recording = None
 
     def close(self, reason: str, now: int) -> None:
@@ -139,6 +164,11 @@ class RoomTaps:
         if uptrack.track not in self._room.uptracks:
             return "unpublished"
         return "consent"
+
+    def _why_reopened(self, tap: Tap) -> str:
+        """Why a tap goes on with other uses: words under way are lost only to consent to captions taken back."""
+        withdrawn = _CAPTIONS in tap.opened.uses and _CAPTIONS not in self._uses(tap.uptrack)
+        return "consent" if withdrawn else "replaced"
 
     def _tell_recorded(self, recorded: frozenset[str]) -> None:
         changed = recorded ^ self.recorded
@@ -168,6 +198,7 @@ class RoomTaps:
             started_unix_ms=recording.started_at,
             opened_at=self._room.opened_at,
             opened_unix_ms=self._room.opened_unix_ms,
+            placement=self._room.epoch,
         )
 
     def _opened(self, purpose: Purpose, uptrack: UpTrack, stream: IngressStream) -> TrackOpened:
@@ -191,4 +222,5 @@ class RoomTaps:
             recording=self.recording.recording if self.recording is not None and recorded else None,
             muted=uptrack.muted or uptrack.held,
             traceparent=participant.traceparent,
+            uses=self._uses(uptrack) if purpose is Purpose.INFERENCE else (),
         )

@@ -12,6 +12,7 @@ import pytest
 from sfu.api import signaling, sink_records
 from sfu.api.desired_state import DesiredRecording, DesiredState
 from sfu.api.sink_records import (
+    AnalysisWanted,
     AnyRecord,
     CaptionRecord,
     CaptionsAvailable,
@@ -221,6 +222,33 @@ async def test_captions_reach_the_room_and_late_joiners(tmp_path: Path) -> None:
             assert (await eve.until(signaling.Caption)).utterance == "u1"
         inference.close()
         await bob.until(signaling.CaptionsChanged, lambda m: not m.state.available and "no inference" in m.state.reason)
+
+
+async def test_analysis_needs_consent_and_a_model_that_wants_it(tmp_path: Path) -> None:
+    async with call(tmp_path) as (h, _, tracks):
+        inference = SinkClient(h.sink_socket, "inference")
+        inference.send(CaptionsAvailable(available=True))
+        await consent(h, "ann", captions=True, analysis=True)
+        microphone = await inference.until(TrackOpened)
+        assert (microphone.track, microphone.uses) == (tracks["microphone"], ("captions",))
+        assert len(h.node.sinks.taps) == 1
+
+        inference.send(AnalysisWanted(video=True))
+        camera = await inference.until(TrackOpened, lambda r: r.media == "video")
+        assert (camera.track, camera.uses) == (tracks["camera"], ("analysis",))
+        await inference.until(PacketRecord, lambda r: r.handle == camera.handle)
+        assert not inference.of(TrackClosed)
+
+        inference.send(AnalysisWanted(video=True, audio=True))
+        both = await inference.until(TrackOpened, lambda r: r.uses == ("captions", "analysis"))
+        await inference.until(TrackClosed, lambda r: r.handle == microphone.handle and r.reason == "replaced")
+
+        await consent(h, "ann", analysis=False)
+        await inference.until(TrackClosed, lambda r: r.handle == camera.handle and r.reason == "consent")
+        await inference.until(TrackClosed, lambda r: r.handle == both.handle and r.reason == "replaced")
+        assert [tap.opened.uses for tap in h.node.sinks.taps.values()] == [("captions",)]
+        inference.close()
+        await eventually(lambda: not h.node.sinks.analysis.video)
 
 
 async def test_mute_is_told_to_the_recorder(tmp_path: Path) -> None:

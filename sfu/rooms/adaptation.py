@@ -72,7 +72,7 @@ class Adaptation:
         self._room.context.schedule.hasten(AdaptationKey(self._room.room), now + _HURRY_NS)
 
     def update(self, now: int) -> None:
-        """Leave layers that stalled; when it is time, grant layers, tell pauses, tell publishers which layers to send."""
+        """Leave layers that stalled; in turn, grant layers, tell pauses, and tell publishers which layers to send."""
         room = self._room
         self._leave_stalled(now)
         if now >= self._serve_at:
@@ -207,7 +207,7 @@ class Adaptation:
     def _tell_layers(self, uptrack: UpTrack, ladder: LayerLadder, now: int) -> None:
         """Dynacast: a publisher's layers that nobody watches may rest. Sinks take what flows, so all of it must."""
         wanted = {downtrack.granted for downtrack in uptrack.downtracks if downtrack.granted is not None}
-        if self._room.taps.has(uptrack):
+        if self._room.taps.has(uptrack) or not all(downtrack.managed for downtrack in uptrack.downtracks):
             wanted.update(uptrack.streams)
         active = ladder.demand(wanted, now)
         publisher = self._room.participants.get(uptrack.participant)

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sfu.engine.contract import Drop, Engine, ReportsSending
+from sfu.engine.contract import Address, Drop, Engine, ReportsSending
 from sfu.formats.sdp import Candidate
 from sfu.machines.dtls_certificate import DtlsCertificate
 from sfu.rooms.outbox import Outbox
@@ -28,6 +28,7 @@ class Limits:
     participants: int = 200
     rooms: int = 1000
     streams: int = 48
+    transports: int = 32
     chat_characters: int = 4000
     resume_ns: int = 15_000_000_000
 
@@ -75,7 +76,8 @@ class Context:
     """Shared by the rooms and peers of one node. `unix_offset` is Unix time less the monotonic clock, in ns.
 
     `touched` are numbers of peers that may have something to send or a new timer; the node settles
-    them. `routes` finds the downtrack of a route. `sending` is the engine where subscribers' links are to be estimated.
+    them. `routes` finds the downtrack of a route. `far_ends` are the addresses that plain transports send to, with our
+    socket, and whose they are. `sending` is the engine where subscribers' links are to be estimated.
     """
 
     engine: Engine
@@ -90,6 +92,7 @@ class Context:
     drops: Counter[Drop] = field(default_factory=Counter)
     touched: set[int] = field(default_factory=set)
     routes: "dict[int, DownTrack]" = field(default_factory=dict)
+    far_ends: dict[tuple[Address, int], int] = field(default_factory=dict)
     sending: ReportsSending | None = None
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 

@@ -2,8 +2,8 @@
 
 from sfu.api import signaling
 from sfu.rooms import chat, consenting, membership, publishing, subscribing
+from sfu.rooms.negotiated_publish_peer import Declared
 from sfu.rooms.participant import Participant
-from sfu.rooms.publish_peer import Declared
 from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
 

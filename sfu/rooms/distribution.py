@@ -60,12 +60,14 @@ def _rank(uptrack: UpTrack, loudest: dict[str, int]) -> tuple[bool, bool, int]:
 
 def _refresh(room: Room, participant: Participant, offering: _Offering, now: int) -> None:
     subscription, playback = participant.subscription, participant.playback
-    if subscription is None and playback is None:
+    if subscription is None and playback is None and not participant.senders:
         return
     audio = _wanted(participant, offering.audio)
     video = _wanted(participant, offering.video)
     if playback is not None:
         playback.update(audio, video, now)
+    for sender in participant.senders.values():
+        sender.update(audio, video, now)
     if subscription is None:
         return
     codecs = subscription.video_codecs()

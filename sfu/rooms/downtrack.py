@@ -28,7 +28,8 @@ class SlotEncoding:
 class DownTrack:
     """The egress side of whatever uptrack its slot shows. `route` is its id in the engine's table."""
 
-    def __init__(self, context: Context, peer: int, slot: OfferedSlot) -> None:
+    def __init__(self, context: Context, peer: int, slot: OfferedSlot, *, managed: bool = True) -> None:
+        """A video that is `managed` waits to be granted layers; others take the best that flows."""
         self.mid = slot.mid
         self.kind = slot.kind
         self.ssrc = slot.ssrc
@@ -61,7 +62,8 @@ class DownTrack:
         )
         self._in_table = False
         self._connected = False
-        self._needs_grant = context.sending is not None and slot.kind == "video"
+        self.managed = managed
+        self._needs_grant = managed and context.sending is not None and slot.kind == "video"
 
     def can_carry(self, uptrack: UpTrack) -> bool:
         """Whether the subscriber decodes what the uptrack sends; true while its answer is awaited."""
@@ -97,6 +99,11 @@ class DownTrack:
             self._engine.switch_route(self.route, None)
         self.uptrack = self.publisher = self.stream = self.wish = self.granted = None
         self.waiting = self.paused = False
+
+    @property
+    def in_table(self) -> bool:
+        """Whether the engine knows its route."""
+        return self._in_table
 
     def _enter_table(self, uptrack: UpTrack) -> None:
         assert self.encoding is not None

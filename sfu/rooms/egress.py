@@ -1,4 +1,4 @@
-"""What a subscribe peer and a WHEP peer have in common: their downtracks, and RTCP with the subscriber."""
+"""What all peers that receive have in common: their downtracks, and RTCP with the subscriber."""
 
 from collections.abc import Mapping
 
@@ -14,6 +14,7 @@ from sfu.rooms.bandwidth import Bandwidth
 from sfu.rooms.context import Context
 from sfu.rooms.downtrack import DownTrack, SlotEncoding
 from sfu.rooms.peer import Peer
+from sfu.rooms.plain_peer import PlainPeer
 
 _REPORT_INTERVAL_NS = 1_000_000_000
 _REPORTS_PER_DATAGRAM = 20
@@ -23,8 +24,9 @@ _MIN_RETRANSMIT_INTERVAL_NS = 10_000_000
 class Egress:
     """One peer that only receives. `downtracks` is by mid."""
 
-    def __init__(self, context: Context, now: int) -> None:
-        self.peer = Peer(context.number(), context.engine, context.certificate, now)
+    def __init__(self, context: Context, now: int, plain: PlainPeer | None = None) -> None:
+        """`plain` is the peer of a plain transport; without, one by ICE and DTLS is made, to be negotiated."""
+        self.peer = plain or Peer(context.number(), context.engine, context.certificate, now)
         self.downtracks: dict[str, DownTrack] = {}
         self.round_trip = RoundTrip()
         self.bandwidth: Bandwidth | None = None
@@ -34,7 +36,7 @@ class Egress:
 
     def add(self, slot: OfferedSlot, now: int) -> DownTrack:
         """Add the downtrack of a new slot."""
-        downtrack = DownTrack(self._context, self.peer.number, slot)
+        downtrack = DownTrack(self._context, self.peer.number, slot, managed=isinstance(self.peer, Peer))
         self.downtracks[slot.mid] = downtrack
         self._by_ssrc[slot.ssrc] = downtrack
         self._context.routes[downtrack.route] = downtrack
@@ -45,14 +47,20 @@ class Egress:
     def connected(self, now: int) -> None:
         """The peer's keys are in the engine: media may flow."""
         context = self._context
-        if self.bandwidth is None and context.sending is not None:
+        if self.bandwidth is None and context.sending is not None and isinstance(self.peer, Peer):
             self.bandwidth = Bandwidth(self.peer.number, context.engine, context.sending, context.outbox, now)
         for downtrack in self.downtracks.values():
             downtrack.connect(now)
 
+    @property
+    def negotiated(self) -> Peer:
+        """The peer, where it is one to negotiate with."""
+        assert isinstance(self.peer, Peer)
+        return self.peer
+
     def agree(self, agreed: Negotiated, now: int) -> None:
         """Take the outcome of an exchange: extension ids, payload types per slot, the remote side."""
-        self.peer.set_remote(agreed.remote, now)
+        self.negotiated.set_remote(agreed.remote, now)
         extensions: dict[Extension, int] = {}
         for section in agreed.media:
             extensions.update({ext: number for number, ext in section.extensions.items()})
@@ -144,7 +152,7 @@ class Egress:
                 self.round_trip.sent(report.ntp, now)
             names = rtcp.SourceDescription(tuple((downtrack.ssrc, downtrack.cname) for downtrack, _ in part))
             compound = rtcp.serialize([*(report for _, report in part), names])
-            self._context.outbox.send(self._context.engine.protect_rtcp(self.peer.number, compound))
+            self._context.outbox.send(self.peer.protect_rtcp(compound))
 
     def close(self, now: int) -> None:
         """Leave everything that is shown and say goodbye."""

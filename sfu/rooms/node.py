@@ -73,8 +73,8 @@ class Node:
 
     # Sessions
 
-    def join(self, claims: JoinClaims, session: int | None, now: int) -> Seat:
-        """Admit a participant, on a signaling session or without one; raises Refused."""
+    def join(self, claims: JoinClaims, session: int | None, now: int, *, plain: bool = False) -> Seat:
+        """Admit a participant, on a signaling session or without one (`plain`: on plain transports); raises Refused."""
         room = self._room(claims.room, now)
         try:
             participant = membership.join(room, claims, session, now)
@@ -82,6 +82,8 @@ class Node:
             self._close_if_empty(room, now)
             raise
         seat = Seat(room, participant)
+        participant.plain = plain
+        room.visited = room.visited or not plain
         if session is not None:
             self._seats[session] = seat
             membership.welcome(room, participant, now, resumed=False)
@@ -173,6 +175,10 @@ class Node:
         return room
 
     def _close_if_empty(self, room: Room, now: int) -> None:
+        """Close a room that everyone has left; plain transports alone do not keep one open that others were in."""
+        if room.visited and all(participant.plain for participant in room.participants.values()):
+            for participant in list(room.participants.values()):
+                membership.leave(room, participant, "ended", now)
         if not room.participants and self.rooms.get(room.room) is room:
             room.taps.close("left", now)
             del self.rooms[room.room]

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
+
 from sfu.api.facts import AnyFact
 from sfu.api.signaling import Message
 from sfu.engine.contract import Outgoing
@@ -32,6 +34,8 @@ class Outbox:
     to_sessions: list[tuple[int, Message] | SessionClose] = field(default_factory=list)
     facts: list[AnyFact] = field(default_factory=list)
     rooms_opened: list[str] = field(default_factory=list)
+    epochs: dict[str, int] = field(default_factory=dict)
+    """Under which placement each live room is held, for its facts."""
     sockets_to_shut: list[int] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
@@ -48,4 +52,5 @@ class Outbox:
             self.to_sessions.append(SessionClose(session, code, reason))
 
     def report(self, fact: AnyFact) -> None:
-        self.facts.append(fact)
+        epoch = self.epochs.get(fact.room, 0)
+        self.facts.append(msgspec.structs.replace(fact, epoch=epoch) if epoch else fact)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sfu.api.join_token import Grants, JoinClaims
 from sfu.api.signaling import WantedTrack
+from sfu.rooms.plain_egress import PlainEgress
 from sfu.rooms.playback import Playback
 from sfu.rooms.publish_peer import PublishPeer
 from sfu.rooms.subscription import Subscription
@@ -28,7 +29,9 @@ class Consents:
 
 @dataclass(slots=True)
 class Participant:
-    """`session` is the signaling session, None while it is lost (since `lost_at`) and for WHIP and WHEP.
+    """`session` is the signaling session, None while it is lost (since `lost_at`), for WHIP, WHEP and plain transports.
+
+    `plain` is for whom plain transports are all it has; `senders` are those that send to it, by id.
 
     `heard_at` is when its client last said something.
     """
@@ -44,6 +47,8 @@ class Participant:
     publish: PublishPeer | None = None
     subscription: Subscription | None = None
     playback: Playback | None = None
+    plain: bool = False
+    senders: dict[str, PlainEgress] = field(default_factory=dict)
     consents: Consents = field(default_factory=Consents)
     wants: dict[str, WantedTrack] = field(default_factory=dict)
     paused: dict[str, str] = field(default_factory=dict)

@@ -132,6 +132,10 @@ class Peer:
         if self._ice.expired:
             self._end(CONSENT_LOST)
 
+    def protect_rtcp(self, compound: bytes) -> list[Outgoing]:
+        """Return the datagrams that carry an RTCP compound packet to the far end."""
+        return self._engine.protect_rtcp(self.number, compound)
+
     def datagrams_to_send(self) -> list[Outgoing]:
         """Return what is to be sent now."""
         datagrams, self._datagrams = self._datagrams, []

@@ -34,7 +34,7 @@ class PeerIndex:
         peer = owner.media.peer
         self._owners[peer.number] = owner
         old = self._ufrag_of.get(peer.number)
-        if old != peer.ufrag:
+        if old != peer.ufrag and peer.ufrag is not None:
             if old is not None:
                 del self._ufrags[old]
             self._ufrags[peer.ufrag] = peer.number

@@ -30,7 +30,7 @@ class Playback:
             for kind in ("audio", "video")
         ]
         negotiation = PlaybackNegotiation(secrets.randbits(62))
-        agreed = negotiation.answer(offer, self.egress.peer.local(self._context.candidates), streams)
+        agreed = negotiation.answer(offer, self.egress.negotiated.local(self._context.candidates), streams)
         for section in agreed.media:
             if section.accepted and section.direction.sends and section.streams:
                 slots = self._slots[section.kind]

@@ -1,55 +1,36 @@
-"""The peer a participant publishes on, browser or WHIP: m-sections to uptracks, SSRCs to streams, feedback upstream."""
+"""The peer that a participant publishes on: its uptracks, its streams, and the feedback that goes back.
+
+How they come about is the subclasses' affair: `NegotiatedPublishPeer` (browsers, WHIP), `PlainPublishPeer`.
+"""
 
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from sfu.api.join_token import Grants, Source
-from sfu.engine.contract import Arrival, Leftover, LeftoverKind, PeerEntry
+from sfu.engine.contract import Arrival, Leftover, LeftoverKind
 from sfu.formats import rtcp
 from sfu.machines.ice import Refusal
-from sfu.machines.negotiation import Negotiated, NegotiatedMedia
-from sfu.machines.negotiation_publish import PublishNegotiation, PublishPolicy
 from sfu.machines.twcc_receiver import TwccReceiver
 from sfu.rooms.capture_clock import CaptureClock
-from sfu.rooms.context import Context, random_id, random_ssrc
+from sfu.rooms.context import Context, random_ssrc
 from sfu.rooms.ingress_registry import IngressRegistry
 from sfu.rooms.ingress_stream import IngressStream
 from sfu.rooms.peer import Peer
+from sfu.rooms.plain_peer import PlainPeer
 from sfu.rooms.uptrack import UpTrack
 
 _REPORT_INTERVAL_NS = 1_000_000_000
 _CNAME_BYTES = 8
-_AUDIO_SOURCES = (Source.MICROPHONE, Source.SCREEN_AUDIO)
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """What the client says an m-section carries."""
-
-    source: Source
-    muted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class PublishChange:
-    """What an offer changed: the answer, and uptracks that came, stay or went, by mid."""
-
-    answer: Negotiated
-    added: tuple[UpTrack, ...]
-    removed: tuple[UpTrack, ...]
 
 
 class PublishPeer:
     """One publish peer. `uptracks` is by mid."""
 
-    def __init__(self, context: Context, participant: str, now: int) -> None:
-        self.peer = Peer(context.number(), context.engine, context.certificate, now)
+    def __init__(self, context: Context, participant: str, peer: Peer | PlainPeer, now: int) -> None:
+        self.peer = peer
         self.participant = participant
         self.uptracks: dict[str, UpTrack] = {}
         self.clock = CaptureClock()
         self._context = context
-        self._negotiation = PublishNegotiation(secrets.randbits(62))
         self._registry = IngressRegistry(context, self.peer.number)
         self._ssrc = random_ssrc()
         self._cname = secrets.token_hex(_CNAME_BYTES)
@@ -63,56 +44,6 @@ class PublishPeer:
 
     def uptrack_of(self, stream: int) -> UpTrack | None:
         return self._registry.uptrack_of(stream)
-
-    def offer(self, sdp: str, declared: Mapping[str, Declared], grants: Grants, now: int) -> PublishChange:
-        """Take a client's offer; ValueError when it cannot be answered, which changes nothing."""
-        if self._negotiation.restarts_ice(sdp):
-            self.peer.restart_ice()
-        policy = PublishPolicy()
-        answer = self._negotiation.answer(sdp, self.peer.local(self._context.candidates), policy)
-        self.peer.set_remote(answer.remote, now)
-        extensions = {number: ext for media in answer.media for number, ext in media.extensions.items()}
-        self._context.engine.set_peer(PeerEntry(self.peer.number, receive_extensions=extensions))
-        if self._twcc is None and _wants_transport_feedback(answer.media):
-            self._twcc = TwccReceiver(self._ssrc)
-        removed = self._drop_stale(answer.media, declared)
-        added = self._add_new(answer.media, declared, grants)
-        self._registry.set_media(answer.media, self.uptracks)
-        return PublishChange(answer, added, removed)
-
-    def _drop_stale(self, media: Sequence[NegotiatedMedia], declared: Mapping[str, Declared]) -> tuple[UpTrack, ...]:
-        sending = {section.mid: section for section in media if _receives(section)}
-        stale = [
-            mid
-            for mid, uptrack in self.uptracks.items()
-            if mid not in sending or (mid in declared and _source(uptrack.media.kind, declared[mid]) != uptrack.source)
-        ]
-        removed = tuple(self.uptracks.pop(mid) for mid in stale)
-        for uptrack in removed:
-            self._registry.forget(uptrack)
-        return removed
-
-    def _add_new(
-        self, media: Sequence[NegotiatedMedia], declared: Mapping[str, Declared], grants: Grants
-    ) -> tuple[UpTrack, ...]:
-        added = []
-        for section in media:
-            if not _receives(section):
-                continue
-            if section.mid in self.uptracks:
-                self.uptracks[section.mid].media = section
-                continue
-            if declared and section.mid not in declared:
-                continue  # its track was unpublished, or is not announced yet
-            said = declared.get(section.mid)
-            source = _source(section.kind, said)
-            uptrack = UpTrack(random_id("t"), self.participant, source, section)
-            uptrack.muted = said is not None and said.muted
-            uptrack.permitted = source in grants.publish
-            uptrack.held = source in grants.muted
-            self.uptracks[section.mid] = uptrack
-            added.append(uptrack)
-        return tuple(added)
 
     def forget(self, uptrack: UpTrack) -> None:
         """Drop an uptrack and its streams; its m-section may be offered anew."""
@@ -187,7 +118,7 @@ class PublishPeer:
         if self.peer.connected and not self.peer.closed:
             # Reduced size (RFC 5506) is fine for feedback; reports go out compound, with a CNAME.
             for compound in rtcp.serialize_within(self._due_feedback(now)):
-                self._context.outbox.send(self._context.engine.protect_rtcp(self.peer.number, compound))
+                self._context.outbox.send(self.peer.protect_rtcp(compound))
 
     def _due_feedback(self, now: int) -> list[rtcp.Packet]:
         packets: list[rtcp.Packet] = []
@@ -208,19 +139,3 @@ class PublishPeer:
         if self._twcc is not None:
             packets.extend(self._twcc.due(now))
         return packets
-
-
-def _source(kind: str, said: Declared | None) -> Source:
-    """What a section carries: as the client says, unless that is of the other kind, which no grant could allow."""
-    is_audio = kind == "audio"
-    if said is not None and (said.source in _AUDIO_SOURCES) == is_audio:
-        return said.source
-    return Source.MICROPHONE if is_audio else Source.CAMERA
-
-
-def _receives(section: NegotiatedMedia) -> bool:
-    return section.accepted and section.direction.receives
-
-
-def _wants_transport_feedback(media: Sequence[NegotiatedMedia]) -> bool:
-    return any("transport-cc" in payload.feedback for section in media for payload in section.payloads.values())

@@ -6,9 +6,10 @@ from sfu.api import facts, signaling
 from sfu.api.join_token import Source
 from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, Result
 from sfu.rooms import distribution
+from sfu.rooms.negotiated_publish_peer import Declared, NegotiatedPublishPeer, PublishChange
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import Owner
-from sfu.rooms.publish_peer import Declared, PublishChange, PublishPeer
+from sfu.rooms.publish_peer import PublishPeer
 from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
 from sfu.rooms.uptrack import CODEC_NAMES, UpTrack
@@ -26,7 +27,8 @@ def offer(
         raise Refused(Code.PUBLISH_NOT_PERMITTED, "You may not publish this here.")
     if fresh and participant.publish is not None:
         end(room, participant, now)
-    publish = participant.publish or PublishPeer(room.context, participant.participant, now)
+    known = participant.publish
+    publish = known if isinstance(known, NegotiatedPublishPeer) else _new_peer(room, participant, now)
     try:
         change = publish.offer(sdp, declared, participant.grants, now)
     except ValueError as error:
@@ -37,6 +39,10 @@ def offer(
     room.peers.add(Owner(room, participant, publish))
     room.touch(publish.peer.number)
     return change
+
+
+def _new_peer(room: Room, participant: Participant, now: int) -> NegotiatedPublishPeer:
+    return NegotiatedPublishPeer(room.context, participant.participant, now)
 
 
 def announce(
@@ -148,6 +154,7 @@ def unknown_ssrc(room: Room, participant: Participant, leftover: Leftover, now: 
             downtrack.choose(now)
         room.taps.update(now)
         room.adaptation.hurry(now)
+    room.touch(publish.peer.number)
     return room.context.engine.resubmit(leftover, now)
 
 

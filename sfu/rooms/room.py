@@ -26,6 +26,7 @@ class Room:
         self.opened_unix_ms = context.unix_ms(now)
         self.participants: dict[str, Participant] = {}
         self.uptracks: dict[str, UpTrack] = {}
+        self.visited = False
         self.desired: DesiredState | None = None
         self.speakers = Speakers()
         self.flight = FlightRecorder()

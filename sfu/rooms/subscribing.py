@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from sfu.api import signaling
 from sfu.rooms import distribution
+from sfu.rooms.egress import Egress
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import Owner
 from sfu.rooms.refusal import Code, Refused
@@ -73,8 +74,20 @@ def end(room: Room, participant: Participant, now: int) -> None:
     """Close what the participant receives on."""
     for holder in (participant.subscription, participant.playback):
         if holder is not None:
-            room.peers.remove(holder.egress.peer.number)
-            room.touch(holder.egress.peer.number)
-            holder.egress.close(now)
+            _close(room, holder.egress, now)
+    for egress in participant.senders.values():
+        _close(room, egress, now)
     participant.subscription = None
     participant.playback = None
+    participant.senders.clear()
+
+
+def stop_sending(room: Room, participant: Participant, transport: str, now: int) -> None:
+    """Close one of the plain transports that the participant receives on."""
+    _close(room, participant.senders.pop(transport), now)
+
+
+def _close(room: Room, egress: Egress, now: int) -> None:
+    room.peers.remove(egress.peer.number)
+    room.touch(egress.peer.number)
+    egress.close(now)

@@ -115,7 +115,7 @@ class Subscription:
             return None
         self._offer_at = None
         self._offers += 1
-        sdp = self._negotiation.offer(self.egress.peer.local(self._context.candidates))
+        sdp = self._negotiation.offer(self.egress.negotiated.local(self._context.candidates))
         self.offer_in_flight = SubscribeOffer(self._offers, sdp)
         return self.offer_in_flight
 

@@ -1,0 +1,111 @@
+"""The publish peer of browsers and of WHIP: offers to uptracks, by m-section."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sfu.api.join_token import Grants, Source
+from sfu.engine.contract import PeerEntry
+from sfu.machines.negotiation import Negotiated, NegotiatedMedia
+from sfu.machines.negotiation_publish import PublishNegotiation, PublishPolicy
+from sfu.machines.twcc_receiver import TwccReceiver
+from sfu.rooms.context import Context, random_id
+from sfu.rooms.peer import Peer
+from sfu.rooms.publish_peer import PublishPeer
+from sfu.rooms.uptrack import UpTrack
+
+_AUDIO_SOURCES = (Source.MICROPHONE, Source.SCREEN_AUDIO)
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the client says an m-section carries."""
+
+    source: Source
+    muted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PublishChange:
+    """What an offer changed: the answer, and uptracks that came, stay or went, by mid."""
+
+    answer: Negotiated
+    added: tuple[UpTrack, ...]
+    removed: tuple[UpTrack, ...]
+
+
+class NegotiatedPublishPeer(PublishPeer):
+    """A publish peer by ICE and DTLS."""
+
+    peer: Peer
+
+    def __init__(self, context: Context, participant: str, now: int) -> None:
+        peer = Peer(context.number(), context.engine, context.certificate, now)
+        super().__init__(context, participant, peer, now)
+        self._negotiation = PublishNegotiation(secrets.randbits(62))
+
+    def offer(self, sdp: str, declared: Mapping[str, Declared], grants: Grants, now: int) -> PublishChange:
+        """Take a client's offer; ValueError when it cannot be answered, which changes nothing."""
+        if self._negotiation.restarts_ice(sdp):
+            self.peer.restart_ice()
+        policy = PublishPolicy()
+        answer = self._negotiation.answer(sdp, self.peer.local(self._context.candidates), policy)
+        self.peer.set_remote(answer.remote, now)
+        extensions = {number: ext for media in answer.media for number, ext in media.extensions.items()}
+        self._context.engine.set_peer(PeerEntry(self.peer.number, receive_extensions=extensions))
+        if self._twcc is None and _wants_transport_feedback(answer.media):
+            self._twcc = TwccReceiver(self._ssrc)
+        removed = self._drop_stale(answer.media, declared)
+        added = self._add_new(answer.media, declared, grants)
+        self._registry.set_media(answer.media, self.uptracks)
+        return PublishChange(answer, added, removed)
+
+    def _drop_stale(self, media: Sequence[NegotiatedMedia], declared: Mapping[str, Declared]) -> tuple[UpTrack, ...]:
+        sending = {section.mid: section for section in media if _receives(section)}
+        stale = [
+            mid
+            for mid, uptrack in self.uptracks.items()
+            if mid not in sending or (mid in declared and _source(uptrack.media.kind, declared[mid]) != uptrack.source)
+        ]
+        removed = tuple(self.uptracks.pop(mid) for mid in stale)
+        for uptrack in removed:
+            self._registry.forget(uptrack)
+        return removed
+
+    def _add_new(
+        self, media: Sequence[NegotiatedMedia], declared: Mapping[str, Declared], grants: Grants
+    ) -> tuple[UpTrack, ...]:
+        added = []
+        for section in media:
+            if not _receives(section):
+                continue
+            if section.mid in self.uptracks:
+                self.uptracks[section.mid].media = section
+                continue
+            if declared and section.mid not in declared:
+                continue  # its track was unpublished, or is not announced yet
+            said = declared.get(section.mid)
+            source = _source(section.kind, said)
+            uptrack = UpTrack(random_id("t"), self.participant, source, section)
+            uptrack.muted = said is not None and said.muted
+            uptrack.permitted = source in grants.publish
+            uptrack.held = source in grants.muted
+            self.uptracks[section.mid] = uptrack
+            added.append(uptrack)
+        return tuple(added)
+
+
+def _source(kind: str, said: Declared | None) -> Source:
+    """What a section carries: as the client says, unless that is of the other kind, which no grant could allow."""
+    is_audio = kind == "audio"
+    if said is not None and (said.source in _AUDIO_SOURCES) == is_audio:
+        return said.source
+    return Source.MICROPHONE if is_audio else Source.CAMERA
+
+
+def _receives(section: NegotiatedMedia) -> bool:
+    return section.accepted and section.direction.receives
+
+
+def _wants_transport_feedback(media: Sequence[NegotiatedMedia]) -> bool:
+    return any("transport-cc" in payload.feedback for section in media for payload in section.payloads.values())

@@ -1,0 +1,309 @@
+"""Opening, listing and closing the plain transports of a room. Each belongs to a participant that has nothing else."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from sfu.api.join_token import AUDIENCE, Grants, JoinClaims, Source
+from sfu.api.plain_transport import AnyTransport, ReceiveTransport, SendTransport, TransportInfo, TransportTrack
+from sfu.engine.contract import Address
+from sfu.formats.codecs import Codec
+from sfu.machines.negotiation import NegotiatedPayload
+from sfu.rooms import distribution, publishing, subscribing
+from sfu.rooms.node import Node, Seat
+from sfu.rooms.participant import Participant
+from sfu.rooms.peer_index import Owner
+from sfu.rooms.plain_egress import PlainEgress
+from sfu.rooms.plain_peer import PlainAddress, PlainPeer, srtp_keys, with_key
+from sfu.rooms.plain_publish_peer import CODECS, PlainPublishPeer
+from sfu.rooms.plain_sdp import Described, describe
+from sfu.rooms.refusal import Code, Refused
+from sfu.rooms.room import Room
+from sfu.rooms.uptrack import UpTrack
+
+AUDIO_SOURCES = frozenset({Source.MICROPHONE, Source.SCREEN_AUDIO})
+MAX_TRACKS = 8
+_MAX_PORT = 65535
+_MAX_SSRC = 0xFFFFFFFF
+_DYNAMIC = range(128)
+_RESERVED = range(64, 96)  # with the marker they would pass for RTCP (RFC 5761, section 4)
+
+
+@dataclass(frozen=True, slots=True)
+class OurEnd:
+    """Our sockets for a transport, and the address under which the far end knows us. `own`: they are its own."""
+
+    local: int
+    rtcp_local: int
+    address: str
+    port: int
+    rtcp_port: int
+    own: bool = False
+
+    @property
+    def sockets(self) -> tuple[int, ...]:
+        return tuple({self.local, self.rtcp_local}) if self.own else ()
+
+
+def claims_of(room: str, transport: AnyTransport) -> JoinClaims:
+    """Return what a token would say of the participant that the transport is for."""
+    sources = tuple({track.source for track in transport.tracks}) if isinstance(transport, ReceiveTransport) else ()
+    grants = Grants(publish=sources, chat=False)
+    name = transport.name or transport.participant
+    return JoinClaims(
+        aud=AUDIENCE, jti="", iat=0, exp=0, room=room, participant=transport.participant, name=name, grants=grants
+    )
+
+
+def open_transport(node: Node, name: str, transport: AnyTransport, end: OurEnd, now: int) -> TransportInfo:
+    """Open a transport, its participant joining if need be; raises Refused, which leaves all as it was."""
+    check(transport)
+    room = node.rooms.get(name)
+    if room is not None and count(room) >= room.context.limits.transports:
+        raise Refused(Code.FULL, "The meeting takes no more transports.")
+    known = room.participants.get(transport.participant) if room is not None else None
+    if known is not None and not known.plain:
+        raise Refused(Code.NOT_PERMITTED, "This participant takes part by other means.")
+    if room is not None and known is not None:
+        seat = Seat(room, known)
+    else:
+        seat = node.join(claims_of(name, transport), None, now, plain=True)
+    try:
+        return open_in(seat.room, seat.participant, transport, end, now)
+    except Refused:
+        if known is None:
+            node.leave(seat, "left", now)
+        raise
+    finally:
+        node.settle(now)
+
+
+def close_transport(node: Node, name: str, transport: str, now: int) -> bool:
+    """Close a transport; with its last one the participant leaves. False when there is none."""
+    room = node.rooms.get(name)
+    participant = close(room, transport, now) if room is not None else None
+    if room is None or participant is None:
+        return False
+    if participant.plain and not participant.senders and participant.publish is None:
+        node.leave(Seat(room, participant), "left", now)
+    node.settle(now)
+    return True
+
+
+def check(transport: AnyTransport) -> None:
+    """Raise Refused for what makes no sense in any room."""
+    if not 0 < len(transport.participant) <= 128 or len(transport.name) > 200:
+        raise Refused(Code.BAD_MESSAGE, "A transport names its participant.")
+    ports = [transport.port]
+    ssrcs: list[int | None]
+    if isinstance(transport, SendTransport):
+        ports.append(transport.rtcp_port)
+        ssrcs = [transport.ssrc, transport.rtx_ssrc]
+        types = [transport.payload_type, transport.rtx_payload_type]
+        if (transport.track is None) == (transport.of is None or transport.source is None):
+            raise Refused(Code.BAD_MESSAGE, "What to send is `track`, or `of` and `source`.")
+        if not 0 <= transport.keyframe_seconds <= 3600:
+            raise Refused(Code.BAD_MESSAGE, "`keyframe_seconds` is between 0 and 3600.")
+        _check_types(types)
+    else:
+        ssrcs = [track.ssrc for track in transport.tracks]
+        _check_tracks(transport)
+    if any(port is not None and not 0 < port <= _MAX_PORT for port in ports):
+        raise Refused(Code.BAD_MESSAGE, "A port is between 1 and 65535.")
+    if any(ssrc is not None and not 0 < ssrc <= _MAX_SSRC for ssrc in ssrcs):
+        raise Refused(Code.BAD_MESSAGE, "An SSRC has 32 bits and is not 0.")
+
+
+def _check_tracks(transport: ReceiveTransport) -> None:
+    if not 0 < len(transport.tracks) <= MAX_TRACKS:
+        raise Refused(Code.BAD_MESSAGE, f"A transport receives 1 to {MAX_TRACKS} tracks.")
+    if (transport.address is None) != (transport.port is None):
+        raise Refused(Code.BAD_MESSAGE, "`address` and `port` go together.")
+    _check_types([number for track in transport.tracks for number in (track.payload_type, track.rtx_payload_type)])
+    for track in transport.tracks:
+        if (track.source in AUDIO_SOURCES) != CODECS[track.codec].is_audio:
+            raise Refused(Code.BAD_MESSAGE, f"{track.source.value} does not come as {track.codec}.")
+        if len(track.fmtp) > 1000 or not track.fmtp.isprintable():
+            raise Refused(Code.BAD_MESSAGE, "`fmtp` is a line of parameters.")
+
+
+def _check_types(types: list[int | None]) -> None:
+    given = [number for number in types if number is not None]
+    if any(number not in _DYNAMIC or number in _RESERVED for number in given) or len(set(given)) < len(given):
+        raise Refused(Code.BAD_MESSAGE, "Payload types are distinct, up to 127, and none of 64 to 95.")
+
+
+def open_in(room: Room, participant: Participant, transport: AnyTransport, end: OurEnd, now: int) -> TransportInfo:
+    """Open a transport for a participant that is in the room; raises Refused, which opens nothing."""
+    if room.desired is not None and room.desired.e2ee:
+        raise Refused(Code.NOT_PERMITTED, "The meeting is end-to-end encrypted.")
+    try:
+        if isinstance(transport, SendTransport):
+            return _open_sender(room, participant, transport, end, now)
+        return _open_receiver(room, participant, transport, end, now)
+    except ValueError as error:
+        raise Refused(Code.BAD_MESSAGE, f"{error}.") from error
+
+
+def _open_sender(room: Room, participant: Participant, wish: SendTransport, end: OurEnd, now: int) -> TransportInfo:
+    kind = _kind(room, wish)
+    srtp = with_key(wish.srtp) if wish.srtp is not None else None
+    keys = srtp_keys(srtp, wish.remote_srtp or srtp) if srtp is not None else None
+    if not participant.grants.subscribe:
+        raise Refused(Code.NOT_PERMITTED, "It may not receive here.")
+    peer = PlainPeer(room.context, keys)
+    try:
+        media: Address = (wish.address, wish.port)
+        rtcp: Address = (wish.address, wish.rtcp_port or wish.port)
+        peer.set_address(PlainAddress(media, rtcp, end.local, end.local))
+    except ValueError:
+        peer.close(now)
+        raise
+    wish = msgspec.structs.replace(wish, srtp=srtp)
+    egress = PlainEgress(room.context, wish, kind, peer, now)
+    participant.senders[egress.transport] = egress
+    egress.end = (end.address, end.port)
+    room.peers.add(Owner(room, participant, egress))
+    distribution.refresh(room, participant, now)
+    room.touch(peer.number)
+    return _sender_info(room, participant, egress)
+
+
+def _kind(room: Room, wish: SendTransport) -> str:
+    if wish.track is None:
+        return "audio" if wish.source in AUDIO_SOURCES else "video"
+    uptrack = room.uptracks.get(wish.track)
+    if uptrack is None:
+        raise Refused(Code.UNKNOWN_TRACK, "There is no such track.")
+    return uptrack.media.kind
+
+
+def _open_receiver(
+    room: Room, participant: Participant, wish: ReceiveTransport, end: OurEnd, now: int
+) -> TransportInfo:
+    if participant.publish is not None:
+        raise Refused(Code.NOT_PERMITTED, "This participant has a transport that receives already.")
+    if any(track.source not in participant.grants.publish for track in wish.tracks):
+        raise Refused(Code.PUBLISH_NOT_PERMITTED, "It may not publish this here.")
+    srtp = with_key(wish.srtp) if wish.srtp is not None else None
+    keys = srtp_keys(wish.feedback_srtp or srtp, srtp) if srtp is not None else None
+    peer = PlainPeer(room.context, keys, end.sockets)
+    publish = PlainPublishPeer(room.context, participant.participant, peer, (end.local, end.rtcp_local), now)
+    sender = (wish.address, wish.port) if wish.address is not None and wish.port is not None else None
+    publish.listen(sender)
+    publish.end = (end.address, end.port, end.rtcp_port)
+    participant.publish = publish
+    room.peers.add(Owner(room, participant, publish))
+    for uptrack in publish.declare(wish.tracks):
+        uptrack.held = uptrack.source in participant.grants.muted
+        publishing.introduce(room, uptrack, now)
+    distribution.refresh_all(room, now)
+    room.touch(peer.number)
+    info = _receiver_info(participant, publish)
+    made = srtp is not None and wish.srtp is not None and not wish.srtp.key
+    return msgspec.structs.replace(info, srtp=srtp) if made else info
+
+
+def infos(room: Room) -> list[TransportInfo]:
+    """Return the open transports of a room, without keys."""
+    found = []
+    for participant in room.participants.values():
+        if isinstance(participant.publish, PlainPublishPeer):
+            found.append(_receiver_info(participant, participant.publish))
+        found += [_sender_info(room, participant, egress) for egress in participant.senders.values()]
+    return found
+
+
+def count(room: Room) -> int:
+    """Return how many transports are open."""
+    return sum(
+        len(participant.senders) + isinstance(participant.publish, PlainPublishPeer)
+        for participant in room.participants.values()
+    )
+
+
+def close(room: Room, transport: str, now: int) -> Participant | None:
+    """Close a transport; returns whose it was, None when there is no such transport."""
+    for participant in list(room.participants.values()):
+        publish = participant.publish
+        if transport in participant.senders:
+            subscribing.stop_sending(room, participant, transport, now)
+        elif isinstance(publish, PlainPublishPeer) and publish.transport == transport:
+            publishing.end(room, participant, now)
+            distribution.refresh_all(room, now)
+        else:
+            continue
+        return participant
+    return None
+
+
+def _sender_info(room: Room, participant: Participant, egress: PlainEgress) -> TransportInfo:
+    wish, downtrack = egress.wish, egress.downtrack
+    address, port = egress.end
+    uptrack = downtrack.uptrack
+    section = Described(
+        egress.kind,
+        egress.payload_type,
+        _payload(egress.kind, uptrack),
+        (wish.address, wish.port),
+        wish.rtcp_port or wish.port,
+        wish.srtp,
+        downtrack.ssrc,
+        downtrack.cname,
+        wish.rtx_payload_type if egress.kind == "video" else None,
+    )
+    packets = room.context.engine.route_state(downtrack.route).packets if downtrack.in_table else 0
+    track = TransportTrack(
+        track=uptrack.track if uptrack is not None else None,
+        media=egress.kind,
+        payload_type=egress.payload_type,
+        ssrc=downtrack.ssrc,
+        packets=packets,
+    )
+    return TransportInfo(
+        transport=egress.transport,
+        participant=participant.participant,
+        direction="send",
+        address=address,
+        port=port,
+        rtcp_port=port,
+        tracks=[track],
+        sdp=describe(address, [section]),
+    )
+
+
+def _payload(kind: str, uptrack: UpTrack | None) -> NegotiatedPayload:
+    """What is sent, or while nothing is, what browsers send."""
+    if uptrack is not None:
+        return uptrack.payload
+    return (
+        NegotiatedPayload(Codec.OPUS, 48_000, channels=2) if kind == "audio" else NegotiatedPayload(Codec.VP8, 90_000)
+    )
+
+
+def _receiver_info(participant: Participant, publish: PlainPublishPeer) -> TransportInfo:
+    address, port, rtcp_port = publish.end
+    sections = [
+        Described(uptrack.media.kind, uptrack.payload_type, uptrack.payload, (address, port), rtcp_port)
+        for uptrack in publish.uptracks.values()
+    ]
+    tracks = [
+        TransportTrack(
+            track=uptrack.track,
+            media=uptrack.media.kind,
+            payload_type=uptrack.payload_type,
+            ssrc=uptrack.streams[0].ssrc if uptrack.streams else 0,
+            packets=sum(stream.packets for stream in uptrack.streams),
+        )
+        for uptrack in publish.uptracks.values()
+    ]
+    return TransportInfo(
+        transport=publish.transport,
+        participant=participant.participant,
+        direction="receive",
+        address=address,
+        port=port,
+        rtcp_port=rtcp_port,
+        tracks=tracks,
+        sdp=describe(address, sections),
+    )

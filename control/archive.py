@@ -115,6 +115,7 @@ class Archive:
     async def remove(self, recording: str) -> None:
         """Delete a recording from store and disk; none is no error."""
         await self.objects.remove_all(f"{_checked(recording)}/")
+        await self.objects.remove(f"_open/{recording}.json")
         await asyncio.to_thread(shutil.rmtree, self._disk / recording, ignore_errors=True)
 
 

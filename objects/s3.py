@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ class S3Store:
         self._prefix = checked_prefix(prefix)
         self._client = _client(config, connections)
         self._bucket_known = False
+        self._making_bucket = threading.Lock()
 
     def put(self, key: str, data: bytes) -> None:
         self._ensure_bucket()
@@ -92,7 +94,7 @@ class S3Store:
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         start = self._prefix + checked_prefix(prefix)
-        with _translated(prefix):
+        with contextlib.suppress(FileNotFoundError), _translated(prefix):  # the bucket is made by the first upload
             for found in self._client.list_objects(self._bucket, prefix=start, recursive=True):
                 name = str(found.object_name)
                 modified = 0.0 if found.last_modified is None else found.last_modified.timestamp()
@@ -102,7 +104,7 @@ class S3Store:
                     )
 
     def directories(self) -> Iterator[str]:
-        with _translated(self._prefix):
+        with contextlib.suppress(FileNotFoundError), _translated(self._prefix):
             for found in self._client.list_objects(self._bucket, prefix=self._prefix):
                 name = str(found.object_name)
                 if name.endswith("/") and name != self._prefix:
@@ -138,8 +140,8 @@ class S3Store:
     def _ensure_bucket(self) -> None:
         if self._bucket_known:
             return
-        with _translated(self._bucket):
-            if not self._client.bucket_exists(self._bucket):
+        with self._making_bucket, _translated(self._bucket):
+            if not self._bucket_known and not self._client.bucket_exists(self._bucket):
                 try:
                     self._client.make_bucket(self._bucket)
                 except S3Error as error:

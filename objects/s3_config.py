@@ -1,7 +1,10 @@
 """Where an S3-compatible store is: plain values, without its client, which takes a while to load."""
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,3 +21,5 @@ class S3Config:
         parts = urlsplit(self.endpoint)
         if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path.strip("/"):
             raise ValueError(f"{self.endpoint!r} is not http(s)://host[:port]")
+        if not _BUCKET.fullmatch(self.bucket):
+            raise ValueError(f"{self.bucket!r} is no bucket's name")

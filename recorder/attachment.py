@@ -12,6 +12,7 @@ from recorder.fact_reporter import FactReporter
 from recorder.finisher import Finisher
 from recorder.recordings import Recordings
 from recorder.sink_socket import SinkSocket
+from recorder.uploads import Uploads
 from sfu.api.facts import RecordingStarted, SegmentClosed
 from sfu.api.sink_records import SinkHello, decode
 
@@ -25,11 +26,19 @@ _TICK = 0.1
 class Attachments:
     """One attachment after another. Recordings go on over all of them."""
 
-    def __init__(self, config: RecorderConfig, recordings: Recordings, finisher: Finisher, facts: FactReporter) -> None:
+    def __init__(
+        self,
+        config: RecorderConfig,
+        recordings: Recordings,
+        finisher: Finisher,
+        facts: FactReporter,
+        uploads: Uploads,
+    ) -> None:
         self._config = config
         self._recordings = recordings
         self._finisher = finisher
         self._facts = facts
+        self._uploads = uploads
 
     async def run(self) -> None:
         """Attach, again and again, until cancelled; what was captured is sealed and on disk then."""
@@ -82,6 +91,7 @@ class Attachments:
                     room=recording.info.room, at=recording.info.started_unix_ms, recording=recording.info.recording
                 )
                 self._facts.report(started)
+                self._uploads.add_document(recording.info)
             await asyncio.sleep(0)
 
     async def _tick(self, sink: SinkSocket, capture: Capture) -> None:
@@ -105,17 +115,17 @@ class Attachments:
         now = time.time_ns() // 1_000_000
         for opened, segment in synced.sealed:
             assert opened.recording is not None
-            self._facts.report(
-                SegmentClosed(
-                    room=opened.room,
-                    at=now,
-                    recording=opened.recording,
-                    track=opened.track,
-                    participant=opened.participant,
-                    key=layout.key(self._config.recordings_dir, segment.path),
-                    bytes=segment.bytes,
-                    sha256=segment.sha256,
-                )
+            fact = SegmentClosed(
+                room=opened.room,
+                at=now,
+                recording=opened.recording,
+                track=opened.track,
+                participant=opened.participant,
+                key=layout.key(self._config.recordings_dir, segment.path),
+                bytes=segment.bytes,
+                sha256=segment.sha256,
             )
+            self._uploads.add_segment(fact, segment.path)
         for recording in synced.ended:
+            self._uploads.add_document(recording.info)
             self._finisher.add(recording)

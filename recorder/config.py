@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from objects.s3_config import S3Config
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecorderConfig:
@@ -18,6 +20,10 @@ class RecorderConfig:
 
     sink_socket: Path
     recordings_dir: Path
+    s3: S3Config | None = None
+    """Recordings go into this store as they are made, and `recordings_dir` holds what is not there yet."""
+    keep_segments_hours: float = 24.0
+    """For how long a finished recording can still go on; then its segments are deleted."""
     instance: str = "recorder-1"
     control_url: str = ""
     node_secret: str = field(default="", repr=False)

@@ -8,12 +8,16 @@ from collections import deque
 
 import av
 
-from recorder import layout, metrics
+from objects.store import ObjectStore
+from objects.threads import Objects
+from recorder import layout, metrics, stored
 from recorder.config import RecorderConfig
 from recorder.fact_reporter import FactReporter
 from recorder.finishing import Stopped, finish
-from recorder.manifest import Manifest
+from recorder.manifest import Manifest, RecordingInfo
 from recorder.recordings import Recording, Recordings
+from recorder.shelf import Shelf
+from recorder.uploads import Uploads
 from sfu.api.facts import RecordingFinished
 
 logger = logging.getLogger(__name__)
@@ -25,10 +29,11 @@ _MAX_DELAY = 300.0
 class Finisher:
     """Takes recordings that have ended and are on disk. One at a time: finishing must not starve capture."""
 
-    def __init__(self, config: RecorderConfig, recordings: Recordings, facts: FactReporter) -> None:
+    def __init__(self, config: RecorderConfig, recordings: Recordings, facts: FactReporter, uploads: Uploads) -> None:
         self._config = config
         self._recordings = recordings
         self._facts = facts
+        self._uploads = uploads
         self._queue: deque[Recording] = deque()
         self._some = asyncio.Event()
 
@@ -51,7 +56,8 @@ class Finisher:
                     deliveries.create_task(self.report(manifest))
 
     async def report(self, manifest: Manifest) -> None:
-        """Report a finished recording, and keep in its directory that control knows."""
+        """Store a finished recording, report it, and keep in its directory that control knows."""
+        await self._uploads.commit(manifest)
         directory = layout.recording_dir(self._config.recordings_dir, manifest.recording)
         delivered = self._facts.report(
             RecordingFinished(
@@ -66,17 +72,19 @@ class Finisher:
         )
         if await delivered:
             await asyncio.to_thread((directory / layout.REPORTED_NAME).touch)
+            await self._uploads.forget(manifest.recording)
 
     async def _finish(self, recording: Recording) -> Manifest | None:
         """Finish a recording, trying again with back-off while the disk refuses; None when it has begun again."""
         delay = _FIRST_DELAY
+        await self._uploads.settled(recording.info.recording)
         while recording.info.state == "sealing":
             stop = threading.Event()
             begun = time.monotonic()
             try:
-                manifest = await _threaded(self._config, recording, stop)
+                manifest = await _threaded(self._config, recording, self._uploads.objects, stop)
             except (OSError, av.FFmpegError) as error:
-                if not recording.directory.exists():
+                if self._uploads.objects is None and not recording.directory.exists():
                     logger.warning("recording %s was deleted before it was finished", recording.info.recording)
                     self._recordings.finished(recording.info.recording)
                     return None
@@ -90,9 +98,21 @@ class Finisher:
         return None
 
 
-async def _threaded(config: RecorderConfig, recording: Recording, stop: threading.Event) -> Manifest:
-    root, info, problems = config.recordings_dir, recording.info, recording.problems
-    work = asyncio.ensure_future(asyncio.to_thread(finish, root, info, config.instance, problems, stop))
+def _finish(
+    config: RecorderConfig, info: RecordingInfo, problems: int, store: ObjectStore | None, stop: threading.Event
+) -> Manifest:
+    root = config.recordings_dir
+    if store is not None:
+        stored.fetch_journals(store, root, info.recording)
+    with Shelf(root, store) as shelf:
+        return finish(root, info, config.instance, problems, stop, shelf=shelf)
+
+
+async def _threaded(
+    config: RecorderConfig, recording: Recording, objects: Objects | None, stop: threading.Event
+) -> Manifest:
+    info, problems, store = recording.info, recording.problems, None if objects is None else objects.store
+    work = asyncio.ensure_future(asyncio.to_thread(_finish, config, info, problems, store, stop))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:

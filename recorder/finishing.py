@@ -19,6 +19,7 @@ from recorder.finished_file import FinishedFile, FinishedWriter, finished_suffix
 from recorder.journal import ClosedLine, JournalHead, read_journal
 from recorder.manifest import Manifest, ManifestFile, ManifestSegment, ManifestTrack, RecordingInfo
 from recorder.recovery import StreamId
+from recorder.shelf import Shelf
 from recorder.timeline import SegmentTimes, Timeline, muted_spans, new_frames, segment_times
 from sfu.formats.codecs import Codec
 
@@ -47,13 +48,18 @@ class _Frame(NamedTuple):
     position: int
     keyframe: bool
     segment: CapturedSegment
+    media: Path
 
 
-def finish(root: Path, info: RecordingInfo, instance: str, problems: int, stop: threading.Event) -> Manifest:
+def finish(
+    root: Path, info: RecordingInfo, instance: str, problems: int, stop: threading.Event, *, shelf: Shelf | None = None
+) -> Manifest:
     """Write a recording's finished files and its manifest; returns it. OSError when the disk refuses; Stopped.
 
-    What is damaged is left out and makes the recording partial; it never keeps the rest from being finished.
+    What is damaged is left out and makes the recording partial; it never keeps the rest from being finished. `shelf`
+    has the segments that are not on this disk.
     """
+    shelf = shelf or Shelf(root)
     directory = layout.recording_dir(root, info.recording)
     recovery.seal(directory)
     sentences = ["the recorder could not keep all that it received"] if problems else []
@@ -66,7 +72,7 @@ def finish(root: Path, info: RecordingInfo, instance: str, problems: int, stop: 
     for name, segments in tracks.items():
         sentences += [f"{name}: {problem}" for segment in segments for problem in segment.times.problems]
         try:
-            finished.append(_finish_track(directory, segments, timeline, sentences, stop))
+            finished.append(_finish_track(directory, segments, timeline, sentences, stop, shelf=shelf))
         except (av.FFmpegError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in _DISK_FULL:
                 raise
@@ -115,22 +121,24 @@ def _finish_track(
     timeline: Timeline,
     problems: list[str],
     stop: threading.Event,
+    *,
+    shelf: Shelf,
 ) -> ManifestTrack:
     files: list[tuple[JournalHead, int, FinishedFile]] = []
-    frames = _frames(segments, timeline, problems, stop)
+    frames = _frames(shelf, segments, timeline, problems, stop)
     frame = next(frames, None)
     while frame is not None:
         head, start = frame.segment.times.head, frame.position
-        parameters = _parameters(frame.segment)
+        parameters = _parameters(frame)
         codec = Codec[head.codec.upper()]
         path = layout.finished_path(directory, head.track, len(files) + 1, finished_suffix(codec))
         size = (head.width, head.height)
-        with FinishedWriter(path, codec, frame.segment.media, size, head.channels) as writer:
+        with FinishedWriter(path, codec, frame.media, size, head.channels) as writer:
             segment = frame.segment
             while frame is not None:
                 if frame.segment is not segment:
                     segment = frame.segment
-                    if _parameters(segment) != parameters:
+                    if _parameters(frame) != parameters:
                         break
                 writer.write(frame.data, frame.position - start, frame.keyframe)
                 frame = next(frames, None)
@@ -139,20 +147,25 @@ def _finish_track(
 
 
 def _frames(
-    segments: Sequence[CapturedSegment], timeline: Timeline, problems: list[str], stop: threading.Event
+    shelf: Shelf, segments: Sequence[CapturedSegment], timeline: Timeline, problems: list[str], stop: threading.Event
 ) -> Iterator[_Frame]:
     """Yield a track's frames in the order of its timeline, each once."""
     ordered = sorted(segments, key=lambda s: timeline.position(s.times, s.times.head.timestamp))
     taken: dict[StreamId, int] = {}
     for segment, until in zip(ordered, _ends(ordered, timeline), strict=True):
         times = segment.times
-        for data, timestamp, last_ext_seq, keyframe in _read_frames(segment, taken.get(times.stream_id, -1), problems):
+        media = shelf.path(segment.media, segment.closed.sha256)
+        if media is None:
+            problems.append(f"{segment.media.name} is missing")
+            continue
+        behind = taken.get(times.stream_id, -1)
+        for data, timestamp, last_ext_seq, keyframe in _read_frames(segment, media, behind, problems):
             if stop.is_set():
                 raise Stopped
             taken[times.stream_id] = last_ext_seq
             position = timeline.position(times, timestamp)
             if until is None or position < until + _OVERLAP:
-                yield _Frame(data, position, keyframe, segment)
+                yield _Frame(data, position, keyframe, segment, media)
 
 
 def _ends(ordered: Sequence[CapturedSegment], timeline: Timeline) -> list[int | None]:
@@ -170,15 +183,12 @@ def _ends(ordered: Sequence[CapturedSegment], timeline: Timeline) -> list[int | 
 
 
 def _read_frames(
-    segment: CapturedSegment, last_ext_seq: int, problems: list[str]
+    segment: CapturedSegment, media: Path, last_ext_seq: int, problems: list[str]
 ) -> Iterator[tuple[bytes, int, int, bool]]:
     """Yield (data, timestamp, last ext_seq, keyframe) of a segment's frames behind `last_ext_seq`."""
     frames = read_journal(segment.journal.read_bytes()).frames()[: segment.closed.frames]
-    if not segment.media.exists() or segment.media.stat().st_size == 0:
-        problems.append(f"{segment.media.name} is missing")
-        return
     with (
-        segment.media.open("rb") as file,
+        media.open("rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
         memoryview(mapped) as view,
     ):
@@ -190,12 +200,12 @@ def _read_frames(
             yield bytes(view[block.start : block.end]), line.timestamp, line.last_ext_seq, block.keyframe
 
 
-def _parameters(segment: CapturedSegment) -> tuple[str, bytes]:
+def _parameters(frame: _Frame) -> tuple[str, bytes]:
     """Return what must not change within a finished file. VP8, VP9 and AV1 carry a new size in band."""
-    head = segment.times.head
+    head = frame.segment.times.head
     if head.codec != "h264":
         return head.codec, b""
-    with segment.media.open("rb") as file:
+    with frame.media.open("rb") as file:
         return head.codec, matroska.codec_private(file.read(head.header_bytes))
 
 

@@ -4,8 +4,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
-from recorder import layout, recovery
+from objects.threads import Objects, threads
+from recorder import layout, recovery, stored, upkeep
 from recorder.attachment import Attachments
 from recorder.config import RecorderConfig
 from recorder.fact_reporter import FactReporter
@@ -13,9 +15,12 @@ from recorder.finisher import Finisher
 from recorder.journal import JournalHead
 from recorder.recordings import SEALING, Recording, Recordings
 from recorder.segment_file import ClosedSegment
+from recorder.uploads import Uploads
 from sfu.api.facts import SegmentClosed
 
 logger = logging.getLogger(__name__)
+
+_RECONCILE_SECONDS = 300.0
 
 
 async def run(config: RecorderConfig, ready: Callable[[], None]) -> None:
@@ -24,23 +29,64 @@ async def run(config: RecorderConfig, ready: Callable[[], None]) -> None:
     Cancellation seals the open segments and returns; what was not finished then is finished by the next start. OSError
     when the recordings directory cannot be used.
     """
-    recordings = Recordings(config.recordings_dir)
+    recordings = Recordings(config.recordings_dir, config.instance)
     facts = FactReporter(config.control_url, config.node_secret, config.instance)
-    finisher = Finisher(config, recordings, facts)
-    unreported = await asyncio.to_thread(recordings.load)
-    unfinished = recordings.unfinished()
-    segments = [await asyncio.to_thread(_recent_segments, recording) for recording in unfinished]
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(facts.run())
-        tasks.create_task(finisher.run())
-        tasks.create_task(Attachments(config, recordings, finisher, facts).run())
-        for manifest in unreported:
-            tasks.create_task(finisher.report(manifest))
-        for recording, recent in zip(unfinished, segments, strict=True):
-            _report_again(config, recent, facts)
-            if recording.state == SEALING:
-                finisher.add(recording)
-        ready()
+    with threads() as pool:
+        uploads = Uploads(_objects(config, pool), recordings, facts)
+        finisher = Finisher(config, recordings, facts, uploads)
+        if uploads.objects is not None:
+            await _restore(config, uploads.objects)
+        unreported = await asyncio.to_thread(recordings.load)
+        unfinished = recordings.unfinished()
+        segments = [await asyncio.to_thread(_recent_segments, recording) for recording in unfinished]
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(facts.run())
+            tasks.create_task(uploads.run())
+            tasks.create_task(finisher.run())
+            tasks.create_task(Attachments(config, recordings, finisher, facts, uploads).run())
+            tasks.create_task(upkeep.run(config, uploads))
+            for manifest in unreported:
+                tasks.create_task(finisher.report(manifest))
+            for recording, recent in zip(unfinished, segments, strict=True):
+                uploads.add_document(recording.info)
+                _add_again(config, recent, uploads)
+                if recording.state == SEALING:
+                    finisher.add(recording)
+            if uploads.objects is not None:
+                tasks.create_task(_reconcile(config, uploads.objects, recordings, finisher))
+            ready()
+
+
+def _objects(config: RecorderConfig, pool: ThreadPoolExecutor) -> Objects | None:
+    if config.s3 is None:
+        return None
+    # Imported only where it is configured: its client takes a while to load.
+    from objects.s3 import S3Store  # noqa: PLC0415
+
+    return Objects(S3Store(config.s3, "recordings/"), config.recordings_dir / ".spool", pool)
+
+
+async def _restore(config: RecorderConfig, objects: Objects) -> list[str]:
+    """Bring back what is in the store and not on this disk; a store that is away is asked again later."""
+    try:
+        return await objects.call(stored.restore, objects.store, config.recordings_dir, config.instance, time.time())
+    except OSError as error:
+        logger.warning("the object store cannot be listed: %s", error)
+        return []
+
+
+async def _reconcile(config: RecorderConfig, objects: Objects, recordings: Recordings, finisher: Finisher) -> None:
+    """Take over, now and then, what recorders that are gone for good left unfinished."""
+    async with asyncio.TaskGroup() as reports:
+        while True:
+            await asyncio.sleep(_RECONCILE_SECONDS)
+            for name in await _restore(config, objects):
+                manifest = recordings.adopt(layout.recording_dir(config.recordings_dir, name))
+                recording = recordings.known(name)
+                if manifest is not None:
+                    reports.create_task(finisher.report(manifest))
+                elif recording is not None and recording.state == SEALING:
+                    finisher.add(recording)
 
 
 def _recent_segments(recording: Recording) -> list[tuple[JournalHead, ClosedSegment]]:
@@ -51,13 +97,11 @@ def _recent_segments(recording: Recording) -> list[tuple[JournalHead, ClosedSegm
         return []
 
 
-def _report_again(
-    config: RecorderConfig, segments: list[tuple[JournalHead, ClosedSegment]], facts: FactReporter
-) -> None:
-    """Report the recent segments of a recovered recording: which reports arrived died with the process."""
+def _add_again(config: RecorderConfig, segments: list[tuple[JournalHead, ClosedSegment]], uploads: Uploads) -> None:
+    """Store and report the recent segments of a recovered recording: which reports arrived died with the process."""
     now = time.time_ns() // 1_000_000
     for head, segment in segments:
-        facts.report(
+        uploads.add_segment(
             SegmentClosed(
                 room=head.room,
                 at=now,
@@ -67,5 +111,6 @@ def _report_again(
                 key=layout.key(config.recordings_dir, segment.path),
                 bytes=segment.bytes,
                 sha256=segment.sha256,
-            )
+            ),
+            segment.path,
         )

@@ -15,7 +15,9 @@ VERSION = 1
 
 
 class RecordingInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What is being recorded. `state` is recording or sealing; `ended_unix_ms` is 0 until it ended.
+    """What is being recorded. `state` is recording, sealing or closed (its segments are gone: it cannot go on).
+
+    `ended_unix_ms` is 0 until it ended; `instance` is the recorder that has it.
 
     `started_at` is the start on the sfu's monotonic clock (ns), and `opened_at` the room's zero of the meeting clock,
     which was at `opened_unix_ms`.
@@ -30,6 +32,7 @@ class RecordingInfo(msgspec.Struct, frozen=True, kw_only=True):
     opened_unix_ms: int
     ended_unix_ms: int = 0
     abandoned: bool = False
+    instance: str = ""
 
 
 class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,9 @@ LOST_PACKETS = Counter("parley_recorder_lost_packets_total", "Packets that are i
 DROPPED_FRAMES = Counter("parley_recorder_dropped_frames_total", "Whole frames not written", ["reason"])
 DROPPED_RECORDS = Counter("parley_recorder_dropped_records_total", "Sink records without effect", ["reason"])
 DISK_ERRORS = Counter("parley_recorder_disk_errors_total", "Writes that the disk refused", ["errno"])
+UPLOADS = Counter(
+    "parley_recorder_uploads_total", "Segments by what became of their upload to the object store", ["outcome"]
+)
 LAG = Gauge("parley_recorder_lag_seconds", "From a packet's arrival at the sfu until its frame was written, last seen")
 SYNC_SECONDS = Histogram("parley_recorder_sync_seconds", "Time that forcing segments to disk takes")
 FINISH_SECONDS = Histogram(

@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 WAITING = "waiting"  # for the sfu to say that it runs on, or that it ended
 CAPTURING = "capturing"
 SEALING = "sealing"
+CLOSED = "closed"
 
 
 class Recording:
@@ -34,37 +35,44 @@ class Recording:
 class Recordings:
     """All unfinished recordings under `root`. `load` raises OSError when `root` cannot be used."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, instance: str = "") -> None:
         self.root = root
+        self._instance = instance
         self._all: dict[str, Recording] = {}
 
     def load(self) -> list[Manifest]:
         """Seal what an earlier process left unfinished; returns the finished ones that control may not know of."""
         self.root.mkdir(parents=True, exist_ok=True)
-        unreported = []
-        for directory in sorted(path for path in self.root.iterdir() if (path / layout.INFO_NAME).exists()):
-            try:
-                info = manifest.read_info(directory)
-                finished = manifest.read_manifest(directory)
-            except ValueError as error:
-                logger.error("recording %s is damaged: %s", directory.name, error)
-                continue
-            if info is None or info.recording != directory.name:
-                continue
-            if finished is not None and info.state == "sealing":
-                if not (directory / layout.REPORTED_NAME).exists():
-                    unreported.append(finished)
-                continue
-            self._all[info.recording] = _recovered(directory, info)
+        found = sorted(path for path in self.root.iterdir() if (path / layout.INFO_NAME).exists())
+        finished = [self.adopt(directory) for directory in found]
+        return [manifest for manifest in finished if manifest is not None]
+
+    def adopt(self, directory: Path) -> Manifest | None:
+        """Take a recording's directory in; returns its manifest if it is finished and control may not know of it."""
+        try:
+            info = manifest.read_info(directory)
+            finished = manifest.read_manifest(directory)
+        except ValueError as error:
+            logger.error("recording %s is damaged: %s", directory.name, error)
+            return None
+        if info is None or info.recording != directory.name or info.state == CLOSED:
+            return None
+        if finished is not None and info.state == "sealing":
+            return None if (directory / layout.REPORTED_NAME).exists() else finished
+        self._all[info.recording] = _recovered(directory, info)
         self._count()
-        return unreported
+        return None
+
+    def known(self, name: str) -> Recording | None:
+        """Return an unfinished recording."""
+        return self._all.get(name)
 
     def unfinished(self) -> list[Recording]:
         """Return all that are known, by name."""
         return [recording for _, recording in sorted(self._all.items())]
 
     def begin(self, begun: RecordingBegun) -> tuple[Recording, bool]:
-        """Begin an epoch of a recording; returns it, and whether it is new. ValueError when its id is none."""
+        """Begin an epoch of a recording; returns it, and whether it is new. ValueError when it can be none."""
         directory = layout.recording_dir(self.root, begun.recording)
         recording = self._all.get(begun.recording)
         is_new = False
@@ -74,8 +82,10 @@ class Recordings:
             except (ValueError, OSError) as error:
                 logger.error("recording %s is begun anew: %s", begun.recording, error)
                 info = None
+            if info is not None and info.state == CLOSED:
+                raise ValueError(f"recording {begun.recording} was finished for good")
             is_new = info is None
-            recording = _recovered(directory, info or _new_info(begun))
+            recording = _recovered(directory, info or _new_info(begun, self._instance))
         info = msgspec.structs.replace(recording.info, state="recording", ended_unix_ms=0, abandoned=False)
         if is_new or info != recording.info:
             try:
@@ -101,6 +111,7 @@ class Recordings:
         recording.info, recording.state = info, SEALING
         self._count()
         try:
+            recording.directory.mkdir(parents=True, exist_ok=True)
             manifest.write_info(recording.directory, info)
         except OSError as error:
             _refused(recording, error)
@@ -157,7 +168,7 @@ def _refused(recording: Recording, error: OSError) -> None:
     metrics.DISK_ERRORS.labels(str(error.errno)).inc()
 
 
-def _new_info(begun: RecordingBegun) -> RecordingInfo:
+def _new_info(begun: RecordingBegun, instance: str) -> RecordingInfo:
     return RecordingInfo(
         version=manifest.VERSION,
         recording=begun.recording,
@@ -166,4 +177,5 @@ def _new_info(begun: RecordingBegun) -> RecordingInfo:
         started_unix_ms=begun.started_unix_ms,
         opened_at=begun.opened_at,
         opened_unix_ms=begun.opened_unix_ms,
+        instance=instance,
     )

@@ -89,6 +89,9 @@ def sfu_config(settings: Settings) -> SfuConfig:
 def recorder_config(settings: Settings) -> RecorderConfig:
     """The recorder's configuration; raises SettingsError."""
     return RecorderConfig(
+        instance=f"recorder-{settings['node']}",
+        s3=_s3(settings),
+        keep_segments_hours=settings["keep_segments_hours"],
         sink_socket=settings["runtime_dir"] / "sinks.sock",
         recordings_dir=settings["recordings_dir"],
         control_url=_control_url(settings),

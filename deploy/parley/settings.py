@@ -87,6 +87,7 @@ SETTINGS = (
     Setting("keep_chat_days", int, None, "delete chat after so many days; unset: never"),
     Setting("keep_captions_days", int, None, "delete captions after so many days; unset: never"),
     Setting("keep_recordings_days", int, None, "delete recordings after so many days; unset: never"),
+    Setting("keep_segments_hours", float, 24.0, "delete captured segments so long after a recording was finished"),
     Setting("keep_audit_days", int, None, "delete audit entries after so many days; unset: never"),
     Setting("smtp_host", str, None, "mail server; unset: mail is written into control's log"),
     Setting("smtp_port", int, 587, "its port"),

@@ -132,7 +132,7 @@ async def test_a_store_that_is_replaced_meanwhile_ends_the_download(objects: Obj
 
 
 def test_a_store_that_is_away_is_an_error_that_says_so() -> None:
-    config = S3Config(endpoint="http://127.0.0.1:9", bucket="b", access_key="a", secret_key="s" * 8)
+    config = S3Config(endpoint="http://127.0.0.1:9", bucket="bucket", access_key="a", secret_key="s" * 8)
     with pytest.raises(OSError, match="does not answer"):
         S3Store(config, "x/").check()
     assert "s" * 8 not in repr(config)
@@ -149,7 +149,13 @@ def test_a_wrong_key_is_refused(s3: S3Server) -> None:
 @pytest.mark.parametrize("endpoint", ["", "127.0.0.1:9000", "ftp://x", "http://x/path", "http://"])
 def test_endpoints_are_checked(endpoint: str) -> None:
     with pytest.raises(ValueError):
-        S3Config(endpoint=endpoint, bucket="b", access_key="a", secret_key="s")
+        S3Config(endpoint=endpoint, bucket="bucket", access_key="a", secret_key="s")
+
+
+@pytest.mark.parametrize("bucket", ["", "a", "UPPER", "a/b", "-ab", "a" * 64])
+def test_names_of_buckets_are_checked(bucket: str) -> None:
+    with pytest.raises(ValueError):
+        S3Config(endpoint="http://x", bucket=bucket, access_key="a", secret_key="s")
 
 
 @given(st.text(max_size=40))

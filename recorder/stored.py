@@ -1,0 +1,100 @@
+"""A recording in the object store: which keys it has there, and how it comes back when its disk is gone.
+
+    {recording}/{track}/{epoch}-{n}.webm|.mkv|.jnl   a closed segment and, behind it, its journal
+    {recording}/{track}.webm|.mp4                     finished files
+    {recording}/manifest.json                         the commit, behind everything else
+    _open/{recording}.json                            recording.json, from the begin until control knows the manifest
+
+Everything here blocks and raises OSError when store or disk refuses.
+"""
+
+import logging
+from pathlib import Path
+
+import msgspec
+
+from objects.store import ObjectInfo, ObjectStore
+from recorder import layout, manifest
+from recorder.manifest import Manifest, RecordingInfo
+
+logger = logging.getLogger(__name__)
+
+OPEN = "_open/"
+ORPHANED_SECONDS = 900
+"""After how long without a new object another recorder's recording is taken over: a segment lasts 30 s at most."""
+
+
+def open_key(recording: str) -> str:
+    """Return the key that says that a recording is not finished."""
+    return f"{OPEN}{layout.identifier(recording)}.json"
+
+
+def note(store: ObjectStore, info: RecordingInfo) -> None:
+    """Keep what is being recorded, so that it is found without its disk."""
+    store.put(open_key(info.recording), msgspec.json.encode(info))
+
+
+def commit(store: ObjectStore, root: Path, finished: Manifest) -> None:
+    """Store what is on this disk only: segments, journals, finished files, and last of all the manifest."""
+    directory = layout.recording_dir(root, finished.recording)
+    there = {found.key: found.size for found in store.list(f"{finished.recording}/")}
+    segments = {segment.key: segment.sha256 for track in finished.tracks for segment in track.segments}
+    hashes = segments | {file.key: file.sha256 for track in finished.tracks for file in track.files}
+    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
+        key = layout.key(root, path)
+        is_journal = path.suffix == layout.JOURNAL_SUFFIX
+        if not (is_journal or key in hashes) or (key in segments and there.get(key) == path.stat().st_size):
+            continue
+        if not is_journal or there.get(key) != path.stat().st_size:
+            store.put_file(key, path, sha256=hashes.get(key, ""))
+    store.put(layout.key(root, directory / layout.MANIFEST_NAME), manifest.encode_manifest(finished))
+
+
+def shed(root: Path, finished: Manifest) -> None:
+    """Delete from this disk the media that is in the store; journals stay, should the recording go on."""
+    for track in finished.tracks:
+        for key in (*(segment.key for segment in track.segments), *(file.key for file in track.files)):
+            layout.path_of_key(root, key).unlink(missing_ok=True)
+
+
+def restore(store: ObjectStore, root: Path, instance: str, now: float) -> list[str]:
+    """Bring back what this disk lacks of unfinished recordings; returns which.
+
+    They are those that `instance` began, and those that nobody has added to for long. `now` is in Unix seconds.
+    """
+    restored = []
+    for found in store.list(OPEN):
+        recording = Path(found.key).stem
+        try:
+            info = manifest.decode_info(store.read(found.key, 0, found.size, found.tag))
+            directory = layout.recording_dir(root, recording)
+        except ValueError as error:
+            logger.error("%s is damaged: %s", found.key, error)
+            continue
+        if info.recording != recording or (directory / layout.INFO_NAME).exists():
+            continue
+        objects = [*store.list(f"{recording}/")]
+        youngest = max(one.modified for one in (found, *objects))
+        if info.instance != instance and now - youngest < ORPHANED_SECONDS:
+            continue
+        info = msgspec.structs.replace(info, instance=instance)
+        note(store, info)
+        _fetch(store, root, objects, (layout.JOURNAL_SUFFIX, layout.MANIFEST_NAME))
+        directory.mkdir(parents=True, exist_ok=True)
+        manifest.write_info(directory, info)
+        logger.warning("recording %s was brought back from the object store", recording)
+        restored.append(recording)
+    return restored
+
+
+def fetch_journals(store: ObjectStore, root: Path, recording: str) -> None:
+    """Bring back the journals that this disk lacks."""
+    _fetch(store, root, [*store.list(f"{layout.identifier(recording)}/")], (layout.JOURNAL_SUFFIX,))
+
+
+def _fetch(store: ObjectStore, root: Path, objects: list[ObjectInfo], suffixes: tuple[str, ...]) -> None:
+    for found in objects:
+        path = layout.path_of_key(root, found.key)
+        if found.key.endswith(suffixes) and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            store.fetch(found.key, path)

@@ -1,0 +1,52 @@
+"""What becomes of a finished recording's segments: they stay for a while, should it go on, and are deleted then."""
+
+import asyncio
+import logging
+import shutil
+import time
+from pathlib import Path
+
+import msgspec
+
+from objects.store import ObjectStore
+from recorder import layout, manifest
+from recorder.config import RecorderConfig
+from recorder.recordings import CLOSED
+from recorder.uploads import Uploads
+
+logger = logging.getLogger(__name__)
+
+_EVERY_SECONDS = 600.0
+
+
+async def run(config: RecorderConfig, uploads: Uploads) -> None:
+    """Look after finished recordings until cancelled."""
+    store = None if uploads.objects is None else uploads.objects.store
+    while True:
+        await asyncio.to_thread(close_finished, config.recordings_dir, config.keep_segments_hours, store, time.time())
+        await asyncio.sleep(_EVERY_SECONDS)
+
+
+def close_finished(root: Path, hours: float, store: ObjectStore | None, now: float) -> list[str]:
+    """Delete the segments of whole recordings that ended `hours` ago and that control knows; returns which.
+
+    A partial recording keeps them: they may hold what its finished files do not.
+    """
+    closed = []
+    for directory in sorted(path.parent for path in root.glob(f"*/{layout.REPORTED_NAME}")):
+        try:
+            info, finished = manifest.read_info(directory), manifest.read_manifest(directory)
+            if info is None or finished is None or info.state != "sealing" or finished.state != "ready":
+                continue
+            if now - info.ended_unix_ms / 1000 < hours * 3600:
+                continue
+            manifest.write_info(directory, msgspec.structs.replace(info, state=CLOSED))
+            for track in layout.track_dirs(directory):
+                if store is not None:
+                    store.remove_all(f"{info.recording}/{track.name}/")
+                shutil.rmtree(track)
+        except (OSError, ValueError) as error:
+            logger.error("the segments of %s stay: %s", directory.name, error)
+            continue
+        closed.append(directory.name)
+    return closed

@@ -1,0 +1,175 @@
+"""Brings closed segments and documents into the object store while the recording goes on.
+
+A segment's media goes first, then its journal: a journal in the store says that its media is there. What is stored
+leaves this disk, but for the newest segment of each track, which a killed recorder goes on from. Where recordings are
+kept on this disk there is nothing to bring anywhere.
+"""
+
+import asyncio
+import logging
+from collections import Counter, deque
+from pathlib import Path
+from typing import NamedTuple
+
+from objects.threads import Objects
+from recorder import layout, metrics, stored
+from recorder.fact_reporter import FactReporter
+from recorder.manifest import Manifest, RecordingInfo
+from recorder.recordings import SEALING, Recording, Recordings
+from sfu.api.facts import SegmentClosed
+
+logger = logging.getLogger(__name__)
+
+MAX_WAITING = 20_000
+_AT_ONCE = 3
+_FIRST_DELAY = 0.5
+_MAX_DELAY = 30.0
+
+
+class _Closed(NamedTuple):
+    fact: SegmentClosed
+    media: Path
+
+
+class Uploads:
+    """Takes what is closed and on disk; `run` uploads it for as long as that takes."""
+
+    def __init__(self, objects: Objects | None, recordings: Recordings, facts: FactReporter) -> None:
+        self.objects = objects
+        self._recordings = recordings
+        self._facts = facts
+        self._segments: deque[_Closed] = deque()
+        self._documents: dict[str, RecordingInfo] = {}
+        self._some = asyncio.Event()
+        self._newest: dict[Path, Path] = {}
+        self._pending: Counter[str] = Counter()
+        self._less = asyncio.Condition()
+
+    def add_segment(self, fact: SegmentClosed, media: Path) -> None:
+        """Take a segment; it is reported once it is where recordings are kept."""
+        if self.objects is None:
+            self._facts.report(fact)
+            return
+        if len(self._segments) >= MAX_WAITING:  # finishing uploads what is not there by then
+            metrics.UPLOADS.labels("overflowed").inc()
+            return
+        self._segments.append(_Closed(fact, media))
+        self._pending[fact.recording] += 1
+        self._some.set()
+
+    def add_document(self, info: RecordingInfo) -> None:
+        """Take the latest word of what is being recorded."""
+        if self.objects is not None:
+            self._documents[info.recording] = info
+            self._some.set()
+
+    async def run(self) -> None:
+        """Upload until cancelled."""
+        if self.objects is None:
+            return
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(_AT_ONCE):
+                tasks.create_task(self._work(self.objects))
+
+    async def settled(self, recording: str) -> None:
+        """Return once nothing of a recording that has ended waits here: what was lost on the way is known then."""
+        async with self._less:
+            await self._less.wait_for(lambda: not self._pending[recording])
+        del self._pending[recording]
+
+    async def commit(self, finished: Manifest) -> None:
+        """Return once a finished recording is in the store with its manifest."""
+        if self.objects is None:
+            return
+        root = self._recordings.root
+        delay = _FIRST_DELAY
+        while True:
+            try:
+                await self.objects.call(stored.commit, self.objects.store, root, finished)
+                await self.objects.call(stored.shed, root, finished)
+            except OSError as error:
+                delay = await self._refused(error, delay)
+            else:
+                break
+        directory = layout.recording_dir(root, finished.recording)
+        for track in [track for track in self._newest if track.parent == directory]:
+            del self._newest[track]
+
+    async def forget(self, recording: str) -> None:
+        """Control knows the manifest: nothing is open any more."""
+        if self.objects is None:
+            return
+        try:
+            await self.objects.remove(stored.open_key(recording))
+        except OSError as error:  # the next start finds it, and reports once more
+            logger.warning("recording %s still counts as open: %s", recording, error)
+
+    async def _work(self, objects: Objects) -> None:
+        while True:
+            if self._documents:
+                _, info = self._documents.popitem()
+                await self._note(objects, info)
+            elif self._segments:
+                segment = self._segments.popleft()
+                await self._upload(objects, segment)
+                async with self._less:
+                    self._pending[segment.fact.recording] -= 1
+                    self._less.notify_all()
+            else:
+                self._some.clear()
+                await self._some.wait()
+
+    async def _note(self, objects: Objects, info: RecordingInfo) -> None:
+        try:
+            await objects.call(stored.note, objects.store, info)
+        except OSError as error:
+            self._documents.setdefault(info.recording, info)
+            await self._refused(error, _FIRST_DELAY)
+
+    async def _upload(self, objects: Objects, segment: _Closed) -> None:
+        delay = _FIRST_DELAY
+        journal = segment.media.with_suffix(layout.JOURNAL_SUFFIX)
+        while True:
+            try:
+                await objects.put_file(segment.fact.key, segment.media, sha256=segment.fact.sha256)
+                await objects.put_file(layout.key(self._recordings.root, journal), journal)
+            except OSError as error:
+                recording = self._recordings.known(segment.fact.recording)
+                if recording is not None and not segment.media.exists():
+                    logger.error("%s is gone from this disk before it was stored", segment.fact.key)
+                    metrics.UPLOADS.labels("missing").inc()
+                    recording.problems += 1
+                    return
+                if recording is None or recording.state == SEALING:
+                    return  # finishing stores what is left
+                delay = await self._refused(error, delay)
+            else:
+                break
+        metrics.UPLOADS.labels("stored").inc()
+        self._facts.report(segment.fact)
+        self._shed(segment, self._recordings.known(segment.fact.recording))
+
+    def _shed(self, segment: _Closed, recording: Recording | None) -> None:
+        """Delete the segment of the same track that was the newest before. Finishing deletes what it has stored."""
+        if recording is None or recording.state == SEALING:
+            return
+        track = segment.media.parent
+        before = self._newest.get(track)
+        newest = max((one for one in (before, segment.media) if one is not None), key=_order)
+        self._newest[track] = newest
+        for path in (before, segment.media):
+            if path is not None and path != newest:
+                path.unlink(missing_ok=True)
+
+    async def _refused(self, error: OSError, delay: float) -> float:
+        metrics.UPLOADS.labels("refused").inc()
+        if delay == _FIRST_DELAY:
+            logger.warning("the object store does not take recordings, trying on: %s", error)
+        await asyncio.sleep(delay)
+        return min(2 * delay, _MAX_DELAY)
+
+
+def _order(path: Path) -> layout.SegmentName:
+    name = layout.segment_name(path)
+    assert name is not None
+    return name

@@ -18,7 +18,9 @@ _DETAILS = {
     Code.ENDED: "The meeting has ended.",
     Code.REPLACED: "You joined from somewhere else.",
     Code.SHUTDOWN: "The server is restarting; please reconnect.",
+    Code.MOVED: "The meeting goes on at another server; please join again.",
 }
+_RESTARTS = (Code.SHUTDOWN, Code.MOVED)
 
 
 def check_admission(room: Room, claims: JoinClaims) -> None:
@@ -31,7 +33,8 @@ def check_admission(room: Room, claims: JoinClaims) -> None:
             raise Refused(Code.REMOVED, _DETAILS[Code.REMOVED], fatal=True)
         if claims.user is not None and claims.user in desired.banned_users:
             raise Refused(Code.BANNED, _DETAILS[Code.BANNED], fatal=True)
-        if desired.locked and claims.participant not in room.participants and not claims.grants.host:
+        back = claims.returning or claims.participant in room.participants
+        if desired.locked and not back and not claims.grants.host:
             raise Refused(Code.LOCKED, "The meeting is locked.", fatal=True)
     full = len(room.participants) >= room.context.limits.participants
     if full and claims.participant not in room.participants:
@@ -134,7 +137,7 @@ def dismiss(room: Room, participant: Participant, code: Code) -> None:
     """Tell a participant's session why it ends, and close it."""
     outbox = room.context.outbox
     outbox.tell(participant.session, Refused(code, _DETAILS[code], fatal=True).message())
-    outbox.close(participant.session, SERVICE_RESTART if code is Code.SHUTDOWN else POLICY_CLOSE, code.value)
+    outbox.close(participant.session, SERVICE_RESTART if code in _RESTARTS else POLICY_CLOSE, code.value)
     participant.session = None
 
 

@@ -20,6 +20,7 @@ class Code(StrEnum):
     BANNED = auto()
     ENDED = auto()
     SHUTDOWN = auto()
+    MOVED = auto()
     UNSUPPORTED_VERSION = auto()
     BAD_MESSAGE = auto()
     MESSAGE_TOO_LARGE = auto()

@@ -21,6 +21,7 @@ class Room:
 
     def __init__(self, room: str, context: Context, peers: PeerIndex, sinks: Sinks, now: int) -> None:
         self.room = room
+        self.epoch = 0
         self.context = context
         self.opened_at = now
         self.opened_unix_ms = context.unix_ms(now)

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from sfu.api import facts, signaling
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import JoinClaims
+from sfu.api.placement import Placement
 from sfu.engine.contract import Arrival, Leftover, LeftoverKind, Result, Switch
 from sfu.machines.ice import local_ufrag
 from sfu.rooms import (
@@ -21,6 +22,7 @@ from sfu.rooms import (
     publishing,
     standalone,
     subscribing,
+    taps,
 )
 from sfu.rooms.adaptation import AdaptationKey
 from sfu.rooms.context import Context
@@ -75,7 +77,7 @@ class Node:
 
     def join(self, claims: JoinClaims, session: int | None, now: int, *, plain: bool = False) -> Seat:
         """Admit a participant, on a signaling session or without one (`plain`: on plain transports); raises Refused."""
-        room = self._room(claims.room, now)
+        room = self._room_of(claims, now)
         try:
             participant = membership.join(room, claims, session, now)
         except Refused:
@@ -161,14 +163,25 @@ class Node:
 
     # Rooms
 
-    def _room(self, name: str, now: int) -> Room:
+    def _room_of(self, claims: JoinClaims, now: int) -> Room:
+        """Return the room that a token leads to; of two placements the later one holds. Raises Refused."""
+        room = self.rooms.get(claims.room)
+        if room is not None and room.epoch and claims.epoch > room.epoch:
+            self._move_away(room, now)
+        elif room is not None and 0 < claims.epoch < room.epoch:
+            raise Refused(Code.MOVED, "The meeting was moved meanwhile; join again.", fatal=True)
+        return self._room(claims.room, now, claims.epoch)
+
+    def _room(self, name: str, now: int, epoch: int) -> Room:
         room = self.rooms.get(name)
         if room is None:
             if len(self.rooms) >= self.context.limits.rooms:
                 raise Refused(Code.FULL, "This server takes no more meetings.", fatal=True)
             room = Room(name, self.context, self.peers, self.sinks, now)
+            room.epoch = epoch
             self.rooms[name] = room
             self.context.outbox.rooms_opened.append(name)
+            self.context.outbox.epochs[name] = epoch
             self.context.outbox.report(facts.RoomOpened(room=name, at=room.opened_unix_ms))
             self.context.schedule.set(_RoomKey(name), now + _TICK_NS)
             room.adaptation.hurry(now)
@@ -186,17 +199,40 @@ class Node:
             self.context.schedule.set(_RoomKey(room.room), None)
             self.context.schedule.set(AdaptationKey(room.room), None)
             self.context.outbox.report(facts.RoomClosed(room=room.room, at=self.context.unix_ms(now)))
+            self.context.outbox.epochs.pop(room.room, None)
 
     def apply(self, desired: DesiredState, now: int) -> int:
         """Apply a desired state to its room; returns the version that governs, 0 when the room is not live."""
         room = self.rooms.get(desired.room)
         if room is None:
             return 0
+        if desired.placement is not None and not self._holds(room, desired.placement):
+            self.move_away((room.room,), now)
+            return 0
         moderation.apply(room, desired, now)
         governing = room.desired.version if room.desired is not None else 0
         self._close_if_empty(room, now)
         self.settle(now)
         return governing
+
+    def _holds(self, room: Room, placement: Placement) -> bool:
+        """Whether a room is still ours under a placement; one that was opened without an epoch takes it from there."""
+        if room.epoch == 0:
+            room.epoch = self.context.outbox.epochs[room.room] = placement.epoch
+        return placement.epoch <= room.epoch and placement.includes(self.context.node)
+
+    def move_away(self, rooms: Iterable[str], now: int) -> None:
+        """Give rooms up that another node holds from now on: their participants are told to join again."""
+        for name in rooms:
+            if name in self.rooms:
+                self._move_away(self.rooms[name], now)
+        self.settle(now)
+
+    def _move_away(self, room: Room, now: int) -> None:
+        room.taps.close(taps.MOVED, now)
+        for participant in list(room.participants.values()):
+            membership.put_out(room, participant, Code.MOVED, now)
+        self._close_if_empty(room, now)
 
     def shut_down(self, now: int) -> None:
         """Say goodbye to everyone."""

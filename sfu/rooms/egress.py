@@ -10,6 +10,7 @@ from sfu.machines.ice import Refusal
 from sfu.machines.negotiation import Negotiated, NegotiatedMedia
 from sfu.machines.negotiation_subscribe import OfferedSlot
 from sfu.machines.round_trip import RoundTrip
+from sfu.rooms.audio_copies import AudioCopies
 from sfu.rooms.bandwidth import Bandwidth
 from sfu.rooms.context import Context
 from sfu.rooms.downtrack import DownTrack, SlotEncoding
@@ -30,6 +31,7 @@ class Egress:
         self.downtracks: dict[str, DownTrack] = {}
         self.round_trip = RoundTrip()
         self.bandwidth: Bandwidth | None = None
+        self.audio_copies = AudioCopies(self.peer.number, context.engine, now)
         self._context = context
         self._by_ssrc: dict[int, DownTrack] = {}
         self._next_report = now + _REPORT_INTERVAL_NS
@@ -129,7 +131,7 @@ class Egress:
         times = [self.peer.timer()]
         if self.peer.connected and not self.peer.closed:
             times.append(self._next_report)
-            times.append(self.bandwidth.timer() if self.bandwidth is not None else None)
+            times.extend((self.bandwidth.timer(), self.audio_copies.timer()) if self.bandwidth is not None else ())
         return min((at for at in times if at is not None), default=None)
 
     def handle_timer(self, now: int) -> None:
@@ -139,6 +141,7 @@ class Egress:
             return
         if self.bandwidth is not None:
             self.bandwidth.handle_timer(now)
+            self._context.outbox.send(self.audio_copies.due(self.downtracks.values(), self.bandwidth, now))
         if now >= self._next_report:
             self._next_report = now + _REPORT_INTERVAL_NS
             self._send_reports(now)

@@ -204,3 +204,31 @@ def test_a_picture_that_stands_still_keeps_its_layer() -> None:
     camera.resting = set()
     call.run(0.2)
     assert call.carried() == "f"
+
+
+def sound_lost(call: Call, seconds: float) -> float:
+    """The share of sound packets that never came, over a while."""
+    before = len(call.viewer.client.rtp)
+    call.run(seconds)
+    seqs = {packet.seq for packet in call.viewer.client.rtp[before:] if packet.payload_type == 111}
+    return 1 - len(seqs) / (max(seqs) - min(seqs) + 1)
+
+
+def test_sound_goes_twice_over_a_lossy_link() -> None:
+    call = Call(LinkSettings(rate=5_000_000, delay=20 * MS, loss=0.1))
+    call.run(3)
+    assert sound_lost(call, 12) < 0.03
+
+
+def test_without_estimates_nothing_is_sent_twice() -> None:
+    call = Call(LinkSettings(rate=5_000_000, delay=20 * MS, loss=0.1), estimates=False)
+    call.run(3)
+    assert sound_lost(call, 12) > 0.06
+
+
+def test_a_clear_link_gets_each_packet_of_sound_once() -> None:
+    call = Call(WIDE)
+    call.run(3)
+    subscription = call.bob.seat.participant.subscription
+    assert subscription is not None
+    assert subscription.egress.audio_copies.copies == 0

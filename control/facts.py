@@ -16,6 +16,7 @@ from prometheus_client import Counter
 from control.database import Connection
 from control.services import Services
 from control.store import batches, meetings, outbox, participants, placements, recordings, rooms, understanding
+from sfu.api import tracing
 from sfu.api.desired_state import DesiredState
 from sfu.api.facts import (
     AnyFact,
@@ -228,7 +229,8 @@ async def _event(connection: Connection, topic: str, kind: str, fact: AnyFact) -
     payload: dict[str, Any] = msgspec.to_builtins(fact)
     payload.pop("kind")
     payload["meeting"] = payload.pop("room")
-    await outbox.append(connection, topic, fact.room, kind, payload)
+    traceparent = tracing.read(payload.pop("traceparent", ""))
+    await outbox.append(connection, topic, fact.room, kind, payload, traceparent)
 
 
 def _time(ms: int) -> datetime:

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
 
 from control.store.outbox import Event
+from sfu.api import tracing
 
 _LOG = logging.getLogger(__name__)
 DEAD_LETTERS = "meeting.tasks.dlq"
@@ -42,6 +43,8 @@ class KafkaBus:
 
     async def _send(self, producer: AIOKafkaProducer, event: Event) -> None:
         headers = [("kind", event.kind.encode()), ("seq", str(event.seq).encode()), ("id", str(event.id).encode())]
+        if traceparent := tracing.current() or event.traceparent:
+            headers.append(("traceparent", traceparent.encode()))
         try:
             await producer.send_and_wait(event.topic, encode(event), key=event.key.encode(), headers=headers)
         except (MessageSizeTooLargeError, RecordTooLargeError) as error:

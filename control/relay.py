@@ -6,6 +6,7 @@ meeting whose event cannot be published is left alone until the next round: its 
 
 import asyncio
 import logging
+from contextlib import AbstractContextManager, nullcontext
 
 import asyncpg
 from prometheus_client import Counter
@@ -13,6 +14,7 @@ from prometheus_client import Counter
 from control.bus import Bus
 from control.database import UNAVAILABLE, prepare
 from control.store import outbox
+from sfu.api import tracing
 
 _LOG = logging.getLogger(__name__)
 _LOCK = 0x6F7574626F78  # "outbox"
@@ -57,7 +59,8 @@ async def publish_waiting(connection: "asyncpg.Connection[asyncpg.Record]", bus:
         if event.key in stopped:
             continue
         try:
-            await bus.publish(event)
+            with _traced(event):
+                await bus.publish(event)
         except OSError as error:
             _LOG.warning("event %d of %s was not taken: %s", event.id, event.key, error)
             _FAILED.inc()
@@ -68,6 +71,13 @@ async def publish_waiting(connection: "asyncpg.Connection[asyncpg.Record]", bus:
     if published:
         await outbox.mark_published(connection, published)
     return len(events) == _BATCH and not stopped
+
+
+def _traced(event: outbox.Event) -> AbstractContextManager[object]:
+    """A span around what goes on with a trace that an event is part of."""
+    if not event.traceparent:
+        return nullcontext()
+    return tracing.span("bus.publish", event.traceparent, topic=event.topic, kind=event.kind)
 
 
 async def _wait(hint: asyncio.Event) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from control.database import Connection, load
+from sfu.api import tracing
 
 USER_EVENTS = "meeting.events.user_events"
 MEETING_EVENTS = "meeting.events.meeting_events"
@@ -29,22 +30,30 @@ class Event:
     kind: str
     payload: dict[str, Any]
     created_at: datetime
+    traceparent: str = ""
 
 
-async def append(connection: Connection, topic: str, meeting: str, kind: str, payload: dict[str, Any]) -> int | None:
-    """Append an event of a meeting and return its number, None when the meeting does not exist."""
+async def append(
+    connection: Connection, topic: str, meeting: str, kind: str, payload: dict[str, Any], traceparent: str = ""
+) -> int | None:
+    """Append an event of a meeting and return its number, None when the meeting does not exist.
+
+    It is part of the trace named, else of the current one.
+    """
     seq = await connection.fetchval(
         "UPDATE meetings SET event_seq = event_seq + 1 WHERE id = $1 RETURNING event_seq", meeting
     )
     if seq is None:
         return None
     await connection.execute(
-        "INSERT INTO outbox (topic, key, meeting_id, seq, kind, payload) VALUES ($1, $2, $2, $3, $4, $5)",
+        "INSERT INTO outbox (topic, key, meeting_id, seq, kind, payload, traceparent)"
+        " VALUES ($1, $2, $2, $3, $4, $5, $6)",
         topic,
         meeting,
         seq,
         kind,
         payload,
+        traceparent or tracing.current(),
     )
     await connection.execute("NOTIFY outbox")
     return int(seq)
@@ -53,11 +62,12 @@ async def append(connection: Connection, topic: str, meeting: str, kind: str, pa
 async def append_for_user(connection: Connection, user: str, kind: str, payload: dict[str, Any]) -> None:
     """Append an event of an account: ordered by id only."""
     await connection.execute(
-        "INSERT INTO outbox (topic, key, seq, kind, payload) VALUES ($1, $2, 0, $3, $4)",
+        "INSERT INTO outbox (topic, key, seq, kind, payload, traceparent) VALUES ($1, $2, 0, $3, $4, $5)",
         USER_EVENTS,
         user,
         kind,
         payload,
+        tracing.current(),
     )
     await connection.execute("NOTIFY outbox")
 

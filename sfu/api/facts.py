@@ -29,9 +29,12 @@ class RoomClosed(Fact, tag="room_closed", frozen=True, kw_only=True):
 
 
 class ParticipantJoined(Fact, tag="participant_joined", frozen=True, kw_only=True):
+    """`traceparent` is the trace of the join (W3C Trace Context)."""
+
     participant: str
     name: str
     user: str | None = None
+    traceparent: str = ""
 
 
 class ParticipantLeft(Fact, tag="participant_left", frozen=True, kw_only=True):

@@ -63,6 +63,7 @@ def join(room: Room, claims: JoinClaims, session: int | None, now: int) -> Parti
             participant=participant.participant,
             name=participant.name,
             user=participant.user,
+            traceparent=participant.traceparent,
         )
     )
     return participant

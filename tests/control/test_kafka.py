@@ -4,16 +4,7 @@ The broker is noida-db, which speaks the protocol but is not Apache Kafka.
 """
 
 import asyncio
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -25,51 +16,13 @@ from control.database import Pool, open_pool
 from control.kafka_bus import KafkaBus
 from control.store import outbox
 from tests.control.test_outbox import make_meetings, write
-
-
-class Broker:
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        program = Path(sys.executable).with_name("noida-db")
-        command = [str(program), "start", "--data-dir", str(self._directory), "--only", "kafka"]
-        self._process = subprocess.Popen(
-            [*command, "--kafka-port", str(self.port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + 20
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            assert self._process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.05)
-
-    def stop(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGTERM)
-            self._process.wait(10)
+from tests.support.broker import Broker, running_broker
 
 
 @pytest.fixture
 def broker() -> Iterator[Broker]:
-    directory = Path(tempfile.mkdtemp(prefix="pk"))
-    started = Broker(directory)
-    started.start()
-    yield started
-    started.stop()
-    shutil.rmtree(directory)
+    with running_broker() as started:
+        yield started
 
 
 @pytest_asyncio.fixture

@@ -3,12 +3,9 @@
 import asyncio
 import json
 import time
-from collections import defaultdict
 
 import aiohttp
 import pytest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from oteltap import OtelTapHttpProtobufReceiver, OtelTapHttpProtobufReceiverSettings
 
 from parley import tracing as parley_tracing
 from parley.client import Api, Room
@@ -18,6 +15,7 @@ from sfu.api import tracing
 from sfu.api.signaling import Consent
 from tests.inference.conftest import fetched_models
 from tests.support.call import PASSWORD, call
+from tests.support.otlp import running_trace_receiver
 from tests.support.server import running_server
 
 HOPS = {
@@ -26,13 +24,9 @@ HOPS = {
     "sfu.first_packet_in",
     "recorder.first_frame",
     "inference.tapped",
+    "bus.publish",
 }
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-
-
-async def collect(receiver: OtelTapHttpProtobufReceiver, spans: list[Span]) -> None:
-    async for span in receiver.stream_traces():
-        spans.append(span)
 
 
 async def join_like_a_browser(url: str, meeting: str) -> None:
@@ -43,52 +37,40 @@ async def join_like_a_browser(url: str, meeting: str) -> None:
             assert answer.status == 200
 
 
-def traces(spans: list[Span]) -> dict[str, dict[str, Span]]:
-    """Spans by name, by the hexadecimal id of their trace."""
-    found: dict[str, dict[str, Span]] = defaultdict(dict)
-    for span in spans:
-        found[span.trace_id.hex()][span.name] = span
-    return found
-
-
 async def test_one_trace_has_every_hop() -> None:
-    port = allocate_port()
-    settings = OtelTapHttpProtobufReceiverSettings(http_port=port)
-    spans: list[Span] = []
-    async with OtelTapHttpProtobufReceiver(settings) as receiver:
-        collecting = asyncio.create_task(collect(receiver, spans))
-        url = f"http://127.0.0.1:{port}"
-        models = str(fetched_models())  # without a recogniser nothing is tapped
-        with running_server(otlp_url=url, trace_ratio="1", https_port="-1", models_dir=models) as server:
-            async with Api(server.url) as api:
-                await api.set_up(server.setup_token, "admin", PASSWORD)
-                meeting = await api.create_meeting("Traced")
-                async with call(api, meeting) as (speaker, _):
-                    await speaker.send(Consent(text="1", recording=True, captions=True))
-                    await api.start_recording(meeting)
-                    await join_like_a_browser(server.url, meeting)
-                    deadline = time.monotonic() + 30
-                    while not (whole := [t for t in traces(spans).values() if set(t) >= HOPS]):
-                        seen = [sorted(t) for t in traces(spans).values()]
-                        assert time.monotonic() < deadline, seen
-                        await asyncio.sleep(0.2)
+    models = str(fetched_models())  # without a recogniser nothing is tapped
+    with (
+        running_trace_receiver() as receiver,
+        running_server(otlp_url=receiver.url, trace_ratio="1", https_port="-1", models_dir=models) as server,
+    ):
+        async with Api(server.url) as api:
+            await api.set_up(server.setup_token, "admin", PASSWORD)
+            meeting = await api.create_meeting("Traced")
+            async with call(api, meeting) as (speaker, _):
+                await speaker.send(Consent(text="1", recording=True, captions=True))
+                await api.start_recording(meeting)
+                await join_like_a_browser(server.url, meeting)
+                deadline = time.monotonic() + 30
+                while not (whole := [t for t in receiver.traces().values() if set(t) >= HOPS]):
+                    seen = [sorted(t) for t in receiver.traces().values()]
+                    assert time.monotonic() < deadline, seen
+                    await asyncio.sleep(0.2)
         async with asyncio.timeout(10):
-            while PARENT.split("-")[1] not in traces(spans):
+            while PARENT.split("-")[1] not in receiver.traces():
                 await asyncio.sleep(0.1)
-        collecting.cancel()
-        await asyncio.gather(collecting, return_exceptions=True)
+    traces = receiver.traces()
     (trace,) = whole
-    browsers = traces(spans)[PARENT.split("-")[1]]["POST /api/v1/meetings/<meeting>/join"]
+    browsers = traces[PARENT.split("-")[1]]["POST /api/v1/meetings/<meeting>/join"]
     assert browsers.parent_span_id.hex() == PARENT.split("-")[2]
     request, join = trace["POST /api/v1/meetings/<meeting>/join"], trace["sfu.join"]
     assert join.parent_span_id == request.span_id
     assert trace["sfu.first_packet_in"].parent_span_id == join.span_id
     assert join.start_time_unix_nano >= request.start_time_unix_nano
-    listener = [t for t in traces(spans).values() if "sfu.first_packet_out" in t and "sfu.join" in t]
+    listener = [t for t in traces.values() if "sfu.first_packet_out" in t and "sfu.join" in t]
     assert any(not t["sfu.first_packet_out"].status.code for t in listener), "nobody received anything"
     attributes = {a.key: a.value.string_value for a in join.attributes}
     assert attributes["meeting"] == meeting
-    secrets = json.dumps([str(span) for span in spans])
+    secrets = json.dumps([str(span) for span in receiver.spans])
     assert server.setup_token not in secrets
     assert "eyJ" not in secrets
 

@@ -24,6 +24,7 @@ class TritonServer:
     process: subprocess.Popen[bytes]
     grpc: str
     http: str
+    metrics_port: int
     log: Path
 
 
@@ -105,7 +106,7 @@ def triton_server(repository: Path, scratch: Path) -> Iterator[TritonServer]:
         process = subprocess.Popen(command, env=environ, stdout=output, stderr=subprocess.STDOUT)
     try:
         _wait_ready(process, http, log)
-        yield TritonServer(process, f"127.0.0.1:{grpc}", f"127.0.0.1:{http}", log)
+        yield TritonServer(process, f"127.0.0.1:{grpc}", f"127.0.0.1:{http}", metrics, log)
     finally:
         process.terminate()
         try:

@@ -6,13 +6,14 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from quart import Quart, Response, request
 
-from control import facts
+from control import facts, placing
 from control.problem import Problem
 from control.problem_handlers import handle_problems
 from control.proxy.routing import node_for
 from control.services import Services
 from control.store import placements, rooms
 from sfu.api.facts import FactAcknowledgement
+from sfu.api.registration import Evacuated
 
 _MAX_BATCH = 8 * 1024 * 1024
 
@@ -51,6 +52,11 @@ def create_app(services: Services) -> Quart:
             raise Problem(400, "invalid_batch", str(error)) from error
         await facts.take(services, batch)
         return _json(FactAcknowledgement(acknowledged=batch.n))
+
+    @app.post("/internal/v1/nodes/<node>/evacuate")
+    async def evacuate(node: str) -> Response:
+        """A draining node's grace is over: place its rooms on others. It tells their participants afterwards."""
+        return _json(Evacuated(moved=await placing.evacuate(services, node)))
 
     @app.get("/internal/v1/route")
     async def route() -> Response:

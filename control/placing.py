@@ -55,8 +55,8 @@ async def move(services: Services, meeting: str, placement: Placement, reason: s
 
     Returns the state to push there, None when no other node takes it or another control process was faster.
     """
-    target = services.registry.choose(services.config.region)
-    if target is None or target == placement.node:
+    target = services.registry.choose(services.config.region, but=placement.node)
+    if target is None:
         return None
     async with services.pool.acquire() as connection, connection.transaction():
         if await meetings.lock(connection, meeting) is None:
@@ -69,3 +69,15 @@ async def move(services: Services, meeting: str, placement: Placement, reason: s
     services.registry.chosen(target)
     _LOG.warning("room %s goes from %s to %s, epoch %d: %s", meeting, placement.node, target, moved.epoch, reason)
     return state
+
+
+async def evacuate(services: Services, node: str) -> list[str]:
+    """Place the live rooms of a draining node on others; returns those that another node took."""
+    async with services.pool.acquire() as connection:
+        held = await placements.live_on(connection, node)
+    moved = []
+    for meeting, placement in held:
+        state = await move(services, meeting, placement, facts.MOVED)
+        if state is not None:
+            moved.append(meeting)
+    return moved

@@ -40,12 +40,13 @@ class Registry(ABC):
         """Return the nodes that live, by name."""
         return {name: self._known[name] for name in sorted(self._living)}
 
-    def choose(self, region: str) -> str | None:
-        """Return the node that a new room of somebody in `region` goes to, None when no node takes any."""
+    def choose(self, region: str, but: str = "") -> str | None:
+        """Return the node that a new room of somebody in `region` goes to, None when no node (`but` one) takes any."""
         now = time.monotonic()
         while self._lately and now - self._lately[0][0] > _UNSEEN_SECONDS:
             self._lately.popleft()
-        found = choose(self.living().values(), region, Counter(name for _, name in self._lately))
+        others = (record for name, record in self.living().items() if name != but)
+        found = choose(others, region, Counter(name for _, name in self._lately))
         return None if found is None else found.node
 
     def chosen(self, name: str) -> None:

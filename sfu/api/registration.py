@@ -34,6 +34,19 @@ class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     load: NodeLoad = NodeLoad()
 
 
+class DrainWish(msgspec.Struct, frozen=True, kw_only=True):
+    """What control PUTs to `/node/v1/drain`. After `grace_seconds` rooms are placed elsewhere; None lets them end."""
+
+    draining: bool
+    grace_seconds: float | None = None
+
+
+class Evacuated(msgspec.Struct, frozen=True, kw_only=True):
+    """Control's answer to a node that asks to be emptied: the rooms that are placed on other nodes now."""
+
+    moved: list[str]
+
+
 def encode_record(record: NodeRecord) -> bytes:
     """Return the record as JSON."""
     return msgspec.json.encode(record)

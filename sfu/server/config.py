@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sfu.api.etcd import EtcdConfig
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SfuConfig:
@@ -15,6 +17,10 @@ class SfuConfig:
     when something fails in it; None keeps no dumps. `engine` is "python" or "compiled"; None leaves it to
     PARLEY_ENGINE, else takes the fastest there is. With `estimate_bandwidth` each subscriber gets what its link
     carries; without, what it asks for.
+
+    `advertised_host` is where control and the gateway reach this node; "" is `http_host`. With `etcd` the node
+    registers there. Before it stops, the node waits `drain_seconds` for its rooms to end and has the rest placed on
+    other nodes; None says goodbye at once.
     """
 
     node_secret: str = field(repr=False)
@@ -35,3 +41,7 @@ class SfuConfig:
     max_participants: int = 200
     resume_seconds: float = 15.0
     desired_state_seconds: float = 5.0
+    advertised_host: str = ""
+    region: str = ""
+    etcd: EtcdConfig | None = None
+    drain_seconds: float | None = None

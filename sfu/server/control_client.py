@@ -7,6 +7,7 @@ import msgspec
 
 from sfu.api.desired_state import DesiredState
 from sfu.api.facts import FactBatch, encode_batch
+from sfu.api.registration import Evacuated
 
 _T = TypeVar("_T")
 MAX_REPLY_BYTES = 4 * 1024 * 1024
@@ -66,6 +67,13 @@ class ControlClient:
     async def report(self, batch: FactBatch) -> tuple[int, bytes]:
         """Deliver a batch; returns the answer's status and body; raises ControlUnavailable."""
         return await self._exchange("POST", "/internal/v1/facts", encode_batch(batch))
+
+    async def evacuate(self, node: str) -> list[str]:
+        """Have the rooms of this node placed on others; returns those that were; raises ControlUnavailable."""
+        status, body = await self._exchange("POST", f"/internal/v1/nodes/{node}/evacuate", b"{}")
+        if status >= 300:
+            raise ControlUnavailable(f"evacuate: {status}")
+        return _decode(body, Evacuated).moved
 
     async def _get(self, path: str) -> bytes:
         status, body = await self._exchange("GET", path)

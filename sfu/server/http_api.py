@@ -38,6 +38,10 @@ class HttpApi:
         self.app.router.add_get("/health/ready", self._is_ready)
         standalone.add_to(self.app.router)
 
+    def add_private(self, method: str, path: str, handler: Handler) -> None:
+        """Add a route that only control may call."""
+        self.app.router.add_route(method, path, self._private(handler))
+
     def _private(self, handler: Handler) -> Handler:
         async def checked(request: web.Request) -> web.StreamResponse:
             given = request.headers.get("Authorization", "").encode()

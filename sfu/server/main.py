@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from sfu.api.etcd import Etcd, EtcdConfig
 from sfu.engine import create_engine, engine_notice
 from sfu.engine.contract import ReportsSending
 from sfu.engine.pump import Pump
@@ -18,6 +19,7 @@ from sfu.machines.ice import lite_candidates
 from sfu.rooms.admission import Admission
 from sfu.rooms.context import Context, Limits
 from sfu.rooms.node import Node
+from sfu.server import presence_api
 from sfu.server.addresses import local_addresses, resolve
 from sfu.server.config import SfuConfig
 from sfu.server.control_client import ControlClient
@@ -28,6 +30,8 @@ from sfu.server.flight_files import FlightFiles
 from sfu.server.http_api import HttpApi
 from sfu.server.key_ring import KeyRing
 from sfu.server.metrics import NodeMetrics
+from sfu.server.presence import Presence
+from sfu.server.registration import Registration
 from sfu.server.signaling_server import SignalingServer
 from sfu.server.sink_server import SinkServer
 from sfu.server.standalone_api import StandaloneApi
@@ -48,7 +52,10 @@ async def run(config: SfuConfig, ready: Callable[[], None]) -> None:
         ready()
         await server.serve()
     finally:
-        await server.stop()
+        try:
+            await server.drain()
+        finally:
+            await server.stop()
 
 
 class SfuServer:
@@ -57,7 +64,9 @@ class SfuServer:
     def __init__(self, config: SfuConfig) -> None:
         self._config = config
         self._control = ControlClient(config.control_url, config.node_secret)
-        self._facts = FactsReporter(self._control, config.node)
+        self.presence = Presence(config, self._control)
+        self._facts = FactsReporter(self._control, config.node, self.presence.boot)
+        self._registration: Registration | None = None
         self._keys = KeyRing(Admission(), self._control)
         self._tasks: list[asyncio.Task[None]] = []
         self._sockets: Sockets | None = None
@@ -84,6 +93,7 @@ class SfuServer:
         registry.register(metrics)
         registry.register(REGISTRY)  # what the process itself says
         http = HttpApi(driver, standalone, registry, config.node_secret)
+        presence_api.add_to(http, self.presence)
         puller = DesiredPuller(driver, self._control, config.desired_state_seconds)
         driver.to_sessions = signaling.deliver
         driver.to_facts = self._facts.put
@@ -98,9 +108,12 @@ class SfuServer:
             self._spawn(flights.run())
         self.signaling_port = await signaling.start(config.signaling_host, config.signaling_port)
         self.http_port = await self._start_http(http.app)
+        self.presence.serve(driver, self.signaling_port, self.http_port)
         driver.start()
         for work in (self._facts.run(), puller.run_opened(), puller.run_periodic(), self._keys.refresh()):
             self._spawn(work)
+        if config.etcd is not None:
+            self._register(config.etcd)
         http.ready = True
 
     async def _compose(self, sockets: Sockets) -> tuple[Driver, Pump]:
@@ -124,6 +137,11 @@ class SfuServer:
         pump = Pump(engine, sockets)
         return Driver(Node(context), pump, sockets), pump
 
+    def _register(self, etcd: EtcdConfig) -> None:
+        self._registration = Registration(Etcd(etcd), etcd.lease_seconds, self.presence.record)
+        self.presence.changed = self._registration.changed
+        self._spawn(self._registration.run())
+
     async def _start_http(self, app: web.Application) -> int:
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await self._runner.setup()
@@ -141,11 +159,19 @@ class SfuServer:
             task.result()
         await asyncio.Event().wait()
 
+    async def drain(self) -> None:
+        """Let meetings end or hand them over, as configured; another cancellation ends the wait."""
+        if self._config.drain_seconds is not None and self.driver is not None:
+            await self.presence.hand_over(self._config.drain_seconds)
+
     async def stop(self) -> None:
         """Say goodbye to clients and sinks, deliver the last facts, and close everything; once."""
         if self._stopped:
             return
         self._stopped = True
+        await self.presence.close()
+        if self._registration is not None:
+            await self._registration.end()
         if self.driver is not None:
             self.driver.node.shut_down(self.driver.now())
             self.driver.flush()

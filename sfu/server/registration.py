@@ -6,7 +6,6 @@ what happened to the node's rooms meanwhile it learns from their desired states 
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 
 import msgspec
@@ -17,22 +16,6 @@ from sfu.api.registration import NODES_PREFIX, NodeLoad, NodeRecord, encode_reco
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 0.5
 _FAREWELL_SECONDS = 1.0
-
-
-class CpuShare:
-    """The share of one core that this process has used since the last reading, at least a second ago."""
-
-    def __init__(self) -> None:
-        self._at = time.monotonic()
-        self._used = time.process_time()
-        self._share = 0.0
-
-    def read(self) -> float:
-        now, used = time.monotonic(), time.process_time()
-        if now - self._at >= 1.0:
-            self._share = (used - self._used) / (now - self._at)
-            self._at, self._used = now, used
-        return round(self._share, 2)
 
 
 class Registration:

@@ -1,8 +1,10 @@
 """Administration: accounts, invitations, all meetings, the audit log. Every act is written to the log."""
 
+import functools
+
 import msgspec
 
-from control import removal
+from control import grants, removal
 from control.api.admin_types import (
     AdministerUser,
     AdminMeeting,
@@ -20,11 +22,13 @@ from control.api.admin_types import (
 from control.api.meetings import PageQuery, decode_cursor, encode_cursor
 from control.api.types import Done
 from control.auth.access import Access
+from control.database import Connection
 from control.ending import end_in_transaction
 from control.endpoint import Call, Endpoints
 from control.problem import Problem, not_found
-from control.store import audit, invitations, statistics, users
+from control.store import audit, invitations, meetings, participants, rooms, statistics, users
 from control.store.users import UserRow
+from sfu.api.desired_state import DesiredState
 
 endpoints = Endpoints("administration", scope="admin")
 
@@ -92,13 +96,16 @@ async def delete_user(call: Call, user: str) -> Done:
 
 @endpoints.route("POST", "/api/v1/admin/users/<user>/ban", Access.ADMIN, answer=AdminUser)
 async def ban_user(call: Call, user: str) -> AdminUser:
-    """Ban an account: it is signed out everywhere and cannot sign in."""
+    """Ban an account: it is signed out everywhere, cannot sign in, and is put out of the rooms that it is in."""
     async with call.services.pool.acquire() as connection, connection.transaction():
+        rooms_left = await _put_out(connection, user)
         _keep_an_admin(await users.active_admins(connection), user)
         row = await users.set_state(connection, user, "banned")
         if row is None:
             raise _no_user()
         await audit.write(connection, call.actor, "ban_user", user, call.address)
+    for state in rooms_left:
+        call.services.nodes.push(state)
     return admin_user(row)
 
 
@@ -179,6 +186,23 @@ async def read_audit_log(call: Call, query: AuditQuery) -> AuditLog:
         for row in rows[: query.limit]
     ]
     return AuditLog(entries=entries, next=entries[-1].id if len(rows) > query.limit else None)
+
+
+async def _put_out(connection: Connection, user: str) -> list[DesiredState]:
+    """Take an account out of every live room; returns the states to push. Coming back needs a new join, by itself."""
+    changed = []
+    for person in await participants.present_of_user(connection, user):
+        await meetings.lock(connection, person.meeting_id)
+        state = await rooms.edit_state(
+            connection, person.meeting_id, functools.partial(_without, participant=person.id)
+        )
+        if state is not None:
+            changed.append(state)
+    return changed
+
+
+def _without(state: DesiredState, participant: str) -> DesiredState:
+    return grants.with_removed(state, participant, None)
 
 
 def _keep_an_admin(admins: list[str], user: str) -> None:

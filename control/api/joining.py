@@ -18,7 +18,7 @@ from control.ending import ended
 from control.endpoint import Call, Endpoints, answer
 from control.identifiers import new_id
 from control.problem import Problem
-from control.store import meetings, participants, rooms
+from control.store import meetings, participants, rooms, users
 from control.store.participants import ParticipantRow, Role
 from control.tokens import digest, new_rejoin_secret, rejoin_participant
 from sfu.api.desired_state import DesiredState
@@ -112,7 +112,17 @@ async def _returning(call: Call, body: JoinMeeting) -> ParticipantRow | None:
     user = call.principal.user.user if call.principal is not None and call.principal.user is not None else None
     if user is not None and person.user_id not in {None, user}:
         raise Problem(403, "rejoin_secret", "The rejoin secret is another account's.")
+    if person.user_id is not None and user is None:
+        await _check_account(call, person.user_id)
     return person
+
+
+async def _check_account(call: Call, user: str) -> None:
+    """Refuse a banned account that comes back without signing in."""
+    async with call.services.pool.acquire() as connection:
+        account = await users.by_id(connection, user)
+    if account is None or account.state == "banned":
+        raise Problem(403, "banned", "This account is banned.")
 
 
 async def _check_newcomer(call: Call, body: JoinMeeting) -> None:

@@ -128,6 +128,14 @@ async def present_in(connection: Connection, meeting: str) -> list[str]:
     return [row["id"] for row in rows]
 
 
+async def present_of_user(connection: Connection, user: str) -> list[ParticipantRow]:
+    """Return an account's participants in the rooms that it is in now, by meeting."""
+    rows = await connection.fetch(
+        "SELECT * FROM meeting_participants WHERE user_id = $1 AND present ORDER BY meeting_id", user
+    )
+    return [load(ParticipantRow, row) for row in rows]
+
+
 async def _close_visits(connection: Connection, meeting: str, participant: str, at: datetime, reason: str) -> None:
     await connection.execute(
         "UPDATE signaling_sessions SET left_at = $3, leave_reason = $4"

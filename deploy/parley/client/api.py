@@ -35,9 +35,10 @@ class Joined(msgspec.Struct, frozen=True, kw_only=True):
 class Api:
     """A session with one server at `base`, for example http://localhost:8800; an async context manager."""
 
-    def __init__(self, base: str, *, verify_tls: bool = True) -> None:
+    def __init__(self, base: str, *, bearer: str | None = None, verify_tls: bool = True) -> None:
+        """`bearer` is an API key or a participant token; signing in replaces it."""
         self.base = base.rstrip("/")
-        self._token: str | None = None
+        self._token = bearer
         self._verify_tls = verify_tls
         self._session: aiohttp.ClientSession | None = None
 
@@ -52,6 +53,11 @@ class Api:
     ) -> None:
         if self._session:
             await self._session.close()
+
+    @property
+    def bearer(self) -> str | None:
+        """What requests are signed in with."""
+        return self._token
 
     async def request(self, method: str, path: str, body: Any = None) -> Any:
         """Return the JSON answer of /api/v1`path`, None for an empty one; raises ApiError for a refusal."""

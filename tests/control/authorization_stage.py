@@ -1,0 +1,194 @@
+"""A meeting with one caller of each kind, and things of theirs to ask for."""
+
+import asyncio
+import io
+from dataclasses import dataclass
+
+import asyncpg
+from PIL import Image
+
+from control.config import ControlConfig
+from control.identifiers import new_id
+from objects.directory import DirectoryStore
+from tests.control.harness import Client, People
+from tests.control.test_recordings import write_recording
+
+CALLERS = (
+    "anonymous",
+    "guest",
+    "viewer",
+    "participant",
+    "co-host",
+    "host",
+    "other-host",
+    "removed",
+    "ended-guest",
+    "banned",
+    "admin",
+)
+
+
+def picture() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(out, "PNG")
+    return out.getvalue()
+
+
+PICTURE = picture()
+
+
+@dataclass(frozen=True)
+class World:
+    """A meeting with one caller of each kind."""
+
+    callers: dict[str, Client]
+    paths: dict[str, str]
+
+
+@dataclass
+class Stage:
+    """Accounts that stay, and meetings made anew."""
+
+    people: People
+    accounts: dict[str, Client]
+    config: ControlConfig
+    dsn: str
+    sessions: dict[str, str]
+
+    async def meeting(self) -> World:
+        accounts = self.accounts
+        host = accounts["host"]
+        meeting = (await host.ok("POST", "/api/v1/meetings", {"scheduled_start": "2030-01-01T09:00:00Z"}))["id"]
+        base = f"/api/v1/meetings/{meeting}"
+        joined = {name: await accounts[name].ok("POST", f"{base}/join", {}) for name in ("host", "co-host", "viewer")}
+        joined |= {
+            name: await accounts[name].ok("POST", f"{base}/join", {})
+            for name in ("participant", "removed", "banned-from")
+        }
+        await host.ok("PUT", f"{base}/participants/{joined['co-host']['participant']}/role", {"role": "co-host"})
+        await host.ok("PUT", f"{base}/participants/{joined['viewer']['participant']}/role", {"role": "viewer"})
+        await host.ok("POST", f"{base}/participants/{joined['removed']['participant']}/remove", {})
+        guest = await self.people.nobody().ok("POST", f"{base}/join", {"name": "Guest"})
+        recording = await self._recording(meeting)
+        file = await self._file(host, meeting)
+        entry = await self._said_and_waiting(meeting, joined["participant"]["participant"])
+        victim = await self._victim()
+        job = (await host.ok("POST", "/api/v1/ffmpeg/thumbnail", {"file": file}))["id"]
+        link = await host.ok("POST", f"/api/v1/recordings/{recording}/links", {})
+        await self._visit(meeting, joined["participant"]["participant"])
+        callers = {name: accounts[name] for name in CALLERS if name in accounts}
+        callers["anonymous"] = self.people.nobody()
+        callers["guest"] = self.people.bearer(guest["participant_token"])
+        return World(
+            callers,
+            {
+                "<meeting>": meeting,
+                "<participant>": joined["banned-from"]["participant"],
+                "<recording>": recording,
+                "<path:name>": "track0.webm",
+                "<file>": file,
+                "<message>": "message_1",
+                "<entry>": entry,
+                "<user>": victim,
+                "<session>": self.sessions["banned-from"],
+                "<key>": self.sessions["key"],
+                "<webhook>": self.sessions["webhook"],
+                "<int:delivery>": "1",
+                "<int:visit>": "1",
+                "<job>": job,
+                "<link>": link["id"],
+                "<token>": link["url"].rpartition("/")[2],
+            },
+        )
+
+    async def _file(self, owner: Client, meeting: str) -> str:
+        url = f"{owner.server.url}/api/v1/media/upload?name=a.png&meeting={meeting}"
+        async with owner.session.post(url, data=PICTURE, headers=owner.headers) as answer:
+            return str((await answer.json())["id"])
+
+    async def _said_and_waiting(self, meeting: str, participant: str) -> str:
+        connection = await asyncpg.connect(self.dsn)
+        entry = new_id("lobby")
+        try:
+            await connection.execute(
+                "INSERT INTO signaling_messages (meeting_id, message, participant_id, name, text, sent_at)"
+                " VALUES ($1, 'message_1', $2, 'P', 'hello', now())",
+                meeting,
+                participant,
+            )
+            await connection.execute(
+                "INSERT INTO lobby_entries (id, meeting_id, name, ticket_hash) VALUES ($1, $2, 'W', '')", entry, meeting
+            )
+        finally:
+            await connection.close()
+        return entry
+
+    async def _visit(self, meeting: str, participant: str) -> None:
+        """A visit, which has the number 1 in the first meeting."""
+        connection = await asyncpg.connect(self.dsn)
+        await connection.execute(
+            "INSERT INTO signaling_sessions (meeting_id, participant_id, node, joined_at, left_at)"
+            " VALUES ($1, $2, 'n', now(), now())",
+            meeting,
+            participant,
+        )
+        await connection.close()
+
+    async def _victim(self) -> str:
+        """An account with a picture, to be administered."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            identifier, avatar = new_id("user"), new_id("avatar")
+            await connection.execute(
+                "INSERT INTO users (id, username, username_key, display_name, password_hash, avatar)"
+                " VALUES ($1, $1, $1, 'V', 'x', $2)",
+                identifier,
+                avatar,
+            )
+        finally:
+            await connection.close()
+        assert self.config.data_dir
+        DirectoryStore(self.config.data_dir / "media").put(f"{avatar[-2:]}/{avatar}", PICTURE)
+        return identifier
+
+    async def _recording(self, meeting: str) -> str:
+        recording = f"recording_{meeting.replace('-', '')}"
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            await connection.execute(
+                "INSERT INTO meeting_recordings (id, meeting_id, state, started_at) VALUES ($1, $2, 'ready', now())",
+                recording,
+                meeting,
+            )
+        finally:
+            await connection.close()
+        await asyncio.to_thread(write_recording, self.config.recordings_dir, recording)
+        return recording
+
+
+async def set_stage(people: People, config: ControlConfig, dsn: str) -> Stage:
+    token = (config.data_dir / "first-admin-link").read_text().strip().partition("token=")[2]
+    body = {"token": token, "username": "root", "password": "long enough", "mode": "token"}
+    admin = people.bearer((await people.nobody().ok("POST", "/api/v1/setup", body))["access_token"])
+    names = ("host", "co-host", "viewer", "participant", "other-host", "removed", "banned", "banned-from")
+    accounts = {name: await people.user(name) for name in names}
+    accounts["admin"] = admin
+    over = (await accounts["host"].ok("POST", "/api/v1/meetings", {}))["id"]
+    left = await people.nobody().ok("POST", f"/api/v1/meetings/{over}/join", {"name": "Left"})
+    await accounts["host"].ok("POST", f"/api/v1/meetings/{over}/end")
+    accounts["ended-guest"] = people.bearer(left["participant_token"])
+    await accounts["other-host"].ok("POST", "/api/v1/meetings", {})
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("UPDATE users SET state = 'banned' WHERE username = 'banned'")
+    await connection.close()
+    sessions = (await accounts["banned-from"].ok("GET", "/api/v1/users/sessions"))["sessions"]
+    key = await accounts["banned-from"].ok("POST", "/api/v1/users/api-keys", {"name": "k", "scopes": ["meetings:read"]})
+    hook = await accounts["banned-from"].ok("POST", "/api/v1/webhooks", {"url": "https://example.org/hook"})
+    owned = {"banned-from": sessions[0]["id"], "key": key["id"], "webhook": hook["id"]}
+    return Stage(people, accounts, config, dsn, owned)
+
+
+def fill(rule: str, paths: dict[str, str]) -> str:
+    for name, value in paths.items():
+        rule = rule.replace(name, value)
+    return rule

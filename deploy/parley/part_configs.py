@@ -1,5 +1,7 @@
 """From settings to each part's own configuration: the only place that knows both."""
 
+import ipaddress
+from pathlib import Path
 from typing import Literal
 
 from control.config import ControlConfig, Registration, Retention, SfuNode, SmtpConfig, TurnConfig
@@ -92,9 +94,30 @@ def recorder_config(settings: Settings) -> RecorderConfig:
         instance=f"recorder-{settings['node']}",
         s3=_s3(settings),
         keep_segments_hours=settings["keep_segments_hours"],
+        max_transports=settings["max_transports"],
+        plain_networks=_networks(settings["transport_networks"]),
+        plain_ports=_port_range(settings["transport_ports"]),
         sink_socket=settings["runtime_dir"] / "sinks.sock",
         recordings_dir=settings["recordings_dir"],
         control_url=_control_url(settings),
+def _networks(listed: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in listed:
+        try:
+            ipaddress.ip_network(entry)
+        except ValueError as error:
+            raise SettingsError(f"transport_networks: {error}") from error
+    return listed
+
+
+def _port_range(text: str | None) -> tuple[int, int]:
+    if text is None:
+        return 0, 0
+    first, _, last = text.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and 0 < int(first) <= int(last) <= 65535):
+        raise SettingsError(f"transport_ports is FIRST-LAST, not {text!r}")
+    return int(first), int(last)
+
+
         node_secret=_node_secret(settings),
     )
 

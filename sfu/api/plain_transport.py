@@ -71,7 +71,7 @@ class ReceiveTransport(
 
     With `address` and `port` nobody else may send; without, whoever sends first does (and, with SRTP, whoever has the
     key). RTCP comes to the same port, or with `rtcp_mux` off to the next one. `srtp` is the sender's, `feedback_srtp`
-    protects what goes back (the same key unless given).
+    protects what goes back (the same key unless given). `consent` is what the sender agrees to.
     """
 
     participant: str
@@ -82,6 +82,7 @@ class ReceiveTransport(
     rtcp_mux: bool = True
     srtp: SrtpKey | None = None
     feedback_srtp: SrtpKey | None = None
+    consent: tuple[Literal["recording", "captions", "analysis"], ...] = ()
 
 
 AnyTransport = SendTransport | ReceiveTransport

@@ -6,10 +6,11 @@ import msgspec
 
 from sfu.api.join_token import AUDIENCE, Grants, JoinClaims, Source
 from sfu.api.plain_transport import AnyTransport, ReceiveTransport, SendTransport, TransportInfo, TransportTrack
+from sfu.api.signaling import Consent
 from sfu.engine.contract import Address
 from sfu.formats.codecs import Codec
 from sfu.machines.negotiation import NegotiatedPayload
-from sfu.rooms import distribution, publishing, subscribing
+from sfu.rooms import consenting, distribution, publishing, subscribing
 from sfu.rooms.node import Node, Seat
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import Owner
@@ -198,6 +199,7 @@ def _open_receiver(
         uptrack.held = uptrack.source in participant.grants.muted
         publishing.introduce(room, uptrack, now)
     distribution.refresh_all(room, now)
+    consenting.answer(room, participant, Consent(text="plain", **dict.fromkeys(wish.consent, True)), now)
     room.touch(peer.number)
     info = _receiver_info(participant, publish)
     made = srtp is not None and wish.srtp is not None and not wish.srtp.key

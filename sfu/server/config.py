@@ -16,7 +16,9 @@ class SfuConfig:
     recorder and inference connect; None serves no sinks. `flight_dir` is where a room's flight recorder is dumped
     when something fails in it; None keeps no dumps. `engine` is "python" or "compiled"; None leaves it to
     PARLEY_ENGINE, else takes the fastest there is. With `estimate_bandwidth` each subscriber gets what its link
-    carries; without, what it asks for.
+    carries; without, what it asks for. Plain transports may be opened to public addresses and to those in
+    `plain_networks` (CIDR notation), `max_transports` in a room; those that receive have ports from the first to the
+    last of `plain_ports`, (0, 0) leaves them to the system.
 
     `advertised_host` is where control and the gateway reach this node; "" is `http_host`. With `etcd` the node
     registers there. Before it stops, the node waits `drain_seconds` for its rooms to end and has the rest placed on
@@ -37,6 +39,9 @@ class SfuConfig:
     flight_dir: Path | None = None
     engine: str | None = None
     estimate_bandwidth: bool = True
+    plain_networks: tuple[str, ...] = ()
+    plain_ports: tuple[int, int] = (0, 0)
+    max_transports: int = 32
     audio_slots: int = 6
     max_participants: int = 200
     resume_seconds: float = 15.0

@@ -47,6 +47,21 @@ class Driver:
         for descriptor in self._sockets.filenos():
             self._loop.add_reader(descriptor, self._readable)
 
+    def open_socket(self, beside: int, port: int) -> tuple[int, int]:
+        """Open a socket on the address of socket `beside`, and read it; returns its `local` and port. OSError."""
+        local, port = self._sockets.open(beside, port)
+        self._loop.add_reader(self._sockets.filenos()[local], self._opened_readable, local)
+        return local, port
+
+    def shut_socket(self, local: int) -> None:
+        """Shut a socket that was opened besides the node's own."""
+        self._loop.remove_reader(self._sockets.filenos()[local])
+        self._sockets.shut(local)
+
+    def _opened_readable(self, local: int) -> None:
+        self._pump.ready(local)
+        self._readable()
+
     def stop(self) -> None:
         """Stop reading and waking."""
         for descriptor in self._sockets.filenos():
@@ -79,6 +94,10 @@ class Driver:
             datagrams, outbox.datagrams = outbox.datagrams, []
             self._pump.send(datagrams)
         if outbox.to_sessions:
+        if outbox.sockets_to_shut:
+            sockets, outbox.sockets_to_shut = outbox.sockets_to_shut, []
+            for local in sockets:
+                self.shut_socket(local)
             to_sessions, outbox.to_sessions = outbox.to_sessions, []
             self.node.told(to_sessions, time.monotonic_ns())
             self.to_sessions(to_sessions)

@@ -12,6 +12,7 @@ from sfu.api.desired_state import DesiredState
 from sfu.rooms import statistics
 from sfu.server.driver import Driver
 from sfu.server.standalone_api import StandaloneApi
+from sfu.server.transports_api import TransportsApi
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -21,7 +22,13 @@ class HttpApi:
     """Routes of one node."""
 
     def __init__(
-        self, driver: Driver, standalone: StandaloneApi, registry: CollectorRegistry, node_secret: str
+        self,
+        driver: Driver,
+        standalone: StandaloneApi,
+        registry: CollectorRegistry,
+        node_secret: str,
+        *,
+        transports: TransportsApi,
     ) -> None:
         self._driver = driver
         self._registry = registry
@@ -32,6 +39,10 @@ class HttpApi:
         self.app.router.add_get("/node/v1/rooms", self._private(self._rooms))
         self.app.router.add_get("/node/v1/rooms/{room}/statistics", self._private(self._statistics))
         self.app.router.add_get("/node/v1/rooms/{room}/flight", self._private(self._flight))
+        collection = "/node/v1/rooms/{room}/transports"
+        self.app.router.add_post(collection, self._private(transports.open))
+        self.app.router.add_get(collection, self._private(transports.list))
+        self.app.router.add_delete(f"{collection}/{{transport}}", self._private(transports.close))
         self.app.router.add_get("/metrics", self._metrics)
         for path in ("/health", "/health/live"):
             self.app.router.add_get(path, self._live)

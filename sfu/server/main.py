@@ -30,11 +30,13 @@ from sfu.server.flight_files import FlightFiles
 from sfu.server.http_api import HttpApi
 from sfu.server.key_ring import KeyRing
 from sfu.server.metrics import NodeMetrics
+from sfu.server.plain_sockets import FarEnds, PlainSockets
 from sfu.server.presence import Presence
 from sfu.server.registration import Registration
 from sfu.server.signaling_server import SignalingServer
 from sfu.server.sink_server import SinkServer
 from sfu.server.standalone_api import StandaloneApi
+from sfu.server.transports_api import TransportsApi
 
 FAREWELL_SECONDS = 2.0
 
@@ -86,13 +88,17 @@ class SfuServer:
         self.udp_port = sockets.port
         driver, pump = await self._compose(sockets)
         self.driver = driver
+        public = await resolve(config.public_addresses)
+        transports = TransportsApi(
+            driver, PlainSockets(driver, sockets, public, config.plain_ports), FarEnds(config.plain_networks)
+        )
         signaling = self._signaling = SignalingServer(driver, self._keys, config.node)
         standalone = StandaloneApi(driver, self._keys)
         registry = CollectorRegistry()
         metrics = NodeMetrics(driver.node, pump, signaling=signaling, standalone=standalone, facts=self._facts)
         registry.register(metrics)
         registry.register(REGISTRY)  # what the process itself says
-        http = HttpApi(driver, standalone, registry, config.node_secret)
+        http = HttpApi(driver, standalone, registry, config.node_secret, transports=transports)
         presence_api.add_to(http, self.presence)
         puller = DesiredPuller(driver, self._control, config.desired_state_seconds)
         driver.to_sessions = signaling.deliver
@@ -131,6 +137,7 @@ class SfuServer:
             limits=Limits(
                 audio_slots=config.audio_slots,
                 participants=config.max_participants,
+                transports=config.max_transports,
                 resume_ns=int(config.resume_seconds * 1e9),
             ),
         )

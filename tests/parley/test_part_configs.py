@@ -47,3 +47,20 @@ def test_the_parts_may_be_on_other_machines() -> None:
     assert recorder_config(settings(internal_port="7")).control_url == "http://127.0.0.1:7"
     assert control_config(settings(internal_host="10.0.0.2")).internal_bind == "10.0.0.2:8082"
     assert sfu_config(settings(sfu_host="10.0.0.3")).http_host == "10.0.0.3"
+
+
+def test_plain_transports_go_where_the_settings_say() -> None:
+    config = sfu_config(settings(transport_networks="10.0.0.0/8,fd00::/8", transport_ports="40000-40100"))
+    assert config.plain_networks == ("10.0.0.0/8", "fd00::/8")
+    assert config.plain_ports == (40000, 40100)
+    assert sfu_config(settings()).plain_ports == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("transport_networks", "10.0.0.1/8"), ("transport_networks", "home"), ("transport_ports", "9-8"),
+     ("transport_ports", "40000"), ("transport_ports", "1-70000")],
+)  # fmt: skip
+def test_wrong_bounds_of_plain_transports_are_named(name: str, wrong: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        sfu_config(settings(**{name: wrong}))

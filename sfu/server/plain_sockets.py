@@ -1,0 +1,131 @@
+"""Sockets for plain transports, and which addresses they may have to do with.
+
+What is sent leaves from one socket per local address, shared by all transports and apart from the one of ICE: a plain
+transport can thus never claim the address of somebody's peer. Each transport that receives has sockets of its own.
+"""
+
+import ipaddress
+import socket
+from collections.abc import Iterable, Sequence
+
+from sfu.engine.sockets import Sockets
+from sfu.rooms.plain_transports import OurEnd
+from sfu.rooms.refusal import Code, Refused
+from sfu.server.driver import Driver
+
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+_TRIES = 16
+
+
+class FarEnds:
+    """Addresses that transports may be opened to: public ones, and those of the networks given (CIDR notation).
+
+    A host of a meeting may thus not make the node send to what is beside it.
+    """
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        """ValueError for what is no network."""
+        self._networks: list[IpNetwork] = [ipaddress.ip_network(entry) for entry in networks]
+
+    def check(self, address: str) -> str:
+        """Return the address in its usual form; raises Refused for what is no address, or not permitted."""
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError as error:
+            raise Refused(Code.BAD_MESSAGE, "`address` is an IP address.") from error
+        mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+        plain: IpAddress = mapped or parsed
+        permitted = plain.is_global and not plain.is_multicast
+        if not permitted and not any(plain in network for network in self._networks):
+            raise Refused(Code.NOT_PERMITTED, "Transports to this address are not allowed here.")
+        if isinstance(plain, ipaddress.IPv6Address) and plain.scope_id is not None:
+            raise Refused(Code.BAD_MESSAGE, "`address` has no zone.")
+        return str(plain)
+
+
+class PlainSockets:
+    """Hands out our ends of transports. `ports` bounds the ports of those that receive; (0, 0) leaves them to the
+    system. `public` are the addresses that the node announces besides its own.
+    """
+
+    def __init__(
+        self, driver: Driver, sockets: Sockets, public: Sequence[str] = (), ports: tuple[int, int] = (0, 0)
+    ) -> None:
+        self._driver = driver
+        self._addresses = sockets.addresses
+        self._public = public
+        self._ports = ports
+        self._next_port = ports[0]
+        self._shared: dict[int, tuple[int, int]] = {}
+
+    def to_send(self, address: str) -> OurEnd:
+        """Return our end for sending to an address; raises Refused when there is none."""
+        beside = self._route_to(address)
+        if beside not in self._shared:
+            self._shared[beside] = self._open(beside, 0)
+        local, port = self._shared[beside]
+        return OurEnd(local, local, self._name(beside, address), port, port)
+
+    def to_receive(self, sender: str | None, *, mux: bool) -> OurEnd:
+        """Return an end of its own, reachable for a sender (any when None); raises Refused when there is none."""
+        beside = self._route_to(sender) if sender is not None else 0
+        name = self._name(beside, sender)
+        if mux:
+            local, port = self._open_one(beside)
+            return OurEnd(local, local, name, port, port, own=True)
+        for _ in range(_TRIES):
+            local, port = self._open_one(beside)
+            try:
+                rtcp_local, rtcp_port = self._driver.open_socket(beside, port + 1)
+            except OSError:
+                self._driver.shut_socket(local)
+                continue
+            return OurEnd(local, rtcp_local, name, port, rtcp_port, own=True)
+        raise Refused(Code.FULL, "There are no two ports in a row.")
+
+    def give_back(self, end: OurEnd) -> None:
+        """Shut the sockets of an end for which no transport was opened."""
+        for local in end.sockets:
+            self._driver.shut_socket(local)
+
+    def _open_one(self, beside: int) -> tuple[int, int]:
+        first, last = self._ports
+        if not first:
+            return self._open(beside, 0)
+        for _ in range(first, last + 1):
+            port = self._next_port
+            self._next_port = port + 1 if port < last else first
+            try:
+                return self._driver.open_socket(beside, port)
+            except OSError:
+                continue
+        raise Refused(Code.FULL, "All ports for plain transports are in use.")
+
+    def _open(self, beside: int, port: int) -> tuple[int, int]:
+        try:
+            return self._driver.open_socket(beside, port)
+        except OSError as error:
+            raise Refused(Code.FULL, "This node has no more sockets.") from error
+
+    def _route_to(self, address: str) -> int:
+        """Return the socket whose address the kernel would send from, else the first of the family."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        fitting = [local for local, (host, _) in enumerate(self._addresses) if (":" in host) == (":" in address)]
+        if not fitting:
+            raise Refused(Code.NOT_PERMITTED, "This node has no address of that family.")
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((address, 9))
+                source = probe.getsockname()[0]
+        except OSError:
+            return fitting[0]
+        return next((local for local in fitting if self._addresses[local][0] == source), fitting[0])
+
+    def _name(self, beside: int, far: str | None) -> str:
+        """Return the address under which a far end knows us: behind a one-to-one NAT the announced one."""
+        own = self._addresses[beside][0]
+        near = far is not None and not ipaddress.ip_address(far).is_global
+        if near or ipaddress.ip_address(own).is_global:
+            return own
+        return next((entry for entry in self._public if (":" in entry) == (":" in own)), own)

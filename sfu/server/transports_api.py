@@ -1,0 +1,73 @@
+"""The node API's plain transports: POST opens one, GET lists a room's, DELETE closes one."""
+
+import msgspec
+from aiohttp import web
+
+from sfu.api.plain_transport import AnyTransport, SendTransport, TransportInfo, Transports
+from sfu.rooms import plain_transports
+from sfu.rooms.refusal import Code, Refused
+from sfu.server.driver import Driver
+from sfu.server.plain_sockets import FarEnds, PlainSockets
+
+_STATUS = {Code.BAD_MESSAGE: 400, Code.UNKNOWN_TRACK: 404, Code.FULL: 503}
+
+
+class TransportsApi:
+    """Handlers; who may call them is the caller's affair."""
+
+    def __init__(self, driver: Driver, sockets: PlainSockets, far_ends: FarEnds) -> None:
+        self._driver = driver
+        self._sockets = sockets
+        self._far_ends = far_ends
+
+    async def open(self, request: web.Request) -> web.StreamResponse:
+        """Take a transport's description; 201 with what was opened."""
+        try:
+            wish = msgspec.json.decode(await request.read(), type=AnyTransport)
+        except ValueError as error:
+            return _refusal(400, Code.BAD_MESSAGE, str(error))
+        try:
+            info = self._open(request.match_info["room"], wish)
+        except Refused as refused:
+            return _refusal(_STATUS.get(refused.code, 403), refused.code, refused.detail)
+        finally:
+            self._driver.flush()
+        return _answer(info, 201)
+
+    def _open(self, room: str, wish: AnyTransport) -> TransportInfo:
+        plain_transports.check(wish)
+        if wish.address is not None:
+            wish = msgspec.structs.replace(wish, address=self._far_ends.check(wish.address))
+        if isinstance(wish, SendTransport):
+            end = self._sockets.to_send(wish.address)
+        else:
+            end = self._sockets.to_receive(wish.address, mux=wish.rtcp_mux)
+        try:
+            return plain_transports.open_transport(self._driver.node, room, wish, end, self._driver.now())
+        except Refused:
+            self._sockets.give_back(end)
+            raise
+
+    async def list(self, request: web.Request) -> web.StreamResponse:
+        """List the open transports of a room; none where it is not live."""
+        room = self._driver.node.rooms.get(request.match_info["room"])
+        return _answer(Transports(transports=plain_transports.infos(room) if room is not None else []), 200)
+
+    async def close(self, request: web.Request) -> web.StreamResponse:
+        """Close one."""
+        names = request.match_info
+        closed = plain_transports.close_transport(
+            self._driver.node, names["room"], names["transport"], self._driver.now()
+        )
+        self._driver.flush()
+        if not closed:
+            return web.json_response({"code": "unknown_transport", "detail": "There is no such transport."}, status=404)
+        return web.Response(status=204)
+
+
+def _answer(value: msgspec.Struct, status: int) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
+
+
+def _refusal(status: int, code: Code, detail: str) -> web.Response:
+    return web.json_response({"code": code.value, "detail": detail}, status=status)

@@ -54,15 +54,22 @@ def settled_interval(statistic: Callable[[Sequence[int]], float], count: int) ->
 def progress(items: Sequence[T], what: str) -> Iterator[T]:
     """Yield the items behind a progress bar on standard error."""
     for done, item in enumerate(items):
-        _bar(what, done, len(items))
+        show_progress(what, done / len(items), f"{done}/{len(items)}")
         yield item
-    _bar(what, len(items), len(items))
+    show_progress(what, 1.0, f"{len(items)}/{len(items)}")
+    end_progress()
+
+
+def show_progress(what: str, share: float, text: str = "") -> None:
+    """Draw a progress bar on standard error, over the last one."""
+    filled = int(30 * min(share, 1.0))
+    text = text or f"{100 * min(share, 1.0):.0f} %"
+    print(f"\r{what:<28} [{'#' * filled}{'.' * (30 - filled)}] {text}", end="", file=sys.stderr, flush=True)
+
+
+def end_progress() -> None:
+    """Leave the bar's line."""
     print(file=sys.stderr)
-
-
-def _bar(what: str, done: int, total: int) -> None:
-    filled = 30 * done // max(total, 1)
-    print(f"\r{what:<28} [{'#' * filled}{'.' * (30 - filled)}] {done}/{total}", end="", file=sys.stderr, flush=True)
 
 
 def print_table(rows: Iterable[Row]) -> None:

@@ -1,0 +1,284 @@
+/* Many WebRTC peers in one thread: sockets and keys come from Python, whose lock is not held here.
+ *
+ * Every packet that is read is authenticated, its latency taken from the time at which the publisher stamped it to the
+ * kernel's receive time. Peers keep up their consent checks and send the feedback that a browser would.
+ */
+#include "feedback.h"
+#include "reception.h"
+#include "stun.h"
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+
+enum { EVENTS = 128, SPREAD = 16 };
+
+typedef struct {
+    session_keys in, out;
+    uint8_t is_gcm, gives_feedback, transport_seq_id, kinds[128];
+    uint32_t remb;
+    int64_t feedback_every, check_every;
+    uint8_t check[256], check_key[64];
+    int check_bytes, check_key_bytes;
+} peer_settings;
+
+client *client_new(void) {
+    if (crypto_load() != NULL)
+        return NULL;
+    client *self = calloc(1, sizeof *self);
+    self->poller = epoll_create1(EPOLL_CLOEXEC);
+    pthread_mutex_init(&self->table, NULL);
+    wall_offset = clock_nanoseconds(CLOCK_REALTIME) - now_ns();
+    return self;
+}
+
+/* Takes over a connected socket. */
+peer *client_add(client *self, int fd, const peer_settings *settings) {
+    peer *added = calloc(1, sizeof *added);
+    int one = 1, buffer = 1 << 20;
+    int64_t now = now_ns();
+    setsockopt(fd, IPPROTO_UDP, UDP_GRO, &one, sizeof one);
+    setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof one);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
+    added->fd = fd;
+    pthread_mutex_init(&added->lock, NULL);
+    direction_init(&added->in, settings->is_gcm, 0, &settings->in);
+    direction_init(&added->out, settings->is_gcm, 1, &settings->out);
+    memcpy(added->kinds, settings->kinds, sizeof added->kinds);
+    added->transport_seq_id = settings->transport_seq_id;
+    added->gives_feedback = settings->gives_feedback;
+    added->remb = settings->remb;
+    added->feedback_every = settings->feedback_every;
+    added->check_every = settings->check_every;
+    memcpy(added->check, settings->check, sizeof added->check);
+    added->check_bytes = settings->check_bytes;
+    hmac_key(&added->check_inner, &added->check_outer, settings->check_key, settings->check_key_bytes);
+    added->ssrc = (uint32_t)random() | 1;
+    /* Spread, as those of browsers that joined one by one are. */
+    added->checked_at = now - random() % 1000 * (added->check_every / 1000);
+    added->reported_at = now - random() % 1000 * 1000000;
+    added->feedback_at = now - random() % 1000 * (added->feedback_every / 1000);
+    added->is_active = 1;
+    pthread_mutex_lock(&self->table);
+    if (self->count == self->capacity) {
+        self->capacity = self->capacity ? 2 * self->capacity : 64;
+        self->peers = realloc(self->peers, self->capacity * sizeof *self->peers);
+        self->gone = realloc(self->gone, self->capacity * sizeof *self->gone);
+    }
+    self->peers[self->count++] = added;
+    pthread_mutex_unlock(&self->table);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = added};
+    epoll_ctl(self->poller, EPOLL_CTL_ADD, fd, &event);
+    return added;
+}
+
+/* Tells which stream an RTX stream repairs. */
+void client_learn(client *self, peer *of, uint32_t rtx_ssrc, uint32_t ssrc) {
+    pthread_mutex_lock(&self->table);
+    stream *repairs = stream_of(of, rtx_ssrc, KIND_RTX);
+    if (repairs != NULL)
+        repairs->repaired = ssrc;
+    pthread_mutex_unlock(&self->table);
+}
+
+source *client_track(client *self, peer *of, const track_description *about, uint32_t first_seq) {
+    source *added = calloc(1, sizeof *added);
+    added->about = *about;
+    added->on = of;
+    added->index = added->rtx_index = first_seq;
+    added->history = calloc(HISTORY, sizeof *added->history);
+    pthread_mutex_lock(&self->table);
+    of->sources[of->source_count++] = added;
+    pthread_mutex_unlock(&self->table);
+    return added;
+}
+
+/* Forgets a peer; the running loop closes its socket. */
+void client_remove(client *self, peer *of) {
+    pthread_mutex_lock(&self->table);
+    for (int k = 0; k < self->count; k++)
+        if (self->peers[k] == of) {
+            self->peers[k] = self->peers[--self->count];
+            self->gone[self->gone_count++] = of;
+            break;
+        }
+    of->is_active = 0;
+    pthread_mutex_unlock(&self->table);
+}
+
+static void add_totals(totals *sum, const peer *of) {
+    uint64_t *to = (uint64_t *)sum;
+    const uint64_t *from = (const uint64_t *)&of->counted;
+    for (size_t k = 0; k < sizeof *sum / sizeof *to; k++)
+        to[k] += from[k];
+    for (int k = 0; k < STREAM_SLOTS; k++) {
+        const stream *one = of->streams[k];
+        if (one == NULL || !one->begun || one->kind == KIND_RTX)
+            continue;
+        int64_t expected = one->highest - one->first + 1;
+        sum->expected += expected;
+        sum->lost += expected > one->unique ? expected - one->unique : 0;
+    }
+}
+
+static void free_peer(client *self, peer *of) {
+    add_totals(&self->of_gone, of);
+    close(of->fd);
+    direction_free(&of->in);
+    direction_free(&of->out);
+    for (int k = 0; k < STREAM_SLOTS; k++)
+        free(of->streams[k]);
+    for (int k = 0; k < of->source_count; k++) {
+        free(of->sources[k]->history);
+        free(of->sources[k]);
+    }
+    free(of);
+}
+
+void client_totals(client *self, totals *sum) {
+    pthread_mutex_lock(&self->table);
+    *sum = self->of_gone;
+    for (int k = 0; k < self->count; k++)
+        add_totals(sum, self->peers[k]);
+    pthread_mutex_unlock(&self->table);
+}
+
+uint64_t *client_latencies(client *self) { return &self->latencies[0][0]; }
+
+/* When the peer's first media packet came, in ns of CLOCK_MONOTONIC; 0 before. */
+int64_t client_first_packet(const peer *of) { return of->first_packet_at; }
+
+/* Media packets of a peer so far, each once. */
+uint64_t client_received(const peer *of) { return of->counted.audio + of->counted.video; }
+
+static void send_control(peer *of, uint8_t *data, int size) {
+    pthread_mutex_lock(&of->lock);
+    size = rtcp_seal(&of->out, data, size, of->rtcp_index++);
+    pthread_mutex_unlock(&of->lock);
+    send(of->fd, data, size, MSG_DONTWAIT);
+}
+
+static void tick_peer(peer *of, int64_t now) {
+    uint8_t data[2048];
+    if (now - of->checked_at >= of->check_every) {
+        of->checked_at = now;
+        send(of->fd, data, stun_check(of, now, data), MSG_DONTWAIT);
+    }
+    if (of->source_count == 0) {
+        int size = due_feedback(of, now, data);
+        if (size)
+            send_control(of, data, size);
+        return;
+    }
+    if (now - of->reported_at < 1000000000)
+        return;
+    of->reported_at = now;
+    for (int k = 0; k < of->source_count; k++) {
+        if (of->sources[k]->packets == 0)
+            continue;
+        pthread_mutex_lock(&of->lock);
+        int size = sender_report(of->sources[k], data);
+        pthread_mutex_unlock(&of->lock);
+        send_control(of, data, size);
+    }
+}
+
+/* A sixteenth of the peers at a time, so that feedback is spread. */
+static void tick(client *self, int turn) {
+    int64_t now = now_ns();
+    pthread_mutex_lock(&self->table);
+    for (int k = turn % SPREAD; k < self->count; k += SPREAD)
+        tick_peer(self->peers[k], now);
+    pthread_mutex_unlock(&self->table);
+}
+
+static void free_gone(client *self) {
+    pthread_mutex_lock(&self->table);
+    for (int k = 0; k < self->gone_count; k++)
+        free_peer(self, self->gone[k]);
+    self->gone_count = 0;
+    pthread_mutex_unlock(&self->table);
+}
+
+/* Receives for all peers until `client_stop`. */
+void client_run(client *self) {
+    struct epoll_event events[EVENTS];
+    int64_t next = now_ns();
+    for (int turn = 0; !atomic_load(&self->stops);) {
+        free_gone(self);
+        int64_t now = now_ns();
+        struct timespec wait = {0, now < next ? next - now : 0};
+        int ready = epoll_pwait2(self->poller, events, EVENTS, &wait, NULL);
+        for (int k = 0; k < ready; k++) {
+            peer *of = events[k].data.ptr;
+            if (of->is_active)
+                read_peer(self, of);
+        }
+        for (now = now_ns(); next <= now; next += TICK_NS / 5)
+            tick(self, turn++);
+    }
+    free_gone(self);
+}
+
+void client_stop(client *self) { atomic_store(&self->stops, 1); }
+
+/* Frames of one track, in turn, as often as `every` says. */
+typedef struct {
+    source *on;
+    const int *sizes, *counts; /* of packets; `counts` says how many make a frame */
+    int frames, keep_in_flight;
+    int64_t every, due;
+    uint32_t timestamp_step, timestamp;
+    int frame, size_at;
+} performance;
+
+static void perform(performance *one) {
+    send_frame(one->on, one->sizes + one->size_at, one->counts[one->frame], one->timestamp);
+    one->timestamp += one->timestamp_step;
+    one->size_at += one->counts[one->frame];
+    if (++one->frame == one->frames)
+        one->frame = one->size_at = 0;
+    one->due += one->every;
+}
+
+/* Publishes until `until` (CLOCK_MONOTONIC); each track keeps its times however late the thread wakes. */
+void client_perform(performance *all, int count, int64_t until) {
+    for (;;) {
+        performance *next = &all[0];
+        for (int k = 1; k < count; k++)
+            if (all[k].due < next->due)
+                next = &all[k];
+        if (next->due >= until)
+            return;
+        struct timespec at = {next->due / 1000000000, next->due % 1000000000};
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
+        perform(next);
+    }
+}
+
+/* Publishes one track as fast as `subscribers` receive it: at most `keep_in_flight` packets are on their way to each. */
+void client_saturate(client *self, performance *one, int subscribers, int64_t until) {
+    unsigned long long before = atomic_load(&self->received), sent = 0;
+    int64_t progress_at = now_ns();
+    unsigned long long last = before;
+    for (int64_t now = progress_at; now < until; now = now_ns()) {
+        unsigned long long received = atomic_load(&self->received) - before;
+        if (sent * subscribers <= received + (unsigned long long)one->keep_in_flight * subscribers) {
+            sent += one->counts[one->frame];
+            perform(one);
+            continue;
+        }
+        if (received != last) {
+            last = received;
+            progress_at = now;
+        } else if (now - progress_at > 200000000) { /* what was lost will not come */
+            before = atomic_load(&self->received);
+            sent = 0;
+            progress_at = now;
+        }
+        struct timespec pause = {0, 20000};
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+    }
+}
+
+uint64_t client_packets_sent(const source *of) { return of->packets; }

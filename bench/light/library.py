@@ -1,0 +1,303 @@
+"""The compiled half of the light client: built on the fly, called by ctypes, which releases Python's lock."""
+
+import ctypes
+import functools
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sfu.engine.srtp import derive_key
+from sfu.machines.dtls_srtp import DtlsKeys
+
+BUCKETS = 50_000
+BUCKET_MS = 0.01
+AUDIO, VIDEO, RTX = 1, 2, 3
+_GCM = 7
+_CM = 1
+
+
+class _SessionKeys(ctypes.Structure):
+    _fields_ = [
+        (f"{kind}_{what}", ctypes.c_uint8 * size)
+        for kind in ("rtp", "rtcp")
+        for what, size in (("key", 16), ("salt", 16), ("auth", 20))
+    ]
+
+
+class _PeerSettings(ctypes.Structure):
+    _fields_ = [
+        ("receive", _SessionKeys),
+        ("send", _SessionKeys),
+        ("is_gcm", ctypes.c_uint8),
+        ("gives_feedback", ctypes.c_uint8),
+        ("transport_seq_id", ctypes.c_uint8),
+        ("kinds", ctypes.c_uint8 * 128),
+        ("remb", ctypes.c_uint32),
+        ("feedback_every", ctypes.c_int64),
+        ("check_every", ctypes.c_int64),
+        ("check", ctypes.c_uint8 * 256),
+        ("check_key", ctypes.c_uint8 * 64),
+        ("check_bytes", ctypes.c_int),
+        ("check_key_bytes", ctypes.c_int),
+    ]
+
+
+class _Track(ctypes.Structure):
+    _fields_ = [
+        ("ssrc", ctypes.c_uint32),
+        ("rtx_ssrc", ctypes.c_uint32),
+        ("payload_type", ctypes.c_uint8),
+        ("rtx_payload_type", ctypes.c_uint8),
+        ("is_video", ctypes.c_uint8),
+        ("mid_id", ctypes.c_uint8),
+        ("transport_seq_id", ctypes.c_uint8),
+        ("audio_level_id", ctypes.c_uint8),
+        ("mid", ctypes.c_char * 8),
+        ("clock_rate", ctypes.c_uint32),
+    ]
+
+
+class _Performance(ctypes.Structure):
+    _fields_ = [
+        ("on", ctypes.c_void_p),
+        ("sizes", ctypes.POINTER(ctypes.c_int)),
+        ("counts", ctypes.POINTER(ctypes.c_int)),
+        ("frames", ctypes.c_int),
+        ("keep_in_flight", ctypes.c_int),
+        ("every", ctypes.c_int64),
+        ("due", ctypes.c_int64),
+        ("timestamp_step", ctypes.c_uint32),
+        ("timestamp", ctypes.c_uint32),
+        ("frame", ctypes.c_int),
+        ("size_at", ctypes.c_int),
+    ]
+
+
+class Totals(ctypes.Structure):
+    """Sums over all peers. `lost` of `expected` is what the seqs say is missing and was not repaired."""
+
+    NAMES = (
+        "audio",
+        "video",
+        "repaired",
+        "duplicates",
+        "bytes",
+        "unauthentic",
+        "unexpected",
+        "rtcp",
+        "lost",
+        "nacks",
+        "expected",
+        "feedback",
+        "checks_answered",
+    )
+    _fields_ = [(name, ctypes.c_uint64) for name in NAMES]
+
+    def __getattr__(self, name: str) -> int:  # for type checkers: ctypes makes the attributes
+        raise AttributeError(name)
+
+    @property
+    def media(self) -> int:
+        """Media packets, each once."""
+        return int(self.audio + self.video)
+
+    def since(self, before: "Totals") -> "Totals":
+        """Return what was added since `before`."""
+        return Totals(*(getattr(self, name) - getattr(before, name) for name in self.NAMES))
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSettings:
+    """What a connected peer is handed over with. `check` is a binding request without integrity, `check_key` its key.
+
+    `kinds` are AUDIO, VIDEO or RTX by payload type; `remb` is a bandwidth in bits/s to claim instead of feedback.
+    """
+
+    keys: DtlsKeys
+    check: bytes
+    check_key: bytes
+    kinds: dict[int, int]
+    transport_seq_id: int = 0
+    gives_feedback: bool = True
+    remb: int = 0
+    feedback_ms: int = 100
+    check_ms: int = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class TrackSettings:
+    """A published track; extension ids are 0 for what is not sent."""
+
+    ssrc: int
+    rtx_ssrc: int
+    payload_type: int
+    rtx_payload_type: int
+    is_video: bool
+    mid: str
+    mid_id: int
+    transport_seq_id: int
+    audio_level_id: int
+    clock_rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """What a track sends: `frames` in turn, sizes in bytes of each protected packet, one every `every_ns`."""
+
+    source: int
+    frames: Sequence[Sequence[int]]
+    every_ns: int
+    timestamp_step: int
+    begin_ns: int
+    keep_in_flight: int = 0
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise SystemExit("bench: the light client needs a C compiler (cc)")
+    folder = Path(__file__).parent
+    with tempfile.TemporaryDirectory() as temporary:
+        path = f"{temporary}/light.so"
+        command = [compiler, "-O2", "-shared", "-fPIC", "-o", path, str(folder / "client.c"), "-ldl", "-lpthread"]
+        subprocess.run(command, check=True)
+        library = ctypes.CDLL(path)
+    pointer = ctypes.c_void_p
+    for name, result, arguments in (
+        ("client_new", pointer, []),
+        ("client_add", pointer, [pointer, ctypes.c_int, ctypes.POINTER(_PeerSettings)]),
+        ("client_learn", None, [pointer, pointer, ctypes.c_uint32, ctypes.c_uint32]),
+        ("client_track", pointer, [pointer, pointer, ctypes.POINTER(_Track), ctypes.c_uint32]),
+        ("client_remove", None, [pointer, pointer]),
+        ("client_totals", None, [pointer, ctypes.POINTER(Totals)]),
+        ("client_latencies", ctypes.POINTER(ctypes.c_uint64), [pointer]),
+        ("client_first_packet", ctypes.c_int64, [pointer]),
+        ("client_received", ctypes.c_uint64, [pointer]),
+        ("client_run", None, [pointer]),
+        ("client_stop", None, [pointer]),
+        ("client_perform", None, [ctypes.POINTER(_Performance), ctypes.c_int, ctypes.c_int64]),
+        ("client_saturate", None, [pointer, ctypes.POINTER(_Performance), ctypes.c_int, ctypes.c_int64]),
+        ("client_packets_sent", ctypes.c_uint64, [pointer]),
+    ):
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+class LightClient:
+    """Peers that are received for by one thread, from construction to `close`."""
+
+    def __init__(self) -> None:
+        self._library = _library()
+        self._client = self._library.client_new()
+        if not self._client:
+            raise SystemExit("bench: the light client needs libcrypto of OpenSSL 1.1 or later")
+        self._thread = threading.Thread(target=self._library.client_run, args=(self._client,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop receiving. What C holds stays until the process ends."""
+        self._library.client_stop(self._client)
+        self._thread.join()
+
+    def add(self, descriptor: int, settings: PeerSettings) -> int:
+        """Take over a connected UDP socket's descriptor; returns the peer."""
+        entry = _PeerSettings(
+            receive=_session_keys(settings.keys.profile, settings.keys.receive),
+            send=_session_keys(settings.keys.profile, settings.keys.send),
+            is_gcm=settings.keys.profile == _GCM,
+            gives_feedback=settings.gives_feedback,
+            transport_seq_id=settings.transport_seq_id,
+            remb=settings.remb,
+            feedback_every=settings.feedback_ms * 1_000_000,
+            check_every=settings.check_ms * 1_000_000,
+            check_bytes=len(settings.check),
+            check_key_bytes=len(settings.check_key),
+        )
+        entry.check[: len(settings.check)] = settings.check
+        entry.check_key[: len(settings.check_key)] = settings.check_key
+        for payload_type, kind in settings.kinds.items():
+            entry.kinds[payload_type] = kind
+        return int(self._library.client_add(self._client, descriptor, ctypes.byref(entry)))
+
+    def learn(self, peer: int, rtx_ssrc: int, ssrc: int) -> None:
+        """Tell which stream an RTX stream repairs."""
+        self._library.client_learn(self._client, peer, rtx_ssrc, ssrc)
+
+    def track(self, peer: int, settings: TrackSettings) -> int:
+        """Add a track to a publishing peer; returns its source."""
+        names = [entry[0] for entry in _Track._fields_ if entry[0] != "mid"]
+        entry = _Track(**{name: int(getattr(settings, name)) for name in names}, mid=settings.mid.encode())
+        return int(self._library.client_track(self._client, peer, ctypes.byref(entry), 100))
+
+    def remove(self, peer: int) -> None:
+        """Close a peer's socket and forget it; its counts stay in the totals."""
+        self._library.client_remove(self._client, peer)
+
+    def totals(self) -> Totals:
+        """Return the counts so far."""
+        totals = Totals()
+        self._library.client_totals(self._client, ctypes.byref(totals))
+        return totals
+
+    def latencies(self) -> "np.ndarray":
+        """Return the latencies so far: rows for audio, video and repaired packets, columns of BUCKET_MS each."""
+        pointer = self._library.client_latencies(self._client)
+        return np.ctypeslib.as_array(pointer, shape=(3, BUCKETS)).copy()
+
+    def first_packet_at(self, peer: int) -> int:
+        """When the first media packet came, in ns of CLOCK_MONOTONIC; 0 before."""
+        return int(self._library.client_first_packet(peer))
+
+    def received(self, peer: int) -> int:
+        """Media packets of a peer so far."""
+        return int(self._library.client_received(peer))
+
+    def packets_sent(self, source: int) -> int:
+        """Packets that a track has sent, repairs not counted."""
+        return int(self._library.client_packets_sent(source))
+
+    def perform(self, performances: Sequence[Performance], until_ns: int) -> None:
+        """Publish until `until_ns`, in the caller's thread."""
+        entries = (_Performance * len(performances))(*map(_performance, performances))
+        self._library.client_perform(entries, len(performances), until_ns)
+
+    def saturate(self, performance: Performance, subscribers: int, until_ns: int) -> None:
+        """Publish one track as fast as all subscribers receive it."""
+        entry = _performance(performance)
+        self._library.client_saturate(self._client, ctypes.byref(entry), subscribers, until_ns)
+
+
+def _performance(performance: Performance) -> _Performance:
+    sizes = [size for frame in performance.frames for size in frame]
+    counts = [len(frame) for frame in performance.frames]
+    return _Performance(
+        on=performance.source,
+        sizes=(ctypes.c_int * len(sizes))(*sizes),
+        counts=(ctypes.c_int * len(counts))(*counts),
+        frames=len(counts),
+        keep_in_flight=performance.keep_in_flight,
+        every=performance.every_ns,
+        due=performance.begin_ns,
+        timestamp_step=performance.timestamp_step,
+        timestamp=(performance.begin_ns * performance.timestamp_step // max(performance.every_ns, 1)) & 0xFFFFFFFF,
+    )
+
+
+def _session_keys(profile: int, master: bytes) -> _SessionKeys:
+    if profile not in (_GCM, _CM):
+        raise ValueError(f"SRTP profile {profile} is not spoken here")
+    key, salt = master[:16], master[16:]
+    entry = _SessionKeys()
+    for kind, label in (("rtp", 0), ("rtcp", 3)):
+        for what, offset, size in (("key", 0, 16), ("auth", 1, 20), ("salt", 2, len(salt))):
+            derived = derive_key(key, salt, label + offset, size)
+            getattr(entry, f"{kind}_{what}")[:size] = derived
+    return entry

@@ -1,0 +1,116 @@
+/* What the light client knows of a peer and of the streams that it receives. */
+#ifndef LIGHT_PEER_H
+#define LIGHT_PEER_H
+#include "srtp.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum {
+    SEEN = 2048,        /* seqs of a stream that are remembered, for duplicates and NACK */
+    ARRIVALS = 2048,    /* transport-wide seqs that are remembered */
+    STREAM_SLOTS = 256, /* of a peer, for SSRCs; a power of two */
+    HISTORY = 1024,     /* packets that a publisher keeps */
+    BUCKETS = 50000,    /* of 10 µs each, the last takes the rest */
+    TICK_NS = 5000000,
+};
+
+enum { KIND_NONE, KIND_AUDIO, KIND_VIDEO, KIND_RTX };
+
+typedef struct {
+    uint32_t ssrc, repaired; /* `repaired`: whose packets an RTX stream repeats */
+    uint8_t kind, begun;
+    int64_t first, highest, unique;
+    int64_t reported_expected, reported_unique;
+    uint32_t jitter, transit, last_sr;
+    int64_t last_sr_at;
+    uint64_t seen[SEEN / 64];
+    int64_t nacked_at;
+} stream;
+
+typedef struct {
+    uint64_t audio, video, repaired, duplicates, bytes, unauthentic, unexpected, rtcp, lost, nacks, expected, feedback,
+        checks_answered;
+} totals;
+
+/* A source of packets; see publisher.h. */
+typedef struct source source;
+
+typedef struct {
+    int fd, is_active;
+    pthread_mutex_t lock; /* over sending: the publisher's thread and the receiving one */
+    srtp_direction in, out;
+    uint32_t rtcp_index, ssrc;
+    uint8_t kinds[128]; /* of payload types */
+    uint8_t transport_seq_id, gives_feedback;
+    uint32_t remb; /* bits/s to claim where no feedback is given, 0: none */
+    stream *streams[STREAM_SLOTS];
+    source *sources[8];
+    int source_count;
+    totals counted;
+    int64_t first_packet_at, checked_at, check_every, reported_at, feedback_every, feedback_at;
+    /* transport-wide feedback */
+    int64_t arrivals[ARRIVALS];
+    int64_t highest_seq, reported_seq;
+    int has_arrivals;
+    uint8_t feedback_count;
+    /* the binding request to repeat, up to its MESSAGE-INTEGRITY */
+    uint8_t check[256];
+    int check_bytes;
+    sha1_state check_inner, check_outer;
+} peer;
+
+static inline int64_t now_ns(void) { return clock_nanoseconds(CLOCK_MONOTONIC); }
+
+static inline stream **stream_place(peer *of, uint32_t ssrc) {
+    uint32_t at = (ssrc * 2654435761u) >> 24;
+    for (int k = 0; k < STREAM_SLOTS; k++, at++) {
+        stream **place = &of->streams[at & (STREAM_SLOTS - 1)];
+        if (*place == NULL || (*place)->ssrc == ssrc)
+            return place;
+    }
+    return NULL;
+}
+
+static stream *stream_of(peer *of, uint32_t ssrc, int kind) {
+    stream **place = stream_place(of, ssrc);
+    if (place == NULL)
+        return NULL;
+    if (*place == NULL) {
+        *place = calloc(1, sizeof **place);
+        (*place)->ssrc = ssrc;
+        (*place)->kind = kind;
+    }
+    return *place;
+}
+
+/* The 16-bit seq's 64-bit value nearest to the highest. */
+static inline int64_t extend(int64_t highest, uint32_t seq) {
+    return highest + (int16_t)(seq - (uint32_t)(highest & 0xFFFF));
+}
+
+static inline int is_seen(const stream *of, int64_t seq) { return of->seen[(seq % SEEN) / 64] >> (seq % 64) & 1; }
+
+/* Notes a seq; returns whether it is new. */
+static int note_seq(stream *of, int64_t seq) {
+    if (!of->begun) {
+        of->begun = 1;
+        of->first = of->highest = seq;
+        memset(of->seen, 0xFF, sizeof of->seen); /* what came before is not missed */
+    } else if (seq > of->highest) {
+        if (seq - of->highest >= SEEN)
+            memset(of->seen, 0, sizeof of->seen);
+        else
+            for (int64_t k = of->highest + 1; k < seq; k++)
+                of->seen[(k % SEEN) / 64] &= ~(1ull << (k % 64));
+        of->highest = seq;
+    } else if (of->highest - seq >= SEEN || is_seen(of, seq)) {
+        return 0;
+    }
+    of->seen[(seq % SEEN) / 64] |= 1ull << (seq % 64);
+    of->unique++;
+    return 1;
+}
+
+#endif

@@ -1,0 +1,185 @@
+"""One sfu process and the light client on it: rooms that fill, publishers that perform, windows of time measured."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass, field, replace
+
+import msgspec
+import numpy as np
+
+from bench.engine import RECORDED, Frames
+from bench.light.joining import Participant, join_all, leave_all
+from bench.light.library import BUCKET_MS, LightClient, Performance, Totals
+from bench.report import end_progress, show_progress
+from bench.sfu_process import SfuProcess, running_sfu
+from sfu.formats.codecs import Codec
+
+AUDIO_BYTES = 120
+AUDIO_EVERY_NS = 20_000_000
+VIDEO_EVERY_NS = 33_333_333
+DRAIN_SECONDS = 0.5
+STEADY_SECONDS = 25.0
+_LEAD_NS = 20_000_000
+
+
+def recorded_frames() -> Frames:
+    """Return the sizes of Chromium's 720p frames."""
+    return msgspec.json.decode(RECORDED.read_bytes(), type=dict[str, Frames])["Chromium"]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What happened in a stretch of time; `expected` is what publishers sent times who should get it."""
+
+    seconds: float
+    cpu_seconds: float
+    totals: Totals
+    latencies: np.ndarray
+    expected: int
+
+    @property
+    def packets_per_second(self) -> float:
+        return self.totals.media / self.seconds
+
+    @property
+    def packets_per_cpu_second(self) -> float:
+        return self.totals.media / max(self.cpu_seconds, 1e-9)
+
+    @property
+    def cpu(self) -> float:
+        """Share of a core, in percent."""
+        return 100 * self.cpu_seconds / self.seconds
+
+    @property
+    def megabits_per_second(self) -> float:
+        return self.totals.bytes * 8 / self.seconds / 1e6
+
+    @property
+    def loss(self) -> float:
+        """Share of what was published that no receiver authenticated, in percent."""
+        return max(0.0, 100 * (1 - self.totals.media / max(self.expected, 1)))
+
+    def latency(self, share: float) -> float:
+        """Return the added latency in ms that `share` of all packets stay within."""
+        cumulated = np.cumsum(self.latencies.sum(axis=0))
+        if cumulated[-1] == 0:
+            return 0.0
+        return float(np.searchsorted(cumulated, cumulated[-1] * share)) * BUCKET_MS
+
+
+@dataclass(slots=True)
+class Track:
+    """A published track and how many receive it."""
+
+    source: int
+    is_audio: bool
+    frames: Frames
+
+    def performance(self, begin_ns: int) -> Performance:
+        every, step = (AUDIO_EVERY_NS, 960) if self.is_audio else (VIDEO_EVERY_NS, 3000)
+        return Performance(self.source, self.frames, every, step, begin_ns)
+
+
+@dataclass(slots=True)
+class Stage:
+    """A room in the making. `tracks` are everybody's."""
+
+    sfu: SfuProcess
+    client: LightClient
+    room: str = "bench"
+    participants: list[Participant] = field(default_factory=list)
+    tracks: list[Track] = field(default_factory=list)
+    gives_feedback: bool = True
+
+    async def fill(self, count: int, *, at_once: int = 8) -> None:
+        """Join so many more listeners, behind a progress bar."""
+        if count > 0:
+            self.participants += await join_all(
+                self._participant, count, at_once=at_once, told=lambda done: show_progress("joining", done / count)
+            )
+            end_progress()
+
+    async def publisher(self, *codecs: Codec) -> Participant:
+        """Join someone who publishes a track per codec."""
+        joined = self._participant()
+        await joined.join(publishes=True)
+        sources = await joined.publish(*codecs)
+        self.participants.append(joined)
+        self.add_tracks(sources, *codecs)
+        return joined
+
+    def add_tracks(self, sources: Sequence[int], *codecs: Codec) -> None:
+        """Note what somebody publishes, for `perform`."""
+        for source, codec in zip(sources, codecs, strict=True):
+            self.tracks.append(Track(source, codec.is_audio, [[AUDIO_BYTES]] if codec.is_audio else recorded_frames()))
+
+    def _participant(self) -> Participant:
+        return Participant(self.client, self.sfu, self.room, gives_feedback=self.gives_feedback)
+
+    async def perform(self, seconds: float) -> None:
+        """Publish on all tracks for so long, their beginnings spread."""
+        now = time.monotonic_ns() + _LEAD_NS
+        begins = [
+            now + k * (AUDIO_EVERY_NS if track.is_audio else VIDEO_EVERY_NS) // len(self.tracks)
+            for k, track in enumerate(self.tracks)
+        ]
+        performances = [track.performance(begin) for track, begin in zip(self.tracks, begins, strict=True)]
+        await asyncio.to_thread(self.client.perform, performances, now + int(seconds * 1e9))
+
+    async def steady(self, receivers: int) -> bool:
+        """Publish until everybody gets everything (links are estimated, keyframes asked for); False if that fails."""
+        deadline = time.monotonic() + STEADY_SECONDS
+        while time.monotonic() < deadline:
+            window = await self.measure(1.0, receivers)
+            if window.totals.media >= 0.999 * window.expected:
+                return True
+        return False
+
+    async def measure(self, seconds: float, receivers: int) -> Window:
+        """Publish for so long to so many receivers of each track; what is on its way at the end is waited for."""
+        return await self._window(self.perform(seconds), receivers)
+
+    async def saturate(self, seconds: float, receivers: int, keep_in_flight: int) -> Window:
+        """Publish the last track as fast as all receive it, at most `keep_in_flight` packets ahead of them."""
+        performance = replace(self.tracks[-1].performance(time.monotonic_ns()), keep_in_flight=keep_in_flight)
+        until = time.monotonic_ns() + int(seconds * 1e9)
+        return await self._window(asyncio.to_thread(self.client.saturate, performance, receivers, until), receivers)
+
+    async def _window(self, performing: Awaitable[None], receivers: int) -> Window:
+        sent = self._sent()
+        totals, latencies = self.client.totals(), self.client.latencies()
+        cpu, began = self.sfu.cpu_seconds(), time.monotonic()
+        await performing
+        spent, elapsed = self.sfu.cpu_seconds() - cpu, time.monotonic() - began
+        await asyncio.sleep(DRAIN_SECONDS)
+        return Window(
+            elapsed,
+            spent,
+            self.client.totals().since(totals),
+            self.client.latencies() - latencies,
+            (self._sent() - sent) * receivers,
+        )
+
+    async def idle(self, seconds: float) -> float:
+        """Return the sfu's share of a core in percent while nobody publishes."""
+        cpu, began = self.sfu.cpu_seconds(), time.monotonic()
+        await asyncio.sleep(seconds)
+        return 100 * (self.sfu.cpu_seconds() - cpu) / (time.monotonic() - began)
+
+    def _sent(self) -> int:
+        return sum(self.client.packets_sent(track.source) for track in self.tracks)
+
+
+@contextlib.asynccontextmanager
+async def stage(*, gives_feedback: bool = True, **settings: str) -> AsyncIterator[Stage]:
+    """An sfu and a client for the time of one case."""
+    with running_sfu(**settings) as sfu:
+        client = LightClient()
+        made = Stage(sfu, client, gives_feedback=gives_feedback)
+        try:
+            yield made
+        finally:
+            await leave_all(made.participants)
+            client.close()

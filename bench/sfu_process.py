@@ -1,0 +1,185 @@
+"""The sfu under test: a real `parley sfu` process with a control that signs tokens and answers; its CPU and memory.
+
+Only this process's time counts (user and system, so with the kernel's work on its behalf), never the clients'.
+"""
+
+import base64
+import contextlib
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import jwt
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from sfu.api.facts import decode_batch
+from sfu.api.join_token import AUDIENCE, Grants, JoinClaims
+
+START_SECONDS = 60.0
+STOP_SECONDS = 10.0
+_TICK = os.sysconf("SC_CLK_TCK")
+_LISTENER_ONLY = Grants(publish=())
+
+
+class Control:
+    """Serves public keys, takes facts, knows no desired states; signs join tokens."""
+
+    def __init__(self) -> None:
+        self._key = Ed25519PrivateKey.generate()
+        self._kid = secrets.token_hex(4)
+        raw = self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        x = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+        jwk = {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": self._kid, "alg": "EdDSA", "use": "sig"}
+        self._keys = msgspec.json.encode({"keys": [jwk]})
+        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def token(self, room: str, participant: str, *, publishes: bool) -> str:
+        """Return a join token."""
+        now = int(time.time())
+        claims = JoinClaims(
+            aud=AUDIENCE,
+            jti=secrets.token_hex(8),
+            iat=now,
+            exp=now + 60,
+            room=room,
+            participant=participant,
+            name=participant,
+            grants=Grants() if publishes else _LISTENER_ONLY,
+        )
+        return jwt.encode(msgspec.to_builtins(claims), self._key, "EdDSA", headers={"kid": self._kid})
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        keys = self._keys
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                known = self.path == "/internal/v1/keys"
+                self._answer(200 if known else 404, keys if known else b"{}")
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                self._answer(200, msgspec.json.encode({"acknowledged": decode_batch(body).n}))
+
+            def _answer(self, status: int, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *arguments: Any) -> None:
+                """Say nothing."""
+
+        return Handler
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: an sfu that stops does not wait for its last answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class SfuProcess:
+    """A running sfu."""
+
+    pid: int
+    control: Control
+    signaling_url: str
+    http_url: str
+    secret: str
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far, of all threads."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICK
+
+    def resident_bytes(self) -> int:
+        """Resident memory now."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def descriptors(self) -> int:
+        """Open file descriptors now."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    def metrics(self) -> dict[str, float]:
+        """What /metrics says, by name with labels."""
+        with urllib.request.urlopen(f"{self.http_url}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return {name: float(value) for name, value in (x.rsplit(" ", 1) for x in lines if x and not x.startswith("#"))}
+
+
+@contextlib.contextmanager
+def running_sfu(**settings: str) -> Iterator[SfuProcess]:
+    """Run `parley sfu` on ports of its own, loopback only; `settings` become PARLEY_* variables."""
+    control = Control()
+    signaling, http, udp = _free_port(), _free_port(), _free_port(socket.SOCK_DGRAM)
+    secret = secrets.token_urlsafe(16)
+    with tempfile.TemporaryDirectory(prefix="parley-bench-") as home:
+        values = {
+            "node_secret": secret,
+            "control_url": control.url,
+            "data_dir": f"{home}/data",
+            "runtime_dir": f"{home}/run",
+            "sfu_addresses": "127.0.0.1",
+            "sfu_signaling_port": str(signaling),
+            "sfu_http_port": str(http),
+            "sfu_udp_port": str(udp),
+            "max_participants": "5000",
+        }
+        environment = os.environ | {f"PARLEY_{name.upper()}": value for name, value in (values | settings).items()}
+        Path(f"{home}/run").mkdir()
+        log = Path(f"{home}/log")
+        with log.open("wb") as output:
+            process = subprocess.Popen([sys.executable, "-m", "parley", "sfu"], env=environment, stderr=output)
+        sfu = SfuProcess(
+            process.pid, control, f"ws://127.0.0.1:{signaling}/ws/signaling", f"http://127.0.0.1:{http}", secret
+        )
+        try:
+            _await_ready(process, sfu.http_url, log)
+            yield sfu
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            control.close()
+
+
+def _await_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/health/ready", timeout=1):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise SystemExit(f"bench: the sfu did not start:\n{log.read_text()}")
+
+
+def _free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,121 @@
+"""A long time of joins, leaves and switches: memory and descriptors of the sfu must stay flat.
+
+Rooms fill and empty without end: participants join, publish, unpublish by leaving, point their slots elsewhere, go away
+with or without a word. The slope is a line fitted through what was seen after the first quarter (pools fill first).
+`--minutes` sets the length (60 by default, half a minute when quick).
+"""
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.light.joining import Participant
+from bench.light.stage import Stage, stage
+from bench.report import Report, end_progress, show_progress
+from sfu.formats.codecs import Codec
+
+MINUTES = 60.0
+QUICK_MINUTES = 0.5
+ROOMS = 4
+SIZE = 8
+MAX_GROWTH_MIB = 4.0
+MAX_DESCRIPTORS = 4.0
+"""Growth along the line: less than what a round more or less leaves behind."""
+MIN_SECONDS = 300.0
+"""Shorter runs have no bars: those who left without a word are kept for 15 s, and pools fill for a minute."""
+_PUBLISHERS = 2
+_ACT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the sfu held at a time, in seconds since the beginning; between rounds everybody is gone."""
+
+    at: float
+    resident: int
+    descriptors: int
+
+
+def run(*, quick: bool, minutes: float | None = None) -> Report:
+    """Run for so many minutes."""
+    length = minutes if minutes is not None else QUICK_MINUTES if quick else MINUTES
+    return asyncio.run(_measure(length * 60))
+
+
+async def _measure(seconds: float) -> Report:
+    dice = random.Random(1)
+    samples: list[Sample] = []
+    joins = rounds = 0
+    began = time.monotonic()
+    async with stage() as here:
+        while (elapsed := time.monotonic() - began) < seconds:
+            show_progress("soak", elapsed / seconds)
+            rounds += 1
+            joins += await _round(here, dice, f"soak-{rounds}")
+            samples.append(Sample(time.monotonic() - began, here.sfu.resident_bytes(), here.sfu.descriptors()))
+        show_progress("soak", 1.0)
+    end_progress()
+    report = Report()
+    settled = samples[len(samples) // 4 :]
+    times = [one.at for one in settled]
+    span = times[-1] - times[0]
+    memory = _slope(times, [one.resident / 2**20 for one in settled])
+    descriptors = _slope(times, [one.descriptors for one in settled])
+    case = f"{seconds / 60:g} minutes"
+    report.add(case, "joins and leaves", joins, "")
+    report.add(case, "memory at the end", settled[-1].resident / 2**20, "MiB")
+    report.add(case, "memory, slope", memory * 3600, "MiB/h")
+    for metric, growth, unit, bar in (
+        ("memory, growth", memory * span, "MiB", MAX_GROWTH_MIB),
+        ("descriptors, growth", descriptors * span, "", MAX_DESCRIPTORS),
+    ):
+        if seconds >= MIN_SECONDS:
+            report.at_most(case, metric, growth, unit, bar)
+        else:
+            report.add(case, metric, growth, unit)
+    return report
+
+
+def _slope(times: list[float], values: list[float]) -> float:
+    """Return the slope of the line through what was seen, per second."""
+    if len(times) < 3:
+        raise SystemExit("bench soak: too short for a line; use more --minutes")
+    return float(np.polyfit(times, values, 1)[0])
+
+
+async def _round(here: Stage, dice: random.Random, name: str) -> int:
+    """Fill some rooms, let them talk, switch and empty; returns how many joined."""
+    rooms = [f"{name}-{k}" for k in range(ROOMS)]
+    there = [Participant(here.client, here.sfu, room) for room in rooms for _ in range(SIZE)]
+    try:
+        await asyncio.gather(*(_attend(here, dice, one, number) for number, one in enumerate(there)))
+        if here.tracks:
+            talking = asyncio.create_task(here.perform(_ACT_SECONDS))
+            await asyncio.gather(*(_switch(dice, one) for one in there))
+            await talking
+    finally:
+        here.tracks.clear()
+        await asyncio.gather(*(one.leave() if dice.random() < 0.7 else one.abandon() for one in there))
+    return len(there)
+
+
+async def _attend(here: Stage, dice: random.Random, one: Participant, number: int) -> None:
+    publishes = number % SIZE < _PUBLISHERS
+    await asyncio.sleep(dice.uniform(0, 0.3))
+    await one.join(publishes=publishes)
+    if publishes:
+        codecs = (Codec.OPUS, Codec.VP8)
+        here.add_tracks(await one.publish(*codecs), *codecs)
+
+
+async def _switch(dice: random.Random, one: Participant) -> None:
+    """Turn a picture off and on again, so that slots are pointed elsewhere."""
+    await asyncio.sleep(dice.uniform(0, 0.3))
+    for track in one.tracks:
+        await one.want(track, on=False)
+    await asyncio.sleep(dice.uniform(0.1, 0.3))
+    for track in one.tracks:
+        await one.want(track, on=True)

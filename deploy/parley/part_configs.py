@@ -85,21 +85,12 @@ def sfu_config(settings: Settings) -> SfuConfig:
         sink_socket=settings["runtime_dir"] / "sinks.sock",
         flight_dir=settings["data_dir"] / "flights",
         max_participants=settings["max_participants"],
-    )
-
-
-def recorder_config(settings: Settings) -> RecorderConfig:
-    """The recorder's configuration; raises SettingsError."""
-    return RecorderConfig(
-        instance=f"recorder-{settings['node']}",
-        s3=_s3(settings),
-        keep_segments_hours=settings["keep_segments_hours"],
         max_transports=settings["max_transports"],
         plain_networks=_networks(settings["transport_networks"]),
         plain_ports=_port_range(settings["transport_ports"]),
-        sink_socket=settings["runtime_dir"] / "sinks.sock",
-        recordings_dir=settings["recordings_dir"],
-        control_url=_control_url(settings),
+    )
+
+
 def _networks(listed: tuple[str, ...]) -> tuple[str, ...]:
     for entry in listed:
         try:
@@ -118,6 +109,15 @@ def _port_range(text: str | None) -> tuple[int, int]:
     return int(first), int(last)
 
 
+def recorder_config(settings: Settings) -> RecorderConfig:
+    """The recorder's configuration; raises SettingsError."""
+    return RecorderConfig(
+        instance=f"recorder-{settings['node']}",
+        s3=_s3(settings),
+        keep_segments_hours=settings["keep_segments_hours"],
+        sink_socket=settings["runtime_dir"] / "sinks.sock",
+        recordings_dir=settings["recordings_dir"],
+        control_url=_control_url(settings),
         node_secret=_node_secret(settings),
     )
 

@@ -65,6 +65,10 @@ SETTINGS = (
     Setting("sfu_addresses", list, (), "local addresses the sfu binds; empty: every one of this machine"),
     Setting("engine", str, "auto", "packet engine: auto, compiled or python"),
     Setting("max_participants", int, 200, "participants that a room takes at most"),
+    Setting("max_transports", int, 32, "plain RTP transports that a room has at most"),
+    Setting("transport_networks", list, (), "networks (CIDR) that these may have to do with besides public addresses"),
+    Setting("transport_ports", str, None, "UDP ports of those that receive, FIRST-LAST; unset: any"),
+    Setting("sink_sockets", list, (), "sockets between sfu processes and their sinks; unset: in runtime_dir"),
     Setting("metrics_host", str, "127.0.0.1", "address of the recorder's metrics and of inference's API and metrics"),
     Setting("recorder_port", int, 8086, "port of the recorder's metrics"),
     Setting("inference_port", int, 8085, "port of inference's API and metrics"),
@@ -75,10 +79,6 @@ SETTINGS = (
     Setting(
         "s3_endpoint", str, None, "S3 or MinIO, https://host[:port], for recordings and files; unset: directories"
     ),
-    Setting("max_transports", int, 32, "plain RTP transports that a room has at most"),
-    Setting("transport_networks", list, (), "networks (CIDR) that these may have to do with besides public addresses"),
-    Setting("transport_ports", str, None, "UDP ports of those that receive, FIRST-LAST; unset: any"),
-    Setting("sink_sockets", list, (), "sockets between sfu processes and their sinks; unset: in runtime_dir"),
     Setting("s3_bucket", str, "parley", "bucket in it, made when it is missing"),
     Setting("s3_region", str, "us-east-1", "its region"),
     Setting("s3_access_key", str, None, "access key to it", secret=True),

@@ -65,7 +65,8 @@ class Driver:
     def stop(self) -> None:
         """Stop reading and waking."""
         for descriptor in self._sockets.filenos():
-            self._loop.remove_reader(descriptor)
+            if descriptor >= 0:
+                self._loop.remove_reader(descriptor)
         for handle in (self._timer, self._again):
             if handle is not None:
                 handle.cancel()
@@ -93,11 +94,11 @@ class Driver:
         if outbox.datagrams:
             datagrams, outbox.datagrams = outbox.datagrams, []
             self._pump.send(datagrams)
-        if outbox.to_sessions:
         if outbox.sockets_to_shut:
             sockets, outbox.sockets_to_shut = outbox.sockets_to_shut, []
             for local in sockets:
                 self.shut_socket(local)
+        if outbox.to_sessions:
             to_sessions, outbox.to_sessions = outbox.to_sessions, []
             self.node.told(to_sessions, time.monotonic_ns())
             self.to_sessions(to_sessions)

@@ -1,8 +1,9 @@
-"""Be attached to the sfu: read records, keep time, make durable what was captured, say so. For ever, with back-off."""
+"""Be attached to an sfu: read records, keep time, make durable what was captured, say so. For ever, with back-off."""
 
 import asyncio
 import logging
 import time
+from pathlib import Path
 
 from recorder import layout, metrics
 from recorder.capture import Capture
@@ -33,8 +34,11 @@ class Attachments:
         finisher: Finisher,
         facts: FactReporter,
         uploads: Uploads,
+        *,
+        sink_socket: Path,
     ) -> None:
         self._config = config
+        self._path = sink_socket
         self._recordings = recordings
         self._finisher = finisher
         self._facts = facts
@@ -45,9 +49,9 @@ class Attachments:
         delay = _FIRST_DELAY
         while True:
             try:
-                sink = await SinkSocket.connect(self._config.sink_socket)
+                sink = await SinkSocket.connect(self._path)
             except OSError as error:
-                logger.debug("no sfu at %s: %s", self._config.sink_socket, error)
+                logger.debug("no sfu at %s: %s", self._path, error)
             else:
                 begun = time.monotonic()
                 await self._attached(sink)
@@ -59,8 +63,8 @@ class Attachments:
     async def _attached(self, sink: SinkSocket) -> None:
         durability = Durability()
         capture = Capture(self._config, self._recordings, durability)
-        logger.info("attached to the sfu at %s", self._config.sink_socket)
-        metrics.ATTACHED.set(1)
+        logger.info("attached to the sfu at %s", self._path)
+        metrics.ATTACHED.inc()
         try:
             async with asyncio.TaskGroup() as tasks:
                 beside = [tasks.create_task(self._tick(sink, capture)), tasks.create_task(self._sync(sink, durability))]
@@ -69,7 +73,7 @@ class Attachments:
                 for task in beside:
                     task.cancel()
         finally:
-            metrics.ATTACHED.set(0)
+            metrics.ATTACHED.dec()
             sink.close()
             capture.close()
             self._pass_on(await durability.round())

@@ -6,7 +6,7 @@ from recorder import layout, metrics
 from recorder.config import RecorderConfig
 from recorder.container_header import recordable
 from recorder.durability import Durability
-from recorder.recordings import Recording, Recordings
+from recorder.recordings import OldPlacement, Recording, Recordings
 from recorder.recovery import StreamId
 from recorder.segment_policy import CutTimes
 from recorder.stream_capture import SegmentNumbers, StreamCapture
@@ -56,7 +56,10 @@ class Capture:
             case RecordingBegun():
                 self._begin(record)
             case RecordingEnded():
-                self.end(record.recording)
+                if record.moved:
+                    self._release(record.recording)
+                elif self._may_end(record.recording):
+                    self.end(record.recording)
             case _:
                 metrics.DROPPED_RECORDS.labels("not_for_recorders").inc()
 
@@ -67,6 +70,8 @@ class Capture:
 
     def tick(self, wall: int) -> list[KeyframeWanted]:
         """Do what time asks for, some ten times a second; returns the keyframes to ask for."""
+        for name in [name for name, recording in self._open.items() if recording.holder is not self]:
+            self._let_go(name)  # another node has its room
         wanted = [KeyframeWanted(handle=handle) for handle, s in self._streams.items() if s.tick(wall)]
         for stream in self._streams.values():
             self._collect(stream)
@@ -82,12 +87,27 @@ class Capture:
             self._durability.add_document(recording)
             self._durability.end(recording)
 
+    def _release(self, name: str) -> None:
+        """The room has moved: seal what was captured here; the recording goes on elsewhere."""
+        self._let_go(name)
+        self._recordings.release(name, self)
+
+    def _let_go(self, name: str) -> None:
+        for handle in [h for h, stream in self._streams.items() if stream.opened.recording == name]:
+            self._close_stream(handle, "moved")
+        self._open.pop(name, None)
+
+    def _may_end(self, name: str) -> bool:
+        """Whether it is not another node's by now."""
+        recording = self._recordings.known(name)
+        return recording is None or recording.holder in {None, self}
+
     def close(self) -> None:
         """The attachment is over: close every stream; recordings wait for the next."""
         for handle in list(self._streams):
             self._close_stream(handle, "")
         self._open.clear()
-        self._recordings.detach()
+        self._recordings.detach(self)
 
     def _packet(self, record: PacketRecord, wall: int) -> None:
         stream = self._streams.get(record.handle)
@@ -113,7 +133,11 @@ class Capture:
         if begun.recording in self._open:
             return
         try:
-            recording, is_new = self._recordings.begin(begun)
+            recording, is_new = self._recordings.begin(begun, self)
+        except OldPlacement as error:
+            logger.info("not recorded from here: %s", error)
+            metrics.DROPPED_RECORDS.labels("old_placement").inc()
+            return
         except ValueError as error:
             logger.error("recording refused: %s", error)
             metrics.DROPPED_RECORDS.labels("bad_recording").inc()

@@ -19,6 +19,8 @@ class RecorderConfig:
     """
 
     sink_socket: Path
+    other_sink_sockets: tuple[Path, ...] = ()
+    """Of further sfu processes on this machine, whose rooms may move between them."""
     recordings_dir: Path
     s3: S3Config | None = None
     """Recordings go into this store as they are made, and `recordings_dir` holds what is not there yet."""

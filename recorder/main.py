@@ -43,7 +43,9 @@ async def run(config: RecorderConfig, ready: Callable[[], None]) -> None:
             tasks.create_task(facts.run())
             tasks.create_task(uploads.run())
             tasks.create_task(finisher.run())
-            tasks.create_task(Attachments(config, recordings, finisher, facts, uploads).run())
+            for path in (config.sink_socket, *config.other_sink_sockets):
+                attachments = Attachments(config, recordings, finisher, facts, uploads, sink_socket=path)
+                tasks.create_task(attachments.run())
             tasks.create_task(upkeep.run(config, uploads))
             for manifest in unreported:
                 tasks.create_task(finisher.report(manifest))

@@ -17,7 +17,8 @@ VERSION = 1
 class RecordingInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What is being recorded. `state` is recording, sealing or closed (its segments are gone: it cannot go on).
 
-    `ended_unix_ms` is 0 until it ended; `instance` is the recorder that has it.
+    `ended_unix_ms` is 0 until it ended; `instance` is the recorder that has it, `placement` the epoch
+    (sfu.api.placement) of the node that it is taken from.
 
     `started_at` is the start on the sfu's monotonic clock (ns), and `opened_at` the room's zero of the meeting clock,
     which was at `opened_unix_ms`.
@@ -33,6 +34,7 @@ class RecordingInfo(msgspec.Struct, frozen=True, kw_only=True):
     ended_unix_ms: int = 0
     abandoned: bool = False
     instance: str = ""
+    placement: int = 0
 
 
 class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):

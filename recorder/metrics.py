@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-ATTACHED = Gauge("parley_recorder_attached", "Whether the recorder is attached to its sfu")
+ATTACHED = Gauge("parley_recorder_attached", "Sfu processes that the recorder is attached to")
 RECORDINGS = Gauge("parley_recorder_recordings", "Recordings on this machine that are not finished", ["state"])
 STREAMS = Gauge("parley_recorder_streams", "Streams being captured")
 SEGMENTS = Counter("parley_recorder_segments_total", "Segments closed")

@@ -30,6 +30,11 @@ class Recording:
         self.epoch = 0
         self.resume: dict[StreamId, ResumePoint] = {}
         self.problems = 0
+        self.holder: object | None = None  # the capture that it is begun on
+
+
+class OldPlacement(ValueError):
+    """Another node has the recording's room by now."""
 
 
 class Recordings:
@@ -71,8 +76,11 @@ class Recordings:
         """Return all that are known, by name."""
         return [recording for _, recording in sorted(self._all.items())]
 
-    def begin(self, begun: RecordingBegun) -> tuple[Recording, bool]:
-        """Begin an epoch of a recording; returns it, and whether it is new. ValueError when it can be none."""
+    def begin(self, begun: RecordingBegun, holder: object) -> tuple[Recording, bool]:
+        """Begin an epoch of a recording; returns it, and whether it is new. ValueError when it can be none.
+
+        `holder` has it from now on, whoever had it before; OldPlacement when that one's node was given the room later.
+        """
         directory = layout.recording_dir(self.root, begun.recording)
         recording = self._all.get(begun.recording)
         is_new = False
@@ -86,7 +94,16 @@ class Recordings:
                 raise ValueError(f"recording {begun.recording} was finished for good")
             is_new = info is None
             recording = _recovered(directory, info or _new_info(begun, self._instance))
-        info = msgspec.structs.replace(recording.info, state="recording", ended_unix_ms=0, abandoned=False)
+        if begun.placement < recording.info.placement:
+            raise OldPlacement(f"recording {begun.recording} goes on at another node")
+        info = msgspec.structs.replace(
+            recording.info,
+            state="recording",
+            ended_unix_ms=0,
+            abandoned=False,
+            instance=self._instance,
+            placement=begun.placement,
+        )
         if is_new or info != recording.info:
             try:
                 directory.mkdir(parents=True, exist_ok=True)
@@ -96,6 +113,7 @@ class Recordings:
                 _refused(recording, error)
         recording.info, recording.state, recording.waiting_since = info, CAPTURING, None
         recording.epoch += 1
+        recording.holder = holder
         self._all[begun.recording] = recording
         self._count()
         return recording, is_new
@@ -104,6 +122,9 @@ class Recordings:
         """Mark a recording as ended; returns it if there is one to finish. A full disk does not keep it from that."""
         recording = self._all.get(name)
         if recording is None or recording.state == SEALING:
+            return None
+        if self._taken_over(recording):
+            self._forget(name)
             return None
         info = msgspec.structs.replace(
             recording.info, state="sealing", ended_unix_ms=time.time_ns() // 1_000_000, abandoned=abandoned
@@ -117,12 +138,34 @@ class Recordings:
             _refused(recording, error)
         return recording
 
-    def detach(self) -> None:
-        """The sfu is gone: what was being captured waits for it."""
+    def detach(self, holder: object) -> None:
+        """An sfu is gone: what was being captured from it waits for it, or for another."""
         for recording in self._all.values():
             recording.waiting_since = None
-            if recording.state == CAPTURING:
-                recording.state = WAITING
+            if recording.holder is holder:
+                recording.holder = None
+                if recording.state == CAPTURING:
+                    recording.state = WAITING
+        self._count()
+
+    def release(self, name: str, holder: object) -> None:
+        """A recording's room has moved to another node: it waits for that, here or at another recorder."""
+        recording = self._all.get(name)
+        if recording is not None and recording.holder is holder:
+            recording.holder, recording.state, recording.waiting_since = None, WAITING, None
+        self._count()
+
+    def _taken_over(self, recording: Recording) -> bool:
+        """Whether a recorder on the same directory has gone on with it, from a node that was given the room later."""
+        try:
+            found = manifest.read_info(recording.directory)
+        except (ValueError, OSError):
+            return False
+        return found is not None and found.placement > recording.info.placement
+
+    def _forget(self, name: str) -> None:
+        logger.info("recording %s is another recorder's now", name)
+        del self._all[name]
         self._count()
 
     def overdue(self, now: float, seconds: float) -> list[str]:

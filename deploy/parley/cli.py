@@ -99,8 +99,14 @@ def _sfu(settings: Settings, _: argparse.Namespace) -> int:
     from parley.part_configs import sfu_config
     from sfu.server import main as sfu_main
 
+    if settings["workers"] > 1:
+        from parley import workers
+
+        return workers.run(settings)
     config = sfu_config(settings)
-    return part_process.run(settings, "sfu", lambda ready: sfu_main.run(config, ready))
+    return part_process.run(
+        settings, "sfu", lambda ready: sfu_main.run(config, ready), stop_seconds=config.drain_seconds or 0
+    )
 
 
 def _control(settings: Settings, _: argparse.Namespace) -> int:

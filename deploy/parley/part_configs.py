@@ -2,6 +2,7 @@
 
 import ipaddress
 from pathlib import Path
+from pathlib import Path
 from typing import Literal
 
 from control.config import ControlConfig, Registration, Retention, SfuNode, SmtpConfig, TurnConfig
@@ -11,6 +12,7 @@ from parley.embedded_postgres import EmbeddedPostgres
 from parley.network import local_addresses, url_host
 from parley.settings import Settings, SettingsError
 from recorder.config import RecorderConfig
+from sfu.api.etcd import EtcdConfig
 from sfu.server.config import SfuConfig
 
 _REGISTRATIONS: dict[str, Registration] = {
@@ -42,6 +44,10 @@ def control_config(settings: Settings) -> ControlConfig:
         recordings_dir=settings["recordings_dir"],
         node_secret=_node_secret(settings),
         nodes=_nodes(settings),
+        nodes_file=settings["nodes_file"],
+        etcd=_etcd(settings),
+        region=settings["region"],
+        region_header=settings["region_header"],
         http_binds=(f"{url_host(settings['http_host'])}:{settings['http_port']}",),
         https_binds=_https_binds(settings) if https else (),
         certificate=settings["tls_certificate"] if https else None,
@@ -82,7 +88,11 @@ def sfu_config(settings: Settings) -> SfuConfig:
         signaling_port=settings["sfu_signaling_port"],
         http_host=settings["sfu_host"],
         http_port=settings["sfu_http_port"],
-        sink_socket=settings["runtime_dir"] / "sinks.sock",
+        sink_socket=_sink_sockets(settings)[0],
+        advertised_host=settings["sfu_advertised_host"] or _advertised(settings["sfu_host"]),
+        region=settings["region"],
+        etcd=_etcd(settings),
+        drain_seconds=settings["drain_seconds"] if settings["drain_seconds"] >= 0 else None,
         flight_dir=settings["data_dir"] / "flights",
         max_participants=settings["max_participants"],
         max_transports=settings["max_transports"],
@@ -115,7 +125,8 @@ def recorder_config(settings: Settings) -> RecorderConfig:
         instance=f"recorder-{settings['node']}",
         s3=_s3(settings),
         keep_segments_hours=settings["keep_segments_hours"],
-        sink_socket=settings["runtime_dir"] / "sinks.sock",
+        sink_socket=_sink_sockets(settings)[0],
+        other_sink_sockets=_sink_sockets(settings)[1:],
         recordings_dir=settings["recordings_dir"],
         control_url=_control_url(settings),
         node_secret=_node_secret(settings),
@@ -125,7 +136,7 @@ def recorder_config(settings: Settings) -> RecorderConfig:
 def inference_config(settings: Settings) -> InferenceConfig:
     """Inference's configuration; raises SettingsError."""
     return InferenceConfig(
-        sink_socket=settings["runtime_dir"] / "sinks.sock",
+        sink_socket=_sink_sockets(settings)[0],
         models_dir=settings["models_dir"],
         runtime_dir=settings["runtime_dir"],
         control_url=_control_url(settings),
@@ -150,9 +161,32 @@ def _control_url(settings: Settings) -> str:
     return settings["control_url"] or f"http://127.0.0.1:{settings['internal_port']}"
 
 
+def _sink_sockets(settings: Settings) -> tuple[Path, ...]:
+    return tuple(Path(path) for path in settings["sink_sockets"]) or (settings["runtime_dir"] / "sinks.sock",)
+
+
+def _advertised(host: str) -> str:
+    """Return an address that others reach: of a wildcard the machine's first one."""
+    if host not in {"0.0.0.0", "::"}:  # noqa: S104  compared, not bound
+        return host
+    return next((str(address) for address in local_addresses()), "127.0.0.1")
+
+
+def _etcd(settings: Settings) -> EtcdConfig | None:
+    if not settings["etcd_urls"]:
+        return None
+    return EtcdConfig(
+        urls=settings["etcd_urls"],
+        username=settings["etcd_username"] or "",
+        password=settings["etcd_password"] or "",
+        ca_file=settings["etcd_ca"],
+    )
+
+
 def _nodes(settings: Settings) -> tuple[SfuNode, ...]:
     here = f"{settings['node']}=127.0.0.1:{settings['sfu_signaling_port']}:{settings['sfu_http_port']}"
-    return tuple(_node(described) for described in settings["nodes"] or (here,))
+    listed = settings["nodes"] or (() if settings["nodes_file"] or settings["etcd_urls"] else (here,))
+    return tuple(_node(described) for described in listed)
 
 
 def _node(described: str) -> SfuNode:

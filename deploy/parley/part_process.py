@@ -24,16 +24,17 @@ Part = Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
 """A part: takes `ready`, runs until cancelled."""
 
 
-def run(settings: Settings, name: str, part: Part, metrics_port: int | None = None) -> int:
+def run(settings: Settings, name: str, part: Part, metrics_port: int | None = None, *, stop_seconds: float = 0) -> int:
     """Run the part called `name` until SIGINT or SIGTERM cancels it; returns the exit code. Raises SettingsError.
 
-    `metrics_port` serves /metrics and /health/live for a part that has no HTTP of its own (0 allocates).
+    `metrics_port` serves /metrics and /health/live for a part that has no HTTP of its own (0 allocates). A part that
+    has to finish something may take `stop_seconds` longer to stop.
     """
     logging_setup.install(settings, name, tracing.log_fields)
     die_with_parent()
     metrics = None if metrics_port is None else (settings["metrics_host"], metrics_port)
     with tracing.recording(settings, name):
-        uvloop.run(_until_signalled(part, metrics))
+        uvloop.run(_until_signalled(part, metrics, STOP_SECONDS + stop_seconds))
     return 0
 
 
@@ -58,7 +59,7 @@ def notify_ready() -> None:
         notify.sendto(b"READY=1", path)
 
 
-async def _until_signalled(part: Part, metrics_address: tuple[str, int] | None) -> None:
+async def _until_signalled(part: Part, metrics_address: tuple[str, int] | None, stop_seconds: float) -> None:
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(part(notify_ready))
     lag = asyncio.ensure_future(loop_lag.measure())
@@ -66,7 +67,7 @@ async def _until_signalled(part: Part, metrics_address: tuple[str, int] | None) 
 
     def stop() -> None:
         # Whatever hangs in its shutdown is ended by the default action of SIGALRM.
-        signal.setitimer(signal.ITIMER_REAL, STOP_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, stop_seconds)
         task.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM):

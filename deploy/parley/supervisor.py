@@ -5,6 +5,7 @@ import contextlib
 import datetime
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from parley import certificate, leftovers, logging_setup
+from parley import certificate, leftovers, logging_setup, workers
 from parley.child import Child, ChildFailed, Program, dying_with_parent
 from parley.embedded_postgres import EmbeddedPostgres, PostgresUnavailable
 from parley.network import allocate_port, local_addresses, port_in_use, url_host
@@ -104,14 +105,14 @@ async def _start_one(child: Child) -> None:
 
 async def _stop_all(children: list[Child]) -> None:
     """sfu drain, recorder seal, inference, control, Redis, PostgreSQL."""
-    by_name = {child.program.name: child for child in children}
-    for name, seconds in STOP_SECONDS.items():
-        if name in by_name:
-            await by_name[name].stop(seconds)
+    for part, seconds in STOP_SECONDS.items():
+        alike = [child for child in children if re.fullmatch(rf"{part}(-\d+)?", child.program.name)]
+        await asyncio.gather(*(child.stop(seconds) for child in alike))
 
 
 def _programs(settings: Settings) -> list[list[Program]]:
-    environment = settings.environment()
+    sfus = workers.spread(settings)
+    environment = sfus.common.environment()
 
     def part(name: str) -> Program:
         # -P: a directory that happens to be called like one of our packages is not imported.
@@ -123,8 +124,12 @@ def _programs(settings: Settings) -> list[list[Program]]:
         stores.append(_postgres(embedded_postgres(settings)))
     if settings["redis_url"] is None:
         stores.append(_redis(settings["data_dir"] / "redis", settings["runtime_dir"] / "redis.sock"))
-    sinks = [part("recorder")] + ([part("inference")] if settings["inference"] else [])
-    return [stores, [part("control")], [part("sfu")], sinks]
+    sinks = [part("recorder")]
+    if settings["inference"]:
+        sinks += [workers.program("inference", name.replace("sfu", "inference"), one) for name, one in sfus.each]
+    # All of this machine stops at once: there is nowhere for rooms to go.
+    nodes = [workers.program("sfu", name, one.replaced(drain_seconds=-1)) for name, one in sfus.each]
+    return [stores, [part("control")], nodes, sinks]
 
 
 def _postgres(cluster: EmbeddedPostgres) -> Program:

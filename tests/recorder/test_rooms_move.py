@@ -1,0 +1,76 @@
+"""A recording whose room moves between nodes: the later placement has it, and only one of them records."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from recorder import manifest
+from recorder.capture import Capture
+from recorder.config import RecorderConfig
+from recorder.durability import Durability
+from recorder.recordings import SEALING, WAITING, Recordings
+from sfu.api.sink_records import RecordingBegun, RecordingEnded
+from tests.recorder.conftest import running
+from tests.recorder.sink_server import SinkServer
+
+BEGUN = RecordingBegun(recording="r-1", room="m-1", started_unix_ms=1, opened_at=0, opened_unix_ms=0, placement=1)
+ENDED = RecordingEnded(recording="r-1", room="m-1")
+
+
+def at(placement: int) -> RecordingBegun:
+    return msgspec.structs.replace(BEGUN, placement=placement)
+
+
+def captures(config: RecorderConfig) -> tuple[Recordings, Capture, Capture]:
+    recordings = Recordings(config.recordings_dir)
+    return recordings, Capture(config, recordings, Durability()), Capture(config, recordings, Durability())
+
+
+def test_the_later_placement_takes_a_recording_over(config: RecorderConfig) -> None:
+    recordings, old, new = captures(config)
+    old.take(at(1), 0)
+    new.take(at(2), 0)
+    recording = recordings.known("r-1")
+    assert recording is not None and recording.holder is new
+    old.take(ENDED, 0)
+    assert recording.state != SEALING
+    old.take(at(1), 0)
+    assert recording.holder is new
+    old.close()
+    assert recording.holder is new
+    new.take(ENDED, 0)
+    assert recording.state == SEALING
+
+
+def test_a_room_that_moves_leaves_its_recording_waiting(config: RecorderConfig) -> None:
+    recordings, old, new = captures(config)
+    old.take(at(1), 0)
+    old.take(msgspec.structs.replace(ENDED, moved=True), 0)
+    recording = recordings.known("r-1")
+    assert recording is not None and recording.state == WAITING
+    new.take(at(2), 0)
+    assert recording.holder is new
+    assert recording.epoch == 2
+
+
+def test_another_recorder_on_the_same_directory_is_not_finished_under_its_hands(config: RecorderConfig) -> None:
+    recordings, old, _ = captures(config)
+    old.take(at(1), 0)
+    old.take(msgspec.structs.replace(ENDED, moved=True), 0)
+    _, elsewhere, _ = captures(replace(config, instance="recorder-2"))
+    elsewhere.take(at(2), 0)
+    old.end("r-1", abandoned=True)
+    assert recordings.known("r-1") is None
+    info = manifest.read_info(config.recordings_dir / "r-1")
+    assert info is not None and info.state == "recording" and info.placement == 2
+
+
+async def test_one_recorder_attaches_to_every_node_of_the_machine(config: RecorderConfig, tmp_path: Path) -> None:
+    second = tmp_path / "sinks-2"
+    both = replace(config, other_sink_sockets=(second,))
+    async with SinkServer(config.sink_socket) as one, SinkServer(second) as two, running(both):
+        async with asyncio.timeout(10):
+            await one.attached()
+            await two.attached()

@@ -17,7 +17,7 @@ from objects.threads import Objects
 _MIN_FREE_BYTES = 512 * 1024 * 1024
 _CONTENT_TYPES = {".webm": "video/webm", ".mkv": "video/x-matroska", ".json": "application/json", ".mp4": "video/mp4"}
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_COMPOSED = re.compile(r"composed-[0-9]{1,6}\.mp4")
+_COMPOSED = re.compile(r"composed-[0-9]{1,12}\.mp4")
 MANIFEST = "manifest.json"
 
 

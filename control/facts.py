@@ -15,7 +15,7 @@ from prometheus_client import Counter
 
 from control.database import Connection
 from control.services import Services
-from control.store import batches, meetings, outbox, participants, placements, recordings, rooms, understanding
+from control.store import batches, jobs, meetings, outbox, participants, placements, recordings, rooms, understanding
 from sfu.api import tracing
 from sfu.api.desired_state import DesiredState
 from sfu.api.facts import (
@@ -152,7 +152,7 @@ async def _apply(connection: Connection, batch: FactBatch, fact: AnyFact) -> Des
         case TrackPublished() | TrackUnpublished():
             await _take_track(connection, fact, at)
         case RecordingStarted() | SegmentClosed() | RecordingFinished():
-            await _take_recording(connection, fact, at)
+            await _take_recording(connection, batch, fact, at)
         case ConsentGiven():
             await understanding.add_consent(connection, fact, at)
             await _event(connection, outbox.MEETING_EVENTS, "consent.given", fact)
@@ -208,7 +208,7 @@ async def _take_track(connection: Connection, fact: TrackPublished | TrackUnpubl
 
 
 async def _take_recording(
-    connection: Connection, fact: RecordingStarted | SegmentClosed | RecordingFinished, at: datetime
+    connection: Connection, batch: FactBatch, fact: RecordingStarted | SegmentClosed | RecordingFinished, at: datetime
 ) -> None:
     match fact:
         case RecordingStarted():
@@ -219,6 +219,8 @@ async def _take_recording(
             kind = "recording.segment_closed"
         case RecordingFinished():
             known = await recordings.finish(connection, fact, at)
+            if known and fact.duration_ms > 0:
+                await jobs.queue_anew(connection, "compose", fact.recording, {"node": batch.node})
             kind = "recording.processed"
     if not known:
         raise Unfit("unknown_recording")

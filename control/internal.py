@@ -1,20 +1,23 @@
 """The internal listener: what the other parts of the system ask and report. Every route needs the node secret."""
 
 import hmac
+from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from quart import Quart, Response, request
 
-from control import facts, placing
+from control import facts, outside_jobs, placing
 from control.problem import Problem
 from control.problem_handlers import handle_problems
 from control.proxy.routing import node_for
 from control.services import Services
 from control.store import placements, rooms
 from sfu.api.facts import FactAcknowledgement
+from sfu.api.jobs import JobHeld, JobOutcome, JobProgress, JobRequest
 from sfu.api.registration import Evacuated
 
+_Word = TypeVar("_Word", JobRequest, JobProgress, JobOutcome)
 _MAX_BATCH = 8 * 1024 * 1024
 
 
@@ -58,6 +61,23 @@ def create_app(services: Services) -> Quart:
         """A draining node's grace is over: place its rooms on others. It tells their participants afterwards."""
         return _json(Evacuated(moved=await placing.evacuate(services, node)))
 
+    @app.post("/internal/v1/jobs/claim")
+    async def claim_job() -> Response:
+        claimed = await outside_jobs.claim(services, await _read(JobRequest))
+        return Response(b"", 204) if claimed is None else _json(claimed)
+
+    @app.post("/internal/v1/jobs/<job>/progress")
+    async def renew_job(job: str) -> Response:
+        return _json(JobHeld(held=await outside_jobs.renew(services, job, await _read(JobProgress))))
+
+    @app.post("/internal/v1/jobs/<job>/outcome")
+    async def settle_job(job: str) -> Response:
+        outcome = await _read(JobOutcome)
+        try:
+            return _json(JobHeld(held=await outside_jobs.settle(services, job, outcome)))
+        except ValueError as error:
+            raise Problem(400, "invalid_outcome", str(error)) from error
+
     @app.get("/internal/v1/route")
     async def route() -> Response:
         """For nginx's auth_request: the address to proxy `X-Original-URI` to, in X-Parley-Node."""
@@ -68,6 +88,13 @@ def create_app(services: Services) -> Quart:
         return Response("", 204, {"X-Parley-Node": urlsplit(address).netloc})
 
     return app
+
+
+async def _read(kind: type[_Word]) -> _Word:
+    try:
+        return msgspec.json.decode(await request.data, type=kind)
+    except msgspec.DecodeError as error:
+        raise Problem(400, "invalid_request", str(error)) from error
 
 
 def _json(value: object) -> Response:

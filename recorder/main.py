@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from objects.directory import DirectoryStore
 from objects.threads import Objects, threads
 from recorder import layout, recovery, stored, upkeep
 from recorder.attachment import Attachments
+from recorder.composing import Composer
 from recorder.config import RecorderConfig
 from recorder.fact_reporter import FactReporter
 from recorder.finisher import Finisher
@@ -47,6 +49,7 @@ async def run(config: RecorderConfig, ready: Callable[[], None]) -> None:
                 attachments = Attachments(config, recordings, finisher, facts, uploads, sink_socket=path)
                 tasks.create_task(attachments.run())
             tasks.create_task(upkeep.run(config, uploads))
+            tasks.create_task(Composer(config, uploads.objects, _on_disk(config, pool)).run())
             for manifest in unreported:
                 tasks.create_task(finisher.report(manifest))
             for recording, recent in zip(unfinished, segments, strict=True):
@@ -57,6 +60,10 @@ async def run(config: RecorderConfig, ready: Callable[[], None]) -> None:
             if uploads.objects is not None:
                 tasks.create_task(_reconcile(config, uploads.objects, recordings, finisher))
             ready()
+
+
+def _on_disk(config: RecorderConfig, pool: ThreadPoolExecutor) -> Objects:
+    return Objects(DirectoryStore(config.recordings_dir), config.recordings_dir / ".spool", pool)
 
 
 def _objects(config: RecorderConfig, pool: ThreadPoolExecutor) -> Objects | None:

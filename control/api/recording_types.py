@@ -1,6 +1,7 @@
 """Answers about recordings."""
 
 from datetime import datetime
+from typing import Literal
 
 from control.api.types import Answer, RecordingStatus
 
@@ -35,8 +36,19 @@ class RecordedTrack(Answer, frozen=True, kw_only=True):
     files: list[str]
 
 
+class Composition(Answer, frozen=True, kw_only=True):
+    """The film of all participants, made by itself after the end. `file` is there once it is `done`."""
+
+    state: Literal["queued", "running", "done", "failed"]
+    progress: float
+    file: str | None = None
+    bytes: int | None = None
+    error: str | None = None
+
+
 class RecordingDetail(Answer, frozen=True, kw_only=True):
     """Files are relative to `/api/v1/recordings/{id}/files/`."""
 
     recording: Recording
     tracks: list[RecordedTrack]
+    composition: Composition | None = None

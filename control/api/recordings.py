@@ -8,7 +8,7 @@ import msgspec
 from quart import Response
 
 from control import file_response
-from control.api.recording_types import RecordedTrack, Recording, RecordingDetail, Recordings
+from control.api.recording_types import Composition, RecordedTrack, Recording, RecordingDetail, Recordings
 from control.api.types import Done
 from control.archive import download_name, within
 from control.auth.access import Access
@@ -17,7 +17,7 @@ from control.endpoint import Call, Endpoints
 from control.identifiers import new_id
 from control.problem import Problem, not_found
 from control.services import Services
-from control.store import audit, meetings, outbox, recordings, rooms
+from control.store import audit, jobs, meetings, outbox, recordings, rooms
 from control.store.recordings import RecordingRow
 from control.zip_stream import Entry, stream
 from sfu.api.desired_state import DesiredRecording, DesiredState
@@ -200,4 +200,15 @@ async def detail(services: Services, row: RecordingRow, title: str) -> Recording
                 )
                 for track in manifest.tracks
             ]
-    return RecordingDetail(recording=public_recording(row, title), tracks=tracks)
+    composition = await _composition(services, row)
+    return RecordingDetail(recording=public_recording(row, title), tracks=tracks, composition=composition)
+
+
+async def _composition(services: Services, row: RecordingRow) -> Composition | None:
+    if row.composed is not None:
+        return Composition(state="done", progress=1.0, file=row.composed["file"], bytes=row.composed["bytes"])
+    async with services.pool.acquire() as connection:
+        job = await jobs.latest_about(connection, "compose", row.id)
+    if job is None or job.state == "done":
+        return None
+    return Composition(state=job.state, progress=job.progress, error=job.error if job.state == "failed" else None)

@@ -4,7 +4,7 @@ A job is claimed for the time of a lease, which its worker renews. The attempt n
 was stopped past its lease finds its number outdated, and what it writes has no effect.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -56,15 +56,48 @@ async def waiting_of(connection: Connection, owner: str) -> int:
     )
 
 
-async def claim(connection: Connection, kinds: list[str], lease_seconds: float) -> JobRow | None:
-    """Claim the oldest job that waits, or whose worker let its lease lapse; None when there is none."""
+async def queue_anew(connection: Connection, kind: str, subject: str, options: dict[str, Any]) -> None:
+    """Queue a job of our own; one of the same kind and subject that nobody has begun is replaced."""
+    await connection.execute(
+        "DELETE FROM processing_jobs WHERE kind = $1 AND subject = $2 AND state = 'queued'", kind, subject
+    )
+    await connection.execute(
+        "INSERT INTO processing_jobs (id, kind, subject, options) VALUES ($1, $2, $3, $4)",
+        new_id("job"),
+        kind,
+        subject,
+        options,
+    )
+
+
+async def latest_about(connection: Connection, kind: str, subject: str) -> JobRow | None:
     row = await connection.fetchrow(
-        "WITH next AS (SELECT id FROM processing_jobs WHERE kind = ANY($1) AND (state = 'queued'"
+        "SELECT * FROM processing_jobs WHERE kind = $1 AND subject = $2 ORDER BY created_at DESC LIMIT 1", kind, subject
+    )
+    return load_one(JobRow, row)
+
+
+def attempt_of(job: JobRow, attempt: int) -> JobRow:
+    """Return the job as the worker of that attempt knows it."""
+    return replace(job, attempt=attempt)
+
+
+async def claim(
+    connection: Connection, kinds: list[str], lease_seconds: float, node: str | None = None
+) -> JobRow | None:
+    """Claim the oldest job that waits, or whose worker let its lease lapse; None when there is none.
+
+    With `node` only what can be done there.
+    """
+    row = await connection.fetchrow(
+        "WITH next AS (SELECT id FROM processing_jobs WHERE kind = ANY($1)"
+        "   AND ($3::text IS NULL OR options->>'node' = $3) AND (state = 'queued'"
         "   OR (state = 'running' AND lease_until < now())) ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED)"
         " UPDATE processing_jobs j SET state = 'running', attempt = attempt + 1, progress = 0,"
         "  lease_until = now() + make_interval(secs => $2) FROM next WHERE j.id = next.id RETURNING j.*",
         kinds,
         lease_seconds,
+        node,
     )
     return load_one(JobRow, row)
 
@@ -94,17 +127,19 @@ async def finish(connection: Connection, job: JobRow, result: Any) -> bool:
     return found is not None
 
 
-async def fail(connection: Connection, job: JobRow, error: str, *, again: bool) -> None:
-    """Note a failure; with `again` the job is tried anew, a few times at most."""
-    await connection.execute(
+async def fail(connection: Connection, job: JobRow, error: str, *, again: bool) -> bool:
+    """Note a failure; with `again` the job is tried anew, a few times at most. False when it is another worker's."""
+    found = await connection.fetchval(
         "UPDATE processing_jobs SET state = CASE WHEN $4 AND attempt < $5 THEN 'queued' ELSE 'failed' END,"
-        " error = $3, finished_at = now(), lease_until = NULL WHERE id = $1 AND attempt = $2 AND state = 'running'",
+        " error = $3, finished_at = now(), lease_until = NULL WHERE id = $1 AND attempt = $2 AND state = 'running'"
+        " RETURNING id",
         job.id,
         job.attempt,
         error[:1000],
         again,
         MAX_ATTEMPTS,
     )
+    return found is not None
 
 
 async def keep_result(connection: Connection, job: JobRow, result: Any) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from control.database import Connection, load, load_one
 from sfu.api.facts import RecordingFinished, SegmentClosed
@@ -21,6 +21,7 @@ class RecordingRow:
     duration_ms: int | None
     bytes: int | None
     manifest: str | None
+    composed: dict[str, Any] | None
 
 
 async def start(connection: Connection, recording: str, meeting: str, started_by: str, at: datetime) -> RecordingRow:
@@ -113,7 +114,7 @@ async def finish(connection: Connection, finished: RecordingFinished, at: dateti
     """The manifest is committed; False when the recording is unknown."""
     found = await connection.fetchval(
         "UPDATE meeting_recordings SET state = $2, duration_ms = $3, bytes = $4, manifest = $5,"
-        " stopped_at = coalesce(stopped_at, $6), finished_at = $6 WHERE id = $1 AND meeting_id = $7 RETURNING id",
+        " stopped_at = $6, finished_at = $6, composed = NULL WHERE id = $1 AND meeting_id = $7 RETURNING id",
         finished.recording,
         finished.state,
         finished.duration_ms,
@@ -123,6 +124,10 @@ async def finish(connection: Connection, finished: RecordingFinished, at: dateti
         finished.room,
     )
     return found is not None
+
+
+async def set_composed(connection: Connection, recording: str, composed: dict[str, Any]) -> None:
+    await connection.execute("UPDATE meeting_recordings SET composed = $2 WHERE id = $1", recording, composed)
 
 
 async def delete(connection: Connection, recording: str) -> None:

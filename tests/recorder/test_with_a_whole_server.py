@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import av
 import pytest
 
-from parley.client import Api, Publication, Room
+from parley.client import Api, ApiError, Publication, Room
 from sfu.api.join_token import Source
 from sfu.api.signaling import Consent
 from sfu.formats.codecs import Codec
@@ -97,3 +97,53 @@ async def finished(api: Api, recording: str) -> dict:
             return row
         await asyncio.sleep(0.1)
     raise AssertionError(f"not finished: {row}")
+
+
+async def test_a_film_is_made_when_the_last_person_has_left(server: RunningServer) -> None:
+    """Nobody stops the recording, nobody asks for the film."""
+    async with Api(server.url) as api:
+        try:
+            await api.set_up(server.setup_token, "admin", PASSWORD)
+        except ApiError:
+            await api.login("admin", PASSWORD)
+        meeting = await api.create_meeting("Filmed")
+        ada, bob = await api.join(meeting, "Ada"), await api.join(meeting, "Bob")
+        async with Room(api.signaling_url(ada), token=ada.token) as one:
+            camera, _ = await one.publish((Source.CAMERA, Codec.VP8), (Source.MICROPHONE, Codec.OPUS))
+            await one.send(Consent(text="1", recording=True))
+            recording = (await api.start_recording(meeting))["id"]
+            await one.until(lambda: one.state.recording.active)
+            async with Room(api.signaling_url(bob), token=bob.token) as other:
+                second, _ = await other.publish((Source.CAMERA, Codec.VP8), (Source.MICROPHONE, Codec.OPUS))
+                await other.send(Consent(text="1", recording=True))
+                begun = time.monotonic()
+                for index, (data, keyframe) in enumerate(video(Codec.VP8, 3 * FPS, fps=FPS, flash_every=FPS)):
+                    await asyncio.sleep(max(0, begun + index / FPS - time.monotonic()))
+                    for publication in (camera, second):
+                        publication.send_frame(data, index * 90_000 // FPS, keyframe=keyframe)
+        left = time.monotonic()
+        row = await finished(api, recording)
+        listed = time.monotonic() - left
+        composition = await composed(api, recording)
+        film = await api.download(f"/recordings/{recording}/files/{composition['file']}")
+    assert row["state"] == "ready"
+    assert listed <= 30  # ten on a machine of one's own
+    assert len(film) == composition["bytes"]
+    with av.open(io.BytesIO(film)) as container:
+        names = {stream.codec_context.name for stream in container.streams}
+        images = [image.to_ndarray(format="gray") for image in container.decode(video=0)]
+    assert names == {"h264", "aac"}
+    halves = [(image[300:600, 100:500].mean(), image[300:600, 740:1140].mean()) for image in images]
+    assert any(a > 150 and b > 150 for a, b in halves)  # a flash, in both tiles
+    assert any(a < 80 and b < 80 for a, b in halves)
+
+
+async def composed(api: Api, recording: str) -> dict:
+    """Wait for the film."""
+    for _ in range(300):
+        composition = (await api.request("GET", f"/recordings/{recording}"))["composition"]
+        if composition is not None and composition["state"] in ("done", "failed"):
+            assert composition["state"] == "done", composition
+            return composition
+        await asyncio.sleep(0.2)
+    raise AssertionError(f"no film: {composition}")

@@ -1,0 +1,70 @@
+"""Jobs that workers outside of this process do: they ask over the internal listener, the rows stay the truth."""
+
+import msgspec
+
+from control.database import Connection
+from control.services import Services
+from control.store import jobs, meetings, outbox, recordings
+from control.store.jobs import JobRow
+from sfu.api.jobs import LEASE_SECONDS, ClaimedJob, JobOutcome, JobProgress, JobRequest
+
+COMPOSE = "compose"
+_KINDS = frozenset({COMPOSE})
+
+
+class Composed(msgspec.Struct, frozen=True, kw_only=True):
+    """The film of a recording; `file` is its name within it."""
+
+    file: str
+    bytes: int
+    sha256: str
+    duration_ms: int
+
+
+async def claim(services: Services, asked: JobRequest) -> ClaimedJob | None:
+    """Claim the oldest job for a worker; None when there is none."""
+    kinds = sorted(_KINDS.intersection(asked.kinds))
+    async with services.pool.acquire() as connection:
+        while True:
+            job = await jobs.claim(connection, kinds, LEASE_SECONDS, asked.node)
+            if job is None:
+                return None
+            if job.attempt <= jobs.MAX_ATTEMPTS:
+                return ClaimedJob(id=job.id, kind=job.kind, subject=job.subject, attempt=job.attempt)
+            await jobs.fail(connection, job, "every attempt was cut off", again=False)
+
+
+async def renew(services: Services, job: str, word: JobProgress) -> bool:
+    """Renew a worker's lease; whether it still has the job."""
+    async with services.pool.acquire() as connection:
+        row = await jobs.by_id(connection, job)
+        return row is not None and await jobs.renew(
+            connection, jobs.attempt_of(row, word.attempt), min(1.0, max(0.0, word.progress)), LEASE_SECONDS
+        )
+
+
+async def settle(services: Services, job: str, outcome: JobOutcome) -> bool:
+    """Write what became of a job, unless it is another worker's by now. Raises ValueError when the result is none."""
+    result = None if outcome.result is None else msgspec.convert(outcome.result, Composed)
+    async with services.pool.acquire() as connection, connection.transaction():
+        row = await jobs.by_id(connection, job)
+        if row is None:
+            return False
+        mine = jobs.attempt_of(row, outcome.attempt)
+        if result is None:
+            return await jobs.fail(connection, mine, outcome.error, again=outcome.again)
+        return await _keep(connection, mine, result)
+
+
+async def _keep(connection: Connection, job: JobRow, result: Composed) -> bool:
+    recording = await recordings.by_id(connection, job.subject)
+    if recording is None or await meetings.lock(connection, recording.meeting_id) is None:
+        await jobs.fail(connection, job, "the recording is gone", again=False)
+        return False
+    kept = msgspec.to_builtins(result)
+    if not await jobs.finish(connection, job, kept):
+        return False
+    await recordings.set_composed(connection, recording.id, kept)
+    payload = {"meeting": recording.meeting_id, "recording": recording.id, **kept}
+    await outbox.append(connection, outbox.MEDIA_EVENTS, recording.meeting_id, "transcode.completed", payload)
+    return True

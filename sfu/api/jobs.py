@@ -1,0 +1,48 @@
+"""What workers outside of control and control say of jobs: claimed by a lease, fenced by the attempt's number.
+
+    POST /internal/v1/jobs/claim         JobRequest -> ClaimedJob, or 204 when there is nothing to do
+    POST /internal/v1/jobs/{id}/progress JobProgress -> JobHeld
+    POST /internal/v1/jobs/{id}/outcome  JobOutcome -> JobHeld
+
+`held` false says that the job is another worker's by now: what this one did has no effect.
+"""
+
+from typing import Any
+
+import msgspec
+
+LEASE_SECONDS = 30.0
+
+
+class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """`node` is set by a worker that can do only what was made where it runs."""
+
+    kinds: list[str]
+    node: str | None = None
+
+
+class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    kind: str
+    subject: str
+    attempt: int
+
+
+class JobProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """Renews the lease. `progress` is 0 to 1."""
+
+    attempt: int
+    progress: float
+
+
+class JobOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """`error` says why there is no result; `again` whether another attempt may have one."""
+
+    attempt: int
+    result: dict[str, Any] | None = None
+    error: str = ""
+    again: bool = False
+
+
+class JobHeld(msgspec.Struct, frozen=True, kw_only=True):
+    held: bool

@@ -1,0 +1,92 @@
+"""The film of a recording is queued by itself; workers outside claim it, and exactly one result is visible."""
+
+from typing import Any
+
+import asyncpg
+
+from control.config import ControlConfig
+from tests.control.harness import NODE_SECRET, Client, People
+from tests.control.test_recordings import recorded
+
+FILM = {"file": "composed-1.mp4", "bytes": 4, "sha256": "00", "duration_ms": 9}
+
+
+async def ask(client: Client, what: str, body: dict[str, Any], secret: str = NODE_SECRET) -> tuple[int, Any]:
+    url = f"{client.server.internal}/internal/v1/jobs/{what}"
+    async with client.session.post(url, json=body, headers={"Authorization": f"Bearer {secret}"}) as answer:
+        return answer.status, await answer.json() if answer.status != 204 else None
+
+
+async def claim(client: Client, node: str | None = None) -> Any:
+    body = {"kinds": ["compose", "asr"]} | ({} if node is None else {"node": node})
+    return (await ask(client, "claim", body))[1]
+
+
+async def test_a_film_is_queued_claimed_and_listed(people: People, config: ControlConfig) -> None:
+    host = await people.user("ada")
+    _, recording = await recorded(host, config)
+    path = f"/api/v1/recordings/{recording}"
+    assert (await host.ok("GET", path))["composition"] == {
+        "state": "queued", "progress": 0.0, "file": None, "bytes": None, "error": None,
+    }  # fmt: skip
+    assert await claim(host, "recorder-of-another-disk") is None
+    job = await claim(host, "recorder-1")
+    assert (job["kind"], job["subject"], job["attempt"]) == ("compose", recording, 1)
+    assert await claim(host, "recorder-1") is None
+    assert await ask(host, f"{job['id']}/progress", {"attempt": 1, "progress": 0.5}) == (200, {"held": True})
+    assert (await host.ok("GET", path))["composition"]["progress"] == 0.5
+    (config.recordings_dir / recording / "composed-1.mp4").write_bytes(b"film")
+    assert await ask(host, f"{job['id']}/outcome", {"attempt": 1, "result": FILM}) == (200, {"held": True})
+    composition = (await host.ok("GET", path))["composition"]
+    assert (composition["state"], composition["file"]) == ("done", "composed-1.mp4")
+    assert await host.ok("GET", f"{path}/files/composed-1.mp4", Range="bytes=1-2") == b"il"
+    assert await host.refused("GET", f"{path}/files/composed-2.mp4") == (404, "not_found")
+
+
+async def test_of_a_worker_stopped_past_its_lease_nothing_is_visible(
+    people: People, config: ControlConfig, dsn: str
+) -> None:
+    host = await people.user("ada")
+    _, recording = await recorded(host, config)
+    stopped = await claim(host)
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("UPDATE processing_jobs SET lease_until = now() - interval '1 second'")
+    other = await claim(host)
+    assert (other["id"], other["attempt"]) == (stopped["id"], 2)
+    late = {"attempt": 1, "result": FILM | {"file": "composed-7.mp4"}}
+    assert await ask(host, f"{stopped['id']}/progress", {"attempt": 1, "progress": 1}) == (200, {"held": False})
+    assert await ask(host, f"{stopped['id']}/outcome", late) == (200, {"held": False})
+    assert await ask(host, f"{other['id']}/outcome", {"attempt": 2, "result": FILM}) == (200, {"held": True})
+    assert await ask(host, f"{stopped['id']}/outcome", late) == (200, {"held": False})
+    assert (await host.ok("GET", f"/api/v1/recordings/{recording}"))["composition"]["file"] == "composed-1.mp4"
+    kinds = await connection.fetch("SELECT kind FROM outbox WHERE kind = 'transcode.completed'")
+    assert len(kinds) == 1
+    await connection.close()
+
+
+async def test_a_film_that_fails_is_tried_again_and_then_given_up(people: People, config: ControlConfig) -> None:
+    host = await people.user("ada")
+    _, recording = await recorded(host, config)
+    for attempt in (1, 2, 3):
+        job = await claim(host)
+        assert job["attempt"] == attempt
+        body = {"attempt": attempt, "error": "the disk is full", "again": True}
+        assert await ask(host, f"{job['id']}/outcome", body) == (200, {"held": True})
+    assert await claim(host) is None
+    composition = (await host.ok("GET", f"/api/v1/recordings/{recording}"))["composition"]
+    assert (composition["state"], composition["error"]) == ("failed", "the disk is full")
+
+
+async def test_the_film_of_a_deleted_recording_is_refused(people: People, config: ControlConfig) -> None:
+    host = await people.user("ada")
+    _, recording = await recorded(host, config)
+    job = await claim(host)
+    await host.ok("DELETE", f"/api/v1/recordings/{recording}")
+    assert await ask(host, f"{job['id']}/outcome", {"attempt": 1, "result": FILM}) == (200, {"held": False})
+    status, problem = await ask(host, f"{job['id']}/outcome", {"attempt": 1, "result": {"file": 1}})
+    assert (status, problem["code"]) == (400, "invalid_outcome")
+
+
+async def test_only_parts_of_this_system_may_ask(people: People) -> None:
+    status, _ = await ask(people.nobody(), "claim", {"kinds": ["compose"]}, secret="wrong")
+    assert status == 401

@@ -24,6 +24,7 @@ from control.api import (
     second_factor,
     sharing,
     single_sign_on,
+    transports,
     understanding,
     webhooks,
 )
@@ -63,6 +64,7 @@ def declared_endpoints() -> list[Endpoint]:
         webhooks.endpoints,
         second_factor.endpoints,
         sharing.endpoints,
+        transports.endpoints,
         single_sign_on.endpoints,
         ai.endpoints,
         live.endpoints,

@@ -2,7 +2,7 @@
 
 Addresses, payload types and keys are given instead of being negotiated by ICE and DTLS. What is sent leaves from one
 port of the node; each transport that receives has a port of its own. Keys are base64 of master key and master salt
-(RFC 4568, section 6.1).
+(RFC 4568, section 6.1). `epoch` is the room's placement (sfu.api.placement), which control knows.
 """
 
 from typing import Literal
@@ -33,8 +33,9 @@ class SendTransport(
     `keyframe_seconds`, since it may be unable to ask; 0 never does.
     """
 
-    participant: str
+    participant: str = ""
     name: str = ""
+    epoch: int = 0
     track: str | None = None
     of: str | None = None
     source: Source | None = None
@@ -74,8 +75,9 @@ class ReceiveTransport(
     protects what goes back (the same key unless given). `consent` is what the sender agrees to.
     """
 
-    participant: str
+    participant: str = ""
     name: str = ""
+    epoch: int = 0
     tracks: tuple[PlainTrack, ...]
     address: str | None = None
     port: int | None = None

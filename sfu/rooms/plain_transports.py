@@ -52,7 +52,15 @@ def claims_of(room: str, transport: AnyTransport) -> JoinClaims:
     grants = Grants(publish=sources, chat=False)
     name = transport.name or transport.participant
     return JoinClaims(
-        aud=AUDIENCE, jti="", iat=0, exp=0, room=room, participant=transport.participant, name=name, grants=grants
+        aud=AUDIENCE,
+        jti="",
+        iat=0,
+        exp=0,
+        room=room,
+        participant=transport.participant,
+        name=name,
+        grants=grants,
+        epoch=transport.epoch,
     )
 
 

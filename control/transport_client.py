@@ -1,0 +1,50 @@
+"""Plain RTP transports at the sfu node that holds a meeting."""
+
+import aiohttp
+import msgspec
+
+from control.problem import Problem
+from sfu.api.plain_transport import AnyTransport, TransportInfo, Transports
+from sfu.api.registration import NodeRecord
+
+_TIMEOUT = aiohttp.ClientTimeout(total=5)
+
+
+class _Refusal(msgspec.Struct, frozen=True):
+    code: str = "refused"
+    detail: str = "The node refused."
+
+
+class TransportClient:
+    """Speaks to one node about one room. Every method raises Problem: the node's refusal, or 502 without an answer."""
+
+    def __init__(self, node: NodeRecord, secret: str, room: str, http: aiohttp.ClientSession) -> None:
+        self._url = f"{node.http_url}/node/v1/rooms/{room}/transports"
+        self._headers = {"Authorization": f"Bearer {secret}"}
+        self._http = http
+
+    async def open(self, transport: AnyTransport) -> TransportInfo:
+        return msgspec.json.decode(await self._ask("POST", "", msgspec.json.encode(transport)), type=TransportInfo)
+
+    async def list(self) -> Transports:
+        return msgspec.json.decode(await self._ask("GET", ""), type=Transports)
+
+    async def close(self, transport: str) -> None:
+        await self._ask("DELETE", f"/{transport}")
+
+    async def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        try:
+            async with self._http.request(
+                method, self._url + path, data=body, headers=self._headers, timeout=_TIMEOUT
+            ) as answer:
+                data = await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Problem(502, "node_unavailable", "The meeting's node does not answer.") from error
+        if answer.status < 300:
+            return data
+        try:
+            refusal = msgspec.json.decode(data, type=_Refusal)
+        except msgspec.DecodeError:
+            refusal = _Refusal()
+        status = answer.status if answer.status in {400, 403, 404, 503} else 502
+        raise Problem(status, refusal.code, refusal.detail)

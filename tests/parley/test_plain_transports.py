@@ -1,0 +1,74 @@
+"""A host opens plain transports by REST: FFmpeg's picture comes into the meeting and goes out of it, audited."""
+
+import asyncio
+import json
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+import tests.sfu.server.ffmpeg_rtp as ffmpeg_rtp
+from parley.client import Api, Room
+from parley.client.api import ApiError
+from tests.support.server import running_server
+
+CAMERA = {"source": "camera", "codec": "VP8", "payload_type": 96}
+
+
+async def test_a_picture_comes_in_and_goes_out(tmp_path: Path) -> None:
+    with running_server(transport_networks="127.0.0.0/8") as server:
+        async with Api(server.url) as host, Api(server.url) as guest:
+            await host.set_up(server.setup_token, "admin", "correct horse battery staple")
+            meeting = await host.create_meeting("With a camera")
+            transports = f"/meetings/{meeting}/transports"
+            joined, visitor = await host.join(meeting, "Host"), await guest.join(meeting, "Guest")
+            async with Room(host.signaling_url(joined), token=joined.token) as room:
+                incoming = await host.request(
+                    "POST", f"{transports}/receive", {"name": "Hall", "tracks": [CAMERA], "srtp": {}}
+                )
+                assert len(incoming["srtp"]["key"]) == 40
+                await host.request("DELETE", f"{transports}/{incoming['transport']}")
+                incoming = await host.request("POST", f"{transports}/receive", {"name": "Hall", "tracks": [CAMERA]})
+                who, track = incoming["participant"], incoming["tracks"][0]["track"]
+                await room.until(lambda: track in room.state.tracks)
+                assert room.state.participants[who].name == "Hall"
+                sender = await _ffmpeg("send", str(incoming["port"]), "60", "video", "96")
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                    probe.bind(("127.0.0.1", 0))
+                    port = probe.getsockname()[1]
+                wish = {"name": "Studio", "of": who, "source": "camera", "address": "127.0.0.1", "port": port}
+                outgoing = await host.request("POST", f"{transports}/send", wish | {"keyframe_seconds": 1})
+                description = tmp_path / "studio.sdp"
+                description.write_text(outgoing["sdp"])
+                receiver = await _ffmpeg("receive", str(description), "30")
+                try:
+                    async with asyncio.timeout(40):
+                        out, _ = await receiver.communicate()
+                    assert len({round(mean) for mean in json.loads(out)}) > 15
+                    listed = (await host.request("GET", transports))["transports"]
+                    assert {entry["direction"] for entry in listed} == {"send", "receive"}
+                    assert all(entry["tracks"][0]["packets"] > 0 for entry in listed)
+                    with pytest.raises(ApiError, match="not_permitted"):
+                        await host.request("POST", f"{transports}/send", wish | {"address": "10.0.0.1"})
+                    with pytest.raises(ApiError, match="not_found"):
+                        await host.request(
+                            "POST", f"{transports}/send", wish | {"participant": visitor.participant[:-1]}
+                        )
+                    await host.request("DELETE", f"{transports}/{incoming['transport']}")
+                    await room.until(lambda: who not in room.state.participants)
+                finally:
+                    for process in (sender, receiver):
+                        if process.returncode is None:
+                            process.kill()
+                        await process.communicate()
+                acts = (await host.request("GET", "/admin/audit"))["entries"]
+                done = [entry for entry in acts if entry["action"].startswith("transport.")]
+                assert [entry["action"] for entry in done].count("transport.opened") == 3
+                assert any(f"127.0.0.1 port {port}" in json.dumps(entry["detail"]) for entry in done)
+
+
+async def _ffmpeg(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, str(ffmpeg_rtp.__file__), *arguments, stdout=asyncio.subprocess.PIPE
+    )

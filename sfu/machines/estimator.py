@@ -124,7 +124,7 @@ class Estimator:
     def _judge(self, report: FeedbackReport, now: int) -> None:
         was_limited = self._limit.is_limited
         probed = None
-        overused = False
+        filled = overused = False
         arrived = received_in_order(report.results)
         if arrived:
             smallest = min(arrival - result.sent for result, arrival in arrived)
@@ -133,13 +133,16 @@ class Estimator:
             self._acknowledged.received(arrival, result.size, application_limited=was_limited)
             measured = self._results.received(result) if result.cluster >= 0 else None
             if measured is not None:
-                self._probes.result(result.cluster, measured, now)
-                probed = max(measured, probed or 0.0)
+                self._probes.result(result.cluster, measured.rate, now)
+                probed = max(measured.rate, probed or 0.0)
+                filled = filled or measured.fills
             delta = self._groups.received(result.sent, arrival, result.size, now)
             if delta is not None:
                 overused |= self._detector.update(delta, arrival) is Usage.OVERUSE
         if not self._startup.is_over:
             probed = self._start(report, probed, now)
+        if filled and probed is not None and probed < self._control.rate:
+            self._control.set(probed, now)  # not even what was thought to fit does
         acknowledged = self._acknowledged.bits_per_second
         self._follow_delay(overused, probed, acknowledged, now)
         self._losses.update(report.results, acknowledged, self._control.rate, now)

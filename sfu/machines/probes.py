@@ -28,6 +28,8 @@ _SHARE = 0.8  # of a cluster's packets and bytes that must have arrived
 _MAX_RATIO = 2.0  # receiving much faster than sending is a measuring error
 _SATURATED = 0.9
 _TARGET = 0.95
+_QUEUE_NS = 15_000_000
+_STANDS = 0.7
 _MAX_INTERVAL_OF_CLUSTER = 1_000_000_000
 _MAX_CLUSTERS = 8
 _SECOND = 1_000_000_000
@@ -115,14 +117,24 @@ class ProbeControl:
         return self._probing
 
 
+class ProbeResult(NamedTuple):
+    """What the link carried, in bits/s; `fills` when it carried less than was sent and a queue grew to the very end."""
+
+    rate: float
+    fills: bool = False
+
+
 class _Measured:
     __slots__ = (
+        "first_delay",
         "first_received",
         "first_sent",
         "first_size",
+        "last_delay",
         "last_received",
         "last_sent",
         "last_size",
+        "longest_delay",
         "packets",
         "size",
     )
@@ -131,8 +143,15 @@ class _Measured:
         self.first_sent = self.last_sent = sent
         self.first_received = self.last_received = arrival
         self.first_size = self.last_size = size
+        self.first_delay = self.last_delay = self.longest_delay = arrival - sent
         self.size = size
         self.packets = 1
+
+    @property
+    def is_queueing(self) -> bool:
+        """Whether delays grew by more than jitter and were longest at the end, unlike those of a busy receiver."""
+        grown = self.last_delay - self.first_delay
+        return grown >= _QUEUE_NS and grown >= _STANDS * (self.longest_delay - self.first_delay)
 
 
 class ProbeResults:
@@ -150,8 +169,8 @@ class ProbeResults:
             del self._sizes[oldest]
             self._clusters.pop(oldest, None)
 
-    def received(self, result: PacketResult) -> float | None:
-        """Take a packet that arrived; returns what the link carried (bits/s) once enough of the cluster has."""
+    def received(self, result: PacketResult) -> ProbeResult | None:
+        """Take a packet that arrived; returns what the link carried once enough of the cluster has."""
         if result.arrival is None or result.cluster not in self._sizes:
             return None
         measured = self._clusters.get(result.cluster)
@@ -161,6 +180,8 @@ class ProbeResults:
         measured.first_sent = min(measured.first_sent, result.sent)
         if result.sent >= measured.last_sent:
             measured.last_sent, measured.last_size = result.sent, result.size
+            measured.last_delay = result.arrival - result.sent
+        measured.longest_delay = max(measured.longest_delay, result.arrival - result.sent)
         if result.arrival < measured.first_received:
             measured.first_received, measured.first_size = result.arrival, result.size
         measured.last_received = max(measured.last_received, result.arrival)
@@ -171,7 +192,7 @@ class ProbeResults:
         return _rate(measured)
 
 
-def _rate(measured: _Measured) -> float | None:
+def _rate(measured: _Measured) -> ProbeResult | None:
     sending = measured.last_sent - measured.first_sent
     receiving = measured.last_received - measured.first_received
     if not 0 < sending <= _MAX_INTERVAL_OF_CLUSTER or not 0 < receiving <= _MAX_INTERVAL_OF_CLUSTER:
@@ -181,5 +202,5 @@ def _rate(measured: _Measured) -> float | None:
     if received > _MAX_RATIO * sent:
         return None
     if received < _SATURATED * sent:
-        return _TARGET * received
-    return min(sent, received)
+        return ProbeResult(_TARGET * received, fills=measured.is_queueing)
+    return ProbeResult(min(sent, received))

@@ -167,3 +167,17 @@ def test_a_start_that_is_too_bold_is_noticed_early(seed: int) -> None:
     loop = ClosedLoop(LinkSettings(rate=LOW, delay=25 * MS, jitter=4 * MS), seed, first_frame=40_000)
     loop.run(1)
     assert loop.estimator.rate < LOW * 1.25
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_call_that_needs_little_finds_out_that_its_link_has_narrowed(seed: int) -> None:
+    """Nothing queues, so only a probe can tell; without it, the next rise would fill the link."""
+    loop = ClosedLoop(LinkSettings(rate=HIGH, delay=25 * MS, jitter=4 * MS), seed)
+    loop.run(5)
+    loop.wanted = 400_000.0
+    loop.run(3)
+    loop.change(rate=LOW)
+    loop.run(5)
+    loop.wanted = 5_000_000.0
+    loop.run(1)
+    assert loop.estimator.rate < 2 * LOW

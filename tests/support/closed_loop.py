@@ -1,7 +1,7 @@
 """A call in simulated time: a source, a pacer and an estimator in front of an emulated link, feedback coming back.
 
-The source makes 30 frames a second of what the estimate allows, up to `wanted`, the first
-of `first_frame` bytes; with the estimator off, of `wanted`.
+The source makes 30 frames a second of what the estimate allows, up to `wanted`, the first of `first_frame` bytes, and
+no more than `step`, as where the next layer is too large; with the estimator off, of `wanted`.
 """
 
 from collections import deque
@@ -42,6 +42,7 @@ class ClosedLoop:
     seed: int = 0
     wanted: float = 5_000_000.0
     first_frame: int = 0
+    step: float = float("inf")
     adapts: bool = True
     feedback_delay: int = 25 * MS
     now: int = 0
@@ -87,7 +88,7 @@ class ClosedLoop:
         if self.now < self._next_frame:
             return
         self._next_frame += _FRAME_NS
-        rate = min(self.estimator.rate * _SOURCE_SHARE, self.wanted) if self.adapts else self.wanted
+        rate = min(self.estimator.rate * _SOURCE_SHARE, self.wanted, self.step) if self.adapts else self.wanted
         size = int(rate * _FRAME_NS / (8 * SECOND)) if self._frame else self.first_frame
         size = size or int(rate * _FRAME_NS / (8 * SECOND))
         packets = -(-size // _PACKET)

@@ -13,9 +13,9 @@ class InferenceConfig:
     is watched: models that appear later are used without a restart. `runtime_dir` takes files while they are
     transcribed. `languages` are the ISO 639-1 codes that meetings here are held in, most likely first; empty leaves the
     choice to the model. `threads` is for speech recognition alone. `triton_urls` are host:port of Triton's gRPC
-    endpoints, preferred to the local engine. `voice_detector_card` is the model card (TOML, see
-    inference.synthetic.detector) of a synthetic-voice detector that the first of them serves. `api_host` and `api_port`
-    (0 = allocate, None = off) serve the API that control calls with the node secret.
+    endpoints, preferred to the local engine. `voice_detector_card` and `face_detector_card` are model cards (TOML, see
+    inference.synthetic.detector) of detectors of synthetic media that the first of them serves. `api_host` and
+    `api_port` (0 = allocate, None = off) serve the API that control calls with the node secret.
     """
 
     sink_socket: Path
@@ -29,6 +29,7 @@ class InferenceConfig:
     languages: tuple[str, ...] = ()
     triton_urls: tuple[str, ...] = ()
     voice_detector_card: Path | None = None
+    face_detector_card: Path | None = None
     api_host: str = "127.0.0.1"
     api_port: int | None = None
     nice: int = 10

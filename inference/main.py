@@ -1,7 +1,8 @@
 """The inference process: taps consented audio at the sfu's sink socket, returns captions.
 
     sfu ── sink socket ──▶ SinkClient ─▶ Tap ═▶ decode worker ═▶ Captioner ═▶ engine (local worker or Triton)
-                               ◀── captions ─────────────────────────┴──▶ FactReporter ── finals ──▶ control
+                               │  ◀── captions ──────────────────────┴──▶ FactReporter ── finals ──▶ control
+                               └──▶ Analysis ═▶ analysis worker; detectors on Triton
 
 Double arrows cross into worker processes. Without models the process runs, says so to the sfu, and starts captioning
 when `parley models fetch` has put them there.
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from inference import messages
+from inference.analysis.analysis import Analysis
 from inference.api.http_api import InferenceApi
 from inference.captions.captioner import Captioner
 from inference.config import InferenceConfig
@@ -23,16 +26,19 @@ from inference.fact_reporter import FactReporter
 from inference.metrics import AVAILABLE
 from inference.models import catalogue, store
 from inference.models.catalogue import SPEECH_MODEL, VOICE_MODEL
+from inference.setup_watch import Setup, watch
 from inference.sink_client import SinkClient
-from inference.synthetic.detector import Detector, load_card
+from inference.synthetic.detector import Medium, load_card
 from inference.tap import Tap
-from sfu.api.sink_records import CaptionsAvailable, TrackOpened
+from sfu.api import sink_records
+from sfu.api.sink_records import AnyRecord, CaptionsAvailable, RecordType, TrackClosed, TrackOpened
 
 logger = logging.getLogger(__name__)
 
 MISSING = "captions unavailable: run `parley models fetch`"
 OFF = "captions are switched off on this server"
 STARTING = "captions are starting"
+CAPTIONS = "captions"
 _POLL_SECONDS = 2.0
 
 
@@ -51,7 +57,6 @@ class Inference:
         self._config = config
         self.api: InferenceApi | None = None
         self._voice_model: Path | None = None
-        self._voice_detector: Detector | None = None
         self._local = LocalEngine(threads=config.threads, nice=config.nice, changed=self._changed)
         self.engine: Engine = self._local
         self._facts = FactReporter(config.control_url, config.node_secret, config.instance)
@@ -63,7 +68,8 @@ class Inference:
             disconnected=self._disconnected,
         )
         self._captioner = Captioner(config.languages, show=self._sink.send, store=self._facts.add)
-        self._tap = Tap(config.nice, spoken=self._captioner.spoken, gone=self._captioner.gone, changed=self._changed)
+        self._tap = Tap(config.nice, spoken=self._spoken, gone=self._captioner.gone, changed=self._changed)
+        self.analysis = Analysis(config.models_dir, config.nice, send=self._sink.send, changed=self._announce)
 
     @property
     def decoder_pid(self) -> int | None:
@@ -83,8 +89,10 @@ class Inference:
             if self._config.api_port is not None:
                 self.api = InferenceApi(self, self._config.node_secret, self._config.nice, self._config.runtime_dir)
                 tasks.create_task(self.api.serve(self._config.api_host, self._config.api_port), name="api")
-            if self._config.voice_detector_card is not None and self._config.triton_urls:
-                tasks.create_task(self._connect_detector(self._config.voice_detector_card), name="detector")
+            for medium, card in self._cards().items():
+                tasks.create_task(self._connect_detector(medium, card), name=f"{medium} detector")
+            tasks.create_task(self.analysis.run(), name="analysis")
+            tasks.create_task(watch(self._config.control_url, self._config.node_secret, self._set_up), name="setup")
             ready()
             if not self._config.enabled:
                 return
@@ -97,17 +105,28 @@ class Inference:
                 self._prefer_triton(tasks, store.identity(speech))
             tasks.create_task(self._captioner.run(self.engine), name="captioner")
 
-    async def _connect_detector(self, path: Path) -> None:
-        """Connect the detector that the operator's model card describes."""
+    def _cards(self) -> dict[Medium, Path]:
+        """The model cards that the operator names, where there is a Triton to serve their models."""
+        named = {Medium.VOICE: self._config.voice_detector_card, Medium.FACE: self._config.face_detector_card}
+        return {medium: path for medium, path in named.items() if path is not None and self._config.triton_urls}
+
+    async def _connect_detector(self, medium: Medium, path: Path) -> None:
+        """Connect the detector that a model card describes."""
         from inference.triton.detector_client import connected_detector  # noqa: PLC0415  needs the extra `triton`
 
         try:
             card = load_card(path)
+            if card.medium is not medium:
+                raise ValueError(f"it is of a detector of {card.medium}")
         except (OSError, ValueError) as error:
-            logger.error("no synthetic-voice detection: the model card %s cannot be used: %s", path, error)
+            logger.error("no detection of synthetic %s: the model card %s cannot be used: %s", medium, path, error)
             return
-        async with connected_detector(self._config.triton_urls[0], card) as self._voice_detector:
+        async with connected_detector(self._config.triton_urls[0], card) as detector:
+            self.analysis.add_detector(detector)
             await asyncio.Event().wait()
+
+    def _set_up(self, setup: Setup) -> None:
+        self.analysis.switch(setup.emotion)
 
     def _prefer_triton(self, tasks: asyncio.TaskGroup, identity: str) -> None:
         """Put Triton before the local engine."""
@@ -123,11 +142,6 @@ class Inference:
         return self._voice_model
 
     @property
-    def voice_detector(self) -> Detector | None:
-        """What tells generated voices, if the operator has it."""
-        return self._voice_detector
-
-    @property
     def state(self) -> tuple[bool, str | None]:
         """Whether captions can be made, and why not."""
         availability = self._availability()
@@ -135,7 +149,7 @@ class Inference:
 
     def streams(self) -> list[TrackOpened]:
         """The tracks tapped now."""
-        return self._tap.tracks()
+        return [*self._tap.tracks(), *self.analysis.tap.tracks()]
 
     def models(self) -> list[dict[str, Any]]:
         """What models this version uses, and which are there."""
@@ -149,6 +163,7 @@ class Inference:
                 "present": store.find(self._config.models_dir, model) is not None,
             }
             for model in catalogue.load().model
+            if not model.extra or store.find(self._config.models_dir, model) is not None
         ]
 
     async def _models(self) -> tuple[Path, Path]:
@@ -171,22 +186,41 @@ class Inference:
         return CaptionsAvailable(available=True)
 
     def _announce(self) -> None:
-        """Tell the sfu, if one is there, whether there are captions."""
+        """Tell the sfu, if one is there, whether there are captions, and what is wanted for analysis."""
         state = self._availability()
         AVAILABLE.set(state.available)
         if self._sink.attached:
             self._sink.send(state)
+            self._sink.send(self.analysis.wanted)
 
     def _changed(self) -> None:
         self._captioner.engine_changed()
         self._announce()
 
     def _received(self, data: bytes) -> None:
-        if self._config.enabled:
-            self._tap.record(data)
+        """Hand a record to whom it concerns: cameras' packets to analysis, all others to the tap, the rest to both."""
+        if not self._config.enabled:
+            return
+        if data and data[0] != RecordType.CONTROL and self.analysis.tap.has(sink_records.handle_of(data)):
+            self.analysis.tap.record(data)
+            return
+        if (record := self._tap.record(data)) is not None:
+            self._concerns_analysis(record)
+
+    def _concerns_analysis(self, record: AnyRecord) -> None:
+        if isinstance(record, TrackOpened):
+            self.analysis.opened(record)
+        elif isinstance(record, TrackClosed):
+            self.analysis.closed(record)
+
+    def _spoken(self, track: TrackOpened, speech: messages.Speech) -> None:
+        if CAPTIONS in track.uses:
+            self._captioner.spoken(track, speech)
+        self.analysis.spoken(speech)
 
     def _disconnected(self) -> None:
         self._tap.detached()
+        self.analysis.detached()
 
 
 async def run(config: InferenceConfig, ready: Callable[[], None]) -> None:

@@ -94,7 +94,64 @@ class Failed(WorkerMessage, tag="failed", frozen=True, kw_only=True):
     reason: str
 
 
-AnyMessage = Ready | Speech | TrackEnded | FileProgress | DecodeCounts | Recognise | Recognised | Failed
+class SeenFace(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A face in a picture: its square in shares of the picture's width and height, how sure that is, probabilities of
+    analysis.mood.EXPRESSIONS (empty when not asked for), and RGB bytes for detectors (empty when not asked for)."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    score: float
+    expressions: tuple[float, ...] = ()
+    crop: bytes = b""
+
+
+class PictureSeen(WorkerMessage, tag="picture", frozen=True, kw_only=True):
+    """An analysis worker has looked at a picture; `at_ms` on the meeting clock or the file's."""
+
+    handle: int
+    at_ms: int
+    faces: tuple[SeenFace, ...]
+
+
+class VoiceHeard(WorkerMessage, tag="voice", frozen=True, kw_only=True):
+    """An analysis worker has listened to how an utterance was said (analysis.prosody.Cues, as a mapping)."""
+
+    handle: int
+    start_ms: int
+    end_ms: int
+    cues: dict[str, float | None]
+
+
+class AskKeyframe(WorkerMessage, tag="keyframe", frozen=True, kw_only=True):
+    """An analysis worker can't go on with a stream before its next keyframe."""
+
+    handle: int
+
+
+class AnalysisCounts(WorkerMessage, tag="looked", frozen=True, kw_only=True):
+    """What an analysis worker did since its last report; `drops` by reason."""
+
+    pictures: int
+    faces: int
+    drops: dict[str, int]
+
+
+AnyMessage = (
+    Ready
+    | Speech
+    | TrackEnded
+    | FileProgress
+    | DecodeCounts
+    | Recognise
+    | Recognised
+    | Failed
+    | PictureSeen
+    | VoiceHeard
+    | AskKeyframe
+    | AnalysisCounts
+)
 _decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
 
 

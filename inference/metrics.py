@@ -28,3 +28,6 @@ AVAILABLE = Gauge("parley_inference_captions_available", "1 while captions can b
 HEDGES = Counter("parley_inference_triton_hedges_total", "Clips that a second Triton was asked for.")
 FALLBACKS = Counter("parley_inference_fallbacks_total", "Batches that another engine took over.")
 TRITON_HEALTHY = Gauge("parley_inference_triton_healthy", "1 while an endpoint is used.", ["endpoint"])
+VIDEO_TRACKS = Gauge("parley_inference_cameras_open", "Cameras that are analysed now.")
+PICTURES = Counter("parley_inference_pictures_total", "Pictures of cameras that were decoded and looked at.")
+FACES_SEEN = Counter("parley_inference_faces_total", "Faces found in them.")

@@ -55,14 +55,15 @@ class Tap:
         """Return the tracks open now."""
         return list(self._tracks.values())
 
-    def record(self, data: bytes) -> None:
-        """Take one record from the sfu."""
+    def record(self, data: bytes) -> sink_records.AnyRecord | None:
+        """Take one record from the sfu; returns what it says when it is no packet."""
         if data and data[0] == RecordType.CONTROL:
-            self._control(data)
-        elif not self._ready:
+            return self._control(data)
+        if not self._ready:
             DROPS.labels("tap", "no_worker").inc()
         elif self._child is not None and not self._child.send(messages.frame(data)):
             DROPS.labels("tap", "worker_full").inc()
+        return None
 
     def detached(self) -> None:
         """The sfu is gone and its tracks with it."""
@@ -118,28 +119,34 @@ class Tap:
         for reason, number in counts.drops.items():
             DROPS.labels("decode", reason).inc(number)
 
-    def _control(self, data: bytes) -> None:
+    def _control(self, data: bytes) -> sink_records.AnyRecord | None:
         try:
             record = sink_records.decode(data)
         except ValueError:
             DROPS.labels("tap", "bad_record").inc()
-            return
+            return None
         if isinstance(record, TrackClosed):
             self._closed(record)
-            return
-        if isinstance(record, TrackOpened):
-            if record.media != "audio":
-                return
-            if len(self._tracks) >= MAX_TRACKS:
-                DROPS.labels("tap", "too_many_tracks").inc()
-                return
-            self._tracks[record.handle] = record
-            TRACKS.set(len(self._tracks))
-            about = {"meeting": record.room, "participant": record.participant}
-            tapped = tracing.start("inference.tapped", tracing.read(record.traceparent), **about)
-            tapped.end("" if self._ready else "no worker")
+            return record
+        if isinstance(record, TrackOpened) and not self._opened(record):
+            return record
         if self._ready and self._child is not None and not self._child.send(messages.frame(data)):
             DROPS.labels("tap", "worker_full").inc()
+        return record
+
+    def _opened(self, record: TrackOpened) -> bool:
+        """Note a microphone; False for what is not to be decoded here."""
+        if record.media != "audio":
+            return False
+        if len(self._tracks) >= MAX_TRACKS:
+            DROPS.labels("tap", "too_many_tracks").inc()
+            return False
+        self._tracks[record.handle] = record
+        TRACKS.set(len(self._tracks))
+        about = {"meeting": record.room, "participant": record.participant}
+        tapped = tracing.start("inference.tapped", tracing.read(record.traceparent), **about)
+        tapped.end("" if self._ready else "no worker")
+        return True
 
     def _closed(self, record: TrackClosed) -> None:
         """Close a track. Its last words are waited for, unless consent to them was taken back."""

@@ -144,6 +144,8 @@ def inference_config(settings: Settings) -> InferenceConfig:
         languages=settings["languages"],
         threads=settings["inference_threads"],
         triton_urls=settings["triton_urls"],
+        voice_detector_card=settings["voice_detector_card"],
+        face_detector_card=settings["face_detector_card"],
         api_host=settings["metrics_host"],
         api_port=settings["inference_port"],
     )

@@ -117,6 +117,8 @@ SETTINGS = (
     Setting("languages", list, (), "languages that meetings here are held in (ISO 639-1), most likely first"),
     Setting("inference_threads", int, 1, "threads of speech recognition"),
     Setting("triton_urls", list, (), "Triton servers for speech recognition, each HOST:GRPC_PORT; none: on this CPU"),
+    Setting("voice_detector_card", Path, None, "model card of a detector of synthetic voices on the first Triton"),
+    Setting("face_detector_card", Path, None, "model card of a detector of synthetic faces on the first Triton"),
     Setting("log_format", str, "text", "text, or json: one line per event"),
     Setting("otlp_url", str, None, "collector of traces, OTLP over HTTP (http://jaeger:4318); unset: no traces"),
     Setting("trace_ratio", float, 0.1, "share of requests that are traced"),

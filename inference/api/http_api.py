@@ -2,8 +2,11 @@
 
     GET  /health, /health/live, /metrics
     GET  /ai/v1/{info,health,streams,stats}
+    GET  /ai/v1/streams/{room}/{track}    what analysis knows of a live track; 404 when it is not analysed
     POST /ai/v1/asr?language=en,es    body: a media file; answer: lines of JSON, {"segment": …} and {"progress": …},
                                       the last one {"done": …} or {"error": "…"}
+    POST /ai/v1/emotion                   body: a media file; answer: lines, {"progress": …}, then {"findings": …} or
+                                          {"error": "…"}; 409 with the reason while emotion is off
     POST /ai/v1/synthesis?medium=voice    body: a media file; answer: {"verdict": …}, also where there is no model
 
 Everything below /ai/ needs `Authorization: Bearer <node secret>`. It knows nothing of users: control authorises them.
@@ -13,7 +16,7 @@ import asyncio
 import hmac
 import logging
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -21,11 +24,13 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from inference.analysis.analysis import Analysis
 from inference.engines.engine import Engine, EngineError
+from inference.files.emotions import emotions_of_file
 from inference.files.read import FileError
 from inference.files.transcribe import Progress, Segment, transcribe_file
-from inference.synthetic.assess import assess_voice
-from inference.synthetic.detector import Detector, Medium, without_model
+from inference.synthetic.assess import assess_faces, assess_voice
+from inference.synthetic.detector import Medium, without_model
 from sfu.api.sink_records import TrackOpened
 
 logger = logging.getLogger(__name__)
@@ -55,8 +60,8 @@ class Captioning(Protocol):
         ...
 
     @property
-    def voice_detector(self) -> Detector | None:
-        """What tells generated voices, if the operator has it."""
+    def analysis(self) -> Analysis:
+        """What looks at faces and listens to voices."""
         ...
 
     def streams(self) -> list[TrackOpened]:
@@ -91,7 +96,9 @@ class InferenceApi:
                 web.get("/ai/v1/health", self._health),
                 web.get("/ai/v1/info", self._info),
                 web.get("/ai/v1/streams", self._streams),
+                web.get("/ai/v1/streams/{room}/{track}", self._stream),
                 web.get("/ai/v1/stats", self._stats),
+                web.post("/ai/v1/emotion", self._emotion),
                 web.post("/ai/v1/asr", self._asr),
                 web.post("/ai/v1/synthesis", self._synthesis),
             ]
@@ -130,23 +137,34 @@ class InferenceApi:
                 "models": self._captioning.models(),
                 "recogniser": self._captioning.engine.model,
                 "synthesis": self._detectors(),
-                "emotion": "not installed",
+                "emotion": self._captioning.analysis.emotion_state(),
             }
         )
 
     def _detectors(self) -> dict[str, Any]:
-        detector = self._captioning.voice_detector
-        cards: dict[str, Any] = {medium.value: without_model(medium).text for medium in Medium}
-        if detector is not None:
-            cards[detector.card.medium.value] = msgspec.to_builtins(detector.card)
-        return cards
+        cards = self._captioning.analysis.detection.cards
+        return {
+            medium.value: msgspec.to_builtins(cards[medium]) if medium in cards else without_model(medium).text
+            for medium in Medium
+        }
 
     async def _streams(self, _: web.Request) -> web.Response:
         streams = [
-            {"room": track.room, "participant": track.participant, "track": track.track, "codec": track.codec}
+            {
+                "room": track.room,
+                "participant": track.participant,
+                "track": track.track,
+                "media": track.media,
+                "codec": track.codec,
+                "uses": list(track.uses),
+            }
             for track in self._captioning.streams()
         ]
         return _json({"streams": streams})
+
+    async def _stream(self, request: web.Request) -> web.Response:
+        found = self._captioning.analysis.report(request.match_info["room"], request.match_info["track"])
+        return _problem(404, "this track is not analysed") if found is None else _json(found)
 
     async def _stats(self, _: web.Request) -> web.Response:
         return _json({"streams": len(self._captioning.streams()), **self._transcribed})
@@ -156,18 +174,33 @@ class InferenceApi:
             medium = Medium(request.query.get("medium", "voice"))
         except ValueError:
             return _problem(400, f"medium is one of {', '.join(Medium)}")
-        detector, voice = self._captioning.voice_detector, self._captioning.voice_model
-        if medium is not Medium.VOICE or detector is None or voice is None:
+        analysis = self._captioning.analysis
+        detector = analysis.detection.detector(medium)
+        nets = self._captioning.voice_model if medium is Medium.VOICE else analysis.faces
+        if detector is None or nets is None:
             return _json({"verdict": msgspec.to_builtins(without_model(medium))})
+        assess = assess_voice if medium is Medium.VOICE else assess_faces
 
         async def judge(file: IO[bytes]) -> web.StreamResponse:
             try:
-                verdict = await assess_voice(file.fileno(), detector, voice, self._nice)
+                verdict = await assess(file.fileno(), detector, nets, self._nice)
             except (FileError, EngineError, OSError) as error:
                 return _problem(422, str(error))
             return _json({"verdict": msgspec.to_builtins(verdict)})
 
         return await self._with_file(request, judge)
+
+    async def _emotion(self, request: web.Request) -> web.StreamResponse:
+        analysis = self._captioning.analysis
+        faces, voice = analysis.faces, self._captioning.voice_model
+        if faces is None or not analysis.emotion:
+            return _problem(409, f"emotion is off: {missing(analysis.emotion_state())}")
+
+        async def look(file: IO[bytes]) -> web.StreamResponse:
+            found = emotions_of_file(file.fileno(), faces, voice, self._nice)
+            return await self._lines(request, found)
+
+        return await self._with_file(request, look)
 
     async def _asr(self, request: web.Request) -> web.StreamResponse:
         voice = self._captioning.voice_model
@@ -176,7 +209,8 @@ class InferenceApi:
         languages = [code for code in request.query.get("language", "").split(",") if code]
 
         async def transcribe(file: IO[bytes]) -> web.StreamResponse:
-            return await self._answer(request, file, voice, languages)
+            found = transcribe_file(file.fileno(), self._captioning.engine, voice, self._nice, languages)
+            return await self._lines(request, found)
 
         return await self._with_file(request, transcribe)
 
@@ -193,22 +227,32 @@ class InferenceApi:
                 file.seek(0)
                 return await use(file)
 
-    async def _answer(
-        self, request: web.Request, file: IO[bytes], voice: Path, languages: list[str]
+    async def _lines(
+        self, request: web.Request, found: AsyncIterator[Segment | Progress | dict[str, Any]]
     ) -> web.StreamResponse:
+        """Answer with a line for each thing that is found in a file, and one for what went wrong."""
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         self._transcribed["files"] += 1
         try:
-            async for item in transcribe_file(file.fileno(), self._captioning.engine, voice, self._nice, languages):
+            async for item in found:
                 self._transcribed["segments"] += isinstance(item, Segment)
                 await response.write(_line(item))
         except (FileError, EngineError, OSError) as error:
             self._transcribed["failed"] += 1
-            logger.info("a file was not transcribed: %s", error)
+            logger.info("a file was not understood: %s", error)
             await response.write(msgspec.json.encode({"error": str(error)}) + b"\n")
         await response.write_eof()
         return response
+
+
+def missing(state: dict[str, bool]) -> str:
+    """Say what emotion lacks."""
+    if not state["installed"]:
+        return "the extra `parley-sfu[emotion]` is not installed"
+    if not state["model"]:
+        return "its model is not there: run `parley models fetch faces`"
+    return "no administrator has switched it on"
 
 
 async def _receive(request: web.Request, file: IO[bytes]) -> int:
@@ -222,7 +266,9 @@ async def _receive(request: web.Request, file: IO[bytes]) -> int:
     return size
 
 
-def _line(item: Segment | Progress) -> bytes:
+def _line(item: Segment | Progress | dict[str, Any]) -> bytes:
+    if isinstance(item, dict):
+        return msgspec.json.encode({"findings": item}) + b"\n"
     name = "segment" if isinstance(item, Segment) else "done" if item.done else "progress"
     return msgspec.json.encode({name: item}) + b"\n"
 

@@ -1,8 +1,9 @@
 """The worker that reads media files: any container and codec that FFmpeg knows in, speech out.
 
-Started as `python -m inference.files.file_worker FD VAD_MODEL NICE MEDIA_FD` with a Unix stream socket at FD and the
-file, opened for reading, at MEDIA_FD. Locked in like the decode worker before the file's first byte is read. It sends
-the first audio stream's utterances whole, and ends with FileProgress(done) or Failed.
+Started as `python -m inference.files.file_worker FD VAD_MODEL NICE MEDIA_FD [cues]` with a Unix stream socket at FD and
+the file, opened for reading, at MEDIA_FD. Locked in like the decode worker before the file's first byte is read. It
+sends the first audio stream's utterances whole, with `cues` (extra `emotion`) each one's VoiceHeard after it, and ends
+with FileProgress(done) or Failed.
 """
 
 import importlib
@@ -20,6 +21,7 @@ import av
 import numpy as np
 
 from inference import messages, sandbox
+from inference.analysis.looking import Listen, voice_cues
 from inference.audio.opus import SAMPLE_RATE, Samples
 from inference.speech.endpointing import CHUNK, Endpointer, Piece
 from inference.speech.voice_activity import VoiceActivity, VoiceState
@@ -95,7 +97,12 @@ def _speech(piece: Piece, samples: Samples) -> messages.Speech:
     )
 
 
-def _load_everything() -> None:
+def _heard(speech: messages.Speech, listen: Listen) -> messages.VoiceHeard:
+    cues = listen(speech.pcm) or {}
+    return messages.VoiceHeard(handle=0, start_ms=speech.start_ms, end_ms=speech.end_ms, cues=cues)
+
+
+def load_everything() -> None:
     """Import what PyAV imports only when it meets a stream of some kind: later there are no files."""
     for module in pkgutil.walk_packages(av.__path__, "av."):
         if module.name not in _NOT_NEEDED:
@@ -114,7 +121,8 @@ def main(arguments: list[str]) -> None:
     descriptor, model, nice, media = int(arguments[0]), Path(arguments[1]), int(arguments[2]), int(arguments[3])
     sandbox.limit(memory_bytes=MEMORY_BYTES, nice=nice)
     activity = VoiceActivity(model)
-    _load_everything()
+    listen = voice_cues() if arguments[4:] == ["cues"] else None
+    load_everything()
     read_ms = duration_ms = 0
     with socket.socket(fileno=descriptor) as channel, os.fdopen(media, "rb") as file:
         channel.sendall(messages.encode(messages.Ready(confined=sandbox.confine())))
@@ -123,6 +131,8 @@ def main(arguments: list[str]) -> None:
                 if isinstance(message, messages.FileProgress):
                     read_ms, duration_ms = message.read_ms, message.duration_ms
                 channel.sendall(messages.encode(message))
+                if listen is not None and isinstance(message, messages.Speech):
+                    channel.sendall(messages.encode(_heard(message, listen)))
         except ConnectionError:
             return  # nobody waits for it any more
         except (ValueError, MemoryError) as error:

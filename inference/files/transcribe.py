@@ -44,8 +44,10 @@ async def transcribe_file(
     async for message in speech_of_file(descriptor, voice_model, nice):
         if isinstance(message, messages.FileProgress):
             yield Progress(message.read_ms, message.duration_ms, message.done)
-        elif (segment := await _recognise(message, engine, tracker, languages)) is not None:
-            yield segment
+            continue
+        heard = isinstance(message, messages.Speech) and await _recognise(message, engine, tracker, languages)
+        if heard:
+            yield heard
 
 
 async def _recognise(

@@ -207,6 +207,11 @@ def encode(record: AnyRecord) -> bytes:
     return bytes([RecordType.CONTROL]) + msgspec.json.encode(record)
 
 
+def handle_of(data: bytes) -> int:
+    """Return the handle of a packet, report or missed record without decoding it; -1 for what is too short."""
+    return int.from_bytes(data[1:5], "big") if len(data) >= 5 else -1
+
+
 def decode(data: bytes) -> AnyRecord:
     """Return the record that `encode` wrote; raises ValueError for anything else."""
     kind = data[0] if data else 0

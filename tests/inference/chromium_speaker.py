@@ -18,7 +18,8 @@ LEAD_SECONDS = 12
 _GAP_SECONDS = 1.2
 
 
-def _write(path: Path, spoken: Sequence[Prompt]) -> float:
+def write_speech(path: Path, spoken: Sequence[Prompt]) -> float:
+    """Write what a microphone hears as WAV; return its seconds."""
     sound = [silence(LEAD_SECONDS)]
     for one in spoken:
         sound += [one.samples, silence(_GAP_SECONDS)]
@@ -42,7 +43,7 @@ async def captions_of(server: RunningServer, admin: Api, spoken: Sequence[Prompt
     meeting = await admin.create_meeting("Read aloud")
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "speech.wav"
-        seconds = _write(file, spoken)
+        seconds = write_speech(file, spoken)
         flags = [LOOPBACK_FLAG, f"--use-file-for-fake-audio-capture={file}%noloop"]
         async with Api(server.url) as guest:
             joined = await guest.join(meeting, "Listener")

@@ -133,6 +133,7 @@ def track_opened(handle: int = 1, **fields: object) -> TrackOpened:
         "handle": handle, "room": "r", "participant": f"p{handle}", "name": "Ada", "track": f"t{handle}",
         "source": "microphone", "media": "audio", "codec": "opus", "clock_rate": 48000, "ssrc": handle,
         "opened_at": time.monotonic_ns(), "opened_unix_ms": time.time_ns() // 1_000_000, "channels": 2,
+        "uses": ("captions",),
     }  # fmt: skip
     return TrackOpened(**(values | fields))
 

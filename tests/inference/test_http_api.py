@@ -129,9 +129,16 @@ async def test_what_there_is(api: aiohttp.ClientSession) -> None:
         assert "parley_inference_captions_available 1.0" in await response.text()
     async with api.get("/ai/v1/info", headers=AUTHORIZED) as response:
         info = await response.json()
-    assert [model["present"] for model in info["models"]] == [True, True]
+    present = {model["name"]: model["present"] for model in info["models"]}
+    assert (present["silero-vad"], present["whisper-base"]) == (True, True)
+    assert info["emotion"]["works"] is False
     assert info["recogniser"].startswith("whisper-base-1.0.0+")
     assert set(info["synthesis"].values()) == {"no verdict (no model)"}
+    async with api.post("/ai/v1/emotion", data=b"x", headers=AUTHORIZED) as response:
+        assert response.status == 409
+        assert (await response.json())["detail"].startswith("emotion is off: ")
+    async with api.get("/ai/v1/streams/r/t", headers=AUTHORIZED) as response:
+        assert response.status == 404
     async with api.post("/ai/v1/synthesis?medium=face", headers=AUTHORIZED) as response:
         verdict = (await response.json())["verdict"]
     assert (verdict["outcome"], verdict["text"], verdict["score"]) == ("no verdict", "no verdict (no model)", None)

@@ -1,0 +1,144 @@
+"""Analysis of live tracks, wired: which media are wanted of the sfu, the worker, the detectors, and what is known.
+
+Emotion needs three things: the extra `emotion`, its model, and an administrator's word (inference.setup_watch).
+Synthetic media need a detector, and for faces the same model. A track gets here only while its participant's consent to
+analysis stands; what was made of it goes with it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from inference import messages
+from inference.analysis.detection import Detection
+from inference.analysis.live import ANALYSIS, LiveAnalysis
+from inference.analysis.looking import emotion_installed
+from inference.analysis.tap import AnalysisTap, Seen
+from inference.models import catalogue, store
+from inference.models.catalogue import FACES_MODEL
+from inference.synthetic.assess import window_of_face, windows_of
+from inference.synthetic.detector import Detector, Medium
+from sfu.api.sink_records import AnalysisWanted, AnyRecord, TrackClosed, TrackOpened
+
+_POLL_SECONDS = 2.0
+
+
+class Analysis:
+    """All of analysis in an inference process. `send` reaches the sfu; `changed` is called when `wanted` does."""
+
+    def __init__(
+        self, models_dir: Path, nice: int, *, send: Callable[[AnyRecord], None], changed: Callable[[], None]
+    ) -> None:
+        self._live = LiveAnalysis()
+        self.tap = AnalysisTap(nice, seen=self._seen, ask=send)
+        self.detection = Detection(self._live.window)
+        self._models_dir = models_dir
+        self._changed = changed
+        self._switched_on = False
+        self._faces: Path | None = None
+        self._microphones: dict[int, TrackOpened] = {}
+        self._told = AnalysisWanted()
+
+    @property
+    def faces(self) -> Path | None:
+        """The directory of the nets for faces, once there."""
+        return self._faces
+
+    @property
+    def emotion(self) -> bool:
+        """Whether expressions and cues are told: installed, fetched, and switched on."""
+        return self._switched_on and emotion_installed() and self._faces is not None
+
+    def emotion_state(self) -> dict[str, bool]:
+        """What emotion needs, and whether it is there."""
+        return {
+            "installed": emotion_installed(),
+            "model": self._faces is not None,
+            "switched_on": self._switched_on,
+            "works": self.emotion,
+        }
+
+    @property
+    def wanted(self) -> AnalysisWanted:
+        """Which media models want."""
+        cards = self.detection.cards
+        faces = self._faces is not None and (self.emotion or Medium.FACE in cards)
+        return AnalysisWanted(audio=self.emotion or Medium.VOICE in cards, video=faces)
+
+    def switch(self, on: bool) -> None:
+        """Take an administrator's word on emotion."""
+        self._switched_on = on
+        self._update()
+
+    def add_detector(self, detector: Detector) -> None:
+        """Use a detector of synthetic media from now on."""
+        self.detection.add(detector)
+        self._update()
+
+    def opened(self, track: TrackOpened) -> None:
+        """Take a track that the sfu opened, if it is to be analysed."""
+        if ANALYSIS not in track.uses:
+            return
+        self._live.opened(track)
+        if track.media == "video":
+            self.tap.opened(track)
+        else:
+            self._microphones[track.handle] = track
+
+    def closed(self, record: TrackClosed) -> None:
+        """Forget a track."""
+        self._live.closed(record.handle)
+        self.detection.forget(record.handle)
+        if self._microphones.pop(record.handle, None) is not None or self.tap.has(record.handle):
+            self.tap.closed(record)
+
+    def detached(self) -> None:
+        """The sfu is gone and its tracks with it."""
+        for handle in [*self._microphones, *(track.handle for track in self.tap.tracks())]:
+            self.closed(TrackClosed(handle=handle, reason="shutdown"))
+
+    def spoken(self, speech: messages.Speech) -> None:
+        """Take audio of an utterance of an analysed microphone."""
+        if self._live.track(speech.handle) is None:
+            return
+        if self.emotion:
+            self.tap.spoken(speech)
+        for window in windows_of(speech):
+            self.detection.put(speech.handle, Medium.VOICE, window)
+
+    def report(self, room: str, track: str) -> dict[str, Any] | None:
+        """Return what is known of a live track; None when it is not analysed."""
+        return self._live.report(room, track, self.detection.cards)
+
+    async def run(self) -> None:
+        """Look for the nets, then keep the worker and the detectors going, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.detection.run(), name="detection")
+            faces = await self._find_nets()
+            self._faces = faces
+            self._update()
+            await self.tap.run(faces)
+
+    async def _find_nets(self) -> Path:
+        model = catalogue.load().named(FACES_MODEL)
+        while True:
+            if (found := store.find(self._models_dir, model)) is not None:
+                return found
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _update(self) -> None:
+        self._live.emotion = self.emotion
+        crops = Medium.FACE in self.detection.cards
+        self.tap.want(",".join(word for word, on in (("emotion", self.emotion), ("crops", crops)) if on))
+        if self.wanted != self._told:
+            self._told = self.wanted
+            self._changed()
+
+    def _seen(self, seen: Seen) -> None:
+        if isinstance(seen, messages.VoiceHeard):
+            self._live.voice(seen)
+            return
+        self._live.picture(seen)
+        if (window := window_of_face(seen)) is not None and self._live.track(seen.handle) is not None:
+            self.detection.put(seen.handle, Medium.FACE, window)

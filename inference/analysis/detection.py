@@ -1,0 +1,71 @@
+"""Lets detectors of synthetic media score live tracks: of each track the latest piece waits, older ones are dropped."""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+
+from inference.engines.engine import EngineError
+from inference.metrics import DROPS
+from inference.synthetic.detector import Detector, Medium, ModelCard, Window
+
+logger = logging.getLogger(__name__)
+
+MAX_WAITING = 1000
+Piece = tuple[int, int, bytes]
+"""(start_ms, end_ms, data), as Detector.score takes it."""
+
+
+class Detection:
+    """Detectors by medium. `scored` gets each window with the handle of its track."""
+
+    def __init__(self, scored: Callable[[int, Window], None]) -> None:
+        self._scored = scored
+        self._detectors: dict[Medium, Detector] = {}
+        self._waiting: OrderedDict[int, tuple[Medium, Piece]] = OrderedDict()
+        self._wake = asyncio.Event()
+
+    @property
+    def cards(self) -> dict[Medium, ModelCard]:
+        """The model cards of the detectors there are."""
+        return {medium: detector.card for medium, detector in self._detectors.items()}
+
+    def detector(self, medium: Medium) -> Detector | None:
+        """The detector of a medium, if the operator has it."""
+        return self._detectors.get(medium)
+
+    def add(self, detector: Detector) -> None:
+        """Use a detector from now on."""
+        self._detectors[detector.card.medium] = detector
+
+    def put(self, handle: int, medium: Medium, piece: Piece) -> None:
+        """Have a piece of a track scored when its turn comes; it replaces one that waits."""
+        if medium not in self._detectors:
+            return
+        if self._waiting.pop(handle, None) is not None:
+            DROPS.labels("detector", "newer").inc()
+        if len(self._waiting) >= MAX_WAITING:
+            self._waiting.popitem(last=False)
+            DROPS.labels("detector", "full").inc()
+        self._waiting[handle] = medium, piece
+        self._wake.set()
+
+    def forget(self, handle: int) -> None:
+        """The track is not to be analysed any more."""
+        self._waiting.pop(handle, None)
+
+    async def run(self) -> None:
+        """Score what waits, oldest first, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                handle, (medium, piece) = self._waiting.popitem(last=False)
+                try:
+                    windows = await self._detectors[medium].score([piece])
+                except EngineError as error:
+                    DROPS.labels("detector", "failed").inc()
+                    logger.warning("a window was not scored: %s", error)
+                    continue
+                for window in windows:
+                    self._scored(handle, window)

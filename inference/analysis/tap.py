@@ -1,0 +1,151 @@
+"""The tap of analysis: hands records of cameras and speech of microphones to an analysis worker, and says what it saw.
+
+A worker runs only while a model wants something; what it is to look for is given when it starts, so a change of that
+starts another.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from inference import messages
+from inference.child import Backoff, Child, confinement
+from inference.metrics import DROPS, FACES_SEEN, PICTURES, RESTARTS, VIDEO_TRACKS
+from sfu.api import sink_records
+from sfu.api.sink_records import AnyRecord, KeyframeWanted, TrackClosed, TrackOpened
+
+logger = logging.getLogger(__name__)
+
+MAX_TRACKS = 500
+Seen = messages.PictureSeen | messages.VoiceHeard
+
+
+class AnalysisTap:
+    """Records in, what was seen and heard out. `ask` gets wishes for keyframes."""
+
+    def __init__(self, nice: int, *, seen: Callable[[Seen], None], ask: Callable[[AnyRecord], None]) -> None:
+        self._nice = nice
+        self._seen = seen
+        self._ask = ask
+        self._tracks: dict[int, TrackOpened] = {}
+        self._child: Child | None = None
+        self._ready = False
+        self._wanted = ""
+        self._changed = asyncio.Event()
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id while it runs."""
+        return self._child.pid if self._child is not None else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a worker takes records."""
+        return self._ready
+
+    def want(self, wanted: str) -> None:
+        """Look for what WANTED of inference.analysis_worker lists; "" for nothing."""
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._changed.set()
+
+    def tracks(self) -> list[TrackOpened]:
+        """Return the cameras open now."""
+        return list(self._tracks.values())
+
+    def has(self, handle: int) -> bool:
+        """Whether a record of `handle` belongs here."""
+        return handle in self._tracks
+
+    def opened(self, track: TrackOpened) -> None:
+        """A camera whose consent to analysis stands."""
+        if len(self._tracks) >= MAX_TRACKS:
+            DROPS.labels("analysis", "too_many_tracks").inc()
+            return
+        self._tracks[track.handle] = track
+        VIDEO_TRACKS.set(len(self._tracks))
+        self._forward(messages.frame(sink_records.encode(track)))
+
+    def closed(self, record: TrackClosed) -> None:
+        """A camera or microphone is not to be looked at any more."""
+        self._tracks.pop(record.handle, None)
+        VIDEO_TRACKS.set(len(self._tracks))
+        self._forward(messages.frame(sink_records.encode(record)))
+
+    def record(self, data: bytes) -> None:
+        """Take a packet's record."""
+        if not self._ready:
+            DROPS.labels("analysis", "no_worker").inc()
+        elif not self._forward(messages.frame(data)):
+            DROPS.labels("analysis", "worker_full").inc()
+
+    def spoken(self, speech: messages.Speech) -> None:
+        """Have an utterance listened to."""
+        if not self._forward(messages.encode(speech)):
+            DROPS.labels("analysis", "speech").inc()
+
+    def _forward(self, frame: bytes) -> bool:
+        return self._ready and self._child is not None and self._child.send(frame)
+
+    async def run(self, faces: Path) -> None:
+        """Keep a worker with the nets in `faces` alive while something is wanted, until cancelled."""
+        backoff = Backoff()
+        while True:
+            while not self._wanted:
+                await self._changed.wait()
+                self._changed.clear()
+            self._changed.clear()
+            await backoff.wait()
+            try:
+                arguments = (str(faces), str(self._nice), self._wanted)
+                self._child = child = await Child.start("inference.analysis_worker", *arguments)
+            except OSError as error:
+                logger.error("cannot start the analysis worker: %s", error)
+                continue
+            try:
+                meant = await self._until_changed(child, backoff)
+            finally:
+                self._child, self._ready = None, False
+                status = await child.stop()
+            if not meant:
+                RESTARTS.labels("analysis").inc()
+                logger.error("the analysis worker ended with status %d; starting it again", status)
+
+    async def _until_changed(self, child: Child, backoff: Backoff) -> bool:
+        """Serve until the worker ends (False) or is to look for something else (True)."""
+        serving = asyncio.ensure_future(self._serve(child, backoff))
+        changed = asyncio.ensure_future(self._changed.wait())
+        try:
+            await asyncio.wait((serving, changed), return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                serving.result()
+                return False
+            backoff.reset()
+            return True
+        finally:
+            serving.cancel()
+            changed.cancel()
+            await asyncio.gather(serving, changed, return_exceptions=True)
+
+    async def _serve(self, child: Child, backoff: Backoff) -> None:
+        while (message := await child.receive()) is not None:
+            match message:
+                case messages.Ready():
+                    level, held = confinement(message)
+                    logger.log(level, "analysis worker ready, %s", held)
+                    for track in self._tracks.values():
+                        child.send(messages.frame(sink_records.encode(track)))
+                    self._ready = True
+                case messages.PictureSeen() | messages.VoiceHeard():
+                    self._seen(message)
+                case messages.AskKeyframe(handle=handle) if handle in self._tracks:
+                    self._ask(KeyframeWanted(handle=handle))
+                case messages.AnalysisCounts():
+                    backoff.reset()
+                    PICTURES.inc(message.pictures)
+                    FACES_SEEN.inc(message.faces)
+                    for reason, number in message.drops.items():
+                        DROPS.labels("analysis", reason).inc(number)
+                case _:
+                    DROPS.labels("analysis", "track_gone").inc()

@@ -1,0 +1,36 @@
+"""Asks control, now and then, what an administrator has switched on (control's internal listener)."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import aiohttp
+import msgspec
+
+logger = logging.getLogger(__name__)
+
+EVERY_SECONDS = 5.0
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """What is on. Without control, or an answer, nothing is."""
+
+    emotion: bool = False
+
+
+async def watch(control_url: str, node_secret: str, told: Callable[[Setup], None]) -> None:
+    """Tell the setup when it is known and whenever it was asked for again, until cancelled."""
+    if not control_url:
+        return
+    url = control_url.rstrip("/") + "/internal/v1/ai/setup"
+    headers = {"Authorization": f"Bearer {node_secret}"}
+    async with aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT) as session:
+        while True:
+            try:
+                async with session.get(url) as response:
+                    if response.status == 200:
+                        told(msgspec.json.decode(await response.read(), type=Setup))
+            except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
+                logger.debug("control is not to be had for the setup: %s", error)
+            await asyncio.sleep(EVERY_SECONDS)

@@ -1,0 +1,12 @@
+"""The nets for faces, fetched once a machine."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.inference.portrait import fetched_faces
+
+
+@pytest.fixture(scope="session")
+def faces_dir() -> Path:
+    return fetched_faces()

@@ -75,12 +75,14 @@ _SECRETS = frozenset(
         "code_hash",
         "totp_secret",
         "secret",
+        "public_key",
     }
 )
 _EXPORTS = {
     "users": "SELECT * FROM users WHERE id = $1",
     "user_sessions": "SELECT * FROM user_sessions WHERE user_id = $1",
     "api_keys": "SELECT * FROM api_keys WHERE user_id = $1",
+    "passkeys": "SELECT * FROM passkeys WHERE user_id = $1",
     "user_identities": "SELECT * FROM user_identities WHERE user_id = $1",
     "invitations": "SELECT * FROM invitations WHERE created_by = $1",
     "lobby_entries": "SELECT * FROM lobby_entries WHERE user_id = $1",

@@ -10,6 +10,7 @@ from objects.s3_config import S3Config
 from sfu.api.etcd import EtcdConfig
 
 Registration = Literal["open", "invite", "domain", "closed"]
+SecondFactor = Literal["optional", "admins", "required"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +110,8 @@ class ControlConfig:
     """Origins (https://meet.example.org) accepted besides the one a request was sent to; the first is put in links."""
     registration: Registration = "closed"
     registration_domains: tuple[str, ...] = ()
+    second_factor: SecondFactor = "optional"
+    """Who must sign in with a second factor: an authenticator app's code, or a passkey."""
     cookie_security: Literal["auto", "always"] = "auto"
     """auto: Secure `__Host-` cookies over TLS only; always: also on plain listeners (behind a TLS gateway)."""
     trusted_proxies: tuple[str, ...] = ()
@@ -151,6 +154,9 @@ class ControlConfig:
             ipaddress.ip_network(proxy, strict=False)
         if not self.nodes and self.nodes_file is None and self.etcd is None:
             raise ValueError("at least one sfu node is needed")
+
+    def demands_second_factor(self, role: Literal["user", "admin"]) -> bool:
+        return self.second_factor == "required" or (self.second_factor == "admins" and role == "admin")
 
     @property
     def link_origin(self) -> str:

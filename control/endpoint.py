@@ -191,6 +191,7 @@ async def _admit(services: Services, endpoint: Endpoint, path: dict[str, Any]) -
         return Call(services, request, None, address, None)
     principal = await authenticate(services, request)
     rules.check_scope(endpoint.scope, principal)
+    rules.check_second_factor(services.config, endpoint.rule, principal)
     about = None
     if endpoint.access in rules.IN_MEETING:
         async with services.pool.acquire() as connection:

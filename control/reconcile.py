@@ -17,6 +17,7 @@ from control.store import (
     lobby,
     meetings,
     outbox,
+    passkeys,
     recordings,
     rooms,
     sessions,
@@ -104,6 +105,7 @@ async def _tidy(services: Services) -> None:
         await batches.forget_old(connection)
         await lobby.forget_old(connection)
         await sessions.forget_old(connection)
+        await passkeys.forget_old_challenges(connection)
         await outbox.forget_old(connection)
         await webhooks.forget_old(connection)
         await idempotency.forget_old(connection)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from quart import Response
 
 from control import removal
+from control.api import account_mail
 from control.api.account_types import (
     ApiKey,
     ApiKeys,
@@ -27,7 +28,6 @@ from control.store.api_keys import ApiKeyRow
 
 endpoints = Endpoints("accounts")
 _WINDOW = 15 * 60
-_RESET_SECONDS = 3600
 _VERIFY_SECONDS = 3 * 86400
 _MAX_KEYS = 50
 
@@ -105,10 +105,7 @@ async def forgot_password(call: Call, body: ForgotPassword) -> Done:
         user = await users.by_login(connection, body.email)
         if user is None or user.email is None or user.state != "active":
             return Done()
-        token = await account_tokens.create(connection, user.id, "reset", user.email, _RESET_SECONDS)
-    link = f"{call.services.config.link_origin}/reset-password?token={token}"
-    text = f"Somebody asked to set a new password for {user.username}.\n\n{link}\n\nThe link works for an hour, once."
-    call.services.tasks.start(_send_quietly(call, user.email, "Set a new password", text))
+        await account_mail.reset(call, connection, user)
     return Done()
 
 
@@ -170,14 +167,6 @@ async def delete_account(call: Call, body: DeleteAccount) -> Response:
     response = answer(Done())
     cookies.clear_session(response, cookies.names(call.request, call.services.config.cookie_security))
     return response
-
-
-async def _send_quietly(call: Call, to: str, subject: str, text: str) -> None:
-    """Send after the answer, so that its time does not tell whether an account exists."""
-    try:
-        await call.services.mail.send(to, subject, text)
-    except MailError as error:
-        call.services.tasks.log_failure(error)
 
 
 def _public_key(row: ApiKeyRow, secret: str | None) -> ApiKey:

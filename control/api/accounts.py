@@ -1,11 +1,9 @@
 """Accounts: register, sign in and out, profile, password, the first administrator."""
 
-from typing import Literal
-
 from quart import Response
 
 from control import first_admin
-from control.api import second_factor
+from control.api import account_mail, second_factor
 from control.api.sign_in_types import (
     ChangePassword,
     CsrfToken,
@@ -15,35 +13,22 @@ from control.api.sign_in_types import (
     ServerInfo,
     Setup,
     SignedIn,
+    Unconfirmed,
     UpdateProfile,
     User,
 )
+from control.api.signing_in import Mode, check_may_sign_in, cookie_names, public_user, sign_in, signed_in
 from control.api.types import Done
 from control.auth import cookies
 from control.auth.access import Access, sign_in_required
 from control.auth.principal import check_origin
-from control.database import Connection
 from control.endpoint import Call, Endpoints, answer
 from control.problem import Problem, forbidden
 from control.store import audit, invitations, outbox, sessions, users
 from control.store.users import UserRow
-from control.tokens import ACCESS_SECONDS
 
 accounts = Endpoints("accounts")
 _WINDOW = 15 * 60
-Mode = Literal["cookie", "token"]
-
-
-def public_user(user: UserRow) -> User:
-    return User(
-        id=user.id,
-        username=user.username,
-        display_name=user.display_name,
-        role=user.role,
-        email=user.email,
-        email_verified=user.email_verified_at is not None,
-        created_at=user.created_at,
-    )
 
 
 @accounts.route("GET", "/api/v1/server", Access.PUBLIC, answer=ServerInfo)
@@ -78,14 +63,25 @@ async def set_up(call: Call, body: Setup) -> Response:
             role="admin",
         )
         await audit.write(connection, user.id, "setup", user.id, call.address)
-        response = await _sign_in(call, connection, user, body.mode, 201)
+        response = await sign_in(call, connection, user, body.mode, 201)
     first_admin.link_file(call.services.config).unlink(missing_ok=True)
     return response
 
 
-@accounts.route("POST", "/api/v1/auth/register", Access.PUBLIC, body=Register, answer=SignedIn, status=201)
+@accounts.route(
+    "POST",
+    "/api/v1/auth/register",
+    Access.PUBLIC,
+    body=Register,
+    answer=SignedIn,
+    status=201,
+    others={202: Unconfirmed},
+)
 async def register(call: Call, body: Register) -> Response:
-    """Make an account, if the server's policy lets one, and sign in."""
+    """Make an account, if the server's policy lets one, and sign in.
+
+    Where the address decides who may register, it must be confirmed before anyone signs in: 202, and a mail.
+    """
     config = call.services.config
     await call.services.limits.spend("register", call.address, 30, _WINDOW)
     if config.registration == "closed":
@@ -104,9 +100,12 @@ async def register(call: Call, body: Register) -> Response:
             email=body.email,
             display_name=body.display_name or body.username,
             password_hash=password_hash,
+            must_confirm=config.registration == "domain",
         )
         await outbox.append_for_user(connection, user.id, "user.registered", {"user": user.id})
-        return await _sign_in(call, connection, user, body.mode, 201)
+        if user.must_confirm:
+            return answer(Unconfirmed(email=await account_mail.confirm(call, connection, user)), 202)
+        return await sign_in(call, connection, user, body.mode, 201)
 
 
 @accounts.route("POST", "/api/v1/auth/login", Access.PUBLIC, body=Login, answer=SignedIn)
@@ -120,16 +119,16 @@ async def log_in(call: Call, body: Login) -> Response:
         user = await users.by_login(connection, body.username)
     if not await call.services.passwords.verify(user.password_hash if user else None, body.password) or user is None:
         raise Problem(401, "wrong_credentials", "User name or password is wrong.")
-    if user.state == "banned":
-        raise Problem(403, "banned", "This account is banned.")
+    if user.must_confirm:
+        await _confirm_again(call, user)
+    check_may_sign_in(user)
     async with call.services.pool.acquire() as connection, connection.transaction():
-        await second_factor.check(connection, user, body.code)
+        strong = await second_factor.check(call, connection, user, body.code)
         await limits.forgive("login-account", account)
         if call.services.passwords.needs_rehash(user.password_hash):
             stronger = await call.services.passwords.hash(body.password)
             await users.rehash(connection, user.id, user.password_hash, stronger)
-        await users.touch_login(connection, user.id)
-        return await _sign_in(call, connection, user, body.mode)
+        return await sign_in(call, connection, user, body.mode, strong=strong)
 
 
 @accounts.route("POST", "/api/v1/auth/refresh", Access.PUBLIC, body=Refresh, answer=SignedIn)
@@ -151,7 +150,8 @@ async def refresh(call: Call, body: Refresh) -> Response:
             raise sign_in_required()
         user = await users.by_id(connection, rotation.session.user)
     assert user is not None
-    return _signed_in(call, user, token.session, rotation.generation, mode=mode)
+    strong = rotation.session.strong
+    return signed_in(call, user, token.session, rotation.generation, mode=mode, strong=strong)
 
 
 @accounts.route("POST", "/api/v1/auth/logout", Access.ANYONE, answer=Done)
@@ -167,7 +167,7 @@ async def log_out(call: Call) -> Response:
         async with call.services.pool.acquire() as connection:
             await sessions.revoke(connection, session)
     response = answer(Done())
-    cookies.clear_session(response, _cookie_names(call))
+    cookies.clear_session(response, cookie_names(call))
     return response
 
 
@@ -176,7 +176,7 @@ async def get_csrf_token(call: Call) -> CsrfToken:
     """Return the token for X-CSRF-Token that belongs to the browser's session, also when only refreshing is left."""
     if call.principal is not None and call.principal.user is not None:
         return CsrfToken(csrf_token=call.services.tokens.csrf(call.principal.user.session))
-    token = call.services.tokens.read_refresh(call.request.cookies.get(_cookie_names(call).refresh, ""))
+    token = call.services.tokens.read_refresh(call.request.cookies.get(cookie_names(call).refresh, ""))
     if token is None:
         raise sign_in_required()
     async with call.services.pool.acquire() as connection:
@@ -223,41 +223,19 @@ async def change_password(call: Call, body: ChangePassword) -> Response:
         await audit.write(connection, user.id, "change_password", user.id, call.address)
         changed = await users.by_id(connection, user.id)
         assert changed is not None
-        return await _sign_in(call, connection, changed, mode)
+        return await sign_in(call, connection, changed, mode, strong=call.user.strong)
 
 
-async def _sign_in(call: Call, connection: Connection, user: UserRow, mode: Mode, status: int = 200) -> Response:
-    agent = call.request.headers.get("User-Agent", "")
-    session = await sessions.create(connection, user.id, user.epoch, agent, call.address)
-    return _signed_in(call, user, session, 1, mode=mode, status=status)
-
-
-def _signed_in(
-    call: Call, user: UserRow, session: str, generation: int | None, *, mode: Mode, status: int = 200
-) -> Response:
-    tokens = call.services.tokens
-    access = tokens.access(user.id, session, user.epoch)
-    refresh_token = None if generation is None else tokens.refresh(session, generation)
-    result = SignedIn(
-        user=public_user(user),
-        csrf_token=tokens.csrf(session),
-        expires_in=ACCESS_SECONDS,
-        access_token=access if mode == "token" else None,
-        refresh_token=refresh_token if mode == "token" else None,
-    )
-    response = answer(result, status)
-    if mode == "cookie":
-        cookies.set_session(response, _cookie_names(call), access, refresh_token)
-    return response
+async def _confirm_again(call: Call, user: UserRow) -> None:
+    """Mail another link to who knows the password but has not confirmed the address."""
+    await call.services.limits.spend("verify", user.id, 5, _WINDOW)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        await account_mail.confirm(call, connection, user)
 
 
 def _refresh_cookie(call: Call) -> str:
     """Return the refresh cookie of a request from our own page; "" when there is none."""
-    given = call.request.cookies.get(_cookie_names(call).refresh, "")
+    given = call.request.cookies.get(cookie_names(call).refresh, "")
     if given:
         check_origin(call.services, call.request, required=True)
     return given
-
-
-def _cookie_names(call: Call) -> cookies.CookieNames:
-    return cookies.names(call.request, call.services.config.cookie_security)

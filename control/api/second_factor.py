@@ -10,7 +10,7 @@ from control.auth.access import Access, sign_in_required
 from control.database import Connection
 from control.endpoint import Call, Endpoints
 from control.problem import Problem, forbidden
-from control.store import audit, second_factor, users
+from control.store import audit, passkeys, second_factor, sessions, users
 from control.store.users import UserRow
 
 endpoints = Endpoints("accounts")
@@ -21,7 +21,7 @@ _CODES = 10
 @endpoints.route("POST", "/api/v1/users/totp/begin", Access.USER, body=BeginSecondFactor, answer=TotpSecret)
 async def begin_second_factor(call: Call, body: BeginSecondFactor) -> TotpSecret:
     """Return a secret for an authenticator app; it counts once a code of it was given to `confirm`."""
-    user = await _with_password(call, body.password)
+    user = await with_password(call, body.password)
     secret = totp.new_secret()
     async with call.services.pool.acquire() as connection, connection.transaction():
         held = await second_factor.of_user(connection, user.id)
@@ -44,6 +44,7 @@ async def confirm_second_factor(call: Call, body: ConfirmSecondFactor) -> Recove
         if step is None:
             raise Problem(403, "wrong_code", "The code is wrong.")
         await second_factor.confirm(connection, call.user.user, step, codes)
+        await sessions.strengthen(connection, call.user.session)
         await audit.write(connection, call.actor, "second_factor_on", call.actor, call.address)
     return RecoveryCodes(recovery_codes=codes)
 
@@ -51,18 +52,23 @@ async def confirm_second_factor(call: Call, body: ConfirmSecondFactor) -> Recove
 @endpoints.route("DELETE", "/api/v1/users/totp", Access.USER, body=DeleteAccount, answer=Done)
 async def remove_second_factor(call: Call, body: DeleteAccount) -> Done:
     """Turn the second factor off."""
-    user = await _with_password(call, body.password)
+    user = await with_password(call, body.password)
     async with call.services.pool.acquire() as connection, connection.transaction():
         await second_factor.remove(connection, user.id)
         await audit.write(connection, call.actor, "second_factor_off", user.id, call.address)
     return Done()
 
 
-async def check(connection: Connection, user: UserRow, given: str | None) -> None:
-    """Raise Problem 401 unless the account has no second factor, or `given` is its code. Needs a transaction."""
+async def check(call: Call, connection: Connection, user: UserRow, given: str | None) -> bool:
+    """Return whether `given` is the code of the account's second factor, False where it has none.
+
+    Raises Problem 401 for a wrong code, and where only the account's passkey will do. Needs a transaction.
+    """
     held = await second_factor.of_user(connection, user.id)
     if held is None or held.totp_secret is None or not held.totp_confirmed:
-        return
+        if call.services.config.demands_second_factor(user.role) and await passkeys.of_user(connection, user.id):
+            raise Problem(401, "passkey_required", "Sign in with your passkey.")
+        return False
     if given is None:
         raise Problem(401, "second_factor_required", "Give the code of your authenticator app, or a recovery code.")
     step = totp.matching_step(held.totp_secret, given, time.time(), held.totp_last_step)
@@ -70,9 +76,11 @@ async def check(connection: Connection, user: UserRow, given: str | None) -> Non
         await second_factor.use_step(connection, user.id, step)
     elif not await second_factor.use_recovery_code(connection, user.id, given):
         raise Problem(401, "wrong_code", "The code is wrong, or was used already.")
+    return True
 
 
-async def _with_password(call: Call, password: str) -> UserRow:
+async def with_password(call: Call, password: str) -> UserRow:
+    """Return the account that is asking, if this is its password; raises Problem 401 or 403."""
     await call.services.limits.spend("change-password", call.user.user, 10, _WINDOW)
     async with call.services.pool.acquire() as connection:
         user = await users.by_id(connection, call.user.user)

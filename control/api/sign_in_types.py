@@ -43,6 +43,12 @@ class Refresh(Body, frozen=True, kw_only=True):
     refresh_token: Secret | None = None
 
 
+class Unconfirmed(Answer, frozen=True, kw_only=True):
+    """Answer 202 to `register`: the account works once the link that was mailed to it is opened."""
+
+    email: str
+
+
 class User(Answer, frozen=True, kw_only=True):
     id: str
     username: str
@@ -54,13 +60,17 @@ class User(Answer, frozen=True, kw_only=True):
 
 
 class SignedIn(Answer, frozen=True, kw_only=True):
-    """Tokens are null in cookie mode. `csrf_token` goes into X-CSRF-Token of unsafe requests."""
+    """Tokens are null in cookie mode. `csrf_token` goes into X-CSRF-Token of unsafe requests.
+
+    `second_factor_setup`: this server demands a second factor, and nothing else can be done before there is one.
+    """
 
     user: User
     csrf_token: str
     expires_in: int
     access_token: str | None = None
     refresh_token: str | None = None
+    second_factor_setup: bool = False
 
 
 class CsrfToken(Answer, frozen=True, kw_only=True):

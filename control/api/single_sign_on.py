@@ -67,7 +67,7 @@ async def finish_single_sign_on(call: Call, provider: str, query: CallbackQuery)
     async with call.services.pool.acquire() as connection, connection.transaction():
         user = await _account(connection, client, claims)
         agent = call.request.headers.get("User-Agent", "")
-        session = await sessions.create(connection, user.id, user.epoch, agent, call.address)
+        session = await sessions.create(connection, user.id, user.epoch, agent, call.address, strong=True)
         await users.touch_login(connection, user.id)
         await audit.write(connection, user.id, "oidc_login", user.id, call.address, provider=provider)
     response = Response("", 302, {"Location": attempt.return_to, "Cache-Control": "no-store"})

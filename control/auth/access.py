@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from control.auth.principal import Principal
+from control.config import ControlConfig
 from control.database import Connection
 from control.problem import Problem, forbidden, not_found
 from control.store import meetings, participants, recordings
@@ -15,6 +16,13 @@ from control.store.meetings import MeetingRow
 from control.store.participants import ParticipantRow, Role
 from control.store.recordings import RecordingRow
 
+_TO_A_SECOND_FACTOR = (
+    "/api/v1/users/totp/",
+    "/api/v1/users/passkeys",
+    "/api/v1/users/profile",
+    "/api/v1/auth/logout",
+    "/api/v1/csrf-token",
+)
 HOSTS: frozenset[Role] = frozenset({"host", "co-host"})
 
 
@@ -76,6 +84,15 @@ def check_account(access: Access, principal: Principal | None) -> None:
         raise forbidden("Guests may not do this.")
     if access is Access.ADMIN and principal.user.role != "admin":
         raise forbidden("Only administrators may do this.")
+
+
+def check_second_factor(config: ControlConfig, path: str, principal: Principal | None) -> None:
+    """Refuse a session without a second factor where one is demanded, but for what leads to one."""
+    user = None if principal is None else principal.user
+    if user is None or user.strong or not config.demands_second_factor(user.role):
+        return
+    if not path.startswith(_TO_A_SECOND_FACTOR):
+        raise Problem(403, "second_factor_setup", "This server demands a second factor: set one up first.")
 
 
 def check_scope(scope: str | None, principal: Principal | None) -> None:

@@ -90,6 +90,7 @@ async def _key(services: Services, secret: str) -> Principal | None:
         display_name=holder.display_name,
         role=holder.role,
         epoch=holder.epoch,
+        strong=True,
     )
     return Principal("key", user=user, scopes=frozenset(holder.scopes))
 

@@ -15,7 +15,10 @@ _GRACE = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class LiveSession:
-    """A session that holds, with what authorization needs of its account."""
+    """A session that holds, with what authorization needs of its account.
+
+    `strong` when it began with a second factor, a passkey, or at an identity provider.
+    """
 
     session: str
     user: str
@@ -23,6 +26,7 @@ class LiveSession:
     display_name: str
     role: UserRole
     epoch: int
+    strong: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +39,32 @@ class Rotation:
 
 
 _LIVE = (
-    "SELECT s.id AS session, u.id AS user, u.username, u.display_name, u.role, u.epoch"
+    "SELECT s.id AS session, u.id AS user, u.username, u.display_name, u.role, u.epoch, s.strong"
     " FROM user_sessions s JOIN users u ON u.id = s.user_id"
     " WHERE s.id = $1 AND s.revoked_at IS NULL AND s.expires_at > now() AND s.epoch = u.epoch AND u.state = 'active'"
 )
 
 
-async def create(connection: Connection, user: str, epoch: int, user_agent: str, address: str) -> str:
+async def create(connection: Connection, user: str, epoch: int, user_agent: str, address: str, *, strong: bool) -> str:
     """Insert a session of generation 1 and return its id."""
     session = new_id("session")
     await connection.execute(
-        "INSERT INTO user_sessions (id, user_id, epoch, expires_at, user_agent, address)"
-        " VALUES ($1, $2, $3, now() + make_interval(secs => $4), $5, $6)",
+        "INSERT INTO user_sessions (id, user_id, epoch, expires_at, user_agent, address, strong)"
+        " VALUES ($1, $2, $3, now() + make_interval(secs => $4), $5, $6, $7)",
         session,
         user,
         epoch,
         REFRESH_SECONDS,
         user_agent[:300],
         address,
+        strong,
     )
     return session
+
+
+async def strengthen(connection: Connection, session: str) -> None:
+    """Note that a second factor stands behind the session now."""
+    await connection.execute("UPDATE user_sessions SET strong = true WHERE id = $1", session)
 
 
 async def live(connection: Connection, session: str) -> LiveSession | None:

@@ -25,6 +25,8 @@ class UserRow:
     state: Literal["active", "banned"]
     epoch: int
     created_at: datetime
+    must_confirm: bool
+    """Nobody signs in to it before its address is confirmed."""
 
 
 def key(name: str) -> str:
@@ -40,6 +42,7 @@ async def create(
     display_name: str,
     password_hash: str,
     role: UserRole = "user",
+    must_confirm: bool = False,
 ) -> UserRow:
     """Insert an account; raises Problem 409 when name or address are taken, also by the other's spelling."""
     taken = await connection.fetchval(
@@ -50,8 +53,8 @@ async def create(
         raise _taken()
     try:
         row = await connection.fetchrow(
-            "INSERT INTO users (id, username, username_key, email, email_key, display_name, password_hash, role)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *",
+            "INSERT INTO users (id, username, username_key, email, email_key, display_name, password_hash, role,"
+            " must_confirm) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING *",
             new_id("user"),
             username,
             key(username),
@@ -60,6 +63,7 @@ async def create(
             display_name,
             password_hash,
             role,
+            must_confirm,
         )
     except asyncpg.UniqueViolationError as error:
         raise _taken() from error
@@ -132,7 +136,10 @@ async def touch_login(connection: Connection, user: str) -> None:
 async def confirm_email(connection: Connection, user: str, email: str) -> bool:
     """Note that the address is the account's; False when it has another by now."""
     found = await connection.fetchval(
-        "UPDATE users SET email_verified_at = now() WHERE id = $1 AND email_key = $2 RETURNING id", user, key(email)
+        "UPDATE users SET email_verified_at = now(), must_confirm = false"
+        " WHERE id = $1 AND email_key = $2 RETURNING id",
+        user,
+        key(email),
     )
     return found is not None
 

@@ -10,7 +10,7 @@ from PIL import Image
 from control.config import ControlConfig
 from control.identifiers import new_id
 from objects.directory import DirectoryStore
-from tests.control.harness import Client, People
+from tests.control.harness import PASSWORD, Client, People
 from tests.control.test_recordings import write_recording
 
 CALLERS = (
@@ -96,6 +96,7 @@ class Stage:
                 "<int:delivery>": "1",
                 "<int:visit>": "1",
                 "<job>": job,
+                "<passkey>": self.sessions["passkey"],
                 "<link>": link["id"],
                 "<token>": link["url"].rpartition("/")[2],
             },
@@ -168,7 +169,7 @@ class Stage:
 
 async def set_stage(people: People, config: ControlConfig, dsn: str) -> Stage:
     token = (config.data_dir / "first-admin-link").read_text().strip().partition("token=")[2]
-    body = {"token": token, "username": "root", "password": "long enough", "mode": "token"}
+    body = {"token": token, "username": "root", "password": PASSWORD, "mode": "token"}
     admin = people.bearer((await people.nobody().ok("POST", "/api/v1/setup", body))["access_token"])
     names = ("host", "co-host", "viewer", "participant", "other-host", "removed", "banned", "banned-from")
     accounts = {name: await people.user(name) for name in names}
@@ -184,7 +185,16 @@ async def set_stage(people: People, config: ControlConfig, dsn: str) -> Stage:
     sessions = (await accounts["banned-from"].ok("GET", "/api/v1/users/sessions"))["sessions"]
     key = await accounts["banned-from"].ok("POST", "/api/v1/users/api-keys", {"name": "k", "scopes": ["meetings:read"]})
     hook = await accounts["banned-from"].ok("POST", "/api/v1/webhooks", {"url": "https://example.org/hook"})
-    owned = {"banned-from": sessions[0]["id"], "key": key["id"], "webhook": hook["id"]}
+    passkey = new_id("passkey")
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(
+        "INSERT INTO passkeys (id, user_id, credential_id, public_key, sign_count, name)"
+        " VALUES ($1, $2, '', '', 0, 'k')",
+        passkey,
+        accounts["banned-from"].user["id"],
+    )
+    await connection.close()
+    owned = {"banned-from": sessions[0]["id"], "key": key["id"], "webhook": hook["id"], "passkey": passkey}
     return Stage(people, accounts, config, dsn, owned)
 
 

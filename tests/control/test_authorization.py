@@ -102,6 +102,12 @@ TABLE = {
     "POST /api/v1/users/totp/begin": ACCOUNT,
     "POST /api/v1/users/totp/confirm": ACCOUNT,
     "DELETE /api/v1/users/totp": ACCOUNT,
+    "GET /api/v1/users/passkeys": ACCOUNT,
+    "POST /api/v1/users/passkeys": ACCOUNT,
+    "POST /api/v1/users/passkeys/begin": ACCOUNT,
+    "DELETE /api/v1/users/passkeys/<passkey>": NOT_OWN,
+    "POST /api/v1/auth/passkey/begin": ALL,
+    "POST /api/v1/auth/passkey/finish": ALL,
     f"POST {R}/links": OWN_RECORDING,
     f"GET {R}/links": OWN_RECORDING,
     f"DELETE {R}/links/<link>": OWN_RECORDING,
@@ -187,6 +193,7 @@ CONSUMING = {
 BODIES = {
     f"PUT {M}/messages/<message>": {"text": "changed"},
     "POST /api/v1/ai/emotion": {"file": "<file>"},
+    "DELETE /api/v1/users/passkeys/<passkey>": {"password": "correct horse battery"},
     "POST /api/v1/recording/start": {"meeting": "<meeting>"},
     "POST /api/v1/recording/stop": {"meeting": "<meeting>"},
 }

@@ -1,0 +1,41 @@
+"""Bodies and answers about passkeys; options and credentials are the JSON forms of Web Authentication (Level 3)."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from control.api.types import Answer, Body, GivenPassword, Text
+
+
+class BeginPasskey(Body, frozen=True, kw_only=True):
+    password: GivenPassword
+
+
+class PasskeyOptions(Answer, frozen=True, kw_only=True):
+    """`options` go into `PublicKeyCredential.parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON`."""
+
+    options: dict[str, Any]
+
+
+class AddPasskey(Body, frozen=True, kw_only=True):
+    """`credential` is what `navigator.credentials.create` gave, by its `toJSON`."""
+
+    name: Text
+    credential: dict[str, Any]
+
+
+class SignInWithPasskey(Body, frozen=True, kw_only=True):
+    """`credential` is what `navigator.credentials.get` gave, by its `toJSON`."""
+
+    credential: dict[str, Any]
+    mode: Literal["cookie", "token"] = "cookie"
+
+
+class Passkey(Answer, frozen=True, kw_only=True):
+    id: str
+    name: str
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+class Passkeys(Answer, frozen=True, kw_only=True):
+    passkeys: list[Passkey]

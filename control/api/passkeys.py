@@ -1,0 +1,122 @@
+"""Passkeys: made by an account that is signed in, and signed in with, without name or password."""
+
+from quart import Response
+
+from control import passkeys
+from control.api.account_types import DeleteAccount
+from control.api.passkey_types import (
+    AddPasskey,
+    BeginPasskey,
+    Passkey,
+    PasskeyOptions,
+    Passkeys,
+    SignInWithPasskey,
+)
+from control.api.second_factor import with_password
+from control.api.sign_in_types import SignedIn
+from control.api.signing_in import sign_in
+from control.api.types import Done
+from control.auth.access import Access, sign_in_required
+from control.endpoint import Call, Endpoints
+from control.passkeys import RelyingParty
+from control.problem import Problem, not_found
+from control.store import audit, sessions, users
+from control.store import passkeys as store
+from control.store.passkeys import PasskeyRow
+
+endpoints = Endpoints("accounts")
+_WINDOW = 15 * 60
+_MAX = 20
+
+
+@endpoints.route("GET", "/api/v1/users/passkeys", Access.USER, answer=Passkeys)
+async def list_passkeys(call: Call) -> Passkeys:
+    """List the account's passkeys."""
+    async with call.services.pool.acquire() as connection:
+        rows = await store.of_user(connection, call.user.user)
+    return Passkeys(passkeys=[_public(row) for row in rows])
+
+
+@endpoints.route("POST", "/api/v1/users/passkeys/begin", Access.USER, body=BeginPasskey, answer=PasskeyOptions)
+async def begin_passkey(call: Call, body: BeginPasskey) -> PasskeyOptions:
+    """Return what a browser makes a passkey with; it counts once it is added."""
+    user = await with_password(call, body.password)
+    async with call.services.pool.acquire() as connection:
+        known = [row.credential_id for row in await store.of_user(connection, user.id)]
+        challenge = await store.new_challenge(connection, user.id)
+    options = passkeys.registration_options(
+        _party(call),
+        challenge,
+        user=user.id,
+        username=user.username,
+        display_name=user.display_name,
+        known=known,
+    )
+    return PasskeyOptions(options=options)
+
+
+@endpoints.route("POST", "/api/v1/users/passkeys", Access.USER, body=AddPasskey, answer=Passkey, status=201)
+async def add_passkey(call: Call, body: AddPasskey) -> Passkey:
+    """Add the passkey that a browser made."""
+    user = call.user.user
+    challenge = passkeys.challenge_of(body.credential)
+    async with call.services.pool.acquire() as connection:
+        if not await store.use_challenge(connection, challenge, user):
+            raise passkeys.refused()
+        found = passkeys.verify_registration(_party(call), challenge, body.credential)
+        async with connection.transaction():
+            if len(await store.of_user(connection, user)) >= _MAX:
+                raise Problem(409, "too_many_passkeys", "Remove a passkey first.")
+            row = await store.add(connection, user, body.name, found)
+            await sessions.strengthen(connection, call.user.session)
+            await audit.write(connection, call.actor, "add_passkey", row.id, call.address)
+    return _public(row)
+
+
+@endpoints.route("DELETE", "/api/v1/users/passkeys/<passkey>", Access.USER, body=DeleteAccount, answer=Done)
+async def remove_passkey(call: Call, passkey: str, body: DeleteAccount) -> Done:
+    """Remove a passkey; it signs in no more."""
+    user = await with_password(call, body.password)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        if not await store.remove(connection, user.id, passkey):
+            raise not_found("There is no such passkey.")
+        await audit.write(connection, call.actor, "remove_passkey", passkey, call.address)
+    return Done()
+
+
+@endpoints.route("POST", "/api/v1/auth/passkey/begin", Access.PUBLIC, answer=PasskeyOptions)
+async def begin_passkey_sign_in(call: Call) -> PasskeyOptions:
+    """Return what a browser signs in with, by whichever passkey of this server the person has."""
+    await call.services.limits.spend("passkey", call.address, 100, _WINDOW)
+    async with call.services.pool.acquire() as connection:
+        challenge = await store.new_challenge(connection, None)
+    return PasskeyOptions(options=passkeys.sign_in_options(_party(call), challenge))
+
+
+@endpoints.route("POST", "/api/v1/auth/passkey/finish", Access.PUBLIC, body=SignInWithPasskey, answer=SignedIn)
+async def sign_in_with_passkey(call: Call, body: SignInWithPasskey) -> Response:
+    """Sign in with a passkey, which needs no second factor besides."""
+    await call.services.limits.spend("passkey", call.address, 100, _WINDOW)
+    challenge = passkeys.challenge_of(body.credential)
+    async with call.services.pool.acquire() as connection:
+        if not await store.use_challenge(connection, challenge, None):
+            raise passkeys.refused()
+        async with connection.transaction():
+            row = await store.by_credential(connection, passkeys.credential_id_of(body.credential))
+            if row is None:
+                raise passkeys.refused()
+            count = passkeys.verify_sign_in(_party(call), challenge, body.credential, row.public_key, row.sign_count)
+            await store.note_use(connection, row.id, count)
+            user = await users.by_id(connection, row.user_id)
+            if user is None:
+                raise sign_in_required()
+            return await sign_in(call, connection, user, body.mode, strong=True)
+
+
+def _party(call: Call) -> RelyingParty:
+    config = call.services.config
+    return passkeys.relying_party(call.request, config.public_origins, config.cookie_security == "always")
+
+
+def _public(row: PasskeyRow) -> Passkey:
+    return Passkey(id=row.id, name=row.name, created_at=row.created_at, last_used_at=row.last_used_at)

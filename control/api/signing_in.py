@@ -1,0 +1,79 @@
+"""The end of every way to sign in: a session, its tokens, its cookies."""
+
+from typing import Literal
+
+from quart import Response
+
+from control.api.sign_in_types import SignedIn, User
+from control.auth import cookies
+from control.database import Connection
+from control.endpoint import Call, answer
+from control.problem import Problem
+from control.store import sessions, users
+from control.store.users import UserRow
+from control.tokens import ACCESS_SECONDS
+
+Mode = Literal["cookie", "token"]
+
+
+def public_user(user: UserRow) -> User:
+    return User(
+        id=user.id,
+        username=user.username,
+        display_name=user.display_name,
+        role=user.role,
+        email=user.email,
+        email_verified=user.email_verified_at is not None,
+        created_at=user.created_at,
+    )
+
+
+def check_may_sign_in(user: UserRow) -> None:
+    """Refuse accounts that are banned, or whose address must be confirmed first; raises Problem 403."""
+    if user.state == "banned":
+        raise Problem(403, "banned", "This account is banned.")
+    if user.must_confirm:
+        raise Problem(403, "email_unconfirmed", "Confirm your address first, with the link that was mailed to you.")
+
+
+async def sign_in(
+    call: Call, connection: Connection, user: UserRow, mode: Mode, status: int = 200, *, strong: bool = False
+) -> Response:
+    """Open a session; `strong` when a second factor stands behind it. Raises Problem 403 for who may not."""
+    check_may_sign_in(user)
+    agent = call.request.headers.get("User-Agent", "")
+    session = await sessions.create(connection, user.id, user.epoch, agent, call.address, strong=strong)
+    await users.touch_login(connection, user.id)
+    return signed_in(call, user, session, 1, mode=mode, status=status, strong=strong)
+
+
+def signed_in(
+    call: Call,
+    user: UserRow,
+    session: str,
+    generation: int | None,
+    *,
+    mode: Mode,
+    status: int = 200,
+    strong: bool = False,
+) -> Response:
+    """Return the tokens of a session; a generation of None leaves the refresh token as it is."""
+    tokens = call.services.tokens
+    access = tokens.access(user.id, session, user.epoch)
+    refresh_token = None if generation is None else tokens.refresh(session, generation)
+    result = SignedIn(
+        user=public_user(user),
+        csrf_token=tokens.csrf(session),
+        expires_in=ACCESS_SECONDS,
+        access_token=access if mode == "token" else None,
+        refresh_token=refresh_token if mode == "token" else None,
+        second_factor_setup=not strong and call.services.config.demands_second_factor(user.role),
+    )
+    response = answer(result, status)
+    if mode == "cookie":
+        cookies.set_session(response, cookie_names(call), access, refresh_token)
+    return response
+
+
+def cookie_names(call: Call) -> cookies.CookieNames:
+    return cookies.names(call.request, call.services.config.cookie_security)

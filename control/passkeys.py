@@ -1,0 +1,139 @@
+"""Passkeys: the relying party's side of Web Authentication (Level 3), by the library `webauthn`.
+
+The user is verified by the authenticator at each ceremony (a PIN, a finger), so that a passkey alone is two factors.
+The relying party is the host that the page was asked for at; the origin that the browser reports must be that page's,
+or a configured one of the same host. Attestation is not asked for: any authenticator will do.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import webauthn
+from quart import Request
+from webauthn.helpers.exceptions import WebAuthnException
+from webauthn.helpers.structs import (
+    AuthenticatorSelectionCriteria,
+    PublicKeyCredentialDescriptor,
+    ResidentKeyRequirement,
+    UserVerificationRequirement,
+)
+
+from control.problem import Problem
+
+SECONDS = 300
+_REQUIRED = UserVerificationRequirement.REQUIRED
+
+
+@dataclass(frozen=True, slots=True)
+class RelyingParty:
+    """Who passkeys are made for: `host` without a port, and the origins that pages of it have."""
+
+    host: str
+    origins: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NewCredential:
+    credential_id: bytes
+    public_key: bytes
+    sign_count: int
+
+
+def relying_party(request: Request, configured: tuple[str, ...], secure: bool) -> RelyingParty:
+    """Return the relying party of a request."""
+    own = f"{'https' if secure or request.scheme == 'https' else 'http'}://{request.host}"
+    host = urlsplit(own).hostname or ""
+    return RelyingParty(host, (own, *(origin for origin in configured if urlsplit(origin).hostname == host)))
+
+
+def registration_options(
+    party: RelyingParty, challenge: bytes, *, user: str, username: str, display_name: str, known: list[bytes]
+) -> dict[str, Any]:
+    """Return PublicKeyCredentialCreationOptionsJSON; authenticators that hold one of `known` decline."""
+    options = webauthn.generate_registration_options(
+        rp_id=party.host,
+        rp_name="Parley",
+        user_id=user.encode(),
+        user_name=username,
+        user_display_name=display_name,
+        challenge=challenge,
+        timeout=SECONDS * 1000,
+        authenticator_selection=AuthenticatorSelectionCriteria(
+            resident_key=ResidentKeyRequirement.REQUIRED, user_verification=_REQUIRED
+        ),
+        exclude_credentials=[PublicKeyCredentialDescriptor(id=one) for one in known],
+    )
+    return _plain(options)
+
+
+def verify_registration(party: RelyingParty, challenge: bytes, credential: dict[str, Any]) -> NewCredential:
+    """Return what is to be stored of a new credential; raises Problem 403 when it does not verify."""
+    try:
+        found = webauthn.verify_registration_response(
+            credential=credential,
+            expected_challenge=challenge,
+            expected_rp_id=party.host,
+            expected_origin=list(party.origins),
+            require_user_verification=True,
+        )
+    except (WebAuthnException, ValueError, TypeError, KeyError) as error:
+        raise refused() from error
+    return NewCredential(found.credential_id, found.credential_public_key, found.sign_count)
+
+
+def sign_in_options(party: RelyingParty, challenge: bytes) -> dict[str, Any]:
+    """Return PublicKeyCredentialRequestOptionsJSON for whichever passkey of this host the person has."""
+    options = webauthn.generate_authentication_options(
+        rp_id=party.host, challenge=challenge, timeout=SECONDS * 1000, user_verification=_REQUIRED
+    )
+    return _plain(options)
+
+
+def verify_sign_in(
+    party: RelyingParty, challenge: bytes, credential: dict[str, Any], public_key: bytes, sign_count: int
+) -> int:
+    """Return the authenticator's new count; raises Problem 403 when the assertion does not verify.
+
+    A count that did not rise shows a copied authenticator (section 6.1.1); synchronised passkeys count nothing.
+    """
+    try:
+        found = webauthn.verify_authentication_response(
+            credential=credential,
+            expected_challenge=challenge,
+            expected_rp_id=party.host,
+            expected_origin=list(party.origins),
+            credential_public_key=public_key,
+            credential_current_sign_count=sign_count,
+            require_user_verification=True,
+        )
+    except (WebAuthnException, ValueError, TypeError, KeyError) as error:
+        raise refused() from error
+    return found.new_sign_count
+
+
+def challenge_of(credential: dict[str, Any]) -> bytes:
+    """Return the challenge that a credential says it answers, unverified: only to find it; raises Problem 403."""
+    try:
+        data = json.loads(webauthn.base64url_to_bytes(credential["response"]["clientDataJSON"]))
+        return webauthn.base64url_to_bytes(data["challenge"])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise refused() from error
+
+
+def credential_id_of(credential: dict[str, Any]) -> bytes:
+    """Return the id that a credential names; raises Problem 403."""
+    try:
+        return webauthn.base64url_to_bytes(credential["id"])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise refused() from error
+
+
+def refused() -> Problem:
+    return Problem(403, "passkey", "The passkey was not accepted.")
+
+
+def _plain(options: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(webauthn.options_to_json(options))
+    return plain

@@ -1,0 +1,94 @@
+"""Passkeys of accounts, and the challenges of ceremonies that are under way."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from control.database import Connection, load, load_one
+from control.identifiers import new_id
+from control.passkeys import SECONDS, NewCredential
+from control.problem import Problem
+from control.tokens import digest
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyRow:
+    id: str
+    user_id: str
+    credential_id: bytes
+    public_key: bytes
+    sign_count: int
+    name: str
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+async def new_challenge(connection: Connection, user: str | None) -> bytes:
+    """Return a challenge that may be answered once: by `user` with a new passkey, by anyone with one that exists."""
+    challenge = secrets.token_bytes(32)
+    await connection.execute(
+        "INSERT INTO passkey_challenges (challenge_hash, user_id, expires_at)"
+        " VALUES ($1, $2, now() + make_interval(secs => $3))",
+        digest(challenge.hex()),
+        user,
+        SECONDS,
+    )
+    return challenge
+
+
+async def use_challenge(connection: Connection, challenge: bytes, user: str | None) -> bool:
+    """Use a challenge up; False when it was not given to `user`, was used, or is too old."""
+    found = await connection.fetchval(
+        "DELETE FROM passkey_challenges WHERE challenge_hash = $1 AND user_id IS NOT DISTINCT FROM $2"
+        " AND expires_at > now() RETURNING challenge_hash",
+        digest(challenge.hex()),
+        user,
+    )
+    return found is not None
+
+
+async def add(connection: Connection, user: str, name: str, credential: NewCredential) -> PasskeyRow:
+    """Insert a passkey; raises Problem 409 for one that is known already."""
+    try:
+        row = await connection.fetchrow(
+            "INSERT INTO passkeys (id, user_id, credential_id, public_key, sign_count, name)"
+            " VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
+            new_id("passkey"),
+            user,
+            credential.credential_id,
+            credential.public_key,
+            credential.sign_count,
+            name,
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise Problem(409, "passkey_exists", "This passkey is registered already.") from error
+    assert row is not None
+    return load(PasskeyRow, row)
+
+
+async def of_user(connection: Connection, user: str) -> list[PasskeyRow]:
+    rows = await connection.fetch("SELECT * FROM passkeys WHERE user_id = $1 ORDER BY created_at, id", user)
+    return [load(PasskeyRow, row) for row in rows]
+
+
+async def by_credential(connection: Connection, credential_id: bytes) -> PasskeyRow | None:
+    """Return a passkey, locked against the same count being shown twice at once."""
+    row = await connection.fetchrow("SELECT * FROM passkeys WHERE credential_id = $1 FOR NO KEY UPDATE", credential_id)
+    return load_one(PasskeyRow, row)
+
+
+async def note_use(connection: Connection, passkey: str, sign_count: int) -> None:
+    await connection.execute(
+        "UPDATE passkeys SET sign_count = $2, last_used_at = now() WHERE id = $1", passkey, sign_count
+    )
+
+
+async def remove(connection: Connection, user: str, passkey: str) -> bool:
+    found = await connection.fetchval("DELETE FROM passkeys WHERE id = $1 AND user_id = $2 RETURNING id", passkey, user)
+    return found is not None
+
+
+async def forget_old_challenges(connection: Connection) -> None:
+    await connection.execute("DELETE FROM passkey_challenges WHERE expires_at < now()")

@@ -11,6 +11,7 @@ from objects.s3_config import S3Config
 from parley.embedded_postgres import EmbeddedPostgres
 from parley.network import local_addresses, url_host
 from parley.settings import Settings, SettingsError
+from parley.sign_in_config import identity_providers, second_factor
 from recorder.config import RecorderConfig
 from sfu.api.etcd import EtcdConfig
 from sfu.server.config import SfuConfig
@@ -61,6 +62,8 @@ def control_config(settings: Settings) -> ControlConfig:
         cookie_security=_cookie_security(settings),
         registration=_registration(settings),
         registration_domains=settings["registration_domains"],
+        second_factor=second_factor(settings),
+        oidc=identity_providers(settings),
         smtp=_smtp(settings),
         turn=_turn(settings),
         retention=Retention(
@@ -69,6 +72,10 @@ def control_config(settings: Settings) -> ControlConfig:
             audit_days=settings["keep_audit_days"],
             recordings_days=settings["keep_recordings_days"],
         ),
+        media_dir=settings["media_dir"],
+        max_upload_bytes=settings["max_upload_bytes"],
+        quota_bytes=settings["quota_bytes"],
+        requests_per_minute=settings["requests_per_minute"],
         s3=_s3(settings),
         inference_url=settings["inference_url"] or f"http://127.0.0.1:{settings['inference_port']}",
         embedded=settings["database_url"] is None,

@@ -64,3 +64,25 @@ def test_plain_transports_go_where_the_settings_say() -> None:
 def test_wrong_bounds_of_plain_transports_are_named(name: str, wrong: str) -> None:
     with pytest.raises(SettingsError, match=name):
         sfu_config(settings(**{name: wrong}))
+
+
+def test_an_identity_provider_is_whole_or_not_at_all() -> None:
+    assert control_config(settings()).oidc == ()
+    given = {"oidc_issuer": "https://id.example", "oidc_client_id": "parley", "oidc_client_secret": "s"}
+    (provider,) = control_config(settings(**given, oidc_allowed_groups="a, b", oidc_admin_group="b")).oidc
+    assert (provider.name, provider.issuer, provider.allowed_groups) == ("sso", "https://id.example", ("a", "b"))
+    for missing in ("oidc_client_id", "oidc_client_secret"):
+        with pytest.raises(SettingsError, match=missing):
+            control_config(settings(**{name: value for name, value in given.items() if name != missing}))
+
+
+def test_second_factors_and_limits() -> None:
+    config = control_config(settings(second_factor="admins", quota_bytes="5", media_dir="/m", requests_per_minute="9"))
+    assert (config.second_factor, config.quota_bytes, str(config.media_dir), config.requests_per_minute) == (
+        "admins",
+        5,
+        "/m",
+        9,
+    )
+    with pytest.raises(SettingsError, match="second_factor"):
+        control_config(settings(second_factor="sometimes"))

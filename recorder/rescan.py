@@ -1,17 +1,20 @@
-"""List the recordings on disk: the files are the truth, any database of them an index that this rebuilds."""
+"""List the recordings in a store: the files are the truth, any database of them an index that this rebuilds."""
 
+import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
-from recorder import layout
-from recorder.manifest import Manifest, RecordingInfo, read_info, read_manifest
+from objects.store import ObjectInfo, ObjectStore
+from recorder import layout, stored
+from recorder.manifest import Manifest, RecordingInfo, decode_info, decode_manifest
+
+_FILM = re.compile(r"composed-([0-9]{1,12})\.mp4")
 
 
 class FoundRecording(NamedTuple):
-    """A recording on disk. `state` is recording, sealing, ready, partial, or damaged (neither document can be read).
+    """A recording. `state` is recording, sealing, ready, partial, or damaged (neither document can be read).
 
-    `manifest` is there once it is finished; `bytes` counts every file of the recording.
+    `manifest` is there once it is finished; `bytes` counts every file of the recording; `film` is the composed one.
     """
 
     recording: str
@@ -20,27 +23,34 @@ class FoundRecording(NamedTuple):
     manifest: Manifest | None
     bytes: int
     problem: str
+    film: ObjectInfo | None = None
 
 
-def rescan(root: Path) -> Iterator[FoundRecording]:
-    """Yield every recording under the recordings directory `root`, by name. Writes nothing. OSError when unreadable."""
-    if not root.is_dir():
-        return
-    for directory in sorted(root.iterdir()):
+def rescan(store: ObjectStore) -> Iterator[FoundRecording]:
+    """Yield every recording in a store, by name. Writes nothing. OSError when unreadable."""
+    names = set(store.directories()) | {found.key[len(stored.OPEN) :].removesuffix(".json") for found in _open(store)}
+    for name in sorted(names - {stored.OPEN.rstrip("/")}):
         try:
-            layout.identifier(directory.name)
+            layout.identifier(name)
         except ValueError:
             continue
-        if directory.is_dir():
-            yield _look(directory)
+        yield _look(store, name)
 
 
-def _look(directory: Path) -> FoundRecording:
-    size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+def _open(store: ObjectStore) -> list[ObjectInfo]:
+    return [*store.list(stored.OPEN)]
+
+
+def _look(store: ObjectStore, name: str) -> FoundRecording:
+    found = {one.key: one for one in store.list(f"{name}/")}
     info, manifest, problem = None, None, ""
     try:
-        info = read_info(directory)
-        manifest = read_manifest(directory)
+        # Where recordings are on this disk it is recording.json that tells of unfinished ones.
+        for key in (stored.open_key(name), f"{name}/{layout.INFO_NAME}"):
+            if info is None and (data := _read(store, key)) is not None:
+                info = decode_info(data)
+        if f"{name}/{layout.MANIFEST_NAME}" in found:
+            manifest = decode_manifest(_read(store, f"{name}/{layout.MANIFEST_NAME}") or b"")
     except ValueError as error:
         problem = str(error)
     if manifest is not None and not (info is not None and info.state == "recording"):
@@ -49,4 +59,14 @@ def _look(directory: Path) -> FoundRecording:
         state = info.state
     else:
         state, problem = "damaged", problem or "no recording.json"
-    return FoundRecording(directory.name, state, info, manifest, size, problem)
+    films = sorted(one.key for one in found.values() if _FILM.fullmatch(one.key.removeprefix(f"{name}/")))
+    size = sum(one.size for one in found.values())
+    return FoundRecording(name, state, info, manifest, size, problem, found[films[-1]] if films else None)
+
+
+def _read(store: ObjectStore, key: str) -> bytes | None:
+    try:
+        found = store.info(key)
+        return store.read(key, 0, found.size, found.tag)
+    except FileNotFoundError:
+        return None

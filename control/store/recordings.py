@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from control.database import Connection, load, load_one
 from sfu.api.facts import RecordingFinished, SegmentClosed
+
+if TYPE_CHECKING:
+    from control.rescan import Found
 
 State = Literal["recording", "sealing", "ready", "partial"]
 
@@ -124,6 +127,38 @@ async def finish(connection: Connection, finished: RecordingFinished, at: dateti
         finished.room,
     )
     return found is not None
+
+
+async def restore(connection: Connection, found: "Found") -> bool:
+    """Write what a recording's files say; False when its meeting is unknown. Who started it is in no file."""
+    known = await connection.fetchval("SELECT true FROM meetings WHERE id = $1", found.meeting)
+    if not known:
+        return False
+    await connection.execute(
+        "INSERT INTO meeting_recordings (id, meeting_id, state, started_at, stopped_at, finished_at, duration_ms,"
+        " bytes, manifest, composed) VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8, $9) ON CONFLICT (id) DO UPDATE SET"
+        " state = excluded.state, stopped_at = excluded.stopped_at, duration_ms = excluded.duration_ms,"
+        " bytes = excluded.bytes, manifest = excluded.manifest,"
+        " composed = coalesce(meeting_recordings.composed, excluded.composed)",
+        found.recording,
+        found.meeting,
+        found.state,
+        found.started_at,
+        found.stopped_at,
+        found.duration_ms,
+        found.bytes,
+        None if found.duration_ms is None else f"{found.recording}/manifest.json",
+        found.composed(),
+    )
+    await connection.executemany(
+        "INSERT INTO recording_segments (recording_id, key, track, participant_id, bytes, sha256, closed_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (recording_id, key) DO NOTHING",
+        [
+            (found.recording, one.key, one.track, one.participant, one.bytes, one.sha256, found.started_at)
+            for one in found.segments
+        ],
+    )
+    return True
 
 
 async def set_composed(connection: Connection, recording: str, composed: dict[str, Any]) -> None:

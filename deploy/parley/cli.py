@@ -55,12 +55,16 @@ def _parser() -> argparse.ArgumentParser:
     gateway = verbs.add_parser("nginx-config", help="write the gateway's nginx.conf", parents=[common])
     add_nginx_flags(gateway)
     gateway.set_defaults(verb=_nginx_config)
-    admin = verbs.add_parser("admin", help="make administrators, reset passwords, export and delete accounts")
-    add_admin_flags(admin, common)
-    admin.set_defaults(verb=_admin)
+    recording = verbs.add_parser("recording", help="put recordings back into the database from their files")
+    acts = recording.add_subparsers(title="acts", required=True, metavar="ACT")
+    again = acts.add_parser("rescan", help="find recordings by their files", parents=[common])
+    again.set_defaults(verb=_recording)
     flight = verbs.add_parser("flight", help="fetch, read and replay what happened in a room", add_help=False)
     flight.add_argument("rest", nargs=argparse.REMAINDER)
     flight.set_defaults(verb=_flight, config=None)
+    admin = verbs.add_parser("admin", help="make administrators, reset passwords, export and delete accounts")
+    add_admin_flags(admin, common)
+    admin.set_defaults(verb=_admin)
     models = verbs.add_parser("models", help="fetch, build, list and verify AI models", add_help=False)
     models.add_argument("rest", nargs=argparse.REMAINDER)
     models.set_defaults(verb=_models, config=None)
@@ -144,6 +148,12 @@ def _config(settings: Settings, _: argparse.Namespace) -> int:
     for name, value, source in rows:
         print(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {source}")
     return 0
+
+
+def _recording(settings: Settings, _: argparse.Namespace) -> int:
+    from parley import recording_command
+
+    return recording_command.main(settings)
 
 
 def _migrate(settings: Settings, chosen: argparse.Namespace) -> int:

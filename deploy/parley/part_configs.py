@@ -2,7 +2,6 @@
 
 import ipaddress
 from pathlib import Path
-from pathlib import Path
 from typing import Literal
 
 from control.config import ControlConfig, Registration, Retention, SfuNode, SmtpConfig, TurnConfig
@@ -76,7 +75,7 @@ def control_config(settings: Settings) -> ControlConfig:
         max_upload_bytes=settings["max_upload_bytes"],
         quota_bytes=settings["quota_bytes"],
         requests_per_minute=settings["requests_per_minute"],
-        s3=_s3(settings),
+        s3=s3_config(settings),
         inference_url=settings["inference_url"] or f"http://127.0.0.1:{settings['inference_port']}",
         embedded=settings["database_url"] is None,
     )
@@ -130,7 +129,7 @@ def recorder_config(settings: Settings) -> RecorderConfig:
     """The recorder's configuration; raises SettingsError."""
     return RecorderConfig(
         instance=f"recorder-{settings['node']}",
-        s3=_s3(settings),
+        s3=s3_config(settings),
         keep_segments_hours=settings["keep_segments_hours"],
         sink_socket=_sink_sockets(settings)[0],
         other_sink_sockets=_sink_sockets(settings)[1:],
@@ -208,7 +207,8 @@ def _node(described: str) -> SfuNode:
     return SfuNode(node=name, signaling_url=f"ws://{host}:{signaling}/ws/signaling", http_url=f"http://{host}:{http}")
 
 
-def _s3(settings: Settings) -> S3Config | None:
+def s3_config(settings: Settings) -> S3Config | None:
+    """Where recordings and files are kept, None for directories; raises SettingsError."""
     endpoint = settings["s3_endpoint"]
     if endpoint is None:
         return None

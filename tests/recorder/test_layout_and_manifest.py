@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from objects.directory import DirectoryStore
 from recorder import layout, manifest
 from recorder.manifest import Manifest, ManifestFile, ManifestSegment, ManifestTrack, RecordingInfo
 from recorder.rescan import rescan
@@ -105,8 +106,8 @@ def test_rescan(tmp_path):
     put("f", INFO, manifest.encode_manifest(MANIFEST))  # it has begun again
     put("not an id")
     (tmp_path / "file").touch()
-    found = {recording.recording: recording.state for recording in rescan(tmp_path)}
+    found = {recording.recording: recording.state for recording in rescan(DirectoryStore(tmp_path))}
     assert found == {
         "a": "recording", "b": "sealing", "c": "ready", "d": "damaged", "e": "damaged", "f": "recording",
     }  # fmt: skip
-    assert list(rescan(tmp_path / "missing")) == []
+    assert list(rescan(DirectoryStore(tmp_path / "missing"))) == []

@@ -5,13 +5,17 @@ import io
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Iterator
 
+import asyncpg
 import av
 import pytest
 
 from parley.client import Api, ApiError, Publication, Room
+from parley.part_configs import embedded_postgres
+from parley.settings import resolve
 from sfu.api.join_token import Source
 from sfu.api.signaling import Consent
 from sfu.formats.codecs import Codec
@@ -136,6 +140,45 @@ async def test_a_film_is_made_when_the_last_person_has_left(server: RunningServe
     halves = [(image[300:600, 100:500].mean(), image[300:600, 740:1140].mean()) for image in images]
     assert any(a > 150 and b > 150 for a, b in halves)  # a flash, in both tiles
     assert any(a < 80 and b < 80 for a, b in halves)
+
+
+async def test_the_archive_is_rebuilt_from_its_files(server: RunningServer) -> None:
+    """The recordings' tables are emptied; the files say all that was in them."""
+    async with Api(server.url) as api:
+        await api.login("admin", PASSWORD)
+        before = await archive(api)
+        assert len(before) == 2 and all(one["tracks"] and one["composition"] for one in before.values())
+        environment = os.environ | {"PARLEY_DATA_DIR": str(server.data), "PARLEY_RUNTIME_DIR": str(server.runtime)}
+        connection = await asyncpg.connect(embedded_postgres(resolve({}, environment)).dsn)
+        try:
+            wanted = "SELECT array_agg((key, bytes, sha256)::text ORDER BY key) FROM recording_segments"
+            segments = await connection.fetchval(wanted)
+            await connection.execute("TRUNCATE meeting_recordings, recording_segments CASCADE")
+            assert await archive(api) == {}
+            for _ in range(2):  # the second changes nothing
+                printed = await rescan(environment)
+                assert all(name in printed for name in before)
+                assert await archive(api) == before
+            assert await connection.fetchval(wanted) == segments
+        finally:
+            await connection.close()
+
+
+async def rescan(environment: dict[str, str]) -> str:
+    command = (sys.executable, "-m", "parley", "recording", "rescan")
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
+    printed, _ = await process.communicate()
+    assert process.returncode == 0, printed
+    return printed.decode()
+
+
+async def archive(api: Api) -> dict:
+    """Every recording that is listed, as its page shows it."""
+    listed = (await api.request("GET", "/recordings"))["recordings"]
+    details = {one["id"]: await api.request("GET", f"/recordings/{one['id']}") for one in listed}
+    for detail in details.values():
+        await composed(api, detail["recording"]["id"])
+    return {name: await api.request("GET", f"/recordings/{name}") for name in details}
 
 
 async def composed(api: Api, recording: str) -> dict:

@@ -1,0 +1,90 @@
+"""`parley recording rescan`: what the recordings' files say, put back into the database."""
+
+import asyncio
+from collections.abc import Iterator
+
+import asyncpg
+
+from control import rescan as rows
+from control.rescan import Found, Segment
+from objects.directory import DirectoryStore
+from objects.store import ObjectStore
+from parley.part_configs import embedded_postgres, s3_config
+from parley.settings import Settings
+from recorder.rescan import FoundRecording, rescan
+
+
+def main(settings: Settings) -> int:
+    """Rescan; returns the exit code: 1 when something was found that cannot be listed."""
+    dsn = settings["database_url"] or embedded_postgres(settings).dsn
+    unlisted = 0
+
+    def report(found: Found, known: bool) -> None:
+        nonlocal unlisted
+        unlisted += not known
+        print(f"{found.recording}  {found.state}  {'' if known else f'meeting {found.meeting} is not in the database'}")
+
+    def found() -> Iterator[Found]:
+        nonlocal unlisted
+        for one in rescan(_store(settings)):
+            row = _row(one)
+            if row is None:
+                unlisted += 1
+                print(f"{one.recording}  {one.state}  {one.problem}")
+            else:
+                yield row
+
+    try:
+        asyncio.run(rows.take(dsn, found(), report))
+    except (OSError, asyncpg.PostgresError) as error:
+        print(f"parley: cannot rescan: {error}")
+        return 1
+    return 1 if unlisted else 0
+
+
+def _store(settings: Settings) -> ObjectStore:
+    config = s3_config(settings)
+    if config is None:
+        return DirectoryStore(settings["recordings_dir"])
+    from objects.s3 import S3Store  # noqa: PLC0415
+
+    return S3Store(config, "recordings/")
+
+
+def _row(found: FoundRecording) -> Found | None:
+    info, manifest = found.info, found.manifest
+    if manifest is not None and found.state in ("ready", "partial"):
+        return Found(
+            recording=found.recording,
+            meeting=manifest.room,
+            state="ready" if manifest.state == "ready" else "partial",
+            started_unix_ms=manifest.started_unix_ms,
+            ended_unix_ms=manifest.ended_unix_ms,
+            duration_ms=manifest.duration_ms,
+            bytes=manifest.bytes,
+            segments=tuple(
+                Segment(
+                    key=segment.key,
+                    track=track.track,
+                    participant=track.participant,
+                    bytes=segment.bytes,
+                    sha256=segment.sha256,
+                )
+                for track in manifest.tracks
+                for segment in track.segments
+            ),
+            film=None if found.film is None else (found.film.key.rpartition("/")[2], found.film.size),
+        )
+    if info is None or found.state == "damaged":
+        return None
+    return Found(
+        recording=found.recording,
+        meeting=info.room,
+        state="recording" if info.state == "recording" else "sealing",
+        started_unix_ms=info.started_unix_ms,
+        ended_unix_ms=info.ended_unix_ms,
+        duration_ms=None,
+        bytes=None,
+        segments=(),
+        film=None,
+    )

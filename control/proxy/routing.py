@@ -1,5 +1,9 @@
-"""Which node a request belongs to: by the meeting's placement, never by an address from the outside."""
+"""Which node a request belongs to: by the meeting's placement, never by an address from the outside.
 
+A node that turns out to be gone is not waited for: its rooms are placed anew, and the request goes there.
+"""
+
+from control import failover
 from control.problem import Problem
 from control.services import Services
 from control.tokens import room_of_join_token
@@ -10,6 +14,9 @@ async def node_for(services: Services, meeting: str, authorization: str = "") ->
     """Return the node of `meeting`, else of the room that the bearer token names; raises Problem 404."""
     room = meeting or room_of_join_token(authorization.partition(" ")[2].strip()) or ""
     if "\x00" not in room:
+        placement = await services.nodes.placement(room)
+        if placement is not None and not await services.registry.verify(placement.node):
+            await failover.rescue(services)
         node = await services.nodes.of_meeting(room)
         if node is not None:
             return node

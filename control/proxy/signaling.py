@@ -73,10 +73,11 @@ class SignalingProxy:
                     node.signaling_url, max_msg_size=MAX_MESSAGE_BYTES * 4, autoping=True, autoclose=False, compress=0
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            _LOG.warning("node %s takes no signaling: %s", node.node, error)
-            _REFUSED.labels("node_unreachable").inc()
+            _LOG.warning("node %s takes no signaling: %s", node.node, error or type(error).__name__)
+            reason = "node_unreachable" if self._services.registry.lives(node.node) else "node_lost"
+            _REFUSED.labels(reason).inc()
             await send({"type": "websocket.accept"})
-            await send({"type": "websocket.close", "code": _NODE_AWAY, "reason": "node_unreachable"})
+            await send({"type": "websocket.close", "code": _NODE_AWAY, "reason": reason})
             return
         await send({"type": "websocket.accept"})
         with _OPEN.track_inprogress():

@@ -144,3 +144,40 @@ async def test_state_missed_meanwhile_is_caught_up(page: Page, server: ScriptedS
     await until(page, "room.roster.tracks.has('v3')")
     assert [who["id"] for who in await events(page, "participant-left")] == ["p2"]
     assert [who["id"] for who in await events(page, "participant-joined")][-1] == "p3"
+
+
+async def test_a_room_that_moved_is_joined_again_without_a_resume(page: Page, server: ScriptedServer) -> None:
+    session = await joined(page, server)
+    await session.send(signaling.Error(code="moved", detail="Join again.", fatal=True))
+    await session.socket.close(1012)
+    join = await (await server.session()).welcome(resume="resume-2")
+    assert join.token
+    assert server.joins()[1] == {"name": "Ada", "rejoin_secret": "rejoin-1"}
+    await until(page, "room.connection.state === 'connected'")
+
+
+async def test_a_lost_node_is_not_asked_to_resume(page: Page, server: ScriptedServer) -> None:
+    session = await joined(page, server)
+    await session.socket.close(1001, "node_lost")
+    assert (await (await server.session()).welcome(resume="resume-2")).token
+
+
+async def test_a_server_that_answers_nothing_while_media_stopped_is_given_up(
+    page: Page, server: ScriptedServer
+) -> None:
+    await page.evaluate(
+        """async (url) => {
+          const {Signaling} = await import('/sdk/signaling.js');
+          window.signaling = new Signaling({
+            admit: async () => ({url, token: 't'}), pingMs: 600000, probeMs: 100, backoff: () => 10,
+          });
+          void signaling.start();
+        }""",
+        server.signaling_url,
+    )
+    session = await server.session()
+    await session.welcome()
+    await until(page, "signaling.joined")
+    session.send = _nothing  # type: ignore[method-assign]  # it neither answers nor closes
+    await page.evaluate("signaling.probe()")
+    assert (await (await server.session()).expect(signaling.Join)).resume == "resume-1"

@@ -381,6 +381,7 @@ export class Room extends Emitter {
     const before = this.connection;
     if (next.state === before.state && next.retryAt === before.retryAt && next.code === before.code) return;
     this.connection = next;
+    if (next.state === 'media-lost') this.#signaling.probe();
     this.emit('connection', next);
   }
 

@@ -18,6 +18,8 @@ import { Emitter } from './emitter.js';
 export const VERSION = 1;
 export const RESUME_MS = 15_000;
 const PING_MS = 5_000;
+/** How long an answer may take once media has stopped too: both at once mean a dead server, not a slow one. */
+const PROBE_MS = 1_500;
 const OPEN_MS = 10_000;
 /** A connection shorter than this does not reset the back-off: a server that drops everyone is not to be hammered. */
 const HELD_MS = 3_000;
@@ -28,6 +30,9 @@ const REFUSED_ADMISSIONS = 3;
 
 /** Refusals that end the attendance: trying again would get the same answer, or would not be wanted. */
 export const FINAL_CODES = new Set(['removed', 'banned', 'ended', 'replaced', 'unsupported_version']);
+
+/** The room is at another server now, or at none: what could be resumed is gone, and joining again finds it. */
+const ELSEWHERE = new Set(['moved', 'shutdown', 'node_lost']);
 
 /** Why a join failed or an attendance ended; `code` is stable. */
 export class SignalingError extends Error {
@@ -63,6 +68,9 @@ export class Signaling extends Emitter {
   #heardSincePing = true;
   /** @type {ReturnType<typeof setInterval>|undefined} */
   #pingTimer;
+  #probeMs;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  #probing;
   #online = () => this.retryNow();
 
   /** Round-trip time of signaling in ms, or null before the first pong. @type {number|null} */
@@ -74,14 +82,18 @@ export class Signaling extends Emitter {
    * @param {string} [options.client] name and version of the client, for the server's log
    * @param {number} [options.resumeMs]
    * @param {number} [options.pingMs]
+   * @param {number} [options.probeMs]
    * @param {(attempt: number) => number} [options.backoff]
    */
-  constructor({ admit, client = 'parley-web', resumeMs = RESUME_MS, pingMs = PING_MS, backoff = delayBefore }) {
+  constructor({
+    admit, client = 'parley-web', resumeMs = RESUME_MS, pingMs = PING_MS, probeMs = PROBE_MS, backoff = delayBefore,
+  }) {
     super();
     this.#admit = admit;
     this.#client = client;
     this.#resumeMs = resumeMs;
     this.#pingMs = pingMs;
+    this.#probeMs = probeMs;
     this.#backoff = backoff;
   }
 
@@ -108,6 +120,20 @@ export class Signaling extends Emitter {
     if (!this.#joined || this.#socket?.readyState !== WebSocket.OPEN) return false;
     this.#socket.send(JSON.stringify(message));
     return true;
+  }
+
+  /**
+   * Media has stopped: find out at once whether the server is there, and reconnect when it does not answer. A server
+   * that lost its power or its network closes nothing.
+   */
+  probe() {
+    const socket = this.#socket;
+    if (!this.#joined || !socket || this.#probing) return;
+    this.#ping();
+    this.#probing = setTimeout(() => {
+      this.#probing = undefined;
+      if (socket === this.#socket && !this.#heardSincePing) this.#drop(socket);
+    }, this.#probeMs);
   }
 
   /** Cut a wait short, for example when the user asks or the network is back. */
@@ -206,9 +232,10 @@ export class Signaling extends Emitter {
       });
       socket.addEventListener('close', (event) => {
         clearTimeout(opening);
-        clearInterval(this.#pingTimer);
+        this.#stopPings();
         if (socket === this.#socket) this.#socket = null;
         this.#joined = false;
+        if (ELSEWHERE.has(event.reason) || ELSEWHERE.has(outcome.code)) this.#resume = '';
         if (outcome.joined && event.code === 1000 && outcome.code === 'connection_lost') {
           outcome.code = 'ended';
           outcome.reason = event.reason;
@@ -256,11 +283,21 @@ export class Signaling extends Emitter {
         this.#drop(socket);
         return;
       }
-      this.#heardSincePing = false;
-      this.#pingId += 1;
-      this.#pingSentAt = performance.now();
-      this.send({ kind: 'ping', id: this.#pingId });
+      this.#ping();
     }, this.#pingMs);
+  }
+
+  #ping() {
+    this.#heardSincePing = false;
+    this.#pingId += 1;
+    this.#pingSentAt = performance.now();
+    this.send({ kind: 'ping', id: this.#pingId });
+  }
+
+  #stopPings() {
+    clearInterval(this.#pingTimer);
+    clearTimeout(this.#probing);
+    this.#probing = undefined;
   }
 
   /** Give a socket up without waiting for a closing handshake that a dead network never completes. */
@@ -285,7 +322,7 @@ export class Signaling extends Emitter {
     this.#closed = true;
     this.#joined = false;
     globalThis.removeEventListener('online', this.#online);
-    clearInterval(this.#pingTimer);
+    this.#stopPings();
     this.#wake?.();
     this.#socket?.close(1000);
     this.#socket = null;

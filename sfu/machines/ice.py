@@ -194,8 +194,10 @@ class IceLite:
         """When `handle_timer` has work next, in ns; None when expired."""
         if self._expired:
             return None
-        oldest = min((pair.seen for pair in self._pairs.values()), default=self._consent)
-        return min(oldest, self._consent) + CONSENT_NS
+        oldest = self._consent
+        for pair in self._pairs.values():
+            oldest = min(oldest, pair.seen)
+        return oldest + CONSENT_NS
 
     def handle_timer(self, now: int) -> tuple[FiveTuple, ...]:
         """Let consent lapse when it is due (see `expired`); return the 5-tuples that are to be dismissed.

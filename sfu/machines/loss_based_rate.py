@@ -120,6 +120,9 @@ class LossBasedRate:
         candidates.add(delay_based)
         if acknowledged is not None:
             candidates.add(min(delay_based, acknowledged * _BACK_OFF))
+        if not any(window.lost for window in self._windows):
+            # Nothing speaks against the highest, nor for any loss of the link's own: what the search would find.
+            return max(candidates), _INHERENT_RANGE[0]
         best, best_inherent, best_objective = current, self._inherent, -float("inf")
         for bandwidth in sorted(candidates):
             if bandwidth < self._minimum:

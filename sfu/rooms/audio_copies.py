@@ -9,6 +9,7 @@ from sfu.rooms.downtrack import DownTrack
 
 _STEP_NS = 20_000_000
 _JUDGE_NS = 250_000_000
+_SILENT_NS = 1_000_000_000  # where there is no sound, it is seen this late that there is some
 _MAX_COPIES = 8  # packets of a route in a step; more are a burst that makes up for a pause
 
 
@@ -33,6 +34,9 @@ class AudioCopies:
         if now < self._next:
             return []
         audio = [entry for entry in downtracks if entry.kind == "audio" and entry.stream is not None]
+        if not audio:
+            self._next = self._judge_at = now + _SILENT_NS
+            return []
         if now >= self._judge_at:
             self._judge_at = now + _JUDGE_NS
             needed = sum(entry.stream.bits_per_second for entry in audio if entry.stream is not None)

@@ -8,6 +8,7 @@ from sfu.machines.probes import ProbeCluster
 from sfu.rooms.outbox import Outbox
 
 _CHECK_NS = 100_000_000
+_IDLE_CHECK_NS = 5_000_000_000  # where nothing is sent there is nothing to watch; feedback ends it
 _PROBE_STEP_NS = 2_000_000
 _PROBE_NS = 16_000_000  # at least, though media alone would fill it sooner
 _REPAIR_BYTES = 1200
@@ -56,6 +57,7 @@ class Bandwidth:
         if isinstance(packet, rtcp.TransportFeedback | rtcp.CongestionFeedback):
             self._collect()
             self._estimator.feedback(packet, arrival)
+            self._next_check = min(self._next_check, arrival + _CHECK_NS)
         elif isinstance(packet, rtcp.ReceiverEstimate):
             self._estimator.receiver_estimate(packet.bitrate, arrival)
         elif isinstance(packet, rtcp.ReceiverReport) and packet.reports:
@@ -76,8 +78,7 @@ class Bandwidth:
     def handle_timer(self, now: int) -> None:
         """Begin a probe, or go on with it."""
         if now >= self._next_check:
-            self._next_check = now + _CHECK_NS
-            self._collect()
+            self._next_check = now + (_CHECK_NS if self._collect() else _IDLE_CHECK_NS)
             self._estimator.handle_timer(now)
             self._set_budget()
         if self._probe is None:

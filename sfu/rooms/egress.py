@@ -128,11 +128,13 @@ class Egress:
 
     def timer(self) -> int | None:
         """When `handle_timer` has work next."""
-        times = [self.peer.timer()]
-        if self.peer.connected and not self.peer.closed:
-            times.append(self._next_report)
-            times.extend((self.bandwidth.timer(), self.audio_copies.timer()) if self.bandwidth is not None else ())
-        return min((at for at in times if at is not None), default=None)
+        at = self.peer.timer()
+        if not self.peer.connected or self.peer.closed:
+            return at
+        at = self._next_report if at is None else min(at, self._next_report)
+        if self.bandwidth is not None:
+            at = min(at, self.bandwidth.timer(), self.audio_copies.timer())
+        return at
 
     def handle_timer(self, now: int) -> None:
         """Send the sender reports that are due, besides what the peer itself does."""

@@ -384,11 +384,12 @@ class Node:
             else:
                 self._peer_closed(owner, event.reason, now)
                 return
-        at = media.timer()
         subscription = owner.participant.subscription
         if subscription is not None and subscription.egress is media and owner.participant.session is not None:
             subscribing.send_offer(owner.room, owner.participant, now)
             at = subscription.timer()
+        else:
+            at = media.timer()
         if at is not None:
             at = max(at, now + _MIN_WAIT_NS)
         self.context.schedule.set(_PeerKey(media.peer.number), at)

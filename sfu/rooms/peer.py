@@ -119,8 +119,10 @@ class Peer:
         """When `handle_timer` has work next, in ns."""
         if self.closed:
             return None
-        times = [at for at in (self._ice.timer(), self._dtls.timer()) if at is not None]
-        return min(times, default=None)
+        consent, handshake = self._ice.timer(), self._dtls.timer()
+        if consent is None or handshake is None:
+            return consent if handshake is None else handshake
+        return min(consent, handshake)
 
     def handle_timer(self, now: int) -> None:
         """Let DTLS retransmit and consent lapse."""

@@ -130,7 +130,7 @@ class Subscription:
 
     def timer(self) -> int | None:
         """When `handle_timer` or `take_offer` has work next."""
-        times = [self.egress.timer()]
-        if self.offer_in_flight is None:
-            times.append(self._offer_at)
-        return min((at for at in times if at is not None), default=None)
+        at = self.egress.timer()
+        if self.offer_in_flight is not None or self._offer_at is None:
+            return at
+        return self._offer_at if at is None else min(at, self._offer_at)

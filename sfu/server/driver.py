@@ -12,6 +12,8 @@ from sfu.rooms.node import Node
 from sfu.rooms.outbox import Failure, SessionClose
 
 _WALL_CLOCK_NS = 5_000_000_000
+_GRID_NS = 5_000_000
+"""What the node's timers are rounded up to: hundreds of peers then share a wake-up. The pacer's are not."""
 
 ToSessions = Callable[[Iterable[tuple[int, Message] | SessionClose]], None]
 
@@ -115,8 +117,11 @@ class Driver:
         self._set_timer()
 
     def _set_timer(self) -> None:
-        times = (self.node.timer(), self._pump.next_release())
-        at = min((time for time in times if time is not None), default=None)
+        at, release = self.node.timer(), self._pump.next_release()
+        if at is not None:
+            at += -at % _GRID_NS
+        if release is not None and (at is None or release < at):
+            at = release
         if at == self._timer_at:
             return
         if self._timer is not None:

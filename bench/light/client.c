@@ -35,11 +35,12 @@ client *client_new(void) {
 /* Takes over a connected socket. */
 peer *client_add(client *self, int fd, const peer_settings *settings) {
     peer *added = calloc(1, sizeof *added);
-    int one = 1, buffer = 1 << 20;
+    int one = 1, buffer = 2 << 20;
     int64_t now = now_ns();
     setsockopt(fd, IPPROTO_UDP, UDP_GRO, &one, sizeof one);
     setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof one);
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer) != 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
     added->fd = fd;
     pthread_mutex_init(&added->lock, NULL);
     direction_init(&added->in, settings->is_gcm, 0, &settings->in);

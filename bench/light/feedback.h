@@ -4,7 +4,7 @@
 #define LIGHT_FEEDBACK_H
 #include "peer.h"
 
-enum { MAX_RTCP = 1200, MAX_REPORTED = 400, NACK_WINDOW = 500, NACK_AGAIN_NS = 50000000 };
+enum { MAX_RTCP = 1200, MAX_REPORTED = 400, NACK_WINDOW = 500, NACK_AGAIN_NS = 50000000, NACK_TRIES = 10 };
 
 static inline int rtcp_header(uint8_t *at, int count, int type, int bytes) {
     at[0] = 0x80 | count;
@@ -94,6 +94,14 @@ static int transport_feedback(peer *of, uint32_t media_ssrc, uint8_t *out) {
     return size;
 }
 
+/* Whether to ask for a seq now; a browser gives up after ten times. */
+static int asks_for(stream *about, int64_t seq) {
+    if (is_seen(about, seq) || about->asked[seq % SEEN] == NACK_TRIES)
+        return 0;
+    about->asked[seq % SEEN]++;
+    return 1;
+}
+
 /* A NACK of what is missing of a stream; 0 when nothing is, or it was asked for a moment ago. */
 static int nack(peer *of, stream *about, int64_t now, uint8_t *out) {
     int size = 12;
@@ -101,11 +109,11 @@ static int nack(peer *of, stream *about, int64_t now, uint8_t *out) {
         return 0;
     int64_t seq = about->highest - NACK_WINDOW;
     for (seq = seq < about->first ? about->first : seq; seq < about->highest && size < 400; seq++) {
-        if (is_seen(about, seq))
+        if (!asks_for(about, seq))
             continue;
         uint32_t mask = 0;
         for (int k = 1; k <= 16 && seq + k < about->highest; k++)
-            mask |= (uint32_t)!is_seen(about, seq + k) << (k - 1);
+            mask |= (uint32_t)asks_for(about, seq + k) << (k - 1);
         put16(out + size, seq);
         put16(out + size + 2, mask);
         of->counted.nacks += 1 + __builtin_popcount(mask);

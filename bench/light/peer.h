@@ -26,6 +26,7 @@ typedef struct {
     uint32_t jitter, transit, last_sr;
     int64_t last_sr_at;
     uint64_t seen[SEEN / 64];
+    uint8_t asked[SEEN]; /* how often each seq was asked for */
     int64_t nacked_at;
 } stream;
 
@@ -101,14 +102,17 @@ static int note_seq(stream *of, int64_t seq) {
     } else if (seq > of->highest) {
         if (seq - of->highest >= SEEN)
             memset(of->seen, 0, sizeof of->seen);
-        else
-            for (int64_t k = of->highest + 1; k < seq; k++)
+        else /* each is missing until it comes */
+            for (int64_t k = of->highest + 1; k < seq; k++) {
                 of->seen[(k % SEEN) / 64] &= ~(1ull << (k % 64));
+                of->asked[k % SEEN] = 0;
+            }
         of->highest = seq;
     } else if (of->highest - seq >= SEEN || is_seen(of, seq)) {
         return 0;
     }
     of->seen[(seq % SEEN) / 64] |= 1ull << (seq % 64);
+    of->asked[seq % SEEN] = 0;
     of->unique++;
     return 1;
 }

@@ -41,13 +41,20 @@ class InferenceClient:
             raise _unavailable() from error
         raise _unavailable()
 
-    async def transcribe(self, path: Path, languages: list[str]) -> AsyncIterator[dict[str, Any]]:
+    def transcribe(self, path: Path, languages: list[str]) -> AsyncIterator[dict[str, Any]]:
         """Yield what recognition of a file says: `segment`, `progress`, `done`; raises InferenceFailed."""
-        url = f"{self._url}/ai/v1/asr"
+        return self._lines("asr", path, {"language": ",".join(languages)})
+
+    def emotions(self, path: Path) -> AsyncIterator[dict[str, Any]]:
+        """Yield what analysis of a file says: `progress`, then `findings`; raises InferenceFailed."""
+        return self._lines("emotion", path, {})
+
+    async def _lines(self, what: str, path: Path, params: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
+        url = f"{self._url}/ai/v1/{what}"
         try:
             with path.open("rb") as file:
                 async with self._http.post(
-                    url, data=file, params={"language": ",".join(languages)}, headers=self._headers, timeout=_LONG
+                    url, data=file, params=params, headers=self._headers, timeout=_LONG
                 ) as answer:
                     await _check(answer)
                     async for line in answer.content:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from quart import Quart, Response, request
 
-from control import facts, outside_jobs, placing
+from control import emotion_setting, facts, outside_jobs, placing
 from control.problem import Problem
 from control.problem_handlers import handle_problems
 from control.proxy.routing import node_for
@@ -46,6 +46,11 @@ def create_app(services: Services) -> Quart:
         if state is None:
             raise Problem(404, "not_found", "This meeting does not exist.")
         return _json(msgspec.structs.replace(state, placement=placement))
+
+    @app.get("/internal/v1/ai/setup")
+    async def ai_setup() -> Response:
+        async with services.pool.acquire() as connection:
+            return _json({"emotion": await emotion_setting.is_on(connection)})
 
     @app.post("/internal/v1/facts")
     async def take_facts() -> Response:

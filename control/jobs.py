@@ -9,7 +9,7 @@ from typing import Any
 
 from prometheus_client import Counter
 
-from control import images
+from control import emotion_setting, images
 from control.database import UNAVAILABLE, Pool
 from control.inference_client import InferenceClient, InferenceFailed
 from control.media_store import MediaStore
@@ -82,7 +82,7 @@ class Worker:
         async with self._pool.acquire() as connection, connection.transaction():
             if await jobs.finish(connection, job, result):
                 _JOBS.labels(job.kind, "done").inc()
-                if job.kind in {"asr", "synthesis"}:
+                if job.kind in {"asr", "emotion", "synthesis"}:
                     await jobs.keep_result(connection, job, result)
 
     async def _fail(self, job: JobRow, detail: str, *, again: bool) -> None:
@@ -111,6 +111,17 @@ def handlers(pool: Pool, store: MediaStore, inference: InferenceClient) -> dict[
             raise JobFailed("inference stopped in the middle", again=True)
         return {"segments": segments, "summary": summary}
 
+    async def look(job: JobRow, report: Report) -> Any:
+        async with pool.acquire() as connection:
+            if not await emotion_setting.is_on(connection):
+                raise JobFailed("emotion analysis was switched off")
+        async with _content(store, job.subject) as path:
+            async for said in _translated(inference.emotions(path)):
+                if "findings" in said:
+                    return said["findings"]
+                report(_share(said.get("progress")))
+        raise JobFailed("inference stopped in the middle", again=True)
+
     async def judge(job: JobRow, report: Report) -> Any:
         try:
             async with _content(store, job.subject) as path:
@@ -132,7 +143,7 @@ def handlers(pool: Pool, store: MediaStore, inference: InferenceClient) -> dict[
             await media.set_thumbnail(connection, row.id)
         return {"file": row.id}
 
-    return {"asr": transcribe, "synthesis": judge, "thumbnail": thumbnail}
+    return {"asr": transcribe, "emotion": look, "synthesis": judge, "thumbnail": thumbnail}
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from control.api.ai_setup import require_emotion
 from control.api.ai_types import (
     AboutFile,
     AiHealth,
@@ -13,7 +14,6 @@ from control.api.ai_types import (
     Job,
     Jobs,
     JudgeSynthesis,
-    NoVerdict,
     Process,
     ProcessMany,
     Transcribe,
@@ -27,7 +27,6 @@ from control.store.jobs import JobRow
 
 endpoints = Endpoints("understanding and jobs", scope="media")
 _MAX_WAITING = 50
-_NO_MODEL = "There is no model for this whose verdicts hold up."
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 
@@ -87,12 +86,10 @@ async def judge_synthesis(call: Call, body: JudgeSynthesis) -> Job:
     return (await _queue(call, [body.file], ["synthesis"], {"medium": body.medium}))[0]
 
 
-@endpoints.route("POST", "/api/v1/ai/emotion", Access.USER, body=AboutFile, answer=NoVerdict)
-async def judge_emotion(call: Call, body: AboutFile) -> NoVerdict:
-    """Say that nobody here can tell the emotion of a voice."""
-    async with call.services.pool.acquire() as connection:
-        await _own_file(call, connection, body.file)
-    return NoVerdict(verdict=None, reason=_NO_MODEL)
+@endpoints.route("POST", "/api/v1/ai/emotion", Access.USER, body=AboutFile, answer=Job, status=202)
+async def judge_emotion(call: Call, body: AboutFile) -> Job:
+    """Have it told how the faces in a file look and how what is said is said; 409 while that is off."""
+    return (await _queue(call, [body.file], ["emotion"], {}))[0]
 
 
 @endpoints.route("POST", "/api/v1/ai/analyze", Access.USER, body=Process, answer=Jobs, status=202)
@@ -141,6 +138,8 @@ async def _ask(call: Call, what: str, kind: type[Kind]) -> Kind:
 
 
 async def _queue(call: Call, files: list[str], tasks: list[Any], options: dict[str, Any]) -> list[Job]:
+    if "emotion" in tasks:
+        await require_emotion(call)
     async with call.services.pool.acquire() as connection, connection.transaction():
         waiting = await jobs.waiting_of(connection, call.user.user)
         if waiting + len(files) * len(tasks) > _MAX_WAITING:

@@ -9,7 +9,7 @@ from control.api.types import Answer, Body
 
 FileId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Language = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2,3}$")]
-Task = Literal["asr", "synthesis", "thumbnail"]
+Task = Literal["asr", "emotion", "synthesis", "thumbnail"]
 
 
 class Transcribe(Body, frozen=True, kw_only=True):
@@ -32,12 +32,12 @@ class AboutFile(Body, frozen=True, kw_only=True):
 
 class Process(Body, frozen=True, kw_only=True):
     file: FileId
-    tasks: Annotated[tuple[Task, ...], msgspec.Meta(min_length=1, max_length=3)]
+    tasks: Annotated[tuple[Task, ...], msgspec.Meta(min_length=1, max_length=4)]
 
 
 class ProcessMany(Body, frozen=True, kw_only=True):
     files: Annotated[tuple[FileId, ...], msgspec.Meta(min_length=1, max_length=20)]
-    tasks: Annotated[tuple[Task, ...], msgspec.Meta(min_length=1, max_length=3)]
+    tasks: Annotated[tuple[Task, ...], msgspec.Meta(min_length=1, max_length=4)]
 
 
 class Job(Answer, frozen=True, kw_only=True):
@@ -58,11 +58,41 @@ class Jobs(Answer, frozen=True, kw_only=True):
     jobs: list[Job]
 
 
-class NoVerdict(Answer, frozen=True, kw_only=True):
-    """No model that deserves trust is to be had; nothing is guessed."""
+class SetUp(Body, frozen=True, kw_only=True):
+    """`acknowledged` is the version of the statement that switching emotion on needs."""
 
-    verdict: None
-    reason: str
+    emotion: bool
+    acknowledged: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+
+
+class AiSetup(Answer, frozen=True, kw_only=True):
+    """Whether emotion analysis is switched on, and the statement on what the law forbids."""
+
+    emotion: bool
+    statement: str
+    statement_version: str
+
+
+class AnalysisOffer(Answer, frozen=True, kw_only=True):
+    """What a participant can be asked to consent to."""
+
+    emotion: bool
+    synthesis: bool
+
+
+class TrackAnalysis(Answer, frozen=True, kw_only=True):
+    """Of a live track: how a face looks or a voice sounds (null while emotion is off), and whether it was generated."""
+
+    meeting: str
+    track: str
+    participant: str
+    media: str
+    emotion: Any
+    synthesis: Any
+
+
+class Analysed(Answer, frozen=True, kw_only=True):
+    tracks: list[TrackAnalysis]
 
 
 class AiHealth(Answer, frozen=True, kw_only=True):
@@ -78,7 +108,7 @@ class AiInfo(Answer, frozen=True, kw_only=True):
     models: list[dict[str, Any]]
     recogniser: str | None
     synthesis: dict[str, Any]
-    emotion: str
+    emotion: dict[str, bool]
 
 
 class AiStreams(Answer, frozen=True, kw_only=True):

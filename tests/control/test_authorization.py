@@ -143,7 +143,12 @@ TABLE = {
     "GET /api/v1/ai/stats": ADMIN,
     "POST /api/v1/ai/asr": ACCOUNT,
     "POST /api/v1/ai/synthesis": ACCOUNT,
-    "POST /api/v1/ai/emotion": OWN_FILE,
+    "POST /api/v1/ai/emotion": ACCOUNT,
+    "GET /api/v1/ai/setup": ADMIN,
+    "POST /api/v1/ai/setup": ADMIN,
+    "GET /api/v1/ai/analysis": ALL,
+    "GET /api/v1/ai/streams/<stream>": "401 503 503 503 503 503 503 503 503 401 503",
+    f"GET {M}/analysis": "401 403 403 403 503 503 403 403 403 401 503",
     "POST /api/v1/ai/analyze": ACCOUNT,
     "POST /api/v1/ai/batch": ACCOUNT,
     "POST /api/v1/media/process": ACCOUNT,
@@ -192,7 +197,6 @@ CONSUMING = {
 # Where what is asked about decides, the body must be a valid one.
 BODIES = {
     f"PUT {M}/messages/<message>": {"text": "changed"},
-    "POST /api/v1/ai/emotion": {"file": "<file>"},
     "DELETE /api/v1/users/passkeys/<passkey>": {"password": "correct horse battery"},
     "POST /api/v1/recording/start": {"meeting": "<meeting>"},
     "POST /api/v1/recording/stop": {"meeting": "<meeting>"},

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ import aiohttp
 import aiohttp.web
 import pytest_asyncio
 
+from control import emotion_setting
 from control.config import ControlConfig
 from control.database import Pool, open_pool
 from control.jobs import JobFailed, Report, Worker
@@ -24,6 +26,13 @@ async def pool(dsn: str) -> AsyncIterator[Pool]:
     opened = await open_pool(dsn)
     yield opened
     await opened.close()
+
+
+@asynccontextmanager
+async def opened(config: ControlConfig) -> AsyncIterator[Pool]:
+    made = await open_pool(config.database_dsn)
+    yield made
+    await made.close()
 
 
 async def queue(pool: Pool, count: int = 1) -> list[JobRow]:
@@ -119,6 +128,10 @@ async def inference() -> AsyncIterator[str]:
         ]
         return aiohttp.web.Response(text="\n".join(lines) + "\n")
 
+    async def emotion(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        lines = ['{"progress": {"read_ms": 1, "duration_ms": 2, "done": false}}', '{"findings": {"pictures": 3}}']
+        return aiohttp.web.Response(text="\n".join(lines) + "\n")
+
     async def synthesis(request: aiohttp.web.Request) -> aiohttp.web.Response:
         return aiohttp.web.json_response({"verdict": "none"})
 
@@ -127,6 +140,7 @@ async def inference() -> AsyncIterator[str]:
 
     app = aiohttp.web.Application()
     app.router.add_post("/ai/v1/asr", asr)
+    app.router.add_post("/ai/v1/emotion", emotion)
     app.router.add_post("/ai/v1/synthesis", synthesis)
     app.router.add_get("/ai/v1/health", health)
     runner = aiohttp.web.AppRunner(app)
@@ -156,7 +170,11 @@ async def test_files_are_understood(config: ControlConfig, inference: str) -> No
         rows = [await finished(ada, one["id"]) for one in both["jobs"]]
         assert [one["state"] for one in rows] == ["done", "failed"]
         assert (await ada.ok("GET", "/api/v1/ai/health"))["reason"] == "no model"
-        assert (await ada.ok("POST", "/api/v1/ai/emotion", {"file": sound["id"]}))["verdict"] is None
+        assert await ada.refused("POST", "/api/v1/ai/emotion", {"file": sound["id"]}) == (409, "emotion_off")
+        async with opened(config) as pool, pool.acquire() as connection:
+            await emotion_setting.switch(connection, "admin", "here", on=True)
+        looked = await ada.ok("POST", "/api/v1/ai/emotion", {"file": sound["id"]})
+        assert (await finished(ada, looked["id"]))["result"] == {"pictures": 3}
         _, image = await upload(ada, picture("PNG"))
         made = await ada.ok("POST", "/api/v1/ffmpeg/thumbnail", {"file": image["id"]})
         assert (await finished(ada, made["id"]))["state"] == "done"

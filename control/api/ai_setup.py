@@ -1,0 +1,111 @@
+"""What of understanding is switched on, and what is known of live tracks."""
+
+from typing import Any
+
+from control import emotion_setting
+from control.api.ai_types import AiSetup, Analysed, AnalysisOffer, SetUp, TrackAnalysis
+from control.auth import access as rules
+from control.auth.access import Access
+from control.endpoint import Call, Endpoints
+from control.problem import Problem, not_found
+
+endpoints = Endpoints("understanding and jobs", scope="media")
+
+
+@endpoints.route("GET", "/api/v1/ai/setup", Access.ADMIN, answer=AiSetup)
+async def get_setup(call: Call) -> AiSetup:
+    """Tell what is switched on, and what must be acknowledged to switch emotion on."""
+    return await _setup(call)
+
+
+@endpoints.route("POST", "/api/v1/ai/setup", Access.ADMIN, body=SetUp, answer=AiSetup)
+async def set_up(call: Call, body: SetUp) -> AiSetup:
+    """Switch emotion analysis on or off; on only with the statement that the answer of GET quotes."""
+    if body.emotion and body.acknowledged != emotion_setting.STATEMENT_VERSION:
+        raise Problem(
+            409,
+            "not_acknowledged",
+            f"Send `acknowledged`: “{emotion_setting.STATEMENT_VERSION}” when this holds: {emotion_setting.STATEMENT}",
+        )
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        await emotion_setting.switch(connection, call.actor, call.address, on=body.emotion)
+    return await _setup(call)
+
+
+@endpoints.route("GET", "/api/v1/ai/analysis", Access.PUBLIC, answer=AnalysisOffer)
+async def get_offer(call: Call) -> AnalysisOffer:
+    """Tell which analyses a participant can be asked to consent to; usually none."""
+    try:
+        info = await call.services.inference.ask("info")
+    except Problem:
+        return AnalysisOffer(emotion=False, synthesis=False)
+    async with call.services.pool.acquire() as connection:
+        emotion = await emotion_setting.is_on(connection) and _works(info)
+    detectors = info.get("synthesis", {})
+    synthesis = isinstance(detectors, dict) and any(isinstance(card, dict) for card in detectors.values())
+    return AnalysisOffer(emotion=emotion, synthesis=synthesis)
+
+
+@endpoints.route("GET", "/api/v1/ai/streams/<stream>", Access.SIGNED_IN, answer=TrackAnalysis)
+async def get_stream(call: Call, stream: str) -> TrackAnalysis:
+    """Tell what analysis makes of a live track now: to the meeting's hosts, and to whose track it is."""
+    for found in await _streams(call):
+        if found.get("track") == stream and "analysis" in found.get("uses", ()) and await _may_see(call, found):
+            return await _report(call, str(found["room"]), stream)
+    raise not_found("There is no such track, or it is not analysed.")
+
+
+@endpoints.route("GET", "/api/v1/meetings/<meeting>/analysis", Access.HOST, answer=Analysed)
+async def list_analysed(call: Call, meeting: str) -> Analysed:
+    """Tell what analysis makes of the meeting's tracks, of those whose participants agree to it."""
+    streams = [one for one in await _streams(call) if one.get("room") == meeting and "analysis" in one.get("uses", ())]
+    return Analysed(tracks=[await _report(call, meeting, str(one["track"])) for one in streams])
+
+
+async def require_emotion(call: Call) -> None:
+    """Raise Problem 409 while emotion is off, with the reason."""
+    async with call.services.pool.acquire() as connection:
+        if not await emotion_setting.is_on(connection):
+            raise Problem(409, "emotion_off", "No administrator has switched emotion analysis on.")
+
+
+async def _setup(call: Call) -> AiSetup:
+    async with call.services.pool.acquire() as connection:
+        emotion = await emotion_setting.is_on(connection)
+    return AiSetup(
+        emotion=emotion, statement=emotion_setting.STATEMENT, statement_version=emotion_setting.STATEMENT_VERSION
+    )
+
+
+async def _streams(call: Call) -> list[dict[str, Any]]:
+    listed = (await call.services.inference.ask("streams")).get("streams", [])
+    return [one for one in listed if isinstance(one, dict)]
+
+
+async def _may_see(call: Call, stream: dict[str, Any]) -> bool:
+    async with call.services.pool.acquire() as connection:
+        try:
+            standing = await rules.in_meeting(
+                connection, Access.PARTICIPANT, call.principal, str(stream.get("room", ""))
+            )
+        except Problem:
+            return False
+    own = standing.participant is not None and standing.participant.id == stream.get("participant")
+    return standing.is_host or own
+
+
+async def _report(call: Call, meeting: str, track: str) -> TrackAnalysis:
+    found = await call.services.inference.ask(f"streams/{meeting}/{track}")
+    return TrackAnalysis(
+        meeting=meeting,
+        track=track,
+        participant=str(found.get("participant", "")),
+        media=str(found.get("media", "")),
+        emotion=found.get("emotion"),
+        synthesis=found.get("synthesis"),
+    )
+
+
+def _works(info: dict[str, Any]) -> bool:
+    state = info.get("emotion")
+    return isinstance(state, dict) and state.get("works") is True

@@ -65,14 +65,21 @@ def shapes() -> dict[str, Frames]:
 
 def run(*, quick: bool) -> Report:
     """Measure; in `quick` only the cases that have a bar."""
+    with floor_program() as floor:
+        return _measure_all(floor, quick)
+
+
+@contextmanager
+def floor_program() -> Iterator[str]:
+    """Compile the floor program; yields its path."""
     compiler = shutil.which("cc")
     if compiler is None:
-        raise SystemExit("bench engine: the floor program needs a C compiler (cc)")
+        raise SystemExit("bench: the floor program needs a C compiler (cc)")
     with tempfile.TemporaryDirectory() as folder:
         floor = f"{folder}/floor"
         source = Path(__file__).parent / "floor.c"
         subprocess.run([compiler, "-O2", "-o", floor, str(source), "-ldl"], check=True)
-        return _measure_all(floor, quick)
+        yield floor
 
 
 def _measure_all(floor: str, quick: bool) -> Report:
@@ -153,9 +160,10 @@ def _repeat(frames: Frames, packets: int) -> Frames:
 
 
 @contextmanager
-def far_ends(floor: str, count: int) -> Iterator[list[int]]:
-    """Run the far ends; yields their ports."""
-    with subprocess.Popen([floor, "drain", str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+def far_ends(floor: str, count: int, pause: int = 0) -> Iterator[list[int]]:
+    """Run the far ends; yields their ports. With a pause (µs) they look once in a while, and sending wakes nobody."""
+    command = [floor, "drain", str(count), str(pause)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         yield [int(process.stdout.readline()) for _ in range(count)]

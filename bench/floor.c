@@ -3,6 +3,8 @@
  * `floor send` receives frames, opens each packet once and seals it for each destination: the same cipher, sizes,
  * grouping and kernel calls as the engine, and nothing else: no table, no rewriting, no cache.
  * `floor drain` is the far end of both: sockets that take segmented runs whole and are read until standard input ends.
+ * With a pause it looks after them once in so many microseconds, so that no sender spends its time waking it: far ends
+ * on other machines cost a sender nothing either.
  */
 #define _GNU_SOURCE
 #include "../sfu/engine/native/system.h"
@@ -37,7 +39,7 @@ static int bound_socket(int *port) {
     return fd;
 }
 
-static int drain(int count) {
+static int drain(int count, int pause) {
     static char buffer[65536];
     struct epoll_event events[256], event = {.events = EPOLLIN};
     int poller = epoll_create1(0), one = 1, port;
@@ -51,7 +53,9 @@ static int drain(int count) {
     event.data.fd = 0;
     epoll_ctl(poller, EPOLL_CTL_ADD, 0, &event);
     for (;;) {
-        int ready = epoll_wait(poller, events, 256, -1);
+        int ready = epoll_wait(poller, events, 256, pause ? 0 : -1);
+        if (pause && ready < 256)
+            usleep(pause);
         for (int k = 0; k < ready; k++) {
             if (events[k].data.fd == 0)
                 return 0;
@@ -200,11 +204,11 @@ static int send_frames(int destinations, char **ports) {
 int main(int count, char **arguments) {
     const char *missing = crypto_load();
     if (missing != NULL || count < 3) {
-        fprintf(stderr, "floor: %s\n", missing != NULL ? missing : "usage: floor drain COUNT | floor send CIPHER PORT...");
+        fprintf(stderr, "floor: %s\n", missing != NULL ? missing : "usage: floor drain COUNT [PAUSE] | floor send CIPHER PORT...");
         return 2;
     }
     if (strcmp(arguments[1], "drain") == 0)
-        return drain(atoi(arguments[2]));
+        return drain(atoi(arguments[2]), count > 3 ? atoi(arguments[3]) : 0);
     is_gcm = strcmp(arguments[2], "gcm") == 0;
     return send_frames(count - 3, arguments + 3);
 }

@@ -106,9 +106,9 @@ class Egress:
     def release(self, now: int, outgoing: list[Outgoing]) -> None:
         """Send what waits, as far as the budget goes."""
         pacer = self.pacer
-        if pacer is None:
+        if pacer is None or pacer.next_release > now:
             return
-        while not pacer.is_empty and pacer.next_release <= now:
+        while not pacer.is_empty and pacer.is_open(now):
             numbered = pacer.pop()
             if numbered.route.removed:
                 self._tally.drop(Drop.FILTERED)

@@ -10,6 +10,8 @@ from sfu.engine.sequence_map import Segment
 
 BURST = 20_000_000
 """How far ahead of the budget a peer may get, in nanoseconds: far enough for a usual frame to go as one run."""
+QUANTUM = 5_000_000
+"""How much of the budget, in nanoseconds, gathers before what waits is released: so that it goes as a run."""
 QUEUE_PACKETS = 1024
 
 
@@ -38,13 +40,17 @@ class Pacer:
 
     @property
     def next_release(self) -> int:
-        """When the budget lets the next packet go; the past when it does already."""
-        return self._clear_at - BURST if self.bits_per_second else 0
+        """When what waits is to be released; the past when it is due already."""
+        return self._clear_at - BURST + QUANTUM if self.bits_per_second else 0
+
+    def is_open(self, now: int) -> bool:
+        """Whether the budget lets a packet go."""
+        return not self.bits_per_second or self._clear_at - BURST <= now
 
     def admits(self, now: int, is_repair: bool) -> bool:
         """Whether a packet may go past the queue."""
         waits = self._repairs if is_repair else (self._repairs or self._media)
-        return not waits and self.next_release <= now
+        return not waits and self.is_open(now)
 
     def fits(self, now: int, size: int) -> bool:
         """Whether the last of packets of `size` bytes in all would still be admitted now."""

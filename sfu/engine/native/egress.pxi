@@ -256,8 +256,13 @@ cdef bint send_numbered(
     return True
 
 
-cdef inline int64_t pacer_next(const Peer *peer) noexcept nogil:
+cdef inline int64_t pacer_opens(const Peer *peer) noexcept nogil:
     return peer.clear_at - BURST_NS if peer.rate else 0
+
+
+cdef inline int64_t pacer_next(const Peer *peer) noexcept nogil:
+    """When what waits is released: later than it may be, so that it goes as a run."""
+    return pacer_opens(peer) + QUANTUM_NS if peer.rate else 0
 
 
 cdef bint queue_push(
@@ -322,7 +327,7 @@ cdef inline void emit(
     cdef bint waits
     if peer.is_paced and not route.is_audio:
         waits = peer.repairs.first != NULL or (not is_repair and peer.media.first != NULL)
-        if waits or pacer_next(peer) > state.now:
+        if waits or pacer_opens(peer) > state.now:
             if not queue_push(state, peer, route, packet, out_seq, rewrite, is_repair):
                 drop(state, DROP_QUEUE_FULL)
             return
@@ -331,9 +336,9 @@ cdef inline void emit(
 
 cdef void release_peer(State *state, Peer *peer) noexcept nogil:
     cdef Queued *entry
-    if not peer.is_paced:
+    if not peer.is_paced or pacer_next(peer) > state.now:
         return
-    while peer.queued and pacer_next(peer) <= state.now:
+    while peer.queued and pacer_opens(peer) <= state.now:
         entry = queue_pop(state, peer)
         if entry.route.removed:
             drop(state, DROP_FILTERED)

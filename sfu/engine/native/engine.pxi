@@ -409,20 +409,23 @@ cdef class CompiledEngine:
         return index & 0x7FFFFFFF
 
     def release(self, int64_t now):
-        self._release(now)
+        self._release(now, 0)
         return self._collect_output()
 
-    cdef int _release(self, int64_t now) except -1:
+    cdef int _release(self, int64_t now, int64_t deadline) except -1:
+        """Release what is due, until the deadline; 0 is none. Who has had its turn is due later than who has not."""
         cdef PeerHandle handle
         self.state.now = now
         if not self.state.queued:
             return 0
-        waiting = []
+        due = []
         for handle in self.peers.values():
-            if handle.peer.queued:
-                waiting.append((handle.peer.peer, handle))
-        for _, handle in sorted(waiting):
+            if handle.peer.queued and pacer_next(handle.peer) <= now:
+                due.append((handle.peer.peer, handle))
+        for _, handle in sorted(due):
             release_peer(&self.state, handle.peer)
+            if deadline and clock_nanoseconds(CLOCK_MONOTONIC) >= deadline:
+                break
         return 0
 
     def next_release(self):
@@ -488,19 +491,21 @@ cdef class CompiledEngine:
     def receive_and_forward(self, filenos, int64_t now, int64_t deadline, unread=()):
         """Read what waits at the sockets but those `unread`, forward and send until `deadline`; `outgoing` of the result is empty."""
         cdef State *state = &self.state
-        cdef int64_t until = now
+        cdef int64_t until = clock_nanoseconds(CLOCK_MONOTONIC)
+        cdef int64_t ahead = now - until
         cdef bint complete = False
         result = Result()
         self._attach(filenos)
         for local in unread:
             self.reads[<int>local] = False
-        state.now = now
         state.sends = True
-        while not complete and until < deadline:
+        while not complete and until < deadline - ahead:
             # In slices, so that audio that comes meanwhile need not wait for the deadline.
             self._read(result)
             with nogil:
-                until = min(deadline, clock_nanoseconds(CLOCK_MONOTONIC) + SLICE_NS)
+                until = clock_nanoseconds(CLOCK_MONOTONIC)
+                state.now = until + ahead
+                until = min(deadline - ahead, until + SLICE_NS)
                 complete = run_jobs(state, until)
                 flush_output(state)
         state.sends = False
@@ -524,10 +529,10 @@ cdef class CompiledEngine:
         return 0
 
     def release_directly(self, filenos, int64_t now):
-        """Send what pacing lets go by `now`."""
+        """Send what pacing lets go by `now`, but not for so long that audio would wait: the rest stays due."""
         self._attach(filenos)
         self.state.sends = True
-        self._release(now)
+        self._release(now, clock_nanoseconds(CLOCK_MONOTONIC) + RELEASE_SLICE_NS)
         flush_output(&self.state)
         self.state.sends = False
 

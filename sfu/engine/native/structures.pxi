@@ -90,8 +90,9 @@ cdef enum:
     SLOT_COUNT = 64
     RECEIVE_ROUNDS = 4
     BACKLOG_MAX = 4096
-    UNCHECKED_PACKETS = 64
-    SLICE_NS = 250000
+    UNCHECKED_PACKETS = 16
+    SLICE_NS = 100000
+    RELEASE_SLICE_NS = 500000
     SENT_MAX = 4096
     PADDING_PACKETS = 16
     SLOT_BYTES = 2048
@@ -106,6 +107,7 @@ cdef enum:
 
 cdef int64_t OPEN_END = <int64_t>1 << 62
 cdef int64_t BURST_NS = 20000000
+cdef int64_t QUANTUM_NS = 5000000
 
 cdef struct Rewriting:
     uint32_t timestamp_offset

@@ -38,6 +38,18 @@ def test_what_exceeds_the_budget_waits(engine: Engine) -> None:
     assert engine.release(now) == []
 
 
+def test_what_waits_is_released_in_runs(engine: Engine) -> None:
+    publisher, subscriber = paced(engine)
+    engine.set_budget(2, 8_000_000)  # about 1 ms per packet
+    batch = [publisher.protect(vp8(seq, 0, key=seq == 0, start=seq == 0, body=bytes(1000))) for seq in range(60)]
+    received = len(subscriber.received(engine.process(batch, 0)))
+    runs = []
+    while (due := engine.next_release()) is not None:
+        runs.append(len(subscriber.received(engine.release(due))))
+    assert received + sum(runs) == 60
+    assert all(4 <= run <= 6 for run in runs[:-1])
+
+
 def test_audio_passes_and_repairs_overtake(engine: Engine) -> None:
     publisher, subscriber = paced(engine)
     batch = [publisher.protect(vp8(seq, 0, key=seq == 0, start=seq == 0, body=bytes(1000))) for seq in range(10)]

@@ -80,6 +80,14 @@ class Archive:
             return Problem(507, "no_space", f"There is not enough room left for a recording: {left}.")
         return None
 
+    async def free(self) -> int | None:
+        """Return how many bytes are left where recordings are kept, None where that is not told."""
+        try:
+            room = await self.objects.room()
+        except OSError:
+            return None
+        return None if room is None else room.free
+
     async def room(self) -> tuple[int | None, int | None]:
         """Return the free and total bytes of the disk that recordings are written to; None where it is not here."""
         return await asyncio.to_thread(_disk_room, self._disk)

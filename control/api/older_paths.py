@@ -9,7 +9,7 @@ from control.api.live_types import OfMeeting
 from control.api.meeting_types import RoomState
 from control.api.meetings import PageQuery
 from control.api.participant_types import Joined, JoinMeeting, Waiting
-from control.api.recording_types import Recording, Recordings
+from control.api.recording_types import Recording, RecordingQuery, Recordings
 from control.api.types import Done
 from control.auth import access
 from control.auth.access import Access
@@ -79,7 +79,7 @@ async def get_recording_status(call: Call, recording: str) -> Recording:
 @of_recordings.route("GET", "/api/v1/recording/list", Access.USER, answer=Recordings)
 async def list_own_recordings(call: Call) -> Recordings:
     """List the recordings that the caller may open."""
-    return await recordings.list_recordings(call)
+    return await recordings.list_recordings(call, RecordingQuery())
 
 
 @of_recordings.route("DELETE", "/api/v1/recording/<recording>", Access.RECORDING, answer=Done)

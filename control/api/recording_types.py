@@ -1,7 +1,9 @@
 """Answers about recordings."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from control.api.types import Answer, RecordingStatus
 
@@ -19,8 +21,28 @@ class Recording(Answer, frozen=True, kw_only=True):
     bytes: int | None
 
 
+class RecordingQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`search` is part of the meeting's title, or of the name of who was recorded."""
+
+    search: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+
+
+class StorageState(Answer, frozen=True, kw_only=True):
+    """Whether a recording could be kept now, else the reason; and how long the disk lasts at the last week's pace.
+
+    `free_bytes` is null where recordings are kept in a store that does not say; `days_left` also while nothing was
+    recorded lately.
+    """
+
+    healthy: bool
+    problem: str | None
+    free_bytes: int | None
+    days_left: float | None
+
+
 class Recordings(Answer, frozen=True, kw_only=True):
     recordings: list[Recording]
+    storage: StorageState
 
 
 class RecordedTrack(Answer, frozen=True, kw_only=True):

@@ -8,10 +8,19 @@ import msgspec
 from quart import Response
 
 from control import file_response
-from control.api.recording_types import Composition, RecordedTrack, Recording, RecordingDetail, Recordings
+from control.api.recording_types import (
+    Composition,
+    RecordedTrack,
+    Recording,
+    RecordingDetail,
+    RecordingQuery,
+    Recordings,
+    StorageState,
+)
 from control.api.types import Done
 from control.archive import download_name, within
 from control.auth.access import Access
+from control.database import Connection
 from control.ending import ended
 from control.endpoint import Call, Endpoints
 from control.identifiers import new_id
@@ -99,15 +108,17 @@ async def list_meeting_recordings(call: Call, meeting: str) -> Recordings:
     """List the recordings of one meeting, newest first."""
     async with call.services.pool.acquire() as connection:
         rows = await recordings.of_meeting(connection, meeting)
-    return Recordings(recordings=[public_recording(row, call.standing.meeting.title) for row in rows])
+        storage = await _storage(call.services, connection)
+    return Recordings(recordings=[public_recording(row, call.standing.meeting.title) for row in rows], storage=storage)
 
 
-@endpoints.route("GET", "/api/v1/recordings", Access.USER, answer=Recordings)
-async def list_recordings(call: Call) -> Recordings:
-    """List the recordings that the caller may open, newest first."""
+@endpoints.route("GET", "/api/v1/recordings", Access.USER, query=RecordingQuery, answer=Recordings)
+async def list_recordings(call: Call, query: RecordingQuery) -> Recordings:
+    """List the recordings that the caller may open, newest first; with `search` only those that fit."""
     async with call.services.pool.acquire() as connection:
-        rows = await recordings.of_user(connection, call.user.user)
-    return Recordings(recordings=[public_recording(row, title) for row, title in rows])
+        rows = await recordings.of_user(connection, call.user.user, query.search)
+        storage = await _storage(call.services, connection)
+    return Recordings(recordings=[public_recording(row, title) for row, title in rows], storage=storage)
 
 
 @endpoints.route("GET", "/api/v1/recordings/<recording>", Access.RECORDING, answer=RecordingDetail)
@@ -159,6 +170,18 @@ async def delete_recording(call: Call, recording: str) -> Done:
         await audit.write(connection, call.actor, "delete_recording", recording, call.address)
     await call.services.archive.remove(recording)
     return Done()
+
+
+async def _storage(services: Services, connection: Connection) -> StorageState:
+    trouble = await services.archive.trouble()
+    per_day = await recordings.bytes_per_day(connection)
+    free = await services.archive.free()
+    return StorageState(
+        healthy=trouble is None,
+        problem=None if trouble is None else trouble.detail,
+        free_bytes=free,
+        days_left=round(free / per_day, 1) if free is not None and per_day else None,
+    )
 
 
 def _row(call: Call) -> RecordingRow:

@@ -60,14 +60,21 @@ async def of_meeting(connection: Connection, meeting: str) -> list[RecordingRow]
     return [load(RecordingRow, row) for row in rows]
 
 
-async def of_user(connection: Connection, user: str) -> list[tuple[RecordingRow, str]]:
-    """Return recordings, with meeting titles, that this user may open: of meetings where it is host or co-host."""
+async def of_user(connection: Connection, user: str, search: str | None = None) -> list[tuple[RecordingRow, str]]:
+    """Return recordings, with meeting titles, that this user may open: of meetings where it is host or co-host.
+
+    `search` is part of the title, or of the name of a participant of whom something was recorded.
+    """
     rows = await connection.fetch(
         "SELECT r.*, m.title FROM meeting_recordings r JOIN meetings m ON m.id = r.meeting_id"
-        " WHERE m.host_id = $1 OR EXISTS (SELECT FROM meeting_participants p WHERE p.meeting_id = m.id"
-        " AND p.user_id = $1 AND p.removed_at IS NULL AND p.role IN ('host', 'co-host'))"
+        " WHERE (m.host_id = $1 OR EXISTS (SELECT FROM meeting_participants p WHERE p.meeting_id = m.id"
+        "   AND p.user_id = $1 AND p.removed_at IS NULL AND p.role IN ('host', 'co-host')))"
+        " AND ($2::text IS NULL OR strpos(lower(m.title), lower($2)) > 0 OR EXISTS (SELECT FROM recording_segments s"
+        "   JOIN meeting_participants n ON n.id = s.participant_id"
+        "   WHERE s.recording_id = r.id AND strpos(lower(n.name), lower($2)) > 0))"
         " ORDER BY r.started_at DESC LIMIT 500",
         user,
+        search,
     )
     return [(load(RecordingRow, row), row["title"]) for row in rows]
 
@@ -127,6 +134,16 @@ async def finish(connection: Connection, finished: RecordingFinished, at: dateti
         finished.room,
     )
     return found is not None
+
+
+async def bytes_per_day(connection: Connection) -> float:
+    """Return what recordings and their films took per day over the last week."""
+    taken = await connection.fetchval(
+        "SELECT coalesce((SELECT sum(bytes) FROM recording_segments WHERE closed_at > now() - interval '7 days'), 0)"
+        " + coalesce((SELECT sum((composed->>'bytes')::bigint) FROM meeting_recordings"
+        "   WHERE started_at > now() - interval '7 days'), 0)"
+    )
+    return float(taken) / 7
 
 
 async def restore(connection: Connection, found: "Found") -> bool:

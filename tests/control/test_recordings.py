@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from control.config import ControlConfig
@@ -166,6 +167,42 @@ async def test_recordings_of_others_do_not_exist(people: People, config: Control
         assert await other.refused("GET", f"/api/v1/recordings/{recording}{path}") == (404, "not_found")
     assert await other.refused("DELETE", f"/api/v1/recordings/{recording}") == (404, "not_found")
     assert (await other.ok("GET", "/api/v1/recordings"))["recordings"] == []
+
+
+async def test_recordings_are_found_by_title_and_participant(people: People, config: ControlConfig, dsn: str) -> None:
+    host = await people.user("ada")
+    _, recording = await recorded(host, config)
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("UPDATE recording_segments SET participant_id = (SELECT id FROM meeting_participants)")
+    await connection.execute("UPDATE meeting_participants SET name = 'Grace Höpper'")
+    await connection.close()
+    for search, found in (("tAl", [recording]), ("HÖPP", [recording]), ("nobody", []), ("%25", []), ("_", [])):
+        listed = await host.ok("GET", f"/api/v1/recordings?search={search}")
+        assert [one["id"] for one in listed["recordings"]] == found, search
+
+
+async def test_how_long_the_disk_lasts_is_told(people: People, config: ControlConfig, dsn: str) -> None:
+    host = await people.user("ada")
+    storage = (await host.ok("GET", "/api/v1/recordings"))["storage"]
+    assert storage["healthy"] and storage["problem"] is None and storage["days_left"] is None
+    meeting, _ = await recorded(host, config)
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("UPDATE recording_segments SET bytes = $1, closed_at = now()", storage["free_bytes"])
+    await connection.close()
+    told = (await host.ok("GET", f"/api/v1/meetings/{meeting}/recordings"))["storage"]
+    assert 6 < told["days_left"] < 8
+
+
+async def test_no_recording_begins_where_none_can_be_kept(people: People, config: ControlConfig) -> None:
+    host = await people.user("ada")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+    config.recordings_dir.parent.mkdir(exist_ok=True)
+    config.recordings_dir.write_text("a file is in the way")
+    status, problem = await host.call("POST", f"/api/v1/meetings/{meeting}/recording/start")
+    assert (status, problem["code"]) == (503, "recordings_unavailable")
+    assert "cannot be used" in problem["detail"]
+    storage = (await host.ok("GET", f"/api/v1/meetings/{meeting}/recordings"))["storage"]
+    assert not storage["healthy"] and "cannot be used" in storage["problem"]
 
 
 async def test_deleting_removes_rows_and_files(people: People, config: ControlConfig) -> None:

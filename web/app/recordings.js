@@ -19,23 +19,33 @@ export async function showRecordings(page, context) {
   const [meeting] = context.parameters;
   const list = h('ul', { class: 'recording-list' });
   const title = h('h1', {}, 'Recordings');
+  const storage = h('p', { class: 'hint storage', role: 'status' });
   page.replaceChildren(
     h('header', { class: 'top' }, brand(), h('a', { class: 'button', href: `/m/${encodeURIComponent(meeting)}` }, 'To the meeting')),
-    h('main', { class: 'recordings' }, title, list),
+    h('main', { class: 'recordings' }, title, storage, list),
   );
-  const [summary] = await Promise.all([rest.meeting(meeting), load(meeting, list, context.signal)]);
+  const [summary] = await Promise.all([rest.meeting(meeting), load(meeting, list, storage, context.signal)]);
   title.textContent = `Recordings of ${summary.title}`;
 }
 
 /** Show the list, and again while one of them is not finished. */
-async function load(meeting, list, signal) {
-  const { recordings } = await rest.recordings(meeting);
+async function load(meeting, list, storage, signal) {
+  const { recordings, storage: state } = await rest.recordings(meeting);
   if (signal.aborted) return;
+  storage.textContent = room(state);
   list.replaceChildren(...(recordings.length > 0 ? recordings.map(row) : [h('li', { class: 'empty' }, 'Nothing was recorded.')]));
   if (recordings.some((recording) => recording.state === 'recording' || recording.state === 'sealing')) {
-    const timer = setTimeout(() => void load(meeting, list, signal).catch(() => undefined), AGAIN_MS);
+    const timer = setTimeout(() => void load(meeting, list, storage, signal).catch(() => undefined), AGAIN_MS);
     signal.addEventListener('abort', () => clearTimeout(timer));
   }
+}
+
+/** How much room is left, in words. */
+function room(storage) {
+  if (!storage.healthy) return `Nothing can be recorded at the moment. ${storage.problem}`;
+  if (storage.free_bytes === null) return '';
+  const free = `${size(storage.free_bytes)} free`;
+  return storage.days_left === null ? `${free} for recordings` : `${free}: enough for ${Math.floor(storage.days_left)} days at last week's pace`;
 }
 
 function row(recording) {
@@ -59,11 +69,24 @@ function row(recording) {
 async function showTracks(recording, container) {
   if (container.children.length > 0) return;
   try {
-    const { tracks } = await rest.get(`/recordings/${encodeURIComponent(recording.id)}`);
-    container.replaceChildren(...tracks.map((track) => trackRow(recording, track)));
+    const { tracks, composition } = await rest.get(`/recordings/${encodeURIComponent(recording.id)}`);
+    container.replaceChildren(...film(recording, composition), ...tracks.map((track) => trackRow(recording, track)));
   } catch (error) {
     container.replaceChildren(h('p', { class: 'problem' }, error.message));
   }
+}
+
+/** The film of everybody, or how far it is. */
+function film(recording, composition) {
+  if (composition === null || composition === undefined) return [];
+  if (composition.state === 'failed') return [h('p', { class: 'problem' }, `There is no film of everybody: ${composition.error}`)];
+  if (composition.state !== 'done') return [h('p', { class: 'hint' }, `The film of everybody is being made: ${Math.round(composition.progress * 100)} %`)];
+  const source = `/api/v1/recordings/${encodeURIComponent(recording.id)}/files/${composition.file}`;
+  return [h('div', { class: 'recorded-track film' },
+    h('p', {}, h('strong', {}, 'Everybody'), h('span', { class: 'hint' }, ` MP4 · ${size(composition.bytes)}`)),
+    h('div', { class: 'recorded-file' },
+      h('video', { src: source, controls: true, preload: 'metadata' }),
+      h('a', { class: 'icon-button', href: `${source}?download`, download: true, title: 'Download', 'aria-label': 'Download the film' }, icon('download'))))];
 }
 
 function trackRow(recording, track) {

@@ -13,9 +13,12 @@ NAMES = {
     "load": "real peers at a real sfu: CPU, latency, loss, memory; the largest rooms",
     "join": "joins per second, and how soon a newcomer has its first packet",
     "soak": "memory and descriptors over a long time of joins, leaves and switches",
+    "observation": "what a scrape of /metrics and tracing cost",
     "first_frame": "join click to the first decoded remote frame in Chromium",
     "caption_accuracy": "word error rate of captions in Chromium's call, and of the recogniser in noise",
     "caption_voices": "word error rate of further voices and languages: in noise, through loss, over another voice",
+    "caption_invention": "words made of silence, music, typing and noise, and speech missed",
+    "caption_language": "languages of utterances through a switch from English to Spanish",
     "caption_latency": "how late captions are while four people talk at once",
     "triton_batching": "what dynamic batching gains on Triton",
 }

@@ -22,6 +22,7 @@ from inference.config import InferenceConfig
 from inference.engines.engine import Engine
 from inference.engines.fallback import FallbackEngine
 from inference.engines.local import LocalEngine
+from inference.engines.turns import LiveFirst, Patient
 from inference.fact_reporter import FactReporter
 from inference.metrics import AVAILABLE
 from inference.models import catalogue, store
@@ -58,7 +59,7 @@ class Inference:
         self.api: InferenceApi | None = None
         self._voice_model: Path | None = None
         self._local = LocalEngine(threads=config.threads, nice=config.nice, changed=self._changed)
-        self.engine: Engine = self._local
+        self._live = LiveFirst(self._local)
         self._facts = FactReporter(config.control_url, config.node_secret, config.instance)
         self._sink = SinkClient(
             config.sink_socket,
@@ -80,6 +81,11 @@ class Inference:
     def recogniser_pid(self) -> int | None:
         """The local engine worker's process id while it runs."""
         return self._local.pid
+
+    @property
+    def engine(self) -> Engine:
+        """What recognises the speech of files: behind live speech."""
+        return Patient(self._live)
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until cancelled."""
@@ -103,7 +109,7 @@ class Inference:
             tasks.create_task(self._local.run(speech), name="engine")
             if self._config.triton_urls:
                 self._prefer_triton(tasks, store.identity(speech))
-            tasks.create_task(self._captioner.run(self.engine), name="captioner")
+            tasks.create_task(self._captioner.run(self._live), name="captioner")
 
     def _cards(self) -> dict[Medium, Path]:
         """The model cards that the operator names, where there is a Triton to serve their models."""
@@ -133,7 +139,7 @@ class Inference:
         from inference.engines.triton import TritonEngine  # noqa: PLC0415  needs the extra `triton`
 
         remote = TritonEngine(self._config.triton_urls, identity, changed=self._changed)
-        self.engine = FallbackEngine((remote, self._local))
+        self._live = LiveFirst(FallbackEngine((remote, self._local)))
         tasks.create_task(remote.run(), name="triton")
 
     @property

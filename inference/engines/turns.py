@@ -1,0 +1,66 @@
+"""Live speech before files: whoever reads a file waits while a live batch is under way, but not for ever."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+from inference.engines.engine import Engine
+from inference.messages import ClipMessage
+from inference.speech.transcript import Transcript
+
+LONGEST_WAIT_SECONDS = 10.0
+"""So that a file goes on, clip by clip, also beside a meeting that never pauses."""
+
+
+class LiveFirst:
+    """An engine for live speech, which notes when it is busy."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def max_batch(self) -> int:
+        return self._engine.max_batch
+
+    @property
+    def model(self) -> str | None:
+        return self._engine.model
+
+    async def transcribe(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
+        """Return the clips' transcripts; raises EngineError."""
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            return await self._engine.transcribe(clips)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+
+    async def transcribe_when_idle(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
+        """The same for what is not live: begins when no live batch is under way, or has waited long enough."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), LONGEST_WAIT_SECONDS)
+        return await self._engine.transcribe(clips)
+
+
+class Patient:
+    """The same engine for files."""
+
+    def __init__(self, live: LiveFirst) -> None:
+        self._live = live
+
+    @property
+    def max_batch(self) -> int:
+        return self._live.max_batch
+
+    @property
+    def model(self) -> str | None:
+        return self._live.model
+
+    async def transcribe(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
+        """Return the clips' transcripts once live speech lets them; raises EngineError."""
+        return await self._live.transcribe_when_idle(clips)

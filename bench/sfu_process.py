@@ -146,6 +146,8 @@ def running_sfu(**settings: str) -> Iterator[SfuProcess]:
             "sfu_http_port": str(http),
             "sfu_udp_port": str(udp),
             "max_participants": "5000",
+            "max_transports": "5000",
+            "transport_networks": "127.0.0.0/8",
         }
         environment = os.environ | {f"PARLEY_{name.upper()}": value for name, value in (values | settings).items()}
         Path(f"{home}/run").mkdir()

@@ -15,7 +15,7 @@ enum { EVENTS = 128, SPREAD = 16 };
 
 typedef struct {
     session_keys in, out;
-    uint8_t is_gcm, gives_feedback, transport_seq_id, kinds[128];
+    uint8_t is_gcm, gives_feedback, gives_reports, transport_seq_id, kinds[128];
     uint32_t remb;
     int64_t feedback_every, check_every;
     uint8_t check[256], check_key[64];
@@ -48,6 +48,7 @@ peer *client_add(client *self, int fd, const peer_settings *settings) {
     memcpy(added->kinds, settings->kinds, sizeof added->kinds);
     added->transport_seq_id = settings->transport_seq_id;
     added->gives_feedback = settings->gives_feedback;
+    added->gives_reports = settings->gives_reports;
     added->remb = settings->remb;
     added->feedback_every = settings->feedback_every;
     added->check_every = settings->check_every;
@@ -161,7 +162,7 @@ static void send_control(peer *of, uint8_t *data, int size) {
 
 static void tick_peer(peer *of, int64_t now) {
     uint8_t data[2048];
-    if (now - of->checked_at >= of->check_every) {
+    if (of->check_bytes && now - of->checked_at >= of->check_every) {
         of->checked_at = now;
         send(of->fd, data, stun_check(of, now, data), MSG_DONTWAIT);
     }

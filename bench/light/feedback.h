@@ -169,7 +169,7 @@ static int receiver_estimate(peer *of, uint8_t *out) {
 static int due_feedback(peer *of, int64_t now, uint8_t *out) {
     int size = 0;
     uint32_t media_ssrc = 0;
-    if (now - of->reported_at >= 1000000000) {
+    if (of->gives_reports && now - of->reported_at >= 1000000000) {
         of->reported_at = now;
         size += receiver_report(of, now, out);
         if (of->remb)

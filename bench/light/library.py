@@ -36,6 +36,7 @@ class _PeerSettings(ctypes.Structure):
         ("send", _SessionKeys),
         ("is_gcm", ctypes.c_uint8),
         ("gives_feedback", ctypes.c_uint8),
+        ("gives_reports", ctypes.c_uint8),
         ("transport_seq_id", ctypes.c_uint8),
         ("kinds", ctypes.c_uint8 * 128),
         ("remb", ctypes.c_uint32),
@@ -114,7 +115,8 @@ class Totals(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class PeerSettings:
-    """What a connected peer is handed over with. `check` is a binding request without integrity, `check_key` its key.
+    """What a connected peer is handed over with. `check` is a binding request without integrity, `check_key` its key;
+    without one no consent is kept up.
 
     `kinds` are AUDIO, VIDEO or RTX by payload type; `remb` is a bandwidth in bits/s to claim instead of feedback.
     """
@@ -125,6 +127,7 @@ class PeerSettings:
     kinds: dict[int, int]
     transport_seq_id: int = 0
     gives_feedback: bool = True
+    gives_reports: bool = True
     remb: int = 0
     feedback_ms: int = 100
     check_ms: int = 5000
@@ -214,6 +217,7 @@ class LightClient:
             send=_session_keys(settings.keys.profile, settings.keys.send),
             is_gcm=settings.keys.profile == _GCM,
             gives_feedback=settings.gives_feedback,
+            gives_reports=settings.gives_reports,
             transport_seq_id=settings.transport_seq_id,
             remb=settings.remb,
             feedback_every=settings.feedback_ms * 1_000_000,

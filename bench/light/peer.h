@@ -44,7 +44,7 @@ typedef struct {
     srtp_direction in, out;
     uint32_t rtcp_index, ssrc;
     uint8_t kinds[128]; /* of payload types */
-    uint8_t transport_seq_id, gives_feedback;
+    uint8_t transport_seq_id, gives_feedback, gives_reports;
     uint32_t remb; /* bits/s to claim where no feedback is given, 0: none */
     stream *streams[STREAM_SLOTS];
     source *sources[8];

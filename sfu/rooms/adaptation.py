@@ -207,7 +207,8 @@ class Adaptation:
     def _tell_layers(self, uptrack: UpTrack, ladder: LayerLadder, now: int) -> None:
         """Dynacast: a publisher's layers that nobody watches may rest. Sinks take what flows, so all of it must."""
         wanted = {downtrack.granted for downtrack in uptrack.downtracks if downtrack.granted is not None}
-        if self._room.taps.has(uptrack) or not all(downtrack.managed for downtrack in uptrack.downtracks):
+        linked = any(link.sends(uptrack) for link in self._room.links.values())
+        if self._room.taps.has(uptrack) or linked or not all(shown.managed for shown in uptrack.downtracks):
             wanted.update(uptrack.streams)
         active = ladder.demand(wanted, now)
         publisher = self._room.participants.get(uptrack.participant)

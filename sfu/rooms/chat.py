@@ -26,12 +26,15 @@ def send(room: Room, participant: Participant, message: signaling.Chat, now: int
     )
     if message.to is None:
         room.broadcast(sent)
+        room.relay(sent)
     else:
         receiver = room.participants.get(message.to)
         if receiver is None:
             raise Refused(Code.UNKNOWN_PARTICIPANT, "There is no such participant.")
         for session in {receiver.session, participant.session}:
             room.context.outbox.tell(session, sent)
+        if receiver.link is not None:
+            room.relay(sent)
     room.context.outbox.report(
         facts.ChatSent(
             room=room.room,

@@ -29,6 +29,8 @@ def refresh_all(room: Room, now: int) -> None:
     for participant in room.participants.values():
         _refresh(room, participant, offering, now)
     room.taps.update(now)
+    for link in room.links.values():
+        link.update(now)
 
 
 def refresh(room: Room, participant: Participant, now: int) -> None:

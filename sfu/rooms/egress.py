@@ -1,6 +1,6 @@
 """What all peers that receive have in common: their downtracks, and RTCP with the subscriber."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sfu.engine.contract import Drop, Leftover, LeftoverKind, PeerEntry
 from sfu.formats import rtcp
@@ -111,14 +111,15 @@ class Egress:
             return
         downtrack.nacks += len(packet.seqs)
         self._context.counters["nacks_received"] += len(packet.seqs)
-        interval = max(_MIN_RETRANSMIT_INTERVAL_NS, self.round_trip.smoothed * 3 // 4)
         seqs = packet.seqs
         if self.bandwidth is not None:
             seqs = seqs[: self.bandwidth.admit_repairs(len(seqs), now)]
             self._context.counters["repairs_over_budget"] += len(packet.seqs) - len(seqs)
-        self._context.outbox.send(
-            self._context.engine.retransmit(self.peer.number, packet.media_ssrc, seqs, now, interval)
-        )
+        self._retransmit(packet.media_ssrc, seqs, now)
+
+    def _retransmit(self, ssrc: int, seqs: Sequence[int], now: int) -> None:
+        interval = max(_MIN_RETRANSMIT_INTERVAL_NS, self.round_trip.smoothed * 3 // 4)
+        self._context.outbox.send(self._context.engine.retransmit(self.peer.number, ssrc, seqs, now, interval))
 
     def _keyframe(self, ssrc: int, now: int) -> None:
         downtrack = self._by_ssrc.get(ssrc)

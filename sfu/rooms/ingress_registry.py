@@ -24,10 +24,11 @@ _VIDEO_CACHE = 1024
 class IngressRegistry:
     """Streams of one publish peer, by engine id and by SSRC."""
 
-    def __init__(self, context: Context, peer: int) -> None:
+    def __init__(self, context: Context, peer: int, max_streams: int) -> None:
         self.streams: dict[int, IngressStream] = {}
         self._context = context
         self._peer = peer
+        self._max_streams = max_streams
         self._repair_time = RepairTime()
         self._entries: dict[int, StreamEntry] = {}
         self._uptracks: dict[int, UpTrack] = {}
@@ -51,13 +52,14 @@ class IngressRegistry:
             for offered in section.streams:
                 known = self._entry_of(offered.ssrc)
                 if known is None:
-                    self._register(uptrack, offered.ssrc, "", offered.rtx_ssrc)
+                    self.register(uptrack, offered.ssrc, "", offered.rtx_ssrc)
 
     def _entry_of(self, ssrc: int) -> StreamEntry | None:
         return next((entry for entry in self._entries.values() if ssrc in (entry.ssrc, entry.rtx_ssrc)), None)
 
-    def _register(self, uptrack: UpTrack, ssrc: int, rid: str, rtx_ssrc: int | None) -> IngressStream | None:
-        if len(self._entries) >= self._context.limits.streams:
+    def register(self, uptrack: UpTrack, ssrc: int, rid: str, rtx_ssrc: int | None) -> IngressStream | None:
+        """Register a stream of an uptrack; None when there are too many."""
+        if len(self._entries) >= self._max_streams:
             return None
         number = self._context.number()
         payloads = {
@@ -105,7 +107,7 @@ class IngressRegistry:
             if repaired is not None or (payload is not None and payload.codec is Codec.RTX):
                 stream = self._learn_rtx(uptrack, header.ssrc, repaired or "")
             else:
-                stream = self._register(uptrack, header.ssrc, labels.get(Extension.RID, ""), None)
+                stream = self.register(uptrack, header.ssrc, labels.get(Extension.RID, ""), None)
         if stream is None:
             self._context.drops[Drop.UNKNOWN_SSRC] += 1
         return stream
@@ -133,6 +135,12 @@ class IngressRegistry:
                 self._context.engine.add_stream(entry)
                 return stream
         return None
+
+    def remove(self, uptrack: UpTrack, stream: IngressStream) -> None:
+        """Remove one of an uptrack's streams from the engine's table."""
+        self._context.engine.remove_stream(stream.number)
+        del self.streams[stream.number], self._entries[stream.number], self._uptracks[stream.number]
+        uptrack.streams.remove(stream)
 
     def forget(self, uptrack: UpTrack) -> None:
         """Remove an uptrack's streams from the engine's table."""

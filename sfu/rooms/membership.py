@@ -48,7 +48,9 @@ def join(room: Room, claims: JoinClaims, session: int | None, now: int) -> Parti
     """
     check_admission(room, claims)
     known = room.participants.get(claims.participant)
-    if known is not None:
+    if known is not None and known.link is not None:
+        room.links[known.link].forget(known, now)
+    elif known is not None:
         _start_afresh(room, known, session, now)
         return known
     participant = Participant.from_claims(claims, _grants_for(room, claims), now)

@@ -16,6 +16,8 @@ def apply(room: Room, desired: DesiredState, now: int) -> bool:
         return False
     room.desired = desired
     for participant in list(room.participants.values()):
+        if participant.link is not None:
+            continue
         code = _verdict(desired, participant)
         if code is not None:
             membership.put_out(room, participant, code, now)

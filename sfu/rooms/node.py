@@ -10,6 +10,7 @@ from sfu.api import facts, signaling
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import JoinClaims
 from sfu.api.placement import Placement
+from sfu.api.room_link import LinkMessage
 from sfu.engine.contract import Arrival, Leftover, LeftoverKind, Result, Switch
 from sfu.machines.ice import local_ufrag
 from sfu.rooms import (
@@ -27,6 +28,7 @@ from sfu.rooms import (
 from sfu.rooms.adaptation import AdaptationKey
 from sfu.rooms.context import Context
 from sfu.rooms.flight_recorder import Kind
+from sfu.rooms.our_end import OurEnd
 from sfu.rooms.outbox import Failure, SessionClose
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer import CONSENT_LOST, PeerConnected
@@ -34,6 +36,7 @@ from sfu.rooms.peer_index import Owner, PeerIndex
 from sfu.rooms.publish_peer import PublishPeer
 from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
+from sfu.rooms.room_link import RoomLink
 from sfu.rooms.sink_control import SinkControl
 from sfu.rooms.sinks import Sinks
 
@@ -53,6 +56,13 @@ class Seat(NamedTuple):
     participant: Participant
 
 
+class Home(NamedTuple):
+    """The node that a room was placed on, and the URL of its HTTP."""
+
+    node: str
+    url: str
+
+
 class _RoomKey(NamedTuple):
     room: str
 
@@ -70,6 +80,8 @@ class Node:
         self.peers = PeerIndex()
         self.sinks = Sinks(context)
         self.sink_control = SinkControl(self.sinks, self.rooms, context)
+        self.links: dict[int, RoomLink] = {}
+        self.spilled_from: dict[str, Home] = {}
         self._seats: dict[int, Seat] = {}
         self._ticks: dict[str, int] = {}
 
@@ -182,24 +194,30 @@ class Node:
             self.rooms[name] = room
             self.context.outbox.rooms_opened.append(name)
             self.context.outbox.epochs[name] = epoch
-            self.context.outbox.report(facts.RoomOpened(room=name, at=room.opened_unix_ms))
+            room.is_secondary = name in self.spilled_from
+            if not room.is_secondary:
+                self.context.outbox.report(facts.RoomOpened(room=name, at=room.opened_unix_ms))
             self.context.schedule.set(_RoomKey(name), now + _TICK_NS)
             room.adaptation.hurry(now)
         return room
 
     def _close_if_empty(self, room: Room, now: int) -> None:
         """Close a room that everyone has left; plain transports alone do not keep one open that others were in."""
-        if room.visited and all(participant.plain for participant in room.participants.values()):
-            for participant in list(room.participants.values()):
+        if room.visited and not any(_holds_open(room, participant) for participant in room.participants.values()):
+            for participant in [entry for entry in room.participants.values() if entry.link is None]:
                 membership.leave(room, participant, "ended", now)
-        if not room.participants and self.rooms.get(room.room) is room:
+            if room.is_secondary:
+                self._close_links(room, now)
+        if not room.participants and not room.links and self.rooms.get(room.room) is room:
             room.taps.close("left", now)
             del self.rooms[room.room]
             self._ticks.pop(room.room, None)
             self.context.schedule.set(_RoomKey(room.room), None)
             self.context.schedule.set(AdaptationKey(room.room), None)
-            self.context.outbox.report(facts.RoomClosed(room=room.room, at=self.context.unix_ms(now)))
+            if not room.is_secondary:
+                self.context.outbox.report(facts.RoomClosed(room=room.room, at=self.context.unix_ms(now)))
             self.context.outbox.epochs.pop(room.room, None)
+            self.spilled_from.pop(room.room, None)
 
     def apply(self, desired: DesiredState, now: int) -> int:
         """Apply a desired state to its room; returns the version that governs, 0 when the room is not live."""
@@ -229,6 +247,7 @@ class Node:
         self.settle(now)
 
     def _move_away(self, room: Room, now: int) -> None:
+        self._close_links(room, now)
         room.taps.close(taps.MOVED, now)
         for participant in list(room.participants.values()):
             membership.put_out(room, participant, Code.MOVED, now)
@@ -237,6 +256,7 @@ class Node:
     def shut_down(self, now: int) -> None:
         """Say goodbye to everyone."""
         for room in list(self.rooms.values()):
+            self._close_links(room, now)
             room.taps.close("shutdown", now)
             for participant in list(room.participants.values()):
                 membership.put_out(room, participant, Code.SHUTDOWN, now)
@@ -247,6 +267,47 @@ class Node:
         """A step failed where none should: keep what led to it, of some rooms at most."""
         for room in islice(self.rooms.values(), _DUMPED_AT_FAULT):
             self.context.outbox.failures.append(Failure(room.room, room.dump_flight("fault", now)))
+
+    # Rooms that several nodes hold
+
+    def set_spilled(self, room: str, home: Home, now: int) -> None:
+        """A room that is held by another node spills over to this one; raises Refused when there are too many."""
+        if room not in self.spilled_from and len(self.spilled_from) >= self.context.limits.rooms:
+            raise Refused(Code.FULL, "This server takes no more meetings.")
+        self.spilled_from[room] = home
+        live = self.rooms.get(room)
+        if live is not None:
+            live.is_secondary = True
+            self.context.outbox.rooms_opened.append(room)
+
+    def open_link(self, name: str, node: str, ends: tuple[OurEnd, OurEnd], now: int) -> RoomLink:
+        """Tie a room to another node that holds it; `ends` are where we receive and where we send from."""
+        room = self._room(name, now, 0)
+        for link in [entry for entry in room.links.values() if entry.node == node]:
+            link.close(now)
+        link = RoomLink(room, node, *ends, now)
+        self.links[link.number] = link
+        self.settle(now)
+        return link
+
+    def link_message(self, number: int, message: LinkMessage, now: int) -> None:
+        """Take what the other side of a link says; ValueError for what is of no use."""
+        link = self.links.get(number)
+        if link is not None:
+            link.receive(message, now)
+            self.settle(now)
+
+    def link_lost(self, number: int, now: int) -> None:
+        """A link's other side is gone."""
+        link = self.links.pop(number, None)
+        if link is not None and number in link.room.links:
+            link.close(now)
+            self._close_if_empty(link.room, now)
+            self.settle(now)
+
+    def _close_links(self, room: Room, now: int) -> None:
+        for link in list(room.links.values()):
+            link.close(now)
 
     # Media
 
@@ -345,6 +406,8 @@ class Node:
             return
         self.context.schedule.set(key, now + _TICK_NS)
         membership.expire(room, now)
+        for link in room.links.values():
+            link.update(now)
         speakers = room.speakers.update(now)
         if speakers is not None:
             room.broadcast(signaling.Speakers(speakers=speakers))
@@ -411,3 +474,8 @@ class Node:
             self._close_if_empty(room, now)
         else:
             distribution.refresh_all(room, now)
+
+
+def _holds_open(room: Room, participant: Participant) -> bool:
+    """Whether a room stays open for this participant: transports do not count, nor, on a further node, remote ones."""
+    return not participant.plain and not (room.is_secondary and participant.link is not None)

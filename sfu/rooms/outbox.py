@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from sfu.api.facts import AnyFact
+from sfu.api.room_link import LinkMessage
 from sfu.api.signaling import Message
 from sfu.engine.contract import Outgoing
 
@@ -36,6 +37,8 @@ class Outbox:
     rooms_opened: list[str] = field(default_factory=list)
     epochs: dict[str, int] = field(default_factory=dict)
     """Under which placement each live room is held, for its facts."""
+    to_links: list[tuple[int, LinkMessage]] = field(default_factory=list)
+    links_to_close: list[int] = field(default_factory=list)
     sockets_to_shut: list[int] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 

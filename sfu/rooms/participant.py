@@ -5,7 +5,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from sfu.api.join_token import Grants, JoinClaims
-from sfu.api.signaling import WantedTrack
+from sfu.api.signaling import ParticipantInfo, WantedTrack
 from sfu.rooms.plain_egress import PlainEgress
 from sfu.rooms.playback import Playback
 from sfu.rooms.publish_peer import PublishPeer
@@ -31,6 +31,7 @@ class Consents:
 class Participant:
     """`session` is the signaling session, None while it is lost (since `lost_at`), for WHIP, WHEP and plain transports.
 
+    Whoever has joined another node that holds the room came here by `link`, described by `info`.
     `plain` is for whom plain transports are all it has; `senders` are those that send to it, by id.
 
     `heard_at` is when its client last said something.
@@ -48,6 +49,8 @@ class Participant:
     subscription: Subscription | None = None
     playback: Playback | None = None
     plain: bool = False
+    link: int | None = None
+    info: ParticipantInfo | None = None
     senders: dict[str, PlainEgress] = field(default_factory=dict)
     consents: Consents = field(default_factory=Consents)
     wants: dict[str, WantedTrack] = field(default_factory=dict)

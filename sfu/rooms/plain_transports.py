@@ -1,7 +1,5 @@
 """Opening, listing and closing the plain transports of a room. Each belongs to a participant that has nothing else."""
 
-from dataclasses import dataclass
-
 import msgspec
 
 from sfu.api.join_token import AUDIENCE, Grants, JoinClaims, Source
@@ -12,6 +10,7 @@ from sfu.formats.codecs import Codec
 from sfu.machines.negotiation import NegotiatedPayload
 from sfu.rooms import consenting, distribution, publishing, subscribing
 from sfu.rooms.node import Node, Seat
+from sfu.rooms.our_end import OurEnd
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import Owner
 from sfu.rooms.plain_egress import PlainEgress
@@ -28,22 +27,6 @@ _MAX_PORT = 65535
 _MAX_SSRC = 0xFFFFFFFF
 _DYNAMIC = range(128)
 _RESERVED = range(64, 96)  # with the marker they would pass for RTCP (RFC 5761, section 4)
-
-
-@dataclass(frozen=True, slots=True)
-class OurEnd:
-    """Our sockets for a transport, and the address under which the far end knows us. `own`: they are its own."""
-
-    local: int
-    rtcp_local: int
-    address: str
-    port: int
-    rtcp_port: int
-    own: bool = False
-
-    @property
-    def sockets(self) -> tuple[int, ...]:
-        return tuple({self.local, self.rtcp_local}) if self.own else ()
 
 
 def claims_of(room: str, transport: AnyTransport) -> JoinClaims:

@@ -25,13 +25,15 @@ _CNAME_BYTES = 8
 class PublishPeer:
     """One publish peer. `uptracks` is by mid."""
 
-    def __init__(self, context: Context, participant: str, peer: Peer | PlainPeer, now: int) -> None:
+    def __init__(
+        self, context: Context, participant: str, peer: Peer | PlainPeer, now: int, *, max_streams: int | None = None
+    ) -> None:
         self.peer = peer
         self.participant = participant
         self.uptracks: dict[str, UpTrack] = {}
         self.clock = CaptureClock()
         self._context = context
-        self._registry = IngressRegistry(context, self.peer.number)
+        self._registry = IngressRegistry(context, self.peer.number, max_streams or context.limits.streams)
         self._ssrc = random_ssrc()
         self._cname = secrets.token_hex(_CNAME_BYTES)
         self._twcc: TwccReceiver | None = None

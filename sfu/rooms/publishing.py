@@ -83,7 +83,7 @@ def introduce(room: Room, uptrack: UpTrack, now: int) -> None:
     )
 
 
-def withdraw(room: Room, uptrack: UpTrack, now: int) -> None:
+def withdraw(room: Room, uptrack: UpTrack, now: int, *, report: bool = True) -> None:
     """A track is gone for others. The caller refreshes the subscribers, which empties their slots."""
     if room.uptracks.pop(uptrack.track, None) is None:
         return
@@ -92,6 +92,8 @@ def withdraw(room: Room, uptrack: UpTrack, now: int) -> None:
     for participant in room.participants.values():
         participant.wants.pop(uptrack.track, None)
     room.broadcast(signaling.TrackRemoved(track=uptrack.track))
+    if not report:
+        return
     room.context.outbox.report(
         facts.TrackUnpublished(
             room=room.room,
@@ -178,4 +180,4 @@ def heard(room: Room, publish: PublishPeer, arrival: Arrival) -> None:
     if uptrack is None or uptrack.source is not Source.MICROPHONE or uptrack.muted or not uptrack.passes:
         return
     voice = bool(arrival.flags & ArrivalFlag.VOICE)
-    room.speakers.heard(publish.participant, arrival.level, voice, arrival.arrival)
+    room.speakers.heard(uptrack.participant, arrival.level, voice, arrival.arrival)

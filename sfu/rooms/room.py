@@ -1,7 +1,9 @@
 """A live meeting: who is in it and what is published. What is done with them lives in the modules beside this one."""
 
+from typing import TYPE_CHECKING
+
 from sfu.api.desired_state import DesiredState
-from sfu.api.signaling import Message, ParticipantInfo
+from sfu.api.signaling import Caption, Chat, Message, ParticipantInfo
 from sfu.rooms import flight_dump
 from sfu.rooms.adaptation import Adaptation
 from sfu.rooms.caption_history import CaptionHistory
@@ -15,9 +17,15 @@ from sfu.rooms.speakers import Speakers
 from sfu.rooms.taps import RoomTaps
 from sfu.rooms.uptrack import UpTrack
 
+if TYPE_CHECKING:
+    from sfu.rooms.room_link import RoomLink
+
 
 class Room:
-    """Participants by id, announced uptracks by track id, in the order they came."""
+    """Participants by id, announced uptracks by track id, in the order they came.
+
+    `links` are the ties to other nodes that hold the room; where it `is_secondary` it has spilled over to this node.
+    """
 
     def __init__(self, room: str, context: Context, peers: PeerIndex, sinks: Sinks, now: int) -> None:
         self.room = room
@@ -28,6 +36,8 @@ class Room:
         self.participants: dict[str, Participant] = {}
         self.uptracks: dict[str, UpTrack] = {}
         self.visited = False
+        self.is_secondary = False
+        self.links: dict[int, RoomLink] = {}
         self.desired: DesiredState | None = None
         self.speakers = Speakers()
         self.flight = FlightRecorder()
@@ -46,8 +56,16 @@ class Room:
             if participant.participant != but:
                 self.context.outbox.tell(participant.session, message)
 
+    def relay(self, message: Chat | Caption, *, but: int | None = None) -> None:
+        """Pass on to other nodes that hold the room what was said, but not by one tie."""
+        for number, link in self.links.items():
+            if number != but:
+                link.relay(message)
+
     def info(self, participant: Participant) -> ParticipantInfo:
         """Return a participant as others see them."""
+        if participant.info is not None:
+            return participant.info
         return ParticipantInfo(
             participant=participant.participant,
             name=participant.name,

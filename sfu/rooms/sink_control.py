@@ -70,6 +70,7 @@ class SinkControl:
         )
         room.captions.add(caption, now)
         room.broadcast(caption)
+        room.relay(caption)
 
     def sinks_changed(self, now: int) -> None:
         """A sink came or went, or what it can do changed."""

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from sfu.api.facts import AnyFact
+from sfu.api.room_link import LinkMessage
 from sfu.api.signaling import Message
 from sfu.engine.pump import Pump
 from sfu.engine.sockets import Sockets
@@ -32,8 +33,9 @@ class Driver:
         self._wall_clock_due = 0
         self.to_sessions: ToSessions = _nowhere
         self.to_facts: Callable[[Iterable[AnyFact]], None] = _nowhere
-        self.to_puller: Callable[[Iterable[str]], None] = _nowhere
+        self.to_opened: Sequence[Callable[[Iterable[str]], None]] = ()
         self.to_flights: Callable[[Iterable[Failure]], None] = _nowhere
+        self.to_links: Callable[[Iterable[tuple[int, LinkMessage]], Iterable[int]], None] = lambda _, __: None
         self.to_sinks: Callable[[], None] = lambda: None
 
     def now(self) -> int:
@@ -96,6 +98,10 @@ class Driver:
         if outbox.datagrams:
             datagrams, outbox.datagrams = outbox.datagrams, []
             self._pump.send(datagrams)
+        if outbox.to_links or outbox.links_to_close:
+            to_links, outbox.to_links = outbox.to_links, []
+            closed, outbox.links_to_close = outbox.links_to_close, []
+            self.to_links(to_links, closed)
         if outbox.sockets_to_shut:
             sockets, outbox.sockets_to_shut = outbox.sockets_to_shut, []
             for local in sockets:
@@ -109,7 +115,8 @@ class Driver:
             self.to_facts(facts)
         if outbox.rooms_opened:
             opened, outbox.rooms_opened = outbox.rooms_opened, []
-            self.to_puller(opened)
+            for tell in self.to_opened:
+                tell(opened)
         if outbox.failures:
             failures, outbox.failures = outbox.failures, []
             self.to_flights(failures)

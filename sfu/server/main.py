@@ -29,6 +29,7 @@ from sfu.server.facts_reporter import FactsReporter
 from sfu.server.flight_files import FlightFiles
 from sfu.server.http_api import HttpApi
 from sfu.server.key_ring import KeyRing
+from sfu.server.links import Links
 from sfu.server.metrics import NodeMetrics
 from sfu.server.plain_sockets import FarEnds, PlainSockets
 from sfu.server.presence import Presence
@@ -74,6 +75,7 @@ class SfuServer:
         self._sockets: Sockets | None = None
         self._signaling: SignalingServer | None = None
         self._sinks: SinkServer | None = None
+        self._links: Links | None = None
         self._runner: web.AppRunner | None = None
         self.driver: Driver | None = None
         self._stopped = False
@@ -89,21 +91,22 @@ class SfuServer:
         driver, pump = await self._compose(sockets)
         self.driver = driver
         public = await resolve(config.public_addresses)
-        transports = TransportsApi(
-            driver, PlainSockets(driver, sockets, public, config.plain_ports), FarEnds(config.plain_networks)
-        )
+        plain = PlainSockets(driver, sockets, public, config.plain_ports)
+        transports = TransportsApi(driver, plain, FarEnds(config.plain_networks))
+        links = self._links = Links(driver, plain, config.node, config.node_secret)
+        driver.to_links = links.send
         signaling = self._signaling = SignalingServer(driver, self._keys, config.node)
         standalone = StandaloneApi(driver, self._keys)
         registry = CollectorRegistry()
         metrics = NodeMetrics(driver.node, pump, signaling=signaling, standalone=standalone, facts=self._facts)
         registry.register(metrics)
         registry.register(REGISTRY)  # what the process itself says
-        http = HttpApi(driver, standalone, registry, config.node_secret, transports=transports)
+        http = HttpApi(driver, standalone, registry, config.node_secret, transports=transports, links=links)
         presence_api.add_to(http, self.presence)
         puller = DesiredPuller(driver, self._control, config.desired_state_seconds)
         driver.to_sessions = signaling.deliver
         driver.to_facts = self._facts.put
-        driver.to_puller = puller.opened
+        driver.to_opened = (puller.opened, links.opened)
         if config.sink_socket is not None:
             self._sinks = SinkServer(driver)
             self._sinks.start(config.sink_socket)
@@ -188,6 +191,8 @@ class SfuServer:
             await self._runner.cleanup()
         if self._sinks is not None:
             self._sinks.stop()
+        if self._links is not None:
+            await self._links.stop()
         if self.driver is not None:
             await self._facts.drained(FAREWELL_SECONDS)
             self.driver.stop()

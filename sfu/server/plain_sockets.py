@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterable, Sequence
 
 from sfu.engine.sockets import Sockets
-from sfu.rooms.plain_transports import OurEnd
+from sfu.rooms.our_end import OurEnd
 from sfu.rooms.refusal import Code, Refused
 from sfu.server.driver import Driver
 

@@ -1,0 +1,78 @@
+"""What two nodes that hold the same room tell each other, as JSON over one WebSocket a room.
+
+The node that a room was placed on is the hub; one that it has spilled over to dials it. Each side says first where it
+receives media and under which fresh keys (RFC 7714), then, whenever it changes, the whole of what it has that the other
+has not: participants and tracks. Media go over plain SRTP, each stream once. What is said to all is passed on as event.
+"""
+
+import msgspec
+
+from sfu.api.signaling import Caption, Chat, ParticipantInfo, TrackInfo
+
+
+class LinkHello(msgspec.Struct, frozen=True, kw_only=True, tag="hello", tag_field="link"):
+    """Media for us goes to `address` and `port`, protected by `key`; our feedback comes under `feedback_key` (base64).
+
+    What we send comes from `sends_from`, an address and a port.
+    """
+
+    node: str
+    address: str
+    port: int
+    sends_from: tuple[str, int]
+    key: str
+    feedback_key: str
+
+
+class LinkPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A payload type of a track on the link. `codec` is a name of sfu.formats.codecs.Codec."""
+
+    codec: str
+    clock_rate: int
+    repairs: int | None = None
+    channels: int = 1
+    parameters: dict[str, str] = {}
+
+
+class LinkStream(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One SSRC of a track on the link."""
+
+    ssrc: int
+    rtx_ssrc: int | None = None
+    rid: str = ""
+
+
+class LinkTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A track that one side has; `held` is a host's mute. All of its streams are sent."""
+
+    info: TrackInfo
+    payloads: dict[int, LinkPayload]
+    streams: list[LinkStream]
+    held: bool = False
+
+
+class LinkState(msgspec.Struct, frozen=True, kw_only=True, tag="state", tag_field="link"):
+    """Everything that one side has and the other has not; replaces what was said before."""
+
+    participants: list[ParticipantInfo]
+    tracks: list[LinkTrack]
+
+
+class LinkEvent(msgspec.Struct, frozen=True, kw_only=True, tag="event", tag_field="link"):
+    """Something said in the room, to be passed on."""
+
+    message: Chat | Caption
+
+
+LinkMessage = LinkHello | LinkState | LinkEvent
+_decoder: msgspec.json.Decoder[LinkMessage] = msgspec.json.Decoder(LinkMessage)
+
+
+def decode(data: str | bytes) -> LinkMessage:
+    """Return a message; raises ValueError for anything else."""
+    return _decoder.decode(data)
+
+
+def encode(message: LinkMessage) -> str:
+    """Return the message as one JSON text."""
+    return msgspec.json.encode(message).decode()

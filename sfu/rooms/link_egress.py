@@ -1,0 +1,142 @@
+"""What a room sends to another node that holds it: every stream of its tracks once, as it came.
+
+Timestamps stay as they are, so that the other side may align layers; payload types too. Nothing is chosen here: the
+other side chooses for its subscribers.
+"""
+
+from collections.abc import Iterable
+
+from sfu.api.room_link import LinkPayload, LinkStream, LinkTrack
+from sfu.engine.contract import PeerEntry, RouteEntry, RouteSource
+from sfu.formats import rtcp
+from sfu.formats.codecs import Codec
+from sfu.formats.extensions import Extension
+from sfu.rooms.context import Context, random_ssrc
+from sfu.rooms.egress import Egress
+from sfu.rooms.ingress_stream import IngressStream
+from sfu.rooms.plain_peer import PlainPeer
+from sfu.rooms.publish_peer import PublishPeer
+from sfu.rooms.uptrack import UpTrack
+
+EXTENSIONS = {
+    Extension.AUDIO_LEVEL: 1,
+    Extension.ABS_CAPTURE_TIME: 2,
+    Extension.PLAYOUT_DELAY: 3,
+    Extension.DEPENDENCY_DESCRIPTOR: 4,
+}
+"""Ids of header extensions between nodes."""
+_FIRST_DYNAMIC, _LAST_DYNAMIC = 96, 127
+_CNAME = "link"
+
+
+class _LinkRoute:
+    """One stream's way to the other node."""
+
+    def __init__(self, context: Context, peer: int, publisher: PublishPeer, uptrack: UpTrack, stream: IngressStream):
+        self.publisher = publisher
+        self.stream = stream
+        self.route = context.number()
+        repaired = not uptrack.is_audio
+        self.described = LinkStream(ssrc=random_ssrc(), rtx_ssrc=random_ssrc() if repaired else None, rid=stream.rid)
+        payloads = _payloads(uptrack)
+        entry = RouteEntry(
+            self.route,
+            peer,
+            self.described.ssrc,
+            {number: number for number, payload in payloads.items() if payload.repairs is None},
+            1,
+            rtx_ssrc=self.described.rtx_ssrc,
+            rtx_payload_types={
+                payload.repairs: number for number, payload in payloads.items() if payload.repairs is not None
+            },
+            is_audio=uptrack.is_audio,
+        )
+        context.engine.set_route(entry)
+        context.engine.switch_route(self.route, RouteSource(stream.number, 0, at_keyframe=False))
+
+
+class LinkEgress(Egress):
+    """Routes by stream and by SSRC."""
+
+    def __init__(self, context: Context, peer: PlainPeer, now: int) -> None:
+        super().__init__(context, now, peer)
+        self._routes: dict[int, _LinkRoute] = {}
+        self._routes_by_ssrc: dict[int, _LinkRoute] = {}
+        context.engine.set_peer(PeerEntry(peer.number, send_extensions=EXTENSIONS))
+
+    def send(self, tracks: Iterable[tuple[UpTrack, PublishPeer]]) -> list[LinkTrack]:
+        """Send these tracks and no others; returns their descriptions."""
+        wanted = [(uptrack, publisher, stream) for uptrack, publisher in tracks for stream in uptrack.streams]
+        for number in self._routes.keys() - {stream.number for _, _, stream in wanted}:
+            gone = self._routes.pop(number)
+            del self._routes_by_ssrc[gone.described.ssrc]
+            self._context.engine.remove_route(gone.route)
+        described: dict[str, LinkTrack] = {}
+        for uptrack, publisher, stream in wanted:
+            route = self._routes.get(stream.number)
+            if route is None:
+                route = _LinkRoute(self._context, self.peer.number, publisher, uptrack, stream)
+                self._routes[stream.number] = self._routes_by_ssrc[route.described.ssrc] = route
+            track = described.setdefault(uptrack.track, _describe(uptrack))
+            track.streams.append(route.described)
+        return list(described.values())
+
+    def _nack(self, packet: rtcp.Nack, now: int) -> None:
+        if packet.media_ssrc in self._routes_by_ssrc:
+            self._context.counters["nacks_received"] += len(packet.seqs)
+            self._retransmit(packet.media_ssrc, packet.seqs, now)
+
+    def _keyframe(self, ssrc: int, now: int) -> None:
+        route = self._routes_by_ssrc.get(ssrc)
+        if route is not None:
+            self._context.counters["plis_received"] += 1
+            route.stream.request_keyframe(now)
+            self._context.touched.add(route.publisher.peer.number)
+
+    def _send_reports(self, now: int) -> None:
+        for route in self._routes.values():
+            state = self._context.engine.route_state(route.route)
+            if state.packets == 0:
+                continue
+            report = route.stream.clock.report(
+                route.described.ssrc, state.timestamp_offset, state.packets, state.octets, now
+            )
+            if report is None:
+                continue
+            report = rtcp.SenderReport(
+                report.ssrc,
+                route.publisher.clock.to_own(report.ntp),
+                report.rtp_timestamp,
+                report.packets,
+                report.octets,
+            )
+            self.round_trip.sent(report.ntp, now)
+            names = rtcp.SourceDescription(((report.ssrc, _CNAME),))
+            self._context.outbox.send(self.peer.protect_rtcp(rtcp.serialize([report, names])))
+
+
+def _describe(uptrack: UpTrack) -> LinkTrack:
+    return LinkTrack(info=uptrack.info(), payloads=_payloads(uptrack), streams=[], held=uptrack.held)
+
+
+def _payloads(uptrack: UpTrack) -> dict[int, LinkPayload]:
+    """Return a track's payload types, with RTX for those of video that have none at the publisher."""
+    known = uptrack.media.payloads
+    payloads = {
+        number: LinkPayload(
+            codec=payload.codec.name,
+            clock_rate=payload.clock_rate,
+            repairs=payload.repairs,
+            channels=payload.channels,
+            parameters=dict(payload.parameters),
+        )
+        for number, payload in known.items()
+    }
+    repaired = {payload.repairs for payload in known.values()}
+    free = (number for number in range(_LAST_DYNAMIC, _FIRST_DYNAMIC - 1, -1) if number not in known)
+    for number, payload in known.items():
+        if not payload.codec.is_audio and payload.codec is not Codec.RTX and number not in repaired:
+            extra = next(free, None)
+            if extra is not None:
+                payloads[extra] = LinkPayload(codec=Codec.RTX.name, clock_rate=payload.clock_rate, repairs=number)
+    return payloads

@@ -1,0 +1,218 @@
+"""A room's tie to another node that holds it: who and what is there appears here, and the other way round.
+
+Both sides do the same; only the hub has several ties and passes on what came by one to the others. A participant is of
+the node that it has joined; the other shows it as remote. Its moderation is its own node's affair, which gets the same
+desired state.
+"""
+
+import base64
+import secrets
+
+from sfu.api import signaling
+from sfu.api.join_token import Grants
+from sfu.api.plain_transport import SrtpKey
+from sfu.api.room_link import LinkEvent, LinkHello, LinkMessage, LinkState, LinkTrack
+from sfu.engine.contract import SrtpProfile
+from sfu.rooms import distribution, publishing
+from sfu.rooms.link_egress import LinkEgress
+from sfu.rooms.link_publish_peer import LinkPublishPeer, check
+from sfu.rooms.our_end import OurEnd
+from sfu.rooms.participant import Participant
+from sfu.rooms.peer_index import Owner
+from sfu.rooms.plain_peer import KEY_BYTES, PlainAddress, PlainPeer, srtp_keys
+from sfu.rooms.room import Room
+from sfu.rooms.uptrack import UpTrack
+
+
+class RoomLink:
+    """One tie; `number` is its id, `node` the other side's name. What it has to say goes to the outbox."""
+
+    def __init__(self, room: Room, node: str, end: OurEnd, sender: OurEnd, now: int) -> None:
+        """We receive at `end` and send from `sender`."""
+        self.number = room.context.number()
+        self.node = node
+        self.room = room
+        self._end = end
+        self._sender = sender
+        self._key, self._feedback_key = _fresh_key(), _fresh_key()
+        keys = srtp_keys(_srtp(self._feedback_key), _srtp(self._key))
+        self.publish = LinkPublishPeer(room.context, PlainPeer(room.context, keys, end.sockets), end.local, now)
+        self.egress: LinkEgress | None = None
+        self._holder = Participant("", node, None, Grants(), publish=self.publish)
+        self._said: LinkState | None = None
+        room.links[self.number] = self
+        room.peers.add(Owner(room, self._holder, self.publish))
+        self._tell(
+            LinkHello(
+                node=room.context.node,
+                address=end.address,
+                port=end.port,
+                sends_from=(sender.address, sender.port),
+                key=self._key,
+                feedback_key=self._feedback_key,
+            )
+        )
+
+    def _tell(self, message: LinkMessage) -> None:
+        self.room.context.outbox.to_links.append((self.number, message))
+
+    def receive(self, message: LinkMessage, now: int) -> None:
+        """Take what the other side says. ValueError for what is of no use."""
+        if isinstance(message, LinkHello):
+            self._greeted(message, now)
+        elif isinstance(message, LinkState):
+            self._apply(message, now)
+        else:
+            self._pass_on(message.message, now)
+
+    def _greeted(self, hello: LinkHello, now: int) -> None:
+        if self.egress is not None:
+            raise ValueError("a link says hello once")
+        room = self.room
+        peer = PlainPeer(room.context, srtp_keys(_srtp(hello.key), _srtp(hello.feedback_key)))
+        try:
+            far = (hello.address, hello.port)
+            peer.set_address(PlainAddress(far, far, self._sender.local, self._sender.local))
+        except ValueError:
+            peer.close(now)
+            raise
+        self.egress = LinkEgress(room.context, peer, now)
+        self.publish.peer.report_to(hello.sends_from, self._end.local)
+        room.peers.add(Owner(room, self._holder, self.egress))
+        room.touch(peer.number)
+        self.update(now)
+
+    def update(self, now: int) -> None:
+        """Send the tracks that the other side lacks, and say what has changed."""
+        if self.egress is None:
+            return
+        room = self.room
+        here = [entry for entry in room.participants.values() if entry.link != self.number]
+        names = {entry.participant for entry in here}
+        tracks = [
+            (uptrack, publisher)
+            for uptrack in room.uptracks.values()
+            if uptrack.participant in names and (publisher := room.publisher_of(uptrack)) is not None
+        ]
+        sent = self.egress.send(tracks)
+        state = LinkState(participants=[room.info(entry) for entry in here], tracks=sent)
+        if state != self._said:
+            self._said = state
+            self._tell(state)
+        room.touch(self.egress.peer.number)
+
+    def sends(self, uptrack: UpTrack) -> bool:
+        """Whether the other side gets the track from here, all layers of it."""
+        return uptrack.track not in self.publish.uptracks
+
+    def relay(self, message: signaling.Chat | signaling.Caption) -> None:
+        """Pass on what was said."""
+        self._tell(LinkEvent(message=message))
+
+    def _pass_on(self, message: signaling.Chat | signaling.Caption, now: int) -> None:
+        room = self.room
+        receiver = room.participants.get(message.to) if isinstance(message, signaling.Chat) and message.to else None
+        if receiver is not None:
+            room.context.outbox.tell(receiver.session, message)
+        elif isinstance(message, signaling.Caption):
+            room.captions.add(message, now)
+            room.broadcast(message)
+        elif message.to is None:
+            room.broadcast(message)
+        room.relay(message, but=self.number)
+
+    def _apply(self, state: LinkState, now: int) -> None:
+        check(state.tracks)
+        room = self.room
+        told = {info.participant: info for info in state.participants}
+        described = {track.info.track: track for track in state.tracks}
+        for track, uptrack in list(self.publish.uptracks.items()):
+            if track not in described:
+                self._remove(uptrack, now)
+        for who, participant in list(room.participants.items()):
+            if participant.link == self.number and who not in told:
+                self._drop(participant)
+        for info in state.participants:
+            self._show(info)
+        for offered in state.tracks:
+            self._take(offered, now)
+        distribution.refresh_all(room, now)
+        room.adaptation.hurry(now)
+        room.touch(self.publish.peer.number)
+
+    def _show(self, info: signaling.ParticipantInfo) -> None:
+        room = self.room
+        known = room.participants.get(info.participant)
+        if known is None:
+            if len(room.participants) >= room.context.limits.participants:
+                return
+            remote = Participant(info.participant, info.name, None, Grants(host=info.host), publish=self.publish)
+            remote.signaled, remote.link, remote.info = False, self.number, info
+            room.participants[info.participant] = remote
+            room.broadcast(signaling.UserJoined(participant=info))
+        elif known.link == self.number and known.info != info:
+            known.info = info
+            room.broadcast(signaling.UserUpdated(participant=info))
+
+    def _drop(self, participant: Participant) -> None:
+        room = self.room
+        del room.participants[participant.participant]
+        room.speakers.remove(participant.participant)
+        room.broadcast(signaling.UserLeft(participant=participant.participant, reason="left"))
+
+    def _take(self, described: LinkTrack, now: int) -> None:
+        room, info = self.room, described.info
+        owner = room.participants.get(info.participant)
+        if owner is None or owner.link != self.number:
+            return
+        uptrack = self.publish.uptracks.get(info.track)
+        if uptrack is None:
+            uptrack = self.publish.add(described)
+            uptrack.muted, uptrack.held = info.muted and not described.held, described.held
+            room.uptracks[info.track] = uptrack
+            room.broadcast(signaling.TrackAdded(track=uptrack.info()))
+            return
+        if self.publish.set_streams(uptrack, described):
+            for downtrack in uptrack.downtracks:
+                downtrack.choose(now)
+        if (uptrack.muted or uptrack.held, uptrack.held) != (info.muted, described.held):
+            uptrack.muted, uptrack.held = info.muted and not described.held, described.held
+            publishing.mute_changed(room, uptrack, now)
+
+    def _remove(self, uptrack: UpTrack, now: int) -> None:
+        publishing.withdraw(self.room, uptrack, now, report=False)
+        self.publish.forget(uptrack)
+
+    def forget(self, participant: Participant, now: int) -> None:
+        """A remote participant has joined here: it is no longer the other side's."""
+        for uptrack in list(self.publish.uptracks.values()):
+            if uptrack.participant == participant.participant:
+                self._remove(uptrack, now)
+        self._drop(participant)
+
+    def close(self, now: int) -> None:
+        """The other side is gone: so are its participants, until it is back."""
+        room = self.room
+        del room.links[self.number]
+        for uptrack in list(self.publish.uptracks.values()):
+            self._remove(uptrack, now)
+        for participant in list(room.participants.values()):
+            if participant.link == self.number:
+                self._drop(participant)
+        for media in (self.publish, self.egress):
+            if media is not None:
+                room.peers.remove(media.peer.number)
+                room.touch(media.peer.number)
+        room.context.outbox.send(self.publish.peer.close(now))
+        if self.egress is not None:
+            self.egress.close(now)
+        room.context.outbox.links_to_close.append(self.number)
+        distribution.refresh_all(room, now)
+
+
+def _fresh_key() -> str:
+    return base64.b64encode(secrets.token_bytes(KEY_BYTES[SrtpProfile.AEAD_AES_128_GCM])).decode()
+
+
+def _srtp(key: str) -> SrtpKey:
+    return SrtpKey(suite="AEAD_AES_128_GCM", key=key)

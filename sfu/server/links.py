@@ -1,0 +1,180 @@
+"""The WebSockets between nodes that hold the same room: the further node dials, the home node serves.
+
+What one has to say waits in a bounded queue; a tie whose other side does not read is closed and made anew, which begins
+with a whole state. (The same port and secret as the node API.)
+"""
+
+import asyncio
+import contextlib
+import functools
+import logging
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from sfu.api.room_link import LinkMessage, decode, encode
+from sfu.rooms.node import Home
+from sfu.rooms.refusal import Refused
+from sfu.server.driver import Driver
+from sfu.server.plain_sockets import PlainSockets
+
+_QUEUE = 1000
+_MAX_BYTES = 4 * 1024 * 1024
+_HEARTBEAT_SECONDS = 5.0
+_PAUSES = (0.1, 0.3, 1.0, 3.0)
+_log = logging.getLogger(__name__)
+
+Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
+
+
+class _Spill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a room is held that spills over to this node."""
+
+    node: str
+    url: str
+
+
+class Links:
+    """One node's ties: a queue of messages each, and for rooms that spilled over to here a task that dials."""
+
+    def __init__(self, driver: Driver, sockets: PlainSockets, node: str, secret: str) -> None:
+        self._driver = driver
+        self._sockets = sockets
+        self._node = node
+        self._secret = secret
+        self._queues: dict[int, asyncio.Queue[LinkMessage | None]] = {}
+        self._dialing: dict[str, asyncio.Task[None]] = {}
+        self._serving: set[Socket] = set()
+        self._session: aiohttp.ClientSession | None = None
+
+    def send(self, messages: Iterable[tuple[int, LinkMessage]], closed: Iterable[int]) -> None:
+        """Queue messages of links, and end those that are closed."""
+        for number, message in messages:
+            if number not in self._driver.node.links:
+                continue
+            queue = self._queues.setdefault(number, asyncio.Queue(_QUEUE))
+            if queue.full():
+                self._end(number)
+            else:
+                queue.put_nowait(message)
+        for number in closed:
+            self._end(number)
+
+    def _end(self, number: int) -> None:
+        queue = self._queues.get(number)
+        if queue is not None:
+            while queue.full():
+                queue.get_nowait()
+            queue.put_nowait(None)
+
+    async def put_spill(self, request: web.Request) -> web.StreamResponse:
+        """A room of another node spills over to here: tie it to that one as soon as it is live here."""
+        try:
+            spill = msgspec.json.decode(await request.read(), type=_Spill)
+        except ValueError as error:
+            return web.json_response({"code": "bad_message", "detail": str(error)}, status=400)
+        room = request.match_info["room"]
+        try:
+            self._driver.node.set_spilled(room, Home(spill.node, spill.url), self._driver.now())
+        except Refused as refused:
+            return web.json_response({"code": refused.code.value, "detail": refused.detail}, status=503)
+        finally:
+            self._driver.flush()
+        return web.Response(status=204)
+
+    def opened(self, rooms: Iterable[str]) -> None:
+        """Rooms are live: dial the homes of those that spilled over."""
+        for room in rooms:
+            home = self._driver.node.spilled_from.get(room)
+            if home is not None and room not in self._dialing:
+                task = asyncio.create_task(self._dial(room))
+                self._dialing[room] = task
+                task.add_done_callback(functools.partial(self._dialed, room))
+
+    def _dialed(self, room: str, _: asyncio.Task[None]) -> None:
+        del self._dialing[room]
+
+    async def _dial(self, room: str) -> None:
+        """Keep the tie of a room for as long as it is live here."""
+        tries = 0
+        while room in self._driver.node.rooms and (home := self._driver.node.spilled_from.get(room)) is not None:
+            with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+                async with self._connect(room, home) as socket:
+                    tries = 0
+                    await self._run(room, home.node, socket, _far_host(socket))
+            await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
+            tries += 1
+
+    @contextlib.asynccontextmanager
+    async def _connect(self, room: str, home: Home) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(headers={"Authorization": f"Bearer {self._secret}"})
+        url = f"{home.url}/node/v1/rooms/{room}/link"
+        async with self._session.ws_connect(
+            url, params={"node": self._node}, heartbeat=_HEARTBEAT_SECONDS, max_msg_size=_MAX_BYTES
+        ) as socket:
+            yield socket
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Serve a further node's tie."""
+        socket = web.WebSocketResponse(heartbeat=_HEARTBEAT_SECONDS, max_msg_size=_MAX_BYTES)
+        await socket.prepare(request)
+        await self._run(
+            request.match_info["room"], request.query.get("node", ""), socket, request.remote or "127.0.0.1"
+        )
+        return socket
+
+    async def _run(self, room: str, node: str, socket: Socket, far: str) -> None:
+        """Carry one tie until either side ends it."""
+        try:
+            ends = (self._sockets.to_receive(far, mux=True), self._sockets.to_send(far))
+            link = self._driver.node.open_link(room, node, ends, self._driver.now())
+        except Refused as refused:
+            _log.warning("room %s is not tied to %s: %s", room, node, refused.detail)
+            return
+        finally:
+            self._driver.flush()
+        queue = self._queues.setdefault(link.number, asyncio.Queue(_QUEUE))
+        writer = asyncio.create_task(_write(socket, queue))
+        self._serving.add(socket)
+        try:
+            async for message in socket:
+                if message.type != aiohttp.WSMsgType.TEXT:
+                    break
+                self._driver.node.link_message(link.number, decode(message.data), self._driver.now())
+                self._driver.flush()
+        except ValueError as error:
+            _log.warning("the tie of room %s to %s says nonsense: %s", room, node, error)
+        finally:
+            self._serving.discard(socket)
+            self._driver.node.link_lost(link.number, self._driver.now())
+            self._driver.flush()
+            self._queues.pop(link.number, None)
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+            await socket.close()
+
+    async def stop(self) -> None:
+        """End all ties."""
+        for task in list(self._dialing.values()):
+            task.cancel()
+        await asyncio.gather(*self._dialing.values(), return_exceptions=True)
+        for socket in list(self._serving):
+            await socket.close()
+        if self._session is not None:
+            await self._session.close()
+
+
+async def _write(socket: Socket, queue: asyncio.Queue[LinkMessage | None]) -> None:
+    with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+        while (message := await queue.get()) is not None:
+            await socket.send_str(encode(message))
+    await socket.close()
+
+
+def _far_host(socket: aiohttp.ClientWebSocketResponse) -> str:
+    peer: Any = socket.get_extra_info("peername")
+    return str(peer[0]) if peer else "127.0.0.1"

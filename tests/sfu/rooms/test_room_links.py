@@ -1,0 +1,265 @@
+"""A room that two nodes hold, in simulated time: who is on one is seen on the other, each stream crosses once."""
+
+from collections.abc import Callable
+
+import pytest
+
+from sfu.api import signaling
+from sfu.api.desired_state import DesiredState
+from sfu.api.join_token import Grants, Source
+from sfu.api.placement import Placement
+from sfu.api.room_link import decode, encode
+from sfu.engine.contract import Datagram
+from sfu.formats import rtcp
+from sfu.formats.rtp import is_rtcp
+from sfu.rooms.node import Home
+from sfu.rooms.our_end import OurEnd
+from tests.sfu.rooms.stage import (
+    DELTA,
+    KEYFRAME,
+    MS,
+    SECOND,
+    Person,
+    RtcClient,
+    Stage,
+    audio,
+    publish,
+    subscribe,
+    video,
+)
+
+HOME, FURTHER = "192.0.2.10", "192.0.2.20"
+
+
+class Wire:
+    """Where a stage's datagrams for the other node's `port` go."""
+
+    def __init__(self, waiting: list[tuple[int, bytes]], port: int) -> None:
+        self._waiting = waiting
+        self._port = port
+
+    def receive(self, data: bytes, now: int) -> None:
+        self._waiting.append((self._port, data))
+
+    def datagrams_to_send(self, now: int) -> list[bytes]:
+        return []
+
+    def handle_timer(self, now: int) -> None:
+        pass
+
+
+class Pair:
+    """Two stages whose nodes hold the room "r": `near` is its home, it has spilled over to `far`.
+
+    Each receives media at port 40000 (socket 5) and sends from 50000 (socket 6).
+    """
+
+    def __init__(self) -> None:
+        self.near, self.far = Stage(), Stage()
+        self.near.node.context.node, self.far.node.context.node = "home", "further"
+        self.crossed: list[tuple[str, bytes]] = []
+        self.lose: Callable[[bytes], bool] = lambda _: False
+        self.far.node.set_spilled("r", Home("home", "http://home"), self.far.now)
+        self._numbers: dict[Stage, int] = {}
+        self._waiting: dict[Stage, list[tuple[int, bytes]]] = {self.near: [], self.far: []}
+        for stage, other in ((self.near, FURTHER), (self.far, HOME)):
+            for port in (40_000, 50_000):
+                stage.clients[other, port] = Wire(self._waiting[stage], port)  # type: ignore[assignment]
+        self.ann, self.bob = self.near.join("ann"), self.far.join("bob")
+
+    def tie(self) -> None:
+        for stage, host, other in ((self.near, HOME, "further"), (self.far, FURTHER, "home")):
+            ends = (OurEnd(5, 5, host, 40_000, 40_000, own=True), OurEnd(6, 6, host, 50_000, 50_000))
+            self._numbers[stage] = stage.node.open_link("r", other, ends, stage.now).number
+        self.carry()
+
+    def carry(self) -> None:
+        """Carry messages and datagrams between the nodes until nothing is under way."""
+        moved = True
+        while moved:
+            moved = self._carry_from(self.near, self.far, HOME)
+            moved = self._carry_from(self.far, self.near, FURTHER) or moved
+
+    def _carry_from(self, stage: Stage, other: Stage, host: str) -> bool:
+        stage.deliver()
+        messages, stage.node.context.outbox.to_links = stage.node.context.outbox.to_links, []
+        for _, message in messages:
+            other.node.link_message(self._numbers[other], decode(encode(message)), other.now)
+        waiting = self._waiting[stage]
+        self.crossed += [(host, data) for _, data in waiting]
+        batch = [
+            Datagram(data, (host, 50_000 if port == 40_000 else 40_000), 5 if port == 40_000 else 6, other.now)
+            for port, data in waiting
+            if not self.lose(data)
+        ]
+        moved = bool(messages or waiting)
+        waiting.clear()
+        if batch:
+            result = other.node.context.engine.process(batch, other.now)
+            other.node.context.outbox.datagrams += result.outgoing
+            other.node.receive(result, other.now)
+        other.deliver()
+        return moved
+
+    def run(self, nanoseconds: int, step: int = 10 * MS) -> None:
+        for _ in range(nanoseconds // step):
+            self.near.run(step)
+            self.far.run(step)
+            self.carry()
+
+
+@pytest.fixture
+def pair() -> Pair:
+    entry = Pair()
+    entry.tie()
+    return entry
+
+
+def watch(pair: Pair, stage: Stage, person: Person) -> RtcClient:
+    """Subscribe, and answer the offer of the slots that came meanwhile."""
+    client = subscribe(stage, person)
+    pair.run(SECOND)
+    if len(person.of(signaling.Offer)) > 1:
+        subscribe(stage, person, client)
+        pair.run(SECOND)
+    return client
+
+
+def rtp_from(pair: Pair, host: str) -> list[bytes]:
+    return [data for sender, data in pair.crossed if sender == host and not is_rtcp(data)]
+
+
+def test_participants_see_each_other_and_facts_come_from_their_own_node(pair: Pair) -> None:
+    assert pair.ann.last(signaling.UserJoined).participant.participant == "bob"
+    assert pair.bob.last(signaling.UserJoined).participant.participant == "ann"
+    late = pair.far.join("cat")
+    pair.run(SECOND)
+    assert {info.participant for info in late.last(signaling.RoomInfo).participants} == {"ann", "bob", "cat"}
+    assert pair.ann.last(signaling.UserJoined).participant.participant == "cat"
+    assert {fact.participant for fact in pair.far.facts} == {"bob", "cat"}  # and no room opened there
+    pair.far.say(late, signaling.Leave())
+    pair.run(SECOND)
+    assert pair.ann.last(signaling.UserLeft).participant == "cat"
+
+
+def test_media_cross_once_whatever_the_number_of_watchers(pair: Pair) -> None:
+    sender = publish(pair.near, pair.ann)
+    pair.run(SECOND)
+    watchers = [watch(pair, pair.far, pair.bob), watch(pair, pair.far, pair.far.join("cat"))]
+    watchers.append(watch(pair, pair.near, pair.near.join("dan")))
+    pair.run(SECOND)
+    pair.crossed.clear()
+    for seq in range(30):
+        sender.send(video(seq, KEYFRAME if seq == 0 else DELTA), audio(seq))
+        pair.run(20 * MS)
+    assert len(rtp_from(pair, HOME)) == 60
+    for watcher in watchers:
+        assert sum(packet.payload[:2] == DELTA[:2] for packet in watcher.rtp) == 29
+        assert sum(packet.payload == b"opus" for packet in watcher.rtp) == 30
+    # The further node's own publishers are seen at home.
+    away = publish(pair.far, pair.bob)
+    pair.run(SECOND)
+    watch(pair, pair.near, pair.ann)
+    pair.run(SECOND)
+    pair.crossed.clear()
+    away.send(video(0, KEYFRAME))
+    pair.run(100 * MS)
+    assert len(rtp_from(pair, FURTHER)) == 1
+
+
+def test_loss_between_the_nodes_is_repaired(pair: Pair) -> None:
+    sender = publish(pair.near, pair.ann)
+    pair.run(SECOND)
+    watcher = watch(pair, pair.far, pair.bob)
+    pair.run(SECOND)
+    seen = [0]
+
+    def every_third(data: bytes) -> bool:
+        if is_rtcp(data):
+            return False
+        seen[0] += 1
+        return seen[0] % 3 == 2
+
+    pair.lose = every_third
+    for seq in range(60):
+        sender.send(video(seq, KEYFRAME if seq == 0 else DELTA + seq.to_bytes(2, "big")))
+        pair.run(20 * MS)
+    pair.run(SECOND)
+    assert {packet.payload[-2:] for packet in watcher.rtp} >= {seq.to_bytes(2, "big") for seq in range(1, 55)}
+    assert pair.far.node.context.counters["nacks_sent"] > 10
+
+
+def test_a_keyframe_wish_crosses(pair: Pair) -> None:
+    sender = publish(pair.near, pair.ann)
+    pair.run(SECOND)
+    sender.send(video(0, KEYFRAME))
+    pair.run(SECOND)
+    before = len(sender.feedback(rtcp.PictureLoss))
+    watcher = watch(pair, pair.far, pair.bob)
+    sender.send(video(1, DELTA))
+    pair.run(2 * SECOND)
+    assert len(sender.feedback(rtcp.PictureLoss)) > before
+    sender.send(video(2, KEYFRAME))
+    pair.run(SECOND)
+    assert any(packet.payload == KEYFRAME for packet in watcher.rtp)
+
+
+def test_chat_and_mutes_cross(pair: Pair) -> None:
+    publish(pair.near, pair.ann)
+    pair.run(SECOND)
+    cat = pair.far.join("cat")
+    pair.run(SECOND)
+    pair.near.say(pair.ann, signaling.Chat(text="to all"))
+    pair.near.say(pair.ann, signaling.Chat(text="to bob", to="bob"))
+    pair.carry()
+    pair.far.say(pair.bob, signaling.Chat(text="back"))
+    pair.carry()
+    assert [message.text for message in pair.bob.of(signaling.Chat)] == ["to all", "to bob", "back"]
+    assert [message.text for message in cat.of(signaling.Chat)] == ["to all", "back"]
+    assert [message.text for message in pair.ann.of(signaling.Chat)] == ["to all", "to bob", "back"]
+    assert sum(type(fact).__name__ == "ChatSent" for fact in pair.far.facts) == 1
+    muted = Grants(muted=(Source.MICROPHONE,))
+    pair.near.node.apply(DesiredState(room="r", version=1, participants={"ann": muted}), pair.near.now)
+    pair.run(SECOND)
+    told = pair.bob.last(signaling.TrackMuted)
+    assert (told.muted, told.by_host) == (True, True)
+    assert set(pair.bob.seat.room.participants) == {"ann", "bob", "cat"}
+
+
+def test_a_desired_state_concerns_each_nodes_own(pair: Pair) -> None:
+    state = DesiredState(
+        room="r", version=1, removed=("bob",), placement=Placement(node="home", epoch=0, spilled_to=("further",))
+    )
+    for stage in (pair.near, pair.far):
+        stage.node.apply(state, stage.now)
+    pair.run(SECOND)
+    assert pair.bob.closed is not None
+    assert pair.ann.last(signaling.UserLeft).participant == "bob"
+    assert not pair.far.node.rooms  # nobody of its own is left
+    assert not pair.near.node.rooms["r"].links or pair.near.node.links
+
+
+def test_a_lost_tie_takes_its_participants_along_and_brings_them_back(pair: Pair) -> None:
+    publish(pair.near, pair.ann)
+    pair.run(SECOND)
+    track = pair.bob.last(signaling.TrackAdded).track.track
+    for stage in (pair.near, pair.far):
+        stage.node.link_lost(next(iter(stage.node.links)), stage.now)
+        stage.deliver()
+    assert track in {message.track for message in pair.bob.of(signaling.TrackRemoved)}
+    assert pair.bob.last(signaling.UserLeft).participant == "ann"
+    assert set(pair.near.node.rooms["r"].participants) == {"ann"}
+    pair.tie()
+    pair.run(SECOND)
+    assert pair.bob.last(signaling.UserJoined).participant.participant == "ann"
+    assert len(pair.far.node.rooms["r"].uptracks) == 2
+
+
+def test_whoever_comes_over_is_no_longer_remote(pair: Pair) -> None:
+    publish(pair.near, pair.ann)
+    pair.run(SECOND)
+    moved = pair.far.join("ann")
+    room = pair.far.node.rooms["r"]
+    assert room.participants["ann"].link is None
+    assert not room.uptracks
+    assert moved.last(signaling.RoomInfo).participant == "ann"

@@ -1,0 +1,73 @@
+"""A room on two real nodes: a camera on one is seen on the other and the other way round."""
+
+from pathlib import Path
+
+import aiohttp
+
+from sfu.api import signaling
+from tests.sfu.server.harness import SECRET, Host, client, eventually, host
+from tests.sfu.server.test_plain_transports import LOOPBACK, TRACKS, Ffmpeg, NodeApi, ffmpeg, free_port
+
+__all__ = ["ffmpeg"]
+
+
+async def test_frames_move_from_node_to_node(tmp_path: Path, ffmpeg: Ffmpeg) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "further").mkdir()
+    headers = {"Authorization": f"Bearer {SECRET}"}
+    async with (
+        host(tmp_path / "home", node="home", plain_networks=LOOPBACK) as home,
+        host(tmp_path / "further", node="further", plain_networks=LOOPBACK) as further,
+        aiohttp.ClientSession(headers=headers) as session,
+    ):
+        url = f"{further.http}/node/v1/rooms/r/spill"
+        async with session.put(url, json={"node": "home", "url": home.http}) as answer:
+            assert answer.status == 204
+        near, far = NodeApi(home, session), NodeApi(further, session)
+        async with (
+            client(home, home.control.token("r", "ann")) as ann,
+            client(further, further.control.token("r", "bob")) as bob,
+        ):
+            await ann.until(signaling.UserJoined, lambda message: message.participant.participant == "bob")
+            await bob.until(signaling.UserJoined, lambda message: message.participant.participant == "ann")
+            await ann.send(signaling.Chat(text="hello"))
+            assert (await bob.until(signaling.Chat)).name == "Ann"
+            cameras = {}
+            for api, name in ((near, "near-camera"), (far, "far-camera")):
+                opened = await api.open(direction="receive", participant=name, tracks=TRACKS[:1])
+                await ffmpeg.start("send", str(opened["port"]), "60", "video", "96")
+                cameras[name] = opened["tracks"][0]["track"]
+            shown = await bob.until(signaling.TrackAdded, lambda message: message.track.participant == "near-camera")
+            assert shown.track.track == cameras["near-camera"]
+            await eventually(lambda: _flowing(home, 2) and _flowing(further, 2), 20)
+            receivers = []
+            for api, name in ((far, "near-camera"), (near, "far-camera")):
+                wish = {"of": name, "source": "camera", "address": "127.0.0.1", "port": free_port()}
+                sending = await api.open(direction="send", participant=f"to-{name}", keyframe_seconds=1, **wish)
+                sdp = tmp_path / f"{name}.sdp"
+                sdp.write_text(sending["sdp"])
+                receivers.append(await ffmpeg.start("receive", str(sdp), "40"))
+            for receiver in receivers:
+                means = await ffmpeg.decoded(receiver)
+                assert len({round(mean) for mean in means}) > 20
+            kinds = further.control.kinds()
+            assert "RoomOpened" not in kinds
+            assert "ParticipantJoined" in kinds
+            await bob.send(signaling.Leave())
+            await eventually(lambda: not further.node.rooms)  # the camera alone keeps no room open
+            await ann.until(signaling.TrackRemoved, lambda message: message.track == cameras["far-camera"])
+            assert set(home.node.rooms["r"].participants) == {"ann", "near-camera", "to-far-camera"}
+
+
+def _flowing(where: Host, tracks: int) -> bool:
+    uptracks = where.node.rooms["r"].uptracks.values()
+    return len(uptracks) == tracks and all(up.streams and up.streams[0].packets for up in uptracks)
+
+
+async def test_the_tie_needs_the_secret(tmp_path: Path) -> None:
+    async with host(tmp_path) as h, aiohttp.ClientSession() as session:
+        async with session.put(f"{h.http}/node/v1/rooms/r/spill", json={"node": "a", "url": "http://a"}) as answer:
+            assert answer.status == 401
+        async with session.get(f"{h.http}/node/v1/rooms/r/link?node=a") as answer:
+            assert answer.status == 401
+        assert not h.node.rooms

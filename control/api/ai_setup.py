@@ -55,10 +55,17 @@ async def get_stream(call: Call, stream: str) -> TrackAnalysis:
     raise not_found("There is no such track, or it is not analysed.")
 
 
-@endpoints.route("GET", "/api/v1/meetings/<meeting>/analysis", Access.HOST, answer=Analysed)
+@endpoints.route("GET", "/api/v1/meetings/<meeting>/analysis", Access.PARTICIPANT, answer=Analysed)
 async def list_analysed(call: Call, meeting: str) -> Analysed:
-    """Tell what analysis makes of the meeting's tracks, of those whose participants agree to it."""
-    streams = [one for one in await _streams(call) if one.get("room") == meeting and "analysis" in one.get("uses", ())]
+    """Tell what analysis makes of the meeting's tracks: hosts of all that are analysed, others of their own."""
+    own = call.standing.participant.id if call.standing.participant else None
+    streams = [
+        one
+        for one in await _streams(call)
+        if one.get("room") == meeting
+        and "analysis" in one.get("uses", ())
+        and (call.standing.is_host or one.get("participant") == own)
+    ]
     return Analysed(tracks=[await _report(call, meeting, str(one["track"])) for one in streams])
 
 

@@ -148,7 +148,7 @@ TABLE = {
     "POST /api/v1/ai/setup": ADMIN,
     "GET /api/v1/ai/analysis": ALL,
     "GET /api/v1/ai/streams/<stream>": "401 503 503 503 503 503 503 503 503 401 503",
-    f"GET {M}/analysis": "401 403 403 403 503 503 403 403 403 401 503",
+    f"GET {M}/analysis": "401 503 503 503 503 503 403 403 403 401 503",
     "POST /api/v1/ai/analyze": ACCOUNT,
     "POST /api/v1/ai/batch": ACCOUNT,
     "POST /api/v1/media/process": ACCOUNT,

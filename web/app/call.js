@@ -42,6 +42,7 @@ class Call {
   #lobby;
   #people;
   #captions;
+  #analysis = h('div');
   #title = h('h1', { class: 'call-title' });
   #clock = h('span', { class: 'call-clock' });
   #soundBlocked = h('button', { type: 'button', class: 'banner banner-sound', hidden: true }, 'Click to hear the others');
@@ -83,7 +84,7 @@ class Call {
     setText(this.#title, meeting.title);
     this.element = h('main', { class: 'call' },
       h('header', { class: 'call-head' }, this.#title, this.#clock, connection.element),
-      h('div', { class: 'banners' }, this.#lobbyNotice, connection.banner, recording.element, this.#sharing, this.#soundBlocked),
+      h('div', { class: 'banners' }, this.#lobbyNotice, connection.banner, recording.element, this.#analysis, this.#sharing, this.#soundBlocked),
       h('div', { class: 'call-body' }, h('div', { class: 'call-picture' }, tiles.element, this.#captions.element),
         this.#chat.element, this.#people.element),
       this.#bar.element);
@@ -101,10 +102,20 @@ class Call {
     try {
       await this.#publishing.start();
       await this.#room.join();
+      void this.#offerAnalysis();
     } catch (error) {
       if (error.code === 'passcode_required') rememberAttendance(this.#options.meeting.id, {});
       if (!this.#options.signal.aborted) refused(error);
     }
+  }
+
+  /** Ask for consent to analysis where the server does any; elsewhere nothing of it is even loaded. */
+  async #offerAnalysis() {
+    const { meeting, signal } = this.#options;
+    const offer = await rest.get('/ai/analysis').catch(() => ({}));
+    if (signal.aborted || !(offer.emotion || offer.synthesis)) return;
+    const { AnalysisBanner } = await import('./analysis-banner.js');
+    this.#analysis.append(new AnalysisBanner(this.#room, rest, meeting.id, { signal, offer }).element);
   }
 
   #who() {

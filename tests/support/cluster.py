@@ -1,0 +1,164 @@
+"""Two sfu nodes on machines of their own (namespaces), registered in etcd; control, stores and recorder beside them.
+
+Machines 0 and 1 hold the nodes `sfu-1` and `sfu-2`, further ones are for browsers; every way leads over the server's
+namespace, which forwards, so that a node's link can be cut for everyone at once.
+"""
+
+import contextlib
+import datetime
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from parley import certificate
+from tests.support.etcd import running_etcd
+from tests.support.namespaces import Network, in_namespace, network
+from tests.support.stores import running_stores
+
+NODE_SECRET = "the-node-secret-of-the-cluster"
+HTTP_PORT, HTTPS_PORT, INTERNAL_PORT, ETCD_PORT = 8800, 8443, 8082, 2379
+NODE_HTTP_PORT = 8084
+
+
+@dataclass(slots=True)
+class Cluster:
+    """What runs. `parts` are processes by name: control, recorder, sfu-1 and sfu-2."""
+
+    network: Network
+    directory: Path
+    stores: dict[str, str]
+    parts: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The server as this process reaches it."""
+        return f"https://{self.network.server_address}:{HTTPS_PORT}"
+
+    def url_for(self, host: int) -> str:
+        return f"https://{self.network.hosts[host].server_address}:{HTTPS_PORT}"
+
+    def setup_token(self) -> str:
+        """What makes the first administrator; "" once there is one."""
+        link = self.directory / "data" / "control" / "first-admin-link"
+        return link.read_text().partition("token=")[2].strip() if link.exists() else ""
+
+    def log(self, part: str) -> str:
+        return (self.directory / f"{part}.log").read_text()
+
+    def set_link(self, node: str, state: str) -> None:
+        """Take the link of a node's machine `down` or `up`. Nothing is told to either side."""
+        index = int(node.rpartition("-")[2]) - 1
+        server = self.network.server
+        subprocess.run(["ip", "-n", server, "link", "set", f"s{index}", state], check=True)
+
+    def start(self, part: str, prefix: list[str], **settings: str) -> None:
+        """Start one part, again once its process has ended; `wait_for` tells when it serves."""
+        if part in self.parts:
+            self.parts[part].wait(15)
+        environment = os.environ | {f"PARLEY_{name.upper()}": value for name, value in (self.stores | settings).items()}
+        environment |= {
+            "PARLEY_NODE_SECRET": NODE_SECRET,
+            "PARLEY_DATA_DIR": str(self.directory / "data"),
+            "PARLEY_RUNTIME_DIR": str(self.directory / "run"),
+        }
+        verb = part.partition("-")[0]
+        with (self.directory / f"{part}.log").open("ab") as log:
+            self.parts[part] = subprocess.Popen(
+                [*prefix, sys.executable, "-m", "parley", verb],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def start_node(self, node: str, **settings: str) -> None:
+        """Start one of the two nodes on its machine."""
+        host = self.network.hosts[int(node.rpartition("-")[2]) - 1]
+        self.start(
+            node,
+            host.prefix,
+            node=node,
+            control_url=f"http://{host.server_address}:{INTERNAL_PORT}",
+            etcd_urls=f"http://{self.network.server_address}:{ETCD_PORT}",
+            sfu_host=host.address,
+            sink_sockets=str(self.directory / f"{node}.sock"),
+            **settings,
+        )
+        self.wait_for(host.name, f"http://{host.address}:{NODE_HTTP_PORT}/health/ready", node)
+
+    def wait_for(self, namespace: str, url: str, part: str) -> None:
+        deadline = time.monotonic() + 60
+        while not in_namespace(namespace, lambda: _answers(url)):
+            assert self.parts[part].poll() is None and time.monotonic() < deadline, self.log(part)
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        order = ("sfu-1", "sfu-2", "recorder", "control")
+        for part in order:
+            if part in self.parts:
+                self.parts[part].terminate()
+        for part in order:
+            if part in self.parts:
+                try:
+                    self.parts[part].wait(15)
+                except subprocess.TimeoutExpired:
+                    self.parts[part].kill()
+                    self.parts[part].wait()
+
+
+@contextlib.contextmanager
+def running_cluster(browsers: int, **node_settings: str) -> Iterator[Cluster]:
+    """Start everything and stop it at the end; the browsers' machines are hosts 2 and on."""
+    directory = Path(tempfile.mkdtemp(prefix="cluster-"))
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        net = stack.enter_context(network(2 + browsers))
+        _forward(net)
+        stack.enter_context(running_etcd(net.server_address, net.server_prefix, ETCD_PORT))
+        stores = stack.enter_context(running_stores())
+        cluster = Cluster(net, directory, stores)
+        stack.callback(cluster.stop)
+        names = ["localhost", net.server_address, *(host.server_address for host in net.hosts)]
+        made = certificate.ensure(directory / "tls", names, datetime.datetime.now(datetime.UTC))
+        keys = os.environ | {"PARLEY_DATA_DIR": str(directory / "data")}
+        subprocess.run([sys.executable, "-m", "parley", "make-keys"], env=keys, check=True, capture_output=True)
+        cluster.start(
+            "control",
+            net.server_prefix,
+            internal_host="0.0.0.0",
+            etcd_urls=f"http://{net.server_address}:{ETCD_PORT}",
+            tls_certificate=str(made.certificate),
+            tls_key=str(made.key),
+        )
+        cluster.wait_for(net.server, f"http://127.0.0.1:{HTTP_PORT}/health/live", "control")
+        for node in ("sfu-1", "sfu-2"):
+            cluster.start_node(node, **node_settings)
+        sockets = ",".join(str(directory / f"{node}.sock") for node in ("sfu-1", "sfu-2"))
+        cluster.start(
+            "recorder",
+            net.server_prefix,
+            sink_sockets=sockets,
+            control_url=f"http://127.0.0.1:{INTERNAL_PORT}",
+        )
+        cluster.wait_for(net.server, "http://127.0.0.1:8086/health/live", "recorder")
+        yield cluster
+
+
+def _forward(net: Network) -> None:
+    command = [*net.server_prefix, "sysctl", "-q", "-w", "net.ipv4.ip_forward=1"]
+    subprocess.run(command, check=True)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

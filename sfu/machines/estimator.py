@@ -28,6 +28,8 @@ _SILENCE_STEP_NS = 1_000_000_000
 _SILENCE_FACTOR = 0.7
 _SETTLING_NS = 300_000_000  # after a probe: its own burst, and more media if it raised the rate, look like overuse
 _PROBED_QUEUE_NS = 25_000_000  # a longer queue says that the link is full, and a probe would only add to it
+_DOUBT_NS = 2_000_000_000
+_AGREEMENT = 1.5
 _OUTSTANDING = 10  # packets without feedback from which silence is a bad sign
 
 
@@ -68,9 +70,11 @@ class Estimator:
         self._losses = LossBasedRate(settings.minimum)
         self._reported = ReceiverReportedRate(settings.start, settings.minimum, settings.maximum)
         self._limit = ApplicationLimit()
+        self._was_limited = False
         self._probes = ProbeControl()
         self._results = ProbeResults()
         self._startup = StartupRate()
+        self._doubted: tuple[int, float, int] | None = None  # cluster, rate and time of a probe that filled the link
         self._feedback_at: int | None = None
         self._disturbed_at: int | None = None
         self._unanswered = 0
@@ -123,8 +127,12 @@ class Estimator:
 
     def _judge(self, report: FeedbackReport, now: int) -> None:
         was_limited = self._limit.is_limited
+        if self._was_limited and not was_limited:
+            self._acknowledged.expect_change()
+        self._was_limited = was_limited
         probed = None
-        filled = overused = False
+        filled = -1
+        overused = False
         arrived = received_in_order(report.results)
         if arrived:
             smallest = min(arrival - result.sent for result, arrival in arrived)
@@ -135,20 +143,32 @@ class Estimator:
             if measured is not None:
                 self._probes.result(result.cluster, measured.rate, now)
                 probed = max(measured.rate, probed or 0.0)
-                filled = filled or measured.fills
+                if measured.fills:
+                    filled = result.cluster
             delta = self._groups.received(result.sent, arrival, result.size, now)
             if delta is not None:
                 overused |= self._detector.update(delta, arrival) is Usage.OVERUSE
         if not self._startup.is_over:
             probed = self._start(report, probed, now)
-        if filled and probed is not None and probed < self._control.rate:
-            self._control.set(probed, now)  # not even what was thought to fit does
+        if filled >= 0 and probed is not None and probed < self._control.rate:
+            self._doubt(filled, probed, now)
         acknowledged = self._acknowledged.bits_per_second
         self._follow_delay(overused, probed, acknowledged, now)
         self._losses.update(report.results, acknowledged, self._control.rate, now)
         if probed is not None and not overused:
             self._losses.set(min(probed, self._control.rate))
         self._conclude(now)
+
+    def _doubt(self, cluster: int, rate: float, now: int) -> None:
+        """Not even what was thought to fit does, says a probe. A busy machine may say so too: two probes must agree."""
+        before = self._doubted
+        if before is None or now - before[2] > _DOUBT_NS:
+            self._doubted = (cluster, rate, now)
+            self._probes.repeat(now)
+        elif cluster != before[0]:
+            self._doubted = None
+            if max(rate, before[1]) <= _AGREEMENT * min(rate, before[1]):
+                self._control.set(max(rate, before[1]), now)
 
     def _start(self, report: FeedbackReport, probed: float | None, now: int) -> float | None:
         """Take the first pictures for probes; a start that was too bold is lowered at once."""

@@ -4,7 +4,7 @@ A pacer somewhat faster than the estimate spreads a keyframe's burst over the li
 in the router's short queue (and be lost there) waits here instead, where audio overtakes it.
 """
 
-_FACTOR = 1.5
+_FACTOR = 1.15  # more would fill the router's queue with each keyframe, and look like overuse
 _START_FACTOR = 2.5  # a newcomer's first keyframes; as libwebrtc paces
 _MIN_RATE = 100_000.0
 _REPAIR_SHARE = 0.25

@@ -21,6 +21,7 @@ _SUCCESS = 0.7  # of the probed rate: then another, faster one is worth it
 _PARTIAL = 0.55  # more than the estimate when the probe was its double: worth another soon
 _INTERVAL_NS = 2_000_000_000
 _MAX_INTERVAL_NS = 5_000_000_000
+_REPEAT_NS = 300_000_000
 _PARTIAL_NS = 1_000_000_000
 _AFTER_DECREASE_NS = 1_500_000_000
 _RESULT_NS = 1_000_000_000
@@ -67,6 +68,10 @@ class ProbeControl:
         """The estimate was lowered for want of bandwidth: leave the link alone for a moment."""
         self._pending.clear()
         self._next = max(self._next, now + _AFTER_DECREASE_NS)
+
+    def repeat(self, now: int) -> None:
+        """Probe again soon: the last result is doubtful."""
+        self._next = now + _REPEAT_NS
 
     def result(self, cluster: int, rate: float, now: int) -> None:
         """A cluster was measured at `rate`; it counts once, and only while it is the one under way."""

@@ -2,8 +2,8 @@
 
 libwebrtc probes at the start of a call with padding. An sfu's newcomer is owed a keyframe of every picture at once, so
 the media is there to measure with: runs of packets sent back to back are taken as probe clusters, and unlike those they
-may lower the rate too, when they show a queue that grows to their very end. Over after the first run that fills the
-link, or a few seconds.
+may lower the rate too, when they show a queue that grows to their very end. Over when two runs have filled the link, or
+after a few seconds.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,8 @@ from sfu.machines.send_history import PacketResult, SentKind
 _GAP_NS = 12_000_000
 _MIN_PACKETS = 8
 _MIN_SPAN_NS = 10_000_000
-_MAX_PACKETS = 64
+_MAX_PACKETS = 32
+_AGREEMENT = 1.5
 _SATURATED = 0.9
 _TARGET = 0.95
 _MAX_RATIO = 2.0
@@ -37,6 +38,7 @@ class StartupRate:
         self.is_over = False
         self._began: int | None = None
         self._run: list[PacketResult] = []
+        self._filled: StartupRun | None = None
 
     def update(self, results: Sequence[PacketResult], now: int) -> StartupRun | None:
         """Take results in the order of sending; return what the newest run of packets showed, if it was long enough."""
@@ -50,11 +52,20 @@ class StartupRate:
                 self._run.clear()
             self._run.append(result)
             if len(self._run) == _MAX_PACKETS:
-                found = self._measure() or found
-        found = self._measure() or found
+                found = self._confirm(self._measure()) or found
+        found = self._confirm(self._measure()) or found
         if self._began is not None and (now - self._began >= _LASTS_NS or (found is not None and found.fills)):
             self.is_over = True
         return found
+
+    def _confirm(self, run: StartupRun | None) -> StartupRun | None:
+        """Two runs must agree that the link is full; one alone may have met a busy machine."""
+        before, self._filled = self._filled, run if run is not None and run.fills else self._filled
+        if run is None or not run.fills:
+            return run
+        if before is None or max(run.rate, before.rate) > _AGREEMENT * min(run.rate, before.rate):
+            return None
+        return StartupRun(max(run.rate, before.rate), fills=True, grown=run.grown + before.grown)
 
     def _measure(self) -> StartupRun | None:
         """Measure the run under way and begin the next."""

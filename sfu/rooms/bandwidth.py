@@ -82,25 +82,29 @@ class Bandwidth:
             self._estimator.handle_timer(now)
             self._set_budget()
         if self._probe is None:
-            self._probe = self._estimator.next_probe(self.wanted, now)
-            self._probe_began, self._probe_sent, self._next_step = now, 0, now
-            if self._probe is not None:
-                self.probes += 1
-                self._collect()
-                self._set_budget()
+            self._begin_probe(now)
         if self._probe is not None and now >= self._next_step:
             self._send_probe(self._probe, now)
+
+    def _begin_probe(self, now: int) -> None:
+        probe = self._estimator.next_probe(self.wanted, now)
+        if probe is not None:
+            self.probes += 1
+            self._collect()
+            self._probe = probe
+            self._probe_began, self._probe_sent, self._next_step = now, 0, now
+            self._set_budget()
 
     def _send_probe(self, probe: ProbeCluster, now: int) -> None:
         """Send as much of the cluster as its rate lets go by the next step: what media is waiting, then padding."""
         elapsed = now - self._probe_began + _PROBE_STEP_NS
         due = min(probe.rate * elapsed // (8 * _SECOND), probe.size)
         self._next_step = now + _PROBE_STEP_NS
-        self._probe_sent += self._collect(probe.cluster)
+        self._collect()
         if due > self._probe_sent:
             padding = self._sending.pad(self._peer, due - self._probe_sent, now)
             self._outbox.send(padding)
-            self._probe_sent += self._collect(probe.cluster)
+            self._collect()
             if not padding:
                 self._probe = None
                 if now - self.trial_until >= _BETWEEN_TRIALS_NS:
@@ -110,12 +114,14 @@ class Bandwidth:
         if self._probe is None:
             self._set_budget()
 
-    def _collect(self, cluster: int = -1) -> int:
-        """Take what was sent since the last time; return its bytes."""
+    def _collect(self) -> int:
+        """Take what was sent since the last time, as part of the probe that is under way; return its bytes."""
+        cluster = self._probe.cluster if self._probe is not None else -1
         size = 0
         for packet in self._sending.sent(self._peer):
             self._estimator.sent(packet, cluster)
             size += packet.size
+        self._probe_sent += size
         return size
 
     def _set_budget(self) -> None:

@@ -90,6 +90,11 @@ class IngressStream:
             self._window_start = at
             self._window_bytes = self._window_frames = 0
 
+    @property
+    def measured_at(self) -> int:
+        """When the window ended that `bits_per_second` and `frame_rate` are of."""
+        return self._window_start
+
     def ended(self) -> None:
         """The publisher said goodbye to this SSRC (BYE); packets that come all the same revive it."""
         self.packets = 0

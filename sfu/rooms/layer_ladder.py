@@ -1,15 +1,18 @@
 """The layers of one published video, lowest first: which there are, what each costs, which the publisher should send.
 
-Layers are told apart by what they cost, since publishers list their rids in either order.
+Layers are told apart by what they cost, since publishers list their rids in either order. A cost is the median of the
+last seconds: the keyframe that a rise costs would else count against the layer just risen to, and undo the rise.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
+from statistics import median_low
 
 from sfu.machines.layer_demand import LayerDemand
 from sfu.machines.layer_liveness import LayerLiveness, LayerProgress
 from sfu.rooms.ingress_stream import IngressStream
 
-_SMOOTHING = 0.3
+_SECONDS = 5
 _CLEARLY_LARGER = 1.3  # or two layers of like rates would change places again and again
 _UNKNOWN_RATES = (150_000.0, 500_000.0, 1_700_000.0)
 _UNKNOWN_RATE = 500_000.0  # of a single one
@@ -25,6 +28,8 @@ class LayerLadder:
         self.steps: list[IngressStream] = []
         self.told: tuple[int, tuple[str, ...]] | None = None
         self._rates: dict[int, float] = {}
+        self._samples: dict[int, deque[float]] = {}
+        self._sampled: dict[int, int] = {}
         self._order: list[IngressStream] = []
         self._demand: LayerDemand | None = None
         self._stopped: frozenset[int] = frozenset()
@@ -52,15 +57,17 @@ class LayerLadder:
     def observe(self, streams: Sequence[IngressStream], now: int) -> None:
         """Measure the streams. One can be had while it flows, or when it is us who asked for it to stop."""
         for stream in streams:
-            rate = stream.bits_per_second
-            if stream.active(now) and rate > 0:
-                known = self._rates.get(stream.number)
-                self._rates[stream.number] = rate if known is None else known + _SMOOTHING * (rate - known)
+            rate, number = stream.bits_per_second, stream.number
+            if stream.active(now) and rate > 0 and stream.measured_at != self._sampled.get(number):
+                self._sampled[number] = stream.measured_at
+                samples = self._samples.setdefault(number, deque(maxlen=_SECONDS))
+                samples.append(rate)
+                self._rates[number] = median_low(samples)
         self._sort(streams)
         self.steps = [stream for stream in self._order if stream.active(now) or stream.number in self._stopped]
         present = {stream.number for stream in streams}
         for number in self._rates.keys() - present:
-            del self._rates[number]
+            del self._rates[number], self._samples[number], self._sampled[number]
 
     def _sort(self, streams: Sequence[IngressStream]) -> None:
         """Keep the order, newcomers last, but for neighbours of which the lower costs clearly more."""

@@ -7,7 +7,7 @@ SECOND = 1000 * MS
 
 
 def test_the_pacer_is_somewhat_faster_than_the_estimate() -> None:
-    assert pacing_rate(1_000_000) == 1_500_000
+    assert pacing_rate(1_000_000) == 1_150_000
 
 
 def test_the_pacer_never_stops() -> None:

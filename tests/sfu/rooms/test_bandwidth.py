@@ -46,7 +46,7 @@ def test_the_pacer_has_a_budget_from_the_start_and_lets_first_pictures_go_faster
 def test_the_budget_follows_the_estimate(engine: Budgets, bandwidth: Bandwidth) -> None:
     bandwidth.control(rtcp.ReceiverEstimate(1, 2_000_000, ()), 0)
     assert bandwidth.rate == pytest.approx(2_000_000, rel=0.01)
-    assert engine.budgets[-1] == int(bandwidth.rate * 1.5)
+    assert engine.budgets[-1] == int(bandwidth.rate * 1.15)
 
 
 def test_small_changes_are_not_worth_a_call(engine: Budgets, bandwidth: Bandwidth) -> None:

@@ -77,3 +77,23 @@ def test_a_single_layer_is_never_stopped() -> None:
     flow(only, 100_000, 0, 3)
     ladder.observe([only], 3 * SECOND)
     assert ladder.demand([], 30 * SECOND) is None
+
+
+def test_a_keyframe_costs_no_layer() -> None:
+    """One second of five times the rate is the price of a switch, not of the layer."""
+    ladder = LayerLadder()
+    layer = stream(1, "f")
+    for second in range(6):
+        flow(layer, 5_000_000 if second == 3 else 1_000_000, second * SECOND, 1)
+        ladder.observe([layer], (second + 1) * SECOND)
+        if second:
+            assert 800_000 < ladder.cost(layer) < 1_300_000
+
+
+def test_a_rate_that_has_risen_for_good_is_believed_in_a_few_seconds() -> None:
+    ladder = LayerLadder()
+    layer = stream(1, "f")
+    for second in range(12):
+        flow(layer, 2_000_000 if second >= 6 else 1_000_000, second * SECOND, 1)
+        ladder.observe([layer], (second + 1) * SECOND)
+    assert 1_800_000 < ladder.cost(layer) < 2_200_000

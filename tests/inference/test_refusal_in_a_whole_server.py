@@ -1,0 +1,163 @@
+"""A refuser's tone, picture and words are in no file, transcript or result of a whole server."""
+
+import asyncio
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from inference.analysis.faces import FaceFinder
+from inference.analysis.pictures import scaled
+from parley.client import Api, Publication, Room
+from sfu.api.join_token import Source
+from sfu.api.signaling import Consent
+from sfu.formats.codecs import Codec
+from tests.inference.material import RATE, Floats, opus_packets, prompt, silence
+from tests.inference.portrait import PER_SECOND, empty, fetched_faces, film, frames, portrait
+from tests.support.server import RunningServer, running_server
+
+PASSWORD = "correct horse battery staple"
+TONE_HZ = 3000
+EMOTION = {"emotion": True, "acknowledged": "eu-ai-act-5-1-f/1"}
+ADAS, EVES = "queue-periodic-announce", "ss-noservice"
+ADAS_WORD, EVES_WORD = b"representative", b"not in service"
+
+
+@pytest.fixture(scope="module")
+def server(models_dir: Path) -> Iterator[RunningServer]:
+    fetched_faces()
+    with running_server(models_dir=str(models_dir)) as running:
+        yield running
+
+
+def with_tone(sound: Floats) -> Floats:
+    return (sound + 0.2 * np.sin(2 * np.pi * TONE_HZ * np.arange(len(sound)) / RATE)).astype(np.float32)
+
+
+async def speak(microphone: Publication, packets: list[bytes]) -> None:
+    begun = time.monotonic()
+    for index, packet in enumerate(packets):
+        await asyncio.sleep(max(0.0, begun + index / 50 - time.monotonic()))
+        microphone.send_frame(packet, index * 960)
+
+
+async def show(camera: Publication, encoded: list[bytes]) -> None:
+    begun = time.monotonic()
+    for index, frame in enumerate(encoded):
+        await asyncio.sleep(max(0.0, begun + index / PER_SECOND - time.monotonic()))
+        camera.send_frame(frame, index * 90_000 // PER_SECOND, keyframe=index % PER_SECOND == 0)
+
+
+async def until(condition: Any, seconds: float = 90) -> Any:
+    async with asyncio.timeout(seconds):
+        while not (found := await condition()):
+            await asyncio.sleep(0.2)
+        return found
+
+
+def share_of_tone(path: Path) -> float:
+    """The loudest second's share of energy around TONE_HZ in a file's sound; 0 without sound."""
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+    with av.open(str(path)) as container:
+        if not container.streams.audio:
+            return 0.0
+        parts = [part.to_ndarray()[0] for frame in container.decode(audio=0) for part in resampler.resample(frame)]
+    sound = np.concatenate([*parts, np.zeros(RATE, np.int16)]).astype(np.float64)
+    shares = []
+    for second in range(len(sound) // RATE):
+        power = np.abs(np.fft.rfft(sound[second * RATE :][:RATE])) ** 2
+        shares.append(power[TONE_HZ - 20 : TONE_HZ + 20].sum() / max(power.sum(), 1e6))
+    return float(max(shares))
+
+
+def faces_in(path: Path, finder: FaceFinder) -> int:
+    with av.open(str(path)) as container:
+        if not container.streams.video:
+            return 0
+        return max((len(finder.find(scaled(frame))) for frame in container.decode(video=0)), default=0)
+
+
+def test_the_checks_can_fail(tmp_path: Path) -> None:
+    film_of_eve = tmp_path / "eve.webm"
+    film_of_eve.write_bytes(film(portrait(), 2, with_tone(prompt(EVES).samples[: 2 * RATE])))
+    assert share_of_tone(film_of_eve) > 0.2
+    assert faces_in(film_of_eve, FaceFinder(fetched_faces() / "blazeface.onnx")) == 1
+
+
+async def test_a_refuser_is_nowhere(server: RunningServer) -> None:
+    sounds = {name: np.concatenate((prompt(one).samples, silence(1.5))) for name, one in (("Ada", ADAS), ("Eve", EVES))}
+    sounds["Eve"] = with_tone(sounds["Eve"])
+    pictures = {"Ada": empty(), "Eve": portrait()}
+    async with Api(server.url) as api:
+        await api.set_up(server.setup_token, "admin", PASSWORD)
+        await api.request("POST", "/ai/setup", EMOTION)
+        meeting = await api.create_meeting("Refused")
+        joined = {}
+        for name in sounds:
+            async with Api(server.url) as guest:
+                joined[name] = await guest.join(meeting, name)
+
+        async def offered() -> bool:
+            return bool((await api.request("GET", "/ai/analysis"))["emotion"])
+
+        await until(offered)  # inference has heard of the administrator's word
+        async with (
+            Room(api.signaling_url(joined["Ada"]), token=joined["Ada"].token) as ada,
+            Room(api.signaling_url(joined["Eve"]), token=joined["Eve"].token) as eve,
+        ):
+            sent: list[Any] = []
+            for name, room in (("Ada", ada), ("Eve", eve)):
+                willing = name == "Ada"
+                microphone, camera = await room.publish((Source.MICROPHONE, Codec.OPUS), (Source.CAMERA, Codec.VP8))
+                await room.send(Consent(text="1", recording=willing, captions=willing, analysis=willing))
+                seconds = len(sounds[name]) / RATE
+                encoded = frames(pictures[name], int(seconds * PER_SECOND), keyframe_every=PER_SECOND)
+                sent.append((microphone, opus_packets(sounds[name]), camera, encoded))
+            await api.start_recording(meeting)
+            playing = [
+                asyncio.create_task(call)
+                for microphone, packets, camera, encoded in sent
+                for call in (speak(microphone, packets), show(camera, encoded))
+            ]
+
+            async def analysed() -> list[Any]:
+                return list((await api.request("GET", f"/meetings/{meeting}/analysis"))["tracks"])
+
+            tracks = await until(analysed)
+            await asyncio.gather(*playing)
+
+            async def captions() -> list[Any]:
+                return list((await api.request("GET", f"/meetings/{meeting}/captions"))["captions"])
+
+            said = await until(captions)
+            tracks += await analysed()
+            streams = (await api.request("GET", "/ai/streams"))["streams"]
+            await api.stop_recording(meeting)
+
+        async def finished() -> list[Any]:
+            found = await api.recordings(meeting)
+            listed = found["recordings"] if isinstance(found, dict) else found
+            return [one for one in listed if one["state"] in {"ready", "partial"}]
+
+        await until(finished)
+    adas, eves = joined["Ada"].participant, joined["Eve"].participant
+    assert {one["participant"] for one in (*tracks, *streams)} == {adas}
+    assert {one["name"] for one in said} == {"Ada"}
+    assert not any(one["emotion"].get("faces") for one in tracks if one["media"] == "video"), "Ada shows no face"
+
+    kept = [path for path in server.data.rglob("*") if path.is_file()]
+    recorded = [path for path in kept if path.suffix in {".webm", ".mkv"}]
+    assert len(recorded) >= 2
+    finder = FaceFinder(fetched_faces() / "blazeface.onnx")
+    for path in recorded:
+        assert share_of_tone(path) < 0.05, path
+        assert faces_in(path, finder) == 0, path
+    assert not [path for path in kept if "recordings" in path.parts and eves.encode() in path.read_bytes()]
+    texts = b"".join(re.sub(rb"\s+", b" ", path.read_bytes().lower()) for path in kept if path not in recorded)
+    assert ADAS_WORD in texts, "what is looked for can be found"
+    assert EVES_WORD not in texts

@@ -14,6 +14,7 @@ NAMES = {
     "join": "joins per second, and how soon a newcomer has its first packet",
     "soak": "memory and descriptors over a long time of joins, leaves and switches",
     "observation": "what a scrape of /metrics and tracing cost",
+    "peers": "SRTP load over plain transports at every SFU here: ours, mediasoup",
     "first_frame": "join click to the first decoded remote frame in Chromium",
     "caption_accuracy": "word error rate of captions in Chromium's call, and of the recogniser in noise",
     "caption_voices": "word error rate of further voices and languages: in noise, through loss, over another voice",

@@ -100,14 +100,10 @@ class _Server(ThreadingHTTPServer):
 
 
 @dataclass(frozen=True, slots=True)
-class SfuProcess:
-    """A running sfu."""
+class Process:
+    """A process under test."""
 
     pid: int
-    control: Control
-    signaling_url: str
-    http_url: str
-    secret: str
 
     def cpu_seconds(self) -> float:
         """User and system time so far, of all threads."""
@@ -121,6 +117,16 @@ class SfuProcess:
     def descriptors(self) -> int:
         """Open file descriptors now."""
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+
+@dataclass(frozen=True, slots=True)
+class SfuProcess(Process):
+    """A running sfu of ours."""
+
+    control: Control
+    signaling_url: str
+    http_url: str
+    secret: str
 
     def metrics(self) -> dict[str, float]:
         """What /metrics says, by name with labels."""

@@ -88,6 +88,7 @@ source *client_track(client *self, peer *of, const track_description *about, uin
     added->about = *about;
     added->on = of;
     added->index = added->rtx_index = first_seq;
+    atomic_store(&added->keyframe_wanted, 1);
     added->history = calloc(HISTORY, sizeof *added->history);
     pthread_mutex_lock(&self->table);
     of->sources[of->source_count++] = added;

@@ -1,52 +1,83 @@
-"""Plain SRTP receivers: keys and addresses are given over the sfu's node API, nothing is negotiated or answered."""
+"""Plain SRTP, whose keys and addresses are given over the sfu's node API: nothing is negotiated or answered."""
 
 import base64
 import secrets
 import socket
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 
 import msgspec
 
 from bench.light.library import VIDEO, LightClient, PeerSettings
 from bench.sfu_process import SfuProcess
 from sfu.api.join_token import Source
-from sfu.api.plain_transport import SendTransport, SrtpKey, Suite, TransportInfo
+from sfu.api.plain_transport import AnyTransport, PlainTrack, ReceiveTransport, SendTransport, SrtpKey, Suite
+from sfu.api.plain_transport import TransportInfo as Info
 from sfu.machines.dtls_srtp import DtlsKeys
 
 PAYLOAD_TYPE = 96
-_PROFILES: dict[Suite, tuple[int, int]] = {"AEAD_AES_128_GCM": (7, 28), "AES_CM_128_HMAC_SHA1_80": (1, 30)}
+KEY_BYTES: dict[Suite, int] = {"AEAD_AES_128_GCM": 28, "AES_CM_128_HMAC_SHA1_80": 30}
+_PROFILES: dict[Suite, int] = {"AEAD_AES_128_GCM": 7, "AES_CM_128_HMAC_SHA1_80": 1}
 
 
-def receive_plainly(client: LightClient, sfu: SfuProcess, room: str, of: str, *, suite: Suite, count: int) -> list[int]:
-    """Let the sfu send participant `of`'s camera to `count` receivers; returns their peers."""
-    return [_receiver(client, sfu, room, of, suite) for _ in range(count)]
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Where packets come from, what they are protected with, and their payload type."""
+
+    address: str
+    port: int
+    key: bytes
+    payload_type: int = PAYLOAD_TYPE
 
 
-def _receiver(client: LightClient, sfu: SfuProcess, room: str, of: str, suite: Suite) -> int:
-    profile, size = _PROFILES[suite]
-    key = secrets.token_bytes(size)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as entry:
-        entry.bind(("127.0.0.1", 0))
-        wish = SendTransport(
-            participant=f"plain-{secrets.token_hex(6)}",
-            of=of,
-            source=Source.CAMERA,
-            address="127.0.0.1",
-            port=entry.getsockname()[1],
-            payload_type=PAYLOAD_TYPE,
-            srtp=SrtpKey(suite=suite, key=base64.b64encode(key).decode()),
-            keyframe_seconds=0,
-        )
-        opened = _open(sfu, room, wish)
-        entry.connect((opened.address, opened.port))
-        entry.setblocking(False)
-        keys = DtlsKeys(profile, receive=key, send=key)
-        settings = PeerSettings(keys, b"", b"", {PAYLOAD_TYPE: VIDEO}, gives_feedback=False, gives_reports=False)
-        return client.add(entry.detach(), settings)
+def settings(suite: Suite, *, receive: bytes, send: bytes, payload_type: int = PAYLOAD_TYPE) -> PeerSettings:
+    """Return a peer that checks no consent and gives no feedback."""
+    keys = DtlsKeys(_PROFILES[suite], receive=receive, send=send)
+    return PeerSettings(keys, b"", b"", {payload_type: VIDEO}, gives_feedback=False, gives_reports=False)
 
 
-def _open(sfu: SfuProcess, room: str, wish: SendTransport) -> TransportInfo:
+def open_publisher(
+    sfu: SfuProcess, room: str, participant: str, *, suite: Suite, key: bytes, ssrc: int
+) -> tuple[str, int]:
+    """Let `participant` publish a camera plainly; returns where to send it."""
+    track = PlainTrack(source=Source.CAMERA, codec="VP8", payload_type=PAYLOAD_TYPE, ssrc=ssrc)
+    opened = _open(sfu, room, ReceiveTransport(participant=participant, tracks=(track,), srtp=_srtp(suite, key)))
+    return opened.address, opened.port
+
+
+def open_receiver(sfu: SfuProcess, room: str, of: str, *, suite: Suite, key: bytes, port: int) -> Opened:
+    """Let the sfu send participant `of`'s camera to a port of this machine, protected with `key`."""
+    wish = SendTransport(
+        participant=f"plain-{secrets.token_hex(6)}",
+        of=of,
+        source=Source.CAMERA,
+        address="127.0.0.1",
+        port=port,
+        payload_type=PAYLOAD_TYPE,
+        srtp=_srtp(suite, key),
+        keyframe_seconds=0,
+    )
+    opened = _open(sfu, room, wish)
+    return Opened(opened.address, opened.port, key)
+
+
+def receive_plainly(client: LightClient, sfu: SfuProcess, room: str, of: str, *, suite: Suite, count: int) -> None:
+    """Let `count` receivers have participant `of`'s camera."""
+    for _ in range(count):
+        key = secrets.token_bytes(KEY_BYTES[suite])
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as entry:
+            entry.bind(("127.0.0.1", 0))
+            opened = open_receiver(sfu, room, of, suite=suite, key=key, port=entry.getsockname()[1])
+            entry.connect((opened.address, opened.port))
+            client.add(entry.detach(), settings(suite, receive=key, send=key))
+
+
+def _srtp(suite: Suite, key: bytes) -> SrtpKey:
+    return SrtpKey(suite=suite, key=base64.b64encode(key).decode())
+
+
+def _open(sfu: SfuProcess, room: str, wish: AnyTransport) -> Info:
     request = urllib.request.Request(
         f"{sfu.http_url}/node/v1/rooms/{room}/transports",
         msgspec.json.encode(wish),
@@ -54,6 +85,6 @@ def _open(sfu: SfuProcess, room: str, wish: SendTransport) -> TransportInfo:
     )
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
-            return msgspec.json.decode(answer.read(), type=TransportInfo)
+            return msgspec.json.decode(answer.read(), type=Info)
     except urllib.error.HTTPError as error:
         raise SystemExit(f"bench: the sfu opens no transport: {error.read().decode()}") from error

@@ -13,7 +13,7 @@ from bench.engine import RECORDED, Frames
 from bench.light.joining import Participant, join_all, leave_all
 from bench.light.library import BUCKET_MS, LightClient, Performance, Totals
 from bench.report import end_progress, show_progress
-from bench.sfu_process import SfuProcess, running_sfu
+from bench.sfu_process import Process, SfuProcess, running_sfu
 from sfu.formats.codecs import Codec
 
 AUDIO_BYTES = 120
@@ -139,27 +139,12 @@ class Stage:
 
     async def measure(self, seconds: float, receivers: int) -> Window:
         """Publish for so long to so many receivers of each track; what is on its way at the end is waited for."""
-        return await self._window(self.perform(seconds), receivers)
+        return await observe(self.client, self.sfu, self.tracks, receivers, self.perform(seconds))
 
     async def saturate(self, seconds: float, receivers: int, keep_in_flight: int) -> Window:
         """Publish the last track as fast as all receive it, at most `keep_in_flight` packets ahead of them."""
-        performance = replace(self.tracks[-1].performance(time.monotonic_ns()), keep_in_flight=keep_in_flight)
-        until = time.monotonic_ns() + int(seconds * 1e9)
-        return await self._window(asyncio.to_thread(self.client.saturate, performance, receivers, until), receivers)
-
-    async def _window(self, performing: Awaitable[None], receivers: int) -> Window:
-        sent = self._sent()
-        totals, latencies = self.client.totals(), self.client.latencies()
-        cpu, began = self.sfu.cpu_seconds(), time.monotonic()
-        await performing
-        spent, elapsed = self.sfu.cpu_seconds() - cpu, time.monotonic() - began
-        await asyncio.sleep(DRAIN_SECONDS)
-        return Window(
-            elapsed,
-            spent,
-            self.client.totals().since(totals),
-            self.client.latencies() - latencies,
-            (self._sent() - sent) * receivers,
+        return await saturate(
+            self.client, self.sfu, self.tracks[-1], receivers, seconds=seconds, keep_in_flight=keep_in_flight
         )
 
     async def idle(self, seconds: float) -> float:
@@ -168,8 +153,33 @@ class Stage:
         await asyncio.sleep(seconds)
         return 100 * (self.sfu.cpu_seconds() - cpu) / (time.monotonic() - began)
 
-    def _sent(self) -> int:
-        return sum(self.client.packets_sent(track.source) for track in self.tracks)
+
+async def saturate(
+    client: LightClient, process: Process, track: Track, receivers: int, *, seconds: float, keep_in_flight: int
+) -> Window:
+    """Publish a track as fast as all receive it."""
+    performance = replace(track.performance(time.monotonic_ns()), keep_in_flight=keep_in_flight)
+    until = time.monotonic_ns() + int(seconds * 1e9)
+    performing = asyncio.to_thread(client.saturate, performance, receivers, until)
+    return await observe(client, process, [track], receivers, performing)
+
+
+async def observe(
+    client: LightClient, process: Process, tracks: Sequence[Track], receivers: int, performing: Awaitable[None]
+) -> Window:
+    """Measure what goes on while `performing` runs; what is on its way at the end is waited for."""
+
+    def sent() -> int:
+        return sum(client.packets_sent(track.source) for track in tracks)
+
+    sent_before = sent()
+    totals, latencies = client.totals(), client.latencies()
+    cpu, began = process.cpu_seconds(), time.monotonic()
+    await performing
+    spent, elapsed = process.cpu_seconds() - cpu, time.monotonic() - began
+    await asyncio.sleep(DRAIN_SECONDS)
+    expected = (sent() - sent_before) * receivers
+    return Window(elapsed, spent, client.totals().since(totals), client.latencies() - latencies, expected)
 
 
 @contextlib.asynccontextmanager

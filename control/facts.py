@@ -15,7 +15,18 @@ from prometheus_client import Counter
 
 from control.database import Connection
 from control.services import Services
-from control.store import batches, jobs, meetings, outbox, participants, placements, recordings, rooms, understanding
+from control.store import (
+    batches,
+    jobs,
+    meetings,
+    outbox,
+    participants,
+    placements,
+    quality,
+    recordings,
+    rooms,
+    understanding,
+)
 from sfu.api import tracing
 from sfu.api.desired_state import DesiredState
 from sfu.api.facts import (
@@ -26,6 +37,7 @@ from sfu.api.facts import (
     FactBatch,
     ParticipantJoined,
     ParticipantLeft,
+    QualityMeasured,
     RecordingFinished,
     RecordingStarted,
     RoomClosed,
@@ -153,6 +165,8 @@ async def _apply(connection: Connection, batch: FactBatch, fact: AnyFact) -> Des
             await _take_track(connection, fact, at)
         case RecordingStarted() | SegmentClosed() | RecordingFinished():
             await _take_recording(connection, batch, fact, at)
+        case QualityMeasured():
+            await quality.add(connection, fact, at)
         case ConsentGiven():
             await understanding.add_consent(connection, fact, at)
             await _event(connection, outbox.MEETING_EVENTS, "consent.given", fact)

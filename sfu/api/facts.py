@@ -111,6 +111,39 @@ class CaptionFinal(Fact, tag="caption", frozen=True, kw_only=True):
     model: str
 
 
+class TrackQuality(msgspec.Struct, frozen=True, kw_only=True):
+    """How one track fared since the last such fact.
+
+    `direction` is publish or subscribe, as the participant does it; `layer` the rid that flowed last. `loss` is a share
+    (0..1) of the last second's packets, averaged; `bitrate` bits/s. `freezes` are spells of a second or longer in which
+    nothing of a video came that was neither muted nor paused, looked at about once a second; `paused` the seconds for
+    which bandwidth paused it.
+    """
+
+    track: str
+    direction: str
+    layer: str = ""
+    bitrate: int = 0
+    loss: float = 0.0
+    jitter_ms: float = 0.0
+    freezes: int = 0
+    paused: int = 0
+
+
+class QualityMeasured(Fact, tag="quality", frozen=True, kw_only=True):
+    """How a participant's media fared for `seconds` until now: every minute, and when it leaves (`final`).
+
+    `estimate` is what its downlink is taken to carry (bits/s), None where nothing tells.
+    """
+
+    participant: str
+    seconds: int
+    final: bool = False
+    round_trip_ms: float = 0.0
+    estimate: int | None = None
+    tracks: list[TrackQuality] = []
+
+
 AnyFact = (
     RoomOpened
     | RoomClosed
@@ -124,6 +157,7 @@ AnyFact = (
     | SegmentClosed
     | RecordingFinished
     | CaptionFinal
+    | QualityMeasured
 )
 
 

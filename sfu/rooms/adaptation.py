@@ -74,6 +74,7 @@ class Adaptation:
     def update(self, now: int) -> None:
         """Leave layers that stalled; in turn, grant layers, tell pauses, and tell publishers which layers to send."""
         room = self._room
+        room.quality.update(now)
         self._leave_stalled(now)
         if now >= self._serve_at:
             self._serve_at = now + min(_INTERVAL_NS, _ROUND_NS * _BATCH // max(len(room.participants), 1))

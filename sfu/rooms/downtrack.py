@@ -48,6 +48,7 @@ class DownTrack:
         self.nacks = 0
         self.plis = 0
         self.fraction_lost = 0
+        self.jitter = 0
         self._engine: Engine = context.engine
         self._touched = context.touched
         self._entry = RouteEntry(

@@ -20,6 +20,8 @@ from sfu.rooms.plain_peer import PlainPeer
 _REPORT_INTERVAL_NS = 1_000_000_000
 _REPORTS_PER_DATAGRAM = 20
 _MIN_RETRANSMIT_INTERVAL_NS = 10_000_000
+_SECOND = 1_000_000_000
+_CLOCK_RATES = {"audio": 48_000, "video": 90_000}
 
 
 class Egress:
@@ -104,6 +106,7 @@ class Egress:
                 downtrack = self._by_ssrc.get(block.ssrc)
                 if downtrack is not None:
                     downtrack.fraction_lost = block.fraction_lost
+                    downtrack.jitter = block.jitter * _SECOND // _CLOCK_RATES[downtrack.kind]
 
     def _nack(self, packet: rtcp.Nack, now: int) -> None:
         downtrack = self._by_ssrc.get(packet.media_ssrc)

@@ -152,6 +152,7 @@ def put_out(room: Room, participant: Participant, code: Code, now: int) -> None:
 
 def leave(room: Room, participant: Participant, reason: str, now: int) -> None:
     """A participant is gone for good. `reason` as in facts.ParticipantLeft."""
+    room.quality.leave(participant, now)
     publishing.end(room, participant, now)
     subscribing.end(room, participant, now)
     del room.participants[participant.participant]

@@ -12,6 +12,7 @@ from sfu.rooms.flight_recorder import FlightRecorder
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import PeerIndex
 from sfu.rooms.publish_peer import PublishPeer
+from sfu.rooms.quality import RoomQuality
 from sfu.rooms.sinks import Sinks
 from sfu.rooms.speakers import Speakers
 from sfu.rooms.taps import RoomTaps
@@ -45,6 +46,7 @@ class Room:
         self.peers = peers
         self.taps = RoomTaps(self, sinks)
         self.adaptation = Adaptation(self)
+        self.quality = RoomQuality(self)
 
     def touch(self, peer: int) -> None:
         """A peer may have something to send, or a new timer."""

@@ -31,6 +31,9 @@ def _publishing(publish: PublishPeer, now: int) -> dict[str, Any]:
             "active": stream.active(now),
             "bitrate": int(stream.bits_per_second),
             "packets": stream.packets,
+            "frame_rate": round(stream.frame_rate, 1),
+            "fraction_lost": stream.fraction_lost,
+            "jitter": stream.jitter / 1_000_000,
             "keyframes_asked": stream.plis_sent,
         }
         for uptrack in publish.uptracks.values()
@@ -55,6 +58,7 @@ def _receiving(egress: Egress, room: Room) -> dict[str, Any]:
                     "nacks": downtrack.nacks,
                     "keyframes_asked": downtrack.plis,
                     "fraction_lost": downtrack.fraction_lost,
+                    "jitter": downtrack.jitter / 1_000_000,
                 }
             )
     return {

@@ -123,6 +123,7 @@ TABLE = {
     f"POST {M}/transports/send": HOSTS,
     f"POST {M}/transports/receive": HOSTS,
     f"GET {M}/transports": HOSTS,
+    f"GET {M}/quality": HOSTS,
     f"DELETE {M}/transports/<transport>": "401 403 403 403 404 404 403 403 403 401 404",
     f"GET {M}/calendar.ics": PUBLIC_WITH_VALID_TOKEN,
     f"GET {M}/lobby": HOSTS,

@@ -1,0 +1,78 @@
+"""How a meeting's media fared, per participant and track, for its hosts."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+from control.api.types import Answer
+from control.auth.access import Access
+from control.endpoint import Call, Endpoints
+from control.store import quality
+from control.store.quality import QualityRow
+
+endpoints = Endpoints("quality", scope="meetings")
+
+
+class QualityQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    participant: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+    before: Annotated[int, msgspec.Meta(ge=1, le=2**62)] | None = None
+
+
+class TrackQuality(Answer, frozen=True, kw_only=True):
+    """`direction` is publish or subscribe. `loss` is a share (0..1), `bitrate` bits/s, `layer` the rid that came last.
+
+    `freezes` counts spells of a second or longer without a picture; `paused` the seconds paused for want of bandwidth.
+    """
+
+    track: str
+    direction: str
+    layer: str
+    bitrate: int
+    loss: float
+    jitter_ms: float
+    freezes: int
+    paused: int
+
+
+class Quality(Answer, frozen=True, kw_only=True):
+    """What was measured of a participant in the `seconds` until `at`; `final` when it left. `estimate` in bits/s."""
+
+    id: int
+    participant: str
+    at: datetime
+    seconds: int
+    final: bool
+    round_trip_ms: float
+    estimate: int | None
+    tracks: list[TrackQuality]
+
+
+class QualityLog(Answer, frozen=True, kw_only=True):
+    """`next` is the `before` of the following page."""
+
+    measured: list[Quality]
+    next: int | None
+
+
+@endpoints.route("GET", "/api/v1/meetings/<meeting>/quality", Access.HOST, query=QualityQuery, answer=QualityLog)
+async def read_quality(call: Call, meeting: str, query: QualityQuery) -> QualityLog:
+    """Return how participants' media fared, newest first: a row a minute each, and one on leaving."""
+    async with call.services.pool.acquire() as connection:
+        rows = await quality.page(connection, meeting, query.participant, query.limit + 1, query.before)
+    shown = rows[: query.limit]
+    return QualityLog(measured=[_quality(row) for row in shown], next=shown[-1].id if len(rows) > query.limit else None)
+
+
+def _quality(row: QualityRow) -> Quality:
+    return Quality(
+        id=row.id,
+        participant=row.participant_id,
+        at=row.at,
+        seconds=row.seconds,
+        final=row.final,
+        round_trip_ms=row.round_trip_ms,
+        estimate=row.estimate,
+        tracks=[msgspec.convert(track, TrackQuality) for track in row.tracks],
+    )

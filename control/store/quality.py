@@ -1,0 +1,56 @@
+"""How participants' media fared: a row a minute and one on leaving, as the sfu reports it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from control.database import Connection, load
+from sfu.api.facts import QualityMeasured
+
+
+@dataclass(frozen=True, slots=True)
+class QualityRow:
+    """`tracks` are as in `sfu.api.facts.TrackQuality`."""
+
+    id: int
+    participant_id: str
+    at: datetime
+    seconds: int
+    final: bool
+    round_trip_ms: float
+    estimate: int | None
+    tracks: list[dict[str, Any]]
+
+
+async def add(connection: Connection, fact: QualityMeasured, at: datetime) -> None:
+    """Keep what was measured; IntegrityConstraintViolationError for an unknown participant."""
+    await connection.execute(
+        "INSERT INTO participant_quality"
+        " (meeting_id, participant_id, at, seconds, final, round_trip_ms, estimate, tracks)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        fact.room,
+        fact.participant,
+        at,
+        fact.seconds,
+        fact.final,
+        fact.round_trip_ms,
+        fact.estimate,
+        msgspec.to_builtins(fact.tracks),
+    )
+
+
+async def page(
+    connection: Connection, meeting: str, participant: str | None, limit: int, before: int | None
+) -> list[QualityRow]:
+    """Return the newest rows of a meeting, or of one participant, older than the row `before`."""
+    rows = await connection.fetch(
+        "SELECT * FROM participant_quality WHERE meeting_id = $1 AND ($2::text IS NULL OR participant_id = $2)"
+        " AND ($3::bigint IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
+        meeting,
+        participant,
+        before,
+        limit,
+    )
+    return [load(QualityRow, row) for row in rows]

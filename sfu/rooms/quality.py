@@ -1,0 +1,180 @@
+"""How each participant's media fares, second by second, and what of it is reported: every minute and on leaving."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sfu.api.facts import QualityMeasured, TrackQuality
+from sfu.rooms.downtrack import DownTrack
+from sfu.rooms.egress import Egress
+from sfu.rooms.participant import Participant
+from sfu.rooms.uptrack import UpTrack
+
+if TYPE_CHECKING:
+    from sfu.rooms.room import Room
+
+_TURN_NS = 100_000_000
+_TURNS = 8  # until everyone of a room was sampled once: a large room is not looked at all at once
+_REPORT_NS = 60_000_000_000
+_SECOND = 1_000_000_000
+_MAX_TRACKS = 100  # of a participant in a report; a call that changes tracks faster tells of the first
+_MS = 1_000_000
+
+
+@dataclass(slots=True)
+class _Track:
+    """Sums over samples of a track in one direction."""
+
+    layer: str = ""
+    samples: int = 0
+    octets: float = 0.0
+    loss: float = 0.0
+    jitter: float = 0.0
+    freezes: int = 0
+    paused: int = 0
+    was_frozen: bool = False
+    live_since: int | None = None
+    carried: int = 0
+
+    def freeze(self, last_arrival: int, now: int, *, expected: bool) -> None:
+        """Take when a video last moved; one that has been expected to for a second and has not is frozen."""
+        if not expected:
+            self.live_since = None
+            self.was_frozen = False
+            return
+        if self.live_since is None:
+            self.live_since = now
+        frozen = now - max(last_arrival, self.live_since) >= _SECOND
+        self.freezes += frozen and not self.was_frozen
+        self.was_frozen = frozen
+
+    def result(self, track: str, direction: str, elapsed: int) -> TrackQuality:
+        samples = max(self.samples, 1)
+        return TrackQuality(
+            track=track,
+            direction=direction,
+            layer=self.layer,
+            bitrate=int(self.octets * 8 * _SECOND / elapsed),
+            loss=round(self.loss / samples, 4),
+            jitter_ms=round(self.jitter / samples, 2),
+            freezes=self.freezes,
+            paused=self.paused,
+        )
+
+    def begin_anew(self) -> None:
+        self.samples = self.freezes = self.paused = 0
+        self.octets = self.loss = self.jitter = 0.0
+
+
+@dataclass(slots=True)
+class _Person:
+    since: int
+    sampled_at: int
+    tracks: dict[tuple[str, str], _Track] = field(default_factory=dict)
+
+
+class RoomQuality:
+    """One per room; `update` is called several times a second."""
+
+    def __init__(self, room: "Room") -> None:
+        self._room = room
+        self._people: dict[str, _Person] = {}
+        self._next = 0
+        self._turn = 0
+
+    def update(self, now: int) -> None:
+        """Sample whose turn it is, and report what has been a minute."""
+        if now < self._next:
+            return
+        self._next = now + _TURN_NS
+        self._turn = (self._turn + 1) % _TURNS
+        participants = list(self._room.participants.values())
+        for participant in participants[self._turn :: _TURNS]:
+            person = self._people.setdefault(participant.participant, _Person(now, now))
+            self._sample(person, participant, now)
+            if now - person.since >= _REPORT_NS:
+                self._report(person, participant, now, final=False)
+
+    def leave(self, participant: Participant, now: int) -> None:
+        """A participant goes; its peers are still there."""
+        person = self._people.pop(participant.participant, None)
+        if person is not None and now - person.since >= _SECOND:
+            self._sample(person, participant, now)
+            self._report(person, participant, now, final=True)
+
+    def _sample(self, person: _Person, participant: Participant, now: int) -> None:
+        elapsed = now - person.sampled_at
+        person.sampled_at = now
+        if participant.publish is not None:
+            for uptrack in participant.publish.uptracks.values():
+                track = _track(person, uptrack.track, "publish")
+                if track is not None:
+                    _sample_published(track, uptrack, elapsed, now)
+        egress = _egress(participant)
+        for downtrack in egress.downtracks.values() if egress is not None else ():
+            if downtrack.uptrack is not None and downtrack.encoding is not None:
+                track = _track(person, downtrack.uptrack.track, "subscribe")
+                if track is not None:
+                    self._sample_received(track, downtrack, downtrack.uptrack, now)
+
+    def _sample_received(self, track: _Track, downtrack: DownTrack, uptrack: UpTrack, now: int) -> None:
+        state = self._room.context.engine.route_state(downtrack.route)
+        track.samples += 1
+        track.octets += max(0, state.octets - track.carried) if track.carried else 0
+        track.carried = state.octets
+        track.loss += downtrack.fraction_lost / 256
+        track.jitter += downtrack.jitter / _MS
+        track.paused += downtrack.paused
+        if downtrack.stream is not None:
+            track.layer = downtrack.stream.rid
+        is_live = not (uptrack.muted or uptrack.held or downtrack.paused) and downtrack.stream is not None
+        track.freeze(state.last_arrival, now, expected=downtrack.kind == "video" and is_live)
+
+    def _report(self, person: _Person, participant: Participant, now: int, *, final: bool) -> None:
+        egress = _egress(participant)
+        bandwidth = egress.bandwidth if egress is not None else None
+        elapsed = max(now - person.since, 1)
+        self._room.context.outbox.report(
+            QualityMeasured(
+                room=self._room.room,
+                at=self._room.context.unix_ms(now),
+                participant=participant.participant,
+                seconds=round(elapsed / _SECOND),
+                final=final,
+                round_trip_ms=round(egress.round_trip.smoothed / _MS, 1) if egress is not None else 0.0,
+                estimate=int(bandwidth.rate) if bandwidth is not None else None,
+                tracks=[
+                    entry.result(track, direction, elapsed)
+                    for (direction, track), entry in person.tracks.items()
+                    if entry.samples
+                ],
+            )
+        )
+        person.since = now
+        person.tracks = {key: entry for key, entry in person.tracks.items() if entry.samples}
+        for entry in person.tracks.values():
+            entry.begin_anew()
+
+
+def _track(person: _Person, track: str, direction: str) -> _Track | None:
+    known = person.tracks.get((direction, track))
+    if known is None and len(person.tracks) < _MAX_TRACKS:
+        known = person.tracks[direction, track] = _Track()
+    return known
+
+
+def _sample_published(track: _Track, uptrack: UpTrack, elapsed: int, now: int) -> None:
+    flowing = [stream for stream in uptrack.streams if stream.active(now)]
+    track.samples += 1
+    track.octets += sum(stream.bits_per_second for stream in flowing) * elapsed / (8 * _SECOND)
+    if flowing:
+        best = max(flowing, key=lambda stream: stream.bits_per_second)
+        track.layer = best.rid
+        track.loss += sum(stream.fraction_lost for stream in flowing) / len(flowing) / 256
+        track.jitter += best.jitter / _MS
+    is_live = not (uptrack.is_audio or uptrack.muted or uptrack.held) and bool(uptrack.streams)
+    track.freeze(max((stream.last_arrival for stream in uptrack.streams), default=0), now, expected=is_live)
+
+
+def _egress(participant: Participant) -> Egress | None:
+    holder = participant.subscription or participant.playback
+    return holder.egress if holder is not None else None

@@ -1,0 +1,50 @@
+"""What is reported of how media fares."""
+
+from sfu.api import signaling
+from sfu.api.facts import QualityMeasured
+from tests.sfu.rooms.simulcast_call import Call
+from tests.sfu.rooms.stage import MS
+from tests.support.link_model import LinkSettings
+
+WIDE = LinkSettings(rate=5_000_000, delay=20 * MS)
+
+
+def reports(call: Call, participant: str) -> list[QualityMeasured]:
+    facts = call.stage.facts
+    return [fact for fact in facts if isinstance(fact, QualityMeasured) and fact.participant == participant]
+
+
+def test_a_minute_is_reported_of_everyone_and_the_rest_on_leaving() -> None:
+    call = Call(WIDE)
+    call.run(63)
+    (viewer,) = reports(call, "bob")
+    assert 60 <= viewer.seconds <= 62
+    assert not viewer.final
+    assert viewer.estimate == int(call.estimate) or viewer.estimate is not None
+    video = next(track for track in viewer.tracks if track.track == call.cameras[0].track)
+    assert (video.direction, video.layer, video.freezes, video.paused) == ("subscribe", "f", 0, 0)
+    assert 1_400_000 < video.bitrate < 2_100_000
+    (publisher,) = reports(call, "p0")
+    assert {track.direction for track in publisher.tracks} == {"publish"}
+    assert len(publisher.tracks) == 2
+    call.stage.say(call.bob, signaling.Leave())
+    final = reports(call, "bob")[-1]
+    assert final.final
+    assert 1 <= final.seconds <= 4
+
+
+def test_freezes_and_pauses_are_told_apart() -> None:
+    call = Call(WIDE)
+    (camera,) = call.cameras
+    call.run(4)
+    camera.resting = {"q", "h", "f"}
+    call.run(3)
+    camera.resting = set()
+    call.run(4)
+    call.viewer.link.change(call.stage.now, rate=100_000)
+    call.run(8)
+    call.stage.say(call.bob, signaling.Leave())
+    (report,) = reports(call, "bob")
+    (video,) = [track for track in report.tracks if track.track == camera.track]
+    assert video.freezes == 1
+    assert 2 <= video.paused <= 8

@@ -93,7 +93,7 @@ class Adaptation:
         room = self._room
         self._speaker = room.speakers.active or self._speaker
         self._observe(now)
-        for participant in self._batch():
+        for participant in self._batch() if room.uptracks else ():
             self._serve(participant, now)
         for gone in self._subscribers.keys() - room.participants.keys():
             del self._subscribers[gone]

@@ -79,7 +79,6 @@ SETTINGS = (
     Setting("transport_networks", list, (), "networks (CIDR) that these may have to do with besides public addresses"),
     Setting("transport_ports", str, None, "UDP ports of those that receive, FIRST-LAST; unset: any"),
     Setting("sink_sockets", list, (), "sockets between sfu processes and their sinks; unset: in runtime_dir"),
-    Setting("sink_sockets", list, (), "sockets between sfu processes and their sinks; unset: in runtime_dir"),
     Setting("metrics_host", str, "127.0.0.1", "address of the recorder's metrics and of inference's API and metrics"),
     Setting("recorder_port", int, 8086, "port of the recorder's metrics"),
     Setting("inference_port", int, 8085, "port of inference's API and metrics"),

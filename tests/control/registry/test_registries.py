@@ -1,0 +1,135 @@
+"""What a registry has to know, on both of them: a list of nodes, and etcd."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from tests.control.registry.world import FakeNode, World, etcd_world, static_world
+from tests.support.etcd import RunningEtcd, running_etcd
+
+
+@pytest.fixture(scope="module")
+def etcd() -> Iterator[RunningEtcd]:
+    with running_etcd() as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def nodes() -> AsyncIterator[tuple[FakeNode, FakeNode]]:
+    made = (FakeNode("a", region="eu-west-1"), FakeNode("b", region="us-east-1"))
+    for node in made:
+        await node.start()
+    yield made
+    for node in made:
+        await node.kill()
+
+
+@pytest_asyncio.fixture(params=["static", "etcd"])
+async def world(
+    request: pytest.FixtureRequest, nodes: tuple[FakeNode, FakeNode], etcd: RunningEtcd
+) -> AsyncIterator[World]:
+    """A registry that knows both nodes."""
+    async with contextlib.AsyncExitStack() as stack:
+        if request.param == "static":
+            found = await stack.enter_async_context(static_world(list(nodes)))
+        else:
+            found = await stack.enter_async_context(etcd_world(etcd.url))
+        for node in nodes:
+            await found.join(node)
+        yield found
+
+
+async def test_nodes_are_known_with_what_they_say_of_themselves(world: World) -> None:
+    assert list(world.registry.living()) == ["a", "b"]
+    assert world.registry.living()["a"].region == "eu-west-1"
+    assert world.registry.living()["b"].boot == "b-boot-1"
+
+
+async def test_rooms_go_to_the_near_node_and_of_equals_to_the_idle_one(
+    world: World, nodes: tuple[FakeNode, FakeNode]
+) -> None:
+    registry = world.registry
+    assert registry.choose("us-east-1") == "b"
+    assert registry.choose("eu-west-2") == "a"
+    nodes[0].load(0.5, 40)
+    await world.until(lambda: registry.living()["a"].load.participants == 40)
+    assert registry.choose("") == "b"
+    assert registry.choose("", but="b") == "a"
+    nodes[0].load(0.95, 400)
+    await world.until(lambda: registry.living()["a"].load.cpu > 0.9)
+    assert registry.choose("eu-west-1") == "b"
+
+
+async def test_a_draining_node_lives_and_gets_no_rooms(world: World, nodes: tuple[FakeNode, FakeNode]) -> None:
+    nodes[0].change(draining=True)
+    await world.until(lambda: world.registry.living()["a"].draining)
+    assert world.registry.choose("eu-west-1") == "b"
+    nodes[1].change(draining=True)
+    await world.until(lambda: world.registry.living()["b"].draining)
+    assert world.registry.choose("") is None
+
+
+async def test_a_killed_node_is_found_out_by_asking_it(world: World, nodes: tuple[FakeNode, FakeNode]) -> None:
+    gone = asyncio.create_task(world.registry.gone("a"))
+    await nodes[0].kill()
+    await asyncio.sleep(1.1)  # what was heard a moment ago is believed
+    assert not await world.registry.verify("a")
+    await asyncio.wait_for(gone, 5)
+    assert list(world.registry.living()) == ["b"]
+    assert world.registry.known()["a"].http_url
+
+
+async def test_a_node_that_falls_silent_is_lost_after_its_lease(world: World, nodes: tuple[FakeNode, FakeNode]) -> None:
+    nodes[0].silent = True
+    await world.cut(nodes[0])
+    assert await world.registry.verify("a")
+    await world.until(lambda: not world.registry.lives("a"))
+    assert world.registry.lives("b")
+
+
+async def test_a_node_that_starts_anew_is_another_process(world: World, nodes: tuple[FakeNode, FakeNode]) -> None:
+    gone = asyncio.create_task(world.registry.gone("a"))
+    await world.cut(nodes[0])
+    nodes[0].change(boot="a-boot-2")
+    await world.join(nodes[0])
+    await asyncio.wait_for(gone, 5)
+    assert world.registry.lives("a")
+
+
+async def test_a_lost_node_comes_back(world: World, nodes: tuple[FakeNode, FakeNode]) -> None:
+    await world.cut(nodes[0])
+    await nodes[0].kill()
+    await world.until(lambda: not world.registry.lives("a"))
+    await nodes[0].start()
+    await world.join(nodes[0])
+    await world.until(lambda: world.registry.lives("a"))
+
+
+async def test_a_lapsed_lease_alone_loses_no_node(etcd: RunningEtcd) -> None:
+    node = FakeNode("c")
+    await node.start()
+    async with etcd_world(etcd.url) as world:
+        await world.join(node)
+        await world.cut(node)
+        await asyncio.sleep(4)  # twice the lease
+        assert world.registry.lives("c")
+        await node.kill()
+        await world.until(lambda: not world.registry.lives("c"))
+
+
+async def test_nodes_stay_known_while_etcd_is_away() -> None:
+    node = FakeNode("c")
+    await node.start()
+    with running_etcd() as short:
+        async with etcd_world(short.url) as world:
+            await world.join(node)
+            short.process.kill()
+            short.process.wait()
+            await asyncio.sleep(1.2)
+            assert await world.registry.verify("c")
+            await node.kill()
+            await asyncio.sleep(1.1)
+            assert not await world.registry.verify("c")

@@ -1,0 +1,148 @@
+"""Nodes as real HTTP servers, and both registries over them: what the one suite of the registries stands on."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Protocol
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from control.registry.etcd import EtcdRegistry
+from control.registry.membership import Registry
+from control.registry.probe import Probe
+from control.registry.static import StaticRegistry
+from sfu.api.etcd import Etcd, EtcdConfig
+from sfu.api.registration import NodeLoad, NodeRecord, encode_record
+from sfu.server.registration import Registration
+
+LEASE_SECONDS = 2
+
+
+class FakeNode:
+    """Answers for its record, until it is killed (nothing listens) or silent (questions are taken, and left)."""
+
+    def __init__(self, name: str, region: str = "") -> None:
+        self.record = NodeRecord(node=name, signaling_url="", http_url="", boot=f"{name}-boot-1", region=region)
+        self.silent = False
+        self._runner: web.AppRunner | None = None
+        self._port = 0
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.router.add_get("/node/v1/status", self._status)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        self._port = self._runner.addresses[0][1]
+        self.change(http_url=f"http://127.0.0.1:{self._port}", signaling_url=f"ws://127.0.0.1:{self._port}/")
+
+    async def kill(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def change(self, **fields: Any) -> None:
+        self.record = msgspec.structs.replace(self.record, **fields)
+
+    def load(self, cpu: float, participants: int) -> None:
+        self.change(load=NodeLoad(cpu=cpu, participants=participants))
+
+    async def _status(self, _: web.Request) -> web.Response:
+        if self.silent:
+            await asyncio.sleep(60)
+        return web.Response(body=encode_record(self.record), content_type="application/json")
+
+
+class World(Protocol):
+    """A registry with nodes that come and go. `cut` ends a node's registration without a word of it."""
+
+    registry: Registry
+
+    async def join(self, node: FakeNode) -> None: ...
+
+    async def cut(self, node: FakeNode) -> None: ...
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 15) -> None: ...
+
+
+class _World:
+    registry: Registry
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 15) -> None:
+        """Wait for a condition on the registry, looking whenever it says that something changed, and now and then."""
+        async with asyncio.timeout(seconds):
+            while not condition():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.1):
+                        await self.registry.change()
+
+
+class StaticWorld(_World):
+    """The static list: nodes are there from the beginning."""
+
+    def __init__(self, http: aiohttp.ClientSession, nodes: list[FakeNode]) -> None:
+        listed = [msgspec.structs.replace(node.record, boot="") for node in nodes]
+        self.registry = StaticRegistry(Probe(http, "s"), listed, lease_seconds=LEASE_SECONDS)
+
+    async def join(self, node: FakeNode) -> None:
+        await self.until(lambda: self.registry.known()[node.record.node].boot == node.record.boot)
+
+    async def cut(self, node: FakeNode) -> None:
+        """A static node is registered nowhere."""
+
+
+class EtcdWorld(_World):
+    """etcd: nodes register as the sfu does."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
+        self._config = EtcdConfig(urls=(url,), lease_seconds=LEASE_SECONDS)
+        self.registry = EtcdRegistry(Probe(http, "s"), Etcd(self._config))
+        self._registering: dict[str, tuple[Registration, asyncio.Task[None]]] = {}
+
+    async def join(self, node: FakeNode) -> None:
+        registration = Registration(Etcd(self._config), LEASE_SECONDS, lambda: node.record)
+        name = node.record.node
+        self._registering[name] = (registration, asyncio.create_task(registration.run()))
+        await self.until(lambda: self.registry.lives(name) and self.registry.known()[name].boot == node.record.boot)
+
+    async def cut(self, node: FakeNode) -> None:
+        registration, task = self._registering.pop(node.record.node)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await registration._etcd.close()
+
+    async def close(self) -> None:
+        for registration, task in self._registering.values():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await registration.end()
+
+
+@contextlib.asynccontextmanager
+async def static_world(nodes: list[FakeNode]) -> AsyncIterator[World]:
+    async with aiohttp.ClientSession() as http, _running(StaticWorld(http, nodes)) as world:
+        yield world
+
+
+@contextlib.asynccontextmanager
+async def etcd_world(url: str) -> AsyncIterator[World]:
+    async with aiohttp.ClientSession() as http:
+        world = EtcdWorld(http, url)
+        async with _running(world):
+            try:
+                yield world
+            finally:
+                await world.close()
+
+
+@contextlib.asynccontextmanager
+async def _running(world: World) -> AsyncIterator[World]:
+    task = asyncio.create_task(world.registry.run())
+    try:
+        yield world
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await world.registry.close()

@@ -1,11 +1,11 @@
 /** `/`: sign in or register; when signed in, the meetings of the account. */
-import { forgotPassword } from './account-links.js';
 import { brand } from './brand.js';
 import { h } from './dom.js';
 import { field, form, iconButton, check } from './fields.js';
 import { dateTime, meetingIdOf } from './format.js';
 import { icon } from './icons.js';
 import { currentUser, forgetUser, rest } from './session.js';
+import { signInCard } from './sign-in.js';
 import { toast } from './toasts.js';
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
@@ -19,15 +19,12 @@ export async function showHome(page, context) {
 async function showWelcome(page, context) {
   const server = await rest.server().catch(() => ({ registration: 'closed', setup_needed: false }));
   if (context.signal.aborted) return;
-  const card = h('div', { class: 'card' });
-  const entered = () => {
+  const next = context.query.get('next') ?? '/';
+  const entered = (answer) => {
     forgetUser();
-    context.navigate(context.query.get('next') ?? '/');
+    context.navigate(answer.second_factor_setup ? '/account?second-factor' : next);
   };
-  const showForgotten = () => card.replaceChildren(...forgotPassword(showSignIn));
-  const showSignIn = () => card.replaceChildren(...signIn(entered, showForgotten, server.registration !== 'closed' ? showRegister : null));
-  const showRegister = () => card.replaceChildren(...register(entered, server.registration, showSignIn));
-  showSignIn();
+  const card = signInCard(server, entered, next);
   page.replaceChildren(
     h('main', { class: 'welcome' },
       h('section', { class: 'welcome-text' },
@@ -55,50 +52,6 @@ function joinByLink(context) {
   }, link.element);
 }
 
-function signIn(entered, forgotten, other) {
-  const name = field('User name or e-mail', { name: 'username', autocomplete: 'username', required: true });
-  const password = field('Password', { name: 'password', type: 'password', autocomplete: 'current-password', required: true });
-  return [
-    h('h2', {}, 'Sign in'),
-    form({
-      action: 'Sign in',
-      submit: async () => {
-        await rest.login({ username: name.input.value.trim(), password: password.input.value });
-        entered();
-      },
-    }, name.element, password.element),
-    h('p', { class: 'aside' },
-      other && 'New here? ', other && h('button', { class: 'link', type: 'button', onclick: other }, 'Create an account'), other && ' · ',
-      h('button', { class: 'link', type: 'button', onclick: forgotten }, 'Forgot password?')),
-  ];
-}
-
-function register(entered, registration, other) {
-  const name = field('User name', { name: 'username', autocomplete: 'username', required: true, minlength: 2 });
-  const email = field('E-mail', { name: 'email', type: 'email', autocomplete: 'email', required: true });
-  const password = field('Password', {
-    name: 'password', type: 'password', autocomplete: 'new-password', required: true, minlength: 8, hint: 'At least 8 characters.',
-  });
-  const invitation = field('Invitation', { name: 'invitation', required: true });
-  const invited = registration === 'invite';
-  return [
-    h('h2', {}, 'Create an account'),
-    form({
-      action: 'Create account',
-      submit: async () => {
-        await rest.register({
-          username: name.input.value.trim(),
-          email: email.input.value.trim(),
-          password: password.input.value,
-          ...(invited ? { invitation: invitation.input.value.trim() } : {}),
-        });
-        entered();
-      },
-    }, name.element, email.element, password.element, invited && invitation.element),
-    h('p', { class: 'aside' }, 'Have an account? ', h('button', { class: 'link', type: 'button', onclick: other }, 'Sign in')),
-  ];
-}
-
 async function showMeetings(page, context, user) {
   const list = h('ul', { class: 'meeting-list' });
   const load = async () => {
@@ -107,7 +60,7 @@ async function showMeetings(page, context, user) {
   };
   page.replaceChildren(
     h('header', { class: 'top' }, brand(),
-      h('div', { class: 'top-account' }, h('span', {}, user.display_name),
+      h('div', { class: 'top-account' }, h('a', { class: 'link', href: '/account' }, user.display_name),
         iconButton('out', 'Sign out', { onclick: () => void signOut(context) }))),
     h('main', { class: 'home' },
       h('section', { class: 'home-side' },
@@ -115,7 +68,12 @@ async function showMeetings(page, context, user) {
         h('div', { class: 'card' }, joinByLink(context))),
       h('section', { class: 'home-list' }, h('h1', {}, 'Your meetings'), list)),
   );
-  await load();
+  try {
+    await load();
+  } catch (error) {
+    if (error.code !== 'second_factor_setup') throw error;
+    context.navigate('/account?second-factor');
+  }
 }
 
 function newMeeting(context) {

@@ -1,4 +1,5 @@
 /** The page: routes addresses to views. A view is shown with an AbortSignal that ends what it started. */
+import { showAccount } from './account.js';
 import { showResetPassword, showVerifyEmail } from './account-links.js';
 import { h } from './dom.js';
 import { showHome } from './home.js';
@@ -9,6 +10,7 @@ import { showSetup } from './setup.js';
 /** @type {[RegExp, (page: HTMLElement, context: Context) => void|Promise<void>][]} */
 const ROUTES = [
   [/^\/$/, showHome],
+  [/^\/account\/?$/, showAccount],
   [/^\/setup\/?$/, showSetup],
   [/^\/reset-password\/?$/, showResetPassword],
   [/^\/verify-email\/?$/, showVerifyEmail],

@@ -42,12 +42,24 @@ export class Rest {
 
   /** @param {{username: string, password: string, email?: string, display_name?: string, invitation?: string}} account */
   async register(account) {
-    return this.#signedIn(await this.post('/auth/register', account));
+    const answer = await this.post('/auth/register', account);
+    // Without a user the address must be confirmed first.
+    return answer.user ? this.#signedIn(answer) : answer;
   }
 
-  /** @param {{username: string, password: string}} credentials the name may be the e-mail address */
+  /** @param {{username: string, password: string, code?: string}} credentials the name may be the e-mail address */
   async login(credentials) {
     return this.#signedIn(await this.post('/auth/login', credentials));
+  }
+
+  /** @param {object} credential what `navigator.credentials.get` gave, by its `toJSON` */
+  async loginWithPasskey(credential) {
+    return this.#signedIn(await this.post('/auth/passkey/finish', { credential }));
+  }
+
+  /** Every other session of the account ends. */
+  async changePassword(current, fresh) {
+    return this.#signedIn(await this.post('/users/change-password', { current_password: current, new_password: fresh }));
   }
 
   async logout() {
@@ -204,8 +216,8 @@ export class Rest {
     return this.#change('PUT', path, body);
   }
 
-  delete(path) {
-    return this.#change('DELETE', path);
+  delete(path, body) {
+    return this.#change('DELETE', path, body);
   }
 
   #signedIn(answer) {

@@ -1,0 +1,33 @@
+/** Passkeys: the browser's side of Web Authentication (Level 3), in its JSON forms. */
+import { rest } from './session.js';
+
+/** Whether this browser has passkeys, on this origin. */
+export function hasPasskeys() {
+  return window.isSecureContext && typeof window.PublicKeyCredential?.parseRequestOptionsFromJSON === 'function';
+}
+
+/** Sign in with whichever passkey of this server the person has. */
+export async function signInWithPasskey() {
+  const { options } = await rest.post('/auth/passkey/begin');
+  const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options);
+  const credential = await asked(navigator.credentials.get({ publicKey }));
+  return rest.loginWithPasskey(credential.toJSON());
+}
+
+/** Make a passkey for the account that is signed in. @param {string} name @param {string} password of the account */
+export async function makePasskey(name, password) {
+  const { options } = await rest.post('/users/passkeys/begin', { password });
+  const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options);
+  const credential = await asked(navigator.credentials.create({ publicKey }));
+  return rest.post('/users/passkeys', { name, credential: credential.toJSON() });
+}
+
+/** What browsers say of a refusal is meant for programs. @returns {Promise<any>} */
+async function asked(promise) {
+  try {
+    return await promise;
+  } catch (error) {
+    if (error.name === 'InvalidStateError') throw new Error('This device has a passkey of this account already.');
+    throw new Error('No passkey was given.');
+  }
+}

@@ -1,0 +1,202 @@
+"""Rooms on two nodes, with real PostgreSQL and both registries: one claim holds, lost nodes lose their rooms."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+import jwt
+import pytest
+import pytest_asyncio
+
+from control import failover, placing
+from control.config import ControlConfig, SfuNode
+from control.services import Services, open_services
+from sfu.api.etcd import Etcd, EtcdConfig
+from sfu.server.registration import Registration
+from tests.control.harness import NODE_SECRET, Client, People, Server, report, serving
+from tests.control.registry.world import FakeNode
+from tests.control.test_leases import kinds
+from tests.support.etcd import running_etcd
+
+AT = 1_700_000_000_000
+
+
+@pytest_asyncio.fixture
+async def nodes() -> AsyncIterator[list[FakeNode]]:
+    made = [FakeNode("sfu-1", region="eu"), FakeNode("sfu-2", region="us")]
+    for node in made:
+        await node.start()
+    yield made
+    for node in made:
+        await node.kill()
+
+
+@pytest.fixture
+def two_nodes(config: ControlConfig, nodes: list[FakeNode]) -> ControlConfig:
+    listed = [
+        SfuNode(node=one.record.node, signaling_url=one.record.signaling_url, http_url=one.record.http_url, region=r)
+        for one, r in zip(nodes, ("eu", "us"), strict=True)
+    ]
+    return replace(config, nodes=tuple(listed), region_header="X-Region")
+
+
+@pytest_asyncio.fixture
+async def server(two_nodes: ControlConfig) -> AsyncIterator[Server]:
+    async with serving(two_nodes) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def services(two_nodes: ControlConfig) -> AsyncIterator[Services]:
+    opened = await open_services(two_nodes)
+    yield opened
+    await opened.close()
+
+
+async def joined(client: Client, meeting: str, **headers: str) -> dict[str, Any]:
+    """Join, and return the claims of the token."""
+    answer = await client.ok("POST", f"/api/v1/meetings/{meeting}/join", {"name": "x"}, **headers)
+    claims: dict[str, Any] = jwt.decode(answer["token"], options={"verify_signature": False})
+    return claims
+
+
+async def room(client: Client, meeting: str) -> dict[str, Any]:
+    found: dict[str, Any] = await client.ok("GET", f"/api/v1/meetings/{meeting}/room")
+    return found
+
+
+async def desired(client: Client, meeting: str) -> dict[str, Any]:
+    url = f"{client.server.internal}/internal/v1/rooms/{meeting}/desired"
+    async with client.session.get(url, headers={"Authorization": f"Bearer {NODE_SECRET}"}) as answer:
+        found: dict[str, Any] = await answer.json()
+        return found
+
+
+async def opened(client: Client, meeting: str, node: str, epoch: int, n: int, **more: Any) -> None:
+    at = {"room": meeting, "at": AT, "epoch": epoch}
+    await report(client, {"kind": "room_opened", **at}, *more.values(), n=n, node=node)
+
+
+async def fifty_at_once(people: People) -> set[tuple[str, int]]:
+    host = await people.user("ada")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+    tokens = await asyncio.gather(*(joined(people.nobody(), meeting) for _ in range(50)))
+    where = (await desired(host, meeting))["placement"]
+    return {(where["node"], claims["epoch"]) for claims in tokens}
+
+
+async def test_fifty_who_come_first_land_in_one_room_on_one_node(people: People) -> None:
+    assert len(await fifty_at_once(people)) == 1
+
+
+async def test_the_same_with_nodes_that_registered_in_etcd(config: ControlConfig, nodes: list[FakeNode]) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        etcd = EtcdConfig(urls=(stack.enter_context(running_etcd()).url,))
+        server = await stack.enter_async_context(serving(replace(config, nodes=(), etcd=etcd)))
+        session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        people = People(session, server)
+        host = await people.user("eve")
+        meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+        assert await host.refused("POST", f"/api/v1/meetings/{meeting}/join", {}) == (503, "no_node")
+        for node in nodes:
+            registration = Registration(Etcd(etcd), etcd.lease_seconds, lambda node=node: node.record)  # type: ignore[misc]
+            task = asyncio.create_task(registration.run())
+            stack.push_async_callback(registration.end)
+            stack.callback(task.cancel)
+        async with asyncio.timeout(10):
+            while (await host.call("POST", f"/api/v1/meetings/{meeting}/join", {}))[0] != 200:
+                await asyncio.sleep(0.05)
+        assert len(await fifty_at_once(people)) == 1
+
+
+async def test_rooms_go_where_the_gateway_says_that_people_are(people: People) -> None:
+    host = await people.user("ada")
+    for region, node in (("us", "sfu-2"), ("eu", "sfu-1")):
+        meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+        await joined(host, meeting, **{"X-Region": region})
+        assert (await room(host, meeting))["node"] == node
+
+
+async def test_a_node_that_is_gone_is_noticed_by_the_next_who_joins(
+    people: People, nodes: list[FakeNode], dsn: str
+) -> None:
+    host = await people.user("ada")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+    claims = await joined(host, meeting, **{"X-Region": "eu"})
+    came = {
+        "kind": "participant_joined",
+        "participant": claims["participant"],
+        "name": "ada",
+        "room": meeting,
+        "at": AT,
+    }
+    await opened(host, meeting, "sfu-1", 1, 1, came=came | {"epoch": 1})
+    await nodes[0].kill()
+    await asyncio.sleep(1.1)  # what was heard a moment ago is believed
+    assert (await joined(host, meeting))["epoch"] == 2
+    assert (await room(host, meeting))["node"] == "sfu-2"
+    assert (await kinds(dsn, meeting))[-2:] == ["meeting.user_left", "meeting.room_closed"]
+    # The old node comes back and tells what it has to tell: control has written that already.
+    left = {"kind": "participant_left", "participant": claims["participant"], "reason": "timeout"}
+    at = {"room": meeting, "at": AT, "epoch": 1}
+    await report(host, left | at, {"kind": "room_closed", **at}, {"kind": "room_opened", **at}, n=2)
+    assert (await kinds(dsn, meeting))[-2:] == ["meeting.user_left", "meeting.room_closed"]
+    await opened(host, meeting, "sfu-2", 2, 1)
+    assert (await room(host, meeting))["live"] is True
+    await report(host, {"kind": "room_closed", **at}, n=3)
+    assert (await room(host, meeting))["live"] is True
+
+
+async def test_a_lost_nodes_rooms_move_and_a_running_recording_stays(
+    people: People, nodes: list[FakeNode], services: Services, dsn: str
+) -> None:
+    host = await people.user("ada")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+    await joined(host, meeting, **{"X-Region": "eu"})
+    await opened(host, meeting, "sfu-1", 1, 1)
+    await host.ok("POST", f"/api/v1/meetings/{meeting}/recording/start")
+    recording = (await room(host, meeting))["recording"]
+    assert recording
+    await nodes[0].kill()
+    assert not await services.registry.verify("sfu-1")
+    await failover.rescue(services)
+    found = await room(host, meeting)
+    assert (found["node"], found["recording"]) == ("sfu-2", recording)
+    assert (await desired(host, meeting))["placement"] == {"node": "sfu-2", "epoch": 2}
+    before = await kinds(dsn, meeting)
+    await failover.rescue(services)
+    assert await kinds(dsn, meeting) == before
+
+
+async def test_with_no_other_node_a_room_waits_for_its_own(
+    people: People, nodes: list[FakeNode], services: Services
+) -> None:
+    host = await people.user("ada")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+    await joined(host, meeting, **{"X-Region": "eu"})
+    await opened(host, meeting, "sfu-1", 1, 1)
+    for node in nodes:
+        await node.kill()
+        assert not await services.registry.verify(node.record.node)
+    await failover.rescue(services)
+    assert (await desired(host, meeting))["placement"]["epoch"] == 1
+    await asyncio.sleep(1.1)
+    assert (await joined(host, meeting))["epoch"] == 1
+
+
+async def test_a_draining_node_is_emptied_when_it_asks(
+    people: People, nodes: list[FakeNode], services: Services
+) -> None:
+    host = await people.user("ada")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+    await joined(host, meeting, **{"X-Region": "eu"})
+    await opened(host, meeting, "sfu-1", 1, 1)
+    url = f"{host.server.internal}/internal/v1/nodes/sfu-1/evacuate"
+    async with host.session.post(url, headers={"Authorization": f"Bearer {NODE_SECRET}"}) as answer:
+        assert await answer.json() == {"moved": [meeting]}
+    found = await room(host, meeting)
+    assert (found["node"], found["live"]) == ("sfu-2", False)
+    assert await placing.evacuate(services, "sfu-1") == []

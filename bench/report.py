@@ -97,6 +97,11 @@ def write_json(path: str, rows: Iterable[Row]) -> None:
         Path(path).write_text(text + "\n")
 
 
+def read_json(path: Path) -> list[Row]:
+    """Return the rows that `write_json` wrote."""
+    return [Row(**row) for row in json.loads(path.read_text())["rows"]]
+
+
 def machine() -> dict[str, str | int]:
     """What the figures were measured on."""
     model = platform.processor()

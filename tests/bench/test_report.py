@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
-from bench.report import Report, write_json, write_plot
+import pytest
+
+from bench.__main__ import NAMES, main
+from bench.report import Report, read_json, write_json, write_plot
 
 
 def report() -> Report:
@@ -21,9 +24,17 @@ def test_rows_say_whether_their_bars_hold(tmp_path: Path) -> None:
     assert {"cpu", "cores"} <= document["machine"].keys()
     assert [row["holds"] for row in document["rows"]] == [False, True, None]
     assert document["rows"][0].keys() == {"case", "metric", "value", "unit", "bar", "holds"}
+    assert read_json(path) == report().rows
 
 
 def test_the_plot_is_a_png(tmp_path: Path) -> None:
     path = tmp_path / "rows.png"
     write_plot(str(path), report().rows)
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_tells_what_a_benchmark_measures(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    assert "--quick" in capsys.readouterr().out

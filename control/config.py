@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import web
+from control.language_model_config import LanguageModelConfig
 from objects.s3_config import S3Config
 from sfu.api.etcd import EtcdConfig
 
@@ -134,6 +135,8 @@ class ControlConfig:
     retention: Retention = Retention()
     inference_url: str = "http://127.0.0.1:8085"
     """Base of inference's private HTTP API."""
+    language_model: LanguageModelConfig | None = None
+    """What sums up meetings that ended; None leaves them at their transcripts."""
     allow_private_webhooks: bool = False
     """Webhooks may go to this network, and over plain HTTP."""
     requests_per_minute: int = 1200

@@ -6,7 +6,7 @@ import msgspec
 
 from control.database import Connection
 from control.problem import Problem
-from control.store import meetings, outbox, recordings, rooms
+from control.store import jobs, meetings, outbox, recordings, rooms
 from sfu.api.desired_state import DesiredState
 
 
@@ -25,4 +25,5 @@ async def end_in_transaction(connection: Connection, meeting: str) -> DesiredSta
         connection, meeting, lambda before: msgspec.structs.replace(before, ended=True, recording=None)
     )
     await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "meeting.ended", {"meeting": meeting})
+    await jobs.queue_anew(connection, "minutes", meeting, {})
     return state

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 from hypercorn.asyncio import serve
 
-from control import failover, first_admin, internal, jobs, listeners, reconcile, relay, webhooks
+from control import failover, first_admin, internal, jobs, listeners, minutes, reconcile, relay, webhooks
 from control.app import Application
 from control.bus import LocalBus, SeveralBuses
 from control.config import ControlConfig
@@ -125,6 +125,7 @@ async def _serve(
         asyncio.create_task(serve(internal.create_app(services), inside, shutdown_trigger=stop.wait)),
     ]
     worker = jobs.Worker(services.pool, jobs.handlers(services.pool, services.media, services.inference))
+    secretary = jobs.Worker(services.pool, minutes.handlers(services))
     workers = [
         asyncio.create_task(_relay(services)),
         asyncio.create_task(webhooks.run(services.pool, services.outgoing)),
@@ -132,6 +133,7 @@ async def _serve(
         asyncio.create_task(failover.run(services)),
         asyncio.create_task(reconcile.run(services)),
         asyncio.create_task(worker.run()),
+        asyncio.create_task(secretary.run()),
     ]
     ready()
     try:

@@ -3,7 +3,7 @@
 from control.config import Retention
 from control.database import Connection
 from control.services import Services
-from control.store import audit, recordings, understanding
+from control.store import audit, minutes, recordings, understanding
 
 
 async def apply(services: Services) -> None:
@@ -25,5 +25,6 @@ async def _rows(connection: Connection, limits: Retention) -> None:
         await understanding.forget_chat(connection, limits.chat_days)
     if limits.captions_days is not None:
         await understanding.forget_captions(connection, limits.captions_days)
+        await minutes.forget(connection, limits.captions_days)
     if limits.audit_days is not None:
         await audit.forget(connection, limits.audit_days)

@@ -8,6 +8,16 @@ import msgspec
 from control.api.types import Answer, Body
 
 
+class Minutes(Answer, frozen=True, kw_only=True):
+    """`state` is none, writing, ready or failed; `lines` is how many captions there were, `error` why it failed."""
+
+    state: str
+    lines: int
+    text: str | None
+    model: str | None
+    error: str | None
+
+
 class CaptionLine(Answer, frozen=True, kw_only=True):
     """Times are on the meeting clock: milliseconds since the room opened."""
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from control.config import ControlConfig, Registration, Retention, SfuNode, SmtpConfig, TurnConfig
+from control.language_model_config import LanguageModelConfig
 from inference.config import InferenceConfig
 from objects.s3_config import S3Config
 from parley.embedded_postgres import EmbeddedPostgres
@@ -77,7 +78,21 @@ def control_config(settings: Settings) -> ControlConfig:
         requests_per_minute=settings["requests_per_minute"],
         s3=s3_config(settings),
         inference_url=settings["inference_url"] or f"http://127.0.0.1:{settings['inference_port']}",
+        language_model=_language_model(settings),
         embedded=settings["database_url"] is None,
+    )
+
+
+def _language_model(settings: Settings) -> LanguageModelConfig | None:
+    if not settings["summary_url"]:
+        return None
+    if not settings["summary_model"]:
+        raise SettingsError("summary_url needs summary_model: the name of the model to ask")
+    return LanguageModelConfig(
+        url=settings["summary_url"],
+        model=settings["summary_model"],
+        key=settings["summary_key"],
+        private=settings["summary_private"],
     )
 
 

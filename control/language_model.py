@@ -1,0 +1,86 @@
+"""A language model behind an OpenAI-compatible endpoint (`POST {url}/chat/completions`), called with a checked address.
+
+None is assumed. The endpoint is an operator's setting, but it is held to the rules of outgoing requests all the same:
+HTTPS, and an address on the open internet, unless it is said to be in this network.
+"""
+
+import aiohttp
+import msgspec
+
+from control import outgoing
+from control.language_model_config import LanguageModelConfig
+from control.problem import Problem
+
+_TIMEOUT = aiohttp.ClientTimeout(total=300, connect=10)
+_MAX_ANSWER = 1 << 20
+MAX_TEXT = 20_000
+
+
+class LanguageModelFailed(Exception):
+    """Why there is no answer; `again` tells whether trying later may help."""
+
+    def __init__(self, detail: str, *, again: bool) -> None:
+        super().__init__(detail)
+        self.again = again
+
+
+class _Message(msgspec.Struct, frozen=True):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    message: _Message
+
+
+class _Completion(msgspec.Struct, frozen=True):
+    choices: list[_Choice]
+
+
+async def complete(config: LanguageModelConfig, instruction: str, text: str) -> str:
+    """Return what the model answers to `text`, at most MAX_TEXT letters; raises LanguageModelFailed."""
+    try:
+        outgoing.check_url(config.url, config.private)
+    except Problem as problem:
+        raise LanguageModelFailed(f"the endpoint may not be called: {problem.detail}", again=False) from problem
+    body = {
+        "model": config.model,
+        "messages": [{"role": "system", "content": instruction}, {"role": "user", "content": text}],
+        "temperature": 0.2,
+    }
+    headers = {"Content-Type": "application/json", "User-Agent": "Parley"}
+    if config.key:
+        headers["Authorization"] = f"Bearer {config.key}"
+    try:
+        async with (
+            outgoing.session(config.private) as http,
+            http.post(
+                config.url.rstrip("/") + "/chat/completions",
+                data=msgspec.json.encode(body), headers=headers, timeout=_TIMEOUT, allow_redirects=False,
+            ) as answer,
+        ):  # fmt: skip
+            return _text(answer.status, await _read(answer))
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        cause = error.__cause__ or error
+        raise LanguageModelFailed(f"{type(cause).__name__}: {cause}"[:300], again=True) from error
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    data = bytearray()
+    async for block in answer.content.iter_chunked(1 << 16):
+        data += block
+        if len(data) > _MAX_ANSWER:
+            raise LanguageModelFailed("the endpoint answers too much", again=False)
+    return bytes(data)
+
+
+def _text(status: int, data: bytes) -> str:
+    if status != 200:
+        raise LanguageModelFailed(f"the endpoint answered {status}", again=status == 429 or status >= 500)
+    try:
+        completion = msgspec.json.decode(data, type=_Completion)
+    except ValueError as error:
+        raise LanguageModelFailed("the endpoint answered something else than a completion", again=False) from error
+    text = next((choice.message.content for choice in completion.choices if choice.message.content), "").strip()
+    if not text:
+        raise LanguageModelFailed("the model answered nothing", again=False)
+    return text[:MAX_TEXT]

@@ -1,0 +1,13 @@
+"""Which language model sums up meetings."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageModelConfig:
+    """`url` is the API's base (https://llm.example.org/v1). `private`: it may be in this network, over plain HTTP."""
+
+    url: str
+    model: str
+    key: str | None = field(default=None, repr=False)
+    private: bool = False

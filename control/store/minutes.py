@@ -1,0 +1,62 @@
+"""Minutes: what a language model made of a meeting's transcript, or why there are none."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from control.database import Connection, load_one
+
+State = Literal["none", "writing", "ready", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class MinutesRow:
+    meeting_id: str
+    state: State
+    lines: int
+    text: str | None
+    model: str | None
+    error: str | None
+    made_at: datetime
+
+
+async def of(connection: Connection, meeting: str) -> MinutesRow | None:
+    return load_one(
+        MinutesRow, await connection.fetchrow("SELECT * FROM meeting_minutes WHERE meeting_id = $1", meeting)
+    )
+
+
+async def begin(connection: Connection, meeting: str, state: State, lines: int) -> bool:
+    """Note that a meeting's transcript is complete; False when that was noted before."""
+    found = await connection.fetchval(
+        "INSERT INTO meeting_minutes (meeting_id, state, lines) VALUES ($1, $2, $3)"
+        " ON CONFLICT (meeting_id) DO NOTHING RETURNING meeting_id",
+        meeting,
+        state,
+        lines,
+    )
+    return found is not None
+
+
+async def settle(
+    connection: Connection,
+    meeting: str,
+    state: State,
+    *,
+    text: str | None = None,
+    model: str | None = None,
+    error: str | None = None,
+) -> None:
+    await connection.execute(
+        "UPDATE meeting_minutes SET state = $2, text = $3, model = $4, error = $5, made_at = now()"
+        " WHERE meeting_id = $1",
+        meeting,
+        state,
+        text,
+        model,
+        error,
+    )
+
+
+async def forget(connection: Connection, days: int) -> None:
+    await connection.execute("DELETE FROM meeting_minutes WHERE made_at < now() - make_interval(days => $1)", days)

@@ -40,6 +40,7 @@ class Control:
         self.batches: list[int] = []
         self.keys_served = 0
         self.facts_status: int | None = None  # what facts are answered with instead
+        self.other_nodes = False  # whether there are any, to place rooms on
         self.url = ""
 
     def jwks(self) -> dict[str, Any]:
@@ -59,6 +60,8 @@ class Control:
             name=changes.pop("name", participant.title()),
             user=changes.pop("user", None),
             grants=changes.pop("grants", Grants()),
+            epoch=changes.pop("epoch", 0),
+            returning=changes.pop("returning", False),
         )
         key = changes.pop("key", self.key)
         kid = changes.pop("kid", self.kid)
@@ -73,6 +76,7 @@ class Control:
         app.router.add_get("/internal/v1/keys", self._keys)
         app.router.add_get("/internal/v1/rooms/{room}/desired", self._desired)
         app.router.add_post("/internal/v1/facts", self._facts)
+        app.router.add_post("/internal/v1/nodes/{node}/evacuate", self._evacuate)
         return app
 
     async def _keys(self, request: web.Request) -> web.Response:
@@ -94,6 +98,9 @@ class Control:
             self.batches.append(batch.n)
             self.facts.extend(batch.facts)
         return web.json_response({"acknowledged": batch.n})
+
+    async def _evacuate(self, request: web.Request) -> web.Response:
+        return web.json_response({"moved": list(self.desired) if self.other_nodes else []})
 
 
 class Host:

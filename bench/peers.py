@@ -29,7 +29,7 @@ from bench.sfu_process import Process, SfuProcess, running_sfu
 from sfu.api.plain_transport import Suite
 
 SUITES: tuple[Suite, ...] = ("AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80")
-IN_FLIGHT = 48
+IN_FLIGHT = 96
 MEDIASOUP_DIR = "MEDIASOUP_DIR"
 
 

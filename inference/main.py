@@ -40,6 +40,8 @@ MISSING = "captions unavailable: run `parley models fetch`"
 OFF = "captions are switched off on this server"
 STARTING = "captions are starting"
 CAPTIONS = "captions"
+PATIENCE_SECONDS = 10.0
+"""A Triton that takes longer for a clip is passed over for the local engine."""
 _POLL_SECONDS = 2.0
 
 
@@ -138,7 +140,7 @@ class Inference:
         """Put Triton before the local engine."""
         from inference.engines.triton import TritonEngine  # noqa: PLC0415  needs the extra `triton`
 
-        remote = TritonEngine(self._config.triton_urls, identity, changed=self._changed)
+        remote = TritonEngine(self._config.triton_urls, identity, changed=self._changed, timeout=PATIENCE_SECONDS)
         self._live = LiveFirst(FallbackEngine((remote, self._local)))
         tasks.create_task(remote.run(), name="triton")
 

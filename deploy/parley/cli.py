@@ -139,6 +139,7 @@ def _inference(settings: Settings, _: argparse.Namespace) -> int:
     from parley.part_configs import inference_config
 
     config = inference_config(settings)
+    os.setpriority(os.PRIO_PROCESS, 0, config.nice)  # forwarding goes first
     return part_process.run(settings, "inference", lambda ready: inference_main.run(config, ready))
 
 

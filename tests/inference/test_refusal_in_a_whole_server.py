@@ -1,6 +1,7 @@
 """A refuser's tone, picture and words are in no file, transcript or result of a whole server."""
 
 import asyncio
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -105,6 +106,7 @@ async def test_a_refuser_is_nowhere(server: RunningServer) -> None:
         async def offered() -> bool:
             return bool((await api.request("GET", "/ai/analysis"))["emotion"])
 
+        assert os.getpriority(os.PRIO_PROCESS, server.part_pid("inference")) == 10
         await until(offered)  # inference has heard of the administrator's word
         async with (
             Room(api.signaling_url(joined["Ada"]), token=joined["Ada"].token) as ada,

@@ -24,6 +24,7 @@ NAMES = {
     "caption_voices": "word error rate of further voices and languages: in noise, through loss, over another voice",
     "caption_invention": "words made of silence, music, typing and noise, and speech missed",
     "caption_language": "languages of utterances through a switch from English to Spanish",
+    "tap_cost": "what tapping 100 tracks costs the sfu, and what a frozen or killed sink does to the call",
     "caption_latency": "how late captions are while four people talk at once",
     "triton_batching": "what dynamic batching gains on Triton",
 }

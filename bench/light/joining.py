@@ -106,6 +106,11 @@ class Participant:
         wanted = signaling.WantedTrack(track=track, on=on, width=1280, height=720)
         await self._socket.send(signaling.encode(signaling.Subscribe(tracks=[wanted])))
 
+    async def say(self, message: signaling.Message) -> None:
+        """Send a signaling message."""
+        assert self._socket is not None
+        await self._socket.send(signaling.encode(message))
+
     async def leave(self) -> None:
         """Leave for good."""
         if self._socket is not None and self._socket.close_code is None:

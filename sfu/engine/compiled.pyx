@@ -28,7 +28,11 @@ from sfu.engine.ingress import MAX_CACHE_PACKETS, MIN_CACHE_PACKETS
 from sfu.engine.packet import PASSED
 from sfu.engine.srtp import KEY_BYTES, check_keys, derive_key
 from sfu.formats.extensions import Extension
-from sfu.machines.send_history import SentKind, SentPacket
+from sfu.formats.transport_feedback import TransportFeedback
+from sfu.machines.loss_windows import LossWindow
+from sfu.machines.observation import Observation, SentSummary
+from sfu.machines.packet_groups import GroupDelta
+from sfu.machines.send_history import PacketResult, SentKind
 
 SENT_KINDS = tuple(SentKind)
 
@@ -72,6 +76,8 @@ cdef enum:
     DROP_RTX_TOO_SOON = 17
     DROP_UNMAPPED_PAYLOAD_TYPE = 18
 
+include "native/system.pxi"
+include "native/limits.pxi"
 include "native/structures.pxi"
 include "native/memory.pxi"
 include "native/srtp.pxi"
@@ -79,11 +85,14 @@ include "native/descriptors.pxi"
 include "native/numbering.pxi"
 include "native/route.pxi"
 include "native/sending.pxi"
+include "native/observation.pxi"
 include "native/egress.pxi"
 include "native/forwarding.pxi"
 include "native/reception.pxi"
 include "native/sources.pxi"
 include "native/table.pxi"
+include "native/edits.pxi"
+include "native/batches.pxi"
 include "native/engine.pxi"
 
 cdef const char *missing = crypto_load()

@@ -13,8 +13,10 @@ from enum import IntEnum, IntFlag
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from sfu.formats.codecs import Codec
+from sfu.formats.congestion_feedback import CongestionFeedback
 from sfu.formats.extensions import Extension
-from sfu.machines.send_history import SentPacket
+from sfu.formats.transport_feedback import TransportFeedback
+from sfu.machines.observation import Observation, SentSummary
 
 Address = tuple[str, int]
 """An IP literal (no zone) and a port."""
@@ -248,10 +250,6 @@ class RouteState(NamedTuple):
     retransmitted: int
 
 
-SENT_RECORDS = 4096
-"""Records of sent packets that an engine keeps for a peer until they are fetched."""
-
-
 class Engine(Protocol):
     """Executes the table. Unknown ids raise KeyError; entries replace earlier ones of the same id whole."""
 
@@ -353,14 +351,19 @@ class ReportsSending(Protocol):
     """What an engine offers besides, so that a peer's link can be estimated."""
 
     def report_sent(self, peer: int, wanted: bool) -> None:
-        """Keep records of what is sent to the peer from now on, the newest `SENT_RECORDS`, or keep none."""
+        """Remember what is sent to the peer from now on, as `sfu.machines.send_history` does, or nothing.
 
-    def sent(self, peer: int) -> list[SentPacket]:
-        """Return and forget the records since the last call, in send order, one for each RTP packet.
-
-        `transport_seq` is the one stamped, -1 when the peer has no such extension; `size` is that of the datagram;
-        `at` the `now` of the call that sent it. A packet sent again without RTX is not recorded again.
+        Sizes are those of datagrams, times the `now` of the call that sent them; where an engine sends by itself, of
+        the moment. A packet sent again without RTX is not remembered again.
         """
+
+    def claim(self, peer: int, cluster: int = -1) -> SentSummary:
+        """Sum up what was sent since the last call, as part of the probe `cluster` when that is not -1."""
+
+    def observe(
+        self, peer: int, message: TransportFeedback | CongestionFeedback, now: int, *, whole: bool = False
+    ) -> Observation | None:
+        """Match feedback that came at `now` with what was sent; see `sfu.machines.observation`."""
 
     def pad(self, peer: int, size: int, now: int) -> list[Outgoing]:
         """Send at least `size` bytes of padding at once, past the queue but charged to the budget.

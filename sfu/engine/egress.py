@@ -1,16 +1,16 @@
 """The sending side of a peer: keys, address, pacing, the stamps that follow send order, and repairs."""
 
 import weakref
-from collections import deque
 from collections.abc import Iterable, Mapping
 
-from sfu.engine.contract import SENT_RECORDS, Address, Drop, Outgoing, SrtpKeys
+from sfu.engine.contract import Address, Drop, Outgoing, SrtpKeys
 from sfu.engine.layout import Layout
 from sfu.engine.pacer import Numbered, Pacer
 from sfu.engine.route import STAMPS, Route
 from sfu.engine.srtp import NoProtector, PlainRtcp, Protector, RtcpProtector, create_protector
 from sfu.engine.tally import Tally
 from sfu.formats.extensions import Extension
+from sfu.machines.observation import Observer
 from sfu.machines.send_history import SentKind, SentPacket
 
 _MASK32 = 0xFFFFFFFF
@@ -35,7 +35,7 @@ class Egress:
         self.local = 0
         self.transport_seq = 0
         self.pacer: Pacer | None = None
-        self.records: deque[SentPacket] | None = None
+        self.observer: Observer | None = None
         self._rtcp: RtcpProtector | PlainRtcp | None = None
         self._extensions: Mapping[Extension, int] = {}
         self._indexes: dict[int, int] = {}
@@ -136,16 +136,9 @@ class Egress:
 
     def report_sent(self, wanted: bool) -> None:
         if not wanted:
-            self.records = None
-        elif self.records is None:
-            self.records = deque(maxlen=SENT_RECORDS)
-
-    def take_records(self) -> list[SentPacket]:
-        records = self.records
-        if not records:
-            return []
-        self.records = deque(maxlen=SENT_RECORDS)
-        return list(records)
+            self.observer = None
+        elif self.observer is None:
+            self.observer = Observer()
 
     def pad(self, size: int, now: int, outgoing: list[Outgoing]) -> None:
         """Send at least `size` bytes of what was sent lately once more, over RTX."""
@@ -210,10 +203,10 @@ class Egress:
         route.octets += len(payload)
         self._tally.forwarded += 1
         data = protector.seal(header, payload + packet.padding, route.base, out_seq)
-        if self.records is not None:
+        if self.observer is not None:
             kind = SentKind.AUDIO if route.entry.is_audio else SentKind.VIDEO
             seq = _recorded_seq(route, stamps)
-            self.records.append(SentPacket(seq, route.entry.ssrc, out_seq & 0xFFFF, len(data), now, kind))
+            self.observer.sent(SentPacket(seq, route.entry.ssrc, out_seq & 0xFFFF, len(data), now, kind))
         return data
 
     def _repair(
@@ -230,9 +223,9 @@ class Egress:
             header = _header(numbered, rtx_payload_type, rtx_seq, entry.rtx_ssrc, stamps)
             payload = (out_seq & 0xFFFF).to_bytes(2, "big") + payload
             data = protector.seal(header, payload, route.rtx_base, rtx_seq)
-            if self.records is not None:
+            if self.observer is not None:
                 seq = _recorded_seq(route, stamps)
-                self.records.append(SentPacket(seq, entry.rtx_ssrc, rtx_seq & 0xFFFF, len(data), now, kind))
+                self.observer.sent(SentPacket(seq, entry.rtx_ssrc, rtx_seq & 0xFFFF, len(data), now, kind))
         else:
             # Under one packet index there may be one packet only: it must be the same bytes, stamps included.
             sent = route.stamps[out_seq % STAMPS] if route.stamps is not None else None

@@ -25,7 +25,9 @@ from sfu.engine.reception import Peer, Reception
 from sfu.engine.route import Route
 from sfu.engine.srtp import check_keys
 from sfu.engine.tally import Tally
-from sfu.machines.send_history import SentPacket
+from sfu.formats.congestion_feedback import CongestionFeedback
+from sfu.formats.transport_feedback import TransportFeedback
+from sfu.machines.observation import Observation, SentSummary
 
 
 class PythonEngine:
@@ -222,8 +224,15 @@ class PythonEngine:
     def report_sent(self, peer: int, wanted: bool) -> None:
         self._peers[peer].egress.report_sent(wanted)
 
-    def sent(self, peer: int) -> list[SentPacket]:
-        return self._peers[peer].egress.take_records()
+    def claim(self, peer: int, cluster: int = -1) -> SentSummary:
+        observer = self._peers[peer].egress.observer
+        return observer.claim(cluster) if observer is not None else SentSummary(0, 0, 0, 0)
+
+    def observe(
+        self, peer: int, message: TransportFeedback | CongestionFeedback, now: int, *, whole: bool = False
+    ) -> Observation | None:
+        observer = self._peers[peer].egress.observer
+        return observer.observe(message, now, whole=whole) if observer is not None else None
 
     def pad(self, peer: int, size: int, now: int) -> list[Outgoing]:
         outgoing: list[Outgoing] = []

@@ -1,6 +1,6 @@
 """How much a subscriber's link carries: send-side estimation after libwebrtc's GoogCC.
 
-Composes the machines beside it: history → groups → overuse detector → rate control, limited by the loss-based rate and
+Composes the machines beside it: observation → overuse detector → rate control, limited by the loss-based rate and
 raised by probes. Feedback comes from the subscriber itself, so a publisher's bad uplink has no part in it. Peers that
 give none are followed by REMB or receiver reports.
 """
@@ -8,17 +8,15 @@ give none are followed by REMB or receiver reports.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sfu.formats.congestion_feedback import CongestionFeedback
-from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.acknowledged_rate import AcknowledgedRate
 from sfu.machines.application_limit import ApplicationLimit
 from sfu.machines.loss_based_rate import LossBasedRate
+from sfu.machines.observation import Observation, SentSummary
 from sfu.machines.overuse import OveruseDetector, Usage
-from sfu.machines.packet_groups import PacketGroups
 from sfu.machines.probes import ProbeCluster, ProbeControl, ProbeResults
 from sfu.machines.rate_control import RateControl
 from sfu.machines.receiver_reported_rate import ReceiverReportedRate
-from sfu.machines.send_history import FeedbackReport, SendHistory, SentPacket, received_in_order
+from sfu.machines.send_history import received_in_order
 from sfu.machines.standing_queue import StandingQueue
 from sfu.machines.startup_rate import StartupRate
 
@@ -61,8 +59,6 @@ class Estimator:
         self.settings = settings = settings or EstimatorSettings()
         self.rate = settings.start
         self.round_trip = _ROUND_TRIP_NS
-        self._history = SendHistory()
-        self._groups = PacketGroups()
         self._detector = OveruseDetector()
         self._acknowledged = AcknowledgedRate()
         self._standing = StandingQueue()
@@ -102,30 +98,25 @@ class Estimator:
             self._limit.is_limited,
         )
 
-    def sent(self, packet: SentPacket, cluster: int = -1) -> None:
-        """Take a packet that went out, in order; `cluster` when it was part of a probe."""
-        self._history.sent(packet, cluster)
-        self._limit.sent(packet.size, self.rate, packet.at)
+    def sent(self, summary: SentSummary) -> None:
+        """Take what went out since the last call."""
+        if not summary.packets:
+            return
+        self._limit.sent(summary.size, self.rate, summary.last)
         if self._unanswered == 0:
-            self._unanswered_since = packet.at
-        self._unanswered += 1
+            self._unanswered_since = summary.first
+        self._unanswered += summary.packets
         self._probes.start(self.settings.start, self.settings.maximum)
 
-    def feedback(self, message: TransportFeedback | CongestionFeedback, now: int) -> None:
-        """Take a message about packets."""
-        if isinstance(message, TransportFeedback):
-            report = self._history.feedback(message, now)
-        else:
-            report = self._history.congestion_feedback(message, now)
-        if not report.results:
-            return
+    def observed(self, observation: Observation, now: int) -> None:
+        """Take what a message about packets says; the whole of it while `is_starting`."""
         self._feedback_at = now
         self._unanswered = 0
-        if report.round_trip is not None:
-            self.round_trip += (report.round_trip - self.round_trip) // 8
-        self._judge(report, now)
+        if observation.round_trip is not None:
+            self.round_trip += (observation.round_trip - self.round_trip) // 8
+        self._judge(observation, now)
 
-    def _judge(self, report: FeedbackReport, now: int) -> None:
+    def _judge(self, observation: Observation, now: int) -> None:
         was_limited = self._limit.is_limited
         if self._was_limited and not was_limited:
             self._acknowledged.expect_change()
@@ -133,28 +124,26 @@ class Estimator:
         probed = None
         filled = -1
         overused = False
-        arrived = received_in_order(report.results)
-        if arrived:
-            smallest = min(arrival - result.sent for result, arrival in arrived)
-            overused = self._standing.update(smallest, now)
-        for result, arrival in arrived:
-            self._acknowledged.received(arrival, result.size, application_limited=was_limited)
+        if observation.smallest_delay is not None:
+            overused = self._standing.update(observation.smallest_delay, now)
+        for rate in observation.rates:
+            self._acknowledged.sampled(rate, application_limited=was_limited)
+        for delta, arrival in observation.deltas:
+            overused |= self._detector.update(delta, arrival) is Usage.OVERUSE
+        for result, _ in received_in_order(observation.results):
             measured = self._results.received(result) if result.cluster >= 0 else None
             if measured is not None:
                 self._probes.result(result.cluster, measured.rate, now)
                 probed = max(measured.rate, probed or 0.0)
                 if measured.fills:
                     filled = result.cluster
-            delta = self._groups.received(result.sent, arrival, result.size, now)
-            if delta is not None:
-                overused |= self._detector.update(delta, arrival) is Usage.OVERUSE
         if not self._startup.is_over:
-            probed = self._start(report, probed, now)
+            probed = self._start(observation, probed, now)
         if filled >= 0 and probed is not None and probed < self._control.rate:
             self._doubt(filled, probed, now)
         acknowledged = self._acknowledged.bits_per_second
         self._follow_delay(overused, probed, acknowledged, now)
-        self._losses.update(report.results, acknowledged, self._control.rate, now)
+        self._losses.update(observation.losses, acknowledged, self._control.rate, now)
         if probed is not None and not overused:
             self._losses.set(min(probed, self._control.rate))
         self._conclude(now)
@@ -170,9 +159,9 @@ class Estimator:
             if max(rate, before[1]) <= _AGREEMENT * min(rate, before[1]):
                 self._control.set(max(rate, before[1]), now)
 
-    def _start(self, report: FeedbackReport, probed: float | None, now: int) -> float | None:
+    def _start(self, observation: Observation, probed: float | None, now: int) -> float | None:
         """Take the first pictures for probes; a start that was too bold is lowered at once."""
-        run = self._startup.update(report.results, now)
+        run = self._startup.update(observation.results, now)
         if run is None:
             return probed
         if run.fills and run.grown >= _PROBED_QUEUE_NS and run.rate < self._control.rate:

@@ -7,14 +7,10 @@ point: beyond 5 % an instant limit comes in, since neither media nor others on t
 """
 
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
 from math import log
 
-from sfu.machines.send_history import PacketResult
+from sfu.machines.loss_windows import LossWindow
 
-_WINDOW_NS = 250_000_000
-_MIN_PACKETS = 10
 _WINDOWS = 20
 _AGEING = 0.9
 _CANDIDATES = (1.02, 1.0, 0.95)
@@ -29,13 +25,6 @@ _RECOVERY_FACTOR = 1.3
 _MIN_PROBABILITY = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
-    packets: int
-    lost: int
-    rate: float  # bits/s sent
-
-
 class LossBasedRate:
     """`rate` is None before anything is known: then it limits nothing."""
 
@@ -44,17 +33,16 @@ class LossBasedRate:
         self.loss = 0.0
         self._minimum = minimum
         self._inherent = 0.01
-        self._windows: deque[_Window] = deque(maxlen=_WINDOWS)
-        self._packets = self._lost = self._bytes = 0
-        self._first_sent: int | None = None
-        self._last_sent = 0
+        self._windows: deque[LossWindow] = deque(maxlen=_WINDOWS)
         self._lowered_at: int | None = None
         self._lowered_to = 0.0
 
-    def update(self, results: Sequence[PacketResult], acknowledged: float | None, delay_based: float, now: int) -> None:
-        """Take feedback, what arrives and what the delays allow (bits/s)."""
-        if not self._collect(results):
+    def update(self, window: LossWindow | None, acknowledged: float | None, delay_based: float, now: int) -> None:
+        """Take a window that feedback completed, what arrives and what the delays allow (bits/s)."""
+        if window is None:
             return
+        self._windows.append(window)
+        self.loss = self._average_loss()
         if self.rate is None or self.rate > delay_based:
             self.rate = delay_based
         before = self.rate
@@ -78,31 +66,7 @@ class LossBasedRate:
         if self.rate is not None and rate > self.rate:
             self.rate = rate
 
-    def _collect(self, results: Sequence[PacketResult]) -> bool:
-        """Add to the window under way; whether it is complete."""
-        for result in results:
-            if result.was_lost:
-                self._lost -= 1  # reported lost by an earlier message, late only
-                continue
-            if self._first_sent is None:
-                self._first_sent = result.sent
-            self._last_sent = max(self._last_sent, result.sent)
-            self._packets += 1
-            self._bytes += result.size
-            self._lost += result.arrival is None
-        if self._first_sent is None or self._packets < _MIN_PACKETS:
-            return False
-        duration = self._last_sent - self._first_sent
-        if duration < _WINDOW_NS:
-            return False
-        rate = self._bytes * 8e9 / duration
-        self._windows.append(_Window(self._packets, max(0, self._lost), rate))
-        self._packets = self._lost = self._bytes = 0
-        self._first_sent = None
-        self.loss = self._average_loss()
-        return True
-
-    def _weighted(self) -> list[tuple[float, _Window]]:
+    def _weighted(self) -> list[tuple[float, LossWindow]]:
         newest = len(self._windows) - 1
         return [(_AGEING ** (newest - index), window) for index, window in enumerate(self._windows)]
 

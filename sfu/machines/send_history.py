@@ -4,6 +4,7 @@ or per stream (RFC 8888).
 Bounded by packets and by age; the bound is far below half of 2**16, so that a 16-bit seq always names one packet.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import NamedTuple
@@ -62,52 +63,56 @@ class FeedbackReport(NamedTuple):
 class _Entry:
     __slots__ = ("cluster", "lost", "packet")
 
-    def __init__(self, packet: SentPacket, cluster: int) -> None:
+    def __init__(self, packet: SentPacket) -> None:
         self.packet = packet
-        self.cluster = cluster
+        self.cluster = -1
         self.lost = False
 
 
 class SendHistory:
-    """Fed every packet sent (`sent`) and every feedback message; each packet's arrival is reported once."""
+    """Fed every packet sent (`sent`) and every feedback message; each packet's arrival is reported once.
+
+    Kept are the newest `MAX_PACKETS` numbers, and of them what was sent within `MAX_AGE` before the newest.
+    """
 
     def __init__(self) -> None:
-        self.in_flight = 0
         self._unwrapper = Unwrapper(16)
         self._references = Unwrapper(24)
         self._reports = Unwrapper(32)
         self._entries: dict[int, _Entry] = {}  # by unwrapped transport-wide seq, or by order of sending
         self._unnumbered = 0
+        self._is_numbered = False
+        self._unclaimed: deque[_Entry] = deque(maxlen=MAX_PACKETS)
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def sent(self, packet: SentPacket, cluster: int = -1) -> None:
-        """Remember a packet; in the order of sending."""
+    def sent(self, packet: SentPacket) -> None:
+        """Remember a packet; in the order of sending. When numbering begins or ends, what was before is forgotten."""
+        if (packet.transport_seq >= 0) != self._is_numbered:
+            self._is_numbered = not self._is_numbered
+            self._entries.clear()
+            self._unclaimed.clear()
         if packet.transport_seq >= 0:
             key = self._unwrapper.unwrap(packet.transport_seq)
         else:
             key = self._unnumbered
             self._unnumbered += 1
-        if key in self._entries:
-            self._forget(key)
-        self._entries[key] = _Entry(packet, cluster)
-        self.in_flight += packet.size
-        oldest = next(iter(self._entries.values())).packet.at
-        if len(self._entries) > MAX_PACKETS or packet.at - oldest > MAX_AGE:
-            self._expire(packet.at)
-
-    def _expire(self, now: int) -> None:
-        while self._entries:
-            oldest = next(iter(self._entries))
-            if len(self._entries) <= MAX_PACKETS and now - self._entries[oldest].packet.at <= MAX_AGE:
+        self._entries.pop(key, None)
+        entry = self._entries[key] = _Entry(packet)
+        self._unclaimed.append(entry)
+        while True:
+            oldest, entry = next(iter(self._entries.items()))
+            if key - oldest < MAX_PACKETS and packet.at - entry.packet.at <= MAX_AGE:
                 return
-            self._forget(oldest)
+            del self._entries[oldest]
 
-    def _forget(self, key: int) -> None:
-        entry = self._entries.pop(key)
-        if not entry.lost:
-            self.in_flight -= entry.packet.size
+    def mark(self, cluster: int) -> None:
+        """What was sent since the last call was part of this probe, or of none (-1)."""
+        if cluster >= 0:
+            for entry in self._unclaimed:
+                entry.cluster = cluster
+        self._unclaimed.clear()
 
     def feedback(self, message: TransportFeedback, now: int) -> FeedbackReport:
         """Match a transport-wide message that came at `now`; what is unknown or was told before is passed over."""
@@ -150,9 +155,8 @@ class SendHistory:
             results.append(PacketResult(packet.at, arrival, packet.size, packet.kind, entry.cluster, entry.lost))
             if arrival is None:
                 entry.lost = True
-                self.in_flight -= packet.size
             else:
-                self._forget(key)
+                del self._entries[key]
                 round_trip = now - packet.at
         return FeedbackReport(tuple(results), round_trip)
 

@@ -56,7 +56,10 @@ class Bandwidth:
         """Take RTCP from the subscriber; `arrival` is when the kernel received it."""
         if isinstance(packet, rtcp.TransportFeedback | rtcp.CongestionFeedback):
             self._collect()
-            self._estimator.feedback(packet, arrival)
+            whole = self._estimator.is_starting
+            observation = self._sending.observe(self._peer, packet, arrival, whole=whole)
+            if observation is not None:
+                self._estimator.observed(observation, arrival)
             self._next_check = min(self._next_check, arrival + _CHECK_NS)
         elif isinstance(packet, rtcp.ReceiverEstimate):
             self._estimator.receiver_estimate(packet.bitrate, arrival)
@@ -117,12 +120,10 @@ class Bandwidth:
     def _collect(self) -> int:
         """Take what was sent since the last time, as part of the probe that is under way; return its bytes."""
         cluster = self._probe.cluster if self._probe is not None else -1
-        size = 0
-        for packet in self._sending.sent(self._peer):
-            self._estimator.sent(packet, cluster)
-            size += packet.size
-        self._probe_sent += size
-        return size
+        summary = self._sending.claim(self._peer, cluster)
+        self._estimator.sent(summary)
+        self._probe_sent += summary.size
+        return summary.size
 
     def _set_budget(self) -> None:
         """Keep the pacer somewhat ahead of the estimate, and of a probe; small changes are not worth a call."""

@@ -32,6 +32,7 @@ from sfu.engine.contract import (
 )
 from sfu.formats import rtp
 from sfu.formats.extensions import Extension
+from sfu.formats.transport_feedback import TransportFeedback
 from tests.fuzz.mutate import mutate
 from tests.sfu.engine.table import RECEIVED, SENT, Publisher
 from tests.sfu.engine.test_engines_agree import RTX_TYPES, STREAMS, TYPES
@@ -98,7 +99,10 @@ class Machine:
             if isinstance(engine, ReportsSending):
                 engine.report_sent(PEERS[body[1] & 1], body[2] > 30)
                 self.check(engine.pad(PEERS[body[1] & 1], body[2] * 10, self.now))
-                engine.sent(PEERS[body[2] & 1])
+                engine.claim(PEERS[body[2] & 1], body[2] % 3 - 1)
+                deltas = tuple(None if byte == 255 else byte * byte - 9 for byte in body[3:])
+                feedback = TransportFeedback(1, 1, body[1], body[2] << 15, 0, deltas)
+                engine.observe(PEERS[body[1] & 1], feedback, self.now, whole=body[2] > 99)
         elif operation == 12:
             self.edit(body)
         elif operation == 13:

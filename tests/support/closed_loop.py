@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.estimator import Estimator
+from sfu.machines.observation import Observer
 from sfu.machines.pacing import pacing_rate
 from sfu.machines.probes import ProbeCluster
 from sfu.machines.send_history import SentKind, SentPacket
@@ -50,6 +51,7 @@ class ClosedLoop:
     delays: list[int] = field(default_factory=list)
     whole_frames: int = 0
     estimator: Estimator = field(default_factory=Estimator)
+    observer: Observer = field(default_factory=Observer)
 
     def __post_init__(self) -> None:
         self._link: Link[tuple[int, int, int, int]] = Link(self.settings, self.seed)
@@ -131,7 +133,8 @@ class ClosedLoop:
             self._probed += size
         kind = SentKind.VIDEO if frame else SentKind.PADDING
         seq = self._seq & 0xFFFF
-        self.estimator.sent(SentPacket(seq, 1, seq, size, self.now, kind), cluster)
+        self.observer.sent(SentPacket(seq, 1, seq, size, self.now, kind))
+        self.estimator.sent(self.observer.claim(cluster))
         self._link.push((self._seq, frame, size, self.now), size, self.now)
         self._seq += 1
 
@@ -148,7 +151,10 @@ class ClosedLoop:
         for message in self._receiver.due(self.now):
             self._feedback.append((self.now + self.feedback_delay, message))
         while self._feedback and self._feedback[0][0] <= self.now:
-            self.estimator.feedback(self._feedback.popleft()[1], self.now)
+            message = self._feedback.popleft()[1]
+            observation = self.observer.observe(message, self.now, whole=self.estimator.is_starting)
+            if observation is not None:
+                self.estimator.observed(observation, self.now)
         self.estimator.handle_timer(self.now)
 
     def percentile(self, share: float) -> int:

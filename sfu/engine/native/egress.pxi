@@ -121,38 +121,6 @@ cdef inline unsigned next_transport_seq(Peer *peer, const Route *route) noexcept
     return seq
 
 
-cdef void record_sent(
-    State *state, Peer *peer, int transport_seq, uint32_t ssrc, int64_t index, int size, int kind
-) noexcept nogil:
-    """Remember what was sent; of more than SENT_MAX records the oldest go."""
-    cdef SentRecord *sent
-    cdef int capacity, k
-    if peer.sent_count == peer.sent_capacity and peer.sent_capacity < SENT_MAX:
-        capacity = 128 if peer.sent_capacity == 0 else 2 * peer.sent_capacity
-        sent = <SentRecord *>malloc(capacity * sizeof(SentRecord))
-        if sent != NULL:
-            for k in range(peer.sent_count):
-                sent[k] = peer.sent[(peer.sent_first + k) % peer.sent_capacity]
-            free(peer.sent)
-            peer.sent = sent
-            peer.sent_first = 0
-            peer.sent_capacity = capacity
-    if peer.sent_capacity == 0:
-        state.out_of_memory = True
-        return
-    if peer.sent_count == peer.sent_capacity:
-        peer.sent_first = (peer.sent_first + 1) % peer.sent_capacity
-        peer.sent_count -= 1
-    sent = &peer.sent[(peer.sent_first + peer.sent_count) % peer.sent_capacity]
-    sent.transport_seq = transport_seq
-    sent.ssrc = ssrc
-    sent.seq = index & 0xFFFF
-    sent.size = size
-    sent.at = state.now
-    sent.kind = kind
-    peer.sent_count += 1
-
-
 cdef inline bint make_stamps(State *state, Route *route) noexcept nogil:
     """Make room for stamps when there is none yet; False without memory."""
     cdef int k
@@ -249,10 +217,10 @@ cdef bint send_numbered(
         route.retransmitted += 1
         state.retransmitted += 1
     commit_output(state, peer, size)
-    if peer.reports_sent and (not repair_kind or prefix):
+    if peer.link != NULL and (not repair_kind or prefix):
         if not repair_kind:
             repair_kind = SENT_AUDIO if route.is_audio else SENT_VIDEO
-        record_sent(state, peer, <int>transport_seq if route.transport_id else -1, ssrc, index, size, repair_kind)
+        link_sent(state, peer.link, <int>transport_seq if route.transport_id else -1, ssrc, index, size, repair_kind)
     return True
 
 

@@ -1,114 +1,5 @@
 # The engine's state as C structures. Names are those of the Python engine, which documents them.
 
-cdef extern from "native/system.h" nogil:
-    ctypedef struct evp_context:
-        pass
-    ctypedef struct sha1_state:
-        pass
-    ctypedef union control_buffer:
-        uint8_t bytes[1]
-    ctypedef int clockid_t
-    clockid_t CLOCK_MONOTONIC
-    clockid_t CLOCK_REALTIME
-    cdef struct iovec:
-        void *iov_base
-        size_t iov_len
-    cdef struct msghdr:
-        void *msg_name
-        unsigned msg_namelen
-        iovec *msg_iov
-        size_t msg_iovlen
-        void *msg_control
-        size_t msg_controllen
-        int msg_flags
-    cdef struct mmsghdr:
-        msghdr msg_hdr
-        unsigned msg_len
-    cdef struct sockaddr_storage:
-        unsigned short ss_family
-    cdef struct in_addr:
-        pass
-    cdef struct in6_addr:
-        pass
-    cdef struct sockaddr_in:
-        unsigned short sin_family
-        uint16_t sin_port
-        in_addr sin_addr
-    cdef struct sockaddr_in6:
-        unsigned short sin6_family
-        uint16_t sin6_port
-        in6_addr sin6_addr
-    int AF_INET
-    int AF_INET6
-    int MSG_DONTWAIT
-    int MSG_TRUNC
-    int EAGAIN
-    int ENOBUFS
-    int EINTR
-    int errno
-    uint16_t htons(uint16_t value)
-    uint16_t ntohs(uint16_t value)
-    int inet_pton(int family, const char *text, void *address)
-    const char *inet_ntop(int family, const void *address, char *text, unsigned size)
-    int sendmmsg(int fd, mmsghdr *messages, unsigned count, int flags)
-    int recvmmsg(int fd, mmsghdr *messages, unsigned count, int flags, void *timeout)
-    cdef struct sockaddr:
-        pass
-    ssize_t sendto(int fd, const void *data, size_t size, int flags, const sockaddr *address, unsigned address_bytes)
-    const char *crypto_load()
-    evp_context *crypto_context_new()
-    void crypto_context_free(evp_context *context)
-    int crypto_key(evp_context *context, int is_gcm, int encrypts, const uint8_t *key, int key_bytes)
-    int gcm_seal(evp_context *context, const uint8_t *iv, const uint8_t *aad, int aad_bytes, const uint8_t *data,
-                 int size, uint8_t *out)
-    int gcm_open(evp_context *context, const uint8_t *iv, const uint8_t *aad, int aad_bytes, const uint8_t *data,
-                 int size, const uint8_t *tag, uint8_t *out)
-    int ctr_apply(evp_context *context, const uint8_t *iv, const uint8_t *data, int size, uint8_t *out)
-    void hmac_key(sha1_state *inner, sha1_state *outer, const uint8_t *key, size_t key_bytes)
-    void hmac_tag(const sha1_state *inner, const sha1_state *outer, const uint8_t *data, size_t size,
-                  const uint8_t *more, size_t more_bytes, uint8_t *tag)
-    int tags_differ(const uint8_t *left, const uint8_t *right, int size)
-    void control_segment(msghdr *message, control_buffer *control, uint16_t size)
-    int64_t control_arrival(msghdr *message)
-    int64_t clock_nanoseconds(clockid_t clock)
-
-cdef enum:
-    NO_TYPE = 255
-    PASSED_COUNT = 4
-    STAMPS_SIZE = 256
-    RETRANSMISSIONS_SIZE = 256
-    HORIZON_OUT = 2048
-    SEGMENTS_MAX = 512
-    GAP_MAX = 1024
-    WINDOW_BITS = 1024
-    WINDOW_WORDS = 16
-    STRANGERS_MAX = 64
-    PACKET_BYTES_MAX = 1500
-    EQUALISING_MAX = 3
-    QUEUE_MAX = 1024
-    DROP_COUNT = 32
-    SLOT_COUNT = 64
-    RECEIVE_ROUNDS = 4
-    BACKLOG_MAX = 4096
-    UNCHECKED_PACKETS = 16
-    SLICE_NS = 100000
-    RELEASE_SLICE_NS = 500000
-    SENT_MAX = 4096
-    PADDING_PACKETS = 16
-    SLOT_BYTES = 2048
-    ARENA_BYTES = 1 << 18
-    ARENA_ENTRIES = 512
-    OUTPUT_MARGIN = 2560
-    MESSAGES_MAX = 64
-    SEGMENTS_PER_MESSAGE = 64
-    RUN_BYTES_MAX = 65000
-    SIZE_CLASSES = 4
-    SOCKETS_MAX = 64
-
-cdef int64_t OPEN_END = <int64_t>1 << 62
-cdef int64_t BURST_NS = 20000000
-cdef int64_t QUANTUM_NS = 5000000
-
 cdef struct Rewriting:
     uint32_t timestamp_offset
     uint16_t picture_offset
@@ -292,21 +183,82 @@ cdef struct Ssrc:
     bint is_rtx
     Ingress *ingress
 
-cdef struct SentRecord:
-    int transport_seq
+cdef struct Observed:
+    int64_t key
+    int64_t at
+    int64_t cluster
     uint32_t ssrc
     int seq
     int size
-    int64_t at
+    uint8_t kind
+    bint lost
+
+cdef struct Matched:
+    int64_t sent
+    int64_t arrival
+    int64_t cluster
+    int order
+    int size
     int kind
+    bint arrived
+    bint was_lost
+
+cdef struct Unwrapped:
+    bint known
+    int64_t newest
+
+cdef struct Group:
+    bint exists
+    int64_t first_sent
+    int64_t sent
+    int64_t first_arrived
+    int64_t arrived
+    int64_t system
+    int64_t size
+
+cdef struct Delta:
+    int64_t sending
+    int64_t arrival
+    int64_t size
+    int64_t at
+
+cdef struct Lost:
+    int64_t packets
+    int64_t lost
+    double rate
+
+cdef struct Link:
+    Observed *entries
+    int64_t capacity
+    Unwrapped transport
+    Unwrapped references
+    Unwrapped reports
+    int64_t newest
+    int64_t newest_key
+    int64_t newest_at
+    int64_t unnumbered
+    bint is_numbered
+    int64_t unclaimed
+    int64_t unclaimed_size
+    int64_t unclaimed_first
+    int64_t unclaimed_last
+    int64_t first_unclaimed
+    Group current
+    Group previous
+    int reordered
+    bint has_last
+    int64_t last
+    int64_t window
+    int64_t bytes
+    int64_t elapsed
+    Lost losses
+    int64_t loss_bytes
+    int64_t first_sent
+    int64_t last_sent
 
 cdef struct Peer:
     int64_t peer
-    bint reports_sent
-    SentRecord *sent
-    int sent_first
-    int sent_count
-    int sent_capacity
+    Link *link
     bint has_keys
     bint has_destination
     bint refuses_runs
@@ -417,6 +369,7 @@ cdef struct State:
     Grown sinks
     Grown switches
     Grown leftovers
+    Grown matched
     uint8_t *arena
     uint32_t arena_used
     uint32_t arena_size

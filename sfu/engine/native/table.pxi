@@ -75,7 +75,7 @@ cdef class PeerHandle:
             free(self.peer.windows[k])
         free(self.peer.windows)
         free(self.peer.ssrcs)
-        free(self.peer.sent)
+        link_free(self.peer.link)
         free(self.peer)
 
     cdef int set_keys(self, keys) except -1:

@@ -23,8 +23,10 @@ from sfu.engine.contract import (
 )
 from sfu.formats import rtp
 from sfu.formats.codecs import Codec
+from sfu.formats.congestion_feedback import CongestionFeedback, PacketArrival, StreamArrivals
 from sfu.formats.extensions import Extension
 from sfu.formats.rtp import RtpPacket
+from sfu.formats.transport_feedback import TransportFeedback
 from tests.sfu.engine.table import (
     AUDIO,
     KEY_BYTES,
@@ -240,11 +242,28 @@ class Twins:
             lambda: self.nack(route),
             lambda: self.nack(route),
             lambda: self.each("report_sent", (peer, randoms.random() < 0.7)),
-            lambda: self.each("sent", (peer,)),
+            lambda: self.each("claim", (peer, randoms.randrange(-1, 3))),
+            lambda: self.observe(peer),
+            lambda: self.observe(peer),
             lambda: self.each("pad", (peer, randoms.randrange(3000), self.now)),
             lambda: self.replace(stream, peer),
         ]
         randoms.choice(edits)()
+
+    def observe(self, peer: int) -> None:
+        """Feedback about what was sent lately, and about what never was."""
+        randoms = self.randoms
+        deltas = tuple(randoms.choice([None, 0, 1, 40, 1000, -300]) for _ in range(randoms.randrange(1, 300)))
+        packets = tuple(randoms.choice([None, PacketArrival(0, randoms.randrange(90))]) for _ in range(300))
+        streams = tuple(StreamArrivals(0x1000 + peer * 10 + k, randoms.randrange(1 << 15), packets) for k in range(4))
+        seconds = self.now // 1_000_000_000
+        message = randoms.choice([
+            TransportFeedback(1, 1, randoms.randrange(-20, 300) & 0xFFFF, seconds * 15 & 0x7FFFFF, 0, deltas),
+            CongestionFeedback(1, seconds << 16 & 0xFFFFFFFF, streams),
+        ])  # fmt: skip
+        whole = randoms.random() < 0.5
+        answers = [engine.observe(peer, message, self.now, whole=whole) for engine in self.engines]
+        assert all(answer == answers[0] for answer in answers)
 
     def replace(self, stream: int, peer: int) -> None:
         """The seldom ones."""
@@ -279,7 +298,7 @@ class Twins:
             for k in range(4):
                 self.each("route_state", (peer * 10 + k,))
         self.each("last_activity", (1,))
-        self.each("sent", *[(peer,) for peer in self.subscribers if self.randoms.random() < 0.3])
+        self.each("claim", *[(peer,) for peer in self.subscribers if self.randoms.random() < 0.3])
         assert all(engine.drops == self.engines[0].drops for engine in self.engines)
         assert all(engine.counters == self.engines[0].counters for engine in self.engines)
 

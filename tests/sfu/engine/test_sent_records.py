@@ -4,9 +4,12 @@ from typing import Protocol
 
 import pytest
 
-from sfu.engine.contract import SENT_RECORDS, Engine, PeerEntry, ReportsSending, RouteSource, StreamEntry
+from sfu.engine.contract import Engine, PeerEntry, ReportsSending, RouteSource, StreamEntry
+from sfu.formats.congestion_feedback import CongestionFeedback, PacketArrival, StreamArrivals
 from sfu.formats.extensions import Extension
-from sfu.machines.send_history import SentKind
+from sfu.formats.transport_feedback import TransportFeedback
+from sfu.machines.observation import SentSummary
+from sfu.machines.send_history import MAX_PACKETS, PacketResult, SentKind
 from tests.sfu.engine.table import AUDIO, MILLISECOND, SENT, Publisher, Subscriber, one_to_one, opus, vp8
 
 
@@ -27,19 +30,36 @@ def test_the_engine_reports_sending(engine: Reporting) -> None:
     assert isinstance(engine, ReportsSending)
 
 
-def test_each_packet_is_recorded_once_as_it_went_out(engine: Reporting) -> None:
+def told(engine: Reporting, base: int, count: int, now: int = 0) -> tuple[PacketResult, ...]:
+    """What the engine remembers of `count` packets from a transport-wide seq on, told by a receiver that got them."""
+    message = TransportFeedback(1, 1, base, 0, 0, (0,) * count)
+    observation = engine.observe(2, message, now, whole=True)
+    return observation.results if observation is not None else ()
+
+
+def test_each_packet_is_remembered_once_as_it_went_out(engine: Reporting) -> None:
     publisher, subscriber = started(engine, 0)
     outgoing = engine.process([publisher.protect(vp8(n, 0, key=n == 0, start=n == 0)) for n in range(3)], 7).outgoing
     packets = subscriber.received(outgoing)
-    records = engine.sent(2)
-    assert [record.size for record in records] == [len(datagram.data) for datagram in outgoing]
-    assert [(record.ssrc, record.seq) for record in records] == [(packet.ssrc, packet.seq) for packet in packets]
-    assert [record.transport_seq for record in records] == [
-        int.from_bytes(value, "big") for packet in packets for number, value in packet.extensions if number == 3
-    ]
-    assert {record.at for record in records} == {7}
-    assert {record.kind for record in records} == {SentKind.VIDEO}
-    assert engine.sent(2) == []
+    assert engine.claim(2) == SentSummary(3, sum(len(datagram.data) for datagram in outgoing), 7, 7)
+    assert engine.claim(2) == SentSummary(0, 0, 0, 0)
+    first = int.from_bytes(dict(packets[0].extensions)[3], "big")
+    results = told(engine, first, 3)
+    assert [result.size for result in results] == [len(datagram.data) for datagram in outgoing]
+    assert {(result.sent, result.kind) for result in results} == {(7, SentKind.VIDEO)}
+    assert told(engine, first, 3) == ()
+
+
+def test_what_was_claimed_for_a_probe_comes_back_as_that(engine: Reporting) -> None:
+    publisher, _ = started(engine)
+    engine.claim(2)
+    engine.process([publisher.protect(vp8(5, 5))], 0)
+    engine.claim(2, 3)
+    engine.process([publisher.protect(vp8(6, 6))], 0)
+    engine.claim(2)
+    observation = engine.observe(2, TransportFeedback(1, 1, 0, 0, 0, (0,) * 7), 0)
+    assert observation is not None
+    assert [result.cluster for result in observation.results] == [3]
 
 
 @pytest.mark.parametrize("budget", [None, 1_000_000, 100_000_000])
@@ -49,9 +69,10 @@ def test_records_follow_send_order_whatever_the_budget(engine: Reporting, budget
     engine.process([publisher.protect(vp8(seq, seq, body=bytes(1000))) for seq in range(5, 25)], 2 * MILLISECOND)
     while (due := engine.next_release()) is not None:
         engine.release(due)
-    records = engine.sent(2)
-    assert [record.transport_seq for record in records] == list(range(25))
-    assert [record.at for record in records] == sorted(record.at for record in records)
+    assert engine.claim(2).packets == 25
+    times = [result.sent for result in told(engine, 0, 25)]
+    assert len(times) == 25
+    assert times == sorted(times)
 
 
 def test_repairs_and_audio_are_told_apart(engine: Reporting) -> None:
@@ -59,44 +80,47 @@ def test_repairs_and_audio_are_told_apart(engine: Reporting) -> None:
     engine.add_stream(StreamEntry(3, 1, 31, AUDIO))
     subscriber.add_route(2, rtx_ssrc=None, is_audio=True)
     engine.switch_route(2, RouteSource(3, at_keyframe=False))
-    engine.sent(2)
     engine.retransmit(2, 0x1001, [501], 0, 0)
     engine.process([publisher.protect(opus(1))], 0)
-    assert [record.kind for record in engine.sent(2)] == [SentKind.RTX, SentKind.AUDIO]
+    assert [result.kind for result in told(engine, 5, 2)] == [SentKind.RTX, SentKind.AUDIO]
 
 
-def test_without_the_extension_there_is_no_transport_seq(engine: Reporting) -> None:
+def test_without_the_extension_packets_are_told_by_stream_and_seq(engine: Reporting) -> None:
     publisher, _ = one_to_one(engine)
     engine.report_sent(2, True)
     extensions = {ext: number for ext, number in SENT.items() if ext is not Extension.TRANSPORT_SEQ}
     engine.set_peer(PeerEntry(2, send_extensions=extensions))
     engine.process([publisher.protect(vp8(0, 0, key=True, start=True))], 0)
-    assert [record.transport_seq for record in engine.sent(2)] == [-1]
+    assert told(engine, 0, 1) == ()
+    arrivals = StreamArrivals(0x1001, 500, (PacketArrival(0, 0),))
+    observation = engine.observe(2, CongestionFeedback(1, 1 << 16, (arrivals,)), 0, whole=True)
+    assert observation is not None
+    assert [result.arrival for result in observation.results] == [1000 * MILLISECOND]
 
 
-def test_records_are_bounded(engine: Reporting) -> None:
-    publisher, _ = started(engine)
-    for start in range(5, 5005, 100):
+def test_what_is_remembered_is_bounded(engine: Reporting) -> None:
+    publisher, _ = started(engine, 1)
+    for start in range(1, MAX_PACKETS + 101, 100):
         engine.process([publisher.protect(vp8(seq, seq)) for seq in range(start, start + 100)], 0)
-    records = engine.sent(2)
-    assert len(records) == SENT_RECORDS
-    assert records[-1].transport_seq == 5004
+    assert engine.claim(2).packets > MAX_PACKETS
+    assert told(engine, 0, 100) == ()
+    assert len(told(engine, 200, 100)) == 100
 
 
-def test_nothing_is_recorded_unless_asked(engine: Reporting) -> None:
+def test_nothing_is_remembered_unless_asked(engine: Reporting) -> None:
     publisher, _ = started(engine)
     engine.report_sent(2, False)
     engine.process([publisher.protect(vp8(5, 5))], 0)
-    assert engine.sent(2) == []
+    assert engine.claim(2) == SentSummary(0, 0, 0, 0)
+    assert told(engine, 0, 6) == ()
 
 
 def test_padding_is_the_newest_packets_over_rtx(engine: Reporting) -> None:
     _, subscriber = started(engine)
-    engine.sent(2)
     packets = subscriber.received(engine.pad(2, 3000, 0))
     assert [packet.payload_type for packet in packets] == [101] * 3
     assert [int.from_bytes(packet.payload[:2], "big") for packet in packets] == [504, 503, 502]
-    assert [record.kind for record in engine.sent(2)] == [SentKind.PADDING] * 3
+    assert [result.kind for result in told(engine, 5, 3)] == [SentKind.PADDING] * 3
     assert engine.route_state(1).retransmitted == 0
 
 

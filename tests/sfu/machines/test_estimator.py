@@ -3,10 +3,28 @@
 from sfu.formats.congestion_feedback import CongestionFeedback, PacketArrival, StreamArrivals
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.estimator import Estimator, EstimatorSettings
+from sfu.machines.observation import Observer
 from sfu.machines.send_history import SentKind, SentPacket
 
 MS = 1_000_000
 SECOND = 1000 * MS
+
+
+class Observed(Estimator):
+    """Observes by itself, as an engine does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observer = Observer()
+
+    def went_out(self, packet: SentPacket) -> None:
+        self.observer.sent(packet)
+        self.sent(self.observer.claim())
+
+    def feedback(self, message: TransportFeedback | CongestionFeedback, now: int) -> None:
+        observation = self.observer.observe(message, now, whole=self.is_starting)
+        if observation is not None:
+            self.observed(observation, now)
 
 
 def packet(seq: int, at: int, transport_seq: int | None = None) -> SentPacket:
@@ -32,8 +50,8 @@ def test_losses_count_for_a_peer_without_feedback() -> None:
 
 
 def test_feedback_about_packets_overrules_both() -> None:
-    estimator = Estimator()
-    estimator.sent(packet(1, 0), -1)
+    estimator = Observed()
+    estimator.went_out(packet(1, 0))
     estimator.feedback(TransportFeedback(1, 7, 1, 0, 0, (0,)), 40 * MS)
     before = estimator.rate
     estimator.receiver_estimate(100_000, 50 * MS)
@@ -42,26 +60,26 @@ def test_feedback_about_packets_overrules_both() -> None:
 
 
 def test_feedback_about_nothing_known_is_no_feedback() -> None:
-    estimator = Estimator()
+    estimator = Observed()
     estimator.feedback(TransportFeedback(1, 7, 1, 0, 0, (0,)), 40 * MS)
     assert not estimator.has_feedback
 
 
 def test_a_peer_without_feedback_is_not_probed() -> None:
-    estimator = Estimator()
-    estimator.sent(packet(1, 0))
+    estimator = Observed()
+    estimator.went_out(packet(1, 0))
     assert estimator.next_probe(5_000_000, MS) is None
 
 
 def test_congestion_feedback_of_a_growing_queue_lowers_the_rate() -> None:
     """RFC 8888: 2 Mbps are sent, packets arrive at half of it."""
-    estimator = Estimator()
+    estimator = Observed()
     seq = 0
     for tick in range(100):
         sent = tick * 50 * MS
         arrivals = []
         for _ in range(10):
-            estimator.sent(packet(seq, sent, -1))
+            estimator.went_out(packet(seq, sent, -1))
             arrivals.append(seq * 10 * MS)
             seq += 1
             sent += 5 * MS
@@ -74,8 +92,8 @@ def test_congestion_feedback_of_a_growing_queue_lowers_the_rate() -> None:
 
 
 def test_the_round_trip_is_smoothed() -> None:
-    estimator = Estimator()
+    estimator = Observed()
     for seq in range(100):
-        estimator.sent(packet(seq, seq * 20 * MS))
+        estimator.went_out(packet(seq, seq * 20 * MS))
         estimator.feedback(TransportFeedback(1, 7, seq, seq // 4, 0, (0,)), seq * 20 * MS + 30 * MS)
     assert 29 * MS < estimator.round_trip < 35 * MS

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from sfu.machines.loss_based_rate import LossBasedRate
+from sfu.machines.loss_windows import LossWindows
 from sfu.machines.send_history import PacketResult, SentKind
 
 MS = 1_000_000
@@ -18,6 +19,7 @@ def drive(
     """Send at the machine's own rate; random loss, and what exceeds `capacity` is lost too."""
     dice = random.Random(seed)
     now = sent = 0
+    windows = LossWindows()
     while now < seconds * SECOND:
         results = []
         rate = losses.rate or DELAY_BASED
@@ -27,7 +29,7 @@ def drive(
             lost = over or dice.random() < loss
             results.append(PacketResult(sent, None if lost else sent, 1200, SentKind.VIDEO))
         now = sent
-        losses.update(results, min(rate, capacity or rate) * (1 - loss), DELAY_BASED, now)
+        losses.update(windows.add(results), min(rate, capacity or rate) * (1 - loss), DELAY_BASED, now)
 
 
 def test_nothing_is_limited_before_anything_is_known() -> None:
@@ -75,10 +77,12 @@ def test_it_recovers_when_losses_end() -> None:
 
 def test_a_loss_that_was_only_late_is_taken_back() -> None:
     losses = LossBasedRate(30_000)
+    windows = LossWindows()
     sent = [number * 10 * MS for number in range(30)]
-    losses.update([PacketResult(at, None, 1200, 1) for at in sent[:20]], None, DELAY_BASED, 200 * MS)
+    losses.update(windows.add([PacketResult(at, None, 1200, 1) for at in sent[:20]]), None, DELAY_BASED, 200 * MS)
     late = [PacketResult(at, at, 1200, 1, was_lost=True) for at in sent[:20]]
-    losses.update([*late, *(PacketResult(at, at, 1200, 1) for at in sent[20:])], None, DELAY_BASED, 300 * MS)
+    came = [*late, *(PacketResult(at, at, 1200, 1) for at in sent[20:])]
+    losses.update(windows.add(came), None, DELAY_BASED, 300 * MS)
     assert losses.loss == 0.0
 
 

@@ -5,6 +5,9 @@ import pytest
 from sfu.engine.contract import Outgoing, PeerEntry
 from sfu.engine.python import PythonEngine
 from sfu.formats import rtcp
+from sfu.formats.congestion_feedback import CongestionFeedback
+from sfu.formats.transport_feedback import TransportFeedback
+from sfu.machines.observation import Observation, Observer, SentSummary
 from sfu.machines.send_history import SentKind, SentPacket
 from sfu.rooms.bandwidth import Bandwidth
 from sfu.rooms.outbox import Outbox
@@ -84,13 +87,21 @@ class Busy(Budgets):
         self._until = 0
         self._seq = 0
         self._padding: list[SentPacket] = []
+        self._observer = Observer()
 
-    def sent(self, peer: int) -> list[SentPacket]:
+    def claim(self, peer: int, cluster: int = -1) -> SentSummary:
         budget = self.budgets[-1] or 0
         count = budget * (self.now - self._until) // (8 * SECOND) // 1200
         self._until += count * 1200 * 8 * SECOND // budget
         packets, self._padding = [*self._padding, *(self._packet(1200) for _ in range(count))], []
-        return packets
+        for packet in packets:
+            self._observer.sent(packet)
+        return self._observer.claim(cluster)
+
+    def observe(
+        self, peer: int, message: TransportFeedback | CongestionFeedback, now: int, *, whole: bool = False
+    ) -> Observation | None:
+        return self._observer.observe(message, now, whole=whole)
 
     def pad(self, peer: int, size: int, now: int) -> list[Outgoing]:
         self.padded += size

@@ -1,0 +1,288 @@
+# Batches and what else turns bytes into bytes, and what they turned into as Python objects.
+
+
+@cython.no_gc_clear
+cdef class BatchEngine(EngineTable):
+    """The part of `sfu.engine.contract.Engine` that handles packets."""
+
+    def is_audio(self, datagram):
+        cdef sockaddr_storage address
+        cdef unsigned size
+        cdef Peer *peer
+        cdef Ssrc *known
+        cdef bytes data = datagram.data
+        if len(data) < 12 or <uint8_t>data[0] >> 6 != 2 or not write_address(datagram.source, &address, &size):
+            return False
+        peer = self._peer_of(&address, datagram.local)
+        known = ssrc_of(peer, load32(<const uint8_t *>PyBytes_AS_STRING(data) + 8)) if peer != NULL else NULL
+        return known != NULL and known.ingress.is_audio
+
+    def process(self, batch, int64_t now):
+        cdef int filled = 0
+        cdef Slot *slot
+        cdef bytes data
+        cdef unsigned size
+        result = Result()
+        chunk = []
+        self.state.now = now
+        for datagram in batch:
+            slot = &self.state.slots[filled]
+            data = datagram.data
+            slot.size = <int>len(data)
+            memcpy(slot.data, <const uint8_t *>data, min(len(data), SLOT_BYTES))
+            slot.local = datagram.local
+            slot.arrival = datagram.arrival
+            slot.peer = NULL
+            if write_address(datagram.source, &slot.address, &size):
+                slot.peer = self._peer_of(&slot.address, slot.local)
+            chunk.append(datagram)
+            filled += 1
+            if filled == SLOT_COUNT:
+                self._receive(filled)
+                self._collect_leftovers(result, chunk)
+                filled = 0
+                chunk = []
+        self._receive(filled)
+        self._collect_leftovers(result, chunk)
+        self._finish(result)
+        return result
+
+    def resubmit(self, leftover, int64_t now):
+        cdef PeerHandle handle = self.peers.get(leftover.peer)
+        cdef bytes data = leftover.data
+        cdef Ssrc *known = NULL
+        cdef Packet *packet
+        result = Result()
+        self.state.now = now
+        if handle is None or leftover.kind is not LeftoverKind.UNKNOWN_SSRC:
+            drop(&self.state, DROP_UNKNOWN_SSRC)
+            return result
+        if len(data) > PACKET_BYTES_MAX or not header_parses(<const uint8_t *>data, <int>len(data)):
+            drop(&self.state, DROP_MALFORMED)
+            return result
+        known = ssrc_of(handle.peer, load32(<const uint8_t *>PyBytes_AS_STRING(data) + 8))
+        if known == NULL:
+            drop(&self.state, DROP_UNKNOWN_SSRC)
+            return result
+        packet = packet_new(&self.state, <int>len(data) + EQUALISING_MAX)
+        if packet == NULL:
+            raise MemoryError
+        memcpy(packet.data, <const uint8_t *>data, len(data))
+        take(&self.state, handle.peer, known, packet, <int>len(data), leftover.arrival)
+        packet_release(&self.state, packet)
+        self._finish(result)
+        return result
+
+    def retransmit(self, peer, ssrc, seqs, int64_t now, int64_t min_interval):
+        cdef PeerHandle handle = self.peers[peer]
+        cdef RouteHandle route = None
+        cdef RouteHandle entry
+        for entry in handle.routes.values():
+            if entry.route.ssrc == <uint32_t>ssrc:
+                route = entry
+        if route is None:
+            raise KeyError(ssrc)
+        self.state.now = now
+        for seq in seqs:
+            repeat(&self.state, route.route, <int>seq & 0xFFFF, min_interval)
+        return self._collect_output()
+
+    def protect_rtcp(self, peer, bytes compound):
+        cdef PeerHandle handle = self.peers[peer]
+        cdef uint8_t out[PACKET_BYTES_MAX + 64]
+        cdef int size
+        if not handle.peer.has_keys:
+            drop(&self.state, DROP_NO_KEYS)
+            return []
+        if not handle.peer.has_destination:
+            drop(&self.state, DROP_NO_ADDRESS)
+            return []
+        if not 8 <= len(compound) <= PACKET_BYTES_MAX:
+            raise ValueError("an RTCP compound packet has 8 to 1500 bytes")
+        sender = compound[4:8]
+        index = self._next_rtcp_index(handle, sender)
+        size = protect_rtcp_packet(&handle.peer.send, compound, <int>len(compound), index, out)
+        if size < 0:
+            raise ValueError("libcrypto cannot protect RTCP")
+        self.state.datagrams_out += 1
+        self.state.bytes_out += size
+        return [Outgoing(PyBytes_FromStringAndSize(<char *>out, size), handle.destination, handle.peer.local)]
+
+    def _next_rtcp_index(self, PeerHandle handle, bytes sender):
+        index = handle.rtcp_indexes.get(sender, 0) + 1
+        handle.rtcp_indexes[sender] = index
+        return index & 0x7FFFFFFF
+
+    def release(self, int64_t now):
+        self._release(now, 0)
+        return self._collect_output()
+
+    cdef int _release(self, int64_t now, int64_t deadline) except -1:
+        """Release what is due, until the deadline; 0 is none. Who has had its turn is due later than who has not."""
+        cdef PeerHandle handle
+        self.state.now = now
+        if not self.state.queued:
+            return 0
+        due = []
+        for handle in self.peers.values():
+            if handle.peer.queued and pacer_next(handle.peer) <= now:
+                due.append((handle.peer.peer, handle))
+        for _, handle in sorted(due):
+            release_peer(&self.state, handle.peer)
+            if deadline and clock_nanoseconds(CLOCK_MONOTONIC) >= deadline:
+                break
+        return 0
+
+    def next_release(self):
+        cdef PeerHandle handle
+        due = None
+        if not self.state.queued:
+            return None
+        for handle in self.peers.values():
+            if handle.peer.is_paced and handle.peer.queued and (due is None or pacer_next(handle.peer) < due):
+                due = pacer_next(handle.peer)
+        return due
+
+    def report_sent(self, peer, wanted):
+        cdef Peer *entry = (<PeerHandle>self.peers[peer]).peer
+        if wanted and entry.link == NULL:
+            entry.link = link_new()
+            if entry.link == NULL:
+                raise MemoryError
+        elif not wanted:
+            link_free(entry.link)
+            entry.link = NULL
+
+    def claim(self, peer, int64_t cluster=-1):
+        cdef Link *link = (<PeerHandle>self.peers[peer]).peer.link
+        if link == NULL or link.unclaimed == 0:
+            return SentSummary(0, 0, 0, 0)
+        if cluster >= 0:
+            link_mark(link, cluster)
+        summary = SentSummary(link.unclaimed, link.unclaimed_size, link.unclaimed_first, link.unclaimed_last)
+        link.unclaimed = link.unclaimed_size = 0
+        return summary
+
+    def observe(self, peer, message, int64_t now, *, bint whole=False):
+        cdef Link *link = (<PeerHandle>self.peers[peer]).peer.link
+        self.state.matched.count = 0
+        if link == NULL:
+            return None
+        if isinstance(message, TransportFeedback):
+            match_transport(&self.state, link, message)
+        else:
+            match_streams(&self.state, link, message)
+        return link_observation(&self.state, link, now, whole) if self.state.matched.count else None
+
+    def pad(self, peer, int64_t size, int64_t now):
+        cdef PeerHandle handle = self.peers[peer]
+        cdef RouteHandle route
+        cdef RouteHandle newest = None
+        for route in handle.routes.values():
+            if not route.route.has_rtx_ssrc or not route.entry.rtx_payload_types or route.route.is_audio:
+                continue
+            if newest is None or route.route.last_arrival > newest.route.last_arrival:
+                newest = route
+        self.state.now = now
+        if newest is not None:
+            pad_route(&self.state, newest.route, size)
+        return self._collect_output()
+
+    def last_activity(self, peer):
+        return (<PeerHandle>self.peers[peer]).peer.last_activity
+
+    @property
+    def drops(self):
+        return {reason: self.state.drops[<int>reason] for reason in Drop}
+
+    @property
+    def counters(self):
+        cdef State *state = &self.state
+        return {
+            "datagrams_in": state.datagrams_in,
+            "bytes_in": state.bytes_in,
+            "datagrams_out": state.datagrams_out,
+            "bytes_out": state.bytes_out,
+            "forwarded": state.forwarded,
+            "retransmitted": state.retransmitted,
+        }
+
+    cdef void _receive(self, int filled):
+        cdef int k
+        for k in range(filled):
+            receive_slot(&self.state, k)
+
+    cdef int _finish(self, result) except -1:
+        """Forward what was received, whatever it takes."""
+        end_runs(&self.state)
+        with nogil:
+            run_jobs(&self.state, 0)
+        result.outgoing = self._collect_output()
+        self._collect(result)
+        return 0
+
+    cdef list _collect_output(self):
+        cdef OutEntry *entry
+        cdef int k
+        outgoing = []
+        for k in range(self.state.entry_count):
+            entry = &self.state.entries[k]
+            data = PyBytes_FromStringAndSize(<char *>self.state.arena + entry.at, entry.size)
+            outgoing.append(Outgoing(data, <object>entry.peer.destination, entry.peer.local))
+        self.state.entry_count = 0
+        self.state.arena_used = 0
+        return outgoing
+
+    cdef int _collect_leftovers(self, result, chunk) except -1:
+        """`chunk` holds the datagrams of the slots, None when their bytes came from a socket."""
+        cdef LeftoverRecord *record
+        cdef Slot *slot
+        cdef int k
+        for k in range(self.state.leftovers.count):
+            record = <LeftoverRecord *>self.state.leftovers.items + k
+            slot = &self.state.slots[record.slot]
+            if chunk is None:
+                source = read_address(&slot.address)
+            else:
+                source = chunk[record.slot].source
+            if chunk is not None and record.kind in (KIND_STUN, KIND_DTLS):
+                data = chunk[record.slot].data
+            else:
+                data = PyBytes_FromStringAndSize(<char *>slot.data, record.size)
+            result.leftovers.append(
+                Leftover(LeftoverKind(record.kind), record.peer, data, source, slot.local, slot.arrival)
+            )
+        self.state.leftovers.count = 0
+        return 0
+
+    cdef int _collect(self, result) except -1:
+        cdef State *state = &self.state
+        cdef ArrivalRecord *arrival
+        cdef SinkRecord *sink
+        cdef SwitchRecord *switch
+        cdef int k
+        for k in range(state.arrivals.count):
+            arrival = <ArrivalRecord *>state.arrivals.items + k
+            result.arrivals.append(
+                Arrival(
+                    arrival.peer, arrival.stream, arrival.ext_seq, arrival.arrival, arrival.timestamp, arrival.size,
+                    arrival.flags, arrival.transport_seq, arrival.level,
+                )
+            )
+        for k in range(state.switches.count):
+            switch = <SwitchRecord *>state.switches.items + k
+            result.switches.append(Switch(switch.route, switch.stream, switch.ext_seq))
+        for k in range(state.sinks.count):
+            sink = <SinkRecord *>state.sinks.items + k
+            data = PyBytes_FromStringAndSize(
+                <char *>sink.packet.data + sink.packet.start, sink.packet.end - sink.packet.start
+            )
+            result.sink_packets.append(
+                SinkPacket(sink.sink, sink.handle, sink.stream, sink.packet.ext_seq, sink.packet.arrival, data)
+            )
+            packet_release(state, sink.packet)
+        state.arrivals.count = state.switches.count = state.sinks.count = 0
+        if state.out_of_memory:
+            state.out_of_memory = False
+            raise MemoryError
+        return 0

@@ -1,0 +1,40 @@
+"""How much arrives at a receiver in windows of time: the samples that the acknowledged rate is made of.
+
+After libwebrtc's BitrateEstimator: the first window is longer than the others, and a gap longer than a window says
+nothing about the rate.
+"""
+
+_FIRST_WINDOW = 500_000_000
+_WINDOW = 150_000_000
+
+
+class ArrivalWindows:
+    """Fed arrivals in order."""
+
+    def __init__(self) -> None:
+        self._window = _FIRST_WINDOW
+        self._bytes = 0
+        self._elapsed = 0
+        self._last: int | None = None
+
+    def received(self, arrival: int, size: int) -> float | None:
+        """Take a packet that arrived at `arrival` (receiver's clock, ns); return a full window's rate in kbit/s."""
+        if self._last is None or arrival < self._last:
+            self._last = arrival
+            self._bytes = size
+            self._elapsed = 0
+            return None
+        gap = arrival - self._last
+        self._last = arrival
+        self._elapsed += gap
+        if gap > self._window:  # nothing came for longer than a window: what was in it says nothing
+            self._bytes = 0
+            self._elapsed %= self._window
+        sample = None
+        if self._elapsed >= self._window:
+            sample = self._bytes * 8 * 1e6 / self._window
+            self._bytes = 0
+            self._elapsed -= self._window
+            self._window = _WINDOW
+        self._bytes += size
+        return sample

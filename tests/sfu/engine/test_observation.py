@@ -1,0 +1,81 @@
+"""A subscriber's feedback, observed by every engine alike over a minute: losses, reordering, probes, pauses, wraps."""
+
+import random
+
+import pytest
+
+from sfu.engine import available_engines, create_engine
+from sfu.formats.transport_feedback import TransportFeedback
+from sfu.machines.observation import Observation, Observer
+from sfu.machines.packet_groups import GroupDelta
+from sfu.machines.send_history import SentKind, SentPacket
+from sfu.machines.twcc_receiver import TwccReceiver
+from tests.sfu.engine.table import MILLISECOND, one_to_one, vp8
+from tests.sfu.engine.test_sent_records import Reporting
+
+SECOND = 1000 * MILLISECOND
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_engines_observe_alike(seed: int) -> None:
+    dice = random.Random(seed)
+    engines: list[Reporting] = [create_engine(name) for name in available_engines()]
+    sides = [one_to_one(engine) for engine in engines]
+    for engine in engines:
+        engine.report_sent(2, True)
+    receiver = TwccReceiver(1)
+    seq = sent = 0
+    now = dice.randrange(1, 1000) * SECOND
+    seen: list[Observation] = []
+    for step in range(1500):
+        now += dice.choice([5, 10, 20, 33, 33, 33, 900 if dice.random() < 0.01 else 33]) * MILLISECOND
+        count = dice.randrange(1, 12)
+        packets = [vp8(seq + k, now // 11_111, key=step == 0, start=k == 0, body=bytes(200)) for k in range(count)]
+        for engine, (publisher, _) in zip(engines, sides, strict=True):
+            assert len(engine.process([publisher.protect(packet) for packet in packets], now).outgoing) == count
+        seq += count
+        delays = [dice.choice([10, 11, 12, 60 if dice.random() < 0.01 else 10]) * MILLISECOND for _ in range(count)]
+        for delay in delays:
+            if dice.random() > 0.04:
+                receiver.received(sent & 0xFFFF, now + delay, 1)
+            sent += 1
+        cluster = dice.choice([-1, -1, -1, step])
+        assert len({engine.claim(2, cluster) for engine in engines}) == 1
+        for message in receiver.due(now):
+            whole = dice.random() < 0.2
+            answers = [engine.observe(2, message, now + 80 * MILLISECOND, whole=whole) for engine in engines]
+            assert all(answer == answers[0] for answer in answers)
+            if answers[0] is not None:
+                seen.append(answers[0])
+    assert any(observation.rates for observation in seen)
+    assert any(observation.deltas for observation in seen)
+    assert any(observation.losses is not None and observation.losses.lost for observation in seen)
+    assert any(observation.results for observation in seen)
+
+
+def test_an_observation_sums_up_a_message() -> None:
+    observer = Observer()
+    for seq in range(4):
+        observer.sent(SentPacket(seq, 7, seq, 1000, (100 + 10 * seq) * MILLISECOND, SentKind.VIDEO))
+    observer.claim(5)
+    observation = observer.observe(TransportFeedback(1, 7, 0, 2, 0, (40, 40, None, 80)), 200 * MILLISECOND)
+    assert observation is not None
+    assert observation.round_trip == 70 * MILLISECOND
+    assert observation.smallest_delay == 38 * MILLISECOND
+    assert [result.cluster for result in observation.results] == [5, 5, 5]
+    assert observation.rates == ()
+    assert observation.deltas == ((GroupDelta(10 * MILLISECOND, 10 * MILLISECOND, 0), 168 * MILLISECOND),)
+    assert observation.losses is None
+    assert observer.observe(TransportFeedback(1, 7, 0, 2, 0, (40, 40, None, 80)), 200 * MILLISECOND) is None
+
+
+@pytest.mark.parametrize("name", available_engines())
+def test_reference_times_that_run_away_do_no_harm(name: str) -> None:
+    engine: Reporting = create_engine(name)
+    publisher, _ = one_to_one(engine)
+    engine.report_sent(2, True)
+    for step in range(6000):
+        if step % 100 == 0:
+            engine.process([publisher.protect(vp8(step // 100, step, key=step == 0))], 0)
+        engine.observe(2, TransportFeedback(1, 1, step // 100, step * 0x7FFFFF & 0x7FFFFF, 0, (0,)), 0)
+    assert engine.claim(2).packets == 60

@@ -104,6 +104,8 @@ class ControlConfig:
     redis_url: str | None = None
     http_binds: tuple[str, ...] = ("127.0.0.1:8800",)
     https_binds: tuple[str, ...] = ()
+    http3: bool = True
+    """Whether HTTPS is also spoken over QUIC, on the UDP ports of the same numbers."""
     certificate: Path | None = None
     private_key: Path | None = None
     internal_bind: str = "127.0.0.1:8082"

@@ -2,12 +2,15 @@
 
 import logging
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hypercorn.config import Config
 
 from sfu.api.signaling import MAX_MESSAGE_BYTES
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,39 @@ def bind(address: str) -> socket.socket:
     return sock
 
 
+def bind_quic(secure: list[socket.socket]) -> list[socket.socket]:
+    """Return UDP sockets at the same addresses and ports, for HTTP/3; an address that is taken goes without it."""
+    bound = []
+    for beside in secure:
+        sock = socket.socket(beside.family, socket.SOCK_DGRAM)
+        try:
+            if beside.family == socket.AF_INET6:
+                dual = beside.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, dual)
+            sock.bind(beside.getsockname())
+            sock.setblocking(False)
+        except OSError as error:
+            sock.close()
+            _LOG.warning("no HTTP/3 at %s: %s", address_of(beside), error.strerror)
+            continue
+        bound.append(sock)
+    return bound
+
+
 def address_of(sock: socket.socket) -> str:
     """Return `host:port` that a socket is bound to."""
     host, port = sock.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def settings(plain: list[socket.socket], secure: list[socket.socket], tls: Tls | None, drain_seconds: float) -> Config:
-    """Return Hypercorn's settings; the sockets' descriptors pass to it."""
+def settings(
+    plain: list[socket.socket],
+    secure: list[socket.socket],
+    tls: Tls | None,
+    drain_seconds: float,
+    quic: Sequence[socket.socket] = (),
+) -> Config:
+    """Return Hypercorn's settings; the TCP sockets' descriptors pass to it. `quic` is told of by Alt-Svc (RFC 7838)."""
     config = Config()
     plain_binds = [f"fd://{sock.detach()}" for sock in plain]
     if secure and tls is not None:
@@ -51,6 +79,8 @@ def settings(plain: list[socket.socket], secure: list[socket.socket], tls: Tls |
         config.keyfile = str(tls.private_key)
         config.bind = [f"fd://{sock.detach()}" for sock in secure]
         config.insecure_bind = plain_binds
+        ports = sorted({sock.getsockname()[1] for sock in quic})
+        config.alt_svc_headers = [f'h3=":{port}"; ma=3600' for port in ports]
     else:
         config.bind = plain_binds
     config.loglevel = "WARNING"

@@ -118,12 +118,20 @@ async def _serve(
         tls = Tls(config.certificate, config.private_key)
     application = Application(services)
     stop = asyncio.Event()
-    public = listeners.settings(plain, secure, tls, config.drain_seconds)
+    quic = listeners.bind_quic(secure) if tls is not None and config.http3 else []
+    public = listeners.settings(plain, secure, tls, config.drain_seconds, quic)
     inside = listeners.settings([private], [], None, config.drain_seconds)
-    servers = [
+    servers: list[asyncio.Task[None]] = []
+    if quic:
+        # Imported only where it is spoken: it takes a while to load.
+        from control import quic as http3  # noqa: PLC0415
+
+        servers.append(asyncio.create_task(http3.serve(application, public, quic)))
+    served = [
         asyncio.create_task(serve(application, public, shutdown_trigger=stop.wait)),  # type: ignore[arg-type]
         asyncio.create_task(serve(internal.create_app(services), inside, shutdown_trigger=stop.wait)),
     ]
+    servers += served
     worker = jobs.Worker(services.pool, jobs.handlers(services.pool, services.media, services.inference))
     secretary = jobs.Worker(services.pool, minutes.handlers(services))
     workers = [
@@ -145,7 +153,7 @@ async def _serve(
         asyncio.get_running_loop().set_exception_handler(_quiet)
         application.signaling.close_all()
         stop.set()
-        await asyncio.wait(servers, timeout=config.drain_seconds)
+        await asyncio.wait(served, timeout=config.drain_seconds)
         for task in (*servers, *workers):
             task.cancel()
         await asyncio.gather(*servers, *workers, return_exceptions=True)

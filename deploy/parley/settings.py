@@ -54,6 +54,7 @@ SETTINGS = (
     Setting("trusted_proxies", list, (), "addresses or networks of gateways whose X-Forwarded-For is believed"),
     Setting("cookies", str, "auto", "auto: secure cookies over HTTPS; always: behind a gateway that ends TLS"),
     Setting("internal_host", str, "127.0.0.1", "address on which control serves the other parts"),
+    Setting("http3", bool, True, "whether HTTPS is also spoken over QUIC, on the UDP port of the same number"),
     Setting("internal_port", int, 8082, "port on which control serves the other parts"),
     Setting("control_url", str, None, "where the other parts reach that; unset: on this machine"),
     Setting("nodes", list, (), "sfu nodes, each NAME=HOST:SIGNALING_PORT:HTTP_PORT; empty: the one of this machine"),
@@ -84,11 +85,11 @@ SETTINGS = (
     Setting("inference_port", int, 8085, "port of inference's API and metrics"),
     Setting("database_url", str, None, "external PostgreSQL 15 or newer; unset: embedded", secret=True),
     Setting("redis_url", str, None, "external Redis or Valkey; unset: embedded", secret=True),
-    Setting("kafka_brokers", list, (), "Kafka brokers that events go to, each HOST:PORT; none: events stay in PostgreSQL"),
-    Setting("recordings_dir", Path, None, "where recordings are written; unset: below data_dir"),
     Setting(
-        "s3_endpoint", str, None, "S3 or MinIO, https://host[:port], for recordings and files; unset: directories"
+        "kafka_brokers", list, (), "Kafka brokers that events go to, each HOST:PORT; none: events stay in PostgreSQL"
     ),
+    Setting("recordings_dir", Path, None, "where recordings are written; unset: below data_dir"),
+    Setting("s3_endpoint", str, None, "S3 or MinIO, https://host[:port], for recordings and files; unset: directories"),
     Setting("s3_bucket", str, "parley", "bucket in it, made when it is missing"),
     Setting("s3_region", str, "us-east-1", "its region"),
     Setting("s3_access_key", str, None, "access key to it", secret=True),

@@ -18,7 +18,7 @@ from tests.control.tls import write_certificate
 @pytest_asyncio.fixture
 async def secure(config: ControlConfig, tmp_path: Path) -> AsyncIterator[Server]:
     certificate, key = write_certificate(tmp_path)
-    changed = replace(config, https_binds=("127.0.0.1:0",), certificate=certificate, private_key=key)
+    changed = replace(config, https_binds=("127.0.0.1:0",), certificate=certificate, private_key=key, http3=False)
     async with serving(changed) as server:
         yield server
 

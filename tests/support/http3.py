@@ -1,11 +1,11 @@
-"""One HTTP/3 request (RFC 9114), to see that a gateway speaks it."""
+"""HTTP/3 requests (RFC 9114), to see that a gateway or control speaks it."""
 
 import asyncio
 import ssl
 
 from aioquic.asyncio import QuicConnectionProtocol, connect
 from aioquic.h3.connection import H3_ALPN, H3Connection
-from aioquic.h3.events import HeadersReceived
+from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import QuicEvent
 
@@ -14,12 +14,14 @@ class _Client(QuicConnectionProtocol):
     def __init__(self, *arguments: object, **named: object) -> None:
         super().__init__(*arguments, **named)  # type: ignore[arg-type]  # as the library passes them
         self._http = H3Connection(self._quic)
+        self._data = bytearray()
+        self._whole: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._answered: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
 
-    async def get(self, authority: str, path: str) -> dict[str, str]:
-        """Return the answer's headers, `:status` among them."""
+    async def get(self, authority: str, path: str, **given: str) -> dict[str, str]:
+        """Return the answer's headers, `:status` among them; `body` waits for its content."""
         stream = self._quic.get_next_available_stream_id()
-        headers = {":method": "GET", ":scheme": "https", ":authority": authority, ":path": path}
+        headers = {":method": "GET", ":scheme": "https", ":authority": authority, ":path": path, **given}
         self._http.send_headers(stream, [(n.encode(), v.encode()) for n, v in headers.items()], end_stream=True)
         self.transmit()
         return await asyncio.wait_for(self._answered, 10)
@@ -28,13 +30,26 @@ class _Client(QuicConnectionProtocol):
         for found in self._http.handle_event(event):
             if isinstance(found, HeadersReceived) and not self._answered.done():
                 self._answered.set_result({name.decode(): value.decode() for name, value in found.headers})
+            if isinstance(found, DataReceived):
+                self._data += found.data
+            if isinstance(found, HeadersReceived | DataReceived) and found.stream_ended and not self._whole.done():
+                self._whole.set_result(bytes(self._data))
+
+    async def body(self) -> bytes:
+        """Return the answer's content."""
+        return await asyncio.wait_for(self._whole, 30)
 
 
-async def get(port: int, path: str) -> dict[str, str]:
+async def get(port: int, path: str, **headers: str) -> dict[str, str]:
     """GET a path of localhost, whatever its certificate."""
+    return (await fetch(port, path, **headers))[0]
+
+
+async def fetch(port: int, path: str, **headers: str) -> tuple[dict[str, str], bytes]:
+    """Like `get`, with the content."""
     configuration = QuicConfiguration(
         is_client=True, alpn_protocols=H3_ALPN, verify_mode=ssl.CERT_NONE, server_name="localhost"
     )
     async with connect("127.0.0.1", port, configuration=configuration, create_protocol=_Client) as client:
         assert isinstance(client, _Client)
-        return await client.get(f"localhost:{port}", path)
+        return await client.get(f"localhost:{port}", path, **headers), await client.body()

@@ -28,6 +28,7 @@ _NODE_AWAY = 1013  # Try Again Later (IANA WebSocket close codes)
 _GOING_AWAY = 1001
 _POLICY = 1008
 _RESTART = 1012
+_NODE_LOST = "node_lost"
 _SEND_SECONDS = 30.0
 _CONNECT_SECONDS = 1.5
 _FAREWELL_SECONDS = 1.0
@@ -74,7 +75,8 @@ class SignalingProxy:
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             _LOG.warning("node %s takes no signaling: %s", node.node, error or type(error).__name__)
-            reason = "node_unreachable" if self._services.registry.lives(node.node) else "node_lost"
+            self._services.registry.doubt(node.node)
+            reason = "node_unreachable" if self._services.registry.lives(node.node) else _NODE_LOST
             _REFUSED.labels(reason).inc()
             await send({"type": "websocket.accept"})
             await send({"type": "websocket.close", "code": _NODE_AWAY, "reason": reason})
@@ -94,11 +96,13 @@ class SignalingProxy:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if down.done():
                 code, reason = down.result()
+                if reason == _NODE_LOST:
+                    self._services.registry.doubt(node)
                 await send({"type": "websocket.close", "code": code, "reason": reason})
             elif up.done():
                 await upstream.close(code=up.result())
             elif lost.done():
-                await send({"type": "websocket.close", "code": _GOING_AWAY, "reason": "node_lost"})
+                await send({"type": "websocket.close", "code": _GOING_AWAY, "reason": _NODE_LOST})
             else:
                 await send({"type": "websocket.close", "code": _RESTART, "reason": "restart"})
         except (ConnectionError, TimeoutError) as error:
@@ -143,7 +147,7 @@ async def _node_to_client(upstream: aiohttp.ClientWebSocketResponse, send: Send)
             case aiohttp.WSMsgType.CLOSE:
                 return _closing(message.data), str(message.extra or "")
             case _:
-                return _GOING_AWAY, "node_lost"
+                return _GOING_AWAY, _NODE_LOST
         async with asyncio.timeout(_SEND_SECONDS):
             await send(outgoing)
 

@@ -25,6 +25,7 @@ class Registry(ABC):
         self._known: dict[str, NodeRecord] = {}
         self._living: set[str] = set()
         self._proved_at: dict[str, float] = {}
+        self._doubted: set[str] = set()
         self._changed = asyncio.Event()
         self._lately: deque[tuple[float, str]] = deque()
 
@@ -79,7 +80,8 @@ class Registry(ABC):
         record = self._known.get(name)
         if record is None or name not in self._living:
             return False
-        if time.monotonic() - self._proved_at.get(name, 0.0) < _TRUSTED_SECONDS:
+        recently = time.monotonic() - self._proved_at.get(name, 0.0) < _TRUSTED_SECONDS
+        if recently and name not in self._doubted:
             return True
         probed = await self.probe.ask(record)
         if probed.life is Life.ALIVE:
@@ -87,6 +89,10 @@ class Registry(ABC):
         elif probed.life is Life.REFUSED:
             self._lost(name)
         return name in self._living
+
+    def doubt(self, name: str) -> None:
+        """A connection to a node broke: whoever asks next, asks the node."""
+        self._doubted.add(name)
 
     def _boot(self, name: str) -> str:
         record = self._known.get(name)
@@ -99,6 +105,7 @@ class Registry(ABC):
         news = news or before is None or before.draining != record.draining
         self._known[record.node] = record
         self._living.add(record.node)
+        self._doubted.discard(record.node)
         self._proved_at[record.node] = time.monotonic()
         if news:
             self._tell()
@@ -106,6 +113,7 @@ class Registry(ABC):
     def _lost(self, name: str) -> None:
         """A node lives no longer."""
         self._proved_at.pop(name, None)
+        self._doubted.discard(name)
         if name in self._living:
             self._living.discard(name)
             self._tell()

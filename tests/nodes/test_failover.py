@@ -1,4 +1,4 @@
-"""Two nodes, two browsers: one node is killed, then the link of the other is cut, and nobody has to click.
+"""Two nodes, two browsers: one node is killed, the link of the other is cut, one stops, and nobody has to click.
 
 How fast it has to be is measured by `python -m bench failover`; here it has to happen.
 """
@@ -55,3 +55,8 @@ async def test_a_call_outlives_its_node_and_the_next_ones_link(cluster: Cluster)
         assert sorted((one["name"], one["present"]) for one in people) == [("Ada", True), ("Grace", True)]
         assert len(rooms_on(cluster, first)[0]["participants"]) == 2
         await call.media_flows()
+
+        # It stops in good order, as for an upgrade.
+        await call.without_media(cluster.parts[first].terminate)
+        assert (await call.room())["node"] == second
+        assert cluster.parts[first].wait(15) == 0

@@ -24,16 +24,17 @@ async def call(api: Api, meeting: str, *, verify_tls: bool = True) -> AsyncItera
         Room(api.signaling_url(second), token=second.token, verify_tls=verify_tls) as listener,
     ):
         camera, microphone = await speaker.publish((Source.CAMERA, Codec.VP8), (Source.MICROPHONE, Codec.OPUS))
-        sending = asyncio.create_task(_send(camera, microphone))
+        sending = asyncio.create_task(send(camera, microphone))
         try:
-            await _received(listener, {"audio": 20, "video": 5})
+            await received(listener, {"audio": 20, "video": 5})
             yield speaker, listener
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
 
 
-async def _send(camera: Publication, microphone: Publication) -> None:
+async def send(camera: Publication, microphone: Publication) -> None:
+    """Send sound and pictures until cancelled."""
     frames = encode(Codec.VP8)
     position = answered = 0
     for number in range(1_000_000):
@@ -47,7 +48,8 @@ async def _send(camera: Publication, microphone: Publication) -> None:
         await asyncio.sleep(0.02)
 
 
-async def _received(listener: Room, wanted: dict[str, int], seconds: float = 15) -> None:
+async def received(listener: Room, wanted: dict[str, int], seconds: float = 15) -> None:
+    """Return once the listener has so many frames of a stream of each kind."""
     deadline = time.monotonic() + seconds
     while True:
         counts = dict.fromkeys(wanted, 0)

@@ -1,12 +1,24 @@
 """Parley's client library: what web/sdk is for browsers, for Python; it drives the tests and the benchmarks.
 
-`Api` speaks REST; `Room` joins a meeting, publishes encoded frames and receives other participants' packets. Media is
-neither captured nor rendered: sources are encoded frames with exact timestamps, receivers get packets and whole frames.
+`Api` speaks REST; `Room` joins a meeting, publishes encoded frames and receives other participants' packets;
+`Attendance` stays in a meeting over the loss of a connection or of a server. Media is neither captured nor rendered:
+sources are encoded frames with exact timestamps, receivers get packets and whole frames.
 """
 
 from parley.client.api import Api, ApiError, Joined
+from parley.client.attendance import Attendance
 from parley.client.publishing import Publication, PublishedCodec
 from parley.client.room import Room, SignalingRefused
 from parley.client.subscribing import ReceivedStream
 
-__all__ = ["Api", "ApiError", "Joined", "Publication", "PublishedCodec", "ReceivedStream", "Room", "SignalingRefused"]
+__all__ = [
+    "Api",
+    "ApiError",
+    "Attendance",
+    "Joined",
+    "Publication",
+    "PublishedCodec",
+    "ReceivedStream",
+    "Room",
+    "SignalingRefused",
+]

@@ -29,6 +29,7 @@ from sfu.machines.dtls_certificate import generate_certificate
 
 _FEEDBACK_SECONDS = 0.05
 _REPORT_SECONDS = 1.0
+_PING_SECONDS = 5.0  # a server that lost its power or its network closes nothing
 ALL_CODECS = frozenset({Codec.OPUS, Codec.VP8, Codec.VP9, Codec.H264, Codec.AV1})
 
 
@@ -94,7 +95,14 @@ class Room:
             if not self._verify_tls:
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE
-        self._socket = await connect(self._url, ssl=context, max_size=signaling.MAX_MESSAGE_BYTES, proxy=None)
+        self._socket = await connect(
+            self._url,
+            ssl=context,
+            max_size=signaling.MAX_MESSAGE_BYTES,
+            proxy=None,
+            ping_interval=_PING_SECONDS,
+            ping_timeout=_PING_SECONDS,
+        )
         await self.send(self._join)
         self._spawn(self._read())
         await self.until(lambda: self.state.info is not None)
@@ -135,6 +143,11 @@ class Room:
                 if self.state.closed is not None:
                     raise ConnectionError(f"signaling closed: {self.state.closed}")
                 await self._changed.wait()
+
+    async def over(self) -> None:
+        """Return when the signaling connection has ended, however it did; `state.closed` tells."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.state.closed is not None)
 
     async def publish(self, *tracks: tuple[Source, Codec]) -> list[Publication]:
         """Publish tracks, by a first offer or a further one on the same peer; returns when media can be sent."""

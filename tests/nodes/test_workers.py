@@ -1,0 +1,65 @@
+"""Two sfu processes on one machine, one of them killed in a recorded call: call and recording go on."""
+
+import asyncio
+import json
+import os
+import signal
+
+from parley.client import Api, Attendance, Room
+from sfu.api.join_token import Source
+from sfu.api.signaling import Consent
+from sfu.formats.codecs import Codec
+from tests.support.call import PASSWORD, received, send
+from tests.support.server import RunningServer, running_server
+
+
+async def test_a_recorded_call_goes_on_at_the_other_worker() -> None:
+    with running_server(workers="2", inference="false") as server:
+        async with Api(server.url) as admin:
+            await admin.set_up(server.setup_token, "admin", PASSWORD)
+            meeting = await admin.create_meeting("Recorded")
+            await _record(server, admin, meeting)
+
+
+async def _record(server: RunningServer, admin: Api, meeting: str) -> None:
+    sending: list[asyncio.Task[None]] = []
+
+    async def publish(room: Room) -> None:
+        recording = room.state.recording
+        await room.send(Consent(text=recording.text or "1", recording=True))
+        camera, microphone = await room.publish((Source.CAMERA, Codec.VP8), (Source.MICROPHONE, Codec.OPUS))
+        sending.append(asyncio.create_task(send(camera, microphone)))
+
+    async with (
+        Attendance(admin, meeting, "Ada", prepare=publish) as speaker,
+        Api(server.url) as guest,
+        Attendance(guest, meeting, "Grace") as listener,
+    ):
+        assert listener.room is not None and speaker.room is not None
+        participant = speaker.room.state.info
+        await received(listener.room, {"audio": 20, "video": 5})
+        await admin.start_recording(meeting)
+        await asyncio.sleep(3)
+        first = (await admin.request("GET", f"/meetings/{meeting}/room"))["node"]
+        os.kill(server.part_pid(f"sfu-{first[-1]}"), signal.SIGKILL)
+        again = await speaker.joined(2)
+        await received(await listener.joined(2), {"audio": 20, "video": 5})
+        assert again.state.info is not None and participant is not None
+        assert again.state.info.participant == participant.participant
+        room = await admin.request("GET", f"/meetings/{meeting}/room")
+        assert room["live"] and room["node"] != first and room["recording"]
+        await asyncio.sleep(3)
+        await admin.stop_recording(meeting)
+    for task in sending:
+        task.cancel()
+    await asyncio.gather(*sending, return_exceptions=True)
+    async with asyncio.timeout(30):
+        while (kept := (await admin.recordings(meeting))["recordings"])[0]["state"] not in {"ready", "partial"}:
+            await asyncio.sleep(0.2)
+    assert len(kept) == 1
+    [manifest] = [json.loads(path.read_text()) for path in (server.data / "recordings").glob("*/manifest.json")]
+    # Each node gave the camera a track of its own; together they are the one recording.
+    cameras = [track for track in manifest["tracks"] if track["source"] == "camera"]
+    assert len(cameras) == 2
+    assert all(track["duration_ms"] > 1000 for track in cameras)
+    assert {track["participant"] for track in manifest["tracks"]} == {participant.participant}

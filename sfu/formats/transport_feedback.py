@@ -49,6 +49,22 @@ def parse_body(body: bytes) -> TransportFeedback:
     if not 0 < count <= MAX_PACKETS:
         raise ValueError("transport feedback is about no packets or too many")
     symbols, offset = _parse_chunks(body, count)
+    deltas = _parse_deltas(body, offset, symbols)
+    return TransportFeedback(
+        sender_ssrc,
+        media_ssrc,
+        base_seq,
+        int.from_bytes(reference, "big", signed=True),
+        feedback_count,
+        deltas,
+    )
+
+
+def _parse_deltas(body: bytes, offset: int, symbols: list[int]) -> tuple[int | None, ...]:
+    if symbols.count(_SMALL) == len(symbols):  # the usual message, which comes for every subscriber all the time
+        if offset + len(symbols) > len(body):
+            raise ValueError("transport feedback lacks receive deltas")
+        return tuple(body[offset : offset + len(symbols)])
     deltas: list[int | None] = []
     for symbol in symbols:
         size = symbol if symbol in (_SMALL, _LARGE) else 0
@@ -59,14 +75,7 @@ def parse_body(body: bytes) -> TransportFeedback:
         else:
             deltas.append(int.from_bytes(body[offset : offset + size], "big", signed=symbol == _LARGE))
         offset += size
-    return TransportFeedback(
-        sender_ssrc,
-        media_ssrc,
-        base_seq,
-        int.from_bytes(reference, "big", signed=True),
-        feedback_count,
-        tuple(deltas),
-    )
+    return tuple(deltas)
 
 
 def _parse_chunks(body: bytes, count: int) -> tuple[list[int], int]:

@@ -26,6 +26,8 @@ NAMES = {
     "caption_language": "languages of utterances through a switch from English to Spanish",
     "tap_cost": "what tapping 100 tracks costs the sfu, and what a frozen or killed sink does to the call",
     "caption_latency": "how late captions are while four people talk at once",
+    "control_load": "requests a second of control on one core: lists of meetings from PostgreSQL",
+    "faults": "events through restarts of every server: none lost, none out of order",
     "triton_batching": "what dynamic batching gains on Triton",
 }
 

@@ -1,0 +1,180 @@
+"""Control under load: 1,500 requests a second that list 50 of 10,000 meetings, for 100 users, from a real PostgreSQL.
+
+Control runs as a process of its own, held to one core; requests come at a fixed rate over kept connections, whatever
+the answers take (open loop), and each answer is counted from the moment it was due. Control's CPU time per request is
+read from the kernel: on a busy machine it says more than the clock does.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+
+from bench.report import Report
+from control import keys
+from control.store import sessions, users
+from control.tokens import Tokens
+from parley.embedded_postgres import EmbeddedPostgres
+
+MEETINGS = 10_000
+USERS = 100
+PAGE = 50
+RATE = 1500
+CONNECTIONS = 40
+PROCESS = """
+import asyncio, sys
+from pathlib import Path
+import uvloop
+from control.config import ControlConfig, SfuNode
+from control.main import Addresses, run
+dsn, directory, core = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+import os
+os.sched_setaffinity(0, {core})
+node = SfuNode(node="sfu-1", signaling_url="ws://127.0.0.1:9/", http_url="http://127.0.0.1:9")
+config = ControlConfig(
+    database_dsn=dsn, data_dir=directory / "data", recordings_dir=directory / "recordings", node_secret="x" * 32,
+    nodes=(node,), http_binds=("127.0.0.1:0",), internal_bind="127.0.0.1:0", registration="open",
+    requests_per_minute=10**9, embedded=True, reconcile_seconds=3600,
+)
+addresses = Addresses()
+uvloop.run(run(config, lambda: print(addresses.http[0], flush=True), addresses))
+"""
+
+
+def run(*, quick: bool) -> Report:
+    """Offer the load for 20 s (5 when quick)."""
+    return asyncio.run(_measure(5.0 if quick else 20.0))
+
+
+@dataclass(slots=True)
+class _Figures:
+    answered: int = 0
+    failed: int = 0
+    seconds: list[float] = field(default_factory=list)
+
+
+async def _measure(seconds: float) -> Report:
+    report = Report()
+    with tempfile.TemporaryDirectory(prefix="pb") as directory, _postgres(Path(directory)) as cluster:
+        async with _control(cluster, Path(directory)) as (pid, address):
+            tokens = await _people(cluster.dsn, Path(directory) / "data")
+            await _fill(cluster.dsn)
+            await _offer(address, tokens, 1.0, RATE // 3, _Figures())
+            figures = _Figures()
+            before, begun = _cpu_seconds(pid), time.monotonic()
+            await _offer(address, tokens, seconds, RATE, figures)
+            cpu, took = _cpu_seconds(pid) - before, time.monotonic() - begun
+    assert not figures.failed, f"{figures.failed} requests were refused"
+    latencies = sorted(figures.seconds)
+    case = f"{RATE}/s, {PAGE} of {MEETINGS} meetings, {USERS} users"
+    report.at_least(case, "answered", figures.answered / took, "1/s", RATE * 0.99)
+    report.at_most(case, "p99", latencies[len(latencies) * 99 // 100] * 1000, "ms", 25)
+    report.add(case, "median", statistics.median(latencies) * 1000, "ms")
+    report.at_most(case, "CPU per request", cpu / figures.answered * 1e6, "us", 1e6 / RATE)
+    return report
+
+
+async def _offer(address: str, tokens: list[str], seconds: float, rate: int, figures: _Figures) -> None:
+    """Send requests at `rate`, each due at its time, over connections that take them in turn."""
+    host, _, port = address.partition(":")
+    begun = time.monotonic()
+    due = [begun + index / rate for index in range(round(seconds * rate))]
+    await asyncio.gather(
+        *(_ask(host, int(port), tokens, due[start::CONNECTIONS], figures) for start in range(CONNECTIONS))
+    )
+
+
+async def _ask(host: str, port: int, tokens: list[str], due: list[float], figures: _Figures) -> None:
+    reader, writer = await asyncio.open_connection(host, port)
+    for index, at in enumerate(due):
+        await asyncio.sleep(max(0.0, at - time.monotonic()))
+        token = tokens[(index * 7 + port) % len(tokens)]
+        writer.write(
+            f"GET /api/v1/my/meetings?limit={PAGE} HTTP/1.1\r\nHost: {host}:{port}\r\n"
+            f"Authorization: Bearer {token}\r\nAccept: application/json\r\n\r\n".encode()
+        )
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        await reader.readexactly(length)
+        if head.startswith(b"HTTP/1.1 200 "):
+            figures.answered += 1
+            figures.seconds.append(time.monotonic() - at)
+        else:
+            figures.failed += 1
+    writer.close()
+    await writer.wait_closed()
+
+
+async def _people(dsn: str, keys_dir: Path) -> list[str]:
+    """Put everybody into the database, signed in; returns their access tokens."""
+    tokens = Tokens(keys.load(keys_dir, may_create=False))
+    connection = await asyncpg.connect(dsn)
+    made = []
+    for number in range(USERS):
+        user = await users.create(
+            connection, username=f"user{number}", email=None, display_name=f"User {number}", password_hash="x"
+        )
+        session = await sessions.create(connection, user.id, user.epoch, "bench", "127.0.0.1", strong=False)
+        made.append(tokens.access(user.id, session, user.epoch))
+    await connection.close()
+    return made
+
+
+async def _fill(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(
+        "INSERT INTO meetings (id, host_id, title, created_at)"
+        " SELECT 'm' || n, u.id, 'Meeting ' || n, now() - make_interval(secs => n)"
+        " FROM generate_series(1, $1::int) n JOIN (SELECT id, row_number() OVER () AS k FROM users) u"
+        " ON u.k = n % (SELECT count(*) FROM users) + 1",
+        MEETINGS,
+    )
+    await connection.execute("ANALYZE")
+    await connection.close()
+
+
+@contextlib.contextmanager
+def _postgres(directory: Path) -> Iterator[EmbeddedPostgres]:
+    cluster = EmbeddedPostgres(data=directory / "pg", socket_directory=directory / "s")
+    cluster.prepare()
+    with (directory / "pg.log").open("wb") as log:
+        server = subprocess.Popen(cluster.command(), stdout=log, stderr=log)
+        try:
+            while not cluster.is_ready():
+                assert server.poll() is None, (directory / "pg.log").read_text()
+                time.sleep(0.05)
+            cluster.create_database()
+            yield cluster
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(10)
+
+
+@contextlib.asynccontextmanager
+async def _control(cluster: EmbeddedPostgres, directory: Path) -> AsyncIterator[tuple[int, str]]:
+    core = max(os.sched_getaffinity(0))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROCESS, cluster.dsn, str(directory), str(core), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        yield process.pid, (await process.stdout.readline()).decode().strip()
+    finally:
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process has taken, kernel included."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -11,6 +11,7 @@ import pytest
 from inference.config import InferenceConfig
 from inference.main import Inference
 from tests.inference.material import prompt
+from tests.inference.portrait import empty, fetched_faces, film, portrait
 from tests.inference.synthetic.test_detector import CARD
 from tests.inference.test_http_api import wav
 from tests.support.triton import triton_server
@@ -24,7 +25,9 @@ class TritonPythonModel:
         responses = []
         for request in requests:
             tensor = triton.get_input_tensor_by_name(request, "WINDOW")
-            loud = np.array([np.abs(np.from_dlpack(tensor)).mean() > 0.03], np.float32).reshape(1, 1)
+            given = np.from_dlpack(tensor)
+            threshold = 0.03 if given.dtype == np.float32 else 10
+            loud = np.array([np.abs(given).mean() > threshold], np.float32).reshape(1, 1)
             if int(np.__version__.split(".")[0]) >= 2:
                 responses.append(triton.InferenceResponse([triton.Tensor.from_dlpack("SCORE", loud)]))
             else:
@@ -38,29 +41,40 @@ max_batch_size: 1
 input [ { name: "WINDOW" data_type: TYPE_FP32 dims: [ -1 ] } ]
 output [ { name: "SCORE" data_type: TYPE_FP32 dims: [ 1 ] } ]
 """
+FACE_CONFIG = CONFIG.replace('"toy"', '"toy-faces"').replace("FP32 dims: [ -1 ]", "UINT8 dims: [ 224, 224, 3 ]")
+FACE_CARD = CARD.replace('"toy"', '"toy-faces"').replace('"voice"', '"face"')
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    version = tmp_path / "repository" / "toy" / "1"
-    version.mkdir(parents=True)
-    (version / "model.py").write_text(MODEL)
-    (version.parent / "config.pbtxt").write_text(CONFIG)
+    for name, config in (("toy", CONFIG), ("toy-faces", FACE_CONFIG)):
+        version = tmp_path / "repository" / name / "1"
+        version.mkdir(parents=True)
+        (version / "model.py").write_text(MODEL)
+        (version.parent / "config.pbtxt").write_text(config)
     return tmp_path / "repository"
 
 
 async def test_a_file_gets_a_verdict_marked_as_no_evidence(repository: Path, models_dir: Path, tmp_path: Path) -> None:
+    fetched_faces()
     (tmp_path / "card.toml").write_text(CARD)
+    (tmp_path / "faces.toml").write_text(FACE_CARD)
     with triton_server(repository, tmp_path / "server") as server:
         inference = Inference(
             InferenceConfig(
                 sink_socket=tmp_path / "none.sock", models_dir=models_dir, node_secret="s", api_port=0,
                 triton_urls=(server.grpc,), voice_detector_card=tmp_path / "card.toml",
+                face_detector_card=tmp_path / "faces.toml",
             )
         )  # fmt: skip
         task = asyncio.create_task(inference.run(lambda: None))
         async with asyncio.timeout(120):
-            while inference.api is None or not inference.api.port or not inference.state[0]:
+            while (
+                inference.api is None
+                or not inference.api.port
+                or not inference.state[0]
+                or not (inference.analysis.wanted.video)
+            ):
                 await asyncio.sleep(0.05)
         spoken = prompt("queue-periodic-announce").samples
         verdicts = []
@@ -70,8 +84,11 @@ async def test_a_file_gets_a_verdict_marked_as_no_evidence(repository: Path, mod
                 async with session.post(address, data=io.BytesIO(body)) as response:
                     assert response.status == 200, await response.text()
                     verdicts.append((await response.json())["verdict"])
-            async with session.post(address + "?medium=face") as response:
-                face = (await response.json())["verdict"]
+            faces = []
+            for body in (film(portrait(), 5), film(empty(), 5)):
+                async with session.post(address + "?medium=face", data=io.BytesIO(body)) as response:
+                    assert response.status == 200, await response.text()
+                    faces.append((await response.json())["verdict"])
             async with session.post(address, data=b"no media") as response:
                 assert response.status == 422
         task.cancel()
@@ -83,4 +100,6 @@ async def test_a_file_gets_a_verdict_marked_as_no_evidence(repository: Path, mod
     assert loud["card"]["operating_point"]["synthetic_from"] == 0.8
     assert [window["score"] for window in loud["windows"]] == [1.0] * len(loud["windows"])
     assert short["text"] == "no verdict (too little evidence)"
-    assert face["text"] == "no verdict (no model)"
+    assert [face["outcome"] for face in faces] == ["likely synthetic", "no verdict"]
+    assert faces[0]["text"].endswith("(demonstration model, not evidence)")
+    assert [window["start_ms"] for window in faces[0]["windows"]] == [0, 1000, 2000, 3000, 4000]

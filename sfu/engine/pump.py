@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from sfu.engine.contract import Datagram, Drop, Engine, Outgoing, Result
 from sfu.engine.sockets import Sockets
+from sfu.engine.step_times import StepTimes
 
 BUDGET = 2_000_000
 BACKLOG_DATAGRAMS = 4096
@@ -41,7 +42,7 @@ class DirectEngine(Protocol):
 
 
 class Pump:
-    """Composes an engine and sockets. Only the loop's thread may call it.
+    """Composes an engine and sockets. Only the loop's thread may call it. `times` tells what its steps cost.
 
     After `receive_and_forward`, when `backlog` is true, the caller must call again without waiting for a reader
     (`loop.call_soon`), since the sockets may be empty already.
@@ -59,6 +60,7 @@ class Pump:
         self._audio: deque[Datagram] = deque()
         self._other: deque[Datagram] = deque()
         self._chunk = _MAX_CHUNK
+        self.times = StepTimes()
 
     @property
     def backlog(self) -> bool:
@@ -92,6 +94,13 @@ class Pump:
 
     def receive_and_forward(self, now: int) -> Result:
         """Read what waits, forward within the budget. `outgoing` of the result is empty: it has been sent."""
+        begun = time.thread_time_ns()
+        try:
+            return self._receive_and_forward(now)
+        finally:
+            self.times.add(time.thread_time_ns() - begun)
+
+    def _receive_and_forward(self, now: int) -> Result:
         if self._direct is not None:
             filenos = self._sockets.filenos()
             unread = set(range(len(self._sockets.addresses), len(filenos))) - self._ready
@@ -121,10 +130,12 @@ class Pump:
 
     def release(self, now: int) -> None:
         """Send what pacing lets go by `now`; call it at `next_release`."""
+        begun = time.thread_time_ns()
         if self._direct is not None:
             self._direct.release_directly(self._sockets.filenos(), now)
         else:
             self._sockets.send(self._engine.release(now))
+        self.times.add(time.thread_time_ns() - begun)
 
     def next_release(self) -> int | None:
         return self._engine.next_release()

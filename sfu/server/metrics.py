@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from sfu.engine.contract import Drop
@@ -45,6 +45,7 @@ class NodeMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._population()
         yield from self._media()
+        yield from self._engine()
         yield from self._refusals()
         yield from self._sinks()
         yield from quality_metrics.collect(self._node)
@@ -77,6 +78,15 @@ class NodeMetrics(Collector):
         yield events
         for name, text in _FEEDBACK.items():
             yield CounterMetricFamily(f"parley_sfu_{name}", text, value=counters[name])
+
+    def _engine(self) -> Iterator[Metric]:
+        times = self._pump.times
+        total = times.total / 1e9
+        yield CounterMetricFamily("parley_sfu_engine_seconds", "CPU time of forwarding, kernel included", value=total)
+        steps = HistogramMetricFamily("parley_sfu_engine_step_seconds", "CPU time of a step of forwarding")
+        buckets = [("+Inf" if bound is None else str(bound / 1e9), float(count)) for bound, count in times.cumulative()]
+        steps.add_metric([], buckets, total)
+        yield steps
 
     def _refusals(self) -> Iterator[Metric]:
         signaling = CounterMetricFamily(

@@ -13,6 +13,7 @@ import pytest
 from sfu.engine.contract import Drop, Engine, Outgoing, Result, RouteSource, StreamEntry
 from sfu.engine.pump import Pump
 from sfu.engine.sockets import Sockets
+from sfu.engine.step_times import StepTimes
 from tests.sfu.engine.table import AUDIO, VIDEO, Publisher, Subscriber, one_to_one, opus, vp8
 
 
@@ -140,6 +141,24 @@ def test_the_table_may_change_while_packets_wait(world: World) -> None:
     world.engine.remove_peer(1)
 
 
+def test_tells_what_its_steps_cost(world: World) -> None:
+    world.send(*protect(world.publisher, vp8(0, key=True)))
+    world.pump_once()
+    world.pump.release(world.clock.now)
+    times = world.pump.times
+    assert times.steps == 2
+    assert times.total > 0
+    assert times.cumulative()[-1] == (None, 2)
+
+
+def test_a_step_is_counted_by_its_length() -> None:
+    times = StepTimes()
+    for spent in (1, 50_000, 50_001, 3_000_000, 1_000_000_000):
+        times.add(spent)
+    counts = dict(times.cumulative())
+    assert (counts[50_000], counts[100_000], counts[2_000_000], counts[4_000_000], counts[None]) == (2, 3, 3, 4, 5)
+
+
 def test_releases_what_is_paced(world: World) -> None:
     world.engine.set_budget(2, 1_000_000)
     world.send(*protect(world.publisher, *(vp8(seq, key=seq == 0, body=bytes(1000)) for seq in range(10))))
@@ -199,6 +218,7 @@ from sfu.engine import create_engine
 from sfu.engine.contract import RouteSource, StreamEntry
 from sfu.engine.pump import Pump
 from sfu.engine.sockets import Sockets
+from sfu.engine.step_times import StepTimes
 from tests.sfu.engine.table import VIDEO, Publisher, Subscriber, vp8
 engine = create_engine(sys.argv[1])
 sockets = Sockets(["127.0.0.1"], 0)

@@ -26,6 +26,8 @@ async def test_two_aiortc_clients_decode_each_other(tmp_path: Path) -> None:
             await eventually(lambda: bob.frames_of(sent["microphone"]) > 50 and bob.frames_of(sent["camera"]) > 30, 15)
             metrics = await h.metrics()
             assert metrics["parley_sfu_forwarded_total"] > 80
+            assert metrics["parley_sfu_engine_seconds_total"] > 0
+            assert metrics["parley_sfu_engine_step_seconds_count"] > 80
             assert metrics['parley_sfu_drops_total{reason="authentication"}'] == 0
         finally:
             await ann.close()

@@ -26,7 +26,9 @@ def s3() -> Iterator[S3Server]:
         yield server
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.pluginmanager.hasplugin("rerunfailures"):  # -p no:rerunfailures
+        return
     for item in items:
         if not any(layer in item.path.parents for layer in CLOCKLESS):
             item.add_marker(pytest.mark.flaky(reruns=1))

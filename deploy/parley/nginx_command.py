@@ -30,6 +30,14 @@ def add_nginx_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--private-key", metavar="FILE", type=Path, help="PEM key")
     group.add_argument("--control", metavar="ADDRESS", action="append", help="HOST:PORT of control; may be repeated")
     group.add_argument("--internal", metavar="ADDRESS", help="HOST:PORT of control's internal listener")
+    group.add_argument("--ai", metavar="ADDRESS", action="append", default=[], help="HOST:PORT of an inference node")
+    group.add_argument(
+        "--listen-ai",
+        metavar="ADDRESS",
+        action="append",
+        default=[],
+        help="HOST:PORT for control's inference_url",
+    )
     group.add_argument("--resolver", metavar="ADDRESS", default="", help="DNS server, where sfu nodes have names")
     group.add_argument("--proxy", metavar="NETWORK", action="append", default=[], help="a proxy before this gateway")
     group.add_argument("--state", metavar="DIRECTORY", type=Path, default=Path("/tmp/nginx"), help="nginx may write it")  # noqa: S108  container default
@@ -50,6 +58,8 @@ def main(settings: Settings, chosen: argparse.Namespace) -> int:
         state=chosen.state,
         http=tuple(chosen.listen_http),
         https=tuple(chosen.listen_https),
+        ai=tuple(chosen.ai),
+        ai_listen=tuple(chosen.listen_ai),
         certificate=certificate,
         private_key=key,
         redirect_http=not chosen.no_redirect,

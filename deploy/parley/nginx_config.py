@@ -40,7 +40,8 @@ class Gateway:
     """Where nginx listens and what is behind it. Addresses are `host:port`.
 
     `redirect_http`: plain HTTP serves only this machine's own browsers, which take localhost for secure, and sends all
-    others to HTTPS. `control` may be several; `resolver` is a DNS server, needed where nodes have names. `state` is a
+    others to HTTPS. `ai` are inference nodes; control reaches them, balanced, at `ai_listen`, which is for the inside
+    alone. `control` may be several; `resolver` is a DNS server, needed where nodes have names. `state` is a
     directory that nginx may write: pid, bodies of requests that are too large for memory.
     """
 
@@ -52,6 +53,8 @@ class Gateway:
     https: tuple[str, ...] = ()
     certificate: Path | None = None
     private_key: Path | None = None
+    ai: tuple[str, ...] = ()
+    ai_listen: tuple[str, ...] = ()
     redirect_http: bool = True
     https_port_outside: int = 443
     resolver: str = ""
@@ -85,7 +88,8 @@ def read_version(said: str) -> Nginx:
 
 def render(gateway: Gateway, nginx: Nginx) -> str:
     """The whole nginx.conf. It holds the node secret: keep it private. ValueError where values cannot be written."""
-    for value in (*gateway.control, gateway.internal, gateway.node_secret, *gateway.http, *gateway.https):
+    addresses = (*gateway.control, gateway.internal, *gateway.http, *gateway.https, *gateway.ai, *gateway.ai_listen)
+    for value in (*addresses, gateway.node_secret):
         if re.search(r"[\s;{}\"'$\\]", value):
             raise ValueError(f"{value!r} cannot stand in an nginx configuration")
     if gateway.https and not (gateway.certificate and gateway.private_key):
@@ -98,6 +102,8 @@ def render(gateway: Gateway, nginx: Nginx) -> str:
         if gateway.https and gateway.redirect_http:
             locations = [*_redirect(gateway), *locations]
         servers.append(_server([f"listen {address};" for address in gateway.http], locations))
+    if gateway.ai and gateway.ai_listen:
+        servers.append(_server([f"listen {address};" for address in gateway.ai_listen], _ai_locations(gateway)))
     http = [*_http(gateway), *_compression(nginx), *_blocks(servers)]
     return "\n".join([*_main(gateway, nginx), "http {", *_indent(http), "}", ""])
 
@@ -158,7 +164,13 @@ def _http(gateway: Gateway) -> list[str]:
         *[f"    server {address} max_fails=3 fail_timeout=5s;" for address in gateway.control],
         "    keepalive 64;",
         "}",
+        *(_ai_upstream(gateway) if gateway.ai and not gateway.resolver else []),
     ]
+
+
+def _ai_upstream(gateway: Gateway) -> list[str]:
+    servers = [f"    server {address} max_fails=2 fail_timeout=5s;" for address in gateway.ai]
+    return ["upstream ai {", "    zone ai 64k;", "    least_conn;", *servers, "}"]
 
 
 def _compression(nginx: Nginx) -> list[str]:
@@ -279,6 +291,31 @@ def _locations(gateway: Gateway) -> list[str]:
         "proxy_read_timeout 60s;",
         *_FORWARDED,
         *_blocks(blocks),
+    ]
+
+
+def _ai_locations(gateway: Gateway) -> list[str]:
+    """Files go to the node with the least to do, past those that do not answer; names are looked up anew.
+
+    A file that was sent is not sent to a second node: control's job tries again by itself.
+    """
+    names = [] if not gateway.resolver else [f"set $parley_ai {gateway.ai[0]};"]
+    return [
+        "location /ai/v1/ {",
+        *_indent(names),
+        f"    proxy_pass http://{'$parley_ai' if names else 'ai'};",
+        "    proxy_http_version 1.1;",
+        '    proxy_set_header Connection "";',
+        "    proxy_request_buffering off;",
+        "    proxy_buffering off;",
+        f"    client_max_body_size {gateway.max_upload_bytes};",
+        "    proxy_connect_timeout 2s;",
+        "    proxy_read_timeout 5m;",
+        "    proxy_next_upstream error timeout http_502 http_503;",
+        "}",
+        "location / {",
+        "    return 404;",
+        "}",
     ]
 
 

@@ -29,6 +29,8 @@ def gateway(tmp_path: Path) -> Gateway:
         https=("127.0.0.1:18443", "[::1]:18443"),
         certificate=made.certificate,
         private_key=made.key,
+        ai=("127.0.0.1:8085", "127.0.0.1:9085"),
+        ai_listen=("127.0.0.1:18085",),
         resolver="127.0.0.11",
         proxies=("10.0.0.0/8",),
     )
@@ -51,7 +53,7 @@ def test_the_check_can_fail(gateway: Gateway, tmp_path: Path) -> None:
     assert "auth_requests" in check(text, tmp_path)
 
 
-@pytest.mark.parametrize("without", [{"http": ()}, {"https": ()}, {"resolver": "", "proxies": ()}])
+@pytest.mark.parametrize("without", [{"http": ()}, {"https": ()}, {"resolver": "", "proxies": ()}, {"ai": ()}])
 def test_every_choice_is_accepted(gateway: Gateway, tmp_path: Path, without: dict[str, object]) -> None:
     chosen = replace(gateway, **without)  # type: ignore[arg-type]  # fields by name
     assert check(nginx_config.render(chosen, nginx_config.found()), tmp_path) == ""

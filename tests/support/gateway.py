@@ -69,13 +69,14 @@ def running_gateway(
         )
         (state / "nginx.conf").write_text(nginx_config.render(gateway, nginx_config.found()))
         log = state / "nginx.log"
-        with log.open("wb") as output, _process(state / "nginx.conf", output.fileno()) as process:
-            _wait_for(https, process, log)
+        with log.open("wb") as output, nginx_process(state / "nginx.conf", output.fileno()) as process:
+            wait_for(https, process, log)
             yield RunningGateway(server, http, https, ports | {"control": server.http_port}, process, log)
 
 
 @contextlib.contextmanager
-def _process(configuration: Path, output: int) -> Iterator[subprocess.Popen[bytes]]:
+def nginx_process(configuration: Path, output: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run nginx in the foreground; it logs to the descriptor `output`."""
     command = ["nginx", "-c", str(configuration), "-g", "daemon off;"]
     process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
     try:
@@ -89,7 +90,8 @@ def _process(configuration: Path, output: int) -> Iterator[subprocess.Popen[byte
             process.wait()
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until the port is open."""
     deadline = time.monotonic() + 10
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):

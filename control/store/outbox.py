@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from control.database import Connection, load
+from control.database import Connection, load, load_one
 from sfu.api import tracing
 
 USER_EVENTS = "meeting.events.user_events"
@@ -76,6 +76,11 @@ async def unpublished(connection: Connection, limit: int) -> list[Event]:
     """Return the oldest unpublished events; of one meeting they are in order and without gaps."""
     rows = await connection.fetch("SELECT * FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT $1", limit)
     return [load(Event, row) for row in rows]
+
+
+async def by_id(connection: Connection, event: int) -> Event | None:
+    row = await connection.fetchrow("SELECT * FROM outbox WHERE id = $1", event)
+    return load_one(Event, row)
 
 
 async def mark_published(connection: Connection, ids: list[int]) -> None:

@@ -59,6 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     acts = recording.add_subparsers(title="acts", required=True, metavar="ACT")
     again = acts.add_parser("rescan", help="find recordings by their files", parents=[common])
     again.set_defaults(verb=_recording)
+    events = verbs.add_parser("events", help="publish again what Kafka once refused")
+    acts = events.add_subparsers(title="acts", required=True, metavar="ACT")
+    replay = acts.add_parser("replay", help="publish the events of the dead-letter topic", parents=[common])
+    replay.set_defaults(verb=_events)
     flight = verbs.add_parser("flight", help="fetch, read and replay what happened in a room", add_help=False)
     flight.add_argument("rest", nargs=argparse.REMAINDER)
     flight.set_defaults(verb=_flight, config=None)
@@ -155,6 +159,12 @@ def _recording(settings: Settings, _: argparse.Namespace) -> int:
     from parley import recording_command
 
     return recording_command.main(settings)
+
+
+def _events(settings: Settings, _: argparse.Namespace) -> int:
+    from parley import events_command
+
+    return events_command.main(settings)
 
 
 def _migrate(settings: Settings, chosen: argparse.Namespace) -> int:

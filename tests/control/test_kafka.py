@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer
 
 from control import relay
 from control.database import Pool, open_pool
+from control.dead_letters import MAX_BYTES, replay
 from control.kafka_bus import KafkaBus
 from control.store import outbox
 from tests.control.test_outbox import make_meetings, write
@@ -74,3 +75,23 @@ async def test_order_survives_a_broker_that_goes_away(dsn: str, pool: Pool, brok
         await asyncio.gather(relaying, return_exceptions=True)
         await bus.close()
     assert await consume(broker, 120) == {one: list(range(1, 31)) for one in made}
+
+
+async def test_dead_letters_are_published_again(dsn: str, pool: Pool, broker: Broker) -> None:
+    """An event that is too large; its reference waits until it fits (this broker's own limit cannot be raised)."""
+    (meeting,) = await make_meetings(pool, 1)
+    async with pool.acquire() as connection:
+        await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "large", {"text": "x" * 1_200_000})
+        (event,) = await outbox.unpublished(connection, 10)
+    bus = KafkaBus((broker.address,))
+    await bus.publish(event)
+    await bus.close()
+    for limit in (1_000_000, MAX_BYTES):  # ours, then the broker's
+        again = await replay(dsn, (broker.address,), max_bytes=limit)
+        assert (again.published, again.refused, again.gone) == (0, 1, 0)
+    async with pool.acquire() as connection:
+        await connection.execute("UPDATE outbox SET payload = '{}'")
+    again = await replay(dsn, (broker.address,))
+    assert (again.published, again.refused, again.gone) == (1, 0, 0)
+    assert await consume(broker, 1) == {meeting: [event.seq]}
+    assert (await replay(dsn, (broker.address,))).published == 0

@@ -1,0 +1,28 @@
+"""`parley events replay`: what Kafka once refused, published again."""
+
+import asyncio
+
+import asyncpg
+
+from parley.part_configs import embedded_postgres
+from parley.settings import Settings
+
+
+def main(settings: Settings) -> int:
+    """Replay; returns the exit code: 1 when something was refused again."""
+    if not settings["kafka_brokers"]:
+        print("parley: kafka_brokers is not set: there are no dead letters")
+        return 2
+    # Imported only where it is configured: it is an extra.
+    from aiokafka.errors import KafkaError  # noqa: PLC0415
+
+    from control.dead_letters import replay  # noqa: PLC0415
+
+    dsn = settings["database_url"] or embedded_postgres(settings).dsn
+    try:
+        outcome = asyncio.run(replay(dsn, settings["kafka_brokers"]))
+    except (OSError, KafkaError, asyncpg.PostgresError) as error:
+        print(f"parley: cannot replay: {error}")
+        return 1
+    print(f"published {outcome.published}, refused again {outcome.refused}, gone from the outbox {outcome.gone}")
+    return 1 if outcome.refused else 0

@@ -66,7 +66,11 @@ class Participant:
         self._connected = asyncio.get_running_loop().create_future()
         async with asyncio.timeout(JOIN_SECONDS):
             self._socket = await connect(
-                self._sfu.signaling_url, max_size=signaling.MAX_MESSAGE_BYTES, proxy=None, compression=None
+                self._sfu.signaling_url,
+                open_timeout=JOIN_SECONDS,
+                max_size=signaling.MAX_MESSAGE_BYTES,
+                proxy=None,
+                compression=None,
             )
             await self._socket.send(signaling.encode(signaling.Join(v=signaling.VERSION, token=token)))
             self._reader = asyncio.create_task(self._read(self._socket))

@@ -19,7 +19,8 @@ from sfu.formats.codecs import Codec
 AUDIO_BYTES = 120
 AUDIO_EVERY_NS = 20_000_000
 VIDEO_EVERY_NS = 33_333_333
-DRAIN_SECONDS = 0.5
+DRAIN_SECONDS = 0.25
+DRAIN_TRIES = 20
 STEADY_SECONDS = 25.0
 _LEAD_NS = 20_000_000
 
@@ -31,10 +32,14 @@ def recorded_frames() -> Frames:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What happened in a stretch of time; `expected` is what publishers sent times who should get it."""
+    """What happened in a stretch of time; `expected` is what publishers sent times who should get it.
+
+    `all_cpu_seconds` goes on until the last packet has come.
+    """
 
     seconds: float
     cpu_seconds: float
+    all_cpu_seconds: float
     totals: Totals
     latencies: np.ndarray
     expected: int
@@ -45,7 +50,7 @@ class Window:
 
     @property
     def packets_per_cpu_second(self) -> float:
-        return self.totals.media / max(self.cpu_seconds, 1e-9)
+        return self.totals.media / max(self.all_cpu_seconds, 1e-9)
 
     @property
     def cpu(self) -> float:
@@ -177,9 +182,26 @@ async def observe(
     cpu, began = process.cpu_seconds(), time.monotonic()
     await performing
     spent, elapsed = process.cpu_seconds() - cpu, time.monotonic() - began
-    await asyncio.sleep(DRAIN_SECONDS)
-    expected = (sent() - sent_before) * receivers
-    return Window(elapsed, spent, client.totals().since(totals), client.latencies() - latencies, expected)
+    await _drained(client)
+    return Window(
+        elapsed,
+        spent,
+        process.cpu_seconds() - cpu,
+        client.totals().since(totals),
+        client.latencies() - latencies,
+        (sent() - sent_before) * receivers,
+    )
+
+
+async def _drained(client: LightClient) -> None:
+    """Return when nothing more comes."""
+    before = -1
+    for _ in range(DRAIN_TRIES):
+        await asyncio.sleep(DRAIN_SECONDS)
+        received = client.totals().media
+        if received == before:
+            return
+        before = received
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,33 @@
+/** The minutes of a meeting that ended, or what became of them. */
+import { h } from './dom.js';
+import { rest } from './session.js';
+
+const AGAIN_MS = 2_000;
+
+/** @param {string} meeting @param {AbortSignal} signal @returns {HTMLElement} empty where there is nothing to say */
+export function minutes(meeting, signal) {
+  const element = h('section', { class: 'minutes', 'aria-label': 'Minutes' });
+  void show(element, meeting, signal);
+  return element;
+}
+
+async function show(element, meeting, signal) {
+  const found = await rest.get(`/meetings/${encodeURIComponent(meeting)}/minutes`).catch(() => ({ state: 'none' }));
+  if (signal.aborted) return;
+  element.replaceChildren(...words(found));
+  if (found.state !== 'writing') return;
+  const timer = setTimeout(() => void show(element, meeting, signal), AGAIN_MS);
+  signal.addEventListener('abort', () => clearTimeout(timer));
+}
+
+function words({ state, text, model, error }) {
+  if (state === 'none') return [];
+  const title = h('h2', {}, 'Minutes');
+  if (state === 'writing') return [title, h('p', { class: 'hint' }, 'Being written.')];
+  if (state === 'failed') return [title, h('p', { class: 'problem', role: 'alert' }, `They could not be written: ${error}.`)];
+  return [
+    title,
+    h('div', { class: 'card minutes-text' }, ...text.split(/\n+/).map((line) => h('p', {}, line))),
+    h('p', { class: 'hint' }, `Written by ${model} from the captions; it may err.`),
+  ];
+}

@@ -48,6 +48,13 @@ class EditMessage(Body, frozen=True, kw_only=True):
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=4000)]
 
 
+class SendMessage(Body, frozen=True, kw_only=True):
+    """`to` names one participant; null is all."""
+
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=4000, pattern=r"\S")]
+    to: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+
+
 class ChatPage(Answer, frozen=True, kw_only=True):
     """Newest last. `next` leads to older ones."""
 

@@ -24,17 +24,9 @@ def send(room: Room, participant: Participant, message: signaling.Chat, now: int
         name=participant.name,
         at=at,
     )
-    if message.to is None:
-        room.broadcast(sent)
-        room.relay(sent)
-    else:
-        receiver = room.participants.get(message.to)
-        if receiver is None:
-            raise Refused(Code.UNKNOWN_PARTICIPANT, "There is no such participant.")
-        for session in {receiver.session, participant.session}:
-            room.context.outbox.tell(session, sent)
-        if receiver.link is not None:
-            room.relay(sent)
+    if message.to is not None and message.to not in room.participants:
+        raise Refused(Code.UNKNOWN_PARTICIPANT, "There is no such participant.")
+    deliver(room, sent)
     room.context.outbox.report(
         facts.ChatSent(
             room=room.room,
@@ -46,3 +38,18 @@ def send(room: Room, participant: Participant, message: signaling.Chat, now: int
             to=message.to,
         )
     )
+
+
+def deliver(room: Room, sent: signaling.Chat) -> None:
+    """Tell a message to all, or to its receiver and back to its sender, as far as they are here."""
+    if sent.to is None:
+        room.broadcast(sent)
+        room.relay(sent)
+        return
+    people = [room.participants.get(name or "") for name in dict.fromkeys((sent.to, sent.participant))]
+    for person in people:
+        if person is not None:
+            room.context.outbox.tell(person.session, sent)
+    receiver = people[0]
+    if receiver is not None and receiver.link is not None:
+        room.relay(sent)

@@ -8,8 +8,9 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from sfu.api import signaling
 from sfu.api.desired_state import DesiredState
-from sfu.rooms import statistics
+from sfu.rooms import chat, statistics
 from sfu.server.driver import Driver
 from sfu.server.links import Links
 from sfu.server.standalone_api import StandaloneApi
@@ -39,6 +40,7 @@ class HttpApi:
         self.app = web.Application(client_max_size=MAX_BODY_BYTES)
         self.app.router.add_put("/node/v1/rooms/{room}/desired", self._private(self._put_desired))
         self.app.router.add_get("/node/v1/rooms", self._private(self._rooms))
+        self.app.router.add_post("/node/v1/rooms/{room}/chat", self._private(self._chat))
         self.app.router.add_get("/node/v1/rooms/{room}/statistics", self._private(self._statistics))
         self.app.router.add_get("/node/v1/rooms/{room}/flight", self._private(self._flight))
         collection = "/node/v1/rooms/{room}/transports"
@@ -78,6 +80,19 @@ class HttpApi:
         if version == 0:
             return web.json_response({"code": "room_not_live", "detail": "The room is not live here."}, status=404)
         return web.json_response({"version": version})
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        """Tell a room, or one of it and the sender, what was said by other means; control has kept it."""
+        try:
+            said = signaling.decode_client(await request.read())
+        except ValueError as error:
+            return web.json_response({"code": "bad_message", "detail": str(error)}, status=400)
+        room = self._driver.node.rooms.get(request.match_info["room"])
+        if room is None or not isinstance(said, signaling.Chat):
+            return web.json_response({"code": "room_not_live", "detail": "The room is not live here."}, status=404)
+        chat.deliver(room, said)
+        self._driver.flush()
+        return web.json_response({})
 
     async def _rooms(self, request: web.Request) -> web.StreamResponse:
         rooms = [

@@ -102,10 +102,17 @@ async def node() -> AsyncIterator[Node]:
             return aiohttp.web.Response(status=503)
         return aiohttp.web.json_response({"rooms": [{"room": room, "version": 1} for room in known.live]})
 
+    async def chat(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        known.chats.append(await request.json())
+        return aiohttp.web.json_response({})
+
+    async def transports(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        return aiohttp.web.json_response({"transports": []})
+
     async def whip(request: aiohttp.web.Request) -> aiohttp.web.Response:
         known.requests.append((request.method, request.path_qs, await request.read()))
         headers = {"Location": f"{known.url}/whip/resource-1", "ETag": '"x"', "Content-Type": "application/sdp"}
-        return aiohttp.web.Response(status=201, body=b"v=0\r\n", headers=headers)
+        return aiohttp.web.Response(status=201, text=known.answer, headers=headers)
 
     async def signaling(request: aiohttp.web.Request) -> aiohttp.web.WebSocketResponse:
         socket = aiohttp.web.WebSocketResponse()
@@ -123,6 +130,8 @@ async def node() -> AsyncIterator[Node]:
     app = aiohttp.web.Application()
     app.router.add_put("/node/v1/rooms/{room}/desired", desired)
     app.router.add_get("/node/v1/rooms", rooms)
+    app.router.add_post("/node/v1/rooms/{room}/chat", chat)
+    app.router.add_get("/node/v1/rooms/{room}/transports", transports)
     app.router.add_route("*", "/whip{rest:.*}", whip)
     app.router.add_get("/", signaling)
     runner = aiohttp.web.AppRunner(app)

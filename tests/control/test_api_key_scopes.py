@@ -17,6 +17,8 @@ EXPECTED = (
     ),
     (r"/api/v1/shared/", "public"),
     (r"/(health|metrics)", "public"),
+    (r"/api/v1/ai/analysis$", "public"),
+    (r"/api/v1/meetings/<meeting>/analysis$", "media"),
     (r"/api/v1/auth/logout$|/api/v1/csrf-token$", "none"),
     (r"/api/v1/users/(upload-avatar|<user>/avatar)$", "media"),
     (r"/api/v1/users/", "none"),

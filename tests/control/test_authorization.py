@@ -22,6 +22,7 @@ INSIDE = "401 ok ok ok ok ok 403 403 403 401 ok"
 HOSTS = "401 403 403 403 ok ok 403 403 403 401 ok"
 OWNER = "401 403 403 403 403 ok 403 403 403 401 ok"
 NOT_OWN = "401 403 404 404 404 404 404 404 403 401 404"
+NOBODY = "401 404 404 404 404 404 404 404 404 401 404"
 OWN_FILE = "401 403 404 404 404 ok 404 404 403 401 ok"
 # Inference is not running here: whoever is let in learns that.
 AI = "401 403 503 503 503 503 503 503 403 401 503"
@@ -139,6 +140,7 @@ TABLE = {
     f"GET {M}/minutes": INSIDE,
     f"POST {M}/minutes": "401 403 403 403 409 409 403 403 403 401 409",
     f"GET {M}/messages": INSIDE,
+    f"POST {M}/messages": "401 ok ok ok ok ok 403 403 403 401 403",
     "GET /api/v1/ai/health": AI,
     "GET /api/v1/ai/connectivity": AI,
     "GET /api/v1/ai/info": AI,
@@ -166,6 +168,12 @@ TABLE = {
     "GET /api/v1/stats/overview": ADMIN,
     "GET /api/v1/webrtc/room/<meeting>/peers": INSIDE,
     "GET /api/v1/webrtc/room/<meeting>/stats": INSIDE,
+    # Nobody here negotiates for somebody else; test_older_paths negotiates for itself.
+    "POST /api/v1/webrtc/peer/<participant>/offer": NOBODY,
+    "GET /api/v1/webrtc/peer/<participant>/answer": NOBODY,
+    "GET /api/v1/webrtc/peer/<participant>/ice-candidates": NOBODY,
+    "POST /api/v1/webrtc/ice-candidate": NOBODY,
+    "POST /api/v1/webrtc/answer": NOBODY,
     "POST /api/v1/webrtc/room/<meeting>/join": PUBLIC_WITH_VALID_TOKEN,
     "POST /api/v1/webrtc/room/<meeting>/leave": INSIDE,
     "GET /api/v1/webrtc/peer/<participant>/status": SHARED,
@@ -201,6 +209,10 @@ CONSUMING = {
 BODIES = {
     f"PUT {M}/messages/<message>": {"text": "changed"},
     "DELETE /api/v1/users/passkeys/<passkey>": {"password": "correct horse battery"},
+    f"POST {M}/messages": {"text": "hello"},
+    "POST /api/v1/webrtc/peer/<participant>/offer": {"sdp": "v=0"},
+    "POST /api/v1/webrtc/ice-candidate": {"participant": "<participant>", "candidate": ""},
+    "POST /api/v1/webrtc/answer": {"participant": "<participant>", "sdp": "v=0"},
     "POST /api/v1/recording/start": {"meeting": "<meeting>"},
     "POST /api/v1/recording/stop": {"meeting": "<meeting>"},
 }

@@ -1,0 +1,85 @@
+"""Chat by REST: said to those who are in the room now, and kept like what is said by signaling."""
+
+import secrets
+from datetime import UTC, datetime
+
+import aiohttp
+import msgspec
+
+from control import grants
+from control.api.conversation_types import ChatMessage, SendMessage
+from control.auth.access import Access
+from control.ending import ended
+from control.endpoint import Call, Endpoints
+from control.problem import Problem, forbidden, not_found
+from control.store import meetings, outbox, participants, rooms, understanding
+from sfu.api import signaling
+from sfu.api.facts import ChatSent
+
+endpoints = Endpoints("captions and chat", scope="meetings")
+_TIMEOUT = aiohttp.ClientTimeout(total=3)
+_WINDOW = 60
+
+
+@endpoints.route(
+    "POST",
+    "/api/v1/meetings/<meeting>/messages",
+    Access.PARTICIPANT,
+    body=SendMessage,
+    answer=ChatMessage,
+    status=201,
+)
+async def send_message(call: Call, meeting: str, body: SendMessage) -> ChatMessage:
+    """Say something to all, or to one participant."""
+    person = call.standing.participant
+    if person is None:
+        raise forbidden("Join the meeting first.")
+    await call.services.limits.spend("chat", person.id, 60, _WINDOW)
+    at = datetime.now(UTC)
+    fact = ChatSent(
+        room=meeting,
+        at=int(at.timestamp() * 1000),
+        message=f"m-{secrets.token_hex(8)}",
+        participant=person.id,
+        name=person.name,
+        text=body.text,
+        to=body.to,
+    )
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        await meetings.lock(connection, meeting)
+        state = await rooms.state(connection, meeting)
+        if state is None or state.ended:
+            raise ended()
+        settings = grants.settings_of(call.standing.meeting)
+        if not grants.current(state, person.id, person.role, settings).chat:
+            raise Problem(403, "not_permitted", "You may not chat here.")
+        if body.to is not None and await participants.by_id(connection, meeting, body.to) is None:
+            raise not_found("This meeting has no such participant.")
+        await understanding.add_chat(connection, fact, at)
+        payload = {"meeting": meeting, **msgspec.to_builtins(fact)}
+        for name in ("kind", "room"):
+            payload.pop(name)
+        await outbox.append(connection, outbox.SIGNALING_EVENTS, meeting, "chat.sent", payload)
+    await _say(call, fact)
+    return ChatMessage(
+        id=fact.message, participant=person.id, name=person.name, text=fact.text, to=fact.to, at=at, edited_at=None
+    )
+
+
+async def _say(call: Call, fact: ChatSent) -> None:
+    """Tell whoever is in the room; that the node is away changes nothing of what is kept."""
+    node = await call.services.nodes.of_meeting(fact.room)
+    if node is None:
+        return
+    said = signaling.Chat(
+        text=fact.text, to=fact.to, id=fact.message, participant=fact.participant, name=fact.name, at=fact.at
+    )
+    headers = {"Authorization": f"Bearer {call.services.config.node_secret}"}
+    url = f"{node.http_url}/node/v1/rooms/{fact.room}/chat"
+    try:
+        async with call.services.http.post(
+            url, data=signaling.encode(said), headers=headers, timeout=_TIMEOUT
+        ) as answer:
+            await answer.read()
+    except (aiohttp.ClientError, TimeoutError) as error:
+        call.services.tasks.log_failure(error)

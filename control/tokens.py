@@ -119,6 +119,7 @@ class Tokens:
         *,
         epoch: int = 0,
         returning: bool = False,
+        ice: tuple[str, ...] = (),
     ) -> str:
         """Return a join token for the sfu: one admission within 60 s."""
         now = int(time.time())
@@ -134,6 +135,7 @@ class Tokens:
             grants=grants,
             epoch=epoch,
             returning=returning,
+            ice=ice,
             traceparent=tracing.current(),
         )
         payload: dict[str, Any] = msgspec.to_builtins(claims)

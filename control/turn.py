@@ -16,3 +16,14 @@ def ice_server(turn: TurnConfig, participant: str, unix_seconds: int) -> IceServ
     username = f"{unix_seconds + LIFETIME_SECONDS}:{participant}"
     digest = hmac.digest(turn.secret.encode(), username.encode(), "sha1")
     return IceServerConfig(urls=turn.urls, username=username, credential=base64.b64encode(digest).decode())
+
+
+def links(server: IceServerConfig) -> list[str]:
+    """Return a server as values of WHIP's and WHEP's Link headers (RFC 9725, section 4.6), one for each of its URLs."""
+    values = []
+    for url in server.urls:
+        value = f'<{url}>; rel="ice-server"'
+        if server.username and server.credential:
+            value += f'; username="{server.username}"; credential="{server.credential}"; credential-type="password"'
+        values.append(value)
+    return values

@@ -207,6 +207,7 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
             granted,
             epoch=entry.epoch,
             returning=entry.returning,
+            ice=tuple(link for server in offered for link in turn.links(server)),
         ),
         signaling_url=f"/ws/signaling?meeting={about.id}",
         whip_url="/whip",

@@ -169,6 +169,9 @@ class Adaptation:
         steps = self._ladders[uptrack.track].steps
         if not steps:
             return []
+        if downtrack.wanted_rid is not None:
+            chosen = [stream for stream in steps if stream.rid == downtrack.wanted_rid]
+            return chosen or steps[:1]
         height = _HEIGHTS.get(uptrack.source, _CAMERA_HEIGHT)
         return steps[: useful_layers(len(steps), height, downtrack.wanted.height)]
 

@@ -42,6 +42,7 @@ class DownTrack:
         self.stream: IngressStream | None = None
         self.encoding: SlotEncoding | None = None
         self.wanted = WantedTrack(track="")
+        self.wanted_rid: str | None = None
         self.waiting = False
         self.granted: IngressStream | None = None
         self.paused = False
@@ -98,7 +99,7 @@ class DownTrack:
             self.uptrack.downtracks.discard(self)
         if self._in_table:
             self._engine.switch_route(self.route, None)
-        self.uptrack = self.publisher = self.stream = self.wish = self.granted = None
+        self.uptrack = self.publisher = self.stream = self.wish = self.granted = self.wanted_rid = None
         self.waiting = self.paused = False
 
     @property

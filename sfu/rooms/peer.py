@@ -50,8 +50,9 @@ class Peer:
         engine.set_peer(PeerEntry(number))
 
     @property
-    def ufrag(self) -> str:
-        return self._ice.credentials.ufrag
+    def ufrags(self) -> tuple[str, ...]:
+        """Our ufrags that checks may name: during an ICE restart the one before, too."""
+        return self._ice.ufrags
 
     def local(self, candidates: Sequence[Candidate]) -> LocalTransport:
         """Return our side for a description."""
@@ -69,9 +70,14 @@ class Peer:
             self._started = True
         self._advance_dtls()
 
-    def restart_ice(self) -> None:
-        """Take new local credentials; the association and its keys stay (RFC 8445, section 9)."""
+    def restart_ice(self, ufrag: str | None = None, pwd: str = "") -> None:
+        """Take new local credentials, and the remote's where they came without a description.
+
+        The association and its keys stay (RFC 8445, section 9).
+        """
         self._ice.restart(generate_credentials())
+        if ufrag is not None:
+            self._ice.set_remote(ufrag, pwd)
 
     def receive(self, leftover: Leftover, now: int) -> Refusal | None:
         """Take STUN or DTLS; returns why a STUN message was refused."""
@@ -128,7 +134,12 @@ class Peer:
         """Let DTLS retransmit and consent lapse."""
         if self.closed:
             return
-        self._ice.handle_timer(now)
+        before = self._ice.selected
+        for gone in self._ice.handle_timer(now):
+            self._engine.dismiss_source(gone.source, gone.local)
+        selected = self._ice.selected
+        if selected is not None and selected != before:
+            self._engine.set_address(self.number, selected.source, selected.local)
         self._dtls.handle_timer(now)
         self._advance_dtls()
         if self._ice.expired:

@@ -24,26 +24,25 @@ class PeerIndex:
     def __init__(self) -> None:
         self._owners: dict[int, Owner] = {}
         self._ufrags: dict[str, int] = {}
-        self._ufrag_of: dict[int, str] = {}
+        self._ufrags_of: dict[int, tuple[str, ...]] = {}
 
     def __len__(self) -> int:
         return len(self._owners)
 
     def add(self, owner: Owner) -> None:
-        """Add a peer, or take note that its ufrag changed."""
+        """Add a peer, or take note that its ufrags changed: while it restarts ICE it answers to two."""
         peer = owner.media.peer
+        self._forget_ufrags(peer.number)
         self._owners[peer.number] = owner
-        old = self._ufrag_of.get(peer.number)
-        if old != peer.ufrag and peer.ufrag is not None:
-            if old is not None:
-                del self._ufrags[old]
-            self._ufrags[peer.ufrag] = peer.number
-            self._ufrag_of[peer.number] = peer.ufrag
+        self._ufrags_of[peer.number] = peer.ufrags
+        self._ufrags.update(dict.fromkeys(peer.ufrags, peer.number))
 
     def remove(self, number: int) -> None:
         self._owners.pop(number, None)
-        ufrag = self._ufrag_of.pop(number, None)
-        if ufrag is not None:
+        self._forget_ufrags(number)
+
+    def _forget_ufrags(self, number: int) -> None:
+        for ufrag in self._ufrags_of.pop(number, ()):
             del self._ufrags[ufrag]
 
     def get(self, number: int) -> Owner | None:

@@ -67,7 +67,7 @@ class PlainPeer:
     """`number` is its id in the engine's table. `keys` None exchanges plain RTP; `sockets` are shut when it closes."""
 
     connected = True
-    ufrag = None
+    ufrags: tuple[str, ...] = ()
 
     def __init__(self, context: Context, keys: SrtpKeys | None, sockets: tuple[int, ...] = ()) -> None:
         engine = context.engine

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sfu.machines.negotiation import Negotiated
 from sfu.machines.negotiation_playback import PlaybackNegotiation, PlaybackStream
@@ -12,6 +13,15 @@ from sfu.rooms.slots import place
 from sfu.rooms.subscription import Candidate
 
 _MAX_PER_KIND = 8
+
+
+class Encoding(NamedTuple):
+    """One of a track's layers; `encoding` is its rid, "" where there is only one."""
+
+    encoding: str
+    bits_per_second: int
+    is_active: bool
+    is_shown: bool
 
 
 class Playback:
@@ -53,6 +63,36 @@ class Playback:
                     downtrack.clear()
                 elif after != downtrack.wish:
                     downtrack.show(*by_wish[after][:3], now)
+
+    def select(self, mid: str | None, encoding: str | None, now: int) -> bool:
+        """Show this encoding (rid) on a video section, the first without `mid`; None leaves it to us again.
+
+        False when there is no such section.
+        """
+        slots = self._slots["video"]
+        slot = next((entry for entry in slots if mid in (None, entry.mid)), None)
+        if slot is None:
+            return False
+        downtrack = self.egress.downtracks[slot.mid]
+        downtrack.wanted_rid = encoding
+        downtrack.choose(now)
+        return True
+
+    def layers(self, now: int) -> dict[str, list[Encoding]]:
+        """Return the encodings to choose from by m-section: of those that show a video with several."""
+        found: dict[str, list[Encoding]] = {}
+        for slot in self._slots["video"]:
+            downtrack = self.egress.downtracks[slot.mid]
+            if downtrack.uptrack is not None:
+                found[slot.mid] = [
+                    Encoding(stream.rid, int(stream.bits_per_second), stream.active(now), stream is downtrack.stream)
+                    for stream in downtrack.uptrack.streams
+                ]
+        return found
+
+    def shows(self) -> frozenset[str]:
+        """Return the m-sections that show something."""
+        return frozenset(mid for mid, downtrack in self.egress.downtracks.items() if downtrack.uptrack is not None)
 
     def timer(self) -> int | None:
         return self.egress.timer()

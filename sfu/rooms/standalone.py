@@ -1,9 +1,13 @@
 """Participants without signaling: WHIP publishers (RFC 9725) and WHEP players on the same core."""
 
+from sfu.machines.negotiation import LocalTransport
 from sfu.rooms import distribution, publishing, subscribing
+from sfu.rooms.egress import Egress
 from sfu.rooms.participant import Participant
+from sfu.rooms.peer import Peer
 from sfu.rooms.peer_index import Owner
 from sfu.rooms.playback import Playback
+from sfu.rooms.publish_peer import PublishPeer
 from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
 
@@ -13,6 +17,19 @@ def publish(room: Room, participant: Participant, sdp: str, now: int) -> str:
     change = publishing.offer(room, participant, sdp, {}, now)
     publishing.announce(room, participant, change, {}, now)
     return change.answer.sdp
+
+
+def restart_ice(room: Room, participant: Participant, ufrag: str, pwd: str) -> LocalTransport:
+    """Restart the ICE of the participant's peer with the remote's new credentials; returns ours. Raises Refused."""
+    media: PublishPeer | Egress | None = participant.publish
+    if participant.playback is not None:
+        media = participant.playback.egress
+    if media is None or not isinstance(media.peer, Peer) or media.peer.closed:
+        raise Refused(Code.UNKNOWN_SESSION, "There is no peer to restart.", fatal=True)
+    media.peer.restart_ice(ufrag, pwd)
+    room.peers.add(Owner(room, participant, media))
+    room.touch(media.peer.number)
+    return media.peer.local(room.context.candidates)
 
 
 def play(room: Room, participant: Participant, sdp: str, now: int) -> str:

@@ -13,6 +13,7 @@ from sfu.api.desired_state import DesiredState
 from sfu.rooms import chat, statistics
 from sfu.server.driver import Driver
 from sfu.server.links import Links
+from sfu.server.player_api import PlayerApi
 from sfu.server.standalone_api import StandaloneApi
 from sfu.server.transports_api import TransportsApi
 
@@ -54,6 +55,7 @@ class HttpApi:
             self.app.router.add_get(path, self._live)
         self.app.router.add_get("/health/ready", self._is_ready)
         standalone.add_to(self.app.router)
+        PlayerApi(driver, standalone).add_to(self.app.router)
 
     def add_private(self, method: str, path: str, handler: Handler) -> None:
         """Add a route that only control may call."""

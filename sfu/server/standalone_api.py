@@ -3,11 +3,12 @@
 `POST /whip` and `POST /whep` (optionally with the room in the path, which the token must then name) create a resource;
 DELETE ends it. Consents, which other clients give by signaling, are given by `?consent=recording,captions`. A resource
 answers to the token that made it, which stays good for that beyond its 60 s. PATCH takes trickled candidates
-(RFC 8840), which an ICE-lite agent does not need; ICE restarts are not offered (501).
+(RFC 8840), which an ICE-lite agent does not need, and restarts ICE; entity tags name ICE sessions (RFC 9725, 4.3.2).
 """
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections import Counter
 from dataclasses import dataclass
@@ -15,29 +16,32 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from sfu.api.signaling import Consent
+from sfu.formats.sdp_fragment import SdpFragment, parse_fragment, serialise_fragment
+from sfu.rooms import standalone
 from sfu.rooms.node import Role, Seat
 from sfu.rooms.refusal import Code, Refused
 from sfu.server.driver import Driver
 from sfu.server.key_ring import KeyRing
+from sfu.server.standalone_answers import CORS, bearer, body_text, problem, refusal
 
 MAX_SDP_BYTES = 256 * 1024
 _SDP = "application/sdp"
 _FRAGMENT = "application/trickle-ice-sdpfrag"
-_UNAUTHORIZED = frozenset({Code.BAD_TOKEN, Code.EXPIRED_TOKEN, Code.REPLAYED_TOKEN, Code.FOREIGN_TOKEN})
-_STATUS = {
-    Code.OFFER_REFUSED: 400,
-    Code.FULL: 503,
-    Code.TOO_MANY_REQUESTS: 429,
-    Code.MESSAGE_TOO_LARGE: 413,
-    Code.BAD_MESSAGE: 400,
-}
+_UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
+LAYER_LINK = "urn:ietf:params:whep:ext:core:layer"
+EVENTS_LINK = "urn:ietf:params:whep:ext:core:server-sent-events"
 
 
-@dataclass(frozen=True, slots=True)
-class _Resource:
+@dataclass(slots=True)
+class Resource:
+    """A session of a publisher or player. `etag` names its ICE session, `ufrag` is the remote's in it."""
+
     role: Role
     seat: Seat
     token_hash: bytes
+    ufrag: str
+    etag: str
+    events: str = ""
 
 
 class StandaloneApi:
@@ -47,7 +51,7 @@ class StandaloneApi:
         self.refused: Counter[str] = Counter()
         self._driver = driver
         self._keys = keys
-        self._resources: dict[str, _Resource] = {}
+        self._resources: dict[str, Resource] = {}
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         for role in ("whip", "whep"):
@@ -61,10 +65,10 @@ class StandaloneApi:
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
         if request.content_type != _SDP:
-            return _problem(415, Code.BAD_MESSAGE.value, f"The body must be {_SDP}.")
+            return problem(415, Code.BAD_MESSAGE.value, f"The body must be {_SDP}.", {"Accept-Post": _SDP})
         try:
-            token = _bearer(request)
-            sdp = await _body(request)
+            token = bearer(request)
+            sdp = await body_text(request, MAX_SDP_BYTES)
             claims = await self._keys.admit(token)
             if request.match_info.get("room", claims.room) != claims.room:
                 raise Refused(Code.FOREIGN_TOKEN, "The token is for another room.", fatal=True)
@@ -73,99 +77,107 @@ class StandaloneApi:
             seat, answer = self._driver.node.stand_alone(claims, role, sdp, consent, self._driver.now())
         except Refused as refused:
             self._driver.flush()
-            return self._refuse(refused)
+            return self.refuse(refused)
         self._driver.flush()
         self._forget_gone()
-        resource = secrets.token_urlsafe(16)
-        self._resources[resource] = _Resource(role, seat, _hash(token))
-        headers = {
-            "Location": f"/{role}/{claims.room}/{resource}",
-            "ETag": f'"{secrets.token_hex(8)}"',
-            "Accept-Patch": _FRAGMENT,
-            **_CORS,
-        }
-        return web.Response(status=201, text=answer, content_type=_SDP, headers=headers)
+        key = secrets.token_urlsafe(16)
+        found = _UFRAG.search(sdp)
+        resource = Resource(role, seat, _hash(token), found[1] if found is not None else "", _new_etag())
+        self._resources[key] = resource
+        location = f"/{role}/{claims.room}/{key}"
+        headers = {"Location": location, "ETag": resource.etag, "Accept-Patch": _FRAGMENT, **CORS}
+        response = web.Response(status=201, text=answer, content_type=_SDP, headers=headers)
+        for link in claims.ice:
+            response.headers.add("Link", link)
+        if role == "whep":
+            response.headers.add("Link", f'<{location}/layer>; rel="{LAYER_LINK}"')
+            response.headers.add("Link", f'<{location}/events>; rel="{EVENTS_LINK}"; events="active,inactive,layers"')
+        return response
 
     def _forget_gone(self) -> None:
         """Drop resources whose participant is gone, so that they are as bounded as participants are."""
-        self._resources = {key: value for key, value in self._resources.items() if _present(value.seat)}
+        self._resources = {key: value for key, value in self._resources.items() if present(value.seat)}
 
-    def _owned(self, request: web.Request) -> tuple[str, _Resource] | web.Response:
-        key = request.match_info["resource"]
-        resource = self._resources.get(key)
-        if resource is None or not _present(resource.seat):
-            return _problem(404, "unknown_resource", "There is no such session.")
+    def find(self, request: web.Request) -> Resource | None:
+        """Return the resource that the path names, if its participant is still there."""
+        resource = self._resources.get(request.match_info["resource"])
+        return resource if resource is not None and present(resource.seat) else None
+
+    def owned(self, request: web.Request) -> Resource | web.Response:
+        """Return the resource that the path names, when the request carries its token; the refusal else."""
+        resource = self.find(request)
+        if resource is None:
+            return problem(404, "unknown_resource", "There is no such session.")
         try:
-            given = _hash(_bearer(request))
+            given = _hash(bearer(request))
         except Refused as refused:
-            return self._refuse(refused)
+            return self.refuse(refused)
         if not hmac.compare_digest(given, resource.token_hash):
-            return self._refuse(Refused(Code.FOREIGN_TOKEN, "The token is not this session's.", fatal=True))
-        return key, resource
+            return self.refuse(Refused(Code.FOREIGN_TOKEN, "The token is not this session's.", fatal=True))
+        return resource
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
-        found = self._owned(request)
-        if isinstance(found, web.Response):
-            return found
-        key, resource = found
-        del self._resources[key]
+        resource = self.owned(request)
+        if isinstance(resource, web.Response):
+            return resource
+        del self._resources[request.match_info["resource"]]
         self._driver.node.leave(resource.seat, "left", self._driver.now())
         self._driver.flush()
-        return web.Response(status=200, headers=_CORS)
+        return web.Response(status=200, headers=CORS)
 
     async def _patch(self, request: web.Request) -> web.StreamResponse:
-        found = self._owned(request)
-        if isinstance(found, web.Response):
-            return found
-        if request.content_type != _FRAGMENT:
-            return _problem(415, Code.BAD_MESSAGE.value, f"The body must be {_FRAGMENT}.")
-        if request.headers.get("If-Match") == "*":
-            return _problem(501, "no_ice_restart", "ICE restarts are not offered; make a new session.")
-        return web.Response(status=204, headers=_CORS)
+        resource = self.owned(request)
+        if isinstance(resource, web.Response):
+            return resource
+        read = await _read_patch(request)
+        if isinstance(read, web.Response):
+            return read
+        condition, fragment = read
+        if condition.strip() == "*" and fragment.ufrag not in {"", resource.ufrag}:
+            return self._restart(resource, fragment)
+        tags = {tag.strip() for tag in condition.split(",")}
+        if not tags & {"*", resource.etag} or fragment.ufrag not in {"", resource.ufrag}:
+            return problem(412, "precondition_failed", "This is not the ICE session that is in use.")
+        return web.Response(status=204, headers={"ETag": resource.etag, **CORS})
+
+    def _restart(self, resource: Resource, fragment: SdpFragment) -> web.StreamResponse:
+        """Begin another ICE session on the same peer (RFC 9725, section 4.3.3)."""
+        room, participant = resource.seat
+        try:
+            local = standalone.restart_ice(room, participant, fragment.ufrag, fragment.pwd)
+        except Refused as refused:
+            return problem(409, refused.code.value, refused.detail)
+        finally:
+            self._driver.flush()
+        resource.ufrag, resource.etag = fragment.ufrag, _new_etag()
+        ours = SdpFragment(local.ufrag, local.pwd, fragment.mid, fragment.media)
+        return web.Response(
+            status=200,
+            text=serialise_fragment(ours, local.candidates),
+            content_type=_FRAGMENT,
+            headers={"ETag": resource.etag, **CORS},
+        )
 
     async def _options(self, request: web.Request) -> web.StreamResponse:
-        return web.Response(status=204, headers={"Accept-Post": _SDP, **_CORS})
+        return web.Response(status=204, headers={"Accept-Post": _SDP, "Accept-Patch": _FRAGMENT, **CORS})
 
-    def _refuse(self, refused: Refused) -> web.Response:
+    def refuse(self, refused: Refused) -> web.Response:
+        """Count a refusal and return it."""
         self.refused[refused.code.value] += 1
-        status = 401 if refused.code in _UNAUTHORIZED else _STATUS.get(refused.code, 403)
-        return _problem(status, refused.code.value, refused.detail)
+        return refusal(refused)
 
 
-# Pages of other origins may publish and play: a bearer token admits, never a cookie.
-_CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "POST, PATCH, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
-    "Access-Control-Expose-Headers": "Location, ETag, Link",
-}
-
-
-def _problem(status: int, code: str, detail: str) -> web.Response:
-    headers = dict(_CORS)
-    if status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    body = {"code": code, "detail": detail, "status": status}
-    return web.json_response(body, status=status, content_type="application/problem+json", headers=headers)
-
-
-def _bearer(request: web.Request) -> str:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise Refused(Code.BAD_TOKEN, "A bearer token is needed.", fatal=True)
-    return token.strip()
-
-
-async def _body(request: web.Request) -> str:
-    data = await request.content.read(MAX_SDP_BYTES + 1)
-    while len(data) <= MAX_SDP_BYTES and not request.content.at_eof():
-        data += await request.content.read(MAX_SDP_BYTES + 1 - len(data))
-    if len(data) > MAX_SDP_BYTES:
-        raise Refused(Code.MESSAGE_TOO_LARGE, "The offer is too large.")
+async def _read_patch(request: web.Request) -> tuple[str, SdpFragment] | web.Response:
+    """Return the condition and the fragment of a PATCH, or why it has none."""
+    if request.content_type != _FRAGMENT:
+        return problem(415, Code.BAD_MESSAGE.value, f"The body must be {_FRAGMENT}.", {"Accept-Patch": _FRAGMENT})
+    condition = request.headers.get("If-Match")
+    if condition is None:
+        return problem(428, "precondition_required", "If-Match names the ICE session, or `*` to restart it.")
     try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise Refused(Code.OFFER_REFUSED, "The offer is not UTF-8.") from error
+        return condition, parse_fragment(await body_text(request, MAX_SDP_BYTES))
+    except (ValueError, Refused) as error:
+        return problem(400, Code.BAD_MESSAGE.value, f"The fragment cannot be read: {error}.")
 
 
 def _consent(request: web.Request) -> Consent:
@@ -181,5 +193,10 @@ def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _present(seat: Seat) -> bool:
+def _new_etag() -> str:
+    return f'"{secrets.token_hex(8)}"'
+
+
+def present(seat: Seat) -> bool:
+    """Whether the participant is still in its room."""
     return seat.room.participants.get(seat.participant.participant) is seat.participant

@@ -1,4 +1,4 @@
-"""A host opens plain transports by REST: FFmpeg's picture comes into the meeting and goes out of it, audited."""
+"""Through control, clients of other standards: plain transports with FFmpeg, audited; a WHEP player and its events."""
 
 import asyncio
 import json
@@ -6,18 +6,23 @@ import socket
 import sys
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 import tests.sfu.server.ffmpeg_rtp as ffmpeg_rtp
 from parley.client import Api, Room
 from parley.client.api import ApiError
+from sfu.machines.ice import generate_credentials
+from tests.sfu.rooms.stage import VIDEO, description
 from tests.support.server import running_server
 
 CAMERA = {"source": "camera", "codec": "VP8", "payload_type": 96}
 
 
 async def test_a_picture_comes_in_and_goes_out(tmp_path: Path) -> None:
-    with running_server(transport_networks="127.0.0.0/8") as server:
+    with running_server(
+        transport_networks="127.0.0.0/8", turn_urls="turn:turn.example.org", turn_secret="x" * 32
+    ) as server:
         async with Api(server.url) as host, Api(server.url) as guest:
             await host.set_up(server.setup_token, "admin", "correct horse battery staple")
             meeting = await host.create_meeting("With a camera")
@@ -62,10 +67,34 @@ async def test_a_picture_comes_in_and_goes_out(tmp_path: Path) -> None:
                         if process.returncode is None:
                             process.kill()
                         await process.communicate()
+                await _play(server.url, visitor.token)
                 acts = (await host.request("GET", "/admin/audit"))["entries"]
                 done = [entry for entry in acts if entry["action"].startswith("transport.")]
                 assert [entry["action"] for entry in done].count("transport.opened") == 3
                 assert any(f"127.0.0.1 port {port}" in json.dumps(entry["detail"]) for entry in done)
+
+
+async def _play(url: str, token: str) -> None:
+    """A player is told of ICE servers and, by events through control, of what it is shown."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(headers=headers) as http:
+        sdp = {"Content-Type": "application/sdp"}
+        offer = description(generate_credentials(), [VIDEO.replace("sendonly", "recvonly")], "actpass")
+        async with http.post(f"{url}/whep", data=offer, headers=sdp) as made:
+            assert made.status == 201
+            links, location = made.headers["Link"], made.headers["Location"]
+        assert '<turn:turn.example.org>; rel="ice-server"; username="' in links
+        assert f'<{location}/events>; rel="urn:ietf:params:whep:ext:core:server-sent-events"' in links
+        async with http.get(f"{url}{location}/layer") as layers:
+            assert layers.status == 200
+        json_body = {"Content-Type": "application/json"}
+        async with http.post(f"{url}{location}/events", data="[]", headers=json_body) as subscribed:
+            events = subscribed.headers["Location"]
+        async with aiohttp.ClientSession() as anybody, anybody.get(url + events) as stream:
+            async with asyncio.timeout(10):
+                assert (await stream.content.readline()).startswith(b"event: ")
+        async with http.delete(url + location) as ended:
+            assert ended.status == 200
 
 
 async def _ffmpeg(*arguments: str) -> asyncio.subprocess.Process:

@@ -60,6 +60,7 @@ class Control:
             name=changes.pop("name", participant.title()),
             user=changes.pop("user", None),
             grants=changes.pop("grants", Grants()),
+            ice=changes.pop("ice", ()),
             epoch=changes.pop("epoch", 0),
             returning=changes.pop("returning", False),
         )

@@ -1,0 +1,154 @@
+"""What a WHEP player may choose and is told: layers, and which m-sections show something.
+
+After the extensions of draft-murillo-whep (sections 4.6.1 and 4.6.2), which simulcast players use: POST on the `layer`
+link selects an encoding of a track, POST on the `events` link names events and answers where to read them, as
+server-sent events (text/event-stream). There only an unguessable address protects them, since EventSource sends no
+headers. GET on the `layer` link answers what there is to choose from.
+"""
+
+import asyncio
+import contextlib
+import hmac
+import secrets
+from typing import Any, Literal
+
+import msgspec
+from aiohttp import web
+
+from sfu.rooms.playback import Encoding, Playback
+from sfu.rooms.refusal import Code, Refused
+from sfu.server.driver import Driver
+from sfu.server.standalone_answers import CORS, body_text, problem
+from sfu.server.standalone_api import Resource, StandaloneApi
+
+_MAX_BYTES = 16 * 1024
+_LOOK_SECONDS = 1.0
+_KEEP_ALIVE_LOOKS = 15
+
+
+class Selection(msgspec.Struct, frozen=True, rename="camel"):
+    """Which encoding to show on which m-section: the first video's without `mediaId`, ours to choose without an id."""
+
+    media_id: str | None = None
+    encoding_id: str | None = None
+
+
+class PlayerApi:
+    """The resources below a WHEP session."""
+
+    def __init__(self, driver: Driver, sessions: StandaloneApi) -> None:
+        self._driver = driver
+        self._sessions = sessions
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        base = "/whep/{room}/{resource}"
+        router.add_get(f"{base}/layer", self._layers)
+        router.add_post(f"{base}/layer", self._select)
+        router.add_post(f"{base}/events", self._subscribe)
+        router.add_get(f"{base}/events/{{key}}", self._events)
+        for path in ("layer", "events"):
+            router.add_options(f"{base}/{path}", self._options)
+
+    async def _options(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(status=204, headers={"Accept-Post": "application/json", **CORS})
+
+    def _playback(self, request: web.Request) -> tuple[Resource, Playback] | web.Response:
+        resource = self._sessions.owned(request)
+        if isinstance(resource, web.Response):
+            return resource
+        playback = resource.seat.participant.playback
+        return (resource, playback) if playback is not None else _gone()
+
+    async def _layers(self, request: web.Request) -> web.StreamResponse:
+        found = self._playback(request)
+        if isinstance(found, web.Response):
+            return found
+        return web.json_response(_described(found[1].layers(self._driver.now())), headers=CORS)
+
+    async def _select(self, request: web.Request) -> web.StreamResponse:
+        found = self._playback(request)
+        if isinstance(found, web.Response):
+            return found
+        resource, playback = found
+        try:
+            wish = msgspec.json.decode(await body_text(request, _MAX_BYTES), type=Selection)
+        except (ValueError, Refused) as error:
+            return problem(400, Code.BAD_MESSAGE.value, f"The selection cannot be read: {error}.")
+        now = self._driver.now()
+        known = {entry.encoding for encodings in playback.layers(now).values() for entry in encodings}
+        if wish.encoding_id is not None and wish.encoding_id not in known:
+            return problem(404, "unknown_encoding", "There is no such encoding.")
+        if not playback.select(wish.media_id, wish.encoding_id, now):
+            return problem(404, "unknown_media", "There is no such m-section.")
+        resource.seat.room.adaptation.hurry(now)
+        self._driver.node.settle(now)
+        self._driver.flush()
+        return web.Response(status=200, headers=CORS)
+
+    async def _subscribe(self, request: web.Request) -> web.StreamResponse:
+        found = self._playback(request)
+        if isinstance(found, web.Response):
+            return found
+        try:
+            body = await body_text(request, _MAX_BYTES)
+            msgspec.json.decode(body or "[]", type=list[Literal["active", "inactive", "layers", "viewercount"]])
+        except (ValueError, Refused) as error:
+            return problem(400, Code.BAD_MESSAGE.value, f"Events are listed by name: {error}.")
+        found[0].events = found[0].events or secrets.token_urlsafe(16)
+        return web.Response(status=201, headers={"Location": f"{request.path}/{found[0].events}", **CORS})
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        """Tell what changes, looked at once a second, until the player or the session is gone."""
+        resource = self._sessions.find(request)
+        given = request.match_info["key"]
+        if resource is None or not resource.events or not hmac.compare_digest(given.encode(), resource.events.encode()):
+            return problem(404, "unknown_resource", "There is no such session.")
+        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        response = web.StreamResponse(headers=headers | CORS)
+        await response.prepare(request)
+        told: dict[str, bytes] = {}
+        looks = 0
+        with contextlib.suppress(ConnectionError):
+            while self._sessions.find(request) is resource and (playback := resource.seat.participant.playback):
+                for event, data in self._state(playback).items():
+                    text = msgspec.json.encode(data)
+                    if told.get(event) != text:
+                        told[event] = text
+                        await response.write(b"event: " + event.encode() + b"\ndata: " + text + b"\n\n")
+                if looks % _KEEP_ALIVE_LOOKS == _KEEP_ALIVE_LOOKS - 1:
+                    await response.write(b": \n\n")
+                looks += 1
+                await asyncio.sleep(_LOOK_SECONDS)
+        return response
+
+    def _state(self, playback: Playback) -> dict[str, dict[str, Any]]:
+        layers = playback.layers(self._driver.now())
+        # Rates move all the time; an event is worth it when what there is to choose from, or what is shown, changes.
+        coarse = {mid: [entry._replace(bits_per_second=0) for entry in encodings] for mid, encodings in layers.items()}
+        shown = sorted(playback.shows())
+        return {"active" if shown else "inactive": {"media": shown}, "layers": _described(coarse)}
+
+
+def _described(layers: dict[str, list[Encoding]]) -> dict[str, Any]:
+    """Return the draft's `layers`: encodings that flow and that do not, by m-section."""
+    return {
+        mid: {
+            "active": [_encoding(entry) for entry in encodings if entry.is_active],
+            "inactive": [{"id": entry.encoding} for entry in encodings if not entry.is_active],
+            "layers": [
+                {"encodingId": entry.encoding, "bitrate": entry.bits_per_second}
+                for entry in encodings
+                if entry.is_active
+            ],
+            "shown": next((entry.encoding for entry in encodings if entry.is_shown), None),
+        }
+        for mid, encodings in layers.items()
+    }
+
+
+def _encoding(entry: Encoding) -> dict[str, Any]:
+    return {"id": entry.encoding, "bitrate": entry.bits_per_second}
+
+
+def _gone() -> web.Response:
+    return problem(404, "unknown_resource", "There is no such session.")

@@ -1,0 +1,59 @@
+"""What WHIP and WHEP have in common about requests and answers: tokens, bodies, refusals, other origins."""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from sfu.rooms.refusal import Code, Refused
+
+_UNAUTHORIZED = frozenset({Code.BAD_TOKEN, Code.EXPIRED_TOKEN, Code.REPLAYED_TOKEN, Code.FOREIGN_TOKEN})
+_STATUS = {
+    Code.OFFER_REFUSED: 400,
+    Code.FULL: 503,
+    Code.TOO_MANY_REQUESTS: 429,
+    Code.MESSAGE_TOO_LARGE: 413,
+    Code.BAD_MESSAGE: 400,
+}
+# Pages of other origins may publish and play: a bearer token admits, never a cookie.
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
+    "Access-Control-Expose-Headers": "Location, ETag, Link, Accept-Patch, Accept-Post",
+}
+
+
+def problem(status: int, code: str, detail: str, more: Mapping[str, str] | None = None) -> web.Response:
+    """Return a refusal as problem+json."""
+    headers = CORS | dict(more or {})
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    body = {"code": code, "detail": detail, "status": status}
+    return web.json_response(body, status=status, content_type="application/problem+json", headers=headers)
+
+
+def refusal(refused: Refused) -> web.Response:
+    """Return what the rooms refused."""
+    status = 401 if refused.code in _UNAUTHORIZED else _STATUS.get(refused.code, 403)
+    return problem(status, refused.code.value, refused.detail)
+
+
+def bearer(request: web.Request) -> str:
+    """Return the bearer token; raises Refused without one."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Refused(Code.BAD_TOKEN, "A bearer token is needed.", fatal=True)
+    return token.strip()
+
+
+async def body_text(request: web.Request, limit: int) -> str:
+    """Return the body; raises Refused when it is larger than `limit` bytes or no UTF-8."""
+    data = await request.content.read(limit + 1)
+    while len(data) <= limit and not request.content.at_eof():
+        data += await request.content.read(limit + 1 - len(data))
+    if len(data) > limit:
+        raise Refused(Code.MESSAGE_TOO_LARGE, "The body is too large.")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise Refused(Code.OFFER_REFUSED, "The body is not UTF-8.") from error

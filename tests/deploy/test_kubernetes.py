@@ -129,7 +129,13 @@ def test_what_pods_refer_to_is_there() -> None:
                 secret = variable.get("valueFrom", {}).get("secretKeyRef")
                 if secret:
                     assert secret["name"] == "parley" and secret["key"] in base + stores, (what, secret)
-            if what.split()[-1] not in {"postgres", "valkey"}:  # their volumes are made per pod
+            if what.split()[-1] not in {
+                "postgres",
+                "valkey",
+                "etcd",
+                "kafka",
+                "seaweedfs",
+            }:  # their volumes are made per pod
                 for mount in container.get("volumeMounts", []):
                     assert mount["name"] in volumes, (what, mount)
 
@@ -161,11 +167,16 @@ def test_ways_in_lead_to_control_alone() -> None:
     assert backends and set(backends) == {"control"}
 
 
-def test_nodes_are_the_pods_of_the_stateful_set() -> None:
+def test_settings_name_services_that_are_there() -> None:
     (settings,) = (found["data"] for _, found in ALL if found["kind"] == "ConfigMap")
-    replicas = merged_sfu()["spec"]["replicas"]
-    assert settings["PARLEY_NODES"] == ",".join(f"sfu-{n}=sfu-{n}.sfu:8081:8084" for n in range(replicas))
     assert set(settings) <= {setting.variable for setting in SETTINGS}
+    for variable in ("PARLEY_ETCD_URLS", "PARLEY_KAFKA_BROKERS", "PARLEY_S3_ENDPOINT", "PARLEY_CONTROL_URL"):
+        host = re.sub(r"^http://|:\d+$", "", settings[variable])
+        assert host in named("Service"), variable
+    names = {
+        variable["name"] for each in merged_sfu()["spec"]["template"]["spec"]["containers"] for variable in each["env"]
+    }
+    assert {"PARLEY_NODE", "PARLEY_SFU_HOST"} <= names  # under which it registers
 
 
 def test_nobody_is_cut_off_by_an_upgrade() -> None:

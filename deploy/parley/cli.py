@@ -112,8 +112,13 @@ def _sfu(settings: Settings, _: argparse.Namespace) -> int:
 
         return workers.run(settings)
     config = sfu_config(settings)
+    tuning = sfu_main.Tuning()
     return part_process.run(
-        settings, "sfu", lambda ready: sfu_main.run(config, ready), stop_seconds=config.drain_seconds or 0
+        settings,
+        "sfu",
+        lambda ready: sfu_main.run(config, ready, tuning),
+        stop_seconds=config.drain_seconds or 0,
+        live={"max_participants": tuning.limit_participants},
     )
 
 
@@ -148,6 +153,13 @@ def _inference(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _config(settings: Settings, _: argparse.Namespace) -> int:
+    from parley.live_settings import overridden
+    from sfu.api.etcd import EtcdUnavailable
+
+    try:
+        settings = overridden(settings)
+    except EtcdUnavailable as error:
+        print(f"parley: live settings are not known: {error}", file=sys.stderr)
     rows = settings.rows()
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for name, value, source in rows:

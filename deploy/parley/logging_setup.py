@@ -17,6 +17,7 @@ from parley.settings import SETTINGS, Settings, SettingsError
 
 FORMATS = ("text", "json")
 # Libraries that note every address they bind and every connection; our own parts say what matters of these.
+_LEVELS = ("debug", "info", "warning", "error")
 _CHATTY = ("websockets.server", "control.http", "aiohttp.access")
 CUT = "[redacted]"
 
@@ -118,6 +119,13 @@ def secrets_of(settings: Settings) -> list[str]:
     return [str(settings[setting.name]) for setting in SETTINGS if setting.secret and settings[setting.name]]
 
 
+def set_level(name: str) -> None:
+    """Log from this level on; raises SettingsError for one that there is not."""
+    if name not in _LEVELS:
+        raise SettingsError(f"log_level: {name!r} is not one of {', '.join(_LEVELS)}")
+    logging.getLogger().setLevel(name.upper())
+
+
 def install(settings: Settings, part: str, trace: Callable[[], dict[str, str]] = dict) -> None:
     """Log to standard error in the chosen format; raises SettingsError."""
     known = secrets_of(settings)
@@ -128,7 +136,8 @@ def install(settings: Settings, part: str, trace: Callable[[], dict[str, str]] =
         formatter = TextFormatter(Redactor(known, links=False))
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.basicConfig(handlers=[handler], force=True)
+    set_level(settings["log_level"])
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
     # uncaught exceptions are events too

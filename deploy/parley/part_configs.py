@@ -9,11 +9,11 @@ from control.language_model_config import LanguageModelConfig
 from inference.config import InferenceConfig
 from objects.s3_config import S3Config
 from parley.embedded_postgres import EmbeddedPostgres
+from parley.live_settings import etcd_config
 from parley.network import local_addresses, url_host
 from parley.settings import Settings, SettingsError
 from parley.sign_in_config import identity_providers, second_factor
 from recorder.config import RecorderConfig
-from sfu.api.etcd import EtcdConfig
 from sfu.server.config import SfuConfig
 
 _REGISTRATIONS: dict[str, Registration] = {
@@ -46,7 +46,8 @@ def control_config(settings: Settings) -> ControlConfig:
         node_secret=_node_secret(settings),
         nodes=_nodes(settings),
         nodes_file=settings["nodes_file"],
-        etcd=_etcd(settings),
+        etcd=etcd_config(settings),
+        spill_at=settings["spill_at"],
         region=settings["region"],
         region_header=settings["region_header"],
         http_binds=(f"{url_host(settings['http_host'])}:{settings['http_port']}",),
@@ -113,7 +114,7 @@ def sfu_config(settings: Settings) -> SfuConfig:
         sink_socket=_sink_sockets(settings)[0],
         advertised_host=settings["sfu_advertised_host"] or _advertised(settings["sfu_host"]),
         region=settings["region"],
-        etcd=_etcd(settings),
+        etcd=etcd_config(settings),
         drain_seconds=settings["drain_seconds"] if settings["drain_seconds"] >= 0 else None,
         flight_dir=settings["data_dir"] / "flights",
         max_participants=settings["max_participants"],
@@ -194,17 +195,6 @@ def _advertised(host: str) -> str:
     if host not in {"0.0.0.0", "::"}:  # noqa: S104  compared, not bound
         return host
     return next((str(address) for address in local_addresses()), "127.0.0.1")
-
-
-def _etcd(settings: Settings) -> EtcdConfig | None:
-    if not settings["etcd_urls"]:
-        return None
-    return EtcdConfig(
-        urls=settings["etcd_urls"],
-        username=settings["etcd_username"] or "",
-        password=settings["etcd_password"] or "",
-        ca_file=settings["etcd_ca"],
-    )
 
 
 def _nodes(settings: Settings) -> tuple[SfuNode, ...]:

@@ -15,6 +15,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from parley import logging_setup, loop_lag, tracing
+from parley.live_settings import Appliers, LiveSettings
 from parley.settings import Settings
 
 STOP_SECONDS = 4
@@ -24,17 +25,26 @@ Part = Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
 """A part: takes `ready`, runs until cancelled."""
 
 
-def run(settings: Settings, name: str, part: Part, metrics_port: int | None = None, *, stop_seconds: float = 0) -> int:
+def run(
+    settings: Settings,
+    name: str,
+    part: Part,
+    metrics_port: int | None = None,
+    *,
+    stop_seconds: float = 0,
+    live: Appliers | None = None,
+) -> int:
     """Run the part called `name` until SIGINT or SIGTERM cancels it; returns the exit code. Raises SettingsError.
 
     `metrics_port` serves /metrics and /health/live for a part that has no HTTP of its own (0 allocates). A part that
-    has to finish something may take `stop_seconds` longer to stop.
+    has to finish something may take `stop_seconds` longer to stop. `live` takes settings that change while it runs.
     """
     logging_setup.install(settings, name, tracing.log_fields)
     die_with_parent()
     metrics = None if metrics_port is None else (settings["metrics_host"], metrics_port)
     with tracing.recording(settings, name):
-        uvloop.run(_until_signalled(part, metrics, STOP_SECONDS + stop_seconds))
+        following = LiveSettings(settings, {"log_level": logging_setup.set_level} | dict(live or {}))
+        uvloop.run(_until_signalled(part, metrics, STOP_SECONDS + stop_seconds, following))
     return 0
 
 
@@ -59,10 +69,12 @@ def notify_ready() -> None:
         notify.sendto(b"READY=1", path)
 
 
-async def _until_signalled(part: Part, metrics_address: tuple[str, int] | None, stop_seconds: float) -> None:
+async def _until_signalled(
+    part: Part, metrics_address: tuple[str, int] | None, stop_seconds: float, following: LiveSettings
+) -> None:
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(part(notify_ready))
-    lag = asyncio.ensure_future(loop_lag.measure())
+    beside = [asyncio.ensure_future(loop_lag.measure()), asyncio.ensure_future(following.follow())]
     metrics = None if metrics_address is None else await _serve_metrics(*metrics_address)
 
     def stop() -> None:
@@ -76,7 +88,9 @@ async def _until_signalled(part: Part, metrics_address: tuple[str, int] | None, 
         with contextlib.suppress(asyncio.CancelledError):
             await task
     finally:
-        lag.cancel()
+        for other in beside:
+            other.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         if metrics:
             await metrics.cleanup()
 

@@ -28,6 +28,8 @@ class Setting:
     default: Any
     meaning: str
     secret: bool = False
+    live: bool = False
+    """Whether it may change while a part runs (parley.live_settings)."""
 
     @property
     def variable(self) -> str:
@@ -75,7 +77,8 @@ SETTINGS = (
     Setting("sfu_http_port", int, 8084, "port of the sfu's WHIP, WHEP, node API and metrics"),
     Setting("sfu_addresses", list, (), "local addresses the sfu binds; empty: every one of this machine"),
     Setting("engine", str, "auto", "packet engine: auto, compiled or python"),
-    Setting("max_participants", int, 200, "participants that a room takes at most"),
+    Setting("max_participants", int, 200, "participants that a room takes at most", live=True),
+    Setting("spill_at", int, 0, "participants of a room that a node takes before it spills over to another; 0: never"),
     Setting("max_transports", int, 32, "plain RTP transports that a room has at most"),
     Setting("transport_networks", list, (), "networks (CIDR) that these may have to do with besides public addresses"),
     Setting("transport_ports", str, None, "UDP ports of those that receive, FIRST-LAST; unset: any"),
@@ -135,12 +138,14 @@ SETTINGS = (
     Setting("summary_model", str, None, "the model to name there"),
     Setting("summary_key", str, None, "API key to it", secret=True),
     Setting("summary_private", bool, False, "whether that API may be in this network, and over plain HTTP"),
+    Setting("log_level", str, "info", "what is logged: debug, info, warning or error", live=True),
     Setting("log_format", str, "text", "text, or json: one line per event"),
     Setting("otlp_url", str, None, "collector of traces, OTLP over HTTP (http://jaeger:4318); unset: no traces"),
     Setting("trace_ratio", float, 0.1, "share of requests that are traced"),
     Setting("node_secret", str, None, "shared by control and the other parts", secret=True),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
+LIVE = {setting.name: setting for setting in SETTINGS if setting.live}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +159,9 @@ class Resolved:
 class Settings:
     """All settings, resolved. `settings["http_port"]` is a value; `rows()` is what `parley config` prints."""
 
-    def __init__(self, resolved: dict[str, Resolved]) -> None:
+    def __init__(self, resolved: dict[str, Resolved], file: Path | None = None) -> None:
         self._resolved = resolved
+        self.file = file
 
     def __getitem__(self, name: str) -> Any:
         return self._resolved[name].value
@@ -177,16 +183,22 @@ class Settings:
 
     def environment(self) -> dict[str, str]:
         """The settings as environment variables for a child process, secrets included."""
-        return {s.variable: _show(self[s.name]) for s in SETTINGS if self[s.name] is not None}
+        own = {s.variable: _show(self[s.name]) for s in SETTINGS if self[s.name] is not None}
+        return own if self.file is None else own | {"PARLEY_CONFIG": str(self.file.absolute())}
 
     def replaced(self, **values: Any) -> "Settings":
         """These settings with some values replaced by what a part allocated or generated."""
-        return Settings(self._resolved | {name: Resolved(value, "generated") for name, value in values.items()})
+        changed = {name: Resolved(value, "generated") for name, value in values.items()}
+        return Settings(self._resolved | changed, self.file)
+
+    def with_value(self, name: str, value: Any, source: str) -> "Settings":
+        """These settings with one value from elsewhere."""
+        return Settings(self._resolved | {name: Resolved(value, source)}, self.file)
 
 
 def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], toml_file: Path | None = None) -> Settings:
     """Resolve every setting; raises SettingsError naming what is wrong."""
-    file_values = _read_toml(toml_file)
+    file_values = read_toml(toml_file)
     resolved = {s.name: _resolve_one(s, flags, environment, file_values, toml_file) for s in SETTINGS}
     derived: dict[str, Callable[[], Path]] = {
         "data_dir": lambda: default_data_directory(environment),
@@ -198,7 +210,7 @@ def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], toml_file:
         if resolved[name].value is None:
             resolved[name] = Resolved(derive(), "default")
         resolved[name] = Resolved(resolved[name].value.absolute(), resolved[name].source)
-    return Settings(resolved)
+    return Settings(resolved, toml_file)
 
 
 def with_secrets(settings: Settings) -> Settings:
@@ -251,22 +263,23 @@ def _resolve_one(
     toml_file: Path | None,
 ) -> Resolved:
     if flags.get(setting.name) not in (None, []):
-        return Resolved(_convert(setting, flags[setting.name]), "flag")
+        return Resolved(convert(setting, flags[setting.name]), "flag")
     if setting.variable in environment:
-        return Resolved(_convert(setting, environment[setting.variable]), f"environment {setting.variable}")
+        return Resolved(convert(setting, environment[setting.variable]), f"environment {setting.variable}")
     file_variable = f"{setting.variable}_FILE"
     if file_variable in environment:
         try:
             text = Path(environment[file_variable]).read_text().strip()
         except OSError as error:
             raise SettingsError(f"{file_variable}: {error}") from error
-        return Resolved(_convert(setting, text), f"environment {file_variable}")
+        return Resolved(convert(setting, text), f"environment {file_variable}")
     if setting.name in file_values:
-        return Resolved(_convert(setting, file_values[setting.name]), str(toml_file))
-    return Resolved(_convert(setting, setting.default), "default")
+        return Resolved(convert(setting, file_values[setting.name]), str(toml_file))
+    return Resolved(convert(setting, setting.default), "default")
 
 
-def _convert(setting: Setting, value: Any) -> Any:
+def convert(setting: Setting, value: Any) -> Any:
+    """Return a value as the setting's type; raises SettingsError."""
     if value is None:
         return None
     try:
@@ -287,7 +300,8 @@ def _boolean(text: str) -> bool:
     return known[text.lower()]
 
 
-def _read_toml(path: Path | None) -> dict[str, Any]:
+def read_toml(path: Path | None) -> dict[str, Any]:
+    """Return the values of a TOML file; raises SettingsError."""
     if path is None:
         return {}
     try:

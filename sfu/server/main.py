@@ -1,6 +1,7 @@
 """The sfu as one coroutine: `run` serves until it is cancelled."""
 
 import asyncio
+import dataclasses
 import logging
 import time
 from collections.abc import Callable, Coroutine
@@ -44,7 +45,29 @@ FAREWELL_SECONDS = 2.0
 _log = logging.getLogger(__name__)
 
 
-async def run(config: SfuConfig, ready: Callable[[], None]) -> None:
+class Tuning:
+    """What may change while a node runs. Before there is one, what it is to begin with."""
+
+    def __init__(self) -> None:
+        self._participants: int | None = None
+        self._context: Context | None = None
+
+    def serve(self, context: Context) -> None:
+        """A node with this context runs."""
+        self._context = context
+        if self._participants is not None:
+            self.limit_participants(self._participants)
+
+    def limit_participants(self, count: int) -> None:
+        """Let rooms take so many participants from now on; who is in stays. ValueError below one."""
+        if count < 1:
+            raise ValueError("a room takes one participant at least")
+        self._participants = count
+        if self._context is not None:
+            self._context.limits = dataclasses.replace(self._context.limits, participants=count)
+
+
+async def run(config: SfuConfig, ready: Callable[[], None], tuning: Tuning | None = None) -> None:
     """Serve UDP, signaling, HTTP and sinks; calls `ready` once all of them answer and returns after cancellation.
 
     OSError when a port or the sink socket cannot be bound.
@@ -52,6 +75,8 @@ async def run(config: SfuConfig, ready: Callable[[], None]) -> None:
     server = SfuServer(config)
     try:
         await server.start()
+        if tuning is not None and server.driver is not None:
+            tuning.serve(server.driver.node.context)
         ready()
         await server.serve()
     finally:

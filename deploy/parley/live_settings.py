@@ -1,0 +1,134 @@
+"""Settings that change while a part runs: those declared live, from etcd where it is configured, else from the file.
+
+In etcd a value is text under `/parley/settings/NAME`; it holds over flag, environment and file, since whoever puts it
+there wants it now, everywhere. When it is deleted, or goes from the file, what the part was started with holds again.
+A value that does not parse changes nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from parley.settings import LIVE, Settings, SettingsError, convert, read_toml
+from sfu.api.etcd import Etcd, EtcdConfig, EtcdUnavailable
+from sfu.api.registration import LIVE_SETTINGS_PREFIX
+
+_LOG = logging.getLogger(__name__)
+_LOOK_SECONDS = 1.0
+_RETRY_SECONDS = 2.0
+
+Appliers = Mapping[str, Callable[[Any], None]]
+"""By setting: what takes its new value."""
+
+
+class LiveSettings:
+    """Keeps `appliers` up to date from one source."""
+
+    def __init__(self, settings: Settings, appliers: Appliers) -> None:
+        self._settings = settings
+        self._appliers = appliers
+        self._values = {name: settings[name] for name in appliers}
+
+    async def follow(self) -> None:
+        """Follow etcd or the file until cancelled; returns at once where there is neither."""
+        etcd = etcd_config(self._settings)
+        if etcd is not None:
+            await self._follow_etcd(Etcd(etcd))
+        elif self._settings.file is not None:
+            await self._follow_file(self._settings.file)
+
+    async def _follow_etcd(self, etcd: Etcd) -> None:
+        try:
+            while True:
+                try:
+                    found, revision = await etcd.under(LIVE_SETTINGS_PREFIX)
+                    self._take_all({key.removeprefix(LIVE_SETTINGS_PREFIX): value for key, value in found.items()})
+                    async for change in etcd.watch(LIVE_SETTINGS_PREFIX, revision):
+                        self._take(change.key.removeprefix(LIVE_SETTINGS_PREFIX), _text(change.value), "etcd")
+                except EtcdUnavailable as error:
+                    _LOG.info("live settings stay as they are: %s", error)
+                    await asyncio.sleep(_RETRY_SECONDS)
+        finally:
+            await etcd.close()
+
+    def _take_all(self, found: Mapping[str, bytes]) -> None:
+        for name in self._appliers:
+            self._take(name, _text(found.get(name)), "etcd")
+
+    async def _follow_file(self, path: Path) -> None:
+        modified = _modified(path)
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            now = await asyncio.to_thread(_modified, path)
+            if now == modified:
+                continue
+            modified = now
+            try:
+                values = await asyncio.to_thread(read_toml, path)
+            except SettingsError as error:
+                _LOG.warning("live settings stay as they are: %s", error)
+                continue
+            for name in self._appliers:
+                self._take(name, values.get(name), str(path))
+
+    def _take(self, name: str, value: Any, source: str) -> None:
+        """Apply a value; None brings back what the part was started with."""
+        apply = self._appliers.get(name)
+        if apply is None:
+            return
+        try:
+            wanted = self._settings[name] if value is None else convert(LIVE[name], value)
+            if wanted != self._values[name]:
+                apply(wanted)
+                self._values[name] = wanted
+                _LOG.warning(
+                    "%s is %s now, by %s", name, wanted, source if value is not None else "what was there before"
+                )
+        except ValueError as error:
+            _LOG.warning("%s stays as it is: %s", name, error)
+
+
+def etcd_config(settings: Settings) -> EtcdConfig | None:
+    """Return where etcd is, None where it is not used."""
+    if not settings["etcd_urls"]:
+        return None
+    return EtcdConfig(
+        urls=settings["etcd_urls"],
+        username=settings["etcd_username"] or "",
+        password=settings["etcd_password"] or "",
+        ca_file=settings["etcd_ca"],
+    )
+
+
+def overridden(settings: Settings) -> Settings:
+    """Return the settings with what etcd holds of the live ones; raises EtcdUnavailable."""
+    config = etcd_config(settings)
+    if config is None:
+        return settings
+    for key, value in asyncio.run(_held(config)).items():
+        name = key.removeprefix(LIVE_SETTINGS_PREFIX)
+        if name in LIVE:
+            settings = settings.with_value(name, convert(LIVE[name], _text(value)), f"etcd {key}")
+    return settings
+
+
+async def _held(config: EtcdConfig) -> dict[str, bytes]:
+    etcd = Etcd(config)
+    try:
+        found, _ = await etcd.under(LIVE_SETTINGS_PREFIX)
+        return found
+    finally:
+        await etcd.close()
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode(errors="replace")
+
+
+def _modified(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -33,6 +33,7 @@ RECORDING = {
     "bytes": 1_000_000,
     "state": "ready",
 }
+STORAGE = {"healthy": True, "problem": "", "free_bytes": None, "days_left": None}
 GRACE = signaling.ParticipantInfo(participant="p2", name="Grace Hopper")
 
 
@@ -362,10 +363,11 @@ async def test_leaving_and_rejoining_is_the_same_participant(view: Page, server:
 
 
 async def test_recordings_are_listed_and_downloaded(view: Page, server: ScriptedServer) -> None:
-    server.answers["GET", "/meetings/m1/recordings"] = (200, {"recordings": [RECORDING | {"state": "sealing"}]})
+    sealing = {"recordings": [RECORDING | {"state": "sealing"}], "storage": STORAGE}
+    server.answers["GET", "/meetings/m1/recordings"] = (200, sealing)
     await view.goto(f"{server.url}/m/m1/recordings")
     await expect(view.locator(".recording")).to_contain_text("Being finished")
-    server.answers["GET", "/meetings/m1/recordings"] = (200, {"recordings": [RECORDING]})
+    server.answers["GET", "/meetings/m1/recordings"] = (200, {"recordings": [RECORDING], "storage": STORAGE})
     await expect(view.locator(".recording")).to_contain_text("1:01 · 1.0 MB")
     await expect(view.get_by_role("link", name="Download")).to_have_attribute("href", "/api/v1/recording/download/r1")
     await fits(view)

@@ -27,6 +27,7 @@ NAMES = {
     "tap_cost": "what tapping 100 tracks costs the sfu, and what a frozen or killed sink does to the call",
     "caption_latency": "how late captions are while four people talk at once",
     "control_load": "requests a second of control on one core: lists of meetings from PostgreSQL",
+    "failover": "how long a call is without media when its node is killed, cut off, or stopped",
     "faults": "events through restarts of every server: none lost, none out of order",
     "triton_batching": "what dynamic batching gains on Triton",
 }

@@ -97,6 +97,8 @@ class ControlConfig:
     """A TOML file of further nodes, read again when it changes."""
     etcd: EtcdConfig | None = None
     """Where nodes register; then neither `nodes` nor `nodes_file` is used."""
+    spill_at: int = 0
+    """Participants of a room that a node takes before the room spills over to another; 0: never."""
     region: str = ""
     """Where those are who join without another word on it."""
     region_header: str | None = None

@@ -83,12 +83,28 @@ def create_app(services: Services) -> Quart:
         except ValueError as error:
             raise Problem(400, "invalid_outcome", str(error)) from error
 
+    @app.get("/internal/v1/nodes")
+    async def list_nodes() -> Response:
+        living = services.registry.living()
+        listed = [NodeStanding(record=one, living=name in living) for name, one in services.registry.known().items()]
+        return _json(NodeStandings(nodes=listed))
+
+    @app.put("/internal/v1/nodes/<node>/drain")
+    async def drain(node: str) -> Response:
+        try:
+            wish = msgspec.json.decode(await request.data, type=DrainWish)
+        except ValueError as error:
+            raise Problem(400, "invalid_wish", str(error)) from error
+        return _json(await services.nodes.drain(node, wish))
+
     @app.get("/internal/v1/route")
     async def route() -> Response:
         """For nginx's auth_request: the address to proxy `X-Original-URI` to, in X-Parley-Node."""
         uri = urlsplit(request.headers.get("X-Original-URI", ""))
-        meeting = parse_qs(uri.query).get("meeting", [""])[0]
-        node = await node_for(services, meeting, request.headers.get("X-Original-Authorization", ""))
+        query = parse_qs(uri.query)
+        authorization = request.headers.get("X-Original-Authorization", "")
+        further = query.get("node", [""])[0]
+        node = await node_for(services, query.get("meeting", [""])[0], authorization, further)
         address = node.signaling_url if uri.path.startswith("/ws/") else node.http_url
         return Response("", 204, {"X-Parley-Node": urlsplit(address).netloc})
 

@@ -120,6 +120,7 @@ class Tokens:
         epoch: int = 0,
         returning: bool = False,
         ice: tuple[str, ...] = (),
+        node: str = "",
     ) -> str:
         """Return a join token for the sfu: one admission within 60 s."""
         now = int(time.time())
@@ -136,6 +137,7 @@ class Tokens:
             epoch=epoch,
             returning=returning,
             ice=ice,
+            node=node,
             traceparent=tracing.current(),
         )
         payload: dict[str, Any] = msgspec.to_builtins(claims)
@@ -173,11 +175,11 @@ def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def room_of_join_token(token: str) -> str | None:
-    """Return the room that a join token names, unverified: only to find the node, which verifies it."""
+def way_of_join_token(token: str) -> tuple[str, str]:
+    """Return the room and the node that a join token names, unverified: only to find the node, which verifies it."""
     try:
         claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
     except (jwt.InvalidTokenError, UnicodeError):
-        return None
-    room = claims.get("room")
-    return room if isinstance(room, str) else None
+        return "", ""
+    room, node = claims.get("room"), claims.get("node", "")
+    return (room, node) if isinstance(room, str) and isinstance(node, str) else ("", "")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from quart import Response
 
-from control import grants, placing, turn
+from control import grants, placing, spilling, turn
 from control.api import lobby
 from control.api.meetings import summary
 from control.api.participant_types import Joined, JoinMeeting, Waiting
@@ -29,10 +29,11 @@ _WINDOW = 15 * 60
 
 
 class Entry(NamedTuple):
-    """What a token says of the way in: the placement it leads to, and whether it was gone before."""
+    """What a token says of the way in: the placement it leads to, whether it was gone before, a node but the home."""
 
     epoch: int
     returning: bool
+    node: str = ""
 
 
 @endpoints.route(
@@ -68,7 +69,8 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Joined | 
             raise ended()
         await _check_room(call, connection, state, known)
         person, secret = await _admit(call, connection, body, known)
-        placement = await placing.place(call.services, connection, meeting, _region(call))
+        home = await placing.place(call.services, connection, meeting, _region(call))
+        node, placement = await spilling.node_for_joiner(call.services, connection, person, home, _region(call))
         readmitted = None
         if person.id in state.removed:
             readmitted = await rooms.edit_state(
@@ -76,7 +78,8 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Joined | 
             )
     if readmitted is not None:
         await call.services.nodes.push_now(placement.node, readmitted)
-    return _joined(call, readmitted or state, person, secret, Entry(placement.epoch, known is not None))
+    further = node if node != placement.node and await spilling.tell(call.services, meeting, node, placement) else ""
+    return _joined(call, readmitted or state, person, secret, Entry(placement.epoch, known is not None, further))
 
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/leave", Access.PARTICIPANT, answer=Done)
@@ -207,9 +210,10 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
             granted,
             epoch=entry.epoch,
             returning=entry.returning,
+            node=entry.node,
             ice=tuple(link for server in offered for link in turn.links(server)),
         ),
-        signaling_url=f"/ws/signaling?meeting={about.id}",
+        signaling_url=f"/ws/signaling?meeting={about.id}" + (f"&node={entry.node}" if entry.node else ""),
         whip_url="/whip",
         whep_url="/whep",
         ice_servers=servers,

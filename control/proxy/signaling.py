@@ -61,7 +61,8 @@ class SignalingProxy:
             return
         query = parse_qs(scope["query_string"].decode("latin-1"))
         try:
-            node = await node_for(self._services, query.get("meeting", [""])[0])
+            further = query.get("node", [""])[0]
+            node = await node_for(self._services, query.get("meeting", [""])[0], further=further)
         except Problem as problem:
             await self._refuse(send, problem.code)
             return

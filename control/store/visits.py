@@ -71,6 +71,39 @@ async def close_orphans(connection: Connection) -> int:
     return len(rows)
 
 
+async def present_by_node(connection: Connection, meeting: str) -> dict[str, int]:
+    """Return how many are in a meeting's room on each node."""
+    rows = await connection.fetch(
+        "SELECT node, count(*) AS people FROM signaling_sessions WHERE meeting_id = $1 AND left_at IS NULL"
+        " GROUP BY node",
+        meeting,
+    )
+    return {row["node"]: row["people"] for row in rows}
+
+
+async def node_of(connection: Connection, meeting: str, participant: str) -> str | None:
+    """Return the node on which a participant is in the room; None when it is not."""
+    found = await connection.fetchval(
+        "SELECT node FROM signaling_sessions WHERE meeting_id = $1 AND participant_id = $2 AND left_at IS NULL"
+        " ORDER BY id DESC LIMIT 1",
+        meeting,
+        participant,
+    )
+    return None if found is None else str(found)
+
+
+async def expected(connection: Connection, meeting: str, but: str) -> int:
+    """Return how many (`but` one) were admitted in the last minute, for as long as a token holds, and not seen yet."""
+    return int(
+        await connection.fetchval(
+            "SELECT count(*) FROM meeting_participants WHERE meeting_id = $1 AND id <> $2 AND joined_at IS NULL"
+            " AND removed_at IS NULL AND created_at > now() - interval '60 seconds'",
+            meeting,
+            but,
+        )
+    )
+
+
 async def live_rooms(connection: Connection) -> list[LiveRoomRow]:
     rows = await connection.fetch("SELECT * FROM active_meeting_statistics ORDER BY opened_at LIMIT 1000")
     return [load(LiveRoomRow, row) for row in rows]

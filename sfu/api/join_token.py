@@ -37,7 +37,7 @@ class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class JoinClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The claims of a join token. `iat` and `exp` are Unix seconds; `room` is the meeting's id.
 
-    `ice` are ICE servers as values of Link headers (RFC 9725, section 4.6), for WHIP and WHEP.
+    `node` is where it leads, "" for the room's home. `ice` are ICE servers as values of Link headers (RFC 9725, section 4.6), for WHIP and WHEP.
     `epoch` is the room's placement (sfu.api.placement) when the token was made; 0 is unknown. A `returning` participant
     was let in before: a lock does not keep it out. `traceparent` is the context of the request to join
     (sfu.api.tracing).
@@ -55,4 +55,5 @@ class JoinClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     epoch: int = 0
     returning: bool = False
     ice: tuple[str, ...] = ()
+    node: str = ""
     traceparent: str = ""

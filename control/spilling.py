@@ -1,0 +1,71 @@
+"""Rooms that outgrow a node: which of the nodes that hold a room somebody goes to, and when another one is added.
+
+Nodes fill up in order, home first, to `spill_at` participants each. Who has a token and was not seen yet counts as if
+the nodes had filled up with them, so that a rush does not all go to one. The further node is told where the room is
+before anybody gets there; when it cannot be told, the home node takes everyone.
+"""
+
+import logging
+
+import aiohttp
+
+from control.database import Connection
+from control.registry.choice import choose
+from control.services import Services
+from control.store import placements, visits
+from control.store.participants import ParticipantRow
+from sfu.api.placement import Placement
+
+_LOG = logging.getLogger(__name__)
+_TIMEOUT = aiohttp.ClientTimeout(total=2)
+
+
+async def node_for_joiner(
+    services: Services, connection: Connection, participant: ParticipantRow, placement: Placement, region: str
+) -> tuple[str, Placement]:
+    """Return the node that a participant goes to, with the placement as it then is.
+
+    Needs the transaction that has locked the meeting and placed it.
+    """
+    limit, meeting = services.config.spill_at, participant.meeting_id
+    if limit <= 0:
+        return placement.node, placement
+    held = [name for name in (placement.node, *placement.spilled_to) if services.registry.lives(name)]
+    present = await visits.present_by_node(connection, meeting)
+    known = await visits.node_of(connection, meeting, participant.id)
+    if known in held:
+        return known, placement
+    expected = await visits.expected(connection, meeting, participant.id)
+    for name in held:
+        room = limit - present.get(name, 0)
+        if expected < room:
+            return name, placement
+        expected -= max(room, 0)
+    further = (record for name, record in services.registry.living().items() if name not in held)
+    found = choose(further, region, {})
+    added = found.node if found is not None else None
+    if added is not None:
+        spilled = await placements.spill(connection, meeting, placement.epoch, added)
+        if spilled is not None:
+            _LOG.info("room %s spills over from %s to %s", meeting, placement.node, added)
+            return added, spilled
+    return min(held or [placement.node], key=lambda name: present.get(name, 0)), placement
+
+
+async def tell(services: Services, meeting: str, node: str, placement: Placement) -> bool:
+    """Tell a further node that the room spills over to it; whether it knows. The home node needs no telling."""
+    if node == placement.node:
+        return True
+    further, home = services.nodes.node(node), services.nodes.node(placement.node)
+    if further is None or home is None:
+        return False
+    url = f"{further.http_url}/node/v1/rooms/{meeting}/spill"
+    headers = {"Authorization": f"Bearer {services.config.node_secret}"}
+    try:
+        async with services.http.put(
+            url, json={"node": home.node, "url": home.http_url}, headers=headers, timeout=_TIMEOUT
+        ) as answer:
+            return answer.status < 300
+    except (aiohttp.ClientError, TimeoutError) as error:
+        _LOG.warning("node %s cannot be told of room %s: %s", node, meeting, error or type(error).__name__)
+        return False

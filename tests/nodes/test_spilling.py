@@ -1,0 +1,67 @@
+"""A room that outgrows a worker, through the whole server: whoever comes next is on another, and is seen and heard."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from parley.client import Api, Publication, Room
+from sfu.api import signaling
+from sfu.api.join_token import Source
+from sfu.formats.codecs import Codec
+from tests.support.server import running_server
+
+SILENCE = b"\xfc\xff\xfe"  # an Opus packet of 20 ms (RFC 6716, section 3.1)
+
+
+@asynccontextmanager
+async def speaking(room: Room) -> AsyncIterator[Publication]:
+    (microphone,) = await room.publish((Source.MICROPHONE, Codec.OPUS))
+
+    async def speak() -> None:
+        for number in range(100_000):
+            microphone.send_frame(SILENCE, number * 960)
+            await asyncio.sleep(0.02)
+
+    task = asyncio.create_task(speak())
+    try:
+        yield microphone
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def heard(room: Room, track: str) -> None:
+    """Wait until a track comes in."""
+    async with asyncio.timeout(15):
+        while (stream := room.stream_of(track)) is None or stream.packets < 20:
+            await asyncio.sleep(0.05)
+
+
+async def test_participants_of_two_workers_meet() -> None:
+    with running_server(workers="2", spill_at="1", inference="false") as server:
+        async with Api(server.url) as host, Api(server.url) as guest:
+            await host.set_up(server.setup_token, "admin", "correct horse battery staple")
+            meeting = await host.create_meeting("Large")
+            first, second = await host.join(meeting, "Host"), await guest.join(meeting, "Guest")
+            near, far = host.signaling_url(first), guest.signaling_url(second)
+            assert "node=" not in near
+            assert "node=" in far
+            async with (
+                Room(near, token=first.token) as ann,
+                Room(far, token=second.token) as bob,
+                speaking(ann) as one,
+                speaking(bob) as two,
+            ):
+                await ann.until(lambda: second.participant in ann.state.participants)
+                await bob.until(lambda: first.participant in bob.state.participants)
+                await heard(ann, two.track)
+                await heard(bob, one.track)
+                await bob.send(signaling.Chat(text="from afar"))
+                await ann.until(lambda: [entry.text for entry in ann.state.chats] == ["from afar"])
+                people = f"/meetings/{meeting}/participants"
+                await host.request("POST", f"{people}/{first.participant}/mute", {"muted": ["microphone"]})
+                await bob.until(lambda: bob.state.tracks[one.track].muted)
+                present = (await host.request("GET", people))["participants"]
+                assert sum(entry["present"] for entry in present) == 2
+                await host.request("POST", f"{people}/{second.participant}/remove", {})
+                await ann.until(lambda: second.participant not in ann.state.participants)

@@ -15,7 +15,7 @@ from control.services import Services
 from control.store import placements, rooms
 from sfu.api.facts import FactAcknowledgement
 from sfu.api.jobs import JobHeld, JobOutcome, JobProgress, JobRequest
-from sfu.api.registration import Evacuated
+from sfu.api.registration import DrainWish, Evacuated, NodeStanding, NodeStandings
 
 _Word = TypeVar("_Word", JobRequest, JobProgress, JobOutcome)
 _MAX_BATCH = 8 * 1024 * 1024
@@ -82,6 +82,20 @@ def create_app(services: Services) -> Quart:
             return _json(JobHeld(held=await outside_jobs.settle(services, job, outcome)))
         except ValueError as error:
             raise Problem(400, "invalid_outcome", str(error)) from error
+
+    @app.get("/internal/v1/nodes")
+    async def list_nodes() -> Response:
+        living = services.registry.living()
+        listed = [NodeStanding(record=one, living=name in living) for name, one in services.registry.known().items()]
+        return _json(NodeStandings(nodes=listed))
+
+    @app.put("/internal/v1/nodes/<node>/drain")
+    async def drain(node: str) -> Response:
+        try:
+            wish = msgspec.json.decode(await request.data, type=DrainWish)
+        except ValueError as error:
+            raise Problem(400, "invalid_wish", str(error)) from error
+        return _json(await services.nodes.drain(node, wish))
 
     @app.get("/internal/v1/nodes")
     async def list_nodes() -> Response:

@@ -13,11 +13,12 @@ from prometheus_client import Counter
 
 from control.config import ControlConfig
 from control.database import UNAVAILABLE, Pool
+from control.problem import Problem, not_found
 from control.registry.membership import Registry
 from control.store import placements
 from sfu.api.desired_state import DesiredState
 from sfu.api.placement import Placement
-from sfu.api.registration import NodeRecord
+from sfu.api.registration import DrainWish, NodeRecord, decode_record
 
 _LOG = logging.getLogger(__name__)
 _PUSHES = Counter("control_desired_state_pushes_total", "Desired states sent to nodes", ["outcome"])
@@ -74,6 +75,20 @@ class NodeClient:
         """Send a state once, for a meeting whose rows are gone; whether the node took it."""
         found = self.node(node)
         return found is not None and await self._put(found, state)
+
+    async def drain(self, name: str, wish: DrainWish) -> NodeRecord:
+        """Have a node drain, or take rooms again; raises Problem when it is unknown or does not answer."""
+        node = self.node(name)
+        if node is None:
+            raise not_found("There is no such node.")
+        url = f"{node.http_url}/node/v1/drain"
+        try:
+            async with self._http.put(
+                url, data=msgspec.json.encode(wish), headers=self._headers, timeout=_TIMEOUT
+            ) as answer:
+                return decode_record(await answer.read())
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise Problem(502, "node_unreachable", f"{name} does not answer.") from error
 
     async def live_rooms(self, name: str) -> set[str] | None:
         """Return the rooms that are live on a node, None when it does not answer."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from parley.admin_flags import add_admin_flags
 from parley.nginx_command import add_nginx_flags
+from parley.nodes_command import add_nodes_flags
 from parley.settings import SETTINGS, Settings, SettingsError, resolve
 
 Verb = Callable[[Settings, argparse.Namespace], int]
@@ -69,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     admin = verbs.add_parser("admin", help="make administrators, reset passwords, export and delete accounts")
     add_admin_flags(admin, common)
     admin.set_defaults(verb=_admin)
+    nodes = verbs.add_parser("nodes", help="list the sfu nodes, or let one drain")
+    add_nodes_flags(nodes, common)
+    nodes.set_defaults(verb=_nodes)
     models = verbs.add_parser("models", help="fetch, build, list and verify AI models", add_help=False)
     models.add_argument("rest", nargs=argparse.REMAINDER)
     models.set_defaults(verb=_models, config=None)
@@ -234,6 +238,12 @@ def _flight(_: Settings, chosen: argparse.Namespace) -> int:
     from parley.flight_command import main as flight_main
 
     return flight_main(chosen.rest)
+
+
+def _nodes(settings: Settings, chosen: argparse.Namespace) -> int:
+    from parley import nodes_command
+
+    return nodes_command.main(settings, chosen)
 
 
 def _models(_: Settings, chosen: argparse.Namespace) -> int:

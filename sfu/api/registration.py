@@ -47,6 +47,19 @@ class Evacuated(msgspec.Struct, frozen=True, kw_only=True):
     moved: list[str]
 
 
+class NodeStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """A node as control knows it."""
+
+    record: NodeRecord
+    living: bool
+
+
+class NodeStandings(msgspec.Struct, frozen=True, kw_only=True):
+    """Control's answer to who asks for the nodes (`GET /internal/v1/nodes`)."""
+
+    nodes: list[NodeStanding]
+
+
 def encode_record(record: NodeRecord) -> bytes:
     """Return the record as JSON."""
     return msgspec.json.encode(record)

@@ -4,13 +4,16 @@ How fast it has to be is measured by `python -m bench failover`; here it has to 
 """
 
 import json
+import os
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.cluster import NODE_HTTP_PORT, NODE_SECRET, Cluster, running_cluster
+from tests.support.cluster import INTERNAL_PORT, NODE_HTTP_PORT, NODE_SECRET, Cluster, running_cluster
 from tests.support.failover import administrator, call_of_two
 from tests.support.namespaces import in_namespace
 from tests.support.waiting import until
@@ -60,3 +63,37 @@ async def test_a_call_outlives_its_node_and_the_next_ones_link(cluster: Cluster)
         await call.without_media(cluster.parts[first].terminate)
         assert (await call.room())["node"] == second
         assert cluster.parts[first].wait(15) == 0
+
+
+def parley_nodes(cluster: Cluster, *arguments: str) -> str:
+    """What `parley nodes` prints."""
+    environment = os.environ | {
+        "PARLEY_CONTROL_URL": f"http://{cluster.network.server_address}:{INTERNAL_PORT}",
+        "PARLEY_NODE_SECRET": NODE_SECRET,
+    }
+    command = [sys.executable, "-m", "parley", "nodes", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+async def test_a_node_is_drained_by_command_and_takes_rooms_again(cluster: Cluster) -> None:
+    for node in ("sfu-1", "sfu-2"):
+        if cluster.parts[node].poll() is not None:
+            cluster.start_node(node)
+    async with administrator(cluster) as admin:
+
+        async def node_of_a_new_meeting() -> str:
+            meeting = await admin.create_meeting("New")
+            await admin.join(meeting, "Ada")
+            return str((await admin.request("GET", f"/meetings/{meeting}/room"))["node"])
+
+        def states() -> dict[str, str]:
+            rows = [line.split() for line in parley_nodes(cluster, "list").splitlines()]
+            return {row[0]: row[1] for row in rows}
+
+        until(lambda: states() == {"sfu-1": "living", "sfu-2": "living"}, 30)
+        parley_nodes(cluster, "drain", "sfu-1")
+        until(lambda: states()["sfu-1"] == "draining", 30)
+        assert {await node_of_a_new_meeting() for _ in range(4)} == {"sfu-2"}
+        parley_nodes(cluster, "undrain", "sfu-1")
+        until(lambda: states()["sfu-1"] == "living", 30)
+        assert {await node_of_a_new_meeting() for _ in range(8)} == {"sfu-1", "sfu-2"}

@@ -1,0 +1,71 @@
+"""`parley nodes`: which sfu nodes control knows, and letting one drain before it is stopped or upgraded.
+
+Asks control's internal listener with the node secret, so it runs where the parts run.
+"""
+
+import argparse
+import asyncio
+import sys
+
+import aiohttp
+import msgspec
+
+from parley.settings import Settings, with_secrets
+from sfu.api.registration import DrainWish, NodeStandings
+
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+
+class Refused(RuntimeError):
+    """Control did not do it; the message says why."""
+
+
+def add_nodes_flags(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    """Add the acts of `parley nodes`."""
+    acts = parser.add_subparsers(title="acts", required=True, metavar="ACT", dest="act")
+    acts.add_parser("list", help="show every node, its load and its region", parents=[common])
+    drain = acts.add_parser("drain", help="give a node no new rooms", parents=[common])
+    drain.add_argument("name")
+    drain.add_argument("--grace", type=float, help="move the rooms that are left after so many seconds")
+    undrain = acts.add_parser("undrain", help="give a node rooms again", parents=[common])
+    undrain.add_argument("name")
+
+
+def main(settings: Settings, chosen: argparse.Namespace) -> int:
+    """Do one act; returns the exit code. Raises SettingsError without the node secret."""
+    settings = with_secrets(settings)
+    try:
+        if chosen.act == "list":
+            _show(msgspec.json.decode(_ask(settings, "GET", ""), type=NodeStandings))
+        else:
+            wish = DrainWish(draining=chosen.act == "drain", grace_seconds=getattr(chosen, "grace", None))
+            _ask(settings, "PUT", f"/{chosen.name}/drain", msgspec.json.encode(wish))
+    except (Refused, aiohttp.ClientError, TimeoutError, ValueError) as error:
+        print(f"parley: {error or type(error).__name__}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _show(standings: NodeStandings) -> None:
+    for one in standings.nodes:
+        record, load = one.record, one.record.load
+        state = ("draining" if record.draining else "living") if one.living else "lost"
+        busy = f"{load.cpu:.0%} CPU, {load.rooms} rooms, {load.participants} participants"
+        print(f"{record.node}  {state}  {busy}  {record.region or '-'}  {record.http_url}")
+
+
+def _ask(settings: Settings, method: str, path: str, body: bytes | None = None) -> bytes:
+    base = settings["control_url"] or f"http://127.0.0.1:{settings['internal_port']}"
+    return asyncio.run(_exchange(method, f"{base}/internal/v1/nodes{path}", settings["node_secret"], body))
+
+
+async def _exchange(method: str, url: str, secret: str, body: bytes | None) -> bytes:
+    headers = {"Authorization": f"Bearer {secret}"}
+    async with (
+        aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT) as session,
+        session.request(method, url, data=body) as answer,
+    ):
+        found = await answer.read()
+        if answer.status >= 400:
+            raise Refused(f"control answered {answer.status}: {found.decode(errors='replace')[:200]}")
+        return found

@@ -97,20 +97,6 @@ def create_app(services: Services) -> Quart:
             raise Problem(400, "invalid_wish", str(error)) from error
         return _json(await services.nodes.drain(node, wish))
 
-    @app.get("/internal/v1/nodes")
-    async def list_nodes() -> Response:
-        living = services.registry.living()
-        listed = [NodeStanding(record=one, living=name in living) for name, one in services.registry.known().items()]
-        return _json(NodeStandings(nodes=listed))
-
-    @app.put("/internal/v1/nodes/<node>/drain")
-    async def drain(node: str) -> Response:
-        try:
-            wish = msgspec.json.decode(await request.data, type=DrainWish)
-        except ValueError as error:
-            raise Problem(400, "invalid_wish", str(error)) from error
-        return _json(await services.nodes.drain(node, wish))
-
     @app.get("/internal/v1/route")
     async def route() -> Response:
         """For nginx's auth_request: the address to proxy `X-Original-URI` to, in X-Parley-Node."""

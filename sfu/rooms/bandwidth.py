@@ -41,6 +41,8 @@ class Bandwidth:
         self._probe_sent = 0
         self._next_step = 0
         self._next_check = now + _CHECK_NS
+        self._checked_at = now
+        self._is_heard = False
         sending.report_sent(peer, True)
         self._set_budget()
 
@@ -60,7 +62,9 @@ class Bandwidth:
             observation = self._sending.observe(self._peer, packet, arrival, whole=whole)
             if observation is not None:
                 self._estimator.observed(observation, arrival)
-            self._next_check = min(self._next_check, arrival + _CHECK_NS)
+            if arrival >= self._checked_at + _CHECK_NS * 3 // 4:
+                self._next_check = min(self._next_check, arrival)  # along with this, without a wake-up of its own
+            self._is_heard = True
         elif isinstance(packet, rtcp.ReceiverEstimate):
             self._estimator.receiver_estimate(packet.bitrate, arrival)
         elif isinstance(packet, rtcp.ReceiverReport) and packet.reports:
@@ -81,7 +85,9 @@ class Bandwidth:
     def handle_timer(self, now: int) -> None:
         """Begin a probe, or go on with it."""
         if now >= self._next_check:
-            self._next_check = now + (_CHECK_NS if self._collect() else _IDLE_CHECK_NS)
+            is_active = self._collect() > 0 or self._is_heard
+            self._next_check = now + (_CHECK_NS * 3 // 2 if is_active else _IDLE_CHECK_NS)
+            self._checked_at, self._is_heard = now, False
             self._estimator.handle_timer(now)
             self._set_budget()
         if self._probe is None:

@@ -72,5 +72,10 @@ class Probe:
             told = decode_record(body)
         except ValueError:
             return Life.ALIVE, record  # it answers, whatever it is
-        own = {"node": record.node, "signaling_url": record.signaling_url, "http_url": record.http_url}
-        return Life.ALIVE, msgspec.structs.replace(told, **own)
+        return Life.ALIVE, msgspec.structs.replace(
+            told,
+            node=record.node,
+            signaling_url=record.signaling_url,
+            http_url=record.http_url,
+            region=told.region or record.region,
+        )

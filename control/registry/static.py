@@ -20,6 +20,12 @@ _LOG = logging.getLogger(__name__)
 _PAUSE_SECONDS = 1.0
 
 
+class _Listed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    signaling_url: str
+    http_url: str
+    region: str = ""
+
+
 class StaticRegistry(Registry):
     """`nodes` are asked every second; one that stays silent for `lease_seconds` is lost, one that refuses at once."""
 
@@ -71,8 +77,11 @@ class StaticRegistry(Registry):
     def _read(self, file: Path) -> dict[str, NodeRecord]:
         """Return the nodes of a file; raises OSError or ValueError."""
         self._modified = file.stat().st_mtime_ns
-        tables = tomllib.loads(file.read_text())
-        return {name: msgspec.convert({"node": name, **table}, NodeRecord) for name, table in tables.items()}
+        listed = msgspec.convert(tomllib.loads(file.read_text()), dict[str, _Listed])
+        return {
+            name: NodeRecord(node=name, signaling_url=one.signaling_url, http_url=one.http_url, region=one.region)
+            for name, one in listed.items()
+        }
 
 
 def _readdressed(before: NodeRecord, record: NodeRecord) -> NodeRecord:

@@ -16,6 +16,7 @@ from sfu.api.registration import NODES_PREFIX, NodeRecord, decode_record
 _LOG = logging.getLogger(__name__)
 _PAUSE_SECONDS = 0.5
 _LAPSED_PAUSE_SECONDS = 1.0
+_REMEMBERED_SECONDS = 600.0
 
 
 class EtcdRegistry(Registry):
@@ -25,6 +26,7 @@ class EtcdRegistry(Registry):
         super().__init__(probe)
         self._etcd = etcd
         self._lapsed: set[str] = set()
+        self._lost_at: dict[str, float] = {}
         self._some_lapsed = asyncio.Event()
 
     async def run(self) -> None:
@@ -63,7 +65,16 @@ class EtcdRegistry(Registry):
             return
         if record.node == name:
             self._lapsed.discard(name)
+            self._lost_at.pop(name, None)
             self._heard(record)
+        self._forget_those_long_gone()
+
+    def _forget_those_long_gone(self) -> None:
+        """Names may be new with every roll-out."""
+        now = time.monotonic()
+        for name in [name for name, lost_at in self._lost_at.items() if now - lost_at > _REMEMBERED_SECONDS]:
+            del self._lost_at[name]
+            self._forget(name)
 
     def _lapse(self, name: str) -> None:
         """A lease is over, by its end or by the node's own wish: the node is asked."""
@@ -90,3 +101,4 @@ class EtcdRegistry(Registry):
             _LOG.warning("node %s is lost: its lease lapsed and it is %s", record.node, probed.life.value)
             self._lapsed.discard(record.node)
             self._lost(record.node)
+            self._lost_at[record.node] = time.monotonic()

@@ -86,7 +86,7 @@ def _list(table: Catalogue, models_dir: Path, arguments: argparse.Namespace) -> 
         size = sum(archive.bytes for archive in model.archive) / 1e6
         print(f"{model.name} {model.version}: {model.task}; {state}; {size:.0f} MB to download")
         if model.extra:
-            print(f"    of the extra `{model.extra}`: fetched when it is named, `parley models fetch {model.name}`")
+            print(f"    optional ({model.extra}): fetched when it is named, `parley models fetch {model.name}`")
         print(f"    licence {model.licence}; origin {model.origin}")
         print(f"    trained on {model.training_data}")
     return 0

@@ -41,13 +41,19 @@ class LocalEngine:
         """The worker's process id while it runs."""
         return self._child.pid if self._child is not None else None
 
-    async def run(self, directory: Path) -> None:
-        """Start the worker with the model in `directory`, and again whenever it ends, until cancelled."""
+    async def run(self, directory: Path, denoiser: tuple[Path, float] | None = None) -> None:
+        """Start the worker with the model in `directory`, and again whenever it ends, until cancelled.
+
+        `denoiser` is the directory of that model and the share that it has in what is recognised.
+        """
+        more = () if denoiser is None else (str(denoiser[0]), str(denoiser[1]))
         backoff = Backoff()
         while True:
             await backoff.wait()
             try:
-                self._child = child = await Child.start("inference.engine_worker", str(directory), *self._arguments)
+                self._child = child = await Child.start(
+                    "inference.engine_worker", str(directory), *self._arguments, *more
+                )
             except OSError as error:
                 logger.error("cannot start the speech recogniser: %s", error)
                 continue

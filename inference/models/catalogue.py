@@ -10,6 +10,7 @@ import msgspec
 VOICE_MODEL = "silero-vad"
 SPEECH_MODEL = "whisper-base"
 FACES_MODEL = "faces"
+DENOISE_MODEL = "dtln"
 
 
 class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,7 +36,7 @@ class Archive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model. `build` names how its files are made from the members (inference.models.build.BUILDERS).
 
-    `extra` is the extra of this distribution that it belongs to, "" for what everyone has.
+    `extra` names the optional feature that it belongs to, "" for what everyone has.
     """
 
     name: str

@@ -15,6 +15,7 @@ NAMES = {
     "audio_latency": "how long audio waits while a large keyframe goes to 500 subscribers",
     "engine": "CPU per sent packet of each engine, and of a floor program that does the least possible",
     "load": "real peers at a real sfu: CPU, latency, loss, memory; the largest rooms",
+    "spill": "a room on two workers: one copy of each track between them, and what it costs",
     "join": "joins per second, and how soon a newcomer has its first packet",
     "soak": "memory and descriptors over a long time of joins, leaves and switches",
     "observation": "what a scrape of /metrics and tracing cost",

@@ -81,6 +81,11 @@ class LinkEgress(Egress):
             track.streams.append(route.described)
         return list(described.values())
 
+    def totals(self) -> tuple[int, int, int]:
+        """Return packets sent, packets sent again, and streams that are sent."""
+        states = [self._context.engine.route_state(route.route) for route in self._routes.values()]
+        return sum(state.packets for state in states), sum(state.retransmitted for state in states), len(states)
+
     def _nack(self, packet: rtcp.Nack, now: int) -> None:
         if packet.media_ssrc in self._routes_by_ssrc:
             self._context.counters["nacks_received"] += len(packet.seqs)

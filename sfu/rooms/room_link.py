@@ -7,6 +7,7 @@ desired state.
 
 import base64
 import secrets
+from typing import Any
 
 from sfu.api import signaling
 from sfu.api.join_token import Grants
@@ -22,6 +23,8 @@ from sfu.rooms.peer_index import Owner
 from sfu.rooms.plain_peer import KEY_BYTES, PlainAddress, PlainPeer, srtp_keys
 from sfu.rooms.room import Room
 from sfu.rooms.uptrack import UpTrack
+
+_PAUSE_NS = 50_000_000
 
 
 class RoomLink:
@@ -40,6 +43,8 @@ class RoomLink:
         self.egress: LinkEgress | None = None
         self._holder = Participant("", node, None, Grants(), publish=self.publish)
         self._said: LinkState | None = None
+        self._say_at = now
+        self._tracks: list[LinkTrack] = []
         room.links[self.number] = self
         room.peers.add(Owner(room, self._holder, self.publish))
         self._tell(
@@ -83,9 +88,13 @@ class RoomLink:
         self.update(now)
 
     def update(self, now: int) -> None:
-        """Send the tracks that the other side lacks, and say what has changed."""
-        if self.egress is None:
+        """Send the tracks that the other side lacks, and say what has changed.
+
+        Not all the time: what changes within 50 ms of the last word waits for the room's next tick.
+        """
+        if self.egress is None or now < self._say_at:
             return
+        self._say_at = now + _PAUSE_NS
         room = self.room
         here = [entry for entry in room.participants.values() if entry.link != self.number]
         names = {entry.participant for entry in here}
@@ -104,6 +113,19 @@ class RoomLink:
     def sends(self, uptrack: UpTrack) -> bool:
         """Whether the other side gets the track from here, all layers of it."""
         return uptrack.track not in self.publish.uptracks
+
+    def statistics(self) -> dict[str, Any]:
+        """Return what has crossed: packets and streams of either direction, repairs of ours."""
+        sent, repaired, streams = self.egress.totals() if self.egress is not None else (0, 0, 0)
+        received = self.publish.streams.values()
+        return {
+            "node": self.node,
+            "sent": sent,
+            "repaired": repaired,
+            "streams_sent": streams,
+            "received": sum(stream.packets for stream in received),
+            "streams_received": len(received),
+        }
 
     def relay(self, message: signaling.Chat | signaling.Caption) -> None:
         """Pass on what was said."""
@@ -134,6 +156,9 @@ class RoomLink:
                 self._drop(participant)
         for info in state.participants:
             self._show(info)
+        if state.tracks == self._tracks and described.keys() == self.publish.uptracks.keys():
+            return
+        self._tracks = state.tracks
         for offered in state.tracks:
             self._take(offered, now)
         distribution.refresh_all(room, now)

@@ -113,7 +113,8 @@ class HttpApi:
         room = self._driver.node.rooms.get(request.match_info["room"])
         if room is None:
             return web.json_response({"code": "room_not_live", "detail": "The room is not live here."}, status=404)
-        return web.json_response({"participants": statistics.of_room(room, self._driver.now())})
+        links = [link.statistics() for link in room.links.values()]
+        return web.json_response({"participants": statistics.of_room(room, self._driver.now()), "links": links})
 
     async def _flight(self, request: web.Request) -> web.StreamResponse:
         room = self._driver.node.rooms.get(request.match_info["room"])

@@ -1,67 +1,90 @@
-"""Record the sizes of frames that Chromium and Firefox send in a call: what `bench engine` replays.
+"""Record the sizes of frames that Chromium and Firefox send at 720p, 30 a second: what `bench engine` replays.
 
-`python -m bench.record_frames` needs root (network namespaces, a packet socket), both browsers, and about a minute. It
-writes bench/fixtures/recorded_frames.json: per browser, the sizes in bytes of the SRTP packets of each video frame.
+`python -m bench.record_frames` needs root (network namespaces, a packet socket), both browsers, and about a minute. In
+each browser a page sends moving noise to itself at 2.5 Mbps, a packet socket listens. It writes
+bench/fixtures/recorded_frames.json: per browser, the sizes in bytes of the SRTP packets of each video frame.
 """
 
 import asyncio
-import random
 import socket
-import tempfile
 import time
 from collections import defaultdict
-from pathlib import Path
 
 import msgspec
 
 from bench.engine import RECORDED, Frames
-from parley.client import Api
-from tests.e2e.test_browsers_meet import join_by_page
 from tests.support.bidi import firefox
 from tests.support.chromium import chromium, open_page
-from tests.support.namespaces import Network, in_namespace, network
-from tests.support.server import running_server
+from tests.support.namespaces import in_namespace, network
 
-SECONDS = 20
-SKIPPED_FRAMES = 120
+SECONDS = 14
 KEPT_FRAMES = 150
 _ETH_P_ALL = 3  # others do not see what leaves
 _ETH_P_IP = 0x0800
-_PASSWORD = "correct horse battery staple"
+# Coarse noise that moves, so that every picture costs bits: of which there are 2.5 million a second.
+_CALL = """(async () => {
+  const tile = document.createElement('canvas');
+  [tile.width, tile.height] = [160, 90];
+  const noise = tile.getContext('2d').createImageData(160, 90);
+  for (let k = 0; k < noise.data.length; k++) noise.data[k] = k % 4 === 3 ? 255 : Math.random() * 256;
+  tile.getContext('2d').putImageData(noise, 0, 0);
+  const canvas = document.createElement('canvas');
+  [canvas.width, canvas.height] = [1280, 720];
+  document.body.append(canvas);
+  const context = canvas.getContext('2d');
+  let count = 0;
+  setInterval(() => {
+    const at = 7 * ++count % 1280;
+    context.drawImage(tile, -at, 0, 1280, 720);
+    context.drawImage(tile, 1280 - at, 0, 1280, 720);
+  }, 1000 / 30);
+  const [track] = canvas.captureStream(30).getVideoTracks();
+  track.contentHint = 'motion';
+  const [near, far] = window.call = [new RTCPeerConnection(), new RTCPeerConnection()];
+  near.onicecandidate = ({candidate}) => candidate && far.addIceCandidate(candidate);
+  far.onicecandidate = ({candidate}) => candidate && near.addIceCandidate(candidate);
+  const encoding = {maxBitrate: 2500000, maxFramerate: 30};
+  const sending = near.addTransceiver(track, {direction: 'sendonly', sendEncodings: [encoding]});
+  const codecs = RTCRtpSender.getCapabilities('video').codecs;
+  sending.setCodecPreferences(codecs.filter((codec) => ['video/VP8', 'video/rtx'].includes(codec.mimeType)));
+  await near.setLocalDescription();
+  await far.setRemoteDescription(near.localDescription);
+  await far.setLocalDescription();
+  await near.setRemoteDescription(far.localDescription);
+  const parameters = sending.sender.getParameters();
+  parameters.degradationPreference = 'maintain-resolution';
+  await sending.sender.setParameters(parameters);
+  return true;
+})()"""
 
 
 def main() -> None:
-    with network(2) as net, running_server(net.server_prefix) as server:
-        recorded = asyncio.run(_record(server.https_port, server.setup_token, net))
+    recorded = {"Chromium": asyncio.run(_chromium()), "Firefox": asyncio.run(_firefox())}
     RECORDED.parent.mkdir(exist_ok=True)
     RECORDED.write_bytes(msgspec.json.encode(recorded) + b"\n")
     for browser, frames in recorded.items():
-        packets = sum(map(len, frames))
-        print(f"{browser}: {len(frames)} frames, {packets / len(frames):.1f} packets a frame")
+        packets, size = sum(map(len, frames)), sum(map(sum, frames))
+        print(f"{browser}: {packets / len(frames):.1f} packets, {size / len(frames):.0f} bytes a frame")
 
 
-async def _record(port: int, setup_token: str, net: Network) -> dict[str, Frames]:
-    sniffers = {name: _sniffer(net.hosts[k].name) for k, name in enumerate(("Chromium", "Firefox"))}
-    with tempfile.TemporaryDirectory() as folder:
-        noise = Path(folder) / "noise.y4m"
-        _write_noise(noise)
-        async with Api(f"https://{net.server_address}:{port}", verify_tls=False) as admin:
-            await admin.set_up(setup_token, "admin", _PASSWORD)
-            meeting = await admin.create_meeting("Recorded")
-            addresses = [f"https://{host.server_address}:{port}/m/{meeting}" for host in net.hosts]
-            flags = [f"--use-file-for-fake-video-capture={noise}"]
-            async with chromium(net.hosts[0].prefix, flags) as browser, firefox(net.hosts[1].prefix) as other:
-                page = await open_page(browser, addresses[0])
-                await join_by_page(page, "Ada")
-                await other.navigate(addresses[1])
-                await other.until("document.querySelector('input[name=name]') !== null")
-                await other.evaluate(
-                    "(() => { const n = document.querySelector('input[name=name]'); n.value = 'Frida';"
-                    " n.dispatchEvent(new Event('input', {bubbles: true}));"
-                    " document.querySelector('#join').click(); })()"
-                )
-                await asyncio.to_thread(time.sleep, SECONDS)
-    return {name: _frames(sniffer) for name, sniffer in sniffers.items()}
+async def _chromium() -> Frames:
+    with network(1) as net:
+        sniffer = _sniffer(net.hosts[0].name)
+        async with chromium(net.hosts[0].prefix, ["--disable-features=WebRtcHideLocalIpsWithMdns"]) as browser:
+            page = await open_page(browser, "about:blank")
+            await page.evaluate(_CALL)
+            await asyncio.to_thread(time.sleep, SECONDS)
+        return _frames(sniffer)
+
+
+async def _firefox() -> Frames:
+    with network(1) as net:
+        sniffer = _sniffer(net.hosts[0].name)
+        prefs = {"media.peerconnection.ice.obfuscate_host_addresses": False}
+        async with firefox(net.hosts[0].prefix, prefs) as browser:
+            await browser.evaluate(_CALL)
+            await asyncio.to_thread(time.sleep, SECONDS)
+        return _frames(sniffer)
 
 
 def _sniffer(namespace: str) -> socket.socket:
@@ -73,19 +96,8 @@ def _sniffer(namespace: str) -> socket.socket:
     return sniffer
 
 
-def _write_noise(path: Path) -> None:
-    """A 640×360 clip that no encoder can make small: coarse noise, moving."""
-    dice = random.Random(1)
-    with path.open("wb") as file:
-        file.write(b"YUV4MPEG2 W640 H360 F30:1 Ip A1:1 C420jpeg\n")
-        for _ in range(20):
-            rows = [dice.randbytes(80) for _ in range(45)]
-            luma = b"".join(b"".join(bytes([value]) * 8 for value in row) * 8 for row in rows)
-            file.write(b"FRAME\n" + luma + bytes([128]) * (640 * 360 // 2))
-
-
 def _frames(sniffer: socket.socket) -> Frames:
-    """Return the frames of the busiest video stream that left this host."""
+    """Return the last frames of the busiest video stream that left this host, but for one that may be cut."""
     streams: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     while True:
         try:
@@ -101,8 +113,7 @@ def _frames(sniffer: socket.socket) -> Frames:
             streams[ssrc][timestamp].append(len(udp))
     sniffer.close()
     busiest = max(streams.values(), key=lambda frames: sum(map(sum, frames.values())))
-    frames = list(busiest.values())
-    return frames[SKIPPED_FRAMES : SKIPPED_FRAMES + KEPT_FRAMES] or frames
+    return list(busiest.values())[-KEPT_FRAMES - 1 : -1]
 
 
 def _is_rtp(data: bytes) -> bool:

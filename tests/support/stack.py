@@ -1,19 +1,29 @@
 """The whole topology as real processes on this machine, without containers.
 
-nginx, PostgreSQL and Redis outside of `parley up`, the four parts, Prometheus, Alertmanager and a receiver of alerts.
+nginx, PostgreSQL, Redis, etcd, a broker that speaks Kafka's protocol, S3 and Triton outside of `parley up`, its parts,
+Prometheus, Alertmanager, and receivers of alerts and of traces.
 """
 
 import contextlib
 import http.server
 import json
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from parley import models_command
+from tests.inference.conftest import fetched_models
+from tests.support.broker import Broker, running_broker
+from tests.support.etcd import running_etcd
 from tests.support.gateway import NODE_SECRET, RunningGateway, running_gateway
 from tests.support.monitoring import Monitoring, running_monitoring
+from tests.support.object_stores import S3Server, running_s3
+from tests.support.otlp import TraceReceiver, running_trace_receiver
 from tests.support.stores import running_stores
+from tests.support.triton import TritonServer, triton_server
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,10 @@ class Stack:
 
     gateway: RunningGateway
     monitoring: Monitoring
+    broker: Broker
+    s3: S3Server
+    triton: TritonServer
+    traces: TraceReceiver
     alerts: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -43,16 +57,36 @@ class Stack:
 def running_stack(ports: Ports = Ports(), **settings: str) -> Iterator[Stack]:
     """Start everything in order and stop it in reverse; `settings` become PARLEY_* variables."""
     alerts: list[dict[str, Any]] = []
-    with (
-        running_stores() as stores,
-        running_gateway(http=ports.http, https=ports.https, **(stores | settings)) as gateway,
-        _alert_receiver(alerts) as webhook,
-    ):
+    with contextlib.ExitStack() as running:
+        start = running.enter_context
+        broker, s3, traces = start(running_broker()), start(running_s3()), start(running_trace_receiver())
+        triton = _triton(running)
+        around = start(running_stores()) | {
+            "etcd_urls": start(running_etcd()).url,
+            "kafka_brokers": broker.address,
+            "s3_endpoint": s3.config.endpoint,
+            "s3_bucket": s3.config.bucket,
+            "s3_access_key": s3.config.access_key,
+            "s3_secret_key": s3.config.secret_key,
+            "triton_urls": triton.grpc,
+            "models_dir": str(fetched_models()),
+            "otlp_url": traces.url,
+            "trace_ratio": "1",
+        }
+        gateway = start(running_gateway(http=ports.http, https=ports.https, **(around | settings)))
         jobs = {"control": "control", "sfu": "sfu_http", "recorder": "recorder", "inference": "inference"}
-        targets = {job: gateway.ports[name] for job, name in jobs.items()}
+        targets = {job: gateway.ports[name] for job, name in jobs.items()} | {"triton": triton.metrics_port}
         own = (ports.prometheus, ports.alertmanager)
-        with running_monitoring(targets, NODE_SECRET, webhook, own) as monitoring:
-            yield Stack(gateway, monitoring, alerts)
+        webhook = start(_alert_receiver(alerts))
+        monitoring = start(running_monitoring(targets, NODE_SECRET, webhook, own))
+        yield Stack(gateway, monitoring, broker, s3, triton, traces, alerts)
+
+
+def _triton(running: contextlib.ExitStack) -> TritonServer:
+    scratch = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="triton-")))
+    repository = scratch / "repository"
+    assert models_command.main(["build", "--models-dir", str(fetched_models()), "--triton", str(repository)]) == 0
+    return running.enter_context(triton_server(repository, scratch / "server"))
 
 
 @contextlib.contextmanager

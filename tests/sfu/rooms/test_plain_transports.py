@@ -1,0 +1,203 @@
+"""Plain transports in simulated time: who is taken for the sender, reports, repairs, keyframes, moderation."""
+
+import pytest
+
+from sfu.api import signaling
+from sfu.api.desired_state import DesiredState
+from sfu.api.join_token import Grants, Source
+from sfu.api.plain_transport import PlainTrack, ReceiveTransport, SendTransport
+from sfu.engine.contract import Datagram
+from sfu.formats import rtcp
+from sfu.formats.rtp import RtpPacket, is_rtcp, parse, serialize
+from sfu.rooms import plain_transports
+from sfu.rooms.our_end import OurEnd
+from sfu.rooms.plain_publish_peer import PlainPublishPeer
+from sfu.rooms.refusal import Refused
+from tests.sfu.rooms.stage import AUDIO, DELTA, KEYFRAME, MS, SECOND, VIDEO, VIDEO_SSRC, Stage, audio, publish, video
+
+IN = OurEnd(3, 4, "192.0.2.1", 40_000, 40_001, own=True)
+OUT = OurEnd(7, 7, "192.0.2.1", 50_000, 50_000)
+CAMERA = PlainTrack(source=Source.CAMERA, codec="VP8", payload_type=96)
+MICROPHONE = PlainTrack(source=Source.MICROPHONE, codec="opus", payload_type=97)
+SENDER, OTHER = ("198.51.100.1", 6000), ("198.51.100.2", 7000)
+RECEIVER = ("203.0.113.9", 5004)
+
+
+class Wire:
+    """What a stage sends to one far end, with the socket it leaves from kept by the engine's contract."""
+
+    def __init__(self) -> None:
+        self.got: list[bytes] = []
+
+    def receive(self, data: bytes, now: int) -> None:
+        self.got.append(data)
+
+    def datagrams_to_send(self, now: int) -> list[bytes]:
+        return []
+
+    def handle_timer(self, now: int) -> None:
+        pass
+
+    @property
+    def rtp(self) -> list[RtpPacket]:
+        return [parse(data) for data in self.got if not is_rtcp(data)]
+
+    def of(self, kind: type) -> list[rtcp.Packet]:
+        packets = [packet for data in self.got if is_rtcp(data) for packet in rtcp.parse(data)]
+        return [packet for packet in packets if isinstance(packet, kind)]
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def wire(stage: Stage, address: tuple[str, int]) -> Wire:
+    made = stage.clients[address] = Wire()  # type: ignore[assignment]
+    return made  # type: ignore[return-value]
+
+
+def receive(stage: Stage, **fields: object) -> PlainPublishPeer:
+    wish = ReceiveTransport(**{"participant": "cam", "tracks": (CAMERA, MICROPHONE)} | fields)  # type: ignore[arg-type]
+    plain_transports.open_transport(stage.node, "r", wish, IN, stage.now)
+    found = stage.node.rooms["r"].participants["cam"].publish
+    assert isinstance(found, PlainPublishPeer)
+    return found
+
+
+def put(stage: Stage, source: tuple[str, int], *packets: bytes, local: int = 3) -> None:
+    batch = [Datagram(data, source, local, stage.now) for data in packets]
+    result = stage.node.context.engine.process(batch, stage.now)
+    stage.node.context.outbox.datagrams += result.outgoing
+    stage.node.receive(result, stage.now)
+    stage.deliver()
+
+
+def picture(seq: int, ssrc: int = 5, payload: bytes = DELTA) -> bytes:
+    return serialize(RtpPacket(96, seq, seq * 3000, ssrc, payload, True))
+
+
+def sound(seq: int, ssrc: int = 6) -> bytes:
+    return serialize(RtpPacket(97, seq, seq * 960, ssrc, b"opus"))
+
+
+def test_whoever_comes_first_is_the_sender_until_there_is_silence(stage: Stage) -> None:
+    publish_peer = receive(stage)
+    camera, microphone = publish_peer.uptracks.values()
+    put(stage, SENDER, picture(1, payload=KEYFRAME))
+    put(stage, OTHER, sound(1))  # a track may come from a port of its own
+    assert [stream.ssrc for stream in camera.streams] == [5]
+    assert [stream.ssrc for stream in microphone.streams] == [6]
+    put(stage, ("198.51.100.66", 1), picture(2, ssrc=66))
+    assert [stream.ssrc for stream in camera.streams] == [5]
+    stage.run(4 * SECOND)
+    put(stage, SENDER, picture(3))
+    stage.run(3 * SECOND)
+    put(stage, ("198.51.100.66", 1), picture(4, ssrc=66))
+    assert [stream.ssrc for stream in camera.streams] == [5]
+    stage.run(8 * SECOND)
+    put(stage, ("198.51.100.3", 1), picture(1, ssrc=77, payload=KEYFRAME))
+    assert [stream.ssrc for stream in camera.streams] == [77]
+
+
+def test_a_sender_that_was_named_is_the_only_one(stage: Stage) -> None:
+    publish_peer = receive(stage, address=SENDER[0], port=SENDER[1], tracks=(CAMERA,))
+    (camera,) = publish_peer.uptracks.values()
+    put(stage, OTHER, picture(1))
+    assert not camera.streams
+    put(stage, SENDER, picture(1))
+    assert [stream.ssrc for stream in camera.streams] == [5]
+
+
+def test_an_ssrc_that_was_named_is_the_only_one(stage: Stage) -> None:
+    expected = PlainTrack(source=Source.CAMERA, codec="VP8", payload_type=96, ssrc=9)
+    (camera,) = receive(stage, tracks=(expected,)).uptracks.values()
+    put(stage, SENDER, picture(1), picture(1, ssrc=9))
+    assert [stream.ssrc for stream in camera.streams] == [9]
+
+
+def test_reports_and_wishes_go_to_the_port_beside(stage: Stage) -> None:
+    beside = wire(stage, (SENDER[0], SENDER[1] + 1))
+    receive(stage, rtcp_mux=False, tracks=(CAMERA,))
+    put(stage, SENDER, picture(1, payload=KEYFRAME))
+    put(stage, SENDER, picture(5))
+    stage.run(2 * SECOND)
+    assert beside.of(rtcp.ReceiverReport)
+    nacks = beside.of(rtcp.Nack)
+    assert set(nacks[0].seqs) == {2, 3, 4}  # type: ignore[attr-defined]
+    report = rtcp.serialize([rtcp.SenderReport(5, 1 << 40, 3000, 2, 200)])
+    put(stage, (SENDER[0], SENDER[1] + 1), report, local=4)
+    assert stage.node.rooms["r"].participants["cam"].publish.clock.to_own(1 << 40) == stage.node.context.ntp(stage.now)
+
+
+def send(stage: Stage, **fields: object) -> None:
+    wish = {"participant": "out", "of": "ann", "source": Source.CAMERA, "address": RECEIVER[0], "port": RECEIVER[1]}
+    plain_transports.open_transport(stage.node, "r", SendTransport(**wish | fields), OUT, stage.now)  # type: ignore[arg-type]
+    stage.deliver()
+
+
+def test_what_is_sent_is_repaired_and_reported(stage: Stage) -> None:
+    far = wire(stage, RECEIVER)
+    ann = stage.join("ann")
+    send(stage, payload_type=100, rtx_payload_type=101, ssrc=700, rtx_ssrc=701)  # before there is anything to send
+    sender = publish(stage, ann, [VIDEO + VIDEO_SSRC])
+    sender.send(video(1, KEYFRAME), video(2), video(3))
+    stage.run(100 * MS)
+    assert [(packet.ssrc, packet.payload_type) for packet in far.rtp] == [(700, 100)] * 3
+    lost = far.rtp[1]
+    put(stage, RECEIVER, rtcp.serialize([rtcp.Nack(1, 700, (lost.seq,))]), local=7)
+    repair = far.rtp[-1]
+    assert (repair.ssrc, repair.payload_type) == (701, 101)
+    assert repair.payload == lost.seq.to_bytes(2, "big") + lost.payload
+    sender.send_rtcp([rtcp.SenderReport(2001, 1 << 40, 9000, 3, 300)])
+    stage.run(2 * SECOND)
+    assert far.of(rtcp.SenderReport)
+
+
+def test_keyframes_are_asked_for_until_the_receiver_can_ask(stage: Stage) -> None:
+    wire(stage, RECEIVER)
+    sender = publish(stage, stage.join("ann"), [VIDEO + VIDEO_SSRC])
+    send(stage, keyframe_seconds=2.0)
+    sender.send(video(1, KEYFRAME))
+    stage.run(SECOND)
+    before = len(sender.feedback(rtcp.PictureLoss))
+    for seq in range(2, 10):
+        sender.send(video(seq, KEYFRAME))
+        stage.run(SECOND)
+    asked = len(sender.feedback(rtcp.PictureLoss)) - before
+    assert 3 <= asked <= 5
+    put(stage, RECEIVER, rtcp.serialize([rtcp.ReceiverReport(1, ())]), local=7)
+    stage.run(SECOND)
+    before = len(sender.feedback(rtcp.PictureLoss))
+    stage.run(6 * SECOND)
+    assert len(sender.feedback(rtcp.PictureLoss)) == before
+
+
+def test_a_host_mutes_and_removes_what_comes_in(stage: Stage) -> None:
+    far = wire(stage, RECEIVER)
+    receive(stage, tracks=(CAMERA,))
+    ann = stage.join("ann")
+    send(stage, of="cam")
+    put(stage, SENDER, picture(1, payload=KEYFRAME))
+    assert len(far.rtp) == 1
+    muted = {"cam": Grants(muted=(Source.CAMERA,))}
+    stage.node.apply(DesiredState(room="r", version=1, participants=muted), stage.now)
+    stage.deliver()
+    assert ann.last(signaling.TrackMuted).by_host
+    put(stage, SENDER, picture(2))
+    assert len(far.rtp) == 1
+    stage.node.apply(DesiredState(room="r", version=2, removed=("cam", "out")), stage.now)
+    assert set(stage.node.rooms["r"].participants) == {"ann"}
+    assert {3, 4} <= set(stage.node.context.outbox.sockets_to_shut)
+    with pytest.raises(Refused):
+        receive(stage)
+    with pytest.raises(Refused):
+        send(stage, participant="ann", of="cam")
+
+
+def test_an_encrypted_meeting_has_none(stage: Stage) -> None:
+    publish(stage, stage.join("ann"), [AUDIO]).send(audio(1))
+    stage.node.apply(DesiredState(room="r", version=1, e2ee=True), stage.now)
+    with pytest.raises(Refused):
+        send(stage)
+    assert set(stage.node.rooms["r"].participants) == {"ann"}

@@ -28,6 +28,7 @@ MIN_SECONDS = 300.0
 """Shorter runs have no bars: those who left without a word are kept for 15 s, and pools fill for a minute."""
 _PUBLISHERS = 2
 _ACT_SECONDS = 1.0
+_SETTLING_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ async def _measure(seconds: float) -> Report:
             show_progress("soak", elapsed / seconds)
             rounds += 1
             joins += await _round(here, dice, f"soak-{rounds}")
-            samples.append(Sample(time.monotonic() - began, here.sfu.resident_bytes(), here.sfu.descriptors()))
+            descriptors = await _settled_descriptors(here)
+            samples.append(Sample(time.monotonic() - began, here.sfu.resident_bytes(), descriptors))
         show_progress("soak", 1.0)
     end_progress()
     report = Report()
@@ -63,14 +65,14 @@ async def _measure(seconds: float) -> Report:
     times = [one.at for one in settled]
     span = times[-1] - times[0]
     memory = _slope(times, [one.resident / 2**20 for one in settled])
-    descriptors = _slope(times, [one.descriptors for one in settled])
+    opened = _slope(times, [one.descriptors for one in settled])
     case = f"{seconds / 60:g} minutes"
     report.add(case, "joins and leaves", joins, "")
     report.add(case, "memory at the end", settled[-1].resident / 2**20, "MiB")
     report.add(case, "memory, slope", memory * 3600, "MiB/h")
     for metric, growth, unit, bar in (
         ("memory, growth", memory * span, "MiB", MAX_GROWTH_MIB),
-        ("descriptors, growth", descriptors * span, "", MAX_DESCRIPTORS),
+        ("descriptors, growth", opened * span, "", MAX_DESCRIPTORS),
     ):
         if seconds >= MIN_SECONDS:
             report.at_most(case, metric, growth, unit, bar)
@@ -84,6 +86,18 @@ def _slope(times: list[float], values: list[float]) -> float:
     if len(times) < 3:
         raise SystemExit("bench soak: too short for a line; use more --minutes")
     return float(np.polyfit(times, values, 1)[0])
+
+
+async def _settled_descriptors(here: Stage) -> int:
+    """Sockets of those who left close one after another."""
+    before = here.sfu.descriptors()
+    for _ in range(_SETTLING_TRIES):
+        await asyncio.sleep(0.1)
+        now = here.sfu.descriptors()
+        if now >= before:
+            break
+        before = now
+    return before
 
 
 async def _round(here: Stage, dice: random.Random, name: str) -> int:

@@ -66,6 +66,11 @@ class Window:
         """Share of what was published that no receiver authenticated, in percent."""
         return max(0.0, 100 * (1 - self.totals.media / max(self.expected, 1)))
 
+    @property
+    def gaps(self) -> float:
+        """Share that is missing between what came, in percent: for where the sfu chooses among many voices."""
+        return 100 * self.totals.lost / max(self.totals.expected, 1)
+
     def latency(self, share: float) -> float:
         """Return the added latency in ms that `share` of all packets stay within."""
         cumulated = np.cumsum(self.latencies.sum(axis=0))
@@ -133,16 +138,16 @@ class Stage:
         performances = [track.performance(begin) for track, begin in zip(self.tracks, begins, strict=True)]
         await asyncio.to_thread(self.client.perform, performances, now + int(seconds * 1e9))
 
-    async def steady(self, receivers: int) -> bool:
-        """Publish until everybody gets everything (links are estimated, keyframes asked for); False if that fails."""
+    async def steady(self, receivers: float, share: float = 0.999) -> bool:
+        """Publish until everybody gets so much: links are estimated, keyframes asked for. False if that fails."""
         deadline = time.monotonic() + STEADY_SECONDS
         while time.monotonic() < deadline:
             window = await self.measure(1.0, receivers)
-            if window.totals.media >= 0.999 * window.expected:
+            if window.totals.media >= share * window.expected:
                 return True
         return False
 
-    async def measure(self, seconds: float, receivers: int) -> Window:
+    async def measure(self, seconds: float, receivers: float) -> Window:
         """Publish for so long to so many receivers of each track; what is on its way at the end is waited for."""
         return await observe(self.client, self.sfu, self.tracks, receivers, self.perform(seconds))
 
@@ -170,7 +175,7 @@ async def saturate(
 
 
 async def observe(
-    client: LightClient, process: Process, tracks: Sequence[Track], receivers: int, performing: Awaitable[None]
+    client: LightClient, process: Process, tracks: Sequence[Track], receivers: float, performing: Awaitable[None]
 ) -> Window:
     """Measure what goes on while `performing` runs; what is on its way at the end is waited for."""
 
@@ -189,7 +194,7 @@ async def observe(
         process.cpu_seconds() - cpu,
         client.totals().since(totals),
         client.latencies() - latencies,
-        (sent() - sent_before) * receivers,
+        int((sent() - sent_before) * receivers),
     )
 
 

@@ -148,11 +148,26 @@ def install(app: Quart, services: Services, endpoints: list[Endpoint]) -> None:
 
 
 async def _serve(services: Services, endpoint: Endpoint, **path: Any) -> Response:
-    call = await _admit(services, endpoint, path)
+    return await serve(services, endpoint, request._get_current_object(), path)  # type: ignore[attr-defined]
+
+
+async def serve(services: Services, endpoint: Endpoint, incoming: Request, path: dict[str, Any]) -> Response:
+    """Return the answer to a request for an endpoint; raises Problem."""
+    try:
+        return await _admit_and_handle(services, endpoint, incoming, path)
+    finally:
+        if endpoint.method not in SAFE_METHODS:
+            services.sessions.clear()
+
+
+async def _admit_and_handle(
+    services: Services, endpoint: Endpoint, incoming: Request, path: dict[str, Any]
+) -> Response:
+    call = await _admit(services, endpoint, incoming, path)
     allowance = services.limits.request(call.actor or call.address, services.config.requests_per_minute)
     user = None if call.principal is None else call.principal.user
-    if endpoint.method == "POST" and user is not None and idempotency.HEADER in request.headers:
-        response = await idempotency.once(services, request, user.user, lambda: _handle(call, endpoint, path))
+    if endpoint.method == "POST" and user is not None and idempotency.HEADER in incoming.headers:
+        response = await idempotency.once(services, incoming, user.user, lambda: _handle(call, endpoint, path))
     else:
         response = await _handle(call, endpoint, path)
     response.headers["RateLimit-Limit"] = str(allowance.limit)
@@ -164,14 +179,14 @@ async def _serve(services: Services, endpoint: Endpoint, **path: Any) -> Respons
 async def _handle(call: Call, endpoint: Endpoint, path: dict[str, Any]) -> Response:
     values: dict[str, Any] = dict(path)
     if endpoint.query is not None:
-        values["query"] = _query(request, endpoint.query)
+        values["query"] = _query(call.request, endpoint.query)
     if endpoint.body is not None:
-        values["body"] = await _body(request, endpoint.body)
+        values["body"] = await _body(call.request, endpoint.body)
     result = await endpoint.handler(call, **values)
     if isinstance(result, Response):
         return result
     if endpoint.method == "GET":
-        return entity_tags.conditional(request, result, endpoint.status)
+        return entity_tags.conditional(call.request, result, endpoint.status)
     return answer(result, endpoint.status)
 
 
@@ -180,16 +195,16 @@ def answer(result: msgspec.Struct, status: int = 200) -> Response:
     return Response(msgspec.json.encode(result), status, {"Cache-Control": "no-store"}, content_type="application/json")
 
 
-async def _admit(services: Services, endpoint: Endpoint, path: dict[str, Any]) -> Call:
+async def _admit(services: Services, endpoint: Endpoint, incoming: Request, path: dict[str, Any]) -> Call:
     """Authenticate and authorize; raises Problem."""
-    address = client_address(services, request)
+    address = client_address(services, incoming)
     if any("\x00" in value for value in path.values() if isinstance(value, str)):
         raise Problem(400, "invalid_request", "The path has a NUL character.")
     if endpoint.method not in SAFE_METHODS:
-        check_origin(services, request, required=False)
+        check_origin(services, incoming, required=False)
     if endpoint.access is Access.PUBLIC:
-        return Call(services, request, None, address, None)
-    principal = await authenticate(services, request)
+        return Call(services, incoming, None, address, None)
+    principal = await authenticate(services, incoming)
     rules.check_scope(endpoint.scope, principal)
     rules.check_second_factor(services.config, endpoint.rule, principal)
     about = None
@@ -201,7 +216,7 @@ async def _admit(services: Services, endpoint: Endpoint, path: dict[str, Any]) -
             about = await rules.of_recording(connection, principal, path["recording"])
     elif endpoint.access is not Access.ANYONE:
         rules.check_account(endpoint.access, principal)
-    return Call(services, request, principal, address, about)
+    return Call(services, incoming, principal, address, about)
 
 
 def client_address(services: Services, incoming: Request) -> str:
@@ -235,7 +250,7 @@ async def _body(incoming: Request, kind: type[msgspec.Struct]) -> msgspec.Struct
         raise Problem(400, "invalid_request", "Text must not contain NUL characters.")
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem(400, "invalid_request", str(error)) from error
 
 

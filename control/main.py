@@ -12,9 +12,10 @@ import asyncpg
 from hypercorn.asyncio import serve
 
 from control import failover, first_admin, internal, jobs, listeners, minutes, reconcile, relay, webhooks
-from control.app import Application
+from control.app import Application, declared_endpoints
 from control.bus import LocalBus, SeveralBuses
 from control.config import ControlConfig
+from control.direct import Direct
 from control.listeners import Tls
 from control.migrations import migrate
 from control.services import Services, open_services
@@ -117,6 +118,7 @@ async def _serve(
     if config.certificate is not None and config.private_key is not None:
         tls = Tls(config.certificate, config.private_key)
     application = Application(services)
+    served_directly = Direct(services, declared_endpoints(), application)
     stop = asyncio.Event()
     quic = listeners.bind_quic(secure) if tls is not None and config.http3 else []
     public = listeners.settings(plain, secure, tls, config.drain_seconds, quic)
@@ -126,9 +128,9 @@ async def _serve(
         # Imported only where it is spoken: it takes a while to load.
         from control import quic as http3  # noqa: PLC0415
 
-        servers.append(asyncio.create_task(http3.serve(application, public, quic)))
+        servers.append(asyncio.create_task(http3.serve(served_directly, public, quic)))
     served = [
-        asyncio.create_task(serve(application, public, shutdown_trigger=stop.wait)),  # type: ignore[arg-type]
+        asyncio.create_task(serve(served_directly, public, shutdown_trigger=stop.wait)),  # type: ignore[arg-type]
         asyncio.create_task(serve(internal.create_app(services), inside, shutdown_trigger=stop.wait)),
     ]
     servers += served

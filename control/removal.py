@@ -3,7 +3,7 @@
 from control.ending import end_in_transaction
 from control.problem import Problem
 from control.services import Services
-from control.store import audit, media, meetings, outbox, placements, recordings, rooms, users
+from control.store import audit, jobs, media, meetings, outbox, placements, recordings, rooms, users
 
 
 async def delete_meeting(services: Services, meeting: str, actor: str, address: str) -> None:
@@ -18,6 +18,7 @@ async def delete_meeting(services: Services, meeting: str, actor: str, address: 
             await end_in_transaction(connection, meeting)
             state = await rooms.state(connection, meeting)
             await meetings.delete(connection, meeting)
+            await jobs.forget_about(connection, [meeting, *(recording.id for recording in kept)])
             await outbox.append_for_user(connection, actor, "meeting.deleted", {"meeting": meeting})
             await audit.write(connection, actor, "delete_meeting", meeting, address)
     if state is not None and placement is not None:

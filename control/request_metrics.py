@@ -1,5 +1,6 @@
 """Requests by route, as rates, errors and durations; the route is the declared rule, never the path that was asked."""
 
+import functools
 import time
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -16,26 +17,44 @@ _OPEN = Gauge("control_http_requests_open", "Requests under way")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
+def begin() -> None:
+    """A request has come."""
+    _OPEN.inc()
+
+
+def end() -> None:
+    """A request is over."""
+    _OPEN.dec()
+
+
+def count(method: str, route: str, status: int, began: float) -> None:
+    """An answer's head is out."""
+    requests, seconds = _series(method, route, status)
+    requests.inc()
+    seconds.observe(time.perf_counter() - began)
+
+
+@functools.cache
+def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return _REQUESTS.labels(method, route, str(status)), _SECONDS.labels(route)
+
+
 def install(app: Quart) -> None:
     """Count every request of the application."""
 
     @app.before_request
-    async def begin() -> None:
+    async def note_beginning() -> None:
         g.parley_began = time.perf_counter()
-        _OPEN.inc()
+        begin()
 
     @app.after_request
-    async def count(response: Response) -> Response:
+    async def note_answer(response: Response) -> Response:
         rule = request.url_rule
-        route = rule.rule if rule is not None else "unknown"
         method = request.method if request.method in _METHODS else "other"
-        _REQUESTS.labels(method, route, str(response.status_code)).inc()
-        began = g.get("parley_began")
-        if began is not None:
-            _SECONDS.labels(route).observe(time.perf_counter() - began)
+        count(method, rule.rule if rule is not None else "unknown", response.status_code, g.parley_began)
         return response
 
     @app.teardown_request
-    async def end(_: BaseException | None) -> None:
+    async def note_end(_: BaseException | None) -> None:
         if g.pop("parley_began", None) is not None:
-            _OPEN.dec()
+            end()

@@ -1,32 +1,42 @@
 """A span around every request of the API, below the one that the browser names in `traceparent`."""
 
-from quart import Quart, Response, g, request
+from quart import Quart, Request, Response, g, request
 
 from sfu.api import tracing
 
 _PREFIX = "/api/v1/"
 
 
+def begin(incoming: Request, rule: str, meeting: str = "") -> tracing.Entered:
+    """Begin the span of a request, which is the current one of this task."""
+    parent = tracing.read(incoming.headers.get("traceparent", ""))
+    return tracing.enter(f"{incoming.method} {rule}", parent, meeting=meeting)
+
+
+def note(span: tracing.Entered, response: Response) -> None:
+    """Note an answer that is an error of ours."""
+    if response.status_code >= 500:
+        span.error = str(response.status_code)
+
+
 def install(app: Quart) -> None:
     """Trace the application's requests."""
 
     @app.before_request
-    async def begin() -> None:
+    async def note_beginning() -> None:
         if not request.path.startswith(_PREFIX):
             return
         rule = request.url_rule.rule if request.url_rule is not None else "unknown"
-        parent = tracing.read(request.headers.get("traceparent", ""))
-        meeting = str((request.view_args or {}).get("meeting", ""))
-        g.parley_span = tracing.enter(f"{request.method} {rule}", parent, meeting=meeting)
+        g.parley_span = begin(request, rule, str((request.view_args or {}).get("meeting", "")))
 
     @app.after_request
-    async def note(response: Response) -> Response:
-        if response.status_code >= 500 and "parley_span" in g:
-            g.parley_span.error = str(response.status_code)
+    async def note_answer(response: Response) -> Response:
+        if "parley_span" in g:
+            note(g.parley_span, response)
         return response
 
     @app.teardown_request
-    async def end(error: BaseException | None) -> None:
+    async def note_end(error: BaseException | None) -> None:
         span = g.pop("parley_span", None)
         if span is not None:
             span.leave(type(error).__name__ if error is not None else "")

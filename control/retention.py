@@ -3,7 +3,7 @@
 from control.config import Retention
 from control.database import Connection
 from control.services import Services
-from control.store import audit, minutes, recordings, understanding
+from control.store import audit, jobs, minutes, recordings, understanding
 
 
 async def apply(services: Services) -> None:
@@ -16,6 +16,7 @@ async def apply(services: Services) -> None:
     for row in old:
         async with services.pool.acquire() as connection, connection.transaction():
             await recordings.delete(connection, row.id)
+            await jobs.forget_about(connection, [row.id])
             await audit.write(connection, None, "retention_recording", row.id, "", meeting=row.meeting_id)
         await services.archive.remove(row.id)
 

@@ -21,6 +21,7 @@ from control.oidc import OidcClient
 from control.passwords import Passwords
 from control.registry.membership import Registry
 from control.registry.opening import open_registry
+from control.session_cache import SessionCache
 from control.tokens import Tokens
 from objects.directory import DirectoryStore
 from objects.store import ObjectStore
@@ -50,6 +51,7 @@ class Services:
     oidc: dict[str, OidcClient]
     outgoing: aiohttp.ClientSession
     store_threads: ThreadPoolExecutor
+    sessions: SessionCache
 
     async def close(self) -> None:
         await self.tasks.close(_TASKS_CLOSE_SECONDS)
@@ -98,6 +100,7 @@ async def open_services(config: ControlConfig) -> Services:
         inference=InferenceClient(config.inference_url, config.node_secret, http),
         outgoing=outgoing.session(config.allow_private_webhooks),
         store_threads=pool_of_stores,
+        sessions=SessionCache(),
     )
 
 

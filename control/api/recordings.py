@@ -167,6 +167,7 @@ async def delete_recording(call: Call, recording: str) -> Done:
         raise Problem(409, "recording", "This recording is running or being finished.")
     async with call.services.pool.acquire() as connection, connection.transaction():
         await recordings.delete(connection, recording)
+        await jobs.forget_about(connection, [recording])
         await audit.write(connection, call.actor, "delete_recording", recording, call.address)
     await call.services.archive.remove(recording)
     return Done()

@@ -67,12 +67,12 @@ async def _bearer(services: Services, authorization: str) -> Principal:
         if principal is not None:
             return principal
     elif kind.lower() == "bearer" and token:
-        guest = services.tokens.read_participant(token)
-        if guest is not None:
-            return Principal("bearer", guest=guest)
         principal = await _session(services, token, "bearer")
         if principal is not None:
             return principal
+        guest = services.tokens.read_participant(token)
+        if guest is not None:
+            return Principal("bearer", guest=guest)
     raise Problem(
         401, "invalid_token", "The token does not hold or has expired.", {"WWW-Authenticate": 'Bearer realm="parley"'}
     )
@@ -96,13 +96,18 @@ async def _key(services: Services, secret: str) -> Principal | None:
 
 
 async def _session(services: Services, token: str, via: Literal["cookie", "bearer"]) -> Principal | None:
+    known = services.sessions.get(token)
+    if known is not None:
+        return Principal(via, user=known)
     access = services.tokens.read_access(token)
     if access is None:
         return None
+    generation = services.sessions.begin()
     async with services.pool.acquire() as connection:
         live = await sessions.live(connection, access.session)
     if live is None or live.user != access.user or live.epoch != access.epoch:
         return None
+    services.sessions.put(token, live, generation)
     return Principal(via, user=live)
 
 

@@ -77,6 +77,11 @@ async def latest_about(connection: Connection, kind: str, subject: str) -> JobRo
     return load_one(JobRow, row)
 
 
+async def forget_about(connection: Connection, subjects: list[str]) -> None:
+    """Delete the jobs about what is deleted; their workers find that they hold nothing any more."""
+    await connection.execute("DELETE FROM processing_jobs WHERE subject = ANY($1)", subjects)
+
+
 def attempt_of(job: JobRow, attempt: int) -> JobRow:
     """Return the job as the worker of that attempt knows it."""
     return replace(job, attempt=attempt)

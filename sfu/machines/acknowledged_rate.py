@@ -15,14 +15,21 @@ class AcknowledgedRate:
 
     def __init__(self) -> None:
         self._estimate: float | None = None  # kbit/s, as the constants are
+        self._newest = 0.0
         self._variance = _FIRST_VARIANCE
 
     @property
     def bits_per_second(self) -> float | None:
         return None if self._estimate is None else self._estimate * 1000
 
+    @property
+    def newest(self) -> float:
+        """The rate of the newest window, in bits/s."""
+        return self._newest * 1000
+
     def sampled(self, sample: float, *, application_limited: bool = False) -> None:
         """Take the rate of a window, in kbit/s."""
+        self._newest = sample
         if self._estimate is None:
             self._estimate = sample
             return

@@ -15,7 +15,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
-_HEADROOM = 1.15
+_HEADROOM = 1.18
 _WAIT_NS = 2_000_000_000
 _MAX_WAIT_NS = 16_000_000_000
 _SHORT_LIVED_NS = 10_000_000_000

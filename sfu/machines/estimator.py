@@ -26,6 +26,10 @@ _SILENCE_STEP_NS = 1_000_000_000
 _SILENCE_FACTOR = 0.7
 _SETTLING_NS = 300_000_000  # after a probe: its own burst, and more media if it raised the rate, look like overuse
 _PROBED_QUEUE_NS = 25_000_000  # a longer queue says that the link is full, and a probe would only add to it
+_QUEUE_NS = 12_000_000  # that must stand for a trend to count
+_LIMITED_QUEUE_NS, _LIMITED_MESSAGES = 30_000_000, 3
+_LATE = 1.3  # by which the average and the newest window differ after a step
+_FULL_NS = 150_000_000  # a link with such a queue was busy for all of the newest window of arrivals
 _DOUBT_NS = 2_000_000_000
 _AGREEMENT = 1.5
 _OUTSTANDING = 10  # packets without feedback from which silence is a bad sign
@@ -67,6 +71,7 @@ class Estimator:
         self._reported = ReceiverReportedRate(settings.start, settings.minimum, settings.maximum)
         self._limit = ApplicationLimit()
         self._was_limited = False
+        self._queued = 0  # messages in a row that showed a queue
         self._probes = ProbeControl()
         self._results = ProbeResults()
         self._startup = StartupRate()
@@ -126,6 +131,7 @@ class Estimator:
         overused = False
         if observation.smallest_delay is not None:
             overused = self._standing.update(observation.smallest_delay, now)
+            self._queued = self._queued + 1 if self._standing.queueing >= _LIMITED_QUEUE_NS else 0
         for rate in observation.rates:
             self._acknowledged.sampled(rate, application_limited=was_limited)
         for delta, arrival in observation.deltas:
@@ -174,17 +180,36 @@ class Estimator:
 
     def _follow_delay(self, overused: bool, probed: float | None, acknowledged: float | None, now: int) -> None:
         control = self._control
-        if overused:
+        if overused and self._is_queueing():
             is_settling = self._disturbed_at is not None and now - self._disturbed_at < _SETTLING_NS + self.round_trip
-            if not is_settling and control.may_decrease(acknowledged, self.round_trip, now):
-                limited = self._limit.is_limited
-                control.update(Usage.OVERUSE, acknowledged, self.round_trip, now, application_limited=limited)
+            if not is_settling:
+                self._decrease(acknowledged, now)
         elif probed is not None and probed > control.rate:
             control.set(probed, now)
             self._acknowledged.expect_change()
             self._disturbed_at = now
         elif self._detector.usage is not Usage.OVERUSE:
             control.update(self._detector.usage, acknowledged, self.round_trip, now)
+
+    def _is_queueing(self) -> bool:
+        """Whether packets wait at all; where little is sent, several messages must say so: more often it is jitter."""
+        if self._limit.is_limited:
+            return self._queued >= _LIMITED_MESSAGES
+        return self._standing.queueing >= _QUEUE_NS
+
+    def _decrease(self, acknowledged: float | None, now: int) -> None:
+        """What came while a queue stood is the link's rate; its average is late, both ways."""
+        limited = self._limit.is_limited
+        if not self._control.may_decrease(None if limited else acknowledged, self.round_trip, now):
+            return
+        if acknowledged is not None:
+            newest = self._acknowledged.newest
+            fell = newest < acknowledged / _LATE and self._standing.queueing >= _FULL_NS
+            if fell or newest > acknowledged * _LATE:
+                acknowledged = max(newest, acknowledged / 2)
+        self._control.update(Usage.OVERUSE, acknowledged, self.round_trip, now, application_limited=limited)
+        if limited:
+            self._disturbed_at = now
 
     def _conclude(self, now: int) -> None:
         before = self.rate

@@ -1,5 +1,6 @@
 """Accounts."""
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -30,8 +31,8 @@ class UserRow:
 
 
 def key(name: str) -> str:
-    """Return what makes two spellings of a name or address the same."""
-    return name.casefold()
+    """Return what makes two spellings of a name or address the same: case, and letters that look alike by NFKC."""
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 async def create(

@@ -83,6 +83,10 @@ class EmbeddedPostgres:
         if listed.stdout.strip() != "1":
             subprocess.run([*psql, f"CREATE DATABASE {DATABASE}"], check=True, capture_output=True)
 
+    def tool(self, name: str, *arguments: str) -> list[str]:
+        """Return the argv of a client program that comes with the server (pg_dump, psql, …), for this cluster."""
+        return [str(_binaries() / name), "-h", str(self.socket_directory), "-U", "postgres", *arguments]
+
     def _check_version(self) -> None:
         version_file = self.data / "PG_VERSION"
         if not version_file.exists():

@@ -55,7 +55,11 @@ def install(app: Quart, services: Services) -> None:
             raise not_found()
         return await _send(root / "index.html")
 
+    async def api_docs() -> Response:
+        return await _send(root / "api-docs" / "index.html")
+
     app.add_url_rule("/", "page", page)
+    app.add_url_rule("/api/docs", "api docs", api_docs)
     app.add_url_rule("/<path:name>", "page file", page)
 
 

@@ -73,6 +73,18 @@ async def walk_through(page: Page, server: Server) -> None:
     await page.get_by_label("Code").fill(recovery)
     await page.get_by_role("button", name="Sign in", exact=True).click()
     await expect(meetings).to_be_visible()
+    await browse_the_api(page, home)
+
+
+async def browse_the_api(page: Page, home: str) -> None:
+    complaints: list[str] = []
+    page.on("console", lambda line: complaints.append(line.text))
+    await page.goto(f"{home}api/docs")
+    await page.get_by_placeholder("Find a path or a word").fill("/meetings/{meeting}/join")
+    await page.locator("summary", has_text="/meetings/{meeting}/join").click()
+    await expect(page.get_by_text("rejoin_secret").first).to_be_visible()
+    await expect(page.locator("summary", has_text="/api/v1/webhooks").first).to_be_hidden()
+    assert complaints == []
 
 
 @pytest.mark.filterwarnings("default::ResourceWarning")

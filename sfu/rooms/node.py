@@ -10,7 +10,6 @@ from sfu.api import facts, signaling
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import JoinClaims
 from sfu.api.placement import Placement
-from sfu.api.room_link import LinkMessage
 from sfu.engine.contract import Arrival, Leftover, LeftoverKind, Result, Switch
 from sfu.machines.ice import local_ufrag
 from sfu.rooms import (
@@ -21,6 +20,7 @@ from sfu.rooms import (
     membership,
     moderation,
     publishing,
+    spilling,
     standalone,
     subscribing,
     taps,
@@ -28,7 +28,6 @@ from sfu.rooms import (
 from sfu.rooms.adaptation import AdaptationKey
 from sfu.rooms.context import Context
 from sfu.rooms.flight_recorder import Kind
-from sfu.rooms.our_end import OurEnd
 from sfu.rooms.outbox import Failure, SessionClose
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer import CONSENT_LOST, PeerConnected
@@ -39,6 +38,7 @@ from sfu.rooms.room import Room
 from sfu.rooms.room_link import RoomLink
 from sfu.rooms.sink_control import SinkControl
 from sfu.rooms.sinks import Sinks
+from sfu.rooms.spilling import Home
 
 Role = Literal["whip", "whep"]
 
@@ -54,13 +54,6 @@ class Seat(NamedTuple):
 
     room: Room
     participant: Participant
-
-
-class Home(NamedTuple):
-    """The node that a room was placed on, and the URL of its HTTP."""
-
-    node: str
-    url: str
 
 
 class _RoomKey(NamedTuple):
@@ -93,7 +86,7 @@ class Node:
         try:
             participant = membership.join(room, claims, session, now)
         except Refused:
-            self._close_if_empty(room, now)
+            self.close_if_empty(room, now)
             raise
         seat = Seat(room, participant)
         participant.plain = plain
@@ -127,7 +120,7 @@ class Node:
         try:
             conversation.handle(seat.room, seat.participant, message, now)
         finally:
-            self._close_if_empty(seat.room, now)
+            self.close_if_empty(seat.room, now)
             self.settle(now)
 
     def told(self, to_sessions: Iterable[tuple[int, signaling.Message] | SessionClose], now: int) -> None:
@@ -154,7 +147,7 @@ class Node:
         """Let a participant go, by its own will (WHIP, WHEP: DELETE)."""
         if seat.room.participants.get(seat.participant.participant) is seat.participant:
             membership.leave(seat.room, seat.participant, reason, now)
-            self._close_if_empty(seat.room, now)
+            self.close_if_empty(seat.room, now)
         self.settle(now)
 
     def stand_alone(
@@ -182,9 +175,10 @@ class Node:
             self._move_away(room, now)
         elif room is not None and 0 < claims.epoch < room.epoch:
             raise Refused(Code.MOVED, "The meeting was moved meanwhile; join again.", fatal=True)
-        return self._room(claims.room, now, claims.epoch)
+        return self.open_room(claims.room, now, claims.epoch)
 
-    def _room(self, name: str, now: int, epoch: int) -> Room:
+    def open_room(self, name: str, now: int, epoch: int) -> Room:
+        """Return a room, which is live from now on; raises Refused when there are too many."""
         room = self.rooms.get(name)
         if room is None:
             if len(self.rooms) >= self.context.limits.rooms:
@@ -201,13 +195,15 @@ class Node:
             room.adaptation.hurry(now)
         return room
 
-    def _close_if_empty(self, room: Room, now: int) -> None:
+    def close_if_empty(self, room: Room, now: int) -> None:
         """Close a room that everyone has left; plain transports alone do not keep one open that others were in."""
-        if room.visited and not any(_holds_open(room, participant) for participant in room.participants.values()):
+        if room.visited and not any(
+            spilling.holds_open(room, participant) for participant in room.participants.values()
+        ):
             for participant in [entry for entry in room.participants.values() if entry.link is None]:
                 membership.leave(room, participant, "ended", now)
             if room.is_secondary:
-                self._close_links(room, now)
+                spilling.close_links(room, now)
         if not room.participants and not room.links and self.rooms.get(room.room) is room:
             room.taps.close("left", now)
             del self.rooms[room.room]
@@ -229,7 +225,7 @@ class Node:
             return 0
         moderation.apply(room, desired, now)
         governing = room.desired.version if room.desired is not None else 0
-        self._close_if_empty(room, now)
+        self.close_if_empty(room, now)
         self.settle(now)
         return governing
 
@@ -247,67 +243,26 @@ class Node:
         self.settle(now)
 
     def _move_away(self, room: Room, now: int) -> None:
-        self._close_links(room, now)
+        spilling.close_links(room, now)
         room.taps.close(taps.MOVED, now)
         for participant in list(room.participants.values()):
             membership.put_out(room, participant, Code.MOVED, now)
-        self._close_if_empty(room, now)
+        self.close_if_empty(room, now)
 
     def shut_down(self, now: int) -> None:
         """Say goodbye to everyone."""
         for room in list(self.rooms.values()):
-            self._close_links(room, now)
+            spilling.close_links(room, now)
             room.taps.close("shutdown", now)
             for participant in list(room.participants.values()):
                 membership.put_out(room, participant, Code.SHUTDOWN, now)
-            self._close_if_empty(room, now)
+            self.close_if_empty(room, now)
         self.settle(now)
 
     def fault(self, now: int) -> None:
         """A step failed where none should: keep what led to it, of some rooms at most."""
         for room in islice(self.rooms.values(), _DUMPED_AT_FAULT):
             self.context.outbox.failures.append(Failure(room.room, room.dump_flight("fault", now)))
-
-    # Rooms that several nodes hold
-
-    def set_spilled(self, room: str, home: Home, now: int) -> None:
-        """A room that is held by another node spills over to this one; raises Refused when there are too many."""
-        if room not in self.spilled_from and len(self.spilled_from) >= self.context.limits.rooms:
-            raise Refused(Code.FULL, "This server takes no more meetings.")
-        self.spilled_from[room] = home
-        live = self.rooms.get(room)
-        if live is not None:
-            live.is_secondary = True
-            self.context.outbox.rooms_opened.append(room)
-
-    def open_link(self, name: str, node: str, ends: tuple[OurEnd, OurEnd], now: int) -> RoomLink:
-        """Tie a room to another node that holds it; `ends` are where we receive and where we send from."""
-        room = self._room(name, now, 0)
-        for link in [entry for entry in room.links.values() if entry.node == node]:
-            link.close(now)
-        link = RoomLink(room, node, *ends, now)
-        self.links[link.number] = link
-        self.settle(now)
-        return link
-
-    def link_message(self, number: int, message: LinkMessage, now: int) -> None:
-        """Take what the other side of a link says; ValueError for what is of no use."""
-        link = self.links.get(number)
-        if link is not None:
-            link.receive(message, now)
-            self.settle(now)
-
-    def link_lost(self, number: int, now: int) -> None:
-        """A link's other side is gone."""
-        link = self.links.pop(number, None)
-        if link is not None and number in link.room.links:
-            link.close(now)
-            self._close_if_empty(link.room, now)
-            self.settle(now)
-
-    def _close_links(self, room: Room, now: int) -> None:
-        for link in list(room.links.values()):
-            link.close(now)
 
     # Media
 
@@ -420,7 +375,7 @@ class Node:
             room.taps.update(now)
         if speakers is not None and distribution.loudest_only(room):
             distribution.refresh_all(room, now)
-        self._close_if_empty(room, now)
+        self.close_if_empty(room, now)
 
     def settle(self, now: int) -> None:
         """Let every touched peer act, and note when it wants to act next."""
@@ -471,11 +426,6 @@ class Node:
             # A proxy may keep the socket of a client open whose network is gone.
             self.context.outbox.failures.append(Failure(room.room, room.dump_flight(f"peer_{reason}", now)))
             membership.leave(room, participant, "timeout", now)
-            self._close_if_empty(room, now)
+            self.close_if_empty(room, now)
         else:
             distribution.refresh_all(room, now)
-
-
-def _holds_open(room: Room, participant: Participant) -> bool:
-    """Whether a room stays open for this participant: transports do not count, nor, on a further node, remote ones."""
-    return not participant.plain and not (room.is_secondary and participant.link is not None)

@@ -16,8 +16,9 @@ import msgspec
 from aiohttp import web
 
 from sfu.api.room_link import LinkMessage, decode, encode
-from sfu.rooms.node import Home
+from sfu.rooms import spilling
 from sfu.rooms.refusal import Refused
+from sfu.rooms.spilling import Home
 from sfu.server.driver import Driver
 from sfu.server.plain_sockets import PlainSockets
 
@@ -78,7 +79,7 @@ class Links:
             return web.json_response({"code": "bad_message", "detail": str(error)}, status=400)
         room = request.match_info["room"]
         try:
-            self._driver.node.set_spilled(room, Home(spill.node, spill.url), self._driver.now())
+            spilling.set_spilled(self._driver.node, room, Home(spill.node, spill.url))
         except Refused as refused:
             return web.json_response({"code": refused.code.value, "detail": refused.detail}, status=503)
         finally:
@@ -131,7 +132,7 @@ class Links:
         """Carry one tie until either side ends it."""
         try:
             ends = (self._sockets.to_receive(far, mux=True), self._sockets.to_send(far))
-            link = self._driver.node.open_link(room, node, ends, self._driver.now())
+            link = spilling.open_link(self._driver.node, room, node, ends, self._driver.now())
         except Refused as refused:
             _log.warning("room %s is not tied to %s: %s", room, node, refused.detail)
             return
@@ -144,13 +145,13 @@ class Links:
             async for message in socket:
                 if message.type != aiohttp.WSMsgType.TEXT:
                     break
-                self._driver.node.link_message(link.number, decode(message.data), self._driver.now())
+                spilling.link_message(self._driver.node, link.number, decode(message.data), self._driver.now())
                 self._driver.flush()
         except ValueError as error:
             _log.warning("the tie of room %s to %s says nonsense: %s", room, node, error)
         finally:
             self._serving.discard(socket)
-            self._driver.node.link_lost(link.number, self._driver.now())
+            spilling.link_lost(self._driver.node, link.number, self._driver.now())
             self._driver.flush()
             self._queues.pop(link.number, None)
             writer.cancel()

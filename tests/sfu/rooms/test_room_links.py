@@ -12,8 +12,9 @@ from sfu.api.room_link import decode, encode
 from sfu.engine.contract import Datagram
 from sfu.formats import rtcp
 from sfu.formats.rtp import is_rtcp
-from sfu.rooms.node import Home
+from sfu.rooms import spilling
 from sfu.rooms.our_end import OurEnd
+from sfu.rooms.spilling import Home
 from tests.sfu.rooms.stage import (
     DELTA,
     KEYFRAME,
@@ -59,7 +60,7 @@ class Pair:
         self.near.node.context.node, self.far.node.context.node = "home", "further"
         self.crossed: list[tuple[str, bytes]] = []
         self.lose: Callable[[bytes], bool] = lambda _: False
-        self.far.node.set_spilled("r", Home("home", "http://home"), self.far.now)
+        spilling.set_spilled(self.far.node, "r", Home("home", "http://home"))
         self._numbers: dict[Stage, int] = {}
         self._waiting: dict[Stage, list[tuple[int, bytes]]] = {self.near: [], self.far: []}
         for stage, other in ((self.near, FURTHER), (self.far, HOME)):
@@ -70,7 +71,7 @@ class Pair:
     def tie(self) -> None:
         for stage, host, other in ((self.near, HOME, "further"), (self.far, FURTHER, "home")):
             ends = (OurEnd(5, 5, host, 40_000, 40_000, own=True), OurEnd(6, 6, host, 50_000, 50_000))
-            self._numbers[stage] = stage.node.open_link("r", other, ends, stage.now).number
+            self._numbers[stage] = spilling.open_link(stage.node, "r", other, ends, stage.now).number
         self.carry()
 
     def carry(self) -> None:
@@ -84,10 +85,10 @@ class Pair:
         stage.deliver()
         messages, stage.node.context.outbox.to_links = stage.node.context.outbox.to_links, []
         for _, message in messages:
-            other.node.link_message(self._numbers[other], decode(encode(message)), other.now)
+            spilling.link_message(other.node, self._numbers[other], decode(encode(message)), other.now)
         closed, stage.node.context.outbox.links_to_close = stage.node.context.outbox.links_to_close, []
         if self._numbers.get(stage) in closed:
-            other.node.link_lost(self._numbers[other], other.now)
+            spilling.link_lost(other.node, self._numbers[other], other.now)
         waiting = self._waiting[stage]
         self.crossed += [(host, data) for _, data in waiting]
         batch = [
@@ -247,7 +248,7 @@ def test_a_lost_tie_takes_its_participants_along_and_brings_them_back(pair: Pair
     pair.run(SECOND)
     track = pair.bob.last(signaling.TrackAdded).track.track
     for stage in (pair.near, pair.far):
-        stage.node.link_lost(next(iter(stage.node.links)), stage.now)
+        spilling.link_lost(stage.node, next(iter(stage.node.links)), stage.now)
         stage.deliver()
     assert track in {message.track for message in pair.bob.of(signaling.TrackRemoved)}
     assert pair.bob.last(signaling.UserLeft).participant == "ann"

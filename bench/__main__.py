@@ -29,6 +29,7 @@ NAMES = {
     "caption_latency": "how late captions are while four people talk at once",
     "control_load": "requests a second of control on one core: lists of meetings from PostgreSQL",
     "failover": "how long a call is without media when its node is killed, cut off, or stopped",
+    "transfers": "50 files of 100 MB at once, and slow ones: memory of control, contents",
     "faults": "events through restarts of every server: none lost, none out of order",
     "triton_batching": "what dynamic batching gains on Triton",
 }

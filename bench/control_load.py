@@ -65,9 +65,9 @@ class _Figures:
 
 async def _measure(seconds: float) -> Report:
     report = Report()
-    with tempfile.TemporaryDirectory(prefix="pb") as directory, _postgres(Path(directory)) as cluster:
-        async with _control(cluster, Path(directory)) as (pid, address):
-            tokens = await _people(cluster.dsn, Path(directory) / "data")
+    with tempfile.TemporaryDirectory(prefix="pb") as directory, postgres(Path(directory)) as cluster:
+        async with control(cluster, Path(directory)) as (pid, address):
+            tokens = await signed_in(cluster.dsn, Path(directory) / "data", USERS)
             await _fill(cluster.dsn)
             await _offer(address, tokens, 1.0, RATE // 3, _Figures())
             figures = _Figures()
@@ -115,12 +115,12 @@ async def _ask(host: str, port: int, tokens: list[str], due: list[float], figure
     await writer.wait_closed()
 
 
-async def _people(dsn: str, keys_dir: Path) -> list[str]:
+async def signed_in(dsn: str, keys_dir: Path, count: int) -> list[str]:
     """Put everybody into the database, signed in; returns their access tokens."""
     tokens = Tokens(keys.load(keys_dir, may_create=False))
     connection = await asyncpg.connect(dsn)
     made = []
-    for number in range(USERS):
+    for number in range(count):
         user = await users.create(
             connection, username=f"user{number}", email=None, display_name=f"User {number}", password_hash="x"
         )
@@ -144,7 +144,8 @@ async def _fill(dsn: str) -> None:
 
 
 @contextlib.contextmanager
-def _postgres(directory: Path) -> Iterator[EmbeddedPostgres]:
+def postgres(directory: Path) -> Iterator[EmbeddedPostgres]:
+    """Run a PostgreSQL below `directory`."""
     cluster = EmbeddedPostgres(data=directory / "pg", socket_directory=directory / "s")
     cluster.prepare()
     with (directory / "pg.log").open("wb") as log:
@@ -161,7 +162,8 @@ def _postgres(directory: Path) -> Iterator[EmbeddedPostgres]:
 
 
 @contextlib.asynccontextmanager
-async def _control(cluster: EmbeddedPostgres, directory: Path) -> AsyncIterator[tuple[int, str]]:
+async def control(cluster: EmbeddedPostgres, directory: Path) -> AsyncIterator[tuple[int, str]]:
+    """Run control on one core; gives its pid and address."""
     core = max(os.sched_getaffinity(0))
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PROCESS, cluster.dsn, str(directory), str(core), stdout=asyncio.subprocess.PIPE

@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
     fetcher.set_defaults(handler=_fetch)
     for name, read, meaning in (
         ("show", _show, "print a dump as JSON lines"),
-        ("replay", _replay, "allocate again from a dump's input, and tell what differs"),
+        ("replay", _replay, "estimate and allocate again from a dump's input, and tell what differs"),
     ):
         reader = verbs.add_parser(name, help=meaning, description=meaning)
         reader.add_argument("file", type=Path, metavar="FILE")
@@ -75,9 +75,12 @@ def _show(arguments: argparse.Namespace) -> int:
 
 def _replay(arguments: argparse.Namespace) -> int:
     _, entries = flight_dump.read(arguments.file.read_bytes())
-    results = replay(entries)
-    differing = [result for result in results if result.recorded != result.replayed]
-    for result in differing:
-        print(f"{result.at / 1e6:.1f} ms {result.who}: was {result.recorded}, is {result.replayed}")
-    print(f"{len(results)} allocations, {len(differing)} differ")
-    return 1 if differing else 0
+    done = replay(entries)
+    total = 0
+    for what, results in (("estimates", done.estimates), ("allocations", done.grants)):
+        differing = [result for result in results if result.recorded != result.replayed]
+        for result in differing:
+            print(f"{result.at / 1e6:.1f} ms {result.who}: was {result.recorded}, is {result.replayed}")
+        print(f"{len(results)} {what}, {len(differing)} differ")
+        total += len(differing)
+    return 1 if total else 0

@@ -5,6 +5,8 @@ from sfu.formats import rtcp
 from sfu.machines.estimator import Estimator, EstimatorState
 from sfu.machines.pacing import RepairBudget, pacing_rate
 from sfu.machines.probes import ProbeCluster
+from sfu.rooms.flight_recorder import ParticipantFlight
+from sfu.rooms.noted_estimator import NotedEstimator
 from sfu.rooms.outbox import Outbox
 
 _CHECK_NS = 100_000_000
@@ -25,7 +27,17 @@ class Bandwidth:
     carries: until `trial_until` one picture may be sent beyond the estimate.
     """
 
-    def __init__(self, peer: int, engine: Engine, sending: ReportsSending, outbox: Outbox, now: int) -> None:
+    def __init__(
+        self,
+        peer: int,
+        engine: Engine,
+        sending: ReportsSending,
+        outbox: Outbox,
+        now: int,
+        *,
+        flight: ParticipantFlight | None = None,
+    ) -> None:
+        """What the estimator is told is kept in `flight`, where there is one."""
         self.wanted = 0.0
         self.probes = 0
         self.trial_until = now + _FIRST_TRIAL_NS
@@ -33,7 +45,7 @@ class Bandwidth:
         self._engine = engine
         self._sending = sending
         self._outbox = outbox
-        self._estimator = Estimator()
+        self._estimator = Estimator() if flight is None else NotedEstimator(flight, now)
         self._repairs = RepairBudget()
         self._budget = 0
         self._probe: ProbeCluster | None = None

@@ -14,6 +14,7 @@ from sfu.rooms.audio_copies import AudioCopies
 from sfu.rooms.bandwidth import Bandwidth
 from sfu.rooms.context import Context
 from sfu.rooms.downtrack import DownTrack, SlotEncoding
+from sfu.rooms.flight_recorder import ParticipantFlight
 from sfu.rooms.peer import Peer
 from sfu.rooms.plain_peer import PlainPeer
 
@@ -33,6 +34,7 @@ class Egress:
         self.downtracks: dict[str, DownTrack] = {}
         self.round_trip = RoundTrip()
         self.bandwidth: Bandwidth | None = None
+        self.flight: ParticipantFlight | None = None
         self.audio_copies = AudioCopies(self.peer.number, context.engine, now)
         self._context = context
         self._by_ssrc: dict[int, DownTrack] = {}
@@ -52,7 +54,9 @@ class Egress:
         """The peer's keys are in the engine: media may flow."""
         context = self._context
         if self.bandwidth is None and context.sending is not None and isinstance(self.peer, Peer):
-            self.bandwidth = Bandwidth(self.peer.number, context.engine, context.sending, context.outbox, now)
+            self.bandwidth = Bandwidth(
+                self.peer.number, context.engine, context.sending, context.outbox, now, flight=self.flight
+            )
         for downtrack in self.downtracks.values():
             downtrack.connect(now)
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from sfu.formats import rtcp
+from sfu.rooms import noted_estimator
 from sfu.rooms.flight_recorder import Entry, FlightRecorder, Kind, entries
 
 FORMAT = 1
@@ -75,6 +76,8 @@ def lines(dump: bytes) -> Iterator[bytes]:
 
 def _line(entry: Entry) -> Line:
     ms, kind = entry.at / 1e6, entry.kind.name.lower()
+    if entry.kind is Kind.ESTIMATOR:
+        return Line(ms=ms, kind=kind, who=entry.who, data=msgspec.to_builtins(noted_estimator.read(entry.data)))
     if entry.kind is not Kind.RTCP:
         return Line(ms=ms, kind=kind, who=entry.who, data=msgspec.json.decode(entry.data))
     try:

@@ -27,9 +27,11 @@ class Kind(IntEnum):
     RTCP = 3
     """A compound RTCP packet from the participant (RFC 3550, section 6), unprotected."""
     ALLOCATION = 4
-    """JSON of what an allocator was asked and what it granted (`flight_dump.Allocated`)."""
+    """JSON of what an allocator was asked and what it granted (`flight_notes.Allocated`)."""
     DECISION = 5
     """JSON of anything else that was decided: `{"what": ...}`."""
+    ESTIMATOR = 6
+    """MessagePack of an input of the estimator of the participant's link (`noted_estimator.Step`)."""
 
 
 class Entry(NamedTuple):
@@ -63,6 +65,10 @@ class FlightRecorder:
         segment += data
         self._size += len(segment) - before
 
+    def of(self, who: str) -> "ParticipantFlight":
+        """Return where entries about one participant go."""
+        return ParticipantFlight(self, who)
+
     def raw(self) -> bytes:
         """Return what is kept, in the order it was noted, as `entries` reads it."""
         return b"".join(segment for _, segment in self._segments)
@@ -75,6 +81,17 @@ class FlightRecorder:
         while len(self._segments) > 1 and (self._segments[0][0] < at - SPAN_NS or self._size > self._max_bytes):
             self._size -= len(self._segments.popleft()[1])
             self.forgotten_before = self._segments[0][0]
+
+
+class ParticipantFlight(NamedTuple):
+    """The recorder, for one participant."""
+
+    flight: FlightRecorder
+    who: str
+
+    def note(self, at: int, kind: Kind, data: bytes) -> None:
+        """Keep an entry."""
+        self.flight.note(at, kind, self.who, data)
 
 
 def entries(raw: bytes) -> Iterator[Entry]:

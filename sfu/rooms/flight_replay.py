@@ -1,38 +1,62 @@
-"""Runs a dump's allocations through the allocator again: the same input must bring the same grants.
+"""Runs a dump's estimators and allocators again: the same input must bring the same estimates and grants.
 
-Allocators remember; what they decided before the dump begins is unknown, so a room that lived longer than its recorder
-keeps may differ in the first seconds.
+Both remember. Of an estimator whose beginning the dump has lost nothing can be told; allocators start from nothing, so
+that a room which lived longer than its recorder keeps may differ in the first seconds.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from sfu.machines.allocator import Allocator, Demand
+from sfu.machines.estimator import Estimator
+from sfu.rooms import noted_estimator
 from sfu.rooms.flight_notes import Allocated
 from sfu.rooms.flight_recorder import Entry, Kind
+from sfu.rooms.noted_estimator import Began
+
+Outcome = TypeVar("Outcome")
 
 
-class Replayed(NamedTuple):
-    """One allocation: the layer granted per track (-1: paused) as recorded, and as the machines decide now."""
+class Replayed(NamedTuple, Generic[Outcome]):
+    """A decision about a participant at a time in ns, as recorded, and as the machines decide now."""
 
     at: int
     who: str
-    recorded: dict[str, int]
-    replayed: dict[str, int]
+    recorded: Outcome
+    replayed: Outcome
 
 
-def replay(entries: Iterable[Entry]) -> list[Replayed]:
-    """Return every allocation of a dump with its replay; raises ValueError for entries that cannot be read."""
+class Replay(NamedTuple):
+    """`grants` are layers per track (-1: paused), `estimates` are in bits/s."""
+
+    grants: list[Replayed[dict[str, int]]]
+    estimates: list[Replayed[float]]
+
+
+def replay(entries: Iterable[Entry]) -> Replay:
+    """Return every decision of a dump with its replay; raises ValueError for entries that cannot be read."""
     allocators: dict[str, Allocator[str]] = {}
-    replayed = []
+    estimators: dict[str, Estimator] = {}
+    done = Replay([], [])
     for entry in entries:
         if entry.kind is Kind.ALLOCATION:
-            asked = msgspec.json.decode(entry.data, type=Allocated)
-            allocator = allocators.setdefault(entry.who, Allocator())
-            demands = [Demand(*demand) for demand in asked.demands]
-            outcome = allocator.allocate(asked.estimate, asked.audio, demands, entry.at)
-            granted = {track: grant.layer for track, grant in outcome.grants.items()}
-            replayed.append(Replayed(entry.at, entry.who, asked.grants, granted))
-    return replayed
+            done.grants.append(_allocate(entry, allocators.setdefault(entry.who, Allocator())))
+        elif entry.kind is Kind.ESTIMATOR:
+            step = noted_estimator.read(entry.data)
+            if isinstance(step, Began):
+                estimators[entry.who] = Estimator()
+            estimator = estimators.get(entry.who)
+            if estimator is not None:
+                step.feed(estimator)
+                done.estimates.append(Replayed(step.at, entry.who, step.rate, estimator.rate))
+    return done
+
+
+def _allocate(entry: Entry, allocator: Allocator[str]) -> Replayed[dict[str, int]]:
+    asked = msgspec.json.decode(entry.data, type=Allocated)
+    demands = [Demand(*demand) for demand in asked.demands]
+    outcome = allocator.allocate(asked.estimate, asked.audio, demands, entry.at)
+    granted = {track: grant.layer for track, grant in outcome.grants.items()}
+    return Replayed(entry.at, entry.who, asked.grants, granted)

@@ -38,6 +38,7 @@ def play(room: Room, participant: Participant, sdp: str, now: int) -> str:
         raise Refused(Code.NOT_PERMITTED, "You may not receive here.")
     subscribing.end(room, participant, now)
     playback = Playback(room.context, now)
+    playback.egress.flight = room.flight.of(participant.participant)
     try:
         answer = playback.answer(sdp, now)
     except ValueError as error:

@@ -18,6 +18,7 @@ def start(room: Room, participant: Participant, now: int) -> None:
     if not participant.grants.subscribe:
         return
     subscription = Subscription(room.context, now)
+    subscription.egress.flight = room.flight.of(participant.participant)
     participant.subscription = subscription
     participant.paused = {}
     room.peers.add(Owner(room, participant, subscription.egress))

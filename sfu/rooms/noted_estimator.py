@@ -1,0 +1,117 @@
+"""An estimator whose input is kept in the room's flight recorder, so that it can be run again (flight_replay)."""
+
+import msgspec
+
+from sfu.machines.estimator import Estimator
+from sfu.machines.observation import Observation, SentSummary
+from sfu.machines.probes import ProbeCluster
+from sfu.rooms.flight_recorder import Kind, ParticipantFlight
+
+
+class Step(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """One input of an estimator, at a time in ns; `rate` is the estimate afterwards, in bits/s."""
+
+    at: int
+    rate: float
+
+    def feed(self, estimator: Estimator) -> None:
+        """Give the input to an estimator."""
+        raise NotImplementedError
+
+
+class Began(Step, frozen=True, array_like=True, tag=True):
+    """A new estimator."""
+
+    def feed(self, estimator: Estimator) -> None:
+        return
+
+
+class Sent(Step, frozen=True, array_like=True, tag=True):
+    summary: SentSummary
+
+    def feed(self, estimator: Estimator) -> None:
+        estimator.sent(self.summary)
+
+
+class Observed(Step, frozen=True, array_like=True, tag=True):
+    observation: Observation
+
+    def feed(self, estimator: Estimator) -> None:
+        estimator.observed(self.observation, self.at)
+
+
+class ReceiverEstimated(Step, frozen=True, array_like=True, tag=True):
+    told: float
+
+    def feed(self, estimator: Estimator) -> None:
+        estimator.receiver_estimate(self.told, self.at)
+
+
+class Reported(Step, frozen=True, array_like=True, tag=True):
+    fraction_lost: float
+
+    def feed(self, estimator: Estimator) -> None:
+        estimator.report(self.fraction_lost, self.at)
+
+
+class MayProbe(Step, frozen=True, array_like=True, tag=True):
+    wanted: float
+
+    def feed(self, estimator: Estimator) -> None:
+        estimator.next_probe(self.wanted, self.at)
+
+
+class Timer(Step, frozen=True, array_like=True, tag=True):
+    def feed(self, estimator: Estimator) -> None:
+        estimator.handle_timer(self.at)
+
+
+AnyStep = Began | Sent | Observed | ReceiverEstimated | Reported | MayProbe | Timer
+_encoder = msgspec.msgpack.Encoder()
+_decoder: "msgspec.msgpack.Decoder[AnyStep]" = msgspec.msgpack.Decoder(AnyStep)
+
+
+def read(data: bytes) -> AnyStep:
+    """Return the step that an entry of Kind.ESTIMATOR holds; raises ValueError."""
+    return _decoder.decode(data)
+
+
+class NotedEstimator(Estimator):
+    """Decides as an Estimator does."""
+
+    def __init__(self, flight: ParticipantFlight, now: int) -> None:
+        super().__init__()
+        self._flight = flight
+        self._note(Began(now, self.rate))
+
+    def sent(self, summary: SentSummary) -> None:
+        super().sent(summary)
+        if summary.packets:
+            self._note(Sent(summary.last, self.rate, summary))
+
+    def observed(self, observation: Observation, now: int) -> None:
+        super().observed(observation, now)
+        self._note(Observed(now, self.rate, observation))
+
+    def receiver_estimate(self, rate: float, now: int) -> None:
+        super().receiver_estimate(rate, now)
+        self._note(ReceiverEstimated(now, self.rate, rate))
+
+    def report(self, fraction_lost: float, now: int) -> None:
+        super().report(fraction_lost, now)
+        self._note(Reported(now, self.rate, fraction_lost))
+
+    def next_probe(self, wanted: float, now: int) -> ProbeCluster | None:
+        cluster = super().next_probe(wanted, now)
+        if self.has_feedback:  # without, nothing is even considered
+            self._note(MayProbe(now, self.rate, wanted))
+        return cluster
+
+    def handle_timer(self, now: int) -> None:
+        before = self.rate
+        super().handle_timer(now)
+        if self.rate != before:
+            self._note(Timer(now, self.rate))
+
+    def _note(self, step: AnyStep) -> None:
+        self._flight.note(step.at, Kind.ESTIMATOR, _encoder.encode(step))

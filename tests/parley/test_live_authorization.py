@@ -6,6 +6,8 @@ sent describe nothing, so that `offer_refused` is what somebody gets who may pub
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -365,3 +367,33 @@ async def test_an_account_that_is_banned_is_put_out_and_does_not_come_back(stage
             assert socket.close_reason == "removed"
         with pytest.raises(ApiError, match="banned"):
             await stage.apis["anonymous"].join(stage.meeting, rejoin_secret=joined.rejoin_secret)
+
+
+@contextlib.contextmanager
+def stopped(server: RunningServer, part: str) -> Iterator[None]:
+    """A part that hangs meanwhile."""
+    pid = server.part_pid(part)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("part", ["sfu", "redis"])
+async def test_a_removal_while_a_part_hangs(stage: Stage, part: str) -> None:
+    """It is accepted at once; it takes effect when the sfu goes on, and without waiting for Redis at all."""
+    host = stage.apis["host"]
+    joined = await stage.apis["participant"].join(stage.meeting)
+    async with session(stage) as socket:
+        await socket.send(signaling.encode(signaling.Join(v=1, token=joined.token)))
+        while not isinstance(signaling.decode_server(await socket.recv()), signaling.RoomInfo):
+            pass
+        path = f"/meetings/{stage.meeting}/participants/{joined.participant}/remove"
+        with stopped(stage.server, part):
+            async with asyncio.timeout(10):
+                await host.request("POST", path, {})
+            if part == "redis":
+                await asyncio.wait_for(socket.wait_closed(), 10)
+        await asyncio.wait_for(socket.wait_closed(), 10)
+        assert (socket.close_code, socket.close_reason) == (4001, "removed")

@@ -21,9 +21,15 @@ class Home(NamedTuple):
 
 
 def set_spilled(node: "Node", room: str, home: Home) -> None:
-    """A room that another node holds spills over to this one; raises Refused when there are too many."""
+    """A room that another node holds spills over to this one; raises Refused when there are too many.
+
+    Whoever was expected may never have come: rooms that are not live give way to newer ones.
+    """
     if room not in node.spilled_from and len(node.spilled_from) >= node.context.limits.rooms:
-        raise Refused(Code.FULL, "This server takes no more meetings.")
+        stale = next((name for name in node.spilled_from if name not in node.rooms), None)
+        if stale is None:
+            raise Refused(Code.FULL, "This server takes no more meetings.")
+        del node.spilled_from[stale]
     node.spilled_from[room] = home
     live = node.rooms.get(room)
     if live is not None:

@@ -1,0 +1,44 @@
+"""A peer's 5-tuples: one that lapses is dismissed from the engine, and what is sent moves to one that stays."""
+
+from sfu.engine.contract import Datagram, Drop, Leftover, LeftoverKind, Outgoing
+from sfu.engine.python import PythonEngine
+from sfu.formats import stun
+from sfu.machines.ice import CONSENT_NS
+from sfu.rooms.peer import Peer
+from tests.sfu.rooms.stage import NODE_CERTIFICATE, SECOND
+
+OLD, NEW = ("198.51.100.1", 1000), ("198.51.100.2", 2000)
+
+
+def check(peer: Peer, source: tuple[str, int], now: int, *, nominate: bool) -> None:
+    """Let a STUN check of the remote come from `source`."""
+    local = peer.local(())
+    request = stun.Message(
+        stun.MessageClass.REQUEST,
+        b"transaction!",
+        username=f"{local.ufrag}:them",
+        priority=1,
+        controlling=1,
+        use_candidate=nominate,
+    )
+    data = stun.serialize(request, local.pwd.encode())
+    assert peer.receive(Leftover(LeftoverKind.STUN, -1, data, source, 0, now), now) is None
+
+
+def test_a_path_that_lapses_is_dismissed_and_the_other_taken() -> None:
+    engine = PythonEngine()
+    now = 1000 * SECOND
+    peer = Peer(1, engine, NODE_CERTIFICATE, now)
+    check(peer, OLD, now, nominate=True)
+    check(peer, NEW, now + SECOND, nominate=False)
+    engine.set_unprotected(1)
+    report = b"\x80\xc9\x00\x01\x00\x00\x00\x0b"
+    assert engine.protect_rtcp(1, report) == [Outgoing(report, OLD, 0)]
+    at = now + CONSENT_NS - SECOND
+    check(peer, NEW, at, nominate=False)
+    peer.handle_timer(now + CONSENT_NS)
+    assert not peer.closed
+    assert engine.protect_rtcp(1, report) == [Outgoing(report, NEW, 0)]
+    result = engine.process([Datagram(report, OLD, 0, at), Datagram(report, NEW, 0, at)], at)
+    assert [leftover.source for leftover in result.leftovers] == [NEW]
+    assert engine.drops[Drop.UNKNOWN_SOURCE] == 1

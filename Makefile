@@ -35,7 +35,7 @@ test-sanitized: deps .venv/.installed-dev
 	@sh tests/fuzz/sanitize.sh
 
 test-network: deps .venv/.installed-dev
-	@.venv/bin/pytest -s tests/network tests/sfu/machines/test_link_model.py \
+	@.venv/bin/pytest -s tests/network tests/network/bar_*.py tests/sfu/machines/test_link_model.py \
 		tests/sfu/machines/test_estimator_closed_loop.py tests/sfu/rooms/test_adaptation.py $(PYTEST_ARGS)
 
 stack: deps .venv/.installed-dev

@@ -37,6 +37,7 @@ class EmulatedHost:
     address: str
     server_address: str
     _control: IO[str]
+    _answers: IO[str]
 
     @property
     def prefix(self) -> list[str]:
@@ -47,6 +48,12 @@ class EmulatedHost:
         message = {name: asdict(settings) for name, settings in (("down", down), ("up", up)) if settings is not None}
         self._control.write(json.dumps(message) + "\n")
         self._control.flush()
+
+    def queueing(self) -> float:
+        """How long, in seconds, a packet towards this host would wait in the link's queue now."""
+        self._control.write("{}\n")
+        self._control.flush()
+        return float(self._answers.readline())
 
 
 @contextlib.contextmanager
@@ -79,7 +86,7 @@ def emulated_host(down: LinkSettings, up: LinkSettings, seed: int) -> Iterator[E
         assert process.stdout is not None
         if process.stdout.readline() != _READY:
             raise RuntimeError("the forwarder did not start")
-        yield EmulatedHost(name, f"{subnet}.2", f"{subnet}.1", process.stdin)
+        yield EmulatedHost(name, f"{subnet}.2", f"{subnet}.1", process.stdin, process.stdout)
     finally:
         if process is not None:
             assert process.stdin is not None
@@ -126,7 +133,7 @@ class _Direction:
 
 
 def forward(arguments: str) -> None:
-    """Forward until standard input is closed; each of its lines changes settings."""
+    """Forward until standard input is closed; each of its lines changes settings, an empty one asks for the delay."""
     options = json.loads(arguments)
     outer, inner = options["tuns"]
     links = {
@@ -146,8 +153,13 @@ def forward(arguments: str) -> None:
             line = sys.stdin.readline()
             if not line:
                 return
-            for name, settings in json.loads(line).items():
+            changes = json.loads(line)
+            for name, settings in changes.items():
                 links[name].link.change(now, **settings)
+            if not changes:
+                links["down"].write(now)
+                sys.stdout.write(f"{links['down'].link.queueing_delay / 1e9}\n")
+                sys.stdout.flush()
         for direction in links.values():
             if direction.source in ready:
                 direction.read(now)

@@ -1,0 +1,81 @@
+"""Bars: random loss, towards the viewer and both ways."""
+
+import asyncio
+from pathlib import Path
+
+from tests.network.behind_link import MS, UP, down, most_hold, once, viewer_call
+from tests.sfu.server.harness import eventually, host
+from tests.support.layered_publisher import layered_publisher
+from tests.support.link_model import LinkSettings
+from tests.support.lossy_peer import losing_room
+
+SECONDS = 60
+
+
+async def _one_way(tmp_path: Path, seed: int) -> bool:
+    async with viewer_call(tmp_path, down(loss=0.05), seed) as call:
+        await eventually(lambda: call.rate > 2.5e6, 20)
+        await asyncio.sleep(5)
+        before, began = await call.inbound("video"), await call.clock()
+        await asyncio.sleep(SECONDS)
+        after, gap = await call.inbound("video"), await call.longest_gap(began)
+    fps = (after["frames"] - before["frames"]) / SECONDS
+    holds = gap <= 200 and after["height"] == 720
+    print(f"seed {seed}: longest gap {gap:.0f} ms, {fps:.1f} fps, {after['height']} lines: {_said(holds)}")
+    return holds
+
+
+@once
+async def test_five_percent_towards_the_viewer_freeze_nothing(tmp_path: Path) -> None:
+    assert await most_hold(lambda seed: _one_way(tmp_path, seed))
+
+
+async def _delivered(tmp_path: Path, seed: int) -> bool:
+    """With a viewer of ours, which counts each packet that came, first or repaired."""
+    async with (
+        host(tmp_path) as h,
+        layered_publisher(h.signaling_url, h.control.token("r", "ann")) as ann,
+        losing_room(h.signaling_url, h.control.token("r", "bob"), down(loss=0.05, delay=50 * MS), seed) as bob,
+    ):
+        await eventually(lambda: bob.stream_of(ann.camera.track) is not None, 10)
+        await asyncio.sleep(5)
+        bob.delivered(ann.camera.track)
+        await asyncio.sleep(SECONDS / 3)
+        share, packets = bob.delivered(ann.camera.track)
+    holds = share >= 0.995
+    print(f"seed {seed}: {share:.3%} of {packets} packets delivered after repair: {_said(holds)}")
+    return holds
+
+
+@once
+async def test_of_five_percent_loss_nearly_all_is_repaired(tmp_path: Path) -> None:
+    assert await most_hold(lambda seed: _delivered(tmp_path, seed))
+
+
+async def _both_ways(tmp_path: Path, seed: int, browser: str, bound: float) -> bool:
+    both = {"loss": 0.1, "delay": 25 * MS}
+    up = LinkSettings(rate=UP.rate, **both)  # type: ignore[arg-type]  # fields by name
+    async with viewer_call(tmp_path, down(**both), seed, up=up, browser=browser) as call:
+        await asyncio.sleep(8)
+        sound, picture = await call.inbound("audio"), await call.inbound("video")
+        await asyncio.sleep(SECONDS / 2)
+        heard, seen = await call.inbound("audio"), await call.inbound("video")
+    concealed = (heard["concealed"] - sound["concealed"]) / (heard["samples"] - sound["samples"])
+    fps = (seen["frames"] - picture["frames"]) / (SECONDS / 2)
+    holds = concealed <= bound and fps >= 24
+    print(f"{browser}, seed {seed}: {concealed:.2%} concealed, {fps:.1f} of 30 fps: {_said(holds)}")
+    return holds
+
+
+@once
+async def test_ten_percent_both_ways_in_chromium(tmp_path: Path) -> None:
+    assert await most_hold(lambda seed: _both_ways(tmp_path, seed, "chromium", 0.01))
+
+
+@once
+async def test_ten_percent_both_ways_in_firefox(tmp_path: Path) -> None:
+    assert await most_hold(lambda seed: _both_ways(tmp_path, seed, "firefox", 0.05))
+
+
+def _said(holds: bool) -> str:
+    return "holds" if holds else "missed"

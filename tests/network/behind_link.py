@@ -1,0 +1,211 @@
+"""A viewer behind an emulated link, in a browser or ours, and a publisher of three layers next to the server."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from aiohttp import web
+
+from sfu.rooms.bandwidth import Bandwidth
+from tests.sfu.server.browser_page import PAGE
+from tests.sfu.server.harness import Host, eventually, host
+from tests.support.bidi import firefox
+from tests.support.chromium import WATCH_PEERS, chromium
+from tests.support.layered_publisher import LayeredRoom, layered_publisher
+from tests.support.link_model import LinkSettings
+from tests.support.tun_forwarder import EmulatedHost, emulated_host
+
+MS = 1_000_000
+SEEDS = range(1, 1 + int(os.environ.get("NETWORK_SEEDS", "5")))
+UP = LinkSettings(rate=2_000_000, delay=25 * MS)
+
+once = pytest.mark.flaky(reruns=0)
+"""A bar says itself how often it may be missed."""
+
+WATCH_FRAMES = """
+(() => {
+  window.gaps = [];
+  const watched = new WeakSet();
+  const watch = (video) => {
+    watched.add(video);
+    let last = 0;
+    const shown = (now) => {
+      if (last) window.gaps.push([now, now - last]);
+      last = now;
+      video.requestVideoFrameCallback(shown);
+    };
+    video.requestVideoFrameCallback(shown);
+  };
+  setInterval(() => document.querySelectorAll('video').forEach((v) => watched.has(v) || watch(v)), 50);
+  window.gapsSince = (since) => window.gaps.filter(([at, gap]) => at - gap >= since).map(([, gap]) => gap);
+})();
+"""
+INBOUND = """
+(async () => {
+  const rows = [];
+  for (const peer of window.watchedPeers) {
+    if (peer.connectionState === 'closed') continue;
+    (await peer.getStats()).forEach((r) => {
+      if (r.type === 'inbound-rtp') rows.push({kind: r.kind, packets: r.packetsReceived, lost: r.packetsLost,
+        frames: r.framesDecoded || 0, width: r.frameWidth || 0, height: r.frameHeight || 0, bytes: r.bytesReceived,
+        freezes: r.freezeCount || 0, frozen: r.totalFreezesDuration || 0, plis: r.pliCount || 0,
+        nacks: r.nackCount || 0, repaired: r.retransmittedPacketsReceived || 0, samples: r.totalSamplesReceived || 0,
+        concealed: (r.concealedSamples || 0) - (r.silentConcealedSamples || 0)});
+    });
+  }
+  return rows;
+})()
+"""
+
+
+class Browser(Protocol):
+    """What both browsers can do."""
+
+    async def evaluate(self, expression: str) -> Any: ...
+
+
+def down(rate: int | None = None, **changes: Any) -> LinkSettings:
+    """A downlink of half a 50 ms round trip."""
+    return LinkSettings(rate=rate, **({"delay": 25 * MS} | changes))
+
+
+@dataclass
+class ViewerCall:
+    """Bob watches what Ann publishes from behind the link."""
+
+    h: Host
+    link: EmulatedHost
+    publisher: LayeredRoom
+    bob: Browser
+    estimates: list[tuple[float, float]] = field(default_factory=list)
+    queueing: list[tuple[float, float]] = field(default_factory=list)
+    layers: str = ""
+
+    @property
+    def bandwidth(self) -> Bandwidth | None:
+        subscription = self.h.node.rooms["r"].participants["bob"].subscription
+        return subscription.egress.bandwidth if subscription is not None else None
+
+    @property
+    def carried(self) -> str:
+        """The rid that flows, "" for none."""
+        subscription = self.h.node.rooms["r"].participants["bob"].subscription
+        if subscription is None:
+            return ""
+        streams = [entry.stream for entry in subscription.egress.downtracks.values() if entry.kind == "video"]
+        return next((stream.rid for stream in streams if stream is not None), "")
+
+    @property
+    def rate(self) -> float:
+        """The estimate, or the rate that is assumed where there is none."""
+        return self.bandwidth.rate if self.bandwidth is not None else 20e6
+
+    async def watch(self, seconds: float) -> None:
+        """Note estimate and queue, ten times a second."""
+        end = time.monotonic() + seconds
+        while (now := time.monotonic()) < end:
+            self.estimates.append((now, self.rate))
+            self.layers += self.carried or "-"
+            self.queueing.append((now, await asyncio.to_thread(self.link.queueing)))
+            await asyncio.sleep(0.1)
+
+    async def inbound(self, kind: str) -> dict[str, Any]:
+        """Statistics of the stream of that kind that has received most."""
+        rows: list[dict[str, Any]] = await self.bob.evaluate(INBOUND)
+        return max((row for row in rows if row["kind"] == kind), key=lambda row: row["packets"])
+
+    async def clock(self) -> float:
+        """The page's time in ms."""
+        return float(await self.bob.evaluate("performance.now()"))
+
+    async def longest_gap(self, since: float) -> float:
+        """The longest time, in ms, without a new picture on the screen since a time of `clock`."""
+        gaps: list[float] = await self.bob.evaluate(f"window.gapsSince({since})")
+        return max(gaps, default=float("inf"))
+
+    async def states(self) -> list[dict[str, Any]]:
+        """What was told of pauses."""
+        found: list[dict[str, Any]] = await self.bob.evaluate("state.messages.filter((m) => m.kind === 'track-state')")
+        return found
+
+
+@asynccontextmanager
+async def page_at(address: str) -> AsyncIterator[str]:
+    """The page for a viewer, who needs no camera and thus no secure context."""
+
+    async def page(_: web.Request) -> web.Response:
+        scripts = f"<script>{WATCH_PEERS}{WATCH_FRAMES}</script>"
+        return web.Response(text=PAGE.replace("<body>", f"<body>{scripts}", 1), content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/", page)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, address, 0).start()
+    try:
+        yield f"http://{address}:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _chromium_at(prefix: list[str], url: str) -> AsyncIterator[Browser]:
+    async with chromium(prefix) as running:
+        page = await running.browser.new_page()
+        await page.goto(url)
+        yield page
+
+
+@asynccontextmanager
+async def _firefox_at(prefix: list[str], url: str) -> AsyncIterator[Browser]:
+    async with firefox(prefix) as browser:
+        await browser.navigate(url)
+        yield browser
+
+
+@asynccontextmanager
+async def viewer_call(
+    tmp_path: Path,
+    settings: LinkSettings,
+    seed: int,
+    *,
+    up: LinkSettings = UP,
+    browser: str = "chromium",
+    **changes: Any,
+) -> AsyncIterator[ViewerCall]:
+    """A call in which pictures and sound have begun to flow. `changes` are of the server's configuration."""
+    opened = {"chromium": _chromium_at, "firefox": _firefox_at}[browser]
+    with emulated_host(settings, up, seed) as link:
+        addresses = ("127.0.0.1", link.server_address)
+        async with (
+            host(tmp_path, addresses=addresses, signaling_host="0.0.0.0", **changes) as h,
+            page_at(link.server_address) as far,
+            layered_publisher(h.signaling_url, h.control.token("r", "ann")) as publisher,
+            opened(link.prefix, far) as bob,
+        ):
+            url = h.signaling_url.replace("127.0.0.1", link.server_address)
+            token = h.control.token("r", "bob")
+            await bob.evaluate(f"join('{url}', {{token: '{token}'}}).then(() => true)")
+            call = ViewerCall(h, link, publisher, bob)
+            await eventually(lambda: call.h.node.rooms["r"].participants["bob"].subscription is not None, 20)
+            yield call
+
+
+async def most_hold(run: Callable[[int], Awaitable[bool]], needed: float = 0.8) -> bool:
+    """Run a bar with each seed until it is decided whether it holds in four of five (or all of fewer)."""
+    wanted = int(len(SEEDS) * needed) if len(SEEDS) >= 5 else len(SEEDS)
+    held = failed = 0
+    for seed in SEEDS:
+        if await run(seed):
+            held += 1
+        else:
+            failed += 1
+        if held >= wanted or failed > len(SEEDS) - wanted:
+            break
+    return held >= wanted

@@ -1,0 +1,86 @@
+"""A viewer of ours behind an emulated link: exact about what came, and light enough for many runs."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sfu.rooms.egress import Egress
+from tests.network.behind_link import UP
+from tests.sfu.server.harness import Host, eventually, host
+from tests.support.far_client import far_client
+from tests.support.layered_publisher import LayeredRoom, layered_publisher
+from tests.support.link_model import LinkSettings
+from tests.support.tun_forwarder import EmulatedHost, emulated_host
+
+
+@dataclass
+class FarCall:
+    """Bob, a client of ours, watches what Ann publishes. `rows` are what he has seen, ten times a second."""
+
+    h: Host
+    link: EmulatedHost
+    publisher: LayeredRoom
+    rows: list[dict[str, Any]]
+    estimates: list[tuple[float, float]] = field(default_factory=list)
+    queueing: list[tuple[float, float]] = field(default_factory=list)
+    layers: str = ""
+
+    @property
+    def egress(self) -> Egress | None:
+        bob = self.h.node.rooms["r"].participants.get("bob")
+        return bob.subscription.egress if bob is not None and bob.subscription is not None else None
+
+    @property
+    def rate(self) -> float:
+        """The estimate, or the rate that is assumed where there is none."""
+        egress = self.egress
+        return egress.bandwidth.rate if egress is not None and egress.bandwidth is not None else 20e6
+
+    @property
+    def carried(self) -> str:
+        """The rid that flows, "-" for none."""
+        egress = self.egress
+        streams = [entry.stream for entry in egress.downtracks.values() if entry.kind == "video"] if egress else []
+        return next((stream.rid for stream in streams if stream is not None), "-")
+
+    async def watch(self, seconds: float) -> None:
+        """Note estimate, layer and queue, ten times a second."""
+        end = time.monotonic() + seconds
+        while (now := time.monotonic()) < end:
+            self.estimates.append((now, self.rate))
+            self.layers += self.carried
+            self.queueing.append((now, await asyncio.to_thread(self.link.queueing)))
+            await asyncio.sleep(0.1)
+
+    def longest_gap(self, since: float) -> float:
+        """The longest time in seconds without a whole picture."""
+        return max((row["longest"] for row in self.rows if row["at"] - row["longest"] >= since), default=float("inf"))
+
+    def between(self, since: float, until: float, name: str) -> float:
+        """By how much a count has grown per second."""
+        rows = [row for row in self.rows if since <= row["at"] <= until]
+        return float((rows[-1][name] - rows[0][name]) / (rows[-1]["at"] - rows[0]["at"])) if len(rows) > 1 else 0.0
+
+
+@asynccontextmanager
+async def far_call(
+    tmp_path: Path, settings: LinkSettings, seed: int, *, up: LinkSettings = UP, **changes: Any
+) -> AsyncIterator[FarCall]:
+    """A call in which pictures have begun to flow. `changes` are of the server's configuration."""
+    with emulated_host(settings, up, seed) as link:
+        addresses = ("127.0.0.1", link.server_address)
+        async with (
+            host(tmp_path, addresses=addresses, signaling_host="0.0.0.0", **changes) as h,
+            layered_publisher(h.signaling_url, h.control.token("r", "ann")) as publisher,
+            far_client(
+                link.prefix,
+                h.signaling_url.replace("127.0.0.1", link.server_address),
+                h.control.token("r", "bob"),
+            ) as rows,
+        ):
+            await eventually(lambda: bool(rows) and rows[-1]["pictures"] > 0, 30)
+            yield FarCall(h, link, publisher, rows)

@@ -1,0 +1,23 @@
+"""A viewer of ours behind a downlink that loses one packet in ten: the short form of the bars."""
+
+import time
+from pathlib import Path
+
+from tests.network.behind_link import down
+from tests.network.behind_link_ours import far_call
+
+
+async def test_of_ten_percent_loss_hardly_any_sound_is_missing(tmp_path: Path) -> None:
+    async with far_call(tmp_path, down(loss=0.1), 1) as call:
+        await call.watch(4)
+        begin, sent = time.monotonic(), call.publisher.microphone.packets
+        await call.watch(6)
+        share = call.between(begin, time.monotonic(), "sound") * 6 / (call.publisher.microphone.packets - sent)
+        pictures = call.between(begin, time.monotonic(), "pictures")
+        egress = call.egress
+        assert egress is not None
+        copies = egress.audio_copies.copies
+    print(f"{share:.1%} of the sound, {pictures:.0f} pictures a second, {copies} copies")
+    assert share > 0.95
+    assert pictures > 15
+    assert copies > 0

@@ -1,0 +1,100 @@
+"""A viewer of ours in a process of its own, for the far end of an emulated link: `python -m tests.support.far_client`.
+
+It prints a line of JSON ten times a second: what has come so far, by kind.
+"""
+
+import asyncio
+import contextlib
+import json
+import sys
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from parley.client import Room
+from parley.client.client_peer import Received
+
+_INTERVAL = 0.1
+_PATIENCE = 0.3
+
+
+class _Watching(Room):
+    """Notes when pictures were complete, and their height."""
+
+    bytes = 0
+    pictures = 0
+    height = 0
+    longest = 0.0
+    last = 0.0
+
+    def _on_subscribe_packet(self, received: Received, now: int) -> None:
+        super()._on_subscribe_packet(received, now)
+        self.bytes += len(received.data) * (not received.rtcp)
+        for stream in self.receiver.streams.values():
+            for frame in stream.frames:
+                if stream.kind == "video" and frame.intact:
+                    self._picture(frame.data, frame.keyframe)
+            stream.frames.clear()
+
+    def _picture(self, data: bytes, keyframe: bool) -> None:
+        now = time.monotonic()
+        if self.last:
+            self.longest = max(self.longest, now - self.last)
+        self.last = now
+        self.pictures += 1
+        if keyframe and len(data) >= 10:  # RFC 6386, section 9.1
+            self.height = int.from_bytes(data[8:10], "little") & 0x3FFF
+
+    def ask(self) -> None:
+        """Ask for a keyframe as a browser does that has seen nothing new for a while."""
+        if self._subscribe is None or not self.last or time.monotonic() - self.last < _PATIENCE:
+            return
+        for mid, stream in self.receiver.streams.items():
+            if stream.kind == "video" and stream.packets:
+                self._subscribe.send(self.receiver.picture_loss(mid))
+
+    def row(self) -> dict[str, Any]:
+        longest, self.longest = max(self.longest, time.monotonic() - self.last if self.last else 0.0), 0.0
+        sound = [stream.packets for stream in self.receiver.streams.values() if stream.kind == "audio"]
+        return {
+            "at": time.monotonic(),
+            "bytes": self.bytes,
+            "pictures": self.pictures,
+            "height": self.height,
+            "longest": longest,
+            "sound": max(sound, default=0),
+        }
+
+
+async def _watch(url: str, token: str) -> None:
+    async with _Watching(url, token=token, keep_frames=True) as room:
+        while True:
+            await asyncio.sleep(_INTERVAL)
+            room.ask()
+            print(json.dumps(room.row()), flush=True)
+
+
+@contextlib.asynccontextmanager
+async def far_client(prefix: list[str], url: str, token: str) -> AsyncIterator[list[dict[str, Any]]]:
+    """Run one behind a link; its lines so far."""
+    process = await asyncio.create_subprocess_exec(
+        *prefix, sys.executable, "-m", "tests.support.far_client", url, token, stdout=asyncio.subprocess.PIPE
+    )
+    rows: list[dict[str, Any]] = []
+
+    async def read() -> None:
+        assert process.stdout is not None
+        async for line in process.stdout:
+            rows.append(json.loads(line))
+
+    reading = asyncio.create_task(read())
+    try:
+        yield rows
+    finally:
+        process.kill()
+        await process.wait()
+        await reading
+
+
+if __name__ == "__main__":
+    asyncio.run(_watch(sys.argv[1], sys.argv[2]))

@@ -1,0 +1,183 @@
+"""A publisher of ours that sends a camera in three simulcast layers and a sound, from frames encoded once.
+
+A browser's encoder makes of a busy machine what it can; this one sends what it is told to, at little cost. Its frames
+are encoded to a target rate, start again at their keyframe when one is asked for, and repeat without one.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cache
+
+import av
+import numpy as np
+
+from parley.client import Publication, Room
+from parley.client.client_peer import ClientPeer
+from parley.client.descriptions import publish_offer, remote_side
+from parley.client.peer_endpoint import PeerEndpoint
+from sfu.api import signaling
+from sfu.api.join_token import Source
+from sfu.formats.codecs import Codec
+from sfu.formats.extensions import URIS, Extension
+from sfu.formats.header_extensions import write_identifier
+from sfu.formats.sdp import parse as parse_sdp
+
+LAYERS = {"q": (320, 180, 150_000), "h": (640, 360, 500_000), "f": (1280, 720, 1_800_000)}
+FRAMES = 60
+_RID_ID, _REPAIRED_RID_ID = 10, 11
+_FRAME_SECONDS = 1 / 30
+_FREQUENCY = 440
+
+
+@cache
+def camera_frames(width: int, height: int, rate: int) -> tuple[bytes, ...]:
+    """Encode a noisy picture that goes round once, so that its frames can repeat; the first is the keyframe."""
+    context = av.CodecContext.create("libvpx", "w")
+    context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+    context.time_base, context.framerate = Fraction(1, 30), Fraction(30)
+    context.bit_rate = rate
+    context.gop_size = 10 * FRAMES
+    buffer = str(rate // 1000)
+    context.options = {
+        "deadline": "realtime", "cpu-used": "16", "lag-in-frames": "0", "error-resilient": "1",
+        "max-intra-rate": "2500",
+        "minrate": buffer, "maxrate": buffer, "bufsize": buffer, "undershoot-pct": "95",
+    }  # fmt: skip
+    dice = np.random.default_rng(1)
+    coarse = dice.integers(40, 216, (height // 20, width // 20), dtype=np.uint8)
+    picture = np.kron(coarse, np.ones((20, 20), dtype=np.uint8))
+    frames = []
+    for number in range(FRAMES):
+        moved = np.roll(picture, (number * height // FRAMES, number * width // FRAMES), (0, 1)).astype(np.int16)
+        luma = np.clip(moved + dice.integers(-6, 7, moved.shape, dtype=np.int16), 16, 235).astype(np.uint8)
+        planes = np.vstack([luma, np.full((height // 2, width), 128, np.uint8)])
+        image = av.VideoFrame.from_ndarray(planes, "yuv420p")
+        image.pts = number
+        frames += [bytes(packet) for packet in context.encode(image)]
+    return tuple(frames)
+
+
+@cache
+def tone_frames() -> tuple[bytes, ...]:
+    """A second of a tone, as Opus packets of 20 ms."""
+    context = av.CodecContext.create("libopus", "w")
+    context.sample_rate, context.layout, context.format = 48000, "mono", "s16"  # type: ignore[attr-defined]  # audio's
+    context.bit_rate = 32_000
+    context.options = {"application": "voip", "fec": "1", "packet_loss": "10"}
+    time_axis = np.arange(48000 + 960) / 48000
+    samples = (8000 * np.sin(2 * np.pi * _FREQUENCY * time_axis)).astype(np.int16)
+    frames = []
+    for start in range(0, 48000, 960):
+        frame = av.AudioFrame.from_ndarray(samples[None, start : start + 960], "s16", "mono")
+        frame.sample_rate, frame.pts = 48000, start
+        frames += [bytes(packet) for packet in context.encode(frame)]
+    return tuple(frames)
+
+
+@dataclass(slots=True)
+class Layer(Publication):
+    """One encoding of the camera; its packets carry its rid."""
+
+    rid: str = ""
+
+    def _extensions(self, level: object) -> tuple[tuple[int, bytes], ...]:
+        return (*Publication._extensions(self, None), (_RID_ID, write_identifier(self.rid)))
+
+
+@dataclass(slots=True)
+class LayeredCamera:
+    """What is sent now; rids in `resting` are not."""
+
+    layers: dict[str, Layer]
+    track: str = ""
+    resting: set[str] = field(default_factory=set)
+    _position: dict[str, int] = field(default_factory=dict)
+    _answered: dict[str, int] = field(default_factory=dict)
+
+    def send(self, timestamp: int) -> None:
+        for rid, layer in self.layers.items():
+            if rid in self.resting:
+                continue
+            frames = camera_frames(*LAYERS[rid])
+            position = self._position.get(rid, 0)
+            if layer.keyframe_requests > self._answered.get(rid, 0):
+                self._answered[rid] = layer.keyframe_requests
+                position = 0
+            layer.send_frame(frames[position], timestamp, keyframe=position == 0)
+            self._position[rid] = position + 1 if position + 1 < len(frames) else 1
+
+
+class LayeredRoom(Room):
+    """Publishes microphone and camera, the latter in three layers."""
+
+    camera: LayeredCamera
+    microphone: Publication
+
+    async def publish_layers(self, rids: tuple[str, ...] = tuple(LAYERS)) -> LayeredCamera:
+        """Negotiate; returns when media can be sent."""
+        self.microphone = Publication(Source.MICROPHONE, Codec.OPUS, "0", self._cname, self._sequence, self._send_media)
+        layers = {
+            rid: Layer(Source.CAMERA, Codec.VP8, "1", self._cname, self._sequence, self._send_media, rid=rid)
+            for rid in rids
+        }
+        self.camera = LayeredCamera(layers)
+        self.publications += [self.microphone, *layers.values()]
+        peer = ClientPeer(self._certificate)
+        sdp = _with_rids(publish_offer(peer.local, [self.microphone.offered, layers[rids[0]].offered], 1), rids)
+        tracks = [
+            signaling.OfferedTrack(mid="0", source=Source.MICROPHONE),
+            signaling.OfferedTrack(mid="1", source=Source.CAMERA),
+        ]
+        await self.send(signaling.Offer(peer="publish", sdp=sdp, tracks=tracks))
+        answer = await self._answer()
+        self.camera.track = next(track.track for track in answer.tracks if track.mid == "1")
+        self._publish = PeerEndpoint(peer, self._on_publish_packet)
+        await self._publish.open(*remote_side(parse_sdp(answer.sdp), "127.0.0.1"))
+        return self.camera
+
+    async def keep_sending(self) -> None:
+        """Send in real time, for ever. What a busy machine delays is made up for."""
+        began = time.monotonic()
+        sounds, pictures = tone_frames(), 0
+        sent = 0
+        while True:
+            elapsed = time.monotonic() - began
+            while sent * 0.02 <= elapsed:
+                self.microphone.send_frame(sounds[sent % len(sounds)], sent * 960)
+                sent += 1
+            while pictures * _FRAME_SECONDS <= elapsed:
+                self.camera.send(pictures * 3000)
+                pictures += 1
+            await asyncio.sleep(0.005)
+
+
+def _with_rids(sdp: str, rids: tuple[str, ...]) -> str:
+    """Replace what names the camera's SSRCs by its rids."""
+    head, video = sdp.split("m=video", 1)
+    kept = [line for line in video.split("\r\n") if line and not line.startswith(("a=ssrc", "a=ssrc-group"))]
+    kept += [
+        f"a=extmap:{_RID_ID} {URIS[Extension.RID]}",
+        f"a=extmap:{_REPAIRED_RID_ID} {URIS[Extension.REPAIRED_RID]}",
+        *(f"a=rid:{rid} send" for rid in rids),
+        f"a=simulcast:send {';'.join(rids)}",
+    ]
+    return f"{head}m=video" + "\r\n".join(kept) + "\r\n"
+
+
+@contextlib.asynccontextmanager
+async def layered_publisher(signaling_url: str, token: str) -> AsyncIterator[LayeredRoom]:
+    """A publisher that sends until the end."""
+    for layer in LAYERS.values():
+        camera_frames(*layer)
+    async with LayeredRoom(signaling_url, token=token) as room:
+        await room.publish_layers()
+        sending = asyncio.create_task(room.keep_sending())
+        try:
+            yield room
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)

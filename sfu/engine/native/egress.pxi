@@ -135,92 +135,120 @@ cdef inline bint make_stamps(State *state, Route *route) noexcept nogil:
     return True
 
 
+cdef inline int unsendable(const Peer *peer, int payload_type) noexcept nogil:
+    """Why a packet cannot go to the peer, -1 when it can."""
+    if payload_type == NO_TYPE:
+        return DROP_UNMAPPED_PAYLOAD_TYPE
+    if not peer.has_keys:
+        return DROP_NO_KEYS
+    if not peer.has_destination:
+        return DROP_NO_ADDRESS
+    return -1
+
+
+cdef inline bint identify(
+    State *state, Route *route, int64_t out_seq, int repair_kind, Identity *identity
+) noexcept nogil:
+    """Under what a packet goes out, whose payload type is in `identity`; False when that of a repair is forgotten.
+
+    Under one packet index there may be one packet only: what is repeated without RTX has the stamps of its first send.
+    """
+    cdef Peer *peer = route.peer
+    cdef int rtx_payload_type = route.rtx_payload_types[identity.payload_type]
+    cdef Stamp *sent = &route.stamps[out_seq % STAMPS_SIZE] if route.stamps != NULL else NULL
+    identity.ssrc = route.ssrc
+    identity.index = out_seq
+    identity.stamp = send_time(state.now)
+    if not repair_kind:
+        identity.transport_seq = next_transport_seq(peer, route)
+        if route.keeps_stamps and make_stamps(state, route):
+            route.stamps[out_seq % STAMPS_SIZE] = Stamp(out_seq, identity.stamp, identity.transport_seq)
+        return True
+    if route.has_rtx_ssrc and rtx_payload_type != NO_TYPE:
+        identity.payload_type = rtx_payload_type
+        identity.ssrc = route.rtx_ssrc
+        identity.index = route.rtx_next
+        identity.prefix = 2
+        route.rtx_next += 1
+        identity.transport_seq = next_transport_seq(peer, route)
+        return True
+    if sent == NULL or sent.out_seq != out_seq:
+        return False
+    identity.stamp = sent.send_time
+    identity.transport_seq = sent.transport_seq
+    return True
+
+
+cdef inline int write_protected(
+    Route *route, Packet *packet, int64_t out_seq, const Rewriting *rewrite, const Identity *identity, uint8_t *out
+) noexcept nogil:
+    """Write the protected datagram; return its size, -1 when libcrypto fails."""
+    cdef int prefix = identity.prefix
+    cdef int payload_size = packet.payload_size + packet.equalising
+    cdef const uint8_t *payload = packet.data + packet.payload_at
+    cdef bint renumbers = packet.picture_id >= 0 and (rewrite.picture_offset or rewrite.tl0_offset)
+    cdef int header_bytes = write_header(
+        out, route, packet, marker_under(packet, rewrite) | identity.payload_type, identity.index & 0xFFFF,
+        packet.timestamp + rewrite.timestamp_offset, identity.ssrc, identity.stamp, identity.transport_seq,
+    )
+    if prefix or renumbers:
+        # The changed payload is made where it is then protected in place.
+        if prefix:
+            store16(out + header_bytes, out_seq & 0xFFFF)
+        memcpy(out + header_bytes + prefix, payload, payload_size)
+        if renumbers:
+            rewrite_payload(out + header_bytes + prefix, packet, rewrite)
+        payload = out + header_bytes
+    return protect_rtp(
+        &route.peer.send, out, header_bytes, payload, payload_size + prefix, identity.ssrc, identity.index
+    )
+
+
+cdef inline void count_sent(
+    State *state, Route *route, const Packet *packet, const Identity *identity, int size, int kind
+) noexcept nogil:
+    """`kind` is what a repair counts as, 0 for a first send."""
+    cdef Peer *peer = route.peer
+    cdef int transport_seq = identity.transport_seq if route.transport_id else -1
+    if not kind:
+        route.packets += 1
+        route.octets += packet.payload_size
+        state.forwarded += 1
+    elif kind == SENT_RTX:
+        route.retransmitted += 1
+        state.retransmitted += 1
+    if peer.link != NULL and (not kind or identity.prefix):
+        if not kind:
+            kind = SENT_AUDIO if route.is_audio else SENT_VIDEO
+        link_sent(state, peer.link, transport_seq, identity.ssrc, identity.index, size, kind)
+
+
 cdef bint send_numbered(
     State *state, Route *route, Packet *packet, int64_t out_seq, const Rewriting *rewrite, int repair_kind
 ) noexcept nogil:
     """Protect and send now; `repair_kind` is what a repair counts as, 0 for a first send. False when it is dropped."""
-    cdef Peer *peer = route.peer
-    cdef int payload_type = route.payload_types[packet.payload_type]
-    cdef int rtx_payload_type, header_bytes, size, prefix = 0
-    cdef int payload_size = packet.payload_size + packet.equalising
-    cdef uint32_t stamp, ssrc = route.ssrc
-    cdef int64_t index = out_seq
-    cdef unsigned transport_seq
+    cdef Identity identity
+    cdef int size, reason
     cdef uint8_t *out
-    cdef const uint8_t *payload = packet.data + packet.payload_at
-    cdef Stamp *sent
-    if payload_type == NO_TYPE:
-        drop(state, DROP_UNMAPPED_PAYLOAD_TYPE)
-        return False
-    if not peer.has_keys:
-        drop(state, DROP_NO_KEYS)
-        return False
-    if not peer.has_destination:
-        drop(state, DROP_NO_ADDRESS)
+    identity.payload_type = route.payload_types[packet.payload_type]
+    identity.prefix = 0
+    reason = unsendable(route.peer, identity.payload_type)
+    if reason >= 0:
+        drop(state, reason)
         return False
     out = reserve_output(state)
     if out == NULL:
         drop(state, DROP_SEND_BUFFER)
         return False
-    stamp = send_time(state.now)
-    if not repair_kind:
-        transport_seq = next_transport_seq(peer, route)
-        if route.keeps_stamps and make_stamps(state, route):
-            sent = &route.stamps[out_seq % STAMPS_SIZE]
-            sent.out_seq = out_seq
-            sent.send_time = stamp
-            sent.transport_seq = transport_seq
-    else:
-        rtx_payload_type = route.rtx_payload_types[payload_type]
-        if route.has_rtx_ssrc and rtx_payload_type != NO_TYPE:
-            payload_type = rtx_payload_type
-            ssrc = route.rtx_ssrc
-            index = route.rtx_next
-            route.rtx_next += 1
-            transport_seq = next_transport_seq(peer, route)
-            prefix = 2
-        else:
-            sent = &route.stamps[out_seq % STAMPS_SIZE] if route.stamps != NULL else NULL
-            if sent == NULL or sent.out_seq != out_seq:
-                drop(state, DROP_RTX_UNKNOWN)
-                return False
-            stamp = sent.send_time
-            transport_seq = sent.transport_seq
-    header_bytes = write_header(
-        out,
-        route,
-        packet,
-        marker_under(packet, rewrite) | payload_type,
-        index & 0xFFFF,
-        packet.timestamp + rewrite.timestamp_offset,
-        ssrc,
-        stamp,
-        transport_seq,
-    )
-    if prefix or (packet.picture_id >= 0 and (rewrite.picture_offset or rewrite.tl0_offset)):
-        # The changed payload is made where it is then protected in place.
-        if prefix:
-            store16(out + header_bytes, out_seq & 0xFFFF)
-        memcpy(out + header_bytes + prefix, payload, payload_size)
-        if packet.picture_id >= 0 and (rewrite.picture_offset or rewrite.tl0_offset):
-            rewrite_payload(out + header_bytes + prefix, packet, rewrite)
-        payload = out + header_bytes
-    size = protect_rtp(&peer.send, out, header_bytes, payload, payload_size + prefix, ssrc, index)
+    if not identify(state, route, out_seq, repair_kind, &identity):
+        drop(state, DROP_RTX_UNKNOWN)
+        return False
+    size = write_protected(route, packet, out_seq, rewrite, &identity, out)
     if size < 0:
         drop(state, DROP_SEND_ERROR)
         return False
-    if not repair_kind:
-        route.packets += 1
-        route.octets += packet.payload_size
-        state.forwarded += 1
-    elif repair_kind == SENT_RTX:
-        route.retransmitted += 1
-        state.retransmitted += 1
-    commit_output(state, peer, size)
-    if peer.link != NULL and (not repair_kind or prefix):
-        if not repair_kind:
-            repair_kind = SENT_AUDIO if route.is_audio else SENT_VIDEO
-        link_sent(state, peer.link, <int>transport_seq if route.transport_id else -1, ssrc, index, size, repair_kind)
+    commit_output(state, route.peer, size)
+    count_sent(state, route, packet, &identity, size, repair_kind)
     return True
 
 

@@ -311,7 +311,7 @@ cdef object link_observation(State *state, Link *link, int64_t now, bint whole):
     cdef Delta delta
     cdef Lost window
     cdef double sample
-    cdef int64_t smallest
+    cdef int64_t smallest = 0
     results = tuple([result_of(&matched[k]) for k in range(count)]) if whole else None
     round_trip = losses = smallest_delay = None
     if losses_add(link, matched, count, &window):

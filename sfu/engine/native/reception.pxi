@@ -219,32 +219,35 @@ cdef void undo_rtx(const Ingress *ingress, Packet *packet, int repairs) noexcept
         packet.passed_at[k] += 2
 
 
+cdef int admit_rtx(State *state, const Ingress *ingress, Packet *packet, int *flags) noexcept nogil:
+    """Undo RTX; return the original's payload type, -1 when there is none."""
+    cdef int payload_type = packet.data[1] & 0x7F
+    cdef int repairs = ingress.repairs[payload_type]
+    flags[0] |= FLAG_REPAIRED
+    if ingress.codec[payload_type] != CODEC_RTX or repairs == NO_TYPE or ingress.codec[repairs] == NO_TYPE:
+        drop(state, DROP_UNMAPPED_PAYLOAD_TYPE)
+        flags[0] |= FLAG_DUPLICATE
+        return -1
+    if packet.payload_size < 2:
+        flags[0] |= FLAG_DUPLICATE | FLAG_PADDING
+        return -1
+    undo_rtx(ingress, packet, repairs)
+    return repairs
+
+
 cdef int64_t admit(State *state, Ssrc *known, Packet *packet, int *flags) noexcept nogil:
     """Number a packet, and cache it when it is new. Return its ext_seq, -1 for none."""
     cdef Ingress *ingress = known.ingress
     cdef int payload_type = packet.data[1] & 0x7F
-    cdef int codec = ingress.codec[payload_type]
-    cdef int repairs
-    cdef unsigned seq = load16(packet.data + 2)
+    cdef unsigned seq
     cdef int64_t ext_seq, ahead
-    cdef Packet **place
-    cdef bint passes
     if known.is_rtx:
-        flags[0] |= FLAG_REPAIRED
-        repairs = ingress.repairs[payload_type]
-        if codec != CODEC_RTX or repairs == NO_TYPE or ingress.codec[repairs] == NO_TYPE:
-            drop(state, DROP_UNMAPPED_PAYLOAD_TYPE)
-            flags[0] |= FLAG_DUPLICATE
+        payload_type = admit_rtx(state, ingress, packet, flags)
+        if payload_type < 0:
             return -1
-        if packet.payload_size < 2:
-            flags[0] |= FLAG_DUPLICATE | FLAG_PADDING
-            return -1
-        seq = load16(packet.data + packet.payload_at)
-        payload_type = repairs
-        codec = ingress.codec[repairs]
-        undo_rtx(ingress, packet, repairs)
     if packet.payload_size == 0:
         flags[0] |= FLAG_PADDING
+    seq = load16(packet.data + packet.start + 2)
     ext_seq = seq
     if ingress.newest >= 0:
         ahead = (seq - ingress.newest) & 0xFFFF
@@ -257,20 +260,27 @@ cdef int64_t admit(State *state, Ssrc *known, Packet *packet, int *flags) noexce
         drop(state, DROP_DUPLICATE)
         flags[0] |= FLAG_DUPLICATE
         return ext_seq
-    passes = codec != NO_TYPE and codec != CODEC_RTX and ingress.permitted
-    if not passes:
-        drop(state, DROP_NOT_PERMITTED if not ingress.permitted else DROP_UNMAPPED_PAYLOAD_TYPE)
+    keep(state, ingress, packet, ext_seq, payload_type)
+    if packet.is_keyframe:
+        flags[0] |= FLAG_KEYFRAME
+    return ext_seq
+
+
+cdef void keep(State *state, Ingress *ingress, Packet *packet, int64_t ext_seq, int payload_type) noexcept nogil:
+    """Cache a new packet, for whoever is to get it; one that may not pass is kept empty, for its number."""
+    cdef int codec = ingress.codec[payload_type]
+    cdef bint passes = codec != NO_TYPE and codec != CODEC_RTX and ingress.permitted
+    cdef Packet **place = &ingress.ring[ext_seq % ingress.capacity]
     packet.ext_seq = ext_seq
     packet.payload_type = payload_type
     packet.codec = codec
     if not passes:
+        drop(state, DROP_NOT_PERMITTED if not ingress.permitted else DROP_UNMAPPED_PAYLOAD_TYPE)
         packet.payload_size = 0
     if packet.payload_size:
         describe(packet)
     packet.is_late = ext_seq < ingress.newest
-    if ext_seq > ingress.newest:
-        ingress.newest = ext_seq
-    place = &ingress.ring[ext_seq % ingress.capacity]
+    ingress.newest = max(ingress.newest, ext_seq)
     if place[0] != NULL:
         packet_release(state, place[0])
     place[0] = packet
@@ -278,9 +288,6 @@ cdef int64_t admit(State *state, Ssrc *known, Packet *packet, int *flags) noexce
     add_to_run(state, ingress, packet)
     if passes:
         copy_to_sinks(state, ingress, packet)
-    if packet.is_keyframe:
-        flags[0] |= FLAG_KEYFRAME
-    return ext_seq
 
 
 cdef void add_to_run(State *state, Ingress *ingress, Packet *packet) noexcept nogil:

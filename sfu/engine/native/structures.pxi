@@ -91,6 +91,14 @@ cdef struct Stamp:
     uint32_t send_time
     uint16_t transport_seq
 
+cdef struct Identity:
+    int64_t index
+    uint32_t ssrc
+    uint32_t stamp
+    int payload_type
+    int prefix
+    int transport_seq
+
 cdef struct Repeated:
     int64_t out_seq
     int64_t at

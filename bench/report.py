@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
+_OVER_NOTHING = 3.0
+"""How far a bar is drawn that is over one of zero; longer ones would hide the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,9 @@ def write_plot(path: str, rows: Iterable[Row]) -> None:
     axes = figure.subplots()
     labels = [f"{row.case}: {row.metric} ({row.unit})" for row in rows]
     colours = [{None: "#7a869a", True: "#2e9d63", False: "#c8453b"}[row.holds] for row in rows]
-    axes.barh(labels, [_share_of_bar(row) for row in rows], color=colours)
+    drawn = axes.barh(labels, [_share_of_bar(row) for row in rows], color=colours)
+    axes.bar_label(drawn, [f"{row.value:,.4g} {row.bar}" for row in rows], padding=3, fontsize=7)
+    axes.margins(x=0.2)
     axes.axvline(1.0, color="#333333", linewidth=0.8)
     axes.set_xlabel("value ÷ bar (rows without a bar: 1)")
     axes.invert_yaxis()
@@ -137,4 +141,7 @@ def write_plot(path: str, rows: Iterable[Row]) -> None:
 def _share_of_bar(row: Row) -> float:
     if not row.bar:
         return 1.0
-    return row.value / float(row.bar.split()[-1])
+    bar = float(row.bar.split()[-1])
+    if not bar:
+        return 1.0 if row.holds else _OVER_NOTHING
+    return min(row.value / bar, _OVER_NOTHING)

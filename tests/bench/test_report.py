@@ -14,6 +14,7 @@ def report() -> Report:
     made.at_most("a case", "CPU", 40.0, "%", 30.0)
     made.at_least("a case", "rate", 800_000.0, "1/s", 700_000.0)
     made.add("a case", "memory", 12.5, "MiB")
+    made.at_most("a case", "loss", 0.5, "%", 0.0)
     return made
 
 
@@ -22,7 +23,7 @@ def test_rows_say_whether_their_bars_hold(tmp_path: Path) -> None:
     write_json(str(path), report().rows)
     document = json.loads(path.read_text())
     assert {"cpu", "cores"} <= document["machine"].keys()
-    assert [row["holds"] for row in document["rows"]] == [False, True, None]
+    assert [row["holds"] for row in document["rows"]] == [False, True, None, False]
     assert document["rows"][0].keys() == {"case", "metric", "value", "unit", "bar", "holds"}
     assert read_json(path) == report().rows
 

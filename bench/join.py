@@ -46,9 +46,7 @@ async def _measure(rounds: int, joins: int) -> Report:
 
 async def _join_rooms(here: Stage, rooms: list[str]) -> list[Participant]:
     places = iter([room for room in rooms for _ in range(ROOM)])
-    return await join_all(
-        lambda: Participant(here.client, here.sfu, next(places)), len(rooms) * ROOM, at_once=AT_ONCE
-    )
+    return await join_all(lambda: Participant(here.client, here.sfu, next(places)), len(rooms) * ROOM, at_once=AT_ONCE)
 
 
 async def _first_packets(here: Stage, room: str) -> list[float]:

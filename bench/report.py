@@ -80,7 +80,7 @@ def print_table(rows: Iterable[Row]) -> None:
     columns: list[Callable[[Row], str]] = [
         lambda r: r.case,
         lambda r: r.metric,
-        lambda r: f"{r.value:,.4g}" if abs(r.value) < 10_000 else f"{r.value:,.0f}",
+        _shown,
         lambda r: r.unit,
         lambda r: r.bar,
         lambda r: {None: "", True: "holds", False: "MISSED"}[r.holds],
@@ -88,6 +88,10 @@ def print_table(rows: Iterable[Row]) -> None:
     widths = [max((len(column(row)) for row in rows), default=0) for column in columns]
     for row in rows:
         print("  ".join(column(row).ljust(width) for column, width in zip(columns, widths, strict=True)).rstrip())
+
+
+def _shown(row: Row) -> str:
+    return f"{row.value:,.4g}" if abs(row.value) < 10_000 else f"{row.value:,.0f}"
 
 
 def write_json(path: str, rows: Iterable[Row]) -> None:
@@ -130,7 +134,7 @@ def write_plot(path: str, rows: Iterable[Row]) -> None:
     labels = [f"{row.case}: {row.metric} ({row.unit})" for row in rows]
     colours = [{None: "#7a869a", True: "#2e9d63", False: "#c8453b"}[row.holds] for row in rows]
     drawn = axes.barh(labels, [_share_of_bar(row) for row in rows], color=colours)
-    axes.bar_label(drawn, [f"{row.value:,.4g} {row.bar}" for row in rows], padding=3, fontsize=7)
+    axes.bar_label(drawn, [f"{_shown(row)} {row.bar}" for row in rows], padding=3, fontsize=7)
     axes.margins(x=0.2)
     axes.axvline(1.0, color="#333333", linewidth=0.8)
     axes.set_xlabel("value ÷ bar (rows without a bar: 1)")

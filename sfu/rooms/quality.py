@@ -87,7 +87,7 @@ class RoomQuality:
             return
         self._next = now + _TURN_NS
         self._turn = (self._turn + 1) % _TURNS
-        participants = list(self._room.participants.values())
+        participants = self._room.own()
         for participant in participants[self._turn :: _TURNS]:
             person = self._people.setdefault(participant.participant, _Person(now, now))
             self._sample(person, participant, now)

@@ -48,6 +48,10 @@ class Room:
         self.adaptation = Adaptation(self)
         self.quality = RoomQuality(self)
 
+    def own(self) -> list[Participant]:
+        """Return those who have joined this node, not another one that holds the room too."""
+        return [participant for participant in self.participants.values() if participant.link is None]
+
     def touch(self, peer: int) -> None:
         """A peer may have something to send, or a new timer."""
         self.context.touched.add(peer)

@@ -10,7 +10,7 @@ from sfu.rooms.room import Room
 
 def of_room(room: Room, now: int) -> list[dict[str, Any]]:
     """Return one JSON object per participant; rates in bits/s, times in ms, loss of 256 as reported."""
-    return [_of_participant(participant, room, now) for participant in room.participants.values()]
+    return [_of_participant(participant, room, now) for participant in room.own()]
 
 
 def _of_participant(participant: Participant, room: Room, now: int) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class NodeMetrics(Collector):
 
     def _population(self) -> Iterator[Metric]:
         rooms = self._node.rooms.values()
-        participants = sum(len(room.participants) for room in rooms)
+        participants = sum(len(room.own()) for room in rooms)
         tracks = sum(len(room.uptracks) for room in rooms)
         yield GaugeMetricFamily("parley_sfu_rooms", "Live rooms", value=len(rooms))
         yield GaugeMetricFamily("parley_sfu_participants", "Participants in rooms", value=participants)

@@ -65,7 +65,7 @@ class Presence:
             draining=self.draining,
             load=NodeLoad(
                 cpu=self._cpu.read(),
-                participants=sum(len(room.participants) for room in rooms.values()),
+                participants=sum(len(room.own()) for room in rooms.values()),
                 rooms=len(rooms),
             ),
         )

@@ -21,7 +21,7 @@ def collect(node: Node) -> Iterator[Metric]:
     jitter: list[float] = []
     estimates: list[float] = []
     slots = {(kind, state): 0 for kind in ("audio", "video") for state in ("shown", "waiting")}
-    for participant in (each for room in node.rooms.values() for each in room.participants.values()):
+    for participant in (each for room in node.rooms.values() for each in room.own()):
         if participant.publish is not None:
             live = [stream for stream in participant.publish.streams.values() if stream.packets]
             loss["in"] += [stream.fraction_lost / 256 for stream in live]

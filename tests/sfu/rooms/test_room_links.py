@@ -12,7 +12,7 @@ from sfu.api.room_link import decode, encode
 from sfu.engine.contract import Datagram
 from sfu.formats import rtcp
 from sfu.formats.rtp import is_rtcp
-from sfu.rooms import spilling
+from sfu.rooms import spilling, statistics
 from sfu.rooms.our_end import OurEnd
 from sfu.rooms.spilling import Home
 from tests.sfu.rooms.stage import (
@@ -141,6 +141,8 @@ def test_participants_see_each_other_and_facts_come_from_their_own_node(pair: Pa
     assert {info.participant for info in late.last(signaling.RoomInfo).participants} == {"ann", "bob", "cat"}
     assert pair.ann.last(signaling.UserJoined).participant.participant == "cat"
     assert {fact.participant for fact in pair.far.facts} == {"bob", "cat"}  # and no room opened there
+    told = statistics.of_room(pair.far.node.rooms["r"], pair.far.now)
+    assert {entry["participant"] for entry in told} == {"bob", "cat"}
     pair.far.say(late, signaling.Leave())
     pair.run(SECOND)
     assert pair.ann.last(signaling.UserLeft).participant == "cat"

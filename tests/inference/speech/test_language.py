@@ -30,11 +30,11 @@ def test_a_short_clip_cannot_contradict_a_long_one_can() -> None:
 def test_the_list_and_an_agreeing_utterance_weigh_more() -> None:
     tracker = LanguageTracker(("en", "es"))
     tracker.observe("en", 0.9, 5)
-    assert tracker.prior(3) == {"en": 1.0, "es": 0.1, "": 0.0005}
+    assert tracker.prior(3) == {"en": 1.0, "es": 0.4, "": 0.0005}
     tracker.observe("fr", 0.9, 3)
     prior = tracker.prior(1)
     assert prior is not None
-    assert (prior["fr"], prior["es"]) == (0.3, 0.01)
+    assert (prior["fr"], prior["es"]) == (0.3, 0.04)
 
 
 def test_two_agreeing_utterances_switch() -> None:

@@ -16,9 +16,9 @@ CUT_BAR_SECONDS = 10.0
 
 
 def run(*, quick: bool) -> Report:
-    """Let each happen 5 times (once when quick)."""
+    """Let each happen 3 times (once when quick)."""
     with running_cluster(browsers=2) as cluster:
-        killed, cut, stopped = asyncio.run(_measure(cluster, 1 if quick else 5))
+        killed, cut, stopped = asyncio.run(_measure(cluster, 1 if quick else 3))
     report = Report()
     what = "node of a call of two browsers"
     report.at_most(what, "kill -9 to media again for both, worst", max(killed), "s", KILLED_BAR_SECONDS)
@@ -52,5 +52,5 @@ async def _node(call: CallOfTwo) -> str:
 
 async def _settled(call: CallOfTwo) -> str:
     """Wait until the other node is sure to be one that lives; return the node of the call."""
-    await asyncio.sleep(8)
+    await asyncio.sleep(6)
     return await _node(call)

@@ -63,10 +63,10 @@ class Archive:
         if (trouble := await self.trouble()) is not None:
             raise trouble
 
-    async def trouble(self) -> Problem | None:
-        """Return why no recording can be kept at the moment, None when one can."""
+    async def trouble(self, seconds: float = 5.0) -> Problem | None:
+        """Return why no recording can be kept at the moment, None when one can; it takes `seconds` at most."""
         try:
-            await self.objects.check()
+            await self.objects.check(seconds)
         except OSError as error:
             what = "The object store" if self.objects.store.name == "s3" else "The recordings directory"
             detail = f"{what} cannot be used: {str(error) or 'it does not answer in time'}."

@@ -16,6 +16,7 @@ from control.services import Services
 from control.store import outbox
 
 endpoints = Endpoints("operation")
+_STORE_SECONDS = 0.8  # probes wait for a second
 _BACKLOG = Gauge("control_outbox_backlog", "Events that are not published yet")
 
 
@@ -57,7 +58,7 @@ async def _readiness(services: Services) -> Response:
         down["redis"] = "does not answer"
     for node in sorted(services.nodes.unreachable):
         down[node] = "does not answer"
-    trouble = await services.archive.trouble()
+    trouble = await services.archive.trouble(_STORE_SECONDS)
     if trouble is not None:
         down["recordings"] = trouble.detail
     status = 503 if database is not None else 200

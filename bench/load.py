@@ -40,8 +40,8 @@ def run(*, quick: bool) -> Report:
 async def _measure_all(quick: bool) -> Report:
     report = Report()
     if quick:
-        await _live(report, 100, 3.0)
-        await _saturated_plainly(report, 100, "AEAD_AES_128_GCM", rounds=1, seconds=3.0)
+        await _live(report, 100, 2.0)
+        await _saturated_plainly(report, 100, "AEAD_AES_128_GCM", rounds=1, seconds=2.0)
         return report
     await _live(report, 100, 15.0)
     await _live(report, 500, 20.0)
@@ -71,7 +71,7 @@ async def _live(report: Report, count: int, seconds: float) -> None:
         idle = await here.idle(min(seconds, 10.0))
         grown = (here.sfu.resident_bytes() - before) / count / 1024
         await here.publisher(Codec.OPUS, Codec.VP8)
-        steady = await here.steady(count)
+        steady = await here.steady(count, patience=2 * seconds)
         window = await here.measure(seconds, count)
         after = (here.sfu.resident_bytes() - before) / count / 1024
     _describe(report, case, window)
@@ -112,7 +112,7 @@ async def _saturated_plainly(report: Report, count: int, suite: Suite, *, rounds
         await asyncio.to_thread(
             receive_plainly, here.client, here.sfu, here.room, publisher.participant, suite=suite, count=count
         )
-        await here.steady(count)
+        await here.steady(count, patience=2 * seconds)
         windows = [await here.saturate(seconds, count, IN_FLIGHT) for _ in range(rounds)]
     windows.sort(key=lambda window: window.packets_per_cpu_second)
     _rate(report, case, windows[rounds // 2], BARS[suite])

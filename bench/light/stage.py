@@ -138,9 +138,9 @@ class Stage:
         performances = [track.performance(begin) for track, begin in zip(self.tracks, begins, strict=True)]
         await asyncio.to_thread(self.client.perform, performances, now + int(seconds * 1e9))
 
-    async def steady(self, receivers: float, share: float = 0.999) -> bool:
+    async def steady(self, receivers: float, share: float = 0.999, patience: float = STEADY_SECONDS) -> bool:
         """Publish until everybody gets so much: links are estimated, keyframes asked for. False if that fails."""
-        deadline = time.monotonic() + STEADY_SECONDS
+        deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             window = await self.measure(1.0, receivers)
             if window.totals.media >= share * window.expected:

@@ -10,6 +10,12 @@ from control.tokens import way_of_join_token
 from sfu.api.registration import NodeRecord
 
 
+def room_of_path(path: str) -> str:
+    """Return the room that the path of a WHIP or WHEP session names, "" for others: events need no token."""
+    parts = path.split("/")
+    return parts[2] if len(parts) > 3 and parts[1] in {"whip", "whep"} else ""
+
+
 async def node_for(services: Services, meeting: str, authorization: str = "", further: str = "") -> NodeRecord:
     """Return the node of `meeting`, else of the room that the bearer token names; raises Problem 404.
 

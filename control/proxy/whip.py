@@ -8,7 +8,7 @@ import aiohttp
 from quart import Quart, Response, request
 
 from control.problem import Problem
-from control.proxy.routing import node_for
+from control.proxy.routing import node_for, room_of_path
 from control.services import Services
 
 _MAX_BODY = 256 * 1024
@@ -66,8 +66,7 @@ async def _forward(services: Services) -> Response:
 
 async def _events(services: Services) -> Response:
     """Pass a player's server-sent events on as they come: EventSource sends no token, so the path names the room."""
-    room = request.path.split("/")[2]
-    node = await node_for(services, room)
+    node = await node_for(services, room_of_path(request.path))
     try:
         answer = await services.http.get(node.http_url + request.path, timeout=_EVENTS_TIMEOUT, allow_redirects=False)
     except (aiohttp.ClientError, TimeoutError) as error:

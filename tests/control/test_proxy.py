@@ -109,5 +109,8 @@ async def test_gateway_learns_the_nodes_address(people: People, node: Node) -> N
     asked = {**secret, "X-Original-URI": "/whip", "X-Original-Authorization": f"Bearer {answer['token']}"}
     async with host.session.get(url, headers=asked) as response:
         assert f"http://{response.headers['X-Parley-Node']}" == node.url
+    events = f"/whep/{answer['meeting']['id']}/session/events/key"
+    async with host.session.get(url, headers={**secret, "X-Original-URI": events}) as response:
+        assert f"http://{response.headers['X-Parley-Node']}" == node.url
     async with host.session.get(url, headers={**secret, "X-Original-URI": "/ws/signaling?meeting=x"}) as response:
         assert response.status == 404

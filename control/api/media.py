@@ -90,7 +90,7 @@ async def get_file(call: Call, file: str) -> MediaFile:
     return public_file(await _readable(call, file))
 
 
-@endpoints.route("GET", "/api/v1/media/download/<file>", Access.SIGNED_IN, content_type="application/octet-stream")
+@endpoints.route("GET", "/api/v1/media/download/<file>", Access.SIGNED_IN, content_type="*/*")
 async def download_file(call: Call, file: str) -> Response:
     """Download a file; Range and If-Range are honoured."""
     row = await _readable(call, file)

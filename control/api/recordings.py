@@ -133,13 +133,13 @@ async def get_manifest(call: Call, recording: str) -> Response:
     return await send(call, recording, "manifest.json")
 
 
-@endpoints.route("GET", "/api/v1/recordings/<recording>/files/<path:name>", Access.RECORDING, content_type="video/webm")
+@endpoints.route("GET", "/api/v1/recordings/<recording>/files/<path:name>", Access.RECORDING, content_type="*/*")
 async def download_recording_file(call: Call, recording: str, name: str) -> Response:
     """Download a file of a finished recording; Range and If-Range are honoured."""
     return await send(call, recording, name)
 
 
-@endpoints.route("GET", "/api/v1/recording/download/<recording>", Access.RECORDING, content_type="application/zip")
+@endpoints.route("GET", "/api/v1/recording/download/<recording>", Access.RECORDING, content_type="*/*")
 async def download_recording(call: Call, recording: str) -> Response:
     """Download a finished recording as one file: its only track's, or a ZIP of all of them."""
     manifest = await call.services.archive.manifest(recording)

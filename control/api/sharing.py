@@ -85,7 +85,7 @@ async def get_shared_recording(call: Call, token: str) -> RecordingDetail:
     return await detail(call.services, row, meeting.title)
 
 
-@endpoints.route("GET", "/api/v1/shared/<token>/files/<path:name>", Access.PUBLIC, content_type="video/webm")
+@endpoints.route("GET", "/api/v1/shared/<token>/files/<path:name>", Access.PUBLIC, content_type="*/*")
 async def download_shared_file(call: Call, token: str, name: str) -> Response:
     """Download a file of the recording that a link opens."""
     return await send(call, await _opened(call, token), name)

@@ -143,6 +143,8 @@ void client_totals(client *self, totals *sum) {
     *sum = self->of_gone;
     for (int k = 0; k < self->count; k++)
         add_totals(sum, self->peers[k]);
+    for (int k = 0; k < self->gone_count; k++)
+        add_totals(sum, self->gone[k]);
     pthread_mutex_unlock(&self->table);
 }
 

@@ -23,4 +23,4 @@ export PYTHONPATH
 if [ "${1:-}" = fuzz ]; then
     exec "$python" -m tests.fuzz.fuzz_engine --seconds "${2:-600}" --corpus ../../tests/fuzz/engine_corpus --coverage ./coverage.so
 fi
-exec "$python" -m pytest -q -p no:cacheprovider tests/sfu/engine -k "compiled or agree or hostile or continuous" "$@"
+exec "$python" -m pytest -q -p no:cacheprovider tests/sfu/engine -k "compiled or agree or alike or hostile or continuous" "$@"

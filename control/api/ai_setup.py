@@ -19,7 +19,7 @@ async def get_setup(call: Call) -> AiSetup:
 
 
 @endpoints.route("POST", "/api/v1/ai/setup", Access.ADMIN, body=SetUp, answer=AiSetup)
-async def set_up(call: Call, body: SetUp) -> AiSetup:
+async def set_up_analysis(call: Call, body: SetUp) -> AiSetup:
     """Switch emotion analysis on or off; on only with the statement that the answer of GET quotes."""
     if body.emotion and body.acknowledged != emotion_setting.STATEMENT_VERSION:
         raise Problem(

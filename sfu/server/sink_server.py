@@ -17,6 +17,8 @@ MAX_SINKS = 16
 SEND_BUFFER_BYTES = 4 * 1024 * 1024
 _RECORDS_PER_READ = 64
 _RECORDS_PER_WRITE = 512
+_GATHER_SECONDS = 0.01
+"""Records are gathered for so long: each write may wake the sink, which costs more than the write itself."""
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ class _Connection:
         self.socket = entry
         self.sink: Sink | None = None
         self.waiting = False
+        self.gathering: asyncio.TimerHandle | None = None
 
 
 class SinkServer:
@@ -59,7 +62,9 @@ class SinkServer:
 
     def stop(self) -> None:
         """Send what fits, then close everything."""
-        self.flush()
+        for connection in list(self._connections.values()):
+            if connection.sink is not None:
+                self._write(connection)
         if self._listener is not None and self._path is not None:
             self._loop.remove_reader(self._listener)
             self._listener.close()
@@ -119,12 +124,16 @@ class SinkServer:
         self._driver.flush()
 
     def flush(self) -> None:
-        """Send what queues hold, as far as sockets take it."""
-        for connection in list(self._connections.values()):
-            if connection.sink is not None and not connection.waiting:
-                self._write(connection)
+        """Send what queues hold, in a moment and as far as sockets take it."""
+        for connection in self._connections.values():
+            sink = connection.sink
+            if sink is None or connection.waiting or connection.gathering is not None:
+                continue
+            if len(sink.queue) or sink.superseded or sink.queue.overrun:
+                connection.gathering = self._loop.call_later(_GATHER_SECONDS, self._write, connection)
 
     def _write(self, connection: _Connection) -> None:
+        self._gathered(connection)
         sink = connection.sink
         assert sink is not None
         if sink.superseded or sink.queue.overrun:
@@ -151,12 +160,18 @@ class SinkServer:
             self._loop.remove_writer(connection.socket)
         connection.waiting = waiting
 
+    def _gathered(self, connection: _Connection) -> None:
+        if connection.gathering is not None:
+            connection.gathering.cancel()
+            connection.gathering = None
+
     def _writable(self, connection: _Connection) -> None:
         self._write(connection)
 
     def _drop(self, connection: _Connection, reason: str) -> None:
         if self._connections.pop(connection.socket.fileno(), None) is None:
             return
+        self._gathered(connection)
         self._loop.remove_reader(connection.socket)
         self._loop.remove_writer(connection.socket)
         connection.socket.close()

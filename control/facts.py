@@ -246,7 +246,7 @@ async def _event(connection: Connection, topic: str, kind: str, fact: AnyFact) -
     payload.pop("kind")
     payload["meeting"] = payload.pop("room")
     traceparent = tracing.read(payload.pop("traceparent", ""))
-    await outbox.append(connection, topic, fact.room, kind, payload, traceparent)
+    await outbox.append(connection, topic, fact.room, kind, payload, traceparent=traceparent)
 
 
 def _time(ms: int) -> datetime:

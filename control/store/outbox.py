@@ -34,7 +34,7 @@ class Event:
 
 
 async def append(
-    connection: Connection, topic: str, meeting: str, kind: str, payload: dict[str, Any], traceparent: str = ""
+    connection: Connection, topic: str, meeting: str, kind: str, payload: dict[str, Any], *, traceparent: str = ""
 ) -> int | None:
     """Append an event of a meeting and return its number, None when the meeting does not exist.
 

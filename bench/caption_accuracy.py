@@ -13,10 +13,10 @@ from parley.client import Api
 from tests.inference.chromium_speaker import captions_of
 from tests.inference.conftest import fetched_models
 from tests.inference.material import Floats, Prompt, prompts, word_errors, words
+from tests.support.call import become_admin
 from tests.support.server import running_server
 
 BAR = 0.08
-_PASSWORD = "correct horse battery staple"
 Spoil = Callable[[Floats], Floats]
 
 
@@ -43,7 +43,7 @@ def _alone(model: WhisperModel, spoken: Sequence[Prompt], spoil: Spoil, what: st
 async def _call(spoken: Sequence[Prompt]) -> float:
     with running_server(models_dir=str(fetched_models())) as server:
         async with Api(server.url) as admin:
-            await admin.set_up(server.setup_token, "admin", _PASSWORD)
+            await become_admin(admin, server.setup_token)
             text = await captions_of(server, admin, spoken)
     expected = " ".join(one.text for one in spoken)
     return word_errors(expected, text) / len(words(expected))

@@ -11,6 +11,7 @@ from playwright.async_api import Page
 
 from bench.report import Report, progress
 from parley.client import Api
+from tests.support.call import become_admin
 from tests.support.chromium import LOOPBACK_FLAG, Chromium, chromium, open_page
 from tests.support.server import running_server
 
@@ -47,7 +48,7 @@ def run(*, quick: bool) -> Report:
 
 async def _measure(url: str, setup_token: str, joins: int) -> list[float]:
     async with Api(url) as admin, chromium(flags=[LOOPBACK_FLAG]) as browser:
-        await admin.set_up(setup_token, "admin", "correct horse battery staple")
+        await become_admin(admin, setup_token)
         meeting = await admin.create_meeting("Bench")
         address = f"{url}/m/{meeting}"
         publisher = await _open(browser, address, "Publisher")

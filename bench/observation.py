@@ -15,7 +15,7 @@ from bench.light.stage import stage
 from bench.report import Report, progress
 from parley.client import Api
 from sfu.formats.codecs import Codec
-from tests.support.call import PASSWORD
+from tests.support.call import become_admin
 from tests.support.otlp import running_trace_receiver
 from tests.support.server import RunningServer, running_server
 
@@ -59,7 +59,7 @@ async def _tracing(report: Report, *, blocks: int, requests: int) -> None:
         costs: dict[str, list[float]] = {"traced": [], "plain": []}
         async with Api(traced.url) as one, Api(plain.url) as other:
             for api, server in ((one, traced), (other, plain)):
-                await api.set_up(server.setup_token, "admin", PASSWORD)
+                await become_admin(api, server.setup_token)
                 await api.create_meeting("Listed")
                 await _cost(api, server, requests)  # warm
             for _ in progress(range(blocks), "tracing"):

@@ -14,7 +14,7 @@ import pytest
 from parley import nginx_config
 from parley.client import Api, Room
 from tests.support import http3
-from tests.support.call import PASSWORD, call
+from tests.support.call import PASSWORD, become_admin, call
 from tests.support.gateway import NODE_SECRET, RunningGateway, running_gateway
 
 
@@ -27,7 +27,7 @@ def gateway() -> Iterator[RunningGateway]:
 
 async def set_up(running: RunningGateway) -> None:
     async with Api(running.url, verify_tls=False) as api:
-        await api.set_up(running.server.setup_token, "admin", PASSWORD)
+        await become_admin(api, running.server.setup_token)
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ async def test_signaling_falls_back_to_control_where_nginx_cannot_ask() -> None:
     """With a wrong node secret the route is not answered: control still carries the session itself."""
     with running_gateway(node_secret="another-secret-than-nginx-has-another") as running:
         async with Api(running.url, verify_tls=False) as session:
-            await session.set_up(running.server.setup_token, "admin", PASSWORD)
+            await become_admin(session, running.server.setup_token)
             joined = await session.join(await session.create_meeting("Fallback"), "Ada")
             async with Room(session.signaling_url(joined), token=joined.token, verify_tls=False) as room:
                 assert room.state.info is not None

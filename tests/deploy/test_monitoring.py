@@ -20,7 +20,7 @@ import yaml
 
 from parley.client import Api
 from sfu.api.signaling import Consent
-from tests.support.call import PASSWORD, call
+from tests.support.call import become_admin, call
 from tests.support.gateway import NODE_SECRET, running_gateway
 from tests.support.monitoring import Monitoring, running_monitoring
 
@@ -174,7 +174,7 @@ async def test_everything_against_a_live_server() -> None:
             with running_monitoring(targets, NODE_SECRET, webhook) as where:
                 prometheus = Prometheus(http, where)
                 async with Api(gateway.url, verify_tls=False) as api:
-                    await api.set_up(gateway.server.setup_token, "admin", PASSWORD)
+                    await become_admin(api, gateway.server.setup_token)
                     meeting = await api.create_meeting("Watched")
                     async with call(api, meeting, verify_tls=False) as (speaker, _):
                         await speaker.send(Consent(text="1", recording=True))

@@ -14,7 +14,7 @@ from parley.settings import SettingsError, resolve
 from sfu.api import tracing
 from sfu.api.signaling import Consent
 from tests.inference.conftest import fetched_models
-from tests.support.call import PASSWORD, call
+from tests.support.call import become_admin, call
 from tests.support.otlp import running_trace_receiver
 from tests.support.server import running_server
 
@@ -44,7 +44,7 @@ async def test_one_trace_has_every_hop() -> None:
         running_server(otlp_url=receiver.url, trace_ratio="1", https_port="-1", models_dir=models) as server,
     ):
         async with Api(server.url) as api:
-            await api.set_up(server.setup_token, "admin", PASSWORD)
+            await become_admin(api, server.setup_token)
             meeting = await api.create_meeting("Traced")
             async with call(api, meeting) as (speaker, _):
                 await speaker.send(Consent(text="1", recording=True, captions=True))
@@ -79,7 +79,7 @@ async def test_without_a_receiver_meetings_go_on() -> None:
     unheard = f"http://127.0.0.1:{allocate_port()}"
     with running_server(otlp_url=unheard, trace_ratio="1", https_port="-1") as server:
         async with Api(server.url) as api:
-            await api.set_up(server.setup_token, "admin", PASSWORD)
+            await become_admin(api, server.setup_token)
             joined = await api.join(await api.create_meeting("Unheard"), "Ada")
             async with Room(api.signaling_url(joined), token=joined.token) as room:
                 assert room.state.info is not None

@@ -14,7 +14,7 @@ from parley.client import Api
 from parley.network import allocate_port
 from parley.part_configs import control_config
 from parley.settings import SettingsError, resolve
-from tests.support.call import PASSWORD
+from tests.support.call import become_admin
 from tests.support.server import running_server
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "coturn" / "turnserver.conf"
@@ -107,7 +107,7 @@ def test_mail_and_retention_are_settings_too() -> None:
 async def test_who_joins_is_given_credentials_of_their_own() -> None:
     with running_server(turn_urls="turn:turn.test:3478", turn_secret=SECRET, https_port="-1") as server:
         async with Api(server.url) as api:
-            await api.set_up(server.setup_token, "admin", PASSWORD)
+            await become_admin(api, server.setup_token)
             joined = await api.join(await api.create_meeting("Relayed"), "Ada")
     (offered,) = joined.ice_servers
     assert offered.urls == ["turn:turn.test:3478"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from parley.client import Api
+from tests.support.call import PASSWORD, become_admin
 from tests.support.namespaces import Network, network
 from tests.support.server import RunningServer, running_server
 
@@ -29,9 +30,6 @@ class Deployment:
         return f"https://{self.network.hosts[host].server_address}:{self.server.https_port}"
 
 
-PASSWORD = "correct horse battery staple"
-
-
 @pytest.fixture(scope="session")
 def deployed() -> Iterator[tuple[RunningServer, Network]]:
     with network(3) as net, running_server(net.server_prefix) as server:
@@ -49,4 +47,4 @@ async def deployment(deployed: tuple[RunningServer, Network]) -> AsyncIterator[D
 
 async def _set_up(server: RunningServer, net: Network) -> None:
     async with Api(f"https://{net.server_address}:{server.https_port}", verify_tls=False) as admin:
-        await admin.set_up(server.setup_token, "admin", PASSWORD)
+        await become_admin(admin, server.setup_token)

@@ -20,9 +20,9 @@ from sfu.api.signaling import Consent
 from sfu.formats.codecs import Codec
 from tests.inference.material import RATE, Floats, opus_packets, prompt, silence
 from tests.inference.portrait import PER_SECOND, empty, fetched_faces, film, frames, portrait
+from tests.support.call import become_admin
 from tests.support.server import RunningServer, running_server
 
-PASSWORD = "correct horse battery staple"
 TONE_HZ = 3000
 EMOTION = {"emotion": True, "acknowledged": "eu-ai-act-5-1-f/1"}
 ADAS, EVES = "queue-periodic-announce", "ss-noservice"
@@ -95,7 +95,7 @@ async def test_a_refuser_is_nowhere(server: RunningServer) -> None:
     sounds["Eve"] = with_tone(sounds["Eve"])
     pictures = {"Ada": empty(), "Eve": portrait()}
     async with Api(server.url) as api:
-        await api.set_up(server.setup_token, "admin", PASSWORD)
+        await become_admin(api, server.setup_token)
         await api.request("POST", "/ai/setup", EMOTION)
         meeting = await api.create_meeting("Refused")
         joined = {}

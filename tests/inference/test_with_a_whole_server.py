@@ -17,9 +17,8 @@ from sfu.api.signaling import Caption, Consent
 from sfu.formats.codecs import Codec
 from tests.inference.chromium_speaker import captions_of
 from tests.inference.material import opus_packets, prompt, prompts, silence, word_errors, words
+from tests.support.call import PASSWORD, become_admin
 from tests.support.server import RunningServer, running_server
-
-PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ async def api(server: RunningServer, signed_in: dict[str, bool]) -> AsyncIterato
         if signed_in:
             await session.login("admin", PASSWORD)
         else:
-            await session.set_up(server.setup_token, "admin", PASSWORD)
+            await become_admin(session, server.setup_token)
             signed_in["admin"] = True
         yield session
 

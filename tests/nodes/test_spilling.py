@@ -8,6 +8,7 @@ from parley.client import Api, Publication, Room
 from sfu.api import signaling
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
+from tests.support.call import become_admin
 from tests.support.server import running_server
 
 SILENCE = b"\xfc\xff\xfe"  # an Opus packet of 20 ms (RFC 6716, section 3.1)
@@ -40,7 +41,7 @@ async def heard(room: Room, track: str) -> None:
 async def test_participants_of_two_workers_meet() -> None:
     with running_server(workers="2", spill_at="1", inference="false") as server:
         async with Api(server.url) as host, Api(server.url) as guest:
-            await host.set_up(server.setup_token, "admin", "correct horse battery staple")
+            await become_admin(host, server.setup_token)
             meeting = await host.create_meeting("Large")
             first, second = await host.join(meeting, "Host"), await guest.join(meeting, "Guest")
             near, far = host.signaling_url(first), guest.signaling_url(second)

@@ -9,14 +9,14 @@ from parley.client import Api, Attendance, Room
 from sfu.api.join_token import Source
 from sfu.api.signaling import Consent
 from sfu.formats.codecs import Codec
-from tests.support.call import PASSWORD, received, send
+from tests.support.call import become_admin, received, send
 from tests.support.server import RunningServer, running_server
 
 
 async def test_a_recorded_call_goes_on_at_the_other_worker() -> None:
     with running_server(workers="2", inference="false") as server:
         async with Api(server.url) as admin:
-            await admin.set_up(server.setup_token, "admin", PASSWORD)
+            await become_admin(admin, server.setup_token)
             meeting = await admin.create_meeting("Recorded")
             await _record(server, admin, meeting)
 

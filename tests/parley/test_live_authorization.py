@@ -25,6 +25,7 @@ from sfu.api import signaling
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
 from sfu.formats.rtp import RtpPacket, serialize
+from tests.support.call import become_admin
 from tests.support.server import RunningServer, running_server
 
 PASSWORD = "correct horse battery"
@@ -113,7 +114,7 @@ async def stage(server: RunningServer) -> AsyncIterator[Stage]:
         try:
             await apis["admin"].login("admin", PASSWORD)
         except ApiError:
-            await apis["admin"].set_up(server.setup_token, "admin", PASSWORD)
+            await become_admin(apis["admin"], server.setup_token)
         for name in ("host", "co-host", "viewer", "participant", "removed", "banned", "other-host"):
             apis[name] = await api()
             try:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from parley.client import Api, Publication, Room
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
+from tests.support.call import become_admin
 from tests.support.server import running_server
 
 SECONDS = 1.0
@@ -34,7 +35,7 @@ async def speaking(room: Room) -> AsyncIterator[Publication]:
 async def test_mute_a_lost_role_and_removal() -> None:
     with running_server() as server:
         async with Api(server.url) as host, Api(server.url) as guest:
-            await host.set_up(server.setup_token, "admin", "correct horse battery staple")
+            await become_admin(host, server.setup_token)
             meeting = await host.create_meeting("Moderated")
             people = f"/meetings/{meeting}/participants"
             first, second = await host.join(meeting, "Host"), await guest.join(meeting, "Guest")

@@ -14,6 +14,7 @@ from parley.client import Api, Room
 from parley.client.api import ApiError
 from sfu.machines.ice import generate_credentials
 from tests.sfu.rooms.stage import VIDEO, description
+from tests.support.call import become_admin
 from tests.support.server import running_server
 
 CAMERA = {"source": "camera", "codec": "VP8", "payload_type": 96}
@@ -24,7 +25,7 @@ async def test_a_picture_comes_in_and_goes_out(tmp_path: Path) -> None:
         transport_networks="127.0.0.0/8", turn_urls="turn:turn.example.org", turn_secret="x" * 32
     ) as server:
         async with Api(server.url) as host, Api(server.url) as guest:
-            await host.set_up(server.setup_token, "admin", "correct horse battery staple")
+            await become_admin(host, server.setup_token)
             meeting = await host.create_meeting("With a camera")
             transports = f"/meetings/{meeting}/transports"
             joined, visitor = await host.join(meeting, "Host"), await guest.join(meeting, "Guest")

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from parley.client import Api
+from tests.support.call import PASSWORD, become_admin
 from tests.support.server import RunningServer, running_server
 from tests.support.waiting import until
-
-PASSWORD = "correct horse battery staple"
 
 
 def descendants(pid: int) -> set[int]:
@@ -58,7 +57,7 @@ async def test_a_killed_supervisor_leaves_nothing_and_the_next_start_finds_the_d
     where = {"data_dir": str(tmp_path / "data"), "runtime_dir": str(tmp_path / "run")}
     with running_server(**where) as server:
         async with Api(server.url) as admin:
-            await admin.set_up(server.setup_token, "admin", PASSWORD)
+            await become_admin(admin, server.setup_token)
             meeting = await admin.create_meeting("Kept")
         children = descendants(server.process.pid)
         os.kill(server.process.pid, signal.SIGKILL)
@@ -79,7 +78,7 @@ async def test_a_killed_part_is_back_and_calls_can_be_made_again() -> None:
             until(partial(_has_new_pid, server, part, before), 10)
         until(partial(_accepts, server.http_port), 10)
         async with Api(server.url) as admin:
-            await admin.set_up(server.setup_token, "admin", PASSWORD)
+            await become_admin(admin, server.setup_token)
 
 
 def _accepts(port: int) -> bool:

@@ -11,6 +11,7 @@ from parley.client import Api
 from tests.recorder.test_capture_and_finish import DECODERS
 from tests.recorder.test_lip_sync import beeps_in
 from tests.recorder.test_with_a_whole_server import PASSWORD, finished
+from tests.support.call import become_admin
 from tests.support.chromium import LOOPBACK_FLAG, chromium, open_page
 from tests.support.server import RunningServer, running_server
 
@@ -91,7 +92,7 @@ async def test_flash_and_beep_of_a_page(
 ) -> None:
     async with Api(server.url) as api, chromium(flags=[LOOPBACK_FLAG]) as browser:
         if scalability is None:  # the first
-            await api.set_up(server.setup_token, "admin", PASSWORD)
+            await become_admin(api, server.setup_token)
         else:
             await api.login("admin", PASSWORD)
         meeting = await api.create_meeting("Recorded")

@@ -15,7 +15,8 @@ from sfu.api.join_token import Source
 from sfu.api.signaling import Consent
 from sfu.formats.codecs import Codec
 from tests.recorder.media import read_number, video
-from tests.recorder.test_with_a_whole_server import FPS, PASSWORD, composed, finished
+from tests.recorder.test_with_a_whole_server import FPS, composed, finished
+from tests.support.call import become_admin
 from tests.support.object_stores import S3Server
 from tests.support.server import running_server
 
@@ -38,7 +39,7 @@ async def test_a_meeting_is_in_the_bucket(s3: S3Server) -> None:
     given = settings(s3)
     with running_server(**given) as server:
         async with Api(server.url) as api:
-            await api.set_up(server.setup_token, "admin", PASSWORD)
+            await become_admin(api, server.setup_token)
             meeting = await api.create_meeting("Stored")
             ada = await api.join(meeting, "Ada")
             async with Room(api.signaling_url(ada), token=ada.token) as room:

@@ -12,7 +12,8 @@ from playwright.async_api import Page
 
 from parley.client import Api
 from tests.recorder.media import BITS, BLOCK, read_number
-from tests.recorder.test_with_a_whole_server import PASSWORD, finished
+from tests.recorder.test_with_a_whole_server import finished
+from tests.support.call import become_admin
 from tests.support.chromium import LOOPBACK_FLAG, chromium, open_page
 from tests.support.server import RunningServer, running_server
 
@@ -52,7 +53,7 @@ def server() -> Iterator[RunningServer]:
 
 async def test_half_a_second_at_most(server: RunningServer) -> None:
     async with Api(server.url) as api, chromium(flags=[LOOPBACK_FLAG]) as browser:
-        await api.set_up(server.setup_token, "admin", PASSWORD)
+        await become_admin(api, server.setup_token)
         meeting = await api.create_meeting("Recorded")
         page = await open_page(browser, server.url)
         await page.evaluate(PUBLISH, meeting)

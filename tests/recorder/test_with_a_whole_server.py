@@ -21,9 +21,9 @@ from sfu.api.signaling import Consent
 from sfu.formats.codecs import Codec
 from tests.recorder.media import is_flash, opus, read_number, video
 from tests.recorder.test_lip_sync import beeps_in
+from tests.support.call import PASSWORD, become_admin
 from tests.support.server import RunningServer, running_server
 
-PASSWORD = "correct horse battery staple"
 SECONDS = 8
 FPS = 25
 
@@ -58,7 +58,7 @@ async def kill_recorder(server: RunningServer, after: float) -> None:
 
 async def test_a_recorded_meeting(server: RunningServer) -> None:
     async with Api(server.url) as api:
-        await api.set_up(server.setup_token, "admin", PASSWORD)
+        await become_admin(api, server.setup_token)
         meeting = await api.create_meeting("Recorded")
         joined = await api.join(meeting, "Ada")
         async with Room(api.signaling_url(joined), token=joined.token) as room:
@@ -107,7 +107,7 @@ async def test_a_film_is_made_when_the_last_person_has_left(server: RunningServe
     """Nobody stops the recording, nobody asks for the film."""
     async with Api(server.url) as api:
         try:
-            await api.set_up(server.setup_token, "admin", PASSWORD)
+            await become_admin(api, server.setup_token)
         except ApiError:
             await api.login("admin", PASSWORD)
         meeting = await api.create_meeting("Filmed")

@@ -22,7 +22,7 @@ from objects.s3 import S3Store
 from parley.client import Api, Room
 from tests.inference.chromium_speaker import write_speech
 from tests.inference.material import prompt
-from tests.support.call import PASSWORD, call
+from tests.support.call import become_admin, call
 from tests.support.chromium import LOOPBACK_FLAG, chromium, inbound, open_page
 from tests.support.stack import Stack, running_stack
 
@@ -122,7 +122,7 @@ async def speaking_browser(stack: Stack, meeting: str, scratch: Path) -> AsyncIt
 
 async def test_a_browsers_call_through_everything(stack: Stack, tmp_path: Path) -> None:
     async with Api(stack.url, verify_tls=False) as api:
-        await api.set_up(stack.gateway.server.setup_token, "admin", PASSWORD)
+        await become_admin(api, stack.gateway.server.setup_token)
         meeting = await api.create_meeting("The whole stack")
         async with Api(stack.url, verify_tls=False) as guest:
             joined = await guest.join(meeting, "Listener")

@@ -9,10 +9,10 @@ from typing import Any
 from playwright.async_api import Page
 
 from parley.client import Api
+from tests.support.call import PASSWORD
 from tests.support.chromium import chromium, inbound, open_page
 from tests.support.cluster import Cluster
 
-PASSWORD = "correct horse battery staple"
 FIRST_BROWSER = 2
 
 

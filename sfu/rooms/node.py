@@ -233,7 +233,9 @@ class Node:
         """Whether a room is still ours under a placement; one that was opened without an epoch takes it from there."""
         if room.epoch == 0:
             room.epoch = self.context.outbox.epochs[room.room] = placement.epoch
-        return placement.epoch <= room.epoch and placement.includes(self.context.node)
+        if placement.epoch != room.epoch:
+            return placement.epoch < room.epoch  # a lower one was on its way when the room came here
+        return placement.includes(self.context.node)
 
     def move_away(self, rooms: Iterable[str], now: int) -> None:
         """Give rooms up that another node holds from now on: their participants are told to join again."""

@@ -12,16 +12,11 @@ from sfu.api.sink_records import PacketRecord, SenderReportRecord, TrackOpened
 from sfu.formats import rtp
 from sfu.formats.codecs import Codec
 from sfu.formats.packetize import packetize
+from tests.support.encoders import ENCODERS, ordinary_priority
 
 SECOND = 1_000_000_000
 BITS = 12
 BLOCK = 32
-ENCODERS = {
-    Codec.VP8: ("libvpx", {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}),
-    Codec.VP9: ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}),
-    Codec.H264: ("libx264", {"tune": "zerolatency", "preset": "ultrafast", "profile": "baseline"}),
-    Codec.AV1: ("libsvtav1", {"preset": "12", "svtav1-params": "pred-struct=1:rc=2"}),
-}
 
 
 def draw(number: int, width: int, height: int, flash: bool) -> np.ndarray:
@@ -67,12 +62,13 @@ def video(
     context.gop_size = keyframe_every
     context.options = options
     packets = []
-    for index in range(count):
-        flash = bool(flash_every) and index % flash_every == 0
-        image = av.VideoFrame.from_ndarray(draw(first + index, width, height, flash), "yuv420p")
-        image.pts = index
-        packets += context.encode(image)
-    packets += context.encode(None)
+    with ordinary_priority():
+        for index in range(count):
+            flash = bool(flash_every) and index % flash_every == 0
+            image = av.VideoFrame.from_ndarray(draw(first + index, width, height, flash), "yuv420p")
+            image.pts = index
+            packets += context.encode(image)
+        packets += context.encode(None)
     return tuple((bytes(packet), packet.is_keyframe) for packet in packets if packet.size)
 
 

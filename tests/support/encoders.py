@@ -1,5 +1,8 @@
 """Real encoded video for tests, and the RTP packets that carry it."""
 
+import contextlib
+import os
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
 
@@ -27,6 +30,17 @@ VIDEO = tuple(ENCODERS)
 TICKS = 3000  # of the 90 kHz clock, per frame
 
 
+@contextlib.contextmanager
+def ordinary_priority() -> Iterator[None]:
+    """Undo what SVT-AV1 does where it may: it gives the calling thread the highest real-time priority, which the servers
+    and browsers of later tests would inherit.
+    """
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 @cache
 def encode(
     codec: Codec,
@@ -48,11 +62,12 @@ def encode(
     context.options = options
     noise = np.random.default_rng(1).integers(0, 255, (height, width + 4 * frames, 3), np.uint8)
     packets = []
-    for index in range(frames):
-        image = av.VideoFrame.from_ndarray(np.ascontiguousarray(noise[:, index * 4 : index * 4 + width]), "rgb24")
-        image.pts = index
-        packets += context.encode(image)
-    packets += context.encode(None)
+    with ordinary_priority():
+        for index in range(frames):
+            image = av.VideoFrame.from_ndarray(np.ascontiguousarray(noise[:, index * 4 : index * 4 + width]), "rgb24")
+            image.pts = index
+            packets += context.encode(image)
+        packets += context.encode(None)
     return tuple((bytes(packet), packet.is_keyframe) for packet in packets if packet.size)
 
 

@@ -32,8 +32,8 @@ TICKS = 3000  # of the 90 kHz clock, per frame
 
 @contextlib.contextmanager
 def ordinary_priority() -> Iterator[None]:
-    """Undo what SVT-AV1 does where it may: it gives the calling thread the highest real-time priority, which the servers
-    and browsers of later tests would inherit.
+    """Undo what SVT-AV1 does as root: it gives the calling thread the highest real-time priority, which the servers and
+    browsers of later tests would inherit.
     """
     try:
         yield

@@ -4,6 +4,7 @@ A test of real processes or browsers may meet a machine too busy to keep a bound
 and the closing line counts it ("rerun"). Formats, state machines, frames and engines know no clock: no second try.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,3 +33,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if not any(layer in item.path.parents for layer in CLOCKLESS):
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """What a test starts inherits its priority: none may leave a real-time one behind (see `ordinary_priority`)."""
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER, f"{item.nodeid} left this thread with real-time priority"

@@ -19,7 +19,7 @@ from sfu.formats.packetize import packetize
 from sfu.formats.rtp import RtpPacket, serialize
 from tests.inference.conftest import fetched_models
 from tests.inference.material import Floats
-from tests.support.encoders import ENCODERS
+from tests.support.encoders import ENCODERS, ordinary_priority
 
 PER_SECOND = 10
 _TICKS = 90_000 // PER_SECOND
@@ -56,12 +56,14 @@ def frames(picture: NDArray[np.uint8], count: int, codec: Codec = Codec.VP8, key
     encoder.bit_rate, encoder.gop_size, encoder.options = 400_000, keyframe_every, options
     dice = np.random.default_rng(1)
     data = []
-    for index in range(count):
-        noisy = np.clip(picture + dice.integers(-4, 5, picture.shape), 0, 255).astype(np.uint8)
-        frame = av.VideoFrame.from_ndarray(noisy, format="rgb24")
-        frame.pts = index
-        data += [bytes(packet) for packet in encoder.encode(frame)]
-    return data + [bytes(packet) for packet in encoder.encode(None)]
+    with ordinary_priority():
+        for index in range(count):
+            noisy = np.clip(picture + dice.integers(-4, 5, picture.shape), 0, 255).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(noisy, format="rgb24")
+            frame.pts = index
+            data += [bytes(packet) for packet in encoder.encode(frame)]
+        data += [bytes(packet) for packet in encoder.encode(None)]
+    return data
 
 
 def packets(encoded: list[bytes], codec: Codec = Codec.VP8, ssrc: int = 9) -> list[list[bytes]]:

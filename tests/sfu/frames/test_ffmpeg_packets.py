@@ -8,7 +8,7 @@ import pytest
 from sfu.formats import rtp
 from sfu.frames.assembler import Frame, FrameAssembler
 from sfu.machines.unwrap import Unwrapper
-from tests.support.encoders import ENCODERS, VIDEO, encode, normal
+from tests.support.encoders import ENCODERS, VIDEO, encode, normal, ordinary_priority
 
 
 def packets_of_ffmpeg(codec, frames):
@@ -19,7 +19,7 @@ def packets_of_ffmpeg(codec, frames):
         port = receiver.getsockname()[1]
         url = f"rtp://127.0.0.1:{port}?pkt_size=700&localrtcpport=0"
         packets = []
-        with av.open(url, "w", format="rtp", options={"strict": "experimental"}) as output:
+        with ordinary_priority(), av.open(url, "w", format="rtp", options={"strict": "experimental"}) as output:
             stream = output.add_stream(ENCODERS[codec][0], rate=30)
             stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
             output.start_encoding()

@@ -1,6 +1,8 @@
 # `make run` starts a meeting server, `make test` tests it; both install what they need into .venv first.
 .PHONY: run test check deps venv bench test-sanitized test-network stack fuzz clean
 PYTEST_ARGS ?=
+# Test files run side by side: most of them wait for servers and browsers.
+WORKERS ?= 2
 # What an installation is made from; the compiled engine is built along with it.
 SOURCES = pyproject.toml sfu/engine/compiled.pyx $(wildcard sfu/engine/native/*)
 
@@ -8,7 +10,7 @@ run: .venv/.installed
 	@exec .venv/bin/parley up $(ARGS)
 
 test: deps .venv/.installed-dev
-	@.venv/bin/pytest $(PYTEST_ARGS)
+	@.venv/bin/pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 check: .venv/.installed-dev
 	.venv/bin/ruff check .

@@ -57,6 +57,7 @@ QUIET = {
     "parley_sfu_facts_lost",
     "parley_sfu_facts_waiting",
     "parley_sfu_http_refused",
+    "parley_sfu_loss_ratio",
     "parley_sfu_nacks_sent",
     "parley_sfu_plis_received",
     "parley_sfu_signaling_refused",

@@ -194,7 +194,7 @@ def test_the_language_sticks_to_the_participant() -> None:
         speaker.say(3, 0, final=True)
         asked = job(schedule, turn * SECOND)
         if turn == 2:
-            assert asked.clips[0].prior == {"en": 0.1, "es": 1.0, "": 0.0005}
+            assert asked.clips[0].prior == {"en": 0.4, "es": 1.0, "": 0.0005}
             break
         assert asked.clips[0].prior == {"en": 1.0, "es": 1.0, "": 0.05}
         schedule.result(asked, [heard("hola", "es")], turn * SECOND, 1)

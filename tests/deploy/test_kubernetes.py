@@ -182,7 +182,8 @@ def test_settings_name_services_that_are_there() -> None:
 def test_nobody_is_cut_off_by_an_upgrade() -> None:
     spec = merged_sfu()["spec"]["template"]["spec"]
     (sfu,) = spec["containers"]
-    assert "drained" in sfu["lifecycle"]["preStop"]["exec"]["command"][2]
+    stopping = sfu["lifecycle"]["preStop"]["exec"]["command"][2]
+    assert stopping.index("parley nodes drain") < stopping.index("drained ")
     assert spec["terminationGracePeriodSeconds"] >= 3600
     # Sidecars stop after the sfu, and need no hook of their own.
     assert {each["name"]: each["restartPolicy"] for each in spec["initContainers"]} == {

@@ -82,6 +82,7 @@ class SignalingProxy:
             await send({"type": "websocket.accept"})
             await send({"type": "websocket.close", "code": _NODE_AWAY, "reason": reason})
             return
+        self._services.registry.proved(node.node)
         await send({"type": "websocket.accept"})
         with _OPEN.track_inprogress():
             await self._relay(node.node, upstream, receive, send)
@@ -103,6 +104,7 @@ class SignalingProxy:
             elif up.done():
                 await upstream.close(code=up.result())
             elif lost.done():
+                _LOG.warning("node %s is lost, and a session with it", node)
                 await send({"type": "websocket.close", "code": _GOING_AWAY, "reason": _NODE_LOST})
             else:
                 await send({"type": "websocket.close", "code": _RESTART, "reason": "restart"})

@@ -90,6 +90,12 @@ class Registry(ABC):
             self._lost(name)
         return name in self._living
 
+    def proved(self, name: str) -> None:
+        """A node took a connection: it lives, whatever was heard before."""
+        record = self._known.get(name)
+        if record is not None:
+            self._heard(record)
+
     def doubt(self, name: str) -> None:
         """A connection to a node broke: whoever asks next, asks the node."""
         self._doubted.add(name)

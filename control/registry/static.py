@@ -47,11 +47,13 @@ class StaticRegistry(Registry):
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _ask(self, record: NodeRecord) -> None:
+        asked_at = time.monotonic()
         probed = await self.probe.ask(record)
+        proved_at = self._proved_at.get(record.node, 0.0)
         if probed.life is Life.ALIVE:
             if record.node in self._known:
                 self._heard(probed.record)
-        elif probed.life is Life.REFUSED or time.monotonic() - self._proved_at.get(record.node, 0.0) >= self._lease:
+        elif (probed.life is Life.REFUSED and proved_at < asked_at) or time.monotonic() - proved_at >= self._lease:
             self._lost(record.node)
 
     def _begin(self, nodes: dict[str, NodeRecord]) -> None:

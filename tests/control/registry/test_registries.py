@@ -133,3 +133,19 @@ async def test_nodes_stay_known_while_etcd_is_away() -> None:
             await node.kill()
             await asyncio.sleep(1.1)
             assert not await world.registry.verify("c")
+
+
+async def test_a_node_that_took_a_connection_lives_whatever_was_heard_before(
+    world: World, nodes: tuple[FakeNode, FakeNode]
+) -> None:
+    await nodes[0].kill()
+    await asyncio.sleep(1.1)
+    assert not await world.registry.verify("a")
+    await nodes[0].start()
+    world.registry.proved("a")
+    assert world.registry.lives("a")
+    lost = asyncio.create_task(world.registry.gone("a"))
+    await asyncio.sleep(0)
+    assert not lost.done()
+    lost.cancel()
+    await asyncio.gather(lost, return_exceptions=True)

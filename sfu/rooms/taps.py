@@ -37,6 +37,7 @@ class RoomTaps:
         self._sinks = sinks
         self._taps: dict[_Key, Tap] = {}
         self._told_captions = self.captions_state()
+        self._is_over = False
 
     def recording_state(self) -> signaling.RecordingState:
         """Return what participants are told of the recording."""
@@ -64,6 +65,8 @@ class RoomTaps:
 
     def update(self, now: int) -> None:
         """Open and close taps so that they fit desired state, consents, tracks and sinks; everyone is told before."""
+        if self._is_over:  # while the room empties: nothing begins again
+            return
         self._update_recording(now)
         self._tell_captions()
         wanted = self._wanted(now)
@@ -143,6 +146,7 @@ class RoomTaps:
 
     def close(self, reason: str, now: int) -> None:
         """The room is over."""
+        self._is_over = True
         self.end_recording(reason, now)
         for key in list(self._taps):
             self._close(key, reason, now)

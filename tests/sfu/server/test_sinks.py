@@ -296,3 +296,18 @@ async def test_a_stuck_sink_delays_nobody(tmp_path: Path) -> None:
             while not await flows():
                 await asyncio.sleep(0.05)
         stuck.close()
+
+
+async def test_a_room_that_moves_leaves_its_recording_to_the_next_node(tmp_path: Path) -> None:
+    async with call(tmp_path) as (h, bob, _):
+        recorder = SinkClient(h.sink_socket, "recorder")
+        await h.put_desired(DesiredState(room="r", version=1, recording=RECORDING))
+        await consent(h, "ann", recording=True)
+        await eventually(lambda: len(recorder.of(TrackOpened)) == 2)
+        h.node.move_away(["r"], h.server.driver.now())
+        h.server.driver.flush()
+        await bob.closed()
+        await recorder.until(RecordingEnded)
+        assert [record.moved for record in recorder.of(RecordingEnded)] == [True]
+        assert len(recorder.of(RecordingBegun)) == 1
+        recorder.close()

@@ -1,7 +1,8 @@
 """What holds for every test: property tests are judged by their findings, not by how busy the machine is.
 
-A test of real processes or browsers may meet a machine too busy to keep a bound in time; such a test is run once more,
-and the closing line counts it ("rerun"). Formats, state machines, frames and engines know no clock: no second try.
+A test of real processes or browsers may meet a machine too busy to keep a bound in time; such a test is run again,
+twice at most, and the closing line counts it ("rerun"). Formats, state machines, frames and engines know no clock: they
+get no second try.
 """
 
 import os
@@ -32,7 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     for item in items:
         if not any(layer in item.path.parents for layer in CLOCKLESS):
-            item.add_marker(pytest.mark.flaky(reruns=1))
+            item.add_marker(pytest.mark.flaky(reruns=2))
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:

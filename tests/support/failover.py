@@ -56,7 +56,6 @@ async def call_of_two(cluster: Cluster, admin: Api) -> AsyncIterator[CallOfTwo]:
             browser = await stack.enter_async_context(chromium(cluster.network.hosts[host].prefix))
             page = await open_page(browser, f"{cluster.url_for(host)}/m/{meeting}")
             await page.get_by_label("Your name").fill(name)
-            await page.get_by_label("I agree to be recorded").check()
             await page.locator("#join:not([disabled])").click()
             await page.locator(".tile").first.wait_for()
             pages.append(page)

@@ -1,34 +1,11 @@
 """A room that outgrows a worker, through the whole server: whoever comes next is on another, and is seen and heard."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-from parley.client import Api, Publication, Room
+from parley.client import Api, Room
 from sfu.api import signaling
-from sfu.api.join_token import Source
-from sfu.formats.codecs import Codec
-from tests.support.call import become_admin
+from tests.support.call import become_admin, speaking
 from tests.support.server import running_server
-
-SILENCE = b"\xfc\xff\xfe"  # an Opus packet of 20 ms (RFC 6716, section 3.1)
-
-
-@asynccontextmanager
-async def speaking(room: Room) -> AsyncIterator[Publication]:
-    (microphone,) = await room.publish((Source.MICROPHONE, Codec.OPUS))
-
-    async def speak() -> None:
-        for number in range(100_000):
-            microphone.send_frame(SILENCE, number * 960)
-            await asyncio.sleep(0.02)
-
-    task = asyncio.create_task(speak())
-    try:
-        yield microphone
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def heard(room: Room, track: str) -> None:

@@ -19,17 +19,15 @@ import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from parley.client import Api, ApiError, Joined, Publication, Room
+from parley.client import Api, ApiError, Joined, Room
 from parley.client.descriptions import PAYLOAD_TYPES
 from sfu.api import signaling
-from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
 from sfu.formats.rtp import RtpPacket, serialize
-from tests.support.call import become_admin
+from tests.support.call import SILENCE, become_admin, speaking
 from tests.support.server import RunningServer, running_server
 
 PASSWORD = "correct horse battery"
-SILENCE = b"\xfc\xff\xfe"  # an Opus packet of 20 ms (RFC 6716, section 3.1)
 IN_ROOM = ("guest", "participant", "viewer", "co-host", "host", "admin")
 SAID = {
     # kind: guest, participant, viewer, co-host, host, admin
@@ -177,23 +175,6 @@ def messages(track: str) -> dict[str, dict[str, Any]]:
 def test_every_kind_has_its_row() -> None:
     kinds = {kind.__struct_config__.tag for kind in get_args(signaling.ClientMessage)}
     assert kinds == set(SAID) == set(messages(""))
-
-
-@contextlib.asynccontextmanager
-async def speaking(room: Room) -> AsyncIterator[Publication]:
-    (microphone,) = await room.publish((Source.MICROPHONE, Codec.OPUS))
-
-    async def speak() -> None:
-        for number in range(100_000):
-            microphone.send_frame(SILENCE, number * 960)
-            await asyncio.sleep(0.02)
-
-    task = asyncio.create_task(speak())
-    try:
-        yield microphone
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_every_message_of_everyone(stage: Stage) -> None:

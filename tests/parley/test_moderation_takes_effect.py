@@ -1,35 +1,12 @@
 """What a host asks of control by REST takes effect in the live room within a second, through the whole server."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-from parley.client import Api, Publication, Room
-from sfu.api.join_token import Source
-from sfu.formats.codecs import Codec
-from tests.support.call import become_admin
+from parley.client import Api, Room
+from tests.support.call import become_admin, speaking
 from tests.support.server import running_server
 
 SECONDS = 1.0
-SILENCE = b"\xfc\xff\xfe"  # an Opus packet of 20 ms (RFC 6716, section 3.1)
-
-
-@asynccontextmanager
-async def speaking(room: Room) -> AsyncIterator[Publication]:
-    (microphone,) = await room.publish((Source.MICROPHONE, Codec.OPUS))
-
-    async def speak() -> None:
-        for number in range(100_000):
-            microphone.send_frame(SILENCE, number * 960)
-            await asyncio.sleep(0.02)
-
-    task = asyncio.create_task(speak())
-    try:
-        yield microphone
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_mute_a_lost_role_and_removal() -> None:

@@ -11,6 +11,7 @@ from sfu.formats.codecs import Codec
 from tests.support.encoders import encode
 
 PASSWORD = "correct horse battery staple"
+SILENCE = b"\xfc\xff\xfe"  # an Opus packet of 20 ms (RFC 6716, section 3.1)
 
 
 async def become_admin(api: Api, setup_token: str) -> None:
@@ -69,3 +70,21 @@ async def received(listener: Room, wanted: dict[str, int], seconds: float = 15) 
             return
         assert time.monotonic() < deadline, f"received {counts}, wanted {wanted}"
         await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def speaking(room: Room) -> AsyncIterator[Publication]:
+    """A microphone published in a room that sends silence."""
+    (microphone,) = await room.publish((Source.MICROPHONE, Codec.OPUS))
+
+    async def speak() -> None:
+        for number in range(100_000):
+            microphone.send_frame(SILENCE, number * 960)
+            await asyncio.sleep(0.02)
+
+    task = asyncio.create_task(speak())
+    try:
+        yield microphone
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -6,10 +6,8 @@ speech of microphones whose consent to analysis stands. It ends when its socket 
 """
 
 import contextlib
-import select
 import socket
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from inference import messages, sandbox
 from inference.analysis.looking import Looker
 from inference.analysis.pictures import TrackPictures
 from inference.files.file_worker import load_everything
+from inference.worker_loop import serve
 from sfu.api import sink_records
 from sfu.api.sink_records import MissedRecord, PacketRecord, TrackClosed, TrackOpened
 
@@ -26,9 +25,6 @@ MEMORY_BYTES = 3 << 30
 MAX_TRACKS = 500
 MAX_UTTERANCES = 500
 LONGEST_BYTES = 30 * 32_000
-_TICK_S = 0.1
-_REPORT_S = 1.0
-_RECEIVE_BYTES = 1 << 18
 _MILLISECOND = 1_000_000
 _RECORDS = frozenset(sink_records.RecordType)
 
@@ -122,29 +118,6 @@ class Analyst:
         return [messages.VoiceHeard(handle=speech.handle, start_ms=speech.start_ms, end_ms=speech.end_ms, cues=cues)]
 
 
-def _serve(channel: socket.socket, analyst: Analyst) -> None:
-    reader = messages.FrameReader()
-    ticked = reported = time.monotonic()
-    while True:
-        readable, _, _ = select.select([channel], [], [], _TICK_S)
-        out: list[messages.AnyMessage] = []
-        if readable:
-            data = channel.recv(_RECEIVE_BYTES)
-            if not data:
-                return
-            for content in reader.feed(data):
-                out += analyst.take(content)
-        now = time.monotonic()
-        if now - ticked >= _TICK_S:
-            out += analyst.tick(time.monotonic_ns())
-            ticked = now
-        if now - reported >= _REPORT_S:
-            out.append(analyst.counts())
-            reported = now
-        for message in out:
-            channel.sendall(messages.encode(message))
-
-
 def main(arguments: list[str]) -> None:
     """Run the worker until its socket closes."""
     descriptor, directory, nice, wanted = int(arguments[0]), Path(arguments[1]), int(arguments[2]), arguments[3]
@@ -160,7 +133,7 @@ def main(arguments: list[str]) -> None:
         contextlib.suppress(ConnectionError),
     ):  # told to end while it works
         channel.sendall(messages.encode(messages.Ready(confined=sandbox.confine())))
-        _serve(channel, Analyst(looker))
+        serve(channel, Analyst(looker))
 
 
 if __name__ == "__main__":

@@ -5,10 +5,8 @@ libopus, finds speech, cuts utterances. It ends when its socket closes.
 """
 
 import contextlib
-import select
 import socket
 import sys
-import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,14 +18,12 @@ from inference.audio.opus import SAMPLE_RATE, Samples
 from inference.audio.track_audio import Span, TrackAudio
 from inference.speech.endpointing import CHUNK, Endpointer, Piece
 from inference.speech.voice_activity import VoiceActivity, VoiceState
+from inference.worker_loop import serve
 from sfu.api import sink_records
 from sfu.api.sink_records import MissedRecord, PacketRecord, TrackClosed, TrackMuteChanged, TrackOpened
 
 MEMORY_BYTES = 3 << 30
 MAX_TRACKS = 1000
-_TICK_S = 0.1
-_REPORT_S = 1.0
-_RECEIVE_BYTES = 1 << 18
 _MILLISECOND = 1_000_000
 
 
@@ -56,7 +52,7 @@ class SpeechFinder:
         self._decoded = 0
         self._voiced = 0
 
-    def record(self, data: bytes) -> list[messages.AnyMessage]:
+    def take(self, data: bytes) -> list[messages.AnyMessage]:
         """Take one sink record."""
         out: list[messages.AnyMessage] = []
         try:
@@ -193,29 +189,6 @@ class SpeechFinder:
         return max(0, (track.audio.clock.at(sample) - track.opened.opened_at) // _MILLISECOND)
 
 
-def _serve(channel: socket.socket, finder: SpeechFinder) -> None:
-    reader = messages.FrameReader()
-    ticked = reported = time.monotonic()
-    while True:
-        readable, _, _ = select.select([channel], [], [], _TICK_S)
-        out: list[messages.AnyMessage] = []
-        if readable:
-            data = channel.recv(_RECEIVE_BYTES)
-            if not data:
-                return
-            for content in reader.feed(data):
-                out += finder.record(content)
-        now = time.monotonic()
-        if now - ticked >= _TICK_S:
-            out += finder.tick(time.monotonic_ns())
-            ticked = now
-        if now - reported >= _REPORT_S:
-            out.append(finder.counts())
-            reported = now
-        for message in out:
-            channel.sendall(messages.encode(message))
-
-
 def main(arguments: list[str]) -> None:
     """Run the worker until its socket closes."""
     descriptor, model, nice = int(arguments[0]), Path(arguments[1]), int(arguments[2])
@@ -229,7 +202,7 @@ def main(arguments: list[str]) -> None:
     ):  # told to end while it speaks
         confined = sandbox.confine()
         channel.sendall(messages.encode(messages.Ready(confined=confined)))
-        _serve(channel, SpeechFinder(activity))
+        serve(channel, SpeechFinder(activity))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,15 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import Counter
 
 from control import emotion_setting, images
-from control.database import UNAVAILABLE, Pool
+from control.ai_results import KINDS, AiResult, AiResults
+from control.database import UNAVAILABLE, Connection, Pool
 from control.inference_client import InferenceClient, InferenceFailed
 from control.media_store import MediaStore
 from control.problem import Problem
@@ -34,12 +36,19 @@ class JobFailed(Exception):
 
 
 class Worker:
-    """Does jobs of the kinds that `handlers` knows."""
+    """Does jobs of the kinds that `handlers` knows; results of understanding are kept in `results`."""
 
-    def __init__(self, pool: Pool, handlers: dict[str, Handler], lease_seconds: float = LEASE_SECONDS) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        handlers: dict[str, Handler],
+        lease_seconds: float = LEASE_SECONDS,
+        results: AiResults | None = None,
+    ) -> None:
         self._pool = pool
         self._handlers = handlers
         self._lease = lease_seconds
+        self._results = results
 
     async def run(self) -> None:
         """Work until cancelled; a lost database is waited for."""
@@ -82,14 +91,21 @@ class Worker:
         async with self._pool.acquire() as connection, connection.transaction():
             if await jobs.finish(connection, job, result):
                 _JOBS.labels(job.kind, "done").inc()
-                if job.kind in {"asr", "emotion", "synthesis"}:
-                    await jobs.keep_result(connection, job, result)
+                if self._results is not None and job.kind in KINDS:
+                    await _keep(self._results, connection, job, result)
 
     async def _fail(self, job: JobRow, detail: str, *, again: bool) -> None:
         _LOG.warning("job %s (%s) failed: %s", job.id, job.kind, detail)
         _JOBS.labels(job.kind, "failed").inc()
         async with self._pool.acquire() as connection:
             await jobs.fail(connection, job, detail, again=again)
+
+
+async def _keep(results: AiResults, connection: Connection, job: JobRow, result: Any) -> None:
+    try:
+        await results.keep(connection, AiResult(job.id, job.subject, job.kind, result, datetime.now(UTC)))
+    except OSError as error:
+        raise JobFailed(f"the result could not be kept: {error}", again=True) from error
 
 
 def handlers(pool: Pool, store: MediaStore, inference: InferenceClient) -> dict[str, Handler]:

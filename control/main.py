@@ -134,7 +134,11 @@ async def _serve(
         asyncio.create_task(serve(internal.create_app(services), inside, shutdown_trigger=stop.wait)),
     ]
     servers += served
-    worker = jobs.Worker(services.pool, jobs.handlers(services.pool, services.media, services.inference))
+    worker = jobs.Worker(
+        services.pool,
+        jobs.handlers(services.pool, services.media, services.inference),
+        results=services.results,
+    )
     secretary = jobs.Worker(services.pool, minutes.handlers(services))
     workers = [
         asyncio.create_task(_relay(services)),

@@ -25,6 +25,7 @@ async def delete_meeting(services: Services, meeting: str, actor: str, address: 
         await services.nodes.push_now(placement.node, state)
     for recording in kept:
         await services.archive.remove(recording.id)
+    await services.results.forget([file.id for file in files])
     for file in files:
         await services.media.remove(file.id)
 
@@ -42,6 +43,7 @@ async def delete_account(services: Services, user: str) -> None:
         avatar = await media.avatar(connection, user)
         await users.delete(connection, user)
         await outbox.append_for_user(connection, user, "user.deleted", {"user": user})
+    await services.results.forget([file.id for file in files])
     for file in files:
         await services.media.remove(file.id)
     if avatar is not None:

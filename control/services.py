@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from control import keys, outgoing
+from control.ai_results import AiResults, DatabaseResults
 from control.archive import Archive
 from control.background import BackgroundTasks
 from control.config import ControlConfig
@@ -48,6 +49,7 @@ class Services:
     media: MediaStore
     tasks: BackgroundTasks
     inference: InferenceClient
+    results: AiResults
     oidc: dict[str, OidcClient]
     outgoing: aiohttp.ClientSession
     store_threads: ThreadPoolExecutor
@@ -60,6 +62,7 @@ class Services:
         await self.outgoing.close()
         await self.http.close()
         await self.live.close()
+        await self.results.close()
         self.passwords.close()
         self.store_threads.shutdown(wait=False, cancel_futures=True)
         try:
@@ -98,6 +101,7 @@ async def open_services(config: ControlConfig) -> Services:
         tasks=BackgroundTasks(),
         oidc={one.name: OidcClient(one, _redirect_uri(config, one.name), http) for one in config.oidc},
         inference=InferenceClient(config.inference_url, config.node_secret, http),
+        results=DatabaseResults(pool),
         outgoing=outgoing.session(config.allow_private_webhooks),
         store_threads=pool_of_stores,
         sessions=SessionCache(),

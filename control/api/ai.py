@@ -14,6 +14,8 @@ from control.api.ai_types import (
     Job,
     Jobs,
     JudgeSynthesis,
+    KeptResult,
+    KeptResults,
     Process,
     ProcessMany,
     Transcribe,
@@ -115,6 +117,17 @@ async def process_file(call: Call, body: Process) -> Jobs:
 async def make_thumbnail(call: Call, body: AboutFile) -> Job:
     """Have a thumbnail made of an image or video."""
     return (await _queue(call, [body.file], ["thumbnail"], {}))[0]
+
+
+@endpoints.route("GET", "/api/v1/ai/results/<file>", Access.USER, answer=KeptResults)
+async def list_results(call: Call, file: str) -> KeptResults:
+    """List what was made of a file of one's own, the oldest first."""
+    async with call.services.pool.acquire() as connection:
+        await _own_file(call, connection, file)
+    found = await call.services.results.about(file)
+    return KeptResults(
+        results=[KeptResult(id=one.id, task=one.task, result=one.document, created_at=one.created_at) for one in found]
+    )
 
 
 @endpoints.route("GET", "/api/v1/jobs/<job>", Access.USER, answer=Job)

@@ -58,6 +58,19 @@ class Jobs(Answer, frozen=True, kw_only=True):
     jobs: list[Job]
 
 
+class KeptResult(Answer, frozen=True, kw_only=True):
+    """What a job made of a file; `id` is the job's."""
+
+    id: str
+    task: str
+    result: Any
+    created_at: datetime
+
+
+class KeptResults(Answer, frozen=True, kw_only=True):
+    results: list[KeptResult]
+
+
 class SetUp(Body, frozen=True, kw_only=True):
     """`acknowledged` is the version of the statement that switching emotion on needs."""
 

@@ -123,6 +123,7 @@ async def delete_file(call: Call, file: str) -> Done:
         if row.owner_id != call.user.user and call.user.role != "admin":
             raise not_found("There is no such file.")
         await media.delete(connection, file)
+    await call.services.results.forget([file])
     await call.services.media.remove(file)
     return Done()
 

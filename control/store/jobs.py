@@ -147,17 +147,5 @@ async def fail(connection: Connection, job: JobRow, error: str, *, again: bool) 
     return found is not None
 
 
-async def keep_result(connection: Connection, job: JobRow, result: Any) -> None:
-    """Keep a result of understanding with its file, as long as the file is there."""
-    await connection.execute(
-        "INSERT INTO ai_tasks (id, file_id, task, result)"
-        " SELECT $1, id, $3, $4 FROM media_files WHERE id = $2 ON CONFLICT (id) DO NOTHING",
-        job.id,
-        job.subject,
-        job.kind,
-        result,
-    )
-
-
 async def forget_old(connection: Connection) -> None:
     await connection.execute("DELETE FROM processing_jobs WHERE finished_at < now() - interval '30 days'")

@@ -156,6 +156,7 @@ TABLE = {
     f"GET {M}/analysis": "401 503 503 503 503 503 403 403 403 401 503",
     "POST /api/v1/ai/analyze": ACCOUNT,
     "POST /api/v1/ai/batch": ACCOUNT,
+    "GET /api/v1/ai/results/<file>": OWN_FILE,
     "POST /api/v1/media/process": ACCOUNT,
     "POST /api/v1/ffmpeg/thumbnail": ACCOUNT,
     "GET /api/v1/jobs/<job>": OWN_FILE,

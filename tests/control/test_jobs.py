@@ -1,7 +1,7 @@
 """Jobs: done once, whatever becomes of their workers; and what inference makes of files."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -12,8 +12,9 @@ import aiohttp.web
 import pytest_asyncio
 
 from control import emotion_setting
+from control.ai_results import AiResult
 from control.config import ControlConfig
-from control.database import Pool, open_pool
+from control.database import Connection, Pool, open_pool
 from control.jobs import JobFailed, Report, Worker
 from control.store import jobs, users
 from control.store.jobs import JobRow
@@ -89,6 +90,44 @@ async def test_failures_are_tried_again_a_few_times(pool: Pool) -> None:
     assert [await worker.do_one() for _ in range(4)] == [True, True, True, False]
     row = await state(pool, job)
     assert (row.state, row.attempt, row.error) == ("failed", 3, "not now")
+
+
+class Unreachable:
+    """A place for results that answers the second time, and notes which job's transaction it was asked in."""
+
+    def __init__(self) -> None:
+        self.asked: list[AiResult] = []
+
+    async def keep(self, connection: Connection, result: AiResult) -> None:
+        self.asked.append(result)
+        if len(self.asked) == 1:
+            raise OSError("nobody answers")
+
+    async def about(self, file: str) -> list[AiResult]:
+        return self.asked
+
+    async def forget(self, files: Sequence[str]) -> None:
+        self.asked.clear()
+
+    async def close(self) -> None:
+        self.asked.clear()
+
+
+async def test_a_result_that_cannot_be_kept_is_made_again(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        user = await users.create(connection, username="ada", email=None, display_name="A", password_hash="x")
+        job = await jobs.create(connection, "asr", "file_1", user.id, {})
+    results = Unreachable()
+
+    async def work(job: JobRow, report: Report) -> Any:
+        return {"attempt": job.attempt}
+
+    worker = Worker(pool, {"asr": work}, results=results)
+    assert await worker.do_one()
+    assert (await state(pool, job)).state == "queued"
+    assert await worker.do_one()
+    assert (await state(pool, job)).result == {"attempt": 2}
+    assert [(one.id, one.file, one.task) for one in results.asked] == [(job.id, "file_1", "asr")] * 2
 
 
 async def test_progress_is_seen_while_a_long_job_keeps_its_lease(pool: Pool) -> None:
@@ -169,6 +208,9 @@ async def test_files_are_understood(config: ControlConfig, inference: str) -> No
         both = await ada.ok("POST", "/api/v1/ai/analyze", {"file": sound["id"], "tasks": ["synthesis", "thumbnail"]})
         rows = [await finished(ada, one["id"]) for one in both["jobs"]]
         assert [one["state"] for one in rows] == ["done", "failed"]
+        kept = (await ada.ok("GET", f"/api/v1/ai/results/{sound['id']}"))["results"]
+        assert [(one["id"], one["task"]) for one in kept] == [(job["id"], "asr"), (rows[0]["id"], "synthesis")]
+        assert kept[0]["result"] == row["result"]
         assert (await ada.ok("GET", "/api/v1/ai/health"))["reason"] == "no model"
         assert await ada.refused("POST", "/api/v1/ai/emotion", {"file": sound["id"]}) == (409, "emotion_off")
         async with opened(config) as pool, pool.acquire() as connection:

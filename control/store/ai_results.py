@@ -1,0 +1,34 @@
+"""Results of understanding that stay with their file."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from control.database import Connection, load
+
+
+@dataclass(frozen=True, slots=True)
+class AiResultRow:
+    id: str
+    file_id: str
+    task: str
+    result: Any
+    created_at: datetime
+
+
+async def add(connection: Connection, row: AiResultRow) -> None:
+    """Keep a job's result as long as the file is there; the same job again changes nothing."""
+    await connection.execute(
+        "INSERT INTO ai_tasks (id, file_id, task, result, created_at)"
+        " SELECT $1, id, $3, $4, $5 FROM media_files WHERE id = $2 ON CONFLICT (id) DO NOTHING",
+        row.id,
+        row.file_id,
+        row.task,
+        row.result,
+        row.created_at,
+    )
+
+
+async def of_file(connection: Connection, file: str) -> list[AiResultRow]:
+    rows = await connection.fetch("SELECT * FROM ai_tasks WHERE file_id = $1 ORDER BY created_at, id", file)
+    return [load(AiResultRow, row) for row in rows]

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in failed:
             print(f"{name}: not measured, see above")
     else:
-        rows = _run(chosen.name, quick=chosen.quick, minutes=chosen.minutes).rows
+        rows = _run(chosen.name, quick=chosen.quick, minutes=chosen.minutes, keep=chosen.keep).rows
         print_table(rows)
     if chosen.json:
         write_json(chosen.json, rows)
@@ -68,6 +68,12 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="fewer repetitions: ends within 40 s, figures are rougher")
     parser.add_argument("--json", metavar="FILE", help="write the rows as JSON (- for standard output)")
     parser.add_argument("--plot", metavar="FILE", help="write the rows as a PNG plot")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FILE",
+        help="what caption_voices keeps of a run, to go on with after it was cut off",
+    )
     parser.add_argument("--minutes", type=float, help="how long soak takes (60; half a minute when quick)")
     return parser
 
@@ -78,10 +84,10 @@ def _about(name: str) -> str:
     return ast.get_docstring(ast.parse(source)) or ""
 
 
-def _run(name: str, *, quick: bool, minutes: float | None) -> Report:
+def _run(name: str, *, quick: bool, minutes: float | None, keep: Path | None) -> Report:
     module = importlib.import_module(f"bench.{name}")
-    lasting = {"minutes": minutes} if name == "soak" else {}
-    report: Report = module.run(quick=quick, **lasting)
+    own: dict[str, object] = {"soak": {"minutes": minutes}, "caption_voices": {"keep": keep}}.get(name, {})
+    report: Report = module.run(quick=quick, **own)
     return report
 
 

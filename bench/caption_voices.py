@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import msgspec
 import numpy as np
 
-from bench.file_captions import Heard, Listener, interval, joined, listening, rate
+from bench.file_captions import Listener, interval, joined, listening, rate
 from bench.report import Report, progress
 from inference.audio.track_audio import TrackAudio
 from tests.inference.material import RATE, Floats, Prompt, opus_packets, rtp
@@ -15,7 +17,7 @@ _MINUTES = 5
 _WORSE_IN_NOISE = 1.5
 _WORSE_BY_LOSS = 1.3
 _LOSS = 0.05
-_BELOW_DB = 15
+_LEVELS = (20, 10, 5)
 _FRAME_NS = 20_000_000
 Spoil = Callable[[Floats], Floats]
 
@@ -83,39 +85,66 @@ def shortened(voice: Voice, minutes: float) -> list[Prompt]:
     return chosen
 
 
-async def _hear(listener: Listener, spoken: Sequence[tuple[Voice, list[Prompt]]], spoil: Spoil) -> list[Heard]:
-    heard: list[Heard] = []
-    for voice, own in progress(spoken, "voices"):
-        heard += await listener.hear(own, spoil(joined(own)), (voice.language,))
-    return heard
+class Measured:
+    """Counts of (errors, words), prompt by prompt, of each voice under each condition; kept in a file if there is one,
+    so that a run which was cut off goes on where it was."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._counts: dict[str, list[tuple[int, int]]] = {}
+        if path is not None and path.exists():
+            self._counts = msgspec.json.decode(path.read_bytes(), type=dict[str, list[tuple[int, int]]])
+
+    def get(self, condition: str, voice: Voice) -> list[tuple[int, int]] | None:
+        return self._counts.get(f"{condition}: {voice.name}")
+
+    def put(self, condition: str, voice: Voice, counts: list[tuple[int, int]]) -> None:
+        self._counts[f"{condition}: {voice.name}"] = counts
+        if self._path is not None:
+            partial = self._path.with_suffix(".partial")
+            partial.write_bytes(msgspec.json.encode(self._counts))
+            partial.replace(self._path)
 
 
-async def _measure(report: Report, *, quick: bool) -> None:
+Spoken = Sequence[tuple[Voice, list[Prompt]]]
+
+
+async def _hear(listener: Listener, spoken: Spoken, condition: str, spoil: Spoil, kept: Measured) -> None:
+    for voice, own in progress(spoken, condition):
+        if kept.get(condition, voice) is None:
+            heard = await listener.hear(own, spoil(joined(own)), (voice.language,))
+            kept.put(condition, voice, [one.counts for one in heard])
+
+
+def _conditions(spoken: Spoken) -> dict[str, Spoil]:
+    others = joined(spoken[-1][1])
+    return {
+        "clean": lambda sound: sound,
+        "through Opus, no loss": through_opus(0.0),
+        "through Opus, 5 % lost": through_opus(_LOSS),
+        **{f"{level} dB": in_noise(level) for level in _LEVELS},
+        **{f"another voice {level} dB below": over(others, level) for level in _LEVELS},
+    }
+
+
+async def _measure(report: Report, kept: Measured, *, quick: bool) -> None:
     spoken = [(voice, shortened(voice, 0.2 if quick else _MINUTES)) for voice in voices()[: 1 if quick else None]]
-    others = joined(spoken[-1][1]), joined(spoken[0][1])
     rates: dict[str, float] = {}
     async with listening() as listener:
-        conditions: dict[str, Spoil] = {
-            "clean": lambda sound: sound,
-            "through Opus, no loss": through_opus(0.0),
-            "through Opus, 5 % lost": through_opus(_LOSS),
-            "20 dB": in_noise(20),
-            "10 dB": in_noise(10),
-            "5 dB": in_noise(5),
-            f"another voice {_BELOW_DB} dB below": over(others[0], _BELOW_DB),
-        }
-        for name, spoil in list(conditions.items())[: 3 if quick else None]:
-            heard = await _hear(listener, spoken, spoil)
-            counts = [one.counts for one in heard]
+        for name, spoil in list(_conditions(spoken).items())[: 3 if quick else None]:
+            await _hear(listener, spoken, name, spoil, kept)
+            each = {voice.name: kept.get(name, voice) or [] for voice, _ in spoken}
+            counts = [one for own in each.values() for one in own]
             rates[name] = rate(counts)
             low, high = interval(counts)
             report.add(name, "word error rate", rates[name], "")
             report.add(name, "95 % interval, from", low, "")
             report.add(name, "95 % interval, to", high, "")
             if name == "clean":
-                _each_voice(report, spoken, heard)
-    words_said = sum(one.counts[1] for one in heard)
-    report.add("material", "speech", sum(len(one.prompt.samples) for one in heard) / RATE / 60, "min")
+                for voice, own in each.items():
+                    report.add(f"clean, {voice}", "word error rate", rate(own), "")
+    words_said = sum(total for _, total in counts)
+    report.add("material", "speech", sum(len(one.samples) for _, own in spoken for one in own) / RATE / 60, "min")
     report.add("material", "words", words_said, "")
     least = 1 / words_said  # a single error, where there is none
     lossless = max(rates["through Opus, no loss"], least)
@@ -124,17 +153,11 @@ async def _measure(report: Report, *, quick: bool) -> None:
         report.at_most("10 dB", "of clean", rates["10 dB"] / max(rates["clean"], least), "x", _WORSE_IN_NOISE)
 
 
-def _each_voice(report: Report, spoken: Sequence[tuple[Voice, list[Prompt]]], heard: Sequence[Heard]) -> None:
-    start = 0
-    for voice, own in spoken:
-        report.add(
-            f"clean, {voice.name}", "word error rate", rate([one.counts for one in heard[start:][: len(own)]]), ""
-        )
-        start += len(own)
+def run(*, quick: bool, keep: Path | None = None) -> Report:
+    """Twenty minutes of speech in nine conditions, some fifteen minutes of work (one voice for 12 s when quick).
 
-
-def run(*, quick: bool) -> Report:
-    """Twenty minutes of speech in seven conditions, some twelve minutes of work (one voice for 12 s when quick)."""
+    `keep` is a file for what is measured: run again with it, a run that was cut off goes on.
+    """
     report = Report()
-    asyncio.run(_measure(report, quick=quick))
+    asyncio.run(_measure(report, Measured(keep), quick=quick))
     return report

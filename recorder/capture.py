@@ -58,7 +58,7 @@ class Capture:
             case RecordingEnded():
                 if record.moved:
                     self._release(record.recording)
-                elif self._may_end(record.recording):
+                elif self._recordings.may_end(record, self):
                     self.end(record.recording)
             case _:
                 metrics.DROPPED_RECORDS.labels("not_for_recorders").inc()
@@ -97,11 +97,6 @@ class Capture:
             self._close_stream(handle, "moved")
         self._open.pop(name, None)
 
-    def _may_end(self, name: str) -> bool:
-        """Whether it is not another node's by now."""
-        recording = self._recordings.known(name)
-        return recording is None or recording.holder in {None, self}
-
     def close(self) -> None:
         """The attachment is over: close every stream; recordings wait for the next."""
         for handle in list(self._streams):
@@ -130,7 +125,8 @@ class Capture:
             stream.mute(record)
 
     def _begin(self, begun: RecordingBegun) -> None:
-        if begun.recording in self._open:
+        running = self._open.get(begun.recording)
+        if running is not None and begun.placement <= running.info.placement:
             return
         try:
             recording, is_new = self._recordings.begin(begun, self)

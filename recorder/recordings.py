@@ -9,7 +9,7 @@ import msgspec
 from recorder import layout, manifest, metrics, recovery
 from recorder.manifest import Manifest, RecordingInfo
 from recorder.recovery import ResumePoint, StreamId
-from sfu.api.sink_records import RecordingBegun
+from sfu.api.sink_records import RecordingBegun, RecordingEnded
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ class Recording:
         self.resume: dict[StreamId, ResumePoint] = {}
         self.problems = 0
         self.holder: object | None = None  # the capture that it is begun on
+        self.released = False  # by the node that had it, for the next one
 
 
 class OldPlacement(ValueError):
@@ -113,7 +114,7 @@ class Recordings:
                 _refused(recording, error)
         recording.info, recording.state, recording.waiting_since = info, CAPTURING, None
         recording.epoch += 1
-        recording.holder = holder
+        recording.holder, recording.released = holder, False
         self._all[begun.recording] = recording
         self._count()
         return recording, is_new
@@ -153,7 +154,17 @@ class Recordings:
         recording = self._all.get(name)
         if recording is not None and recording.holder is holder:
             recording.holder, recording.state, recording.waiting_since = None, WAITING, None
+            recording.released = True
         self._count()
+
+    def may_end(self, ended: RecordingEnded, holder: object) -> bool:
+        """Whether the node that says so may end a recording: not one that another node has by now, or is to have."""
+        recording = self._all.get(ended.recording)
+        if recording is None or recording.holder is holder:
+            return True
+        if recording.holder is not None or recording.released:
+            return False
+        return ended.placement >= recording.info.placement
 
     def _taken_over(self, recording: Recording) -> bool:
         """Whether a recorder on the same directory has gone on with it, from a node that was given the room later."""

@@ -121,11 +121,15 @@ class RecordingBegun(Control, tag="recording-begun", frozen=True, kw_only=True):
 
 
 class RecordingEnded(Control, tag="recording-ended", frozen=True, kw_only=True):
-    """The recording is over: seal and finish it. `moved`: it goes on at another node; only seal."""
+    """The recording is over: seal and finish it. `moved`: it goes on at another node; only seal.
+
+    `placement` is that of its RecordingBegun: a node that a recording has moved away from does not end it.
+    """
 
     recording: str
     room: str
     moved: bool = False
+    placement: int = 0
 
 
 class KeyframeWanted(Control, tag="keyframe", frozen=True, kw_only=True):

@@ -108,7 +108,7 @@ class Sinks:
                 for tap in own:
                     self._repeat(sink, tap)
             if recording.ended_at is not None:
-                sink.queue.put(RecordingEnded(recording=recording.begun.recording, room=recording.begun.room))
+                sink.queue.put(_ended(recording.begun))
 
     def _repeat(self, sink: Sink, tap: Tap) -> None:
         muted = tap.uptrack.muted or tap.uptrack.held
@@ -172,9 +172,9 @@ class Sinks:
             del self.recordings[oldest]
 
     def begin_recording(self, begun: RecordingBegun) -> bool:
-        """Begin a recording; False for one that has ended here before."""
+        """Begin a recording; False for one that has ended here, unless its room was placed here anew since."""
         known = self.recordings.get(begun.recording)
-        if known is not None:
+        if known is not None and begun.placement <= known.begun.placement:
             return known.ended_at is None
         self.recordings[begun.recording] = Recording(begun)
         self._tell(Purpose.RECORDER, begun)
@@ -185,13 +185,13 @@ class Sinks:
         known = self.recordings.get(recording)
         if known is not None and known.ended_at is None:
             known.ended_at = now
-            self._tell(Purpose.RECORDER, RecordingEnded(recording=recording, room=known.begun.room))
+            self._tell(Purpose.RECORDER, _ended(known.begun))
 
     def release_recording(self, recording: str) -> None:
         """Leave a recording to the node that its room has moved to; it may come back."""
         known = self.recordings.pop(recording, None)
         if known is not None and known.ended_at is None:
-            self._tell(Purpose.RECORDER, RecordingEnded(recording=recording, room=known.begun.room, moved=True))
+            self._tell(Purpose.RECORDER, _ended(known.begun, moved=True))
 
     def mute_changed(self, tap: Tap, muted: bool, now: int) -> None:
         self._tell(tap.purpose, sink_records.TrackMuteChanged(handle=tap.handle, muted=muted, at=now))
@@ -230,3 +230,7 @@ class Sinks:
                 record.ssrc,
             ):
                 tap.buffer.durable = max(tap.buffer.durable, min(record.ext_seq, tap.buffer.newest))
+
+
+def _ended(begun: RecordingBegun, *, moved: bool = False) -> RecordingEnded:
+    return RecordingEnded(recording=begun.recording, room=begun.room, moved=moved, placement=begun.placement)

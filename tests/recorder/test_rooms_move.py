@@ -23,6 +23,10 @@ def at(placement: int) -> RecordingBegun:
     return msgspec.structs.replace(BEGUN, placement=placement)
 
 
+def ended(placement: int, *, moved: bool = False) -> RecordingEnded:
+    return msgspec.structs.replace(ENDED, placement=placement, moved=moved)
+
+
 def captures(config: RecorderConfig) -> tuple[Recordings, Capture, Capture]:
     recordings = Recordings(config.recordings_dir)
     return recordings, Capture(config, recordings, Durability()), Capture(config, recordings, Durability())
@@ -53,6 +57,45 @@ def test_a_room_that_moves_leaves_its_recording_waiting(config: RecorderConfig) 
     new.take(at(2), 0)
     assert recording.holder is new
     assert recording.epoch == 2
+
+
+def test_a_recording_between_two_nodes_is_ended_by_neither(config: RecorderConfig) -> None:
+    recordings, old, new = captures(config)
+    old.take(at(1), 0)
+    new.take(at(2), 0)
+    new.take(ended(2, moved=True), 0)
+    recording = recordings.known("r-1")
+    assert recording is not None
+    for end in (ENDED, ended(1), ended(2)):
+        old.take(end, 0)
+        assert recording.state == WAITING
+    old.take(at(3), 0)
+    old.take(ended(3), 0)
+    assert recording.state == SEALING
+
+
+def test_a_restarted_recorder_lets_no_earlier_node_end_a_recording(config: RecorderConfig) -> None:
+    _, _, before = captures(config)
+    before.take(at(3), 0)
+    before.close()
+    recordings, old, new = captures(config)
+    recordings.load()
+    recording = recordings.known("r-1")
+    assert recording is not None
+    old.take(ended(2), 0)
+    assert recording.state == WAITING
+    new.take(ended(3), 0)
+    assert recording.state == SEALING
+
+
+def test_a_room_that_learns_of_its_placement_late_is_recorded_under_it(config: RecorderConfig) -> None:
+    recordings, capture, other = captures(config)
+    capture.take(at(0), 0)
+    capture.take(at(4), 0)
+    recording = recordings.known("r-1")
+    assert recording is not None and recording.info.placement == 4 and recording.holder is capture
+    other.take(at(3), 0)
+    assert recording.holder is capture
 
 
 def test_another_recorder_on_the_same_directory_is_not_finished_under_its_hands(config: RecorderConfig) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from sfu.api import signaling, sink_records
 from sfu.api.desired_state import DesiredRecording, DesiredState
+from sfu.api.placement import Placement
 from sfu.api.sink_records import (
     AnalysisWanted,
     AnyRecord,
@@ -309,5 +310,44 @@ async def test_a_room_that_moves_leaves_its_recording_to_the_next_node(tmp_path:
         await bob.closed()
         await recorder.until(RecordingEnded)
         assert [record.moved for record in recorder.of(RecordingEnded)] == [True]
+        assert len(recorder.of(RecordingBegun)) == 1
+        recorder.close()
+
+
+def placed(version: int, epoch: int) -> DesiredState:
+    """Recorded, and held by this node."""
+    placement = Placement(node="sfu-1", epoch=epoch)
+    return DesiredState(room="r", version=version, recording=RECORDING, placement=placement)
+
+
+async def test_a_room_that_comes_back_is_recorded_again_however_it_went(tmp_path: Path) -> None:
+    """Everyone was lost here while the room was elsewhere, as when this node was cut off; then it is placed here."""
+    async with host(tmp_path) as h:
+        recorder = SinkClient(h.sink_socket, "recorder")
+        async with client(h, h.control.token("r", "ann", epoch=1)) as ann:
+            await h.put_desired(placed(1, 1))
+            await recorder.until(RecordingBegun)
+            await ann.send(signaling.Leave())
+            ended = await recorder.until(RecordingEnded)
+            assert (ended.moved, ended.placement) == (False, 1)
+        h.control.desired["r"] = placed(1, 3)
+        async with client(h, h.control.token("r", "ann", epoch=3)) as ann:
+            assert (await ann.until(signaling.RoomInfo)).recording.active
+            await recorder.until(RecordingBegun, lambda begun: begun.placement == 3)
+        recorder.close()
+
+
+async def test_a_recording_that_ended_here_is_not_begun_by_who_comes_late(tmp_path: Path) -> None:
+    async with host(tmp_path) as h:
+        recorder = SinkClient(h.sink_socket, "recorder")
+        async with client(h, h.control.token("r", "ann", epoch=1)) as ann:
+            await h.put_desired(placed(1, 1))
+            await recorder.until(RecordingBegun)
+            await ann.send(signaling.Leave())
+            await recorder.until(RecordingEnded)
+        async with client(h, h.control.token("r", "bob", epoch=1)) as bob:
+            await bob.until(signaling.RoomInfo)
+            assert await h.put_desired(placed(2, 1)) == 200
+            assert not h.node.rooms["r"].taps.recording_state().active
         assert len(recorder.of(RecordingBegun)) == 1
         recorder.close()

@@ -5,10 +5,15 @@ control (`/internal/v1/rooms/{room}/desired`) when the room is created, on recon
 version is applied.
 """
 
+from typing import Literal
+
 import msgspec
 
 from sfu.api.join_token import Grants
 from sfu.api.placement import Placement
+
+ConsentPolicy = Literal["ask", "implied", "required"]
+"""What a meeting makes of consent to recording: each is asked, joining gives it, or nobody attends without."""
 
 
 class DesiredRecording(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,8 +25,27 @@ class DesiredRecording(msgspec.Struct, frozen=True, kw_only=True):
     consent_text: str
 
 
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
+    """Another room of the same meeting."""
+
+    meeting: str
+    title: str
+
+
+class Announcement(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host says to all rooms of a meeting at once. `at` is in Unix milliseconds."""
+
+    id: str
+    name: str
+    text: str
+    at: int
+
+
 class DesiredState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Lock, grants, removals and sinks of a room. `participants` overrides the grants that join tokens carried.
+
+    `elsewhere` are the participants whose place is in another room of the meeting now: main room or breakout room. A
+    breakout room closes at `closes_at` (Unix milliseconds), when whoever is still in it is sent to `returns_to`.
 
     `placement` is where the room lives as the document is sent; it is not part of what `version` counts.
     """
@@ -33,7 +57,12 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     captions: bool = True
     e2ee: bool = False
     recording: DesiredRecording | None = None
+    consent: ConsentPolicy = "ask"
     participants: dict[str, Grants] = {}
     removed: tuple[str, ...] = ()
     banned_users: tuple[str, ...] = ()
+    elsewhere: dict[str, Destination] = {}
+    closes_at: int | None = None
+    returns_to: Destination | None = None
+    announcement: Announcement | None = None
     placement: Placement | None = None

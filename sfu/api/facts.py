@@ -38,7 +38,7 @@ class ParticipantJoined(Fact, tag="participant_joined", frozen=True, kw_only=Tru
 
 
 class ParticipantLeft(Fact, tag="participant_left", frozen=True, kw_only=True):
-    """`reason`: left, timeout, removed, banned, ended, shutdown or replaced."""
+    """`reason`: left, timeout, removed, banned, ended, shutdown, replaced, reassigned, consent_required."""
 
     participant: str
     reason: str
@@ -63,6 +63,13 @@ class ConsentGiven(Fact, tag="consent", frozen=True, kw_only=True):
     consent: str
     granted: bool
     text: str
+
+
+class RecordingWished(Fact, tag="recording_wished", frozen=True, kw_only=True):
+    """A participant who may record asked by signaling for a recording to begin (`on`) or to stop."""
+
+    participant: str
+    on: bool
 
 
 class ChatSent(Fact, tag="chat", frozen=True, kw_only=True):
@@ -152,6 +159,7 @@ AnyFact = (
     | TrackPublished
     | TrackUnpublished
     | ConsentGiven
+    | RecordingWished
     | ChatSent
     | RecordingStarted
     | SegmentClosed

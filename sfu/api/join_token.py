@@ -25,13 +25,15 @@ ALL_SOURCES = tuple(Source)
 
 
 class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a participant may do. `publish` lists sources; `muted` lists sources that a host holds muted."""
+    """What a participant may do. `publish` lists sources; `muted` lists those that a host holds muted."""
 
     publish: tuple[Source, ...] = ALL_SOURCES
     subscribe: bool = True
     chat: bool = True
+    data: bool = True
     muted: tuple[Source, ...] = ()
     host: bool = False
+    record: bool = False
 
 
 class JoinClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from sfu.api.desired_state import ConsentPolicy
 from sfu.api.join_token import Grants, Source
 
 VERSION = 1
@@ -92,12 +93,16 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordingState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Whether the room is being recorded. `text` is the version of the consent text to show."""
+    """Whether the room is being recorded. `text` is the version of the consent text to show.
+
+    `consent` is what the meeting makes of consent, recorded or not (sfu.api.desired_state).
+    """
 
     active: bool
     recording: str | None = None
     started_at: int | None = None
     text: str | None = None
+    consent: ConsentPolicy = "ask"
 
 
 class CaptionsState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -189,6 +194,12 @@ class Chat(Message, tag="chat", frozen=True, kw_only=True):
     participant: str | None = None
     name: str | None = None
     at: int | None = None
+
+
+class Record(Message, tag="record", frozen=True, kw_only=True):
+    """Asks for a recording to begin or to stop, of who may record; `recording` tells when it has."""
+
+    on: bool
 
 
 class Ping(Message, tag="ping", frozen=True, kw_only=True):
@@ -299,6 +310,28 @@ class CaptionsChanged(Message, tag="captions", frozen=True, kw_only=True):
     state: CaptionsState
 
 
+class Move(Message, tag="move", frozen=True, kw_only=True):
+    """The receiver's place is in another room of the meeting now: it joins `meeting` next, and this session ends."""
+
+    meeting: str
+    title: str
+
+
+class Closing(Message, tag="closing", frozen=True, kw_only=True):
+    """This breakout room closes at `at` (Unix ms); None takes that back."""
+
+    at: int | None = None
+
+
+class Announced(Message, tag="announcement", frozen=True, kw_only=True):
+    """A host says something to all rooms of the meeting. `at` is in Unix ms."""
+
+    id: str
+    name: str
+    text: str
+    at: int
+
+
 class Caption(Message, tag="caption", frozen=True, kw_only=True):
     """A caption: a higher `rev` of an utterance replaces the lower, a final one never changes. Times: meeting clock."""
 
@@ -339,6 +372,7 @@ ClientMessage = (
     | Subscribe
     | Consent
     | Chat
+    | Record
     | Ping
     | Leave
 )
@@ -361,6 +395,9 @@ ServerMessage = (
     | Speakers
     | RecordingChanged
     | CaptionsChanged
+    | Move
+    | Closing
+    | Announced
     | Caption
     | Chat
     | Pong

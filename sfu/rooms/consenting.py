@@ -1,6 +1,7 @@
 """Consents: who agrees to be recorded, captioned or analysed. Sinks get nothing of a participant without."""
 
 from sfu.api import facts, signaling
+from sfu.rooms import consent_policy, membership, subscribing
 from sfu.rooms.participant import Participant
 from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
@@ -9,10 +10,14 @@ _MAX_TEXT = 200
 
 
 def answer(room: Room, participant: Participant, message: signaling.Consent, now: int) -> None:
-    """Take a participant's answers, open or close its taps, and report what changed; raises Refused."""
+    """Take a participant's answers, open or close its taps, and report what changed; raises Refused.
+
+    Where the meeting demands consent to recording, giving it begins the attendance and refusing it ends it.
+    """
     if len(message.text) > _MAX_TEXT:
         raise Refused(Code.BAD_MESSAGE, "`text` names the version of the consent text, not the text.")
     consents = participant.consents
+    owed = consent_policy.is_owed(room, participant)
     for name, granted in (
         ("recording", message.recording),
         ("captions", message.captions),
@@ -32,3 +37,7 @@ def answer(room: Room, participant: Participant, message: signaling.Consent, now
             )
         )
     room.taps.update(now)
+    if message.recording is False and consent_policy.is_owed(room, participant):
+        membership.put_out(room, participant, Code.CONSENT_REQUIRED, now)
+    elif owed and not consent_policy.is_owed(room, participant) and participant.signaled:
+        subscribing.start(room, participant, now)

@@ -1,11 +1,13 @@
 """What each signaling message of a joined participant leads to."""
 
-from sfu.api import signaling
-from sfu.rooms import chat, consenting, membership, publishing, subscribing
+from sfu.api import facts, signaling
+from sfu.rooms import chat, consent_policy, consenting, membership, publishing, subscribing
 from sfu.rooms.negotiated_publish_peer import Declared
 from sfu.rooms.participant import Participant
 from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
+
+_BEFORE_CONSENT = (signaling.Consent, signaling.Ping, signaling.Leave, signaling.Ice, signaling.Join)
 
 
 def handle(room: Room, participant: Participant, message: signaling.ClientMessage, now: int) -> None:
@@ -13,6 +15,8 @@ def handle(room: Room, participant: Participant, message: signaling.ClientMessag
     negotiates = isinstance(message, signaling.Offer | signaling.Answer | signaling.RestartSubscribe)
     if negotiates and not participant.negotiation_bucket.take(now):
         raise Refused(Code.TOO_MANY_REQUESTS, "Too many negotiations; wait a moment.")
+    if consent_policy.is_owed(room, participant) and not isinstance(message, _BEFORE_CONSENT):
+        raise consent_policy.refusal()
     match message:
         case signaling.Offer():
             _offer(room, participant, message, now)
@@ -30,6 +34,8 @@ def handle(room: Room, participant: Participant, message: signaling.ClientMessag
             consenting.answer(room, participant, message, now)
         case signaling.Chat():
             chat.send(room, participant, message, now)
+        case signaling.Record():
+            _record(room, participant, message, now)
         case _:
             _attend(room, participant, message, now)
 
@@ -68,6 +74,18 @@ def _answer(room: Room, participant: Participant, message: signaling.Answer, now
     if message.peer != "subscribe":
         raise Refused(Code.BAD_MESSAGE, "Only the server answers on the publish peer.")
     subscribing.answer(room, participant, message.id, message.sdp, now)
+
+
+def _record(room: Room, participant: Participant, message: signaling.Record, now: int) -> None:
+    grants = participant.grants
+    if not (grants.host or grants.record):
+        raise Refused(Code.NOT_PERMITTED, "You may not record here.")
+    if not participant.chat_bucket.take(now):
+        raise Refused(Code.TOO_MANY_REQUESTS, "Too many requests; wait a moment.")
+    at = room.context.unix_ms(now)
+    room.context.outbox.report(
+        facts.RecordingWished(room=room.room, at=at, participant=participant.participant, on=message.on)
+    )
 
 
 def _restart_subscribe(room: Room, participant: Participant, now: int) -> None:

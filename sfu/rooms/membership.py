@@ -2,7 +2,7 @@
 
 from sfu.api import facts, signaling
 from sfu.api.join_token import Grants, JoinClaims
-from sfu.rooms import distribution, publishing, subscribing
+from sfu.rooms import consent_policy, distribution, publishing, subscribing
 from sfu.rooms.participant import Participant
 from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
@@ -19,11 +19,13 @@ _DETAILS = {
     Code.REPLACED: "You joined from somewhere else.",
     Code.SHUTDOWN: "The server is restarting; please reconnect.",
     Code.MOVED: "The meeting goes on at another server; please join again.",
+    Code.REASSIGNED: "Your place is in another room of this meeting now.",
+    Code.CONSENT_REQUIRED: "This meeting demands consent to being recorded.",
 }
 _RESTARTS = (Code.SHUTDOWN, Code.MOVED)
 
 
-def check_admission(room: Room, claims: JoinClaims) -> None:
+def check_admission(room: Room, claims: JoinClaims, now: int) -> None:
     """Raise Refused (fatal) when the room's desired state keeps the token's bearer out."""
     desired = room.desired
     if desired is not None:
@@ -33,6 +35,9 @@ def check_admission(room: Room, claims: JoinClaims) -> None:
             raise Refused(Code.REMOVED, _DETAILS[Code.REMOVED], fatal=True)
         if claims.user is not None and claims.user in desired.banned_users:
             raise Refused(Code.BANNED, _DETAILS[Code.BANNED], fatal=True)
+        closed = desired.closes_at is not None and room.context.unix_ms(now) >= desired.closes_at
+        if claims.participant in desired.elsewhere or closed:
+            raise Refused(Code.REASSIGNED, _DETAILS[Code.REASSIGNED], fatal=True)
         back = claims.returning or claims.participant in room.participants
         if desired.locked and not back and not claims.grants.host:
             raise Refused(Code.LOCKED, "The meeting is locked.", fatal=True)
@@ -46,7 +51,7 @@ def join(room: Room, claims: JoinClaims, session: int | None, now: int) -> Parti
 
     A participant that is there already starts afresh: its old session and peers are replaced.
     """
-    check_admission(room, claims)
+    check_admission(room, claims, now)
     known = room.participants.get(claims.participant)
     if known is not None and known.link is not None:
         room.links[known.link].forget(known, now)
@@ -57,6 +62,7 @@ def join(room: Room, claims: JoinClaims, session: int | None, now: int) -> Parti
     participant.session = session
     participant.signaled = session is not None
     room.participants[participant.participant] = participant
+    consent_policy.imply(room, participant, now)
     room.broadcast(signaling.UserJoined(participant=room.info(participant)), but=participant.participant)
     room.context.outbox.report(
         facts.ParticipantJoined(
@@ -121,11 +127,13 @@ def welcome(room: Room, participant: Participant, now: int, *, resumed: bool) ->
     )
     for caption in room.captions.recent(now):
         room.context.outbox.tell(participant.session, caption)
+    if room.desired is not None and room.desired.closes_at is not None:
+        room.context.outbox.tell(participant.session, signaling.Closing(at=room.desired.closes_at))
     if resumed and participant.subscription is not None:
         subscribing.tell_offer(room, participant)
         room.touch(participant.subscription.egress.peer.number)
         room.context.outbox.tell(participant.session, signaling.Slots(slots=participant.subscription.slots()))
-    else:
+    elif not consent_policy.is_owed(room, participant):
         subscribing.start(room, participant, now)
 
 

@@ -1,9 +1,9 @@
 """The desired state of a room, applied: whatever control wants takes effect here and now."""
 
 from sfu.api import signaling
-from sfu.api.desired_state import DesiredState
+from sfu.api.desired_state import DesiredState, Destination
 from sfu.api.join_token import Grants
-from sfu.rooms import distribution, membership, publishing, subscribing
+from sfu.rooms import consent_policy, distribution, membership, publishing, subscribing
 from sfu.rooms.participant import Participant
 from sfu.rooms.refusal import Code
 from sfu.rooms.room import Room
@@ -14,19 +14,56 @@ def apply(room: Room, desired: DesiredState, now: int) -> bool:
     """Apply a desired state; False when it is not newer than the one that governs."""
     if room.desired is not None and desired.version <= room.desired.version:
         return False
-    room.desired = desired
-    for participant in list(room.participants.values()):
-        if participant.link is not None:
-            continue
+    before, room.desired = room.desired, desired
+    demands = before is not None and before.consent != "required"
+    for participant in room.own():
         code = _verdict(desired, participant)
+        destination = desired.elsewhere.get(participant.participant)
         if code is not None:
             membership.put_out(room, participant, code, now)
+        elif destination is not None:
+            send_away(room, participant, destination, now)
+        elif demands and consent_policy.is_owed(room, participant):
+            membership.put_out(room, participant, Code.CONSENT_REQUIRED, now)
         else:
-            grants = desired.participants.get(participant.participant)
-            if grants is not None and grants != participant.grants:
-                _change_grants(room, participant, grants, now)
+            _keep(room, participant, desired, now)
+    if before is not None:
+        _tell_all(room, before, desired)
     distribution.refresh_all(room, now)
     return True
+
+
+def _keep(room: Room, participant: Participant, desired: DesiredState, now: int) -> None:
+    consent_policy.imply(room, participant, now)
+    grants = desired.participants.get(participant.participant)
+    if grants is not None and grants != participant.grants:
+        _change_grants(room, participant, grants, now)
+
+
+def _tell_all(room: Room, before: DesiredState, desired: DesiredState) -> None:
+    """Tell everyone what was announced, and when the room closes."""
+    said = desired.announcement
+    if said is not None and said != before.announcement:
+        room.broadcast(signaling.Announced(id=said.id, name=said.name, text=said.text, at=said.at))
+    if desired.closes_at != before.closes_at:
+        room.broadcast(signaling.Closing(at=desired.closes_at))
+
+
+def send_away(room: Room, participant: Participant, destination: Destination, now: int) -> None:
+    """Tell a participant to go on in another room of the meeting, and let it go from this one."""
+    said = signaling.Move(meeting=destination.meeting, title=destination.title)
+    room.context.outbox.tell(participant.session, said)
+    membership.put_out(room, participant, Code.REASSIGNED, now)
+
+
+def close_when_due(room: Room, now: int) -> None:
+    """Send everyone back once a breakout room's time is over."""
+    desired = room.desired
+    if desired is None or desired.closes_at is None or desired.returns_to is None:
+        return
+    if room.context.unix_ms(now) >= desired.closes_at:
+        for participant in room.own():
+            send_away(room, participant, desired.returns_to, now)
 
 
 def _verdict(desired: DesiredState, participant: Participant) -> Code | None:
@@ -40,7 +77,7 @@ def _verdict(desired: DesiredState, participant: Participant) -> Code | None:
 
 
 def _change_grants(room: Room, participant: Participant, grants: Grants, now: int) -> None:
-    before = participant.grants
+    before, owes = participant.grants, consent_policy.is_owed(room, participant)
     participant.grants = grants
     room.context.outbox.tell(participant.session, signaling.GrantsChanged(grants=grants))
     if participant.publish is not None:
@@ -49,7 +86,7 @@ def _change_grants(room: Room, participant: Participant, grants: Grants, now: in
         room.touch(participant.publish.peer.number)
     if before.subscribe and not grants.subscribe:
         subscribing.end(room, participant, now)
-    elif grants.subscribe and not before.subscribe and participant.signaled:
+    elif grants.subscribe and not before.subscribe and participant.signaled and not owes:
         subscribing.start(room, participant, now)
     if before.host != grants.host:
         room.broadcast(signaling.UserUpdated(participant=room.info(participant)))

@@ -13,6 +13,7 @@ from sfu.api.placement import Placement
 from sfu.engine.contract import Arrival, Leftover, LeftoverKind, Result, Switch
 from sfu.machines.ice import local_ufrag
 from sfu.rooms import (
+    consent_policy,
     consenting,
     conversation,
     distribution,
@@ -80,10 +81,23 @@ class Node:
 
     # Sessions
 
-    def join(self, claims: JoinClaims, session: int | None, now: int, *, plain: bool = False) -> Seat:
-        """Admit a participant, on a signaling session or without one (`plain`: on plain transports); raises Refused."""
+    def join(
+        self,
+        claims: JoinClaims,
+        session: int | None,
+        now: int,
+        *,
+        plain: bool = False,
+        desired: DesiredState | None = None,
+    ) -> Seat:
+        """Admit a participant, on a signaling session or without one (`plain`: on plain transports); raises Refused.
+
+        `desired` is what is known to govern the room, which may not be live before.
+        """
         room = self._room_of(claims, now)
         try:
+            if desired is not None:
+                self._govern(room, desired, now)
             participant = membership.join(room, claims, session, now)
         except Refused:
             self.close_if_empty(room, now)
@@ -151,14 +165,24 @@ class Node:
         self.settle(now)
 
     def stand_alone(
-        self, claims: JoinClaims, role: Role, sdp: str, consent: signaling.Consent, now: int
+        self,
+        claims: JoinClaims,
+        role: Role,
+        sdp: str,
+        consent: signaling.Consent,
+        now: int,
+        *,
+        desired: DesiredState | None = None,
     ) -> tuple[Seat, str]:
         """Admit a WHIP publisher or a WHEP player; returns its seat and the SDP answer; raises Refused."""
-        seat = self.join(claims, None, now)
+        seat = self.join(claims, None, now, desired=desired)
         act = standalone.publish if role == "whip" else standalone.play
         try:
-            answer = act(seat.room, seat.participant, sdp, now)
             consenting.answer(seat.room, seat.participant, consent, now)
+            if consent_policy.is_owed(*seat):
+                raise consent_policy.refusal()
+            answer = act(seat.room, seat.participant, sdp, now)
+            seat.room.taps.update(now)
             return seat, answer
         except Refused:
             self.leave(seat, "left", now)
@@ -228,6 +252,12 @@ class Node:
         self.close_if_empty(room, now)
         self.settle(now)
         return governing
+
+    def _govern(self, room: Room, desired: DesiredState, now: int) -> None:
+        """Apply what governs a room to which somebody comes; raises Refused when another node holds it."""
+        if desired.placement is not None and not self._holds(room, desired.placement):
+            raise Refused(Code.MOVED, "The meeting was moved meanwhile; join again.", fatal=True)
+        moderation.apply(room, desired, now)
 
     def _holds(self, room: Room, placement: Placement) -> bool:
         """Whether a room is still ours under a placement; one that was opened without an epoch takes it from there."""
@@ -363,6 +393,7 @@ class Node:
             return
         self.context.schedule.set(key, now + _TICK_NS)
         membership.expire(room, now)
+        moderation.close_when_due(room, now)
         for link in room.links.values():
             link.update(now)
         speakers = room.speakers.update(now)

@@ -20,9 +20,9 @@ _SDP_BURST = 40.0
 
 @dataclass(slots=True)
 class Consents:
-    """The three consents; without an answer there is none."""
+    """The three consents; without an answer there is none. That to recording tells none (None) from a refusal."""
 
-    recording: bool = False
+    recording: bool | None = None
     captions: bool = False
     analysis: bool = False
 

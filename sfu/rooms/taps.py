@@ -37,17 +37,21 @@ class RoomTaps:
         self._sinks = sinks
         self._taps: dict[_Key, Tap] = {}
         self._told_captions = self.captions_state()
+        self._told_recording = self.recording_state()
         self._is_over = False
 
     def recording_state(self) -> signaling.RecordingState:
         """Return what participants are told of the recording."""
+        desired = self._room.desired
+        consent = desired.consent if desired is not None else "ask"
         if self.recording is None:
-            return signaling.RecordingState(active=False)
+            return signaling.RecordingState(active=False, consent=consent)
         return signaling.RecordingState(
             active=True,
             recording=self.recording.recording,
             started_at=self.recording.started_at,
             text=self.recording.consent_text,
+            consent=consent,
         )
 
     def captions_state(self) -> signaling.CaptionsState:
@@ -131,7 +135,10 @@ class RoomTaps:
         if recording != self.recording:
             self.end_recording("stopped", now)
             self.recording = recording
-            self._room.broadcast(signaling.RecordingChanged(state=self.recording_state()))
+        state = self.recording_state()
+        if state != self._told_recording:
+            self._told_recording = state
+            self._room.broadcast(signaling.RecordingChanged(state=state))
 
     def end_recording(self, reason: str, now: int) -> None:
         """Close the taps of the recording that runs, if any, and end it."""

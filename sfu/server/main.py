@@ -27,6 +27,7 @@ from sfu.server.control_client import ControlClient
 from sfu.server.desired_puller import DesiredPuller
 from sfu.server.driver import Driver
 from sfu.server.facts_reporter import FactsReporter
+from sfu.server.first_state import FirstState
 from sfu.server.flight_files import FlightFiles
 from sfu.server.http_api import HttpApi
 from sfu.server.key_ring import KeyRing
@@ -100,6 +101,7 @@ class SfuServer:
         self._sockets: Sockets | None = None
         self._signaling: SignalingServer | None = None
         self._sinks: SinkServer | None = None
+        self._first_state: FirstState | None = None
         self._links: Links | None = None
         self._runner: web.AppRunner | None = None
         self.driver: Driver | None = None
@@ -120,8 +122,9 @@ class SfuServer:
         transports = TransportsApi(driver, plain, FarEnds(config.plain_networks))
         links = self._links = Links(driver, plain, config.node, config.node_secret)
         driver.to_links = links.send
-        signaling = self._signaling = SignalingServer(driver, self._keys, config.node)
-        standalone = StandaloneApi(driver, self._keys)
+        first_state = self._first_state = FirstState(driver.node, self._control)
+        signaling = self._signaling = SignalingServer(driver, self._keys, config.node, first_state)
+        standalone = StandaloneApi(driver, self._keys, first_state)
         registry = CollectorRegistry()
         metrics = NodeMetrics(driver.node, pump, signaling=signaling, standalone=standalone, facts=self._facts)
         registry.register(metrics)
@@ -214,6 +217,8 @@ class SfuServer:
             await self._signaling.stop()
         if self._runner is not None:
             await self._runner.cleanup()
+        if self._first_state is not None:
+            await self._first_state.stop()
         if self._sinks is not None:
             self._sinks.stop()
         if self._links is not None:

@@ -16,6 +16,7 @@ from sfu.rooms.outbox import SessionClose
 from sfu.rooms.refusal import Code, Refused
 from sfu.server.driver import Driver
 from sfu.server.first_media import FirstMedia
+from sfu.server.first_state import FirstState
 from sfu.server.key_ring import KeyRing
 from sfu.server.signaling_session import POLICY_VIOLATION, TRY_AGAIN_LATER, SignalingSession
 
@@ -32,10 +33,11 @@ _log = logging.getLogger(__name__)
 class SignalingServer:
     """Accepts WebSockets and joins them to the node. `refused` counts refusals by code."""
 
-    def __init__(self, driver: Driver, keys: KeyRing, node_name: str) -> None:
+    def __init__(self, driver: Driver, keys: KeyRing, node_name: str, first_state: FirstState) -> None:
         self.refused: Counter[str] = Counter()
         self._driver = driver
         self._keys = keys
+        self._first_state = first_state
         self._hello = signaling.encode(
             signaling.Hello(v=signaling.VERSION, versions=signaling.VERSIONS, node=node_name)
         )
@@ -122,7 +124,8 @@ class SignalingServer:
                 await self._next(session)
         except Refused as refused:
             self.deliver([(session.number, refused.message())])
-            session.close(POLICY_VIOLATION, refused.code.value)
+            later = refused.code is Code.NOT_READY
+            session.close(TRY_AGAIN_LATER if later else POLICY_VIOLATION, refused.code.value)
 
     async def _join(self, session: SignalingSession, message: signaling.Join) -> None:
         node = self._driver.node
@@ -136,7 +139,8 @@ class SignalingServer:
         claims = await self._keys.admit(token)
         about = {"meeting": claims.room, "participant": claims.participant}
         with tracing.span("sfu.join", tracing.read(claims.traceparent), **about) as span:
-            self._driver.node.join(claims, session.number, self._driver.now())
+            desired = await self._first_state.of(claims)
+            self._driver.node.join(claims, session.number, self._driver.now(), desired=desired)
         self._first_media.watch(claims.room, claims.participant, span.traceparent)
 
     async def _next(self, session: SignalingSession) -> None:

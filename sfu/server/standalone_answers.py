@@ -10,6 +10,7 @@ _UNAUTHORIZED = frozenset({Code.BAD_TOKEN, Code.EXPIRED_TOKEN, Code.REPLAYED_TOK
 _STATUS = {
     Code.OFFER_REFUSED: 400,
     Code.FULL: 503,
+    Code.NOT_READY: 503,
     Code.TOO_MANY_REQUESTS: 429,
     Code.MESSAGE_TOO_LARGE: 413,
     Code.BAD_MESSAGE: 400,
@@ -35,7 +36,8 @@ def problem(status: int, code: str, detail: str, more: Mapping[str, str] | None 
 def refusal(refused: Refused) -> web.Response:
     """Return what the rooms refused."""
     status = 401 if refused.code in _UNAUTHORIZED else _STATUS.get(refused.code, 403)
-    return problem(status, refused.code.value, refused.detail)
+    more = {"Retry-After": "1"} if refused.code is Code.NOT_READY else None
+    return problem(status, refused.code.value, refused.detail, more)
 
 
 def bearer(request: web.Request) -> str:

@@ -21,6 +21,7 @@ from sfu.rooms import standalone
 from sfu.rooms.node import Role, Seat
 from sfu.rooms.refusal import Code, Refused
 from sfu.server.driver import Driver
+from sfu.server.first_state import FirstState
 from sfu.server.key_ring import KeyRing
 from sfu.server.standalone_answers import CORS, bearer, body_text, problem, refusal
 
@@ -47,10 +48,11 @@ class Resource:
 class StandaloneApi:
     """Resources by id. `refused` counts refusals by code."""
 
-    def __init__(self, driver: Driver, keys: KeyRing) -> None:
+    def __init__(self, driver: Driver, keys: KeyRing, first_state: FirstState) -> None:
         self.refused: Counter[str] = Counter()
         self._driver = driver
         self._keys = keys
+        self._first_state = first_state
         self._resources: dict[str, Resource] = {}
 
     def add_to(self, router: web.UrlDispatcher) -> None:
@@ -74,7 +76,9 @@ class StandaloneApi:
                 raise Refused(Code.FOREIGN_TOKEN, "The token is for another room.", fatal=True)
             role: Role = "whip" if request.path.startswith("/whip") else "whep"
             consent = _consent(request)
-            seat, answer = self._driver.node.stand_alone(claims, role, sdp, consent, self._driver.now())
+            desired = await self._first_state.of(claims)
+            now = self._driver.now()
+            seat, answer = self._driver.node.stand_alone(claims, role, sdp, consent, now, desired=desired)
         except Refused as refused:
             self._driver.flush()
             return self.refuse(refused)

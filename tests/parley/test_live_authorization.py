@@ -41,6 +41,7 @@ SAID = {
     "subscribe": "ok ok ok ok ok ok",
     "consent": "ok ok ok ok ok ok",
     "chat": "not_permitted not_permitted not_permitted ok ok not_permitted",
+    "record": "not_permitted not_permitted not_permitted ok ok not_permitted",
     "ping": "ok ok ok ok ok ok",
     "leave": "ok ok ok ok ok ok",
 }
@@ -167,6 +168,7 @@ def messages(track: str) -> dict[str, dict[str, Any]]:
         "subscribe": {"tracks": [{"track": track, "on": False}]},
         "consent": {"text": "recording-1", "recording": True},
         "chat": {"text": "hello"},
+        "record": {"on": False},
         "ping": {"id": 1},
         "leave": {},
     }

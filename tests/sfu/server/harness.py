@@ -40,6 +40,7 @@ class Control:
         self.batches: list[int] = []
         self.keys_served = 0
         self.facts_status: int | None = None  # what facts are answered with instead
+        self.desired_status: int | None = None  # what a room's desired state is answered with instead
         self.other_nodes = False  # whether there are any, to place rooms on
         self.url = ""
 
@@ -86,9 +87,10 @@ class Control:
         return web.json_response(self.jwks())
 
     async def _desired(self, request: web.Request) -> web.Response:
-        desired = self.desired.get(request.match_info["room"])
-        if desired is None:
-            return web.json_response({}, status=404)
+        if self.desired_status is not None:
+            return web.json_response({}, status=self.desired_status)
+        room = request.match_info["room"]
+        desired = self.desired.get(room, DesiredState(room=room, version=0))
         return web.Response(body=msgspec.json.encode(desired), content_type="application/json")
 
     async def _facts(self, request: web.Request) -> web.Response:

@@ -1,0 +1,61 @@
+"""The first desired state of a room: nobody is let in before it is known what governs the room.
+
+A room that opens here, be it for the first time or after another node was lost, asks control before its first
+participant is admitted, together for all who wait. A room that is governed already lets people in at once.
+"""
+
+import asyncio
+
+from sfu.api.desired_state import DesiredState
+from sfu.api.join_token import JoinClaims
+from sfu.rooms.node import Node
+from sfu.rooms.refusal import Code, Refused
+from sfu.server.control_client import ControlClient, ControlUnavailable, MeetingUnknown
+
+WAIT_SECONDS = 3.0
+
+
+class FirstState:
+    """Pulls the desired state of rooms that are about to open. `waited` counts how often somebody waited for it."""
+
+    def __init__(self, node: Node, control: ControlClient) -> None:
+        self.waited = 0
+        self._node = node
+        self._control = control
+        self._pulls: dict[str, asyncio.Task[DesiredState]] = {}
+
+    async def of(self, claims: JoinClaims) -> DesiredState | None:
+        """Return what to govern the room of a token by, None where it is governed already.
+
+        Raises Refused: `not_ready` when control does not answer in time, `ended` when there is no such meeting.
+        """
+        room = self._node.rooms.get(claims.room)
+        if room is not None and room.desired is not None and (not room.epoch or claims.epoch <= room.epoch):
+            return None
+        self.waited += 1
+        pull = self._pulls.get(claims.room)
+        if pull is None:
+            pull = self._pulls[claims.room] = asyncio.create_task(self._pull(claims.room))
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                return await asyncio.shield(pull)
+        except (TimeoutError, ControlUnavailable) as error:
+            raise Refused(Code.NOT_READY, "The meeting is not ready here; try again.", fatal=True) from error
+        except MeetingUnknown as error:
+            raise Refused(Code.ENDED, "The meeting has ended.", fatal=True) from error
+
+    async def stop(self) -> None:
+        """Give up what is under way."""
+        pulls = list(self._pulls.values())
+        for pull in pulls:
+            pull.cancel()
+        await asyncio.gather(*pulls, return_exceptions=True)
+
+    async def _pull(self, room: str) -> DesiredState:
+        try:
+            desired = await self._control.desired(room)
+            if desired.room != room:
+                raise ControlUnavailable(f"the state of {desired.room} was sent for {room}")
+            return desired
+        finally:
+            del self._pulls[room]

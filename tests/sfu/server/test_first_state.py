@@ -1,0 +1,63 @@
+"""Nobody is let into a room before it is known what governs it here."""
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from sfu.api import signaling
+from sfu.api.desired_state import DesiredState
+from sfu.server import first_state
+from tests.sfu.server.harness import client, host
+
+
+async def test_who_was_removed_is_not_let_into_a_room_that_opens(tmp_path: Path) -> None:
+    async with host(tmp_path) as h:
+        h.control.desired["r"] = DesiredState(room="r", version=4, removed=("eve",))
+        async with client(h, h.control.token("r", "eve")) as eve:
+            assert (await eve.until(signaling.Error)).code == "removed"
+            await eve.closed()
+            assert not [message for message in eve.received if isinstance(message, signaling.RoomInfo)]
+        async with aiohttp.ClientSession() as session:
+            headers = {"Authorization": f"Bearer {h.control.token('r', 'eve')}", "Content-Type": "application/sdp"}
+            async with session.post(f"{h.http}/whip/r", data="v=0\r\n", headers=headers) as answer:
+                assert (answer.status, (await answer.json())["code"]) == (403, "removed")
+        assert "ParticipantJoined" not in h.control.kinds()
+
+
+async def test_a_control_that_does_not_answer_is_waited_for_and_then_refused_for_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_state, "WAIT_SECONDS", 0.5)
+    async with host(tmp_path) as h:
+        h.control.desired_status = 503
+        async with client(h, h.control.token("r", "ann")) as ann:
+            assert (await ann.until(signaling.Error)).code == "not_ready"
+            assert await ann.closed() == 1013
+        assert not h.node.rooms
+        h.control.desired_status = None
+        async with client(h, h.control.token("r", "ann")) as ann:
+            assert (await ann.until(signaling.RoomInfo)).participant == "ann"
+            h.control.desired_status = 503  # a room that is governed lets others in all the same
+            async with client(h, h.control.token("r", "bob")) as bob:
+                assert (await bob.until(signaling.RoomInfo)).participant == "bob"
+
+
+async def test_a_meeting_that_control_does_not_know_is_over(tmp_path: Path) -> None:
+    async with host(tmp_path) as h:
+        h.control.desired_status = 404
+        async with client(h, h.control.token("r", "ann")) as ann:
+            assert (await ann.until(signaling.Error)).code == "ended"
+
+
+async def test_all_who_come_at_once_wait_for_one_answer(tmp_path: Path) -> None:
+    async with host(tmp_path) as h:
+
+        async def come(name: str) -> None:
+            async with client(h, h.control.token("r", name)) as entry:
+                await entry.until(signaling.RoomInfo)
+
+        await asyncio.gather(*(come(f"p{number}") for number in range(8)))
+        assert h.server._first_state is not None
+        assert 1 <= h.server._first_state.waited <= 8

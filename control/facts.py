@@ -158,7 +158,7 @@ async def _apply(connection: Connection, batch: FactBatch, fact: AnyFact) -> Des
         case RoomOpened():
             await _open_room(connection, batch, fact, at, placement)
         case RoomClosed():
-            return await close_room(connection, fact.room, at, "closed")
+            return await close_room(connection, fact.room, at, MOVED if fact.moved else "closed")
         case ParticipantJoined() | ParticipantLeft():
             await _take_presence(connection, batch, fact, at)
         case TrackPublished() | TrackUnpublished():

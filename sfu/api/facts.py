@@ -25,7 +25,12 @@ class RoomOpened(Fact, tag="room_opened", frozen=True, kw_only=True):
 
 
 class RoomClosed(Fact, tag="room_closed", frozen=True, kw_only=True):
-    """The last participant is gone and the reconnect grace has passed."""
+    """The last participant is gone and the reconnect grace has passed.
+
+    `moved`: the node gave the room up, with participants in it who were told to come back; its recording goes on.
+    """
+
+    moved: bool = False
 
 
 class ParticipantJoined(Fact, tag="participant_joined", frozen=True, kw_only=True):

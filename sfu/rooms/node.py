@@ -235,7 +235,8 @@ class Node:
             self.context.schedule.set(_RoomKey(room.room), None)
             self.context.schedule.set(AdaptationKey(room.room), None)
             if not room.is_secondary:
-                self.context.outbox.report(facts.RoomClosed(room=room.room, at=self.context.unix_ms(now)))
+                at = self.context.unix_ms(now)
+                self.context.outbox.report(facts.RoomClosed(room=room.room, at=at, moved=room.taps.moved))
             self.context.outbox.epochs.pop(room.room, None)
             self.spilled_from.pop(room.room, None)
 
@@ -281,11 +282,11 @@ class Node:
             membership.put_out(room, participant, Code.MOVED, now)
         self.close_if_empty(room, now)
 
-    def shut_down(self, now: int) -> None:
-        """Say goodbye to everyone."""
+    def shut_down(self, now: int, *, back_soon: bool = False) -> None:
+        """Say goodbye to everyone; `back_soon`: rooms and recordings go on elsewhere, or here after a restart."""
         for room in list(self.rooms.values()):
             spilling.close_links(room, now)
-            room.taps.close("shutdown", now)
+            room.taps.close(taps.MOVED if back_soon else "shutdown", now)
             for participant in list(room.participants.values()):
                 membership.put_out(room, participant, Code.SHUTDOWN, now)
             self.close_if_empty(room, now)

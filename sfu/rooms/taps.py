@@ -28,7 +28,10 @@ _Key = tuple[Purpose, str]
 
 
 class RoomTaps:
-    """Taps by purpose and track. `recorded` are the participants whose consent is in use."""
+    """Taps by purpose and track. `recorded` are the participants whose consent is in use.
+
+    `moved`: the room was given up here and goes on at another node, or at this one once it has restarted.
+    """
 
     def __init__(self, room: "Room", sinks: Sinks) -> None:
         self.recorded: frozenset[str] = frozenset()
@@ -39,6 +42,7 @@ class RoomTaps:
         self._told_captions = self.captions_state()
         self._told_recording = self.recording_state()
         self._is_over = False
+        self.moved = False
 
     def recording_state(self) -> signaling.RecordingState:
         """Return what participants are told of the recording."""
@@ -154,6 +158,7 @@ class RoomTaps:
     def close(self, reason: str, now: int) -> None:
         """The room is over."""
         self._is_over = True
+        self.moved = self.moved or reason == MOVED
         self.end_recording(reason, now)
         for key in list(self._taps):
             self._close(key, reason, now)

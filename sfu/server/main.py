@@ -211,7 +211,8 @@ class SfuServer:
         if self._registration is not None:
             await self._registration.end()
         if self.driver is not None:
-            self.driver.node.shut_down(self.driver.now())
+            # Without draining the whole machine stops; else somebody holds the rooms soon that no node has taken yet.
+            self.driver.node.shut_down(self.driver.now(), back_soon=self._config.drain_seconds is not None)
             self.driver.flush()
         if self._signaling is not None:
             await self._signaling.stop()

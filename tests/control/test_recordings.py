@@ -99,6 +99,18 @@ async def test_a_room_that_closes_stops_its_recording(people: People) -> None:
     assert (await host.ok("GET", f"/api/v1/meetings/{meeting}/room"))["recording"] is None
 
 
+async def test_a_room_that_its_node_gave_up_goes_on_being_recorded(people: People) -> None:
+    host = await people.user("ada")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+    base = f"/api/v1/meetings/{meeting}"
+    await report(host, {"kind": "room_opened", "room": meeting, "at": 1}, n=1)
+    started = await host.ok("POST", f"{base}/recording/start")
+    await report(host, {"kind": "room_closed", "room": meeting, "at": 2, "moved": True}, n=2)
+    room = await host.ok("GET", f"{base}/room")
+    assert (room["live"], room["recording"]) == (False, started["id"])
+    assert (await host.ok("POST", f"{base}/recording/stop"))["state"] == "sealing"
+
+
 async def test_finished_recording_is_listed_and_downloaded_by_range(people: People, config: ControlConfig) -> None:
     host = await people.user("ada")
     _, recording = await recorded(host, config)

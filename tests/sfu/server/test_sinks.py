@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sfu.api import signaling, sink_records
+from sfu.api import facts, signaling, sink_records
 from sfu.api.desired_state import DesiredRecording, DesiredState
 from sfu.api.placement import Placement
 from sfu.api.sink_records import (
@@ -331,9 +331,9 @@ async def test_a_room_that_comes_back_is_recorded_again_however_it_went(tmp_path
             ended = await recorder.until(RecordingEnded)
             assert (ended.moved, ended.placement) == (False, 1)
         h.control.desired["r"] = placed(1, 3)
-        async with client(h, h.control.token("r", "ann", epoch=3)) as ann:
-            assert (await ann.until(signaling.RoomInfo)).recording.active
+        async with client(h, h.control.token("r", "ann", epoch=3)):
             await recorder.until(RecordingBegun, lambda begun: begun.placement == 3)
+            assert h.node.rooms["r"].taps.recording_state().active
         recorder.close()
 
 
@@ -350,4 +350,24 @@ async def test_a_recording_that_ended_here_is_not_begun_by_who_comes_late(tmp_pa
             assert await h.put_desired(placed(2, 1)) == 200
             assert not h.node.rooms["r"].taps.recording_state().active
         assert len(recorder.of(RecordingBegun)) == 1
+        recorder.close()
+
+
+@pytest.mark.parametrize("drain_seconds", [0, None])
+async def test_only_a_machine_that_stops_as_a_whole_ends_its_recordings(
+    tmp_path: Path, drain_seconds: float | None
+) -> None:
+    """A node that is to drain, and finds no other, says goodbye to people who come back somewhere."""
+    async with host(tmp_path, drain_seconds=drain_seconds) as h:
+        recorder = SinkClient(h.sink_socket, "recorder")
+        async with client(h, h.control.token("r", "ann", epoch=1)) as ann:
+            await ann.until(signaling.RoomInfo)
+            await h.put_desired(placed(1, 1))
+            await recorder.until(RecordingBegun)
+            await h.server.drain()
+            await h.server.stop()
+            assert (await ann.until(signaling.Error)).code == "shutdown"
+        assert (await recorder.until(RecordingEnded)).moved == (drain_seconds is not None)
+        [closed] = [fact for fact in h.control.facts if isinstance(fact, facts.RoomClosed)]
+        assert closed.moved == (drain_seconds is not None)
         recorder.close()

@@ -21,7 +21,7 @@ def for_role(role: Role, settings: MeetingSettings) -> Grants:
         case "host" | "co-host":
             return Grants(host=True)
         case "viewer":
-            return Grants(publish=(), chat=settings.may_chat)
+            return Grants(publish=(), chat=settings.may_chat, data=False)
         case "participant":
             publish = tuple(Source) if settings.may_share else _SPEAKING
             return Grants(publish=publish, chat=settings.may_chat)

@@ -12,12 +12,12 @@ was lost. A server of ours answers such repetitions by its last flight, so that 
 
 from collections.abc import Sequence
 from enum import Enum
-from functools import lru_cache
 
 from OpenSSL import SSL, crypto
 
 from sfu.formats.sdp import Fingerprint
 from sfu.machines.dtls_certificate import DtlsCertificate, matches
+from sfu.machines.dtls_context import context_of, describe
 from sfu.machines.dtls_messages import CERTIFICATE, Assembler, Message
 from sfu.machines.dtls_records import CHANGE_CIPHER_SPEC, HANDSHAKE, Record, is_client_hello, is_sane, pack, records
 from sfu.machines.dtls_srtp import EXPORTER_LABEL, PROFILES, DtlsKeys, profile_by_number, split
@@ -36,12 +36,6 @@ _FIRST_REPEAT_NS = 250_000_000
 _MAX_REPEAT_NS = 4_000_000_000
 _FINAL_REPEAT_NS = 50_000_000
 _MIN_TIMER_NS = 1_000_000
-_DTLS_1_2 = 0xFEFD
-_CIPHERS = ":".join(
-    f"ECDHE-{signature}-{cipher}"
-    for cipher in ("AES128-GCM-SHA256", "CHACHA20-POLY1305", "AES256-GCM-SHA384", "AES128-SHA", "AES256-SHA")
-    for signature in ("ECDSA", "RSA")
-)
 _HASHES = ("sha-256", "sha-384", "sha-512")
 _BAD_CERTIFICATE = 42
 _HANDSHAKE_FAILURE = 40
@@ -58,6 +52,8 @@ class Dtls:
     """One association. Feed it only datagrams from 5-tuples that ICE has validated."""
 
     def __init__(self, certificate: DtlsCertificate) -> None:
+        self.keeps_data = False
+        """Whether application data is kept for `application_data`; else it is dropped."""
         self._certificate = certificate
         self._state = DtlsState.NEW
         self._role = DtlsRole.SERVER
@@ -71,6 +67,7 @@ class Dtls:
         self._held: list[bytes] = []
         self._handshake_bytes = 0
         self._outgoing: list[bytes] = []
+        self._application: list[bytes] = []
         self._flight: list[bytes] = []
         self._deadline = 0
         self._repeat_due: int | None = None
@@ -166,6 +163,28 @@ class Dtls:
         outgoing, self._outgoing = self._outgoing, []
         return outgoing
 
+    def application_data(self) -> list[bytes]:
+        """Return what the records of application data held that have come since the last call; a few are kept."""
+        received, self._application = self._application, []
+        return received
+
+    def send(self, data: Sequence[bytes], now: int) -> bool:
+        """Send each as one record of application data (RFC 8261); False when there is no association to do so.
+
+        Each must leave room for the record's header within MTU. A taken-over handshake carries none.
+        """
+        connection = self._connection
+        if self._state is not DtlsState.CONNECTED or connection is None:
+            return False
+        try:
+            for entry in data:
+                connection.send(entry)
+        except SSL.Error as error:
+            self._close("protocol_error", describe(error))
+            return False
+        self._collect(connection, now)
+        return True
+
     def timer(self) -> int | None:
         """When `handle_timer` is to be called next, in ns, or None."""
         if self._state is not DtlsState.HANDSHAKING:
@@ -183,7 +202,7 @@ class Dtls:
             try:
                 self._connection.DTLSv1_handle_timeout()
             except SSL.Error as error:
-                self._close("handshake_timeout", _describe(error))
+                self._close("handshake_timeout", describe(error))
                 return
             self._flight = self._collect(self._connection, now) or self._flight
         if self._repeat_due is not None and now >= self._repeat_due:
@@ -202,7 +221,7 @@ class Dtls:
             self._close("closed_locally", "")
 
     def _connect(self, role: DtlsRole) -> SSL.Connection:
-        connection = SSL.Connection(_context(self._certificate), None)
+        connection = SSL.Connection(context_of(self._certificate), None)
         connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._verify)
         connection.set_ciphertext_mtu(MTU)
         if role is DtlsRole.CLIENT:
@@ -233,7 +252,9 @@ class Dtls:
                 self._begin_flight(self._collect(connection, now), now)
                 self._complete(connection, now)
             while self._state is DtlsState.CONNECTED:
-                connection.recv(2**14)  # no data channel was negotiated: nothing to keep
+                data = connection.recv(2**14)
+                if self.keeps_data:
+                    self._application = [*self._application[1 - MAX_HELD :], data]
         except SSL.WantReadError:
             written = self._collect(connection, now)
             if self._state is DtlsState.HANDSHAKING:
@@ -244,7 +265,7 @@ class Dtls:
         except SSL.Error as error:
             self._collect(connection, now)
             reason = "handshake_failure" if self._state is DtlsState.HANDSHAKING else "protocol_error"
-            self._close("fingerprint_mismatch" if self._mismatch else reason, _describe(error))
+            self._close("fingerprint_mismatch" if self._mismatch else reason, describe(error))
 
     def _complete(self, connection: SSL.Connection, now: int) -> None:
         certificate = connection.get_peer_certificate(as_cryptography=True)
@@ -351,7 +372,7 @@ class Dtls:
             try:
                 self._connection.shutdown()
             except SSL.Error as error:
-                self._detail = _describe(error)
+                self._detail = describe(error)
             self._collect(self._connection, now)
 
     def _close(self, reason: str, detail: str) -> None:
@@ -363,23 +384,3 @@ class Dtls:
         self._flight.clear()
         self._held.clear()
         self._server_messages.clear()
-
-
-@lru_cache(maxsize=8)
-def _context(certificate: DtlsCertificate) -> SSL.Context:
-    context = SSL.Context(SSL.DTLS_METHOD)
-    context.set_min_proto_version(_DTLS_1_2)
-    context.set_max_proto_version(_DTLS_1_2)
-    context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_QUERY_MTU | SSL.OP_NO_RENEGOTIATION)
-    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.use_certificate(certificate.certificate)
-    context.use_privatekey(certificate.key)
-    context.set_cipher_list(_CIPHERS.encode())
-    context.set_tlsext_use_srtp(b":".join(PROFILES))
-    return context
-
-
-def _describe(error: SSL.Error) -> str:
-    """The reasons of OpenSSL's error queue, which pyOpenSSL hands over as a list of triples."""
-    queue = error.args[0] if error.args else []
-    return "; ".join(str(entry[-1]) for entry in queue) if isinstance(queue, list) else str(queue)

@@ -6,7 +6,7 @@ this takes over from OpenSSL after its ClientHello: same messages, same transcri
 
 RFC 5246 and 6347; suites ECDHE-ECDSA with AES-GCM (RFC 5289); extended master secret (RFC 7627) and use_srtp
 (RFC 5764) as the server answered them. The certificate counts by its fingerprint alone, and the signature over the key
-exchange proves that the server holds its key. Application data is not taken: no data channel is ever negotiated.
+exchange proves that the server holds its key. Application data is not taken: such a server gets no data channels.
 """
 
 import hmac

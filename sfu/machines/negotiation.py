@@ -92,12 +92,16 @@ class NegotiatedMedia:
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
-    """The outcome of an exchange: the local description made (answers) or applied, per section, and the remote side."""
+    """The outcome of an exchange: the local description made (answers) or applied, per section, and the remote side.
+
+    `data` tells whether there are data channels.
+    """
 
     sdp: str
     description: SessionDescription
     media: tuple[NegotiatedMedia, ...]
     remote: RemoteTransport
+    data: bool = False
 
 
 def payload_type_for(

@@ -19,6 +19,7 @@ from sfu.formats.sdp import (
     parse,
     serialise,
 )
+from sfu.machines import negotiation_data
 from sfu.machines.negotiation import (
     DtlsRole,
     LocalTransport,
@@ -83,6 +84,7 @@ class SubscribeNegotiation:
         self._session_id = str(session_id)
         self._version = 0
         self._slots: list[OfferedSlot] = []
+        self._data_at: int | None = None
         self._offered = 0
         self._in_flight: SessionDescription | None = None
 
@@ -102,7 +104,7 @@ class SubscribeNegotiation:
         return len(self._slots) > self._offered
 
     def add_slot(self, kind: str, ssrc: int, rtx_ssrc: int | None = None) -> OfferedSlot:
-        """Add an "audio" or "video" slot for the next offer; its mid is the m-line index as text.
+        """Add an "audio" or "video" slot for the next offer; its mid is its number among the slots as text.
 
         ValueError for another kind, an SSRC that a slot has already, or beyond MAX_SLOTS.
         """
@@ -118,6 +120,10 @@ class SubscribeNegotiation:
         self._slots.append(slot)
         return slot
 
+    def add_data(self) -> None:
+        """Offer data channels too, behind the slots that are there; before the first offer."""
+        self._data_at = len(self._slots)
+
     def offer(self, local: LocalTransport) -> str:
         """Return an offer of all slots, its version one higher than the last's.
 
@@ -129,12 +135,15 @@ class SubscribeNegotiation:
             raise ValueError("there are no slots to offer")
         self._version += 1
         self._offered = len(self._slots)
+        media = [_section(slot, local) for slot in self._slots]
+        if self._data_at is not None:
+            media.insert(self._data_at, negotiation_data.section(local))
         self._in_flight = SessionDescription(
             origin=Origin("-", self._session_id, self._version),
-            groups=(Group("BUNDLE", tuple(slot.mid for slot in self._slots)),),
+            groups=(Group("BUNDLE", tuple(section.mid or "" for section in media)),),
             ice_lite=True,
             extmap_allow_mixed=True,
-            media=tuple(_section(slot, local) for slot in self._slots),
+            media=tuple(media),
         )
         return serialise(self._in_flight)
 
@@ -157,8 +166,13 @@ class SubscribeNegotiation:
         if setup is Setup.ACTPASS:
             raise ValueError("an answer chooses active or passive")
         role = DtlsRole.CLIENT if setup is Setup.PASSIVE else DtlsRole.SERVER
-        media = tuple(_outcome(description, index, slot) for index, slot in enumerate(self._slots[: self._offered]))
-        negotiated = Negotiated(serialise(offer), offer, media, remote_transport(description, role))
+        data_at = self._offered if self._data_at is None else self._data_at
+        media = tuple(
+            _outcome(description, number + (number >= data_at), slot)
+            for number, slot in enumerate(self._slots[: self._offered])
+        )
+        data = self._data_at is not None and negotiation_data.accepts(description.media[self._data_at])
+        negotiated = Negotiated(serialise(offer), offer, media, remote_transport(description, role), data)
         self._in_flight = None
         return negotiated
 

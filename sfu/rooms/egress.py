@@ -13,6 +13,7 @@ from sfu.machines.round_trip import RoundTrip
 from sfu.rooms.audio_copies import AudioCopies
 from sfu.rooms.bandwidth import Bandwidth
 from sfu.rooms.context import Context
+from sfu.rooms.data_channels import Came, DataChannels, Sent
 from sfu.rooms.downtrack import DownTrack, SlotEncoding
 from sfu.rooms.flight_recorder import ParticipantFlight
 from sfu.rooms.peer import Peer
@@ -35,6 +36,7 @@ class Egress:
         self.round_trip = RoundTrip()
         self.bandwidth: Bandwidth | None = None
         self.flight: ParticipantFlight | None = None
+        self.data: DataChannels | None = None
         self.audio_copies = AudioCopies(self.peer.number, context.engine, now)
         self._context = context
         self._by_ssrc: dict[int, DownTrack] = {}
@@ -59,6 +61,34 @@ class Egress:
             )
         for downtrack in self.downtracks.values():
             downtrack.connect(now)
+        if self.data is not None:
+            self.data.connect(now)
+            self._send_records(now)
+
+    def open_data(self) -> None:
+        """Have data channels, once the far end has agreed."""
+        self.data = DataChannels()
+        self.negotiated.take_data()
+
+    def take_data(self, now: int) -> list[Came]:
+        """Return the messages that have come over data channels."""
+        if self.data is None or not (records := self.negotiated.data()):
+            return []
+        came = self.data.receive(records, now)
+        self._send_records(now)
+        return came
+
+    def send_data(self, message: bytes, now: int, *, reliable: bool) -> Sent:
+        """Send a message over a data channel, or say why not."""
+        if self.data is None:
+            return Sent.NO_CHANNEL
+        sent = self.data.send(message, now, reliable=reliable)
+        self._send_records(now)
+        return sent
+
+    def _send_records(self, now: int) -> None:
+        if self.data is not None:
+            self.negotiated.send_data(self.data.records_to_send(), now)
 
     @property
     def negotiated(self) -> Peer:
@@ -77,6 +107,9 @@ class Egress:
             downtrack = self.downtracks.get(section.mid)
             if downtrack is not None and section.accepted and section.direction.sends:
                 downtrack.agree(encoding_of(section), now)
+        if self.data is not None:
+            self.data.agree(agreed.data, now)
+            self._send_records(now)
 
     def receive(self, leftover: Leftover, now: int) -> Refusal | None:
         """Take STUN, DTLS, RTCP, or RTP that a subscriber has no right to send."""
@@ -142,6 +175,8 @@ class Egress:
         at = self._next_report if at is None else min(at, self._next_report)
         if self.bandwidth is not None:
             at = min(at, self.bandwidth.timer(), self.audio_copies.timer())
+        if self.data is not None and (due := self.data.timer()) is not None:
+            at = min(at, due)
         return at
 
     def handle_timer(self, now: int) -> None:
@@ -152,6 +187,9 @@ class Egress:
         if self.bandwidth is not None:
             self.bandwidth.handle_timer(now)
             self._context.outbox.send(self.audio_copies.due(self.downtracks.values(), self.bandwidth, now))
+        if self.data is not None:
+            self.data.handle_timer(now)
+            self._send_records(now)
         if now >= self._next_report:
             self._next_report = now + _REPORT_INTERVAL_NS
             self._send_reports(now)

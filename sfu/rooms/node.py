@@ -16,6 +16,7 @@ from sfu.rooms import (
     consent_policy,
     consenting,
     conversation,
+    data_routing,
     distribution,
     flight_notes,
     membership,
@@ -28,6 +29,7 @@ from sfu.rooms import (
 )
 from sfu.rooms.adaptation import AdaptationKey
 from sfu.rooms.context import Context
+from sfu.rooms.egress import Egress
 from sfu.rooms.flight_recorder import Kind
 from sfu.rooms.outbox import Failure, SessionClose
 from sfu.rooms.participant import Participant
@@ -356,6 +358,8 @@ class Node:
         if isinstance(owner.media, PublishPeer):
             for stream, report, arrival in owner.media.take_reports():
                 self.sinks.sender_report(stream, report, arrival)
+        elif isinstance(owner.media, Egress):
+            data_routing.take(owner.room, owner.participant, owner.media.take_data(now), now)
         self.context.touched.add(owner.media.peer.number)
 
     def _owner(self, leftover: Leftover) -> Owner | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sfu.api.join_token import Grants, JoinClaims
 from sfu.api.signaling import ParticipantInfo, WantedTrack
+from sfu.rooms.data_allowance import DataAllowance
 from sfu.rooms.plain_egress import PlainEgress
 from sfu.rooms.playback import Playback
 from sfu.rooms.publish_peer import PublishPeer
@@ -57,6 +58,7 @@ class Participant:
     paused: dict[str, str] = field(default_factory=dict)
     chat_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(_CHAT_PER_SECOND, _CHAT_BURST))
     negotiation_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(_SDP_PER_SECOND, _SDP_BURST))
+    data: DataAllowance = field(default_factory=DataAllowance)
     traceparent: str = ""
     resume: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 

@@ -103,6 +103,19 @@ class Peer:
             self._advance_dtls()
         return received.refused
 
+    def take_data(self) -> None:
+        """Keep what comes over data channels for `data`, which is to be called after each `receive`."""
+        self._dtls.keeps_data = True
+
+    def data(self) -> list[bytes]:
+        """Return what has come over data channels, record by record."""
+        return self._dtls.application_data()
+
+    def send_data(self, records: Sequence[bytes], now: int) -> None:
+        """Send records of data channels (RFC 8261); before the peer is connected they are lost."""
+        if records and self._dtls.send(records, now):
+            self._advance_dtls()
+
     def _advance_dtls(self) -> None:
         selected = self._ice.selected
         if selected is not None:

@@ -37,6 +37,7 @@ class Code(StrEnum):
     ANSWER_REFUSED = auto()
     PUBLISH_NOT_PERMITTED = auto()
     UNEXPECTED_ANSWER = auto()
+    DATA_OVERFLOW = auto()
 
 
 class Refused(Exception):

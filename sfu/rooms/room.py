@@ -8,6 +8,7 @@ from sfu.rooms import flight_dump
 from sfu.rooms.adaptation import Adaptation
 from sfu.rooms.caption_history import CaptionHistory
 from sfu.rooms.context import Context
+from sfu.rooms.data_allowance import room_allowance
 from sfu.rooms.flight_recorder import FlightRecorder
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import PeerIndex
@@ -46,6 +47,7 @@ class Room:
         self.peers = peers
         self.taps = RoomTaps(self, sinks)
         self.adaptation = Adaptation(self)
+        self.data = room_allowance()
         self.quality = RoomQuality(self)
 
     def own(self) -> list[Participant]:

@@ -51,6 +51,8 @@ class Subscription:
         self._offers = 0
         for _ in range(context.limits.audio_slots):
             self._add_slot("audio", now)
+        self._negotiation.add_data()
+        self.egress.open_data()
 
     def _add_slot(self, kind: str, now: int) -> None:
         rtx = random_ssrc() if kind == "video" else None

@@ -12,6 +12,7 @@ from sfu.machines.dtls_certificate import DtlsCertificate
 from sfu.machines.ice import Address, Credentials, generate_credentials
 from sfu.machines.ice_client import IceClient
 from sfu.machines.negotiation import DtlsRole, LocalTransport, RemoteTransport
+from sfu.rooms.data_channels import Came, DataChannels
 
 
 class Received(NamedTuple):
@@ -32,6 +33,10 @@ class ClientPeer:
         self._remote: RemoteTransport | None = None
         self._inbound: Session | None = None
         self._outbound: Session | None = None
+        self.data: DataChannels | None = None
+        """The data channels, where they were negotiated."""
+        self.messages: list[Came] = []
+        """Messages of data channels that nobody has taken yet."""
         self.rejected = 0
         """Datagrams that did not authenticate."""
 
@@ -59,6 +64,11 @@ class ClientPeer:
         )
         self._remote = remote
 
+    def open_data(self) -> None:
+        """Have data channels, which the server has offered."""
+        self.data = DataChannels()
+        self._dtls.keeps_data = True
+
     def receive(self, data: bytes, source: Address, now: int) -> Received | None:
         """Take a datagram; return the media packet it was, if any."""
         if not data or self._ice is None:
@@ -70,6 +80,11 @@ class ClientPeer:
             self._dtls.receive(data, now)
             if self._dtls.keys and self._inbound is None:
                 self._install(self._dtls.keys)
+                if self.data:
+                    self.data.agree(True, now)
+                    self.data.connect(now)
+            if self.data:
+                self.messages += self.data.receive(self._dtls.application_data(), now)
         elif 128 <= data[0] < 192 and self._inbound:
             return self._unprotect(self._inbound, data)
         return None
@@ -78,6 +93,8 @@ class ClientPeer:
         """Checks, handshake flights: what is due now, with destinations."""
         if self._ice is None:
             return []
+        if self.data:
+            self._dtls.send(self.data.records_to_send(), now)
         due = [(check.data, check.destination) for check in self._ice.datagrams_to_send(now)]
         if self._destination:
             due += [(flight, self._destination) for flight in self._dtls.datagrams_to_send()]
@@ -86,6 +103,7 @@ class ClientPeer:
     def timer(self) -> int | None:
         """When `handle_timer` is to be called next."""
         timers = [self._ice.timer() if self._ice else None, self._dtls.timer()]
+        timers.append(self.data.timer() if self.data else None)
         return min((t for t in timers if t is not None), default=None)
 
     def handle_timer(self, now: int) -> None:
@@ -93,6 +111,8 @@ class ClientPeer:
         if self._ice:
             self._ice.handle_timer(now)
         self._dtls.handle_timer(now)
+        if self.data:
+            self.data.handle_timer(now)
 
     def protect(self, packet: bytes) -> tuple[bytes, Address] | None:
         """Return an RTP or RTCP packet as the datagram to send, or None before the peer is connected."""

@@ -65,8 +65,10 @@ def publish_offer(local: LocalTransport, tracks: Sequence[OfferedTrack], version
     )
 
 
-def subscribe_answer(offer: SessionDescription, local: LocalTransport, codecs: frozenset[Codec]) -> str:
-    """Return the answer that accepts every m-section of the offer with the payload types of these codecs."""
+def subscribe_answer(
+    offer: SessionDescription, local: LocalTransport, codecs: frozenset[Codec], *, data: bool = False
+) -> str:
+    """Return the answer that takes every m-section with the payload types of these codecs, data channels if wanted."""
     names = {ENCODINGS[codec][0].lower() for codec in codecs if codec in ENCODINGS} | {"rtx"}
     return serialise(
         replace(
@@ -74,7 +76,12 @@ def subscribe_answer(offer: SessionDescription, local: LocalTransport, codecs: f
             origin=Origin(session_id="2", version=offer.origin.version),
             attributes=tuple(a for a in offer.attributes if a.name != "ice-lite"),
             transport=TransportParameters(),
-            media=tuple(_receiving_section(section, local, names) for section in offer.media),
+            media=tuple(
+                _data_section(section, local, data)
+                if section.kind == "application"
+                else _receiving_section(section, local, names)
+                for section in offer.media
+            ),
         )
     )
 
@@ -156,6 +163,10 @@ def _receiving_section(section: MediaSection, local: LocalTransport, names: set[
         end_of_candidates=False,
         attributes=tuple(a for a in section.attributes if not _is_transport(a)),
     )
+
+
+def _data_section(section: MediaSection, local: LocalTransport, taken: bool) -> MediaSection:
+    return replace(section, port=9 if taken else 0, transport=_transport(local, Setup.ACTIVE))
 
 
 def _is_transport(attribute: Attribute) -> bool:

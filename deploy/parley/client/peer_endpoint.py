@@ -8,6 +8,7 @@ from typing import Any
 from parley.client.client_peer import ClientPeer, Received
 from sfu.machines.ice import Address
 from sfu.machines.negotiation import RemoteTransport
+from sfu.rooms.data_channels import Came
 
 CONNECT_SECONDS = 10.0
 
@@ -17,11 +18,17 @@ class PeerFailed(ConnectionError):
 
 
 class PeerEndpoint(asyncio.DatagramProtocol):
-    """Runs one ClientPeer; `on_packet(packet, now)` gets every authenticated packet."""
+    """Runs one ClientPeer; `on_packet(packet, now)` gets every authenticated packet, `on_data` the channels' messages."""
 
-    def __init__(self, peer: ClientPeer, on_packet: Callable[[Received, int], None]) -> None:
+    def __init__(
+        self,
+        peer: ClientPeer,
+        on_packet: Callable[[Received, int], None],
+        on_data: Callable[[list[Came]], None] = lambda _: None,
+    ) -> None:
         self.peer = peer
         self._on_packet = on_packet
+        self._on_data = on_data
         self._transport: asyncio.DatagramTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
@@ -32,7 +39,7 @@ class PeerEndpoint(asyncio.DatagramProtocol):
         family_host = "::" if candidates and ":" in candidates[0][0] else "0.0.0.0"  # noqa: S104  a client's own port
         await loop.create_datagram_endpoint(lambda: self, local_addr=(family_host, 0))
         self.peer.connect(remote, candidates, time.monotonic_ns())
-        self._drive()
+        self.drive()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 while not self.peer.connected:
@@ -70,9 +77,13 @@ class PeerEndpoint(asyncio.DatagramProtocol):
         if packet:
             self._on_packet(packet, now)
         else:
-            self._drive()
+            if self.peer.messages:
+                came, self.peer.messages = self.peer.messages, []
+                self._on_data(came)
+            self.drive()
 
-    def _drive(self) -> None:
+    def drive(self) -> None:
+        """Send what the peer has to send, and set the timer for what comes later."""
         now = time.monotonic_ns()
         self._flush(now)
         self._changed.set()
@@ -86,7 +97,7 @@ class PeerEndpoint(asyncio.DatagramProtocol):
 
     def _on_timer(self) -> None:
         self.peer.handle_timer(time.monotonic_ns())
-        self._drive()
+        self.drive()
 
     def _flush(self, now: int) -> None:
         if self._transport:

@@ -22,10 +22,13 @@ from parley.client.subscribing import ReceivedStream, SubscribePeerReceiver
 from sfu.api import signaling
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
+from sfu.formats.data_message import DataMessage, serialise
+from sfu.formats.data_message import parse as parse_data
 from sfu.formats.rtcp import Nack, Packet, PictureLoss
 from sfu.formats.rtcp import parse as parse_rtcp
 from sfu.formats.sdp import parse as parse_sdp
 from sfu.machines.dtls_certificate import generate_certificate
+from sfu.rooms.data_channels import Came, Sent
 
 _FEEDBACK_SECONDS = 0.05
 _REPORT_SECONDS = 1.0
@@ -68,14 +71,18 @@ class Room:
         codecs: frozenset[Codec] = ALL_CODECS,
         keep_frames: bool = False,
         verify_tls: bool = True,
+        data: bool = False,
     ) -> None:
-        """`signaling_url` is absolute (ws or wss); exactly one of `token` and `resume`."""
+        """`signaling_url` is absolute (ws or wss); exactly one of `token` and `resume`; `data` is for data channels."""
         self.state = RoomState()
         self.receiver = SubscribePeerReceiver(secrets.randbits(31) | 1, keep_frames=keep_frames)
         self.publications: list[Publication] = []
         self._url = signaling_url
         self._join = signaling.Join(v=signaling.VERSION, token=token, resume=resume, client="parley.client")
+        self.heard: list[tuple[DataMessage, bool]] = []
+        """What came over data channels, oldest first, and whether over the reliable one."""
         self._codecs = codecs
+        self._data = data
         self._verify_tls = verify_tls
         self._certificate = generate_certificate()
         self._socket: ClientConnection | None = None
@@ -164,6 +171,15 @@ class Room:
         publication.active = False
         await self.send(signaling.Unpublish(track=publication.track))
 
+    def say(self, payload: bytes, *names: str, topic: str = "", reliable: bool = True) -> Sent:
+        """Send a data message to all, or to the participants that are named."""
+        if self._subscribe is None or self._subscribe.peer.data is None:
+            return Sent.NO_CHANNEL
+        message = serialise(DataMessage(payload, topic, names))
+        sent = self._subscribe.peer.data.send(message, time.monotonic_ns(), reliable=reliable)
+        self._subscribe.drive()
+        return sent
+
     def stream_of(self, track: str) -> ReceivedStream | None:
         """The slot stream that carries a remote track now."""
         mid = next((mid for mid, carried in self.state.slots.items() if carried == track), None)
@@ -220,10 +236,12 @@ class Room:
         description = parse_sdp(offer.sdp)
         self.receiver.apply(description)
         peer = self._subscribe.peer if self._subscribe else ClientPeer(self._certificate)
-        answer = subscribe_answer(description, peer.local, self._codecs)
+        answer = subscribe_answer(description, peer.local, self._codecs, data=self._data)
         await self.send(signaling.Answer(peer="subscribe", sdp=answer, id=offer.id))
         if self._subscribe is None:
-            self._subscribe = PeerEndpoint(peer, self._on_subscribe_packet)
+            if self._data:
+                peer.open_data()
+            self._subscribe = PeerEndpoint(peer, self._on_subscribe_packet, self._on_data)
             self._spawn(self._subscribe.open(*remote_side(description, urlsplit(self._url).hostname or "")))
 
     def _send_media(self, packet: bytes) -> bool:
@@ -244,6 +262,9 @@ class Room:
             self.receiver.receive_rtcp(_parsed(received.data), now)
         else:
             self.receiver.receive_rtp(received.data, now)
+
+    def _on_data(self, came: list[Came]) -> None:
+        self.heard += [(parse_data(entry.data), entry.reliable) for entry in came]
 
     async def _give_feedback(self) -> None:
         next_report = time.monotonic()

@@ -1,5 +1,6 @@
 """A node without sockets, and clients that talk to it by bytes in simulated time."""
 
+import itertools
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from sfu.api.join_token import AUDIENCE, Grants, JoinClaims, Source
 from sfu.engine.contract import Datagram
 from sfu.engine.python import PythonEngine
 from sfu.formats import rtcp
+from sfu.formats.data_message import DataMessage, serialise
+from sfu.formats.data_message import parse as parse_data
 from sfu.formats.rtp import RtpPacket, is_rtcp, parse, serialize
 from sfu.formats.sdp import Fingerprint
 from sfu.machines.dtls import Dtls, DtlsState
@@ -20,6 +23,7 @@ from sfu.machines.ice import Credentials, generate_credentials, lite_candidates
 from sfu.machines.ice_client import IceClient
 from sfu.machines.negotiation import DtlsRole
 from sfu.rooms.context import Context, Limits
+from sfu.rooms.data_channels import Came, DataChannels, Sent
 from sfu.rooms.node import Node, Seat
 from sfu.rooms.outbox import SessionClose
 
@@ -130,10 +134,12 @@ class Stage:
             self.node.context.outbox.send(self.node.context.engine.release(self.now))
             self.deliver()
 
-    def connect(self, local: Credentials, sdp: str) -> "RtcClient":
+    def connect(self, local: Credentials, sdp: str, *, data: bool = False) -> "RtcClient":
         """Answer to a description of the node's: check by ICE, shake hands by DTLS."""
         address = ("198.51.100.7", 10_000 + len(self.clients))
         client = RtcClient(local, sdp, CERTIFICATE, self.now)
+        if data:
+            client.open_data()
         self.clients[address] = client
         self.run(500 * MS)
         assert client.ready
@@ -153,12 +159,32 @@ class RtcClient:
         self._receive: Session | None = None
         self._outgoing: list[bytes] = []
         self.silent = False
+        self.deaf = False  # whether it takes no data
+        self.data: DataChannels | None = None
+        self.came: list[Came] = []
         self.rtp: list[RtpPacket] = []
         self.rtcp: list[rtcp.Packet] = []
 
     @property
     def ready(self) -> bool:
         return self._send is not None
+
+    def open_data(self) -> None:
+        self.data = DataChannels()
+        self._dtls.keeps_data = True
+
+    def say(self, payload: bytes, now: int, *names: str, topic: str = "", reliable: bool = True) -> Sent:
+        """Send a data message."""
+        return self.send_data(serialise(DataMessage(payload, topic, names)), now, reliable=reliable)
+
+    def send_data(self, data: bytes, now: int, *, reliable: bool = True) -> Sent:
+        assert self.data is not None
+        return self.data.send(data, now, reliable=reliable)
+
+    def heard(self, *, reliable: bool = True) -> list[tuple[str, bytes]]:
+        """Who said what on one of the channels."""
+        messages = [parse_data(entry.data) for entry in self.came if entry.reliable is reliable]
+        return [(message.names[0], message.payload) for message in messages]
 
     def receive(self, data: bytes, now: int) -> None:
         if self.silent:
@@ -169,6 +195,8 @@ class RtcClient:
                 self._dtls.start(DtlsRole.CLIENT, [self._fingerprint], now)
         elif data[0] < 64:
             self._dtls.receive(data, now)
+            if self.data is not None and not self.deaf:
+                self.came += self.data.receive(self._dtls.application_data(), now)
         elif self._receive is not None:
             if is_rtcp(data):
                 self.rtcp += rtcp.parse(self._receive.unprotect_rtcp(data))
@@ -179,10 +207,15 @@ class RtcClient:
             profile = {1: Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 7: Policy.SRTP_PROFILE_AEAD_AES_128_GCM}[keys.profile]
             self._send = Session(Policy(keys.send, Policy.SSRC_ANY_OUTBOUND, 0, profile))
             self._receive = Session(Policy(keys.receive, Policy.SSRC_ANY_INBOUND, 0, profile))
+            if self.data is not None:
+                self.data.agree(True, now)
+                self.data.connect(now)
 
     def datagrams_to_send(self, now: int) -> list[bytes]:
         if self.silent:
             return []
+        if self.data is not None and self.ready:
+            self._dtls.send(self.data.records_to_send(), now)
         outgoing = [check.data for check in self._ice.datagrams_to_send(now)]
         outgoing += self._dtls.datagrams_to_send()
         outgoing += self._outgoing
@@ -192,6 +225,8 @@ class RtcClient:
     def handle_timer(self, now: int) -> None:
         self._ice.handle_timer(now)
         self._dtls.handle_timer(now)
+        if self.data is not None:
+            self.data.handle_timer(now)
 
     def send(self, *packets: RtpPacket) -> None:
         assert self._send is not None
@@ -214,17 +249,24 @@ def description(local: Credentials, sections: Iterable[str], setup: str) -> str:
     """Return a client's description of these m-sections (text without transport lines)."""
     fingerprint = CERTIFICATE.fingerprints[0]
     texts = list(sections)
-    mids = " ".join(str(number) for number in range(len(texts)))
+    names = mids_of(texts)
+    mids = " ".join(name for name, text in zip(names, texts, strict=True) if not text.startswith("m=application 0"))
     head = f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {mids}\r\n"
     transport = (
         f"c=IN IP4 0.0.0.0\r\na=ice-ufrag:{local.ufrag}\r\na=ice-pwd:{local.pwd}\r\n"
         f"a=fingerprint:{fingerprint.algorithm} {fingerprint.value}\r\na=setup:{setup}\r\na=rtcp-mux\r\n"
     )
     body = ""
-    for number, text in enumerate(texts):
+    for name, text in zip(names, texts, strict=True):
         first, rest = text.split("\r\n", 1)
-        body += f"{first}\r\n{transport}a=mid:{number}\r\n{rest}"
+        body += f"{first}\r\n{transport}a=mid:{name}\r\n{rest}"
     return head + body
+
+
+def mids_of(sections: Iterable[str]) -> list[str]:
+    """Return the mids of m-sections: media are numbered, data channels are "data"."""
+    numbers = itertools.count()
+    return ["data" if text.startswith("m=application") else str(next(numbers)) for text in sections]
 
 
 AUDIO = (
@@ -253,18 +295,21 @@ def publish(stage: Stage, person: Person, sections: Iterable[str] = (AUDIO, VIDE
     return stage.connect(local, person.last(signaling.Answer).sdp)
 
 
-def subscribe(stage: Stage, person: Person, client: RtcClient | None = None) -> RtcClient:
-    """Answer the newest subscribe offer; connects unless that is done."""
+def subscribe(stage: Stage, person: Person, client: RtcClient | None = None, *, data: bool = False) -> RtcClient:
+    """Answer the newest subscribe offer, with data channels or without; connects unless that is done."""
     offer = person.last(signaling.Offer)
     local = generate_credentials() if client is None else client._ice._local
     lines = []
     for section in offer.sdp.split("\r\nm=")[1:]:
         text = "m=" + section.strip("\r\n")
+        if text.startswith("m=application"):
+            lines.append(f"m=application {9 if data else 0} UDP/DTLS/SCTP webrtc-datachannel\r\na=sctp-port:5000\r\n")
+            continue
         keep = ("m=", "a=rtpmap", "a=fmtp", "a=rtcp-fb", "a=extmap:")
         lines.append("\r\n".join(line for line in text.split("\r\n") if line.startswith(keep)) + "\r\na=recvonly\r\n")
     answer = description(local, lines, "active")
     stage.say(person, signaling.Answer(peer="subscribe", sdp=answer, id=offer.id))
-    return client if client is not None else stage.connect(local, offer.sdp)
+    return client if client is not None else stage.connect(local, offer.sdp, data=data)
 
 
 def audio(seq: int, ssrc: int = 1001, level: int | None = None) -> RtpPacket:

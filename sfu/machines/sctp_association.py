@@ -1,0 +1,303 @@
+"""An SCTP association over DTLS (RFC 8831, RFC 8261) without I/O: aiortc's, on a transport and a clock that are ours.
+
+aiortc's implementation asks asyncio for timers and tasks and `time` for the time. Its module is loaded here a second
+time, with both names standing for this file's: tasks run to their end before a call returns, and timers wait for
+`handle_timer`. The copy that aiortc's own users get is not touched.
+
+What a remote party may make grow is bounded here, before the library sees a packet: streams, fragments that wait, gaps
+of acknowledgements; and of what is to be sent, only a window is given to it. Departing from RFC 9260, section 16, the
+retransmission timer begins at a second and goes down to 400 ms, as in Chromium's.
+"""
+
+import importlib.util
+import struct
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple
+
+from sfu.formats import sctp
+
+PORT = 5000
+MAX_STREAMS = 16
+WINDOW_CHUNKS = 256
+RECEIVE_WINDOW_BYTES = 256 * 1024
+
+_MAX_WAITING_CHUNKS = 1024
+_MAX_WAITING_BYTES = 2 * RECEIVE_WINDOW_BYTES
+_MAX_USER_BYTES = 1128  # with SCTP's and DTLS's headers below 1200 bytes of datagram
+_RTO_INITIAL, _RTO_MIN = 1.0, 0.4
+_SERIAL = 1 << 32
+_BROKEN = (AssertionError, AttributeError, LookupError, TypeError, ValueError, struct.error)
+"""What aiortc fails with when a packet is not what it takes for granted."""
+
+
+class SctpMessage(NamedTuple):
+    """A whole message of a stream. `protocol` is the payload protocol identifier (RFC 8831, section 8)."""
+
+    stream: int
+    protocol: int
+    data: bytes
+
+
+class _Timer:
+    """What the library takes for an asyncio.TimerHandle."""
+
+    def __init__(self, timers: "list[_Timer]", at: int, callback: Callable[[], None]) -> None:
+        self.at = at
+        self.callback = callback
+        self._timers = timers
+        timers.append(self)
+
+    def cancel(self) -> None:
+        if self in self._timers:
+            self._timers.remove(self)
+
+
+class _Loop:
+    """Stands for one association's event loop."""
+
+    def __init__(self) -> None:
+        self.timers: list[_Timer] = []
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> _Timer:
+        return _Timer(self.timers, _clock.now + int(delay * 1e9), callback)
+
+
+class _Asyncio:
+    """Stands for asyncio: tasks wait in `tasks` for the end of the call that began them."""
+
+    def __init__(self) -> None:
+        self.tasks: deque[Coroutine[Any, Any, None]] = deque()
+
+    def get_event_loop(self) -> _Loop:
+        return _Loop()
+
+    def ensure_future(self, work: Coroutine[Any, Any, None]) -> None:
+        self.tasks.append(work)
+
+
+class _Clock:
+    """Stands for `time`: shows the `now` of the call that runs."""
+
+    now = 0
+
+    def time(self) -> float:
+        return self.now / 1e9
+
+
+_clock = _Clock()
+_asyncio = _Asyncio()
+
+
+def _load() -> Any:
+    found = importlib.util.find_spec("aiortc.rtcsctptransport")
+    if found is None or found.loader is None:
+        raise ImportError("aiortc has no rtcsctptransport")
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    replaced = {"time": _clock, "asyncio": _asyncio, "USERDATA_MAX_LENGTH": _MAX_USER_BYTES}
+    vars(module).update(replaced | {"SCTP_RTO_INITIAL": _RTO_INITIAL, "SCTP_RTO_MIN": _RTO_MIN})
+    return module
+
+
+_library = _load()
+
+
+class _Transport:
+    """What the library takes for a DTLS transport."""
+
+    state = "connected"
+    _role = "client"
+
+    def __init__(self) -> None:
+        self.packets: list[bytes] = []
+
+    def _register_data_receiver(self, _: object) -> None:
+        """Packets are handed over by `SctpAssociation.receive`."""
+
+    async def _send_data(self, packet: bytes) -> None:
+        self.packets.append(packet)
+
+
+class _Pending(NamedTuple):
+    message: SctpMessage
+    size: int
+    ordered: bool
+    max_retransmits: int | None
+
+
+class SctpAssociation:
+    """One association. Both sides `start`, whoever is client of DTLS (RFC 8841, section 9.3)."""
+
+    def __init__(self) -> None:
+        self.close_reason = ""
+        """Why it is closed: "" as long as it is not, else aborted or protocol_error."""
+        self.buffered = 0
+        """Bytes taken by `send` that are neither acknowledged nor given up."""
+        self._transport = _Transport()
+        self._library = _library.RTCSctpTransport(self._transport, PORT)
+        self._library._advertised_rwnd = RECEIVE_WINDOW_BYTES
+        self._library._inbound_streams_max = self._library._outbound_streams_count = MAX_STREAMS
+        self._library._receive = self._received
+        self._library._data_channel_flush = self._flush
+        self._library._data_channel_closed = lambda _: None
+        self._timers: list[_Timer] = self._library._loop.timers
+        self._messages: list[SctpMessage] = []
+        self._resets: list[int] = []
+        self._reset_by_us: set[int] = set()
+        self._pending: dict[int, deque[_Pending]] = {}
+        self._outstanding: deque[tuple[int, int]] = deque()
+
+    @property
+    def established(self) -> bool:
+        return not self.close_reason and self._library._association_state == self._library.State.ESTABLISHED
+
+    def start(self, now: int) -> None:
+        """Begin; once."""
+        self._do(self._library.start(None, PORT), now)
+
+    def receive(self, packet: bytes, now: int) -> None:
+        """Take a packet: what one DTLS record held. One that breaks the rules closes the association."""
+        if self.close_reason:
+            return
+        try:
+            chunks = sctp.parse(packet)
+            self._check(chunks)
+        except ValueError:
+            self._close("protocol_error")
+            return
+        self._do(self._library._handle_data(packet), now)
+        for chunk in chunks:
+            if chunk.kind == sctp.RECONFIG:
+                self._follow_resets(sctp.streams(chunk), now)
+
+    def send(
+        self,
+        message: SctpMessage,
+        now: int,
+        *,
+        ordered: bool = True,
+        max_retransmits: int | None = None,
+        size: int | None = None,
+    ) -> None:
+        """Send a message, or keep it until there is room; streams take turns.
+
+        The caller bounds `buffered`, to which the message adds `size` bytes, by default its length.
+        """
+        if self.close_reason:
+            return
+        entry = _Pending(message, len(message.data) if size is None else size, ordered, max_retransmits)
+        self.buffered += entry.size
+        self._pending.setdefault(message.stream, deque()).append(entry)
+        if self.established:
+            self._do(self._flush(), now)
+
+    def reset(self, stream: int, now: int) -> None:
+        """Close our direction of a stream (RFC 6525) and forget what waits for it."""
+        for entry in self._pending.pop(stream, ()):
+            self.buffered -= entry.size
+        if self.close_reason or stream in self._reset_by_us:
+            return
+        self._reset_by_us.add(stream)
+        self._library._reconfig_queue.append(stream)
+        self._do(self._library._transmit_reconfig(), now)
+
+    def packets_to_send(self) -> list[bytes]:
+        """Return what is to be sent now, each as one DTLS record."""
+        packets, self._transport.packets = self._transport.packets, []
+        return packets
+
+    def messages(self) -> list[SctpMessage]:
+        """Return the messages that have come since the last call."""
+        messages, self._messages = self._messages, []
+        return messages
+
+    def resets(self) -> list[int]:
+        """Return the streams that the remote side has closed since the last call; ours are closed then too."""
+        resets, self._resets = self._resets, []
+        return resets
+
+    def timer(self) -> int | None:
+        """When `handle_timer` has work next, in ns."""
+        return min((timer.at for timer in self._timers), default=None)
+
+    def handle_timer(self, now: int) -> None:
+        """Let timers that are due expire."""
+        for timer in [entry for entry in self._timers if entry.at <= now]:
+            if timer in self._timers:
+                timer.cancel()
+                _clock.now = now
+                timer.callback()
+        self._settle(now)
+
+    def _check(self, chunks: list[sctp.Chunk]) -> None:
+        """ValueError for what is well-formed and yet would make the library keep or do too much."""
+        library = self._library
+        for chunk in chunks:
+            if any(stream >= MAX_STREAMS for stream in sctp.streams(chunk)):
+                raise ValueError("a stream beyond those agreed on")
+            if chunk.kind == sctp.DATA and library._last_received_tsn is not None:
+                ahead = (sctp.tsn(chunk) - library._last_received_tsn) % _SERIAL
+                if _MAX_WAITING_CHUNKS < ahead < _SERIAL // 2:
+                    raise ValueError("a TSN beyond the window")
+            if chunk.kind == sctp.SACK and sctp.highest_gap(chunk) > 2 * WINDOW_CHUNKS:
+                raise ValueError("an acknowledgement of what was not sent")
+        waiting = [chunk for stream in library._inbound_streams.values() for chunk in stream.reassembly]
+        if len(waiting) > _MAX_WAITING_CHUNKS or sum(len(chunk.user_data) for chunk in waiting) > _MAX_WAITING_BYTES:
+            raise ValueError("more fragments than the window allows")
+
+    def _follow_resets(self, streams: list[int], now: int) -> None:
+        """A channel is closed once both directions are (RFC 8831, section 6.7)."""
+        for stream in streams:
+            if stream not in self._resets:
+                self._resets.append(stream)
+            self.reset(stream, now)
+
+    async def _received(self, stream: int, protocol: int, data: bytes) -> None:
+        self._messages.append(SctpMessage(stream, protocol, data))
+
+    async def _flush(self) -> None:
+        """Give the library what fits its window, one message of each stream in turn."""
+        library = self._library
+        while self._pending and not library._outbound_queue and len(library._sent_queue) < WINDOW_CHUNKS:
+            stream = next(iter(self._pending))
+            waiting = self._pending.pop(stream)
+            message, size, ordered, retransmits = waiting.popleft()
+            if waiting:
+                self._pending[stream] = waiting  # behind the others now
+            await library._send(stream, message.protocol, message.data, None, retransmits, ordered)
+            self._outstanding.append(((library._local_tsn - 1) % _SERIAL, size))
+
+    def _do(self, work: Coroutine[Any, Any, None], now: int) -> None:
+        """Let the library work, and run the tasks that it begins; nothing that it awaits is ever late."""
+        _clock.now = now
+        _asyncio.tasks.append(work)
+        self._settle(now)
+
+    def _settle(self, now: int) -> None:
+        """Run what was begun, and see what that has changed."""
+        library = self._library
+        while _asyncio.tasks:
+            task = _asyncio.tasks.popleft()
+            try:
+                task.send(None)
+            except StopIteration:
+                continue
+            except _BROKEN:
+                self._close("protocol_error")
+        library._cwnd = min(library._cwnd, WINDOW_CHUNKS * _MAX_USER_BYTES)
+        while self._outstanding and _reached(library._advanced_peer_ack_tsn, self._outstanding[0][0]):
+            self.buffered -= self._outstanding.popleft()[1]
+        if library.state == "closed":
+            self._close("aborted")
+
+    def _close(self, reason: str) -> None:
+        self.close_reason = self.close_reason or reason
+        self._timers.clear()
+        self._pending.clear()
+        self._outstanding.clear()
+        self.buffered = 0
+
+
+def _reached(acknowledged: int, tsn: int) -> bool:
+    return (acknowledged - tsn) % _SERIAL < _SERIAL // 2

@@ -1,0 +1,29 @@
+"""How much data participants may send over data channels, since each message costs the node once per receiver."""
+
+from sfu.rooms.token_bucket import TokenBucket
+
+_MESSAGES_PER_SECOND, _MESSAGES_BURST = 100.0, 500.0
+_BYTES_PER_SECOND, _BYTES_BURST = 250_000.0, 1_000_000.0
+_REFUSALS_PER_SECOND, _REFUSALS_BURST = 1.0, 5.0
+_DELIVERIES_PER_SECOND, _DELIVERIES_BURST = 3_000.0, 6_000.0
+
+
+class DataAllowance:
+    """What one participant may send."""
+
+    def __init__(self) -> None:
+        self._messages = TokenBucket(_MESSAGES_PER_SECOND, _MESSAGES_BURST)
+        self._bytes = TokenBucket(_BYTES_PER_SECOND, _BYTES_BURST)
+        self._refusals = TokenBucket(_REFUSALS_PER_SECOND, _REFUSALS_BURST)
+
+    def tells(self, now: int) -> bool:
+        """Whether to tell of one more refusal."""
+        return self._refusals.take(now)
+
+    def take(self, size: int, now: int) -> bool:
+        return self._messages.take(now) and self._bytes.take(now, size)
+
+
+def room_allowance() -> TokenBucket:
+    """What all of a room may cost: messages times receivers."""
+    return TokenBucket(_DELIVERIES_PER_SECOND, _DELIVERIES_BURST)

@@ -1,0 +1,118 @@
+"""The two data channels of a subscribe peer, negotiated by their ids: RELIABLE (in order) and LOSSY (sent once).
+
+What waits for a subscriber is bounded: beyond MAX_BUFFERED_BYTES a lossy message is dropped, and a reliable one, which
+must not be, closes its channel. Nobody else notices.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import NamedTuple
+
+from sfu.formats.data_message import MAX_MESSAGE_BYTES
+from sfu.machines.sctp_association import SctpAssociation, SctpMessage
+
+RELIABLE, LOSSY = 0, 1
+MAX_BUFFERED_BYTES = 1_000_000
+
+_OVERHEAD_BYTES = 64  # of the smallest message, so that many small ones are bounded too
+_BINARY = 53  # payload protocol identifier (RFC 8831, section 8)
+
+
+class Sent(Enum):
+    """What became of a message; the values are names of counters."""
+
+    TAKEN = "data_sent"
+    BUFFER_FULL = "data_dropped_buffer_full"
+    OVERFLOWED = "data_channel_overflowed"
+    NO_CHANNEL = "data_dropped_no_channel"
+
+
+class Came(NamedTuple):
+    """A message from the subscriber."""
+
+    data: bytes
+    reliable: bool
+
+
+class DataChannels:
+    """Until the answer came and the peer is connected, what is sent waits within the same bound."""
+
+    def __init__(self) -> None:
+        self._association = SctpAssociation()
+        self._agreed: bool | None = None
+        self._connected = False
+        self._started = False
+        self._closed: set[int] = set()
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait for this subscriber or for its acknowledgement."""
+        return self._association.buffered
+
+    @property
+    def is_open(self) -> bool:
+        return self._association.established
+
+    def agree(self, accepted: bool, now: int) -> None:
+        """Take from an answer whether the subscriber has data channels; the first answer decides."""
+        if self._agreed is None:
+            self._agreed = accepted
+            self._start(now)
+
+    def connect(self, now: int) -> None:
+        """DTLS is done."""
+        self._connected = True
+        self._start(now)
+
+    def _start(self, now: int) -> None:
+        if self._agreed and self._connected and not self._started:
+            self._started = True
+            self._association.start(now)
+
+    def send(self, data: bytes, now: int, *, reliable: bool) -> Sent:
+        """Send a message, or say why not; after OVERFLOWED the reliable channel is closed for good."""
+        association = self._association
+        stream = RELIABLE if reliable else LOSSY
+        if self._agreed is False or association.close_reason or stream in self._closed:
+            return Sent.NO_CHANNEL
+        size = max(len(data), _OVERHEAD_BYTES)
+        if association.buffered + size > MAX_BUFFERED_BYTES:
+            if not reliable:
+                return Sent.BUFFER_FULL
+            self._close(stream, now)
+            return Sent.OVERFLOWED
+        message = SctpMessage(stream, _BINARY, data)
+        association.send(message, now, ordered=reliable, max_retransmits=None if reliable else 0, size=size)
+        return Sent.TAKEN
+
+    def _close(self, stream: int, now: int) -> None:
+        self._closed.add(stream)
+        self._association.reset(stream, now)
+
+    def receive(self, records: Sequence[bytes], now: int) -> list[Came]:
+        """Take what DTLS records held; returns the messages that came. Too long ones are passed over."""
+        if not self._started:
+            return []
+        for record in records:
+            self._association.receive(record, now)
+        self._closed.update(self._association.resets())
+        return [
+            Came(message.data, message.stream == RELIABLE)
+            for message in self._association.messages()
+            if message.stream in (RELIABLE, LOSSY)
+            and message.stream not in self._closed
+            and message.protocol == _BINARY
+            and len(message.data) <= MAX_MESSAGE_BYTES
+        ]
+
+    def records_to_send(self) -> list[bytes]:
+        """Return what is to be sent now, each as one DTLS record."""
+        return self._association.packets_to_send()
+
+    def timer(self) -> int | None:
+        """When `handle_timer` has work next, in ns."""
+        return self._association.timer()
+
+    def handle_timer(self, now: int) -> None:
+        """Let the association repeat what is due."""
+        self._association.handle_timer(now)

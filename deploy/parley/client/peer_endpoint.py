@@ -18,7 +18,7 @@ class PeerFailed(ConnectionError):
 
 
 class PeerEndpoint(asyncio.DatagramProtocol):
-    """Runs one ClientPeer; `on_packet(packet, now)` gets every authenticated packet, `on_data` the channels' messages."""
+    """Runs one ClientPeer; `on_packet(packet, now)` gets every authenticated packet, `on_data` data channels' messages."""
 
     def __init__(
         self,

@@ -9,6 +9,7 @@
  * - `track-added`, `track-changed`, `track-removed` (RemoteTrack); `track-media` (RemoteTrack) when `mediaTrack` changed
  * - `local-changed` (Published or null): a source of ours was published, muted, unmuted or removed
  * - `speakers` ({participant, level}[]), `chat` (a message), `caption` (a caption), `captions-state`, `recording`, `grants`
+ * - `data` (DataReceived): a message over a data channel
  * - `problem` ({code, detail}): a refusal that does not end the attendance
  *
  * @typedef {import('./roster.js').Participant} Participant
@@ -182,6 +183,17 @@ export class Room extends Emitter {
     this.#sizes.unwatch(element);
   }
 
+  /**
+   * Send data to all, or to the participants in `to`: in order and surely (`reliable`, the default), or once and at once.
+   * @param {Uint8Array|string} payload text goes as UTF-8; 64 KiB at most, with topic and receivers
+   * @param {{reliable?: boolean, to?: string[], topic?: string}} [options]
+   * @returns {Promise<boolean>} false when a message that is not reliable was dropped here
+   */
+  async publishData(payload, options = {}) {
+    if (this.participant && !this.grants.data) throw new Error('You may not send data.');
+    return this.#subscribe.data.send(payload, options);
+  }
+
   /** @param {string} text @param {string} [to] a participant, else all */
   chat(text, to) {
     return this.#signaling.send(to ? { kind: 'chat', text, to } : { kind: 'chat', text });
@@ -211,6 +223,7 @@ export class Room extends Emitter {
     this.#signaling.addEventListener('state', ({ detail }) => this.#signalingChanged(detail));
     this.#subscribe.addEventListener('media', ({ detail }) => this.#applyMedia(this.#slots.attach(detail.mid, detail.mediaTrack)));
     this.#subscribe.addEventListener('gone', () => this.#applyMedia(this.#slots.detachAll()));
+    this.#subscribe.data.addEventListener('data', ({ detail }) => this.emit('data', detail));
     this.#publish.addEventListener('published', ({ detail }) => this.emit('local-changed', detail));
     for (const peer of [this.#publish, this.#subscribe]) {
       peer.addEventListener('state', () => this.#updateConnection());

@@ -6,10 +6,13 @@
  * Events: `media` (detail: {mid, mediaTrack}), `gone` (the old peer's media ended), `state` (detail: RTCPeerConnectionState),
  * `failed` (detail: Error).
  */
+import { DataChannels } from './data-channels.js';
 import { Emitter } from './emitter.js';
 import { Serial } from './serial.js';
 
 export class SubscribePeer extends Emitter {
+  /** The data channels, whichever the peer. */
+  data = new DataChannels();
   #send;
   /** @type {RTCIceServer[]} */
   #iceServers = [];
@@ -84,12 +87,14 @@ export class SubscribePeer extends Emitter {
     pc.addEventListener('connectionstatechange', () => {
       if (pc === this.#pc) this.emit('state', pc.connectionState);
     });
+    this.data.open(pc);
     this.#pc = pc;
     return pc;
   }
 
   #discard() {
     if (!this.#pc) return;
+    this.data.close();
     this.#pc.close();
     this.#pc = null;
     this.#ufrag = '';

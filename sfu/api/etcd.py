@@ -19,7 +19,8 @@ _TIMEOUT = aiohttp.ClientTimeout(total=3, connect=1)
 # A watch that brings nothing for so long is made anew: its connection may be dead without saying so.
 _WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=1, sock_read=30)
 _MAX_LINE = 8 * 1024 * 1024
-_UNAUTHENTICATED = 401
+_UNAUTHENTICATED = 401  # also: the token has expired
+_OUTDATED = "revision of auth store is old"  # accounts have changed since a token was signed (status 400)
 
 
 class EtcdUnavailable(Exception):
@@ -57,6 +58,7 @@ class Etcd:
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+            await asyncio.sleep(0)  # TLS is torn down in the loop's next turn
 
     async def grant(self, seconds: int) -> int:
         """Make a lease and return its id; raises EtcdUnavailable, as every call here does."""
@@ -132,9 +134,10 @@ class Etcd:
     async def _check(self, response: aiohttp.ClientResponse) -> None:
         if response.status < 300:
             return
-        if response.status == _UNAUTHENTICATED:
-            self._token = ""  # it has expired
-        raise EtcdUnavailable(f"status {response.status}: {(await response.text())[:200]}")
+        said = (await response.text())[:200]
+        if response.status == _UNAUTHENTICATED or _OUTDATED in said:
+            self._token = ""
+        raise EtcdUnavailable(f"status {response.status}: {said}")
 
     def _post(
         self, path: str, body: dict[str, Any], timeout: aiohttp.ClientTimeout

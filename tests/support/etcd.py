@@ -1,7 +1,15 @@
-"""Debian's etcd as a process of its own, with its data below a temporary directory; starts in about a second."""
+"""Debian's etcd as a process of its own, with its data below a temporary directory; starts in about a second.
 
+Open to everyone, or as one that is shared by others would be: over TLS, with accounts.
+"""
+
+import base64
 import contextlib
+import datetime
+import json
+import secrets
 import shutil
+import ssl
 import subprocess
 import tempfile
 import time
@@ -9,7 +17,10 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from parley import certificate
+from parley.certificate import ServerCertificate
 from parley.network import allocate_port
 
 
@@ -22,21 +33,29 @@ class RunningEtcd:
 
 
 @contextlib.contextmanager
-def running_etcd(host: str = "127.0.0.1", prefix: Sequence[str] = (), port: int = 0) -> Iterator[RunningEtcd]:
+def running_etcd(
+    host: str = "127.0.0.1",
+    prefix: Sequence[str] = (),
+    port: int = 0,
+    tls: ServerCertificate | None = None,
+    options: Sequence[str] = (),
+) -> Iterator[RunningEtcd]:
     """Run etcd on `host` until the end; `prefix` is the argv that enters a namespace, where `port` is to be given."""
     directory = Path(tempfile.mkdtemp(prefix="etcd-"))
-    url = f"http://{host}:{port or allocate_port(host)}"
+    url = f"{'http' if tls is None else 'https'}://{host}:{port or allocate_port(host)}"
     peer = f"http://127.0.0.1:{allocate_port('127.0.0.1')}"
     command = [
         *prefix,
         *("etcd", "--name", "one", "--data-dir", str(directory / "data"), "--unsafe-no-fsync"),
         *("--listen-client-urls", url, "--advertise-client-urls", url, "--log-level", "warn"),
         *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"one={peer}"),
+        *(() if tls is None else ("--cert-file", str(tls.certificate), "--key-file", str(tls.key))),
+        *options,
     ]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         try:
-            _until_healthy(url, process, directory / "log")
+            _until_healthy(url, process, directory / "log", _trusting(tls))
             yield RunningEtcd(url, process)
         finally:
             process.terminate()
@@ -48,10 +67,63 @@ def running_etcd(host: str = "127.0.0.1", prefix: Sequence[str] = (), port: int 
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+class SecuredEtcd:
+    """One over TLS that `user` may use below `/parley/` alone, with `password`; `ca` is whom to trust."""
+
+    def __init__(self, url: str, ca: Path, trusting: ssl.SSLContext | None) -> None:
+        self.url = url
+        self.ca = ca
+        self.user = "parley"
+        self.password = secrets.token_urlsafe()
+        self._root = secrets.token_urlsafe()
+        self._trusting = trusting
+        self._token = ""
+
+    def enable(self) -> None:
+        """Make the accounts, and let in nobody else from now on."""
+        start, end = (base64.b64encode(key).decode() for key in (b"/parley/", b"/parley0"))
+        self._auth("user/add", name="root", password=self._root)
+        self._auth("user/grant", user="root", role="root")
+        self._auth("role/add", name="meetings")
+        self._auth("role/grant", name="meetings", perm={"permType": "READWRITE", "key": start, "range_end": end})
+        self._auth("user/add", name=self.user, password=self.password)
+        self._auth("user/grant", user=self.user, role="meetings")
+        self._auth("enable")
+
+    def add_account(self, name: str) -> None:
+        """Make another account, as whoever runs it may at any time."""
+        self._token = self._auth("authenticate", name="root", password=self._root)["token"]
+        self._auth("user/add", name=name, password=secrets.token_urlsafe())
+
+    def _auth(self, path: str, **body: object) -> dict[str, Any]:
+        headers = {"Authorization": self._token} if self._token else {}
+        request = urllib.request.Request(f"{self.url}/v3/auth/{path}", json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request, timeout=10, context=self._trusting) as answer:
+            answered: dict[str, Any] = json.loads(answer.read())
+            return answered
+
+
+@contextlib.contextmanager
+def secured_etcd(directory: Path, *options: str) -> Iterator[SecuredEtcd]:
+    """Run etcd over TLS, with an account; `options` are etcd's own."""
+    made = certificate.ensure(directory, ["localhost", "127.0.0.1"], datetime.datetime.now(datetime.UTC))
+    with running_etcd(tls=made, options=options) as running:
+        secured = SecuredEtcd(running.url, made.certificate, _trusting(made))
+        secured.enable()
+        yield secured
+
+
+def _trusting(tls: ServerCertificate | None) -> ssl.SSLContext | None:
+    return None if tls is None else ssl.create_default_context(cafile=str(tls.certificate))
+
+
+def _until_healthy(url: str, process: subprocess.Popen[bytes], log: Path, context: ssl.SSLContext | None) -> None:
     deadline = time.monotonic() + 30
     while True:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/health", timeout=1) as answer:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"{url}/health", timeout=1, context=context) as answer,
+        ):
             if b'"true"' in answer.read():
                 return
         assert process.poll() is None and time.monotonic() < deadline, log.read_text()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
+from sfu.api.etcd import EtcdConfig
 from tests.control.registry.world import FakeNode, World, etcd_world, static_world
 from tests.support.etcd import RunningEtcd, running_etcd
 
@@ -36,7 +37,7 @@ async def world(
         if request.param == "static":
             found = await stack.enter_async_context(static_world(list(nodes)))
         else:
-            found = await stack.enter_async_context(etcd_world(etcd.url))
+            found = await stack.enter_async_context(etcd_world(EtcdConfig(urls=(etcd.url,))))
         for node in nodes:
             await found.join(node)
         yield found
@@ -111,7 +112,7 @@ async def test_a_lost_node_comes_back(world: World, nodes: tuple[FakeNode, FakeN
 async def test_a_lapsed_lease_alone_loses_no_node(etcd: RunningEtcd) -> None:
     node = FakeNode("c")
     await node.start()
-    async with etcd_world(etcd.url) as world:
+    async with etcd_world(EtcdConfig(urls=(etcd.url,))) as world:
         await world.join(node)
         await world.cut(node)
         await asyncio.sleep(4)  # twice the lease
@@ -124,7 +125,7 @@ async def test_nodes_stay_known_while_etcd_is_away() -> None:
     node = FakeNode("c")
     await node.start()
     with running_etcd() as short:
-        async with etcd_world(short.url) as world:
+        async with etcd_world(EtcdConfig(urls=(short.url,))) as world:
             await world.join(node)
             short.process.kill()
             short.process.wait()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import aiohttp
@@ -96,8 +97,8 @@ class StaticWorld(_World):
 class EtcdWorld(_World):
     """etcd: nodes register as the sfu does."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
-        self._config = EtcdConfig(urls=(url,), lease_seconds=LEASE_SECONDS)
+    def __init__(self, http: aiohttp.ClientSession, config: EtcdConfig) -> None:
+        self._config = replace(config, lease_seconds=LEASE_SECONDS)
         self.registry = EtcdRegistry(Probe(http, "s"), Etcd(self._config))
         self._registering: dict[str, tuple[Registration, asyncio.Task[None]]] = {}
 
@@ -127,9 +128,9 @@ async def static_world(nodes: list[FakeNode]) -> AsyncIterator[World]:
 
 
 @contextlib.asynccontextmanager
-async def etcd_world(url: str) -> AsyncIterator[World]:
+async def etcd_world(config: EtcdConfig) -> AsyncIterator[World]:
     async with aiohttp.ClientSession() as http:
-        world = EtcdWorld(http, url)
+        world = EtcdWorld(http, config)
         async with _running(world):
             try:
                 yield world

@@ -86,13 +86,7 @@ class Recordings:
         recording = self._all.get(begun.recording)
         is_new = False
         if recording is None:
-            try:
-                info = manifest.read_info(directory)
-            except (ValueError, OSError) as error:
-                logger.error("recording %s is begun anew: %s", begun.recording, error)
-                info = None
-            if info is not None and info.state == CLOSED:
-                raise ValueError(f"recording {begun.recording} was finished for good")
+            info = _kept_info(directory, begun.recording)
             is_new = info is None
             recording = _recovered(directory, info or _new_info(begun, self._instance))
         if begun.placement < recording.info.placement:
@@ -201,6 +195,18 @@ class Recordings:
     def _count(self) -> None:
         for state in (WAITING, CAPTURING, SEALING):
             metrics.RECORDINGS.labels(state).set(sum(r.state == state for r in self._all.values()))
+
+
+def _kept_info(directory: Path, name: str) -> RecordingInfo | None:
+    """Return what is on disk of a recording that goes on; ValueError when it cannot."""
+    try:
+        info = manifest.read_info(directory)
+    except (ValueError, OSError) as error:
+        logger.error("recording %s is begun anew: %s", name, error)
+        return None
+    if info is not None and info.state == CLOSED:
+        raise ValueError(f"recording {name} was finished for good")
+    return info
 
 
 def _recovered(directory: Path, info: RecordingInfo) -> Recording:

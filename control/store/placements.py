@@ -56,33 +56,29 @@ async def claim(
 
 async def move(connection: Connection, meeting: str, epoch: int, node: str) -> Placement | None:
     """Place a meeting on `node` with the next epoch; None when its epoch is no longer `epoch`: another was faster."""
-    row = await connection.fetchrow(
-        "UPDATE room_placements SET node = $3, epoch = epoch + 1, spilled_to = '{}', placed_at = now()"  # noqa: S608  constants
-        f" WHERE meeting_id = $1 AND epoch = $2 RETURNING {_COLUMNS}",
-        meeting,
-        epoch,
-        node,
-    )
-    return None if row is None else _load(row)
+    anew = "node = $3, epoch = epoch + 1, spilled_to = '{}', placed_at = now()"
+    return await _change(connection, meeting, epoch, node, to=anew)
 
 
 async def spill(connection: Connection, meeting: str, epoch: int, node: str) -> Placement | None:
     """Let `node` hold further participants of a room too; None when the room was placed anew since `epoch`."""
-    row = await connection.fetchrow(
-        "UPDATE room_placements SET spilled_to = array_append(array_remove(spilled_to, $3), $3)"  # noqa: S608  constants
-        f" WHERE meeting_id = $1 AND epoch = $2 AND node <> $3 RETURNING {_COLUMNS}",
-        meeting,
-        epoch,
-        node,
-    )
-    return None if row is None else _load(row)
+    added = "spilled_to = array_append(array_remove(spilled_to, $3), $3)"
+    return await _change(connection, meeting, epoch, node, to=added, where="AND node <> $3")
 
 
 async def unspill(connection: Connection, meeting: str, epoch: int, node: str) -> Placement | None:
     """Take a secondary node back; None when the room was placed anew since `epoch`."""
+    removed = "spilled_to = array_remove(spilled_to, $3)"
+    return await _change(connection, meeting, epoch, node, to=removed)
+
+
+async def _change(
+    connection: Connection, meeting: str, epoch: int, node: str, *, to: str, where: str = ""
+) -> Placement | None:
+    """Change a placement that still has this epoch; `$3` is the node. None when it has another, or does not fit."""
     row = await connection.fetchrow(
-        "UPDATE room_placements SET spilled_to = array_remove(spilled_to, $3)"  # noqa: S608  constants
-        f" WHERE meeting_id = $1 AND epoch = $2 RETURNING {_COLUMNS}",
+        f"UPDATE room_placements SET {to}"  # noqa: S608  constants
+        f" WHERE meeting_id = $1 AND epoch = $2 {where} RETURNING {_COLUMNS}",
         meeting,
         epoch,
         node,

@@ -153,12 +153,7 @@ def _http(gateway: Gateway) -> list[str]:
         *([f"resolver {gateway.resolver} valid=10s;"] if gateway.resolver else []),
         *[f"set_real_ip_from {proxy};" for proxy in gateway.proxies],
         *(["real_ip_header X-Forwarded-For;"] if gateway.proxies else []),
-        # Nothing but WebSocket: an upgrade to h2c would carry requests past every rule here.
-        "map $http_upgrade $parley_upgrade { default ''; websocket websocket; }",
-        "map $http_upgrade $parley_connection { default ''; websocket upgrade; }",
-        "map $http_host $parley_host { default $http_host; '' $host; }",  # HTTP/3 may bring no Host
-        r"map $http_traceparent $parley_trace { default ''; '~^[0-9a-f]{2}-(?<trace>[0-9a-f]{32})-' $trace; }",
-        "map $host $parley_is_local { default 0; localhost 1; 127.0.0.1 1; '[::1]' 1; }",
+        *_MAPS,
         "upstream control {",
         "    zone control 64k;",
         *[f"    server {address} max_fails=3 fail_timeout=5s;" for address in gateway.control],
@@ -166,6 +161,16 @@ def _http(gateway: Gateway) -> list[str]:
         "}",
         *(_ai_upstream(gateway) if gateway.ai and not gateway.resolver else []),
     ]
+
+
+_MAPS = [
+    # Nothing but WebSocket: an upgrade to h2c would carry requests past every rule here.
+    "map $http_upgrade $parley_upgrade { default ''; websocket websocket; }",
+    "map $http_upgrade $parley_connection { default ''; websocket upgrade; }",
+    "map $http_host $parley_host { default $http_host; '' $host; }",  # HTTP/3 may bring no Host
+    r"map $http_traceparent $parley_trace { default ''; '~^[0-9a-f]{2}-(?<trace>[0-9a-f]{32})-' $trace; }",
+    "map $host $parley_is_local { default 0; localhost 1; 127.0.0.1 1; '[::1]' 1; }",
+]
 
 
 def _ai_upstream(gateway: Gateway) -> list[str]:
@@ -228,60 +233,14 @@ _FORWARDED = [
 
 
 def _locations(gateway: Gateway) -> list[str]:
+    hidden = [["location " + place + " {", "    return 404;", "}"] for place in ("= /metrics", "/internal/", "/node/")]
     blocks = [
-        [
-            "location / {",
-            "    proxy_pass http://control;",
-            "    limit_req zone=requests burst=1000 nodelay;",
-            "}",
-        ],
-        [
-            "location ~ ^/api/v1/(auth|setup|csrf-token) {",
-            "    proxy_pass http://control;",
-            "    limit_req zone=accounts burst=100 nodelay;",
-            "}",
-        ],
-        [
-            "# Streamed both ways: no copy on this disk, and a slow side slows the other down.",
-            "location ~ ^/api/v1/(media/upload|users/upload-avatar|ai/) {",
-            "    proxy_pass http://control;",
-            "    proxy_request_buffering off;",
-            f"    client_max_body_size {gateway.max_upload_bytes};",
-            "    proxy_read_timeout 10m;",
-            "}",
-        ],
-        [
-            "location ~ ^/api/v1/(media/download|recordings?|meetings/[^/]+/recordings?)/ {",
-            "    proxy_pass http://control;",
-            "    proxy_buffering off;",
-            "    proxy_read_timeout 10m;",
-            "}",
-        ],
-        ["location = /metrics {", "    return 404;", "}"],
-        ["location /internal/ {", "    return 404;", "}"],
-        ["location /node/ {", "    return 404;", "}"],
+        *_to_control(gateway),
+        *hidden,
         _to_node("location = /ws/signaling", "502 504 ", ["proxy_read_timeout 75s;", "proxy_send_timeout 75s;"]),
         _to_node("location ~ ^/(whip|whep)(/|$)", "", ["client_max_body_size 256k;", "proxy_read_timeout 15s;"]),
-        [
-            "location @control {",
-            "    proxy_pass http://control;",
-            "    proxy_read_timeout 75s;",
-            "}",
-        ],
-        [
-            "location = /parley-route {",
-            "    internal;",
-            f"    proxy_pass http://{gateway.internal}/internal/v1/route;",
-            "    proxy_pass_request_body off;",
-            "    proxy_pass_request_headers off;",
-            '    proxy_set_header Content-Length "";',
-            "    proxy_set_header X-Original-URI $request_uri;",
-            "    proxy_set_header X-Original-Authorization $http_authorization;",
-            f'    proxy_set_header Authorization "Bearer {gateway.node_secret}";',
-            "    proxy_connect_timeout 2s;",
-            "    proxy_read_timeout 5s;",
-            "}",
-        ],
+        ["location @control {", "    proxy_pass http://control;", "    proxy_read_timeout 75s;", "}"],
+        _route(gateway),
     ]
     return [
         "client_max_body_size 6m;",
@@ -291,6 +250,53 @@ def _locations(gateway: Gateway) -> list[str]:
         "proxy_read_timeout 60s;",
         *_FORWARDED,
         *_blocks(blocks),
+    ]
+
+
+def _to_control(gateway: Gateway) -> list[list[str]]:
+    """Page and REST. What is large is streamed both ways: no copy on this disk, a slow side slows the other down."""
+    at_control = "    proxy_pass http://control;"
+    return [
+        ["location / {", at_control, "    limit_req zone=requests burst=1000 nodelay;", "}"],
+        [
+            "location ~ ^/api/v1/(auth|setup|csrf-token) {",
+            at_control,
+            "    limit_req zone=accounts burst=100 nodelay;",
+            "}",
+        ],
+        [
+            "location ~ ^/api/v1/(media/upload|users/upload-avatar|ai/) {",
+            at_control,
+            "    proxy_request_buffering off;",
+            f"    client_max_body_size {gateway.max_upload_bytes};",
+            "    proxy_read_timeout 10m;",
+            "}",
+        ],
+        [
+            "location ~ ^/api/v1/(media/download|recordings?|meetings/[^/]+/recordings?)/ {",
+            at_control,
+            "    proxy_buffering off;",
+            "    proxy_read_timeout 10m;",
+            "}",
+        ],
+    ]
+
+
+def _route(gateway: Gateway) -> list[str]:
+    """The question to control which node a request belongs to."""
+    return [
+        "location = /parley-route {",
+        "    internal;",
+        f"    proxy_pass http://{gateway.internal}/internal/v1/route;",
+        "    proxy_pass_request_body off;",
+        "    proxy_pass_request_headers off;",
+        '    proxy_set_header Content-Length "";',
+        "    proxy_set_header X-Original-URI $request_uri;",
+        "    proxy_set_header X-Original-Authorization $http_authorization;",
+        f'    proxy_set_header Authorization "Bearer {gateway.node_secret}";',
+        "    proxy_connect_timeout 2s;",
+        "    proxy_read_timeout 5s;",
+        "}",
     ]
 
 

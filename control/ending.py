@@ -6,7 +6,7 @@ import msgspec
 
 from control.database import Connection
 from control.problem import Problem
-from control.store import jobs, meetings, outbox, recordings, rooms
+from control.store import breakouts, jobs, meetings, outbox, recordings, rooms
 from sfu.api.desired_state import DesiredState
 
 
@@ -14,9 +14,17 @@ def ended() -> Problem:
     return Problem(410, "meeting_ended", "This meeting has ended.")
 
 
-async def end_in_transaction(connection: Connection, meeting: str) -> DesiredState | None:
-    """End a meeting once; return the state to push, None when there is nothing to do."""
-    row = await meetings.lock(connection, meeting)
+async def end_in_transaction(connection: Connection, meeting: str) -> list[DesiredState]:
+    """End a meeting with its breakout rooms, once; return the states to push."""
+    await breakouts.lock(connection, meeting)
+    changed = [await _end(connection, meeting)]
+    for room in await breakouts.of_meeting(connection, meeting):
+        changed.append(await _end(connection, room.id))
+    return [state for state in changed if state is not None]
+
+
+async def _end(connection: Connection, meeting: str) -> DesiredState | None:
+    row = await meetings.by_id(connection, meeting)
     if row is None or row.status == "ended":
         return None
     await meetings.mark_ended(connection, meeting)

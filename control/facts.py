@@ -13,9 +13,11 @@ import asyncpg
 import msgspec
 from prometheus_client import Counter
 
+from control import recording_control
 from control.database import Connection
 from control.services import Services
 from control.store import (
+    audit,
     batches,
     jobs,
     meetings,
@@ -40,6 +42,7 @@ from sfu.api.facts import (
     QualityMeasured,
     RecordingFinished,
     RecordingStarted,
+    RecordingWished,
     RoomClosed,
     RoomOpened,
     SegmentClosed,
@@ -89,6 +92,9 @@ async def take(services: Services, batch: FactBatch) -> None:
                 changed.append(state)
     for state in changed:
         services.nodes.push(state)
+    for fact in batch.facts:
+        if isinstance(fact, RecordingWished):
+            services.tasks.start(recording_control.fulfil(services, fact))
 
 
 async def close_stale_rooms(connection: Connection, node: str, boot: str) -> list[DesiredState]:
@@ -169,6 +175,7 @@ async def _apply(connection: Connection, batch: FactBatch, fact: AnyFact) -> Des
             await quality.add(connection, fact, at)
         case ConsentGiven():
             await understanding.add_consent(connection, fact, at)
+            await audit.write(connection, fact.participant, "consent", fact.room, "", **_answer(fact))
             await _event(connection, outbox.MEETING_EVENTS, "consent.given", fact)
         case ChatSent():
             await understanding.add_chat(connection, fact, at)
@@ -177,6 +184,10 @@ async def _apply(connection: Connection, batch: FactBatch, fact: AnyFact) -> Des
             await understanding.add_caption(connection, fact, at)
             await _event(connection, outbox.AI_EVENTS, "asr.completed", fact)
     return None
+
+
+def _answer(fact: ConsentGiven) -> dict[str, Any]:
+    return {"consent": fact.consent, "granted": fact.granted, "text": fact.text}
 
 
 def _check_epoch(batch: FactBatch, fact: AnyFact, placement: Placement) -> None:

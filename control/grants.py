@@ -24,7 +24,19 @@ def for_role(role: Role, settings: MeetingSettings) -> Grants:
             return Grants(publish=(), chat=settings.may_chat, data=False)
         case "participant":
             publish = tuple(Source) if settings.may_share else _SPEAKING
-            return Grants(publish=publish, chat=settings.may_chat)
+            return Grants(publish=publish, chat=settings.may_chat, record=settings.may_record)
+
+
+def first_state(meeting: str, settings: MeetingSettings) -> DesiredState:
+    """Return the desired state that a meeting begins with."""
+    return DesiredState(
+        room=meeting,
+        version=1,
+        locked=settings.locked,
+        captions=settings.captions,
+        e2ee=settings.e2ee,
+        consent=settings.consent,
+    )
 
 
 def current(state: DesiredState, participant: str, role: Role, settings: MeetingSettings) -> Grants:

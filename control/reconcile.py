@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from control import facts, retention
+from control import breakouts, facts, retention
 from control.database import UNAVAILABLE
 from control.services import Services
 from control.store import (
@@ -38,6 +38,7 @@ async def run(services: Services) -> None:
         try:
             await leases.check(services, now)
             await stop_abandoned(services)
+            await breakouts.end_closed(services)
             if now >= tidy_at:
                 await _tidy(services)
                 tidy_at = now + _TIDY_SECONDS

@@ -3,11 +3,18 @@
 from control.ending import end_in_transaction
 from control.problem import Problem
 from control.services import Services
-from control.store import audit, jobs, media, meetings, outbox, placements, recordings, rooms, users
+from control.store import audit, breakouts, jobs, media, meetings, outbox, placements, recordings, rooms, users
 
 
 async def delete_meeting(services: Services, meeting: str, actor: str, address: str) -> None:
-    """End a meeting and delete it with everything that it left; raises Problem 409 while it is being recorded."""
+    """End a meeting and delete it with its breakout rooms and everything that it left.
+
+    Raises Problem 409 while it is being recorded.
+    """
+    async with services.pool.acquire() as connection:
+        within = await breakouts.of_meeting(connection, meeting)
+    for room in within:
+        await delete_meeting(services, room.id, actor, address)
     async with services.pool.acquire() as connection:
         kept = await recordings.of_meeting(connection, meeting)
         if any(recording.state in {"recording", "sealing"} for recording in kept):

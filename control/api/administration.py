@@ -161,9 +161,9 @@ async def get_statistics(call: Call) -> Statistics:
 async def force_end_meeting(call: Call, meeting: str) -> Done:
     """End a meeting for all."""
     async with call.services.pool.acquire() as connection, connection.transaction():
-        state = await end_in_transaction(connection, meeting)
+        states = await end_in_transaction(connection, meeting)
         await audit.write(connection, call.actor, "force_end_meeting", meeting, call.address)
-    if state is not None:
+    for state in states:
         call.services.nodes.push(state)
     return Done()
 

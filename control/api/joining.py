@@ -3,6 +3,7 @@
 import dataclasses
 import hmac
 import time
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from quart import Response
@@ -12,16 +13,17 @@ from control.api import lobby
 from control.api.meetings import summary
 from control.api.participant_types import Joined, JoinMeeting, Waiting
 from control.api.types import Done
-from control.auth.access import Access, sign_in_required
+from control.auth.access import Access, Standing, sign_in_required
 from control.database import Connection
 from control.ending import ended
-from control.endpoint import Call, Endpoints, answer
+from control.endpoint import Call, Endpoints, answer, with_standing
 from control.identifiers import new_id
 from control.problem import Problem
-from control.store import meetings, participants, rooms, users
+from control.store import breakouts, meetings, participants, rooms, users
 from control.store.participants import ParticipantRow, Role
 from control.tokens import digest, new_rejoin_secret, rejoin_participant
 from sfu.api.desired_state import DesiredState
+from sfu.api.placement import Placement
 from sfu.api.signaling import IceServer
 
 endpoints = Endpoints("meetings", scope="meetings")
@@ -36,6 +38,15 @@ class Entry(NamedTuple):
     node: str = ""
 
 
+class Seat(NamedTuple):
+    """The room that somebody goes to: what governs it, where it is, the node to go to; back from a removal or not."""
+
+    state: DesiredState
+    placement: Placement
+    node: str
+    readmitted: bool
+
+
 @endpoints.route(
     "POST",
     "/api/v1/meetings/<meeting>/join",
@@ -47,8 +58,11 @@ class Entry(NamedTuple):
 async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Joined | Response:
     """Admit the caller: as its account, as a guest with a name, or with a rejoin secret as who it was.
 
-    Where there is a lobby, newcomers get 202 and a ticket, and ask again with it until a host lets them in.
+    Where there is a lobby, newcomers get 202 and a ticket, and ask again with it until a host lets them in. Whoever
+    belongs in a breakout room is led there.
     """
+    if call.standing.meeting.breakout_of is not None:
+        raise Problem(409, "breakout", "This is a breakout room: join its meeting.")
     if call.standing.meeting.status == "ended":
         raise ended()
     known = await _returning(call, body) or call.standing.participant
@@ -69,17 +83,15 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Joined | 
             raise ended()
         await _check_room(call, connection, state, known)
         person, secret = await _admit(call, connection, body, known)
-        home = await placing.place(call.services, connection, meeting, _region(call))
-        node, placement = await spilling.node_for_joiner(call.services, connection, person, home, _region(call))
-        readmitted = None
-        if person.id in state.removed:
-            readmitted = await rooms.edit_state(
-                connection, meeting, lambda before: grants.without_removed(before, person.id)
-            )
-    if readmitted is not None:
-        await call.services.nodes.push_now(placement.node, readmitted)
-    further = node if node != placement.node and await spilling.tell(call.services, meeting, node, placement) else ""
-    return _joined(call, readmitted or state, person, secret, Entry(placement.epoch, known is not None, further))
+        there = state.elsewhere.get(person.id)
+        seat = await _seat(call, connection, state, person) if there is None else None
+    if there is not None:
+        call, person, seat = await _seat_in_breakout(call, there.meeting, person)
+    assert seat is not None
+    if seat.readmitted:
+        await call.services.nodes.push_now(seat.placement.node, seat.state)
+    further = seat.node if seat.node != seat.placement.node and await _spill(call, seat) else ""
+    return _joined(call, seat.state, person, secret, Entry(seat.placement.epoch, known is not None, further))
 
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/leave", Access.PARTICIPANT, answer=Done)
@@ -93,6 +105,37 @@ async def leave_meeting(call: Call, meeting: str) -> Done:
     if state is not None:
         call.services.nodes.push(state)
     return Done()
+
+
+async def _seat(call: Call, connection: Connection, state: DesiredState, person: ParticipantRow) -> Seat:
+    """Place the room, and let back in who left it; needs a transaction that has locked the meeting."""
+    home = await placing.place(call.services, connection, state.room, _region(call))
+    node, placement = await spilling.node_for_joiner(call.services, connection, person, home, _region(call))
+    if person.id not in state.removed:
+        return Seat(state, placement, node, False)
+    edited = await rooms.edit_state(connection, state.room, lambda before: grants.without_removed(before, person.id))
+    return Seat(edited or state, placement, node, True)
+
+
+async def _seat_in_breakout(call: Call, breakout: str, main: ParticipantRow) -> tuple[Call, ParticipantRow, Seat]:
+    """Seat a participant of the main room in the breakout room where it belongs; raises Problem 503 when that is over.
+
+    A transaction of its own: meetings are locked one after the other here, all in one order elsewhere.
+    """
+    await placing.check(call.services, breakout)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        row = await meetings.lock(connection, breakout)
+        state = await rooms.state(connection, breakout)
+        if row is None or state is None or state.ended or (row.closes_at and row.closes_at <= datetime.now(UTC)):
+            raise Problem(503, "breakout_closed", "The breakout room has closed; try again.", {"Retry-After": "1"})
+        person = await breakouts.enter(connection, breakout, main, new_id("participant"))
+        seat = await _seat(call, connection, state, person)
+    standing = Standing(row, person, person.role, call.standing.admin, removed=False)
+    return with_standing(call, standing), person, seat
+
+
+async def _spill(call: Call, seat: Seat) -> bool:
+    return await spilling.tell(call.services, seat.state.room, seat.node, seat.placement)
 
 
 def _region(call: Call) -> str:
@@ -218,5 +261,7 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
         whep_url="/whep",
         ice_servers=servers,
         rejoin_secret=secret,
-        participant_token=services.tokens.participant(person.id, about.id) if guest else None,
+        participant_token=services.tokens.participant(person.main_id or person.id, about.breakout_of or about.id)
+        if guest
+        else None,
     )

@@ -6,10 +6,15 @@ from typing import Annotated
 import msgspec
 
 from control.api.types import Answer, Body, LongText, MeetingStatus, Passcode, Recurrence, Role, Text, TimeZone
+from sfu.api.desired_state import ConsentPolicy
 
 
 class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`may_*` say what plain participants may do; hosts may everything."""
+    """`may_*` say what plain participants may do; hosts may everything.
+
+    `consent` is what the meeting makes of consent to being recorded: each is asked (`ask`), joining gives it until it
+    is taken back (`implied`), or nobody attends without (`required`).
+    """
 
     guests: bool = True
     locked: bool = False
@@ -18,6 +23,7 @@ class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     may_share: bool = True
     may_chat: bool = True
     may_record: bool = False
+    consent: ConsentPolicy = "ask"
     captions: bool = True
     e2ee: bool = False
     capacity: Annotated[int, msgspec.Meta(ge=2, le=10000)] = 500
@@ -71,7 +77,7 @@ class Meeting(Answer, frozen=True, kw_only=True):
 
 
 class MeetingSummary(Answer, frozen=True, kw_only=True):
-    """What anyone who knows the id may see: enough for a join page."""
+    """What anyone who knows the id may see: enough for a join page. A breakout room names the meeting it belongs to."""
 
     id: str
     title: str
@@ -80,6 +86,8 @@ class MeetingSummary(Answer, frozen=True, kw_only=True):
     guests: bool
     locked: bool
     role: Role | None = None
+    consent: ConsentPolicy = "ask"
+    breakout_of: str | None = None
 
 
 class MeetingPage(Answer, frozen=True, kw_only=True):

@@ -89,6 +89,8 @@ def summary(standing: Standing) -> MeetingSummary:
         guests=settings.guests,
         locked=settings.locked,
         role=standing.role,
+        consent=settings.consent,
+        breakout_of=meeting.breakout_of,
     )
 
 
@@ -110,10 +112,7 @@ async def create_meeting(call: Call, body: CreateMeeting) -> Meeting:
     schedule.check(plan)
     async with call.services.pool.acquire() as connection, connection.transaction():
         meeting = await meetings.create(connection, call.user.user, plan)
-        state = DesiredState(
-            room=meeting.id, version=1, locked=settings.locked, captions=settings.captions, e2ee=settings.e2ee
-        )
-        await rooms.create_state(connection, state)
+        await rooms.create_state(connection, grants.first_state(meeting.id, settings))
         payload = {"meeting": meeting.id, "title": meeting.title, "host": meeting.host_id}
         await outbox.append(connection, outbox.MEETING_EVENTS, meeting.id, "meeting.created", payload)
     return full(meeting, "host", None)
@@ -231,8 +230,8 @@ async def start_meeting(call: Call, meeting: str) -> Done:
 async def end_meeting(call: Call, meeting: str) -> Done:
     """End the meeting for all; nobody can join it any more."""
     async with call.services.pool.acquire() as connection, connection.transaction():
-        state = await end_in_transaction(connection, meeting)
-    if state is not None:
+        states = await end_in_transaction(connection, meeting)
+    for state in states:
         call.services.nodes.push(state)
     return Done()
 
@@ -263,7 +262,7 @@ async def _apply_settings(connection: Connection, meeting: MeetingRow, old: Meet
     settings, before = grants.settings_of(meeting), grants.settings_of(old)
     if settings == before:
         return None
-    rights_changed = (settings.may_share, settings.may_chat) != (before.may_share, before.may_chat)
+    rights_changed = grants.for_role("participant", settings) != grants.for_role("participant", before)
     people = await participants.of_meeting(connection, meeting.id) if rights_changed else []
 
     def edit(state: DesiredState) -> DesiredState:
@@ -278,6 +277,7 @@ async def _apply_settings(connection: Connection, meeting: MeetingRow, old: Meet
             locked=settings.locked,
             captions=settings.captions,
             e2ee=settings.e2ee,
+            consent=settings.consent,
             participants=overrides,
         )
 

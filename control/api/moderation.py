@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from control import grants
+from control import breakouts, grants
 from control.api.participant_types import (
     AddParticipant,
     ChangeRole,
@@ -21,6 +21,7 @@ from control.endpoint import Call, Endpoints
 from control.identifiers import new_id
 from control.problem import Problem, forbidden, not_found
 from control.store import audit, meetings, outbox, participants, rooms, users
+from control.store.breakouts import lock as lock_all
 from control.store.meetings import MeetingRow
 from control.store.participants import ParticipantRow
 from control.tokens import digest, new_rejoin_secret
@@ -153,15 +154,32 @@ async def delete_participant(call: Call, meeting: str, participant: str) -> Done
 
 
 async def _remove(call: Call, meeting: str, participant: str, ban: bool) -> Done:
+    """Whoever is removed from one room of a meeting is removed from all of them: main room and breakout rooms."""
+
     def edit(state: DesiredState, row: MeetingRow, person: ParticipantRow) -> DesiredState:
         return grants.with_removed(state, person.id, person.user_id if ban else None)
 
     async with call.services.pool.acquire() as connection, connection.transaction():
-        state = await _edit(connection, meeting, participant, edit, allow_host=False)
+        meeting, participant = await _in_main_room(call, connection, meeting, participant)
+        await lock_all(connection, meeting)
+        states = [await _edit(connection, meeting, participant, edit, allow_host=False)]
+        person = await participants.by_id(connection, meeting, participant)
+        banned = person.user_id if person is not None and ban else None
+        states += await breakouts.keep_out(connection, meeting, participant, banned)
         await participants.mark_removed(connection, participant)
         await _tell(call, connection, meeting, "participant.removed", participant, ban=ban)
-    call.services.nodes.push(state)
+    for state in states:
+        call.services.nodes.push(state)
     return Done()
+
+
+async def _in_main_room(call: Call, connection: Connection, meeting: str, participant: str) -> tuple[str, str]:
+    """Return the meeting and participant that stand behind those of a breakout room; others are as they are."""
+    main = call.standing.meeting.breakout_of
+    person = await participants.by_id(connection, meeting, participant)
+    if main is None or person is None or person.main_id is None:
+        return meeting, participant
+    return main, person.main_id
 
 
 async def _edit(

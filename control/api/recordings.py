@@ -1,13 +1,10 @@
 """Recordings: start, stop, list, download per track, delete."""
 
 import re
-import time
-from datetime import UTC, datetime
 
-import msgspec
 from quart import Response
 
-from control import file_response
+from control import file_response, recording_control
 from control.api.recording_types import (
     Composition,
     RecordedTrack,
@@ -21,19 +18,15 @@ from control.api.types import Done
 from control.archive import download_name, within
 from control.auth.access import Access
 from control.database import Connection
-from control.ending import ended
 from control.endpoint import Call, Endpoints
-from control.identifiers import new_id
 from control.problem import Problem, not_found
+from control.recording_control import Wish
 from control.services import Services
-from control.store import audit, jobs, meetings, outbox, recordings, rooms
+from control.store import audit, jobs, recordings
 from control.store.recordings import RecordingRow
 from control.zip_stream import Entry, stream
-from sfu.api.desired_state import DesiredRecording, DesiredState
 
 endpoints = Endpoints("recordings", scope="recordings")
-CONSENT_TEXT = "recording-1"
-"""Version of the text that participants are shown while a recording runs."""
 
 
 def public_recording(row: RecordingRow, title: str) -> Recording:
@@ -52,64 +45,26 @@ def public_recording(row: RecordingRow, title: str) -> Recording:
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/recording/start", Access.RECORDER, answer=Recording, status=201)
 async def start_recording(call: Call, meeting: str) -> Recording:
     """Start recording; every participant is told, and is recorded only with its consent."""
-    await call.services.archive.check_room()
-    desired = DesiredRecording(
-        recording=new_id("recording"),
-        started_at=time.time_ns() // 1_000_000,
-        started_by=call.standing.participant.id if call.standing.participant else call.actor,
-        consent_text=CONSENT_TEXT,
-    )
-
-    def edit(before: DesiredState) -> DesiredState:
-        if before.ended:
-            raise ended()
-        if before.e2ee:
-            raise Problem(409, "e2ee", "An end-to-end encrypted meeting cannot be recorded here.")
-        if before.recording is not None:
-            raise Problem(409, "already_recording", "This meeting is being recorded already.")
-        return msgspec.structs.replace(before, recording=desired)
-
-    async with call.services.pool.acquire() as connection, connection.transaction():
-        await meetings.lock(connection, meeting)
-        state = await rooms.edit_state(connection, meeting, edit)
-        started_at = datetime.fromtimestamp(desired.started_at / 1000, UTC)
-        row = await recordings.start(connection, desired.recording, meeting, desired.started_by, started_at)
-        payload = {"meeting": meeting, "recording": row.id, "by": call.actor}
-        await outbox.append(connection, outbox.MEDIA_EVENTS, meeting, "recording.started", payload)
-        await audit.write(connection, call.actor, "start_recording", row.id, call.address, meeting=meeting)
-    if state is not None:
-        call.services.nodes.push(state)
+    person = call.standing.participant
+    wish = Wish(meeting, person.id if person is not None else call.actor, call.actor, call.address)
+    row = await recording_control.start(call.services, wish)
     return public_recording(row, call.standing.meeting.title)
 
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/recording/stop", Access.RECORDER, answer=Recording)
 async def stop_recording(call: Call, meeting: str) -> Recording:
     """Stop the running recording; it is then finished by itself."""
-    async with call.services.pool.acquire() as connection, connection.transaction():
-        await meetings.lock(connection, meeting)
-        sealed = await recordings.seal(connection, meeting, datetime.now(UTC))
-        if not sealed:
-            raise Problem(409, "not_recording", "This meeting is not being recorded.")
-        state = await rooms.edit_state(
-            connection, meeting, lambda before: msgspec.structs.replace(before, recording=None)
-        )
-        row = await recordings.by_id(connection, sealed[0])
-        payload = {"meeting": meeting, "recording": sealed[0], "by": call.actor}
-        await outbox.append(connection, outbox.MEDIA_EVENTS, meeting, "recording.stopped", payload)
-        await audit.write(connection, call.actor, "stop_recording", sealed[0], call.address, meeting=meeting)
-    if state is not None:
-        call.services.nodes.push(state)
-    assert row is not None
+    row = await recording_control.stop(call.services, Wish(meeting, call.actor, call.actor, call.address))
     return public_recording(row, call.standing.meeting.title)
 
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/recordings", Access.HOST, answer=Recordings)
 async def list_meeting_recordings(call: Call, meeting: str) -> Recordings:
-    """List the recordings of one meeting, newest first."""
+    """List the recordings of one meeting and its breakout rooms, newest first."""
     async with call.services.pool.acquire() as connection:
-        rows = await recordings.of_meeting(connection, meeting)
+        rows = await recordings.of_all_rooms(connection, meeting)
         storage = await _storage(call.services, connection)
-    return Recordings(recordings=[public_recording(row, call.standing.meeting.title) for row in rows], storage=storage)
+    return Recordings(recordings=[public_recording(row, title) for row, title in rows], storage=storage)
 
 
 @endpoints.route("GET", "/api/v1/recordings", Access.USER, query=RecordingQuery, answer=Recordings)

@@ -15,6 +15,7 @@ from control.store import meetings, participants, recordings
 from control.store.meetings import MeetingRow
 from control.store.participants import ParticipantRow, Role
 from control.store.recordings import RecordingRow
+from control.tokens import GuestPass
 
 _TO_A_SECOND_FACTOR = (
     "/api/v1/users/totp/",
@@ -136,17 +137,34 @@ async def _standing(connection: Connection, principal: Principal | None, meeting
         participant = await participants.by_user(connection, meeting.id, principal.user.user)
         admin = principal.user.role == "admin"
         owner = meeting.host_id == principal.user.user
-    elif principal is not None and principal.guest is not None and principal.guest.meeting == meeting.id:
-        participant = await participants.by_id(connection, meeting.id, principal.guest.participant)
-        if meeting.status == "ended":
-            participant = None
+    elif principal is not None and principal.guest is not None and meeting.status != "ended":
+        participant = await _guest(connection, principal.guest, meeting)
     removed = participant is not None and participant.removed_at is not None
     role: Role | None = None
     if owner:
         role = "host"
     elif participant is not None and not removed:
         role = participant.role
+    elif meeting.breakout_of is not None and participant is None:
+        role = await _host_of_all(connection, principal, meeting.breakout_of)
     return Standing(meeting, participant, role, admin, removed)
+
+
+async def _guest(connection: Connection, guest: GuestPass, meeting: MeetingRow) -> ParticipantRow | None:
+    """Return a guest's row in its meeting, or in a breakout room of it where it has been."""
+    if guest.meeting == meeting.id:
+        return await participants.by_id(connection, meeting.id, guest.participant)
+    if guest.meeting == meeting.breakout_of:
+        return await participants.by_main(connection, meeting.id, guest.participant)
+    return None
+
+
+async def _host_of_all(connection: Connection, principal: Principal | None, main: str) -> Role | None:
+    """Return the role of a co-host of the main room in breakout rooms where it has not been."""
+    if principal is None or principal.user is None:
+        return None
+    person = await participants.by_user(connection, main, principal.user.user)
+    return person.role if person is not None and person.removed_at is None and person.role in HOSTS else None
 
 
 def _allows(access: Access, principal: Principal | None, standing: Standing) -> bool:

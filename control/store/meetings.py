@@ -27,6 +27,9 @@ class MeetingRow:
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    breakout_of: str | None
+    closes_at: datetime | None
+    breakouts: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ async def of_user(
         " (SELECT c.id FROM meeting_recordings c"
         "   WHERE c.meeting_id = m.id AND c.state = 'recording' LIMIT 1) AS recording"
         " FROM meetings m LEFT JOIN meeting_participants p ON p.meeting_id = m.id AND p.user_id = $1"
-        " WHERE (m.host_id = $1 OR (p.id IS NOT NULL AND p.removed_at IS NULL))"
+        " WHERE (m.host_id = $1 OR (p.id IS NOT NULL AND p.removed_at IS NULL)) AND m.breakout_of IS NULL"
         " AND ($2::timestamptz IS NULL OR (m.created_at, m.id) < ($2, $3::text))"
         " AND (NOT $5 OR m.status = 'ended' OR (m.status = 'idle' AND m.started_at IS NOT NULL))"
         " ORDER BY m.created_at DESC, m.id DESC LIMIT $4",
@@ -124,8 +127,11 @@ async def update(connection: Connection, meeting: str, plan: Plan) -> MeetingRow
 
 
 async def delete(connection: Connection, meeting: str) -> None:
-    """Remove the meeting and all rows that refer to it, its events included."""
-    await connection.execute("DELETE FROM outbox WHERE meeting_id = $1", meeting)
+    """Remove the meeting and all rows that refer to it, its breakout rooms and events included."""
+    await connection.execute(
+        "DELETE FROM outbox WHERE meeting_id = $1 OR meeting_id IN (SELECT id FROM meetings WHERE breakout_of = $1)",
+        meeting,
+    )
     await connection.execute("DELETE FROM meetings WHERE id = $1", meeting)
 
 
@@ -149,11 +155,13 @@ async def mark_ended(connection: Connection, meeting: str) -> None:
 
 
 async def set_host(connection: Connection, meeting: str, user: str) -> None:
-    await connection.execute("UPDATE meetings SET host_id = $2, updated_at = now() WHERE id = $1", meeting, user)
+    await connection.execute(
+        "UPDATE meetings SET host_id = $2, updated_at = now() WHERE id = $1 OR breakout_of = $1", meeting, user
+    )
 
 
 async def hosted_by(connection: Connection, user: str) -> list[str]:
-    rows = await connection.fetch("SELECT id FROM meetings WHERE host_id = $1", user)
+    rows = await connection.fetch("SELECT id FROM meetings WHERE host_id = $1 AND breakout_of IS NULL", user)
     return [row["id"] for row in rows]
 
 

@@ -21,6 +21,7 @@ class ParticipantRow:
     joined_at: datetime | None
     left_at: datetime | None
     present: bool
+    main_id: str | None
 
 
 async def add(
@@ -53,6 +54,14 @@ async def by_id(connection: Connection, meeting: str, participant: str) -> Parti
 async def by_user(connection: Connection, meeting: str, user: str) -> ParticipantRow | None:
     row = await connection.fetchrow(
         "SELECT * FROM meeting_participants WHERE meeting_id = $1 AND user_id = $2", meeting, user
+    )
+    return load_one(ParticipantRow, row)
+
+
+async def by_main(connection: Connection, breakout: str, main: str) -> ParticipantRow | None:
+    """Return who a participant of the main room is in a breakout room."""
+    row = await connection.fetchrow(
+        "SELECT * FROM meeting_participants WHERE meeting_id = $1 AND main_id = $2", breakout, main
     )
     return load_one(ParticipantRow, row)
 

@@ -60,6 +60,16 @@ async def of_meeting(connection: Connection, meeting: str) -> list[RecordingRow]
     return [load(RecordingRow, row) for row in rows]
 
 
+async def of_all_rooms(connection: Connection, meeting: str) -> list[tuple[RecordingRow, str]]:
+    """Return the recordings of a meeting and of its breakout rooms, with the title of the room."""
+    rows = await connection.fetch(
+        "SELECT r.*, m.title FROM meeting_recordings r JOIN meetings m ON m.id = r.meeting_id"
+        " WHERE m.id = $1 OR m.breakout_of = $1 ORDER BY r.started_at DESC LIMIT 500",
+        meeting,
+    )
+    return [(load(RecordingRow, row), row["title"]) for row in rows]
+
+
 async def of_user(connection: Connection, user: str, search: str | None = None) -> list[tuple[RecordingRow, str]]:
     """Return recordings, with meeting titles, that this user may open: of meetings where it is host or co-host.
 

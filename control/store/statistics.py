@@ -22,7 +22,7 @@ async def all_meetings(connection: Connection, limit: int, before: tuple[datetim
     rows = await connection.fetch(
         "SELECT m.*, (SELECT count(*) FROM meeting_participants p WHERE p.meeting_id = m.id AND p.present)"
         " AS participants FROM meetings m"
-        " WHERE ($1::timestamptz IS NULL OR (m.created_at, m.id) < ($1, $2::text))"
+        " WHERE m.breakout_of IS NULL AND ($1::timestamptz IS NULL OR (m.created_at, m.id) < ($1, $2::text))"
         " ORDER BY m.created_at DESC, m.id DESC LIMIT $3",
         moment,
         last,

@@ -28,6 +28,9 @@ def row(start: str, zone: str = "UTC", recurrence: str | None = None) -> Meeting
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
         started_at=None,
         ended_at=None,
+        breakout_of=None,
+        closes_at=None,
+        breakouts=None,
     )
 
 

@@ -1,0 +1,67 @@
+"""Bodies and answers about breakout rooms."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+from control.api.types import Answer, Body, Text
+
+_Someone = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+class NewBreakout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A room to be made, with the participants of the main room that are assigned to it."""
+
+    title: Text
+    participants: Annotated[list[_Someone], msgspec.Meta(max_length=500)] = []
+
+
+class CreateBreakouts(Body, frozen=True, kw_only=True):
+    """With `automatic`, whoever is in the main room but hosts is spread evenly.
+
+    `may_choose`: participants may go into any room by themselves; `may_return`: they may come back.
+    """
+
+    rooms: Annotated[list[NewBreakout], msgspec.Meta(min_length=1, max_length=50)]
+    automatic: bool = False
+    may_choose: bool = False
+    may_return: bool = True
+
+
+class MoveToBreakout(Body, frozen=True, kw_only=True):
+    """`participant` of the main room, the caller itself by default; `room` null is the main room."""
+
+    participant: _Someone | None = None
+    room: _Someone | None = None
+
+
+class AnnounceToBreakouts(Body, frozen=True, kw_only=True):
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+
+
+class CloseBreakouts(Body, frozen=True, kw_only=True):
+    countdown_seconds: Annotated[int, msgspec.Meta(ge=0, le=600)] = 30
+
+
+class Breakout(Answer, frozen=True, kw_only=True):
+    """`id` is its meeting's. `participants` of the main room are assigned to it, `present` are in it.
+
+    It counts down to `closes_at`; afterwards it is closed, and what was said and recorded in it stays.
+    """
+
+    id: str
+    title: str
+    participants: list[str]
+    present: int
+    closes_at: datetime | None
+
+
+class Breakouts(Answer, frozen=True, kw_only=True):
+    """`place` is the room that the caller belongs to now, null for the main room."""
+
+    open: bool
+    may_choose: bool
+    may_return: bool
+    place: str | None
+    rooms: list[Breakout]

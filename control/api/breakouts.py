@@ -1,0 +1,175 @@
+"""Breakout rooms of a meeting: made, opened, filled, spoken to and closed by its hosts."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from control import breakouts
+from control.api.breakout_types import (
+    AnnounceToBreakouts,
+    Breakout,
+    Breakouts,
+    CloseBreakouts,
+    CreateBreakouts,
+    MoveToBreakout,
+)
+from control.api.types import Done
+from control.auth.access import Access
+from control.breakouts import Plan
+from control.database import Connection
+from control.ending import ended
+from control.endpoint import Call, Endpoints
+from control.identifiers import new_id
+from control.problem import Problem, forbidden, not_found
+from control.store import audit, meetings, outbox, participants
+from control.store import breakouts as store
+from control.store.meetings import MeetingRow
+from sfu.api.desired_state import Announcement, DesiredState
+
+endpoints = Endpoints("breakout rooms", scope="meetings")
+_PATH = "/api/v1/meetings/<meeting>/breakouts"
+
+
+@endpoints.route("GET", _PATH, Access.PARTICIPANT, answer=Breakouts)
+async def list_breakouts(call: Call, meeting: str) -> Breakouts:
+    """List the breakout rooms, and who is assigned to which."""
+    async with call.services.pool.acquire() as connection:
+        return await _listed(call, connection, meeting)
+
+
+@endpoints.route("POST", _PATH, Access.HOST, body=CreateBreakouts, answer=Breakouts, status=201)
+async def create_breakouts(call: Call, meeting: str, body: CreateBreakouts) -> Breakouts:
+    """Make breakout rooms in place of those that were prepared before; they open with `open`."""
+    plan = Plan(may_choose=body.may_choose, may_return=body.may_return)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        main = await _locked(connection, meeting)
+        made = await breakouts.create(connection, main, [room.title for room in body.rooms], plan)
+        people = {person.id: person for person in await participants.of_meeting(connection, meeting)}
+        for breakout, room in zip(made, body.rooms, strict=True):
+            for person in room.participants:
+                if person not in people:
+                    raise not_found("This meeting has no such participant.")
+                await store.assign(connection, person, breakout)
+        if body.automatic:
+            named = {person for room in body.rooms for person in room.participants}
+            waiting = [one.id for one in people.values() if one.present and one.role in {"participant", "viewer"}]
+            for number, person in enumerate(one for one in waiting if one not in named):
+                await store.assign(connection, person, made[number % len(made)])
+        await _tell(call, connection, meeting, "breakouts.created", rooms=made)
+        return await _listed(call, connection, meeting)
+
+
+@endpoints.route("POST", f"{_PATH}/open", Access.HOST, answer=Breakouts)
+async def open_breakouts(call: Call, meeting: str) -> Breakouts:
+    """Open the rooms: whoever is assigned to one is taken there."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        main = await _locked(connection, meeting)
+        if not [room for room in await store.of_meeting(connection, meeting) if not breakouts.is_closed(room)]:
+            raise Problem(409, "no_breakouts", "There are no breakout rooms to open.")
+        await store.set_plan(connection, meeting, msgspec.structs.replace(breakouts.plan_of(main), open=True))
+        states = await breakouts.apply(connection, main)
+        await _tell(call, connection, meeting, "breakouts.opened")
+        listed = await _listed(call, connection, meeting)
+    _push(call, states)
+    return listed
+
+
+@endpoints.route("POST", f"{_PATH}/move", Access.PARTICIPANT, body=MoveToBreakout, answer=Done)
+async def move_to_breakout(call: Call, meeting: str, body: MoveToBreakout) -> Done:
+    """Take a participant to another room at once: as a host anyone, by oneself as far as the rooms allow it."""
+    own = call.standing.participant.id if call.standing.participant is not None else None
+    person = body.participant or own
+    if person is None:
+        raise Problem(409, "not_joined", "Join the meeting first.")
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        main = await _locked(connection, meeting)
+        plan = breakouts.plan_of(main)
+        if not call.standing.is_host and not (person == own and (plan.may_choose if body.room else plan.may_return)):
+            raise forbidden("Only hosts may do this here.")
+        if await participants.by_id(connection, meeting, person) is None:
+            raise not_found("This meeting has no such participant.")
+        known = {room.id for room in await store.of_meeting(connection, meeting) if not breakouts.is_closed(room)}
+        if body.room is not None and body.room not in known:
+            raise not_found("There is no such breakout room.")
+        await store.assign(connection, person, body.room)
+        states = await breakouts.apply(connection, main) if plan.open else []
+        if body.room is None and not plan.open:
+            states = await breakouts.leave_closing(connection, main, person)
+        await _tell(call, connection, meeting, "breakouts.moved", participant=person, room=body.room)
+    _push(call, states)
+    return Done()
+
+
+@endpoints.route("POST", f"{_PATH}/announce", Access.HOST, body=AnnounceToBreakouts, answer=Done)
+async def announce_to_breakouts(call: Call, meeting: str, body: AnnounceToBreakouts) -> Done:
+    """Say something to everyone, in whichever room."""
+    person = call.standing.participant
+    said = Announcement(
+        id=new_id("announcement"),
+        name=person.name if person is not None else "Host",
+        text=body.text,
+        at=time.time_ns() // 1_000_000,
+    )
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        states = await breakouts.announce(connection, await _locked(connection, meeting), said)
+        await _tell(call, connection, meeting, "breakouts.announced", text=body.text)
+    _push(call, states)
+    return Done()
+
+
+@endpoints.route("POST", f"{_PATH}/close", Access.HOST, body=CloseBreakouts, answer=Breakouts)
+async def close_breakouts(call: Call, meeting: str, body: CloseBreakouts) -> Breakouts:
+    """Close the rooms after a countdown: then everyone is taken back to the main room."""
+    at = datetime.now(UTC) + timedelta(seconds=body.countdown_seconds)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        main = await _locked(connection, meeting)
+        if not breakouts.plan_of(main).open:
+            raise Problem(409, "no_breakouts", "There are no open breakout rooms.")
+        states = await breakouts.close(connection, main, at)
+        await _tell(call, connection, meeting, "breakouts.closed", at=at)
+        listed = await _listed(call, connection, meeting)
+    _push(call, states)
+    return listed
+
+
+async def _locked(connection: Connection, meeting: str) -> MeetingRow:
+    main = await breakouts.locked(connection, meeting)
+    if main.status == "ended":
+        raise ended()
+    return main
+
+
+async def _listed(call: Call, connection: Connection, meeting: str) -> Breakouts:
+    main = await meetings.by_id(connection, meeting)
+    assert main is not None
+    plan = breakouts.plan_of(main)
+    assigned = await store.assignments(connection, meeting)
+    own = call.standing.participant.id if call.standing.participant is not None else ""
+    return Breakouts(
+        open=plan.open,
+        may_choose=plan.may_choose,
+        may_return=plan.may_return,
+        place=assigned.get(own) if plan.open else None,
+        rooms=[
+            Breakout(
+                id=room.id,
+                title=room.title,
+                participants=[person for person, where in assigned.items() if where == room.id],
+                present=room.present,
+                closes_at=room.closes_at,
+            )
+            for room in await store.of_meeting(connection, meeting)
+        ],
+    )
+
+
+def _push(call: Call, states: list[DesiredState]) -> None:
+    for state in states:
+        call.services.nodes.push(state)
+
+
+async def _tell(call: Call, connection: Connection, meeting: str, kind: str, **detail: object) -> None:
+    payload = {"meeting": meeting, "by": call.actor, **detail}
+    await outbox.append(connection, outbox.MEETING_EVENTS, meeting, kind, payload)
+    await audit.write(connection, call.actor, kind, meeting, call.address, **detail)

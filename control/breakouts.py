@@ -1,0 +1,153 @@
+"""Breakout rooms: how assignments become the desired states of a meeting's rooms.
+
+A breakout room is a meeting of its own that belongs to another one, so that its chat, recordings, consents and captions
+are kept like any meeting's and go with the main one. A participant keeps its place at the main room: joining that
+leads to wherever it belongs (`elsewhere` in the desired state), and being sent there is nothing but that.
+"""
+
+import functools
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from control import ending, grants
+from control.database import Connection
+from control.problem import Problem, not_found
+from control.services import Services
+from control.store import breakouts, meetings, rooms
+from control.store.breakouts import BreakoutRow, InsideRow
+from control.store.meetings import MeetingRow
+from sfu.api.desired_state import Announcement, DesiredState, Destination
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the rooms are open, and what participants may do by themselves."""
+
+    open: bool = False
+    may_choose: bool = False
+    may_return: bool = True
+
+
+def plan_of(main: MeetingRow) -> Plan:
+    return msgspec.convert(main.breakouts or {}, Plan)
+
+
+def is_closed(room: BreakoutRow) -> bool:
+    """Whether a room is closed or counts down to it."""
+    return room.closes_at is not None
+
+
+async def locked(connection: Connection, meeting: str) -> MeetingRow:
+    """Return the main room with all its breakout rooms locked; raises Problem for a breakout room, or none at all."""
+    await breakouts.lock(connection, meeting)
+    main = await meetings.by_id(connection, meeting)
+    if main is None:
+        raise not_found("This meeting does not exist.")
+    if main.breakout_of is not None:
+        raise Problem(409, "breakout", "This is a breakout room; its meeting has the others.")
+    return main
+
+
+async def create(connection: Connection, main: MeetingRow, titles: Iterable[str], plan: Plan) -> list[str]:
+    """Make breakout rooms, not yet open, in place of those that were prepared; return their ids."""
+    current = [room for room in await breakouts.of_meeting(connection, main.id) if not is_closed(room)]
+    if plan_of(main).open and current:
+        raise Problem(409, "breakouts_open", "The breakout rooms are open: close them first.")
+    for room in current:
+        await meetings.delete(connection, room.id)
+    made = []
+    for title in titles:
+        made.append(await breakouts.create(connection, main, title))
+        state = grants.first_state(made[-1], grants.settings_of(main))
+        await rooms.create_state(connection, msgspec.structs.replace(state, locked=False, returns_to=_place(main)))
+    await breakouts.set_plan(connection, main.id, plan)
+    return made
+
+
+async def apply(connection: Connection, main: MeetingRow) -> list[DesiredState]:
+    """Bring the desired states of all open rooms into line with the assignments; return those to push."""
+    current = [room for room in await breakouts.of_meeting(connection, main.id) if not is_closed(room)]
+    places = {room.id: Destination(meeting=room.id, title=room.title) for room in current}
+    assigned = {
+        person: places[room]
+        for person, room in (await breakouts.assignments(connection, main.id)).items()
+        if room in places
+    }
+    inside = await breakouts.inside(connection, main.id)
+    changed = [await _edit(connection, main.id, elsewhere=assigned)]
+    for room in current:
+        away = _away(main, room.id, inside, assigned)
+        changed.append(await _edit(connection, room.id, elsewhere=away))
+    return [state for state in changed if state is not None]
+
+
+def _away(
+    main: MeetingRow, room: str, inside: Iterable[InsideRow], assigned: Mapping[str, Destination]
+) -> dict[str, Destination]:
+    """Who has been in a room and belongs elsewhere now."""
+    places = {one.id: assigned.get(one.main_id, _place(main)) for one in inside if one.meeting_id == room}
+    return {person: place for person, place in places.items() if place.meeting != room}
+
+
+def _place(main: MeetingRow) -> Destination:
+    return Destination(meeting=main.id, title=main.title)
+
+
+async def close(connection: Connection, main: MeetingRow, at: datetime) -> list[DesiredState]:
+    """Close the open rooms at a time; until then people are told, and may come back by themselves."""
+    current = [room.id for room in await breakouts.of_meeting(connection, main.id) if not is_closed(room)]
+    await breakouts.close(connection, current, at)
+    await breakouts.unassign_all(connection, main.id)
+    await breakouts.set_plan(connection, main.id, msgspec.structs.replace(plan_of(main), open=False))
+    changed = [await _edit(connection, main.id, elsewhere={})]
+    for room in current:
+        changed.append(await _edit(connection, room, closes_at=int(at.timestamp() * 1000)))
+    return [state for state in changed if state is not None]
+
+
+async def leave_closing(connection: Connection, main: MeetingRow, person: str) -> list[DesiredState]:
+    """Bring somebody back from a room that counts down."""
+    changed = []
+    for one in await breakouts.inside(connection, main.id):
+        if one.main_id == person:
+            state = await rooms.state(connection, one.meeting_id)
+            elsewhere = {} if state is None else state.elsewhere
+            changed.append(await _edit(connection, one.meeting_id, elsewhere={**elsewhere, one.id: _place(main)}))
+    return [state for state in changed if state is not None]
+
+
+async def announce(connection: Connection, main: MeetingRow, said: Announcement) -> list[DesiredState]:
+    """Say something to the main room and all open breakout rooms."""
+    listed = await breakouts.of_meeting(connection, main.id)
+    now = datetime.now(UTC)
+    live = [room.id for room in listed if room.closes_at is None or room.closes_at > now]
+    changed = [await _edit(connection, room, announcement=said) for room in (main.id, *live)]
+    return [state for state in changed if state is not None]
+
+
+async def keep_out(connection: Connection, main: str, person: str, banned: str | None) -> list[DesiredState]:
+    """Keep a participant that was removed from the main room out of the breakout rooms too."""
+    changed = []
+    inside = {one.meeting_id: one.id for one in await breakouts.inside(connection, main) if one.main_id == person}
+    await breakouts.assign(connection, person, None)
+    for room in await breakouts.of_meeting(connection, main):
+        without = functools.partial(grants.with_removed, participant=inside.get(room.id, person), user=banned)
+        state = await rooms.edit_state(connection, room.id, without)
+        if state is not None:
+            changed.append(state)
+    return changed
+
+
+async def end_closed(services: Services) -> None:
+    """End the breakout rooms whose time is over, for good."""
+    async with services.pool.acquire() as connection:
+        for room in await breakouts.closed(connection):
+            async with connection.transaction():
+                states = await ending.end_in_transaction(connection, room)
+            for state in states:
+                services.nodes.push(state)
+
+
+async def _edit(connection: Connection, room: str, **changes: object) -> DesiredState | None:
+    return await rooms.edit_state(connection, room, lambda before: msgspec.structs.replace(before, **changes))

@@ -1,0 +1,97 @@
+"""Starting and stopping recordings, whoever asks: a host by REST, or a participant by signaling."""
+
+import logging
+import time
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from control.ending import ended
+from control.identifiers import new_id
+from control.problem import Problem, not_found
+from control.services import Services
+from control.store import audit, meetings, outbox, recordings, rooms
+from control.store.recordings import RecordingRow
+from sfu.api.desired_state import DesiredRecording, DesiredState
+from sfu.api.facts import RecordingWished
+
+_LOG = logging.getLogger(__name__)
+CONSENT_TEXT = "recording-1"
+"""Version of the text that participants are shown while a recording runs."""
+
+
+class Wish(NamedTuple):
+    """Who wants a meeting to be recorded or not: the participant, the acting account, its address."""
+
+    meeting: str
+    by: str
+    actor: str
+    address: str
+
+
+async def start(services: Services, wish: Wish) -> RecordingRow:
+    """Start a recording; raises Problem with the reason why there can be none now."""
+    await services.archive.check_room()
+    meeting = wish.meeting
+    desired = DesiredRecording(
+        recording=new_id("recording"),
+        started_at=time.time_ns() // 1_000_000,
+        started_by=wish.by,
+        consent_text=CONSENT_TEXT,
+    )
+    async with services.pool.acquire() as connection, connection.transaction():
+        await meetings.lock(connection, meeting)
+        state = await rooms.edit_state(connection, meeting, lambda before: _with(before, desired))
+        if state is None:
+            raise not_found("This meeting does not exist.")
+        started_at = datetime.fromtimestamp(desired.started_at / 1000, UTC)
+        row = await recordings.start(connection, desired.recording, meeting, desired.started_by, started_at)
+        payload = {"meeting": meeting, "recording": row.id, "by": wish.actor}
+        await outbox.append(connection, outbox.MEDIA_EVENTS, meeting, "recording.started", payload)
+        await audit.write(connection, wish.actor, "start_recording", row.id, wish.address, meeting=meeting)
+    services.nodes.push(state)
+    return row
+
+
+def _with(before: DesiredState, desired: DesiredRecording) -> DesiredState:
+    if before.ended:
+        raise ended()
+    if before.e2ee:
+        raise Problem(409, "e2ee", "An end-to-end encrypted meeting cannot be recorded here.")
+    if before.recording is not None:
+        raise Problem(409, "already_recording", "This meeting is being recorded already.")
+    return msgspec.structs.replace(before, recording=desired)
+
+
+async def stop(services: Services, wish: Wish) -> RecordingRow:
+    """Stop the running recording; raises Problem 409 when there is none."""
+    meeting = wish.meeting
+    async with services.pool.acquire() as connection, connection.transaction():
+        await meetings.lock(connection, meeting)
+        sealed = await recordings.seal(connection, meeting, datetime.now(UTC))
+        if not sealed:
+            raise Problem(409, "not_recording", "This meeting is not being recorded.")
+        state = await rooms.edit_state(
+            connection, meeting, lambda before: msgspec.structs.replace(before, recording=None)
+        )
+        row = await recordings.by_id(connection, sealed[0])
+        payload = {"meeting": meeting, "recording": sealed[0], "by": wish.actor}
+        await outbox.append(connection, outbox.MEDIA_EVENTS, meeting, "recording.stopped", payload)
+        await audit.write(connection, wish.actor, "stop_recording", sealed[0], wish.address, meeting=meeting)
+    if state is not None:
+        services.nodes.push(state)
+    assert row is not None
+    return row
+
+
+async def fulfil(services: Services, fact: RecordingWished) -> None:
+    """Do what somebody asked by signaling whom the sfu let; a refusal becomes an event with its reason."""
+    wish = Wish(fact.room, fact.participant, fact.participant, "")
+    try:
+        await (start if fact.on else stop)(services, wish)
+    except Problem as problem:
+        _LOG.info("no recording of %s was %s: %s", fact.room, "started" if fact.on else "stopped", problem.detail)
+        payload = {"meeting": fact.room, "by": fact.participant, "on": fact.on, "code": problem.code}
+        async with services.pool.acquire() as connection, connection.transaction():
+            await outbox.append(connection, outbox.MEDIA_EVENTS, fact.room, "recording.refused", payload)

@@ -1,0 +1,134 @@
+"""Breakout rooms of meetings: rows of meetings of their own, and who is assigned to which."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from control.database import Connection, load
+from control.identifiers import meeting_id
+from control.store.meetings import MeetingRow
+from control.store.participants import ParticipantRow
+
+
+@dataclass(frozen=True, slots=True)
+class BreakoutRow:
+    """A breakout room; it is closed from `closes_at` on. `present` counts who is in it."""
+
+    id: str
+    title: str
+    closes_at: datetime | None
+    present: int
+
+
+@dataclass(frozen=True, slots=True)
+class InsideRow:
+    """Who a participant of a breakout room is in the main room."""
+
+    id: str
+    meeting_id: str
+    main_id: str
+
+
+async def create(connection: Connection, main: MeetingRow, title: str) -> str:
+    """Insert a breakout room with the main room's host and settings; return its id."""
+    identifier = meeting_id()
+    await connection.execute(
+        "INSERT INTO meetings (id, host_id, title, settings, breakout_of) VALUES ($1, $2, $3, $4, $5)",
+        identifier,
+        main.host_id,
+        title,
+        main.settings,
+        main.id,
+    )
+    return identifier
+
+
+async def of_meeting(connection: Connection, main: str) -> list[BreakoutRow]:
+    """Return the breakout rooms of a meeting, closed ones too, in the order in which they were made."""
+    rows = await connection.fetch(
+        "SELECT m.id, m.title, m.closes_at, (SELECT count(*) FROM meeting_participants p"
+        "   WHERE p.meeting_id = m.id AND p.present) AS present"
+        " FROM meetings m WHERE m.breakout_of = $1 ORDER BY m.created_at, m.id",
+        main,
+    )
+    return [load(BreakoutRow, row) for row in rows]
+
+
+async def lock(connection: Connection, main: str) -> None:
+    """Lock a meeting and its breakout rooms, in the one order in which meetings are locked."""
+    await connection.fetch(
+        "SELECT id FROM meetings WHERE id = $1 OR breakout_of = $1 ORDER BY id FOR NO KEY UPDATE", main
+    )
+
+
+async def set_plan(connection: Connection, main: str, plan: Any) -> None:
+    await connection.execute("UPDATE meetings SET breakouts = $2 WHERE id = $1", main, plan)
+
+
+async def close(connection: Connection, breakouts: Iterable[str], at: datetime) -> None:
+    await connection.execute("UPDATE meetings SET closes_at = $2 WHERE id = ANY($1::text[])", list(breakouts), at)
+
+
+async def closed(connection: Connection) -> list[str]:
+    """Return the breakout rooms whose time is over and that have not ended."""
+    rows = await connection.fetch(
+        "SELECT id FROM meetings WHERE breakout_of IS NOT NULL AND status <> 'ended' AND closes_at < now()"
+    )
+    return [row["id"] for row in rows]
+
+
+async def assign(connection: Connection, participant: str, breakout: str | None) -> None:
+    """Assign a participant of the main room to a breakout room, or to none."""
+    if breakout is None:
+        await connection.execute("DELETE FROM breakout_assignments WHERE participant_id = $1", participant)
+        return
+    await connection.execute(
+        "INSERT INTO breakout_assignments (participant_id, breakout_id) VALUES ($1, $2)"
+        " ON CONFLICT (participant_id) DO UPDATE SET breakout_id = excluded.breakout_id",
+        participant,
+        breakout,
+    )
+
+
+async def unassign_all(connection: Connection, main: str) -> None:
+    await connection.execute(
+        "DELETE FROM breakout_assignments WHERE breakout_id IN (SELECT id FROM meetings WHERE breakout_of = $1)", main
+    )
+
+
+async def assignments(connection: Connection, main: str) -> dict[str, str]:
+    """Return the breakout room of each participant of the main room that is assigned to one."""
+    rows = await connection.fetch(
+        "SELECT a.participant_id, a.breakout_id FROM breakout_assignments a"
+        " JOIN meetings m ON m.id = a.breakout_id WHERE m.breakout_of = $1 ORDER BY a.participant_id",
+        main,
+    )
+    return {row["participant_id"]: row["breakout_id"] for row in rows}
+
+
+async def inside(connection: Connection, main: str) -> list[InsideRow]:
+    """Return who has been in any of a meeting's breakout rooms."""
+    rows = await connection.fetch(
+        "SELECT p.id, p.meeting_id, p.main_id FROM meeting_participants p JOIN meetings m ON m.id = p.meeting_id"
+        " WHERE m.breakout_of = $1 AND p.main_id IS NOT NULL",
+        main,
+    )
+    return [load(InsideRow, row) for row in rows]
+
+
+async def enter(connection: Connection, breakout: str, main: ParticipantRow, participant: str) -> ParticipantRow:
+    """Return the participant's row in a breakout room, with the name and role that it has in the main room."""
+    row = await connection.fetchrow(
+        "INSERT INTO meeting_participants (id, meeting_id, user_id, name, role, rejoin_hash, main_id)"
+        " VALUES ($1, $2, $3, $4, $5, '', $6) ON CONFLICT (meeting_id, main_id) WHERE main_id IS NOT NULL"
+        " DO UPDATE SET name = excluded.name, role = excluded.role RETURNING *",
+        participant,
+        breakout,
+        main.user_id,
+        main.name,
+        main.role,
+        main.id,
+    )
+    assert row is not None
+    return load(ParticipantRow, row)

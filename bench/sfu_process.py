@@ -19,12 +19,14 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import jwt
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from sfu.api.desired_state import DesiredState
 from sfu.api.facts import decode_batch
 from sfu.api.join_token import AUDIENCE, Grants, JoinClaims
 
@@ -35,7 +37,7 @@ _LISTENER_ONLY = Grants(publish=())
 
 
 class Control:
-    """Serves public keys, takes facts, knows no desired states; signs join tokens."""
+    """Serves public keys, takes facts, leaves every room as it is; signs join tokens."""
 
     def __init__(self) -> None:
         self._key = Ed25519PrivateKey.generate()
@@ -74,8 +76,13 @@ class Control:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                known = self.path == "/internal/v1/keys"
-                self._answer(200 if known else 404, keys if known else b"{}")
+                parts = self.path.split("/")
+                if self.path == "/internal/v1/keys":
+                    self._answer(200, keys)
+                elif parts[:4] == ["", "internal", "v1", "rooms"] and parts[-1] == "desired":
+                    self._answer(200, msgspec.json.encode(DesiredState(room=unquote(parts[4]), version=0)))
+                else:
+                    self._answer(404, b"{}")
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))

@@ -37,6 +37,10 @@ class DirectEngine(Protocol):
         """Whether packets wait that were read already."""
 
     @property
+    def datagrams_read(self) -> int:
+        """How many datagrams were read so far."""
+
+    @property
     def sent_directly(self) -> tuple[int, int, Mapping[Drop, int]]:
         """Datagrams and bytes that the kernel took, and drops of what it did not."""
 
@@ -60,6 +64,7 @@ class Pump:
         self._audio: deque[Datagram] = deque()
         self._other: deque[Datagram] = deque()
         self._chunk = _MAX_CHUNK
+        self._datagrams_read = 0
         self.times = StepTimes()
 
     @property
@@ -68,6 +73,11 @@ class Pump:
         if self._direct is not None:
             return self._direct.backlog
         return bool(self._audio or self._other)
+
+    @property
+    def datagrams_read(self) -> int:
+        """How many datagrams were read so far."""
+        return self._direct.datagrams_read if self._direct is not None else self._datagrams_read
 
     @property
     def drops(self) -> Mapping[Drop, int]:
@@ -144,6 +154,7 @@ class Pump:
         for local in (*range(len(self._sockets.addresses)), *self._ready):
             room = BACKLOG_DATAGRAMS - len(self._audio) - len(self._other)
             for datagram in self._sockets.receive(local, min(_READ_DATAGRAMS, room)):
+                self._datagrams_read += 1
                 queue = self._audio if self._engine.is_audio(datagram) else self._other
                 queue.append(datagram)
         self._ready.clear()

@@ -61,6 +61,11 @@ cdef class CompiledEngine(BatchEngine):
         return self.state.first_job != NULL
 
     @property
+    def datagrams_read(self):
+        """How many datagrams were read so far."""
+        return self.state.datagrams_in
+
+    @property
     def sent_directly(self):
         """Datagrams and bytes that the kernel took from this engine directly, and drops of the others."""
         drops = {reason: self.state.send_drops[<int>reason] for reason in Drop if self.state.send_drops[<int>reason]}

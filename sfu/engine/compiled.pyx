@@ -8,7 +8,7 @@ Besides the contract it does its own input and output: see `receive_and_forward`
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.ref cimport PyObject
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memmove, memset
 
@@ -17,6 +17,7 @@ from sfu.engine.contract import (
     Drop,
     Leftover,
     LeftoverKind,
+    Observed,
     Outgoing,
     Result,
     RouteState,
@@ -31,10 +32,11 @@ from sfu.formats.extensions import Extension
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.loss_windows import LossWindow
 from sfu.machines.observation import Observation, SentSummary
-from sfu.machines.packet_groups import GroupDelta
+from sfu.machines.overuse import Usage
 from sfu.machines.send_history import PacketResult, SentKind
 
 SENT_KINDS = tuple(SentKind)
+USAGES = (Usage.NORMAL, Usage.OVERUSE, Usage.UNDERUSE)
 
 cdef enum:
     CODEC_VP8 = 1
@@ -56,6 +58,9 @@ cdef enum:
     SENT_VIDEO = 1
     SENT_RTX = 2
     SENT_PADDING = 3
+    USAGE_NORMAL = 0
+    USAGE_OVERUSE = 1
+    USAGE_UNDERUSE = 2
     DROP_UNKNOWN_SOURCE = 0
     DROP_NOT_WEBRTC = 1
     DROP_MALFORMED = 2
@@ -85,7 +90,9 @@ include "native/descriptors.pxi"
 include "native/numbering.pxi"
 include "native/route.pxi"
 include "native/sending.pxi"
+include "native/trend.pxi"
 include "native/observation.pxi"
+include "native/feedback.pxi"
 include "native/egress.pxi"
 include "native/forwarding.pxi"
 include "native/reception.pxi"

@@ -132,6 +132,14 @@ class Switch(NamedTuple):
     ext_seq: int
 
 
+class Observed(NamedTuple):
+    """What a peer's feedback said, up to a message that came at `arrival`; see `ReportsSending.fold`."""
+
+    peer: int
+    observation: Observation
+    arrival: int
+
+
 class SinkPacket(NamedTuple):
     """A packet for a sink: as the publisher sent it, unprotected, RTX undone."""
 
@@ -152,6 +160,7 @@ class Result:
     leftovers: list[Leftover] = field(default_factory=list)
     arrivals: list[Arrival] = field(default_factory=list)
     switches: list[Switch] = field(default_factory=list)
+    observed: list[Observed] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +373,10 @@ class ReportsSending(Protocol):
         self, peer: int, message: TransportFeedback | CongestionFeedback, now: int, *, whole: bool = False
     ) -> Observation | None:
         """Match feedback that came at `now` with what was sent; see `sfu.machines.observation`."""
+
+    def fold(self, peer: int, wanted: bool) -> None:
+        """Take transport-wide feedback of the peer out of the RTCP that is left over, and tell what it says by
+        `Result.observed` when there is something to judge; but for 2 s after a probe, whose results count singly."""
 
     def pad(self, peer: int, size: int, now: int) -> list[Outgoing]:
         """Send at least `size` bytes of padding at once, past the queue but charged to the budget.

@@ -36,6 +36,7 @@ class Egress:
         self.transport_seq = 0
         self.pacer: Pacer | None = None
         self.observer: Observer | None = None
+        self.folds = False
         self._rtcp: RtcpProtector | PlainRtcp | None = None
         self._extensions: Mapping[Extension, int] = {}
         self._indexes: dict[int, int] = {}
@@ -137,6 +138,7 @@ class Egress:
     def report_sent(self, wanted: bool) -> None:
         if not wanted:
             self.observer = None
+            self.folds = False
         elif self.observer is None:
             self.observer = Observer()
 

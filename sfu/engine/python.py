@@ -187,6 +187,7 @@ class PythonEngine:
             self._tally.datagrams_in += 1
             self._tally.bytes_in += len(datagram.data)
             reception.receive(datagram, self._peer_of(datagram))
+        reception.tell()
         self._forward(reception.runs, result, now)
         return result
 
@@ -227,6 +228,10 @@ class PythonEngine:
     def claim(self, peer: int, cluster: int = -1) -> SentSummary:
         observer = self._peers[peer].egress.observer
         return observer.claim(cluster) if observer is not None else SentSummary(0, 0, 0, 0)
+
+    def fold(self, peer: int, wanted: bool) -> None:
+        egress = self._peers[peer].egress
+        egress.folds = wanted and egress.observer is not None
 
     def observe(
         self, peer: int, message: TransportFeedback | CongestionFeedback, now: int, *, whole: bool = False

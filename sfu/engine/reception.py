@@ -10,6 +10,7 @@ from sfu.engine.contract import (
     Drop,
     Leftover,
     LeftoverKind,
+    Observed,
     Result,
     SinkPacket,
     SrtpKeys,
@@ -19,9 +20,10 @@ from sfu.engine.ingress import Ingress
 from sfu.engine.packet import PASSED, Packet
 from sfu.engine.srtp import MAX_PACKET_BYTES, PlainReceiver, Receiver, SrtpError, SrtpReceiver
 from sfu.engine.tally import Tally
-from sfu.formats import rtp
+from sfu.formats import rtcp, rtp
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
+from sfu.formats.transport_feedback import TransportFeedback
 
 _KEPT = frozenset({*PASSED, Extension.TRANSPORT_SEQ})
 
@@ -87,6 +89,7 @@ class Reception:
         self.runs: dict[Ingress, list[Packet]] = {}
         self._tally = tally
         self._result = result
+        self._told: dict[Peer, int] = {}
 
     def receive(self, datagram: Datagram, peer: Peer | None) -> None:
         """Tell a datagram's kind by its first byte (RFC 7983), RTCP from RTP by its second (RFC 5761)."""
@@ -126,7 +129,9 @@ class Reception:
             if rtp.is_rtcp(data):
                 compound = receiver.unprotect_rtcp(data)
                 peer.last_activity = max(peer.last_activity, datagram.arrival)
-                self._leave(LeftoverKind.RTCP, datagram, peer, compound)
+                compound = self._fold(peer, compound, datagram.arrival)
+                if compound:
+                    self._leave(LeftoverKind.RTCP, datagram, peer, compound)
                 return
             ssrc = _check_srtp(data, receiver.tag_bytes)
             packet = receiver.unprotect(data, ssrc)
@@ -144,6 +149,27 @@ class Reception:
             self._leave(LeftoverKind.UNKNOWN_SSRC, datagram, peer, packet)
         else:
             self._take(Received(datagram, packet, header, *known), peer)
+
+    def tell(self) -> None:
+        """Put what feedback said into the result, when all of the batch was received."""
+        for peer, arrival in self._told.items():
+            if peer.egress.observer is not None:
+                self._result.observed.append(Observed(peer.number, peer.egress.observer.tell(arrival), arrival))
+        self._told.clear()
+
+    def _fold(self, peer: Peer, compound: bytes, arrival: int) -> bytes:
+        """Take transport-wide feedback out of a compound packet where that is wanted; return what is left."""
+        observer = peer.egress.observer
+        if observer is None or not peer.egress.folds or not observer.may_fold(arrival):
+            return compound
+        left = b""
+        for packet in _rtcp_packets(compound):
+            feedback = _transport_feedback(packet)
+            if feedback is None:
+                left += packet
+            elif observer.fold(feedback, arrival) or peer in self._told:
+                self._told[peer] = arrival
+        return left
 
     def _take(self, received: Received, peer: Peer) -> None:
         """Take a packet of a registered stream."""
@@ -257,3 +283,27 @@ def _undo_rtx(data: bytes, header: rtp.RtpHeader, payload_type: int, ssrc: int) 
     return b"".join(
         (data[:1], bytes([second]), seq, data[4:8], ssrc.to_bytes(4, "big"), data[12:offset], data[offset + 2 :])
     )
+
+
+def _rtcp_packets(compound: bytes) -> list[bytes]:
+    """Cut a compound packet up; whole where its lengths do not fit."""
+    packets = []
+    offset = 0
+    while offset < len(compound):
+        if len(compound) - offset < 4 or compound[offset] >> 6 != 2:
+            return [compound]
+        end = offset + 4 * (int.from_bytes(compound[offset + 2 : offset + 4], "big") + 1)
+        packets.append(compound[offset:end])
+        offset = end
+    return packets if offset == len(compound) else [compound]
+
+
+def _transport_feedback(packet: bytes) -> TransportFeedback | None:
+    """Return the transport-wide feedback that a packet is, None for others and for what does not parse."""
+    if packet[1] != 205 or packet[0] & 0x1F != 15:
+        return None
+    try:
+        (feedback,) = rtcp.parse(packet)
+    except ValueError:
+        return None
+    return feedback if isinstance(feedback, TransportFeedback) else None

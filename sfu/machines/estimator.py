@@ -12,7 +12,7 @@ from sfu.machines.acknowledged_rate import AcknowledgedRate
 from sfu.machines.application_limit import ApplicationLimit
 from sfu.machines.loss_based_rate import LossBasedRate
 from sfu.machines.observation import Observation, SentSummary
-from sfu.machines.overuse import OveruseDetector, Usage
+from sfu.machines.overuse import Usage
 from sfu.machines.probes import ProbeCluster, ProbeControl, ProbeResults
 from sfu.machines.rate_control import RateControl
 from sfu.machines.receiver_reported_rate import ReceiverReportedRate
@@ -63,7 +63,7 @@ class Estimator:
         self.settings = settings = settings or EstimatorSettings()
         self.rate = settings.start
         self.round_trip = _ROUND_TRIP_NS
-        self._detector = OveruseDetector()
+        self._usage = Usage.NORMAL
         self._acknowledged = AcknowledgedRate()
         self._standing = StandingQueue()
         self._control = RateControl(settings.start, settings.minimum, settings.maximum)
@@ -99,7 +99,7 @@ class Estimator:
             self._losses.rate,
             self._acknowledged.bits_per_second,
             self._losses.loss if self.has_feedback else self._reported.loss,
-            self._detector.usage,
+            self._usage,
             self._limit.is_limited,
         )
 
@@ -134,8 +134,8 @@ class Estimator:
             self._queued = self._queued + 1 if self._standing.queueing >= _LIMITED_QUEUE_NS else 0
         for rate in observation.rates:
             self._acknowledged.sampled(rate, application_limited=was_limited)
-        for delta, arrival in observation.deltas:
-            overused |= self._detector.update(delta, arrival) is Usage.OVERUSE
+        overused |= observation.overused
+        self._usage = observation.usage
         for result, _ in received_in_order(observation.results):
             measured = self._results.received(result) if result.cluster >= 0 else None
             if measured is not None:
@@ -188,8 +188,8 @@ class Estimator:
             control.set(probed, now)
             self._acknowledged.expect_change()
             self._disturbed_at = now
-        elif self._detector.usage is not Usage.OVERUSE:
-            control.update(self._detector.usage, acknowledged, self.round_trip, now)
+        elif self._usage is not Usage.OVERUSE:
+            control.update(self._usage, acknowledged, self.round_trip, now)
 
     def _is_queueing(self) -> bool:
         """Whether packets wait at all; where little is sent, several messages must say so: more often it is jitter."""
@@ -240,9 +240,7 @@ class Estimator:
         if not self.has_feedback:
             return None
         is_free = (
-            self._detector.usage is not Usage.OVERUSE
-            and not self._losses.limits
-            and self._standing.queueing < _PROBED_QUEUE_NS
+            self._usage is not Usage.OVERUSE and not self._losses.limits and self._standing.queueing < _PROBED_QUEUE_NS
         )
         cluster = self._probes.next(self.rate, wanted, now, is_free=is_free)
         if cluster is not None:

@@ -1,7 +1,8 @@
-"""What feedback about packets says of a link, reduced to what is judged per message: nothing here decides anything.
+"""What feedback about packets says of a link, reduced to what is judged: nothing here decides anything.
 
 Fed each packet that goes out and each feedback message. Engines observe; this is what runs in the Python one, and the
-specification of what the compiled one does.
+specification of what the compiled one does. A calm link's messages all say the same, so that several may be folded into
+one observation: those without losses, overuse or a queue, for a quarter of a second at most.
 """
 
 from typing import NamedTuple
@@ -10,8 +11,15 @@ from sfu.formats.congestion_feedback import CongestionFeedback
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.arrival_windows import ArrivalWindows
 from sfu.machines.loss_windows import LossWindow, LossWindows
-from sfu.machines.packet_groups import GroupDelta, PacketGroups
+from sfu.machines.overuse import OveruseDetector, Usage
+from sfu.machines.packet_groups import PacketGroups
 from sfu.machines.send_history import FeedbackReport, PacketResult, SendHistory, SentPacket, received_in_order
+
+_CALM_NS = 5_000_000
+_FOLDED_NS = 250_000_000
+_PROBED_NS = 2_000_000_000
+_RATES = 8
+_PERIOD_NS = 30_000_000_000
 
 
 class SentSummary(NamedTuple):
@@ -24,20 +32,44 @@ class SentSummary(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """What a message says.
+    """What one or several messages say.
 
     `round_trip` is of the newest packet that arrived, `smallest_delay` from sending to arrival, the clocks' difference
-    included; both None when nothing did. `rates` are of windows of arrivals, in kbit/s. `deltas` come with the arrival
-    of the packet that ended them. `losses` is a window that the message completed. `results` are those of packets of
-    probes that arrived, in the order of arrival; or all, in the order of sending, where the whole was asked for.
+    included; both None when nothing did. `rates` are of windows of arrivals, in kbit/s, the newest of them. `usage` is
+    the verdict on the delays' trend, `overused` whether it was overuse at any time. `burst` are the bytes of the
+    largest group of packets sent together, `queueing` by how much the longest delay exceeded the smallest of the last
+    minute, in ns. `losses` is a window that was completed. `results` are those of packets of probes that arrived, in
+    the order of arrival; or all of the message, in the order of sending, where the whole was asked for.
     """
 
     round_trip: int | None
     smallest_delay: int | None
     rates: tuple[float, ...]
-    deltas: tuple[tuple[GroupDelta, int], ...]
+    overused: bool
+    usage: Usage
+    burst: int
+    queueing: int
     losses: LossWindow | None
     results: tuple[PacketResult, ...]
+
+
+class _SmallestDelay:
+    """The smallest delay of this period and the one before."""
+
+    def __init__(self) -> None:
+        self._period = 0
+        self._newest: int | None = None
+        self._before: int | None = None
+
+    def update(self, delay: int, now: int) -> int:
+        period = now // _PERIOD_NS
+        if self._newest is None:
+            self._period, self._newest = period, delay
+        elif period != self._period:
+            self._before = self._newest
+            self._period, self._newest = period, delay
+        self._newest = min(delay, self._newest)
+        return self._newest if self._before is None else min(self._newest, self._before)
 
 
 class Observer:
@@ -46,9 +78,15 @@ class Observer:
     def __init__(self) -> None:
         self._history = SendHistory()
         self._groups = PacketGroups()
+        self._detector = OveruseDetector()
         self._arrivals = ArrivalWindows()
         self._losses = LossWindows()
+        self._smallest = _SmallestDelay()
         self._unclaimed = SentSummary(0, 0, 0, 0)
+        self._folded: Observation | None = None
+        self._told_at = 0
+        self._standing = 0  # by how much the newest message's smallest delay exceeds the smallest
+        self._probed_at: int | None = None
 
     def sent(self, packet: SentPacket) -> None:
         """Take a packet that went out; in order."""
@@ -60,29 +98,96 @@ class Observer:
         """Sum up what went out since the last call, as part of the probe `cluster` when that is not -1."""
         self._history.mark(cluster)
         summary, self._unclaimed = self._unclaimed, SentSummary(0, 0, 0, 0)
+        if cluster >= 0 and summary.packets:
+            self._probed_at = summary.last
         return summary
 
     def observe(
         self, message: TransportFeedback | CongestionFeedback, now: int, *, whole: bool = False
     ) -> Observation | None:
-        """Take a message that came at `now`; None when it says nothing new."""
+        """Take a message that came at `now`; return what it and those folded say; None when it says nothing new."""
         if isinstance(message, TransportFeedback):
             report = self._history.feedback(message, now)
         else:
             report = self._history.congestion_feedback(message, now)
-        return self._reduce(report, now, whole) if report.results else None
+        if not report.results:
+            return None
+        self._folded = _merge(self._folded, self._reduce(report, now, whole))
+        return self.tell(now)
+
+    def may_fold(self, now: int) -> bool:
+        """Whether no probe's results are awaited, which must be judged packet by packet."""
+        return self._probed_at is None or now - self._probed_at >= _PROBED_NS
+
+    def fold(self, message: TransportFeedback, now: int) -> bool:
+        """Take a message that came at `now`, without probes' results; whether what was folded is to be told now."""
+        report = self._history.feedback(message, now)
+        if not report.results:
+            return False
+        self._folded = _merge(self._folded, self._reduce(report, now, False)._replace(results=()))
+        is_calm = (
+            self._folded.losses is None
+            and not self._folded.overused
+            and self._folded.usage is not Usage.OVERUSE
+            and self._standing <= _CALM_NS
+            and all(result.arrival is not None and not result.was_lost for result in report.results)
+        )
+        return not is_calm or now - self._told_at >= _FOLDED_NS
+
+    def tell(self, now: int) -> Observation:
+        """Return what was folded, after `fold` said so."""
+        folded, self._folded = self._folded, None
+        if folded is None:
+            raise ValueError("nothing was folded")
+        self._told_at = now
+        return folded
 
     def _reduce(self, report: FeedbackReport, now: int, whole: bool) -> Observation:
         arrived = received_in_order(report.results)
-        rates = [self._arrivals.received(arrival, result.size) for result, arrival in arrived]
-        deltas = [
-            (self._groups.received(result.sent, arrival, result.size, now), arrival) for result, arrival in arrived
-        ]
+        rates: list[float] = []
+        overused = False
+        burst = 0
+        for result, arrival in arrived:
+            rate = self._arrivals.received(arrival, result.size)
+            if rate is not None:
+                rates.append(rate)
+            delta = self._groups.received(result.sent, arrival, result.size, now)
+            if delta is not None:
+                overused |= self._detector.update(delta, arrival) is Usage.OVERUSE
+            burst = max(burst, self._groups.size)
+        delays = [arrival - result.sent for result, arrival in arrived]
+        smallest = self._smallest.update(min(delays), now) if delays else 0
+        self._standing = min(delays) - smallest if delays else 0
         return Observation(
             report.round_trip,
-            min((arrival - result.sent for result, arrival in arrived), default=None),
-            tuple(rate for rate in rates if rate is not None),
-            tuple((delta, arrival) for delta, arrival in deltas if delta is not None),
+            min(delays, default=None),
+            tuple(rates[-_RATES:]),
+            overused,
+            self._detector.usage,
+            burst,
+            max(delays) - smallest if delays else 0,
             self._losses.add(report.results),
             report.results if whole else tuple(result for result, _ in arrived if result.cluster >= 0),
         )
+
+
+def _merge(before: Observation | None, now: Observation) -> Observation:
+    """Return what both say; results are those of the later."""
+    if before is None:
+        return now
+    losses = now.losses or before.losses
+    if before.losses is not None and now.losses is not None:
+        packets, lost, _ = before.losses
+        losses = LossWindow(packets + now.losses.packets, lost + now.losses.lost, now.losses.rate)
+    delays = [delay for delay in (before.smallest_delay, now.smallest_delay) if delay is not None]
+    return Observation(
+        before.round_trip if now.round_trip is None else now.round_trip,
+        min(delays, default=None),
+        (before.rates + now.rates)[-_RATES:],
+        before.overused or now.overused,
+        now.usage,
+        max(before.burst, now.burst),
+        max(before.queueing, now.queueing),
+        losses,
+        now.results,
+    )

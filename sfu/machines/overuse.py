@@ -7,7 +7,6 @@ queues by themselves do not starve this one.
 
 from collections import deque
 from enum import Enum
-from operator import mul
 
 from sfu.machines.packet_groups import GroupDelta
 
@@ -95,9 +94,12 @@ class OveruseDetector:
 def _slope(points: deque[tuple[float, float]]) -> float:
     """Return the slope of the least-squares line through the points."""
     origin = points[0][0]
-    xs = [at - origin for at, _ in points]
-    ys = [y for _, y in points]
-    sum_x, sum_y = sum(xs), sum(ys)
-    sum_xx, sum_xy = sum(map(mul, xs, xs)), sum(map(mul, xs, ys))
+    sum_x = sum_y = sum_xx = sum_xy = 0.0
+    for at, y in points:  # one by one, as engines in other languages add: sum() is more exact than they are
+        x = at - origin
+        sum_x += x
+        sum_y += y
+        sum_xx += x * x
+        sum_xy += x * y
     denominator = len(points) * sum_xx - sum_x * sum_x
     return (len(points) * sum_xy - sum_x * sum_y) / denominator if denominator else 0.0

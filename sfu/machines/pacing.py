@@ -1,21 +1,53 @@
 """What goes out when: the budget of a peer's pacer and of its repairs, as policy values.
 
 A pacer somewhat faster than the estimate spreads a keyframe's burst over the link's own time, so that what would wait
-in the router's short queue (and be lost there) waits here instead, where audio overtakes it.
+in the router's short queue (and be lost there) waits here instead, where audio overtakes it. The estimate, though, is
+never far above what is sent, and most links carry many times as much. Pictures are bursts: how long the last packet of
+one is on its way longer than the first tells what the link carries at once, and there is no need to be much slower.
 """
+
+from sfu.machines.observation import Observation
 
 _FACTOR = 1.15  # more would fill the router's queue with each keyframe, and look like overuse
 _START_FACTOR = 2.5  # a newcomer's first keyframes; as libwebrtc paces
 _MIN_RATE = 100_000.0
+_BURST_SHARE = 0.5  # of what bursts say
+_MAX_FACTOR = 8.0  # whatever bursts say: a shaper lets short ones pass
+_MIN_BURST = 3000  # bytes: fewer than three packets say nothing
+_MIN_QUEUEING_NS = 1_000_000  # the precision of what feedback tells
+_GROWTH = 0.25
+_BELIEVED_NS = 10_000_000_000
 _REPAIR_SHARE = 0.25
 _MIN_REPAIR_RATE = 50_000.0
 _REPAIR_BURST_NS = 500_000_000
 _SECOND = 1_000_000_000
 
 
-def pacing_rate(estimate: float, *, is_starting: bool = False) -> int:
-    """Return the budget (bits/s) of a peer whose link is estimated to carry `estimate` bits/s."""
-    return int(max(estimate * (_START_FACTOR if is_starting else _FACTOR), _MIN_RATE))
+class BurstCapacity:
+    """What the link carried bursts with, in bits/s: down at once, up slowly, nothing after losses."""
+
+    def __init__(self) -> None:
+        self._rate = 0.0
+        self._at = 0
+
+    def observed(self, observation: Observation, now: int) -> None:
+        """Take what feedback says of the newest bursts."""
+        if observation.losses is not None and observation.losses.lost:
+            self._rate = 0.0
+        elif observation.burst >= _MIN_BURST:
+            sample = observation.burst * 8 * _SECOND / max(observation.queueing, _MIN_QUEUEING_NS)
+            self._rate = min(sample, self._rate + _GROWTH * (sample - self._rate))
+            self._at = now
+
+    def rate(self, now: int) -> float:
+        """Return the rate, 0 while unknown or when the last burst was long ago."""
+        return self._rate if now - self._at < _BELIEVED_NS else 0.0
+
+
+def pacing_rate(estimate: float, burst: float = 0.0, *, is_starting: bool = False) -> int:
+    """Return the budget (bits/s) of a peer whose link is estimated to carry `estimate` bits/s, bursts with `burst`."""
+    usual = estimate * (_START_FACTOR if is_starting else _FACTOR)
+    return int(max(usual, min(burst * _BURST_SHARE, estimate * _MAX_FACTOR), _MIN_RATE))
 
 
 class RepairBudget:

@@ -39,6 +39,11 @@ class PacketGroups:
         self._previous: _Group | None = None
         self._reordered = 0
 
+    @property
+    def size(self) -> int:
+        """Bytes of the group under way."""
+        return self._current.size if self._current is not None else 0
+
     def received(self, sent: int, arrival: int, size: int, now: int) -> GroupDelta | None:
         """Take a packet; a delta when it begins a group and two complete ones are before it."""
         current = self._current

@@ -3,7 +3,8 @@
 from sfu.engine.contract import Engine, ReportsSending
 from sfu.formats import rtcp
 from sfu.machines.estimator import Estimator, EstimatorState
-from sfu.machines.pacing import RepairBudget, pacing_rate
+from sfu.machines.observation import Observation
+from sfu.machines.pacing import BurstCapacity, RepairBudget, pacing_rate
 from sfu.machines.probes import ProbeCluster
 from sfu.rooms.flight_recorder import ParticipantFlight
 from sfu.rooms.noted_estimator import NotedEstimator
@@ -55,6 +56,8 @@ class Bandwidth:
         self._next_check = now + _CHECK_NS
         self._checked_at = now
         self._is_heard = False
+        self._folds = False
+        self._bursts = BurstCapacity()
         sending.report_sent(peer, True)
         self._set_budget()
 
@@ -69,21 +72,31 @@ class Bandwidth:
     def control(self, packet: rtcp.Packet, arrival: int) -> None:
         """Take RTCP from the subscriber; `arrival` is when the kernel received it."""
         if isinstance(packet, rtcp.TransportFeedback | rtcp.CongestionFeedback):
-            self._collect()
             whole = self._estimator.is_starting
-            observation = self._sending.observe(self._peer, packet, arrival, whole=whole)
-            if observation is not None:
-                self._estimator.observed(observation, arrival)
-            if arrival >= self._checked_at + _CHECK_NS * 3 // 4:
-                self._next_check = min(self._next_check, arrival)  # along with this, without a wake-up of its own
-            self._is_heard = True
-        elif isinstance(packet, rtcp.ReceiverEstimate):
+            if not whole and not self._folds:
+                self._folds = True
+                self._sending.fold(self._peer, True)
+            self._collect()
+            self.observed(self._sending.observe(self._peer, packet, arrival, whole=whole), arrival)
+            return
+        if isinstance(packet, rtcp.ReceiverEstimate):
             self._estimator.receiver_estimate(packet.bitrate, arrival)
         elif isinstance(packet, rtcp.ReceiverReport) and packet.reports:
             lost = sum(block.fraction_lost for block in packet.reports) / len(packet.reports)
             self._estimator.report(lost / 256, arrival)
         else:
             return
+        self._set_budget()
+
+    def observed(self, observation: Observation | None, arrival: int) -> None:
+        """Take what feedback said that came up to `arrival`; None when it was nothing new."""
+        self._collect()
+        if observation is not None:
+            self._estimator.observed(observation, arrival)
+            self._bursts.observed(observation, arrival)
+        if arrival >= self._checked_at + _CHECK_NS * 3 // 4:
+            self._next_check = min(self._next_check, arrival)  # along with this, without a wake-up of its own
+        self._is_heard = True
         self._set_budget()
 
     def admit_repairs(self, packets: int, now: int) -> int:
@@ -145,7 +158,8 @@ class Bandwidth:
 
     def _set_budget(self) -> None:
         """Keep the pacer somewhat ahead of the estimate, and of a probe; small changes are not worth a call."""
-        budget = pacing_rate(self._estimator.rate, is_starting=self._estimator.is_starting)
+        burst = self._bursts.rate(self._checked_at)
+        budget = pacing_rate(self._estimator.rate, burst, is_starting=self._estimator.is_starting)
         if self._probe is not None:
             budget = max(budget, self._probe.rate)
         if abs(budget - self._budget) * 50 > self._budget:

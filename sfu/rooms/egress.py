@@ -9,6 +9,7 @@ from sfu.formats.extensions import Extension
 from sfu.machines.ice import Refusal
 from sfu.machines.negotiation import Negotiated, NegotiatedMedia
 from sfu.machines.negotiation_subscribe import OfferedSlot
+from sfu.machines.observation import Observation
 from sfu.machines.round_trip import RoundTrip
 from sfu.rooms.audio_copies import AudioCopies
 from sfu.rooms.bandwidth import Bandwidth
@@ -126,6 +127,11 @@ class Egress:
         for packet in packets:
             self._control(packet, leftover.arrival, now)
         return None
+
+    def observed(self, observation: Observation, arrival: int) -> None:
+        """Take what the subscriber's feedback said of its link."""
+        if self.bandwidth is not None:
+            self.bandwidth.observed(observation, arrival)
 
     def _control(self, packet: rtcp.Packet, arrival: int, now: int) -> None:
         if self.bandwidth is not None:

@@ -315,6 +315,11 @@ class Node:
             self.sinks.packets(result.sink_packets)
         for leftover in result.leftovers:
             self._leftover(leftover, now)
+        for said in result.observed:
+            owner = self.peers.get(said.peer)
+            if owner is not None and isinstance(owner.media, Egress):
+                owner.media.observed(said.observation, said.arrival)
+                self.context.touched.add(said.peer)
 
     def _arrived(self, arrival: Arrival) -> None:
         owner = self.peers.get(arrival.peer)

@@ -153,12 +153,19 @@ cdef class BatchEngine(EngineTable):
             link_free(entry.link)
             entry.link = NULL
 
+    def fold(self, peer, bint wanted):
+        cdef Link *link = (<PeerHandle>self.peers[peer]).peer.link
+        if link != NULL:
+            link.folds = wanted
+
     def claim(self, peer, int64_t cluster=-1):
         cdef Link *link = (<PeerHandle>self.peers[peer]).peer.link
         if link == NULL or link.unclaimed == 0:
             return SentSummary(0, 0, 0, 0)
         if cluster >= 0:
             link_mark(link, cluster)
+            link.was_probed = True
+            link.probed_at = link.unclaimed_last
         summary = SentSummary(link.unclaimed, link.unclaimed_size, link.unclaimed_first, link.unclaimed_last)
         link.unclaimed = link.unclaimed_size = 0
         return summary
@@ -260,6 +267,7 @@ cdef class BatchEngine(EngineTable):
         cdef ArrivalRecord *arrival
         cdef SinkRecord *sink
         cdef SwitchRecord *switch
+        cdef Peer *peer
         cdef int k
         for k in range(state.arrivals.count):
             arrival = <ArrivalRecord *>state.arrivals.items + k
@@ -281,6 +289,11 @@ cdef class BatchEngine(EngineTable):
                 SinkPacket(sink.sink, sink.handle, sink.stream, sink.packet.ext_seq, sink.packet.arrival, data)
             )
             packet_release(state, sink.packet)
+        for k in range(state.told.count):
+            peer = (<Peer **>state.told.items)[k]
+            observation = link_tell(peer.link, peer.link.told_arrival, ())
+            result.observed.append(Observed(peer.peer, observation, peer.link.told_arrival))
+        state.told.count = 0
         state.arrivals.count = state.switches.count = state.sinks.count = 0
         if state.out_of_memory:
             state.out_of_memory = False

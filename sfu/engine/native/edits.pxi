@@ -54,6 +54,7 @@ cdef class EngineTable:
         free(state.switches.items)
         free(state.leftovers.items)
         free(state.matched.items)
+        free(state.told.items)
         free(self.sources.entries)
 
     def set_peer(self, entry):

@@ -8,6 +8,10 @@ cdef int64_t FIRST_WINDOW_NS = 500000000
 cdef int64_t WINDOW_NS = 150000000
 cdef int64_t LOSS_WINDOW_NS = 250000000
 cdef int64_t CLOCK_JUMP_NS = 3000000000
+cdef int64_t CALM_NS = 5000000
+cdef int64_t FOLDED_NS = 250000000
+cdef int64_t PROBED_NS = 2000000000
+cdef int64_t PERIOD_NS = 30000000000
 cdef int64_t UNWRAPPED_MAX = <int64_t>1 << 35
 
 
@@ -17,7 +21,7 @@ cdef Link *link_new() noexcept nogil:
     cdef int k
     if link == NULL:
         return NULL
-    link.entries = <Observed *>malloc(OBSERVED_MIN * sizeof(Observed))
+    link.entries = <Remembered *>malloc(OBSERVED_MIN * sizeof(Remembered))
     if link.entries == NULL:
         free(link)
         return NULL
@@ -26,6 +30,7 @@ cdef Link *link_new() noexcept nogil:
         link.entries[k].key = -1
     link.newest = link.newest_key = -1
     link.window = FIRST_WINDOW_NS
+    trend_begin(&link.trend)
     return link
 
 
@@ -39,7 +44,7 @@ cdef bint link_grow(Link *link) noexcept nogil:
     """Double the room; False without memory."""
     cdef int64_t capacity = 2 * link.capacity
     cdef int64_t k
-    cdef Observed *entries = <Observed *>malloc(capacity * sizeof(Observed))
+    cdef Remembered *entries = <Remembered *>malloc(capacity * sizeof(Remembered))
     if entries == NULL:
         return False
     for k in range(capacity):
@@ -74,7 +79,7 @@ cdef void link_sent(
 ) noexcept nogil:
     """Remember a packet that went out; of what is neither acknowledged nor old the newest OBSERVED_MAX."""
     cdef int64_t key, k
-    cdef Observed *entry
+    cdef Remembered *entry
     if (transport_seq >= 0) != link.is_numbered:
         link.is_numbered = not link.is_numbered
         for k in range(link.capacity):
@@ -113,7 +118,7 @@ cdef void link_sent(
 cdef void link_mark(Link *link, int64_t cluster) noexcept nogil:
     """What is not claimed yet was part of this probe."""
     cdef int64_t key
-    cdef Observed *entry
+    cdef Remembered *entry
     for key in range(max(link.first_unclaimed, link.newest_key - link.capacity + 1), link.newest_key + 1):
         entry = &link.entries[key & (link.capacity - 1)]
         if entry.key == key:
@@ -122,7 +127,7 @@ cdef void link_mark(Link *link, int64_t cluster) noexcept nogil:
 
 cdef void link_match(State *state, Link *link, int64_t key, bint arrived, int64_t arrival) noexcept nogil:
     """Note what became of a packet, unless it is unknown or was told before."""
-    cdef Observed *entry
+    cdef Remembered *entry
     cdef Matched *matched
     if key < 0:
         return
@@ -285,7 +290,7 @@ cdef int match_transport(State *state, Link *link, message) except -1:
 cdef int match_streams(State *state, Link *link, message) except -1:
     """Match RFC 8888: stream by stream for each packet that is remembered, so that results come in send order."""
     cdef int64_t key, index
-    cdef Observed *entry
+    cdef Remembered *entry
     cdef object seconds = unwrap(&link.reports, message.timestamp, 32)  # of any size, like `made`
     made = seconds * 1000000000 // 65536
     streams = [(stream.ssrc, stream.base_seq, stream.packets) for stream in message.streams]
@@ -303,38 +308,108 @@ cdef int match_streams(State *state, Link *link, message) except -1:
     return 0
 
 
-cdef object link_observation(State *state, Link *link, int64_t now, bint whole):
-    """Reduce what was matched to an Observation."""
+cdef int64_t smallest_update(Smallest *smallest, int64_t delay, int64_t now) noexcept nogil:
+    """The smallest delay of this period and the one before."""
+    cdef int64_t period = now // PERIOD_NS
+    if not smallest.is_known:
+        smallest.is_known = True
+        smallest.period = period
+        smallest.newest = delay
+    elif period != smallest.period:
+        smallest.has_before = True
+        smallest.before = smallest.newest
+        smallest.period = period
+        smallest.newest = delay
+    smallest.newest = min(delay, smallest.newest)
+    return min(smallest.newest, smallest.before) if smallest.has_before else smallest.newest
+
+
+cdef inline void add_rate(Summary *summary, double rate) noexcept nogil:
+    """The newest are kept."""
+    if summary.rate_count == RATES_MAX:
+        memmove(summary.rates, summary.rates + 1, (RATES_MAX - 1) * sizeof(double))
+        summary.rate_count -= 1
+    summary.rates[summary.rate_count] = rate
+    summary.rate_count += 1
+
+
+cdef bint link_reduce(State *state, Link *link, int64_t now) noexcept nogil:
+    """Add what was matched to what is folded; whether all is calm. What arrived is left sorted by arrival."""
     cdef Matched *matched = <Matched *>state.matched.items
-    cdef int count = state.matched.count
-    cdef int k, arrived = 0
+    cdef Summary *summary = &link.folded
+    cdef int count = state.matched.count, arrived = 0, k
+    cdef bint is_calm = True, overused = False
     cdef Delta delta
     cdef Lost window
     cdef double sample
-    cdef int64_t smallest = 0
-    results = tuple([result_of(&matched[k]) for k in range(count)]) if whole else None
-    round_trip = losses = smallest_delay = None
+    cdef int64_t smallest = 0, longest = 0, least, delay
     if losses_add(link, matched, count, &window):
-        losses = LossWindow(window.packets, window.lost, window.rate)
+        if summary.has_losses:
+            window.packets += summary.losses.packets
+            window.lost += summary.losses.lost
+        summary.has_losses = True
+        summary.losses = window
     for k in range(count):
+        is_calm = is_calm and matched[k].arrived and not matched[k].was_lost
         if matched[k].arrived:
-            round_trip = now - matched[k].sent
+            summary.has_round_trip = True
+            summary.round_trip = now - matched[k].sent
             matched[arrived] = matched[k]
             arrived += 1
-    rates, deltas, probed = [], [], []
+    state.matched.count = arrived
     qsort(matched, arrived, sizeof(Matched), compare_arrivals)
     for k in range(arrived):
-        if k == 0 or matched[k].arrival - matched[k].sent < smallest:
-            smallest = matched[k].arrival - matched[k].sent
+        delay = matched[k].arrival - matched[k].sent
+        smallest = delay if k == 0 else min(smallest, delay)
+        longest = delay if k == 0 else max(longest, delay)
         if window_sample(link, matched[k].arrival, matched[k].size, &sample):
-            rates.append(sample)
+            add_rate(summary, sample)
         if group_delta(link, matched[k].sent, matched[k].arrival, matched[k].size, now, &delta):
-            deltas.append((GroupDelta(delta.sending, delta.arrival, delta.size), delta.at))
-        if matched[k].cluster >= 0:
-            probed.append(result_of(&matched[k]))
+            overused = trend_update(&link.trend, &delta) == USAGE_OVERUSE or overused
+        summary.burst = max(summary.burst, link.current.size if link.current.exists else 0)
+    link.standing = 0
     if arrived:
-        smallest_delay = smallest
-    state.matched.count = 0
-    return Observation(
-        round_trip, smallest_delay, tuple(rates), tuple(deltas), losses, results if whole else tuple(probed)
+        least = smallest_update(&link.smallest, smallest, now)
+        link.standing = smallest - least
+        summary.queueing = max(summary.queueing, longest - least)
+        summary.smallest_delay = min(summary.smallest_delay, smallest) if summary.has_delay else smallest
+        summary.has_delay = True
+    summary.overused = summary.overused or overused
+    summary.usage = link.trend.usage
+    return (
+        is_calm and not summary.has_losses and not summary.overused and summary.usage != USAGE_OVERUSE
+        and link.standing <= CALM_NS
     )
+
+
+cdef object link_tell(Link *link, int64_t now, tuple results):
+    """What is folded, as an Observation; folding begins anew."""
+    cdef Summary *summary = &link.folded
+    cdef int k
+    observation = Observation(
+        summary.round_trip if summary.has_round_trip else None,
+        summary.smallest_delay if summary.has_delay else None,
+        tuple([summary.rates[k] for k in range(summary.rate_count)]),
+        summary.overused != 0,
+        USAGES[summary.usage],
+        summary.burst,
+        summary.queueing,
+        LossWindow(summary.losses.packets, summary.losses.lost, summary.losses.rate) if summary.has_losses else None,
+        results,
+    )
+    memset(summary, 0, sizeof(Summary))
+    link.told_at = now
+    link.is_told = False
+    return observation
+
+
+cdef object link_observation(State *state, Link *link, int64_t now, bint whole):
+    """Reduce what was matched to an Observation, along with what was folded."""
+    cdef Matched *matched = <Matched *>state.matched.items
+    cdef int k
+    results = tuple([result_of(&matched[k]) for k in range(state.matched.count)]) if whole else None
+    link_reduce(state, link, now)
+    if not whole:
+        results = tuple([result_of(&matched[k]) for k in range(state.matched.count) if matched[k].cluster >= 0])
+    state.matched.count = 0
+    return link_tell(link, now, results)

@@ -37,7 +37,9 @@ cdef void receive_slot(State *state, int number) noexcept nogil:
                 drop(state, -1 - size)
                 return
             slot.peer.last_activity = max(slot.peer.last_activity, slot.arrival)
-            leave(state, KIND_RTCP, number, size)
+            size = fold_compound(state, slot.peer, slot.data, size, slot.arrival)
+            if size > 0:
+                leave(state, KIND_RTCP, number, size)
         else:
             receive_rtp(state, number)
     elif first <= 3:

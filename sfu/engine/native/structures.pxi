@@ -191,7 +191,7 @@ cdef struct Ssrc:
     bint is_rtx
     Ingress *ingress
 
-cdef struct Observed:
+cdef struct Remembered:
     int64_t key
     int64_t at
     int64_t cluster
@@ -235,8 +235,48 @@ cdef struct Lost:
     int64_t lost
     double rate
 
+cdef struct Trend:
+    double x[TREND_POINTS]
+    double y[TREND_POINTS]
+    int count
+    int newest
+    int deltas
+    bint has_first
+    int64_t first_arrival
+    double accumulated
+    double smoothed
+    double threshold
+    bint is_adapted
+    int64_t adapted_at
+    double slope
+    bint is_over_using
+    double over_using
+    int over_count
+    int usage
+
+cdef struct Smallest:
+    bint is_known
+    bint has_before
+    int64_t period
+    int64_t newest
+    int64_t before
+
+cdef struct Summary:
+    bint has_round_trip
+    int64_t round_trip
+    bint has_delay
+    int64_t smallest_delay
+    double rates[RATES_MAX]
+    int rate_count
+    bint overused
+    int usage
+    int64_t burst
+    int64_t queueing
+    bint has_losses
+    Lost losses
+
 cdef struct Link:
-    Observed *entries
+    Remembered *entries
     int64_t capacity
     Unwrapped transport
     Unwrapped references
@@ -263,6 +303,16 @@ cdef struct Link:
     int64_t loss_bytes
     int64_t first_sent
     int64_t last_sent
+    Trend trend
+    Smallest smallest
+    int64_t standing
+    Summary folded
+    int64_t told_at
+    bint was_probed
+    int64_t probed_at
+    bint folds
+    bint is_told
+    int64_t told_arrival
 
 cdef struct Peer:
     int64_t peer
@@ -378,6 +428,7 @@ cdef struct State:
     Grown switches
     Grown leftovers
     Grown matched
+    Grown told
     uint8_t *arena
     uint32_t arena_used
     uint32_t arena_size

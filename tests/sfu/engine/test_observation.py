@@ -7,7 +7,7 @@ import pytest
 from sfu.engine import available_engines, create_engine
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.observation import Observation, Observer
-from sfu.machines.packet_groups import GroupDelta
+from sfu.machines.overuse import Usage
 from sfu.machines.send_history import SentKind, SentPacket
 from sfu.machines.twcc_receiver import TwccReceiver
 from tests.sfu.engine.table import MILLISECOND, one_to_one, vp8
@@ -48,7 +48,8 @@ def test_engines_observe_alike(seed: int) -> None:
             if answers[0] is not None:
                 seen.append(answers[0])
     assert any(observation.rates for observation in seen)
-    assert any(observation.deltas for observation in seen)
+    assert len({observation.usage for observation in seen}) > 1
+    assert any(observation.overused for observation in seen)
     assert any(observation.losses is not None and observation.losses.lost for observation in seen)
     assert any(observation.results for observation in seen)
 
@@ -64,7 +65,8 @@ def test_an_observation_sums_up_a_message() -> None:
     assert observation.smallest_delay == 38 * MILLISECOND
     assert [result.cluster for result in observation.results] == [5, 5, 5]
     assert observation.rates == ()
-    assert observation.deltas == ((GroupDelta(10 * MILLISECOND, 10 * MILLISECOND, 0), 168 * MILLISECOND),)
+    assert (observation.overused, observation.usage) == (False, Usage.NORMAL)
+    assert (observation.burst, observation.queueing) == (1000, 0)
     assert observation.losses is None
     assert observer.observe(TransportFeedback(1, 7, 0, 2, 0, (40, 40, None, 80)), 200 * MILLISECOND) is None
 

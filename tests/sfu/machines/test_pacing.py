@@ -1,9 +1,49 @@
 """Budgets: the pacer's and that of repairs."""
 
-from sfu.machines.pacing import RepairBudget, pacing_rate
+from sfu.machines.loss_windows import LossWindow
+from sfu.machines.observation import Observation
+from sfu.machines.overuse import Usage
+from sfu.machines.pacing import BurstCapacity, RepairBudget, pacing_rate
 
 MS = 1_000_000
 SECOND = 1000 * MS
+
+
+def picture(size: int, queueing: int, lost: int = 0) -> Observation:
+    """A picture of so many bytes, whose last packet was so much later than usual."""
+    losses = LossWindow(100, lost, 1e6) if lost else None
+    return Observation(20 * MS, 10 * MS, (), False, Usage.NORMAL, size, queueing, losses, ())
+
+
+def after(*observations: Observation) -> BurstCapacity:
+    capacity = BurstCapacity()
+    for second, observation in enumerate(observations):
+        capacity.observed(observation, second * SECOND)
+    return capacity
+
+
+def test_a_link_that_takes_pictures_at_once_is_paced_far_faster_than_its_estimate() -> None:
+    capacity = after(*[picture(10_000, 1 * MS)] * 8)
+    assert pacing_rate(4_000_000, capacity.rate(8 * SECOND)) == 32_000_000
+
+
+def test_a_link_on_which_pictures_queue_is_not() -> None:
+    capacity = after(*[picture(10_000, 1 * MS)] * 8, picture(10_000, 80 * MS))
+    assert capacity.rate(8 * SECOND) == 1_000_000
+    assert pacing_rate(1_000_000, capacity.rate(8 * SECOND)) == 1_150_000
+
+
+def test_nor_is_one_that_loses() -> None:
+    capacity = after(*[picture(10_000, 1 * MS)] * 8, picture(10_000, 1 * MS, lost=3))
+    assert capacity.rate(8 * SECOND) == 0
+
+
+def test_what_bursts_said_is_forgotten() -> None:
+    assert after(picture(10_000, 1 * MS)).rate(11 * SECOND) == 0
+
+
+def test_a_few_packets_say_nothing() -> None:
+    assert after(picture(240, 0)).rate(0) == 0
 
 
 def test_the_pacer_is_somewhat_faster_than_the_estimate() -> None:

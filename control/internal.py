@@ -34,6 +34,15 @@ def create_app(services: Services) -> Quart:
         if not hmac.compare_digest(given, expected):
             raise Problem(401, "node_secret", "The node secret is wrong.")
 
+    _add_rooms(app, services)
+    _add_jobs(app, services)
+    _add_nodes(app, services)
+    return app
+
+
+def _add_rooms(app: Quart, services: Services) -> None:
+    """What nodes, recorder and inference need to know of meetings, and what they report."""
+
     @app.get("/internal/v1/keys")
     async def keys() -> Response:
         return _json({"keys": services.keys.public_jwks()})
@@ -61,10 +70,9 @@ def create_app(services: Services) -> Quart:
         await facts.take(services, batch)
         return _json(FactAcknowledgement(acknowledged=batch.n))
 
-    @app.post("/internal/v1/nodes/<node>/evacuate")
-    async def evacuate(node: str) -> Response:
-        """A draining node's grace is over: place its rooms on others. It tells their participants afterwards."""
-        return _json(Evacuated(moved=await placing.evacuate(services, node)))
+
+def _add_jobs(app: Quart, services: Services) -> None:
+    """Work that other parts do: claimed, renewed, settled."""
 
     @app.post("/internal/v1/jobs/claim")
     async def claim_job() -> Response:
@@ -83,6 +91,10 @@ def create_app(services: Services) -> Quart:
         except ValueError as error:
             raise Problem(400, "invalid_outcome", str(error)) from error
 
+
+def _add_nodes(app: Quart, services: Services) -> None:
+    """The nodes: which there are, where a connection goes, how one is emptied."""
+
     @app.get("/internal/v1/nodes")
     async def list_nodes() -> Response:
         living = services.registry.living()
@@ -97,6 +109,11 @@ def create_app(services: Services) -> Quart:
             raise Problem(400, "invalid_wish", str(error)) from error
         return _json(await services.nodes.drain(node, wish))
 
+    @app.post("/internal/v1/nodes/<node>/evacuate")
+    async def evacuate(node: str) -> Response:
+        """A draining node's grace is over: place its rooms on others. It tells their participants afterwards."""
+        return _json(Evacuated(moved=await placing.evacuate(services, node)))
+
     @app.get("/internal/v1/route")
     async def route() -> Response:
         """For nginx's auth_request: the address to proxy `X-Original-URI` to, in X-Parley-Node."""
@@ -107,8 +124,6 @@ def create_app(services: Services) -> Quart:
         node = await node_for(services, query.get("meeting", [room])[0], authorization, query.get("node", [""])[0])
         address = node.signaling_url if uri.path.startswith("/ws/") else node.http_url
         return Response("", 204, {"X-Parley-Node": urlsplit(address).netloc})
-
-    return app
 
 
 async def _read(kind: type[_Word]) -> _Word:

@@ -11,7 +11,18 @@ from typing import Any
 import asyncpg
 from hypercorn.asyncio import serve
 
-from control import failover, first_admin, internal, jobs, listeners, minutes, reconcile, relay, webhooks
+from control import (
+    failover,
+    first_admin,
+    internal,
+    jobs,
+    listeners,
+    minutes,
+    reconcile,
+    relay,
+    session_news,
+    webhooks,
+)
 from control.app import Application, declared_endpoints
 from control.bus import LocalBus, SeveralBuses
 from control.config import ControlConfig
@@ -142,6 +153,7 @@ async def _serve(
     secretary = jobs.Worker(services.pool, minutes.handlers(services))
     workers = [
         asyncio.create_task(_relay(services)),
+        asyncio.create_task(session_news.run(config.database_dsn, services.sessions)),
         asyncio.create_task(webhooks.run(services.pool, services.outgoing)),
         asyncio.create_task(services.registry.run()),
         asyncio.create_task(failover.run(services)),

@@ -1,7 +1,8 @@
 """Who a token stands for, remembered for a second: to verify it and ask the database is a third of a short request.
 
-Whatever changes anything through this process empties it before its answer is out; what another process changes holds
-here a second later. An answer of the database from before such a change is not kept.
+Whatever changes anything through this process empties it before its answer is out; what another process changes is
+told by PostgreSQL (control.session_news), and holds here a second later at the latest. An answer of the database from
+before such a change is not kept.
 """
 
 import time

@@ -1,0 +1,41 @@
+"""Tells this process when a session or an account changed in another one: what it remembers of them is forgotten.
+
+PostgreSQL notifies at commit (migration 14). While the listening session is away, what is remembered for a second
+(control.session_cache) is the bound.
+"""
+
+import asyncio
+import logging
+
+import asyncpg
+
+from control.database import UNAVAILABLE
+from control.session_cache import SessionCache
+
+_LOG = logging.getLogger(__name__)
+_CHANNEL = "sessions_changed"
+_PAUSE_SECONDS = 1.0
+_ALIVE_SECONDS = 5.0
+
+
+async def run(dsn: str, sessions: SessionCache) -> None:
+    """Listen until cancelled; a lost database is waited for."""
+    while True:
+        try:
+            await _listen(dsn, sessions)
+        except UNAVAILABLE as error:
+            _LOG.warning("news of sessions wait for the database: %s", error)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _listen(dsn: str, sessions: SessionCache) -> None:
+    connection = await asyncpg.connect(dsn, timeout=10, server_settings={"application_name": "parley-sessions"})
+    try:
+        await connection.add_listener(_CHANNEL, lambda *_: sessions.clear())
+        sessions.clear()  # what changed while nobody listened
+        while True:
+            await asyncio.sleep(_ALIVE_SECONDS)
+            await connection.execute("SELECT 1", timeout=_ALIVE_SECONDS)
+    finally:
+        # Not close(): that talks to a server which may be gone.
+        connection.terminate()

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Return when nobody is in this sfu's rooms any more, or when the sfu is gone: the preStop hook of its pod.
 
-Argument: the address of its metrics. How long it may take is for the orchestrator to say (its grace period).
+Arguments: the address of its metrics, and after how many seconds to return anyway: before the orchestrator's patience
+ends, so that the sfu, told to stop then, still has the time to hand over what goes on.
 """
 
 import re
@@ -25,5 +26,7 @@ def participants(url: str) -> int | None:
 
 if __name__ == "__main__":
     address = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8084/metrics"
-    while participants(address):
+    patience = float(sys.argv[2]) if len(sys.argv) > 2 else float("inf")
+    ends = time.monotonic() + patience
+    while participants(address) and time.monotonic() < ends:
         time.sleep(POLL_SECONDS)

@@ -70,5 +70,11 @@ def test_drained_returns_when_the_last_has_left(part: Part) -> None:
     assert part.asked == 4
 
 
+def test_drained_leaves_time_to_hand_over_what_goes_on(part: Part) -> None:
+    part.participants = 1_000_000
+    assert run("drained.py", part.url, "0.3") == 0
+    assert part.participants
+
+
 def test_drained_does_not_wait_for_an_sfu_that_is_gone() -> None:
     assert run("drained.py", "http://127.0.0.1:9/") == 0

@@ -55,11 +55,17 @@ class IceServer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class OfferedTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an m-section of a publish offer carries."""
+    """What an m-section of a publish offer carries.
+
+    `codec` is the one to send where the section offers it (a name as in TrackInfo), else the server chooses. With
+    `backup_of`, the id of a track of one's own, the section carries that one again as `backup` asked for.
+    """
 
     mid: str
     source: Source
     muted: bool = False
+    codec: str = ""
+    backup_of: str = ""
 
 
 class AnsweredTrack(msgspec.Struct, frozen=True, kw_only=True):
@@ -284,6 +290,14 @@ class Layers(Message, tag="layers", frozen=True, kw_only=True):
     active: list[str]
 
 
+class Backup(Message, tag="backup", frozen=True, kw_only=True):
+    """To a publisher: whether a track is needed in `codec` as well, by somebody who cannot decode it as it is."""
+
+    track: str
+    codec: str
+    wanted: bool
+
+
 class Slots(Message, tag="slots", frozen=True, kw_only=True):
     """The whole map of the subscribe peer's slots as of now; slots without a track are listed too."""
 
@@ -390,6 +404,7 @@ ServerMessage = (
     | TrackMuted
     | TrackState
     | Layers
+    | Backup
     | Slots
     | GrantsChanged
     | Speakers

@@ -1,6 +1,7 @@
 """Answers to a publisher's offers: browsers on the publish peer, and WHIP (RFC 9725)."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
@@ -31,13 +32,15 @@ _EXTENSIONS = frozenset(Extension)
 class PublishPolicy:
     """What a publisher may send. Sections beyond a maximum, or without a codec of `codecs`, are rejected.
 
-    `preferred` is put first where it was offered: browsers send the first codec of an answer.
+    `preferred`, or what `by_mid` says for a section, is put first where it was offered: browsers send the first codec
+    of an answer.
     """
 
     max_audio: int = 4
     max_video: int = 4
     codecs: frozenset[Codec] = frozenset(Codec)
     preferred: Codec | None = Codec.VP8
+    by_mid: Mapping[str, Codec] = field(default_factory=dict)
 
 
 class PublishNegotiation:
@@ -83,7 +86,7 @@ def _decide(
     payloads = match_payloads(section, policy.codecs)
     if not payloads:
         return rejection(offer, index, "no_codec")
-    payloads = _preferred_first(payloads, policy.preferred)
+    payloads = _preferred_first(payloads, policy.by_mid.get(offer.name(index), policy.preferred))
     mixed = allows_mixed(offer, section)
     extensions = match_extensions(section, _EXTENSIONS, Direction.SENDONLY, mixed)
     ids = extension_ids(extensions)

@@ -61,6 +61,7 @@ class Adaptation:
     def __init__(self, room: "Room") -> None:
         self._room = room
         self._ladders: dict[str, LayerLadder] = {}
+        self._videos: dict[str, UpTrack] = {}
         self._subscribers: dict[str, _Subscriber] = {}
         self._speaker: str | None = None
         self._turn = 0
@@ -84,7 +85,7 @@ class Adaptation:
     def _leave_stalled(self, now: int) -> None:
         """Who watches a layer that stalled goes to one that flows, without waiting for its turn."""
         for track, ladder in self._ladders.items():
-            uptrack = self._room.uptracks.get(track)
+            uptrack = self._videos.get(track)
             if uptrack is not None and ladder.watch(uptrack.streams, now):
                 for downtrack in uptrack.downtracks:
                     downtrack.choose(now)
@@ -98,7 +99,7 @@ class Adaptation:
         for gone in self._subscribers.keys() - room.participants.keys():
             del self._subscribers[gone]
         for track, ladder in self._ladders.items():
-            self._tell_layers(room.uptracks[track], ladder, now)
+            self._tell_layers(self._videos[track], ladder, now)
 
     def _batch(self) -> list["Participant"]:
         """Return who is served this time: newcomers, and the next of the others."""
@@ -113,10 +114,10 @@ class Adaptation:
         return newcomers[:_BATCH] + [entry for entry in others if entry.participant in known]
 
     def _observe(self, now: int) -> None:
-        videos = {uptrack.track: uptrack for uptrack in self._room.uptracks.values() if not uptrack.is_audio}
-        for track in self._ladders.keys() - videos.keys():
+        self._videos = {uptrack.track: uptrack for uptrack in self._room.published() if not uptrack.is_audio}
+        for track in self._ladders.keys() - self._videos.keys():
             del self._ladders[track]
-        for track, uptrack in videos.items():
+        for track, uptrack in self._videos.items():
             self._ladders.setdefault(track, LayerLadder()).observe(uptrack.streams, now)
 
     def _serve(self, participant: "Participant", now: int) -> None:
@@ -157,7 +158,7 @@ class Adaptation:
                 continue
             if grant.layer == PAUSED:
                 shown[track].pause()
-                paused.add(track)
+                paused.add(self._videos[track].shown_as)
             else:
                 shown[track].grant(steps[track][grant.layer], now, at_once=congested)
         return paused

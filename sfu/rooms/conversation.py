@@ -6,6 +6,7 @@ from sfu.rooms.negotiated_publish_peer import Declared
 from sfu.rooms.participant import Participant
 from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
+from sfu.rooms.uptrack import CODECS_BY_NAME
 
 _BEFORE_CONSENT = (signaling.Consent, signaling.Ping, signaling.Leave, signaling.Ice, signaling.Join)
 
@@ -58,7 +59,10 @@ def _attend(
 def _offer(room: Room, participant: Participant, message: signaling.Offer, now: int) -> None:
     if message.peer != "publish":
         raise Refused(Code.BAD_MESSAGE, "Only the server offers on the subscribe peer.")
-    declared = {entry.mid: Declared(entry.source, entry.muted) for entry in message.tracks}
+    declared = {
+        entry.mid: Declared(entry.source, entry.muted, CODECS_BY_NAME.get(entry.codec), entry.backup_of)
+        for entry in message.tracks
+    }
     change = publishing.offer(room, participant, message.sdp, declared, now, fresh=message.restart)
     publish = participant.publish
     assert publish is not None

@@ -1,6 +1,7 @@
 """Who gets which tracks: a room's uptracks and each subscriber's wishes to candidates for its slots, and the taps."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from sfu.api.signaling import Slots, TrackState, WantedTrack
@@ -28,6 +29,7 @@ def refresh_all(room: Room, now: int) -> None:
     offering = _offering(room)
     for participant in room.participants.values():
         _refresh(room, participant, offering, now)
+    room.backups.update(now)
     room.taps.update(now)
     for link in room.links.values():
         link.update(now)
@@ -36,6 +38,7 @@ def refresh_all(room: Room, now: int) -> None:
 def refresh(room: Room, participant: Participant, now: int) -> None:
     """Bring one subscriber's slots up to date, and tell when the map changed."""
     _refresh(room, participant, _offering(room), now)
+    room.backups.update(now)
 
 
 def _offering(room: Room) -> _Offering:
@@ -66,19 +69,22 @@ def _refresh(room: Room, participant: Participant, offering: _Offering, now: int
         return
     audio = _wanted(participant, offering.audio)
     video = _wanted(participant, offering.video)
-    if playback is not None:
-        playback.update(audio, video, now)
     for sender in participant.senders.values():
         sender.update(audio, video, now)
+    holder = subscription or playback
+    codecs = holder.video_codecs() if holder is not None else None
+    unsupported: list[UpTrack] = []
+    if codecs is not None and not offering.codecs <= codecs:
+        room.backups.lacks(
+            participant.participant, [entry.uptrack for entry in video if entry.uptrack.codec not in codecs]
+        )
+        unsupported, video = _decoded(video, codecs)
+    if playback is not None:
+        playback.update(audio, video, now)
     if subscription is None:
         return
-    codecs = subscription.video_codecs()
-    unsupported: list[Candidate] = []
-    if codecs is not None and not offering.codecs <= codecs:
-        unsupported = [entry for entry in video if entry.uptrack.codec not in codecs]
-        video = [entry for entry in video if entry.uptrack.codec in codecs]
     if unsupported or participant.paused:
-        _tell_unsupported(room, participant, [entry.uptrack for entry in unsupported])
+        _tell_unsupported(room, participant, unsupported)
     changed = subscription.update(audio, video, now)
     room.touch(subscription.egress.peer.number)
     room.adaptation.hurry(now)
@@ -99,6 +105,21 @@ def _wanted(participant: Participant, candidates: Sequence[Candidate]) -> list[C
         if entry.wish.participant != me and (said is None or said.on):
             wanted.append(entry if said is None else entry._replace(wanted=said))
     return wanted
+
+
+def _decoded(video: list[Candidate], codecs: AbstractSet[Codec]) -> tuple[list[UpTrack], list[Candidate]]:
+    """Return what of it a subscriber cannot decode, and the rest, with backups where only those are decoded."""
+    unsupported: list[UpTrack] = []
+    decoded: list[Candidate] = []
+    for entry in video:
+        uptrack = entry.uptrack
+        if uptrack.codec in codecs:
+            decoded.append(entry)
+        elif uptrack.backup is not None and uptrack.backup.codec in codecs:
+            decoded.append(entry._replace(uptrack=uptrack.backup))
+        else:
+            unsupported.append(uptrack)
+    return unsupported, decoded
 
 
 def _tell_unsupported(room: Room, participant: Participant, unsupported: list[UpTrack]) -> None:

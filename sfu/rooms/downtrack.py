@@ -85,7 +85,7 @@ class DownTrack:
         """Point the slot at an uptrack."""
         self.clear()
         self.uptrack = uptrack
-        self.wish = Wish(uptrack.track, uptrack.participant)
+        self.wish = Wish(uptrack.shown_as, uptrack.participant)
         self.publisher = publisher
         self.wanted = wanted
         uptrack.downtracks.add(self)

@@ -6,23 +6,26 @@ from dataclasses import dataclass
 
 from sfu.api.join_token import Grants, Source
 from sfu.engine.contract import PeerEntry
+from sfu.formats.codecs import Codec
 from sfu.machines.negotiation import Negotiated, NegotiatedMedia
 from sfu.machines.negotiation_publish import PublishNegotiation, PublishPolicy
 from sfu.machines.twcc_receiver import TwccReceiver
 from sfu.rooms.context import Context, random_id
 from sfu.rooms.peer import Peer
 from sfu.rooms.publish_peer import PublishPeer
-from sfu.rooms.uptrack import UpTrack
+from sfu.rooms.uptrack import UpTrack, main_payload
 
 _AUDIO_SOURCES = (Source.MICROPHONE, Source.SCREEN_AUDIO)
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What the client says an m-section carries."""
+    """What the client says an m-section carries; see `signaling.OfferedTrack`."""
 
     source: Source
     muted: bool = False
+    codec: Codec | None = None
+    backup_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class NegotiatedPublishPeer(PublishPeer):
     peer: Peer
 
     def __init__(self, context: Context, participant: str, now: int) -> None:
-        peer = Peer(context.number(), context.engine, context.certificate, now)
+        peer = context.peer(now)
         super().__init__(context, participant, peer, now)
         self._negotiation = PublishNegotiation(secrets.randbits(62))
 
@@ -48,7 +51,8 @@ class NegotiatedPublishPeer(PublishPeer):
         """Take a client's offer; ValueError when it cannot be answered, which changes nothing."""
         if self._negotiation.restarts_ice(sdp):
             self.peer.restart_ice()
-        policy = PublishPolicy()
+        chosen = {mid: said.codec for mid, said in declared.items() if said.codec is not None}
+        policy = PublishPolicy(by_mid=chosen)
         answer = self._negotiation.answer(sdp, self.peer.local(self._context.candidates), policy)
         self.peer.set_remote(answer.remote, now)
         extensions = {number: ext for media in answer.media for number, ext in media.extensions.items()}
@@ -65,7 +69,7 @@ class NegotiatedPublishPeer(PublishPeer):
         stale = [
             mid
             for mid, uptrack in self.uptracks.items()
-            if mid not in sending or (mid in declared and _source(uptrack.media.kind, declared[mid]) != uptrack.source)
+            if mid not in sending or (mid in declared and not _same(uptrack, declared[mid], sending[mid]))
         ]
         removed = tuple(self.uptracks.pop(mid) for mid in stale)
         for uptrack in removed:
@@ -87,7 +91,9 @@ class NegotiatedPublishPeer(PublishPeer):
             said = declared.get(section.mid)
             source = _source(section.kind, said)
             uptrack = UpTrack(random_id("t"), self.participant, source, section)
-            uptrack.muted = said is not None and said.muted
+            if said is not None:
+                uptrack.muted = said.muted
+                uptrack.backup_of = said.backup_of
             uptrack.permitted = source in grants.publish
             uptrack.held = source in grants.muted
             self.uptracks[section.mid] = uptrack
@@ -101,6 +107,15 @@ def _source(kind: str, said: Declared | None) -> Source:
     if said is not None and (said.source in _AUDIO_SOURCES) == is_audio:
         return said.source
     return Source.MICROPHONE if is_audio else Source.CAMERA
+
+
+def _same(uptrack: UpTrack, said: Declared, section: NegotiatedMedia) -> bool:
+    """Whether a section still carries the uptrack."""
+    return (
+        _source(uptrack.media.kind, said) == uptrack.source
+        and said.backup_of == uptrack.backup_of
+        and main_payload(section)[1].codec == uptrack.codec
+    )
 
 
 def _receives(section: NegotiatedMedia) -> bool:

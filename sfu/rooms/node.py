@@ -412,10 +412,11 @@ class Node:
         ticks = self._ticks.get(key.room, 0) + 1
         self._ticks[key.room] = ticks
         if ticks % _LAYERS_EVERY_TICKS == 0:
-            for uptrack in room.uptracks.values():
+            for uptrack in room.published():
                 for downtrack in uptrack.downtracks:
                     downtrack.choose(now)
             room.taps.update(now)
+            room.backups.update(now)
         if speakers is not None and distribution.loudest_only(room):
             distribution.refresh_all(room, now)
         self.close_if_empty(room, now)

@@ -2,8 +2,10 @@
 
 import secrets
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
+from sfu.formats.codecs import Codec
 from sfu.machines.negotiation import Negotiated
 from sfu.machines.negotiation_playback import PlaybackNegotiation, PlaybackStream
 from sfu.machines.negotiation_subscribe import OfferedSlot
@@ -61,8 +63,16 @@ class Playback:
             for downtrack, after in zip(downtracks, place(held, list(by_wish), {}).slots, strict=True):
                 if after is None:
                     downtrack.clear()
-                elif after != downtrack.wish:
+                elif by_wish[after].uptrack is not downtrack.uptrack:
                     downtrack.show(*by_wish[after][:3], now)
+
+    def video_codecs(self) -> AbstractSet[Codec] | None:
+        """Return what the player decodes, None where it takes no video."""
+        for slot in self._slots["video"]:
+            encoding = self.egress.downtracks[slot.mid].encoding
+            if encoding is not None:
+                return encoding.payload_types.keys()
+        return None
 
     def select(self, mid: str | None, encoding: str | None, now: int) -> bool:
         """Show this encoding (rid) on a video section, the first without `mid`; None leaves it to us again.

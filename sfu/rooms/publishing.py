@@ -69,6 +69,9 @@ def announce(
 
 def introduce(room: Room, uptrack: UpTrack, now: int) -> None:
     """A track is there for others to see. The caller refreshes the subscribers."""
+    if uptrack.backup_of:
+        room.backups.attach(uptrack)
+        return
     room.uptracks[uptrack.track] = uptrack
     room.broadcast(signaling.TrackAdded(track=uptrack.info()), but=uptrack.participant)
     room.context.outbox.report(
@@ -85,6 +88,9 @@ def introduce(room: Room, uptrack: UpTrack, now: int) -> None:
 
 def withdraw(room: Room, uptrack: UpTrack, now: int, *, report: bool = True) -> None:
     """A track is gone for others. The caller refreshes the subscribers, which empties their slots."""
+    if uptrack.backup_of:
+        room.backups.detach(uptrack)
+        return
     if room.uptracks.pop(uptrack.track, None) is None:
         return
     room.taps.stream_gone(uptrack, now)

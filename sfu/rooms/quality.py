@@ -106,13 +106,13 @@ class RoomQuality:
         person.sampled_at = now
         if participant.publish is not None:
             for uptrack in participant.publish.uptracks.values():
-                track = _track(person, uptrack.track, "publish")
+                track = _track(person, uptrack.track, "publish") if not uptrack.backup_of else None
                 if track is not None:
                     _sample_published(track, uptrack, elapsed, now)
         egress = _egress(participant)
         for downtrack in egress.downtracks.values() if egress is not None else ():
             if downtrack.uptrack is not None and downtrack.encoding is not None:
-                track = _track(person, downtrack.uptrack.track, "subscribe")
+                track = _track(person, downtrack.uptrack.shown_as, "subscribe")
                 if track is not None:
                     self._sample_received(track, downtrack, downtrack.uptrack, now)
 

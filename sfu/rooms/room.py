@@ -6,6 +6,7 @@ from sfu.api.desired_state import DesiredState
 from sfu.api.signaling import Caption, Chat, Message, ParticipantInfo
 from sfu.rooms import flight_dump
 from sfu.rooms.adaptation import Adaptation
+from sfu.rooms.backups import Backups
 from sfu.rooms.caption_history import CaptionHistory
 from sfu.rooms.context import Context
 from sfu.rooms.data_allowance import room_allowance
@@ -48,11 +49,17 @@ class Room:
         self.taps = RoomTaps(self, sinks)
         self.adaptation = Adaptation(self)
         self.data = room_allowance()
+        self.backups = Backups(self)
         self.quality = RoomQuality(self)
 
     def own(self) -> list[Participant]:
         """Return those who have joined this node, not another one that holds the room too."""
         return [participant for participant in self.participants.values() if participant.link is None]
+
+    def published(self) -> list[UpTrack]:
+        """Return everything that is published, backups included."""
+        backups = (uptrack.backup for uptrack in self.uptracks.values())
+        return [*self.uptracks.values(), *(backup for backup in backups if backup is not None)]
 
     def touch(self, peer: int) -> None:
         """A peer may have something to send, or a new timer."""

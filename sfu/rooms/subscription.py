@@ -85,9 +85,11 @@ class Subscription:
         changed = False
         for downtrack, after in zip(downtracks, placed, strict=True):
             if after == downtrack.wish:
-                if after is not None:
+                if after is None:
+                    continue
+                if by_wish[after].uptrack is downtrack.uptrack:
                     downtrack.wanted = by_wish[after].wanted
-                continue
+                    continue
             changed = True
             if after is None:
                 downtrack.clear()

@@ -21,10 +21,15 @@ CODEC_NAMES = {
     Codec.G711_ALAW: "PCMA",
     Codec.G722: "G722",
 }
+CODECS_BY_NAME = {name: codec for codec, name in CODEC_NAMES.items()}
 
 
 class UpTrack:
-    """A published track. `muted` is the publisher's own doing, `held` a host's; `permitted` is what grants say."""
+    """A published track. `muted` is the publisher's own doing, `held` a host's; `permitted` is what grants say.
+
+    `backup` carries the same in another codec, for whom cannot decode this one; it is not announced by itself, and in
+    it `backup_of` is this track's id.
+    """
 
     def __init__(self, track: str, participant: str, source: Source, media: NegotiatedMedia) -> None:
         self.track = track
@@ -37,6 +42,13 @@ class UpTrack:
         self.muted = False
         self.held = False
         self.permitted = True
+        self.backup: UpTrack | None = None
+        self.backup_of = ""
+
+    @property
+    def shown_as(self) -> str:
+        """The id under which participants know it."""
+        return self.backup_of or self.track
 
     @property
     def codec(self) -> Codec:

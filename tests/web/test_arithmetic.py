@@ -76,12 +76,12 @@ async def test_media_follows_its_mid_whatever_the_order_of_messages(page: Page) 
 
 
 async def test_a_camera_is_simulcast_lowest_first_and_a_screen_is_not(page: Page) -> None:
-    body = (
-        "return ['camera', 'screen', 'microphone'].map((s) => module.encodingsFor(s, true).map((e) => e.rid ?? null));"
-    )
+    body = "return ['camera', 'screen', 'microphone'].map((s) => module.encodingsFor(s).map((e) => e.rid ?? null));"
     assert await call(page, "/sdk/encodings.js", body) == [["q", "h", "f"], [None], [None]]
-    single = await call(page, "/sdk/encodings.js", "return module.encodingsFor('camera', false).length;")
-    assert single == 1
+    options = "{simulcast: false}, {scalabilityMode: 'L3T3'}, {codec: 'AV1'}"
+    body = f"return [{options}].map((o) => module.encodingsFor('camera', o).map((e) => e.scalabilityMode ?? null));"
+    # Several encodings of a layered codec are told apart from one with layers by saying that each has none.
+    assert await call(page, "/sdk/encodings.js", body) == [[None], ["L3T3"], ["L1T1"] * 3]
 
 
 async def test_the_preferred_codec_comes_first_and_none_is_lost(page: Page) -> None:

@@ -157,3 +157,29 @@ async def test_a_failed_peer_is_replaced_with_its_media(page: Page, server: Scri
     offer = await session.expect(signaling.Offer)
     assert offer.restart
     assert {track.source for track in offer.tracks} == {"camera", "microphone"}
+
+
+async def test_a_backup_is_offered_in_its_codec_until_it_is_not_wanted(page: Page, server: ScriptedServer) -> None:
+    session = await publishing(page, server)
+    await session.send(signaling.Backup(track="t-camera", codec="VP8", wanted=True))
+    offer = await answer(page, session)
+    assert [(track.source, track.codec, track.backup_of) for track in offer.tracks][-1] == (
+        Source.CAMERA,
+        "VP8",
+        "t-camera",
+    )
+    await session.send(signaling.Backup(track="t-camera", codec="VP8", wanted=False))
+    assert await session.expect(signaling.Unpublish) == signaling.Unpublish(track="t-camera")
+    assert [track.backup_of for track in (await answer(page, session)).tracks] == ["", ""]
+
+
+async def test_another_codec_is_another_track_on_another_section(page: Page, server: ScriptedServer) -> None:
+    session = await publishing(page, server)
+    await page.evaluate("room.publish('camera', room.local('camera').mediaTrack, {codec: 'AV1'}).then(() => true)")
+    assert await session.expect(signaling.Unpublish) == signaling.Unpublish(track="t-camera")
+    camera = (await answer(page, session)).tracks[-1]
+    assert (camera.source, camera.codec, camera.mid) == (Source.CAMERA, "AV1", "2")
+    await page.evaluate("room.publish('camera', room.local('camera').mediaTrack, {codec: 'VP8'}).then(() => true)")
+    assert (await session.expect(signaling.Unpublish)).track == "t-camera"
+    camera = (await answer(page, session)).tracks[-1]
+    assert (camera.codec, camera.mid) == ("VP8", "0")

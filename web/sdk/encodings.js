@@ -1,7 +1,8 @@
 /**
  * Encodings of published video: three simulcast layers for a camera, one for a screen.
  *
- * @typedef {{rid?: string, scaleResolutionDownBy?: number, maxBitrate: number, maxFramerate?: number}} Encoding
+ * @typedef {{rid?: string, scaleResolutionDownBy?: number, maxBitrate: number, maxFramerate?: number,
+ *   scalabilityMode?: string}} Encoding
  */
 
 /** @type {Encoding[]} lowest first, as Chromium wants them; bit rates suit 1280×720 */
@@ -10,6 +11,8 @@ const CAMERA = [
   { rid: 'h', scaleResolutionDownBy: 2, maxBitrate: 500_000 },
   { rid: 'f', scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
 ];
+/** Codecs that can carry several layers in one stream. */
+const LAYERED = new Set(['VP9', 'AV1']);
 /** @type {Encoding} */
 const CAMERA_SINGLE = { maxBitrate: 1_700_000 };
 /** @type {Encoding} text must be sharp, and need not move smoothly */
@@ -21,15 +24,19 @@ const SCREEN_AUDIO = { maxBitrate: 128_000 };
 
 /**
  * @param {import('./publish-peer.js').Source} source
- * @param {boolean} simulcast
+ * @param {{simulcast?: boolean, codec?: string, scalabilityMode?: string}} [options] `scalabilityMode` (W3C WebRTC SVC)
+ *   makes one stream of several layers, in place of simulcast
  * @returns {Encoding[]}
  */
-export function encodingsFor(source, simulcast) {
+export function encodingsFor(source, { simulcast = true, codec = 'VP8', scalabilityMode = '' } = {}) {
+  const layered = scalabilityMode ? { scalabilityMode } : {};
   switch (source) {
     case 'camera':
-      return simulcast ? CAMERA.map((encoding) => ({ ...encoding })) : [{ ...CAMERA_SINGLE }];
+      if (scalabilityMode || !simulcast) return [{ ...CAMERA_SINGLE, ...layered }];
+      // Without it Chromium makes one layered stream of several encodings in these.
+      return CAMERA.map((encoding) => (LAYERED.has(codec) ? { ...encoding, scalabilityMode: 'L1T1' } : { ...encoding }));
     case 'screen':
-      return [{ ...SCREEN }];
+      return [{ ...SCREEN, ...layered }];
     case 'screen-audio':
       return [{ ...SCREEN_AUDIO }];
     default:

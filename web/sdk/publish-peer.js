@@ -1,14 +1,17 @@
 /**
  * The publish peer: one RTCPeerConnection that only sends; the client offers.
  *
- * A transceiver belongs to a source for the life of the peer and is reused when the source is published again. One
+ * A transceiver belongs to a source and codec for the life of the peer and is reused when these are published again
+ * (none is stopped: where no other is left Chromium gives up the whole transport with it). One
  * offer is in flight at a time; changes made meanwhile go into the next. A peer that failed is replaced by a fresh one
- * carrying the same media, announced by `restart`.
+ * carrying the same media, announced by `restart`. Where somebody cannot decode what is published, the server asks for
+ * a backup: the same media in another codec, on a transceiver of its own.
  *
  * @typedef {'microphone'|'camera'|'screen'|'screen-audio'} Source
  * @typedef {{source: Source, media: 'audio'|'video', mediaTrack: MediaStreamTrack|null, muted: boolean,
- *   track: string|null}} Published `track` is the server's id, null until answered; `mediaTrack` is null while a muted
- *   camera's device is off
+ *   track: string|null, codec: string, scalabilityMode: string}} Published `track` is the server's id, null until
+ *   answered; `mediaTrack` is null while a muted camera's device is off
+ * @typedef {{source: Source, codec: string, of: string, track: string|null, transceiver: RTCRtpTransceiver}} Backup
  *
  * Events: `published` (detail: Published), `state` (detail: RTCPeerConnectionState), `failed` (detail: Error).
  */
@@ -31,6 +34,10 @@ export class PublishPeer extends Emitter {
   #published = new Map();
   /** @type {Map<Source, RTCRtpTransceiver>} */
   #transceivers = new Map();
+  /** Every one of the peer's, by what it was made for. @type {Map<string, RTCRtpTransceiver>} */
+  #made = new Map();
+  /** @type {Map<Source, Backup>} */
+  #backups = new Map();
   #serial = new Serial();
   /** Sound and picture of one stream are played in sync. */
   #personStream = new MediaStream();
@@ -78,19 +85,22 @@ export class PublishPeer extends Emitter {
 
   /**
    * Add a source, or replace its media. An offer follows when `offer` is called (the room does once it is joined).
+   * In another codec it is another track.
    * @param {Source} source
    * @param {MediaStreamTrack} mediaTrack
-   * @param {boolean} muted
+   * @param {{muted?: boolean, codec?: string, scalabilityMode?: string}} [options]
    * @returns {Promise<Published>}
    */
-  async add(source, mediaTrack, muted = false) {
+  async add(source, mediaTrack, { muted = false, codec = this.#codec, scalabilityMode = '' } = {}) {
     const known = this.#published.get(source);
-    if (known) {
+    if (known && (known.codec !== codec || known.scalabilityMode !== scalabilityMode)) {
+      await this.remove(source);
+    } else if (known) {
       known.muted = muted;
       await this.replaceMedia(source, mediaTrack);
       return known;
     }
-    const published = { source, media: kindOf(source), mediaTrack, muted, track: null };
+    const published = { source, media: kindOf(source), mediaTrack, muted, track: null, codec, scalabilityMode };
     this.#published.set(source, published);
     this.#prepared = null;
     await this.#place(published);
@@ -104,6 +114,7 @@ export class PublishPeer extends Emitter {
     published.mediaTrack = mediaTrack;
     if (mediaTrack) mediaTrack.contentHint = contentHintFor(source);
     await this.#transceivers.get(source)?.sender.replaceTrack(mediaTrack);
+    await this.#backups.get(source)?.transceiver.sender.replaceTrack(mediaTrack);
   }
 
   /** @param {Source} source */
@@ -111,12 +122,37 @@ export class PublishPeer extends Emitter {
     const published = this.#published.get(source);
     if (!published) return;
     this.#published.delete(source);
-    const transceiver = this.#transceivers.get(source);
-    if (transceiver) {
-      await transceiver.sender.replaceTrack(null);
-      transceiver.direction = 'inactive';
-    }
+    await idle(this.#transceivers.get(source));
+    this.#transceivers.delete(source);
     if (published.track) this.#send({ kind: 'unpublish', track: published.track });
+    await this.#stopBackup(source);
+  }
+
+  /**
+   * Send a track in another codec as well, or stop doing so.
+   * @param {{track: string, codec: string, wanted: boolean}} backup
+   */
+  setBackup({ track, codec, wanted }) {
+    // In turn: the answer that names the track may still be being applied.
+    return this.#serial.run(async () => {
+      const published = this.published.find((candidate) => candidate.track === track);
+      if (!published || (wanted && this.#backups.get(published.source)?.of === track)) return;
+      const { source, mediaTrack } = published;
+      await this.#stopBackup(source);
+      if (wanted) {
+        const transceiver = await this.#transceiverFor(source, mediaTrack, codec, '');
+        this.#backups.set(source, { source, codec, of: track, track: null, transceiver });
+      }
+      void this.offer();
+    }).catch((error) => this.#fail(error));
+  }
+
+  async #stopBackup(source) {
+    const backup = this.#backups.get(source);
+    if (!backup) return;
+    this.#backups.delete(source);
+    await idle(backup.transceiver);
+    if (backup.track) this.#send({ kind: 'unpublish', track: backup.track });
   }
 
   /** Create peer and offer ahead of the answer to `join`, so that nothing is left to do when it comes. */
@@ -194,7 +230,8 @@ export class PublishPeer extends Emitter {
   setLayers(track, rids) {
     return this.#serial.run(async () => {
       const published = this.published.find((candidate) => candidate.track === track);
-      const sender = published && this.#transceivers.get(published.source)?.sender;
+      const backup = [...this.#backups.values()].find((candidate) => candidate.track === track);
+      const sender = (published ? this.#transceivers.get(published.source) : backup?.transceiver)?.sender;
       if (!sender) return;
       const parameters = sender.getParameters();
       for (const encoding of parameters.encodings) {
@@ -220,7 +257,12 @@ export class PublishPeer extends Emitter {
     const tracks = [];
     for (const [source, transceiver] of this.#transceivers) {
       const published = this.#published.get(source);
-      if (published && transceiver.mid !== null) tracks.push({ mid: transceiver.mid, source, muted: published.muted });
+      if (!published || transceiver.mid === null) continue;
+      const codec = published.media === 'video' ? { codec: published.codec } : {};
+      tracks.push({ mid: transceiver.mid, source, muted: published.muted, ...codec });
+    }
+    for (const { source, codec, of, transceiver } of this.#backups.values()) {
+      if (transceiver.mid !== null) tracks.push({ mid: transceiver.mid, source, codec, backup_of: of });
     }
     const sdp = this.#pc?.localDescription?.sdp ?? '';
     this.#send({ kind: 'offer', peer: 'publish', id: this.#offerId, sdp, tracks, restart: this.#fresh });
@@ -233,27 +275,36 @@ export class PublishPeer extends Emitter {
       published.track = track;
       this.emit('published', published);
     }
+    for (const backup of this.#backups.values()) {
+      if (backup.transceiver.mid === mid) backup.track = track;
+    }
   }
 
-  async #place({ source, media, mediaTrack }) {
-    const pc = this.#open();
+  async #place({ source, mediaTrack, codec, scalabilityMode }) {
+    this.#open();
     if (mediaTrack) mediaTrack.contentHint = contentHintFor(source);
-    const known = this.#transceivers.get(source);
-    if (known) {
-      known.direction = 'sendonly';
-      await known.sender.replaceTrack(mediaTrack);
-      return;
+    this.#transceivers.set(source, await this.#transceiverFor(source, mediaTrack, codec, scalabilityMode));
+  }
+
+  async #transceiverFor(source, mediaTrack, codec, scalabilityMode) {
+    const purpose = `${source} ${codec} ${scalabilityMode}`;
+    const made = this.#made.get(purpose);
+    if (made) {
+      made.direction = 'sendonly';
+      await made.sender.replaceTrack(mediaTrack);
+      return made;
     }
-    const transceiver = pc.addTransceiver(mediaTrack ?? media, {
+    const transceiver = this.#open().addTransceiver(mediaTrack ?? kindOf(source), {
       direction: 'sendonly',
       streams: [source.startsWith('screen') ? this.#screenStream : this.#personStream],
-      sendEncodings: encodingsFor(source, this.#simulcast),
+      sendEncodings: encodingsFor(source, { simulcast: this.#simulcast, codec, scalabilityMode }),
     });
-    if (media === 'video' && transceiver.setCodecPreferences && RTCRtpReceiver.getCapabilities) {
+    if (kindOf(source) === 'video' && transceiver.setCodecPreferences && RTCRtpReceiver.getCapabilities) {
       const capabilities = RTCRtpReceiver.getCapabilities('video');
-      if (capabilities) transceiver.setCodecPreferences(preferCodec(capabilities.codecs, this.#codec));
+      if (capabilities) transceiver.setCodecPreferences(preferCodec(capabilities.codecs, codec));
     }
-    this.#transceivers.set(source, transceiver);
+    this.#made.set(purpose, transceiver);
+    return transceiver;
   }
 
   #open() {
@@ -271,6 +322,8 @@ export class PublishPeer extends Emitter {
     this.#pc = null;
     this.#prepared = null;
     this.#transceivers.clear();
+    this.#made.clear();
+    this.#backups.clear();
     this.#awaiting = false;
     this.#dirty = false;
   }
@@ -278,6 +331,13 @@ export class PublishPeer extends Emitter {
   #fail(error) {
     this.emit('failed', error);
   }
+}
+
+/** Send nothing by a transceiver. @param {RTCRtpTransceiver|undefined} transceiver */
+async function idle(transceiver) {
+  if (!transceiver) return;
+  await transceiver.sender.replaceTrack(null);
+  transceiver.direction = 'inactive';
 }
 
 /** @param {Source} source @returns {'audio'|'video'} */

@@ -130,14 +130,17 @@ export class Room extends Emitter {
 
   /**
    * Publish a source, or replace what it sends.
-   * @param {Source} source @param {MediaStreamTrack} mediaTrack @param {{muted?: boolean}} [options]
+   * @param {Source} source @param {MediaStreamTrack} mediaTrack
+   * @param {{muted?: boolean, codec?: string, scalabilityMode?: string}} [options] of video: `codec` (VP8, VP9, H264,
+   *   AV1), and `scalabilityMode` for one stream of several layers in place of simulcast
    * @returns {Promise<Published>}
    */
-  async publish(source, mediaTrack, { muted = false } = {}) {
+  async publish(source, mediaTrack, options = {}) {
     if (this.participant && !this.grants.publish.includes(source)) throw new Error(`You may not publish: ${source}.`);
     const known = this.#publish.get(source);
-    const published = await this.#publish.add(source, mediaTrack, muted);
-    if (known) await this.setMuted(source, muted, mediaTrack);
+    const published = await this.#publish.add(source, mediaTrack, options);
+    const { muted = false } = options;
+    if (known === published) await this.setMuted(source, muted, mediaTrack);
     else if (this.#signaling.joined) await this.#publish.offer();
     this.emit('local-changed', published);
     return published;
@@ -238,6 +241,7 @@ export class Room extends Emitter {
     answer: (message) => void this.#publish.accept(message),
     layers: ({ track, active }) => void this.#publish.setLayers(track, active),
     slots: (message) => this.#applyMedia(this.#slots.assign(message.slots)),
+    backup: (message) => void this.#publish.setBackup(message),
     'user-joined': ({ participant }) => this.emit('participant-joined', this.roster.setParticipant(participant)),
     'user-updated': ({ participant }) => this.emit('participant-updated', this.roster.setParticipant(participant)),
     'user-left': (message) => this.#participantLeft(message),

@@ -142,6 +142,8 @@ def test_preferred_codec_comes_first() -> None:
         result = answer(offer("chromium-audio-video"), PublishPolicy(preferred=codec))
         first = int(result.description.media[1].formats[0])
         assert result.media[1].payloads[first].codec is codec
+        policy = PublishPolicy(by_mid={result.media[1].mid: codec})
+        assert answer(offer("chromium-audio-video"), policy).sdp == result.sdp
 
 
 def test_policy_limits_tracks_and_codecs() -> None:

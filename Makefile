@@ -36,8 +36,10 @@ bench: .venv/.installed-dev
 test-sanitized: deps .venv/.installed-dev
 	@sh tests/fuzz/sanitize.sh
 
+# Bars in emulated networks, one after the other; SEEDS=5 is the full run (a bar may miss one of five).
+SEEDS ?= 1
 test-network: deps .venv/.installed-dev
-	@.venv/bin/pytest -s tests/network tests/network/bar_*.py tests/sfu/machines/test_link_model.py \
+	@.venv/bin/pytest -s --seeds $(SEEDS) tests/network tests/network/bar_*.py tests/sfu/machines/test_link_model.py \
 		tests/sfu/machines/test_estimator_closed_loop.py tests/sfu/rooms/test_adaptation.py $(PYTEST_ARGS)
 
 stack: deps .venv/.installed-dev

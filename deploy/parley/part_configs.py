@@ -117,6 +117,7 @@ def sfu_config(settings: Settings) -> SfuConfig:
         etcd=etcd_config(settings),
         drain_seconds=settings["drain_seconds"] if settings["drain_seconds"] >= 0 else None,
         flight_dir=settings["data_dir"] / "flights",
+        estimate_bandwidth=settings["estimation"],
         max_participants=settings["max_participants"],
         max_transports=settings["max_transports"],
         plain_networks=_networks(settings["transport_networks"]),

@@ -77,6 +77,7 @@ SETTINGS = (
     Setting("sfu_http_port", int, 8084, "port of the sfu's WHIP, WHEP, node API and metrics"),
     Setting("sfu_addresses", list, (), "local addresses the sfu binds; empty: every one of this machine"),
     Setting("engine", str, "auto", "packet engine: auto, compiled or python"),
+    Setting("estimation", bool, True, "whether what links carry is estimated; off only to compare and to diagnose"),
     Setting("max_participants", int, 200, "participants that a room takes at most", live=True),
     Setting("spill_at", int, 0, "participants of a room that a node takes before it spills over to another; 0: never"),
     Setting("max_transports", int, 32, "plain RTP transports that a room has at most"),

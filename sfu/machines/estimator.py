@@ -29,6 +29,7 @@ _PROBED_QUEUE_NS = 25_000_000  # a longer queue says that the link is full, and 
 _QUEUE_NS = 12_000_000  # that must stand for a trend to count
 _LIMITED_QUEUE_NS, _LIMITED_MESSAGES = 30_000_000, 3
 _LATE = 1.3  # by which the average and the newest window differ after a step
+_FALL = 4  # at most at once: a single window may mislead
 _FULL_NS = 150_000_000  # a link with such a queue was busy for all of the newest window of arrivals
 _DOUBT_NS = 2_000_000_000
 _AGREEMENT = 1.5
@@ -206,8 +207,11 @@ class Estimator:
             newest = self._acknowledged.newest
             fell = newest < acknowledged / _LATE and self._standing.queueing >= _FULL_NS
             if fell or newest > acknowledged * _LATE:
-                acknowledged = max(newest, acknowledged / 2)
-        self._control.update(Usage.OVERUSE, acknowledged, self.round_trip, now, application_limited=limited)
+                acknowledged = max(newest, acknowledged / _FALL)
+        queueing = self._standing.queueing
+        self._control.update(
+            Usage.OVERUSE, acknowledged, self.round_trip, now, application_limited=limited, queueing=queueing
+        )
         if limited:
             self._disturbed_at = now
 

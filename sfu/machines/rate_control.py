@@ -11,6 +11,8 @@ from sfu.machines.overuse import Usage
 
 _BETA = 0.85
 _LIMITED_STEP = 0.6
+_DRAINED_NS = 100_000_000  # a queue that is longer costs so much more, that what is above drains within a second
+_LEAST_SHARE = 0.65
 _GROWTH_PER_SECOND = 1.08
 _MIN_GROWTH = 1_000.0
 _MIN_ADDITIVE = 4_000.0
@@ -94,13 +96,15 @@ class RateControl:
         now: int,
         *,
         application_limited: bool = False,
+        queueing: int = 0,
     ) -> float:
-        """Take a verdict and what arrives, in bits/s; return the new rate.
+        """Take a verdict, what arrives, in bits/s, and how long packets wait, in ns; return the new rate.
 
         Where the application limits what is sent, what arrives is no measure of the link: the rate falls in steps.
         """
         if usage is Usage.OVERUSE:
-            self._decrease(acknowledged, now, self.rate * _LIMITED_STEP if application_limited else 0.0)
+            share = max(_BETA - max(queueing - _DRAINED_NS, 0) / _SECOND, _LEAST_SHARE)
+            self._decrease(acknowledged, share, now, self.rate * _LIMITED_STEP if application_limited else 0.0)
         elif usage is Usage.UNDERUSE:
             self._increasing = False
         elif not self._increasing:
@@ -110,13 +114,13 @@ class RateControl:
             self._increase(acknowledged, round_trip, now)
         return self.rate
 
-    def _decrease(self, acknowledged: float | None, now: int, least: float) -> None:
+    def _decrease(self, acknowledged: float | None, share: float, now: int, least: float) -> None:
         if acknowledged is None:
             self.rate = self._clamp(self.rate / 2)
         else:
-            lowered = acknowledged * _BETA
+            lowered = acknowledged * share
             if lowered > self.rate and self.capacity.bits_per_second is not None:
-                lowered = self.capacity.bits_per_second * _BETA
+                lowered = self.capacity.bits_per_second * share
             if acknowledged < self.capacity.bounds[0]:
                 self.capacity.reset()
             self.capacity.overused(acknowledged)

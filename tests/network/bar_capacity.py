@@ -57,8 +57,8 @@ async def _step(tmp_path: Path, seed: int, **changes: bool) -> bool:
 
 
 @once
-async def test_the_estimate_follows_a_downlink_that_narrows_and_widens(tmp_path: Path) -> None:
-    assert await most_hold(lambda seed: _step(tmp_path, seed))
+async def test_the_estimate_follows_a_downlink_that_narrows_and_widens(tmp_path: Path, seeds: range) -> None:
+    assert await most_hold(lambda seed: _step(tmp_path, seed), seeds)
 
 
 @once
@@ -67,7 +67,7 @@ async def test_without_the_estimator_it_is_missed(tmp_path: Path) -> None:
 
 
 @once
-async def test_chromium_freezes_for_no_second_meanwhile(tmp_path: Path) -> None:
+async def test_chromium_freezes_for_no_second_meanwhile(tmp_path: Path, seeds: range) -> None:
     async def run(seed: int) -> bool:
         async with viewer_call(tmp_path, down(HIGH), seed) as call:
             await eventually(lambda: call.carried == "f", 30)
@@ -81,4 +81,4 @@ async def test_chromium_freezes_for_no_second_meanwhile(tmp_path: Path) -> None:
         print(f"Chromium, seed {seed}: longest gap {gap:.0f} ms {call.layers[::5]}")
         return gap <= 1000
 
-    assert await most_hold(run)
+    assert await most_hold(run, seeds)

@@ -26,8 +26,8 @@ async def _one_way(tmp_path: Path, seed: int) -> bool:
 
 
 @once
-async def test_five_percent_towards_the_viewer_freeze_nothing(tmp_path: Path) -> None:
-    assert await most_hold(lambda seed: _one_way(tmp_path, seed))
+async def test_five_percent_towards_the_viewer_freeze_nothing(tmp_path: Path, seeds: range) -> None:
+    assert await most_hold(lambda seed: _one_way(tmp_path, seed), seeds)
 
 
 async def _delivered(tmp_path: Path, seed: int) -> bool:
@@ -48,8 +48,8 @@ async def _delivered(tmp_path: Path, seed: int) -> bool:
 
 
 @once
-async def test_of_five_percent_loss_nearly_all_is_repaired(tmp_path: Path) -> None:
-    assert await most_hold(lambda seed: _delivered(tmp_path, seed))
+async def test_of_five_percent_loss_nearly_all_is_repaired(tmp_path: Path, seeds: range) -> None:
+    assert await most_hold(lambda seed: _delivered(tmp_path, seed), seeds)
 
 
 async def _both_ways(tmp_path: Path, seed: int, browser: str, bound: float) -> bool:
@@ -68,13 +68,13 @@ async def _both_ways(tmp_path: Path, seed: int, browser: str, bound: float) -> b
 
 
 @once
-async def test_ten_percent_both_ways_in_chromium(tmp_path: Path) -> None:
-    assert await most_hold(lambda seed: _both_ways(tmp_path, seed, "chromium", 0.01))
+async def test_ten_percent_both_ways_in_chromium(tmp_path: Path, seeds: range) -> None:
+    assert await most_hold(lambda seed: _both_ways(tmp_path, seed, "chromium", 0.01), seeds)
 
 
 @once
-async def test_ten_percent_both_ways_in_firefox(tmp_path: Path) -> None:
-    assert await most_hold(lambda seed: _both_ways(tmp_path, seed, "firefox", 0.05))
+async def test_ten_percent_both_ways_in_firefox(tmp_path: Path, seeds: range) -> None:
+    assert await most_hold(lambda seed: _both_ways(tmp_path, seed, "firefox", 0.05), seeds)
 
 
 def _said(holds: bool) -> str:

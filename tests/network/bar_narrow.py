@@ -24,8 +24,8 @@ async def _narrow(tmp_path: Path, seed: int, **changes: bool) -> bool:
 
 
 @once
-async def test_a_narrow_downlink_keeps_the_sound(tmp_path: Path) -> None:
-    assert await most_hold(lambda seed: _narrow(tmp_path, seed))
+async def test_a_narrow_downlink_keeps_the_sound(tmp_path: Path, seeds: range) -> None:
+    assert await most_hold(lambda seed: _narrow(tmp_path, seed), seeds)
 
 
 @once

@@ -38,6 +38,12 @@ def test_overuse_lowers_it_to_below_what_arrives() -> None:
     assert rates.update(Usage.OVERUSE, 800_000, RTT, 0) == pytest.approx(680_000)
 
 
+@pytest.mark.parametrize(("queueing", "share"), [(50, 0.85), (200, 0.75), (280, 0.67), (900, 0.65)])
+def test_a_long_queue_lowers_it_further_so_that_it_drains(queueing: int, share: float) -> None:
+    rates = control()
+    assert rates.update(Usage.OVERUSE, 800_000, RTT, 0, queueing=queueing * MS) == pytest.approx(share * 800_000)
+
+
 def test_while_the_application_is_limited_it_falls_in_steps() -> None:
     rates = control()
     steps = [rates.update(Usage.OVERUSE, 200_000, RTT, n * SECOND, application_limited=True) for n in range(5)]

@@ -42,6 +42,23 @@ def test_a_narrower_link_gets_a_lower_layer_and_no_queue() -> None:
     assert pauses(call) == []
 
 
+def test_a_link_that_narrows_much_costs_one_switch_and_its_queue_is_gone_soon() -> None:
+    """A layer that just about fits would keep the queue as it is, and be left for a lower one after all."""
+    call = Call(LinkSettings(rate=3_000_000, delay=25 * MS, jitter=4 * MS))
+    call.run(10)
+    assert call.carried() == "f"
+    call.viewer.link.change(call.stage.now, rate=650_000)
+    carried = []
+    for _ in range(25):
+        call.run(0.1)
+        carried.append(call.carried())
+    assert set(carried) <= {"f", "", "q"}
+    assert carried[-1] == "q"
+    begin = call.stage.now
+    call.run(2)
+    assert max(queueing for at, queueing in call.viewer.queueing if at > begin) < 100 * MS
+
+
 def test_without_the_estimator_the_queue_stays_full() -> None:
     call = Call(WIDE, estimates=False)
     call.run(5)

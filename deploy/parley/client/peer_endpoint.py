@@ -18,7 +18,7 @@ class PeerFailed(ConnectionError):
 
 
 class PeerEndpoint(asyncio.DatagramProtocol):
-    """Runs one ClientPeer; `on_packet(packet, now)` gets every authenticated packet, `on_data` data channels' messages."""
+    """Runs one ClientPeer; `on_packet(packet, now)` gets authenticated packets, `on_data` what channels brought."""
 
     def __init__(
         self,

@@ -224,6 +224,8 @@ def _with_certificate(settings: Settings) -> Settings:
             found = certificate.load(given, key)
         except (OSError, ValueError) as error:
             raise CannotStart(f"cannot use the certificate {given}: {error}") from error
+        if settings["sfu_webtransport_certificate"] is None:
+            settings = settings.replaced(sfu_webtransport_certificate=given, sfu_webtransport_key=key)
     else:
         names = ["localhost", socket.gethostname(), "127.0.0.1", "::1", *settings["public"]]
         names += [str(address) for address in local_addresses()]

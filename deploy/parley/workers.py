@@ -100,6 +100,9 @@ def _of_worker(settings: Settings, number: int) -> Settings:
             continue
         allocated = first == 0 or settings.source(name) == "generated"
         ports[name] = allocate_port("127.0.0.1", kind) if allocated else first + step * (number - 1)
+    for name in ("sfu_tcp_port", "sfu_webtransport_port"):
+        if settings[name] > 0:
+            ports[name] = settings[name] + number - 1
     return settings.replaced(
         workers=1,
         node=f"{settings['node']}-{number}",

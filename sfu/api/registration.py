@@ -18,6 +18,18 @@ class NodeLoad(msgspec.Struct, frozen=True, kw_only=True):
     rooms: int = 0
 
 
+class WebTransportDoor(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a node takes signaling over WebTransport; here browsers come directly.
+
+    `host` is a public address of the node's, "" where none is configured. `hash` is base64 of its certificate's
+    SHA-256, "" where the certificate is one that browsers trust by themselves.
+    """
+
+    port: int
+    host: str = ""
+    hash: str = ""
+
+
 class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A node. Both addresses are private: only control and the gateway reach them.
 
@@ -32,6 +44,7 @@ class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     region: str = ""
     draining: bool = False
     load: NodeLoad = NodeLoad()
+    webtransport: WebTransportDoor | None = None
 
 
 class DrainWish(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,8 @@ CONSENT_NS = 30_000_000_000
 MAX_PAIRS = 32
 RENOMINATION_NS = 3_000_000_000  # longer than the interval of Chromium's checks on the pair that it uses (2.5 s)
 SILENCE_NS = 8_000_000_000  # longer than the interval of consent checks (RFC 7675: 5 s, at most 6)
+_TCP_TYPE_PREFERENCE = 90
+_PASSIVE_PREFERENCE = 4
 
 Address = tuple[str, int]
 
@@ -108,6 +110,18 @@ def lite_candidates(addresses: Sequence[Address], announced: Sequence[Address] =
     return tuple(candidates)
 
 
+def tcp_candidates(addresses: Sequence[Address], announced: Sequence[Address] = ()) -> tuple[Candidate, ...]:
+    """Return passive TCP host candidates, below those of UDP (RFC 6544, section 4.2), as `lite_candidates` does."""
+    candidates = []
+    for index, (address, port) in enumerate(dict.fromkeys((*announced, *addresses))):
+        literal = str(ip_address(address))
+        preference = (_PASSIVE_PREFERENCE << 13) | max(8191 - index, 0)
+        priority = (_TCP_TYPE_PREFERENCE << 24) | (preference << 8) | 255
+        passive = (("tcptype", "passive"),)
+        candidates.append(Candidate(f"t{index + 1}", 1, "tcp", priority, literal, port, "host", extensions=passive))
+    return tuple(candidates)
+
+
 @dataclass(slots=True)
 class _Generation:
     """Credentials of one ICE session; a restart begins the next."""
@@ -181,8 +195,13 @@ class IceLite:
         self._previous = self._generation
         self._generation = _Generation(self._previous.number + 1, credentials)
 
-    def receive(self, data: bytes, source: Address, local: int, now: int) -> IceReceived:
-        """Take a STUN datagram from `source` on socket `local`."""
+    def receive(
+        self, data: bytes, source: Address, local: int, now: int, *, mapped: Address | None = None
+    ) -> IceReceived:
+        """Take a STUN datagram from `source` on socket `local`; `mapped` is the sender's own address where it differs.
+
+        They differ for what comes over TCP.
+        """
         try:
             message = _parsed(data)
         except ValueError:
@@ -195,7 +214,7 @@ class IceLite:
         refused = _examine(data, message, generation)
         if refused is not None or generation is None:
             return refused or IceReceived(refused=Refusal.WRONG_UFRAG)
-        return self._accept(message, FiveTuple(source, local), generation, now)
+        return self._accept(message, FiveTuple(source, local), generation, now, mapped or source)
 
     def timer(self) -> int | None:
         """When `handle_timer` has work next, in ns; None when expired."""
@@ -230,7 +249,9 @@ class IceLite:
                 return generation
         return None
 
-    def _accept(self, message: stun.Message, five_tuple: FiveTuple, generation: _Generation, now: int) -> IceReceived:
+    def _accept(
+        self, message: stun.Message, five_tuple: FiveTuple, generation: _Generation, now: int, mapped: Address
+    ) -> IceReceived:
         self._consent = now
         dismissed: tuple[FiveTuple, ...] = ()
         pair = self._pairs.get(five_tuple)
@@ -249,7 +270,7 @@ class IceLite:
         changed = self._select(pair, now)
         if self._previous is not None and pair.nominated and pair.generation == self._generation.number:
             self._previous = None
-        response = stun.Message(stun.MessageClass.SUCCESS, message.transaction_id, xor_mapped_address=five_tuple.source)
+        response = stun.Message(stun.MessageClass.SUCCESS, message.transaction_id, xor_mapped_address=mapped)
         return IceReceived(
             response=stun.serialize(response, generation.local.pwd.encode()),
             validated=five_tuple if is_new else None,

@@ -4,7 +4,7 @@ import heapq
 import itertools
 import secrets
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from sfu.engine.contract import Address, Drop, Engine, ReportsSending
 from sfu.formats.sdp import Candidate
 from sfu.machines.dtls_certificate import DtlsCertificate
 from sfu.rooms.outbox import Outbox
+from sfu.rooms.peer import Peer
 
 if TYPE_CHECKING:
     from sfu.rooms.downtrack import DownTrack
@@ -77,7 +78,8 @@ class Context:
 
     `touched` are numbers of peers that may have something to send or a new timer; the node settles
     them. `routes` finds the downtrack of a route. `far_ends` are the addresses that plain transports send to, with our
-    socket, and whose they are. `sending` is the engine where subscribers' links are to be estimated.
+    socket, and whose they are. `sending` is the engine where subscribers' links are to be estimated. `reached_from`
+    tells who is behind an address of this machine's own.
     """
 
     engine: Engine
@@ -94,11 +96,16 @@ class Context:
     routes: "dict[int, DownTrack]" = field(default_factory=dict)
     far_ends: dict[tuple[Address, int], int] = field(default_factory=dict)
     sending: ReportsSending | None = None
+    reached_from: Mapping[Address, Address] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def number(self) -> int:
         """Return an id for the engine's table that was never used before."""
         return next(self._numbers)
+
+    def peer(self, now: int) -> Peer:
+        """Return a new peer by ICE and DTLS."""
+        return Peer(self.number(), self.engine, self.certificate, now, reached_from=self.reached_from)
 
     def unix_ms(self, now: int) -> int:
         return (now + self.unix_offset) // 1_000_000

@@ -32,7 +32,7 @@ class Egress:
 
     def __init__(self, context: Context, now: int, plain: PlainPeer | None = None) -> None:
         """`plain` is the peer of a plain transport; without, one by ICE and DTLS is made, to be negotiated."""
-        self.peer = plain or Peer(context.number(), context.engine, context.certificate, now)
+        self.peer = plain or context.peer(now)
         self.downtracks: dict[str, DownTrack] = {}
         self.round_trip = RoundTrip()
         self.bandwidth: Bandwidth | None = None

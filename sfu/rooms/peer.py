@@ -5,10 +5,10 @@ knows 5-tuples that ICE has validated, so DTLS and SRTP from others never get he
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sfu.engine.contract import Engine, Leftover, LeftoverKind, Outgoing, PeerEntry, SrtpKeys, SrtpProfile
+from sfu.engine.contract import Address, Engine, Leftover, LeftoverKind, Outgoing, PeerEntry, SrtpKeys, SrtpProfile
 from sfu.formats.sdp import Candidate
 from sfu.machines.dtls import Dtls, DtlsState
 from sfu.machines.dtls_certificate import DtlsCertificate
@@ -36,12 +36,22 @@ PeerEvent = PeerConnected | PeerClosed
 class Peer:
     """One ICE, DTLS and SRTP association; `number` is its id in the engine's table."""
 
-    def __init__(self, number: int, engine: Engine, certificate: DtlsCertificate, now: int) -> None:
+    def __init__(
+        self,
+        number: int,
+        engine: Engine,
+        certificate: DtlsCertificate,
+        now: int,
+        *,
+        reached_from: Mapping[Address, Address] | None = None,
+    ) -> None:
+        """`reached_from` tells who is behind an address of this machine's own (server.tcp_listener)."""
         self.number = number
         self.connected = False
         self.closed = False
         self._engine = engine
         self._certificate = certificate
+        self._reached_from = {} if reached_from is None else reached_from
         self._ice = IceLite(generate_credentials(), now)
         self._dtls = Dtls(certificate)
         self._started = False
@@ -91,7 +101,8 @@ class Peer:
         return None
 
     def _receive_stun(self, leftover: Leftover, now: int) -> Refusal | None:
-        received = self._ice.receive(leftover.data, leftover.source, leftover.local, now)
+        mapped = self._reached_from.get(leftover.source)
+        received = self._ice.receive(leftover.data, leftover.source, leftover.local, now, mapped=mapped)
         if received.response is not None:
             self._datagrams.append(Outgoing(received.response, leftover.source, leftover.local))
         for gone in received.dismissed:

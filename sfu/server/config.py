@@ -8,7 +8,9 @@ from sfu.api.etcd import EtcdConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SfuConfig:
-    """How one sfu node runs. A port of 0 lets the system allocate one.
+    """How one sfu node runs. A port of 0 lets the system allocate one, a `tcp_port` of 0 has the number of `udp_port`.
+
+    Media are taken by UDP, and by ICE-TCP where a client gets no UDP out; with a `tcp_port` of -1 by UDP alone.
 
     `node_secret` authenticates the parts to each other in both directions. `addresses` are the local addresses to
     offer; empty means every address of the machine but link-local ones. `public_addresses` are further hosts to
@@ -20,6 +22,9 @@ class SfuConfig:
     `plain_networks` (CIDR notation), `max_transports` in a room; those that receive have ports from the first to the
     last of `plain_ports`, (0, 0) leaves them to the system.
 
+    Signaling over WebTransport is taken on `webtransport_port` (-1 for none), on the addresses that media are taken
+    on, with the certificate of the files or, without, one that clients know by its hash.
+
     `advertised_host` is where control and the gateway reach this node; "" is `http_host`. With `etcd` the node
     registers there. Before it stops, the node waits `drain_seconds` for its rooms to end and has the rest placed on
     other nodes; None says goodbye at once.
@@ -29,8 +34,12 @@ class SfuConfig:
     node: str = "sfu-1"
     control_url: str = "http://127.0.0.1:8082"
     udp_port: int = 8810
+    tcp_port: int = 0
     addresses: tuple[str, ...] = ()
     public_addresses: tuple[str, ...] = ()
+    webtransport_port: int = -1
+    webtransport_certificate: Path | None = None
+    webtransport_key: Path | None = None
     signaling_host: str = "127.0.0.1"
     signaling_port: int = 8081
     http_host: str = "127.0.0.1"

@@ -25,6 +25,7 @@ from sfu.server.addresses import local_addresses, resolve
 from sfu.server.config import SfuConfig
 from sfu.server.control_client import ControlClient
 from sfu.server.desired_puller import DesiredPuller
+from sfu.server.doors import Doors
 from sfu.server.driver import Driver
 from sfu.server.facts_reporter import FactsReporter
 from sfu.server.first_state import FirstState
@@ -99,6 +100,7 @@ class SfuServer:
         self._keys = KeyRing(Admission(), self._control)
         self._tasks: list[asyncio.Task[None]] = []
         self._sockets: Sockets | None = None
+        self._doors: Doors | None = None
         self._signaling: SignalingServer | None = None
         self._sinks: SinkServer | None = None
         self._first_state: FirstState | None = None
@@ -115,7 +117,8 @@ class SfuServer:
         config = self._config
         sockets = self._sockets = Sockets(config.addresses or local_addresses(), config.udp_port)
         self.udp_port = sockets.port
-        driver, pump = await self._compose(sockets)
+        doors = self._doors = Doors(config, sockets.addresses)
+        driver, pump = await self._compose(sockets, doors)
         self.driver = driver
         public = await resolve(config.public_addresses)
         plain = PlainSockets(driver, sockets, public, config.plain_ports)
@@ -145,6 +148,9 @@ class SfuServer:
             self._spawn(flights.run())
         self.signaling_port = await signaling.start(config.signaling_host, config.signaling_port)
         self.http_port = await self._start_http(http.app)
+        for work in await doors.open(driver.node.context, signaling.attend):
+            self._spawn(work)
+        self.presence.webtransport = doors.webtransport_door
         self.presence.serve(driver, self.signaling_port, self.http_port)
         driver.start()
         for work in (self._facts.run(), puller.run_opened(), puller.run_periodic(), self._keys.refresh()):
@@ -153,16 +159,18 @@ class SfuServer:
             self._register(config.etcd)
         http.ready = True
 
-    async def _compose(self, sockets: Sockets) -> tuple[Driver, Pump]:
+    async def _compose(self, sockets: Sockets, doors: Doors) -> tuple[Driver, Pump]:
         config = self._config
-        announced = [(address, sockets.port) for address in await resolve(config.public_addresses)]
+        public = await resolve(config.public_addresses)
+        announced = [(address, sockets.port) for address in public]
         engine = create_engine(config.engine)
         _log.info("%s", engine_notice(engine))
         context = Context(
             engine,
             generate_certificate(),
-            lite_candidates(sockets.addresses, announced),
+            lite_candidates(sockets.addresses, announced) + doors.candidates(public),
             node=config.node,
+            reached_from=doors.far_ends,
             unix_offset=time.time_ns() - time.monotonic_ns(),
             sending=engine if config.estimate_bandwidth and isinstance(engine, ReportsSending) else None,
             limits=Limits(
@@ -214,8 +222,8 @@ class SfuServer:
             # Without draining the whole machine stops; else somebody holds the rooms soon that no node has taken yet.
             self.driver.node.shut_down(self.driver.now(), back_soon=self._config.drain_seconds is not None)
             self.driver.flush()
-        if self._signaling is not None:
-            await self._signaling.stop()
+        if self._signaling is not None and self._doors is not None:
+            await asyncio.gather(self._signaling.stop(), self._doors.close_signaling())
         if self._runner is not None:
             await self._runner.cleanup()
         if self._first_state is not None:
@@ -230,6 +238,8 @@ class SfuServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._doors is not None:
+            self._doors.close_media()
         if self._sockets is not None:
             self._sockets.close()
         await self._control.close()

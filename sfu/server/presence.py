@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable
 
-from sfu.api.registration import NodeLoad, NodeRecord
+from sfu.api.registration import NodeLoad, NodeRecord, WebTransportDoor
 from sfu.server.config import SfuConfig
 from sfu.server.control_client import ControlClient, ControlUnavailable
 from sfu.server.driver import Driver
@@ -33,7 +33,10 @@ class CpuShare:
 
 
 class Presence:
-    """`changed` is called when the record is urgently another. `boot` is random, and names this process in facts."""
+    """`changed` is called when the record is urgently another. `boot` is random, and names this process in facts.
+
+    `webtransport` tells where signaling is taken over WebTransport.
+    """
 
     def __init__(self, config: SfuConfig, control: ControlClient) -> None:
         self.boot = secrets.token_hex(8)
@@ -44,6 +47,7 @@ class Presence:
         self._cpu = CpuShare()
         self._driver: Driver | None = None
         self._addresses = ("", "")
+        self.webtransport: Callable[[], WebTransportDoor | None] = lambda: None
         self._handing_over: asyncio.Task[None] | None = None
 
     def serve(self, driver: Driver, signaling_port: int, http_port: int) -> None:
@@ -63,6 +67,7 @@ class Presence:
             http_url=self._addresses[1],
             region=self._config.region,
             draining=self.draining,
+            webtransport=self.webtransport(),
             load=NodeLoad(
                 cpu=self._cpu.read(),
                 participants=sum(len(room.own()) for room in rooms.values()),

@@ -1,4 +1,4 @@
-"""Signaling over WebSocket (RFC 6455): sessions of the node's participants."""
+"""Signaling over WebSocket (RFC 6455), and whatever else carries its messages: sessions of the node's participants."""
 
 import asyncio
 import itertools
@@ -18,7 +18,7 @@ from sfu.server.driver import Driver
 from sfu.server.first_media import FirstMedia
 from sfu.server.first_state import FirstState
 from sfu.server.key_ring import KeyRing
-from sfu.server.signaling_session import POLICY_VIOLATION, TRY_AGAIN_LATER, SignalingSession
+from sfu.server.signaling_session import POLICY_VIOLATION, TRY_AGAIN_LATER, SignalingLink, SignalingSession
 
 PATH = "/ws/signaling"
 MAX_CONNECTIONS = 4000
@@ -52,7 +52,7 @@ class SignalingServer:
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port; OSError when it cannot be bound."""
         self._server = await serve(
-            self._attend,
+            self.attend,
             host,
             port,
             process_request=self._check_request,
@@ -100,7 +100,8 @@ class SignalingServer:
                 self.refused[Code.SLOW_CLIENT.value] += 1
                 session.close(TRY_AGAIN_LATER, Code.SLOW_CLIENT.value)
 
-    async def _attend(self, connection: ServerConnection) -> None:
+    async def attend(self, connection: SignalingLink) -> None:
+        """Serve a session until it ends."""
         session = SignalingSession(next(self._numbers), connection)
         self._sessions[session.number] = session
         writer = asyncio.create_task(session.write())

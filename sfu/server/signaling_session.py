@@ -1,9 +1,9 @@
-"""One signaling WebSocket: greets, admits, reads messages within bounds, writes from a bounded queue."""
+"""One signaling session, whatever carries it: greets, admits, reads within bounds, writes from a bounded queue."""
 
 import asyncio
 import time
+from typing import Protocol
 
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from sfu.api import signaling
@@ -26,10 +26,18 @@ class Close:
         self.reason = reason
 
 
+class SignalingLink(Protocol):
+    """What carries a session's messages; all of it raises ConnectionClosed (of websockets) once that is over."""
+
+    async def recv(self) -> str | bytes: ...
+    async def send(self, text: str, /) -> None: ...
+    async def close(self, code: int, reason: str) -> None: ...
+
+
 class SignalingSession:
     """`number` names the session to the node. Reading and writing are two tasks of the server's."""
 
-    def __init__(self, number: int, connection: ServerConnection) -> None:
+    def __init__(self, number: int, connection: SignalingLink) -> None:
         self.number = number
         self._connection = connection
         self._queue: asyncio.Queue[str | Close] = asyncio.Queue(MAX_QUEUED)

@@ -1,0 +1,83 @@
+"""Ways into a node besides UDP and WebSocket: ICE-TCP for media, WebTransport for signaling."""
+
+import logging
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any
+
+from sfu.api.registration import WebTransportDoor
+from sfu.engine.contract import Address
+from sfu.formats.sdp import Candidate
+from sfu.machines.ice import tcp_candidates
+from sfu.rooms.context import Context
+from sfu.server.config import SfuConfig
+from sfu.server.short_certificate import CertificateFiles
+from sfu.server.tcp_listener import TcpListener
+from sfu.server.webtransport_server import Attend, WebTransportServer
+
+_log = logging.getLogger(__name__)
+
+
+class Doors:
+    """As configured, beside the node's UDP sockets on `addresses`."""
+
+    def __init__(self, config: SfuConfig, addresses: Sequence[Address]) -> None:
+        """Listen for ICE-TCP; where its port is the UDP port's number and taken, do without. OSError."""
+        self.tcp: TcpListener | None = None
+        self.webtransport: WebTransportServer | None = None
+        self._config = config
+        self._addresses = addresses
+        if config.tcp_port < 0:
+            return
+        try:
+            self.tcp = TcpListener(addresses, config.tcp_port or None)
+        except OSError as error:
+            if config.tcp_port:
+                raise
+            _log.warning("no ICE-TCP: TCP port %d cannot be bound (%s); set another", addresses[0][1], error)
+
+    def candidates(self, public: Sequence[str]) -> tuple[Candidate, ...]:
+        """Return the candidates of ICE-TCP, those of `public` addresses first."""
+        if self.tcp is None:
+            return ()
+        port = self.tcp.addresses[0][1]
+        return tcp_candidates(self.tcp.addresses, [(address, port) for address in public])
+
+    @property
+    def far_ends(self) -> Mapping[Address, Address]:
+        """Who is behind an address of this machine's own; changes as connections come and go."""
+        return {} if self.tcp is None else self.tcp.far_ends
+
+    async def open(self, context: Context, attend: Attend) -> Sequence[Coroutine[Any, Any, None]]:
+        """Let clients in; returns what is to be run meanwhile. OSError or ValueError: the certificate is unreadable."""
+        config = self._config
+        if self.tcp is not None:
+            self.tcp.start(context.counters)
+        if config.webtransport_port < 0:
+            return ()
+        given, key = config.webtransport_certificate, config.webtransport_key
+        files = CertificateFiles(given, key) if given is not None and key is not None else None
+        server = WebTransportServer(attend, files)
+        try:
+            await server.start([address for address, _ in self._addresses], config.webtransport_port)
+        except OSError as error:
+            await server.stop()
+            _log.warning("no WebTransport: UDP port %d cannot be bound (%s)", config.webtransport_port, error)
+            return ()
+        self.webtransport = server
+        return (server.run(),)
+
+    def webtransport_door(self) -> WebTransportDoor | None:
+        """Return where signaling is taken over WebTransport."""
+        if self.webtransport is None:
+            return None
+        host = self._config.public_addresses[0] if self._config.public_addresses else ""
+        return WebTransportDoor(port=self.webtransport.port, host=host, hash=self.webtransport.hash)
+
+    async def close_signaling(self) -> None:
+        """Wait for the sessions over WebTransport, which have been told to close."""
+        if self.webtransport is not None:
+            await self.webtransport.stop()
+
+    def close_media(self) -> None:
+        if self.tcp is not None:
+            self.tcp.stop()

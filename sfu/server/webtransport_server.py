@@ -1,0 +1,157 @@
+"""Signaling over WebTransport: HTTP/3 (aioquic) on UDP ports of its own, one session a connection.
+
+The same messages as over WebSocket, which clients try at the same time; where QUIC does not pass, that one is used.
+"""
+
+import asyncio
+import datetime
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+
+from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.asyncio.server import QuicServer
+from aioquic.h3.connection import H3_ALPN, H3Connection
+from aioquic.h3.events import DataReceived, H3Event, HeadersReceived, WebTransportStreamDataReceived
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.events import ConnectionTerminated, QuicEvent
+
+from sfu.server.short_certificate import CertificateFiles, ServedCertificate
+from sfu.server.webtransport_link import WebTransportLink
+
+PATH = "/wt/signaling"
+MAX_CONNECTIONS = 4000
+IDLE_SECONDS = 15.0
+_REFRESH_SECONDS = 60.0
+_MAX_DATAGRAM_FRAME = 65_536  # HTTP/3 datagrams, which WebTransport demands; none are used
+
+Attend = Callable[[WebTransportLink], Awaitable[None]]
+_log = logging.getLogger(__name__)
+
+
+class WebTransportServer:
+    """`attend` serves one session until it ends. `hash` is the certificate's, "" for one from files."""
+
+    def __init__(self, attend: Attend, files: CertificateFiles | None = None) -> None:
+        """OSError or ValueError when the certificate's files cannot be read."""
+        self.connections: set[Connection] = set()
+        self.port = 0
+        self._attend = attend
+        self._configuration = QuicConfiguration(
+            is_client=False,
+            alpn_protocols=H3_ALPN,
+            max_datagram_frame_size=_MAX_DATAGRAM_FRAME,
+            idle_timeout=IDLE_SECONDS,
+        )
+        self._certificate = ServedCertificate(self._configuration, files)
+        self._servers: list[QuicServer] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def hash(self) -> str:
+        return self._certificate.hash
+
+    async def start(self, addresses: Sequence[str], port: int) -> None:
+        """Listen on a port, 0 for any that is free, of each address; OSError when it cannot be bound."""
+        loop = asyncio.get_running_loop()
+        for address in addresses:
+            transport, server = await loop.create_datagram_endpoint(
+                lambda: QuicServer(configuration=self._configuration, create_protocol=partial(Connection, self)),
+                local_addr=(address, port),
+            )
+            self._servers.append(server)
+            port = int(transport.get_extra_info("sockname")[1])
+        self.port = port
+
+    async def run(self) -> None:
+        """Keep the certificate fresh until cancelled."""
+        while True:
+            await asyncio.sleep(_REFRESH_SECONDS)
+            try:
+                self._certificate.refresh(datetime.datetime.now(datetime.UTC))
+            except (OSError, ValueError) as error:
+                _log.warning("the certificate of WebTransport stays as it was: %s", error)
+
+    async def stop(self) -> None:
+        """Wait for the sessions, which have been told to close, and stop listening."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+
+    def serve(self, link: WebTransportLink) -> None:
+        """Begin a session."""
+        task = asyncio.get_running_loop().create_task(self._serve(link))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, link: WebTransportLink) -> None:
+        try:
+            await self._attend(link)
+        except Exception as error:  # one session's fault must not stay unseen, nor end the others
+            _log.error("a WebTransport session failed", exc_info=error)
+
+
+class Connection(QuicConnectionProtocol):
+    """One QUIC connection: a CONNECT, then a stream with messages; whatever else comes is refused or ignored."""
+
+    def __init__(self, server: WebTransportServer, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._server = server
+        self._http = H3Connection(self._quic, enable_webtransport=True)
+        self._session: int | None = None
+        self._stream: int | None = None
+        self._link: WebTransportLink | None = None
+        if len(server.connections) < MAX_CONNECTIONS:
+            server.connections.add(self)
+        else:
+            self.close()
+
+    def datagram_received(self, data: bytes | str, addr: Any) -> None:
+        super().datagram_received(data, addr)
+        if self._link is not None:
+            self._link.progress()
+
+    def quic_event_received(self, event: QuicEvent) -> None:
+        if isinstance(event, ConnectionTerminated):
+            self._server.connections.discard(self)
+            self._end()
+        for found in self._http.handle_event(event):
+            self._take(found)
+
+    def _take(self, event: H3Event) -> None:
+        if isinstance(event, HeadersReceived):
+            self._request(event)
+        elif isinstance(event, WebTransportStreamDataReceived):
+            self._data(event)
+        elif isinstance(event, DataReceived) and event.stream_id == self._session and event.stream_ended:
+            self._end()
+
+    def _request(self, event: HeadersReceived) -> None:
+        headers = dict(event.headers)
+        wanted = headers.get(b":method") == b"CONNECT" and headers.get(b":protocol") == b"webtransport"
+        path = headers.get(b":path", b"").partition(b"?")[0]
+        accepted = wanted and path == PATH.encode() and self._session is None
+        answer = [(b":status", b"200" if accepted else b"404")]
+        if accepted:
+            self._session = event.stream_id
+            answer.append((b"sec-webtransport-http3-draft", b"draft02"))
+        self._http.send_headers(event.stream_id, answer, end_stream=not accepted)
+        self.transmit()
+
+    def _data(self, event: WebTransportStreamDataReceived) -> None:
+        if event.session_id != self._session or event.stream_id % 4:
+            return  # only streams that a client opens and both may send on
+        if self._link is None:
+            self._stream = event.stream_id
+            self._link = WebTransportLink(self, event.session_id, event.stream_id)
+            self._server.serve(self._link)
+        if event.stream_id == self._stream:
+            self._link.feed(event.data)
+            if event.stream_ended:
+                self._end()
+
+    def _end(self) -> None:
+        if self._link is not None:
+            self._link.end()

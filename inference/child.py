@@ -6,6 +6,7 @@ loses frames, counted by the caller.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -81,7 +82,8 @@ class Child:
         try:
             return await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
         except TimeoutError:
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):  # it ended just now
+                self._process.kill()
             return await self._process.wait()
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from inference import messages
 from inference.child import Backoff, Child, confinement
-from inference.metrics import DECODED, DROPS, RESTARTS, TRACKS, VOICED
+from inference.kept_worker import keep_alive
+from inference.metrics import DECODED, DROPS, TRACKS, VOICED
 from sfu.api import sink_records, tracing
 from sfu.api.sink_records import RecordType, TrackClosed, TrackOpened
 
@@ -40,6 +41,7 @@ class Tap:
         self._ending: dict[int, TrackOpened] = {}
         self._child: Child | None = None
         self._ready = False
+        self._arguments: tuple[str, ...] = ()
 
     @property
     def pid(self) -> int | None:
@@ -72,27 +74,16 @@ class Tap:
 
     async def run(self, voice_model: Path) -> None:
         """Keep a decode worker with `voice_model` alive until cancelled."""
-        backoff = Backoff()
-        while True:
-            await backoff.wait()
-            try:
-                self._child = child = await Child.start("inference.decode_worker", str(voice_model), str(self._nice))
-            except OSError as error:
-                logger.error("cannot start the audio decoder: %s", error)
-                continue
-            try:
-                await self._serve(child, backoff)
-            finally:
-                self._child, self._ready = None, False
-                self._changed()
-                status = await child.stop()
-            for handle in (*self._tracks, *self._ending):
-                self._gone(handle, True)
-            self._ending.clear()
-            RESTARTS.labels("decoder").inc()
-            logger.error("the audio decoder ended with status %d; starting it again", status)
+        self._arguments = ("inference.decode_worker", str(voice_model), str(self._nice))
+        await keep_alive("decoder", "audio decoder", self)
 
-    async def _serve(self, child: Child, backoff: Backoff) -> None:
+    async def wanted(self) -> tuple[str, ...]:
+        """It is wanted all the time."""
+        return self._arguments
+
+    async def serve(self, child: Child, backoff: Backoff) -> bool:
+        """Take what a worker says until it ends."""
+        self._child = child
         while (message := await child.receive()) is not None:
             match message:
                 case messages.Ready():
@@ -112,6 +103,15 @@ class Tap:
                     self._count(message)
                 case _:
                     DROPS.labels("tap", "track_gone").inc()
+        return False
+
+    def ended(self) -> None:
+        """A worker is gone, and with it the audio of what was being said."""
+        self._child, self._ready = None, False
+        self._changed()
+        for handle in (*self._tracks, *self._ending):
+            self._gone(handle, True)
+        self._ending.clear()
 
     def _count(self, counts: messages.DecodeCounts) -> None:
         DECODED.inc(counts.decoded_ms / 1000)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from inference import messages
 from inference.child import Backoff, Child, confinement
-from inference.metrics import DROPS, FACES_SEEN, PICTURES, RESTARTS, VIDEO_TRACKS
+from inference.kept_worker import keep_alive
+from inference.metrics import DROPS, FACES_SEEN, PICTURES, VIDEO_TRACKS
 from sfu.api import sink_records
 from sfu.api.sink_records import AnyRecord, KeyframeWanted, TrackClosed, TrackOpened
 
@@ -32,6 +33,7 @@ class AnalysisTap:
         self._child: Child | None = None
         self._ready = False
         self._wanted = ""
+        self._faces = Path()
         self._changed = asyncio.Event()
 
     @property
@@ -90,45 +92,38 @@ class AnalysisTap:
 
     async def run(self, faces: Path) -> None:
         """Keep a worker with the nets in `faces` alive while something is wanted, until cancelled."""
-        backoff = Backoff()
-        while True:
-            while not self._wanted:
-                await self._changed.wait()
-                self._changed.clear()
-            self._changed.clear()
-            await backoff.wait()
-            try:
-                arguments = (str(faces), str(self._nice), self._wanted)
-                self._child = child = await Child.start("inference.analysis_worker", *arguments)
-            except OSError as error:
-                logger.error("cannot start the analysis worker: %s", error)
-                continue
-            try:
-                meant = await self._until_changed(child, backoff)
-            finally:
-                self._child, self._ready = None, False
-                status = await child.stop()
-            if not meant:
-                RESTARTS.labels("analysis").inc()
-                logger.error("the analysis worker ended with status %d; starting it again", status)
+        self._faces = faces
+        await keep_alive("analysis", "analysis worker", self)
 
-    async def _until_changed(self, child: Child, backoff: Backoff) -> bool:
+    async def wanted(self) -> tuple[str, ...]:
+        """Wait until there is something to look for."""
+        while not self._wanted:
+            await self._changed.wait()
+            self._changed.clear()
+        self._changed.clear()
+        return "inference.analysis_worker", str(self._faces), str(self._nice), self._wanted
+
+    async def serve(self, child: Child, backoff: Backoff) -> bool:
         """Serve until the worker ends (False) or is to look for something else (True)."""
-        serving = asyncio.ensure_future(self._serve(child, backoff))
+        self._child = child
+        listening = asyncio.ensure_future(self._listen(child, backoff))
         changed = asyncio.ensure_future(self._changed.wait())
         try:
-            await asyncio.wait((serving, changed), return_when=asyncio.FIRST_COMPLETED)
-            if serving.done():
-                serving.result()
+            await asyncio.wait((listening, changed), return_when=asyncio.FIRST_COMPLETED)
+            if listening.done():
+                listening.result()
                 return False
-            backoff.reset()
             return True
         finally:
-            serving.cancel()
+            listening.cancel()
             changed.cancel()
-            await asyncio.gather(serving, changed, return_exceptions=True)
+            await asyncio.gather(listening, changed, return_exceptions=True)
 
-    async def _serve(self, child: Child, backoff: Backoff) -> None:
+    def ended(self) -> None:
+        """A worker is gone."""
+        self._child, self._ready = None, False
+
+    async def _listen(self, child: Child, backoff: Backoff) -> None:
         while (message := await child.receive()) is not None:
             match message:
                 case messages.Ready():

@@ -1,0 +1,95 @@
+"""A worker that is asked one thing at a time: a message out, a message back. Kept alive while `run` runs."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from inference import messages
+from inference.child import Backoff, Child, confinement
+from inference.engines.engine import EngineError
+from inference.kept_worker import keep_alive
+
+logger = logging.getLogger(__name__)
+
+
+class AskedWorker:
+    """Callers of `ask` take turns. `name` is for metrics, `what` for the log and for errors."""
+
+    def __init__(self, name: str, what: str, *, timeout: float, changed: Callable[[], None]) -> None:
+        """A worker that takes longer than `timeout` seconds hangs: it is killed. `changed` tells of `model`."""
+        self._name = name
+        self._what = what
+        self._timeout = timeout
+        self._changed = changed
+        self._arguments: tuple[str, ...] = ()
+        self._child: Child | None = None
+        self._model: str | None = None
+        self._reply: asyncio.Future[messages.AnyMessage] | None = None
+        self._turn = asyncio.Lock()
+
+    @property
+    def model(self) -> str | None:
+        """The model that the worker has loaded, or None while it is not ready."""
+        return self._model
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id while it runs."""
+        return self._child.pid if self._child is not None else None
+
+    async def run(self, *arguments: str) -> None:
+        """Keep a worker (a module and its arguments) alive until cancelled."""
+        self._arguments = arguments
+        await keep_alive(self._name, self._what, self)
+
+    async def wanted(self) -> tuple[str, ...]:
+        """It is wanted all the time."""
+        return self._arguments
+
+    async def serve(self, child: Child, backoff: Backoff) -> bool:
+        """Take its answers until it ends."""
+        self._child = child
+        while (message := await child.receive()) is not None:
+            if isinstance(message, messages.Ready):
+                level, held = confinement(message)
+                logger.log(level, "%s %s ready, %s", self._what, message.model, held)
+                self._set_model(message.model)
+            elif self._reply is not None and not self._reply.done():
+                backoff.reset()
+                self._reply.set_result(message)
+        return False
+
+    def ended(self) -> None:
+        """Whoever waits for an answer waits in vain."""
+        self._child = None
+        self._set_model(None)
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_exception(EngineError(f"the {self._what} ended"))
+
+    async def ask(self, message: messages.AnyMessage) -> messages.AnyMessage:
+        """Return the worker's answer, which is no Failed; raises EngineError."""
+        async with self._turn:
+            return await self._ask(message)
+
+    async def _ask(self, message: messages.AnyMessage) -> messages.AnyMessage:
+        child = self._child
+        if child is None or self._model is None:
+            raise EngineError(f"the {self._what} is not ready")
+        self._reply = asyncio.get_running_loop().create_future()
+        if not child.send(messages.encode(message)):
+            raise EngineError(f"the {self._what} takes no more")
+        try:
+            reply = await asyncio.wait_for(self._reply, self._timeout)
+        except TimeoutError as error:
+            await child.stop()
+            raise EngineError(f"the {self._what} hangs") from error
+        finally:
+            self._reply = None
+        if isinstance(reply, messages.Failed):
+            raise EngineError(reply.reason)
+        return reply
+
+    def _set_model(self, model: str | None) -> None:
+        if model != self._model:
+            self._model = model
+            self._changed()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 _VERSION = re.compile(r"nginx version: \S+?/(\d+)\.(\d+)\.(\d+)")
 _HTTP2_DIRECTIVE = (1, 25, 1)
+_ADDRESS = re.compile(r"([0-9.]+|\[[0-9a-fA-F:]+\]):\d+")
 
 
 class NginxUnavailable(RuntimeError):
@@ -94,6 +95,8 @@ def render(gateway: Gateway, nginx: Nginx) -> str:
             raise ValueError(f"{value!r} cannot stand in an nginx configuration")
     if gateway.https and not (gateway.certificate and gateway.private_key):
         raise ValueError("HTTPS needs a certificate and its private key")
+    if len(gateway.ai) > 1 and _looks_ai_up(gateway):
+        raise ValueError("of inference nodes behind a resolver only one has a name; it may stand for many addresses")
     servers = []
     if gateway.https:
         servers.append(_server(_tls_lines(gateway, nginx), _locations(gateway)))
@@ -159,7 +162,7 @@ def _http(gateway: Gateway) -> list[str]:
         *[f"    server {address} max_fails=3 fail_timeout=5s;" for address in gateway.control],
         "    keepalive 64;",
         "}",
-        *(_ai_upstream(gateway) if gateway.ai and not gateway.resolver else []),
+        *(_ai_upstream(gateway) if gateway.ai and not _looks_ai_up(gateway) else []),
     ]
 
 
@@ -171,6 +174,11 @@ _MAPS = [
     r"map $http_traceparent $parley_trace { default ''; '~^[0-9a-f]{2}-(?<trace>[0-9a-f]{32})-' $trace; }",
     "map $host $parley_is_local { default 0; localhost 1; 127.0.0.1 1; '[::1]' 1; }",
 ]
+
+
+def _looks_ai_up(gateway: Gateway) -> bool:
+    """Whether names of inference nodes are looked up for each request; else once, when nginx starts."""
+    return bool(gateway.resolver) and not all(_ADDRESS.fullmatch(node) for node in gateway.ai)
 
 
 def _ai_upstream(gateway: Gateway) -> list[str]:
@@ -305,7 +313,7 @@ def _ai_locations(gateway: Gateway) -> list[str]:
 
     A file that was sent is not sent to a second node: control's job tries again by itself.
     """
-    names = [] if not gateway.resolver else [f"set $parley_ai {gateway.ai[0]};"]
+    names = [f"set $parley_ai {gateway.ai[0]};"] if _looks_ai_up(gateway) else []
     return [
         "location /ai/v1/ {",
         *_indent(names),

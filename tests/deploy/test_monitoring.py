@@ -62,6 +62,9 @@ def test_the_checkers_can_fail(tmp_path: Path) -> None:
         (DEPLOY / "alertmanager" / "alertmanager.yml").read_text().replace("receiver: page", "receiver: x")
     )
     assert "x" in said("amtool", "check-config", broken)
+    configuration = tmp_path / "prometheus" / "prometheus.yml"
+    configuration.write_text(configuration.read_text().replace("scrape_configs", "scrape_configurations"))
+    assert "scrape_configurations" in said("promtool", "check", "config", "--syntax-only", configuration)
 
 
 def test_every_alert_says_what_to_do_and_wakes_somebody_or_not() -> None:

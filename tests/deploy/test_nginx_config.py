@@ -59,6 +59,15 @@ def test_every_choice_is_accepted(gateway: Gateway, tmp_path: Path, without: dic
     assert check(nginx_config.render(chosen, nginx_config.found()), tmp_path) == ""
 
 
+def test_inference_nodes_are_balanced_by_address_and_looked_up_by_name(gateway: Gateway, tmp_path: Path) -> None:
+    assert "server 127.0.0.1:9085 " in nginx_config.render(gateway, DEBIAN_13)
+    named = replace(gateway, ai=("inference:8085",))
+    text = nginx_config.render(named, nginx_config.found())
+    assert "set $parley_ai inference:8085;" in text and check(text, tmp_path) == ""
+    with pytest.raises(ValueError, match="only one has a name"):
+        nginx_config.render(replace(gateway, ai=("one:8085", "two:8085")), DEBIAN_13)
+
+
 def test_older_versions_get_nothing_that_they_do_not_know(gateway: Gateway) -> None:
     old = nginx_config.render(gateway, DEBIAN_12)
     assert "listen 127.0.0.1:18443 ssl http2;" in old

@@ -116,6 +116,8 @@ def test_pods_have_no_rights_and_keep_within_bounds() -> None:
 
 def test_what_pods_refer_to_is_there() -> None:
     claims = named("PersistentVolumeClaim")
+    templates = (template for _, found in ALL for template in found.get("spec", {}).get("volumeClaimTemplates", []))
+    made_per_pod = {template["metadata"]["name"] for template in templates}
     base = (KUBERNETES / "base" / "kustomization.yaml").read_text()
     stores = (KUBERNETES / "stores" / "kustomization.yaml").read_text()
     for what, template in pods():
@@ -130,15 +132,8 @@ def test_what_pods_refer_to_is_there() -> None:
                 secret = variable.get("valueFrom", {}).get("secretKeyRef")
                 if secret:
                     assert secret["name"] == "parley" and secret["key"] in base + stores, (what, secret)
-            if what.split()[-1] not in {
-                "postgres",
-                "valkey",
-                "etcd",
-                "kafka",
-                "seaweedfs",
-            }:  # their volumes are made per pod
-                for mount in container.get("volumeMounts", []):
-                    assert mount["name"] in volumes, (what, mount)
+            for mount in container.get("volumeMounts", []):
+                assert mount["name"] in volumes.keys() | made_per_pod, (what, mount)
 
 
 def test_services_find_pods_and_their_ports() -> None:

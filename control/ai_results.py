@@ -1,5 +1,7 @@
 """Where results of understanding a file are kept, as documents: an interface, and the database's own answer to it.
 
+With `mongodb_url` they are kept in a MongoDB (control.mongo_results).
+
 A result has the id of the job that made it. Whoever keeps results elsewhere keeps them once by that id, and forgets
 them when `forget` says that their file is gone.
 """
@@ -43,6 +45,12 @@ class AiResults(Protocol):
     async def forget(self, files: Sequence[str]) -> None:
         """Forget the results about files that were deleted."""
 
+    async def files(self) -> list[str]:
+        """Return the files that there are results about, as far as results may outlive them."""
+
+    async def trouble(self) -> str | None:
+        """Return why the place does not answer, None when it does."""
+
     async def close(self) -> None:
         """Let go of what is held open."""
 
@@ -64,6 +72,14 @@ class DatabaseResults:
 
     async def forget(self, files: Sequence[str]) -> None:
         """Nothing is left to do: a file's row takes the rows of its results along."""
+
+    async def files(self) -> list[str]:
+        """No result outlives its file."""
+        return []
+
+    async def trouble(self) -> str | None:
+        """The database is asked for itself."""
+        return None
 
     async def close(self) -> None:
         """Nothing is held but the pool, which is its opener's."""

@@ -135,6 +135,7 @@ class ControlConfig:
     """What one account may keep."""
     oidc: tuple[OidcProvider, ...] = ()
     kafka_brokers: tuple[str, ...] = ()
+    mongodb_url: str | None = None
     """`host:port` of brokers that events are published to; none leaves them in PostgreSQL. Needs the extra `kafka`."""
     retention: Retention = Retention()
     inference_url: str = "http://127.0.0.1:8085"

@@ -61,6 +61,9 @@ async def _readiness(services: Services) -> Response:
     trouble = await services.archive.trouble(_STORE_SECONDS)
     if trouble is not None:
         down["recordings"] = trouble.detail
+    results = await services.results.trouble()
+    if results is not None:
+        down["mongodb"] = results
     status = 503 if database is not None else 200
     return answer(Health(status="down" if database else "degraded" if down else "ok", down=down), status)
 

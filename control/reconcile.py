@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from control import breakouts, facts, retention
-from control.database import UNAVAILABLE
+from control.database import UNAVAILABLE, Connection
 from control.services import Services
 from control.store import (
     batches,
@@ -15,6 +15,7 @@ from control.store import (
     jobs,
     links,
     lobby,
+    media,
     meetings,
     outbox,
     passkeys,
@@ -112,4 +113,15 @@ async def _tidy(services: Services) -> None:
         await idempotency.forget_old(connection)
         await jobs.forget_old(connection)
         await links.forget_old(connection)
+        await _sweep_results(services, connection)
     await retention.apply(services)
+
+
+async def _sweep_results(services: Services, connection: Connection) -> None:
+    """Forget results about files that are gone, which a store of their own may have kept."""
+    try:
+        known = await services.results.files()
+        gone = set(known) - await media.existing(connection, known)
+        await services.results.forget(sorted(gone))
+    except OSError as error:
+        _LOG.warning("results of deleted files are swept out later: %s", error)

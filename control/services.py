@@ -101,11 +101,21 @@ async def open_services(config: ControlConfig) -> Services:
         tasks=BackgroundTasks(),
         oidc={one.name: OidcClient(one, _redirect_uri(config, one.name), http) for one in config.oidc},
         inference=InferenceClient(config.inference_url, config.node_secret, http),
-        results=DatabaseResults(pool),
+        results=open_results(config, pool),
         outgoing=outgoing.session(config.allow_private_webhooks),
         store_threads=pool_of_stores,
         sessions=SessionCache(),
     )
+
+
+def open_results(config: ControlConfig, pool: Pool) -> AiResults:
+    """Return where results of understanding are kept."""
+    if config.mongodb_url is None:
+        return DatabaseResults(pool)
+    # Imported only where it is configured: it is an extra.
+    from control.mongo_results import MongoResults  # noqa: PLC0415
+
+    return MongoResults(config.mongodb_url)
 
 
 def open_stores(config: ControlConfig, pool: ThreadPoolExecutor) -> tuple[Objects, Objects]:

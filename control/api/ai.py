@@ -124,7 +124,10 @@ async def list_results(call: Call, file: str) -> KeptResults:
     """List what was made of a file of one's own, the oldest first."""
     async with call.services.pool.acquire() as connection:
         await _own_file(call, connection, file)
-    found = await call.services.results.about(file)
+    try:
+        found = await call.services.results.about(file)
+    except OSError as error:
+        raise Problem(503, "results_unavailable", "The store of results does not answer; try again.") from error
     return KeptResults(
         results=[KeptResult(id=one.id, task=one.task, result=one.document, created_at=one.created_at) for one in found]
     )

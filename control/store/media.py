@@ -1,5 +1,6 @@
 """Uploaded files: their rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -82,3 +83,9 @@ async def avatar(connection: Connection, user: str) -> str | None:
 
 async def set_thumbnail(connection: Connection, file: str) -> None:
     await connection.execute("UPDATE media_files SET thumbnail = true WHERE id = $1", file)
+
+
+async def existing(connection: Connection, files: Sequence[str]) -> set[str]:
+    """Return which of some files there are."""
+    rows = await connection.fetch("SELECT id FROM media_files WHERE id = ANY($1::text[])", list(files))
+    return {row["id"] for row in rows}

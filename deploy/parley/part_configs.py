@@ -41,6 +41,7 @@ def control_config(settings: Settings) -> ControlConfig:
         database_dsn=settings["database_url"] or embedded_postgres(settings).dsn,
         redis_url=settings["redis_url"] or f"unix://{settings['runtime_dir'] / 'redis.sock'}",
         kafka_brokers=tuple(settings["kafka_brokers"]),
+        mongodb_url=settings["mongodb_url"],
         data_dir=settings["data_dir"] / "control",
         recordings_dir=settings["recordings_dir"],
         node_secret=_node_secret(settings),

@@ -96,6 +96,7 @@ SETTINGS = (
     Setting(
         "kafka_brokers", list, (), "Kafka brokers that events go to, each HOST:PORT; none: events stay in PostgreSQL"
     ),
+    Setting("mongodb_url", str, None, "MongoDB that results of AI are kept in; unset: in PostgreSQL", secret=True),
     Setting("recordings_dir", Path, None, "where recordings are written; unset: below data_dir"),
     Setting("s3_endpoint", str, None, "S3 or MinIO, https://host[:port], for recordings and files; unset: directories"),
     Setting("s3_bucket", str, "parley", "bucket in it, made when it is missing"),

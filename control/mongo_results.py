@@ -1,0 +1,89 @@
+"""Results of understanding as documents of a MongoDB, where one is configured (the extra `mongodb`).
+
+A document's `_id` is that of the job that made it, so that a job done twice leaves one. Those of deleted files that
+could not be forgotten at once, because MongoDB was away, are found by `files` and swept out later.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
+
+from control.ai_results import AiResult
+from control.database import Connection
+
+_LOG = logging.getLogger(__name__)
+_ANSWER_MS = 2000
+_COLLECTION = "ai_results"
+
+
+class MongoResults:
+    """`url` names the database to use (`mongodb://host/name`); without one it is `parley`."""
+
+    def __init__(self, url: str) -> None:
+        self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+            url,
+            serverSelectionTimeoutMS=_ANSWER_MS,
+            connectTimeoutMS=_ANSWER_MS,
+            socketTimeoutMS=_ANSWER_MS,
+            tz_aware=True,
+            appname="parley",
+        )
+        self._results = self._client.get_default_database("parley")[_COLLECTION]
+        self._indexed = False
+
+    async def keep(self, connection: Connection, result: AiResult) -> None:
+        """Keep a result; the same id again changes nothing. Raises OSError when MongoDB does not answer."""
+        document = {
+            "file": result.file,
+            "task": result.task,
+            "document": result.document,
+            "created_at": result.created_at,
+        }
+        try:
+            await self._index()
+            await self._results.update_one({"_id": result.id}, {"$setOnInsert": document}, upsert=True)
+        except PyMongoError as error:
+            raise OSError(f"MongoDB: {error}") from error
+
+    async def about(self, file: str) -> list[AiResult]:
+        """Return the results about a file, the oldest first. Raises OSError when MongoDB does not answer."""
+        try:
+            found = await self._results.find({"file": file}).sort("created_at", 1).to_list()
+        except PyMongoError as error:
+            raise OSError(f"MongoDB: {error}") from error
+        return [AiResult(one["_id"], one["file"], one["task"], one["document"], one["created_at"]) for one in found]
+
+    async def forget(self, files: Sequence[str]) -> None:
+        """Forget the results about deleted files; while MongoDB is away they are left to be swept."""
+        if not files:
+            return
+        try:
+            await self._results.delete_many({"file": {"$in": list(files)}})
+        except PyMongoError as error:
+            _LOG.warning("results about %d deleted files are forgotten later: %s", len(files), error)
+
+    async def files(self) -> list[str]:
+        """Return the files that there are results about. Raises OSError when MongoDB does not answer."""
+        try:
+            return [str(one) for one in await self._results.distinct("file")]
+        except PyMongoError as error:
+            raise OSError(f"MongoDB: {error}") from error
+
+    async def trouble(self) -> str | None:
+        """Return why MongoDB does not answer, None when it does."""
+        try:
+            await self._client.admin.command("ping")
+        except PyMongoError:
+            return "does not answer"
+        return None
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _index(self) -> None:
+        if not self._indexed:
+            await self._results.create_index([("file", 1), ("created_at", 1)])
+            self._indexed = True

@@ -1,0 +1,42 @@
+"""A server that speaks MongoDB's protocol (nx-27017 over SQLite; not MongoDB), on a port that was free."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from parley.network import allocate_port
+
+
+@contextlib.contextmanager
+def running_mongodb() -> Iterator[str]:
+    """Start the server, and stop it at the end; its URL."""
+    port = allocate_port()
+    with tempfile.TemporaryDirectory(prefix="pm") as directory:
+        program = Path(sys.executable).with_name("nx-27017")
+        files = ["--data-dir", directory, "--log-file", f"{directory}/log", "--pid-file", f"{directory}/pid"]
+        process = subprocess.Popen(
+            [str(program), "--host", "127.0.0.1", "-p", str(port), *files],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            deadline = time.monotonic() + 30
+            while True:
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.05)
+            yield f"mongodb://127.0.0.1:{port}/parley"
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait(10)

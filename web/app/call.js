@@ -1,6 +1,7 @@
 /** A call: puts the room, the devices and the views together. */
 import { AudioOutput, Room, admission, openScreen } from '/sdk/parley.js';
 import { Bar } from './bar.js';
+import { Breakouts } from './breakouts.js';
 import { Captions } from './captions.js';
 import { Chat } from './chat.js';
 import { ConnectionView } from './connection-view.js';
@@ -40,6 +41,9 @@ class Call {
   #bar;
   #chat;
   #lobby;
+  #breakouts;
+  /** The room that we are in: the meeting's own, or one of its breakout rooms. */
+  #place;
   #people;
   #captions;
   #analysis = h('div');
@@ -56,6 +60,7 @@ class Call {
   constructor(options) {
     this.#options = options;
     const { meeting, entry, media, signal } = options;
+    this.#place = meeting;
     performance.mark('parley:join');
     this.#room = new Room({
       admit: admission(rest, meeting.id, this.#who(), {
@@ -70,8 +75,9 @@ class Call {
     const name = entry.name || 'You';
     this.#chat = new Chat(this.#room, { signal, close: () => this.#openPanel(''), changed: () => this.#update() });
     this.#lobby = new Lobby(this.#room, meeting.id, { signal, decide: (action, who) => this.#host(action, who), changed: () => this.#update() });
+    this.#breakouts = new Breakouts(this.#room, meeting.id, { signal });
     this.#people = new People(this.#room, {
-      signal, name, lobby: this.#lobby.element, close: () => this.#openPanel(''), act: (action, who) => void this.#host(action, who), invite: () => void this.#copyLink(),
+      signal, name, lobby: h('div', {}, this.#lobby.element, this.#breakouts.element), close: () => this.#openPanel(''), act: (action, who) => void this.#host(action, who), invite: () => void this.#copyLink(),
     });
     this.#captions = new Captions(this.#room, { signal, name });
     const connection = new ConnectionView(this.#room, signal);
@@ -84,7 +90,7 @@ class Call {
     setText(this.#title, meeting.title);
     this.element = h('main', { class: 'call' },
       h('header', { class: 'call-head' }, this.#title, this.#clock, connection.element),
-      h('div', { class: 'banners' }, this.#lobbyNotice, connection.banner, recording.element, this.#analysis, this.#sharing, this.#soundBlocked),
+      h('div', { class: 'banners' }, this.#lobbyNotice, connection.banner, this.#breakouts.banner, recording.element, this.#analysis, this.#sharing, this.#soundBlocked),
       h('div', { class: 'call-body' }, h('div', { class: 'call-picture' }, tiles.element, this.#captions.element),
         this.#chat.element, this.#people.element),
       this.#bar.element);
@@ -129,7 +135,10 @@ class Call {
   }
 
   #admitted(answer) {
-    rememberAttendance(this.#options.meeting.id, { rejoin_secret: answer.rejoin_secret });
+    const { meeting } = this.#options;
+    rememberAttendance(meeting.id, { rejoin_secret: answer.rejoin_secret });
+    this.#place = answer.meeting ?? meeting;
+    setText(this.#title, this.#place.id === meeting.id ? meeting.title : `${this.#place.title} · ${meeting.title}`);
   }
 
   #listen() {
@@ -205,16 +214,18 @@ class Call {
     this.#chat.show(panel === 'chat');
     this.#people.show(panel === 'people');
     this.element.dataset.panel = panel;
+    if (this.#people.shown) this.#breakouts.refresh();
     this.#update();
   }
 
   async #record() {
-    if (!this.#room.grants.host || this.#recordingBusy) return;
+    const { host, record } = this.#room.grants;
+    if (!(host || record) || this.#recordingBusy) return;
     this.#recordingBusy = true;
     this.#update();
     try {
-      if (this.#room.recording.active) await rest.stopRecording(this.#options.meeting.id);
-      else await rest.startRecording(this.#options.meeting.id);
+      if (this.#room.recording.active) await rest.stopRecording(this.#place.id);
+      else await rest.startRecording(this.#place.id);
     } catch (error) {
       toast(error.message, 'problem');
     } finally {
@@ -246,13 +257,14 @@ class Call {
 
   async #host(action, participant) {
     const { meeting } = this.#options;
+    const here = this.#place.id;
     try {
-      if (action === 'mute') return void (await rest.muteParticipant(meeting.id, participant.id, ['microphone']));
-      if (action === 'release') return void (await rest.muteParticipant(meeting.id, participant.id, []));
-      if (action === 'mute-all') return void (await rest.muteAll(meeting.id));
+      if (action === 'mute') return void (await rest.muteParticipant(here, participant.id, ['microphone']));
+      if (action === 'release') return void (await rest.muteParticipant(here, participant.id, []));
+      if (action === 'mute-all') return void (await rest.muteAll(here));
       if (action === 'admit' || action === 'deny') return void (await rest.decideLobby(meeting.id, participant.id, action === 'admit'));
       const answer = await ask(`Remove ${participant.name}?`, 'They cannot come back by themselves.', [{ label: 'Remove', value: 'remove', class: 'danger' }]);
-      if (answer === 'remove') await rest.removeParticipant(meeting.id, participant.id);
+      if (answer === 'remove') await rest.removeParticipant(here, participant.id);
     } catch (error) {
       toast(error.message, 'problem');
     }
@@ -290,7 +302,7 @@ class Call {
     bar.set('chat', { on: this.#chat.shown, label: 'Chat', count: this.#chat.unread });
     bar.set('people', { on: this.#people.shown, label: `Participants (${Math.max(1, roster.participants.size)})`, count: this.#lobby.count });
     bar.set('record', {
-      on: recording.active, label: recording.active ? 'Stop recording' : 'Record', hidden: !grants.host, disabled: this.#recordingBusy, alert: recording.active,
+      on: recording.active, label: recording.active ? 'Stop recording' : 'Record', hidden: !(grants.host || grants.record), disabled: this.#recordingBusy, alert: recording.active,
     });
     bar.set('devices', { label: 'Devices', hidden: !media.support.devices });
     bar.set('leave', { label: 'Leave' });

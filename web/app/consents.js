@@ -6,6 +6,12 @@ export const RECORDING = {
   text: 'If the host records, your sound, picture and shared screen are stored on this server. Otherwise you attend unrecorded.',
 };
 
+/** What a meeting makes of that consent, as far as it does not ask each. */
+export const RECORDING_POLICIES = {
+  implied: 'Joining this meeting means that you agree to be recorded. You can take that back at any time in the meeting.',
+  required: 'This meeting is only for people who agree to be recorded.',
+};
+
 export const CAPTIONS = {
   version: 'captions-1',
   label: 'I agree to captions of what I say',

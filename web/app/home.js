@@ -1,12 +1,19 @@
 /** `/`: sign in or register; when signed in, the meetings of the account. */
 import { brand } from './brand.js';
 import { h } from './dom.js';
-import { field, form, iconButton, check } from './fields.js';
+import { check, choice, field, form, iconButton } from './fields.js';
 import { dateTime, meetingIdOf } from './format.js';
 import { icon } from './icons.js';
 import { currentUser, forgetUser, rest } from './session.js';
 import { signInCard } from './sign-in.js';
 import { toast } from './toasts.js';
+
+/** What a meeting makes of consent to being recorded. */
+const CONSENTS = [
+  ['ask', 'Each is asked for consent'],
+  ['implied', 'Joining gives consent'],
+  ['required', 'Only with consent'],
+];
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showHome(page, context) {
@@ -81,6 +88,9 @@ function newMeeting(context) {
   const passcode = field('Passcode', { name: 'passcode', maxlength: 64, autocomplete: 'off', placeholder: 'None', hint: 'Guests are asked for it.' });
   const start = field('Starts', { name: 'start', type: 'datetime-local', hint: 'Leave empty for now.' });
   const guests = check('Guests may join', 'Anyone who has the link, without an account.', true);
+  const consent = choice('Recording', 'record', () => undefined);
+  consent.select.name = 'consent';
+  consent.select.append(...CONSENTS.map(([value, words]) => h('option', { value }, words)));
   const lobby = check('Lobby', 'Newcomers wait until you let them in.', false);
   return form({
     action: 'Create meeting',
@@ -89,11 +99,11 @@ function newMeeting(context) {
         title: title.input.value.trim() || 'Meeting',
         ...(passcode.input.value ? { passcode: passcode.input.value } : {}),
         ...planned(start.input.value),
-        settings: { guests: guests.input.checked, lobby: lobby.input.checked },
+        settings: { guests: guests.input.checked, lobby: lobby.input.checked, consent: consent.select.value },
       });
       context.navigate(`/m/${encodeURIComponent(meeting.id)}`);
     },
-  }, title.element, start.element, passcode.element, guests.element, lobby.element);
+  }, title.element, start.element, passcode.element, guests.element, lobby.element, consent.element);
 }
 
 /** @param {string} local date and time as a datetime-local field has them, '' for none */

@@ -7,6 +7,7 @@ const WORDS = {
   ended: ['The meeting has ended', 'Its host ended it for everybody.'],
   removed: ['You were removed', 'A host removed you from the meeting.'],
   banned: ['You were removed', 'A host removed you from the meeting for good.'],
+  consent_required: ['You left the meeting', 'It demands consent to being recorded, which you did not give.'],
   replaced: ['You joined somewhere else', 'This meeting is open in another tab or on another device.'],
 };
 const LOST = ['The connection was lost', 'The server did not let this page in again.'];

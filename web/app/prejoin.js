@@ -1,6 +1,6 @@
 /** Before joining: see and hear oneself, choose devices, name and consents. */
 import { brand } from './brand.js';
-import { CAPTIONS, RECORDING } from './consents.js';
+import { CAPTIONS, RECORDING, RECORDING_POLICIES } from './consents.js';
 import { h, setText } from './dom.js';
 import { deviceChoices } from './device-choices.js';
 import { check, field, form, iconButton } from './fields.js';
@@ -21,7 +21,10 @@ export function showPrejoin(page, { meeting, user, media, signal, problem = '', 
     name: 'name', required: true, maxlength: 200, autocomplete: 'name', value: user?.display_name ?? preferences().name,
   });
   const passcode = field('Passcode', { name: 'passcode', required: true, autocomplete: 'off' });
-  const recording = check(RECORDING.label, RECORDING.text, preferences().consentRecording);
+  const implied = meeting.consent === 'implied';
+  const recording = check(RECORDING.label, RECORDING_POLICIES[meeting.consent] ?? RECORDING.text, implied || preferences().consentRecording);
+  recording.input.required = meeting.consent === 'required';
+  recording.input.disabled = implied;
   const captions = check(CAPTIONS.label, CAPTIONS.text, preferences().consentCaptions);
   // Whoever was in already is let in again without the passcode.
   const asksPasscode = meeting.passcode_required && !meeting.role && !attendance(meeting.id).rejoin_secret;

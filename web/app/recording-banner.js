@@ -1,5 +1,5 @@
 /** Shown to everybody while a recording runs, with the choice to be in it or not. */
-import { RECORDING } from './consents.js';
+import { RECORDING, RECORDING_POLICIES } from './consents.js';
 import { h, setText } from './dom.js';
 
 export class RecordingBanner {
@@ -37,12 +37,15 @@ export class RecordingBanner {
     setText(this.#text, this.#words());
     this.#agree.hidden = this.#consent;
     this.#refuse.hidden = !this.#consent && this.#answered;
-    setText(this.#refuse, this.#consent ? 'Stop recording me' : 'Attend unrecorded');
+    setText(this.#refuse, this.#consent ? (this.#room.recording.consent === 'required' ? 'Leave instead' : 'Stop recording me') : 'Attend unrecorded');
     setText(this.#agree, this.#answered ? 'Record me after all' : 'I agree');
   }
 
   #words() {
-    if (this.#consent) return 'This meeting is being recorded, and you with it.';
+    if (this.#consent) {
+      const policy = RECORDING_POLICIES[this.#room.recording.consent];
+      return `This meeting is being recorded, and you with it.${policy ? ` ${policy}` : ''}`;
+    }
     if (this.#answered) return 'This meeting is being recorded, but not you.';
     return `This meeting is being recorded. ${RECORDING.text}`;
   }

@@ -2,7 +2,7 @@
  * What we may do, with the defaults that the wire leaves out.
  *
  * @typedef {import('./publish-peer.js').Source} Source
- * @typedef {{publish: Source[], subscribe: boolean, chat: boolean, data: boolean, muted: Source[], host: boolean}} Grants
+ * @typedef {{publish: Source[], subscribe: boolean, chat: boolean, data: boolean, muted: Source[], host: boolean, record: boolean}} Grants
  *   `muted`: sources that a host holds muted
  */
 
@@ -11,5 +11,5 @@ const ALL_SOURCES = ['microphone', 'camera', 'screen', 'screen-audio'];
 
 /** @param {Partial<Grants>} sent @returns {Grants} */
 export function grantsOf(sent) {
-  return { publish: ALL_SOURCES, subscribe: true, chat: true, data: true, muted: [], host: false, ...sent };
+  return { publish: ALL_SOURCES, subscribe: true, chat: true, data: true, muted: [], host: false, record: false, ...sent };
 }

@@ -177,6 +177,19 @@ export class Rest {
     return this.post(`${participantPath(id, participant)}/remove`, { ban });
   }
 
+  /** The breakout rooms of a meeting, and who is assigned to which. */
+  breakouts(id) {
+    return this.get(`/meetings/${encodeURIComponent(id)}/breakouts`);
+  }
+
+  /**
+   * Make breakout rooms, or act on them: `open`, `move` ({participant, room}), `announce` ({text}), `close` ({countdown_seconds}).
+   * @param {string} id of the meeting @param {''|'open'|'move'|'announce'|'close'} verb @param {object} [body]
+   */
+  actOnBreakouts(id, verb, body) {
+    return this.post(`/meetings/${encodeURIComponent(id)}/breakouts${verb ? `/${verb}` : ''}`, body);
+  }
+
   end(id) {
     return this.post(`/meetings/${encodeURIComponent(id)}/end`);
   }

@@ -8,6 +8,8 @@
  * - `participant-joined`, `participant-updated`, `participant-left` (Participant, with a `reason` when it left)
  * - `track-added`, `track-changed`, `track-removed` (RemoteTrack); `track-media` (RemoteTrack) when `mediaTrack` changed
  * - `local-changed` (Published or null): a source of ours was published, muted, unmuted or removed
+ * - `moving` ({meeting, title}): our place is in another room of the meeting now, and the room goes there by itself
+ * - `closing` ({at}): this breakout room closes at `at` (Unix ms, null: it stays); `announcement` ({id, name, text, at})
  * - `speakers` ({participant, level}[]), `chat` (a message), `caption` (a caption), `captions-state`, `recording`, `grants`
  * - `data` (DataReceived): a message over a data channel
  * - `problem` ({code, detail}): a refusal that does not end the attendance
@@ -254,6 +256,9 @@ export class Room extends Emitter {
     recording: ({ state }) => this.emit('recording', (this.recording = state)),
     captions: ({ state }) => this.emit('captions-state', (this.captions = state)),
     caption: (message) => this.emit('caption', message),
+    move: (message) => this.emit('moving', message),
+    closing: ({ at }) => this.emit('closing', { at: at ?? null }),
+    announcement: (message) => this.emit('announcement', message),
     chat: (message) => this.emit('chat', message),
     error: (message) => this.#refused(message),
   };

@@ -29,10 +29,13 @@ const FIRST_JOIN_ATTEMPTS = 4;
 const REFUSED_ADMISSIONS = 3;
 
 /** Refusals that end the attendance: trying again would get the same answer, or would not be wanted. */
-export const FINAL_CODES = new Set(['removed', 'banned', 'ended', 'replaced', 'unsupported_version']);
+export const FINAL_CODES = new Set(['removed', 'banned', 'ended', 'replaced', 'unsupported_version', 'consent_required']);
 
-/** The room is at another server now, or at none: what could be resumed is gone, and joining again finds it. */
-const ELSEWHERE = new Set(['moved', 'shutdown', 'node_lost']);
+/** The room is at another server now, or at none, or our place is in another room: joining again finds it. */
+const ELSEWHERE = new Set(['moved', 'shutdown', 'node_lost', 'reassigned']);
+
+/** Refusals of a moment: trying again may get another answer. */
+const FOR_NOW = new Set(['not_ready']);
 
 /** Why a join failed or an attendance ended; `code` is stable. */
 export class SignalingError extends Error {
@@ -267,7 +270,7 @@ export class Signaling extends Emitter {
       return;
     }
     if (message.kind === 'error' && message.fatal) {
-      Object.assign(outcome, { refused: true, code: message.code, reason: message.detail });
+      Object.assign(outcome, { refused: !FOR_NOW.has(message.code), code: message.code, reason: message.detail });
     }
     this.emit('message', message);
   }

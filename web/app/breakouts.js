@@ -1,0 +1,142 @@
+/** Breakout rooms: made, filled and closed by hosts in the participants panel; entered and left there by everybody who may. */
+import { h, setText } from './dom.js';
+import { check, field, form } from './fields.js';
+import { duration } from './format.js';
+import { rest } from './session.js';
+import { toast } from './toasts.js';
+
+const ASK_MS = 3_000;
+const COUNTDOWN_SECONDS = 30;
+
+export class Breakouts {
+  element = h('div', { class: 'lobby breakouts', hidden: true });
+  banner;
+  #room;
+  #meeting;
+  #signal;
+  #shown = '';
+  #closesAt = 0;
+  #notice = h('p');
+
+  /**
+   * @param {import('/sdk/parley.js').Room} room @param {string} meeting of the main room
+   * @param {{signal: AbortSignal}} options
+   */
+  constructor(room, meeting, { signal }) {
+    this.#room = room;
+    this.#meeting = meeting;
+    this.#signal = signal;
+    this.banner = h('div', { class: 'banner banner-waiting banner-breakout', role: 'status', hidden: true }, this.#notice);
+    room.addEventListener('closing', ({ detail }) => this.#closing(detail.at ?? 0), { signal });
+    room.addEventListener('moving', ({ detail }) => {
+      this.#closing(0);
+      toast(`You are taken to: ${detail.title}`);
+    }, { signal });
+    room.addEventListener('announcement', ({ detail }) => toast(`${detail.name}: ${detail.text}`), { signal });
+    const timer = setInterval(() => void this.#ask(), ASK_MS);
+    const clock = setInterval(() => this.#count(), 500);
+    signal.addEventListener('abort', () => [timer, clock].forEach(clearInterval));
+  }
+
+  /** Look again now, for example because the panel was opened. */
+  refresh() {
+    void this.#ask();
+  }
+
+  #closing(at) {
+    this.#closesAt = at;
+    this.#count();
+  }
+
+  #count() {
+    this.banner.hidden = this.#closesAt === 0;
+    if (this.#closesAt) setText(this.#notice, `This room closes in ${duration(this.#closesAt - Date.now())}.`);
+  }
+
+  async #ask() {
+    if (this.#room.connection.state !== 'connected' || !this.element.isConnected || this.element.offsetParent === null && this.#shown) return;
+    try {
+      this.#show(await rest.breakouts(this.#meeting));
+    } catch {
+      // It is asked again soon; a lost connection shows elsewhere.
+    }
+  }
+
+  #show(state) {
+    const { host } = this.#room.grants;
+    const rooms = state.rooms.filter((room) => room.closes_at === null);
+    // Rebuilding what is typed into, or is under the pointer, would lose it.
+    const key = JSON.stringify([host, state.open, state.place, state.may_choose, state.may_return, rooms, host && this.#names()]);
+    if (this.#shown === key) return;
+    this.#shown = key;
+    const parts = [h('h3', {}, 'Breakout rooms')];
+    if (rooms.length > 0 && (state.open || host)) parts.push(...rooms.map((room) => this.#row(state, room)));
+    if (state.place && (host || state.may_return)) parts.push(this.#button('Back to the main room', 'return', () => this.#act('move', {})));
+    if (host) parts.push(...(state.open && rooms.length > 0 ? this.#ofOpen() : this.#toOpen(rooms)));
+    this.element.hidden = parts.length === 1;
+    this.element.replaceChildren(...parts);
+  }
+
+  #names() {
+    return [...this.#room.roster.participants.values()].filter(({ id }) => id !== this.#room.participant).map(({ id, name }) => [id, name]);
+  }
+
+  #row(state, room) {
+    const { host } = this.#room.grants;
+    const may = state.open && state.place !== room.id && (host || state.may_choose);
+    const count = state.open ? room.present : room.participants.length;
+    return h('div', { class: 'lobby-row', 'data-breakout': room.title }, h('span', {}, `${room.title} (${count})`),
+      host && state.place === null && this.#assign(room),
+      may && this.#button('Enter', 'enter', () => this.#act('move', { room: room.id })));
+  }
+
+  /** Who of the main room goes there: what is chosen is done at once. */
+  #assign(room) {
+    const select = h('select', { class: 'input', 'aria-label': `Assign to ${room.title}` },
+      h('option', { value: '' }, 'Assign…'), ...this.#names().map(([id, name]) => h('option', { value: id }, name)));
+    select.addEventListener('change', () => void this.#act('move', { participant: select.value, room: room.id }));
+    return select;
+  }
+
+  #ofOpen() {
+    const text = field('Message to all rooms', { name: 'announcement', required: true, maxlength: 1000, autocomplete: 'off' });
+    const say = form({
+      action: 'Send',
+      class: 'inline',
+      submit: async () => {
+        await rest.actOnBreakouts(this.#meeting, 'announce', { text: text.input.value });
+        text.input.value = '';
+      },
+    }, text.element);
+    const close = this.#button(`Close in ${COUNTDOWN_SECONDS} s`, 'close', () => this.#act('close', { countdown_seconds: COUNTDOWN_SECONDS }));
+    return [say, close, this.#button('Close now', 'close-now', () => this.#act('close', { countdown_seconds: 0 }))];
+  }
+
+  #toOpen(rooms) {
+    const count = field('Rooms', { name: 'breakouts', type: 'number', min: 1, max: 50, value: 2, required: true });
+    const automatic = check('Spread everybody evenly', '', true);
+    const choose = check('Participants may choose', '', false);
+    const make = form({
+      action: 'Make rooms',
+      submit: async () => {
+        const titles = Array.from({ length: Number(count.input.value) }, (_, index) => ({ title: `Room ${index + 1}` }));
+        await rest.actOnBreakouts(this.#meeting, '', { rooms: titles, automatic: automatic.input.checked, may_choose: choose.input.checked });
+        await this.#ask();
+      },
+    }, count.element, automatic.element, choose.element);
+    return [...(rooms.length > 0 ? [this.#button('Open the rooms', 'open', () => this.#act('open'))] : []), make];
+  }
+
+  #button(label, action, onclick) {
+    return h('button', { type: 'button', class: 'button small', 'data-breakouts': action, onclick: () => void onclick() }, label);
+  }
+
+  async #act(verb, body) {
+    try {
+      await rest.actOnBreakouts(this.#meeting, verb, body);
+    } catch (error) {
+      if (!this.#signal.aborted) toast(error.message, 'problem');
+    }
+    await this.#ask();
+  }
+}

@@ -1,9 +1,14 @@
 """The web SDK in a page of a running server's, without the application: what tests of calls in browsers drive."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
+from aiohttp import web
+
 from tests.support.chromium import WATCH_PEERS
+from web import ROOT
 
 SCRIPT = """
 (async () => {
@@ -18,13 +23,22 @@ SCRIPT = """
     shown.set(track.id, video);
     video.srcObject = track.mediaTrack && new MediaStream([track.mediaTrack]);
   };
-  const join = async (meeting, name, publish, options) => {
-    const room = new sdk.Room({admit: sdk.admission(new sdk.Rest(), meeting, {name}), ...options});
+  const tone = () => {
+    const context = new AudioContext(), source = new OscillatorNode(context);
+    const output = context.createMediaStreamDestination();
+    source.connect(output);
+    source.start();
+    return output.stream.getAudioTracks()[0];
+  };
+  const join = async ({meeting, name, url, token}, publish, options) => {
+    const admit = token ? async () => ({url, token}) : sdk.admission(new sdk.Rest(), meeting, {name});
+    const room = new sdk.Room({admit, ...options});
     room.addEventListener('track-media', ({detail}) => show(detail));
     room.addEventListener('track-changed', ({detail}) => states.push(
       {at: performance.now(), track: detail.id, paused: detail.paused, reason: detail.pausedReason}));
     room.addEventListener('problem', ({detail}) => states.push(detail));
     const output = new sdk.AudioOutput(room);
+    if (publish.tone) await room.publish('microphone', tone());
     if (publish.microphone) await room.publish('microphone', await sdk.openMicrophone());
     if (publish.camera) await room.publish('camera', await sdk.openCamera(), publish.camera);
     await room.join();
@@ -34,7 +48,7 @@ SCRIPT = """
   return true;
 })()
 """.replace("WATCH_PEERS", WATCH_PEERS)
-"""Makes `sdkPage`: `join(meeting, name, {microphone, camera}, options)`, then `room`, `shown` videos and `states`."""
+"""Makes `sdkPage`: `join(admission, {microphone, tone, camera}, options)`, then `room`, `shown` videos and `states`."""
 
 STREAMS = """
 (async (direction) => {
@@ -59,9 +73,39 @@ class Evaluates(Protocol):
 
 async def join(page: Evaluates, meeting: str, name: str, publish: dict[str, Any] | None = None, **options: Any) -> None:
     """Join from a page of the server's; `publish` has `microphone` and `camera` (options of `Room.publish`)."""
+    await _join(page, {"meeting": meeting, "name": name}, publish, options)
+
+
+async def join_node(
+    page: Evaluates, url: str, token: str, publish: dict[str, Any] | None = None, **options: Any
+) -> None:
+    """Join a node by a token, from a page of `sdk_site`. `tone` in `publish` is a microphone without a device."""
+    await _join(page, {"url": url, "token": token}, publish, options)
+
+
+async def _join(page: Evaluates, admission: dict[str, str], publish: dict[str, Any] | None, options: Any) -> None:
     await page.evaluate(SCRIPT)
-    arguments = ", ".join(json.dumps(value) for value in (meeting, name, publish or {}, options))
+    arguments = ", ".join(json.dumps(value) for value in (admission, publish or {}, options))
     await page.evaluate(f"sdkPage.join({arguments}).then(() => true)")
+
+
+@asynccontextmanager
+async def sdk_site(address: str = "127.0.0.1") -> AsyncIterator[str]:
+    """Serve a blank page and the SDK at an address, for calls with a node that has no control; yields the URL."""
+    app = web.Application()
+    app.router.add_get("/", _blank)
+    app.router.add_static("/sdk", ROOT / "sdk")
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, address, 0).start()
+    try:
+        yield f"http://{address}:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+async def _blank(_: web.Request) -> web.Response:
+    return web.Response(text="<!doctype html><meta charset=utf-8><body></body>", content_type="text/html")
 
 
 async def streams(page: Evaluates, direction: str = "inbound-rtp") -> list[dict[str, Any]]:

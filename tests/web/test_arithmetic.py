@@ -1,5 +1,6 @@
 """The parts of SDK and page without a browser in them: tables of inputs and outcomes, evaluated in Chromium."""
 
+import json
 from typing import Any
 
 import pytest
@@ -156,3 +157,13 @@ async def test_values_read_well(page: Page) -> None:
         ["abc-1", "abc", "a b", ""],
         4,
     ]
+
+
+async def test_nack_for_opus_is_offered_once_and_accepted_only_where_it_was_offered(page: Page) -> None:
+    head, opus = "v=0\r\n", "m=audio 9 RTP 111\r\na=rtpmap:111 opus/48000/2\r\n"
+    video = "m=video 9 RTP 96\r\na=rtpmap:96 VP8/90000\r\n"
+    asked = opus + "a=rtcp-fb:111 nack\r\n"
+    cases = [[head + opus + video], [head + asked], [head + opus + opus, head + opus + asked]]
+    body = f"return {json.dumps(cases)}.map((arguments) => module.withAudioNack(...arguments));"
+    changed = await call(page, "/sdk/audio-repair.js", body)
+    assert changed == [head + asked + video, head + asked, head + opus + asked]

@@ -15,6 +15,7 @@
  *
  * Events: `published` (detail: Published), `state` (detail: RTCPeerConnectionState), `failed` (detail: Error).
  */
+import { withAudioNack } from './audio-repair.js';
 import { Emitter } from './emitter.js';
 import { contentHintFor, encodingsFor, preferCodec } from './encodings.js';
 import { Serial } from './serial.js';
@@ -160,7 +161,7 @@ export class PublishPeer extends Emitter {
     if (this.#published.size === 0) return;
     await this.#serial.run(async () => {
       const pc = this.#open();
-      if (pc.signalingState === 'stable') this.#prepared = await pc.createOffer();
+      if (pc.signalingState === 'stable') this.#prepared = await createOffer(pc);
     });
   }
 
@@ -174,7 +175,7 @@ export class PublishPeer extends Emitter {
     this.#awaiting = true;
     return this.#serial.run(async () => {
       const pc = this.#open();
-      const description = this.#prepared ?? (await pc.createOffer());
+      const description = this.#prepared ?? (await createOffer(pc));
       this.#prepared = null;
       await pc.setLocalDescription(description);
       this.#offerId += 1;
@@ -331,6 +332,12 @@ export class PublishPeer extends Emitter {
   #fail(error) {
     this.emit('failed', error);
   }
+}
+
+/** @param {RTCPeerConnection} pc @returns {Promise<RTCSessionDescriptionInit>} */
+async function createOffer(pc) {
+  const { type, sdp } = await pc.createOffer();
+  return { type, sdp: withAudioNack(sdp ?? '') };
 }
 
 /** Send nothing by a transceiver. @param {RTCRtpTransceiver|undefined} transceiver */

@@ -6,6 +6,7 @@
  * Events: `media` (detail: {mid, mediaTrack}), `gone` (the old peer's media ended), `state` (detail: RTCPeerConnectionState),
  * `failed` (detail: Error).
  */
+import { withAudioNack } from './audio-repair.js';
 import { DataChannels } from './data-channels.js';
 import { Emitter } from './emitter.js';
 import { Serial } from './serial.js';
@@ -51,7 +52,8 @@ export class SubscribePeer extends Emitter {
       this.#ufrag = ufrag;
       const pc = this.#open();
       await pc.setRemoteDescription({ type: 'offer', sdp: offer.sdp });
-      await pc.setLocalDescription(await pc.createAnswer());
+      const answer = await pc.createAnswer();
+      await pc.setLocalDescription({ type: 'answer', sdp: withAudioNack(answer.sdp ?? '', offer.sdp) });
       if (pc !== this.#pc) return;
       this.#send({ kind: 'answer', peer: 'subscribe', id: offer.id ?? 0, sdp: pc.localDescription?.sdp ?? '' });
       this.#announce(pc);

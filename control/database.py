@@ -2,9 +2,9 @@
 
 import functools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import asyncpg
 import msgspec
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 UNAVAILABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError)
 """What a session raises when the server goes away, at whatever moment: workers wait, and try again."""
 
-Row = TypeVar("Row", bound="DataclassInstance")
+Row = TypeVar("Row", bound="DataclassInstance | msgspec.Struct")
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
@@ -52,13 +52,18 @@ async def open_pool(dsn: str, size: int = 10) -> Pool:
 
 
 @functools.cache
-def _columns(kind: type[Any]) -> Callable[[asyncpg.Record], tuple[Any, ...]]:
+def _columns(kind: Any) -> Callable[[asyncpg.Record], tuple[Any, ...]]:
+    if issubclass(kind, msgspec.Struct):
+        return operator.itemgetter(*kind.__struct_fields__)
     return operator.itemgetter(*(field.name for field in fields(kind)))
 
 
 def load(kind: type[Row], record: asyncpg.Record) -> Row:
-    """Return the dataclass made from the columns that it names; others are ignored, so that a schema can grow."""
-    return kind(*_columns(kind)(record))
+    """Return the dataclass or Struct of the columns that it names; others are ignored, so that a schema can grow.
+
+    A frozen Struct is made in a fifteenth of the time of a frozen dataclass: for rows that come by the page.
+    """
+    return kind(*_columns(cast(Hashable, kind))(record))
 
 
 def load_one(kind: type[Row], record: asyncpg.Record | None) -> Row | None:

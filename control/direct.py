@@ -5,17 +5,20 @@ limits, ETags, problems, metrics and traces come from the same code; any other r
 """
 
 import time
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from typing import Any
 
-from quart import Request, Response
+from quart import Request
 from werkzeug.datastructures import Headers
 
 from control import endpoint, pages, request_metrics, request_traces
 from control.endpoint import Endpoint
 from control.problem_handlers import response_to
 from control.proxy.signaling import Receive, Send
+from control.reply import Reply
 from control.services import Services
+
+_COMMON = [(name.lower().encode(), value.encode()) for name, value in pages.COMMON_HEADERS.items()]
 
 
 class Direct:
@@ -40,28 +43,53 @@ class Direct:
         span = request_traces.begin(request, declared.rule)
         request_metrics.begin()
         try:
-            try:
-                response = await endpoint.serve(self._services, declared, request, {})
-            except Exception as error:
-                response = response_to(error)
-            request_metrics.count("GET", declared.rule, response.status_code, began)
-            request_traces.note(span, response)
-            await _send(response, send)
+            status, fields, body = await self._answer(declared, request)
+            request_metrics.count("GET", declared.rule, status, began)
+            request_traces.note(span, status)
+            await send({"type": "http.response.start", "status": status, "headers": fields})
+            await send({"type": "http.response.body", "body": body, "more_body": False})
         finally:
             request_metrics.end()
             span.leave("")
 
+    async def _answer(self, declared: Endpoint, request: Request) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        try:
+            reply = await endpoint.serve(self._services, declared, request, {})
+        except Exception as error:
+            reply = response_to(error)
+        if isinstance(reply, Reply):
+            fields = [(name.encode("latin1"), value.encode("latin1")) for name, value in reply.headers.items()]
+            fields.append((b"content-length", b"%d" % len(reply.body)))
+            return reply.status, fields + _COMMON, reply.body
+        for name, value in pages.COMMON_HEADERS.items():
+            reply.headers.setdefault(name, value)
+        fields = [(name.lower().encode("latin1"), str(value).encode("latin1")) for name, value in reply.headers]
+        return reply.status_code, fields, await reply.get_data(as_text=False)
+
+
+class _Fields(Headers):
+    """Header fields that are found by name at once: werkzeug's go through all of them each time."""
+
+    def __init__(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        super().__init__()
+        self._list = [(name.decode("latin1"), value.decode("latin1")) for name, value in fields]
+        self._first: dict[str, str] = dict(reversed(self._list))
+
+    def get(self, key: str, default: Any = None, type: Any = None) -> Any:  # type: ignore[override]  # of 4 overloads
+        value = self._first.get(key.lower())
+        return super().get(key, default, type) if type is not None else default if value is None else value
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and key.lower() in self._first
+
 
 def _request(scope: MutableMapping[str, Any]) -> Request:
-    headers = Headers()
-    for name, value in scope["headers"]:
-        headers.add(name.decode("latin1"), value.decode("latin1"))
     return Request(
         scope["method"],
         scope["scheme"],
         scope["path"],
         scope["query_string"],
-        headers,
+        _Fields(scope["headers"]),
         scope.get("root_path", ""),
         scope["http_version"],
         scope,  # type: ignore[arg-type]  # a TypedDict there
@@ -71,13 +99,3 @@ def _request(scope: MutableMapping[str, Any]) -> Request:
 
 async def _no_push(path: str, headers: Headers) -> None:
     """Nothing is pushed."""
-
-
-async def _send(response: Response, send: Send) -> None:
-    headers = response.headers
-    for name, value in pages.COMMON_HEADERS.items():
-        headers.setdefault(name, value)
-    body = await response.get_data(as_text=False)
-    fields = [(name.lower().encode("latin1"), str(value).encode("latin1")) for name, value in headers]
-    await send({"type": "http.response.start", "status": response.status_code, "headers": fields})
-    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -19,6 +19,7 @@ from control.auth import access as rules
 from control.auth.access import Access, Standing
 from control.auth.principal import SAFE_METHODS, Principal, authenticate, check_origin
 from control.problem import Problem
+from control.reply import Reply
 from control.services import Services
 from control.store.sessions import LiveSession
 
@@ -148,10 +149,11 @@ def install(app: Quart, services: Services, endpoints: list[Endpoint]) -> None:
 
 
 async def _serve(services: Services, endpoint: Endpoint, **path: Any) -> Response:
-    return await serve(services, endpoint, request._get_current_object(), path)  # type: ignore[attr-defined]
+    reply = await serve(services, endpoint, request._get_current_object(), path)  # type: ignore[attr-defined]
+    return reply.response() if isinstance(reply, Reply) else reply
 
 
-async def serve(services: Services, endpoint: Endpoint, incoming: Request, path: dict[str, Any]) -> Response:
+async def serve(services: Services, endpoint: Endpoint, incoming: Request, path: dict[str, Any]) -> Reply | Response:
     """Return the answer to a request for an endpoint; raises Problem."""
     try:
         return await _admit_and_handle(services, endpoint, incoming, path)
@@ -162,21 +164,28 @@ async def serve(services: Services, endpoint: Endpoint, incoming: Request, path:
 
 async def _admit_and_handle(
     services: Services, endpoint: Endpoint, incoming: Request, path: dict[str, Any]
-) -> Response:
+) -> Reply | Response:
     call = await _admit(services, endpoint, incoming, path)
     allowance = services.limits.request(call.actor or call.address, services.config.requests_per_minute)
     user = None if call.principal is None else call.principal.user
     if endpoint.method == "POST" and user is not None and idempotency.HEADER in incoming.headers:
-        response = await idempotency.once(services, incoming, user.user, lambda: _handle(call, endpoint, path))
+        reply: Reply | Response = await idempotency.once(
+            services, incoming, user.user, lambda: _response(call, endpoint, path)
+        )
     else:
-        response = await _handle(call, endpoint, path)
-    response.headers["RateLimit-Limit"] = str(allowance.limit)
-    response.headers["RateLimit-Remaining"] = str(allowance.remaining)
-    response.headers["RateLimit-Reset"] = str(allowance.reset)
-    return response
+        reply = await _handle(call, endpoint, path)
+    reply.headers["ratelimit-limit"] = str(allowance.limit)
+    reply.headers["ratelimit-remaining"] = str(allowance.remaining)
+    reply.headers["ratelimit-reset"] = str(allowance.reset)
+    return reply
 
 
-async def _handle(call: Call, endpoint: Endpoint, path: dict[str, Any]) -> Response:
+async def _response(call: Call, endpoint: Endpoint, path: dict[str, Any]) -> Response:
+    reply = await _handle(call, endpoint, path)
+    return reply.response() if isinstance(reply, Reply) else reply
+
+
+async def _handle(call: Call, endpoint: Endpoint, path: dict[str, Any]) -> Reply | Response:
     values: dict[str, Any] = dict(path)
     if endpoint.query is not None:
         values["query"] = _query(call.request, endpoint.query)
@@ -230,6 +239,7 @@ def client_address(services: Services, incoming: Request) -> str:
     return address
 
 
+@functools.lru_cache(4096)
 def _is_trusted(address: str, proxies: tuple[str, ...]) -> bool:
     try:
         asking = ipaddress.ip_address(address)
@@ -255,7 +265,7 @@ async def _body(incoming: Request, kind: type[msgspec.Struct]) -> msgspec.Struct
 
 
 def _query(incoming: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:
-    values = incoming.args.to_dict()
+    values = incoming.args.to_dict() if incoming.query_string else {}
     if any("\x00" in value for value in values.values()):
         raise Problem(400, "invalid_request", "The query has a NUL character.")
     try:

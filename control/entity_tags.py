@@ -3,23 +3,26 @@
 import hashlib
 
 import msgspec
-from quart import Request, Response
+from quart import Request
 
 from control.problem import Problem
+from control.reply import Reply
 
 
 def of(body: bytes) -> str:
-    return f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    # Processors have instructions for SHA-256: it takes half the time of BLAKE2b.
+    return f'"{hashlib.sha256(body).hexdigest()[:24]}"'
 
 
-def conditional(request: Request, result: msgspec.Struct, status: int) -> Response:
+def conditional(request: Request, result: msgspec.Struct, status: int) -> Reply:
     """Return the answer with its ETag, or 304 when the caller has it already."""
     body = msgspec.json.encode(result)
     tag = of(body)
-    headers = {"Cache-Control": "private, no-cache", "ETag": tag}
+    headers = {"cache-control": "private, no-cache", "etag": tag}
     if status == 200 and _matches(request.headers.get("If-None-Match"), tag):
-        return Response(b"", 304, headers)
-    return Response(body, status, headers, content_type="application/json")
+        return Reply(304, headers, b"")
+    headers["content-type"] = "application/json"
+    return Reply(status, headers, body)
 
 
 def check(request: Request, current: msgspec.Struct) -> None:

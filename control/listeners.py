@@ -1,4 +1,4 @@
-"""Listening sockets, bound before anything is served, and Hypercorn's settings for them."""
+"""Listening sockets, bound before anything is served, and Hypercorn's settings for those of TLS."""
 
 import logging
 import socket
@@ -64,25 +64,14 @@ def address_of(sock: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def settings(
-    plain: list[socket.socket],
-    secure: list[socket.socket],
-    tls: Tls | None,
-    drain_seconds: float,
-    quic: Sequence[socket.socket] = (),
-) -> Config:
+def settings(secure: list[socket.socket], tls: Tls, drain_seconds: float, quic: Sequence[socket.socket] = ()) -> Config:
     """Return Hypercorn's settings; the TCP sockets' descriptors pass to it. `quic` is told of by Alt-Svc (RFC 7838)."""
     config = Config()
-    plain_binds = [f"fd://{sock.detach()}" for sock in plain]
-    if secure and tls is not None:
-        config.certfile = str(tls.certificate)
-        config.keyfile = str(tls.private_key)
-        config.bind = [f"fd://{sock.detach()}" for sock in secure]
-        config.insecure_bind = plain_binds
-        ports = sorted({sock.getsockname()[1] for sock in quic})
-        config.alt_svc_headers = [f'h3=":{port}"; ma=3600' for port in ports]
-    else:
-        config.bind = plain_binds
+    config.certfile = str(tls.certificate)
+    config.keyfile = str(tls.private_key)
+    config.bind = [f"fd://{sock.detach()}" for sock in secure]
+    ports = sorted({sock.getsockname()[1] for sock in quic})
+    config.alt_svc_headers = [f'h3=":{port}"; ma=3600' for port in ports]
     config.loglevel = "WARNING"
     config.errorlog = logging.getLogger("control.http")
     config.include_server_header = False

@@ -18,6 +18,7 @@ from control import (
     jobs,
     listeners,
     minutes,
+    plain_http,
     reconcile,
     relay,
     session_news,
@@ -125,26 +126,15 @@ async def _serve(
     ready: Callable[[], None],
 ) -> None:
     config = services.config
-    tls = None
-    if config.certificate is not None and config.private_key is not None:
-        tls = Tls(config.certificate, config.private_key)
     application = Application(services)
     served_directly = Direct(services, declared_endpoints(), application)
     stop = asyncio.Event()
-    quic = listeners.bind_quic(secure) if tls is not None and config.http3 else []
-    public = listeners.settings(plain, secure, tls, config.drain_seconds, quic)
-    inside = listeners.settings([private], [], None, config.drain_seconds)
-    servers: list[asyncio.Task[None]] = []
-    if quic:
-        # Imported only where it is spoken: it takes a while to load.
-        from control import quic as http3  # noqa: PLC0415
-
-        servers.append(asyncio.create_task(http3.serve(served_directly, public, quic)))
-    served = [
-        asyncio.create_task(serve(served_directly, public, shutdown_trigger=stop.wait)),  # type: ignore[arg-type]
-        asyncio.create_task(serve(internal.create_app(services), inside, shutdown_trigger=stop.wait)),
-    ]
-    servers += served
+    served = _tcp_servers(services, served_directly, plain, private, stop)
+    servers = [*served]
+    if secure:
+        of_tls, of_quic = _tls_servers(config, served_directly, secure, stop)
+        served.append(of_tls)
+        servers += [of_tls, *of_quic]
     worker = jobs.Worker(
         services.pool,
         jobs.handlers(services.pool, services.media, services.inference),
@@ -175,6 +165,32 @@ async def _serve(
         for task in (*servers, *workers):
             task.cancel()
         await asyncio.gather(*servers, *workers, return_exceptions=True)
+
+
+def _tcp_servers(
+    services: Services, application: Direct, plain: list[socket.socket], private: socket.socket, stop: asyncio.Event
+) -> list[asyncio.Task[None]]:
+    seconds = services.config.drain_seconds
+    return [
+        asyncio.create_task(plain_http.serve(application, plain, stop, seconds)),
+        asyncio.create_task(plain_http.serve(internal.create_app(services), [private], stop, seconds)),
+    ]
+
+
+def _tls_servers(
+    config: ControlConfig, application: Direct, secure: list[socket.socket], stop: asyncio.Event
+) -> tuple[asyncio.Task[None], list[asyncio.Task[None]]]:
+    """Return what serves TLS (HTTP/1.1 and 2), and what serves HTTP/3, which nothing waits for at the end."""
+    assert config.certificate is not None and config.private_key is not None
+    quic = listeners.bind_quic(secure) if config.http3 else []
+    public = listeners.settings(secure, Tls(config.certificate, config.private_key), config.drain_seconds, quic)
+    over_tcp = asyncio.create_task(serve(application, public, shutdown_trigger=stop.wait))  # type: ignore[arg-type]
+    if not quic:
+        return over_tcp, []
+    # Imported only where it is spoken: it takes a while to load.
+    from control import quic as http3  # noqa: PLC0415
+
+    return over_tcp, [asyncio.create_task(http3.serve(application, public, quic))]
 
 
 def _quiet(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

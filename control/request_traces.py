@@ -13,10 +13,10 @@ def begin(incoming: Request, rule: str, meeting: str = "") -> tracing.Entered:
     return tracing.enter(f"{incoming.method} {rule}", parent, meeting=meeting)
 
 
-def note(span: tracing.Entered, response: Response) -> None:
+def note(span: tracing.Entered, status: int) -> None:
     """Note an answer that is an error of ours."""
-    if response.status_code >= 500:
-        span.error = str(response.status_code)
+    if status >= 500:
+        span.error = str(status)
 
 
 def install(app: Quart) -> None:
@@ -32,7 +32,7 @@ def install(app: Quart) -> None:
     @app.after_request
     async def note_answer(response: Response) -> Response:
         if "parley_span" in g:
-            note(g.parley_span, response)
+            note(g.parley_span, response.status_code)
         return response
 
     @app.teardown_request

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+import msgspec
+
 from control.database import Connection, load, load_one
 from control.identifiers import meeting_id
 from control.store.participants import Role
@@ -11,8 +13,7 @@ from control.store.participants import Role
 Status = Literal["scheduled", "active", "idle", "ended"]
 
 
-@dataclass(frozen=True, slots=True)
-class MeetingRow:
+class MeetingRow(msgspec.Struct, frozen=True):
     id: str
     host_id: str
     title: str
@@ -32,13 +33,31 @@ class MeetingRow:
     breakouts: dict[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(msgspec.Struct, frozen=True):
     """A meeting as its list shows it: the reader's role, and the recording that runs."""
 
     meeting: MeetingRow
     role: Role
     recording: str | None
+
+
+# Both ways to a user's meetings by an index of their own, in order and no further than the page: joined by OR they
+# would have every meeting read.
+_LISTED = """
+    (m.created_at, m.id) < (coalesce($2::timestamptz, 'infinity'), coalesce($3::text, ''))
+    AND (NOT $5 OR m.status = 'ended' OR (m.status = 'idle' AND m.started_at IS NOT NULL))
+    AND m.breakout_of IS NULL ORDER BY m.created_at DESC, m.id DESC LIMIT $4"""
+_COLUMNS = ", ".join(f"m.{name}" for name in MeetingRow.__struct_fields__)
+_OF_USER = f"""
+    WITH page AS (SELECT * FROM (
+        (SELECT {_COLUMNS}, 'host' AS role FROM meetings m WHERE m.host_id = $1 AND {_LISTED})
+        UNION ALL
+        (SELECT {_COLUMNS}, p.role FROM meeting_participants p JOIN meetings m ON m.id = p.meeting_id
+            WHERE p.user_id = $1 AND p.removed_at IS NULL AND m.host_id <> $1 AND {_LISTED})
+        ) either ORDER BY created_at DESC, id DESC LIMIT $4)
+    SELECT page.*, (SELECT c.id FROM meeting_recordings c
+        WHERE c.meeting_id = page.id AND c.state = 'recording' LIMIT 1) AS recording
+    FROM page ORDER BY created_at DESC, id DESC"""  # noqa: S608 (made of constants)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,21 +109,7 @@ async def of_user(
 ) -> list[Listed]:
     """Return meetings that the user hosts or took part in, newest first; with `over` those that took place."""
     moment, last = before or (None, None)
-    rows = await connection.fetch(
-        "SELECT m.*, CASE WHEN m.host_id = $1 THEN 'host' ELSE p.role END AS role,"
-        " (SELECT c.id FROM meeting_recordings c"
-        "   WHERE c.meeting_id = m.id AND c.state = 'recording' LIMIT 1) AS recording"
-        " FROM meetings m LEFT JOIN meeting_participants p ON p.meeting_id = m.id AND p.user_id = $1"
-        " WHERE (m.host_id = $1 OR (p.id IS NOT NULL AND p.removed_at IS NULL)) AND m.breakout_of IS NULL"
-        " AND ($2::timestamptz IS NULL OR (m.created_at, m.id) < ($2, $3::text))"
-        " AND (NOT $5 OR m.status = 'ended' OR (m.status = 'idle' AND m.started_at IS NOT NULL))"
-        " ORDER BY m.created_at DESC, m.id DESC LIMIT $4",
-        user,
-        moment,
-        last,
-        limit,
-        over,
-    )
+    rows = await connection.fetch(_OF_USER, user, moment, last, limit, over)
     return [Listed(load(MeetingRow, row), row["role"], row["recording"]) for row in rows]
 
 

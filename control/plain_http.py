@@ -1,0 +1,186 @@
+"""The plain TCP listeners: HTTP/1.1 and WebSockets by uvicorn and httptools (llhttp), within limits that it lacks.
+
+A head, or what stands between two pieces of a body, has a size and a time; an answer that nobody takes is not kept for
+ever. Requests that two parsers could read differently (RFC 9112, section 11.2) are refused before anything is done:
+llhttp refuses most, here a Transfer-Encoding besides `chunked` and a Host that is missing or doubled. Trailers are
+dropped: uvicorn would put them among the headers. TLS, and with it HTTP/2, is Hypercorn's.
+"""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from email.utils import formatdate
+from typing import Any
+
+from prometheus_client import Counter
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+
+from control.problem import document
+from sfu.api.signaling import MAX_MESSAGE_BYTES
+
+HEAD_BYTES = 64 * 1024
+HEAD_SECONDS = 30.0
+STALLED_SECONDS = 120.0
+LINGER_SECONDS = 5.0
+_SWEEP_SECONDS = 1.0
+_CLOSED = Counter("control_http_connections_closed_total", "Plain connections that were closed on a client", ["reason"])
+
+
+class PlainProtocol(HttpToolsProtocol):
+    """One connection. `due` is when it has to have said more, None while it is being answered."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.due: float | None = self.loop.time() + HEAD_SECONDS
+        self.taken = (0, self.loop.time())
+        self._beside_bodies = 0
+        self._head_is_read = False
+        self._is_over = False
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_over:
+            return
+        self._beside_bodies += len(data)
+        super().data_received(data)
+        if self._beside_bodies > HEAD_BYTES and not self.transport.is_closing():
+            self.refuse(431, "head_too_large", "The head of the request is too large.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_is_read = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._head_is_read:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer; raising here is a 400 (httptools makes a parser's error of it)."""
+        self._head_is_read = True
+        self._beside_bodies = 0
+        version = self.parser.get_http_version()
+        if version not in {"1.0", "1.1"}:
+            raise ValueError("an HTTP version that is not spoken here")
+        names = [name for name, _ in self.headers]
+        if names.count(b"host") != 1 and (version == "1.1" or b"host" in names):
+            raise ValueError("not one Host")
+        if b"transfer-encoding" in names:
+            codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+            if codings != [b"chunked"] or version == "1.0":
+                raise ValueError("a Transfer-Encoding that is not spoken here")
+        self.due = None
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._beside_bodies = 0
+        super().on_body(body)
+
+    def on_response_complete(self) -> None:
+        unread = self.cycle.more_body and self.cycle.response_complete
+        super().on_response_complete()
+        now = self.loop.time()
+        if not unread:
+            self.due = None if self.pipeline or not self.cycle.response_complete else now + HEAD_SECONDS
+        else:
+            self._linger()
+
+    def handle_websocket_upgrade(self) -> None:
+        self.due = None
+        super().handle_websocket_upgrade()
+
+    def send_400_response(self, msg: str) -> None:
+        self.refuse(400, "malformed", msg)
+
+    def refuse(self, status: int, reason: str, detail: str) -> None:
+        """Answer what no application sees, and close; behind a request that is being answered only close."""
+        _CLOSED.labels(reason).inc()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._is_over = True
+            self.transport.close()
+            return
+        body = document(status, reason, detail)
+        head = STATUS_LINE[status] + b"content-type: application/problem+json\r\nconnection: close\r\n"
+        head += b"".join(name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers)
+        self.transport.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close when the client has had time to read: closing on one that still sends takes its answer away (RST)."""
+        self._is_over = True
+        if not self.transport.is_closing():
+            self.transport.write_eof()
+            self.due = self.loop.time() + LINGER_SECONDS
+
+    def sweep(self, now: float) -> None:
+        """Close a connection that says nothing more, or takes nothing more."""
+        if self.due is not None and now > self.due and not self.transport.is_closing():
+            _CLOSED.labels("silent").inc()
+            self.transport.close()
+        waiting = self.transport.get_write_buffer_size()
+        if waiting == 0 or waiting != self.taken[0]:
+            self.taken = (waiting, now)
+        elif now - self.taken[1] > STALLED_SECONDS:
+            _CLOSED.labels("stalled").inc()
+            self.transport.abort()
+
+
+async def serve(application: Any, sockets: Sequence[socket.socket], stop: asyncio.Event, drain_seconds: float) -> None:
+    """Serve until `stop`, then finish what has begun within `drain_seconds`. The sockets are closed at the end."""
+    config = Config(
+        application,
+        http=PlainProtocol,
+        ws=WebSocketsSansIOProtocol,
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        timeout_keep_alive=int(HEAD_SECONDS),
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_ping_interval=20,
+        # A machine that slept, or this process stopped for a while, is no lost client.
+        ws_ping_timeout=60,
+    )
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    servers = [
+        await loop.create_server(lambda: PlainProtocol(config, state, {}), sock=sock, backlog=1024) for sock in sockets
+    ]
+    ending = asyncio.create_task(stop.wait())
+    try:
+        while not ending.done():
+            state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+            for connection in _plain(state):
+                connection.sweep(loop.time())
+            await asyncio.wait((ending,), timeout=_SWEEP_SECONDS)
+        for server in servers:
+            server.close()
+        await _drain(state, loop.time() + drain_seconds)
+    finally:
+        ending.cancel()
+        for server in servers:
+            server.close()
+        for one in list(state.connections):
+            one.transport.abort()
+        for task in list(state.tasks):
+            task.cancel()
+        await asyncio.gather(*state.tasks, return_exceptions=True)
+
+
+def _plain(state: ServerState) -> list[PlainProtocol]:
+    return [one for one in state.connections if isinstance(one, PlainProtocol)]
+
+
+async def _drain(state: ServerState, until: float) -> None:
+    """Wait for running requests; WebSockets are closed by their application."""
+    loop = asyncio.get_running_loop()
+    for connection in _plain(state):
+        connection.shutdown()
+    while loop.time() < until:
+        if not state.connections and not state.tasks:
+            return
+        await asyncio.sleep(0.02)

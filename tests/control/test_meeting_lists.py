@@ -1,0 +1,62 @@
+"""Lists of a user's meetings: which are in them, their order by pages, and that no others are read for them."""
+
+from typing import Any
+
+import asyncpg
+
+from control.database import prepare
+from control.store import meetings
+from tests.control.harness import Client, People
+
+
+async def pages(client: Client, limit: int, path: str = "/api/v1/my/meetings") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        page = await client.ok("GET", f"{path}?limit={limit}{cursor}")
+        assert len(page["meetings"]) <= limit
+        found += page["meetings"]
+        if page["next"] is None:
+            return found
+        cursor = f"&cursor={page['next']}"
+
+
+async def test_hosted_and_joined_meetings_are_one_list(people: People) -> None:
+    ada, eve = await people.user("ada"), await people.user("eve")
+    made = []
+    for number in range(6):
+        host, other = (ada, eve) if number % 2 else (eve, ada)
+        meeting = (await host.ok("POST", "/api/v1/meetings", {"title": f"Meeting {number}"}))["id"]
+        await host.ok("POST", f"/api/v1/meetings/{meeting}/join", {})
+        if number != 0:
+            await other.ok("POST", f"/api/v1/meetings/{meeting}/join", {})
+        made.append(meeting)
+    there = (await eve.ok("GET", f"/api/v1/meetings/{made[2]}/participants"))["participants"]
+    removed = next(one["participant"] for one in there if one["name"] == "ada")
+    await eve.ok("POST", f"/api/v1/meetings/{made[2]}/participants/{removed}/remove", {})
+    expected = [(made[n], "host" if n % 2 else "participant") for n in (5, 4, 3, 1)]
+    for limit in (1, 2, 3, 50):
+        assert [(one["id"], one["role"]) for one in await pages(ada, limit)] == expected
+    for one in await pages(ada, 50):
+        assert await ada.ok("GET", f"/api/v1/meetings/{one['id']}") == one
+    await ada.ok("POST", f"/api/v1/meetings/{made[3]}/end")
+    assert [one["id"] for one in await pages(ada, 1, "/api/v1/my/meetings/history")] == [made[3]]
+
+
+async def test_only_the_page_is_read(people: People, dsn: str) -> None:
+    ada, eve = await people.user("ada"), await people.user("eve")
+    connection = await asyncpg.connect(dsn)
+    await prepare(connection)
+    await connection.execute(
+        "INSERT INTO meetings (id, host_id, title, created_at)"
+        " SELECT 'm' || n, $1, 'T', now() - make_interval(secs => n) FROM generate_series(1, 5000) n",
+        eve.user["id"],
+    )
+    await connection.execute("ANALYZE meetings")
+    await connection.execute("UPDATE meetings SET host_id = $1 WHERE id IN ('m7', 'm4000')", ada.user["id"])
+    plan = await connection.fetch(f"EXPLAIN ANALYZE {meetings._OF_USER}", eve.user["id"], None, None, 51, False)
+    assert not [line[0] for line in plan if "Seq Scan on meetings" in line[0]]
+    listed = await meetings.of_user(connection, eve.user["id"], 51, None)
+    assert [one.meeting.id for one in listed] == [f"m{n}" for n in range(1, 53) if n != 7]
+    await connection.close()
+    assert [one["id"] for one in await pages(ada, 1)] == ["m7", "m4000"]

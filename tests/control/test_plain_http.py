@@ -1,0 +1,152 @@
+"""The plain listeners by the byte: what is refused before anything is done, what is cut off, and what goes on."""
+
+import asyncio
+import contextlib
+import io
+import time
+
+import pytest
+from prometheus_client import REGISTRY
+
+from control import plain_http
+from tests.control.harness import Client, People, Server
+
+AMBIGUOUS = {
+    "both lengths": b"Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+    "two lengths": b"Host: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n",
+    "two equal lengths": b"Host: x\r\nContent-Length: 5\r\nContent-Length: 5\r\n",
+    "a signed length": b"Host: x\r\nContent-Length: +5\r\n",
+    "another coding": b"Host: x\r\nTransfer-Encoding: xchunked\r\n",
+    "two codings": b"Host: x\r\nTransfer-Encoding: gzip, chunked\r\n",
+    "two fields of codings": b"Host: x\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+    "no host": b"Accept: */*\r\n",
+    "two hosts": b"Host: x\r\nHost: y\r\n",
+    "a space before the colon": b"Host: x\r\nContent-Length : 5\r\n",
+    "a folded field": b"Host: x\r\nA: b\r\n c\r\n",
+    "a bare line feed": b"Host: x\nA: b\r\n",
+    "a bare carriage return": b"Host: x\r\nA: b\rContent-Length: 5\r\n",
+    "a NUL": b"Host: x\r\nA: b\x00c\r\n",
+}
+
+
+async def opened(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, _, port = server.addresses.http[0].rpartition(":")
+    return await asyncio.open_connection(host, int(port))
+
+
+async def until_closed(server: Server, data: bytes) -> bytes:
+    """Send `data`; returns all that comes until the server closes."""
+    reader, writer = await opened(server)
+    writer.write(data)
+    async with asyncio.timeout(20):
+        answer = await reader.read()
+    writer.close()
+    return answer
+
+
+def closed_for(reason: str) -> float:
+    return REGISTRY.get_sample_value("control_http_connections_closed_total", {"reason": reason}) or 0.0
+
+
+async def test_what_two_parsers_may_read_differently_is_refused(people: People) -> None:
+    ada = await people.user("ada")
+    token = f"Authorization: {ada.headers['Authorization']}\r\n\r\n".encode()
+    for case, fields in AMBIGUOUS.items():
+        head = b"POST /api/v1/meetings HTTP/1.1\r\nContent-Type: application/json\r\n" + fields + token
+        answer = await until_closed(ada.server, head + b"2\r\n{}\r\n0\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 400 ") and b"application/problem+json" in answer, case
+        assert answer.count(b"HTTP/1.1 ") == 1, case
+    assert (await ada.ok("GET", "/api/v1/meetings"))["meetings"] == []
+
+
+async def test_what_is_not_spoken_is_refused(people: People) -> None:
+    for start in (b"PRI * HTTP/2.0\r\n\r\nSM", b"GET / HTTP/1.2\r\nHost: a", b"CONNECT a:1 HTTP/1.1\r\nHost: a"):
+        assert (await until_closed(people.nobody().server, start + b"\r\n\r\n")).startswith(b"HTTP/1.1 400 "), start
+
+
+async def test_a_head_without_end_is_cut_off(people: People) -> None:
+    for endless in (b"GET /" + b"a" * 300_000, b"GET / HTTP/1.1\r\nA: " + b"b" * 300_000):
+        before = closed_for("head_too_large")
+        assert (await until_closed(people.nobody().server, endless)).startswith(b"HTTP/1.1 431 ")
+        assert closed_for("head_too_large") == before + 1
+
+
+async def test_a_trailer_is_no_field_of_the_head(people: People) -> None:
+    """Neither does it sign anybody in, nor may it go on for ever."""
+    ada = await people.user("ada")
+    head = b"POST /api/v1/meetings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    head += b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+    token = f"Authorization: {ada.headers['Authorization']}\r\n\r\n".encode()
+    assert (await until_closed(ada.server, head + token)).startswith(b"HTTP/1.1 401 ")
+    before = closed_for("head_too_large")
+    with contextlib.suppress(ConnectionError):
+        await until_closed(ada.server, head + b"A: " + b"b" * 400_000)
+    assert closed_for("head_too_large") == before + 1
+
+
+async def test_requests_in_one_packet_are_answered_in_order(people: People) -> None:
+    asked = b"".join(
+        f"GET {path} HTTP/1.1\r\nHost: x\r\n{last}\r\n".encode()
+        for path, last in (("/health/live", ""), ("/nothing.here", ""), ("/health/live", "Connection: close\r\n"))
+    )
+    answers = await until_closed(people.nobody().server, asked)
+    assert [part[:3] for part in answers.split(b"HTTP/1.1 ")[1:]] == [b"200", b"404", b"200"]
+
+
+async def test_who_says_nothing_more_is_closed(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain_http, "HEAD_SECONDS", 0.5)
+    server = people.nobody().server
+    for said in (b"", b"GET / HT", b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\nGET"):
+        before = closed_for("silent")
+        await until_closed(server, said)
+        assert closed_for("silent") == before + 1
+
+
+async def test_who_drips_a_head_is_closed_too(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain_http, "HEAD_SECONDS", 1.0)
+    reader, writer = await opened(people.nobody().server)
+    ended = asyncio.create_task(reader.read())
+    async with asyncio.timeout(20):
+        writer.write(b"GET / HTTP/1.1\r\nA: ")
+        while not ended.done():
+            writer.write(b"b")
+            await asyncio.wait((ended,), timeout=0.1)
+    writer.close()
+
+
+async def uploaded(ada: Client, size: int) -> str:
+    url = f"{ada.server.url}/api/v1/media/upload?name=x.bin"
+    async with ada.session.post(url, data=io.BytesIO(bytes(size)), headers=ada.headers) as answer:
+        assert answer.status == 201
+        return str((await answer.json())["id"])
+
+
+async def test_an_answer_that_nobody_takes_is_given_up(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain_http, "STALLED_SECONDS", 0.5)
+    ada = await people.user("ada")
+    file = await uploaded(ada, 32_000_000)
+    before = closed_for("stalled")
+    _, writer = await opened(ada.server)
+    token = ada.headers["Authorization"]
+    writer.write(f"GET /api/v1/media/download/{file} HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n\r\n".encode())
+    async with asyncio.timeout(20):
+        while closed_for("stalled") == before:
+            await asyncio.sleep(0.05)
+    writer.close()
+
+
+async def test_an_early_answer_reaches_who_still_sends(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain_http, "LINGER_SECONDS", 0.5)
+    reader, writer = await opened(people.nobody().server)
+    head = b"POST /api/v1/media/upload?name=x HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n"
+    began = time.monotonic()
+    async with asyncio.timeout(20):
+        writer.write(head + bytes(1_000_000))
+        await writer.drain()
+        assert b" 401 " in await reader.readline()
+        await reader.read()
+        with pytest.raises(ConnectionError):
+            while time.monotonic() - began < 15:
+                writer.write(bytes(100_000))
+                await writer.drain()
+    writer.close()

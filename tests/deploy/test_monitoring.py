@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ import aiohttp.web
 import yaml
 
 from parley.client import Api
+from parley.logging_setup import JsonFormatter, Redactor
 from sfu.api.signaling import Consent
 from tests.support.call import become_admin, call
 from tests.support.gateway import NODE_SECRET, running_gateway
@@ -119,6 +121,32 @@ def metric_names(query: str) -> set[str]:
 def test_names_are_found_in_queries() -> None:
     query = 'histogram_quantile(0.9, sum by (a, le) (rate(x_bucket{job=~"y"}[5m]))) > 1 and on (b) job:z:p9'
     assert metric_names(query) == {"x_bucket", "job:z:p9"}
+
+
+def log_queries() -> list[str]:
+    """LogQL of every panel that asks Loki."""
+    panels = [panel for path in DASHBOARDS for panel in json.loads(path.read_text())["panels"]]
+    return [t["expr"] for panel in panels if panel["datasource"]["type"] == "loki" for t in panel["targets"]]
+
+
+def shipped_labels(name: str, pattern: str) -> set[str]:
+    """The labels that a shipper gives to our lines."""
+    (labels,) = re.findall(pattern, (DEPLOY / "loki" / name).read_text())
+    return set(re.findall(r"\w+", labels))
+
+
+def test_log_panels_ask_for_what_is_shipped_and_logged() -> None:
+    labels = shipped_labels("config.alloy", r"stage\.labels \{\s*values = \{([^}]*)\}")
+    assert labels == shipped_labels("promtail.yaml", r"- labels: \{([^}]*)\}")
+    said = ("participant_" + "0" * 32, "abcd-efgh-jkmn")
+    record = logging.LogRecord("x", logging.INFO, "", 0, "%s is in %s", said, None)
+    fields = set(json.loads(JsonFormatter("sfu", Redactor()).format(record)))
+    assert labels <= fields
+    assert log_queries()
+    for query in log_queries():
+        selector, _, rest = query.partition("}")
+        assert set(re.findall(r"(\w+)[=!]", selector)) <= labels, query
+        assert set(re.findall(r"\| (\w+)=", rest)) <= fields, query
 
 
 @asynccontextmanager

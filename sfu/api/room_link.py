@@ -64,7 +64,17 @@ class LinkEvent(msgspec.Struct, frozen=True, kw_only=True, tag="event", tag_fiel
     message: Chat | Caption
 
 
-LinkMessage = LinkHello | LinkState | LinkEvent
+class LinkData(msgspec.Struct, frozen=True, kw_only=True, tag="data", tag_field="link"):
+    """A message of a data channel, to be passed on: to all, or to those in `names`."""
+
+    participant: str
+    payload: bytes
+    names: list[str] = []
+    topic: str = ""
+    reliable: bool = True
+
+
+LinkMessage = LinkHello | LinkState | LinkEvent | LinkData
 _decoder: msgspec.json.Decoder[LinkMessage] = msgspec.json.Decoder(LinkMessage)
 
 

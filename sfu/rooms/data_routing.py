@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from sfu.api.room_link import LinkData
 from sfu.formats import data_message
 from sfu.formats.data_message import DataMessage
 from sfu.rooms.data_channels import Came, Sent
@@ -28,20 +29,43 @@ def _pass_on(room: Room, participant: Participant, came: Came, now: int) -> None
         message = data_message.parse(came.data)
     except ValueError as error:
         raise Refused(Code.BAD_MESSAGE, f"The data message is not understood: {error}") from error
-    receivers = _receivers(room, participant, message.names)
-    if not (participant.data.take(len(came.data), now) and room.data.take(now, len(receivers))):
+    unknown = sum(name not in room.participants for name in message.names)
+    if unknown:
+        room.context.counters["data_dropped_unknown_receiver"] += unknown
+    receivers = len(_receivers(room, participant.participant, message.names)) + len(room.links)
+    if not (participant.data.take(len(came.data), now) and room.data.take(now, receivers)):
         raise Refused(Code.TOO_MANY_REQUESTS, "Too much data; a message was not passed on.")
-    passed = data_message.serialise(DataMessage(message.payload, message.topic, (participant.participant,)))
-    for receiver in receivers:
-        _deliver(room, receiver, Came(passed, came.reliable), now)
+    said = LinkData(
+        participant=participant.participant,
+        names=list(message.names),
+        topic=message.topic,
+        payload=message.payload,
+        reliable=came.reliable,
+    )
+    _spread(room, said, now, but=None)
 
 
-def _receivers(room: Room, sender: Participant, names: tuple[str, ...]) -> list[Participant]:
+def relayed(room: Room, said: LinkData, link: int, now: int) -> None:
+    """Pass on what was said at another node that holds the room, which has allowed it; ValueError when it cannot be."""
+    _spread(room, said, now, but=link)
+
+
+def _spread(room: Room, said: LinkData, now: int, *, but: int | None) -> None:
+    passed = data_message.serialise(DataMessage(said.payload, said.topic, (said.participant,)))
+    for receiver in _receivers(room, said.participant, tuple(said.names)):
+        _deliver(room, receiver, Came(passed, said.reliable), now)
+    known = [room.participants[name] for name in said.names if name in room.participants]
+    for number, link in room.links.items():
+        if number != but and (not said.names or any(entry.link == number for entry in known)):
+            link.relay_data(said)
+
+
+def _receivers(room: Room, sender: str, names: tuple[str, ...]) -> list[Participant]:
     """Those named, or all but the sender, as far as they are at this node and receive."""
     if not names:
-        return [entry for entry in room.participants.values() if entry is not sender and entry.subscription]
+        everyone = room.participants.values()
+        return [entry for entry in everyone if entry.participant != sender and entry.subscription]
     found = [room.participants.get(name) for name in dict.fromkeys(names)]
-    room.context.counters["data_dropped_unknown_receiver"] += found.count(None)
     return [entry for entry in found if entry is not None and entry.subscription]
 
 

@@ -12,9 +12,9 @@ from typing import Any
 from sfu.api import signaling
 from sfu.api.join_token import Grants
 from sfu.api.plain_transport import SrtpKey
-from sfu.api.room_link import LinkEvent, LinkHello, LinkMessage, LinkState, LinkTrack
+from sfu.api.room_link import LinkData, LinkEvent, LinkHello, LinkMessage, LinkState, LinkTrack
 from sfu.engine.contract import SrtpProfile
-from sfu.rooms import distribution, publishing
+from sfu.rooms import data_routing, distribution, publishing
 from sfu.rooms.link_egress import LinkEgress
 from sfu.rooms.link_publish_peer import LinkPublishPeer, check
 from sfu.rooms.our_end import OurEnd
@@ -67,6 +67,8 @@ class RoomLink:
             self._greeted(message, now)
         elif isinstance(message, LinkState):
             self._apply(message, now)
+        elif isinstance(message, LinkData):
+            data_routing.relayed(self.room, message, self.number, now)
         else:
             self._pass_on(message.message, now)
 
@@ -130,6 +132,10 @@ class RoomLink:
     def relay(self, message: signaling.Chat | signaling.Caption) -> None:
         """Pass on what was said."""
         self._tell(LinkEvent(message=message))
+
+    def relay_data(self, said: LinkData) -> None:
+        """Pass on what was said over a data channel."""
+        self._tell(said)
 
     def _pass_on(self, message: signaling.Chat | signaling.Caption, now: int) -> None:
         room = self.room

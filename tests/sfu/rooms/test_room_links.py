@@ -210,6 +210,20 @@ def test_a_keyframe_wish_crosses(pair: Pair) -> None:
     assert any(packet.payload == KEYFRAME for packet in watcher.rtp)
 
 
+def test_data_cross(pair: Pair) -> None:
+    ann, bob = subscribe(pair.near, pair.ann, data=True), subscribe(pair.far, pair.bob, data=True)
+    cat = subscribe(pair.far, pair.far.join("cat"), data=True)
+    pair.run(SECOND)
+    ann.say(b"to all", pair.near.now, topic="t")
+    pair.run(SECOND)
+    ann.say(b"to bob", pair.near.now, "bob", reliable=False)
+    bob.say(b"to ann and cat", pair.far.now, "ann", "cat")
+    pair.run(SECOND)
+    assert ann.heard() == [("bob", b"to ann and cat")]
+    assert (bob.heard(), bob.heard(reliable=False)) == ([("ann", b"to all")], [("ann", b"to bob")])
+    assert (cat.heard(), cat.heard(reliable=False)) == ([("ann", b"to all"), ("bob", b"to ann and cat")], [])
+
+
 def test_chat_and_mutes_cross(pair: Pair) -> None:
     publish(pair.near, pair.ann)
     pair.run(SECOND)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from quart import Quart, Response, request
 
-from control import file_response
+from control import file_response, webtransport
 from control.problem import not_found
 from control.services import Services
 
@@ -27,7 +27,7 @@ _NOT_PAGES = ("api/", "internal/", "ws/", "health", "metrics", "whip", "whep")
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
-        " media-src 'self' blob: mediastream:; connect-src 'self'; worker-src 'self' blob:; object-src 'none';"
+        " media-src 'self' blob: mediastream:; connect-src 'self' {doors}; worker-src 'self' blob:; object-src 'none';"
         " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self), geolocation=(), payment=()",
@@ -50,24 +50,25 @@ def install(app: Quart, services: Services) -> None:
             raise not_found()
         path = (root / name).resolve() if "\x00" not in name else root
         if path != root and path.is_relative_to(root) and await asyncio.to_thread(path.is_file):
-            return await _send(path)
+            return await _send(path, services)
         if "." in name.rpartition("/")[2]:
             raise not_found()
-        return await _send(root / "index.html")
+        return await _send(root / "index.html", services)
 
     async def api_docs() -> Response:
-        return await _send(root / "api-docs" / "index.html")
+        return await _send(root / "api-docs" / "index.html", services)
 
     app.add_url_rule("/", "page", page)
     app.add_url_rule("/api/docs", "api docs", api_docs)
     app.add_url_rule("/<path:name>", "page file", page)
 
 
-async def _send(path: Path) -> Response:
+async def _send(path: Path, services: Services) -> Response:
     content_type = _CONTENT_TYPES.get(path.suffix)
     if content_type is None or not await asyncio.to_thread(path.is_file):
         raise not_found()
     # Revalidated at each use: a page and a script of different releases must not meet.
     response = await file_response.send_file(request, path, content_type, "no-cache")
-    response.headers.update(_PAGE_HEADERS)
+    doors = webtransport.sources(services.registry.known(), request.host.rpartition(":")[0] or request.host)
+    response.headers.update({name: value.replace("{doors}", " ".join(doors)) for name, value in _PAGE_HEADERS.items()})
     return response

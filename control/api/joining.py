@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from quart import Response
 
-from control import grants, placing, spilling, turn
+from control import grants, placing, spilling, turn, webtransport
 from control.api import lobby
 from control.api.meetings import summary
-from control.api.participant_types import Joined, JoinMeeting, Waiting
+from control.api.participant_types import Joined, JoinMeeting, Waiting, WebTransport
 from control.api.types import Done
 from control.auth.access import Access, Standing, sign_in_required
 from control.database import Connection
@@ -31,10 +31,14 @@ _WINDOW = 15 * 60
 
 
 class Entry(NamedTuple):
-    """What a token says of the way in: the placement it leads to, whether it was gone before, a node but the home."""
+    """What a token says of the way in: the placement it leads to, whether it was gone before, a node but the home.
+
+    `home` is the node of the placement.
+    """
 
     epoch: int
     returning: bool
+    home: str
     node: str = ""
 
 
@@ -91,7 +95,8 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Joined | 
     if seat.readmitted:
         await call.services.nodes.push_now(seat.placement.node, seat.state)
     further = seat.node if seat.node != seat.placement.node and await _spill(call, seat) else ""
-    return _joined(call, seat.state, person, secret, Entry(seat.placement.epoch, known is not None, further))
+    entry = Entry(seat.placement.epoch, known is not None, seat.placement.node, further)
+    return _joined(call, seat.state, person, secret, entry)
 
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/leave", Access.PARTICIPANT, answer=Done)
@@ -239,6 +244,7 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
     servers = [
         IceServer(urls=list(server.urls), username=server.username, credential=server.credential) for server in offered
     ]
+    door = webtransport.door(services.registry.known(), entry.node or entry.home)
     guest = person.user_id is None
     return Joined(
         meeting=about,
@@ -257,6 +263,9 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
             ice=tuple(link for server in offered for link in turn.links(server)),
         ),
         signaling_url=f"/ws/signaling?meeting={about.id}" + (f"&node={entry.node}" if entry.node else ""),
+        webtransport=WebTransport(host=door.host or None, port=door.port, certificate_hash=door.hash or None)
+        if door is not None
+        else None,
         whip_url="/whip",
         whep_url="/whep",
         ice_servers=servers,

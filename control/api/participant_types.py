@@ -44,9 +44,21 @@ class Lobby(Answer, frozen=True, kw_only=True):
     waiting: list[LobbyEntry]
 
 
+class WebTransport(Answer, frozen=True, kw_only=True):
+    """Signaling at https://{host}:{port}/wt/signaling; `host` null is the page's own.
+
+    `certificate_hash` is base64 of a SHA-256 for `serverCertificateHashes`; null where browsers trust the certificate.
+    """
+
+    host: str | None
+    port: int
+    certificate_hash: str | None
+
+
 class Joined(Answer, frozen=True, kw_only=True):
     """`token` is for the sfu: in the first signaling message, or as bearer to `whip_url` and `whep_url`, within 60 s.
 
+    `webtransport` is another way to what `signaling_url` leads to, quicker where it opens; null where there is none.
     `participant_token` is the guest's bearer for this meeting's REST routes; null for users.
     """
 
@@ -56,6 +68,7 @@ class Joined(Answer, frozen=True, kw_only=True):
     role: Role
     token: str
     signaling_url: str
+    webtransport: WebTransport | None
     whip_url: str
     whep_url: str
     ice_servers: list[IceServer]

@@ -9,7 +9,7 @@ import { RestError } from './rest.js';
  * @param {(answer: any) => void} [options.admitted] sees each answer, for example to keep the rejoin secret over a reload
  * @param {(waiting: boolean) => void} [options.waiting] whether a host has to let us in first
  * @param {AbortSignal} [options.signal] ends the waiting
- * @returns {() => Promise<{url: string, token: string, iceServers: RTCIceServer[]}>}
+ * @returns {() => Promise<{url: string, token: string, iceServers: RTCIceServer[], webtransport: object|null}>}
  */
 export function admission(rest, meeting, who, { admitted = () => undefined, waiting = () => undefined, signal } = {}) {
   const { rejoin_secret: kept, ...stranger } = who;
@@ -37,7 +37,8 @@ export function admission(rest, meeting, who, { admitted = () => undefined, wait
     }
     secret = answer.rejoin_secret ?? secret;
     admitted(answer);
-    return { url: answer.signaling_url, token: answer.token, iceServers: answer.ice_servers ?? [] };
+    const { signaling_url: url, token, ice_servers: iceServers = [], webtransport = null } = answer;
+    return { url, token, iceServers, webtransport };
   };
 }
 

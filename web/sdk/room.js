@@ -89,6 +89,9 @@ export class Room extends Emitter {
     this.#listen();
   }
 
+  /** What carries signaling: `websocket` or `webtransport`, '' while nothing does. */
+  get carrier() { return this.#signaling.carrier; }
+
   /** Round-trip time of signaling in ms, or null. */
   get roundTrip() { return this.#signaling.roundTrip; }
 

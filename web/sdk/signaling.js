@@ -1,5 +1,5 @@
 /**
- * Signaling: JSON messages over a WebSocket, tagged by `kind`, with reconnection.
+ * Signaling: JSON messages over a WebSocket or WebTransport, tagged by `kind`, with reconnection.
  *
  * One `Signaling` is one attendance. It is admitted with a join token; after a lost connection it resumes with the
  * secret of the last room-info for 15 s, and after that (or when that is refused) is admitted again by `admit`, which
@@ -10,10 +10,12 @@
  * @typedef {{state: 'connecting'|'joined'|'waiting'|'closed', retryAt?: number, code?: string, reason?: string}}
  *   SignalingState `retryAt` is in `performance.now()` milliseconds; `code` and `reason` say why it waits or closed
  * @typedef {{kind: string, [field: string]: any}} Message
- * @typedef {{url: string, token: string}} Admission where to connect, and the join token
+ * @typedef {{url: string, token: string, webtransport?: import('./webtransport-socket.js').WebTransportDoor|null}}
+ *   Admission where to connect, and the join token
  */
 import { delayBefore } from './backoff.js';
 import { Emitter } from './emitter.js';
+import { RacingSocket } from './racing-socket.js';
 
 export const VERSION = 1;
 export const RESUME_MS = 15_000;
@@ -53,8 +55,10 @@ export class Signaling extends Emitter {
   #resumeMs;
   #backoff;
   #pingMs;
-  /** @type {WebSocket|null} */
+  /** @type {RacingSocket|null} */
   #socket = null;
+  /** @type {import('./webtransport-socket.js').WebTransportDoor|null} */
+  #door = null;
   #resume = '';
   #url = '';
   #lostAt = 0;
@@ -98,6 +102,11 @@ export class Signaling extends Emitter {
     this.#pingMs = pingMs;
     this.#probeMs = probeMs;
     this.#backoff = backoff;
+  }
+
+  /** What carries it: `websocket` or `webtransport`; '' while nothing does. */
+  get carrier() {
+    return this.#socket?.kind ?? '';
   }
 
   /** True between a room-info and the loss of its connection. */
@@ -180,6 +189,7 @@ export class Signaling extends Emitter {
       try {
         const admission = await this.#admit(this.#everJoined);
         this.#url = admission.url;
+        this.#door = admission.webtransport ?? null;
         credential = { token: admission.token };
       } catch (error) {
         return this.#admissionFailure(failure, error);
@@ -215,7 +225,7 @@ export class Signaling extends Emitter {
   #converse(credential) {
     return new Promise((resolve) => {
       const outcome = { joined: false, refused: false, code: 'connection_lost', reason: 'The connection was lost.' };
-      const socket = new WebSocket(new URL(this.#url, globalThis.location?.href));
+      const socket = new RacingSocket(new URL(this.#url, globalThis.location?.href), this.#door);
       this.#socket = socket;
       const opening = setTimeout(() => this.#drop(socket), OPEN_MS);
       socket.addEventListener('open', () => {

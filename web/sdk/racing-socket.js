@@ -1,0 +1,72 @@
+/**
+ * One socket out of two: WebSocket and, where server and browser have it, WebTransport are tried at the same time, and
+ * whichever opens first is used. WebTransport is a round trip or more quicker; WebSocket passes where UDP does not.
+ */
+import { WebTransportSocket } from './webtransport-socket.js';
+
+/** What signaling needs of a WebSocket. `kind` says which one it is, '' before one is open. */
+export class RacingSocket extends EventTarget {
+  kind = '';
+  /** @type {Map<string, WebSocket|WebTransportSocket>} */
+  #runners = new Map();
+  /** @type {WebSocket|WebTransportSocket|null} */
+  #winner = null;
+  #closed = false;
+
+  /** @param {URL} url of the WebSocket @param {import('./webtransport-socket.js').WebTransportDoor|null} [door] */
+  constructor(url, door) {
+    super();
+    if (door && globalThis.WebTransport) this.#enter('webtransport', () => new WebTransportSocket(door));
+    this.#enter('websocket', () => new WebSocket(url));
+  }
+
+  get readyState() {
+    if (this.#closed) return WebSocket.CLOSED;
+    return this.#winner?.readyState ?? WebSocket.CONNECTING;
+  }
+
+  /** @param {string} message */
+  send(message) {
+    this.#winner?.send(message);
+  }
+
+  close(code = 1000, reason = '') {
+    if (this.#winner) {
+      this.#winner.close(code, reason);
+      return;
+    }
+    for (const runner of this.#runners.values()) runner.close();
+  }
+
+  #enter(kind, make) {
+    let runner;
+    try {
+      runner = make();
+    } catch (error) {
+      if (kind === 'websocket') throw error;
+      return; // a browser that takes no such certificate, or no WebTransport from this page
+    }
+    this.#runners.set(kind, runner);
+    runner.addEventListener('open', () => this.#opened(kind, runner));
+    runner.addEventListener('message', ({ data }) => {
+      if (runner === this.#winner) this.dispatchEvent(new MessageEvent('message', { data }));
+    });
+    runner.addEventListener('close', ({ code, reason }) => this.#ended(kind, runner, code, reason));
+  }
+
+  #opened(kind, runner) {
+    if (this.#winner) return;
+    this.#winner = runner;
+    this.kind = kind;
+    for (const other of this.#runners.values()) if (other !== runner) other.close();
+    this.dispatchEvent(new Event('open'));
+  }
+
+  #ended(kind, runner, code, reason) {
+    this.#runners.delete(kind);
+    const isLast = this.#winner ? this.#winner === runner : this.#runners.size === 0;
+    if (!isLast || this.#closed) return;
+    this.#closed = true;
+    this.dispatchEvent(new CloseEvent('close', { code, reason }));
+  }
+}

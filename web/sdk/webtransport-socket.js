@@ -1,0 +1,88 @@
+/**
+ * A WebTransport session with a WebSocket's manners: `open`, `message` and `close` events, `send`, `close`.
+ *
+ * Messages are lines of one bidirectional stream; the server's close code and reason come with the session's end.
+ */
+
+/** Where the node takes WebTransport, as the answer to a join says.
+ * @typedef {{host: string|null, port: number, certificate_hash: string|null}} WebTransportDoor */
+
+export class WebTransportSocket extends EventTarget {
+  readyState = WebSocket.CONNECTING;
+  #session;
+  /** @type {WritableStreamDefaultWriter<Uint8Array>|null} */
+  #writer = null;
+
+  /** @param {WebTransportDoor} door */
+  constructor({ host, port, certificate_hash: hash }) {
+    super();
+    const url = `https://${host ?? globalThis.location.hostname}:${port}/wt/signaling`;
+    const value = hash && Uint8Array.from(atob(hash), (character) => character.charCodeAt(0));
+    this.#session = new WebTransport(url, value ? { serverCertificateHashes: [{ algorithm: 'sha-256', value }] } : {});
+    void this.#run();
+  }
+
+  /** @param {string} message */
+  send(message) {
+    // What fails to be written fails because the session is over, which `closed` tells.
+    this.#writer?.write(new TextEncoder().encode(`${message}\n`)).catch(() => {});
+  }
+
+  close(code = 1000, reason = '') {
+    if (this.readyState >= WebSocket.CLOSING) return;
+    const opened = this.readyState === WebSocket.OPEN;
+    this.readyState = WebSocket.CLOSING;
+    if (opened) void this.#sayGoodbye(code, reason);
+    else this.#over(code, reason);
+  }
+
+  /** Let what was sent go out before the session is closed. */
+  async #sayGoodbye(code, reason) {
+    await this.#writer?.close().catch(() => {});
+    this.#over(code, reason);
+  }
+
+  async #run() {
+    const reading = this.#open();
+    const { closeCode = 1006, reason = '' } = await this.#session.closed.catch(() => ({}));
+    await reading; // what came before the end is told before it
+    this.#over(closeCode, reason);
+  }
+
+  async #open() {
+    try {
+      await this.#session.ready;
+      const { readable, writable } = await this.#session.createBidirectionalStream();
+      if (this.readyState !== WebSocket.CONNECTING) return;
+      this.#writer = writable.getWriter();
+      this.readyState = WebSocket.OPEN;
+      this.dispatchEvent(new Event('open'));
+      await this.#read(readable);
+    } catch {
+      // `closed` tells of it, unless the stream alone has ended.
+    }
+  }
+
+  async #read(readable) {
+    const reader = readable.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = '';
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const lines = (rest + value).split('\n');
+      rest = lines.pop() ?? '';
+      for (const data of lines) if (data) this.dispatchEvent(new MessageEvent('message', { data }));
+    }
+  }
+
+  #over(code, reason) {
+    if (this.readyState === WebSocket.CLOSED) return;
+    this.readyState = WebSocket.CLOSED;
+    try {
+      this.#session.close({ closeCode: code, reason });
+    } catch {
+      // It was closed already.
+    }
+    this.dispatchEvent(new CloseEvent('close', { code, reason }));
+  }
+}

@@ -1,9 +1,29 @@
 """Deleting meetings and accounts from every store: rows, recordings, files; live rooms end first."""
 
+import functools
+
+import msgspec
+
+from control import grants
+from control.database import Connection
 from control.ending import end_in_transaction
 from control.problem import Problem
 from control.services import Services
-from control.store import audit, breakouts, jobs, media, meetings, outbox, placements, recordings, rooms, users
+from control.store import (
+    audit,
+    breakouts,
+    erasure,
+    jobs,
+    media,
+    meetings,
+    outbox,
+    participants,
+    placements,
+    recordings,
+    rooms,
+    users,
+)
+from sfu.api.desired_state import DesiredState
 
 
 async def delete_meeting(services: Services, meeting: str, actor: str, address: str) -> None:
@@ -24,8 +44,12 @@ async def delete_meeting(services: Services, meeting: str, actor: str, address: 
         async with connection.transaction():
             await end_in_transaction(connection, meeting)
             state = await rooms.state(connection, meeting)
+            people = [one.id for one in await participants.of_meeting(connection, meeting)]
+            await erasure.events(connection, [meeting])
+            await erasure.audit(connection, [meeting, *people, *(recording.id for recording in kept)])
             await meetings.delete(connection, meeting)
-            await jobs.forget_about(connection, [meeting, *(recording.id for recording in kept)])
+            subjects = [meeting, *(recording.id for recording in kept), *(file.id for file in files)]
+            await jobs.forget_about(connection, subjects)
             await outbox.append_for_user(connection, actor, "meeting.deleted", {"meeting": meeting})
             await audit.write(connection, actor, "delete_meeting", meeting, address)
     if state is not None and placement is not None:
@@ -48,10 +72,54 @@ async def delete_account(services: Services, user: str) -> None:
             raise Problem(409, "last_admin", "Somebody else must become administrator first.")
         files = await media.all_of_user(connection, user)
         avatar = await media.avatar(connection, user)
+        states = await _leave_rooms(connection, user)
+        await jobs.forget_about(connection, [file.id for file in files])
+        await erasure.invitations(connection, user)
+        await erasure.account_events(connection, user)
         await users.delete(connection, user)
         await outbox.append_for_user(connection, user, "user.deleted", {"user": user})
+    for state in states:
+        services.nodes.push(state)
     await services.results.forget([file.id for file in files])
     for file in files:
         await services.media.remove(file.id)
     if avatar is not None:
         await services.media.remove(avatar)
+
+
+async def _leave_rooms(connection: Connection, user: str) -> list[DesiredState]:
+    """Take an account out of the live rooms that it is in, and its names out of all others; returns states to push."""
+    changed = []
+    visits = await erasure.of_user(connection, user)
+    for visit in visits:
+        meeting, participant = visit["meeting"], visit["participant"]
+        await meetings.lock(connection, meeting)
+        edit = functools.partial(_out if visit["live"] else _forgotten, participant=participant)
+        state = await rooms.edit_state(connection, meeting, edit)
+        if state is not None and visit["live"]:
+            changed.append(state)
+    for meeting in await erasure.banned_in(connection, user):
+        await rooms.edit_state(connection, meeting, functools.partial(_unbanned, user=user))
+    account = await users.by_id(connection, user)
+    address = [account.email] if account is not None and account.email is not None else []
+    names = [user, *address, *(visit["participant"] for visit in visits)]
+    await erasure.events(connection, names)
+    await erasure.audit(connection, names)
+    return changed
+
+
+def _out(state: DesiredState, participant: str) -> DesiredState:
+    return grants.with_removed(state, participant, None)
+
+
+def _forgotten(state: DesiredState, participant: str) -> DesiredState:
+    return msgspec.structs.replace(
+        state,
+        removed=tuple(one for one in state.removed if one != participant),
+        participants={one: given for one, given in state.participants.items() if one != participant},
+        elsewhere={one: place for one, place in state.elsewhere.items() if one != participant},
+    )
+
+
+def _unbanned(state: DesiredState, user: str) -> DesiredState:
+    return msgspec.structs.replace(state, banned_users=tuple(one for one in state.banned_users if one != user))

@@ -109,7 +109,7 @@ def test_the_ports_are_those_that_users_know() -> None:
         re.sub(r"^(?:127\.0\.0\.1|\$\{\w+:-0\.0\.0\.0\}):|:\d+(/\w+)?$", "", re.sub(r"\$\{\w+:-(\d+)\}", r"\1", p))
         for p in published
     }
-    assert outside == {"8800", "443", "8810", "8801", "8802", "8803", "8804", "8805"}
+    assert outside == {"8800", "443", "8810", "8820", "8801", "8802", "8803", "8804", "8805"}
     for port in published:
         if re.search(r"88(0[1-5]):", port):
             assert port.startswith("127.0.0.1:"), f"{port}: operators' pages have no login of ours"

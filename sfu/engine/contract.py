@@ -81,7 +81,7 @@ class Outgoing(NamedTuple):
 class LeftoverKind(IntEnum):
     STUN = 0
     DTLS = 1
-    RTCP = 2  # data: the unprotected compound packet (RFC 3550, 5506)
+    RTCP = 2  # data: the unprotected compound packet (RFC 3550, 5506), unless it is a mere sign of life
     UNKNOWN_SSRC = 3  # data: the unprotected RTP packet
 
 

@@ -25,6 +25,8 @@ from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.formats.transport_feedback import TransportFeedback
 
+_NAMES = 202  # RTCP packet types (RFC 3550, section 12.1)
+_EMPTY_REPORT = bytes([0x80, 201])
 _KEPT = frozenset({*PASSED, Extension.TRANSPORT_SEQ})
 
 
@@ -130,7 +132,7 @@ class Reception:
                 compound = receiver.unprotect_rtcp(data)
                 peer.last_activity = max(peer.last_activity, datagram.arrival)
                 compound = self._fold(peer, compound, datagram.arrival)
-                if compound:
+                if _says_something(compound):
                     self._leave(LeftoverKind.RTCP, datagram, peer, compound)
                 return
             ssrc = _check_srtp(data, receiver.tag_bytes)
@@ -163,7 +165,7 @@ class Reception:
         if observer is None or not peer.egress.folds or not observer.may_fold(arrival):
             return compound
         left = b""
-        for packet in _rtcp_packets(compound):
+        for packet in _rtcp_packets(compound) or [compound]:
             feedback = _transport_feedback(packet)
             if feedback is None:
                 left += packet
@@ -285,17 +287,23 @@ def _undo_rtx(data: bytes, header: rtp.RtpHeader, payload_type: int, ssrc: int) 
     )
 
 
-def _rtcp_packets(compound: bytes) -> list[bytes]:
-    """Cut a compound packet up; whole where its lengths do not fit."""
+def _rtcp_packets(compound: bytes) -> list[bytes] | None:
+    """Cut a compound packet up; None where its lengths do not fit."""
     packets = []
     offset = 0
     while offset < len(compound):
         if len(compound) - offset < 4 or compound[offset] >> 6 != 2:
-            return [compound]
+            return None
         end = offset + 4 * (int.from_bytes(compound[offset + 2 : offset + 4], "big") + 1)
         packets.append(compound[offset:end])
         offset = end
-    return packets if offset == len(compound) else [compound]
+    return packets if offset == len(compound) else None
+
+
+def _says_something(compound: bytes) -> bool:
+    """Whether a compound packet is more than a sign of life: reports without blocks, and names."""
+    packets = _rtcp_packets(compound)
+    return packets is None or any(packet[1] != _NAMES and packet[:2] != _EMPTY_REPORT for packet in packets)
 
 
 def _transport_feedback(packet: bytes) -> TransportFeedback | None:

@@ -9,7 +9,7 @@ from sfu.rooms.downtrack import DownTrack
 
 _STEP_NS = 20_000_000
 _JUDGE_NS = 250_000_000
-_SILENT_NS = 1_000_000_000  # where there is no sound, it is seen this late that there is some
+_LATEST_NS = 1_000_000_000  # where nothing else wakes the subscriber, it is seen this late that copies are needed
 _MAX_COPIES = 8  # packets of a route in a step; more are a burst that makes up for a pause
 
 
@@ -31,11 +31,11 @@ class AudioCopies:
 
     def due(self, downtracks: Iterable[DownTrack], bandwidth: Bandwidth, now: int) -> list[Outgoing]:
         """Return the copies to send now."""
-        if now < self._next:
+        if now < min(self._next, self._judge_at):
             return []
         audio = [entry for entry in downtracks if entry.kind == "audio" and entry.stream is not None]
         if not audio:
-            self._next = self._judge_at = now + _SILENT_NS
+            self._next = self._judge_at = now + _LATEST_NS
             return []
         if now >= self._judge_at:
             self._judge_at = now + _JUDGE_NS
@@ -43,7 +43,7 @@ class AudioCopies:
             self._redundancy.update(bandwidth.state.loss, needed / bandwidth.rate, now)
         if not self._redundancy.is_on:
             self._marks.clear()
-            self._next = self._judge_at
+            self._next = now + _LATEST_NS
             return []
         self._next = now + _STEP_NS
         return [datagram for entry in audio for datagram in self._copy(entry, now)]

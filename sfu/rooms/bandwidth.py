@@ -11,6 +11,7 @@ from sfu.rooms.noted_estimator import NotedEstimator
 from sfu.rooms.outbox import Outbox
 
 _CHECK_NS = 100_000_000
+_UNHEARD_CHECK_NS = 400_000_000  # without feedback to do it along with; that of a calm link comes more often
 _IDLE_CHECK_NS = 5_000_000_000  # where nothing is sent there is nothing to watch; feedback ends it
 _PROBE_STEP_NS = 2_000_000
 _PROBE_NS = 16_000_000  # at least, though media alone would fill it sooner
@@ -111,7 +112,7 @@ class Bandwidth:
         """Begin a probe, or go on with it."""
         if now >= self._next_check:
             is_active = self._collect() > 0 or self._is_heard
-            self._next_check = now + (_CHECK_NS * 3 // 2 if is_active else _IDLE_CHECK_NS)
+            self._next_check = now + (_UNHEARD_CHECK_NS if is_active else _IDLE_CHECK_NS)
             self._checked_at, self._is_heard = now, False
             self._estimator.handle_timer(now)
             self._set_budget()

@@ -94,19 +94,36 @@ cdef bint fold_feedback(State *state, Peer *peer, const uint8_t *packet, int siz
     return True
 
 
+cdef bint is_whole(const uint8_t *data, int size) noexcept nogil:
+    """Whether the lengths of a compound packet's parts fit."""
+    cdef int at = 0
+    while at < size:
+        if size - at < 4 or data[at] >> 6 != 2:
+            return False
+        at += 4 * (<int>load16(data + at + 2) + 1)
+    return at == size
+
+
+cdef bint says_something(const uint8_t *data, int size) noexcept nogil:
+    """Whether a compound packet is more than a sign of life: reports without blocks, and names."""
+    cdef int at = 0
+    if size > 0 and not is_whole(data, size):
+        return True
+    while at < size:
+        if data[at + 1] != 202 and not (data[at] == 0x80 and data[at + 1] == 201):
+            return True
+        at += 4 * (<int>load16(data + at + 2) + 1)
+    return False
+
+
 cdef int fold_compound(State *state, Peer *peer, uint8_t *data, int size, int64_t arrival) noexcept nogil:
     """Take the feedback out of a compound packet; return what is left of its size."""
     cdef Link *link = peer.link
     cdef int at = 0, kept = 0, bytes_of
     if link == NULL or not link.folds or (link.was_probed and arrival - link.probed_at < PROBED_NS):
         return size
-    while at < size:
-        if size - at < 4 or data[at] >> 6 != 2:
-            return size
-        at += 4 * (<int>load16(data + at + 2) + 1)
-    if at != size:
+    if not is_whole(data, size):
         return size
-    at = 0
     while at < size:
         bytes_of = 4 * (<int>load16(data + at + 2) + 1)
         if not fold_feedback(state, peer, data + at, bytes_of, arrival):

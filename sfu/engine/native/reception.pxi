@@ -38,7 +38,7 @@ cdef void receive_slot(State *state, int number) noexcept nogil:
                 return
             slot.peer.last_activity = max(slot.peer.last_activity, slot.arrival)
             size = fold_compound(state, slot.peer, slot.data, size, slot.arrival)
-            if size > 0:
+            if says_something(slot.data, size):
                 leave(state, KIND_RTCP, number, size)
         else:
             receive_rtp(state, number)

@@ -7,7 +7,9 @@ from sfu.engine.contract import Datagram, Drop, Engine, LeftoverKind, PeerEntry,
 from tests.sfu.engine.table import Publisher, Subscriber, one_to_one, vp8
 
 STRANGER = ("10.9.9.9", 9)
-REPORT = b"\x80\xc9\x00\x01\x00\x00\x00\x0b"
+GOODBYE = b"\x81\xcb\x00\x01\x00\x00\x00\x0b"
+EMPTY_REPORT = b"\x80\xc9\x00\x01\x00\x00\x00\x0b"
+NAMES = b"\x81\xca\x00\x02\x00\x00\x00\x0b\x01\x01a\x00"
 
 
 def test_kinds_by_first_byte(engine: Engine) -> None:
@@ -58,10 +60,10 @@ def test_a_source_moves_to_another_peer(engine: Engine) -> None:
 @pytest.mark.parametrize("profile", list(SrtpProfile))
 def test_rtcp_both_ways(engine: Engine, profile: SrtpProfile) -> None:
     publisher, subscriber = one_to_one(engine, profile)
-    data = publisher.srtp.protect_rtcp(REPORT)
+    data = publisher.srtp.protect_rtcp(GOODBYE)
     result = engine.process([Datagram(data, publisher.source, 0, 77)], 80)
     (leftover,) = result.leftovers
-    assert (leftover.kind, leftover.peer, leftover.data, leftover.arrival) == (LeftoverKind.RTCP, 1, REPORT, 77)
+    assert (leftover.kind, leftover.peer, leftover.data, leftover.arrival) == (LeftoverKind.RTCP, 1, GOODBYE, 77)
     assert engine.last_activity(1) == 77
     engine.process([Datagram(data, publisher.source, 0, 78)], 80)
     assert engine.drops[Drop.REPLAY] == 1
@@ -70,15 +72,26 @@ def test_rtcp_both_ways(engine: Engine, profile: SrtpProfile) -> None:
     assert engine.last_activity(1) == 77
 
     for count in range(300):
-        (entry,) = engine.protect_rtcp(2, REPORT + bytes(4 * (count % 5)))
+        (entry,) = engine.protect_rtcp(2, GOODBYE + bytes(4 * (count % 5)))
         assert entry.destination == subscriber.address
-        assert subscriber.srtp.unprotect_rtcp(entry.data)[:8] == REPORT
+        assert subscriber.srtp.unprotect_rtcp(entry.data)[:8] == GOODBYE
+
+
+def test_signs_of_life_are_noted_and_not_left_over(engine: Engine) -> None:
+    publisher, _ = one_to_one(engine)
+    datagrams = [
+        Datagram(publisher.srtp.protect_rtcp(compound), publisher.source, 0, 77)
+        for compound in (EMPTY_REPORT, EMPTY_REPORT + NAMES, EMPTY_REPORT + GOODBYE, EMPTY_REPORT + b"\x81\xc9\x00\x07")
+    ]
+    left = engine.process(datagrams, 80).leftovers
+    assert [leftover.data for leftover in left] == [EMPTY_REPORT + GOODBYE, EMPTY_REPORT + b"\x81\xc9\x00\x07"]
+    assert engine.last_activity(1) == 77
 
 
 @pytest.mark.parametrize("profile", list(SrtpProfile))
 def test_rtcp_replay_window(engine: Engine, profile: SrtpProfile) -> None:
     publisher, _ = one_to_one(engine, profile)
-    datagrams = [Datagram(publisher.srtp.protect_rtcp(REPORT), publisher.source, 0, 0) for _ in range(300)]
+    datagrams = [Datagram(publisher.srtp.protect_rtcp(GOODBYE), publisher.source, 0, 0) for _ in range(300)]
     engine.process(datagrams[200:], 0)
     assert engine.drops[Drop.REPLAY] == 0
     result = engine.process(datagrams[:200], 0)
@@ -89,7 +102,7 @@ def test_rtcp_replay_window(engine: Engine, profile: SrtpProfile) -> None:
 
 def test_plain_rtcp_is_refused(engine: Engine) -> None:
     publisher, _ = one_to_one(engine)
-    engine.process([Datagram(REPORT + bytes(30), publisher.source, 0, 0)], 0)
+    engine.process([Datagram(GOODBYE + bytes(30), publisher.source, 0, 0)], 0)
     assert engine.drops[Drop.MALFORMED] == 1
 
 
@@ -106,7 +119,7 @@ def test_an_unused_key_pair_reaches_nobody(engine: Engine) -> None:
     one_to_one(engine)
     other = Subscriber(engine, 7, 7)
     with pytest.raises(pylibsrtp.Error):
-        other.srtp.unprotect_rtcp(engine.protect_rtcp(2, REPORT)[0].data)
+        other.srtp.unprotect_rtcp(engine.protect_rtcp(2, GOODBYE)[0].data)
 
 
 def test_is_audio(engine: Engine) -> None:

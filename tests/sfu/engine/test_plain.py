@@ -7,7 +7,7 @@ from sfu.formats import rtp
 from tests.sfu.engine.table import VIDEO, Subscriber, one_to_one, rtx, vp8
 
 ANYWHERE = ("10.7.7.7", 7000)
-REPORT = b"\x80\xc9\x00\x01\x00\x00\x00\x0b"
+GOODBYE = b"\x81\xcb\x00\x01\x00\x00\x00\x0b"
 
 
 def plain_publisher(engine: Engine) -> None:
@@ -57,13 +57,13 @@ def test_a_plain_subscriber_gets_what_a_protected_one_would(engine: Engine) -> N
 
 def test_plain_rtcp_both_ways(engine: Engine) -> None:
     plain_publisher(engine)
-    result = engine.process([arriving(REPORT), arriving(REPORT[:7])], 7)
-    assert [(entry.kind, entry.peer, entry.data) for entry in result.leftovers] == [(LeftoverKind.RTCP, 5, REPORT)]
+    result = engine.process([arriving(GOODBYE), arriving(GOODBYE[:7])], 7)
+    assert [(entry.kind, entry.peer, entry.data) for entry in result.leftovers] == [(LeftoverKind.RTCP, 5, GOODBYE)]
     assert engine.drops[Drop.MALFORMED] == 1
-    assert engine.protect_rtcp(5, REPORT) == []
+    assert engine.protect_rtcp(5, GOODBYE) == []
     engine.set_address(5, ANYWHERE, 3)
-    assert [(entry.data, entry.destination, entry.local) for entry in engine.protect_rtcp(5, REPORT)] == [
-        (REPORT, ANYWHERE, 3)
+    assert [(entry.data, entry.destination, entry.local) for entry in engine.protect_rtcp(5, GOODBYE)] == [
+        (GOODBYE, ANYWHERE, 3)
     ]
 
 

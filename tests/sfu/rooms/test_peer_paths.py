@@ -32,7 +32,7 @@ def test_a_path_that_lapses_is_dismissed_and_the_other_taken() -> None:
     check(peer, OLD, now, nominate=True)
     check(peer, NEW, now + SECOND, nominate=False)
     engine.set_unprotected(1)
-    report = b"\x80\xc9\x00\x01\x00\x00\x00\x0b"
+    report = b"\x81\xcb\x00\x01\x00\x00\x00\x0b"
     assert engine.protect_rtcp(1, report) == [Outgoing(report, OLD, 0)]
     at = now + CONSENT_NS - SECOND
     check(peer, NEW, at, nominate=False)

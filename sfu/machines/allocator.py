@@ -5,7 +5,7 @@ tiles by displayed size. A screen and the speaker get the best that fits before 
 move, as far as there is room, and then rise in turn. What does not fit is paused, and said to be.
 
 Hysteresis keeps pictures from flapping: rising needs headroom and some time since the last fall, longer each time that
-a rise did not last; what is carried is kept as long as it fits.
+a rise did not last; with ample room it waits the least. What is carried is kept as long as it fits.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -16,6 +16,7 @@ from typing import Generic, NamedTuple, TypeVar
 Key = TypeVar("Key", bound=Hashable)
 
 _HEADROOM = 1.18
+_AMPLE = 2.0  # where a rise costs but half of what there is, it will last: it was the link that fell, not the rise
 _WAIT_NS = 2_000_000_000
 _MAX_WAIT_NS = 16_000_000_000
 _SHORT_LIVED_NS = 10_000_000_000
@@ -65,7 +66,7 @@ class Allocation(Generic[Key]):
 class _Memory:
     layer: int = PAUSED
     raised_at: int | None = None
-    not_before: int = 0
+    fell_at: int | None = None
     wait: int = _WAIT_NS
     known: bool = field(default=False)
 
@@ -110,7 +111,10 @@ class Allocator(Generic[Key]):
         memory = self._memories.get(key)
         if memory is None or not memory.known or layer <= memory.layer:
             return 1.0
-        return _HEADROOM if now >= memory.not_before else float("inf")
+        waited = now - memory.fell_at if memory.fell_at is not None else _MAX_WAIT_NS
+        if waited < _WAIT_NS:
+            return float("inf")
+        return _HEADROOM if waited >= memory.wait else _AMPLE
 
     def _conclude(self, ordered: Sequence[Demand[Key]], layers: Mapping[Key, int], now: int) -> Allocation[Key]:
         grants = {}
@@ -133,6 +137,6 @@ class Allocator(Generic[Key]):
                 memory.wait = min(memory.wait * 2, _MAX_WAIT_NS)
             else:
                 memory.wait = _WAIT_NS
-            memory.not_before = now + memory.wait
+            memory.fell_at = now
         memory.layer = layer
         memory.known = True

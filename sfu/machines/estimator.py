@@ -150,6 +150,8 @@ class Estimator:
             self._doubt(filled, probed, now)
         acknowledged = self._acknowledged.bits_per_second
         self._follow_delay(overused, probed, acknowledged, now)
+        if self._standing.is_busy and self._limit.is_limited and acknowledged is not None:
+            self._limit_to(max(acknowledged, self._acknowledged.newest), now)
         self._losses.update(observation.losses, acknowledged, self._control.rate, now)
         if probed is not None and not overused:
             self._losses.set(min(probed, self._control.rate))
@@ -191,6 +193,11 @@ class Estimator:
             self._disturbed_at = now
         elif self._usage is not Usage.OVERUSE:
             control.update(self._usage, acknowledged, self.round_trip, now)
+
+    def _limit_to(self, arriving: float, now: int) -> None:
+        """Though little is sent, the link is busy with it: what arrives is all that it carries."""
+        if self._control.rate > arriving * _LATE:
+            self._control.set(arriving, now)
 
     def _is_queueing(self) -> bool:
         """Whether packets wait at all; where little is sent, several messages must say so: more often it is jitter."""

@@ -1,5 +1,7 @@
 """Is a queue standing on the way: delays that stay high without growing, as behind a full but short router queue.
 
+A short queue that never empties tells that the link is busy all the time: then what arrives is all that it carries.
+
 The trend of delays (see overuse) shows a queue that grows, not one that is full already. Departs from GCC, which leaves
 that to losses alone. A baseline that has really risen, as after a change of route, is believed after a while, since a
 queue would have drained by then.
@@ -10,6 +12,7 @@ from collections import deque
 _STANDING_NS = 150_000_000
 _HOLD_NS = 300_000_000
 _BELIEVED_NS = 4_000_000_000
+_BUSY_NS, _BUSY_HOLD_NS, _BUSY_BELIEVED_NS = 40_000_000, 500_000_000, 10_000_000_000
 _BUCKET_NS = 10_000_000_000
 _BUCKETS = 6
 
@@ -17,13 +20,15 @@ _BUCKETS = 6
 class StandingQueue:
     """Fed the smallest one-way delay of each feedback message (ns; the clocks' difference cancels out).
 
-    `queueing` is how much of it is above the smallest of the last minute.
+    `queueing` is how much of it is above the smallest of the last minute, `is_busy` whether it never went lately.
     """
 
     def __init__(self) -> None:
         self.queueing = 0
+        self.is_busy = False
         self._minima: deque[tuple[int, int]] = deque(maxlen=_BUCKETS)  # (bucket, smallest delay)
         self._since: int | None = None
+        self._busy_since: int | None = None
 
     def update(self, delay: int, now: int) -> bool:
         """Whether a queue has been standing for a moment."""
@@ -33,6 +38,7 @@ class StandingQueue:
         else:
             self._minima.append((bucket, delay))
         self.queueing = delay - min(smallest for _, smallest in self._minima)
+        self._watch(now)
         if self.queueing < _STANDING_NS:
             self._since = None
             return False
@@ -43,3 +49,15 @@ class StandingQueue:
             self._since = None
             return False
         return now - self._since >= _HOLD_NS
+
+    def _watch(self, now: int) -> None:
+        if self.queueing < _BUSY_NS:
+            self._busy_since, self.is_busy = None, False
+            return
+        if self._busy_since is None:
+            self._busy_since = now
+        if now - self._busy_since >= _BUSY_BELIEVED_NS:
+            self._minima.clear()
+            self._busy_since, self.is_busy = None, False
+            return
+        self.is_busy = now - self._busy_since >= _BUSY_HOLD_NS

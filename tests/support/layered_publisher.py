@@ -26,7 +26,9 @@ from sfu.formats.extensions import URIS, Extension
 from sfu.formats.header_extensions import write_identifier
 from sfu.formats.sdp import parse as parse_sdp
 
-LAYERS = {"q": (320, 180, 150_000), "h": (640, 360, 500_000), "f": (1280, 720, 1_800_000)}
+LAYERS = {"q": (320, 180, 150_000, 88), "h": (640, 360, 500_000, 88), "f": (1280, 720, 2_050_000, 51)}
+"""Width, height, bits/s, and the contrast at which the encoder gets there: with more it has no quantizer left."""
+
 FRAMES = 60
 _RID_ID, _REPAIRED_RID_ID = 10, 11
 _FRAME_SECONDS = 1 / 30
@@ -34,7 +36,7 @@ _FREQUENCY = 440
 
 
 @cache
-def camera_frames(width: int, height: int, rate: int) -> tuple[bytes, ...]:
+def camera_frames(width: int, height: int, rate: int, contrast: int) -> tuple[bytes, ...]:
     """Encode a noisy picture that goes round once, so that its frames can repeat; the first is the keyframe."""
     context = av.CodecContext.create("libvpx", "w")
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
@@ -44,11 +46,11 @@ def camera_frames(width: int, height: int, rate: int) -> tuple[bytes, ...]:
     buffer = str(rate // 1000)
     context.options = {
         "deadline": "realtime", "cpu-used": "16", "lag-in-frames": "0", "error-resilient": "1",
-        "max-intra-rate": "2500",
+        "max-intra-rate": "2000",
         "minrate": buffer, "maxrate": buffer, "bufsize": buffer, "undershoot-pct": "95",
     }  # fmt: skip
     dice = np.random.default_rng(1)
-    coarse = dice.integers(40, 216, (height // 20, width // 20), dtype=np.uint8)
+    coarse = dice.integers(128 - contrast, 128 + contrast, (height // 20, width // 20), dtype=np.uint8)
     picture = np.kron(coarse, np.ones((20, 20), dtype=np.uint8))
     frames = []
     for number in range(FRAMES):

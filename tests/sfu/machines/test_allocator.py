@@ -105,6 +105,17 @@ def test_a_rise_that_did_not_last_makes_the_next_one_wait_longer() -> None:
     assert sum(changes[600:]) <= 8
 
 
+def test_with_ample_room_the_longer_wait_is_cut_short() -> None:
+    allocator = Allocator[str]()
+    for tenth in range(600):  # it rises and falls, and waits longer and longer
+        allocator.allocate(600_000 if tenth // 10 % 2 else 450_000, 0, [tile("a")], tenth * SECOND // 10)
+    for tenth in range(600, 640):
+        allocator.allocate(450_000, 0, [tile("a")], tenth * SECOND // 10)
+    later = 64 * SECOND
+    assert allocator.allocate(650_000, 0, [tile("a")], later).grants["a"].layer == 0
+    assert allocator.allocate(1_200_000, 0, [tile("a")], later).grants["a"].layer == 1
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_noisy_bitrates_do_not_make_it_flap(seed: int) -> None:
     dice = random.Random(seed)

@@ -179,3 +179,14 @@ def test_a_call_of_one_small_layer_finds_out_that_its_link_has_narrowed(seed: in
     loop.change(rate=LOW)
     loop.run(8)
     assert loop.estimator.rate < 1.25 * LOW
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_call_that_just_about_fits_its_narrowed_link_finds_out_by_the_queue_that_stays(seed: int) -> None:
+    loop = ClosedLoop(LinkSettings(rate=HIGH, delay=25 * MS, jitter=4 * MS), seed)
+    loop.run(5)
+    loop.step = 560_000.0
+    loop.run(3)
+    loop.change(rate=LOW)
+    loop.run(4)
+    assert LOW * 0.7 < loop.estimator.rate < LOW * 1.25

@@ -45,3 +45,26 @@ def test_it_says_how_long_the_queue_is() -> None:
     queue.update(70 * MS, 0)
     queue.update(110 * MS, 50 * MS)
     assert queue.queueing == 40 * MS
+
+
+def busy_after(delays: list[int]) -> bool:
+    """Whether the link is found busy after delays (ms) that come every 100 ms."""
+    queue = StandingQueue()
+    for place, delay in enumerate(delays):
+        queue.update(delay * MS, place * 100 * MS)
+    return queue.is_busy
+
+
+def test_a_queue_that_does_not_empty_says_that_the_link_is_busy() -> None:
+    assert busy_after([20] + [70] * 6)
+    assert not busy_after([20] + [70] * 5)
+    assert not busy_after([20] + [50] * 10)
+
+
+def test_one_packet_that_did_not_wait_says_that_it_is_not() -> None:
+    assert not busy_after([20] + [70] * 6 + [20] + [70] * 4)
+
+
+def test_a_longer_way_is_taken_for_a_queue_for_ten_seconds_at_most() -> None:
+    assert busy_after([20] + [70] * 100)
+    assert not busy_after([20] + [70] * 200)

@@ -36,6 +36,7 @@ class EmulatedHost:
     name: str
     address: str
     server_address: str
+    _device: str
     _control: IO[str]
     _answers: IO[str]
 
@@ -48,6 +49,15 @@ class EmulatedHost:
         message = {name: asdict(settings) for name, settings in (("down", down), ("up", up)) if settings is not None}
         self._control.write(json.dumps(message) + "\n")
         self._control.flush()
+
+    def move(self) -> None:
+        """Take another address in place of the one that was, as a phone does that leaves a network for another."""
+        network, _, last = self.address.rpartition(".")
+        before, self.address = self.address, f"{network}.{int(last) + 1}"
+        _ip("route", "add", f"{self.address}/32", "dev", self._device)
+        _ip("-n", self.name, "address", "delete", before, "peer", self.server_address, "dev", "em0")
+        _ip("-n", self.name, "address", "add", self.address, "peer", self.server_address, "dev", "em0")
+        _ip("-n", self.name, "route", "replace", "default", "via", self.server_address)
 
     def queueing(self) -> float:
         """How long, in seconds, a packet towards this host would wait in the link's queue now."""
@@ -86,7 +96,7 @@ def emulated_host(down: LinkSettings, up: LinkSettings, seed: int) -> Iterator[E
         assert process.stdout is not None
         if process.stdout.readline() != _READY:
             raise RuntimeError("the forwarder did not start")
-        yield EmulatedHost(name, f"{subnet}.2", f"{subnet}.1", process.stdin, process.stdout)
+        yield EmulatedHost(name, f"{subnet}.2", f"{subnet}.1", outer, process.stdin, process.stdout)
     finally:
         if process is not None:
             assert process.stdin is not None

@@ -18,9 +18,9 @@ export class PeerKeeper {
     this.#watches = [new Watch(publish, canSignal), new Watch(subscribe, canSignal)];
   }
 
-  /** Look at both peers now: signaling is back, and media may have been lost meanwhile. */
+  /** Look at both peers now: signaling was lost and is back. A peer that was lost with it will not heal by itself. */
   check() {
-    for (const watch of this.#watches) watch.check();
+    for (const watch of this.#watches) watch.check(0);
   }
 
   /** @returns {'connecting'|'connected'|'media-lost'} of both peers together; a peer without media does not count */
@@ -58,23 +58,27 @@ class Watch {
     return 'lost';
   }
 
-  check() {
+  /** @param {number} [patience] for how long a peer may be disconnected, in ms */
+  check(patience = PATIENCE_MS) {
     const state = this.#peer.connection?.connectionState;
     if (state === 'connected') {
       this.#attempt = 0;
       this.#wasConnected = true;
-      clearTimeout(this.#timer);
-      this.#timer = undefined;
+      this.#forget();
     } else if (state === 'disconnected') {
-      this.#schedule(PATIENCE_MS);
+      if (patience < PATIENCE_MS) this.#forget();
+      this.#schedule(patience);
     } else if (state === 'failed' || state === 'closed') {
-      clearTimeout(this.#timer);
-      this.#timer = undefined;
+      this.#forget();
       this.#schedule(delayBefore(this.#attempt));
     }
   }
 
   close() {
+    this.#forget();
+  }
+
+  #forget() {
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }

@@ -22,6 +22,9 @@ export const RESUME_MS = 15_000;
 const PING_MS = 5_000;
 /** How long an answer may take once media has stopped too: both at once mean a dead server, not a slow one. */
 const PROBE_MS = 1_500;
+/** A probe is over sooner where answers come fast, but not before a lost packet has come again. */
+const MIN_PROBE_MS = 800;
+const PROBE_ROUND_TRIPS = 4;
 const OPEN_MS = 10_000;
 /** A connection shorter than this does not reset the back-off: a server that drops everyone is not to be hammered. */
 const HELD_MS = 3_000;
@@ -141,11 +144,12 @@ export class Signaling extends Emitter {
   probe() {
     const socket = this.#socket;
     if (!this.#joined || !socket || this.#probing) return;
+    const usual = this.roundTrip === null ? this.#probeMs : PROBE_ROUND_TRIPS * this.roundTrip;
     this.#ping();
     this.#probing = setTimeout(() => {
       this.#probing = undefined;
       if (socket === this.#socket && !this.#heardSincePing) this.#drop(socket);
-    }, this.#probeMs);
+    }, Math.min(this.#probeMs, Math.max(MIN_PROBE_MS, usual)));
   }
 
   /** Cut a wait short, for example when the user asks or the network is back. */
@@ -287,7 +291,7 @@ export class Signaling extends Emitter {
 
   #startPings() {
     clearInterval(this.#pingTimer);
-    this.#heardSincePing = true;
+    this.#ping();
     // Counting rounds rather than time: a hidden tab's timers are throttled, which must not look like a dead server.
     this.#pingTimer = setInterval(() => {
       const socket = this.#socket;

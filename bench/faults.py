@@ -1,50 +1,36 @@
 """Faults with real servers: events are written while servers go away, and a consumer must see each meeting's in order.
 
 A control process of its own takes facts from concurrent writers, as nodes report them, and relays events to a broker of
-Kafka's protocol. One after another PostgreSQL is restarted, Redis stands still, the broker is away, control is killed
-(between commits and their publication, as it happens) and a transaction is held open while others commit. Writers
-repeat what was not acknowledged. In the end each meeting's numbers must be 1, 2, 3, …, in order, none missing.
+Kafka's protocol. One after another PostgreSQL is restarted, Redis stands still, the broker is away, the store of files
+is killed in the middle of an upload, control is killed (once with events committed and not published for certain) and
+a transaction is held open while others commit. Writers repeat what was not acknowledged. In the end each meeting's
+numbers must be 1, 2, 3, …, in order, none missing. Meanwhile a call goes on at a node; nothing but what was killed is
+started again, and control must call itself ready again after each.
 """
 
 import asyncio
 import contextlib
+import functools
 import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import aiohttp
 import asyncpg
 import msgspec
 from aiokafka import AIOKafkaConsumer
 
+from bench.fault_call import Silence, watched_call
+from bench.fault_servers import SECRET, Servers, running_servers
 from bench.report import Report
 from control.database import prepare
-from control.migrations import migrate
 from control.store import outbox
-from parley.embedded_postgres import EmbeddedPostgres
-from tests.support.broker import Broker, running_broker
+from tests.support.object_stores import S3Server
 
-SECRET = "s" * 32
 WRITERS = 4
-PROCESS = """
-import asyncio, sys
-from pathlib import Path
-from control.config import ControlConfig, SfuNode
-from control.main import run
-dsn, redis, broker, directory, port = sys.argv[1:]
-node = SfuNode(node="sfu-1", signaling_url="ws://127.0.0.1:9/", http_url="http://127.0.0.1:9")
-asyncio.run(run(ControlConfig(
-    database_dsn=dsn, redis_url=redis, kafka_brokers=(broker,), data_dir=Path(directory) / "data",
-    recordings_dir=Path(directory) / "recordings", node_secret="s" * 32, nodes=(node,), http_binds=("127.0.0.1:0",),
-    internal_bind=f"127.0.0.1:{port}", embedded=True, reconcile_seconds=3600,
-), lambda: print("up", flush=True)))
-"""
+_PIECE = 256 * 1024
+_READY_SECONDS = 60.0
 
 
 def run(*, quick: bool) -> Report:
@@ -56,6 +42,13 @@ def run(*, quick: bool) -> Report:
     report.at_most(case, "events that never came", outcome.missing, "", 0)
     report.add(case, "repeated by the relay and dropped by the consumer", outcome.repeated, "")
     report.add(case, "last acknowledgement to last event", outcome.lag_seconds, "s")
+    report.at_least(case, "committed and not published when control was killed", outcome.unpublished, "", 1)
+    report.at_most(case, "uploads half visible", outcome.half_visible, "", 0)
+    report.at_most(case, "call: longest time without sound", outcome.call.of_sound, "s", 1)
+    report.add(case, "call: longest time without pictures", outcome.call.of_pictures, "s")
+    report.add(case, "call: frames received", outcome.call.frames, "")
+    for name, seconds in outcome.recovery.items():
+        report.add(name, "until control is ready again", seconds, "s")
     return report
 
 
@@ -68,81 +61,64 @@ class Outcome:
     missing: int = 0
     repeated: int = 0
     lag_seconds: float = 0.0
+    unpublished: int = 0
+    half_visible: int = 0
+    call: Silence = field(default_factory=Silence)
+    recovery: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Servers:
-    """What is running, and what may be done to it."""
+async def scenario(
+    events: int, meetings: int, away_seconds: float, *, kills: int = 3, with_store: bool = True
+) -> Outcome:
+    """Write `events` during all faults; the broker is away for `away_seconds`, Redis for up to ten.
 
-    directory: Path
-    cluster: EmbeddedPostgres
-    broker: Broker
-    port: int
-    postgres: "subprocess.Popen[bytes] | None" = None
-    redis: "subprocess.Popen[bytes] | None" = None
-    control: "subprocess.Popen[bytes] | None" = None
-    made: list[str] = field(default_factory=list)
-
-    def start_postgres(self) -> None:
-        with (self.directory / "postgres.log").open("ab") as log:
-            self.postgres = subprocess.Popen(self.cluster.command(), stdout=log, stderr=log)
-        while not self.cluster.is_ready():
-            assert self.postgres.poll() is None, (self.directory / "postgres.log").read_text()
-            time.sleep(0.05)
-
-    def start_redis(self) -> None:
-        command = ["redis-server", "--port", "0", "--unixsocket", str(self.directory / "r"), "--save", ""]
-        self.redis = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=self.directory)
-
-    def start_control(self) -> None:
-        arguments = (self.cluster.dsn, f"unix://{self.directory / 'r'}", self.broker.address)
-        with (self.directory / "control.log").open("ab") as log:
-            self.control = subprocess.Popen(
-                [sys.executable, "-c", PROCESS, *arguments, str(self.directory), str(self.port)],
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )
-        assert self.control.stdout is not None
-        assert self.control.stdout.readline() == b"up\n", (self.directory / "control.log").read_text()
-
-    def stop(self) -> None:
-        for process, how in (
-            (self.control, signal.SIGKILL),
-            (self.redis, signal.SIGKILL),
-            (self.postgres, signal.SIGINT),
-        ):
-            if process is not None:
-                process.send_signal(how)
-                process.wait(20)
-                if process.stdout is not None:
-                    process.stdout.close()
-
-
-async def scenario(events: int, meetings: int, away_seconds: float) -> Outcome:
-    """Write `events` during all faults; the broker is away for `away_seconds`, Redis for up to ten."""
-    async with _servers(meetings) as servers:
+    Without a store of files they are in a directory, which does not fail.
+    """
+    outcome = Outcome(events, meetings, [])
+    async with running_servers(meetings, with_store=with_store) as servers:
         faults: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("PostgreSQL restarted", lambda: _restart_postgres(servers)),
             ("Redis stands still", lambda: _stop_redis(servers, min(10.0, away_seconds))),
             ("broker away", lambda: _stop_broker(servers, away_seconds)),
-            ("control killed", lambda: _kill_control(servers)),
+            ("control killed", lambda: _kill_control(servers, outcome, kills)),
             ("a transaction held open", lambda: _hold_open(servers, min(1000, events // 10))),
         ]
-        outcome = Outcome(events, meetings, [name for name, _ in faults])
+        if servers.store is not None:
+            faults.append(
+                ("store killed in an upload", functools.partial(_stop_store, servers, servers.store, outcome))
+            )
+        outcome.faults = [name for name, _ in faults]
         share = events // len(faults)
-        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {SECRET}"}) as session:
-            for index, (_, fault) in enumerate(faults):
+        async with (
+            watched_call(f"http://{servers.http}", servers.signaling) as outcome.call,
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {SECRET}"}) as session,
+        ):
+            await _ready(session, servers)
+            for index, (name, fault) in enumerate(faults):
                 writers = [_write(session, servers, f"w{index}-{k}", share // WRITERS) for k in range(WRITERS)]
                 await asyncio.gather(*writers, fault())
+                outcome.recovery[name] = await _ready(session, servers)
         acknowledged = time.monotonic()
         await _judge(servers, outcome)
         outcome.lag_seconds = time.monotonic() - acknowledged
     return outcome
 
 
+async def _ready(session: aiohttp.ClientSession, servers: Servers) -> float:
+    """Return after how many seconds control says that nothing is down."""
+    begun = time.monotonic()
+    async with asyncio.timeout(_READY_SECONDS):
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with session.get(f"http://{servers.http}/health/ready") as answer:
+                    if (await answer.json())["status"] == "ok":
+                        return time.monotonic() - begun
+            await asyncio.sleep(0.1)
+
+
 async def _write(session: aiohttp.ClientSession, servers: Servers, node: str, count: int) -> None:
     """Report consents in batches of four, each until it is acknowledged."""
-    url = f"http://127.0.0.1:{servers.port}/internal/v1/facts"
+    url = f"http://{servers.internal}/internal/v1/facts"
     for n in range(1, count // 4 + 1):
         rooms = [servers.made[(n * 4 + k + hash(node)) % len(servers.made)] for k in range(4)]
         common = {"kind": "consent", "at": n, "consent": "recording", "granted": True, "text": f"{node}-{n}"}
@@ -179,13 +155,52 @@ async def _stop_broker(servers: Servers, seconds: float) -> None:
     await asyncio.to_thread(servers.broker.start)
 
 
-async def _kill_control(servers: Servers) -> None:
-    for _ in range(3):
+async def _stop_store(servers: Servers, store: S3Server, outcome: Outcome) -> None:
+    """Kill the store in the middle of an upload: nothing of it may be seen, what was there before must be."""
+    url = f"http://{servers.http}/api/v1"
+    size = 8_000_000
+
+    async def pieces(*, failing: bool) -> AsyncIterator[bytes]:
+        for start in range(0, size, _PIECE):
+            if failing and start > size // 2:
+                await asyncio.to_thread(store.stop)
+                failing = False
+            yield bytes(min(_PIECE, size - start))
+
+    async with aiohttp.ClientSession() as session:
+        account = {"username": "who-uploads", "password": "correct horse battery staple", "mode": "token"}
+        async with session.post(f"{url}/auth/register", json=account) as answer:
+            session.headers["Authorization"] = f"Bearer {(await answer.json())['access_token']}"
+        async with session.post(f"{url}/media/upload?name=kept.bin", data=pieces(failing=False)) as answer:
+            assert answer.status == 201, await answer.text()
+            kept = (await answer.json())["id"]
+        async with session.post(f"{url}/media/upload?name=lost.bin", data=pieces(failing=True)) as answer:
+            assert answer.status == 503, await answer.text()
+        await asyncio.to_thread(store.start)
+        async with session.get(f"{url}/media") as answer:
+            outcome.half_visible += [one["id"] for one in (await answer.json())["files"]] != [kept]
+        async with session.get(f"{url}/media/download/{kept}") as answer:
+            outcome.half_visible += await answer.read() != bytes(size)
+
+
+async def _kill_control(servers: Servers, outcome: Outcome, times: int) -> None:
+    """Kill it so many times; the first time nothing can be published that was committed."""
+    connection = await asyncpg.connect(servers.cluster.dsn)
+    unpublished = "SELECT count(*) FROM outbox WHERE published_at IS NULL"
+    await asyncio.to_thread(servers.broker.stop)
+    async with asyncio.timeout(_READY_SECONDS):
+        while True:
+            if await connection.fetchval(unpublished):
+                break
+            await asyncio.sleep(0.02)
+    await asyncio.to_thread(servers.kill_control)
+    outcome.unpublished = await connection.fetchval(unpublished)
+    await connection.close()
+    await asyncio.to_thread(servers.broker.start)
+    await asyncio.to_thread(servers.start_control)
+    for _ in range(times - 1):
         await asyncio.sleep(0.4)
-        assert servers.control is not None and servers.control.stdout is not None
-        servers.control.kill()
-        await asyncio.to_thread(servers.control.wait)
-        servers.control.stdout.close()
+        await asyncio.to_thread(servers.kill_control)
         await asyncio.to_thread(servers.start_control)
 
 
@@ -209,7 +224,7 @@ async def _hold_open(servers: Servers, commits: int) -> None:
 async def _judge(servers: Servers, outcome: Outcome) -> None:
     """Consume everything, and compare it with what was committed."""
     connection = await asyncpg.connect(servers.cluster.dsn)
-    rows = await connection.fetch("SELECT id, event_seq FROM meetings")
+    rows = await connection.fetch("SELECT id, event_seq FROM meetings WHERE id = ANY($1)", servers.made)
     await connection.close()
     committed = {row["id"]: row["event_seq"] for row in rows}
     consumer = AIOKafkaConsumer(
@@ -224,6 +239,8 @@ async def _judge(servers: Servers, outcome: Outcome) -> None:
                 while last != committed:
                     event = msgspec.json.decode((await consumer.getone()).value)
                     meeting, seq = event["meeting"], event["seq"]
+                    if meeting not in last:  # of the call
+                        continue
                     if seq <= last[meeting]:
                         outcome.repeated += 1
                         continue
@@ -235,43 +252,3 @@ async def _judge(servers: Servers, outcome: Outcome) -> None:
     outcome.events = sum(committed.values())
     outcome.wrong = len(broken)
     outcome.missing = sum(committed[one] - last[one] for one in committed)
-
-
-@contextlib.asynccontextmanager
-async def _servers(meetings: int) -> AsyncIterator[Servers]:
-    with tempfile.TemporaryDirectory(prefix="pf") as name, running_broker() as broker:
-        directory = Path(name)
-        cluster = EmbeddedPostgres(data=directory / "pg", socket_directory=directory / "s")
-        await asyncio.to_thread(cluster.prepare)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        servers = Servers(directory, cluster, broker, port)
-        try:
-            await asyncio.to_thread(servers.start_postgres)
-            cluster.create_database()
-            await migrate(cluster.dsn)
-            servers.start_redis()
-            servers.made = await _fill(cluster.dsn, meetings)
-            await asyncio.to_thread(servers.start_control)
-            yield servers
-        finally:
-            servers.stop()
-
-
-async def _fill(dsn: str, meetings: int) -> list[str]:
-    connection = await asyncpg.connect(dsn)
-    await connection.execute(
-        "INSERT INTO users (id, username, username_key, display_name, password_hash) VALUES ('u', 'u', 'u', 'U', 'x')"
-    )
-    made = [f"m{number}" for number in range(meetings)]
-    await connection.execute(
-        "INSERT INTO meetings (id, host_id, title) SELECT m, 'u', m FROM unnest($1::text[]) m", made
-    )
-    await connection.execute(
-        "INSERT INTO meeting_participants (id, meeting_id, name, role, rejoin_hash)"
-        " SELECT 'p-' || m, m, 'P', 'host', ''::bytea FROM unnest($1::text[]) m",
-        made,
-    )
-    await connection.close()
-    return made

@@ -10,10 +10,12 @@ from urllib.parse import quote
 
 import aiohttp
 
+from parley.flight_plot import read_capacity, write_plot
 from parley.network import url_host
 from parley.settings import SettingsError, resolve, with_secrets
 from sfu.rooms import flight_dump
 from sfu.rooms.flight_replay import replay
+from sfu.rooms.flight_series import series
 
 Handler = Callable[[argparse.Namespace], int]
 _SECONDS = 10
@@ -36,6 +38,8 @@ def main(argv: list[str]) -> int:
         reader = verbs.add_parser(name, help=meaning, description=meaning)
         reader.add_argument("file", type=Path, metavar="FILE")
         reader.set_defaults(handler=read)
+        if read is _replay:
+            _add_plot(reader)
     arguments = parser.parse_args(argv)
     handler: Handler = arguments.handler
     try:
@@ -43,6 +47,21 @@ def main(argv: list[str]) -> int:
     except (aiohttp.ClientError, TimeoutError, OSError, SettingsError, ValueError) as error:
         print(f"parley flight: {error}", file=sys.stderr)
     return 1
+
+
+def _add_plot(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--plot", type=Path, metavar="PNG", help="draw estimate, allocation and delay as a picture (needs matplotlib)"
+    )
+    parser.add_argument(
+        "--who", action="append", metavar="PARTICIPANT", help="draw only this one; can be given again; unset: all"
+    )
+    parser.add_argument(
+        "--capacity",
+        type=Path,
+        metavar="FILE",
+        help="draw what the link carried, too: lines of seconds (CLOCK_MONOTONIC, as in the dump) and bits/s",
+    )
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
@@ -76,6 +95,10 @@ def _show(arguments: argparse.Namespace) -> int:
 def _replay(arguments: argparse.Namespace) -> int:
     _, entries = flight_dump.read(arguments.file.read_bytes())
     done = replay(entries)
+    if arguments.plot is not None:
+        links = {who: link for who, link in series(entries).items() if not arguments.who or who in arguments.who}
+        write_plot(arguments.plot, links, read_capacity(arguments.capacity) if arguments.capacity else ())
+        print(f"plot in {arguments.plot}")
     total = 0
     for what, results in (("estimates", done.estimates), ("allocations", done.grants)):
         differing = [result for result in results if result.recorded != result.replayed]

@@ -1,0 +1,61 @@
+"""What a dump tells of each participant's link over time: the curves of a replay's plot."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from sfu.machines.allocator import PAUSED
+from sfu.rooms import noted_estimator
+from sfu.rooms.flight_notes import Allocated
+from sfu.rooms.flight_recorder import Entry, Kind
+from sfu.rooms.flight_replay import replay
+from sfu.rooms.noted_estimator import Observed
+
+Point = tuple[float, float]
+"""Seconds on the dump's clock (CLOCK_MONOTONIC), and a value."""
+
+
+class LinkSeries(NamedTuple):
+    """Rates in bits/s: estimates as recorded and as decided now, what allocation grants now, sound included.
+
+    `delay` is by how much the quickest packet of each feedback message took longer than the quickest of all, in ms.
+    """
+
+    recorded: list[Point]
+    replayed: list[Point]
+    allocated: list[Point]
+    delay: list[Point]
+
+
+def series(entries: Sequence[Entry]) -> dict[str, LinkSeries]:
+    """Return the curves by participant; raises ValueError for entries that cannot be read."""
+    done = replay(entries)
+    curves: dict[str, LinkSeries] = {}
+    for estimate in done.estimates:
+        curve = curves.setdefault(estimate.who, LinkSeries([], [], [], []))
+        curve.recorded.append((estimate.at / 1e9, estimate.recorded))
+        curve.replayed.append((estimate.at / 1e9, estimate.replayed))
+    asked = [msgspec.json.decode(entry.data, type=Allocated) for entry in entries if entry.kind is Kind.ALLOCATION]
+    for grant, question in zip(done.grants, asked, strict=True):
+        if grant.who in curves:
+            layers = {track: costs for track, _, costs, _ in question.demands}
+            granted = sum(layers[track][layer] for track, layer in grant.replayed.items() if layer != PAUSED)
+            curves[grant.who].allocated.append((grant.at / 1e9, question.audio + granted))
+    for who, points in _delays(entries).items():
+        if who in curves:
+            quickest = min(delay for _, delay in points)
+            curves[who].delay.extend((at, (delay - quickest) / 1e6) for at, delay in points)
+    return curves
+
+
+def _delays(entries: Iterable[Entry]) -> dict[str, list[tuple[float, int]]]:
+    """Return (seconds, ns with the clocks' difference) by participant."""
+    delays: dict[str, list[tuple[float, int]]] = {}
+    for entry in entries:
+        if entry.kind is not Kind.ESTIMATOR:
+            continue
+        step = noted_estimator.read(entry.data)
+        if isinstance(step, Observed) and step.observation.smallest_delay is not None:
+            delays.setdefault(entry.who, []).append((step.at / 1e9, step.observation.smallest_delay))
+    return delays

@@ -16,7 +16,7 @@ from control.database import UNAVAILABLE, Connection, Pool
 from control.inference_client import InferenceClient, InferenceFailed
 from control.media_store import MediaStore
 from control.problem import Problem
-from control.store import jobs, media
+from control.store import jobs, media, outbox
 from control.store.jobs import JobRow
 
 _LOG = logging.getLogger(__name__)
@@ -93,6 +93,7 @@ class Worker:
                 _JOBS.labels(job.kind, "done").inc()
                 if self._results is not None and job.kind in KINDS:
                     await _keep(self._results, connection, job, result)
+                    await _tell(connection, job, result)
 
     async def _fail(self, job: JobRow, detail: str, *, again: bool) -> None:
         _LOG.warning("job %s (%s) failed: %s", job.id, job.kind, detail)
@@ -106,6 +107,17 @@ async def _keep(results: AiResults, connection: Connection, job: JobRow, result:
         await results.keep(connection, AiResult(job.id, job.subject, job.kind, result, datetime.now(UTC)))
     except OSError as error:
         raise JobFailed(f"the result could not be kept: {error}", again=True) from error
+
+
+async def _tell(connection: Connection, job: JobRow, result: Any) -> None:
+    """Append the event that a file was understood; a verdict goes along with what it is worth."""
+    if job.owner_id is None:
+        return
+    payload: dict[str, Any] = {"job": job.id, "file": job.subject}
+    if job.kind == "synthesis" and isinstance(result, dict) and isinstance(result.get("verdict"), dict):
+        verdict = result["verdict"]
+        payload |= {"verdict": verdict.get("text"), "evidential": verdict.get("evidential") is True}
+    await outbox.append_for_user(connection, job.owner_id, f"{job.kind}.completed", payload, outbox.AI_EVENTS)
 
 
 def handlers(pool: Pool, store: MediaStore, inference: InferenceClient) -> dict[str, Handler]:

@@ -59,11 +59,13 @@ async def append(
     return int(seq)
 
 
-async def append_for_user(connection: Connection, user: str, kind: str, payload: dict[str, Any]) -> None:
+async def append_for_user(
+    connection: Connection, user: str, kind: str, payload: dict[str, Any], topic: str = USER_EVENTS
+) -> None:
     """Append an event of an account: ordered by id only."""
     await connection.execute(
         "INSERT INTO outbox (topic, key, seq, kind, payload, traceparent) VALUES ($1, $2, 0, $3, $4, $5)",
-        USER_EVENTS,
+        topic,
         user,
         kind,
         payload,

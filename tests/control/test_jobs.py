@@ -172,7 +172,7 @@ async def inference() -> AsyncIterator[str]:
         return aiohttp.web.Response(text="\n".join(lines) + "\n")
 
     async def synthesis(request: aiohttp.web.Request) -> aiohttp.web.Response:
-        return aiohttp.web.json_response({"verdict": "none"})
+        return aiohttp.web.json_response({"verdict": {"text": "no verdict (no model)", "evidential": False}})
 
     async def health(request: aiohttp.web.Request) -> aiohttp.web.Response:
         return aiohttp.web.json_response({"status": "ok", "captions": False, "reason": "no model", "model": None})
@@ -211,6 +211,11 @@ async def test_files_are_understood(config: ControlConfig, inference: str) -> No
         kept = (await ada.ok("GET", f"/api/v1/ai/results/{sound['id']}"))["results"]
         assert [(one["id"], one["task"]) for one in kept] == [(job["id"], "asr"), (rows[0]["id"], "synthesis")]
         assert kept[0]["result"] == row["result"]
+        async with opened(config) as pool, pool.acquire() as connection:
+            told = await connection.fetch("SELECT kind, payload FROM outbox WHERE topic LIKE '%ai_events' ORDER BY id")
+        assert [one["kind"] for one in told] == ["asr.completed", "synthesis.completed"]
+        worth = {"verdict": "no verdict (no model)", "evidential": False}
+        assert told[1]["payload"] == {"job": rows[0]["id"], "file": sound["id"], **worth}
         assert (await ada.ok("GET", "/api/v1/ai/health"))["reason"] == "no model"
         assert await ada.refused("POST", "/api/v1/ai/emotion", {"file": sound["id"]}) == (409, "emotion_off")
         async with opened(config) as pool, pool.acquire() as connection:

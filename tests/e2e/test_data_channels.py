@@ -1,0 +1,100 @@
+"""Real browsers and a client of ours exchange data over data channels, both ways, reliable and lossy."""
+
+import asyncio
+import time
+from typing import Any
+
+from parley.client import Room
+from tests.e2e.conftest import Deployment
+from tests.sfu.server.harness import eventually
+from tests.support import sdk_page
+from tests.support.bidi import firefox
+from tests.support.chromium import chromium, open_page
+
+LISTEN = """
+(() => {
+  const heard = window.heard = [];
+  sdkPage.room.addEventListener('data', ({detail}) => heard.push({...detail,
+    payload: detail.payload.length > 100 ? detail.payload.length : new TextDecoder().decode(detail.payload)}));
+})()
+"""
+
+
+async def heard(page: sdk_page.Evaluates, count: int, seconds: float = 20) -> list[tuple[str, Any, bool]]:
+    """Return (topic, payload or its length, reliable) of what has come, once it is so many messages."""
+    rows: list[dict[str, Any]] = []
+    async with asyncio.timeout(seconds):
+        while len(rows) < count:
+            rows = await page.evaluate("window.heard")
+            await asyncio.sleep(0.05)
+    return sorted(((row["topic"], row["payload"], row["reliable"]) for row in rows), key=str)
+
+
+async def say(page: sdk_page.Evaluates, payload: str, options: str) -> None:
+    """Publish; a lossy message is dropped until the channel is open, so it is tried until it goes."""
+    async with asyncio.timeout(15):
+        while not await page.evaluate(f"sdkPage.room.publishData({payload}, {options})"):
+            await asyncio.sleep(0.05)
+
+
+def _ready(room: Room) -> bool:
+    peer = room._subscribe.peer if room._subscribe else None
+    return peer is not None and peer.data is not None and peer.data.is_open
+
+
+async def test_browsers_exchange_data(deployment: Deployment) -> None:
+    meeting = await deployment.admin.create_meeting("Data")
+    hosts = deployment.network.hosts
+    async with chromium(hosts[0].prefix) as browser, firefox(hosts[1].prefix) as frida:
+        ada = await open_page(browser, deployment.url_for(0))
+        await frida.navigate(deployment.url_for(1))
+        for page, name in ((ada, "Ada"), (frida, "Frida")):
+            await sdk_page.join(page, meeting, name)
+            await page.evaluate(LISTEN)
+        invitation = await deployment.admin.join(meeting, "Ours")
+        url = deployment.admin.signaling_url(invitation)
+        async with Room(url, token=invitation.token, verify_tls=False, data=True) as ours:
+            await eventually(lambda: _ready(ours), 20)
+            for page, topic in ((ada, "ada"), (frida, "frida")):
+                await say(page, "'sure'", f"{{topic: '{topic}'}}")
+                await say(page, "new Uint8Array(60000)", f"{{topic: '{topic}'}}")
+                await say(page, "'quick'", f"{{topic: '{topic}', reliable: false}}")
+            for page, topic in ((ada, "frida"), (frida, "ada")):
+                said = {(topic, "sure", True), (topic, 60_000, True), (topic, "quick", False)}
+                assert set(await heard(page, 3)) == said
+            await eventually(lambda: len(ours.heard) == 6, 20)
+            frida_id = await frida.evaluate("sdkPage.room.participant")
+            ours.say(b"for frida alone", frida_id, topic="ours")
+            ours.say(b"for all, at once", topic="ours", reliable=False)
+            assert (await heard(frida, 5))[-2:] == [
+                ("ours", "for all, at once", False),
+                ("ours", "for frida alone", True),
+            ]
+            assert (await heard(ada, 4))[-1] == ("ours", "for all, at once", False)
+
+
+async def test_a_stuck_reader_delays_no_browser(deployment: Deployment) -> None:
+    meeting = await deployment.admin.create_meeting("Stuck")
+    async with chromium(deployment.network.hosts[0].prefix) as browser:
+        ada = await open_page(browser, deployment.url_for(0))
+        await sdk_page.join(ada, meeting, "Ada")
+        await ada.evaluate(LISTEN)
+        invitations = [await deployment.admin.join(meeting, name) for name in ("Stuck", "Speaker")]
+        stuck, speaker = (
+            Room(deployment.admin.signaling_url(entry), token=entry.token, verify_tls=False, data=True)
+            for entry in invitations
+        )
+        async with stuck, speaker:
+            await eventually(lambda: _ready(speaker) and _ready(stuck), 20)
+            speaker.say(b"ready?")
+            await eventually(lambda: len(stuck.heard) == 1, 20)
+            assert stuck._subscribe is not None
+            stuck._subscribe.peer.receive = lambda *_: None  # type: ignore[method-assign]  # it hangs
+            begun = time.monotonic()
+            for _ in range(24):
+                speaker.say(bytes(50_000))
+                await asyncio.sleep(0.22)  # what one participant may send: 250 kB a second
+            await heard(ada, 25)
+            print(f"24 messages of 50 kB in {time.monotonic() - begun:.1f} s beside a stuck reader")
+            await stuck.until(lambda: any(error.code == "data_overflow" for error in stuck.state.errors))
+            assert not speaker.state.errors

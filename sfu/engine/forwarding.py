@@ -110,8 +110,11 @@ class Forwarder:
         route.note(last, segment.rewrite, out_seq)
         route.packets += len(plan)
         route.octets += octets
-        self._tally.forwarded += len(plan)
-        self._tally.datagrams_out += len(plan)
+        self._count(len(plan), size)
+
+    def _count(self, packets: int, size: int) -> None:
+        self._tally.forwarded += packets
+        self._tally.datagrams_out += packets
         self._tally.bytes_out += size
 
     def _forward_one(self, route: Route, ingress: Ingress, packet: Packet, run: Sequence[Packet]) -> None:

@@ -209,11 +209,8 @@ class Reception:
         if received.is_rtx:
             flags = ArrivalFlag.REPAIRED
             repairs = _repairs(ingress, payload_type)
-            if repairs is None:
-                self._tally.drop(Drop.UNMAPPED_PAYLOAD_TYPE)
-                return -1, flags | ArrivalFlag.DUPLICATE
-            if len(payload) < 2:
-                return -1, flags | ArrivalFlag.DUPLICATE | ArrivalFlag.PADDING
+            if repairs is None or len(payload) < 2:
+                return -1, flags | self._pass_over(repairs)
             seq = int.from_bytes(payload[:2], "big")
             payload, payload_type = payload[2:], repairs
             data = _undo_rtx(data, header, payload_type, ingress.entry.ssrc)
@@ -244,6 +241,13 @@ class Reception:
         if passes:
             self._copy_to_sinks(ingress, packet, data)
         return ext_seq, flags | ArrivalFlag.KEYFRAME if packet.is_keyframe else flags
+
+    def _pass_over(self, repairs: int | None) -> ArrivalFlag:
+        """A repair that repairs nothing: of a payload type that is none, or padding."""
+        if repairs is None:
+            self._tally.drop(Drop.UNMAPPED_PAYLOAD_TYPE)
+            return ArrivalFlag.DUPLICATE
+        return ArrivalFlag.DUPLICATE | ArrivalFlag.PADDING
 
     def _copy_to_sinks(self, ingress: Ingress, packet: Packet, data: bytes) -> None:
         for sink, handle in ingress.sinks:

@@ -24,10 +24,11 @@ _SECOND = 1_000_000_000
 
 
 class BurstCapacity:
-    """What the link carried bursts with, in bits/s: down at once, up slowly, nothing after losses."""
+    """What the link carried bursts with, in bits/s: down when two in a row say so, for one may be late because this
+    machine was busy; up slowly; nothing after losses."""
 
     def __init__(self) -> None:
-        self._rate = 0.0
+        self._rate = self._newest = 0.0
         self._at = 0
 
     def observed(self, observation: Observation, now: int) -> None:
@@ -36,7 +37,9 @@ class BurstCapacity:
             self._rate = 0.0
         elif observation.burst >= _MIN_BURST:
             sample = observation.burst * 8 * _SECOND / max(observation.queueing, _MIN_QUEUEING_NS)
-            self._rate = min(sample, self._rate + _GROWTH * (sample - self._rate))
+            better = max(sample, self._newest)
+            self._rate = min(better, self._rate + _GROWTH * max(sample - self._rate, 0.0))
+            self._newest = sample
             self._at = now
 
     def rate(self, now: int) -> float:

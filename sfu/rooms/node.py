@@ -10,13 +10,11 @@ from sfu.api import facts, signaling
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import JoinClaims
 from sfu.api.placement import Placement
-from sfu.engine.contract import Arrival, Leftover, LeftoverKind, Result, Switch
-from sfu.machines.ice import local_ufrag
+from sfu.engine.contract import Result
 from sfu.rooms import (
     consent_policy,
     consenting,
     conversation,
-    data_routing,
     distribution,
     flight_notes,
     membership,
@@ -29,8 +27,8 @@ from sfu.rooms import (
 )
 from sfu.rooms.adaptation import AdaptationKey
 from sfu.rooms.context import Context
-from sfu.rooms.egress import Egress
 from sfu.rooms.flight_recorder import Kind
+from sfu.rooms.incoming import Incoming, note_decision
 from sfu.rooms.outbox import Failure, SessionClose
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer import CONSENT_LOST, PeerConnected
@@ -78,6 +76,7 @@ class Node:
         self.sink_control = SinkControl(self.sinks, self.rooms, context)
         self.links: dict[int, RoomLink] = {}
         self.spilled_from: dict[str, Home] = {}
+        self._incoming = Incoming(context, self.peers, self.sinks)
         self._seats: dict[int, Seat] = {}
         self._ticks: dict[str, int] = {}
 
@@ -303,82 +302,8 @@ class Node:
 
     def receive(self, result: Result, now: int) -> None:
         """Take what the engine left to policy. Its `outgoing` is the caller's to send."""
-        self._take(result, now)
+        self._incoming.take(result, now)
         self.settle(now)
-
-    def _take(self, result: Result, now: int) -> None:
-        for arrival in result.arrivals:
-            self._arrived(arrival)
-        for switch in result.switches:
-            self._switched(switch, now)
-        if result.sink_packets:
-            self.sinks.packets(result.sink_packets)
-        for leftover in result.leftovers:
-            self._leftover(leftover, now)
-        for said in result.observed:
-            owner = self.peers.get(said.peer)
-            if owner is not None and isinstance(owner.media, Egress):
-                owner.media.observed(said.observation, said.arrival)
-                self.context.touched.add(said.peer)
-
-    def _arrived(self, arrival: Arrival) -> None:
-        owner = self.peers.get(arrival.peer)
-        if owner is None or not isinstance(owner.media, PublishPeer):
-            return
-        owner.media.arrived(arrival)
-        self.context.touched.add(arrival.peer)
-        if arrival.level >= 0:
-            publishing.heard(owner.room, owner.media, arrival)
-
-    def _decided(self, owner: Owner, now: int, what: str, **about: object) -> None:
-        noted = flight_notes.decision(what, **about)
-        owner.room.flight.note(now, Kind.DECISION, owner.participant.participant, noted)
-
-    def _switched(self, switch: Switch, now: int) -> None:
-        downtrack = self.context.routes.get(switch.route)
-        if downtrack is None:
-            return
-        downtrack.switched(switch.stream)
-        owner = self.peers.get(downtrack.peer)
-        if owner is not None and downtrack.uptrack is not None and downtrack.stream is not None:
-            self._decided(owner, now, "switched", track=downtrack.uptrack.track, rid=downtrack.stream.rid)
-
-    def _leftover(self, leftover: Leftover, now: int) -> None:
-        owner = self._owner(leftover)
-        if owner is None:
-            self.context.counters["datagrams_for_nobody"] += 1
-            return
-        if leftover.kind == LeftoverKind.UNKNOWN_SSRC and isinstance(owner.media, PublishPeer):
-            again = publishing.unknown_ssrc(owner.room, owner.participant, leftover, now)
-            if again is not None:
-                self.context.outbox.send(again.outgoing)
-                again.leftovers.clear()
-                self._take(again, now)
-            return
-        if leftover.kind == LeftoverKind.RTCP:
-            owner.room.flight.note(now, Kind.RTCP, owner.participant.participant, leftover.data)
-        refusal = owner.media.receive(leftover, now)
-        if refusal is not None:
-            self.context.counters[f"stun_{refusal.value}"] += 1
-        if isinstance(owner.media, PublishPeer):
-            for stream, report, arrival in owner.media.take_reports():
-                self.sinks.sender_report(stream, report, arrival)
-        elif isinstance(owner.media, Egress):
-            data_routing.take(owner.room, owner.participant, owner.media.take_data(now), now)
-        self.context.touched.add(owner.media.peer.number)
-
-    def _owner(self, leftover: Leftover) -> Owner | None:
-        """STUN finds its peer by ufrag, since an address may change hands; the rest by the address ICE validated."""
-        if leftover.kind == LeftoverKind.STUN:
-            ufrag = local_ufrag(leftover.data)
-            if ufrag is None:
-                self.context.counters["stun_malformed"] += 1
-                return None
-            owner = self.peers.by_ufrag(ufrag)
-            if owner is None:
-                self.context.counters["stun_wrong_ufrag"] += 1
-            return owner
-        return self.peers.get(leftover.peer)
 
     # Time
 
@@ -458,7 +383,7 @@ class Node:
 
     def _peer_closed(self, owner: Owner, reason: str, now: int) -> None:
         self.context.counters[f"peer_{reason}"] += 1
-        self._decided(owner, now, "peer_closed", reason=reason)
+        note_decision(owner, now, "peer_closed", reason=reason)
         room, participant, media = owner
         self.context.schedule.set(_PeerKey(media.peer.number), None)
         if isinstance(media, PublishPeer):

@@ -9,14 +9,13 @@ from sfu.rooms.flight_recorder import Kind, ParticipantFlight
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """One input of an estimator, at a time in ns; `rate` is the estimate afterwards, in bits/s."""
+    """One input of an estimator, at a time in ns; `rate` is the estimate afterwards, in bits/s.
+
+    Each kind has `feed`, which gives the input to an estimator.
+    """
 
     at: int
     rate: float
-
-    def feed(self, estimator: Estimator) -> None:
-        """Give the input to an estimator."""
-        raise NotImplementedError
 
 
 class Began(Step, frozen=True, array_like=True, tag=True):

@@ -28,9 +28,14 @@ def test_a_link_that_takes_pictures_at_once_is_paced_far_faster_than_its_estimat
 
 
 def test_a_link_on_which_pictures_queue_is_not() -> None:
-    capacity = after(*[picture(10_000, 1 * MS)] * 8, picture(10_000, 80 * MS))
+    capacity = after(*[picture(10_000, 1 * MS)] * 8, *[picture(10_000, 80 * MS)] * 2)
     assert capacity.rate(8 * SECOND) == 1_000_000
     assert pacing_rate(1_000_000, capacity.rate(8 * SECOND)) == 1_150_000
+
+
+def test_a_single_late_picture_is_this_machine_s_fault() -> None:
+    before = after(*[picture(10_000, 1 * MS)] * 8).rate(8 * SECOND)
+    assert after(*[picture(10_000, 1 * MS)] * 8, picture(10_000, 80 * MS)).rate(8 * SECOND) == before
 
 
 def test_nor_is_one_that_loses() -> None:

@@ -1,0 +1,97 @@
+"""What the engine leaves to policy, passed to whom it concerns: arrivals, switches, leftovers, what feedback said."""
+
+from sfu.engine.contract import Arrival, Leftover, LeftoverKind, Result, Switch
+from sfu.machines.ice import local_ufrag
+from sfu.rooms import data_routing, flight_notes, publishing
+from sfu.rooms.context import Context
+from sfu.rooms.egress import Egress
+from sfu.rooms.flight_recorder import Kind
+from sfu.rooms.peer_index import Owner, PeerIndex
+from sfu.rooms.publish_peer import PublishPeer
+from sfu.rooms.sinks import Sinks
+
+
+def note_decision(owner: Owner, now: int, what: str, **about: object) -> None:
+    """Keep a decision in the flight recorder of the participant's room."""
+    noted = flight_notes.decision(what, **about)
+    owner.room.flight.note(now, Kind.DECISION, owner.participant.participant, noted)
+
+
+class Incoming:
+    """One per node."""
+
+    def __init__(self, context: Context, peers: PeerIndex, sinks: Sinks) -> None:
+        self._context = context
+        self._peers = peers
+        self._sinks = sinks
+
+    def take(self, result: Result, now: int) -> None:
+        """Pass on what the engine left to policy; peers that it concerns are touched."""
+        for arrival in result.arrivals:
+            self._arrived(arrival)
+        for switch in result.switches:
+            self._switched(switch, now)
+        if result.sink_packets:
+            self._sinks.packets(result.sink_packets)
+        for leftover in result.leftovers:
+            self._leftover(leftover, now)
+        for said in result.observed:
+            owner = self._peers.get(said.peer)
+            if owner is not None and isinstance(owner.media, Egress):
+                owner.media.observed(said.observation, said.arrival)
+                self._context.touched.add(said.peer)
+
+    def _arrived(self, arrival: Arrival) -> None:
+        owner = self._peers.get(arrival.peer)
+        if owner is None or not isinstance(owner.media, PublishPeer):
+            return
+        owner.media.arrived(arrival)
+        self._context.touched.add(arrival.peer)
+        if arrival.level >= 0:
+            publishing.heard(owner.room, owner.media, arrival)
+
+    def _switched(self, switch: Switch, now: int) -> None:
+        downtrack = self._context.routes.get(switch.route)
+        if downtrack is None:
+            return
+        downtrack.switched(switch.stream)
+        owner = self._peers.get(downtrack.peer)
+        if owner is not None and downtrack.uptrack is not None and downtrack.stream is not None:
+            note_decision(owner, now, "switched", track=downtrack.uptrack.track, rid=downtrack.stream.rid)
+
+    def _leftover(self, leftover: Leftover, now: int) -> None:
+        owner = self._owner(leftover)
+        if owner is None:
+            self._context.counters["datagrams_for_nobody"] += 1
+            return
+        if leftover.kind == LeftoverKind.UNKNOWN_SSRC and isinstance(owner.media, PublishPeer):
+            again = publishing.unknown_ssrc(owner.room, owner.participant, leftover, now)
+            if again is not None:
+                self._context.outbox.send(again.outgoing)
+                again.leftovers.clear()
+                self.take(again, now)
+            return
+        if leftover.kind == LeftoverKind.RTCP:
+            owner.room.flight.note(now, Kind.RTCP, owner.participant.participant, leftover.data)
+        refusal = owner.media.receive(leftover, now)
+        if refusal is not None:
+            self._context.counters[f"stun_{refusal.value}"] += 1
+        if isinstance(owner.media, PublishPeer):
+            for stream, report, arrival in owner.media.take_reports():
+                self._sinks.sender_report(stream, report, arrival)
+        elif isinstance(owner.media, Egress):
+            data_routing.take(owner.room, owner.participant, owner.media.take_data(now), now)
+        self._context.touched.add(owner.media.peer.number)
+
+    def _owner(self, leftover: Leftover) -> Owner | None:
+        """STUN finds its peer by ufrag, since an address may change hands; the rest by the address ICE validated."""
+        if leftover.kind == LeftoverKind.STUN:
+            ufrag = local_ufrag(leftover.data)
+            if ufrag is None:
+                self._context.counters["stun_malformed"] += 1
+                return None
+            owner = self._peers.by_ufrag(ufrag)
+            if owner is None:
+                self._context.counters["stun_wrong_ufrag"] += 1
+            return owner
+        return self._peers.get(leftover.peer)

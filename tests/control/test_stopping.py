@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 
 import aiohttp
+from prometheus_client import REGISTRY
 
 from control.config import ControlConfig
 from control.main import Addresses, run
-from tests.control.harness import Client, People, Server
+from tests.control.harness import PASSWORD, Client, People, Server
 
 
 async def test_open_connections_do_not_hold_up_the_end(config: ControlConfig) -> None:
@@ -29,3 +31,21 @@ async def test_open_connections_do_not_hold_up_the_end(config: ControlConfig) ->
             with contextlib.suppress(asyncio.CancelledError):
                 await task
             assert time.monotonic() - started < 2 * config.drain_seconds + 2
+
+
+async def test_what_has_begun_is_answered(config: ControlConfig) -> None:
+    """A password is being hashed when the process is told to stop; the connection, though kept alive, is closed then."""
+    ready, addresses = asyncio.Event(), Addresses()
+    task = asyncio.create_task(run(replace(config, drain_seconds=20), ready.set, addresses))
+    await ready.wait()
+    async with aiohttp.ClientSession() as session:
+        body = {"username": "ada", "password": PASSWORD, "mode": "token"}
+        asking = asyncio.create_task(session.post(f"http://{addresses.http[0]}/api/v1/auth/register", json=body))
+        async with asyncio.timeout(10):
+            while not REGISTRY.get_sample_value("control_http_requests_open") and not asking.done():
+                await asyncio.sleep(0)
+        task.cancel()
+        async with asyncio.timeout(15), await asking as answer:
+            assert answer.status == 201 and "access_token" in await answer.json()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

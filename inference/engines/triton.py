@@ -50,6 +50,10 @@ class Endpoint:
     seconds: float = 0.5
     lost: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def ended(self) -> None:
+        """A clip that was under way is not any more."""
+        self.under_way -= 1
+
     async def while_alive(self, call: Coroutine[Any, Any, Any]) -> Any:
         """Return what `call` returns; raises ConnectionError when health checks find the endpoint gone meanwhile."""
         answer, lost = asyncio.ensure_future(call), asyncio.ensure_future(self.lost.wait())
@@ -186,7 +190,7 @@ class TritonEngine:
 
     async def _hedged(self, endpoint: Endpoint, request: _Request, tried: list[Endpoint]) -> Transcript:
         """Ask `endpoint`, and another one too when it takes long; raises EngineError when all asked failed."""
-        pending = {asyncio.ensure_future(self._ask(endpoint, request))}
+        pending = {self._begin(endpoint, request)}
         patience: float | None = max(_LEAST_HEDGE, _HEDGE_FACTOR * endpoint.seconds)
         failure = EngineError("nothing was asked")
         try:
@@ -201,7 +205,7 @@ class TritonEngine:
                 if not done and patience is not None and (other := self._pick(tried)) is not None:
                     tried.append(other)
                     HEDGES.inc()
-                    pending.add(asyncio.ensure_future(self._ask(other, request)))
+                    pending.add(self._begin(other, request))
                 patience = None
             raise failure
         finally:
@@ -209,10 +213,16 @@ class TritonEngine:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
 
+    def _begin(self, endpoint: Endpoint, request: _Request) -> "asyncio.Future[Transcript]":
+        """Ask `endpoint`; it counts as busy at once, so that clips which come together are spread."""
+        endpoint.under_way += 1
+        asking = asyncio.ensure_future(self._ask(endpoint, request))
+        asking.add_done_callback(lambda _: endpoint.ended())
+        return asking
+
     async def _ask(self, endpoint: Endpoint, request: _Request) -> Transcript:
         inputs, outputs = request
         began = time.monotonic()
-        endpoint.under_way += 1
         call = endpoint.client.infer(MODEL, inputs, outputs=outputs, client_timeout=self._timeout)
         try:
             transcript = _transcript(await endpoint.while_alive(call))
@@ -223,8 +233,6 @@ class TritonEngine:
             endpoint.breaker.trip(time.monotonic_ns())
             self._fail(endpoint, "nonsense")
             raise EngineError(f"triton {endpoint.url} answers nonsense: {error}") from error
-        finally:
-            endpoint.under_way -= 1
         endpoint.breaker.succeeded()
         endpoint.seconds += 0.2 * (time.monotonic() - began - endpoint.seconds)
         return transcript

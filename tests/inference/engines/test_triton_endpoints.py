@@ -1,0 +1,172 @@
+"""Several endpoints of Triton, scripted: balanced, checked, hedged when slow, held back when they fail or are wrong."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from tritonclient.utils import InferenceServerException
+
+from inference.engines import breaker, triton
+from inference.engines.engine import EngineError
+from inference.engines.triton import TritonEngine
+from inference.messages import ClipMessage
+from inference.metrics import DROPS, HEDGES
+from inference.speech.transcript import Transcript
+
+MODEL = "whisper-base-1.0.0+12345678"
+CLIP = ClipMessage(pcm=bytes(32_000))
+
+
+class Answer:
+    """What the client library gives back: the bytes of one tensor."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def as_numpy(self, _: str) -> Any:
+        return np.frombuffer(self._content, np.uint8)
+
+
+@dataclass
+class Scripted:
+    """An endpoint that does what the test says; it counts what it is asked."""
+
+    url: str
+    ready: bool = True
+    serves: str = MODEL
+    does: str = "answer"
+    asked: int = 0
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def is_model_ready(self, _: str, client_timeout: float) -> bool:
+        if self.does == "dead":
+            raise InferenceServerException("nobody there")
+        return self.ready
+
+    async def get_model_config(self, _: str, as_json: bool, client_timeout: float) -> dict[str, Any]:
+        return {"config": {"parameters": {"identity": {"string_value": self.serves}}}}
+
+    async def infer(self, *_: Any, **__: Any) -> Answer:
+        self.asked += 1
+        if self.does == "wait":
+            await self.go.wait()
+        if self.does in {"fail", "dead"}:
+            raise InferenceServerException("out of memory")
+        if self.does == "nonsense":
+            return Answer(b"\x00\x01 no transcript")
+        await asyncio.sleep(0)
+        transcript = Transcript(self.url, "en", 1.0, "en", 1.0, 0.0, -0.1, 1.0, 1, False)
+        return Answer(msgspec.json.encode(transcript))
+
+    async def close(self) -> None:
+        self.go.set()
+
+
+@contextlib.asynccontextmanager
+async def engine_of(monkeypatch: pytest.MonkeyPatch, *servers: Scripted) -> AsyncIterator[TritonEngine]:
+    known = {server.url: server for server in servers}
+    monkeypatch.setattr(triton.triton, "InferenceServerClient", known.__getitem__)
+    monkeypatch.setattr(triton, "CHECK_SECONDS", 0.02)
+    monkeypatch.setattr(triton, "_LEAST_HEDGE", 0.1)
+    monkeypatch.setattr(triton, "_HEDGE_FACTOR", 0.0)
+    monkeypatch.setattr(breaker, "_FIRST_PAUSE", 200_000_000)
+    engine = TritonEngine([server.url for server in servers], MODEL, changed=lambda: None)
+    task = asyncio.create_task(engine.run())
+    try:
+        await until(lambda: all(one.healthy for one in engine._endpoints) and bool(engine._endpoints))
+        yield engine
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_clips_are_spread_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    servers = [Scripted(name) for name in "abc"]
+    async with engine_of(monkeypatch, *servers) as engine:
+        heard = await engine.transcribe([CLIP] * 9)
+    assert [server.asked for server in servers] == [3, 3, 3]
+    assert {one.text for one in heard} == {"a", "b", "c"}
+
+
+async def test_a_busy_endpoint_gets_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, quick = Scripted("slow"), Scripted("quick")
+    async with engine_of(monkeypatch, slow, quick) as engine:
+        engine._endpoints[0].seconds = 4 * engine._endpoints[1].seconds
+        await engine.transcribe([CLIP] * 5)
+    assert (slow.asked, quick.asked) == (1, 4)
+
+
+async def test_the_slow_one_is_hedged_and_the_first_answer_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, quick = Scripted("slow", does="wait"), Scripted("quick")
+    before = HEDGES._value.get()
+    async with engine_of(monkeypatch, slow, quick) as engine:
+        engine._endpoints[1].seconds = 100.0  # so that the slow one is asked first
+        (heard,) = await engine.transcribe([CLIP])
+    assert (heard.text, slow.asked, quick.asked) == ("quick", 1, 1)
+    assert HEDGES._value.get() == before + 1
+
+
+async def test_what_keeps_failing_is_held_back_then_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good = Scripted("bad", does="fail"), Scripted("good")
+    async with engine_of(monkeypatch, bad, good) as engine:
+        for _ in range(breaker.THRESHOLD + 3):
+            engine._endpoints[1].seconds = 100.0
+            (heard,) = await engine.transcribe([CLIP])
+            assert heard.text == "good"
+        assert bad.asked == breaker.THRESHOLD
+        bad.does = "answer"
+        await until(lambda: not engine._endpoints[0].breaker.open)
+        (heard,) = await engine.transcribe([CLIP])
+        assert heard.text == "bad"
+
+
+async def test_nonsense_is_believed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong, good = Scripted("wrong", does="nonsense"), Scripted("good")
+    before = DROPS.labels("triton", "nonsense")._value.get()
+    async with engine_of(monkeypatch, wrong, good) as engine:
+        engine._endpoints[1].seconds = 100.0
+        assert [one.text for one in await engine.transcribe([CLIP])] == ["good"]
+        assert engine._endpoints[0].breaker.open
+    assert DROPS.labels("triton", "nonsense")._value.get() > before
+
+
+@pytest.mark.parametrize("change", [{"ready": False}, {"does": "dead"}])
+async def test_what_fails_its_health_check_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    first, second = Scripted("first"), Scripted("second")
+    async with engine_of(monkeypatch, first, second) as engine:
+        for name, value in change.items():
+            setattr(first, name, value)
+        await until(lambda: not engine._endpoints[0].healthy)
+        await engine.transcribe([CLIP] * 4)
+        assert (first.asked, second.asked) == (0, 4)
+        for name, value in change.items():
+            setattr(second, name, value)
+        await until(lambda: engine.model is None)
+        with pytest.raises(EngineError, match="no Triton endpoint is healthy"):
+            await engine.transcribe([CLIP])
+
+
+async def test_who_loses_its_endpoint_meanwhile_asks_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton, "_LEAST_HEDGE", 60.0)
+    first, second = Scripted("first", does="wait"), Scripted("second")
+    async with engine_of(monkeypatch, first, second) as engine:
+        monkeypatch.setattr(triton, "_LEAST_HEDGE", 60.0)
+        engine._endpoints[1].seconds = 100.0
+        asking = asyncio.create_task(engine.transcribe([CLIP]))
+        await until(lambda: first.asked == 1)
+        first.ready = False
+        (heard,) = await asking
+    assert heard.text == "second"

@@ -34,7 +34,7 @@ async def test_open_connections_do_not_hold_up_the_end(config: ControlConfig) ->
 
 
 async def test_what_has_begun_is_answered(config: ControlConfig) -> None:
-    """A password is being hashed when the process is told to stop; the connection, though kept alive, is closed then."""
+    """A password is being hashed when the process is told to stop; its connection is closed then, though kept alive."""
     ready, addresses = asyncio.Event(), Addresses()
     task = asyncio.create_task(run(replace(config, drain_seconds=20), ready.set, addresses))
     await ready.wait()

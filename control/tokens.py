@@ -61,6 +61,7 @@ class Tokens:
         self._refresh_key = keys.derive("refresh token")
         self._attempt_key = keys.derive("oidc attempt")
         self._csrf_key = keys.derive("csrf token")
+        self._link_key = keys.derive("file link")
 
     def access(self, user: str, session: str, epoch: int) -> str:
         claims = {"sub": user, "sid": session, "epoch": epoch}
@@ -108,6 +109,13 @@ class Tokens:
 
     def csrf_matches(self, session: str, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self.csrf(session).encode())
+
+    def link(self, subject: str, expires: int) -> str:
+        """Return the signature of a link to `subject` that holds until `expires` (Unix seconds)."""
+        return hmac.digest(self._link_key, f"{expires}\n{subject}".encode(), "sha256").hex()
+
+    def link_matches(self, subject: str, expires: int, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), self.link(subject, expires).encode())
 
     def join(
         self,

@@ -87,27 +87,19 @@ async def list_files(call: Call, query: PageQuery) -> MediaPage:
 @endpoints.route("GET", "/api/v1/media/info/<file>", Access.SIGNED_IN, answer=MediaFile)
 async def get_file(call: Call, file: str) -> MediaFile:
     """Return what is known of a file."""
-    return public_file(await _readable(call, file))
+    return public_file(await readable(call, file))
 
 
 @endpoints.route("GET", "/api/v1/media/download/<file>", Access.SIGNED_IN, content_type="*/*")
 async def download_file(call: Call, file: str) -> Response:
     """Download a file; Range and If-Range are honoured."""
-    row = await _readable(call, file)
-    response = await _send(call, row.id, row.content_type, "private, no-cache")
-    inline = row.content_type in INLINE
-    if not inline:
-        response.headers["Content-Type"] = "application/octet-stream"
-    disposition = "inline" if inline else "attachment"
-    response.headers["Content-Disposition"] = f"{disposition}; filename*=UTF-8''{quote(row.name, safe='')}"
-    response.headers["Content-Security-Policy"] = _SANDBOX
-    return response
+    return await _deliver(call, await readable(call, file))
 
 
 @endpoints.route("GET", "/api/v1/media/thumbnail/<file>", Access.SIGNED_IN, content_type="image/jpeg")
 async def get_thumbnail(call: Call, file: str) -> Response:
     """Return a small picture of an image or video."""
-    row = await _readable(call, file)
+    row = await readable(call, file)
     if not row.thumbnail:
         raise not_found("This file has no thumbnail.")
     return await _send(call, row.id, "image/jpeg", "private, max-age=86400", ".jpg")
@@ -166,12 +158,36 @@ def safe_name(name: str) -> str:
     return kept[:200] or "file"
 
 
+def disposition(row: MediaRow) -> str:
+    """Return how a file is to be taken: shown only where it cannot act."""
+    manner = "inline" if row.content_type in INLINE else "attachment"
+    return f"{manner}; filename*=UTF-8''{quote(row.name, safe='')}"
+
+
+async def file_of(call: Call, file: str) -> Response:
+    """Return a file to whoever may have it; raises Problem 404."""
+    async with call.services.pool.acquire() as connection:
+        row = await media.by_id(connection, file)
+    if row is None:
+        raise not_found("There is no such file.")
+    return await _deliver(call, row)
+
+
+async def _deliver(call: Call, row: MediaRow) -> Response:
+    response = await _send(call, row.id, row.content_type, "private, no-cache")
+    if row.content_type not in INLINE:
+        response.headers["Content-Type"] = "application/octet-stream"
+    response.headers["Content-Disposition"] = disposition(row)
+    response.headers["Content-Security-Policy"] = _SANDBOX
+    return response
+
+
 async def _send(call: Call, identifier: str, kind: str, cache: str, suffix: str = "") -> Response:
     store = call.services.media
     return await file_response.send(call.request, store.objects, store.key(identifier, suffix), kind, cache)
 
 
-async def _readable(call: Call, file: str) -> MediaRow:
+async def readable(call: Call, file: str) -> MediaRow:
     """Return a file that the caller may read: its own, or one shared with a meeting it is in."""
     async with call.services.pool.acquire() as connection:
         row = await media.by_id(connection, file)

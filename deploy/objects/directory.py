@@ -3,7 +3,7 @@
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from objects.store import ObjectInfo, Room, checked_key, checked_prefix
@@ -100,6 +100,9 @@ class DirectoryStore:
 
     def local_path(self, key: str) -> Path | None:
         return self._path(key)
+
+    def public_link(self, key: str, seconds: int, headers: Mapping[str, str]) -> str | None:
+        return None
 
     def room(self) -> Room | None:
         usage = shutil.disk_usage(_existing(self._root))

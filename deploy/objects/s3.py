@@ -3,7 +3,8 @@
 import contextlib
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,7 +30,8 @@ class S3Store:
     def __init__(self, config: S3Config, prefix: str, connections: int = 8) -> None:
         self._bucket = config.bucket
         self._prefix = checked_prefix(prefix)
-        self._client = _client(config, connections)
+        self._client = _client(config, config.endpoint, connections)
+        self._public = None if config.public_endpoint is None else _client(config, config.public_endpoint, 1)
         self._bucket_known = False
         self._making_bucket = threading.Lock()
 
@@ -125,6 +127,14 @@ class S3Store:
     def local_path(self, key: str) -> Path | None:
         return None
 
+    def public_link(self, key: str, seconds: int, headers: Mapping[str, str]) -> str | None:
+        if self._public is None:
+            return None
+        # Signed here: with the region known the client asks nobody.
+        return self._public.presigned_get_object(
+            self._bucket, self._name(key), expires=timedelta(seconds=seconds), response_headers=dict(headers)
+        )
+
     def room(self) -> Room | None:
         return None
 
@@ -150,13 +160,13 @@ class S3Store:
         self._bucket_known = True
 
 
-def _client(config: S3Config, connections: int) -> Minio:
+def _client(config: S3Config, endpoint: str, connections: int) -> Minio:
     pool = urllib3.PoolManager(
         maxsize=connections,
         timeout=urllib3.Timeout(connect=5, read=30),
         retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504)),
     )
-    parts = urlsplit(config.endpoint)
+    parts = urlsplit(endpoint)
     return Minio(
         parts.netloc,
         access_key=config.access_key,

@@ -9,17 +9,19 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Config:
-    """Where the store is. `endpoint` is http(s)://host[:port]."""
+    """Where the store is. `endpoint` is http(s)://host[:port]; `public_endpoint` is the same from outside, if it is."""
 
     endpoint: str
     bucket: str
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     region: str = "us-east-1"
+    public_endpoint: str | None = None
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.endpoint)
-        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path.strip("/"):
-            raise ValueError(f"{self.endpoint!r} is not http(s)://host[:port]")
+        for endpoint in (self.endpoint, self.public_endpoint or self.endpoint):
+            parts = urlsplit(endpoint)
+            if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path.strip("/"):
+                raise ValueError(f"{endpoint!r} is not http(s)://host[:port]")
         if not _BUCKET.fullmatch(self.bucket):
             raise ValueError(f"{self.bucket!r} is no bucket's name")

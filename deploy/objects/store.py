@@ -5,7 +5,7 @@ not there a FileNotFoundError. Keys are relative paths with `/`; two stores that
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -67,6 +67,12 @@ class ObjectStore(Protocol):
 
     def local_path(self, key: str) -> Path | None:
         """Return the file that an object is, None where objects are no files."""
+
+    def public_link(self, key: str, seconds: int, headers: Mapping[str, str]) -> str | None:
+        """Return a signed link by which anyone may read an object for a while; None where no link leads to the store.
+
+        `headers` are those of the answer, by the names of S3's request parameters (`response-content-type`, …).
+        """
 
     def room(self) -> Room | None:
         """Return what is left, None where the store does not say."""

@@ -9,7 +9,7 @@ import asyncio
 import functools
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -57,6 +57,10 @@ class Objects:
 
     async def remove_all(self, prefix: str) -> None:
         await self.call(self.store.remove_all, prefix)
+
+    async def public_link(self, key: str, seconds: int, headers: Mapping[str, str]) -> str | None:
+        """Return a signed link to an object that leads to the store itself; None where there is none."""
+        return await self.call(self.store.public_link, key, seconds, headers)
 
     async def room(self) -> Room | None:
         return await self.call(self.store.room)

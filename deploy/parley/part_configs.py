@@ -233,6 +233,7 @@ def s3_config(settings: Settings) -> S3Config | None:
             endpoint=endpoint,
             bucket=settings["s3_bucket"],
             region=settings["s3_region"],
+            public_endpoint=settings["s3_public_endpoint"],
             access_key=settings["s3_access_key"],
             secret_key=settings["s3_secret_key"],
         )

@@ -100,6 +100,9 @@ SETTINGS = (
     Setting("recordings_dir", Path, None, "where recordings are written; unset: below data_dir"),
     Setting("s3_endpoint", str, None, "S3 or MinIO, https://host[:port], for recordings and files; unset: directories"),
     Setting("s3_bucket", str, "parley", "bucket in it, made when it is missing"),
+    Setting(
+        "s3_public_endpoint", str, None, "the same as browsers reach it: links to files lead there; unset: through us"
+    ),
     Setting("s3_region", str, "us-east-1", "its region"),
     Setting("s3_access_key", str, None, "access key to it", secret=True),
     Setting("s3_secret_key", str, None, "secret key to it", secret=True),

@@ -69,6 +69,7 @@ class Stage:
         await host.ok("PUT", f"{base}/participants/{joined['viewer']['participant']}/role", {"role": "viewer"})
         await host.ok("POST", f"{base}/participants/{joined['removed']['participant']}/remove", {})
         guest = await self.people.nobody().ok("POST", f"{base}/join", {"name": "Guest"})
+        await host.ok("POST", f"{base}/breakouts", {"rooms": [{"title": "Blue"}]})
         recording = await self._recording(meeting)
         file = await self._file(host, meeting)
         entry = await self._said_and_waiting(meeting, joined["participant"]["participant"])

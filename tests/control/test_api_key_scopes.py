@@ -15,7 +15,7 @@ EXPECTED = (
         r"/api/v1/auth/(register|login|refresh|forgot-password|reset-password|verify-email|oidc/.*|passkey/.*)$",
         "public",
     ),
-    (r"/api/v1/shared/", "public"),
+    (r"/api/v1/(shared|signed)/", "public"),
     (r"/(health|metrics)", "public"),
     (r"/api/v1/ai/analysis$", "public"),
     (r"/api/v1/meetings/<meeting>/analysis$", "media"),

@@ -31,7 +31,6 @@ EXAMPLES = 2
 CALLERS = ("host", "guest", "admin")
 CHECKED = [response_schema_conformance, content_type_conformance]
 M = "/api/v1/meetings/{meeting}"
-M_ = "/api/v1/meetings/<meeting>"
 PEER = "/api/v1/webrtc/peer/{participant}"
 FILE = {"file": "<file>"}
 # What does what the operation is for: the caller and the body. `owner` is whose session, key, … the paths name.
@@ -58,6 +57,8 @@ SENSIBLE: dict[str, tuple[str, Any]] = {
     "POST /api/v1/recording/start": ("host", {"meeting": "<meeting>"}),
     "POST /api/v1/recording/stop": ("host", {"meeting": "<meeting>"}),
     f"POST {M}/recording/stop": ("host", None),
+    "POST /api/v1/media/{file}/links": ("host", {}),
+    "POST /api/v1/recordings/{recording}/file-links": ("host", {"name": "track0.webm"}),
     f"POST {M}/breakouts": ("host", {"rooms": [{"title": "Blue"}], "automatic": True}),
     f"POST {M}/breakouts/open": ("host", None),
     f"POST {M}/breakouts/move": ("host", {}),
@@ -78,7 +79,7 @@ SENSIBLE: dict[str, tuple[str, Any]] = {
 BEFORE: dict[str, tuple[str, str, str, Any]] = {
     "POST /api/v1/recording/stop": ("host", "POST", "/api/v1/recording/start", {"meeting": "<meeting>"}),
     f"POST {M}/recording/stop": ("host", "POST", "/api/v1/recording/start", {"meeting": "<meeting>"}),
-    f"POST {M}/breakouts/open": ("host", "POST", f"{M_}/breakouts", {"rooms": [{"title": "Blue"}]}),
+    f"POST {M}/breakouts/close": ("host", "POST", "/api/v1/meetings/<meeting>/breakouts/open", None),
     "POST /api/v1/users/verify-email": ("owner", "PUT", "/api/v1/users/profile", {"email": "owner@example.org"}),
     f"GET {PEER}/answer": ("owner", "POST", "/api/v1/webrtc/peer/<participant>/offer", {"sdp": "v=0"}),
     f"GET {PEER}/ice-candidates": ("owner", "POST", "/api/v1/webrtc/peer/<participant>/offer", {"sdp": "v=0"}),
@@ -91,7 +92,8 @@ NEVER: dict[str, str] = {
     f"DELETE {M}/transports/{{transport}}": "the same",
     "GET /api/v1/ai/streams/{stream}": "there must be something that is analysed: test_ai_setup",
     "POST /api/v1/ai/emotion": "it must be switched on first: test_ai_setup",
-    f"POST {M}/breakouts/close": "rooms must be open: test_breakouts",
+    "GET /api/v1/signed/media/{file}": "it takes a signature: test_signed_links",
+    "GET /api/v1/signed/recordings/{recording}/{name}": "the same",
     f"POST {M}/minutes": "a language model must be configured: test_minutes",
     "GET /api/v1/auth/oidc/{provider}/start": "a provider must be configured: test_single_sign_on",
     "GET /api/v1/auth/oidc/{provider}/callback": "the same",
@@ -116,6 +118,7 @@ CONSUMING = (
     "/deny",
     "/room",
     "/breakouts/open",
+    "/breakouts/close",
     "/role",
 )
 

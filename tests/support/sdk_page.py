@@ -32,7 +32,9 @@ SCRIPT = """
   };
   const join = async ({meeting, name, url, token}, publish, options) => {
     const admit = token ? async () => ({url, token}) : sdk.admission(new sdk.Rest(), meeting, {name});
-    const room = new sdk.Room({admit, ...options});
+    const {passphrase, ...others} = options;
+    const encryption = passphrase && sdk.Encryption.fromPassphrase(passphrase, meeting);
+    const room = new sdk.Room({admit, encryption, ...others});
     room.addEventListener('track-media', ({detail}) => show(detail));
     room.addEventListener('track-changed', ({detail}) => states.push(
       {at: performance.now(), track: detail.id, paused: detail.paused, reason: detail.pausedReason}));

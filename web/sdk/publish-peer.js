@@ -26,6 +26,7 @@ const ORDER = ['microphone', 'camera', 'screen', 'screen-audio'];
 export class PublishPeer extends Emitter {
   #send;
   #simulcast;
+  #encryption;
   #codec;
   /** @type {RTCIceServer[]} */
   #iceServers = [];
@@ -55,9 +56,11 @@ export class PublishPeer extends Emitter {
    * @param {(message: object) => boolean} options.send passes a message to signaling; false when it could not
    * @param {boolean} options.simulcast
    * @param {string} options.codec preferred video codec
+   * @param {import('./encryption.js').Encryption} [options.encryption]
    */
-  constructor({ send, simulcast, codec }) {
+  constructor({ send, simulcast, codec, encryption }) {
     super();
+    this.#encryption = encryption;
     this.#send = send;
     this.#simulcast = simulcast;
     this.#codec = codec;
@@ -304,6 +307,7 @@ export class PublishPeer extends Emitter {
       const capabilities = RTCRtpReceiver.getCapabilities('video');
       if (capabilities) transceiver.setCodecPreferences(preferCodec(capabilities.codecs, codec));
     }
+    this.#encryption?.encrypt(transceiver.sender, kindOf(source));
     this.#made.set(purpose, transceiver);
     return transceiver;
   }

@@ -74,15 +74,16 @@ export class Room extends Emitter {
    *   gets a join token; see admission.js
    * @param {boolean} [options.simulcast] three layers for the camera; true by default
    * @param {string} [options.codec] preferred video codec; VP8 by default
+   * @param {import('./encryption.js').Encryption} [options.encryption] for end-to-end encrypted meetings; VP8 only
    * @param {object} [options.signaling] further options of Signaling, for tests
    */
-  constructor({ admit, simulcast = true, codec = 'VP8', signaling = {} }) {
+  constructor({ admit, simulcast = true, codec = 'VP8', encryption, signaling = {} }) {
     super();
     this.#admit = admit;
     /** @param {import('./signaling.js').Message} message */
     const send = (message) => this.#signaling.send(message);
-    this.#publish = new PublishPeer({ send, simulcast, codec });
-    this.#subscribe = new SubscribePeer({ send });
+    this.#publish = new PublishPeer({ send, simulcast, codec: encryption ? 'VP8' : codec, encryption });
+    this.#subscribe = new SubscribePeer({ send, encryption });
     this.#signaling = new Signaling({ admit: (again) => this.#admitted(again), ...signaling });
     this.#keeper = new PeerKeeper(this.#publish, this.#subscribe, () => this.#signaling.joined);
     this.#sizes = new ViewSizes((track, size) => this.#wish(track, size));

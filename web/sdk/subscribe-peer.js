@@ -15,6 +15,7 @@ export class SubscribePeer extends Emitter {
   /** The data channels, whichever the peer. */
   data = new DataChannels();
   #send;
+  #encryption;
   /** @type {RTCIceServer[]} */
   #iceServers = [];
   /** @type {RTCPeerConnection|null} */
@@ -22,9 +23,10 @@ export class SubscribePeer extends Emitter {
   #ufrag = '';
   #serial = new Serial();
 
-  /** @param {{send: (message: object) => boolean}} options */
-  constructor({ send }) {
+  /** @param {{send: (message: object) => boolean, encryption?: import('./encryption.js').Encryption}} options */
+  constructor({ send, encryption }) {
     super();
+    this.#encryption = encryption;
     this.#send = send;
   }
 
@@ -52,6 +54,7 @@ export class SubscribePeer extends Emitter {
       this.#ufrag = ufrag;
       const pc = this.#open();
       await pc.setRemoteDescription({ type: 'offer', sdp: offer.sdp });
+      for (const { receiver } of pc.getTransceivers()) this.#encryption?.decrypt(receiver);
       const answer = await pc.createAnswer();
       await pc.setLocalDescription({ type: 'answer', sdp: withAudioNack(answer.sdp ?? '', offer.sdp) });
       if (pc !== this.#pc) return;

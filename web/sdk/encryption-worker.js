@@ -1,0 +1,57 @@
+/** Encrypts and decrypts encoded frames; see encryption.js. */
+const IV_BYTES = 12;
+const TAG_BYTES = 16;
+
+/** @type {(key: CryptoKey) => void} */
+let haveKey = () => {};
+/** @type {Promise<CryptoKey>} */
+const key = new Promise((resolve) => (haveKey = resolve));
+
+globalThis.addEventListener('message', ({ data }) => haveKey(data.key));
+
+globalThis.addEventListener('rtctransform', (/** @type {any} */ event) => {
+  const { readable, writable, options } = event.transformer;
+  const transform = options.operation === 'encrypt' ? encrypt : decrypt;
+  readable
+    .pipeThrough(new TransformStream({ transform: (frame, controller) => transform(frame, controller, options.media) }))
+    .pipeTo(writable)
+    .catch(() => undefined); // its peer was closed
+});
+
+/** How much of a frame stays clear: a VP8 header is longer in a keyframe, which its first bit tells. */
+function clearBytes(data, media) {
+  if (media === 'audio') return 1;
+  return data.length > 0 && (data[0] & 1) === 0 ? 10 : 3;
+}
+
+async function encrypt(frame, controller, media) {
+  const data = new Uint8Array(frame.data);
+  const clear = data.subarray(0, clearBytes(data, media));
+  const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES));
+  const secret = await crypto.subtle.encrypt(
+    { name: 'AES-GCM', iv, additionalData: clear }, await key, data.subarray(clear.length));
+  const sent = new Uint8Array(clear.length + secret.byteLength + IV_BYTES);
+  sent.set(clear);
+  sent.set(new Uint8Array(secret), clear.length);
+  sent.set(iv, clear.length + secret.byteLength);
+  frame.data = sent.buffer;
+  controller.enqueue(frame);
+}
+
+async function decrypt(frame, controller, media) {
+  const data = new Uint8Array(frame.data);
+  const clear = data.subarray(0, clearBytes(data, media));
+  if (data.length < clear.length + TAG_BYTES + IV_BYTES) return;
+  const iv = data.subarray(data.length - IV_BYTES);
+  try {
+    const plain = await crypto.subtle.decrypt(
+      { name: 'AES-GCM', iv, additionalData: clear }, await key, data.subarray(clear.length, data.length - IV_BYTES));
+    const restored = new Uint8Array(clear.length + plain.byteLength);
+    restored.set(clear);
+    restored.set(new Uint8Array(plain), clear.length);
+    frame.data = restored.buffer;
+    controller.enqueue(frame);
+  } catch {
+    // Another key, or none: nothing of it is played.
+  }
+}

@@ -1,14 +1,20 @@
-"""Bar: a loop that stalls for 50 ms each second is no congestion: the viewer of a wide link keeps its layer."""
+"""Bar: a loop that stalls for 50 ms each second is no congestion, neither to who publishes nor to who watches."""
 
 import asyncio
 import time
 from pathlib import Path
 
-from tests.network.behind_link import down, once
+from tests.network.behind_link import MS, down, most_hold, once, page_at
 from tests.network.behind_link_ours import far_call
+from tests.sfu.server.harness import Host, eventually, host
+from tests.support.chromium import chromium, open_page
 from tests.support.link_model import LinkSettings
+from tests.support.noisy_camera import write_noisy_video
+from tests.support.tun_forwarder import emulated_host
 
 WIDE = 10_000_000
+FLOOR = 500_000
+"""What a publisher must send in the first place, in bits/s: 90 % of hardly anything would tell nothing."""
 
 
 async def _stall(seconds: float) -> None:
@@ -30,3 +36,54 @@ async def test_a_viewer_keeps_the_best_layer_though_the_loop_stalls(tmp_path: Pa
         during = call.between(time.monotonic() - 12, time.monotonic(), "bytes")
     print(f"{before * 8 / 1e6:.2f} Mbps before, {during * 8 / 1e6:.2f} with stalls, layers {call.layers[::5]}")
     assert during >= 0.9 * before
+
+
+def _published(h: Host) -> float:
+    """What arrives of Ann's camera, in bits/s."""
+    tracks = [track for track in h.node.rooms["r"].uptracks.values() if not track.is_audio]
+    return sum(stream.bits_per_second for track in tracks for stream in track.streams)
+
+
+async def _average(h: Host, seconds: int) -> float:
+    rates = []
+    for _ in range(seconds):
+        await asyncio.sleep(1)
+        rates.append(_published(h))
+    return sum(rates) / seconds
+
+
+async def _publishes(tmp_path: Path, seed: int) -> bool:
+    video = tmp_path / "noise.y4m"
+    write_noisy_video(video, 640, 360)
+    link_settings = LinkSettings(rate=WIDE, delay=10 * MS)
+    with emulated_host(link_settings, link_settings, seed) as link:
+        addresses = ("127.0.0.1", link.server_address)
+        async with (
+            host(tmp_path, addresses=addresses, signaling_host="0.0.0.0") as h,
+            page_at(link.server_address) as page,
+            chromium(
+                link.prefix,
+                [f"--unsafely-treat-insecure-origin-as-secure={page}", f"--use-file-for-fake-video-capture={video}"],
+            ) as publisher,
+        ):
+            ann = await open_page(publisher, page)
+            url, token = h.signaling_url.replace("127.0.0.1", link.server_address), h.control.token("r", "ann")
+            await ann.evaluate("([url, token]) => join(url, {token})", [url, token])
+            await ann.evaluate("publishTracks(['microphone', 'camera'])")
+            await eventually(lambda: _published(h) >= FLOOR, 60)
+            await asyncio.sleep(12)  # until it has found its rate
+            before = await _average(h, 10)
+            stalling = asyncio.create_task(_stall(18))
+            await asyncio.sleep(5)
+            during = await _average(h, 12)
+            await stalling
+    holds = before >= FLOOR and during >= 0.9 * before
+    print(
+        f"seed {seed}: {before / 1e6:.2f} Mbps before, {during / 1e6:.2f} with stalls: {'holds' if holds else 'missed'}"
+    )
+    return holds
+
+
+@once
+async def test_a_chromium_publisher_keeps_its_bitrate_though_the_loop_stalls(tmp_path: Path, seeds: range) -> None:
+    assert await most_hold(lambda seed: _publishes(tmp_path, seed), seeds)

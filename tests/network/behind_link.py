@@ -16,7 +16,7 @@ from tests.sfu.server.browser_page import PAGE
 from tests.sfu.server.harness import Host, eventually, host
 from tests.support.bidi import firefox
 from tests.support.chromium import WATCH_PEERS, chromium
-from tests.support.layered_publisher import LayeredRoom, layered_publisher
+from tests.support.layered_publisher import layered_publisher
 from tests.support.link_model import LinkSettings
 from tests.support.tun_forwarder import EmulatedHost, emulated_host
 
@@ -75,11 +75,10 @@ def down(rate: int | None = None, **changes: Any) -> LinkSettings:
 
 @dataclass
 class ViewerCall:
-    """Bob watches what Ann publishes from behind the link."""
+    """Bob watches what others publish from behind the link."""
 
     h: Host
     link: EmulatedHost
-    publisher: LayeredRoom
     bob: Browser
     estimates: list[tuple[float, float]] = field(default_factory=list)
     queueing: list[tuple[float, float]] = field(default_factory=list)
@@ -153,7 +152,7 @@ async def page_at(address: str) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _chromium_at(prefix: list[str], url: str) -> AsyncIterator[Browser]:
+async def chromium_at(prefix: list[str], url: str) -> AsyncIterator[Browser]:
     async with chromium(prefix) as running:
         page = await running.browser.new_page()
         await page.goto(url)
@@ -178,19 +177,19 @@ async def viewer_call(
     **changes: Any,
 ) -> AsyncIterator[ViewerCall]:
     """A call in which pictures and sound have begun to flow. `changes` are of the server's configuration."""
-    opened = {"chromium": _chromium_at, "firefox": _firefox_at}[browser]
+    opened = {"chromium": chromium_at, "firefox": _firefox_at}[browser]
     with emulated_host(settings, up, seed) as link:
         addresses = ("127.0.0.1", link.server_address)
         async with (
             host(tmp_path, addresses=addresses, signaling_host="0.0.0.0", **changes) as h,
             page_at(link.server_address) as far,
-            layered_publisher(h.signaling_url, h.control.token("r", "ann")) as publisher,
+            layered_publisher(h.signaling_url, h.control.token("r", "ann")),
             opened(link.prefix, far) as bob,
         ):
             url = h.signaling_url.replace("127.0.0.1", link.server_address)
             token = h.control.token("r", "bob")
             await bob.evaluate(f"join('{url}', {{token: '{token}'}}).then(() => true)")
-            call = ViewerCall(h, link, publisher, bob)
+            call = ViewerCall(h, link, bob)
             await eventually(lambda: call.h.node.rooms["r"].participants["bob"].subscription is not None, 20)
             yield call
 

@@ -12,7 +12,7 @@ from sfu.rooms.egress import Egress
 from tests.network.behind_link import UP
 from tests.sfu.server.harness import Host, eventually, host
 from tests.support.far_client import far_client
-from tests.support.layered_publisher import LayeredRoom, layered_publisher
+from tests.support.layered_publisher import LAYERS, LayeredRoom, layered_publisher
 from tests.support.link_model import LinkSettings
 from tests.support.tun_forwarder import EmulatedHost, emulated_host
 
@@ -68,14 +68,20 @@ class FarCall:
 
 @asynccontextmanager
 async def far_call(
-    tmp_path: Path, settings: LinkSettings, seed: int, *, up: LinkSettings = UP, **changes: Any
+    tmp_path: Path,
+    settings: LinkSettings,
+    seed: int,
+    *,
+    up: LinkSettings = UP,
+    rids: tuple[str, ...] = tuple(LAYERS),
+    **changes: Any,
 ) -> AsyncIterator[FarCall]:
     """A call in which pictures have begun to flow. `changes` are of the server's configuration."""
     with emulated_host(settings, up, seed) as link:
         addresses = ("127.0.0.1", link.server_address)
         async with (
             host(tmp_path, addresses=addresses, signaling_host="0.0.0.0", **changes) as h,
-            layered_publisher(h.signaling_url, h.control.token("r", "ann")) as publisher,
+            layered_publisher(h.signaling_url, h.control.token("r", "ann"), rids) as publisher,
             far_client(
                 link.prefix,
                 h.signaling_url.replace("127.0.0.1", link.server_address),

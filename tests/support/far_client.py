@@ -16,6 +16,7 @@ from parley.client.client_peer import Received
 
 _INTERVAL = 0.1
 _PATIENCE = 0.3
+_IN_TIME = 0.4  # later than the quickest picture, no conversation has a use for it (ITU-T G.114)
 
 
 class _Watching(Room):
@@ -23,9 +24,11 @@ class _Watching(Room):
 
     bytes = 0
     pictures = 0
+    in_time = 0
     height = 0
     longest = 0.0
     last = 0.0
+    quickest = float("inf")
 
     def _on_subscribe_packet(self, received: Received, now: int) -> None:
         super()._on_subscribe_packet(received, now)
@@ -33,15 +36,17 @@ class _Watching(Room):
         for stream in self.receiver.streams.values():
             for frame in stream.frames:
                 if stream.kind == "video" and frame.intact:
-                    self._picture(frame.data, frame.keyframe)
+                    self._picture(frame.data, frame.keyframe, frame.timestamp / 90_000)
             stream.frames.clear()
 
-    def _picture(self, data: bytes, keyframe: bool) -> None:
+    def _picture(self, data: bytes, keyframe: bool, taken: float) -> None:
         now = time.monotonic()
         if self.last:
             self.longest = max(self.longest, now - self.last)
         self.last = now
         self.pictures += 1
+        self.quickest = min(self.quickest, now - taken)
+        self.in_time += now - taken - self.quickest <= _IN_TIME
         if keyframe and len(data) >= 10:  # RFC 6386, section 9.1
             self.height = int.from_bytes(data[8:10], "little") & 0x3FFF
 
@@ -60,6 +65,7 @@ class _Watching(Room):
             "at": time.monotonic(),
             "bytes": self.bytes,
             "pictures": self.pictures,
+            "in_time": self.in_time,
             "height": self.height,
             "longest": longest,
             "sound": max(sound, default=0),

@@ -23,7 +23,7 @@ from sfu.api import signaling
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import URIS, Extension
-from sfu.formats.header_extensions import write_identifier
+from sfu.formats.header_extensions import AudioLevel, write_identifier
 from sfu.formats.sdp import parse as parse_sdp
 
 LAYERS = {"q": (320, 180, 150_000, 88), "h": (640, 360, 500_000, 88), "f": (1280, 720, 2_050_000, 51)}
@@ -114,10 +114,19 @@ class LayeredCamera:
 
 
 class LayeredRoom(Room):
-    """Publishes microphone and camera, the latter in three layers."""
+    """Publishes microphone and camera, the latter in three layers, of which those rest that the server says may.
+
+    `level` is what its sound says of its loudness.
+    """
 
     camera: LayeredCamera
     microphone: Publication
+    level: AudioLevel | None = None
+
+    async def _handle(self, message: signaling.ServerMessage) -> None:
+        if isinstance(message, signaling.Layers) and message.track == self.camera.track:
+            self.camera.resting = self.camera.layers.keys() - set(message.active)
+        await super()._handle(message)
 
     async def publish_layers(self, rids: tuple[str, ...] = tuple(LAYERS)) -> LayeredCamera:
         """Negotiate; returns when media can be sent."""
@@ -149,7 +158,7 @@ class LayeredRoom(Room):
         while True:
             elapsed = time.monotonic() - began
             while sent * 0.02 <= elapsed:
-                self.microphone.send_frame(sounds[sent % len(sounds)], sent * 960)
+                self.microphone.send_frame(sounds[sent % len(sounds)], sent * 960, level=self.level)
                 sent += 1
             while pictures * _FRAME_SECONDS <= elapsed:
                 self.camera.send(pictures * 3000)
@@ -171,12 +180,14 @@ def _with_rids(sdp: str, rids: tuple[str, ...]) -> str:
 
 
 @contextlib.asynccontextmanager
-async def layered_publisher(signaling_url: str, token: str) -> AsyncIterator[LayeredRoom]:
+async def layered_publisher(
+    signaling_url: str, token: str, rids: tuple[str, ...] = tuple(LAYERS)
+) -> AsyncIterator[LayeredRoom]:
     """A publisher that sends until the end."""
-    for layer in LAYERS.values():
-        camera_frames(*layer)
+    for rid in rids:
+        camera_frames(*LAYERS[rid])
     async with LayeredRoom(signaling_url, token=token) as room:
-        await room.publish_layers()
+        await room.publish_layers(rids)
         sending = asyncio.create_task(room.keep_sending())
         try:
             yield room

@@ -1,4 +1,4 @@
-"""A Chromium viewer behind an emulated downlink, and a Chromium that publishes a picture that costs bits."""
+"""Bars with a Chromium at both ends: a publisher whose picture costs bits, and a viewer behind a narrow downlink."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,0 +1,82 @@
+"""Bar: a browser that gets nothing but TLS out meets others through coturn, configured as shipped."""
+
+import contextlib
+import datetime
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page
+
+from parley import certificate
+from parley.client import Api
+from tests.e2e.conftest import Deployment
+from tests.e2e.test_browsers_meet import join_by_page, of_chromium, until_media
+from tests.e2e.test_without_udp import without_udp
+from tests.support.call import become_admin
+from tests.support.chromium import chromium, open_page
+from tests.support.namespaces import Network, network
+from tests.support.server import running_server
+
+CONFIGURATION = Path(__file__).parents[2] / "deploy" / "coturn" / "turnserver.conf"
+PUBLIC = "203.0.113.5"  # TEST-NET-3: what coturn takes for public
+SECRET = "turn-secret-of-this-test"
+URL = f"turns:{PUBLIC}:443?transport=tcp"
+RELAYED = """
+(async () => {
+  const used = [];
+  for (const peer of window.watchedPeers) {
+    if (peer.connectionState !== 'connected') continue;
+    const all = await peer.getStats();
+    all.forEach((pair) => {
+      if (pair.type !== 'candidate-pair' || pair.state !== 'succeeded' || !pair.nominated) return;
+      const local = all.get(pair.localCandidateId);
+      used.push([local.candidateType, local.relayProtocol].join(' '));
+    });
+  }
+  return used;
+})()
+"""
+
+
+@pytest.fixture
+def turn(tmp_path: Path) -> Iterator[Network]:
+    """Two hosts and a server with a public address, on which coturn listens."""
+    with network(2) as net, contextlib.ExitStack() as stack:
+        subprocess.run(["ip", "-n", net.server, "address", "add", f"{PUBLIC}/32", "dev", "lo"], check=True)
+        made = certificate.ensure(tmp_path / "tls", [PUBLIC], datetime.datetime.now(datetime.UTC))
+        command = [
+            *net.server_prefix, "turnserver", "-c", str(CONFIGURATION), "--listening-ip", PUBLIC, "--relay-ip", PUBLIC,
+            "--realm", "turn.test", "--static-auth-secret", SECRET, "--cert", str(made.certificate),
+            "--pkey", str(made.key), "--log-file", str(tmp_path / "log"), "--simple-log",
+            "--pidfile", str(tmp_path / "pid"), "--db", str(tmp_path / "db"),
+        ]  # fmt: skip
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path)
+        stack.callback(process.wait, 10)
+        stack.callback(process.terminate)
+        yield net
+
+
+@contextlib.asynccontextmanager
+async def guest(deployment: Deployment, host: int, meeting: str, name: str) -> AsyncIterator[Page]:
+    async with chromium(deployment.network.hosts[host].prefix, ["--ignore-certificate-errors"]) as browser:
+        page = await open_page(browser, f"{deployment.url_for(host)}/m/{meeting}")
+        await join_by_page(page, name)
+        yield page
+
+
+async def test_chromium_meets_another_through_turn(turn: Network) -> None:
+    with running_server(turn.server_prefix, turn_urls=URL, turn_secret=SECRET, sfu_tcp_port="-1") as server:
+        async with Api(f"https://{turn.server_address}:{server.https_port}", verify_tls=False) as admin:
+            await become_admin(admin, server.setup_token)
+            deployment = Deployment(server, turn, admin)
+            meeting = await admin.create_meeting("Relayed")
+            with without_udp(turn, 0):
+                async with guest(deployment, 0, meeting, "Ada") as ada, guest(deployment, 1, meeting, "Grace") as grace:
+                    begun = time.monotonic()
+                    for page in (ada, grace):
+                        await until_media(of_chromium(page), videos=1, frames=30, audio=50, seconds=40)
+                    print(f"frames both ways through coturn over TLS after {time.monotonic() - begun:.1f} s")
+                    assert set(await ada.evaluate(RELAYED)) == {"relay tls"}

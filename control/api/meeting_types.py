@@ -87,6 +87,7 @@ class MeetingSummary(Answer, frozen=True, kw_only=True):
     locked: bool
     role: Role | None = None
     consent: ConsentPolicy = "ask"
+    e2ee: bool = False
     breakout_of: str | None = None
 
 

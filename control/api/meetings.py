@@ -90,6 +90,7 @@ def summary(standing: Standing) -> MeetingSummary:
         locked=settings.locked,
         role=standing.role,
         consent=settings.consent,
+        e2ee=settings.e2ee,
         breakout_of=meeting.breakout_of,
     )
 

@@ -117,7 +117,8 @@ async def test_an_account_is_created_and_a_meeting_made(view: Page, server: Scri
     await view.get_by_role("button", name="Create meeting").click()
     await expect(view.locator("#join")).to_be_visible()
     created = [body for method, path, body in server.requests if (method, path) == ("POST", "/meetings")]
-    assert created == [{"title": "Design review", "settings": {"guests": True, "lobby": False, "consent": "ask"}}]
+    settings = {"guests": True, "lobby": False, "e2ee": False, "consent": "ask"}
+    assert created == [{"title": "Design review", "settings": settings}]
 
 
 async def test_the_setup_link_does_not_stay_in_the_address(view: Page, server: ScriptedServer) -> None:
@@ -405,3 +406,28 @@ async def test_a_link_of_a_mail_sets_a_password(view: Page, server: ScriptedServ
     await view.get_by_role("button", name="Set password").click()
     await expect(view.get_by_role("heading", level=1)).to_have_text("Your password was changed")
     assert ("POST", "/auth/reset-password", {"token": "secret", "password": "correct horse"}) in server.requests
+
+
+async def test_a_meeting_that_demands_consent_is_not_entered_without(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/meetings/m1/summary"] = (200, {**SUMMARY, "consent": "required"})
+    await view.goto(f"{server.url}/m/m1")
+    await view.get_by_label("Your name").fill("Ada")
+    await view.locator("#join").click()
+    await expect(view.locator("#join")).to_be_visible()
+    assert server.joins() == []
+    await view.get_by_label("I agree to be recorded").check()
+    await view.locator("#join").click()
+    session = await server.session()
+    await session.welcome()
+    assert await session.next_of(signaling.Consent) == signaling.Consent(text="recording-1", recording=True)
+
+
+async def test_joining_gives_consent_where_the_meeting_says_so(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/meetings/m1/summary"] = (200, {**SUMMARY, "consent": "implied"})
+    await view.goto(f"{server.url}/m/m1")
+    await view.get_by_label("Your name").fill("Ada")
+    await expect(view.get_by_text("Joining this meeting means that you agree to be recorded")).to_be_visible()
+    await view.locator("#join").click()
+    session = await server.session()
+    await session.welcome()
+    assert await session.next_of(signaling.Consent) == signaling.Consent(text="recording-1", recording=True)

@@ -1,5 +1,5 @@
 /** A call: puts the room, the devices and the views together. */
-import { AudioOutput, Room, admission, openScreen } from '/sdk/parley.js';
+import { AudioOutput, Encryption, Room, admission, openScreen } from '/sdk/parley.js';
 import { Bar } from './bar.js';
 import { Breakouts } from './breakouts.js';
 import { Captions } from './captions.js';
@@ -63,6 +63,7 @@ class Call {
     this.#place = meeting;
     performance.mark('parley:join');
     this.#room = new Room({
+      ...(entry.words ? { encryption: Encryption.fromPassphrase(entry.words, meeting.id) } : {}),
       admit: admission(rest, meeting.id, this.#who(), {
         signal,
         admitted: (answer) => this.#admitted(answer),

@@ -92,6 +92,7 @@ function newMeeting(context) {
   consent.select.name = 'consent';
   consent.select.append(...CONSENTS.map(([value, words]) => h('option', { value }, words)));
   const lobby = check('Lobby', 'Newcomers wait until you let them in.', false);
+  const sealed = check('End-to-end encryption', 'Whoever joins types words that you share elsewhere. No recording, no captions, no analysis.', false);
   return form({
     action: 'Create meeting',
     submit: async () => {
@@ -99,11 +100,11 @@ function newMeeting(context) {
         title: title.input.value.trim() || 'Meeting',
         ...(passcode.input.value ? { passcode: passcode.input.value } : {}),
         ...planned(start.input.value),
-        settings: { guests: guests.input.checked, lobby: lobby.input.checked, consent: consent.select.value },
+        settings: { guests: guests.input.checked, lobby: lobby.input.checked, e2ee: sealed.input.checked, consent: consent.select.value },
       });
       context.navigate(`/m/${encodeURIComponent(meeting.id)}`);
     },
-  }, title.element, start.element, passcode.element, guests.element, lobby.element, consent.element);
+  }, title.element, start.element, passcode.element, guests.element, lobby.element, sealed.element, consent.element);
 }
 
 /** @param {string} local date and time as a datetime-local field has them, '' for none */

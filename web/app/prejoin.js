@@ -1,4 +1,5 @@
 /** Before joining: see and hear oneself, choose devices, name and consents. */
+import { Encryption } from '/sdk/parley.js';
 import { brand } from './brand.js';
 import { CAPTIONS, RECORDING, RECORDING_POLICIES } from './consents.js';
 import { h, setText } from './dom.js';
@@ -11,7 +12,7 @@ import { attendance, preferences, remember } from './preferences.js';
 import { rest } from './session.js';
 
 /**
- * @typedef {{name?: string, passcode?: string, consent: {recording: boolean, captions: boolean}}} Entry
+ * @typedef {{name?: string, passcode?: string, words?: string, consent: {recording: boolean, captions: boolean}}} Entry
  * @param {HTMLElement} page
  * @param {{meeting: any, user: any, media: import('./local-media.js').LocalMedia, signal: AbortSignal,
  *   problem?: string, enter: (entry: Entry) => void}} options
@@ -21,6 +22,7 @@ export function showPrejoin(page, { meeting, user, media, signal, problem = '', 
     name: 'name', required: true, maxlength: 200, autocomplete: 'name', value: user?.display_name ?? preferences().name,
   });
   const passcode = field('Passcode', { name: 'passcode', required: true, autocomplete: 'off' });
+  const words = field('Shared words', { name: 'words', required: true, autocomplete: 'off' });
   const implied = meeting.consent === 'implied';
   const recording = check(RECORDING.label, RECORDING_POLICIES[meeting.consent] ?? RECORDING.text, implied || preferences().consentRecording);
   recording.input.required = meeting.consent === 'required';
@@ -38,12 +40,16 @@ export function showPrejoin(page, { meeting, user, media, signal, problem = '', 
       enter({
         name: name.input.value.trim(),
         ...(asksPasscode ? { passcode: passcode.input.value } : {}),
+        ...(meeting.e2ee ? { words: words.input.value } : {}),
         consent,
       });
     },
-  }, name.element, asksPasscode && passcode.element, h('fieldset', { class: 'consents' }, h('legend', {}, 'Consent'), recording.element, captions.element), refusal);
+  }, name.element, asksPasscode && passcode.element,
+    ...(meeting.e2ee ? sealed(words.element) : []), !meeting.e2ee && h('fieldset', { class: 'consents' }, h('legend', {}, 'Consent'), recording.element, captions.element), refusal);
   const join = joinForm.querySelector('button[type=submit]');
   join.id = 'join';
+  // What would be sent in the clear is not sent.
+  join.disabled = meeting.e2ee && !Encryption.supported;
 
   page.replaceChildren(
     h('header', { class: 'top' }, brand()),
@@ -57,6 +63,13 @@ export function showPrejoin(page, { meeting, user, media, signal, problem = '', 
   const label = () => setText(join, media.camera || media.microphone ? 'Join' : 'Join as viewer');
   media.addEventListener('change', label, { signal });
   label();
+}
+
+/** @param {HTMLElement} words @returns {HTMLElement[]} */
+function sealed(words) {
+  if (!Encryption.supported) return [h('p', { class: 'problem' }, 'This meeting is encrypted end to end, which this browser cannot do here.')];
+  return [words, h('p', { class: 'hint' }, 'This meeting is encrypted end to end: only those who type the same words see and hear '
+    + 'each other. It cannot be recorded, captioned or analysed.')];
 }
 
 function statusLine(meeting) {

@@ -1,0 +1,49 @@
+"""A meeting that is encrypted end to end, in the page: made by a check box, joined with words, without consents."""
+
+import pytest
+from playwright.async_api import Page, expect
+
+from sfu.api import signaling
+from tests.web.scripted import ScriptedServer
+from tests.web.test_page import MEETING, SUMMARY, view
+
+__all__ = ["view"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_words_are_asked_for_and_what_is_published_is_sealed(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/meetings/m1/summary"] = (200, SUMMARY | {"e2ee": True})
+    await view.goto(f"{server.url}/m/m1")
+    await view.get_by_label("Your name").fill("Ada")
+    await expect(view.get_by_text("cannot be recorded, captioned or analysed")).to_be_visible()
+    await expect(view.get_by_label("I agree to be recorded")).to_have_count(0)
+    await view.get_by_label("Shared words").fill("seven lanterns")
+    await view.locator("#join").click()
+    session = await server.session()
+    await session.welcome()
+    await session.next_of(signaling.Offer)
+    sealed = "parley.room.peers.publish.getSenders().every((sender) => sender.transform !== null)"
+    assert await view.evaluate(sealed)
+    assert "seven" not in str(server.requests)
+
+
+async def test_a_browser_that_cannot_is_not_let_in_unsealed(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/meetings/m1/summary"] = (200, SUMMARY | {"e2ee": True})
+    await view.add_init_script("delete window.RTCRtpScriptTransform")
+    await view.goto(f"{server.url}/m/m1")
+    await expect(view.get_by_text("which this browser cannot do here")).to_be_visible()
+    await expect(view.locator("#join")).to_be_disabled()
+
+
+async def test_a_meeting_is_made_sealed(view: Page, server: ScriptedServer) -> None:
+    profile = {"id": "u1", "username": "ada", "display_name": "Ada", "role": "user"}
+    server.answers["GET", "/users/profile"] = (200, profile)
+    server.answers["GET", "/meetings"] = (200, {"meetings": [], "next": None})
+    server.answers["POST", "/meetings"] = (201, MEETING)
+    await view.goto(f"{server.url}/")
+    await view.get_by_label("End-to-end encryption").check()
+    await view.get_by_role("button", name="Create meeting").click()
+    await view.wait_for_url("**/m/m1")
+    body = next(body for method, path, body in server.requests if (method, path) == ("POST", "/meetings"))
+    assert body["settings"]["e2ee"] is True

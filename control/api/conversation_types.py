@@ -30,6 +30,12 @@ class CaptionLine(Answer, frozen=True, kw_only=True):
     text: str
 
 
+class CaptionQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`search` is part of what was said, in any case."""
+
+    search: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+
+
 class Captions(Answer, frozen=True, kw_only=True):
     captions: list[CaptionLine]
 

@@ -22,7 +22,7 @@ class Recording(Answer, frozen=True, kw_only=True):
 
 
 class RecordingQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`search` is part of the meeting's title, or of the name of who was recorded."""
+    """`search` is part of the meeting's title, of the name of who was recorded, or of what was said meanwhile."""
 
     search: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
 

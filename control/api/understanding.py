@@ -2,7 +2,7 @@
 
 from quart import Response
 
-from control.api.conversation_types import CaptionLine, Captions, ChatMessage, ChatPage, EditMessage
+from control.api.conversation_types import CaptionLine, CaptionQuery, Captions, ChatMessage, ChatPage, EditMessage
 from control.api.meetings import PageQuery, decode_cursor, encode_cursor
 from control.api.types import Done
 from control.auth.access import Access
@@ -17,10 +17,10 @@ endpoints = Endpoints("captions and chat", scope="meetings")
 _MAX_CAPTIONS = 20_000
 
 
-@endpoints.route("GET", "/api/v1/meetings/<meeting>/captions", Access.PARTICIPANT, answer=Captions)
-async def list_captions(call: Call, meeting: str) -> Captions:
-    """Return what was said, in the order of the meeting clock."""
-    return Captions(captions=await _lines(call, meeting))
+@endpoints.route("GET", "/api/v1/meetings/<meeting>/captions", Access.PARTICIPANT, query=CaptionQuery, answer=Captions)
+async def list_captions(call: Call, meeting: str, query: CaptionQuery) -> Captions:
+    """Return what was said, in the order of the meeting clock; with `search` the lines that have it in them."""
+    return Captions(captions=await _lines(call, meeting, query.search))
 
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/captions.vtt", Access.PARTICIPANT, content_type="text/vtt")
@@ -92,9 +92,9 @@ def _public(row: ChatRow) -> ChatMessage:
     )
 
 
-async def _lines(call: Call, meeting: str) -> list[CaptionLine]:
+async def _lines(call: Call, meeting: str, search: str | None = None) -> list[CaptionLine]:
     async with call.services.pool.acquire() as connection:
-        rows = await understanding.captions(connection, meeting, _MAX_CAPTIONS)
+        rows = await understanding.captions(connection, meeting, _MAX_CAPTIONS, search)
     return [
         CaptionLine(
             utterance=row.utterance,

@@ -73,7 +73,8 @@ async def of_all_rooms(connection: Connection, meeting: str) -> list[tuple[Recor
 async def of_user(connection: Connection, user: str, search: str | None = None) -> list[tuple[RecordingRow, str]]:
     """Return recordings, with meeting titles, that this user may open: of meetings where it is host or co-host.
 
-    `search` is part of the title, or of the name of a participant of whom something was recorded.
+    `search` is part of the title, of the name of a participant of whom something was recorded, or of what was said
+    while it ran.
     """
     rows = await connection.fetch(
         "SELECT r.*, m.title FROM meeting_recordings r JOIN meetings m ON m.id = r.meeting_id"
@@ -81,7 +82,9 @@ async def of_user(connection: Connection, user: str, search: str | None = None) 
         "   AND p.user_id = $1 AND p.removed_at IS NULL AND p.role IN ('host', 'co-host')))"
         " AND ($2::text IS NULL OR strpos(lower(m.title), lower($2)) > 0 OR EXISTS (SELECT FROM recording_segments s"
         "   JOIN meeting_participants n ON n.id = s.participant_id"
-        "   WHERE s.recording_id = r.id AND strpos(lower(n.name), lower($2)) > 0))"
+        "   WHERE s.recording_id = r.id AND strpos(lower(n.name), lower($2)) > 0)"
+        " OR EXISTS (SELECT FROM captions c WHERE c.meeting_id = m.id AND strpos(lower(c.text), lower($2)) > 0"
+        "   AND c.said_at BETWEEN r.started_at AND coalesce(r.stopped_at, now())))"
         " ORDER BY r.started_at DESC LIMIT 500",
         user,
         search,

@@ -48,12 +48,15 @@ async def add_caption(connection: Connection, caption: CaptionFinal, at: datetim
     )
 
 
-async def captions(connection: Connection, meeting: str, limit: int) -> list[CaptionRow]:
+async def captions(connection: Connection, meeting: str, limit: int, search: str | None = None) -> list[CaptionRow]:
+    """Return what was said in order; with `search` only the lines that have it in them, in any case."""
     rows = await connection.fetch(
         "SELECT c.*, p.name FROM captions c JOIN meeting_participants p ON p.id = c.participant_id"
-        " WHERE c.meeting_id = $1 ORDER BY c.said_at, c.start_ms LIMIT $2",
+        " WHERE c.meeting_id = $1 AND ($3::text IS NULL OR strpos(lower(c.text), lower($3)) > 0)"
+        " ORDER BY c.said_at, c.start_ms LIMIT $2",
         meeting,
         limit,
+        search,
     )
     return [load(CaptionRow, row) for row in rows]
 

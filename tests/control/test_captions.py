@@ -1,5 +1,7 @@
 """Captions and chat: stored from facts, read back by those who may."""
 
+import asyncpg
+
 from control.api.conversation_types import CaptionLine
 from control.webvtt import render
 from tests.control.harness import People, report
@@ -46,6 +48,9 @@ async def test_captions_and_chat_are_kept(people: People) -> None:
     )
     captions = (await host.ok("GET", f"{base}/captions"))["captions"]
     assert [(one["text"], one["name"]) for one in captions] == [("hello there", "ada"), ("hello", "ada")]
+    found = await bobs.ok("GET", f"{base}/captions?search=THERE")
+    assert [one["text"] for one in found["captions"]] == ["hello there"]
+    assert (await host.ok("GET", f"{base}/captions?search=%25"))["captions"] == []
     async with host.session.get(f"{host.server.url}{base}/captions.vtt", headers=host.headers) as answer:
         assert answer.content_type == "text/vtt"
         assert (await answer.text()).startswith("WEBVTT\n\n00:00:01.500 --> 00:00:02.500\n<v ada>hello there")
@@ -59,3 +64,35 @@ async def test_captions_and_chat_are_kept(people: People) -> None:
     assert older["next"] is None
     stranger = await people.user("mallory")
     assert await stranger.refused("GET", f"{base}/captions") == (403, "forbidden")
+
+
+async def test_recordings_are_found_by_what_was_said_meanwhile(people: People, dsn: str) -> None:
+    host, other = await people.user("ada"), await people.user("eve")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {"title": "Talk"}))["id"]
+    ada = (await host.ok("POST", f"/api/v1/meetings/{meeting}/join", {}))["participant"]
+    connection = await asyncpg.connect(dsn)
+    await connection.executemany(
+        "INSERT INTO meeting_recordings (id, meeting_id, state, started_at, stopped_at)"
+        " VALUES ($1, $2, 'ready', to_timestamp($3), to_timestamp($4))",
+        [
+            ("recording_1", meeting, 1_700_000_000, 1_700_000_100),
+            ("recording_2", meeting, 1_700_000_200, 1_700_000_300),
+        ],
+    )
+    await connection.close()
+    said = {"kind": "caption", "room": meeting, "participant": ada, "track": "t", "lang": "en", "model": "m"}
+    said |= {"start_ms": 0, "end_ms": 9}
+    await report(
+        host,
+        {**said, "at": 1_700_000_250_000, "utterance": "u1", "text": "The budget is Approved"},
+        {**said, "at": 1_700_000_150_000, "utterance": "u2", "text": "between the two"},
+        n=1,
+    )
+
+    async def found(text: str) -> list[str]:
+        return [one["id"] for one in (await host.ok("GET", f"/api/v1/recordings?search={text}"))["recordings"]]
+
+    assert await found("approved") == ["recording_2"]
+    assert await found("between") == []
+    assert await found("talk") == ["recording_2", "recording_1"]
+    assert (await other.ok("GET", "/api/v1/recordings?search=approved"))["recordings"] == []

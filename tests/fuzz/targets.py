@@ -5,15 +5,19 @@ A target also checks what must hold of a value that was parsed, so that the fuzz
 
 from collections.abc import Callable
 
+from google_crc32c import value as crc32c
+
 from sfu.api import sink_records
 from sfu.formats import (
     av1,
+    data_message,
     dependency_descriptor,
     h264,
     header_extensions,
     opus,
     rtcp,
     rtp,
+    sctp,
     sdp,
     stun,
     vp8,
@@ -21,8 +25,10 @@ from sfu.formats import (
 )
 from sfu.formats.codecs import Codec
 from sfu.formats.keyframes import keyframe_size
+from sfu.formats.tcp_framing import Deframer
 from sfu.frames.assembler import FrameAssembler
 from sfu.machines import dtls_records
+from sfu.machines.sctp_association import SctpAssociation, SctpMessage
 
 
 def fuzz_rtp(data: bytes) -> None:
@@ -111,6 +117,46 @@ def fuzz_sink_records(data: bytes) -> None:
     assert sink_records.decode(sink_records.encode(record)) == record
 
 
+def fuzz_sctp(data: bytes) -> None:
+    for chunk in sctp.parse(data):
+        sctp.streams(chunk)
+
+
+def fuzz_sctp_association(data: bytes) -> None:
+    """Packets, each behind a byte of length, as if they came from whoever the association was made with."""
+    ends = SctpAssociation(), SctpAssociation()
+    for end in ends:
+        end.start(0)
+    for now in range(6):
+        for end, other in (ends, ends[::-1]):
+            for packet in end.packets_to_send():
+                other.receive(packet, now)
+    end = ends[0]
+    end.send(SctpMessage(0, 53, bytes(5000)), 10)
+    tag = end._library._local_verification_tag.to_bytes(4, "big")
+    now, at = 10, 0
+    while at < len(data):
+        packet = data[at + 1 : at + 1 + data[at]]
+        at, now = at + 1 + data[at], now + 100_000_000
+        packet = packet[:4] + tag + bytes(4) + packet[12:]
+        end.receive(packet[:8] + crc32c(packet).to_bytes(4, "little") + packet[12:], now)
+        end.handle_timer(now)
+    assert end.close_reason in ("", "aborted", "protocol_error")
+    assert end.buffered in (0, 5000)
+    if end.close_reason == "protocol_error":
+        raise ValueError(end.close_reason)
+
+
+def fuzz_data_message(data: bytes) -> None:
+    assert data_message.serialise(data_message.parse(data)) == data
+
+
+def fuzz_tcp_framing(data: bytes) -> None:
+    """The same frames, at once and byte by byte."""
+    deframer = Deframer()
+    assert Deframer().feed(data) == [frame for byte in data for frame in deframer.feed(bytes([byte]))]
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "rtp": fuzz_rtp,
     "rtcp": fuzz_rtcp,
@@ -126,4 +172,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "sdp": fuzz_sdp,
     "dtls_records": fuzz_dtls_records,
     "sink_records": fuzz_sink_records,
+    "sctp": fuzz_sctp,
+    "sctp_association": fuzz_sctp_association,
+    "data_message": fuzz_data_message,
+    "tcp_framing": fuzz_tcp_framing,
 }

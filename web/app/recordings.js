@@ -5,6 +5,7 @@ import { dateTime, duration, size } from './format.js';
 import { icon } from './icons.js';
 import { minutes } from './minutes.js';
 import { rest } from './session.js';
+import { spoken } from './spoken.js';
 
 const STATES = {
   recording: 'Recording now',
@@ -23,7 +24,7 @@ export async function showRecordings(page, context) {
   const storage = h('p', { class: 'hint storage', role: 'status' });
   page.replaceChildren(
     h('header', { class: 'top' }, brand(), h('a', { class: 'button', href: `/m/${encodeURIComponent(meeting)}` }, 'To the meeting')),
-    h('main', { class: 'recordings' }, title, storage, list, minutes(meeting, context.signal)),
+    h('main', { class: 'recordings' }, title, storage, list, spoken(meeting, context.signal), minutes(meeting, context.signal)),
   );
   const [summary] = await Promise.all([rest.meeting(meeting), load(meeting, list, storage, context.signal)]);
   title.textContent = `Recordings of ${summary.title}`;

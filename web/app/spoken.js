@@ -1,0 +1,40 @@
+/** What was said in a meeting: searched by word, with who said it and when. */
+import { h } from './dom.js';
+import { field } from './fields.js';
+import { duration } from './format.js';
+import { rest } from './session.js';
+
+const REST_MS = 300;
+
+/** @param {string} meeting @param {AbortSignal} signal @returns {HTMLElement} */
+export function spoken(meeting, signal) {
+  const words = field('Search what was said', { type: 'search', name: 'spoken', autocomplete: 'off', maxlength: 200 });
+  const found = h('ol', { class: 'spoken', 'aria-live': 'polite' });
+  let timer;
+  let asked = 0;
+  const search = async () => {
+    const text = words.input.value.trim();
+    asked += 1;
+    const mine = asked;
+    if (text === '') return void found.replaceChildren();
+    try {
+      const { captions } = await rest.get(`/meetings/${encodeURIComponent(meeting)}/captions?search=${encodeURIComponent(text)}`);
+      if (!signal.aborted && mine === asked) found.replaceChildren(...lines(captions));
+    } catch (error) {
+      if (mine === asked) found.replaceChildren(h('li', { class: 'problem' }, error.message));
+    }
+  };
+  // Not at every letter, but as soon as the typing rests.
+  words.input.addEventListener('input', () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => void search(), REST_MS);
+  });
+  signal.addEventListener('abort', () => clearTimeout(timer));
+  return h('section', { class: 'card' }, words.element, found);
+}
+
+function lines(captions) {
+  if (captions.length === 0) return [h('li', { class: 'hint' }, 'Nobody said that.')];
+  return captions.map((line) => h('li', {},
+    h('span', { class: 'hint' }, `${duration(line.start_ms)} `), h('strong', {}, line.name), `: ${line.text}`));
+}

@@ -14,6 +14,7 @@ from control.api.meetings import summary
 from control.api.participant_types import Joined, JoinMeeting, Waiting, WebTransport
 from control.api.types import Done
 from control.auth.access import Access, Standing, sign_in_required
+from control.config import IceServerConfig
 from control.database import Connection
 from control.ending import ended
 from control.endpoint import Call, Endpoints, answer, with_standing
@@ -238,12 +239,7 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
     settings = grants.settings_of(call.standing.meeting)
     granted = grants.current(state, person.id, person.role, settings)
     about = summary(call.standing)
-    offered = list(services.config.ice_servers)
-    if services.config.turn is not None:
-        offered.append(turn.ice_server(services.config.turn, person.id, int(time.time())))
-    servers = [
-        IceServer(urls=list(server.urls), username=server.username, credential=server.credential) for server in offered
-    ]
+    offered = _ice_servers(call, person)
     door = webtransport.door(services.registry.known(), entry.node or entry.home)
     guest = person.user_id is None
     return Joined(
@@ -268,9 +264,20 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
         else None,
         whip_url="/whip",
         whep_url="/whep",
-        ice_servers=servers,
+        ice_servers=[
+            IceServer(urls=list(one.urls), username=one.username, credential=one.credential) for one in offered
+        ],
         rejoin_secret=secret,
         participant_token=services.tokens.participant(person.main_id or person.id, about.breakout_of or about.id)
         if guest
         else None,
     )
+
+
+def _ice_servers(call: Call, person: ParticipantRow) -> list[IceServerConfig]:
+    """Return the ICE servers that a participant may use, with credentials of its own for ours."""
+    config = call.services.config
+    offered = list(config.ice_servers)
+    if config.turn is not None:
+        offered.append(turn.ice_server(config.turn, person.id, int(time.time())))
+    return offered

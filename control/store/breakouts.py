@@ -34,7 +34,8 @@ async def create(connection: Connection, main: MeetingRow, title: str) -> str:
     """Insert a breakout room with the main room's host and settings; return its id."""
     identifier = meeting_id()
     await connection.execute(
-        "INSERT INTO meetings (id, host_id, title, settings, breakout_of) VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO meetings (id, host_id, title, settings, breakout_of, created_at)"
+        " VALUES ($1, $2, $3, $4, $5, clock_timestamp())",  # now() is the same for all of a transaction
         identifier,
         main.host_id,
         title,

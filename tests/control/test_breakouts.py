@@ -145,9 +145,7 @@ async def test_who_is_removed_in_a_breakout_room_is_out_of_all_rooms(people: Peo
     assert await bob["client"].refused("POST", f"{base}/join", {}) == (403, "removed")
 
 
-async def test_what_happened_in_breakout_rooms_goes_with_the_meeting(
-    people: People, config: ControlConfig, dsn: str
-) -> None:
+async def test_what_happened_in_breakout_rooms_goes_with_the_meeting(people: People, dsn: str) -> None:
     host, base, joined = await a_meeting(people)
     body = {"rooms": [{"title": "Blue", "participants": [joined["bob"]["participant"]]}]}
     blue = (await host.ok("POST", f"{base}/breakouts", body))["rooms"][0]["id"]
@@ -176,11 +174,6 @@ async def test_what_happened_in_breakout_rooms_goes_with_the_meeting(
     assert (await host.ok("GET", f"/api/v1/meetings/{blue}/messages"))["messages"][0]["text"] == "hi"
     assert await joined["guest"]["client"].refused("GET", f"/api/v1/meetings/{blue}/messages") == (403, "forbidden")
     await host.ok("POST", f"{base}/end")
-    services = await open_services(config)
-    try:
-        await breakouts.end_closed(services)
-    finally:
-        await services.close()
     connection = await asyncpg.connect(dsn)
     assert await connection.fetchval("SELECT status FROM meetings WHERE id = $1", blue) == "ended"
     noted = await connection.fetchrow("SELECT * FROM operation_logs WHERE action = 'consent'")

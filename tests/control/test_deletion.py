@@ -208,13 +208,7 @@ async def live_a_little(people: People, server: Server, dsn: str) -> tuple[Clien
     await ada.ok("POST", "/api/v1/users/api-keys", {"name": "k", "scopes": ["meetings:read"]})
     await ada.ok("POST", f"{base}/messages", {"text": SAID})
     await ada.ok("POST", f"{other}/messages", {"text": SAID})
-    url = f"{server.url}/api/v1/media/upload?name=a.png&meeting={left.meeting}"
-    async with ada.session.post(url, data=PICTURE, headers=ada.headers) as answer:
-        file = str((await answer.json())["id"])
-    async with ada.session.post(
-        f"{server.url}/api/v1/users/upload-avatar", data=PICTURE, headers=ada.headers
-    ) as answer:
-        assert answer.status == 200
+    file = await _uploaded(ada, left.meeting)
     await ada.ok("POST", "/api/v1/meetings", {}, **{"Idempotency-Key": "once"})
     recording = f"recording_{left.meeting.replace('-', '')}"
     await asyncio.to_thread(write_recording, server.config.recordings_dir, recording)
@@ -228,17 +222,32 @@ async def live_a_little(people: People, server: Server, dsn: str) -> tuple[Clien
         "file": file,
         "said": SAID,
     }
+    await _write(server, dsn, names)
+    left.of_meeting = [left.meeting, here["participant"], guest["participant"], recording, file, blue]
+    left.ids = [*left.of_meeting, left.user, there["participant"], "ada@example.org"]
+    return ada, left
+
+
+async def _uploaded(ada: Client, meeting: str) -> str:
+    """A file, and a picture of the account's."""
+    base = f"{ada.server.url}/api/v1"
+    async with ada.session.post(f"{base}/users/upload-avatar", data=PICTURE, headers=ada.headers) as answer:
+        assert answer.status == 200
+    url = f"{base}/media/upload?name=a.png&meeting={meeting}"
+    async with ada.session.post(url, data=PICTURE, headers=ada.headers) as answer:
+        return str((await answer.json())["id"])
+
+
+async def _write(server: Server, dsn: str, names: dict[str, str]) -> None:
+    """Write what parts that are not running here would."""
     connection = await asyncpg.connect(dsn)
     for statement in WRITTEN:
         await connection.execute(statement.format(**names))
     await outbox_of_another(connection, names)
     await connection.close()
     services = await open_services(replace(server.config, embedded=False))
-    await keep(services, services.results, "job_kept", file)
+    await keep(services, services.results, "job_kept", names["file"])
     await services.close()
-    left.of_meeting = [left.meeting, here["participant"], guest["participant"], recording, file, blue]
-    left.ids = [*left.of_meeting, left.user, there["participant"], "ada@example.org"]
-    return ada, left
 
 
 async def outbox_of_another(connection: Any, names: dict[str, str]) -> None:

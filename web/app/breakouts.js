@@ -9,7 +9,7 @@ const ASK_MS = 3_000;
 const COUNTDOWN_SECONDS = 30;
 
 export class Breakouts {
-  element = h('div', { class: 'lobby breakouts', hidden: true });
+  element = h('div', { class: 'breakouts', hidden: true });
   banner;
   #room;
   #meeting;
@@ -26,7 +26,7 @@ export class Breakouts {
     this.#room = room;
     this.#meeting = meeting;
     this.#signal = signal;
-    this.banner = h('div', { class: 'banner banner-waiting banner-breakout', role: 'status', hidden: true }, this.#notice);
+    this.banner = h('div', { class: 'banner banner-breakout', role: 'status', hidden: true }, this.#notice);
     room.addEventListener('closing', ({ detail }) => this.#closing(detail.at ?? 0), { signal });
     room.addEventListener('moving', ({ detail }) => {
       this.#closing(0);

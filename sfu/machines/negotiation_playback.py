@@ -34,9 +34,16 @@ class PlaybackNegotiation:
         """Whether a later offer carries new ICE credentials; ValueError when it does not parse."""
         return self._answerer.restarts_ice(offer)
 
-    def answer(self, offer: str, local: LocalTransport, streams: Sequence[PlaybackStream]) -> Negotiated:
+    def answer(
+        self,
+        offer: str,
+        local: LocalTransport,
+        streams: Sequence[PlaybackStream],
+        codecs: frozenset[Codec] = frozenset(Codec),
+    ) -> Negotiated:
         """Return the answer; streams go to the offered m-sections of their kind in order, what is left is not sent.
 
+        Of what is offered only `codecs` are taken.
         The result's media name, in `streams`, the SSRCs that were placed; sections without one are inactive.
         ValueError when the offer does not parse or cannot be answered at all.
         """
@@ -46,7 +53,7 @@ class PlaybackNegotiation:
         for index, section in enumerate(read.description.media):
             receives = read.description.direction_of(section).receives
             stream = next((stream for stream in waiting if receives and stream.kind == section.kind), None)
-            decision = _decide(read, index, stream)
+            decision = _decide(read, index, stream, codecs)
             if decision[0].streams and stream is not None:
                 waiting.remove(stream)
             decided.append(decision)
@@ -65,12 +72,14 @@ def sent_stream_lines(
     )
 
 
-def _decide(offer: ReadOffer, index: int, stream: PlaybackStream | None) -> tuple[NegotiatedMedia, MediaSection]:
+def _decide(
+    offer: ReadOffer, index: int, stream: PlaybackStream | None, codecs: frozenset[Codec]
+) -> tuple[NegotiatedMedia, MediaSection]:
     section = offer.description.media[index]
     reason = offer.refusal(section)
     if reason:
         return rejection(offer, index, reason)
-    payloads = match_payloads(section, frozenset(Codec))
+    payloads = match_payloads(section, codecs)
     if not payloads:
         return rejection(offer, index, "no_codec")
     extensions = match_extensions(section, SENT_EXTENSIONS, Direction.RECVONLY, allows_mixed(offer, section))

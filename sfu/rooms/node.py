@@ -11,6 +11,7 @@ from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import JoinClaims
 from sfu.api.placement import Placement
 from sfu.engine.contract import Result
+from sfu.formats.codecs import Codec
 from sfu.rooms import (
     consent_policy,
     consenting,
@@ -174,15 +175,21 @@ class Node:
         now: int,
         *,
         desired: DesiredState | None = None,
+        codec: Codec | None = None,
     ) -> tuple[Seat, str]:
-        """Admit a WHIP publisher or a WHEP player; returns its seat and the SDP answer; raises Refused."""
+        """Admit a WHIP publisher or a WHEP player; returns its seat and the SDP answer; raises Refused.
+
+        `codec` is the only one of video that a player is to be sent.
+        """
         seat = self.join(claims, None, now, desired=desired)
-        act = standalone.publish if role == "whip" else standalone.play
         try:
             consenting.answer(seat.room, seat.participant, consent, now)
             if consent_policy.is_owed(*seat):
                 raise consent_policy.refusal()
-            answer = act(seat.room, seat.participant, sdp, now)
+            if role == "whip":
+                answer = standalone.publish(seat.room, seat.participant, sdp, now)
+            else:
+                answer = standalone.play(seat.room, seat.participant, sdp, codec, now)
             seat.room.taps.update(now)
             return seat, answer
         except Refused:

@@ -34,15 +34,19 @@ class Playback:
         self._context = context
         self._slots: dict[str, list[OfferedSlot]] = {"audio": [], "video": []}
 
-    def answer(self, offer: str, now: int) -> Negotiated:
-        """Return the answer to the player's offer; ValueError when it cannot be answered."""
+    def answer(self, offer: str, codec: Codec | None, now: int) -> Negotiated:
+        """Return the answer to the player's offer; ValueError when it cannot be answered.
+
+        With `codec` video is taken in no other, though more were offered.
+        """
         streams = [
             PlaybackStream(kind, f"slot-{number}", random_ssrc(), random_ssrc() if kind == "video" else None)
             for number in range(_MAX_PER_KIND)
             for kind in ("audio", "video")
         ]
+        codecs = frozenset(entry for entry in Codec if codec is None or entry.is_audio or entry in (codec, Codec.RTX))
         negotiation = PlaybackNegotiation(secrets.randbits(62))
-        agreed = negotiation.answer(offer, self.egress.negotiated.local(self._context.candidates), streams)
+        agreed = negotiation.answer(offer, self.egress.negotiated.local(self._context.candidates), streams, codecs)
         for section in agreed.media:
             if section.accepted and section.direction.sends and section.streams:
                 slots = self._slots[section.kind]

@@ -1,5 +1,6 @@
 """Participants without signaling: WHIP publishers (RFC 9725) and WHEP players on the same core."""
 
+from sfu.formats.codecs import Codec
 from sfu.machines.negotiation import LocalTransport
 from sfu.rooms import distribution, publishing, subscribing
 from sfu.rooms.egress import Egress
@@ -32,15 +33,15 @@ def restart_ice(room: Room, participant: Participant, ufrag: str, pwd: str) -> L
     return media.peer.local(room.context.candidates)
 
 
-def play(room: Room, participant: Participant, sdp: str, now: int) -> str:
-    """Take a WHEP offer; returns the answer; raises Refused."""
+def play(room: Room, participant: Participant, sdp: str, codec: Codec | None, now: int) -> str:
+    """Take a WHEP offer, of video only `codec` if that is given; returns the answer; raises Refused."""
     if not participant.grants.subscribe:
         raise Refused(Code.NOT_PERMITTED, "You may not receive here.")
     subscribing.end(room, participant, now)
     playback = Playback(room.context, now)
     playback.egress.flight = room.flight.of(participant.participant)
     try:
-        answer = playback.answer(sdp, now)
+        answer = playback.answer(sdp, codec, now)
     except ValueError as error:
         playback.egress.close(now)
         raise Refused(Code.OFFER_REFUSED, f"The offer cannot be answered: {error}") from error

@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from sfu.api.signaling import Consent
+from sfu.formats.codecs import Codec
 from sfu.formats.sdp_fragment import SdpFragment, parse_fragment, serialise_fragment
 from sfu.rooms import standalone
 from sfu.rooms.node import Role, Seat
 from sfu.rooms.refusal import Code, Refused
+from sfu.rooms.uptrack import CODECS_BY_NAME
 from sfu.server.driver import Driver
 from sfu.server.first_state import FirstState
 from sfu.server.key_ring import KeyRing
@@ -75,10 +77,10 @@ class StandaloneApi:
             if request.match_info.get("room", claims.room) != claims.room:
                 raise Refused(Code.FOREIGN_TOKEN, "The token is for another room.", fatal=True)
             role: Role = "whip" if request.path.startswith("/whip") else "whep"
-            consent = _consent(request)
+            consent, codec = _consent(request), _codec(request)
             desired = await self._first_state.of(claims)
             now = self._driver.now()
-            seat, answer = self._driver.node.stand_alone(claims, role, sdp, consent, now, desired=desired)
+            seat, answer = self._driver.node.stand_alone(claims, role, sdp, consent, now, desired=desired, codec=codec)
         except Refused as refused:
             self._driver.flush()
             return self.refuse(refused)
@@ -191,6 +193,17 @@ def _consent(request: web.Request) -> Consent:
         raise Refused(Code.BAD_MESSAGE, "`consent` lists recording, captions or analysis.")
     said = dict.fromkeys(given, True)
     return Consent(text="whip", **said)
+
+
+def _codec(request: web.Request) -> Codec | None:
+    """Return the codec of video that a player asks for: `?codec=VP8`."""
+    name = request.query.get("codec")
+    if name is None:
+        return None
+    codec = CODECS_BY_NAME.get(name)
+    if codec is None or codec.is_audio:
+        raise Refused(Code.BAD_MESSAGE, "`codec` is VP8, VP9, H264 or AV1.")
+    return codec
 
 
 def _hash(token: str) -> bytes:

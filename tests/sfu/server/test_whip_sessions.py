@@ -229,3 +229,19 @@ PLAY = """async ([url, token]) => {
     return patched.status;
   };
 }"""
+
+
+async def test_a_player_may_be_sent_one_codec_only(tmp_path: Path) -> None:
+    both = VIDEO.replace(" 120 121", " 120 121 122") + "a=rtpmap:122 H264/90000\r\na=fmtp:122 packetization-mode=1\r\n"
+    player = description(generate_credentials(), [both.replace("sendonly", "recvonly")], "actpass")
+    async with host(tmp_path) as h:
+        for query, taken in (("", ["VP8", "H264"]), ("?codec=H264", ["H264"])):
+            async with session(h, f"whep{query}", player) as playing:
+                names = re.findall(r"a=rtpmap:\d+ (\w+)/", playing.sdp)
+                assert [name for name in names if name != "rtx"] == taken
+        headers = {"Authorization": f"Bearer {h.control.token('r', 'wall')}", "Content-Type": "application/sdp"}
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(f"{h.http}/whep?codec=opus", data=player, headers=headers) as answer,
+        ):
+            assert answer.status == 400

@@ -2,7 +2,7 @@
 
     sfu ── sink socket ──▶ SinkClient ─▶ Tap ═▶ decode worker ═▶ Captioner ═▶ engine (local worker or Triton)
                                │  ◀── captions ──────────────────────┴──▶ FactReporter ── finals ──▶ control
-                               └──▶ Analysis ═▶ analysis worker; detectors on Triton
+                               └──▶ Analysis ═▶ analysis worker, detectors (a worker, Triton)
 
 Double arrows cross into worker processes. Without models the process runs, says so to the sfu, and starts captioning
 when `parley models fetch` has put them there.
@@ -16,6 +16,7 @@ from typing import Any
 
 from inference import messages
 from inference.analysis.analysis import Analysis
+from inference.analysis.detectors import run_detectors
 from inference.api.http_api import InferenceApi
 from inference.captions.captioner import Captioner
 from inference.config import InferenceConfig
@@ -29,7 +30,6 @@ from inference.models import catalogue, store
 from inference.models.catalogue import DENOISE_MODEL, SPEECH_MODEL, VOICE_MODEL
 from inference.setup_watch import Setup, watch
 from inference.sink_client import SinkClient
-from inference.synthetic.detector import Medium, load_card
 from inference.tap import Tap
 from sfu.api import sink_records
 from sfu.api.sink_records import AnyRecord, CaptionsAvailable, RecordType, TrackClosed, TrackOpened
@@ -97,8 +97,7 @@ class Inference:
             if self._config.api_port is not None:
                 self.api = InferenceApi(self, self._config.node_secret, self._config.nice, self._config.runtime_dir)
                 tasks.create_task(self.api.serve(self._config.api_host, self._config.api_port), name="api")
-            for medium, card in self._cards().items():
-                tasks.create_task(self._connect_detector(medium, card), name=f"{medium} detector")
+            tasks.create_task(run_detectors(self._config, self.analysis), name="detectors")
             tasks.create_task(self.analysis.run(), name="analysis")
             tasks.create_task(watch(self._config.control_url, self._config.node_secret, self._set_up), name="setup")
             ready()
@@ -121,26 +120,6 @@ class Inference:
             logger.warning("no noise suppression: run `parley models fetch %s`, then start again", DENOISE_MODEL)
             return None
         return found, min(self._config.denoise, 1.0)
-
-    def _cards(self) -> dict[Medium, Path]:
-        """The model cards that the operator names, where there is a Triton to serve their models."""
-        named = {Medium.VOICE: self._config.voice_detector_card, Medium.FACE: self._config.face_detector_card}
-        return {medium: path for medium, path in named.items() if path is not None and self._config.triton_urls}
-
-    async def _connect_detector(self, medium: Medium, path: Path) -> None:
-        """Connect the detector that a model card describes."""
-        from inference.triton.detector_client import connected_detector  # noqa: PLC0415  needs the extra `triton`
-
-        try:
-            card = load_card(path)
-            if card.medium is not medium:
-                raise ValueError(f"it is of a detector of {card.medium}")
-        except (OSError, ValueError) as error:
-            logger.error("no detection of synthetic %s: the model card %s cannot be used: %s", medium, path, error)
-            return
-        async with connected_detector(self._config.triton_urls[0], card) as detector:
-            self.analysis.add_detector(detector)
-            await asyncio.Event().wait()
 
     def _set_up(self, setup: Setup) -> None:
         self.analysis.switch(setup.emotion)

@@ -88,6 +88,18 @@ class Recognised(WorkerMessage, tag="recognised", frozen=True, kw_only=True):
     seconds: float
 
 
+class Judge(WorkerMessage, tag="judge", frozen=True, kw_only=True):
+    """Windows of 16 kHz mono audio for a detector worker."""
+
+    windows: tuple[bytes, ...]
+
+
+class Judged(WorkerMessage, tag="judged", frozen=True, kw_only=True):
+    """The probability that each window of a Judge was generated; None for one with too little voice in it."""
+
+    scores: tuple[float | None, ...]
+
+
 class Failed(WorkerMessage, tag="failed", frozen=True, kw_only=True):
     """What a worker was asked for could not be done."""
 
@@ -146,6 +158,8 @@ AnyMessage = (
     | DecodeCounts
     | Recognise
     | Recognised
+    | Judge
+    | Judged
     | Failed
     | PictureSeen
     | VoiceHeard

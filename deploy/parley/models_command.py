@@ -1,4 +1,4 @@
-"""`parley models`: fetch, verify, list and build the models that captions need."""
+"""`parley models`: fetch, verify, list and build the models that captions and analysis need; train a detector."""
 
 import argparse
 import os
@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inference.models import catalogue, store
-from inference.models.catalogue import SPEECH_MODEL, Catalogue, Model
+from inference.models.archive import sha256
+from inference.models.catalogue import SPEECH_MODEL, SYNTHETIC_VOICE_MODEL, Catalogue, Model
 from inference.models.fetch import FetchError, fetch
-from inference.triton.build import Placement, build_repository
+from inference.triton.build import Placement, add_detector, build_repository
 from parley.settings import SettingsError, resolve
 
 Handler = Callable[[Catalogue, Path, argparse.Namespace], int]
@@ -57,6 +58,12 @@ def register(parser: argparse.ArgumentParser) -> None:
     builder.add_argument("--instances", type=int, default=1, help="model instances per device")
     builder.add_argument("--threads", type=int, default=1, help="threads of one instance on the CPU")
     builder.set_defaults(handler=_build)
+    trainer = verbs.add_parser(
+        "train-detector", parents=[common], help="train the detector of generated voices anew, on data made here"
+    )
+    trainer.add_argument("--into", type=Path, metavar="DIR", required=True, help="where to write it and its model card")
+    trainer.add_argument("--prompts", type=int, default=100, metavar="N", help="of each speaker; default 100")
+    trainer.set_defaults(handler=_train)
 
 
 def _models_dir(arguments: argparse.Namespace) -> Path:
@@ -84,7 +91,8 @@ def _list(table: Catalogue, models_dir: Path, arguments: argparse.Namespace) -> 
     for model in _chosen(table, arguments) if arguments.names else table.model:
         state = "present" if store.find(models_dir, model) else "not fetched"
         size = sum(archive.bytes for archive in model.archive) / 1e6
-        print(f"{model.name} {model.version}: {model.task}; {state}; {size:.0f} MB to download")
+        source = f"{size:.0f} MB to download" if model.archive else "part of this package"
+        print(f"{model.name} {model.version}: {model.task}; {state}; {source}")
         if model.extra:
             print(f"    optional ({model.extra}): fetched when it is named, `parley models fetch {model.name}`")
         print(f"    licence {model.licence}; origin {model.origin}")
@@ -104,5 +112,23 @@ def _verify(table: Catalogue, models_dir: Path, arguments: argparse.Namespace) -
 def _build(table: Catalogue, models_dir: Path, arguments: argparse.Namespace) -> int:
     placement = Placement(arguments.device, arguments.instances, arguments.threads)
     identity = build_repository(models_dir, table.named(SPEECH_MODEL), arguments.triton, placement)
+    detector = table.named(SYNTHETIC_VOICE_MODEL)
+    if store.find(models_dir, detector):
+        print(f"{add_detector(models_dir, detector, arguments.triton, placement)}: beside it")
     print(f"{identity}: repository in {arguments.triton}; start `tritonserver --model-repository {arguments.triton}`")
+    return 0
+
+
+def _train(_: Catalogue, __: Path, arguments: argparse.Namespace) -> int:
+    from inference.synthetic.voice_model import GRAPH  # noqa: PLC0415  only this verb needs these
+    from inference.training import voice_detector  # noqa: PLC0415
+
+    card = voice_detector.train(arguments.into, lambda line: print(line, flush=True), prompts=arguments.prompts)
+    point = card.operating_point
+    print(
+        f"{card.name} in {arguments.into}: of speakers it never heard {100 * point.false_alarm_rate:.1f} % are taken "
+        f"for generated, of generated ones {100 * point.miss_rate:.1f} % missed; it is no evidence"
+    )
+    for name in (GRAPH, voice_detector.CARD):
+        print(f"{sha256(arguments.into / name)}  {name}")
     return 0

@@ -15,13 +15,12 @@ from inference.analysis.detection import Detection
 from inference.analysis.live import ANALYSIS, LiveAnalysis
 from inference.analysis.looking import emotion_installed
 from inference.analysis.tap import AnalysisTap, Seen
+from inference.analysis.voice_windows import VoiceWindows
 from inference.models import catalogue, store
 from inference.models.catalogue import FACES_MODEL
-from inference.synthetic.assess import window_of_face, windows_of
+from inference.synthetic.assess import window_of_face
 from inference.synthetic.detector import Detector, Medium
 from sfu.api.sink_records import AnalysisWanted, AnyRecord, TrackClosed, TrackOpened
-
-_POLL_SECONDS = 2.0
 
 
 class Analysis:
@@ -33,6 +32,7 @@ class Analysis:
         self._live = LiveAnalysis()
         self.tap = AnalysisTap(nice, seen=self._seen, ask=send)
         self.detection = Detection(self._live.window)
+        self._windows = VoiceWindows()
         self._models_dir = models_dir
         self._changed = changed
         self._switched_on = False
@@ -90,6 +90,7 @@ class Analysis:
         """Forget a track."""
         self._live.closed(record.handle)
         self.detection.forget(record.handle)
+        self._windows.forget(record.handle)
         if self._microphones.pop(record.handle, None) is not None or self.tap.has(record.handle):
             self.tap.closed(record)
 
@@ -104,8 +105,9 @@ class Analysis:
             return
         if self.emotion:
             self.tap.spoken(speech)
-        for window in windows_of(speech):
-            self.detection.put(speech.handle, Medium.VOICE, window)
+        if Medium.VOICE in self.detection.cards:
+            for window in self._windows.add(speech):
+                self.detection.put(speech.handle, Medium.VOICE, window)
 
     def report(self, room: str, track: str) -> dict[str, Any] | None:
         """Return what is known of a live track; None when it is not analysed."""
@@ -115,17 +117,10 @@ class Analysis:
         """Look for the nets, then keep the worker and the detectors going, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.detection.run(), name="detection")
-            faces = await self._find_nets()
+            faces = await store.appears(self._models_dir, catalogue.load().named(FACES_MODEL))
             self._faces = faces
             self._update()
             await self.tap.run(faces)
-
-    async def _find_nets(self) -> Path:
-        model = catalogue.load().named(FACES_MODEL)
-        while True:
-            if (found := store.find(self._models_dir, model)) is not None:
-                return found
-            await asyncio.sleep(_POLL_SECONDS)
 
     def _update(self) -> None:
         self._live.emotion = self.emotion

@@ -9,10 +9,11 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import IO
 
-from inference.models.catalogue import Archive, Member
+from inference.models.catalogue import Archive, Member, Model
 
 _BLOCK = 1 << 20
 _MAX_MEMBER_BYTES = 4 << 30
@@ -47,6 +48,17 @@ def extract(path: Path, archive: Archive, directory: Path) -> None:
                 _copy(source, target, member)
         except (KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
             raise ArchiveError(f"{path} gives no {member.path}: {error}") from error
+
+
+def copy_shipped(model: Model, directory: Path) -> None:
+    """Write the files of a model that come with this package into `directory`; raises ArchiveError when one differs."""
+    for member in model.shipped:
+        source = files("inference.models").joinpath("shipped", *member.path.split("/"))
+        try:
+            with source.open("rb") as content:
+                _copy(content, directory / member.target, member)
+        except FileNotFoundError as error:
+            raise ArchiveError(f"this package lacks {member.path}") from error
 
 
 @contextmanager

@@ -29,9 +29,8 @@ def tensors_sha256(tensors: Mapping[str, NDArray[Any]]) -> str:
 
 def build_copy(model: Model, source: Path, target: Path) -> None:
     """The members are the model."""
-    for archive in model.archive:
-        for member in archive.member:
-            (target / member.target).write_bytes((source / member.target).read_bytes())
+    for member in (*(one for archive in model.archive for one in archive.member), *model.shipped):
+        (target / member.target).write_bytes((source / member.target).read_bytes())
 
 
 def build_whisper(model: Model, source: Path, target: Path) -> None:

@@ -11,10 +11,11 @@ VOICE_MODEL = "silero-vad"
 SPEECH_MODEL = "whisper-base"
 FACES_MODEL = "faces"
 DENOISE_MODEL = "dtln"
+SYNTHETIC_VOICE_MODEL = "synthetic-voice"
 
 
 class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A data file inside an archive, and the plain name it gets outside."""
+    """A data file inside an archive, or of this package, and the plain name it gets outside."""
 
     path: str
     target: str
@@ -36,7 +37,8 @@ class Archive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model. `build` names how its files are made from the members (inference.models.build.BUILDERS).
 
-    `extra` names the optional feature that it belongs to, "" for what everyone has.
+    `shipped` are files that come with this package, below inference/models/shipped. `extra` names the optional feature
+    that it belongs to, "" for what everyone has.
     """
 
     name: str
@@ -47,7 +49,8 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     licence: str
     origin: str
     training_data: str
-    archive: tuple[Archive, ...]
+    archive: tuple[Archive, ...] = ()
+    shipped: tuple[Member, ...] = ()
     tensors_sha256: str = ""
     extra: str = ""
 
@@ -72,8 +75,9 @@ def parse(text: bytes) -> Catalogue:
     """Return the table; raises ValueError when a field is missing, or a name would leave its directory."""
     catalogue = msgspec.toml.decode(text, type=Catalogue)
     for model in catalogue.model:
-        members = [member for archive in model.archive for member in archive.member]
+        members = [*(member for archive in model.archive for member in archive.member), *model.shipped]
         plain = [model.name, model.version, *(member.target for member in members)]
+        plain += [part for member in model.shipped for part in member.path.split("/")]
         for archive in model.archive:
             package = _SCOPED.sub("", archive.package, count=1) if archive.registry == "npm" else archive.package
             plain += [package, archive.version, archive.file]

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inference.models import store
-from inference.models.archive import ArchiveError, check, extract
+from inference.models.archive import ArchiveError, check, copy_shipped, extract
 from inference.models.build import BUILDERS
 from inference.models.catalogue import Archive, Model
 
@@ -47,6 +47,7 @@ def fetch(model: Model, models_dir: Path, say: Say, *, offline: Path | None = No
         try:
             for archive, path in zip(model.archive, paths, strict=True):
                 extract(path, archive, members)
+            copy_shipped(model, members)
             BUILDERS[model.build](model, members, built)
         except (ArchiveError, ValueError) as error:
             raise FetchError(f"{label}: {error}") from error

@@ -4,6 +4,7 @@
 it is complete. model.json lists the files with size and SHA-256.
 """
 
+import asyncio
 import hashlib
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from inference.models.archive import sha256
 from inference.models.catalogue import Model
 
 MANIFEST = "model.json"
+_POLL_SECONDS = 2.0
 
 
 class StoredFile(msgspec.Struct, frozen=True):
@@ -41,6 +43,14 @@ def find(models_dir: Path, model: Model) -> Path | None:
     """Return the model's directory if it is complete (cheap: looks at the manifest alone)."""
     path = directory(models_dir, model)
     return path if (path / MANIFEST).is_file() else None
+
+
+async def appears(models_dir: Path, model: Model) -> Path:
+    """Wait until `model` was fetched; return its directory."""
+    while True:
+        if (found := find(models_dir, model)) is not None:
+            return found
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 def commit(path: Path, model: Model) -> Manifest:

@@ -10,18 +10,18 @@ WINDOW_MS = 4000
 LEAST_WINDOW_MS = 1000
 PICTURE_MS = 1000
 MAX_WINDOWS = 150
-_BYTES_PER_MS = 32
+BYTES_PER_MS = 32
 Piece = tuple[int, int, bytes]
 
 
 def windows_of(speech: messages.Speech) -> list[Piece]:
     """Cut an utterance into windows of WINDOW_MS; a rest shorter than LEAST_WINDOW_MS is left out."""
     found = []
-    length_ms = len(speech.pcm) // _BYTES_PER_MS
+    length_ms = len(speech.pcm) // BYTES_PER_MS
     for offset in range(0, length_ms, WINDOW_MS):
         end = min(offset + WINDOW_MS, length_ms)
         if end - offset >= LEAST_WINDOW_MS:
-            pcm = speech.pcm[offset * _BYTES_PER_MS : end * _BYTES_PER_MS]
+            pcm = speech.pcm[offset * BYTES_PER_MS : end * BYTES_PER_MS]
             found.append((speech.start_ms + offset, speech.start_ms + end, pcm))
     return found
 

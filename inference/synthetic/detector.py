@@ -1,8 +1,9 @@
 """Synthetic-media detection: whether a face or a voice was generated. The interface, and the answer without a model.
 
 No trustworthy model is to be had from packages (liveness nets score at chance, a voice model trained here does not
-generalise), so none is shipped: the answer is "no verdict (no model)". An operator who has a model serves it by Triton
-and names it with its model card; a card that does not say how the score was calibrated is refused.
+generalise), so by default the answer is "no verdict (no model)". An operator who has a model serves it by Triton and
+names it with its model card; a card that does not say how the score was calibrated is refused. The one for voices that
+inference.training makes exercises the pipeline, where somebody fetches it; its card and every verdict of it say so.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from typing import Protocol
 import msgspec
 
 NO_MODEL = "no verdict (no model)"
+TOO_LITTLE = "no verdict (too little evidence)"
+NO_EVIDENCE = "demonstration model, not evidence"
 
 
 class Medium(StrEnum):
@@ -71,7 +74,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome with its evidence; `text` is what may be shown. Without a card there is no score."""
+    """The outcome with its evidence; `text` is what may be shown. Without a card there is no score.
+
+    Unless `evidential` the verdict proves nothing, and `text` says so: the model merely exercises what is around it.
+    """
 
     medium: Medium
     outcome: Outcome
@@ -79,6 +85,7 @@ class Verdict:
     score: float | None = None
     windows: tuple[Window, ...] = ()
     card: ModelCard | None = None
+    evidential: bool = False
 
 
 class Detector(Protocol):
@@ -87,7 +94,7 @@ class Detector(Protocol):
     card: ModelCard
 
     async def score(self, windows: Sequence[tuple[int, int, bytes]]) -> list[Window]:
-        """Return a score per (start_ms, end_ms, data); raises EngineError."""
+        """Return a score per (start_ms, end_ms, data), but for those that show too little; raises EngineError."""
         ...
 
 
@@ -105,7 +112,7 @@ def judge(card: ModelCard, windows: Sequence[Window]) -> Verdict:
     """Return the verdict on a medium's windows, weighed by their length, at the card's operating point."""
     evidence = sum(window.end_ms - window.start_ms for window in windows)
     if evidence < card.least_evidence_ms or evidence <= 0:
-        return Verdict(card.medium, Outcome.NO_VERDICT, "no verdict (too little evidence)", None, tuple(windows), card)
+        return Verdict(card.medium, Outcome.NO_VERDICT, TOO_LITTLE, None, tuple(windows), card, card.evidential)
     score = sum(window.score * (window.end_ms - window.start_ms) for window in windows) / evidence
     if score >= card.operating_point.synthetic_from:
         outcome = Outcome.LIKELY_SYNTHETIC
@@ -113,5 +120,5 @@ def judge(card: ModelCard, windows: Sequence[Window]) -> Verdict:
         outcome = Outcome.LIKELY_AUTHENTIC
     else:
         outcome = Outcome.UNCERTAIN
-    text = outcome.value if card.evidential else f"{outcome.value} (demonstration model, not evidence)"
-    return Verdict(card.medium, outcome, text, round(score, 3), tuple(windows), card)
+    text = outcome.value if card.evidential else f"{outcome.value} ({NO_EVIDENCE})"
+    return Verdict(card.medium, outcome, text, round(score, 3), tuple(windows), card, card.evidential)

@@ -1,10 +1,12 @@
-"""Synthetic-media detection by a model that the operator serves on Triton, described by a model card.
+"""Synthetic-media detection by a model that is served on Triton, described by a model card.
 
 The model takes one window per request: voice as `WINDOW` FP32 [samples] (16 kHz mono), faces as `WINDOW` UINT8
-[height, width, 3]; it answers `SCORE` FP32 [1], the calibrated probability that the window was generated.
+[height, width, 3]; it answers `SCORE` FP32 [1], the calibrated probability that the window was generated, or not a
+number where the window does not show enough.
 """
 
 import contextlib
+import math
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -15,16 +17,16 @@ from tritonclient.utils import InferenceServerException
 from inference.engines.engine import EngineError
 from inference.synthetic.detector import Medium, ModelCard, Window
 
-_TIMEOUT_SECONDS = 30.0
+_TIMEOUT_SECONDS = 10.0
 FACE_SIZE = 224
 
 
 @contextlib.asynccontextmanager
-async def connected_detector(url: str, card: ModelCard) -> AsyncIterator["TritonDetector"]:
-    """Yield the detector that `card` describes at `url`."""
+async def connected_detector(url: str, card: ModelCard, identity: str | None = None) -> AsyncIterator["TritonDetector"]:
+    """Yield the detector that `card` describes at `url`; with `identity` it must serve exactly those files."""
     client = triton.InferenceServerClient(url)
     try:
-        yield TritonDetector(client, card)
+        yield TritonDetector(client, card, identity)
     finally:
         await client.close()
 
@@ -32,31 +34,49 @@ async def connected_detector(url: str, card: ModelCard) -> AsyncIterator["Triton
 class TritonDetector:
     """A detector (inference.synthetic.detector.Detector). `client` is a connected aio client, owned by the caller."""
 
-    def __init__(self, client: Any, card: ModelCard) -> None:
+    def __init__(self, client: Any, card: ModelCard, identity: str | None = None) -> None:
         self.card = card
         self._client = client
+        self._expected = identity
 
     async def score(self, windows: Sequence[tuple[int, int, bytes]]) -> list[Window]:
-        """Return a score per (start_ms, end_ms, data); raises EngineError.
+        """Return the windows with their scores, without those that show too little; raises EngineError.
 
         Voice data is little-endian signed 16-bit at 16 kHz, face data FACE_SIZE × FACE_SIZE RGB.
         """
-        return [Window(start, end, await self._one(data)) for start, end, data in windows]
+        try:
+            await self._check()
+            scores = [await self._one(data) for _, _, data in windows]
+        except (InferenceServerException, ConnectionError) as error:
+            raise EngineError(f"the detector {self.card.name} failed: {error}") from error
+        pairs = zip(windows, scores, strict=True)
+        return [Window(start, end, score) for (start, end, _), score in pairs if not math.isnan(score)]
+
+    async def _check(self) -> None:
+        """See once that the model served is the one expected; raises EngineError when it is another."""
+        if self._expected is None:
+            return
+        answer = await self._client.get_model_config(self.card.name, as_json=True, client_timeout=_TIMEOUT_SECONDS)
+        parameters = answer.get("config", {}).get("parameters", {})
+        served = parameters.get("identity", {}).get("string_value")
+        if served != self._expected:
+            raise EngineError(f"Triton serves {served} as {self.card.name}, not {self._expected}")
+        self._expected = None
 
     async def _one(self, data: bytes) -> float:
         array, kind = _window(self.card.medium, data)
         value = triton.InferInput("WINDOW", list(array.shape), kind)
         value.set_data_from_numpy(array)
-        try:
-            answer = await self._client.infer(
-                self.card.name, [value], model_version=self.card.version, client_timeout=_TIMEOUT_SECONDS
-            )
-        except (InferenceServerException, ConnectionError) as error:
-            raise EngineError(f"the detector {self.card.name} failed: {error}") from error
+        answer = await self._client.infer(
+            self.card.name, [value], model_version=self.card.version, client_timeout=_TIMEOUT_SECONDS
+        )
         score = answer.as_numpy("SCORE")
-        if score is None or score.size != 1 or not 0 <= float(score.reshape(())) <= 1:
+        if score is None or score.size != 1:
             raise EngineError(f"the detector {self.card.name} answered no probability")
-        return float(score.reshape(()))
+        found = float(score.reshape(()))
+        if not math.isnan(found) and not 0 <= found <= 1:
+            raise EngineError(f"the detector {self.card.name} answered no probability")
+        return found
 
 
 def _window(medium: Medium, data: bytes) -> tuple[Any, str]:

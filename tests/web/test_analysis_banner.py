@@ -33,7 +33,11 @@ async def test_consent_is_asked_for_shown_and_taken_back(chromium: Browser, serv
         {
             "meeting": "m1", "track": "t2", "participant": "p2", "media": "video",
             "emotion": {"expression": "uncertain"}, "synthesis": {"text": "no verdict (no model)"},
-        }
+        },
+        {
+            "meeting": "m1", "track": "t3", "participant": "p2", "media": "audio",
+            "emotion": None, "synthesis": {"text": "likely synthetic (demonstration model, not evidence)"},
+        },
     ]  # fmt: skip
     server.answers["GET", "/meetings/m1/analysis"] = (200, {"tracks": tracks})
     async with open_page(chromium) as page:
@@ -47,6 +51,7 @@ async def test_consent_is_asked_for_shown_and_taken_back(chromium: Browser, serv
         await expect(banner).to_contain_text(
             "Grace Hopper: face looks uncertain; generated face: no verdict (no model).", timeout=10_000
         )
+        await expect(banner).to_contain_text("generated voice: likely synthetic (demonstration model, not evidence).")
         await banner.get_by_role("button", name="Stop analysing me").click()
         while (consent := await session.next_of(signaling.Consent)).text != "analysis-1":
             pass

@@ -6,6 +6,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -194,7 +195,32 @@ def test_the_command(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_the_shipped_table_is_whole() -> None:
     for model in catalogue.load().model:
         assert model.licence and model.origin and model.training_data
-        assert model.archive and all(archive.member for archive in model.archive)
+        assert model.archive or model.shipped
+        assert all(archive.member for archive in model.archive)
+
+
+SHIPPED = "synthetic-voice"
+
+
+def test_what_is_part_of_the_package_is_checked_too(tmp_path: Path) -> None:
+    model = catalogue.load().named(SHIPPED)
+    found = fetch(model, tmp_path / "models", lambda _: None)
+    assert sorted(path.name for path in found.iterdir()) == ["card.toml", "model.json", "voice.onnx"]
+    assert not store.problems(tmp_path / "models", model)
+    member = msgspec.structs.replace(model.shipped[0], sha256="0" * 64)
+    with pytest.raises(FetchError, match=f"{member.path} has SHA-256 .*, the table says 0000"):
+        fetch(msgspec.structs.replace(model, recipe=2, shipped=(member,)), tmp_path / "models", lambda _: None)
+
+
+def test_it_is_no_part_of_what_everyone_gets() -> None:
+    assert catalogue.load().named(SHIPPED).extra
+
+
+@pytest.mark.parametrize("path", ["../fetch.py", "/etc/passwd", "a/../../b"])
+def test_the_table_cannot_name_a_file_elsewhere(path: str) -> None:
+    text = (Path(catalogue.__file__).parent / "MODELS.toml").read_text()
+    with pytest.raises(ValueError, match="not a plain name"):
+        catalogue.parse(text.replace("synthetic-voice/voice.onnx", path).encode())
 
 
 @given(st.text(max_size=300) | st.binary(max_size=300))

@@ -1,0 +1,70 @@
+"""Which detectors of synthetic media there are: an operator's, on Triton, by their model cards; and for voices, where
+it was fetched and no other is named, the one that was trained here, on Triton if that serves it, else in a worker.
+"""
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+
+from inference.analysis.analysis import Analysis
+from inference.config import InferenceConfig
+from inference.engines.detectors import FirstOf, LocalDetector
+from inference.models import catalogue, store
+from inference.models.catalogue import SYNTHETIC_VOICE_MODEL
+from inference.synthetic.detector import Detector, Medium, load_card
+
+logger = logging.getLogger(__name__)
+
+CARD = "card.toml"
+
+
+async def run_detectors(config: InferenceConfig, analysis: Analysis) -> None:
+    """Give `analysis` the detectors that `config` and the directory of models hold, until cancelled."""
+    named = {Medium.VOICE: config.voice_detector_card, Medium.FACE: config.face_detector_card}
+    async with asyncio.TaskGroup() as tasks:
+        for medium, card in named.items():
+            if card is not None:
+                tasks.create_task(_operators(config, analysis, medium, card), name=f"{medium} detector")
+        if config.voice_detector_card is None:
+            tasks.create_task(_trained(config, analysis), name="trained detector")
+
+
+async def _operators(config: InferenceConfig, analysis: Analysis, medium: Medium, path: Path) -> None:
+    """Connect the detector that a model card describes."""
+    try:
+        card = load_card(path)
+        if card.medium is not medium:
+            raise ValueError(f"it is of a detector of {card.medium}")
+        if not config.triton_urls:
+            raise ValueError("there is no Triton to serve its model")
+    except (OSError, ValueError) as error:
+        logger.error("no detection of synthetic %s: the model card %s cannot be used: %s", medium, path, error)
+        return
+    from inference.triton.detector_client import connected_detector  # noqa: PLC0415  needs the extra `triton`
+
+    async with connected_detector(config.triton_urls[0], card) as detector:
+        analysis.add_detector(detector)
+        await asyncio.Event().wait()
+
+
+async def _trained(config: InferenceConfig, analysis: Analysis) -> None:
+    """Wait until the model was fetched, then keep its worker alive."""
+    directory = await store.appears(config.models_dir, catalogue.load().named(SYNTHETIC_VOICE_MODEL))
+    try:
+        card = load_card(directory / CARD)
+    except (OSError, ValueError) as error:
+        logger.error("no detection of synthetic voices: %s", error)
+        return
+    ready = asyncio.Event()
+    local = LocalDetector(card, nice=config.nice, changed=ready.set)
+    async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+        tasks.create_task(local.run(directory), name="detector worker")
+        detector: Detector = local
+        if config.triton_urls:
+            from inference.triton.detector_client import connected_detector  # noqa: PLC0415  needs the extra `triton`
+
+            remote = connected_detector(config.triton_urls[0], card, store.identity(directory))
+            detector = FirstOf((await stack.enter_async_context(remote), local))
+        await ready.wait()
+        analysis.add_detector(detector)

@@ -1,0 +1,52 @@
+"""Joins the pieces of live utterances into windows for a detector of voices. Pure, bounded by one window a track."""
+
+from dataclasses import dataclass, field
+
+from inference.messages import Speech
+from inference.synthetic.assess import BYTES_PER_MS, LEAST_WINDOW_MS, WINDOW_MS, Piece
+
+_WINDOW_BYTES = WINDOW_MS * BYTES_PER_MS
+
+
+@dataclass(slots=True)
+class _Utterance:
+    """What is not in a window yet; `taken` bytes of the utterance came before it."""
+
+    begin: int
+    taken: int = 0
+    rest: bytearray = field(default_factory=bytearray)
+
+
+class VoiceWindows:
+    """The utterances under way, one a track."""
+
+    def __init__(self) -> None:
+        self._utterances: dict[int, _Utterance] = {}
+
+    def add(self, speech: Speech) -> list[Piece]:
+        """Take the next piece of a track's utterance; return the windows that are full, at its end the rest too."""
+        known = self._utterances.get(speech.handle)
+        if known is None or known.begin != speech.begin:
+            known = self._utterances[speech.handle] = _Utterance(speech.begin)
+        known.rest += speech.pcm
+        found = []
+        while len(known.rest) >= _WINDOW_BYTES:
+            found.append(_piece(speech, known, _WINDOW_BYTES))
+        if speech.final:
+            del self._utterances[speech.handle]
+            left = min(len(known.rest), max(0, speech.samples * 2 - known.taken))
+            if not speech.discard and left >= LEAST_WINDOW_MS * BYTES_PER_MS:
+                found.append(_piece(speech, known, left))
+        return found
+
+    def forget(self, handle: int) -> None:
+        """Nothing more is wanted of a track."""
+        self._utterances.pop(handle, None)
+
+
+def _piece(speech: Speech, known: _Utterance, size: int) -> Piece:
+    start = speech.start_ms + known.taken // BYTES_PER_MS
+    data = bytes(known.rest[:size])
+    del known.rest[:size]
+    known.taken += size
+    return start, start + size // BYTES_PER_MS, data

@@ -1,0 +1,74 @@
+"""Detectors of synthetic media beside Triton's: one in a worker of our own, and one after the other."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from inference import messages
+from inference.asked_worker import AskedWorker
+from inference.engines.breaker import Breaker
+from inference.engines.engine import EngineError
+from inference.synthetic.detector import Detector, ModelCard, Window
+
+TIMEOUT_SECONDS = 30.0
+_WINDOWS_AT_ONCE = 32
+
+
+class LocalDetector:
+    """A detector of voices (inference.synthetic.detector.Detector). `run` keeps its worker alive until cancelled."""
+
+    def __init__(self, card: ModelCard, *, nice: int, changed: Callable[[], None]) -> None:
+        """`changed` is called when `ready` changes."""
+        self.card = card
+        self._nice = nice
+        self._worker = AskedWorker("detector", "detector of voices", timeout=TIMEOUT_SECONDS, changed=changed)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the worker has loaded the model."""
+        return self._worker.model is not None
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id while it runs."""
+        return self._worker.pid
+
+    async def run(self, directory: Path) -> None:
+        """Keep a worker with the model in `directory` alive until cancelled."""
+        await self._worker.run("inference.detector_worker", str(directory), str(self._nice))
+
+    async def score(self, windows: Sequence[tuple[int, int, bytes]]) -> list[Window]:
+        """Return the windows with their scores, without those that hold too little voice; raises EngineError."""
+        scored: list[Window] = []
+        for start in range(0, len(windows), _WINDOWS_AT_ONCE):
+            asked = windows[start : start + _WINDOWS_AT_ONCE]
+            reply = await self._worker.ask(messages.Judge(windows=tuple(data for _, _, data in asked)))
+            if not isinstance(reply, messages.Judged) or len(reply.scores) != len(asked):
+                raise EngineError("the detector of voices answered something else")
+            pairs = zip(asked, reply.scores, strict=True)
+            scored += [Window(begin, end, score) for (begin, end, _), score in pairs if score is not None]
+        return scored
+
+
+class FirstOf:
+    """Detectors of one model in order of preference; one that keeps failing is passed over for a while."""
+
+    def __init__(self, detectors: Sequence[Detector]) -> None:
+        self.card = detectors[0].card
+        self._detectors = [(detector, Breaker()) for detector in detectors]
+
+    async def score(self, windows: Sequence[tuple[int, int, bytes]]) -> list[Window]:
+        """Return what the first that answers says; raises EngineError when none does."""
+        error = EngineError("no detector is to be asked now")
+        for detector, breaker in self._detectors:
+            if not breaker.allows(time.monotonic_ns()):
+                continue
+            try:
+                scored = await detector.score(windows)
+            except EngineError as failure:
+                breaker.failed(time.monotonic_ns())
+                error = failure
+            else:
+                breaker.succeeded()
+                return scored
+        raise error

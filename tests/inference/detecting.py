@@ -1,0 +1,55 @@
+"""A directory of models that holds the detector of generated voices as well, and voices to put to it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from inference.models import catalogue
+from inference.models.fetch import fetch
+from inference.synthetic.detector import NO_EVIDENCE
+from inference.training.channel import through_g722
+from inference.training.resynthesis import griffin_lim
+from tests.inference.material import Floats, prompt
+
+SENTENCES = ("queue-periodic-announce", "ss-noservice", "pbx-invalidpark", "vm-tempgreetactive", "demo-echotest")
+
+
+def linked(models_dir: Path, directory: Path) -> Path:
+    """`directory` with links to the fetched models of captions, and none of the detector."""
+    directory.mkdir()
+    for name in ("silero-vad", "whisper-base"):
+        (directory / name).symlink_to(models_dir / name)
+    return directory
+
+
+def with_detector(models_dir: Path, directory: Path) -> Path:
+    """The same with the detector."""
+    fetch(catalogue.load().named("synthetic-voice"), linked(models_dir, directory), lambda _: None)
+    return directory
+
+
+def natural() -> Floats:
+    """A quarter of a minute of a person."""
+    return np.concatenate([prompt(name).samples for name in SENTENCES])
+
+
+def generated(sound: Floats) -> Floats:
+    """The same through a vocoder."""
+    return through_g722(griffin_lim(sound, np.random.default_rng(3)))
+
+
+def marked(verdict: dict[str, object]) -> bool:
+    """Whether a verdict says that it proves nothing wherever one may look."""
+    text, card = verdict["text"], verdict["card"]
+    assert isinstance(text, str) and isinstance(card, dict)
+    return text.endswith(f"({NO_EVIDENCE})") and verdict["evidential"] is False and card["evidential"] is False
+
+
+def windows(sound: Floats) -> Sequence[tuple[int, int, bytes]]:
+    """Pieces of four seconds, as a detector takes them."""
+    pcm = (np.clip(sound, -1, 1) * 32767).astype("<i2")
+    return [
+        (start // 16, (start + 64_000) // 16, pcm[start : start + 64_000].tobytes())
+        for start in range(0, len(pcm) - 64_000 + 1, 64_000)
+    ]

@@ -74,7 +74,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         metavar="FILE",
         help="what caption_voices keeps of a run, to go on with after it was cut off",
     )
-    parser.add_argument("--minutes", type=float, help="how long soak takes (60; half a minute when quick)")
+    parser.add_argument("--minutes", type=float, help="how long soak (60) or caption_latency (5) takes")
     return parser
 
 
@@ -86,8 +86,9 @@ def _about(name: str) -> str:
 
 def _run(name: str, *, quick: bool, minutes: float | None, keep: Path | None) -> Report:
     module = importlib.import_module(f"bench.{name}")
-    own: dict[str, object] = {"soak": {"minutes": minutes}, "caption_voices": {"keep": keep}}.get(name, {})
-    report: Report = module.run(quick=quick, **own)
+    lasting: dict[str, object] = {"minutes": minutes}
+    own = {"soak": lasting, "caption_latency": lasting, "caption_voices": {"keep": keep}}
+    report: Report = module.run(quick=quick, **own.get(name, {}))
     return report
 
 
@@ -96,12 +97,13 @@ def _run_all(*, quick: bool, minutes: float | None) -> tuple[list[Row], list[str
     rows: list[Row] = []
     failed: list[str] = []
     flags = ["--quick"] if quick else []
-    flags += ["--minutes", str(minutes)] if minutes is not None else []
+    lasting = ["--minutes", str(minutes)] if minutes is not None else []
     with tempfile.TemporaryDirectory() as folder:
         for name, meaning in NAMES.items():
             path = Path(folder) / f"{name}.json"
             print(f"— {name}: {meaning}", file=sys.stderr)
-            command = [sys.executable, "-m", "bench", name, "--json", str(path), *flags]
+            more = lasting if name == "soak" else []
+            command = [sys.executable, "-m", "bench", name, "--json", str(path), *flags, *more]
             subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
             if path.exists():
                 rows += read_json(path)

@@ -83,10 +83,11 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def run(*, quick: bool) -> Report:
+def run(*, quick: bool, minutes: float | None = None) -> Report:
     """Return latencies, from the end of speech (voice activity's word) to the caption's arrival in the sfu."""
     report = Report()
-    finals, partials, load = asyncio.run(_measure(25 if quick else 300))
+    seconds = 25 if quick else 60 * (minutes or 5)
+    finals, partials, load = asyncio.run(_measure(seconds))
     case = f"{SPEAKERS} speakers"
     report.at_most(case, "finals p95", percentile(finals, 95), "s", 2.0)
     report.add(case, "finals p50", percentile(finals, 50), "s")
@@ -94,4 +95,5 @@ def run(*, quick: bool) -> Report:
     report.add(case, "finals", len(finals), "")
     report.add(case, "partials per final", len(partials) / max(len(finals), 1), "")
     report.add(case, "CPU of both workers", load, "cores")
+    report.add(case, "speech", seconds / 60, "min")
     return report

@@ -1,19 +1,22 @@
 """Bodies and answers about meetings and their settings."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from control.api.types import Answer, Body, LongText, MeetingStatus, Passcode, Recurrence, Role, Text, TimeZone
 from sfu.api.desired_state import ConsentPolicy
 
+VideoCodec = Literal["VP8", "VP9", "H264", "AV1"]
+
 
 class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`may_*` say what plain participants may do; hosts may everything.
 
     `consent` is what the meeting makes of consent to being recorded: each is asked (`ask`), joining gives it until it
-    is taken back (`implied`), or nobody attends without (`required`).
+    is taken back (`implied`), or nobody attends without (`required`). `codec` is what browsers send video in; where
+    somebody cannot decode it they send VP8 besides.
     """
 
     guests: bool = True
@@ -26,6 +29,7 @@ class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     consent: ConsentPolicy = "ask"
     captions: bool = True
     e2ee: bool = False
+    codec: VideoCodec = "VP8"
     capacity: Annotated[int, msgspec.Meta(ge=2, le=10000)] = 500
 
 
@@ -88,6 +92,7 @@ class MeetingSummary(Answer, frozen=True, kw_only=True):
     role: Role | None = None
     consent: ConsentPolicy = "ask"
     e2ee: bool = False
+    codec: VideoCodec = "VP8"
     breakout_of: str | None = None
 
 

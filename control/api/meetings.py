@@ -91,6 +91,7 @@ def summary(standing: Standing) -> MeetingSummary:
         role=standing.role,
         consent=settings.consent,
         e2ee=settings.e2ee,
+        codec=settings.codec,
         breakout_of=meeting.breakout_of,
     )
 

@@ -117,7 +117,7 @@ async def test_an_account_is_created_and_a_meeting_made(view: Page, server: Scri
     await view.get_by_role("button", name="Create meeting").click()
     await expect(view.locator("#join")).to_be_visible()
     created = [body for method, path, body in server.requests if (method, path) == ("POST", "/meetings")]
-    settings = {"guests": True, "lobby": False, "e2ee": False, "consent": "ask"}
+    settings = {"guests": True, "lobby": False, "e2ee": False, "consent": "ask", "codec": "VP8"}
     assert created == [{"title": "Design review", "settings": settings}]
 
 

@@ -63,6 +63,7 @@ class Call {
     this.#place = meeting;
     performance.mark('parley:join');
     this.#room = new Room({
+      codec: meeting.codec,
       ...(entry.words ? { encryption: Encryption.fromPassphrase(entry.words, meeting.id) } : {}),
       admit: admission(rest, meeting.id, this.#who(), {
         signal,

@@ -15,6 +15,9 @@ const CONSENTS = [
   ['required', 'Only with consent'],
 ];
 
+/** What browsers send video in; VP8 is decoded everywhere, the others need fewer bits and more work. */
+const CODECS = [['VP8', 'VP8'], ['VP9', 'VP9'], ['AV1', 'AV1'], ['H264', 'H.264']];
+
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showHome(page, context) {
   const user = await currentUser();
@@ -93,6 +96,9 @@ function newMeeting(context) {
   consent.select.append(...CONSENTS.map(([value, words]) => h('option', { value }, words)));
   const lobby = check('Lobby', 'Newcomers wait until you let them in.', false);
   const sealed = check('End-to-end encryption', 'Whoever joins types words that you share elsewhere. No recording, no captions, no analysis.', false);
+  const codec = choice('Video', 'camera', () => undefined);
+  codec.select.name = 'codec';
+  codec.select.append(...CODECS.map(([value, words]) => h('option', { value }, words)));
   return form({
     action: 'Create meeting',
     submit: async () => {
@@ -100,11 +106,12 @@ function newMeeting(context) {
         title: title.input.value.trim() || 'Meeting',
         ...(passcode.input.value ? { passcode: passcode.input.value } : {}),
         ...planned(start.input.value),
-        settings: { guests: guests.input.checked, lobby: lobby.input.checked, e2ee: sealed.input.checked, consent: consent.select.value },
+        settings: { guests: guests.input.checked, lobby: lobby.input.checked, e2ee: sealed.input.checked, consent: consent.select.value,
+          codec: codec.select.value },
       });
       context.navigate(`/m/${encodeURIComponent(meeting.id)}`);
     },
-  }, title.element, start.element, passcode.element, guests.element, lobby.element, sealed.element, consent.element);
+  }, title.element, start.element, passcode.element, guests.element, lobby.element, sealed.element, consent.element, codec.element);
 }
 
 /** @param {string} local date and time as a datetime-local field has them, '' for none */

@@ -1,6 +1,7 @@
 """A joined room: signaling over WebSocket, a publish and a subscribe peer, and the state that the server told."""
 
 import asyncio
+import contextlib
 import secrets
 import ssl
 import time
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosedError
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 from parley.client.client_peer import ClientPeer, Received
 from parley.client.descriptions import publish_offer, remote_side, subscribe_answer
@@ -120,7 +121,8 @@ class Room:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._socket and self.state.closed is None:
-            await self.send(signaling.Leave())
+            with contextlib.suppress(ConnectionClosed):  # it may have been put out just now
+                await self.send(signaling.Leave())
         await self.abandon()
 
     async def abandon(self) -> None:

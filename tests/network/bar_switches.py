@@ -1,0 +1,32 @@
+"""Bar: 200 changes of layer, in each browser and codec: all decoded, no freeze, and lip sync afterwards.
+
+`SWITCHES` may ask for fewer, `-k` for one browser and codec.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.network.behind_link import once
+from tests.network.layer_switches import switch_layers
+
+SWITCHES = int(os.environ.get("SWITCHES", "200"))
+FREEZE_MS = 500
+SKEW_MS = 60
+
+
+@once
+@pytest.mark.parametrize(
+    ("browser", "codec"),
+    [
+        *(("chromium", codec) for codec in ("VP8", "H264", "VP9", "AV1")),
+        *(("firefox", codec) for codec in ("VP8", "VP9", "AV1")),
+    ],
+)
+async def test_switches_of_layers_disturb_nothing(tmp_path: Path, browser: str, codec: str) -> None:
+    outcome = await switch_layers(tmp_path, codec, browser, SWITCHES)
+    print(f"{browser}, {codec}: {outcome}")
+    assert outcome.plis == outcome.lost == 0
+    assert outcome.longest_gap <= FREEZE_MS
+    assert abs(outcome.skew) <= SKEW_MS

@@ -1,0 +1,194 @@
+"""A publisher in Chromium that flashes and beeps, and a viewer that asks for a large and a small picture by turns."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.network.behind_link import MS, WATCH_FRAMES
+from tests.sfu.server.harness import eventually, host
+from tests.support import sdk_page
+from tests.support.bidi import firefox
+from tests.support.chromium import LOOPBACK_FLAG, chromium
+from tests.support.link_model import LinkSettings
+from tests.support.tun_forwarder import emulated_host
+
+LINK = LinkSettings(delay=5 * MS)
+_SKEW_SECONDS = 9
+_IN_DECODER = 3
+FLASHES = """
+(async (codec, audible) => {
+  const canvas = Object.assign(document.createElement('canvas'), {width: 1280, height: 720});
+  const picture = canvas.getContext('2d'), sound = new AudioContext();
+  const gain = new GainNode(sound, {gain: 0}), tone = new OscillatorNode(sound, {frequency: 1000});
+  const output = sound.createMediaStreamDestination();
+  tone.connect(gain).connect(output);
+  tone.start();
+  let number = 0;
+  setInterval(() => {
+    const phase = number++ % 60;
+    if (phase === 0) {
+      gain.gain.setValueAtTime(0.8, sound.currentTime);
+      gain.gain.setValueAtTime(0, sound.currentTime + 0.1);
+    }
+    picture.fillStyle = phase < 4 ? '#fff' : '#203040';
+    picture.fillRect(0, 0, 1280, 720);
+    picture.fillStyle = '#c04020';
+    picture.fillRect(20 * phase, 600, 60, 60);
+  }, 1000 / 30);
+  await sdkPage.room.publish('microphone', output.stream.getAudioTracks()[0]);
+  await sdkPage.room.publish('camera', canvas.captureStream(30).getVideoTracks()[0], {codec});
+})
+"""
+WATCH_FLASHES = """
+(() => {
+  const flashes = [], beeps = [];
+  const track = (media) => [...sdkPage.room.roster.tracks.values()].find((t) => t.media === media);
+  const video = sdkPage.shown.get(track('video').id);
+  const small = Object.assign(document.createElement('canvas'), {width: 8, height: 8});
+  const picture = small.getContext('2d', {willReadFrequently: true});
+  let bright = false;
+  const look = (now, frame) => {
+    picture.drawImage(video, 0, 0, video.videoWidth, video.videoHeight / 2, 0, 0, 8, 8);
+    const light = picture.getImageData(4, 4, 1, 1).data[1] > 150;
+    if (light && !bright) flashes.push(frame.expectedDisplayTime ?? now);
+    bright = light;
+    video.requestVideoFrameCallback(look);
+  };
+  video.requestVideoFrameCallback(look);
+  const sound = new AudioContext();
+  const listener = sound.createScriptProcessor(256, 1, 1);
+  let quietFor = 1e6;
+  listener.onaudioprocess = (event) => {
+    const samples = event.inputBuffer.getChannelData(0);
+    const onset = samples.findIndex((sample) => Math.abs(sample) > 0.1);
+    if (onset >= 0 && quietFor > 0.5) {
+      const {contextTime, performanceTime} = sound.getOutputTimestamp();
+      beeps.push(performanceTime + 1000 * (event.playbackTime + onset / sound.sampleRate - contextTime));
+    }
+    quietFor = onset >= 0 ? 0 : quietFor + samples.length / sound.sampleRate;
+  };
+  sound.createMediaStreamSource(new MediaStream([track('audio').mediaTrack])).connect(listener);
+  listener.connect(sound.destination);
+  Object.assign(window.sdkPage, {flashes, beeps, camera: track('video').id, video, listener});
+  return true;
+})()
+"""
+SWITCH = "(sdkPage.room.subscribe(sdkPage.camera, {width: WIDTH, height: HEIGHT}), true)"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`skew` is how long after its beep a flash is shown, in ms (median), after the switching, `skew_before` before it.
+
+    `lost` are frames that came and were neither decoded nor passed over for want of time.
+    """
+
+    switches: int
+    seconds: float
+    plis: int
+    lost: int
+    longest_gap: float
+    skew_before: float
+    skew: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.switches} switches in {self.seconds:.0f} s: {self.plis} PLIs, {self.lost} frames lost, "
+            f"longest gap {self.longest_gap:.0f} ms, "
+            f"flash {self.skew:+.0f} ms after its beep ({self.skew_before:+.0f} before)"
+        )
+
+
+@asynccontextmanager
+async def _viewer(kind: str, prefix: list[str], site: str) -> AsyncIterator[sdk_page.Evaluates]:
+    if kind == "firefox":
+        async with firefox(prefix) as browser:
+            await browser.navigate(site)
+            yield browser
+    else:
+        async with chromium(prefix) as running:
+            page = await running.browser.new_page()
+            await page.goto(site)
+            yield page
+
+
+async def _row(page: sdk_page.Evaluates) -> dict[str, Any]:
+    rows = [row for row in await sdk_page.streams(page) if row["kind"] == "video" and row.get("framesDecoded")]
+    return rows[0] if rows else {}
+
+
+async def _until_height(page: sdk_page.Evaluates, height: int) -> None:
+    async with asyncio.timeout(30):
+        while await page.evaluate("sdkPage.video.videoHeight") != height:
+            await asyncio.sleep(0.03)
+
+
+async def _skew(page: sdk_page.Evaluates) -> float:
+    """Return how long after their beeps the next flashes are shown."""
+    since = await page.evaluate("performance.now()")
+    await asyncio.sleep(_SKEW_SECONDS)
+    flashes, beeps = await page.evaluate("[sdkPage.flashes, sdkPage.beeps]")
+    nearest = [
+        min((flash - beep for beep in beeps), key=abs, default=float("inf")) for flash in flashes if flash > since + 500
+    ]
+    return statistics.median(nearest) if nearest else float("inf")
+
+
+def _lost(row: dict[str, Any]) -> int:
+    return int(row["framesReceived"] - row["framesDecoded"] - row.get("framesDropped", 0))
+
+
+async def switch_layers(tmp_path: Path, codec: str, kind: str, switches: int, *, lip_sync: bool = True) -> Outcome:
+    """Run a call in which a viewer's layer changes so many times; without `lip_sync` that is not measured."""
+    async with AsyncExitStack() as stack:
+        link = stack.enter_context(emulated_host(LINK, LINK, 1))
+        addresses = ("127.0.0.1", link.server_address)
+        h = await stack.enter_async_context(host(tmp_path, addresses=addresses, signaling_host="0.0.0.0"))
+        near = await stack.enter_async_context(sdk_page.sdk_site())
+        far = await stack.enter_async_context(sdk_page.sdk_site(link.server_address))
+        browser = await stack.enter_async_context(chromium(flags=[LOOPBACK_FLAG]))
+        ann = await browser.browser.new_page()
+        await ann.goto(near)
+        await sdk_page.join_node(ann, h.signaling_url, h.control.token("r", "ann"))
+        await ann.evaluate(f"{FLASHES}('{codec}').then(() => true)")
+        bob = await stack.enter_async_context(_viewer(kind, link.prefix, far))
+        url = h.signaling_url.replace("127.0.0.1", link.server_address)
+        await sdk_page.join_node(bob, url, h.control.token("r", "bob"))
+        publish = h.node.rooms["r"].participants["ann"].publish
+        assert publish is not None
+        await eventually(
+            lambda: sum(stream.active(time.monotonic_ns()) for stream in publish.streams.values()) == 4, 60
+        )
+        async with asyncio.timeout(30):
+            while (await _row(bob)).get("framesDecoded", 0) < 10:
+                await asyncio.sleep(0.1)
+        await bob.evaluate(f"(() => {{ {WATCH_FRAMES} return true; }})()")
+        await bob.evaluate(WATCH_FLASHES)
+        await bob.evaluate(SWITCH.replace("WIDTH", "1280").replace("HEIGHT", "720"))
+        await _until_height(bob, 720)
+        skew_before = await _skew(bob) if lip_sync else 0.0
+        before, since = await _row(bob), await bob.evaluate("performance.now()")
+        began = time.monotonic()
+        for number in range(switches):
+            width, height = (1280, 720) if number % 2 else (320, 180)
+            await bob.evaluate(SWITCH.replace("WIDTH", str(width)).replace("HEIGHT", str(height)))
+            await _until_height(bob, height)
+            await asyncio.sleep(0.1)
+        seconds = time.monotonic() - began
+        gaps = await bob.evaluate(f"window.gapsSince({since})")
+        after = await _row(bob)
+        skew = await _skew(bob) if lip_sync else 0.0
+    return Outcome(
+        switches,
+        seconds,
+        after.get("pliCount", 0) - before.get("pliCount", 0),
+        max(0, _lost(after) - _lost(before) - _IN_DECODER),
+        max(gaps, default=float("inf")),
+        skew_before,
+        skew,
+    )

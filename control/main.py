@@ -135,22 +135,7 @@ async def _serve(
         of_tls, of_quic = _tls_servers(config, served_directly, secure, stop)
         served.append(of_tls)
         servers += [of_tls, *of_quic]
-    worker = jobs.Worker(
-        services.pool,
-        jobs.handlers(services.pool, services.media, services.inference),
-        results=services.results,
-    )
-    secretary = jobs.Worker(services.pool, minutes.handlers(services))
-    workers = [
-        asyncio.create_task(_relay(services)),
-        asyncio.create_task(session_news.run(config.database_dsn, services.sessions)),
-        asyncio.create_task(webhooks.run(services.pool, services.outgoing)),
-        asyncio.create_task(services.registry.run()),
-        asyncio.create_task(failover.run(services)),
-        asyncio.create_task(reconcile.run(services)),
-        asyncio.create_task(worker.run()),
-        asyncio.create_task(secretary.run()),
-    ]
+    workers = _workers(services)
     ready()
     try:
         done, _ = await asyncio.wait((*servers, *workers), return_when=asyncio.FIRST_COMPLETED)
@@ -165,6 +150,23 @@ async def _serve(
         for task in (*servers, *workers):
             task.cancel()
         await asyncio.gather(*servers, *workers, return_exceptions=True)
+
+
+def _workers(services: Services) -> list[asyncio.Task[None]]:
+    """Return what goes on beside requests."""
+    handlers = jobs.handlers(services.pool, services.media, services.inference)
+    worker = jobs.Worker(services.pool, handlers, results=services.results)
+    secretary = jobs.Worker(services.pool, minutes.handlers(services))
+    return [
+        asyncio.create_task(_relay(services)),
+        asyncio.create_task(session_news.run(services.config.database_dsn, services.sessions)),
+        asyncio.create_task(webhooks.run(services.pool, services.outgoing)),
+        asyncio.create_task(services.registry.run()),
+        asyncio.create_task(failover.run(services)),
+        asyncio.create_task(reconcile.run(services)),
+        asyncio.create_task(worker.run()),
+        asyncio.create_task(secretary.run()),
+    ]
 
 
 def _tcp_servers(

@@ -16,10 +16,9 @@ WAIT_SECONDS = 3.0
 
 
 class FirstState:
-    """Pulls the desired state of rooms that are about to open. `waited` counts how often somebody waited for it."""
+    """Pulls the desired state of rooms that are about to open; who waits for it is counted (`first_state_awaited`)."""
 
     def __init__(self, node: Node, control: ControlClient) -> None:
-        self.waited = 0
         self._node = node
         self._control = control
         self._pulls: dict[str, asyncio.Task[DesiredState]] = {}
@@ -32,7 +31,7 @@ class FirstState:
         room = self._node.rooms.get(claims.room)
         if room is not None and room.desired is not None and (not room.epoch or claims.epoch <= room.epoch):
             return None
-        self.waited += 1
+        self._node.context.counters["first_state_awaited"] += 1
         pull = self._pulls.get(claims.room)
         if pull is None:
             pull = self._pulls[claims.room] = asyncio.create_task(self._pull(claims.room))

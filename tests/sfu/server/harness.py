@@ -40,6 +40,7 @@ class Control:
         self.batches: list[int] = []
         self.keys_served = 0
         self.facts_status: int | None = None  # what facts are answered with instead
+        self.desired_asked = 0
         self.desired_status: int | None = None  # what a room's desired state is answered with instead
         self.other_nodes = False  # whether there are any, to place rooms on
         self.url = ""
@@ -87,6 +88,7 @@ class Control:
         return web.json_response(self.jwks())
 
     async def _desired(self, request: web.Request) -> web.Response:
+        self.desired_asked += 1
         if self.desired_status is not None:
             return web.json_response({}, status=self.desired_status)
         room = request.match_info["room"]

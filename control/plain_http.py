@@ -1,9 +1,9 @@
 """The plain TCP listeners: HTTP/1.1 and WebSockets by uvicorn and httptools (llhttp), within limits that it lacks.
 
-A head, or what stands between two pieces of a body, has a size and a time; an answer that nobody takes is not kept for
-ever. Requests that two parsers could read differently (RFC 9112, section 11.2) are refused before anything is done:
-llhttp refuses most, here a Transfer-Encoding besides `chunked` and a Host that is missing or doubled. Trailers are
-dropped: uvicorn would put them among the headers. TLS, and with it HTTP/2, is Hypercorn's.
+A head, or what stands between two pieces of a body, has a size and a time; a body that does not go on and an answer
+that nobody takes are given up. Requests that two parsers could read differently (RFC 9112, section 11.2) are refused
+before anything is done: llhttp refuses most, here a Transfer-Encoding besides `chunked` and a Host that is missing or
+doubled. Trailers are dropped: uvicorn would put them among the headers. TLS, and with it HTTP/2, is Hypercorn's.
 """
 
 import asyncio
@@ -36,6 +36,7 @@ class PlainProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self.due: float | None = self.loop.time() + HEAD_SECONDS
         self.taken = (0, self.loop.time())
+        self.heard = self.loop.time()
         self._beside_bodies = 0
         self._head_is_read = False
         self._is_over = False
@@ -43,6 +44,7 @@ class PlainProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_over:
             return
+        self.heard = self.loop.time()
         self._beside_bodies += len(data)
         super().data_received(data)
         if self._beside_bodies > HEAD_BYTES and not self.transport.is_closing():
@@ -70,8 +72,11 @@ class PlainProtocol(HttpToolsProtocol):
             codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
             if codings != [b"chunked"] or version == "1.0":
                 raise ValueError("a Transfer-Encoding that is not spoken here")
-        self.due = None
+        if self.parser.should_upgrade() and not {b"content-length", b"transfer-encoding"}.isdisjoint(names):
+            raise ValueError("an upgrade with a body")
         super().on_headers_complete()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.due = None
 
     def on_body(self, body: bytes) -> None:
         self._beside_bodies = 0
@@ -116,12 +121,14 @@ class PlainProtocol(HttpToolsProtocol):
     def sweep(self, now: float) -> None:
         """Close a connection that says nothing more, or takes nothing more."""
         if self.due is not None and now > self.due and not self.transport.is_closing():
-            _CLOSED.labels("silent").inc()
+            if not self._is_over:
+                _CLOSED.labels("silent").inc()
             self.transport.close()
         waiting = self.transport.get_write_buffer_size()
         if waiting == 0 or waiting != self.taken[0]:
             self.taken = (waiting, now)
-        elif now - self.taken[1] > STALLED_SECONDS:
+        is_sending = self.due is None and self.cycle.more_body and not self.flow.read_paused
+        if now - self.taken[1] > STALLED_SECONDS or (is_sending and now - self.heard > STALLED_SECONDS):
             _CLOSED.labels("stalled").inc()
             self.transport.abort()
 

@@ -19,6 +19,7 @@ AMBIGUOUS = {
     "another coding": b"Host: x\r\nTransfer-Encoding: xchunked\r\n",
     "two codings": b"Host: x\r\nTransfer-Encoding: gzip, chunked\r\n",
     "two fields of codings": b"Host: x\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+    "an upgrade with a body": b"Host: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 5\r\n",
     "no host": b"Accept: */*\r\n",
     "two hosts": b"Host: x\r\nHost: y\r\n",
     "a space before the colon": b"Host: x\r\nContent-Length : 5\r\n",
@@ -133,6 +134,23 @@ async def test_an_answer_that_nobody_takes_is_given_up(people: People, monkeypat
         while closed_for("stalled") == before:
             await asyncio.sleep(0.05)
     writer.close()
+
+
+async def test_an_upload_that_does_not_go_on_is_given_up(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain_http, "STALLED_SECONDS", 0.5)
+    ada = await people.user("ada")
+    before = closed_for("stalled")
+    head = f"POST /api/v1/media/upload?name=x HTTP/1.1\r\nHost: x\r\nAuthorization: {ada.headers['Authorization']}\r\n"
+    with contextlib.suppress(ConnectionError):
+        assert (
+            await until_closed(ada.server, head.encode() + b"Content-Length: 1000000\r\n\r\n" + bytes(200_000)) == b""
+        )
+    assert closed_for("stalled") == before + 1
+    parts = ada.server.config.data_dir / "media"
+    async with asyncio.timeout(10):
+        while [path for path in parts.rglob("*") if path.is_file()]:
+            await asyncio.sleep(0.02)
+    assert (await ada.ok("GET", "/api/v1/media"))["files"] == []
 
 
 async def test_an_early_answer_reaches_who_still_sends(people: People, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,6 @@ class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     subscribe: bool = True
     chat: bool = True
     data: bool = True
-    data: bool = True
     muted: tuple[Source, ...] = ()
     host: bool = False
     record: bool = False

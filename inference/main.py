@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 MISSING = "captions unavailable: run `parley models fetch`"
 OFF = "captions are switched off on this server"
 STARTING = "captions are starting"
+WITHOUT_TRITON = "captions are made without this server's speech service, which does not answer: they may be late"
 CAPTIONS = "captions"
 PATIENCE_SECONDS = 10.0
 """A Triton that takes longer for a clip is passed over for the local engine."""
@@ -62,6 +63,7 @@ class Inference:
         self._voice_model: Path | None = None
         self._local = LocalEngine(threads=config.threads, nice=config.nice, changed=self._changed)
         self._live = LiveFirst(self._local)
+        self._remote: Engine | None = None
         self._facts = FactReporter(config.control_url, config.node_secret, config.instance)
         self._sink = SinkClient(
             config.sink_socket,
@@ -129,6 +131,7 @@ class Inference:
         from inference.engines.triton import TritonEngine  # noqa: PLC0415  needs the extra `triton`
 
         remote = TritonEngine(self._config.triton_urls, identity, changed=self._changed, timeout=PATIENCE_SECONDS)
+        self._remote = remote
         self._live = LiveFirst(FallbackEngine((remote, self._local)))
         tasks.create_task(remote.run(), name="triton")
 
@@ -179,7 +182,8 @@ class Inference:
             return CaptionsAvailable(available=False, reason=MISSING)
         if self.engine.model is None or not self._tap.ready:
             return CaptionsAvailable(available=False, reason=STARTING)
-        return CaptionsAvailable(available=True)
+        degraded = self._remote is not None and self._remote.model is None
+        return CaptionsAvailable(available=True, reason=WITHOUT_TRITON if degraded else None)
 
     def _announce(self) -> None:
         """Tell the sfu, if one is there, whether there are captions, and what is wanted for analysis."""

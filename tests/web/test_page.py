@@ -270,7 +270,11 @@ async def test_captions_are_replaced_by_their_revisions(view: Page, server: Scri
     session = await enter(view, server)
     await act(view, "captions")
     await expect(view.locator(".captions")).to_have_text("run parley models fetch")
+    late = signaling.CaptionsState(available=True, reason="they may be late")
+    await session.send(signaling.CaptionsChanged(state=late))
+    await expect(view.locator(".captions")).to_have_text("they may be late")
     await session.send(signaling.CaptionsChanged(state=signaling.CaptionsState(available=True)))
+    await expect(view.locator(".captions")).to_have_text("")
 
     def caption(rev: int, text: str, final: bool = False) -> signaling.Caption:
         return signaling.Caption(

@@ -57,6 +57,7 @@ export class Captions {
     const { available, reason } = this.#room.captions;
     const lines = [...this.#utterances.values()].map(({ line }) => line).slice(-LINES);
     setText(this.#notice, reason || 'Captions are not available.');
-    arrange(this.element, lines.length > 0 || available ? lines : [this.#notice]);
+    // Available with a reason: they are made, but not as they should be.
+    arrange(this.element, lines.length > 0 || (available && !reason) ? lines : [this.#notice]);
   }
 }

@@ -14,7 +14,7 @@ from inference.config import InferenceConfig
 from inference.engines.breaker import THRESHOLD, Breaker
 from inference.engines.engine import EngineError
 from inference.engines.triton import TritonEngine
-from inference.main import Inference
+from inference.main import WITHOUT_TRITON, Inference
 from inference.messages import ClipMessage
 from inference.models import catalogue, store
 from inference.speech.transcript import window_seconds
@@ -160,6 +160,7 @@ async def test_captions_go_on_without_triton_and_return_to_it(
             await sfu.play(handle, packets, speed=2)
             await sfu.until(lambda handle=handle: any(final.participant == f"p{handle}" for final in sfu.finals))
             first.process.kill()
+        await sfu.until(lambda: sfu.available is not None and sfu.available.reason == WITHOUT_TRITON)
         went_on = all(state.available for state in sfu.said(CaptionsAvailable)[-1:])
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):

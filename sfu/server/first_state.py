@@ -5,6 +5,7 @@ participant is admitted, together for all who wait. A room that is governed alre
 """
 
 import asyncio
+from collections import Counter
 
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import JoinClaims
@@ -22,6 +23,8 @@ class FirstState:
         self._node = node
         self._control = control
         self._pulls: dict[str, asyncio.Task[DesiredState]] = {}
+        self._waiting: Counter[str] = Counter()
+        self._offered: dict[str, DesiredState] = {}
 
     async def of(self, claims: JoinClaims) -> DesiredState | None:
         """Return what to govern the room of a token by, None where it is governed already.
@@ -35,13 +38,30 @@ class FirstState:
         pull = self._pulls.get(claims.room)
         if pull is None:
             pull = self._pulls[claims.room] = asyncio.create_task(self._pull(claims.room))
+        self._waiting[claims.room] += 1
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                return await asyncio.shield(pull)
+                pulled = await asyncio.shield(pull)
+            offered = self._offered.get(claims.room)
+            return pulled if offered is None or offered.version <= pulled.version else offered
         except (TimeoutError, ControlUnavailable) as error:
             raise Refused(Code.NOT_READY, "The meeting is not ready here; try again.", fatal=True) from error
         except MeetingUnknown as error:
             raise Refused(Code.ENDED, "The meeting has ended.", fatal=True) from error
+        finally:
+            self._waiting[claims.room] -= 1
+            if self._waiting[claims.room] == 0:
+                del self._waiting[claims.room]
+                self._offered.pop(claims.room, None)
+
+    def offer(self, desired: DesiredState) -> bool:
+        """Take what control sends meanwhile, which may be newer than what it answered; whether anybody waits for it."""
+        if desired.room not in self._waiting:
+            return False
+        known = self._offered.get(desired.room)
+        if known is None or known.version < desired.version:
+            self._offered[desired.room] = desired
+        return True
 
     async def stop(self) -> None:
         """Give up what is under way."""

@@ -12,6 +12,7 @@ from sfu.api import signaling
 from sfu.api.desired_state import DesiredState
 from sfu.rooms import chat, statistics
 from sfu.server.driver import Driver
+from sfu.server.first_state import FirstState
 from sfu.server.links import Links
 from sfu.server.player_api import PlayerApi
 from sfu.server.standalone_api import StandaloneApi
@@ -33,8 +34,10 @@ class HttpApi:
         *,
         transports: TransportsApi,
         links: Links,
+        first_state: FirstState,
     ) -> None:
         self._driver = driver
+        self._first_state = first_state
         self._registry = registry
         self._secret = f"Bearer {node_secret}".encode()
         self.ready = False
@@ -79,6 +82,8 @@ class HttpApi:
             return web.json_response({"code": "bad_message", "detail": "The document is another room's."}, status=400)
         version = self._driver.node.apply(desired, self._driver.now())
         self._driver.flush()
+        if version == 0 and self._first_state.offer(desired):
+            version = desired.version
         if version == 0:
             return web.json_response({"code": "room_not_live", "detail": "The room is not live here."}, status=404)
         return web.json_response({"version": version})

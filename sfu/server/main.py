@@ -132,7 +132,15 @@ class SfuServer:
         metrics = NodeMetrics(driver.node, pump, signaling=signaling, standalone=standalone, facts=self._facts)
         registry.register(metrics)
         registry.register(REGISTRY)  # what the process itself says
-        http = HttpApi(driver, standalone, registry, config.node_secret, transports=transports, links=links)
+        http = HttpApi(
+            driver,
+            standalone,
+            registry,
+            config.node_secret,
+            transports=transports,
+            links=links,
+            first_state=first_state,
+        )
         presence_api.add_to(http, self.presence)
         puller = DesiredPuller(driver, self._control, config.desired_state_seconds)
         driver.to_sessions = signaling.deliver

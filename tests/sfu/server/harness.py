@@ -41,6 +41,8 @@ class Control:
         self.keys_served = 0
         self.facts_status: int | None = None  # what facts are answered with instead
         self.desired_asked = 0
+        self.desired_held = asyncio.Event()  # not set: a desired state is answered later, as it was when asked for
+        self.desired_held.set()
         self.desired_status: int | None = None  # what a room's desired state is answered with instead
         self.other_nodes = False  # whether there are any, to place rooms on
         self.url = ""
@@ -89,10 +91,12 @@ class Control:
 
     async def _desired(self, request: web.Request) -> web.Response:
         self.desired_asked += 1
+        desired = self.desired.get(request.match_info["room"])
+        await self.desired_held.wait()
         if self.desired_status is not None:
             return web.json_response({}, status=self.desired_status)
         room = request.match_info["room"]
-        desired = self.desired.get(room, DesiredState(room=room, version=0))
+        desired = desired or DesiredState(room=room, version=0)
         return web.Response(body=msgspec.json.encode(desired), content_type="application/json")
 
     async def _facts(self, request: web.Request) -> web.Response:

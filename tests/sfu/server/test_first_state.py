@@ -10,7 +10,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from sfu.api import signaling
 from sfu.api.desired_state import DesiredState
 from sfu.server import first_state
-from tests.sfu.server.harness import client, host
+from tests.sfu.server.harness import client, eventually, host
 
 
 async def test_who_was_removed_is_not_let_into_a_room_that_opens(tmp_path: Path) -> None:
@@ -25,6 +25,20 @@ async def test_who_was_removed_is_not_let_into_a_room_that_opens(tmp_path: Path)
             async with session.post(f"{h.http}/whip/r", data="v=0\r\n", headers=headers) as answer:
                 assert (answer.status, (await answer.json())["code"]) == (403, "removed")
         assert "ParticipantJoined" not in h.control.kinds()
+
+
+async def test_who_is_removed_while_a_room_opens_does_not_slip_in(tmp_path: Path) -> None:
+    async with host(tmp_path) as h:
+        h.control.desired["r"] = DesiredState(room="r", version=4)
+        h.control.desired_held.clear()
+        async with client(h, h.control.token("r", "eve")) as eve:
+            await eventually(lambda: h.control.desired_asked == 1)
+            assert await h.put_desired(DesiredState(room="r", version=5, removed=("eve",))) == 200
+            h.control.desired_held.set()
+            assert (await eve.until(signaling.Error)).code == "removed"
+            assert not [message for message in eve.received if isinstance(message, signaling.RoomInfo)]
+        assert "ParticipantJoined" not in h.control.kinds()
+        assert await h.put_desired(DesiredState(room="other", version=1)) == 404
 
 
 async def test_a_control_that_does_not_answer_is_waited_for_and_then_refused_for_now(

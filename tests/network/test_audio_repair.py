@@ -3,10 +3,12 @@
 import asyncio
 from pathlib import Path
 
+from parley.client import Room
 from sfu.rooms.ingress_stream import IngressStream
 from tests.network.behind_link import MS
 from tests.sfu.server.harness import Host, eventually, host
 from tests.support import sdk_page
+from tests.support.call import speaking
 from tests.support.chromium import chromium
 from tests.support.link_model import LinkSettings
 from tests.support.tun_forwarder import emulated_host
@@ -52,3 +54,24 @@ async def test_lost_sound_comes_again(tmp_path: Path) -> None:
         print(f"{share:.1%} of {until_now - sent} packets of sound came, {again} were sent again")
         assert again > 0
         assert share > 1 - LOSS / 3
+
+
+async def test_a_viewer_asks_for_sound_that_it_lost(tmp_path: Path) -> None:
+    link = LinkSettings(delay=20 * MS)
+    with emulated_host(LinkSettings(delay=20 * MS, loss=LOSS), link, 1) as behind:
+        addresses = ("127.0.0.1", behind.server_address)
+        async with (
+            host(tmp_path, addresses=addresses, signaling_host="0.0.0.0") as h,
+            sdk_page.sdk_site(behind.server_address) as site,
+            chromium(behind.prefix) as browser,
+            Room(h.signaling_url, token=h.control.token("r", "ann")) as ann,
+            speaking(ann),
+        ):
+            page = await browser.browser.new_page()
+            await page.goto(site)
+            url = h.signaling_url.replace("127.0.0.1", behind.server_address)
+            await sdk_page.join_node(page, url, h.control.token("r", "bob"))
+            subscription = h.node.rooms["r"].participants["bob"].subscription
+            assert subscription is not None
+            sounds = [entry for entry in subscription.egress.downtracks.values() if entry.kind == "audio"]
+            await eventually(lambda: sum(entry.nacks for entry in sounds) > 0, 30)

@@ -34,10 +34,10 @@ class HttpApi:
         *,
         transports: TransportsApi,
         links: Links,
-        first_state: FirstState,
+        states: FirstState,
     ) -> None:
         self._driver = driver
-        self._first_state = first_state
+        self._states = states
         self._registry = registry
         self._secret = f"Bearer {node_secret}".encode()
         self.ready = False
@@ -82,7 +82,7 @@ class HttpApi:
             return web.json_response({"code": "bad_message", "detail": "The document is another room's."}, status=400)
         version = self._driver.node.apply(desired, self._driver.now())
         self._driver.flush()
-        if version == 0 and self._first_state.offer(desired):
+        if version == 0 and self._states.offer(desired):
             version = desired.version
         if version == 0:
             return web.json_response({"code": "room_not_live", "detail": "The room is not live here."}, status=404)

@@ -125,35 +125,19 @@ class SfuServer:
         transports = TransportsApi(driver, plain, FarEnds(config.plain_networks))
         links = self._links = Links(driver, plain, config.node, config.node_secret)
         driver.to_links = links.send
-        first_state = self._first_state = FirstState(driver.node, self._control)
-        signaling = self._signaling = SignalingServer(driver, self._keys, config.node, first_state)
-        standalone = StandaloneApi(driver, self._keys, first_state)
-        registry = CollectorRegistry()
-        metrics = NodeMetrics(driver.node, pump, signaling=signaling, standalone=standalone, facts=self._facts)
-        registry.register(metrics)
-        registry.register(REGISTRY)  # what the process itself says
+        states = self._first_state = FirstState(driver.node, self._control)
+        signaling = self._signaling = SignalingServer(driver, self._keys, config.node, states)
+        standalone = StandaloneApi(driver, self._keys, states)
+        registry = self._registry(driver, pump, signaling, standalone)
         http = HttpApi(
-            driver,
-            standalone,
-            registry,
-            config.node_secret,
-            transports=transports,
-            links=links,
-            first_state=first_state,
+            driver, standalone, registry, config.node_secret, transports=transports, links=links, states=states
         )
         presence_api.add_to(http, self.presence)
         puller = DesiredPuller(driver, self._control, config.desired_state_seconds)
         driver.to_sessions = signaling.deliver
         driver.to_facts = self._facts.put
         driver.to_opened = (puller.opened, links.opened)
-        if config.sink_socket is not None:
-            self._sinks = SinkServer(driver)
-            self._sinks.start(config.sink_socket)
-            driver.to_sinks = self._sinks.flush
-        if config.flight_dir is not None:
-            flights = FlightFiles(config.flight_dir)
-            driver.to_flights = flights.put
-            self._spawn(flights.run())
+        self._open_sinks(driver)
         self.signaling_port = await signaling.start(config.signaling_host, config.signaling_port)
         self.http_port = await self._start_http(http.app)
         for work in await doors.open(driver.node.context, signaling.attend):
@@ -166,6 +150,27 @@ class SfuServer:
         if config.etcd is not None:
             self._register(config.etcd)
         http.ready = True
+
+    def _registry(
+        self, driver: Driver, pump: Pump, signaling: SignalingServer, standalone: StandaloneApi
+    ) -> CollectorRegistry:
+        """Return what /metrics shows: the node's figures, and what the process itself says."""
+        registry = CollectorRegistry()
+        registry.register(NodeMetrics(driver.node, pump, signaling=signaling, standalone=standalone, facts=self._facts))
+        registry.register(REGISTRY)
+        return registry
+
+    def _open_sinks(self, driver: Driver) -> None:
+        """Let recorder and inference attach, and keep what flight recorders dump, as far as configured."""
+        config = self._config
+        if config.sink_socket is not None:
+            self._sinks = SinkServer(driver)
+            self._sinks.start(config.sink_socket)
+            driver.to_sinks = self._sinks.flush
+        if config.flight_dir is not None:
+            flights = FlightFiles(config.flight_dir)
+            driver.to_flights = flights.put
+            self._spawn(flights.run())
 
     async def _compose(self, sockets: Sockets, doors: Doors) -> tuple[Driver, Pump]:
         config = self._config

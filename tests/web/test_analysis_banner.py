@@ -45,7 +45,7 @@ async def test_consent_is_asked_for_shown_and_taken_back(chromium: Browser, serv
         banner = page.locator(".banner-analysis")
         await expect(banner).to_contain_text("It does not tell what you feel.")
         await banner.get_by_role("button", name="I agree").click()
-        while (consent := await session.next_of(signaling.Consent)).text != "analysis-1":
+        while (consent := await session.next_of(signaling.Consent)).text != "analysis-2":
             pass
         assert consent.analysis is True
         await expect(banner).to_contain_text(
@@ -53,7 +53,7 @@ async def test_consent_is_asked_for_shown_and_taken_back(chromium: Browser, serv
         )
         await expect(banner).to_contain_text("generated voice: likely synthetic (demonstration model, not evidence).")
         await banner.get_by_role("button", name="Stop analysing me").click()
-        while (consent := await session.next_of(signaling.Consent)).text != "analysis-1":
+        while (consent := await session.next_of(signaling.Consent)).text != "analysis-2":
             pass
         assert consent.analysis is False
         await expect(banner).to_contain_text("You are not analysed.")

@@ -3,8 +3,8 @@ import { h, setText } from './dom.js';
 
 const EVERY_MS = 3000;
 const ANALYSIS = {
-  version: 'analysis-1',
-  text: 'This server can analyse how your face looks and how your voice sounds, while you agree. The hosts see it; nothing of it is kept. It does not tell what you feel.',
+  version: 'analysis-2',
+  text: 'This server can analyse how your face looks and how your voice sounds, and judge whether they were generated, while you agree. The hosts see it; nothing of it is kept. It does not tell what you feel.',
 };
 
 export class AnalysisBanner {

@@ -27,7 +27,8 @@ _SILENCE_FACTOR = 0.7
 _SETTLING_NS = 300_000_000  # after a probe: its own burst, and more media if it raised the rate, look like overuse
 _PROBED_QUEUE_NS = 25_000_000  # a longer queue says that the link is full, and a probe would only add to it
 _QUEUE_NS = 12_000_000  # that must stand for a trend to count
-_LIMITED_QUEUE_NS, _LIMITED_MESSAGES = 30_000_000, 3
+_LIMITED_QUEUE_NS, _LIMITED_MESSAGES, _UNFILLED_MESSAGES = 30_000_000, 3, 2
+_FILLS = 0.8  # of the estimate
 _LATE = 1.3  # by which the average and the newest window differ after a step
 _FALL = 4  # at most at once: a single window may mislead
 _FULL_NS = 150_000_000  # a link with such a queue was busy for all of the newest window of arrivals
@@ -183,7 +184,7 @@ class Estimator:
 
     def _follow_delay(self, overused: bool, probed: float | None, acknowledged: float | None, now: int) -> None:
         control = self._control
-        if overused and self._is_queueing():
+        if overused and self._is_queueing(acknowledged):
             is_settling = self._disturbed_at is not None and now - self._disturbed_at < _SETTLING_NS + self.round_trip
             if not is_settling:
                 self._decrease(acknowledged, now)
@@ -199,10 +200,15 @@ class Estimator:
         if self._control.rate > arriving * _LATE:
             self._control.set(arriving, now)
 
-    def _is_queueing(self) -> bool:
-        """Whether packets wait at all; where little is sent, several messages must say so: more often it is jitter."""
+    def _is_queueing(self, acknowledged: float | None) -> bool:
+        """Whether packets wait at all; where less is sent than would fit, several messages must say so.
+
+        There it is more often jitter, or a burst after a moment in which nothing was sent.
+        """
         if self._limit.is_limited:
             return self._queued >= _LIMITED_MESSAGES
+        if acknowledged is not None and min(acknowledged, self._acknowledged.newest) < _FILLS * self._control.rate:
+            return self._queued >= _UNFILLED_MESSAGES
         return self._standing.queueing >= _QUEUE_NS
 
     def _decrease(self, acknowledged: float | None, now: int) -> None:

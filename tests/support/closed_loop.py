@@ -1,7 +1,8 @@
 """A call in simulated time: a source, a pacer and an estimator in front of an emulated link, feedback coming back.
 
 The source makes 30 frames a second of what the estimate allows, up to `wanted`, the first of `first_frame` bytes, and
-no more than `step`, as where the next layer is too large; with the estimator off, of `wanted`.
+no more than `step`, as where the next layer is too large; with the estimator off, of `wanted`. In the first `stall` ns
+of each second nothing is sent, as by a busy server.
 """
 
 from collections import deque
@@ -44,6 +45,7 @@ class ClosedLoop:
     wanted: float = 5_000_000.0
     first_frame: int = 0
     step: float = float("inf")
+    stall: int = 0
     adapts: bool = True
     feedback_delay: int = 25 * MS
     now: int = 0
@@ -78,9 +80,10 @@ class ClosedLoop:
         while self.now < end:
             self.now += MS
             self._make_frame()
-            self._pace()
-            if self.adapts:
-                self._send_probe()
+            if self.now % SECOND >= self.stall:
+                self._pace()
+                if self.adapts:
+                    self._send_probe()
             self._arrive()
             if self.now % (100 * MS) == 0:
                 queueing = self._link.queueing_delay

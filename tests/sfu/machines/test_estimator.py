@@ -3,7 +3,8 @@
 from sfu.formats.congestion_feedback import CongestionFeedback, PacketArrival, StreamArrivals
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.estimator import Estimator, EstimatorSettings
-from sfu.machines.observation import Observer
+from sfu.machines.observation import Observation, Observer, SentSummary
+from sfu.machines.overuse import Usage
 from sfu.machines.send_history import SentKind, SentPacket
 
 MS = 1_000_000
@@ -97,3 +98,31 @@ def test_the_round_trip_is_smoothed() -> None:
         estimator.went_out(packet(seq, seq * 20 * MS))
         estimator.feedback(TransportFeedback(1, 7, seq, seq // 4, 0, (0,)), seq * 20 * MS + 30 * MS)
     assert 29 * MS < estimator.round_trip < 35 * MS
+
+
+def told(estimator: Estimator, now: int, rate: float, delay: int, *, overused: bool = False) -> None:
+    """Send for 100 ms at `rate` bits/s, and say that it took `delay` ms at least and came at that rate."""
+    estimator.sent(SentSummary(20, int(rate / 80), now - 100 * MS, now))
+    usage = Usage.OVERUSE if overused else Usage.NORMAL
+    estimator.observed(Observation(50 * MS, delay * MS, (rate / 1000,), overused, usage, 0, 0, None, ()), now)
+
+
+def after(share: float, delays: list[int]) -> float:
+    """What is left of an estimate after overuse with these delays, where that share of it was sent."""
+    estimator = Estimator()
+    for tenth in range(60):
+        told(estimator, tenth * 100 * MS, estimator.rate * share, 25)
+    before = estimator.rate
+    for place, delay in enumerate(delays):
+        told(estimator, (60 + place) * 100 * MS, before * share, delay, overused=True)
+    return estimator.rate / before
+
+
+def test_where_most_of_it_is_sent_a_short_queue_that_grows_lowers_the_estimate() -> None:
+    assert after(0.95, [45]) < 0.85
+
+
+def test_where_less_is_sent_one_burst_that_waits_does_not() -> None:
+    assert after(0.7, [45]) > 0.99
+    assert after(0.7, [65]) > 0.99
+    assert after(0.7, [65, 75]) < 0.7

@@ -190,3 +190,12 @@ def test_a_call_that_just_about_fits_its_narrowed_link_finds_out_by_the_queue_th
     loop.change(rate=LOW)
     loop.run(4)
     assert LOW * 0.7 < loop.estimator.rate < LOW * 1.25
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_server_that_stalls_takes_its_own_bursts_for_no_congestion(seed: int) -> None:
+    loop = ClosedLoop(LinkSettings(rate=HIGH, delay=25 * MS, jitter=4 * MS), seed, step=2_050_000.0)
+    loop.run(8)
+    loop.stall = 50 * MS
+    loop.run(12)
+    assert min(sample.estimate for sample in loop.samples if sample.at > 8 * SECOND) > 2_400_000

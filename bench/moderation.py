@@ -1,0 +1,105 @@
+"""Moderation: how soon what a host asks by REST has taken effect in the live room, as another participant sees it.
+
+A whole `parley up`, a host and a guest by our own client over loopback. Measured from before the request is sent to
+the moment when the other's signaling tells of it: the sfu has changed its table by then. Each act is done many times;
+then again with Redis stopped (SIGSTOP), which only wakes.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Iterator
+
+from bench.report import Report, progress
+from parley.client import Api, Room
+from tests.support.call import become_admin, speaking
+from tests.support.server import RunningServer, running_server
+
+BAR_MS = 200
+BAR_WITHOUT_REDIS_MS = 1000
+
+
+def run(*, quick: bool) -> Report:
+    """Measure 30 rounds of each act (10 when quick), with Redis and without."""
+    rounds = 10 if quick else 30
+    report = Report()
+    with running_server(inference="false") as server:
+        asyncio.run(_measure(report, server, "Redis running", rounds, BAR_MS))
+        with _stopped(server, "redis"):
+            asyncio.run(_measure(report, server, "Redis stopped", rounds, BAR_WITHOUT_REDIS_MS))
+    return report
+
+
+async def _measure(report: Report, server: RunningServer, case: str, rounds: int, bar: float) -> None:
+    async with Api(server.url) as host, Api(server.url) as guest:
+        await become_admin(host, server.setup_token)
+        meeting = await host.create_meeting("Moderated")
+        first, second = await host.join(meeting, "Host"), await guest.join(meeting, "Guest")
+        async with (
+            Room(host.signaling_url(first), token=first.token) as watcher,
+            Room(guest.signaling_url(second), token=second.token) as speaker,
+            speaking(speaker) as microphone,
+        ):
+            await watcher.until(lambda: microphone.track in watcher.state.tracks)
+            path = f"/meetings/{meeting}/participants/{second.participant}"
+
+            async def mute(on: bool) -> None:
+                body = {"muted": ["microphone"] if on else []}
+                asked = host.request("POST", f"{path}/mute", body)
+                await _both(asked, watcher.until(lambda: watcher.state.tracks[microphone.track].muted == on))
+
+            async def silence(on: bool) -> None:
+                asked = host.request("PUT", f"{path}/role", {"role": "viewer" if on else "participant"})
+                await _both(asked, watcher.until(lambda: (microphone.track in watcher.state.tracks) != on))
+
+            for what, act in (("mute and release", mute), ("a right lost and given back", silence)):
+                _add(report, case, what, await _times(act, rounds, f"{case}: {what}"), bar)
+        _add(report, case, "removal", [await _removal(host, guest, server) for _ in range(rounds // 3)], bar)
+
+
+async def _removal(host: Api, guest: Api, server: RunningServer) -> float:
+    meeting = await host.create_meeting("Left")
+    first, second = await host.join(meeting, "Host"), await guest.join(meeting, "Guest")
+    async with (
+        Room(host.signaling_url(first), token=first.token) as watcher,
+        Room(guest.signaling_url(second), token=second.token),
+    ):
+        await watcher.until(lambda: second.participant in watcher.state.participants)
+        began = time.monotonic()
+        path = f"/meetings/{meeting}/participants/{second.participant}/remove"
+        gone = watcher.until(lambda: second.participant not in watcher.state.participants)
+        await _both(host.request("POST", path, {}), gone)
+        return 1000 * (time.monotonic() - began)
+
+
+async def _times(act: Callable[[bool], Awaitable[None]], rounds: int, what: str) -> list[float]:
+    taken = []
+    for number in progress(range(rounds), what):
+        began = time.monotonic()
+        await act(number % 2 == 0)
+        taken.append(1000 * (time.monotonic() - began))
+    if rounds % 2:
+        await act(False)
+    return taken
+
+
+async def _both(asked: Awaitable[object], seen: Awaitable[object]) -> None:
+    await asyncio.gather(asked, seen)
+
+
+def _add(report: Report, case: str, what: str, taken: list[float], bar: float) -> None:
+    report.add(case, f"{what}, median", statistics.median(taken), "ms")
+    report.at_most(case, f"{what}, worst of {len(taken)}", max(taken), "ms", bar)
+
+
+@contextlib.contextmanager
+def _stopped(server: RunningServer, part: str) -> Iterator[None]:
+    pid = server.part_pid(part)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)

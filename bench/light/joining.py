@@ -5,11 +5,9 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
-
 from bench.light.handshake import Handshake
 from bench.light.library import AUDIO, RTX, VIDEO, LightClient, PeerSettings, TrackSettings
+from bench.light.websocket import SocketClosed, WebSocket
 from bench.sfu_process import SfuProcess
 from parley.client.descriptions import (
     PAYLOAD_TYPES,
@@ -52,7 +50,7 @@ class Participant:
         self._room = room
         self._gives_feedback = gives_feedback
         self._certificate = _certificate()
-        self._socket: ClientConnection | None = None
+        self._socket: WebSocket | None = None
         self._reader: asyncio.Task[None] | None = None
         self._subscribe: Handshake | None = None
         self._connected: asyncio.Future[None] | None = None
@@ -65,14 +63,8 @@ class Participant:
         token = self._sfu.control.token(self._room, self.participant, publishes=publishes)
         self._connected = asyncio.get_running_loop().create_future()
         async with asyncio.timeout(JOIN_SECONDS):
-            self._socket = await connect(
-                self._sfu.signaling_url,
-                open_timeout=JOIN_SECONDS,
-                max_size=signaling.MAX_MESSAGE_BYTES,
-                proxy=None,
-                compression=None,
-            )
-            await self._socket.send(signaling.encode(signaling.Join(v=signaling.VERSION, token=token)))
+            self._socket = await WebSocket.connect(self._sfu.signaling_url, _NEEDED)
+            self._socket.send(signaling.encode(signaling.Join(v=signaling.VERSION, token=token)))
             self._reader = asyncio.create_task(self._read(self._socket))
             await self._connected
         self.connected_at = time.monotonic_ns()
@@ -91,7 +83,7 @@ class Participant:
         tracks = [
             signaling.OfferedTrack(mid=track.mid, source=source) for track, source in zip(offered, sources, strict=True)
         ]
-        await self._socket.send(signaling.encode(signaling.Offer(peer="publish", sdp=sdp, tracks=tracks)))
+        self._socket.send(signaling.encode(signaling.Offer(peer="publish", sdp=sdp, tracks=tracks)))
         async with asyncio.timeout(JOIN_SECONDS):
             said = await self._answers.get()
             if isinstance(said, Exception):
@@ -108,17 +100,17 @@ class Participant:
         """Turn a track of somebody else on or off."""
         assert self._socket is not None
         wanted = signaling.WantedTrack(track=track, on=on, width=1280, height=720)
-        await self._socket.send(signaling.encode(signaling.Subscribe(tracks=[wanted])))
+        self._socket.send(signaling.encode(signaling.Subscribe(tracks=[wanted])))
 
     async def say(self, message: signaling.Message) -> None:
         """Send a signaling message."""
         assert self._socket is not None
-        await self._socket.send(signaling.encode(message))
+        self._socket.send(signaling.encode(message))
 
     async def leave(self) -> None:
         """Leave for good."""
-        if self._socket is not None and self._socket.close_code is None:
-            await self._socket.send(signaling.encode(signaling.Leave()))
+        if self._socket is not None and self._socket.is_open:
+            self._socket.send(signaling.encode(signaling.Leave()))
         await self.abandon()
 
     async def abandon(self) -> None:
@@ -131,16 +123,14 @@ class Participant:
             self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)
         if self._socket is not None:
-            await self._socket.close()
+            self._socket.close()
 
-    async def _read(self, socket: ClientConnection) -> None:
+    async def _read(self, socket: WebSocket) -> None:
         try:
             while True:
-                data = await socket.recv(decode=False)
-                if any(kind in data[:32] for kind in _NEEDED):
-                    await self._handle(signaling.decode_server(data), socket)
-        except ConnectionClosed as closed:
-            self._fail(JoinFailed(f"signaling closed: {closed}"))
+                await self._handle(signaling.decode_server(await socket.receive()), socket)
+        except SocketClosed as closed:
+            self._fail(JoinFailed(str(closed)))
         except (ConnectionError, ValueError) as error:
             self._fail(error)
 
@@ -149,7 +139,7 @@ class Participant:
             self._connected.set_exception(error)
         self._answers.put_nowait(error)
 
-    async def _handle(self, message: signaling.ServerMessage, socket: ClientConnection) -> None:
+    async def _handle(self, message: signaling.ServerMessage, socket: WebSocket) -> None:
         match message:
             case signaling.Offer():
                 await self._answer(message, socket)
@@ -162,12 +152,12 @@ class Participant:
             case _:
                 pass
 
-    async def _answer(self, offer: signaling.Offer, socket: ClientConnection) -> None:
+    async def _answer(self, offer: signaling.Offer, socket: WebSocket) -> None:
         description = parse_sdp(offer.sdp)
         first = self._subscribe is None
         handshake = self._subscribe = self._subscribe or Handshake(self._certificate)
         answer = subscribe_answer(description, handshake.local, _CODECS)
-        await socket.send(signaling.encode(signaling.Answer(peer="subscribe", sdp=answer, id=offer.id)))
+        socket.send(signaling.encode(signaling.Answer(peer="subscribe", sdp=answer, id=offer.id)))
         for section in description.media:
             for group in section.ssrc_groups:
                 if group.semantics == "FID" and group.ssrcs[1] not in self._rtx:

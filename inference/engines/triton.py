@@ -4,6 +4,9 @@ Each clip is a request of its own to the ensemble `whisper` (see inference.trito
 batching joins clips of all rooms and of all inference processes. A clip goes to the healthy endpoint with the fewest
 under way; when it takes much longer than usual and another endpoint is healthy, that one is asked too, and the first
 answer counts. An endpoint that serves another model than ours, or answers nonsense, is not used.
+
+Calls are unary, not one stream: gRPC sends them over one connection all the same, an error belongs to its own clip (a
+stream's names none), and the slower of two that were asked can be called off.
 """
 
 import asyncio

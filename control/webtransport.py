@@ -27,3 +27,8 @@ def sources(nodes: Mapping[str, NodeRecord], host: str) -> list[str]:
     doors = (door(nodes, name) for name in nodes)
     found = {f"https://{one.host or host}:{one.port}" for one in doors if one is not None}
     return sorted(source for source in found if _SOURCE.fullmatch(source))
+
+
+def of_single(nodes: Mapping[str, NodeRecord]) -> WebTransportDoor | None:
+    """Return the door that everyone goes to, None where there are several nodes to choose from."""
+    return door(nodes, next(iter(nodes))) if len(nodes) == 1 else None

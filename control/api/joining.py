@@ -10,8 +10,9 @@ from quart import Response
 
 from control import grants, placing, spilling, turn, webtransport
 from control.api import lobby
+from control.api.meeting_types import WebTransport
 from control.api.meetings import summary
-from control.api.participant_types import Joined, JoinMeeting, Waiting, WebTransport
+from control.api.participant_types import Joined, JoinMeeting, Waiting
 from control.api.types import Done
 from control.auth.access import Access, Standing, sign_in_required
 from control.config import IceServerConfig
@@ -259,9 +260,7 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
             ice=tuple(link for server in offered for link in turn.links(server)),
         ),
         signaling_url=f"/ws/signaling?meeting={about.id}" + (f"&node={entry.node}" if entry.node else ""),
-        webtransport=WebTransport(host=door.host or None, port=door.port, certificate_hash=door.hash or None)
-        if door is not None
-        else None,
+        webtransport=WebTransport.of(door),
         whip_url="/whip",
         whep_url="/whep",
         ice_servers=[

@@ -7,6 +7,7 @@ import msgspec
 
 from control.api.types import Answer, Body, LongText, MeetingStatus, Passcode, Recurrence, Role, Text, TimeZone
 from sfu.api.desired_state import ConsentPolicy
+from sfu.api.registration import WebTransportDoor
 
 VideoCodec = Literal["VP8", "VP9", "H264", "AV1"]
 
@@ -80,8 +81,28 @@ class Meeting(Answer, frozen=True, kw_only=True):
     ended_at: datetime | None
 
 
+class WebTransport(Answer, frozen=True, kw_only=True):
+    """Signaling at https://{host}:{port}/wt/signaling; `host` null is the page's own.
+
+    `certificate_hash` is base64 of a SHA-256 for `serverCertificateHashes`; null where browsers trust the certificate.
+    """
+
+    host: str | None
+    port: int
+    certificate_hash: str | None
+
+    @classmethod
+    def of(cls, door: WebTransportDoor | None) -> "WebTransport | None":
+        if door is None:
+            return None
+        return cls(host=door.host or None, port=door.port, certificate_hash=door.hash or None)
+
+
 class MeetingSummary(Answer, frozen=True, kw_only=True):
-    """What anyone who knows the id may see: enough for a join page. A breakout room names the meeting it belongs to."""
+    """What anyone who knows the id may see: enough for a join page. A breakout room names the meeting it belongs to.
+
+    `webtransport` is where a page may begin to connect before it has joined, where that is known already.
+    """
 
     id: str
     title: str
@@ -94,6 +115,7 @@ class MeetingSummary(Answer, frozen=True, kw_only=True):
     e2ee: bool = False
     codec: VideoCodec = "VP8"
     breakout_of: str | None = None
+    webtransport: WebTransport | None = None
 
 
 class MeetingPage(Answer, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from quart import Response
 
-from control import entity_tags, grants, removal, schedule
+from control import entity_tags, grants, removal, schedule, webtransport
 from control.api.meeting_types import (
     CreateMeeting,
     Meeting,
@@ -17,6 +17,7 @@ from control.api.meeting_types import (
     UpcomingMeeting,
     UpcomingMeetings,
     UpdateMeeting,
+    WebTransport,
 )
 from control.api.types import Done
 from control.auth.access import Access, Standing
@@ -166,7 +167,8 @@ async def _page(call: Call, query: PageQuery, *, over: bool) -> MeetingPage:
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/summary", Access.MEETING, answer=MeetingSummary)
 async def get_meeting_summary(call: Call, meeting: str) -> MeetingSummary:
     """Return what anyone who knows the id may see."""
-    return summary(call.standing)
+    door = webtransport.of_single(call.services.registry.known())
+    return msgspec.structs.replace(summary(call.standing), webtransport=WebTransport.of(door))
 
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>", Access.PARTICIPANT, answer=Meeting)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from control.api.meeting_types import MeetingSummary
+from control.api.meeting_types import MeetingSummary, WebTransport
 from control.api.types import Answer, Body, Passcode, Role, Secret, Text
 from sfu.api.join_token import Source
 from sfu.api.signaling import IceServer
@@ -42,17 +42,6 @@ class Lobby(Answer, frozen=True, kw_only=True):
     """Who waits now."""
 
     waiting: list[LobbyEntry]
-
-
-class WebTransport(Answer, frozen=True, kw_only=True):
-    """Signaling at https://{host}:{port}/wt/signaling; `host` null is the page's own.
-
-    `certificate_hash` is base64 of a SHA-256 for `serverCertificateHashes`; null where browsers trust the certificate.
-    """
-
-    host: str | None
-    port: int
-    certificate_hash: str | None
 
 
 class Joined(Answer, frozen=True, kw_only=True):

@@ -23,7 +23,9 @@ from sfu.server.webtransport_link import WebTransportLink
 PATH = "/wt/signaling"
 MAX_CONNECTIONS = 4000
 IDLE_SECONDS = 15.0
-_REFRESH_SECONDS = 60.0
+_PING_SECONDS = 5.0
+_PINGS_PER_REFRESH = 12
+_UNUSED_SECONDS = 600.0
 _MAX_DATAGRAM_FRAME = 65_536  # HTTP/3 datagrams, which WebTransport demands; none are used
 
 Attend = Callable[[WebTransportLink], Awaitable[None]]
@@ -65,9 +67,12 @@ class WebTransportServer:
         self.port = port
 
     async def run(self) -> None:
-        """Keep the certificate fresh until cancelled."""
+        """Ping the far ends and keep the certificate fresh, until cancelled."""
         while True:
-            await asyncio.sleep(_REFRESH_SECONDS)
+            for _ in range(_PINGS_PER_REFRESH):
+                await asyncio.sleep(_PING_SECONDS)
+                for connection in tuple(self.connections):
+                    connection.look()
             try:
                 self._certificate.refresh(datetime.datetime.now(datetime.UTC))
             except (OSError, ValueError) as error:
@@ -103,10 +108,19 @@ class Connection(QuicConnectionProtocol):
         self._session: int | None = None
         self._stream: int | None = None
         self._link: WebTransportLink | None = None
+        self._began = self._loop.time()
         if len(server.connections) < MAX_CONNECTIONS:
             server.connections.add(self)
         else:
             self.close()
+
+    def look(self) -> None:
+        """Ping: whoever does not answer for IDLE_SECONDS is gone. Pages may open a session long before it is used."""
+        if self._link is None and self._loop.time() - self._began > _UNUSED_SECONDS:
+            self.close()
+            return
+        self._quic.send_ping(0)
+        self.transmit()
 
     def datagram_received(self, data: bytes | str, addr: Any) -> None:
         super().datagram_received(data, addr)

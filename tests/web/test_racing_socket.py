@@ -10,7 +10,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 STAGE = """
 async () => {
-  const {RacingSocket} = await import('/sdk/racing-socket.js');
+  const {EarlySocket, RacingSocket} = await import('/sdk/racing-socket.js');
   class FakeSocket extends EventTarget {
     static CONNECTING = 0; static OPEN = 1; static CLOSING = 2; static CLOSED = 3;
     readyState = 0; sent = [];
@@ -45,9 +45,12 @@ async () => {
   }
   globalThis.WebSocket = FakeSocket;
   globalThis.WebTransport = FakeSession;
-  window.race = (door = {host: 'node.test', port: 8820, certificate_hash: btoa('abc')}) => {
+  const node = {host: 'node.test', port: 8820, certificate_hash: btoa('abc')};
+  window.begin = () => (window.early = EarlySocket.open(node));
+  window.race = (door = node, early = null) => {
     window.log = [];
-    window.socket = new RacingSocket('wss://x', door);
+    window.ws = null;
+    window.socket = new RacingSocket('wss://x', door && {...door}, early);
     for (const type of ['open', 'message', 'close']) {
       socket.addEventListener(type, (event) => log.push([type, event.data ?? event.code ?? null]));
     }
@@ -116,3 +119,37 @@ async def test_without_a_door_it_is_a_websocket(stage: Page) -> None:
     log, kind, _ = await played(stage, "window.wt = null; race(null); ws.open()")
     assert (log, kind) == ([["open", None]], "websocket")
     assert await stage.evaluate("wt") is None
+
+
+async def test_what_was_opened_early_is_used_at_once(stage: Page) -> None:
+    said = "begin(); wt.open(); await soon(); race(undefined, early); await soon(); socket.send('x')"
+    log, kind, state = await played(stage, said)
+    assert (log, kind, state) == ([["open", None]], "webtransport", 1)
+    assert await stage.evaluate("[wt.sent, ws]") == [["x\n"], None]
+
+
+async def test_what_was_begun_early_races_on(stage: Page) -> None:
+    log, kind, _ = await played(stage, "begin(); race(undefined, early); ws.open()")
+    assert (log, kind) == ([["open", None]], "websocket")
+    assert await stage.evaluate("wt.closedWith !== null")
+
+
+async def test_what_leads_elsewhere_or_has_ended_is_not_used(stage: Page) -> None:
+    said = "begin(); wt.open(); await soon(); window.first = wt; race({host: 'other.test', port: 1}, early); ws.open()"
+    log, kind, _ = await played(stage, said)
+    assert (log, kind) == ([["open", None]], "websocket")
+    assert await stage.evaluate("[first.closedWith !== null, wt !== first]") == [True, True]
+    log, kind, _ = await played(
+        stage, "begin(); wt.fail(new Error('blocked')); await soon(); race(undefined, early); ws.open()"
+    )
+    assert (log, kind) == ([["open", None]], "websocket")
+
+
+async def test_what_was_opened_early_is_kept_open(stage: Page) -> None:
+    await stage.evaluate(
+        "async () => { begin(); wt.open(); await soon(); window.first = wt; first.incoming.error('over'); }"
+    )
+    await stage.evaluate("first.finish({})")
+    await stage.wait_for_function("wt !== first")
+    await stage.evaluate("async () => { await soon(); early.close(); await soon(); }")
+    assert await stage.evaluate("wt.closedWith !== null")

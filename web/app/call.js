@@ -64,6 +64,7 @@ class Call {
     performance.mark('parley:join');
     this.#room = new Room({
       codec: meeting.codec,
+      signaling: { door: meeting.webtransport, early: options.early?.() },
       ...(entry.words ? { encryption: Encryption.fromPassphrase(entry.words, meeting.id) } : {}),
       admit: admission(rest, meeting.id, this.#who(), {
         signal,

@@ -3,6 +3,7 @@ import { showCall } from './call.js';
 import { LocalMedia } from './local-media.js';
 import { showLeft } from './left.js';
 import { showPrejoin } from './prejoin.js';
+import { EarlySocket } from '/sdk/parley.js';
 import { currentUser, rest } from './session.js';
 import { h } from './dom.js';
 
@@ -30,11 +31,19 @@ export async function showMeeting(page, context) {
 }
 
 function run(page, context, { meeting, user, media }) {
+  let early = EarlySocket.open(meeting.webtransport);
+  context.signal.addEventListener('abort', () => early?.close());
+  const takeEarly = () => {
+    const taken = early;
+    early = null;
+    return taken;
+  };
   const prejoin = (problem = '') => stage((signal) => showPrejoin(page, { meeting, user, media, signal, problem, enter: call }));
   const call = (entry) => stage((signal) => showCall(page, {
     meeting,
     media,
     entry,
+    early: takeEarly,
     signal,
     refused: (error) => prejoin(error.message),
     over: (code, reason) => left(entry, code, reason),

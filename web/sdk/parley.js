@@ -4,6 +4,7 @@ export { AudioOutput } from './audio-output.js';
 export { deviceProblem, listDevices, mediaSupport, openCamera, openMicrophone, openScreen } from './devices.js';
 export { Emitter } from './emitter.js';
 export { Encryption } from './encryption.js';
+export { EarlySocket } from './racing-socket.js';
 export { Rest, RestError } from './rest.js';
 export { Room } from './room.js';
 export { SignalingError, VERSION } from './signaling.js';

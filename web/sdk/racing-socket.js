@@ -4,6 +4,58 @@
  */
 import { WebTransportSocket } from './webtransport-socket.js';
 
+const REOPEN_MS = 1_000;
+
+/** WebTransport begun before anyone joins, and kept open until it is taken: a join then waits for no connection. */
+export class EarlySocket {
+  /** @param {import('./webtransport-socket.js').WebTransportDoor|null} door @returns {EarlySocket|null} */
+  static open(door) {
+    if (!door || !globalThis.WebTransport) return null;
+    try {
+      return new EarlySocket(door);
+    } catch {
+      return null; // a browser that takes no such certificate, or no WebTransport from this page
+    }
+  }
+
+  #door;
+  /** @type {WebTransportSocket|null} */
+  #socket = null;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  #again;
+
+  /** @param {import('./webtransport-socket.js').WebTransportDoor} door */
+  constructor(door) {
+    this.#door = door;
+    this.#open();
+  }
+
+  /** The socket, if it leads where `door` does and lives; else it is closed, and null. Once. */
+  take(door) {
+    const socket = this.#socket;
+    this.#socket = null;
+    clearTimeout(this.#again);
+    if (JSON.stringify(door) === JSON.stringify(this.#door) && socket && socket.readyState <= WebSocket.OPEN) return socket;
+    socket?.close();
+    return null;
+  }
+
+  close() {
+    this.take(null);
+  }
+
+  #open() {
+    const socket = new WebTransportSocket(this.#door);
+    let opened = false;
+    this.#socket = socket;
+    socket.addEventListener('open', () => (opened = true));
+    socket.addEventListener('close', () => {
+      // What never opened will not open the next time either.
+      if (socket === this.#socket && opened) this.#again = setTimeout(() => this.#open(), REOPEN_MS);
+    });
+  }
+}
+
 /** What signaling needs of a WebSocket. `kind` says which one it is, '' before one is open. */
 export class RacingSocket extends EventTarget {
   kind = '';
@@ -13,11 +65,19 @@ export class RacingSocket extends EventTarget {
   #winner = null;
   #closed = false;
 
-  /** @param {URL} url of the WebSocket @param {import('./webtransport-socket.js').WebTransportDoor|null} [door] */
-  constructor(url, door) {
+  /**
+   * @param {URL} url of the WebSocket
+   * @param {import('./webtransport-socket.js').WebTransportDoor|null} [door]
+   * @param {EarlySocket|null} [early]
+   */
+  constructor(url, door, early) {
     super();
-    if (door && globalThis.WebTransport) this.#enter('webtransport', () => new WebTransportSocket(door));
-    this.#enter('websocket', () => new WebSocket(url));
+    const begun = early?.take(door);
+    if (begun || (door && globalThis.WebTransport)) {
+      this.#enter('webtransport', () => begun ?? new WebTransportSocket(door));
+    }
+    if (begun?.readyState === WebSocket.OPEN) queueMicrotask(() => this.#opened('webtransport', begun));
+    else this.#enter('websocket', () => new WebSocket(url));
   }
 
   get readyState() {

@@ -75,7 +75,7 @@ export class Room extends Emitter {
    * @param {boolean} [options.simulcast] three layers for the camera; true by default
    * @param {string} [options.codec] preferred video codec; VP8 by default
    * @param {import('./encryption.js').Encryption} [options.encryption] for end-to-end encrypted meetings; VP8 only
-   * @param {object} [options.signaling] further options of Signaling, for tests
+   * @param {object} [options.signaling] further options of Signaling: `door` of a meeting's summary, and others for tests
    */
   constructor({ admit, simulcast = true, codec = 'VP8', encryption, signaling = {} }) {
     super();

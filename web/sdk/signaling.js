@@ -15,7 +15,7 @@
  */
 import { delayBefore } from './backoff.js';
 import { Emitter } from './emitter.js';
-import { RacingSocket } from './racing-socket.js';
+import { EarlySocket, RacingSocket } from './racing-socket.js';
 
 export const VERSION = 1;
 export const RESUME_MS = 15_000;
@@ -62,6 +62,8 @@ export class Signaling extends Emitter {
   #socket = null;
   /** @type {import('./webtransport-socket.js').WebTransportDoor|null} */
   #door = null;
+  /** @type {EarlySocket|null} */
+  #early = null;
   #resume = '';
   #url = '';
   #lostAt = 0;
@@ -89,6 +91,9 @@ export class Signaling extends Emitter {
   /**
    * @param {object} options
    * @param {(again: boolean) => Promise<Admission>} options.admit obtains a token; `again` after the first time
+   * @param {import('./webtransport-socket.js').WebTransportDoor|null} [options.door] where WebTransport is taken, if it
+   *   is known before anyone is admitted: it is then opened meanwhile
+   * @param {EarlySocket|null} [options.early] or was opened before
    * @param {string} [options.client] name and version of the client, for the server's log
    * @param {number} [options.resumeMs]
    * @param {number} [options.pingMs]
@@ -96,10 +101,12 @@ export class Signaling extends Emitter {
    * @param {(attempt: number) => number} [options.backoff]
    */
   constructor({
-    admit, client = 'parley-web', resumeMs = RESUME_MS, pingMs = PING_MS, probeMs = PROBE_MS, backoff = delayBefore,
+    admit, door = null, early = null, client = 'parley-web', resumeMs = RESUME_MS, pingMs = PING_MS, probeMs = PROBE_MS, backoff = delayBefore,
   }) {
     super();
     this.#admit = admit;
+    this.#door = door;
+    this.#early = early;
     this.#client = client;
     this.#resumeMs = resumeMs;
     this.#pingMs = pingMs;
@@ -187,21 +194,28 @@ export class Signaling extends Emitter {
     };
     const resuming = this.#resume !== '' && performance.now() - this.#lostAt < this.#resumeMs;
     let credential;
+    let early = null;
     if (resuming) {
       credential = { resume: this.#resume };
     } else {
+      early = this.#early ?? EarlySocket.open(this.#door);
+      this.#early = null;
       try {
         const admission = await this.#admit(this.#everJoined);
         this.#url = admission.url;
         this.#door = admission.webtransport ?? null;
         credential = { token: admission.token };
       } catch (error) {
+        early?.close();
         return this.#admissionFailure(failure, error);
       }
     }
-    if (this.#closed) return failure;
+    if (this.#closed) {
+      early?.close();
+      return failure;
+    }
     const begun = performance.now();
-    const outcome = await this.#converse(credential);
+    const outcome = await this.#converse(credential, early);
     Object.assign(failure, outcome);
     if (failure.joined) {
       this.#lostAt = performance.now();
@@ -226,10 +240,10 @@ export class Signaling extends Emitter {
   }
 
   /** Open a socket, join with `credential`, and pass messages on until the socket ends. */
-  #converse(credential) {
+  #converse(credential, early) {
     return new Promise((resolve) => {
       const outcome = { joined: false, refused: false, code: 'connection_lost', reason: 'The connection was lost.' };
-      const socket = new RacingSocket(new URL(this.#url, globalThis.location?.href), this.#door);
+      const socket = new RacingSocket(new URL(this.#url, globalThis.location?.href), this.#door, early);
       this.#socket = socket;
       const opening = setTimeout(() => this.#drop(socket), OPEN_MS);
       socket.addEventListener('open', () => {

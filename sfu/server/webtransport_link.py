@@ -86,13 +86,18 @@ class WebTransportLink:
         self._protocol.transmit()
 
     async def close(self, code: int, reason: str) -> None:
-        """End the session, after what was sent so far."""
+        """End the session, after what was sent so far: the end of a session may overtake what is on its streams."""
         if self._ended is not None:
             return
-        self._say_goodbye(code, reason)
+        self._protocol._quic.send_stream_data(self._stream, b"", end_stream=True)
+        self._protocol.transmit()
         try:
             async with asyncio.timeout(_FAREWELL_SECONDS):
-                while self._ended is None:
+                while self._unacknowledged():
+                    await self._wait()
+            self._say_goodbye(code, reason)
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                while True:
                     await self._wait()
         except (TimeoutError, ConnectionClosed):
             self.end()
@@ -102,7 +107,6 @@ class WebTransportLink:
         payload = code.to_bytes(4, "big") + reason.encode()[:_MAX_REASON_BYTES]
         capsule = encode_uint_var(_CLOSE_SESSION) + encode_uint_var(len(payload)) + payload
         data_frame = encode_uint_var(0) + encode_uint_var(len(capsule)) + capsule  # RFC 9114, section 7.2.1
-        self._protocol._quic.send_stream_data(self._stream, b"", end_stream=True)
         self._protocol._quic.send_stream_data(self._session, data_frame, end_stream=True)
         self._protocol.transmit()
 

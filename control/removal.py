@@ -45,7 +45,7 @@ async def delete_meeting(services: Services, meeting: str, actor: str, address: 
             await end_in_transaction(connection, meeting)
             state = await rooms.state(connection, meeting)
             people = [one.id for one in await participants.of_meeting(connection, meeting)]
-            await erasure.events(connection, [meeting])
+            await erasure.deliveries(connection, [meeting])
             await erasure.audit(connection, [meeting, *people, *(recording.id for recording in kept)])
             await meetings.delete(connection, meeting)
             subjects = [meeting, *(recording.id for recording in kept), *(file.id for file in files)]
@@ -104,6 +104,7 @@ async def _leave_rooms(connection: Connection, user: str) -> list[DesiredState]:
     address = [account.email] if account is not None and account.email is not None else []
     names = [user, *address, *(visit["participant"] for visit in visits)]
     await erasure.events(connection, names)
+    await erasure.deliveries(connection, names)
     await erasure.audit(connection, names)
     return changed
 

@@ -13,14 +13,17 @@ _NAMED = "EXISTS (SELECT FROM unnest($1::text[]) AS one WHERE strpos({}, one) > 
 
 
 async def events(connection: Connection, names: Iterable[str]) -> None:
-    """Empty the events that name any of these, and drop what of them was or is to be delivered to webhooks."""
-    listed = list(names)
+    """Empty the events that name any of these."""
     await connection.execute(
         "UPDATE outbox SET payload = jsonb_strip_nulls(jsonb_build_object('meeting', meeting_id, 'erased', true))"  # noqa: S608  constants
         " WHERE " + _NAMED.format("payload::text"),
-        listed,
+        list(names),
     )
-    await connection.execute("DELETE FROM webhook_deliveries WHERE " + _NAMED.format("body"), listed)  # noqa: S608  constants
+
+
+async def deliveries(connection: Connection, names: Iterable[str]) -> None:
+    """Drop what names any of these and was, or is to be, delivered to webhooks."""
+    await connection.execute("DELETE FROM webhook_deliveries WHERE " + _NAMED.format("body"), list(names))  # noqa: S608  constants
 
 
 async def audit(connection: Connection, names: Iterable[str]) -> None:

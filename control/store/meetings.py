@@ -48,6 +48,7 @@ _LISTED = """
     AND (NOT $5 OR m.status = 'ended' OR (m.status = 'idle' AND m.started_at IS NOT NULL))
     AND m.breakout_of IS NULL ORDER BY m.created_at DESC, m.id DESC LIMIT $4"""
 _COLUMNS = ", ".join(f"m.{name}" for name in MeetingRow.__struct_fields__)
+_WIDTH = len(MeetingRow.__struct_fields__)
 _OF_USER = f"""
     WITH page AS (SELECT * FROM (
         (SELECT {_COLUMNS}, 'host' AS role FROM meetings m WHERE m.host_id = $1 AND {_LISTED})
@@ -110,7 +111,8 @@ async def of_user(
     """Return meetings that the user hosts or took part in, newest first; with `over` those that took place."""
     moment, last = before or (None, None)
     rows = await connection.fetch(_OF_USER, user, moment, last, limit, over)
-    return [Listed(load(MeetingRow, row), row["role"], row["recording"]) for row in rows]
+    # By position, in the order of _COLUMNS: to look every column up by its name takes as long as decoding it.
+    return [Listed(MeetingRow(*row[:_WIDTH]), row[_WIDTH], row[_WIDTH + 1]) for row in rows]
 
 
 async def update(connection: Connection, meeting: str, plan: Plan) -> MeetingRow:

@@ -57,7 +57,8 @@ class IceServer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class OfferedTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an m-section of a publish offer carries.
 
-    `codec` is the one to send where the section offers it (a name as in TrackInfo), else the server chooses. With
+    `codec` is the one to send where the section offers it (a name as in TrackInfo), else the server chooses; with
+    `scalability`, a scalabilityMode (W3C WebRTC SVC), each stream carries several layers. With
     `backup_of`, the id of a track of one's own, the section carries that one again as `backup` asked for.
     """
 
@@ -65,6 +66,7 @@ class OfferedTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     source: Source
     muted: bool = False
     codec: str = ""
+    scalability: str = ""
     backup_of: str = ""
 
 

@@ -15,8 +15,8 @@ from sfu.rooms import flight_notes
 from sfu.rooms.downtrack import DownTrack
 from sfu.rooms.egress import Egress
 from sfu.rooms.flight_recorder import Kind
-from sfu.rooms.ingress_stream import IngressStream
 from sfu.rooms.layer_ladder import LayerLadder
+from sfu.rooms.steps import Step, share_of, steps_of
 from sfu.rooms.uptrack import UpTrack
 
 if TYPE_CHECKING:
@@ -160,23 +160,24 @@ class Adaptation:
                 shown[track].pause()
                 paused.add(self._videos[track].shown_as)
             else:
-                shown[track].grant(steps[track][grant.layer], now, at_once=congested)
+                step = steps[track][grant.layer]
+                shown[track].grant(step.stream, now, at_once=congested, spatial=step.spatial)
         return paused
 
-    def _useful(self, downtrack: DownTrack) -> list[IngressStream]:
+    def _useful(self, downtrack: DownTrack) -> list[Step]:
         """Return the layers that are of use at the size shown, lowest first."""
         uptrack = downtrack.uptrack
         assert uptrack is not None
-        steps = self._ladders[uptrack.track].steps
+        steps = steps_of(self._ladders[uptrack.track].steps, uptrack.spatial_layers)
         if not steps:
             return []
         if downtrack.wanted_rid is not None:
-            chosen = [stream for stream in steps if stream.rid == downtrack.wanted_rid]
+            chosen = [step for step in steps if step.stream.rid == downtrack.wanted_rid]
             return chosen or steps[:1]
         height = _HEIGHTS.get(uptrack.source, _CAMERA_HEIGHT)
         return steps[: useful_layers(len(steps), height, downtrack.wanted.height)]
 
-    def _demand(self, downtrack: DownTrack, streams: list[IngressStream], participant: str) -> Demand[str]:
+    def _demand(self, downtrack: DownTrack, steps: list[Step], participant: str) -> Demand[str]:
         uptrack = downtrack.uptrack
         assert uptrack is not None
         rank = Rank.TILE
@@ -187,13 +188,17 @@ class Adaptation:
         ladder = self._ladders[uptrack.track]
         wanted = downtrack.wanted
         return Demand(
-            uptrack.track, rank, tuple(ladder.cost(stream) for stream in streams), wanted.width * wanted.height
+            uptrack.track,
+            rank,
+            tuple(ladder.cost(step.stream) * step.share for step in steps),
+            wanted.width * wanted.height,
         )
 
     def _carried(self, shown: dict[str, DownTrack]) -> float:
         """Return what the pictures that flow now cost."""
         return sum(
             self._ladders[track].cost(downtrack.stream)
+            * share_of(self._videos[track].spatial_layers, downtrack.spatial)
             for track, downtrack in shown.items()
             if downtrack.stream is not None
         )

@@ -60,7 +60,9 @@ def _offer(room: Room, participant: Participant, message: signaling.Offer, now: 
     if message.peer != "publish":
         raise Refused(Code.BAD_MESSAGE, "Only the server offers on the subscribe peer.")
     declared = {
-        entry.mid: Declared(entry.source, entry.muted, CODECS_BY_NAME.get(entry.codec), entry.backup_of)
+        entry.mid: Declared(
+            entry.source, entry.muted, CODECS_BY_NAME.get(entry.codec), entry.backup_of, entry.scalability
+        )
         for entry in message.tracks
     }
     change = publishing.offer(room, participant, message.sdp, declared, now, fresh=message.restart)

@@ -14,6 +14,7 @@ from sfu.rooms.ingress_stream import IngressStream
 from sfu.rooms.layer_choice import choose_layer
 from sfu.rooms.publish_peer import PublishPeer
 from sfu.rooms.slots import Wish
+from sfu.rooms.steps import ALL_LAYERS
 from sfu.rooms.uptrack import UpTrack
 
 
@@ -45,6 +46,7 @@ class DownTrack:
         self.wanted_rid: str | None = None
         self.waiting = False
         self.granted: IngressStream | None = None
+        self.spatial = ALL_LAYERS
         self.paused = False
         self.nacks = 0
         self.plis = 0
@@ -100,6 +102,7 @@ class DownTrack:
         if self._in_table:
             self._engine.switch_route(self.route, None)
         self.uptrack = self.publisher = self.stream = self.wish = self.granted = self.wanted_rid = None
+        self.spatial = ALL_LAYERS
         self.waiting = self.paused = False
 
     @property
@@ -135,7 +138,7 @@ class DownTrack:
 
     def _switch(self, best: IngressStream, now: int, *, at_once: bool = False) -> None:
         """Carry `best` from its next keyframe on; `at_once` drops what is carried until then."""
-        source = RouteSource(best.number, self._offset_to(best), self.kind == "video")
+        source = RouteSource(best.number, self._offset_to(best), self.kind == "video", max_spatial=self.spatial)
         if at_once:
             self._engine.switch_route(self.route, None)
         self._engine.switch_route(self.route, source)
@@ -143,11 +146,15 @@ class DownTrack:
         self.waiting = True
         self._ask(now)
 
-    def grant(self, stream: IngressStream, now: int, *, at_once: bool) -> None:
-        """Allow this layer. `at_once`: the link is congested, so a higher one may not go on until the keyframe."""
+    def grant(self, stream: IngressStream, now: int, *, at_once: bool, spatial: int = ALL_LAYERS) -> None:
+        """Allow this stream, up to a spatial layer.
+
+        `at_once`: the link is congested, so a higher one may not go on until the keyframe.
+        """
         self.paused = False
         self.granted = stream
         before = self.stream
+        self._allow_layers(spatial, now)
         if self.uptrack is None or not self._in_table or not self._connected:
             return
         lower = before is not None and before is not stream and before.bits_per_second > stream.bits_per_second
@@ -155,6 +162,21 @@ class DownTrack:
             self._switch(stream, now, at_once=True)
         else:
             self.choose(now)
+
+    def _allow_layers(self, spatial: int, now: int) -> None:
+        """Go down at the next frame, up at a keyframe, which is asked for."""
+        before, self.spatial = self.spatial, spatial
+        if spatial == before or self.stream is None or not self._in_table:
+            return
+        if not self.waiting:
+            self._engine.switch_route(
+                self.route, RouteSource(self.stream.number, None, at_keyframe=False, max_spatial=spatial)
+            )
+        else:
+            source = RouteSource(self.stream.number, self._offset_to(self.stream), max_spatial=spatial)
+            self._engine.switch_route(self.route, source)
+        if spatial > before:
+            self._ask(now)
 
     def pause(self) -> None:
         """Send nothing until a layer is granted: there is no room for any."""

@@ -44,6 +44,7 @@ class UpTrack:
         self.permitted = True
         self.backup: UpTrack | None = None
         self.backup_of = ""
+        self.spatial_layers = 1
 
     @property
     def shown_as(self) -> str:

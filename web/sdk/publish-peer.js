@@ -262,8 +262,8 @@ export class PublishPeer extends Emitter {
     for (const [source, transceiver] of this.#transceivers) {
       const published = this.#published.get(source);
       if (!published || transceiver.mid === null) continue;
-      const codec = published.media === 'video' ? { codec: published.codec } : {};
-      tracks.push({ mid: transceiver.mid, source, muted: published.muted, ...codec });
+      const video = published.media === 'video' ? { codec: published.codec, scalability: published.scalabilityMode } : {};
+      tracks.push({ mid: transceiver.mid, source, muted: published.muted, ...video });
     }
     for (const { source, codec, of, transceiver } of this.#backups.values()) {
       if (transceiver.mid !== null) tracks.push({ mid: transceiver.mid, source, codec, backup_of: of });

@@ -1,0 +1,117 @@
+"""Spatial layers of one stream (VP9, as captured from Chromium): by the size shown and by what the link carries."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from sfu.api import signaling
+from sfu.api.join_token import Source
+from sfu.formats import vp9
+from sfu.formats.codecs import Codec
+from sfu.formats.rtp import RtpPacket, parse
+from sfu.rooms.steps import ALL_LAYERS, share_of, spatial_layers
+from tests.sfu.rooms.stage import (
+    MS,
+    VIDEO,
+    VIDEO_SSRC,
+    RtcClient,
+    Stage,
+    description,
+    generate_credentials,
+    subscribe,
+)
+from tests.support.captures import captured
+
+SECTION = VIDEO.replace("VP8/90000", "VP9/90000") + VIDEO_SSRC
+
+
+class LayeredCall:
+    """Ann publishes two layers in one stream (of three asked for Chromium makes two of 360 lines), Bob watches."""
+
+    def __init__(self) -> None:
+        self.stage = Stage()
+        self.ann, self.bob = self.stage.join("ann"), self.stage.join("bob")
+        local = generate_credentials()
+        tracks = [signaling.OfferedTrack(mid="0", source=Source.CAMERA, codec="VP9", scalability="L2T3_KEY")]
+        sdp = description(local, [SECTION], "actpass")
+        self.stage.say(self.ann, signaling.Offer(peer="publish", sdp=sdp, id=1, tracks=tracks))
+        answer = self.ann.last(signaling.Answer)
+        self.track = answer.tracks[0].track
+        self.sender = self.stage.connect(local, answer.sdp)
+        self.receiver = subscribe(self.stage, self.bob)
+        self.stage.run(200 * MS)
+        self.receiver = subscribe(self.stage, self.bob, self.receiver)
+        self.packets = self._packets()
+
+    def _packets(self) -> Iterator[RtpPacket]:
+        """The capture again and again, each time from its keyframe on."""
+        capture = [parse(data) for data in captured("chromium-vp9-l3t3-key")]
+        span = (capture[-1].timestamp - capture[0].timestamp + 3000) & 0xFFFFFFFF
+        for turn in range(1000):
+            for packet in capture:
+                yield packet._replace(
+                    payload_type=120,
+                    ssrc=2001,
+                    seq=(packet.seq + turn * len(capture)) & 0xFFFF,
+                    timestamp=(packet.timestamp + turn * span) & 0xFFFFFFFF,
+                    extensions=(),
+                )
+
+    def flow(self, packets: int = 600) -> set[int]:
+        """Send so much; return the spatial layers that came of the latter half."""
+        for number in range(packets):
+            if number == packets // 2:
+                self.receiver.rtp.clear()
+            self.sender.send(next(self.packets))
+            self.stage.run(5 * MS)
+        return spatial_of(self.receiver)
+
+    def wish(self, width: int, height: int) -> None:
+        wanted = signaling.WantedTrack(track=self.track, width=width, height=height)
+        self.stage.say(self.bob, signaling.Subscribe(tracks=[wanted]))
+
+
+def spatial_of(receiver: RtcClient) -> set[int]:
+    return {vp9.parse(packet.payload).spatial_layer or 0 for packet in receiver.rtp if packet.payload}
+
+
+def test_the_size_shown_decides_on_the_layers() -> None:
+    call = LayeredCall()
+    assert call.flow() == {0, 1}
+    call.wish(320, 180)
+    assert call.flow() == {0}
+    call.wish(1280, 720)
+    assert call.flow() == {0, 1}
+
+
+def test_what_is_shown_stays_in_order_and_whole() -> None:
+    call = LayeredCall()
+    call.wish(320, 180)
+    call.flow()
+    seqs = [packet.seq for packet in call.receiver.rtp]
+    assert seqs == [(seqs[0] + index) & 0xFFFF for index in range(len(seqs))]
+    ends = [packet for packet in call.receiver.rtp if packet.marker]
+    assert len(ends) == len({packet.timestamp for packet in call.receiver.rtp})
+
+
+@pytest.mark.parametrize(
+    ("codec", "mode", "layers"),
+    [
+        (Codec.VP9, "L3T3_KEY", 3),
+        (Codec.VP9, "L2T1", 2),
+        (Codec.VP9, "L1T3", 1),
+        (Codec.VP9, "S3T3", 1),
+        (Codec.VP9, "", 1),
+        (Codec.AV1, "L3T3", 1),
+        (Codec.VP9, "L9T3_KEY", 1),
+    ],
+)
+def test_layers_by_mode(codec: Codec, mode: str, layers: int) -> None:
+    assert spatial_layers(codec, mode) == layers
+
+
+def test_shares_rise_to_the_whole() -> None:
+    for layers in (1, 2, 3):
+        shares = [share_of(layers, layer) for layer in range(layers)]
+        assert shares == sorted(shares)
+        assert shares[-1] == share_of(layers, ALL_LAYERS) == 1

@@ -135,23 +135,7 @@ class PlainProtocol(HttpToolsProtocol):
 
 async def serve(application: Any, sockets: Sequence[socket.socket], stop: asyncio.Event, drain_seconds: float) -> None:
     """Serve until `stop`, then finish what has begun within `drain_seconds`. The sockets are closed at the end."""
-    config = Config(
-        application,
-        http=PlainProtocol,
-        ws=WebSocketsSansIOProtocol,
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        log_level="error",
-        access_log=False,
-        proxy_headers=False,
-        timeout_keep_alive=int(HEAD_SECONDS),
-        ws_max_size=MAX_MESSAGE_BYTES,
-        ws_ping_interval=20,
-        # A machine that slept, or this process stopped for a while, is no lost client.
-        ws_ping_timeout=60,
-    )
-    config.load()
+    config = _config(application)
     state = ServerState()
     loop = asyncio.get_running_loop()
     servers = [
@@ -176,6 +160,28 @@ async def serve(application: Any, sockets: Sequence[socket.socket], stop: asynci
         for task in list(state.tasks):
             task.cancel()
         await asyncio.gather(*state.tasks, return_exceptions=True)
+
+
+def _config(application: Any) -> Config:
+    """Return uvicorn's settings, loaded: requests are neither logged nor believed who they come from."""
+    config = Config(
+        application,
+        http=PlainProtocol,
+        ws=WebSocketsSansIOProtocol,
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        timeout_keep_alive=int(HEAD_SECONDS),
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_ping_interval=20,
+        # A machine that slept, or this process stopped for a while, is no lost client.
+        ws_ping_timeout=60,
+    )
+    config.load()
+    return config
 
 
 def _plain(state: ServerState) -> list[PlainProtocol]:

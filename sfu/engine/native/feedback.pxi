@@ -59,7 +59,7 @@ cdef void match_feedback(State *state, Link *link, const uint8_t *body, int delt
             if symbol == 0:
                 link_match(state, link, key, False, 0)
             else:
-                time += (body[deltas] if symbol == 1 else <int16_t>load16(body + deltas)) * 250000
+                time += <int64_t>(body[deltas] if symbol == 1 else <int16_t>load16(body + deltas)) * 250000
                 deltas += symbol
                 link_match(state, link, key, True, time)
             seq += 1

@@ -106,6 +106,20 @@ def test_a_queue_is_told_at_once() -> None:
     assert told.observation.queueing >= 19 * MILLISECOND
 
 
+def test_a_gap_of_seconds_within_a_message_is_no_queue() -> None:
+    call = Call()
+    call.calm(2)
+    call.now += 120 * MILLISECOND
+    call.hear(*call.feedback())
+    call.send(3)
+    call.now += 5 * SECOND
+    call.send(3)
+    call.now += 120 * MILLISECOND
+    (told,) = call.hear(*call.feedback()).observed
+    assert told.observation.queueing <= MILLISECOND
+    assert told.observation.smallest_delay is not None
+
+
 def test_a_probe_s_results_are_left_to_policy() -> None:
     call = Call()
     call.calm(1)

@@ -1,15 +1,18 @@
 """How long two browsers are without media when the node of their call is killed, cut off, or stopped as for an upgrade.
 
-Two nodes, two Chromiums, control, etcd and stores, each in a namespace of its own on this machine; nobody clicks. Media
-is back when both pages decode video and receive audio on new streams. A link that is cut tells nobody: no RST comes.
+Two nodes, two Chromiums, control, etcd, nginx and stores in namespaces of this machine; nobody clicks. One browser has
+come by nginx, the other by control. Media is back when both pages decode video and receive audio on new streams. A link
+that is cut tells nobody: no RST comes.
 """
 
 import asyncio
+import functools
 import statistics
 
 from bench.report import Report, progress
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.failover import CallOfTwo, administrator, call_of_two
+from tests.support.waiting import until
 
 KILLED_BAR_SECONDS = 5.0
 CUT_BAR_SECONDS = 10.0
@@ -36,13 +39,13 @@ async def _measure(cluster: Cluster, times: int) -> tuple[list[float], list[floa
             node = await _node(call)
             killed.append(await call.without_media(cluster.parts[node].kill))
             await asyncio.to_thread(cluster.start_node, node)
-            node = await _settled(call)
-            cut.append(await call.without_media(lambda node=node: cluster.set_link(node, "down")))  # type: ignore[misc]
+            node = await _settled(cluster, call)
+            cut.append(await call.without_media(functools.partial(cluster.set_link, node, "down")))
             cluster.set_link(node, "up")
-            node = await _settled(call)
+            node = await _settled(cluster, call)
             stopped.append(await call.without_media(cluster.parts[node].terminate))
             await asyncio.to_thread(cluster.start_node, node)
-            await _settled(call)
+            await _settled(cluster, call)
     return killed, cut, stopped
 
 
@@ -50,7 +53,7 @@ async def _node(call: CallOfTwo) -> str:
     return str((await call.room())["node"])
 
 
-async def _settled(call: CallOfTwo) -> str:
-    """Wait until the other node is sure to be one that lives; return the node of the call."""
-    await asyncio.sleep(6)
+async def _settled(cluster: Cluster, call: CallOfTwo) -> str:
+    """Wait until both nodes live, as far as control knows; return the node of the call."""
+    await asyncio.to_thread(until, lambda: set(cluster.node_states().values()) == {"living"}, 30)
     return await _node(call)

@@ -1,21 +1,23 @@
-"""Two nodes, two browsers: one node is killed, the link of the other is cut, one stops, and nobody has to click.
+"""Two nodes, two browsers: one node is killed, the link of the other is cut, both are upgraded; nobody has to click.
 
 How fast it has to be is measured by `python -m bench failover`; here it has to happen.
 """
 
+import asyncio
 import json
-import os
-import subprocess
-import sys
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.cluster import INTERNAL_PORT, NODE_HTTP_PORT, NODE_SECRET, Cluster, running_cluster
-from tests.support.failover import administrator, call_of_two
+from parley.client import Api
+from recorder.manifest import Manifest
+from tests.support.cluster import NODE_HTTP_PORT, NODE_SECRET, Cluster, running_cluster
+from tests.support.failover import CallOfTwo, administrator, call_of_two
 from tests.support.namespaces import in_namespace
+from tests.support.recorded import Interruption, check_once_over, manifest_of, tracks_with_frames
 from tests.support.waiting import until
 
 
@@ -39,40 +41,94 @@ def rooms_on(cluster: Cluster, node: str) -> list[dict[str, Any]]:
     return in_namespace(host.name, ask)
 
 
-async def test_a_call_outlives_its_node_and_the_next_ones_link(cluster: Cluster) -> None:
+class RecordedCall:
+    """A call of two that is recorded, and what has interrupted it so far."""
+
+    def __init__(self, cluster: Cluster, admin: Api, call: CallOfTwo) -> None:
+        self.interruptions: list[Interruption] = []
+        self._cluster = cluster
+        self._admin = admin
+        self._call = call
+
+    async def node(self) -> str:
+        return str((await self._call.room())["node"])
+
+    async def people(self) -> list[tuple[str, str, bool]]:
+        """Who is and was in the meeting: name, id, and whether present."""
+        listed = (await self._admin.request("GET", f"/meetings/{self._call.meeting}/participants"))["participants"]
+        return sorted((one["name"], one["participant"], one["present"]) for one in listed)
+
+    async def recorded(self) -> None:
+        """Return when two cameras and two microphones were recorded since the last interruption."""
+        (recording,) = (await self._admin.recordings(self._call.meeting))["recordings"]
+        directory = self._cluster.recordings / recording["id"]
+        async with asyncio.timeout(30):
+            while tracks_with_frames(directory) < 4 * (len(self.interruptions) + 1):
+                await asyncio.sleep(0.2)
+
+    async def outlive(self, happen: Callable[[], None]) -> None:
+        """Let something happen that ends every stream, once there is something to be recorded before it."""
+        await self.recorded()
+        begun = time.time()
+        await self._call.without_media(happen)
+        self.interruptions.append(Interruption(begun, time.time()))
+
+    async def upgrade(self, node: str) -> None:
+        """Have its node drain, which disturbs nobody, and stop; what takes its place takes rooms again."""
+        await self.recorded()
+        self._cluster.parley_nodes("drain", node)
+        await self._call.media_goes_on()
+        assert await self.node() == node
+        await self.outlive(self._cluster.parts[node].terminate)
+        assert await self.node() != node
+        assert self._cluster.parts[node].wait(15) == 0
+        self._cluster.start_node(node)
+        self.nodes_live()
+
+    def nodes_live(self) -> None:
+        until(lambda: set(self._cluster.node_states().values()) == {"living"}, 30)
+
+    async def finished(self) -> Manifest:
+        """Stop recording; return the manifest of the meeting's one recording, once it is written."""
+        await self.recorded()
+        await self._admin.stop_recording(self._call.meeting)
+        async with asyncio.timeout(60):
+            while True:
+                (recording,) = (await self._admin.recordings(self._call.meeting))["recordings"]
+                if recording["state"] in {"ready", "partial"}:
+                    return manifest_of(self._cluster.recordings / recording["id"])
+                await asyncio.sleep(0.2)
+
+
+async def test_a_recorded_call_outlives_its_node_the_next_ones_link_and_an_upgrade(cluster: Cluster) -> None:
     async with administrator(cluster) as admin, call_of_two(cluster, admin) as call:
-        first = (await call.room())["node"]
-        await call.without_media(cluster.parts[first].kill)
-        second = (await call.room())["node"]
+        kept = RecordedCall(cluster, admin, call)
+        before = await kept.people()
+        assert [(name, present) for name, _, present in before] == [("Ada", True), ("Grace", True)]
+        await admin.start_recording(call.meeting)
+        first = await kept.node()
+        await kept.outlive(cluster.parts[first].kill)
+        second = await kept.node()
         assert {first, second} == {"sfu-1", "sfu-2"}
 
         cluster.start_node(first)
-        await call.without_media(lambda: cluster.set_link(second, "down"))
+        await kept.outlive(lambda: cluster.set_link(second, "down"))
         room = await call.room()
         assert (room["node"], room["live"]) == (first, True)
 
         # It comes back as it was, and learns that its room is elsewhere.
         cluster.set_link(second, "up")
         until(lambda: not rooms_on(cluster, second), 30)
-        people = (await admin.request("GET", f"/meetings/{call.meeting}/participants"))["participants"]
-        assert sorted((one["name"], one["present"]) for one in people) == [("Ada", True), ("Grace", True)]
+        kept.nodes_live()
         assert len(rooms_on(cluster, first)[0]["participants"]) == 2
         await call.media_flows()
 
-        # It stops in good order, as for an upgrade.
-        await call.without_media(cluster.parts[first].terminate)
-        assert (await call.room())["node"] == second
-        assert cluster.parts[first].wait(15) == 0
-
-
-def parley_nodes(cluster: Cluster, *arguments: str) -> str:
-    """What `parley nodes` prints."""
-    environment = os.environ | {
-        "PARLEY_CONTROL_URL": f"http://{cluster.network.server_address}:{INTERNAL_PORT}",
-        "PARLEY_NODE_SECRET": NODE_SECRET,
-    }
-    command = [sys.executable, "-m", "parley", "nodes", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
+        await kept.upgrade(first)
+        await kept.upgrade(second)
+        assert await kept.people() == before
+        manifest = await kept.finished()
+    assert (manifest.state, manifest.problems) == ("ready", [])
+    check_once_over(cluster.recordings, manifest, {"Ada", "Grace"}, kept.interruptions)
 
 
 async def test_a_node_is_drained_by_command_and_takes_rooms_again(cluster: Cluster) -> None:
@@ -86,14 +142,10 @@ async def test_a_node_is_drained_by_command_and_takes_rooms_again(cluster: Clust
             await admin.join(meeting, "Ada")
             return str((await admin.request("GET", f"/meetings/{meeting}/room"))["node"])
 
-        def states() -> dict[str, str]:
-            rows = [line.split() for line in parley_nodes(cluster, "list").splitlines()]
-            return {row[0]: row[1] for row in rows}
-
-        until(lambda: states() == {"sfu-1": "living", "sfu-2": "living"}, 30)
-        parley_nodes(cluster, "drain", "sfu-1")
-        until(lambda: states()["sfu-1"] == "draining", 30)
+        until(lambda: cluster.node_states() == {"sfu-1": "living", "sfu-2": "living"}, 30)
+        cluster.parley_nodes("drain", "sfu-1")
+        until(lambda: cluster.node_states()["sfu-1"] == "draining", 30)
         assert {await node_of_a_new_meeting() for _ in range(4)} == {"sfu-2"}
-        parley_nodes(cluster, "undrain", "sfu-1")
-        until(lambda: states()["sfu-1"] == "living", 30)
+        cluster.parley_nodes("undrain", "sfu-1")
+        until(lambda: cluster.node_states()["sfu-1"] == "living", 30)
         assert {await node_of_a_new_meeting() for _ in range(8)} == {"sfu-1", "sfu-2"}

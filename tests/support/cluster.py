@@ -1,4 +1,5 @@
-"""Two sfu nodes on machines of their own (namespaces), registered in etcd; control, stores and recorder beside them.
+"""Two sfu nodes on machines of their own (namespaces), registered in etcd; control, stores and recorder beside them,
+and nginx before them.
 
 Machines 0 and 1 hold the nodes `sfu-1` and `sfu-2`, further ones are for browsers; every way leads over the server's
 namespace, which forwards, so that a node's link can be cut for everyone at once.
@@ -17,13 +18,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from parley import certificate
+from parley import certificate, nginx_config
+from parley.certificate import ServerCertificate
+from parley.nginx_config import Gateway
 from tests.support.etcd import running_etcd
+from tests.support.gateway import nginx_process, wait_for
 from tests.support.namespaces import Network, in_namespace, network
 from tests.support.stores import running_stores
 
 NODE_SECRET = "the-node-secret-of-the-cluster"
-HTTP_PORT, HTTPS_PORT, INTERNAL_PORT, ETCD_PORT = 8800, 8443, 8082, 2379
+HTTP_PORT, HTTPS_PORT, GATEWAY_PORT, INTERNAL_PORT, ETCD_PORT = 8800, 8443, 443, 8082, 2379
 NODE_HTTP_PORT = 8084
 
 
@@ -41,8 +45,17 @@ class Cluster:
         """The server as this process reaches it."""
         return f"https://{self.network.server_address}:{HTTPS_PORT}"
 
+    @property
+    def recordings(self) -> Path:
+        return self.directory / "data" / "recordings"
+
     def url_for(self, host: int) -> str:
+        """Control, which passes signaling on itself."""
         return f"https://{self.network.hosts[host].server_address}:{HTTPS_PORT}"
+
+    def gateway_for(self, host: int) -> str:
+        """nginx, which asks control for the node of each meeting and passes signaling on to that."""
+        return f"https://{self.network.hosts[host].server_address}:{GATEWAY_PORT}"
 
     def setup_token(self) -> str:
         """What makes the first administrator; "" once there is one."""
@@ -93,6 +106,20 @@ class Cluster:
         )
         self.wait_for(host.name, f"http://{host.address}:{NODE_HTTP_PORT}/health/ready", node)
 
+    def parley_nodes(self, *arguments: str) -> str:
+        """What `parley nodes` prints."""
+        environment = os.environ | {
+            "PARLEY_CONTROL_URL": f"http://{self.network.server_address}:{INTERNAL_PORT}",
+            "PARLEY_NODE_SECRET": NODE_SECRET,
+        }
+        command = [sys.executable, "-m", "parley", "nodes", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    def node_states(self) -> dict[str, str]:
+        """What `parley nodes list` says of each."""
+        rows = [line.split() for line in self.parley_nodes("list").splitlines()]
+        return {row[0]: row[1] for row in rows}
+
     def wait_for(self, namespace: str, url: str, part: str) -> None:
         deadline = time.monotonic() + 60
         while not in_namespace(namespace, lambda: _answers(url)):
@@ -136,8 +163,10 @@ def running_cluster(browsers: int, **node_settings: str) -> Iterator[Cluster]:
             etcd_urls=f"http://{net.server_address}:{ETCD_PORT}",
             tls_certificate=str(made.certificate),
             tls_key=str(made.key),
+            trusted_proxies="127.0.0.1",
         )
         cluster.wait_for(net.server, f"http://127.0.0.1:{HTTP_PORT}/health/live", "control")
+        stack.enter_context(_gateway(cluster, made))
         for node in ("sfu-1", "sfu-2"):
             cluster.start_node(node, **node_settings)
         sockets = ",".join(str(directory / f"{node}.sock") for node in ("sfu-1", "sfu-2"))
@@ -149,6 +178,32 @@ def running_cluster(browsers: int, **node_settings: str) -> Iterator[Cluster]:
         )
         cluster.wait_for(net.server, "http://127.0.0.1:8086/health/live", "recorder")
         yield cluster
+
+
+@contextlib.contextmanager
+def _gateway(cluster: Cluster, made: ServerCertificate) -> Iterator[None]:
+    """Run nginx on the server's machine."""
+    state = cluster.directory / "nginx"
+    state.mkdir()
+    gateway = Gateway(
+        control=(f"127.0.0.1:{HTTP_PORT}",),
+        internal=f"127.0.0.1:{INTERNAL_PORT}",
+        node_secret=NODE_SECRET,
+        state=state,
+        https=(f"0.0.0.0:{GATEWAY_PORT}",),
+        certificate=made.certificate,
+        private_key=made.key,
+        workers="1",
+    )
+    (state / "nginx.conf").write_text(nginx_config.render(gateway, nginx_config.found()))
+    prefix = cluster.network.server_prefix
+    with (
+        (cluster.directory / "nginx.log").open("wb") as log,
+        nginx_process(state / "nginx.conf", log.fileno(), prefix) as process,
+    ):
+        log_path = cluster.directory / "nginx.log"
+        in_namespace(cluster.network.server, lambda: wait_for(GATEWAY_PORT, process, log_path))
+        yield
 
 
 def _forward(net: Network) -> None:

@@ -1,4 +1,7 @@
-"""Two real browsers in a call on a cluster, and how long they are without media when something happens to its node."""
+"""Two real browsers in a call on a cluster, and how long they are without media when something happens to its node.
+
+One has come by nginx, which leads it to the node of its meeting, the other by control alone.
+"""
 
 import asyncio
 import contextlib
@@ -33,6 +36,12 @@ class CallOfTwo:
         async with asyncio.timeout(seconds):
             await asyncio.gather(*(_flows(page, old) for page, old in zip(self.pages, besides, strict=True)))
 
+    async def media_goes_on(self, seconds: float = 40) -> None:
+        """Return when both pages have decoded more of what they decode now."""
+        before = [await inbound(page) for page in self.pages]
+        async with asyncio.timeout(seconds):
+            await asyncio.gather(*(_goes_on(page, rows) for page, rows in zip(self.pages, before, strict=True)))
+
     async def streams(self) -> tuple[set[int], set[int]]:
         first, second = [{row["ssrc"] for row in await inbound(page)} for page in self.pages]
         return first, second
@@ -52,10 +61,12 @@ async def call_of_two(cluster: Cluster, admin: Api) -> AsyncIterator[CallOfTwo]:
     meeting = await admin.create_meeting("Two")
     async with contextlib.AsyncExitStack() as stack:
         pages = []
-        for host, name in ((FIRST_BROWSER, "Ada"), (FIRST_BROWSER + 1, "Grace")):
+        ways = (cluster.gateway_for(FIRST_BROWSER), cluster.url_for(FIRST_BROWSER + 1))
+        for host, name, url in zip((FIRST_BROWSER, FIRST_BROWSER + 1), ("Ada", "Grace"), ways, strict=True):
             browser = await stack.enter_async_context(chromium(cluster.network.hosts[host].prefix))
-            page = await open_page(browser, f"{cluster.url_for(host)}/m/{meeting}")
+            page = await open_page(browser, f"{url}/m/{meeting}")
             await page.get_by_label("Your name").fill(name)
+            await page.get_by_label("I agree to be recorded").check()
             await page.locator("#join:not([disabled])").click()
             await page.locator(".tile").first.wait_for()
             pages.append(page)
@@ -81,5 +92,15 @@ async def _flows(page: Page, old: set[int]) -> None:
         rows = [row for row in await inbound(page) if row["ssrc"] not in old]
         seen = any(row["kind"] == "video" and row["framesDecoded"] >= 3 for row in rows)
         if seen and any(row["kind"] == "audio" and row["packets"] >= 5 for row in rows):
+            return
+        await asyncio.sleep(0.05)
+
+
+async def _goes_on(page: Page, before: list[dict[str, Any]]) -> None:
+    """Wait until every stream that carries something has brought more of it."""
+    packets = {row["ssrc"]: row["packets"] for row in before if row["packets"]}
+    while True:
+        now = {row["ssrc"]: row["packets"] for row in await inbound(page)}
+        if all(now.get(ssrc, 0) >= count + 20 for ssrc, count in packets.items()):
             return
         await asyncio.sleep(0.05)

@@ -75,9 +75,9 @@ def running_gateway(
 
 
 @contextlib.contextmanager
-def nginx_process(configuration: Path, output: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Run nginx in the foreground; it logs to the descriptor `output`."""
-    command = ["nginx", "-c", str(configuration), "-g", "daemon off;"]
+def nginx_process(configuration: Path, output: int, prefix: Sequence[str] = ()) -> Iterator[subprocess.Popen[bytes]]:
+    """Run nginx in the foreground, in a namespace by `prefix`; it logs to the descriptor `output`."""
+    command = [*prefix, "nginx", "-c", str(configuration), "-g", "daemon off;"]
     process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
     try:
         yield process

@@ -62,10 +62,14 @@ def through_opus(lost: float) -> Spoil:
 
 
 def over(other: Floats, decibels: float) -> Spoil:
-    """Let another voice speak at the same time, so much quieter, into the same microphone."""
+    """Let another voice speak whenever this one does, so much quieter, into the same microphone.
+
+    In the pauses between prompts it is silent too: what it says there would be heard, rightly, and counted as errors.
+    """
 
     def spoil(sound: Floats) -> Floats:
-        voice = np.resize(other, len(sound))
+        speaking = np.convolve(sound != 0, np.ones(RATE // 20), "same") > 0.5
+        voice = np.resize(other, len(sound)) * speaking
         scale = np.sqrt(np.mean(sound**2) / np.mean(voice**2) / 10 ** (decibels / 10))
         return (sound + voice * scale).astype(np.float32)
 

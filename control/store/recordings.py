@@ -71,15 +71,17 @@ async def of_all_rooms(connection: Connection, meeting: str) -> list[tuple[Recor
 
 
 async def of_user(connection: Connection, user: str, search: str | None = None) -> list[tuple[RecordingRow, str]]:
-    """Return recordings, with meeting titles, that this user may open: of meetings where it is host or co-host.
+    """Return recordings, with meeting titles, that this user may open: of meetings where it is host or co-host, and of
+    their breakout rooms.
 
     `search` is part of the title, of the name of a participant of whom something was recorded, or of what was said
     while it ran.
     """
     rows = await connection.fetch(
         "SELECT r.*, m.title FROM meeting_recordings r JOIN meetings m ON m.id = r.meeting_id"
-        " WHERE (m.host_id = $1 OR EXISTS (SELECT FROM meeting_participants p WHERE p.meeting_id = m.id"
-        "   AND p.user_id = $1 AND p.removed_at IS NULL AND p.role IN ('host', 'co-host')))"
+        " WHERE (m.host_id = $1 OR EXISTS (SELECT FROM meeting_participants p"
+        "   WHERE p.meeting_id IN (m.id, m.breakout_of) AND p.user_id = $1 AND p.removed_at IS NULL"
+        "   AND p.role IN ('host', 'co-host')))"
         " AND ($2::text IS NULL OR strpos(lower(m.title), lower($2)) > 0 OR EXISTS (SELECT FROM recording_segments s"
         "   JOIN meeting_participants n ON n.id = s.participant_id"
         "   WHERE s.recording_id = r.id AND strpos(lower(n.name), lower($2)) > 0)"

@@ -171,6 +171,10 @@ async def test_what_happened_in_breakout_rooms_goes_with_the_meeting(people: Peo
     recording = await host.ok("POST", f"/api/v1/meetings/{blue}/recording/start")
     listed = (await host.ok("GET", f"{base}/recordings"))["recordings"]
     assert [(one["id"], one["title"]) for one in listed] == [(recording["id"], "Blue")]
+    path = f"{base}/participants/{joined['bob']['participant']}/role"
+    await host.ok("PUT", path, {"role": "co-host"})
+    mine = (await joined["bob"]["client"].ok("GET", "/api/v1/recordings"))["recordings"]
+    assert [one["id"] for one in mine] == [recording["id"]]
     assert (await host.ok("GET", f"/api/v1/meetings/{blue}/messages"))["messages"][0]["text"] == "hi"
     assert await joined["guest"]["client"].refused("GET", f"/api/v1/meetings/{blue}/messages") == (403, "forbidden")
     await host.ok("POST", f"{base}/end")

@@ -57,6 +57,9 @@ class RoomState:
     chats: list[signaling.Chat] = field(default_factory=list)
     errors: list[signaling.Error] = field(default_factory=list)
     recording: signaling.RecordingState = field(default_factory=lambda: signaling.RecordingState(active=False))
+    moved: signaling.Move | None = None
+    """Our place is in another room of the meeting now: joining the meeting again leads there."""
+    announcements: list[signaling.Announced] = field(default_factory=list)
     closed: str | None = None
 
 
@@ -317,7 +320,15 @@ def _note(state: RoomState, message: signaling.ServerMessage) -> None:
         case signaling.Error():
             state.errors.append(message)
         case _:
-            pass
+            _note_of_rooms(state, message)
+
+
+def _note_of_rooms(state: RoomState, message: signaling.ServerMessage) -> None:
+    """What concerns the other rooms of the meeting too; anything else is for somebody else to know."""
+    if isinstance(message, signaling.Move):
+        state.moved = message
+    elif isinstance(message, signaling.Announced):
+        state.announcements.append(message)
 
 
 def _parsed(data: bytes) -> list[Packet]:

@@ -11,12 +11,13 @@ from typing import Any, Protocol
 import pytest
 from aiohttp import web
 
+from sfu.api.join_token import Grants
 from sfu.rooms.bandwidth import Bandwidth
 from tests.sfu.server.browser_page import PAGE
 from tests.sfu.server.harness import Host, eventually, host
 from tests.support.bidi import firefox
 from tests.support.chromium import WATCH_PEERS, chromium
-from tests.support.layered_publisher import layered_publisher
+from tests.support.crowd import crowd
 from tests.support.link_model import LinkSettings
 from tests.support.tun_forwarder import EmulatedHost, emulated_host
 
@@ -183,7 +184,7 @@ async def viewer_call(
         async with (
             host(tmp_path, addresses=addresses, signaling_host="0.0.0.0", **changes) as h,
             page_at(link.server_address) as far,
-            layered_publisher(h.signaling_url, h.control.token("r", "ann")),
+            crowd(h.signaling_url, [h.control.token("r", "ann", grants=Grants(subscribe=False))]),
             opened(link.prefix, far) as bob,
         ):
             url = h.signaling_url.replace("127.0.0.1", link.server_address)

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sfu.api.join_token import Grants
 from sfu.rooms.egress import Egress
 from tests.network.behind_link import UP
 from tests.sfu.server.harness import Host, eventually, host
+from tests.support.crowd import crowd
 from tests.support.far_client import far_client
-from tests.support.layered_publisher import LAYERS, LayeredRoom, layered_publisher
 from tests.support.link_model import LinkSettings
 from tests.support.tun_forwarder import EmulatedHost, emulated_host
 
@@ -23,7 +24,6 @@ class FarCall:
 
     h: Host
     link: EmulatedHost
-    publisher: LayeredRoom
     rows: list[dict[str, Any]]
     estimates: list[tuple[float, float]] = field(default_factory=list)
     queueing: list[tuple[float, float]] = field(default_factory=list)
@@ -73,7 +73,6 @@ async def far_call(
     seed: int,
     *,
     up: LinkSettings = UP,
-    rids: tuple[str, ...] = tuple(LAYERS),
     **changes: Any,
 ) -> AsyncIterator[FarCall]:
     """A call in which pictures have begun to flow. `changes` are of the server's configuration."""
@@ -81,7 +80,7 @@ async def far_call(
         addresses = ("127.0.0.1", link.server_address)
         async with (
             host(tmp_path, addresses=addresses, signaling_host="0.0.0.0", **changes) as h,
-            layered_publisher(h.signaling_url, h.control.token("r", "ann"), rids) as publisher,
+            crowd(h.signaling_url, [h.control.token("r", "ann", grants=Grants(subscribe=False))]),
             far_client(
                 link.prefix,
                 h.signaling_url.replace("127.0.0.1", link.server_address),
@@ -89,4 +88,4 @@ async def far_call(
             ) as rows,
         ):
             await eventually(lambda: bool(rows) and rows[-1]["pictures"] > 0, 30)
-            yield FarCall(h, link, publisher, rows)
+            yield FarCall(h, link, rows)

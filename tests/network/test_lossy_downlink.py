@@ -8,11 +8,11 @@ from tests.network.behind_link_ours import far_call
 
 
 async def test_of_ten_percent_loss_hardly_any_sound_is_missing(tmp_path: Path) -> None:
-    async with far_call(tmp_path, down(loss=0.1), 1, rids=("q", "h")) as call:
+    async with far_call(tmp_path, down(loss=0.1), 1) as call:
         await call.watch(2)
-        begin, sent = time.monotonic(), call.publisher.microphone.packets
+        begin = time.monotonic()
         await call.watch(4)
-        share = call.between(begin, time.monotonic(), "sound") * 4 / (call.publisher.microphone.packets - sent)
+        share = call.between(begin, time.monotonic(), "sound") / 50
         pictures = call.between(begin, time.monotonic(), "pictures")
         egress = call.egress
         assert egress is not None

@@ -61,8 +61,13 @@ class _Watching(Room):
     def row(self) -> dict[str, Any]:
         longest, self.longest = max(self.longest, time.monotonic() - self.last if self.last else 0.0), 0.0
         sound = [stream.packets for stream in self.receiver.streams.values() if stream.kind == "audio"]
+        videos = [stream for stream in self.receiver.streams.values() if stream.kind == "video"]
         return {
             "at": time.monotonic(),
+            "packets": sum(stream.packets for stream in videos),
+            "repaired": sum(stream.repaired for stream in videos),
+            "frames": sum(stream.frame_count for stream in videos),
+            "keyframes": sum(stream.keyframe_count for stream in videos),
             "bytes": self.bytes,
             "pictures": self.pictures,
             "in_time": self.in_time,

@@ -19,7 +19,7 @@ from control.problem import Problem, not_found
 from objects.store import ObjectInfo
 from objects.threads import Objects
 
-_CHUNK = 256 * 1024
+_CHUNK = 128 * 1024
 _MAX_QUIC = 8 * 1024 * 1024
 """Over HTTP/3 Hypercorn keeps in memory what its client has not taken yet: answers are bounded.
 

@@ -1,4 +1,4 @@
-"""Request bodies that are streamed: never more than a megabyte of one waits in memory.
+"""Request bodies that are streamed: of each one piece waits in memory while another is being written.
 
 Quart reads a body as fast as it comes, whoever consumes it. Here reading pauses while the handler is behind, and so
 TCP slows the sender down. Only ASGI's own calls are wrapped: Quart's insides differ between its releases.
@@ -12,7 +12,7 @@ from quart import Request
 from quart.asgi import ASGIHTTPConnection
 from quart.wrappers.request import Body
 
-_HIGH_WATER = 1024 * 1024
+_HIGH_WATER = 64 * 1024
 _GATE = "parley.upload_gate"
 STREAMED_PATHS = frozenset({"/api/v1/media/upload"})
 

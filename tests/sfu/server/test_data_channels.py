@@ -1,0 +1,34 @@
+"""Data channels on real sockets, between clients of ours: one that hangs costs the others nothing."""
+
+import asyncio
+import time
+from pathlib import Path
+
+from parley.client import Room
+from tests.sfu.server.harness import eventually, host
+
+
+def ready(room: Room) -> bool:
+    peer = room._subscribe.peer if room._subscribe else None
+    return peer is not None and peer.data is not None and peer.data.is_open
+
+
+async def test_a_stuck_reader_delays_nobody(tmp_path: Path) -> None:
+    async with host(tmp_path) as h:
+        ada, stuck, speaker = (
+            Room(h.signaling_url, token=h.control.token("r", name), data=True) for name in ("ada", "stuck", "speaker")
+        )
+        async with ada, stuck, speaker:
+            await eventually(lambda: all(map(ready, (ada, stuck, speaker))), 20)
+            speaker.say(b"ready?")
+            await eventually(lambda: len(stuck.heard) == 1, 20)
+            assert stuck._subscribe is not None
+            stuck._subscribe.peer.receive = lambda *_: None  # type: ignore[method-assign]  # it hangs
+            begun = time.monotonic()
+            for _ in range(24):
+                speaker.say(bytes(50_000))
+                await asyncio.sleep(0.22)  # what one participant may send: 250 kB a second
+            await eventually(lambda: len(ada.heard) == 25, 20)
+            print(f"24 messages of 50 kB in {time.monotonic() - begun:.1f} s beside a stuck reader")
+            await stuck.until(lambda: any(error.code == "data_overflow" for error in stuck.state.errors))
+            assert not speaker.state.errors

@@ -37,8 +37,11 @@ FLASHES = """
     }
     picture.fillStyle = phase < 4 ? '#fff' : '#203040';
     picture.fillRect(0, 0, 1280, 720);
-    picture.fillStyle = '#c04020';
-    picture.fillRect(20 * phase, 600, 60, 60);
+    // Detail that moves, or a large picture would cost no more bits than a small one.
+    for (let index = 0; index < 400; index += 1) {
+      picture.fillStyle = `hsl(${index * 47 + number * 13} 70% ${30 + (index * 7) % 50}%)`;
+      picture.fillRect((index * 97 + number * 5) % 1280, 380 + (index * 61 + number * 3) % 340, 9, 9);
+    }
   }, 1000 / 30);
   await sdkPage.room.publish('microphone', output.stream.getAudioTracks()[0]);
   await sdkPage.room.publish('camera', canvas.captureStream(30).getVideoTracks()[0], {codec});

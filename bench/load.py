@@ -1,6 +1,6 @@
 """Real peers (ICE, DTLS, SRTP, TWCC, NACK, reports) at a real sfu process: what it costs, how late, how many fit.
 
-The rows with bars are fixed cases: live 720p (sizes recorded from Chromium, with sound: 187 packets/s) to 100 and 500,
+The rows with bars are fixed cases: live 720p (sizes recorded from Chromium, with sound: 288 packets/s) to 100 and 500,
 the same as fast as everybody receives, memory and idle CPU of 500 peers. The others are LiveKit's three published
 shapes (audio 10 → N, meeting n ↔ n, live 1 → N): the largest N with loss below 0.1 % and p99 of the added latency below
 20 ms. Added latency is from the publisher's send to the kernel's receive time at a subscriber. Only the sfu's process

@@ -25,6 +25,8 @@ from sfu.machines.negotiation_match import (
 
 # video-orientation (urn:3gpp:video-orientation) is unknown on purpose: without it the browser rotates the pixels, and
 # recordings that were never decoded stand upright.
+# The dependency descriptor is for AV1 only, which says nothing elsewhere of its layers: with it Chromium goes by its
+# frame numbers for other codecs too, and a VP9 viewer that is switched between streams waits for seconds at times.
 _EXTENSIONS = frozenset(Extension)
 
 
@@ -88,7 +90,9 @@ def _decide(
         return rejection(offer, index, "no_codec")
     payloads = _preferred_first(payloads, policy.by_mid.get(offer.name(index), policy.preferred))
     mixed = allows_mixed(offer, section)
-    extensions = match_extensions(section, _EXTENSIONS, Direction.SENDONLY, mixed)
+    described = next(iter(payloads.values())).codec is Codec.AV1
+    wanted = _EXTENSIONS if described else _EXTENSIONS - {Extension.DEPENDENCY_DESCRIPTOR}
+    extensions = match_extensions(section, wanted, Direction.SENDONLY, mixed)
     ids = extension_ids(extensions)
     media = NegotiatedMedia(
         index=index,

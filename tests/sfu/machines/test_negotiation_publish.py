@@ -83,13 +83,20 @@ def test_video_orientation_is_never_accepted() -> None:
 
 
 def test_firefox_names_its_streams_and_directions() -> None:
-    result = answer(offer("firefox-simulcast"))
+    result = answer(offer("firefox-simulcast"), PublishPolicy(preferred=Codec.AV1))
     video = result.media[1]
     assert len(video.streams) == 3
     assert all(stream.rtx_ssrc and stream.cname for stream in video.streams)
     line = next(line for line in result.description.media[1].extensions if "dependency-descriptor" in line.uri)
     assert line.direction is sdp.Direction.RECVONLY  # offered as sendonly
     assert Extension.PLAYOUT_DELAY not in video.extensions.values()  # offered as recvonly
+
+
+def test_the_dependency_descriptor_is_for_av1_only() -> None:
+    for codec in (Codec.VP8, Codec.VP9, Codec.H264, Codec.AV1):
+        media = answer(offer("chromium-simulcast"), PublishPolicy(preferred=codec)).media
+        video = next(section for section in media if section.kind == "video")
+        assert (Extension.DEPENDENCY_DESCRIPTOR in video.extensions.values()) is (codec is Codec.AV1)
 
 
 def test_only_fid_groups_pair_streams() -> None:

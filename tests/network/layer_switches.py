@@ -125,12 +125,6 @@ async def _row(page: sdk_page.Evaluates) -> dict[str, Any]:
     return rows[0] if rows else {}
 
 
-async def _until_height(page: sdk_page.Evaluates, height: int) -> None:
-    async with asyncio.timeout(30):
-        while await page.evaluate("sdkPage.video.videoHeight") != height:
-            await asyncio.sleep(0.03)
-
-
 async def _skew(page: sdk_page.Evaluates) -> float:
     """Return how long after their beeps the next flashes are shown."""
     since = await page.evaluate("performance.now()")
@@ -146,8 +140,9 @@ def _lost(row: dict[str, Any]) -> int:
     return int(row["framesReceived"] - row["framesDecoded"] - row.get("framesDropped", 0))
 
 
-async def switch_layers(tmp_path: Path, codec: str, kind: str, switches: int, *, lip_sync: bool = True) -> Outcome:
-    """Run a call in which a viewer's layer changes so many times; without `lip_sync` that is not measured."""
+@asynccontextmanager
+async def _call(tmp_path: Path, codec: str, kind: str) -> AsyncIterator[sdk_page.Evaluates]:
+    """A call of a publisher and a viewer, whose page this is; all layers flow, the large picture is shown."""
     async with AsyncExitStack() as stack:
         link = stack.enter_context(emulated_host(LINK, LINK, 1))
         addresses = ("127.0.0.1", link.server_address)
@@ -164,23 +159,33 @@ async def switch_layers(tmp_path: Path, codec: str, kind: str, switches: int, *,
         await sdk_page.join_node(bob, url, h.control.token("r", "bob"))
         publish = h.node.rooms["r"].participants["ann"].publish
         assert publish is not None
-        await eventually(
-            lambda: sum(stream.active(time.monotonic_ns()) for stream in publish.streams.values()) == 4, 60
-        )
+        streams = publish.streams
+        await eventually(lambda: sum(stream.active(time.monotonic_ns()) for stream in streams.values()) == 4, 60)
         async with asyncio.timeout(30):
             while (await _row(bob)).get("framesDecoded", 0) < 10:
                 await asyncio.sleep(0.1)
         await bob.evaluate(f"(() => {{ {WATCH_FRAMES} return true; }})()")
         await bob.evaluate(WATCH_FLASHES)
-        await bob.evaluate(SWITCH.replace("WIDTH", "1280").replace("HEIGHT", "720"))
-        await _until_height(bob, 720)
+        await _show(bob, 1280, 720)
+        yield bob
+
+
+async def _show(page: sdk_page.Evaluates, width: int, height: int) -> None:
+    """Ask for a picture of this size, and wait until it is shown."""
+    await page.evaluate(SWITCH.replace("WIDTH", str(width)).replace("HEIGHT", str(height)))
+    async with asyncio.timeout(30):
+        while await page.evaluate("sdkPage.video.videoHeight") != height:
+            await asyncio.sleep(0.03)
+
+
+async def switch_layers(tmp_path: Path, codec: str, kind: str, switches: int, *, lip_sync: bool = True) -> Outcome:
+    """Run a call in which a viewer's layer changes so many times; without `lip_sync` that is not measured."""
+    async with _call(tmp_path, codec, kind) as bob:
         skew_before = await _skew(bob) if lip_sync else 0.0
         before, since = await _row(bob), await bob.evaluate("performance.now()")
         began = time.monotonic()
         for number in range(switches):
-            width, height = (1280, 720) if number % 2 else (320, 180)
-            await bob.evaluate(SWITCH.replace("WIDTH", str(width)).replace("HEIGHT", str(height)))
-            await _until_height(bob, height)
+            await _show(bob, *((1280, 720) if number % 2 else (320, 180)))
             await asyncio.sleep(0.1)
         seconds = time.monotonic() - began
         gaps = await bob.evaluate(f"window.gapsSince({since})")

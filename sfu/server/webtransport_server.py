@@ -17,6 +17,7 @@ from aioquic.h3.events import DataReceived, H3Event, HeadersReceived, WebTranspo
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import ConnectionTerminated, QuicEvent
 
+from sfu.server import signaling_congestion
 from sfu.server.short_certificate import CertificateFiles, ServedCertificate
 from sfu.server.webtransport_link import WebTransportLink
 
@@ -45,6 +46,7 @@ class WebTransportServer:
             alpn_protocols=H3_ALPN,
             max_datagram_frame_size=_MAX_DATAGRAM_FRAME,
             idle_timeout=IDLE_SECONDS,
+            congestion_control_algorithm=signaling_congestion.NAME,
         )
         self._certificate = ServedCertificate(self._configuration, files)
         self._servers: list[QuicServer] = []

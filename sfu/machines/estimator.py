@@ -213,7 +213,7 @@ class Estimator:
 
     def _decrease(self, acknowledged: float | None, now: int) -> None:
         """What came while a queue stood is the link's rate; its average is late, both ways."""
-        limited = self._limit.is_limited
+        limited = self._limit.is_limited and self._standing.queueing < _FULL_NS
         if not self._control.may_decrease(None if limited else acknowledged, self.round_trip, now):
             return
         if acknowledged is not None:

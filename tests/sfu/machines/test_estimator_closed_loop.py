@@ -199,3 +199,18 @@ def test_a_server_that_stalls_takes_its_own_bursts_for_no_congestion(seed: int) 
     loop.stall = 50 * MS
     loop.run(12)
     assert min(sample.estimate for sample in loop.samples if sample.at > 8 * SECOND) > 2_400_000
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_full_queue_tells_at_once_what_a_narrowed_link_carries_though_less_was_sent(seed: int) -> None:
+    loop = ClosedLoop(LinkSettings(rate=HIGH, delay=25 * MS, jitter=4 * MS), seed)
+    loop.run(5)
+    loop.step = 1_000_000.0
+    loop.run(3)
+    before = loop.estimator.rate
+    assert loop.estimator.state.application_limited
+    loop.change(rate=LOW)
+    loop.run(1)
+    found = [sample.estimate for sample in loop.samples if sample.at > loop.now - SECOND]
+    assert all(estimate > 0.9 * before or estimate < 1.25 * LOW for estimate in found)
+    assert found[-1] < 1.25 * LOW

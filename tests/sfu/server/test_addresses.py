@@ -17,7 +17,7 @@ from tests.sfu.server.harness import client, host
 
 def candidates(sdp: str) -> list[tuple[str, int]]:
     lines = [line.split() for line in sdp.split("\r\n") if line.startswith("a=candidate:")]
-    return [(fields[4], int(fields[5])) for fields in lines]
+    return [(fields[4], int(fields[5])) for fields in lines if fields[2].lower() == "udp"]
 
 
 def test_every_address_but_link_local_ones_is_bound_and_loopback_comes_last() -> None:

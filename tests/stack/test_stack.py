@@ -39,6 +39,7 @@ HOPS = {
 # refusals, queues, and what nobody asked for here (mails, webhooks, analysis of cameras, films of what is not over).
 QUIET = {
     "control_facts_dropped",
+    "control_http_connections_closed",
     "control_jobs",
     "control_mails",
     "control_outbox_backlog",

@@ -6,12 +6,9 @@ then again with Redis stopped (SIGSTOP), which only wakes.
 """
 
 import asyncio
-import contextlib
-import os
-import signal
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 from bench.report import Report, progress
 from parley.client import Api, Room
@@ -28,7 +25,7 @@ def run(*, quick: bool) -> Report:
     report = Report()
     with running_server(inference="false") as server:
         asyncio.run(_measure(report, server, "Redis running", rounds, BAR_MS))
-        with _stopped(server, "redis"):
+        with server.stopped("redis"):
             asyncio.run(_measure(report, server, "Redis stopped", rounds, BAR_WITHOUT_REDIS_MS))
     return report
 
@@ -93,13 +90,3 @@ async def _both(asked: Awaitable[object], seen: Awaitable[object]) -> None:
 def _add(report: Report, case: str, what: str, taken: list[float], bar: float) -> None:
     report.add(case, f"{what}, median", statistics.median(taken), "ms")
     report.at_most(case, f"{what}, worst of {len(taken)}", max(taken), "ms", bar)
-
-
-@contextlib.contextmanager
-def _stopped(server: RunningServer, part: str) -> Iterator[None]:
-    pid = server.part_pid(part)
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)

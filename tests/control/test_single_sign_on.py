@@ -24,6 +24,7 @@ from control.api.single_sign_on import _own_path
 from control.config import ControlConfig, OidcProvider
 from control.problem import Problem
 from tests.control.harness import PASSWORD, People, Server, serving
+from tests.support.waiting import until_listening
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +38,7 @@ def issuer() -> Iterator[str]:
     process = subprocess.Popen(
         [program, "--port", str(port)], cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 30
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
+    until_listening(process, port)
     yield f"http://127.0.0.1:{port}"
     process.terminate()
     process.wait(10)

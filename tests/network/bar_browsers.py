@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
 from playwright.async_api import Page
 
 from sfu.rooms.bandwidth import Bandwidth
-from tests.sfu.server.browser_page import PAGE, page_server
+from tests.sfu.server.browser_page import page_server
 from tests.sfu.server.harness import Host, eventually, host
 from tests.support.chromium import LOOPBACK_FLAG, chromium, open_page
 from tests.support.link_model import LinkSettings
@@ -57,24 +56,6 @@ class Call:
 
 
 @asynccontextmanager
-async def page_at(address: str) -> AsyncIterator[str]:
-    """The page for a viewer, who needs no camera and thus no secure context."""
-
-    async def page(_: web.Request) -> web.Response:
-        return web.Response(text=PAGE, content_type="text/html")
-
-    app = web.Application()
-    app.router.add_get("/", page)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, address, 0).start()
-    try:
-        yield f"http://{address}:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
-
-
-@asynccontextmanager
 async def call(tmp_path: Path, settings: LinkSettings, seed: int, **changes: Any) -> AsyncIterator[Call]:
     video = tmp_path / "noise.y4m"
     write_noisy_video(video)
@@ -84,7 +65,7 @@ async def call(tmp_path: Path, settings: LinkSettings, seed: int, **changes: Any
         async with (
             host(tmp_path, addresses=addresses, signaling_host="0.0.0.0", **changes) as h,
             page_server() as near,
-            page_at(link.server_address) as far,
+            page_server(link.server_address) as far,
             chromium(flags=camera) as publisher,
             chromium(link.prefix) as viewer,
         ):

@@ -3,17 +3,16 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from aiohttp import web
 
 from sfu.api.join_token import Grants
 from sfu.rooms.bandwidth import Bandwidth
-from tests.sfu.server.browser_page import PAGE
+from tests.sfu.server.browser_page import PAGE, page_server
 from tests.sfu.server.harness import Host, eventually, host
 from tests.support.bidi import firefox
 from tests.support.chromium import WATCH_PEERS, chromium
@@ -133,23 +132,10 @@ class ViewerCall:
         return found
 
 
-@asynccontextmanager
-async def page_at(address: str) -> AsyncIterator[str]:
-    """The page for a viewer, who needs no camera and thus no secure context."""
-
-    async def page(_: web.Request) -> web.Response:
-        scripts = f"<script>{WATCH_PEERS}{WATCH_FRAMES}</script>"
-        return web.Response(text=PAGE.replace("<body>", f"<body>{scripts}", 1), content_type="text/html")
-
-    app = web.Application()
-    app.router.add_get("/", page)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, address, 0).start()
-    try:
-        yield f"http://{address}:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
+def page_at(address: str) -> AbstractAsyncContextManager[str]:
+    """Serve the page to a viewer, who needs no camera and thus no secure context, and have it watched."""
+    scripts = f"<script>{WATCH_PEERS}{WATCH_FRAMES}</script>"
+    return page_server(address, PAGE.replace("<body>", f"<body>{scripts}", 1))
 
 
 @asynccontextmanager

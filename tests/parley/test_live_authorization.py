@@ -6,8 +6,6 @@ sent describe nothing, so that `offer_refused` is what somebody gets who may pub
 
 import asyncio
 import contextlib
-import os
-import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -353,17 +351,6 @@ async def test_an_account_that_is_banned_is_put_out_and_does_not_come_back(stage
             await stage.apis["anonymous"].join(stage.meeting, rejoin_secret=joined.rejoin_secret)
 
 
-@contextlib.contextmanager
-def stopped(server: RunningServer, part: str) -> Iterator[None]:
-    """A part that hangs meanwhile."""
-    pid = server.part_pid(part)
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
 @pytest.mark.parametrize("part", ["sfu", "redis"])
 async def test_a_removal_while_a_part_hangs(stage: Stage, part: str) -> None:
     """It is accepted at once; it takes effect when the sfu goes on, and without waiting for Redis at all."""
@@ -374,7 +361,7 @@ async def test_a_removal_while_a_part_hangs(stage: Stage, part: str) -> None:
         while not isinstance(signaling.decode_server(await socket.recv()), signaling.RoomInfo):
             pass
         path = f"/meetings/{stage.meeting}/participants/{joined.participant}/remove"
-        with stopped(stage.server, part):
+        with stage.server.stopped(part):
             async with asyncio.timeout(10):
                 await host.request("POST", path, {})
             if part == "redis":

@@ -4,15 +4,14 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from parley.network import allocate_port
+from tests.support.waiting import until_listening
 
 
 class Broker:
@@ -36,13 +35,7 @@ class Broker:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        deadline = time.monotonic() + 20
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            assert self._process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.05)
+        until_listening(self._process, self.port, 20)
 
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:

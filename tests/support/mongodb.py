@@ -3,15 +3,14 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from parley.network import allocate_port
+from tests.support.waiting import until_listening
 
 
 @contextlib.contextmanager
@@ -28,13 +27,7 @@ def running_mongodb() -> Iterator[str]:
             start_new_session=True,
         )
         try:
-            deadline = time.monotonic() + 30
-            while True:
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                assert process.poll() is None and time.monotonic() < deadline
-                time.sleep(0.05)
+            until_listening(process, port)
             yield f"mongodb://127.0.0.1:{port}/parley"
         finally:
             if process.poll() is None:

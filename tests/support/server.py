@@ -41,6 +41,16 @@ class RunningServer:
 
         return int(json.loads((self.runtime / "processes.json").read_text())[name][0])
 
+    @contextlib.contextmanager
+    def stopped(self, name: str) -> Iterator[None]:
+        """A part that hangs meanwhile."""
+        pid = self.part_pid(name)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
 
 @contextlib.contextmanager
 def running_server(prefix: Sequence[str] = (), **settings: str) -> Iterator[RunningServer]:

@@ -93,19 +93,19 @@ window.received = async () => {
 
 
 @asynccontextmanager
-async def page_server() -> AsyncIterator[str]:
-    """Serve the page on localhost, where browsers give out their cameras; yields its URL."""
+async def page_server(address: str = "127.0.0.1", text: str = PAGE) -> AsyncIterator[str]:
+    """Serve the page; yields its URL, for loopback that of localhost, where browsers give out their cameras."""
 
     async def page(_: web.Request) -> web.Response:
-        return web.Response(text=PAGE, content_type="text/html")
+        return web.Response(text=text, content_type="text/html")
 
     app = web.Application()
     app.router.add_get("/", page)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
+    await web.TCPSite(runner, address, 0).start()
+    host = "localhost" if address == "127.0.0.1" else address
     try:
-        yield f"http://localhost:{runner.addresses[0][1]}/"
+        yield f"http://{host}:{runner.addresses[0][1]}/"
     finally:
         await runner.cleanup()

@@ -1,4 +1,4 @@
-"""Word error rate of further speech: five voices in four languages, in noise, through loss, one over another."""
+"""Word error rate of further speech: six voices in five languages, in noise, through loss, one over another."""
 
 import asyncio
 from collections.abc import Callable, Sequence

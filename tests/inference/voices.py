@@ -14,7 +14,8 @@ _ASTERISK = SOUNDS.parent
 _WRITTEN = re.compile(r"[\[\]()0-9*#/]")
 LEAST_WORDS = 4
 NEEDS = (
-    "apt-get install asterisk-core-sounds-{en,es,it,ru} asterisk-core-sounds-{en,es,it,ru}-g722 pocketsphinx-testdata"
+    "apt-get install asterisk-core-sounds-{en,es,fr,it,ru} asterisk-core-sounds-{en,es,fr,it,ru}-g722 "
+    "pocketsphinx-testdata"
 )
 
 
@@ -61,11 +62,12 @@ def _sphinx() -> Voice:
 
 
 def voices() -> list[Voice]:
-    """Five voices in four languages; of the English one what `prompts(60)`, used for choosing, leaves over."""
+    """Six voices of five people in five languages; of the English one what choosing by `prompts(60)` leaves over."""
     known = frozenset(one.name for one in prompts(60))
     return [
         _asterisk("Allison", "en_US_f_Allison", "en", known),
         _asterisk("Allison, Spanish", "es_MX_f_Allison", "es"),
+        _asterisk("June, French", "fr_CA_f_June", "fr"),
         _asterisk("Carlo, Italian", "it_IT_m_Carlo", "it"),
         _asterisk("IvrvoiceRU, Russian", "ru_RU_f_IvrvoiceRU", "ru"),
         _sphinx(),

@@ -83,17 +83,21 @@ def _library_path(venv: Path, scratch: Path) -> str:
 
 
 @contextlib.contextmanager
-def triton_server(repository: Path, scratch: Path) -> Iterator[TritonServer]:
-    """Start Triton with `repository` on loopback, wait until it is ready, stop it at the end."""
+def triton_server(repository: Path, scratch: Path, grpc: str | None = None) -> Iterator[TritonServer]:
+    """Start Triton with `repository` on loopback, wait until it is ready, stop it at the end.
+
+    `grpc` is the address of one that has ended, whose place this one takes.
+    """
     venv = environment()
     binary = next(venv.glob("lib/python3.*/site-packages/pytriton/tritonserver/bin/tritonserver"))
     scratch.mkdir(parents=True, exist_ok=True)
-    http, grpc, metrics = _free_ports(3)
+    http, rpc, metrics = _free_ports(3)
+    rpc = int(grpc.rpartition(":")[2]) if grpc else rpc
     log = scratch / "triton.log"
     command = [
         str(binary), "--model-repository", str(repository), "--backend-directory", str(_backend(venv, scratch)),
         "--http-address", "127.0.0.1", "--http-port", str(http), "--grpc-address", "127.0.0.1",
-        "--grpc-port", str(grpc), "--metrics-address", "127.0.0.1", "--metrics-port", str(metrics),
+        "--grpc-port", str(rpc), "--metrics-address", "127.0.0.1", "--metrics-port", str(metrics),
         "--exit-timeout-secs", "5",
     ]  # fmt: skip
     environ = os.environ | {
@@ -106,7 +110,7 @@ def triton_server(repository: Path, scratch: Path) -> Iterator[TritonServer]:
         process = subprocess.Popen(command, env=environ, stdout=output, stderr=subprocess.STDOUT)
     try:
         _wait_ready(process, http, log)
-        yield TritonServer(process, f"127.0.0.1:{grpc}", f"127.0.0.1:{http}", metrics, log)
+        yield TritonServer(process, f"127.0.0.1:{rpc}", f"127.0.0.1:{http}", metrics, log)
     finally:
         process.terminate()
         try:

@@ -140,39 +140,58 @@ async def test_a_frozen_endpoint_is_hedged_then_avoided(
                     await asyncio.sleep(0.05)
 
 
+@contextlib.asynccontextmanager
+async def captioned(sfu: Sfu, config: InferenceConfig) -> AsyncIterator[Inference]:
+    """Inference that has captions to give to `sfu`."""
+    serving = asyncio.create_task(sfu.serve())
+    inference = Inference(config)
+    running = asyncio.create_task(inference.run(lambda: None))
+    try:
+        await sfu.until(lambda: sfu.available is not None and sfu.available.available)
+        yield inference
+    finally:
+        for task in (running, serving):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        sfu.close()
+
+
+async def recognised(sfu: Sfu, handle: int, spoken: Prompt) -> None:
+    """Play `spoken` as participant `p{handle}`, and wait until its caption holds the words."""
+    packets = opus_packets(np.concatenate((spoken.samples, silence(1.5))))
+    await sfu.send(track_opened(handle))
+    await sfu.play(handle, packets, speed=2)
+    await sfu.until(lambda: any(final.participant == f"p{handle}" for final in sfu.finals))
+    text = " ".join(final.text for final in sfu.finals if final.participant == f"p{handle}")
+    assert word_errors(spoken.text, text) <= 2, text
+
+
 async def test_captions_go_on_without_triton_and_return_to_it(
     repository: Path, models_dir: Path, tmp_path: Path
 ) -> None:
-    sfu = Sfu.listen(tmp_path / "sinks.sock")
-    serving = asyncio.create_task(sfu.serve())
-    spoken = prompt("pbx-invalidpark")
-    packets = opus_packets(np.concatenate((spoken.samples, silence(1.5))))
+    sfu, spoken = Sfu.listen(tmp_path / "sinks.sock"), prompt("pbx-invalidpark")
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(triton_server(repository, tmp_path / "first"))
-        inference = Inference(InferenceConfig(sink_socket=sfu.path, models_dir=models_dir, triton_urls=(first.grpc,)))
-        task = asyncio.create_task(inference.run(lambda: None))
-        await sfu.until(lambda: sfu.available is not None and sfu.available.available, 120)
-        async with asyncio.timeout(90):
-            while inference.engine.max_batch != TritonEngine.max_batch:
-                await asyncio.sleep(0.05)
-        for handle in (1, 2):
-            await sfu.send(track_opened(handle))
-            await sfu.play(handle, packets, speed=2)
-            await sfu.until(lambda handle=handle: any(final.participant == f"p{handle}" for final in sfu.finals))
+        config = InferenceConfig(sink_socket=sfu.path, models_dir=models_dir, triton_urls=(first.grpc,))
+        async with captioned(sfu, config) as inference:
+
+            def by_triton() -> bool:
+                return inference.engine.max_batch == TritonEngine.max_batch
+
+            async with asyncio.timeout(90):
+                while not by_triton():
+                    await asyncio.sleep(0.05)
+            await recognised(sfu, 1, spoken)
             first.process.kill()
-        await sfu.until(lambda: sfu.available is not None and sfu.available.reason == WITHOUT_TRITON)
-        went_on = all(state.available for state in sfu.said(CaptionsAvailable)[-1:])
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
-    serving.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
-    sfu.close()
-    for handle in (1, 2):
-        text = " ".join(final.text for final in sfu.finals if final.participant == f"p{handle}")
-        assert word_errors(spoken.text, text) <= 2
-    assert went_on
+            await recognised(sfu, 2, spoken)
+            await sfu.until(lambda: sfu.available == CaptionsAvailable(available=True, reason=WITHOUT_TRITON))
+            assert not by_triton()
+            first.process.wait()
+            stack.enter_context(triton_server(repository, tmp_path / "again", first.grpc))
+            await sfu.until(lambda: sfu.available == CaptionsAvailable(available=True, reason=None))
+            assert by_triton()
+            await recognised(sfu, 3, spoken)
 
 
 def test_the_breaker_opens_and_tries_again() -> None:

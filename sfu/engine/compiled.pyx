@@ -80,6 +80,7 @@ cdef enum:
     DROP_RTX_UNKNOWN = 16
     DROP_RTX_TOO_SOON = 17
     DROP_UNMAPPED_PAYLOAD_TYPE = 18
+    DROP_STOPPED = 21
 
 include "native/system.pxi"
 include "native/limits.pxi"

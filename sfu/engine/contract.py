@@ -54,6 +54,7 @@ class Drop(IntEnum):
     UNMAPPED_PAYLOAD_TYPE = 18  # the destination has no payload type for it
     SINK_FULL = 19  # a sink's queue over its bound
     SINK_GONE = 20  # the sink detached
+    STOPPED = 21  # waited for the peer's budget when its route was stopped
 
 
 class SocketKind(IntEnum):
@@ -304,7 +305,11 @@ class Engine(Protocol):
         """Add an egress stream; it carries nothing until `switch_route`."""
 
     def switch_route(self, route: int, pending: RouteSource | None) -> None:
-        """Make `pending` the route's next source; None stops the route at once (its numbering continues later)."""
+        """Make `pending` the route's next source; None stops the route at once (its numbering continues later).
+
+        What a stopped route has waiting behind the peer's budget is dropped, and its numbers are given to what comes
+        next, but for one, so that the receiver notices.
+        """
 
     def remove_route(self, route: int) -> None: ...
 

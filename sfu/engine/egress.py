@@ -62,6 +62,7 @@ class Egress:
         self._indexes.clear()
         for route in self.routes.values():
             route.map.renumber(route.entry.first_seq)
+            route.newest_sent = route.entry.first_seq - 1
             route.rtx_next = route.entry.first_seq
             route.retransmissions = None
             self._lay_out(route)
@@ -104,17 +105,19 @@ class Egress:
             return
         self._send(numbered, now, outgoing)
 
+    def forget_queued(self, route: Route) -> int:
+        """Drop what waits of a route; return how many packets that were."""
+        count = self.pacer.remove(route) if self.pacer is not None else 0
+        self._tally.drop(Drop.STOPPED, count)
+        return count
+
     def release(self, now: int, outgoing: list[Outgoing]) -> None:
         """Send what waits, as far as the budget goes."""
         pacer = self.pacer
         if pacer is None or pacer.next_release > now:
             return
         while not pacer.is_empty and pacer.is_open(now):
-            numbered = pacer.pop()
-            if numbered.route.removed:
-                self._tally.drop(Drop.FILTERED)
-            else:
-                self._send(numbered, now, outgoing)
+            self._send(pacer.pop(), now, outgoing)
         if pacer.is_empty and not pacer.bits_per_second:
             self.pacer = None
 
@@ -188,6 +191,7 @@ class Egress:
         if data is None:
             self._tally.drop(Drop.RTX_UNKNOWN)
             return
+        numbered.route.newest_sent = max(numbered.route.newest_sent, numbered.out_seq)
         if self.pacer is not None:
             self.pacer.charge(now, len(data))
         self._tally.datagrams_out += 1

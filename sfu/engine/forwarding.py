@@ -108,6 +108,7 @@ class Forwarder:
         egress.transport_seq = transport_seq
         route.map.next_ext = last.ext_seq + 1
         route.note(last, segment.rewrite, out_seq)
+        route.newest_sent = out_seq
         route.packets += len(plan)
         route.octets += octets
         self._count(len(plan), size)

@@ -70,5 +70,12 @@ class Pacer:
         (self._repairs if entry.is_repair else self._media).append(entry)
         return True
 
+    def remove(self, route: Route) -> int:
+        """Take out what waits of a route; return how many packets that were."""
+        before = len(self._repairs) + len(self._media)
+        self._repairs = deque(entry for entry in self._repairs if entry.route is not route)
+        self._media = deque(entry for entry in self._media if entry.route is not route)
+        return before - len(self._repairs) - len(self._media)
+
     def pop(self) -> Numbered:
         return (self._repairs or self._media).popleft()

@@ -48,9 +48,8 @@ class Route:
         self.packets = self.octets = self.retransmitted = 0
         self.last: Packet | None = None
         self.last_rewrite = Rewrite()
-        self.last_seq = first_out - 1
+        self.last_seq = self.newest_sent = first_out - 1
         self.last_timestamp = self.last_arrival = 0
-        self.removed = False
         self.stamps: list[tuple[int, int, int] | None] | None = None
         self.retransmissions: list[tuple[int, int] | None] | None = None
         self._former: set[Ingress] = set()
@@ -83,9 +82,12 @@ class Route:
             ingress.routes.append(self)
 
     def stop(self) -> None:
-        """Carry nothing, at once."""
+        """Carry nothing, at once; numbers of what was still to be sent are free again, but for one."""
         self._withdraw()
         self._leave()
+        if self.egress.forget_queued(self) and self.map.next_out > self.newest_sent + 2:
+            self.map.rewind(self.newest_sent)
+            self.last_seq = self.map.next_out - 1
 
     def forget(self, ingress: Ingress) -> None:
         """The stream leaves the table."""
@@ -98,7 +100,6 @@ class Route:
     def detach(self) -> None:
         """Leave all streams: the route is removed."""
         self.stop()
-        self.removed = True
         for ingress in self._former:
             ingress.former.remove(self)
         self._former.clear()

@@ -106,6 +106,19 @@ class SequenceMap(Generic[Stream]):
         else:
             self.start(segment.stream, ext_seq + 1, segment.rewrite)
 
+    def rewind(self, newest: int) -> None:
+        """Forget the numbers after `newest`: nothing was sent under them. No segment may be open.
+
+        All but the first are given again: a number that is left out makes receivers notice.
+        """
+        closed = self._closed
+        while closed and closed[-1].first_out > newest:
+            closed.pop()
+        if closed:
+            last = closed[-1]
+            last.end_ext = min(last.end_ext, last.first_ext + newest + 1 - last.first_out)
+        self._next_out = newest + 2
+
     def renumber(self, first_out: int) -> None:
         """Forget what went out and go on from `first_out`."""
         segment = self.segment

@@ -1,7 +1,7 @@
 """One egress stream of a subscriber: a slot pointed at an uptrack, and the route that the engine executes for it."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sfu.api.signaling import WantedTrack
@@ -66,6 +66,7 @@ class DownTrack:
         )
         self._in_table = False
         self._connected = False
+        self._repairs_from = 0
         self.managed = managed
         self._needs_grant = managed and context.sending is not None and slot.kind == "video"
 
@@ -100,7 +101,7 @@ class DownTrack:
         if self.uptrack is not None:
             self.uptrack.downtracks.discard(self)
         if self._in_table:
-            self._engine.switch_route(self.route, None)
+            self._stop()
         self.uptrack = self.publisher = self.stream = self.wish = self.granted = self.wanted_rid = None
         self.spatial = ALL_LAYERS
         self.waiting = self.paused = False
@@ -140,7 +141,7 @@ class DownTrack:
         """Carry `best` from its next keyframe on; `at_once` drops what is carried until then."""
         source = RouteSource(best.number, self._offset_to(best), self.kind == "video", max_spatial=self.spatial)
         if at_once:
-            self._engine.switch_route(self.route, None)
+            self._stop()
         self._engine.switch_route(self.route, source)
         self.stream = best
         self.waiting = True
@@ -181,10 +182,22 @@ class DownTrack:
     def pause(self) -> None:
         """Send nothing until a layer is granted: there is no room for any."""
         if not self.paused and self._in_table:
-            self._engine.switch_route(self.route, None)
+            self._stop()
         self.paused = True
         self.granted = self.stream = None
         self.waiting = False
+
+    def _stop(self) -> None:
+        self._engine.switch_route(self.route, None)
+        self._repairs_from = self._engine.route_state(self.route).last_seq + 1
+
+    def still_useful(self, seqs: Sequence[int]) -> list[int]:
+        """Return those of a NACK's `seqs` that went out since the route was stopped last.
+
+        What comes next begins with a keyframe, and most of what is asked for was lost to the congestion that ended it.
+        """
+        newest = self._engine.route_state(self.route).last_seq
+        return [seq for seq in seqs if newest - ((newest - seq) & 0xFFFF) >= self._repairs_from]
 
     def _offset_to(self, best: IngressStream) -> int | None:
         """Layers of one track continue each other by their sender reports; unrelated sources by elapsed time."""

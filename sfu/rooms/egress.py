@@ -157,10 +157,12 @@ class Egress:
             return
         downtrack.nacks += len(packet.seqs)
         self._context.counters["nacks_received"] += len(packet.seqs)
-        seqs = packet.seqs
+        seqs = downtrack.still_useful(packet.seqs)
+        self._context.counters["repairs_outdated"] += len(packet.seqs) - len(seqs)
         if self.bandwidth is not None:
-            seqs = seqs[: self.bandwidth.admit_repairs(len(seqs), now)]
-            self._context.counters["repairs_over_budget"] += len(packet.seqs) - len(seqs)
+            admitted = self.bandwidth.admit_repairs(len(seqs), now)
+            self._context.counters["repairs_over_budget"] += len(seqs) - admitted
+            seqs = seqs[:admitted]
         self._retransmit(packet.media_ssrc, seqs, now)
 
     def _retransmit(self, ssrc: int, seqs: Sequence[int], now: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import URIS, Extension
 from sfu.formats.header_extensions import parse_transport_seq
+from sfu.formats.keyframes import is_keyframe_start
 from sfu.formats.rtcp import Nack, Packet, PictureLoss, ReceiverReport, SenderReport, serialize
 from sfu.formats.rtp import RtpPacket, parse, unwrap_rtx
 from sfu.formats.rtp import serialize as serialize_rtp
@@ -18,6 +19,7 @@ from sfu.machines.unwrap import Unwrapper
 
 _CODECS = {"opus": Codec.OPUS, "vp8": Codec.VP8, "vp9": Codec.VP9, "h264": Codec.H264, "av1": Codec.AV1}
 _ROUND_TRIP = 50_000_000
+_UNDECODED = 4096  # packets before a keyframe that it makes useless, at most
 
 
 @dataclass(slots=True)
@@ -42,7 +44,7 @@ class ReceivedStream:
     sender_reports: list[SenderReport] = field(default_factory=list)
     _unwrap: Unwrapper = field(default_factory=lambda: Unwrapper(16))
     _seen: set[int] = field(default_factory=set)
-    _nack: NackGenerator = field(default_factory=NackGenerator)
+    _nack: NackGenerator = field(default_factory=lambda: NackGenerator(skip_at_keyframe=True))
     _assembler: FrameAssembler | None = None
     _statistics: ReceiveStatistics | None = None
 
@@ -63,9 +65,13 @@ class ReceivedStream:
         self._seen.add(ext_seq)
         if len(self._seen) > 4096:
             self._seen = {seq for seq in self._seen if seq > ext_seq - 2048}
-        self._account(packet, ext_seq, known, now, repaired)
+        begins = self.kind == "video" and is_keyframe_start(known[0], packet.payload)
+        self._account(packet, ext_seq, known, now, repaired, begins)
         assembler = self._assembler_for(known[0])
-        for item in assembler.push(ext_seq, now, serialize_rtp(packet)):
+        items = assembler.push(ext_seq, now, serialize_rtp(packet))
+        if begins:  # a viewer has no use for what it would have to wait for before it
+            items += assembler.missed(ext_seq - _UNDECODED, _UNDECODED)
+        for item in items:
             if isinstance(item, Frame):
                 self._take(item, now)
 
@@ -86,7 +92,9 @@ class ReceivedStream:
         if self._statistics:
             self._statistics.sender_report(report, now)
 
-    def _account(self, packet: RtpPacket, ext_seq: int, known: tuple[Codec, int], now: int, repaired: bool) -> None:
+    def _account(
+        self, packet: RtpPacket, ext_seq: int, known: tuple[Codec, int], now: int, repaired: bool, begins: bool
+    ) -> None:
         self.packets += 1
         self.repaired += repaired
         self.codec = known[0]
@@ -95,7 +103,7 @@ class ReceivedStream:
         if self._statistics is None:
             self._statistics = ReceiveStatistics(self.ssrc, known[1])
         self._statistics.received(ext_seq, now, packet.timestamp, repaired=repaired)
-        self._nack.received(ext_seq, now)
+        self._nack.received(ext_seq, now, keyframe=begins)
 
     def _assembler_for(self, codec: Codec) -> FrameAssembler:
         if self._assembler is None:

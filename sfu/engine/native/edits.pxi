@@ -87,6 +87,7 @@ cdef class EngineTable:
         cdef RouteHandle route
         for route in handle.routes.values():
             map_renumber(&self.state, &route.route.map, route.route.first_seq)
+            route.route.newest_sent = route.route.first_seq - 1
             route.route.rtx_next = route.route.first_seq
             free(route.route.repeated)
             route.route.repeated = NULL
@@ -155,8 +156,6 @@ cdef class EngineTable:
             self.remove_stream(stream)
         for source, local in list(handle.sources):
             self.dismiss_source(source, local)
-        while handle.peer.queued:
-            queue_free(&self.state, queue_pop(&self.state, handle.peer))
         del self.peers[peer]
 
     def add_stream(self, entry):
@@ -222,8 +221,7 @@ cdef class EngineTable:
         cdef Route *entry = handle.route
         cdef Ingress *ingress
         if pending is None:
-            route_withdraw(entry)
-            route_leave(&self.state, entry)
+            route_stop(&self.state, entry)
             return
         ingress = (<StreamHandle>self.streams[pending.stream]).ingress
         route_withdraw(entry)

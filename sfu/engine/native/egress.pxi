@@ -247,6 +247,8 @@ cdef bint send_numbered(
     if size < 0:
         drop(state, DROP_SEND_ERROR)
         return False
+    if out_seq > route.newest_sent:
+        route.newest_sent = out_seq
     commit_output(state, route.peer, size)
     count_sent(state, route, packet, &identity, size, repair_kind)
     return True
@@ -306,6 +308,37 @@ cdef void queue_free(State *state, Queued *entry) noexcept nogil:
     free(entry)
 
 
+cdef int queue_forget(State *state, Queue *queue, const Route *route) noexcept nogil:
+    """Drop what waits of a route; return how many packets that were."""
+    cdef Queued **place = &queue.first
+    cdef Queued *entry
+    cdef int count = 0
+    queue.last = NULL
+    while place[0] != NULL:
+        entry = place[0]
+        if entry.route == route:
+            place[0] = entry.next
+            entry.route.peer.queued -= 1
+            state.queued -= 1
+            drop(state, DROP_STOPPED)
+            queue_free(state, entry)
+            count += 1
+        else:
+            queue.last = entry
+            place = &entry.next
+    return count
+
+
+cdef void route_stop(State *state, Route *route) noexcept nogil:
+    cdef int count
+    route_withdraw(route)
+    route_leave(state, route)
+    count = queue_forget(state, &route.peer.repairs, route) + queue_forget(state, &route.peer.media, route)
+    if count and map_next_out(&route.map) > route.newest_sent + 2:
+        map_rewind(&route.map, route.newest_sent)
+        route.last_seq = route.map.next_out - 1
+
+
 cdef void route_release(Route *route) noexcept nogil:
     route.refs -= 1
     if route.refs == 0:
@@ -336,12 +369,9 @@ cdef void release_peer(State *state, Peer *peer) noexcept nogil:
         return
     while peer.queued and pacer_opens(peer) <= state.now:
         entry = queue_pop(state, peer)
-        if entry.route.removed:
-            drop(state, DROP_FILTERED)
-        else:
-            send_numbered(
-                state, entry.route, entry.packet, entry.out_seq, &entry.rewrite, SENT_RTX if entry.is_repair else 0
-            )
+        send_numbered(
+            state, entry.route, entry.packet, entry.out_seq, &entry.rewrite, SENT_RTX if entry.is_repair else 0
+        )
         queue_free(state, entry)
     if not peer.queued and not peer.rate:
         peer.is_paced = False

@@ -77,6 +77,19 @@ cdef void map_skip(State *state, Numbering *map, int64_t ext_seq, bint whole_gap
         map_start(state, map, map.segment.stream, ext_seq + 1, &map.segment.rewrite)
 
 
+cdef void map_rewind(Numbering *map, int64_t newest) noexcept nogil:
+    cdef Segment *last
+    cdef int64_t end_ext
+    while map.count and map.closed[map.count - 1].first_out > newest:
+        map.count -= 1
+    if map.count:
+        last = &map.closed[map.count - 1]
+        end_ext = last.first_ext + newest + 1 - last.first_out
+        if end_ext < last.end_ext:
+            last.end_ext = end_ext
+    map.next_out = newest + 2
+
+
 cdef void map_renumber(State *state, Numbering *map, int64_t first_out) noexcept nogil:
     cdef bint was_open = map.is_open
     map.count = 0

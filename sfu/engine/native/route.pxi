@@ -65,9 +65,7 @@ cdef void route_forget(State *state, Route *route, Ingress *ingress) noexcept no
 
 cdef void route_detach(State *state, Route *route) noexcept nogil:
     cdef int k
-    route_withdraw(route)
-    route_leave(state, route)
-    route.removed = True
+    route_stop(state, route)
     for k in range(route.former.count):
         pointers_remove(&(<Ingress *>route.former.items[k]).former, route)
     route.former.count = 0

@@ -116,7 +116,6 @@ cdef struct Route:
     uint32_t rtx_ssrc
     bint has_rtx_ssrc
     bint is_audio
-    bint removed
     int refs
     bint source_at_keyframe
     bint source_has_offset
@@ -133,6 +132,7 @@ cdef struct Route:
     int last_tl0
     Rewriting last_rewrite
     int64_t last_seq
+    int64_t newest_sent
     uint32_t last_timestamp
     int64_t last_arrival
     int64_t filtered_timestamp

@@ -211,7 +211,7 @@ cdef class RouteHandle:
         route.ssrc = entry.ssrc
         route.map.next_out = first_out
         route.rtx_next = first_rtx
-        route.last_seq = first_out - 1
+        route.last_seq = route.newest_sent = first_out - 1
         route.target_temporal = route.target_spatial = NO_TYPE
         route.filtered_timestamp = route.filtered_picture = -1
         self.update(entry)

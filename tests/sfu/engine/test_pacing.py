@@ -71,6 +71,44 @@ def test_a_full_queue_drops(engine: Engine) -> None:
     assert engine.drops[Drop.QUEUE_FULL] > 50
 
 
+def test_what_waits_of_a_stopped_route_is_dropped_and_its_numbers_are_taken_by_what_comes_next(engine: Engine) -> None:
+    publisher, subscriber = paced(engine)
+    batch = [publisher.protect(vp8(seq, 0, key=seq == 0, start=seq == 0, body=bytes(1000))) for seq in range(10)]
+    sent = subscriber.received(engine.process(batch, 0))
+    newest = sent[-1].seq
+    assert engine.retransmit(2, 0x1001, [500], 0, 0) == []
+    engine.switch_route(1, None)
+    assert engine.next_release() is None
+    assert engine.drops[Drop.STOPPED] == 10 - len(sent) + 1
+    assert engine.route_state(1).last_seq == newest + 1
+    engine.switch_route(1, RouteSource(1))
+    now = 1000 * MILLISECOND
+    (packet,) = subscriber.received(engine.process([publisher.protect(vp8(10, 3000, key=True))], now))
+    assert packet.seq == newest + 2  # one is left out, so that the receiver notices
+    assert engine.retransmit(2, 0x1001, [newest + 1], now, 0) == []
+    assert engine.drops[Drop.RTX_UNKNOWN] == 1
+
+
+def test_a_number_under_which_padding_went_out_is_not_taken_again(engine: Engine) -> None:
+    publisher, subscriber = paced(engine)
+    engine.report_sent(2, True)  # type: ignore[attr-defined]  # both engines can
+    batch = [publisher.protect(vp8(seq, 0, key=seq == 0, start=seq == 0, body=bytes(1000))) for seq in range(10)]
+    engine.process(batch, 0)
+    assert subscriber.received(engine.pad(2, 100, 0))[0].payload[:2] == (509).to_bytes(2, "big")  # type: ignore[attr-defined]
+    engine.switch_route(1, None)
+    assert engine.route_state(1).last_seq == 509
+
+
+def test_nothing_changes_for_a_route_that_stops_while_nothing_waits(engine: Engine) -> None:
+    publisher, subscriber = paced(engine)
+    subscriber.received(engine.process([publisher.protect(vp8(0, 0, key=True))], 0))
+    engine.switch_route(1, None)
+    engine.switch_route(1, RouteSource(1))
+    (packet,) = subscriber.received(engine.process([publisher.protect(vp8(1, 3000, key=True))], 0))
+    assert packet.seq == 501
+    assert engine.drops[Drop.STOPPED] == 0
+
+
 def test_lifting_the_budget_releases_all(engine: Engine) -> None:
     publisher, subscriber = paced(engine)
     batch = [publisher.protect(vp8(seq, 0, key=seq == 0, body=bytes(1000))) for seq in range(10)]
@@ -91,7 +129,7 @@ def test_removed_routes_and_peers_leave_the_queue(engine: Engine) -> None:
     engine.remove_route(1)
     while (due := engine.next_release()) is not None:
         assert engine.release(due) == []
-    assert engine.drops[Drop.FILTERED] > 5
+    assert engine.drops[Drop.STOPPED] > 5
     engine.remove_peer(2)
     with pytest.raises(KeyError):
         engine.set_budget(2, 1000)

@@ -84,3 +84,22 @@ def test_renumbering() -> None:
     numbering.renumber(900)
     assert numbering.find_out(5) is None
     assert numbering.place(numbering.next_ext)[1] == 900
+
+
+def test_numbers_that_were_not_sent_are_given_again() -> None:
+    numbering: SequenceMap[str] = SequenceMap(5)
+    numbering.start("a", 100, Rewrite())
+    for ext_seq in range(100, 104):
+        numbering.place(ext_seq)
+    numbering.change(Rewrite(picture_offset=1))
+    for ext_seq in range(104, 108):
+        numbering.place(ext_seq)
+    numbering.stop()
+    numbering.rewind(6)
+    assert numbering.next_out == 8
+    assert numbering.find_out(7) is None
+    assert numbering.find("a", 101) is numbering.find_out(6) is not None
+    assert numbering.find("a", 102) is None
+    numbering.start("b", 900, Rewrite())
+    assert numbering.place(900)[1] == 8
+    assert numbering.carried("a") == 102

@@ -7,6 +7,7 @@ import pylibsrtp
 from sfu.formats import rtcp
 from sfu.formats.rtp import RtpPacket
 from sfu.machines.twcc_receiver import TwccReceiver
+from sfu.rooms.subscription import Subscription
 from tests.sfu.rooms.stage import (
     AUDIO,
     KEYFRAME,
@@ -150,11 +151,15 @@ class Call:
                 camera.send_frame()
             stage.run(_FRAME_NS, 3 * MS)
 
-    def carried(self, camera: int = 0) -> str:
-        """The rid that the viewer is sent of a camera now, "" for none."""
+    @property
+    def subscription(self) -> Subscription:
         subscription = self.bob.seat.participant.subscription
         assert subscription is not None
-        for downtrack in subscription.egress.downtracks.values():
+        return subscription
+
+    def carried(self, camera: int = 0) -> str:
+        """The rid that the viewer is sent of a camera now, "" for none."""
+        for downtrack in self.subscription.egress.downtracks.values():
             if downtrack.uptrack is not None and downtrack.uptrack.track == self.cameras[camera].track:
                 number = self.stage.node.context.engine.route_state(downtrack.route).stream
                 return next((stream.rid for stream in downtrack.uptrack.streams if stream.number == number), "")
@@ -162,7 +167,6 @@ class Call:
 
     @property
     def estimate(self) -> float:
-        subscription = self.bob.seat.participant.subscription
-        assert subscription is not None
-        assert subscription.egress.bandwidth is not None
-        return subscription.egress.bandwidth.rate
+        bandwidth = self.subscription.egress.bandwidth
+        assert bandwidth is not None
+        return bandwidth.rate

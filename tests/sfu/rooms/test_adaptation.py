@@ -1,6 +1,7 @@
 """What a viewer gets over links of all kinds, and which layers publishers may stop, in simulated time."""
 
 from sfu.api import signaling
+from sfu.formats import rtcp
 from sfu.rooms import statistics
 from tests.sfu.rooms.simulcast_call import RATES, Call
 from tests.sfu.rooms.stage import MS, SECOND, Stage
@@ -83,6 +84,28 @@ def test_what_does_not_fit_is_paused_and_said_to_be_and_comes_back() -> None:
     call.viewer.link.change(call.stage.now, rate=5_000_000)
     assert seconds_until(call, {"f"}, 20) <= 12
     assert pauses(call) == [(True, "bandwidth"), (False, "")]
+
+
+def test_what_was_lost_before_a_pause_is_not_sent_again() -> None:
+    """It would only lengthen the congestion that led to the pause."""
+    call = Call(WIDE)
+    call.run(3)
+    engine = call.stage.node.context.engine
+    shown = next(entry for entry in call.subscription.egress.downtracks.values() if entry.kind == "video")
+    newest = engine.route_state(shown.route).last_seq & 0xFFFF
+
+    def sent_again() -> int:
+        before = engine.route_state(shown.route).retransmitted
+        call.viewer.client.send_rtcp([rtcp.Nack(77, shown.ssrc, ((newest - 5) & 0xFFFF, newest))])
+        call.stage.run(50 * MS)
+        return engine.route_state(shown.route).retransmitted - before
+
+    assert sent_again() == 2
+    call.viewer.link.change(call.stage.now, rate=110_000)
+    call.run(8)
+    assert call.carried() == ""
+    assert sent_again() == 0
+    assert call.stage.node.context.counters["repairs_outdated"] == 2
 
 
 def test_it_comes_back_also_when_nothing_is_left_to_probe_with() -> None:

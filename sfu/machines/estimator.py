@@ -34,6 +34,7 @@ _FALL = 4  # at most at once: a single window may mislead
 _FULL_NS = 150_000_000  # a link with such a queue was busy for all of the newest window of arrivals
 _DOUBT_NS = 2_000_000_000
 _AGREEMENT = 1.5
+_NO_FEEDBACK_NS = 1_000_000_000
 _OUTSTANDING = 10  # packets without feedback from which silence is a bad sign
 
 
@@ -240,16 +241,19 @@ class Estimator:
     def receiver_estimate(self, rate: float, now: int) -> None:
         """Take a REMB; it counts for peers that give no feedback about packets."""
         self._reported.receiver_estimate(rate, now)
-        self._follow_reports()
+        self._follow_reports(now)
 
     def report(self, fraction_lost: float, now: int) -> None:
         """Take a receiver report's share of losses (0..1); it counts for peers without feedback about packets."""
         self._reported.report(fraction_lost, self.round_trip, now)
-        self._follow_reports()
+        self._follow_reports(now)
 
-    def _follow_reports(self) -> None:
-        if not self.has_feedback:
-            self.rate = self._reported.rate
+    def _follow_reports(self, now: int) -> None:
+        """Until feedback about packets comes; that none will is known some time after the first packets went out."""
+        if self.has_feedback:
+            return
+        self.rate = self._reported.rate
+        if self._unanswered and now - self._unanswered_since >= _NO_FEEDBACK_NS:
             self._startup.is_over = True
 
     def next_probe(self, wanted: float, now: int) -> ProbeCluster | None:

@@ -50,6 +50,25 @@ def test_losses_count_for_a_peer_without_feedback() -> None:
     assert estimator.state.loss == 0.3
 
 
+def test_a_report_that_comes_before_the_first_feedback_does_not_end_the_start() -> None:
+    estimator = Observed()
+    estimator.went_out(packet(1, 0))
+    estimator.report(0.0, 30 * MS)
+    assert estimator.is_starting
+    for seq in range(2, 34):
+        estimator.went_out(packet(seq, seq * 2 * MS))
+    estimator.feedback(TransportFeedback(1, 7, 1, 0, 0, tuple([0] + [8] * 32)), 120 * MS)
+    assert estimator.rate > 4_000_000
+
+
+def test_a_peer_without_feedback_is_known_by_its_reports() -> None:
+    estimator = Observed()
+    for seq in range(12):
+        estimator.went_out(packet(seq, seq * 100 * MS))
+    estimator.report(0.0, 1200 * MS)
+    assert not estimator.is_starting
+
+
 def test_feedback_about_packets_overrules_both() -> None:
     estimator = Observed()
     estimator.went_out(packet(1, 0))

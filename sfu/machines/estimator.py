@@ -241,20 +241,19 @@ class Estimator:
     def receiver_estimate(self, rate: float, now: int) -> None:
         """Take a REMB; it counts for peers that give no feedback about packets."""
         self._reported.receiver_estimate(rate, now)
-        self._follow_reports(now)
+        self._follow_reports(gives_none=True)
 
     def report(self, fraction_lost: float, now: int) -> None:
         """Take a receiver report's share of losses (0..1); it counts for peers without feedback about packets."""
         self._reported.report(fraction_lost, self.round_trip, now)
-        self._follow_reports(now)
+        self._follow_reports(gives_none=self._unanswered > 0 and now - self._unanswered_since >= _NO_FEEDBACK_NS)
 
-    def _follow_reports(self, now: int) -> None:
-        """Until feedback about packets comes; that none will is known some time after the first packets went out."""
+    def _follow_reports(self, *, gives_none: bool) -> None:
+        """Do, until feedback about packets comes; `gives_none`: it will not."""
         if self.has_feedback:
             return
         self.rate = self._reported.rate
-        if self._unanswered and now - self._unanswered_since >= _NO_FEEDBACK_NS:
-            self._startup.is_over = True
+        self._startup.is_over |= gives_none
 
     def next_probe(self, wanted: float, now: int) -> ProbeCluster | None:
         """Return the probe to send now; `wanted` is what would be sent if there were room, in bits/s."""

@@ -109,6 +109,36 @@ cdef bint header_parses(const uint8_t *data, int size) noexcept nogil:
     return parse_header(data, size, nothing, at, length) >= 0
 
 
+cdef int parse_elements(
+    const uint8_t *data, int offset, int end, bint one_byte, const uint8_t *extensions, int *at, int *length
+) noexcept nogil:
+    """Find elements of header extensions between `offset` and `end` (RFC 8285); -1 when one lies beyond."""
+    cdef int identifier, size_of, name
+    while offset < end:
+        identifier = data[offset]
+        offset += 1
+        if identifier == 0:
+            continue
+        if one_byte:
+            if identifier < 0x10 or identifier >= 0xF0:
+                break
+            size_of = (identifier & 0x0F) + 1
+            identifier >>= 4
+        else:
+            if offset == end:
+                return -1
+            size_of = data[offset]
+            offset += 1
+        if offset + size_of > end:
+            return -1
+        name = extensions[identifier]
+        if name < 5 and size_of:
+            at[name] = offset
+            length[name] = size_of
+        offset += size_of
+    return 0
+
+
 cdef int parse_header(
     const uint8_t *data, int size, const uint8_t *extensions, int *at, int *length
 ) noexcept nogil:
@@ -116,43 +146,18 @@ cdef int parse_header(
 
     `at` and `length` get the places of the elements of PASSED, then of the transport-wide seq; length 0 for none.
     """
-    cdef int offset, end, profile, identifier, size_of, name, padding, k
-    cdef bint one_byte
+    cdef int offset, end, profile, padding, k
     for k in range(5):
         length[k] = 0
-    offset = protected_header(data, size)
-    if offset < 0:
+    end = protected_header(data, size)
+    if end < 0:
         return -1
-    end = offset
     if data[0] & 0x10:
         offset = 12 + 4 * (data[0] & 0x0F)
         profile = load16(data + offset)
-        offset += 4
-        one_byte = profile == 0xBEDE
-        if not one_byte and profile & 0xFFF0 != 0x1000:
-            offset = end
-        while offset < end:
-            identifier = data[offset]
-            offset += 1
-            if identifier == 0:
-                continue
-            if one_byte:
-                if identifier < 0x10 or identifier >= 0xF0:
-                    break
-                size_of = (identifier & 0x0F) + 1
-                identifier >>= 4
-            else:
-                if offset == end:
-                    return -1
-                size_of = data[offset]
-                offset += 1
-            if offset + size_of > end:
+        if profile == 0xBEDE or profile & 0xFFF0 == 0x1000:
+            if parse_elements(data, offset + 4, end, profile == 0xBEDE, extensions, at, length) < 0:
                 return -1
-            name = extensions[identifier]
-            if name < 5 and size_of:
-                at[name] = offset
-                length[name] = size_of
-            offset += size_of
     if data[0] & 0x20:
         padding = data[size - 1] if size > end else 0
         if not 0 < padding <= size - end:

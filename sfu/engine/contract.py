@@ -261,7 +261,12 @@ class RouteState(NamedTuple):
 
 
 class Engine(Protocol):
-    """Executes the table. Unknown ids raise KeyError; entries replace earlier ones of the same id whole."""
+    """Executes the table. Unknown ids raise KeyError; entries replace earlier ones of the same id whole.
+
+    Order: what is new of a stream leaves by each of its routes in the order of its arrival, however a fan-out is sliced
+    (late packets and repairs when they come). Between streams, and between destinations, there is none to rely on.
+    Transport-wide seqs and send times are stamped as packets go out, and rise in that order within a peer.
+    """
 
     name: str
 

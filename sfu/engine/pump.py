@@ -22,15 +22,22 @@ _MAX_CHUNK = 64
 
 @runtime_checkable
 class DirectEngine(Protocol):
-    """An engine that reads and writes the sockets itself, without an object per datagram."""
+    """An engine that reads and writes the sockets itself, without an object per datagram.
+
+    It forwards in slices and reads the sockets between them. Audio that came meanwhile goes before what is left of
+    other streams and before what pacing holds; amid its own stream's fan-out it goes along from there on, and around.
+    """
 
     def receive_and_forward(
         self, filenos: Sequence[int], now: int, deadline: int, unread: Iterable[int] = ()
     ) -> Result:
-        """Read what waits but at the sockets `unread`, forward and send until `deadline`; `outgoing` stays empty."""
+        """Read what waits but at the sockets `unread`, forward and send until `deadline`; `outgoing` stays empty.
+
+        Audio under way at the deadline may take as long again: a fan-out of 500 outlasts a budget.
+        """
 
     def release_directly(self, filenos: Sequence[int], now: int) -> None:
-        """Send what pacing lets go by `now`."""
+        """Send what pacing lets go by `now`, unless audio waits: then all of it stays due."""
 
     @property
     def backlog(self) -> bool:

@@ -234,8 +234,12 @@ cdef class EngineTable:
         if entry.source_at_keyframe and not ingress.is_audio:
             entry.floor = map_carried(&entry.map, ingress)
         entry.pending = ingress
-        if pointers_find(&ingress.routes, entry) < 0 and not pointers_add(&ingress.routes, entry):
-            raise MemoryError
+        if pointers_find(&ingress.routes, entry) < 0:
+            if not pointers_add(&ingress.routes, entry):
+                raise MemoryError
+            if ingress.run != NULL and ingress.run.is_started:
+                # That run goes to the routes that there were; what comes now must not join it.
+                ingress.run = NULL
 
     def remove_route(self, route):
         cdef RouteHandle handle = self.routes.pop(route)

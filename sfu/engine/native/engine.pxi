@@ -8,23 +8,28 @@ cdef class CompiledEngine(BatchEngine):
     name = "compiled"
 
     def receive_and_forward(self, filenos, int64_t now, int64_t deadline, unread=()):
-        """Read what waits at the sockets but those `unread`, forward and send until `deadline`; `outgoing` of the result is empty."""
+        """Read what waits at the sockets but those `unread`, forward and send until `deadline`; `outgoing` of the result
+        is empty. Audio under way then may take as long again."""
         cdef State *state = &self.state
         cdef int64_t until = clock_nanoseconds(CLOCK_MONOTONIC)
         cdef int64_t ahead = now - until
+        cdef int64_t over = deadline - ahead
+        cdef int64_t limit = over
+        cdef int64_t last = over + (over - until)
         cdef bint complete = False
         result = Result()
         self._attach(filenos)
         for local in unread:
             self.reads[<int>local] = False
         state.sends = True
-        while not complete and until < deadline - ahead:
+        while not complete and until < limit:
             # In slices, so that audio that comes meanwhile need not wait for the deadline.
             self._read(result)
             with nogil:
                 until = clock_nanoseconds(CLOCK_MONOTONIC)
                 state.now = until + ahead
-                until = min(deadline - ahead, until + SLICE_NS)
+                limit = last if first_audio(state) != NULL else over
+                until = min(limit, until + SLICE_NS)
                 complete = run_jobs(state, until)
                 flush_output(state)
         state.sends = False
@@ -48,7 +53,9 @@ cdef class CompiledEngine(BatchEngine):
         return 0
 
     def release_directly(self, filenos, int64_t now):
-        """Send what pacing lets go by `now`, but not for so long that audio would wait: the rest stays due."""
+        """Send what pacing lets go by `now`, but neither before audio nor for long: the rest stays due."""
+        if first_audio(&self.state) != NULL:
+            return
         self._attach(filenos)
         self.state.sends = True
         self._release(now, clock_nanoseconds(CLOCK_MONOTONIC) + RELEASE_SLICE_NS)

@@ -91,6 +91,8 @@ cdef void forward_late(State *state, Job *job) noexcept nogil:
 cdef void job_free(State *state, Job *job) noexcept nogil:
     cdef int k
     state.waiting -= job.count
+    if job.ingress.run == job:
+        job.ingress.run = NULL
     for k in range(job.count):
         packet_release(state, job.packets[k])
     free(job.packets)
@@ -99,7 +101,10 @@ cdef void job_free(State *state, Job *job) noexcept nogil:
 
 
 cdef bint run_job(State *state, Job *job, int64_t deadline) noexcept nogil:
-    """Forward a run route by route; False when the deadline came first. 0 is no deadline."""
+    """Forward a run route by route; False when the deadline came first. 0 is no deadline.
+
+    A packet that joins the run later begins at the route whose turn it is, and is done when that one's turn comes again.
+    """
     cdef Ingress *ingress = job.ingress
     cdef Route *route
     cdef int k, unchecked = 0
@@ -112,21 +117,30 @@ cdef bint run_job(State *state, Job *job, int64_t deadline) noexcept nogil:
                 state.out_of_memory = True
                 return True
             memcpy(job.routes, ingress.routes.items, job.route_count * sizeof(Route *))
-    while job.position < job.route_count:
-        route = job.routes[job.position]
-        job.position += 1
-        if route == NULL:
-            continue
-        for k in range(job.count):
+    while job.route_count and job.first < job.count:
+        route = job.routes[job.turn % job.route_count]
+        job.turn += 1
+        for k in range(job.first, job.count if route != NULL else job.first):
             forward_one(state, route, ingress, job.packets[k])
-        unchecked += job.count
+            unchecked += 1
+        while job.first < job.count and job.turn - job.packets[job.first].begun_at == job.route_count:
+            job.first += 1
         if deadline and unchecked >= UNCHECKED_PACKETS:
             unchecked = 0
+            if state.entry_count >= UNSENT_ENTRIES:
+                flush_output(state)
             if clock_nanoseconds(CLOCK_MONOTONIC) >= deadline:
                 return False
     if ingress.former.count:
         forward_late(state, job)
     return True
+
+
+cdef Job *first_audio(State *state) noexcept nogil:
+    cdef Job *job = state.first_job
+    while job != NULL and not job.ingress.is_audio:
+        job = job.next
+    return job
 
 
 cdef bint run_jobs(State *state, int64_t deadline) noexcept nogil:
@@ -164,7 +178,7 @@ cdef void jobs_forget_route(State *state, Route *route) noexcept nogil:
     cdef Job *job = state.first_job
     cdef int k
     while job != NULL:
-        for k in range(job.position, job.route_count):
+        for k in range(job.route_count):
             if job.routes[k] == route:
                 job.routes[k] = NULL
         job = job.next

@@ -301,7 +301,7 @@ cdef void add_to_run(State *state, Ingress *ingress, Packet *packet) noexcept no
     cdef Job *job = ingress.run
     cdef Packet **packets
     cdef int capacity
-    if job == NULL:
+    if job == NULL or (job.is_started and job.count >= JOINED_MAX):
         job = <Job *>calloc(1, sizeof(Job))
         if job == NULL:
             state.out_of_memory = True
@@ -325,6 +325,7 @@ cdef void add_to_run(State *state, Ingress *ingress, Packet *packet) noexcept no
         job.capacity = capacity
     packet.run = job.number
     packet.run_index = job.count
+    packet.begun_at = job.turn
     packet.refs += 1
     job.packets[job.count] = packet
     job.count += 1
@@ -345,14 +346,13 @@ cdef void copy_to_sinks(State *state, Ingress *ingress, Packet *packet) noexcept
 
 
 cdef void end_runs(State *state) noexcept nogil:
-    """What comes later begins runs of its own."""
+    """What comes later begins runs of its own; but audio joins the run of its stream that is under way or waits."""
     cdef Job *job = state.first_job
     while job != NULL:
-        if not job.is_closed:
+        if not job.is_closed and not job.ingress.is_audio:
             job.is_closed = True
             job.ingress.run = NULL
-            if not job.ingress.is_audio:
-                equalise(job)
+            equalise(job)
         job = job.next
 
 

@@ -15,6 +15,7 @@ cdef struct Packet:
     int64_t arrival
     int64_t run
     int run_index
+    int begun_at
     uint32_t timestamp
     int picture_id
     int tl0
@@ -232,7 +233,8 @@ cdef struct Job:
     bint is_started
     Route **routes
     int route_count
-    int position
+    int first
+    int turn
 
 cdef struct ArrivalRecord:
     int64_t peer

@@ -14,6 +14,7 @@ from sfu.engine.contract import Drop, Engine, Outgoing, Result, RouteSource, Str
 from sfu.engine.pump import Pump
 from sfu.engine.sockets import Sockets
 from sfu.engine.step_times import StepTimes
+from sfu.formats import rtp
 from tests.sfu.engine.table import AUDIO, VIDEO, Publisher, Subscriber, one_to_one, opus, vp8
 
 
@@ -122,6 +123,77 @@ def test_keeps_within_its_budget_and_audio_overtakes(world: World) -> None:
     assert world.pump.drops[Drop.SEND_BUFFER] == 0
 
 
+class Audience:
+    """Forty more audio routes to the subscriber, and what came by each."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.got: list[tuple[int, int]] = []
+        for route in range(10, 50):
+            self.add(route)
+
+    def add(self, route: int) -> None:
+        self.world.subscriber.add_route(route, rtx_ssrc=None, is_audio=True)
+        self.world.engine.switch_route(route, RouteSource(3, at_keyframe=False))
+
+    def step(self, *seqs: int) -> None:
+        """Have these packets sent, and the pump spend its budget once."""
+        self.world.send(*protect(self.world.publisher, *(opus(seq, body=b"sound %d" % seq) for seq in seqs)))
+        self.world.pump.receive_and_forward(self.world.clock.now)
+        self.world.far.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                packet = rtp.parse(self.world.subscriber.srtp.unprotect(self.world.far.recv(2000)))
+                self.got.append((packet.ssrc, int(packet.payload.split()[1])))
+
+    def finish(self) -> None:
+        while self.world.pump.backlog:
+            self.step()
+
+    def by_route(self) -> dict[int, list[int]]:
+        """Return what came by each SSRC, in order."""
+        routes: dict[int, list[int]] = {}
+        for ssrc, number in self.got:
+            routes.setdefault(ssrc, []).append(number)
+        return routes
+
+
+def test_audio_joins_what_its_stream_has_under_way(world: World) -> None:
+    """What comes amid a fan-out goes along with it from there on, and around: it does not wait for its end."""
+    audience = Audience(world)
+    audience.step(1)
+    served = len(audience.got)
+    audience.step(2)
+    audience.finish()
+    assert list(audience.by_route().values()) == [[1, 2]] * 41
+    if world.engine.name == "compiled":
+        assert 0 < served < 41
+        second = [ssrc for ssrc, number in audience.got if number == 2]
+        first = [ssrc for ssrc, number in audience.got if number == 1]
+        assert second == first[served:] + first[:served]
+
+
+def test_many_may_join_and_each_goes_once_and_in_order(world: World) -> None:
+    audience = Audience(world)
+    for seq in range(1, 151):
+        audience.step(seq)
+    audience.finish()
+    assert list(audience.by_route().values()) == [list(range(1, 151))] * 41
+
+
+def test_routes_may_come_and_go_amid_a_fan_out(world: World) -> None:
+    audience = Audience(world)
+    audience.step(1)
+    world.engine.remove_route(49)
+    audience.add(60)
+    audience.step(2)
+    audience.finish()
+    routes = audience.by_route()
+    assert routes.pop(0x1000 + 60) == [2]
+    routes.pop(0x1000 + 49, None)
+    assert list(routes.values()) == [[1, 2]] * 40
+
+
 def test_the_table_may_change_while_packets_wait(world: World) -> None:
     for route in range(10, 40):
         world.subscriber.add_route(route)
@@ -168,6 +240,29 @@ def test_releases_what_is_paced(world: World) -> None:
     while (due := world.pump.next_release()) is not None:
         world.pump.release(due)
     assert [len(world.far.recv(2000)) > 1000 for _ in range(10)] == [True] * 10
+
+
+def test_what_is_paced_lets_audio_go_first(world: World) -> None:
+    world.engine.set_budget(2, 1_000_000)
+    world.send(*protect(world.publisher, *(vp8(seq, key=seq == 0, body=bytes(1000)) for seq in range(10))))
+    arrivals = 0
+    while arrivals < 10:
+        arrivals += len(world.pump_once().arrivals)
+    world.drain()
+    audience = Audience(world)
+    audience.step(1)
+    due = world.pump.next_release()
+    assert due is not None
+    if world.engine.name == "compiled":
+        before = world.pump.counters["datagrams_out"]
+        world.pump.release(due)
+        assert world.pump.counters["datagrams_out"] == before
+        assert world.pump.next_release() == due
+    while world.pump.backlog:
+        world.pump.receive_and_forward(world.clock.now)
+    while (due := world.pump.next_release()) is not None:
+        world.pump.release(due)
+    assert world.pump.counters["datagrams_out"] == 51
 
 
 def test_drops_of_both_are_told(world: World) -> None:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import partial
+from functools import lru_cache, partial
 from typing import TypeVar
 
 Address = tuple[str, int]
@@ -37,6 +37,9 @@ _KNOWN_REQUIRED = frozenset(
     {_USERNAME, _MESSAGE_INTEGRITY, _ERROR_CODE, _UNKNOWN_ATTRIBUTES, _XOR_MAPPED_ADDRESS, _PRIORITY, _USE_CANDIDATE}
 )
 _INTEGRITY_BYTES = 20
+_BINDING_REQUEST = BINDING.to_bytes(2, "big")
+_INTEGRITY_HEAD = _ATTRIBUTE.pack(_MESSAGE_INTEGRITY, _INTEGRITY_BYTES)
+_FINGERPRINT_HEAD = _ATTRIBUTE.pack(_FINGERPRINT, 4)
 
 T = TypeVar("T")
 
@@ -181,8 +184,8 @@ def _parse_address(transaction_id: bytes, value: bytes) -> Address:
 
 
 def _mask(address: bytes, transaction_id: bytes) -> bytes:
-    key = _COOKIE.to_bytes(4, "big") + transaction_id
-    return bytes(byte ^ mask for byte, mask in zip(address, key, strict=False))
+    key = (_COOKIE.to_bytes(4, "big") + transaction_id)[: len(address)]
+    return (int.from_bytes(address, "big") ^ int.from_bytes(key, "big")).to_bytes(len(address), "big")
 
 
 def _check_fingerprint(data: bytes, offset: int, value: bytes) -> None:
@@ -201,6 +204,28 @@ def verify_integrity(data: bytes, key: bytes) -> bool:
         if kind == _MESSAGE_INTEGRITY:
             return hmac.compare_digest(value, _integrity(data[:offset], key))
     return False
+
+
+def attributes_of(data: bytes) -> bytes:
+    """Return the attributes before MESSAGE-INTEGRITY of a message that `parse` accepted, as they came."""
+    end = next((offset for kind, offset, _ in _attributes(data) if kind == _MESSAGE_INTEGRITY), len(data))
+    return data[HEADER_BYTES:end]
+
+
+def is_request_with(attributes: bytes, data: bytes, key: bytes) -> bool:
+    """Whether `data` is a binding request of just these attributes, verified with `key`; with FINGERPRINT or without.
+
+    What `parse` and `verify_integrity` would say of it, for a message known but for its transaction.
+    """
+    end = HEADER_BYTES + len(attributes)
+    signed = end + _ATTRIBUTE.size + _INTEGRITY_BYTES
+    if not is_stun(data) or data[:2] != _BINDING_REQUEST or data[HEADER_BYTES:end] != attributes:
+        return False
+    if data[end : end + _ATTRIBUTE.size] != _INTEGRITY_HEAD:
+        return False
+    if len(data) != signed and data[signed:] != _FINGERPRINT_HEAD + _fingerprint(data[:signed]):
+        return False
+    return hmac.compare_digest(data[end + _ATTRIBUTE.size : signed], _integrity(data[:end], key))
 
 
 def _integrity(covered: bytes, key: bytes) -> bytes:
@@ -236,6 +261,11 @@ def _attribute(kind: int, value: bytes) -> bytes:
     return _ATTRIBUTE.pack(kind, len(value)) + value + bytes(-len(value) % 4)
 
 
+@lru_cache(maxsize=1024)
+def _packed(host: str) -> bytes:
+    return ipaddress.ip_address(host).packed
+
+
 def _values(message: Message) -> list[tuple[int, bytes]]:
     values: list[tuple[int, bytes]] = []
     if message.username is not None:
@@ -250,9 +280,9 @@ def _values(message: Message) -> list[tuple[int, bytes]]:
         values.append((_ICE_CONTROLLED, message.controlled.to_bytes(8, "big")))
     if message.xor_mapped_address is not None:
         host, port = message.xor_mapped_address
-        address = ipaddress.ip_address(host)
-        head = struct.pack("!BBH", 0, 1 if address.version == 4 else 2, port ^ _COOKIE >> 16)
-        values.append((_XOR_MAPPED_ADDRESS, head + _mask(address.packed, message.transaction_id)))
+        address = _packed(host)
+        head = struct.pack("!BBH", 0, 1 if len(address) == 4 else 2, port ^ _COOKIE >> 16)
+        values.append((_XOR_MAPPED_ADDRESS, head + _mask(address, message.transaction_id)))
     if message.error is not None:
         code, reason = message.error
         values.append((_ERROR_CODE, struct.pack("!HBB", 0, code // 100, code % 100) + reason.encode()))

@@ -139,6 +139,7 @@ class _Pair:
     seen: int
     nominated: bool = False
     nominating: bool = False  # the newest check carried USE-CANDIDATE
+    attributes: bytes = b""  # of the newest check: those that go on, every few seconds, differ in nothing else
 
 
 class IceLite:
@@ -189,6 +190,8 @@ class IceLite:
         The password would be needed only by an agent that sends checks.
         """
         self._generation.remote_ufrag = ufrag
+        for pair in self._pairs.values():
+            pair.attributes = b""
 
     def restart(self, credentials: Credentials) -> None:
         """Take new local credentials (RFC 8445, section 9); the selected 5-tuple stays until a new one is nominated."""
@@ -214,7 +217,26 @@ class IceLite:
         refused = _examine(data, message, generation)
         if refused is not None or generation is None:
             return refused or IceReceived(refused=Refusal.WRONG_UFRAG)
-        return self._accept(message, FiveTuple(source, local), generation, now, mapped or source)
+        accepted = self._accept(message, FiveTuple(source, local), generation, now, mapped or source)
+        self._pairs[FiveTuple(source, local)].attributes = stun.attributes_of(data)
+        return accepted
+
+    def receive_again(
+        self, data: bytes, source: Address, local: int, now: int, *, mapped: Address | None = None
+    ) -> IceReceived | None:
+        """Take a check as `receive` does if it repeats the newest of its pair; None when it does not.
+
+        Consent is kept up by such checks, of everybody all the time, so they are not taken apart.
+        """
+        pair = self._pairs.get(FiveTuple(source, local))
+        if pair is None or self._expired or pair.generation != self._generation.number:
+            return None
+        if not pair.attributes or not stun.is_request_with(pair.attributes, data, self._generation.local.pwd.encode()):
+            return None
+        self._consent = pair.seen = now
+        changed = self._select(pair, now)
+        response = _success(data[8 : stun.HEADER_BYTES], mapped or source, self._generation)
+        return IceReceived(response, selected=pair.five_tuple if changed else None)
 
     def timer(self) -> int | None:
         """When `handle_timer` has work next, in ns; None when expired."""
@@ -270,9 +292,8 @@ class IceLite:
         changed = self._select(pair, now)
         if self._previous is not None and pair.nominated and pair.generation == self._generation.number:
             self._previous = None
-        response = stun.Message(stun.MessageClass.SUCCESS, message.transaction_id, xor_mapped_address=mapped)
         return IceReceived(
-            response=stun.serialize(response, generation.local.pwd.encode()),
+            response=_success(message.transaction_id, mapped, generation),
             validated=five_tuple if is_new else None,
             selected=five_tuple if changed else None,
             dismissed=dismissed,
@@ -308,6 +329,11 @@ class IceLite:
         pair = self._pairs.pop(five_tuple)
         if pair is self._selected:
             self._selected = None
+
+
+def _success(transaction_id: bytes, mapped: Address, generation: _Generation) -> bytes:
+    response = stun.Message(stun.MessageClass.SUCCESS, transaction_id, xor_mapped_address=mapped)
+    return stun.serialize(response, generation.local.pwd.encode())
 
 
 def _rank(pair: _Pair) -> tuple[int, bool, int]:

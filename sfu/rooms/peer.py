@@ -12,7 +12,7 @@ from sfu.engine.contract import Address, Engine, Leftover, LeftoverKind, Outgoin
 from sfu.formats.sdp import Candidate
 from sfu.machines.dtls import Dtls, DtlsState
 from sfu.machines.dtls_certificate import DtlsCertificate
-from sfu.machines.ice import Credentials, IceLite, Refusal, generate_credentials
+from sfu.machines.ice import Credentials, IceLite, IceReceived, Refusal, generate_credentials
 from sfu.machines.negotiation import LocalTransport, RemoteTransport
 
 CONSENT_LOST = "consent_lost"
@@ -100,9 +100,22 @@ class Peer:
             self._advance_dtls()
         return None
 
+    def receive_again(self, leftover: Leftover, now: int) -> bool:
+        """Take a check that repeats one before, if it is one: then there is nothing but `datagrams_to_send`."""
+        mapped = self._reached_from.get(leftover.source)
+        received = self._ice.receive_again(leftover.data, leftover.source, leftover.local, now, mapped=mapped)
+        if self.closed or received is None:
+            return False
+        self._take(received, leftover)
+        return True
+
     def _receive_stun(self, leftover: Leftover, now: int) -> Refusal | None:
         mapped = self._reached_from.get(leftover.source)
         received = self._ice.receive(leftover.data, leftover.source, leftover.local, now, mapped=mapped)
+        self._take(received, leftover)
+        return received.refused
+
+    def _take(self, received: IceReceived, leftover: Leftover) -> None:
         if received.response is not None:
             self._datagrams.append(Outgoing(received.response, leftover.source, leftover.local))
         for gone in received.dismissed:
@@ -112,7 +125,6 @@ class Peer:
         if received.selected is not None:
             self._engine.set_address(self.number, received.selected.source, received.selected.local)
             self._advance_dtls()
-        return received.refused
 
     def take_data(self) -> None:
         """Keep what comes over data channels for `data`, which is to be called after each `receive`."""

@@ -10,6 +10,7 @@ from sfu.rooms.downtrack import DownTrack
 _STEP_NS = 20_000_000
 _JUDGE_NS = 250_000_000
 _LATEST_NS = 1_000_000_000  # where nothing else wakes the subscriber, it is seen this late that copies are needed
+_SILENT_NS = 5_000_000_000  # the same where there is no sound
 _MAX_COPIES = 8  # packets of a route in a step; more are a burst that makes up for a pause
 
 
@@ -35,7 +36,7 @@ class AudioCopies:
             return []
         audio = [entry for entry in downtracks if entry.kind == "audio" and entry.stream is not None]
         if not audio:
-            self._next = self._judge_at = now + _LATEST_NS
+            self._next, self._judge_at = now + _SILENT_NS, now + _JUDGE_NS
             return []
         if now >= self._judge_at:
             self._judge_at = now + _JUDGE_NS

@@ -21,6 +21,8 @@ from sfu.rooms.peer import Peer
 from sfu.rooms.plain_peer import PlainPeer
 
 _REPORT_INTERVAL_NS = 1_000_000_000
+_FIRST_REPORTS = 5  # a second apart: what is shown anew gets in sync
+_LATER_REPORT_NS = 4_000_000_000  # the clocks of a stream that goes on hardly part (libwebrtc: 5 s for audio)
 _REPORTS_PER_DATAGRAM = 20
 _MIN_RETRANSMIT_INTERVAL_NS = 10_000_000
 _SECOND = 1_000_000_000
@@ -42,6 +44,7 @@ class Egress:
         self._context = context
         self._by_ssrc: dict[int, DownTrack] = {}
         self._next_report = now + _REPORT_INTERVAL_NS
+        self._reports = 0
 
     def add(self, slot: OfferedSlot, now: int) -> DownTrack:
         """Add the downtrack of a new slot."""
@@ -111,6 +114,11 @@ class Egress:
         if self.data is not None:
             self.data.agree(agreed.data, now)
             self._send_records(now)
+
+    def began(self, now: int) -> None:
+        """A downtrack carries another stream from now on: its reports are awaited."""
+        self._reports = 0
+        self._next_report = min(self._next_report, now + _REPORT_INTERVAL_NS)
 
     def receive(self, leftover: Leftover, now: int) -> Refusal | None:
         """Take STUN, DTLS, RTCP, or RTP that a subscriber has no right to send."""
@@ -189,21 +197,30 @@ class Egress:
 
     def handle_timer(self, now: int) -> None:
         """Send the sender reports that are due, besides what the peer itself does."""
-        self.peer.handle_timer(now)
+        due = self.peer.timer()
+        if due is not None and due <= now:
+            self.peer.handle_timer(now)
         if not self.peer.connected or self.peer.closed:
             return
         if self.bandwidth is not None:
             self.bandwidth.handle_timer(now)
             self._context.outbox.send(self.audio_copies.due(self.downtracks.values(), self.bandwidth, now))
-        if self.data is not None:
+        if self.data is not None and (due := self.data.timer()) is not None and due <= now:
             self.data.handle_timer(now)
             self._send_records(now)
         if now >= self._next_report:
-            self._next_report = now + _REPORT_INTERVAL_NS
-            self._send_reports(now)
+            self._reports += self._send_reports(now)
+            is_awaited = self._reports < _FIRST_REPORTS and self._carries()
+            self._next_report = now + (_REPORT_INTERVAL_NS if is_awaited else _LATER_REPORT_NS)
 
-    def _send_reports(self, now: int) -> None:
-        reports = [(downtrack, downtrack.sender_report(now)) for downtrack in self.downtracks.values()]
+    def _carries(self) -> bool:
+        """Whether there is anything to report of, now or soon."""
+        return any(downtrack.stream is not None for downtrack in self.downtracks.values())
+
+    def _send_reports(self, now: int) -> bool:
+        """Send what is known of all that is carried; whether that was anything."""
+        carrying = [downtrack for downtrack in self.downtracks.values() if downtrack.stream is not None]
+        reports = [(downtrack, downtrack.sender_report(now)) for downtrack in carrying]
         known = [(downtrack, report) for downtrack, report in reports if report is not None]
         for start in range(0, len(known), _REPORTS_PER_DATAGRAM):
             part = known[start : start + _REPORTS_PER_DATAGRAM]
@@ -212,6 +229,7 @@ class Egress:
             names = rtcp.SourceDescription(tuple((downtrack.ssrc, downtrack.cname) for downtrack, _ in part))
             compound = rtcp.serialize([*(report for _, report in part), names])
             self._context.outbox.send(self.peer.protect_rtcp(compound))
+        return bool(known)
 
     def close(self, now: int) -> None:
         """Leave everything that is shown and say goodbye."""

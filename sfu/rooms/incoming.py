@@ -6,6 +6,7 @@ from sfu.rooms import data_routing, flight_notes, publishing
 from sfu.rooms.context import Context
 from sfu.rooms.egress import Egress
 from sfu.rooms.flight_recorder import Kind
+from sfu.rooms.peer import Peer
 from sfu.rooms.peer_index import Owner, PeerIndex
 from sfu.rooms.publish_peer import PublishPeer
 from sfu.rooms.sinks import Sinks
@@ -56,10 +57,15 @@ class Incoming:
             return
         downtrack.switched(switch.stream)
         owner = self._peers.get(downtrack.peer)
+        if owner is not None and isinstance(owner.media, Egress):
+            owner.media.began(now)
+            self._context.touched.add(downtrack.peer)
         if owner is not None and downtrack.uptrack is not None and downtrack.stream is not None:
             note_decision(owner, now, "switched", track=downtrack.uptrack.track, rid=downtrack.stream.rid)
 
     def _leftover(self, leftover: Leftover, now: int) -> None:
+        if leftover.kind == LeftoverKind.STUN and self._checked_again(leftover, now):
+            return
         owner = self._owner(leftover)
         if owner is None:
             self._context.counters["datagrams_for_nobody"] += 1
@@ -82,6 +88,16 @@ class Incoming:
         elif isinstance(owner.media, Egress):
             data_routing.take(owner.room, owner.participant, owner.media.take_data(now), now)
         self._context.touched.add(owner.media.peer.number)
+
+    def _checked_again(self, leftover: Leftover, now: int) -> bool:
+        """Answer a check that goes on as before; whether it was one."""
+        owner = self._peers.get(leftover.peer)
+        if owner is None or not isinstance(owner.media.peer, Peer):
+            return False
+        if not owner.media.peer.receive_again(leftover, now):
+            return False
+        self._context.outbox.send(owner.media.peer.datagrams_to_send())
+        return True
 
     def _owner(self, leftover: Leftover) -> Owner | None:
         """STUN finds its peer by ufrag, since an address may change hands; the rest by the address ICE validated."""

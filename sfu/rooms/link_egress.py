@@ -98,7 +98,10 @@ class LinkEgress(Egress):
             route.stream.request_keyframe(now)
             self._context.touched.add(route.publisher.peer.number)
 
-    def _send_reports(self, now: int) -> None:
+    def _carries(self) -> bool:
+        return bool(self._routes)
+
+    def _send_reports(self, now: int) -> bool:
         for route in self._routes.values():
             state = self._context.engine.route_state(route.route)
             if state.packets == 0:
@@ -118,6 +121,7 @@ class LinkEgress(Egress):
             self.round_trip.sent(report.ntp, now)
             names = rtcp.SourceDescription(((report.ssrc, _CNAME),))
             self._context.outbox.send(self.peer.protect_rtcp(rtcp.serialize([report, names])))
+        return False  # those of the other side's subscribers are made of these, and one of them may have come just now
 
 
 def _describe(uptrack: UpTrack) -> LinkTrack:

@@ -1,7 +1,8 @@
 """Drives the rooms from the loop: sockets to pump, pump to node, the node's outbox to where it belongs, one timer.
 
 A lone datagram is read at once. While they come thick, the sockets are looked at once a millisecond instead, as network
-drivers do: a wake-up costs more than a packet, and what is read together is sent together.
+drivers do: a wake-up costs more than a packet, and what is read together is sent together. Where neither media nor a
+handshake waits for it, the looks are rarer still and coincide with the timers'.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sfu.api.facts import AnyFact
 from sfu.api.room_link import LinkMessage
 from sfu.api.signaling import Message
+from sfu.engine.contract import LeftoverKind
 from sfu.engine.pump import Pump
 from sfu.engine.sockets import Sockets
 from sfu.rooms.node import Node
@@ -21,9 +23,12 @@ _GRID_NS = 5_000_000
 """What the node's timers are rounded up to: hundreds of peers then share a wake-up. The pacer's are not."""
 _GAP_NS = 1_000_000
 """Between two looks at the sockets while datagrams come thick."""
-_CONTROL_GAP_NS = 4_000_000
-"""The same where nobody has sent media for a while: checks and reports can wait a little."""
-_MEDIA_NS = 1_000_000_000
+_HANDSHAKE_GAP_NS = 4_000_000
+"""The same where nobody has sent media for a while, but somebody is about to."""
+_CALM_NS = 10_000_000
+"""The same, and what timers are rounded up to, where nobody does: checks and reports can wait a little."""
+_LASTS_NS = 1_000_000_000
+"""How long media, or a handshake, is taken to go on after the newest of it."""
 
 ToSessions = Callable[[Iterable[tuple[int, Message] | SessionClose]], None]
 
@@ -40,7 +45,7 @@ class Driver:
         self._timer_at: int | None = None
         self._again: asyncio.Handle | None = None
         self._look: asyncio.TimerHandle | None = None
-        self._read_at = self._media_at = 0
+        self._read_at = self._media_at = self._handshake_at = 0
         self._wall_clock_due = 0
         self.to_sessions: ToSessions = _nowhere
         self.to_facts: Callable[[Iterable[AnyFact]], None] = _nowhere
@@ -98,19 +103,26 @@ class Driver:
         if self._look is None and self._read_at - before < gap:
             for local in range(len(self._sockets.addresses)):
                 self._loop.remove_reader(self._sockets.filenos()[local])
-            self._look = self._loop.call_later(gap / 1e9, self._look_again)
+            self._look_after(gap)
+
+    def _look_after(self, gap: int) -> None:
+        if gap == _CALM_NS:
+            gap -= time.monotonic_ns() % gap
+        self._look = self._loop.call_later(gap / 1e9, self._look_again)
 
     def _look_again(self) -> None:
         before = self._pump.datagrams_read
         self._read()
         if self._pump.datagrams_read != before:
-            self._look = self._loop.call_later(self._gap() / 1e9, self._look_again)
+            self._look_after(self._gap())
         else:
             self._look = None
             self._add_readers()
 
     def _gap(self) -> int:
-        return _GAP_NS if self._read_at - self._media_at < _MEDIA_NS else _CONTROL_GAP_NS
+        if self._read_at - self._media_at < _LASTS_NS:
+            return _GAP_NS
+        return _HANDSHAKE_GAP_NS if self._read_at - self._handshake_at < _LASTS_NS else _CALM_NS
 
     def _read(self) -> None:
         now = self._read_at = self.now()
@@ -118,6 +130,8 @@ class Driver:
             result = self._pump.receive_and_forward(now)
             if result.arrivals:
                 self._media_at = now
+            if any(leftover.kind == LeftoverKind.DTLS for leftover in result.leftovers):
+                self._handshake_at = now
             self.node.receive(result, now)
         except Exception:
             self.node.fault(now)
@@ -165,7 +179,7 @@ class Driver:
     def _set_timer(self) -> None:
         at, release = self.node.timer(), self._pump.next_release()
         if at is not None:
-            at += -at % _GRID_NS
+            at += -at % (_CALM_NS if self._gap() == _CALM_NS else _GRID_NS)
         if release is not None and (at is None or release < at):
             at = release
         if at == self._timer_at:

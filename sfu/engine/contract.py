@@ -384,9 +384,10 @@ class ReportsSending(Protocol):
     ) -> Observation | None:
         """Match feedback that came at `now` with what was sent; see `sfu.machines.observation`."""
 
-    def fold(self, peer: int, wanted: bool) -> None:
+    def fold(self, peer: int, longest: int) -> None:
         """Take transport-wide feedback of the peer out of the RTCP that is left over, and tell what it says by
-        `Result.observed` when there is something to judge; but for 2 s after a probe, whose results count singly."""
+        `Result.observed` when there is something to judge, or after `longest` ns; but for 2 s after a probe, whose
+        results count singly. 0 leaves it over."""
 
     def pad(self, peer: int, size: int, now: int) -> list[Outgoing]:
         """Send at least `size` bytes of padding at once, past the queue but charged to the budget.

@@ -36,7 +36,7 @@ class Egress:
         self.transport_seq = 0
         self.pacer: Pacer | None = None
         self.observer: Observer | None = None
-        self.folds = False
+        self.folds = 0
         self._rtcp: RtcpProtector | PlainRtcp | None = None
         self._extensions: Mapping[Extension, int] = {}
         self._indexes: dict[int, int] = {}
@@ -141,7 +141,7 @@ class Egress:
     def report_sent(self, wanted: bool) -> None:
         if not wanted:
             self.observer = None
-            self.folds = False
+            self.folds = 0
         elif self.observer is None:
             self.observer = Observer()
 

@@ -229,9 +229,9 @@ class PythonEngine:
         observer = self._peers[peer].egress.observer
         return observer.claim(cluster) if observer is not None else SentSummary(0, 0, 0, 0)
 
-    def fold(self, peer: int, wanted: bool) -> None:
+    def fold(self, peer: int, longest: int) -> None:
         egress = self._peers[peer].egress
-        egress.folds = wanted and egress.observer is not None
+        egress.folds = longest if egress.observer is not None else 0
 
     def observe(
         self, peer: int, message: TransportFeedback | CongestionFeedback, now: int, *, whole: bool = False

@@ -169,7 +169,7 @@ class Reception:
             feedback = _transport_feedback(packet)
             if feedback is None:
                 left += packet
-            elif observer.fold(feedback, arrival) or peer in self._told:
+            elif observer.fold(feedback, arrival, peer.egress.folds) or peer in self._told:
                 self._told[peer] = arrival
         return left
 

@@ -2,7 +2,7 @@
 
 Fed each packet that goes out and each feedback message. Engines observe; this is what runs in the Python one, and the
 specification of what the compiled one does. A calm link's messages all say the same, so that several may be folded into
-one observation: those without losses, overuse or a queue, for a quarter of a second at most.
+one observation: those without losses, overuse or a queue, for as long as whoever judges likes.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,6 @@ from sfu.machines.packet_groups import PacketGroups
 from sfu.machines.send_history import FeedbackReport, PacketResult, SendHistory, SentPacket, received_in_order
 
 _CALM_NS = 5_000_000
-_FOLDED_NS = 250_000_000
 _PROBED_NS = 2_000_000_000
 _RATES = 8
 _PERIOD_NS = 30_000_000_000
@@ -119,20 +118,23 @@ class Observer:
         """Whether no probe's results are awaited, which must be judged packet by packet."""
         return self._probed_at is None or now - self._probed_at >= _PROBED_NS
 
-    def fold(self, message: TransportFeedback, now: int) -> bool:
-        """Take a message that came at `now`, without probes' results; whether what was folded is to be told now."""
+    def fold(self, message: TransportFeedback, now: int, longest: int) -> bool:
+        """Take a message that came at `now`, without probes' results; whether what was folded is to be told now.
+
+        What is calm is after `longest` ns.
+        """
         report = self._history.feedback(message, now)
         if not report.results:
             return False
         self._folded = _merge(self._folded, self._reduce(report, now, False)._replace(results=()))
         is_calm = (
-            self._folded.losses is None
+            (self._folded.losses is None or not self._folded.losses.lost)
             and not self._folded.overused
             and self._folded.usage is not Usage.OVERUSE
             and self._standing <= _CALM_NS
             and all(result.arrival is not None and not result.was_lost for result in report.results)
         )
-        return not is_calm or now - self._told_at >= _FOLDED_NS
+        return not is_calm or now - self._told_at >= longest
 
     def tell(self, now: int) -> Observation:
         """Return what was folded, after `fold` said so."""

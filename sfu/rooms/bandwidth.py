@@ -11,7 +11,10 @@ from sfu.rooms.noted_estimator import NotedEstimator
 from sfu.rooms.outbox import Outbox
 
 _CHECK_NS = 100_000_000
-_UNHEARD_CHECK_NS = 400_000_000  # without feedback to do it along with; that of a calm link comes more often
+_UNHEARD_NS = 150_000_000  # longer than calm feedback is folded, a check is due without any to do it along with
+_FOLDED_NS = 250_000_000
+_AMPLE_FOLDED_NS = 1_000_000_000  # where there is much more room than is wanted, a calm link has nothing to tell
+_AMPLE = 1.5
 _IDLE_CHECK_NS = 5_000_000_000  # where nothing is sent there is nothing to watch; feedback ends it
 _PROBE_STEP_NS = 2_000_000
 _PROBE_NS = 16_000_000  # at least, though media alone would fill it sooner
@@ -57,7 +60,7 @@ class Bandwidth:
         self._next_check = now + _CHECK_NS
         self._checked_at = now
         self._is_heard = False
-        self._folds = False
+        self._folded = 0  # for how long calm feedback is folded, 0 before there is any
         self._bursts = BurstCapacity()
         sending.report_sent(peer, True)
         self._set_budget()
@@ -74,9 +77,8 @@ class Bandwidth:
         """Take RTCP from the subscriber; `arrival` is when the kernel received it."""
         if isinstance(packet, rtcp.TransportFeedback | rtcp.CongestionFeedback):
             whole = self._estimator.is_starting
-            if not whole and not self._folds:
-                self._folds = True
-                self._sending.fold(self._peer, True)
+            if not whole and not self._folded:
+                self._fold(_FOLDED_NS)
             self._collect()
             self.observed(self._sending.observe(self._peer, packet, arrival, whole=whole), arrival)
             return
@@ -112,7 +114,9 @@ class Bandwidth:
         """Begin a probe, or go on with it."""
         if now >= self._next_check:
             is_active = self._collect() > 0 or self._is_heard
-            self._next_check = now + (_UNHEARD_CHECK_NS if is_active else _IDLE_CHECK_NS)
+            if self._folded:
+                self._fold(_AMPLE_FOLDED_NS if self._has_ample() and self._is_heard else _FOLDED_NS)
+            self._next_check = now + (max(self._folded, _FOLDED_NS) + _UNHEARD_NS if is_active else _IDLE_CHECK_NS)
             self._checked_at, self._is_heard = now, False
             self._estimator.handle_timer(now)
             self._set_budget()
@@ -120,6 +124,14 @@ class Bandwidth:
             self._begin_probe(now)
         if self._probe is not None and now >= self._next_step:
             self._send_probe(self._probe, now)
+
+    def _has_ample(self) -> bool:
+        return self.wanted > 0 and self._estimator.rate >= self.wanted * _AMPLE
+
+    def _fold(self, longest: int) -> None:
+        if longest != self._folded:
+            self._folded = longest
+            self._sending.fold(self._peer, longest)
 
     def _begin_probe(self, now: int) -> None:
         probe = self._estimator.next_probe(self.wanted, now)

@@ -103,7 +103,7 @@ class Machine:
                 deltas = tuple(None if byte == 255 else byte * byte - 9 for byte in body[3:])
                 feedback = TransportFeedback(1, 1, body[1], body[2] << 15, 0, deltas)
                 engine.observe(PEERS[body[1] & 1], feedback, self.now, whole=body[2] > 99)
-                engine.fold(PEERS[body[1] & 1], body[2] & 1 == 0)
+                engine.fold(PEERS[body[1] & 1], (body[2] & 3) * 250_000_000)
         elif operation == 12:
             self.edit(body)
         elif operation == 13:

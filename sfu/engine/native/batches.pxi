@@ -153,10 +153,10 @@ cdef class BatchEngine(EngineTable):
             link_free(entry.link)
             entry.link = NULL
 
-    def fold(self, peer, bint wanted):
+    def fold(self, peer, int64_t longest):
         cdef Link *link = (<PeerHandle>self.peers[peer]).peer.link
         if link != NULL:
-            link.folds = wanted
+            link.folds = longest
 
     def claim(self, peer, int64_t cluster=-1):
         cdef Link *link = (<PeerHandle>self.peers[peer]).peer.link

@@ -85,7 +85,7 @@ cdef bint fold_feedback(State *state, Peer *peer, const uint8_t *packet, int siz
     match_feedback(state, link, packet + 4, deltas)
     if state.matched.count == 0:
         return True
-    if (not link_reduce(state, link, arrival) or arrival - link.told_at >= FOLDED_NS) and not link.is_told:
+    if (not link_reduce(state, link, arrival) or arrival - link.told_at >= link.folds) and not link.is_told:
         place = <Peer **>grown_next(state, &state.told, sizeof(Peer *))
         if place != NULL:
             place[0] = peer
@@ -120,7 +120,7 @@ cdef int fold_compound(State *state, Peer *peer, uint8_t *data, int size, int64_
     """Take the feedback out of a compound packet; return what is left of its size."""
     cdef Link *link = peer.link
     cdef int at = 0, kept = 0, bytes_of
-    if link == NULL or not link.folds or (link.was_probed and arrival - link.probed_at < PROBED_NS):
+    if link == NULL or link.folds == 0 or (link.was_probed and arrival - link.probed_at < PROBED_NS):
         return size
     if not is_whole(data, size):
         return size

@@ -119,6 +119,6 @@ cdef struct Link:
     int64_t told_at
     bint was_probed
     int64_t probed_at
-    bint folds
+    int64_t folds
     bint is_told
     int64_t told_arrival

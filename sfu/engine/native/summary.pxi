@@ -77,7 +77,7 @@ cdef bint link_reduce(State *state, Link *link, int64_t now) noexcept nogil:
     summary.overused = summary.overused or overused
     summary.usage = link.trend.usage
     return (
-        is_calm and not summary.has_losses and not summary.overused and summary.usage != USAGE_OVERUSE
+        is_calm and not (summary.has_losses and summary.losses.lost > 0) and not summary.overused and summary.usage != USAGE_OVERUSE
         and link.standing <= CALM_NS
     )
 

@@ -30,7 +30,7 @@ class Call:
             engine.set_unprotected(2)
             engine.admit_source(2, SOURCE, 0)
             engine.report_sent(2, True)
-            engine.fold(2, True)
+            engine.fold(2, SECOND // 4)
 
     def send(self, count: int, *, delay: int = DELAY, lost: tuple[int, ...] = ()) -> None:
         """Send a frame, which arrives after `delay`."""
@@ -69,6 +69,24 @@ def test_calm_feedback_is_told_a_few_times_a_second() -> None:
     call = Call()
     call.calm(1)
     assert 10 <= call.calm(4) <= 17
+
+
+def test_who_judges_says_how_long_calm_feedback_is_folded() -> None:
+    call = Call()
+    call.calm(1)
+    for engine in call.engines:
+        engine.fold(2, SECOND)
+    assert 4 <= call.calm(5) <= 6
+    call.now += 120 * MILLISECOND
+    call.hear(*call.feedback())
+    call.send(5, lost=(2,))
+    call.now += 120 * MILLISECOND
+    assert len(call.hear(*call.feedback()).observed) == 1
+    for engine in call.engines:
+        engine.fold(2, 0)
+    call.send(3)
+    call.now += 120 * MILLISECOND
+    assert [leftover.kind.name for leftover in call.hear(*call.feedback()).leftovers] == ["RTCP"]
 
 
 def test_what_is_folded_is_told_in_the_end() -> None:

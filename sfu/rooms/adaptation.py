@@ -29,11 +29,15 @@ _INTERVAL_NS = 200_000_000
 _WATCH_NS = 100_000_000
 _BATCH = 20
 """Subscribers served at a time, so that large rooms do not stall the loop; each still has its turn twice a second."""
+_LOOKS = 100
+"""The same, with those for whom nothing has changed."""
 _ROUND_NS = 500_000_000
 _HURRY_NS = 10_000_000
 _UNLIMITED = 1e12
 _MEDIA_SHARE = 0.98  # of an estimate; the rest is for repairs and RTCP
 _PROBE_MARGIN = 1.2  # a rise needs headroom, so that much more than what is wanted must be known to fit
+_SAME_COST = 1.05
+_SPARE = 200_000.0  # bits/s of sound that may be added before anybody looks
 _HEIGHTS = {Source.SCREEN: 1080}
 _CAMERA_HEIGHT = 720
 
@@ -53,6 +57,25 @@ class _Subscriber:
         self.allocator: Allocator[str] = Allocator()
         self.paused: set[str] = set()
         self.session: int | None = None
+        self.enough = _UNLIMITED
+        """An estimate with which there is no need to allocate again, while all is as it was then (`seen`, `costs`)."""
+        self.seen: tuple[object, ...] = ()
+        self.costs = 0
+
+    def is_settled(self, session: int | None, costs: int) -> bool:
+        """Whether an allocation would bring what it brought last time: all that is wanted, with room to spare."""
+        bandwidth = self.egress.bandwidth
+        if self.enough >= _UNLIMITED or self.costs != costs or self.session != session or bandwidth is None:
+            return False
+        return bandwidth.rate >= self.enough and self.look() == self.seen
+
+    def look(self) -> tuple[object, ...]:
+        """Return all of the egress that allocation depends on."""
+        return tuple(
+            (shown.uptrack, shown.wanted, shown.wanted_rid, shown.granted, shown.spatial)
+            for shown in self.egress.downtracks.values()
+            if shown.kind == "video" and shown.uptrack is not None
+        )
 
 
 class Adaptation:
@@ -65,11 +88,13 @@ class Adaptation:
         self._subscribers: dict[str, _Subscriber] = {}
         self._speaker: str | None = None
         self._turn = 0
-        self._serve_at = 0
+        self._serve_at = self._survey_at = 0
+        self._costs: dict[str, tuple[tuple[int, float], ...]] = {}
+        self._costs_changed = 0
 
     def hurry(self, now: int) -> None:
         """Something changed that should show at once; changes of a few milliseconds count as one."""
-        self._serve_at = 0
+        self._serve_at = self._survey_at = 0
         self._room.context.schedule.hasten(AdaptationKey(self._room.room), now + _HURRY_NS)
 
     def update(self, now: int) -> None:
@@ -78,8 +103,8 @@ class Adaptation:
         room.quality.update(now)
         self._leave_stalled(now)
         if now >= self._serve_at:
-            self._serve_at = now + min(_INTERVAL_NS, _ROUND_NS * _BATCH // max(len(room.participants), 1))
-            self._serve_some(now)
+            looks = self._serve_some(now)
+            self._serve_at = now + min(_INTERVAL_NS, _ROUND_NS * max(looks, 1) // max(len(room.participants), 1))
         room.context.schedule.set(AdaptationKey(room.room), min(self._serve_at, now + _WATCH_NS))
 
     def _leave_stalled(self, now: int) -> None:
@@ -90,28 +115,36 @@ class Adaptation:
                 for downtrack in uptrack.downtracks:
                     downtrack.choose(now)
 
-    def _serve_some(self, now: int) -> None:
+    def _serve_some(self, now: int) -> int:
+        """Serve newcomers, and the next of the others; return of how many it was the turn."""
         room = self._room
         self._speaker = room.speakers.active or self._speaker
-        self._observe(now)
-        for participant in self._batch() if room.uptracks else ():
-            self._serve(participant, now)
-        for gone in self._subscribers.keys() - room.participants.keys():
-            del self._subscribers[gone]
-        for track, ladder in self._ladders.items():
-            self._tell_layers(self._videos[track], ladder, now)
+        is_due = now >= self._survey_at
+        if is_due:
+            self._survey_at = now + _INTERVAL_NS
+            self._observe(now)
+        looks = self._take_turns(now) if room.uptracks else len(room.participants)
+        if is_due:
+            for gone in self._subscribers.keys() - room.participants.keys():
+                del self._subscribers[gone]
+            for track, ladder in self._ladders.items():
+                self._tell_layers(self._videos[track], ladder, now)
+        return looks
 
-    def _batch(self) -> list["Participant"]:
-        """Return who is served this time: newcomers, and the next of the others."""
+    def _take_turns(self, now: int) -> int:
         participants = list(self._room.participants.values())
-        if len(participants) <= _BATCH:
-            return participants
         known = self._subscribers
         newcomers = [entry for entry in participants if entry.participant not in known and _receives(entry)]
-        begin = self._turn % len(participants)
-        self._turn = begin + _BATCH
-        others = (participants + participants)[begin : begin + _BATCH]
-        return newcomers[:_BATCH] + [entry for entry in others if entry.participant in known]
+        served = looks = 0
+        for participant in newcomers[:_BATCH]:
+            served += self._serve(participant, now)
+        while looks < min(len(participants), _LOOKS) and served < _BATCH:
+            participant = participants[self._turn % len(participants)]
+            self._turn = (self._turn + 1) % len(participants)
+            looks += 1
+            if participant.participant in known:
+                served += self._serve(participant, now)
+        return looks
 
     def _observe(self, now: int) -> None:
         self._videos = {uptrack.track: uptrack for uptrack in self._room.published() if not uptrack.is_audio}
@@ -119,14 +152,28 @@ class Adaptation:
             del self._ladders[track]
         for track, uptrack in self._videos.items():
             self._ladders.setdefault(track, LayerLadder()).observe(uptrack.streams, now)
+        self._note_costs()
 
-    def _serve(self, participant: "Participant", now: int) -> None:
+    def _note_costs(self) -> None:
+        """Notice when other layers can be had, or for another price."""
+        costs = {
+            track: tuple((stream.number, ladder.cost(stream)) for stream in ladder.steps)
+            for track, ladder in self._ladders.items()
+        }
+        if not _are_alike(costs, self._costs):
+            self._costs = costs
+            self._costs_changed += 1
+
+    def _serve(self, participant: "Participant", now: int) -> bool:
+        """Grant a participant layers, and tell it which tracks are paused; whether there was anything to do."""
         holder = participant.subscription or participant.playback
         if holder is None or not _receives(participant):
-            return
+            return False
         subscriber = self._subscribers.get(participant.participant)
         if subscriber is None or subscriber.egress is not holder.egress:
             subscriber = self._subscribers[participant.participant] = _Subscriber(holder.egress)
+        if subscriber.is_settled(participant.session, self._costs_changed):
+            return False
         shown = {
             downtrack.uptrack.track: downtrack
             for downtrack in holder.egress.downtracks.values()
@@ -134,6 +181,8 @@ class Adaptation:
         }
         paused = self._allocate(subscriber, shown, participant.participant, now)
         self._tell_paused(participant, subscriber, paused)
+        subscriber.seen, subscriber.costs = subscriber.look(), self._costs_changed
+        return True
 
     def _allocate(self, subscriber: _Subscriber, shown: dict[str, DownTrack], participant: str, now: int) -> set[str]:
         """Grant layers of what is shown; return the tracks that are paused."""
@@ -151,6 +200,8 @@ class Adaptation:
             self._room.flight.note(now, Kind.ALLOCATION, participant, noted)
         if bandwidth is not None:
             bandwidth.wanted = (allocation.wanted + audio) * _PROBE_MARGIN / _MEDIA_SHARE
+        is_all = allocation.total == allocation.wanted
+        subscriber.enough = (allocation.wanted + audio) * _PROBE_MARGIN + _SPARE if is_all else _UNLIMITED
         congested = bandwidth is not None and self._carried(shown) + audio > rate
         paused = set()
         for track, grant in allocation.grants.items():
@@ -228,6 +279,20 @@ class Adaptation:
         if told != ladder.told and (ladder.told is not None or len(active) < len(uptrack.streams)):
             ladder.told = told
             self._room.context.outbox.tell(publisher.session, Layers(track=uptrack.track, active=active))
+
+
+def _are_alike(one: dict[str, tuple[tuple[int, float], ...]], other: dict[str, tuple[tuple[int, float], ...]]) -> bool:
+    """Whether the same layers can be had for about the same price."""
+    if one.keys() != other.keys():
+        return False
+    return all(
+        [number for number, _ in layers] == [number for number, _ in other[track]]
+        and all(
+            max(cost, before) <= _SAME_COST * min(cost, before)
+            for (_, cost), (_, before) in zip(layers, other[track], strict=True)
+        )
+        for track, layers in one.items()
+    )
 
 
 def _audio_rate(egress: Egress, now: int) -> float:

@@ -366,24 +366,26 @@ class Node:
 
     def _settle_peer(self, owner: Owner, now: int) -> None:
         media = owner.media
-        due = media.timer()
-        if due is not None and due <= now:
+        at = media.timer()
+        if at is not None and at <= now:
             media.handle_timer(now)
+            at = media.timer()
         self.context.outbox.send(media.peer.datagrams_to_send())
         while (event := media.peer.next_event()) is not None:
             if isinstance(event, PeerConnected):
                 if not isinstance(media, PublishPeer):
                     media.connected(now)
                     owner.room.adaptation.hurry(now)
+                at = media.timer()
             else:
                 self._peer_closed(owner, event.reason, now)
                 return
         subscription = owner.participant.subscription
         if subscription is not None and subscription.egress is media and owner.participant.session is not None:
             subscribing.send_offer(owner.room, owner.participant, now)
-            at = subscription.timer()
-        else:
-            at = media.timer()
+            offer_due = subscription.offer_due()
+            if offer_due is not None:
+                at = offer_due if at is None else min(at, offer_due)
         if at is not None:
             at = max(at, now + _MIN_WAIT_NS)
         self.context.schedule.set(_PeerKey(media.peer.number), at)

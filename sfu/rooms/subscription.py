@@ -132,9 +132,6 @@ class Subscription:
         self.egress.agree(agreed, now)
         return True
 
-    def timer(self) -> int | None:
-        """When `handle_timer` or `take_offer` has work next."""
-        at = self.egress.timer()
-        if self.offer_in_flight is not None or self._offer_at is None:
-            return at
-        return self._offer_at if at is None else min(at, self._offer_at)
+    def offer_due(self) -> int | None:
+        """When `take_offer` has one next; None while nothing is to be offered, or one is in flight."""
+        return self._offer_at if self.offer_in_flight is None else None

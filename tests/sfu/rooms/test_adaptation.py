@@ -3,6 +3,7 @@
 from sfu.api import signaling
 from sfu.formats import rtcp
 from sfu.rooms import statistics
+from sfu.rooms.flight_recorder import Kind, entries
 from tests.sfu.rooms.simulcast_call import RATES, Call
 from tests.sfu.rooms.stage import MS, SECOND, Stage
 from tests.support.link_model import LinkSettings
@@ -200,6 +201,47 @@ def test_in_a_large_room_everyone_has_a_turn() -> None:
     call.stage.say(call.bob, signaling.Subscribe(tracks=[small]))
     call.run(1.5)
     assert call.carried() == "q"
+
+
+def allocations(call: Call) -> int:
+    """How often layers were allocated to the viewer so far."""
+    kept = entries(call.bob.seat.room.flight.raw())
+    return sum(entry.kind is Kind.ALLOCATION and entry.who == "bob" for entry in kept)
+
+
+def test_who_has_all_that_is_wanted_is_not_served_again_until_something_changes() -> None:
+    call = Call(WIDE)
+    call.run(8)
+    assert call.carried() == "f"
+    before = allocations(call)
+    call.run(4)
+    assert allocations(call) - before <= 3
+    before = allocations(call)
+    small = signaling.WantedTrack(track=call.cameras[0].track, width=320, height=180)
+    call.stage.say(call.bob, signaling.Subscribe(tracks=[small]))
+    call.run(0.3)
+    assert call.carried() == "q"
+    assert allocations(call) > before
+    call.stage.say(
+        call.bob, signaling.Subscribe(tracks=[signaling.WantedTrack(track=small.track, width=1280, height=720)])
+    )
+    call.run(4)
+    assert call.carried() == "f"
+    before = allocations(call)
+    call.viewer.link.change(call.stage.now, rate=750_000)
+    call.run(3)
+    assert call.carried() in {"h", "q"}
+    assert allocations(call) - before > 4
+
+
+def test_a_layer_that_turns_out_dearer_is_weighed_again() -> None:
+    call = Call(WIDE)
+    call.run(8)
+    before = allocations(call)
+    call.cameras[0].resting.add("f")
+    call.run(2)
+    assert call.carried() == "h"
+    assert allocations(call) > before
 
 
 def test_a_room_that_closes_leaves_no_timer() -> None:

@@ -141,6 +141,29 @@ def test_reports_both_ways() -> None:
     assert names == {"slot-0"}
 
 
+def test_reports_come_every_second_where_something_is_new_and_seldom_later() -> None:
+    stage = Stage()
+    sender, receiver = call(stage)
+    sender.send(audio(1))
+    sender.send_rtcp([rtcp.SenderReport(1001, 5 << 32, 960, 1, 4)])
+
+    def reports(seconds: int) -> int:
+        before = len(receiver.feedback(rtcp.SenderReport))
+        for _ in range(seconds):
+            sender.send_rtcp([rtcp.SenderReport(1001, 5 << 32, 960, 1, 4)])
+            stage.run(SECOND, 50 * MS)
+        return len(receiver.feedback(rtcp.SenderReport)) - before
+
+    assert 4 <= reports(6) <= 6
+    assert 4 <= reports(20) <= 6
+    sender.send(video(1, KEYFRAME))
+    sender.send_rtcp([rtcp.SenderReport(2001, 5 << 32, 3000, 1, 100)])
+    stage.deliver()
+    assert {report.ssrc for report in receiver.feedback(rtcp.SenderReport)} == {receiver.rtp[0].ssrc}
+    stage.run(1100 * MS)
+    assert receiver.rtp[-1].ssrc in {report.ssrc for report in receiver.feedback(rtcp.SenderReport)}
+
+
 def test_simulcast_streams_are_learnt_and_the_highest_goes_out() -> None:
     stage = Stage()
     ann, bob = stage.join("ann"), stage.join("bob")

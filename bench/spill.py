@@ -1,7 +1,9 @@
 """Live 720p to a room on two workers: real peers (ICE, DTLS, SRTP, TWCC, NACK), half on each, one publisher at home.
 
 What crosses between the workers is counted by the home's own statistics: one copy of each stream means as many packets
-as were published, whatever the number of watchers behind. Loss is what no receiver on either worker authenticated.
+as were published, whatever the number of watchers behind. Loss is what no receiver on either worker authenticated. The
+rate rises from a quarter of the recorded one to all of it while nothing is lost; what is reported is the highest that
+held. Workers and clients share this machine's cores.
 """
 
 import asyncio
@@ -13,12 +15,27 @@ from typing import Any
 
 from bench.light.joining import leave_all
 from bench.light.library import LightClient
-from bench.light.stage import Stage, observe
+from bench.light.stage import Stage, Window, observe
 from bench.report import Report
 from bench.sfu_process import Process, SfuProcess, running_sfu
 from sfu.formats.codecs import Codec
 
+SLOWER = (4, 2, 1)
 ROOM = "bench"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A window at a rate: packets/s for each watcher, and how many packets went between the workers per published."""
+
+    window: Window
+    rate: float
+    copies: float
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was lost."""
+        return round(self.window.loss, 4) == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +66,48 @@ async def _measure(count: int, seconds: float) -> Report:
             await near.publisher(Codec.OPUS, Codec.VP8)
             await near.fill(count // 2)
             await far.fill(count - count // 2)
-            steady = await near.steady(count)
-            crossed = _crossed(home)
-            published = sum(client.packets_sent(track.source) for track in near.tracks)
-            window = await observe(client, Both(home.pid, further), near.tracks, count, near.perform(seconds))
-            crossed = _crossed(home) - crossed
-            published = sum(client.packets_sent(track.source) for track in near.tracks) - published
+            held = await _rise(near, Both(home.pid, further), count, seconds)
         finally:
             await leave_all([*near.participants, *far.participants])
             client.close()
-    if not steady:
-        print(f"spill: {case}: not everybody got everything before the measurement began", file=sys.stderr)
-    report.at_most(case, "copies of each track between workers", round(crossed / max(published, 1), 4), "", 1.0)
+    window = held.window
+    report.at_most(case, "copies of each track between workers", round(held.copies, 4), "", 1.0)
     report.at_most(case, "loss", round(window.loss, 4), "%", 0.0)
+    report.add(case, "packets for each watcher", held.rate, "1/s")
     report.add(case, "packets received", window.packets_per_second, "1/s")
     report.add(case, "CPU of both workers", window.cpu, "% of a core")
     report.add(case, "added latency, p50", window.latency(0.5), "ms")
     report.add(case, "added latency, p99", window.latency(0.99), "ms")
     return report
+
+
+async def _rise(near: Stage, workers: Both, count: int, seconds: float) -> Held:
+    """Return the highest rate that held, the lowest if none did."""
+    best: Held | None = None
+    for near.slower in SLOWER:
+        steady = await near.steady(count)
+        held = await _at_this_rate(near, workers, count, seconds)
+        print(
+            f"spill: {held.rate:.0f} packets/s each: loss {held.window.loss:.3f} %, CPU {held.window.cpu:.0f} %,"
+            f" p99 {held.window.latency(0.99):.1f} ms{'' if steady else ', not steady before'}",
+            file=sys.stderr,
+        )
+        if best is None or held.whole:
+            best = held
+        if not held.whole:
+            break
+    assert best is not None
+    return best
+
+
+async def _at_this_rate(near: Stage, workers: Both, count: int, seconds: float) -> Held:
+    def published() -> int:
+        return sum(near.client.packets_sent(track.source) for track in near.tracks)
+
+    crossed, before = _crossed(near.sfu), published()
+    window = await observe(near.client, workers, near.tracks, count, near.perform(seconds))
+    packets = published() - before
+    return Held(window, packets / seconds, (_crossed(near.sfu) - crossed) / max(packets, 1))
 
 
 def _spill(home: SfuProcess, further: SfuProcess) -> None:

@@ -87,14 +87,14 @@ class Track:
     is_audio: bool
     frames: Frames
 
-    def performance(self, begin_ns: int) -> Performance:
-        every, step = (AUDIO_EVERY_NS, 960) if self.is_audio else (VIDEO_EVERY_NS, 3000)
+    def performance(self, begin_ns: int, slower: int = 1) -> Performance:
+        every, step = (AUDIO_EVERY_NS, 960) if self.is_audio else (VIDEO_EVERY_NS * slower, 3000 * slower)
         return Performance(self.source, self.frames, every, step, begin_ns)
 
 
 @dataclass(slots=True)
 class Stage:
-    """A room in the making. `tracks` are everybody's."""
+    """A room in the making. `tracks` are everybody's; video is published `slower` times slower than it was recorded."""
 
     sfu: SfuProcess
     client: LightClient
@@ -102,6 +102,7 @@ class Stage:
     participants: list[Participant] = field(default_factory=list)
     tracks: list[Track] = field(default_factory=list)
     gives_feedback: bool = True
+    slower: int = 1
 
     async def fill(self, count: int, *, at_once: int = 8) -> None:
         """Join so many more listeners, behind a progress bar."""
@@ -135,7 +136,7 @@ class Stage:
             now + k * (AUDIO_EVERY_NS if track.is_audio else VIDEO_EVERY_NS) // len(self.tracks)
             for k, track in enumerate(self.tracks)
         ]
-        performances = [track.performance(begin) for track, begin in zip(self.tracks, begins, strict=True)]
+        performances = [track.performance(begin, self.slower) for track, begin in zip(self.tracks, begins, strict=True)]
         await asyncio.to_thread(self.client.perform, performances, now + int(seconds * 1e9))
 
     async def steady(self, receivers: float, share: float = 0.999, patience: float = STEADY_SECONDS) -> bool:

@@ -44,12 +44,14 @@ cdef enum:
     CODEC_H264 = 3
     CODEC_AV1 = 4
     CODEC_RTX = 5
+    CODEC_RED = 6
     FLAG_MARKER = 1
     FLAG_KEYFRAME = 2
     FLAG_PADDING = 4
     FLAG_REPAIRED = 8
     FLAG_DUPLICATE = 16
     FLAG_VOICE = 32
+    FLAG_RECOVERED = 64
     KIND_STUN = 0
     KIND_DTLS = 1
     KIND_RTCP = 2
@@ -98,6 +100,7 @@ include "native/summary.pxi"
 include "native/feedback.pxi"
 include "native/egress.pxi"
 include "native/forwarding.pxi"
+include "native/redundancy.pxi"
 include "native/reception.pxi"
 include "native/sources.pxi"
 include "native/table.pxi"

@@ -35,7 +35,7 @@ class Drop(IntEnum):
 
     UNKNOWN_SOURCE = 0  # no peer has validated this address
     NOT_WEBRTC = 1  # first byte outside RFC 7983's ranges
-    MALFORMED = 2  # RTP or RTCP that does not parse
+    MALFORMED = 2  # RTP, RTCP or RED that does not parse
     AUTHENTICATION = 3  # SRTP tag does not verify
     REPLAY = 4  # seen before, or older than the window
     NO_KEYS = 5  # SRTP before DTLS is done
@@ -104,14 +104,16 @@ class ArrivalFlag(IntFlag):
     REPAIRED = 8  # came as RTX (RFC 4588); ext_seq is the original's
     DUPLICATE = 16  # nothing new; still acknowledged in transport-wide feedback
     VOICE = 32  # RFC 6464's V bit
+    RECOVERED = 64  # was lost, and came in the redundancy (RED, RFC 2198) of a later packet
 
 
 class Arrival(NamedTuple):
     """One RTP packet that arrived on a registered stream, for NACK, reports, TWCC and speaker detection.
 
-    `size` is the RTP packet's bytes, `transport_seq` the 16-bit transport-wide seq or -1, `level` the audio level
-    (0 loudest to 127) or -1. `timestamp` is the 32-bit RTP timestamp. `ext_seq` starts at the first packet's seq and is
-    -1 where there is none: padding on the repair stream. Packets that may not pass, or that came too late, arrive too.
+    `size` is the RTP packet's bytes, RTX and RED undone, `transport_seq` the 16-bit transport-wide seq or -1, `level`
+    the audio level (0 loudest to 127) or -1. `timestamp` is the 32-bit RTP timestamp. `ext_seq` starts at the first
+    packet's seq and is -1 where there is none: padding on the repair stream. Packets that may not pass, or that came
+    too late, arrive too.
     """
 
     peer: int
@@ -142,7 +144,7 @@ class Observed(NamedTuple):
 
 
 class SinkPacket(NamedTuple):
-    """A packet for a sink: as the publisher sent it, unprotected, RTX undone."""
+    """A packet for a sink: as the publisher sent it, unprotected, RTX and RED undone."""
 
     sink: int
     handle: int
@@ -184,7 +186,11 @@ class PeerEntry:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What a payload type of an ingress stream carries. RTX names the payload type it repairs in `repairs`."""
+    """What a payload type of an ingress stream carries. RTX names the payload type it repairs in `repairs`.
+
+    RED (RFC 2198) is undone: what its primary block holds is forwarded under that block's payload type, and what
+    earlier blocks hold fills gaps right before it.
+    """
 
     codec: Codec
     clock_rate: int
@@ -362,7 +368,8 @@ class Engine(Protocol):
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Totals since the start: datagrams_in, bytes_in, datagrams_out, bytes_out, forwarded, retransmitted."""
+        """Totals since the start: datagrams_in, bytes_in, datagrams_out, bytes_out, forwarded, retransmitted, and
+        packets recovered from RED."""
 
 
 @runtime_checkable

@@ -18,9 +18,10 @@ from sfu.engine.contract import (
 from sfu.engine.egress import Egress
 from sfu.engine.ingress import Ingress
 from sfu.engine.packet import PASSED, Packet
+from sfu.engine.redundancy import is_plain, missing
 from sfu.engine.srtp import MAX_PACKET_BYTES, PlainReceiver, Receiver, SrtpError, SrtpReceiver
 from sfu.engine.tally import Tally
-from sfu.formats import rtcp, rtp
+from sfu.formats import red, rtcp, rtp
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.formats.transport_feedback import TransportFeedback
@@ -82,6 +83,19 @@ class Received(NamedTuple):
     header: rtp.RtpHeader
     ingress: Ingress
     is_rtx: bool
+
+
+class Original(NamedTuple):
+    """A packet as the publisher first sent it: RTX undone. `data` is all of it, with any padding."""
+
+    data: bytes
+    header_bytes: int
+    payload_type: int
+    payload: bytes
+    timestamp: int
+    marker: bool
+    is_padded: bool
+    arrival: int
 
 
 class Reception:
@@ -186,7 +200,7 @@ class Reception:
         flags = ArrivalFlag.MARKER if header.marker else ArrivalFlag(0)
         if level is not None and level[0] & 0x80:
             flags |= ArrivalFlag.VOICE
-        ext_seq, more_flags = self._admit(received, kept)
+        ext_seq, size, more_flags = self._admit(received, kept)
         self._result.arrivals.append(
             Arrival(
                 peer.number,
@@ -194,15 +208,15 @@ class Reception:
                 ext_seq,
                 arrival,
                 header.timestamp,
-                len(received.data),
+                size,
                 flags | more_flags,
                 int.from_bytes(transport[:2], "big") if len(transport) >= 2 else -1,
                 level[0] & 0x7F if level is not None else -1,
             )
         )
 
-    def _admit(self, received: Received, passed: dict[Extension, bytes]) -> tuple[int, ArrivalFlag]:
-        """Number a packet, and cache it when it is new. Return its ext_seq, -1 for none."""
+    def _admit(self, received: Received, passed: dict[Extension, bytes]) -> tuple[int, int, ArrivalFlag]:
+        """Number a packet, and cache it when it is new. Return its ext_seq, -1 for none, and its size."""
         header, ingress, data = received.header, received.ingress, received.data
         payload = data[header.payload_offset : header.payload_end]
         payload_type, seq, flags = header.payload_type, header.seq, ArrivalFlag(0)
@@ -210,7 +224,7 @@ class Reception:
             flags = ArrivalFlag.REPAIRED
             repairs = _repairs(ingress, payload_type)
             if repairs is None or len(payload) < 2:
-                return -1, flags | self._pass_over(repairs)
+                return -1, len(data), flags | self._pass_over(repairs)
             seq = int.from_bytes(payload[:2], "big")
             payload, payload_type = payload[2:], repairs
             data = _undo_rtx(data, header, payload_type, ingress.entry.ssrc)
@@ -220,27 +234,100 @@ class Reception:
         refusal = ingress.refusal(ext_seq)
         if refusal is not None:
             self._tally.drop(refusal)
-            return max(ext_seq, -1), flags | ArrivalFlag.DUPLICATE
-        entry = ingress.payloads.get(payload_type)
-        passes = entry is not None and entry.codec is not Codec.RTX and ingress.permitted
-        if not passes:
-            self._tally.drop(Drop.NOT_PERMITTED if not ingress.permitted else Drop.UNMAPPED_PAYLOAD_TYPE)
+            return max(ext_seq, -1), len(data), flags | ArrivalFlag.DUPLICATE
+        original = Original(
+            data,
+            header.payload_offset,
+            payload_type,
+            payload,
+            header.timestamp,
+            header.marker,
+            header.padding > 0,
+            received.datagram.arrival,
+        )
+        size, is_keyframe = self._keep(ingress, original, ext_seq, passed)
+        return ext_seq, size, flags | ArrivalFlag.KEYFRAME if is_keyframe else flags
+
+    def _keep(
+        self, ingress: Ingress, original: Original, ext_seq: int, passed: dict[Extension, bytes]
+    ) -> tuple[int, bool]:
+        """Cache a new packet, for whoever is to get it; one that may not pass is kept empty, for its number.
+
+        Return its size without redundancy, and whether it begins a keyframe.
+        """
+        entry = ingress.payloads.get(original.payload_type)
+        refusal = None
+        if not ingress.permitted:
+            refusal = Drop.NOT_PERMITTED
+        elif entry is not None and entry.codec is Codec.RED and original.payload:
+            original, refusal = self._open(ingress, original, ext_seq)
+            entry = ingress.payloads.get(original.payload_type)
+        elif entry is None or entry.codec is Codec.RTX:
+            refusal = Drop.UNMAPPED_PAYLOAD_TYPE
+        if refusal is not None:
+            self._tally.drop(refusal)
         packet = Packet(
             ext_seq,
-            arrival=received.datagram.arrival,
-            timestamp=header.timestamp,
-            marker=header.marker,
-            payload_type=payload_type,
+            arrival=original.arrival,
+            timestamp=original.timestamp,
+            marker=original.marker,
+            payload_type=original.payload_type,
             codec=entry.codec if entry is not None else Codec.RTX,
-            payload=payload if passes else b"",
+            payload=original.payload if refusal is None else b"",
             passed=passed,
-            is_padded=header.padding > 0,
+            is_padded=original.is_padded,
         )
+        self._put(ingress, packet, original.data if refusal is None else None)
+        return len(original.data), packet.is_keyframe
+
+    def _open(self, ingress: Ingress, original: Original, ext_seq: int) -> tuple[Original, Drop | None]:
+        """Return the primary packet of a RED one, and why it may not pass; what is missing before it is taken."""
+        payload = original.payload
+        try:
+            blocks = red.parse(payload)
+        except ValueError:
+            return original, Drop.MALFORMED
+        for position, timestamp, block in missing(ingress, ext_seq, original.timestamp, blocks):
+            self._recover(ingress, original, position, timestamp, block)
+        primary = blocks[-1]
+        second = primary.payload_type | (0x80 if original.marker else 0)
+        header = original.data[: original.header_bytes]
+        payload = payload[primary.start :]
+        data = bytes([header[0] & ~0x20, second]) + header[2:] + payload
+        original = original._replace(data=data, payload_type=primary.payload_type, payload=payload, is_padded=False)
+        return original, None if is_plain(ingress.payloads, primary) else Drop.UNMAPPED_PAYLOAD_TYPE
+
+    def _recover(self, ingress: Ingress, later: Original, ext_seq: int, timestamp: int, block: red.Block) -> None:
+        """Take a lost packet from a later one's redundancy."""
+        entry, payload_type, arrival = ingress.entry, block.payload_type, later.arrival
+        payload = later.payload[block.start : block.end]
+        data = rtp.build_header(payload_type, False, ext_seq & 0xFFFF, timestamp, entry.ssrc) + payload
+        packet = Packet(
+            ext_seq,
+            arrival=arrival,
+            timestamp=timestamp,
+            marker=False,
+            payload_type=payload_type,
+            codec=ingress.payloads[payload_type].codec,
+            payload=payload,
+            passed={},
+        )
+        self._put(ingress, packet, data)
+        self._tally.recovered += 1
+        flags = ArrivalFlag.RECOVERED | (ArrivalFlag.KEYFRAME if packet.is_keyframe else 0)
+        self._result.arrivals.append(
+            Arrival(entry.peer, entry.stream, ext_seq, arrival, timestamp, len(data), flags, -1, -1)
+        )
+
+    def _put(self, ingress: Ingress, packet: Packet, data: bytes | None) -> None:
+        """Cache a packet and let it be forwarded; `data` is what sinks get, None for nothing."""
         ingress.put(packet)
         self.runs.setdefault(ingress, []).append(packet)
-        if passes:
-            self._copy_to_sinks(ingress, packet, data)
-        return ext_seq, flags | ArrivalFlag.KEYFRAME if packet.is_keyframe else flags
+        if data is not None:
+            for sink, handle in ingress.sinks:
+                self._result.sink_packets.append(
+                    SinkPacket(sink, handle, ingress.entry.stream, packet.ext_seq, packet.arrival, data)
+                )
 
     def _pass_over(self, repairs: int | None) -> ArrivalFlag:
         """A repair that repairs nothing: of a payload type that is none, or padding."""
@@ -248,12 +335,6 @@ class Reception:
             self._tally.drop(Drop.UNMAPPED_PAYLOAD_TYPE)
             return ArrivalFlag.DUPLICATE
         return ArrivalFlag.DUPLICATE | ArrivalFlag.PADDING
-
-    def _copy_to_sinks(self, ingress: Ingress, packet: Packet, data: bytes) -> None:
-        for sink, handle in ingress.sinks:
-            self._result.sink_packets.append(
-                SinkPacket(sink, handle, ingress.entry.stream, packet.ext_seq, packet.arrival, data)
-            )
 
     def _leave(self, kind: LeftoverKind, datagram: Datagram, peer: Peer | None, data: bytes) -> None:
         number = peer.number if peer is not None else -1

@@ -8,7 +8,7 @@ class Tally:
         self.drops: dict[Drop, int] = dict.fromkeys(Drop, 0)
         self.datagrams_in = self.bytes_in = 0
         self.datagrams_out = self.bytes_out = 0
-        self.forwarded = self.retransmitted = 0
+        self.forwarded = self.retransmitted = self.recovered = 0
 
     def drop(self, reason: Drop, packets: int = 1) -> None:
         self.drops[reason] += packets
@@ -22,4 +22,5 @@ class Tally:
             "bytes_out": self.bytes_out,
             "forwarded": self.forwarded,
             "retransmitted": self.retransmitted,
+            "recovered": self.recovered,
         }

@@ -13,6 +13,7 @@ MAX_ONE_BYTE_ID = 14
 
 _CODECS = {
     ("audio", "opus", 48000, 2): Codec.OPUS,
+    ("audio", "red", 48000, 2): Codec.RED,
     ("video", "vp8", 90000, 1): Codec.VP8,
     ("video", "vp9", 90000, 1): Codec.VP9,
     ("video", "h264", 90000, 1): Codec.H264,
@@ -25,7 +26,8 @@ _FEEDBACK = {"audio": ("transport-cc", "nack"), "video": ("transport-cc", "goog-
 def match_payloads(section: MediaSection, codecs: Collection[Codec]) -> dict[int, NegotiatedPayload]:
     """Return the payload types of the m-line that carry one of `codecs`, in its order, RTX ones last.
 
-    RTX is taken where its apt was. VP9 and AV1 are taken in profile 0, H264 in the profiles of `h264_format`.
+    RTX is taken where its apt was, RED of nothing but Opus that was. VP9 and AV1 are taken in profile 0, H264 in the
+    profiles of `h264_format`.
     """
     maps = {rtp_map.payload_type: rtp_map for rtp_map in section.rtp_maps}
     parameters = {line.payload_type: line.values for line in section.parameters}
@@ -51,7 +53,18 @@ def match_payloads(section: MediaSection, codecs: Collection[Codec]) -> dict[int
         repaired = int(apt) if apt.isascii() and apt.isdigit() and len(apt) <= 3 else -1
         if repaired in found and found[repaired].codec != Codec.RTX:
             found[number] = NegotiatedPayload(Codec.RTX, rtp_map.clock_rate, repairs=repaired)
-    return found
+    return {
+        number: payload
+        for number, payload in found.items()
+        if payload.codec != Codec.RED or _repeats_opus(payload.parameters, found)
+    }
+
+
+def _repeats_opus(parameters: Mapping[str, str], found: Mapping[int, NegotiatedPayload]) -> bool:
+    """Whether the fmtp of RED (RFC 2198, section 5) names payload types of Opus only; without any it says nothing."""
+    listed = [number for line in parameters for number in line.split("/")]
+    opus = {str(number) for number, payload in found.items() if payload.codec == Codec.OPUS}
+    return bool(opus) and set(listed) <= opus
 
 
 def match_feedback(section: MediaSection, payload_type: int) -> frozenset[str]:
@@ -133,6 +146,7 @@ _NAMES = {
     Codec.H264: "H264",
     Codec.AV1: "AV1",
     Codec.RTX: "rtx",
+    Codec.RED: "red",
 }
 _MIRRORED = {
     Codec.VP9: ("profile-id",),
@@ -145,6 +159,8 @@ def _parameter_text(payload: NegotiatedPayload) -> str:
     """Our fmtp of a payload type: what configures the codec is mirrored, the other side's limits are not."""
     if payload.codec == Codec.RTX:
         return f"apt={payload.repairs}"
+    if payload.codec == Codec.RED:
+        return "".join(payload.parameters)
     if payload.codec == Codec.OPUS:
         return "minptime=10;useinbandfec=1"
     names = _MIRRORED.get(payload.codec, ())

@@ -79,7 +79,7 @@ def _decide(
     reason = offer.refusal(section)
     if reason:
         return rejection(offer, index, reason)
-    payloads = match_payloads(section, codecs)
+    payloads = match_payloads(section, codecs - {Codec.RED})
     if not payloads:
         return rejection(offer, index, "no_codec")
     extensions = match_extensions(section, SENT_EXTENSIONS, Direction.RECVONLY, allows_mixed(offer, section))

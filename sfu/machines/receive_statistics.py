@@ -1,8 +1,8 @@
 """Report blocks about an incoming stream (RFC 3550, sections 6.4.1, A.3 and A.8).
 
 Departs: jitter is taken between packets of different timestamps only, as libwebrtc does: the packets of one video frame
-leave paced, which says nothing about the network. Repairs came on a stream of their own (RFC 4588), so they do not make
-up for losses here.
+leave paced, which says nothing about the network. Repairs came on a stream of their own (RFC 4588) or in a later packet
+(RED, RFC 2198), so they do not make up for losses here.
 """
 
 from sfu.formats.rtcp import ReportBlock, SenderReport

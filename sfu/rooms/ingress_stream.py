@@ -14,6 +14,7 @@ _ACTIVE_NS = 2_000_000_000
 # Plain integers: an IntFlag's operators cost more than all else that happens to a packet here.
 _DUPLICATE, _KEYFRAME = int(ArrivalFlag.DUPLICATE), int(ArrivalFlag.KEYFRAME)
 _REPAIRED, _PADDING = int(ArrivalFlag.REPAIRED), int(ArrivalFlag.PADDING)
+_RECOVERED = int(ArrivalFlag.RECOVERED)
 
 
 class IngressStream:
@@ -67,8 +68,8 @@ class IngressStream:
         keyframe = bool(flags & _KEYFRAME)
         if self._nack is not None:
             self._nack.received(arrival.ext_seq, at, keyframe)
-        repaired = bool(flags & _REPAIRED)
-        if repaired:
+        repaired = bool(flags & (_REPAIRED | _RECOVERED))
+        if flags & _REPAIRED:
             self._repair_time.repaired(self.number, arrival.ext_seq, at)
         self._statistics.received(arrival.ext_seq, at, arrival.timestamp, repaired=repaired)
         if keyframe and self._keyframes is not None:

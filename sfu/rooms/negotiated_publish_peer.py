@@ -49,12 +49,18 @@ class NegotiatedPublishPeer(PublishPeer):
         super().__init__(context, participant, peer, now)
         self._negotiation = PublishNegotiation(secrets.randbits(62))
 
-    def offer(self, sdp: str, declared: Mapping[str, Declared], grants: Grants, now: int) -> PublishChange:
-        """Take a client's offer; ValueError when it cannot be answered, which changes nothing."""
+    def offer(
+        self, sdp: str, declared: Mapping[str, Declared], grants: Grants, now: int, *, red: bool = True
+    ) -> PublishChange:
+        """Take a client's offer; ValueError when it cannot be answered, which changes nothing.
+
+        Without `red` sound is not to come in RED, which nobody could undo where frames are encrypted end to end.
+        """
         if self._negotiation.restarts_ice(sdp):
             self.peer.restart_ice()
         chosen = {mid: said.codec for mid, said in declared.items() if said.codec is not None}
-        policy = PublishPolicy(by_mid=chosen)
+        codecs = frozenset(Codec) if red else frozenset(Codec) - {Codec.RED}
+        policy = PublishPolicy(codecs=codecs, by_mid=chosen)
         answer = self._negotiation.answer(sdp, self.peer.local(self._context.candidates), policy)
         self.peer.set_remote(answer.remote, now)
         extensions = {number: ext for media in answer.media for number, ext in media.extensions.items()}

@@ -30,7 +30,8 @@ def offer(
     known = participant.publish
     publish = known if isinstance(known, NegotiatedPublishPeer) else _new_peer(room, participant, now)
     try:
-        change = publish.offer(sdp, declared, participant.grants, now)
+        is_sealed = room.desired is not None and room.desired.e2ee
+        change = publish.offer(sdp, declared, participant.grants, now, red=not is_sealed)
     except ValueError as error:
         if participant.publish is None:
             room.context.outbox.send(publish.peer.close(now))

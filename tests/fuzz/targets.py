@@ -15,6 +15,7 @@ from sfu.formats import (
     h264,
     header_extensions,
     opus,
+    red,
     rtcp,
     rtp,
     sctp,
@@ -84,6 +85,12 @@ def fuzz_av1(data: bytes) -> None:
 
 def fuzz_opus(data: bytes) -> None:
     assert 0 < opus.samples(data) <= 5760
+
+
+def fuzz_red(data: bytes) -> None:
+    *earlier, primary = red.parse(data)
+    blocks = [(block.payload_type, block.offset, data[block.start : block.end]) for block in earlier]
+    assert red.serialise(blocks, primary.payload_type, data[primary.start : primary.end]) == data
 
 
 def fuzz_frames(data: bytes) -> None:
@@ -168,6 +175,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "h264": fuzz_h264,
     "av1": fuzz_av1,
     "opus": fuzz_opus,
+    "red": fuzz_red,
     "frames": fuzz_frames,
     "sdp": fuzz_sdp,
     "dtls_records": fuzz_dtls_records,

@@ -212,6 +212,7 @@ cdef class BatchEngine(EngineTable):
             "bytes_out": state.bytes_out,
             "forwarded": state.forwarded,
             "retransmitted": state.retransmitted,
+            "recovered": state.recovered,
         }
 
     cdef void _receive(self, int filled):

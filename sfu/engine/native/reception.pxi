@@ -204,7 +204,7 @@ cdef void take(State *state, Peer *peer, Ssrc *known, Packet *packet, int size, 
     record.ext_seq = ext_seq
     record.arrival = arrival
     record.timestamp = packet.timestamp
-    record.size = size
+    record.size = packet.end - packet.start
     record.flags = flags
     record.transport_seq = transport_seq
     record.level = level
@@ -246,6 +246,7 @@ cdef int64_t admit(State *state, Ssrc *known, Packet *packet, int *flags) noexce
     """Number a packet, and cache it when it is new. Return its ext_seq, -1 for none."""
     cdef Ingress *ingress = known.ingress
     cdef int payload_type = packet.data[1] & 0x7F
+    cdef int refusal
     cdef unsigned seq
     cdef int64_t ext_seq, ahead
     if known.is_rtx:
@@ -267,22 +268,23 @@ cdef int64_t admit(State *state, Ssrc *known, Packet *packet, int *flags) noexce
         drop(state, DROP_DUPLICATE)
         flags[0] |= FLAG_DUPLICATE
         return ext_seq
-    keep(state, ingress, packet, ext_seq, payload_type)
+    refusal = opened(state, ingress, packet, ext_seq, &payload_type)
+    keep(state, ingress, packet, ext_seq, payload_type, refusal)
     if packet.is_keyframe:
         flags[0] |= FLAG_KEYFRAME
     return ext_seq
 
 
-cdef void keep(State *state, Ingress *ingress, Packet *packet, int64_t ext_seq, int payload_type) noexcept nogil:
-    """Cache a new packet, for whoever is to get it; one that may not pass is kept empty, for its number."""
-    cdef int codec = ingress.codec[payload_type]
-    cdef bint passes = codec != NO_TYPE and codec != CODEC_RTX and ingress.permitted
+cdef void keep(
+    State *state, Ingress *ingress, Packet *packet, int64_t ext_seq, int payload_type, int refusal
+) noexcept nogil:
+    """Cache a new packet, for whoever is to get it; one that may not pass (`refusal`) is kept empty, for its number."""
     cdef Packet **place = &ingress.ring[ext_seq % ingress.capacity]
     packet.ext_seq = ext_seq
     packet.payload_type = payload_type
-    packet.codec = codec
-    if not passes:
-        drop(state, DROP_NOT_PERMITTED if not ingress.permitted else DROP_UNMAPPED_PAYLOAD_TYPE)
+    packet.codec = ingress.codec[payload_type]
+    if refusal >= 0:
+        drop(state, refusal)
         packet.payload_size = 0
     if packet.payload_size:
         describe(packet)
@@ -293,7 +295,7 @@ cdef void keep(State *state, Ingress *ingress, Packet *packet, int64_t ext_seq, 
     place[0] = packet
     packet.refs += 1
     add_to_run(state, ingress, packet)
-    if passes:
+    if refusal < 0:
         copy_to_sinks(state, ingress, packet)
 
 

@@ -292,6 +292,7 @@ cdef struct State:
     uint64_t bytes_out
     uint64_t forwarded
     uint64_t retransmitted
+    uint64_t recovered
     uint64_t sent_datagrams
     uint64_t sent_bytes
     uint64_t send_drops[DROP_COUNT]

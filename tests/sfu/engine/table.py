@@ -33,6 +33,7 @@ MILLISECOND = 1_000_000
 VIDEO = {96: Payload(Codec.VP8, 90_000), 97: Payload(Codec.RTX, 90_000, 96)}
 VIDEO_VP9 = {98: Payload(Codec.VP9, 90_000), 99: Payload(Codec.RTX, 90_000, 98)}
 AUDIO = {111: Payload(Codec.OPUS, 48_000)}
+SOUND = {63: Payload(Codec.RED, 48_000), **AUDIO}
 RECEIVED = {
     1: Extension.MID,
     2: Extension.ABS_SEND_TIME,

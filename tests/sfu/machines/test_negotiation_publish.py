@@ -56,7 +56,7 @@ def test_every_recorded_offer_gets_an_answer_that_follows_its_m_lines(name: str)
 def test_chromium_simulcast() -> None:
     result = answer(offer("chromium-simulcast"))
     audio, video, application = result.media
-    assert {payload.codec for payload in audio.payloads.values()} == {Codec.OPUS}
+    assert {payload.codec for payload in audio.payloads.values()} == {Codec.OPUS, Codec.RED}
     assert video.rids == ("q", "h", "f")
     assert {payload.codec for payload in video.payloads.values()} == {
         Codec.VP8,
@@ -151,6 +151,23 @@ def test_preferred_codec_comes_first() -> None:
         assert result.media[1].payloads[first].codec is codec
         policy = PublishPolicy(by_mid={result.media[1].mid: codec})
         assert answer(offer("chromium-audio-video"), policy).sdp == result.sdp
+
+
+def test_red_stays_where_it_was_offered() -> None:
+    text = offer("chromium-audio-video")
+    section = answer(text).description.media[0]
+    assert section.formats == ("111", "63")
+    assert {"a=rtpmap:63 red/48000/2", "a=fmtp:63 111/111"} <= set(answer(text).sdp.splitlines())
+    preferred = text.replace("111 63 ", "63 111 ", 1)
+    assert answer(preferred).description.media[0].formats == ("63", "111")
+    sealed = answer(preferred, PublishPolicy(codecs=frozenset(Codec) - {Codec.RED}))
+    assert sealed.description.media[0].formats == ("111",)
+
+
+@pytest.mark.parametrize("repeated", ["111/9", "9/9", "9"])
+def test_red_of_something_else_than_opus_is_not_taken(repeated: str) -> None:
+    text = offer("chromium-audio-video").replace("a=fmtp:63 111/111", f"a=fmtp:63 {repeated}")
+    assert answer(text).description.media[0].formats == ("111",)
 
 
 def test_policy_limits_tracks_and_codecs() -> None:

@@ -55,6 +55,18 @@ def feed(target: IngressStream, size: int, begin: int, seconds: int) -> None:
         target.arrived(Arrival(0, target.number, index, at, index * 9000, size, ArrivalFlag(0), -1, -1))
 
 
+def test_what_came_in_a_later_packet_is_not_asked_for_and_still_counts_as_lost() -> None:
+    sound = IngressStream(1, 1, Codec.OPUS, 48_000)
+    for seq in range(10):
+        flags = ArrivalFlag.RECOVERED if seq == 5 else ArrivalFlag(0)
+        sound.arrived(Arrival(0, 1, seq, seq * SECOND // 50, seq * 960, 100, flags, -1, -1))
+    assert sound.feedback(9, SECOND // 5) == []
+    block = sound.report_block(SECOND // 5)
+    assert block is not None
+    assert block.packets_lost == 1
+    assert sound.frames == 9
+
+
 def test_the_highest_layer_that_flows_is_chosen_with_hysteresis() -> None:
     low, high, rival = stream("q", 1), stream("f", 2), stream("g", 3)
     now = 10 * SECOND

@@ -1,0 +1,51 @@
+"""RED (RFC 2198) undone on the way in: which lost packets a redundant one brings, and under which numbers.
+
+From here on there is plain audio only: routes, cache and sinks never see RED. Blocks carry no sequence numbers. A block
+is taken for the position as far before its packet as there are blocks between, where nothing came yet and its
+timestamp fits between its neighbours'; with anything else the search ends, older blocks were in earlier packets too.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from sfu.engine.contract import Payload
+from sfu.engine.ingress import Ingress
+from sfu.formats import red
+from sfu.formats.codecs import Codec
+
+_WRAPPINGS = (Codec.RTX, Codec.RED)
+_MASK32 = 0xFFFFFFFF
+
+
+def missing(
+    ingress: Ingress, ext_seq: int, timestamp: int, blocks: Sequence[red.Block]
+) -> list[tuple[int, int, red.Block]]:
+    """Return (ext_seq, timestamp, block) of what is missing right before a packet and in its blocks, oldest first."""
+    found: list[tuple[int, int, red.Block]] = []
+    if ingress.newest < 0:
+        return found
+    newer = blocks[-1]
+    for distance, block in enumerate(reversed(blocks[:-1]), 1):
+        position, sent = ext_seq - distance, (timestamp - block.offset) & _MASK32
+        if block.offset <= newer.offset or block.end == block.start or not is_plain(ingress.payloads, block):
+            break
+        if ingress.refusal(position) is not None or not _follows(ingress, position, sent):
+            break
+        found.append((position, sent, block))
+        newer = block
+    found.reverse()
+    return found
+
+
+def is_plain(payloads: Mapping[int, Payload], block: red.Block) -> bool:
+    """Whether the block holds something that can be forwarded."""
+    entry = payloads.get(block.payload_type)
+    return entry is not None and entry.codec not in _WRAPPINGS
+
+
+def _follows(ingress: Ingress, position: int, timestamp: int) -> bool:
+    """Whether the timestamp is later than that of the nearest packet before the position."""
+    for earlier in range(position - 1, position - 1 - red.MAX_REDUNDANT, -1):
+        packet = ingress.get(earlier) if earlier >= 0 else None
+        if packet is not None:
+            return 0 < (timestamp - packet.timestamp) & _MASK32 < 1 << 31
+    return True

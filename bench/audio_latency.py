@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 import pylibsrtp
 
@@ -60,6 +61,14 @@ class Stage:
     publisher: Connection
     srtp: pylibsrtp.Session
     observed: list[socket.socket]
+
+
+class Wait(NamedTuple):
+    """A round of the engine's thread, from one look at the sockets to the next, and how long others held its core."""
+
+    began: int
+    ended: int
+    held: int
 
 
 @dataclass(slots=True)
@@ -193,29 +202,29 @@ def _keyframe(stage: Stage, number: int, measured: Measured) -> None:
     ]
     stage.publisher.send((video, audio))
     arrivals: list[int] = []
-    waits: list[tuple[int, int]] = []
+    waits: list[Wait] = []
     sent_at = 0
     begun = now = time.monotonic_ns()
     while not sent_at or stage.pump.backlog or stage.pump.next_release() is not None or now - sent_at < _SETTLED_NS:
+        looked, held = now, _held_by_others()
         if not stage.pump.backlog:
             select.select([*stage.filenos, stage.publisher], [], [], _until_release(stage.pump))
-        held = _held_by_others()
         now = time.monotonic_ns()
         result = stage.pump.receive_and_forward(now)
         arrivals += [arrival.arrival for arrival in result.arrivals if arrival.stream == 2]
         due = stage.pump.next_release()
         if due is not None and due <= time.monotonic_ns():
             stage.pump.release(time.monotonic_ns())
-        waits.append((now, _held_by_others() - held))
+        waits.append(Wait(looked, time.monotonic_ns(), _held_by_others() - held))
         if not sent_at and stage.publisher.poll():
             stage.publisher.recv()
             sent_at = now
     measured.elapsed += now - begun
-    measured.stolen += sum(wait for _, wait in waits)
+    measured.stolen += sum(wait.held for wait in waits)
     _note(stage, arrivals, waits, measured)
 
 
-def _note(stage: Stage, arrivals: list[int], waits: list[tuple[int, int]], measured: Measured) -> None:
+def _note(stage: Stage, arrivals: list[int], waits: list[Wait], measured: Measured) -> None:
     """Compare the kernel's times of arrival and of departure."""
     offset = time.monotonic_ns() - time.time_ns()
     for far in stage.observed:
@@ -224,8 +233,7 @@ def _note(stage: Stage, arrivals: list[int], waits: list[tuple[int, int]], measu
         if len(times) != len(arrivals):
             continue
         for into, out in zip(arrivals, times, strict=True):
-            # A step begins before its time in the list ends: the one under way at `into` counts too.
-            held = sum(wait for at, wait in waits if into - 5_000_000 <= at <= out)
+            held = sum(wait.held for wait in waits if wait.ended >= into and wait.began <= out)
             measured.latencies.append((out - into) / 1e6)
             if held < _DISTURBED_NS:
                 measured.undisturbed.append((out - into) / 1e6)

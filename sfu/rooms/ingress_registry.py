@@ -10,6 +10,7 @@ from dataclasses import replace
 from sfu.engine.contract import Drop, Leftover, Payload, StreamEntry
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
+from sfu.formats.keyframes import keyframe_size
 from sfu.formats.rtp import RtpHeader, parse_header
 from sfu.machines.negotiation import NegotiatedMedia
 from sfu.rooms.context import Context
@@ -108,6 +109,10 @@ class IngressRegistry:
                 stream = self._learn_rtx(uptrack, header.ssrc, repaired or "")
             else:
                 stream = self.register(uptrack, header.ssrc, labels.get(Extension.RID, ""), None)
+                if stream is not None and payload is not None:
+                    first = leftover.data[header.payload_offset : header.payload_end]
+                    width, height = keyframe_size(payload.codec, first) or (0, 0)
+                    stream.pixels = width * height
         if stream is None:
             self._context.drops[Drop.UNKNOWN_SSRC] += 1
         return stream

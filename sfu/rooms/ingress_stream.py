@@ -20,7 +20,8 @@ _RECOVERED = int(ArrivalFlag.RECOVERED)
 class IngressStream:
     """State of one incoming stream; `number` is its id in the engine's table, `rid` its layer's name or "".
 
-    `stalled` is set by the room, which sees the track's other layers.
+    `stalled` is set by the room, which sees the track's other layers. `pixels` is the size of its pictures where its
+    first packet told it, else 0: layers of a track keep their proportions.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class IngressStream:
         self.ssrc = ssrc
         self.codec = codec
         self.rid = rid
+        self.pixels = 0
         self.clock = SourceClock(clock_rate)
         self.bits_per_second = 0.0
         self.last_arrival = 0

@@ -1,15 +1,23 @@
 """Which layer of an uptrack a subscriber or a sink gets: the policy, as a function.
 
-What was granted (see adaptation), else the highest layer that is flowing. The highest is told by its measured bitrate,
-since publishers list their rids in either order; a challenger must be clearly larger, so that two layers of like rates
-do not alternate.
+What was granted (see adaptation), else the highest layer that is flowing. Layers are told apart by the size of their
+pictures, since publishers list their rids in either order, and a large picture of nothing much can cost less than a
+small one. Where sizes are not known measured bitrates tell; a challenger must be clearly larger then, so that two
+layers of like rates do not alternate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sfu.rooms.ingress_stream import IngressStream
 
 _CLEARLY_LARGER = 1.3
+
+
+def is_higher(one: IngressStream, other: IngressStream, rates: tuple[float, float]) -> bool:
+    """Whether a layer is the higher of two, as far as sizes, or else `rates` (bits/s), tell clearly."""
+    if one.pixels and other.pixels and one.pixels != other.pixels:
+        return one.pixels > other.pixels
+    return rates[0] >= rates[1] * _CLEARLY_LARGER
 
 
 def choose_smallest(streams: Sequence[IngressStream], current: IngressStream | None, now: int) -> IngressStream | None:
@@ -17,8 +25,8 @@ def choose_smallest(streams: Sequence[IngressStream], current: IngressStream | N
     flowing = [stream for stream in streams if stream.active(now)]
     if not flowing:
         return current if current in streams else next(iter(streams), None)
-    least = min(flowing, key=lambda stream: stream.bits_per_second)
-    if current in flowing and current.bits_per_second < least.bits_per_second * _CLEARLY_LARGER:
+    least = min(flowing, key=_size_of(flowing))
+    if current in flowing and not _is_higher(current, least):
         return current
     return least
 
@@ -38,7 +46,17 @@ def choose_layer(
         return current
     if not flowing:
         return current if current in streams else next(iter(streams), None)
-    best = max(flowing, key=lambda stream: stream.bits_per_second)
-    if current in flowing and best.bits_per_second < current.bits_per_second * _CLEARLY_LARGER:
+    best = max(flowing, key=_size_of(flowing))
+    if current in flowing and not _is_higher(best, current):
         return current
     return best
+
+
+def _size_of(streams: Sequence[IngressStream]) -> Callable[[IngressStream], tuple[int, float]]:
+    """Return what orders streams by size: their pictures' where all have told it, then bitrate."""
+    are_sized = all(stream.pixels for stream in streams)
+    return lambda stream: (stream.pixels if are_sized else 0, stream.bits_per_second)
+
+
+def _is_higher(one: IngressStream, other: IngressStream) -> bool:
+    return is_higher(one, other, (one.bits_per_second, other.bits_per_second))

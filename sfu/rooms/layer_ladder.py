@@ -1,7 +1,8 @@
 """The layers of one published video, lowest first: which there are, what each costs, which the publisher should send.
 
-Layers are told apart by what they cost, since publishers list their rids in either order. A cost is the median of the
-last seconds: the keyframe that a rise costs would else count against the layer just risen to, and undo the rise.
+Layers are told apart by the size of their pictures, and where that is unknown by what they cost (see layer_choice). A
+cost is the median of the last seconds: the keyframe that a rise costs would else count against the layer just risen to,
+and undo the rise.
 """
 
 from collections import deque
@@ -11,9 +12,10 @@ from statistics import median_low
 from sfu.machines.layer_demand import LayerDemand
 from sfu.machines.layer_liveness import LayerLiveness, LayerProgress
 from sfu.rooms.ingress_stream import IngressStream
+from sfu.rooms.layer_choice import is_higher
 
 _SECONDS = 5
-_CLEARLY_LARGER = 1.3  # or two layers of like rates would change places again and again
+_UNMEASURED = float("inf")  # costs of which one is missing tell nothing
 _UNKNOWN_RATES = (150_000.0, 500_000.0, 1_700_000.0)
 _UNKNOWN_RATE = 500_000.0  # of a single one
 
@@ -70,13 +72,14 @@ class LayerLadder:
             del self._rates[number], self._samples[number], self._sampled[number]
 
     def _sort(self, streams: Sequence[IngressStream]) -> None:
-        """Keep the order, newcomers last, but for neighbours of which the lower costs clearly more."""
+        """Keep the order, newcomers last, but for neighbours of which the lower is clearly the higher one."""
         order = [stream for stream in self._order if stream in streams]
         order += [stream for stream in streams if stream not in order]
         for _ in order:
             for place in range(len(order) - 1):
-                lower, upper = (self._rates.get(stream.number) for stream in order[place : place + 2])
-                if lower and upper and lower > upper * _CLEARLY_LARGER:
+                lower, upper = order[place : place + 2]
+                rates = self._rates.get(lower.number, 0.0), self._rates.get(upper.number, _UNMEASURED)
+                if is_higher(lower, upper, rates):
                     order[place], order[place + 1] = order[place + 1], order[place]
         self._order = order
 

@@ -10,7 +10,6 @@ from sfu.machines.twcc_receiver import TwccReceiver
 from sfu.rooms.subscription import Subscription
 from tests.sfu.rooms.stage import (
     AUDIO,
-    KEYFRAME,
     MS,
     VIDEO,
     Person,
@@ -24,6 +23,8 @@ from tests.support.link_model import Link, LinkSettings
 
 THREE_LAYERS = "a=rid:q send\r\na=rid:h send\r\na=rid:f send\r\na=simulcast:send q;h;f\r\n"
 RATES = {"q": 150_000, "h": 500_000, "f": 1_700_000}
+_SIZES = {"q": (320, 180), "h": (640, 360), "f": (1280, 720)}
+_KEY = bytes.fromhex("10 500000 9d012a")
 _DELTA = bytes.fromhex("1051")
 _FRAME_NS = 33 * MS
 _PACKET = 1000
@@ -37,6 +38,7 @@ class Camera:
         self.person = person
         self.client = publish(stage, person, [AUDIO.replace("1001", str(1000 + number)), VIDEO + THREE_LAYERS])
         self.resting: set[str] = set()
+        self.rates = dict(RATES)
         self._ssrcs = {rid: 3000 + 10 * number + place for place, rid in enumerate(RATES)}
         self._audio_ssrc = 1000 + number
         self._seqs = dict.fromkeys(RATES, 1)
@@ -58,7 +60,7 @@ class Camera:
         self._seen = len(wanted)
         self._frames += 1
         self.client.send(audio(self._frames, self._audio_ssrc, level=30))
-        for rid, rate in RATES.items():
+        for rid, rate in self.rates.items():
             if rid in self.resting:
                 continue
             ssrc = self._ssrcs[rid]
@@ -68,7 +70,7 @@ class Camera:
             self.client.send(*(self._packet(rid, ssrc, part, is_key, size) for part in range(0, size, _PACKET)))
 
     def _packet(self, rid: str, ssrc: int, part: int, is_key: bool, size: int) -> RtpPacket:
-        start = KEYFRAME[:11] if is_key else _DELTA
+        start = _KEY + b"".join(length.to_bytes(2, "little") for length in _SIZES[rid]) if is_key else _DELTA
         head = start if part == 0 else bytes([0])
         seq = self._seqs[rid]
         self._seqs[rid] += 1

@@ -31,6 +31,13 @@ def test_a_wide_link_gets_the_best_layer() -> None:
     assert pauses(call) == []
 
 
+def test_a_flat_picture_is_shown_large_though_a_smaller_one_costs_more() -> None:
+    call = Call(WIDE)
+    call.cameras[0].rates = {"q": 30_000, "h": 100_000, "f": 60_000}
+    call.run(8)
+    assert call.carried() == "f"
+
+
 def test_a_narrower_link_gets_a_lower_layer_and_no_queue() -> None:
     call = Call(WIDE)
     call.run(5)

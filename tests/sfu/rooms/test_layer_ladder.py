@@ -47,6 +47,17 @@ def test_layers_of_like_cost_keep_their_places() -> None:
     assert ladder.steps == [first, second]
 
 
+def test_sizes_order_layers_whatever_they_cost() -> None:
+    """A flat picture in AV1: the largest costs less than a smaller one."""
+    ladder = LayerLadder()
+    low, middle, high = stream(1, "q"), stream(2, "h"), stream(3, "f")
+    for layer, rate, pixels in ((low, 30_000, 57_600), (middle, 100_000, 230_400), (high, 60_000, 921_600)):
+        layer.pixels = pixels
+        flow(layer, rate, 0, 3)
+    ladder.observe([high, low, middle], 3 * SECOND)
+    assert ladder.steps == [low, middle, high]
+
+
 def test_a_layer_that_its_publisher_stopped_cannot_be_had() -> None:
     ladder = LayerLadder()
     first, second = stream(1, "q"), stream(2, "f")

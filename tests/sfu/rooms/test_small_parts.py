@@ -10,7 +10,7 @@ from sfu.rooms.caption_history import CaptionHistory
 from sfu.rooms.capture_clock import CaptureClock
 from sfu.rooms.context import Schedule
 from sfu.rooms.ingress_stream import IngressStream
-from sfu.rooms.layer_choice import choose_layer
+from sfu.rooms.layer_choice import choose_layer, choose_smallest
 from sfu.rooms.repair_time import RepairTime
 from sfu.rooms.token_bucket import TokenBucket
 
@@ -79,6 +79,18 @@ def test_the_highest_layer_that_flows_is_chosen_with_hysteresis() -> None:
     high.ended()
     assert choose_layer([low, high], high, now) is low
     assert choose_layer([low, high], low, now + 60 * SECOND) is low
+
+
+def test_a_large_picture_of_nothing_much_is_the_highest_layer_all_the_same() -> None:
+    low, middle, high = stream("q", 1), stream("h", 2), stream("f", 3)
+    now = 10 * SECOND
+    for target, size, pixels in ((low, 300, 320 * 180), (middle, 900, 640 * 360), (high, 500, 1280 * 720)):
+        target.pixels = pixels
+        feed(target, size, 7 * SECOND, 3)
+    assert choose_layer([high, middle, low], middle, now) is high
+    assert choose_smallest([high, middle, low], high, now) is low
+    high.pixels = 0
+    assert choose_layer([high, middle, low], middle, now) is middle
 
 
 def test_captions_are_kept_for_half_a_minute() -> None:

@@ -1,29 +1,19 @@
-"""Where events go. The default hands them to consumers in this process; PostgreSQL has kept them already."""
+"""Where events go. PostgreSQL has kept them already; without Kafka only webhooks take them (control.webhooks)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from typing import Protocol
 
 from control.store.outbox import Event
-
-Consumer = Callable[[Event], Awaitable[None]]
 
 
 class Bus(Protocol):
     """Takes events at least once, those of one key in order."""
 
-    async def publish(self, event: Event) -> None:
-        """Return once the event is safe; raises OSError when it is not, and it is offered again later."""
+    async def publish(self, events: Sequence[Event]) -> set[int]:
+        """Return the ids of those that are safe now; the others are offered again later.
 
-
-class LocalBus:
-    """Consumers in this process, called one after the other; each drops what it has seen by `seq`."""
-
-    def __init__(self, consumers: list[Consumer] | None = None) -> None:
-        self._consumers = list(consumers or [])
-
-    async def publish(self, event: Event) -> None:
-        for consumer in self._consumers:
-            await consumer(event)
+        Of a key's events a first part may be safe, never one that comes after one that is not.
+        """
 
 
 class SeveralBuses:
@@ -32,6 +22,8 @@ class SeveralBuses:
     def __init__(self, buses: list[Bus]) -> None:
         self._buses = buses
 
-    async def publish(self, event: Event) -> None:
+    async def publish(self, events: Sequence[Event]) -> set[int]:
         for bus in self._buses:
-            await bus.publish(event)
+            safe = await bus.publish(events)
+            events = [event for event in events if event.id in safe]
+        return {event.id for event in events}

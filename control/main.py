@@ -26,7 +26,7 @@ from control import (
     webhooks,
 )
 from control.app import Application, declared_endpoints
-from control.bus import LocalBus, SeveralBuses
+from control.bus import SeveralBuses
 from control.config import ControlConfig
 from control.direct import Direct
 from control.listeners import Tls
@@ -81,16 +81,16 @@ def _note(
 
 async def _relay(services: Services) -> None:
     """Relay events to webhooks, and to Kafka where it is configured."""
-    local = LocalBus([webhooks.Enqueuer(services.pool)])
+    deliveries = webhooks.Enqueuer(services.pool)
     if not services.config.kafka_brokers:
-        await relay.run(services.config.database_dsn, local)
+        await relay.run(services.config.database_dsn, deliveries)
         return
     # Imported only where it is configured: it is an extra.
     from control.kafka_bus import KafkaBus  # noqa: PLC0415
 
     kafka = KafkaBus(services.config.kafka_brokers)
     try:
-        await relay.run(services.config.database_dsn, SeveralBuses([local, kafka]))
+        await relay.run(services.config.database_dsn, SeveralBuses([deliveries, kafka]))
     finally:
         await kafka.close()
 

@@ -1,12 +1,13 @@
 """The outbox relay: publishes events in order, at least once, from exactly one process.
 
-A session advisory lock makes the one; the others wait for it. NOTIFY is only a hint, it polls every second anyway. A
-meeting whose event cannot be published is left alone until the next round: its later events never overtake.
+A session advisory lock makes the one; the others wait for it. NOTIFY is only a hint, it polls every second anyway.
+Events go in batches and are marked when they are safe: what is killed in between repeats them. A meeting whose event
+cannot be published is left alone until the next round: its later events never overtake.
 """
 
 import asyncio
 import logging
-from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 import asyncpg
 from prometheus_client import Counter
@@ -53,31 +54,33 @@ async def _relay_while_connected(dsn: str, bus: Bus) -> None:
 async def publish_waiting(connection: "asyncpg.Connection[asyncpg.Record]", bus: Bus) -> bool:
     """Publish one batch; whether there may be more right away."""
     events = await outbox.unpublished(connection, _BATCH)
-    published: list[int] = []
-    stopped: set[str] = set()
+    safe = await _traced(events, bus)
     for event in events:
-        if event.key in stopped:
-            continue
-        try:
-            with _traced(event):
-                await bus.publish(event)
-        except OSError as error:
-            _LOG.warning("event %d of %s was not taken: %s", event.id, event.key, error)
-            _FAILED.inc()
-            stopped.add(event.key)
-            continue
-        _PUBLISHED.labels(event.topic).inc()
-        published.append(event.id)
-    if published:
-        await outbox.mark_published(connection, published)
-    return len(events) == _BATCH and not stopped
+        if event.id in safe:
+            _PUBLISHED.labels(event.topic).inc()
+    if safe:
+        await outbox.mark_published(connection, sorted(safe))
+    if refused := len(events) - len(safe):
+        _LOG.warning("%d events were not taken, and wait", refused)
+        _FAILED.inc(refused)
+    return len(events) == _BATCH and not refused
 
 
-def _traced(event: outbox.Event) -> AbstractContextManager[object]:
-    """A span around what goes on with a trace that an event is part of."""
-    if not event.traceparent:
-        return nullcontext()
-    return tracing.span("bus.publish", event.traceparent, topic=event.topic, kind=event.kind)
+async def _traced(events: list[outbox.Event], bus: Bus) -> set[int]:
+    """Publish, with a span around each event that is part of a trace, which goes on with it."""
+    spans = {
+        event.id: tracing.start("bus.publish", event.traceparent, topic=event.topic, kind=event.kind)
+        for event in events
+        if event.traceparent
+    }
+    sent = [
+        replace(event, traceparent=spans[event.id].traceparent or event.traceparent) if event.id in spans else event
+        for event in events
+    ]
+    safe = await bus.publish(sent)
+    for event, span in spans.items():
+        span.end("" if event in safe else "not taken")
+    return safe
 
 
 async def _wait(hint: asyncio.Event) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import hmac
 import logging
 import time
+from collections.abc import Sequence
 
 import aiohttp
 import msgspec
@@ -27,20 +28,26 @@ _POLL_SECONDS = 1.0
 
 
 class Enqueuer:
-    """A consumer of the outbox: turns events into deliveries."""
+    """The bus that turns events into deliveries."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def __call__(self, event: Event) -> None:
-        body = msgspec.json.encode(
-            {"id": event.id, "kind": event.kind, "seq": event.seq, "at": event.created_at, "data": event.payload}
-        )
+    async def publish(self, events: Sequence[Event]) -> set[int]:
+        """Make all deliveries, or none while the database is away."""
+        bodies = [_body(event) for event in events]
         try:
             async with self._pool.acquire() as connection:
-                await webhooks.enqueue(connection, event, body.decode())
+                await webhooks.enqueue(connection, events, bodies)
         except UNAVAILABLE as error:
-            raise OSError(f"no deliveries were made: {error}") from error
+            _LOG.warning("no deliveries were made: %s", error)
+            return set()
+        return {event.id for event in events}
+
+
+def _body(event: Event) -> str:
+    told = {"id": event.id, "kind": event.kind, "seq": event.seq, "at": event.created_at, "data": event.payload}
+    return msgspec.json.encode(told).decode()
 
 
 async def run(pool: Pool, http: aiohttp.ClientSession) -> None:

@@ -1,5 +1,6 @@
 """Webhooks and their deliveries."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -87,18 +88,20 @@ async def delete(connection: Connection, webhook: str) -> None:
     await connection.execute("DELETE FROM webhooks WHERE id = $1", webhook)
 
 
-async def enqueue(connection: Connection, event: Event, body: str) -> None:
-    """Make a delivery for every webhook that wants the event; a repeated event makes none again."""
+async def enqueue(connection: Connection, events: Sequence[Event], bodies: Sequence[str]) -> None:
+    """Make a delivery for every webhook that wants an event; a repeated event makes none again."""
     await connection.execute(
         "INSERT INTO webhook_deliveries (webhook_id, event_id, kind, body)"
-        " SELECT w.id, $1, $2, $3 FROM webhooks w WHERE ($2 = ANY(w.kinds) OR '*' = ANY(w.kinds))"
+        " SELECT w.id, e.id, e.kind, e.body"
+        " FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) AS e (id, kind, meeting, body)"
+        " JOIN webhooks w ON (e.kind = ANY(w.kinds) OR '*' = ANY(w.kinds))"
         " AND (w.all_meetings OR EXISTS"
-        "   (SELECT FROM meetings m WHERE m.id = $4 AND m.host_id = w.user_id))"
-        " ON CONFLICT (webhook_id, event_id) DO NOTHING",
-        event.id,
-        event.kind,
-        body,
-        event.meeting_id,
+        "   (SELECT FROM meetings m WHERE m.id = e.meeting AND m.host_id = w.user_id))"
+        " ORDER BY e.id ON CONFLICT (webhook_id, event_id) DO NOTHING",
+        [event.id for event in events],
+        [event.kind for event in events],
+        [event.meeting_id for event in events],
+        bodies,
     )
 
 

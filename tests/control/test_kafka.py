@@ -84,7 +84,7 @@ async def test_dead_letters_are_published_again(dsn: str, pool: Pool, broker: Br
         await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "large", {"text": "x" * 1_200_000})
         (event,) = await outbox.unpublished(connection, 10)
     bus = KafkaBus((broker.address,))
-    await bus.publish(event)
+    assert await bus.publish([event]) == {event.id}
     await bus.close()
     for limit in (1_000_000, MAX_BYTES):  # ours, then the broker's
         again = await replay(dsn, (broker.address,), max_bytes=limit)
@@ -95,3 +95,39 @@ async def test_dead_letters_are_published_again(dsn: str, pool: Pool, broker: Br
     assert (again.published, again.refused, again.gone) == (1, 0, 0)
     assert await consume(broker, 1) == {meeting: [event.seq]}
     assert (await replay(dsn, (broker.address,))).published == 0
+
+
+async def test_many_meetings_take_few_rounds_and_keep_their_order(dsn: str, pool: Pool, broker: Broker) -> None:
+    """Small and large events, one too large among them, of several topics: all in order, in one call."""
+    made = await make_meetings(pool, 20)
+    async with pool.acquire() as connection:
+        for number in range(10):
+            for place, meeting in enumerate(made):
+                size = 2_000_000 if (number, place) == (4, 3) else 60_000 if place == 5 else 100
+                topic = outbox.AI_EVENTS if number == 7 else outbox.MEETING_EVENTS
+                await outbox.append(connection, topic, meeting, "k", {"text": "x" * size})
+        events = await outbox.unpublished(connection, 500)
+    bus = KafkaBus((broker.address,))
+    assert await bus.publish(events) == {event.id for event in events}
+    await bus.close()
+    rest = [number for number in range(1, 11) if number != 8]
+    expected = {one: rest if one != made[3] else [number for number in rest if number != 5] for one in made}
+    assert await consume(broker, sum(len(one) for one in expected.values())) == expected
+
+
+async def test_of_a_meeting_whose_event_is_refused_the_rest_waits(dsn: str, pool: Pool, broker: Broker) -> None:
+    first, second, free = await make_meetings(pool, 3)
+    for _ in range(3):
+        for meeting in (first, second, free):
+            await write(pool, meeting, 1)
+    async with pool.acquire() as connection:
+        for meeting, seq in ((first, 1), (second, 2)):
+            await connection.execute(
+                "UPDATE outbox SET topic = 'not a topic' WHERE key = $1 AND seq = $2", meeting, seq
+            )
+        events = await outbox.unpublished(connection, 10)
+    bus = KafkaBus((broker.address,))
+    safe = await bus.publish(events)
+    await bus.close()
+    taken = {(event.key, event.seq) for event in events if event.id in safe}
+    assert taken == {(second, 1), (free, 1), (free, 2), (free, 3)}

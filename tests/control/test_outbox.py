@@ -3,20 +3,19 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import asyncpg
 import pytest_asyncio
 
 from control import relay
-from control.bus import LocalBus
 from control.database import Pool, open_pool
 from control.store import meetings, outbox, users
 from control.store.outbox import Event
 
 
 class Log:
-    """A consumer that drops repetitions by seq, as consumers must, and can refuse a key."""
+    """A bus to a consumer that drops repetitions by seq, as consumers must, and can refuse a key."""
 
     def __init__(self) -> None:
         self.seen: dict[str, list[int]] = defaultdict(list)
@@ -24,13 +23,14 @@ class Log:
         self.total = 0
         self.changed = asyncio.Event()
 
-    async def __call__(self, event: Event) -> None:
-        if event.key in self.refuse:
-            raise ConnectionError("not now")
-        if event.seq > (self.seen[event.key][-1] if self.seen[event.key] else 0):
-            self.seen[event.key].append(event.seq)
-            self.total += 1
+    async def publish(self, events: Sequence[Event]) -> set[int]:
+        taken = [event for event in events if event.key not in self.refuse]
+        for event in taken:
+            if event.seq > (self.seen[event.key][-1] if self.seen[event.key] else 0):
+                self.seen[event.key].append(event.seq)
+                self.total += 1
         self.changed.set()
+        return {event.id for event in taken}
 
     async def wait_for(self, total: int) -> None:
         async with asyncio.timeout(30):
@@ -71,7 +71,7 @@ async def write(pool: Pool, meeting: str, count: int) -> None:
 
 @contextlib.asynccontextmanager
 async def relaying(dsn: str, log: Log) -> AsyncIterator[None]:
-    task = asyncio.create_task(relay.run(dsn, LocalBus([log])))
+    task = asyncio.create_task(relay.run(dsn, log))
     yield
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):

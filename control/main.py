@@ -13,6 +13,7 @@ import asyncpg
 from hypercorn.asyncio import serve
 
 from control import (
+    allocator,
     failover,
     first_admin,
     internal,
@@ -53,6 +54,7 @@ async def run(config: ControlConfig, ready: Callable[[], None], addresses: Addre
     does not fit this release. `addresses` is filled in before `ready`. While no account exists, a line with the
     one-time link for the first administrator is printed, and the link is in `first-admin-link` of the data directory.
     """
+    allocator.hold_threshold()
     async with AsyncExitStack() as stack:
         plain = [_bound(stack, address) for address in config.http_binds]
         secure = [_bound(stack, address) for address in config.https_binds]

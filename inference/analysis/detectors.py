@@ -12,7 +12,7 @@ from inference.config import InferenceConfig
 from inference.engines.detectors import FirstOf, LocalDetector
 from inference.models import catalogue, store
 from inference.models.catalogue import SYNTHETIC_VOICE_MODEL
-from inference.synthetic.detector import Detector, Medium, load_card
+from inference.synthetic.detector import Detector, Medium, ModelCard, load_card
 
 logger = logging.getLogger(__name__)
 
@@ -41,11 +41,18 @@ async def _operators(config: InferenceConfig, analysis: Analysis, medium: Medium
     except (OSError, ValueError) as error:
         logger.error("no detection of synthetic %s: the model card %s cannot be used: %s", medium, path, error)
         return
+    async with contextlib.AsyncExitStack() as stack:
+        analysis.add_detector(FirstOf(await _served(stack, config, card)))
+        await asyncio.Event().wait()
+
+
+async def _served(
+    stack: contextlib.AsyncExitStack, config: InferenceConfig, card: ModelCard, identity: str | None = None
+) -> list[Detector]:
+    """The detector at each Triton, connected until `stack` is closed."""
     from inference.triton.detector_client import connected_detector  # noqa: PLC0415  needs the extra `triton`
 
-    async with connected_detector(config.triton_urls[0], card) as detector:
-        analysis.add_detector(detector)
-        await asyncio.Event().wait()
+    return [await stack.enter_async_context(connected_detector(url, card, identity)) for url in config.triton_urls]
 
 
 async def _trained(config: InferenceConfig, analysis: Analysis) -> None:
@@ -62,9 +69,6 @@ async def _trained(config: InferenceConfig, analysis: Analysis) -> None:
         tasks.create_task(local.run(directory), name="detector worker")
         detector: Detector = local
         if config.triton_urls:
-            from inference.triton.detector_client import connected_detector  # noqa: PLC0415  needs the extra `triton`
-
-            remote = connected_detector(config.triton_urls[0], card, store.identity(directory))
-            detector = FirstOf((await stack.enter_async_context(remote), local))
+            detector = FirstOf(await _served(stack, config, card, store.identity(directory)), (local,))
         await ready.wait()
         analysis.add_detector(detector)

@@ -1,6 +1,7 @@
 """Detectors of synthetic media beside Triton's: one in a worker of our own, and one after the other."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -51,16 +52,22 @@ class LocalDetector:
 
 
 class FirstOf:
-    """Detectors of one model in order of preference; one that keeps failing is passed over for a while."""
+    """Detectors of one model, of which the first that answers counts; one that keeps failing is left out a while.
 
-    def __init__(self, detectors: Sequence[Detector]) -> None:
-        self.card = detectors[0].card
-        self._detectors = [(detector, Breaker()) for detector in detectors]
+    `equals` take turns at being asked first, `last` is asked when none of them answers. At least one of all is given.
+    """
+
+    def __init__(self, equals: Sequence[Detector], last: Sequence[Detector] = ()) -> None:
+        self.card = (*equals, *last)[0].card
+        self._equals = deque((detector, Breaker()) for detector in equals)
+        self._last = [(detector, Breaker()) for detector in last]
 
     async def score(self, windows: Sequence[tuple[int, int, bytes]]) -> list[Window]:
         """Return what the first that answers says; raises EngineError when none does."""
         error = EngineError("no detector is to be asked now")
-        for detector, breaker in self._detectors:
+        asked = (*self._equals, *self._last)
+        self._equals.rotate(-1)
+        for detector, breaker in asked:
             if not breaker.allows(time.monotonic_ns()):
                 continue
             try:

@@ -138,7 +138,7 @@ async def test_triton_and_the_worker_say_the_same_and_stand_in_for_each_other(mo
             connected_detector(server.grpc, card, store.identity(directory)) as served,
             connected_detector(server.grpc, card, "another+00000000") as unknown,
         ):
-            both = FirstOf((served, local))
+            both = FirstOf((served,), (local,))
             assert _rounded(await served.score(pieces)) == _rounded(alone)
             with pytest.raises(EngineError, match="not another"):
                 await unknown.score(pieces[:1])

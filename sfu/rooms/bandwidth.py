@@ -84,7 +84,7 @@ class Bandwidth:
             return
         if isinstance(packet, rtcp.ReceiverEstimate):
             self._estimator.receiver_estimate(packet.bitrate, arrival)
-        elif isinstance(packet, rtcp.ReceiverReport) and packet.reports:
+        elif isinstance(packet, rtcp.ReceiverReport) and packet.reports and not self._estimator.has_feedback:
             lost = sum(block.fraction_lost for block in packet.reports) / len(packet.reports)
             self._estimator.report(lost / 256, arrival)
         else:

@@ -78,16 +78,26 @@ class Incoming:
                 self.take(again, now)
             return
         if leftover.kind == LeftoverKind.RTCP:
-            owner.room.flight.note(now, Kind.RTCP, owner.participant.participant, leftover.data)
+            self._control(owner, leftover, now)
+            return
         refusal = owner.media.receive(leftover, now)
         if refusal is not None:
             self._context.counters[f"stun_{refusal.value}"] += 1
-        if isinstance(owner.media, PublishPeer):
-            for stream, report, arrival in owner.media.take_reports():
-                self._sinks.sender_report(stream, report, arrival)
-        elif isinstance(owner.media, Egress):
+        if isinstance(owner.media, Egress):
             data_routing.take(owner.room, owner.participant, owner.media.take_data(now), now)
         self._context.touched.add(owner.media.peer.number)
+
+    def _control(self, owner: Owner, leftover: Leftover, now: int) -> None:
+        """Pass RTCP on. Most of it from subscribers are reports, of which nothing follows at once."""
+        media = owner.media
+        owner.room.flight.note(now, Kind.RTCP, owner.participant.participant, leftover.data)
+        media.receive(leftover, now)
+        if isinstance(media, PublishPeer):
+            for stream, report, arrival in media.take_reports():
+                self._sinks.sender_report(stream, report, arrival)
+            self._context.touched.add(media.peer.number)
+        elif media.bandwidth is not None and media.bandwidth.timer() <= now:
+            self._context.touched.add(media.peer.number)
 
     def _checked_again(self, leftover: Leftover, now: int) -> bool:
         """Answer a check that goes on as before; whether it was one."""

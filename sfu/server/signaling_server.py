@@ -22,7 +22,7 @@ from sfu.server.signaling_session import POLICY_VIOLATION, TRY_AGAIN_LATER, Sign
 
 PATH = "/ws/signaling"
 MAX_CONNECTIONS = 4000
-PING_SECONDS = 5.0
+PING_SECONDS = 10.0
 PONG_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
 _TOO_BIG = 1009

@@ -1,12 +1,14 @@
-"""Record the sizes of frames that Chromium and Firefox send at 720p, 30 a second: what `bench engine` replays.
+"""Record the sizes of frames that Chromium and Firefox send at 720p, 30 a second: what the benchmarks replay.
 
-`python -m bench.record_frames` needs root (network namespaces, a packet socket), both browsers, and about a minute. In
-each browser a page sends moving noise to itself at 2.5 Mbps, a packet socket listens. It writes
-bench/fixtures/recorded_frames.json: per browser, the sizes in bytes of the SRTP packets of each video frame.
+`python -m bench.record_frames [NAME…]` needs root (network namespaces, a packet socket), the browsers, and half a
+minute for each. In the browser a page sends moving noise to itself at a bitrate, a packet socket listens. It writes
+bench/fixtures/recorded_frames.json, the named of its entries anew: the sizes in bytes of the SRTP packets of each video
+frame, of the last 150. NAME is Chromium, Firefox (both 2.5 Mbps) or Chromium-live (1.2 Mbps).
 """
 
 import asyncio
 import socket
+import sys
 import time
 from collections import defaultdict
 
@@ -43,7 +45,7 @@ _CALL = """(async () => {
   const [near, far] = window.call = [new RTCPeerConnection(), new RTCPeerConnection()];
   near.onicecandidate = ({candidate}) => candidate && far.addIceCandidate(candidate);
   far.onicecandidate = ({candidate}) => candidate && near.addIceCandidate(candidate);
-  const encoding = {maxBitrate: 2500000, maxFramerate: 30};
+  const encoding = {maxBitrate: BITRATE, maxFramerate: 30};
   const sending = near.addTransceiver(track, {direction: 'sendonly', sendEncodings: [encoding]});
   const codecs = RTCRtpSender.getCapabilities('video').codecs;
   sending.setCodecPreferences(codecs.filter((codec) => ['video/VP8', 'video/rtx'].includes(codec.mimeType)));
@@ -59,32 +61,41 @@ _CALL = """(async () => {
 
 
 def main() -> None:
-    recorded = {"Chromium": asyncio.run(_chromium()), "Firefox": asyncio.run(_firefox())}
-    RECORDED.parent.mkdir(exist_ok=True)
-    RECORDED.write_bytes(msgspec.json.encode(recorded) + b"\n")
-    for browser, frames in recorded.items():
+    recording = {
+        "Chromium": lambda: _chromium(2_500_000),
+        "Firefox": lambda: _firefox(2_500_000),
+        "Chromium-live": lambda: _chromium(1_200_000),
+    }
+    recorded = msgspec.json.decode(RECORDED.read_bytes(), type=dict[str, Frames])
+    for name in sys.argv[1:] or recording:
+        frames = recorded[name] = asyncio.run(recording[name]())
         packets, size = sum(map(len, frames)), sum(map(sum, frames))
-        print(f"{browser}: {packets / len(frames):.1f} packets, {size / len(frames):.0f} bytes a frame")
+        print(f"{name}: {len(frames)} frames of {packets / len(frames):.1f} packets, {size / len(frames):.0f} bytes")
+    RECORDED.write_bytes(msgspec.json.encode(recorded) + b"\n")
 
 
-async def _chromium() -> Frames:
+async def _chromium(bits_per_second: int) -> Frames:
     with network(1) as net:
         sniffer = _sniffer(net.hosts[0].name)
         async with chromium(net.hosts[0].prefix, ["--disable-features=WebRtcHideLocalIpsWithMdns"]) as browser:
             page = await open_page(browser, "about:blank")
-            await page.evaluate(_CALL)
+            await page.evaluate(_call(bits_per_second))
             await asyncio.to_thread(time.sleep, SECONDS)
         return _frames(sniffer)
 
 
-async def _firefox() -> Frames:
+async def _firefox(bits_per_second: int) -> Frames:
     with network(1) as net:
         sniffer = _sniffer(net.hosts[0].name)
         prefs = {"media.peerconnection.ice.obfuscate_host_addresses": False}
         async with firefox(net.hosts[0].prefix, prefs) as browser:
-            await browser.evaluate(_CALL)
+            await browser.evaluate(_call(bits_per_second))
             await asyncio.to_thread(time.sleep, SECONDS)
         return _frames(sniffer)
+
+
+def _call(bits_per_second: int) -> str:
+    return _CALL.replace("BITRATE", str(bits_per_second))
 
 
 def _sniffer(namespace: str) -> socket.socket:

@@ -25,9 +25,9 @@ STEADY_SECONDS = 25.0
 _LEAD_NS = 20_000_000
 
 
-def recorded_frames() -> Frames:
-    """Return the sizes of Chromium's 720p frames."""
-    return msgspec.json.decode(RECORDED.read_bytes(), type=dict[str, Frames])["Chromium"]
+def recorded_frames(name: str = "Chromium") -> Frames:
+    """Return the sizes of 720p frames as they were recorded under a name (see bench.record_frames)."""
+    return msgspec.json.decode(RECORDED.read_bytes(), type=dict[str, Frames])[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +112,20 @@ class Stage:
             )
             end_progress()
 
-    async def publisher(self, *codecs: Codec) -> Participant:
-        """Join someone who publishes a track per codec."""
+    async def publisher(self, *codecs: Codec, recorded: str = "Chromium") -> Participant:
+        """Join someone who publishes a track per codec, videos of recorded sizes."""
         joined = self._participant()
         await joined.join(publishes=True)
         sources = await joined.publish(*codecs)
         self.participants.append(joined)
-        self.add_tracks(sources, *codecs)
+        self.add_tracks(sources, *codecs, recorded=recorded)
         return joined
 
-    def add_tracks(self, sources: Sequence[int], *codecs: Codec) -> None:
+    def add_tracks(self, sources: Sequence[int], *codecs: Codec, recorded: str = "Chromium") -> None:
         """Note what somebody publishes, for `perform`."""
         for source, codec in zip(sources, codecs, strict=True):
-            self.tracks.append(Track(source, codec.is_audio, [[AUDIO_BYTES]] if codec.is_audio else recorded_frames()))
+            frames = [[AUDIO_BYTES]] if codec.is_audio else recorded_frames(recorded)
+            self.tracks.append(Track(source, codec.is_audio, frames))
 
     def _participant(self) -> Participant:
         return Participant(self.client, self.sfu, self.room, gives_feedback=self.gives_feedback)

@@ -7,7 +7,8 @@ packages="chromium firefox-esr redis-server iproute2 gcc libc6-dev libssl-dev li
  asterisk-core-sounds-en asterisk-core-sounds-en-g722 fonts-dejavu-core
  asterisk-core-sounds-es asterisk-core-sounds-es-g722 asterisk-core-sounds-fr asterisk-core-sounds-fr-g722
  asterisk-core-sounds-it asterisk-core-sounds-it-g722
- asterisk-core-sounds-ru asterisk-core-sounds-ru-g722 pocketsphinx-testdata"
+ asterisk-core-sounds-ru asterisk-core-sounds-ru-g722 pocketsphinx-testdata
+ asterisk-moh-opsound-g722 bucklespring-data"
 command -v npm >/dev/null || packages="$packages npm"
 
 missing=

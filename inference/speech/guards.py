@@ -7,6 +7,9 @@ from inference.speech.transcript import Transcript
 NO_SPEECH = 0.6
 NO_SPEECH_LOGPROB = -0.4
 """With a no-speech probability above NO_SPEECH, a text must be surer than this to stand."""
+LEAST_LANGUAGE = 0.3
+LANGUAGE_LOGPROB = -0.4
+"""Voices far away are of no language: with the likeliest one below LEAST_LANGUAGE, a text must be surer than this."""
 LEAST_LOGPROB = -1.2
 MOST_COMPRESSION = 2.4
 _SHORT_MS = 1500
@@ -27,16 +30,14 @@ _STOCK = frozenset(
 
 def refusal(transcript: Transcript, voiced_ms: int) -> str | None:
     """Return why `transcript` of a clip with `voiced_ms` of voice is not to be shown, or None when it stands."""
-    if not _WORD.search(transcript.text):
-        return "no_words"
-    if transcript.looped or transcript.compression > MOST_COMPRESSION:
-        return "repetition"
-    if transcript.logprob < LEAST_LOGPROB:
-        return "low_confidence"
-    if transcript.no_speech > NO_SPEECH and transcript.logprob < NO_SPEECH_LOGPROB:
-        return "no_speech"
-    plain = _NOT_WORD.sub(" ", transcript.text.casefold())
-    stock = " ".join(plain.split()) in _STOCK
-    if stock and voiced_ms < _SHORT_MS and transcript.no_speech > _SHORT_NO_SPEECH:
-        return "stock_phrase"
-    return None
+    sureness = transcript.logprob
+    plain = " ".join(_NOT_WORD.sub(" ", transcript.text.casefold()).split())
+    reasons = {
+        "no_words": not _WORD.search(transcript.text),
+        "repetition": transcript.looped or transcript.compression > MOST_COMPRESSION,
+        "low_confidence": sureness < LEAST_LOGPROB,
+        "no_speech": transcript.no_speech > NO_SPEECH and sureness < NO_SPEECH_LOGPROB,
+        "no_language": transcript.detected_probability < LEAST_LANGUAGE and sureness < LANGUAGE_LOGPROB,
+        "stock_phrase": plain in _STOCK and voiced_ms < _SHORT_MS and transcript.no_speech > _SHORT_NO_SPEECH,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)

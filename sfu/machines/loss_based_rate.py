@@ -34,6 +34,7 @@ class LossBasedRate:
         self._minimum = minimum
         self._inherent = 0.01
         self._windows: deque[LossWindow] = deque(maxlen=_WINDOWS)
+        self._is_clear = True
         self._lowered_at: int | None = None
         self._lowered_to = 0.0
 
@@ -42,7 +43,8 @@ class LossBasedRate:
         if window is None:
             return
         self._windows.append(window)
-        self.loss = self._average_loss()
+        self._is_clear = not any(seen.lost for seen in self._windows)
+        self.loss = 0.0 if self._is_clear else self._average_loss()
         if self.rate is None or self.rate > delay_based:
             self.rate = delay_based
         before = self.rate
@@ -84,7 +86,7 @@ class LossBasedRate:
         candidates.add(delay_based)
         if acknowledged is not None:
             candidates.add(min(delay_based, acknowledged * _BACK_OFF))
-        if not any(window.lost for window in self._windows):
+        if self._is_clear:
             # Nothing speaks against the highest, nor for any loss of the link's own: what the search would find.
             return max(candidates), _INHERENT_RANGE[0]
         best, best_inherent, best_objective = current, self._inherent, -float("inf")

@@ -9,7 +9,7 @@ from sfu.rooms.downtrack import DownTrack
 
 _STEP_NS = 20_000_000
 _JUDGE_NS = 250_000_000
-_LATEST_NS = 1_000_000_000  # where nothing else wakes the subscriber, it is seen this late that copies are needed
+_LATEST_NS = 1_500_000_000  # where nothing else wakes the subscriber, it is seen this late that copies are needed
 _SILENT_NS = 5_000_000_000  # the same where there is no sound
 _MAX_COPIES = 8  # packets of a route in a step; more are a burst that makes up for a pause
 

@@ -22,7 +22,7 @@ from sfu.rooms.plain_peer import PlainPeer
 
 _REPORT_INTERVAL_NS = 1_000_000_000
 _FIRST_REPORTS = 5  # a second apart: what is shown anew gets in sync
-_LATER_REPORT_NS = 4_000_000_000  # the clocks of a stream that goes on hardly part (libwebrtc: 5 s for audio)
+_LATER_REPORT_NS = 5_000_000_000  # the clocks of a stream that goes on hardly part (libwebrtc: the same for audio)
 _REPORTS_PER_DATAGRAM = 20
 _MIN_RETRANSMIT_INTERVAL_NS = 10_000_000
 _SECOND = 1_000_000_000
@@ -45,6 +45,7 @@ class Egress:
         self._by_ssrc: dict[int, DownTrack] = {}
         self._next_report = now + _REPORT_INTERVAL_NS
         self._reports = 0
+        self._was_carrying = True
 
     def add(self, slot: OfferedSlot, now: int) -> DownTrack:
         """Add the downtrack of a new slot."""
@@ -118,6 +119,7 @@ class Egress:
     def began(self, now: int) -> None:
         """A downtrack carries another stream from now on: its reports are awaited."""
         self._reports = 0
+        self._was_carrying = True
         self._next_report = min(self._next_report, now + _REPORT_INTERVAL_NS)
 
     def receive(self, leftover: Leftover, now: int) -> Refusal | None:
@@ -210,8 +212,11 @@ class Egress:
             self._send_records(now)
         if now >= self._next_report:
             self._reports += self._send_reports(now)
-            is_awaited = self._reports < _FIRST_REPORTS and self._carries()
+            self._was_carrying = self._carries()
+            is_awaited = self._reports < _FIRST_REPORTS and self._was_carrying
             self._next_report = now + (_REPORT_INTERVAL_NS if is_awaited else _LATER_REPORT_NS)
+        elif not self._was_carrying:
+            self._next_report = now + _LATER_REPORT_NS  # no wake-up of its own for nothing
 
     def _carries(self) -> bool:
         """Whether there is anything to report of, now or soon."""

@@ -5,6 +5,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -90,67 +91,83 @@ def test_the_checks_can_fail(tmp_path: Path) -> None:
     assert faces_in(film_of_eve, FaceFinder(fetched_faces() / "blazeface.onnx")) == 1
 
 
-async def test_a_refuser_is_nowhere(server: RunningServer) -> None:
+@dataclass
+class Refused:
+    """A call that Ada agreed to have recorded, captioned and analysed, and Eve did not; what the server tells of it."""
+
+    participants: dict[str, str]
+    tracks: list[Any]
+    captions: list[Any]
+    streams: list[Any]
+
+
+async def take_part(room: Room, sound: Floats, picture: np.ndarray, *, willing: bool) -> list[asyncio.Task[None]]:
+    """Publish and consent, or refuse; return what sends the sound and the picture."""
+    microphone, camera = await room.publish((Source.MICROPHONE, Codec.OPUS), (Source.CAMERA, Codec.VP8))
+    await room.send(Consent(text="1", recording=willing, captions=willing, analysis=willing))
+    encoded = frames(picture, int(len(sound) / RATE * PER_SECOND), keyframe_every=PER_SECOND)
+    return [
+        asyncio.create_task(speak(microphone, opus_packets(sound))), asyncio.create_task(show(camera, encoded))
+    ]  # fmt: skip
+
+
+async def held(api: Api, meeting: str, joined: dict[str, Any]) -> Refused:
+    """Hold and record the call."""
     sounds = {name: np.concatenate((prompt(one).samples, silence(1.5))) for name, one in (("Ada", ADAS), ("Eve", EVES))}
-    sounds["Eve"] = with_tone(sounds["Eve"])
-    pictures = {"Ada": empty(), "Eve": portrait()}
+
+    async def analysed() -> list[Any]:
+        return list((await api.request("GET", f"/meetings/{meeting}/analysis"))["tracks"])
+
+    async def captions() -> list[Any]:
+        return list((await api.request("GET", f"/meetings/{meeting}/captions"))["captions"])
+
+    async with (
+        Room(api.signaling_url(joined["Ada"]), token=joined["Ada"].token) as ada,
+        Room(api.signaling_url(joined["Eve"]), token=joined["Eve"].token) as eve,
+    ):
+        await api.start_recording(meeting)
+        playing = await take_part(ada, sounds["Ada"], empty(), willing=True)
+        playing += await take_part(eve, with_tone(sounds["Eve"]), portrait(), willing=False)
+        tracks = await until(analysed)
+        await asyncio.gather(*playing)
+        said = await until(captions)
+        tracks += await analysed()
+        streams = (await api.request("GET", "/ai/streams"))["streams"]
+        await api.stop_recording(meeting)
+    return Refused({name: one.participant for name, one in joined.items()}, tracks, said, streams)
+
+
+async def refused_in(server: RunningServer) -> Refused:
+    """Hold the call in a server that has emotion switched on, until its recording is finished."""
     async with Api(server.url) as api:
         await become_admin(api, server.setup_token)
         await api.request("POST", "/ai/setup", EMOTION)
         meeting = await api.create_meeting("Refused")
         joined = {}
-        for name in sounds:
+        for name in ("Ada", "Eve"):
             async with Api(server.url) as guest:
                 joined[name] = await guest.join(meeting, name)
 
         async def offered() -> bool:
             return bool((await api.request("GET", "/ai/analysis"))["emotion"])
 
-        assert os.getpriority(os.PRIO_PROCESS, server.part_pid("inference")) == 10
-        await until(offered)  # inference has heard of the administrator's word
-        async with (
-            Room(api.signaling_url(joined["Ada"]), token=joined["Ada"].token) as ada,
-            Room(api.signaling_url(joined["Eve"]), token=joined["Eve"].token) as eve,
-        ):
-            sent: list[Any] = []
-            for name, room in (("Ada", ada), ("Eve", eve)):
-                willing = name == "Ada"
-                microphone, camera = await room.publish((Source.MICROPHONE, Codec.OPUS), (Source.CAMERA, Codec.VP8))
-                await room.send(Consent(text="1", recording=willing, captions=willing, analysis=willing))
-                seconds = len(sounds[name]) / RATE
-                encoded = frames(pictures[name], int(seconds * PER_SECOND), keyframe_every=PER_SECOND)
-                sent.append((microphone, opus_packets(sounds[name]), camera, encoded))
-            await api.start_recording(meeting)
-            playing = [
-                asyncio.create_task(call)
-                for microphone, packets, camera, encoded in sent
-                for call in (speak(microphone, packets), show(camera, encoded))
-            ]
-
-            async def analysed() -> list[Any]:
-                return list((await api.request("GET", f"/meetings/{meeting}/analysis"))["tracks"])
-
-            tracks = await until(analysed)
-            await asyncio.gather(*playing)
-
-            async def captions() -> list[Any]:
-                return list((await api.request("GET", f"/meetings/{meeting}/captions"))["captions"])
-
-            said = await until(captions)
-            tracks += await analysed()
-            streams = (await api.request("GET", "/ai/streams"))["streams"]
-            await api.stop_recording(meeting)
-
         async def finished() -> list[Any]:
             found = await api.recordings(meeting)
             listed = found["recordings"] if isinstance(found, dict) else found
             return [one for one in listed if one["state"] in {"ready", "partial"}]
 
+        await until(offered)  # inference has heard of the administrator's word
+        call = await held(api, meeting, joined)
         await until(finished)
-    adas, eves = joined["Ada"].participant, joined["Eve"].participant
-    assert {one["participant"] for one in (*tracks, *streams)} == {adas}
-    assert {one["name"] for one in said} == {"Ada"}
-    assert not any(one["emotion"].get("faces") for one in tracks if one["media"] == "video"), "Ada shows no face"
+        return call
+
+
+async def test_a_refuser_is_nowhere(server: RunningServer) -> None:
+    call = await refused_in(server)
+    assert os.getpriority(os.PRIO_PROCESS, server.part_pid("inference")) == 10
+    assert {one["participant"] for one in (*call.tracks, *call.streams)} == {call.participants["Ada"]}
+    assert {one["name"] for one in call.captions} == {"Ada"}
+    assert not any(one["emotion"].get("faces") for one in call.tracks if one["media"] == "video"), "Ada shows no face"
 
     kept = [path for path in server.data.rglob("*") if path.is_file()]
     recorded = [path for path in kept if path.suffix in {".webm", ".mkv"}]
@@ -159,7 +176,8 @@ async def test_a_refuser_is_nowhere(server: RunningServer) -> None:
     for path in recorded:
         assert share_of_tone(path) < 0.05, path
         assert faces_in(path, finder) == 0, path
-    assert not [path for path in kept if "recordings" in path.parts and eves.encode() in path.read_bytes()]
+    eves = call.participants["Eve"].encode()
+    assert not [path for path in kept if "recordings" in path.parts and eves in path.read_bytes()]
     texts = b"".join(re.sub(rb"\s+", b" ", path.read_bytes().lower()) for path in kept if path not in recorded)
     assert ADAS_WORD in texts, "what is looked for can be found"
     assert EVES_WORD not in texts

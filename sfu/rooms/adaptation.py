@@ -16,7 +16,7 @@ from sfu.rooms.downtrack import DownTrack
 from sfu.rooms.egress import Egress
 from sfu.rooms.flight_recorder import Kind
 from sfu.rooms.layer_ladder import LayerLadder
-from sfu.rooms.steps import Step, share_of, steps_of
+from sfu.rooms.steps import Step, keeping_resolution, share_of, steps_of
 from sfu.rooms.uptrack import UpTrack
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class _Subscriber:
     def look(self) -> tuple[object, ...]:
         """Return all of the egress that allocation depends on."""
         return tuple(
-            (shown.uptrack, shown.wanted, shown.wanted_rid, shown.granted, shown.spatial)
+            (shown.uptrack, shown.wanted, shown.wanted_rid, shown.granted, shown.layer)
             for shown in self.egress.downtracks.values()
             if shown.kind == "video" and shown.uptrack is not None
         )
@@ -212,21 +212,22 @@ class Adaptation:
                 paused.add(self._videos[track].shown_as)
             else:
                 step = steps[track][grant.layer]
-                shown[track].grant(step.stream, now, at_once=congested, spatial=step.spatial)
+                shown[track].grant(step.stream, now, at_once=congested, layer=step.layer)
         return paused
 
     def _useful(self, downtrack: DownTrack) -> list[Step]:
         """Return the layers that are of use at the size shown, lowest first."""
         uptrack = downtrack.uptrack
         assert uptrack is not None
-        steps = steps_of(self._ladders[uptrack.track].steps, uptrack.spatial_layers)
+        steps = steps_of(self._ladders[uptrack.track].steps, uptrack.layers)
         if not steps:
             return []
         if downtrack.wanted_rid is not None:
             chosen = [step for step in steps if step.stream.rid == downtrack.wanted_rid]
             return chosen or steps[:1]
         height = _HEIGHTS.get(uptrack.source, _CAMERA_HEIGHT)
-        return steps[: useful_layers(len(steps), height, downtrack.wanted.height)]
+        useful = steps[: useful_layers(len(steps), height, downtrack.wanted.height)]
+        return keeping_resolution(useful, uptrack.layers) if uptrack.source is Source.SCREEN else useful
 
     def _demand(self, downtrack: DownTrack, steps: list[Step], participant: str) -> Demand[str]:
         uptrack = downtrack.uptrack
@@ -248,8 +249,7 @@ class Adaptation:
     def _carried(self, shown: dict[str, DownTrack]) -> float:
         """Return what the pictures that flow now cost."""
         return sum(
-            self._ladders[track].cost(downtrack.stream)
-            * share_of(self._videos[track].spatial_layers, downtrack.spatial)
+            self._ladders[track].cost(downtrack.stream) * share_of(self._videos[track].layers, downtrack.layer)
             for track, downtrack in shown.items()
             if downtrack.stream is not None
         )

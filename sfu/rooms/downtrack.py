@@ -14,7 +14,7 @@ from sfu.rooms.ingress_stream import IngressStream
 from sfu.rooms.layer_choice import choose_layer
 from sfu.rooms.publish_peer import PublishPeer
 from sfu.rooms.slots import Wish
-from sfu.rooms.steps import ALL_LAYERS
+from sfu.rooms.steps import ALL_LAYERS, Layer
 from sfu.rooms.uptrack import UpTrack
 
 
@@ -46,7 +46,7 @@ class DownTrack:
         self.wanted_rid: str | None = None
         self.waiting = False
         self.granted: IngressStream | None = None
-        self.spatial = ALL_LAYERS
+        self.layer = ALL_LAYERS
         self.paused = False
         self.nacks = 0
         self.plis = 0
@@ -103,7 +103,7 @@ class DownTrack:
         if self._in_table:
             self._stop()
         self.uptrack = self.publisher = self.stream = self.wish = self.granted = self.wanted_rid = None
-        self.spatial = ALL_LAYERS
+        self.layer = ALL_LAYERS
         self.waiting = self.paused = False
 
     @property
@@ -139,7 +139,7 @@ class DownTrack:
 
     def _switch(self, best: IngressStream, now: int, *, at_once: bool = False) -> None:
         """Carry `best` from its next keyframe on; `at_once` drops what is carried until then."""
-        source = RouteSource(best.number, self._offset_to(best), self.kind == "video", max_spatial=self.spatial)
+        source = self._source(best, self._offset_to(best), at_keyframe=self.kind == "video")
         if at_once:
             self._stop()
         self._engine.switch_route(self.route, source)
@@ -147,15 +147,20 @@ class DownTrack:
         self.waiting = True
         self._ask(now)
 
-    def grant(self, stream: IngressStream, now: int, *, at_once: bool, spatial: int = ALL_LAYERS) -> None:
-        """Allow this stream, up to a spatial layer.
+    def _source(self, stream: IngressStream, offset: int | None, *, at_keyframe: bool) -> RouteSource:
+        return RouteSource(
+            stream.number, offset, at_keyframe, max_temporal=self.layer.temporal, max_spatial=self.layer.spatial
+        )
+
+    def grant(self, stream: IngressStream, now: int, *, at_once: bool, layer: Layer = ALL_LAYERS) -> None:
+        """Allow this stream, up to a layer.
 
         `at_once`: the link is congested, so a higher one may not go on until the keyframe.
         """
         self.paused = False
         self.granted = stream
         before = self.stream
-        self._allow_layers(spatial, now)
+        self._allow_layers(layer, now)
         if self.uptrack is None or not self._in_table or not self._connected:
             return
         lower = before is not None and before is not stream and before.bits_per_second > stream.bits_per_second
@@ -164,19 +169,14 @@ class DownTrack:
         else:
             self.choose(now)
 
-    def _allow_layers(self, spatial: int, now: int) -> None:
-        """Go down at the next frame, up at a keyframe, which is asked for."""
-        before, self.spatial = self.spatial, spatial
-        if spatial == before or self.stream is None or not self._in_table:
+    def _allow_layers(self, layer: Layer, now: int) -> None:
+        """Go down at the next frame; up in time where a frame allows it, in space at a keyframe, which is asked for."""
+        before, self.layer = self.layer, layer
+        if layer == before or self.stream is None or not self._in_table:
             return
-        if not self.waiting:
-            self._engine.switch_route(
-                self.route, RouteSource(self.stream.number, None, at_keyframe=False, max_spatial=spatial)
-            )
-        else:
-            source = RouteSource(self.stream.number, self._offset_to(self.stream), max_spatial=spatial)
-            self._engine.switch_route(self.route, source)
-        if spatial > before:
+        offset = self._offset_to(self.stream) if self.waiting else None
+        self._engine.switch_route(self.route, self._source(self.stream, offset, at_keyframe=self.waiting))
+        if layer.spatial > before.spatial:
             self._ask(now)
 
     def pause(self) -> None:

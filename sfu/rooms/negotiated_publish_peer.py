@@ -13,7 +13,7 @@ from sfu.machines.twcc_receiver import TwccReceiver
 from sfu.rooms.context import Context, random_id
 from sfu.rooms.peer import Peer
 from sfu.rooms.publish_peer import PublishPeer
-from sfu.rooms.steps import spatial_layers
+from sfu.rooms.steps import layers_of
 from sfu.rooms.uptrack import UpTrack, main_payload
 
 _AUDIO_SOURCES = (Source.MICROPHONE, Source.SCREEN_AUDIO)
@@ -102,7 +102,7 @@ class NegotiatedPublishPeer(PublishPeer):
             if said is not None:
                 uptrack.muted = said.muted
                 uptrack.backup_of = said.backup_of
-                uptrack.spatial_layers = spatial_layers(uptrack.codec, said.scalability)
+                uptrack.layers = layers_of(uptrack.codec, said.scalability)
             uptrack.permitted = source in grants.publish
             uptrack.held = source in grants.muted
             self.uptracks[section.mid] = uptrack

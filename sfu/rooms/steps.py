@@ -1,7 +1,10 @@
-"""What a subscriber can be granted of a video, lowest first: simulcast streams, or the spatial layers of a layered one.
+"""What a subscriber can be granted of a video, lowest first: simulcast streams, or the layers of a layered one.
 
-Only whole streams are measured. Of one with layers (VP9; Chromium divides its bitrate so) each is taken to cost a fixed
-share. Layers of AV1 are not told apart: they are named in a header extension that the engine passes unread.
+Only whole streams are measured. Of one with layers (VP8, VP9; Chromium divides its bitrate so) each is taken to cost a
+fixed share. Layers of AV1 are not told apart: they are named in a header extension that the engine passes unread.
+
+Cameras lose spatial layers only, a picture that moves being worth more than a sharp one. Of a screen resolution is kept
+before rate: temporal layers go first, since what is read on it must be sharp and need not move smoothly.
 """
 
 import re
@@ -11,35 +14,70 @@ from typing import NamedTuple
 from sfu.formats.codecs import Codec
 from sfu.rooms.ingress_stream import IngressStream
 
-ALL_LAYERS = 255
-_SHARES = {2: (0.3, 1.0), 3: (0.12, 0.4, 1.0)}
-_MODE = re.compile(r"L([1-3])T[1-3](h|_KEY(_SHIFT)?)?")
+_ALL = 255
+_SHARES = {1: (1.0,), 2: (0.3, 1.0), 3: (0.12, 0.4, 1.0)}
+_TEMPORAL_SHARES = {1: (1.0,), 2: (0.6, 1.0), 3: (0.4, 0.6, 1.0)}
+_MODE = re.compile(r"L([1-3])T([1-3])(h|_KEY(_SHIFT)?)?")
+_MOST = {Codec.VP8: (1, 3), Codec.VP9: (3, 3)}
+
+
+class Layer(NamedTuple):
+    """The highest layer of a stream that is carried."""
+
+    spatial: int = _ALL
+    temporal: int = _ALL
+
+
+ALL_LAYERS = Layer()
+ONE_LAYER = Layer(1, 1)
+"""As a count: a stream that has no layers."""
 
 
 class Step(NamedTuple):
-    """A stream, up to its spatial layer `spatial`; `share` is the part of the stream's bitrate that these cost."""
+    """A stream, up to a layer; `share` is the part of the stream's bitrate that this costs."""
 
     stream: IngressStream
-    spatial: int = ALL_LAYERS
+    layer: Layer = ALL_LAYERS
     share: float = 1.0
 
 
-def spatial_layers(codec: Codec, mode: str) -> int:
-    """Return how many spatial layers of a stream can be told apart; `mode` is a scalabilityMode (W3C WebRTC SVC)."""
-    found = _MODE.fullmatch(mode) if codec is Codec.VP9 else None
-    return int(found[1]) if found is not None else 1
+def layers_of(codec: Codec, mode: str) -> Layer:
+    """Return how many layers of a stream can be told apart; `mode` is a scalabilityMode (W3C WebRTC SVC)."""
+    found = _MODE.fullmatch(mode)
+    most = _MOST.get(codec, ONE_LAYER)
+    return Layer(min(int(found[1]), most[0]), min(int(found[2]), most[1])) if found is not None else ONE_LAYER
 
 
-def steps_of(streams: Sequence[IngressStream], layers: int) -> list[Step]:
-    """Return the steps of a video of these streams, lowest first, each of `layers` spatial layers."""
-    shares = _SHARES.get(layers)
-    if shares is None or len(streams) != 1:
+def steps_of(streams: Sequence[IngressStream], layers: Layer) -> list[Step]:
+    """Return the steps of a video of these streams, lowest first, each of `layers.spatial` spatial layers."""
+    if layers.spatial == 1 or len(streams) != 1:
         return [Step(stream) for stream in streams]
-    top = layers - 1
-    return [Step(streams[0], layer if layer < top else ALL_LAYERS, share) for layer, share in enumerate(shares)]
+    top = layers.spatial - 1
+    return [
+        Step(streams[0], Layer(spatial if spatial < top else _ALL), share)
+        for spatial, share in enumerate(_SHARES[layers.spatial])
+    ]
 
 
-def share_of(layers: int, spatial: int) -> float:
-    """Return the part of a stream's bitrate that its spatial layers up to `spatial` cost."""
-    shares = _SHARES.get(layers, (1.0,))
-    return shares[min(spatial, len(shares) - 1)]
+def keeping_resolution(steps: Sequence[Step], layers: Layer) -> list[Step]:
+    """Return the steps of a screen: each at its lowest rate, then the highest of them at rising rates."""
+    if layers.temporal == 1 or not steps:
+        return list(steps)
+    shares = _TEMPORAL_SHARES[layers.temporal]
+    top = layers.temporal - 1
+    return [
+        *(step._replace(layer=step.layer._replace(temporal=0), share=step.share * shares[0]) for step in steps),
+        *(
+            steps[-1]._replace(
+                layer=steps[-1].layer._replace(temporal=temporal if temporal < top else _ALL),
+                share=steps[-1].share * shares[temporal],
+            )
+            for temporal in range(1, layers.temporal)
+        ),
+    ]
+
+
+def share_of(layers: Layer, carried: Layer) -> float:
+    """Return the part of a stream's bitrate that what is carried of it costs."""
+    spatial, temporal = _SHARES[layers.spatial], _TEMPORAL_SHARES[layers.temporal]
+    return spatial[min(carried.spatial, len(spatial) - 1)] * temporal[min(carried.temporal, len(temporal) - 1)]

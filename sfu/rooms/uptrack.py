@@ -7,6 +7,7 @@ from sfu.api.signaling import TrackInfo
 from sfu.formats.codecs import Codec
 from sfu.machines.negotiation import NegotiatedMedia, NegotiatedPayload
 from sfu.rooms.ingress_stream import IngressStream
+from sfu.rooms.steps import ONE_LAYER
 
 if TYPE_CHECKING:
     from sfu.rooms.downtrack import DownTrack
@@ -28,7 +29,7 @@ class UpTrack:
     """A published track. `muted` is the publisher's own doing, `held` a host's; `permitted` is what grants say.
 
     `backup` carries the same in another codec, for whom cannot decode this one; it is not announced by itself, and in
-    it `backup_of` is this track's id.
+    it `backup_of` is this track's id. `layers` counts those of each stream that can be told apart.
     """
 
     def __init__(self, track: str, participant: str, source: Source, media: NegotiatedMedia) -> None:
@@ -44,7 +45,7 @@ class UpTrack:
         self.permitted = True
         self.backup: UpTrack | None = None
         self.backup_of = ""
-        self.spatial_layers = 1
+        self.layers = ONE_LAYER
 
     @property
     def shown_as(self) -> str:

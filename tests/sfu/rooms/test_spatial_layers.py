@@ -9,7 +9,7 @@ from sfu.api.join_token import Source
 from sfu.formats import vp9
 from sfu.formats.codecs import Codec
 from sfu.formats.rtp import RtpPacket, parse
-from sfu.rooms.steps import ALL_LAYERS, share_of, spatial_layers
+from sfu.rooms.steps import ALL_LAYERS, Layer, layers_of, share_of
 from tests.sfu.rooms.stage import (
     MS,
     VIDEO,
@@ -97,21 +97,24 @@ def test_what_is_shown_stays_in_order_and_whole() -> None:
 @pytest.mark.parametrize(
     ("codec", "mode", "layers"),
     [
-        (Codec.VP9, "L3T3_KEY", 3),
-        (Codec.VP9, "L2T1", 2),
-        (Codec.VP9, "L1T3", 1),
-        (Codec.VP9, "S3T3", 1),
-        (Codec.VP9, "", 1),
-        (Codec.AV1, "L3T3", 1),
-        (Codec.VP9, "L9T3_KEY", 1),
+        (Codec.VP9, "L3T3_KEY", (3, 3)),
+        (Codec.VP9, "L2T1", (2, 1)),
+        (Codec.VP9, "L1T3", (1, 3)),
+        (Codec.VP9, "S3T3", (1, 1)),
+        (Codec.VP9, "", (1, 1)),
+        (Codec.VP8, "L1T3", (1, 3)),
+        (Codec.VP8, "L3T2", (1, 2)),
+        (Codec.AV1, "L3T3", (1, 1)),
+        (Codec.VP9, "L9T3_KEY", (1, 1)),
     ],
 )
-def test_layers_by_mode(codec: Codec, mode: str, layers: int) -> None:
-    assert spatial_layers(codec, mode) == layers
+def test_layers_by_mode(codec: Codec, mode: str, layers: tuple[int, int]) -> None:
+    assert layers_of(codec, mode) == layers
 
 
 def test_shares_rise_to_the_whole() -> None:
-    for layers in (1, 2, 3):
-        shares = [share_of(layers, layer) for layer in range(layers)]
-        assert shares == sorted(shares)
-        assert shares[-1] == share_of(layers, ALL_LAYERS) == 1
+    for count in (1, 2, 3):
+        for layers in (Layer(count, 1), Layer(1, count)):
+            shares = [share_of(layers, Layer(layer, layer)) for layer in range(count)]
+            assert shares == sorted(shares)
+            assert shares[-1] == share_of(layers, ALL_LAYERS) == 1

@@ -1,0 +1,139 @@
+"""A shared screen on narrow links, in simulated time: resolution is kept before rate, then it is paused."""
+
+from itertools import pairwise
+
+import pytest
+
+from sfu.api import signaling
+from sfu.api.join_token import Source
+from sfu.formats import rtcp, vp8
+from sfu.formats.codecs import Codec
+from sfu.formats.rtp import RtpPacket
+from sfu.machines.negotiation_subscribe import PAYLOAD_TYPES
+from sfu.rooms.ingress_stream import IngressStream
+from sfu.rooms.steps import Layer, Step, keeping_resolution, layers_of, share_of, steps_of
+from tests.sfu.engine.table import vp8 as picture
+from tests.sfu.rooms.simulcast_call import Viewer
+from tests.sfu.rooms.stage import MS, VIDEO, VIDEO_SSRC, Stage, description, generate_credentials, subscribe
+from tests.support.link_model import LinkSettings
+
+RATE = 2_000_000
+FRAME_NS = 66 * MS
+PATTERN = ((0, 0.4), (2, 0.2), (1, 0.2), (2, 0.2))
+"""Temporal layer of a frame, and its part of what four frames cost."""
+PACKET = 1000
+
+
+class ScreenCall:
+    """Ann shares a screen in VP8 (L1T3, 15 frames a second), Bob watches it behind a link."""
+
+    def __init__(self, rate: int, scalability: str = "L1T3") -> None:
+        self.stage = stage = Stage()
+        stage.node.context.sending = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
+        ann, self.bob = stage.join("ann"), stage.join("bob")
+        local = generate_credentials()
+        tracks = [signaling.OfferedTrack(mid="0", source=Source.SCREEN, codec="VP8", scalability=scalability)]
+        sdp = description(local, [VIDEO + VIDEO_SSRC], "actpass")
+        stage.say(ann, signaling.Offer(peer="publish", sdp=sdp, id=1, tracks=tracks))
+        self.sender = stage.connect(local, ann.last(signaling.Answer).sdp)
+        self.viewer = Viewer(stage, self.bob, LinkSettings(rate=rate, delay=20 * MS))
+        stage.run(200 * MS)
+        subscribe(stage, self.bob, self.viewer.client)
+        self._frames = self._seq = self._asked = 0
+        self._tl0 = 0
+
+    def run(self, seconds: float) -> None:
+        """Share for a while; what came of it is in `pictures()`."""
+        self.viewer.client.rtp.clear()
+        end = self.stage.now + int(seconds * 1000) * MS
+        while self.stage.now < end:
+            self.sender.send(*self._frame())
+            self.stage.run(FRAME_NS, 3 * MS)
+
+    def _frame(self) -> list[RtpPacket]:
+        asked = len(self.sender.feedback(rtcp.PictureLoss))
+        is_key = not self._frames or asked > self._asked
+        self._asked = asked
+        temporal, part = PATTERN[self._frames % 4]
+        if is_key:
+            self._frames += -self._frames % 4
+            temporal, part = PATTERN[0]
+        self._tl0 += temporal == 0
+        size = int(RATE * 4 * FRAME_NS / 1e9 / 8 * part)
+        packets = []
+        for at in range(0, size, PACKET):
+            packet = picture(
+                self._seq, self._frames * 5940, picture=self._frames, tl0=self._tl0, temporal=temporal, key=is_key,
+                sync=temporal > 0, start=at == 0, marker=at + PACKET >= size, ssrc=2001,
+                body=bytes(min(PACKET, size - at)),
+            )  # fmt: skip
+            extensions = ((3, (self._seq & 0xFFFF).to_bytes(2, "big")),)
+            packets.append(packet._replace(payload_type=120, extensions=extensions))
+            self._seq += 1
+        self._frames += 1
+        return packets
+
+    @property
+    def temporal_layers(self) -> set[int]:
+        return {entry.temporal_layer or 0 for entry in self.pictures()}
+
+    def pictures(self) -> list[vp8.Vp8Descriptor]:
+        """Of each packet that came, for the first time."""
+        kind = PAYLOAD_TYPES[Codec.VP8]
+        return [vp8.parse(packet.payload) for packet in self.viewer.client.rtp if packet.payload_type == kind]
+
+    @property
+    def paused(self) -> list[bool]:
+        return [state.paused for state in self.bob.of(signaling.TrackState)]
+
+
+def test_a_wide_link_gets_all_of_it() -> None:
+    call = ScreenCall(6_000_000)
+    call.run(8)
+    call.run(3)
+    assert call.temporal_layers == {0, 1, 2}
+    assert call.paused == []
+
+
+def test_a_narrow_link_gets_fewer_pictures_of_the_same_screen() -> None:
+    call = ScreenCall(6_000_000)
+    call.run(8)
+    call.viewer.link.change(call.stage.now, rate=1_200_000)
+    call.run(10)
+    call.run(5)
+    assert call.temporal_layers == {0}
+    assert not any(call.paused)
+    ids = [entry.picture_id or 0 for entry in call.pictures()]
+    assert {(later - earlier) & 0x7FFF for earlier, later in pairwise(ids)} == {0, 1}
+    call.viewer.link.change(call.stage.now, rate=6_000_000)
+    call.run(20)
+    call.run(3)
+    assert call.temporal_layers == {0, 1, 2}
+
+
+def test_a_screen_without_layers_is_all_or_nothing() -> None:
+    call = ScreenCall(6_000_000, scalability="")
+    call.run(8)
+    call.viewer.link.change(call.stage.now, rate=1_200_000)
+    call.run(10)
+    assert call.paused[-1:] == [True]
+
+
+def stream() -> IngressStream:
+    return IngressStream(1, 1, Codec.VP8, 90_000)
+
+
+def test_steps_of_a_screen_lose_rate_before_resolution() -> None:
+    layers = layers_of(Codec.VP9, "L3T3_KEY")
+    only = stream()
+    steps = keeping_resolution(steps_of([only], layers), layers)
+    assert [step.layer for step in steps] == [Layer(0, 0), Layer(1, 0), Layer(255, 0), Layer(255, 1), Layer()]
+    shares = [step.share for step in steps]
+    assert shares == sorted(shares)
+    assert shares == pytest.approx([share_of(layers, step.layer) for step in steps])
+    assert shares[-1] == 1
+
+
+def test_steps_of_what_has_no_temporal_layers_are_as_they_were() -> None:
+    steps = [Step(stream()), Step(stream())]
+    assert keeping_resolution(steps, Layer(1, 1)) == steps

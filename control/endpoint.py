@@ -82,6 +82,7 @@ class Endpoint:
     content_type: str
     scope: str | None
     others: dict[int, type[msgspec.Struct]]
+    redirects: bool
 
 
 class Endpoints:
@@ -107,10 +108,12 @@ class Endpoints:
         status: int = 200,
         content_type: str = "application/json",
         others: dict[int, type[msgspec.Struct]] | None = None,
+        redirects: bool = False,
     ) -> Callable[[Declared], Declared]:
         """Declare the decorated handler.
 
-        `content_type` is the answer's where that is not a Struct; `others` are answers of further statuses.
+        `content_type` is the answer's where that is not a Struct; `others` are answers of further statuses, and with
+        `redirects` it may answer 302.
         """
 
         def declare(handler: Declared) -> Declared:
@@ -128,6 +131,7 @@ class Endpoints:
                     content_type=content_type,
                     scope=self._scope_of(method),
                     others=others or {},
+                    redirects=redirects,
                 )
             )
             return handler

@@ -51,6 +51,9 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     }
     for status, kind in endpoint.others.items():
         operation["responses"][str(status)] = _json("Done otherwise", kind)
+    if endpoint.redirects:
+        location = {"schema": {"type": "string", "format": "uri"}}
+        operation["responses"]["302"] = {"description": "It is elsewhere", "headers": {"Location": location}}
     if description.strip():
         operation["description"] = description.strip()
     if endpoint.body is not None:

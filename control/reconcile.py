@@ -22,6 +22,7 @@ from control.store import (
     recordings,
     rooms,
     sessions,
+    signed_links,
     webhooks,
 )
 
@@ -113,6 +114,7 @@ async def _tidy(services: Services) -> None:
         await idempotency.forget_old(connection)
         await jobs.forget_old(connection)
         await links.forget_old(connection)
+        await signed_links.forget_old(connection)
         await _sweep_results(services, connection)
     await retention.apply(services)
 

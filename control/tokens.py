@@ -110,12 +110,12 @@ class Tokens:
     def csrf_matches(self, session: str, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self.csrf(session).encode())
 
-    def link(self, subject: str, expires: int) -> str:
-        """Return the signature of a link to `subject` that holds until `expires` (Unix seconds)."""
-        return hmac.digest(self._link_key, f"{expires}\n{subject}".encode(), "sha256").hex()
+    def link(self, link: str, subject: str, expires: int) -> str:
+        """Return the signature of a link, by its id, to `subject` that holds until `expires` (Unix seconds)."""
+        return hmac.digest(self._link_key, f"{link}\n{expires}\n{subject}".encode(), "sha256").hex()
 
-    def link_matches(self, subject: str, expires: int, given: str) -> bool:
-        return hmac.compare_digest(given.encode(), self.link(subject, expires).encode())
+    def link_matches(self, link: str, subject: str, expires: int, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), self.link(link, subject, expires).encode())
 
     def join(
         self,

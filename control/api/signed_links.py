@@ -1,11 +1,13 @@
-"""Links that open one file for a while, without signing in: signed, and not stored.
+"""Links that open one file for a while, without signing in: signed, listed, and taken back.
 
-Where the object store has a public endpoint (`s3_public_endpoint`) they lead straight there (presigned, AWS Signature
-Version 4); else they lead here. Neither shows anything but the file, which is sent as downloads are. A link cannot be
-taken back before it expires, but for deleting its file.
+A signature names a row: without it the link opens nothing more. Where the object store has a public endpoint
+(`s3_public_endpoint`) a link leads on to it, by an address that the store itself verifies (presigned, AWS Signature
+Version 4) and that holds for a minute; else the file comes from here. Neither shows anything but the file, which is
+sent as downloads are.
 """
 
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import quote
@@ -15,16 +17,21 @@ from quart import Response
 
 from control.api.media import disposition, file_of, readable
 from control.api.recordings import send
-from control.api.types import Answer, Body
+from control.api.types import Answer, Body, Done
+from control.auth import access
 from control.auth.access import Access
 from control.content_type import INLINE
 from control.endpoint import Call, Endpoints
-from control.problem import Problem
-from control.store import audit
+from control.problem import Problem, not_found
+from control.store import audit, media, signed_links
+from control.store.media import MediaRow
+from control.store.signed_links import SignedLinkRow, Target
+from objects.threads import Objects
 
 of_media = Endpoints("media", scope="media")
 of_recordings = Endpoints("recordings", scope="recordings")
 _Seconds = Annotated[int, msgspec.Meta(ge=60, le=7 * 86400)]
+_DIRECT_SECONDS = 60
 
 
 class SignFile(Body, frozen=True, kw_only=True):
@@ -39,31 +46,46 @@ class SignRecordingFile(Body, frozen=True, kw_only=True):
 
 
 class SignedLink(Answer, frozen=True, kw_only=True):
-    """`url` is relative to this server, or absolute where it leads to the object store."""
+    """`url` is relative to this server; `name` is the file of the recording that it opens, null for an upload."""
 
+    id: str
     url: str
+    name: str | None
+    created_at: datetime
     expires_at: datetime
+
+
+class SignedLinks(Answer, frozen=True, kw_only=True):
+    links: list[SignedLink]
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What makes a link hold: `expires` is in Unix seconds."""
 
+    link: Annotated[str, msgspec.Meta(max_length=100)]
     expires: Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
     signature: Annotated[str, msgspec.Meta(max_length=128)]
 
 
 @of_media.route("POST", "/api/v1/media/<file>/links", Access.SIGNED_IN, body=SignFile, answer=SignedLink, status=201)
 async def sign_file(call: Call, file: str, body: SignFile) -> SignedLink:
-    """Make a link by which anyone may download a file until it expires."""
+    """Make a link by which anyone may download a file until it expires or is taken back."""
     row = await readable(call, file)
-    store = call.services.media
-    inline = row.content_type in INLINE
-    headers = {
-        "response-content-type": row.content_type if inline else "application/octet-stream",
-        "response-content-disposition": disposition(row),
-    }
-    direct = await store.objects.public_link(store.key(row.id), body.seconds, headers)
-    return await _signed(call, f"media/{row.id}", body.seconds, direct)
+    return await _make(call, Target(media_id=row.id), body.seconds)
+
+
+@of_media.route("GET", "/api/v1/media/<file>/links", Access.SIGNED_IN, answer=SignedLinks)
+async def list_file_links(call: Call, file: str) -> SignedLinks:
+    """List the links that open a file: all to its owner and to hosts, to others those that they made."""
+    row = await readable(call, file)
+    return await _list(call, Target(media_id=row.id), await _whose(call, row))
+
+
+@of_media.route("DELETE", "/api/v1/media/<file>/links/<media_link>", Access.SIGNED_IN, answer=Done)
+async def delete_file_link(call: Call, file: str, media_link: str) -> Done:
+    """Take a link back: whoever made it may, the file's owner, and hosts."""
+    row = await readable(call, file)
+    return await _take_back(call, Target(media_id=row.id), media_link, await _whose(call, row))
 
 
 @of_recordings.route(
@@ -75,22 +97,39 @@ async def sign_file(call: Call, file: str, body: SignFile) -> SignedLink:
     status=201,
 )
 async def sign_recording_file(call: Call, recording: str, body: SignRecordingFile) -> SignedLink:
-    """Make a link by which anyone may download a file of a finished recording until it expires."""
-    archive = call.services.archive
-    key, kind = await archive.file(recording, body.name)
-    headers = {
-        "response-content-type": kind,
-        "response-content-disposition": f"attachment; filename*=UTF-8''{quote(body.name.rpartition('/')[2], safe='')}",
-    }
-    direct = await archive.objects.public_link(key, body.seconds, headers)
-    return await _signed(call, f"recordings/{recording}/{body.name}", body.seconds, direct)
+    """Make a link by which anyone may download a file of a finished recording until it expires or is taken back."""
+    await call.services.archive.file(recording, body.name)
+    return await _make(call, Target(recording_id=recording, name=body.name), body.seconds)
 
 
-@of_media.route("GET", "/api/v1/signed/media/<file>", Access.PUBLIC, query=Signature, content_type="*/*")
+@of_recordings.route("GET", "/api/v1/recordings/<recording>/file-links", Access.RECORDING, answer=SignedLinks)
+async def list_recording_file_links(call: Call, recording: str) -> SignedLinks:
+    """List the links that open files of a recording."""
+    return await _list(call, Target(recording_id=recording), None)
+
+
+@of_recordings.route("DELETE", "/api/v1/recordings/<recording>/file-links/<file_link>", Access.RECORDING, answer=Done)
+async def delete_recording_file_link(call: Call, recording: str, file_link: str) -> Done:
+    """Take a link back."""
+    return await _take_back(call, Target(recording_id=recording), file_link, None)
+
+
+@of_media.route(
+    "GET", "/api/v1/signed/media/<file>", Access.PUBLIC, query=Signature, content_type="*/*", redirects=True
+)
 async def open_signed_file(call: Call, file: str, query: Signature) -> Response:
-    """Download the file that a link opens."""
-    _check(call, f"media/{file}", query)
-    return await file_of(call, file)
+    """Download the file that a link opens, or be led to where it is."""
+    await _check(call, f"media/{file}", query)
+    store = call.services.media
+    async with call.services.pool.acquire() as connection:
+        row = await media.by_id(connection, file)
+    if row is None:
+        raise not_found("There is no such file.")
+    headers = {
+        "response-content-type": row.content_type if row.content_type in INLINE else "application/octet-stream",
+        "response-content-disposition": disposition(row),
+    }
+    return await _elsewhere_or(store.objects, store.key(row.id), headers, lambda: file_of(call, file))
 
 
 @of_recordings.route(
@@ -99,22 +138,83 @@ async def open_signed_file(call: Call, file: str, query: Signature) -> Response:
     Access.PUBLIC,
     query=Signature,
     content_type="*/*",
+    redirects=True,
 )
 async def open_signed_recording_file(call: Call, recording: str, name: str, query: Signature) -> Response:
-    """Download the file of a recording that a link opens."""
-    _check(call, f"recordings/{recording}/{name}", query)
-    return await send(call, recording, name)
+    """Download the file of a recording that a link opens, or be led to where it is."""
+    await _check(call, f"recordings/{recording}/{name}", query)
+    key, kind = await call.services.archive.file(recording, name)
+    headers = {
+        "response-content-type": kind,
+        "response-content-disposition": f"attachment; filename*=UTF-8''{quote(name.rpartition('/')[2], safe='')}",
+    }
+    return await _elsewhere_or(call.services.archive.objects, key, headers, lambda: send(call, recording, name))
 
 
-async def _signed(call: Call, subject: str, seconds: int, direct: str | None) -> SignedLink:
-    expires = int(time.time()) + seconds
+async def _elsewhere_or(
+    objects: Objects, key: str, headers: Mapping[str, str], here: Callable[[], Awaitable[Response]]
+) -> Response:
+    """Lead to the store where it has a public endpoint, else answer here."""
+    direct = await objects.public_link(key, _DIRECT_SECONDS, headers)
+    if direct is None:
+        return await here()
+    return Response(b"", 302, {"Location": direct, "Cache-Control": "no-store"})
+
+
+async def _whose(call: Call, row: MediaRow) -> str | None:
+    """Return None for whoever may see all links of a file, else the account whose links may be seen."""
+    user = None if call.principal is None else call.principal.user
+    if user is not None and (row.owner_id == user.user or user.role == "admin"):
+        return None
+    if row.meeting_id is not None:
+        async with call.services.pool.acquire() as connection:
+            standing = await access.in_meeting(connection, Access.PARTICIPANT, call.principal, row.meeting_id)
+        if standing.is_host:
+            return None
+    return call.actor
+
+
+async def _make(call: Call, target: Target, seconds: int) -> SignedLink:
+    user = None if call.principal is None else call.principal.user
+    expires = datetime.fromtimestamp(int(time.time()) + seconds, UTC)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        row = await signed_links.create(connection, target, None if user is None else user.user, expires)
+        await audit.write(connection, call.actor, "sign_link", _subject(row), call.address, link=row.id)
+    return _public(call, row)
+
+
+async def _list(call: Call, target: Target, user: str | None) -> SignedLinks:
     async with call.services.pool.acquire() as connection:
-        await audit.write(connection, call.actor, "sign_link", subject, call.address, seconds=seconds)
-    signature = call.services.tokens.link(subject, expires)
-    here = f"/api/v1/signed/{quote(subject)}?expires={expires}&signature={signature}"
-    return SignedLink(url=direct or here, expires_at=datetime.fromtimestamp(expires, UTC))
+        rows = await signed_links.of_target(connection, target, user)
+    return SignedLinks(links=[_public(call, row) for row in rows])
 
 
-def _check(call: Call, subject: str, given: Signature) -> None:
-    if given.expires <= time.time() or not call.services.tokens.link_matches(subject, given.expires, given.signature):
-        raise Problem(403, "link", "This link does not hold: it has expired, or was changed.")
+async def _take_back(call: Call, target: Target, link: str, user: str | None) -> Done:
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        if not await signed_links.delete(connection, target, link, user):
+            raise not_found("There is no such link.")
+        subject = target.media_id or target.recording_id or ""
+        await audit.write(connection, call.actor, "take_link_back", subject, call.address, link=link)
+    return Done()
+
+
+def _public(call: Call, row: SignedLinkRow) -> SignedLink:
+    """Return a link with its address, which is the same whenever it is asked for."""
+    subject, expires = _subject(row), int(row.expires_at.timestamp())
+    signature = call.services.tokens.link(row.id, subject, expires)
+    url = f"/api/v1/signed/{quote(subject)}?link={row.id}&expires={expires}&signature={signature}"
+    return SignedLink(id=row.id, url=url, name=row.name, created_at=row.created_at, expires_at=row.expires_at)
+
+
+def _subject(row: SignedLinkRow) -> str:
+    return f"recordings/{row.recording_id}/{row.name}" if row.media_id is None else f"media/{row.media_id}"
+
+
+async def _check(call: Call, subject: str, given: Signature) -> None:
+    """Raise Problem 403 for a link that does not hold; the database is asked about those that are ours only."""
+    ours = call.services.tokens.link_matches(given.link, subject, given.expires, given.signature)
+    if ours and given.expires > time.time():
+        async with call.services.pool.acquire() as connection:
+            if await signed_links.holds(connection, given.link):
+                return
+    raise Problem(403, "link", "This link does not hold: it has expired, was taken back, or was changed.")

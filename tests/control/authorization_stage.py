@@ -76,6 +76,8 @@ class Stage:
         victim = await self._victim()
         job = (await host.ok("POST", "/api/v1/ffmpeg/thumbnail", {"file": file}))["id"]
         link = await host.ok("POST", f"/api/v1/recordings/{recording}/links", {})
+        of_file = await host.ok("POST", f"/api/v1/media/{file}/links", {})
+        of_recording = await host.ok("POST", f"/api/v1/recordings/{recording}/file-links", {"name": "track0.webm"})
         await self._visit(meeting, joined["participant"]["participant"])
         callers = {name: accounts[name] for name in CALLERS if name in accounts}
         callers["anonymous"] = self.people.nobody()
@@ -99,6 +101,8 @@ class Stage:
                 "<job>": job,
                 "<passkey>": self.sessions["passkey"],
                 "<link>": link["id"],
+                "<media_link>": of_file["id"],
+                "<file_link>": of_recording["id"],
                 "<token>": link["url"].rpartition("/")[2],
             },
         )

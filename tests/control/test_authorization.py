@@ -115,7 +115,11 @@ TABLE = {
     "GET /api/v1/shared/<token>": ALL,
     "GET /api/v1/shared/<token>/files/<path:name>": ALL,
     "POST /api/v1/media/<file>/links": SHARED,
+    "GET /api/v1/media/<file>/links": SHARED,
+    "DELETE /api/v1/media/<file>/links/<media_link>": OWN_RECORDING,
     f"POST {R}/file-links": OWN_RECORDING,
+    f"GET {R}/file-links": OWN_RECORDING,
+    f"DELETE {R}/file-links/<file_link>": OWN_RECORDING,
     # Without a signature: whoever has one is let in.
     "GET /api/v1/signed/media/<file>": ALL,
     "GET /api/v1/signed/recordings/<recording>/<path:name>": ALL,
@@ -209,6 +213,8 @@ OTHERS = {"/", "/api/docs", "/<path:name>", "/whip", "/whip/<path:rest>", "/whep
 # Routes that an allowed caller uses up.
 CONSUMING = {
     f"DELETE {R}/links/<link>",
+    f"DELETE {R}/file-links/<file_link>",
+    "DELETE /api/v1/media/<file>/links/<media_link>",
     "DELETE /api/v1/recording/<recording>",
     f"DELETE {M}",
     f"DELETE {M}/messages/<message>",

@@ -63,6 +63,7 @@ ERASED = {
     "room_state",
     "signaling_messages",
     "signaling_sessions",
+    "signed_links",
     "user_identities",
     "user_sessions",
     "users",
@@ -287,6 +288,8 @@ WRITTEN = (
     "INSERT INTO recording_segments VALUES ('{recording}', 'k', 't', '{here}', 1, 'x', now())",
     "INSERT INTO recording_links (id, recording_id, token_hash, created_by, expires_at)"
     " VALUES ('rl', '{recording}', '\\x01', '{user}', now())",
+    "INSERT INTO signed_links (id, recording_id, name, created_by, expires_at)"
+    " VALUES ('sl', '{recording}', 'n', '{user}', now())",
     "INSERT INTO participant_quality (meeting_id, participant_id, at, seconds, final, round_trip_ms, tracks)"
     " VALUES ('{other}', '{there}', now(), 1, false, 1, '[]')",
     "INSERT INTO meeting_minutes (meeting_id, state, lines, text) VALUES ('{meeting}', 'ready', 1, '{said}')",

@@ -42,19 +42,45 @@ async def test_a_link_opens_one_file_and_nothing_else(people: People, config: Co
     async with nobody.session.get(ada.server.url + link["url"], headers={"Range": "bytes=0-3"}) as answer:
         assert (answer.status, await answer.read()) == (206, PAGE[:4])
     given = parse_qs(urlsplit(link["url"]).query)
-    expires, signature = int(given["expires"][0]), given["signature"][0]
-    late = Tokens(load(config.data_dir, may_create=False)).link(f"media/{file}", 1)
+    expires, signature, of = int(given["expires"][0]), given["signature"][0], f"link={link['id']}"
+    tokens = Tokens(load(config.data_dir, may_create=False))
+    late = tokens.link(link["id"], f"media/{file}", 1)
     for changed in (
-        f"media/{other}?expires={expires}&signature={signature}",
-        f"media/{file}?expires={expires + 1}&signature={signature}",
-        f"media/{file}?expires={expires}&signature={signature[::-1]}",
-        f"media/{file}?expires={expires}&signature=%C3%A9",
-        f"media/{file}?expires=1&signature={late}",
-        f"recordings/recording_{file[5:]}/a?expires={expires}&signature={signature}",
+        f"media/{other}?{of}&expires={expires}&signature={signature}",
+        f"media/{file}?{of}&expires={expires + 1}&signature={signature}",
+        f"media/{file}?{of}&expires={expires}&signature={signature[::-1]}",
+        f"media/{file}?{of}&expires={expires}&signature=%C3%A9",
+        f"media/{file}?{of}&expires=1&signature={late}",
+        f"media/{file}?link=another&expires={expires}&signature={signature}",
+        f"media/{file}?link=another&expires={expires}&signature={tokens.link('another', f'media/{file}', expires)}",
+        f"recordings/recording_{file[5:]}/a?{of}&expires={expires}&signature={signature}",
     ):
         assert await nobody.refused("GET", f"/api/v1/signed/{changed}") == (403, "link"), changed
     await ada.ok("DELETE", f"/api/v1/media/{file}")
-    assert (await fetched(nobody, link["url"]))[0] == 404
+    assert await nobody.refused("GET", link["url"]) == (403, "link")
+
+
+async def test_links_are_listed_and_taken_back(people: People) -> None:
+    """By the file's owner and hosts all of them; by others those that they made."""
+    ada, ben, eve = await people.user("ada"), await people.user("ben"), await people.user("eve")
+    meeting = (await ada.ok("POST", "/api/v1/meetings", {}))["id"]
+    await ben.ok("POST", f"/api/v1/meetings/{meeting}/join", {})
+    file = (await upload(ada, io.BytesIO(PAGE), f"name=a.bin&meeting={meeting}"))[1]["id"]
+    path = f"/api/v1/media/{file}/links"
+    by_ada, by_ben = await ada.ok("POST", path, {}), await ben.ok("POST", path, {})
+    assert (await ada.ok("GET", path))["links"] == [by_ben, by_ada]
+    assert (await ben.ok("GET", path))["links"] == [by_ben]
+    assert await eve.refused("GET", path) == (404, "not_found")
+    for client, link in ((ben, by_ada), (eve, by_ben), (ada, {"id": "link_unknown"})):
+        assert await client.refused("DELETE", f"{path}/{link['id']}") == (404, "not_found")
+    other = (await upload(ada, io.BytesIO(b"other")))[1]["id"]
+    assert await ada.refused("DELETE", f"/api/v1/media/{other}/links/{by_ada['id']}") == (404, "not_found")
+    await ada.ok("DELETE", f"{path}/{by_ben['id']}")
+    assert await people.nobody().refused("GET", by_ben["url"]) == (403, "link")
+    assert (await fetched(people.nobody(), by_ada["url"]))[0] == 200
+    await ada.ok("DELETE", f"{path}/{by_ada['id']}")
+    assert await people.nobody().refused("GET", by_ada["url"]) == (403, "link")
+    assert (await ada.ok("GET", path))["links"] == []
 
 
 async def test_a_link_opens_a_file_of_a_recording(people: People, config: ControlConfig) -> None:
@@ -62,8 +88,13 @@ async def test_a_link_opens_a_file_of_a_recording(people: People, config: Contro
     _, recording = await recorded(host, config)
     detail = await host.ok("GET", f"/api/v1/recordings/{recording}")
     name = detail["tracks"][0]["files"][0]
-    link = await host.ok("POST", f"/api/v1/recordings/{recording}/file-links", {"name": name})
+    path = f"/api/v1/recordings/{recording}/file-links"
+    link = await host.ok("POST", path, {"name": name})
     assert (await fetched(people.nobody(), link["url"]))[:2] == (200, DATA)
+    assert (await host.ok("GET", path))["links"] == [link] and link["name"] == name
+    await host.ok("DELETE", f"{path}/{link['id']}")
+    assert await people.nobody().refused("GET", link["url"]) == (403, "link")
+    assert await host.refused("DELETE", f"{path}/{link['id']}") == (404, "not_found")
     body = {"name": "../../etc/passwd"}
     assert (await host.call("POST", f"/api/v1/recordings/{recording}/file-links", body))[0] in {400, 404}
 
@@ -81,13 +112,19 @@ async def in_s3(config: ControlConfig, s3: S3Server) -> AsyncIterator[People]:
 async def test_a_store_with_a_public_endpoint_is_where_links_lead(in_s3: People, s3: S3Server) -> None:
     ada = await in_s3.user("ada")
     file = (await upload(ada, io.BytesIO(PAGE)))[1]["id"]
-    url = (await ada.ok("POST", f"/api/v1/media/{file}/links", {"seconds": 60}))["url"]
+    link = await ada.ok("POST", f"/api/v1/media/{file}/links", {"seconds": 3600})
+    async with ada.session.get(ada.server.url + link["url"], allow_redirects=False) as answer:
+        assert answer.status == 302
+        url = answer.headers["Location"]
     assert url.startswith(s3.config.endpoint)
     status, content, headers = await fetched(in_s3.nobody(), url)
     assert (status, content, headers["content-type"]) == (200, PAGE, "application/octet-stream")
     assert headers["content-disposition"].startswith("attachment")
     assert (await fetched(in_s3.nobody(), url.replace("X-Amz-Expires=60", "X-Amz-Expires=6000")))[0] == 403
     assert (await fetched(in_s3.nobody(), url.partition("?")[0]))[0] == 403
+    assert (await fetched(in_s3.nobody(), link["url"]))[:2] == (200, PAGE)
+    await ada.ok("DELETE", f"/api/v1/media/{file}/links/{link['id']}")
+    assert await in_s3.nobody().refused("GET", link["url"]) == (403, "link")
 
 
 @pytest.mark.parametrize("endpoint", ["ftp://files.example.org", "https://files.example.org/path"])

@@ -6,6 +6,7 @@ import { Captions } from './captions.js';
 import { Chat } from './chat.js';
 import { ConnectionView } from './connection-view.js';
 import { CAPTIONS, RECORDING } from './consents.js';
+import { copyLink } from './copy-link.js';
 import { ask, showDevices, showHelp } from './dialogs.js';
 import { h, setText } from './dom.js';
 import { duration } from './format.js';
@@ -80,7 +81,7 @@ class Call {
     this.#lobby = new Lobby(this.#room, meeting.id, { signal, decide: (action, who) => this.#host(action, who), changed: () => this.#update() });
     this.#breakouts = new Breakouts(this.#room, meeting.id, { signal });
     this.#people = new People(this.#room, {
-      signal, name, lobby: h('div', {}, this.#lobby.element, this.#breakouts.element), close: () => this.#openPanel(''), act: (action, who) => void this.#host(action, who), invite: () => void this.#copyLink(),
+      signal, name, lobby: h('div', {}, this.#lobby.element, this.#breakouts.element), close: () => this.#openPanel(''), act: (action, who) => void this.#host(action, who), invite: () => void copyLink(`/m/${encodeURIComponent(meeting.id)}`),
     });
     this.#captions = new Captions(this.#room, { signal, name });
     const connection = new ConnectionView(this.#room, signal);
@@ -270,16 +271,6 @@ class Call {
       if (answer === 'remove') await rest.removeParticipant(here, participant.id);
     } catch (error) {
       toast(error.message, 'problem');
-    }
-  }
-
-  async #copyLink() {
-    const link = new URL(`/m/${encodeURIComponent(this.#options.meeting.id)}`, location.href).href;
-    try {
-      await navigator.clipboard.writeText(link);
-      toast('Link copied.');
-    } catch {
-      toast(link);
     }
   }
 

@@ -42,7 +42,8 @@ export function showDevices(media, speakerChosen) {
   ]).finally(() => media.removeEventListener('change', update));
 }
 
-function show(contents) {
+/** @param {(dialog: HTMLDialogElement) => any[]} contents @returns {Promise<string>} what the dialog was closed with */
+export function show(contents) {
   return new Promise((resolve) => {
     const dialog = h('dialog', { class: 'dialog' });
     dialog.append(...contents(dialog).filter(Boolean));

@@ -1,12 +1,12 @@
 /** `/`: sign in or register; when signed in, the meetings of the account. */
 import { brand } from './brand.js';
+import { copyLink } from './copy-link.js';
 import { h } from './dom.js';
 import { check, choice, field, form, iconButton } from './fields.js';
 import { dateTime, meetingIdOf } from './format.js';
 import { icon } from './icons.js';
 import { currentUser, forgetUser, rest } from './session.js';
 import { signInCard } from './sign-in.js';
-import { toast } from './toasts.js';
 
 /** What a meeting makes of consent to being recorded. */
 const CONSENTS = [
@@ -138,16 +138,6 @@ function meetingRow(meeting) {
       iconButton('link', 'Copy link', { onclick: () => void copyLink(path) }),
       h('a', { class: 'icon-button', href: `${path}/recordings`, title: 'Recordings', 'aria-label': `Recordings of ${meeting.title}` }, icon('film')),
       meeting.status !== 'ended' && h('a', { class: 'button primary', href: path }, 'Open')));
-}
-
-async function copyLink(path) {
-  const link = new URL(path, location.href).href;
-  try {
-    await navigator.clipboard.writeText(link);
-    toast('Link copied.');
-  } catch {
-    toast(link);
-  }
 }
 
 async function signOut(context) {

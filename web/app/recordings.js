@@ -1,6 +1,7 @@
 /** `/m/<meeting>/recordings`: what was recorded, to play and to download. */
 import { brand } from './brand.js';
 import { h } from './dom.js';
+import { linksButton } from './file-links.js';
 import { dateTime, duration, size } from './format.js';
 import { icon } from './icons.js';
 import { minutes } from './minutes.js';
@@ -88,7 +89,8 @@ function film(recording, composition) {
     h('p', {}, h('strong', {}, 'Everybody'), h('span', { class: 'hint' }, ` MP4 · ${size(composition.bytes)}`)),
     h('div', { class: 'recorded-file' },
       h('video', { src: source, controls: true, preload: 'metadata' }),
-      h('a', { class: 'icon-button', href: `${source}?download`, download: true, title: 'Download', 'aria-label': 'Download the film' }, icon('download'))))];
+      h('a', { class: 'icon-button', href: `${source}?download`, download: true, title: 'Download', 'aria-label': 'Download the film' }, icon('download')),
+      linksButton(recording.id, composition.file, 'the film')))];
 }
 
 function trackRow(recording, track) {
@@ -99,5 +101,6 @@ function trackRow(recording, track) {
       h('span', { class: 'hint' }, ` ${duration(track.duration_ms)} · ${track.codec}`)),
     ...track.files.map((file) => h('div', { class: 'recorded-file' },
       h(sound ? 'audio' : 'video', { src: base + file, controls: true, preload: 'metadata' }),
-      h('a', { class: 'icon-button', href: base + file, download: true, title: 'Download', 'aria-label': `Download ${file}` }, icon('download')))));
+      h('a', { class: 'icon-button', href: base + file, download: true, title: 'Download', 'aria-label': `Download ${file}` }, icon('download')),
+      linksButton(recording.id, file, file))));
 }

@@ -1,0 +1,79 @@
+"""Links that open one file: rows that a link's signature names, until they expire or are deleted."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from control.database import Connection, load
+from control.identifiers import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An uploaded file, or a file of a recording by its `name`. Exactly one of the first two is set."""
+
+    media_id: str | None = None
+    recording_id: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedLinkRow:
+    id: str
+    media_id: str | None
+    recording_id: str | None
+    name: str | None
+    created_by: str | None
+    created_at: datetime
+    expires_at: datetime
+
+
+async def create(connection: Connection, target: Target, user: str | None, expires_at: datetime) -> SignedLinkRow:
+    """Insert a link; `user` is None for a guest."""
+    row = await connection.fetchrow(
+        "INSERT INTO signed_links (id, media_id, recording_id, name, created_by, expires_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
+        new_id("link"),
+        target.media_id,
+        target.recording_id,
+        target.name,
+        user,
+        expires_at,
+    )
+    assert row is not None
+    return load(SignedLinkRow, row)
+
+
+async def of_target(connection: Connection, target: Target, user: str | None = None) -> list[SignedLinkRow]:
+    """Return the links that still open a file, or any file of a recording; with `user` only those that it made."""
+    rows = await connection.fetch(
+        "SELECT * FROM signed_links WHERE (media_id = $1 OR recording_id = $2)"
+        " AND ($3::text IS NULL OR created_by = $3) AND expires_at > now() ORDER BY created_at DESC, id LIMIT 1000",
+        target.media_id,
+        target.recording_id,
+        user,
+    )
+    return [load(SignedLinkRow, row) for row in rows]
+
+
+async def holds(connection: Connection, link: str) -> bool:
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM signed_links WHERE id = $1 AND expires_at > now())", link
+    )
+    return found
+
+
+async def delete(connection: Connection, target: Target, link: str, user: str | None = None) -> bool:
+    """Take a link back; with `user` only one that it made."""
+    found = await connection.fetchval(
+        "DELETE FROM signed_links WHERE id = $1 AND (media_id = $2 OR recording_id = $3)"
+        " AND ($4::text IS NULL OR created_by = $4) RETURNING id",
+        link,
+        target.media_id,
+        target.recording_id,
+        user,
+    )
+    return found is not None
+
+
+async def forget_old(connection: Connection) -> None:
+    await connection.execute("DELETE FROM signed_links WHERE expires_at < now()")

@@ -1,0 +1,79 @@
+"""What takes more than one request, or no JSON: how operations of the REST API are brought to succeed for the schema's
+test. Each returns the status of the operation itself."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from control import totp
+from tests.control.authenticator import Authenticator
+from tests.control.authorization_stage import PICTURE, Stage, World, fill
+from tests.control.harness import PASSWORD, Client, People
+
+Deed = Callable[[People, Stage, World], Awaitable[int]]
+_KEYS = "/api/v1/users/passkeys"
+
+
+async def _avatar(_: People, __: Stage, world: World) -> int:
+    host = world.callers["host"]
+    url = f"{host.server.url}/api/v1/users/upload-avatar"
+    async with host.session.post(url, data=PICTURE, headers=host.headers) as answer:
+        return answer.status
+
+
+async def _confirm_code(people: People, _: Stage, __: World) -> int:
+    careful = await people.user("careful")
+    secret = (await careful.ok("POST", "/api/v1/users/totp/begin", {"password": PASSWORD}))["secret"]
+    code = totp.code(secret, int(time.time()) // 30)
+    return (await careful.call("POST", "/api/v1/users/totp/confirm", {"code": code}))[0]
+
+
+async def _make_passkey(client: Client, authenticator: Authenticator) -> int:
+    begun = await client.ok("POST", f"{_KEYS}/begin", {"password": PASSWORD})
+    body = {"name": "phone", "credential": authenticator.create(begun["options"])}
+    return (await client.call("POST", _KEYS, body))[0]
+
+
+async def _add_passkey(people: People, _: Stage, __: World) -> int:
+    keyed = await people.user("keyed")
+    return await _make_passkey(keyed, Authenticator(keyed.server.url))
+
+
+async def _sign_in_by_passkey(people: People, _: Stage, __: World) -> int:
+    keyed, nobody = await people.user("keyed-too"), people.nobody()
+    authenticator = Authenticator(keyed.server.url)
+    await _make_passkey(keyed, authenticator)
+    begun = await nobody.ok("POST", "/api/v1/auth/passkey/begin")
+    body = {"credential": authenticator.get(begun["options"]), "mode": "token"}
+    return (await nobody.call("POST", "/api/v1/auth/passkey/finish", body))[0]
+
+
+async def _judge_emotion(_: People, stage: Stage, world: World) -> int:
+    admin = stage.accounts["admin"]
+    version = (await admin.ok("GET", "/api/v1/ai/setup"))["statement_version"]
+    await admin.ok("POST", "/api/v1/ai/setup", {"emotion": True, "acknowledged": version})
+    body = {"file": world.paths["<file>"]}
+    return (await world.callers["host"].call("POST", "/api/v1/ai/emotion", body))[0]
+
+
+def _following(rule: str, body: dict[str, Any]) -> Deed:
+    """A link is made by `rule`, and opened by nobody in particular."""
+
+    async def follow(people: People, _: Stage, world: World) -> int:
+        link = await world.callers["host"].ok("POST", fill(rule, world.paths), body)
+        return (await people.nobody().call("GET", link["url"]))[0]
+
+    return follow
+
+
+DEEDS: dict[str, Deed] = {
+    "POST /api/v1/users/upload-avatar": _avatar,
+    "POST /api/v1/users/totp/confirm": _confirm_code,
+    "POST /api/v1/users/passkeys": _add_passkey,
+    "POST /api/v1/auth/passkey/finish": _sign_in_by_passkey,
+    "POST /api/v1/ai/emotion": _judge_emotion,
+    "GET /api/v1/signed/media/{file}": _following("/api/v1/media/<file>/links", {}),
+    "GET /api/v1/signed/recordings/{recording}/{name}": _following(
+        "/api/v1/recordings/<recording>/file-links", {"name": "track0.webm"}
+    ),
+}

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from quart import Response
 
-from control import entity_tags, grants, removal, schedule, webtransport
+from control import entity_tags, grants, live_settings, removal, schedule, webtransport
 from control.api.meeting_types import (
     CreateMeeting,
     Meeting,
@@ -21,14 +21,12 @@ from control.api.meeting_types import (
 )
 from control.api.types import Done
 from control.auth.access import Access, Standing
-from control.database import Connection
 from control.ending import end_in_transaction, ended
 from control.endpoint import Call, Endpoints
 from control.problem import Problem, not_found
-from control.store import meetings, outbox, participants, placements, recordings, rooms
+from control.store import breakouts, meetings, outbox, placements, recordings, rooms
 from control.store.meetings import MeetingRow, Plan
 from control.store.participants import Role
-from sfu.api.desired_state import DesiredState
 
 endpoints = Endpoints("meetings", scope="meetings")
 
@@ -181,13 +179,14 @@ async def get_meeting(call: Call, meeting: str) -> Meeting:
 
 @endpoints.route("PUT", "/api/v1/meetings/<meeting>", Access.HOST, body=UpdateMeeting, answer=Meeting)
 async def update_meeting(call: Call, meeting: str, body: UpdateMeeting) -> Meeting:
-    """Change the fields that are given; changed settings reach a live room at once.
+    """Change the fields that are given; changed settings reach a live room and its breakout rooms at once.
 
     With If-Match, the ETag of `GET /api/v1/meetings/{id}`, only what was read is changed: 412 otherwise.
     """
     passcode_hash = await call.services.passwords.hash(body.passcode) if isinstance(body.passcode, str) else None
     async with call.services.pool.acquire() as connection, connection.transaction():
-        old = await meetings.lock(connection, meeting)
+        await breakouts.lock(connection, meeting)
+        old = await meetings.by_id(connection, meeting)
         if old is None:
             raise not_found("This meeting does not exist.")
         running = await recordings.running(connection, meeting)
@@ -195,9 +194,9 @@ async def update_meeting(call: Call, meeting: str, body: UpdateMeeting) -> Meeti
         plan = _changed_plan(old, body, passcode_hash)
         schedule.check(plan)
         changed = await meetings.update(connection, meeting, plan)
-        state = await _apply_settings(connection, changed, old)
+        states = await live_settings.carry(connection, changed, old)
         await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "meeting.updated", {"meeting": meeting})
-    if state is not None:
+    for state in states:
         call.services.nodes.push(state)
     return full(changed, call.standing.role, running.id if running else None)
 
@@ -259,33 +258,6 @@ async def get_room(call: Call, meeting: str) -> RoomState:
         recording=state.recording.recording if state.recording else None,
         opened_at=live.opened_at if live else None,
     )
-
-
-async def _apply_settings(connection: Connection, meeting: MeetingRow, old: MeetingRow) -> DesiredState | None:
-    """Carry changed settings into the desired state; what participants may do is recomputed for each who is here."""
-    settings, before = grants.settings_of(meeting), grants.settings_of(old)
-    if settings == before:
-        return None
-    rights_changed = grants.for_role("participant", settings) != grants.for_role("participant", before)
-    people = await participants.of_meeting(connection, meeting.id) if rights_changed else []
-
-    def edit(state: DesiredState) -> DesiredState:
-        overrides = dict(state.participants)
-        for person in people:
-            if person.removed_at is None and person.role in {"participant", "viewer"}:
-                muted = grants.current(state, person.id, person.role, before).muted
-                fresh = grants.for_role(person.role, settings)
-                overrides[person.id] = msgspec.structs.replace(fresh, muted=muted)
-        return msgspec.structs.replace(
-            state,
-            locked=settings.locked,
-            captions=settings.captions,
-            e2ee=settings.e2ee,
-            consent=settings.consent,
-            participants=overrides,
-        )
-
-    return await rooms.edit_state(connection, meeting.id, edit)
 
 
 def _changed_plan(old: MeetingRow, body: UpdateMeeting, passcode_hash: str | None) -> Plan:

@@ -133,6 +133,10 @@ async def update(connection: Connection, meeting: str, plan: Plan) -> MeetingRow
     return load(MeetingRow, row)
 
 
+async def set_settings(connection: Connection, meeting: str, settings: Any) -> None:
+    await connection.execute("UPDATE meetings SET settings = $2, updated_at = now() WHERE id = $1", meeting, settings)
+
+
 async def delete(connection: Connection, meeting: str) -> None:
     """Remove the meeting and all rows that refer to it, its breakout rooms and events included."""
     await connection.execute(

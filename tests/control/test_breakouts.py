@@ -212,3 +212,37 @@ async def test_closed_rooms_end_by_themselves(people: People, config: ControlCon
         await services.close()
     assert (await host.ok("GET", f"/api/v1/meetings/{blue}"))["status"] == "ended"
     assert (await host.ok("GET", base))["status"] != "ended"
+
+
+async def test_what_the_main_room_changes_its_breakout_rooms_take_over(people: People, node: Node) -> None:
+    host, base, joined = await a_meeting(people)
+    meeting, bob = base.rpartition("/")[2], joined["bob"]["participant"]
+    client: Client = joined["bob"]["client"]
+    body = {"rooms": [{"title": "Blue", "participants": [bob]}, {"title": "Red"}]}
+    blue, red = (one["id"] for one in (await host.ok("POST", f"{base}/breakouts", body))["rooms"])
+    await host.ok("POST", f"{base}/breakouts/open")
+    inside = (await client.ok("POST", f"{base}/join", {}))["participant"]
+    await host.ok("POST", f"/api/v1/meetings/{blue}/participants/{inside}/mute", {"muted": ["camera"]})
+    await host.ok("PUT", f"/api/v1/meetings/{red}", {"settings": {"captions": False}})
+
+    strict = {"locked": True, "may_share": False, "may_chat": False, "may_record": True, "consent": "required"}
+    await host.ok("PUT", base, {"settings": strict})
+    state = await until(node, blue, lambda one: one.get("consent") == "required")
+    version = state["version"]
+    rights = state["participants"][inside]
+    assert (rights["publish"], rights["chat"], rights["record"]) == (["microphone", "camera"], False, True)
+    assert rights["muted"] == ["camera"], "what a host did stays"
+    assert claims(await client.ok("POST", f"{base}/join", {}))["room"] == blue
+    settings = (await host.ok("GET", f"/api/v1/meetings/{red}"))["settings"]
+    assert (settings["captions"], settings["consent"]) == (False, "required"), "what was set for one room stays"
+    # Locked is the main room: nobody comes in there; who is in the meeting may go to any room, for the first time too.
+    assert (await until(node, meeting, lambda one: one.get("locked")))["consent"] == "required"
+    assert not any(one.get("locked") for one in node.desired if one["room"] in {blue, red})
+    assert await (await people.user("late")).refused("POST", f"{base}/join", {}) == (403, "locked")
+    await host.ok("POST", f"{base}/breakouts/move", {"participant": bob, "room": red})
+    moved = claims(await client.ok("POST", f"{base}/join", {}))
+    assert (moved["room"], moved["grants"]["publish"]) == (red, ["microphone", "camera"])
+
+    await host.ok("PUT", base, {"settings": {}})
+    state = await until(node, blue, lambda one: one["version"] > version and "consent" not in one)
+    assert "screen" in state["participants"][inside]["publish"]

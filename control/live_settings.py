@@ -1,0 +1,77 @@
+"""Changed settings of a meeting, carried into the rooms where it goes on: its own, and its breakout rooms.
+
+Breakout rooms take over what changes, as they took over everything when they were made; what a host set otherwise in
+one of them stays. Only the lock is not theirs: newcomers come through the main room, and whoever is in the meeting may
+be sent to any of its rooms.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from control import grants
+from control.api.meeting_types import MeetingSettings
+from control.database import Connection
+from control.store import breakouts, meetings, participants, rooms
+from control.store.meetings import MeetingRow
+from control.store.participants import ParticipantRow
+from sfu.api.desired_state import DesiredState
+from sfu.api.join_token import Grants
+
+
+async def carry(connection: Connection, meeting: MeetingRow, old: MeetingRow) -> list[DesiredState]:
+    """Carry changed settings on; returns the desired states to push. The meeting and its breakout rooms are locked."""
+    settings, before = grants.settings_of(meeting), grants.settings_of(old)
+    if settings == before:
+        return []
+    changed = [await _apply(connection, meeting.id, settings, before, locked=settings.locked)]
+    for one in await breakouts.of_meeting(connection, meeting.id):
+        room = await meetings.by_id(connection, one.id)
+        if room is not None and room.status != "ended":
+            own = grants.settings_of(room)
+            taken_over = _taken_over(own, settings, before)
+            await meetings.set_settings(connection, room.id, taken_over)
+            changed.append(await _apply(connection, room.id, taken_over, own, locked=own.locked))
+    return [state for state in changed if state is not None]
+
+
+def _taken_over(own: MeetingSettings, settings: MeetingSettings, before: MeetingSettings) -> MeetingSettings:
+    """Return a breakout room's settings with what changed in the main room's."""
+    changed = {
+        name: getattr(settings, name)
+        for name in settings.__struct_fields__
+        if name != "locked" and getattr(settings, name) != getattr(before, name)
+    }
+    return msgspec.structs.replace(own, **changed)
+
+
+async def _apply(
+    connection: Connection, room: str, settings: MeetingSettings, before: MeetingSettings, *, locked: bool
+) -> DesiredState | None:
+    """Bring a room's desired state into line; what participants may do is recomputed for each who is here."""
+    rights_changed = grants.for_role("participant", settings) != grants.for_role("participant", before)
+    people = await participants.of_meeting(connection, room) if rights_changed else []
+
+    def edit(state: DesiredState) -> DesiredState:
+        return msgspec.structs.replace(
+            state,
+            locked=locked,
+            captions=settings.captions,
+            e2ee=settings.e2ee,
+            consent=settings.consent,
+            participants={**state.participants, **_rights(state, people, settings, before)},
+        )
+
+    return await rooms.edit_state(connection, room, edit)
+
+
+def _rights(
+    state: DesiredState, people: Iterable[ParticipantRow], settings: MeetingSettings, before: MeetingSettings
+) -> dict[str, Grants]:
+    """Return what plain participants may do now; what a host muted stays muted."""
+    rights = {}
+    for person in people:
+        if person.removed_at is None and person.role in {"participant", "viewer"}:
+            muted = grants.current(state, person.id, person.role, before).muted
+            rights[person.id] = msgspec.structs.replace(grants.for_role(person.role, settings), muted=muted)
+    return rights

@@ -16,7 +16,7 @@ from typing import Generic, NamedTuple, TypeVar
 Key = TypeVar("Key", bound=Hashable)
 
 _HEADROOM = 1.18
-_AMPLE = 2.0  # where a rise costs but half of what there is, it will last: it was the link that fell, not the rise
+_AMPLE = 1.5  # where a rise leaves so much room it will last: it was the link that fell, not the rise
 _WAIT_NS = 2_000_000_000
 _MAX_WAIT_NS = 16_000_000_000
 _SHORT_LIVED_NS = 10_000_000_000
@@ -55,7 +55,10 @@ class Grant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Allocation(Generic[Key]):
-    """`total` of the grants is at most the estimate less audio. `wanted` is what everything at its best would cost."""
+    """`total` of the grants is at most the estimate less audio.
+
+    `wanted` is what everything at its best would cost, and more where that much must be known to fit for it to rise.
+    """
 
     grants: Mapping[Key, Grant]
     total: float
@@ -116,6 +119,12 @@ class Allocator(Generic[Key]):
             return float("inf")
         return _HEADROOM if waited >= memory.wait else _AMPLE
 
+    def _reach(self, demand: Demand[Key], now: int) -> float:
+        """Return how much more than usual must be known to fit for the demand to get its best now."""
+        memory = self._memories[demand.key]
+        waits = memory.fell_at is not None and now - memory.fell_at < memory.wait
+        return _AMPLE / _HEADROOM if waits and memory.layer < len(demand.layers) - 1 else 1.0
+
     def _conclude(self, ordered: Sequence[Demand[Key]], layers: Mapping[Key, int], now: int) -> Allocation[Key]:
         grants = {}
         for demand in ordered:
@@ -124,7 +133,7 @@ class Allocator(Generic[Key]):
             if demand.layers:
                 self._remember(demand, layer, now)
         total = sum(grant.bitrate for grant in grants.values())
-        wanted = sum(demand.layers[-1] for demand in ordered if demand.layers)
+        wanted = sum(demand.layers[-1] * self._reach(demand, now) for demand in ordered if demand.layers)
         return Allocation(grants, total, wanted)
 
     def _remember(self, demand: Demand[Key], layer: int, now: int) -> None:
@@ -133,10 +142,9 @@ class Allocator(Generic[Key]):
         if layer > memory.layer:
             memory.raised_at = now
         elif layer < min(memory.layer, len(demand.layers) - 1):
-            if memory.raised_at is not None and now - memory.raised_at < _SHORT_LIVED_NS:
-                memory.wait = min(memory.wait * 2, _MAX_WAIT_NS)
-            else:
-                memory.wait = _WAIT_NS
-            memory.fell_at = now
+            if memory.raised_at is not None:  # else it goes on falling, which does not count twice
+                short_lived = now - memory.raised_at < _SHORT_LIVED_NS
+                memory.wait = min(memory.wait * 2, _MAX_WAIT_NS) if short_lived else _WAIT_NS
+            memory.raised_at, memory.fell_at = None, now
         memory.layer = layer
         memory.known = True

@@ -18,9 +18,10 @@ _SCALE = 2.0
 _CAREFUL_SCALE = 1.5  # after a failure: the link is probably as full as it was
 _ENOUGH = 1.1
 _SUCCESS = 0.7  # of the probed rate: then another, faster one is worth it
+_FARTHER = 1.05  # than the success before; else there is no hurry
 _PARTIAL = 0.55  # more than the estimate when the probe was its double: worth another soon
 _INTERVAL_NS = 2_000_000_000
-_MAX_INTERVAL_NS = 5_000_000_000
+_MAX_INTERVAL_NS = 3_000_000_000
 _REPEAT_NS = 300_000_000
 _PARTIAL_NS = 1_000_000_000
 _AFTER_DECREASE_NS = 1_500_000_000
@@ -56,6 +57,7 @@ class ProbeControl:
         self._interval = _INTERVAL_NS
         self._next = 0
         self._maximum = float("inf")
+        self._reached = 0.0
 
     def start(self, rate: float, maximum: float) -> None:
         """Media begins to flow at the start rate: find out soon how much more there is."""
@@ -67,6 +69,7 @@ class ProbeControl:
     def decreased(self, now: int) -> None:
         """The estimate was lowered for want of bandwidth: leave the link alone for a moment."""
         self._pending.clear()
+        self._reached = 0.0
         self._next = max(self._next, now + _AFTER_DECREASE_NS)
 
     def repeat(self, now: int) -> None:
@@ -82,7 +85,8 @@ class ProbeControl:
         if rate >= _SUCCESS * probing.rate:
             self._interval = _INTERVAL_NS
             if not self._pending:
-                self._next = now
+                self._next = now if rate > self._reached * _FARTHER else now + _PARTIAL_NS
+            self._reached = rate
         elif rate >= _PARTIAL * probing.rate and self._interval == _INTERVAL_NS:
             self._pending.clear()
             self._next = now + _PARTIAL_NS
@@ -105,9 +109,9 @@ class ProbeControl:
             self._pending.clear()
             return None
         ceiling = min(self._maximum, wanted * _ENOUGH)
-        if self._pending and wanted > 0:
-            rate = min(self._pending.pop(0), ceiling)
-            return self._cluster(rate, now) if rate > estimate else None
+        self._pending = [rate for rate in self._pending if rate > estimate]
+        if self._pending and ceiling > estimate:  # else they are kept: what is wanted first may cost more than it seems
+            return self._cluster(min(self._pending.pop(0), ceiling), now)
         if now < self._next or estimate >= wanted or ceiling <= estimate:
             return None
         scale = _SCALE if self._interval == _INTERVAL_NS else _CAREFUL_SCALE

@@ -105,6 +105,24 @@ def test_a_rise_that_did_not_last_makes_the_next_one_wait_longer() -> None:
     assert sum(changes[600:]) <= 8
 
 
+def test_a_fall_of_two_layers_counts_once() -> None:
+    allocator = Allocator[str]()
+    for tenth in (0, 1, 2):
+        allocator.allocate((450_000, 600_000, 3e6)[tenth], 0, [tile("a")], tenth * SECOND // 10)
+    for tenth in (3, 4):
+        allocator.allocate((600_000, 450_000)[tenth - 3], 0, [tile("a")], tenth * SECOND // 10)
+    estimate = 600_000  # enough, not ample
+    assert allocator.allocate(estimate, 0, [tile("a")], 4 * SECOND).grants["a"].layer == 0
+    assert allocator.allocate(estimate, 0, [tile("a")], 5 * SECOND).grants["a"].layer == 1
+
+
+def test_while_a_rise_must_wait_ample_room_is_wanted_to_cut_that_short() -> None:
+    allocator = Allocator[str]()
+    best = allocator.allocate(4e6, 0, [tile("a")], 0).wanted
+    assert allocator.allocate(600_000, 0, [tile("a")], SECOND).wanted > 1.2 * best
+    assert allocator.allocate(600_000, 0, [tile("a")], 60 * SECOND).wanted == best
+
+
 def test_with_ample_room_the_longer_wait_is_cut_short() -> None:
     allocator = Allocator[str]()
     for tenth in range(600):  # it rises and falls, and waits longer and longer

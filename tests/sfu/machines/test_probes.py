@@ -81,7 +81,7 @@ def test_failures_make_the_next_one_wait_longer() -> None:
             now += 100 * MS
         waits.append((now - began) // SECOND)
         control.result(cluster.cluster, cluster.rate * 0.5, now)
-    assert waits == [0, 2, 4, 5, 5]
+    assert waits == [0, 2, 3, 3, 3]
 
 
 def test_half_a_success_is_followed_up_soon() -> None:
@@ -91,6 +91,17 @@ def test_half_a_success_is_followed_up_soon() -> None:
     control.result(cluster.cluster, 1_200_000, 0)
     assert control.next(1_200_000, WANTED, SECOND - 1, is_free=True) is None
     assert control.next(1_200_000, WANTED, SECOND, is_free=True) is not None
+
+
+def test_a_success_that_gets_no_farther_than_the_one_before_is_followed_up_less_soon() -> None:
+    control = past_the_start()
+    cluster = control.next(2_000_000, 2_600_000, 0, is_free=True)
+    for rate, wait in ((2_300_000, 0), (2_350_000, SECOND)):
+        assert cluster is not None
+        control.result(cluster.cluster, rate, 0)
+        assert control.next(rate, 2_600_000, wait - 1, is_free=True) is None
+        cluster = control.next(rate, 2_600_000, wait, is_free=True)
+    assert cluster is not None
 
 
 def test_a_cluster_without_result_is_a_failure() -> None:

@@ -4,9 +4,11 @@ import contextlib
 
 import pylibsrtp
 
+from parley.client.subscribing import SubscribePeerReceiver
+from sfu.api import signaling
 from sfu.formats import rtcp
-from sfu.formats.rtp import RtpPacket
-from sfu.machines.twcc_receiver import TwccReceiver
+from sfu.formats.rtp import RtpPacket, serialize
+from sfu.formats.sdp import parse as parse_sdp
 from sfu.rooms.subscription import Subscription
 from tests.sfu.rooms.stage import (
     AUDIO,
@@ -81,14 +83,20 @@ class Camera:
 
 
 class Viewer:
-    """A client behind a link: what goes to it takes its time, and it answers by transport-wide feedback."""
+    """A client behind a link: what goes to it takes its time; it gives feedback, and if it `asks`, NACKs.
+
+    `pictures` are the times at which a picture was whole, and all before it since its keyframe.
+    """
 
     def __init__(self, stage: Stage, person: Person, settings: LinkSettings, seed: int = 1) -> None:
         self.person = person
         self.client = subscribe(stage, person)
         self.link: Link[bytes] = Link(settings, seed)
         self.queueing: list[tuple[int, int]] = []
-        self._receiver = TwccReceiver(77)
+        self.asks = False
+        self.pictures: list[int] = []
+        self._receiver = SubscribePeerReceiver(77, keep_frames=True)
+        self._offers = 0
         (self._address,) = [address for address, client in stage.clients.items() if client is self.client]
         stage.clients[self._address] = self  # type: ignore[assignment]  # in the client's place
 
@@ -107,18 +115,28 @@ class Viewer:
 
     def handle_timer(self, now: int) -> None:
         self.client.handle_timer(now)
+        self._learn()
         for at, data in self.link.pop(now):
             before = len(self.client.rtp)
             with contextlib.suppress(pylibsrtp.Error):  # a second copy of what has come is a replay
                 self.client.receive(data, at)
             for packet in self.client.rtp[before:]:
-                for number, value in packet.extensions:
-                    if number == 3:
-                        self._receiver.received(int.from_bytes(value, "big"), at, packet.ssrc)
-        due = self._receiver.due(now)
-        if due and self.client.ready:
-            self.client.send_rtcp(due)
+                self._receiver.receive_rtp(serialize(packet), at)
+        packets = rtcp.parse(due) if (due := self._receiver.feedback(now)) else []
+        packets = [packet for packet in packets if self.asks or not isinstance(packet, rtcp.Nack)]
+        if packets and self.client.ready:
+            self.client.send_rtcp(packets)
+        for stream in self._receiver.streams.values():
+            self.pictures += [now for frame in stream.frames if frame.intact and stream.kind == "video"]
+            stream.frames.clear()
         self.queueing.append((now, self.link.queueing_delay))
+
+    def _learn(self) -> None:
+        """Take what offers tell of slots."""
+        offers = self.person.of(signaling.Offer)
+        for offer in offers[self._offers :]:
+            self._receiver.apply(parse_sdp(offer.sdp))
+        self._offers = len(offers)
 
 
 class Call:

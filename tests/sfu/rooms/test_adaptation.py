@@ -1,5 +1,9 @@
 """What a viewer gets over links of all kinds, and which layers publishers may stop, in simulated time."""
 
+from itertools import pairwise
+
+import pytest
+
 from sfu.api import signaling
 from sfu.formats import rtcp
 from sfu.rooms import statistics
@@ -66,6 +70,19 @@ def test_a_link_that_narrows_much_costs_one_switch_and_its_queue_is_gone_soon() 
     begin = call.stage.now
     call.run(2)
     assert max(queueing for at, queueing in call.viewer.queueing if at > begin) < 100 * MS
+
+
+@pytest.mark.parametrize("seconds", [10.0, 10.2, 10.4])
+def test_pictures_go_on_soon_after_a_link_narrows_much(seconds: float) -> None:
+    """The next layer's keyframe waits neither behind what is left of the layer before nor behind its repairs."""
+    call = Call(LinkSettings(rate=3_000_000, delay=25 * MS))
+    call.viewer.asks = True
+    call.run(seconds)
+    narrowed = call.stage.now
+    call.viewer.link.change(narrowed, rate=600_000)
+    call.run(5)
+    gaps = [after - before for before, after in pairwise(call.viewer.pictures) if after > narrowed]
+    assert max(gaps) < 800 * MS
 
 
 def test_without_the_estimator_the_queue_stays_full() -> None:

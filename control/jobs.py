@@ -2,21 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import Counter
 
-from control import emotion_setting, images
 from control.ai_results import KINDS, AiResult, AiResults
 from control.database import UNAVAILABLE, Connection, Pool
-from control.inference_client import InferenceClient, InferenceFailed
-from control.media_store import MediaStore
-from control.problem import Problem
-from control.store import jobs, media, outbox
+from control.store import jobs, outbox
 from control.store.jobs import JobRow
 
 _LOG = logging.getLogger(__name__)
@@ -118,87 +112,3 @@ async def _tell(connection: Connection, job: JobRow, result: Any) -> None:
         verdict = result["verdict"]
         payload |= {"verdict": verdict.get("text"), "evidential": verdict.get("evidential") is True}
     await outbox.append_for_user(connection, job.owner_id, f"{job.kind}.completed", payload, outbox.AI_EVENTS)
-
-
-def handlers(pool: Pool, store: MediaStore, inference: InferenceClient) -> dict[str, Handler]:
-    """Return what each kind of job does."""
-
-    async def transcribe(job: JobRow, report: Report) -> Any:
-        segments: list[Any] = []
-        summary: Any = None
-        languages = [str(one) for one in job.options.get("languages", [])]
-        async with _content(store, job.subject) as path:
-            async for said in _translated(inference.transcribe(path, languages)):
-                if "segment" in said:
-                    segments.append(said["segment"])
-                elif "done" in said:
-                    summary = said["done"]
-                else:
-                    report(_share(said.get("progress")))
-        if summary is None:
-            raise JobFailed("inference stopped in the middle", again=True)
-        return {"segments": segments, "summary": summary}
-
-    async def look(job: JobRow, report: Report) -> Any:
-        async with pool.acquire() as connection:
-            if not await emotion_setting.is_on(connection):
-                raise JobFailed("emotion analysis was switched off")
-        async with _content(store, job.subject) as path:
-            async for said in _translated(inference.emotions(path)):
-                if "findings" in said:
-                    return said["findings"]
-                report(_share(said.get("progress")))
-        raise JobFailed("inference stopped in the middle", again=True)
-
-    async def judge(job: JobRow, report: Report) -> Any:
-        try:
-            async with _content(store, job.subject) as path:
-                return await inference.judge_synthesis(path, str(job.options.get("medium", "voice")))
-        except InferenceFailed as failed:
-            raise JobFailed(str(failed), again=failed.again) from failed
-
-    async def thumbnail(job: JobRow, report: Report) -> Any:
-        async with pool.acquire() as connection:
-            row = await media.by_id(connection, job.subject)
-        if row is None:
-            raise JobFailed("the file is gone")
-        async with _content(store, row.id) as path:
-            picture = await images.thumbnail(path, row.content_type)
-        if picture is None:
-            raise JobFailed("there is no picture in this file")
-        await store.put_bytes(row.id, picture, ".jpg")
-        async with pool.acquire() as connection:
-            await media.set_thumbnail(connection, row.id)
-        return {"file": row.id}
-
-    return {"asr": transcribe, "emotion": look, "synthesis": judge, "thumbnail": thumbnail}
-
-
-@asynccontextmanager
-async def _content(store: MediaStore, identifier: str) -> AsyncIterator[Path]:
-    async with AsyncExitStack() as stack:
-        try:
-            path = await stack.enter_async_context(store.local(identifier))
-        except FileNotFoundError as error:
-            raise JobFailed("the file is gone") from error
-        except OSError as error:
-            raise JobFailed(str(error), again=True) from error
-        yield path
-
-
-async def _translated(said: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
-    try:
-        async for one in said:
-            yield one
-    except InferenceFailed as failed:
-        raise JobFailed(str(failed), again=failed.again) from failed
-    except Problem as problem:
-        raise JobFailed(problem.detail) from problem
-
-
-def _share(progress: Any) -> float:
-    """Return the part that is done, 0 while inference does not know the length."""
-    if not isinstance(progress, dict):
-        return 0.0
-    done, total = progress.get("read_ms", 0), progress.get("duration_ms", 0)
-    return min(1.0, done / total) if isinstance(done, int | float) and isinstance(total, int | float) and total else 0.0

@@ -30,6 +30,7 @@ from control.app import Application, declared_endpoints
 from control.bus import SeveralBuses
 from control.config import ControlConfig
 from control.direct import Direct
+from control.file_jobs import FileJobs
 from control.listeners import Tls
 from control.migrations import migrate
 from control.services import Services, open_services
@@ -158,8 +159,8 @@ async def _serve(
 
 def _workers(services: Services) -> list[asyncio.Task[None]]:
     """Return what goes on beside requests."""
-    handlers = jobs.handlers(services.pool, services.media, services.inference)
-    worker = jobs.Worker(services.pool, handlers, results=services.results)
+    of_files = FileJobs(services.pool, services.media, services.inference)
+    worker = jobs.Worker(services.pool, of_files.handlers(), results=services.results)
     secretary = jobs.Worker(services.pool, minutes.handlers(services))
     return [
         asyncio.create_task(_relay(services)),

@@ -53,30 +53,37 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(verb=verb)
         if name == "migrate":
             sub.add_argument("--dry-run", action="store_true", help="list what would be applied")
+    _add_verbs_of_own_flags(verbs, common)
+    return parser
+
+
+def _add_verbs_of_own_flags(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", common: argparse.ArgumentParser
+) -> None:
     gateway = verbs.add_parser("nginx-config", help="write the gateway's nginx.conf", parents=[common])
     add_nginx_flags(gateway)
     gateway.set_defaults(verb=_nginx_config)
-    recording = verbs.add_parser("recording", help="put recordings back into the database from their files")
-    acts = recording.add_subparsers(title="acts", required=True, metavar="ACT")
-    again = acts.add_parser("rescan", help="find recordings by their files", parents=[common])
-    again.set_defaults(verb=_recording)
-    events = verbs.add_parser("events", help="publish again what Kafka once refused")
-    acts = events.add_subparsers(title="acts", required=True, metavar="ACT")
-    replay = acts.add_parser("replay", help="publish the events of the dead-letter topic", parents=[common])
-    replay.set_defaults(verb=_events)
-    flight = verbs.add_parser("flight", help="fetch, read and replay what happened in a room", add_help=False)
-    flight.add_argument("rest", nargs=argparse.REMAINDER)
-    flight.set_defaults(verb=_flight, config=None)
+    for name, meaning, act, what, verb in (
+        ("recording", "put recordings back into the database from their files",
+         "rescan", "find recordings by their files", _recording),
+        ("events", "publish again what Kafka once refused",
+         "replay", "publish the events of the dead-letter topic", _events),
+    ):  # fmt: skip
+        acts = verbs.add_parser(name, help=meaning).add_subparsers(title="acts", required=True, metavar="ACT")
+        acts.add_parser(act, help=what, parents=[common]).set_defaults(verb=verb)
     admin = verbs.add_parser("admin", help="make administrators, reset passwords, export and delete accounts")
     add_admin_flags(admin, common)
     admin.set_defaults(verb=_admin)
     nodes = verbs.add_parser("nodes", help="list the sfu nodes, or let one drain")
     add_nodes_flags(nodes, common)
     nodes.set_defaults(verb=_nodes)
-    models = verbs.add_parser("models", help="fetch, build, list and verify AI models", add_help=False)
-    models.add_argument("rest", nargs=argparse.REMAINDER)
-    models.set_defaults(verb=_models, config=None)
-    return parser
+    for name, passed_on, meaning in (
+        ("flight", _flight, "fetch, read and replay what happened in a room"),
+        ("models", _models, "fetch, build, list and verify AI models"),
+    ):
+        rest = verbs.add_parser(name, help=meaning, add_help=False)
+        rest.add_argument("rest", nargs=argparse.REMAINDER)
+        rest.set_defaults(verb=passed_on, config=None)
 
 
 def _common_flags() -> argparse.ArgumentParser:

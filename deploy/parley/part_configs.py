@@ -57,10 +57,7 @@ def control_config(settings: Settings) -> ControlConfig:
         certificate=settings["tls_certificate"] if https else None,
         private_key=settings["tls_key"] if https else None,
         internal_bind=f"{url_host(settings['internal_host'])}:{settings['internal_port']}",
-        public_origins=(
-            *settings["origins"],
-            *(f"https://{url_host(host)}:{settings['https_port']}" for host in settings["public"] if https),
-        ),
+        public_origins=_public_origins(settings),
         trusted_proxies=settings["trusted_proxies"],
         cookie_security=_cookie_security(settings),
         registration=_registration(settings),
@@ -69,12 +66,7 @@ def control_config(settings: Settings) -> ControlConfig:
         oidc=identity_providers(settings),
         smtp=_smtp(settings),
         turn=_turn(settings),
-        retention=Retention(
-            chat_days=settings["keep_chat_days"],
-            captions_days=settings["keep_captions_days"],
-            audit_days=settings["keep_audit_days"],
-            recordings_days=settings["keep_recordings_days"],
-        ),
+        retention=_retention(settings),
         media_dir=settings["media_dir"],
         max_upload_bytes=settings["max_upload_bytes"],
         quota_bytes=settings["quota_bytes"],
@@ -83,6 +75,20 @@ def control_config(settings: Settings) -> ControlConfig:
         inference_url=settings["inference_url"] or f"http://127.0.0.1:{settings['inference_port']}",
         language_model=_language_model(settings),
         embedded=settings["database_url"] is None,
+    )
+
+
+def _public_origins(settings: Settings) -> tuple[str, ...]:
+    public = settings["public"] if settings["https_port"] >= 0 else ()
+    return (*settings["origins"], *(f"https://{url_host(host)}:{settings['https_port']}" for host in public))
+
+
+def _retention(settings: Settings) -> Retention:
+    return Retention(
+        chat_days=settings["keep_chat_days"],
+        captions_days=settings["keep_captions_days"],
+        audit_days=settings["keep_audit_days"],
+        recordings_days=settings["keep_recordings_days"],
     )
 
 

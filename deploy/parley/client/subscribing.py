@@ -66,7 +66,7 @@ class ReceivedStream:
         if len(self._seen) > 4096:
             self._seen = {seq for seq in self._seen if seq > ext_seq - 2048}
         begins = self.kind == "video" and is_keyframe_start(known[0], packet.payload)
-        self._account(packet, ext_seq, known, now, repaired, begins)
+        self._account(packet, ext_seq, known, now, repaired=repaired, begins=begins)
         assembler = self._assembler_for(known[0])
         items = assembler.push(ext_seq, now, serialize_rtp(packet))
         if begins:  # a viewer has no use for what it would have to wait for before it
@@ -93,7 +93,7 @@ class ReceivedStream:
             self._statistics.sender_report(report, now)
 
     def _account(
-        self, packet: RtpPacket, ext_seq: int, known: tuple[Codec, int], now: int, repaired: bool, begins: bool
+        self, packet: RtpPacket, ext_seq: int, known: tuple[Codec, int], now: int, *, repaired: bool, begins: bool
     ) -> None:
         self.packets += 1
         self.repaired += repaired

@@ -1,0 +1,105 @@
+"""What is done to uploaded files as jobs: transcribed, looked at, judged, shown small."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from control import emotion_setting, images
+from control.database import Pool
+from control.inference_client import InferenceClient, InferenceFailed
+from control.jobs import Handler, JobFailed, Report
+from control.media_store import MediaStore
+from control.problem import Problem
+from control.store import media
+from control.store.jobs import JobRow
+
+
+class FileJobs:
+    """Each raises JobFailed with the reason."""
+
+    def __init__(self, pool: Pool, store: MediaStore, inference: InferenceClient) -> None:
+        self._pool = pool
+        self._store = store
+        self._inference = inference
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return what each kind of job does."""
+        return {"asr": self.transcribe, "emotion": self.look, "synthesis": self.judge, "thumbnail": self.thumbnail}
+
+    async def transcribe(self, job: JobRow, report: Report) -> Any:
+        segments: list[Any] = []
+        summary: Any = None
+        languages = [str(one) for one in job.options.get("languages", [])]
+        async with self._content(job.subject) as path:
+            async for said in _translated(self._inference.transcribe(path, languages)):
+                if "segment" in said:
+                    segments.append(said["segment"])
+                elif "done" in said:
+                    summary = said["done"]
+                else:
+                    report(_share(said.get("progress")))
+        if summary is None:
+            raise JobFailed("inference stopped in the middle", again=True)
+        return {"segments": segments, "summary": summary}
+
+    async def look(self, job: JobRow, report: Report) -> Any:
+        async with self._pool.acquire() as connection:
+            if not await emotion_setting.is_on(connection):
+                raise JobFailed("emotion analysis was switched off")
+        async with self._content(job.subject) as path:
+            async for said in _translated(self._inference.emotions(path)):
+                if "findings" in said:
+                    return said["findings"]
+                report(_share(said.get("progress")))
+        raise JobFailed("inference stopped in the middle", again=True)
+
+    async def judge(self, job: JobRow, report: Report) -> Any:
+        try:
+            async with self._content(job.subject) as path:
+                return await self._inference.judge_synthesis(path, str(job.options.get("medium", "voice")))
+        except InferenceFailed as failed:
+            raise JobFailed(str(failed), again=failed.again) from failed
+
+    async def thumbnail(self, job: JobRow, report: Report) -> Any:
+        async with self._pool.acquire() as connection:
+            row = await media.by_id(connection, job.subject)
+        if row is None:
+            raise JobFailed("the file is gone")
+        async with self._content(row.id) as path:
+            picture = await images.thumbnail(path, row.content_type)
+        if picture is None:
+            raise JobFailed("there is no picture in this file")
+        await self._store.put_bytes(row.id, picture, ".jpg")
+        async with self._pool.acquire() as connection:
+            await media.set_thumbnail(connection, row.id)
+        return {"file": row.id}
+
+    @asynccontextmanager
+    async def _content(self, identifier: str) -> AsyncIterator[Path]:
+        async with AsyncExitStack() as stack:
+            try:
+                path = await stack.enter_async_context(self._store.local(identifier))
+            except FileNotFoundError as error:
+                raise JobFailed("the file is gone") from error
+            except OSError as error:
+                raise JobFailed(str(error), again=True) from error
+            yield path
+
+
+async def _translated(said: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    try:
+        async for one in said:
+            yield one
+    except InferenceFailed as failed:
+        raise JobFailed(str(failed), again=failed.again) from failed
+    except Problem as problem:
+        raise JobFailed(problem.detail) from problem
+
+
+def _share(progress: Any) -> float:
+    """Return the part that is done, 0 while inference does not know the length."""
+    if not isinstance(progress, dict):
+        return 0.0
+    done, total = progress.get("read_ms", 0), progress.get("duration_ms", 0)
+    return min(1.0, done / total) if isinstance(done, int | float) and isinstance(total, int | float) and total else 0.0

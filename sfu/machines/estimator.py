@@ -95,6 +95,13 @@ class Estimator:
         return not self._startup.is_over
 
     @property
+    def is_free(self) -> bool:
+        """Whether neither delay nor loss says that the link is full."""
+        return (
+            self._usage is not Usage.OVERUSE and not self._losses.limits and self._standing.queueing < _PROBED_QUEUE_NS
+        )
+
+    @property
     def state(self) -> EstimatorState:
         return EstimatorState(
             self.rate,
@@ -259,10 +266,7 @@ class Estimator:
         """Return the probe to send now; `wanted` is what would be sent if there were room, in bits/s."""
         if not self.has_feedback:
             return None
-        is_free = (
-            self._usage is not Usage.OVERUSE and not self._losses.limits and self._standing.queueing < _PROBED_QUEUE_NS
-        )
-        cluster = self._probes.next(self.rate, wanted, now, is_free=is_free)
+        cluster = self._probes.next(self.rate, wanted, now, is_free=self.is_free)
         if cluster is not None:
             self._results.begun(cluster)
             self._disturbed_at = now

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sfu.machines.send_history import PacketResult, SentKind
 
-_GAP_NS = 12_000_000
+_GAP_NS = 20_000_000  # a machine with hundreds of newcomers does not come to each more often
 _MIN_PACKETS = 8
 _MIN_SPAN_NS = 10_000_000
 _MAX_PACKETS = 32

@@ -191,7 +191,9 @@ class Adaptation:
         demands = [self._demand(shown[track], streams, participant) for track, streams in steps.items()]
         rate = bandwidth.rate * _MEDIA_SHARE if bandwidth is not None else _UNLIMITED
         audio = _audio_rate(subscriber.egress, now)
-        if bandwidth is not None and now < bandwidth.trial_until:
+        if bandwidth is not None and any(self._is_new(downtrack) for downtrack in shown.values()):
+            bandwidth.open(now)
+        if bandwidth is not None and bandwidth.is_trying(now):
             lowest = min((demand.layers[0] for demand in demands if demand.layers), default=0.0)
             rate = max(rate, audio + lowest * _PROBE_MARGIN)
         allocation = subscriber.allocator.allocate(rate, audio, demands, now)
@@ -199,7 +201,9 @@ class Adaptation:
             noted = flight_notes.allocation(rate, audio, demands, allocation)
             self._room.flight.note(now, Kind.ALLOCATION, participant, noted)
         if bandwidth is not None:
-            bandwidth.wanted = (allocation.wanted + audio) * _PROBE_MARGIN / _MEDIA_SHARE
+            wanted = (allocation.wanted + audio) * _PROBE_MARGIN / _MEDIA_SHARE
+            if bandwidth.want(wanted, now):
+                self._room.context.touched.add(subscriber.egress.peer.number)
         is_all = allocation.total == allocation.wanted
         subscriber.enough = (allocation.wanted + audio) * _PROBE_MARGIN + _SPARE if is_all else _UNLIMITED
         congested = bandwidth is not None and self._carried(shown) + audio > rate
@@ -214,6 +218,13 @@ class Adaptation:
                 step = steps[track][grant.layer]
                 shown[track].grant(step.stream, now, at_once=congested, layer=step.layer)
         return paused
+
+    def _is_new(self, downtrack: DownTrack) -> bool:
+        """Whether a picture is about to begin of which nobody knows what it costs."""
+        uptrack = downtrack.uptrack
+        assert uptrack is not None
+        ladder = self._ladders[uptrack.track]
+        return downtrack.granted is None and not downtrack.paused and any(not ladder.knows(s) for s in ladder.steps)
 
     def _useful(self, downtrack: DownTrack) -> list[Step]:
         """Return the layers that are of use at the size shown, lowest first."""

@@ -21,6 +21,7 @@ _PROBE_NS = 16_000_000  # at least, though media alone would fill it sooner
 _REPAIR_BYTES = 1200
 _FIRST_TRIAL_NS = 1_500_000_000
 _TRIAL_NS = 2_000_000_000
+_OPENING_NS = 3_000_000_000  # a second until its price is known, and some for probes with it
 _BETWEEN_TRIALS_NS = 10_000_000_000
 _SECOND = 1_000_000_000
 
@@ -29,7 +30,7 @@ class Bandwidth:
     """`rate` is the estimate in bits/s, `wanted` what would be sent if there were room.
 
     Where nothing is at hand to probe with, as at first and after a long pause, only media can tell what the link
-    carries: until `trial_until` one picture may be sent beyond the estimate.
+    carries: while `is_trying`, one picture may be sent beyond the estimate.
     """
 
     def __init__(
@@ -45,7 +46,8 @@ class Bandwidth:
         """What the estimator is told is kept in `flight`, where there is one."""
         self.wanted = 0.0
         self.probes = 0
-        self.trial_until = now + _FIRST_TRIAL_NS
+        self._trial_until = now + _FIRST_TRIAL_NS
+        self._opened_at: int | None = None
         self._peer = peer
         self._engine = engine
         self._sending = sending
@@ -72,6 +74,24 @@ class Bandwidth:
     @property
     def state(self) -> EstimatorState:
         return self._estimator.state
+
+    def is_trying(self, now: int) -> bool:
+        """Whether one picture may go beyond the estimate now: a while, and not on a link that is seen to be full."""
+        return now < self._trial_until and self._estimator.is_free
+
+    def open(self, now: int) -> None:
+        """A picture begins whose price is not known: its first seconds tell that, and whether the link carries it."""
+        if self._opened_at is None or now - self._opened_at >= _BETWEEN_TRIALS_NS:
+            self._opened_at = now
+            self._trial_until = max(self._trial_until, now + _OPENING_NS)
+
+    def want(self, rate: float, now: int) -> bool:
+        """Take what would be sent if there were room; whether that asks for a look at the link before long."""
+        had_ample, self.wanted = self._has_ample(), rate
+        if had_ample and not self._has_ample():
+            self._next_check = min(self._next_check, now)
+            return True
+        return False
 
     def control(self, packet: rtcp.Packet, arrival: int) -> None:
         """Take RTCP from the subscriber; `arrival` is when the kernel received it."""
@@ -154,8 +174,8 @@ class Bandwidth:
             self._collect()
             if not padding:
                 self._probe = None
-                if now - self.trial_until >= _BETWEEN_TRIALS_NS:
-                    self.trial_until = now + _TRIAL_NS
+                if now - self._trial_until >= _BETWEEN_TRIALS_NS:
+                    self._trial_until = now + _TRIAL_NS
         if self._probe_sent >= probe.size and elapsed >= _PROBE_NS:
             self._probe = None
         if self._probe is None:

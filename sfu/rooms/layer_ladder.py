@@ -83,6 +83,10 @@ class LayerLadder:
                     order[place], order[place + 1] = order[place + 1], order[place]
         self._order = order
 
+    def knows(self, stream: IngressStream) -> bool:
+        """Whether the stream's cost was measured."""
+        return stream.number in self._rates
+
     def cost(self, stream: IngressStream) -> float:
         """Return what a stream costs in bits/s, as measured, else as cameras usually do."""
         known = self._rates.get(stream.number)

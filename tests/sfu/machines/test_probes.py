@@ -39,6 +39,21 @@ def test_the_start_is_probed_at_two_and_four_times_its_rate() -> None:
     assert second.rate == 2_000_000
 
 
+def test_the_start_s_probes_wait_until_more_is_wanted_than_is_known_to_fit() -> None:
+    control = started()
+    assert control.next(500_000, 200_000.0, 0, is_free=True) is None
+    assert control.next(500_000, 200_000.0, SECOND, is_free=True) is None
+    cluster = control.next(500_000, WANTED, 2 * SECOND, is_free=True)
+    assert cluster is not None
+    assert cluster.rate == 1_000_000
+    control.result(cluster.cluster, 1_000_000, 2 * SECOND)
+    cluster = control.next(1_000_000, 900_000.0, 2 * SECOND, is_free=True)
+    assert cluster is None
+    cluster = control.next(1_000_000, WANTED, 2 * SECOND, is_free=True)
+    assert cluster is not None
+    assert cluster.rate == 2_000_000
+
+
 def test_a_cluster_lasts_a_while_and_is_of_five_packets_at_least() -> None:
     cluster = started().next(500_000, WANTED, 0, is_free=True)
     assert cluster is not None
@@ -93,14 +108,14 @@ def test_half_a_success_is_followed_up_soon() -> None:
     assert control.next(1_200_000, WANTED, SECOND, is_free=True) is not None
 
 
-def test_a_success_that_gets_no_farther_than_the_one_before_is_followed_up_less_soon() -> None:
+def test_a_success_that_tells_nothing_new_is_followed_up_less_soon() -> None:
     control = past_the_start()
-    cluster = control.next(2_000_000, 2_600_000, 0, is_free=True)
-    for rate, wait in ((2_300_000, 0), (2_350_000, SECOND)):
+    cluster = control.next(2_000_000, 3_000_000, 0, is_free=True)
+    for rate, wait in ((2_900_000, 0), (2_950_000, SECOND)):
         assert cluster is not None
         control.result(cluster.cluster, rate, 0)
-        assert control.next(rate, 2_600_000, wait - 1, is_free=True) is None
-        cluster = control.next(rate, 2_600_000, wait, is_free=True)
+        assert control.next(rate, 3_000_000, wait - 1, is_free=True) is None
+        cluster = control.next(rate, 3_000_000, wait, is_free=True)
     assert cluster is not None
 
 

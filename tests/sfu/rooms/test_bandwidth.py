@@ -77,6 +77,25 @@ def test_nothing_is_probed_before_there_is_feedback(bandwidth: Bandwidth) -> Non
     assert bandwidth.probes == 0
 
 
+def test_wanting_more_than_there_is_asks_for_a_look_at_once(bandwidth: Bandwidth) -> None:
+    assert not bandwidth.want(600_000, 0)
+    bandwidth.handle_timer(SECOND)
+    assert bandwidth.timer() > SECOND
+    assert bandwidth.want(3_000_000, SECOND)
+    assert bandwidth.timer() == SECOND
+    assert not bandwidth.want(3_100_000, SECOND)
+
+
+def test_a_picture_may_be_tried_for_some_seconds_but_not_again_soon(bandwidth: Bandwidth) -> None:
+    bandwidth.open(5 * SECOND)
+    assert bandwidth.is_trying(7 * SECOND)
+    assert not bandwidth.is_trying(8 * SECOND)
+    bandwidth.open(9 * SECOND)
+    assert not bandwidth.is_trying(10 * SECOND)
+    bandwidth.open(20 * SECOND)
+    assert bandwidth.is_trying(20 * SECOND)
+
+
 class Busy(Budgets):
     """Its pacer always has media waiting, which goes as the budget lets it; `padded` counts bytes of padding."""
 

@@ -62,8 +62,9 @@ def test_memory_is_bounded_whatever_is_noted():
 def test_a_calls_decisions_are_kept_and_come_out_the_same_when_run_again():
     call = Call(LinkSettings(rate=5_000_000, delay=20 * MS))
     call.run(4)
-    call.viewer.link.change(call.stage.now, rate=600_000)
-    call.run(6)
+    for rate in (600_000, 5_000_000):
+        call.viewer.link.change(call.stage.now, rate=rate)
+        call.run(6)
     header, notes = dumped(call.stage)
     assert (header.room, header.complete_since_ms) == ("r", 0)
     assert set(Kind) == {note.kind for note in notes}

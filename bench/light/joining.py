@@ -18,7 +18,7 @@ from parley.client.descriptions import (
     remote_side,
     subscribe_answer,
 )
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import URIS, Extension
@@ -81,7 +81,8 @@ class Participant:
         sdp = publish_offer(handshake.local, offered, 1)
         sources = [Source.MICROPHONE if codec.is_audio else Source.CAMERA for codec in codecs]
         tracks = [
-            signaling.OfferedTrack(mid=track.mid, source=source) for track, source in zip(offered, sources, strict=True)
+            signaling_values.OfferedTrack(mid=track.mid, source=source)
+            for track, source in zip(offered, sources, strict=True)
         ]
         self._socket.send(signaling.encode(signaling.Offer(peer="publish", sdp=sdp, tracks=tracks)))
         async with asyncio.timeout(JOIN_SECONDS):
@@ -99,7 +100,7 @@ class Participant:
     async def want(self, track: str, *, on: bool) -> None:
         """Turn a track of somebody else on or off."""
         assert self._socket is not None
-        wanted = signaling.WantedTrack(track=track, on=on, width=1280, height=720)
+        wanted = signaling_values.WantedTrack(track=track, on=on, width=1280, height=720)
         self._socket.send(signaling.encode(signaling.Subscribe(tracks=[wanted])))
 
     async def say(self, message: signaling.Message) -> None:

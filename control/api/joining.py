@@ -26,7 +26,7 @@ from control.store.participants import ParticipantRow, Role
 from control.tokens import digest, new_rejoin_secret, rejoin_participant
 from sfu.api.desired_state import DesiredState
 from sfu.api.placement import Placement
-from sfu.api.signaling import IceServer
+from sfu.api.signaling_values import IceServer
 
 endpoints = Endpoints("meetings", scope="meetings")
 _WINDOW = 15 * 60

@@ -8,7 +8,7 @@ import msgspec
 from control.api.meeting_types import MeetingSummary, WebTransport
 from control.api.types import Answer, Body, Passcode, Role, Secret, Text
 from sfu.api.join_token import Source
-from sfu.api.signaling import IceServer
+from sfu.api.signaling_values import IceServer
 
 
 class JoinMeeting(Body, frozen=True, kw_only=True):

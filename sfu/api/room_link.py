@@ -7,7 +7,8 @@ has not: participants and tracks. Media go over plain SRTP, each stream once. Wh
 
 import msgspec
 
-from sfu.api.signaling import Caption, Chat, ParticipantInfo, TrackInfo
+from sfu.api.signaling import Caption, Chat
+from sfu.api.signaling_values import ParticipantInfo, TrackInfo
 
 
 class LinkHello(msgspec.Struct, frozen=True, kw_only=True, tag="hello", tag_field="link"):

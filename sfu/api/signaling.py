@@ -10,8 +10,18 @@ from typing import Any, Literal
 
 import msgspec
 
-from sfu.api.desired_state import ConsentPolicy
-from sfu.api.join_token import Grants, Source
+from sfu.api.join_token import Grants
+from sfu.api.signaling_values import (
+    AnsweredTrack,
+    CaptionsState,
+    OfferedTrack,
+    ParticipantInfo,
+    RecordingState,
+    Slot,
+    Speaker,
+    TrackInfo,
+    WantedTrack,
+)
 
 VERSION = 1
 VERSIONS = (1,)
@@ -23,101 +33,6 @@ PeerRole = Literal["publish", "subscribe"]
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
     """Base of all messages; the tag `kind` names them on the wire."""
-
-
-class ParticipantInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A participant as others see them. `connected` is false while a reconnect is awaited."""
-
-    participant: str
-    name: str
-    host: bool = False
-    connected: bool = True
-    recorded: bool = False
-
-
-class TrackInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A published track. `muted` is the publisher's (or a host's) doing, `paused` in TrackState is ours."""
-
-    track: str
-    participant: str
-    source: Source
-    media: Literal["audio", "video"]
-    codec: str
-    muted: bool = False
-
-
-class IceServer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An RTCIceServer (W3C WebRTC, section 4.2.2)."""
-
-    urls: list[str]
-    username: str | None = None
-    credential: str | None = None
-
-
-class OfferedTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an m-section of a publish offer carries.
-
-    `codec` is the one to send where the section offers it (a name as in TrackInfo), else the server chooses; with
-    `scalability`, a scalabilityMode (W3C WebRTC SVC), each stream carries several layers. With
-    `backup_of`, the id of a track of one's own, the section carries that one again as `backup` asked for.
-    """
-
-    mid: str
-    source: Source
-    muted: bool = False
-    codec: str = ""
-    scalability: str = ""
-    backup_of: str = ""
-
-
-class AnsweredTrack(msgspec.Struct, frozen=True, kw_only=True):
-    """The track id that the server gave to an m-section of a publish offer."""
-
-    mid: str
-    track: str
-
-
-class Slot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An m-section of the subscribe peer and the track it carries now, if any."""
-
-    mid: str
-    track: str | None = None
-
-
-class WantedTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A subscriber's wish for one track: whether it is wanted, and the size shown, in device pixels."""
-
-    track: str
-    on: bool = True
-    width: int = 0
-    height: int = 0
-
-
-class Speaker(msgspec.Struct, frozen=True, kw_only=True):
-    """An active speaker; `level` is RFC 6464's -dBov, 0 loudest to 127 silent."""
-
-    participant: str
-    level: int
-
-
-class RecordingState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Whether the room is being recorded. `text` is the version of the consent text to show.
-
-    `consent` is what the meeting makes of consent, recorded or not (sfu.api.desired_state).
-    """
-
-    active: bool
-    recording: str | None = None
-    started_at: int | None = None
-    text: str | None = None
-    consent: ConsentPolicy = "ask"
-
-
-class CaptionsState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Whether captions are to be had, and if not, why (a sentence to show)."""
-
-    available: bool
-    reason: str | None = None
 
 
 # Client to server

@@ -1,6 +1,6 @@
 """What each signaling message of a joined participant leads to."""
 
-from sfu.api import facts, signaling
+from sfu.api import facts, signaling, signaling_values
 from sfu.rooms import chat, consent_policy, consenting, membership, publishing, subscribing
 from sfu.rooms.negotiated_publish_peer import Declared
 from sfu.rooms.participant import Participant
@@ -68,7 +68,9 @@ def _offer(room: Room, participant: Participant, message: signaling.Offer, now: 
     change = publishing.offer(room, participant, message.sdp, declared, now, fresh=message.restart)
     publish = participant.publish
     assert publish is not None
-    answered = [signaling.AnsweredTrack(mid=mid, track=uptrack.track) for mid, uptrack in publish.uptracks.items()]
+    answered = [
+        signaling_values.AnsweredTrack(mid=mid, track=uptrack.track) for mid, uptrack in publish.uptracks.items()
+    ]
     room.context.outbox.tell(
         participant.session,
         signaling.Answer(peer="publish", sdp=change.answer.sdp, id=message.id, tracks=answered),

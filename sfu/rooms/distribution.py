@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from sfu.api.signaling import Slots, TrackState, WantedTrack
+from sfu.api.signaling import Slots, TrackState
+from sfu.api.signaling_values import WantedTrack
 from sfu.formats.codecs import Codec
 from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room

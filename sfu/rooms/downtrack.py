@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sfu.api.signaling import WantedTrack
+from sfu.api.signaling_values import WantedTrack
 from sfu.engine.contract import Engine, RouteEntry, RouteSource
 from sfu.formats.codecs import Codec
 from sfu.formats.rtcp import SenderReport

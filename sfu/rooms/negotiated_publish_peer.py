@@ -21,7 +21,7 @@ _AUDIO_SOURCES = (Source.MICROPHONE, Source.SCREEN_AUDIO)
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What the client says an m-section carries; see `signaling.OfferedTrack`."""
+    """What the client says an m-section carries; see `signaling_values.OfferedTrack`."""
 
     source: Source
     muted: bool = False

@@ -5,7 +5,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from sfu.api.join_token import Grants, JoinClaims
-from sfu.api.signaling import ParticipantInfo, WantedTrack
+from sfu.api.signaling_values import ParticipantInfo, WantedTrack
 from sfu.rooms.data_allowance import DataAllowance
 from sfu.rooms.plain_egress import PlainEgress
 from sfu.rooms.playback import Playback

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from sfu.api.desired_state import DesiredState
-from sfu.api.signaling import Caption, Chat, Message, ParticipantInfo
+from sfu.api.signaling import Caption, Chat, Message
+from sfu.api.signaling_values import ParticipantInfo
 from sfu.rooms import flight_dump
 from sfu.rooms.adaptation import Adaptation
 from sfu.rooms.backups import Backups

@@ -9,7 +9,7 @@ import base64
 import secrets
 from typing import Any
 
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Grants
 from sfu.api.plain_transport import SrtpKey
 from sfu.api.room_link import LinkData, LinkEvent, LinkHello, LinkMessage, LinkState, LinkTrack
@@ -171,7 +171,7 @@ class RoomLink:
         room.adaptation.hurry(now)
         room.touch(self.publish.peer.number)
 
-    def _show(self, info: signaling.ParticipantInfo) -> None:
+    def _show(self, info: signaling_values.ParticipantInfo) -> None:
         room = self.room
         known = room.participants.get(info.participant)
         if known is None:

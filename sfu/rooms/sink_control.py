@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.api.sink_records import AnalysisWanted, AnyRecord, CaptionRecord, CaptionsAvailable, Durable, KeyframeWanted
 from sfu.rooms.context import Context
 from sfu.rooms.room import Room
@@ -31,7 +31,7 @@ class SinkControl:
         elif isinstance(record, CaptionRecord) and sink.purpose is Purpose.INFERENCE:
             self._caption(record, now)
         elif isinstance(record, CaptionsAvailable) and sink.purpose is Purpose.INFERENCE:
-            self._sinks.captions = signaling.CaptionsState(available=record.available, reason=record.reason)
+            self._sinks.captions = signaling_values.CaptionsState(available=record.available, reason=record.reason)
             self.sinks_changed(now)
         elif isinstance(record, AnalysisWanted) and sink.purpose is Purpose.INFERENCE:
             self._sinks.analysis = record

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from sfu.api import sink_records
-from sfu.api.signaling import CaptionsState
+from sfu.api.signaling_values import CaptionsState
 from sfu.api.sink_records import (
     AnalysisWanted,
     AnyControl,

@@ -1,6 +1,6 @@
 """Who speaks in a room, for the `speakers` message and for the loudest N."""
 
-from sfu.api.signaling import Speaker
+from sfu.api.signaling_values import Speaker
 from sfu.machines.audio_levels import AudioLevels
 
 _MAX_LISTED = 5

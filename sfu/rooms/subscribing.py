@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.rooms import distribution
 from sfu.rooms.egress import Egress
 from sfu.rooms.participant import Participant
@@ -59,7 +59,7 @@ def answer(room: Room, participant: Participant, offer_id: int, sdp: str, now: i
     room.touch(subscription.egress.peer.number)
 
 
-def set_wants(room: Room, participant: Participant, wants: Iterable[signaling.WantedTrack], now: int) -> None:
+def set_wants(room: Room, participant: Participant, wants: Iterable[signaling_values.WantedTrack], now: int) -> None:
     """Take the participant's wishes; those for tracks that are not there are passed over."""
     if not participant.grants.subscribe:
         raise Refused(Code.NOT_PERMITTED, "You may not receive here.")

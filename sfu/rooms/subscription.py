@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from sfu.api.signaling import Slot, WantedTrack
+from sfu.api.signaling_values import Slot, WantedTrack
 from sfu.formats.codecs import Codec
 from sfu.machines.negotiation_subscribe import OfferedSlot, SubscribeNegotiation
 from sfu.rooms.context import Context, random_ssrc

@@ -5,7 +5,7 @@ A tap exists only while its participant's consent stands; in end-to-end encrypte
 
 from typing import TYPE_CHECKING
 
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.api.desired_state import DesiredRecording
 from sfu.api.join_token import Source
 from sfu.api.sink_records import RecordingBegun, TrackOpened
@@ -44,13 +44,13 @@ class RoomTaps:
         self._is_over = False
         self.moved = False
 
-    def recording_state(self) -> signaling.RecordingState:
+    def recording_state(self) -> signaling_values.RecordingState:
         """Return what participants are told of the recording."""
         desired = self._room.desired
         consent = desired.consent if desired is not None else "ask"
         if self.recording is None:
-            return signaling.RecordingState(active=False, consent=consent)
-        return signaling.RecordingState(
+            return signaling_values.RecordingState(active=False, consent=consent)
+        return signaling_values.RecordingState(
             active=True,
             recording=self.recording.recording,
             started_at=self.recording.started_at,
@@ -58,13 +58,13 @@ class RoomTaps:
             consent=consent,
         )
 
-    def captions_state(self) -> signaling.CaptionsState:
+    def captions_state(self) -> signaling_values.CaptionsState:
         """Return what participants are told of captions."""
         desired = self._room.desired
         if desired is not None and desired.e2ee:
-            return signaling.CaptionsState(available=False, reason=_E2EE)
+            return signaling_values.CaptionsState(available=False, reason=_E2EE)
         if desired is not None and not desired.captions:
-            return signaling.CaptionsState(available=False, reason=_OFF)
+            return signaling_values.CaptionsState(available=False, reason=_OFF)
         return self._sinks.captions
 
     def has(self, uptrack: UpTrack) -> bool:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from sfu.api.join_token import Source
-from sfu.api.signaling import TrackInfo
+from sfu.api.signaling_values import TrackInfo
 from sfu.formats.codecs import Codec
 from sfu.machines.negotiation import NegotiatedMedia, NegotiatedPayload
 from sfu.rooms.ingress_stream import IngressStream

@@ -19,7 +19,7 @@ from parley.client import Publication, Room
 from parley.client.client_peer import ClientPeer
 from parley.client.descriptions import publish_offer, remote_side
 from parley.client.peer_endpoint import PeerEndpoint
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import URIS, Extension
@@ -140,8 +140,8 @@ class LayeredRoom(Room):
         peer = ClientPeer(self._certificate)
         sdp = _with_rids(publish_offer(peer.local, [self.microphone.offered, layers[rids[0]].offered], 1), rids)
         tracks = [
-            signaling.OfferedTrack(mid="0", source=Source.MICROPHONE),
-            signaling.OfferedTrack(mid="1", source=Source.CAMERA),
+            signaling_values.OfferedTrack(mid="0", source=Source.MICROPHONE),
+            signaling_values.OfferedTrack(mid="1", source=Source.CAMERA),
         ]
         await self.send(signaling.Offer(peer="publish", sdp=sdp, tracks=tracks))
         answer = await self._answer()

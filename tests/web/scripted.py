@@ -16,7 +16,7 @@ import websockets
 from websockets.asyncio.server import ServerConnection, serve
 
 import web
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Grants
 
 M = TypeVar("M", bound=signaling.Message)
@@ -91,10 +91,10 @@ def room_info(**changes: Any) -> signaling.RoomInfo:
         "participant": "p1",
         "grants": Grants(),
         "resume": "resume-1",
-        "participants": [signaling.ParticipantInfo(participant="p1", name="Ada")],
+        "participants": [signaling_values.ParticipantInfo(participant="p1", name="Ada")],
         "tracks": [],
-        "recording": signaling.RecordingState(active=False),
-        "captions": signaling.CaptionsState(available=False, reason="run parley models fetch"),
+        "recording": signaling_values.RecordingState(active=False),
+        "captions": signaling_values.CaptionsState(available=False, reason="run parley models fetch"),
         "opened_at": 1_700_000_000_000,
         "now": 1_700_000_000_000,
     }

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Grants, Source
 from tests.web.conftest import open_page
 from tests.web.scripted import ScriptedServer, Session
@@ -34,7 +34,7 @@ RECORDING = {
     "state": "ready",
 }
 STORAGE = {"healthy": True, "problem": "", "free_bytes": None, "days_left": None}
-GRACE = signaling.ParticipantInfo(participant="p2", name="Grace Hopper")
+GRACE = signaling_values.ParticipantInfo(participant="p2", name="Grace Hopper")
 
 
 WIDE = (1280, 800)
@@ -60,7 +60,7 @@ async def enter(view: Page, server: ScriptedServer, **room: Any) -> Session:
     await view.get_by_label("Your name").fill("Ada")
     await view.locator("#join").click()
     session = await server.session()
-    people = [signaling.ParticipantInfo(participant="p1", name="Ada"), GRACE]
+    people = [signaling_values.ParticipantInfo(participant="p1", name="Ada"), GRACE]
     await session.welcome(**({"participants": people} | room))
     await expect(view.locator("[data-id=p2]")).to_be_visible()
     return session
@@ -202,7 +202,7 @@ async def test_a_recording_is_announced_and_can_be_refused(view: Page, server: S
     await session.next_of(signaling.Consent)
     banner = view.locator(".banner-recording")
     await expect(banner).to_be_hidden()
-    state = signaling.RecordingState(active=True, recording="r1", started_at=1, text="recording-1")
+    state = signaling_values.RecordingState(active=True, recording="r1", started_at=1, text="recording-1")
     await session.send(signaling.RecordingChanged(state=state))
     await expect(banner).to_contain_text("being recorded")
     await banner.get_by_role("button", name="Attend unrecorded").click()
@@ -211,7 +211,7 @@ async def test_a_recording_is_announced_and_can_be_refused(view: Page, server: S
     await banner.get_by_role("button", name="Record me after all").click()
     assert await session.next_of(signaling.Consent) == signaling.Consent(text="recording-1", recording=True)
     await fits(view)
-    await session.send(signaling.RecordingChanged(state=signaling.RecordingState(active=False)))
+    await session.send(signaling.RecordingChanged(state=signaling_values.RecordingState(active=False)))
     await expect(banner).to_be_hidden()
 
 
@@ -220,7 +220,7 @@ async def test_only_hosts_record_mute_and_remove(view: Page, server: ScriptedSer
     server.answers["POST", "/meetings/m1/recording/start"] = (201, RECORDING)
     server.answers["POST", "/meetings/m1/participants/p2/mute"] = (200, {"ok": True})
     server.answers["POST", "/meetings/m1/participants/p2/remove"] = (200, {"ok": True})
-    track = signaling.TrackInfo(track="t2", participant="p2", source="microphone", media="audio", codec="opus")
+    track = signaling_values.TrackInfo(track="t2", participant="p2", source="microphone", media="audio", codec="opus")
     session = await enter(view, server, tracks=[track])
     await expect(view.locator("[data-action=record]")).to_be_hidden()
     await view.keyboard.press("p")
@@ -270,10 +270,10 @@ async def test_captions_are_replaced_by_their_revisions(view: Page, server: Scri
     session = await enter(view, server)
     await act(view, "captions")
     await expect(view.locator(".captions")).to_have_text("run parley models fetch")
-    late = signaling.CaptionsState(available=True, reason="they may be late")
+    late = signaling_values.CaptionsState(available=True, reason="they may be late")
     await session.send(signaling.CaptionsChanged(state=late))
     await expect(view.locator(".captions")).to_have_text("they may be late")
-    await session.send(signaling.CaptionsChanged(state=signaling.CaptionsState(available=True)))
+    await session.send(signaling.CaptionsChanged(state=signaling_values.CaptionsState(available=True)))
     await expect(view.locator(".captions")).to_have_text("")
 
     def caption(rev: int, text: str, final: bool = False) -> signaling.Caption:
@@ -290,7 +290,7 @@ async def test_a_shared_screen_takes_the_stage(view: Page, server: ScriptedServe
     session = await enter(view, server)
     layout = view.locator(".tiles")
     await expect(layout).to_have_attribute("data-layout", "duo")
-    screen = signaling.TrackInfo(track="s1", participant="p2", source="screen", media="video", codec="VP8")
+    screen = signaling_values.TrackInfo(track="s1", participant="p2", source="screen", media="video", codec="VP8")
     await session.send(signaling.TrackAdded(track=screen))
     await expect(layout).to_have_attribute("data-layout", "stage")
     await expect(view.locator(".stage")).to_contain_text("Grace Hopper’s screen")
@@ -303,9 +303,13 @@ async def test_a_shared_screen_takes_the_stage(view: Page, server: ScriptedServe
 
 @at_both_sizes
 async def test_a_crowd_is_shown_in_part_and_the_rest_costs_nothing(view: Page, server: ScriptedServer) -> None:
-    crowd = [signaling.ParticipantInfo(participant=f"p{number}", name=f"Person {number}") for number in range(1, 61)]
+    crowd = [
+        signaling_values.ParticipantInfo(participant=f"p{number}", name=f"Person {number}") for number in range(1, 61)
+    ]
     tracks = [
-        signaling.TrackInfo(track=f"v{number}", participant=f"p{number}", source="camera", media="video", codec="VP8")
+        signaling_values.TrackInfo(
+            track=f"v{number}", participant=f"p{number}", source="camera", media="video", codec="VP8"
+        )
         for number in range(2, 61)
     ]
     session = await enter(view, server, participants=crowd, tracks=tracks)
@@ -316,7 +320,7 @@ async def test_a_crowd_is_shown_in_part_and_the_rest_costs_nothing(view: Page, s
     assert sum(not wanted.on for wanted in wishes.tracks) == 60 - shown
     hidden = next(wanted.track for wanted in wishes.tracks if not wanted.on)
     speaker = hidden.replace("v", "p")
-    await session.send(signaling.Speakers(speakers=[signaling.Speaker(participant=speaker, level=10)]))
+    await session.send(signaling.Speakers(speakers=[signaling_values.Speaker(participant=speaker, level=10)]))
     await expect(view.locator(f"[data-id={speaker}].speaking")).to_be_visible()
     await fits(view)
 
@@ -330,10 +334,14 @@ async def test_the_state_of_the_connection_is_the_truth(view: Page, server: Scri
     await fits(view)
     server.refuse_sockets = False
     again = await server.session()
-    await again.welcome(resumed=True, participants=[signaling.ParticipantInfo(participant="p1", name="Ada"), GRACE])
+    await again.welcome(
+        resumed=True, participants=[signaling_values.ParticipantInfo(participant="p1", name="Ada"), GRACE]
+    )
     await expect(view.locator(".banner-connection")).to_be_hidden()
     await again.send(
-        signaling.UserUpdated(participant=signaling.ParticipantInfo(participant="p2", name="Grace", connected=False))
+        signaling.UserUpdated(
+            participant=signaling_values.ParticipantInfo(participant="p2", name="Grace", connected=False)
+        )
     )
     await expect(view.locator("[data-id=p2]")).to_contain_text("Reconnecting…")
 

@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import Page
 
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Grants, Source
 from tests.web.conftest import until
 from tests.web.scripted import ScriptedServer, Session
@@ -30,7 +30,7 @@ async def publishing(page: Page, server: ScriptedServer) -> Session:
 async def answer(page: Page, session: Session) -> signaling.Offer:
     offer = await session.expect(signaling.Offer)
     sdp = await page.evaluate("(sdp) => answerTo(sdp)", offer.sdp)
-    tracks = [signaling.AnsweredTrack(mid=track.mid, track=f"t-{track.source}") for track in offer.tracks]
+    tracks = [signaling_values.AnsweredTrack(mid=track.mid, track=f"t-{track.source}") for track in offer.tracks]
     await session.send(signaling.Answer(peer="publish", sdp=sdp, id=offer.id, tracks=tracks))
     await until(page, "room.published.every((published) => published.track !== null)")
     await until(page, "room.peers.publish.signalingState === 'stable'")

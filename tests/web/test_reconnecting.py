@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import Page
 
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from tests.web.conftest import events, until
 from tests.web.scripted import ScriptedServer, Session, room_info
 
@@ -68,7 +68,7 @@ async def test_a_rejoin_offers_afresh_and_wishes_again(page: Page, server: Scrip
         }"""
     )
     session = await server.session()
-    track = signaling.TrackInfo(track="v2", participant="p2", source="camera", media="video", codec="VP8")
+    track = signaling_values.TrackInfo(track="v2", participant="p2", source="camera", media="video", codec="VP8")
     await session.welcome(tracks=[track])
     first = await session.expect(signaling.Offer)
     await page.evaluate("room.subscribe('v2', {width: 640, height: 360})")
@@ -131,7 +131,7 @@ async def test_retry_now_cuts_a_wait_short(page: Page, server: ScriptedServer) -
 
 
 async def test_state_missed_meanwhile_is_caught_up(page: Page, server: ScriptedServer) -> None:
-    person = signaling.ParticipantInfo
+    person = signaling_values.ParticipantInfo
     session = await joined(page, server)
     await session.send(signaling.UserJoined(participant=person(participant="p2", name="Grace")))
     await until(page, "room.roster.participants.size === 2")
@@ -139,7 +139,7 @@ async def test_state_missed_meanwhile_is_caught_up(page: Page, server: ScriptedS
     again = await server.session()
     await again.expect(signaling.Join)
     people = [person(participant="p1", name="Ada"), person(participant="p3", name="Radia")]
-    track = signaling.TrackInfo(track="v3", participant="p3", source="camera", media="video", codec="VP8")
+    track = signaling_values.TrackInfo(track="v3", participant="p3", source="camera", media="video", codec="VP8")
     await again.send(room_info(resumed=True, participants=people, tracks=[track]))
     await until(page, "room.roster.tracks.has('v3')")
     assert [who["id"] for who in await events(page, "participant-left")] == ["p2"]

@@ -3,15 +3,15 @@
 import pytest
 from playwright.async_api import Browser, Page
 
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from tests.web.conftest import PRELUDE, events, open_page, until
 from tests.web.scripted import ScriptedServer, Session
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-def video(track: str, participant: str) -> signaling.TrackInfo:
-    return signaling.TrackInfo(track=track, participant=participant, source="camera", media="video", codec="VP8")
+def video(track: str, participant: str) -> signaling_values.TrackInfo:
+    return signaling_values.TrackInfo(track=track, participant=participant, source="camera", media="video", codec="VP8")
 
 
 async def joined(page: Page, server: ScriptedServer) -> Session:
@@ -65,7 +65,9 @@ async (track) => {
 
 async def test_an_answer_echoes_the_offer_and_slots_say_whose_picture_it_is(page: Page, server: ScriptedServer) -> None:
     session = await joined(page, server)
-    await session.send(signaling.Slots(slots=[signaling.Slot(mid="0", track="ada"), signaling.Slot(mid="1")]))
+    await session.send(
+        signaling.Slots(slots=[signaling_values.Slot(mid="0", track="ada"), signaling_values.Slot(mid="1")])
+    )
     await session.send(signaling.Offer(peer="subscribe", id=7, sdp=await page.evaluate(OFFER)))
     answer = await session.expect(signaling.Answer)
     assert (answer.peer, answer.id) == ("subscribe", 7)
@@ -75,7 +77,9 @@ async def test_an_answer_echoes_the_offer_and_slots_say_whose_picture_it_is(page
     assert await page.evaluate("room.roster.tracks.get('grace').mediaTrack") is None
     # The slots are swapped without SDP: the same media now belongs to the other.
     await session.send(
-        signaling.Slots(slots=[signaling.Slot(mid="0", track="grace"), signaling.Slot(mid="1", track="ada")])
+        signaling.Slots(
+            slots=[signaling_values.Slot(mid="0", track="grace"), signaling_values.Slot(mid="1", track="ada")]
+        )
     )
     await until(page, "room.roster.tracks.get('grace').mediaTrack !== null")
     assert await page.evaluate(SHOWN, "grace") == "red"
@@ -121,7 +125,7 @@ async def test_sizes_are_asked_for_in_device_pixels(chromium: Browser, server: S
             }"""
         )
         wish = await session.expect(signaling.Subscribe)
-        assert wish.tracks == [signaling.WantedTrack(track="ada", on=True, width=640, height=360)]
+        assert wish.tracks == [signaling_values.WantedTrack(track="ada", on=True, width=640, height=360)]
         await page.evaluate("() => { tile.style.display = 'none'; }")
         assert (await session.expect(signaling.Subscribe)).tracks[0].on is False
         await page.evaluate("() => { tile.style.display = 'block'; room.watch(tile, 'grace'); }")
@@ -133,7 +137,9 @@ async def test_sizes_are_asked_for_in_device_pixels(chromium: Browser, server: S
 
 async def test_a_hidden_page_pauses_video_only(page: Page, server: ScriptedServer) -> None:
     session = await joined(page, server)
-    sound = signaling.TrackInfo(track="voice", participant="p2", source="microphone", media="audio", codec="opus")
+    sound = signaling_values.TrackInfo(
+        track="voice", participant="p2", source="microphone", media="audio", codec="opus"
+    )
     await session.send(signaling.TrackAdded(track=sound))
     await until(page, "room.roster.tracks.has('voice')")
     await page.evaluate(HIDE, True)
@@ -160,7 +166,7 @@ async def test_mute_and_pause_are_told_apart(page: Page, server: ScriptedServer)
 async def test_who_leaves_takes_the_tracks_along(page: Page, server: ScriptedServer) -> None:
     session = await joined(page, server)
     await session.send(
-        signaling.UserJoined(participant=signaling.ParticipantInfo(participant="p2", name="Ada Lovelace"))
+        signaling.UserJoined(participant=signaling_values.ParticipantInfo(participant="p2", name="Ada Lovelace"))
     )
     await session.send(signaling.UserLeft(participant="p2", reason="timeout"))
     await until(page, "!room.roster.tracks.has('ada')")

@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 import aiohttp
 import msgspec
 
-from sfu.api.signaling import IceServer
+from sfu.api.signaling_values import IceServer
 
 
 class ApiError(Exception):

@@ -20,7 +20,7 @@ from parley.client.descriptions import publish_offer, remote_side, subscribe_ans
 from parley.client.peer_endpoint import PeerEndpoint
 from parley.client.publishing import Publication, TransportSequence
 from parley.client.subscribing import ReceivedStream, SubscribePeerReceiver
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
 from sfu.formats.data_message import DataMessage, serialise
@@ -50,13 +50,15 @@ class RoomState:
     """What the server has told: participants and tracks by id, slots by mid, and everything else that came."""
 
     info: signaling.RoomInfo | None = None
-    participants: dict[str, signaling.ParticipantInfo] = field(default_factory=dict)
-    tracks: dict[str, signaling.TrackInfo] = field(default_factory=dict)
+    participants: dict[str, signaling_values.ParticipantInfo] = field(default_factory=dict)
+    tracks: dict[str, signaling_values.TrackInfo] = field(default_factory=dict)
     slots: dict[str, str | None] = field(default_factory=dict)
     captions: list[signaling.Caption] = field(default_factory=list)
     chats: list[signaling.Chat] = field(default_factory=list)
     errors: list[signaling.Error] = field(default_factory=list)
-    recording: signaling.RecordingState = field(default_factory=lambda: signaling.RecordingState(active=False))
+    recording: signaling_values.RecordingState = field(
+        default_factory=lambda: signaling_values.RecordingState(active=False)
+    )
     moved: signaling.Move | None = None
     """Our place is in another room of the meeting now: joining the meeting again leads there."""
     announcements: list[signaling.Announced] = field(default_factory=list)
@@ -194,7 +196,7 @@ class Room:
         peer = self._publish.peer if self._publish else ClientPeer(self._certificate)
         self._version += 1
         sdp = publish_offer(peer.local, [p.offered for p in self.publications], self._version)
-        offered = [signaling.OfferedTrack(mid=p.mid, source=p.source) for p in added]
+        offered = [signaling_values.OfferedTrack(mid=p.mid, source=p.source) for p in added]
         await self.send(signaling.Offer(peer="publish", sdp=sdp, tracks=offered))
         answer = await self._answer()
         for track in answer.tracks:

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.formats import rtcp
 from sfu.rooms import statistics
 from sfu.rooms.flight_recorder import Kind, entries
@@ -146,12 +146,12 @@ def test_it_comes_back_also_when_nothing_is_left_to_probe_with() -> None:
 def test_only_the_size_shown_is_sent() -> None:
     call = Call(WIDE)
     call.run(2)
-    wanted = signaling.WantedTrack(track=call.cameras[0].track, width=320, height=180)
+    wanted = signaling_values.WantedTrack(track=call.cameras[0].track, width=320, height=180)
     call.stage.say(call.bob, signaling.Subscribe(tracks=[wanted]))
     call.run(2)
     assert call.carried() == "q"
     call.stage.say(
-        call.bob, signaling.Subscribe(tracks=[signaling.WantedTrack(track=wanted.track, width=640, height=360)])
+        call.bob, signaling.Subscribe(tracks=[signaling_values.WantedTrack(track=wanted.track, width=640, height=360)])
     )
     call.run(2)
     assert call.carried() == "h"
@@ -161,7 +161,7 @@ def test_the_size_counts_where_links_are_not_estimated_too() -> None:
     call = Call(WIDE, estimates=False)
     call.run(2)
     assert call.carried() == "f"
-    wanted = signaling.WantedTrack(track=call.cameras[0].track, width=320, height=180)
+    wanted = signaling_values.WantedTrack(track=call.cameras[0].track, width=320, height=180)
     call.stage.say(call.bob, signaling.Subscribe(tracks=[wanted]))
     call.run(2)
     assert call.carried() == "q"
@@ -171,7 +171,7 @@ def test_layers_nobody_watches_rest_and_are_back_within_a_second() -> None:
     call = Call(WIDE)
     (camera,) = call.cameras
     call.run(2)
-    small = signaling.WantedTrack(track=camera.track, width=320, height=180)
+    small = signaling_values.WantedTrack(track=camera.track, width=320, height=180)
     call.stage.say(call.bob, signaling.Subscribe(tracks=[small]))
     call.run(11)
     told = camera.person.last(signaling.Layers)
@@ -179,7 +179,7 @@ def test_layers_nobody_watches_rest_and_are_back_within_a_second() -> None:
     camera.resting = {"h", "f"}
     call.run(5)
     assert call.carried() == "q"
-    large = signaling.WantedTrack(track=camera.track, width=1280, height=720)
+    large = signaling_values.WantedTrack(track=camera.track, width=1280, height=720)
     call.stage.say(call.bob, signaling.Subscribe(tracks=[large]))
     call.run(0.3)
     assert "f" in camera.person.last(signaling.Layers).active
@@ -192,7 +192,7 @@ def test_without_watchers_no_layer_is_sent() -> None:
     call = Call(WIDE)
     (camera,) = call.cameras
     call.run(2)
-    call.stage.say(call.bob, signaling.Subscribe(tracks=[signaling.WantedTrack(track=camera.track, on=False)]))
+    call.stage.say(call.bob, signaling.Subscribe(tracks=[signaling_values.WantedTrack(track=camera.track, on=False)]))
     call.run(11)
     assert camera.person.last(signaling.Layers).active == []
 
@@ -219,7 +219,7 @@ def test_in_a_large_room_everyone_has_a_turn() -> None:
     call = Call(WIDE)
     for number in range(30):
         call.stage.join(f"watcher-{number}")
-    small = signaling.WantedTrack(track=call.cameras[0].track, width=320, height=180)
+    small = signaling_values.WantedTrack(track=call.cameras[0].track, width=320, height=180)
     call.run(2)
     assert call.carried() == "f"
     call.stage.say(call.bob, signaling.Subscribe(tracks=[small]))
@@ -241,13 +241,13 @@ def test_who_has_all_that_is_wanted_is_not_served_again_until_something_changes(
     call.run(4)
     assert allocations(call) - before <= 3
     before = allocations(call)
-    small = signaling.WantedTrack(track=call.cameras[0].track, width=320, height=180)
+    small = signaling_values.WantedTrack(track=call.cameras[0].track, width=320, height=180)
     call.stage.say(call.bob, signaling.Subscribe(tracks=[small]))
     call.run(0.3)
     assert call.carried() == "q"
     assert allocations(call) > before
     call.stage.say(
-        call.bob, signaling.Subscribe(tracks=[signaling.WantedTrack(track=small.track, width=1280, height=720)])
+        call.bob, signaling.Subscribe(tracks=[signaling_values.WantedTrack(track=small.track, width=1280, height=720)])
     )
     call.run(4)
     assert call.carried() == "f"

@@ -1,6 +1,6 @@
 """Backup tracks: asked for when a subscriber cannot decode, shown in the place of the track, stopped in the end."""
 
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Source
 from tests.sfu.rooms.stage import (
     KEYFRAME,
@@ -30,12 +30,12 @@ class Call:
         self.stage = Stage()
         self.ann = self.stage.join("ann")
         self.credentials = generate_credentials()
-        self.offer([H264], [signaling.OfferedTrack(mid="0", source=Source.CAMERA, codec="H264")])
+        self.offer([H264], [signaling_values.OfferedTrack(mid="0", source=Source.CAMERA, codec="H264")])
         self.track = self.ann.last(signaling.Answer).tracks[0].track
         self.bob = self.stage.join("bob")
         self.receiver = self.answer(self.bob)
 
-    def offer(self, sections: list[str], tracks: list[signaling.OfferedTrack]) -> None:
+    def offer(self, sections: list[str], tracks: list[signaling_values.OfferedTrack]) -> None:
         sdp = description(self.credentials, sections, "actpass")
         self.stage.say(self.ann, signaling.Offer(peer="publish", sdp=sdp, id=1, tracks=tracks))
 
@@ -53,8 +53,8 @@ class Call:
         self.offer(
             [H264, BACKUP],
             [
-                signaling.OfferedTrack(mid="0", source=Source.CAMERA, codec="H264"),
-                signaling.OfferedTrack(mid="1", source=Source.CAMERA, codec="VP8", backup_of=self.track),
+                signaling_values.OfferedTrack(mid="0", source=Source.CAMERA, codec="H264"),
+                signaling_values.OfferedTrack(mid="1", source=Source.CAMERA, codec="VP8", backup_of=self.track),
             ],
         )
         return self.stage.connect(self.credentials, self.ann.last(signaling.Answer).sdp)
@@ -126,7 +126,7 @@ def test_a_backup_that_goes_leaves_the_track_undecoded() -> None:
 def test_nobody_can_declare_a_backup_of_what_is_another_ones() -> None:
     call = Call()
     eve = call.stage.join("eve")
-    tracks = [signaling.OfferedTrack(mid="0", source=Source.CAMERA, codec="VP8", backup_of=call.track)]
+    tracks = [signaling_values.OfferedTrack(mid="0", source=Source.CAMERA, codec="VP8", backup_of=call.track)]
     sdp = description(generate_credentials(), [BACKUP], "actpass")
     call.stage.say(eve, signaling.Offer(peer="publish", sdp=sdp, id=1, tracks=tracks))
     call.stage.run(200 * MS)

@@ -1,6 +1,6 @@
 """What happens to media between a publisher and a subscriber, in simulated time."""
 
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Grants, Source
 from sfu.engine.contract import Drop
 from sfu.formats import rtcp
@@ -275,12 +275,12 @@ def test_a_re_offer_tells_mutes_and_revives_nothing_that_was_unpublished() -> No
     ann, bob = stage.join("ann"), stage.join("bob")
     local = generate_credentials()
     sdp = description(local, [AUDIO, VIDEO + VIDEO_SSRC], "actpass")
-    microphone = signaling.OfferedTrack(mid="0", source=Source.MICROPHONE)
-    camera = signaling.OfferedTrack(mid="1", source=Source.CAMERA)
+    microphone = signaling_values.OfferedTrack(mid="0", source=Source.MICROPHONE)
+    camera = signaling_values.OfferedTrack(mid="1", source=Source.CAMERA)
     stage.say(ann, signaling.Offer(peer="publish", sdp=sdp, id=1, tracks=[microphone, camera]))
     tracks = {entry.mid: entry.track for entry in ann.last(signaling.Answer).tracks}
     stage.say(ann, signaling.Unpublish(track=tracks["1"]))
-    muted = signaling.OfferedTrack(mid="0", source=Source.MICROPHONE, muted=True)
+    muted = signaling_values.OfferedTrack(mid="0", source=Source.MICROPHONE, muted=True)
     stage.say(ann, signaling.Offer(peer="publish", sdp=sdp, id=2, tracks=[muted]))
     assert [entry.mid for entry in ann.last(signaling.Answer).tracks] == ["0"]
     assert bob.last(signaling.TrackMuted).track == tracks["0"]
@@ -294,7 +294,7 @@ def test_a_video_cannot_pass_as_a_microphone() -> None:
     ann = stage.join("ann", Grants(publish=(Source.MICROPHONE,)))
     bob = stage.join("bob")
     sdp = description(generate_credentials(), [VIDEO + VIDEO_SSRC], "actpass")
-    false_claim = [signaling.OfferedTrack(mid="0", source=Source.MICROPHONE)]
+    false_claim = [signaling_values.OfferedTrack(mid="0", source=Source.MICROPHONE)]
     stage.say(ann, signaling.Offer(peer="publish", sdp=sdp, id=1, tracks=false_claim))
     assert ann.last(signaling.Error).code == "not_permitted"
     assert not bob.of(signaling.TrackAdded)

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Source
 from sfu.formats import rtcp, vp8
 from sfu.formats.codecs import Codec
@@ -32,7 +32,7 @@ class ScreenCall:
         stage.node.context.sending = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
         ann, self.bob = stage.join("ann"), stage.join("bob")
         local = generate_credentials()
-        tracks = [signaling.OfferedTrack(mid="0", source=Source.SCREEN, codec="VP8", scalability=scalability)]
+        tracks = [signaling_values.OfferedTrack(mid="0", source=Source.SCREEN, codec="VP8", scalability=scalability)]
         sdp = description(local, [VIDEO + VIDEO_SSRC], "actpass")
         stage.say(ann, signaling.Offer(peer="publish", sdp=sdp, id=1, tracks=tracks))
         self.sender = stage.connect(local, ann.last(signaling.Answer).sdp)

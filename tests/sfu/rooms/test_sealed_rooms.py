@@ -1,6 +1,6 @@
 """Rooms that are encrypted end to end: whatever participants agree to, recorder and inference get nothing of them."""
 
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.api.desired_state import DesiredRecording, DesiredState
 from sfu.api.sink_records import AnalysisWanted, CaptionsAvailable, SinkHello
 from sfu.rooms.tap import Purpose
@@ -44,7 +44,7 @@ class SealedCall:
         return {tap.purpose for tap in self.stage.node.sinks.taps.values()}
 
 
-def captions(person: Person) -> signaling.CaptionsState:
+def captions(person: Person) -> signaling_values.CaptionsState:
     return person.of(signaling.CaptionsChanged)[-1].state
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Source
 from sfu.formats import vp9
 from sfu.formats.codecs import Codec
@@ -32,7 +32,7 @@ class LayeredCall:
         self.stage = Stage()
         self.ann, self.bob = self.stage.join("ann"), self.stage.join("bob")
         local = generate_credentials()
-        tracks = [signaling.OfferedTrack(mid="0", source=Source.CAMERA, codec="VP9", scalability="L2T3_KEY")]
+        tracks = [signaling_values.OfferedTrack(mid="0", source=Source.CAMERA, codec="VP9", scalability="L2T3_KEY")]
         sdp = description(local, [SECTION], "actpass")
         self.stage.say(self.ann, signaling.Offer(peer="publish", sdp=sdp, id=1, tracks=tracks))
         answer = self.ann.last(signaling.Answer)
@@ -67,7 +67,7 @@ class LayeredCall:
         return spatial_of(self.receiver)
 
     def wish(self, width: int, height: int) -> None:
-        wanted = signaling.WantedTrack(track=self.track, width=width, height=height)
+        wanted = signaling_values.WantedTrack(track=self.track, width=width, height=height)
         self.stage.say(self.bob, signaling.Subscribe(tracks=[wanted]))
 
 

@@ -11,7 +11,7 @@ from aiortc import (
 )
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Source
 from tests.sfu.server.harness import Client
 
@@ -61,8 +61,8 @@ class Caller:
         await self.publish.setLocalDescription(await self.publish.createOffer())
         offer = self.publish.localDescription
         tracks = [
-            signaling.OfferedTrack(mid="0", source=Source.MICROPHONE),
-            signaling.OfferedTrack(mid="1", source=Source.CAMERA),
+            signaling_values.OfferedTrack(mid="0", source=Source.MICROPHONE),
+            signaling_values.OfferedTrack(mid="1", source=Source.CAMERA),
         ]
         await self.client.send(signaling.Offer(peer="publish", sdp=offer.sdp, id=1, tracks=tracks))
         answer = await self.client.until(signaling.Answer)

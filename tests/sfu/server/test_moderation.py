@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants, Source
 from sfu.engine.contract import Drop
@@ -133,7 +133,7 @@ async def test_grants_change_live(tmp_path: Path) -> None:
 async def test_a_viewer_may_not_publish(tmp_path: Path) -> None:
     async with host(tmp_path) as h, client(h, h.control.token("r", "ann", grants=Grants(publish=()))) as ann:
         await ann.until(signaling.RoomInfo)
-        tracks = [signaling.OfferedTrack(mid="0", source=Source.CAMERA)]
+        tracks = [signaling_values.OfferedTrack(mid="0", source=Source.CAMERA)]
         await ann.send(signaling.Offer(peer="publish", sdp="v=0", tracks=tracks))
         assert (await ann.until(signaling.Error)).code == "publish_not_permitted"
 

@@ -30,11 +30,7 @@ import { Roster } from './roster.js';
 import { Signaling } from './signaling.js';
 import { Slots } from './slots.js';
 import { SubscribePeer } from './subscribe-peer.js';
-import { ViewSizes } from './view-sizes.js';
-import { Wishes } from './wishes.js';
-
-/** Sizes follow a layout that is still moving; they are sent once it rests. */
-const WISHES_DELAY_MS = 150;
+import { Viewing } from './viewing.js';
 
 export class Room extends Emitter {
   /** @type {Roster} */
@@ -58,15 +54,11 @@ export class Room extends Emitter {
   #subscribe;
   #keeper;
   #slots = new Slots();
-  #wishes = new Wishes();
-  #sizes;
-  /** @type {ReturnType<typeof setTimeout>|undefined} */
-  #wishesTimer;
+  #viewing = new Viewing(() => this.#signaling.joined, (tracks) => this.#signaling.send({ kind: 'subscribe', tracks }));
   /** What was answered, by the version of the text. @type {Map<string, object>} */
   #consents = new Map();
   /** @type {any} */
   #signalingState = { state: 'idle' };
-  #visibility = () => this.#pageVisibilityChanged();
 
   /**
    * @param {object} options
@@ -86,7 +78,6 @@ export class Room extends Emitter {
     this.#subscribe = new SubscribePeer({ send, encryption });
     this.#signaling = new Signaling({ admit: (again) => this.#admitted(again), ...signaling });
     this.#keeper = new PeerKeeper(this.#publish, this.#subscribe, () => this.#signaling.joined);
-    this.#sizes = new ViewSizes((track, size) => this.#wish(track, size));
     this.#listen();
   }
 
@@ -116,8 +107,7 @@ export class Room extends Emitter {
    * @returns {Promise<void>} resolves with the first room-info; rejects with SignalingError or RestError
    */
   async join() {
-    document.addEventListener('visibilitychange', this.#visibility);
-    this.#wishes.setHidden(document.hidden);
+    this.#viewing.open();
     const joined = this.#signaling.start();
     this.#subscribe.prepare();
     const prepared = this.#publish.prepare();
@@ -180,16 +170,16 @@ export class Room extends Emitter {
    * @param {string} track @param {{on?: boolean, width?: number, height?: number}} wish
    */
   subscribe(track, wish) {
-    this.#wish(track, wish);
+    this.#viewing.set(track, wish);
   }
 
   /** Follow the size of an element that shows a track; it is the track's wish until `unwatch`. */
   watch(element, track) {
-    this.#sizes.watch(element, track);
+    this.#viewing.watch(element, track);
   }
 
   unwatch(element) {
-    this.#sizes.unwatch(element);
+    this.#viewing.unwatch(element);
   }
 
   /**
@@ -301,11 +291,11 @@ export class Room extends Emitter {
       }
       this.#keeper.check();
     } else {
-      this.#wishes.restart();
+      this.#viewing.restart();
       for (const consent of this.#consents.values()) this.#signaling.send({ kind: 'consent', ...consent });
       await (again ? this.#publish.restart() : this.#publish.offer());
     }
-    this.#sendWishes();
+    this.#viewing.flush();
   }
 
   #participantLeft({ participant, reason }) {
@@ -318,11 +308,10 @@ export class Room extends Emitter {
 
   #trackAdded(track) {
     if (track.participant === this.participant) return;
-    this.#wishes.add(track.id, track.media);
+    this.#viewing.add(track.id, track.media);
     track.mediaTrack = this.#slots.mediaOf(track.id);
     this.emit('track-added', track);
     if (track.mediaTrack) this.emit('track-media', track);
-    if (document.hidden) this.#scheduleWishes();
   }
 
   #trackRemoved(id) {
@@ -333,7 +322,7 @@ export class Room extends Emitter {
   }
 
   #forget(track) {
-    this.#wishes.remove(track.id);
+    this.#viewing.remove(track.id);
     track.mediaTrack = null;
     this.emit('track-removed', track);
   }
@@ -374,28 +363,6 @@ export class Room extends Emitter {
     }
   }
 
-  #wish(track, wish) {
-    this.#wishes.set(track, wish);
-    this.#scheduleWishes();
-  }
-
-  #scheduleWishes() {
-    this.#wishesTimer ??= setTimeout(() => this.#sendWishes(), WISHES_DELAY_MS);
-  }
-
-  #sendWishes() {
-    clearTimeout(this.#wishesTimer);
-    this.#wishesTimer = undefined;
-    if (!this.#signaling.joined) return;
-    const tracks = this.#wishes.changes();
-    if (tracks.length > 0) this.#signaling.send({ kind: 'subscribe', tracks });
-  }
-
-  #pageVisibilityChanged() {
-    this.#wishes.setHidden(document.hidden);
-    this.#sendWishes();
-  }
-
   #signalingChanged(state) {
     this.#signalingState = state;
     if (state.state === 'closed') this.#close();
@@ -412,10 +379,8 @@ export class Room extends Emitter {
   }
 
   #close() {
-    document.removeEventListener('visibilitychange', this.#visibility);
-    clearTimeout(this.#wishesTimer);
+    this.#viewing.close();
     this.#keeper.close();
-    this.#sizes.close();
     this.#publish.close();
     this.#subscribe.close();
   }

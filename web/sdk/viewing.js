@@ -1,0 +1,84 @@
+/** What this page shows of the room's tracks, told to the server once a layout rests and while the page is visible. */
+import { ViewSizes } from './view-sizes.js';
+import { Wishes } from './wishes.js';
+
+/** Sizes follow a layout that is still moving; they are sent once it rests. */
+const DELAY_MS = 150;
+
+export class Viewing {
+  #ready;
+  #send;
+  #wishes = new Wishes();
+  #sizes = new ViewSizes((track, size) => this.set(track, size));
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  #timer;
+  #visibility = () => this.#visibilityChanged();
+
+  /**
+   * @param {() => boolean} ready whether the server would hear of it
+   * @param {(tracks: import('./wishes.js').WantedTrack[]) => void} send
+   */
+  constructor(ready, send) {
+    this.#ready = ready;
+    this.#send = send;
+  }
+
+  open() {
+    document.addEventListener('visibilitychange', this.#visibility);
+    this.#wishes.setHidden(document.hidden);
+  }
+
+  close() {
+    document.removeEventListener('visibilitychange', this.#visibility);
+    clearTimeout(this.#timer);
+    this.#sizes.close();
+  }
+
+  /** @param {string} track @param {'audio'|'video'} media */
+  add(track, media) {
+    this.#wishes.add(track, media);
+    if (document.hidden) this.#schedule();
+  }
+
+  /** @param {string} track */
+  remove(track) {
+    this.#wishes.remove(track);
+  }
+
+  /** @param {string} track @param {{on?: boolean, width?: number, height?: number}} wish */
+  set(track, wish) {
+    this.#wishes.set(track, wish);
+    this.#schedule();
+  }
+
+  watch(element, track) {
+    this.#sizes.watch(element, track);
+  }
+
+  unwatch(element) {
+    this.#sizes.unwatch(element);
+  }
+
+  /** Forget what was told: the server met us anew. */
+  restart() {
+    this.#wishes.restart();
+  }
+
+  /** Tell now what the server does not know yet. */
+  flush() {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (!this.#ready()) return;
+    const tracks = this.#wishes.changes();
+    if (tracks.length > 0) this.#send(tracks);
+  }
+
+  #schedule() {
+    this.#timer ??= setTimeout(() => this.flush(), DELAY_MS);
+  }
+
+  #visibilityChanged() {
+    this.#wishes.setHidden(document.hidden);
+    this.flush();
+  }
+}

@@ -15,15 +15,14 @@ _MIN_SIZE = _MIN_PACKETS * 1200  # shorter clusters are at the mercy of jitter
 _DURATION_NS = 25_000_000
 _START_SCALES = (2.0, 4.0)
 _SCALE = 2.0
-_CAREFUL_SCALE = 1.5  # after a failure: the link is probably as full as it was
+_CAREFUL_SCALE = 1.5  # once the link was full: it probably still is, and sound waits behind what is too much
 _ENOUGH = 1.1
-_SUCCESS = 0.7  # of the probed rate: then another, faster one is worth it
-_FARTHER = 1.05  # than the success before; else there is no hurry
-_PARTIAL = 0.55  # more than the estimate when the probe was its double: worth another soon
+_SUCCESS = 0.85  # of the probed rate: then another, faster one is worth it at once; less is what the link carries
+_FARTHER = 1.05  # than the estimate was: worth another soon
 _INTERVAL_NS = 2_000_000_000
 _MAX_INTERVAL_NS = 3_000_000_000
 _REPEAT_NS = 300_000_000
-_PARTIAL_NS = 1_000_000_000
+_SOON_NS = 1_000_000_000
 _AFTER_DECREASE_NS = 1_500_000_000
 _RESULT_NS = 1_000_000_000
 _SHARE = 0.8  # of a cluster's packets and bytes that must have arrived
@@ -57,7 +56,8 @@ class ProbeControl:
         self._interval = _INTERVAL_NS
         self._next = 0
         self._maximum = float("inf")
-        self._reached = 0.0
+        self._estimate = 0.0  # when the last one went out
+        self._is_careful = False
 
     def start(self, rate: float, maximum: float) -> None:
         """Media begins to flow at the start rate: find out soon how much more there is."""
@@ -69,7 +69,6 @@ class ProbeControl:
     def decreased(self, now: int) -> None:
         """The estimate was lowered for want of bandwidth: leave the link alone for a moment."""
         self._pending.clear()
-        self._reached = 0.0
         self._next = max(self._next, now + _AFTER_DECREASE_NS)
 
     def repeat(self, now: int) -> None:
@@ -82,16 +81,15 @@ class ProbeControl:
         if probing is None or probing.cluster != cluster:
             return
         self._probing = None
-        if rate >= _SUCCESS * probing.rate:
+        leads_on = rate > self._estimate * _FARTHER
+        self._is_careful = rate < _SUCCESS * probing.rate
+        if self._is_careful:
+            self._pending.clear()
+        if leads_on or not self._is_careful:
             self._interval = _INTERVAL_NS
             if not self._pending:
-                self._next = now if rate > self._reached * _FARTHER else now + _PARTIAL_NS
-            self._reached = rate
-        elif rate >= _PARTIAL * probing.rate and self._interval == _INTERVAL_NS:
-            self._pending.clear()
-            self._next = now + _PARTIAL_NS
+                self._next = now + (0 if leads_on and not self._is_careful else _SOON_NS)
         else:
-            self._pending.clear()
             self._next = now + self._interval
             self._interval = min(self._interval * 2, _MAX_INTERVAL_NS)
 
@@ -103,18 +101,20 @@ class ProbeControl:
             if now - self._probed_at < _RESULT_NS:
                 return None
             self._probing = None
+            self._is_careful = True
             self._next = max(self._next, now + self._interval)
             self._interval = min(self._interval * 2, _MAX_INTERVAL_NS)
         if not is_free:
             self._pending.clear()
             return None
+        self._estimate = estimate
         ceiling = min(self._maximum, wanted * _ENOUGH)
         self._pending = [rate for rate in self._pending if rate > estimate]
         if self._pending and ceiling > estimate:  # else they are kept: what is wanted first may cost more than it seems
             return self._cluster(min(self._pending.pop(0), ceiling), now)
         if now < self._next or estimate >= wanted or ceiling <= estimate:
             return None
-        scale = _SCALE if self._interval == _INTERVAL_NS else _CAREFUL_SCALE
+        scale = _CAREFUL_SCALE if self._is_careful else _SCALE
         return self._cluster(min(scale * estimate, ceiling), now)
 
     def _cluster(self, rate: float, now: int) -> ProbeCluster:

@@ -33,6 +33,7 @@ _LATE = 1.3  # by which the average and the newest window differ after a step
 _FALL = 4  # at most at once: a single window may mislead
 _FULL_NS = 150_000_000  # a link with such a queue was busy for all of the newest window of arrivals
 _DOUBT_NS = 2_000_000_000
+_AS_KNOWN = 0.93  # of the estimate or more, measured by a probe, is no news
 _AGREEMENT = 1.5
 _NO_FEEDBACK_NS = 1_000_000_000
 _OUTSTANDING = 10  # packets without feedback from which silence is a bad sign
@@ -155,7 +156,7 @@ class Estimator:
                     filled = result.cluster
         if not self._startup.is_over:
             probed = self._start(observation, probed, now)
-        if filled >= 0 and probed is not None and probed < self._control.rate:
+        if filled >= 0 and probed is not None and probed < self._control.rate * _AS_KNOWN:
             self._doubt(filled, probed, now)
         acknowledged = self._acknowledged.bits_per_second
         self._follow_delay(overused, probed, acknowledged, now)

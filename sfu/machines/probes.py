@@ -13,6 +13,7 @@ from sfu.machines.send_history import PacketResult
 _MIN_PACKETS = 5
 _MIN_SIZE = _MIN_PACKETS * 1200  # shorter clusters are at the mercy of jitter
 _DURATION_NS = 25_000_000
+_LONGEST_NS = 80_000_000  # on narrow links, where packets are small and sound must not wait for long
 _START_SCALES = (2.0, 4.0)
 _SCALE = 2.0
 _CAREFUL_SCALE = 1.5  # once the link was full: it probably still is, and sound waits behind what is too much
@@ -24,6 +25,7 @@ _MAX_INTERVAL_NS = 3_000_000_000
 _REPEAT_NS = 300_000_000
 _SOON_NS = 1_000_000_000
 _AFTER_DECREASE_NS = 1_500_000_000
+_COST = 0.05  # of the estimate at most, unless one success follows another
 _RESULT_NS = 1_000_000_000
 _SHARE = 0.8  # of a cluster's packets and bytes that must have arrived
 _MAX_RATIO = 2.0  # receiving much faster than sending is a measuring error
@@ -58,6 +60,7 @@ class ProbeControl:
         self._maximum = float("inf")
         self._estimate = 0.0  # when the last one went out
         self._is_careful = False
+        self._affordable_at = 0
 
     def start(self, rate: float, maximum: float) -> None:
         """Media begins to flow at the start rate: find out soon how much more there is."""
@@ -85,13 +88,18 @@ class ProbeControl:
         self._is_careful = rate < _SUCCESS * probing.rate
         if self._is_careful:
             self._pending.clear()
-        if leads_on or not self._is_careful:
+        if leads_on and not self._is_careful:
             self._interval = _INTERVAL_NS
             if not self._pending:
-                self._next = now + (0 if leads_on and not self._is_careful else _SOON_NS)
+                self._next = now
+            return
+        if leads_on or not self._is_careful:
+            wait, self._interval = _SOON_NS, _INTERVAL_NS
         else:
-            self._next = now + self._interval
+            wait = self._interval
             self._interval = min(self._interval * 2, _MAX_INTERVAL_NS)
+        if not self._pending:
+            self._next = max(now + wait, self._affordable_at)
 
     def next(self, estimate: float, wanted: float, now: int, *, is_free: bool) -> ProbeCluster | None:
         """Return the cluster to send now. `is_free`: neither delay nor loss says that the link is full."""
@@ -119,10 +127,12 @@ class ProbeControl:
 
     def _cluster(self, rate: float, now: int) -> ProbeCluster:
         self._clusters += 1
-        size = max(int(rate * _DURATION_NS / (8 * _SECOND)), _MIN_SIZE)
+        lasting = min(_MIN_SIZE, int(rate * _LONGEST_NS / (8 * _SECOND)))
+        size = max(int(rate * _DURATION_NS / (8 * _SECOND)), lasting)
         self._probing = ProbeCluster(self._clusters, int(rate), size)
         self._probed_at = now
         self._next = now + self._interval
+        self._affordable_at = now + int(size * 8 * _SECOND / (self._estimate * _COST))
         return self._probing
 
 

@@ -119,6 +119,18 @@ def test_a_success_that_tells_nothing_new_is_followed_up_less_soon() -> None:
     assert cluster is not None
 
 
+def test_a_narrow_link_is_probed_shortly_and_at_little_cost() -> None:
+    control = past_the_start()
+    cluster = control.next(100_000, WANTED, 0, is_free=True)
+    assert cluster is not None
+    assert cluster.size == cluster.rate * 80 // 8000
+    control.result(cluster.cluster, 120_000, 0)
+    affordable = cluster.size * 8 * SECOND // 5_000
+    assert affordable > 3 * SECOND
+    assert control.next(120_000, WANTED, affordable - 1, is_free=True) is None
+    assert control.next(120_000, WANTED, affordable, is_free=True) is not None
+
+
 def test_a_cluster_without_result_is_a_failure() -> None:
     control = past_the_start()
     assert control.next(1_000_000, WANTED, 0, is_free=True) is not None

@@ -114,6 +114,11 @@ class Estimator:
             self._limit.is_limited,
         )
 
+    def end_start(self, now: int) -> None:
+        """As much as is wanted is known to fit: there is no need to look at each packet any longer."""
+        if self.is_free:
+            self._startup.is_over = True
+
     def sent(self, summary: SentSummary) -> None:
         """Take what went out since the last call."""
         if not summary.packets:

@@ -206,6 +206,8 @@ class Adaptation:
                 self._room.context.touched.add(subscriber.egress.peer.number)
         is_all = allocation.total == allocation.wanted
         subscriber.enough = (allocation.wanted + audio) * _PROBE_MARGIN + _SPARE if is_all else _UNLIMITED
+        if bandwidth is not None and bandwidth.rate >= subscriber.enough and self._knows_prices(shown):
+            bandwidth.end_start(now)
         congested = bandwidth is not None and self._carried(shown) + audio > rate
         paused = set()
         for track, grant in allocation.grants.items():
@@ -218,6 +220,11 @@ class Adaptation:
                 step = steps[track][grant.layer]
                 shown[track].grant(step.stream, now, at_once=congested, layer=step.layer)
         return paused
+
+    def _knows_prices(self, shown: dict[str, DownTrack]) -> bool:
+        """Whether something is shown, and all of it was measured."""
+        ladders = [self._ladders[track] for track in shown]
+        return bool(ladders) and all(ladder.steps and all(map(ladder.knows, ladder.steps)) for ladder in ladders)
 
     def _is_new(self, downtrack: DownTrack) -> bool:
         """Whether a picture is about to begin of which nobody knows what it costs."""

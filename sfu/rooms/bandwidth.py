@@ -72,6 +72,11 @@ class Bandwidth:
         return self._estimator.rate
 
     @property
+    def is_starting(self) -> bool:
+        """Whether too little is known of the link yet to hold back the first pictures."""
+        return self._estimator.is_starting
+
+    @property
     def state(self) -> EstimatorState:
         return self._estimator.state
 
@@ -92,6 +97,12 @@ class Bandwidth:
             self._next_check = min(self._next_check, now)
             return True
         return False
+
+    def end_start(self, now: int) -> None:
+        """All that is wanted is sent, at prices that are known, and more would fit."""
+        if self._estimator.has_feedback and self._estimator.is_starting:
+            self._estimator.end_start(now)
+            self._set_budget()
 
     def control(self, packet: rtcp.Packet, arrival: int) -> None:
         """Take RTCP from the subscriber; `arrival` is when the kernel received it."""

@@ -60,12 +60,17 @@ class MayProbe(Step, frozen=True, array_like=True, tag=True):
         estimator.next_probe(self.wanted, self.at)
 
 
+class StartEnded(Step, frozen=True, array_like=True, tag=True):
+    def feed(self, estimator: Estimator) -> None:
+        estimator.end_start(self.at)
+
+
 class Timer(Step, frozen=True, array_like=True, tag=True):
     def feed(self, estimator: Estimator) -> None:
         estimator.handle_timer(self.at)
 
 
-AnyStep = Began | Sent | Observed | ReceiverEstimated | Reported | MayProbe | Timer
+AnyStep = Began | Sent | Observed | ReceiverEstimated | Reported | MayProbe | StartEnded | Timer
 _encoder = msgspec.msgpack.Encoder()
 _decoder: "msgspec.msgpack.Decoder[AnyStep]" = msgspec.msgpack.Decoder(AnyStep)
 
@@ -105,6 +110,10 @@ class NotedEstimator(Estimator):
         if self.has_feedback:  # without, nothing is even considered
             self._note(MayProbe(now, self.rate, wanted))
         return cluster
+
+    def end_start(self, now: int) -> None:
+        super().end_start(now)
+        self._note(StartEnded(now, self.rate))
 
     def handle_timer(self, now: int) -> None:
         before = self.rate

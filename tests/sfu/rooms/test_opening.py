@@ -3,6 +3,8 @@
 import pytest
 
 from sfu.api import signaling
+from sfu.rooms.flight_recorder import entries
+from sfu.rooms.flight_replay import replay
 from tests.sfu.rooms.simulcast_call import Call
 from tests.sfu.rooms.stage import MS, SECOND
 from tests.support.link_model import LinkSettings
@@ -23,6 +25,18 @@ def test_it_is_never_paused_where_the_link_carries_it(rate: int, waited: int) ->
     call.run(6)
     assert call.carried() == "f"
     assert call.bob.of(signaling.TrackState) == []
+
+
+def test_its_start_is_over_once_it_is_known_to_fit() -> None:
+    call = lone(5_000_000, 2)
+    bandwidth = call.subscription.egress.bandwidth
+    assert bandwidth is not None
+    call.run(0.6)
+    assert bandwidth.is_starting
+    call.run(1.4)
+    assert not bandwidth.is_starting
+    kept = entries(call.bob.seat.room.flight.raw())
+    assert all(result.recorded == result.replayed for result in replay(kept).estimates)
 
 
 def test_it_is_paused_as_soon_as_the_link_is_seen_to_be_too_narrow() -> None:

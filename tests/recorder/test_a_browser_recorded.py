@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from itertools import pairwise
 
 import av
 import numpy as np
@@ -71,6 +72,16 @@ async ({meeting, codec, scalability, seconds, width, height}) => {
 """
 
 
+WITH_DTX = """
+(() => {
+  const apply = RTCPeerConnection.prototype.setRemoteDescription;
+  RTCPeerConnection.prototype.setRemoteDescription = function({type, sdp}) {
+    return apply.call(this, {type, sdp: sdp.replace('useinbandfec=1', 'useinbandfec=1;usedtx=1')});
+  };
+})()
+"""
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningServer]:
     with running_server() as running:
@@ -127,6 +138,31 @@ async def test_flash_and_beep_of_a_page(
     off = [abs(a - skew) for a in apart]
     assert np.median(off) <= 0.100, (apart, skews)
     assert max(off) <= 0.100 + CANVAS_PERIOD, (apart, skews)
+
+
+async def test_silence_that_is_not_sent_is_as_long_in_the_file(server: RunningServer) -> None:
+    """With DTX a page sends beeps and next to nothing in between; each is where it was heard all the same."""
+    async with Api(server.url) as api, chromium(flags=[LOOPBACK_FLAG]) as browser:
+        await api.login("admin", PASSWORD)
+        meeting = await api.create_meeting("Silent")
+        page = await open_page(browser, server.url)
+        await page.evaluate(WITH_DTX)
+        wanted = {"codec": "VP8", "scalability": "L1T1", "width": 320, "height": 180}
+        await page.evaluate(PUBLISH, {"meeting": meeting, "seconds": SECONDS, **wanted})
+        recording = (await api.start_recording(meeting))["id"]
+        await page.evaluate("skews")
+        await api.stop_recording(meeting)
+        await page.evaluate("leave()")
+        await finished(api, recording)
+        manifest = await api.request("GET", f"/recordings/{recording}/manifest")
+        ((file,),) = (track["files"] for track in manifest["tracks"] if track["source"] == "microphone")
+        data = await api.download(f"/recordings/{recording}/files/{file['key'].removeprefix(recording + '/')}")
+    with av.open(io.BytesIO(data)) as container:
+        times = [float(packet.pts * packet.time_base) for packet in container.demux(audio=0) if packet.pts is not None]
+    beeps = beeps_in(io.BytesIO(data), file["start_ms"])
+    assert len(times) < 0.6 * 50 * (times[-1] - times[0]), "silence was sent"
+    assert len(beeps) >= SECONDS - 3
+    assert max(abs(later - earlier - 1) for earlier, later in pairwise(beeps)) < 0.02, beeps
 
 
 def flashes_in(data: bytes, file: dict) -> tuple[list[float], list[tuple[int, int]]]:

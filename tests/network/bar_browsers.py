@@ -57,7 +57,7 @@ class Call:
 
 @asynccontextmanager
 async def call(tmp_path: Path, settings: LinkSettings, seed: int, **changes: Any) -> AsyncIterator[Call]:
-    video = tmp_path / "noise.y4m"
+    video = tmp_path / "noise.mjpeg"
     write_noisy_video(video)
     camera = [LOOPBACK_FLAG, f"--use-file-for-fake-video-capture={video}"]
     with emulated_host(settings, UP, seed) as link:

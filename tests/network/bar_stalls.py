@@ -53,7 +53,7 @@ async def _average(h: Host, seconds: int) -> float:
 
 
 async def _publishes(tmp_path: Path, seed: int) -> bool:
-    video = tmp_path / "noise.y4m"
+    video = tmp_path / "noise.mjpeg"
     write_noisy_video(video, 640, 360)
     link_settings = LinkSettings(rate=WIDE, delay=10 * MS)
     with emulated_host(link_settings, link_settings, seed) as link:

@@ -1,25 +1,36 @@
-"""A camera that costs bits: moving noise in a Y4M file, for Chromium's `--use-file-for-fake-video-capture`.
+"""A camera that costs bits: moving noise in a file, for Chromium's `--use-file-for-fake-video-capture`.
 
-Chromium's own fake camera is so plain that no encoder spends more than a few hundred kbit/s on it.
+Chromium's own fake camera is so plain that no encoder spends more than a few hundred kbit/s on it. Motion JPEG, since
+of a Y4M file Chromium 156 shows the first round only: then its camera stands still.
 """
 
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 
 _FRAMES = 30
 
 
 def write_noisy_video(path: Path, width: int = 1280, height: int = 720, seed: int = 1) -> None:
-    """Write a second of 30 frames that loops: coarse noise drifts, fine noise flickers on it."""
+    """Write a second of 30 frames that loops: coarse noise drifts, fine noise flickers on it. `path` ends in .mjpeg."""
+    if path.suffix != ".mjpeg":
+        raise ValueError("Chromium tells formats apart by their suffix")
+    context = av.CodecContext.create("mjpeg", "w")
+    context.width, context.height, context.pix_fmt = width, height, "yuvj420p"
+    context.time_base = Fraction(1, _FRAMES)
+    context.qmin = context.qmax = 3
     dice = np.random.default_rng(seed)
-    coarse = dice.integers(40, 216, (height // 16, width // 16), dtype=np.uint8)
-    picture = np.kron(coarse, np.ones((16, 16), dtype=np.uint8))
-    chroma = np.full((height // 2) * (width // 2) * 2, 128, dtype=np.uint8).tobytes()
+    coarse = dice.integers(40, 216, (-(-height // 16), width // 16), dtype=np.uint8)
+    picture = np.kron(coarse, np.ones((16, 16), dtype=np.uint8))[:height]
+    chroma = np.full((height // 2, width), 128, np.uint8)
     with path.open("wb") as file:
-        file.write(f"YUV4MPEG2 W{width} H{height} F30:1 Ip A1:1 C420jpeg\n".encode())
         for number in range(_FRAMES):
             moved = np.roll(picture, (number * height // _FRAMES, number * width // _FRAMES), (0, 1))
             noise = dice.integers(-12, 13, moved.shape, dtype=np.int16)
             luma = np.clip(moved.astype(np.int16) + noise, 16, 235).astype(np.uint8)
-            file.write(b"FRAME\n" + luma.tobytes() + chroma)
+            image = av.VideoFrame.from_ndarray(np.vstack([luma, chroma]), "yuvj420p")
+            image.pts = number
+            for packet in context.encode(image):
+                file.write(bytes(packet))

@@ -59,11 +59,11 @@ async def test_order_survives_a_broker_that_goes_away(dsn: str, pool: Pool, brok
     bus = KafkaBus((broker.address,))
     relaying = asyncio.create_task(relay.run(dsn, bus))
     try:
-        await asyncio.gather(*(write(pool, one, 10) for one in made))
-        await asyncio.to_thread(broker.stop)
-        await asyncio.gather(*(write(pool, one, 10) for one in made))
-        await asyncio.to_thread(broker.start)
-        await asyncio.gather(*(write(pool, one, 10) for one in made))
+        for _ in range(3):
+            writing = asyncio.gather(*(write(pool, one, 40) for one in made))
+            await asyncio.to_thread(broker.stop)
+            await writing
+            await asyncio.to_thread(broker.start)
         async with asyncio.timeout(60):
             while True:
                 async with pool.acquire() as connection:
@@ -74,7 +74,7 @@ async def test_order_survives_a_broker_that_goes_away(dsn: str, pool: Pool, brok
         relaying.cancel()
         await asyncio.gather(relaying, return_exceptions=True)
         await bus.close()
-    assert await consume(broker, 120) == {one: list(range(1, 31)) for one in made}
+    assert await consume(broker, 480) == {one: list(range(1, 121)) for one in made}
 
 
 async def test_dead_letters_are_published_again(dsn: str, pool: Pool, broker: Broker) -> None:

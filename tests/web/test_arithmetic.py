@@ -88,7 +88,7 @@ async def test_a_camera_is_simulcast_lowest_first_and_a_screen_is_not(page: Page
 async def test_the_preferred_codec_comes_first_and_none_is_lost(page: Page) -> None:
     body = """
       const codecs = ['video/H264', 'video/VP9', 'video/rtx', 'video/VP8'].map((mimeType) => ({mimeType}));
-      return module.preferCodec(codecs, 'VP8').map((codec) => codec.mimeType);"""
+      return module.preferCodec(codecs, 'video/VP8').map((codec) => codec.mimeType);"""
     assert await call(page, "/sdk/encodings.js", body) == ["video/VP8", "video/H264", "video/VP9", "video/rtx"]
 
 

@@ -47,6 +47,8 @@ async def test_the_offer_follows_the_room_info_with_what_was_published_before(
     assert "a=candidate" not in offer.sdp, "nothing waits for ICE gathering"
     assert "usedtx=1" not in offer.sdp
     assert "useinbandfec=1" in offer.sdp
+    red = next(line for line in offer.sdp.splitlines() if line.startswith("m=audio")).split()[3]
+    assert f"a=rtpmap:{red} red/48000/2" in offer.sdp
     first_video = next(line for line in offer.sdp.splitlines() if line.startswith("m=video")).split()[3]
     assert f"a=rtpmap:{first_video} VP8/90000" in offer.sdp
 

@@ -22,7 +22,9 @@ async def test_words_are_asked_for_and_what_is_published_is_sealed(view: Page, s
     await view.locator("#join").click()
     session = await server.session()
     await session.welcome()
-    await session.next_of(signaling.Offer)
+    offer = await session.next_of(signaling.Offer)
+    sound = next(line for line in offer.sdp.splitlines() if line.startswith("m=audio")).split()[3]
+    assert f"a=rtpmap:{sound} opus/48000/2" in offer.sdp, "RED could not be undone"
     sealed = "parley.room.peers.publish.getSenders().every((sender) => sender.transform !== null)"
     assert await view.evaluate(sealed)
     assert "seven" not in str(server.requests)

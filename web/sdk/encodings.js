@@ -55,10 +55,10 @@ export function contentHintFor(source) {
 /**
  * Order codecs so that the preferred one is offered first; the rest stay, retransmission formats included.
  * @param {RTCRtpCodec[]} codecs of getCapabilities
- * @param {string} preferred for example 'VP8'
+ * @param {string} preferred for example 'video/VP8'
  */
 export function preferCodec(codecs, preferred) {
-  const wanted = `video/${preferred}`.toLowerCase();
+  const wanted = preferred.toLowerCase();
   const first = codecs.filter((codec) => codec.mimeType.toLowerCase() === wanted);
   return [...first, ...codecs.filter((codec) => codec.mimeType.toLowerCase() !== wanted)];
 }

@@ -303,9 +303,10 @@ export class PublishPeer extends Emitter {
       streams: [source.startsWith('screen') ? this.#screenStream : this.#personStream],
       sendEncodings: encodingsFor(source, { simulcast: this.#simulcast, codec, scalabilityMode }),
     });
-    if (kindOf(source) === 'video' && transceiver.setCodecPreferences && RTCRtpReceiver.getCapabilities) {
-      const capabilities = RTCRtpReceiver.getCapabilities('video');
-      if (capabilities) transceiver.setCodecPreferences(preferCodec(capabilities.codecs, codec));
+    const preferred = preferredFormat(source, codec, Boolean(this.#encryption));
+    if (preferred && transceiver.setCodecPreferences && RTCRtpReceiver.getCapabilities) {
+      const capabilities = RTCRtpReceiver.getCapabilities(kindOf(source));
+      if (capabilities) transceiver.setCodecPreferences(preferCodec(capabilities.codecs, preferred));
     }
     this.#encryption?.encrypt(transceiver.sender, kindOf(source));
     this.#made.set(purpose, transceiver);
@@ -342,6 +343,16 @@ export class PublishPeer extends Emitter {
 async function createOffer(pc) {
   const { type, sdp } = await pc.createOffer();
   return { type, sdp: withAudioNack(sdp ?? '') };
+}
+
+/**
+ * Speech goes in RED (RFC 2198), each packet with the one before again, where the browser can: the server fills gaps from
+ * it. Encrypted end to end it cannot; and what is played on a screen would take twice much.
+ * @param {Source} source @param {string} codec @param {boolean} isEncrypted @returns {string}
+ */
+function preferredFormat(source, codec, isEncrypted) {
+  if (kindOf(source) === 'video') return `video/${codec}`;
+  return source === 'microphone' && !isEncrypted ? 'audio/red' : '';
 }
 
 /** Send nothing by a transceiver. @param {RTCRtpTransceiver|undefined} transceiver */

@@ -45,6 +45,8 @@ cdef enum:
     CODEC_AV1 = 4
     CODEC_RTX = 5
     CODEC_RED = 6
+    INDICATION_SWITCH = 2
+    DESCRIPTOR_PLACE = 3
     FLAG_MARKER = 1
     FLAG_KEYFRAME = 2
     FLAG_PADDING = 4
@@ -91,6 +93,7 @@ include "native/structures.pxi"
 include "native/memory.pxi"
 include "native/srtp.pxi"
 include "native/descriptors.pxi"
+include "native/dependencies.pxi"
 include "native/numbering.pxi"
 include "native/route.pxi"
 include "native/sending.pxi"

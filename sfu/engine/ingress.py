@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from sfu.engine.contract import Drop, Payload, StreamEntry
 from sfu.engine.packet import Packet
+from sfu.formats import dependency_descriptor
+from sfu.formats.dependency_descriptor import TemplateStructure
 
 if TYPE_CHECKING:
     from sfu.engine.route import Route
@@ -16,7 +18,19 @@ MAX_CACHE_PACKETS = 16384
 class Ingress:
     """A registered stream. `routes` carry it or wait for it; `former` carried it and may still get late packets."""
 
-    __slots__ = ("_capacity", "_ring", "entry", "former", "newest", "payloads", "permitted", "routes", "sinks")
+    __slots__ = (
+        "_capacity",
+        "_ring",
+        "_structure",
+        "_targets",
+        "entry",
+        "former",
+        "newest",
+        "payloads",
+        "permitted",
+        "routes",
+        "sinks",
+    )
 
     def __init__(self, entry: StreamEntry) -> None:
         self.entry = entry
@@ -28,6 +42,8 @@ class Ingress:
         self.sinks: list[tuple[int, int]] = []
         self._capacity = max(MIN_CACHE_PACKETS, min(entry.cache_packets, MAX_CACHE_PACKETS))
         self._ring: list[Packet | None] = [None] * self._capacity
+        self._structure: TemplateStructure | None = None
+        self._targets: list[tuple[int, int]] = []
 
     @property
     def is_audio(self) -> bool:
@@ -62,6 +78,18 @@ class Ingress:
         self._ring[packet.ext_seq % self._capacity] = packet
         packet.is_late = packet.ext_seq < self.newest
         self.newest = max(self.newest, packet.ext_seq)
+
+    def describe(self, packet: Packet, value: bytes) -> None:
+        """Let an AV1 packet take its layers from its dependency descriptor, where that parses."""
+        try:
+            descriptor = dependency_descriptor.parse(value, self._structure)
+        except ValueError:
+            return
+        own = descriptor.structure
+        if own is not None:
+            self._structure = own
+            self._targets = [own.target_layers(target) for target in range(own.decode_targets)]
+        packet.take_layers(descriptor, self._targets)
 
     def clear(self) -> None:
         """Let go of the cache: the stream has left the table."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sfu.engine.sequence_map import Rewrite
 from sfu.formats import keyframes, vp8, vp9
 from sfu.formats.codecs import Codec
+from sfu.formats.dependency_descriptor import DecodeTargetIndication, DependencyDescriptor
 from sfu.formats.extensions import Extension
 
 PASSED = (
@@ -48,6 +49,7 @@ class Packet:
         "run",
         "run_index",
         "spatial",
+        "switch_temporal",
         "tails",
         "temporal",
         "timestamp",
@@ -82,7 +84,7 @@ class Packet:
         self.temporal = self.spatial = 0
         self.layer_sync = self.end_of_layer = False
         self.inter_picture = True
-        self.picture_id = self.tl0 = -1
+        self.picture_id = self.tl0 = self.switch_temporal = -1
         self.picture_offset = self.tl0_offset = 0
         self.picture_mask = 0x7FFF
         self.run = self.run_index = -1
@@ -91,6 +93,19 @@ class Packet:
         self.rewritten_as: dict[tuple[int, int], bytes] = {}
         if payload:
             self._describe()
+
+    def take_layers(self, descriptor: DependencyDescriptor, targets: Sequence[tuple[int, int]]) -> None:
+        """Take an AV1 packet's layers; `targets` are (spatial, temporal) of its structure's decode targets.
+
+        `switch_temporal` is the temporal layer of the same spatial one that may be carried from this frame on.
+        """
+        frame = descriptor.frame
+        self.spatial, self.temporal = frame.spatial_layer, frame.temporal_layer
+        self.end_of_layer = descriptor.last_in_frame
+        if descriptor.first_in_frame:
+            for (spatial, temporal), indication in zip(targets, frame.indications, strict=True):
+                if indication is DecodeTargetIndication.SWITCH and spatial == self.spatial:
+                    self.switch_temporal = max(self.switch_temporal, temporal)
 
     def rewritten(self, rewrite: Rewrite) -> bytes:
         """Return the payload with the picture id and TL0PICIDX moved by the rewrite's offsets."""

@@ -277,6 +277,8 @@ class Reception:
             passed=passed,
             is_padded=original.is_padded,
         )
+        if packet.codec is Codec.AV1 and packet.payload and Extension.DEPENDENCY_DESCRIPTOR in passed:
+            ingress.describe(packet, passed[Extension.DEPENDENCY_DESCRIPTOR])
         self._put(ingress, packet, original.data if refusal is None else None)
         return len(original.data), packet.is_keyframe
 

@@ -148,6 +148,8 @@ class Route:
         temporal, spatial = rewrite.max_temporal, rewrite.max_spatial
         if temporal < packet.temporal <= self._target.max_temporal and packet.layer_sync:
             temporal = packet.temporal
+        if packet.temporal <= temporal and packet.spatial <= spatial:
+            temporal = max(temporal, min(packet.switch_temporal, self._target.max_temporal))
         if spatial < packet.spatial <= self._target.max_spatial and not packet.inter_picture:
             spatial = packet.spatial
         if packet.is_keyframe:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from sfu.api.join_token import Grants, Source
 from sfu.engine.contract import PeerEntry
 from sfu.formats.codecs import Codec
+from sfu.formats.extensions import Extension
 from sfu.machines.negotiation import Negotiated, NegotiatedMedia
 from sfu.machines.negotiation_publish import PublishNegotiation, PublishPolicy
 from sfu.machines.twcc_receiver import TwccReceiver
 from sfu.rooms.context import Context, random_id
 from sfu.rooms.peer import Peer
 from sfu.rooms.publish_peer import PublishPeer
-from sfu.rooms.steps import layers_of
+from sfu.rooms.steps import ONE_LAYER, Layer, layers_of
 from sfu.rooms.uptrack import UpTrack, main_payload
 
 _AUDIO_SOURCES = (Source.MICROPHONE, Source.SCREEN_AUDIO)
@@ -102,12 +103,19 @@ class NegotiatedPublishPeer(PublishPeer):
             if said is not None:
                 uptrack.muted = said.muted
                 uptrack.backup_of = said.backup_of
-                uptrack.layers = layers_of(uptrack.codec, said.scalability)
+                uptrack.layers = _layers(uptrack, said.scalability)
             uptrack.permitted = source in grants.publish
             uptrack.held = source in grants.muted
             self.uptracks[section.mid] = uptrack
             added.append(uptrack)
         return tuple(added)
+
+
+def _layers(uptrack: UpTrack, scalability: str) -> Layer:
+    """How many layers can be told apart: those of AV1 by the dependency descriptor only."""
+    if uptrack.codec is Codec.AV1 and Extension.DEPENDENCY_DESCRIPTOR not in uptrack.media.extensions.values():
+        return ONE_LAYER
+    return layers_of(uptrack.codec, scalability)
 
 
 def _source(kind: str, said: Declared | None) -> Source:

@@ -1,7 +1,7 @@
 """What a subscriber can be granted of a video, lowest first: simulcast streams, or the layers of a layered one.
 
-Only whole streams are measured. Of one with layers (VP8, VP9; Chromium divides its bitrate so) each is taken to cost a
-fixed share. Layers of AV1 are not told apart: they are named in a header extension that the engine passes unread.
+Only whole streams are measured. Of one with layers (VP8, VP9, AV1; Chromium divides its bitrate so) each is taken to
+cost a fixed share.
 
 Cameras lose spatial layers only, a picture that moves being worth more than a sharp one. Of a screen resolution is kept
 before rate: temporal layers go first, since what is read on it must be sharp and need not move smoothly.
@@ -18,7 +18,7 @@ _ALL = 255
 _SHARES = {1: (1.0,), 2: (0.3, 1.0), 3: (0.12, 0.4, 1.0)}
 _TEMPORAL_SHARES = {1: (1.0,), 2: (0.6, 1.0), 3: (0.4, 0.6, 1.0)}
 _MODE = re.compile(r"L([1-3])T([1-3])(h|_KEY(_SHIFT)?)?")
-_MOST = {Codec.VP8: (1, 3), Codec.VP9: (3, 3)}
+_MOST = {Codec.VP8: (1, 3), Codec.VP9: (3, 3), Codec.AV1: (3, 3)}
 
 
 class Layer(NamedTuple):

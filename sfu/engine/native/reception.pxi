@@ -288,6 +288,8 @@ cdef void keep(
         packet.payload_size = 0
     if packet.payload_size:
         describe(packet)
+        if packet.codec == CODEC_AV1 and packet.passed_size[DESCRIPTOR_PLACE]:
+            describe_dependencies(state, ingress, packet)
     packet.is_late = ext_seq < ingress.newest
     ingress.newest = max(ingress.newest, ext_seq)
     if place[0] != NULL:

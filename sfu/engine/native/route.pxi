@@ -119,6 +119,8 @@ cdef void route_raise_layers(State *state, Route *route, const Packet *packet) n
     cdef int spatial = route.map.segment.rewrite.max_spatial
     if temporal < packet.temporal <= route.target_temporal and packet.layer_sync:
         temporal = packet.temporal
+    if packet.temporal <= temporal and packet.spatial <= spatial:
+        temporal = max(temporal, min(packet.switch_temporal, <int>route.target_temporal))
     if spatial < packet.spatial <= route.target_spatial and not packet.inter_picture:
         spatial = packet.spatial
     if packet.is_keyframe:

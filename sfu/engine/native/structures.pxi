@@ -34,6 +34,7 @@ cdef struct Packet:
     uint8_t temporal
     uint8_t spatial
     uint8_t equalising
+    int switch_temporal
     bint is_padded
     bint is_keyframe
     bint is_late
@@ -41,6 +42,17 @@ cdef struct Packet:
     bint end_of_layer
     bint inter_picture
     uint8_t data[1]
+
+cdef struct Structure:
+    int offset
+    int targets
+    int chains
+    int count
+    uint8_t spatial[TEMPLATES_MAX]
+    uint8_t temporal[TEMPLATES_MAX]
+    uint8_t indications[TEMPLATES_MAX][TARGETS_MAX]
+    uint8_t target_spatial[TARGETS_MAX]
+    uint8_t target_temporal[TARGETS_MAX]
 
 cdef struct Pointers:
     void **items
@@ -62,6 +74,7 @@ cdef struct Ingress:
     int64_t newest
     int64_t capacity
     Packet **ring
+    Structure *structure
     Job *run
     Pointers routes
     Pointers former

@@ -158,6 +158,7 @@ cdef class StreamHandle:
     def __dealloc__(self):
         if self.ingress != NULL:
             free(self.ingress.ring)
+            free(self.ingress.structure)
             free(self.ingress.routes.items)
             free(self.ingress.former.items)
             free(self.ingress.sinks)

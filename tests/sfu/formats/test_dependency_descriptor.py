@@ -117,8 +117,8 @@ def structures(draw):
 
 
 @st.composite
-def descriptors(draw):
-    structure = draw(structures())
+def descriptors(draw, structure=None):
+    structure = structure or draw(structures())
     index = draw(st.integers(0, len(structure.templates) - 1))
     frame = structure.templates[index]
     targets = structure.decode_targets

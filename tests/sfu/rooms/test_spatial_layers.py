@@ -104,7 +104,7 @@ def test_what_is_shown_stays_in_order_and_whole() -> None:
         (Codec.VP9, "", (1, 1)),
         (Codec.VP8, "L1T3", (1, 3)),
         (Codec.VP8, "L3T2", (1, 2)),
-        (Codec.AV1, "L3T3", (1, 1)),
+        (Codec.AV1, "L3T3", (3, 3)),
         (Codec.VP9, "L9T3_KEY", (1, 1)),
     ],
 )

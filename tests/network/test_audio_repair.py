@@ -71,17 +71,16 @@ async def test_lost_sound_comes_in_later_packets_or_again(tmp_path: Path) -> Non
             came, (until_now, again) = stream.packets - came, await sent_by(page)
             recovered = h.node.context.engine.counters["recovered"]
             now_heard = [await sound_in(listener) for listener in (bob, frida)]
-        share = came / (until_now - sent)
-        print(f"{share:.1%} of {until_now - sent} packets came, {recovered} in later ones, {again} were sent again")
+        # Padding, which audio without RTX carries too, is not sent again: what is heard counts.
+        print(f"{came} of {until_now - sent} packets came, {recovered} in later ones, {again} were sent again")
         assert recovered > 0
-        assert share > 1 - LOSS / 3
         for before, after in zip(heard, now_heard, strict=True):
             assert after["codec"] == "audio/opus"
             samples = after["totalSamplesReceived"] - before.get("totalSamplesReceived", 0)
             lost = concealed(after) - concealed(before)
             print(f"{lost / samples:.2%} of {samples} samples concealed")
             assert samples > PACKETS * 960 / 2
-            assert lost / samples < LOSS / 2
+            assert lost / samples < LOSS / 3
 
 
 def concealed(row: dict[str, Any]) -> int:

@@ -20,6 +20,7 @@ _AMPLE = 1.5  # where a rise leaves so much room it will last: it was the link t
 _WAIT_NS = 2_000_000_000
 _MAX_WAIT_NS = 16_000_000_000
 _SHORT_LIVED_NS = 10_000_000_000
+_LINK_FELL = 0.6  # of the estimate when it rose, or less: a rise that was too bold costs less than that
 
 PAUSED = -1
 
@@ -69,6 +70,7 @@ class Allocation(Generic[Key]):
 class _Memory:
     layer: int = PAUSED
     raised_at: int | None = None
+    raised_with: float = 0.0
     fell_at: int | None = None
     wait: int = _WAIT_NS
     known: bool = field(default=False)
@@ -79,9 +81,11 @@ class Allocator(Generic[Key]):
 
     def __init__(self) -> None:
         self._memories: dict[Key, _Memory] = {}
+        self._estimate = 0.0
 
     def allocate(self, estimate: float, audio: float, demands: Sequence[Demand[Key]], now: int) -> Allocation[Key]:
         """Return the grants within `estimate` (bits/s) of which `audio` is taken."""
+        self._estimate = estimate
         ordered = sorted(demands, key=lambda demand: (demand.rank, -demand.pixels))
         self._forget({demand.key for demand in demands})
         room = max(0.0, estimate - audio)
@@ -140,10 +144,11 @@ class Allocator(Generic[Key]):
         """Note what was granted. Getting the best that is of use is no fall, though it be less than before."""
         memory = self._memories.setdefault(demand.key, _Memory())
         if layer > memory.layer:
-            memory.raised_at = now
+            memory.raised_at, memory.raised_with = now, self._estimate
         elif layer < min(memory.layer, len(demand.layers) - 1):
             if memory.raised_at is not None:  # else it goes on falling, which does not count twice
-                short_lived = now - memory.raised_at < _SHORT_LIVED_NS
+                link_fell = self._estimate < memory.raised_with * _LINK_FELL
+                short_lived = now - memory.raised_at < _SHORT_LIVED_NS and not link_fell
                 memory.wait = min(memory.wait * 2, _MAX_WAIT_NS) if short_lived else _WAIT_NS
             memory.raised_at, memory.fell_at = None, now
         memory.layer = layer

@@ -272,7 +272,8 @@ class Estimator:
         """Return the probe to send now; `wanted` is what would be sent if there were room, in bits/s."""
         if not self.has_feedback:
             return None
-        cluster = self._probes.next(self.rate, wanted, now, is_free=self.is_free)
+        is_limited = self._limit.is_limited
+        cluster = self._probes.next(self.rate, wanted, now, is_free=self.is_free, is_limited=is_limited)
         if cluster is not None:
             self._results.begun(cluster)
             self._disturbed_at = now

@@ -60,7 +60,7 @@ class ProbeControl:
         self._maximum = float("inf")
         self._estimate = 0.0  # when the last one went out
         self._is_careful = False
-        self._affordable_at = 0
+        self._affordable_at = self._held_until = 0
 
     def start(self, rate: float, maximum: float) -> None:
         """Media begins to flow at the start rate: find out soon how much more there is."""
@@ -72,7 +72,8 @@ class ProbeControl:
     def decreased(self, now: int) -> None:
         """The estimate was lowered for want of bandwidth: leave the link alone for a moment."""
         self._pending.clear()
-        self._next = max(self._next, now + _AFTER_DECREASE_NS)
+        self._held_until = now + _AFTER_DECREASE_NS
+        self._next = max(self._next, self._held_until)
 
     def repeat(self, now: int) -> None:
         """Probe again soon: the last result is doubtful."""
@@ -101,8 +102,14 @@ class ProbeControl:
         if not self._pending:
             self._next = max(now + wait, self._affordable_at)
 
-    def next(self, estimate: float, wanted: float, now: int, *, is_free: bool) -> ProbeCluster | None:
-        """Return the cluster to send now. `is_free`: neither delay nor loss says that the link is full."""
+    def next(
+        self, estimate: float, wanted: float, now: int, *, is_free: bool, is_limited: bool = False
+    ) -> ProbeCluster | None:
+        """Return the cluster to send now.
+
+        `is_free`: neither delay nor loss says that the link is full. `is_limited`: little of the estimate is sent, so
+        that only probes can raise it, and there is room for them.
+        """
         if not self._started:
             return None
         if self._probing is not None:
@@ -120,7 +127,10 @@ class ProbeControl:
         self._pending = [rate for rate in self._pending if rate > estimate]
         if self._pending and ceiling > estimate:  # else they are kept: what is wanted first may cost more than it seems
             return self._cluster(min(self._pending.pop(0), ceiling), now)
-        if now < self._next or estimate >= wanted or ceiling <= estimate:
+        due = self._next
+        if is_limited:
+            due = min(due, max(self._probed_at + _SOON_NS, self._affordable_at, self._held_until))
+        if now < due or estimate >= wanted or ceiling <= estimate:
             return None
         scale = _CAREFUL_SCALE if self._is_careful else _SCALE
         return self._cluster(min(scale * estimate, ceiling), now)

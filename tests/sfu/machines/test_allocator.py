@@ -105,15 +105,31 @@ def test_a_rise_that_did_not_last_makes_the_next_one_wait_longer() -> None:
     assert sum(changes[600:]) <= 8
 
 
-def test_a_fall_of_two_layers_counts_once() -> None:
+def risen(estimates: tuple[float, ...]) -> Allocator[str]:
+    """After estimates a tenth of a second apart."""
     allocator = Allocator[str]()
-    for tenth in (0, 1, 2):
-        allocator.allocate((450_000, 600_000, 3e6)[tenth], 0, [tile("a")], tenth * SECOND // 10)
-    for tenth in (3, 4):
-        allocator.allocate((600_000, 450_000)[tenth - 3], 0, [tile("a")], tenth * SECOND // 10)
-    estimate = 600_000  # enough, not ample
-    assert allocator.allocate(estimate, 0, [tile("a")], 4 * SECOND).grants["a"].layer == 0
-    assert allocator.allocate(estimate, 0, [tile("a")], 5 * SECOND).grants["a"].layer == 1
+    for tenth, estimate in enumerate(estimates):
+        allocator.allocate(estimate, 0, [tile("a")], tenth * SECOND // 10)
+    return allocator
+
+
+ENOUGH = 600_000  # for the middle layer, and not ample
+
+
+def test_a_fall_of_two_layers_counts_once() -> None:
+    layers = (150_000.0, 400_000.0, 500_000.0)
+    allocator = Allocator[str]()
+    for tenth, estimate in enumerate((200_000, 480_000, 630_000, 450_000, 390_000)):
+        granted = allocator.allocate(estimate, 0, [tile("a", layers=layers)], tenth * SECOND // 10)
+    assert granted.grants["a"].layer == 0
+    assert allocator.allocate(480_000, 0, [tile("a", layers=layers)], 4 * SECOND).grants["a"].layer == 0
+    assert allocator.allocate(480_000, 0, [tile("a", layers=layers)], 5 * SECOND).grants["a"].layer == 1
+
+
+def test_a_rise_is_not_to_blame_when_the_estimate_falls_far_below_what_it_was() -> None:
+    too_bold, link_fell = risen((450_000, 600_000, 400_000)), risen((450_000, 600_000, 300_000))
+    for allocator, layer in ((too_bold, 0), (link_fell, 1)):
+        assert allocator.allocate(ENOUGH, 0, [tile("a")], 3 * SECOND).grants["a"].layer == layer
 
 
 def test_while_a_rise_must_wait_ample_room_is_wanted_to_cut_that_short() -> None:

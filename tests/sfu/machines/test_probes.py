@@ -131,6 +131,18 @@ def test_a_narrow_link_is_probed_shortly_and_at_little_cost() -> None:
     assert control.next(120_000, WANTED, affordable, is_free=True) is not None
 
 
+def test_where_little_is_sent_only_its_cost_and_a_second_delay_the_next_one() -> None:
+    control = past_the_start()
+    for began in (0, 4 * SECOND):
+        cluster = control.next(2_000_000, WANTED, began, is_free=True)
+        assert cluster is not None
+        control.result(cluster.cluster, 2_000_000, began)
+    later = 5 * SECOND
+    assert control.next(2_000_000, WANTED, later, is_free=True) is None
+    assert control.next(2_000_000, WANTED, later - 1, is_free=True, is_limited=True) is None
+    assert control.next(2_000_000, WANTED, later, is_free=True, is_limited=True) is not None
+
+
 def test_a_cluster_without_result_is_a_failure() -> None:
     control = past_the_start()
     assert control.next(1_000_000, WANTED, 0, is_free=True) is not None

@@ -1,4 +1,7 @@
-"""Puts recordings back into the database from what was found in their store. Run again, it changes nothing more."""
+"""Puts recordings back into the database from what was found in their store, into new tables where those are gone.
+
+Run again, it changes nothing more.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,6 +11,7 @@ from typing import Any
 import asyncpg
 
 from control.database import prepare
+from control.migrations.rebuilding import rebuild
 from control.store import recordings
 from control.store.recordings import State
 
@@ -55,6 +59,7 @@ async def take(dsn: str, found: Iterable[Found], report: Callable[[Found, bool],
     connection = await asyncpg.connect(dsn, timeout=10)
     try:
         await prepare(connection)
+        await rebuild(connection, recordings.TABLES)
         for one in found:
             async with connection.transaction():
                 report(one, await recordings.restore(connection, one))

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from control.rescan import Found
 
 State = Literal["recording", "sealing", "ready", "partial"]
+TABLES = ("meeting_recordings", "recording_segments", "recording_links")
+"""What `parley recording rescan` makes anew where it is gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ async def test_a_film_is_made_when_the_last_person_has_left(server: RunningServe
 
 
 async def test_the_archive_is_rebuilt_from_its_files(server: RunningServer) -> None:
-    """The recordings' tables are emptied; the files say all that was in them."""
+    """The recordings' tables are dropped; the files say all that was in them."""
     async with Api(server.url) as api:
         await api.login("admin", PASSWORD)
         before = await archive(api)
@@ -153,8 +153,7 @@ async def test_the_archive_is_rebuilt_from_its_files(server: RunningServer) -> N
         try:
             wanted = "SELECT array_agg((key, bytes, sha256)::text ORDER BY key) FROM recording_segments"
             segments = await connection.fetchval(wanted)
-            await connection.execute("TRUNCATE meeting_recordings, recording_segments CASCADE")
-            assert await archive(api) == {}
+            await connection.execute("DROP TABLE meeting_recordings, recording_segments, recording_links CASCADE")
             for _ in range(2):  # the second changes nothing
                 printed = await rescan(environment)
                 assert all(name in printed for name in before)

@@ -1,0 +1,40 @@
+"""Tables that were lost, made again: by the statements of the migrations that made them, indexes and all.
+
+What else they took with them comes back too: views over them, and foreign keys of tables that are still there.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+import asyncpg
+
+from control.migrations import available
+
+_COMMENT = re.compile(r"^\s*--.*\n?", re.MULTILINE)
+
+
+async def rebuild(connection: "asyncpg.Connection[asyncpg.Record]", tables: Sequence[str]) -> list[str]:
+    """Make those of `tables` that are missing, empty, and return their names."""
+    async with connection.transaction():
+        missing = [one for one in tables if await connection.fetchval("SELECT to_regclass($1) IS NULL", one)]
+        if missing:
+            for statement in statements_about(missing):
+                await connection.execute(statement)
+    return missing
+
+
+def statements_about(tables: Sequence[str]) -> Iterator[str]:
+    """Yield what makes these tables, in order, with what depends on them."""
+    names = "|".join(tables)
+    own = re.compile(rf"(CREATE TABLE|ALTER TABLE|CREATE (UNIQUE )?INDEX \w+ ON) ({names})\b")
+    view = re.compile(rf"CREATE VIEW .*\b({names})\b", re.DOTALL)
+    foreign = re.compile(rf"^\s*(\w+) \w+.*?( REFERENCES ({names})\b[^,\n]*)", re.MULTILINE)
+    for migration in available():
+        for statement in _COMMENT.sub("", migration.sql).split(";\n"):
+            text = statement.strip()
+            if own.match(text) or view.match(text):
+                yield text
+            elif other := re.match(r"CREATE TABLE (\w+)", text):
+                for column in foreign.finditer(text):
+                    # Not valid: its rows may speak of what is yet to be found again.
+                    yield f"ALTER TABLE {other[1]} ADD FOREIGN KEY ({column[1]}){column[2]} NOT VALID"

@@ -129,8 +129,8 @@ def _describe(uptrack: UpTrack) -> LinkTrack:
 
 
 def _payloads(uptrack: UpTrack) -> dict[int, LinkPayload]:
-    """Return a track's payload types, with RTX for those of video that have none at the publisher."""
-    known = uptrack.media.payloads
+    """Return a track's payload types, with RTX for those of video that have none at the publisher; RED ends here."""
+    known = {number: payload for number, payload in uptrack.media.payloads.items() if payload.codec is not Codec.RED}
     payloads = {
         number: LinkPayload(
             codec=payload.codec.name,

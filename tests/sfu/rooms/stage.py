@@ -274,6 +274,7 @@ AUDIO = (
     "a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=extmap:2 urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\n"
     "a=ssrc:1001 cname:x\r\n"
 )
+IN_RED = AUDIO.replace("SAVPF 111", "SAVPF 63 111") + "a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n"
 VIDEO = (
     "m=video 9 UDP/TLS/RTP/SAVPF 120 121\r\na=sendonly\r\na=rtpmap:120 VP8/90000\r\na=rtcp-fb:120 nack\r\n"
     "a=rtcp-fb:120 nack pli\r\na=rtcp-fb:120 transport-cc\r\na=rtpmap:121 rtx/90000\r\na=fmtp:121 apt=120\r\n"

@@ -10,13 +10,15 @@ from sfu.api.join_token import Grants, Source
 from sfu.api.placement import Placement
 from sfu.api.room_link import decode, encode
 from sfu.engine.contract import Datagram
-from sfu.formats import rtcp
+from sfu.formats import red, rtcp
+from sfu.formats.codecs import Codec
 from sfu.formats.rtp import is_rtcp
 from sfu.rooms import spilling, statistics
 from sfu.rooms.our_end import OurEnd
 from sfu.rooms.spilling import Home
 from tests.sfu.rooms.stage import (
     DELTA,
+    IN_RED,
     KEYFRAME,
     MS,
     SECOND,
@@ -171,6 +173,21 @@ def test_media_cross_once_whatever_the_number_of_watchers(pair: Pair) -> None:
     away.send(video(0, KEYFRAME))
     pair.run(100 * MS)
     assert len(rtp_from(pair, FURTHER)) == 1
+
+
+def test_red_ends_at_the_first_node(pair: Pair) -> None:
+    sender = publish(pair.near, pair.ann, [IN_RED])
+    pair.run(SECOND)
+    watcher = watch(pair, pair.far, pair.bob)
+    pair.run(SECOND)
+    for seq in (1, 2, 4, 5):
+        payload = red.serialise([(111, 960, b"opus %d" % (seq - 1))], 111, b"opus %d" % seq)
+        sender.send(audio(seq)._replace(payload_type=63, payload=payload))
+        pair.run(20 * MS)
+    pair.run(100 * MS)
+    assert [packet.payload for packet in watcher.rtp if packet.payload] == [b"opus %d" % seq for seq in range(1, 6)]
+    (uptrack,) = pair.far.node.rooms["r"].uptracks.values()
+    assert {payload.codec for payload in uptrack.media.payloads.values()} == {Codec.OPUS}
 
 
 def test_loss_between_the_nodes_is_repaired(pair: Pair) -> None:

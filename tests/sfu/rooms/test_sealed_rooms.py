@@ -4,10 +4,9 @@ from sfu.api import signaling, signaling_values
 from sfu.api.desired_state import DesiredRecording, DesiredState
 from sfu.api.sink_records import AnalysisWanted, CaptionsAvailable, SinkHello
 from sfu.rooms.tap import Purpose
-from tests.sfu.rooms.stage import AUDIO, MS, VIDEO, VIDEO_SSRC, Person, RtcClient, Stage, audio, publish, video
+from tests.sfu.rooms.stage import IN_RED, MS, VIDEO, VIDEO_SSRC, Person, RtcClient, Stage, audio, publish, video
 
 RECORDING = DesiredRecording(recording="rec-1", started_at=1, started_by="ann", consent_text="text-1")
-IN_RED = AUDIO.replace("SAVPF 111", "SAVPF 63 111") + "a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n"
 
 
 class SealedCall:

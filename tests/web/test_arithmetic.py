@@ -83,6 +83,8 @@ async def test_a_camera_is_simulcast_lowest_first_and_a_screen_is_not(page: Page
     body = f"return [{options}].map((o) => module.encodingsFor('camera', o).map((e) => e.scalabilityMode ?? null));"
     # Several encodings of a layered codec are told apart from one with layers by saying that each has none.
     assert await call(page, "/sdk/encodings.js", body) == [[None], ["L3T3"], ["L1T1"] * 3]
+    body = "return ['VP8', 'VP9', 'H264'].map((codec) => module.encodingsFor('screen', {codec})[0].scalabilityMode);"
+    assert await call(page, "/sdk/encodings.js", body) == ["L1T3", "L1T3", None]
 
 
 async def test_the_preferred_codec_comes_first_and_none_is_lost(page: Page) -> None:

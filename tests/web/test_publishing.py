@@ -68,6 +68,10 @@ async def test_a_source_published_again_reuses_its_section(page: Page, server: S
     shared = await answer(page, session)
     mids = {track.source: track.mid for track in shared.tracks}
     assert set(mids) == {"camera", "microphone", "screen"}
+    assert {track.source: track.scalability for track in shared.tracks if track.source != "microphone"} == {
+        "camera": "",
+        "screen": "L1T3",
+    }
     await page.evaluate("room.unpublish('screen')")
     assert await session.expect(signaling.Unpublish) == signaling.Unpublish(track="t-screen")
     stopped = await answer(page, session)

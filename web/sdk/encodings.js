@@ -15,6 +15,8 @@ const CAMERA = [
 const LAYERED = new Set(['VP9', 'AV1']);
 /** @type {Encoding} */
 const CAMERA_SINGLE = { maxBitrate: 1_700_000 };
+/** Codecs of which the server tells layers of rate apart, to keep a screen's resolution where links are narrow. */
+const LAYERED_IN_TIME = new Set(['VP8', 'VP9', 'AV1']);
 /** @type {Encoding} text must be sharp, and need not move smoothly */
 const SCREEN = { maxBitrate: 2_500_000, maxFramerate: 15 };
 /** @type {Encoding} */
@@ -36,7 +38,7 @@ export function encodingsFor(source, { simulcast = true, codec = 'VP8', scalabil
       // Without it Chromium makes one layered stream of several encodings in these.
       return CAMERA.map((encoding) => (LAYERED.has(codec) ? { ...encoding, scalabilityMode: 'L1T1' } : { ...encoding }));
     case 'screen':
-      return [{ ...SCREEN, ...layered }];
+      return [{ ...SCREEN, ...(LAYERED_IN_TIME.has(codec) ? { scalabilityMode: 'L1T3' } : {}), ...layered }];
     case 'screen-audio':
       return [{ ...SCREEN_AUDIO }];
     default:

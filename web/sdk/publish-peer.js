@@ -262,8 +262,9 @@ export class PublishPeer extends Emitter {
     for (const [source, transceiver] of this.#transceivers) {
       const published = this.#published.get(source);
       if (!published || transceiver.mid === null) continue;
-      const video = published.media === 'video' ? { codec: published.codec, scalability: published.scalabilityMode } : {};
-      tracks.push({ mid: transceiver.mid, source, muted: published.muted, ...video });
+      const video = { codec: published.codec, scalability: scalabilityOf(transceiver.sender) };
+      const isVideo = published.media === 'video';
+      tracks.push({ mid: transceiver.mid, source, muted: published.muted, ...(isVideo ? video : {}) });
     }
     for (const { source, codec, of, transceiver } of this.#backups.values()) {
       if (transceiver.mid !== null) tracks.push({ mid: transceiver.mid, source, codec, backup_of: of });
@@ -353,6 +354,12 @@ async function createOffer(pc) {
 function preferredFormat(source, codec, isEncrypted) {
   if (kindOf(source) === 'video') return `video/${codec}`;
   return source === 'microphone' && !isEncrypted ? 'audio/red' : '';
+}
+
+/** What a sender makes of its picture's layers; browsers that know nothing of them send none. @param {RTCRtpSender} sender */
+function scalabilityOf(sender) {
+  const [encoding] = sender.getParameters().encodings;
+  return encoding?.scalabilityMode ?? '';
 }
 
 /** Send nothing by a transceiver. @param {RTCRtpTransceiver|undefined} transceiver */

@@ -280,8 +280,16 @@ class Estimator:
         return cluster
 
     def handle_timer(self, now: int) -> None:
-        """A peer that gave feedback and has fallen silent while much is sent may be behind a link that is choked."""
-        if self._feedback_at is None or self._unanswered < _OUTSTANDING:
+        """A peer that gave feedback and has fallen silent while much is sent may be behind a link that is choked.
+
+        While little is sent, as when all that would be does not fit, the queue that feedback spoke of last is gone.
+        """
+        if self._feedback_at is None:
+            return
+        if self._unanswered < _OUTSTANDING:
+            if now - self._feedback_at >= _SILENCE_NS:
+                self._usage = Usage.NORMAL
+                self._standing.drained()
             return
         if now - max(self._feedback_at, self._unanswered_since) >= _SILENCE_NS:
             self._feedback_at = now - _SILENCE_NS + _SILENCE_STEP_NS

@@ -50,6 +50,12 @@ class StandingQueue:
             return False
         return now - self._since >= _HOLD_NS
 
+    def drained(self) -> None:
+        """So long has nothing been sent that no queue is left."""
+        self.queueing = 0
+        self._since = self._busy_since = None
+        self.is_busy = False
+
     def _watch(self, now: int) -> None:
         if self.queueing < _BUSY_NS:
             self._busy_since, self.is_busy = None, False

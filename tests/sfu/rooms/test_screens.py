@@ -119,6 +119,16 @@ def test_a_screen_without_layers_is_all_or_nothing() -> None:
     assert call.paused[-1:] == [True]
 
 
+def test_what_was_paused_while_the_link_was_full_comes_back_though_nothing_else_is_sent() -> None:
+    call = ScreenCall(6_000_000, scalability="")
+    call.run(8)
+    call.viewer.link.change(call.stage.now, rate=1_200_000)
+    call.run(10)
+    call.viewer.link.change(call.stage.now, rate=6_000_000)
+    call.run(20)
+    assert call.paused[:2] == [True, False]
+
+
 def stream() -> IngressStream:
     return IngressStream(1, 1, Codec.VP8, 90_000)
 

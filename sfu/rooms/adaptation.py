@@ -61,6 +61,8 @@ class _Subscriber:
         """An estimate with which there is no need to allocate again, while all is as it was then (`seen`, `costs`)."""
         self.seen: tuple[object, ...] = ()
         self.costs = 0
+        self._pictures: list[DownTrack] = []
+        self._slots = 0
 
     def is_settled(self, session: int | None, costs: int) -> bool:
         """Whether an allocation would bring what it brought last time: all that is wanted, with room to spare."""
@@ -71,10 +73,16 @@ class _Subscriber:
 
     def look(self) -> tuple[object, ...]:
         """Return all of the egress that allocation depends on."""
+        downtracks = self.egress.downtracks
+        if len(downtracks) != self._slots:
+            self._slots = len(downtracks)
+            self._pictures = [downtrack for downtrack in downtracks.values() if downtrack.kind == "video"]
         return tuple(
-            (shown.uptrack, shown.wanted, shown.wanted_rid, shown.granted, shown.layer)
-            for shown in self.egress.downtracks.values()
-            if shown.kind == "video" and shown.uptrack is not None
+            [
+                (shown.uptrack, shown.wanted, shown.wanted_rid, shown.granted, shown.layer)
+                for shown in self._pictures
+                if shown.uptrack is not None
+            ]
         )
 
 

@@ -13,7 +13,8 @@ from sfu.rooms.outbox import Outbox
 _CHECK_NS = 100_000_000
 _UNHEARD_NS = 150_000_000  # longer than calm feedback is folded, a check is due without any to do it along with
 _FOLDED_NS = 250_000_000
-_AMPLE_FOLDED_NS = 1_000_000_000  # where there is much more room than is wanted, a calm link has nothing to tell
+_AMPLE_FOLDED_NS = 1_000_000_000  # where there is more room than is wanted, a calm link has nothing to tell
+_SPREAD, _SPREAD_NS = 16, 20_000_000
 _AMPLE = 1.1
 _IDLE_CHECK_NS = 5_000_000_000  # where nothing is sent there is nothing to watch; feedback ends it
 _PROBE_STEP_NS = 2_000_000
@@ -62,6 +63,7 @@ class Bandwidth:
         self._next_check = now + _CHECK_NS
         self._checked_at = now
         self._is_heard = False
+        self._ample_folded = _AMPLE_FOLDED_NS - peer % _SPREAD * _SPREAD_NS  # not that of all who began together
         self._folded = 0  # for how long calm feedback is folded, 0 before there is any
         self._bursts = BurstCapacity()
         sending.report_sent(peer, True)
@@ -146,7 +148,7 @@ class Bandwidth:
         if now >= self._next_check:
             is_active = self._collect() > 0 or self._is_heard
             if self._folded:
-                self._fold(_AMPLE_FOLDED_NS if self._has_ample() and self._is_heard else _FOLDED_NS)
+                self._fold(self._ample_folded if self._has_ample() and self._is_heard else _FOLDED_NS)
             self._next_check = now + (max(self._folded, _FOLDED_NS) + _UNHEARD_NS if is_active else _IDLE_CHECK_NS)
             self._checked_at, self._is_heard = now, False
             self._estimator.handle_timer(now)

@@ -25,6 +25,7 @@ _FIRST_REPORTS = 5  # a second apart: what is shown anew gets in sync
 _LATER_REPORT_NS = 5_000_000_000  # the clocks of a stream that goes on hardly part (libwebrtc: the same for audio)
 _REPORTS_PER_DATAGRAM = 20
 _MIN_RETRANSMIT_INTERVAL_NS = 10_000_000
+_SPREAD = 64
 _SECOND = 1_000_000_000
 _CLOCK_RATES = {"audio": 48_000, "video": 90_000}
 
@@ -117,10 +118,14 @@ class Egress:
             self._send_records(now)
 
     def began(self, now: int) -> None:
-        """A downtrack carries another stream from now on: its reports are awaited."""
+        """A downtrack carries another stream from now on: its reports are awaited.
+
+        Spread: one keyframe is where hundreds of subscribers begin, and all of them at once would hold up media.
+        """
         self._reports = 0
         self._was_carrying = True
-        self._next_report = min(self._next_report, now + _REPORT_INTERVAL_NS)
+        wait = (1 + self.peer.number % _SPREAD) * _REPORT_INTERVAL_NS // _SPREAD
+        self._next_report = min(self._next_report, now + wait)
 
     def receive(self, leftover: Leftover, now: int) -> Refusal | None:
         """Take STUN, DTLS, RTCP, or RTP that a subscriber has no right to send."""

@@ -19,6 +19,7 @@ from tests.support.tun_forwarder import emulated_host
 
 LINK = LinkSettings(delay=5 * MS)
 _SKEW_SECONDS = 9
+_SETTLING_SECONDS = 5
 _IN_DECODER = 3
 FLASHES = """
 (async (codec, audible) => {
@@ -43,15 +44,33 @@ FLASHES = """
       picture.fillRect((index * 97 + number * 5) % 1280, 380 + (index * 61 + number * 3) % 340, 9, 9);
     }
   }, 1000 / 30);
-  await sdkPage.room.publish('microphone', output.stream.getAudioTracks()[0]);
-  await sdkPage.room.publish('camera', canvas.captureStream(30).getVideoTracks()[0], {codec});
+  sdkPage.sent = [...output.stream.getAudioTracks(), ...canvas.captureStream(30).getVideoTracks()];
+  await sdkPage.room.publish('microphone', sdkPage.sent[0]);
+  await sdkPage.room.publish('camera', sdkPage.sent[1], {codec});
 })
 """
+WITHOUT_SERVER = """
+(async () => {
+  const near = new RTCPeerConnection(), far = new RTCPeerConnection(), both = new MediaStream(sdkPage.sent);
+  near.onicecandidate = ({candidate}) => far.addIceCandidate(candidate);
+  far.onicecandidate = ({candidate}) => near.addIceCandidate(candidate);
+  for (const track of sdkPage.sent) near.addTrack(track, both);
+  await near.setLocalDescription();
+  await far.setRemoteDescription(near.localDescription);
+  await far.setLocalDescription();
+  await near.setRemoteDescription(far.localDescription);
+  const [sound, picture] = far.getReceivers().map(({track}) => new MediaStream([track]));
+  const video = Object.assign(document.createElement('video'), {muted: true, autoplay: true, srcObject: picture});
+  document.body.append(video);
+  sdkPage.player = Object.assign(new Audio(), {autoplay: true, srcObject: sound});  // or its buffer is not read
+  sdkPage.seen = watchFlashes(video, sound);
+  sdkPage.hangUp = () => { near.close(); far.close(); video.remove(); return true; };
+  return true;
+})()
+"""
 WATCH_FLASHES = """
-(() => {
+window.watchFlashes = (video, stream) => {
   const flashes = [], beeps = [];
-  const track = (media) => [...sdkPage.room.roster.tracks.values()].find((t) => t.media === media);
-  const video = sdkPage.shown.get(track('video').id);
   const small = Object.assign(document.createElement('canvas'), {width: 8, height: 8});
   const picture = small.getContext('2d', {willReadFrequently: true});
   let bright = false;
@@ -75,9 +94,17 @@ WATCH_FLASHES = """
     }
     quietFor = onset >= 0 ? 0 : quietFor + samples.length / sound.sampleRate;
   };
-  sound.createMediaStreamSource(new MediaStream([track('audio').mediaTrack])).connect(listener);
+  sound.createMediaStreamSource(stream).connect(listener);
   listener.connect(sound.destination);
-  Object.assign(window.sdkPage, {flashes, beeps, camera: track('video').id, video, listener});
+  return {flashes, beeps, video, listener};
+};
+"""
+WATCH_CALL = """
+(() => {
+  const track = (media) => [...sdkPage.room.roster.tracks.values()].find((t) => t.media === media);
+  sdkPage.camera = track('video').id;
+  sdkPage.video = sdkPage.shown.get(sdkPage.camera);
+  sdkPage.seen = watchFlashes(sdkPage.video, new MediaStream([track('audio').mediaTrack]));
   return true;
 })()
 """
@@ -88,6 +115,7 @@ SWITCH = "(sdkPage.room.subscribe(sdkPage.camera, {width: WIDTH, height: HEIGHT}
 class Outcome:
     """`skew` is how long after its beep a flash is shown, in ms (median), after the switching, `skew_before` before it.
 
+    Both are less what a page sees of a connection without a server, `own_skew`.
     `lost` are frames that came and were neither decoded nor passed over for want of time.
     """
 
@@ -98,12 +126,14 @@ class Outcome:
     longest_gap: float
     skew_before: float
     skew: float
+    own_skew: float
 
     def __str__(self) -> str:
         return (
             f"{self.switches} switches in {self.seconds:.0f} s: {self.plis} PLIs, {self.lost} frames lost, "
             f"longest gap {self.longest_gap:.0f} ms, "
-            f"flash {self.skew:+.0f} ms after its beep ({self.skew_before:+.0f} before)"
+            f"flash {self.skew:+.0f} ms after its beep ({self.skew_before:+.0f} before; without a server "
+            f"{self.own_skew:+.0f} more)"
         )
 
 
@@ -129,20 +159,39 @@ async def _skew(page: sdk_page.Evaluates) -> float:
     """Return how long after their beeps the next flashes are shown."""
     since = await page.evaluate("performance.now()")
     await asyncio.sleep(_SKEW_SECONDS)
-    flashes, beeps = await page.evaluate("[sdkPage.flashes, sdkPage.beeps]")
+    flashes, beeps = await page.evaluate("[sdkPage.seen.flashes, sdkPage.seen.beeps]")
     nearest = [
         min((flash - beep for beep in beeps), key=abs, default=float("inf")) for flash in flashes if flash > since + 500
     ]
     return statistics.median(nearest) if nearest else float("inf")
 
 
+async def _skew_without_server(page: sdk_page.Evaluates) -> float:
+    """Return the same of a connection within the publisher's page: Web Audio, at either end, makes beeps late."""
+    await page.evaluate(f"(() => {{ {WATCH_FLASHES} return true; }})()")
+    await page.evaluate(WITHOUT_SERVER)
+    await asyncio.sleep(_SETTLING_SECONDS)
+    skew = await _skew(page)
+    await page.evaluate("sdkPage.hangUp()")
+    return skew
+
+
 def _lost(row: dict[str, Any]) -> int:
     return int(row["framesReceived"] - row["framesDecoded"] - row.get("framesDropped", 0))
 
 
+async def _never_decoded(page: sdk_page.Evaluates) -> int:
+    """Return how many frames came and were neither decoded nor passed over: the least of a while, since some wait."""
+    counts = []
+    for _ in range(10):
+        await asyncio.sleep(0.2)
+        counts.append(_lost(await _row(page)))
+    return min(counts)
+
+
 @asynccontextmanager
-async def _call(tmp_path: Path, codec: str, kind: str) -> AsyncIterator[sdk_page.Evaluates]:
-    """A call of a publisher and a viewer, whose page this is; all layers flow, the large picture is shown."""
+async def _call(tmp_path: Path, codec: str, kind: str) -> AsyncIterator[tuple[sdk_page.Evaluates, sdk_page.Evaluates]]:
+    """A call of a publisher and a viewer, whose pages these are; all layers flow, the large picture is shown."""
     async with AsyncExitStack() as stack:
         link = stack.enter_context(emulated_host(LINK, LINK, 1))
         addresses = ("127.0.0.1", link.server_address)
@@ -165,9 +214,10 @@ async def _call(tmp_path: Path, codec: str, kind: str) -> AsyncIterator[sdk_page
             while (await _row(bob)).get("framesDecoded", 0) < 10:
                 await asyncio.sleep(0.1)
         await bob.evaluate(f"(() => {{ {WATCH_FRAMES} return true; }})()")
-        await bob.evaluate(WATCH_FLASHES)
+        await bob.evaluate(f"(() => {{ {WATCH_FLASHES} return true; }})()")
+        await bob.evaluate(WATCH_CALL)
         await _show(bob, 1280, 720)
-        yield bob
+        yield ann, bob
 
 
 async def _show(page: sdk_page.Evaluates, width: int, height: int) -> None:
@@ -180,8 +230,10 @@ async def _show(page: sdk_page.Evaluates, width: int, height: int) -> None:
 
 async def switch_layers(tmp_path: Path, codec: str, kind: str, switches: int, *, lip_sync: bool = True) -> Outcome:
     """Run a call in which a viewer's layer changes so many times; without `lip_sync` that is not measured."""
-    async with _call(tmp_path, codec, kind) as bob:
+    async with _call(tmp_path, codec, kind) as (ann, bob):
+        own_skew = await _skew_without_server(ann) if lip_sync else 0.0
         skew_before = await _skew(bob) if lip_sync else 0.0
+        lost_before = await _never_decoded(bob)
         before, since = await _row(bob), await bob.evaluate("performance.now()")
         began = time.monotonic()
         for number in range(switches):
@@ -189,14 +241,15 @@ async def switch_layers(tmp_path: Path, codec: str, kind: str, switches: int, *,
             await asyncio.sleep(0.1)
         seconds = time.monotonic() - began
         gaps = await bob.evaluate(f"window.gapsSince({since})")
-        after = await _row(bob)
+        after, lost = await _row(bob), await _never_decoded(bob) - lost_before
         skew = await _skew(bob) if lip_sync else 0.0
     return Outcome(
         switches,
         seconds,
         after.get("pliCount", 0) - before.get("pliCount", 0),
-        max(0, _lost(after) - _lost(before) - _IN_DECODER),
+        max(0, lost - _IN_DECODER),
         max(gaps, default=float("inf")),
-        skew_before,
-        skew,
+        skew_before - own_skew,
+        skew - own_skew,
+        own_skew,
     )

@@ -135,6 +135,11 @@ class Bandwidth:
         self._is_heard = True
         self._set_budget()
 
+    @property
+    def is_free(self) -> bool:
+        """Whether neither delay nor loss says that the link is full."""
+        return self._estimator.is_free
+
     def admit_repairs(self, packets: int, now: int) -> int:
         """Return how many of `packets` packets that are asked for again may be sent."""
         return self._repairs.admit(packets, _REPAIR_BYTES, self.rate, now)

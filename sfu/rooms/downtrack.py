@@ -9,6 +9,7 @@ from sfu.engine.contract import Engine, RouteEntry, RouteSource
 from sfu.formats.codecs import Codec
 from sfu.formats.rtcp import SenderReport
 from sfu.machines.negotiation_subscribe import OfferedSlot
+from sfu.machines.repair_requests import RepairRequests
 from sfu.rooms.context import Context
 from sfu.rooms.ingress_stream import IngressStream
 from sfu.rooms.layer_choice import choose_layer
@@ -48,6 +49,7 @@ class DownTrack:
         self.granted: IngressStream | None = None
         self.layer = ALL_LAYERS
         self.paused = False
+        self.requests = RepairRequests()
         self.nacks = 0
         self.plis = 0
         self.fraction_lost = 0

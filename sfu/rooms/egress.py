@@ -179,9 +179,20 @@ class Egress:
             self._context.counters["repairs_over_budget"] += len(seqs) - admitted
             seqs = seqs[:admitted]
         self._retransmit(packet.media_ssrc, seqs, now)
+        again = downtrack.requests.again(seqs, self._retransmit_interval, now)
+        if again and self.bandwidth is not None and self.bandwidth.is_free:
+            again = again[: self.bandwidth.admit_repairs(len(again), now)]
+            self._context.counters["repairs_twice"] += len(again)
+            self._context.outbox.send(
+                self._context.engine.retransmit(self.peer.number, packet.media_ssrc, again, now, 0)
+            )
+
+    @property
+    def _retransmit_interval(self) -> int:
+        return max(_MIN_RETRANSMIT_INTERVAL_NS, self.round_trip.smoothed * 3 // 4)
 
     def _retransmit(self, ssrc: int, seqs: Sequence[int], now: int) -> None:
-        interval = max(_MIN_RETRANSMIT_INTERVAL_NS, self.round_trip.smoothed * 3 // 4)
+        interval = self._retransmit_interval
         self._context.outbox.send(self._context.engine.retransmit(self.peer.number, ssrc, seqs, now, interval))
 
     def _keyframe(self, ssrc: int, now: int) -> None:

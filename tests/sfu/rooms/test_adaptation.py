@@ -133,6 +133,21 @@ def test_what_was_lost_before_a_pause_is_not_sent_again() -> None:
     assert call.stage.node.context.counters["repairs_outdated"] == 2
 
 
+def test_a_repair_that_was_lost_too_goes_twice_while_the_link_is_free() -> None:
+    call = Call(WIDE)
+    call.run(5)
+    engine = call.stage.node.context.engine
+    shown = next(entry for entry in call.subscription.egress.downtracks.values() if entry.kind == "video")
+    lost = engine.route_state(shown.route).last_seq & 0xFFFF
+    sent = []
+    for _ in range(2):
+        before = engine.route_state(shown.route).retransmitted
+        call.viewer.client.send_rtcp([rtcp.Nack(77, shown.ssrc, (lost,))])
+        call.stage.run(100 * MS)
+        sent.append(engine.route_state(shown.route).retransmitted - before)
+    assert sent == [1, 2]
+
+
 def test_it_comes_back_also_when_nothing_is_left_to_probe_with() -> None:
     """The pause outlasts what is cached of the picture, while others keep it flowing."""
     call = Call(WIDE)

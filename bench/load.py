@@ -1,6 +1,6 @@
 """Real peers (ICE, DTLS, SRTP, TWCC, NACK, reports) at a real sfu process: what it costs, how late, how many fit.
 
-The rows with bars are fixed cases. Live 720p to 100 and 500: frames recorded from Chromium at 1.2 Mbps, with sound 206
+The rows with bars are fixed cases. Live 720p to 100 and 500: frames recorded from Chromium at 1.2 Mbps, with sound 194
 packets/s (the bar says 187), medians of five windows, from when everybody gets everything; to 500 also frames of 2.2
 Mbps that begin with five of 27 to 42 packets every two seconds, as a keyframe and what follows it are, for which there
 is no bar. Memory and idle CPU of 500 peers, from 15 s after the last of them has joined. As fast as everybody

@@ -3,7 +3,7 @@
 `python -m bench.record_frames [NAME…]` needs root (network namespaces, a packet socket), the browsers, and half a
 minute for each. In the browser a page sends moving noise to itself at a bitrate, a packet socket listens. It writes
 bench/fixtures/recorded_frames.json, the named of its entries anew: the sizes in bytes of the SRTP packets of each video
-frame, of the last 150. NAME is Chromium, Firefox (both 2.5 Mbps) or Chromium-live (1.2 Mbps).
+frame, of the last 150. NAME is Chromium, Firefox (both 2.5 Mbps) or Chromium-live (1.05 Mbps).
 """
 
 import asyncio
@@ -64,7 +64,7 @@ def main() -> None:
     recording = {
         "Chromium": lambda: _chromium(2_500_000),
         "Firefox": lambda: _firefox(2_500_000),
-        "Chromium-live": lambda: _chromium(1_200_000),
+        "Chromium-live": lambda: _chromium(1_050_000),
     }
     recorded = msgspec.json.decode(RECORDED.read_bytes(), type=dict[str, Frames])
     for name in sys.argv[1:] or recording:

@@ -62,6 +62,7 @@ QUIET = {
     "parley_sfu_nacks_received",
     "parley_sfu_nacks_sent",
     "parley_sfu_plis_received",
+    "parley_sfu_recovered",
     "parley_sfu_signaling_refused",
     "parley_sfu_retransmitted",
     "parley_sfu_sink_dropped",

@@ -84,7 +84,8 @@ async def test_the_same_words_as_the_local_engine(server: TritonServer, identity
     local = [whisper.transcribe([quantised(one)])[0] for one in spoken]
     assert [one.text for one in heard] == [one.text for one in local]
     assert [one.tokens for one in heard] == [one.tokens for one in local]
-    assert [one.logprob for one in heard] == pytest.approx([one.logprob for one in local], abs=1e-3)
+    # Batches of other sizes add up in another order, which some processors show in the third decimal of how sure it is.
+    assert [one.logprob for one in heard] == pytest.approx([one.logprob for one in local], abs=5e-3)
 
 
 async def test_language_and_prior_reach_the_model(server: TritonServer, identity: str) -> None:

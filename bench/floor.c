@@ -18,7 +18,7 @@
 #ifndef UDP_GRO
 #define UDP_GRO 104
 #endif
-enum { SLOTS = 64, ARENA = 1 << 18, MESSAGES = 64, HEADER = 36 };
+enum { SLOTS = 128, ARENA = 1 << 18, MESSAGES = 64, HEADER = 36 };
 
 static struct sockaddr_in loopback(int port) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};

@@ -93,7 +93,7 @@ async def get_file(call: Call, file: str) -> MediaFile:
 @endpoints.route("GET", "/api/v1/media/download/<file>", Access.SIGNED_IN, content_type="*/*")
 async def download_file(call: Call, file: str) -> Response:
     """Download a file; Range and If-Range are honoured."""
-    return await _deliver(call, await readable(call, file))
+    return await deliver(call, await readable(call, file))
 
 
 @endpoints.route("GET", "/api/v1/media/thumbnail/<file>", Access.SIGNED_IN, content_type="image/jpeg")
@@ -164,16 +164,8 @@ def disposition(row: MediaRow) -> str:
     return f"{manner}; filename*=UTF-8''{quote(row.name, safe='')}"
 
 
-async def file_of(call: Call, file: str) -> Response:
-    """Return a file to whoever may have it; raises Problem 404."""
-    async with call.services.pool.acquire() as connection:
-        row = await media.by_id(connection, file)
-    if row is None:
-        raise not_found("There is no such file.")
-    return await _deliver(call, row)
-
-
-async def _deliver(call: Call, row: MediaRow) -> Response:
+async def deliver(call: Call, row: MediaRow) -> Response:
+    """Return a file to whoever may have it."""
     response = await _send(call, row.id, row.content_type, "private, no-cache")
     if row.content_type not in INLINE:
         response.headers["Content-Type"] = "application/octet-stream"

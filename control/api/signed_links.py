@@ -15,7 +15,7 @@ from urllib.parse import quote
 import msgspec
 from quart import Response
 
-from control.api.media import disposition, file_of, readable
+from control.api.media import deliver, disposition, readable
 from control.api.recordings import send
 from control.api.types import Answer, Body, Done
 from control.auth import access
@@ -129,7 +129,7 @@ async def open_signed_file(call: Call, file: str, query: Signature) -> Response:
         "response-content-type": row.content_type if row.content_type in INLINE else "application/octet-stream",
         "response-content-disposition": disposition(row),
     }
-    return await _elsewhere_or(store.objects, store.key(row.id), headers, lambda: file_of(call, file))
+    return await _elsewhere_or(store.objects, store.key(row.id), headers, lambda: deliver(call, row))
 
 
 @of_recordings.route(

@@ -81,11 +81,9 @@ class Allocator(Generic[Key]):
 
     def __init__(self) -> None:
         self._memories: dict[Key, _Memory] = {}
-        self._estimate = 0.0
 
     def allocate(self, estimate: float, audio: float, demands: Sequence[Demand[Key]], now: int) -> Allocation[Key]:
         """Return the grants within `estimate` (bits/s) of which `audio` is taken."""
-        self._estimate = estimate
         ordered = sorted(demands, key=lambda demand: (demand.rank, -demand.pixels))
         self._forget({demand.key for demand in demands})
         room = max(0.0, estimate - audio)
@@ -97,7 +95,7 @@ class Allocator(Generic[Key]):
         for top in range(1, max((len(tile.layers) for tile in tiles), default=0) + 1):
             for tile in tiles:
                 room = self._raise(tile, layers, room, now, top)
-        return self._conclude(ordered, layers, now)
+        return self._conclude(ordered, layers, estimate, now)
 
     def _forget(self, present: set[Key]) -> None:
         for key in [key for key in self._memories if key not in present]:
@@ -129,25 +127,27 @@ class Allocator(Generic[Key]):
         waits = memory.fell_at is not None and now - memory.fell_at < memory.wait
         return _AMPLE / _HEADROOM if waits and memory.layer < len(demand.layers) - 1 else 1.0
 
-    def _conclude(self, ordered: Sequence[Demand[Key]], layers: Mapping[Key, int], now: int) -> Allocation[Key]:
+    def _conclude(
+        self, ordered: Sequence[Demand[Key]], layers: Mapping[Key, int], estimate: float, now: int
+    ) -> Allocation[Key]:
         grants = {}
         for demand in ordered:
             layer = layers[demand.key]
             grants[demand.key] = Grant(layer, demand.layers[layer] if layer != PAUSED else 0.0)
             if demand.layers:
-                self._remember(demand, layer, now)
+                self._remember(demand, layer, estimate, now)
         total = sum(grant.bitrate for grant in grants.values())
         wanted = sum(demand.layers[-1] * self._reach(demand, now) for demand in ordered if demand.layers)
         return Allocation(grants, total, wanted)
 
-    def _remember(self, demand: Demand[Key], layer: int, now: int) -> None:
+    def _remember(self, demand: Demand[Key], layer: int, estimate: float, now: int) -> None:
         """Note what was granted. Getting the best that is of use is no fall, though it be less than before."""
         memory = self._memories.setdefault(demand.key, _Memory())
         if layer > memory.layer:
-            memory.raised_at, memory.raised_with = now, self._estimate
+            memory.raised_at, memory.raised_with = now, estimate
         elif layer < min(memory.layer, len(demand.layers) - 1):
             if memory.raised_at is not None:  # else it goes on falling, which does not count twice
-                link_fell = self._estimate < memory.raised_with * _LINK_FELL
+                link_fell = estimate < memory.raised_with * _LINK_FELL
                 short_lived = now - memory.raised_at < _SHORT_LIVED_NS and not link_fell
                 memory.wait = min(memory.wait * 2, _MAX_WAIT_NS) if short_lived else _WAIT_NS
             memory.raised_at, memory.fell_at = None, now

@@ -1,6 +1,7 @@
 """From settings to each part's own configuration: the only place that knows both."""
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +28,7 @@ _SMTP_TLS: dict[str, Literal["starttls", "implicit", "none"]] = {
     "implicit": "implicit",
     "none": "none",
 }
+_TURNS_BY_ADDRESS = re.compile(r"turns:(\[|[0-9.]+(:|\?|$))")
 
 
 def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
@@ -271,6 +273,10 @@ def _turn(settings: Settings) -> TurnConfig | None:
         return None
     if not settings["turn_secret"]:
         raise SettingsError("turn_secret is not set: TURN servers take only credentials that are made with it")
+    if by_address := [url for url in settings["turn_urls"] if _TURNS_BY_ADDRESS.match(url)]:
+        raise SettingsError(
+            f"turn_urls: {by_address[0]} needs a host name: Firefox takes no address where TLS is asked for"
+        )
     return TurnConfig(urls=settings["turn_urls"], secret=settings["turn_secret"])
 
 

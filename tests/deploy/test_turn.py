@@ -92,6 +92,14 @@ def test_settings_reach_control() -> None:
     assert SECRET not in repr(given)
 
 
+@pytest.mark.parametrize("host", ["203.0.113.5", "203.0.113.5:443", "[2001:db8::5]:443?transport=tcp"])
+def test_tls_is_asked_for_by_name(host: str) -> None:
+    base = {"HOME": "/nowhere", "PARLEY_NODE_SECRET": "s", "PARLEY_HTTPS_PORT": "-1", "PARLEY_TURN_SECRET": SECRET}
+    with pytest.raises(SettingsError, match="host name"):
+        control_config(resolve({}, base | {"PARLEY_TURN_URLS": f"turn:{host},turns:{host}"}))
+    assert control_config(resolve({}, base | {"PARLEY_TURN_URLS": f"turn:{host}"})).turn is not None
+
+
 def test_mail_and_retention_are_settings_too() -> None:
     base = {"HOME": "/nowhere", "PARLEY_NODE_SECRET": "s", "PARLEY_HTTPS_PORT": "-1", "PARLEY_SMTP_HOST": "mail"}
     with pytest.raises(SettingsError, match="smtp_sender"):

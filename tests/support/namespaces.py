@@ -7,9 +7,10 @@ import contextlib
 import ctypes
 import itertools
 import os
+import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _CLONE_NEWNET = 0x40000000
+_ETC = Path("/etc/netns")  # what `ip netns exec` mounts over /etc, see ip-netns(8)
 _counter = itertools.count(1)
 
 
@@ -47,10 +49,10 @@ class Network:
 
 
 @contextlib.contextmanager
-def network(hosts: int) -> Iterator[Network]:
+def network(hosts: int, names: Mapping[str, str] | None = None) -> Iterator[Network]:
     """Make a server namespace and `hosts` others, each with a veth pair to it; everything is removed at the end.
 
-    A further pair leads to this process's own namespace.
+    A further pair leads to this process's own namespace. `names` are addresses by the name that hosts know them by.
     """
     number = next(_counter)
     tag = f"{os.getpid()}-{number}"
@@ -67,6 +69,8 @@ def network(hosts: int) -> Iterator[Network]:
             _ip("netns", "add", host.name)
             made.append(host.name)
             _join(server, host, f"s{index}")
+            if names:
+                _name(host, names)
             rows.append(host)
         _ip("link", "add", outer, "type", "veth", "peer", "name", "outer", "netns", server)
         _ip("address", "add", f"{subnet}.250.1/24", "dev", outer)
@@ -77,6 +81,13 @@ def network(hosts: int) -> Iterator[Network]:
     finally:
         for name in reversed(made):
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+            shutil.rmtree(_ETC / name, ignore_errors=True)
+
+
+def _name(host: Host, names: Mapping[str, str]) -> None:
+    (_ETC / host.name).mkdir(parents=True)
+    lines = [f"{address} {name}\n" for name, address in ({"localhost": "127.0.0.1"} | dict(names)).items()]
+    (_ETC / host.name / "hosts").write_text("".join(lines))
 
 
 def _join(server: str, host: Host, link: str) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from statistics import median
 
 from bench.light.plain import receive_plainly
-from bench.light.stage import Stage, Window, stage
+from bench.light.stage import LIVE, Stage, Window, stage
 from bench.report import Report
 from sfu.api.plain_transport import Suite
 from sfu.formats.codecs import Codec
@@ -32,7 +32,6 @@ BARS: dict[Suite, float] = {"AEAD_AES_128_GCM": 700_000, "AES_CM_128_HMAC_SHA1_8
 REAL_BAR = 400_000
 _GROWTH = 1.5
 
-LIVE = "Chromium-live"
 BURSTS = "Chromium"
 SETTLE_SECONDS = 15.0
 ROUNDS = 5

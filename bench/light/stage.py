@@ -19,6 +19,8 @@ from sfu.formats.codecs import Codec
 AUDIO_BYTES = 120
 AUDIO_EVERY_NS = 20_000_000
 VIDEO_EVERY_NS = 33_333_333
+LIVE = "Chromium-live"
+"""The recorded stream of 1.2 Mbps: with sound 194 packets/s."""
 DRAIN_SECONDS = 0.25
 DRAIN_TRIES = 20
 STEADY_SECONDS = 25.0

@@ -2,13 +2,21 @@
 
 The node that a room was placed on is the hub; one that it has spilled over to dials it. Each side says first where it
 receives media and under which fresh keys (RFC 7714), then, whenever it changes, the whole of what it has that the other
-has not: participants and tracks. Media go over plain SRTP, each stream once. What is said to all is passed on as event.
+has not: participants and tracks. Media go over plain SRTP, each stream once, and of it only the layers that the other
+side wishes for. What is said to all is passed on as event.
 """
+
+from typing import Annotated
 
 import msgspec
 
 from sfu.api.signaling import Caption, Chat
 from sfu.api.signaling_values import ParticipantInfo, TrackInfo
+
+VERSION = 2
+"""What our hello says; 1, which knows neither wishes nor backups, said nothing."""
+_Count = Annotated[int, msgspec.Meta(ge=1, le=3)]
+_Top = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
 
 class LinkHello(msgspec.Struct, frozen=True, kw_only=True, tag="hello", tag_field="link"):
@@ -23,6 +31,7 @@ class LinkHello(msgspec.Struct, frozen=True, kw_only=True, tag="hello", tag_fiel
     sends_from: tuple[str, int]
     key: str
     feedback_key: str
+    v: int = 1
 
 
 class LinkPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -36,20 +45,26 @@ class LinkPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class LinkStream(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One SSRC of a track on the link."""
+    """One SSRC of a track on the link. `pixels` is the size of its pictures, 0 where that is not known."""
 
     ssrc: int
     rtx_ssrc: int | None = None
     rid: str = ""
+    pixels: int = 0
 
 
 class LinkTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A track that one side has; `held` is a host's mute. All of its streams are sent."""
+    """A track that one side has; `held` is a host's mute. All of its streams are sent until others are wished for.
+
+    `layers` counts those of each stream, in space and in time. A backup says of which track it is one.
+    """
 
     info: TrackInfo
     payloads: dict[int, LinkPayload]
     streams: list[LinkStream]
     held: bool = False
+    layers: tuple[_Count, _Count] = (1, 1)
+    backup_of: str = ""
 
 
 class LinkState(msgspec.Struct, frozen=True, kw_only=True, tag="state", tag_field="link"):
@@ -57,6 +72,21 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True, tag="state", tag_fiel
 
     participants: list[ParticipantInfo]
     tracks: list[LinkTrack]
+
+
+class LinkWishes(msgspec.Struct, frozen=True, kw_only=True, tag="wishes", tag_field="link"):
+    """What our side watches of the other's streams, as far as that changed, by SSRC.
+
+    The highest layers in space and in time (255: all that there are), or None: nothing.
+    """
+
+    streams: dict[int, tuple[_Top, _Top] | None]
+
+
+class LinkBackups(msgspec.Struct, frozen=True, kw_only=True, tag="backups", tag_field="link"):
+    """The tracks of the other side that somebody here cannot decode and needs in another codec: all of them."""
+
+    tracks: list[str]
 
 
 class LinkEvent(msgspec.Struct, frozen=True, kw_only=True, tag="event", tag_field="link"):
@@ -75,7 +105,7 @@ class LinkData(msgspec.Struct, frozen=True, kw_only=True, tag="data", tag_field=
     reliable: bool = True
 
 
-LinkMessage = LinkHello | LinkState | LinkEvent | LinkData
+LinkMessage = LinkHello | LinkState | LinkWishes | LinkBackups | LinkEvent | LinkData
 _decoder: msgspec.json.Decoder[LinkMessage] = msgspec.json.Decoder(LinkMessage)
 
 

@@ -16,6 +16,7 @@ from sfu.rooms.downtrack import DownTrack
 from sfu.rooms.egress import Egress
 from sfu.rooms.flight_recorder import Kind
 from sfu.rooms.layer_ladder import LayerLadder
+from sfu.rooms.layer_wishes import wanted_of
 from sfu.rooms.steps import Step, keeping_resolution, share_of, steps_of
 from sfu.rooms.uptrack import UpTrack
 
@@ -137,6 +138,8 @@ class Adaptation:
                 del self._subscribers[gone]
             for track, ladder in self._ladders.items():
                 self._tell_layers(self._videos[track], ladder, now)
+            for link in room.links.values():
+                link.tell_wishes()
         return looks
 
     def _take_turns(self, now: int) -> int:
@@ -292,13 +295,13 @@ class Adaptation:
         subscriber.paused = paused
 
     def _tell_layers(self, uptrack: UpTrack, ladder: LayerLadder, now: int) -> None:
-        """Dynacast: a publisher's layers that nobody watches may rest. Sinks take what flows, so all of it must."""
-        wanted = {downtrack.granted for downtrack in uptrack.downtracks if downtrack.granted is not None}
-        linked = any(link.sends(uptrack) for link in self._room.links.values())
-        if self._room.taps.has(uptrack) or linked or not all(shown.managed for shown in uptrack.downtracks):
-            wanted.update(uptrack.streams)
-        active = ladder.demand(wanted, now)
+        """Dynacast: layers that nobody watches may rest, at the publisher or at the node that it is on."""
+        wanted = wanted_of(self._room, uptrack)
         publisher = self._room.participants.get(uptrack.participant)
+        if publisher is not None and publisher.link is not None:
+            self._room.links[publisher.link].wish(uptrack, ladder, wanted, now)
+            return
+        active = ladder.demand(wanted, now)
         if active is None or publisher is None or publisher.session is None:
             return
         told = (publisher.session, tuple(active))

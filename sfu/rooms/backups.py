@@ -1,10 +1,11 @@
 """Backup tracks: what a subscriber cannot decode is asked for in VP8 as well, which everything decodes.
 
-Only publishers with signaling can be asked. While nobody has lacked a track for a while its backup is stopped again.
+Only publishers with signaling can be asked; those at another node through it. While nobody has lacked a track for a
+while its backup is stopped again.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sfu.api.signaling import Backup
 from sfu.formats.codecs import Codec
@@ -17,13 +18,21 @@ CODEC = Codec.VP8
 _KEEP_NS = 10_000_000_000
 
 
+class _Whom(NamedTuple):
+    """Whom a backup is asked of: a session here, or the node behind a tie."""
+
+    session: int | None = None
+    link: int | None = None
+
+
 class Backups:
-    """One per room: who lacks which tracks, and which publishers were asked (in which session) for a backup."""
+    """One per room: who lacks which tracks, and who was asked for backups: in which session, or by which tie."""
 
     def __init__(self, room: "Room") -> None:
         self._room = room
         self._lacking: dict[str, frozenset[str]] = {}
-        self._asked: dict[str, int] = {}
+        self._lacking_beyond: dict[int, frozenset[str]] = {}
+        self._asked: dict[str, _Whom] = {}
         self._unneeded_since: dict[str, int] = {}
 
     def lacks(self, participant: str, tracks: Iterable[UpTrack]) -> None:
@@ -34,6 +43,10 @@ class Backups:
         else:
             self._lacking.pop(participant, None)
 
+    def lacks_beyond(self, link: int, tracks: Iterable[str]) -> None:
+        """Take the tracks that somebody at another node cannot decode."""
+        self._lacking_beyond[link] = frozenset(tracks)
+
     def update(self, now: int) -> None:
         """Ask publishers for backups, and to stop those that nobody needs any more."""
         room = self._room
@@ -42,26 +55,33 @@ class Backups:
         for gone in self._asked.keys() - room.uptracks.keys():
             del self._asked[gone]
             self._unneeded_since.pop(gone, None)
-        needed = {track for tracks in self._lacking.values() for track in tracks} & room.uptracks.keys()
+        for lost in self._lacking_beyond.keys() - room.links.keys():
+            del self._lacking_beyond[lost]
+        lacking = [*self._lacking.values(), *self._lacking_beyond.values()]
+        needed = {track for tracks in lacking for track in tracks} & room.uptracks.keys()
         for track in needed:
             self._unneeded_since.pop(track, None)
-            session = self._session_of(track)
-            if session is not None and self._asked.get(track) != session:
-                self._asked[track] = session
-                self._tell(session, track, wanted=True)
+            whom = self._whom(track)
+            if whom is not None and self._asked.get(track) != whom:
+                self._asked[track] = whom
+                self._tell(whom, track, wanted=True)
         for track in self._asked.keys() - needed:
             if now - self._unneeded_since.setdefault(track, now) >= _KEEP_NS:
                 del self._asked[track], self._unneeded_since[track]
-                session = self._session_of(track)
-                if session is not None:
-                    self._tell(session, track, wanted=False)
+                self._tell(self._whom(track), track, wanted=False)
+        for number, link in room.links.items():
+            link.need_backups(track for track, whom in self._asked.items() if whom == _Whom(link=number))
 
-    def _session_of(self, track: str) -> int | None:
+    def _whom(self, track: str) -> "_Whom | None":
         publisher = self._room.participants.get(self._room.uptracks[track].participant)
-        return publisher.session if publisher is not None else None
+        whom = _Whom(publisher.session, publisher.link) if publisher is not None else _Whom()
+        return whom if whom != _Whom() else None
 
-    def _tell(self, session: int, track: str, *, wanted: bool) -> None:
-        self._room.context.outbox.tell(session, Backup(track=track, codec=CODEC_NAMES[CODEC], wanted=wanted))
+    def _tell(self, whom: "_Whom | None", track: str, *, wanted: bool) -> None:
+        """Ask a publisher of this node's; for others see `RoomLink.need_backups`."""
+        if whom is not None and whom.session is not None:
+            said = Backup(track=track, codec=CODEC_NAMES[CODEC], wanted=wanted)
+            self._room.context.outbox.tell(whom.session, said)
 
     def attach(self, backup: UpTrack) -> None:
         """A publisher sends a backup; one that is not of a track of its own is shown to nobody."""

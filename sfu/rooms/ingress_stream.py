@@ -21,7 +21,8 @@ class IngressStream:
     """State of one incoming stream; `number` is its id in the engine's table, `rid` its layer's name or "".
 
     `stalled` is set by the room, which sees the track's other layers. `pixels` is the size of its pictures where its
-    first packet told it, else 0: layers of a track keep their proportions.
+    first packet told it, else 0: layers of a track keep their proportions. `share` is the part of the stream's bitrate
+    that is to be expected: less than 1 where another node was asked for its lower layers only.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class IngressStream:
         self.codec = codec
         self.rid = rid
         self.pixels = 0
+        self.share = 1.0
         self.clock = SourceClock(clock_rate)
         self.bits_per_second = 0.0
         self.last_arrival = 0

@@ -62,14 +62,20 @@ class LayerLadder:
             rate, number = stream.bits_per_second, stream.number
             if stream.active(now) and rate > 0 and stream.measured_at != self._sampled.get(number):
                 self._sampled[number] = stream.measured_at
-                samples = self._samples.setdefault(number, deque(maxlen=_SECONDS))
-                samples.append(rate)
-                self._rates[number] = median_low(samples)
+                self._sample(number, rate, stream.share)
         self._sort(streams)
         self.steps = [stream for stream in self._order if stream.active(now) or stream.number in self._stopped]
         present = {stream.number for stream in streams}
         for number in self._rates.keys() - present:
             del self._rates[number], self._samples[number], self._sampled[number]
+
+    def _sample(self, number: int, rate: float, share: float) -> None:
+        """Take a measured rate. What a part of the stream costs tells of the whole only where nothing else does."""
+        if share < 1 and number in self._rates:
+            return
+        samples = self._samples.setdefault(number, deque(maxlen=_SECONDS))
+        samples.append(rate / share)
+        self._rates[number] = median_low(samples)
 
     def _sort(self, streams: Sequence[IngressStream]) -> None:
         """Keep the order, newcomers last, but for neighbours of which the lower is clearly the higher one."""
@@ -100,10 +106,14 @@ class LayerLadder:
         """Take the streams that somebody wants; return the rids that the publisher should send, None if not layered."""
         if len(self._order) < 2 or not all(stream.rid for stream in self._order):
             return None
+        return [stream.rid for stream in self.active(wanted, now)]
+
+    def active(self, wanted: Iterable[IngressStream], now: int) -> list[IngressStream]:
+        """Take the streams that somebody wants; return those that should be sent, lowest first: others may rest."""
         if self._demand is None or self._demand.layers != len(self._order):
             self._demand = LayerDemand(len(self._order), now)
         places = {stream.number: place for place, stream in enumerate(self._order)}
         self._demand.update([places[stream.number] for stream in wanted if stream.number in places], now)
         active = [stream for place, stream in enumerate(self._order) if place in self._demand.active]
         self._stopped = frozenset(stream.number for stream in self._order) - {stream.number for stream in active}
-        return [stream.rid for stream in active]
+        return active

@@ -1,10 +1,10 @@
-"""What a room sends to another node that holds it: every stream of its tracks once, as it came.
+"""What a room sends to another node that holds it: every stream of its tracks once, up to the layers it wishes for.
 
 Timestamps stay as they are, so that the other side may align layers; payload types too. Nothing is chosen here: the
-other side chooses for its subscribers.
+other side chooses for its subscribers, and says which layers none of them is sent.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sfu.api.room_link import LinkPayload, LinkStream, LinkTrack
 from sfu.engine.contract import PeerEntry, RouteEntry, RouteSource
@@ -16,6 +16,7 @@ from sfu.rooms.egress import Egress
 from sfu.rooms.ingress_stream import IngressStream
 from sfu.rooms.plain_peer import PlainPeer
 from sfu.rooms.publish_peer import PublishPeer
+from sfu.rooms.steps import ALL_LAYERS, Layer
 from sfu.rooms.uptrack import UpTrack
 
 EXTENSIONS = {
@@ -27,17 +28,22 @@ EXTENSIONS = {
 """Ids of header extensions between nodes."""
 _FIRST_DYNAMIC, _LAST_DYNAMIC = 96, 127
 _CNAME = "link"
+_MIN_REPAIR_INTERVAL_NS = 10_000_000
 
 
 class _LinkRoute:
-    """One stream's way to the other node."""
+    """One stream's way to the other node. `layer` is the highest that it carries, None while it rests."""
 
     def __init__(self, context: Context, peer: int, publisher: PublishPeer, uptrack: UpTrack, stream: IngressStream):
         self.publisher = publisher
         self.stream = stream
         self.route = context.number()
+        self.layer: Layer | None = ALL_LAYERS
+        self._engine = context.engine
         repaired = not uptrack.is_audio
-        self.described = LinkStream(ssrc=random_ssrc(), rtx_ssrc=random_ssrc() if repaired else None, rid=stream.rid)
+        self.described = LinkStream(
+            ssrc=random_ssrc(), rtx_ssrc=random_ssrc() if repaired else None, rid=stream.rid, pixels=stream.pixels
+        )
         payloads = _payloads(uptrack)
         entry = RouteEntry(
             self.route,
@@ -52,7 +58,26 @@ class _LinkRoute:
             is_audio=uptrack.is_audio,
         )
         context.engine.set_route(entry)
-        context.engine.switch_route(self.route, RouteSource(stream.number, 0, at_keyframe=False))
+        self._carry(ALL_LAYERS)
+
+    def _carry(self, layer: Layer) -> None:
+        """Carry the stream from the next frame on, whatever that is: only what flows is chosen at the other side."""
+        source = RouteSource(
+            self.stream.number, 0, at_keyframe=False, max_temporal=layer.temporal, max_spatial=layer.spatial
+        )
+        self._engine.switch_route(self.route, source)
+
+    def allow(self, layer: Layer | None, now: int) -> bool:
+        """Carry the stream up to a layer, or not at all; whether the publisher is asked for a keyframe for it."""
+        before, self.layer = self.layer, layer
+        if layer is None:
+            self._engine.switch_route(self.route, None)
+            return False
+        self._carry(layer)
+        if (before is None or layer.spatial > before.spatial) and self.stream.active(now):
+            self.stream.request_keyframe(now)
+            return True
+        return False
 
 
 class LinkEgress(Egress):
@@ -81,6 +106,19 @@ class LinkEgress(Egress):
             track.streams.append(route.described)
         return list(described.values())
 
+    def wish(self, streams: Mapping[int, tuple[int, int] | None], now: int) -> None:
+        """Carry streams, by their SSRCs here, up to these layers in space and in time, or not at all."""
+        for ssrc, layers in streams.items():
+            route = self._routes_by_ssrc.get(ssrc)
+            layer = Layer(*layers) if layers is not None else None
+            if route is not None and route.layer != layer and route.allow(layer, now):
+                self._context.touched.add(route.publisher.peer.number)
+
+    def wanted(self, uptrack: UpTrack) -> dict[IngressStream, Layer]:
+        """Return the streams of an uptrack that the other side wants, and up to which layers."""
+        routes = [self._routes[stream.number] for stream in uptrack.streams if stream.number in self._routes]
+        return {route.stream: route.layer for route in routes if route.layer is not None}
+
     def totals(self) -> tuple[int, int, int]:
         """Return packets sent, packets sent again, and streams that are sent."""
         states = [self._context.engine.route_state(route.route) for route in self._routes.values()]
@@ -89,7 +127,9 @@ class LinkEgress(Egress):
     def _nack(self, packet: rtcp.Nack, now: int) -> None:
         if packet.media_ssrc in self._routes_by_ssrc:
             self._context.counters["nacks_received"] += len(packet.seqs)
-            self._retransmit(packet.media_ssrc, packet.seqs, now)
+            interval = max(_MIN_REPAIR_INTERVAL_NS, self.round_trip.smoothed * 3 // 4)
+            repairs = self._context.engine.retransmit(self.peer.number, packet.media_ssrc, packet.seqs, now, interval)
+            self._context.outbox.send(repairs)
 
     def _keyframe(self, ssrc: int, now: int) -> None:
         route = self._routes_by_ssrc.get(ssrc)
@@ -125,7 +165,14 @@ class LinkEgress(Egress):
 
 
 def _describe(uptrack: UpTrack) -> LinkTrack:
-    return LinkTrack(info=uptrack.info(), payloads=_payloads(uptrack), streams=[], held=uptrack.held)
+    return LinkTrack(
+        info=uptrack.info(),
+        payloads=_payloads(uptrack),
+        streams=[],
+        held=uptrack.held,
+        layers=uptrack.layers,
+        backup_of=uptrack.backup_of,
+    )
 
 
 def _payloads(uptrack: UpTrack) -> dict[int, LinkPayload]:

@@ -12,6 +12,7 @@ from sfu.rooms.ingress_stream import IngressStream
 from sfu.rooms.link_egress import EXTENSIONS
 from sfu.rooms.plain_peer import PlainPeer
 from sfu.rooms.publish_peer import PublishPeer
+from sfu.rooms.steps import Layer
 from sfu.rooms.uptrack import UpTrack
 
 _MAX_STREAMS = 2000
@@ -38,6 +39,7 @@ class LinkPublishPeer(PublishPeer):
         """Return the uptrack of a track that is new here."""
         info = described.info
         uptrack = UpTrack(info.track, info.participant, info.source, _media(described))
+        uptrack.layers, uptrack.backup_of = Layer(*described.layers), described.backup_of
         self.uptracks[info.track] = uptrack
         self.set_streams(uptrack, described)
         return uptrack
@@ -53,7 +55,9 @@ class LinkPublishPeer(PublishPeer):
         known = {stream.ssrc for stream in uptrack.streams}
         fresh = [offered for ssrc, offered in wanted.items() if ssrc not in known]
         for offered in fresh:
-            self._registry.register(uptrack, offered.ssrc, offered.rid, offered.rtx_ssrc)
+            registered = self._registry.register(uptrack, offered.ssrc, offered.rid, offered.rtx_ssrc)
+            if registered is not None:
+                registered.pixels = offered.pixels
         return bool(gone or fresh)
 
 

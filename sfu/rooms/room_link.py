@@ -7,14 +7,28 @@ desired state.
 
 import base64
 import secrets
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Grants
 from sfu.api.plain_transport import SrtpKey
-from sfu.api.room_link import LinkData, LinkEvent, LinkHello, LinkMessage, LinkState, LinkTrack
+from sfu.api.room_link import (
+    VERSION,
+    LinkBackups,
+    LinkData,
+    LinkEvent,
+    LinkHello,
+    LinkMessage,
+    LinkState,
+    LinkTrack,
+    LinkWishes,
+)
 from sfu.engine.contract import SrtpProfile
 from sfu.rooms import data_routing, distribution, publishing
+from sfu.rooms.ingress_stream import IngressStream
+from sfu.rooms.layer_ladder import LayerLadder
+from sfu.rooms.layer_wishes import LinkDemand
 from sfu.rooms.link_egress import LinkEgress
 from sfu.rooms.link_publish_peer import LinkPublishPeer, check
 from sfu.rooms.our_end import OurEnd
@@ -22,6 +36,7 @@ from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import Owner
 from sfu.rooms.plain_peer import KEY_BYTES, PlainAddress, PlainPeer, srtp_keys
 from sfu.rooms.room import Room
+from sfu.rooms.steps import Layer
 from sfu.rooms.uptrack import UpTrack
 
 _PAUSE_NS = 50_000_000
@@ -45,6 +60,9 @@ class RoomLink:
         self._said: LinkState | None = None
         self._say_at = now
         self._tracks: list[LinkTrack] = []
+        self._demand = LinkDemand()
+        self._needed: list[str] = []
+        self._speaks = 1
         room.links[self.number] = self
         room.peers.add(Owner(room, self._holder, self.publish))
         self._tell(
@@ -55,6 +73,7 @@ class RoomLink:
                 sends_from=(sender.address, sender.port),
                 key=self._key,
                 feedback_key=self._feedback_key,
+                v=VERSION,
             )
         )
 
@@ -67,6 +86,11 @@ class RoomLink:
             self._greeted(message, now)
         elif isinstance(message, LinkState):
             self._apply(message, now)
+        elif isinstance(message, LinkWishes):
+            self._wished(message, now)
+        elif isinstance(message, LinkBackups):
+            self.room.backups.lacks_beyond(self.number, message.tracks)
+            self.room.backups.update(now)
         elif isinstance(message, LinkData):
             data_routing.relayed(self.room, message, self.number, now)
         else:
@@ -84,6 +108,7 @@ class RoomLink:
             peer.close(now)
             raise
         self.egress = LinkEgress(room.context, peer, now)
+        self._speaks = hello.v
         self.publish.peer.report_to(hello.sends_from, self._end.local)
         room.peers.add(Owner(room, self._holder, self.egress))
         room.touch(peer.number)
@@ -102,7 +127,7 @@ class RoomLink:
         names = {entry.participant for entry in here}
         tracks = [
             (uptrack, publisher)
-            for uptrack in room.uptracks.values()
+            for uptrack in (room.published() if self._speaks >= VERSION else room.uptracks.values())
             if uptrack.participant in names and (publisher := room.publisher_of(uptrack)) is not None
         ]
         sent = self.egress.send(tracks)
@@ -112,9 +137,32 @@ class RoomLink:
             self._tell(state)
         room.touch(self.egress.peer.number)
 
-    def sends(self, uptrack: UpTrack) -> bool:
-        """Whether the other side gets the track from here, all layers of it."""
-        return uptrack.track not in self.publish.uptracks
+    def wanted(self, uptrack: UpTrack) -> Mapping[IngressStream, Layer]:
+        """Return what the other side wants of a track that it gets from here."""
+        return self.egress.wanted(uptrack) if self.egress is not None else {}
+
+    def _wished(self, wishes: LinkWishes, now: int) -> None:
+        if self.egress is not None:
+            self.egress.wish(wishes.streams, now)
+            self.room.adaptation.hurry(now)
+
+    def wish(self, uptrack: UpTrack, ladder: LayerLadder, wanted: Mapping[IngressStream, Layer], now: int) -> None:
+        """Take what is wanted here of a track of the other side's; see `tell_wishes`."""
+        if self._speaks >= VERSION:
+            self._demand.update(uptrack, ladder, wanted, now)
+
+    def tell_wishes(self) -> None:
+        """Say what has changed."""
+        streams = self._demand.take()
+        if streams:
+            self._tell(LinkWishes(streams=streams))
+
+    def need_backups(self, tracks: Iterable[str]) -> None:
+        """Say which of the other side's tracks are needed in another codec, when that changes."""
+        needed = sorted(tracks)
+        if needed != self._needed and self._speaks >= VERSION:
+            self._needed = needed
+            self._tell(LinkBackups(tracks=needed))
 
     def statistics(self) -> dict[str, Any]:
         """Return what has crossed: packets and streams of either direction, repairs of ours."""
@@ -200,6 +248,9 @@ class RoomLink:
         if uptrack is None:
             uptrack = self.publish.add(described)
             uptrack.muted, uptrack.held = info.muted and not described.held, described.held
+            if uptrack.backup_of:
+                room.backups.attach(uptrack)
+                return
             room.uptracks[info.track] = uptrack
             room.broadcast(signaling.TrackAdded(track=uptrack.info()))
             return
@@ -212,6 +263,7 @@ class RoomLink:
 
     def _remove(self, uptrack: UpTrack, now: int) -> None:
         publishing.withdraw(self.room, uptrack, now, report=False)
+        self._demand.forget(uptrack)
         self.publish.forget(uptrack)
 
     def forget(self, participant: Participant, now: int) -> None:

@@ -93,6 +93,7 @@ class Viewer:
         self.client = subscribe(stage, person)
         self.link: Link[bytes] = Link(settings, seed)
         self.queueing: list[tuple[int, int]] = []
+        self.now = stage.now
         self.asks = False
         self.pictures: list[int] = []
         self._receiver = SubscribePeerReceiver(77, keep_frames=True)
@@ -114,6 +115,7 @@ class Viewer:
         return self.client.datagrams_to_send(now)
 
     def handle_timer(self, now: int) -> None:
+        self.now = now
         self.client.handle_timer(now)
         self._learn()
         for at, data in self.link.pop(now):

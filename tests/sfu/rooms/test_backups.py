@@ -2,6 +2,7 @@
 
 from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Source
+from tests.sfu.rooms.linked import Pair
 from tests.sfu.rooms.stage import (
     KEYFRAME,
     MS,
@@ -24,29 +25,32 @@ BACKUP = VIDEO + "a=ssrc-group:FID 3001 3002\r\na=ssrc:3001 cname:x\r\na=ssrc:30
 
 
 class Call:
-    """Ann publishes H264; Bob's answers leave H264 out."""
+    """Ann publishes H264; Bob's answers leave H264 out. He is at another node if `far`."""
 
-    def __init__(self) -> None:
-        self.stage = Stage()
-        self.ann = self.stage.join("ann")
+    def __init__(self, far: Pair | None = None) -> None:
+        self.stage = far.near if far is not None else Stage()
+        self.watched = far.far if far is not None else self.stage
+        self.run = far.run if far is not None else self.stage.run
+        self.ann = far.ann if far is not None else self.stage.join("ann")
         self.credentials = generate_credentials()
         self.offer([H264], [signaling_values.OfferedTrack(mid="0", source=Source.CAMERA, codec="H264")])
         self.track = self.ann.last(signaling.Answer).tracks[0].track
-        self.bob = self.stage.join("bob")
+        self.bob = far.bob if far is not None else self.stage.join("bob")
+        self.run(200 * MS)
         self.receiver = self.answer(self.bob)
 
     def offer(self, sections: list[str], tracks: list[signaling_values.OfferedTrack]) -> None:
         sdp = description(self.credentials, sections, "actpass")
         self.stage.say(self.ann, signaling.Offer(peer="publish", sdp=sdp, id=1, tracks=tracks))
 
-    def answer(self, person: Person) -> RtcClient:
-        """Connect without H264."""
+    def answer(self, person: Person, client: RtcClient | None = None) -> RtcClient:
+        """Connect without H264, or answer to a further offer so."""
         offer = person.last(signaling.Offer)
         offered = person.told[person.told.index(offer)] = signaling.Offer(
             peer="subscribe", sdp=_without_h264(offer.sdp), id=offer.id
         )
         assert "H264" not in offered.sdp
-        return subscribe(self.stage, person)
+        return subscribe(self.watched, person, client)
 
     def send_backup(self) -> RtcClient:
         """Ann sends what she was asked for; returns her connected client."""
@@ -90,6 +94,30 @@ def test_the_backup_is_shown_in_the_place_of_the_track() -> None:
         call.stage.run(50 * MS)
     assert call.receiver.rtp
     assert {packet.payload_type for packet in call.receiver.rtp} == {96}
+
+
+def test_publishers_at_another_node_are_asked_too() -> None:
+    pair = Pair()
+    pair.tie()
+    call = Call(pair)
+    call.run(SECOND)
+    call.answer(call.bob, call.receiver)
+    call.run(SECOND)
+    assert call.ann.of(signaling.Backup) == [signaling.Backup(track=call.track, codec="VP8", wanted=True)]
+    assert call.bob.last(signaling.TrackState).reason == "codec_unsupported"
+    sender = call.send_backup()
+    call.run(SECOND)
+    assert call.bob.last(signaling.TrackState) == signaling.TrackState(track=call.track, paused=False)
+    assert call.shown() == [call.track]
+    assert len(call.bob.of(signaling.TrackAdded)) + len(call.bob.last(signaling.RoomInfo).tracks) == 1
+    for seq in range(20):
+        sender.send(video(seq, KEYFRAME, 3001))
+        call.run(50 * MS)
+    assert {packet.payload_type for packet in call.receiver.rtp} == {96}
+    call.watched.say(call.bob, signaling.Leave())
+    pair.far.join("cid")  # without whom the room would be closed there
+    call.run(25 * SECOND, 100 * MS)
+    assert call.ann.last(signaling.Backup) == signaling.Backup(track=call.track, codec="VP8", wanted=False)
 
 
 def test_who_decodes_the_track_gets_it_and_not_the_backup() -> None:

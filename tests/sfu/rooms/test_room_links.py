@@ -1,117 +1,32 @@
 """A room that two nodes hold, in simulated time: who is on one is seen on the other, each stream crosses once."""
 
-from collections.abc import Callable
+from unittest import mock
 
 import pytest
+from msgspec import structs
 
 from sfu.api import signaling
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants, Source
 from sfu.api.placement import Placement
-from sfu.api.room_link import decode, encode
-from sfu.engine.contract import Datagram
+from sfu.api.room_link import LinkBackups, LinkHello, LinkMessage, LinkWishes
 from sfu.formats import red, rtcp
 from sfu.formats.codecs import Codec
 from sfu.formats.rtp import is_rtcp
 from sfu.rooms import spilling, statistics
-from sfu.rooms.our_end import OurEnd
-from sfu.rooms.spilling import Home
+from sfu.rooms.room_link import RoomLink
+from tests.sfu.rooms.linked import FURTHER, HOME, Pair, watch
 from tests.sfu.rooms.stage import (
     DELTA,
     IN_RED,
     KEYFRAME,
     MS,
     SECOND,
-    Person,
-    RtcClient,
-    Stage,
     audio,
     publish,
     subscribe,
     video,
 )
-
-HOME, FURTHER = "192.0.2.10", "192.0.2.20"
-
-
-class Wire:
-    """Where a stage's datagrams for the other node's `port` go."""
-
-    def __init__(self, waiting: list[tuple[int, bytes]], port: int) -> None:
-        self._waiting = waiting
-        self._port = port
-
-    def receive(self, data: bytes, now: int) -> None:
-        self._waiting.append((self._port, data))
-
-    def datagrams_to_send(self, now: int) -> list[bytes]:
-        return []
-
-    def handle_timer(self, now: int) -> None:
-        pass
-
-
-class Pair:
-    """Two stages whose nodes hold the room "r": `near` is its home, it has spilled over to `far`.
-
-    Each receives media at port 40000 (socket 5) and sends from 50000 (socket 6).
-    """
-
-    def __init__(self) -> None:
-        self.near, self.far = Stage(), Stage()
-        self.near.node.context.node, self.far.node.context.node = "home", "further"
-        self.crossed: list[tuple[str, bytes]] = []
-        self.lose: Callable[[bytes], bool] = lambda _: False
-        spilling.set_spilled(self.far.node, "r", Home("home", "http://home"))
-        self._numbers: dict[Stage, int] = {}
-        self._waiting: dict[Stage, list[tuple[int, bytes]]] = {self.near: [], self.far: []}
-        for stage, other in ((self.near, FURTHER), (self.far, HOME)):
-            for port in (40_000, 50_000):
-                stage.clients[other, port] = Wire(self._waiting[stage], port)  # type: ignore[assignment]
-        self.ann, self.bob = self.near.join("ann"), self.far.join("bob")
-
-    def tie(self) -> None:
-        for stage, host, other in ((self.near, HOME, "further"), (self.far, FURTHER, "home")):
-            ends = (OurEnd(5, 5, host, 40_000, 40_000, own=True), OurEnd(6, 6, host, 50_000, 50_000))
-            self._numbers[stage] = spilling.open_link(stage.node, "r", other, ends, stage.now).number
-        self.carry()
-
-    def carry(self) -> None:
-        """Carry messages and datagrams between the nodes until nothing is under way."""
-        moved = True
-        while moved:
-            moved = self._carry_from(self.near, self.far, HOME)
-            moved = self._carry_from(self.far, self.near, FURTHER) or moved
-
-    def _carry_from(self, stage: Stage, other: Stage, host: str) -> bool:
-        stage.deliver()
-        messages, stage.node.context.outbox.to_links = stage.node.context.outbox.to_links, []
-        for _, message in messages:
-            spilling.link_message(other.node, self._numbers[other], decode(encode(message)), other.now)
-        closed, stage.node.context.outbox.links_to_close = stage.node.context.outbox.links_to_close, []
-        if self._numbers.get(stage) in closed:
-            spilling.link_lost(other.node, self._numbers[other], other.now)
-        waiting = self._waiting[stage]
-        self.crossed += [(host, data) for _, data in waiting]
-        batch = [
-            Datagram(data, (host, 50_000 if port == 40_000 else 40_000), 5 if port == 40_000 else 6, other.now)
-            for port, data in waiting
-            if not self.lose(data)
-        ]
-        moved = bool(messages or waiting)
-        waiting.clear()
-        if batch:
-            result = other.node.context.engine.process(batch, other.now)
-            other.node.context.outbox.datagrams += result.outgoing
-            other.node.receive(result, other.now)
-        other.deliver()
-        return moved
-
-    def run(self, nanoseconds: int, step: int = 10 * MS) -> None:
-        for _ in range(nanoseconds // step):
-            self.near.run(step)
-            self.far.run(step)
-            self.carry()
 
 
 @pytest.fixture
@@ -119,20 +34,6 @@ def pair() -> Pair:
     entry = Pair()
     entry.tie()
     return entry
-
-
-def watch(pair: Pair, stage: Stage, person: Person) -> RtcClient:
-    """Subscribe, and answer the offer of the slots that came meanwhile."""
-    client = subscribe(stage, person)
-    pair.run(SECOND)
-    if len(person.of(signaling.Offer)) > 1:
-        subscribe(stage, person, client)
-        pair.run(SECOND)
-    return client
-
-
-def rtp_from(pair: Pair, host: str) -> list[bytes]:
-    return [data for sender, data in pair.crossed if sender == host and not is_rtcp(data)]
 
 
 def test_participants_see_each_other_and_facts_come_from_their_own_node(pair: Pair) -> None:
@@ -160,7 +61,7 @@ def test_media_cross_once_whatever_the_number_of_watchers(pair: Pair) -> None:
     for seq in range(30):
         sender.send(video(seq, KEYFRAME if seq == 0 else DELTA), audio(seq))
         pair.run(20 * MS)
-    assert len(rtp_from(pair, HOME)) == 60
+    assert len(pair.rtp_from(HOME)) == 60
     for watcher in watchers:
         assert sum(packet.payload[:2] == DELTA[:2] for packet in watcher.rtp) == 29
         assert sum(packet.payload == b"opus" for packet in watcher.rtp) == 30
@@ -172,7 +73,7 @@ def test_media_cross_once_whatever_the_number_of_watchers(pair: Pair) -> None:
     pair.crossed.clear()
     away.send(video(0, KEYFRAME))
     pair.run(100 * MS)
-    assert len(rtp_from(pair, FURTHER)) == 1
+    assert len(pair.rtp_from(FURTHER)) == 1
 
 
 def test_red_ends_at_the_first_node(pair: Pair) -> None:
@@ -265,7 +166,7 @@ def test_chat_and_mutes_cross(pair: Pair) -> None:
 
 def test_a_desired_state_concerns_each_nodes_own(pair: Pair) -> None:
     state = DesiredState(
-        room="r", version=1, removed=("bob",), placement=Placement(node="home", epoch=0, spilled_to=("further",))
+        room="r", version=1, removed=("bob",), placement=Placement(node=HOME, epoch=0, spilled_to=(FURTHER,))
     )
     for stage in (pair.near, pair.far):
         stage.node.apply(state, stage.now)
@@ -290,6 +191,24 @@ def test_a_lost_tie_takes_its_participants_along_and_brings_them_back(pair: Pair
     pair.run(SECOND)
     assert pair.bob.last(signaling.UserJoined).participant.participant == "ann"
     assert len(pair.far.node.rooms["r"].uptracks) == 2
+
+
+def test_a_node_of_the_version_before_is_told_nothing_new() -> None:
+    pair = Pair()
+    tell = RoomLink._tell
+
+    def old(link: RoomLink, message: LinkMessage) -> None:
+        tell(link, structs.replace(message, v=1) if isinstance(message, LinkHello) else message)
+
+    with mock.patch.object(RoomLink, "_tell", old):
+        pair.tie()
+    sender = publish(pair.near, pair.ann)
+    pair.run(12 * SECOND, 50 * MS)
+    assert not [said for _, said in pair.said if isinstance(said, LinkWishes | LinkBackups)]
+    pair.crossed.clear()
+    sender.send(video(0, KEYFRAME))
+    pair.run(100 * MS)
+    assert len(pair.rtp_from(HOME)) == 1
 
 
 def test_whoever_comes_over_is_no_longer_remote(pair: Pair) -> None:

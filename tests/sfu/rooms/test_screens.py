@@ -13,6 +13,7 @@ from sfu.machines.negotiation_subscribe import PAYLOAD_TYPES
 from sfu.rooms.ingress_stream import IngressStream
 from sfu.rooms.steps import Layer, Step, keeping_resolution, layers_of, share_of, steps_of
 from tests.sfu.engine.table import vp8 as picture
+from tests.sfu.rooms.linked import HOME, Pair
 from tests.sfu.rooms.simulcast_call import Viewer
 from tests.sfu.rooms.stage import MS, VIDEO, VIDEO_SSRC, Stage, description, generate_credentials, subscribe
 from tests.support.link_model import LinkSettings
@@ -25,20 +26,23 @@ PACKET = 1000
 
 
 class ScreenCall:
-    """Ann shares a screen in VP8 (L1T3, 15 frames a second), Bob watches it behind a link."""
+    """Ann shares a screen in VP8 (L1T3, 15 frames a second), Bob watches it behind a link, at another node if `far`."""
 
-    def __init__(self, rate: int, scalability: str = "L1T3") -> None:
-        self.stage = stage = Stage()
-        stage.node.context.sending = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
-        ann, self.bob = stage.join("ann"), stage.join("bob")
+    def __init__(self, rate: int, scalability: str = "L1T3", far: Pair | None = None) -> None:
+        self.stage = stage = far.near if far is not None else Stage()
+        watched = far.far if far is not None else stage
+        for each in (stage, watched):
+            each.node.context.sending = each.node.context.engine  # type: ignore[assignment]  # the Python engine is one
+        ann, self.bob = (far.ann, far.bob) if far is not None else (stage.join("ann"), stage.join("bob"))
+        self._pass = far.run if far is not None else stage.run
         local = generate_credentials()
         tracks = [signaling_values.OfferedTrack(mid="0", source=Source.SCREEN, codec="VP8", scalability=scalability)]
         sdp = description(local, [VIDEO + VIDEO_SSRC], "actpass")
         stage.say(ann, signaling.Offer(peer="publish", sdp=sdp, id=1, tracks=tracks))
         self.sender = stage.connect(local, ann.last(signaling.Answer).sdp)
-        self.viewer = Viewer(stage, self.bob, LinkSettings(rate=rate, delay=20 * MS))
-        stage.run(200 * MS)
-        subscribe(stage, self.bob, self.viewer.client)
+        self.viewer = Viewer(watched, self.bob, LinkSettings(rate=rate, delay=20 * MS))
+        self._pass(200 * MS)
+        subscribe(watched, self.bob, self.viewer.client)
         self._frames = self._seq = self._asked = 0
         self._tl0 = 0
 
@@ -48,7 +52,7 @@ class ScreenCall:
         end = self.stage.now + int(seconds * 1000) * MS
         while self.stage.now < end:
             self.sender.send(*self._frame())
-            self.stage.run(FRAME_NS, 3 * MS)
+            self._pass(FRAME_NS, 3 * MS)
 
     def _frame(self) -> list[RtpPacket]:
         asked = len(self.sender.feedback(rtcp.PictureLoss))
@@ -98,14 +102,38 @@ def test_a_wide_link_gets_all_of_it() -> None:
 def test_a_narrow_link_gets_fewer_pictures_of_the_same_screen() -> None:
     call = ScreenCall(6_000_000)
     call.run(8)
-    call.viewer.link.change(call.stage.now, rate=1_200_000)
+    call.viewer.link.change(call.viewer.now, rate=1_200_000)
     call.run(10)
     call.run(5)
     assert call.temporal_layers == {0}
     assert not any(call.paused)
     ids = [entry.picture_id or 0 for entry in call.pictures()]
     assert {(later - earlier) & 0x7FFF for earlier, later in pairwise(ids)} == {0, 1}
-    call.viewer.link.change(call.stage.now, rate=6_000_000)
+    call.viewer.link.change(call.viewer.now, rate=6_000_000)
+    call.run(20)
+    call.run(3)
+    assert call.temporal_layers == {0, 1, 2}
+
+
+def test_only_the_pictures_that_are_watched_cross_to_another_node() -> None:
+    pair = Pair()
+    pair.tie()
+    call = ScreenCall(6_000_000, far=pair)
+    call.run(8)
+    call.run(3)
+    assert call.temporal_layers == {0, 1, 2}
+    pair.crossed.clear()
+    call.run(2)
+    whole = len(pair.rtp_from(HOME))
+    call.viewer.link.change(call.viewer.now, rate=1_200_000)
+    call.run(20)
+    call.run(5)
+    assert call.temporal_layers == {0}
+    assert not any(call.paused)
+    pair.crossed.clear()
+    call.run(2)
+    assert len(pair.rtp_from(HOME)) < whole * 0.5
+    call.viewer.link.change(call.viewer.now, rate=6_000_000)
     call.run(20)
     call.run(3)
     assert call.temporal_layers == {0, 1, 2}
@@ -114,7 +142,7 @@ def test_a_narrow_link_gets_fewer_pictures_of_the_same_screen() -> None:
 def test_a_screen_without_layers_is_all_or_nothing() -> None:
     call = ScreenCall(6_000_000, scalability="")
     call.run(8)
-    call.viewer.link.change(call.stage.now, rate=1_200_000)
+    call.viewer.link.change(call.viewer.now, rate=1_200_000)
     call.run(10)
     assert call.paused[-1:] == [True]
 
@@ -122,9 +150,9 @@ def test_a_screen_without_layers_is_all_or_nothing() -> None:
 def test_what_was_paused_while_the_link_was_full_comes_back_though_nothing_else_is_sent() -> None:
     call = ScreenCall(6_000_000, scalability="")
     call.run(8)
-    call.viewer.link.change(call.stage.now, rate=1_200_000)
+    call.viewer.link.change(call.viewer.now, rate=1_200_000)
     call.run(10)
-    call.viewer.link.change(call.stage.now, rate=6_000_000)
+    call.viewer.link.change(call.viewer.now, rate=6_000_000)
     call.run(20)
     assert call.paused[:2] == [True, False]
 

@@ -10,6 +10,7 @@ from sfu.formats import vp9
 from sfu.formats.codecs import Codec
 from sfu.formats.rtp import RtpPacket, parse
 from sfu.rooms.steps import ALL_LAYERS, Layer, layers_of, share_of
+from tests.sfu.rooms.linked import HOME, Pair
 from tests.sfu.rooms.stage import (
     MS,
     VIDEO,
@@ -28,9 +29,12 @@ SECTION = VIDEO.replace("VP8/90000", "VP9/90000") + VIDEO_SSRC
 class LayeredCall:
     """Ann publishes two layers in one stream (of three asked for Chromium makes two of 360 lines), Bob watches."""
 
-    def __init__(self) -> None:
-        self.stage = Stage()
-        self.ann, self.bob = self.stage.join("ann"), self.stage.join("bob")
+    def __init__(self, far: Pair | None = None) -> None:
+        self.stage = far.near if far is not None else Stage()
+        self.ann = far.ann if far is not None else self.stage.join("ann")
+        self.watched = far.far if far is not None else self.stage
+        self.bob = far.bob if far is not None else self.stage.join("bob")
+        self._pass = far.run if far is not None else self.stage.run
         local = generate_credentials()
         tracks = [signaling_values.OfferedTrack(mid="0", source=Source.CAMERA, codec="VP9", scalability="L2T3_KEY")]
         sdp = description(local, [SECTION], "actpass")
@@ -38,24 +42,11 @@ class LayeredCall:
         answer = self.ann.last(signaling.Answer)
         self.track = answer.tracks[0].track
         self.sender = self.stage.connect(local, answer.sdp)
-        self.receiver = subscribe(self.stage, self.bob)
-        self.stage.run(200 * MS)
-        self.receiver = subscribe(self.stage, self.bob, self.receiver)
-        self.packets = self._packets()
-
-    def _packets(self) -> Iterator[RtpPacket]:
-        """The capture again and again, each time from its keyframe on."""
-        capture = [parse(data) for data in captured("chromium-vp9-l3t3-key")]
-        span = (capture[-1].timestamp - capture[0].timestamp + 3000) & 0xFFFFFFFF
-        for turn in range(1000):
-            for packet in capture:
-                yield packet._replace(
-                    payload_type=120,
-                    ssrc=2001,
-                    seq=(packet.seq + turn * len(capture)) & 0xFFFF,
-                    timestamp=(packet.timestamp + turn * span) & 0xFFFFFFFF,
-                    extensions=(),
-                )
+        self._pass(200 * MS)
+        self.receiver = subscribe(self.watched, self.bob)
+        self._pass(200 * MS)
+        self.receiver = subscribe(self.watched, self.bob, self.receiver)
+        self.packets = _packets()
 
     def flow(self, packets: int = 600) -> set[int]:
         """Send so much; return the spatial layers that came of the latter half."""
@@ -63,12 +54,27 @@ class LayeredCall:
             if number == packets // 2:
                 self.receiver.rtp.clear()
             self.sender.send(next(self.packets))
-            self.stage.run(5 * MS)
+            self._pass(5 * MS, 5 * MS)
         return spatial_of(self.receiver)
 
     def wish(self, width: int, height: int) -> None:
         wanted = signaling_values.WantedTrack(track=self.track, width=width, height=height)
-        self.stage.say(self.bob, signaling.Subscribe(tracks=[wanted]))
+        self.watched.say(self.bob, signaling.Subscribe(tracks=[wanted]))
+
+
+def _packets() -> Iterator[RtpPacket]:
+    """The capture again and again, each time from its keyframe on."""
+    capture = [parse(data) for data in captured("chromium-vp9-l3t3-key")]
+    span = (capture[-1].timestamp - capture[0].timestamp + 3000) & 0xFFFFFFFF
+    for turn in range(1000):
+        for packet in capture:
+            yield packet._replace(
+                payload_type=120,
+                ssrc=2001,
+                seq=(packet.seq + turn * len(capture)) & 0xFFFF,
+                timestamp=(packet.timestamp + turn * span) & 0xFFFFFFFF,
+                extensions=(),
+            )
 
 
 def spatial_of(receiver: RtcClient) -> set[int]:
@@ -82,6 +88,24 @@ def test_the_size_shown_decides_on_the_layers() -> None:
     assert call.flow() == {0}
     call.wish(1280, 720)
     assert call.flow() == {0, 1}
+
+
+def test_only_the_layers_that_are_shown_cross_to_another_node() -> None:
+    pair = Pair()
+    pair.tie()
+    call = LayeredCall(pair)
+    assert call.flow() == {0, 1}
+    pair.crossed.clear()
+    call.flow(200)
+    whole = sum(map(len, pair.rtp_from(HOME)))
+    call.wish(320, 180)
+    assert call.flow() == {0}
+    call.flow(2000)  # what is no longer shown is kept for 10 s
+    pair.crossed.clear()
+    assert call.flow(200) == {0}
+    assert sum(map(len, pair.rtp_from(HOME))) < whole / 2
+    call.wish(1280, 720)
+    assert call.flow(400) == {0, 1}
 
 
 def test_what_is_shown_stays_in_order_and_whole() -> None:

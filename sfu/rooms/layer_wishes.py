@@ -1,0 +1,79 @@
+"""What is wanted of a published video, by subscribers and sinks here and by other nodes, and what is asked of those."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sfu.machines.stream_demand import StreamDemand
+from sfu.rooms.ingress_stream import IngressStream
+from sfu.rooms.layer_ladder import LayerLadder
+from sfu.rooms.steps import ALL_LAYERS, Layer, share_of
+from sfu.rooms.uptrack import UpTrack
+
+if TYPE_CHECKING:
+    from sfu.rooms.room import Room
+
+_BASE = Layer(0, 0)
+
+
+def wanted_of(room: "Room", uptrack: UpTrack) -> dict[IngressStream, Layer]:
+    """Return the streams of a track that anybody wants, and up to which layers. Sinks take what flows: all of it."""
+    wanted: dict[IngressStream, Layer] = {}
+    if room.taps.has(uptrack) or not all(shown.managed for shown in uptrack.downtracks):
+        return dict.fromkeys(uptrack.streams, ALL_LAYERS)
+    for stream, layer in {(shown.granted, shown.layer) for shown in uptrack.downtracks}:
+        if stream is not None:
+            _add(wanted, stream, layer)
+    for link in room.links.values():
+        for crossing, layer in link.wanted(uptrack).items():
+            _add(wanted, crossing, layer)
+    return wanted
+
+
+def _add(wanted: dict[IngressStream, Layer], stream: IngressStream, layer: Layer) -> None:
+    known = wanted.get(stream, layer)
+    wanted[stream] = Layer(max(known.spatial, layer.spatial), max(known.temporal, layer.temporal))
+
+
+class LinkDemand:
+    """What one tie asks of the other side's videos, by the SSRCs of the link. All flow until something is said."""
+
+    def __init__(self) -> None:
+        self._demands: dict[int, StreamDemand] = {}
+        self._said: dict[int, Layer | None] = {}
+        self._news: dict[int, tuple[int, int] | None] = {}
+
+    def update(self, uptrack: UpTrack, ladder: LayerLadder, wanted: Mapping[IngressStream, Layer], now: int) -> None:
+        """Take what is wanted of a track now."""
+        active = ladder.active(wanted, now)
+        for stream in uptrack.streams:
+            demand = self._demands.get(stream.ssrc)
+            if demand is None:
+                demand = self._demands[stream.ssrc] = StreamDemand(*uptrack.layers, now)
+            kept = demand.update(wanted.get(stream), now)
+            asked = _layer(kept or _BASE, uptrack.layers)
+            self._ask(uptrack, stream, asked if stream in active else None)
+
+    def _ask(self, uptrack: UpTrack, stream: IngressStream, asked: Layer | None) -> None:
+        if self._said.get(stream.ssrc, ALL_LAYERS) == asked:
+            return
+        self._said[stream.ssrc] = self._news[stream.ssrc] = asked
+        stream.share = share_of(uptrack.layers, asked) if asked is not None else 1.0
+
+    def forget(self, uptrack: UpTrack) -> None:
+        """A track is gone."""
+        for stream in uptrack.streams:
+            for kept in (self._demands, self._said, self._news):
+                kept.pop(stream.ssrc, None)
+
+    def take(self) -> dict[int, tuple[int, int] | None]:
+        """Return what has changed since the last call."""
+        news, self._news = self._news, {}
+        return news
+
+
+def _layer(highest: tuple[int, int], layers: Layer) -> Layer:
+    """Return the layer that names the highest of so many; the top is told as all."""
+    spatial, temporal = (
+        top if top < count - 1 else whole for top, count, whole in zip(highest, layers, ALL_LAYERS, strict=True)
+    )
+    return Layer(spatial, temporal)

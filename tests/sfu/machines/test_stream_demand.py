@@ -1,0 +1,25 @@
+"""Up to which layers a stream is wanted, and for how long."""
+
+from sfu.machines.stream_demand import StreamDemand
+
+SECOND = 1_000_000_000
+
+
+def test_all_of_it_flows_until_nobody_has_wanted_it_for_a_while() -> None:
+    demand = StreamDemand(3, 2, 0)
+    assert demand.update(None, 9 * SECOND) == (2, 1)
+    assert demand.update(None, 11 * SECOND) is None
+
+
+def test_a_rise_counts_at_once_and_a_fall_later() -> None:
+    demand = StreamDemand(3, 3, 0)
+    demand.update((0, 2), 11 * SECOND)
+    assert demand.update((0, 2), 12 * SECOND) == (0, 2)
+    assert demand.update((1, 0), 13 * SECOND) == (1, 2)
+    assert demand.update((0, 0), 22 * SECOND) == (1, 0)
+    assert demand.update((0, 0), 24 * SECOND) == (0, 0)
+
+
+def test_what_is_beyond_counts_as_the_top() -> None:
+    demand = StreamDemand(2, 1, 0)
+    assert demand.update((255, 255), 11 * SECOND) == (1, 0)

@@ -1,0 +1,192 @@
+"""Layers of a room that several nodes hold, in simulated time: only what somebody watches crosses, each once."""
+
+from collections.abc import Iterable
+
+from sfu.api import signaling
+from sfu.api.room_link import LinkState
+from sfu.api.signaling_values import WantedTrack
+from tests.sfu.rooms.linked import FURTHER, FURTHEST, HOME, Tied
+from tests.sfu.rooms.simulcast_call import Camera, Viewer
+from tests.sfu.rooms.stage import MS, SECOND, Person, Stage, subscribe
+from tests.support.link_model import LinkSettings
+
+WIDE = LinkSettings(rate=10_000_000, delay=20 * MS)
+NARROW = LinkSettings(rate=800_000, delay=20 * MS)
+FRAME_NS = 33 * MS
+LARGE, SMALL = (1280, 720), (320, 180)
+
+
+class FarCall:
+    """Cameras at one node, viewers at any."""
+
+    def __init__(self, *further: str) -> None:
+        self.tied = Tied(*further)
+        for stage in self.tied.stages.values():
+            stage.node.context.sending = stage.node.context.engine  # type: ignore[assignment]  # it is one
+        self.cameras: list[Camera] = []
+        self.viewers: list[tuple[Stage, Viewer]] = []
+
+    def arrive(self, who: str, host: str) -> tuple[Stage, Person]:
+        stage = self.tied.stages[host]
+        return stage, stage.join(who)
+
+    def publish(self, person: tuple[Stage, Person]) -> Camera:
+        camera = Camera(*person, len(self.cameras))
+        self.cameras.append(camera)
+        return camera
+
+    def watch(self, who: str, host: str, settings: LinkSettings = WIDE) -> Viewer:
+        stage, person = self.arrive(who, host)
+        viewer = Viewer(stage, person, settings)
+        self.viewers.append((stage, viewer))
+        self.run(0.3)
+        return viewer
+
+    def run(self, seconds: float) -> None:
+        """Let everyone send for a while, obeying what is said of layers."""
+        for _ in range(int(seconds * SECOND) // FRAME_NS):
+            for camera in self.cameras:
+                told = camera.person.of(signaling.Layers)
+                camera.resting = set(camera.rates) - set(told[-1].active) if told else set()
+                camera.send_frame()
+            self.tied.run(FRAME_NS, 11 * MS)
+            for stage, viewer in self.viewers:
+                subscription = viewer.person.seat.participant.subscription
+                if subscription is not None and subscription.offer_in_flight is not None:
+                    subscribe(stage, viewer.person, viewer.client)
+
+    def wish(self, viewer: Viewer, size: tuple[int, int] | None, camera: int = 0) -> None:
+        stage = next(stage for stage, entry in self.viewers if entry is viewer)
+        wanted = WantedTrack(track=self.cameras[camera].track, on=size is not None)
+        if size is not None:
+            wanted = WantedTrack(track=self.cameras[camera].track, width=size[0], height=size[1])
+        stage.say(viewer.person, signaling.Subscribe(tracks=[wanted]))
+
+    def crossing(self, host: str, seconds: float = 1.0) -> set[str]:
+        """The rids of the only camera that cross from a node to another within that time, each once."""
+        self.tied.crossed.clear()
+        self.run(seconds)
+        rids = {
+            stream.ssrc: stream.rid
+            for sender, said in self.tied.said
+            if sender == host and isinstance(said, LinkState)
+            for track in said.tracks
+            if track.info.media == "video"
+            for stream in track.streams
+        }
+        crossed = {int.from_bytes(data[8:12], "big") for data in self.tied.rtp_from(host)}
+        seen = [rids[ssrc] for ssrc in crossed if ssrc in rids]
+        assert len(seen) == len(set(seen))
+        return set(seen)
+
+
+def carried(viewer: Viewer, stage: Stage) -> str:
+    """The rid that a viewer is sent now."""
+    subscription = viewer.person.seat.participant.subscription
+    assert subscription is not None
+    for downtrack in subscription.egress.downtracks.values():
+        if downtrack.uptrack is not None and not downtrack.uptrack.is_audio:
+            number = stage.node.context.engine.route_state(downtrack.route).stream
+            return next((stream.rid for stream in downtrack.uptrack.streams if stream.number == number), "")
+    return ""
+
+
+def told(camera: Camera) -> Iterable[str]:
+    layers = camera.person.of(signaling.Layers)
+    return layers[-1].active if layers else ("q", "h", "f")
+
+
+def far_call() -> tuple[FarCall, Camera]:
+    call = FarCall(FURTHER)
+    ann = call.arrive("ann", HOME)
+    call.arrive("eve", FURTHER)
+    call.tied.tie()
+    return call, call.publish(ann)
+
+
+def test_only_the_layers_that_somebody_watches_cross_and_are_sent() -> None:
+    call, camera = far_call()
+    viewer = call.watch("bob", FURTHER)
+    call.run(3)
+    assert carried(viewer, call.tied.stages[FURTHER]) == "f"
+    call.wish(viewer, SMALL)
+    call.run(11)
+    assert call.crossing(HOME) == {"q"}
+    call.run(11)
+    assert set(told(camera)) == {"q"}
+
+
+def test_layers_that_rest_are_back_within_a_second() -> None:
+    call, camera = far_call()
+    viewer = call.watch("bob", FURTHER)
+    call.wish(viewer, SMALL)
+    call.run(23)
+    assert set(told(camera)) == {"q"}
+    call.wish(viewer, LARGE)
+    call.run(0.3)
+    assert "f" in told(camera)
+    call.run(0.7)
+    assert carried(viewer, call.tied.stages[FURTHER]) == "f"
+
+
+def test_what_is_watched_here_does_not_cross_for_that() -> None:
+    call, camera = far_call()
+    near, far = call.watch("cid", HOME), call.watch("bob", FURTHER)
+    call.wish(far, SMALL)
+    call.run(12)
+    assert call.crossing(HOME) == {"q"}
+    assert carried(near, call.tied.stages[HOME]) == "f"
+    assert "f" in told(camera)
+    call.wish(far, LARGE)
+    call.run(1)
+    assert carried(far, call.tied.stages[FURTHER]) == "f"
+
+
+def test_what_nobody_there_watches_does_not_cross_at_all() -> None:
+    call, camera = far_call()
+    viewer = call.watch("bob", FURTHER)
+    call.wish(viewer, None)
+    call.run(12)
+    assert call.crossing(HOME) == set()
+    assert call.tied.rtp_from(HOME)  # its sound does
+    call.run(10)
+    assert told(camera) == []
+    call.wish(viewer, LARGE)
+    call.run(1.5)
+    assert carried(viewer, call.tied.stages[FURTHER]) != ""
+
+
+def test_each_far_viewer_gets_what_its_own_link_carries() -> None:
+    call, _ = far_call()
+    narrow, wide = call.watch("bob", FURTHER, NARROW), call.watch("cid", FURTHER)
+    call.run(12)
+    stage = call.tied.stages[FURTHER]
+    assert (carried(narrow, stage), carried(wide, stage)) == ("h", "f")
+    assert call.crossing(HOME) == {"q", "h", "f"}
+
+
+def test_a_thin_far_link_alone_keeps_the_top_layer_from_crossing() -> None:
+    call, _ = far_call()
+    viewer = call.watch("bob", FURTHER, NARROW)
+    call.run(20)
+    assert carried(viewer, call.tied.stages[FURTHER]) == "h"
+    assert call.crossing(HOME) <= {"q", "h"}
+
+
+def test_wishes_pass_through_the_home_node() -> None:
+    call = FarCall(FURTHER, FURTHEST)
+    ann = call.arrive("ann", FURTHER)
+    call.arrive("eve", HOME)
+    call.arrive("fay", FURTHEST)
+    call.tied.tie()
+    camera = call.publish(ann)
+    viewer = call.watch("bob", FURTHEST)
+    call.run(3)
+    assert carried(viewer, call.tied.stages[FURTHEST]) == "f"
+    call.wish(viewer, SMALL)
+    call.run(33)
+    assert call.crossing(HOME) == call.crossing(FURTHER) == {"q"}
+    assert set(told(camera)) == {"q"}
+    call.wish(viewer, LARGE)
+    call.run(1)
+    assert carried(viewer, call.tied.stages[FURTHEST]) == "f"

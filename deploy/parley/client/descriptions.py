@@ -102,7 +102,7 @@ def remote_side(description: SessionDescription, server: str) -> tuple[RemoteTra
     )
     usable = sorted((c for c in section.candidates if c.transport == "udp"), key=lambda c: -c.priority)
     if server in ("localhost", "127.0.0.1", "::1"):
-        usable = [c for c in usable if c.address.startswith("127.")]
+        usable = [c for c in usable if c.address == "::1" or c.address.startswith("127.")]
     return remote, [(c.address, c.port) for c in usable]
 
 

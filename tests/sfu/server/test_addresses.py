@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from parley.client import Room
 from sfu.api import signaling
 from sfu.machines.ice import Credentials, generate_credentials
 from sfu.machines.ice_client import IceClient
 from sfu.server.addresses import local_addresses, resolve
-from tests.sfu.server.harness import client, host
+from tests.sfu.server.harness import client, eventually, host
+from tests.support.call import speaking
 
 
 def candidates(sdp: str) -> list[tuple[str, int]]:
@@ -39,6 +41,13 @@ async def test_public_addresses_are_announced_with_our_port(tmp_path: Path) -> N
         offer = await ann.until(signaling.Offer)
         port = h.server.udp_port
         assert set(candidates(offer.sdp)) == {("192.0.2.7", port), ("127.0.0.1", port)}
+
+
+async def test_a_call_over_ipv6(tmp_path: Path) -> None:
+    async with host(tmp_path, addresses=("::1",)) as h:
+        ann, bob = (Room(h.signaling_url, token=h.control.token("r", name)) for name in ("ann", "bob"))
+        async with ann, bob, speaking(ann) as microphone:
+            await eventually(lambda: (heard := bob.stream_of(microphone.track)) is not None and heard.packets > 20, 15)
 
 
 async def test_answers_come_from_the_address_addressed(tmp_path: Path) -> None:

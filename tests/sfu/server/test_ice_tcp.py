@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from sfu.api import signaling
 from sfu.formats import stun
 from sfu.formats.sdp import parse
@@ -42,16 +44,17 @@ async def closed(reader: asyncio.StreamReader) -> bool:
         return await reader.read(1) == b""
 
 
-async def test_a_check_over_tcp_is_answered_with_the_clients_own_address(tmp_path: Path) -> None:
-    async with host(tmp_path) as h, offered(h) as (_, offer):
-        assert tcp_address(offer) == ("127.0.0.1", h.server.udp_port)
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+async def test_a_check_over_tcp_is_answered_with_the_clients_own_address(tmp_path: Path, address: str) -> None:
+    async with host(tmp_path, addresses=(address,)) as h, offered(h) as (_, offer):
+        assert tcp_address(offer) == (address, h.server.udp_port)
         reader, writer = await asyncio.open_connection(*tcp_address(offer))
         writer.write(frame(check(offer)))
         async with asyncio.timeout(5):
             length = int.from_bytes(await reader.readexactly(2), "big")
             answer = stun.parse(await reader.readexactly(length))
         assert answer.message_class is stun.MessageClass.SUCCESS
-        assert answer.xor_mapped_address == writer.get_extra_info("sockname")
+        assert answer.xor_mapped_address == writer.get_extra_info("sockname")[:2]
         writer.close()
         await eventually(lambda: not h.server._doors.tcp._paths)
         assert h.server._doors.tcp.far_ends == {}

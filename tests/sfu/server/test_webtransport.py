@@ -108,6 +108,26 @@ async def test_who_reads_nothing_is_closed(tmp_path: Path) -> None:
         await eventually(lambda: not h.server._signaling._sessions, 20)
 
 
+async def test_a_server_that_outlives_its_certificate_goes_on_with_the_next(tmp_path: Path) -> None:
+    async with open_host(tmp_path) as h:
+        first = h.server.presence.record().webtransport
+        async with webtransport(port_of(h)) as before:
+            await join(h, before, "ann")
+            server = h.server._doors.webtransport
+            assert server is not None
+            server._certificate.refresh(datetime.datetime.now(datetime.UTC) + RENEWED_AFTER)
+            second = h.server.presence.record().webtransport
+            assert first is not None
+            assert second is not None
+            assert (second.port, second.hash) != (first.port, first.hash)
+            async with webtransport(port_of(h)) as after:
+                await join(h, after, "bob")
+                served = after._quic.tls._peer_certificate
+                assert base64.b64encode(served.fingerprint(hashes.SHA256())).decode() == second.hash
+                before.send(signaling.Chat(text="still here"))  # whoever came before stays
+                await after.until(lambda: after.of(signaling.Chat))
+
+
 def test_certificates_are_short_lived_and_renewed() -> None:
     configuration = QuicConfiguration(is_client=False)
     served = ServedCertificate(configuration, None)

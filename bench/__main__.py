@@ -3,6 +3,7 @@
 import argparse
 import ast
 import importlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -105,7 +106,7 @@ def _run_all(*, quick: bool, minutes: float | None) -> tuple[list[Row], list[str
             print(f"— {name}: {meaning}", file=sys.stderr)
             more = lasting if name == "soak" else []
             command = [sys.executable, "-m", "bench", name, "--json", str(path), *flags, *more]
-            subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+            _run_apart(command)
             if path.exists():
                 rows += read_json(path)
             else:
@@ -113,5 +114,14 @@ def _run_all(*, quick: bool, minutes: float | None) -> tuple[list[Row], list[str
     return rows, failed
 
 
+def _run_apart(command: Sequence[str]) -> None:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            process.wait()
+        finally:
+            process.terminate()
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whoever is cut off stops its servers first
     sys.exit(main())

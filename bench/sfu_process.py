@@ -7,6 +7,7 @@ import base64
 import contextlib
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -34,6 +35,8 @@ START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 _TICK = os.sysconf("SC_CLK_TCK")
 _LISTENER_ONLY = Grants(publish=())
+_WITH_US: tuple[str, ...] = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
+"""A server does not outlive a benchmark that is killed."""
 
 
 class Control:
@@ -166,7 +169,8 @@ def running_sfu(**settings: str) -> Iterator[SfuProcess]:
         Path(f"{home}/run").mkdir()
         log = Path(f"{home}/log")
         with log.open("wb") as output:
-            process = subprocess.Popen([sys.executable, "-m", "parley", "sfu"], env=environment, stderr=output)
+            command = [*_WITH_US, sys.executable, "-m", "parley", "sfu"]
+            process = subprocess.Popen(command, env=environment, stderr=output)
         sfu = SfuProcess(
             process.pid, control, f"ws://127.0.0.1:{signaling}/ws/signaling", f"http://127.0.0.1:{http}", secret
         )

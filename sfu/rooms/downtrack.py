@@ -56,16 +56,7 @@ class DownTrack:
         self.jitter = 0
         self._engine: Engine = context.engine
         self._touched = context.touched
-        self._entry = RouteEntry(
-            self.route,
-            peer,
-            slot.ssrc,
-            {},
-            secrets.randbelow(1 << 15),
-            rtx_ssrc=slot.rtx_ssrc,
-            mid=slot.mid,
-            is_audio=slot.kind == "audio",
-        )
+        self._entry = _entry_of(slot, self.route, peer)
         self._in_table = False
         self._connected = False
         self._repairs_from = 0
@@ -240,3 +231,17 @@ class DownTrack:
         if self.stream is not None and self.publisher is not None:
             self.stream.request_keyframe(now)
             self._touched.add(self.publisher.peer.number)
+
+
+def _entry_of(slot: OfferedSlot, route: int, peer: int) -> RouteEntry:
+    """Return the route of a slot of which nothing is agreed on yet."""
+    return RouteEntry(
+        route,
+        peer,
+        slot.ssrc,
+        {},
+        secrets.randbelow(1 << 15),
+        rtx_ssrc=slot.rtx_ssrc,
+        mid=slot.mid,
+        is_audio=slot.kind == "audio",
+    )

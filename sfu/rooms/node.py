@@ -20,24 +20,22 @@ from sfu.rooms import (
     flight_notes,
     membership,
     moderation,
-    publishing,
+    settling,
     spilling,
     standalone,
-    subscribing,
     taps,
 )
 from sfu.rooms.adaptation import AdaptationKey
 from sfu.rooms.context import Context
 from sfu.rooms.flight_recorder import Kind
-from sfu.rooms.incoming import Incoming, note_decision
+from sfu.rooms.incoming import Incoming
 from sfu.rooms.outbox import Failure, SessionClose
 from sfu.rooms.participant import Participant
-from sfu.rooms.peer import CONSENT_LOST, PeerConnected
-from sfu.rooms.peer_index import Owner, PeerIndex
-from sfu.rooms.publish_peer import PublishPeer
+from sfu.rooms.peer_index import PeerIndex
 from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
 from sfu.rooms.room_link import RoomLink
+from sfu.rooms.settling import PeerKey
 from sfu.rooms.sink_control import SinkControl
 from sfu.rooms.sinks import Sinks
 from sfu.rooms.spilling import Home
@@ -46,8 +44,6 @@ Role = Literal["whip", "whep"]
 
 _TICK_NS = 200_000_000
 _LAYERS_EVERY_TICKS = 5
-_MIN_WAIT_NS = 1_000_000
-_SILENT_NS = 20_000_000_000
 _DUMPED_AT_FAULT = 8
 
 
@@ -60,10 +56,6 @@ class Seat(NamedTuple):
 
 class _RoomKey(NamedTuple):
     room: str
-
-
-class _PeerKey(NamedTuple):
-    peer: int
 
 
 class Node:
@@ -321,7 +313,7 @@ class Node:
     def handle_timer(self, now: int) -> None:
         """Do what is due."""
         for key in self.context.schedule.due(now):
-            if isinstance(key, _PeerKey):
+            if isinstance(key, PeerKey):
                 self.context.touched.add(key.peer)
             elif isinstance(key, _RoomKey):
                 self._tick(key, now)
@@ -355,55 +347,4 @@ class Node:
 
     def settle(self, now: int) -> None:
         """Let every touched peer act, and note when it wants to act next."""
-        touched = self.context.touched
-        while touched:
-            number = touched.pop()
-            owner = self.peers.get(number)
-            if owner is not None:
-                self._settle_peer(owner, now)
-            else:
-                self.context.schedule.set(_PeerKey(number), None)
-
-    def _settle_peer(self, owner: Owner, now: int) -> None:
-        media = owner.media
-        at = media.timer()
-        if at is not None and at <= now:
-            media.handle_timer(now)
-            at = media.timer()
-        self.context.outbox.send(media.peer.datagrams_to_send())
-        while (event := media.peer.next_event()) is not None:
-            if isinstance(event, PeerConnected):
-                if not isinstance(media, PublishPeer):
-                    media.connected(now)
-                    owner.room.adaptation.hurry(now)
-                at = media.timer()
-            else:
-                self._peer_closed(owner, event.reason, now)
-                return
-        subscription = owner.participant.subscription
-        if subscription is not None and subscription.egress is media and owner.participant.session is not None:
-            subscribing.send_offer(owner.room, owner.participant, now)
-            offer_due = subscription.offer_due()
-            if offer_due is not None:
-                at = offer_due if at is None else min(at, offer_due)
-        if at is not None:
-            at = max(at, now + _MIN_WAIT_NS)
-        self.context.schedule.set(_PeerKey(media.peer.number), at)
-
-    def _peer_closed(self, owner: Owner, reason: str, now: int) -> None:
-        self.context.counters[f"peer_{reason}"] += 1
-        note_decision(owner, now, "peer_closed", reason=reason)
-        room, participant, media = owner
-        self.context.schedule.set(_PeerKey(media.peer.number), None)
-        if isinstance(media, PublishPeer):
-            publishing.end(room, participant, now)
-        else:
-            subscribing.end(room, participant, now)
-        silent = reason == CONSENT_LOST and media.peer.connected and now - participant.heard_at > _SILENT_NS
-        if not participant.signaled or silent:
-            # A proxy may keep the socket of a client open whose network is gone.
-            self.context.outbox.failures.append(Failure(room.room, room.dump_flight(f"peer_{reason}", now)))
-            membership.leave(room, participant, "timeout", now)
-            self.close_if_empty(room, now)
-        else:
-            distribution.refresh_all(room, now)
+        settling.settle(self, now)

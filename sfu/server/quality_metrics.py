@@ -4,57 +4,72 @@ Quantiles instead of histograms: what is asked is how many are badly off now, an
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from sfu.rooms.egress import Egress
 from sfu.rooms.node import Node
+from sfu.rooms.participant import Participant
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 LOW_QUANTILES = (0.0, 0.1, 0.5, 0.9)  # of what is bad when it is small
 _SECOND = 1e9
 
 
-def collect(node: Node) -> Iterator[Metric]:
-    """Yield the families of one node."""
-    round_trips: list[float] = []
-    loss: dict[str, list[float]] = {"in": [], "out": []}
-    jitter: list[float] = []
-    estimates: list[float] = []
-    slots = {(kind, state): 0 for kind in ("audio", "video") for state in ("shown", "waiting")}
-    for participant in (each for room in node.rooms.values() for each in room.own()):
+@dataclass(slots=True)
+class _Figures:
+    """What peers measured, in seconds, bits/s and shares; slots by kind and state."""
+
+    round_trips: list[float] = field(default_factory=list)
+    jitter: list[float] = field(default_factory=list)
+    estimates: list[float] = field(default_factory=list)
+    loss: dict[str, list[float]] = field(default_factory=lambda: {"in": [], "out": []})
+    slots: dict[tuple[str, str], int] = field(
+        default_factory=lambda: {(kind, state): 0 for kind in ("audio", "video") for state in ("shown", "waiting")}
+    )
+
+    def add(self, participant: Participant) -> None:
         if participant.publish is not None:
             live = [stream for stream in participant.publish.streams.values() if stream.packets]
-            loss["in"] += [stream.fraction_lost / 256 for stream in live]
-            jitter += [stream.jitter / _SECOND for stream in live]
+            self.loss["in"] += [stream.fraction_lost / 256 for stream in live]
+            self.jitter += [stream.jitter / _SECOND for stream in live]
         receiving = participant.subscription or participant.playback
         if receiving is not None:
-            egress = receiving.egress
-            if egress.round_trip.measured:
-                round_trips.append(egress.round_trip.smoothed / _SECOND)
-            if egress.bandwidth is not None:
-                estimates.append(egress.bandwidth.rate)
-            for track in egress.downtracks.values():
-                if track.uptrack is not None:
-                    slots[track.kind, "waiting" if track.stream is None else "shown"] += 1
-            loss["out"] += [
-                track.fraction_lost / 256 for track in egress.downtracks.values() if track.uptrack is not None
-            ]
-    yield _family("parley_sfu_round_trip_seconds", "Round trips of subscribers", [({}, round_trips)])
-    yield _family("parley_sfu_jitter_seconds", "Interarrival jitter of published streams", [({}, jitter)])
+            self._add_egress(receiving.egress)
+
+    def _add_egress(self, egress: Egress) -> None:
+        if egress.round_trip.measured:
+            self.round_trips.append(egress.round_trip.smoothed / _SECOND)
+        if egress.bandwidth is not None:
+            self.estimates.append(egress.bandwidth.rate)
+        for track in egress.downtracks.values():
+            if track.uptrack is not None:
+                self.slots[track.kind, "waiting" if track.stream is None else "shown"] += 1
+                self.loss["out"].append(track.fraction_lost / 256)
+
+
+def collect(node: Node) -> Iterator[Metric]:
+    """Yield the families of one node."""
+    figures = _Figures()
+    for participant in (each for room in node.rooms.values() for each in room.own()):
+        figures.add(participant)
+    yield _family("parley_sfu_round_trip_seconds", "Round trips of subscribers", [({}, figures.round_trips)])
+    yield _family("parley_sfu_jitter_seconds", "Interarrival jitter of published streams", [({}, figures.jitter)])
     links = ("parley_sfu_estimate_bits_per_second", "What subscribers' links are taken to carry")
-    yield _family(*links, [({}, estimates)], LOW_QUANTILES)
+    yield _family(*links, [({}, figures.estimates)], LOW_QUANTILES)
     filled = GaugeMetricFamily(
         "parley_sfu_slots",
         "Slots of subscribers by what they have: a stream, or none that is sent or fits",
         labels=["kind", "state"],
     )
-    for labels, value in slots.items():
+    for labels, value in figures.slots.items():
         filled.add_metric(labels, value)
     yield filled
     yield _family(
         "parley_sfu_loss_ratio",
         "Packets lost of the last report: in, from publishers; out, to subscribers",
-        [({"direction": direction}, values) for direction, values in loss.items()],
+        [({"direction": direction}, values) for direction, values in figures.loss.items()],
     )
 
 

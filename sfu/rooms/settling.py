@@ -1,0 +1,81 @@
+"""Peers that were touched act: they send what is due, say when they act next, connect and close."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sfu.rooms import distribution, membership, publishing, subscribing
+from sfu.rooms.incoming import note_decision
+from sfu.rooms.outbox import Failure
+from sfu.rooms.peer import CONSENT_LOST, PeerConnected
+from sfu.rooms.peer_index import Owner
+from sfu.rooms.publish_peer import PublishPeer
+
+if TYPE_CHECKING:
+    from sfu.rooms.node import Node
+
+_MIN_WAIT_NS = 1_000_000
+_SILENT_NS = 20_000_000_000
+
+
+class PeerKey(NamedTuple):
+    """A peer's place in the schedule."""
+
+    peer: int
+
+
+def settle(node: "Node", now: int) -> None:
+    """Let every touched peer act, and note when it wants to act next."""
+    touched = node.context.touched
+    while touched:
+        number = touched.pop()
+        owner = node.peers.get(number)
+        if owner is not None:
+            _settle_peer(node, owner, now)
+        else:
+            node.context.schedule.set(PeerKey(number), None)
+
+
+def _settle_peer(node: "Node", owner: Owner, now: int) -> None:
+    media = owner.media
+    at = media.timer()
+    if at is not None and at <= now:
+        media.handle_timer(now)
+        at = media.timer()
+    node.context.outbox.send(media.peer.datagrams_to_send())
+    while (event := media.peer.next_event()) is not None:
+        if isinstance(event, PeerConnected):
+            if not isinstance(media, PublishPeer):
+                media.connected(now)
+                owner.room.adaptation.hurry(now)
+            at = media.timer()
+        else:
+            _peer_closed(node, owner, event.reason, now)
+            return
+    subscription = owner.participant.subscription
+    if subscription is not None and subscription.egress is media and owner.participant.session is not None:
+        subscribing.send_offer(owner.room, owner.participant, now)
+        offer_due = subscription.offer_due()
+        if offer_due is not None:
+            at = offer_due if at is None else min(at, offer_due)
+    if at is not None:
+        at = max(at, now + _MIN_WAIT_NS)
+    node.context.schedule.set(PeerKey(media.peer.number), at)
+
+
+def _peer_closed(node: "Node", owner: Owner, reason: str, now: int) -> None:
+    context = node.context
+    context.counters[f"peer_{reason}"] += 1
+    note_decision(owner, now, "peer_closed", reason=reason)
+    room, participant, media = owner
+    context.schedule.set(PeerKey(media.peer.number), None)
+    if isinstance(media, PublishPeer):
+        publishing.end(room, participant, now)
+    else:
+        subscribing.end(room, participant, now)
+    silent = reason == CONSENT_LOST and media.peer.connected and now - participant.heard_at > _SILENT_NS
+    if not participant.signaled or silent:
+        # A proxy may keep the socket of a client open whose network is gone.
+        context.outbox.failures.append(Failure(room.room, room.dump_flight(f"peer_{reason}", now)))
+        membership.leave(room, participant, "timeout", now)
+        node.close_if_empty(room, now)
+    else:
+        distribution.refresh_all(room, now)

@@ -1,6 +1,6 @@
 """What all peers that receive have in common: their downtracks, and RTCP with the subscriber."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from sfu.engine.contract import Drop, Leftover, LeftoverKind, PeerEntry
 from sfu.formats import rtcp
@@ -19,12 +19,12 @@ from sfu.rooms.downtrack import DownTrack, SlotEncoding
 from sfu.rooms.flight_recorder import ParticipantFlight
 from sfu.rooms.peer import Peer
 from sfu.rooms.plain_peer import PlainPeer
+from sfu.rooms.repairs import Repairs
 
 _REPORT_INTERVAL_NS = 1_000_000_000
 _FIRST_REPORTS = 5  # a second apart: what is shown anew gets in sync
 _LATER_REPORT_NS = 5_000_000_000  # the clocks of a stream that goes on hardly part (libwebrtc: the same for audio)
 _REPORTS_PER_DATAGRAM = 20
-_MIN_RETRANSMIT_INTERVAL_NS = 10_000_000
 _SPREAD = 64
 _SECOND = 1_000_000_000
 _CLOCK_RATES = {"audio": 48_000, "video": 90_000}
@@ -42,6 +42,7 @@ class Egress:
         self.flight: ParticipantFlight | None = None
         self.data: DataChannels | None = None
         self.audio_copies = AudioCopies(self.peer.number, context.engine, now)
+        self._repairs = Repairs(self.peer.number, context)
         self._context = context
         self._by_ssrc: dict[int, DownTrack] = {}
         self._next_report = now + _REPORT_INTERVAL_NS
@@ -168,32 +169,8 @@ class Egress:
 
     def _nack(self, packet: rtcp.Nack, now: int) -> None:
         downtrack = self._by_ssrc.get(packet.media_ssrc)
-        if downtrack is None:
-            return
-        downtrack.nacks += len(packet.seqs)
-        self._context.counters["nacks_received"] += len(packet.seqs)
-        seqs = downtrack.still_useful(packet.seqs)
-        self._context.counters["repairs_outdated"] += len(packet.seqs) - len(seqs)
-        if self.bandwidth is not None:
-            admitted = self.bandwidth.admit_repairs(len(seqs), now)
-            self._context.counters["repairs_over_budget"] += len(seqs) - admitted
-            seqs = seqs[:admitted]
-        self._retransmit(packet.media_ssrc, seqs, now)
-        again = downtrack.requests.again(seqs, self._retransmit_interval, now)
-        if again and self.bandwidth is not None and self.bandwidth.is_free:
-            again = again[: self.bandwidth.admit_repairs(len(again), now)]
-            self._context.counters["repairs_twice"] += len(again)
-            self._context.outbox.send(
-                self._context.engine.retransmit(self.peer.number, packet.media_ssrc, again, now, 0)
-            )
-
-    @property
-    def _retransmit_interval(self) -> int:
-        return max(_MIN_RETRANSMIT_INTERVAL_NS, self.round_trip.smoothed * 3 // 4)
-
-    def _retransmit(self, ssrc: int, seqs: Sequence[int], now: int) -> None:
-        interval = self._retransmit_interval
-        self._context.outbox.send(self._context.engine.retransmit(self.peer.number, ssrc, seqs, now, interval))
+        if downtrack is not None:
+            self._repairs.asked(downtrack, packet.seqs, self.bandwidth, self.round_trip.smoothed, now)
 
     def _keyframe(self, ssrc: int, now: int) -> None:
         downtrack = self._by_ssrc.get(ssrc)
@@ -209,6 +186,8 @@ class Egress:
         at = self._next_report if at is None else min(at, self._next_report)
         if self.bandwidth is not None:
             at = min(at, self.bandwidth.timer(), self.audio_copies.timer())
+        if (due := self._repairs.timer()) is not None:
+            at = min(at, due)
         if self.data is not None and (due := self.data.timer()) is not None:
             at = min(at, due)
         return at
@@ -222,6 +201,7 @@ class Egress:
             return
         if self.bandwidth is not None:
             self.bandwidth.handle_timer(now)
+            self._repairs.handle_timer(self.bandwidth, now)
             self._context.outbox.send(self.audio_copies.due(self.downtracks.values(), self.bandwidth, now))
         if self.data is not None and (due := self.data.timer()) is not None and due <= now:
             self.data.handle_timer(now)

@@ -148,6 +148,22 @@ def test_a_repair_that_was_lost_too_goes_twice_while_the_link_is_free() -> None:
     assert sent == [1, 2]
 
 
+def longest_gap(call: Call, seconds: float) -> int:
+    """The longest time between pictures, in ns, over a while."""
+    begin = call.stage.now
+    call.run(seconds)
+    return max(after - before for before, after in pairwise(call.viewer.pictures) if before > begin)
+
+
+def test_on_a_lossy_link_repairs_go_twice_so_that_hardly_a_picture_waits_for_a_second_request() -> None:
+    call = Call(LinkSettings(rate=5_000_000, delay=25 * MS, loss=0.05))
+    call.viewer.asks = True
+    call.run(4)
+    assert longest_gap(call, 15) < 150 * MS
+    counters = call.stage.node.context.counters
+    assert counters["repairs_twice"] > 0.8 * counters["nacks_received"]
+
+
 def test_it_comes_back_also_when_nothing_is_left_to_probe_with() -> None:
     """The pause outlasts what is cached of the picture, while others keep it flowing."""
     call = Call(WIDE)

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
-from sfu.formats.sdp import Direction, ExtensionMap, MediaSection, Msid, SsrcAttribute, SsrcGroup
+from sfu.formats.sdp import Direction, ExtensionMap, Feedback, MediaSection, Msid, SsrcAttribute, SsrcGroup
 from sfu.machines.negotiation import LocalTransport, Negotiated, NegotiatedMedia, OfferedStream
 from sfu.machines.negotiation_answer import Answerer, ReadOffer, acceptance, allows_mixed, rejection
 from sfu.machines.negotiation_match import extension_ids, match_extensions, match_payloads
 
+CONGESTION_FEEDBACK = "ack ccfb"
 SENT_EXTENSIONS = frozenset(Extension) - {Extension.RID, Extension.REPAIRED_RID, Extension.VIDEO_LAYERS_ALLOCATION}
 
 
@@ -103,4 +104,12 @@ def _accepting(
         sent_stream_lines(stream.msid, stream.kind, stream.ssrc, stream.rtx_ssrc) if stream else ((), (), ())
     )
     accepted = acceptance(section, media, extensions, Direction.SENDONLY)
-    return replace(accepted, msids=msids, ssrcs=ssrcs, ssrc_groups=groups)
+    feedback = (*accepted.feedback, *_congestion_feedback(section, media))
+    return replace(accepted, msids=msids, ssrcs=ssrcs, ssrc_groups=groups, feedback=feedback)
+
+
+def _congestion_feedback(section: MediaSection, media: NegotiatedMedia) -> tuple[Feedback, ...]:
+    """Return the line that agrees on RFC 8888 (section 6) where it was offered without transport-cc."""
+    has_better = any("transport-cc" in payload.feedback for payload in media.payloads.values())
+    line = Feedback(None, CONGESTION_FEEDBACK)
+    return (line,) if line in section.feedback and not has_better else ()

@@ -1,11 +1,20 @@
 """A room that outgrows a worker, through the whole server: whoever comes next is on another, and is seen and heard."""
 
 import asyncio
+import contextlib
+
+from playwright.async_api import Page
 
 from parley.client import Api, Joined, Room
 from sfu.api import signaling
+from tests.e2e.test_browsers_meet import join_by_page
 from tests.support.call import become_admin, speaking
+from tests.support.chromium import LOOPBACK_FLAG, Chromium, chromium, inbound, open_page
 from tests.support.server import running_server
+
+ACTIVE_LAYERS = """() => watchedPeers.flatMap((peer) => peer.getSenders())
+  .filter((sender) => sender.track?.kind === 'video')
+  .flatMap((sender) => sender.getParameters().encodings).filter((encoding) => encoding.active).length"""
 
 
 async def heard(room: Room, track: str) -> None:
@@ -51,3 +60,49 @@ async def test_participants_of_two_workers_meet() -> None:
                 assert sum(entry["present"] for entry in present) == 2
                 await host.request("POST", f"{people}/{second.participant}/remove", {})
                 await ann.until(lambda: second.participant not in ann.state.participants)
+
+
+async def enter(browser: Chromium, url: str, name: str) -> tuple[Page, str]:
+    """A page in the meeting, and where its signaling went."""
+    page = await open_page(browser, url)
+    async with page.expect_response(lambda answer: answer.url.endswith("/join") and answer.ok) as joined:
+        await join_by_page(page, name)
+    return page, (await (await joined.value).json())["signaling_url"]
+
+
+async def until_width(page: Page, width: int, seconds: float) -> None:
+    """Wait until the picture that comes in is of a width, and moves."""
+    seen: list[tuple[int, int]] = []
+    begun: int | None = None
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while begun is None or seen[0][1] < begun + 10:
+                seen = [(row["width"], row["framesDecoded"]) for row in await inbound(page) if row["kind"] == "video"]
+                is_there = bool(seen) and seen[0][0] == width
+                begun = (begun or seen[0][1]) if is_there else None
+                await asyncio.sleep(0.1)
+            return
+    raise AssertionError(f"not {width} pixels wide within {seconds} s: {seen}")
+
+
+async def test_browsers_of_two_workers_are_sent_what_they_show() -> None:
+    with running_server(workers="2", spill_at="1", inference="false") as server:
+        async with Api(server.url) as host, Api(server.url) as guest:
+            await become_admin(host, server.setup_token)
+            await spilled(host, guest)
+            url = f"{server.url}/m/{await host.create_meeting('Large')}"
+            async with chromium(flags=(LOOPBACK_FLAG,)) as browser:
+                ada, near = await enter(browser, url, "Ada")
+                grace, far = await enter(browser, url, "Grace")
+                assert "node=" not in near
+                assert "node=" in far
+                await until_width(grace, 1280, 20)
+                await until_width(ada, 1280, 20)
+                await grace.set_viewport_size({"width": 400, "height": 300})
+                await until_width(grace, 320, 10)
+                async with asyncio.timeout(40):  # each node keeps for 10 s what nobody watches any longer
+                    while await ada.evaluate(ACTIVE_LAYERS) != 1:
+                        await asyncio.sleep(0.2)
+                await grace.set_viewport_size({"width": 1280, "height": 720})
+                await until_width(grace, 1280, 5)
+                await until_width(ada, 1280, 1)

@@ -71,6 +71,8 @@ async def test_patch(tmp_path: Path) -> None:
         assert (await whip.call("PATCH", body="nonsense", If_Match=whip.etag, **FRAGMENT))[0] == 400
         assert (await whip.call("PATCH", body=trickle, If_Match=whip.etag, **FRAGMENT))[0] == 204
         assert (await whip.call("PATCH", body=frag(), If_Match=whip.etag, **FRAGMENT))[0] == 204
+        hidden = frag().replace("192.0.2.1", "0b6c0f5e-8f3c-4c8e-9f5e-2f1f6f1d3c11.local")
+        assert (await whip.call("PATCH", body=hidden, If_Match=whip.etag, **FRAGMENT))[0] == 204
         assert (await whip.call("PATCH", body=trickle, If_Match="*", **FRAGMENT))[0] == 204
         again = generate_credentials()
         restart = frag(again.ufrag, again.pwd)

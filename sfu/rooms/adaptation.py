@@ -17,7 +17,7 @@ from sfu.rooms.egress import Egress
 from sfu.rooms.flight_recorder import Kind
 from sfu.rooms.layer_ladder import LayerLadder
 from sfu.rooms.layer_wishes import wanted_of
-from sfu.rooms.steps import Step, keeping_resolution, share_of, steps_of
+from sfu.rooms.steps import ALL_LAYERS, Step, keeping_resolution, share_of, steps_of, up_to
 from sfu.rooms.uptrack import UpTrack
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class _Subscriber:
             self._pictures = [downtrack for downtrack in downtracks.values() if downtrack.kind == "video"]
         return tuple(
             [
-                (shown.uptrack, shown.wanted, shown.wanted_rid, shown.granted, shown.layer)
+                (shown.uptrack, shown.wanted, shown.wanted_rid, shown.wanted_layer, shown.granted, shown.layer)
                 for shown in self._pictures
                 if shown.uptrack is not None
             ]
@@ -254,6 +254,8 @@ class Adaptation:
         if downtrack.wanted_rid is not None:
             chosen = [step for step in steps if step.stream.rid == downtrack.wanted_rid]
             return chosen or steps[:1]
+        if downtrack.wanted_layer != ALL_LAYERS:
+            steps = up_to(steps, uptrack.layers, downtrack.wanted_layer)
         height = _HEIGHTS.get(uptrack.source, _CAMERA_HEIGHT)
         useful = steps[: useful_layers(len(steps), height, downtrack.wanted.height)]
         return keeping_resolution(useful, uptrack.layers) if uptrack.source is Source.SCREEN else useful

@@ -15,7 +15,7 @@ from sfu.rooms.ingress_stream import IngressStream
 from sfu.rooms.layer_choice import choose_layer
 from sfu.rooms.publish_peer import PublishPeer
 from sfu.rooms.slots import Wish
-from sfu.rooms.steps import ALL_LAYERS, Layer
+from sfu.rooms.steps import ALL_LAYERS, Layer, name_of
 from sfu.rooms.uptrack import UpTrack
 
 
@@ -45,6 +45,7 @@ class DownTrack:
         self.encoding: SlotEncoding | None = None
         self.wanted = WantedTrack(track="")
         self.wanted_rid: str | None = None
+        self.wanted_layer = ALL_LAYERS
         self.waiting = False
         self.granted: IngressStream | None = None
         self.layer = ALL_LAYERS
@@ -60,6 +61,8 @@ class DownTrack:
         self._in_table = False
         self._connected = False
         self._repairs_from = 0
+        # Kept over switches and pauses: where the engine must raise an offset, that may not add up.
+        self._origin: int | None = None
         self.managed = managed
         self._needs_grant = managed and context.sending is not None and slot.kind == "video"
 
@@ -95,9 +98,16 @@ class DownTrack:
             self.uptrack.downtracks.discard(self)
         if self._in_table:
             self._stop()
-        self.uptrack = self.publisher = self.stream = self.wish = self.granted = self.wanted_rid = None
-        self.layer = ALL_LAYERS
+        self.uptrack = self.publisher = self.stream = self.wish = self.granted = self.wanted_rid = self._origin = None
+        self.layer = self.wanted_layer = ALL_LAYERS
         self.waiting = self.paused = False
+
+    @property
+    def layer_name(self) -> str:
+        """What is carried: a rid, where there are layers in one stream those ("L1T3"), or both; "" where neither is."""
+        if self.uptrack is None or self.stream is None:
+            return ""
+        return f"{self.stream.rid} {name_of(self.uptrack.layers, self.layer)}".strip()
 
     @property
     def in_table(self) -> bool:
@@ -193,14 +203,19 @@ class DownTrack:
         return [seq for seq in seqs if newest - ((newest - seq) & 0xFFFF) >= self._repairs_from]
 
     def _offset_to(self, best: IngressStream) -> int | None:
-        """Layers of one track continue each other by their sender reports; unrelated sources by elapsed time."""
-        if self.stream is None:
+        """Layers of one track are on its timeline, from their first reports on; before, elapsed time has to do."""
+        if self.uptrack is None or (aligned := self.uptrack.timeline.offset_of(best.clock)) is None:
             return None
-        between = best.clock.offset_to(self.stream.clock)
+        if self._origin is None:
+            self._origin = self._found_origin(self.uptrack)
+        return (self._origin + aligned) & 0xFFFF_FFFF if self._origin is not None else None
+
+    def _found_origin(self, uptrack: UpTrack) -> int | None:
+        """How far what is carried is ahead of its track's timeline."""
         state = self._engine.route_state(self.route)
-        if between is None or state.stream != self.stream.number:
-            return None
-        return (between + state.timestamp_offset) & 0xFFFF_FFFF
+        carried = next((stream for stream in uptrack.streams if stream.number == state.stream), None)
+        aligned = uptrack.timeline.offset_of(carried.clock) if carried is not None else None
+        return state.timestamp_offset - aligned if aligned is not None else None
 
     def stream_gone(self, number: int) -> None:
         """A stream left the table."""

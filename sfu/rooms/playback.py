@@ -12,18 +12,20 @@ from sfu.machines.negotiation_subscribe import OfferedSlot
 from sfu.rooms.context import Context, random_ssrc
 from sfu.rooms.egress import Egress
 from sfu.rooms.slots import place
+from sfu.rooms.steps import ALL_LAYERS, ONE_LAYER, Layer
 from sfu.rooms.subscription import Candidate
 
 _MAX_PER_KIND = 8
 
 
 class Encoding(NamedTuple):
-    """One of a track's layers; `encoding` is its rid, "" where there is only one."""
+    """One of a track's streams; `encoding` is its rid, "" where there is only one. `layers` counts those it has."""
 
     encoding: str
     bits_per_second: int
     is_active: bool
     is_shown: bool
+    layers: Layer = ONE_LAYER
 
 
 class Playback:
@@ -78,10 +80,10 @@ class Playback:
                 return encoding.payload_types.keys()
         return None
 
-    def select(self, mid: str | None, encoding: str | None, now: int) -> bool:
+    def select(self, mid: str | None, encoding: str | None, now: int, highest: Layer = ALL_LAYERS) -> bool:
         """Show this encoding (rid) on a video section, the first without `mid`; None leaves it to us again.
 
-        False when there is no such section.
+        No layer beyond `highest` is shown. False when there is no such section.
         """
         slots = self._slots["video"]
         slot = next((entry for entry in slots if mid in (None, entry.mid)), None)
@@ -89,6 +91,7 @@ class Playback:
             return False
         downtrack = self.egress.downtracks[slot.mid]
         downtrack.wanted_rid = encoding
+        downtrack.wanted_layer = highest
         downtrack.choose(now)
         return True
 
@@ -99,7 +102,13 @@ class Playback:
             downtrack = self.egress.downtracks[slot.mid]
             if downtrack.uptrack is not None:
                 found[slot.mid] = [
-                    Encoding(stream.rid, int(stream.bits_per_second), stream.active(now), stream is downtrack.stream)
+                    Encoding(
+                        stream.rid,
+                        int(stream.bits_per_second),
+                        stream.active(now),
+                        stream is downtrack.stream,
+                        downtrack.uptrack.layers,
+                    )
                     for stream in downtrack.uptrack.streams
                 ]
         return found

@@ -125,7 +125,7 @@ class RoomQuality:
         track.jitter += downtrack.jitter / _MS
         track.paused += downtrack.paused
         if downtrack.stream is not None:
-            track.layer = downtrack.stream.rid
+            track.layer = downtrack.layer_name
         is_live = not (uptrack.muted or uptrack.held or downtrack.paused) and downtrack.stream is not None
         track.freeze(state.last_arrival, now, expected=downtrack.kind == "video" and is_live)
 

@@ -52,6 +52,7 @@ def _receiving(egress: Egress, room: Room) -> dict[str, Any]:
                     "track": downtrack.uptrack.track,
                     "mid": downtrack.mid,
                     "rid": downtrack.stream.rid,
+                    "layer": downtrack.layer_name,
                     "packets": state.packets,
                     "octets": state.octets,
                     "retransmitted": state.retransmitted,

@@ -77,6 +77,23 @@ def keeping_resolution(steps: Sequence[Step], layers: Layer) -> list[Step]:
     ]
 
 
+def up_to(steps: Sequence[Step], layers: Layer, highest: Layer) -> list[Step]:
+    """Return the steps that carry no layer beyond `highest`, each once."""
+    found: dict[tuple[IngressStream, Layer], Step] = {}
+    for step in steps:
+        layer = Layer(min(step.layer.spatial, highest.spatial), min(step.layer.temporal, highest.temporal))
+        found.setdefault((step.stream, layer), Step(step.stream, layer, share_of(layers, layer)))
+    return list(found.values())
+
+
+def name_of(layers: Layer, carried: Layer) -> str:
+    """Return what is carried of a stream as a scalabilityMode would name it, "" for one without layers."""
+    if layers == ONE_LAYER:
+        return ""
+    spatial, temporal = (min(top + 1, count) for top, count in zip(carried, layers, strict=True))
+    return f"L{spatial}T{temporal}"
+
+
 def share_of(layers: Layer, carried: Layer) -> float:
     """Return the part of a stream's bitrate that what is carried of it costs."""
     spatial, temporal = _SHARES[layers.spatial], _TEMPORAL_SHARES[layers.temporal]

@@ -10,13 +10,14 @@ import asyncio
 import contextlib
 import hmac
 import secrets
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
 
 from sfu.rooms.playback import Encoding, Playback
 from sfu.rooms.refusal import Code, Refused
+from sfu.rooms.steps import ALL_LAYERS, ONE_LAYER, Layer, share_of
 from sfu.server.driver import Driver
 from sfu.server.standalone_answers import CORS, body_text, problem
 from sfu.server.standalone_api import Resource, StandaloneApi
@@ -26,11 +27,28 @@ _LOOK_SECONDS = 1.0
 _KEEP_ALIVE_LOOKS = 15
 
 
+_LayerId = Annotated[int, msgspec.Meta(ge=0, le=7)]
+
+
 class Selection(msgspec.Struct, frozen=True, rename="camel"):
-    """Which encoding to show on which m-section: the first video's without `mediaId`, ours to choose without an id."""
+    """Which encoding to show on which m-section: the first video's without `mediaId`, ours to choose without an id.
+
+    Of an encoding that has layers none beyond these is shown. What a link does not carry is not shown either.
+    """
 
     media_id: str | None = None
     encoding_id: str | None = None
+    spatial_layer_id: _LayerId | None = None
+    temporal_layer_id: _LayerId | None = None
+    max_spatial_layer_id: _LayerId | None = None
+    max_temporal_layer_id: _LayerId | None = None
+
+    @property
+    def highest(self) -> Layer:
+        """The highest layer to be shown."""
+        spatial = (self.spatial_layer_id, self.max_spatial_layer_id, ALL_LAYERS.spatial)
+        temporal = (self.temporal_layer_id, self.max_temporal_layer_id, ALL_LAYERS.temporal)
+        return Layer(*(min(entry for entry in asked if entry is not None) for asked in (spatial, temporal)))
 
 
 class PlayerApi:
@@ -78,7 +96,7 @@ class PlayerApi:
         known = {entry.encoding for encodings in playback.layers(now).values() for entry in encodings}
         if wish.encoding_id is not None and wish.encoding_id not in known:
             return problem(404, "unknown_encoding", "There is no such encoding.")
-        if not playback.select(wish.media_id, wish.encoding_id, now):
+        if not playback.select(wish.media_id, wish.encoding_id, now, wish.highest):
             return problem(404, "unknown_media", "There is no such m-section.")
         resource.seat.room.adaptation.hurry(now)
         self._driver.node.settle(now)
@@ -135,15 +153,27 @@ def _described(layers: dict[str, list[Encoding]]) -> dict[str, Any]:
         mid: {
             "active": [_encoding(entry) for entry in encodings if entry.is_active],
             "inactive": [{"id": entry.encoding} for entry in encodings if not entry.is_active],
-            "layers": [
-                {"encodingId": entry.encoding, "bitrate": entry.bits_per_second}
-                for entry in encodings
-                if entry.is_active
-            ],
+            "layers": [layer for entry in encodings if entry.is_active for layer in _layers_of(entry)],
             "shown": next((entry.encoding for entry in encodings if entry.is_shown), None),
         }
         for mid, encodings in layers.items()
     }
+
+
+def _layers_of(entry: Encoding) -> list[dict[str, Any]]:
+    """Return one entry for each layer that can be selected, with what that and all below it cost."""
+    if entry.layers == ONE_LAYER:
+        return [{"encodingId": entry.encoding, "bitrate": entry.bits_per_second}]
+    return [
+        {
+            "encodingId": entry.encoding,
+            "spatialLayerId": spatial,
+            "temporalLayerId": temporal,
+            "bitrate": int(entry.bits_per_second * share_of(entry.layers, Layer(spatial, temporal))),
+        }
+        for spatial in range(entry.layers.spatial)
+        for temporal in range(entry.layers.temporal)
+    ]
 
 
 def _encoding(entry: Encoding) -> dict[str, Any]:

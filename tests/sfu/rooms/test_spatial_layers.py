@@ -9,7 +9,9 @@ from sfu.api.join_token import Source
 from sfu.formats import vp9
 from sfu.formats.codecs import Codec
 from sfu.formats.rtp import RtpPacket, parse
-from sfu.rooms.steps import ALL_LAYERS, Layer, layers_of, share_of
+from sfu.rooms import statistics
+from sfu.rooms.ingress_stream import IngressStream
+from sfu.rooms.steps import ALL_LAYERS, Layer, layers_of, share_of, steps_of, up_to
 from tests.sfu.rooms.linked import HOME, Pair
 from tests.sfu.rooms.stage import (
     MS,
@@ -90,6 +92,23 @@ def test_the_size_shown_decides_on_the_layers() -> None:
     assert call.flow() == {0, 1}
 
 
+def test_a_choice_of_layers_holds_and_what_is_carried_is_told() -> None:
+    call = LayeredCall()
+    assert call.flow() == {0, 1}
+    egress = call.bob.seat.participant.subscription.egress  # type: ignore[union-attr]
+    (shown,) = [downtrack for downtrack in egress.downtracks.values() if downtrack.uptrack is not None]
+    assert shown.layer_name == "L2T3"
+    shown.wanted_layer = Layer(0, 1)
+    assert call.flow() == {0}
+    assert {vp9.parse(packet.payload).temporal_layer for packet in call.receiver.rtp} == {0, 1}
+    assert shown.layer_name == "L1T2"
+    assert (
+        statistics.of_room(call.stage.node.rooms["r"], call.stage.now)[1]["subscribe"]["tracks"][0]["layer"] == "L1T2"
+    )
+    shown.wanted_layer = ALL_LAYERS
+    assert call.flow() == {0, 1}
+
+
 def test_only_the_layers_that_are_shown_cross_to_another_node() -> None:
     pair = Pair()
     pair.tie()
@@ -134,6 +153,14 @@ def test_what_is_shown_stays_in_order_and_whole() -> None:
 )
 def test_layers_by_mode(codec: Codec, mode: str, layers: tuple[int, int]) -> None:
     assert layers_of(codec, mode) == layers
+
+
+def test_steps_up_to_a_layer_cost_what_they_carry() -> None:
+    only = IngressStream(1, 1, Codec.VP9, 90_000)
+    layers = Layer(3, 3)
+    steps = up_to(steps_of([only], layers), layers, Layer(1, 1))
+    assert [step.layer for step in steps] == [Layer(0, 1), Layer(1, 1)]
+    assert [step.share for step in steps] == [share_of(layers, step.layer) for step in steps]
 
 
 def test_shares_rise_to_the_whole() -> None:

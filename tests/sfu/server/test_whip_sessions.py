@@ -13,6 +13,7 @@ import aiohttp
 from sfu.api import signaling
 from sfu.api.join_token import Grants
 from sfu.machines.ice import generate_credentials
+from sfu.rooms.steps import ONE_LAYER, Layer
 from tests.sfu.rooms.stage import AUDIO, SIMULCAST, VIDEO, VIDEO_SSRC, description
 from tests.sfu.server.harness import Host, client, eventually, host
 from tests.sfu.server.test_call_chromium import join, stage
@@ -135,6 +136,22 @@ async def test_layers_and_events(tmp_path: Path) -> None:
         assert (await whep.call("POST", "/layer", '{"mediaId": "0"}', **json_body))[0] == 200
         assert downtrack.wanted_rid is None
         assert (await whep.call("POST", "/layer", '{"encodingId": "x"}', **json_body))[0] == 404
+        lower = '{"spatialLayerId": 1, "maxSpatialLayerId": 0, "temporalLayerId": 2}'
+        assert (await whep.call("POST", "/layer", lower, **json_body))[0] == 200
+        assert downtrack.wanted_layer == (0, 2)
+        assert (await whep.call("POST", "/layer", '{"spatialLayerId": -1}', **json_body))[0] == 400
+        uptrack.layers = Layer(2, 2)
+        uptrack.streams[0].packets, uptrack.streams[0].last_arrival = 1, h.server.driver.now()
+        _, text, _ = await whep.call("GET", "/layer")
+        told = json.loads(text)["0"]["layers"]
+        assert [(entry["encodingId"], entry["spatialLayerId"]) for entry in told] == [
+            ("q", 0),
+            ("q", 0),
+            ("q", 1),
+            ("q", 1),
+        ]
+        assert [entry["temporalLayerId"] for entry in told] == [0, 1, 0, 1]
+        uptrack.layers = ONE_LAYER
         assert (await whep.call("POST", "/layer", '{"mediaId": "9"}', **json_body))[0] == 404
         assert (await whep.call("POST", "/layer", "{", **json_body))[0] == 400
         status, _, headers = await whep.call("POST", "/events", '["layers", "active"]', **json_body)

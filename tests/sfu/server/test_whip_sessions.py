@@ -13,13 +13,16 @@ import aiohttp
 from sfu.api import signaling
 from sfu.api.join_token import Grants
 from sfu.machines.ice import generate_credentials
-from sfu.rooms.steps import ONE_LAYER, Layer
+from sfu.rooms.downtrack import DownTrack
+from sfu.rooms.steps import Layer
+from sfu.rooms.uptrack import UpTrack
 from tests.sfu.rooms.stage import AUDIO, SIMULCAST, VIDEO, VIDEO_SSRC, description
 from tests.sfu.server.harness import Host, client, eventually, host
 from tests.sfu.server.test_call_chromium import join, stage
 from tests.support.chromium import open_page
 
 FRAGMENT = {"Content-Type": "application/trickle-ice-sdpfrag"}
+JSON = {"Content-Type": "application/json"}
 LINKS = ('<stun:stun.example.org>; rel="ice-server"',)
 
 
@@ -117,29 +120,26 @@ def receive(section: str) -> str:
     return "\r\n".join(kept).replace("a=sendonly", "a=recvonly")
 
 
-async def test_layers_and_events(tmp_path: Path) -> None:
+@contextlib.asynccontextmanager
+async def played(tmp_path: Path) -> AsyncIterator[tuple[Host, Session, UpTrack, DownTrack]]:
+    """A track of two encodings, and a player that shows it."""
     publisher = description(generate_credentials(), [VIDEO + SIMULCAST], "actpass")
     player = description(generate_credentials(), [receive(VIDEO)], "actpass")
     async with host(tmp_path) as h, session(h, "whip", publisher), session(h, "whep", player) as whep:
         room = h.node.rooms["r"]
-        publish = room.participants["whip-user"].publish
         uptrack = next(iter(room.uptracks.values()))
         for number, rid in enumerate("qf"):
-            publish._registry.register(uptrack, 3000 + number, rid, None)
-        status, text, _ = await whep.call("GET", "/layer")
-        assert status == 200
-        assert [entry["id"] for entry in json.loads(text)["0"]["inactive"]] == ["q", "f"]
-        json_body = {"Content-Type": "application/json"}
+            room.participants["whip-user"].publish._registry.register(uptrack, 3000 + number, rid, None)
         downtrack = next(iter(room.participants["whep-user"].playback.egress.downtracks.values()))
-        assert (await whep.call("POST", "/layer", '{"encodingId": "q"}', **json_body))[0] == 200
-        assert downtrack.wanted_rid == "q"
-        assert (await whep.call("POST", "/layer", '{"mediaId": "0"}', **json_body))[0] == 200
-        assert downtrack.wanted_rid is None
-        assert (await whep.call("POST", "/layer", '{"encodingId": "x"}', **json_body))[0] == 404
+        yield h, whep, uptrack, downtrack
+
+
+async def test_layers_within_a_stream(tmp_path: Path) -> None:
+    async with played(tmp_path) as (h, whep, uptrack, downtrack):
         lower = '{"spatialLayerId": 1, "maxSpatialLayerId": 0, "temporalLayerId": 2}'
-        assert (await whep.call("POST", "/layer", lower, **json_body))[0] == 200
+        assert (await whep.call("POST", "/layer", lower, **JSON))[0] == 200
         assert downtrack.wanted_layer == (0, 2)
-        assert (await whep.call("POST", "/layer", '{"spatialLayerId": -1}', **json_body))[0] == 400
+        assert (await whep.call("POST", "/layer", '{"spatialLayerId": -1}', **JSON))[0] == 400
         uptrack.layers = Layer(2, 2)
         uptrack.streams[0].packets, uptrack.streams[0].last_arrival = 1, h.server.driver.now()
         _, text, _ = await whep.call("GET", "/layer")
@@ -151,10 +151,21 @@ async def test_layers_and_events(tmp_path: Path) -> None:
             ("q", 1),
         ]
         assert [entry["temporalLayerId"] for entry in told] == [0, 1, 0, 1]
-        uptrack.layers = ONE_LAYER
-        assert (await whep.call("POST", "/layer", '{"mediaId": "9"}', **json_body))[0] == 404
-        assert (await whep.call("POST", "/layer", "{", **json_body))[0] == 400
-        status, _, headers = await whep.call("POST", "/events", '["layers", "active"]', **json_body)
+
+
+async def test_layers_and_events(tmp_path: Path) -> None:
+    async with played(tmp_path) as (h, whep, _, downtrack):
+        status, text, _ = await whep.call("GET", "/layer")
+        assert status == 200
+        assert [entry["id"] for entry in json.loads(text)["0"]["inactive"]] == ["q", "f"]
+        assert (await whep.call("POST", "/layer", '{"encodingId": "q"}', **JSON))[0] == 200
+        assert downtrack.wanted_rid == "q"
+        assert (await whep.call("POST", "/layer", '{"mediaId": "0"}', **JSON))[0] == 200
+        assert downtrack.wanted_rid is None
+        assert (await whep.call("POST", "/layer", '{"encodingId": "x"}', **JSON))[0] == 404
+        assert (await whep.call("POST", "/layer", '{"mediaId": "9"}', **JSON))[0] == 404
+        assert (await whep.call("POST", "/layer", "{", **JSON))[0] == 400
+        status, _, headers = await whep.call("POST", "/events", '["layers", "active"]', **JSON)
         assert status == 201
         async with aiohttp.ClientSession() as http, http.get(h.http + headers["Location"]) as events:
             assert events.headers["Content-Type"] == "text/event-stream"

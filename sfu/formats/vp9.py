@@ -63,27 +63,22 @@ def _parse(payload: bytes) -> Vp9Descriptor:
     first = payload[0]
     flexible = bool(first & 0x10)
     offset = 1
-    picture_id = temporal_layer = spatial_layer = tl0_picture_index = None
+    picture_id = temporal_layer = spatial_layer = None
     picture_id_offset = tl0_offset = -1
     long_picture_id = switching_up = inter_layer = False
     if first & 0x80:
         picture_id_offset = offset
         picture_id, long_picture_id, offset = read(payload, offset)
     if first & 0x20:
-        byte = payload[offset]
+        temporal_layer, switching_up, spatial_layer, inter_layer = _parse_indices(payload[offset])
         offset += 1
-        temporal_layer, switching_up = byte >> 5, bool(byte & 0x10)
-        spatial_layer, inter_layer = byte >> 1 & 0x07, bool(byte & 0x01)
         if not flexible:
             tl0_offset = offset
-            tl0_picture_index = payload[offset]
             offset += 1
     diffs: tuple[int, ...] = ()
     if flexible and first & 0x40:
         diffs, offset = _parse_diffs(payload, offset)
-    structure = None
-    if first & 0x02:
-        structure, offset = _parse_structure(payload, offset)
+    structure, offset = _parse_structure(payload, offset) if first & 0x02 else (None, offset)
     return Vp9Descriptor(
         offset,
         bool(first & 0x40),
@@ -98,11 +93,16 @@ def _parse(payload: bytes) -> Vp9Descriptor:
         switching_up,
         spatial_layer,
         inter_layer,
-        tl0_picture_index,
+        payload[tl0_offset] if tl0_offset >= 0 else None,
         tl0_offset,
         diffs,
         structure,
     )
+
+
+def _parse_indices(byte: int) -> tuple[int, bool, int, bool]:
+    """Return the temporal layer, whether one may switch up there, the spatial layer, whether it needs the one below."""
+    return byte >> 5, bool(byte & 0x10), byte >> 1 & 0x07, bool(byte & 0x01)
 
 
 def _parse_diffs(payload: bytes, offset: int) -> tuple[tuple[int, ...], int]:

@@ -152,7 +152,7 @@ def test_what_nobody_there_watches_does_not_cross_at_all() -> None:
     call.run(10)
     assert told(camera) == []
     call.wish(viewer, LARGE)
-    call.run(1.5)
+    call.run(1.0)
     assert carried(viewer, call.tied.stages[FURTHER]) != ""
 
 

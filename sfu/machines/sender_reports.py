@@ -12,10 +12,10 @@ _NTP_MODULUS = 1 << 64
 
 
 class SourceClock:
-    """The newest SR of one incoming stream."""
+    """The newest SR of one incoming stream. `rate` is of its RTP clock, in Hz."""
 
     def __init__(self, clock_rate: int) -> None:
-        self._clock_rate = clock_rate
+        self.rate = clock_rate
         self._ntp = 0
         self._rtp_timestamp = 0
         self._arrival: int | None = None
@@ -36,7 +36,7 @@ class SourceClock:
         return SenderReport(
             ssrc,
             (self._ntp + (elapsed << 32) // _SECOND) % _NTP_MODULUS,
-            (self._rtp_timestamp + timestamp_offset + elapsed * self._clock_rate // _SECOND) & 0xFFFFFFFF,
+            (self._rtp_timestamp + timestamp_offset + elapsed * self.rate // _SECOND) & 0xFFFFFFFF,
             packets & 0xFFFFFFFF,
             octets & 0xFFFFFFFF,
         )
@@ -47,10 +47,10 @@ class SourceClock:
         Equal NTP instants get equal timestamps: the layers of one track align this way. None unless both are known.
         ValueError when the clock rates differ.
         """
-        if self._clock_rate != other._clock_rate:
+        if self.rate != other.rate:
             raise ValueError("streams of different clock rates do not align")
         if self._arrival is None or other._arrival is None:
             return None
         apart = (self._ntp - other._ntp + _NTP_MODULUS // 2) % _NTP_MODULUS - _NTP_MODULUS // 2
-        same_instant = other._rtp_timestamp + (apart * self._clock_rate + (1 << 31) >> 32)
+        same_instant = other._rtp_timestamp + (apart * self.rate + (1 << 31) >> 32)
         return (same_instant - self._rtp_timestamp) & 0xFFFFFFFF

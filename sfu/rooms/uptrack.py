@@ -6,6 +6,7 @@ from sfu.api.join_token import Source
 from sfu.api.signaling_values import TrackInfo
 from sfu.formats.codecs import Codec
 from sfu.machines.negotiation import NegotiatedMedia, NegotiatedPayload
+from sfu.machines.timeline import Timeline
 from sfu.rooms.ingress_stream import IngressStream
 from sfu.rooms.steps import ONE_LAYER
 
@@ -39,6 +40,7 @@ class UpTrack:
         self.media = media
         self.payload_type, self.payload = main_payload(media)
         self.streams: list[IngressStream] = []
+        self.timeline = Timeline()
         self.downtracks: set[DownTrack] = set()
         self.muted = False
         self.held = False

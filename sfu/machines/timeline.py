@@ -1,0 +1,37 @@
+"""One timeline for the layers of a track, by their sender reports (RFC 3550, section 6.4.1).
+
+The timestamps of a sender's layers differ by constants, but what its reports make of these trembles by a millisecond or
+so. Taken anew at each switch that would add up to a drift, in which no receiver finds lip sync: so it is held.
+"""
+
+from weakref import WeakKeyDictionary
+
+from sfu.machines.sender_reports import SourceClock
+
+_TOLERANCE_MS = 20
+_MODULUS = 1 << 32
+
+
+class Timeline:
+    """Offsets of streams from the first of them whose report came."""
+
+    def __init__(self) -> None:
+        self._reference: SourceClock | None = None
+        self._held: WeakKeyDictionary[SourceClock, int] = WeakKeyDictionary()
+
+    def offset_of(self, clock: SourceClock) -> int | None:
+        """Return what to add to the timestamps of a stream (mod 2**32) to have the timeline's; None before its report.
+
+        ValueError when the clock rates differ.
+        """
+        if not clock.known:
+            return None
+        if self._reference is None:
+            self._reference = clock
+        told = clock.offset_to(self._reference)
+        assert told is not None
+        held = self._held.get(clock)
+        tolerance = _TOLERANCE_MS * clock.rate // 1000
+        if held is None or abs((told - held + _MODULUS // 2) % _MODULUS - _MODULUS // 2) > tolerance:
+            self._held[clock] = held = told
+        return held

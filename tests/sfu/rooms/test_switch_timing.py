@@ -1,0 +1,113 @@
+"""Timestamps over switches of layers: what a viewer's pictures and sound are synchronised by does not drift."""
+
+from sfu.api import signaling, signaling_values
+from sfu.formats import rtcp
+from sfu.formats.rtp import RtpPacket
+from sfu.rooms.downtrack import DownTrack
+from tests.sfu.rooms.simulcast_call import Call
+from tests.sfu.rooms.stage import MS
+from tests.support.link_model import LinkSettings
+
+RATE = 90_000
+FRAME = 2970
+SIZES = {"q": (320, 180), "h": (640, 360), "f": (1280, 720)}
+SSRCS = {"q": 3000, "h": 3001, "f": 3002}
+
+
+class Switching:
+    """A viewer's picture whose layer is chosen here, in a call whose layers all have the timestamps of their frames."""
+
+    def __init__(self) -> None:
+        self.call = Call(LinkSettings(delay=5 * MS), estimates=False)
+        self.call.run(1)
+        self.report(dict.fromkeys(SSRCS, 0.0))
+        self.call.run(0.2)
+
+    @property
+    def downtrack(self) -> DownTrack:
+        return next(d for d in self.call.subscription.egress.downtracks.values() if d.uptrack and d.kind == "video")
+
+    @property
+    def offset(self) -> float:
+        """How far ahead of their frames the outgoing timestamps are, in ms."""
+        offset = self.call.stage.node.context.engine.route_state(self.downtrack.route).timestamp_offset
+        return ((offset + 2**31) % 2**32 - 2**31) * 1000 / RATE
+
+    def report(self, errors: dict[str, float]) -> None:
+        """Have the publisher report, wrong by so many ms."""
+        now = self.call.stage.now
+        reports = []
+        for rid, ssrc in SSRCS.items():
+            timestamp = round((now / 1e9 + errors[rid] / 1000) * RATE) % 2**32
+            reports.append(rtcp.SenderReport(ssrc, (now << 32) // 10**9, timestamp, 1, 1))
+        self.call.cameras[0].client.send_rtcp(reports)
+
+    def ask(self, rid: str) -> None:
+        width, height = SIZES[rid]
+        wanted = signaling_values.WantedTrack(track=self.call.cameras[0].track, width=width, height=height)
+        self.call.stage.say(self.call.bob, signaling.Subscribe(tracks=[wanted]))
+
+    def switch(self, rid: str) -> None:
+        self.ask(rid)
+        self.call.run(0.7)
+        assert self.call.carried() == rid
+
+
+def test_errors_of_reports_do_not_add_up() -> None:
+    switching = Switching()
+    began = switching.offset
+    for _ in range(10):
+        switching.report({"q": 3.0, "h": 0.0, "f": -3.0})
+        switching.switch("q")
+        switching.report({"q": -3.0, "h": 0.0, "f": 3.0})
+        switching.switch("f")
+    assert abs(switching.offset - began) < 1
+
+
+def test_a_layer_that_comes_late_does_not_add_up() -> None:
+    """Its keyframe's timestamp may not go back, but its later pictures' need not stay ahead for that."""
+    switching = Switching()
+    client = switching.call.cameras[0].client
+    at_once, held = client.send, []
+
+    def send(*packets: RtpPacket) -> None:
+        if packets[0].ssrc != SSRCS["f"]:
+            at_once(*packets)
+            return
+        if held:
+            at_once(*held)
+        held[:] = packets
+
+    client.send = send  # type: ignore[method-assign]  # a large picture takes a frame longer to encode
+    switching.switch("q")
+    began = switching.offset
+    for _ in range(5):
+        switching.switch("f")
+        switching.switch("q")
+    assert abs(switching.offset - began) < 1
+
+
+def test_a_choice_that_changes_while_a_keyframe_is_awaited_keeps_to_the_reports() -> None:
+    """Elapsed time would add what the network did to the packets on either side of the switch."""
+    switching = Switching()
+    began = switching.offset
+    for _ in range(5):
+        for rid in ("q", "h"):
+            switching.ask(rid)
+            switching.call.stage.run(15 * MS)
+        switching.call.run(0.7)
+        assert switching.call.carried() == "h"
+        switching.switch("f")
+    assert abs(switching.offset - began) < 1
+
+
+def test_after_a_pause_pictures_go_on_at_their_time() -> None:
+    switching = Switching()
+    switching.switch("q")
+    switching.switch("f")
+    began = switching.offset
+    for _ in range(5):
+        switching.downtrack.pause()
+        switching.call.stage.run(15 * MS)
+        switching.switch("f")
+    assert abs(switching.offset - began) < 1

@@ -17,7 +17,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 _HEADROOM = 1.18
 _AMPLE = 1.5  # where a rise leaves so much room it will last: it was the link that fell, not the rise
-_WAIT_NS = 2_000_000_000
+_WAIT_NS = 1_000_000_000
 _MAX_WAIT_NS = 16_000_000_000
 _SHORT_LIVED_NS = 10_000_000_000
 _LINK_FELL = 0.6  # of the estimate when it rose, or less: a rise that was too bold costs less than that

@@ -103,6 +103,11 @@ class Estimator:
         )
 
     @property
+    def queueing(self) -> int:
+        """How long packets wait on the way, in ns."""
+        return self._standing.queueing
+
+    @property
     def state(self) -> EstimatorState:
         return EstimatorState(
             self.rate,

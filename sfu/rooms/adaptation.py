@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sfu.api.join_token import Source
 from sfu.api.signaling import Layers, TrackState
 from sfu.machines.allocator import PAUSED, Allocator, Demand, Rank
+from sfu.machines.dips import Dips
 from sfu.machines.layer_size import useful_layers
 from sfu.rooms import flight_notes
 from sfu.rooms.downtrack import DownTrack
@@ -56,6 +57,7 @@ class _Subscriber:
     def __init__(self, egress: Egress) -> None:
         self.egress = egress
         self.allocator: Allocator[str] = Allocator()
+        self.dips = Dips()
         self.paused: set[str] = set()
         self.session: int | None = None
         self.enough = _UNLIMITED
@@ -202,6 +204,9 @@ class Adaptation:
         demands = [self._demand(shown[track], streams, participant) for track, streams in steps.items()]
         rate = bandwidth.rate * _MEDIA_SHARE if bandwidth is not None else _UNLIMITED
         audio = _audio_rate(subscriber.egress, now)
+        carried = self._carried(shown) + audio
+        if bandwidth is not None:
+            rate = subscriber.dips.sit_out(rate, carried, bandwidth.queueing, now)
         if bandwidth is not None and any(self._is_new(downtrack) for downtrack in shown.values()):
             bandwidth.open(now)
         if bandwidth is not None and bandwidth.is_trying(now):
@@ -219,7 +224,7 @@ class Adaptation:
         subscriber.enough = (allocation.wanted + audio) * _PROBE_MARGIN + _SPARE if is_all else _UNLIMITED
         if bandwidth is not None and bandwidth.rate >= subscriber.enough and self._knows_prices(shown):
             bandwidth.end_start(now)
-        congested = bandwidth is not None and self._carried(shown) + audio > rate
+        congested = bandwidth is not None and carried > rate
         paused = set()
         for track, grant in allocation.grants.items():
             if not steps[track]:
@@ -249,14 +254,14 @@ class Adaptation:
         uptrack = downtrack.uptrack
         assert uptrack is not None
         steps = steps_of(self._ladders[uptrack.track].steps, uptrack.layers)
+        if downtrack.wanted_layer != ALL_LAYERS:
+            steps = up_to(steps, uptrack.layers, downtrack.wanted_layer)
         if not steps:
             return []
         if downtrack.wanted_rid is not None:
             chosen = [step for step in steps if step.stream.rid == downtrack.wanted_rid]
             return chosen or steps[:1]
-        if downtrack.wanted_layer != ALL_LAYERS:
-            steps = up_to(steps, uptrack.layers, downtrack.wanted_layer)
-        height = _HEIGHTS.get(uptrack.source, _CAMERA_HEIGHT)
+        height = steps[-1].stream.lines or _HEIGHTS.get(uptrack.source, _CAMERA_HEIGHT)
         useful = steps[: useful_layers(len(steps), height, downtrack.wanted.height)]
         return keeping_resolution(useful, uptrack.layers) if uptrack.source is Source.SCREEN else useful
 

@@ -79,6 +79,11 @@ class Bandwidth:
         return self._estimator.is_starting
 
     @property
+    def queueing(self) -> int:
+        """How long packets wait on the way, in ns."""
+        return self._estimator.queueing
+
+    @property
     def state(self) -> EstimatorState:
         return self._estimator.state
 

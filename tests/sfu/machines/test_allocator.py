@@ -82,8 +82,8 @@ def test_after_a_fall_it_waits_before_it_rises() -> None:
     allocator = Allocator[str]()
     allocator.allocate(2e6, 0, [tile("a")], 0)
     allocator.allocate(600_000, 0, [tile("a")], 60 * SECOND)
-    assert allocator.allocate(4e6, 0, [tile("a")], 61 * SECOND).grants["a"].layer == 1
-    assert allocator.allocate(4e6, 0, [tile("a")], 62 * SECOND).grants["a"].layer == 2
+    assert allocator.allocate(4e6, 0, [tile("a")], 60 * SECOND + SECOND // 2).grants["a"].layer == 1
+    assert allocator.allocate(4e6, 0, [tile("a")], 61 * SECOND).grants["a"].layer == 2
 
 
 def test_a_fall_is_at_once() -> None:
@@ -122,14 +122,14 @@ def test_a_fall_of_two_layers_counts_once() -> None:
     for tenth, estimate in enumerate((200_000, 480_000, 630_000, 450_000, 390_000)):
         granted = allocator.allocate(estimate, 0, [tile("a", layers=layers)], tenth * SECOND // 10)
     assert granted.grants["a"].layer == 0
-    assert allocator.allocate(480_000, 0, [tile("a", layers=layers)], 4 * SECOND).grants["a"].layer == 0
-    assert allocator.allocate(480_000, 0, [tile("a", layers=layers)], 5 * SECOND).grants["a"].layer == 1
+    assert allocator.allocate(480_000, 0, [tile("a", layers=layers)], 2 * SECOND).grants["a"].layer == 0
+    assert allocator.allocate(480_000, 0, [tile("a", layers=layers)], 3 * SECOND).grants["a"].layer == 1
 
 
 def test_a_rise_is_not_to_blame_when_the_estimate_falls_far_below_what_it_was() -> None:
     too_bold, link_fell = risen((450_000, 600_000, 400_000)), risen((450_000, 600_000, 300_000))
     for allocator, layer in ((too_bold, 0), (link_fell, 1)):
-        assert allocator.allocate(ENOUGH, 0, [tile("a")], 3 * SECOND).grants["a"].layer == layer
+        assert allocator.allocate(ENOUGH, 0, [tile("a")], 2 * SECOND).grants["a"].layer == layer
 
 
 def test_while_a_rise_must_wait_ample_room_is_wanted_to_cut_that_short() -> None:

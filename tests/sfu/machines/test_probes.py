@@ -157,8 +157,8 @@ def test_a_full_link_is_not_probed() -> None:
 def test_after_a_decrease_the_link_is_left_alone_for_a_moment() -> None:
     control = past_the_start()
     control.decreased(SECOND)
-    assert control.next(1_000_000, WANTED, 2 * SECOND, is_free=True) is None
-    assert control.next(1_000_000, WANTED, 3 * SECOND, is_free=True) is not None
+    assert control.next(1_000_000, WANTED, SECOND + 900 * MS, is_free=True) is None
+    assert control.next(1_000_000, WANTED, 2 * SECOND, is_free=True) is not None
 
 
 def measure(sent_apart: float, arrived_apart: float, packets: int = 5) -> ProbeResult | None:

@@ -55,6 +55,19 @@ def test_a_narrower_link_gets_a_lower_layer_and_no_queue() -> None:
     assert pauses(call) == []
 
 
+def test_a_short_dip_that_the_queue_carries_costs_no_layer() -> None:
+    call = Call(LinkSettings(rate=3_000_000, delay=25 * MS))
+    call.run(8)
+    carried = []
+    for rate in (1_650_000, 3_000_000):
+        call.viewer.link.change(call.stage.now, rate=rate)
+        for _ in range(10):
+            call.run(0.1)
+            carried.append(call.carried())
+    assert set(carried) == {"f"}
+    assert max(queueing for _, queueing in call.viewer.queueing) < 200 * MS
+
+
 def test_a_link_that_narrows_much_costs_one_switch_and_its_queue_is_gone_soon() -> None:
     """A layer that just about fits would keep the queue as it is, and be left for a lower one after all."""
     call = Call(LinkSettings(rate=3_000_000, delay=25 * MS, jitter=4 * MS))
@@ -185,6 +198,29 @@ def test_only_the_size_shown_is_sent() -> None:
         call.bob, signaling.Subscribe(tracks=[signaling_values.WantedTrack(track=wanted.track, width=640, height=360)])
     )
     call.run(2)
+    assert call.carried() == "h"
+
+
+def test_the_camera_s_own_size_tells_what_is_enough() -> None:
+    """One of 480 lines: for 360 of them 240 are not."""
+    call = Call(WIDE, sizes={"q": (160, 120), "h": (320, 240), "f": (640, 480)})
+    (camera,) = call.cameras
+    call.run(1)
+    for (width, height), rid in {(480, 360): "f", (400, 300): "h", (160, 120): "q"}.items():
+        wanted = signaling_values.WantedTrack(track=camera.track, width=width, height=height)
+        call.stage.say(call.bob, signaling.Subscribe(tracks=[wanted]))
+        call.run(1)
+        assert call.carried() == rid
+
+
+def test_without_the_top_layer_the_next_one_is_not_taken_for_it() -> None:
+    call = Call(WIDE)
+    (camera,) = call.cameras
+    call.run(1)
+    camera.resting = {"f"}
+    wanted = signaling_values.WantedTrack(track=camera.track, width=711, height=400)
+    call.stage.say(call.bob, signaling.Subscribe(tracks=[wanted]))
+    call.run(4)
     assert call.carried() == "h"
 
 

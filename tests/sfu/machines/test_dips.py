@@ -1,0 +1,33 @@
+"""Which dips of a link are sat out, and for how long."""
+
+from sfu.machines.dips import Dips
+
+MS = 1_000_000
+CARRIED = 2_100_000.0
+
+
+def test_a_link_that_carries_all_is_believed() -> None:
+    assert Dips().sit_out(3e6, CARRIED, 0, 0) == 3e6
+
+
+def test_a_shallow_dip_is_sat_out_for_a_while() -> None:
+    dips = Dips()
+    granted = [dips.sit_out(1.8e6, CARRIED, 50 * MS, at * MS) for at in (0, 500, 1400, 1500, 1700)]
+    assert granted == [CARRIED, CARRIED, CARRIED, 1.8e6, 1.8e6]
+
+
+def test_each_dip_has_its_own_while() -> None:
+    dips = Dips()
+    dips.sit_out(1.8e6, CARRIED, 0, 0)
+    dips.sit_out(2.2e6, CARRIED, 0, 1000 * MS)
+    assert dips.sit_out(1.8e6, CARRIED, 0, 2000 * MS) == CARRIED
+
+
+def test_a_deep_dip_is_none() -> None:
+    assert Dips().sit_out(1.2e6, CARRIED, 0, 0) == 1.2e6
+
+
+def test_a_long_queue_ends_it() -> None:
+    dips = Dips()
+    assert dips.sit_out(1.8e6, CARRIED, 100 * MS, 0) == CARRIED
+    assert dips.sit_out(1.8e6, CARRIED, 200 * MS, 200 * MS) == 1.8e6

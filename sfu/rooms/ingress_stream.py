@@ -20,9 +20,9 @@ _RECOVERED = int(ArrivalFlag.RECOVERED)
 class IngressStream:
     """State of one incoming stream; `number` is its id in the engine's table, `rid` its layer's name or "".
 
-    `stalled` is set by the room, which sees the track's other layers. `pixels` is the size of its pictures where its
-    first packet told it, else 0: layers of a track keep their proportions. `share` is the part of the stream's bitrate
-    that is to be expected: less than 1 where another node was asked for its lower layers only.
+    `stalled` is set by the room, which sees the track's other layers. `pixels` and `lines` are the size of its pictures
+    where its first packet told it, else 0: layers of a track keep their proportions. `share` is the part of the
+    stream's bitrate that is to be expected: less than 1 where another node was asked for its lower layers only.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class IngressStream:
         self.ssrc = ssrc
         self.codec = codec
         self.rid = rid
-        self.pixels = 0
+        self.pixels = self.lines = 0
         self.share = 1.0
         self.clock = SourceClock(clock_rate)
         self.bits_per_second = 0.0

@@ -42,7 +42,11 @@ class _LinkRoute:
         self._engine = context.engine
         repaired = not uptrack.is_audio
         self.described = LinkStream(
-            ssrc=random_ssrc(), rtx_ssrc=random_ssrc() if repaired else None, rid=stream.rid, pixels=stream.pixels
+            ssrc=random_ssrc(),
+            rtx_ssrc=random_ssrc() if repaired else None,
+            rid=stream.rid,
+            pixels=stream.pixels,
+            lines=stream.lines,
         )
         payloads = _payloads(uptrack)
         entry = RouteEntry(

@@ -57,7 +57,7 @@ class LinkPublishPeer(PublishPeer):
         for offered in fresh:
             registered = self._registry.register(uptrack, offered.ssrc, offered.rid, offered.rtx_ssrc)
             if registered is not None:
-                registered.pixels = offered.pixels
+                registered.pixels, registered.lines = offered.pixels, offered.lines
         return bool(gone or fresh)
 
 

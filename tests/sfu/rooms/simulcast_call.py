@@ -1,6 +1,7 @@
 """A call for adaptation tests: publishers of three layers, and a viewer behind an emulated link, in simulated time."""
 
 import contextlib
+from collections.abc import Mapping
 
 import pylibsrtp
 
@@ -25,7 +26,7 @@ from tests.support.link_model import Link, LinkSettings
 
 THREE_LAYERS = "a=rid:q send\r\na=rid:h send\r\na=rid:f send\r\na=simulcast:send q;h;f\r\n"
 RATES = {"q": 150_000, "h": 500_000, "f": 1_700_000}
-_SIZES = {"q": (320, 180), "h": (640, 360), "f": (1280, 720)}
+SIZES = {"q": (320, 180), "h": (640, 360), "f": (1280, 720)}
 _KEY = bytes.fromhex("10 500000 9d012a")
 _DELTA = bytes.fromhex("1051")
 _FRAME_NS = 33 * MS
@@ -36,8 +37,9 @@ _KEYFRAME_FACTOR = 3
 class Camera:
     """A publisher's peer: sound, and a picture in three layers, keyframes when asked; `resting` rids are not sent."""
 
-    def __init__(self, stage: Stage, person: Person, number: int) -> None:
+    def __init__(self, stage: Stage, person: Person, number: int, sizes: Mapping[str, tuple[int, int]] = SIZES) -> None:
         self.person = person
+        self._sizes = sizes
         self.client = publish(stage, person, [AUDIO.replace("1001", str(1000 + number)), VIDEO + THREE_LAYERS])
         self.resting: set[str] = set()
         self.rates = dict(RATES)
@@ -72,7 +74,7 @@ class Camera:
             self.client.send(*(self._packet(rid, ssrc, part, is_key, size) for part in range(0, size, _PACKET)))
 
     def _packet(self, rid: str, ssrc: int, part: int, is_key: bool, size: int) -> RtpPacket:
-        start = _KEY + b"".join(length.to_bytes(2, "little") for length in _SIZES[rid]) if is_key else _DELTA
+        start = _KEY + b"".join(length.to_bytes(2, "little") for length in self._sizes[rid]) if is_key else _DELTA
         head = start if part == 0 else bytes([0])
         seq = self._seqs[rid]
         self._seqs[rid] += 1
@@ -144,7 +146,14 @@ class Viewer:
 class Call:
     """A room with cameras and one viewer."""
 
-    def __init__(self, settings: LinkSettings, *, cameras: int = 1, estimates: bool = True) -> None:
+    def __init__(
+        self,
+        settings: LinkSettings,
+        *,
+        cameras: int = 1,
+        estimates: bool = True,
+        sizes: Mapping[str, tuple[int, int]] = SIZES,
+    ) -> None:
         self.stage = stage = Stage()
         if estimates:
             stage.node.context.sending = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
@@ -153,7 +162,7 @@ class Call:
         self.viewer = Viewer(stage, self.bob, settings)
         self.cameras = []
         for number, person in enumerate(people):
-            self.cameras.append(Camera(stage, person, number))
+            self.cameras.append(Camera(stage, person, number, sizes))
             self._answer()
         stage.run(200 * MS)
         self._answer()

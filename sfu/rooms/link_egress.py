@@ -123,10 +123,12 @@ class LinkEgress(Egress):
         routes = [self._routes[stream.number] for stream in uptrack.streams if stream.number in self._routes]
         return {route.stream: route.layer for route in routes if route.layer is not None}
 
-    def totals(self) -> tuple[int, int, int]:
-        """Return packets sent, packets sent again, and streams that are sent."""
+    def totals(self) -> tuple[int, int, int, int]:
+        """Return packets sent, packets sent again, streams that are sent, and those that rest."""
         states = [self._context.engine.route_state(route.route) for route in self._routes.values()]
-        return sum(state.packets for state in states), sum(state.retransmitted for state in states), len(states)
+        resting = sum(route.layer is None for route in self._routes.values())
+        packets, repaired = sum(state.packets for state in states), sum(state.retransmitted for state in states)
+        return packets, repaired, len(states) - resting, resting
 
     def _nack(self, packet: rtcp.Nack, now: int) -> None:
         if packet.media_ssrc in self._routes_by_ssrc:

@@ -165,14 +165,15 @@ class RoomLink:
             self._tell(LinkBackups(tracks=needed))
 
     def statistics(self) -> dict[str, Any]:
-        """Return what has crossed: packets and streams of either direction, repairs of ours."""
-        sent, repaired, streams = self.egress.totals() if self.egress is not None else (0, 0, 0)
+        """Return what has crossed: packets and streams of either direction, repairs of ours; what of ours rests."""
+        sent, repaired, streams, resting = self.egress.totals() if self.egress is not None else (0, 0, 0, 0)
         received = self.publish.streams.values()
         return {
             "node": self.node,
             "sent": sent,
             "repaired": repaired,
             "streams_sent": streams,
+            "streams_resting": resting,
             "received": sum(stream.packets for stream in received),
             "streams_received": len(received),
         }

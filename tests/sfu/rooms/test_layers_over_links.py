@@ -112,6 +112,8 @@ def test_only_the_layers_that_somebody_watches_cross_and_are_sent() -> None:
     call.wish(viewer, SMALL)
     call.run(11)
     assert call.crossing(HOME) == {"q"}
+    (link,) = call.tied.stages[HOME].node.rooms["r"].links.values()
+    assert (link.statistics()["streams_sent"], link.statistics()["streams_resting"]) == (2, 2)  # sound and "q"
     call.run(11)
     assert set(told(camera)) == {"q"}
 

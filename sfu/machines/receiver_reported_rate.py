@@ -1,7 +1,8 @@
 """The rate towards peers without transport-wide feedback: from REMB where they send it, and from receiver reports.
 
 Losses are judged as by draft-ietf-rmcat-gcc-02, section 6: below 2 % grow by 8 % a second, above 10 % fall by half of
-the loss, at most once per round trip and 300 ms.
+the loss, at most once per round trip and 300 ms. Departs: what grows without being filled says nothing, and layers
+come in steps. So a rate that was seen to be too much is not neared again for a while, a longer one each time.
 """
 
 from collections import deque
@@ -12,6 +13,10 @@ _GROWTH_BITS = 1_000.0
 _SECOND = 1_000_000_000
 _DECREASE_NS = 300_000_000
 _REPORTED_FOR_NS = 5_000_000_000
+_ONE_FALL_NS = 5_000_000_000  # decreases this close to each other are of one cause
+_BELOW = 0.7  # of what was too much
+_FIRST_HOLD_NS, _LONGEST_HOLD_NS = 15_000_000_000, 120_000_000_000
+_REMEMBERED_NS = 60_000_000_000  # after a hold: what is too much only then has nothing to do with it
 
 
 class ReceiverReportedRate:
@@ -25,6 +30,8 @@ class ReceiverReportedRate:
         self._estimate: float | None = None
         self._estimated_at = 0
         self._decreased_at: int | None = None
+        self._too_much = 0.0
+        self._held_from = self._held_until = 0
         self._recent: deque[tuple[int, float]] = deque()
 
     def receiver_estimate(self, rate: float, now: int) -> None:
@@ -40,13 +47,27 @@ class ReceiverReportedRate:
             self._recent.popleft()
         if fraction_lost <= _LOW:
             lowest = min((rate for _, rate in self._recent), default=self.rate)
-            self._set(max(self.rate, lowest * _GROWTH + _GROWTH_BITS), now)
+            grown = lowest * _GROWTH + _GROWTH_BITS
+            if now < self._held_until:
+                grown = min(grown, self._too_much * _BELOW)
+            self._set(max(self.rate, grown), now)
         elif fraction_lost > _HIGH:
             wait = _DECREASE_NS + round_trip
             if self._decreased_at is None or now - self._decreased_at >= wait:
+                self._hold(now)
                 self._decreased_at = now
                 self._set(self.rate * (1 - fraction_lost / 2), now)
         self._recent.append((now, self.rate))
+
+    def _hold(self, now: int) -> None:
+        """Remember, at the first decrease of a fall, what was too much."""
+        if self._decreased_at is not None and now - self._decreased_at < _ONE_FALL_NS:
+            return
+        hold = self._held_until - self._held_from
+        is_again = hold > 0 and now - self._held_until < _REMEMBERED_NS
+        self._too_much = self.rate
+        self._held_from = now
+        self._held_until = now + (min(2 * hold, _LONGEST_HOLD_NS) if is_again else _FIRST_HOLD_NS)
 
     def _set(self, rate: float, now: int | None = None) -> None:
         if self._estimate is not None and (now is None or now - self._estimated_at < _REPORTED_FOR_NS):

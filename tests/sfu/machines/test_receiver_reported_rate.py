@@ -67,6 +67,33 @@ def test_an_old_estimate_counts_no_longer() -> None:
     assert rate.rate > 600_000
 
 
+LAYERS = (150_000, 500_000, 1_700_000)
+
+
+def watch(rate: ReceiverReportedRate, capacity: int, begin: int, seconds: int) -> list[int]:
+    """Be sent the best layer that seems to fit a link, and report its losses; which layer that was, by the second."""
+    shown = []
+    for second in range(begin, begin + seconds):
+        layer = max(place for place, cost in enumerate(LAYERS) if place == 0 or cost * 1.1 < rate.rate)
+        shown.append(layer)
+        rate.report(max(0.0, 1 - capacity / LAYERS[layer]), RTT, second * SECOND)
+    return shown
+
+
+def test_what_was_too_much_is_tried_less_and_less_often() -> None:
+    shown = watch(rates(), 800_000, 0, 600)
+    assert shown[-300:].count(2) < 15
+    assert shown[-300:].count(1) > 280
+
+
+def test_a_link_that_has_widened_is_found() -> None:
+    rate = rates()
+    watch(rate, 800_000, 0, 600)
+    shown = watch(rate, 5_000_000, 600, 300)
+    assert shown.index(2) < 150
+    assert set(shown[150:]) == {2}
+
+
 def test_it_stays_within_its_bounds() -> None:
     rate = rates()
     rate.receiver_estimate(1e9, 0)

@@ -40,16 +40,8 @@ async def test_frames_move_from_node_to_node(tmp_path: Path, ffmpeg: Ffmpeg) -> 
             shown = await bob.until(signaling.TrackAdded, lambda message: message.track.participant == "near-camera")
             assert shown.track.track == cameras["near-camera"]
             await eventually(lambda: _flowing(home, 2) and _flowing(further, 2), 20)
-            receivers = []
             for api, name in ((far, "near-camera"), (near, "far-camera")):
-                wish = {"of": name, "source": "camera", "address": "127.0.0.1", "port": free_port()}
-                sending = await api.open(direction="send", participant=f"to-{name}", keyframe_seconds=1, **wish)
-                sdp = tmp_path / f"{name}.sdp"
-                sdp.write_text(sending["sdp"])
-                receivers.append(await ffmpeg.start("receive", str(sdp), "40"))
-            for receiver in receivers:
-                means = await ffmpeg.decoded(receiver)
-                assert len({round(mean) for mean in means}) > 20
+                await _is_decoded(api, name, ffmpeg, tmp_path)
             kinds = further.control.kinds()
             assert "RoomOpened" not in kinds
             assert "ParticipantJoined" in kinds
@@ -57,6 +49,16 @@ async def test_frames_move_from_node_to_node(tmp_path: Path, ffmpeg: Ffmpeg) -> 
             await eventually(lambda: not further.node.rooms)  # the camera alone keeps no room open
             await ann.until(signaling.TrackRemoved, lambda message: message.track == cameras["far-camera"])
             assert set(home.node.rooms["r"].participants) == {"ann", "near-camera", "to-far-camera"}
+
+
+async def _is_decoded(api: NodeApi, camera: str, ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+    """Have a node send a camera to FFmpeg, which decodes pictures that brighten."""
+    wish = {"of": camera, "source": "camera", "address": "127.0.0.1", "port": free_port()}
+    sending = await api.open(direction="send", participant=f"to-{camera}", keyframe_seconds=1, **wish)
+    sdp = tmp_path / f"{camera}.sdp"
+    sdp.write_text(sending["sdp"])
+    means = await ffmpeg.decoded(await ffmpeg.start("receive", str(sdp), "40"))
+    assert len({round(mean) for mean in means}) > 20
 
 
 def _flowing(where: Host, tracks: int) -> bool:

@@ -112,7 +112,7 @@ class IngressRegistry:
                 if stream is not None and payload is not None:
                     first = leftover.data[header.payload_offset : header.payload_end]
                     width, height = keyframe_size(payload.codec, first) or (0, 0)
-                    stream.pixels, stream.lines = width * height, height
+                    stream.pixels, stream.lines = width * height, min(width, height)
         if stream is None:
             self._context.drops[Drop.UNKNOWN_SSRC] += 1
         return stream

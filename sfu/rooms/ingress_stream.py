@@ -20,9 +20,10 @@ _RECOVERED = int(ArrivalFlag.RECOVERED)
 class IngressStream:
     """State of one incoming stream; `number` is its id in the engine's table, `rid` its layer's name or "".
 
-    `stalled` is set by the room, which sees the track's other layers. `pixels` and `lines` are the size of its pictures
-    where its first packet told it, else 0: layers of a track keep their proportions. `share` is the part of the
-    stream's bitrate that is to be expected: less than 1 where another node was asked for its lower layers only.
+    `stalled` is set by the room, which sees the track's other layers. `pixels` and `lines` (the shorter side, since
+    phones are turned) are the size of its pictures where its first packet told it, else 0: layers of a track keep
+    their proportions. `share` is the part of the stream's bitrate that is to be expected: less than 1 where another
+    node was asked for its lower layers only.
     """
 
     def __init__(

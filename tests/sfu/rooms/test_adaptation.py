@@ -227,6 +227,15 @@ def test_without_the_top_layer_the_next_one_is_not_taken_for_it() -> None:
 def test_the_size_counts_where_links_are_not_estimated_too() -> None:
     call = Call(WIDE, estimates=False)
     call.run(2)
+def test_a_phone_that_was_upright_may_be_turned() -> None:
+    call = Call(WIDE, sizes={"q": (180, 320), "h": (360, 640), "f": (720, 1280)})
+    call.run(1)
+    wanted = signaling_values.WantedTrack(track=call.cameras[0].track, width=1067, height=600)
+    call.stage.say(call.bob, signaling.Subscribe(tracks=[wanted]))
+    call.run(1)
+    assert call.carried() == "f"
+
+
     assert call.carried() == "f"
     wanted = signaling_values.WantedTrack(track=call.cameras[0].track, width=320, height=180)
     call.stage.say(call.bob, signaling.Subscribe(tracks=[wanted]))

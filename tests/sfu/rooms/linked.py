@@ -38,8 +38,8 @@ class Tied:
     Towards each of them a node receives media at port 40000 and sends from 50000, by sockets of their own.
     """
 
-    def __init__(self, *further: str) -> None:
-        self.stages = {host: Stage() for host in (HOME, *further)}
+    def __init__(self, *further: str, **limits: int) -> None:
+        self.stages = {host: Stage(**limits) for host in (HOME, *further)}
         self.crossed: list[tuple[str, bytes]] = []
         self.said: list[tuple[str, LinkMessage]] = []
         self.lose: Callable[[bytes], bool] = lambda _: False
@@ -116,8 +116,8 @@ class Tied:
 class Pair(Tied):
     """Two nodes: `near` is the room's home, it has spilled over to `far`. Ann is here, Bob there."""
 
-    def __init__(self) -> None:
-        super().__init__(FURTHER)
+    def __init__(self, **limits: int) -> None:
+        super().__init__(FURTHER, **limits)
         self.near, self.far = self.stages[HOME], self.stages[FURTHER]
         self.ann, self.bob = self.near.join("ann"), self.far.join("bob")
 

@@ -17,6 +17,7 @@ from sfu.rooms import spilling, statistics
 from sfu.rooms.room_link import RoomLink
 from tests.sfu.rooms.linked import FURTHER, HOME, Pair, watch
 from tests.sfu.rooms.stage import (
+    AUDIO,
     DELTA,
     IN_RED,
     KEYFRAME,
@@ -111,6 +112,21 @@ def test_loss_between_the_nodes_is_repaired(pair: Pair) -> None:
     pair.run(SECOND)
     assert {packet.payload[-2:] for packet in watcher.rtp} >= {seq.to_bytes(2, "big") for seq in range(1, 55)}
     assert pair.far.node.context.counters["nacks_sent"] > 10
+
+
+def test_who_speaks_at_one_node_is_told_and_heard_at_the_other() -> None:
+    pair = Pair(audio_slots=1)
+    pair.tie()
+    senders = [publish(pair.near, person, [AUDIO]) for person in (pair.ann, *map(pair.near.join, ("cat", "dan")))]
+    pair.run(SECOND)
+    watcher = watch(pair, pair.far, pair.bob)
+    for who, speaker, begin in (("dan", 2, 0), ("cat", 1, 100)):
+        for seq in range(begin, begin + 100):
+            for number, sender in enumerate(senders):
+                sender.send(audio(seq, level=20 if number == speaker else 120)._replace(payload=b"%d" % number))
+            pair.run(20 * MS, 20 * MS)
+        assert pair.bob.last(signaling.Speakers).speakers[0].participant == who
+        assert watcher.rtp[-1].payload == b"%d" % speaker
 
 
 def test_a_keyframe_wish_crosses(pair: Pair) -> None:

@@ -12,9 +12,10 @@ _KEPT_NS = 10_000_000_000
 class LayerDemand:
     """One per track. Layers are indices, 0 the lowest."""
 
-    def __init__(self, layers: int, now: int) -> None:
-        self._wanted_at = [now] * layers
-        self._active = frozenset(range(layers))
+    def __init__(self, layers: int, now: int, *, idle: bool = False) -> None:
+        """All layers count as wanted at first, or none if it begins `idle`."""
+        self._wanted_at = [now - _KEPT_NS if idle else now] * layers
+        self._active: frozenset[int] = frozenset() if idle else frozenset(range(layers))
 
     @property
     def layers(self) -> int:

@@ -7,8 +7,8 @@ class StreamDemand:
     """One per stream. Layers are counted from 0, the lowest."""
 
     def __init__(self, spatial: int, temporal: int, now: int) -> None:
-        """`spatial` and `temporal` are how many layers there are."""
-        self._demands = LayerDemand(spatial, now), LayerDemand(temporal, now)
+        """`spatial` and `temporal` are how many layers there are; none is wanted yet."""
+        self._demands = LayerDemand(spatial, now, idle=True), LayerDemand(temporal, now, idle=True)
 
     def update(self, wanted: tuple[int, int] | None, now: int) -> tuple[int, int] | None:
         """Take the highest layers wanted now, None: nothing; return the highest to be sent. What is beyond counts as

@@ -108,10 +108,13 @@ class LayerLadder:
             return None
         return [stream.rid for stream in self.active(wanted, now)]
 
-    def active(self, wanted: Iterable[IngressStream], now: int) -> list[IngressStream]:
-        """Take the streams that somebody wants; return those that should be sent, lowest first: others may rest."""
+    def active(self, wanted: Iterable[IngressStream], now: int, *, idle: bool = False) -> list[IngressStream]:
+        """Take the streams that somebody wants; return those that should be sent, lowest first: others may rest.
+
+        At first all should, or none if they are `idle`.
+        """
         if self._demand is None or self._demand.layers != len(self._order):
-            self._demand = LayerDemand(len(self._order), now)
+            self._demand = LayerDemand(len(self._order), now, idle=idle)
         places = {stream.number: place for place, stream in enumerate(self._order)}
         self._demand.update([places[stream.number] for stream in wanted if stream.number in places], now)
         active = [stream for place, stream in enumerate(self._order) if place in self._demand.active]

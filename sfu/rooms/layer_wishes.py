@@ -35,7 +35,7 @@ def _add(wanted: dict[IngressStream, Layer], stream: IngressStream, layer: Layer
 
 
 class LinkDemand:
-    """What one tie asks of the other side's videos, by the SSRCs of the link. All flow until something is said."""
+    """What one tie asks of the other side's videos, by the SSRCs of the link. None flows until something is said."""
 
     def __init__(self) -> None:
         self._demands: dict[int, StreamDemand] = {}
@@ -44,7 +44,7 @@ class LinkDemand:
 
     def update(self, uptrack: UpTrack, ladder: LayerLadder, wanted: Mapping[IngressStream, Layer], now: int) -> None:
         """Take what is wanted of a track now."""
-        active = ladder.active(wanted, now)
+        active = ladder.active(wanted, now, idle=True)
         for stream in uptrack.streams:
             demand = self._demands.get(stream.ssrc)
             if demand is None:
@@ -54,7 +54,7 @@ class LinkDemand:
             self._ask(uptrack, stream, asked if stream in active else None)
 
     def _ask(self, uptrack: UpTrack, stream: IngressStream, asked: Layer | None) -> None:
-        if self._said.get(stream.ssrc, ALL_LAYERS) == asked:
+        if self._said.get(stream.ssrc) == asked:
             return
         self._said[stream.ssrc] = self._news[stream.ssrc] = asked
         stream.share = share_of(uptrack.layers, asked) if asked is not None else 1.0

@@ -38,7 +38,7 @@ class _LinkRoute:
         self.publisher = publisher
         self.stream = stream
         self.route = context.number()
-        self.layer: Layer | None = ALL_LAYERS
+        self.layer: Layer | None = None
         self._engine = context.engine
         repaired = not uptrack.is_audio
         self.described = LinkStream(
@@ -62,10 +62,10 @@ class _LinkRoute:
             is_audio=uptrack.is_audio,
         )
         context.engine.set_route(entry)
-        self._carry(ALL_LAYERS)
 
-    def _carry(self, layer: Layer) -> None:
+    def carry(self, layer: Layer) -> None:
         """Carry the stream from the next frame on, whatever that is: only what flows is chosen at the other side."""
+        self.layer = layer
         source = RouteSource(
             self.stream.number, 0, at_keyframe=False, max_temporal=layer.temporal, max_spatial=layer.spatial
         )
@@ -73,11 +73,12 @@ class _LinkRoute:
 
     def allow(self, layer: Layer | None, now: int) -> bool:
         """Carry the stream up to a layer, or not at all; whether the publisher is asked for a keyframe for it."""
-        before, self.layer = self.layer, layer
+        before = self.layer
         if layer is None:
+            self.layer = None
             self._engine.switch_route(self.route, None)
             return False
-        self._carry(layer)
+        self.carry(layer)
         if (before is None or layer.spatial > before.spatial) and self.stream.active(now):
             self.stream.request_keyframe(now)
             return True
@@ -87,8 +88,10 @@ class _LinkRoute:
 class LinkEgress(Egress):
     """Routes by stream and by SSRC."""
 
-    def __init__(self, context: Context, peer: PlainPeer, now: int) -> None:
+    def __init__(self, context: Context, peer: PlainPeer, now: int, *, wished: bool) -> None:
+        """Where layers are `wished` for, a video rests until one is."""
         super().__init__(context, now, peer)
+        self._wished = wished
         self._routes: dict[int, _LinkRoute] = {}
         self._routes_by_ssrc: dict[int, _LinkRoute] = {}
         context.engine.set_peer(PeerEntry(peer.number, send_extensions=EXTENSIONS))
@@ -105,6 +108,8 @@ class LinkEgress(Egress):
             route = self._routes.get(stream.number)
             if route is None:
                 route = _LinkRoute(self._context, self.peer.number, publisher, uptrack, stream)
+                if uptrack.is_audio or not self._wished:
+                    route.carry(ALL_LAYERS)
                 self._routes[stream.number] = self._routes_by_ssrc[route.described.ssrc] = route
             track = described.setdefault(uptrack.track, _describe(uptrack))
             track.streams.append(route.described)
@@ -139,7 +144,7 @@ class LinkEgress(Egress):
 
     def _keyframe(self, ssrc: int, now: int) -> None:
         route = self._routes_by_ssrc.get(ssrc)
-        if route is not None:
+        if route is not None and route.layer is not None:
             self._context.counters["plis_received"] += 1
             route.stream.request_keyframe(now)
             self._context.touched.add(route.publisher.peer.number)

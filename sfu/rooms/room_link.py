@@ -107,7 +107,7 @@ class RoomLink:
         except ValueError:
             peer.close(now)
             raise
-        self.egress = LinkEgress(room.context, peer, now)
+        self.egress = LinkEgress(room.context, peer, now, wished=hello.v >= VERSION)
         self._speaks = hello.v
         self.publish.peer.report_to(hello.sends_from, self._end.local)
         room.peers.add(Owner(room, self._holder, self.egress))
@@ -117,9 +117,12 @@ class RoomLink:
     def update(self, now: int) -> None:
         """Send the tracks that the other side lacks, and say what has changed.
 
-        Not all the time: what changes within 50 ms of the last word waits for the room's next tick.
+        Not all the time: what changes within 50 ms of the last word waits until they are over.
         """
-        if self.egress is None or now < self._say_at:
+        if self.egress is None:
+            return
+        if now < self._say_at:
+            self.room.adaptation.hurry(self._say_at)
             return
         self._say_at = now + _PAUSE_NS
         room = self.room

@@ -5,10 +5,12 @@ from sfu.machines.stream_demand import StreamDemand
 SECOND = 1_000_000_000
 
 
-def test_all_of_it_flows_until_nobody_has_wanted_it_for_a_while() -> None:
+def test_nothing_flows_before_it_is_wanted_and_a_while_after_that() -> None:
     demand = StreamDemand(3, 2, 0)
-    assert demand.update(None, 9 * SECOND) == (2, 1)
-    assert demand.update(None, 11 * SECOND) is None
+    assert demand.update(None, 0) is None
+    assert demand.update((2, 1), SECOND) == (2, 1)
+    assert demand.update(None, 10 * SECOND) == (2, 1)
+    assert demand.update(None, 12 * SECOND) is None
 
 
 def test_a_rise_counts_at_once_and_a_fall_later() -> None:

@@ -118,6 +118,25 @@ def test_only_the_layers_that_somebody_watches_cross_and_are_sent() -> None:
     assert set(told(camera)) == {"q"}
 
 
+def test_a_new_picture_is_there_soon() -> None:
+    call = FarCall(FURTHER)
+    ann = call.arrive("ann", HOME)
+    call.tied.tie()
+    viewer = call.watch("bob", FURTHER)
+    call.publish(ann)
+    begin = viewer.now
+    call.run(0.4)
+    assert viewer.pictures[0] - begin < 300 * MS
+
+
+def test_nothing_crosses_before_somebody_asks_for_it() -> None:
+    call, _ = far_call()  # with Eve at the other node, who receives nothing
+    assert call.crossing(HOME) == set()
+    assert call.tied.rtp_from(HOME)  # but sound
+    call.watch("bob", FURTHER)
+    assert call.crossing(HOME) != set()
+
+
 def test_layers_that_rest_are_back_within_a_second() -> None:
     call, camera = far_call()
     viewer = call.watch("bob", FURTHER)

@@ -45,13 +45,14 @@ class LinkPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class LinkStream(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One SSRC of a track on the link. `pixels` and `lines` are its pictures' size, 0 where that is not known."""
+    """One SSRC of a track on the link. `pixels` and `lines` are its pictures' size, `rate` its bits/s; 0: not known."""
 
     ssrc: int
     rtx_ssrc: int | None = None
     rid: str = ""
     pixels: int = 0
     lines: int = 0
+    rate: int = 0
 
 
 class LinkTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -22,8 +22,8 @@ class IngressStream:
 
     `stalled` is set by the room, which sees the track's other layers. `pixels` and `lines` (the shorter side, since
     phones are turned) are the size of its pictures where its first packet told it, else 0: layers of a track keep
-    their proportions. `share` is the part of the stream's bitrate that is to be expected: less than 1 where another
-    node was asked for its lower layers only.
+    their proportions. `expected` is its bitrate as another node knew it, 0 where none did; `share` the part of it that
+    comes here: less than 1 where such a node was asked for lower layers only.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class IngressStream:
         self.codec = codec
         self.rid = rid
         self.pixels = self.lines = 0
+        self.expected = 0.0
         self.share = 1.0
         self.clock = SourceClock(clock_rate)
         self.bits_per_second = 0.0

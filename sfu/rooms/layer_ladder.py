@@ -60,6 +60,8 @@ class LayerLadder:
         """Measure the streams. One can be had while it flows, or when it is us who asked for it to stop."""
         for stream in streams:
             rate, number = stream.bits_per_second, stream.number
+            if stream.expected and number not in self._rates:
+                self._rates[number] = stream.expected
             if stream.active(now) and rate > 0 and stream.measured_at != self._sampled.get(number):
                 self._sampled[number] = stream.measured_at
                 self._sample(number, rate, stream.share)
@@ -67,7 +69,9 @@ class LayerLadder:
         self.steps = [stream for stream in self._order if stream.active(now) or stream.number in self._stopped]
         present = {stream.number for stream in streams}
         for number in self._rates.keys() - present:
-            del self._rates[number], self._samples[number], self._sampled[number]
+            del self._rates[number]
+            self._samples.pop(number, None)
+            self._sampled.pop(number, None)
 
     def _sample(self, number: int, rate: float, share: float) -> None:
         """Take a measured rate. What a part of the stream costs tells of the whole only where nothing else does."""

@@ -47,6 +47,7 @@ class _LinkRoute:
             rid=stream.rid,
             pixels=stream.pixels,
             lines=stream.lines,
+            rate=int(stream.bits_per_second),
         )
         payloads = _payloads(uptrack)
         entry = RouteEntry(

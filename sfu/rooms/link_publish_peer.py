@@ -58,6 +58,7 @@ class LinkPublishPeer(PublishPeer):
             registered = self._registry.register(uptrack, offered.ssrc, offered.rid, offered.rtx_ssrc)
             if registered is not None:
                 registered.pixels, registered.lines = offered.pixels, offered.lines
+                registered.expected = float(offered.rate)
         return bool(gone or fresh)
 
 

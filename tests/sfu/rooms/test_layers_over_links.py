@@ -137,6 +137,23 @@ def test_nothing_crosses_before_somebody_asks_for_it() -> None:
     assert call.crossing(HOME) != set()
 
 
+def test_what_layers_cost_is_known_before_they_cross() -> None:
+    call = FarCall(FURTHER)
+    camera = call.publish(call.arrive("ann", HOME))
+    camera.rates = {"q": 60_000, "h": 200_000, "f": 600_000}
+    call.arrive("eve", FURTHER)
+    call.run(3)
+    call.tied.tie()
+    call.run(1)
+    (uptrack,) = [entry for entry in call.tied.stages[FURTHER].node.rooms["r"].uptracks.values() if not entry.is_audio]
+    ladder = call.tied.stages[FURTHER].node.rooms["r"].adaptation._ladders[uptrack.track]
+    costs = {stream.rid: ladder.cost(stream) for stream in uptrack.streams}
+    assert all(0.8 * rate < costs[rid] < 1.25 * rate for rid, rate in camera.rates.items())
+    viewer = call.watch("bob", FURTHER, LinkSettings(rate=1_000_000, delay=20 * MS))
+    call.run(1.5)
+    assert carried(viewer, call.tied.stages[FURTHER]) == "f"
+
+
 def test_layers_that_rest_are_back_within_a_second() -> None:
     call, camera = far_call()
     viewer = call.watch("bob", FURTHER)

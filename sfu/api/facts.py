@@ -126,10 +126,10 @@ class CaptionFinal(Fact, tag="caption", frozen=True, kw_only=True):
 class TrackQuality(msgspec.Struct, frozen=True, kw_only=True):
     """How one track fared since the last such fact.
 
-    `direction` is publish or subscribe, as the participant does it; `layer` the rid that flowed last. `loss` is a share
-    (0..1) of the last second's packets, averaged; `bitrate` bits/s. `freezes` are spells of a second or longer in which
-    nothing of a video came that was neither muted nor paused, looked at about once a second; `paused` the seconds for
-    which bandwidth paused it.
+    `direction` is publish or subscribe, as the participant does it; `layer` what flowed last: a rid, layers of a stream
+    ("L1T3"), or both. `loss` is a share (0..1) of the last second's packets, averaged; `bitrate` bits/s. `freezes` are
+    spells of a second or longer in which nothing of a video came that was neither muted nor paused, looked at about
+    once a second; `paused` the seconds for which bandwidth paused it.
     """
 
     track: str

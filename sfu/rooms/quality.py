@@ -7,6 +7,7 @@ from sfu.api.facts import QualityMeasured, TrackQuality
 from sfu.rooms.downtrack import DownTrack
 from sfu.rooms.egress import Egress
 from sfu.rooms.participant import Participant
+from sfu.rooms.steps import ALL_LAYERS, name_of
 from sfu.rooms.uptrack import UpTrack
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _sample_published(track: _Track, uptrack: UpTrack, elapsed: int, now: int) -
     track.octets += sum(stream.bits_per_second for stream in flowing) * elapsed / (8 * _SECOND)
     if flowing:
         best = max(flowing, key=lambda stream: stream.bits_per_second)
-        track.layer = best.rid
+        track.layer = f"{best.rid} {name_of(uptrack.layers, ALL_LAYERS)}".strip()
         track.loss += sum(stream.fraction_lost for stream in flowing) / len(flowing) / 256
         track.jitter += best.jitter / _MS
     is_live = not (uptrack.is_audio or uptrack.muted or uptrack.held) and bool(uptrack.streams)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from sfu.api import signaling, signaling_values
+from sfu.api.facts import QualityMeasured
 from sfu.api.join_token import Source
 from sfu.formats import vp9
 from sfu.formats.codecs import Codec
@@ -107,6 +108,9 @@ def test_a_choice_of_layers_holds_and_what_is_carried_is_told() -> None:
     )
     shown.wanted_layer = ALL_LAYERS
     assert call.flow() == {0, 1}
+    call.stage.say(call.ann, signaling.Leave())
+    (said,) = [fact for fact in call.stage.facts if isinstance(fact, QualityMeasured)]
+    assert [track.layer for track in said.tracks] == ["L2T3"]
 
 
 def test_only_the_layers_that_are_shown_cross_to_another_node() -> None:

@@ -21,7 +21,7 @@ class QualityQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class TrackQuality(Answer, frozen=True, kw_only=True):
-    """`direction` is publish or subscribe. `loss` is a share (0..1), `bitrate` bits/s, `layer` what came last: "f", "L1T3".
+    """`direction` is publish or subscribe. `loss` is a share (0..1), `bitrate` bits/s, `layer` the last: "f", "L1T3".
 
     `freezes` counts spells of a second or longer without a picture; `paused` the seconds paused for want of bandwidth.
     """

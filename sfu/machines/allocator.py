@@ -5,7 +5,8 @@ tiles by displayed size. A screen and the speaker get the best that fits before 
 move, as far as there is room, and then rise in turn. What does not fit is paused, and said to be.
 
 Hysteresis keeps pictures from flapping: rising needs headroom and some time since the last fall, longer each time that
-a rise did not last; with ample room it waits the least. What is carried is kept as long as it fits.
+a rise did not last; with ample room it waits the least. To come back at its least a picture needs little headroom and
+never waits for long: anything is better than nothing. What is carried is kept as long as it fits.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -15,9 +16,11 @@ from typing import Generic, NamedTuple, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
-_HEADROOM = 1.18
+_HEADROOM = 1.1
 _AMPLE = 1.5  # where a rise leaves so much room it will last: it was the link that fell, not the rise
+_LEAST_HEADROOM = 1.05
 _WAIT_NS = 1_000_000_000
+_PAUSED_WAIT_NS = 4_000_000_000
 _MAX_WAIT_NS = 16_000_000_000
 _SHORT_LIVED_NS = 10_000_000_000
 _LINK_FELL = 0.6  # of the estimate when it rose, or less: a rise that was too bold costs less than that
@@ -119,6 +122,8 @@ class Allocator(Generic[Key]):
         waited = now - memory.fell_at if memory.fell_at is not None else _MAX_WAIT_NS
         if waited < _WAIT_NS:
             return float("inf")
+        if memory.layer == PAUSED and layer == 0:
+            return _LEAST_HEADROOM if waited >= min(memory.wait, _PAUSED_WAIT_NS) else _AMPLE
         return _HEADROOM if waited >= memory.wait else _AMPLE
 
     def _reach(self, demand: Demand[Key], now: int) -> float:

@@ -207,7 +207,8 @@ class Adaptation:
         audio = _audio_rate(subscriber.egress, now)
         carried = self._carried(shown) + audio
         if bandwidth is not None:
-            rate = subscriber.dips.sit_out(rate, carried, bandwidth.queueing, now)
+            is_last = _is_last(shown, steps)
+            rate = subscriber.dips.sit_out(rate, carried, bandwidth.queueing, now, is_last=is_last)
         if bandwidth is not None and any(self._is_new(downtrack) for downtrack in shown.values()):
             bandwidth.open(now)
         if bandwidth is not None and bandwidth.is_trying(now):
@@ -330,6 +331,15 @@ def _are_alike(one: dict[str, tuple[tuple[int, float], ...]], other: dict[str, t
         )
         for track, layers in one.items()
     )
+
+
+def _is_last(shown: dict[str, DownTrack], steps: dict[str, list[Step]]) -> bool:
+    """Whether one picture is all that is carried, at its least."""
+    carried = [(steps[track], downtrack) for track, downtrack in shown.items() if downtrack.stream is not None]
+    if len(carried) != 1 or not carried[0][0]:
+        return False
+    (least, *_), downtrack = carried[0]
+    return downtrack.stream is least.stream and downtrack.layer == least.layer
 
 
 def _audio_rate(egress: Egress, now: int) -> float:

@@ -72,6 +72,21 @@ def test_rising_needs_headroom() -> None:
     assert allocator.allocate(580_000, 0, [tile("a")], 60 * SECOND).grants["a"].layer == 1
 
 
+def test_to_come_back_at_its_least_takes_little_headroom() -> None:
+    allocator = Allocator[str]()
+    allocator.allocate(100_000, 0, [tile("a")], 0)
+    assert allocator.allocate(155_000, 0, [tile("a")], 60 * SECOND).grants["a"].layer == PAUSED
+    assert allocator.allocate(160_000, 0, [tile("a")], 60 * SECOND).grants["a"].layer == 0
+
+
+def test_what_is_paused_never_waits_for_long() -> None:
+    allocator = Allocator[str]()
+    for second in range(60):  # it comes and goes, and waits longer and longer
+        allocator.allocate(160_000 if second % 2 else 140_000, 0, [tile("a")], second * SECOND)
+    allocator.allocate(140_000, 0, [tile("a")], 60 * SECOND)
+    assert allocator.allocate(160_000, 0, [tile("a")], 65 * SECOND).grants["a"].layer == 0
+
+
 def test_what_is_carried_is_kept_without_headroom() -> None:
     allocator = Allocator[str]()
     allocator.allocate(600_000, 0, [tile("a")], 0)

@@ -12,7 +12,7 @@ def test_a_link_that_carries_all_is_believed() -> None:
 
 def test_a_shallow_dip_is_sat_out_for_a_while() -> None:
     dips = Dips()
-    granted = [dips.sit_out(1.8e6, CARRIED, 50 * MS, at * MS) for at in (0, 500, 1400, 1500, 1700)]
+    granted = [dips.sit_out(1.8e6, CARRIED, 50 * MS, at * MS) for at in (0, 1000, 2400, 2500, 3000)]
     assert granted == [CARRIED, CARRIED, CARRIED, 1.8e6, 1.8e6]
 
 
@@ -31,3 +31,11 @@ def test_a_long_queue_ends_it() -> None:
     dips = Dips()
     assert dips.sit_out(1.8e6, CARRIED, 100 * MS, 0) == CARRIED
     assert dips.sit_out(1.8e6, CARRIED, 200 * MS, 200 * MS) == 1.8e6
+
+
+def test_the_last_picture_goes_on_as_long_as_the_queue_is_short() -> None:
+    dips = Dips()
+    granted = [dips.sit_out(1.8e6, CARRIED, 50 * MS, at * MS, is_last=True) for at in (0, 1500, 60_000)]
+    assert granted == [CARRIED] * 3
+    assert dips.sit_out(1.8e6, CARRIED, 200 * MS, 60_200 * MS, is_last=True) == 1.8e6
+    assert dips.sit_out(1.2e6, CARRIED, 50 * MS, 60_400 * MS, is_last=True) == 1.2e6

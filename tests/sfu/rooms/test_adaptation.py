@@ -124,6 +124,20 @@ def test_what_does_not_fit_is_paused_and_said_to_be_and_comes_back() -> None:
     assert pauses(call) == [(True, "bandwidth"), (False, "")]
 
 
+def test_a_link_that_just_about_carries_the_lowest_layer_shows_it_nearly_always() -> None:
+    call = Call(LinkSettings(rate=200_000, delay=25 * MS))
+    call.viewer.asks = True
+    call.run(10)
+    begin = call.stage.now
+    carried = []
+    for _ in range(100):
+        call.run(0.1)
+        carried.append(call.carried())
+    assert carried.count("q") >= 90
+    late = sorted(queueing for at, queueing in call.viewer.queueing if at > begin)
+    assert late[int(len(late) * 0.95)] < 150 * MS
+
+
 def test_what_was_lost_before_a_pause_is_not_sent_again() -> None:
     """It would only lengthen the congestion that led to the pause."""
     call = Call(WIDE)
@@ -227,6 +241,8 @@ def test_without_the_top_layer_the_next_one_is_not_taken_for_it() -> None:
 def test_the_size_counts_where_links_are_not_estimated_too() -> None:
     call = Call(WIDE, estimates=False)
     call.run(2)
+
+
 def test_a_phone_that_was_upright_may_be_turned() -> None:
     call = Call(WIDE, sizes={"q": (180, 320), "h": (360, 640), "f": (720, 1280)})
     call.run(1)
@@ -234,7 +250,6 @@ def test_a_phone_that_was_upright_may_be_turned() -> None:
     call.stage.say(call.bob, signaling.Subscribe(tracks=[wanted]))
     call.run(1)
     assert call.carried() == "f"
-
 
     assert call.carried() == "f"
     wanted = signaling_values.WantedTrack(track=call.cameras[0].track, width=320, height=180)

@@ -5,7 +5,6 @@ from itertools import pairwise
 import pytest
 
 from sfu.api import signaling, signaling_values
-from sfu.formats import rtcp
 from sfu.rooms import statistics
 from sfu.rooms.flight_recorder import Kind, entries
 from tests.sfu.rooms.simulcast_call import RATES, Call
@@ -136,59 +135,6 @@ def test_a_link_that_just_about_carries_the_lowest_layer_shows_it_nearly_always(
     assert carried.count("q") >= 90
     late = sorted(queueing for at, queueing in call.viewer.queueing if at > begin)
     assert late[int(len(late) * 0.95)] < 150 * MS
-
-
-def test_what_was_lost_before_a_pause_is_not_sent_again() -> None:
-    """It would only lengthen the congestion that led to the pause."""
-    call = Call(WIDE)
-    call.run(3)
-    engine = call.stage.node.context.engine
-    shown = next(entry for entry in call.subscription.egress.downtracks.values() if entry.kind == "video")
-    newest = engine.route_state(shown.route).last_seq & 0xFFFF
-
-    def sent_again() -> int:
-        before = engine.route_state(shown.route).retransmitted
-        call.viewer.client.send_rtcp([rtcp.Nack(77, shown.ssrc, ((newest - 5) & 0xFFFF, newest))])
-        call.stage.run(50 * MS)
-        return engine.route_state(shown.route).retransmitted - before
-
-    assert sent_again() == 2
-    call.viewer.link.change(call.stage.now, rate=110_000)
-    call.run(8)
-    assert call.carried() == ""
-    assert sent_again() == 0
-    assert call.stage.node.context.counters["repairs_outdated"] == 2
-
-
-def test_a_repair_that_was_lost_too_goes_twice_while_the_link_is_free() -> None:
-    call = Call(WIDE)
-    call.run(5)
-    engine = call.stage.node.context.engine
-    shown = next(entry for entry in call.subscription.egress.downtracks.values() if entry.kind == "video")
-    lost = engine.route_state(shown.route).last_seq & 0xFFFF
-    sent = []
-    for _ in range(2):
-        before = engine.route_state(shown.route).retransmitted
-        call.viewer.client.send_rtcp([rtcp.Nack(77, shown.ssrc, (lost,))])
-        call.stage.run(100 * MS)
-        sent.append(engine.route_state(shown.route).retransmitted - before)
-    assert sent == [1, 2]
-
-
-def longest_gap(call: Call, seconds: float) -> int:
-    """The longest time between pictures, in ns, over a while."""
-    begin = call.stage.now
-    call.run(seconds)
-    return max(after - before for before, after in pairwise(call.viewer.pictures) if before > begin)
-
-
-def test_on_a_lossy_link_repairs_go_twice_so_that_hardly_a_picture_waits_for_a_second_request() -> None:
-    call = Call(LinkSettings(rate=5_000_000, delay=25 * MS, loss=0.05))
-    call.viewer.asks = True
-    call.run(4)
-    assert longest_gap(call, 15) < 150 * MS
-    counters = call.stage.node.context.counters
-    assert counters["repairs_twice"] > 0.8 * counters["nacks_received"]
 
 
 def test_it_comes_back_also_when_nothing_is_left_to_probe_with() -> None:

@@ -5,8 +5,8 @@ tiles by displayed size. A screen and the speaker get the best that fits before 
 move, as far as there is room, and then rise in turn. What does not fit is paused, and said to be.
 
 Hysteresis keeps pictures from flapping: rising needs headroom and some time since the last fall, longer each time that
-a rise did not last; with ample room it waits the least. To come back at its least a picture needs little headroom and
-never waits for long: anything is better than nothing. What is carried is kept as long as it fits.
+a rise did not last; with ample room it waits the least. Where nothing is shown, a picture needs little headroom to come
+back at its least, and never waits for long. What is carried is kept as long as it fits.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -108,21 +108,22 @@ class Allocator(Generic[Key]):
         """Give the best layer below `top` that fits in addition to what is given already; return the room left."""
         given = layers[demand.key]
         held = demand.layers[given] if given != PAUSED else 0.0
+        is_first = all(other == PAUSED for other in layers.values())
         for layer in range(min(top, len(demand.layers)) - 1, given, -1):
             cost = demand.layers[layer] - held
-            if cost * self._margin(demand.key, layer, now) <= room:
+            if cost * self._margin(demand.key, layer, now, is_first=is_first) <= room:
                 layers[demand.key] = layer
                 return room - cost
         return room
 
-    def _margin(self, key: Key, layer: int, now: int) -> float:
+    def _margin(self, key: Key, layer: int, now: int, *, is_first: bool) -> float:
         memory = self._memories.get(key)
         if memory is None or not memory.known or layer <= memory.layer:
             return 1.0
         waited = now - memory.fell_at if memory.fell_at is not None else _MAX_WAIT_NS
         if waited < _WAIT_NS:
             return float("inf")
-        if memory.layer == PAUSED and layer == 0:
+        if is_first and memory.layer == PAUSED and layer == 0:
             return _LEAST_HEADROOM if waited >= min(memory.wait, _PAUSED_WAIT_NS) else _AMPLE
         return _HEADROOM if waited >= memory.wait else _AMPLE
 

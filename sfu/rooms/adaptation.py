@@ -141,8 +141,7 @@ class Adaptation:
             for track, ladder in self._ladders.items():
                 self._tell_layers(self._videos[track], ladder, now)
             for link in room.links.values():
-                link.update(now)
-                link.tell_wishes()
+                link.say_due(now)
         return looks
 
     def _take_turns(self, now: int) -> int:

@@ -328,6 +328,8 @@ class Node:
         self.context.schedule.set(key, now + _TICK_NS)
         membership.expire(room, now)
         moderation.close_when_due(room, now)
+        for link in room.links.values():
+            link.update(now)
         speakers = room.speakers.update(now)
         if speakers is not None:
             room.broadcast(signaling.Speakers(speakers=speakers))

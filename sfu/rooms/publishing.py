@@ -162,6 +162,8 @@ def unknown_ssrc(room: Room, participant: Participant, leftover: Leftover, now: 
         for downtrack in uptrack.downtracks:
             downtrack.choose(now)
         room.taps.update(now)
+        for link in room.links.values():
+            link.is_behind = True
         room.adaptation.hurry(now)
     room.touch(publish.peer.number)
     return room.context.engine.resubmit(leftover, now)

@@ -43,7 +43,10 @@ _PAUSE_NS = 50_000_000
 
 
 class RoomLink:
-    """One tie; `number` is its id, `node` the other side's name. What it has to say goes to the outbox."""
+    """One tie; `number` is its id, `node` the other side's name. What it has to say goes to the outbox.
+
+    `is_behind`: something has changed that the other side should soon be told.
+    """
 
     def __init__(self, room: Room, node: str, end: OurEnd, sender: OurEnd, now: int) -> None:
         """We receive at `end` and send from `sender`."""
@@ -59,6 +62,7 @@ class RoomLink:
         self._holder = Participant("", node, None, Grants(), publish=self.publish)
         self._said: LinkState | None = None
         self._say_at = now
+        self.is_behind = False
         self._tracks: list[LinkTrack] = []
         self._demand = LinkDemand()
         self._needed: list[str] = []
@@ -121,7 +125,8 @@ class RoomLink:
         """
         if self.egress is None:
             return
-        if now < self._say_at:
+        self.is_behind = now < self._say_at
+        if self.is_behind:
             self.room.adaptation.hurry(self._say_at)
             return
         self._say_at = now + _PAUSE_NS
@@ -150,12 +155,14 @@ class RoomLink:
             self.room.adaptation.hurry(now)
 
     def wish(self, uptrack: UpTrack, ladder: LayerLadder, wanted: Mapping[IngressStream, Layer], now: int) -> None:
-        """Take what is wanted here of a track of the other side's; see `tell_wishes`."""
+        """Take what is wanted here of a track of the other side's; see `say_due`."""
         if self._speaks >= VERSION:
             self._demand.update(uptrack, ladder, wanted, now)
 
-    def tell_wishes(self) -> None:
-        """Say what has changed."""
+    def say_due(self, now: int) -> None:
+        """Say what has waited to be said, and what wishes have changed."""
+        if self.is_behind:
+            self.update(now)
         streams = self._demand.take()
         if streams:
             self._tell(LinkWishes(streams=streams))

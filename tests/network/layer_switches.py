@@ -1,6 +1,7 @@
 """A publisher in Chromium that flashes and beeps, and a viewer that asks for a large and a small picture by turns."""
 
 import asyncio
+import json
 import statistics
 import time
 from collections.abc import AsyncIterator
@@ -10,19 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from tests.network.behind_link import MS, WATCH_FRAMES
-from tests.sfu.server.harness import eventually, host
+from tests.network.test_coming_back import viewer
+from tests.sfu.server.harness import Host, eventually, host
 from tests.support import sdk_page
-from tests.support.bidi import firefox
-from tests.support.chromium import LOOPBACK_FLAG, chromium
+from tests.support.chromium import LOOPBACK_FLAG, chromium, open_page
 from tests.support.link_model import LinkSettings
 from tests.support.tun_forwarder import emulated_host
 
 LINK = LinkSettings(delay=5 * MS)
 _SKEW_SECONDS = 9
-_SETTLING_SECONDS = 5
+_SETTLING_SECONDS = 20
+"""Browsers report of sound each 5 s, bring it together with the picture once they have two, and then bit by bit."""
 _IN_DECODER = 3
 FLASHES = """
-(async (codec, audible) => {
+(() => {
   const canvas = Object.assign(document.createElement('canvas'), {width: 1280, height: 720});
   const picture = canvas.getContext('2d'), sound = new AudioContext();
   const gain = new GainNode(sound, {gain: 0}), tone = new OscillatorNode(sound, {frequency: 1000});
@@ -44,32 +46,75 @@ FLASHES = """
       picture.fillRect((index * 97 + number * 5) % 1280, 380 + (index * 61 + number * 3) % 340, 9, 9);
     }
   }, 1000 / 30);
-  sdkPage.sent = [...output.stream.getAudioTracks(), ...canvas.captureStream(30).getVideoTracks()];
-  await sdkPage.room.publish('microphone', sdkPage.sent[0]);
-  await sdkPage.room.publish('camera', sdkPage.sent[1], {codec});
-})
-"""
-WITHOUT_SERVER = """
-(async () => {
-  const near = new RTCPeerConnection(), far = new RTCPeerConnection(), both = new MediaStream(sdkPage.sent);
-  near.onicecandidate = ({candidate}) => far.addIceCandidate(candidate);
-  far.onicecandidate = ({candidate}) => near.addIceCandidate(candidate);
-  for (const track of sdkPage.sent) near.addTrack(track, both);
-  await near.setLocalDescription();
-  await far.setRemoteDescription(near.localDescription);
-  await far.setLocalDescription();
-  await near.setRemoteDescription(far.localDescription);
-  const [sound, picture] = far.getReceivers().map(({track}) => new MediaStream([track]));
-  const video = Object.assign(document.createElement('video'), {muted: true, autoplay: true, srcObject: picture});
-  document.body.append(video);
-  sdkPage.player = Object.assign(new Audio(), {autoplay: true, srcObject: sound});  // or its buffer is not read
-  sdkPage.seen = watchFlashes(video, sound);
-  sdkPage.hangUp = () => { near.close(); far.close(); video.remove(); return true; };
+  window.sent = [...output.stream.getAudioTracks(), ...canvas.captureStream(30).getVideoTracks()];
   return true;
 })()
 """
+PUBLISH = """
+(async (codec) => {
+  await sdkPage.room.publish('microphone', sent[0]);
+  await sdkPage.room.publish('camera', sent[1], {codec});
+  return true;
+})
+"""
+GATHERED = """
+window.gathered = (peer) => new Promise((resolve) => {
+  const look = () => peer.iceGatheringState === 'complete' && resolve(peer.localDescription.sdp);
+  peer.addEventListener('icegatheringstatechange', look);
+  look();
+});
+"""
+OFFER = """
+(async () => {
+  const peer = window.direct = new RTCPeerConnection(), both = new MediaStream(sent);
+  for (const track of sent) peer.addTrack(track, both);
+  await peer.setLocalDescription();
+  return gathered(peer);
+})()
+"""
+ANSWER = """
+(async (sdp) => {
+  const peer = window.direct = new RTCPeerConnection();
+  await peer.setRemoteDescription({type: 'offer', sdp});
+  await peer.setLocalDescription();
+  const [sound, picture] = peer.getReceivers().map(({track}) => new MediaStream([track]));
+  const video = Object.assign(document.createElement('video'), {muted: true, autoplay: true, srcObject: picture});
+  document.body.append(video);
+  window.player = Object.assign(new Audio(), {autoplay: true, srcObject: sound});  // or its buffer is not read
+  window.seen = watchFlashes(video, peer.getReceivers()[0]);
+  return gathered(peer);
+})
+"""
+TAKE_ANSWER = "(async (sdp) => { await direct.setRemoteDescription({type: 'answer', sdp}); return true; })"
+HANG_UP = "(() => { direct.close(); seen.close(); player.srcObject = null; return true; })()"
 WATCH_FLASHES = """
-window.watchFlashes = (video, stream) => {
+const listen = (track, heard) => {
+  const sound = new AudioContext(), listener = sound.createScriptProcessor(256, 1, 1);
+  listener.onaudioprocess = (event) => {
+    const samples = event.inputBuffer.getChannelData(0);
+    const onset = samples.findIndex((sample) => Math.abs(sample) > 0.1);
+    const {contextTime, performanceTime} = sound.getOutputTimestamp();
+    const at = performanceTime + 1000 * (event.playbackTime + Math.max(onset, 0) / sound.sampleRate - contextTime);
+    heard(at, onset >= 0, 1000 * samples.length / sound.sampleRate);
+  };
+  sound.createMediaStreamSource(new MediaStream([track])).connect(listener);
+  listener.connect(sound.destination);
+  return () => (listener.onaudioprocess = null, sound.close());
+};
+// Firefox runs Web Audio where there is a sound card, but its statistics always tell what was played.
+const measure = (receiver, heard) => {
+  let before = null, timer;
+  const look = async () => {
+    const row = [...(await receiver.getStats()).values()].find(({type}) => type === 'inbound-rtp');
+    const at = performance.now(), energy = row?.totalAudioEnergy ?? 0;
+    if (before) heard(at, energy - before.energy > 0.0005, at - before.at);
+    before = {at, energy};
+    timer = setTimeout(look, 4);
+  };
+  look();
+  return () => clearTimeout(timer);
+};
+window.watchFlashes = (video, receiver) => {
   const flashes = [], beeps = [];
   const small = Object.assign(document.createElement('canvas'), {width: 8, height: 8});
   const picture = small.getContext('2d', {willReadFrequently: true});
@@ -82,21 +127,13 @@ window.watchFlashes = (video, stream) => {
     video.requestVideoFrameCallback(look);
   };
   video.requestVideoFrameCallback(look);
-  const sound = new AudioContext();
-  const listener = sound.createScriptProcessor(256, 1, 1);
   let quietFor = 1e6;
-  listener.onaudioprocess = (event) => {
-    const samples = event.inputBuffer.getChannelData(0);
-    const onset = samples.findIndex((sample) => Math.abs(sample) > 0.1);
-    if (onset >= 0 && quietFor > 0.5) {
-      const {contextTime, performanceTime} = sound.getOutputTimestamp();
-      beeps.push(performanceTime + 1000 * (event.playbackTime + onset / sound.sampleRate - contextTime));
-    }
-    quietFor = onset >= 0 ? 0 : quietFor + samples.length / sound.sampleRate;
+  const heard = (at, loud, ms) => {
+    if (loud && quietFor > 500) beeps.push(at);
+    quietFor = loud ? 0 : quietFor + ms;
   };
-  sound.createMediaStreamSource(stream).connect(listener);
-  listener.connect(sound.destination);
-  return {flashes, beeps, video, listener};
+  const end = navigator.userAgent.includes('Firefox') ? measure(receiver, heard) : listen(receiver.track, heard);
+  return {flashes, beeps, close: () => { end(); video.remove(); }};
 };
 """
 WATCH_CALL = """
@@ -104,7 +141,8 @@ WATCH_CALL = """
   const track = (media) => [...sdkPage.room.roster.tracks.values()].find((t) => t.media === media);
   sdkPage.camera = track('video').id;
   sdkPage.video = sdkPage.shown.get(sdkPage.camera);
-  sdkPage.seen = watchFlashes(sdkPage.video, new MediaStream([track('audio').mediaTrack]));
+  const receivers = watchedPeers.flatMap((peer) => peer.getReceivers());
+  window.seen = watchFlashes(sdkPage.video, receivers.find((one) => one.track === track('audio').mediaTrack));
   return true;
 })()
 """
@@ -115,7 +153,7 @@ SWITCH = "(sdkPage.room.subscribe(sdkPage.camera, {width: WIDTH, height: HEIGHT}
 class Outcome:
     """`skew` is how long after its beep a flash is shown, in ms (median), after the switching, `skew_before` before it.
 
-    Both are less what a page sees of a connection without a server, `own_skew`.
+    Both are less what the same pages see of a connection without a server, `own_skew`.
     `lost` are frames that came and were neither decoded nor passed over for want of time.
     """
 
@@ -137,19 +175,6 @@ class Outcome:
         )
 
 
-@asynccontextmanager
-async def _viewer(kind: str, prefix: list[str], site: str) -> AsyncIterator[sdk_page.Evaluates]:
-    if kind == "firefox":
-        async with firefox(prefix) as browser:
-            await browser.navigate(site)
-            yield browser
-    else:
-        async with chromium(prefix) as running:
-            page = await running.browser.new_page()
-            await page.goto(site)
-            yield page
-
-
 async def _row(page: sdk_page.Evaluates) -> dict[str, Any]:
     rows = [row for row in await sdk_page.streams(page) if row["kind"] == "video" and row.get("framesDecoded")]
     return rows[0] if rows else {}
@@ -159,20 +184,22 @@ async def _skew(page: sdk_page.Evaluates) -> float:
     """Return how long after their beeps the next flashes are shown."""
     since = await page.evaluate("performance.now()")
     await asyncio.sleep(_SKEW_SECONDS)
-    flashes, beeps = await page.evaluate("[sdkPage.seen.flashes, sdkPage.seen.beeps]")
+    flashes, beeps = await page.evaluate("[seen.flashes, seen.beeps]")
     nearest = [
         min((flash - beep for beep in beeps), key=abs, default=float("inf")) for flash in flashes if flash > since + 500
     ]
     return statistics.median(nearest) if nearest else float("inf")
 
 
-async def _skew_without_server(page: sdk_page.Evaluates) -> float:
-    """Return the same of a connection within the publisher's page: Web Audio, at either end, makes beeps late."""
-    await page.evaluate(f"(() => {{ {WATCH_FLASHES} return true; }})()")
-    await page.evaluate(WITHOUT_SERVER)
+async def _skew_without_server(ann: sdk_page.Evaluates, bob: sdk_page.Evaluates) -> float:
+    """Return the same of a connection straight between both: Web Audio, at either end, makes beeps late."""
+    offer = await ann.evaluate(OFFER)
+    answer = await bob.evaluate(f"{ANSWER}({json.dumps(offer)})")
+    await ann.evaluate(f"{TAKE_ANSWER}({json.dumps(answer)})")
     await asyncio.sleep(_SETTLING_SECONDS)
-    skew = await _skew(page)
-    await page.evaluate("sdkPage.hangUp()")
+    skew = await _skew(bob)
+    await bob.evaluate(HANG_UP)
+    await ann.evaluate("(direct.close(), true)")
     return skew
 
 
@@ -190,8 +217,8 @@ async def _never_decoded(page: sdk_page.Evaluates) -> int:
 
 
 @asynccontextmanager
-async def _call(tmp_path: Path, codec: str, kind: str) -> AsyncIterator[tuple[sdk_page.Evaluates, sdk_page.Evaluates]]:
-    """A call of a publisher and a viewer, whose pages these are; all layers flow, the large picture is shown."""
+async def _pages(tmp_path: Path, kind: str) -> AsyncIterator[tuple[Host, str, sdk_page.Evaluates, sdk_page.Evaluates]]:
+    """A node, its address for a viewer behind a link, the page of a publisher with flashes and beeps, the viewer's."""
     async with AsyncExitStack() as stack:
         link = stack.enter_context(emulated_host(LINK, LINK, 1))
         addresses = ("127.0.0.1", link.server_address)
@@ -199,25 +226,30 @@ async def _call(tmp_path: Path, codec: str, kind: str) -> AsyncIterator[tuple[sd
         near = await stack.enter_async_context(sdk_page.sdk_site())
         far = await stack.enter_async_context(sdk_page.sdk_site(link.server_address))
         browser = await stack.enter_async_context(chromium(flags=[LOOPBACK_FLAG]))
-        ann = await browser.browser.new_page()
-        await ann.goto(near)
-        await sdk_page.join_node(ann, h.signaling_url, h.control.token("r", "ann"))
-        await ann.evaluate(f"{FLASHES}('{codec}').then(() => true)")
-        bob = await stack.enter_async_context(_viewer(kind, link.prefix, far))
-        url = h.signaling_url.replace("127.0.0.1", link.server_address)
-        await sdk_page.join_node(bob, url, h.control.token("r", "bob"))
-        publish = h.node.rooms["r"].participants["ann"].publish
-        assert publish is not None
-        streams = publish.streams
-        await eventually(lambda: sum(stream.active(time.monotonic_ns()) for stream in streams.values()) == 4, 60)
-        async with asyncio.timeout(30):
-            while (await _row(bob)).get("framesDecoded", 0) < 10:
-                await asyncio.sleep(0.1)
-        await bob.evaluate(f"(() => {{ {WATCH_FRAMES} return true; }})()")
-        await bob.evaluate(f"(() => {{ {WATCH_FLASHES} return true; }})()")
-        await bob.evaluate(WATCH_CALL)
-        await _show(bob, 1280, 720)
-        yield ann, bob
+        # Whom devices are granted to tells its addresses, without which a page in a namespace could not be met.
+        ann = await open_page(browser, near)
+        await ann.evaluate(FLASHES)
+        await ann.evaluate(f"(() => {{ {GATHERED} return true; }})()")
+        bob = await stack.enter_async_context(viewer(kind, link, far))
+        for script in (GATHERED, WATCH_FRAMES, WATCH_FLASHES):
+            await bob.evaluate(f"(() => {{ {script} return true; }})()")
+        yield h, h.signaling_url.replace("127.0.0.1", link.server_address), ann, bob
+
+
+async def _meet(h: Host, url: str, ann: sdk_page.Evaluates, bob: sdk_page.Evaluates, codec: str) -> None:
+    """Join both, and return once all layers flow and the large picture is shown."""
+    await sdk_page.join_node(ann, h.signaling_url, h.control.token("r", "ann"))
+    await ann.evaluate(f"{PUBLISH}('{codec}')")
+    await sdk_page.join_node(bob, url, h.control.token("r", "bob"))
+    publish = h.node.rooms["r"].participants["ann"].publish
+    assert publish is not None
+    streams = publish.streams
+    await eventually(lambda: sum(stream.active(time.monotonic_ns()) for stream in streams.values()) == 4, 60)
+    async with asyncio.timeout(30):
+        while (await _row(bob)).get("framesDecoded", 0) < 10:
+            await asyncio.sleep(0.1)
+    await bob.evaluate(WATCH_CALL)
+    await _show(bob, 1280, 720)
 
 
 async def _show(page: sdk_page.Evaluates, width: int, height: int) -> None:
@@ -230,8 +262,10 @@ async def _show(page: sdk_page.Evaluates, width: int, height: int) -> None:
 
 async def switch_layers(tmp_path: Path, codec: str, kind: str, switches: int, *, lip_sync: bool = True) -> Outcome:
     """Run a call in which a viewer's layer changes so many times; without `lip_sync` that is not measured."""
-    async with _call(tmp_path, codec, kind) as (ann, bob):
-        own_skew = await _skew_without_server(ann) if lip_sync else 0.0
+    async with _pages(tmp_path, kind) as (h, url, ann, bob):
+        own_skew = await _skew_without_server(ann, bob) if lip_sync else 0.0
+        await _meet(h, url, ann, bob, codec)
+        await asyncio.sleep(_SETTLING_SECONDS if lip_sync else 0)
         skew_before = await _skew(bob) if lip_sync else 0.0
         lost_before = await _never_decoded(bob)
         before, since = await _row(bob), await bob.evaluate("performance.now()")

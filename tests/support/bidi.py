@@ -48,9 +48,10 @@ class BidiError(Exception):
 
 
 class Firefox:
-    """A browser with one tab."""
+    """A browser with one tab, and the pid of its main process."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: ClientConnection, pid: int) -> None:
+        self.pid = pid
         self._connection = connection
         self._last_id = 0
         self._context = ""
@@ -110,6 +111,10 @@ class Firefox:
         viewport = {"width": width, "height": height}
         await self.command("browsingContext.setViewport", {"context": self._context, "viewport": viewport})
 
+    def kill(self) -> None:
+        """End it, with all its processes, as a crash would: nothing says goodbye."""
+        os.killpg(self.pid, signal.SIGKILL)
+
     async def screenshot(self, path: Path) -> None:
         """Write a PNG of the viewport."""
         answer = await self.command("browsingContext.captureScreenshot", {"context": self._context})
@@ -137,7 +142,7 @@ async def firefox(
             draining = asyncio.create_task(_drain(process.stderr))
             connected = _connect_within(prefix, host, port) if prefix else None
             async with connect(f"ws://{host}:{port}/session", sock=connected, max_size=None, proxy=None) as connection:
-                browser = Firefox(connection)
+                browser = Firefox(connection, process.pid)
                 await browser.start()
                 yield browser
             draining.cancel()

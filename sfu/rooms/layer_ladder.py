@@ -15,6 +15,7 @@ from sfu.rooms.ingress_stream import IngressStream
 from sfu.rooms.layer_choice import is_higher
 
 _SECONDS = 5
+_AWAITED_NS = 1_000_000_000  # so long a layer that is asked for again can be had though it does not flow yet
 _UNMEASURED = float("inf")  # costs of which one is missing tell nothing
 _UNKNOWN_RATES = (150_000.0, 500_000.0, 1_700_000.0)
 _UNKNOWN_RATE = 500_000.0  # of a single one
@@ -35,21 +36,27 @@ class LayerLadder:
         self._order: list[IngressStream] = []
         self._demand: LayerDemand | None = None
         self._stopped: frozenset[int] = frozenset()
+        self._returning: dict[int, int] = {}  # stream: since when it is asked for again, until it flows
         self._liveness: LayerLiveness[int] = LayerLiveness()
 
     def watch(self, streams: Sequence[IngressStream], now: int) -> bool:
-        """Note which layers have stalled; whether that changed."""
+        """Note which layers have stalled and which are back; whether that changed. Those that may rest do not stall."""
+        arrivals = {stream.number: stream.last_arrival for stream in streams}
+        back = [number for number, asked in self._returning.items() if arrivals.get(number, 0) > asked]
+        for number in back:
+            del self._returning[number]
         if len(streams) < 2:
-            return False
+            return bool(back)
+        resting = self._stopped | self._returning.keys()
         stalled = self._liveness.update(
             {
                 stream.number: LayerProgress(stream.frames, stream.last_arrival, stream.frame_rate)
                 for stream in streams
-                if stream.packets
+                if stream.packets and stream.number not in resting
             },
             now,
         )
-        changed = False
+        changed = bool(back)
         for stream in streams:
             is_stalled = stream.number in stalled
             changed |= is_stalled != stream.stalled
@@ -62,16 +69,18 @@ class LayerLadder:
             rate, number = stream.bits_per_second, stream.number
             if stream.expected and number not in self._rates:
                 self._rates[number] = stream.expected
-            if stream.active(now) and rate > 0 and stream.measured_at != self._sampled.get(number):
+            flows = stream.active(now) and number not in self._stopped and number not in self._returning
+            if flows and rate > 0 and stream.measured_at != self._sampled.get(number):
                 self._sampled[number] = stream.measured_at
                 self._sample(number, rate, stream.share)
         self._sort(streams)
-        self.steps = [stream for stream in self._order if stream.active(now) or stream.number in self._stopped]
+        self.steps = [stream for stream in self._order if stream.active(now) or self._can_return(stream, now)]
         present = {stream.number for stream in streams}
         for number in self._rates.keys() - present:
             del self._rates[number]
             self._samples.pop(number, None)
             self._sampled.pop(number, None)
+            self._returning.pop(number, None)
 
     def _sample(self, number: int, rate: float, share: float) -> None:
         """Take a measured rate. What a part of the stream costs tells of the whole only where nothing else does."""
@@ -106,6 +115,11 @@ class LayerLadder:
             return _UNKNOWN_RATE
         return _UNKNOWN_RATES[min(self._order.index(stream), len(_UNKNOWN_RATES) - 1)]
 
+    def _can_return(self, stream: IngressStream, now: int) -> bool:
+        """Whether it is us who asked for it to stop, or have just asked for it again."""
+        asked = self._returning.get(stream.number)
+        return stream.number in self._stopped or (asked is not None and now - asked < _AWAITED_NS)
+
     def demand(self, wanted: Iterable[IngressStream], now: int) -> list[str] | None:
         """Take the streams that somebody wants; return the rids that the publisher should send, None if not layered."""
         if len(self._order) < 2 or not all(stream.rid for stream in self._order):
@@ -122,5 +136,9 @@ class LayerLadder:
         places = {stream.number: place for place, stream in enumerate(self._order)}
         self._demand.update([places[stream.number] for stream in wanted if stream.number in places], now)
         active = [stream for place, stream in enumerate(self._order) if place in self._demand.active]
-        self._stopped = frozenset(stream.number for stream in self._order) - {stream.number for stream in active}
+        stopped = frozenset(stream.number for stream in self._order) - {stream.number for stream in active}
+        self._returning.update(dict.fromkeys(self._stopped - stopped, now))
+        for number in stopped & self._returning.keys():
+            del self._returning[number]
+        self._stopped = stopped
         return active

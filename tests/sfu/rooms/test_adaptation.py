@@ -221,7 +221,7 @@ def test_layers_nobody_watches_rest_and_are_back_within_a_second() -> None:
     call.run(0.3)
     assert "f" in camera.person.last(signaling.Layers).active
     camera.resting = set()
-    call.run(0.7)
+    call.run(0.3)
     assert call.carried() == "f"
 
 

@@ -82,6 +82,43 @@ def test_a_layer_that_rests_because_nobody_wanted_it_can() -> None:
     assert ladder.demand([second], 23 * SECOND) == ["q", "f"]
 
 
+def test_a_layer_that_rested_counts_from_its_first_packet() -> None:
+    """It was silent while others flowed because it was told to be."""
+    ladder = LayerLadder()
+    first, second = layers = [stream(1, "q"), stream(2, "f")]
+    for layer in layers:
+        flow(layer, 500_000, 0, 3)
+    ladder.observe(layers, 3 * SECOND)
+    ladder.demand([first], 3 * SECOND)
+    ladder.demand([first], 13 * SECOND)
+    for tenth in range(30, 230):
+        flow(first, 500_000, tenth * SECOND // 10, 1)
+        ladder.watch(layers, tenth * SECOND // 10)
+    assert not second.stalled
+    ladder.demand([second], 23 * SECOND)
+    flow(first, 500_000, 23 * SECOND, 1)
+    assert not ladder.watch(layers, 23 * SECOND + 400 * MS)
+    ladder.observe(layers, 23 * SECOND + 400 * MS)
+    assert ladder.steps == layers
+    flow(second, 500_000, 23 * SECOND + 400 * MS, 1)
+    assert ladder.watch(layers, 23 * SECOND + 500 * MS)
+    assert second.active(23 * SECOND + 500 * MS)
+
+
+def test_a_layer_that_does_not_come_back_cannot_be_had() -> None:
+    ladder = LayerLadder()
+    first, second = layers = [stream(1, "q"), stream(2, "f")]
+    for layer in layers:
+        flow(layer, 500_000, 0, 3)
+    ladder.observe(layers, 3 * SECOND)
+    ladder.demand([first], 3 * SECOND)
+    ladder.demand([first], 13 * SECOND)
+    ladder.demand([second], 13 * SECOND)
+    flow(first, 500_000, 3 * SECOND, 12)
+    ladder.observe(layers, 15 * SECOND)
+    assert ladder.steps == [first]
+
+
 def test_a_single_layer_is_never_stopped() -> None:
     ladder = LayerLadder()
     only = stream(1, "")

@@ -78,6 +78,7 @@ class IngressRegistry:
             uptrack.payload.clock_rate,
             rid=rid,
             nacks="nack" in uptrack.payload.feedback,
+            in_red=any(payload.codec is Codec.RED for payload in uptrack.media.payloads.values()),
             repair_time=self._repair_time,
         )
         self._entries[number] = entry

@@ -6,6 +6,7 @@ from sfu.formats.rtcp import Nack, Packet, PictureLoss, ReportBlock, SenderRepor
 from sfu.machines.keyframe_requests import KeyframeRequests
 from sfu.machines.nack import GiveUp, NackGenerator
 from sfu.machines.receive_statistics import ReceiveStatistics
+from sfu.machines.red_reports import RedReports
 from sfu.machines.sender_reports import SourceClock
 from sfu.rooms.repair_time import RepairTime
 
@@ -35,8 +36,10 @@ class IngressStream:
         *,
         rid: str = "",
         nacks: bool = True,
+        in_red: bool = False,
         repair_time: RepairTime | None = None,
     ) -> None:
+        """`in_red`: the sender may wrap its packets in RED (RFC 2198)."""
         self.number = number
         self.ssrc = ssrc
         self.codec = codec
@@ -55,6 +58,7 @@ class IngressStream:
         self.fraction_lost = 0
         self.jitter = 0
         self._clock_rate = clock_rate
+        self._red_reports = RedReports() if in_red else None
         self._repair_time = repair_time or RepairTime()
         self._nack = NackGenerator() if nacks else None
         self._statistics = ReceiveStatistics(ssrc, clock_rate)
@@ -62,7 +66,8 @@ class IngressStream:
         self._window_start = 0
         self._window_bytes = 0
         self._window_frames = 0
-        self._timestamp = -1
+        self._timestamp = self._timestamp_before = -1
+        self._timestamp_at = 0
 
     def arrived(self, arrival: Arrival) -> None:
         """Take a packet that the engine saw."""
@@ -81,7 +86,8 @@ class IngressStream:
         if keyframe and self._keyframes is not None:
             self._keyframes.keyframe(at)
         if not repaired and arrival.timestamp != self._timestamp and not flags & _PADDING:
-            self._timestamp = arrival.timestamp
+            self._timestamp_before = self._timestamp
+            self._timestamp, self._timestamp_at = arrival.timestamp, at
             self.frames += 1
             self._window_frames += 1
         self._measure(at, arrival.size)
@@ -111,9 +117,14 @@ class IngressStream:
         """Whether packets have come lately, and as regularly as those of the track's other layers."""
         return self.packets > 0 and not self.stalled and now - self.last_arrival < _ACTIVE_NS
 
-    def sender_report(self, report: SenderReport, arrival: int) -> None:
+    def sender_report(self, report: SenderReport, arrival: int) -> SenderReport:
+        """Take a report; returns it as it is meant."""
+        last = self._timestamp if self._timestamp_at <= arrival else self._timestamp_before
+        if self._red_reports is not None and last >= 0:
+            report = self._red_reports.meant(report, last)
         self.clock.update(report, arrival)
         self._statistics.sender_report(report, arrival)
+        return report
 
     def request_keyframe(self, now: int) -> None:
         """Ask for a keyframe (video), throttled."""

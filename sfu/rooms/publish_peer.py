@@ -86,7 +86,7 @@ class PublishPeer:
     def _sender_report(self, report: rtcp.SenderReport, arrival: int) -> None:
         stream = self._registry.by_ssrc(report.ssrc)
         if stream is not None:
-            stream.sender_report(report, arrival)
+            report = stream.sender_report(report, arrival)
             self._reports.append((stream.number, report, arrival))
             self.clock.update(report.ntp, self._context.ntp(arrival))
 

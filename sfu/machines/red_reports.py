@@ -1,0 +1,48 @@
+"""Sender reports on sound that comes in RED (RFC 2198), as they are meant.
+
+Of RED's payload type libwebrtc (Chromium 156) knows no clock rate: in its reports (RFC 3550, section 6.4.1) it counts
+the time since its last sample was taken at 8 kHz, not at 48. Sound is told to be younger than it is, by 5/6 of some 20
+to 40 ms, never the same: enough to be seen. Whether a sender errs so, two of its reports tell: meant right they agree.
+"""
+
+from dataclasses import replace
+
+from sfu.formats.rtcp import SenderReport
+
+_RATE = 48_000
+_PACKET = 960  # 20 ms; the packet that a report counts from may come after it, since only packets are paced
+_SLOWNESS = 6
+_YOUNG = _PACKET // 2
+"""At the right rate the first sample of what was sent last is older than its packet is long."""
+
+
+class RedReports:
+    """Reports of one stream."""
+
+    def __init__(self) -> None:
+        self._before: tuple[SenderReport, SenderReport] | None = None
+        self._told_error = self._meant_error = 0.0
+
+    def meant(self, told: SenderReport, last_timestamp: int) -> SenderReport:
+        """Return a report with the timestamp that it should have had; `last_timestamp` is of the newest packet then."""
+        since = _signed(told.rtp_timestamp - last_timestamp)
+        slow_ticks = since % _PACKET
+        meant = replace(told, rtp_timestamp=(told.rtp_timestamp + (_SLOWNESS - 1) * slow_ticks) & 0xFFFFFFFF)
+        if self._before is None:
+            is_slow = 0 <= since < _YOUNG
+        else:
+            self._told_error = self._told_error / 2 + _disagreement(self._before[0], told)
+            self._meant_error = self._meant_error / 2 + _disagreement(self._before[1], meant)
+            is_slow = self._meant_error < self._told_error
+        self._before = told, meant
+        return meant if is_slow else told
+
+
+def _disagreement(earlier: SenderReport, later: SenderReport) -> int:
+    """By how many ticks two reports differ about the clock."""
+    elapsed = (later.ntp - earlier.ntp) * _RATE >> 32
+    return abs(_signed(later.rtp_timestamp - earlier.rtp_timestamp - elapsed))
+
+
+def _signed(ticks: int) -> int:
+    return (ticks + (1 << 31)) % (1 << 32) - (1 << 31)

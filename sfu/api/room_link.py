@@ -45,14 +45,13 @@ class LinkPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class LinkStream(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One SSRC of a track on the link. `pixels` and `lines` are its pictures' size, `rate` its bits/s; 0: not known."""
+    """One SSRC of a track on the link. `pixels` and `lines` are its pictures' size, 0 where that is not known."""
 
     ssrc: int
     rtx_ssrc: int | None = None
     rid: str = ""
     pixels: int = 0
     lines: int = 0
-    rate: int = 0
 
 
 class LinkTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -74,6 +73,12 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True, tag="state", tag_fiel
 
     participants: list[ParticipantInfo]
     tracks: list[LinkTrack]
+
+
+class LinkCosts(msgspec.Struct, frozen=True, kw_only=True, tag="costs", tag_field="link"):
+    """What our streams cost in bits/s, by SSRC, as far as that has changed much: also of those that rest."""
+
+    streams: dict[int, int]
 
 
 class LinkWishes(msgspec.Struct, frozen=True, kw_only=True, tag="wishes", tag_field="link"):
@@ -107,7 +112,7 @@ class LinkData(msgspec.Struct, frozen=True, kw_only=True, tag="data", tag_field=
     reliable: bool = True
 
 
-LinkMessage = LinkHello | LinkState | LinkWishes | LinkBackups | LinkEvent | LinkData
+LinkMessage = LinkHello | LinkState | LinkCosts | LinkWishes | LinkBackups | LinkEvent | LinkData
 _decoder: msgspec.json.Decoder[LinkMessage] = msgspec.json.Decoder(LinkMessage)
 
 

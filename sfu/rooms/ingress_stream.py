@@ -23,8 +23,8 @@ class IngressStream:
 
     `stalled` is set by the room, which sees the track's other layers. `pixels` and `lines` (the shorter side, since
     phones are turned) are the size of its pictures where its first packet told it, else 0: layers of a track keep
-    their proportions. `expected` is its bitrate as another node knew it, 0 where none did; `share` the part of it that
-    comes here: less than 1 where such a node was asked for lower layers only.
+    their proportions. `cost` is what the room takes its bitrate for, `told_cost` what another node does, 0 where that
+    is not known; `share` the part of it that comes here: less than 1 where such a node was asked for lower layers only.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class IngressStream:
         self.codec = codec
         self.rid = rid
         self.pixels = self.lines = 0
-        self.expected = 0.0
+        self.cost = self.told_cost = 0.0
         self.share = 1.0
         self.clock = SourceClock(clock_rate)
         self.bits_per_second = 0.0

@@ -67,12 +67,13 @@ class LayerLadder:
         """Measure the streams. One can be had while it flows, or when it is us who asked for it to stop."""
         for stream in streams:
             rate, number = stream.bits_per_second, stream.number
-            if stream.expected and number not in self._rates:
-                self._rates[number] = stream.expected
+            if stream.told_cost and (number not in self._samples or stream.share < 1 or not stream.active(now)):
+                self._rates[number] = stream.told_cost
             flows = stream.active(now) and number not in self._stopped and number not in self._returning
             if flows and rate > 0 and stream.measured_at != self._sampled.get(number):
                 self._sampled[number] = stream.measured_at
                 self._sample(number, rate, stream.share)
+            stream.cost = self._rates.get(number, 0.0)
         self._sort(streams)
         self.steps = [stream for stream in self._order if stream.active(now) or self._can_return(stream, now)]
         present = {stream.number for stream in streams}

@@ -28,6 +28,7 @@ EXTENSIONS = {
 """Ids of header extensions between nodes."""
 _FIRST_DYNAMIC, _LAST_DYNAMIC = 96, 127
 _CNAME = "link"
+_MUCH = 1.4
 _MIN_REPAIR_INTERVAL_NS = 10_000_000
 
 
@@ -39,6 +40,7 @@ class _LinkRoute:
         self.stream = stream
         self.route = context.number()
         self.layer: Layer | None = None
+        self.told_cost = 0.0
         self._engine = context.engine
         repaired = not uptrack.is_audio
         self.described = LinkStream(
@@ -47,7 +49,6 @@ class _LinkRoute:
             rid=stream.rid,
             pixels=stream.pixels,
             lines=stream.lines,
-            rate=int(stream.bits_per_second),
         )
         payloads = _payloads(uptrack)
         entry = RouteEntry(
@@ -128,6 +129,16 @@ class LinkEgress(Egress):
         """Return the streams of an uptrack that the other side wants, and up to which layers."""
         routes = [self._routes[stream.number] for stream in uptrack.streams if stream.number in self._routes]
         return {route.stream: route.layer for route in routes if route.layer is not None}
+
+    def costs(self) -> dict[int, int]:
+        """Return what streams cost, by SSRC, where that was not told yet or has changed much since."""
+        news: dict[int, int] = {}
+        for ssrc, route in self._routes_by_ssrc.items():
+            cost, told = route.stream.cost, route.told_cost
+            if cost and not told / _MUCH <= cost <= told * _MUCH:
+                route.told_cost = cost
+                news[ssrc] = int(cost)
+        return news
 
     def totals(self) -> tuple[int, int, int, int]:
         """Return packets sent, packets sent again, streams that are sent, and those that rest."""

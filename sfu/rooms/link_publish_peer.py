@@ -1,6 +1,6 @@
 """What a room gets from another node that holds it: that node's tracks, by description, on one SRTP association."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sfu.api.room_link import LinkTrack
 from sfu.engine.contract import Drop, Leftover, PeerEntry
@@ -44,6 +44,11 @@ class LinkPublishPeer(PublishPeer):
         self.set_streams(uptrack, described)
         return uptrack
 
+    def told_costs(self, costs: Mapping[int, int]) -> None:
+        """Take what streams cost where they come from, by SSRC."""
+        for stream in self.streams.values():
+            stream.told_cost = float(costs.get(stream.ssrc, stream.told_cost))
+
     def set_streams(self, uptrack: UpTrack, described: LinkTrack) -> bool:
         """Register the streams of a track that are new, forget those that are gone; whether there was one of either."""
         wanted = {stream.ssrc: stream for stream in described.streams}
@@ -58,7 +63,6 @@ class LinkPublishPeer(PublishPeer):
             registered = self._registry.register(uptrack, offered.ssrc, offered.rid, offered.rtx_ssrc)
             if registered is not None:
                 registered.pixels, registered.lines = offered.pixels, offered.lines
-                registered.expected = float(offered.rate)
         return bool(gone or fresh)
 
 

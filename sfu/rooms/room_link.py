@@ -16,6 +16,7 @@ from sfu.api.plain_transport import SrtpKey
 from sfu.api.room_link import (
     VERSION,
     LinkBackups,
+    LinkCosts,
     LinkData,
     LinkEvent,
     LinkHello,
@@ -90,6 +91,8 @@ class RoomLink:
             self._greeted(message, now)
         elif isinstance(message, LinkState):
             self._apply(message, now)
+        elif isinstance(message, LinkCosts):
+            self.publish.told_costs(message.streams)
         elif isinstance(message, LinkWishes):
             self._wished(message, now)
         elif isinstance(message, LinkBackups):
@@ -143,6 +146,9 @@ class RoomLink:
         if state != self._said:
             self._said = state
             self._tell(state)
+        costs = self.egress.costs() if self._speaks >= VERSION else {}
+        if costs:
+            self._tell(LinkCosts(streams=costs))
         room.touch(self.egress.peer.number)
 
     def wanted(self, uptrack: UpTrack) -> Mapping[IngressStream, Layer]:

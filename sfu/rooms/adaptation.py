@@ -309,7 +309,7 @@ class Adaptation:
         if publisher is not None and publisher.link is not None:
             self._room.links[publisher.link].wish(uptrack, ladder, wanted, now)
             return
-        active = ladder.demand(wanted, now)
+        active = ladder.demand(wanted, now, uptrack.media.rids)
         if active is None or publisher is None or publisher.session is None:
             return
         told = (publisher.session, tuple(active))

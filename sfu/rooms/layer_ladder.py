@@ -6,7 +6,7 @@ and undo the rise.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from statistics import median_low
 
 from sfu.machines.layer_demand import LayerDemand
@@ -121,11 +121,17 @@ class LayerLadder:
         asked = self._returning.get(stream.number)
         return stream.number in self._stopped or (asked is not None and now - asked < _AWAITED_NS)
 
-    def demand(self, wanted: Iterable[IngressStream], now: int) -> list[str] | None:
-        """Take the streams that somebody wants; return the rids that the publisher should send, None if not layered."""
+    def demand(self, wanted: Iterable[IngressStream], now: int, agreed: Collection[str] = ()) -> list[str] | None:
+        """Take the streams that somebody wants; return the rids that the publisher should send, None if not layered.
+
+        What was `agreed` on and has never come yet is wanted where the highest is that has: it may be higher.
+        """
         if len(self._order) < 2 or not all(stream.rid for stream in self._order):
             return None
-        return [stream.rid for stream in self.active(wanted, now)]
+        active = self.active(wanted, now)
+        seen = {stream.rid for stream in self._order}
+        unseen = [rid for rid in agreed if rid not in seen] if self._order[-1] in active else []
+        return [*(stream.rid for stream in active), *unseen]
 
     def active(self, wanted: Iterable[IngressStream], now: int, *, idle: bool = False) -> list[IngressStream]:
         """Take the streams that somebody wants; return those that should be sent, lowest first: others may rest.

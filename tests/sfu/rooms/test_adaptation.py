@@ -225,6 +225,21 @@ def test_layers_nobody_watches_rest_and_are_back_within_a_second() -> None:
     assert call.carried() == "f"
 
 
+def test_a_top_layer_that_had_never_come_is_asked_for_all_the_same() -> None:
+    """Its publisher had no room for it while others were told to rest."""
+    call = Call(WIDE)
+    (camera,) = call.cameras
+    camera.resting = {"f"}
+    for (width, height), active in {(320, 180): ["q"], (1280, 720): ["q", "h", "f"]}.items():
+        wanted = signaling_values.WantedTrack(track=camera.track, width=width, height=height)
+        call.stage.say(call.bob, signaling.Subscribe(tracks=[wanted]))
+        call.run(11)
+        assert camera.person.last(signaling.Layers).active == active
+    camera.resting = set()
+    call.run(1)
+    assert call.carried() == "f"
+
+
 def test_without_watchers_no_layer_is_sent() -> None:
     call = Call(WIDE)
     (camera,) = call.cameras

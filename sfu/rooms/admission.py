@@ -16,6 +16,8 @@ from sfu.rooms.refusal import Code, Refused
 
 CLOCK_SKEW_SECONDS = 5
 MAX_SEEN = 100_000
+_FEW_SEEN = 1000
+"""So many ids are kept before the expired ones among them are looked for."""
 MAX_TOKEN_BYTES = 8192
 # The times are checked here against the caller's clock, not by the library against its own.
 _UNCLOCKED: Options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
@@ -41,6 +43,12 @@ class Admission:
     def __init__(self) -> None:
         self._keys: dict[str, jwt.PyJWK] = {}
         self._seen: dict[str, int] = {}
+        self._forget_at = _FEW_SEEN
+
+    @property
+    def kept(self) -> int:
+        """How many ids of used tokens are kept: those that have not expired, and at most as many more."""
+        return len(self._seen)
 
     def set_keys(self, keys: Iterable[Mapping[str, Any]]) -> None:
         """Replace the keys by a JWK set (RFC 7517); those that are not Ed25519 with a `kid` are passed over."""
@@ -82,8 +90,9 @@ class Admission:
     def _use(self, claims: JoinClaims, unix_seconds: float) -> None:
         if claims.jti in self._seen:
             raise Refused(Code.REPLAYED_TOKEN, "The join token has been used before.", fatal=True)
-        if len(self._seen) >= MAX_SEEN:
+        if len(self._seen) >= self._forget_at:
             self._seen = {jti: exp for jti, exp in self._seen.items() if exp + CLOCK_SKEW_SECONDS > unix_seconds}
+            self._forget_at = min(max(2 * len(self._seen), _FEW_SEEN), MAX_SEEN)
             if len(self._seen) >= MAX_SEEN:
                 raise Refused(Code.TOO_MANY_REQUESTS, "Too many joins; try again in a minute.", fatal=True)
         self._seen[claims.jti] = claims.exp

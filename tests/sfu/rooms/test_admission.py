@@ -47,6 +47,15 @@ def test_a_good_token_admits_once() -> None:
         entry.admit(text, NOW)
 
 
+def test_used_tokens_are_forgotten_once_they_have_expired() -> None:
+    entry = admission()
+    for second in range(3000):
+        entry.admit(token(jti=str(second), iat=NOW + second, exp=NOW + second + 60), NOW + second)
+    assert entry.kept <= 1000
+    with pytest.raises(Refused, match="replayed_token"):
+        entry.admit(token(jti="2950", exp=NOW + 3010), NOW + 3000)
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

@@ -48,9 +48,10 @@ async def frames(page: sdk_page.Evaluates) -> int:
 
 
 async def until_moving(page: sdk_page.Evaluates, since: int, more: int = 3) -> None:
-    """Return once more frames are decoded than there were."""
+    """Return once more frames are decoded than there were; a fresh peer counts from zero."""
     async with asyncio.timeout(SECONDS):
-        while await frames(page) < since + more:
+        while (now := await frames(page)) < since + more:
+            since = min(since, now)
             await asyncio.sleep(0.02)
 
 

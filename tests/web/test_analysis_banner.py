@@ -5,8 +5,8 @@ from playwright.async_api import Browser, Page, expect
 
 from sfu.api import signaling
 from tests.web.conftest import open_page
+from tests.web.page_stage import SUMMARY, enter
 from tests.web.scripted import ScriptedServer, Session
-from tests.web.test_page import SUMMARY, enter
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -4,8 +4,8 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.web.conftest import open_page
+from tests.web.page_stage import RECORDING, STORAGE, SUMMARY
 from tests.web.scripted import ScriptedServer
-from tests.web.test_page import RECORDING, STORAGE, SUMMARY
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FILE = "t1/1-0.webm"

@@ -5,8 +5,8 @@ from playwright.async_api import Page
 
 from sfu.api import signaling
 from sfu.api.join_token import Source
+from tests.web.page_stage import SUMMARY, view
 from tests.web.scripted import ScriptedServer
-from tests.web.test_page import SUMMARY, view
 
 __all__ = ["view"]
 

@@ -4,8 +4,8 @@ import pytest
 from playwright.async_api import Page, expect
 
 from sfu.api import signaling
+from tests.web.page_stage import MEETING, SUMMARY, view
 from tests.web.scripted import ScriptedServer
-from tests.web.test_page import MEETING, SUMMARY, view
 
 __all__ = ["view"]
 

@@ -4,9 +4,9 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.web.conftest import open_page
+from tests.web.page_stage import SUMMARY
 from tests.web.scripted import ScriptedServer
 from tests.web.test_minutes import STORAGE
-from tests.web.test_page import SUMMARY
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

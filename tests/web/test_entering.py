@@ -1,0 +1,162 @@
+"""The page before a call: signing in, what a meeting asks of who enters, the lobby."""
+
+import pytest
+from playwright.async_api import Page, expect
+
+from sfu.api import signaling
+from sfu.api.join_token import Grants
+from tests.web.page_stage import MEETING, SUMMARY, USER, fits, view
+from tests.web.scripted import ScriptedServer
+
+__all__ = ["view"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_signing_in_leads_to_the_meetings(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/server"] = (200, {"registration": "open", "setup_needed": False})
+    server.answers["POST", "/auth/login"] = (403, {"code": "wrong_credentials", "detail": "Name or password is wrong."})
+    await view.goto(server.url)
+    await fits(view)
+    await view.get_by_label("User name or e-mail").fill("ada")
+    await view.get_by_label("Password").fill("wrong")
+    await view.get_by_role("button", name="Sign in").click()
+    await expect(view.get_by_role("alert").last).to_have_text("Name or password is wrong.")
+    server.answers["POST", "/auth/login"] = (200, {"user": USER, "csrf_token": "c"})
+    server.answers["GET", "/users/profile"] = (200, USER)
+    server.answers["GET", "/meetings"] = (200, {"meetings": [MEETING], "next": None})
+    await view.get_by_role("button", name="Sign in").click()
+    await expect(view.get_by_role("heading", name="Design review")).to_be_visible()
+    await fits(view)
+
+
+async def test_an_account_is_created_and_a_meeting_made(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/server"] = (200, {"registration": "open", "setup_needed": False})
+    server.answers["POST", "/auth/register"] = (201, {"user": USER, "csrf_token": "c"})
+    await view.goto(server.url)
+    await view.get_by_role("button", name="Create an account").click()
+    await view.get_by_label("User name").fill("ada")
+    await view.get_by_label("E-mail").fill("ada@example.org")
+    await view.get_by_label("Password").fill("correct horse")
+    server.answers["GET", "/users/profile"] = (200, USER)
+    server.answers["GET", "/meetings"] = (200, {"meetings": [], "next": None})
+    server.answers["POST", "/meetings"] = (201, MEETING)
+    await view.get_by_role("button", name="Create account").click()
+    await view.get_by_label("Title").fill("Design review")
+    await view.get_by_role("button", name="Create meeting").click()
+    await expect(view.locator("#join")).to_be_visible()
+    created = [body for method, path, body in server.requests if (method, path) == ("POST", "/meetings")]
+    settings = {"guests": True, "lobby": False, "e2ee": False, "consent": "ask", "codec": "VP8"}
+    assert created == [{"title": "Design review", "settings": settings}]
+
+
+async def test_the_setup_link_does_not_stay_in_the_address(view: Page, server: ScriptedServer) -> None:
+    server.answers["POST", "/setup"] = (201, {"user": USER, "csrf_token": "c"})
+    server.answers["GET", "/meetings"] = (200, {"meetings": [], "next": None})
+    await view.goto(f"{server.url}/setup?token=secret")
+    await fits(view)
+    assert "secret" not in view.url
+    await view.get_by_label("User name").fill("ada")
+    await view.get_by_label("E-mail").fill("ada@example.org")
+    await view.get_by_label("Password").fill("correct horse")
+    server.answers["GET", "/users/profile"] = (200, USER)
+    await view.get_by_role("button", name="Create administrator").click()
+    await expect(view.get_by_role("heading", name="Your meetings")).to_be_visible()
+    sent = next(body for _, path, body in server.requests if path == "/setup")
+    assert sent["token"] == "secret"
+
+
+async def test_a_guest_gives_name_passcode_and_consents(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/meetings/m1/summary"] = (200, SUMMARY | {"passcode_required": True})
+    server.answers["POST", "/meetings/m1/join"] = (403, {"code": "wrong_passcode", "detail": "The passcode is wrong."})
+    await view.goto(f"{server.url}/m/m1")
+    await fits(view)
+    await view.get_by_label("Your name").fill("Ada")
+    await view.get_by_label("Passcode").fill("guess")
+    await view.locator("#join").click()
+    await expect(view.get_by_role("alert").filter(has_text="passcode")).to_be_visible()
+    del server.answers["POST", "/meetings/m1/join"]
+    await view.get_by_label("Passcode").fill("right")
+    await view.get_by_label("I agree to be recorded").check()
+    await view.locator("#join").click()
+    session = await server.session()
+    await session.welcome()
+    assert [body["passcode"] for body in server.joins()] == ["guess", "right"]
+    assert await session.next_of(signaling.Consent) == signaling.Consent(text="recording-1", recording=True)
+    assert await session.next_of(signaling.Consent) == signaling.Consent(text="captions-1", captions=False)
+
+
+async def test_an_insecure_address_says_why_and_offers_another(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/server"] = (200, {"registration": "open", "setup_needed": False, "https_port": 9443})
+    await view.goto(f"http://plain.test:{server.http_port}/m/m1")
+    notice = view.locator("#insecure")
+    await expect(notice).to_contain_text("plain HTTP")
+    await expect(notice.get_by_role("link")).to_have_attribute("href", "https://plain.test:9443/m/m1")
+    await expect(view.locator("#join")).to_have_text("Join as viewer")
+    await fits(view)
+    await view.get_by_label("Your name").fill("Ada")
+    await view.locator("#join").click()
+    session = await server.session()
+    await session.welcome()
+    await expect(view.locator("[data-action=microphone]")).to_be_disabled()
+    assert (await session.next_of(signaling.Consent)).recording is False
+    await session.next_of(signaling.Consent)
+    assert session.quiet(), "a viewer offers nothing"
+
+
+async def test_a_lobby_is_waited_in_and_hosts_let_people_in(view: Page, server: ScriptedServer) -> None:
+    waiting = {"meeting": SUMMARY, "lobby_ticket": "ticket-1", "retry_seconds": 0.05}
+    server.answers["POST", "/meetings/m1/join"] = (202, waiting)
+    await view.goto(f"{server.url}/m/m1")
+    await view.get_by_label("Your name").fill("Ada")
+    await view.locator("#join").click()
+    await expect(view.locator(".banner-waiting")).to_be_visible()
+    await fits(view)
+    del server.answers["POST", "/meetings/m1/join"]
+    server.answers["GET", "/meetings/m1"] = (200, {"settings": {"lobby": True}})
+    server.answers["GET", "/meetings/m1/lobby"] = (200, {"waiting": [{"id": "l1", "name": "Grace"}]})
+    server.answers["POST", "/meetings/m1/lobby/l1/admit"] = (200, {"ok": True})
+    session = await server.session()
+    await session.welcome(grants=Grants(host=True))
+    await expect(view.locator(".banner-waiting")).to_be_hidden()
+    assert server.joins()[-1]["lobby_ticket"] == "ticket-1"
+    await expect(view.locator("[data-action=people]")).to_have_attribute("data-count", "1")
+    await view.keyboard.press("p")
+    server.answers["GET", "/meetings/m1/lobby"] = (200, {"waiting": []})
+    await view.get_by_role("button", name="Let Grace in").click()
+    await expect(view.locator(".lobby")).to_be_hidden()
+    assert ("POST", "/meetings/m1/lobby/l1/admit", None) in server.requests
+
+
+async def test_a_link_of_a_mail_sets_a_password(view: Page, server: ScriptedServer) -> None:
+    server.answers["POST", "/auth/reset-password"] = (200, {"ok": True})
+    await view.goto(f"{server.url}/reset-password?token=secret")
+    assert "secret" not in view.url
+    await view.get_by_label("New password").fill("correct horse")
+    await view.get_by_role("button", name="Set password").click()
+    await expect(view.get_by_role("heading", level=1)).to_have_text("Your password was changed")
+    assert ("POST", "/auth/reset-password", {"token": "secret", "password": "correct horse"}) in server.requests
+
+
+async def test_a_meeting_that_demands_consent_is_not_entered_without(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/meetings/m1/summary"] = (200, {**SUMMARY, "consent": "required"})
+    await view.goto(f"{server.url}/m/m1")
+    await view.get_by_label("Your name").fill("Ada")
+    await view.locator("#join").click()
+    await expect(view.locator("#join")).to_be_visible()
+    assert server.joins() == []
+    await view.get_by_label("I agree to be recorded").check()
+    await view.locator("#join").click()
+    session = await server.session()
+    await session.welcome()
+    assert await session.next_of(signaling.Consent) == signaling.Consent(text="recording-1", recording=True)
+
+
+async def test_joining_gives_consent_where_the_meeting_says_so(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/meetings/m1/summary"] = (200, {**SUMMARY, "consent": "implied"})
+    await view.goto(f"{server.url}/m/m1")
+    await view.get_by_label("Your name").fill("Ada")
+    await expect(view.get_by_text("Joining this meeting means that you agree to be recorded")).to_be_visible()
+    await view.locator("#join").click()
+    session = await server.session()
+    await session.welcome()
+    assert await session.next_of(signaling.Consent) == signaling.Consent(text="recording-1", recording=True)

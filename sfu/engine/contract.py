@@ -10,13 +10,11 @@ while they are in the table.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 from sfu.formats.codecs import Codec
-from sfu.formats.congestion_feedback import CongestionFeedback
 from sfu.formats.extensions import Extension
-from sfu.formats.transport_feedback import TransportFeedback
-from sfu.machines.observation import Observation, SentSummary
+from sfu.machines.observation import Observation
 
 Address = tuple[str, int]
 """An IP literal (no zone) and a port."""
@@ -136,7 +134,7 @@ class Switch(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """What a peer's feedback said, up to a message that came at `arrival`; see `ReportsSending.fold`."""
+    """What a peer's feedback said, up to a message that came at `arrival`; see `sfu.engine.reports_sending`."""
 
     peer: int
     observation: Observation
@@ -370,35 +368,3 @@ class Engine(Protocol):
     def counters(self) -> Mapping[str, int]:
         """Totals since the start: datagrams_in, bytes_in, datagrams_out, bytes_out, forwarded, retransmitted, and
         packets recovered from RED."""
-
-
-@runtime_checkable
-class ReportsSending(Protocol):
-    """What an engine offers besides, so that a peer's link can be estimated."""
-
-    def report_sent(self, peer: int, wanted: bool) -> None:
-        """Remember what is sent to the peer from now on, as `sfu.machines.send_history` does, or nothing.
-
-        Sizes are those of datagrams, times the `now` of the call that sent them; where an engine sends by itself, of
-        the moment. A packet sent again without RTX is not remembered again.
-        """
-
-    def claim(self, peer: int, cluster: int = -1) -> SentSummary:
-        """Sum up what was sent since the last call, as part of the probe `cluster` when that is not -1."""
-
-    def observe(
-        self, peer: int, message: TransportFeedback | CongestionFeedback, now: int, *, whole: bool = False
-    ) -> Observation | None:
-        """Match feedback that came at `now` with what was sent; see `sfu.machines.observation`."""
-
-    def fold(self, peer: int, longest: int) -> None:
-        """Take transport-wide feedback of the peer out of the RTCP that is left over, and tell what it says by
-        `Result.observed` when there is something to judge, or after `longest` ns; but for 2 s after a probe, whose
-        results count singly. 0 leaves it over."""
-
-    def pad(self, peer: int, size: int, now: int) -> list[Outgoing]:
-        """Send at least `size` bytes of padding at once, past the queue but charged to the budget.
-
-        Padding is the newest packets of the peer's newest video route again, newest first and around, over RTX. Nothing
-        when no route has RTX or packets.
-        """

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from sfu.engine.compound import packets_of, says_something, transport_feedback_of
 from sfu.engine.contract import (
     Address,
     Arrival,
@@ -21,13 +22,10 @@ from sfu.engine.packet import PASSED, Packet
 from sfu.engine.redundancy import is_plain, missing
 from sfu.engine.srtp import MAX_PACKET_BYTES, PlainReceiver, Receiver, SrtpError, SrtpReceiver
 from sfu.engine.tally import Tally
-from sfu.formats import red, rtcp, rtp
+from sfu.formats import red, rtp
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
-from sfu.formats.transport_feedback import TransportFeedback
 
-_NAMES = 202  # RTCP packet types (RFC 3550, section 12.1)
-_EMPTY_REPORT = bytes([0x80, 201])
 _KEPT = frozenset({*PASSED, Extension.TRANSPORT_SEQ})
 
 
@@ -146,7 +144,7 @@ class Reception:
                 compound = receiver.unprotect_rtcp(data)
                 peer.last_activity = max(peer.last_activity, datagram.arrival)
                 compound = self._fold(peer, compound, datagram.arrival)
-                if _says_something(compound):
+                if says_something(compound):
                     self._leave(LeftoverKind.RTCP, datagram, peer, compound)
                 return
             ssrc = _check_srtp(data, receiver.tag_bytes)
@@ -179,8 +177,8 @@ class Reception:
         if observer is None or not peer.egress.folds or not observer.may_fold(arrival):
             return compound
         left = b""
-        for packet in _rtcp_packets(compound) or [compound]:
-            feedback = _transport_feedback(packet)
+        for packet in packets_of(compound) or [compound]:
+            feedback = transport_feedback_of(packet)
             if feedback is None:
                 left += packet
             elif observer.fold(feedback, arrival, peer.egress.folds) or peer in self._told:
@@ -372,33 +370,3 @@ def _undo_rtx(data: bytes, header: rtp.RtpHeader, payload_type: int, ssrc: int) 
     return b"".join(
         (data[:1], bytes([second]), seq, data[4:8], ssrc.to_bytes(4, "big"), data[12:offset], data[offset + 2 :])
     )
-
-
-def _rtcp_packets(compound: bytes) -> list[bytes] | None:
-    """Cut a compound packet up; None where its lengths do not fit."""
-    packets = []
-    offset = 0
-    while offset < len(compound):
-        if len(compound) - offset < 4 or compound[offset] >> 6 != 2:
-            return None
-        end = offset + 4 * (int.from_bytes(compound[offset + 2 : offset + 4], "big") + 1)
-        packets.append(compound[offset:end])
-        offset = end
-    return packets if offset == len(compound) else None
-
-
-def _says_something(compound: bytes) -> bool:
-    """Whether a compound packet is more than a sign of life: reports without blocks, and names."""
-    packets = _rtcp_packets(compound)
-    return packets is None or any(packet[1] != _NAMES and packet[:2] != _EMPTY_REPORT for packet in packets)
-
-
-def _transport_feedback(packet: bytes) -> TransportFeedback | None:
-    """Return the transport-wide feedback that a packet is, None for others and for what does not parse."""
-    if packet[1] != 205 or packet[0] & 0x1F != 15:
-        return None
-    try:
-        (feedback,) = rtcp.parse(packet)
-    except ValueError:
-        return None
-    return feedback if isinstance(feedback, TransportFeedback) else None

@@ -1,6 +1,7 @@
 """One subscriber's link: its estimator fed from its feedback, the pacer's budget, probes and the repairs' budget."""
 
-from sfu.engine.contract import Engine, ReportsSending
+from sfu.engine.contract import Engine
+from sfu.engine.reports_sending import ReportsSending
 from sfu.formats import rtcp
 from sfu.machines.estimator import Estimator, EstimatorState
 from sfu.machines.observation import Observation

@@ -8,7 +8,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sfu.engine.contract import Address, Drop, Engine, ReportsSending
+from sfu.engine.contract import Address, Drop, Engine
+from sfu.engine.reports_sending import ReportsSending
 from sfu.formats.sdp import Candidate
 from sfu.machines.dtls_certificate import DtlsCertificate
 from sfu.rooms.outbox import Outbox

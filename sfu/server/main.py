@@ -13,8 +13,8 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from sfu.api.etcd import Etcd, EtcdConfig
 from sfu.engine import create_engine, engine_notice
-from sfu.engine.contract import ReportsSending
 from sfu.engine.pump import Pump
+from sfu.engine.reports_sending import ReportsSending
 from sfu.engine.sockets import Sockets
 from sfu.machines.dtls_certificate import generate_certificate
 from sfu.machines.ice import lite_candidates

@@ -23,13 +23,13 @@ from sfu.engine.contract import (
     LeftoverKind,
     Outgoing,
     PeerEntry,
-    ReportsSending,
     RouteEntry,
     RouteSource,
     SrtpKeys,
     SrtpProfile,
     StreamEntry,
 )
+from sfu.engine.reports_sending import ReportsSending
 from sfu.formats import rtp
 from sfu.formats.extensions import Extension
 from sfu.formats.transport_feedback import TransportFeedback

@@ -4,7 +4,8 @@ from typing import Protocol
 
 import pytest
 
-from sfu.engine.contract import Engine, PeerEntry, ReportsSending, RouteSource, StreamEntry
+from sfu.engine.contract import Engine, PeerEntry, RouteSource, StreamEntry
+from sfu.engine.reports_sending import ReportsSending
 from sfu.formats.congestion_feedback import CongestionFeedback, PacketArrival, StreamArrivals
 from sfu.formats.extensions import Extension
 from sfu.formats.transport_feedback import TransportFeedback

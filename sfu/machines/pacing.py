@@ -20,6 +20,7 @@ _BELIEVED_NS = 10_000_000_000
 _REPAIR_SHARE = 0.25
 _MIN_REPAIR_RATE = 50_000.0
 _REPAIR_BURST_NS = 500_000_000
+_COPIES_LEAVE = 0.5  # of what may go at once, to repairs that nobody has got yet
 _SECOND = 1_000_000_000
 
 
@@ -63,13 +64,17 @@ class RepairBudget:
         self._allowance: float | None = None  # bytes
         self._at = 0
 
-    def admit(self, packets: int, size: int, estimate: float, now: int) -> int:
-        """Return how many of `packets` packets of about `size` bytes may be sent again now, and charge them."""
+    def admit(self, packets: int, size: int, estimate: float, now: int, *, copies: bool = False) -> int:
+        """Return how many of `packets` packets of about `size` bytes may be sent again now, and charge them.
+
+        `copies` of what was sent again just now get only what others hardly need.
+        """
         rate = max(estimate * _REPAIR_SHARE, _MIN_REPAIR_RATE) / 8
         limit = max(rate * _REPAIR_BURST_NS / _SECOND, float(size))
         allowance = limit if self._allowance is None else self._allowance + rate * (now - self._at) / _SECOND
         allowance = min(allowance, limit)
-        admitted = min(packets, int(allowance // max(size, 1)))
+        usable = max(allowance - limit * _COPIES_LEAVE, 0.0) if copies else allowance
+        admitted = min(packets, int(usable // max(size, 1)))
         self._allowance = allowance - admitted * size
         self._at = now
         return admitted

@@ -146,9 +146,9 @@ class Bandwidth:
         """Whether neither delay nor loss says that the link is full."""
         return self._estimator.is_free
 
-    def admit_repairs(self, packets: int, now: int) -> int:
-        """Return how many of `packets` packets that are asked for again may be sent."""
-        return self._repairs.admit(packets, _REPAIR_BYTES, self.rate, now)
+    def admit_repairs(self, packets: int, now: int, *, copies: bool = False) -> int:
+        """Return how many of `packets` packets that are asked for again may be sent, or second `copies` of them."""
+        return self._repairs.admit(packets, _REPAIR_BYTES, self.rate, now, copies=copies)
 
     def timer(self) -> int:
         """When `handle_timer` has work next."""

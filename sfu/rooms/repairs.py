@@ -54,7 +54,7 @@ class Repairs:
             _, downtrack, seqs = self._copies.popleft()
             if downtrack.in_table and bandwidth.is_free:
                 useful = downtrack.still_useful(seqs)
-                useful = useful[: bandwidth.admit_repairs(len(useful), now)]
+                useful = useful[: bandwidth.admit_repairs(len(useful), now, copies=True)]
                 self._context.counters["repairs_twice"] += len(useful)
                 self._send(downtrack, useful, now, 0)
 

@@ -78,3 +78,10 @@ def test_it_recovers() -> None:
 
 def test_one_packet_always_passes_sooner_or_later() -> None:
     assert RepairBudget().admit(3, 1400, 0, 0) >= 1
+
+
+def test_second_copies_leave_half_of_it_to_repairs_that_nobody_has_got() -> None:
+    budget = RepairBudget()  # 15,625 bytes at once
+    assert budget.admit(100, 1200, 1_000_000, 0, copies=True) == 6
+    assert budget.admit(100, 1200, 1_000_000, 0, copies=True) == 0
+    assert budget.admit(100, 1200, 1_000_000, 0) == 7

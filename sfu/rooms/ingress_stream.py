@@ -39,7 +39,6 @@ class IngressStream:
         in_red: bool = False,
         repair_time: RepairTime | None = None,
     ) -> None:
-        """`in_red`: the sender may wrap its packets in RED (RFC 2198)."""
         self.number = number
         self.ssrc = ssrc
         self.codec = codec
@@ -63,9 +62,7 @@ class IngressStream:
         self._nack = NackGenerator() if nacks else None
         self._statistics = ReceiveStatistics(ssrc, clock_rate)
         self._keyframes = None if codec.is_audio else KeyframeRequests()
-        self._window_start = 0
-        self._window_bytes = 0
-        self._window_frames = 0
+        self._window_start = self._window_bytes = self._window_frames = 0
         self._timestamp = self._timestamp_before = -1
         self._timestamp_at = 0
 

@@ -57,7 +57,8 @@ STREAMS = """
   const rows = [];
   for (const peer of window.watchedPeers) {
     if (peer.connectionState === 'closed') continue;
-    const all = await peer.getStats();
+    // Of a peer that is closed meanwhile Firefox never tells.
+    const all = await Promise.race([peer.getStats(), new Promise((resolve) => setTimeout(resolve, 500, []))]);
     all.forEach((r) => {
       if (r.type === direction) rows.push({...r, codec: all.get(r.codecId)?.mimeType ?? ''});
     });

@@ -8,6 +8,7 @@ to 40 ms, never the same: enough to be seen. Whether a sender errs so, two of it
 from dataclasses import replace
 
 from sfu.formats.rtcp import SenderReport
+from sfu.machines.unwrap import signed
 
 _RATE = 48_000
 _PACKET = 960  # 20 ms; the packet that a report counts from may come after it, since only packets are paced
@@ -25,7 +26,7 @@ class RedReports:
 
     def meant(self, told: SenderReport, last_timestamp: int) -> SenderReport:
         """Return a report with the timestamp that it should have had; `last_timestamp` is of the newest packet then."""
-        since = _signed(told.rtp_timestamp - last_timestamp)
+        since = signed(told.rtp_timestamp - last_timestamp, 32)
         slow_ticks = since % _PACKET
         meant = replace(told, rtp_timestamp=(told.rtp_timestamp + (_SLOWNESS - 1) * slow_ticks) & 0xFFFFFFFF)
         if self._before is None:
@@ -41,8 +42,4 @@ class RedReports:
 def _disagreement(earlier: SenderReport, later: SenderReport) -> int:
     """By how many ticks two reports differ about the clock."""
     elapsed = (later.ntp - earlier.ntp) * _RATE >> 32
-    return abs(_signed(later.rtp_timestamp - earlier.rtp_timestamp - elapsed))
-
-
-def _signed(ticks: int) -> int:
-    return (ticks + (1 << 31)) % (1 << 32) - (1 << 31)
+    return abs(signed(later.rtp_timestamp - earlier.rtp_timestamp - elapsed, 32))

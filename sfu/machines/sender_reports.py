@@ -6,6 +6,7 @@ advanced by the time since the publisher's SR came, so a report may be sent at a
 """
 
 from sfu.formats.rtcp import SenderReport
+from sfu.machines.unwrap import signed
 
 _SECOND = 1_000_000_000
 _NTP_MODULUS = 1 << 64
@@ -51,6 +52,6 @@ class SourceClock:
             raise ValueError("streams of different clock rates do not align")
         if self._arrival is None or other._arrival is None:
             return None
-        apart = (self._ntp - other._ntp + _NTP_MODULUS // 2) % _NTP_MODULUS - _NTP_MODULUS // 2
+        apart = signed(self._ntp - other._ntp, 64)
         same_instant = other._rtp_timestamp + (apart * self.rate + (1 << 31) >> 32)
         return (same_instant - self._rtp_timestamp) & 0xFFFFFFFF

@@ -7,9 +7,9 @@ so. Taken anew at each switch that would add up to a drift, in which no receiver
 from weakref import WeakKeyDictionary
 
 from sfu.machines.sender_reports import SourceClock
+from sfu.machines.unwrap import signed
 
 _TOLERANCE_MS = 20
-_MODULUS = 1 << 32
 
 
 class Timeline:
@@ -32,6 +32,6 @@ class Timeline:
         assert told is not None
         held = self._held.get(clock)
         tolerance = _TOLERANCE_MS * clock.rate // 1000
-        if held is None or abs((told - held + _MODULUS // 2) % _MODULUS - _MODULUS // 2) > tolerance:
+        if held is None or abs(signed(told - held, 32)) > tolerance:
             self._held[clock] = held = told
         return held

@@ -1,6 +1,12 @@
 """Unwrap 16-bit sequence numbers and 32-bit timestamps to 64 bits (RFC 3550, appendix A.1, without its probation)."""
 
 
+def signed(difference: int, bits: int) -> int:
+    """Return a difference of two values of `bits` bits as the nearest one to 0: from -2**(bits-1) up."""
+    half = 1 << bits - 1
+    return (difference + half) % (1 << bits) - half
+
+
 class Unwrapper:
     """Each value is placed nearest to the newest one so far. `bits` is the width on the wire."""
 

@@ -16,6 +16,7 @@ from sfu.rooms.egress import Egress
 from sfu.rooms.ingress_stream import IngressStream
 from sfu.rooms.plain_peer import PlainPeer
 from sfu.rooms.publish_peer import PublishPeer
+from sfu.rooms.repairs import repair_interval
 from sfu.rooms.steps import ALL_LAYERS, Layer
 from sfu.rooms.uptrack import UpTrack
 
@@ -29,7 +30,6 @@ EXTENSIONS = {
 _FIRST_DYNAMIC, _LAST_DYNAMIC = 96, 127
 _CNAME = "link"
 _MUCH = 1.4
-_MIN_REPAIR_INTERVAL_NS = 10_000_000
 
 
 class _LinkRoute:
@@ -150,7 +150,7 @@ class LinkEgress(Egress):
     def _nack(self, packet: rtcp.Nack, now: int) -> None:
         if packet.media_ssrc in self._routes_by_ssrc:
             self._context.counters["nacks_received"] += len(packet.seqs)
-            interval = max(_MIN_REPAIR_INTERVAL_NS, self.round_trip.smoothed * 3 // 4)
+            interval = repair_interval(self.round_trip.smoothed)
             repairs = self._context.engine.retransmit(self.peer.number, packet.media_ssrc, packet.seqs, now, interval)
             self._context.outbox.send(repairs)
 

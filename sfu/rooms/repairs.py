@@ -13,6 +13,11 @@ _APART_NS = 10_000_000  # what is lost in a burst is so at once
 _MAX_WAITING = 64  # answers whose second copies are due soon
 
 
+def repair_interval(round_trip: int) -> int:
+    """Return for how many ns a packet that was sent again is not sent once more; `round_trip` is in ns."""
+    return max(_MIN_INTERVAL_NS, round_trip * 3 // 4)
+
+
 class Repairs:
     """One per egress."""
 
@@ -34,7 +39,7 @@ class Repairs:
             admitted = bandwidth.admit_repairs(len(useful), now)
             counters["repairs_over_budget"] += len(useful) - admitted
             useful = useful[:admitted]
-        interval = max(_MIN_INTERVAL_NS, round_trip * 3 // 4)
+        interval = repair_interval(round_trip)
         self._send(downtrack, useful, now, interval)
         again = downtrack.requests.again(useful, interval, now)
         if bandwidth is None or not bandwidth.is_free:

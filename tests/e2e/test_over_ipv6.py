@@ -8,24 +8,11 @@ from parley.client import Api
 from tests.e2e.conftest import Deployment
 from tests.e2e.test_browsers_meet import chromium_guest, firefox_guest, of_chromium, of_firefox, until_media
 from tests.support.call import become_admin
+from tests.support.candidate_pairs import nominated_pairs
 from tests.support.namespaces import Network, network
 from tests.support.server import running_server
 
-USED = """
-(async () => {
-  const used = [];
-  for (const peer of window.watchedPeers) {
-    if (peer.connectionState !== 'connected') continue;
-    const all = await peer.getStats();
-    all.forEach((pair) => {
-      if (pair.type !== 'candidate-pair' || pair.state !== 'succeeded' || !pair.nominated) return;
-      const {address, protocol} = all.get(pair.remoteCandidateId);
-      used.push(protocol + (address.includes(':') ? '6' : '4'));
-    });
-  }
-  return used;
-})()
-"""
+USED = nominated_pairs("remote.protocol + (remote.address.includes(':') ? '6' : '4')")
 
 
 @contextlib.contextmanager

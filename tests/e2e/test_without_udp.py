@@ -12,23 +12,10 @@ from tests.e2e.test_browsers_meet import (
     of_firefox,
     until_media,
 )
+from tests.support.candidate_pairs import nominated_pairs
 from tests.support.namespaces import Network
 
-PROTOCOLS = """
-(async () => {
-  const used = [];
-  for (const peer of window.watchedPeers) {
-    if (peer.connectionState !== 'connected') continue;
-    const all = await peer.getStats();
-    all.forEach((pair) => {
-      if (pair.type === 'candidate-pair' && pair.state === 'succeeded' && pair.nominated) {
-        used.push(all.get(pair.localCandidateId).protocol);
-      }
-    });
-  }
-  return used;
-})()
-"""
+PROTOCOLS = nominated_pairs("local.protocol")
 
 
 @contextlib.contextmanager

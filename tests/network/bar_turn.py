@@ -23,6 +23,7 @@ from tests.e2e.test_browsers_meet import (
 from tests.e2e.test_without_udp import without_udp
 from tests.network.behind_link import once
 from tests.support.call import become_admin
+from tests.support.candidate_pairs import nominated_pairs
 from tests.support.chromium import chromium, open_page
 from tests.support.namespaces import Network, network
 from tests.support.sdk_page import Evaluates
@@ -33,21 +34,7 @@ PUBLIC = "203.0.113.5"  # TEST-NET-3: what coturn takes for public
 NAME = "turn.test"  # Firefox takes no address where TLS is asked for
 SECRET = "turn-secret-of-this-test"
 URL = f"turns:{NAME}:443?transport=tcp"
-RELAYED = """
-(async () => {
-  const used = [];
-  for (const peer of window.watchedPeers) {
-    if (peer.connectionState !== 'connected') continue;
-    const all = await peer.getStats();
-    all.forEach((pair) => {
-      if (pair.type !== 'candidate-pair' || pair.state !== 'succeeded' || !pair.nominated) return;
-      const local = all.get(pair.localCandidateId);
-      used.push([local.candidateType, local.relayProtocol].join(' '));
-    });
-  }
-  return used;
-})()
-"""
+RELAYED = nominated_pairs("[local.candidateType, local.relayProtocol].join(' ')")
 
 
 @pytest.fixture

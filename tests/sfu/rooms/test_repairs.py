@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 from sfu.formats import rtcp
+from sfu.rooms.downtrack import DownTrack
 from tests.sfu.rooms.simulcast_call import Call
 from tests.sfu.rooms.stage import MS
 from tests.support.link_model import LinkSettings
@@ -10,12 +11,17 @@ from tests.support.link_model import LinkSettings
 WIDE = LinkSettings(rate=5_000_000, delay=20 * MS)
 
 
+def picture(call: Call) -> DownTrack:
+    """What shows the camera."""
+    return next(entry for entry in call.subscription.egress.downtracks.values() if entry.kind == "video")
+
+
 def test_what_was_lost_before_a_pause_is_not_sent_again() -> None:
     """It would only lengthen the congestion that led to the pause."""
     call = Call(WIDE)
     call.run(3)
     engine = call.stage.node.context.engine
-    shown = next(entry for entry in call.subscription.egress.downtracks.values() if entry.kind == "video")
+    shown = picture(call)
     newest = engine.route_state(shown.route).last_seq & 0xFFFF
 
     def sent_again() -> int:
@@ -36,7 +42,7 @@ def test_a_repair_that_was_lost_too_goes_twice_while_the_link_is_free() -> None:
     call = Call(WIDE)
     call.run(5)
     engine = call.stage.node.context.engine
-    shown = next(entry for entry in call.subscription.egress.downtracks.values() if entry.kind == "video")
+    shown = picture(call)
     lost = engine.route_state(shown.route).last_seq & 0xFFFF
     sent = []
     for _ in range(2):

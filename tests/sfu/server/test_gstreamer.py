@@ -9,6 +9,7 @@ import pytest
 
 from tests.sfu.server.harness import eventually
 from tests.sfu.server.test_plain_transports import TRACKS, free_port, node_api
+from tests.support.pipelines import Pipelines
 
 KEYS = {"AES_CM_128_HMAC_SHA1_80": bytes(range(30)), "AEAD_AES_128_GCM": bytes(range(28))}
 CIPHERS = {
@@ -18,23 +19,11 @@ CIPHERS = {
 WIDTH, HEIGHT, FRAMES = 320, 180, 40
 
 
-class Gstreamer:
+class Gstreamer(Pipelines):
     """Pipelines that end with the test."""
 
-    def __init__(self) -> None:
-        self._started: list[asyncio.subprocess.Process] = []
-
     async def start(self, *pipeline: str) -> asyncio.subprocess.Process:
-        words = " ! ".join(pipeline).split()
-        process = await asyncio.create_subprocess_exec("gst-launch-1.0", "-q", *words, stdout=asyncio.subprocess.PIPE)
-        self._started.append(process)
-        return process
-
-    async def stop(self) -> None:
-        for process in self._started:
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
+        return await self.run("gst-launch-1.0", "-q", *" ! ".join(pipeline).split())
 
 
 @pytest.fixture

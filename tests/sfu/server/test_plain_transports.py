@@ -15,6 +15,7 @@ import pytest
 
 from sfu.api import signaling
 from tests.sfu.server.harness import SECRET, Host, client, eventually, host
+from tests.support.pipelines import Pipelines
 
 FFMPEG = str(Path(__file__).with_name("ffmpeg_rtp.py"))
 LOOPBACK = ("127.0.0.0/8",)
@@ -54,18 +55,11 @@ async def node_api(tmp_path: Path, **changes: Any) -> AsyncIterator[tuple[Host, 
         yield h, NodeApi(h, session)
 
 
-class Ffmpeg:
+class Ffmpeg(Pipelines):
     """Processes of FFmpeg that end with the test."""
 
-    def __init__(self) -> None:
-        self._started: list[asyncio.subprocess.Process] = []
-
     async def start(self, *arguments: str) -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, FFMPEG, *arguments, stdout=asyncio.subprocess.PIPE
-        )
-        self._started.append(process)
-        return process
+        return await self.run(sys.executable, FFMPEG, *arguments)
 
     async def decoded(self, process: asyncio.subprocess.Process) -> list[float]:
         """Return the means that a receiver prints."""
@@ -73,12 +67,6 @@ class Ffmpeg:
             out, _ = await process.communicate()
         means: list[float] = json.loads(out)
         return means
-
-    async def stop(self) -> None:
-        for process in self._started:
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""A viewer of ours in a process of its own, for the far end of an emulated link: `python -m tests.support.far_client`.
+"""A client of ours in a process of its own, for the far end of an emulated link: `python -m tests.support.far_client`.
 
-It prints a line of JSON ten times a second: what has come so far, by kind.
+It prints a line of JSON ten times a second: what has come so far, by kind. It may publish camera and microphone too.
 """
 
 import asyncio
@@ -13,7 +13,11 @@ from typing import Any
 
 from parley.client import Room
 from parley.client.client_peer import Received
+from sfu.api.join_token import Source
+from sfu.formats.codecs import Codec
+from tests.support.call import send
 
+_PUBLISHES = "--publish"
 _INTERVAL = 0.1
 _PATIENCE = 0.3
 _IN_TIME = 0.4  # later than the quickest picture, no conversation has a use for it (ITU-T G.114)
@@ -77,8 +81,11 @@ class _Watching(Room):
         }
 
 
-async def _watch(url: str, token: str) -> None:
-    async with _Watching(url, token=token, keep_frames=True) as room:
+async def _watch(url: str, token: str, *options: str) -> None:
+    async with _Watching(url, token=token, keep_frames=True, verify_tls=False) as room, asyncio.TaskGroup() as sending:
+        if _PUBLISHES in options:
+            camera, microphone = await room.publish((Source.CAMERA, Codec.VP8), (Source.MICROPHONE, Codec.OPUS))
+            sending.create_task(send(camera, microphone))
         while True:
             await asyncio.sleep(_INTERVAL)
             room.ask()
@@ -86,7 +93,9 @@ async def _watch(url: str, token: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def far_client(prefix: list[str], url: str, token: str) -> AsyncIterator[list[dict[str, Any]]]:
+async def far_client(
+    prefix: list[str], url: str, token: str, *, publishes: bool = False
+) -> AsyncIterator[list[dict[str, Any]]]:
     """Run one behind a link; its lines so far. Its machine is another one, so this one's load should not delay it."""
     process = await asyncio.create_subprocess_exec(
         *prefix,
@@ -98,6 +107,7 @@ async def far_client(prefix: list[str], url: str, token: str) -> AsyncIterator[l
         "tests.support.far_client",
         url,
         token,
+        *([_PUBLISHES] if publishes else []),
         stdout=asyncio.subprocess.PIPE,
     )
     rows: list[dict[str, Any]] = []
@@ -117,4 +127,4 @@ async def far_client(prefix: list[str], url: str, token: str) -> AsyncIterator[l
 
 
 if __name__ == "__main__":
-    asyncio.run(_watch(sys.argv[1], sys.argv[2]))
+    asyncio.run(_watch(*sys.argv[1:]))

@@ -61,22 +61,22 @@ def network(hosts: int, names: Mapping[str, str] | None = None) -> Iterator[Netw
     outer = f"pv{os.getpid() % 100000}x{number}"
     made = [server]
     try:
-        _ip("netns", "add", server)
-        _ip("-n", server, "link", "set", "lo", "up")
+        ip("netns", "add", server)
+        ip("-n", server, "link", "set", "lo", "up")
         rows = []
         for index in range(hosts):
             host = Host(f"parley-h{index}-{tag}", f"{subnet}.{index}.2", f"{subnet}.{index}.1")
-            _ip("netns", "add", host.name)
+            ip("netns", "add", host.name)
             made.append(host.name)
             _join(server, host, f"s{index}")
             if names:
                 _name(host, names)
             rows.append(host)
-        _ip("link", "add", outer, "type", "veth", "peer", "name", "outer", "netns", server)
-        _ip("address", "add", f"{subnet}.250.1/24", "dev", outer)
-        _ip("link", "set", outer, "up")
-        _ip("-n", server, "address", "add", f"{subnet}.250.2/24", "dev", "outer")
-        _ip("-n", server, "link", "set", "outer", "up")
+        ip("link", "add", outer, "type", "veth", "peer", "name", "outer", "netns", server)
+        ip("address", "add", f"{subnet}.250.1/24", "dev", outer)
+        ip("link", "set", outer, "up")
+        ip("-n", server, "address", "add", f"{subnet}.250.2/24", "dev", "outer")
+        ip("-n", server, "link", "set", "outer", "up")
         yield Network(server, tuple(rows), f"{subnet}.250.2")
     finally:
         for name in reversed(made):
@@ -93,16 +93,17 @@ def _name(host: Host, names: Mapping[str, str]) -> None:
 
 
 def _join(server: str, host: Host, link: str) -> None:
-    _ip("link", "add", link, "netns", server, "type", "veth", "peer", "name", "eth0", "netns", host.name)
-    _ip("-n", server, "address", "add", f"{host.server_address}/24", "dev", link)
-    _ip("-n", server, "link", "set", link, "up")
-    _ip("-n", host.name, "link", "set", "lo", "up")
-    _ip("-n", host.name, "address", "add", f"{host.address}/24", "dev", "eth0")
-    _ip("-n", host.name, "link", "set", "eth0", "up")
-    _ip("-n", host.name, "route", "add", "default", "via", host.server_address)
+    ip("link", "add", link, "netns", server, "type", "veth", "peer", "name", "eth0", "netns", host.name)
+    ip("-n", server, "address", "add", f"{host.server_address}/24", "dev", link)
+    ip("-n", server, "link", "set", link, "up")
+    ip("-n", host.name, "link", "set", "lo", "up")
+    ip("-n", host.name, "address", "add", f"{host.address}/24", "dev", "eth0")
+    ip("-n", host.name, "link", "set", "eth0", "up")
+    ip("-n", host.name, "route", "add", "default", "via", host.server_address)
 
 
-def _ip(*arguments: str) -> None:
+def ip(*arguments: str) -> None:
+    """Run iproute2; raises RuntimeError with what it said."""
     done = subprocess.run(["ip", *arguments], check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"ip {' '.join(arguments)}: {done.stderr.strip()} (needs root and iproute2)")

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import IO
 
 from tests.support.link_model import Link, LinkSettings
-from tests.support.namespaces import in_namespace
+from tests.support.namespaces import in_namespace, ip
 
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
@@ -55,10 +55,10 @@ class EmulatedHost:
         """Take another address in place of the one that was, as a phone does that leaves a network for another."""
         network, _, last = self.address.rpartition(".")
         before, self.address = self.address, f"{network}.{int(last) + 1}"
-        _ip("route", "add", f"{self.address}/32", "dev", self._device)
-        _ip("-n", self.name, "address", "delete", before, "peer", self.server_address, "dev", "em0")
-        _ip("-n", self.name, "address", "add", self.address, "peer", self.server_address, "dev", "em0")
-        _ip("-n", self.name, "route", "replace", "default", "via", self.server_address)
+        ip("route", "add", f"{self.address}/32", "dev", self._device)
+        ip("-n", self.name, "address", "delete", before, "peer", self.server_address, "dev", "em0")
+        ip("-n", self.name, "address", "add", self.address, "peer", self.server_address, "dev", "em0")
+        ip("-n", self.name, "route", "replace", "default", "via", self.server_address)
 
     def queueing(self) -> float:
         """How long, in seconds, a packet towards this host would wait in the link's queue now."""
@@ -77,14 +77,14 @@ def emulated_host(down: LinkSettings, up: LinkSettings, seed: int) -> Iterator[E
     descriptors: list[int] = []
     process: subprocess.Popen[str] | None = None
     try:
-        _ip("netns", "add", name)
-        _ip("-n", name, "link", "set", "lo", "up")
+        ip("netns", "add", name)
+        ip("-n", name, "link", "set", "lo", "up")
         descriptors.append(_open_tun(outer))
         descriptors.append(in_namespace(name, lambda: _open_tun("em0")))
         for prefix, device, ours, theirs in ((), outer, 1, 2), (("-n", name), "em0", 2, 1):
-            _ip(*prefix, "address", "add", f"{subnet}.{ours}", "peer", f"{subnet}.{theirs}", "dev", device)
-            _ip(*prefix, "link", "set", device, "mtu", str(_MTU), "up")
-        _ip("-n", name, "route", "add", "default", "via", f"{subnet}.1")
+            ip(*prefix, "address", "add", f"{subnet}.{ours}", "peer", f"{subnet}.{theirs}", "dev", device)
+            ip(*prefix, "link", "set", device, "mtu", str(_MTU), "up")
+        ip("-n", name, "route", "add", "default", "via", f"{subnet}.1")
         arguments = json.dumps({"down": asdict(down), "up": asdict(up), "seed": seed, "tuns": descriptors})
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.tun_forwarder", arguments],
@@ -108,12 +108,6 @@ def emulated_host(down: LinkSettings, up: LinkSettings, seed: int) -> Iterator[E
         for descriptor in descriptors:
             os.close(descriptor)
         subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
-
-
-def _ip(*arguments: str) -> None:
-    done = subprocess.run(["ip", *arguments], check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise RuntimeError(f"ip {' '.join(arguments)}: {done.stderr.strip()} (needs root and iproute2)")
 
 
 def _open_tun(name: str) -> int:

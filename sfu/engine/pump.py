@@ -53,7 +53,7 @@ class DirectEngine(Protocol):
 
 
 class Pump:
-    """Composes an engine and sockets. Only the loop's thread may call it. `times` tells what its steps cost.
+    """Composes an engine and sockets. Only the loop's thread may call it. `times` tells how long its steps take.
 
     After `receive_and_forward`, when `backlog` is true, the caller must call again without waiting for a reader
     (`loop.call_soon`), since the sockets may be empty already.
@@ -111,11 +111,11 @@ class Pump:
 
     def receive_and_forward(self, now: int) -> Result:
         """Read what waits, forward within the budget. `outgoing` of the result is empty: it has been sent."""
-        begun = time.thread_time_ns()
+        begun = time.perf_counter_ns()
         try:
             return self._receive_and_forward(now)
         finally:
-            self.times.add(time.thread_time_ns() - begun)
+            self.times.add(time.perf_counter_ns() - begun)
 
     def _receive_and_forward(self, now: int) -> Result:
         if self._direct is not None:
@@ -147,12 +147,12 @@ class Pump:
 
     def release(self, now: int) -> None:
         """Send what pacing lets go by `now`; call it at `next_release`."""
-        begun = time.thread_time_ns()
+        begun = time.perf_counter_ns()
         if self._direct is not None:
             self._direct.release_directly(self._sockets.filenos(), now)
         else:
             self._sockets.send(self._engine.release(now))
-        self.times.add(time.thread_time_ns() - begun)
+        self.times.add(time.perf_counter_ns() - begun)
 
     def next_release(self) -> int | None:
         return self._engine.next_release()

@@ -1,4 +1,7 @@
-"""What the engine's steps cost: CPU time of the loop's thread, kernel included, in total and by length of step."""
+"""What the engine's steps take, kernel included, in total and by length of step.
+
+Elapsed time: steps do not wait for anything, and to ask the kernel for a thread's CPU time is slower than many of them.
+"""
 
 from bisect import bisect_left
 from itertools import accumulate

@@ -82,8 +82,8 @@ class NodeMetrics(Collector):
     def _engine(self) -> Iterator[Metric]:
         times = self._pump.times
         total = times.total / 1e9
-        yield CounterMetricFamily("parley_sfu_engine_seconds", "CPU time of forwarding, kernel included", value=total)
-        steps = HistogramMetricFamily("parley_sfu_engine_step_seconds", "CPU time of a step of forwarding")
+        yield CounterMetricFamily("parley_sfu_engine_seconds", "Time spent forwarding, kernel included", value=total)
+        steps = HistogramMetricFamily("parley_sfu_engine_step_seconds", "Duration of a step of forwarding")
         buckets = [("+Inf" if bound is None else str(bound / 1e9), float(count)) for bound, count in times.cumulative()]
         steps.add_metric([], buckets, total)
         yield steps

@@ -59,9 +59,13 @@ def _offering(room: Room) -> _Offering:
 
 
 def _rank(uptrack: UpTrack, loudest: dict[str, int]) -> tuple[bool, bool, int]:
-    """Shared audio first, then whoever spoke lately, then the rest; muted ones last."""
+    """Shared audio first, then whoever spoke lately, then who may speak untold, then the rest; muted ones last.
+
+    FFmpeg and telephones tell no levels: behind those who are known to be silent they would never be heard.
+    """
     quiet = uptrack.muted or uptrack.held
-    return quiet, uptrack.source not in _SCREEN_SOURCES, loudest.get(uptrack.participant, len(loudest))
+    unheard = len(loudest) + uptrack.tells_levels
+    return quiet, uptrack.source not in _SCREEN_SOURCES, loudest.get(uptrack.participant, unheard)
 
 
 def _refresh(room: Room, participant: Participant, offering: _Offering, now: int) -> None:
@@ -133,6 +137,8 @@ def _tell_unsupported(room: Room, participant: Participant, unsupported: list[Up
     participant.paused = now_paused
 
 
-def loudest_only(room: Room) -> bool:
-    """Whether more participants publish audio than there are audio slots."""
-    return sum(uptrack.is_audio for uptrack in room.uptracks.values()) > room.context.limits.audio_slots
+def follow_loudest(room: Room, now: int) -> None:
+    """Where more publish audio than there are audio slots, give those to others when others are the loudest."""
+    slots = room.context.limits.audio_slots
+    if sum(uptrack.is_audio for uptrack in room.uptracks.values()) > slots and room.speakers.loudest_changed(slots):
+        refresh_all(room, now)

@@ -341,8 +341,7 @@ class Node:
                     downtrack.choose(now)
             room.taps.update(now)
             room.backups.update(now)
-        if speakers is not None and distribution.loudest_only(room):
-            distribution.refresh_all(room, now)
+        distribution.follow_loudest(room, now)
         self.close_if_empty(room, now)
 
     def settle(self, now: int) -> None:

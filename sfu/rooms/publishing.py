@@ -189,4 +189,5 @@ def heard(room: Room, publish: PublishPeer, arrival: Arrival) -> None:
     if uptrack is None or uptrack.source is not Source.MICROPHONE or uptrack.muted or not uptrack.passes:
         return
     voice = bool(arrival.flags & ArrivalFlag.VOICE)
+    uptrack.tells_levels = True  # what comes from another node has negotiated nothing
     room.speakers.heard(uptrack.participant, arrival.level, voice, arrival.arrival)

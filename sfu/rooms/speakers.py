@@ -14,6 +14,7 @@ class Speakers:
         self._levels: AudioLevels[str] = AudioLevels()
         self._last: dict[str, tuple[int, int]] = {}
         self._told: tuple[str, ...] = ()
+        self._loudest: frozenset[str] = frozenset()
 
     @property
     def active(self) -> str | None:
@@ -51,3 +52,8 @@ class Speakers:
     def loudest(self, count: int) -> list[str]:
         """Return up to `count` participants who have spoken lately, loudest first."""
         return self._levels.loudest(count)
+
+    def loudest_changed(self, count: int) -> bool:
+        """Whether others are the `count` loudest than at the last call."""
+        before, self._loudest = self._loudest, frozenset(self.loudest(count))
+        return before != self._loudest

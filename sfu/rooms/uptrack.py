@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from sfu.api.join_token import Source
 from sfu.api.signaling_values import TrackInfo
 from sfu.formats.codecs import Codec
+from sfu.formats.extensions import Extension
 from sfu.machines.negotiation import NegotiatedMedia, NegotiatedPayload
 from sfu.machines.timeline import Timeline
 from sfu.rooms.ingress_stream import IngressStream
@@ -30,7 +31,8 @@ class UpTrack:
     """A published track. `muted` is the publisher's own doing, `held` a host's; `permitted` is what grants say.
 
     `backup` carries the same in another codec, for whom cannot decode this one; it is not announced by itself, and in
-    it `backup_of` is this track's id. `layers` counts those of each stream that can be told apart.
+    it `backup_of` is this track's id. `layers` counts those of each stream that can be told apart. `tells_levels`:
+    packets say how loud they are (RFC 6464).
     """
 
     def __init__(self, track: str, participant: str, source: Source, media: NegotiatedMedia) -> None:
@@ -48,6 +50,7 @@ class UpTrack:
         self.backup: UpTrack | None = None
         self.backup_of = ""
         self.layers = ONE_LAYER
+        self.tells_levels = Extension.AUDIO_LEVEL in media.extensions.values()
 
     @property
     def shown_as(self) -> str:

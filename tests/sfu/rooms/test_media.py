@@ -223,28 +223,6 @@ def test_unpublishing_empties_the_slot_and_the_next_track_takes_it() -> None:
     assert {slots["1"], slots["6"]} == hers
 
 
-def test_only_the_loudest_get_slots() -> None:
-    stage = Stage(audio_slots=2)
-    people = [stage.join(name) for name in ("ann", "bob", "eve", "joe")]
-    listener = people[3]
-    subscribe(stage, listener)
-    senders = [publish(stage, person, [AUDIO]) for person in people[:3]]
-    tracks = [tracks_of(person)[0].track for person in people[:3]]
-
-    def heard() -> set[str]:
-        return {slot.track for slot in listener.last(signaling.Slots).slots if slot.track}
-
-    assert heard() == set(tracks[:2])
-    for seq in range(150):
-        senders[0].send(audio(seq, level=127))
-        senders[1].send(audio(seq, level=30))
-        senders[2].send(audio(seq, level=15))
-        stage.run(20 * MS)
-    assert heard() == set(tracks[1:])
-    told = listener.last(signaling.Speakers).speakers
-    assert told[0].participant == "eve"
-
-
 def test_the_first_offer_is_immediate_and_later_ones_are_coalesced() -> None:
     stage = Stage()
     bob = stage.join("bob")

@@ -4,6 +4,7 @@ What waits for a subscriber is bounded: beyond MAX_BUFFERED_BYTES a lossy messag
 must not be, closes its channel. Nobody else notices.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
@@ -34,10 +35,21 @@ class Came(NamedTuple):
     reliable: bool
 
 
+class Unfit(Enum):
+    """Why a message from the subscriber is passed over; the values are names of counters."""
+
+    TOO_LONG = "data_dropped_too_long"
+    NOT_BINARY = "data_dropped_not_binary"
+    UNKNOWN_CHANNEL = "data_dropped_unknown_channel"
+    CLOSED_CHANNEL = "data_dropped_closed_channel"
+
+
 class DataChannels:
     """Until the answer came and the peer is connected, what is sent waits within the same bound."""
 
-    def __init__(self) -> None:
+    def __init__(self, counters: Counter[str] | None = None) -> None:
+        """`counters` get what was passed over, and why an association broke."""
+        self._counters = counters if counters is not None else Counter()
         self._association = SctpAssociation()
         self._agreed: bool | None = None
         self._connected = False
@@ -90,20 +102,32 @@ class DataChannels:
         self._association.reset(stream, now)
 
     def receive(self, records: Sequence[bytes], now: int) -> list[Came]:
-        """Take what DTLS records held; returns the messages that came. Too long ones are passed over."""
+        """Take what DTLS records held; returns the messages that came. Those that are unfit are counted only."""
         if not self._started:
             return []
+        was_broken = bool(self._association.close_reason)
         for record in records:
             self._association.receive(record, now)
+        if self._association.close_reason and not was_broken:
+            self._counters[f"data_association_{self._association.close_reason}"] += 1
         self._closed.update(self._association.resets())
-        return [
-            Came(message.data, message.stream == RELIABLE)
-            for message in self._association.messages()
-            if message.stream in (RELIABLE, LOSSY)
-            and message.stream not in self._closed
-            and message.protocol == _BINARY
-            and len(message.data) <= MAX_MESSAGE_BYTES
-        ]
+        came: list[Came] = []
+        for message in self._association.messages():
+            unfit = self._unfit(message)
+            if unfit is None:
+                came.append(Came(message.data, message.stream == RELIABLE))
+            else:
+                self._counters[unfit.value] += 1
+        return came
+
+    def _unfit(self, message: SctpMessage) -> Unfit | None:
+        if message.stream not in (RELIABLE, LOSSY):
+            return Unfit.UNKNOWN_CHANNEL
+        if message.stream in self._closed:
+            return Unfit.CLOSED_CHANNEL
+        if message.protocol != _BINARY:
+            return Unfit.NOT_BINARY
+        return Unfit.TOO_LONG if len(message.data) > MAX_MESSAGE_BYTES else None
 
     def records_to_send(self) -> list[bytes]:
         """Return what is to be sent now, each as one DTLS record."""

@@ -74,7 +74,7 @@ class Egress:
 
     def open_data(self) -> None:
         """Have data channels, once the far end has agreed."""
-        self.data = DataChannels()
+        self.data = DataChannels(self._context.counters)
         self.negotiated.take_data()
 
     def take_data(self, now: int) -> list[Came]:

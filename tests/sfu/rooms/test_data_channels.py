@@ -9,8 +9,9 @@ from sfu.api import signaling
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants
 from sfu.formats.data_message import MAX_MESSAGE_BYTES, DataMessage, serialise
+from sfu.machines.sctp_association import SctpMessage
 from sfu.rooms import data_allowance
-from sfu.rooms.data_channels import MAX_BUFFERED_BYTES, Sent
+from sfu.rooms.data_channels import MAX_BUFFERED_BYTES, Sent, Unfit
 from sfu.rooms.token_bucket import TokenBucket
 from tests.sfu.rooms.stage import MS, SECOND, Person, RtcClient, Stage, subscribe
 
@@ -169,15 +170,36 @@ def test_rates_are_bounded() -> None:
     assert len(errors(ann)) <= 8
 
 
-@pytest.mark.parametrize("data", [b"", b"\x02", serialise(DataMessage(b"x"))[:2], bytes(MAX_MESSAGE_BYTES + 1)])
-def test_what_is_no_message_is_dropped(data: bytes) -> None:
+@pytest.mark.parametrize(
+    ("data", "counted"),
+    [
+        (b"\x02", "data_dropped_bad_message"),
+        (serialise(DataMessage(b"x"))[:2], "data_dropped_bad_message"),
+        (bytes(MAX_MESSAGE_BYTES + 1), Unfit.TOO_LONG.value),
+    ],
+)
+def test_what_is_no_message_is_dropped(data: bytes, counted: str) -> None:
     stage = Stage()
     (_, ann), (_, bob) = enter(stage, "ann"), enter(stage, "bob")
-    if data:
-        ann.send_data(data, stage.now)
+    ann.send_data(data, stage.now)
     ann.say(b"and on", stage.now)
     stage.run(500 * MS)
     assert bob.heard() == [("ann", b"and on")]
+    assert stage.node.context.counters[counted] == 1
+
+
+@pytest.mark.parametrize(
+    ("stream", "protocol", "why"),
+    [(0, 51, Unfit.NOT_BINARY), (1, 51, Unfit.NOT_BINARY), (7, 53, Unfit.UNKNOWN_CHANNEL)],
+)
+def test_what_comes_by_another_channel_or_as_text_is_counted(stream: int, protocol: int, why: Unfit) -> None:
+    stage = Stage()
+    (_, ann), (_, bob) = enter(stage, "ann"), enter(stage, "bob")
+    assert ann.data is not None
+    ann.data._association.send(SctpMessage(stream, protocol, serialise(DataMessage(b"x"))), stage.now)
+    stage.run(200 * MS)
+    assert (bob.heard(), bob.heard(reliable=False)) == ([], [])
+    assert stage.node.context.counters[why.value] == 1
 
 
 def test_a_channel_that_the_client_closes_is_closed() -> None:
@@ -186,6 +208,9 @@ def test_a_channel_that_the_client_closes_is_closed() -> None:
     assert bob.data is not None
     bob.data._association.reset(0, stage.now)
     stage.run(200 * MS)
+    bob.data._association.send(SctpMessage(0, 53, serialise(DataMessage(b"x"))), stage.now)
+    stage.run(200 * MS)
+    assert stage.node.context.counters[Unfit.CLOSED_CHANNEL.value] == 1
     ann.say(b"hello", stage.now)
     ann.say(b"hello", stage.now, reliable=False)
     stage.run(200 * MS)
@@ -196,7 +221,9 @@ def test_a_broken_association_ends_data_and_not_media() -> None:
     stage = Stage()
     (person, ann), (_, bob) = enter(stage, "ann"), enter(stage, "bob")
     ann._dtls.send([b"\x13\x88\x13\x88" + bytes(8) + b"\x00\x03\x00\x00"], stage.now)
+    ann._dtls.send([b"nonsense"], stage.now)
     stage.run(200 * MS)
+    assert stage.node.context.counters["data_association_protocol_error"] == 1
     assert not person.seat.participant.subscription.egress.data.is_open
     assert not person.seat.participant.subscription.egress.peer.closed
     bob.say(b"hello", stage.now)

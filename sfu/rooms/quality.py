@@ -70,6 +70,7 @@ class _Track:
 class _Person:
     since: int
     sampled_at: int
+    was_reported: bool = False
     tracks: dict[tuple[str, str], _Track] = field(default_factory=dict)
 
 
@@ -96,9 +97,9 @@ class RoomQuality:
                 self._report(person, participant, now, final=False)
 
     def leave(self, participant: Participant, now: int) -> None:
-        """A participant goes; its peers are still there."""
+        """A participant goes; its peers are still there. Of less than a second in all nothing is told."""
         person = self._people.pop(participant.participant, None)
-        if person is not None and now - person.since >= _SECOND:
+        if person is not None and (person.was_reported or now - person.since >= _SECOND):
             self._sample(person, participant, now)
             self._report(person, participant, now, final=True)
 
@@ -139,7 +140,7 @@ class RoomQuality:
                 room=self._room.room,
                 at=self._room.context.unix_ms(now),
                 participant=participant.participant,
-                seconds=round(elapsed / _SECOND),
+                seconds=max(1, round(elapsed / _SECOND)),
                 final=final,
                 round_trip_ms=round(egress.round_trip.smoothed / _MS, 1) if egress is not None else 0.0,
                 estimate=int(bandwidth.rate) if bandwidth is not None else None,
@@ -151,6 +152,7 @@ class RoomQuality:
             )
         )
         person.since = now
+        person.was_reported = True
         person.tracks = {key: entry for key, entry in person.tracks.items() if entry.samples}
         for entry in person.tracks.values():
             entry.begin_anew()

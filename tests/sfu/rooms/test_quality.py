@@ -33,6 +33,14 @@ def test_a_minute_is_reported_of_everyone_and_the_rest_on_leaving() -> None:
     assert 1 <= final.seconds <= 4
 
 
+def test_who_leaves_right_after_a_minutes_report_has_a_last_one_too() -> None:
+    call = Call(WIDE)
+    while not reports(call, "bob"):
+        call.run(0.1)
+    call.stage.say(call.bob, signaling.Leave())
+    assert [report.final for report in reports(call, "bob")] == [False, True]
+
+
 def test_freezes_and_pauses_are_told_apart() -> None:
     call = Call(WIDE)
     (camera,) = call.cameras

@@ -37,14 +37,17 @@ class TrackQuality(Answer, frozen=True, kw_only=True):
 
 
 class Quality(Answer, frozen=True, kw_only=True):
-    """What was measured of a participant in the `seconds` until `at`; `final` when it left. `estimate` in bits/s."""
+    """What was measured of a participant in the `seconds` until `at`; `final` when it left. `estimate` in bits/s.
+
+    That and `round_trip_ms` are null where nothing tells: of who only publishes nobody measures a round trip.
+    """
 
     id: int
     participant: str
     at: datetime
     seconds: int
     final: bool
-    round_trip_ms: float
+    round_trip_ms: float | None
     estimate: int | None
     tracks: list[TrackQuality]
 

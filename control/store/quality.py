@@ -19,7 +19,7 @@ class QualityRow:
     at: datetime
     seconds: int
     final: bool
-    round_trip_ms: float
+    round_trip_ms: float | None
     estimate: int | None
     tracks: list[dict[str, Any]]
 

@@ -145,13 +145,13 @@ class TrackQuality(msgspec.Struct, frozen=True, kw_only=True):
 class QualityMeasured(Fact, tag="quality", frozen=True, kw_only=True):
     """How a participant's media fared for `seconds` until now: every minute, and when it leaves (`final`).
 
-    `estimate` is what its downlink is taken to carry (bits/s), None where nothing tells.
+    `estimate` is what its downlink is taken to carry (bits/s); that and the round trip are None where nothing tells.
     """
 
     participant: str
     seconds: int
     final: bool = False
-    round_trip_ms: float = 0.0
+    round_trip_ms: float | None = None
     estimate: int | None = None
     tracks: list[TrackQuality] = []
 

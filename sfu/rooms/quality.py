@@ -68,9 +68,13 @@ class _Track:
 
 @dataclass(slots=True)
 class _Person:
+    """`round_trip` (ns) and `estimate` are the last known: who leaves may have closed the peer before."""
+
     since: int
     sampled_at: int
     was_reported: bool = False
+    round_trip: int | None = None
+    estimate: int | None = None
     tracks: dict[tuple[str, str], _Track] = field(default_factory=dict)
 
 
@@ -112,7 +116,13 @@ class RoomQuality:
                 if track is not None:
                     _sample_published(track, uptrack, elapsed, now)
         egress = _egress(participant)
-        for downtrack in egress.downtracks.values() if egress is not None else ():
+        if egress is None:
+            return
+        if egress.round_trip.measured:
+            person.round_trip = egress.round_trip.smoothed
+        if egress.bandwidth is not None:
+            person.estimate = int(egress.bandwidth.rate)
+        for downtrack in egress.downtracks.values():
             if downtrack.uptrack is not None and downtrack.encoding is not None:
                 track = _track(person, downtrack.uptrack.shown_as, "subscribe")
                 if track is not None:
@@ -132,8 +142,6 @@ class RoomQuality:
         track.freeze(state.last_arrival, now, expected=downtrack.kind == "video" and is_live)
 
     def _report(self, person: _Person, participant: Participant, now: int, *, final: bool) -> None:
-        egress = _egress(participant)
-        bandwidth = egress.bandwidth if egress is not None else None
         elapsed = max(now - person.since, 1)
         self._room.context.outbox.report(
             QualityMeasured(
@@ -142,8 +150,8 @@ class RoomQuality:
                 participant=participant.participant,
                 seconds=max(1, round(elapsed / _SECOND)),
                 final=final,
-                round_trip_ms=round(egress.round_trip.smoothed / _MS, 1) if egress is not None else 0.0,
-                estimate=int(bandwidth.rate) if bandwidth is not None else None,
+                round_trip_ms=round(person.round_trip / _MS, 1) if person.round_trip is not None else None,
+                estimate=person.estimate,
                 tracks=[
                     entry.result(track, direction, elapsed)
                     for (direction, track), entry in person.tracks.items()

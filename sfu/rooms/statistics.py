@@ -64,7 +64,7 @@ def _receiving(egress: Egress, room: Room) -> dict[str, Any]:
             )
     return {
         "connected": egress.peer.connected,
-        "round_trip": egress.round_trip.smoothed / 1_000_000,
+        "round_trip": egress.round_trip.smoothed / 1_000_000 if egress.round_trip.measured else None,
         "estimate": int(egress.bandwidth.rate) if egress.bandwidth is not None else None,
         "wanted": int(egress.bandwidth.wanted) if egress.bandwidth is not None else None,
         "paused": [entry.uptrack.track for entry in egress.downtracks.values() if entry.paused and entry.uptrack],

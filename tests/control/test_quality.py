@@ -12,13 +12,15 @@ async def test_hosts_read_what_was_measured(people: People) -> None:
         "kind": "quality", "room": meeting, "participant": participant, "seconds": 60,
         "round_trip_ms": 48.5, "estimate": 2_000_000, "tracks": [track | {"freezes": 1, "paused": 4}],
     }  # fmt: skip
-    await report(host, {**fact, "at": 60_000}, {**fact, "at": 90_000, "seconds": 30, "final": True}, n=1)
+    await report(
+        host, {**fact, "at": 60_000, "round_trip_ms": None}, {**fact, "at": 90_000, "seconds": 30, "final": True}, n=1
+    )
     page = await host.ok("GET", f"/api/v1/meetings/{meeting}/quality?limit=1")
     (newest,) = page["measured"]
     assert (newest["seconds"], newest["final"], newest["round_trip_ms"]) == (30, True, 48.5)
     assert newest["tracks"] == [track | {"freezes": 1, "paused": 4}]
     older = await host.ok("GET", f"/api/v1/meetings/{meeting}/quality?before={page['next']}&participant={participant}")
-    assert [row["seconds"] for row in older["measured"]] == [60]
+    assert [(row["seconds"], row["round_trip_ms"]) for row in older["measured"]] == [(60, None)]
     assert older["next"] is None
     other = await host.ok("GET", f"/api/v1/meetings/{meeting}/quality?participant=p-none")
     assert other["measured"] == []

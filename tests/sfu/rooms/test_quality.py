@@ -33,6 +33,22 @@ def test_a_minute_is_reported_of_everyone_and_the_rest_on_leaving() -> None:
     assert 1 <= final.seconds <= 4
 
 
+def test_what_was_last_known_is_reported_of_who_closes_its_peer_and_then_leaves() -> None:
+    call = Call(WIDE)
+    call.bob.seat.participant.subscription.egress.round_trip.sample(40 * MS)
+    call.run(5)
+    call.viewer.client._dtls.close(call.stage.now)
+    call.run(0.5)
+    assert call.bob.seat.participant.subscription is None
+    call.stage.say(call.bob, signaling.Leave())
+    (viewer,) = reports(call, "bob")
+    assert viewer.round_trip_ms == 40
+    assert viewer.estimate is not None
+    assert viewer.estimate > 1_000_000
+    call.stage.say(call.cameras[0].person, signaling.Leave())
+    assert [(report.round_trip_ms, report.estimate) for report in reports(call, "p0")] == [(None, None)]
+
+
 def test_who_leaves_right_after_a_minutes_report_has_a_last_one_too() -> None:
     call = Call(WIDE)
     while not reports(call, "bob"):

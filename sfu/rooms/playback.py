@@ -80,20 +80,22 @@ class Playback:
                 return encoding.payload_types.keys()
         return None
 
-    def select(self, mid: str | None, encoding: str | None, now: int, highest: Layer = ALL_LAYERS) -> bool:
+    def select(self, mid: str | None, encoding: str | None, now: int, highest: Layer = ALL_LAYERS) -> None:
         """Show this encoding (rid) on a video section, the first without `mid`; None leaves it to us again.
 
-        No layer beyond `highest` is shown. False when there is no such section.
+        No layer beyond `highest` is shown. LookupError names what there is not: "media", or "encoding" on it.
         """
         slots = self._slots["video"]
         slot = next((entry for entry in slots if mid in (None, entry.mid)), None)
         if slot is None:
-            return False
+            raise LookupError("media")
         downtrack = self.egress.downtracks[slot.mid]
+        shown = downtrack.uptrack.streams if downtrack.uptrack is not None else ()
+        if encoding is not None and encoding not in {stream.rid for stream in shown}:
+            raise LookupError("encoding")
         downtrack.wanted_rid = encoding
         downtrack.wanted_layer = highest
         downtrack.choose(now)
-        return True
 
     def layers(self, now: int) -> dict[str, list[Encoding]]:
         """Return the encodings to choose from by m-section: of those that show a video with several."""

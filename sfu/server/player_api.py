@@ -93,11 +93,10 @@ class PlayerApi:
         except (ValueError, Refused) as error:
             return problem(400, Code.BAD_MESSAGE.value, f"The selection cannot be read: {error}.")
         now = self._driver.now()
-        known = {entry.encoding for encodings in playback.layers(now).values() for entry in encodings}
-        if wish.encoding_id is not None and wish.encoding_id not in known:
-            return problem(404, "unknown_encoding", "There is no such encoding.")
-        if not playback.select(wish.media_id, wish.encoding_id, now, wish.highest):
-            return problem(404, "unknown_media", "There is no such m-section.")
+        try:
+            playback.select(wish.media_id, wish.encoding_id, now, wish.highest)
+        except LookupError as unknown:
+            return problem(404, f"unknown_{unknown.args[0]}", f"There is no such {unknown.args[0]}.")
         resource.seat.room.adaptation.hurry(now)
         self._driver.node.settle(now)
         self._driver.flush()

@@ -124,7 +124,7 @@ def receive(section: str) -> str:
 async def played(tmp_path: Path) -> AsyncIterator[tuple[Host, Session, UpTrack, DownTrack]]:
     """A track of two encodings, and a player that shows it."""
     publisher = description(generate_credentials(), [VIDEO + SIMULCAST], "actpass")
-    player = description(generate_credentials(), [receive(VIDEO)], "actpass")
+    player = description(generate_credentials(), [receive(VIDEO), receive(VIDEO)], "actpass")
     async with host(tmp_path) as h, session(h, "whip", publisher), session(h, "whep", player) as whep:
         room = h.node.rooms["r"]
         uptrack = next(iter(room.uptracks.values()))
@@ -164,6 +164,7 @@ async def test_layers_and_events(tmp_path: Path) -> None:
         assert downtrack.wanted_rid is None
         assert (await whep.call("POST", "/layer", '{"encodingId": "x"}', **JSON))[0] == 404
         assert (await whep.call("POST", "/layer", '{"mediaId": "9"}', **JSON))[0] == 404
+        assert (await whep.call("POST", "/layer", '{"mediaId": "1", "encodingId": "q"}', **JSON))[0] == 404
         assert (await whep.call("POST", "/layer", "{", **JSON))[0] == 400
         status, _, headers = await whep.call("POST", "/events", '["layers", "active"]', **JSON)
         assert status == 201

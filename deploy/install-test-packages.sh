@@ -11,6 +11,9 @@ packages="chromium firefox-esr redis-server iproute2 nftables gcc libc6-dev libs
  asterisk-core-sounds-ru asterisk-core-sounds-ru-g722 pocketsphinx-testdata
  asterisk-moh-opsound-g722 bucklespring-data"
 command -v npm >/dev/null || packages="$packages npm"
+# What the compiled engine is built with; a Python that was not packaged brings its own headers.
+headers='import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))'
+"${PYTHON:-python3}" -c "$headers" || packages="$packages python3-dev"
 
 missing=
 for package in $packages; do

@@ -1,6 +1,5 @@
 """The engine: what happens to each packet. `create_engine` gives the fastest one that this installation has."""
 
-import contextlib
 import importlib
 import os
 from collections.abc import Callable
@@ -11,16 +10,25 @@ from sfu.engine.python import PythonEngine
 ENGINE_VARIABLE = "PARLEY_ENGINE"
 
 
-def _find_engines() -> dict[str, Callable[[], Engine]]:
+_TO_BUILD = "a C compiler and Python's headers (Debian: gcc, python3-dev), then install Parley anew"
+"""How to get the compiled engine, which the installation builds where it can."""
+
+
+def _find_engines() -> tuple[dict[str, Callable[[], Engine]], str]:
+    """Return the engines, and what the fast one wants where it is missing: then the Python engine serves."""
+    wants = ""
     engines: dict[str, Callable[[], Engine]] = {}
-    # Where it was not built, or without libcrypto, the Python engine serves.
-    with contextlib.suppress(ImportError):
+    try:
         engines["compiled"] = importlib.import_module("sfu.engine.compiled").CompiledEngine
+    except ModuleNotFoundError:
+        wants = _TO_BUILD
+    except ImportError as error:
+        wants = str(error)
     engines["python"] = PythonEngine
-    return engines
+    return engines, wants
 
 
-_ENGINES = _find_engines()
+_ENGINES, _WANTS = _find_engines()
 
 
 def available_engines() -> list[str]:
@@ -31,9 +39,9 @@ def available_engines() -> list[str]:
 def engine_notice(engine: Engine) -> str:
     """Return one line for whoever starts a node: which engine runs, and how to get the fast one."""
     if engine.name == "python":
-        reason = "" if len(_ENGINES) == 1 else f" (asked for; {available_engines()[0]} is here, too)"
-        hint = "; with a C compiler installed, `pip install` builds the fast one" if len(_ENGINES) == 1 else ""
-        return f"engine: plain Python{reason}{hint}"
+        if not _WANTS:
+            return f"engine: plain Python (asked for; {available_engines()[0]} is here, too)"
+        return f"engine: plain Python; the compiled one, several times as fast, needs {_WANTS}"
     return f"engine: {engine.name}"
 
 

@@ -114,4 +114,4 @@ include "native/engine.pxi"
 
 cdef const char *missing = crypto_load()
 if missing != NULL:
-    raise ImportError(f"libcrypto of OpenSSL 1.1 or later is missing, or lacks {missing.decode()}")
+    raise ImportError(f"libcrypto of OpenSSL 1.1 or later; not found here: {missing.decode()}")

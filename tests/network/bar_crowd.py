@@ -8,6 +8,7 @@ from typing import Any
 
 from sfu.api.join_token import Grants
 from tests.network.behind_link import UP, ViewerCall, chromium_at, down, most_hold, once, page_at
+from tests.network.moving import follow, stands_still
 from tests.sfu.server.harness import eventually, host
 from tests.support.crowd import crowd
 from tests.support.layered_publisher import LAYERS
@@ -15,7 +16,6 @@ from tests.support.tun_forwarder import emulated_host
 
 PUBLISHERS, RATE = 25, 2_000_000
 SETTLES, LASTS = 15, 15
-MOVES = 10  # pictures a second
 SPEAKER_WIDTH = LAYERS["h"][0]  # 1280 would cost all of the link
 
 
@@ -45,21 +45,19 @@ async def _judge(call: ViewerCall, about: str) -> bool:
     speaker = next(track for track, who in cameras.items() if who == "p0")
     await call.bob.evaluate(f"tell({{kind: 'subscribe', tracks: {json.dumps(_wishes(cameras, speaker))}}})")
     await asyncio.sleep(SETTLES)
-    before, sound, told = await call.bob.evaluate("received()"), await call.inbound("audio"), len(await call.states())
-    await call.watch(LASTS)
-    after, heard, states = await call.bob.evaluate("received()"), await call.inbound("audio"), await call.states()
-    paused = {state["track"]: state["paused"] for state in states}
-    changed = {state["track"] for state in states[told:]}
-    pictures = {track: _of(after, track, "frames") - _of(before, track, "frames") for track in cameras}
-    still = [
-        track for track in cameras if track not in changed and not paused.get(track) and pictures[track] < MOVES * LASTS
-    ]
-    width = _of(after, speaker, "width")
+    sound = await call.inbound("audio")
+    samples = await follow(call, cameras, LASTS)
+    heard = await call.inbound("audio")
+    paused = sum(of_track[-1].paused for of_track in samples.values())
+    still = [track for track, of_track in samples.items() if stands_still(of_track)]
+    for track in still:
+        print(f"{cameras[track]} stands still: {samples[track]}")
+    width = samples[speaker][-1].width
     concealed = (heard["concealed"] - sound["concealed"]) / (heard["samples"] - sound["samples"])
     waits = sorted(wait for _, wait in call.queueing)
     holds = width >= SPEAKER_WIDTH and not still
     print(
-        f"{about}: speaker {width} wide, {sum(paused.values())} of {len(cameras)} paused, {len(still)} stand "
+        f"{about}: speaker {width} wide, {paused} of {len(cameras)} paused, {len(still)} stand "
         f"still unsaid, {concealed:.2%} concealed, p95 queue {waits[int(len(waits) * 0.95)]:.2f} s: "
         f"{'holds' if holds else 'missed'}"
     )
@@ -70,10 +68,6 @@ def _wishes(cameras: Iterable[str], speaker: str) -> list[dict[str, Any]]:
     """The speaker large, the others as tiles."""
     widths = {track: 1280 if track == speaker else 320 for track in cameras}
     return [{"track": track, "width": width, "height": width * 9 // 16} for track, width in widths.items()]
-
-
-def _of(received: dict[str, Any], track: str, name: str) -> int:
-    return int(received.get(track, {}).get(name, 0))
 
 
 @once

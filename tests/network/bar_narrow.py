@@ -4,21 +4,28 @@ import asyncio
 from pathlib import Path
 
 from tests.network.behind_link import down, most_hold, once, viewer_call
+from tests.network.moving import follow, shown_seconds, stands_still
+from tests.support.layered_publisher import LAYERS
+
+LOWEST = LAYERS["q"][0]
 
 
 async def _narrow(tmp_path: Path, seed: int, **changes: bool) -> bool:
     async with viewer_call(tmp_path, down(250_000), seed, **changes) as call:
         await asyncio.sleep(8)
         before = await call.inbound("audio")
-        await asyncio.sleep(25)
-        after, picture, states = await call.inbound("audio"), await call.inbound("video"), await call.states()
+        (camera,) = [track for track, entry in call.h.node.rooms["r"].uptracks.items() if not entry.is_audio]
+        samples = (await follow(call, [camera], 25))[camera]
+        after = await call.inbound("audio")
         stays = bool(await call.bob.evaluate("state.closed === undefined"))
     concealed = (after["concealed"] - before["concealed"]) / (after["samples"] - before["samples"])
-    paused = bool(states) and states[-1]["paused"]
-    holds = stays and concealed <= 0.01 and (picture["height"] == 180 or paused)
+    shown, paused = shown_seconds(samples), sum(sample.paused for sample in samples)
+    lowest = all(width == LOWEST for _, width in shown)
+    holds = stays and concealed <= 0.01 and lowest and not stands_still(samples)
     print(
-        f"seed {seed} {changes or ''}: {concealed:.2%} concealed, picture of {picture['height']} lines, "
-        f"paused {paused}: {'holds' if holds else 'missed'}"
+        f"seed {seed} {changes or ''}: {concealed:.2%} concealed, pictures of each second shown "
+        f"{[pictures for pictures, _ in shown]}, of the lowest layer {lowest}, paused in {paused} of {len(samples)} s: "
+        f"{'holds' if holds else 'missed'}"
     )
     return holds
 

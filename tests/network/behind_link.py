@@ -51,7 +51,8 @@ INBOUND = """
     if (peer.connectionState === 'closed') continue;
     (await peer.getStats()).forEach((r) => {
       if (r.type === 'inbound-rtp') rows.push({kind: r.kind, packets: r.packetsReceived, lost: r.packetsLost,
-        frames: r.framesDecoded || 0, width: r.frameWidth || 0, height: r.frameHeight || 0, bytes: r.bytesReceived,
+        frames: r.framesDecoded || 0, width: r.frameWidth || 0, height: r.frameHeight || 0,
+        bytes: r.bytesReceived + (r.headerBytesReceived || 0),
         freezes: r.freezeCount || 0, frozen: r.totalFreezesDuration || 0, plis: r.pliCount || 0,
         nacks: r.nackCount || 0, repaired: r.retransmittedPacketsReceived || 0, samples: r.totalSamplesReceived || 0,
         concealed: (r.concealedSamples || 0) - (r.silentConcealedSamples || 0)});

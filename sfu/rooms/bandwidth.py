@@ -14,7 +14,7 @@ from sfu.rooms.outbox import Outbox
 _CHECK_NS = 100_000_000
 _UNHEARD_NS = 150_000_000  # longer than calm feedback is folded, a check is due without any to do it along with
 _FOLDED_NS = 250_000_000
-_AMPLE_FOLDED_NS = 1_000_000_000  # where there is more room than is wanted, a calm link has nothing to tell
+_AMPLE_FOLDED_NS = 2_000_000_000  # where there is more room than is wanted, a calm link has nothing to tell
 _SPREAD, _SPREAD_NS = 16, 20_000_000
 _AMPLE = 1.1
 _IDLE_CHECK_NS = 5_000_000_000  # where nothing is sent there is nothing to watch; feedback ends it

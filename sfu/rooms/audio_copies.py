@@ -9,8 +9,6 @@ from sfu.rooms.downtrack import DownTrack
 
 _STEP_NS = 20_000_000
 _JUDGE_NS = 250_000_000
-_LATEST_NS = 1_500_000_000  # where nothing else wakes the subscriber, it is seen this late that copies are needed
-_SILENT_NS = 5_000_000_000  # the same where there is no sound
 _MAX_COPIES = 8  # packets of a route in a step; more are a burst that makes up for a pause
 
 
@@ -26,28 +24,28 @@ class AudioCopies:
         self._judge_at = now
         self._marks: dict[int, tuple[int, int]] = {}  # by route: newest seq copied, newest seq seen
 
-    def timer(self) -> int:
-        """When `due` has work next."""
-        return self._next
+    def timer(self) -> int | None:
+        """When `due` has work next; None when it need only be called along with the link's checks."""
+        return self._next if self._redundancy.is_on else None
 
     def due(self, downtracks: Iterable[DownTrack], bandwidth: Bandwidth, now: int) -> list[Outgoing]:
         """Return the copies to send now."""
-        if now < min(self._next, self._judge_at):
-            return []
-        audio = [entry for entry in downtracks if entry.kind == "audio" and entry.stream is not None]
-        if not audio:
-            self._next, self._judge_at = now + _SILENT_NS, now + _JUDGE_NS
-            return []
         if now >= self._judge_at:
             self._judge_at = now + _JUDGE_NS
-            needed = sum(entry.stream.bits_per_second for entry in audio if entry.stream is not None)
-            self._redundancy.update(bandwidth.state.loss, needed / bandwidth.rate, now)
-        if not self._redundancy.is_on:
-            self._marks.clear()
-            self._next = now + _LATEST_NS
+            self._judge(downtracks, bandwidth, now)
+        if not self._redundancy.is_on or now < self._next:
             return []
-        self._next = now + _STEP_NS
+        audio = _sounding(downtracks)
+        self._next = now + (_STEP_NS if audio else _JUDGE_NS)
         return [datagram for entry in audio for datagram in self._copy(entry, now)]
+
+    def _judge(self, downtracks: Iterable[DownTrack], bandwidth: Bandwidth, now: int) -> None:
+        loss = bandwidth.state.loss
+        if not loss and not self._redundancy.is_on:
+            return
+        needed = sum(entry.stream.bits_per_second for entry in _sounding(downtracks) if entry.stream is not None)
+        if not self._redundancy.update(loss, needed / bandwidth.rate, now):
+            self._marks.clear()
 
     def _copy(self, downtrack: DownTrack, now: int) -> list[Outgoing]:
         newest = self._engine.route_state(downtrack.route).last_seq
@@ -59,3 +57,7 @@ class AudioCopies:
         self.copies += count
         seqs = [(copied + number) & 0xFFFF for number in range(1, count + 1)]
         return self._engine.retransmit(self._peer, downtrack.ssrc, seqs, now, _STEP_NS)
+
+
+def _sounding(downtracks: Iterable[DownTrack]) -> list[DownTrack]:
+    return [entry for entry in downtracks if entry.kind == "audio" and entry.stream is not None]

@@ -185,7 +185,9 @@ class Egress:
             return at
         at = self._next_report if at is None else min(at, self._next_report)
         if self.bandwidth is not None:
-            at = min(at, self.bandwidth.timer(), self.audio_copies.timer())
+            at = min(at, self.bandwidth.timer())
+        if (due := self.audio_copies.timer()) is not None:
+            at = min(at, due)
         if (due := self._repairs.timer()) is not None:
             at = min(at, due)
         if self.data is not None and (due := self.data.timer()) is not None:

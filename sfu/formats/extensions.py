@@ -15,7 +15,6 @@ class Extension(IntEnum):
     ABS_CAPTURE_TIME = 6
     PLAYOUT_DELAY = 7
     DEPENDENCY_DESCRIPTOR = 8
-    VIDEO_LAYERS_ALLOCATION = 9
 
 
 URIS = {
@@ -30,5 +29,4 @@ URIS = {
     Extension.DEPENDENCY_DESCRIPTOR: (
         "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
     ),
-    Extension.VIDEO_LAYERS_ALLOCATION: "http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00",
 }

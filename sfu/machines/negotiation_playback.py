@@ -11,7 +11,7 @@ from sfu.machines.negotiation_answer import Answerer, ReadOffer, acceptance, all
 from sfu.machines.negotiation_match import extension_ids, match_extensions, match_payloads
 
 CONGESTION_FEEDBACK = "ack ccfb"
-SENT_EXTENSIONS = frozenset(Extension) - {Extension.RID, Extension.REPAIRED_RID, Extension.VIDEO_LAYERS_ALLOCATION}
+SENT_EXTENSIONS = frozenset(Extension) - {Extension.RID, Extension.REPAIRED_RID}
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,6 @@ EXTENSION_IDS = {
     Extension.DEPENDENCY_DESCRIPTOR: 7,
     Extension.ABS_CAPTURE_TIME: 8,
     Extension.PLAYOUT_DELAY: 9,
-    Extension.VIDEO_LAYERS_ALLOCATION: 10,
 }
 _COMMON = (Extension.MID, Extension.ABS_SEND_TIME, Extension.TRANSPORT_SEQ, Extension.ABS_CAPTURE_TIME)
 _SENT = {

@@ -41,7 +41,7 @@ RECEIVED = {
     4: Extension.AUDIO_LEVEL,
     7: Extension.DEPENDENCY_DESCRIPTOR,
     9: Extension.PLAYOUT_DELAY,
-    10: Extension.VIDEO_LAYERS_ALLOCATION,
+    10: Extension.RID,
 }
 SENT = {
     Extension.MID: 1,

@@ -37,7 +37,7 @@ def test_a_browser_player_keeps_its_numbers(browser: str) -> None:
         }.items()
         assert reply.msids[0].stream == "stage"
     assert result.description.media[1].ssrc_groups == (sdp.SsrcGroup("FID", (20, 21)),)
-    assert not set(video.extensions.values()) & {Extension.RID, Extension.VIDEO_LAYERS_ALLOCATION}
+    assert not set(video.extensions.values()) & {Extension.RID, Extension.REPAIRED_RID}
     assert Codec.VP8 in {payload.codec for payload in video.payloads.values()}
 
 

@@ -76,10 +76,11 @@ def test_chromium_simulcast() -> None:
     assert result.remote.role is DtlsRole.SERVER
 
 
-def test_video_orientation_is_never_accepted() -> None:
+@pytest.mark.parametrize("extension", ["urn:3gpp:video-orientation", "video-layers-allocation"])
+def test_extensions_that_nobody_reads_or_ought_to_get_are_not_accepted(extension: str) -> None:
     text = offer("chromium-simulcast")
-    assert "urn:3gpp:video-orientation" in text
-    assert "video-orientation" not in answer(text).sdp
+    assert extension in text
+    assert extension not in answer(text).sdp
 
 
 def test_firefox_names_its_streams_and_directions() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.report import Report
+from bench.report import Report, passing
 from inference.config import InferenceConfig
 from inference.main import Inference
 from sfu.api.sink_records import CaptionRecord
@@ -17,6 +17,8 @@ from tests.inference.conftest import fetched_models
 from tests.inference.material import Sfu, opus_packets, prompts, silence, track_opened
 
 SPEAKERS = 4
+_LAST_SECONDS = 4
+"""In which the last captions come."""
 
 
 def speech_of(speaker: int, seconds: float) -> np.ndarray:
@@ -44,7 +46,7 @@ async def _talk(sfu: Sfu, seconds: float) -> int:
         await sfu.send(track)
     packets = [opus_packets(speech_of(track.handle, seconds)) for track in opened]
     await asyncio.gather(*(sfu.play(track.handle, one) for track, one in zip(opened, packets, strict=True)))
-    await asyncio.sleep(4)
+    await asyncio.sleep(_LAST_SECONDS)
     return zero
 
 
@@ -59,7 +61,8 @@ async def _measure(seconds: float) -> tuple[list[float], list[float], float]:
         for pid in workers:
             _hold_to_one_core(pid)
         before = sum(map(_cpu_seconds, workers))
-        zero = await _talk(sfu, seconds)
+        with passing("speaking", seconds + _LAST_SECONDS):
+            zero = await _talk(sfu, seconds)
         used = sum(map(_cpu_seconds, workers)) - before
         for task in (running, serving):
             task.cancel()

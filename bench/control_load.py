@@ -24,7 +24,7 @@ from pathlib import Path
 import asyncpg
 import uvloop
 
-from bench.report import Report
+from bench.report import Report, passing
 from control import keys
 from control.store import sessions, users
 from control.tokens import Tokens
@@ -82,7 +82,8 @@ async def _measure(seconds: float, cores: set[int]) -> Report:
             await _offer(address, tokens, 1.0, RATE // 3, _Figures())
             figures = _Figures()
             before, waited, begun = _cpu_seconds(pid), _waited_seconds(pid), time.monotonic()
-            await _offer(address, tokens, seconds, RATE, figures)
+            with passing("asking", seconds):
+                await _offer(address, tokens, seconds, RATE, figures)
             cpu, waited, took = _cpu_seconds(pid) - before, _waited_seconds(pid) - waited, time.monotonic() - begun
     assert not figures.failed, f"{figures.failed} requests were refused"
     case = f"{RATE}/s, {PAGE} of {MEETINGS} meetings, {USERS} users"

@@ -23,7 +23,7 @@ from aiokafka import AIOKafkaConsumer
 
 from bench.fault_call import Silence, watched_call
 from bench.fault_servers import SECRET, Servers, running_servers
-from bench.report import Report
+from bench.report import Report, progress
 from control.database import prepare
 from control.store import outbox
 from tests.support.object_stores import S3Server
@@ -94,7 +94,7 @@ async def scenario(
             aiohttp.ClientSession(headers={"Authorization": f"Bearer {SECRET}"}) as session,
         ):
             await _ready(session, servers)
-            for index, (name, fault) in enumerate(faults):
+            for index, (name, fault) in enumerate(progress(faults, "faults")):
                 writers = [_write(session, servers, f"w{index}-{k}", share // WRITERS) for k in range(WRITERS)]
                 await asyncio.gather(*writers, fault())
                 outcome.recovery[name] = await _ready(session, servers)

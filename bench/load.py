@@ -13,13 +13,13 @@ are on; every packet that counts was authenticated.
 """
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from statistics import median
 
 from bench.light.plain import receive_plainly
 from bench.light.stage import LIVE, Stage, Window, stage
-from bench.report import Report
+from bench.report import Report, note, progress
 from sfu.api.plain_transport import Suite
 from sfu.formats.codecs import Codec
 
@@ -45,6 +45,8 @@ AUDIO_SLOTS = 6
 Grow = Callable[[Stage, int], Awaitable[float]]
 """Brings a room to its next size; returns how many receive each track, on average."""
 
+Case = Callable[[], Awaitable[None]]
+
 
 def run(*, quick: bool) -> Report:
     """Measure; in `quick` small rooms for a short time."""
@@ -53,33 +55,36 @@ def run(*, quick: bool) -> Report:
 
 async def _measure_all(quick: bool) -> Report:
     report = Report()
-    if quick:
-        await _live(report, 100, 2.0)
-        await _saturated_plainly(report, 100, "AEAD_AES_128_GCM", rounds=1, seconds=2.0)
-        return report
-    await _live(report, 100, 15.0)
-    await _live(report, 500, 20.0)
-    await _live_in_bursts(report, 500, 10.0)
-    for suite in BARS:
-        await _saturated_plainly(report, 500, suite, rounds=5, seconds=6.0)
-    await _saturated(report, 300)
-    for name, sizes, grow in (
-        ("audio 10 → N", _sizes(50, 3000), _grow_audience),
-        ("live 1 → N", _sizes(50, 2500), _grow_live),
-        ("meeting n ↔ n", _sizes(3, 48), _grow_meeting),
-    ):
-        await _largest(report, name, sizes, grow)
+    for measure in progress(_quick_cases(report) if quick else _cases(report), "load"):
+        await measure()
     return report
 
 
-def _say(text: str) -> None:
-    print(f"load: {text}", file=sys.stderr)
+def _quick_cases(report: Report) -> list[Case]:
+    return [
+        lambda: _live(report, 100, 2.0),
+        lambda: _saturated_plainly(report, 100, "AEAD_AES_128_GCM", rounds=1, seconds=2.0),
+    ]
+
+
+def _cases(report: Report) -> list[Case]:
+    suites = [partial(_saturated_plainly, report, 500, suite, rounds=5, seconds=6.0) for suite in BARS]
+    return [
+        lambda: _live(report, 100, 15.0),
+        lambda: _live(report, 500, 20.0),
+        lambda: _live_in_bursts(report, 500, 10.0),
+        *suites,
+        lambda: _saturated(report, 300),
+        lambda: _largest(report, "audio 10 → N", _sizes(50, 3000), _grow_audience),
+        lambda: _largest(report, "live 1 → N", _sizes(50, 2500), _grow_live),
+        lambda: _largest(report, "meeting n ↔ n", _sizes(3, 48), _grow_meeting),
+    ]
 
 
 async def _live(report: Report, count: int, seconds: float) -> None:
     """`seconds` in all; figures are medians of five windows, but for the loss, which is that of all."""
     case = f"live 1 → {count}"
-    _say(case)
+    note(case)
     async with stage() as here:
         before = here.sfu.resident_bytes()
         await here.fill(count)
@@ -88,7 +93,7 @@ async def _live(report: Report, count: int, seconds: float) -> None:
         grown = (here.sfu.resident_bytes() - before) / count / 1024
         await here.publisher(Codec.OPUS, Codec.VP8, recorded=LIVE)
         if not await here.steady(count, patience=2 * seconds):
-            _say(f"{case}: not everybody got everything before the measurement began")
+            note(f"{case}: not everybody got everything before the measurement began")
         windows = [await here.measure(seconds / ROUNDS, count) for _ in range(ROUNDS)]
         after = (here.sfu.resident_bytes() - before) / count / 1024
     _describe(report, case, sorted(windows, key=lambda window: window.cpu)[ROUNDS // 2])
@@ -121,12 +126,12 @@ def _latency(windows: Sequence[Window], share: float) -> float:
 
 async def _live_in_bursts(report: Report, count: int, seconds: float) -> None:
     case = f"live 1 → {count}, keyframes"
-    _say(case)
+    note(case)
     async with stage() as here:
         await here.fill(count)
         await here.publisher(Codec.OPUS, Codec.VP8, recorded=BURSTS)
         if not await here.steady(count, patience=2 * seconds):
-            _say(f"{case}: not everybody got everything before the measurement began")
+            note(f"{case}: not everybody got everything before the measurement began")
         window = await here.measure(seconds, count)
     _describe(report, case, window)
     report.add(case, "loss", round(window.loss, 4), "%")
@@ -141,7 +146,7 @@ async def _saturated(report: Report, count: int) -> None:
     async with stage() as here:
         await here.fill(count)
         for cameras in range(1, CAMERAS + 1):
-            _say(f"saturation, {cameras} cameras → {count} real peers")
+            note(f"saturation, {cameras} cameras → {count} real peers")
             await here.publisher(Codec.VP8, recorded=LIVE)
             receivers = count + cameras - 1  # who publishes watches the others
             await here.steady(receivers)
@@ -161,7 +166,7 @@ async def _saturated(report: Report, count: int) -> None:
 async def _saturated_plainly(report: Report, count: int, suite: Suite, *, rounds: int, seconds: float) -> None:
     """The median of several rounds: transports stay, only the time differs."""
     case = f"saturation, 1 → {count} plain receivers, {suite}"
-    _say(case)
+    note(case)
     async with stage() as here:
         publisher = await here.publisher(Codec.VP8)
         await asyncio.to_thread(
@@ -182,7 +187,7 @@ def _rate(report: Report, case: str, window: Window, bar: float) -> None:
 
 async def _largest(report: Report, name: str, sizes: list[int], grow: Grow) -> None:
     """Grow one room until it no longer holds; report the last size that did."""
-    _say(name)
+    note(name)
     held: tuple[int, Window, float, float] | None = None
     async with stage() as here:
         before = here.sfu.resident_bytes()
@@ -192,7 +197,7 @@ async def _largest(report: Report, name: str, sizes: list[int], grow: Grow) -> N
             steady = await here.steady(receivers, 0.95 if chooses else 0.999)
             window = await here.measure(8.0, receivers)
             loss = window.gaps if chooses else window.loss
-            _say(f"{name}: N = {size}: loss {loss:.3f} %, p99 {window.latency(0.99):.1f} ms")
+            note(f"{name}: N = {size}: loss {loss:.3f} %, p99 {window.latency(0.99):.1f} ms")
             if not steady or loss >= MAX_LOSS or window.latency(0.99) >= MAX_P99_MS:
                 break
             memory = (here.sfu.resident_bytes() - before) / len(here.participants) / 1024

@@ -1,10 +1,13 @@
 """What a benchmark reports: rows with their bars, as a table, as JSON, as a plot."""
 
+import contextlib
 import json
 import os
 import platform
 import random
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -67,6 +70,32 @@ def show_progress(what: str, share: float, text: str = "") -> None:
     filled = int(30 * min(share, 1.0))
     text = text or f"{100 * min(share, 1.0):.0f} %"
     print(f"\r{what:<28} [{'#' * filled}{'.' * (30 - filled)}] {text}", end="", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def passing(what: str, seconds: float) -> Iterator[None]:
+    """Let a progress bar follow the clock meanwhile: for what takes about so long."""
+    over = threading.Event()
+    began = time.monotonic()
+
+    def draw() -> None:
+        while not over.wait(0.5):
+            show_progress(what, (time.monotonic() - began) / seconds)
+
+    drawing = threading.Thread(target=draw, daemon=True)
+    drawing.start()
+    try:
+        yield
+    finally:
+        over.set()
+        drawing.join()
+    show_progress(what, 1.0)
+    end_progress()
+
+
+def note(text: str) -> None:
+    """Say something on a line of its own, in the place of a bar that is drawn."""
+    print(f"\r{text:<79}", file=sys.stderr)
 
 
 def end_progress() -> None:

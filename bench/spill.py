@@ -8,7 +8,6 @@ is the highest that held. Workers and clients share this machine's cores.
 
 import asyncio
 import json
-import sys
 import urllib.request
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 from bench.light.joining import leave_all
 from bench.light.library import LightClient
 from bench.light.stage import LIVE, Stage, Window, observe
-from bench.report import Report
+from bench.report import Report, note, progress
 from bench.sfu_process import Process, SfuProcess, running_sfu
 from sfu.formats.codecs import Codec
 
@@ -57,7 +56,7 @@ def run(*, quick: bool) -> Report:
 async def _measure(count: int, seconds: float) -> Report:
     report = Report()
     case = f"live 1 → {count} over two workers"
-    print(f"spill: {case}", file=sys.stderr)
+    note(case)
     with running_sfu(node="home") as home, running_sfu(node="further", node_secret=home.secret) as further:
         _spill(home, further)
         client = LightClient()
@@ -84,13 +83,12 @@ async def _measure(count: int, seconds: float) -> Report:
 async def _rise(near: Stage, workers: Both, count: int, seconds: float) -> Held:
     """Return the highest rate that held, the lowest if none did."""
     best: Held | None = None
-    for near.slower in SLOWER:
+    for near.slower in progress(SLOWER, "spill"):
         steady = await near.steady(count)
         held = await _at_this_rate(near, workers, count, seconds)
-        print(
-            f"spill: {held.rate:.0f} packets/s each: loss {held.window.loss:.3f} %, CPU {held.window.cpu:.0f} %,"
-            f" p99 {held.window.latency(0.99):.1f} ms{'' if steady else ', not steady before'}",
-            file=sys.stderr,
+        note(
+            f"{held.rate:.0f} packets/s each: loss {held.window.loss:.3f} %, CPU {held.window.cpu:.0f} %,"
+            f" p99 {held.window.latency(0.99):.1f} ms{'' if steady else ', not steady before'}"
         )
         if best is None or held.whole:
             best = held

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.light.joining import Participant
 from bench.light.stage import Stage, Window, stage
-from bench.report import Report, settled_interval
+from bench.report import Report, progress, settled_interval
 from sfu.api import signaling, sink_records
 from sfu.api.sink_records import CaptionsAvailable, SinkHello
 from sfu.formats.codecs import Codec
@@ -89,7 +89,7 @@ async def _measure(report: Report, count: int, rounds: int, seconds: float) -> N
         async with speakers(count, Path(scratch)) as here:
             sink = await Sink.attach(Path(scratch) / "sinks.sock")
             pairs: list[dict[bool, Window]] = []
-            for number in range(rounds):
+            for number in progress(range(rounds), "with and without taps"):
                 pair: dict[bool, Window] = {}
                 for available in (number % 2 == 1, number % 2 == 0):  # each comes first as often: the machine drifts
                     sink.say(CaptionsAvailable(available=available))

@@ -18,7 +18,7 @@ from pathlib import Path
 import aiohttp
 
 from bench.control_load import control, postgres, signed_in
-from bench.report import Report
+from bench.report import Report, end_progress, show_progress
 from parley import certificate, nginx_config
 from parley.network import allocate_port
 from parley.nginx_config import Gateway
@@ -27,6 +27,8 @@ from tests.support.gateway import nginx_process, wait_for
 _PIECE = 256 * 1024
 _BLOCK = bytes(range(256)) * 1024
 MB = 1_000_000
+_SLOW = 4
+"""Transfers at 1 MB/s: one each way, straight and by nginx."""
 
 
 def run(*, quick: bool) -> Report:
@@ -50,6 +52,7 @@ class Outcome:
         self.bytes = 0
         self.seconds = 0.0
         self.differing = 0
+        self.done = 0
 
     @property
     def grown(self) -> int:
@@ -75,7 +78,8 @@ async def scenario(count: int, size: int, slow_size: int) -> Outcome:
                 slow_file = await _upload(session, url, tokens[0], slow_size, outcome=outcome)
                 await asyncio.gather(*(_upload(session, url, token, 1000, outcome=outcome) for token in tokens))
                 before = _memory(pid)
-                watching = asyncio.create_task(_watch(pid, before, outcome))
+                outcome.done = 0
+                watching = asyncio.create_task(_watch(pid, before, outcome, count + _SLOW))
                 begun = time.monotonic()
                 slow = asyncio.gather(
                     *(
@@ -97,6 +101,8 @@ async def scenario(count: int, size: int, slow_size: int) -> Outcome:
                 await slow
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
+                show_progress("transfers", 1.0, f"{outcome.done}/{count + _SLOW}")
+                end_progress()
     return outcome
 
 
@@ -148,6 +154,7 @@ async def _upload(
         assert answer.status == 201, await answer.text()
         row = await answer.json()
     outcome.differing += row["sha256"] != _content(size) or row["bytes"] != size
+    outcome.done += 1
     return str(row["id"])
 
 
@@ -164,10 +171,12 @@ async def _download(
             if rate:
                 await asyncio.sleep(max(0.0, begun + got / rate - time.monotonic()))
     outcome.differing += digest.hexdigest() != _content(size)
+    outcome.done += 1
 
 
-async def _watch(pid: int, before: int, outcome: Outcome) -> None:
+async def _watch(pid: int, before: int, outcome: Outcome, count: int) -> None:
     while True:
+        show_progress("transfers", outcome.done / count, f"{outcome.done}/{count}")
         outcome.memory.append(_memory(pid) - before)
         await asyncio.sleep(0.1)
 

@@ -12,7 +12,7 @@ import numpy as np
 import tritonclient.grpc.aio as triton
 from tritonclient.utils import shared_memory
 
-from bench.report import Report
+from bench.report import Report, progress
 from inference.models import catalogue
 from inference.speech.transcript import window_seconds
 from inference.triton.build import Placement, build_repository
@@ -84,11 +84,12 @@ async def _measure(url: str, rounds: int) -> dict[str, tuple[float, float]]:
 
     whole = list(zip(sound, lengths, [asked] * STREAMS, strict=True))
     decoder = list(zip(crosses, lengths, [asked] * STREAMS, strict=True))
-    rates = {
-        "whole": await _rates(infer("whisper", whole), rounds),
-        "encoder": await _rates(infer("whisper_encoder", [[one] for one in sound]), rounds),
-        "decoder": await _rates(infer("whisper_decoder", decoder), rounds),
-    }
+    parts = [
+        ("whole", infer("whisper", whole)),
+        ("encoder", infer("whisper_encoder", [[one] for one in sound])),
+        ("decoder", infer("whisper_decoder", decoder)),
+    ]
+    rates = {part: await _rates(call, rounds) for part, call in progress(parts, "batching")}
     await client.unregister_system_shared_memory()
     await client.close()
     for region in regions:

@@ -1,12 +1,15 @@
 """What `python -m bench` writes: the JSON that is promised, a plot, and verdicts."""
 
+import ast
 import json
 from pathlib import Path
 
 import pytest
 
 from bench.__main__ import NAMES, main
-from bench.report import Report, read_json, write_json, write_plot
+from bench.report import Report, note, passing, read_json, write_json, write_plot
+
+ROOT = Path(__file__).parents[2]
 
 
 def report() -> Report:
@@ -39,3 +42,22 @@ def test_help_tells_what_a_benchmark_measures(name: str, capsys: pytest.CaptureF
     with pytest.raises(SystemExit):
         main([name, "--help"])
     assert "--quick" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_shows_how_far_it_is(name: str) -> None:
+    source = (ROOT / "bench" / f"{name}.py").read_text()
+    called = {
+        node.func.id
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert called & {"progress", "show_progress", "passing"}
+
+
+def test_a_bar_ends_when_its_time_is_over_and_notes_have_lines_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with passing("asking", 60.0):
+        note("half of it")
+    shown = capsys.readouterr().err
+    assert "\rhalf of it" in shown
+    assert shown.endswith(f"[{'#' * 30}] 100 %\n")

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.network.behind_link import MS, WATCH_FRAMES
+from tests.network.layer_account import account
 from tests.network.test_coming_back import viewer
 from tests.sfu.server.harness import Host, eventually, host
 from tests.support import sdk_page
@@ -23,6 +26,7 @@ _SKEW_SECONDS = 9
 _SETTLING_SECONDS = 20
 """Browsers report of sound each 5 s, bring it together with the picture once they have two, and then bit by bit."""
 _IN_DECODER = 3
+_PATIENCE_SECONDS = 30
 FLASHES = """
 (() => {
   const canvas = Object.assign(document.createElement('canvas'), {width: 1280, height: 720});
@@ -237,7 +241,7 @@ async def _pages(tmp_path: Path, kind: str) -> AsyncIterator[tuple[Host, str, sd
 
 
 async def _meet(h: Host, url: str, ann: sdk_page.Evaluates, bob: sdk_page.Evaluates, codec: str) -> None:
-    """Join both, and return once all layers flow and the large picture is shown."""
+    """Join both, and return once all layers flow and a picture is shown."""
     await sdk_page.join_node(ann, h.signaling_url, h.control.token("r", "ann"))
     await ann.evaluate(f"{PUBLISH}('{codec}')")
     await sdk_page.join_node(bob, url, h.control.token("r", "bob"))
@@ -249,15 +253,17 @@ async def _meet(h: Host, url: str, ann: sdk_page.Evaluates, bob: sdk_page.Evalua
         while (await _row(bob)).get("framesDecoded", 0) < 10:
             await asyncio.sleep(0.1)
     await bob.evaluate(WATCH_CALL)
-    await _show(bob, 1280, 720)
 
 
-async def _show(page: sdk_page.Evaluates, width: int, height: int) -> None:
+async def _show(h: Host, ann: sdk_page.Evaluates, bob: sdk_page.Evaluates, width: int, height: int) -> None:
     """Ask for a picture of this size, and wait until it is shown."""
-    await page.evaluate(SWITCH.replace("WIDTH", str(width)).replace("HEIGHT", str(height)))
-    async with asyncio.timeout(30):
-        while await page.evaluate("sdkPage.video.videoHeight") != height:
-            await asyncio.sleep(0.03)
+    await bob.evaluate(SWITCH.replace("WIDTH", str(width)).replace("HEIGHT", str(height)))
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while await bob.evaluate("sdkPage.video.videoHeight") != height:
+        if time.monotonic() > deadline:
+            told = await account(h.node, ann, bob)
+            pytest.fail(f"no {width}x{height} in {_PATIENCE_SECONDS} s:\n{told}")
+        await asyncio.sleep(0.03)
 
 
 async def switch_layers(tmp_path: Path, codec: str, kind: str, switches: int, *, lip_sync: bool = True) -> Outcome:
@@ -265,13 +271,14 @@ async def switch_layers(tmp_path: Path, codec: str, kind: str, switches: int, *,
     async with _pages(tmp_path, kind) as (h, url, ann, bob):
         own_skew = await _skew_without_server(ann, bob) if lip_sync else 0.0
         await _meet(h, url, ann, bob, codec)
+        await _show(h, ann, bob, 1280, 720)
         await asyncio.sleep(_SETTLING_SECONDS if lip_sync else 0)
         skew_before = await _skew(bob) if lip_sync else 0.0
         lost_before = await _never_decoded(bob)
         before, since = await _row(bob), await bob.evaluate("performance.now()")
         began = time.monotonic()
         for number in range(switches):
-            await _show(bob, *((1280, 720) if number % 2 else (320, 180)))
+            await _show(h, ann, bob, *((1280, 720) if number % 2 else (320, 180)))
             await asyncio.sleep(0.1)
         seconds = time.monotonic() - began
         gaps = await bob.evaluate(f"window.gapsSince({since})")

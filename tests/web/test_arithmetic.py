@@ -87,6 +87,13 @@ async def test_a_camera_is_simulcast_lowest_first_and_a_screen_is_not(page: Page
     assert await call(page, "/sdk/encodings.js", body) == ["L1T3", "L1T3", None]
 
 
+async def test_layers_of_h264_keep_their_sizes(page: Page) -> None:
+    options = "{codec: 'H264'}, {codec: 'VP8'}, {codec: 'H264', simulcast: false}"
+    body = f"return [{options}].map((o) => module.degradationFor('camera', o));"
+    assert await call(page, "/sdk/encodings.js", body) == ["maintain-resolution", "", ""]
+    assert await call(page, "/sdk/encodings.js", "return module.degradationFor('screen', {codec: 'H264'});") == ""
+
+
 async def test_the_preferred_codec_comes_first_and_none_is_lost(page: Page) -> None:
     body = """
       const codecs = ['video/H264', 'video/VP9', 'video/rtx', 'video/VP8'].map((mimeType) => ({mimeType}));

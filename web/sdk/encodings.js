@@ -46,6 +46,18 @@ export function encodingsFor(source, { simulcast = true, codec = 'VP8', scalabil
   }
 }
 
+/**
+ * What of a picture suffers first, '' for what its content hint says. Chromium's own H264 encoder halves the picture where
+ * it looks coarse, and all simulcast layers with it: their sizes no longer hold, and for so small a picture the top one
+ * ends. In other codecs Chromium leaves layers as they are, since the server has the smaller ones to choose.
+ * @param {import('./publish-peer.js').Source} source
+ * @param {{simulcast?: boolean, codec?: string, scalabilityMode?: string}} [options] those of `encodingsFor`
+ * @returns {''|'maintain-resolution'}
+ */
+export function degradationFor(source, options = {}) {
+  return options.codec === 'H264' && encodingsFor(source, options).length > 1 ? 'maintain-resolution' : '';
+}
+
 /** What a track's picture or sound is like, so that the encoder degrades the right thing. */
 const HINTS = { camera: 'motion', screen: 'detail', microphone: 'speech', 'screen-audio': 'music' };
 

@@ -17,7 +17,7 @@
  */
 import { withAudioNack } from './audio-repair.js';
 import { Emitter } from './emitter.js';
-import { contentHintFor, encodingsFor, preferCodec } from './encodings.js';
+import { contentHintFor, degradationFor, encodingsFor, preferCodec } from './encodings.js';
 import { Serial } from './serial.js';
 
 /** The order of m-sections in a first offer: sound first, since it matters most. */
@@ -299,11 +299,16 @@ export class PublishPeer extends Emitter {
       await made.sender.replaceTrack(mediaTrack);
       return made;
     }
+    const options = { simulcast: this.#simulcast, codec, scalabilityMode };
     const transceiver = this.#open().addTransceiver(mediaTrack ?? kindOf(source), {
       direction: 'sendonly',
       streams: [source.startsWith('screen') ? this.#screenStream : this.#personStream],
-      sendEncodings: encodingsFor(source, { simulcast: this.#simulcast, codec, scalabilityMode }),
+      sendEncodings: encodingsFor(source, options),
     });
+    const degradationPreference = degradationFor(source, options);
+    if (degradationPreference) {
+      await transceiver.sender.setParameters({ ...transceiver.sender.getParameters(), degradationPreference });
+    }
     const preferred = preferredFormat(source, codec, Boolean(this.#encryption));
     if (preferred && transceiver.setCodecPreferences && RTCRtpReceiver.getCapabilities) {
       const capabilities = RTCRtpReceiver.getCapabilities(kindOf(source));

@@ -30,7 +30,7 @@ async def account(node: Node, publisher: sdk_page.Evaluates, viewer: sdk_page.Ev
         for row in await sdk_page.streams(page, direction):
             if row["kind"] == "video":
                 lines.append(f"{direction} {row['codec']}: " + ", ".join(f"{key} {row.get(key)}" for key in told))
-    return "\n".join(lines)
+    return "\n".join(dict.fromkeys(lines))
 
 
 def _of_server(node: Node) -> Iterator[str]:

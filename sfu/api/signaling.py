@@ -201,7 +201,7 @@ class TrackState(Message, tag="track-state", frozen=True, kw_only=True):
 
 
 class Layers(Message, tag="layers", frozen=True, kw_only=True):
-    """To a publisher: the rids of a simulcast track that somebody watches; the others may stop being sent."""
+    """To a publisher: the rids of a video that somebody watches, "" for one without; the others may stop being sent."""
 
     track: str
     active: list[str]

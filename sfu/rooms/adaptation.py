@@ -108,6 +108,11 @@ class Adaptation:
         self._serve_at = self._survey_at = 0
         self._room.context.schedule.hasten(AdaptationKey(self._room.room), now + _HURRY_NS)
 
+    def rests(self, track: str) -> bool:
+        """Whether a track's publisher was told that nobody watches it."""
+        ladder = self._ladders.get(track)
+        return ladder is not None and ladder.rests
+
     def update(self, now: int) -> None:
         """Leave layers that stalled; in turn, grant layers, tell pauses, and tell publishers which layers to send."""
         room = self._room
@@ -303,14 +308,16 @@ class Adaptation:
         subscriber.paused = paused
 
     def _tell_layers(self, uptrack: UpTrack, ladder: LayerLadder, now: int) -> None:
-        """Dynacast: layers that nobody watches may rest, at the publisher or at the node that it is on."""
+        """Dynacast: what nobody watches may rest, at the publisher, if it can be told, or at the node that it is on."""
         wanted = wanted_of(self._room, uptrack)
         publisher = self._room.participants.get(uptrack.participant)
         if publisher is not None and publisher.link is not None:
             self._room.links[publisher.link].wish(uptrack, ladder, wanted, now)
             return
+        if publisher is None or publisher.session is None:
+            return
         active = ladder.demand(wanted, now, uptrack.media.rids)
-        if active is None or publisher is None or publisher.session is None:
+        if active is None:
             return
         told = (publisher.session, tuple(active))
         if told != ladder.told and (ladder.told is not None or len(active) < len(uptrack.streams)):

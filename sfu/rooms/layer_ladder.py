@@ -107,6 +107,11 @@ class LayerLadder:
         """Whether the stream's cost was measured."""
         return stream.number in self._rates
 
+    @property
+    def rests(self) -> bool:
+        """Whether nothing is to be sent."""
+        return bool(self._order) and len(self._stopped) == len(self._order)
+
     def cost(self, stream: IngressStream) -> float:
         """Return what a stream costs in bits/s, as measured, else as cameras usually do."""
         known = self._rates.get(stream.number)
@@ -122,11 +127,12 @@ class LayerLadder:
         return stream.number in self._stopped or (asked is not None and now - asked < _AWAITED_NS)
 
     def demand(self, wanted: Iterable[IngressStream], now: int, agreed: Collection[str] = ()) -> list[str] | None:
-        """Take the streams that somebody wants; return the rids that the publisher should send, None if not layered.
+        """Take the streams that somebody wants; return the rids that the publisher should send.
 
-        What was `agreed` on and has never come yet is wanted where the highest is that has: it may be higher.
+        A single stream may have none, which is "". None while there is nothing to send, or rids do not tell the streams
+        apart. What was `agreed` on and has never come yet is wanted where the highest is that has: it may be higher.
         """
-        if len(self._order) < 2 or not all(stream.rid for stream in self._order):
+        if not self._order or len({stream.rid for stream in self._order}) < len(self._order):
             return None
         active = self.active(wanted, now)
         seen = {stream.rid for stream in self._order}

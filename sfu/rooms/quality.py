@@ -114,7 +114,7 @@ class RoomQuality:
             for uptrack in participant.publish.uptracks.values():
                 track = _track(person, uptrack.track, "publish") if not uptrack.backup_of else None
                 if track is not None:
-                    _sample_published(track, uptrack, elapsed, now)
+                    _sample_published(track, uptrack, elapsed, now, rests=self._room.adaptation.rests(uptrack.track))
         egress = _egress(participant)
         if egress is None:
             return
@@ -173,7 +173,7 @@ def _track(person: _Person, track: str, direction: str) -> _Track | None:
     return known
 
 
-def _sample_published(track: _Track, uptrack: UpTrack, elapsed: int, now: int) -> None:
+def _sample_published(track: _Track, uptrack: UpTrack, elapsed: int, now: int, *, rests: bool) -> None:
     flowing = [stream for stream in uptrack.streams if stream.active(now)]
     track.samples += 1
     track.octets += sum(stream.bits_per_second for stream in flowing) * elapsed / (8 * _SECOND)
@@ -182,7 +182,7 @@ def _sample_published(track: _Track, uptrack: UpTrack, elapsed: int, now: int) -
         track.layer = f"{best.rid} {name_of(uptrack.layers, ALL_LAYERS)}".strip()
         track.loss += sum(stream.fraction_lost for stream in flowing) / len(flowing) / 256
         track.jitter += best.jitter / _MS
-    is_live = not (uptrack.is_audio or uptrack.muted or uptrack.held) and bool(uptrack.streams)
+    is_live = not (uptrack.is_audio or uptrack.muted or uptrack.held or rests) and bool(uptrack.streams)
     track.freeze(max((stream.last_arrival for stream in uptrack.streams), default=0), now, expected=is_live)
 
 

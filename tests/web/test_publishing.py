@@ -127,6 +127,25 @@ async def test_only_layers_that_somebody_watches_are_sent(page: Page, server: Sc
     await until(page, f"{sending} === 'q,h,f'")
 
 
+async def test_a_screen_that_nobody_watches_is_not_sent_until_it_is_shared_again(
+    page: Page, server: ScriptedServer
+) -> None:
+    session = await publishing(page, server)
+    share = "async () => { await room.publish('screen', colour('navy')); }"
+    await page.evaluate(share)
+    await answer(page, session)
+    sending = (
+        "room.peers.publish.getTransceivers().filter(({sender}) => sender.track?.kind === 'video').at(-1).sender"
+        ".getParameters().encodings.map((encoding) => encoding.active).join()"
+    )
+    for active, told in ([], "false"), ([""], "true"), ([], "false"):
+        await session.send(signaling.Layers(track="t-screen", active=active))
+        await until(page, f"{sending} === '{told}'")
+    await page.evaluate("room.unpublish('screen')")
+    await page.evaluate(share)
+    await until(page, f"{sending} === 'true'")
+
+
 async def test_a_refused_offer_is_rolled_back_and_told(page: Page, server: ScriptedServer) -> None:
     session = await publishing(page, server)
     await page.evaluate("async () => { await room.publish('screen', colour('navy')); }")

@@ -228,8 +228,8 @@ export class PublishPeer extends Emitter {
   }
 
   /**
-   * Send only the simulcast layers that somebody watches.
-   * @param {string} track @param {string[]} rids
+   * Send only what somebody watches.
+   * @param {string} track @param {string[]} rids of simulcast layers, '' for the only stream of a track without
    */
   setLayers(track, rids) {
     return this.#serial.run(async () => {
@@ -237,11 +237,7 @@ export class PublishPeer extends Emitter {
       const backup = [...this.#backups.values()].find((candidate) => candidate.track === track);
       const sender = (published ? this.#transceivers.get(published.source) : backup?.transceiver)?.sender;
       if (!sender) return;
-      const parameters = sender.getParameters();
-      for (const encoding of parameters.encodings) {
-        if (encoding.rid) encoding.active = rids.includes(encoding.rid);
-      }
-      await sender.setParameters(parameters);
+      await activate(sender, (rid) => rids.includes(rid));
     }).catch((error) => this.#fail(error));
   }
 
@@ -296,6 +292,7 @@ export class PublishPeer extends Emitter {
     const made = this.#made.get(purpose);
     if (made) {
       made.direction = 'sendonly';
+      await activate(made.sender, () => true); // what the server let rest was another track's
       await made.sender.replaceTrack(mediaTrack);
       return made;
     }
@@ -365,6 +362,16 @@ function preferredFormat(source, codec, isEncrypted) {
 function scalabilityOf(sender) {
   const [encoding] = sender.getParameters().encodings;
   return encoding?.scalabilityMode ?? '';
+}
+
+/**
+ * Send those encodings whose rid, '' where it has none, is to be sent.
+ * @param {RTCRtpSender} sender @param {(rid: string) => boolean} isSent
+ */
+async function activate(sender, isSent) {
+  const parameters = sender.getParameters();
+  for (const encoding of parameters.encodings) encoding.active = isSent(encoding.rid ?? '');
+  await sender.setParameters(parameters);
 }
 
 /** Send nothing by a transceiver. @param {RTCRtpTransceiver|undefined} transceiver */

@@ -27,6 +27,7 @@ from tests.support.link_model import Link, LinkSettings
 THREE_LAYERS = "a=rid:q send\r\na=rid:h send\r\na=rid:f send\r\na=simulcast:send q;h;f\r\n"
 RATES = {"q": 150_000, "h": 500_000, "f": 1_700_000}
 SIZES = {"q": (320, 180), "h": (640, 360), "f": (1280, 720)}
+ONE_SIZE = {"": (1280, 720)}
 _KEY = bytes.fromhex("10 500000 9d012a")
 _DELTA = bytes.fromhex("1051")
 _FRAME_NS = 33 * MS
@@ -35,17 +36,22 @@ _KEYFRAME_FACTOR = 3
 
 
 class Camera:
-    """A publisher's peer: sound, and a picture in three layers, keyframes when asked; `resting` rids are not sent."""
+    """A publisher's peer: sound, and a picture in three layers, keyframes when asked; `resting` rids are not sent.
+
+    Of a single size, by the rid "", it is one stream without a rid.
+    """
 
     def __init__(self, stage: Stage, person: Person, number: int, sizes: Mapping[str, tuple[int, int]] = SIZES) -> None:
         self.person = person
         self._sizes = sizes
-        self.client = publish(stage, person, [AUDIO.replace("1001", str(1000 + number)), VIDEO + THREE_LAYERS])
+        first = 3000 + 10 * number
+        layers = THREE_LAYERS if len(sizes) > 1 else f"a=ssrc:{first} cname:x\r\n"
+        self.client = publish(stage, person, [AUDIO.replace("1001", str(1000 + number)), VIDEO + layers])
         self.resting: set[str] = set()
-        self.rates = dict(RATES)
-        self._ssrcs = {rid: 3000 + 10 * number + place for place, rid in enumerate(RATES)}
+        self.rates = dict(RATES) if len(sizes) > 1 else dict.fromkeys(sizes, RATES["f"])
+        self._ssrcs = {rid: first + place for place, rid in enumerate(sizes)}
         self._audio_ssrc = 1000 + number
-        self._seqs = dict.fromkeys(RATES, 1)
+        self._seqs = dict.fromkeys(sizes, 1)
         self._frames = 0
         self._asked: set[int] = set(self._ssrcs.values())
         self._seen = 0

@@ -119,11 +119,28 @@ def test_a_layer_that_does_not_come_back_cannot_be_had() -> None:
     assert ladder.steps == [first]
 
 
-def test_a_single_layer_is_never_stopped() -> None:
+def test_a_single_stream_rests_while_nobody_wants_it() -> None:
     ladder = LayerLadder()
     only = stream(1, "")
     flow(only, 100_000, 0, 3)
     ladder.observe([only], 3 * SECOND)
+    assert ladder.demand([], 3 * SECOND) == [""]
+    assert not ladder.rests
+    assert ladder.demand([], 13 * SECOND) == []
+    assert ladder.rests
+    ladder.observe([only], 13 * SECOND)
+    assert ladder.steps == [only]
+    assert ladder.demand([only], 14 * SECOND) == [""]
+    assert not ladder.rests
+
+
+def test_streams_that_no_rid_tells_apart_never_rest() -> None:
+    ladder = LayerLadder()
+    layers = [stream(1, ""), stream(2, "")]
+    for layer in layers:
+        flow(layer, 100_000, 0, 3)
+    ladder.observe(layers, 3 * SECOND)
+    assert ladder.demand([], 3 * SECOND) is None
     assert ladder.demand([], 30 * SECOND) is None
 
 

@@ -1,12 +1,12 @@
 """Layers of a room that several nodes hold, in simulated time: only what somebody watches crosses, each once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sfu.api import signaling
 from sfu.api.room_link import LinkState
 from sfu.api.signaling_values import WantedTrack
 from tests.sfu.rooms.linked import FURTHER, FURTHEST, HOME, Tied
-from tests.sfu.rooms.simulcast_call import Camera, Viewer
+from tests.sfu.rooms.simulcast_call import ONE_SIZE, SIZES, Camera, Viewer
 from tests.sfu.rooms.stage import MS, SECOND, Person, Stage, subscribe
 from tests.support.link_model import LinkSettings
 
@@ -30,8 +30,8 @@ class FarCall:
         stage = self.tied.stages[host]
         return stage, stage.join(who)
 
-    def publish(self, person: tuple[Stage, Person]) -> Camera:
-        camera = Camera(*person, len(self.cameras))
+    def publish(self, person: tuple[Stage, Person], sizes: Mapping[str, tuple[int, int]] = SIZES) -> Camera:
+        camera = Camera(*person, len(self.cameras), sizes)
         self.cameras.append(camera)
         return camera
 
@@ -235,3 +235,22 @@ def test_wishes_pass_through_the_home_node() -> None:
     call.wish(viewer, LARGE)
     call.run(1)
     assert carried(viewer, call.tied.stages[FURTHEST]) == "f"
+
+
+def test_a_video_without_simulcast_rests_until_somebody_anywhere_watches_it() -> None:
+    call = FarCall(FURTHER, FURTHEST)
+    ann = call.arrive("ann", FURTHER)
+    call.arrive("eve", HOME)
+    call.tied.tie()
+    camera = call.publish(ann, ONE_SIZE)
+    viewer = call.watch("bob", FURTHEST)
+    call.run(12)
+    assert camera.resting == set()
+    call.wish(viewer, None)
+    call.run(33)
+    assert told(camera) == []
+    before = len(viewer.pictures)
+    call.wish(viewer, LARGE)
+    call.run(1)
+    assert told(camera) == [""]
+    assert len(viewer.pictures) > before + 10

@@ -21,6 +21,7 @@ NAMES = {
     "soak": "memory and descriptors over a long time of joins, leaves and switches",
     "observation": "what a scrape of /metrics and tracing cost",
     "peers": "SRTP load over plain transports at every SFU here: ours, mediasoup",
+    "network": "the bars over emulated links: loss, capacity, crowds, layer switches, coming back",
     "first_frame": "join click to the first decoded remote frame in Chromium",
     "caption_accuracy": "word error rate of captions in Chromium's call, and of the recogniser in noise",
     "caption_voices": "word error rate of further voices and languages: in noise, through loss, over another voice",

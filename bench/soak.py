@@ -1,8 +1,9 @@
 """A long time of joins, leaves and switches: memory and descriptors of the sfu must stay flat.
 
 Rooms fill and empty without end: participants join, publish, unpublish by leaving, point their slots elsewhere, go away
-with or without a word. The slope is a line fitted through what was seen after the first quarter (pools fill first).
-`--minutes` sets the length (60 by default, half a minute when quick).
+with or without a word. Every two minutes the sfu is looked at when the last of those who left without a word is gone.
+The slope is a line fitted through what was seen after the first quarter (pools fill first). `--minutes` sets the length
+(60 by default, half a minute when quick).
 """
 
 import asyncio
@@ -24,8 +25,13 @@ SIZE = 8
 MAX_GROWTH_MIB = 4.0
 MAX_DESCRIPTORS = 4.0
 """Growth along the line: less than what a round more or less leaves behind."""
-MIN_SECONDS = 300.0
-"""Shorter runs have no bars: those who left without a word are kept for 15 s, and pools fill for a minute."""
+MIN_SECONDS = 900.0
+"""Shorter runs have no bars, and look at the sfu after each round, when some may still be kept."""
+LOOK_SECONDS = 120.0
+ROUND_SECONDS = 2.0
+"""At least: those who left without a word pile up the higher the faster rounds follow, and memory is kept for the most."""
+_GONE_SECONDS = 60.0
+"""Those who left without a word are kept for 15 s."""
 _PUBLISHERS = 2
 _ACT_SECONDS = 1.0
 _SETTLING_TRIES = 20
@@ -33,7 +39,7 @@ _SETTLING_TRIES = 20
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the sfu held at a time, in seconds since the beginning; between rounds everybody is gone."""
+    """What the sfu held at a time, in seconds since the beginning."""
 
     at: float
     resident: int
@@ -50,16 +56,28 @@ async def _measure(seconds: float) -> Report:
     dice = random.Random(1)
     samples: list[Sample] = []
     joins = rounds = 0
-    began = time.monotonic()
+    began = looked_at = time.monotonic()
+    counts = seconds >= MIN_SECONDS
     async with stage() as here:
         while (elapsed := time.monotonic() - began) < seconds:
             show_progress("soak", elapsed / seconds)
             rounds += 1
+            pause = asyncio.create_task(asyncio.sleep(ROUND_SECONDS))
             joins += await _round(here, dice, f"soak-{rounds}")
+            await pause
+            if counts and time.monotonic() - looked_at < LOOK_SECONDS:
+                continue
+            if counts:
+                await _everybody_gone(here)
             descriptors = await _settled_descriptors(here)
-            samples.append(Sample(time.monotonic() - began, here.sfu.resident_bytes(), descriptors))
+            looked_at = time.monotonic()
+            samples.append(Sample(looked_at - began, here.sfu.resident_bytes(), descriptors))
         show_progress("soak", 1.0)
     end_progress()
+    return _report(seconds, joins, samples)
+
+
+def _report(seconds: float, joins: int, samples: list[Sample]) -> Report:
     report = Report()
     settled = samples[len(samples) // 4 :]
     times = [one.at for one in settled]
@@ -79,6 +97,15 @@ async def _measure(seconds: float) -> Report:
         else:
             report.add(case, metric, growth, unit)
     return report
+
+
+async def _everybody_gone(here: Stage) -> None:
+    """Wait for those who left without a word: how many are kept depends on the pace, and memory on them."""
+    deadline = time.monotonic() + _GONE_SECONDS
+    while (await asyncio.to_thread(here.sfu.metrics))["parley_sfu_participants"] > 0:
+        if time.monotonic() > deadline:
+            raise SystemExit("bench soak: participants who left are still there")
+        await asyncio.sleep(0.5)
 
 
 def _slope(times: list[float], values: list[float]) -> float:

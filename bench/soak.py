@@ -29,7 +29,7 @@ MIN_SECONDS = 900.0
 """Shorter runs have no bars, and look at the sfu after each round, when some may still be kept."""
 LOOK_SECONDS = 120.0
 ROUND_SECONDS = 2.0
-"""At least: those who left without a word pile up the higher the faster rounds follow, and memory is kept for the most."""
+"""At least: the faster rounds follow, the more are kept who left without a word, and so the more memory."""
 _GONE_SECONDS = 60.0
 """Those who left without a word are kept for 15 s."""
 _PUBLISHERS = 2

@@ -12,7 +12,7 @@ LOST = "seed 1: longest gap 150 ms, 30.0 fps, 720 lines: holds"
     [
         (f"{LOST}\n.                                                    [100%]\n1 passed in 70.1s\n", LOST),
         (f"noise\n{LOST}\nF [100%]\n=========== short test summary info ====\nFAILED tests/x - assert\n", LOST),
-        (f"first\nR\n{LOST}\n.  [100%]\n", LOST),
+        (f"first\n{LOST}\nR\n.  [100%]\n", LOST),
         (".   [100%]\n1 passed in 1s\n", ""),
         ("y" * 200 + "\n.", "y" * 109 + "…"),
     ],

@@ -1,5 +1,6 @@
 """Answers to publishers: browsers' and encoders' real offers, re-offers, and what is refused."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,21 @@ def test_extensions_that_nobody_reads_or_ought_to_get_are_not_accepted(extension
     text = offer("chromium-simulcast")
     assert extension in text
     assert extension not in answer(text).sdp
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [
+        "1 1 udp 2113937151 0b6c0f5e-8f3c-4c8e-9f5e-2f1f6f1d3c11.local 5000 typ host generation 0",
+        "1 1 tcp 2105458943 0b6c0f5e-8f3c-4c8e-9f5e-2f1f6f1d3c11.local 9 typ host tcptype active",
+        "1 1 udp 1677729535 198.51.100.7 5000 typ srflx raddr 0.0.0.0 rport 0",
+    ],
+)
+def test_whatever_candidates_an_offer_has_are_tolerated(candidate: str) -> None:
+    text = offer("chromium-simulcast")
+    offered = re.sub("(?=a=ice-ufrag)", f"a=candidate:{candidate}\r\n", text)
+    assert offered != text
+    assert [media.accepted for media in answer(offered).media] == [True, True, False]
 
 
 def test_firefox_names_its_streams_and_directions() -> None:

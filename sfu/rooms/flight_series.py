@@ -42,6 +42,10 @@ def series(entries: Sequence[Entry]) -> dict[str, LinkSeries]:
             layers = {track: costs for track, _, costs, _ in question.demands}
             granted = sum(layers[track][layer] for track, layer in grant.replayed.items() if layer != PAUSED)
             curves[grant.who].allocated.append((grant.at / 1e9, question.audio + granted))
+    for curve in curves.values():
+        end = curve.replayed[-1][0]
+        if curve.allocated and curve.allocated[-1][0] < end:  # nobody who has enough is allocated to again
+            curve.allocated.append((end, curve.allocated[-1][1]))
     for who, points in _delays(entries).items():
         if who in curves:
             quickest = min(delay for _, delay in points)

@@ -36,6 +36,14 @@ def test_the_curves_tell_what_happened(dump: bytes) -> None:
     assert max(delay for _, delay in link.delay) > 150
 
 
+def test_what_was_granted_last_holds_to_the_end() -> None:
+    call = Call(LinkSettings(rate=5_000_000, delay=20 * MS))
+    call.run(8)
+    link = series(flight_dump.read(call.stage.node.rooms["r"].dump_flight("asked for", call.stage.now))[1])["bob"]
+    assert link.allocated[-1][0] >= link.replayed[-1][0]
+    assert link.allocated[-1][1] > RATES["f"]
+
+
 def test_they_are_drawn(dump: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file, picture, capacity = tmp_path / "call.flight", tmp_path / "call.png", tmp_path / "capacity"
     file.write_bytes(dump)

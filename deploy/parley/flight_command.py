@@ -44,6 +44,9 @@ def main(argv: list[str]) -> int:
     handler: Handler = arguments.handler
     try:
         return handler(arguments)
+    except BrokenPipeError:  # who reads, `head` for example, has seen enough; nor may the exit write what is left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (aiohttp.ClientError, TimeoutError, OSError, SettingsError, ValueError) as error:
         print(f"parley flight: {error}", file=sys.stderr)
     return 1

@@ -1,5 +1,7 @@
 """`parley flight replay --plot`: a call's estimate, allocation, capacity and delay as a picture."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,16 @@ def test_what_cannot_be_drawn_is_said(dump: bytes, tmp_path: Path, capsys: pytes
     link = series(flight_dump.read(dump)[1])["bob"]
     with pytest.raises(ValueError, match="--who"):
         write_plot(tmp_path / "x.png", {str(number): link for number in range(13)})
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(dump: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "call.flight"
+    file.write_bytes(dump)
+    command = [sys.executable, "-m", "parley", "flight", "show", str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(20) == 0

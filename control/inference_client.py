@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from control.answer_body import read_body
 from control.problem import Problem
 
 _SHORT = aiohttp.ClientTimeout(total=10, connect=3)
@@ -82,7 +83,7 @@ class InferenceClient:
 async def _check(answer: aiohttp.ClientResponse) -> None:
     if answer.status == 200:
         return
-    text = (await answer.content.read(_MAX_LINE)).decode(errors="replace")
+    text = (await read_body(answer, _MAX_LINE)).decode(errors="replace")
     try:
         detail = str(msgspec.json.decode(text, type=dict[str, Any]).get("detail", text))
     except msgspec.DecodeError:

@@ -16,6 +16,7 @@ import aiohttp
 import jwt
 import msgspec
 
+from control.answer_body import read_body
 from control.config import OidcProvider
 from control.problem import Problem
 
@@ -159,7 +160,7 @@ class OidcClient:
             async with self._http.get(url, timeout=_TIMEOUT, allow_redirects=False) as answer:
                 if answer.status != 200:
                     raise _unavailable()
-                return await answer.content.read(1024 * 1024)
+                return await read_body(answer, 1024 * 1024)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _unavailable() from error
 

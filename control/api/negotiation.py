@@ -7,6 +7,7 @@ none, and as an ICE-lite agent needs no candidates of the client's.
 import aiohttp
 
 from control import grants
+from control.answer_body import read_body
 from control.api.negotiation_types import AnswerGiven, CandidateGiven, PeerAnswer, PeerCandidates, PeerOffer
 from control.api.types import Done
 from control.auth import access
@@ -79,7 +80,7 @@ async def _ask(call: Call, meeting: str, body: PeerOffer, token: str) -> tuple[s
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/sdp"}
     try:
         async with call.services.http.post(url, data=body.sdp, headers=headers, timeout=_TIMEOUT) as answer:
-            text = (await answer.content.read(_MAX_ANSWER)).decode(errors="replace")
+            text = (await read_body(answer, _MAX_ANSWER)).decode(errors="replace")
             if answer.status == 201:
                 return text, answer.headers.get("Location", "")
             status = answer.status if answer.status in {400, 403, 413, 429, 503} else 502

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from quart import Quart, Response, request
 
+from control.answer_body import read_body
 from control.problem import Problem
 from control.proxy.routing import node_for, room_of_path
 from control.services import Services
@@ -51,7 +52,7 @@ async def _forward(services: Services) -> Response:
             timeout=_TIMEOUT,
             allow_redirects=False,
         ) as answer:
-            content = await answer.content.read(_MAX_BODY)
+            content = await read_body(answer, _MAX_BODY)
             kept = {name: answer.headers[name] for name in _ANSWER_HEADERS if name in answer.headers}
             links = answer.headers.getall("Link", [])
             if links:

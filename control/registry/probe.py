@@ -9,6 +9,7 @@ import aiohttp
 import msgspec
 from prometheus_client import Counter
 
+from control.answer_body import read_body
 from sfu.api.registration import NodeRecord, decode_record
 
 _TIMEOUT = aiohttp.ClientTimeout(total=1.0)
@@ -60,7 +61,7 @@ class Probe:
         url = f"{record.http_url}/node/v1/status"
         try:
             async with self._http.get(url, headers=self._headers, timeout=_TIMEOUT) as answer:
-                body = await answer.content.read(_MAX_ANSWER)
+                body = await read_body(answer, _MAX_ANSWER)
         except aiohttp.ClientConnectorError as error:
             refused = error.os_error is not None and error.os_error.errno == errno.ECONNREFUSED
             return (Life.REFUSED if refused else Life.SILENT), record

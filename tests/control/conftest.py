@@ -109,10 +109,16 @@ async def node() -> AsyncIterator[Node]:
     async def transports(request: aiohttp.web.Request) -> aiohttp.web.Response:
         return aiohttp.web.json_response({"transports": []})
 
-    async def whip(request: aiohttp.web.Request) -> aiohttp.web.Response:
+    async def whip(request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
         known.requests.append((request.method, request.path_qs, await request.read()))
         headers = {"Location": f"{known.url}/whip/resource-1", "ETag": '"x"', "Content-Type": "application/sdp"}
-        return aiohttp.web.Response(status=201, text=known.answer, headers=headers)
+        response = aiohttp.web.StreamResponse(status=201, headers=headers)
+        response.content_length = len(known.answer)
+        await response.prepare(request)
+        for part in (known.answer[:2], known.answer[2:]):  # as a network has it: in segments, one after the other
+            await response.write(part.encode())
+            await asyncio.sleep(0.02)
+        return response
 
     async def signaling(request: aiohttp.web.Request) -> aiohttp.web.WebSocketResponse:
         socket = aiohttp.web.WebSocketResponse()

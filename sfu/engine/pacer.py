@@ -12,6 +12,9 @@ BURST = 20_000_000
 """How far ahead of the budget a peer may get, in nanoseconds: far enough for a usual frame to go as one run."""
 QUANTUM = 5_000_000
 """How much of the budget, in nanoseconds, gathers before what waits is released: so that it goes as a run."""
+LATE = 100_000_000
+"""How much of the budget, in nanoseconds, is made up for when what waits is released late: a busy machine comes to it
+every few tens of milliseconds, and would send a fraction of what it may, with a queue that is never worked off."""
 QUEUE_PACKETS = 1024
 
 
@@ -61,7 +64,8 @@ class Pacer:
     def charge(self, now: int, size: int) -> None:
         """Account for `size` bytes that went out."""
         if self.bits_per_second:
-            self._clear_at = max(self._clear_at, now) + size * 8_000_000_000 // self.bits_per_second
+            since = now if self.is_empty else now - LATE
+            self._clear_at = max(self._clear_at, since) + size * 8_000_000_000 // self.bits_per_second
 
     def push(self, entry: Numbered) -> bool:
         """Queue a packet; False when the queue is full."""

@@ -28,6 +28,7 @@ cdef inline uint8_t *reserve_output(State *state) noexcept nogil:
 
 cdef inline void commit_output(State *state, Peer *peer, int size) noexcept nogil:
     cdef OutEntry *entry = &state.entries[state.entry_count]
+    cdef int64_t since
     entry.peer = peer
     entry.at = state.arena_used
     entry.size = size
@@ -36,7 +37,8 @@ cdef inline void commit_output(State *state, Peer *peer, int size) noexcept nogi
     state.datagrams_out += 1
     state.bytes_out += size
     if peer.is_paced and peer.rate:
-        peer.clear_at = max(peer.clear_at, state.now) + size * 8000000000LL // peer.rate
+        since = state.now - LATE_NS if peer.queued else state.now
+        peer.clear_at = max(peer.clear_at, since) + size * 8000000000LL // peer.rate
 
 
 cdef inline unsigned next_transport_seq(Peer *peer, const Route *route) noexcept nogil:

@@ -50,6 +50,24 @@ def test_what_waits_is_released_in_runs(engine: Engine) -> None:
     assert all(4 <= run <= 6 for run in runs[:-1])
 
 
+def test_what_is_released_late_is_made_up_for(engine: Engine) -> None:
+    """With a look each 50 ms, more than the 20 ms of a burst, the budget is kept all the same."""
+    publisher, subscriber = paced(engine)
+    batch = [publisher.protect(vp8(seq, 0, key=seq == 0, start=seq == 0, body=bytes(1000))) for seq in range(100)]
+    received = len(subscriber.received(engine.process(batch, 0)))
+    for number in range(1, 11):
+        received += len(subscriber.received(engine.release(number * 50 * MILLISECOND)))
+    assert 0.95 * BUDGET / 2 <= received * 1050 * 8 <= 1.1 * BUDGET / 2
+
+
+def test_a_long_pause_is_made_up_for_in_part(engine: Engine) -> None:
+    publisher, subscriber = paced(engine)
+    batch = [publisher.protect(vp8(seq, 0, key=seq == 0, start=seq == 0, body=bytes(1000))) for seq in range(100)]
+    engine.process(batch, 0)
+    late = len(subscriber.received(engine.release(1000 * MILLISECOND)))
+    assert 0.9 * 0.12 * BUDGET <= late * 1050 * 8 <= 1.1 * 0.13 * BUDGET
+
+
 def test_audio_passes_and_repairs_overtake(engine: Engine) -> None:
     publisher, subscriber = paced(engine)
     batch = [publisher.protect(vp8(seq, 0, key=seq == 0, start=seq == 0, body=bytes(1000))) for seq in range(10)]

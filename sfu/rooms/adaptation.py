@@ -231,7 +231,7 @@ class Adaptation:
         if bandwidth is not None and bandwidth.rate >= subscriber.enough and self._knows_prices(shown):
             bandwidth.end_start(now)
         congested = bandwidth is not None and carried > rate
-        paused = set()
+        paused, awaited = set(), set()
         for track, grant in allocation.grants.items():
             if not steps[track]:
                 continue
@@ -241,7 +241,15 @@ class Adaptation:
             else:
                 step = steps[track][grant.layer]
                 shown[track].grant(step.stream, now, at_once=congested, layer=step.layer)
-        return paused
+                if shown[track].awaits_picture:
+                    awaited.add(self._videos[track].shown_as)
+        return paused | self._still_paused(subscriber, awaited)
+
+    def _still_paused(self, subscriber: _Subscriber, awaited: set[str]) -> set[str]:
+        """Return which of these told paused remain so: until the first picture there is none to be seen."""
+        if still := awaited & subscriber.paused:
+            subscriber.enough = _UNLIMITED  # there is something to tell before long
+        return still
 
     def _knows_prices(self, shown: dict[str, DownTrack]) -> bool:
         """Whether something is shown, and all of it was measured."""

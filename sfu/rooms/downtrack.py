@@ -110,6 +110,11 @@ class DownTrack:
         return f"{self.stream.rid} {name_of(self.uptrack.layers, self.layer)}".strip()
 
     @property
+    def awaits_picture(self) -> bool:
+        """Whether nothing is carried until a keyframe comes."""
+        return self.stream is None or self.waiting
+
+    @property
     def in_table(self) -> bool:
         """Whether the engine knows its route."""
         return self._in_table

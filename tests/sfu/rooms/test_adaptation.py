@@ -120,7 +120,23 @@ def test_what_does_not_fit_is_paused_and_said_to_be_and_comes_back() -> None:
     assert sum(packet.payload_type == 111 for packet in call.viewer.client.rtp) - heard >= 55
     call.viewer.link.change(call.stage.now, rate=5_000_000)
     assert seconds_until(call, {"f"}, 20) <= 12
+    call.run(0.5)
     assert pauses(call) == [(True, "bandwidth"), (False, "")]
+
+
+def test_a_pause_is_said_to_be_over_once_there_is_a_picture() -> None:
+    call = Call(WIDE)
+    call.run(4)
+    call.viewer.link.change(call.stage.now, rate=110_000)
+    call.run(8)
+    call.viewer.link.change(call.stage.now, rate=5_000_000)
+    shown = len(call.viewer.pictures)
+    for _ in range(100):
+        call.run(0.1)
+        if pauses(call)[-1] == (False, ""):
+            break
+    assert pauses(call) == [(True, "bandwidth"), (False, "")]
+    assert len(call.viewer.pictures) > shown
 
 
 def test_a_link_that_just_about_carries_the_lowest_layer_shows_it_nearly_always() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.network.behind_link import ViewerCall, down, most_hold, once, viewer_call
+from tests.network.behind_link import ViewerCall, down, encoding, most_hold, once, viewer_call
 from tests.network.behind_link_ours import FarCall, far_call
+from tests.sfu.server.harness import eventually
 
 HIGH, LOW = 3_000_000, 600_000
 
@@ -81,6 +82,7 @@ async def _ours(tmp_path: Path, seed: int, **changes: bool) -> bool:
 
 async def _chromium(tmp_path: Path, seed: int, **changes: bool) -> bool:
     async with viewer_call(tmp_path, down(HIGH), seed, **changes) as call:
+        await eventually(lambda: call.carried == "f", 30)
         await call.watch(8)
         before, began = await call.inbound("video"), time.monotonic()
         await call.watch(4)
@@ -106,3 +108,26 @@ async def test_the_estimate_follows_a_downlink_that_narrows_and_widens(
 @pytest.mark.parametrize("viewer", list(RUNS))
 async def test_without_the_estimator_it_is_missed(tmp_path: Path, viewer: str) -> None:
     assert not await RUNS[viewer](tmp_path, 1, estimate_bandwidth=False)
+
+
+async def _between_chromiums(tmp_path: Path, seed: int) -> bool:
+    async with viewer_call(tmp_path, down(HIGH), seed, publisher=encoding) as call:
+        await eventually(lambda: call.rate >= HIGH * 0.75, 40)
+        await call.watch(5)
+        dropped, widened = await _change(call)
+        assert call.bandwidth is not None
+        reachable = min(HIGH, call.bandwidth.wanted)
+    down_after = _within([entry for entry in call.estimates if entry[0] < widened], dropped, LOW * 0.75, LOW * 1.25)
+    up_after = _within(call.estimates, widened, reachable * 0.75, HIGH * 1.25)
+    holds = down_after is not None and down_after <= 4 and up_after is not None and up_after <= 12
+    print(
+        f"between Chromiums, seed {seed}: within 25 % after {_said(down_after)} and {_said(up_after)} s: "
+        f"{'holds' if holds else 'missed'}; {call.layers[::5]}"
+    )
+    return holds
+
+
+@once
+async def test_the_estimate_follows_where_a_browser_encodes(tmp_path: Path, seeds: range) -> None:
+    """An encoder on a busy machine makes less than 2 Mbps, and pauses; beyond its layers nothing is probed."""
+    assert await most_hold(lambda seed: _between_chromiums(tmp_path, seed), seeds)

@@ -15,10 +15,13 @@ from sfu.rooms.bandwidth import Bandwidth
 from tests.sfu.server.browser_page import PAGE, page_server
 from tests.sfu.server.harness import Host, eventually, host
 from tests.support.bidi import firefox
-from tests.support.chromium import WATCH_PEERS, chromium
+from tests.support.chromium import LOOPBACK_FLAG, WATCH_PEERS, chromium, open_page
 from tests.support.crowd import crowd
 from tests.support.link_model import LinkSettings
+from tests.support.noisy_camera import write_noisy_video
 from tests.support.tun_forwarder import EmulatedHost, emulated_host
+
+Publisher = Callable[[Host, Path], AbstractAsyncContextManager[None]]
 
 MS = 1_000_000
 UP = LinkSettings(rate=2_000_000, delay=25 * MS)
@@ -154,6 +157,24 @@ async def _firefox_at(prefix: list[str], url: str) -> AsyncIterator[Browser]:
         yield browser
 
 
+def layered(h: Host, _: Path) -> AbstractAsyncContextManager[None]:
+    """Ann, who publishes three layers, costing always the same."""
+    return crowd(h.signaling_url, [h.control.token("r", "ann", grants=Grants(subscribe=False))])
+
+
+@asynccontextmanager
+async def encoding(h: Host, tmp_path: Path) -> AsyncIterator[None]:
+    """Ann in a Chromium, who encodes three layers of a picture that costs bits."""
+    video = tmp_path / "noise.mjpeg"
+    write_noisy_video(video)
+    camera = [LOOPBACK_FLAG, f"--use-file-for-fake-video-capture={video}"]
+    async with page_server() as near, chromium(flags=camera) as publisher:
+        ann = await open_page(publisher, near)
+        await ann.evaluate("([url, token]) => join(url, {token})", [h.signaling_url, h.control.token("r", "ann")])
+        await ann.evaluate("publishTracks(['microphone', 'camera'], {simulcast: true})")
+        yield
+
+
 @asynccontextmanager
 async def viewer_call(
     tmp_path: Path,
@@ -162,6 +183,7 @@ async def viewer_call(
     *,
     up: LinkSettings = UP,
     browser: str = "chromium",
+    publisher: Publisher = layered,
     **changes: Any,
 ) -> AsyncIterator[ViewerCall]:
     """A call in which pictures and sound have begun to flow. `changes` are of the server's configuration."""
@@ -171,7 +193,7 @@ async def viewer_call(
         async with (
             host(tmp_path, addresses=addresses, signaling_host="0.0.0.0", **changes) as h,
             page_at(link.server_address) as far,
-            crowd(h.signaling_url, [h.control.token("r", "ann", grants=Grants(subscribe=False))]),
+            publisher(h, tmp_path),
             opened(link.prefix, far) as bob,
         ):
             url = h.signaling_url.replace("127.0.0.1", link.server_address)

@@ -46,7 +46,7 @@ def shown_seconds(samples: Sequence[Sample]) -> list[tuple[int, int]]:
     ]
 
 
-def stands_still(samples: Sequence[Sample]) -> bool:
-    """Whether it stood still for a second, or hardly moved, without a word."""
+def stands_still(samples: Sequence[Sample], moves: int = MOVES) -> bool:
+    """Whether it stood still for a second, or showed fewer than `moves` a second in the mean, without a word."""
     shown = [pictures for pictures, _ in shown_seconds(samples)]
-    return bool(shown) and (min(shown) == 0 or sum(shown) < MOVES * len(shown))
+    return bool(shown) and (min(shown) == 0 or sum(shown) < moves * len(shown))

@@ -18,6 +18,7 @@ from aiohttp import web
 from sfu.api.room_link import LinkMessage, decode, encode
 from sfu.rooms import spilling
 from sfu.rooms.refusal import Refused
+from sfu.rooms.room_link import RoomLink
 from sfu.rooms.spilling import Home
 from sfu.server.driver import Driver
 from sfu.server.plain_sockets import PlainSockets
@@ -131,8 +132,7 @@ class Links:
     async def _run(self, room: str, node: str, socket: Socket, far: str) -> None:
         """Carry one tie until either side ends it."""
         try:
-            ends = (self._sockets.to_receive(far, mux=True), self._sockets.to_send(far))
-            link = spilling.open_link(self._driver.node, room, node, ends, self._driver.now())
+            link = self._open(room, node, far)
         except Refused as refused:
             _log.warning("room %s is not tied to %s: %s", room, node, refused.detail)
             return
@@ -157,6 +157,16 @@ class Links:
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
             await socket.close()
+
+    def _open(self, room: str, node: str, far: str) -> RoomLink:
+        """Tie a room; raises Refused, which leaves no socket open."""
+        receiving = self._sockets.to_receive(far, mux=True)
+        try:
+            ends = (receiving, self._sockets.to_send(far))
+            return spilling.open_link(self._driver.node, room, node, ends, self._driver.now())
+        except Refused:
+            self._sockets.give_back(receiving)
+            raise
 
     async def stop(self) -> None:
         """End all ties."""

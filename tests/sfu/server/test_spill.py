@@ -1,5 +1,6 @@
 """A room on two real nodes: a camera on one is seen on the other and the other way round."""
 
+import dataclasses
 from pathlib import Path
 
 import aiohttp
@@ -73,3 +74,15 @@ async def test_the_tie_needs_the_secret(tmp_path: Path) -> None:
         async with session.get(f"{h.http}/node/v1/rooms/r/link?node=a") as answer:
             assert answer.status == 401
         assert not h.node.rooms
+
+
+async def test_a_tie_that_is_refused_keeps_no_socket(tmp_path: Path) -> None:
+    headers = {"Authorization": f"Bearer {SECRET}"}
+    async with host(tmp_path) as h, aiohttp.ClientSession(headers=headers) as session:
+        h.node.context.limits = dataclasses.replace(h.node.context.limits, rooms=0)
+        held = []
+        for _ in range(3):  # the first opens the socket that all ties send from
+            async with session.ws_connect(f"{h.http}/node/v1/rooms/r/link?node=a") as socket:
+                assert (await socket.receive(5)).type is aiohttp.WSMsgType.CLOSE
+            held.append(sum(descriptor >= 0 for descriptor in h.server._sockets.filenos()))
+        assert held[0] == held[-1]

@@ -25,6 +25,8 @@ from sfu.server.standalone_api import Resource, StandaloneApi
 _MAX_BYTES = 16 * 1024
 _LOOK_SECONDS = 1.0
 _KEEP_ALIVE_LOOKS = 15
+_MAX_LISTENING = 4
+"""Streams of events that a session has at most: each is looked after every second."""
 
 
 _LayerId = Annotated[int, msgspec.Meta(ge=0, le=7)]
@@ -120,6 +122,15 @@ class PlayerApi:
         given = request.match_info["key"]
         if resource is None or not resource.events or not hmac.compare_digest(given.encode(), resource.events.encode()):
             return problem(404, "unknown_resource", "There is no such session.")
+        if resource.listening >= _MAX_LISTENING:
+            return problem(429, Code.TOO_MANY_REQUESTS.value, "This session's events are read often enough.")
+        resource.listening += 1
+        try:
+            return await self._tell(request, resource)
+        finally:
+            resource.listening -= 1
+
+    async def _tell(self, request: web.Request, resource: Resource) -> web.StreamResponse:
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         response = web.StreamResponse(headers=headers | CORS)
         await response.prepare(request)
@@ -127,6 +138,8 @@ class PlayerApi:
         looks = 0
         with contextlib.suppress(ConnectionError):
             while self._sessions.find(request) is resource and (playback := resource.seat.participant.playback):
+                if request.transport is None:  # the reader has gone: a write would tell later
+                    break
                 for event, data in self._state(playback).items():
                     text = msgspec.json.encode(data)
                     if told.get(event) != text:

@@ -37,7 +37,10 @@ EVENTS_LINK = "urn:ietf:params:whep:ext:core:server-sent-events"
 
 @dataclass(slots=True)
 class Resource:
-    """A session of a publisher or player. `etag` names its ICE session, `ufrag` is the remote's in it."""
+    """A session of a publisher or player. `etag` names its ICE session, `ufrag` is the remote's in it.
+
+    `events` is the key of a player's events, `listening` by how many they are read.
+    """
 
     role: Role
     seat: Seat
@@ -45,6 +48,7 @@ class Resource:
     ufrag: str
     etag: str
     events: str = ""
+    listening: int = 0
 
 
 class StandaloneApi:

@@ -181,6 +181,22 @@ async def test_layers_and_events(tmp_path: Path) -> None:
             assert answer.status == 404
 
 
+async def test_a_sessions_events_are_read_by_a_few_at_once(tmp_path: Path) -> None:
+    async with played(tmp_path) as (h, whep, _, _), aiohttp.ClientSession() as http:
+        _, _, headers = await whep.call("POST", "/events", "[]", **JSON)
+        async with contextlib.AsyncExitStack() as stack:
+            streams = [await stack.enter_async_context(http.get(h.http + headers["Location"])) for _ in range(5)]
+            assert [stream.status for stream in streams] == [200, 200, 200, 200, 429]
+
+        async def is_free() -> bool:
+            async with http.get(h.http + headers["Location"]) as stream:
+                return stream.status == 200
+
+        async with asyncio.timeout(10):
+            while not await is_free():
+                await asyncio.sleep(0.1)
+
+
 async def test_a_whip_track_that_a_subscriber_cannot_decode_is_said_to_be(tmp_path: Path) -> None:
     h264 = VIDEO.replace("VP8/90000", "H264/90000")
     async with host(tmp_path) as h, client(h, h.control.token("r", "ann")) as ann:

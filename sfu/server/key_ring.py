@@ -29,9 +29,13 @@ class KeyRing:
         return self._admission.admit(token, time.time())
 
     async def refresh(self, kid: str = "") -> None:
-        """Pull the keys, unless `kid` turned up meanwhile; what is known stays when control does not answer."""
+        """Pull the keys, unless `kid` turned up meanwhile; what is known stays when control does not answer.
+
+        All who wait for a key share one question that begins after they came: nobody waits for all before.
+        """
+        came = time.monotonic()
         async with self._lock:
-            if kid and self._admission.knows(kid):
+            if kid and (self._admission.knows(kid) or self._asked_at > came):
                 return
             wait = self._asked_at + _MIN_INTERVAL_SECONDS - time.monotonic()
             if wait > 0:

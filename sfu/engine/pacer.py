@@ -12,7 +12,7 @@ BURST = 20_000_000
 """How far ahead of the budget a peer may get, in nanoseconds: far enough for a usual frame to go as one run."""
 QUANTUM = 5_000_000
 """How much of the budget, in nanoseconds, gathers before what waits is released: so that it goes as a run."""
-LATE = 100_000_000
+LATE = 50_000_000
 """How much of the budget, in nanoseconds, is made up for when what waits is released late: a busy machine comes to it
 every few tens of milliseconds, and would send a fraction of what it may, with a queue that is never worked off."""
 QUEUE_PACKETS = 1024

@@ -45,4 +45,4 @@ cdef enum:
 cdef int64_t OPEN_END = <int64_t>1 << 62
 cdef int64_t BURST_NS = 20000000
 cdef int64_t QUANTUM_NS = 5000000
-cdef int64_t LATE_NS = 100000000
+cdef int64_t LATE_NS = 50000000

@@ -65,7 +65,7 @@ def test_a_long_pause_is_made_up_for_in_part(engine: Engine) -> None:
     batch = [publisher.protect(vp8(seq, 0, key=seq == 0, start=seq == 0, body=bytes(1000))) for seq in range(100)]
     engine.process(batch, 0)
     late = len(subscriber.received(engine.release(1000 * MILLISECOND)))
-    assert 0.9 * 0.12 * BUDGET <= late * 1050 * 8 <= 1.1 * 0.13 * BUDGET
+    assert 0.9 * 0.07 * BUDGET <= late * 1050 * 8 <= 1.1 * 0.08 * BUDGET
 
 
 def test_audio_passes_and_repairs_overtake(engine: Engine) -> None:

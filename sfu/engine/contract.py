@@ -324,6 +324,9 @@ class Engine(Protocol):
 
     def route_state(self, route: int) -> RouteState: ...
 
+    def payload(self, stream: int, ext_seq: int) -> tuple[int, bytes] | None:
+        """Return a packet's payload type and payload, without padding; None where it is not held, or nobody gets it."""
+
     def add_sink_route(self, stream: int, sink: int, handle: int) -> None:
         """Copy the stream's packets to a sink under `handle`, from the next one on."""
 

@@ -156,6 +156,10 @@ class PythonEngine:
     def route_state(self, route: int) -> RouteState:
         return self._routes[route].state
 
+    def payload(self, stream: int, ext_seq: int) -> tuple[int, bytes] | None:
+        packet = self._streams[stream][1].get(ext_seq)
+        return (packet.payload_type, packet.payload) if packet is not None and packet.payload else None
+
     def add_sink_route(self, stream: int, sink: int, handle: int) -> None:
         ingress = self._streams[stream][1]
         ingress.sinks = [entry for entry in ingress.sinks if entry[0] != sink]

@@ -3,7 +3,20 @@
 Simulcast halves each side from layer to layer, and so does SVC as browsers do it (webrtc-svc, section 5).
 """
 
+from collections.abc import Sequence
+
 _TOLERANCE = 1.25
+
+
+def full_height(heights: Sequence[int]) -> int:
+    """Return the height of the highest of these layers, lowest first, by what the next below have if it is not known.
+
+    A height of 0 is not known, and so is one that is returned.
+    """
+    for above, height in enumerate(reversed(heights)):
+        if height:
+            return height << above
+    return 0
 
 
 def useful_layers(layers: int, full_height: int, shown_height: int) -> int:

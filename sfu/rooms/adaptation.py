@@ -11,7 +11,7 @@ from sfu.api.join_token import Source
 from sfu.api.signaling import Layers, TrackState
 from sfu.machines.allocator import PAUSED, Allocator, Demand, Rank
 from sfu.machines.dips import Dips
-from sfu.machines.layer_size import useful_layers
+from sfu.machines.layer_size import full_height, useful_layers
 from sfu.rooms import flight_notes
 from sfu.rooms.downtrack import DownTrack
 from sfu.rooms.egress import Egress
@@ -42,6 +42,8 @@ _SAME_COST = 1.05
 _SPARE = 200_000.0  # bits/s of sound that may be added before anybody looks
 _HEIGHTS = {Source.SCREEN: 1080}
 _CAMERA_HEIGHT = 720
+_Costs = dict[str, tuple[tuple[tuple[int, int], float], ...]]
+"""By track, what each layer costs: its stream's number and lines, and bits/s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Adaptation:
         self._speaker: str | None = None
         self._turn = 0
         self._serve_at = self._survey_at = 0
-        self._costs: dict[str, tuple[tuple[int, float], ...]] = {}
+        self._costs: _Costs = {}
         self._costs_changed = 0
 
     def hurry(self, now: int) -> None:
@@ -173,9 +175,9 @@ class Adaptation:
         self._note_costs()
 
     def _note_costs(self) -> None:
-        """Notice when other layers can be had, or for another price."""
+        """Notice when other layers can be had, of another size, or for another price."""
         costs = {
-            track: tuple((stream.number, ladder.cost(stream)) for stream in ladder.steps)
+            track: tuple(((stream.number, stream.lines), ladder.cost(stream)) for stream in ladder.steps)
             for track, ladder in self._ladders.items()
         }
         if not _are_alike(costs, self._costs):
@@ -275,7 +277,7 @@ class Adaptation:
         if downtrack.wanted_rid is not None:
             chosen = [step for step in steps if step.stream.rid == downtrack.wanted_rid]
             return chosen or steps[:1]
-        height = steps[-1].stream.lines or _HEIGHTS.get(uptrack.source, _CAMERA_HEIGHT)
+        height = full_height([step.stream.lines for step in steps]) or _HEIGHTS.get(uptrack.source, _CAMERA_HEIGHT)
         useful = steps[: useful_layers(len(steps), height, downtrack.wanted.height)]
         return keeping_resolution(useful, uptrack.layers) if uptrack.source is Source.SCREEN else useful
 
@@ -333,12 +335,12 @@ class Adaptation:
             self._room.context.outbox.tell(publisher.session, Layers(track=uptrack.track, active=active))
 
 
-def _are_alike(one: dict[str, tuple[tuple[int, float], ...]], other: dict[str, tuple[tuple[int, float], ...]]) -> bool:
+def _are_alike(one: _Costs, other: _Costs) -> bool:
     """Whether the same layers can be had for about the same price."""
     if one.keys() != other.keys():
         return False
     return all(
-        [number for number, _ in layers] == [number for number, _ in other[track]]
+        [layer for layer, _ in layers] == [layer for layer, _ in other[track]]
         and all(
             max(cost, before) <= _SAME_COST * min(cost, before)
             for (_, cost), (_, before) in zip(layers, other[track], strict=True)

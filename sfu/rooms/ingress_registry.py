@@ -110,10 +110,6 @@ class IngressRegistry:
                 stream = self._learn_rtx(uptrack, header.ssrc, repaired or "")
             else:
                 stream = self.register(uptrack, header.ssrc, labels.get(Extension.RID, ""), None)
-                if stream is not None and payload is not None:
-                    first = leftover.data[header.payload_offset : header.payload_end]
-                    width, height = keyframe_size(payload.codec, first) or (0, 0)
-                    stream.pixels, stream.lines = width * height, min(width, height)
         if stream is None:
             self._context.drops[Drop.UNKNOWN_SSRC] += 1
         return stream
@@ -141,6 +137,23 @@ class IngressRegistry:
                 self._context.engine.add_stream(entry)
                 return stream
         return None
+
+    def learn_size(self, stream: IngressStream, ext_seq: int, now: int) -> None:
+        """A keyframe begins at `ext_seq`: take the size of pictures from it.
+
+        Where that has changed it has for layers that rest as well: theirs is not known until they flow.
+        """
+        uptrack, found = self._uptracks[stream.number], self._context.engine.payload(stream.number, ext_seq)
+        if found is None:
+            return
+        size = keyframe_size(uptrack.media.payloads[found[0]].codec, found[1])
+        if size is None or stream.lines == min(size):
+            return
+        if stream.lines:
+            for other in uptrack.streams:
+                if not other.active(now):
+                    other.pixels = other.lines = 0
+        stream.pixels, stream.lines = size[0] * size[1], min(size)
 
     def remove(self, uptrack: UpTrack, stream: IngressStream) -> None:
         """Remove one of an uptrack's streams from the engine's table."""

@@ -22,9 +22,9 @@ class IngressStream:
     """State of one incoming stream; `number` is its id in the engine's table, `rid` its layer's name or "".
 
     `stalled` is set by the room, which sees the track's other layers. `pixels` and `lines` (the shorter side, since
-    phones are turned) are the size of its pictures where its first packet told it, else 0: layers of a track keep
-    their proportions. `cost` is what the room takes its bitrate for, `told_cost` what another node does, 0 where that
-    is not known; `share` the part of it that comes here: less than 1 where such a node was asked for lower layers only.
+    phones are turned) are the size of its pictures as its last keyframe told it, 0 where that is not known. `cost` is
+    what the room takes its bitrate for, `told_cost` what another node does, 0 where that is not known; `share` the part
+    of it that comes here: less than 1 where such a node was asked for lower layers only.
     """
 
     def __init__(

@@ -6,6 +6,8 @@ other side chooses for its subscribers, and says which layers none of them is se
 
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from sfu.api.room_link import LinkPayload, LinkStream, LinkTrack
 from sfu.engine.contract import PeerEntry, RouteEntry, RouteSource
 from sfu.formats import rtcp
@@ -43,13 +45,7 @@ class _LinkRoute:
         self.told_cost = 0.0
         self._engine = context.engine
         repaired = not uptrack.is_audio
-        self.described = LinkStream(
-            ssrc=random_ssrc(),
-            rtx_ssrc=random_ssrc() if repaired else None,
-            rid=stream.rid,
-            pixels=stream.pixels,
-            lines=stream.lines,
-        )
+        self.described = LinkStream(ssrc=random_ssrc(), rtx_ssrc=random_ssrc() if repaired else None, rid=stream.rid)
         payloads = _payloads(uptrack)
         entry = RouteEntry(
             self.route,
@@ -64,6 +60,12 @@ class _LinkRoute:
             is_audio=uptrack.is_audio,
         )
         context.engine.set_route(entry)
+
+    def describe(self) -> None:
+        """Follow the size of the stream's pictures."""
+        size = (self.stream.pixels, self.stream.lines)
+        if size != (self.described.pixels, self.described.lines):
+            self.described = msgspec.structs.replace(self.described, pixels=size[0], lines=size[1])
 
     def carry(self, layer: Layer) -> None:
         """Carry the stream from the next frame on, whatever that is: only what flows is chosen at the other side."""
@@ -113,6 +115,7 @@ class LinkEgress(Egress):
                 if uptrack.is_audio or not self._wished:
                     route.carry(ALL_LAYERS)
                 self._routes[stream.number] = self._routes_by_ssrc[route.described.ssrc] = route
+            route.describe()
             track = described.setdefault(uptrack.track, _describe(uptrack))
             track.streams.append(route.described)
         return list(described.values())

@@ -60,9 +60,9 @@ class LinkPublishPeer(PublishPeer):
         known = {stream.ssrc for stream in uptrack.streams}
         fresh = [offered for ssrc, offered in wanted.items() if ssrc not in known]
         for offered in fresh:
-            registered = self._registry.register(uptrack, offered.ssrc, offered.rid, offered.rtx_ssrc)
-            if registered is not None:
-                registered.pixels, registered.lines = offered.pixels, offered.lines
+            self._registry.register(uptrack, offered.ssrc, offered.rid, offered.rtx_ssrc)
+        for stream in uptrack.streams:
+            stream.pixels, stream.lines = wanted[stream.ssrc].pixels, wanted[stream.ssrc].lines
         return bool(gone or fresh)
 
 

@@ -6,7 +6,7 @@ How they come about is the subclasses' affair: `NegotiatedPublishPeer` (browsers
 import secrets
 from collections.abc import Mapping
 
-from sfu.engine.contract import Arrival, Leftover, LeftoverKind
+from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, LeftoverKind
 from sfu.formats import rtcp
 from sfu.machines.ice import Refusal
 from sfu.machines.twcc_receiver import TwccReceiver
@@ -20,6 +20,7 @@ from sfu.rooms.uptrack import UpTrack
 
 _REPORT_INTERVAL_NS = 1_000_000_000
 _CNAME_BYTES = 8
+_KEYFRAME = int(ArrivalFlag.KEYFRAME)  # an IntFlag's operators are slow
 
 
 class PublishPeer:
@@ -62,6 +63,8 @@ class PublishPeer:
         if self._twcc is not None and arrival.transport_seq >= 0:
             self._twcc.received(arrival.transport_seq, arrival.arrival, stream.ssrc)
         stream.arrived(arrival)
+        if arrival.flags & _KEYFRAME and not stream.codec.is_audio:
+            self._registry.learn_size(stream, arrival.ext_seq, arrival.arrival)
 
     def unknown_ssrc(self, leftover: Leftover) -> IngressStream | None:
         """Register the stream of a packet by its mid and rid; the stream when that is a new one or got its RTX."""

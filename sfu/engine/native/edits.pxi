@@ -264,6 +264,12 @@ cdef class EngineTable:
             entry.retransmitted,
         )
 
+    def payload(self, stream, ext_seq):
+        cdef Packet *packet = cached((<StreamHandle>self.streams[stream]).ingress, ext_seq)
+        if packet == NULL or packet.payload_size == 0:
+            return None
+        return packet.payload_type, (<char *>packet.data)[packet.payload_at : packet.payload_at + packet.payload_size]
+
     def add_sink_route(self, stream, sink, handle):
         cdef Ingress *ingress = (<StreamHandle>self.streams[stream]).ingress
         cdef SinkEntry *sinks

@@ -33,6 +33,7 @@ KEYS = SrtpKeys(GCM, bytes(28), bytes(28))
         lambda e: e.switch_route(1, RouteSource(9)),
         lambda e: e.remove_route(9),
         lambda e: e.route_state(9),
+        lambda e: e.payload(9, 1),
         lambda e: e.add_sink_route(9, 1, 1),
         lambda e: e.remove_sink_route(9, 1),
         lambda e: e.remove_sink_route(1, 9),
@@ -132,3 +133,15 @@ def test_profiles_mix(engine: Engine) -> None:
     engine.switch_route(2, RouteSource(1))
     result = engine.process([publisher.protect(vp8(1, key=True))], 0)
     assert first.received(result)[0].payload == second.received(result)[0].payload
+
+
+def test_a_payload_is_held_as_it_came(engine: Engine) -> None:
+    publisher, _ = one_to_one(engine)
+    packet = vp8(1, key=True)
+    assert engine.payload(1, 1) is None
+    engine.process([publisher.protect(packet)], 0)
+    assert engine.payload(1, 1) == (96, packet.payload)
+    assert engine.payload(1, 2) is engine.payload(1, -1) is None
+    engine.set_permitted(1, False)
+    engine.process([publisher.protect(vp8(2, key=True))], 0)
+    assert engine.payload(1, 2) is None

@@ -63,6 +63,11 @@ class Camera:
         assert publish_peer is not None
         return next(uptrack.track for uptrack in publish_peer.uptracks.values() if not uptrack.is_audio)
 
+    def resize(self, sizes: Mapping[str, tuple[int, int]]) -> None:
+        """Go on with another camera: each layer begins anew."""
+        self._sizes = sizes
+        self._asked.update(self._ssrcs.values())
+
     def send_frame(self) -> None:
         """Send one frame of each layer, and 33 ms of sound."""
         wanted = self.client.feedback(rtcp.PictureLoss)

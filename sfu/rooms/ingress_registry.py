@@ -141,9 +141,11 @@ class IngressRegistry:
     def learn_size(self, stream: IngressStream, ext_seq: int, now: int) -> None:
         """A keyframe begins at `ext_seq`: take the size of pictures from it.
 
-        Where that has changed it has for layers that rest as well: theirs is not known until they flow.
+        Where that has changed it has for layers that rest as well: theirs is not known until they flow. Of a stream
+        with spatial layers a keyframe tells only of those that have begun.
         """
-        uptrack, found = self._uptracks[stream.number], self._context.engine.payload(stream.number, ext_seq)
+        uptrack = self._uptracks[stream.number]
+        found = self._context.engine.payload(stream.number, ext_seq) if uptrack.layers.spatial == 1 else None
         if found is None:
             return
         size = keyframe_size(uptrack.media.payloads[found[0]].codec, found[1])

@@ -270,7 +270,7 @@ def _header(numbered: Numbered, payload_type: int, seq: int, ssrc: int, stamps: 
     packet, rewrite = numbered.packet, numbered.segment.rewrite
     timestamp = (packet.timestamp + rewrite.timestamp_offset) & _MASK32
     fixed = (packet.marker_under(rewrite) | payload_type, seq & 0xFFFF, timestamp, ssrc)
-    return numbered.route.layout.header(packet, fixed, stamps)
+    return numbered.route.layout.header(packet, fixed, stamps, packet.frame_offset(rewrite))
 
 
 def _recorded_seq(route: Route, stamps: tuple[int, int]) -> int:

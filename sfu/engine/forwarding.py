@@ -206,7 +206,7 @@ def _make_plan(layout: Layout, rewrite: Rewrite, packets: Sequence[Packet]) -> P
     """Return what routes of this layout and rewrite send alike, None when a packet needs the two-byte form."""
     plan: Plan = []
     for packet in packets:
-        tail = layout.tail(packet)
+        tail = layout.tail(packet, packet.frame_offset(rewrite))
         if tail is None:
             return None
         payload = packet.rewritten(rewrite) + packet.padding

@@ -80,7 +80,9 @@ class Ingress:
         self.newest = max(self.newest, packet.ext_seq)
 
     def describe(self, packet: Packet, value: bytes) -> None:
-        """Let an AV1 packet take its layers from its dependency descriptor, where that parses."""
+        """Let an AV1 packet take its frame number from its dependency descriptor, and where that parses its layers."""
+        if len(value) >= 3:
+            packet.frame_number = int.from_bytes(value[1:3], "big")
         try:
             descriptor = dependency_descriptor.parse(value, self._structure)
         except ValueError:

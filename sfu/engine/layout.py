@@ -37,30 +37,32 @@ class Layout:
     def stamps_transport_seq(self) -> bool:
         return self._transport > 0
 
-    def tail(self, packet: Packet) -> tuple[int, bytes] | None:
+    def tail(self, packet: Packet, frame_offset: int = 0) -> tuple[int, bytes] | None:
         """Return (words of the block, what follows the stamps); None when the packet needs the two-byte form.
 
         Only for a usual layout.
         """
-        known = packet.tails.get(self)
+        known = packet.tails.get((self, frame_offset))
         if known is None:
-            rest = self._rest(packet)
+            rest = self._rest(packet, frame_offset)
             known = (0, b"")
             if _fits_one_byte(rest):
                 body = _one_byte(rest)
                 body += bytes(-(len(body) + 7) % 4)
                 known = ((len(body) + 7) // 4, body)
-            packet.tails[self] = known
+            packet.tails[self, frame_offset] = known
         return known if known[0] else None
 
-    def header(self, packet: Packet, fixed: tuple[int, int, int, int], stamps: tuple[int, int]) -> bytes:
+    def header(
+        self, packet: Packet, fixed: tuple[int, int, int, int], stamps: tuple[int, int], frame_offset: int = 0
+    ) -> bytes:
         """Return a header: marker and payload type, seq, timestamp, SSRC; abs-send-time and transport-wide seq."""
         elements = []
         if self._send_time:
             elements.append((self._send_time, stamps[0].to_bytes(3, "big")))
         if self._transport:
             elements.append((self._transport, stamps[1].to_bytes(2, "big")))
-        elements += self._rest(packet)
+        elements += self._rest(packet, frame_offset)
         first = 0xA0 if packet.equalising else 0x80
         if not elements:
             return _FIXED.pack(first, *fixed)
@@ -70,12 +72,12 @@ class Layout:
         profile = _ONE_BYTE if one_byte else _TWO_BYTE
         return _WITH_BLOCK.pack(first | 0x10, *fixed, profile, len(body) // 4) + body
 
-    def _rest(self, packet: Packet) -> list[tuple[int, bytes]]:
+    def _rest(self, packet: Packet, frame_offset: int) -> list[tuple[int, bytes]]:
         """Everything but the stamps."""
         elements = []
         if self._mid[0] and self._mid[1]:
             elements.append(self._mid)
-        passed = packet.passed
+        passed = packet.passed_moved(frame_offset)
         elements += [(identifier, passed[name]) for name, identifier in self._passed if name in passed]
         return elements
 

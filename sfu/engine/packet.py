@@ -24,7 +24,8 @@ MAX_EQUALISING = 3
 class Packet:
     """One position of a stream. `payload` lacks padding; it is empty for a position that nobody gets.
 
-    Without descriptor fields, `picture_id` and `tl0` are -1 and layers 0.
+    Without descriptor fields, `picture_id`, `tl0` and `frame_number` (of AV1's dependency descriptor) are -1 and
+    layers 0.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class Packet:
         "end_of_layer",
         "equalising",
         "ext_seq",
+        "frame_number",
         "inter_picture",
         "is_keyframe",
         "is_late",
@@ -84,12 +86,12 @@ class Packet:
         self.temporal = self.spatial = 0
         self.layer_sync = self.end_of_layer = False
         self.inter_picture = True
-        self.picture_id = self.tl0 = self.switch_temporal = -1
+        self.picture_id = self.tl0 = self.frame_number = self.switch_temporal = -1
         self.picture_offset = self.tl0_offset = 0
         self.picture_mask = 0x7FFF
         self.run = self.run_index = -1
         # What routes derive from the packet, shared among those that derive the same.
-        self.tails: dict[object, tuple[int, bytes]] = {}
+        self.tails: dict[tuple[object, int], tuple[int, bytes]] = {}
         self.rewritten_as: dict[tuple[int, int], bytes] = {}
         if payload:
             self._describe()
@@ -118,6 +120,18 @@ class Packet:
             known = self._rewrite(picture_offset, tl0_offset)
             self.rewritten_as[key] = known
         return known
+
+    def frame_offset(self, rewrite: Rewrite) -> int:
+        """Return by how much the frame number in the dependency descriptor moves."""
+        return rewrite.picture_offset if self.frame_number >= 0 else 0
+
+    def passed_moved(self, frame_offset: int) -> dict[Extension, bytes]:
+        """Return the extensions that pass, with the frame number moved (AV1 RTP specification, appendix A)."""
+        if not frame_offset:
+            return self.passed
+        value = self.passed[Extension.DEPENDENCY_DESCRIPTOR]
+        moved = (self.frame_number + frame_offset & 0xFFFF).to_bytes(2, "big")
+        return {**self.passed, Extension.DEPENDENCY_DESCRIPTOR: value[:1] + moved + value[3:]}
 
     def is_above(self, rewrite: Rewrite) -> bool:
         """Whether the packet belongs to a layer that the rewrite does not carry."""

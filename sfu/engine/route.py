@@ -227,6 +227,9 @@ class Route:
 
     def _picture_offsets(self, packet: Packet) -> tuple[int, int]:
         last = self.last
+        if last is not None and last.frame_number >= 0 and packet.frame_number >= 0:
+            # Streams are paced apart: a keyframe may come after later frames of the other, and would pass for outdated.
+            return (last.frame_number + self.last_rewrite.picture_offset + 1 - packet.frame_number) & 0xFFFF, 0
         if last is None or last.picture_id < 0 or packet.picture_id < 0:
             return 0, 0
         picture = last.picture_id + self.last_rewrite.picture_offset + 1

@@ -22,6 +22,7 @@ _OPEN_END = 1 << 62
 class Rewrite(NamedTuple):
     """How packets of a segment are changed: all offsets are added, modulo the size of their field.
 
+    `picture_offset` is that of AV1's frame numbers too.
     Layers above `max_temporal` and `max_spatial` are not carried.
     """
 

@@ -89,7 +89,7 @@ cdef bint structure_read(Bits *bits, Structure *structure) noexcept nogil:
 
 
 cdef void describe_dependencies(State *state, Ingress *ingress, Packet *packet) noexcept nogil:
-    """Take the layers of a packet from its descriptor; one that does not parse is left as it is."""
+    """Take a packet's frame number from its descriptor, and where that parses its layers."""
     cdef Structure own
     cdef const Structure *structure = ingress.structure
     cdef Bits bits
@@ -97,6 +97,8 @@ cdef void describe_dependencies(State *state, Ingress *ingress, Packet *packet) 
     cdef int template, index, target, k, size
     cdef bint first, last, has_structure = False, has_active = False
     cdef bint custom_indications = False, custom_diffs = False, custom_chains = False
+    if packet.passed_size[DESCRIPTOR_PLACE] >= 3:
+        packet.frame_number = load16(packet.data + packet.passed_at[DESCRIPTOR_PLACE] + 1)
     bits.data = packet.data + packet.passed_at[DESCRIPTOR_PLACE]
     bits.left = 8 * packet.passed_size[DESCRIPTOR_PLACE]
     bits.at = 0

@@ -119,6 +119,7 @@ cdef inline int write_protected(
     cdef int header_bytes = write_header(
         out, route, packet, marker_under(packet, rewrite) | identity.payload_type, identity.index & 0xFFFF,
         packet.timestamp + rewrite.timestamp_offset, identity.ssrc, identity.stamp, identity.transport_seq,
+        rewrite.picture_offset,
     )
     if prefix or renumbers:
         # The changed payload is made where it is then protected in place.

@@ -35,7 +35,7 @@ cdef inline bint takes_one_byte(const Route *route, const Packet *packet) noexce
 
 cdef inline int write_header(
     uint8_t *out, const Route *route, const Packet *packet, int second, unsigned seq, uint32_t timestamp, uint32_t ssrc,
-    uint32_t stamp, unsigned transport_seq
+    uint32_t stamp, unsigned transport_seq, unsigned frame_offset
 ) noexcept nogil:
     """Write an egress header; return its size."""
     cdef bint one_byte = takes_one_byte(route, packet)
@@ -59,6 +59,8 @@ cdef inline int write_header(
     for k in range(PASSED_COUNT):
         if route.passed_id[k] and packet.passed_size[k]:
             at = put_element(at, one_byte, route.passed_id[k], packet.data + packet.passed_at[k], packet.passed_size[k])
+            if k == DESCRIPTOR_PLACE and packet.frame_number >= 0:
+                store16(at - packet.passed_size[k] + 1, (packet.frame_number + frame_offset) & 0xFFFF)
     if at == out + 16:
         out[0] = first
         return 12

@@ -29,7 +29,7 @@ cdef Packet *packet_new(State *state, int size) noexcept nogil:
     memset(packet, 0, sizeof(Packet))
     packet.size_class = size_class
     packet.refs = 1
-    packet.picture_id = packet.tl0 = packet.switch_temporal = -1
+    packet.picture_id = packet.tl0 = packet.frame_number = packet.switch_temporal = -1
     packet.picture_mask = 0x7FFF
     packet.inter_picture = True
     return packet

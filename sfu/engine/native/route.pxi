@@ -147,7 +147,12 @@ cdef void route_flip(State *state, Route *route, const Packet *packet, Ingress *
     route_leave(state, route)
     route.ingress = ingress
     memset(&rewrite, 0, sizeof(Rewriting))
-    if route.has_last and route.last_picture >= 0 and packet.picture_id >= 0:
+    if route.has_last and route.last_frame >= 0 and packet.frame_number >= 0:
+        # See sfu.engine.route: a keyframe may come after later frames of the stream that was carried.
+        rewrite.picture_offset = (
+            route.last_frame + route.last_rewrite.picture_offset + 1 - packet.frame_number
+        ) & 0xFFFF
+    elif route.has_last and route.last_picture >= 0 and packet.picture_id >= 0:
         rewrite.picture_offset = (
             route.last_picture + route.last_rewrite.picture_offset + 1 - packet.picture_id
         ) & 0x7FFF
@@ -176,6 +181,7 @@ cdef inline void route_note(Route *route, const Packet *packet, int64_t out_seq)
     route.has_last = True
     route.last_packet_timestamp = packet.timestamp
     route.last_picture = packet.picture_id
+    route.last_frame = packet.frame_number
     route.last_tl0 = packet.tl0
     route.last_rewrite = route.map.segment.rewrite
     route.last_seq = out_seq

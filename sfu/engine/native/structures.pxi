@@ -18,6 +18,7 @@ cdef struct Packet:
     int begun_at
     uint32_t timestamp
     int picture_id
+    int frame_number
     int tl0
     uint16_t start
     uint16_t end
@@ -143,6 +144,7 @@ cdef struct Route:
     bint has_last
     uint32_t last_packet_timestamp
     int last_picture
+    int last_frame
     int last_tl0
     Rewriting last_rewrite
     int64_t last_seq

@@ -45,8 +45,8 @@ class Call:
         self.structure: TemplateStructure | None = None
         self.received: list[tuple[RtpPacket, DependencyDescriptor]] = []
 
-    def allow(self, temporal: int, spatial: int, *, at_keyframe: bool = False) -> None:
-        source = RouteSource(6, None, at_keyframe, max_temporal=temporal, max_spatial=spatial)
+    def allow(self, temporal: int, spatial: int, *, at_keyframe: bool = False, stream: int = 6) -> None:
+        source = RouteSource(stream, None, at_keyframe, max_temporal=temporal, max_spatial=spatial)
         self.engine.switch_route(1, source)
 
     def send(self, packets: Iterable[RtpPacket]) -> list[tuple[RtpPacket, DependencyDescriptor]]:
@@ -128,6 +128,30 @@ def test_whatever_is_allowed_when_all_references_come(call: Call, seed: int) -> 
     check_whole(call.received)
 
 
+@pytest.mark.parametrize("behind", [1, 40])
+def test_frame_numbers_go_on_where_a_keyframe_was_overtaken(call: Call, behind: int) -> None:
+    """A publisher numbers frames across its simulcast streams, and may send a keyframe after later ones of another."""
+    packets = capture()
+    call.engine.add_stream(StreamEntry(7, 1, 62, AV1))
+    call.allow(255, 255, at_keyframe=True)
+    call.send(packets)
+    newest = call.received[-1][1].frame_number
+    first = parse(packets[0].extensions[0][1], None).frame_number
+    others = []
+    for packet in packets:
+        value = packet.extensions[0][1]
+        number = int.from_bytes(value[1:3], "big") - first + newest - behind & 0xFFFF
+        value = value[:1] + number.to_bytes(2, "big") + value[3:]
+        others.append(packet._replace(ssrc=62, extensions=((RECEIVED_ID, value),)))
+    call.engine.switch_route(1, RouteSource(7, None, True))
+    before = len(call.received)
+    assert call.send(others)
+    numbers = [entry.frame_number for _, entry in call.received]
+    assert numbers[before] == newest + 1
+    assert numbers == sorted(numbers)
+    check_whole(call.received)
+
+
 def test_without_a_structure_nothing_is_known_of_layers(call: Call) -> None:
     """As when the first packet of a keyframe was lost: all of it passes."""
     call.allow(0, 0)
@@ -139,23 +163,26 @@ def test_without_a_structure_nothing_is_known_of_layers(call: Call) -> None:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_engines_agree_on_any_descriptor(data: st.DataObject) -> None:
-    """Whatever structures say, also where a byte of a descriptor was changed."""
+    """Whatever structures say, also where a byte of a descriptor was changed, and from stream to stream."""
     calls = [Call(create_engine(name)) for name in available_engines()]
+    for call in calls:
+        call.engine.add_stream(StreamEntry(7, 1, 62, AV1))
     structure, seq = data.draw(structures()), 0
     for _ in range(4):
         temporal, spatial = data.draw(st.sampled_from([0, 1, 255, 255])), data.draw(st.sampled_from([0, 1, 255, 255]))
         packets = []
+        stream = data.draw(st.sampled_from([6, 6, 7]))
         for _ in range(data.draw(st.integers(1, 10))):
             _, base, descriptor = data.draw(descriptors(structure))
             value = bytearray(write(descriptor, base))
             if data.draw(st.integers(0, 9)) == 0:
                 value[data.draw(st.integers(0, len(value) - 1))] ^= 1 << data.draw(st.integers(0, 7))
             extensions = ((RECEIVED_ID, bytes(value)),) if len(value) < 256 else ()
-            packets.append(RtpPacket(45, seq, seq * 3000, 61, b"\x10\x30image", extensions=extensions))
+            packets.append(RtpPacket(45, seq, seq * 3000, stream + 55, b"\x18\x30image", extensions=extensions))
             seq += 1
         sent = []
         for call in calls:
-            call.allow(temporal, spatial)
+            call.allow(temporal, spatial, stream=stream)
             batch = [call.publisher.protect(packet) for packet in packets]
             sent.append(call.engine.process(batch, MILLISECOND).outgoing)
         assert all(outgoing == sent[0] for outgoing in sent)

@@ -291,6 +291,7 @@ def test_one_bad_address_harms_nobody_else(engine: Engine) -> None:
             engine.switch_route(peer, RouteSource(1))
             receiver = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             receiver.bind(("127.0.0.1", 0))
+            receiver.connect(sockets.addresses[0])  # whoever still sends to a port's last owner is not heard
             receiver.settimeout(5)
             engine.set_address(peer, ("255.255.255.255", 9) if peer == 50 else receiver.getsockname(), 0)
             far.append((subscriber, receiver))

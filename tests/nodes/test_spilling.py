@@ -104,5 +104,5 @@ async def test_browsers_of_two_workers_are_sent_what_they_show() -> None:
                     while await ada.evaluate(ACTIVE_LAYERS) != 1:
                         await asyncio.sleep(0.2)
                 await grace.set_viewport_size({"width": 1280, "height": 720})
-                await until_width(grace, 1280, 5)
-                await until_width(ada, 1280, 1)
+                await until_width(grace, 1280, 15)
+                await until_width(ada, 1280, 5)

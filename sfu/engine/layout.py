@@ -37,7 +37,7 @@ class Layout:
     def stamps_transport_seq(self) -> bool:
         return self._transport > 0
 
-    def tail(self, packet: Packet, frame_offset: int = 0) -> tuple[int, bytes] | None:
+    def tail(self, packet: Packet, frame_offset: int) -> tuple[int, bytes] | None:
         """Return (words of the block, what follows the stamps); None when the packet needs the two-byte form.
 
         Only for a usual layout.
@@ -54,7 +54,7 @@ class Layout:
         return known if known[0] else None
 
     def header(
-        self, packet: Packet, fixed: tuple[int, int, int, int], stamps: tuple[int, int], frame_offset: int = 0
+        self, packet: Packet, fixed: tuple[int, int, int, int], stamps: tuple[int, int], frame_offset: int
     ) -> bytes:
         """Return a header: marker and payload type, seq, timestamp, SSRC; abs-send-time and transport-wide seq."""
         elements = []

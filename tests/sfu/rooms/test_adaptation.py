@@ -177,29 +177,6 @@ def test_only_the_size_shown_is_sent() -> None:
     assert call.carried() == "h"
 
 
-def test_the_camera_s_own_size_tells_what_is_enough() -> None:
-    """One of 480 lines: for 360 of them 240 are not."""
-    call = Call(WIDE, sizes={"q": (160, 120), "h": (320, 240), "f": (640, 480)})
-    (camera,) = call.cameras
-    call.run(1)
-    for (width, height), rid in {(480, 360): "f", (400, 300): "h", (160, 120): "q"}.items():
-        wanted = signaling_values.WantedTrack(track=camera.track, width=width, height=height)
-        call.stage.say(call.bob, signaling.Subscribe(tracks=[wanted]))
-        call.run(1)
-        assert call.carried() == rid
-
-
-def test_without_the_top_layer_the_next_one_is_not_taken_for_it() -> None:
-    call = Call(WIDE)
-    (camera,) = call.cameras
-    call.run(1)
-    camera.resting = {"f"}
-    wanted = signaling_values.WantedTrack(track=camera.track, width=711, height=400)
-    call.stage.say(call.bob, signaling.Subscribe(tracks=[wanted]))
-    call.run(4)
-    assert call.carried() == "h"
-
-
 def test_the_size_counts_where_links_are_not_estimated_too() -> None:
     call = Call(WIDE, estimates=False)
     call.run(2)

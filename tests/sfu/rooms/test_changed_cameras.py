@@ -1,4 +1,4 @@
-"""A publisher goes on with a camera of another size: layers are chosen by the size that they have now."""
+"""Layers are chosen by the size that a camera has now, also after its publisher has gone on with another one."""
 
 import pytest
 
@@ -62,3 +62,26 @@ def test_another_camera_is_known_at_other_nodes() -> None:
     camera.resize(HALF)
     call.run(12)
     assert carried(viewer, call.tied.stages[FURTHER]) == "h"
+
+
+def test_the_camera_s_own_size_tells_what_is_enough() -> None:
+    """One of 480 lines: for 360 of them 240 are not."""
+    call = Call(WIDE, sizes={"q": (160, 120), "h": (320, 240), "f": (640, 480)})
+    (camera,) = call.cameras
+    call.run(1)
+    for (width, height), rid in {(480, 360): "f", (400, 300): "h", (160, 120): "q"}.items():
+        wanted = WantedTrack(track=camera.track, width=width, height=height)
+        call.stage.say(call.bob, signaling.Subscribe(tracks=[wanted]))
+        call.run(1)
+        assert call.carried() == rid
+
+
+def test_without_the_top_layer_the_next_one_is_not_taken_for_it() -> None:
+    call = Call(WIDE)
+    (camera,) = call.cameras
+    call.run(1)
+    camera.resting = {"f"}
+    wanted = WantedTrack(track=camera.track, width=711, height=400)
+    call.stage.say(call.bob, signaling.Subscribe(tracks=[wanted]))
+    call.run(4)
+    assert call.carried() == "h"

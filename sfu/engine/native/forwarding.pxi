@@ -100,6 +100,31 @@ cdef void job_free(State *state, Job *job) noexcept nogil:
     free(job)
 
 
+cdef inline Route *route_ahead(const Job *job, int turns) noexcept nogil:
+    return job.routes[(job.turn + turns) % job.route_count] if turns < job.route_count else NULL
+
+
+cdef inline void bring_near(const Job *job) noexcept nogil:
+    """Have the next routes' structures on their way to the cache: between two packets hundreds of others were in it.
+
+    Each is found by a pointer in the one before, so that they come a route apart.
+    """
+    cdef Route *route = route_ahead(job, 8)
+    if route != NULL:
+        prefetch(route, ROUTE_LINES)
+        prefetch(&route.payload_types[job.packets[job.first].payload_type], 1)
+    route = route_ahead(job, 5)
+    if route != NULL:
+        prefetch(route.peer, PEER_LINES)
+    route = route_ahead(job, 3)
+    if route != NULL:
+        prefetch(route.peer.link, LINK_LINES)
+        prefetch(route.peer.send.rtp, CONTEXT_LINES)
+    route = route_ahead(job, 1)
+    if route != NULL and route.peer.link != NULL:
+        prefetch(link_place(route.peer.link, route.peer.link.newest_key + 1), REMEMBERED_LINES)
+
+
 cdef bint run_job(State *state, Job *job, int64_t deadline) noexcept nogil:
     """Forward a run route by route; False when the deadline came first. 0 is no deadline.
 
@@ -119,6 +144,7 @@ cdef bint run_job(State *state, Job *job, int64_t deadline) noexcept nogil:
             memcpy(job.routes, ingress.routes.items, job.route_count * sizeof(Route *))
     while job.route_count and job.first < job.count:
         route = job.routes[job.turn % job.route_count]
+        bring_near(job)
         job.turn += 1
         for k in range(job.first, job.count if route != NULL else job.first):
             forward_one(state, route, ingress, job.packets[k])

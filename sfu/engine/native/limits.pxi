@@ -41,6 +41,11 @@ cdef enum:
     RUN_BYTES_MAX = 65000
     SIZE_CLASSES = 4
     SOCKETS_MAX = 64
+    ROUTE_LINES = 6
+    PEER_LINES = 5
+    LINK_LINES = 3
+    CONTEXT_LINES = 3
+    REMEMBERED_LINES = 2
 
 cdef int64_t OPEN_END = <int64_t>1 << 62
 cdef int64_t BURST_NS = 20000000

@@ -73,6 +73,10 @@ cdef int64_t unwrap(Unwrapped *unwrapped, uint64_t value, int bits) noexcept nog
     return unwrapped.newest + <int64_t>ahead - (<int64_t>1 << bits)
 
 
+cdef inline Remembered *link_place(const Link *link, int64_t key) noexcept nogil:
+    return &link.entries[key & (link.capacity - 1)]
+
+
 cdef void link_sent(
     State *state, Link *link, int transport_seq, uint32_t ssrc, int64_t index, int size, int kind
 ) noexcept nogil:
@@ -90,11 +94,11 @@ cdef void link_sent(
     else:
         key = link.unnumbered
         link.unnumbered += 1
-    entry = &link.entries[key & (link.capacity - 1)]
+    entry = link_place(link, key)
     while entry.key >= 0 and entry.key != key and link.capacity < OBSERVED_MAX:
         if state.now - entry.at > OBSERVED_AGE or not link_grow(link):
             break
-        entry = &link.entries[key & (link.capacity - 1)]
+        entry = link_place(link, key)
     entry.key = key
     entry.at = state.now
     entry.ssrc = ssrc
@@ -119,7 +123,7 @@ cdef void link_mark(Link *link, int64_t cluster) noexcept nogil:
     cdef int64_t key
     cdef Remembered *entry
     for key in range(max(link.first_unclaimed, link.newest_key - link.capacity + 1), link.newest_key + 1):
-        entry = &link.entries[key & (link.capacity - 1)]
+        entry = link_place(link, key)
         if entry.key == key:
             entry.cluster = cluster
 
@@ -130,7 +134,7 @@ cdef void link_match(State *state, Link *link, int64_t key, bint arrived, int64_
     cdef Matched *matched
     if key < 0:
         return
-    entry = &link.entries[key & (link.capacity - 1)]
+    entry = link_place(link, key)
     if entry.key != key or link.newest_at - entry.at > OBSERVED_AGE or (not arrived and entry.lost):
         return
     matched = <Matched *>grown_next(state, &state.matched, sizeof(Matched))
@@ -287,7 +291,7 @@ cdef int match_streams(State *state, Link *link, message) except -1:
     made = seconds * 1000000000 // 65536
     streams = [(stream.ssrc, stream.base_seq, stream.packets) for stream in message.streams]
     for key in range(max(<int64_t>0, link.newest_key - link.capacity + 1), link.newest_key + 1):
-        entry = &link.entries[key & (link.capacity - 1)]
+        entry = link_place(link, key)
         for ssrc, base, packets in streams if entry.key == key else ():
             index = (entry.seq - <int64_t>base) & 0xFFFF
             if entry.ssrc != <uint32_t>ssrc or index >= len(packets):

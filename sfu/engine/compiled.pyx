@@ -36,6 +36,7 @@ from sfu.machines.overuse import Usage
 from sfu.machines.send_history import PacketResult, SentKind
 
 SENT_KINDS = tuple(SentKind)
+LEFTOVER_KINDS = tuple(LeftoverKind)
 USAGES = (Usage.NORMAL, Usage.OVERUSE, Usage.UNDERUSE)
 
 cdef enum:

@@ -120,7 +120,8 @@ class Pump:
     def _receive_and_forward(self, now: int) -> Result:
         if self._direct is not None:
             filenos = self._sockets.filenos()
-            unread = set(range(len(self._sockets.addresses), len(filenos))) - self._ready
+            own = len(self._sockets.addresses)
+            unread: Iterable[int] = set(range(own, len(filenos))) - self._ready if len(filenos) > own else ()
             self._ready.clear()
             return self._direct.receive_and_forward(filenos, now, now + self._budget, unread)
         self._read()

@@ -45,6 +45,7 @@ class Sockets:
         self.datagrams_out = 0
         self.bytes_out = 0
         self._sockets: list[socket.socket | None] = []
+        self._filenos: list[int] = []
         self._refusals: dict[Address, None] = {}
         try:
             self._bind(addresses, port)
@@ -59,12 +60,13 @@ class Sockets:
 
     def filenos(self) -> list[int]:
         """File descriptors by `local`, -1 where a socket was shut."""
-        return [entry.fileno() if entry is not None else -1 for entry in self._sockets]
+        return self._filenos
 
     def close(self) -> None:
         for entry in self._sockets:
             if entry is not None:
                 entry.close()
+        self._filenos = [-1] * len(self._sockets)
 
     def open(self, beside: int, port: int = 0) -> tuple[int, int]:
         """Bind one more socket on the address of socket `beside`; returns its `local` and its port.
@@ -76,6 +78,7 @@ class Sockets:
             raise OSError(errno.EMFILE, "a node has no more sockets")
         entry = _bound(self.addresses[beside][0], port)
         self._sockets[free : free + 1] = [entry]
+        self._filenos[free : free + 1] = [entry.fileno()]
         return free, self._name(free)[1]
 
     def shut(self, local: int) -> None:
@@ -85,6 +88,7 @@ class Sockets:
             raise ValueError(f"socket {local} was not opened")
         entry.close()
         self._sockets[local] = None
+        self._filenos[local] = -1
 
     def receive(self, local: int, limit: int) -> list[Datagram]:
         """Return up to `limit` datagrams that wait at socket `local`, none when none do."""
@@ -142,6 +146,7 @@ class Sockets:
         for address in addresses:
             entry = _bound(address, port)
             self._sockets.append(entry)
+            self._filenos.append(entry.fileno())
             port = entry.getsockname()[1]
 
     def _name(self, local: int) -> Address:

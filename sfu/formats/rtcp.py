@@ -8,6 +8,7 @@ runs past the datagram, or a packet shorter than its counts say, is ValueError.
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sfu.formats.congestion_feedback import (
     CongestionFeedback,
@@ -57,8 +58,7 @@ _SENDER_INFO = struct.Struct("!IQIII")
 _BLOCK = struct.Struct("!IB3sIIII")
 
 
-@dataclass(frozen=True, slots=True)
-class ReportBlock:
+class ReportBlock(NamedTuple):
     """RFC 3550, 6.4.1. `fraction_lost` in 1/256, `packets_lost` signed 24-bit, `jitter` in clock units.
 
     `highest_seq` is 32-bit: cycles and seq. `last_report` is the middle 32 bits of the NTP time of the last SR and
@@ -182,8 +182,10 @@ def _parse_blocks(body: bytes, offset: int, count: int) -> tuple[ReportBlock, ..
     if end > len(body):
         raise ValueError("RTCP report holds fewer blocks than it counts")
     return tuple(
-        ReportBlock(ssrc, fraction, int.from_bytes(lost, "big", signed=True), highest, jitter, last, delay)
-        for ssrc, fraction, lost, highest, jitter, last, delay in _BLOCK.iter_unpack(body[offset:end])
+        [
+            ReportBlock(ssrc, fraction, int.from_bytes(lost, "big", signed=True), highest, jitter, last, delay)
+            for ssrc, fraction, lost, highest, jitter, last, delay in _BLOCK.iter_unpack(body[offset:end])
+        ]
     )
 
 

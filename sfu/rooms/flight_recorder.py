@@ -58,12 +58,9 @@ class FlightRecorder:
         if not self._segments or self._segment_is_over(at):
             self._segments.append((at, bytearray()))
             self._forget(at)
-        segment = self._segments[-1][1]
-        before = len(segment)
-        segment += _HEADER.pack(at, kind, len(name), len(data))
-        segment += name
-        segment += data
-        self._size += len(segment) - before
+        entry = _HEADER.pack(at, kind, len(name), len(data)) + name + data
+        self._segments[-1][1].extend(entry)
+        self._size += len(entry)
 
     def of(self, who: str) -> "ParticipantFlight":
         """Return where entries about one participant go."""

@@ -258,7 +258,7 @@ cdef class BatchEngine(EngineTable):
             else:
                 data = PyBytes_FromStringAndSize(<char *>slot.data, record.size)
             result.leftovers.append(
-                Leftover(LeftoverKind(record.kind), record.peer, data, source, slot.local, slot.arrival)
+                Leftover(LEFTOVER_KINDS[record.kind], record.peer, data, source, slot.local, slot.arrival)
             )
         self.state.leftovers.count = 0
         return 0

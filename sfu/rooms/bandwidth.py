@@ -114,18 +114,20 @@ class Bandwidth:
 
     def control(self, packet: rtcp.Packet, arrival: int) -> None:
         """Take RTCP from the subscriber; `arrival` is when the kernel received it."""
-        if isinstance(packet, rtcp.TransportFeedback | rtcp.CongestionFeedback):
+        if isinstance(packet, rtcp.ReceiverReport):
+            if not packet.reports or self._estimator.has_feedback:
+                return
+            lost = sum(block.fraction_lost for block in packet.reports) / len(packet.reports)
+            self._estimator.report(lost / 256, arrival)
+        elif isinstance(packet, rtcp.ReceiverEstimate):
+            self._estimator.receiver_estimate(packet.bitrate, arrival)
+        elif isinstance(packet, rtcp.TransportFeedback | rtcp.CongestionFeedback):
             whole = self._estimator.is_starting
             if not whole and not self._folded:
                 self._fold(_FOLDED_NS)
             self._collect()
             self.observed(self._sending.observe(self._peer, packet, arrival, whole=whole), arrival)
             return
-        if isinstance(packet, rtcp.ReceiverEstimate):
-            self._estimator.receiver_estimate(packet.bitrate, arrival)
-        elif isinstance(packet, rtcp.ReceiverReport) and packet.reports and not self._estimator.has_feedback:
-            lost = sum(block.fraction_lost for block in packet.reports) / len(packet.reports)
-            self._estimator.report(lost / 256, arrival)
         else:
             return
         self._set_budget()

@@ -27,6 +27,7 @@ _LATER_REPORT_NS = 5_000_000_000  # the clocks of a stream that goes on hardly p
 _REPORTS_PER_DATAGRAM = 20
 _SPREAD = 64
 _SECOND = 1_000_000_000
+_REPORTS = (rtcp.ReceiverReport, rtcp.SenderReport)
 _CLOCK_RATES = {"audio": 48_000, "video": 90_000}
 
 
@@ -152,20 +153,23 @@ class Egress:
     def _control(self, packet: rtcp.Packet, arrival: int, now: int) -> None:
         if self.bandwidth is not None:
             self.bandwidth.control(packet, arrival)
-        if isinstance(packet, rtcp.Nack):
+        if isinstance(packet, _REPORTS):  # most often
+            for block in packet.reports:
+                self._reported(block, arrival)
+        elif isinstance(packet, rtcp.Nack):
             self._nack(packet, now)
         elif isinstance(packet, rtcp.PictureLoss):
             self._keyframe(packet.media_ssrc, now)
         elif isinstance(packet, rtcp.FullIntraRequest):
             for ssrc, _ in packet.entries:
                 self._keyframe(ssrc, now)
-        elif isinstance(packet, rtcp.ReceiverReport | rtcp.SenderReport):
-            for block in packet.reports:
-                self.round_trip.report(block, arrival)
-                downtrack = self._by_ssrc.get(block.ssrc)
-                if downtrack is not None:
-                    downtrack.fraction_lost = block.fraction_lost
-                    downtrack.jitter = block.jitter * _SECOND // _CLOCK_RATES[downtrack.kind]
+
+    def _reported(self, block: rtcp.ReportBlock, arrival: int) -> None:
+        self.round_trip.report(block, arrival)
+        downtrack = self._by_ssrc.get(block.ssrc)
+        if downtrack is not None:
+            downtrack.fraction_lost = block.fraction_lost
+            downtrack.jitter = block.jitter * _SECOND // _CLOCK_RATES[downtrack.kind]
 
     def _nack(self, packet: rtcp.Nack, now: int) -> None:
         downtrack = self._by_ssrc.get(packet.media_ssrc)

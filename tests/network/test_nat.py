@@ -3,6 +3,7 @@
 import contextlib
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,12 @@ def test_each_destination_sees_another_port_and_only_it_may_answer(ends: tuple[H
     stranger.sendto(b"unasked", seen)
     first.sendto(b"asked", seen)
     assert inside.recvfrom(100) == (b"asked", first.getsockname())
+
+
+def test_no_address_comes_later_behind_a_router() -> None:
+    with network(1) as net, behind(net.hosts[0]) as inside:
+        rows = in_namespace(inside.name, lambda: Path("/proc/thread-self/net/if_inet6").read_text().splitlines())
+        assert [row.split()[-1] for row in rows] == ["lo"]
 
 
 def test_what_is_forwarded_comes_from_anybody(ends: tuple[Host, list[socket.socket]]) -> None:

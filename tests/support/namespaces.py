@@ -74,9 +74,9 @@ def network(hosts: int, names: Mapping[str, str] | None = None) -> Iterator[Netw
             rows.append(host)
         ip("link", "add", outer, "type", "veth", "peer", "name", "outer", "netns", server)
         ip("address", "add", f"{subnet}.250.1/24", "dev", outer)
-        ip("link", "set", outer, "up")
+        up(outer)
         ip("-n", server, "address", "add", f"{subnet}.250.2/24", "dev", "outer")
-        ip("-n", server, "link", "set", "outer", "up")
+        up("outer", server)
         yield Network(server, tuple(rows), f"{subnet}.250.2")
     finally:
         for name in reversed(made):
@@ -100,6 +100,16 @@ def _join(server: str, host: Host, link: str) -> None:
     ip("-n", host.name, "address", "add", f"{host.address}/24", "dev", "eth0")
     ip("-n", host.name, "link", "set", "eth0", "up")
     ip("-n", host.name, "route", "add", "default", "via", host.server_address)
+
+
+def up(link: str, namespace: str | None = None) -> None:
+    """Bring up a link that has IPv4 alone.
+
+    A link-local address would be ready about 2 s later: a change of network, at which Chromium gives up what it loads.
+    """
+    within = ("-n", namespace) if namespace else ()
+    ip(*within, "link", "set", link, "addrgenmode", "none")
+    ip(*within, "link", "set", link, "up")
 
 
 def ip(*arguments: str) -> None:

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.namespaces import Host, in_namespace, ip
+from tests.support.namespaces import Host, in_namespace, ip, up
 
 INSIDE, GATEWAY = "192.168.1.2", "192.168.1.1"
 _NETLINK_NETFILTER = 12
@@ -49,10 +49,10 @@ def behind(router: Host, ports: tuple[int, ...] = (), public: str | None = None)
         ip("netns", "add", inside.name)
         ip("link", "add", "lan", "netns", router.name, "type", "veth", "peer", "name", "eth0", "netns", inside.name)
         ip("-n", router.name, "address", "add", f"{GATEWAY}/24", "dev", "lan")
-        ip("-n", router.name, "link", "set", "lan", "up")
+        up("lan", router.name)
         ip("-n", inside.name, "link", "set", "lo", "up")
         ip("-n", inside.name, "address", "add", f"{INSIDE}/24", "dev", "eth0")
-        ip("-n", inside.name, "link", "set", "eth0", "up")
+        up("eth0", inside.name)
         ip("-n", inside.name, "route", "add", "default", "via", GATEWAY)
         if public:
             ip("-n", router.name, "address", "add", f"{public}/32", "dev", "eth0")

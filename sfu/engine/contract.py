@@ -216,6 +216,11 @@ class RouteSource:
     `at_keyframe` the flip waits for a keyframe of the stream (video); without, it happens at the next packet (audio).
     Layers above `max_temporal` and `max_spatial` are filtered. A source of the stream that the route carries already
     changes the layers only: timestamps and numbering go on as they were.
+
+    `once_flowing`, which needs `at_keyframe` and an offset, lets what is carried go on, while that flows, until the
+    frame after the keyframe begins: an encoder that has spent a small layer's budget on a keyframe may pause the layer.
+    The keyframe then leaves from the cache, whole if it can be repaired in time, and its timestamp is raised as above;
+    that of each frame after it only as far as it has to be.
     """
 
     stream: int
@@ -223,6 +228,7 @@ class RouteSource:
     at_keyframe: bool = True
     max_temporal: int = 255
     max_spatial: int = 255
+    once_flowing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class Forwarder:
                     self._send_plainly(route, plan, packets[-1], octets)
                     continue
             for packet in packets:
-                self._forward_one(route, ingress, packet, packets)
+                self._forward_one(route, ingress, packet)
         if ingress.former:
             self._forward_late(ingress, [packet for packet in packets if packet.is_late])
 
@@ -64,6 +64,7 @@ class Forwarder:
             and egress.destination is not None
             and packets[0].payload_type in route.entry.payload_types
             and route.layout.is_usual
+            and route.has_settled
             and segment.rewrite.max_temporal == segment.rewrite.max_spatial == _NO_LIMIT
             and packets[0].ext_seq >= route.map.next_ext
             and packets[-1].ext_seq - route.map.next_ext <= MAX_GAP
@@ -118,14 +119,15 @@ class Forwarder:
         self._tally.datagrams_out += packets
         self._tally.bytes_out += size
 
-    def _forward_one(self, route: Route, ingress: Ingress, packet: Packet, run: Sequence[Packet]) -> None:
+    def _forward_one(self, route: Route, ingress: Ingress, packet: Packet) -> None:
         pending = route.pending
         if pending is not None and pending.ingress is ingress and self._may_flip(route, packet):
-            if route.flips_at(packet, ingress):
-                route.flip(packet, ingress)
-                self._switches.append(Switch(route.entry.route, ingress.entry.stream, packet.ext_seq))
-                self._forward_in_order(route, packet)
-                self._catch_up(route, ingress, packet, run)
+            first = route.flips_from(packet, ingress)
+            if first is not None:
+                route.flip(first, ingress)
+                self._switches.append(Switch(route.entry.route, ingress.entry.stream, first.ext_seq))
+                self._forward_in_order(route, first)
+                self._catch_up(route, ingress, first, packet)
                 return
             if route.ingress is None and packet.payload:
                 self._tally.drop(Drop.WAITING_FOR_KEYFRAME)
@@ -139,12 +141,12 @@ class Forwarder:
     def _may_flip(self, route: Route, packet: Packet) -> bool:
         return bool(packet.payload) and packet.payload_type in route.entry.payload_types
 
-    def _catch_up(self, route: Route, ingress: Ingress, first: Packet, run: Sequence[Packet]) -> None:
-        """The flip's first packet was repaired: what came after it before it did is in the cache."""
+    def _catch_up(self, route: Route, ingress: Ingress, first: Packet, current: Packet) -> None:
+        """The flip's first packet was repaired, or held: what came after it until `current` did is in the cache."""
         for ext_seq in range(first.ext_seq + 1, ingress.newest + 1):
             packet = ingress.get(ext_seq)
             # Later packets of the run get their turn.
-            if packet is None or (packet.run == first.run and packet.run_index > first.run_index):
+            if packet is None or (packet.run == current.run and packet.run_index > current.run_index):
                 continue
             if packet.ext_seq >= route.map.next_ext:
                 self._forward_in_order(route, packet)
@@ -160,6 +162,8 @@ class Forwarder:
             route.map.skip(packet.ext_seq)
             tally.drop(Drop.UNMAPPED_PAYLOAD_TYPE)
             return
+        if route.is_ahead(packet):
+            segment = route.fall_back(packet)
         if route.lacks_layers(segment.rewrite):
             segment = route.raise_layers(packet)
         if packet.is_above(segment.rewrite):

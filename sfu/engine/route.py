@@ -19,18 +19,29 @@ STAMPS = 256
 """Packets without RTX of which the stamps are remembered, so that a NACK gets the very same bytes."""
 RETRANSMISSIONS = 256
 """Recent repairs of which the time is remembered."""
+FLOWS = 200_000_000
+"""How long after its last packet a source still flows, in nanoseconds."""
+LONGEST_HOLD = 1_000_000_000
+"""How long a keyframe is held where only keyframes follow it, or is waited for what it lacks, in nanoseconds."""
+HELD_PACKETS = 32
+"""How much of a keyframe is held; no cache holds less than this."""
 _MASK32 = 0xFFFFFFFF
 
 
 class Pending:
-    """The next source, and the stream position before which a flip to it would not make sense."""
+    """The next source, and the stream position before which a flip to it would not make sense.
 
-    __slots__ = ("floor", "ingress", "source")
+    `held` is the first packet of the keyframe to flip to once the stream flows, `held_since` when the first came.
+    """
+
+    __slots__ = ("floor", "held", "held_since", "ingress", "source")
 
     def __init__(self, ingress: Ingress, source: RouteSource, floor: int) -> None:
         self.ingress = ingress
         self.source = source
         self.floor = floor
+        self.held: Packet | None = None
+        self.held_since = 0
 
 
 class Route:
@@ -55,6 +66,8 @@ class Route:
         self._former: set[Ingress] = set()
         self._target = Rewrite()
         self._filtered_timestamp = self._filtered_picture = -1
+        # By what timestamps should move, where they had to be raised.
+        self._wanted_offset: int | None = None
 
     @property
     def state(self) -> RouteState:
@@ -72,12 +85,15 @@ class Route:
 
     def switch(self, ingress: Ingress, source: RouteSource) -> None:
         """Make `ingress` the next source."""
+        before = self.pending
         self._withdraw()
         floor = ingress.newest + 1
         if source.at_keyframe and not ingress.is_audio:
             # A keyframe whose first packet is repaired late may still be flipped to: the cache has the rest of it.
             floor = self.map.carried(ingress)
         self.pending = Pending(ingress, source, floor)
+        if before is not None and before.ingress is ingress:
+            self.pending.held, self.pending.held_since = before.held, before.held_since
         if self not in ingress.routes:
             ingress.routes.append(self)
 
@@ -104,10 +120,38 @@ class Route:
             ingress.former.remove(self)
         self._former.clear()
 
-    def flips_at(self, packet: Packet, ingress: Ingress) -> bool:
-        """Whether `packet` of the pending source begins what may be flipped to."""
+    def flips_from(self, packet: Packet, ingress: Ingress) -> Packet | None:
+        """Return where to flip to the pending source now that it is the turn of its `packet`, None for not yet."""
         pending = self.pending
-        if pending is None or packet.ext_seq < pending.floor:
+        if pending is None:
+            return None
+        held = pending.held
+        if held is not None and ingress.get(held.ext_seq) is held:
+            return self._flips_from_held(pending, held, packet, ingress)
+        pending.held = None
+        if not self._may_begin(pending, packet, ingress):
+            return None
+        if not self._holds(pending.source, packet, ingress):
+            return packet
+        pending.held, pending.held_since = packet, packet.arrival
+        return None
+
+    @staticmethod
+    def _flips_from_held(pending: Pending, held: Packet, packet: Packet, ingress: Ingress) -> Packet | None:
+        is_late = packet.arrival - pending.held_since >= LONGEST_HOLD
+        is_next = packet.ext_seq > held.ext_seq and packet.timestamp != held.timestamp
+        if is_next and packet.is_keyframe and not is_late:
+            # The encoder spends its budget once more.
+            pending.held = packet
+            return None
+        if is_late or packet.ext_seq - held.ext_seq >= HELD_PACKETS:
+            return held
+        is_whole = is_next and all(ingress.get(ext_seq) for ext_seq in range(held.ext_seq, packet.ext_seq))
+        return held if is_whole else None
+
+    def _may_begin(self, pending: Pending, packet: Packet, ingress: Ingress) -> bool:
+        """Whether `packet` of the pending source begins what may be flipped to."""
+        if packet.ext_seq < pending.floor:
             return False
         if self.ingress is ingress and packet.ext_seq < self.map.next_ext:
             # It has its number already, or a place that is kept for it.
@@ -116,6 +160,17 @@ class Route:
             return packet.is_keyframe
         # Where only layers change, they do at the beginning of a frame.
         return self.ingress is not ingress or self.last is None or packet.timestamp != self.last.timestamp
+
+    def _holds(self, source: RouteSource, packet: Packet, ingress: Ingress) -> bool:
+        """Whether what is carried goes on beside the keyframe that begins with `packet`."""
+        return (
+            source.once_flowing
+            and source.at_keyframe
+            and source.timestamp_offset is not None
+            and self.ingress is not None
+            and self.ingress is not ingress
+            and packet.arrival - self.last_arrival < FLOWS
+        )
 
     def flip(self, packet: Packet, ingress: Ingress) -> None:
         """Make the pending source the current one, from `packet` on."""
@@ -130,8 +185,11 @@ class Route:
         self._leave()
         self.ingress = ingress
         picture_offset, tl0_offset = self._picture_offsets(packet)
+        timestamp_offset = self._timestamp_offset(packet, ingress, source.timestamp_offset)
+        if source.once_flowing and source.timestamp_offset is not None:
+            self._await_offset(source.timestamp_offset & _MASK32, timestamp_offset)
         rewrite = Rewrite(
-            self._timestamp_offset(packet, ingress, source.timestamp_offset),
+            timestamp_offset,
             picture_offset,
             tl0_offset,
             source.max_temporal,
@@ -139,6 +197,34 @@ class Route:
         )
         self.map.start(ingress, packet.ext_seq, rewrite)
         self._filtered_timestamp = self._filtered_picture = -1
+
+    def is_ahead(self, packet: Packet) -> bool:
+        """Whether `packet` begins a frame at which timestamps, which had to be raised, may fall back.
+
+        Where something is missing before it, it need not be the frame's first, nor that the last of the frame before.
+        """
+        return (
+            self._wanted_offset is not None
+            and packet.ext_seq == self.map.next_ext
+            and (self.last is None or packet.timestamp != self.last.timestamp)
+        )
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether timestamps move by what they should."""
+        return self._wanted_offset is None
+
+    def fall_back(self, packet: Packet) -> Segment[Ingress]:
+        """Raise timestamps no more than it takes for them not to go back."""
+        segment, wanted = self.map.segment, self._wanted_offset
+        assert segment is not None
+        assert wanted is not None
+        offset = self._no_earlier(packet.timestamp, wanted)
+        self._await_offset(wanted, offset)
+        return self.map.change(segment.rewrite._replace(timestamp_offset=offset))
+
+    def _await_offset(self, wanted: int, offset: int) -> None:
+        self._wanted_offset = wanted if offset != wanted else None
 
     def raise_layers(self, packet: Packet) -> Segment[Ingress]:
         """Carry higher layers, as wanted, where the packet begins what refers to nothing that was filtered."""
@@ -212,7 +298,7 @@ class Route:
 
     def _leave(self) -> None:
         ingress = self.ingress
-        self.ingress = None
+        self.ingress = self._wanted_offset = None
         self.map.stop()
         if ingress is None:
             return
@@ -245,6 +331,10 @@ class Route:
             clock_rate = ingress.payloads[packet.payload_type].clock_rate
             elapsed = max(0, packet.arrival - self.last_arrival) * clock_rate // 1_000_000_000
             return (self.last_timestamp + max(1, elapsed) - timestamp) & _MASK32
+        return self._no_earlier(timestamp, wanted)
+
+    def _no_earlier(self, timestamp: int, wanted: int) -> int:
+        """Return the offset wanted, raised where `timestamp` would not come after the last."""
         ahead = (timestamp + wanted - self.last_timestamp) & _MASK32
         if ahead == 0 or ahead >= 1 << 31:
             return (self.last_timestamp + 1 - timestamp) & _MASK32

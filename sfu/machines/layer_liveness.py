@@ -1,7 +1,8 @@
 """Which layers of a track have stalled: their publisher has stopped sending them while others of the track go on.
 
 A publisher short of bandwidth or of processor time drops its top layers without a word. A picture that stands still is
-told from a layer that stands still by the other layers: all of a track's layers encode the same pictures.
+told from a layer that stands still by the other layers: all of a track's layers encode the same pictures. An encoder
+may also pause a small layer until it has earned what a keyframe cost: leaving it then would cost another keyframe.
 """
 
 from collections.abc import Hashable, Mapping
@@ -10,6 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 Layer = TypeVar("Layer", bound=Hashable)
 
 _STALLED_NS = 250_000_000
+_AFTER_KEYFRAME_NS = 750_000_000
 _INTERVALS = 2.5  # of frames that were missed
 _SIBLING_FRAMES = 3
 _BACK_NS = 500_000_000
@@ -17,11 +19,13 @@ _SECOND = 1_000_000_000
 
 
 class LayerProgress(NamedTuple):
-    """How far a layer has come: frames so far, when its last packet arrived (ns), frames a second (0 unknown)."""
+    """How far a layer has come: frames so far, when its last packet arrived (ns), frames a second (0 unknown), and
+    whether its last frame is a keyframe."""
 
     frames: int
     last_arrival: int
     frame_rate: float
+    after_keyframe: bool = False
 
 
 class _Watch:
@@ -70,6 +74,5 @@ class LayerLiveness(Generic[Layer]):
 
 
 def _patience(progress: LayerProgress) -> int:
-    if progress.frame_rate <= 0:
-        return _STALLED_NS
-    return max(_STALLED_NS, int(_INTERVALS * _SECOND / progress.frame_rate))
+    least = _AFTER_KEYFRAME_NS if progress.after_keyframe else _STALLED_NS
+    return max(least, int(_INTERVALS * _SECOND / progress.frame_rate)) if progress.frame_rate > 0 else least

@@ -12,7 +12,7 @@ from sfu.machines.negotiation_subscribe import OfferedSlot
 from sfu.machines.repair_requests import RepairRequests
 from sfu.rooms.context import Context
 from sfu.rooms.ingress_stream import IngressStream
-from sfu.rooms.layer_choice import choose_layer
+from sfu.rooms.layer_choice import choose_layer, is_higher
 from sfu.rooms.publish_peer import PublishPeer
 from sfu.rooms.slots import Wish
 from sfu.rooms.steps import ALL_LAYERS, Layer, name_of
@@ -147,18 +147,34 @@ class DownTrack:
 
     def _switch(self, best: IngressStream, now: int, *, at_once: bool = False) -> None:
         """Carry `best` from its next keyframe on; `at_once` drops what is carried until then."""
-        source = self._source(best, self._offset_to(best), at_keyframe=self.kind == "video")
-        if at_once:
+        # A change that is called off before it came about needs no keyframe: what is carried goes on.
+        stays = self.stream is not None and best is self._carried()
+        source = self._source(best, self._offset_to(best), at_keyframe=self.kind == "video" and not stays)
+        if at_once and not stays:
             self._stop()
         self._engine.switch_route(self.route, source)
         self.stream = best
         self.waiting = True
-        self._ask(now)
+        if not stays:
+            self._ask(now)
 
     def _source(self, stream: IngressStream, offset: int | None, *, at_keyframe: bool) -> RouteSource:
+        carried = self._carried() if at_keyframe else None
         return RouteSource(
-            stream.number, offset, at_keyframe, max_temporal=self.layer.temporal, max_spatial=self.layer.spatial
+            stream.number,
+            offset,
+            at_keyframe,
+            max_temporal=self.layer.temporal,
+            max_spatial=self.layer.spatial,
+            once_flowing=carried is not None and is_higher(carried, stream),
         )
+
+    def _carried(self) -> IngressStream | None:
+        """Return what the engine carries, which may not be what is waited for."""
+        if self.uptrack is None:
+            return None
+        number = self._engine.route_state(self.route).stream
+        return next((stream for stream in self.uptrack.streams if stream.number == number), None)
 
     def grant(self, stream: IngressStream, now: int, *, at_once: bool, layer: Layer = ALL_LAYERS) -> None:
         """Allow this stream, up to a layer.
@@ -182,8 +198,9 @@ class DownTrack:
         before, self.layer = self.layer, layer
         if layer == before or self.stream is None or not self._in_table:
             return
-        offset = self._offset_to(self.stream) if self.waiting else None
-        self._engine.switch_route(self.route, self._source(self.stream, offset, at_keyframe=self.waiting))
+        is_other = self.waiting and self.stream is not self._carried()
+        offset = self._offset_to(self.stream) if is_other else None
+        self._engine.switch_route(self.route, self._source(self.stream, offset, at_keyframe=is_other))
         if layer.spatial > before.spatial:
             self._ask(now)
 
@@ -217,10 +234,9 @@ class DownTrack:
 
     def _found_origin(self, uptrack: UpTrack) -> int | None:
         """How far what is carried is ahead of its track's timeline."""
-        state = self._engine.route_state(self.route)
-        carried = next((stream for stream in uptrack.streams if stream.number == state.stream), None)
+        carried = self._carried()
         aligned = uptrack.timeline.offset_of(carried.clock) if carried is not None else None
-        return state.timestamp_offset - aligned if aligned is not None else None
+        return self._engine.route_state(self.route).timestamp_offset - aligned if aligned is not None else None
 
     def stream_gone(self, number: int) -> None:
         """A stream left the table."""

@@ -21,10 +21,11 @@ _RECOVERED = int(ArrivalFlag.RECOVERED)
 class IngressStream:
     """State of one incoming stream; `number` is its id in the engine's table, `rid` its layer's name or "".
 
-    `stalled` is set by the room, which sees the track's other layers. `pixels` and `lines` (the shorter side, since
-    phones are turned) are the size of its pictures as its last keyframe told it, 0 where that is not known. `cost` is
-    what the room takes its bitrate for, `told_cost` what another node does, 0 where that is not known; `share` the part
-    of it that comes here: less than 1 where such a node was asked for lower layers only.
+    `stalled` is set by the room, which sees the track's other layers. `after_keyframe` is whether no frame has come
+    since the newest keyframe. `pixels` and `lines` (the shorter side, since phones are turned) are the size of its
+    pictures as its last keyframe told it, 0 where that is not known. `cost` is what the room takes its bitrate for,
+    `told_cost` what another node does, 0 where that is not known; `share` the part of it that comes here: less than 1
+    where such a node was asked for lower layers only.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class IngressStream:
         self.frames = 0
         self.frame_rate = 0.0
         self.stalled = False
+        self.after_keyframe = False
         self.plis_sent = 0
         self.fraction_lost = 0
         self.jitter = 0
@@ -82,6 +84,7 @@ class IngressStream:
         self._statistics.received(arrival.ext_seq, at, arrival.timestamp, repaired=repaired)
         if keyframe and self._keyframes is not None:
             self._keyframes.keyframe(at)
+        self.after_keyframe = keyframe or (self.after_keyframe and arrival.timestamp == self._timestamp)
         if not repaired and arrival.timestamp != self._timestamp and not flags & _PADDING:
             self._timestamp_before = self._timestamp
             self._timestamp, self._timestamp_at = arrival.timestamp, at

@@ -13,8 +13,10 @@ from sfu.rooms.ingress_stream import IngressStream
 _CLEARLY_LARGER = 1.3
 
 
-def is_higher(one: IngressStream, other: IngressStream, rates: tuple[float, float]) -> bool:
-    """Whether a layer is the higher of two, as far as sizes, or else `rates` (bits/s), tell clearly."""
+def is_higher(one: IngressStream, other: IngressStream, rates: tuple[float, float] | None = None) -> bool:
+    """Whether a layer is the higher of two, as far as sizes, or else `rates` (bits/s, those measured), tell clearly."""
+    if rates is None:
+        rates = one.bits_per_second, other.bits_per_second
     if one.pixels and other.pixels and one.pixels != other.pixels:
         return one.pixels > other.pixels
     return rates[0] >= rates[1] * _CLEARLY_LARGER
@@ -26,7 +28,7 @@ def choose_smallest(streams: Sequence[IngressStream], current: IngressStream | N
     if not flowing:
         return current if current in streams else next(iter(streams), None)
     least = min(flowing, key=_size_of(flowing))
-    if current in flowing and not _is_higher(current, least):
+    if current in flowing and not is_higher(current, least):
         return current
     return least
 
@@ -47,7 +49,7 @@ def choose_layer(
     if not flowing:
         return current if current in streams else next(iter(streams), None)
     best = max(flowing, key=_size_of(flowing))
-    if current in flowing and not _is_higher(best, current):
+    if current in flowing and not is_higher(best, current):
         return current
     return best
 
@@ -56,7 +58,3 @@ def _size_of(streams: Sequence[IngressStream]) -> Callable[[IngressStream], tupl
     """Return what orders streams by size: their pictures' where all have told it, then bitrate."""
     are_sized = all(stream.pixels for stream in streams)
     return lambda stream: (stream.pixels if are_sized else 0, stream.bits_per_second)
-
-
-def _is_higher(one: IngressStream, other: IngressStream) -> bool:
-    return is_higher(one, other, (one.bits_per_second, other.bits_per_second))

@@ -50,7 +50,9 @@ class LayerLadder:
         resting = self._stopped | self._returning.keys()
         stalled = self._liveness.update(
             {
-                stream.number: LayerProgress(stream.frames, stream.last_arrival, stream.frame_rate)
+                stream.number: LayerProgress(
+                    stream.frames, stream.last_arrival, stream.frame_rate, stream.after_keyframe
+                )
                 for stream in streams
                 if stream.packets and stream.number not in resting
             },

@@ -224,12 +224,15 @@ cdef class EngineTable:
             route_stop(&self.state, entry)
             return
         ingress = (<StreamHandle>self.streams[pending.stream]).ingress
+        if entry.pending != ingress:
+            entry.held = -1
         route_withdraw(entry)
         entry.source_at_keyframe = pending.at_keyframe
         entry.source_has_offset = pending.timestamp_offset is not None
         entry.source_offset = (pending.timestamp_offset or 0) & 0xFFFFFFFF
         entry.source_temporal = clamp_layer(pending.max_temporal)
         entry.source_spatial = clamp_layer(pending.max_spatial)
+        entry.source_once_flowing = pending.once_flowing
         entry.floor = ingress.newest + 1
         if entry.source_at_keyframe and not ingress.is_audio:
             entry.floor = map_carried(&entry.map, ingress)

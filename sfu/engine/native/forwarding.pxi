@@ -10,6 +10,8 @@ cdef inline void forward_in_order(State *state, Route *route, Packet *packet) no
         map_skip(state, &route.map, packet.ext_seq, False)
         drop(state, DROP_UNMAPPED_PAYLOAD_TYPE)
         return
+    if route.is_ahead and route_begins_frame(route, packet):
+        route_fall_back(state, route, packet)
     if route_lacks_layers(route):
         route_raise_layers(state, route, packet)
     if is_above(packet, &route.map.segment.rewrite):
@@ -36,14 +38,16 @@ cdef void forward_past(State *state, Route *route, Ingress *ingress, Packet *pac
         emit(state, route, packet, segment.first_out + packet.ext_seq - segment.first_ext, &segment.rewrite, False)
 
 
-cdef void catch_up(State *state, Route *route, Ingress *ingress, const Packet *first) noexcept nogil:
+cdef void catch_up(
+    State *state, Route *route, Ingress *ingress, const Packet *first, const Packet *current
+) noexcept nogil:
     cdef int64_t ext_seq
     cdef Packet *packet
     for ext_seq in range(first.ext_seq + 1, ingress.newest + 1):
         packet = cached(ingress, ext_seq)
-        if packet == NULL or packet.run > first.run:
+        if packet == NULL or packet.run > current.run:
             continue
-        if packet.run == first.run and packet.run_index > first.run_index:
+        if packet.run == current.run and packet.run_index > current.run_index:
             continue
         if packet.ext_seq >= route.map.next_ext:
             forward_in_order(state, route, packet)
@@ -51,16 +55,18 @@ cdef void catch_up(State *state, Route *route, Ingress *ingress, const Packet *f
 
 cdef inline void forward_one(State *state, Route *route, Ingress *ingress, Packet *packet) noexcept nogil:
     cdef SwitchRecord *record
+    cdef Packet *first
     if route.pending == ingress and packet.payload_size and route.payload_types[packet.payload_type] != NO_TYPE:
-        if route_flips_at(route, packet, ingress):
-            route_flip(state, route, packet, ingress)
+        first = route_flips_from(route, packet, ingress)
+        if first != NULL:
+            route_flip(state, route, first, ingress)
             record = <SwitchRecord *>grown_next(state, &state.switches, sizeof(SwitchRecord))
             if record != NULL:
                 record.route = route.route
                 record.stream = ingress.stream
-                record.ext_seq = packet.ext_seq
-            forward_in_order(state, route, packet)
-            catch_up(state, route, ingress, packet)
+                record.ext_seq = first.ext_seq
+            forward_in_order(state, route, first)
+            catch_up(state, route, ingress, first, packet)
             return
         if route.ingress == NULL:
             drop(state, DROP_WAITING_FOR_KEYFRAME)

@@ -8,6 +8,7 @@ cdef enum:
     HORIZON_OUT = 2048
     SEGMENTS_MAX = 512
     GAP_MAX = 1024
+    HELD_PACKETS_MAX = 32
     WINDOW_BITS = 1024
     WINDOW_WORDS = 16
     STRANGERS_MAX = 64
@@ -49,5 +50,7 @@ cdef enum:
 
 cdef int64_t OPEN_END = <int64_t>1 << 62
 cdef int64_t BURST_NS = 20000000
+cdef int64_t FLOWS_NS = 200000000
+cdef int64_t LONGEST_HOLD_NS = 1000000000
 cdef int64_t QUANTUM_NS = 5000000
 cdef int64_t LATE_NS = 50000000

@@ -31,6 +31,7 @@ cdef void route_leave(State *state, Route *route) noexcept nogil:
     cdef Ingress *former
     cdef int k
     route.ingress = NULL
+    route.is_ahead = False
     map_stop(state, &route.map)
     if ingress == NULL:
         return
@@ -71,7 +72,7 @@ cdef void route_detach(State *state, Route *route) noexcept nogil:
     route.former.count = 0
 
 
-cdef inline bint route_flips_at(const Route *route, const Packet *packet, const Ingress *ingress) noexcept nogil:
+cdef inline bint route_may_begin(const Route *route, const Packet *packet, const Ingress *ingress) noexcept nogil:
     if packet.ext_seq < route.floor:
         return False
     if route.ingress == ingress and packet.ext_seq < route.map.next_ext:
@@ -81,9 +82,67 @@ cdef inline bint route_flips_at(const Route *route, const Packet *packet, const 
     return route.ingress != ingress or not route.has_last or packet.timestamp != route.last_packet_timestamp
 
 
+cdef inline bint route_holds(const Route *route, const Packet *packet, const Ingress *ingress) noexcept nogil:
+    return (
+        route.source_once_flowing
+        and route.source_at_keyframe
+        and route.source_has_offset
+        and route.ingress != NULL
+        and route.ingress != ingress
+        and packet.arrival - route.last_arrival < FLOWS_NS
+    )
+
+
+cdef Packet *route_flips_from(Route *route, Packet *packet, Ingress *ingress) noexcept nogil:
+    cdef Packet *held = cached(ingress, route.held)
+    cdef int64_t ext_seq
+    cdef bint is_next, is_late
+    if held == NULL:
+        route.held = -1
+        if not route_may_begin(route, packet, ingress):
+            return NULL
+        if not route_holds(route, packet, ingress):
+            return packet
+        route.held = packet.ext_seq
+        route.held_timestamp = packet.timestamp
+        route.held_since = packet.arrival
+        return NULL
+    is_next = packet.ext_seq > route.held and packet.timestamp != route.held_timestamp
+    is_late = packet.arrival - route.held_since >= LONGEST_HOLD_NS
+    if is_next and packet.is_keyframe and not is_late:
+        route.held = packet.ext_seq
+        route.held_timestamp = packet.timestamp
+        return NULL
+    if is_late or packet.ext_seq - route.held >= HELD_PACKETS_MAX:
+        return held
+    for ext_seq in range(route.held, packet.ext_seq):
+        if cached(ingress, ext_seq) == NULL:
+            return NULL
+    return held if is_next else NULL
+
+
+cdef inline uint32_t route_no_earlier(const Route *route, uint32_t timestamp, uint32_t wanted) noexcept nogil:
+    cdef uint32_t ahead = timestamp + wanted - route.last_timestamp
+    if ahead == 0 or ahead >= <uint32_t>1 << 31:
+        return route.last_timestamp + 1 - timestamp
+    return wanted
+
+
+cdef inline bint route_begins_frame(const Route *route, const Packet *packet) noexcept nogil:
+    return packet.ext_seq == route.map.next_ext and (
+        not route.has_last or packet.timestamp != route.last_packet_timestamp
+    )
+
+
+cdef void route_fall_back(State *state, Route *route, const Packet *packet) noexcept nogil:
+    cdef Rewriting rewrite = route.map.segment.rewrite
+    rewrite.timestamp_offset = route_no_earlier(route, packet.timestamp, route.wanted_offset)
+    route.is_ahead = rewrite.timestamp_offset != route.wanted_offset
+    map_start(state, &route.map, route.map.segment.stream, route.map.next_ext, &rewrite)
+
+
 cdef uint32_t route_timestamp_offset(const Route *route, const Packet *packet, const Ingress *ingress) noexcept nogil:
     cdef int64_t elapsed
-    cdef uint32_t ahead
     if not route.has_last:
         return route.source_offset if route.source_has_offset else route.first_timestamp - packet.timestamp
     if not route.source_has_offset:
@@ -95,10 +154,7 @@ cdef uint32_t route_timestamp_offset(const Route *route, const Packet *packet, c
             elapsed % 1000000000 * ingress.clock_rate[packet.payload_type] // 1000000000
         )
         return route.last_timestamp + <uint32_t>(elapsed if elapsed > 1 else 1) - packet.timestamp
-    ahead = packet.timestamp + route.source_offset - route.last_timestamp
-    if ahead == 0 or ahead >= <uint32_t>1 << 31:
-        return route.last_timestamp + 1 - packet.timestamp
-    return route.source_offset
+    return route_no_earlier(route, packet.timestamp, route.source_offset)
 
 
 cdef void route_change_layers(State *state, Route *route, int temporal, int spatial) noexcept nogil:
@@ -133,6 +189,7 @@ cdef void route_flip(State *state, Route *route, const Packet *packet, Ingress *
     cdef Rewriting rewrite
     cdef const Rewriting *current = &route.map.segment.rewrite
     route.pending = NULL
+    route.held = -1
     route.target_temporal = route.source_temporal
     route.target_spatial = route.source_spatial
     if route.ingress == ingress:
@@ -159,6 +216,9 @@ cdef void route_flip(State *state, Route *route, const Packet *packet, Ingress *
         if route.last_tl0 >= 0 and packet.tl0 >= 0:
             rewrite.tl0_offset = (route.last_tl0 + route.last_rewrite.tl0_offset + 1 - packet.tl0) & 0xFF
     rewrite.timestamp_offset = route_timestamp_offset(route, packet, ingress)
+    if route.source_once_flowing and route.source_has_offset:
+        route.wanted_offset = route.source_offset
+        route.is_ahead = rewrite.timestamp_offset != route.wanted_offset
     rewrite.max_temporal = route.source_temporal
     rewrite.max_spatial = route.source_spatial
     map_start(state, &route.map, ingress, packet.ext_seq, &rewrite)

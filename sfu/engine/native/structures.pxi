@@ -137,10 +137,16 @@ cdef struct Route:
     uint32_t source_offset
     uint8_t source_temporal
     uint8_t source_spatial
+    bint source_once_flowing
     int64_t floor
+    int64_t held
+    int64_t held_since
+    uint32_t held_timestamp
     int64_t rtx_next
     uint8_t target_temporal
     uint8_t target_spatial
+    bint is_ahead
+    uint32_t wanted_offset
     bint has_last
     uint32_t last_packet_timestamp
     int last_picture

@@ -214,7 +214,7 @@ cdef class RouteHandle:
         route.rtx_next = first_rtx
         route.last_seq = route.newest_sent = first_out - 1
         route.target_temporal = route.target_spatial = NO_TYPE
-        route.filtered_timestamp = route.filtered_picture = -1
+        route.filtered_timestamp = route.filtered_picture = route.held = -1
         self.update(entry)
 
     def __dealloc__(self):

@@ -136,6 +136,7 @@ class Twins:
             self.randoms.random() < 0.5,
             self.randoms.choice([255, 255, 0, 1]),
             self.randoms.choice([255, 255, 0, 1]),
+            self.randoms.random() < 0.5,
         )
         self.each("switch_route", (route, self.randoms.choice([source, source, source, None])))
 

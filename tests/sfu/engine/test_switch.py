@@ -167,7 +167,9 @@ def _check_continuity(engine: Engine, randoms: random.Random) -> None:
                 seqs[ssrc] += 1
         received += subscriber.received(engine.process(batch, arrival))
         if randoms.random() < 0.3:
-            engine.switch_route(1, randoms.choice([RouteSource(1), RouteSource(2), RouteSource(2, 12345), None]))
+            gentle = [RouteSource(stream, 12345, once_flowing=True) for stream in (1, 2)]
+            sources = [RouteSource(1), RouteSource(2), RouteSource(2, 12345), *gentle, None]
+            engine.switch_route(1, randoms.choice(sources))
     assert [packet.seq for packet in received] == [500 + k for k in range(len(received))]
     for before, after in itertools.pairwise(received):
         assert (after.timestamp - before.timestamp) & 0xFFFFFFFF < 1 << 31

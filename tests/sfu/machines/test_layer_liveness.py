@@ -21,7 +21,7 @@ class Track:
         for _ in range(milliseconds // 10):
             self.now += 10 * MS
             for layer, rate in self.rates.items():
-                frames, last, _ = self.progress[layer]
+                frames, last, _, _ = self.progress[layer]
                 if layer not in self.off and self.now - last >= SECOND / rate:
                     self.progress[layer] = LayerProgress(frames + 1, self.now, rate)
             if self.now % (100 * MS) == 0:
@@ -56,6 +56,17 @@ def test_a_layer_may_be_slower_than_its_siblings() -> None:
     for _ in range(30):
         track.run(100)
         assert track.stalled == set()
+
+
+def test_a_layer_may_pause_after_a_keyframe() -> None:
+    track = Track(q=30, f=30)
+    track.run(1000)
+    track.off = {"q"}
+    track.progress["q"] = track.progress["q"]._replace(after_keyframe=True)
+    track.run(700)
+    assert track.stalled == set()
+    track.run(200)
+    assert track.stalled == {"q"}
 
 
 def test_layers_that_are_gone_are_forgotten() -> None:

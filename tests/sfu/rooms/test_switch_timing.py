@@ -1,5 +1,8 @@
 """Timestamps over switches of layers: what a viewer's pictures and sound are synchronised by does not drift."""
 
+import itertools
+from unittest import mock
+
 from sfu.api import signaling, signaling_values
 from sfu.formats import rtcp
 from sfu.formats.rtp import RtpPacket
@@ -99,6 +102,45 @@ def test_a_choice_that_changes_while_a_keyframe_is_awaited_keeps_to_the_reports(
         assert switching.call.carried() == "h"
         switching.switch("f")
     assert abs(switching.offset - began) < 1
+
+
+def test_a_small_layer_that_pauses_after_its_keyframe_is_waited_for_with_the_large_one() -> None:
+    switching = Switching()
+    camera, pictures = switching.call.cameras[0], switching.call.viewer.pictures
+    at_once = camera.client.send
+
+    def send(*packets: RtpPacket) -> None:
+        if packets[0].ssrc == SSRCS["q"]:
+            camera.resting = {"q"}
+        at_once(*packets)
+
+    switching.switch("f")
+    began, since = switching.offset, len(pictures)
+    switching.ask("q")
+    while not any(request.media_ssrc == SSRCS["q"] for request in camera.client.feedback(rtcp.PictureLoss)):
+        switching.call.run(0.033)
+    with mock.patch.object(camera.client, "send", send):
+        switching.call.run(0.5)
+    assert switching.call.carried() == "f"
+    camera.resting = set()
+    switching.call.run(0.1)
+    assert switching.call.carried() == "q"
+    assert max(after - before for before, after in itertools.pairwise(pictures[since:])) < 100 * MS
+    assert abs(switching.offset - began) < 1
+
+
+def test_a_change_that_is_called_off_costs_no_keyframe() -> None:
+    switching = Switching()
+    switching.switch("f")
+    requests = switching.call.cameras[0].client.feedback(rtcp.PictureLoss)
+    before = sum(request.media_ssrc == SSRCS["f"] for request in requests)
+    switching.ask("q")
+    switching.call.stage.run(15 * MS)
+    assert switching.downtrack.waiting
+    switching.switch("f")
+    assert not switching.downtrack.waiting
+    requests = switching.call.cameras[0].client.feedback(rtcp.PictureLoss)
+    assert sum(request.media_ssrc == SSRCS["f"] for request in requests) == before
 
 
 def test_after_a_pause_pictures_go_on_at_their_time() -> None:

@@ -58,6 +58,9 @@ PUBLISH = """
 (async (codec) => {
   await sdkPage.room.publish('microphone', sent[0]);
   await sdkPage.room.publish('camera', sent[1], {codec});
+  // Short of processor time it should leave out pictures: layers are told apart by their sizes.
+  const [sender] = watchedPeers.flatMap((peer) => peer.getSenders()).filter(({track}) => track === sent[1]);
+  await sender.setParameters({...sender.getParameters(), degradationPreference: 'maintain-resolution'});
   return true;
 })
 """

@@ -1,7 +1,7 @@
 """The page before a call: signing in, what a meeting asks of who enters, the lobby."""
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from sfu.api import signaling
 from sfu.api.join_token import Grants
@@ -27,6 +27,23 @@ async def test_signing_in_leads_to_the_meetings(view: Page, server: ScriptedServ
     await view.get_by_role("button", name="Sign in").click()
     await expect(view.get_by_role("heading", name="Design review")).to_be_visible()
     await fits(view)
+
+
+@pytest.mark.parametrize("part", ["app/tiles.js", "app/main.js"])
+async def test_a_page_of_which_a_module_did_not_come_is_loaded_again(
+    view: Page, server: ScriptedServer, part: str
+) -> None:
+    loads = 0
+
+    async def fail(route: Route) -> None:
+        nonlocal loads
+        loads += 1
+        await (route.abort("internetdisconnected") if loads <= 2 else route.continue_())
+
+    await view.route(f"{server.url}/{part}", fail)
+    await view.goto(f"{server.url}/m/m1")
+    await view.get_by_label("Your name").fill("Ada")
+    assert loads == 3
 
 
 async def test_an_account_is_created_and_a_meeting_made(view: Page, server: ScriptedServer) -> None:

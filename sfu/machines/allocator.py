@@ -6,7 +6,7 @@ move, as far as there is room, and then rise in turn. What does not fit is pause
 
 Hysteresis keeps pictures from flapping: rising needs headroom and some time since the last fall, longer each time that
 a rise did not last; with ample room it waits the least. Where nothing is shown, a picture needs little headroom to come
-back at its least, and never waits for long. What is carried is kept as long as it fits.
+back at its least, none after a while, and never waits for long. What is carried is kept as long as it fits.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -21,6 +21,7 @@ _AMPLE = 1.5  # where a rise leaves so much room it will last: it was the link t
 _LEAST_HEADROOM = 1.05
 _WAIT_NS = 1_000_000_000
 _PAUSED_WAIT_NS = 4_000_000_000
+_LONG_PAUSE_NS = 8_000_000_000  # an estimate of which nothing is sent rises by probes alone, and may stay just short
 _MAX_WAIT_NS = 16_000_000_000
 _SHORT_LIVED_NS = 10_000_000_000
 _LINK_FELL = 0.6  # of the estimate when it rose, or less: a rise that was too bold costs less than that
@@ -124,6 +125,8 @@ class Allocator(Generic[Key]):
         if waited < _WAIT_NS:
             return float("inf")
         if is_first and memory.layer == PAUSED and layer == 0:
+            if memory.fell_at is not None and waited >= max(memory.wait, _LONG_PAUSE_NS):
+                return 1.0
             return _LEAST_HEADROOM if waited >= min(memory.wait, _PAUSED_WAIT_NS) else _AMPLE
         return _HEADROOM if waited >= memory.wait else _AMPLE
 

@@ -95,6 +95,15 @@ def test_what_is_paused_never_waits_for_long() -> None:
     assert allocator.allocate(160_000, 0, [tile("a")], 65 * SECOND).grants["a"].layer == 0
 
 
+def test_after_a_long_pause_it_comes_back_without_headroom_and_then_waits_longer() -> None:
+    allocator = Allocator[str]()
+    layers = []
+    for second in range(60):  # what it costs fits until it is sent
+        estimate = 150_000 if not layers or layers[-1] == PAUSED else 140_000
+        layers.append(allocator.allocate(estimate, 0, [tile("a")], second * SECOND).grants["a"].layer)
+    assert [second for second, layer in enumerate(layers) if layer != PAUSED] == [0, 9, 18, 27, 44]
+
+
 def test_what_is_carried_is_kept_without_headroom() -> None:
     allocator = Allocator[str]()
     allocator.allocate(600_000, 0, [tile("a")], 0)

@@ -1,15 +1,15 @@
 """Real peers (ICE, DTLS, SRTP, TWCC, NACK, reports) at a real sfu process: what it costs, how late, how many fit.
 
-The rows with bars are fixed cases. Live 720p to 100 and 500: frames recorded from Chromium at 1.2 Mbps, with sound 194
-packets/s (the bar says 187), medians of five windows, from when everybody gets everything; to 500 also frames of 2.2
-Mbps that begin with five of 27 to 42 packets every two seconds, as a keyframe and what follows it are, for which there
-is no bar. Memory and idle CPU of 500 peers, from 15 s after the last of them has joined. As fast as everybody
-receives: to plain receivers one stream at any rate; to real peers, whose links have to be estimated, more and more
-cameras at their ordinary rate, until the sfu's core or what everybody gets is at its limit: the best rate per CPU
-second that held counts. The others are LiveKit's three published shapes (audio 10 → N, meeting n ↔ n, live 1 → N): the
-largest N with loss below 0.1 % and p99 of the added latency below 20 ms. Added latency is from the publisher's send to
-the kernel's receive time at a subscriber. Only the sfu's process time counts, kernel included. Pacing and estimation
-are on; every packet that counts was authenticated.
+The rows with bars are fixed cases, the sfu on a core of its own. Live 720p to 100 and 500: frames recorded from
+Chromium at 1.2 Mbps, 28.6 a second, with sound 187 packets/s, medians of five windows, from when everybody gets
+everything; to 500 also frames of 2.2 Mbps that begin with five of 27 to 42 packets every two seconds, as a keyframe and
+what follows it are, for which there is no bar. Memory and idle CPU of 500 peers, from 15 s after the last of them has
+joined. As fast as everybody receives: to plain receivers one stream at any rate; to real peers, whose links have to be
+estimated, more and more cameras at their ordinary rate, until the sfu's core or what everybody gets is at its limit:
+the best rate per CPU second that held counts. The others are LiveKit's three published shapes (audio 10 → N, meeting n
+↔ n, live 1 → N): the largest N with loss below 0.1 % and p99 of the added latency below 20 ms. Added latency is from
+the publisher's send to the kernel's receive time at a subscriber. Only the sfu's process time counts, kernel included.
+Pacing and estimation are on; every packet that counts was authenticated.
 """
 
 import asyncio
@@ -85,7 +85,7 @@ async def _live(report: Report, count: int, seconds: float) -> None:
     """`seconds` in all; figures are medians of five windows, but for the loss, which is that of all."""
     case = f"live 1 → {count}"
     note(case)
-    async with stage() as here:
+    async with stage(apart=True) as here:
         before = here.sfu.resident_bytes()
         await here.fill(count)
         await asyncio.sleep(min(seconds, SETTLE_SECONDS))
@@ -127,7 +127,7 @@ def _latency(windows: Sequence[Window], share: float) -> float:
 async def _live_in_bursts(report: Report, count: int, seconds: float) -> None:
     case = f"live 1 → {count}, keyframes"
     note(case)
-    async with stage() as here:
+    async with stage(apart=True) as here:
         await here.fill(count)
         await here.publisher(Codec.OPUS, Codec.VP8, recorded=BURSTS)
         if not await here.steady(count, patience=2 * seconds):
@@ -143,7 +143,7 @@ async def _live_in_bursts(report: Report, count: int, seconds: float) -> None:
 async def _saturated(report: Report, count: int) -> None:
     """More and more cameras to so many, until no more fits; the best that did."""
     best: tuple[int, Window] | None = None
-    async with stage() as here:
+    async with stage(apart=True) as here:
         await here.fill(count)
         for cameras in range(1, CAMERAS + 1):
             note(f"saturation, {cameras} cameras → {count} real peers")
@@ -167,7 +167,7 @@ async def _saturated_plainly(report: Report, count: int, suite: Suite, *, rounds
     """The median of several rounds: transports stay, only the time differs."""
     case = f"saturation, 1 → {count} plain receivers, {suite}"
     note(case)
-    async with stage() as here:
+    async with stage(apart=True) as here:
         publisher = await here.publisher(Codec.VP8)
         await asyncio.to_thread(
             receive_plainly, here.client, here.sfu, here.room, publisher.participant, suite=suite, count=count
@@ -189,7 +189,7 @@ async def _largest(report: Report, name: str, sizes: list[int], grow: Grow) -> N
     """Grow one room until it no longer holds; report the last size that did."""
     note(name)
     held: tuple[int, Window, float, float] | None = None
-    async with stage() as here:
+    async with stage(apart=True) as here:
         before = here.sfu.resident_bytes()
         for size in sizes:
             receivers = await grow(here, size)

@@ -2,7 +2,7 @@
 
 What crosses between the workers is counted by the home's own statistics: one copy of each stream means as many packets
 as were published, whatever the number of watchers behind. Loss is what no receiver on either worker authenticated. The
-rate rises from half of the recorded one (with sound 194 packets/s) to all of it while nothing is lost; what is reported
+rate rises from half of the recorded one (with sound 187 packets/s) to all of it while nothing is lost; what is reported
 is the highest that held. Workers and clients share this machine's cores.
 """
 

@@ -7,11 +7,11 @@
 #include "reception.h"
 #include "stun.h"
 
-#include <sys/epoll.h>
+#include <poll.h>
 #include <unistd.h>
 
 
-enum { EVENTS = 128, SPREAD = 16 };
+enum { SPREAD = 16 };
 
 typedef struct {
     session_keys in, out;
@@ -26,7 +26,6 @@ client *client_new(void) {
     if (crypto_load() != NULL)
         return NULL;
     client *self = calloc(1, sizeof *self);
-    self->poller = epoll_create1(EPOLL_CLOEXEC);
     pthread_mutex_init(&self->table, NULL);
     wall_offset = clock_nanoseconds(CLOCK_REALTIME) - now_ns();
     return self;
@@ -68,9 +67,8 @@ peer *client_add(client *self, int fd, const peer_settings *settings) {
         self->gone = realloc(self->gone, self->capacity * sizeof *self->gone);
     }
     self->peers[self->count++] = added;
+    self->is_changed = 1;
     pthread_mutex_unlock(&self->table);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = added};
-    epoll_ctl(self->poller, EPOLL_CTL_ADD, fd, &event);
     return added;
 }
 
@@ -103,6 +101,7 @@ void client_remove(client *self, peer *of) {
         if (self->peers[k] == of) {
             self->peers[k] = self->peers[--self->count];
             self->gone[self->gone_count++] = of;
+            self->is_changed = 1;
             break;
         }
     of->is_active = 0;
@@ -205,27 +204,50 @@ static void free_gone(client *self) {
     pthread_mutex_unlock(&self->table);
 }
 
-/* Receives for all peers until `client_stop`. It looks and sleeps instead of waiting on the sockets: waking a waiter is
- * work of whoever sends, the process under test, and receivers elsewhere would not be its to wake. */
+/* Whom to look at, as of the table's last change. */
+typedef struct {
+    struct pollfd *sockets;
+    peer **of;
+    int count;
+} watched;
+
+static void watch(client *self, watched *all) {
+    pthread_mutex_lock(&self->table);
+    if (self->is_changed) {
+        all->sockets = realloc(all->sockets, self->capacity * sizeof *all->sockets);
+        all->of = realloc(all->of, self->capacity * sizeof *all->of);
+        all->count = self->count;
+        for (int k = 0; k < self->count; k++) {
+            all->sockets[k] = (struct pollfd){.fd = self->peers[k]->fd, .events = POLLIN};
+            all->of[k] = self->peers[k];
+        }
+        self->is_changed = 0;
+    }
+    pthread_mutex_unlock(&self->table);
+}
+
+/* Receives for all peers until `client_stop`. It looks and sleeps instead of waiting on the sockets, or having them
+ * report to an epoll: both are work of whoever sends, the process under test, and receivers elsewhere would not be its
+ * to wake. */
 void client_run(client *self) {
-    struct epoll_event events[EVENTS];
     const struct timespec pause = {0, 300000};
+    watched all = {0};
     int64_t next = now_ns();
     for (int turn = 0; !atomic_load(&self->stops);) {
         free_gone(self);
-        int64_t now;
-        int ready = epoll_wait(self->poller, events, EVENTS, 0);
-        if (ready == 0)
+        watch(self, &all);
+        if (poll(all.sockets, all.count, 0) <= 0)
             clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
-        for (int k = 0; k < ready; k++) {
-            peer *of = events[k].data.ptr;
-            if (of->is_active)
-                read_peer(self, of);
-        }
-        for (now = now_ns(); next <= now; next += TICK_NS / 5)
+        else
+            for (int k = 0; k < all.count; k++)
+                if (all.sockets[k].revents && all.of[k]->is_active)
+                    read_peer(self, all.of[k]);
+        for (int64_t now = now_ns(); next <= now; next += TICK_NS / 5)
             tick(self, turn++);
     }
     free_gone(self);
+    free(all.sockets);
+    free(all.of);
 }
 
 void client_stop(client *self) { atomic_store(&self->stops, 1); }

@@ -10,10 +10,9 @@
 enum { MESSAGES = 8, MESSAGE_BYTES = 65536 };
 
 typedef struct {
-    int poller;
-    pthread_mutex_t table; /* over `peers` and `gone` */
+    pthread_mutex_t table; /* over `peers`, `gone` and `is_changed` */
     peer **peers, **gone;
-    int count, capacity, gone_count;
+    int count, capacity, gone_count, is_changed;
     atomic_int stops;
     atomic_ullong received; /* media packets, each once */
     totals of_gone;

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from sfu.engine.compound import packets_of, says_something, transport_feedback_of
+from sfu.engine.compound import losses_reported, packets_of, says_something, transport_feedback_of
 from sfu.engine.contract import (
     Address,
     Arrival,
@@ -172,16 +172,20 @@ class Reception:
         self._told.clear()
 
     def _fold(self, peer: Peer, compound: bytes, arrival: int) -> bytes:
-        """Take transport-wide feedback out of a compound packet where that is wanted; return what is left."""
-        observer = peer.egress.observer
-        if observer is None or not peer.egress.folds or not observer.may_fold(arrival):
+        """Take calm feedback and reports out of a compound packet where that is wanted; return what is left."""
+        observer, folds = peer.egress.observer, peer.egress.folds
+        if observer is None or not folds or not observer.may_fold(arrival):
+            return compound
+        packets = packets_of(compound)
+        if packets is None:
             return compound
         left = b""
-        for packet in packets_of(compound) or [compound]:
+        for packet in packets:
             feedback = transport_feedback_of(packet)
             if feedback is None:
-                left += packet
-            elif observer.fold(feedback, arrival, peer.egress.folds) or peer in self._told:
+                losses = losses_reported(packet)
+                left += b"" if losses is not None and observer.fold_report(losses, arrival, folds) else packet
+            elif observer.fold(feedback, arrival, folds) or peer in self._told:
                 self._told[peer] = arrival
         return left
 

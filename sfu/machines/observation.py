@@ -86,6 +86,8 @@ class Observer:
         self._told_at = 0
         self._standing = 0  # by how much the newest message's smallest delay exceeds the smallest
         self._probed_at: int | None = None
+        self._was_clear = False
+        self._reported_at = 0
 
     def sent(self, packet: SentPacket) -> None:
         """Take a packet that went out; in order."""
@@ -135,6 +137,17 @@ class Observer:
             and all(result.arrival is not None and not result.was_lost for result in report.results)
         )
         return not is_calm or now - self._told_at >= longest
+
+    def fold_report(self, losses: bytes, now: int, longest: int) -> bool:
+        """Take the lost fractions of a receiver report that came at `now`; whether it says no more than the one before.
+
+        That nothing is lost need not be told more often than every `longest` ns.
+        """
+        is_clear = not any(losses)
+        if is_clear and self._was_clear and now - self._reported_at < longest:
+            return True
+        self._was_clear, self._reported_at = is_clear, now
+        return False
 
     def tell(self, now: int) -> Observation:
         """Return what was folded, after `fold` said so."""

@@ -94,6 +94,21 @@ cdef bint fold_feedback(State *state, Peer *peer, const uint8_t *packet, int siz
     return True
 
 
+cdef bint fold_report(Link *link, const uint8_t *packet, int size, int64_t arrival) noexcept nogil:
+    """Whether an RTCP packet is a receiver report that says no more than the one before: that nothing is lost."""
+    cdef int count = packet[0] & 0x1F, k
+    cdef bint is_clear = True, was_clear = link.was_clear
+    if packet[1] != 201 or packet[0] & 0x20 or count == 0 or 8 + 24 * count > size:
+        return False
+    for k in range(count):
+        is_clear = is_clear and packet[12 + 24 * k] == 0
+    if is_clear and was_clear and arrival - link.reported_at < link.folds:
+        return True
+    link.was_clear = is_clear
+    link.reported_at = arrival
+    return False
+
+
 cdef bint is_whole(const uint8_t *data, int size) noexcept nogil:
     """Whether the lengths of a compound packet's parts fit."""
     cdef int at = 0
@@ -117,7 +132,7 @@ cdef bint says_something(const uint8_t *data, int size) noexcept nogil:
 
 
 cdef int fold_compound(State *state, Peer *peer, uint8_t *data, int size, int64_t arrival) noexcept nogil:
-    """Take the feedback out of a compound packet; return what is left of its size."""
+    """Take calm feedback and reports out of a compound packet; return what is left of its size."""
     cdef Link *link = peer.link
     cdef int at = 0, kept = 0, bytes_of
     if link == NULL or link.folds == 0 or (link.was_probed and arrival - link.probed_at < PROBED_NS):
@@ -126,7 +141,7 @@ cdef int fold_compound(State *state, Peer *peer, uint8_t *data, int size, int64_
         return size
     while at < size:
         bytes_of = 4 * (<int>load16(data + at + 2) + 1)
-        if not fold_feedback(state, peer, data + at, bytes_of, arrival):
+        if not fold_feedback(state, peer, data + at, bytes_of, arrival) and not fold_report(link, data + at, bytes_of, arrival):
             memmove(data + kept, data + at, bytes_of)
             kept += bytes_of
         at += bytes_of

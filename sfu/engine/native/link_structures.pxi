@@ -120,5 +120,7 @@ cdef struct Link:
     bint was_probed
     int64_t probed_at
     int64_t folds
+    bint was_clear
+    int64_t reported_at
     bint is_told
     int64_t told_arrival

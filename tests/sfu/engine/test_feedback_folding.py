@@ -161,6 +161,42 @@ def test_the_rest_of_a_compound_packet_is_left_over() -> None:
     assert [leftover.data for leftover in result.leftovers] == [report + nack]
 
 
+def report(*fractions: int) -> bytes:
+    """A receiver report of such losses."""
+    blocks = [rtcp.ReportBlock(number, fraction, 0, 0, 0) for number, fraction in enumerate(fractions)]
+    return rtcp.serialize([rtcp.ReceiverReport(1, tuple(blocks))])
+
+
+def test_a_report_that_nothing_is_lost_is_told_now_and_then() -> None:
+    call = Call()
+    for engine in call.engines:
+        engine.fold(2, 4 * SECOND)
+    told = 0
+    for _ in range(12):
+        call.now += SECOND
+        told += len(call.hear(report(0, 0)).leftovers)
+    assert told == 3
+
+
+def test_a_report_of_losses_and_of_their_end_is_told_at_once() -> None:
+    call = Call()
+    for engine in call.engines:
+        engine.fold(2, 4 * SECOND)
+    reports = [report(0, 0), report(0, 0), report(0, 3), report(0, 3), report(0, 0), report(0, 0)]
+    told = []
+    for compound in reports:
+        call.now += SECOND // 2
+        told += [leftover.data for leftover in call.hear(compound).leftovers]
+    assert told == [reports[0], *reports[2:5]]
+
+
+def test_reports_are_left_over_where_nothing_is_folded() -> None:
+    call = Call()
+    for engine in call.engines:
+        engine.fold(2, 0)
+    assert len(call.hear(report(0), report(0)).leftovers) == 2
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_engines_fold_alike_whatever_comes(seed: int) -> None:
     dice = random.Random(seed)
@@ -177,6 +213,8 @@ def test_engines_fold_alike_whatever_comes(seed: int) -> None:
         if dice.random() < 0.4:
             continue
         compounds = call.feedback()
+        if dice.random() < 0.3:
+            compounds.append(report(*[dice.choice([0, 0, 0, 5]) for _ in range(dice.randrange(3))]))
         if dice.random() < 0.2:
             hostile = bytearray(b"".join(compounds) or bytes(8))
             for _ in range(dice.randrange(1, 4)):

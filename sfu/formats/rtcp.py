@@ -47,6 +47,7 @@ __all__ = [
     "TransportFeedback",
     "Unknown",
     "parse",
+    "reports_alone",
     "serialize",
 ]
 
@@ -154,6 +155,29 @@ def parse(data: bytes) -> list[Packet]:
     return packets
 
 
+def reports_alone(data: bytes) -> list[ReportBlock] | None:
+    """Return the blocks of a datagram that holds one receiver report, alone or with one packet of names behind it.
+
+    What `parse` would find in it, names apart, in less time: it is what everybody who receives sends, all the time.
+    None for all else, also for what is malformed.
+    """
+    size = len(data)
+    if size < 8 or data[1] != _RR or data[0] >> 5 != 4:
+        return None
+    end = 4 * (int.from_bytes(data[2:4], "big") + 1)
+    blocks_end = 8 + (data[0] & 0x1F) * _BLOCK.size
+    if blocks_end > end:
+        return None
+    if end != size:
+        try:
+            (names,) = parse(data[end:])
+        except ValueError:
+            return None
+        if not isinstance(names, SourceDescription):
+            return None
+    return _blocks(data[8:blocks_end])
+
+
 def _parse_packet(packet_type: int, count: int, body: bytes) -> Packet:
     if parse_counted := _COUNTED.get(packet_type):
         return parse_counted(body, count)
@@ -181,12 +205,14 @@ def _parse_blocks(body: bytes, offset: int, count: int) -> tuple[ReportBlock, ..
     end = offset + count * _BLOCK.size
     if end > len(body):
         raise ValueError("RTCP report holds fewer blocks than it counts")
-    return tuple(
-        [
-            ReportBlock(ssrc, fraction, int.from_bytes(lost, "big", signed=True), highest, jitter, last, delay)
-            for ssrc, fraction, lost, highest, jitter, last, delay in _BLOCK.iter_unpack(body[offset:end])
-        ]
-    )
+    return tuple(_blocks(body[offset:end]))
+
+
+def _blocks(data: bytes) -> list[ReportBlock]:
+    return [
+        ReportBlock(ssrc, fraction, int.from_bytes(lost, "big", signed=True), highest, jitter, last, delay)
+        for ssrc, fraction, lost, highest, jitter, last, delay in _BLOCK.iter_unpack(data)
+    ]
 
 
 def _parse_description(body: bytes, count: int) -> SourceDescription:

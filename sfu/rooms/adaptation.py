@@ -63,18 +63,27 @@ class _Subscriber:
         self.paused: set[str] = set()
         self.session: int | None = None
         self.enough = _UNLIMITED
-        """An estimate with which there is no need to allocate again, while all is as it was then (`seen`, `costs`)."""
+        """An estimate with which there is no need to allocate again, while all is as it was then (`seen`, `layers`)."""
         self.seen: tuple[object, ...] = ()
-        self.costs = 0
+        self.layers = self.prices = 0
+        self.carried: list[tuple[LayerLadder, Step]] = []
+        self.audio = 0.0
         self._pictures: list[DownTrack] = []
         self._slots = 0
 
-    def is_settled(self, session: int | None, costs: int) -> bool:
+    def is_settled(self, session: int | None, layers: int) -> bool:
         """Whether an allocation would bring what it brought last time: all that is wanted, with room to spare."""
         bandwidth = self.egress.bandwidth
-        if self.enough >= _UNLIMITED or self.costs != costs or self.session != session or bandwidth is None:
+        if self.enough >= _UNLIMITED or self.layers != layers or self.session != session or bandwidth is None:
             return False
         return bandwidth.rate >= self.enough and self.look() == self.seen
+
+    def take_all(self, carried: list[tuple[LayerLadder, Step]], audio: float) -> float:
+        """All that is wanted is granted, and is carried beside so much audio; return what it costs (bits/s)."""
+        self.carried, self.audio = carried, audio
+        cost = audio + sum(ladder.cost(step.stream) * step.share for ladder, step in carried)
+        self.enough = cost * _PROBE_MARGIN + _SPARE
+        return cost
 
     def look(self) -> tuple[object, ...]:
         """Return all of the egress that allocation depends on."""
@@ -101,9 +110,10 @@ class Adaptation:
         self._subscribers: dict[str, _Subscriber] = {}
         self._speaker: str | None = None
         self._turn = 0
+        self._more_wait = False
         self._serve_at = self._survey_at = 0
         self._costs: _Costs = {}
-        self._costs_changed = 0
+        self._layers_changed = self._prices_changed = 0
 
     def hurry(self, now: int) -> None:
         """Something changed that should show at once; changes of a few milliseconds count as one."""
@@ -141,7 +151,7 @@ class Adaptation:
         if is_due:
             self._survey_at = now + _INTERVAL_NS
             self._observe(now)
-        looks = self._take_turns(now) if room.uptracks else len(room.participants)
+        looks = self._take_turns(now, welcome=is_due or self._more_wait) if room.uptracks else len(room.participants)
         if is_due:
             for gone in self._subscribers.keys() - room.participants.keys():
                 del self._subscribers[gone]
@@ -151,13 +161,15 @@ class Adaptation:
                 link.say_due(now)
         return looks
 
-    def _take_turns(self, now: int) -> int:
+    def _take_turns(self, now: int, *, welcome: bool) -> int:
         participants = list(self._room.participants.values())
         known = self._subscribers
-        newcomers = [entry for entry in participants if entry.participant not in known and _receives(entry)]
         served = looks = 0
-        for participant in newcomers[:_BATCH]:
-            served += self._serve(participant, now)
+        if welcome:
+            newcomers = [entry for entry in participants if entry.participant not in known and _receives(entry)]
+            for participant in newcomers[:_BATCH]:
+                served += self._serve(participant, now)
+            self._more_wait = len(newcomers) > _BATCH
         while looks < min(len(participants), _LOOKS) and served < _BATCH:
             participant = participants[self._turn % len(participants)]
             self._turn = (self._turn + 1) % len(participants)
@@ -180,9 +192,13 @@ class Adaptation:
             track: tuple(((stream.number, stream.lines), ladder.cost(stream)) for stream in ladder.steps)
             for track, ladder in self._ladders.items()
         }
-        if not _are_alike(costs, self._costs):
-            self._costs = costs
-            self._costs_changed += 1
+        if not _are_same_layers(costs, self._costs):
+            self._layers_changed += 1
+        elif not _are_alike(costs, self._costs):
+            self._prices_changed += 1
+        else:
+            return
+        self._costs = costs
 
     def _serve(self, participant: "Participant", now: int) -> bool:
         """Grant a participant layers, and tell it which tracks are paused; whether there was anything to do."""
@@ -192,7 +208,7 @@ class Adaptation:
         subscriber = self._subscribers.get(participant.participant)
         if subscriber is None or subscriber.egress is not holder.egress:
             subscriber = self._subscribers[participant.participant] = _Subscriber(holder.egress)
-        if subscriber.is_settled(participant.session, self._costs_changed):
+        if subscriber.is_settled(participant.session, self._layers_changed) and self._is_affordable(subscriber, now):
             return False
         shown = {
             downtrack.uptrack.track: downtrack
@@ -201,8 +217,26 @@ class Adaptation:
         }
         paused = self._allocate(subscriber, shown, participant.participant, now)
         self._tell_paused(participant, subscriber, paused)
-        subscriber.seen, subscriber.costs = subscriber.look(), self._costs_changed
+        subscriber.seen, subscriber.layers = subscriber.look(), self._layers_changed
+        subscriber.prices = self._prices_changed
         return True
+
+    def _is_affordable(self, subscriber: _Subscriber, now: int) -> bool:
+        """Whether what a subscriber gets, all that it wants, fits with room to spare at the newest prices too."""
+        bandwidth = subscriber.egress.bandwidth
+        if subscriber.prices == self._prices_changed or bandwidth is None:
+            return True
+        if bandwidth.is_starting:
+            return False  # an allocation ends the start once it knows the prices
+        cost = subscriber.take_all(subscriber.carried, subscriber.audio)
+        subscriber.prices = self._prices_changed
+        self._want(subscriber.egress, cost, now)
+        return bandwidth.rate >= subscriber.enough
+
+    def _want(self, egress: Egress, cost: float, now: int) -> None:
+        """Tell what would be sent if there were room (bits/s), so that probes look for more than that."""
+        if egress.bandwidth is not None and egress.bandwidth.want(cost * _PROBE_MARGIN / _MEDIA_SHARE, now):
+            self._room.context.touched.add(egress.peer.number)
 
     def _allocate(self, subscriber: _Subscriber, shown: dict[str, DownTrack], participant: str, now: int) -> set[str]:
         """Grant layers of what is shown; return the tracks that are paused."""
@@ -224,12 +258,11 @@ class Adaptation:
         if demands:
             noted = flight_notes.allocation(rate, audio, demands, allocation)
             self._room.flight.note(now, Kind.ALLOCATION, participant, noted)
-        if bandwidth is not None:
-            wanted = (allocation.wanted + audio) * _PROBE_MARGIN / _MEDIA_SHARE
-            if bandwidth.want(wanted, now):
-                self._room.context.touched.add(subscriber.egress.peer.number)
-        is_all = allocation.total == allocation.wanted
-        subscriber.enough = (allocation.wanted + audio) * _PROBE_MARGIN + _SPARE if is_all else _UNLIMITED
+        self._want(subscriber.egress, allocation.wanted + audio, now)
+        subscriber.enough = _UNLIMITED
+        if allocation.total == allocation.wanted:
+            granted = [(self._ladders[track], useful[-1]) for track, useful in steps.items() if useful]
+            subscriber.take_all(granted, audio)
         if bandwidth is not None and bandwidth.rate >= subscriber.enough and self._knows_prices(shown):
             bandwidth.end_start(now)
         congested = bandwidth is not None and carried > rate
@@ -335,17 +368,18 @@ class Adaptation:
             self._room.context.outbox.tell(publisher.session, Layers(track=uptrack.track, active=active))
 
 
+def _are_same_layers(one: _Costs, other: _Costs) -> bool:
+    return one.keys() == other.keys() and all(
+        [layer for layer, _ in layers] == [layer for layer, _ in other[track]] for track, layers in one.items()
+    )
+
+
 def _are_alike(one: _Costs, other: _Costs) -> bool:
     """Whether the same layers can be had for about the same price."""
-    if one.keys() != other.keys():
-        return False
     return all(
-        [layer for layer, _ in layers] == [layer for layer, _ in other[track]]
-        and all(
-            max(cost, before) <= _SAME_COST * min(cost, before)
-            for (_, cost), (_, before) in zip(layers, other[track], strict=True)
-        )
+        max(cost, before) <= _SAME_COST * min(cost, before)
         for track, layers in one.items()
+        for (_, cost), (_, before) in zip(layers, other[track], strict=True)
     )
 
 

@@ -1,5 +1,7 @@
 """One subscriber's link: its estimator fed from its feedback, the pacer's budget, probes and the repairs' budget."""
 
+from collections.abc import Sequence
+
 from sfu.engine.contract import Engine
 from sfu.engine.reports_sending import ReportsSending
 from sfu.formats import rtcp
@@ -14,8 +16,8 @@ from sfu.rooms.outbox import Outbox
 _CHECK_NS = 100_000_000
 _UNHEARD_NS = 150_000_000  # longer than calm feedback is folded, a check is due without any to do it along with
 _FOLDED_NS = 250_000_000
-_AMPLE_FOLDED_NS = 2_000_000_000  # where there is more room than is wanted, a calm link has nothing to tell
-_SPREAD, _SPREAD_NS = 16, 20_000_000
+_AMPLE_FOLDED_NS = 4_000_000_000  # where there is more room than is wanted, a calm link has nothing to tell
+_SPREAD, _SPREAD_NS = 16, 40_000_000
 _AMPLE = 1.1
 _IDLE_CHECK_NS = 5_000_000_000  # where nothing is sent there is nothing to watch; feedback ends it
 _PROBE_STEP_NS = 2_000_000
@@ -61,7 +63,7 @@ class Bandwidth:
         self._probe_began = 0
         self._probe_sent = 0
         self._next_step = 0
-        self._next_check = now + _CHECK_NS
+        self._next_check = self._expected_by = now + _CHECK_NS
         self._checked_at = now
         self._is_heard = False
         self._ample_folded = _AMPLE_FOLDED_NS - peer % _SPREAD * _SPREAD_NS  # not that of all who began together
@@ -112,14 +114,15 @@ class Bandwidth:
             self._estimator.end_start(now)
             self._set_budget()
 
+    def reported(self, blocks: Sequence[rtcp.ReportBlock], arrival: int) -> None:
+        """Take a report's blocks, at least one; they count for subscribers that give no feedback about packets."""
+        if not self._estimator.has_feedback:
+            self._estimator.report(sum(block.fraction_lost for block in blocks) / len(blocks) / 256, arrival)
+            self._set_budget()
+
     def control(self, packet: rtcp.Packet, arrival: int) -> None:
-        """Take RTCP from the subscriber; `arrival` is when the kernel received it."""
-        if isinstance(packet, rtcp.ReceiverReport):
-            if not packet.reports or self._estimator.has_feedback:
-                return
-            lost = sum(block.fraction_lost for block in packet.reports) / len(packet.reports)
-            self._estimator.report(lost / 256, arrival)
-        elif isinstance(packet, rtcp.ReceiverEstimate):
+        """Take other RTCP from the subscriber; `arrival` is when the kernel received it."""
+        if isinstance(packet, rtcp.ReceiverEstimate):
             self._estimator.receiver_estimate(packet.bitrate, arrival)
         elif isinstance(packet, rtcp.TransportFeedback | rtcp.CongestionFeedback):
             whole = self._estimator.is_starting
@@ -162,9 +165,11 @@ class Bandwidth:
             is_active = self._collect() > 0 or self._is_heard
             if self._folded:
                 self._fold(self._ample_folded if self._has_ample() and self._is_heard else _FOLDED_NS)
+            if self._is_heard or now >= self._expected_by:  # else feedback may well have come, and be folded yet
+                self._estimator.handle_timer(now)
             self._next_check = now + (max(self._folded, _FOLDED_NS) + _UNHEARD_NS if is_active else _IDLE_CHECK_NS)
+            self._expected_by = self._next_check
             self._checked_at, self._is_heard = now, False
-            self._estimator.handle_timer(now)
             self._set_budget()
         if self._probe is None:
             self._begin_probe(now)

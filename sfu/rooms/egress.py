@@ -1,6 +1,6 @@
 """What all peers that receive have in common: their downtracks, and RTCP with the subscriber."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sfu.engine.contract import Drop, Leftover, LeftoverKind, PeerEntry
 from sfu.formats import rtcp
@@ -27,7 +27,6 @@ _LATER_REPORT_NS = 5_000_000_000  # the clocks of a stream that goes on hardly p
 _REPORTS_PER_DATAGRAM = 20
 _SPREAD = 64
 _SECOND = 1_000_000_000
-_REPORTS = (rtcp.ReceiverReport, rtcp.SenderReport)
 _CLOCK_RATES = {"audio": 48_000, "video": 90_000}
 
 
@@ -136,6 +135,10 @@ class Egress:
             return None
         if leftover.kind != LeftoverKind.RTCP:
             return self.peer.receive(leftover, now)
+        blocks = rtcp.reports_alone(leftover.data)
+        if blocks is not None:
+            self._reported(blocks, leftover.arrival)
+            return None
         try:
             packets = rtcp.parse(leftover.data)
         except ValueError:
@@ -151,12 +154,12 @@ class Egress:
             self.bandwidth.observed(observation, arrival)
 
     def _control(self, packet: rtcp.Packet, arrival: int, now: int) -> None:
+        if isinstance(packet, rtcp.ReceiverReport | rtcp.SenderReport):
+            self._reported(packet.reports, arrival)
+            return
         if self.bandwidth is not None:
             self.bandwidth.control(packet, arrival)
-        if isinstance(packet, _REPORTS):  # most often
-            for block in packet.reports:
-                self._reported(block, arrival)
-        elif isinstance(packet, rtcp.Nack):
+        if isinstance(packet, rtcp.Nack):
             self._nack(packet, now)
         elif isinstance(packet, rtcp.PictureLoss):
             self._keyframe(packet.media_ssrc, now)
@@ -164,12 +167,15 @@ class Egress:
             for ssrc, _ in packet.entries:
                 self._keyframe(ssrc, now)
 
-    def _reported(self, block: rtcp.ReportBlock, arrival: int) -> None:
-        self.round_trip.report(block, arrival)
-        downtrack = self._by_ssrc.get(block.ssrc)
-        if downtrack is not None:
-            downtrack.fraction_lost = block.fraction_lost
-            downtrack.jitter = block.jitter * _SECOND // _CLOCK_RATES[downtrack.kind]
+    def _reported(self, blocks: Sequence[rtcp.ReportBlock], arrival: int) -> None:
+        if self.bandwidth is not None and blocks:
+            self.bandwidth.reported(blocks, arrival)
+        for block in blocks:
+            self.round_trip.report(block, arrival)
+            downtrack = self._by_ssrc.get(block.ssrc)
+            if downtrack is not None:
+                downtrack.fraction_lost = block.fraction_lost
+                downtrack.jitter = block.jitter * _SECOND // _CLOCK_RATES[downtrack.kind]
 
     def _nack(self, packet: rtcp.Nack, now: int) -> None:
         downtrack = self._by_ssrc.get(packet.media_ssrc)

@@ -77,6 +77,35 @@ def test_any_bytes_give_packets_or_value_error(data):
         return
 
 
+@given(st.lists(st.one_of(receiver_reports, descriptions, plis), min_size=1, max_size=3))
+def test_reports_alone_are_read_as_parse_reads_them(values: list[rtcp.Packet]) -> None:
+    first, *rest = values
+    is_alone = isinstance(first, ReceiverReport) and (
+        not rest or (len(rest) == 1 and isinstance(rest[0], SourceDescription))
+    )
+    blocks = rtcp.reports_alone(rtcp.serialize(values))
+    if isinstance(first, ReceiverReport) and is_alone:
+        assert blocks == list(first.reports)
+    else:
+        assert blocks is None
+
+
+@given(receiver_reports, st.binary(max_size=40), st.integers(0, 40), st.integers(0, 7), u8)
+def test_what_parse_refuses_is_no_report_alone(
+    report: ReceiverReport, tail: bytes, cut: int, place: int, byte: int
+) -> None:
+    data = bytearray(rtcp.serialize([report]) + tail)
+    data[place] = byte
+    hostile = bytes(data[: len(data) - cut])
+    try:
+        packets = rtcp.parse(hostile)
+    except ValueError:
+        assert rtcp.reports_alone(hostile) is None
+        return
+    blocks = rtcp.reports_alone(hostile)
+    assert blocks is None or (isinstance(packets[0], ReceiverReport) and blocks == list(packets[0].reports))
+
+
 @given(st.lists(packets, min_size=1, max_size=3), st.data())
 def test_a_damaged_compound_gives_packets_or_value_error(compound, data):
     damaged = bytearray(rtcp.serialize(compound))

@@ -313,6 +313,21 @@ def test_a_layer_that_turns_out_dearer_is_weighed_again() -> None:
     assert allocations(call) > before
 
 
+def test_a_layer_that_costs_somewhat_more_is_looked_for_room_for_and_not_weighed_again() -> None:
+    call = Call(WIDE)
+    call.run(8)
+    bandwidth = call.subscription.egress.bandwidth
+    assert bandwidth is not None
+    before, wanted = allocations(call), bandwidth.wanted
+    call.cameras[0].rates["f"] = call.cameras[0].rates["f"] * 115 // 100
+    call.run(4)
+    assert allocations(call) == before
+    assert bandwidth.wanted > 1.1 * wanted
+    call.cameras[0].rates["f"] = call.cameras[0].rates["f"] * 6
+    call.run(4)
+    assert allocations(call) > before
+
+
 def test_a_room_that_closes_leaves_no_timer() -> None:
     stage = Stage()
     person = stage.join("ann")

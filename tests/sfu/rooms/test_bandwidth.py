@@ -60,7 +60,7 @@ def test_small_changes_are_not_worth_a_call(engine: Budgets, bandwidth: Bandwidt
 
 def test_losses_in_reports_lower_it(engine: Budgets, bandwidth: Bandwidth) -> None:
     before = bandwidth.rate
-    bandwidth.control(rtcp.ReceiverReport(1, (rtcp.ReportBlock(2, 100, 0, 0, 0),)), SECOND)
+    bandwidth.reported([rtcp.ReportBlock(2, 100, 0, 0, 0)], SECOND)
     assert bandwidth.rate < before
     assert len(engine.budgets) == 2
 

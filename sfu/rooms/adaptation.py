@@ -13,10 +13,12 @@ from sfu.machines.allocator import PAUSED, Allocator, Demand, Rank
 from sfu.machines.dips import Dips
 from sfu.machines.layer_size import full_height, useful_layers
 from sfu.rooms import flight_notes
+from sfu.rooms.beat import on_nearest_beat
 from sfu.rooms.downtrack import DownTrack
 from sfu.rooms.egress import Egress
 from sfu.rooms.flight_recorder import Kind
 from sfu.rooms.layer_ladder import LayerLadder
+from sfu.rooms.layer_prices import Costs, are_alike, are_same_layers
 from sfu.rooms.layer_wishes import wanted_of
 from sfu.rooms.steps import ALL_LAYERS, Step, keeping_resolution, share_of, steps_of, up_to
 from sfu.rooms.uptrack import UpTrack
@@ -38,12 +40,9 @@ _HURRY_NS = 10_000_000
 _UNLIMITED = 1e12
 _MEDIA_SHARE = 0.98  # of an estimate; the rest is for repairs and RTCP
 _PROBE_MARGIN = 1.2  # a rise needs headroom, so that much more than what is wanted must be known to fit
-_SAME_COST = 1.05
 _SPARE = 200_000.0  # bits/s of sound that may be added before anybody looks
 _HEIGHTS = {Source.SCREEN: 1080}
 _CAMERA_HEIGHT = 720
-_Costs = dict[str, tuple[tuple[tuple[int, int], float], ...]]
-"""By track, what each layer costs: its stream's number and lines, and bits/s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,7 @@ class Adaptation:
         self._turn = 0
         self._more_wait = False
         self._serve_at = self._survey_at = 0
-        self._costs: _Costs = {}
+        self._costs: Costs = {}
         self._layers_changed = self._prices_changed = 0
 
     def hurry(self, now: int) -> None:
@@ -133,7 +132,8 @@ class Adaptation:
         if now >= self._serve_at:
             looks = self._serve_some(now)
             self._serve_at = now + min(_INTERVAL_NS, _ROUND_NS * max(looks, 1) // max(len(room.participants), 1))
-        room.context.schedule.set(AdaptationKey(room.room), min(self._serve_at, now + _WATCH_NS))
+        at = on_nearest_beat(min(self._serve_at, now + _WATCH_NS), now)
+        room.context.schedule.set(AdaptationKey(room.room), at)
 
     def _leave_stalled(self, now: int) -> None:
         """Who watches a layer that stalled goes to one that flows, without waiting for its turn."""
@@ -192,9 +192,9 @@ class Adaptation:
             track: tuple(((stream.number, stream.lines), ladder.cost(stream)) for stream in ladder.steps)
             for track, ladder in self._ladders.items()
         }
-        if not _are_same_layers(costs, self._costs):
+        if not are_same_layers(costs, self._costs):
             self._layers_changed += 1
-        elif not _are_alike(costs, self._costs):
+        elif not are_alike(costs, self._costs):
             self._prices_changed += 1
         else:
             return
@@ -366,21 +366,6 @@ class Adaptation:
         if told != ladder.told and (ladder.told is not None or len(active) < len(uptrack.streams)):
             ladder.told = told
             self._room.context.outbox.tell(publisher.session, Layers(track=uptrack.track, active=active))
-
-
-def _are_same_layers(one: _Costs, other: _Costs) -> bool:
-    return one.keys() == other.keys() and all(
-        [layer for layer, _ in layers] == [layer for layer, _ in other[track]] for track, layers in one.items()
-    )
-
-
-def _are_alike(one: _Costs, other: _Costs) -> bool:
-    """Whether the same layers can be had for about the same price."""
-    return all(
-        max(cost, before) <= _SAME_COST * min(cost, before)
-        for track, layers in one.items()
-        for (_, cost), (_, before) in zip(layers, other[track], strict=True)
-    )
 
 
 def _is_last(shown: dict[str, DownTrack], steps: dict[str, list[Step]]) -> bool:

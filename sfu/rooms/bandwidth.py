@@ -9,6 +9,7 @@ from sfu.machines.estimator import Estimator, EstimatorState
 from sfu.machines.observation import Observation
 from sfu.machines.pacing import BurstCapacity, RepairBudget, pacing_rate
 from sfu.machines.probes import ProbeCluster
+from sfu.rooms.beat import on_beat
 from sfu.rooms.flight_recorder import ParticipantFlight
 from sfu.rooms.noted_estimator import NotedEstimator
 from sfu.rooms.outbox import Outbox
@@ -167,7 +168,8 @@ class Bandwidth:
                 self._fold(self._ample_folded if self._has_ample() and self._is_heard else _FOLDED_NS)
             if self._is_heard or now >= self._expected_by:  # else feedback may well have come, and be folded yet
                 self._estimator.handle_timer(now)
-            self._next_check = now + (max(self._folded, _FOLDED_NS) + _UNHEARD_NS if is_active else _IDLE_CHECK_NS)
+            wait = max(self._folded, _FOLDED_NS) + _UNHEARD_NS if is_active else _IDLE_CHECK_NS
+            self._next_check = on_beat(now + wait)
             self._expected_by = self._next_check
             self._checked_at, self._is_heard = now, False
             self._set_budget()

@@ -13,6 +13,7 @@ from sfu.machines.observation import Observation
 from sfu.machines.round_trip import RoundTrip
 from sfu.rooms.audio_copies import AudioCopies
 from sfu.rooms.bandwidth import Bandwidth
+from sfu.rooms.beat import on_beat
 from sfu.rooms.context import Context
 from sfu.rooms.data_channels import Came, DataChannels, Sent
 from sfu.rooms.downtrack import DownTrack, SlotEncoding
@@ -222,7 +223,7 @@ class Egress:
             self._reports += self._send_reports(now)
             self._was_carrying = self._carries()
             is_awaited = self._reports < _FIRST_REPORTS and self._was_carrying
-            self._next_report = now + (_REPORT_INTERVAL_NS if is_awaited else _LATER_REPORT_NS)
+            self._next_report = on_beat(now + (_REPORT_INTERVAL_NS if is_awaited else _LATER_REPORT_NS))
         elif not self._was_carrying:
             self._next_report = now + _LATER_REPORT_NS  # no wake-up of its own for nothing
 

@@ -1,8 +1,13 @@
 """What the engine leaves to policy, passed to whom it concerns: arrivals, switches, leftovers, what feedback said."""
 
-from sfu.engine.contract import Arrival, Leftover, LeftoverKind, Result, Switch
+from enum import Enum
+
+from sfu.engine.contract import Arrival, Leftover, LeftoverKind, Observed, Result, Switch
 from sfu.machines.ice import local_ufrag
+from sfu.machines.observation import Observation
+from sfu.machines.overuse import Usage
 from sfu.rooms import data_routing, flight_notes, publishing
+from sfu.rooms.beat import on_beat
 from sfu.rooms.context import Context
 from sfu.rooms.egress import Egress
 from sfu.rooms.flight_recorder import Kind
@@ -10,6 +15,17 @@ from sfu.rooms.peer import Peer
 from sfu.rooms.peer_index import Owner, PeerIndex
 from sfu.rooms.publish_peer import PublishPeer
 from sfu.rooms.sinks import Sinks
+
+
+class BeatKey(Enum):
+    """The beat's place in the schedule."""
+
+    BEAT = 0
+
+
+_MAX_WAITING = 1000
+_QUEUE_NS = 25_000_000
+_RECEIVER_REPORT = 201
 
 
 def note_decision(owner: Owner, now: int, what: str, **about: object) -> None:
@@ -25,6 +41,7 @@ class Incoming:
         self._context = context
         self._peers = peers
         self._sinks = sinks
+        self._waiting: list[Leftover | Observed] = []
 
     def take(self, result: Result, now: int) -> None:
         """Pass on what the engine left to policy; peers that it concerns are touched."""
@@ -35,12 +52,37 @@ class Incoming:
         if result.sink_packets:
             self._sinks.packets(result.sink_packets)
         for leftover in result.leftovers:
-            self._leftover(leftover, now)
+            if leftover.kind == LeftoverKind.RTCP and _is_report_alone(leftover.data):
+                self._wait(leftover, now)
+            else:
+                self._leftover(leftover, now)
         for said in result.observed:
-            owner = self._peers.get(said.peer)
-            if owner is not None and isinstance(owner.media, Egress):
-                owner.media.observed(said.observation, said.arrival)
-                self._context.touched.add(said.peer)
+            self._wait(said, now)
+            if not _is_calm(said.observation):
+                self.take_waiting(now)
+
+    def _wait(self, what: Leftover | Observed, now: int) -> None:
+        """Keep for the next beat what nothing follows from at once."""
+        if not self._waiting:
+            self._context.schedule.set(BeatKey.BEAT, on_beat(now + 1))
+        self._waiting.append(what)
+        if len(self._waiting) >= _MAX_WAITING:
+            self.take_waiting(now)
+
+    def take_waiting(self, now: int) -> None:
+        """Take what has waited for the beat."""
+        waiting, self._waiting = self._waiting, []
+        for what in waiting:
+            if isinstance(what, Leftover):
+                self._leftover(what, now)
+            else:
+                self._observed(what)
+
+    def _observed(self, said: Observed) -> None:
+        owner = self._peers.get(said.peer)
+        if owner is not None and isinstance(owner.media, Egress):
+            owner.media.observed(said.observation, said.arrival)
+            self._context.touched.add(said.peer)
 
     def _arrived(self, arrival: Arrival) -> None:
         owner = self._peers.get(arrival.peer)
@@ -121,3 +163,14 @@ class Incoming:
                 self._context.counters["stun_wrong_ufrag"] += 1
             return owner
         return self._peers.get(leftover.peer)
+
+
+def _is_report_alone(data: bytes) -> bool:
+    return data[1] == _RECEIVER_REPORT and 4 * (int.from_bytes(data[2:4], "big") + 1) == len(data)
+
+
+def _is_calm(observation: Observation) -> bool:
+    """Whether an estimate may hear of it a moment later: no queue to speak of, no losses, no probe's result."""
+    losses = observation.losses
+    is_queueing = observation.overused or observation.usage is Usage.OVERUSE or observation.queueing > _QUEUE_NS
+    return not (is_queueing or (losses is not None and losses.lost) or observation.results)

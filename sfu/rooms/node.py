@@ -28,7 +28,7 @@ from sfu.rooms import (
 from sfu.rooms.adaptation import AdaptationKey
 from sfu.rooms.context import Context
 from sfu.rooms.flight_recorder import Kind
-from sfu.rooms.incoming import Incoming
+from sfu.rooms.incoming import BeatKey, Incoming
 from sfu.rooms.outbox import Failure, SessionClose
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import PeerIndex
@@ -315,6 +315,8 @@ class Node:
         for key in self.context.schedule.due(now):
             if isinstance(key, PeerKey):
                 self.context.touched.add(key.peer)
+            elif isinstance(key, BeatKey):
+                self._incoming.take_waiting(now)
             elif isinstance(key, _RoomKey):
                 self._tick(key, now)
             elif isinstance(key, AdaptationKey) and key.room in self.rooms:

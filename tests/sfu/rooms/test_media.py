@@ -285,7 +285,7 @@ def test_statistics_tell_both_directions() -> None:
         sender.send(video(seq, KEYFRAME if seq == 1 else DELTA))
         stage.run(33 * MS)
     receiver.send_rtcp([rtcp.ReceiverReport(1, (rtcp.ReportBlock(receiver.rtp[0].ssrc, 12, 1, 0, 0),))])
-    stage.deliver()
+    stage.run(60 * MS)
     ann, bob = statistics.of_room(stage.node.rooms["r"], stage.now)
     picture = next(entry for entry in ann["publish"]["streams"] if entry["ssrc"] == 2001)
     assert picture["packets"] == 59

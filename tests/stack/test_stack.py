@@ -42,6 +42,7 @@ QUIET = {
     "control_http_connections_closed",
     "control_jobs",
     "control_mails",
+    "control_node_probes",  # who doubts a node asks it
     "control_outbox_backlog",
     "control_signaling_proxied",  # nginx goes to the node itself
     "control_signaling_refused",

@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import pylibsrtp
 
+from bench.cores import pinned
 from bench.engine import EXTENSIONS, far_ends, floor_program, measure_floor
 from bench.report import Report, progress
 from sfu.engine import create_engine
@@ -88,10 +89,10 @@ def run(*, quick: bool) -> Report:
     keyframes = 60 if quick else 200
     cores = sorted(os.sched_getaffinity(0))
     others = cores[1:] or cores
-    with floor_program() as floor, _pinned(others), far_ends(floor, SUBSCRIBERS - OBSERVED, _DRAIN_PAUSE_US) as ports:
+    with floor_program() as floor, pinned(others), far_ends(floor, SUBSCRIBERS - OBSERVED, _DRAIN_PAUSE_US) as ports:
         for paced in (False, True):
             sockets = Sockets(["127.0.0.1"], 0)
-            with _stage(sockets, ports) as stage, _pinned(cores[:1]):
+            with _stage(sockets, ports) as stage, pinned(cores[:1]):
                 if paced:
                     for peer in range(1, SUBSCRIBERS + 1):
                         stage.engine.set_budget(peer, PACED_BITS)
@@ -140,17 +141,6 @@ def _stage(sockets: Sockets, ports: Sequence[int]) -> Iterator[Stage]:
         process.join()
         for entry in (source, *observed):
             entry.close()
-
-
-@contextmanager
-def _pinned(cores: Sequence[int]) -> Iterator[None]:
-    """Run on these cores; what is started inside stays there."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def _fill(engine: Engine, key: bytes, source: tuple[str, int], ports: Sequence[int], dice: random.Random) -> None:

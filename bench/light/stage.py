@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 import numpy as np
 
+from bench.cores import pinned
 from bench.engine import RECORDED, Frames
 from bench.light.joining import Participant, join_all, leave_all
 from bench.light.library import BUCKET_MS, LightClient, Performance, Totals
@@ -226,13 +227,8 @@ async def stage(*, gives_feedback: bool = True, apart: bool = False, **settings:
     Both of them on whatever core is free wander about, and the sfu pays for caches that the other has filled.
     """
     cores = sorted(os.sched_getaffinity(0))
-    with contextlib.ExitStack() as until_the_end:
-        if apart and len(cores) > 1:
-            until_the_end.callback(os.sched_setaffinity, 0, cores)
-            os.sched_setaffinity(0, cores[-1:])  # which what is started inherits
-        sfu = until_the_end.enter_context(running_sfu(**settings))
-        if apart and len(cores) > 1:
-            os.sched_setaffinity(0, cores[:-1])
+    its_own, others = (cores[-1:], cores[:-1]) if apart and len(cores) > 1 else (cores, cores)
+    with pinned(its_own), running_sfu(**settings) as sfu, pinned(others):
         client = LightClient()
         made = Stage(sfu, client, gives_feedback=gives_feedback)
         try:

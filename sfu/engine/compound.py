@@ -26,14 +26,6 @@ def says_something(compound: bytes) -> bool:
     return packets is None or any(packet[1] != _NAMES and packet[:2] != _EMPTY_REPORT for packet in packets)
 
 
-def losses_reported(packet: bytes) -> bytes | None:
-    """Return the lost fraction of each block (1/256) of the receiver report that a packet is, None for others."""
-    count = packet[0] & 0x1F
-    if packet[1] != 201 or packet[0] & 0x20 or count == 0 or 8 + 24 * count > len(packet):
-        return None
-    return packet[12 : 8 + 24 * count : 24]
-
-
 def transport_feedback_of(packet: bytes) -> TransportFeedback | None:
     """Return the transport-wide feedback that a packet is, None for others and for what does not parse."""
     if packet[1] != 205 or packet[0] & 0x1F != 15:

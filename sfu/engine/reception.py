@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from sfu.engine.compound import losses_reported, packets_of, says_something, transport_feedback_of
+from sfu.engine.compound import packets_of, says_something, transport_feedback_of
 from sfu.engine.contract import (
     Address,
     Arrival,
@@ -22,7 +22,7 @@ from sfu.engine.packet import PASSED, Packet
 from sfu.engine.redundancy import is_plain, missing
 from sfu.engine.srtp import MAX_PACKET_BYTES, PlainReceiver, Receiver, SrtpError, SrtpReceiver
 from sfu.engine.tally import Tally
-from sfu.formats import red, rtp
+from sfu.formats import red, rtcp, rtp
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 
@@ -183,8 +183,8 @@ class Reception:
         for packet in packets:
             feedback = transport_feedback_of(packet)
             if feedback is None:
-                losses = losses_reported(packet)
-                left += b"" if losses is not None and observer.fold_report(losses, arrival, folds) else packet
+                blocks = rtcp.reports_alone(packet)
+                left += b"" if blocks and observer.fold_report(blocks, arrival, folds) else packet
             elif observer.fold(feedback, arrival, folds) or peer in self._told:
                 self._told[peer] = arrival
         return left

@@ -46,6 +46,7 @@ __all__ = [
     "SourceDescription",
     "TransportFeedback",
     "Unknown",
+    "is_report_alone",
     "parse",
     "reports_alone",
     "serialize",
@@ -153,6 +154,11 @@ def parse(data: bytes) -> list[Packet]:
     if not packets:
         raise ValueError("RTCP datagram is empty")
     return packets
+
+
+def is_report_alone(data: bytes) -> bool:
+    """Whether a datagram of two bytes or more is one receiver report, by its type and length, and nothing behind it."""
+    return data[1] == _RR and 4 * (int.from_bytes(data[2:4], "big") + 1) == len(data)
 
 
 def reports_alone(data: bytes) -> list[ReportBlock] | None:

@@ -5,9 +5,11 @@ specification of what the compiled one does. A calm link's messages all say the 
 one observation: those without losses, overuse or a queue, for as long as whoever judges likes.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sfu.formats.congestion_feedback import CongestionFeedback
+from sfu.formats.rtcp import ReportBlock
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.arrival_windows import ArrivalWindows
 from sfu.machines.loss_windows import LossWindow, LossWindows
@@ -138,12 +140,12 @@ class Observer:
         )
         return not is_calm or now - self._told_at >= longest
 
-    def fold_report(self, losses: bytes, now: int, longest: int) -> bool:
-        """Take the lost fractions of a receiver report that came at `now`; whether it says no more than the one before.
+    def fold_report(self, blocks: Sequence[ReportBlock], now: int, longest: int) -> bool:
+        """Take a receiver report's blocks that came at `now`; whether they say no more than those before.
 
         That nothing is lost need not be told more often than every `longest` ns.
         """
-        is_clear = not any(losses)
+        is_clear = not any(block.fraction_lost for block in blocks)
         if is_clear and self._was_clear and now - self._reported_at < longest:
             return True
         self._was_clear, self._reported_at = is_clear, now

@@ -77,10 +77,9 @@ class _Subscriber:
             return False
         return bandwidth.rate >= self.enough and self.look() == self.seen
 
-    def take_all(self, carried: list[tuple[LayerLadder, Step]], audio: float) -> float:
-        """All that is wanted is granted, and is carried beside so much audio; return what it costs (bits/s)."""
-        self.carried, self.audio = carried, audio
-        cost = audio + sum(ladder.cost(step.stream) * step.share for ladder, step in carried)
+    def reprice(self) -> float:
+        """Return what is carried, all that is wanted, costs now (bits/s); set what is `enough` for it."""
+        cost = self.audio + sum(ladder.cost(step.stream) * step.share for ladder, step in self.carried)
         self.enough = cost * _PROBE_MARGIN + _SPARE
         return cost
 
@@ -228,7 +227,7 @@ class Adaptation:
             return True
         if bandwidth.is_starting:
             return False  # an allocation ends the start once it knows the prices
-        cost = subscriber.take_all(subscriber.carried, subscriber.audio)
+        cost = subscriber.reprice()
         subscriber.prices = self._prices_changed
         self._want(subscriber.egress, cost, now)
         return bandwidth.rate >= subscriber.enough
@@ -261,8 +260,9 @@ class Adaptation:
         self._want(subscriber.egress, allocation.wanted + audio, now)
         subscriber.enough = _UNLIMITED
         if allocation.total == allocation.wanted:
-            granted = [(self._ladders[track], useful[-1]) for track, useful in steps.items() if useful]
-            subscriber.take_all(granted, audio)
+            subscriber.carried = [(self._ladders[track], useful[-1]) for track, useful in steps.items() if useful]
+            subscriber.audio = audio
+            subscriber.reprice()
         if bandwidth is not None and bandwidth.rate >= subscriber.enough and self._knows_prices(shown):
             bandwidth.end_start(now)
         congested = bandwidth is not None and carried > rate

@@ -3,6 +3,7 @@
 from enum import Enum
 
 from sfu.engine.contract import Arrival, Leftover, LeftoverKind, Observed, Result, Switch
+from sfu.formats import rtcp
 from sfu.machines.ice import local_ufrag
 from sfu.machines.observation import Observation
 from sfu.machines.overuse import Usage
@@ -25,7 +26,6 @@ class BeatKey(Enum):
 
 _MAX_WAITING = 1000
 _QUEUE_NS = 25_000_000
-_RECEIVER_REPORT = 201
 
 
 def note_decision(owner: Owner, now: int, what: str, **about: object) -> None:
@@ -52,7 +52,7 @@ class Incoming:
         if result.sink_packets:
             self._sinks.packets(result.sink_packets)
         for leftover in result.leftovers:
-            if leftover.kind == LeftoverKind.RTCP and _is_report_alone(leftover.data):
+            if leftover.kind == LeftoverKind.RTCP and rtcp.is_report_alone(leftover.data):
                 self._wait(leftover, now)
             else:
                 self._leftover(leftover, now)
@@ -163,10 +163,6 @@ class Incoming:
                 self._context.counters["stun_wrong_ufrag"] += 1
             return owner
         return self._peers.get(leftover.peer)
-
-
-def _is_report_alone(data: bytes) -> bool:
-    return data[1] == _RECEIVER_REPORT and 4 * (int.from_bytes(data[2:4], "big") + 1) == len(data)
 
 
 def _is_calm(observation: Observation) -> bool:

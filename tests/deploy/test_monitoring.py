@@ -22,6 +22,7 @@ import yaml
 from parley.client import Api
 from parley.logging_setup import JsonFormatter, Redactor
 from sfu.api.signaling import Consent
+from tests.support import alertmanager
 from tests.support.call import become_admin, call
 from tests.support.gateway import NODE_SECRET, running_gateway
 from tests.support.monitoring import Monitoring, running_monitoring
@@ -47,9 +48,18 @@ def test_alerts_fire_on_what_they_are_for() -> None:
     assert said("promtool", "test", "rules", DEPLOY / "prometheus" / "rules_test.yml") == ""
 
 
-def test_the_configuration_is_one() -> None:
+def test_the_configuration_is_one(tmp_path: Path) -> None:
     assert said("promtool", "check", "config", "--syntax-only", DEPLOY / "prometheus" / "prometheus.yml") == ""
-    assert said("amtool", "check-config", DEPLOY / "alertmanager" / "alertmanager.yml") == ""
+    (tmp_path / "alertmanager.yml").write_text(alertmanager.configuration())
+    assert said("amtool", "check-config", tmp_path / "alertmanager.yml") == ""
+
+
+def test_an_alertmanager_that_reads_no_file_is_given_the_address(tmp_path: Path) -> None:
+    (tmp_path / "webhook").write_text("http://127.0.0.1:1234/")
+    new = alertmanager.configuration(webhook=tmp_path / "webhook", release=(0, 26))
+    assert new.count(f"url_file: {tmp_path}/webhook") == 2
+    old = alertmanager.configuration(webhook=tmp_path / "webhook", release=(0, 25))
+    assert "url_file:" not in old and old.count("url: http://127.0.0.1:1234/") == 2
 
 
 def test_the_checkers_can_fail(tmp_path: Path) -> None:
@@ -60,9 +70,7 @@ def test_the_checkers_can_fail(tmp_path: Path) -> None:
     alerts.write_text(alerts.read_text().replace("rate(", "rates("))
     assert "rates" in said("promtool", "check", "rules", alerts)
     broken = tmp_path / "alertmanager.yml"
-    broken.write_text(
-        (DEPLOY / "alertmanager" / "alertmanager.yml").read_text().replace("receiver: page", "receiver: x")
-    )
+    broken.write_text(alertmanager.configuration().replace("receiver: page", "receiver: x"))
     assert "x" in said("amtool", "check-config", broken)
     configuration = tmp_path / "prometheus" / "prometheus.yml"
     configuration.write_text(configuration.read_text().replace("scrape_configs", "scrape_configurations"))

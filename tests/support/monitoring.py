@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from parley.network import allocate_port
+from tests.support.alertmanager import SHIPPED, configuration
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
@@ -95,13 +96,10 @@ def _quick_rules(home: Path) -> None:
 
 
 def _alertmanager(home: Path) -> str:
-    loaded = yaml.safe_load((DEPLOY / "alertmanager" / "alertmanager.yml").read_text())
+    loaded = yaml.safe_load(SHIPPED.read_text())
     for route in (loaded["route"], *loaded["route"]["routes"]):
         route |= {"group_wait": "1s", "group_interval": "1s"}
-    for receiver in loaded["receivers"]:
-        for webhook in receiver["webhook_configs"]:
-            webhook["url_file"] = f"{home}/webhook"
-    return str(yaml.safe_dump(loaded))
+    return configuration(yaml.safe_dump(loaded), home / "webhook")
 
 
 def _wait(url: str, home: Path) -> None:

@@ -40,7 +40,20 @@ def add_nginx_flags(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--resolver", metavar="ADDRESS", default="", help="DNS server, where sfu nodes have names")
     group.add_argument("--proxy", metavar="NETWORK", action="append", default=[], help="a proxy before this gateway")
-    group.add_argument("--state", metavar="DIRECTORY", type=Path, default=Path("/tmp/nginx"), help="nginx may write it")  # noqa: S108  container default
+    group.add_argument(
+        "--state",
+        metavar="DIRECTORY",
+        type=Path,
+        default=Path("/var/lib/nginx"),
+        help="nginx may write it (default: %(default)s)",
+    )
+    group.add_argument(
+        "--pid",
+        metavar="FILE",
+        type=Path,
+        default=Path("/run/nginx.pid"),
+        help="where nginx notes its process (default: %(default)s, as distributions' units expect)",
+    )
 
 
 def main(settings: Settings, chosen: argparse.Namespace) -> int:
@@ -56,6 +69,7 @@ def main(settings: Settings, chosen: argparse.Namespace) -> int:
         internal=chosen.internal or f"{url_host(settings['internal_host'])}:{settings['internal_port']}",
         node_secret=settings["node_secret"],
         state=chosen.state,
+        pid=chosen.pid,
         http=tuple(chosen.listen_http),
         https=tuple(chosen.listen_https),
         ai=tuple(chosen.ai),
@@ -66,6 +80,7 @@ def main(settings: Settings, chosen: argparse.Namespace) -> int:
         https_port_outside=chosen.https_port_outside,
         resolver=chosen.resolver,
         proxies=tuple(chosen.proxy),
+        max_upload_bytes=settings["max_upload_bytes"],
     )
     try:
         text = nginx_config.render(gateway, _nginx(chosen))

@@ -5,7 +5,8 @@ control names for the meeting (`auth_request` to control's internal listener; th
 control names none, the request goes to control itself, which answers with the reason. Nothing is sticky: state is in
 PostgreSQL, and a room's node is a row there.
 
-Versions differ: `http2 on` came with 1.25.1, QUIC with 1.25.0 and only where it is compiled in, brotli is a module.
+Versions differ: `http2 on` came with 1.25.1, QUIC with 1.25.0 and only where it is compiled in, names that are
+looked up again while nginx runs (`resolve`) with 1.27.3; brotli is a module.
 """
 
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 
 _VERSION = re.compile(r"nginx version: \S+?/(\d+)\.(\d+)\.(\d+)")
 _HTTP2_DIRECTIVE = (1, 25, 1)
+_RESOLVE = (1, 27, 3)
 _ADDRESS = re.compile(r"([0-9.]+|\[[0-9a-fA-F:]+\]):\d+")
 
 
@@ -35,6 +37,11 @@ class Nginx:
     def http2_directive(self) -> bool:
         return self.version >= _HTTP2_DIRECTIVE
 
+    @property
+    def resolves_again(self) -> bool:
+        """Whether an upstream's names are looked up again while nginx runs; else once, when it starts."""
+        return self.version >= _RESOLVE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
@@ -43,13 +50,14 @@ class Gateway:
     `redirect_http`: plain HTTP serves only this machine's own browsers, which take localhost for secure, and sends all
     others to HTTPS. `ai` are inference nodes; control reaches them, balanced, at `ai_listen`, which is for the inside
     alone. `control` may be several; `resolver` is a DNS server, needed where nodes have names. `state` is a
-    directory that nginx may write: pid, bodies of requests that are too large for memory.
+    directory that nginx may write: bodies of requests that are too large for memory, and `pid` where none is given.
     """
 
     control: tuple[str, ...]
     internal: str
     node_secret: str
     state: Path
+    pid: Path | None = None
     http: tuple[str, ...] = ()
     https: tuple[str, ...] = ()
     certificate: Path | None = None
@@ -93,6 +101,8 @@ def render(gateway: Gateway, nginx: Nginx) -> str:
     for value in (*addresses, gateway.node_secret):
         if re.search(r"[\s;{}\"'$\\]", value):
             raise ValueError(f"{value!r} cannot stand in an nginx configuration")
+    if not gateway.http and not gateway.https:
+        raise ValueError("no address to listen on: give --listen-http or --listen-https")
     if gateway.https and not (gateway.certificate and gateway.private_key):
         raise ValueError("HTTPS needs a certificate and its private key")
     if len(gateway.ai) > 1 and _looks_ai_up(gateway):
@@ -107,7 +117,7 @@ def render(gateway: Gateway, nginx: Nginx) -> str:
         servers.append(_server([f"listen {address};" for address in gateway.http], locations))
     if gateway.ai and gateway.ai_listen:
         servers.append(_server([f"listen {address};" for address in gateway.ai_listen], _ai_locations(gateway)))
-    http = [*_http(gateway), *_compression(nginx), *_blocks(servers)]
+    http = [*_http(gateway, nginx), *_compression(nginx), *_blocks(servers)]
     return "\n".join([*_main(gateway, nginx), "http {", *_indent(http), "}", ""])
 
 
@@ -115,7 +125,7 @@ def _main(gateway: Gateway, nginx: Nginx) -> list[str]:
     return [
         *([f"load_module {nginx.brotli};"] if nginx.brotli not in {"", "static"} else []),
         f"worker_processes {gateway.workers};",
-        f"pid {gateway.state}/nginx.pid;",
+        f"pid {gateway.pid or gateway.state / 'nginx.pid'};",
         "error_log stderr warn;",
         "worker_shutdown_timeout 1h;  # a reload leaves running meetings their sockets",
         "events {",
@@ -124,7 +134,7 @@ def _main(gateway: Gateway, nginx: Nginx) -> list[str]:
     ]
 
 
-def _http(gateway: Gateway) -> list[str]:
+def _http(gateway: Gateway, nginx: Nginx) -> list[str]:
     temporary = [
         f"{name}_temp_path {gateway.state}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     ]
@@ -157,11 +167,8 @@ def _http(gateway: Gateway) -> list[str]:
         *[f"set_real_ip_from {proxy};" for proxy in gateway.proxies],
         *(["real_ip_header X-Forwarded-For;"] if gateway.proxies else []),
         *_MAPS,
-        "upstream control {",
-        "    zone control 64k;",
-        *[f"    server {address} max_fails=3 fail_timeout=5s;" for address in gateway.control],
-        "    keepalive 64;",
-        "}",
+        *_upstream("parley_control", gateway.control, gateway, nginx),
+        *_upstream("parley_internal", (gateway.internal,), gateway, nginx),
         *(_ai_upstream(gateway) if gateway.ai and not _looks_ai_up(gateway) else []),
     ]
 
@@ -176,6 +183,18 @@ _MAPS = [
 ]
 
 
+def _upstream(name: str, addresses: tuple[str, ...], gateway: Gateway, nginx: Nginx) -> list[str]:
+    """Named apart from every host: nginx takes `control:8082` for a port of an upstream named `control`.
+
+    A container that was made anew has another address: names are looked up again where nginx can.
+    """
+    lines = [f"upstream {name} {{", f"    zone {name} 64k;"]
+    for address in addresses:
+        again = " resolve" if gateway.resolver and nginx.resolves_again and not _ADDRESS.fullmatch(address) else ""
+        lines.append(f"    server {address} max_fails=3 fail_timeout=5s{again};")
+    return [*lines, "    keepalive 64;", "}"]
+
+
 def _looks_ai_up(gateway: Gateway) -> bool:
     """Whether names of inference nodes are looked up for each request; else once, when nginx starts."""
     return bool(gateway.resolver) and not all(_ADDRESS.fullmatch(node) for node in gateway.ai)
@@ -183,7 +202,7 @@ def _looks_ai_up(gateway: Gateway) -> bool:
 
 def _ai_upstream(gateway: Gateway) -> list[str]:
     servers = [f"    server {address} max_fails=2 fail_timeout=5s;" for address in gateway.ai]
-    return ["upstream ai {", "    zone ai 64k;", "    least_conn;", *servers, "}"]
+    return ["upstream parley_ai {", "    zone parley_ai 64k;", "    least_conn;", *servers, "}"]
 
 
 def _compression(nginx: Nginx) -> list[str]:
@@ -247,7 +266,7 @@ def _locations(gateway: Gateway) -> list[str]:
         *hidden,
         _to_node("location = /ws/signaling", "502 504 ", ["proxy_read_timeout 75s;", "proxy_send_timeout 75s;"]),
         _to_node("location ~ ^/(whip|whep)(/|$)", "", ["client_max_body_size 256k;", "proxy_read_timeout 15s;"]),
-        ["location @control {", "    proxy_pass http://control;", "    proxy_read_timeout 75s;", "}"],
+        ["location @control {", "    proxy_pass http://parley_control;", "    proxy_read_timeout 75s;", "}"],
         _route(gateway),
     ]
     return [
@@ -263,7 +282,7 @@ def _locations(gateway: Gateway) -> list[str]:
 
 def _to_control(gateway: Gateway) -> list[list[str]]:
     """Page and REST. What is large is streamed both ways: no copy on this disk, a slow side slows the other down."""
-    at_control = "    proxy_pass http://control;"
+    at_control = "    proxy_pass http://parley_control;"
     return [
         ["location / {", at_control, "    limit_req zone=requests burst=1000 nodelay;", "}"],
         [
@@ -295,7 +314,8 @@ def _route(gateway: Gateway) -> list[str]:
     return [
         "location = /parley-route {",
         "    internal;",
-        f"    proxy_pass http://{gateway.internal}/internal/v1/route;",
+        "    proxy_pass http://parley_internal/internal/v1/route;",
+        '    proxy_set_header Connection "";',
         "    proxy_pass_request_body off;",
         "    proxy_pass_request_headers off;",
         '    proxy_set_header Content-Length "";',
@@ -317,7 +337,7 @@ def _ai_locations(gateway: Gateway) -> list[str]:
     return [
         "location /ai/v1/ {",
         *_indent(names),
-        f"    proxy_pass http://{'$parley_ai' if names else 'ai'};",
+        f"    proxy_pass http://{'$parley_ai' if names else 'parley_ai'};",
         "    proxy_http_version 1.1;",
         '    proxy_set_header Connection "";',
         "    proxy_request_buffering off;",

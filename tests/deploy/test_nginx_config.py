@@ -1,6 +1,8 @@
 """The gateway's configuration: for every nginx that is around, accepted by the one that is here."""
 
 import datetime
+import os
+import re
 import shutil
 import stat
 import subprocess
@@ -8,13 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from parley import certificate, nginx_config
 from parley.cli import main
 from parley.nginx_config import Gateway, Nginx, NginxUnavailable
 
+UNPRIVILEGED = ["--user", "--map-current-user", "--keep-caps"]
+ROOT = Path(__file__).parents[2]
 DEBIAN_12 = Nginx((1, 22, 1))
 DEBIAN_13 = Nginx((1, 26, 3), http3=True)
+COMPOSE = Nginx((1, 29, 4), http3=True)
 
 
 @pytest.fixture
@@ -98,14 +104,77 @@ def test_values_cannot_break_out(gateway: Gateway, value: str) -> None:
         nginx_config.render(replace(gateway, internal=value), DEBIAN_13)
 
 
+def own_files(directory: Path) -> list[str]:
+    return ["--state", str(directory), "--pid", str(directory / "nginx.pid")]
+
+
 def test_the_verb_writes_it_privately(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARLEY_NODE_SECRET", "s3cret")
+    monkeypatch.setenv("PARLEY_MAX_UPLOAD_BYTES", "5000000000")
     out = tmp_path / "nginx.conf"
     assert shutil.which("nginx")
-    assert main(["nginx-config", "--listen-http", "127.0.0.1:18800", "--state", str(tmp_path), "--out", str(out)]) == 0
+    assert main(["nginx-config", "--listen-http", "127.0.0.1:18800", *own_files(tmp_path), "--out", str(out)]) == 0
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     assert "Bearer s3cret" in out.read_text()
+    assert "client_max_body_size 5000000000;" in out.read_text()
     assert check(out.read_text(), tmp_path) == ""
+
+
+def test_the_verb_keeps_to_the_files_of_distributions(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARLEY_NODE_SECRET", "s3cret")
+    assert main(["nginx-config", "--listen-http", "127.0.0.1:18800"]) == 0
+    said = capsys.readouterr().out
+    assert "pid /run/nginx.pid;" in said and "client_body_temp_path /var/lib/nginx/client_body;" in said
+
+
+def test_a_gateway_that_listens_nowhere_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARLEY_NODE_SECRET", "s3cret")
+    assert main(["nginx-config"]) == 2
+    assert "--listen-http" in capsys.readouterr().err
+
+
+def test_names_are_looked_up_again_where_nginx_can(gateway: Gateway) -> None:
+    named = replace(gateway, control=("control:8800",), internal="control:8082")
+    assert "server control:8800 max_fails=3 fail_timeout=5s resolve;" in nginx_config.render(named, COMPOSE)
+    assert " resolve;" not in nginx_config.render(gateway, COMPOSE), "addresses need no look-up"
+    assert " resolve;" not in nginx_config.render(named, DEBIAN_13)
+
+
+def compose_gateways() -> list[list[str]]:
+    """Arguments of each Compose file's `gateway-config`."""
+    files = sorted((ROOT / "deploy" / "compose").glob("compose*.yaml"))
+    services = [yaml.safe_load(path.read_text())["services"].get("gateway-config") for path in files]
+    return [service["command"] for service in services if service]
+
+
+@pytest.mark.parametrize("command", compose_gateways(), ids=["compose.remote", "compose"])
+def test_compose_files_give_a_configuration_that_nginx_accepts(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the names of services, which nginx once took for those of its own upstreams."""
+    monkeypatch.setenv("PARLEY_NODE_SECRET", "s3cret")
+    verb, *flags = [re.sub(r"\$\{\w+:-(.*?)\}", r"\1", part) for part in command]
+    of_containers = ("--nginx-version", "--with-http3", "--out", "--state", "--pid")
+    flags = [flag for flag in flags if not flag.startswith(of_containers)]
+    made = certificate.ensure(tmp_path / "tls", ["localhost"], datetime.datetime.now(datetime.UTC))
+    places = {"--certificate": made.certificate, "--private-key": made.key, "--tls": tmp_path / "tls"}
+    flags = [f"{name}={places[name]}" if (name := flag.split("=")[0]) in places else flag for flag in flags]
+    out = tmp_path / "nginx.conf"
+    assert main([verb, *flags, *own_files(tmp_path), "--out", str(out)]) == 0
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost control inference gateway\n")
+    checked = f"mount --bind {hosts} /etc/hosts && nginx -t -q -c {out}"
+    done = subprocess.run(
+        ["unshare", *([] if os.getuid() == 0 else UNPRIVILEGED), "--mount", "sh", "-c", checked],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == "" and done.returncode == 0
 
 
 def test_the_verb_names_what_is_wrong(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

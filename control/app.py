@@ -40,12 +40,12 @@ from control.auth.access import Access
 from control.endpoint import Call, Endpoint, Endpoints
 from control.problem_handlers import handle_problems
 from control.proxy import whip
+from control.proxy.routing import SIGNALING_PATH
 from control.proxy.signaling import Receive, Send, SignalingProxy
 from control.services import Services
 from control.upload_body import PacedConnection, StreamingRequest
 
 _MAX_BODY = 5 * 1024 * 1024 + 1
-SIGNALING_PATH = "/ws/signaling"
 
 description = Endpoints("operation")
 

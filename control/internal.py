@@ -10,7 +10,7 @@ from quart import Quart, Response, request
 from control import emotion_setting, facts, outside_jobs, placing
 from control.problem import Problem
 from control.problem_handlers import handle_problems
-from control.proxy.routing import node_for, room_of_path
+from control.proxy.routing import SIGNALING_PATH, node_for, room_of_path
 from control.services import Services
 from control.store import placements, rooms
 from sfu.api.facts import FactAcknowledgement
@@ -120,9 +120,13 @@ def _add_nodes(app: Quart, services: Services) -> None:
         uri = urlsplit(request.headers.get("X-Original-URI", ""))
         query = parse_qs(uri.query)
         authorization = request.headers.get("X-Original-Authorization", "")
-        room = room_of_path(uri.path)
-        node = await node_for(services, query.get("meeting", [room])[0], authorization, query.get("node", [""])[0])
-        address = node.signaling_url if uri.path.startswith("/ws/") else node.http_url
+        if uri.path == SIGNALING_PATH:
+            meeting, further = query.get("meeting", [""])[0], query.get("node", [""])[0]
+            node = await node_for(services, meeting, further=further)
+            address = node.signaling_url
+        else:
+            node = await node_for(services, room_of_path(uri.path), authorization)
+            address = node.http_url
         return Response("", 204, {"X-Parley-Node": urlsplit(address).netloc})
 
 

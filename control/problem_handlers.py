@@ -48,7 +48,8 @@ def response_to(error: Exception) -> Response:
 def _of_framework(error: HTTPException) -> Response:
     status = error.code or 500
     code = _CODES.get(status, "invalid_request" if status < 500 else "internal")
-    return problem_response(Problem(status, code, error.description or error.name))
+    said = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
+    return problem_response(Problem(status, code, error.description or error.name, said))
 
 
 def _unavailable(error: Exception) -> Response:

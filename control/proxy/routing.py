@@ -4,16 +4,27 @@ A node that turns out to be gone is not waited for: its rooms are placed anew, a
 """
 
 from control import failover
-from control.problem import Problem
+from control.problem import Problem, not_found
 from control.services import Services
 from control.tokens import way_of_join_token
+from sfu.api import session_paths
 from sfu.api.registration import NodeRecord
+from sfu.api.session_paths import Kind
+
+SIGNALING_PATH = "/ws/signaling"
+NO_NODE = "no_node"
 
 
-def room_of_path(path: str) -> str:
-    """Return the room that the path of a WHIP or WHEP session names, "" for others: events need no token."""
-    parts = path.split("/")
-    return parts[2] if len(parts) > 3 and parts[1] in {"whip", "whep"} else ""
+def room_of_path(raw: str) -> str:
+    """Return the room that an undecoded path of a WHEP player's events names, "" for others, which have a token.
+
+    Raises Problem 404 for what is no path of WHIP or WHEP.
+    """
+    try:
+        path = session_paths.parse(raw)
+    except ValueError as error:
+        raise not_found() from error
+    return path.room if path.kind is Kind.EVENT_STREAM else ""
 
 
 async def node_for(services: Services, meeting: str, authorization: str = "", further: str = "") -> NodeRecord:
@@ -34,4 +45,4 @@ async def node_for(services: Services, meeting: str, authorization: str = "", fu
         node = await services.nodes.of_meeting(room)
         if node is not None:
             return node
-    raise Problem(404, "no_node", "No room of this meeting is known.")
+    raise Problem(404, NO_NODE, "No room of this meeting is known.")

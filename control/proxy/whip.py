@@ -1,4 +1,7 @@
-"""WHIP (RFC 9725) and WHEP through to the node, bodies bounded, resource locations made ours."""
+"""WHIP (RFC 9725) and WHEP through to the node, bodies bounded, resource locations made ours.
+
+Only paths that were understood are passed on, and the node is asked for what was understood, not for what was sent.
+"""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -8,16 +11,27 @@ import aiohttp
 from quart import Quart, Response, request
 
 from control.answer_body import read_body
-from control.problem import Problem
-from control.proxy.routing import node_for, room_of_path
+from control.problem import Problem, not_found
+from control.proxy.routing import NO_NODE, node_for
 from control.services import Services
+from sfu.api import session_paths
+from sfu.api.registration import NodeRecord
+from sfu.api.session_paths import Kind, SessionPath
 
 _MAX_BODY = 256 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=15, connect=3)
 _REQUEST_HEADERS = ("Authorization", "Content-Type", "Accept", "If-Match", "If-None-Match")
 _ANSWER_HEADERS = ("Content-Type", "ETag", "Accept-Patch", "Accept-Post", "Retry-After", "WWW-Authenticate")
-METHODS = ["GET", "POST", "PATCH", "DELETE", "OPTIONS"]
 _EVENTS_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=3)
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+# Players run on other origins; the bearer token, not a cookie, is what admits them.
+_CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
+    "Access-Control-Expose-Headers": "Location, ETag, Link, Accept-Patch, Accept-Post",
+}
+_PREFIXES = ("/whip", "/whep")
 
 
 def install(app: Quart, services: Services) -> None:
@@ -26,50 +40,80 @@ def install(app: Quart, services: Services) -> None:
     async def forward(rest: str = "") -> Response:
         return await _forward(services)
 
-    for prefix in ("/whip", "/whep"):
+    for prefix in _PREFIXES:
         for rule in (prefix, f"{prefix}/<path:rest>"):
-            app.add_url_rule(rule, f"proxy {rule}", forward, methods=METHODS, provide_automatic_options=False)
+            app.add_url_rule(rule, f"proxy {rule}", forward, methods=_METHODS, provide_automatic_options=False)
+
+    @app.after_request
+    async def share(response: Response) -> Response:
+        """Let pages of other origins read refusals too: a browser hides what it may not read behind its own error."""
+        if request.path.startswith(_PREFIXES):
+            response.headers.update(_CORS)
+        return response
 
 
 async def _forward(services: Services) -> Response:
-    if request.method == "OPTIONS" and "Authorization" not in request.headers:
-        # CORS preflight carries no token, so there is no node to ask.
-        return _cors(Response("", 204, {"Accept-Post": "application/sdp"}))
-    if request.method == "GET" and "/events/" in request.path:
-        return await _events(services)
+    path = _understood()
+    if request.method == "OPTIONS":
+        return Response("", 204, path.accepted)  # preflight carries no token, so there is no node to ask
+    if path.kind is Kind.EVENT_STREAM:
+        return await _events(services, path)
     body = await request.get_data()
     if len(body) > _MAX_BODY:
         raise Problem(413, "too_large", f"The body must not exceed {_MAX_BODY} bytes.")
-    node = await node_for(services, "", request.headers.get("Authorization", ""))
+    node = await _node_of_token(services)
     headers = {name: request.headers[name] for name in _REQUEST_HEADERS if name in request.headers}
-    path = request.full_path.rstrip("?")
+    query = f"?{request.query_string.decode('latin-1')}" if request.query_string else ""
+    url = f"{node.http_url}{path}{query}"
     try:
         async with services.http.request(
-            request.method,
-            node.http_url + path,
-            data=body or None,
-            headers=headers,
-            timeout=_TIMEOUT,
-            allow_redirects=False,
+            request.method, url, data=body or None, headers=headers, timeout=_TIMEOUT, allow_redirects=False
         ) as answer:
-            content = await read_body(answer, _MAX_BODY)
-            kept = {name: answer.headers[name] for name in _ANSWER_HEADERS if name in answer.headers}
-            links = answer.headers.getall("Link", [])
-            if links:
-                kept["Link"] = ", ".join(links)
-            location = answer.headers.get("Location")
-            if location is not None:
-                kept["Location"] = _own(location)
-            return _cors(Response(content, answer.status, kept))
+            return await _passed_on(answer)
     except (aiohttp.ClientError, TimeoutError) as error:
         raise Problem(502, "node_unreachable", "The media server does not answer.") from error
 
 
-async def _events(services: Services) -> Response:
-    """Pass a player's server-sent events on as they come: EventSource sends no token, so the path names the room."""
-    node = await node_for(services, room_of_path(request.path))
+def _understood() -> SessionPath:
+    """Return what the request's path names; raises Problem 404, or 405 for a method that is not taken there."""
     try:
-        answer = await services.http.get(node.http_url + request.path, timeout=_EVENTS_TIMEOUT, allow_redirects=False)
+        path = session_paths.parse(request.scope["raw_path"].decode("latin-1"))
+    except ValueError as error:
+        raise not_found() from error
+    if request.method not in path.allowed:
+        raise Problem(405, "method_not_allowed", "This takes other methods.", {"Allow": ", ".join(path.allowed)})
+    return path
+
+
+async def _passed_on(answer: aiohttp.ClientResponse) -> Response:
+    """Return a node's answer as ours."""
+    content = await read_body(answer, _MAX_BODY)
+    kept = {name: answer.headers[name] for name in _ANSWER_HEADERS if name in answer.headers}
+    links = answer.headers.getall("Link", [])
+    if links:
+        kept["Link"] = ", ".join(links)
+    location = answer.headers.get("Location")
+    if location is not None:
+        kept["Location"] = _own(location)
+    return Response(content, answer.status, kept)
+
+
+async def _node_of_token(services: Services) -> NodeRecord:
+    """Return the node of the room that the bearer token names, which verifies it; raises Problem 401 without one."""
+    try:
+        return await node_for(services, "", request.headers.get("Authorization", ""))
+    except Problem as problem:
+        if problem.code != NO_NODE:
+            raise
+        detail = "A join token of a meeting is needed, as bearer."
+        raise Problem(401, "bad_token", detail, {"WWW-Authenticate": "Bearer"}) from problem
+
+
+async def _events(services: Services, path: SessionPath) -> Response:
+    """Pass a player's server-sent events on as they come: EventSource sends no token, so the path names the room."""
+    node = await node_for(services, path.room)
+    try:
+        answer = await services.http.get(f"{node.http_url}{path}", timeout=_EVENTS_TIMEOUT, allow_redirects=False)
     except (aiohttp.ClientError, TimeoutError) as error:
         raise Problem(502, "node_unreachable", "The media server does not answer.") from error
 
@@ -82,19 +126,10 @@ async def _events(services: Services) -> Response:
     response = Response(events(), answer.status, {"Content-Type": answer.headers.get("Content-Type", "")})
     response.headers["Cache-Control"] = "no-cache"
     response.timeout = None
-    return _cors(response)
+    return response
 
 
 def _own(location: str) -> str:
     """Return a resource's path and query: on our own origin, whatever address the node gave."""
     parts = urlsplit(location)
     return parts.path + (f"?{parts.query}" if parts.query else "")
-
-
-def _cors(response: Response) -> Response:
-    """WHIP players run on other origins; the bearer token, not a cookie, is what admits them."""
-    response.headers["Access-Control-Allow-Origin"] = "*"
-    response.headers["Access-Control-Allow-Methods"] = ", ".join(METHODS)
-    response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, If-Match"
-    response.headers["Access-Control-Expose-Headers"] = "Location, ETag, Link, Accept-Patch, Accept-Post"
-    return response

@@ -4,12 +4,13 @@ context's outbox. Every public method settles: afterwards timers and the outbox 
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from sfu.api import facts, signaling
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import JoinClaims
 from sfu.api.placement import Placement
+from sfu.api.session_paths import Role
 from sfu.engine.contract import Result
 from sfu.formats.codecs import Codec
 from sfu.rooms import (
@@ -39,8 +40,6 @@ from sfu.rooms.settling import PeerKey
 from sfu.rooms.sink_control import SinkControl
 from sfu.rooms.sinks import Sinks
 from sfu.rooms.spilling import Home
-
-Role = Literal["whip", "whep"]
 
 _TICK_NS = 200_000_000
 _LAYERS_EVERY_TICKS = 5

@@ -15,11 +15,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from aiohttp import web
 
+from sfu.api.session_paths import Kind
 from sfu.rooms.playback import Encoding, Playback
 from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.steps import ALL_LAYERS, ONE_LAYER, Layer, share_of
 from sfu.server.driver import Driver
-from sfu.server.standalone_answers import CORS, body_text, problem
+from sfu.server.standalone_answers import CORS, add_manners, body_text, problem
 from sfu.server.standalone_api import Resource, StandaloneApi
 
 _MAX_BYTES = 16 * 1024
@@ -62,15 +63,13 @@ class PlayerApi:
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         base = "/whep/{room}/{resource}"
-        router.add_get(f"{base}/layer", self._layers)
+        router.add_get(f"{base}/layer", self._layers, allow_head=False)
         router.add_post(f"{base}/layer", self._select)
+        add_manners(router, f"{base}/layer", Kind.LAYER)
         router.add_post(f"{base}/events", self._subscribe)
-        router.add_get(f"{base}/events/{{key}}", self._events)
-        for path in ("layer", "events"):
-            router.add_options(f"{base}/{path}", self._options)
-
-    async def _options(self, request: web.Request) -> web.StreamResponse:
-        return web.Response(status=204, headers={"Accept-Post": "application/json", **CORS})
+        add_manners(router, f"{base}/events", Kind.EVENTS)
+        router.add_get(f"{base}/events/{{key}}", self._events, allow_head=False)
+        add_manners(router, f"{base}/events/{{key}}", Kind.EVENT_STREAM)
 
     def _playback(self, request: web.Request) -> tuple[Resource, Playback] | web.Response:
         resource = self._sessions.owned(request)

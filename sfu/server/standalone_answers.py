@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from sfu.api.session_paths import ACCEPTED, ALLOWED, Kind
 from sfu.rooms.refusal import Code, Refused
 
 _UNAUTHORIZED = frozenset({Code.BAD_TOKEN, Code.EXPIRED_TOKEN, Code.REPLAYED_TOKEN, Code.FOREIGN_TOKEN})
@@ -31,6 +32,20 @@ def problem(status: int, code: str, detail: str, more: Mapping[str, str] | None 
         headers["WWW-Authenticate"] = "Bearer"
     body = {"code": code, "detail": detail, "status": status}
     return web.json_response(body, status=status, content_type="application/problem+json", headers=headers)
+
+
+def add_manners(router: web.UrlDispatcher, path: str, kind: Kind) -> None:
+    """Answer OPTIONS on `path`, whose other routes have been added, and refuse what it does not take."""
+    allowed = {"Allow": ", ".join(ALLOWED[kind])}
+
+    async def tell(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=204, headers={**ACCEPTED[kind], **CORS})
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        return problem(405, "method_not_allowed", "This takes other methods.", allowed)
+
+    router.add_options(path, tell)
+    router.add_route("*", path, refuse)
 
 
 def refusal(refused: Refused) -> web.Response:

@@ -15,21 +15,20 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from sfu.api.session_paths import FRAGMENT, SDP, Kind, Role
 from sfu.api.signaling import Consent
 from sfu.formats.codecs import Codec
 from sfu.formats.sdp_fragment import SdpFragment, parse_fragment, serialise_fragment
 from sfu.rooms import standalone
-from sfu.rooms.node import Role, Seat
+from sfu.rooms.node import Seat
 from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.uptrack import CODECS_BY_NAME
 from sfu.server.driver import Driver
 from sfu.server.first_state import FirstState
 from sfu.server.key_ring import KeyRing
-from sfu.server.standalone_answers import CORS, bearer, body_text, problem, refusal
+from sfu.server.standalone_answers import CORS, add_manners, bearer, body_text, problem, refusal
 
 MAX_SDP_BYTES = 256 * 1024
-_SDP = "application/sdp"
-_FRAGMENT = "application/trickle-ice-sdpfrag"
 _UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
 LAYER_LINK = "urn:ietf:params:whep:ext:core:layer"
 EVENTS_LINK = "urn:ietf:params:whep:ext:core:server-sent-events"
@@ -65,15 +64,15 @@ class StandaloneApi:
         for role in ("whip", "whep"):
             for path in (f"/{role}", f"/{role}/{{room}}"):
                 router.add_post(path, self._create)
-                router.add_options(path, self._options)
+                add_manners(router, path, Kind.ENDPOINT)
             resource = f"/{role}/{{room}}/{{resource}}"
             router.add_delete(resource, self._delete)
             router.add_patch(resource, self._patch)
-            router.add_options(resource, self._options)
+            add_manners(router, resource, Kind.SESSION)
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
-        if request.content_type != _SDP:
-            return problem(415, Code.BAD_MESSAGE.value, f"The body must be {_SDP}.", {"Accept-Post": _SDP})
+        if request.content_type != SDP:
+            return problem(415, Code.BAD_MESSAGE.value, f"The body must be {SDP}.", {"Accept-Post": SDP})
         try:
             token = bearer(request)
             sdp = await body_text(request, MAX_SDP_BYTES)
@@ -95,8 +94,8 @@ class StandaloneApi:
         resource = Resource(role, seat, _hash(token), found[1] if found is not None else "", _new_etag())
         self._resources[key] = resource
         location = f"/{role}/{claims.room}/{key}"
-        headers = {"Location": location, "ETag": resource.etag, "Accept-Patch": _FRAGMENT, **CORS}
-        response = web.Response(status=201, text=answer, content_type=_SDP, headers=headers)
+        headers = {"Location": location, "ETag": resource.etag, "Accept-Patch": FRAGMENT, **CORS}
+        response = web.Response(status=201, text=answer, content_type=SDP, headers=headers)
         for link in claims.ice:
             response.headers.add("Link", link)
         if role == "whep":
@@ -115,24 +114,26 @@ class StandaloneApi:
 
     def owned(self, request: web.Request) -> Resource | web.Response:
         """Return the resource that the path names, when the request carries its token; the refusal else."""
-        resource = self.find(request)
-        if resource is None:
-            return problem(404, "unknown_resource", "There is no such session.")
         try:
             given = _hash(bearer(request))
         except Refused as refused:
             return self.refuse(refused)
+        resource = self.find(request)
+        if resource is None:
+            return problem(404, "unknown_resource", "There is no such session.")
         if not hmac.compare_digest(given, resource.token_hash):
             return self.refuse(Refused(Code.FOREIGN_TOKEN, "The token is not this session's.", fatal=True))
         return resource
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
         resource = self.owned(request)
-        if isinstance(resource, web.Response):
+        if isinstance(resource, Resource):
+            del self._resources[request.match_info["resource"]]
+            self._driver.node.leave(resource.seat, "left", self._driver.now())
+            self._driver.flush()
+        elif resource.status != 404:
             return resource
-        del self._resources[request.match_info["resource"]]
-        self._driver.node.leave(resource.seat, "left", self._driver.now())
-        self._driver.flush()
+        # A session that is over already, by an earlier DELETE or since its peer is gone, is as its client wants it.
         return web.Response(status=200, headers=CORS)
 
     async def _patch(self, request: web.Request) -> web.StreamResponse:
@@ -164,12 +165,9 @@ class StandaloneApi:
         return web.Response(
             status=200,
             text=serialise_fragment(ours, local.candidates),
-            content_type=_FRAGMENT,
+            content_type=FRAGMENT,
             headers={"ETag": resource.etag, **CORS},
         )
-
-    async def _options(self, request: web.Request) -> web.StreamResponse:
-        return web.Response(status=204, headers={"Accept-Post": _SDP, "Accept-Patch": _FRAGMENT, **CORS})
 
     def refuse(self, refused: Refused) -> web.Response:
         """Count a refusal and return it."""
@@ -179,8 +177,8 @@ class StandaloneApi:
 
 async def _read_patch(request: web.Request) -> tuple[str, SdpFragment] | web.Response:
     """Return the condition and the fragment of a PATCH, or why it has none."""
-    if request.content_type != _FRAGMENT:
-        return problem(415, Code.BAD_MESSAGE.value, f"The body must be {_FRAGMENT}.", {"Accept-Patch": _FRAGMENT})
+    if request.content_type != FRAGMENT:
+        return problem(415, Code.BAD_MESSAGE.value, f"The body must be {FRAGMENT}.", {"Accept-Patch": FRAGMENT})
     condition = request.headers.get("If-Match")
     if condition is None:
         return problem(428, "precondition_required", "If-Match names the ICE session, or `*` to restart it.")

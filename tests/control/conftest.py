@@ -111,7 +111,7 @@ async def node() -> AsyncIterator[Node]:
 
     async def whip(request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
         known.requests.append((request.method, request.path_qs, await request.read()))
-        headers = {"Location": f"{known.url}/whip/resource-1", "ETag": '"x"', "Content-Type": "application/sdp"}
+        headers = {"Location": f"{known.url}/whip/room-1/resource-1", "ETag": '"x"', "Content-Type": "application/sdp"}
         response = aiohttp.web.StreamResponse(status=201, headers=headers)
         response.content_length = len(known.answer)
         await response.prepare(request)
@@ -138,7 +138,7 @@ async def node() -> AsyncIterator[Node]:
     app.router.add_get("/node/v1/rooms", rooms)
     app.router.add_post("/node/v1/rooms/{room}/chat", chat)
     app.router.add_get("/node/v1/rooms/{room}/transports", transports)
-    app.router.add_route("*", "/whip{rest:.*}", whip)
+    app.router.add_route("*", "/{role:whip|whep}{rest:.*}", whip)
     app.router.add_get("/", signaling)
     runner = aiohttp.web.AppRunner(app)
     await runner.setup()

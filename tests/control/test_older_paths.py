@@ -121,7 +121,7 @@ async def test_an_offer_is_negotiated_by_polling(people: People, node: Node) -> 
     assert await host.refused("GET", f"{path}/answer") == (404, "not_found")
     node.answer = "v=0\r\na=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n"
     offered = await host.ok("POST", f"{path}/offer", {"sdp": "v=0 offer"})
-    assert (offered["sdp"], offered["location"]) == (node.answer, f"{node.url}/whip/resource-1")
+    assert (offered["sdp"], offered["location"]) == (node.answer, f"{node.url}/whip/room-1/resource-1")
     assert node.requests[-1][2] == b"v=0 offer"
     assert (await host.ok("GET", f"{path}/answer"))["sdp"] == node.answer
     candidates = (await host.ok("GET", f"{path}/ice-candidates"))["candidates"]

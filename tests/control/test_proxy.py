@@ -5,6 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
+from sfu.api import session_paths
 from sfu.api.signaling import MAX_MESSAGE_BYTES
 from tests.control.harness import NODE_SECRET, Client, Node, People
 
@@ -75,27 +76,75 @@ async def test_whip_goes_to_the_node_and_its_location_becomes_ours(people: Peopl
     headers = {"Authorization": f"Bearer {answer['token']}", "Content-Type": "application/sdp"}
     async with host.session.post(f"{host.server.url}/whip", data=b"v=0 offer", headers=headers) as response:
         assert response.status == 201
-        assert response.headers["Location"] == "/whip/resource-1"
+        assert response.headers["Location"] == "/whip/room-1/resource-1"
         assert response.headers["ETag"] == '"x"'
         assert await response.read() == b"v=0\r\n"
-    async with host.session.delete(f"{host.server.url}/whip/resource-1?x=1", headers=headers) as response:
+    async with host.session.delete(f"{host.server.url}/whip/room-1/resource-1?x=1", headers=headers) as response:
         assert response.status == 201
-    assert node.requests == [("POST", "/whip", b"v=0 offer"), ("DELETE", "/whip/resource-1?x=1", b"")]
+    assert node.requests == [("POST", "/whip", b"v=0 offer"), ("DELETE", "/whip/room-1/resource-1?x=1", b"")]
 
 
 async def test_whip_needs_a_token_that_names_a_room_and_a_small_body(people: People, node: Node) -> None:
     host, answer = await joined(people)
     url = f"{host.server.url}/whip"
-    async with host.session.post(url, data=b"v=0") as response:
-        assert response.status == 404
-    async with host.session.post(url, data=b"v=0", headers={"Authorization": "Bearer a.b.c"}) as response:
-        assert response.status == 404
+    for method, path in (("POST", ""), ("PATCH", "/room-1/resource-1"), ("DELETE", "/room-1/resource-1")):
+        for token in ({}, {"Authorization": "Bearer a.b.c"}, {"Authorization": "Basic eDp5"}):
+            async with host.session.request(method, url + path, data=b"v=0", headers=token) as response:
+                assert response.status == 401
+                assert response.headers["WWW-Authenticate"] == "Bearer"
+                assert response.headers["Access-Control-Allow-Origin"] == "*"
     big = {"Authorization": f"Bearer {answer['token']}"}
     async with host.session.post(url, data=b"x" * 300_000, headers=big) as response:
         assert response.status == 413
-    async with host.session.options(url) as response:
-        assert response.status == 204
         assert response.headers["Access-Control-Allow-Origin"] == "*"
+    assert node.requests == []
+
+
+async def test_each_path_of_whip_and_whep_tells_what_it_takes(people: People, node: Node) -> None:
+    base, session = people.nobody().server.url, people.nobody().session
+    for path in ("/whip", "/whep/room", "/whip/room/session", "/whep/room/session/layer", "/whep/room/session/events"):
+        allowed = session_paths.parse(path).allowed
+        async with session.options(base + path) as response:
+            assert response.status == 204
+            assert response.headers["Access-Control-Allow-Origin"] == "*"
+            assert "Accept-Post" in response.headers
+        for method in {"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"} - set(allowed):
+            async with session.request(method, base + path) as response:
+                assert (response.status, response.headers["Allow"]) == (405, ", ".join(allowed)), (method, path)
+                assert response.headers["Access-Control-Allow-Origin"] == "*"
+    assert node.requests == []
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/whep/{room}/events/..%2f..%2f..%2fmetrics",
+        "/whep/{room}/session/events/..%2f..%2f..%2f..%2fmetrics",
+        "/whep/{room}/session/events/../../../../metrics",
+        "/whip/..%2fnode%2fv1%2frooms",
+        "/whip/..%2Fmetrics",
+        "/whip/../metrics",
+        "/whip/..%5c..%5cmetrics",
+        "/whip/..\\metrics",
+        "/whip/%2e%2e/metrics",
+        "/whip/room/session%00",
+        "/whip/room/session/layer",
+        "/whip/" + "x" * 200,
+    ],
+)
+async def test_paths_that_are_none_of_whip_and_whep_reach_no_node(
+    people: People, node: Node, method: str, path: str
+) -> None:
+    host, answer = await joined(people)
+    address, _, port = host.server.addresses.http[0].rpartition(":")
+    reader, writer = await asyncio.open_connection(address, int(port))
+    target = path.format(room=answer["meeting"]["id"])
+    head = f"{method} {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {answer['token']}\r\n"
+    writer.write(f"{head}Connection: close\r\n\r\n".encode())
+    status = (await reader.read()).split(b" ", 2)[1]
+    writer.close()
+    assert status == b"404"
     assert node.requests == []
 
 
@@ -112,5 +161,7 @@ async def test_gateway_learns_the_nodes_address(people: People, node: Node) -> N
     events = f"/whep/{answer['meeting']['id']}/session/events/key"
     async with host.session.get(url, headers={**secret, "X-Original-URI": events}) as response:
         assert f"http://{response.headers['X-Parley-Node']}" == node.url
-    async with host.session.get(url, headers={**secret, "X-Original-URI": "/ws/signaling?meeting=x"}) as response:
-        assert response.status == 404
+    climbing = f"/whep/{answer['meeting']['id']}/session/events/..%2f..%2f..%2f..%2fmetrics"
+    for uri in ("/ws/signaling?meeting=x", climbing, f"/whip/../node?meeting={answer['meeting']['id']}"):
+        async with host.session.get(url, headers={**secret, "X-Original-URI": uri}) as response:
+            assert response.status == 404

@@ -62,9 +62,9 @@ WHIP = {
     "removed": (403, 403),
     "banned": (403, 403),
     "other-host": (401, 401),
-    "anonymous": (404, 404),
-    "account token": (404, 404),
-    "api key": (404, 404),
+    "anonymous": (401, 401),
+    "account token": (401, 401),
+    "api key": (401, 401),
     "host": (400, 400),  # the last: it watches, and its own offer takes it out of the room
 }
 JOINING = {

@@ -14,6 +14,7 @@ from sfu.api import signaling
 from sfu.api.join_token import Grants
 from sfu.machines.ice import generate_credentials
 from sfu.rooms.downtrack import DownTrack
+from sfu.rooms.node import Seat
 from sfu.rooms.steps import Layer
 from sfu.rooms.uptrack import UpTrack
 from tests.sfu.rooms.stage import AUDIO, SIMULCAST, VIDEO, VIDEO_SSRC, description
@@ -99,9 +100,36 @@ async def test_patch(tmp_path: Path) -> None:
         assert (await whip.call("PATCH", body=restart, If_Match=headers["ETag"], **FRAGMENT))[0] == 204
         status, _, headers = await whip.call("OPTIONS")
         assert (status, headers["Accept-Patch"]) == (204, FRAGMENT["Content-Type"])
-        assert (await whip.call("GET"))[0] == 405
         assert (await whip.call("DELETE"))[0] == 200
         assert (await whip.call("PATCH", body=trickle, If_Match="*", **FRAGMENT))[0] == 404
+
+
+async def test_a_session_may_be_ended_again_and_after_its_peer_is_gone(tmp_path: Path) -> None:
+    offer = description(generate_credentials(), [AUDIO], "actpass")
+    async with host(tmp_path) as h, session(h, "whip", offer) as whip:
+        status, _, headers = await whip.call("DELETE", Authorization="")
+        assert (status, headers["WWW-Authenticate"]) == (401, "Bearer")
+        assert (await whip.call("DELETE", Authorization="Bearer another"))[0] == 401
+        room = h.node.rooms["r"]
+        h.node.leave(Seat(room, room.participants["whip-user"]), "left", h.server.driver.now())
+        for _ in range(2):
+            status, _, headers = await whip.call("DELETE")
+            assert (status, headers["Access-Control-Allow-Origin"]) == (200, "*")
+
+
+async def test_what_a_resource_does_not_take_is_refused_with_what_it_does(tmp_path: Path) -> None:
+    offer = description(generate_credentials(), [receive(AUDIO)], "actpass")
+    async with host(tmp_path) as h, session(h, "whep", offer) as whep:
+        for path, allowed in (
+            ("", "PATCH, DELETE"),
+            ("/layer", "GET, POST"),
+            ("/events", "POST"),
+            ("/events/x", "GET"),
+        ):
+            for method in {"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"} - set(allowed.split(", ")):
+                status, _, headers = await whep.call(method, path)
+                assert (status, headers["Allow"]) == (405, f"{allowed}, OPTIONS"), (method, path)
+                assert headers["Access-Control-Allow-Origin"] == "*"
 
 
 async def test_links_name_ice_servers_and_what_a_player_may_do(tmp_path: Path) -> None:

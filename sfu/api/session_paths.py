@@ -1,0 +1,88 @@
+"""Paths of WHIP and WHEP: one list for the node that serves them and for control, which passes requests on.
+
+A path is read as it stands in the request, undecoded. Its names consist of letters, digits, `-` and `_`, so that
+nothing in it can be read in two ways: `..`, backslashes and whatever is percent-encoded name nothing here.
+"""
+
+import re
+from enum import Enum, auto
+from typing import Literal, NamedTuple, cast
+
+Role = Literal["whip", "whep"]
+
+
+class Kind(Enum):
+    """Resources that a path may lead to."""
+
+    ENDPOINT = auto()
+    SESSION = auto()
+    LAYER = auto()
+    EVENTS = auto()
+    EVENT_STREAM = auto()
+
+
+ALLOWED = {
+    Kind.ENDPOINT: ("POST", "OPTIONS"),
+    Kind.SESSION: ("PATCH", "DELETE", "OPTIONS"),
+    Kind.LAYER: ("GET", "POST", "OPTIONS"),
+    Kind.EVENTS: ("POST", "OPTIONS"),
+    Kind.EVENT_STREAM: ("GET", "OPTIONS"),
+}
+"""The methods that each kind of resource takes."""
+
+SDP = "application/sdp"
+FRAGMENT = "application/trickle-ice-sdpfrag"
+ACCEPTED: dict[Kind, dict[str, str]] = {
+    Kind.ENDPOINT: {"Accept-Post": SDP, "Accept-Patch": FRAGMENT},
+    Kind.SESSION: {"Accept-Post": SDP, "Accept-Patch": FRAGMENT},
+    Kind.LAYER: {"Accept-Post": "application/json"},
+    Kind.EVENTS: {"Accept-Post": "application/json"},
+    Kind.EVENT_STREAM: {},
+}
+"""Header fields that name the bodies which each kind of resource takes."""
+
+
+_NAME = "[A-Za-z0-9_-]{1,128}"
+_PATH = re.compile(rf"/(whip|whep)(?:/({_NAME})(?:/({_NAME})(?:/(layer|events)(?:/({_NAME}))?)?)?)?")
+
+
+class SessionPath(NamedTuple):
+    """A path that was understood. `room`, `session` and `key` (of a stream of events) are "" where it names none."""
+
+    role: Role
+    kind: Kind
+    room: str = ""
+    session: str = ""
+    key: str = ""
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The methods that the resource takes."""
+        return ALLOWED[self.kind]
+
+    @property
+    def accepted(self) -> dict[str, str]:
+        """Header fields that name the bodies that the resource takes."""
+        return ACCEPTED[self.kind]
+
+    def __str__(self) -> str:
+        """Return the path, made of what was understood."""
+        below = {Kind.LAYER: "layer", Kind.EVENTS: "events", Kind.EVENT_STREAM: "events"}.get(self.kind, "")
+        return "/" + "/".join(filter(None, (self.role, self.room, self.session, below, self.key)))
+
+
+def parse(raw: str) -> SessionPath:
+    """Return what an undecoded path names; raises ValueError when that is nothing of WHIP or WHEP."""
+    found = _PATH.fullmatch(raw)
+    if found is None:
+        raise ValueError("no path of WHIP or WHEP")
+    role, room, session, below, key = found.groups(default="")
+    if below and role != "whep":
+        raise ValueError("only players have layers and events")
+    if key and below != "events":
+        raise ValueError("nothing is below the layers")
+    if below:
+        kind = Kind.LAYER if below == "layer" else Kind.EVENT_STREAM if key else Kind.EVENTS
+    else:
+        kind = Kind.SESSION if session else Kind.ENDPOINT
+    return SessionPath(cast(Role, role), kind, room, session, key)

@@ -63,18 +63,17 @@ class NodeClient:
         placement = await self.placement(meeting)
         return None if placement is None else self.node(placement.node)
 
-    def push(self, state: DesiredState) -> None:
-        """Send a committed state to every node that holds its room, with the placement, in the background."""
+    def push(self, state: DesiredState) -> asyncio.Task[None]:
+        """Send a committed state to every node that holds its room; the task ends once they took it, or will not.
+
+        Where that is the row says, unless the state brings its placement: that of a meeting whose rows are gone.
+        """
         waiting = self._latest.get(state.room)
-        if waiting is None or waiting.version < state.version:
+        if waiting is None or waiting.version <= state.version:
             self._latest[state.room] = state
         if state.room not in self._pushing:
             self._pushing[state.room] = asyncio.create_task(self._push(state.room))
-
-    async def push_now(self, node: str, state: DesiredState) -> bool:
-        """Send a state once, for a meeting whose rows are gone; whether the node took it."""
-        found = self.node(node)
-        return found is not None and await self._put(found, state)
+        return self._pushing[state.room]
 
     async def drain(self, name: str, wish: DrainWish) -> NodeRecord:
         """Have a node drain, or take rooms again; raises Problem when it is unknown or does not answer."""
@@ -115,7 +114,7 @@ class NodeClient:
     async def _push(self, room: str) -> None:
         try:
             while (state := self._latest.pop(room, None)) is not None:
-                placement = await self.placement(room)
+                placement = state.placement or await self.placement(room)
                 if placement is not None:
                     await self._put_to_all(placement, msgspec.structs.replace(state, placement=placement))
         except UNAVAILABLE as error:

@@ -53,7 +53,7 @@ async def delete_meeting(services: Services, meeting: str, actor: str, address: 
             await outbox.append_for_user(connection, actor, "meeting.deleted", {"meeting": meeting})
             await audit.write(connection, actor, "delete_meeting", meeting, address)
     if state is not None and placement is not None:
-        await services.nodes.push_now(placement.node, state)
+        services.nodes.push(msgspec.structs.replace(state, placement=placement))
     for recording in kept:
         await services.archive.remove(recording.id)
     await services.results.forget([file.id for file in files])

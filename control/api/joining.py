@@ -1,5 +1,6 @@
 """Joining and leaving: the one door to a room."""
 
+import asyncio
 import dataclasses
 import hmac
 import time
@@ -30,6 +31,7 @@ from sfu.api.signaling_values import IceServer
 
 endpoints = Endpoints("meetings", scope="meetings")
 _WINDOW = 15 * 60
+_READMITTED_SECONDS = 3.0  # the nodes learn first that somebody is let back in
 
 
 class Entry(NamedTuple):
@@ -95,7 +97,7 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Joined | 
         call, person, seat = await _seat_in_breakout(call, there.meeting, person)
     assert seat is not None
     if seat.readmitted:
-        await call.services.nodes.push_now(seat.placement.node, seat.state)
+        await asyncio.wait({call.services.nodes.push(seat.state)}, timeout=_READMITTED_SECONDS)
     further = seat.node if seat.node != seat.placement.node and await _spill(call, seat) else ""
     entry = Entry(seat.placement.epoch, known is not None, seat.placement.node, further)
     return _joined(call, seat.state, person, secret, entry)

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
+import msgspec
+
 from sfu.api import facts, signaling
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import JoinClaims
@@ -252,6 +254,13 @@ class Node:
         self.close_if_empty(room, now)
         self.settle(now)
         return governing
+
+    def end(self, name: str, now: int) -> None:
+        """End a room whose meeting is no more, if it is live."""
+        room = self.rooms.get(name)
+        if room is not None:
+            before = room.desired or DesiredState(room=name, version=0)
+            self.apply(msgspec.structs.replace(before, version=before.version + 1, ended=True, placement=None), now)
 
     def _govern(self, room: Room, desired: DesiredState, now: int) -> None:
         """Apply what governs a room to which somebody comes; raises Refused when another node holds it."""

@@ -42,6 +42,9 @@ class DesiredPuller:
         try:
             desired = await self._control.desired(room)
         except MeetingUnknown:
+            _log.info("the meeting of room %s was deleted: the room ends", room)
+            self._driver.node.end(room, self._driver.now())
+            self._driver.flush()
             return True
         except ControlUnavailable as error:
             _log.info("no desired state of room %s: %s", room, error)

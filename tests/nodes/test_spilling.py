@@ -62,6 +62,23 @@ async def test_participants_of_two_workers_meet() -> None:
                 await ann.until(lambda: second.participant not in ann.state.participants)
 
 
+async def test_deleting_a_meeting_ends_it_on_both_workers() -> None:
+    with running_server(workers="2", spill_at="1", inference="false") as server:
+        async with Api(server.url) as host, Api(server.url) as guest:
+            await become_admin(host, server.setup_token)
+            meeting, first, second = await spilled(host, guest)
+            async with (
+                Room(host.signaling_url(first), token=first.token) as ann,
+                Room(guest.signaling_url(second), token=second.token) as bob,
+            ):
+                await ann.until(lambda: second.participant in ann.state.participants)
+                await host.request("DELETE", f"/meetings/{meeting}")
+                for room in (ann, bob):
+                    async with asyncio.timeout(30):
+                        await room.over()
+                    assert "ended" in (room.state.closed or "")
+
+
 async def enter(browser: Chromium, url: str, name: str) -> tuple[Page, str]:
     """A page in the meeting, and where its signaling went."""
     page = await open_page(browser, url)

@@ -66,6 +66,15 @@ async def test_a_meeting_that_control_does_not_know_is_over(tmp_path: Path) -> N
             assert (await ann.until(signaling.Error)).code == "ended"
 
 
+async def test_a_room_ends_when_its_meeting_is_deleted_and_nobody_could_say_so(tmp_path: Path) -> None:
+    async with host(tmp_path, desired_state_seconds=0.05) as h, client(h, h.control.token("r", "ann")) as ann:
+        await ann.until(signaling.RoomInfo)
+        h.control.desired_status = 404
+        assert (await ann.until(signaling.Error)).code == "ended"
+        await ann.closed()
+        await eventually(lambda: not h.node.rooms)
+
+
 async def admitted(session: ClientConnection) -> None:
     async with asyncio.timeout(10):
         while not isinstance(signaling.decode_server(await session.recv()), signaling.RoomInfo):

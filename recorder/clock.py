@@ -4,13 +4,16 @@ A sender report says where the RTP clock stood when it was sent, and its arrival
 comes late by the network's delay, never early. So a stream's map is the line below all of its reports' arrivals that
 lies closest to them (Moon, Skelly, Towsley: "Estimation and removal of clock skew", 1999), fitted over ten minutes at
 a time and joined: clocks drift, and not evenly. Where the streams of one participant plainly share an NTP clock, all
-their reports fit one map of that clock, which steadies audio, whose reports are few. A stream without reports goes by
-the arrivals of its frames.
+their reports fit one map of that clock, which steadies audio, whose reports are few.
+
+Reports are claims, arrivals are not. A report that is more than two seconds away from the frames of its stream is not
+believed, and no map leads further away from them: a frame was not captured after it came, nor long before. A stream
+without a report that can be believed goes by the arrivals of its frames.
 """
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 SECOND = 1_000_000_000
@@ -20,6 +23,8 @@ _MIN_SPAN = 20 * SECOND
 _MAX_SKEW = 0.005
 _SAME_CLOCK = 80_000_000
 _MAX_STEP = 50_000_000
+_MAX_LAG = 2 * SECOND
+_MAX_LEAD = SECOND // 10
 
 
 class Report(NamedTuple):
@@ -31,7 +36,7 @@ class Report(NamedTuple):
 
 
 class StreamClock(NamedTuple):
-    """What is known of one stream's clock. `anchors` are (unwrapped timestamp, arrival) of frames."""
+    """What is known of one stream's clock. `anchors` are (unwrapped timestamp, arrival) of frames, at least of one."""
 
     clock_rate: int
     reports: Sequence[Report]
@@ -66,8 +71,57 @@ class ClockMap:
         return y0 + (x - x0) * (y1 - y0) // (x1 - x0)
 
 
-def fit(streams: Sequence[StreamClock]) -> list[ClockMap]:
-    """Return a map for each stream of one participant. A stream must have a report or an anchor."""
+class FittedClock(NamedTuple):
+    """The clock of one stream as it is believed. `problem` is a sentence about what is not, "" if there is none.
+
+    `arrivals` leads through the arrivals of the stream's frames; what `claimed` says is bounded by it.
+    """
+
+    claimed: ClockMap
+    arrivals: ClockMap
+    problem: str
+
+    def at(self, timestamp: int) -> int:
+        """Return the instant of a timestamp: ns of the monotonic clock."""
+        came = self.arrivals.at(timestamp)
+        return min(max(self.claimed.at(timestamp), came - _MAX_LAG), came + _MAX_LEAD)
+
+
+def fit(streams: Sequence[StreamClock]) -> list[FittedClock]:
+    """Return the clock of each stream of one participant."""
+    arrivals = [_through_arrivals(stream) for stream in streams]
+    believed = [_believed(stream, came) for stream, came in zip(streams, arrivals, strict=True)]
+    return [
+        FittedClock(claimed, came, _problem(stream, claimed, came))
+        for stream, claimed, came in zip(streams, _claimed(believed), arrivals, strict=True)
+    ]
+
+
+def _through_arrivals(stream: StreamClock) -> ClockMap:
+    """Return the map through the arrivals of a stream's frames, which never runs backwards."""
+    anchors = sorted((timestamp * SECOND // stream.clock_rate, arrival) for timestamp, arrival in stream.anchors)
+    latest = accumulate((arrival for _, arrival in anchors), max)
+    knots = [(x, y) for (x, _), y in zip(anchors, latest, strict=True)]
+    return ClockMap(stream.clock_rate, [k for i, k in enumerate(knots) if i == 0 or k[0] > knots[i - 1][0]])
+
+
+def _believed(stream: StreamClock, arrivals: ClockMap) -> StreamClock:
+    """Return the stream without the reports that its frames belie."""
+    reports = [r for r in stream.reports if abs(arrivals.at(r.timestamp) - r.arrival) <= _MAX_LAG]
+    return stream._replace(reports=reports)
+
+
+def _problem(stream: StreamClock, claimed: ClockMap, arrivals: ClockMap) -> str:
+    reported = max((abs(arrivals.at(r.timestamp) - r.arrival) for r in stream.reports), default=0)
+    came = max(arrival - claimed.at(timestamp) for timestamp, arrival in stream.anchors)
+    if max(reported, came) <= _MAX_LAG:
+        return ""
+    seconds = max(reported, came) / SECOND
+    return f"its sender's clock was up to {seconds:.1f} s away from the arrival of its frames: arrival counts there"
+
+
+def _claimed(streams: Sequence[StreamClock]) -> list[ClockMap]:
+    """Return what the senders' reports say of each stream's clock, or else its frames' arrivals."""
     own = [_own_map(stream) for stream in streams]
     candidates = [i for i, stream in enumerate(streams) if _steady(stream)]
     if len(candidates) < 2:

@@ -56,8 +56,9 @@ def finish(
 ) -> Manifest:
     """Write a recording's finished files and its manifest; returns it. OSError when the disk refuses; Stopped.
 
-    What is damaged is left out and makes the recording partial; it never keeps the rest from being finished. `shelf`
-    has the segments that are not on this disk.
+    What is damaged is left out and makes the recording partial; it never keeps the rest from being finished. A clock
+    that was not believed is a problem too, but nothing is missing for it. `shelf` has the segments that are not on this
+    disk.
     """
     shelf = shelf or Shelf(root)
     directory = layout.recording_dir(root, info.recording)
@@ -90,7 +91,7 @@ def finish(
         bytes=sum(file.bytes for track in finished for file in track.files),
         instance=instance,
         tracks=finished,
-        problems=sentences,
+        problems=[*sentences, *timeline.problems],
     )
     manifest.write_manifest(directory, result)
     return result
@@ -147,6 +148,26 @@ def _finish_track(
 
 
 def _frames(
+    shelf: Shelf, segments: Sequence[CapturedSegment], timeline: Timeline, problems: list[str], stop: threading.Event
+) -> Iterator[_Frame]:
+    """Yield a track's frames in the order of its timeline, each once, from the start of the recording on.
+
+    Sound from before the start is cut. A picture from before it is shown at the start if what follows refers to it.
+    """
+    referred: list[_Frame] = []
+    for frame in _all_frames(shelf, segments, timeline, problems, stop):
+        if frame.keyframe:
+            referred.clear()
+        if frame.position < 0:
+            referred.append(frame)
+            continue
+        for early in referred:
+            yield early._replace(position=0)
+        referred.clear()
+        yield frame
+
+
+def _all_frames(
     shelf: Shelf, segments: Sequence[CapturedSegment], timeline: Timeline, problems: list[str], stop: threading.Event
 ) -> Iterator[_Frame]:
     """Yield a track's frames in the order of its timeline, each once."""

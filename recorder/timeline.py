@@ -1,13 +1,14 @@
 """Where on a recording's timeline each captured frame belongs: pure, from the journals of its segments.
 
-Zero is the start of the recording. A stream's timestamps are unwrapped across segments and epochs. Where its RTP clock
-jumped, a new run begins, with a map of its own.
+Zero is the start of the recording. Control says when that was; where its clock is ahead of the sfu's, frames arrive
+before, and zero is when the first one did. Nothing that a sender says moves it. A stream's timestamps are unwrapped
+across segments and epochs. Where its RTP clock jumped, a new run begins, with a map of its own.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from recorder.clock import ClockMap, Report, StreamClock, fit
+from recorder.clock import FittedClock, Report, StreamClock, fit
 from recorder.journal import AnchorLine, FrameLine, Journal, JournalHead, LossLine, MuteLine, ProblemLine, ReportLine
 from recorder.manifest import RecordingInfo
 from recorder.recovery import StreamId
@@ -68,7 +69,11 @@ def segment_times(journal: Journal) -> SegmentTimes:
 
 
 class Timeline:
-    """Positions in ns since the recording's start, of frames and of instants of the sfu's clock."""
+    """Positions in ns since the recording's start, of frames and of instants of the sfu's clock.
+
+    What a sender's clock puts before the start has a position below zero. `problems` has a sentence for each track of
+    which the clock is not believed.
+    """
 
     def __init__(self, info: RecordingInfo, segments: Iterable[SegmentTimes]) -> None:
         """`segments` come track by track, in the order of capture."""
@@ -80,17 +85,20 @@ class Timeline:
         for stream in streams.values():
             head = stream[0].head
             runs.setdefault((head.participant, head.lifetime), []).extend(_runs(stream))
-        self._maps: dict[int, ClockMap] = {}
+        self._clocks: dict[int, FittedClock] = {}
+        self.problems: list[str] = []
         for together in runs.values():
-            for run, clock_map in zip(together, fit([run.clock() for run in together]), strict=True):
-                self._maps.update((id(segment), clock_map) for segment in run.segments)
-        self._shift = 0
-        starts = [self.position(s, s.head.timestamp) for stream in streams.values() for s in stream]
-        self._shift = max(0, -min(starts, default=0))
+            for run, clock in zip(together, fit([run.clock() for run in together]), strict=True):
+                self._clocks.update((id(segment), clock) for segment in run.segments)
+                if clock.problem:
+                    self.problems.append(f"{run.segments[0].head.track}: {clock.problem}")
+        self._zero = 0
+        arrivals = (self.instant(s.head, s.head.arrival) for stream in streams.values() for s in stream)
+        self._zero = min(0, min(arrivals, default=0))
 
     def position(self, segment: SegmentTimes, timestamp: int) -> int:
         """Return the position of a frame of the segment, by its timestamp in the journal."""
-        return self.instant(segment.head, self._maps[id(segment)].at(timestamp + segment.base))
+        return self.instant(segment.head, self._clocks[id(segment)].at(timestamp + segment.base))
 
     def instant(self, head: JournalHead, monotonic: int) -> int:
         """Return the position of an instant of the sfu's clock during the room's life that `head` belongs to.
@@ -98,7 +106,7 @@ class Timeline:
         Lives are placed by the wall's clock, since a restarted machine's monotonic clock begins anew.
         """
         opened = (head.opened_unix_ms - self._info.started_unix_ms) * 1_000_000
-        return opened + monotonic - head.lifetime + self._shift
+        return opened + monotonic - head.lifetime - self._zero
 
 
 def new_frames(frames: Sequence[FrameLine], last_ext_seq: int) -> Iterable[tuple[int, FrameLine]]:

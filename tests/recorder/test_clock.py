@@ -14,16 +14,20 @@ DELAY = SECOND // 100
 
 
 def stream(seconds, rate=90_000, every=1.0, drift=0.0, ntp=0, jitter=0.02, seed=1, start=0.0):
-    """A stream's reports: what is captured at t on the sfu's clock has RTP time t * (1 + drift)."""
+    """A stream's reports and frames: what is captured at t on the sfu's clock has RTP time t * (1 + drift)."""
     dice = random.Random(seed)
     reports = []
+    anchors = [
+        (round((start + t) * (1 + drift) * rate), BASE + round((start + t) * SECOND) + DELAY)
+        for t in range(max(1, round(seconds - start)))
+    ]
     at = start
     while at < seconds:
         timestamp = round(at * (1 + drift) * rate)
         sender = ntp + round(at * (1 + drift) * SECOND)
         reports.append(Report(timestamp, sender, BASE + round((at + dice.random() * jitter) * SECOND) + DELAY))
         at += every
-    return StreamClock(rate, reports, [])
+    return StreamClock(rate, reports, anchors)
 
 
 def error(clock_map, at, rate=90_000, drift=0.0):
@@ -47,7 +51,8 @@ def test_a_drift_that_changes_with_the_temperature():
         truth.append((round(media * 90_000), at))
         at += 1
         media += 1 + (100e-6 if second < 3600 else -100e-6)
-    (found,) = fit([StreamClock(90_000, reports, [])])
+    anchors = [(r.timestamp, r.arrival) for r in reports]
+    (found,) = fit([StreamClock(90_000, reports, anchors)])
     assert max(abs((found.at(t) - BASE - DELAY) / SECOND - at) for t, at in truth) < 0.035
 
 
@@ -92,6 +97,61 @@ def test_frames_arrivals_do_without_reports():
 def test_noise_of_a_short_recording_is_not_taken_for_drift():
     (found,) = fit([stream(4, jitter=0.05)])
     assert abs(error(found, 600) - error(found, 0)) < 0.001
+
+
+@pytest.mark.parametrize("ahead", [2.5, -2.5, 600, 20_000, -20_000])
+def test_reports_that_the_frames_belie_are_not_believed(ahead):
+    honest = stream(60)
+    lies = [r._replace(timestamp=r.timestamp + round(ahead * 90_000)) for r in honest.reports]
+    (found,) = fit([honest._replace(reports=lies)])
+    assert max(abs(error(found, at)) for at in range(60)) < 0.02
+    assert f"up to {abs(ahead):.1f} s away" in found.problem
+
+
+def test_a_few_lies_do_not_cost_the_honest_reports():
+    honest = stream(60)
+    mixed = [r._replace(timestamp=r.timestamp + 90_000_000) if i % 3 else r for i, r in enumerate(honest.reports)]
+    (found,), (truth,) = fit([honest._replace(reports=mixed)]), fit([honest])
+    assert max(abs(found.at(at * 90_000) - truth.at(at * 90_000)) for at in range(60)) < SECOND // 50
+    assert found.problem
+    assert not truth.problem
+
+
+def test_an_encoder_that_lags_is_believed():
+    """Its frames come a second and a half after they were captured, as its reports say."""
+    slow = stream(60)
+    slow = slow._replace(anchors=[(t, arrival + 3 * SECOND // 2) for t, arrival in slow.anchors])
+    (found,) = fit([slow])
+    assert max(abs(error(found, at)) for at in range(60)) < 0.02
+    assert not found.problem
+
+
+def test_a_participant_that_lies_moves_nobody_else():
+    """Neither the other one's streams, nor those of its own that are honest."""
+    picture, sound = stream(60, seed=2), stream(60, rate=48_000, every=5.0, seed=3)
+    lying = picture._replace(reports=[r._replace(timestamp=r.timestamp + 10**9) for r in picture.reports])
+    maps = fit([lying, sound])
+    assert [bool(found.problem) for found in maps] == [True, False]
+    for at in range(0, 60, 7):
+        assert abs(error(maps[0], at)) < 0.03
+        assert abs(error(maps[1], at, rate=48_000)) < 0.03
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9 * 90_000), st.integers(0, SECOND)), min_size=1, max_size=60),
+    st.lists(st.tuples(st.integers(0, 2**32), st.integers(0, 2**62), st.integers(0, 100 * SECOND)), max_size=20),
+)
+def test_whatever_a_sender_says_frames_stay_where_they_came(steps, claims):
+    """Timestamps run as they like, forwards, and reports say anything: no frame is placed far from its arrival."""
+    timestamp, arrival, anchors = 0, BASE, []
+    for ticks, ns in steps:
+        timestamp, arrival = timestamp + ticks, arrival + ns
+        anchors.append((timestamp, arrival))
+    reports = [Report(timestamp, ntp, BASE + at) for timestamp, ntp, at in claims]
+    (found,) = fit([StreamClock(90_000, sorted(reports, key=lambda r: r.arrival), anchors)])
+    last, first = dict(anchors), dict(reversed(anchors))
+    for timestamp, latest in last.items():
+        assert first[timestamp] - 2 * SECOND <= found.at(timestamp) <= latest + SECOND // 10
 
 
 @given(

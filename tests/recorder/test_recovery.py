@@ -30,7 +30,8 @@ def head(first_ext_seq=100, n=1, epoch=1):
     return JournalHead(
         version=1, recording="rec", room="room", participant="p", name="Ada", track="cam", source="camera",
         media="video", codec="vp8", clock_rate=90000, channels=1, ssrc=1, lifetime=2, opened_unix_ms=0, epoch=epoch,
-        n=n, first_ext_seq=first_ext_seq, timestamp=3000 * first_ext_seq, arrival=SECOND, file=f"{epoch}-{n}.webm",
+        n=n, first_ext_seq=first_ext_seq, timestamp=3000 * first_ext_seq,
+        arrival=SECOND + (first_ext_seq - 100) * SECOND // 30, file=f"{epoch}-{n}.webm",
         header_bytes=len(HEADER), width=192, height=128,
     )  # fmt: skip
 

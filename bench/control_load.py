@@ -39,7 +39,7 @@ PROCESS = """
 import asyncio, sys
 from pathlib import Path
 import uvloop
-from control.config import ControlConfig, SfuNode
+from control.config import ControlConfig, RateLimits, SfuNode
 from control.main import Addresses, run
 dsn, directory, core = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 import os
@@ -48,7 +48,7 @@ node = SfuNode(node="sfu-1", signaling_url="ws://127.0.0.1:9/", http_url="http:/
 config = ControlConfig(
     database_dsn=dsn, data_dir=directory / "data", recordings_dir=directory / "recordings", node_secret="x" * 32,
     nodes=(node,), http_binds=("127.0.0.1:0",), internal_bind="127.0.0.1:0", registration="open",
-    requests_per_minute=10**9, embedded=True, reconcile_seconds=3600,
+    limits=RateLimits(account_requests=10**9), embedded=True, reconcile_seconds=3600,
 )
 addresses = Addresses()
 uvloop.run(run(config, lambda: print(addresses.http[0], flush=True), addresses))

@@ -83,6 +83,31 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimits:
+    """What is taken before more is refused for a while.
+
+    Windows are a quarter of an hour for attempts and newcomers, a minute for requests. An address is an IPv4 address,
+    or the /64 network of an IPv6 one.
+    """
+
+    passcode_failures: int = 50
+    """Wrong passcodes from an address at one meeting."""
+    meeting_failures: int = 300
+    """Wrong passcodes at one meeting, from all addresses."""
+    sign_in_failures: int = 100
+    """Failed sign-ins from an address."""
+    arrivals: int = 1000
+    """People from an address who come to one meeting for the first time, or begin to sign in by other means than a
+    password."""
+    waiting: int = 1000
+    """People who wait in a lobby at once."""
+    account_requests: int = 1200
+    """Requests of an account, or of a guest."""
+    address_requests: int = 6000
+    """Requests of an address without an account: a whole office may be behind it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ControlConfig:
     """Settings of one control process. Addresses are `host:port`, port 0 lets the system choose."""
 
@@ -144,8 +169,7 @@ class ControlConfig:
     """What sums up meetings that ended; None leaves them at their transcripts."""
     allow_private_webhooks: bool = False
     """Webhooks may go to this network, and over plain HTTP."""
-    requests_per_minute: int = 1200
-    """What one account, or one address without account, may ask of this process."""
+    limits: RateLimits = RateLimits()
     reconcile_seconds: float = 5.0
     """How often nodes are asked for their rooms, and what was abandoned is looked for."""
     embedded: bool = False

@@ -18,6 +18,7 @@ from control import entity_tags, idempotency
 from control.auth import access as rules
 from control.auth.access import Access, Standing
 from control.auth.principal import SAFE_METHODS, Principal, authenticate, check_origin
+from control.limits import network
 from control.problem import Problem
 from control.reply import Reply
 from control.services import Services
@@ -49,6 +50,20 @@ class Call:
         """The meeting concerned; only on routes of a meeting or recording."""
         assert self.about is not None
         return self.about
+
+    @property
+    def network(self) -> str:
+        """What limits count as the caller's address (`limits.network`)."""
+        return network(self.address)
+
+    def identify(self, subject: str) -> None:
+        """Count the request as that of `subject`, whom a secret in its body proves, and no longer as its address'.
+
+        Raises Problem 429 when `subject` asks too often.
+        """
+        if not self.actor:
+            self.services.limits.take_back(self.network)
+            self.services.limits.request(subject, self.services.config.limits.account_requests)
 
     @property
     def actor(self) -> str:
@@ -170,7 +185,12 @@ async def _admit_and_handle(
     services: Services, endpoint: Endpoint, incoming: Request, path: dict[str, Any]
 ) -> Reply | Response:
     call = await _admit(services, endpoint, incoming, path)
-    allowance = services.limits.request(call.actor or call.address, services.config.requests_per_minute)
+    limits = services.config.limits
+    allowance = (
+        services.limits.request(call.actor, limits.account_requests)
+        if call.actor
+        else services.limits.request(call.network, limits.address_requests)
+    )
     user = None if call.principal is None else call.principal.user
     if endpoint.method == "POST" and user is not None and idempotency.HEADER in incoming.headers:
         reply: Reply | Response = await idempotency.once(

@@ -1,13 +1,19 @@
-"""Rate limits: fixed windows counted in Redis, or in this process while Redis is away."""
+"""Rate limits: fixed windows counted in Redis, or in this process while Redis is away.
 
+`spend` counts acts. `guess` counts wrong attempts alone, so that a crowd with the right passcode is never refused.
+"""
+
+import ipaddress
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from control.live_state import LiveState
 from control.problem import Problem
 
 _MAX_LOCAL = 10_000
+_SUBSCRIBER_PREFIX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,33 @@ class Allowance:
     reset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """How many wrong attempts of a subject are taken within `seconds`."""
+
+    name: str
+    subject: str
+    allowed: int
+    seconds: int
+
+    @property
+    def key(self) -> str:
+        return f"limit:{self.name}:{self.subject}"
+
+
+def network(address: str) -> str:
+    """Return what counts as one party: an IPv4 address, or the /64 of an IPv6 one, which a subscriber has whole."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, _SUBSCRIBER_PREFIX), strict=False))
+    return str(parsed)
+
+
 class Limits:
     def __init__(self, live: LiveState) -> None:
         self._live = live
@@ -26,19 +59,30 @@ class Limits:
 
     async def spend(self, name: str, subject: str, allowed: int, seconds: int) -> None:
         """Count one act of `subject`; raises Problem 429 beyond `allowed` within `seconds`."""
-        key = f"limit:{name}:{subject}"
-        local = self._count_locally(key, seconds)
-        shared = await self._live.count(key, seconds)
-        if (local if shared is None else shared) > allowed:
-            raise Problem(
-                429, "too_many_requests", "Too many attempts; try again later.", {"Retry-After": str(seconds)}
-            )
+        if await self._count(f"limit:{name}:{subject}", seconds) > allowed:
+            raise _too_many(seconds)
 
     async def forgive(self, name: str, subject: str) -> None:
         """Start the subject's count anew."""
         key = f"limit:{name}:{subject}"
         self._local.pop(key, None)
         await self._live.forget(key)
+
+    async def guess(self, limits: Sequence[Failures], attempt: Callable[[], Awaitable[bool]]) -> bool:
+        """Return whether an attempt is right; a wrong one counts. Raises Problem 429 once too many were wrong.
+
+        The counts are read again after the attempt: of many at once, those behind the last one allowed learn nothing.
+        """
+        await self._check(limits)
+        right = await attempt()
+        if right:
+            await self._check(limits)
+            return True
+        counts = [await self._count(one.key, one.seconds) for one in limits]
+        for one, count in zip(limits, counts, strict=True):
+            if count > one.allowed:
+                raise _too_many(one.seconds)
+        return False
 
     def request(self, subject: str, limit: int) -> Allowance:
         """Count one request of `subject` in this process; raises Problem 429 beyond `limit` a minute."""
@@ -50,6 +94,24 @@ class Limits:
             raise Problem(429, "too_many_requests", "Too many requests; slow down.", headers)
         return Allowance(limit, limit - count, reset)
 
+    def take_back(self, subject: str) -> None:
+        """Forget one request of `subject` that turned out to be somebody else's."""
+        key = f"requests:{subject}"
+        if key in self._local:
+            ends, count = self._local[key]
+            self._local[key] = (ends, max(0, count - 1))
+
+    async def _check(self, limits: Sequence[Failures]) -> None:
+        for one in limits:
+            shared = await self._live.read(one.key)
+            if (self._read_locally(one.key) if shared is None else shared) >= one.allowed:
+                raise _too_many(one.seconds)
+
+    async def _count(self, key: str, seconds: int) -> int:
+        local = self._count_locally(key, seconds)
+        shared = await self._live.count(key, seconds)
+        return local if shared is None else shared
+
     def _count_locally(self, key: str, seconds: int) -> int:
         now = time.monotonic()
         ends, count = self._local.pop(key, (now + seconds, 0))
@@ -59,3 +121,11 @@ class Limits:
         while len(self._local) > _MAX_LOCAL:
             self._local.popitem(last=False)
         return count + 1
+
+    def _read_locally(self, key: str) -> int:
+        ends, count = self._local.get(key, (0.0, 0))
+        return count if ends > time.monotonic() else 0
+
+
+def _too_many(seconds: int) -> Problem:
+    return Problem(429, "too_many_requests", "Too many attempts; try again later.", {"Retry-After": str(seconds)})

@@ -45,6 +45,17 @@ class LiveState:
             return None
         return int(result[1])
 
+    async def read(self, key: str) -> int | None:
+        """Return what a counter stands at; None when Redis does not answer."""
+        client = self._client()
+        if client is None:
+            return None
+        try:
+            return int(await client.get(key) or 0)
+        except (RedisError, OSError) as error:
+            self._failed(error)
+            return None
+
     async def forget(self, key: str) -> None:
         client = self._client()
         if client is None:

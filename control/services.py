@@ -19,6 +19,7 @@ from control.mail import Mailer
 from control.media_store import MediaStore
 from control.node_client import NodeClient
 from control.oidc import OidcClient
+from control.passcodes import Passcodes
 from control.passwords import Passwords
 from control.registry.membership import Registry
 from control.registry.opening import open_registry
@@ -39,6 +40,7 @@ class Services:
     keys: keys.Keys
     tokens: Tokens
     passwords: Passwords
+    passcodes: Passcodes
     live: LiveState
     limits: Limits
     http: aiohttp.ClientSession
@@ -84,12 +86,14 @@ async def open_services(config: ControlConfig) -> Services:
         cookie_jar=aiohttp.DummyCookieJar(),
     )
     registry = open_registry(config, http)
+    passwords = Passwords()
     return Services(
         config=config,
         pool=pool,
         keys=loaded,
         tokens=Tokens(loaded),
-        passwords=Passwords(),
+        passwords=passwords,
+        passcodes=Passcodes(passwords),
         live=live,
         limits=Limits(live),
         http=http,

@@ -99,7 +99,7 @@ async def delete_api_key(call: Call, key: str) -> Done:
 @endpoints.route("POST", "/api/v1/auth/forgot-password", Access.PUBLIC, body=ForgotPassword, answer=Done)
 async def forgot_password(call: Call, body: ForgotPassword) -> Done:
     """Mail a link to set a new password; the answer is the same whether or not there is such an account."""
-    await call.services.limits.spend("forgot-address", call.address, 20, _WINDOW)
+    await call.services.limits.spend("forgot-address", call.network, 20, _WINDOW)
     await call.services.limits.spend("forgot-account", users.key(body.email), 3, _WINDOW)
     async with call.services.pool.acquire() as connection, connection.transaction():
         user = await users.by_login(connection, body.email)
@@ -112,7 +112,7 @@ async def forgot_password(call: Call, body: ForgotPassword) -> Done:
 @endpoints.route("POST", "/api/v1/auth/reset-password", Access.PUBLIC, body=ResetPassword, answer=Done)
 async def reset_password(call: Call, body: ResetPassword) -> Done:
     """Set a new password with the token of a mail; every session of the account ends."""
-    await call.services.limits.spend("reset", call.address, 20, _WINDOW)
+    await call.services.limits.spend("reset", call.network, 20, _WINDOW)
     password_hash = await call.services.passwords.hash(body.password)
     async with call.services.pool.acquire() as connection, connection.transaction():
         redeemed = await account_tokens.redeem(connection, body.token, "reset")
@@ -145,7 +145,7 @@ async def request_verification(call: Call) -> Done:
 @endpoints.route("POST", "/api/v1/auth/verify-email", Access.PUBLIC, body=VerifyEmail, answer=Done)
 async def verify_email(call: Call, body: VerifyEmail) -> Done:
     """Confirm an address with the token of a mail."""
-    await call.services.limits.spend("verify-token", call.address, 20, _WINDOW)
+    await call.services.limits.spend("verify-token", call.network, 20, _WINDOW)
     async with call.services.pool.acquire() as connection, connection.transaction():
         redeemed = await account_tokens.redeem(connection, body.token, "verify")
         if redeemed is None or not await users.confirm_email(connection, *redeemed):

@@ -23,6 +23,7 @@ from control.auth import cookies
 from control.auth.access import Access, sign_in_required
 from control.auth.principal import check_origin
 from control.endpoint import Call, Endpoints, answer
+from control.limits import Failures
 from control.problem import Problem, forbidden
 from control.store import audit, invitations, outbox, sessions, users
 from control.store.users import UserRow
@@ -49,7 +50,7 @@ async def get_server(call: Call) -> ServerInfo:
 @accounts.route("POST", "/api/v1/setup", Access.PUBLIC, body=Setup, answer=SignedIn, status=201)
 async def set_up(call: Call, body: Setup) -> Response:
     """Make the first administrator with the one-time token, and sign in."""
-    await call.services.limits.spend("setup", call.address, 20, _WINDOW)
+    await call.services.limits.spend("setup", call.network, 20, _WINDOW)
     password_hash = await call.services.passwords.hash(body.password)
     async with call.services.pool.acquire() as connection, connection.transaction():
         if not await first_admin.redeem(connection, body.token):
@@ -83,7 +84,7 @@ async def register(call: Call, body: Register) -> Response:
     Where the address decides who may register, it must be confirmed before anyone signs in: 202, and a mail.
     """
     config = call.services.config
-    await call.services.limits.spend("register", call.address, 30, _WINDOW)
+    await call.services.limits.spend("register", call.network, 30, _WINDOW)
     if config.registration == "closed":
         raise Problem(403, "registration_closed", "This server takes no new accounts.")
     if config.registration == "domain":
@@ -113,11 +114,13 @@ async def log_in(call: Call, body: Login) -> Response:
     """Sign in with user name or e-mail address; throttled per account and per address."""
     limits = call.services.limits
     account = users.key(body.username)
-    await limits.spend("login-address", call.address, 100, _WINDOW)
     await limits.spend("login-account", account, 10, _WINDOW)
     async with call.services.pool.acquire() as connection:
         user = await users.by_login(connection, body.username)
-    if not await call.services.passwords.verify(user.password_hash if user else None, body.password) or user is None:
+    stored = user.password_hash if user is not None else None
+    of_address = Failures("login-address", call.network, call.services.config.limits.sign_in_failures, _WINDOW)
+    right = await limits.guess([of_address], lambda: call.services.passwords.verify(stored, body.password))
+    if not right or user is None:
         raise Problem(401, "wrong_credentials", "User name or password is wrong.")
     if user.must_confirm:
         await _confirm_again(call, user)

@@ -10,12 +10,12 @@ from typing import NamedTuple
 from quart import Response
 
 from control import grants, placing, spilling, turn, webtransport
-from control.api import lobby
+from control.api import lobby, newcomers
 from control.api.meeting_types import WebTransport
 from control.api.meetings import summary
 from control.api.participant_types import Joined, JoinMeeting, Waiting
 from control.api.types import Done
-from control.auth.access import Access, Standing, sign_in_required
+from control.auth.access import Access, Standing
 from control.config import IceServerConfig
 from control.database import Connection
 from control.ending import ended
@@ -30,7 +30,6 @@ from sfu.api.placement import Placement
 from sfu.api.signaling_values import IceServer
 
 endpoints = Endpoints("meetings", scope="meetings")
-_WINDOW = 15 * 60
 _READMITTED_SECONDS = 3.0  # the nodes learn first that somebody is let back in
 
 
@@ -76,12 +75,9 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Joined | 
     known = await _returning(call, body) or call.standing.participant
     if call.standing.removed or (known is not None and known.removed_at is not None):
         raise Problem(403, "removed", "A host removed you from this meeting.")
-    if known is None and call.standing.role != "host":
-        await _check_newcomer(call, body)
-        if grants.settings_of(call.standing.meeting).lobby:
-            waiting = await lobby.pass_or_wait(call, body)
-            if waiting is not None:
-                return answer(waiting, 202)
+    newcomer = known is None and call.standing.role != "host"
+    if newcomer and (waiting := await newcomers.check(call, body)) is not None:
+        return answer(waiting, 202)
     await placing.check(call.services, meeting)
     async with call.services.pool.acquire() as connection, connection.transaction():
         # Facts lock the meeting first too: otherwise a join and the fact of an earlier one wait for each other.
@@ -90,6 +86,8 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Joined | 
         if state is None or state.ended:
             raise ended()
         await _check_room(call, connection, state, known)
+        if newcomer and body.lobby_ticket is not None:
+            await lobby.use(connection, meeting, body.lobby_ticket)
         person, secret = await _admit(call, connection, body, known)
         there = state.elsewhere.get(person.id)
         seat = await _seat(call, connection, state, person) if there is None else None
@@ -159,11 +157,11 @@ async def _returning(call: Call, body: JoinMeeting) -> ParticipantRow | None:
     if body.rejoin_secret is None:
         return None
     meeting = call.standing.meeting.id
-    await call.services.limits.spend("rejoin", f"{meeting}:{call.address}", 60, _WINDOW)
     async with call.services.pool.acquire() as connection:
         person = await participants.by_id(connection, meeting, rejoin_participant(body.rejoin_secret))
     if person is None or not hmac.compare_digest(person.rejoin_hash, digest(body.rejoin_secret)):
         raise Problem(403, "rejoin_secret", "The rejoin secret does not hold.")
+    call.identify(person.id)
     user = call.principal.user.user if call.principal is not None and call.principal.user is not None else None
     if user is not None and person.user_id not in {None, user}:
         raise Problem(403, "rejoin_secret", "The rejoin secret is another account's.")
@@ -178,22 +176,6 @@ async def _check_account(call: Call, user: str) -> None:
         account = await users.by_id(connection, user)
     if account is None or account.state == "banned":
         raise Problem(403, "banned", "This account is banned.")
-
-
-async def _check_newcomer(call: Call, body: JoinMeeting) -> None:
-    """Refuse who may not come in at all: guests where there are none, a wrong passcode."""
-    meeting = call.standing.meeting
-    if call.principal is None or call.principal.user is None:
-        if not grants.settings_of(meeting).guests:
-            raise sign_in_required()
-        if body.name is None:
-            raise Problem(400, "name_required", "Guests give a name.")
-    if meeting.passcode_hash is not None:
-        if body.passcode is None:
-            raise Problem(403, "passcode_required", "This meeting has a passcode.")
-        await call.services.limits.spend("passcode", f"{meeting.id}:{call.address}", 10, _WINDOW)
-        if not await call.services.passwords.verify(meeting.passcode_hash, body.passcode):
-            raise Problem(403, "wrong_passcode", "The passcode is wrong.")
 
 
 async def _check_room(call: Call, connection: Connection, state: DesiredState, known: ParticipantRow | None) -> None:

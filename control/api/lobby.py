@@ -4,10 +4,12 @@ import hmac
 import secrets
 from datetime import UTC, datetime
 
+from control import grants
 from control.api.meetings import summary
 from control.api.participant_types import JoinMeeting, Lobby, LobbyEntry, Waiting
 from control.api.types import Done
 from control.auth.access import Access
+from control.database import Connection
 from control.endpoint import Call, Endpoints
 from control.identifiers import new_id
 from control.problem import Problem, not_found
@@ -16,7 +18,6 @@ from control.store.lobby import LobbyRow, State
 from control.tokens import digest
 
 endpoints = Endpoints("participants", scope="meetings")
-_MAX_WAITING = 200
 
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/lobby", Access.HOST, answer=Lobby)
@@ -39,27 +40,30 @@ async def deny_from_lobby(call: Call, meeting: str, entry: str) -> Done:
     return await _decide(call, meeting, entry, "denied")
 
 
-async def pass_or_wait(call: Call, body: JoinMeeting) -> Waiting | None:
-    """Return None for who was let in, else the ticket to ask again with; raises Problem 403 for who was denied."""
-    if body.lobby_ticket is None:
-        return await _enter(call, body)
-    entry, _, _ = body.lobby_ticket.partition(".")
+async def ask_again(call: Call, ticket: str) -> Waiting | None:
+    """Return None for who was let in, else what one who still waits is told; raises Problem 403 for who was denied."""
     async with call.services.pool.acquire() as connection:
-        row = await lobby.see(connection, call.standing.meeting.id, entry)
-        if row is None or not hmac.compare_digest(row.ticket_hash, digest(body.lobby_ticket)):
-            raise Problem(403, "lobby_ticket", "The ticket does not hold.")
-        if row.state == "denied":
-            raise Problem(403, "denied", "A host did not let you in.")
-        if row.state == "waiting":
-            return Waiting(meeting=summary(call.standing), lobby_ticket=body.lobby_ticket)
-        await lobby.remove(connection, row.id)
+        row = await lobby.see(connection, call.standing.meeting.id, _entry(ticket))
+    if row is None or not hmac.compare_digest(row.ticket_hash, digest(ticket)):
+        raise _unknown_ticket()
+    call.identify(row.id)
+    if row.state == "denied":
+        raise Problem(403, "denied", "A host did not let you in.")
+    if row.state == "waiting" and grants.settings_of(call.standing.meeting).lobby:
+        return Waiting(meeting=summary(call.standing), lobby_ticket=ticket)
     return None
 
 
-async def _enter(call: Call, body: JoinMeeting) -> Waiting:
+async def use(connection: Connection, meeting: str, ticket: str) -> None:
+    """Take a ticket from who comes in with it; raises Problem 403 when somebody else just did."""
+    if not await lobby.remove(connection, meeting, _entry(ticket)):
+        raise _unknown_ticket()
+
+
+async def enter(call: Call, body: JoinMeeting) -> Waiting:
+    """Let somebody wait; returns the ticket to ask again with."""
     meeting = call.standing.meeting.id
     user = call.principal.user if call.principal is not None else None
-    await call.services.limits.spend("lobby", f"{meeting}:{call.address}", 20, 600)
     entry = new_id("lobby")
     ticket = f"{entry}.{secrets.token_urlsafe(24)}"
     row = LobbyRow(
@@ -72,12 +76,20 @@ async def _enter(call: Call, body: JoinMeeting) -> Waiting:
         created_at=datetime.now(UTC),
     )
     async with call.services.pool.acquire() as connection, connection.transaction():
-        if len(await lobby.waiting(connection, meeting)) >= _MAX_WAITING:
+        if len(await lobby.waiting(connection, meeting)) >= call.services.config.limits.waiting:
             raise Problem(503, "lobby_full", "Too many people wait already.", {"Retry-After": "30"})
         await lobby.add(connection, row)
         payload = {"meeting": meeting, "entry": entry, "name": row.name}
         await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "lobby.entered", payload)
     return Waiting(meeting=summary(call.standing), lobby_ticket=ticket)
+
+
+def _entry(ticket: str) -> str:
+    return ticket.partition(".")[0]
+
+
+def _unknown_ticket() -> Problem:
+    return Problem(403, "lobby_ticket", "The ticket is invalid or has expired.")
 
 
 async def _decide(call: Call, meeting: str, entry: str, state: State) -> Done:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from control.api.meeting_types import MeetingSummary, WebTransport
-from control.api.types import Answer, Body, Passcode, Role, Secret, Text
+from control.api.types import Answer, Body, GivenPasscode, Role, Secret, Text
 from sfu.api.join_token import Source
 from sfu.api.signaling_values import IceServer
 
@@ -18,7 +18,7 @@ class JoinMeeting(Body, frozen=True, kw_only=True):
     """
 
     name: Text | None = None
-    passcode: Passcode | None = None
+    passcode: GivenPasscode | None = None
     rejoin_secret: Secret | None = None
     lobby_ticket: Secret | None = None
 

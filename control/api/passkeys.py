@@ -87,7 +87,7 @@ async def remove_passkey(call: Call, passkey: str, body: DeleteAccount) -> Done:
 @endpoints.route("POST", "/api/v1/auth/passkey/begin", Access.PUBLIC, answer=PasskeyOptions)
 async def begin_passkey_sign_in(call: Call) -> PasskeyOptions:
     """Return what a browser signs in with, by whichever passkey of this server the person has."""
-    await call.services.limits.spend("passkey", call.address, 100, _WINDOW)
+    await call.services.limits.spend("passkey", call.network, call.services.config.limits.arrivals, _WINDOW)
     async with call.services.pool.acquire() as connection:
         challenge = await store.new_challenge(connection, None)
     return PasskeyOptions(options=passkeys.sign_in_options(_party(call), challenge))
@@ -96,7 +96,6 @@ async def begin_passkey_sign_in(call: Call) -> PasskeyOptions:
 @endpoints.route("POST", "/api/v1/auth/passkey/finish", Access.PUBLIC, body=SignInWithPasskey, answer=SignedIn)
 async def sign_in_with_passkey(call: Call, body: SignInWithPasskey) -> Response:
     """Sign in with a passkey, which needs no second factor besides."""
-    await call.services.limits.spend("passkey", call.address, 100, _WINDOW)
     challenge = passkeys.challenge_of(body.credential)
     async with call.services.pool.acquire() as connection:
         if not await store.use_challenge(connection, challenge, None):

@@ -95,7 +95,7 @@ async def _opened(call: Call, token: str) -> str:
     async with call.services.pool.acquire() as connection:
         recording = await links.recording(connection, token)
     if recording is None:
-        await call.services.limits.spend("shared", call.address, 100, 600)
+        await call.services.limits.spend("shared", call.network, 100, 600)
         raise _no_link()
     return recording
 

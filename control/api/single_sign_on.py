@@ -39,7 +39,7 @@ class CallbackQuery(msgspec.Struct, frozen=True, kw_only=True):
 )
 async def start_single_sign_on(call: Call, provider: str, query: StartQuery) -> Response:
     """Send the browser to the identity provider."""
-    await call.services.limits.spend("oidc", call.address, 60, 900)
+    await call.services.limits.spend("oidc", call.network, call.services.config.limits.arrivals, 900)
     attempt = oidc.new_attempt(provider, _own_path(query.return_to))
     location = await _client(call, provider).authorization_url(attempt)
     response = Response("", 302, {"Location": location, "Cache-Control": "no-store"})

@@ -32,10 +32,14 @@ async def add(connection: Connection, row: LobbyRow) -> None:
 
 
 async def see(connection: Connection, meeting: str, entry: str) -> LobbyRow | None:
-    """Return an entry, noting that its person is still there."""
-    row = await connection.fetchrow(
-        "UPDATE lobby_entries SET seen_at = now() WHERE id = $1 AND meeting_id = $2 RETURNING *", entry, meeting
+    """Return an entry, noting now and then that its person is still there."""
+    await connection.execute(
+        "UPDATE lobby_entries SET seen_at = now()"
+        " WHERE id = $1 AND meeting_id = $2 AND seen_at < now() - interval '10 seconds'",
+        entry,
+        meeting,
     )
+    row = await connection.fetchrow("SELECT * FROM lobby_entries WHERE id = $1 AND meeting_id = $2", entry, meeting)
     return load_one(LobbyRow, row)
 
 
@@ -60,8 +64,12 @@ async def decide(connection: Connection, meeting: str, entry: str, state: State)
     return found is not None
 
 
-async def remove(connection: Connection, entry: str) -> None:
-    await connection.execute("DELETE FROM lobby_entries WHERE id = $1", entry)
+async def remove(connection: Connection, meeting: str, entry: str) -> bool:
+    """Drop the entry of who comes in; False when there is none, or its person was denied meanwhile."""
+    found = await connection.fetchval(
+        "DELETE FROM lobby_entries WHERE id = $1 AND meeting_id = $2 AND state <> 'denied' RETURNING id", entry, meeting
+    )
+    return found is not None
 
 
 async def forget_old(connection: Connection) -> None:

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from control.config import ControlConfig, Registration, Retention, SfuNode, SmtpConfig, TurnConfig
+from control.config import ControlConfig, RateLimits, Registration, Retention, SfuNode, SmtpConfig, TurnConfig
 from control.language_model_config import LanguageModelConfig
 from inference.config import InferenceConfig
 from objects.s3_config import S3Config
@@ -72,7 +72,7 @@ def control_config(settings: Settings) -> ControlConfig:
         media_dir=settings["media_dir"],
         max_upload_bytes=settings["max_upload_bytes"],
         quota_bytes=settings["quota_bytes"],
-        requests_per_minute=settings["requests_per_minute"],
+        limits=_limits(settings),
         s3=s3_config(settings),
         inference_url=settings["inference_url"] or f"http://127.0.0.1:{settings['inference_port']}",
         language_model=_language_model(settings),
@@ -91,6 +91,18 @@ def _retention(settings: Settings) -> Retention:
         captions_days=settings["keep_captions_days"],
         audit_days=settings["keep_audit_days"],
         recordings_days=settings["keep_recordings_days"],
+    )
+
+
+def _limits(settings: Settings) -> RateLimits:
+    return RateLimits(
+        passcode_failures=settings["limit_passcode_failures"],
+        meeting_failures=settings["limit_meeting_failures"],
+        sign_in_failures=settings["limit_sign_in_failures"],
+        arrivals=settings["limit_arrivals"],
+        waiting=settings["limit_waiting"],
+        account_requests=settings["requests_per_minute"],
+        address_requests=settings["limit_address_requests"],
     )
 
 

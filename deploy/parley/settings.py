@@ -109,7 +109,15 @@ SETTINGS = (
     Setting("media_dir", Path, None, "where uploaded files are kept without S3; unset: below data_dir"),
     Setting("max_upload_bytes", int, 2 * 1024**3, "largest file that may be uploaded"),
     Setting("quota_bytes", int, 20 * 1024**3, "what one account may keep in files"),
-    Setting("requests_per_minute", int, 1200, "what one account, or one address without account, may ask"),
+    Setting("requests_per_minute", int, 1200, "what one account or guest may ask"),
+    Setting("limit_address_requests", int, 6000, "what one address without account may ask in a minute"),
+    Setting("limit_sign_in_failures", int, 100, "failed sign-ins of an address in 15 minutes"),
+    Setting("limit_passcode_failures", int, 50, "wrong passcodes of an address at a meeting in 15 minutes"),
+    Setting("limit_meeting_failures", int, 300, "wrong passcodes at a meeting, of all addresses, in 15 minutes"),
+    Setting(
+        "limit_arrivals", int, 1000, "newcomers of an address at a meeting in 15 minutes; its passkey and SSO sign-ins"
+    ),
+    Setting("limit_waiting", int, 1000, "people who wait in a lobby at once"),
     Setting("models_dir", Path, None, "where AI models are kept; unset: below data_dir"),
     Setting(
         "registration", str, "auto", "who may register: open, invite, domain, closed; auto: open on localhost only"

@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 from werkzeug.routing import Rule
 
-from control.config import ControlConfig, SfuNode
+from control.config import ControlConfig, RateLimits, SfuNode
 from control.migrations import migrate
 from parley.embedded_postgres import EmbeddedPostgres
 from tests.control.harness import NODE_SECRET, Node, People, Server, serving
@@ -168,7 +168,7 @@ def config(dsn: str, node: Node, tmp_path: Path) -> ControlConfig:
         internal_bind="127.0.0.1:0",
         registration="open",
         web_root=web,
-        requests_per_minute=100_000,
+        limits=RateLimits(account_requests=100_000, address_requests=100_000),
         reconcile_seconds=3600,
         inference_url="http://127.0.0.1:9",
         embedded=True,

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 
 from control.app import openapi_document
-from control.config import ControlConfig
+from control.config import ControlConfig, RateLimits
 from tests.control.harness import People, serving
 
 
@@ -53,7 +53,10 @@ async def test_entity_tags(people: People) -> None:
 
 
 async def test_requests_are_limited_and_headers_say_so(config: ControlConfig) -> None:
-    async with serving(replace(config, requests_per_minute=5)) as server, aiohttp.ClientSession() as session:
+    async with (
+        serving(replace(config, limits=RateLimits(account_requests=5))) as server,
+        aiohttp.ClientSession() as session,
+    ):
         people = People(session, server)
         ada = await people.user("ada")
         url = f"{server.url}/api/v1/users/profile"

@@ -78,7 +78,7 @@ def test_an_identity_provider_is_whole_or_not_at_all() -> None:
 
 def test_second_factors_and_limits() -> None:
     config = control_config(settings(second_factor="admins", quota_bytes="5", media_dir="/m", requests_per_minute="9"))
-    assert (config.second_factor, config.quota_bytes, str(config.media_dir), config.requests_per_minute) == (
+    assert (config.second_factor, config.quota_bytes, str(config.media_dir), config.limits.account_requests) == (
         "admins",
         5,
         "/m",

@@ -88,7 +88,7 @@ async function showMeetings(page, context, user) {
 
 function newMeeting(context) {
   const title = field('Title', { name: 'title', placeholder: 'Weekly sync', maxlength: 200, autocomplete: 'off' });
-  const passcode = field('Passcode', { name: 'passcode', maxlength: 64, autocomplete: 'off', placeholder: 'None', hint: 'Guests are asked for it.' });
+  const passcode = field('Passcode', { name: 'passcode', minlength: 6, maxlength: 64, autocomplete: 'off', placeholder: 'None', hint: 'Guests are asked for it. At least 6 characters.' });
   const start = field('Starts', { name: 'start', type: 'datetime-local', hint: 'Leave empty for now.' });
   const guests = check('Guests may join', 'Anyone who has the link, without an account.', true);
   const consent = choice('Recording', 'record', () => undefined);

@@ -15,6 +15,8 @@ export function admission(rest, meeting, who, { admitted = () => undefined, wait
   const { rejoin_secret: kept, ...stranger } = who;
   let secret = kept;
   const join = (more) => rest.join(meeting, { ...stranger, ...(secret ? { rejoin_secret: secret } : {}), ...more });
+  // The ticket proves that the passcode was right.
+  const askAgain = ({ lobby_ticket }) => rest.join(meeting, { name: stranger.name, lobby_ticket });
 
   async function joinOnce() {
     try {
@@ -32,7 +34,7 @@ export function admission(rest, meeting, who, { admitted = () => undefined, wait
     if (answer.lobby_ticket) waiting(true);
     while (answer.lobby_ticket) {
       await pause(answer.retry_seconds * 1000, signal);
-      answer = await join({ lobby_ticket: answer.lobby_ticket });
+      answer = await askAgain(answer);
       if (!answer.lobby_ticket) waiting(false);
     }
     secret = answer.rejoin_secret ?? secret;

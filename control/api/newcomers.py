@@ -1,0 +1,52 @@
+"""Newcomers: what a meeting asks of people who were never in it. A name or an account, the passcode, a host's nod.
+
+Whoever holds a lobby ticket has given the passcode: the ticket is the proof, and is asked with again and again.
+"""
+
+from control import grants
+from control.api import lobby
+from control.api.participant_types import JoinMeeting, Waiting
+from control.auth.access import sign_in_required
+from control.endpoint import Call
+from control.limits import Failures
+from control.problem import Problem
+
+_WINDOW = 15 * 60
+
+
+async def check(call: Call, body: JoinMeeting) -> Waiting | None:
+    """Return None for who may come in now, else what one who has to wait is told; raises Problem for all others."""
+    _check_identity(call, body)
+    if body.lobby_ticket is not None:
+        return await lobby.ask_again(call, body.lobby_ticket)
+    await _check_passcode(call, body)
+    subject = f"{call.standing.meeting.id}:{call.network}"
+    await call.services.limits.spend("newcomers", subject, call.services.config.limits.arrivals, _WINDOW)
+    if grants.settings_of(call.standing.meeting).lobby:
+        return await lobby.enter(call, body)
+    return None
+
+
+def _check_identity(call: Call, body: JoinMeeting) -> None:
+    if call.principal is not None and call.principal.user is not None:
+        return
+    if not grants.settings_of(call.standing.meeting).guests:
+        raise sign_in_required()
+    if body.name is None:
+        raise Problem(400, "name_required", "Guests give a name.")
+
+
+async def _check_passcode(call: Call, body: JoinMeeting) -> None:
+    services, meeting, given = call.services, call.standing.meeting, body.passcode
+    stored = meeting.passcode_hash
+    if stored is None:
+        return
+    if given is None:
+        raise Problem(403, "passcode_required", "This meeting has a passcode.")
+    bars = services.config.limits
+    limits = (
+        Failures("passcode", f"{meeting.id}:{call.network}", bars.passcode_failures, _WINDOW),
+        Failures("passcode-meeting", meeting.id, bars.meeting_failures, _WINDOW),
+    )
+    if not await services.limits.guess(limits, lambda: services.passcodes.verify(stored, given)):
+        raise Problem(403, "wrong_passcode", "The passcode is wrong.")

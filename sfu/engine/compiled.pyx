@@ -59,6 +59,7 @@ cdef enum:
     KIND_DTLS = 1
     KIND_RTCP = 2
     KIND_UNKNOWN_SSRC = 3
+    KIND_EARLY = 4
     SENT_AUDIO = 0
     SENT_VIDEO = 1
     SENT_RTX = 2

@@ -36,7 +36,7 @@ class Drop(IntEnum):
     MALFORMED = 2  # RTP, RTCP or RED that does not parse
     AUTHENTICATION = 3  # SRTP tag does not verify
     REPLAY = 4  # seen before, or older than the window
-    NO_KEYS = 5  # SRTP before DTLS is done
+    NO_KEYS = 5  # SRTP before DTLS is done, held in vain or too much to hold
     UNKNOWN_SSRC = 6  # handed to policy, and policy had no use for it
     NOT_PERMITTED = 7  # the publisher may not publish this (now)
     DUPLICATE = 8  # same seq by another way (RTX of what arrived)
@@ -82,6 +82,7 @@ class LeftoverKind(IntEnum):
     DTLS = 1
     RTCP = 2  # data: the unprotected compound packet (RFC 3550, 5506), unless it is a mere sign of life
     UNKNOWN_SSRC = 3  # data: the unprotected RTP packet
+    EARLY = 4  # data: protected RTP or RTCP of a peer that has no keys yet
 
 
 class Leftover(NamedTuple):
@@ -349,7 +350,8 @@ class Engine(Protocol):
         each stream's first packet; within a stream route by route, so that a destination's packets form a run."""
 
     def resubmit(self, leftover: Leftover, now: int) -> Result:
-        """Run the RTP packet of an UNKNOWN_SSRC leftover again, now that policy may have registered its stream."""
+        """Run an UNKNOWN_SSRC leftover again, now that policy may have registered its stream, or an EARLY one, now that
+        the peer has keys; it counts as received once."""
 
     def retransmit(self, peer: int, ssrc: int, seqs: Iterable[int], now: int, min_interval: int) -> list[Outgoing]:
         """Answer a NACK for outgoing `ssrc` by RTX (RFC 4588), or by the same packet again without negotiated RTX.

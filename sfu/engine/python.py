@@ -199,10 +199,14 @@ class PythonEngine:
         result = Result()
         reception = Reception(self._tally, result)
         peer = self._peers.get(leftover.peer)
-        if peer is None or leftover.kind is not LeftoverKind.UNKNOWN_SSRC:
+        if peer is not None and leftover.kind is LeftoverKind.EARLY:
+            again = Datagram(leftover.data, leftover.source, leftover.local, leftover.arrival)
+            reception.receive_protected(again, peer)
+            reception.tell()
+        elif peer is not None and leftover.kind is LeftoverKind.UNKNOWN_SSRC:
+            reception.take_again(peer, leftover)
+        else:
             self._tally.drop(Drop.UNKNOWN_SSRC)
-            return result
-        reception.take_again(peer, leftover)
         self._forward(reception.runs, result, now)
         return result
 

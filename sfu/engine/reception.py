@@ -112,16 +112,23 @@ class Reception:
         if 128 <= first <= 191:
             if peer is None:
                 self._tally.drop(Drop.UNKNOWN_SOURCE)
-            elif peer.receiver is None:
-                self._tally.drop(Drop.NO_KEYS)
             else:
-                self._receive_srtp(datagram, peer, peer.receiver)
+                self.receive_protected(datagram, peer)
         elif first <= 3:
             self._leave(LeftoverKind.STUN, datagram, peer, data)
         elif 20 <= first <= 63:
             self._leave(LeftoverKind.DTLS, datagram, peer, data)
         else:
             self._tally.drop(Drop.NOT_WEBRTC)
+
+    def receive_protected(self, datagram: Datagram, peer: Peer) -> None:
+        """Take RTP or RTCP; what comes before the keys is left, since it may come along with the handshake's end."""
+        if peer.receiver is not None:
+            self._receive_srtp(datagram, peer, peer.receiver)
+        elif len(datagram.data) > MAX_PACKET_BYTES:
+            self._tally.drop(Drop.MALFORMED)
+        else:
+            self._leave(LeftoverKind.EARLY, datagram, peer, datagram.data)
 
     def take_again(self, peer: Peer, leftover: Leftover) -> None:
         """Take an unprotected RTP packet whose SSRC was unknown."""

@@ -17,7 +17,7 @@ from sfu.rooms.beat import on_nearest_beat
 from sfu.rooms.downtrack import DownTrack
 from sfu.rooms.egress import Egress
 from sfu.rooms.flight_recorder import Kind
-from sfu.rooms.layer_ladder import LayerLadder
+from sfu.rooms.layer_ladder import UNKNOWN_RATE, LayerLadder
 from sfu.rooms.layer_prices import Costs, are_alike, are_same_layers
 from sfu.rooms.layer_wishes import wanted_of
 from sfu.rooms.steps import ALL_LAYERS, Step, keeping_resolution, share_of, steps_of, up_to
@@ -265,6 +265,7 @@ class Adaptation:
             subscriber.reprice()
         if bandwidth is not None and bandwidth.rate >= subscriber.enough and self._knows_prices(shown):
             bandwidth.end_start(now)
+        self._let_begin(shown, rate - audio - allocation.total, now)
         congested = bandwidth is not None and carried > rate
         paused, awaited = set(), set()
         for track, grant in allocation.grants.items():
@@ -279,6 +280,14 @@ class Adaptation:
                 if shown[track].awaits_picture:
                     awaited.add(self._videos[track].shown_as)
         return paused | self._still_paused(subscriber, awaited)
+
+    def _let_begin(self, shown: dict[str, DownTrack], room: float, now: int) -> None:
+        """Let new tracks begin within what is left (bits/s): of one stream, since which layer comes first is chance."""
+        for track, downtrack in shown.items():
+            uptrack = self._videos[track]
+            if downtrack.awaits_track and not uptrack.media.rids and not self._ladders[track].steps:
+                room -= UNKNOWN_RATE
+                downtrack.begin(now, fits=room >= 0)
 
     def _still_paused(self, subscriber: _Subscriber, awaited: set[str]) -> set[str]:
         """Return which of these told paused remain so: until the first picture there is none to be seen."""

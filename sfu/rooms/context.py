@@ -106,7 +106,7 @@ class Context:
 
     def peer(self, now: int) -> Peer:
         """Return a new peer by ICE and DTLS."""
-        return Peer(self.number(), self.engine, self.certificate, now, reached_from=self.reached_from)
+        return Peer(self.number(), self.engine, self.certificate, now, drops=self.drops, reached_from=self.reached_from)
 
     def unix_ms(self, now: int) -> int:
         return (now + self.unix_offset) // 1_000_000

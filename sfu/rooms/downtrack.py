@@ -65,6 +65,7 @@ class DownTrack:
         self._origin: int | None = None
         self.managed = managed
         self._needs_grant = managed and context.sending is not None and slot.kind == "video"
+        self._may_begin = False
 
     def can_carry(self, uptrack: UpTrack) -> bool:
         """Whether the subscriber decodes what the uptrack sends; true while its answer is awaited."""
@@ -100,7 +101,7 @@ class DownTrack:
             self._stop()
         self.uptrack = self.publisher = self.stream = self.wish = self.granted = self.wanted_rid = self._origin = None
         self.layer = self.wanted_layer = ALL_LAYERS
-        self.waiting = self.paused = False
+        self.waiting = self.paused = self._may_begin = False
 
     @property
     def layer_name(self) -> str:
@@ -139,7 +140,7 @@ class DownTrack:
         """Choose the layer to carry (again); a change waits for its keyframe."""
         if self.uptrack is None or not self._in_table or not self._connected:
             return
-        if self.paused or (self._needs_grant and self.granted is None):
+        if self.paused or (self._needs_grant and self.granted is None and not self._may_begin):
             return
         best = choose_layer(self.uptrack.streams, self.stream, now, self.granted)
         if best is not None and best is not self.stream:
@@ -176,6 +177,19 @@ class DownTrack:
         number = self._engine.route_state(self.route).stream
         return next((stream for stream in self.uptrack.streams if stream.number == number), None)
 
+    @property
+    def awaits_track(self) -> bool:
+        """Whether nothing was decided of what it shows yet."""
+        return self._needs_grant and self.granted is None and not self.paused
+
+    def begin(self, now: int, *, fits: bool) -> None:
+        """Allow the first stream of a track that has sent nothing yet, or not, before there are layers to grant.
+
+        Encoders begin with a keyframe, and not all of them send another when asked.
+        """
+        self._may_begin = fits
+        self.choose(now)
+
     def grant(self, stream: IngressStream, now: int, *, at_once: bool, layer: Layer = ALL_LAYERS) -> None:
         """Allow this stream, up to a layer.
 
@@ -210,7 +224,7 @@ class DownTrack:
             self._stop()
         self.paused = True
         self.granted = self.stream = None
-        self.waiting = False
+        self.waiting = self._may_begin = False
 
     def _stop(self) -> None:
         self._engine.switch_route(self.route, None)

@@ -18,7 +18,7 @@ _SECONDS = 5
 _AWAITED_NS = 1_000_000_000  # so long a layer that is asked for again can be had though it does not flow yet
 _UNMEASURED = float("inf")  # costs of which one is missing tell nothing
 _UNKNOWN_RATES = (150_000.0, 500_000.0, 1_700_000.0)
-_UNKNOWN_RATE = 500_000.0  # of a single one
+UNKNOWN_RATE = 500_000.0  # bits/s, of a single one
 
 
 class LayerLadder:
@@ -120,7 +120,7 @@ class LayerLadder:
         if known is not None:
             return known
         if len(self._order) < 2 or stream not in self._order:
-            return _UNKNOWN_RATE
+            return UNKNOWN_RATE
         return _UNKNOWN_RATES[min(self._order.index(stream), len(_UNKNOWN_RATES) - 1)]
 
     def _can_return(self, stream: IngressStream, now: int) -> bool:

@@ -13,7 +13,7 @@ from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import JoinClaims
 from sfu.api.placement import Placement
 from sfu.api.session_paths import Role
-from sfu.engine.contract import Result
+from sfu.engine.contract import Leftover, Result
 from sfu.formats.codecs import Codec
 from sfu.rooms import (
     consent_policy,
@@ -311,6 +311,12 @@ class Node:
         """Take what the engine left to policy. Its `outgoing` is the caller's to send."""
         self._incoming.take(result, now)
         self.settle(now)
+
+    def take_again(self, leftover: Leftover, now: int) -> None:
+        """Run through the engine again what it left for the time when there are keys. The caller settles."""
+        result = self.context.engine.resubmit(leftover, now)
+        self.context.outbox.send(result.outgoing)
+        self._incoming.take(result, now)
 
     # Time
 

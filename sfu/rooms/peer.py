@@ -4,16 +4,27 @@ Sans-IO after str0m: feed `receive` and `handle_timer`, then drain `datagrams_to
 knows 5-tuples that ICE has validated, so DTLS and SRTP from others never get here.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sfu.engine.contract import Address, Engine, Leftover, LeftoverKind, Outgoing, PeerEntry, SrtpKeys, SrtpProfile
+from sfu.engine.contract import (
+    Address,
+    Drop,
+    Engine,
+    Leftover,
+    LeftoverKind,
+    Outgoing,
+    PeerEntry,
+    SrtpKeys,
+    SrtpProfile,
+)
 from sfu.formats.sdp import Candidate
 from sfu.machines.dtls import Dtls, DtlsState
 from sfu.machines.dtls_certificate import DtlsCertificate
 from sfu.machines.ice import Credentials, IceLite, IceReceived, Refusal, generate_credentials
 from sfu.machines.negotiation import LocalTransport, RemoteTransport
+from sfu.rooms.early_media import EarlyMedia
 
 CONSENT_LOST = "consent_lost"
 
@@ -43,9 +54,13 @@ class Peer:
         certificate: DtlsCertificate,
         now: int,
         *,
+        drops: Counter[Drop],
         reached_from: Mapping[Address, Address] | None = None,
     ) -> None:
-        """`reached_from` tells who is behind an address of this machine's own (server.tcp_listener)."""
+        """`reached_from` tells who is behind an address of this machine's own (server.tcp_listener).
+
+        `drops` counts what came before the keys and was of no use.
+        """
         self.number = number
         self.connected = False
         self.closed = False
@@ -55,6 +70,7 @@ class Peer:
         self._ice = IceLite(generate_credentials(), now)
         self._dtls = Dtls(certificate)
         self._started = False
+        self._early = EarlyMedia(drops)
         self._datagrams: list[Outgoing] = []
         self._events: deque[PeerEvent] = deque()
         engine.set_peer(PeerEntry(number))
@@ -90,7 +106,7 @@ class Peer:
             self._ice.set_remote(ufrag, pwd)
 
     def receive(self, leftover: Leftover, now: int) -> Refusal | None:
-        """Take STUN or DTLS; returns why a STUN message was refused."""
+        """Take STUN, DTLS or what came before the keys; returns why a STUN message was refused."""
         if self.closed:
             return None
         if leftover.kind == LeftoverKind.STUN:
@@ -98,7 +114,13 @@ class Peer:
         if leftover.kind == LeftoverKind.DTLS:
             self._dtls.receive(leftover.data, now)
             self._advance_dtls()
+        if leftover.kind == LeftoverKind.EARLY:
+            self._early.hold(leftover)
         return None
+
+    def early_media(self, now: int) -> list[Leftover]:
+        """Return what came before the keys; to be resubmitted to the engine once the peer is connected."""
+        return self._early.take(now)
 
     def receive_again(self, leftover: Leftover, now: int) -> bool:
         """Take a check that repeats one before, if it is one: then there is nothing but `datagrams_to_send`."""
@@ -199,6 +221,7 @@ class Peer:
             self._dtls.close(now)
             self._advance_dtls()
             self.closed = True
+        self._early.give_up()
         self._engine.remove_peer(self.number)
         self._events.clear()
         return self.datagrams_to_send()

@@ -123,6 +123,10 @@ class PlainPeer:
         """STUN and DTLS have no place here."""
         return None
 
+    def early_media(self, now: int) -> list[Leftover]:
+        """Nothing comes before keys that were given."""
+        return []
+
     def timer(self) -> int | None:
         return None
 

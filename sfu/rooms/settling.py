@@ -46,6 +46,8 @@ def _settle_peer(node: "Node", owner: Owner, now: int) -> None:
             if not isinstance(media, PublishPeer):
                 media.connected(now)
                 owner.room.adaptation.hurry(now)
+            for leftover in media.peer.early_media(now):
+                node.take_again(leftover, now)
             at = media.timer()
         else:
             _peer_closed(node, owner, event.reason, now)

@@ -54,6 +54,11 @@ cdef class BatchEngine(EngineTable):
         cdef Packet *packet
         result = Result()
         self.state.now = now
+        if handle is not None and leftover.kind is LeftoverKind.EARLY:
+            self._receive_again(handle, leftover, data)
+            self._collect_leftovers(result, [leftover])
+            self._finish(result)
+            return result
         if handle is None or leftover.kind is not LeftoverKind.UNKNOWN_SSRC:
             drop(&self.state, DROP_UNKNOWN_SSRC)
             return result
@@ -72,6 +77,22 @@ cdef class BatchEngine(EngineTable):
         packet_release(&self.state, packet)
         self._finish(result)
         return result
+
+    cdef int _receive_again(self, PeerHandle handle, leftover, bytes data) except -1:
+        """Take what was left as EARLY; no slot is in use between batches."""
+        cdef Slot *slot = &self.state.slots[0]
+        cdef unsigned size
+        if len(data) > PACKET_BYTES_MAX:
+            drop(&self.state, DROP_MALFORMED)
+            return 0
+        slot.size = <int>len(data)
+        memcpy(slot.data, <const uint8_t *>data, len(data))
+        slot.local = leftover.local
+        slot.arrival = leftover.arrival
+        slot.peer = handle.peer
+        write_address(leftover.source, &slot.address, &size)
+        receive_protected(&self.state, 0)
+        return 0
 
     def retransmit(self, peer, ssrc, seqs, int64_t now, int64_t min_interval):
         cdef PeerHandle handle = self.peers[peer]
@@ -253,7 +274,7 @@ cdef class BatchEngine(EngineTable):
                 source = read_address(&slot.address)
             else:
                 source = chunk[record.slot].source
-            if chunk is not None and record.kind in (KIND_STUN, KIND_DTLS):
+            if chunk is not None and record.kind in (KIND_STUN, KIND_DTLS, KIND_EARLY):
                 data = chunk[record.slot].data
             else:
                 data = PyBytes_FromStringAndSize(<char *>slot.data, record.size)

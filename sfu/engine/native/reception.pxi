@@ -20,34 +20,44 @@ cdef void leave(State *state, int kind, int slot, int size) noexcept nogil:
 
 
 cdef void receive_slot(State *state, int number) noexcept nogil:
-    """Tell a datagram's kind by its first byte, RTCP from RTP by its second."""
+    """Tell a datagram's kind by its first byte."""
     cdef Slot *slot = &state.slots[number]
     cdef int first = slot.data[0] if slot.size > 0 else 255
-    cdef int size
     state.datagrams_in += 1
     state.bytes_in += slot.size
     if 128 <= first <= 191:
         if slot.peer == NULL:
             drop(state, DROP_UNKNOWN_SOURCE)
-        elif not slot.peer.has_keys:
-            drop(state, DROP_NO_KEYS)
-        elif slot.size > 1 and 192 <= slot.data[1] <= 223:
-            size = unprotect_rtcp_packet(slot.peer, slot.data, slot.size)
-            if size < 0:
-                drop(state, -1 - size)
-                return
-            slot.peer.last_activity = max(slot.peer.last_activity, slot.arrival)
-            size = fold_compound(state, slot.peer, slot.data, size, slot.arrival)
-            if says_something(slot.data, size):
-                leave(state, KIND_RTCP, number, size)
         else:
-            receive_rtp(state, number)
+            receive_protected(state, number)
     elif first <= 3:
         leave(state, KIND_STUN, number, slot.size)
     elif 20 <= first <= 63:
         leave(state, KIND_DTLS, number, slot.size)
     else:
         drop(state, DROP_NOT_WEBRTC)
+
+
+cdef void receive_protected(State *state, int number) noexcept nogil:
+    """Tell RTCP from RTP by the second byte; what comes before the keys is left, as it came."""
+    cdef Slot *slot = &state.slots[number]
+    cdef int size
+    if not slot.peer.has_keys:
+        if slot.size > PACKET_BYTES_MAX:
+            drop(state, DROP_MALFORMED)
+        else:
+            leave(state, KIND_EARLY, number, slot.size)
+    elif slot.size > 1 and 192 <= slot.data[1] <= 223:
+        size = unprotect_rtcp_packet(slot.peer, slot.data, slot.size)
+        if size < 0:
+            drop(state, -1 - size)
+            return
+        slot.peer.last_activity = max(slot.peer.last_activity, slot.arrival)
+        size = fold_compound(state, slot.peer, slot.data, size, slot.arrival)
+        if says_something(slot.data, size):
+            leave(state, KIND_RTCP, number, size)
+    else:
+        receive_rtp(state, number)
 
 
 cdef int protected_header(const uint8_t *data, int size) noexcept nogil:

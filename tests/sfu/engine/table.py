@@ -70,7 +70,8 @@ class Publisher:
         self.source = ("10.0.0.1", 40_000 + peer)
         self.srtp = session(key, profile, pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
         engine.set_peer(PeerEntry(peer, receive_extensions=RECEIVED))
-        engine.set_keys(peer, SrtpKeys(profile, receive=key, send=randoms.randbytes(KEY_BYTES[profile])))
+        self.keys = SrtpKeys(profile, receive=key, send=randoms.randbytes(KEY_BYTES[profile]))
+        engine.set_keys(peer, self.keys)
         engine.admit_source(peer, self.source, 0)
 
     def protect(self, packet: RtpPacket, arrival: int = 0) -> Datagram:

@@ -7,6 +7,7 @@ from sfu.engine.contract import (
     Datagram,
     Drop,
     Engine,
+    Leftover,
     LeftoverKind,
     Payload,
     PeerEntry,
@@ -14,6 +15,7 @@ from sfu.engine.contract import (
     SrtpProfile,
     StreamEntry,
 )
+from sfu.formats import rtcp
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.formats.rtp import RtpPacket
@@ -323,10 +325,42 @@ def test_no_keys_and_no_address(engine: Engine) -> None:
     engine.set_route(RouteEntry(3, 3, 77, {96: 96}, 0))
     engine.switch_route(3, RouteSource(1))
     batch = [publisher.protect(vp8(1, key=True)), Datagram(bytes([128, 96]) + bytes(60), ("10.0.0.3", 1), 0, 0)]
-    engine.process(batch, 0)
-    assert engine.drops[Drop.NO_KEYS] == 2
+    result = engine.process(batch, 0)
+    assert [leftover.kind for leftover in result.leftovers] == [LeftoverKind.EARLY]
+    assert engine.drops[Drop.NO_KEYS] == 1
     assert engine.protect_rtcp(3, b"\x80\xc9\0\1" + bytes(4)) == []
-    assert engine.drops[Drop.NO_KEYS] == 3
+    assert engine.drops[Drop.NO_KEYS] == 2
+
+
+@pytest.mark.parametrize("profile", [SrtpProfile.AEAD_AES_128_GCM, SrtpProfile.AES128_CM_HMAC_SHA1_80])
+def test_what_comes_before_the_keys_is_left_and_taken_again(engine: Engine, profile: SrtpProfile) -> None:
+    far_end, subscriber = one_to_one(engine, profile)
+    engine.remove_peer(1)
+    engine.set_peer(PeerEntry(1))
+    engine.admit_source(1, far_end.source, 0)
+    engine.add_stream(StreamEntry(1, 1, 11, {96: Payload(Codec.VP8, 90_000)}))
+    engine.switch_route(1, RouteSource(1))
+    datagrams = [far_end.protect(vp8(number, key=number == 1), arrival=number) for number in (1, 2)]
+    report = rtcp.serialize([rtcp.Bye((11,))])
+    datagrams.append(Datagram(far_end.srtp.protect_rtcp(report), far_end.source, 0, 3))
+    oversize = Datagram(bytes([128, 96]) + bytes(1499), far_end.source, 0, 4)
+    result = engine.process([*datagrams, oversize], 10)
+    assert result.leftovers == [
+        Leftover(LeftoverKind.EARLY, 1, datagram.data, datagram.source, 0, datagram.arrival) for datagram in datagrams
+    ]
+    assert engine.drops[Drop.MALFORMED] == 1
+    counted = dict(engine.counters)
+    (still,) = engine.resubmit(result.leftovers[0], 10).leftovers
+    assert still == result.leftovers[0]
+    engine.set_keys(1, far_end.keys)
+    again = [engine.resubmit(leftover, 10) for leftover in result.leftovers]
+    assert [packet.payload for taken in again for packet in subscriber.received(taken)] == [
+        vp8(1, key=True).payload,
+        vp8(2).payload,
+    ]
+    assert [arrival.arrival for taken in again for arrival in taken.arrivals] == [1, 2]
+    assert [leftover.data for leftover in again[2].leftovers] == [report]
+    assert engine.counters["datagrams_in"] == counted["datagrams_in"]
 
 
 def test_rolls_over(engine: Engine) -> None:

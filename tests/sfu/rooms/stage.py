@@ -134,10 +134,15 @@ class Stage:
             self.node.context.outbox.send(self.node.context.engine.release(self.now))
             self.deliver()
 
-    def connect(self, local: Credentials, sdp: str, *, data: bool = False) -> "RtcClient":
-        """Answer to a description of the node's: check by ICE, shake hands by DTLS."""
+    def connect(
+        self, local: Credentials, sdp: str, *, data: bool = False, begins_with: Iterable[RtpPacket] = ()
+    ) -> "RtcClient":
+        """Answer to a description of the node's: check by ICE, shake hands by DTLS.
+
+        Packets that it `begins_with` go along with the end of the handshake.
+        """
         address = ("198.51.100.7", 10_000 + len(self.clients))
-        client = RtcClient(local, sdp, CERTIFICATE, self.now)
+        client = RtcClient(local, sdp, CERTIFICATE, self.now, begins_with)
         if data:
             client.open_data()
         self.clients[address] = client
@@ -149,12 +154,21 @@ class Stage:
 class RtcClient:
     """One peer of a client: ICE, DTLS and SRTP; keeps the RTP and RTCP it gets."""
 
-    def __init__(self, local: Credentials, sdp: str, certificate: DtlsCertificate, now: int) -> None:
+    def __init__(
+        self,
+        local: Credentials,
+        sdp: str,
+        certificate: DtlsCertificate,
+        now: int,
+        begins_with: Iterable[RtpPacket] = (),
+    ) -> None:
         remote = Credentials(value_of(sdp, "ice-ufrag"), value_of(sdp, "ice-pwd"))
         algorithm, digest = value_of(sdp, "fingerprint").split(" ", 1)
         self._ice = IceClient(local, remote, [SFU], 1, now)
         self._dtls = Dtls(certificate)
         self._fingerprint = Fingerprint(algorithm, digest)
+        self._role = DtlsRole.SERVER if value_of(sdp, "setup") == "active" else DtlsRole.CLIENT
+        self._begins_with = tuple(begins_with)
         self._send: Session | None = None
         self._receive: Session | None = None
         self._outgoing: list[bytes] = []
@@ -192,7 +206,7 @@ class RtcClient:
         if data[0] < 4:
             self._ice.receive(data, SFU, now)
             if self._ice.selected and self._dtls.state is DtlsState.NEW:
-                self._dtls.start(DtlsRole.CLIENT, [self._fingerprint], now)
+                self._dtls.start(self._role, [self._fingerprint], now)
         elif data[0] < 64:
             self._dtls.receive(data, now)
             if self.data is not None and not self.deaf:
@@ -207,6 +221,7 @@ class RtcClient:
             profile = {1: Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 7: Policy.SRTP_PROFILE_AEAD_AES_128_GCM}[keys.profile]
             self._send = Session(Policy(keys.send, Policy.SSRC_ANY_OUTBOUND, 0, profile))
             self._receive = Session(Policy(keys.receive, Policy.SSRC_ANY_INBOUND, 0, profile))
+            self.send(*self._begins_with)
             if self.data is not None:
                 self.data.agree(True, now)
                 self.data.connect(now)
@@ -288,12 +303,19 @@ KEYFRAME = bytes.fromhex("10 50009d012a40016800") + bytes(100)
 DELTA = bytes.fromhex("10 51") + bytes(100)
 
 
-def publish(stage: Stage, person: Person, sections: Iterable[str] = (AUDIO, VIDEO + VIDEO_SSRC)) -> RtcClient:
+def publish(
+    stage: Stage,
+    person: Person,
+    sections: Iterable[str] = (AUDIO, VIDEO + VIDEO_SSRC),
+    *,
+    setup: str = "actpass",
+    begins_with: Iterable[RtpPacket] = (),
+) -> RtcClient:
     """Publish these m-sections; returns the connected client."""
     local = generate_credentials()
-    offer = description(local, sections, "actpass")
+    offer = description(local, sections, setup)
     stage.say(person, signaling.Offer(peer="publish", sdp=offer, id=1))
-    return stage.connect(local, person.last(signaling.Answer).sdp)
+    return stage.connect(local, person.last(signaling.Answer).sdp, begins_with=begins_with)
 
 
 def subscribe(stage: Stage, person: Person, client: RtcClient | None = None, *, data: bool = False) -> RtcClient:

@@ -1,5 +1,7 @@
 """A peer's 5-tuples: one that lapses is dismissed from the engine, and what is sent moves to one that stays."""
 
+from collections import Counter
+
 from sfu.api import signaling
 from sfu.engine.contract import Datagram, Drop, Leftover, LeftoverKind, Outgoing
 from sfu.engine.python import PythonEngine
@@ -30,7 +32,7 @@ def check(peer: Peer, source: tuple[str, int], now: int, *, nominate: bool) -> N
 def test_a_path_that_lapses_is_dismissed_and_the_other_taken() -> None:
     engine = PythonEngine()
     now = 1000 * SECOND
-    peer = Peer(1, engine, NODE_CERTIFICATE, now)
+    peer = Peer(1, engine, NODE_CERTIFICATE, now, drops=Counter())
     check(peer, OLD, now, nominate=True)
     check(peer, NEW, now + SECOND, nominate=False)
     engine.set_unprotected(1)

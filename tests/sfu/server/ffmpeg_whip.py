@@ -1,4 +1,5 @@
-"""Publishes H264 and Opus by FFmpeg's WHIP muxer with its default flags: URL, token, seconds.
+"""Publishes H264 and Opus by FFmpeg's WHIP muxer with its default flags: URL, token, seconds, frames from one
+keyframe to the next (30).
 
 A process of its own: the muxer shakes hands without releasing the interpreter lock.
 """
@@ -13,12 +14,12 @@ RATE = 30
 BLOCK = 960
 
 
-def publish(url: str, token: str, seconds: float) -> None:
+def publish(url: str, token: str, seconds: float, keyframe_interval: int = RATE) -> None:
     with av.open(url, mode="w", format="whip", options={"authorization": token}) as output:
         options = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline"}
         video = output.add_stream("libx264", rate=RATE, options=options)
         video.width, video.height, video.pix_fmt = 640, 360, "yuv420p"
-        video.codec_context.gop_size = RATE
+        video.codec_context.gop_size = keyframe_interval
         video.codec_context.max_b_frames = 0
         audio = output.add_stream("libopus", rate=48000, layout="stereo")
         picture = np.zeros((360, 640, 3), np.uint8)
@@ -41,4 +42,4 @@ def publish(url: str, token: str, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    publish(sys.argv[1], sys.argv[2], float(sys.argv[3]))
+    publish(sys.argv[1], sys.argv[2], float(sys.argv[3]), *map(int, sys.argv[4:]))

@@ -6,10 +6,16 @@ from pathlib import Path
 
 import aiohttp
 
-from sfu.api.join_token import Grants
+from parley.client import Room
+from sfu.api.join_token import Grants, Source
+from sfu.formats.codecs import Codec
+from sfu.rooms.context import Limits
 from tests.sfu.server.harness import eventually, host
 from tests.sfu.server.test_call_chromium import join, stage, until_received
 from tests.support.chromium import open_page
+
+MUXER = str(Path(__file__).with_name("ffmpeg_whip.py"))
+AUDIO_SLOTS = Limits().audio_slots
 
 
 async def test_ffmpeg_publishes_and_a_browser_sees_it(tmp_path: Path) -> None:
@@ -17,9 +23,7 @@ async def test_ffmpeg_publishes_and_a_browser_sees_it(tmp_path: Path) -> None:
         ann = await join(browser, page_url, h, "ann")
         token = h.control.token("r", "camera-car")
         url = f"{h.http}/whip?consent=recording"
-        publisher = await asyncio.create_subprocess_exec(
-            sys.executable, str(Path(__file__).with_name("ffmpeg_whip.py")), url, token, "8"
-        )
+        publisher = await asyncio.create_subprocess_exec(sys.executable, MUXER, url, token, "8")
         await eventually(lambda: len(h.node.rooms["r"].uptracks) == 2, 10)
         tracks = {u.source.value: t for t, u in h.node.rooms["r"].uptracks.items()}
         await until_received(ann, tracks["camera"], "frames", 30)
@@ -29,6 +33,21 @@ async def test_ffmpeg_publishes_and_a_browser_sees_it(tmp_path: Path) -> None:
         await until_received(bob, tracks["camera"], "frames", 5)
         assert await publisher.wait() == 0
         await eventually(lambda: not h.node.rooms["r"].uptracks, 40)
+
+
+async def test_who_is_there_sees_ffmpeg_from_its_first_frame(tmp_path: Path) -> None:
+    """Its only keyframe is the first: with its default, the next would come after 8 s, asked for or not."""
+    async with host(tmp_path) as h, Room(h.signaling_url, token=h.control.token("r", "ann")) as ann:
+        async with Room(h.signaling_url, token=h.control.token("r", "guest")) as guest:
+            await guest.publish((Source.CAMERA, Codec.H264))  # ann has a slot for video from now on
+            await eventually(lambda: len(ann.receiver.streams) == AUDIO_SLOTS + 1, 30)
+        url, token = f"{h.http}/whip", h.control.token("r", "camera-car")
+        publisher = await asyncio.create_subprocess_exec(sys.executable, MUXER, url, token, "3", "250")
+        assert await publisher.wait() == 0
+        (camera,) = [stream for stream in ann.receiver.streams.values() if stream.kind == "video"]
+        await eventually(lambda: camera.frame_count >= 89, 30)
+        assert camera.keyframe_count == 1
+        assert (await h.metrics())['parley_sfu_drops_total{reason="no_keys"}'] == 0
 
 
 async def test_a_player_shows_what_is_published(tmp_path: Path) -> None:

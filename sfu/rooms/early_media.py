@@ -1,0 +1,43 @@
+"""Media that comes before a peer's keys: whoever ends the handshake may send its first packets along with the end.
+
+What encoders send first is a keyframe, and some never send another that is asked for. It is held for a moment, and
+taken again when the keys are there.
+"""
+
+from collections import Counter, deque
+
+from sfu.engine.contract import Drop, Leftover
+
+_HELD_NS = 100_000_000
+_MAX_HELD = 256
+"""Packets: a large keyframe and the sound of that time."""
+
+
+class EarlyMedia:
+    """One per peer. What is too old, or too much, to hold is counted in `drops`."""
+
+    def __init__(self, drops: Counter[Drop]) -> None:
+        self._drops = drops
+        self._held: deque[Leftover] = deque()
+
+    def hold(self, leftover: Leftover) -> None:
+        """Keep a packet, the newest ones if there are too many."""
+        self._held.append(leftover)
+        self._forget(leftover.arrival)
+
+    def take(self, now: int) -> list[Leftover]:
+        """Return what is still of use, in the order of its arrival; it is no longer held."""
+        self._forget(now)
+        held = list(self._held)
+        self._held.clear()
+        return held
+
+    def give_up(self) -> None:
+        """There will be no keys."""
+        self._drops[Drop.NO_KEYS] += len(self._held)
+        self._held.clear()
+
+    def _forget(self, now: int) -> None:
+        while self._held and (len(self._held) > _MAX_HELD or now - self._held[0].arrival > _HELD_NS):
+            self._held.popleft()
+            self._drops[Drop.NO_KEYS] += 1

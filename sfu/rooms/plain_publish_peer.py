@@ -1,8 +1,9 @@
 """A plain transport that receives: declared tracks, told apart by payload type, from whoever may send.
 
 Where no address was given, the first sender to come is taken for the sender ("comedia"). With SRTP whoever has the key
-is, wherever it comes from. Without, once all tracks have come nobody else is listened to, until there was silence for
-five seconds; a sender that starts anew has a new SSRC, which then takes the place of the old one.
+is, wherever it comes from. Without, each track has the source that it came from first, and once all have come nobody
+else is listened to, until one was silent for five seconds: that one may come anew, from another port too. A sender
+that starts anew has a new SSRC, which takes the place of the old one.
 """
 
 from collections.abc import Sequence
@@ -41,8 +42,8 @@ class PlainPublishPeer(PublishPeer):
         self.local, self.rtcp_local = sockets
         self._expected: dict[str, int | None] = {}
         self._sender_given = False
-        self._sources: set[Address] = set()
-        self._listens = False
+        self._sources: dict[str, Address] = {}  # by track, of those that have come and were not silent since
+        self._listens = self._knows_rtcp = False
         self._next_look = now + _SILENCE_NS
 
     def listen(self, sender: Address | None) -> None:
@@ -58,13 +59,8 @@ class PlainPublishPeer(PublishPeer):
 
     def _listen_to_anyone(self) -> None:
         self._listens = True
-        engine = self._context.engine
-        for source in self._sources:
-            engine.dismiss_source(source, self.local)
-            engine.dismiss_source(self._rtcp_of(source), self.rtcp_local)
-        self._sources.clear()
         for local in {self.local, self.rtcp_local}:
-            engine.admit_any(self.peer.number, local)
+            self._context.engine.admit_any(self.peer.number, local)
 
     def declare(self, tracks: Sequence[PlainTrack]) -> tuple[UpTrack, ...]:
         """Return the uptracks of these tracks, in order."""
@@ -84,13 +80,20 @@ class PlainPublishPeer(PublishPeer):
             self._context.drops[Drop.MALFORMED] += 1
             return None
         uptrack = next((up for up in self.uptracks.values() if header.payload_type in up.media.payloads), None)
-        if uptrack is None or (uptrack.payload_type == header.payload_type and not self._replace(uptrack, header.ssrc)):
+        if uptrack is None or (
+            uptrack.payload_type == header.payload_type
+            and not (self._may_come(uptrack, leftover.source) and self._replace(uptrack, header.ssrc))
+        ):
             self._context.drops[Drop.UNKNOWN_SSRC] += 1
             return None
         stream = super().unknown_ssrc(leftover)
         if stream is not None:
-            self._heard(leftover.source)
+            self._heard(uptrack, leftover.source)
         return stream
+
+    def _may_come(self, uptrack: UpTrack, source: Address) -> bool:
+        """Whether a track may begin from there: not while it comes from elsewhere."""
+        return self._sources.get(uptrack.track, source) == source
 
     def _replace(self, uptrack: UpTrack, ssrc: int) -> bool:
         """Make room for an SSRC; whether it may come."""
@@ -104,22 +107,32 @@ class PlainPublishPeer(PublishPeer):
             self._registry.forget(uptrack)
         return True
 
-    def _heard(self, source: Address) -> None:
+    def _heard(self, uptrack: UpTrack, source: Address) -> None:
         """A stream has begun, from there."""
         if self._sender_given:
             return
-        if self.peer.address is None:
+        if not self._knows_rtcp:  # until it says by itself where from
+            self._knows_rtcp = True
             self.peer.report_to(self._rtcp_of(source), self.rtcp_local)
         if self.peer.is_protected:
             return
         engine = self._context.engine
-        self._sources.add(source)
+        self._sources[uptrack.track] = source
         engine.admit_source(self.peer.number, source, self.local)
         engine.admit_source(self.peer.number, self._rtcp_of(source), self.rtcp_local)
-        if all(uptrack.streams for uptrack in self.uptracks.values()):
+        if len(self._sources) == len(self.uptracks):
             self._listens = False
             for local in {self.local, self.rtcp_local}:
                 engine.dismiss_any(local)
+
+    def _forget_source(self, uptrack: UpTrack) -> None:
+        """A track may come from anywhere again."""
+        source = self._sources.pop(uptrack.track)
+        self._knows_rtcp = bool(self._sources)
+        if source not in self._sources.values():
+            engine = self._context.engine
+            engine.dismiss_source(source, self.local)
+            engine.dismiss_source(self._rtcp_of(source), self.rtcp_local)
 
     def _rtcp_of(self, sender: Address) -> Address:
         return sender if self.local == self.rtcp_local else (sender[0], sender[1] + 1)
@@ -127,6 +140,7 @@ class PlainPublishPeer(PublishPeer):
     def receive(self, leftover: Leftover, now: int) -> Refusal | None:
         """Take RTCP; reports go back to where it comes from."""
         if leftover.kind == LeftoverKind.RTCP and not self._sender_given:
+            self._knows_rtcp = True
             self.peer.report_to(leftover.source, leftover.local)
         return super().receive(leftover, now)
 
@@ -135,14 +149,17 @@ class PlainPublishPeer(PublishPeer):
         return at if self.peer.closed or at is None else min(at, self._next_look)
 
     def handle_timer(self, now: int) -> None:
-        """Listen to anyone again after silence, besides what every publish peer does."""
+        """Listen to anyone again once a track was silent, besides what every publish peer does."""
         super().handle_timer(now)
         if now < self._next_look or self.peer.closed:
             return
         self._next_look = now + _SILENCE_NS
-        silent = now - self._context.engine.last_activity(self.peer.number) >= _SILENCE_NS
-        if silent and self._sources and not self._listens:
-            self._listen_to_anyone()
+        for uptrack in self.uptracks.values():
+            newest = max((stream.last_arrival for stream in uptrack.streams), default=0)
+            if uptrack.track in self._sources and now - newest >= _SILENCE_NS:
+                self._forget_source(uptrack)
+                if not self._listens:
+                    self._listen_to_anyone()
 
 
 def _media(index: int, track: PlainTrack) -> NegotiatedMedia:

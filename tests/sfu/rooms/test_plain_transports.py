@@ -100,6 +100,40 @@ def test_whoever_comes_first_is_the_sender_until_there_is_silence(stage: Stage) 
     assert [stream.ssrc for stream in camera.streams] == [77]
 
 
+@pytest.mark.parametrize("first", ["camera", "microphone"])
+def test_both_tracks_come_back_from_new_ports_whichever_comes_first(stage: Stage, first: str) -> None:
+    publish_peer = receive(stage)
+    camera, microphone = publish_peer.uptracks.values()
+    put(stage, SENDER, picture(1, payload=KEYFRAME))
+    put(stage, OTHER, sound(1))
+    for start in (1, 2, 3):
+        stage.run(12 * SECOND)
+        pictures, sounds = (SENDER[0], 6000 + 10 * start), (OTHER[0], 7000 + 10 * start)
+        begin = [(pictures, picture(1, 50 + start, KEYFRAME)), (sounds, sound(1, 60 + start))]
+        for source, packet in begin if first == "camera" else reversed(begin):
+            put(stage, source, packet)
+        put(stage, ("198.51.100.66", 1), picture(2, ssrc=66), sound(2, ssrc=67))
+        for seq in range(2, 40):  # 20 s, of which nothing is lost though nobody else is listened to
+            stage.run(500 * MS)
+            put(stage, pictures, picture(seq, 50 + start))
+            put(stage, sounds, sound(seq, 60 + start))
+        assert [(stream.ssrc, stream.packets) for stream in camera.streams] == [(50 + start, 39)]
+        assert [(stream.ssrc, stream.packets) for stream in microphone.streams] == [(60 + start, 39)]
+
+
+def test_one_of_two_senders_comes_back_while_the_other_goes_on(stage: Stage) -> None:
+    publish_peer = receive(stage)
+    camera, microphone = publish_peer.uptracks.values()
+    put(stage, SENDER, picture(1, payload=KEYFRAME))
+    for seq in range(1, 30):
+        put(stage, OTHER, sound(seq))
+        stage.run(500 * MS)
+    put(stage, ("198.51.100.66", 1), sound(30, ssrc=66))  # that one never was away
+    put(stage, (SENDER[0], 6010), picture(1, ssrc=55, payload=KEYFRAME))
+    assert [stream.ssrc for stream in camera.streams] == [55]
+    assert [stream.ssrc for stream in microphone.streams] == [6]
+
+
 def test_a_sender_that_was_named_is_the_only_one(stage: Stage) -> None:
     publish_peer = receive(stage, address=SENDER[0], port=SENDER[1], tracks=(CAMERA,))
     (camera,) = publish_peer.uptracks.values()

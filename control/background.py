@@ -5,6 +5,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
+from sfu.api.failures import describe
+
 _LOG = logging.getLogger(__name__)
 _MAX = 100
 
@@ -25,7 +27,7 @@ class BackgroundTasks:
         return True
 
     def log_failure(self, error: Exception) -> None:
-        _LOG.warning("background work failed: %s", error)
+        _LOG.warning("background work failed: %s", describe(error))
 
     async def close(self, seconds: float = 1.0) -> None:
         """Give what runs a moment, then cancel it."""

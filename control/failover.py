@@ -8,6 +8,7 @@ from control import facts, placing
 from control.database import UNAVAILABLE
 from control.services import Services
 from control.store import placements
+from sfu.api.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _LOOK_SECONDS = 2.0
@@ -19,7 +20,7 @@ async def run(services: Services) -> None:
         try:
             await rescue(services)
         except UNAVAILABLE as error:
-            _LOG.warning("rooms of lost nodes wait for the database: %s", error)
+            _LOG.warning("rooms of lost nodes wait for the database: %s", describe(error))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_SECONDS):
                 await services.registry.change()

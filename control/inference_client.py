@@ -9,6 +9,7 @@ import msgspec
 
 from control.answer_body import read_body
 from control.problem import Problem
+from sfu.api.failures import describe
 
 _SHORT = aiohttp.ClientTimeout(total=10, connect=3)
 _LONG = aiohttp.ClientTimeout(total=None, connect=5, sock_read=300)
@@ -64,7 +65,7 @@ class InferenceClient:
                             raise InferenceFailed(str(said["error"]), again=False)
                         yield said
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
-            raise InferenceFailed(f"{type(error).__name__}: {error}", again=True) from error
+            raise InferenceFailed(describe(error), again=True) from error
 
     async def judge_synthesis(self, path: Path, medium: str) -> dict[str, Any]:
         """Return the verdict on whether a file was generated; raises InferenceFailed."""
@@ -77,7 +78,7 @@ class InferenceClient:
                     await _check(answer)
                     return msgspec.json.decode(await answer.read(), type=dict[str, Any])
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError, OSError) as error:
-            raise InferenceFailed(f"{type(error).__name__}: {error}", again=True) from error
+            raise InferenceFailed(describe(error), again=True) from error
 
 
 async def _check(answer: aiohttp.ClientResponse) -> None:

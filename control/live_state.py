@@ -9,6 +9,8 @@ import redis.asyncio as redis
 from prometheus_client import Counter
 from redis.exceptions import RedisError
 
+from sfu.api.failures import describe
+
 _FAILURES = Counter("control_redis_failures_total", "Calls to Redis that failed and were done without")
 _REST_SECONDS = 1.0
 
@@ -72,7 +74,7 @@ class LiveState:
         try:
             await self._redis.ping()
         except (RedisError, OSError) as error:
-            return str(error) or type(error).__name__
+            return describe(error)
         return None
 
     async def close(self) -> None:

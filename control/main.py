@@ -1,10 +1,11 @@
 """The control process: everything is opened here, and closed in the reverse order."""
 
 import asyncio
+import functools
 import gc
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,8 @@ from control.file_jobs import FileJobs
 from control.listeners import Tls
 from control.migrations import migrate
 from control.services import Services, open_services
+from sfu.api.background import keep_running
+from sfu.api.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _DATABASE_WAIT_SECONDS = 30.0
@@ -109,7 +112,7 @@ async def _prepare_database(config: ControlConfig) -> None:
         except (OSError, asyncpg.CannotConnectNowError) as error:
             if loop.time() > deadline:
                 raise
-            _LOG.info("waiting for the database: %s", error)
+            _LOG.info("waiting for the database: %s", describe(error))
             await asyncio.sleep(0.25)
     if pending and not config.embedded:
         raise OSError(f"the database lacks {len(pending)} migrations: run `parley migrate` first")
@@ -143,10 +146,11 @@ async def _serve(
     gc.freeze()  # what stays for good is searched no more: it stopped all requests for 70 ms every second
     ready()
     try:
-        done, _ = await asyncio.wait((*servers, *workers), return_when=asyncio.FIRST_COMPLETED)
+        # Without a listener there is nothing to serve; a worker that fails begins again by itself.
+        done, _ = await asyncio.wait(servers, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
-        raise RuntimeError("a part of control stopped by itself")
+        raise RuntimeError("a listener stopped by itself")
     finally:
         asyncio.get_running_loop().set_exception_handler(_quiet)
         application.signaling.close_all()
@@ -162,16 +166,18 @@ def _workers(services: Services) -> list[asyncio.Task[None]]:
     of_files = FileJobs(services.pool, services.media, services.inference)
     worker = jobs.Worker(services.pool, of_files.handlers(), results=services.results)
     secretary = jobs.Worker(services.pool, minutes.handlers(services))
-    return [
-        asyncio.create_task(_relay(services)),
-        asyncio.create_task(session_news.run(services.config.database_dsn, services.sessions)),
-        asyncio.create_task(webhooks.run(services.pool, services.outgoing)),
-        asyncio.create_task(services.registry.run()),
-        asyncio.create_task(failover.run(services)),
-        asyncio.create_task(reconcile.run(services)),
-        asyncio.create_task(worker.run()),
-        asyncio.create_task(secretary.run()),
-    ]
+    works: dict[str, Callable[[], Awaitable[None]]] = {
+        "relay": functools.partial(_relay, services),
+        "session news": functools.partial(session_news.run, services.config.database_dsn, services.sessions),
+        "webhooks": functools.partial(webhooks.run, services.pool, services.outgoing),
+        "registry": services.registry.run,
+        "failover": functools.partial(failover.run, services),
+        "reconciling": functools.partial(reconcile.run, services),
+        "tidying": functools.partial(reconcile.tidy, services),
+        "jobs of files": worker.run,
+        "minutes": secretary.run,
+    }
+    return [asyncio.create_task(keep_running(name, work)) for name, work in works.items()]
 
 
 def _tcp_servers(

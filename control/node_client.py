@@ -17,6 +17,7 @@ from control.problem import Problem, not_found
 from control.registry.membership import Registry
 from control.store import placements
 from sfu.api.desired_state import DesiredState
+from sfu.api.failures import describe
 from sfu.api.placement import Placement
 from sfu.api.registration import DrainWish, NodeRecord, decode_record
 
@@ -118,7 +119,7 @@ class NodeClient:
                 if placement is not None:
                     await self._put_to_all(placement, msgspec.structs.replace(state, placement=placement))
         except UNAVAILABLE as error:
-            _LOG.warning("the node of %s is unknown while the database is away: %s", room, error)
+            _LOG.warning("the node of %s is unknown while the database is away: %s", room, describe(error))
         finally:
             del self._pushing[room]
 

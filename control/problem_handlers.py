@@ -7,6 +7,7 @@ from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
 from control.problem import Problem, document
+from sfu.api.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _AWAY = (
@@ -53,7 +54,7 @@ def _of_framework(error: HTTPException) -> Response:
 
 
 def _unavailable(error: Exception) -> Response:
-    _LOG.warning("the database is away: %s", error)
+    _LOG.warning("the database is away: %s", describe(error))
     return problem_response(Problem(503, "database", "The database does not answer.", {"Retry-After": "2"}))
 
 

@@ -25,6 +25,7 @@ from control.store import (
     signed_links,
     webhooks,
 )
+from sfu.api.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _LEASE_SECONDS = 30.0
@@ -33,7 +34,6 @@ _TIDY_SECONDS = 3600.0
 
 async def run(services: Services) -> None:
     """Reconcile until cancelled; a lost database is waited for."""
-    tidy_at = 0.0
     leases = Leases()
     while True:
         now = asyncio.get_running_loop().time()
@@ -41,12 +41,21 @@ async def run(services: Services) -> None:
             await leases.check(services, now)
             await stop_abandoned(services)
             await breakouts.end_closed(services)
-            if now >= tidy_at:
-                await _tidy(services)
-                tidy_at = now + _TIDY_SECONDS
         except UNAVAILABLE as error:
-            _LOG.warning("reconciling waits for the database: %s", error)
+            _LOG.warning("reconciling waits for the database: %s", describe(error))
         await asyncio.sleep(services.config.reconcile_seconds)
+
+
+async def tidy(services: Services) -> None:
+    """Delete what is too old, once an hour, until cancelled; a lost database is waited for."""
+    while True:
+        pause = _TIDY_SECONDS
+        try:
+            await _tidy(services)
+        except UNAVAILABLE as error:
+            _LOG.warning("tidying waits for the database: %s", describe(error))
+            pause = services.config.reconcile_seconds
+        await asyncio.sleep(pause)
 
 
 class Leases:
@@ -126,4 +135,4 @@ async def _sweep_results(services: Services, connection: Connection) -> None:
         gone = set(known) - await media.existing(connection, known)
         await services.results.forget(sorted(gone))
     except OSError as error:
-        _LOG.warning("results of deleted files are swept out later: %s", error)
+        _LOG.warning("results of deleted files are swept out later: %s", describe(error))

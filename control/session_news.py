@@ -11,6 +11,7 @@ import asyncpg
 
 from control.database import UNAVAILABLE
 from control.session_cache import SessionCache
+from sfu.api.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _CHANNEL = "sessions_changed"
@@ -24,7 +25,7 @@ async def run(dsn: str, sessions: SessionCache) -> None:
         try:
             await _listen(dsn, sessions)
         except UNAVAILABLE as error:
-            _LOG.warning("news of sessions wait for the database: %s", error)
+            _LOG.warning("news of sessions wait for the database: %s", describe(error))
             await asyncio.sleep(_PAUSE_SECONDS)
 
 

@@ -14,6 +14,7 @@ from control.registry.choice import choose
 from control.services import Services
 from control.store import placements, visits
 from control.store.participants import ParticipantRow
+from sfu.api.failures import describe
 from sfu.api.placement import Placement
 
 _LOG = logging.getLogger(__name__)
@@ -67,5 +68,5 @@ async def tell(services: Services, meeting: str, node: str, placement: Placement
         ) as answer:
             return answer.status < 300
     except (aiohttp.ClientError, TimeoutError) as error:
-        _LOG.warning("node %s cannot be told of room %s: %s", node, meeting, error or type(error).__name__)
+        _LOG.warning("node %s cannot be told of room %s: %s", node, meeting, describe(error))
         return False

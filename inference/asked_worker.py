@@ -5,9 +5,10 @@ import logging
 from collections.abc import Callable
 
 from inference import messages
-from inference.child import Backoff, Child, confinement
+from inference.child import Child, confinement
 from inference.engines.engine import EngineError
 from inference.kept_worker import keep_alive
+from sfu.api.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 

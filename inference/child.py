@@ -92,19 +92,3 @@ def confinement(ready: messages.Ready) -> tuple[int, str]:
     if "seccomp" in ready.confined:
         return logging.INFO, f"held by {', '.join(ready.confined)}"
     return logging.WARNING, "held by rlimits alone: this system offers no seccomp filter that we know"
-
-
-class Backoff:
-    """How long to wait before a restart: not at all, then 0.5 s doubling to `longest`; success resets it."""
-
-    def __init__(self, longest: float = 30.0) -> None:
-        self._longest = longest
-        self._delay = 0.0
-
-    def reset(self) -> None:
-        self._delay = 0.0
-
-    async def wait(self) -> None:
-        delay = self._delay
-        self._delay = min(max(delay * 2, 0.5), self._longest)
-        await asyncio.sleep(delay)

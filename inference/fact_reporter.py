@@ -9,6 +9,7 @@ import aiohttp
 from inference.metrics import DROPS, FACTS_WAITING
 from sfu.api.fact_queue import FactQueue
 from sfu.api.facts import AnyFact, FactBatch, encode_batch
+from sfu.api.failures import describe
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class FactReporter:
                 settled = self._queue.answered(response.status, await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
             settled = None
-            self._queue.unanswered(f"{type(error).__name__}: {error}")
+            self._queue.unanswered(describe(error))
         if settled is None:
             if first:
                 logger.warning("control does not take facts, trying on: %s", self._queue.problem)

@@ -3,8 +3,10 @@
 import logging
 from typing import Protocol
 
-from inference.child import Backoff, Child
+from inference.child import Child
 from inference.metrics import RESTARTS
+from sfu.api.backoff import Backoff
+from sfu.api.failures import describe
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +36,7 @@ async def keep_alive(name: str, what: str, keeper: Keeper) -> None:
         try:
             child = await Child.start(*arguments)
         except OSError as error:
-            logger.error("cannot start the %s: %s", what, error)
+            logger.error("cannot start the %s: %s", what, describe(error))
             continue
         try:
             meant = await keeper.serve(child, backoff)

@@ -9,8 +9,9 @@ when `parley models fetch` has put them there.
 """
 
 import asyncio
+import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from inference.setup_watch import Setup, watch
 from inference.sink_client import SinkClient
 from inference.tap import Tap
 from sfu.api import sink_records
+from sfu.api.background import keep_running
 from sfu.api.sink_records import AnyRecord, CaptionsAvailable, RecordType, TrackClosed, TrackOpened
 
 logger = logging.getLogger(__name__)
@@ -52,6 +54,10 @@ def stored_models(models_dir: Path) -> tuple[Path, Path] | None:
     voice = store.find(models_dir, table.named(VOICE_MODEL))
     speech = store.find(models_dir, table.named(SPEECH_MODEL))
     return None if voice is None or speech is None else (voice, speech)
+
+
+def _keep(tasks: asyncio.TaskGroup, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    tasks.create_task(keep_running(name, work), name=name)
 
 
 class Inference:
@@ -94,25 +100,26 @@ class Inference:
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._sink.run(), name="sink")
-            tasks.create_task(self._facts.run(), name="facts")
+            _keep(tasks, "sink", self._sink.run)
+            _keep(tasks, "facts", self._facts.run)
             if self._config.api_port is not None:
                 self.api = InferenceApi(self, self._config.node_secret, self._config.nice, self._config.runtime_dir)
                 tasks.create_task(self.api.serve(self._config.api_host, self._config.api_port), name="api")
-            tasks.create_task(run_detectors(self._config, self.analysis), name="detectors")
-            tasks.create_task(self.analysis.run(), name="analysis")
-            tasks.create_task(watch(self._config.control_url, self._config.node_secret, self._set_up), name="setup")
+            _keep(tasks, "detectors", functools.partial(run_detectors, self._config, self.analysis))
+            _keep(tasks, "analysis", self.analysis.run)
+            told = functools.partial(watch, self._config.control_url, self._config.node_secret, self._set_up)
+            _keep(tasks, "setup", told)
             ready()
             if not self._config.enabled:
                 return
             voice, speech = await self._models()
             self._voice_model = voice / "silero_vad.onnx"
             self._announce()
-            tasks.create_task(self._tap.run(self._voice_model), name="tap")
-            tasks.create_task(self._local.run(speech, self._denoiser()), name="engine")
+            _keep(tasks, "tap", functools.partial(self._tap.run, self._voice_model))
+            _keep(tasks, "engine", functools.partial(self._local.run, speech, self._denoiser()))
             if self._config.triton_urls:
                 self._prefer_triton(tasks, store.identity(speech))
-            tasks.create_task(self._captioner.run(self._live), name="captioner")
+            _keep(tasks, "captioner", functools.partial(self._captioner.run, self._live))
 
     def _denoiser(self) -> tuple[Path, float] | None:
         if self._config.denoise <= 0:
@@ -133,7 +140,7 @@ class Inference:
         remote = TritonEngine(self._config.triton_urls, identity, changed=self._changed, timeout=PATIENCE_SECONDS)
         self._remote = remote
         self._live = LiveFirst(FallbackEngine((remote, self._local)))
-        tasks.create_task(remote.run(), name="triton")
+        _keep(tasks, "triton", remote.run)
 
     @property
     def voice_model(self) -> Path | None:

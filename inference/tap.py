@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inference import messages
-from inference.child import Backoff, Child, confinement
+from inference.child import Child, confinement
 from inference.kept_worker import keep_alive
 from inference.metrics import DECODED, DROPS, TRACKS, VOICED
 from sfu.api import sink_records, tracing
+from sfu.api.backoff import Backoff
 from sfu.api.sink_records import RecordType, TrackClosed, TrackOpened
 
 logger = logging.getLogger(__name__)

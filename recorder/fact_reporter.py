@@ -12,6 +12,7 @@ import aiohttp
 from recorder import metrics
 from sfu.api.fact_queue import MAX_WAITING, FactQueue
 from sfu.api.facts import AnyFact, FactBatch, encode_batch
+from sfu.api.failures import describe
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class FactReporter:
                 settled = self._queue.answered(response.status, await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
             settled = None
-            self._queue.unanswered(f"{type(error).__name__}: {error}")
+            self._queue.unanswered(describe(error))
         if settled is None:
             metrics.FACTS.labels("retried").inc(len(batch.facts))
             if first:

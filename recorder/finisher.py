@@ -1,12 +1,14 @@
-"""Finish recordings one after another, each in a thread, until it is done; then report it."""
+"""Finish recordings one at a time, each in a thread, until it is done; then report it.
+
+Whatever stops one of them, it waits for its next attempt by itself: the others go on.
+"""
 
 import asyncio
+import functools
 import logging
 import threading
 import time
 from collections import deque
-
-import av
 
 from objects.store import ObjectStore
 from objects.threads import Objects
@@ -18,7 +20,9 @@ from recorder.manifest import Manifest, RecordingInfo
 from recorder.recordings import Recording, Recordings
 from recorder.shelf import Shelf
 from recorder.uploads import Uploads
+from sfu.api.background import keep_running
 from sfu.api.facts import RecordingFinished
+from sfu.api.failures import describe
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +40,7 @@ class Finisher:
         self._uploads = uploads
         self._queue: deque[Recording] = deque()
         self._some = asyncio.Event()
+        self._turn = asyncio.Lock()
 
     def add(self, recording: Recording) -> None:
         """Queue a recording; the number of queued ones is that of the recordings on disk."""
@@ -44,16 +49,18 @@ class Finisher:
 
     async def run(self) -> None:
         """Finish until cancelled. A thread under way then is told to stop."""
-        async with asyncio.TaskGroup() as deliveries:
+        async with asyncio.TaskGroup() as tasks:
             while True:
                 while not self._queue:
                     self._some.clear()
                     await self._some.wait()
-                recording = self._queue.popleft()
-                manifest = await self._finish(recording)
-                if manifest is not None:
-                    self._recordings.finished(manifest.recording)
-                    deliveries.create_task(self.report(manifest))
+                tasks.create_task(keep_running("finishing", functools.partial(self._take, self._queue.popleft())))
+
+    async def _take(self, recording: Recording) -> None:
+        manifest = await self._finish(recording)
+        if manifest is not None:
+            self._recordings.finished(manifest.recording)
+            await keep_running("report", functools.partial(self.report, manifest))
 
     async def report(self, manifest: Manifest) -> None:
         """Store a finished recording, report it, and keep in its directory that control knows."""
@@ -75,20 +82,21 @@ class Finisher:
             await self._uploads.forget(manifest.recording)
 
     async def _finish(self, recording: Recording) -> Manifest | None:
-        """Finish a recording, trying again with back-off while the disk refuses; None when it has begun again."""
+        """Finish a recording, trying again with back-off whatever fails; None when it has begun again."""
         delay = _FIRST_DELAY
         await self._uploads.settled(recording.info.recording)
         while recording.info.state == "sealing":
             stop = threading.Event()
             begun = time.monotonic()
             try:
-                manifest = await _threaded(self._config, recording, self._uploads.objects, stop)
-            except (OSError, av.FFmpegError) as error:
+                async with self._turn:
+                    manifest = await _threaded(self._config, recording, self._uploads.objects, stop)
+            except Exception as error:
                 if self._uploads.objects is None and not recording.directory.exists():
                     logger.warning("recording %s was deleted before it was finished", recording.info.recording)
                     self._recordings.finished(recording.info.recording)
                     return None
-                logger.error("recording %s is not finished, trying on: %s", recording.info.recording, error)
+                logger.error("recording %s is not finished, trying on: %s", recording.info.recording, describe(error))
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, _MAX_DELAY)
                 continue

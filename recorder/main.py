@@ -1,6 +1,7 @@
 """The recorder process: attach to the sfu for ever, finish what has ended, report it."""
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Callable
@@ -18,7 +19,9 @@ from recorder.journal import JournalHead
 from recorder.recordings import SEALING, Recording, Recordings
 from recorder.segment_file import ClosedSegment
 from recorder.uploads import Uploads
+from sfu.api.background import keep_running
 from sfu.api.facts import SegmentClosed
+from sfu.api.failures import describe
 
 logger = logging.getLogger(__name__)
 
@@ -42,23 +45,25 @@ async def run(config: RecorderConfig, ready: Callable[[], None]) -> None:
         unfinished = recordings.unfinished()
         segments = [await asyncio.to_thread(_recent_segments, recording) for recording in unfinished]
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(facts.run())
-            tasks.create_task(uploads.run())
-            tasks.create_task(finisher.run())
+            tasks.create_task(keep_running("facts", facts.run))
+            tasks.create_task(keep_running("uploads", uploads.run))
+            tasks.create_task(keep_running("finishing", finisher.run))
             for path in (config.sink_socket, *config.other_sink_sockets):
                 attachments = Attachments(config, recordings, finisher, facts, uploads, sink_socket=path)
-                tasks.create_task(attachments.run())
-            tasks.create_task(upkeep.run(config, uploads))
-            tasks.create_task(Composer(config, uploads.objects, _on_disk(config, pool)).run())
+                tasks.create_task(keep_running(f"attachment to {path.name}", attachments.run))
+            tasks.create_task(keep_running("upkeep", functools.partial(upkeep.run, config, uploads)))
+            composer = Composer(config, uploads.objects, _on_disk(config, pool))
+            tasks.create_task(keep_running("composing", composer.run))
             for manifest in unreported:
-                tasks.create_task(finisher.report(manifest))
+                tasks.create_task(keep_running("report", functools.partial(finisher.report, manifest)))
             for recording, recent in zip(unfinished, segments, strict=True):
                 uploads.add_document(recording.info)
                 _add_again(config, recent, uploads)
                 if recording.state == SEALING:
                     finisher.add(recording)
             if uploads.objects is not None:
-                tasks.create_task(_reconcile(config, uploads.objects, recordings, finisher))
+                adopt = functools.partial(_reconcile, config, uploads.objects, recordings, finisher)
+                tasks.create_task(keep_running("adoption", adopt))
             ready()
 
 
@@ -80,7 +85,7 @@ async def _restore(config: RecorderConfig, objects: Objects) -> list[str]:
     try:
         return await objects.call(stored.restore, objects.store, config.recordings_dir, config.instance, time.time())
     except OSError as error:
-        logger.warning("the object store cannot be listed: %s", error)
+        logger.warning("the object store cannot be listed: %s", describe(error))
         return []
 
 
@@ -93,7 +98,7 @@ async def _reconcile(config: RecorderConfig, objects: Objects, recordings: Recor
                 manifest = recordings.adopt(layout.recording_dir(config.recordings_dir, name))
                 recording = recordings.known(name)
                 if manifest is not None:
-                    reports.create_task(finisher.report(manifest))
+                    reports.create_task(keep_running("report", functools.partial(finisher.report, manifest)))
                 elif recording is not None and recording.state == SEALING:
                     finisher.add(recording)
 
@@ -102,7 +107,7 @@ def _recent_segments(recording: Recording) -> list[tuple[JournalHead, ClosedSegm
     try:
         return recovery.recent_segments(recording.directory)
     except OSError as error:
-        logger.error("recording %s: %s", recording.info.recording, error)
+        logger.error("recording %s: %s", recording.info.recording, describe(error))
         return []
 
 

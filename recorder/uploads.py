@@ -6,6 +6,7 @@ kept on this disk there is nothing to bring anywhere.
 """
 
 import asyncio
+import functools
 import logging
 from collections import Counter, deque
 from pathlib import Path
@@ -16,7 +17,9 @@ from recorder import layout, metrics, stored
 from recorder.fact_reporter import FactReporter
 from recorder.manifest import Manifest, RecordingInfo
 from recorder.recordings import SEALING, Recording, Recordings
+from sfu.api.background import keep_running
 from sfu.api.facts import SegmentClosed
+from sfu.api.failures import describe
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +72,7 @@ class Uploads:
             return
         async with asyncio.TaskGroup() as tasks:
             for _ in range(_AT_ONCE):
-                tasks.create_task(self._work(self.objects))
+                tasks.create_task(keep_running("uploads", functools.partial(self._work, self.objects)))
 
     async def settled(self, recording: str) -> None:
         """Return once nothing of a recording that has ended waits here: what was lost on the way is known then."""
@@ -102,7 +105,7 @@ class Uploads:
         try:
             await self.objects.remove(stored.open_key(recording))
         except OSError as error:  # the next start finds it, and reports once more
-            logger.warning("recording %s still counts as open: %s", recording, error)
+            logger.warning("recording %s still counts as open: %s", recording, describe(error))
 
     async def _work(self, objects: Objects) -> None:
         while True:
@@ -111,10 +114,12 @@ class Uploads:
                 await self._note(objects, info)
             elif self._segments:
                 segment = self._segments.popleft()
-                await self._upload(objects, segment)
-                async with self._less:
-                    self._pending[segment.fact.recording] -= 1
-                    self._less.notify_all()
+                try:
+                    await self._upload(objects, segment)
+                finally:  # finishing stores what could not be
+                    async with self._less:
+                        self._pending[segment.fact.recording] -= 1
+                        self._less.notify_all()
             else:
                 self._some.clear()
                 await self._some.wait()
@@ -164,7 +169,7 @@ class Uploads:
     async def _refused(self, error: OSError, delay: float) -> float:
         metrics.UPLOADS.labels("refused").inc()
         if delay == _FIRST_DELAY:
-            logger.warning("the object store does not take recordings, trying on: %s", error)
+            logger.warning("the object store does not take recordings, trying on: %s", describe(error))
         await asyncio.sleep(delay)
         return min(2 * delay, _MAX_DELAY)
 

@@ -18,6 +18,7 @@ from control.auth import origins
 from control.problem import Problem
 from control.proxy.routing import node_for
 from control.services import Services
+from sfu.api.failures import describe
 from sfu.api.registration import NodeRecord
 from sfu.api.signaling import MAX_MESSAGE_BYTES
 
@@ -75,7 +76,7 @@ class SignalingProxy:
                     node.signaling_url, max_msg_size=MAX_MESSAGE_BYTES * 4, autoping=True, autoclose=False, compress=0
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            _LOG.warning("node %s takes no signaling: %s", node.node, error or type(error).__name__)
+            _LOG.warning("node %s takes no signaling: %s", node.node, describe(error))
             self._services.registry.doubt(node.node)
             reason = "node_unreachable" if self._services.registry.lives(node.node) else _NODE_LOST
             _REFUSED.labels(reason).inc()
@@ -109,7 +110,7 @@ class SignalingProxy:
             else:
                 await send({"type": "websocket.close", "code": _RESTART, "reason": "restart"})
         except (ConnectionError, TimeoutError) as error:
-            _LOG.info("a signaling session broke: %s", error)
+            _LOG.info("a signaling session broke: %s", describe(error))
         finally:
             for task in tasks:
                 task.cancel()

@@ -11,6 +11,7 @@ import time
 from control.registry.membership import Registry
 from control.registry.probe import Life, Probe
 from sfu.api.etcd import Change, Etcd, EtcdUnavailable
+from sfu.api.failures import describe
 from sfu.api.registration import NODES_PREFIX, NodeRecord, decode_record
 
 _LOG = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class EtcdRegistry(Registry):
                     if change.value is None:
                         self._lapse(change.key.removeprefix(NODES_PREFIX))
             except EtcdUnavailable as error:
-                _LOG.info("nodes are known as before, etcd is away: %s", error)
+                _LOG.info("nodes are known as before, etcd is away: %s", describe(error))
                 await asyncio.sleep(_PAUSE_SECONDS)
 
     def _take(self, change: Change) -> None:
@@ -61,7 +62,7 @@ class EtcdRegistry(Registry):
         try:
             record = decode_record(change.value)
         except ValueError as error:
-            _LOG.warning("node %s registered what is no record: %s", name, error)
+            _LOG.warning("node %s registered what is no record: %s", name, describe(error))
             return
         if record.node == name:
             self._lapsed.discard(name)

@@ -14,6 +14,7 @@ import msgspec
 
 from control.registry.membership import Registry
 from control.registry.probe import Life, Probe
+from sfu.api.failures import describe
 from sfu.api.registration import NodeRecord
 
 _LOG = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class StaticRegistry(Registry):
             if modified != self._modified:
                 self._begin(self._configured | self._read(file))
         except (OSError, ValueError) as error:
-            _LOG.warning("the nodes stay as they were: %s: %s", file, error)
+            _LOG.warning("the nodes stay as they were: %s: %s", file, describe(error))
 
     def _read(self, file: Path) -> dict[str, NodeRecord]:
         """Return the nodes of a file; raises OSError or ValueError."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from parley.settings import LIVE, Settings, SettingsError, convert, read_toml
 from sfu.api.etcd import Etcd, EtcdConfig, EtcdUnavailable
+from sfu.api.failures import describe
 from sfu.api.registration import LIVE_SETTINGS_PREFIX
 
 _LOG = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class LiveSettings:
                     async for change in etcd.watch(LIVE_SETTINGS_PREFIX, revision):
                         self._take(change.key.removeprefix(LIVE_SETTINGS_PREFIX), _text(change.value), "etcd")
                 except EtcdUnavailable as error:
-                    _LOG.info("live settings stay as they are: %s", error)
+                    _LOG.info("live settings stay as they are: %s", describe(error))
                     await asyncio.sleep(_RETRY_SECONDS)
         finally:
             await etcd.close()
@@ -68,7 +69,7 @@ class LiveSettings:
             try:
                 values = await asyncio.to_thread(read_toml, path)
             except SettingsError as error:
-                _LOG.warning("live settings stay as they are: %s", error)
+                _LOG.warning("live settings stay as they are: %s", describe(error))
                 continue
             for name in self._appliers:
                 self._take(name, values.get(name), str(path))
@@ -87,7 +88,7 @@ class LiveSettings:
                     "%s is %s now, by %s", name, wanted, source if value is not None else "what was there before"
                 )
         except ValueError as error:
-            _LOG.warning("%s stays as it is: %s", name, error)
+            _LOG.warning("%s stays as it is: %s", name, describe(error))
 
 
 def etcd_config(settings: Settings) -> EtcdConfig | None:

@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from parley.settings import Settings, with_secrets
+from sfu.api.failures import describe
 from sfu.api.registration import DrainWish, NodeStandings
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -41,7 +42,7 @@ def main(settings: Settings, chosen: argparse.Namespace) -> int:
             wish = DrainWish(draining=chosen.act == "drain", grace_seconds=getattr(chosen, "grace", None))
             _ask(settings, "PUT", f"/{chosen.name}/drain", msgspec.json.encode(wish))
     except (Refused, aiohttp.ClientError, TimeoutError, ValueError) as error:
-        print(f"parley: {error or type(error).__name__}", file=sys.stderr)
+        print(f"parley: {describe(error)}", file=sys.stderr)
         return 1
     return 0
 

@@ -17,6 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from parley import logging_setup, loop_lag, tracing
 from parley.live_settings import Appliers, LiveSettings
 from parley.settings import Settings
+from sfu.api.background import keep_running
 
 STOP_SECONDS = 4
 _PR_SET_PDEATHSIG = 1
@@ -74,7 +75,10 @@ async def _until_signalled(
 ) -> None:
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(part(notify_ready))
-    beside = [asyncio.ensure_future(loop_lag.measure()), asyncio.ensure_future(following.follow())]
+    beside = [
+        asyncio.ensure_future(keep_running("loop lag", loop_lag.measure)),
+        asyncio.ensure_future(keep_running("live settings", following.follow)),
+    ]
     metrics = None if metrics_address is None else await _serve_metrics(*metrics_address)
 
     def stop() -> None:

@@ -5,9 +5,9 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 
-from inference.engines.engine import EngineError
 from inference.metrics import DROPS
 from inference.synthetic.detector import Detector, Medium, ModelCard, Window
+from sfu.api.failures import describe
 
 logger = logging.getLogger(__name__)
 
@@ -63,9 +63,9 @@ class Detection:
                 handle, (medium, piece) = self._waiting.popitem(last=False)
                 try:
                     windows = await self._detectors[medium].score([piece])
-                except EngineError as error:
+                except Exception as error:  # the next pieces are none the worse for it
                     DROPS.labels("detector", "failed").inc()
-                    logger.warning("a window was not scored: %s", error)
+                    logger.warning("a window was not scored: %s", describe(error))
                     continue
                 for window in windows:
                     self._scored(handle, window)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from inference import metrics
 from inference.captions.schedule import Job, Outcome, Schedule
-from inference.engines.engine import Engine, EngineError
+from inference.engines.engine import Engine
 from inference.messages import Speech
 from sfu.api.facts import CaptionFinal
+from sfu.api.failures import describe
 from sfu.api.sink_records import CaptionRecord, TrackOpened
 
 logger = logging.getLogger(__name__)
@@ -72,8 +73,8 @@ class Captioner:
         metrics.BATCH.observe(len(job.clips))
         try:
             transcripts = await engine.transcribe(job.clips)
-        except EngineError as error:
-            logger.warning("%d clips not recognised: %s", len(job.clips), error)
+        except Exception as error:  # whatever it is, the schedule must hear that the job is over
+            logger.warning("%d clips not recognised: %s", len(job.clips), describe(error))
             metrics.DROPS.labels("engine", "failed").inc(len(job.clips))
             self._emit(self._schedule.failed(job, time.monotonic_ns()))
             return

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import aiohttp
 import msgspec
 
+from sfu.api.failures import describe
+
 _TIMEOUT = aiohttp.ClientTimeout(total=3, connect=1)
 # A watch that brings nothing for so long is made anew: its connection may be dead without saying so.
 _WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=1, sock_read=30)
@@ -103,11 +105,11 @@ class Etcd:
                         yield Change(_decode(pair["key"]).decode(), None if deleted else _decode(pair.get("value", "")))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError) as error:
             self._next()
-            raise EtcdUnavailable(f"watching {prefix}: {error or type(error).__name__}") from error
+            raise EtcdUnavailable(f"watching {prefix}: {describe(error)}") from error
 
     async def _call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Ask the members in turn until one answers."""
-        failure: Exception | None = None
+        failure: Exception = TimeoutError()
         for _ in range(len(self._config.urls) + 1):
             try:
                 if self._config.username and not self._token:
@@ -123,7 +125,7 @@ class Etcd:
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 failure = error
                 self._next()
-        raise EtcdUnavailable(f"{path}: {failure or type(failure).__name__}") from failure
+        raise EtcdUnavailable(f"{path}: {describe(failure)}") from failure
 
     async def _authenticate(self) -> None:
         body = {"name": self._config.username, "password": self._config.password}

@@ -7,6 +7,7 @@ import msgspec
 
 from sfu.api.desired_state import DesiredState
 from sfu.api.facts import FactBatch, encode_batch
+from sfu.api.failures import describe
 from sfu.api.registration import Evacuated
 
 _T = TypeVar("_T")
@@ -89,4 +90,4 @@ class ControlClient:
             async with self._session.request(method, self._base + path, data=body, headers=headers) as response:
                 return response.status, await _read_bounded(response.content)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise ControlUnavailable(f"{method} {path}: {error}") from error
+            raise ControlUnavailable(f"{method} {path}: {describe(error)}") from error

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
+from sfu.api.failures import describe
 from sfu.server.control_client import ControlClient, ControlUnavailable, MeetingUnknown
 from sfu.server.driver import Driver
 
@@ -47,7 +48,7 @@ class DesiredPuller:
             self._driver.flush()
             return True
         except ControlUnavailable as error:
-            _log.info("no desired state of room %s: %s", room, error)
+            _log.info("no desired state of room %s: %s", room, describe(error))
             return False
         if desired.room == room:
             self._driver.node.apply(desired, self._driver.now())

@@ -1,8 +1,7 @@
 """Ways into a node besides UDP and WebSocket: ICE-TCP for media, WebTransport for signaling."""
 
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from sfu.api.registration import WebTransportDoor
 from sfu.engine.contract import Address
@@ -47,7 +46,7 @@ class Doors:
         """Who is behind an address of this machine's own; changes as connections come and go."""
         return {} if self.tcp is None else self.tcp.far_ends
 
-    async def open(self, context: Context, attend: Attend) -> Sequence[Coroutine[Any, Any, None]]:
+    async def open(self, context: Context, attend: Attend) -> Sequence[Callable[[], Awaitable[None]]]:
         """Let clients in; returns what is to be run meanwhile. OSError or ValueError: the certificate is unreadable."""
         config = self._config
         if self.tcp is not None:
@@ -64,7 +63,7 @@ class Doors:
             _log.warning("no WebTransport: UDP port %d cannot be bound (%s)", config.webtransport_port, error)
             return ()
         self.webtransport = server
-        return (server.run(),)
+        return (server.run,)
 
     def webtransport_door(self) -> WebTransportDoor | None:
         """Return where signaling is taken over WebTransport."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from sfu.api.failures import describe
 from sfu.rooms.outbox import Failure
 
 MAX_FILES = 20
@@ -41,7 +42,7 @@ class FlightFiles:
             try:
                 path = await asyncio.to_thread(self._write, failure)
             except OSError as error:
-                _log.error("a flight recorder's dump was lost: %s", error)
+                _log.error("a flight recorder's dump was lost: %s", describe(error))
             else:
                 _log.warning("something failed in a room; its last minute is in %s", path)
 

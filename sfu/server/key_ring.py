@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 
+from sfu.api.failures import describe
 from sfu.api.join_token import JoinClaims
 from sfu.rooms.admission import Admission, key_id
 from sfu.server.control_client import ControlClient, ControlUnavailable, MeetingUnknown
@@ -44,4 +45,4 @@ class KeyRing:
             try:
                 self._admission.set_keys(await self._control.keys())
             except (ControlUnavailable, MeetingUnknown) as error:
-                _log.warning("no keys from control: %s", error)
+                _log.warning("no keys from control: %s", describe(error))

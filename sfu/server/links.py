@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from sfu.api.failures import describe
 from sfu.api.room_link import LinkMessage, decode, encode
 from sfu.rooms import spilling
 from sfu.rooms.refusal import Refused
@@ -148,7 +149,7 @@ class Links:
                 spilling.link_message(self._driver.node, link.number, decode(message.data), self._driver.now())
                 self._driver.flush()
         except ValueError as error:
-            _log.warning("the tie of room %s to %s says nonsense: %s", room, node, error)
+            _log.warning("the tie of room %s to %s says nonsense: %s", room, node, describe(error))
         finally:
             self._serving.discard(socket)
             spilling.link_lost(self._driver.node, link.number, self._driver.now())

@@ -5,12 +5,12 @@ import dataclasses
 import gc
 import logging
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from sfu.api.background import keep_running
 from sfu.api.etcd import Etcd, EtcdConfig
 from sfu.engine import create_engine, engine_notice
 from sfu.engine.pump import Pump
@@ -143,12 +143,14 @@ class SfuServer:
         self.signaling_port = await signaling.start(config.signaling_host, config.signaling_port)
         self.http_port = await self._start_http(http.app)
         for work in await doors.open(driver.node.context, signaling.attend):
-            self._spawn(work)
+            self._spawn("certificate of WebTransport", work)
         self.presence.webtransport = doors.webtransport_door
         self.presence.serve(driver, self.signaling_port, self.http_port)
         driver.start()
-        for work in (self._facts.run(), puller.run_opened(), puller.run_periodic(), self._keys.refresh()):
-            self._spawn(work)
+        self._spawn("facts", self._facts.run)
+        self._spawn("states of new rooms", puller.run_opened)
+        self._spawn("states of all rooms", puller.run_periodic)
+        self._spawn("keys", self._keys.refresh)
         if config.etcd is not None:
             self._register(config.etcd)
         http.ready = True
@@ -172,7 +174,7 @@ class SfuServer:
         if config.flight_dir is not None:
             flights = FlightFiles(config.flight_dir)
             driver.to_flights = flights.put
-            self._spawn(flights.run())
+            self._spawn("flight recorders", flights.run)
 
     async def _compose(self, sockets: Sockets, doors: Doors) -> tuple[Driver, Pump]:
         config = self._config
@@ -201,7 +203,7 @@ class SfuServer:
     def _register(self, etcd: EtcdConfig) -> None:
         self._registration = Registration(Etcd(etcd), etcd.lease_seconds, self.presence.record)
         self.presence.changed = self._registration.changed
-        self._spawn(self._registration.run())
+        self._spawn("registration", self._registration.run)
 
     async def _start_http(self, app: web.Application) -> int:
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
@@ -210,14 +212,11 @@ class SfuServer:
         await site.start()
         return int(self._runner.addresses[0][1])
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(work))
+    def _spawn(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        self._tasks.append(asyncio.create_task(keep_running(name, work)))
 
     async def serve(self) -> None:
-        """Run until cancelled; raises what a background task failed with."""
-        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
-            task.result()
+        """Run until cancelled."""
         await asyncio.Event().wait()
 
     async def drain(self) -> None:

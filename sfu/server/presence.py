@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable
 
+from sfu.api.failures import describe
 from sfu.api.registration import NodeLoad, NodeRecord, WebTransportDoor
 from sfu.server.config import SfuConfig
 from sfu.server.control_client import ControlClient, ControlUnavailable
@@ -106,7 +107,7 @@ class Presence:
         try:
             moved = await self._control.evacuate(self._config.node)
         except ControlUnavailable as error:
-            _log.warning("%d rooms stay until the end: %s", len(rooms), error)
+            _log.warning("%d rooms stay until the end: %s", len(rooms), describe(error))
             return
         _log.info("%d of %d rooms go to other nodes", len(moved), len(rooms))
         self._driver.node.move_away(moved, self._driver.now())

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from sfu.api.etcd import Etcd, EtcdUnavailable
+from sfu.api.failures import describe
 from sfu.api.registration import NODES_PREFIX, NodeLoad, NodeRecord, encode_record
 
 _log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class Registration:
                 await self._renew()
                 pause = self._lease_seconds / 3
             except EtcdUnavailable as error:
-                _log.warning("not registered in etcd: %s", error)
+                _log.warning("not registered in etcd: %s", describe(error))
                 self._lease = 0
                 pause = _RETRY_SECONDS
             self._changed.clear()
@@ -58,7 +59,7 @@ class Registration:
                 if lease:
                     await self._etcd.revoke(lease)
         except (EtcdUnavailable, TimeoutError) as error:
-            _log.warning("the registration ends with its lease: %s", error)
+            _log.warning("the registration ends with its lease: %s", describe(error))
         await self._etcd.close()
 
     async def _renew(self) -> None:

@@ -7,6 +7,7 @@ import socket
 from collections import Counter
 from collections.abc import Sequence
 
+from sfu.api.failures import describe
 from sfu.engine.contract import Address
 from sfu.server.tcp_path import TcpPath
 
@@ -72,7 +73,7 @@ class TcpListener:
                 connection, source = listening.accept()
             except OSError as error:
                 if error.errno not in (errno.EAGAIN, errno.EINTR, errno.ECONNABORTED):
-                    _log.warning("a TCP connection could not be accepted: %s", error)
+                    _log.warning("a TCP connection could not be accepted: %s", describe(error))
                 return
             host = source[0]
             if len(self._paths) >= MAX_PATHS or self._per_host[host] >= MAX_PATHS_PER_HOST:

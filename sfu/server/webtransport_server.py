@@ -17,6 +17,7 @@ from aioquic.h3.events import DataReceived, H3Event, HeadersReceived, WebTranspo
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import ConnectionTerminated, QuicEvent
 
+from sfu.api.failures import describe
 from sfu.server import signaling_congestion
 from sfu.server.short_certificate import CertificateFiles, ServedCertificate
 from sfu.server.webtransport_link import WebTransportLink
@@ -78,7 +79,7 @@ class WebTransportServer:
             try:
                 self._certificate.refresh(datetime.datetime.now(datetime.UTC))
             except (OSError, ValueError) as error:
-                _log.warning("the certificate of WebTransport stays as it was: %s", error)
+                _log.warning("the certificate of WebTransport stays as it was: %s", describe(error))
 
     async def stop(self) -> None:
         """Wait for the sessions, which have been told to close, and stop listening."""

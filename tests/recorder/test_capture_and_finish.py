@@ -5,6 +5,7 @@ import random
 import av
 import pytest
 
+from recorder import finisher
 from recorder.manifest import ManifestTrack
 from sfu.api.sink_records import PacketRecord, RecordingEnded
 from sfu.formats.codecs import Codec
@@ -90,3 +91,21 @@ async def test_repaired_losses_leave_no_trace(attached, codec):
     assert [number for number, _ in decoded_numbers(attached.config.recordings_dir, tracks["cam"])] == list(range(90))
     assert tracks["mic"].files[0].frames == 150
     assert tracks["cam"].lost_packets == tracks["mic"].lost_packets == 0
+
+
+async def test_a_recording_that_cannot_be_finished_holds_no_other_up(attached, monkeypatch):
+    """Its own next attempt comes later, whatever it was that failed."""
+    finish = finisher.finish
+
+    def breaks(root, info, *rest, **named):
+        if info.recording == "rec1":
+            raise KeyError("a track that nobody knows")
+        return finish(root, info, *rest, **named)
+
+    monkeypatch.setattr(finisher, "finish", breaks)
+    for name in ("rec1", "rec2"):
+        sound = microphone(recording=name)
+        await attached.sfu.send(begun(name, opened_at=OPENED_AT), sound.opened(), *sound.records())
+        await attached.sfu.send(RecordingEnded(recording=name, room="room1"))
+    assert (await attached.manifest("rec2")).state == "ready"
+    assert not (attached.config.recordings_dir / "rec1" / "manifest.json").exists()

@@ -14,6 +14,7 @@ from websockets.exceptions import WebSocketException
 
 from parley.client.api import Api, ApiError, Joined
 from parley.client.room import Room, SignalingRefused
+from sfu.api.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _PAUSES = (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)
@@ -122,7 +123,7 @@ class Attendance:
             if error.code in FINAL_CODES:
                 await self._end(error.code)
         except _LOST as error:
-            _LOG.info("not joined again yet: %s", error or type(error).__name__)
+            _LOG.info("not joined again yet: %s", describe(error))
 
     async def _end(self, code: str) -> None:
         async with self._changed:

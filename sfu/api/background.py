@@ -1,0 +1,36 @@
+"""Tasks in the background: one that fails is logged, counted and started again; it never ends its process."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from prometheus_client import Counter
+
+from sfu.api.backoff import Backoff
+
+_LOG = logging.getLogger(__name__)
+_FAILURES = Counter("parley_background_failures_total", "Tasks that failed, and were started again", ["task"])
+_LONGEST_PAUSE = 30.0
+
+
+async def keep_running(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Run `work` until it returns, or this is cancelled; whenever it raises, once more after a pause.
+
+    `name` is for the log and the metric. `work` is called for each run, and finds the state that it keeps as the failed
+    run left it. Once a run has gone on for longer than the longest pause, the pauses begin anew.
+    """
+    loop = asyncio.get_running_loop()
+    backoff = Backoff(_LONGEST_PAUSE)
+    while True:
+        begun = loop.time()
+        try:
+            await work()
+        except Exception as error:
+            if loop.time() - begun > _LONGEST_PAUSE:
+                backoff.reset()
+            pause = backoff.pause()
+            _FAILURES.labels(name).inc()
+            _LOG.error("%s failed, and begins again in %.1f s", name, pause, exc_info=error)
+            await asyncio.sleep(pause)
+        else:
+            return

@@ -18,6 +18,7 @@ from control.database import UNAVAILABLE, Pool
 from control.store import webhooks
 from control.store.outbox import Event
 from control.store.webhooks import Due, Outcome
+from sfu.api.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _DELIVERIES = Counter("control_webhook_deliveries_total", "Attempts to deliver", ["outcome"])
@@ -40,7 +41,7 @@ class Enqueuer:
             async with self._pool.acquire() as connection:
                 await webhooks.enqueue(connection, events, bodies)
         except UNAVAILABLE as error:
-            _LOG.warning("no deliveries were made: %s", error)
+            _LOG.warning("no deliveries were made: %s", describe(error))
             return set()
         return {event.id for event in events}
 
@@ -57,7 +58,7 @@ async def run(pool: Pool, http: aiohttp.ClientSession) -> None:
         try:
             delivered = await deliver_due(pool, http)
         except UNAVAILABLE as error:
-            _LOG.warning("webhooks wait for the database: %s", error)
+            _LOG.warning("webhooks wait for the database: %s", describe(error))
         if delivered < _BATCH:
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -88,6 +89,7 @@ async def _attempt(pool: Pool, http: aiohttp.ClientSession, due: Due) -> None:
 
 
 async def _post(http: aiohttp.ClientSession, due: Due) -> tuple[int | None, str | None]:
+    """Return the status that came, and what the owner of the webhook is told: no more than an outsider may know."""
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "Parley-Webhook",
@@ -97,7 +99,9 @@ async def _post(http: aiohttp.ClientSession, due: Due) -> tuple[int | None, str 
     }
     try:
         async with http.post(due.url, data=due.body.encode(), headers=headers, allow_redirects=False) as answer:
-            return answer.status, None if answer.ok else f"answered {answer.status}"
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        cause = error.__cause__ or error
-        return None, f"{type(cause).__name__}: {cause}"[:300]
+            return answer.status, None if answer.ok else f"refused our request with {answer.status}"
+    except TimeoutError:
+        return None, "took too long"
+    except Exception as error:  # whatever it is, the delivery must be settled
+        _LOG.info("delivery %d could not be made: %s", due.id, describe(error))
+        return None, "could not be reached"

@@ -7,14 +7,9 @@ or too large (test_media), paths in archives (test_recordings), pages (test_page
 import asyncio
 import gzip
 import json
-import socket
-from typing import Any
 
-import aiohttp
 import asyncpg
-import pytest
 
-from control import outgoing
 from tests.control.harness import PASSWORD, Client, People
 
 INJECTIONS = ("' OR 1=1 --", "'; DROP TABLE users; --", '" UNION SELECT * FROM users', "%27%20OR%20", "\\'; --", "$1")
@@ -30,9 +25,7 @@ async def test_sql_is_only_text(people: People, dsn: str) -> None:
 
 
 async def try_injection(people: People, ada: Client, text: str) -> None:
-    made = await ada.ok(
-        "POST", "/api/v1/meetings", {"title": text, "description": text, "passcode": f"{text:\u00b7<6}"}
-    )
+    made = await ada.ok("POST", "/api/v1/meetings", {"title": text, "description": text, "passcode": text})
     assert made["title"] == text
     login = {"username": text, "password": text}
     assert await people.nobody().refused("POST", "/api/v1/auth/login", login) == (401, "wrong_credentials")
@@ -143,18 +136,3 @@ async def test_ten_gigabytes_are_refused_before_they_come(people: People) -> Non
     async with asyncio.timeout(20):
         assert b" 413 " in await reader.readline()
     writer.close()
-
-
-async def test_a_name_that_leads_elsewhere_the_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """DNS rebinding: what is checked is what is connected to, each time."""
-    answers = iter(["93.184.216.34", "127.0.0.1"])
-
-    async def resolve(*_: Any, **__: Any) -> list[dict[str, Any]]:
-        return [{"hostname": "x", "host": next(answers), "port": 80, "family": socket.AF_INET, "proto": 0, "flags": 0}]
-
-    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
-    resolver = outgoing.GuardedResolver()
-    assert (await resolver.resolve("rebind.example"))[0]["host"] == "93.184.216.34"
-    with pytest.raises(outgoing.ForbiddenAddress):
-        await resolver.resolve("rebind.example")
-    await resolver.close()

@@ -1,19 +1,25 @@
 """Webhooks: signed, retried, repeatable, and never sent inside."""
 
 import asyncio
+import contextlib
 import hmac
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
 import aiohttp.web
+import asyncpg
 import pytest
 import pytest_asyncio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from control import outgoing
 from control.config import ControlConfig
 from control.problem import Problem
+from parley.network import allocate_port
 from tests.control.harness import Client, People, serving
 
 
@@ -21,6 +27,7 @@ from tests.control.harness import Client, People, serving
 class Receiver:
     url: str = ""
     status: int = 200
+    location: str = "http://127.0.0.1/"
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -38,7 +45,7 @@ async def receiver() -> AsyncIterator[Receiver]:
     async def take(request: aiohttp.web.Request) -> aiohttp.web.Response:
         known.got.append((dict(request.headers), await request.read()))
         known.changed.set()
-        return aiohttp.web.Response(status=known.status, headers={"Location": "http://127.0.0.1/"})
+        return aiohttp.web.Response(status=known.status, headers={"Location": known.location})
 
     app = aiohttp.web.Application()
     app.router.add_post("/hook", take)
@@ -110,6 +117,19 @@ async def settled(client: Client, path: str, state: str) -> Any:
         "https://example.org/ x",
         "file:///etc/passwd",
         "https://[::1",
+        "https://127。0。0。1/",
+        "https://１２７.0.0.1/",
+        "https://①②⑦.⓪.⓪.①/",
+        "https://[fec0::1]/",
+        "https://[::7f00:1]/",
+        "https://[64:ff9b:1::1]/",
+        "https://[5f00::1]/",
+        "https://a..b/",
+        "https://" + "a" * 64 + ".com/x",
+        "https://" + "a." * 127 + "com/",
+        "https://" + "ü" * 60 + ".com/",
+        "https://%31%32%37.0.0.1/",
+        "https://example.org:0/",
     ],
 )
 def test_forbidden_urls(url: str) -> None:
@@ -117,13 +137,82 @@ def test_forbidden_urls(url: str) -> None:
         outgoing.check_url(url, allow_private=False)
 
 
-async def test_names_that_resolve_inside_are_not_called(receiver: Receiver) -> None:
-    url = receiver.url.replace("127.0.0.1", "localhost")
+@given(st.text(max_size=80))
+def test_a_url_is_refused_or_taken_whatever_its_letters(host: str) -> None:
+    with contextlib.suppress(Problem):
+        outgoing.check_url(f"https://{host}/", allow_private=False)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127。0。0。1", "①②⑦.⓪.⓪.①", "[::ffff:127.0.0.1]"])
+async def test_names_and_addresses_inside_are_not_called(receiver: Receiver, host: str) -> None:
+    url = receiver.url.replace("127.0.0.1", host)
     async with outgoing.session(allow_private=False) as session:
         with pytest.raises(aiohttp.ClientConnectorError) as caught:
             await session.post(url)
     assert isinstance(caught.value.__cause__, outgoing.ForbiddenAddress)
     assert receiver.got == []
+
+
+async def test_a_redirect_does_not_lead_inside(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One loopback address stands for one outside; it leads on to another, which is inside."""
+    monkeypatch.setattr(outgoing, "is_public", lambda address: address == "127.0.0.1")
+    receiver.status, receiver.location = 307, receiver.url.replace("127.0.0.1", "127.0.0.2")
+    async with outgoing.session(allow_private=False) as session:
+        with pytest.raises(aiohttp.ClientConnectorError) as caught:
+            await session.post(receiver.url)
+    assert isinstance(caught.value.__cause__, outgoing.ForbiddenAddress)
+    assert len(receiver.got) == 1
+
+
+async def test_a_name_that_leads_elsewhere_the_second_time(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS rebinding: what is checked is what is connected to, each time."""
+    answers = iter(["127.0.0.1", "127.0.0.2"])
+
+    async def resolve(_: Any, host: str, port: int, **__: Any) -> list[dict[str, Any]]:
+        found = {"hostname": host, "host": next(answers), "port": port}
+        return [{**found, "family": socket.AF_INET, "proto": 0, "flags": 0}]
+
+    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
+    monkeypatch.setattr(outgoing, "is_public", lambda address: address == "127.0.0.1")
+    url = receiver.url.replace("127.0.0.1", "rebind.example")
+    async with outgoing.session(allow_private=False) as session:
+        assert (await session.post(url)).status == 200
+        with pytest.raises(aiohttp.ClientConnectorError) as caught:
+            await session.post(url)
+    assert isinstance(caught.value.__cause__, outgoing.ForbiddenAddress)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["fec0::1", "::7f00:1", "64:ff9b:1::1", "5f00::1", "64:ff9b::7f00:1", "64:ff9b::e000:101", "::ffff:10.0.0.1"],
+)
+def test_addresses_that_are_not_of_the_open_internet(address: str) -> None:
+    assert not outgoing.is_public(address)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".com", "closed", "no-such-name.invalid"])
+async def test_whatever_a_delivery_meets_it_is_settled_and_says_no_more_than_an_outsider_may_know(
+    config: ControlConfig, host: str
+) -> None:
+    """Rows that an older release took are in the table; control goes on, and the delivery is tried again later."""
+    url = f"http://127.0.0.1:{allocate_port()}/" if host == "closed" else f"https://{host}/"
+    async with serving(replace(config, allow_private_webhooks=True)) as server, aiohttp.ClientSession() as session:
+        ada = await People(session, server).user("ada")
+        made = await ada.ok("POST", "/api/v1/webhooks", {"url": "https://example.org/", "kinds": ["meeting.created"]})
+        connection = await asyncpg.connect(config.database_dsn)
+        await connection.execute("UPDATE webhooks SET url = $1", url)
+        await connection.close()
+        await ada.ok("POST", "/api/v1/meetings", {})
+        path = f"/api/v1/webhooks/{made['id']}/deliveries"
+        async with asyncio.timeout(30):
+            while True:
+                rows = (await ada.ok("GET", path))["deliveries"]
+                if rows and rows[0]["last_error"]:
+                    break
+                await asyncio.sleep(0.02)
+        assert [(one["state"], one["attempts"], one["last_error"]) for one in rows] == [
+            ("waiting", 1, "could not be reached")
+        ]
 
 
 def test_public_urls_pass() -> None:

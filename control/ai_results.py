@@ -31,7 +31,7 @@ class AiResult:
 
 
 class AiResults(Protocol):
-    """A place for results. Its methods raise OSError when it does not answer."""
+    """A place for results. Its methods raise OSError when it does not answer, ValueError for what it can never keep."""
 
     async def keep(self, connection: Connection, result: AiResult) -> None:
         """Keep a result; the same id again changes nothing.

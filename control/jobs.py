@@ -12,6 +12,7 @@ from control.ai_results import KINDS, AiResult, AiResults
 from control.database import UNAVAILABLE, Connection, Pool
 from control.store import jobs, outbox
 from control.store.jobs import JobRow
+from sfu.api.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _JOBS = Counter("control_jobs_total", "Jobs that ended", ["kind", "outcome"])
@@ -51,7 +52,7 @@ class Worker:
             try:
                 found = await self.do_one()
             except UNAVAILABLE as error:
-                _LOG.warning("jobs wait for the database: %s", error)
+                _LOG.warning("jobs wait for the database: %s", describe(error))
             if not found:
                 await asyncio.sleep(_POLL_SECONDS)
 
@@ -76,6 +77,9 @@ class Worker:
             await self._finish(job, working.result())
         except JobFailed as failed:
             await self._fail(job, str(failed), again=failed.again)
+        except Exception as error:  # of the job, or of keeping what came of it: nothing else is to notice
+            _LOG.error("job %s (%s) broke", job.id, job.kind, exc_info=error)
+            await self._fail(job, describe(error), again=True)
         finally:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
@@ -100,7 +104,9 @@ async def _keep(results: AiResults, connection: Connection, job: JobRow, result:
     try:
         await results.keep(connection, AiResult(job.id, job.subject, job.kind, result, datetime.now(UTC)))
     except OSError as error:
-        raise JobFailed(f"the result could not be kept: {error}", again=True) from error
+        raise JobFailed(f"the result could not be kept: {describe(error)}", again=True) from error
+    except ValueError as error:
+        raise JobFailed(f"the result cannot be kept: {describe(error)}") from error
 
 
 async def _tell(connection: Connection, job: JobRow, result: Any) -> None:

@@ -8,11 +8,13 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from bson.errors import BSONError
 from pymongo import AsyncMongoClient
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError, WriteError
 
 from control.ai_results import AiResult
 from control.database import Connection
+from sfu.api.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _ANSWER_MS = 2000
@@ -35,7 +37,11 @@ class MongoResults:
         self._indexed = False
 
     async def keep(self, connection: Connection, result: AiResult) -> None:
-        """Keep a result; the same id again changes nothing. Raises OSError when MongoDB does not answer."""
+        """Keep a result; the same id again changes nothing.
+
+        Raises OSError when MongoDB does not answer, ValueError for what no document of it can be: above 16 MB, or with
+        numbers, keys or letters that BSON has not.
+        """
         document = {
             "file": result.file,
             "task": result.task,
@@ -45,15 +51,17 @@ class MongoResults:
         try:
             await self._index()
             await self._results.update_one({"_id": result.id}, {"$setOnInsert": document}, upsert=True)
+        except (BSONError, OverflowError, UnicodeError, WriteError) as error:
+            raise ValueError(f"MongoDB cannot hold it: {describe(error)[:300]}") from error
         except PyMongoError as error:
-            raise OSError(f"MongoDB: {error}") from error
+            raise OSError(f"MongoDB: {describe(error)}") from error
 
     async def about(self, file: str) -> list[AiResult]:
         """Return the results about a file, the oldest first. Raises OSError when MongoDB does not answer."""
         try:
             found = await self._results.find({"file": file}).sort("created_at", 1).to_list()
         except PyMongoError as error:
-            raise OSError(f"MongoDB: {error}") from error
+            raise OSError(f"MongoDB: {describe(error)}") from error
         return [AiResult(one["_id"], one["file"], one["task"], one["document"], one["created_at"]) for one in found]
 
     async def forget(self, files: Sequence[str]) -> None:
@@ -63,19 +71,21 @@ class MongoResults:
         try:
             await self._results.delete_many({"file": {"$in": list(files)}})
         except PyMongoError as error:
-            _LOG.warning("results about %d deleted files are forgotten later: %s", len(files), error)
+            _LOG.warning("results about %d deleted files are forgotten later: %s", len(files), describe(error))
 
     async def files(self) -> list[str]:
         """Return the files that there are results about. Raises OSError when MongoDB does not answer."""
         try:
             return [str(one) for one in await self._results.distinct("file")]
         except PyMongoError as error:
-            raise OSError(f"MongoDB: {error}") from error
+            raise OSError(f"MongoDB: {describe(error)}") from error
 
     async def trouble(self) -> str | None:
         """Return why MongoDB does not answer, None when it does."""
         try:
             await self._client.admin.command("ping")
+        except (OperationFailure, ConfigurationError) as error:
+            return f"refuses: {_told(error)}"
         except PyMongoError:
             return "does not answer"
         return None
@@ -87,3 +97,9 @@ class MongoResults:
         if not self._indexed:
             await self._results.create_index([("file", 1), ("created_at", 1)])
             self._indexed = True
+
+
+def _told(error: PyMongoError) -> str:
+    """Return the server's own words, where it said some: a person may see them."""
+    details = error.details if isinstance(error, OperationFailure) else None
+    return str((details or {}).get("errmsg") or describe(error))[:200]

@@ -140,7 +140,7 @@ async def fail(connection: Connection, job: JobRow, error: str, *, again: bool) 
         " RETURNING id",
         job.id,
         job.attempt,
-        error[:1000],
+        error[:1000].encode(errors="replace").decode().replace("\0", "\ufffd"),  # what a text column takes
         again,
         MAX_ATTEMPTS,
     )

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import aiohttp
 import asyncpg
@@ -12,7 +13,10 @@ import pytest_asyncio
 from control import reconcile
 from control.ai_results import AiResult, AiResults
 from control.config import ControlConfig
+from control.jobs import Report, Worker
 from control.services import Services, open_services
+from control.store import jobs
+from control.store.jobs import JobRow
 from tests.control.authorization_stage import PICTURE
 from tests.control.harness import Client, People, Server, serving
 from tests.support.mongodb import running_mongodb
@@ -72,6 +76,44 @@ async def test_a_result_is_kept_once_listed_and_goes_with_its_file(people: Peopl
             await services.results.forget([file])
         assert await services.results.about(file) == []
         assert await services.results.files() == []
+    finally:
+        await services.close()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param({"text": "x" * 17_000_000}, id="above 16 MB"),
+        pytest.param({"text": "\ud800"}, id="a lone surrogate"),
+        pytest.param({"a\0b": 1}, id="NUL in a key"),
+        pytest.param({"number": 2**70}, id="more than 64 bits"),
+    ],
+)
+async def test_a_result_that_mongodb_cannot_hold_fails_its_job_alone(
+    config: ControlConfig, people: People, mongodb: str, document: Any
+) -> None:
+    owner, file = await a_file(people)
+    services = await open_services(replace(config, embedded=False, mongodb_url=mongodb))
+    try:
+        async with services.pool.acquire() as connection:
+            job = await jobs.create(connection, "asr", file, owner.user["id"], {})
+            assert await jobs.claim(connection, ["asr"], 30) is not None
+        kept = AiResult(job.id, file, "asr", document, AT)
+        async with services.pool.acquire() as connection:
+            with pytest.raises(ValueError, match="MongoDB cannot hold it"):
+                await services.results.keep(connection, kept)
+            await connection.execute("UPDATE processing_jobs SET state = 'queued', attempt = 0")
+
+        async def work(job: JobRow, report: Report) -> Any:
+            return document
+
+        worker = Worker(services.pool, {"asr": work}, results=services.results)
+        while await worker.do_one():
+            pass
+        async with services.pool.acquire() as connection:
+            row = await jobs.by_id(connection, job.id)
+        assert row is not None and row.state == "failed" and row.error
+        assert await services.results.about(file) == []
     finally:
         await services.close()
 

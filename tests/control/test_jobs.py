@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import aiohttp.web
+import pytest
 import pytest_asyncio
 
 from control import emotion_setting
@@ -18,6 +19,7 @@ from control.database import Connection, Pool, open_pool
 from control.jobs import JobFailed, Report, Worker
 from control.store import jobs, users
 from control.store.jobs import JobRow
+from sfu.api.failures import describe
 from tests.control.harness import NODE_SECRET, Client, People, serving
 from tests.control.test_media import picture, upload
 
@@ -90,6 +92,37 @@ async def test_failures_are_tried_again_a_few_times(pool: Pool) -> None:
     assert [await worker.do_one() for _ in range(4)] == [True, True, True, False]
     row = await state(pool, job)
     assert (row.state, row.attempt, row.error) == ("failed", 3, "not now")
+
+
+@pytest.mark.parametrize("error", [IsADirectoryError("thumbnail"), KeyError("segment"), RecursionError()])
+async def test_a_job_that_breaks_fails_with_a_reason_and_the_worker_goes_on(pool: Pool, error: Exception) -> None:
+    broken, sound = await queue(pool, 2)
+
+    async def work(job: JobRow, report: Report) -> Any:
+        if job.id == broken.id:
+            raise error
+        return {}
+
+    worker = Worker(pool, {"k": work})
+    while await worker.do_one():
+        pass
+    row = await state(pool, broken)
+    assert (row.state, row.attempt, row.error) == ("failed", jobs.MAX_ATTEMPTS, describe(error))
+    assert (await state(pool, sound)).state == "done"
+
+
+@pytest.mark.parametrize("result", [{"text": "\ud800"}, {"text": "a\0b"}, {"text": object()}])
+async def test_a_result_that_nothing_can_hold_fails_its_job(pool: Pool, result: Any) -> None:
+    (job,) = await queue(pool)
+
+    async def work(job: JobRow, report: Report) -> Any:
+        return result
+
+    worker = Worker(pool, {"k": work})
+    while await worker.do_one():
+        pass
+    row = await state(pool, job)
+    assert row.state == "failed" and row.error
 
 
 class Unreachable:

@@ -27,6 +27,8 @@ from control.store.sessions import LiveSession
 Handler = Callable[..., Awaitable[Any]]
 Declared = TypeVar("Declared", bound=Handler)
 _MAX_BODY = 256 * 1024
+_BODY_TYPES = frozenset({"application/json"})
+_PATCH_TYPES = _BODY_TYPES | {"application/merge-patch+json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +275,7 @@ def _is_trusted(address: str, proxies: tuple[str, ...]) -> bool:
 
 
 async def _body(incoming: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:
-    if incoming.mimetype != "application/json":
+    if incoming.mimetype not in (_PATCH_TYPES if incoming.method == "PATCH" else _BODY_TYPES):
         raise Problem(415, "json_expected", "The body must be application/json.")
     if (incoming.content_length or 0) > _MAX_BODY:
         raise Problem(413, "too_large", f"The body must not exceed {_MAX_BODY} bytes.")

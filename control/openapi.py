@@ -57,7 +57,9 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     if description.strip():
         operation["description"] = description.strip()
     if endpoint.body is not None:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(endpoint.body)}}}
+        types = ["application/json", *(["application/merge-patch+json"] if endpoint.method == "PATCH" else [])]
+        content = {kind: {"schema": _ref(endpoint.body)} for kind in types}
+        operation["requestBody"] = {"required": True, "content": content}
     if endpoint.access not in {Access.PUBLIC, Access.ANYONE, Access.MEETING}:
         operation["security"] = [{"bearer": []}, {"session": []}]
     return operation

@@ -10,6 +10,7 @@ from sfu.api.desired_state import ConsentPolicy
 from sfu.api.registration import WebTransportDoor
 
 VideoCodec = Literal["VP8", "VP9", "H264", "AV1"]
+Capacity = Annotated[int, msgspec.Meta(ge=2, le=10000)]
 
 
 class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,7 +32,31 @@ class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     captions: bool = True
     e2ee: bool = False
     codec: VideoCodec = "VP8"
-    capacity: Annotated[int, msgspec.Meta(ge=2, le=10000)] = 500
+    capacity: Capacity = 500
+
+
+class ChangedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A merge patch of the settings (RFC 7396): an absent field stays, null is its default again."""
+
+    guests: bool | msgspec.UnsetType | None = msgspec.UNSET
+    locked: bool | msgspec.UnsetType | None = msgspec.UNSET
+    lobby: bool | msgspec.UnsetType | None = msgspec.UNSET
+    mute_on_entry: bool | msgspec.UnsetType | None = msgspec.UNSET
+    may_share: bool | msgspec.UnsetType | None = msgspec.UNSET
+    may_chat: bool | msgspec.UnsetType | None = msgspec.UNSET
+    may_record: bool | msgspec.UnsetType | None = msgspec.UNSET
+    consent: ConsentPolicy | msgspec.UnsetType | None = msgspec.UNSET
+    captions: bool | msgspec.UnsetType | None = msgspec.UNSET
+    e2ee: bool | msgspec.UnsetType | None = msgspec.UNSET
+    codec: VideoCodec | msgspec.UnsetType | None = msgspec.UNSET
+    capacity: Capacity | msgspec.UnsetType | None = msgspec.UNSET
+
+    def onto(self, settings: MeetingSettings) -> MeetingSettings:
+        """Return the settings with what this changes."""
+        default = MeetingSettings()
+        given = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not msgspec.UNSET}
+        changes = {name: getattr(default, name) if value is None else value for name, value in given.items()}
+        return msgspec.structs.replace(settings, **changes)
 
 
 class CreateMeeting(Body, frozen=True, kw_only=True):
@@ -48,7 +73,7 @@ class CreateMeeting(Body, frozen=True, kw_only=True):
 
 
 class UpdateMeeting(Body, frozen=True, kw_only=True):
-    """Absent fields stay; `passcode: null` removes it."""
+    """A merge patch (RFC 7396): absent fields stay, at every depth; `passcode: null` removes it."""
 
     title: Text | msgspec.UnsetType = msgspec.UNSET
     description: LongText | msgspec.UnsetType = msgspec.UNSET
@@ -57,7 +82,7 @@ class UpdateMeeting(Body, frozen=True, kw_only=True):
     scheduled_end: datetime | msgspec.UnsetType | None = msgspec.UNSET
     time_zone: TimeZone | msgspec.UnsetType = msgspec.UNSET
     recurrence: Recurrence | msgspec.UnsetType | None = msgspec.UNSET
-    settings: MeetingSettings | msgspec.UnsetType = msgspec.UNSET
+    settings: ChangedSettings | msgspec.UnsetType = msgspec.UNSET
 
 
 class Meeting(Answer, frozen=True, kw_only=True):

@@ -183,6 +183,16 @@ async def update_meeting(call: Call, meeting: str, body: UpdateMeeting) -> Meeti
 
     With If-Match, the ETag of `GET /api/v1/meetings/{id}`, only what was read is changed: 412 otherwise.
     """
+    return await _change(call, meeting, body)
+
+
+@endpoints.route("PATCH", "/api/v1/meetings/<meeting>", Access.HOST, body=UpdateMeeting, answer=Meeting)
+async def patch_meeting(call: Call, meeting: str, body: UpdateMeeting) -> Meeting:
+    """Change the fields that are given, like PUT (RFC 7396: application/merge-patch+json, or application/json)."""
+    return await _change(call, meeting, body)
+
+
+async def _change(call: Call, meeting: str, body: UpdateMeeting) -> Meeting:
     passcode_hash = await call.services.passwords.hash(body.passcode) if isinstance(body.passcode, str) else None
     async with call.services.pool.acquire() as connection, connection.transaction():
         await breakouts.lock(connection, meeting)
@@ -265,7 +275,7 @@ def _changed_plan(old: MeetingRow, body: UpdateMeeting, passcode_hash: str | Non
         title=old.title if body.title is msgspec.UNSET else body.title,
         description=old.description if body.description is msgspec.UNSET else body.description,
         passcode_hash=old.passcode_hash if body.passcode is msgspec.UNSET else passcode_hash,
-        settings=old.settings if body.settings is msgspec.UNSET else body.settings,
+        settings=old.settings if body.settings is msgspec.UNSET else body.settings.onto(grants.settings_of(old)),
         scheduled_start=old.scheduled_start if body.scheduled_start is msgspec.UNSET else body.scheduled_start,
         scheduled_end=old.scheduled_end if body.scheduled_end is msgspec.UNSET else body.scheduled_end,
         time_zone=old.time_zone if body.time_zone is msgspec.UNSET else body.time_zone,

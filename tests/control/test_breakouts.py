@@ -243,6 +243,6 @@ async def test_what_the_main_room_changes_its_breakout_rooms_take_over(people: P
     moved = claims(await client.ok("POST", f"{base}/join", {}))
     assert (moved["room"], moved["grants"]["publish"]) == (red, ["microphone", "camera"])
 
-    await host.ok("PUT", base, {"settings": {}})
+    await host.ok("PUT", base, {"settings": dict.fromkeys(strict)})
     state = await until(node, blue, lambda one: one["version"] > version and "consent" not in one)
     assert "screen" in state["participants"][inside]["publish"]

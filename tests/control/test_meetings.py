@@ -7,6 +7,7 @@ import icalendar
 import pytest
 
 from control import schedule
+from control.api.meeting_types import ChangedSettings, MeetingSettings
 from control.problem import Problem
 from control.store.meetings import MeetingRow, Plan
 from tests.control.harness import Node, People, report
@@ -133,6 +134,44 @@ async def test_pages_of_meetings_are_complete_and_disjoint(people: People) -> No
     assert seen == made[::-1]
     for cursor in ("x", "%00", "MjAyMHx4", "2020"):
         assert (await host.refused("GET", f"/api/v1/meetings?cursor={cursor}"))[0] == 400
+
+
+KEPT = {"lobby": True, "consent": "required", "guests": False, "mute_on_entry": True, "capacity": 20}
+
+
+@pytest.mark.parametrize(
+    ("method", "content_type"),
+    [("PUT", "application/json"), ("PATCH", "application/json"), ("PATCH", "application/merge-patch+json")],
+)
+async def test_a_changed_setting_leaves_the_others(people: People, method: str, content_type: str) -> None:
+    host = await people.user("ada")
+    made = await host.ok("POST", "/api/v1/meetings", {"settings": KEPT, "title": "Board", "passcode": "sesame"})
+    path = f"/api/v1/meetings/{made['id']}"
+    header = {"Content-Type": content_type}
+    changed = await host.ok(method, path, {"settings": {"locked": True}}, **header)
+    assert changed["settings"] == {**made["settings"], "locked": True}
+    assert (changed["title"], changed["passcode_required"]) == ("Board", True)
+    changed = await host.ok(method, path, {"settings": {"lobby": None, "capacity": None}}, **header)  # RFC 7396: gone
+    assert changed["settings"] == {**made["settings"], "locked": True, "lobby": False, "capacity": 500}
+    assert (await host.ok("GET", path))["settings"] == changed["settings"]
+    assert (await host.refused(method, path, {"settings": {"unknown": 1}}, **header))[0] == 400
+
+
+async def test_two_hosts_do_not_undo_each_other(people: People) -> None:
+    host = await people.user("ada")
+    made = await host.ok("POST", "/api/v1/meetings", {})
+    path = f"/api/v1/meetings/{made['id']}"
+    async with host.session.get(host.server.url + path, headers=host.headers) as answer:
+        tag = answer.headers["ETag"]
+    await host.ok("PATCH", path, {"settings": {"lobby": True}}, **{"If-Match": tag})
+    late = await host.refused("PATCH", path, {"settings": {"locked": True}}, **{"If-Match": tag})
+    assert late == (412, "changed_meanwhile")
+
+
+def test_every_setting_can_be_changed() -> None:
+    changed = ChangedSettings(**dict.fromkeys(ChangedSettings.__struct_fields__))
+    assert ChangedSettings.__struct_fields__ == MeetingSettings.__struct_fields__
+    assert changed.onto(MeetingSettings(lobby=True, capacity=3)) == MeetingSettings()
 
 
 async def test_lobby(people: People) -> None:

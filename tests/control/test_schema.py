@@ -179,7 +179,7 @@ async def _examine(people: People, stage: Stage, secrets: dict[str, str]) -> Non
     operations = [found.ok() for found in schema.get_all_operations()]
     done: dict[str, set[int]] = {operation.label: set() for operation in operations}
     wrong: list[str] = []
-    order = {"GET": 0, "PUT": 1, "POST": 1, "DELETE": 2}
+    order = {"GET": 0, "PUT": 1, "PATCH": 1, "POST": 1, "DELETE": 2}
     world: World | None = None
     for operation in sorted(operations, key=lambda one: (one.label == LAST, order[one.method.upper()])):
         label = operation.label

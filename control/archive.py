@@ -63,10 +63,10 @@ class Archive:
         if (trouble := await self.trouble()) is not None:
             raise trouble
 
-    async def trouble(self, seconds: float = 5.0) -> Problem | None:
-        """Return why no recording can be kept at the moment, None when one can; it takes `seconds` at most."""
+    async def trouble(self) -> Problem | None:
+        """Return why no recording can be kept at the moment, None when one can."""
         try:
-            await self.objects.check(seconds)
+            await self.objects.check()
         except OSError as error:
             what = "The object store" if self.objects.store.name == "s3" else "The recordings directory"
             detail = f"{what} cannot be used: {str(error) or 'it does not answer in time'}."
@@ -79,6 +79,11 @@ class Archive:
             left = f"{free // 1_000_000} MB are left, {_MIN_FREE_BYTES // 1_000_000} MB are needed"
             return Problem(507, "no_space", f"There is not enough room left for a recording: {left}.")
         return None
+
+    async def detail_of_trouble(self) -> str | None:
+        """Return the sentence of what `trouble` found."""
+        found = await self.trouble()
+        return None if found is None else found.detail
 
     async def free(self) -> int | None:
         """Return how many bytes are left where recordings are kept, None where that is not told."""

@@ -15,6 +15,7 @@ from hypercorn.asyncio import serve
 
 from control import (
     allocator,
+    database_gauges,
     failover,
     first_admin,
     internal,
@@ -169,6 +170,7 @@ def _workers(services: Services) -> list[asyncio.Task[None]]:
     works: dict[str, Callable[[], Awaitable[None]]] = {
         "relay": functools.partial(_relay, services),
         "session news": functools.partial(session_news.run, services.config.database_dsn, services.sessions),
+        "gauges of the database": functools.partial(database_gauges.run, services.pool),
         "webhooks": functools.partial(webhooks.run, services.pool, services.outgoing),
         "registry": services.registry.run,
         "failover": functools.partial(failover.run, services),

@@ -43,6 +43,14 @@ class MediaStore:
         """Give a file's content as a path while the context lasts; OSError when it cannot be had."""
         return self.objects.local(self.key(identifier))
 
+    async def trouble(self) -> str | None:
+        """Return why no file can be kept at the moment, None when one can."""
+        try:
+            await self.objects.check()
+        except OSError as error:
+            return f"the file storage cannot be used: {str(error) or 'it does not answer in time'}"
+        return None
+
     async def put(self, identifier: str, content: AsyncIterable[bytes], limit: int) -> Stored:
         """Store what `content` yields; raises Problem 413 beyond `limit` bytes, 503 when the store refuses.
 

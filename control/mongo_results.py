@@ -27,9 +27,9 @@ class MongoResults:
     def __init__(self, url: str) -> None:
         self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
             url,
+            timeoutMS=_ANSWER_MS,  # for a call as a whole, its retries included
             serverSelectionTimeoutMS=_ANSWER_MS,
             connectTimeoutMS=_ANSWER_MS,
-            socketTimeoutMS=_ANSWER_MS,
             tz_aware=True,
             appname="parley",
         )

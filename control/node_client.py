@@ -64,6 +64,13 @@ class NodeClient:
         placement = await self.placement(meeting)
         return None if placement is None else self.node(placement.node)
 
+    async def trouble(self) -> str | None:
+        """Return what is wrong with the nodes: none lives, or some do not answer; None when all do."""
+        if not self._registry.living():
+            return "none"
+        silent = sorted(self.unreachable)
+        return f"do not answer: {', '.join(silent)}" if silent else None
+
     def push(self, state: DesiredState) -> asyncio.Task[None]:
         """Send a committed state to every node that holds its room; the task ends once they took it, or will not.
 

@@ -68,6 +68,7 @@ class Leases:
     async def check(self, services: Services, now: float) -> None:
         """Ask every node for its rooms; close those missing twice in a row, or on a node silent for the lease."""
         missing: set[str] = set()
+        services.nodes.unreachable &= set(services.nodes.names())
         for node in services.nodes.names():
             live = await services.nodes.live_rooms(node)
             async with services.pool.acquire() as connection:

@@ -12,6 +12,7 @@ from control.archive import Archive
 from control.background import BackgroundTasks
 from control.config import ControlConfig
 from control.database import Pool, open_pool
+from control.database_probe import DatabaseProbe
 from control.inference_client import InferenceClient
 from control.limits import Limits
 from control.live_state import LiveState
@@ -21,6 +22,7 @@ from control.node_client import NodeClient
 from control.oidc import OidcClient
 from control.passcodes import Passcodes
 from control.passwords import Passwords
+from control.readiness import Check, Readiness
 from control.registry.membership import Registry
 from control.registry.opening import open_registry
 from control.session_cache import SessionCache
@@ -56,9 +58,13 @@ class Services:
     outgoing: aiohttp.ClientSession
     store_threads: ThreadPoolExecutor
     sessions: SessionCache
+    probe: DatabaseProbe
+    readiness: Readiness
 
     async def close(self) -> None:
         await self.tasks.close(_TASKS_CLOSE_SECONDS)
+        await self.readiness.close()
+        self.probe.close()
         await self.nodes.close()
         await self.registry.close()
         await self.outgoing.close()
@@ -87,6 +93,11 @@ async def open_services(config: ControlConfig) -> Services:
     )
     registry = open_registry(config, http)
     passwords = Passwords()
+    nodes = NodeClient(config, pool, http, registry)
+    files = MediaStore(media)
+    archive = Archive(recordings, config.recordings_dir)
+    results = open_results(config, pool)
+    probe = DatabaseProbe(config.database_dsn)
     return Services(
         config=config,
         pool=pool,
@@ -98,17 +109,27 @@ async def open_services(config: ControlConfig) -> Services:
         limits=Limits(live),
         http=http,
         registry=registry,
-        nodes=NodeClient(config, pool, http, registry),
-        archive=Archive(recordings, config.recordings_dir),
+        nodes=nodes,
+        archive=archive,
         mail=Mailer(config.smtp),
-        media=MediaStore(media),
+        media=files,
         tasks=BackgroundTasks(),
         oidc={one.name: OidcClient(one, _redirect_uri(config, one.name), http) for one in config.oidc},
         inference=InferenceClient(config.inference_url, config.node_secret, http),
-        results=open_results(config, pool),
+        results=results,
         outgoing=outgoing.session(config.allow_private_webhooks),
         store_threads=pool_of_stores,
         sessions=SessionCache(),
+        probe=probe,
+        readiness=Readiness(
+            Check("postgresql", probe.ask, essential=True),
+            Check("redis", live.ping),
+            Check("files", files.trouble),
+            Check("recordings", archive.detail_of_trouble),
+            Check("mongodb", results.trouble),
+            Check("etcd", registry.trouble),
+            Check("nodes", nodes.trouble),
+        ),
     )
 
 

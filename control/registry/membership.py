@@ -37,6 +37,10 @@ class Registry(ABC):
         """Let go of what `run` used."""
         await self.probe.close()
 
+    async def trouble(self) -> str | None:
+        """Return why nodes may come and go unseen, None when they are seen."""
+        return None
+
     def living(self) -> Mapping[str, NodeRecord]:
         """Return the nodes that live, by name."""
         return {name: self._known[name] for name in sorted(self._living)}

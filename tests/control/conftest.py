@@ -21,6 +21,7 @@ from control.config import ControlConfig, RateLimits, SfuNode
 from control.migrations import migrate
 from parley.embedded_postgres import EmbeddedPostgres
 from tests.control.harness import NODE_SECRET, Node, People, Server, serving
+from tests.control.restartable import RestartableServer
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +43,17 @@ def postgres() -> Iterator[EmbeddedPostgres]:
             server.send_signal(signal.SIGINT)
             server.wait(10)
             shutil.rmtree(directory)
+
+
+@pytest.fixture
+def database() -> Iterator[RestartableServer]:
+    directory = Path(tempfile.mkdtemp(prefix="pc"))
+    server = RestartableServer(directory)
+    server.start()
+    yield server
+    server.stop()
+    server.close()
+    shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="session", autouse=True)

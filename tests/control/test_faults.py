@@ -15,46 +15,8 @@ import asyncpg
 import pytest
 
 from control.config import ControlConfig
-from parley.embedded_postgres import EmbeddedPostgres
 from tests.control.harness import NODE_SECRET, People, report, serving
-
-
-class RestartableServer:
-    """PostgreSQL of this test alone."""
-
-    def __init__(self, directory: Path) -> None:
-        self.cluster = EmbeddedPostgres(data=directory / "data", socket_directory=directory / "s")
-        self._log = (directory / "log").open("ab")
-        self._server: subprocess.Popen[bytes] | None = None
-        self.cluster.prepare()
-
-    def start(self) -> None:
-        command = [*self.cluster.command(), "-c", "fsync=off"]
-        self._server = subprocess.Popen(command, stdout=self._log, stderr=self._log)
-        deadline = time.monotonic() + 20
-        while not self.cluster.is_ready():
-            assert self._server.poll() is None and time.monotonic() < deadline
-            time.sleep(0.02)
-        self.cluster.create_database()
-
-    def stop(self) -> None:
-        assert self._server is not None
-        self._server.send_signal(signal.SIGINT)
-        self._server.wait(10)
-
-    def close(self) -> None:
-        self._log.close()
-
-
-@pytest.fixture
-def database() -> Iterator[RestartableServer]:
-    directory = Path(tempfile.mkdtemp(prefix="pc"))
-    server = RestartableServer(directory)
-    server.start()
-    yield server
-    server.stop()
-    server.close()
-    shutil.rmtree(directory)
+from tests.control.restartable import RestartableServer
 
 
 @pytest.fixture

@@ -1,0 +1,114 @@
+"""Readiness answers soon, whatever is away: everything is asked at once, and nothing is waited for."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from control.config import ControlConfig
+from control.readiness import Check, Readiness
+from tests.control.harness import People, serving
+from tests.control.restartable import RestartableServer
+
+BOUND = 10
+"""Seconds that a loaded machine may take for what is to take one."""
+
+
+async def fine() -> str | None:
+    return None
+
+
+async def broken() -> str | None:
+    raise OSError("no route")
+
+
+class Hanging:
+    """A store that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.thawed = asyncio.Event()
+
+    async def ask(self) -> str | None:
+        self.asked += 1
+        await self.thawed.wait()
+        return None
+
+
+async def test_what_hangs_is_asked_once_and_holds_nothing_up() -> None:
+    frozen = Hanging()
+    readiness = Readiness(Check("a", fine, essential=True), Check("b", frozen.ask), Check("c", broken))
+    async with asyncio.timeout(BOUND):
+        for _ in range(3):
+            assert await readiness.look() == ("degraded", {"b": "does not answer in time", "c": "no route"})
+    assert frozen.asked == 1
+    frozen.thawed.set()
+    assert (await readiness.look()).down == {"c": "no route"}
+    await readiness.close()
+
+
+async def test_what_nothing_works_without_is_down() -> None:
+    frozen = Hanging()
+    readiness = Readiness(Check("a", frozen.ask, essential=True), Check("b", fine))
+    assert await readiness.look() == ("down", {"a": "does not answer in time"})
+    await readiness.close()
+
+
+def family(pid: int) -> list[int]:
+    """A process and all below it."""
+    below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(one for child in below for one in family(int(child)))]
+
+
+@contextlib.contextmanager
+def frozen(server: RestartableServer) -> Iterator[None]:
+    """PostgreSQL that hangs meanwhile, with all its processes."""
+    stopped = family(server.pid)
+    for pid in stopped:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in stopped:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """An address that takes connections and answers nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+async def test_frozen_stores_are_named_and_metrics_ask_none(
+    config: ControlConfig, database: RestartableServer, silent: str
+) -> None:
+    changed = replace(
+        config,
+        database_dsn=database.cluster.dsn,
+        redis_url=f"redis://{silent}/0",
+        mongodb_url=f"mongodb://{silent}/parley",
+    )
+    async with serving(changed) as server, aiohttp.ClientSession() as session:
+        nobody = People(session, server).nobody()
+        status, health = await nobody.call("GET", "/health/ready")
+        assert (status, health["status"], sorted(health["down"])) == (200, "degraded", ["mongodb", "redis"])
+        with frozen(database):
+            for _ in range(3):
+                async with asyncio.timeout(BOUND):
+                    status, health = await nobody.call("GET", "/health/ready")
+                assert (status, sorted(health["down"])) == (503, ["mongodb", "postgresql", "redis"])
+            async with asyncio.timeout(BOUND), session.get(f"{server.url}/metrics") as answer:
+                assert "control_database_gauges_age_seconds" in await answer.text()
+        async with asyncio.timeout(30):
+            while "postgresql" in (await nobody.call("GET", "/health/ready"))[1]["down"]:
+                await asyncio.sleep(0.1)

@@ -46,8 +46,12 @@ class ManifestTrack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What control reads of `manifest.json`; the recorder's other fields are its own business."""
+    """What control reads of `manifest.json`; the recorder's other fields are its own business.
 
+    `instance` is the recorder that finished it.
+    """
+
+    instance: str = ""
     tracks: list[ManifestTrack] = []
 
 

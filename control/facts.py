@@ -19,7 +19,7 @@ from control.services import Services
 from control.store import (
     audit,
     batches,
-    jobs,
+    films,
     meetings,
     outbox,
     participants,
@@ -170,7 +170,7 @@ async def _apply(connection: Connection, batch: FactBatch, fact: AnyFact) -> Des
         case TrackPublished() | TrackUnpublished():
             await _take_track(connection, fact, at)
         case RecordingStarted() | SegmentClosed() | RecordingFinished():
-            await _take_recording(connection, batch, fact, at)
+            await _take_recording(connection, batch, fact, at, meeting.host_id)
         case QualityMeasured():
             await quality.add(connection, fact, at)
         case ConsentGiven():
@@ -233,7 +233,11 @@ async def _take_track(connection: Connection, fact: TrackPublished | TrackUnpubl
 
 
 async def _take_recording(
-    connection: Connection, batch: FactBatch, fact: RecordingStarted | SegmentClosed | RecordingFinished, at: datetime
+    connection: Connection,
+    batch: FactBatch,
+    fact: RecordingStarted | SegmentClosed | RecordingFinished,
+    at: datetime,
+    host: str,
 ) -> None:
     match fact:
         case RecordingStarted():
@@ -245,7 +249,7 @@ async def _take_recording(
         case RecordingFinished():
             known = await recordings.finish(connection, fact, at)
             if known and fact.duration_ms > 0:
-                await jobs.queue_anew(connection, "compose", fact.recording, {"node": batch.node})
+                await films.queue(connection, fact.recording, batch.node, host, fact.duration_ms)
             kind = "recording.processed"
     if not known:
         raise Unfit("unknown_recording")

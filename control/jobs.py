@@ -18,6 +18,7 @@ _LOG = logging.getLogger(__name__)
 _JOBS = Counter("control_jobs_total", "Jobs that ended", ["kind", "outcome"])
 LEASE_SECONDS = 30.0
 _POLL_SECONDS = 1.0
+_RELEASE_SECONDS = 2.0
 Report = Callable[[float], None]
 Handler = Callable[[JobRow, Report], Awaitable[Any]]
 
@@ -62,9 +63,6 @@ class Worker:
             job = await jobs.claim(connection, list(self._handlers), self._lease)
         if job is None:
             return False
-        if job.attempt > jobs.MAX_ATTEMPTS:
-            await self._fail(job, "every attempt was cut off", again=False)
-            return True
         progress = [0.0]
         working = asyncio.ensure_future(self._handlers[job.kind](job, lambda value: progress.__setitem__(0, value)))
         try:
@@ -80,6 +78,9 @@ class Worker:
         except Exception as error:  # of the job, or of keeping what came of it: nothing else is to notice
             _LOG.error("job %s (%s) broke", job.id, job.kind, exc_info=error)
             await self._fail(job, describe(error), again=True)
+        except asyncio.CancelledError:
+            await self._release(job)
+            raise
         finally:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
@@ -92,6 +93,14 @@ class Worker:
                 if self._results is not None and job.kind in KINDS:
                     await _keep(self._results, connection, job, result)
                     await _tell(connection, job, result)
+
+    async def _release(self, job: JobRow) -> None:
+        """Let go of the job when the process stops; a database that does not answer at once lets the lease lapse."""
+        try:
+            async with asyncio.timeout(_RELEASE_SECONDS), self._pool.acquire() as connection:
+                await jobs.release(connection, job)
+        except UNAVAILABLE as error:
+            _LOG.warning("job %s waits for its lease to lapse: %s", job.id, error)
 
     async def _fail(self, job: JobRow, detail: str, *, again: bool) -> None:
         _LOG.warning("job %s (%s) failed: %s", job.id, job.kind, detail)

@@ -4,12 +4,11 @@ import msgspec
 
 from control.database import Connection
 from control.services import Services
-from control.store import jobs, meetings, outbox, recordings
+from control.store import films, jobs, meetings, outbox, recordings
 from control.store.jobs import JobRow
 from sfu.api.jobs import LEASE_SECONDS, ClaimedJob, JobOutcome, JobProgress, JobRequest
 
-COMPOSE = "compose"
-_KINDS = frozenset({COMPOSE})
+_KINDS = frozenset({films.KIND})
 
 
 class Composed(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,16 +21,13 @@ class Composed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def claim(services: Services, asked: JobRequest) -> ClaimedJob | None:
-    """Claim the oldest job for a worker; None when there is none."""
+    """Claim the next job for a worker; None when there is none."""
     kinds = sorted(_KINDS.intersection(asked.kinds))
     async with services.pool.acquire() as connection:
-        while True:
-            job = await jobs.claim(connection, kinds, LEASE_SECONDS, asked.node)
-            if job is None:
-                return None
-            if job.attempt <= jobs.MAX_ATTEMPTS:
-                return ClaimedJob(id=job.id, kind=job.kind, subject=job.subject, attempt=job.attempt)
-            await jobs.fail(connection, job, "every attempt was cut off", again=False)
+        job = await jobs.claim(connection, kinds, LEASE_SECONDS, asked.node)
+    if job is None:
+        return None
+    return ClaimedJob(id=job.id, kind=job.kind, subject=job.subject, attempt=job.attempt)
 
 
 async def renew(services: Services, job: str, word: JobProgress) -> bool:
@@ -51,6 +47,8 @@ async def settle(services: Services, job: str, outcome: JobOutcome) -> bool:
         if row is None:
             return False
         mine = jobs.attempt_of(row, outcome.attempt)
+        if outcome.released:
+            return await jobs.release(connection, mine)
         if result is None:
             return await jobs.fail(connection, mine, outcome.error, again=outcome.again)
         return await _keep(connection, mine, result)

@@ -59,7 +59,10 @@ class RecordedTrack(Answer, frozen=True, kw_only=True):
 
 
 class Composition(Answer, frozen=True, kw_only=True):
-    """The film of all participants, made by itself after the end. `file` is there once it is `done`."""
+    """The film of all participants, made by itself after the end, and once more when that is asked for.
+
+    `file` is there once it is `done`; while it is made once more, and when that `failed`, it is the one before.
+    """
 
     state: Literal["queued", "running", "done", "failed"]
     progress: float

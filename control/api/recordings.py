@@ -22,7 +22,7 @@ from control.endpoint import Call, Endpoints
 from control.problem import Problem, not_found
 from control.recording_control import Wish
 from control.services import Services
-from control.store import audit, jobs, recordings
+from control.store import audit, films, jobs, recordings
 from control.store.recordings import RecordingRow
 from control.zip_stream import Entry, stream
 
@@ -115,6 +115,24 @@ async def download_recording(call: Call, recording: str) -> Response:
     return response
 
 
+@endpoints.route(
+    "POST", "/api/v1/recordings/<recording>/composition", Access.RECORDING, answer=RecordingDetail, status=202
+)
+async def compose_recording(call: Call, recording: str) -> RecordingDetail:
+    """Have the film of a finished recording made once more; one that waits or is being made is left alone."""
+    row = _row(call)
+    if row.state not in {"ready", "partial"} or not row.duration_ms:
+        raise Problem(409, "not_finished", "There is nothing to make a film of yet.")
+    manifest = await call.services.archive.manifest(recording)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        job = await films.latest(connection, recording)
+        if job is None or job.state in {"done", "failed"}:
+            meeting = call.standing.meeting
+            await films.queue(connection, recording, manifest.instance, meeting.host_id, row.duration_ms)
+            await audit.write(connection, call.actor, "compose_recording", recording, call.address)
+    return await detail(call.services, row, call.standing.meeting.title)
+
+
 @endpoints.route("DELETE", "/api/v1/recordings/<recording>", Access.RECORDING, answer=Done)
 async def delete_recording(call: Call, recording: str) -> Done:
     """Delete a finished recording with its files."""
@@ -184,10 +202,11 @@ async def detail(services: Services, row: RecordingRow, title: str) -> Recording
 
 
 async def _composition(services: Services, row: RecordingRow) -> Composition | None:
-    if row.composed is not None:
-        return Composition(state="done", progress=1.0, file=row.composed["file"], bytes=row.composed["bytes"])
+    """Return how far the film is; while it is made again the one before can be had."""
     async with services.pool.acquire() as connection:
-        job = await jobs.latest_about(connection, "compose", row.id)
+        job = await films.latest(connection, row.id)
+    file, size = (None, None) if row.composed is None else (row.composed["file"], row.composed["bytes"])
     if job is None or job.state == "done":
-        return None
-    return Composition(state=job.state, progress=job.progress, error=job.error if job.state == "failed" else None)
+        return None if file is None else Composition(state="done", progress=1.0, file=file, bytes=size)
+    error = job.error if job.state == "failed" else None
+    return Composition(state=job.state, progress=job.progress, file=file, bytes=size, error=error)

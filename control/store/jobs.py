@@ -2,6 +2,12 @@
 
 A job is claimed for the time of a lease, which its worker renews. The attempt number fences every write: a worker that
 was stopped past its lease finds its number outdated, and what it writes has no effect.
+
+A job is given up when it failed a few times by itself, or when many attempts in a row were cut off without getting
+further than one before. An attempt that was let go in order, since its worker stops, does not count at all.
+
+Jobs are taken in the order in which each would be done were its line (whoever it is for) alone: short ones come before
+long ones, nobody's many before another's one, and what waits long enough comes before anything new.
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +18,16 @@ from control.database import Connection, load, load_one
 from control.identifiers import new_id
 
 State = Literal["queued", "running", "done", "failed"]
-MAX_ATTEMPTS = 3
+MAX_FAILURES = 3
+MAX_CUT_OFFS = 10
+_USUAL_SECONDS = 60.0
+"""A job whose length is not known is taken to be so long."""
+_INSERT = """
+    INSERT INTO processing_jobs (id, kind, subject, options, owner_id, line, due_at)
+    VALUES ($1, $2, $3, $4, $5, $6,
+        greatest(now(), (SELECT max(due_at) FROM processing_jobs
+            WHERE kind = $2 AND line = $6 AND state IN ('queued', 'running'))) + make_interval(secs => $7))
+    RETURNING *"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +47,8 @@ class JobRow:
 
 
 async def create(connection: Connection, kind: str, subject: str, owner: str, options: dict[str, Any]) -> JobRow:
-    row = await connection.fetchrow(
-        "INSERT INTO processing_jobs (id, kind, subject, owner_id, options) VALUES ($1, $2, $3, $4, $5) RETURNING *",
-        new_id("job"),
-        kind,
-        subject,
-        owner,
-        options,
-    )
+    job = new_id("job")
+    row = await connection.fetchrow(_INSERT, job, kind, subject, options, owner, owner, _USUAL_SECONDS)
     assert row is not None
     return load(JobRow, row)
 
@@ -56,18 +65,23 @@ async def waiting_of(connection: Connection, owner: str) -> int:
     )
 
 
-async def queue_anew(connection: Connection, kind: str, subject: str, options: dict[str, Any]) -> None:
-    """Queue a job of our own; one of the same kind and subject that nobody has begun is replaced."""
+async def queue_anew(
+    connection: Connection,
+    kind: str,
+    subject: str,
+    options: dict[str, Any],
+    *,
+    line: str = "",
+    seconds: float = _USUAL_SECONDS,
+) -> None:
+    """Queue a job of our own; one of the same kind and subject that nobody has begun is replaced.
+
+    `line` is whom it is for, `seconds` about how long it takes.
+    """
     await connection.execute(
         "DELETE FROM processing_jobs WHERE kind = $1 AND subject = $2 AND state = 'queued'", kind, subject
     )
-    await connection.execute(
-        "INSERT INTO processing_jobs (id, kind, subject, options) VALUES ($1, $2, $3, $4)",
-        new_id("job"),
-        kind,
-        subject,
-        options,
-    )
+    await connection.fetchrow(_INSERT, new_id("job"), kind, subject, options, None, line, seconds)
 
 
 async def latest_about(connection: Connection, kind: str, subject: str) -> JobRow | None:
@@ -90,16 +104,25 @@ def attempt_of(job: JobRow, attempt: int) -> JobRow:
 async def claim(
     connection: Connection, kinds: list[str], lease_seconds: float, node: str | None = None
 ) -> JobRow | None:
-    """Claim the oldest job that waits, or whose worker let its lease lapse; None when there is none.
+    """Claim the next job that waits, or whose worker let its lease lapse; None when there is none.
 
-    With `node` only what can be done there.
+    With `node` only what can be done there. Jobs that were cut off too often are given up on the way.
     """
+    await connection.execute(
+        "UPDATE processing_jobs SET state = 'failed', error = 'every attempt was cut off', finished_at = now(),"
+        "  lease_until = NULL WHERE kind = ANY($1) AND state = 'running' AND lease_until < now()"
+        "  AND cut_offs + 1 >= $2 AND progress <= furthest",
+        kinds,
+        MAX_CUT_OFFS,
+    )
     row = await connection.fetchrow(
         "WITH next AS (SELECT id FROM processing_jobs WHERE kind = ANY($1)"
         "   AND ($3::text IS NULL OR options->>'node' = $3) AND (state = 'queued'"
-        "   OR (state = 'running' AND lease_until < now())) ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED)"
-        " UPDATE processing_jobs j SET state = 'running', attempt = attempt + 1, progress = 0,"
-        "  lease_until = now() + make_interval(secs => $2) FROM next WHERE j.id = next.id RETURNING j.*",
+        "   OR (state = 'running' AND lease_until < now())) ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)"
+        " UPDATE processing_jobs j SET state = 'running', attempt = attempt + 1,"
+        "  cut_offs = CASE WHEN progress > furthest THEN 0 WHEN state = 'running' THEN cut_offs + 1 ELSE cut_offs END,"
+        "  furthest = greatest(furthest, progress), lease_until = now() + make_interval(secs => $2)"
+        " FROM next WHERE j.id = next.id RETURNING j.*",
         kinds,
         lease_seconds,
         node,
@@ -135,14 +158,25 @@ async def finish(connection: Connection, job: JobRow, result: Any) -> bool:
 async def fail(connection: Connection, job: JobRow, error: str, *, again: bool) -> bool:
     """Note a failure; with `again` the job is tried anew, a few times at most. False when it is another worker's."""
     found = await connection.fetchval(
-        "UPDATE processing_jobs SET state = CASE WHEN $4 AND attempt < $5 THEN 'queued' ELSE 'failed' END,"
-        " error = $3, finished_at = now(), lease_until = NULL WHERE id = $1 AND attempt = $2 AND state = 'running'"
-        " RETURNING id",
+        "UPDATE processing_jobs SET state = CASE WHEN $4 AND failures + 1 < $5 THEN 'queued' ELSE 'failed' END,"
+        " failures = failures + 1, error = $3, finished_at = now(), lease_until = NULL"
+        " WHERE id = $1 AND attempt = $2 AND state = 'running' RETURNING id",
         job.id,
         job.attempt,
         error[:1000].encode(errors="replace").decode().replace("\0", "\ufffd"),  # what a text column takes
         again,
-        MAX_ATTEMPTS,
+        MAX_FAILURES,
+    )
+    return found is not None
+
+
+async def release(connection: Connection, job: JobRow) -> bool:
+    """Let go of a job that its worker cannot go on with; it waits again. False when it is another worker's."""
+    found = await connection.fetchval(
+        "UPDATE processing_jobs SET state = 'queued', lease_until = NULL"
+        " WHERE id = $1 AND attempt = $2 AND state = 'running' RETURNING id",
+        job.id,
+        job.attempt,
     )
     return found is not None
 

@@ -36,12 +36,16 @@ class JobProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """`error` says why there is no result; `again` whether another attempt may have one."""
+    """`error` says why there is no result; `again` whether another attempt may have one.
+
+    `released` says that the worker stops or gives way: the attempt does not count, and what it made is kept.
+    """
 
     attempt: int
     result: dict[str, Any] | None = None
     error: str = ""
     again: bool = False
+    released: bool = False
 
 
 class JobHeld(msgspec.Struct, frozen=True, kw_only=True):

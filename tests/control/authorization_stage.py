@@ -162,7 +162,8 @@ class Stage:
         connection = await asyncpg.connect(self.dsn)
         try:
             await connection.execute(
-                "INSERT INTO meeting_recordings (id, meeting_id, state, started_at) VALUES ($1, $2, 'ready', now())",
+                "INSERT INTO meeting_recordings (id, meeting_id, state, started_at, duration_ms)"
+                " VALUES ($1, $2, 'ready', now(), 9)",
                 recording,
                 meeting,
             )

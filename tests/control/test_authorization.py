@@ -128,6 +128,7 @@ TABLE = {
     f"GET {R}": OWN_RECORDING,
     f"GET {R}/manifest": OWN_RECORDING,
     f"GET {R}/files/<path:name>": OWN_RECORDING,
+    f"POST {R}/composition": OWN_RECORDING,
     f"DELETE {R}": OWN_RECORDING,
     "GET /api/v1/recording/download/<recording>": OWN_RECORDING,
     f"POST {M}/mute-all": HOSTS,

@@ -107,7 +107,7 @@ async def test_a_job_that_breaks_fails_with_a_reason_and_the_worker_goes_on(pool
     while await worker.do_one():
         pass
     row = await state(pool, broken)
-    assert (row.state, row.attempt, row.error) == ("failed", jobs.MAX_ATTEMPTS, describe(error))
+    assert (row.state, row.attempt, row.error) == ("failed", jobs.MAX_FAILURES, describe(error))
     assert (await state(pool, sound)).state == "done"
 
 
@@ -123,6 +123,25 @@ async def test_a_result_that_nothing_can_hold_fails_its_job(pool: Pool, result: 
         pass
     row = await state(pool, job)
     assert row.state == "failed" and row.error
+
+
+async def test_a_worker_that_stops_lets_go_of_its_job(pool: Pool) -> None:
+    (job,) = await queue(pool)
+    begun = asyncio.Event()
+
+    async def work(job: JobRow, report: Report) -> Any:
+        begun.set()
+        await asyncio.Event().wait()
+
+    for attempt in range(1, 6):
+        begun.clear()
+        working = asyncio.create_task(Worker(pool, {"k": work}).do_one())
+        async with asyncio.timeout(30):
+            await begun.wait()
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        row = await state(pool, job)
+        assert (row.state, row.attempt) == ("queued", attempt)
 
 
 class Unreachable:

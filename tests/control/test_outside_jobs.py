@@ -5,6 +5,8 @@ from typing import Any
 import asyncpg
 
 from control.config import ControlConfig
+from control.database import prepare
+from control.store import films, jobs
 from tests.control.harness import NODE_SECRET, Client, People
 from tests.control.test_recordings import recorded
 
@@ -75,6 +77,93 @@ async def test_a_film_that_fails_is_tried_again_and_then_given_up(people: People
     assert await claim(host) is None
     composition = (await host.ok("GET", f"/api/v1/recordings/{recording}"))["composition"]
     assert (composition["state"], composition["error"]) == ("failed", "the disk is full")
+
+
+async def lapse(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("UPDATE processing_jobs SET lease_until = now() - interval '1 second'")
+    await connection.close()
+
+
+async def test_a_film_whose_attempts_are_cut_off_comes_in_the_end(
+    people: People, config: ControlConfig, dsn: str
+) -> None:
+    """Each recorder is killed, but gets a little further than the one before."""
+    host = await people.user("ada")
+    _, recording = await recorded(host, config)
+    for attempt in range(1, 31):
+        job = await claim(host)
+        assert job["attempt"] == attempt
+        word = {"attempt": attempt, "progress": attempt / 40}
+        assert await ask(host, f"{job['id']}/progress", word) == (200, {"held": True})
+        await lapse(dsn)
+    job = await claim(host)
+    assert await ask(host, f"{job['id']}/outcome", {"attempt": 31, "result": FILM}) == (200, {"held": True})
+    assert (await host.ok("GET", f"/api/v1/recordings/{recording}"))["composition"]["state"] == "done"
+
+
+async def test_a_worker_that_stops_lets_go_and_that_counts_for_nothing(people: People, config: ControlConfig) -> None:
+    host = await people.user("ada")
+    _, recording = await recorded(host, config)
+    for attempt in range(1, 31):
+        job = await claim(host)
+        released = {"attempt": attempt, "released": True}
+        assert await ask(host, f"{job['id']}/outcome", released) == (200, {"held": True})
+        assert await ask(host, f"{job['id']}/outcome", released) == (200, {"held": False})
+    assert (await host.ok("GET", f"/api/v1/recordings/{recording}"))["composition"]["state"] == "queued"
+
+
+async def test_a_film_that_ends_its_worker_is_given_up_and_can_be_made_again(
+    people: People, config: ControlConfig, dsn: str
+) -> None:
+    host = await people.user("ada")
+    _, recording = await recorded(host, config)
+    path = f"/api/v1/recordings/{recording}"
+    attempts = 0
+    while (job := await claim(host)) is not None:
+        attempts += 1
+        assert attempts < 100
+        await ask(host, f"{job['id']}/progress", {"attempt": attempts, "progress": 0.5})
+        await lapse(dsn)
+    assert attempts == 11  # the first got to the middle, none further
+    composition = (await host.ok("GET", path))["composition"]
+    assert (composition["state"], composition["error"]) == ("failed", "every attempt was cut off")
+    queued = await host.ok("POST", f"{path}/composition")
+    assert queued["composition"]["state"] == "queued"
+    assert await claim(host, "recorder-of-another-disk") is None
+    job = await claim(host, "recorder-1")
+    again = await host.ok("POST", f"{path}/composition")  # one that is being made is left alone
+    assert again["composition"]["state"] == "running"
+    assert await ask(host, f"{job['id']}/outcome", {"attempt": 1, "result": FILM}) == (200, {"held": True})
+    await host.ok("POST", f"{path}/composition")
+    composition = (await host.ok("GET", path))["composition"]
+    assert (composition["state"], composition["file"]) == ("queued", "composed-1.mp4")  # the film there is stays
+
+
+async def test_short_films_and_other_peoples_come_first(people: People, dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await prepare(connection)
+    await films.queue(connection, "ada's long one", "r", "ada", 20_000_000)
+    for number in range(3):
+        await films.queue(connection, f"ada's {number}", "r", "ada", 60_000)
+    await films.queue(connection, "bob's hour", "r", "bob", 3_600_000)
+    await films.queue(connection, "carol's minute", "r", "carol", 60_000)
+    order = []
+    while (job := await jobs.claim(connection, [films.KIND], 30)) is not None:
+        order.append(job.subject)
+    assert order == ["carol's minute", "bob's hour", "ada's long one", "ada's 0", "ada's 1", "ada's 2"]
+    await connection.close()
+
+
+async def test_a_long_film_that_waited_for_its_length_comes_before_newer_ones(people: People, dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await prepare(connection)
+    await films.queue(connection, "long", "r", "ada", 7_200_000)
+    await connection.execute("UPDATE processing_jobs SET due_at = due_at - interval '2 hours'")
+    await films.queue(connection, "short", "r", "bob", 1_000)
+    job = await jobs.claim(connection, [films.KIND], 30)
+    assert job is not None and job.subject == "long"
+    await connection.close()
 
 
 async def test_the_film_of_a_deleted_recording_is_refused(people: People, config: ControlConfig) -> None:

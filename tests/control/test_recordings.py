@@ -41,7 +41,8 @@ def write_recording(root: Path, recording: str, files: int = 1) -> None:
             }
         )
     (directory / "secret.jnl").write_text("journal")
-    (directory / "manifest.json").write_text(json.dumps({"version": 1, "recording": recording, "tracks": tracks}))
+    document = {"version": 1, "recording": recording, "instance": "recorder-1", "tracks": tracks}
+    (directory / "manifest.json").write_text(json.dumps(document))
 
 
 async def recorded(host: Client, config: ControlConfig, files: int = 1) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 import { brand } from './brand.js';
 import { h } from './dom.js';
 import { linksButton } from './file-links.js';
+import { film } from './film.js';
 import { dateTime, duration, size } from './format.js';
 import { icon } from './icons.js';
 import { minutes } from './minutes.js';
@@ -36,7 +37,7 @@ async function load(meeting, list, storage, signal) {
   const { recordings, storage: state } = await rest.recordings(meeting);
   if (signal.aborted) return;
   storage.textContent = room(state);
-  list.replaceChildren(...(recordings.length > 0 ? recordings.map(row) : [h('li', { class: 'empty' }, 'Nothing was recorded.')]));
+  list.replaceChildren(...(recordings.length > 0 ? recordings.map((recording) => row(recording, signal)) : [h('li', { class: 'empty' }, 'Nothing was recorded.')]));
   if (recordings.some((recording) => recording.state === 'recording' || recording.state === 'sealing')) {
     const timer = setTimeout(() => void load(meeting, list, storage, signal).catch(() => undefined), AGAIN_MS);
     signal.addEventListener('abort', () => clearTimeout(timer));
@@ -51,10 +52,10 @@ function room(storage) {
   return storage.days_left === null ? `${free} for recordings` : `${free}: enough for ${Math.floor(storage.days_left)} days at last week's pace`;
 }
 
-function row(recording) {
+function row(recording, signal) {
   const finished = recording.state === 'ready' || recording.state === 'partial';
   const tracks = h('div', { class: 'recorded-tracks' });
-  const details = h('details', { ontoggle: () => void (details.open && showTracks(recording, tracks)) },
+  const details = h('details', { ontoggle: () => void (details.open && showTracks(recording, tracks, signal)) },
     h('summary', {}, 'Tracks'), tracks);
   return h('li', { class: 'card recording', 'data-recording': recording.id, 'data-state': recording.state },
     h('div', { class: 'recording-head' },
@@ -69,28 +70,14 @@ function row(recording) {
     finished && details);
 }
 
-async function showTracks(recording, container) {
+async function showTracks(recording, container, signal) {
   if (container.children.length > 0) return;
   try {
     const { tracks, composition } = await rest.get(`/recordings/${encodeURIComponent(recording.id)}`);
-    container.replaceChildren(...film(recording, composition), ...tracks.map((track) => trackRow(recording, track)));
+    container.replaceChildren(film(recording.id, composition, signal), ...tracks.map((track) => trackRow(recording, track)));
   } catch (error) {
     container.replaceChildren(h('p', { class: 'problem' }, error.message));
   }
-}
-
-/** The film of everybody, or how far it is. */
-function film(recording, composition) {
-  if (composition === null || composition === undefined) return [];
-  if (composition.state === 'failed') return [h('p', { class: 'problem' }, `There is no film of everybody: ${composition.error}`)];
-  if (composition.state !== 'done') return [h('p', { class: 'hint' }, `The film of everybody is being made: ${Math.round(composition.progress * 100)} %`)];
-  const source = `/api/v1/recordings/${encodeURIComponent(recording.id)}/files/${composition.file}`;
-  return [h('div', { class: 'recorded-track film' },
-    h('p', {}, h('strong', {}, 'Everybody'), h('span', { class: 'hint' }, ` MP4 · ${size(composition.bytes)}`)),
-    h('div', { class: 'recorded-file' },
-      h('video', { src: source, controls: true, preload: 'metadata' }),
-      h('a', { class: 'icon-button', href: `${source}?download`, download: true, title: 'Download', 'aria-label': 'Download the film' }, icon('download')),
-      linksButton(recording.id, composition.file, 'the film')))];
 }
 
 function trackRow(recording, track) {

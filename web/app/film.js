@@ -1,0 +1,78 @@
+/** The film of everybody in a recording: played and downloaded, or how far it is, or made once more. */
+import { h } from './dom.js';
+import { linksButton } from './file-links.js';
+import { size } from './format.js';
+import { icon } from './icons.js';
+import { rest } from './session.js';
+
+const AGAIN_MS = 2_000;
+
+/**
+ * @param {string} recording @param {object|null} composition of its detail
+ * @param {AbortSignal} signal
+ * @returns {HTMLElement}
+ */
+export function film(recording, composition, signal) {
+  const path = `/recordings/${encodeURIComponent(recording)}`;
+  const state = h('div', { class: 'film-state' });
+  const player = h('div', {});
+  let shown = '';
+  let timer = 0;
+
+  function show(current) {
+    const file = current?.file ?? '';
+    if (file !== shown) player.replaceChildren(...(file ? [playerOf(recording, current)] : []));
+    shown = file;
+    state.replaceChildren(...stateOf(current, makeAgain));
+    if (current?.state === 'queued' || current?.state === 'running') timer = setTimeout(() => void look(), AGAIN_MS);
+  }
+
+  async function look() {
+    if (signal.aborted) return;
+    try {
+      show((await rest.get(path)).composition);
+    } catch {
+      timer = setTimeout(() => void look(), AGAIN_MS);
+    }
+  }
+
+  async function makeAgain() {
+    clearTimeout(timer);
+    try {
+      show((await rest.post(`${path}/composition`)).composition);
+    } catch (error) {
+      state.replaceChildren(h('p', { class: 'problem' }, error.message));
+    }
+  }
+
+  signal.addEventListener('abort', () => clearTimeout(timer));
+  show(composition);
+  return h('div', { class: 'recorded-track film' }, player, state);
+}
+
+/** What there is to say of the making. */
+function stateOf(composition, makeAgain) {
+  const again = (words) => h('button', { class: 'button', type: 'button', onclick: () => void makeAgain() }, words);
+  switch (composition?.state) {
+    case undefined:
+      return [again('Make a film of everybody')];
+    case 'done':
+      return [];
+    case 'failed':
+      return [h('p', { class: 'problem' }, `The film of everybody could not be made: ${composition.error}`), again('Make it again')];
+    case 'queued':
+      return [h('p', { class: 'hint' }, 'The film of everybody waits for its turn.')];
+    default:
+      return [h('p', { class: 'hint' }, `The film of everybody is being made: ${Math.round(composition.progress * 100)} %`)];
+  }
+}
+
+function playerOf(recording, composition) {
+  const source = `/api/v1/recordings/${encodeURIComponent(recording)}/files/${composition.file}`;
+  return h('div', {},
+    h('p', {}, h('strong', {}, 'Everybody'), h('span', { class: 'hint' }, ` MP4 · ${size(composition.bytes)}`)),
+    h('div', { class: 'recorded-file' },
+      h('video', { src: source, controls: true, preload: 'metadata' }),
+      h('a', { class: 'icon-button', href: `${source}?download`, download: true, title: 'Download', 'aria-label': 'Download the film' }, icon('download')),
+      linksButton(recording, composition.file, 'the film')));
+}

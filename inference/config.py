@@ -12,8 +12,7 @@ class InferenceConfig:
     finals are reported, "" keeps them from being reported. `models_dir` is where `parley models fetch` puts models, and
     is watched: models that appear later are used without a restart. `runtime_dir` takes files while they are
     transcribed. `languages` are the ISO 639-1 codes that meetings here are held in, most likely first; empty leaves the
-    choice to the model. `threads` is for speech recognition alone; `denoise` is the share of noise suppression
-    before it on the local engine, 0 for none. `triton_urls` are host:port of Triton's gRPC
+    choice to the model. `threads` is for speech recognition alone. `triton_urls` are host:port of Triton's gRPC
     endpoints, preferred to the local engine. `voice_detector_card` and `face_detector_card` are model cards (TOML, see
     inference.synthetic.detector) of detectors of synthetic media that the first of them serves. `api_host` and
     `api_port` (0 = allocate, None = off) serve the API that control calls with the node secret.
@@ -27,7 +26,6 @@ class InferenceConfig:
     node_secret: str = ""
     enabled: bool = True
     threads: int = 1
-    denoise: float = 0.0
     languages: tuple[str, ...] = ()
     triton_urls: tuple[str, ...] = ()
     voice_detector_card: Path | None = None

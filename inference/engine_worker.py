@@ -1,7 +1,7 @@
 """The worker that recognises speech with onnxruntime: clips in, transcripts out. No network, no secrets, no files.
 
-Started as `python -m inference.engine_worker FD MODEL_DIRECTORY THREADS NICE [DENOISER_DIRECTORY SHARE]` with a Unix
-stream socket at FD. It ends when its socket closes.
+Started as `python -m inference.engine_worker FD MODEL_DIRECTORY THREADS NICE` with a Unix stream
+socket at FD. It ends when its socket closes.
 """
 
 import contextlib
@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from inference import messages, sandbox
-from inference.audio.denoise import Denoiser
 from inference.models import store
 from inference.speech.whisper import Clip, WhisperModel
 
@@ -21,18 +20,16 @@ MEMORY_BYTES = 6 << 30
 _RECEIVE_BYTES = 1 << 20
 
 
-def clip_of(message: messages.ClipMessage, denoiser: Denoiser | None = None) -> Clip:
+def clip_of(message: messages.ClipMessage) -> Clip:
     """Return a clip as the model takes it."""
     samples = np.frombuffer(message.pcm, "<i2").astype(np.float32) / np.float32(32768)
-    if denoiser is not None:
-        samples = denoiser(samples)
     return Clip(samples, language=message.language, prior=message.prior)
 
 
-def _answer(model: WhisperModel, request: messages.Recognise, denoiser: Denoiser | None) -> messages.AnyMessage:
+def _answer(model: WhisperModel, request: messages.Recognise) -> messages.AnyMessage:
     began = time.monotonic()
     try:
-        transcripts = model.transcribe([clip_of(clip, denoiser) for clip in request.clips])
+        transcripts = model.transcribe([clip_of(clip) for clip in request.clips])
     except (ValueError, RuntimeError, MemoryError) as error:
         return messages.Failed(reason=f"{type(error).__name__}: {error}")
     return messages.Recognised(transcripts=tuple(transcripts), seconds=time.monotonic() - began)
@@ -43,7 +40,6 @@ def main(arguments: list[str]) -> None:
     descriptor, directory, threads, nice = int(arguments[0]), Path(arguments[1]), int(arguments[2]), int(arguments[3])
     sandbox.limit(memory_bytes=MEMORY_BYTES, nice=nice)
     model = WhisperModel(directory, threads)
-    denoiser = Denoiser(Path(arguments[4]), float(arguments[5])) if arguments[4:] else None
     identity = store.identity(directory)
     model.transcribe([Clip(np.zeros(1600, np.float32))])
     reader = messages.FrameReader()
@@ -57,7 +53,7 @@ def main(arguments: list[str]) -> None:
             for content in reader.feed(data):
                 request = messages.decode(content)
                 if isinstance(request, messages.Recognise):
-                    channel.sendall(messages.encode(_answer(model, request, denoiser)))
+                    channel.sendall(messages.encode(_answer(model, request)))
 
 
 if __name__ == "__main__":

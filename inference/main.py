@@ -28,7 +28,7 @@ from inference.engines.turns import LiveFirst, Patient
 from inference.fact_reporter import FactReporter
 from inference.metrics import AVAILABLE
 from inference.models import catalogue, store
-from inference.models.catalogue import DENOISE_MODEL, SPEECH_MODEL, VOICE_MODEL
+from inference.models.catalogue import SPEECH_MODEL, VOICE_MODEL
 from inference.setup_watch import Setup, watch
 from inference.sink_client import SinkClient
 from inference.tap import Tap
@@ -116,19 +116,10 @@ class Inference:
             self._voice_model = voice / "silero_vad.onnx"
             self._announce()
             _keep(tasks, "tap", functools.partial(self._tap.run, self._voice_model))
-            _keep(tasks, "engine", functools.partial(self._local.run, speech, self._denoiser()))
+            _keep(tasks, "engine", functools.partial(self._local.run, speech))
             if self._config.triton_urls:
                 self._prefer_triton(tasks, store.identity(speech))
             _keep(tasks, "captioner", functools.partial(self._captioner.run, self._live))
-
-    def _denoiser(self) -> tuple[Path, float] | None:
-        if self._config.denoise <= 0:
-            return None
-        found = store.find(self._config.models_dir, catalogue.load().named(DENOISE_MODEL))
-        if found is None:
-            logger.warning("no noise suppression: run `parley models fetch %s`, then start again", DENOISE_MODEL)
-            return None
-        return found, min(self._config.denoise, 1.0)
 
     def _set_up(self, setup: Setup) -> None:
         self.analysis.switch(setup.emotion)

@@ -192,7 +192,6 @@ def inference_config(settings: Settings) -> InferenceConfig:
         node_secret=_node_secret(settings),
         languages=settings["languages"],
         threads=settings["inference_threads"],
-        denoise=settings["inference_denoise"],
         triton_urls=settings["triton_urls"],
         voice_detector_card=settings["voice_detector_card"],
         face_detector_card=settings["face_detector_card"],

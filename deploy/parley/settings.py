@@ -149,7 +149,6 @@ SETTINGS = (
     Setting("languages", list, (), "languages that meetings here are held in (ISO 639-1), most likely first"),
     Setting("inference_threads", int, 1, "threads of speech recognition"),
     Setting("triton_urls", list, (), "Triton servers for speech recognition, each HOST:GRPC_PORT; none: on this CPU"),
-    Setting("inference_denoise", float, 0.0, "share of noise suppression before recognition, 0 to 1; seldom helps"),
     Setting("voice_detector_card", Path, None, "model card of a detector of synthetic voices on the first Triton"),
     Setting("face_detector_card", Path, None, "model card of a detector of synthetic faces on the first Triton"),
     Setting("summary_url", str, None, "base of an OpenAI-compatible API that sums up meetings; unset: nobody does"),

@@ -32,13 +32,9 @@ class LocalEngine:
         """The worker's process id while it runs."""
         return self._worker.pid
 
-    async def run(self, directory: Path, denoiser: tuple[Path, float] | None = None) -> None:
-        """Start the worker with the model in `directory`, and again whenever it ends, until cancelled.
-
-        `denoiser` is the directory of that model and the share that it has in what is recognised.
-        """
-        more = () if denoiser is None else (str(denoiser[0]), str(denoiser[1]))
-        await self._worker.run("inference.engine_worker", str(directory), *self._arguments, *more)
+    async def run(self, directory: Path) -> None:
+        """Start the worker with the model in `directory`, and again whenever it ends, until cancelled."""
+        await self._worker.run("inference.engine_worker", str(directory), *self._arguments)
 
     async def transcribe(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
         """Return the clips' transcripts; raises EngineError."""

@@ -10,7 +10,6 @@ import msgspec
 VOICE_MODEL = "silero-vad"
 SPEECH_MODEL = "whisper-base"
 FACES_MODEL = "faces"
-DENOISE_MODEL = "dtln"
 SYNTHETIC_VOICE_MODEL = "synthetic-voice"
 
 

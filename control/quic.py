@@ -1,45 +1,131 @@
-"""HTTP/3 beside the TCP listeners: Hypercorn's QUIC server over UDP transports that are closed at the end.
+"""HTTP/3 beside the TCP listeners: Hypercorn's protocol behind a door, over UDP transports that are closed at the end.
 
-Hypercorn itself leaves them open, and waits in vain for what they serve when it stops.
+Hypercorn's own UDP server leaves them open, waits in vain for what they serve when it stops, and makes a connection of
+whatever looks like the first datagram of one. `sfu.api.quic_door` decides instead who may begin.
 """
 
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, NamedTuple, cast
 
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
 from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.asyncio.udp_server import UDPServer
+from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
+from hypercorn.events import Event, RawData
+from hypercorn.protocol.quic import QuicProtocol, _Connection
+from hypercorn.typing import ConnectionState
+from hypercorn.utils import parse_socket_addr
+from prometheus_client import Counter
+
+from sfu.api.quic_door import Outcome, QuicDoor, Verdict
 
 _LOG = logging.getLogger(__name__)
+_DECIDED = Counter("control_quic_datagrams_total", "Datagrams of no connection, by what became of them", ["outcome"])
+_IDLE_SECONDS = 30.0
+_MAX_IDS = 20_000
+"""Of open connections, each of which has two to nine."""
+_MAX_WAITING = 64
+_ANEW_SECONDS = 0.2
+
+
+class _Arrived(NamedTuple):
+    verdict: Verdict
+    event: RawData
+
+
+class _Protocol(QuicProtocol):
+    """Hypercorn's connections, which begin when the door says so."""
+
+    def begin(self, verdict: Verdict) -> None:
+        """Make the connection that a datagram which was let in begins."""
+        quic = QuicConnection(
+            configuration=self.quic_config,
+            original_destination_connection_id=verdict.original_destination,
+            retry_source_connection_id=verdict.retry_source,
+        )
+        ids = {verdict.destination, quic.host_cid}
+        self.connections.update(dict.fromkeys(ids, _Connection(ids, quic, self.context.single_task_class())))
+
+
+class _Listener(asyncio.DatagramProtocol):
+    """One UDP socket. What waits to be handled is bounded; more is lost, as datagrams may be."""
+
+    def __init__(self, application: ASGIWrapper, config: Config) -> None:
+        self._application = application
+        self._config = config
+        self._protocol: _Protocol | None = None
+        self._transport: asyncio.DatagramTransport | None = None
+        self._arrived: asyncio.Queue[_Arrived] = asyncio.Queue(_MAX_WAITING)
+        self._door = QuicDoor(QuicConfiguration().supported_versions)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        if self._protocol is None or self._transport is None:
+            return
+        known = self._protocol.connections
+        verdict = self._door.judge(data, addr, known, time.monotonic_ns(), is_full=len(known) > _MAX_IDS)
+        if verdict.outcome is not Outcome.KNOWN:
+            _DECIDED.labels(verdict.outcome.value).inc()
+        if verdict.answer:
+            self._transport.sendto(verdict.answer, addr)
+        if verdict.is_let_in and not self._arrived.full():
+            self._arrived.put_nowait(_Arrived(verdict, RawData(data=data, address=addr)))
+
+    async def run(self) -> None:
+        """Serve until cancelled; raises what a connection failed with."""
+        assert self._transport is not None
+        sock = self._transport.get_extra_info("socket")
+        async with TaskGroup(asyncio.get_running_loop()) as tasks:
+            self._protocol = protocol = _Protocol(
+                self._application,
+                self._config,
+                WorkerContext(None),
+                tasks,
+                ConnectionState({}),
+                parse_socket_addr(sock.family, sock.getsockname()),
+                self._send,
+            )
+            protocol.quic_config.idle_timeout = _IDLE_SECONDS
+            while True:
+                verdict, event = await self._arrived.get()
+                if verdict.destination and verdict.destination not in protocol.connections:
+                    protocol.begin(verdict)
+                await protocol.handle(event)
+
+    async def _send(self, event: Event) -> None:
+        if isinstance(event, RawData) and self._transport is not None:
+            self._transport.sendto(event.data, event.address)
 
 
 async def serve(application: Any, config: Config, sockets: Sequence[socket.socket]) -> None:
     """Serve until cancelled; the sockets are closed then."""
     loop = asyncio.get_running_loop()
-    context = WorkerContext(None)
     wrapped = ASGIWrapper(application)
     async with AsyncExitStack() as stack:
-        servers = []
+        listeners = []
         for sock in sockets:
-            transport, server = await loop.create_datagram_endpoint(
-                lambda: UDPServer(wrapped, loop, config, context, {}), sock=sock
-            )
+            transport, listener = await loop.create_datagram_endpoint(lambda: _Listener(wrapped, config), sock=sock)
             stack.callback(transport.close)
-            servers.append(server)
+            listeners.append(listener)
         async with asyncio.TaskGroup() as tasks:
-            for server in servers:
-                tasks.create_task(_run(server))
+            for listener in listeners:
+                tasks.create_task(_run(listener))
 
 
-async def _run(server: UDPServer) -> None:
+async def _run(listener: _Listener) -> None:
     while True:
         try:
-            await server.run()
+            await listener.run()
         except Exception as error:
             # Whatever a datagram did to the library: its connections are gone, the next ones are served.
             _LOG.error("HTTP/3 begins anew", exc_info=error)
+            await asyncio.sleep(_ANEW_SECONDS)  # an error that comes at once again must not spin

@@ -18,7 +18,7 @@ from parley.settings import SETTINGS, Settings, SettingsError
 FORMATS = ("text", "json")
 # Libraries that note every address they bind and every connection; our own parts say what matters of these.
 _LEVELS = ("debug", "info", "warning", "error")
-_CHATTY = ("websockets.server", "control.http", "aiohttp.access")
+_CHATTY = ("websockets.server", "control.http", "aiohttp.access", "quic")
 CUT = "[redacted]"
 
 _IDENTIFIERS = {

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from sfu.api.join_token import Grants, JoinClaims
 from sfu.api.signaling_values import ParticipantInfo, WantedTrack
+from sfu.api.token_bucket import TokenBucket
 from sfu.rooms.data_allowance import DataAllowance
 from sfu.rooms.plain_egress import PlainEgress
 from sfu.rooms.playback import Playback
 from sfu.rooms.publish_peer import PublishPeer
 from sfu.rooms.subscription import Subscription
-from sfu.rooms.token_bucket import TokenBucket
 
 _CHAT_PER_SECOND = 2.0
 _CHAT_BURST = 10.0

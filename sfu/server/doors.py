@@ -55,7 +55,7 @@ class Doors:
             return ()
         given, key = config.webtransport_certificate, config.webtransport_key
         files = CertificateFiles(given, key) if given is not None and key is not None else None
-        server = WebTransportServer(attend, files)
+        server = WebTransportServer(attend, context.counters, files)
         try:
             await server.start([address for address, _ in self._addresses], config.webtransport_port)
         except OSError as error:

@@ -6,6 +6,8 @@ The same messages as over WebSocket, which clients try at the same time; where Q
 import asyncio
 import datetime
 import logging
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
@@ -18,6 +20,7 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import ConnectionTerminated, QuicEvent
 
 from sfu.api.failures import describe
+from sfu.api.quic_door import Outcome, QuicDoor
 from sfu.server import signaling_congestion
 from sfu.server.short_certificate import CertificateFiles, ServedCertificate
 from sfu.server.webtransport_link import WebTransportLink
@@ -37,10 +40,11 @@ _log = logging.getLogger(__name__)
 class WebTransportServer:
     """`attend` serves one session until it ends. `hash` is the certificate's, "" for one from files."""
 
-    def __init__(self, attend: Attend, files: CertificateFiles | None = None) -> None:
-        """OSError or ValueError when the certificate's files cannot be read."""
+    def __init__(self, attend: Attend, counters: Counter[str], files: CertificateFiles | None = None) -> None:
+        """`counters` counts what the door decides. OSError or ValueError: the certificate's files cannot be read."""
         self.connections: set[Connection] = set()
         self.port = 0
+        self.counters = counters
         self._attend = attend
         self._configuration = QuicConfiguration(
             is_client=False,
@@ -50,7 +54,7 @@ class WebTransportServer:
             congestion_control_algorithm=signaling_congestion.NAME,
         )
         self._certificate = ServedCertificate(self._configuration, files)
-        self._servers: list[QuicServer] = []
+        self._servers: list[_Listener] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -62,7 +66,7 @@ class WebTransportServer:
         loop = asyncio.get_running_loop()
         for address in addresses:
             transport, server = await loop.create_datagram_endpoint(
-                lambda: QuicServer(configuration=self._configuration, create_protocol=partial(Connection, self)),
+                lambda: _Listener(self, self._configuration),
                 local_addr=(address, port),
             )
             self._servers.append(server)
@@ -101,6 +105,28 @@ class WebTransportServer:
             _log.error("a WebTransport session failed", exc_info=error)
 
 
+class _Listener(QuicServer):
+    """One address. The door decides before the library makes a connection of a datagram."""
+
+    def __init__(self, server: WebTransportServer, configuration: QuicConfiguration) -> None:
+        super().__init__(configuration=configuration, create_protocol=partial(Connection, server))
+        self._door = QuicDoor(configuration.supported_versions)
+        self._server = server
+
+    def datagram_received(self, data: bytes | str, addr: Any) -> None:
+        assert isinstance(data, bytes)
+        is_full = len(self._server.connections) >= MAX_CONNECTIONS
+        verdict = self._door.judge(data, addr, self._protocols, time.monotonic_ns(), is_full=is_full)
+        if verdict.outcome is not Outcome.KNOWN:
+            self._server.counters[verdict.outcome.value] += 1
+        if verdict.answer and self._transport is not None:
+            self._transport.sendto(verdict.answer, addr)
+        if verdict.is_let_in:
+            # The library looks for a token only where it keeps this; elsewhere it would answer each by Retry.
+            self._retry = self._door.tokens if verdict.outcome is Outcome.PROVED else None  # type: ignore[assignment]
+            super().datagram_received(data, addr)
+
+
 class Connection(QuicConnectionProtocol):
     """One QUIC connection: a CONNECT, then a stream with messages; whatever else comes is refused or ignored."""
 
@@ -112,10 +138,7 @@ class Connection(QuicConnectionProtocol):
         self._stream: int | None = None
         self._link: WebTransportLink | None = None
         self._began = self._loop.time()
-        if len(server.connections) < MAX_CONNECTIONS:
-            server.connections.add(self)
-        else:
-            self.close()
+        server.connections.add(self)
 
     def look(self) -> None:
         """Ping: whoever does not answer for IDLE_SECONDS is gone. Pages may open a session long before it is used."""

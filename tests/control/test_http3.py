@@ -1,5 +1,6 @@
 """HTTP/3 beside HTTPS: the page, REST and recordings by Range, from an independent client."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest_asyncio
+from prometheus_client import REGISTRY
 
 from control import file_response
 from control.config import ControlConfig
@@ -14,7 +16,7 @@ from tests.control.harness import People, Server, serving
 from tests.control.test_https import trust
 from tests.control.test_recordings import DATA, recorded
 from tests.control.tls import write_certificate
-from tests.support.http3 import fetch
+from tests.support.http3 import fetch, flooded
 
 
 @pytest_asyncio.fixture
@@ -59,6 +61,22 @@ async def test_recordings_by_range(secure: Server, config: ControlConfig, monkey
         assert (head["content-range"], content) == (f"bytes 1000-100999/{len(DATA)}", DATA[1000:101000])
         head, _ = await fetch(port(secure), path, **given)
         assert head[":status"] == "421"
+
+
+async def test_those_who_only_begin_keep_nobody_else_out(secure: Server) -> None:
+    def count(outcome: str) -> float:
+        return REGISTRY.get_sample_value("control_quic_datagrams_total", {"outcome": outcome}) or 0.0
+
+    before = {outcome: count(outcome) for outcome in ("quic_admitted", "quic_retry_sent", "quic_admitted_by_retry")}
+    flooding = asyncio.create_task(flooded(port(secure), 100_000))
+    async with asyncio.timeout(30):
+        while count("quic_retry_sent") - before["quic_retry_sent"] < 100:
+            await asyncio.sleep(0.01)
+    head, _ = await fetch(port(secure), "/")
+    flooding.cancel()
+    assert head[":status"] == "200"
+    assert count("quic_admitted_by_retry") > before["quic_admitted_by_retry"]
+    assert count("quic_admitted") - before["quic_admitted"] < 100
 
 
 async def test_http3_can_be_left_out(config: ControlConfig, tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """HTTP/3 requests (RFC 9114), to see that a gateway or control speaks it."""
 
 import asyncio
+import socket
 import ssl
 
 from aioquic.asyncio import QuicConnectionProtocol, connect
 from aioquic.h3.connection import H3_ALPN, H3Connection
 from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import QuicEvent
 
 
@@ -38,6 +40,27 @@ class _Client(QuicConnectionProtocol):
     async def body(self) -> bytes:
         """Return the answer's content."""
         return await asyncio.wait_for(self._whole, 30)
+
+
+def lone_initial() -> bytes:
+    """Return a valid first datagram of a connection that nobody goes on with."""
+    configuration = QuicConfiguration(is_client=True, alpn_protocols=H3_ALPN, server_name="localhost")
+    one = QuicConnection(configuration=configuration)
+    one.connect(("127.0.0.1", 443), now=0.0)
+    return one.datagrams_to_send(now=0.0)[0][0]
+
+
+async def flooded(port: int, datagrams: int) -> None:
+    """Send lone first datagrams to a port, each as from another client, as fast as the loop lets others work."""
+    loop = asyncio.get_running_loop()
+    initials = [lone_initial() for _ in range(10)]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        for number in range(datagrams):
+            data = bytearray(initials[number % len(initials)])
+            data[6:14] = number.to_bytes(8, "big")  # its destination: the keys no longer fit, which nobody looks at yet
+            await loop.sock_sendto(sock, data, ("127.0.0.1", port))
+            await asyncio.sleep(0)
 
 
 async def get(port: int, path: str, **headers: str) -> dict[str, str]:

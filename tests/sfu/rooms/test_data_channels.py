@@ -8,11 +8,11 @@ import pytest
 from sfu.api import signaling
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants
+from sfu.api.token_bucket import TokenBucket
 from sfu.formats.data_message import MAX_MESSAGE_BYTES, DataMessage, serialise
 from sfu.machines.sctp_association import SctpMessage
 from sfu.rooms import data_allowance
 from sfu.rooms.data_channels import MAX_BUFFERED_BYTES, Sent, Unfit
-from sfu.rooms.token_bucket import TokenBucket
 from tests.sfu.rooms.stage import MS, SECOND, Person, RtcClient, Stage, subscribe
 
 Someone = tuple[Person, RtcClient]

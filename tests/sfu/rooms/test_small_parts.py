@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.api.signaling import Caption
+from sfu.api.token_bucket import TokenBucket
 from sfu.engine.contract import Arrival, ArrivalFlag
 from sfu.formats.codecs import Codec
 from sfu.rooms.caption_history import CaptionHistory
@@ -12,7 +13,6 @@ from sfu.rooms.context import Schedule
 from sfu.rooms.ingress_stream import IngressStream
 from sfu.rooms.layer_choice import choose_layer, choose_smallest
 from sfu.rooms.repair_time import RepairTime
-from sfu.rooms.token_bucket import TokenBucket
 
 SECOND = 1_000_000_000
 

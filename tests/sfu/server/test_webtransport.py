@@ -16,6 +16,7 @@ from sfu.api import signaling
 from sfu.server.short_certificate import LIFETIME, RENEWED_AFTER, CertificateFiles, ServedCertificate
 from tests.sfu.server.harness import Host, client, eventually, host
 from tests.sfu.server.webtransport_client import WebTransportClient, webtransport
+from tests.support.http3 import flooded
 
 
 @asynccontextmanager
@@ -47,6 +48,20 @@ async def test_two_meet_over_either(tmp_path: Path) -> None:
             ann.send(signaling.Chat(text="a"), signaling.Chat(text="b"))
             await bob.until(signaling.Chat, lambda chat: chat.text == "b")
         assert ann.of(signaling.Chat)[0].text == "hi\nthere"
+
+
+async def test_those_who_only_begin_keep_nobody_else_out(tmp_path: Path) -> None:
+    """Few connections are made of many first datagrams; who is really there gets in by Retry meanwhile."""
+    async with open_host(tmp_path) as h:
+        server = h.server._doors.webtransport
+        await flooded(port_of(h), 500)
+        await eventually(lambda: server.counters["quic_retry_sent"] > 100)
+        assert len(server.connections) < 30
+        flooding = asyncio.create_task(flooded(port_of(h), 100_000))
+        async with webtransport(port_of(h)) as ann:
+            await join(h, ann, "ann")
+        flooding.cancel()
+        assert server.counters["quic_admitted_by_retry"] > 0
 
 
 async def test_a_lost_session_is_resumed_by_either(tmp_path: Path) -> None:

@@ -87,6 +87,18 @@ async def test_a_camera_is_simulcast_lowest_first_and_a_screen_is_not(page: Page
     assert await call(page, "/sdk/encodings.js", body) == ["L1T3", "L1T3", None]
 
 
+async def test_a_small_camera_has_as_many_layers_as_are_sent_and_one_of_full_size(page: Page) -> None:
+    """Chromium gives up the highest encodings where the picture is too small for their number (libwebrtc)."""
+    sizes = "[1920, 1080], [1280, 720], [960, 540], [640, 480], [640, 360], [360, 640], [480, 270], [320, 240], [9, 9]"
+    body = (
+        f"return [{sizes}].map(([width, height]) => module.encodingsFor('camera', {{width, height}})"
+        ".filter((e) => e.active).map((e) => e.scaleResolutionDownBy));"
+    )
+    assert await call(page, "/sdk/encodings.js", body) == [[4, 2, 1]] * 3 + [[2, 1]] * 4 + [[1]] * 2
+    body = "return module.encodingsFor('camera', {width: 640, height: 360}).map((e) => [e.rid, e.maxBitrate]);"
+    assert (await call(page, "/sdk/encodings.js", body))[:2] == [["q", 150_000], ["h", 500_000]]
+
+
 async def test_layers_of_h264_keep_their_sizes(page: Page) -> None:
     options = "{codec: 'H264'}, {codec: 'VP8'}, {codec: 'H264', simulcast: false}"
     body = f"return [{options}].map((o) => module.degradationFor('camera', o));"

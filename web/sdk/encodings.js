@@ -1,20 +1,20 @@
 /**
- * Encodings of published video: three simulcast layers for a camera, one for a screen.
+ * Encodings of published video: up to three simulcast layers for a camera, one for a screen.
  *
- * @typedef {{rid?: string, scaleResolutionDownBy?: number, maxBitrate: number, maxFramerate?: number,
+ * @typedef {{rid?: string, active?: boolean, scaleResolutionDownBy?: number, maxBitrate: number, maxFramerate?: number,
  *   scalabilityMode?: string}} Encoding
  */
 
-/** @type {Encoding[]} lowest first, as Chromium wants them; bit rates suit 1280×720 */
-const CAMERA = [
-  { rid: 'q', scaleResolutionDownBy: 4, maxBitrate: 150_000 },
-  { rid: 'h', scaleResolutionDownBy: 2, maxBitrate: 500_000 },
-  { rid: 'f', scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
-];
+/** Names of a camera's layers, lowest first, as Chromium wants them. */
+const RIDS = ['q', 'h', 'f'];
+/** Pixels from which on a picture has so many layers: the bounds of libwebrtc, which sends no more. */
+const LAYERS_FROM = [[960 * 540, 3], [480 * 270, 2]];
+/** What 1280×720 is worth; less of it for smaller pictures, which need more for each pixel. */
+const CAMERA_RATE = 1_700_000;
+const CAMERA_PIXELS = 1280 * 720;
+const RATE_EXPONENT = 0.88;
 /** Codecs that can carry several layers in one stream. */
 const LAYERED = new Set(['VP9', 'AV1']);
-/** @type {Encoding} */
-const CAMERA_SINGLE = { maxBitrate: 1_700_000 };
 /** Codecs of which the server tells layers of rate apart, to keep a screen's resolution where links are narrow. */
 const LAYERED_IN_TIME = new Set(['VP8', 'VP9', 'AV1']);
 /** @type {Encoding} text must be sharp, and need not move smoothly */
@@ -26,17 +26,18 @@ const SCREEN_AUDIO = { maxBitrate: 128_000 };
 
 /**
  * @param {import('./publish-peer.js').Source} source
- * @param {{simulcast?: boolean, codec?: string, scalabilityMode?: string}} [options] `scalabilityMode` (W3C WebRTC SVC)
- *   makes one stream of several layers, in place of simulcast
- * @returns {Encoding[]}
+ * @param {{simulcast?: boolean, codec?: string, scalabilityMode?: string, width?: number, height?: number}} [options]
+ *   `scalabilityMode` (W3C WebRTC SVC) makes one stream of several layers, in place of simulcast; `width` and `height`
+ *   are the picture's, 0 while they are not known
+ * @returns {Encoding[]} those that are not `active` are there for a larger picture
  */
-export function encodingsFor(source, { simulcast = true, codec = 'VP8', scalabilityMode = '' } = {}) {
+export function encodingsFor(source, { simulcast = true, codec = 'VP8', scalabilityMode = '', width = 0, height = 0 } = {}) {
   const layered = scalabilityMode ? { scalabilityMode } : {};
   switch (source) {
     case 'camera':
-      if (scalabilityMode || !simulcast) return [{ ...CAMERA_SINGLE, ...layered }];
+      if (scalabilityMode || !simulcast) return [{ maxBitrate: CAMERA_RATE, ...layered }];
       // Without it Chromium makes one layered stream of several encodings in these.
-      return CAMERA.map((encoding) => (LAYERED.has(codec) ? { ...encoding, scalabilityMode: 'L1T1' } : { ...encoding }));
+      return cameraLayers(width * height || CAMERA_PIXELS, LAYERED.has(codec) ? { scalabilityMode: 'L1T1' } : {});
     case 'screen':
       return [{ ...SCREEN, ...(LAYERED_IN_TIME.has(codec) ? { scalabilityMode: 'L1T3' } : {}), ...layered }];
     case 'screen-audio':
@@ -44,6 +45,24 @@ export function encodingsFor(source, { simulcast = true, codec = 'VP8', scalabil
     default:
       return [{ ...MICROPHONE }];
   }
+}
+
+/**
+ * Each layer has half the width of the one above, and the highest has full size.
+ * @param {number} pixels of the picture @param {Partial<Encoding>} others @returns {Encoding[]}
+ */
+function cameraLayers(pixels, others) {
+  const count = LAYERS_FROM.find(([least]) => pixels >= least)?.[1] ?? 1;
+  return RIDS.map((rid, place) => {
+    const scaleResolutionDownBy = 2 ** Math.max(0, count - 1 - place);
+    return { rid, active: place < count, scaleResolutionDownBy, maxBitrate: rateOf(pixels / scaleResolutionDownBy ** 2), ...others };
+  });
+}
+
+/** @param {number} pixels @returns {number} bit/s, rounded */
+function rateOf(pixels) {
+  const rate = CAMERA_RATE * Math.min(1, pixels / CAMERA_PIXELS) ** RATE_EXPONENT;
+  return Math.max(50_000, Math.round(rate / 10_000) * 10_000);
 }
 
 /**

@@ -18,8 +18,11 @@
 import { withAudioNack } from './audio-repair.js';
 import { Emitter } from './emitter.js';
 import { contentHintFor, degradationFor, encodingsFor, preferCodec } from './encodings.js';
+import { SendingLayers, sizeOf } from './sending-layers.js';
 import { Serial } from './serial.js';
 
+/** A picture's size is looked at so often: no event tells that it has changed. */
+const SIZE_MS = 1_000;
 /** The order of m-sections in a first offer: sound first, since it matters most. */
 const ORDER = ['microphone', 'camera', 'screen', 'screen-audio'];
 
@@ -40,6 +43,10 @@ export class PublishPeer extends Emitter {
   #made = new Map();
   /** @type {Map<Source, Backup>} */
   #backups = new Map();
+  /** What each video sender sends of its layers. @type {Map<RTCRtpSender, SendingLayers>} */
+  #layers = new Map();
+  /** @type {ReturnType<typeof setInterval>|undefined} */
+  #watching;
   #serial = new Serial();
   /** Sound and picture of one stream are played in sync. */
   #personStream = new MediaStream();
@@ -119,6 +126,7 @@ export class PublishPeer extends Emitter {
     if (mediaTrack) mediaTrack.contentHint = contentHintFor(source);
     await this.#transceivers.get(source)?.sender.replaceTrack(mediaTrack);
     await this.#backups.get(source)?.transceiver.sender.replaceTrack(mediaTrack);
+    await this.#fit();
   }
 
   /** @param {Source} source */
@@ -237,7 +245,7 @@ export class PublishPeer extends Emitter {
       const backup = [...this.#backups.values()].find((candidate) => candidate.track === track);
       const sender = (published ? this.#transceivers.get(published.source) : backup?.transceiver)?.sender;
       if (!sender) return;
-      await activate(sender, (rid) => rids.includes(rid));
+      await this.#layers.get(sender)?.want(rids);
     }).catch((error) => this.#fail(error));
   }
 
@@ -292,16 +300,17 @@ export class PublishPeer extends Emitter {
     const made = this.#made.get(purpose);
     if (made) {
       made.direction = 'sendonly';
-      await activate(made.sender, () => true); // what the server let rest was another track's
       await made.sender.replaceTrack(mediaTrack);
+      await this.#layers.get(made.sender)?.want(null); // what the server let rest was another track's
       return made;
     }
     const options = { simulcast: this.#simulcast, codec, scalabilityMode };
     const transceiver = this.#open().addTransceiver(mediaTrack ?? kindOf(source), {
       direction: 'sendonly',
       streams: [source.startsWith('screen') ? this.#screenStream : this.#personStream],
-      sendEncodings: encodingsFor(source, options),
+      sendEncodings: encodingsFor(source, { ...options, ...sizeOf(mediaTrack) }),
     });
+    if (kindOf(source) === 'video') this.#layers.set(transceiver.sender, new SendingLayers(transceiver.sender, source, options));
     const degradationPreference = degradationFor(source, options);
     if (degradationPreference) {
       await transceiver.sender.setParameters({ ...transceiver.sender.getParameters(), degradationPreference });
@@ -323,12 +332,22 @@ export class PublishPeer extends Emitter {
       if (pc === this.#pc) this.emit('state', pc.connectionState);
     });
     this.#pc = pc;
+    this.#watching = setInterval(() => void this.#fit(), SIZE_MS);
     return pc;
   }
 
+  /** Let the layers follow the size of each picture. */
+  #fit() {
+    return this.#serial.run(async () => {
+      for (const layers of this.#layers.values()) await layers.fit();
+    }).catch((error) => this.#fail(error));
+  }
+
   #discard() {
+    clearInterval(this.#watching);
     this.#pc?.close();
     this.#pc = null;
+    this.#layers.clear();
     this.#prepared = null;
     this.#transceivers.clear();
     this.#made.clear();
@@ -362,16 +381,6 @@ function preferredFormat(source, codec, isEncrypted) {
 function scalabilityOf(sender) {
   const [encoding] = sender.getParameters().encodings;
   return encoding?.scalabilityMode ?? '';
-}
-
-/**
- * Send those encodings whose rid, '' where it has none, is to be sent.
- * @param {RTCRtpSender} sender @param {(rid: string) => boolean} isSent
- */
-async function activate(sender, isSent) {
-  const parameters = sender.getParameters();
-  for (const encoding of parameters.encodings) encoding.active = isSent(encoding.rid ?? '');
-  await sender.setParameters(parameters);
 }
 
 /** Send nothing by a transceiver. @param {RTCRtpTransceiver|undefined} transceiver */

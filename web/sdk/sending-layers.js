@@ -1,0 +1,78 @@
+/**
+ * The layers that a sender sends: those that its picture is large enough for, and of these those that somebody watches.
+ *
+ * A browser gives up the highest of its encodings where the picture is too small for their number, and with it full
+ * size. So a small picture takes the lower ones, of which the highest has full size. The number of encodings stays, so
+ * that a larger picture from another camera needs no negotiation.
+ */
+import { encodingsFor } from './encodings.js';
+
+export class SendingLayers {
+  #sender;
+  #source;
+  #options;
+  /** What was asked for, null for all. @type {string[]|null} */
+  #wanted = null;
+  #size = '';
+
+  /**
+   * @param {RTCRtpSender} sender
+   * @param {import('./publish-peer.js').Source} source
+   * @param {{simulcast?: boolean, codec?: string, scalabilityMode?: string}} options those of `encodingsFor`
+   */
+  constructor(sender, source, options) {
+    this.#sender = sender;
+    this.#source = source;
+    this.#options = options;
+  }
+
+  /**
+   * Send only what somebody watches; null for all.
+   * @param {string[]|null} rids '' for the only stream of a track without
+   */
+  async want(rids) {
+    this.#wanted = rids;
+    await this.#apply();
+  }
+
+  /** Follow the picture's size, which changes with the camera and by itself. */
+  async fit() {
+    const { width, height } = sizeOf(this.#sender.track);
+    const size = `${width}x${height}`;
+    if (size === this.#size || (this.#size && !width)) return; // a camera that is off keeps its layers
+    this.#size = size;
+    await this.#apply();
+  }
+
+  async #apply() {
+    const parameters = this.#sender.getParameters();
+    const fitting = encodingsFor(this.#source, { ...this.#options, ...sizeOf(this.#sender.track) });
+    const sent = sentOf(fitting, this.#wanted);
+    parameters.encodings.forEach((encoding, place) => {
+      const { scaleResolutionDownBy, maxBitrate } = fitting[place] ?? {};
+      if (fitting.length > 1) Object.assign(encoding, { scaleResolutionDownBy, maxBitrate });
+      encoding.active = sent.has(place);
+    });
+    await this.#sender.setParameters(parameters);
+  }
+}
+
+/**
+ * Return the places of the encodings to send. Where one is wanted that the picture is too small for, the highest is.
+ * @param {import('./encodings.js').Encoding[]} fitting @param {string[]|null} wanted
+ */
+function sentOf(fitting, wanted) {
+  const places = fitting.map((_, place) => place).filter((place) => fitting[place].active !== false);
+  if (wanted === null) return new Set(places);
+  const isWanted = (place) => wanted.includes(fitting[place].rid ?? '');
+  const sent = new Set(places.filter(isWanted));
+  const highest = places.at(-1);
+  if (highest !== undefined && fitting.some((_, place) => place > highest && isWanted(place))) sent.add(highest);
+  return sent;
+}
+
+/** @param {MediaStreamTrack|null} track @returns {{width: number, height: number}} zeros while it is not known */
+export function sizeOf(track) {
+  const { width = 0, height = 0 } = track?.getSettings?.() ?? {};
+  return { width, height };
+}

@@ -186,12 +186,6 @@ TABLE = {
     "GET /api/v1/stats/overview": ADMIN,
     "GET /api/v1/webrtc/room/<meeting>/peers": INSIDE,
     "GET /api/v1/webrtc/room/<meeting>/stats": INSIDE,
-    # Nobody here negotiates for somebody else; test_older_paths negotiates for itself.
-    "POST /api/v1/webrtc/peer/<participant>/offer": NOBODY,
-    "GET /api/v1/webrtc/peer/<participant>/answer": NOBODY,
-    "GET /api/v1/webrtc/peer/<participant>/ice-candidates": NOBODY,
-    "POST /api/v1/webrtc/ice-candidate": NOBODY,
-    "POST /api/v1/webrtc/answer": NOBODY,
     "POST /api/v1/webrtc/room/<meeting>/join": PUBLIC_WITH_VALID_TOKEN,
     "POST /api/v1/webrtc/room/<meeting>/leave": INSIDE,
     "GET /api/v1/webrtc/peer/<participant>/status": SHARED,
@@ -232,9 +226,6 @@ BODIES = {
     f"POST {M}/messages": {"text": "hello"},
     "POST /api/v1/media/<file>/links": {},
     f"POST {R}/file-links": {"name": "track0.webm"},
-    "POST /api/v1/webrtc/peer/<participant>/offer": {"sdp": "v=0"},
-    "POST /api/v1/webrtc/ice-candidate": {"participant": "<participant>", "candidate": ""},
-    "POST /api/v1/webrtc/answer": {"participant": "<participant>", "sdp": "v=0"},
     "POST /api/v1/recording/start": {"meeting": "<meeting>"},
     "POST /api/v1/recording/stop": {"meeting": "<meeting>"},
 }

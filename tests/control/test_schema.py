@@ -32,7 +32,6 @@ EXAMPLES = 2
 CALLERS = ("host", "guest", "admin")
 CHECKED = [response_schema_conformance, content_type_conformance]
 M = "/api/v1/meetings/{meeting}"
-PEER = "/api/v1/webrtc/peer/{participant}"
 FILE = {"file": "<file>"}
 # What does what the operation is for: the caller and the body. `owner` is whose session, key, … the paths name.
 SENSIBLE: dict[str, tuple[str, Any]] = {
@@ -73,10 +72,6 @@ SENSIBLE: dict[str, tuple[str, Any]] = {
     "POST /api/v1/auth/reset-password": ("host", {"token": "reset", "password": PASSWORD}),
     "POST /api/v1/auth/verify-email": ("host", {"token": "verify"}),
     "POST /api/v1/webhooks/{webhook}/deliveries/{delivery}/replay": ("owner", None),
-    f"POST {PEER}/offer": ("owner", {"sdp": "v=0"}),
-    f"GET {PEER}/answer": ("owner", None),
-    f"GET {PEER}/ice-candidates": ("owner", None),
-    "POST /api/v1/webrtc/ice-candidate": ("owner", {"participant": "<participant>", "candidate": ""}),
 }
 # What must have happened before: caller, method, path, body.
 BEFORE: dict[str, tuple[str, str, str, Any]] = {
@@ -84,9 +79,6 @@ BEFORE: dict[str, tuple[str, str, str, Any]] = {
     f"POST {M}/recording/stop": ("host", "POST", "/api/v1/recording/start", {"meeting": "<meeting>"}),
     f"POST {M}/breakouts/close": ("host", "POST", "/api/v1/meetings/<meeting>/breakouts/open", None),
     "POST /api/v1/users/verify-email": ("owner", "PUT", "/api/v1/users/profile", {"email": "owner@example.org"}),
-    f"GET {PEER}/answer": ("owner", "POST", "/api/v1/webrtc/peer/<participant>/offer", {"sdp": "v=0"}),
-    f"GET {PEER}/ice-candidates": ("owner", "POST", "/api/v1/webrtc/peer/<participant>/offer", {"sdp": "v=0"}),
-    "POST /api/v1/webrtc/ice-candidate": ("owner", "POST", "/api/v1/webrtc/peer/<participant>/offer", {"sdp": "v=0"}),
 }
 # Operations that are not seen to succeed here, and why; each does in the test named.
 NEVER: dict[str, str] = {
@@ -98,7 +90,6 @@ NEVER: dict[str, str] = {
     "GET /api/v1/auth/oidc/{provider}/start": "a provider must be configured: test_single_sign_on",
     "GET /api/v1/auth/oidc/{provider}/callback": "the same",
     "POST /api/v1/setup": "the link works once, and has worked: test_accounts",
-    "POST /api/v1/webrtc/answer": "the server makes no offers that way: test_older_paths",
 }
 # Whoever does this is signed out.
 ENDING = {"POST /api/v1/auth/logout", "DELETE /api/v1/users/account", "POST /api/v1/users/change-password"}

@@ -1,10 +1,14 @@
-"""Failover: rooms whose node is lost are placed on another, and their participants find it when they join again."""
+"""Failover: rooms whose node is lost are placed on another, and their participants find it when they join again.
+
+A node is lost when it was asked and did not answer. One that this process has not heard of is asked first, and after a
+start nodes have as long as a lease lasts to be heard of.
+"""
 
 import asyncio
 import contextlib
 import logging
 
-from control import facts, placing
+from control import facts, node_memory, placing
 from control.database import UNAVAILABLE
 from control.services import Services
 from control.store import placements
@@ -16,6 +20,7 @@ _LOOK_SECONDS = 2.0
 
 async def run(services: Services) -> None:
     """Look whenever a node comes or goes, and every other second, until cancelled."""
+    await asyncio.sleep(services.registry.lease_seconds)
     while True:
         try:
             await rescue(services)
@@ -28,12 +33,16 @@ async def run(services: Services) -> None:
 
 async def rescue(services: Services) -> None:
     """Place the rooms of lost nodes anew, as long as another node lives; alone, a lost node may come back to them."""
-    living = services.registry.living()
-    if not any(not node.draining for node in living.values()):
+    registry = services.registry
+    if not any(not node.draining for node in registry.living().values()):
         return
     async with services.pool.acquire() as connection:
-        stranded = await placements.live_off(connection, list(living))
+        stranded = await placements.live_off(connection, list(registry.held()))
+    if any(placement.node not in registry.known() for _, placement in stranded):
+        await node_memory.recall(services)
     for meeting, placement in stranded:
+        if placement.node in registry.held():
+            continue
         state = await placing.move(services, meeting, placement, facts.NODE_LOST)
         if state is not None:
             services.nodes.push(state)

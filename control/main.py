@@ -22,6 +22,7 @@ from control import (
     jobs,
     listeners,
     minutes,
+    node_memory,
     plain_http,
     reconcile,
     relay,
@@ -68,6 +69,7 @@ async def run(config: ControlConfig, ready: Callable[[], None], addresses: Addre
         await _prepare_database(config)
         services = await open_services(config)
         stack.push_async_callback(services.close)
+        await node_memory.recall(services)
         await _announce_first_admin(services)
         await _serve(services, plain, secure, private, ready)
 
@@ -173,6 +175,7 @@ def _workers(services: Services) -> list[asyncio.Task[None]]:
         "gauges of the database": functools.partial(database_gauges.run, services.pool),
         "webhooks": functools.partial(webhooks.run, services.pool, services.outgoing),
         "registry": services.registry.run,
+        "memory of nodes": functools.partial(node_memory.run, services),
         "failover": functools.partial(failover.run, services),
         "reconciling": functools.partial(reconcile.run, services),
         "tidying": functools.partial(reconcile.tidy, services),

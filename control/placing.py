@@ -32,14 +32,15 @@ async def place(services: Services, connection: Connection, meeting: str, region
     """
     registry = services.registry
     before = await placements.of(connection, meeting)
-    living = registry.living()
-    taking = [name for name, node in living.items() if not node.draining]
-    draining = [name for name, node in living.items() if node.draining]
+    held = registry.held()
+    taking = [name for name, node in held.items() if not node.draining]
+    draining = [name for name, node in held.items() if node.draining]
     wanted = registry.choose(region)
     if wanted is None:  # better a node that may be back soon than none
         taking = list(registry.known())
         wanted = before.node if before is not None and before.node in taking else next(iter(taking), None)
     if wanted is None:
+        _LOG.warning("room %s has no place: no media node is known", meeting)
         raise Problem(503, "no_node", "No media server is there to hold the meeting; try again soon.")
     placement = await placements.claim(connection, meeting, wanted, taking, draining)
     if before is None or placement.epoch != before.epoch:

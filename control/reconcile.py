@@ -17,6 +17,7 @@ from control.store import (
     lobby,
     media,
     meetings,
+    node_addresses,
     outbox,
     passkeys,
     recordings,
@@ -116,6 +117,7 @@ async def stop_abandoned(services: Services) -> None:
 async def _tidy(services: Services) -> None:
     async with services.pool.acquire() as connection:
         await batches.forget_old(connection)
+        await node_addresses.forget_old(connection)
         await lobby.forget_old(connection)
         await sessions.forget_old(connection)
         await passkeys.forget_old_challenges(connection)

@@ -1,74 +1,105 @@
 """Nodes that registered in etcd, each under a lease that it renews.
 
 A lease that lapses does not kill: etcd may be slow, or away from the node alone. Such a node is asked, once a second,
-and is lost when it does not answer. While etcd is away what was known last holds, and `verify` still finds the dead.
+and is lost when it does not answer. So is a node that another control process, or an earlier one, has heard of
+(`recall`): it holds its rooms until it was asked for as long as a lease lasts, and lives once it answers.
+
+While etcd is away what was known last holds, what one member knows without a quorum is asked in the same way, and
+`verify` still finds the dead.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
+from collections.abc import Iterable, Mapping
 
 from control.registry.membership import Registry
 from control.registry.probe import Life, Probe
 from sfu.api.etcd import Change, Etcd, EtcdUnavailable
+from sfu.api.etcd_outage import EtcdOutage
 from sfu.api.failures import describe
 from sfu.api.registration import NODES_PREFIX, NodeRecord, decode_record
 
 _LOG = logging.getLogger(__name__)
-_PAUSE_SECONDS = 0.5
-_LAPSED_PAUSE_SECONDS = 1.0
+_ASK_SECONDS = 1.0
+_STALE_SECONDS = 5.0
 _REMEMBERED_SECONDS = 600.0
+_NO_QUORUM = "no quorum: nodes are known from one member, and asked"
 
 
 class EtcdRegistry(Registry):
-    """Watches the nodes' prefix. `probe` asks those whose lease lapsed."""
+    """Watches the nodes' prefix, and asks those that etcd does not vouch for."""
 
-    def __init__(self, probe: Probe, etcd: Etcd) -> None:
-        super().__init__(probe)
+    def __init__(self, probe: Probe, etcd: Etcd, lease_seconds: float) -> None:
+        super().__init__(probe, lease_seconds)
         self._etcd = etcd
         self._lapsed: set[str] = set()
+        self._unproven: dict[str, float] = {}
+        """Recalled nodes that have not answered yet, and until when they may."""
         self._lost_at: dict[str, float] = {}
-        self._some_lapsed = asyncio.Event()
+        self._some_to_ask = asyncio.Event()
+        self._outage = EtcdOutage("nodes are known as before, and asked", _LOG)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow())
-            tasks.create_task(self._ask_lapsed())
+            tasks.create_task(self._ask_doubtful())
 
     async def close(self) -> None:
         await super().close()
         await self._etcd.close()
 
+    async def trouble(self) -> str | None:
+        return self._outage.reason or None
+
+    def held(self) -> Mapping[str, NodeRecord]:
+        return {name: self._known[name] for name in sorted(self._living | self._unproven.keys())}
+
+    async def recall(self, records: Iterable[NodeRecord]) -> None:
+        new = [record for record in records if record.node not in self._known]
+        for record in new:
+            self._known[record.node] = record
+            self._unproven[record.node] = time.monotonic() + self.lease_seconds
+        await asyncio.gather(*(self._ask(record) for record in new))
+
     async def _follow(self) -> None:
         while True:
             try:
-                found, revision = await self._etcd.under(NODES_PREFIX)
-                for key, value in found.items():
-                    self._take(Change(key, value))
-                for name in self._known.keys() - {key.removeprefix(NODES_PREFIX) for key in found}:
-                    self._lapse(name)
-                async for change in self._etcd.watch(NODES_PREFIX, revision):
-                    self._take(change)
-                    if change.value is None:
-                        self._lapse(change.key.removeprefix(NODES_PREFIX))
+                found = await self._etcd.under(NODES_PREFIX)
+                records = _decoded(found.values)
+                if found.stale:
+                    self._outage.begin(_NO_QUORUM)
+                    await self.recall(records.values())
+                else:
+                    self._outage.end()
+                    for record in records.values():
+                        self._take_up(record)
+                    for name in self._known.keys() - records.keys():
+                        self._lapse(name)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_STALE_SECONDS if found.stale else None):
+                        await self._watch(found.revision)
             except EtcdUnavailable as error:
-                _LOG.info("nodes are known as before, etcd is away: %s", describe(error))
-                await asyncio.sleep(_PAUSE_SECONDS)
+                await asyncio.sleep(self._outage.failed(error))
+
+    async def _watch(self, revision: int) -> None:
+        async for change in self._etcd.watch(NODES_PREFIX, revision):
+            self._take(change)
 
     def _take(self, change: Change) -> None:
         if change.value is None:
+            self._lapse(change.key.removeprefix(NODES_PREFIX))
             return
-        name = change.key.removeprefix(NODES_PREFIX)
-        try:
-            record = decode_record(change.value)
-        except ValueError as error:
-            _LOG.warning("node %s registered what is no record: %s", name, describe(error))
-            return
-        if record.node == name:
-            self._lapsed.discard(name)
-            self._lost_at.pop(name, None)
-            self._heard(record)
-        self._forget_those_long_gone()
+        for record in _decoded({change.key: change.value}).values():
+            self._take_up(record)
+
+    def _take_up(self, record: NodeRecord) -> None:
+        """A node lives, and nothing about it is in doubt."""
+        self._lapsed.discard(record.node)
+        self._unproven.pop(record.node, None)
+        self._lost_at.pop(record.node, None)
+        self._heard(record)
 
     def _forget_those_long_gone(self) -> None:
         """Names may be new with every roll-out."""
@@ -81,25 +112,45 @@ class EtcdRegistry(Registry):
         """A lease is over, by its end or by the node's own wish: the node is asked."""
         if self.lives(name):
             self._lapsed.add(name)
-            self._some_lapsed.set()
+            self._some_to_ask.set()
 
-    async def _ask_lapsed(self) -> None:
+    async def _ask_doubtful(self) -> None:
+        """Ask whom etcd does not vouch for, the lost among them: their return may be seen nowhere else."""
         while True:
-            if not self._lapsed:
-                self._some_lapsed.clear()
-                await self._some_lapsed.wait()
-            await asyncio.gather(*(self._ask(self._known[name]) for name in sorted(self._lapsed)))
-            if self._lapsed:
-                await asyncio.sleep(_LAPSED_PAUSE_SECONDS)
+            self._some_to_ask.clear()
+            doubtful = self._lapsed | (self._known.keys() - self._living)
+            await asyncio.gather(*(self._ask(self._known[name]) for name in sorted(doubtful)))
+            self._forget_those_long_gone()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ASK_SECONDS):
+                    await self._some_to_ask.wait()
 
     async def _ask(self, record: NodeRecord) -> None:
+        name = record.node
         probed = await self.probe.ask(record)
-        if record.node not in self._lapsed:
-            return  # it has registered again meanwhile
+        if self.lives(name) and name not in self._lapsed:
+            return  # it has registered meanwhile
         if probed.life is Life.ALIVE:
-            self._proved_at[record.node] = time.monotonic()
-        else:
-            _LOG.warning("node %s is lost: its lease lapsed and it is %s", record.node, probed.life.value)
-            self._lapsed.discard(record.node)
-            self._lost(record.node)
-            self._lost_at[record.node] = time.monotonic()
+            self._take_up(probed.record)
+            self._lapsed.add(name)
+        elif name not in self._lost_at and time.monotonic() >= self._unproven.get(name, 0.0):
+            _LOG.warning("node %s is lost: it is not registered and it is %s", name, probed.life.value)
+            self._lapsed.discard(name)
+            self._unproven.pop(name, None)
+            self._lost(name)
+            self._lost_at[name] = time.monotonic()
+
+
+def _decoded(values: Mapping[str, bytes]) -> dict[str, NodeRecord]:
+    """Return the records by name; what is none is logged and left out."""
+    found = {}
+    for key, value in values.items():
+        name = key.removeprefix(NODES_PREFIX)
+        try:
+            record = decode_record(value)
+        except ValueError as error:
+            _LOG.warning("node %s registered what is no record: %s", name, describe(error))
+            continue
+        if record.node == name:
+            found[name] = record
+    return found

@@ -4,7 +4,7 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import Gauge
 
@@ -20,8 +20,9 @@ _UNSEEN_SECONDS = 5.0
 class Registry(ABC):
     """Knows nodes by name. `run` keeps it up to date; before, what it began with is taken to live."""
 
-    def __init__(self, probe: Probe) -> None:
+    def __init__(self, probe: Probe, lease_seconds: float) -> None:
         self.probe = probe
+        self.lease_seconds = lease_seconds
         self._known: dict[str, NodeRecord] = {}
         self._living: set[str] = set()
         self._proved_at: dict[str, float] = {}
@@ -44,6 +45,14 @@ class Registry(ABC):
     def living(self) -> Mapping[str, NodeRecord]:
         """Return the nodes that live, by name."""
         return {name: self._known[name] for name in sorted(self._living)}
+
+    def held(self) -> Mapping[str, NodeRecord]:
+        """Return the nodes whose rooms stay where they are, by name: those that are not lost."""
+        return self.living()
+
+    @abstractmethod
+    async def recall(self, records: Iterable[NodeRecord]) -> None:
+        """Take up nodes that control heard of elsewhere or earlier, and ask those that are not known here."""
 
     def choose(self, region: str, but: str = "") -> str | None:
         """Return the node that a new room of somebody in `region` goes to, None when no node (`but` one) takes any."""

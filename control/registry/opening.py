@@ -15,7 +15,7 @@ def open_registry(config: ControlConfig, http: aiohttp.ClientSession) -> Registr
     """Return it, not running yet; raises OSError or ValueError when a file of nodes cannot be read."""
     probe = Probe(http, config.node_secret)
     if config.etcd is not None:
-        return EtcdRegistry(probe, Etcd(config.etcd))
+        return EtcdRegistry(probe, Etcd(config.etcd), config.etcd.lease_seconds)
     nodes = [
         NodeRecord(node=node.node, signaling_url=node.signaling_url, http_url=node.http_url, region=node.region)
         for node in config.nodes

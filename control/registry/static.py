@@ -33,12 +33,14 @@ class StaticRegistry(Registry):
     def __init__(
         self, probe: Probe, nodes: Iterable[NodeRecord], file: Path | None = None, lease_seconds: float = 3.0
     ) -> None:
-        super().__init__(probe)
+        super().__init__(probe, lease_seconds)
         self._file = file
         self._modified = 0
-        self._lease = lease_seconds
         self._configured = {node.node: node for node in nodes}
         self._begin(self._configured if file is None else self._configured | self._read(file))
+
+    async def recall(self, records: Iterable[NodeRecord]) -> None:
+        """Take up nothing: the operator's list alone says which nodes there are."""
 
     async def run(self) -> None:
         while True:
@@ -54,8 +56,11 @@ class StaticRegistry(Registry):
         if probed.life is Life.ALIVE:
             if record.node in self._known:
                 self._heard(probed.record)
-        elif (probed.life is Life.REFUSED and proved_at < asked_at) or time.monotonic() - proved_at >= self._lease:
+        elif (probed.life is Life.REFUSED and proved_at < asked_at) or self._lapsed(proved_at):
             self._lost(record.node)
+
+    def _lapsed(self, proved_at: float) -> bool:
+        return time.monotonic() - proved_at >= self.lease_seconds
 
     def _begin(self, nodes: dict[str, NodeRecord]) -> None:
         """Nodes that nothing is known of yet live until they were asked."""
@@ -64,7 +69,7 @@ class StaticRegistry(Registry):
             self._known[name] = record if before is None else _readdressed(before, record)
             if before is None:
                 self._living.add(name)
-                self._proved_at[name] = time.monotonic() - self._lease
+                self._proved_at[name] = time.monotonic() - self.lease_seconds
         for name in self._known.keys() - nodes.keys():
             self._forget(name)
 

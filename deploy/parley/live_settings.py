@@ -13,6 +13,7 @@ from typing import Any
 
 from parley.settings import LIVE, Settings, SettingsError, convert, read_toml
 from sfu.api.etcd import Etcd, EtcdConfig, EtcdUnavailable
+from sfu.api.etcd_outage import EtcdOutage
 from sfu.api.failures import describe
 from sfu.api.registration import LIVE_SETTINGS_PREFIX
 
@@ -41,16 +42,18 @@ class LiveSettings:
             await self._follow_file(self._settings.file)
 
     async def _follow_etcd(self, etcd: Etcd) -> None:
+        outage = EtcdOutage("live settings stay as they are", _LOG, _RETRY_SECONDS)
         try:
             while True:
                 try:
-                    found, revision = await etcd.under(LIVE_SETTINGS_PREFIX)
-                    self._take_all({key.removeprefix(LIVE_SETTINGS_PREFIX): value for key, value in found.items()})
-                    async for change in etcd.watch(LIVE_SETTINGS_PREFIX, revision):
+                    found = await etcd.under(LIVE_SETTINGS_PREFIX)
+                    outage.end()
+                    named = {key.removeprefix(LIVE_SETTINGS_PREFIX): value for key, value in found.values.items()}
+                    self._take_all(named)
+                    async for change in etcd.watch(LIVE_SETTINGS_PREFIX, found.revision):
                         self._take(change.key.removeprefix(LIVE_SETTINGS_PREFIX), _text(change.value), "etcd")
                 except EtcdUnavailable as error:
-                    _LOG.info("live settings stay as they are: %s", describe(error))
-                    await asyncio.sleep(_RETRY_SECONDS)
+                    await asyncio.sleep(outage.failed(error))
         finally:
             await etcd.close()
 
@@ -118,8 +121,7 @@ def overridden(settings: Settings) -> Settings:
 async def _held(config: EtcdConfig) -> dict[str, bytes]:
     etcd = Etcd(config)
     try:
-        found, _ = await etcd.under(LIVE_SETTINGS_PREFIX)
-        return found
+        return (await etcd.under(LIVE_SETTINGS_PREFIX)).values
     finally:
         await etcd.close()
 

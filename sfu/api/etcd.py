@@ -18,6 +18,8 @@ import msgspec
 from sfu.api.failures import describe
 
 _TIMEOUT = aiohttp.ClientTimeout(total=3, connect=1)
+# A member without a quorum leaves such a question open until it gives up by itself: too late for who starts now.
+_QUORUM_PATIENCE = aiohttp.ClientTimeout(total=1, connect=1)
 # A watch that brings nothing for so long is made anew: its connection may be dead without saying so.
 _WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=1, sock_read=30)
 _MAX_LINE = 8 * 1024 * 1024
@@ -27,6 +29,10 @@ _OUTDATED = "revision of auth store is old"  # accounts have changed since a tok
 
 class EtcdUnavailable(Exception):
     """etcd did not answer, or refused; the caller tries again later."""
+
+
+class EtcdRefused(EtcdUnavailable):
+    """etcd answered that it will not: asking again soon changes nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +52,17 @@ class Change(NamedTuple):
 
     key: str
     value: bytes | None
+
+
+class Listing(NamedTuple):
+    """What is below a prefix, and the revision that it was read at.
+
+    `stale`: no quorum stands behind it. One member told what it knows, which may be old.
+    """
+
+    values: dict[str, bytes]
+    revision: int
+    stale: bool
 
 
 class Etcd:
@@ -83,14 +100,22 @@ class Etcd:
     async def delete(self, key: str) -> None:
         await self._call("/v3/kv/deleterange", {"key": _encode(key.encode())})
 
-    async def under(self, prefix: str) -> tuple[dict[str, bytes], int]:
-        """Return the keys that begin with `prefix`, with their values, and the revision that this was read at."""
-        answer = await self._call("/v3/kv/range", _range(prefix))
+    async def under(self, prefix: str) -> Listing:
+        """Return the keys that begin with `prefix`, with their values: without a quorum, what one member knows."""
+        try:
+            answer, stale = await self._call("/v3/kv/range", _range(prefix), _QUORUM_PATIENCE), False
+        except EtcdRefused:
+            raise
+        except EtcdUnavailable:
+            answer, stale = await self._call("/v3/kv/range", {**_range(prefix), "serializable": True}), True
         found = {_decode(one["key"]).decode(): _decode(one.get("value", "")) for one in answer.get("kvs", [])}
-        return found, int(answer["header"]["revision"])
+        return Listing(found, int(answer["header"]["revision"]), stale)
 
     async def watch(self, prefix: str, revision: int) -> AsyncIterator[Change]:
-        """Yield the changes under `prefix` after `revision`; raises EtcdUnavailable when they cannot be followed."""
+        """Yield the changes under `prefix` after `revision`; raises EtcdUnavailable when they cannot be followed.
+
+        It ends when nothing has changed for a while: the caller lists what is there, and watches again.
+        """
         body = {"create_request": {**_range(prefix), "start_revision": str(revision + 1)}}
         try:
             async with self._post("/v3/watch", body, _WATCH_TIMEOUT) as response:
@@ -103,29 +128,34 @@ class Etcd:
                         pair = event["kv"]
                         deleted = event.get("type") == "DELETE"
                         yield Change(_decode(pair["key"]).decode(), None if deleted else _decode(pair.get("value", "")))
+        except aiohttp.SocketTimeoutError:
+            return
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError) as error:
             self._next()
             raise EtcdUnavailable(f"watching {prefix}: {describe(error)}") from error
 
-    async def _call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def _call(
+        self, path: str, body: dict[str, Any], patience: aiohttp.ClientTimeout = _TIMEOUT
+    ) -> dict[str, Any]:
         """Ask the members in turn until one answers."""
         failure: Exception = TimeoutError()
         for _ in range(len(self._config.urls) + 1):
             try:
                 if self._config.username and not self._token:
                     await self._authenticate()
-                async with self._post(path, body, _TIMEOUT) as response:
+                async with self._post(path, body, patience) as response:
                     await self._check(response)
                     answer: dict[str, Any] = msgspec.json.decode(await response.read())
                     return answer
-            except EtcdUnavailable as error:
+            except EtcdRefused as error:
                 failure = error
                 if self._token:
                     break
-            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            except (EtcdUnavailable, aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 failure = error
                 self._next()
-        raise EtcdUnavailable(f"{path}: {describe(failure)}") from failure
+        kind = EtcdRefused if isinstance(failure, EtcdRefused) else EtcdUnavailable
+        raise kind(f"{path}: {describe(failure)}") from failure
 
     async def _authenticate(self) -> None:
         body = {"name": self._config.username, "password": self._config.password}
@@ -139,7 +169,8 @@ class Etcd:
         said = (await response.text())[:200]
         if response.status == _UNAUTHENTICATED or _OUTDATED in said:
             self._token = ""
-        raise EtcdUnavailable(f"status {response.status}: {said}")
+        kind = EtcdRefused if response.status < 500 else EtcdUnavailable
+        raise kind(f"status {response.status}: {said}")
 
     def _post(
         self, path: str, body: dict[str, Any], timeout: aiohttp.ClientTimeout
@@ -174,7 +205,7 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
     raise ConnectionError("the stream ended")
 
 
-def _range(prefix: str) -> dict[str, str]:
+def _range(prefix: str) -> dict[str, Any]:
     """Everything that begins with `prefix`: up to its last byte plus one."""
     start = prefix.encode()
     return {"key": _encode(start), "range_end": _encode(start[:-1] + bytes([start[-1] + 1]))}

@@ -11,11 +11,11 @@ from collections.abc import Callable
 import msgspec
 
 from sfu.api.etcd import Etcd, EtcdUnavailable
+from sfu.api.etcd_outage import EtcdOutage
 from sfu.api.failures import describe
 from sfu.api.registration import NODES_PREFIX, NodeLoad, NodeRecord, encode_record
 
 _log = logging.getLogger(__name__)
-_RETRY_SECONDS = 0.5
 _FAREWELL_SECONDS = 1.0
 
 
@@ -29,6 +29,7 @@ class Registration:
         self._lease = 0
         self._written: NodeRecord | None = None
         self._changed = asyncio.Event()
+        self._outage = EtcdOutage("this node is not registered", _log)
 
     def changed(self) -> None:
         """The record is another now, and that is urgent."""
@@ -40,10 +41,10 @@ class Registration:
             try:
                 await self._renew()
                 pause = self._lease_seconds / 3
+                self._outage.end()
             except EtcdUnavailable as error:
-                _log.warning("not registered in etcd: %s", describe(error))
                 self._lease = 0
-                pause = _RETRY_SECONDS
+                pause = self._outage.failed(error)
             self._changed.clear()
             try:
                 async with asyncio.timeout(pause):

@@ -75,6 +75,7 @@ ERASED = {
 IMPERSONAL = {
     "schema_migrations": "which migrations ran",
     "nodes": "which nodes were seen",
+    "node_addresses": "where nodes are reached",
     "fact_batches": "numbers of batches",
     "system_configs": "settings of the server",
 }

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from parley.live_settings import etcd_config, overridden
 from parley.settings import Settings, resolve
-from sfu.api.etcd import Etcd, EtcdConfig, EtcdUnavailable
+from sfu.api.etcd import Etcd, EtcdConfig, EtcdRefused, EtcdUnavailable
 from sfu.api.registration import LIVE_SETTINGS_PREFIX, NODES_PREFIX
 from tests.control.registry.world import FakeNode, etcd_world
 from tests.parley.test_live_settings import Applied, following
@@ -71,11 +71,18 @@ async def test_settings_change_while_a_part_runs(settings: Settings, config: Etc
     await etcd.close()
 
 
+async def test_a_wrong_password_is_a_refusal(config: EtcdConfig) -> None:
+    etcd = Etcd(replace(config, password="wrong"))
+    with pytest.raises(EtcdRefused, match="authentication failed"):
+        await etcd.under(NODES_PREFIX)
+    await etcd.close()
+
+
 async def test_a_token_that_has_expired_is_replaced(config: EtcdConfig) -> None:
     etcd = Etcd(config)
     await etcd.put(f"{NODES_PREFIX}x", b"1")
     await asyncio.sleep(3 * TOKEN_SECONDS)
-    assert (await etcd.under(NODES_PREFIX))[0] == {f"{NODES_PREFIX}x": b"1"}
+    assert (await etcd.under(NODES_PREFIX)).values == {f"{NODES_PREFIX}x": b"1"}
     await etcd.delete(f"{NODES_PREFIX}x")
     await etcd.close()
 

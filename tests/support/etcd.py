@@ -67,6 +67,35 @@ def running_etcd(
             shutil.rmtree(directory, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def etcd_members(count: int) -> Iterator[list[RunningEtcd]]:
+    """Run a cluster of several members."""
+    directory = Path(tempfile.mkdtemp(prefix="etcd-"))
+    peers = [f"http://127.0.0.1:{allocate_port('127.0.0.1')}" for _ in range(count)]
+    cluster = ",".join(f"m{number}={peer}" for number, peer in enumerate(peers))
+    members = []
+    with (directory / "log").open("wb") as log:
+        try:
+            for number, peer in enumerate(peers):
+                url = f"http://127.0.0.1:{allocate_port('127.0.0.1')}"
+                command = [
+                    *("etcd", "--name", f"m{number}", "--data-dir", str(directory / f"m{number}")),
+                    *("--listen-client-urls", url, "--advertise-client-urls", url, "--log-level", "warn"),
+                    *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", cluster),
+                    "--unsafe-no-fsync",
+                ]
+                process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+                members.append(RunningEtcd(url, process))
+            for member in members:
+                _until_healthy(member.url, member.process, directory / "log", None)
+            yield members
+        finally:
+            for member in members:
+                member.process.kill()
+                member.process.wait()
+            shutil.rmtree(directory, ignore_errors=True)
+
+
 class SecuredEtcd:
     """One over TLS that `user` may use below `/parley/` alone, with `password`; `ca` is whom to trust."""
 

@@ -33,6 +33,7 @@ class FakeNode:
     async def start(self) -> None:
         app = web.Application()
         app.router.add_get("/node/v1/status", self._status)
+        app.router.add_get("/node/v1/rooms", self._rooms)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
@@ -54,6 +55,9 @@ class FakeNode:
         if self.silent:
             await asyncio.sleep(60)
         return web.Response(body=encode_record(self.record), content_type="application/json")
+
+    async def _rooms(self, _: web.Request) -> web.Response:
+        return web.json_response({"rooms": []})
 
 
 class World(Protocol):
@@ -99,7 +103,7 @@ class EtcdWorld(_World):
 
     def __init__(self, http: aiohttp.ClientSession, config: EtcdConfig) -> None:
         self._config = replace(config, lease_seconds=LEASE_SECONDS)
-        self.registry = EtcdRegistry(Probe(http, "s"), Etcd(self._config))
+        self.registry = EtcdRegistry(Probe(http, "s"), Etcd(self._config), LEASE_SECONDS)
         self._registering: dict[str, tuple[Registration, asyncio.Task[None]]] = {}
 
     async def join(self, node: FakeNode) -> None:

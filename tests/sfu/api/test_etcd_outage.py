@@ -1,0 +1,29 @@
+"""Doing without etcd: who asks it again when, and what is logged of that."""
+
+import logging
+
+import pytest
+
+from sfu.api.etcd import EtcdRefused, EtcdUnavailable
+from sfu.api.etcd_outage import EtcdOutage
+
+
+def test_an_etcd_that_is_away_is_asked_again_soon_and_one_that_refuses_less_and_less() -> None:
+    outage = EtcdOutage("not registered", logging.getLogger("t"), 0.5)
+    assert [outage.failed(EtcdUnavailable("away")) for _ in range(3)] == [0.5, 0.5, 0.5]
+    assert [outage.failed(EtcdRefused("no")) for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    outage.end()
+    assert outage.failed(EtcdRefused("no")) == 0.5
+
+
+def test_changes_alone_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    outage = EtcdOutage("not registered", logging.getLogger("t"))
+    for number in range(5):
+        outage.failed(EtcdUnavailable(f"connection to {number} refused"))
+    assert outage.reason == "connection to 4 refused"
+    outage.end()
+    outage.end()
+    assert [one.getMessage() for one in caplog.records] == [
+        "not registered: etcd: connection to 0 refused",
+        "etcd is back",
+    ]

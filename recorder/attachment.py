@@ -15,7 +15,7 @@ from recorder.recordings import Recordings
 from recorder.sink_socket import SinkSocket
 from recorder.uploads import Uploads
 from sfu.api.facts import RecordingStarted, SegmentClosed
-from sfu.api.sink_records import SinkHello, decode
+from sfu.api.sink_records import RecordingKept, SinkHello, decode
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +114,8 @@ class Attachments:
             self._pass_on(synced)
             for durable in synced.durable:
                 sink.send(durable)
+            for recording in synced.ended:
+                sink.send(RecordingKept(recording=recording.info.recording))
 
     def _pass_on(self, synced: Synced) -> None:
         now = time.time_ns() // 1_000_000

@@ -13,9 +13,9 @@ class RecorderConfig:
     `sink_socket` is the sfu's SEQPACKET socket; `recordings_dir` is created if it is missing. `control_url`, control's
     internal listener, and `node_secret` are where facts go; with "" none are sent, and `rescan` finds the recordings.
 
-    `repair_wait_ms` is how long a lost packet may take to be repaired before its frame is given up. Together with
-    `sync_ms` (the pace of fdatasync) and a restart it must stay below the 5 s that the sfu replays. A recording that
-    the sfu does not announce for `abandoned_seconds` while it is attached has ended unseen, and is finished as partial.
+    `repair_wait_ms` is how long a lost packet may take to be repaired before its frame is given up, `sync_ms` the pace
+    of fdatasync. A recording that the sfu does not announce for `abandoned_seconds` while it is attached has ended
+    unseen, and is finished as partial.
     """
 
     sink_socket: Path

@@ -71,7 +71,7 @@ def finish(
     timeline = Timeline(info, (segment.times for segments in tracks.values() for segment in segments))
     finished = []
     for name, segments in tracks.items():
-        sentences += [f"{name}: {problem}" for segment in segments for problem in segment.times.problems]
+        sentences += [f"{name}: {problem}" for problem in _problems(segments)]
         try:
             finished.append(_finish_track(directory, segments, timeline, sentences, stop, shelf=shelf))
         except (av.FFmpegError, ValueError) as error:
@@ -95,6 +95,15 @@ def finish(
     )
     manifest.write_manifest(directory, result)
     return result
+
+
+def _problems(segments: Sequence[CapturedSegment]) -> list[str]:
+    """Return what capture knows is missing of a track though the sfu received it, each sentence once."""
+    found = [problem for segment in segments for problem in segment.times.problems]
+    missed = sum(segment.times.missed_packets for segment in segments)
+    if missed:
+        found.append(f"{missed} packets came while the recorder was away or too slow, and are lost")
+    return list(dict.fromkeys(found))
 
 
 def _segments(directory: Path, problems: list[str]) -> list[CapturedSegment]:

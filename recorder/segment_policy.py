@@ -1,6 +1,8 @@
 """When a stream's segment is cut: pure, asked before every frame.
 
-A segment begins at a keyframe, or where an earlier segment of the same stream ended. It is cut at a natural keyframe
+A segment begins at a keyframe, or where an earlier segment of the same stream ended. After a loss nothing is written
+until a keyframe, which is asked for at once: what refers to the missing frames cannot be decoded. From a publisher that
+sends none for ten seconds a damaged picture is better than none. A segment is cut at a natural keyframe
 once it is 10 s old; only after 30 s is the publisher asked for one, since a keyframe costs every subscriber bandwidth.
 A change of resolution, or a timestamp that no running clock would give, cuts at once. (A change of codec or SSRC is a
 new stream, which begins a segment by itself.)
@@ -12,6 +14,7 @@ from enum import Enum
 from sfu.frames.assembler import Frame
 
 _ASK_AGAIN = 2_000_000_000
+_PATIENCE = 10_000_000_000
 _MAX_JUMP_SECONDS = 10
 
 
@@ -39,6 +42,8 @@ class SegmentPolicy:
         self._is_audio = is_audio
         self._times = times
         self._decodable = resumable or is_audio
+        self._had_keyframe = resumable
+        self._dropped_since: int | None = None
         self._begun_at: int | None = None
         self._size = (0, 0)
         self._timestamp = 0
@@ -52,10 +57,11 @@ class SegmentPolicy:
 
     def decide(self, frame: Frame) -> Decision:
         """Say what to do with the stream's next frame."""
-        if not self._decodable and not frame.keyframe:
+        if not self._decodable and not frame.keyframe and not self._waited_in_vain(frame):
             self._wanted = True
             return Decision.DROP
-        self._decodable = True
+        self._decodable = self._had_keyframe = True
+        self._dropped_since = None
         if frame.keyframe:
             self._wanted = False
             self._asked_at = None
@@ -82,9 +88,15 @@ class SegmentPolicy:
         elapsed = (frame.arrival - self._arrival) * self._clock_rate // 1_000_000_000
         return step < 0 or abs(step - elapsed) > _MAX_JUMP_SECONDS * self._clock_rate
 
+    def _waited_in_vain(self, frame: Frame) -> bool:
+        if self._dropped_since is None:
+            self._dropped_since = frame.arrival
+        return self._had_keyframe and frame.arrival - self._dropped_since >= _PATIENCE
+
     def want_keyframe(self) -> None:
-        """A loss broke the references: decoding goes on cleanly at a keyframe only."""
+        """Something is missing: video goes on at a keyframe only."""
         self._wanted = not self._is_audio
+        self._decodable = self._is_audio
 
     def close(self) -> None:
         """The open segment was closed for another reason (a full disk): the next frame begins another."""

@@ -182,6 +182,7 @@ class StreamCapture:
         if self._disk_refused_at is not None and self._now - self._disk_refused_at < _RETRY_DISK:
             metrics.DROPPED_FRAMES.labels("disk").inc()
             self._policy.close()
+            self._policy.want_keyframe()
             return False
         if not frame.keyframe and not self._header:
             metrics.DROPPED_FRAMES.labels("before_keyframe").inc()

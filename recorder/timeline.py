@@ -14,12 +14,16 @@ from recorder.manifest import RecordingInfo
 from recorder.recovery import StreamId
 
 _MAX_JUMP = 10_000_000_000
-_LOST = ("expired", "missed", "overflow")
+_MISSED = "missed"
+_LOST = ("expired", _MISSED, "overflow")
 
 
 @dataclass(slots=True)
 class SegmentTimes:
-    """What a timeline needs of one segment. `base` is added to its timestamps; `reports` are as in the journal."""
+    """What a timeline needs of one segment. `base` is added to its timestamps; `reports` are as in the journal.
+
+    Of the `lost_packets` the sfu had `missed_packets`, and could not give them to the recorder.
+    """
 
     head: JournalHead
     last_timestamp: int
@@ -28,6 +32,7 @@ class SegmentTimes:
     reports: list[ReportLine]
     mutes: list[MuteLine]
     lost_packets: int
+    missed_packets: int
     problems: list[str]
     base: int = 0
 
@@ -54,6 +59,7 @@ def segment_times(journal: Journal) -> SegmentTimes:
     head, closed = journal.head, journal.closed
     assert closed is not None
     last = journal.frames()[closed.frames - 1]
+    losses = [line for line in journal.lines if isinstance(line, LossLine)]
     anchors = [(head.timestamp, head.arrival)]
     anchors += [(line.timestamp, line.arrival) for line in journal.lines if isinstance(line, AnchorLine)]
     return SegmentTimes(
@@ -63,7 +69,8 @@ def segment_times(journal: Journal) -> SegmentTimes:
         anchors=anchors,
         reports=[line for line in journal.lines if isinstance(line, ReportLine)],
         mutes=[line for line in journal.lines if isinstance(line, MuteLine)],
-        lost_packets=sum(x.packets for x in journal.lines if isinstance(x, LossLine) and x.reason in _LOST),
+        lost_packets=sum(loss.packets for loss in losses if loss.reason in _LOST),
+        missed_packets=sum(loss.packets for loss in losses if loss.reason == _MISSED),
         problems=[line.sentence for line in journal.lines if isinstance(line, ProblemLine)],
     )
 

@@ -46,7 +46,10 @@ def dying_with_parent(command: Sequence[str], number: signal.Signals) -> list[st
 
 
 class Child:
-    """Keeps one program running until `stop`; `started` is called whenever it has a new process."""
+    """Keeps one program running until `stop`; `started` is called whenever it has a new process.
+
+    Who fails is started again at once, then ever later. Who was ready and ends with 0 was asked to: it is back at once.
+    """
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Child:
     ) -> None:
         self.program = program
         self.restarts = 0
+        self.is_ready = False
         self._runtime = runtime
         self._ready_seconds = ready_seconds
         self._started = started
@@ -98,6 +102,7 @@ class Child:
 
     async def _launch(self) -> None:
         program = self.program
+        self.is_ready = False
         if program.before_start:
             await asyncio.to_thread(program.before_start)
         with _NotifySocket(self._runtime / f"{program.name}.notify") as notify:
@@ -116,6 +121,7 @@ class Child:
             self._started()
             self._spawn(self._relay_output(self._process))
             await self._until_ready(self._process, notify)
+            self.is_ready = True
 
     async def _until_ready(self, process: asyncio.subprocess.Process, notify: "_NotifySocket") -> None:
         ready = asyncio.ensure_future(self.program.until_ready() if self.program.until_ready else notify.ready())
@@ -141,9 +147,10 @@ class Child:
             code = await self._process.wait()
             if self._stopping:
                 return
-            failures = 0 if time.monotonic() - started > _STEADY_SECONDS else failures
+            orderly = self.is_ready and code == 0
+            failures = 0 if orderly or time.monotonic() - started > _STEADY_SECONDS else failures
             delay = _BACK_OFF_SECONDS[min(failures, len(_BACK_OFF_SECONDS) - 1)]
-            failures += 1
+            failures += not orderly
             self.restarts += 1
             logger.warning("%s ended with code %s; restarting in %.1f s", self.program.name, code, delay)
             await asyncio.sleep(delay)

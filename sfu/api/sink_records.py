@@ -147,6 +147,12 @@ class Durable(Control, tag="durable", frozen=True, kw_only=True):
     ext_seq: int
 
 
+class RecordingKept(Control, tag="recording-kept", frozen=True, kw_only=True):
+    """Recorder to sfu: a recording that has ended is on disk, whole, and needs no replay."""
+
+    recording: str
+
+
 class CaptionRecord(Control, tag="caption", frozen=True, kw_only=True):
     """Inference to sfu: a caption for the participants of `room`, fields as in signaling.Caption."""
 
@@ -186,6 +192,7 @@ AnyControl = (
     | RecordingEnded
     | KeyframeWanted
     | Durable
+    | RecordingKept
     | CaptionRecord
     | CaptionsAvailable
     | AnalysisWanted

@@ -1,51 +1,121 @@
-"""The last seconds of one recorded stream, so that a recorder that comes back misses nothing."""
+"""What of recorded streams is not yet on disk, so that a recorder that comes back misses nothing.
+
+A record is kept until the recorder says that it is durable, however long that takes. All buffers of a node share one
+budget of memory. Beyond it the fullest buffer loses its oldest records, and owns up to them when it is replayed.
+"""
 
 from collections import deque
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from sfu.api.sink_records import PacketRecord, SenderReportRecord
+from sfu.api.sink_records import MissedRecord, PacketRecord, SenderReportRecord
 
-KEPT_NS = 5_000_000_000
-MAX_BYTES = 8 * 1024 * 1024
-_REPORT_BYTES = 64
+MAX_BYTES = 256 * 1024 * 1024
+RECORD_BYTES = 256
+"""What a record takes besides its packet, roughly."""
+_RELIEF = 16
+"""The fullest buffer loses so many parts of itself at once, one of so many: who is fullest is costly to find out."""
 
 
-class _Kept(NamedTuple):
-    record: PacketRecord | SenderReportRecord
-    bytes: int
+class ReplayBudget:
+    """The memory that the buffers of a node share. `given_up` counts packets lost for want of it."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self.bytes = 0
+        self.given_up = 0
+        self._max_bytes = max_bytes
+        self._buffers: set[ReplayBuffer] = set()
+
+    def add(self, buffer: "ReplayBuffer") -> None:
+        self._buffers.add(buffer)
+
+    def remove(self, buffer: "ReplayBuffer") -> None:
+        self._buffers.discard(buffer)
+
+    def relieve(self) -> None:
+        """Make room, where there is too little, at the cost of the fullest buffer."""
+        while self.bytes > self._max_bytes:
+            fullest = max(self._buffers, key=lambda buffer: buffer.bytes)
+            self.given_up += fullest.give_up(max(1, fullest.bytes // _RELIEF))
 
 
 class ReplayBuffer:
-    """Records in the order they came, bounded in time and bytes; `durable` is the newest ext_seq on disk, or -1."""
+    """Records of one stream in the order they came. `close` it for its budget to have the memory back."""
 
-    def __init__(self, kept_ns: int = KEPT_NS, max_bytes: int = MAX_BYTES) -> None:
-        self.durable = -1
+    def __init__(self, budget: ReplayBudget | None = None) -> None:
         self.newest = -1
-        self._kept: deque[_Kept] = deque()
-        self._bytes = 0
-        self._kept_ns = kept_ns
-        self._max_bytes = max_bytes
+        self.bytes = 0
+        self._durable = -1
+        self._kept: deque[PacketRecord | SenderReportRecord] = deque()
+        self._given_up: tuple[int, int, int] | None = None  # handle, first and last ext_seq
+        self._budget = budget or ReplayBudget()
+        self._budget.add(self)
+
+    @property
+    def durable(self) -> int:
+        """The newest ext_seq of which everything up to it is on disk, or -1."""
+        return self._durable
 
     @property
     def complete(self) -> bool:
         """Whether all that came is on disk."""
-        return self.durable >= self.newest
+        return self._durable >= self.newest
 
     def put(self, record: PacketRecord | SenderReportRecord) -> None:
-        """Keep a record; what is too old, or too much, goes."""
-        size = _REPORT_BYTES
+        """Keep a record."""
         if isinstance(record, PacketRecord):
-            size = len(record.rtp)
             self.newest = max(self.newest, record.ext_seq)
-        self._kept.append(_Kept(record, size))
-        self._bytes += size
-        oldest = record.arrival - self._kept_ns
-        while self._kept and (self._kept[0].record.arrival < oldest or self._bytes > self._max_bytes):
-            self._bytes -= self._kept.popleft().bytes
+        self._kept.append(record)
+        self._account(_cost(record))
+        self._budget.relieve()
 
-    def replay(self) -> Iterator[PacketRecord | SenderReportRecord]:
-        """Yield what is not known to be on disk; reports all, since they cost nothing."""
-        for record, _ in self._kept:
-            if isinstance(record, SenderReportRecord) or record.ext_seq > self.durable:
+    def reached(self, ext_seq: int) -> None:
+        """Let go what is on disk: everything up to `ext_seq`, with the reports that came before it."""
+        self._durable = max(self._durable, min(ext_seq, self.newest))
+        while self._oldest_packet() <= self._durable:
+            while not isinstance(self._drop(), PacketRecord):
+                pass
+
+    def give_up(self, size: int) -> int:
+        """Lose the oldest records, `size` bytes or a little more; returns how many packets these were."""
+        until = max(0, self.bytes - size)
+        packets = 0
+        while self.bytes > until:
+            record = self._drop()
+            if isinstance(record, PacketRecord) and record.ext_seq > self._durable:
+                packets += 1
+                _, first, last = self._given_up or (0, record.ext_seq, record.ext_seq)
+                self._given_up = record.handle, min(first, record.ext_seq), max(last, record.ext_seq)
+        return packets
+
+    def replay(self) -> Iterator[MissedRecord | PacketRecord | SenderReportRecord]:
+        """Yield what is not known to be on disk, after word of what is not here any more."""
+        if self._given_up is not None:
+            handle, first, last = self._given_up
+            first = max(first, self._durable + 1)
+            if first <= last:
+                yield MissedRecord(handle, first, last - first + 1)
+        for record in self._kept:
+            if isinstance(record, SenderReportRecord) or record.ext_seq > self._durable:
                 yield record
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._kept.clear()
+        self._account(-self.bytes)
+        self._budget.remove(self)
+
+    def _oldest_packet(self) -> float:
+        return next((record.ext_seq for record in self._kept if isinstance(record, PacketRecord)), float("inf"))
+
+    def _drop(self) -> PacketRecord | SenderReportRecord:
+        record = self._kept.popleft()
+        self._account(-_cost(record))
+        return record
+
+    def _account(self, size: int) -> None:
+        self.bytes += size
+        self._budget.bytes += size
+
+
+def _cost(record: PacketRecord | SenderReportRecord) -> int:
+    return RECORD_BYTES + (len(record.rtp) if isinstance(record, PacketRecord) else 0)

@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 
 from sfu.api import signaling, signaling_values
-from sfu.api.sink_records import AnalysisWanted, AnyRecord, CaptionRecord, CaptionsAvailable, Durable, KeyframeWanted
+from sfu.api.sink_records import (
+    AnalysisWanted,
+    AnyRecord,
+    CaptionRecord,
+    CaptionsAvailable,
+    Durable,
+    KeyframeWanted,
+    RecordingKept,
+)
 from sfu.rooms.context import Context
 from sfu.rooms.room import Room
 from sfu.rooms.sinks import Sink, Sinks
@@ -28,6 +36,8 @@ class SinkControl:
             self._keyframe(record, sink.purpose, now)
         elif isinstance(record, Durable) and sink.purpose is Purpose.RECORDER:
             self._sinks.durable(record)
+        elif isinstance(record, RecordingKept) and sink.purpose is Purpose.RECORDER:
+            self._sinks.recording_kept(record.recording)
         elif isinstance(record, CaptionRecord) and sink.purpose is Purpose.INFERENCE:
             self._caption(record, now)
         elif isinstance(record, CaptionsAvailable) and sink.purpose is Purpose.INFERENCE:

@@ -3,21 +3,21 @@
 from collections import deque
 
 from sfu.api import sink_records
-from sfu.api.sink_records import AnyControl, MissedRecord, SenderReportRecord
+from sfu.api.sink_records import AnyControl, MissedRecord, PacketRecord, SenderReportRecord
 
 MAX_BYTES = 32 * 1024 * 1024
-MAX_RECORDS = 50_000
-RESERVED_RECORDS = 10_000
+RESERVED_BYTES = 8 * 1024 * 1024
+RECORD_BYTES = 256
+"""What a record takes besides its packet, roughly."""
 
 
 class SinkQueue:
-    """Encoded records in order. Packets are dropped over the bound; control records may use a reserve beyond it."""
+    """Records in order. Packets are dropped over the bound; other records may use a reserve beyond it."""
 
-    def __init__(self, max_bytes: int = MAX_BYTES, max_records: int = MAX_RECORDS) -> None:
-        self._records: deque[bytes] = deque()
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._records: deque[PacketRecord | bytes] = deque()
         self._missed: dict[int, tuple[int, int]] = {}
         self._max_bytes = max_bytes
-        self._max_records = max_records
         self.bytes = 0
         self.dropped = 0
         self.overrun = False
@@ -25,25 +25,27 @@ class SinkQueue:
     def __len__(self) -> int:
         return len(self._records)
 
-    def put_packet(self, handle: int, ext_seq: int, arrival: int, rtp: bytes) -> bool:
+    def put_packet(self, record: PacketRecord) -> bool:
         """Queue a packet; False when it was dropped, which a later record tells the sink."""
-        if self.bytes + len(rtp) > self._max_bytes or len(self._records) >= self._max_records:
-            first, count = self._missed.get(handle, (ext_seq, 0))
-            self._missed[handle] = (min(first, ext_seq), count + 1)
+        handle = record.handle
+        if self.bytes + _cost(record) > self._max_bytes:
+            first, count = self._missed.get(handle, (record.ext_seq, 0))
+            self._missed[handle] = (min(first, record.ext_seq), count + 1)
             self.dropped += 1
             return False
         if handle in self._missed:
             first, count = self._missed.pop(handle)
             self._append(sink_records.encode(MissedRecord(handle, first, count)))
-        self._append(sink_records.encode_packet(handle, ext_seq, arrival, rtp))
+        self._append(record)
         return True
 
     def put(self, record: AnyControl | SenderReportRecord | MissedRecord) -> None:
         """Queue any other record. Beyond the reserve the queue is `overrun`: the sink is to be detached."""
-        if len(self._records) >= self._max_records + RESERVED_RECORDS:
+        data = sink_records.encode(record)
+        if self.bytes + _cost(data) > self._max_bytes + RESERVED_BYTES:
             self.overrun = True
             return
-        self._append(sink_records.encode(record))
+        self._append(data)
 
     def close_handle(self, handle: int) -> None:
         """Forget what is known of a handle, after telling what it missed."""
@@ -51,14 +53,21 @@ class SinkQueue:
             first, count = self._missed.pop(handle)
             self.put(MissedRecord(handle, first, count))
 
-    def _append(self, data: bytes) -> None:
-        self._records.append(data)
-        self.bytes += len(data)
+    def _append(self, record: PacketRecord | bytes) -> None:
+        self._records.append(record)
+        self.bytes += _cost(record)
 
     def peek(self) -> bytes | None:
-        """Return the oldest record without taking it."""
-        return self._records[0] if self._records else None
+        """Return the oldest record, encoded, without taking it."""
+        if not self._records:
+            return None
+        record = self._records[0]
+        return record if isinstance(record, bytes) else sink_records.encode_packet(*record)
 
     def pop(self) -> None:
         """Take the oldest record."""
-        self.bytes -= len(self._records.popleft())
+        self.bytes -= _cost(self._records.popleft())
+
+
+def _cost(record: PacketRecord | bytes) -> int:
+    return RECORD_BYTES + len(record.rtp if isinstance(record, PacketRecord) else record)

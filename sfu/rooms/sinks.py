@@ -1,12 +1,13 @@
 """The sinks of a node (recorder, inference) and what is tapped for them.
 
 One sink per purpose is served, the newest; packets for a purpose without a sink only go to the replay buffers. Taps
-closed and recordings ended a moment ago are remembered until they are on disk, for a recorder that was away just then.
+that are closed and recordings that have ended are remembered until they are on disk, for a recorder that is away.
 """
 
+import heapq
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
@@ -15,6 +16,7 @@ from sfu.api.signaling_values import CaptionsState
 from sfu.api.sink_records import (
     AnalysisWanted,
     AnyControl,
+    MissedRecord,
     PacketRecord,
     RecordingBegun,
     RecordingEnded,
@@ -22,15 +24,19 @@ from sfu.api.sink_records import (
 )
 from sfu.engine.contract import Drop, SinkPacket
 from sfu.formats.rtcp import SenderReport
+from sfu.rooms import replay_buffer, sink_queue
 from sfu.rooms.context import Context
+from sfu.rooms.replay_buffer import ReplayBudget
 from sfu.rooms.sink_queue import SinkQueue
 from sfu.rooms.tap import Purpose, Tap
 
 NO_INFERENCE = "captions unavailable: no inference process is running"
 _STARTING = "captions unavailable: the inference process is starting"
-_REMEMBERED_NS = 30_000_000_000
+_MAX_PARTED = 1000
 _MAX_ENDED = 1000
 _PURPOSES = {"recorder": Purpose.RECORDER, "inference": Purpose.INFERENCE}
+_QUEUE_BYTES = {Purpose.RECORDER: replay_buffer.MAX_BYTES, Purpose.INFERENCE: sink_queue.MAX_BYTES}
+"""A recorder's queue takes a whole replay. Its packets are those that are kept for one: they are not there twice."""
 
 
 @dataclass(slots=True)
@@ -40,16 +46,17 @@ class Sink:
     number: int
     purpose: Purpose
     instance: str
-    queue: SinkQueue = field(default_factory=SinkQueue)
+    queue: SinkQueue
     superseded: bool = False
 
 
 @dataclass(slots=True)
 class Recording:
-    """A recording that runs, or ended at `ended_at`."""
+    """A recording that runs, or ended at `ended_at`; `kept` once a recorder has all of it on disk."""
 
     begun: RecordingBegun
     ended_at: int | None = None
+    kept: bool = False
 
 
 class Sinks:
@@ -61,6 +68,7 @@ class Sinks:
         self.recordings: OrderedDict[str, Recording] = OrderedDict()
         self.captions = CaptionsState(available=False, reason=NO_INFERENCE)
         self.analysis = AnalysisWanted()
+        self.replay_budget = ReplayBudget()
         self._context = context
         self._of_stream: dict[int, list[Tap]] = {}
         self._parted: list[Tap] = []
@@ -77,9 +85,9 @@ class Sinks:
         earlier = self.current(purpose)
         if earlier is not None:
             earlier.superseded = True
-        sink = Sink(self._context.number(), purpose, hello.instance)
+        sink = Sink(self._context.number(), purpose, hello.instance, SinkQueue(_QUEUE_BYTES[purpose]))
         self.attached[sink.number] = sink
-        self._forget_old(now)
+        self._forget_old()
         if purpose is Purpose.RECORDER:
             self._catch_up(sink)
         else:
@@ -101,28 +109,28 @@ class Sinks:
         """Tell a recorder what runs, and repeat what is not on disk."""
         taps = [*self._parted, *(tap for tap in self.taps.values() if tap.purpose is Purpose.RECORDER)]
         for recording in self.recordings.values():
-            own = [tap for tap in taps if tap.opened.recording == recording.begun.recording]
-            complete = all(tap.buffer is not None and tap.buffer.complete for tap in own)
-            if recording.ended_at is None or not complete:
-                sink.queue.put(recording.begun)
-                for tap in own:
-                    self._repeat(sink, tap)
+            if recording.kept:
+                continue
+            sink.queue.put(recording.begun)
+            self._repeat(sink, [tap for tap in taps if tap.opened.recording == recording.begun.recording])
             if recording.ended_at is not None:
                 sink.queue.put(_ended(recording.begun))
 
-    def _repeat(self, sink: Sink, tap: Tap) -> None:
-        muted = tap.uptrack.muted or tap.uptrack.held
-        sink.queue.put(msgspec.structs.replace(tap.opened, muted=muted))
-        if tap.buffer is not None:
-            for record in tap.buffer.replay():
-                self._queue(sink, record)
-        if tap.closed_reason is not None:
-            self._close_on(sink, tap)
+    def _repeat(self, sink: Sink, taps: list[Tap]) -> None:
+        """Repeat the streams of a recording together: for the recorder time goes by for all of them at once."""
+        for tap in taps:
+            sink.queue.put(msgspec.structs.replace(tap.opened, muted=tap.uptrack.muted or tap.uptrack.held))
+        kept = [tap.buffer.replay() for tap in taps if tap.buffer is not None]
+        for record in heapq.merge(*kept, key=_arrival):
+            self._queue(sink, record)
+        for tap in taps:
+            if tap.closed_reason is not None:
+                self._close_on(sink, tap)
 
-    def _queue(self, sink: Sink, record: PacketRecord | SenderReportRecord) -> None:
-        if isinstance(record, SenderReportRecord):
+    def _queue(self, sink: Sink, record: PacketRecord | SenderReportRecord | MissedRecord) -> None:
+        if not isinstance(record, PacketRecord):
             sink.queue.put(record)
-        elif not sink.queue.put_packet(*record):
+        elif not sink.queue.put_packet(record):
             self._context.drops[Drop.SINK_FULL] += 1
 
     def _tell(self, purpose: Purpose, record: AnyControl) -> None:
@@ -147,29 +155,40 @@ class Sinks:
         if not others:
             del self._of_stream[tap.stream.number]
         tap.closed_reason = reason
-        tap.closed_at = now
         if tap.buffer is not None:
             self._parted.append(tap)
         sink = self.current(tap.purpose)
         if sink is not None:
             self._close_on(sink, tap)
-        self._forget_old(now)
+        self._forget_old()
 
     def _close_on(self, sink: Sink, tap: Tap) -> None:
         sink.queue.close_handle(tap.handle)
         sink.queue.put(sink_records.TrackClosed(handle=tap.handle, reason=tap.closed_reason or ""))
 
-    def _forget_old(self, now: int) -> None:
-        self._parted = [
-            tap
-            for tap in self._parted
-            if now - tap.closed_at < _REMEMBERED_NS and tap.buffer is not None and not tap.buffer.complete
-        ]
+    def _forget_old(self) -> None:
+        wanted = [tap for tap in self._parted if self._is_wanted(tap)][-_MAX_PARTED:]
+        for tap in set(self._parted).difference(wanted):
+            if tap.buffer is not None:
+                tap.buffer.close()
+        self._parted = wanted
         while len(self.recordings) > _MAX_ENDED:
             oldest = next((key for key, value in self.recordings.items() if value.ended_at is not None), None)
             if oldest is None:
                 break
             del self.recordings[oldest]
+
+    def _is_wanted(self, tap: Tap) -> bool:
+        """Whether a closed tap may have to be repeated."""
+        recording = self.recordings.get(tap.opened.recording or "")
+        return recording is not None and not recording.kept and tap.buffer is not None and not tap.buffer.complete
+
+    def recording_kept(self, name: str) -> None:
+        """A recorder has all of a recording that has ended on disk."""
+        recording = self.recordings.get(name)
+        if recording is not None and recording.ended_at is not None:
+            recording.kept = True
+            self._forget_old()
 
     def begin_recording(self, begun: RecordingBegun) -> bool:
         """Begin a recording; False for one that has ended here, unless its room was placed here anew since."""
@@ -229,7 +248,12 @@ class Sinks:
                 record.track,
                 record.ssrc,
             ):
-                tap.buffer.durable = max(tap.buffer.durable, min(record.ext_seq, tap.buffer.newest))
+                tap.buffer.reached(record.ext_seq)
+
+
+def _arrival(record: PacketRecord | SenderReportRecord | MissedRecord) -> int:
+    """Return when a record came; word of what is missing goes before what is there."""
+    return -1 if isinstance(record, MissedRecord) else record.arrival
 
 
 def _ended(begun: RecordingBegun, *, moved: bool = False) -> RecordingEnded:

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 from sfu.api.sink_records import PacketRecord, SenderReportRecord, TrackOpened
 from sfu.rooms.ingress_stream import IngressStream
-from sfu.rooms.replay_buffer import ReplayBuffer
+from sfu.rooms.replay_buffer import ReplayBudget, ReplayBuffer
 from sfu.rooms.uptrack import UpTrack
 
 
@@ -16,16 +16,17 @@ class Purpose(IntEnum):
 
 
 class Tap:
-    """A stream of an uptrack that goes to the sink of a purpose."""
+    """A stream of an uptrack that goes to the sink of a purpose; `budget` is what replays to recorders may take."""
 
-    def __init__(self, purpose: Purpose, opened: TrackOpened, uptrack: UpTrack, stream: IngressStream) -> None:
+    def __init__(
+        self, purpose: Purpose, opened: TrackOpened, uptrack: UpTrack, stream: IngressStream, budget: ReplayBudget
+    ) -> None:
         self.purpose = purpose
         self.opened = opened
         self.uptrack = uptrack
         self.stream = stream
-        self.buffer = ReplayBuffer() if purpose is Purpose.RECORDER else None
+        self.buffer = ReplayBuffer(budget) if purpose is Purpose.RECORDER else None
         self.closed_reason: str | None = None
-        self.closed_at = 0
 
     @property
     def handle(self) -> int:

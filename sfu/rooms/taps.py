@@ -88,7 +88,8 @@ class RoomTaps:
         self._tell_recorded(frozenset(up.participant for key, (up, _) in wanted.items() if key[0] is Purpose.RECORDER))
         for key, (uptrack, stream) in wanted.items():
             if key not in self._taps:
-                tap = Tap(key[0], self._opened(key[0], uptrack, stream), uptrack, stream)
+                opened = self._opened(key[0], uptrack, stream)
+                tap = Tap(key[0], opened, uptrack, stream, self._sinks.replay_budget)
                 self._taps[key] = tap
                 self._sinks.open(tap)
 

@@ -112,4 +112,9 @@ class NodeMetrics(Collector):
         yield records
         yield size
         yield dropped
+        budget = self._node.sinks.replay_budget
+        yield GaugeMetricFamily("parley_sfu_replay_bytes", "Kept until a recorder has it on disk", value=budget.bytes)
+        yield CounterMetricFamily(
+            "parley_sfu_replay_given_up", "Packets kept for a recorder and lost for want of room", value=budget.given_up
+        )
         yield GaugeMetricFamily("parley_sfu_taps", "Streams copied to sinks", value=len(self._node.sinks.taps))

@@ -74,3 +74,37 @@ async def test_a_child_that_ignores_its_signal_is_killed(tmp_path: Path) -> None
     await child.start()
     await child.stop(0.2)
     assert child.pid is None
+
+
+def delays(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage().rpartition(" in ")[2] for record in caplog.records if "restarting" in record.msg]
+
+
+async def test_who_ends_in_an_orderly_way_is_back_at_once_however_often(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ends = "\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n" + READY.partition("\n")[2] + "signal.pause()"
+    child = Child(program("import os, signal, socket, sys" + ends), tmp_path)
+    await child.start()
+    for _ in range(3):
+        pid = child.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGTERM)
+        await until_changed(child, pid)
+        while not child.is_ready:
+            await asyncio.sleep(0.01)
+    await child.stop(5)
+    assert delays(caplog) == ["0.0 s"] * 3
+
+
+async def test_who_ends_before_it_is_ready_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Even with code 0: it would otherwise be started without a pause, for ever."""
+    once = tmp_path / "started"
+    code = f"import pathlib, sys\nonce = pathlib.Path({str(once)!r})\nif once.exists(): sys.exit(0)\nonce.touch()"
+    child = Child(program(code + READY), tmp_path)
+    await child.start()
+    async with asyncio.timeout(30):
+        while len(delays(caplog)) < 3:
+            await asyncio.sleep(0.01)
+    await child.stop(5)
+    assert delays(caplog)[:3] == ["0.0 s", "0.0 s", "0.5 s"]

@@ -11,7 +11,7 @@ import pytest
 
 from sfu.api.sink_records import PacketRecord, RecordingEnded
 from sfu.formats.codecs import Codec
-from sfu.rooms.replay_buffer import ReplayBuffer
+from sfu.rooms.replay_buffer import MAX_BYTES, ReplayBudget, ReplayBuffer
 from tests.recorder.conftest import wait_for_manifest
 from tests.recorder.media import SECOND, Stream, opus, read_number, video
 from tests.recorder.sink_server import SinkServer, begun, by_arrival
@@ -32,10 +32,11 @@ asyncio.run(run(config, lambda: None))
 class ReplayingSfu:
     """Sends streams in their own time, as fast as the recorder makes them durable, and replays after a kill."""
 
-    def __init__(self, server: SinkServer, streams: list[Stream]) -> None:
+    def __init__(self, server: SinkServer, streams: list[Stream], budget: ReplayBudget | None = None) -> None:
+        budget = budget or ReplayBudget()
         self.server = server
         self.streams = streams
-        self.buffers = {stream.handle: ReplayBuffer() for stream in streams}
+        self.buffers = {stream.handle: ReplayBuffer(budget) for stream in streams}
         self.sent: dict[int, list[tuple[int, int]]] = {stream.handle: [] for stream in streams}
         self.records = by_arrival(*(stream.records() for stream in streams))
         self.position = 0
@@ -79,8 +80,7 @@ class ReplayingSfu:
         return self.server.durable.get((stream.track, stream.ssrc), -1)
 
     def take_durable(self, stream: Stream) -> None:
-        buffer = self.buffers[stream.handle]
-        buffer.durable = max(buffer.durable, self.durable(stream))
+        self.buffers[stream.handle].reached(self.durable(stream))
 
 
 async def start(config) -> asyncio.subprocess.Process:
@@ -125,7 +125,7 @@ async def test_nothing_is_lost_at_twenty_instants(config, codec, kills):
                 killed_at = time.monotonic()
                 await kill(recorder)
                 sfu.is_attached = False
-                # Every fourth is killed again while it still reads the replay; that plus both absences fit into 5 s.
+                # Every fourth is killed again while it still reads the replay.
                 again = number % 4 == 3
                 await sfu.run(sfu.after(dice.random() * (1 if again else 2)))
                 recorder = await start(config)
@@ -152,6 +152,39 @@ async def test_nothing_is_lost_at_twenty_instants(config, codec, kills):
         packets = [(float(p.pts * p.time_base), bytes(p)) for p in container.demux(audio=0) if p.size]
     assert [data for _, data in packets] == [data for data, _ in streams[1].frames]
     assert packets[500][0] - packets[499][0] == pytest.approx(AWAY + 0.02, abs=0.005)
+
+
+@pytest.mark.parametrize("room", [MAX_BYTES, 200_000], ids=["room for all", "too little room"])
+async def test_a_recorder_that_is_away_for_long(config, room):
+    """It misses nothing while the sfu has room for what came meanwhile; beyond that it says what is lost."""
+    streams = streams_of(Codec.VP8)
+    async with SinkServer(config.sink_socket) as server:
+        sfu = ReplayingSfu(server, streams, ReplayBudget(room))
+        recorder = await start(config)
+        try:
+            await sfu.attach(1)
+            await sfu.run(sfu.after(5))
+            await kill(recorder)
+            sfu.is_attached = False
+            await sfu.run(sfu.after(75))
+            recorder = await start(config)
+            await sfu.attach(2)
+            await sfu.run(len(sfu.records))
+            await server.send(RecordingEnded(recording="rec1", room="room1"))
+            manifest = await wait_for_manifest(config.recordings_dir / "rec1")
+        finally:
+            await kill(recorder)
+    tracks = {track.track: track for track in manifest.tracks}
+    seen = numbers(config.recordings_dir / tracks["cam"].files[0].key)
+    if room == MAX_BYTES:
+        assert manifest.state == "ready", manifest.problems
+        assert seen == list(range(5 * 90))
+        assert tracks["mic"].files[0].frames == 1500
+    else:
+        assert manifest.state == "partial"
+        assert any("packets came while the recorder was away" in problem for problem in manifest.problems)
+        assert len(seen) < 5 * 90
+        assert seen == sorted(set(seen))  # what cannot be decoded was left out: every picture shows its own number
 
 
 def numbers(path):

@@ -55,6 +55,21 @@ def test_a_minute_of_silence_is_no_jump():
     assert decisions(policy(), frame(1, True), frame(61), frame(61.1)) == [CUT, CONTINUE, CONTINUE]
 
 
+def test_what_refers_to_missing_frames_is_dropped_until_a_keyframe():
+    one = policy()
+    assert decisions(one, frame(0, True), frame(1)) == [CUT, CONTINUE]
+    one.want_keyframe()
+    assert one.keyframe_due(SECOND)
+    assert decisions(one, frame(2), frame(3), frame(4, True), frame(5)) == [DROP, DROP, CONTINUE, CONTINUE]
+
+
+def test_a_publisher_without_keyframes_is_not_dropped_for_ever():
+    one = policy()
+    one.decide(frame(0, True))
+    one.want_keyframe()
+    assert decisions(one, frame(1), frame(10.9), frame(11), frame(11.1)) == [DROP, DROP, CONTINUE, CONTINUE]
+
+
 def test_a_stream_that_is_on_disk_goes_on_without_a_keyframe():
     assert decisions(policy(resumable=True), frame(0), frame(1)) == [CUT, CONTINUE]
 

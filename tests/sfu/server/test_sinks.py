@@ -273,7 +273,7 @@ async def test_a_stuck_sink_delays_nobody(tmp_path: Path) -> None:
         stuck.send(sink_records.encode(SinkHello(sink="recorder", instance="stuck")))
         await eventually(lambda: h.node.sinks.attached)
         (sink,) = h.node.sinks.attached.values()
-        sink.queue._max_records = 50
+        sink.queue._max_bytes = 50_000
         await h.put_desired(DesiredState(room="r", version=1, recording=RECORDING))
         await consent(h, "ann", recording=True)
         for _ in range(3):
@@ -285,7 +285,7 @@ async def test_a_stuck_sink_delays_nobody(tmp_path: Path) -> None:
 
         for handle in list(h.node.sinks.taps):
             for number in range(3000):
-                sink.queue.put_packet(handle, number, 0, bytes(1000))
+                sink.queue.put_packet(PacketRecord(handle, number, 0, bytes(1000)))
         await eventually(dropped)
         assert len(sink.queue) <= 60
         caller_packets = (await h.metrics())["parley_sfu_datagrams_in_total"]

@@ -94,13 +94,13 @@ class ChangeRole(Body, frozen=True, kw_only=True):
 
 
 class MuteParticipant(Body, frozen=True, kw_only=True):
-    """Sources that a host holds muted from now on; an empty list releases all."""
+    """Sources that a host holds muted from now on, `microphone` with shared sound; an empty list releases all."""
 
     muted: tuple[Source, ...]
 
 
 class MuteAll(Body, frozen=True, kw_only=True):
-    """Sources to hold muted for everyone but hosts; an empty list releases all."""
+    """Sources to hold muted for everyone but hosts, `microphone` with shared sound; an empty list releases all."""
 
     muted: tuple[Source, ...] = (Source.MICROPHONE,)
 

@@ -20,12 +20,19 @@ class Source(StrEnum):
     SCREEN = "screen"
     SCREEN_AUDIO = "screen-audio"
 
+    @property
+    def is_audio(self) -> bool:
+        return self in (Source.MICROPHONE, Source.SCREEN_AUDIO)
+
 
 ALL_SOURCES = tuple(Source)
 
 
 class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a participant may do. `publish` lists sources; `muted` lists those that a host holds muted."""
+    """What a participant may do. `publish` lists sources; `muted` lists those that a host holds muted.
+
+    Nobody but the publisher knows what a sound shows: whoever is held muted as `microphone` is so in all sound.
+    """
 
     publish: tuple[Source, ...] = ALL_SOURCES
     subscribe: bool = True
@@ -34,6 +41,10 @@ class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     muted: tuple[Source, ...] = ()
     host: bool = False
     record: bool = False
+
+    def holds(self, source: Source) -> bool:
+        """Whether a host holds the source muted."""
+        return source in self.muted or (source.is_audio and Source.MICROPHONE in self.muted)
 
 
 class JoinClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

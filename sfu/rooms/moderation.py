@@ -95,7 +95,7 @@ def _change_grants(room: Room, participant: Participant, grants: Grants, now: in
 def _permit(room: Room, uptrack: UpTrack, grants: Grants, now: int) -> None:
     """Let an uptrack's packets pass or not, and tell what changed."""
     permitted = uptrack.source in grants.publish
-    held = uptrack.source in grants.muted
+    held = grants.holds(uptrack.source)
     was_permitted, was_held, passed = uptrack.permitted, uptrack.held, uptrack.passes
     uptrack.permitted, uptrack.held = permitted, held
     for stream in uptrack.streams:

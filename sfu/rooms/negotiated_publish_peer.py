@@ -17,8 +17,6 @@ from sfu.rooms.publish_peer import PublishPeer
 from sfu.rooms.steps import ONE_LAYER, Layer, layers_of
 from sfu.rooms.uptrack import UpTrack, main_payload
 
-_AUDIO_SOURCES = (Source.MICROPHONE, Source.SCREEN_AUDIO)
-
 
 @dataclass(frozen=True, slots=True)
 class Declared:
@@ -105,7 +103,7 @@ class NegotiatedPublishPeer(PublishPeer):
                 uptrack.backup_of = said.backup_of
                 uptrack.layers = _layers(uptrack, said.scalability)
             uptrack.permitted = source in grants.publish
-            uptrack.held = source in grants.muted
+            uptrack.held = grants.holds(source)
             self.uptracks[section.mid] = uptrack
             added.append(uptrack)
         return tuple(added)
@@ -121,7 +119,7 @@ def _layers(uptrack: UpTrack, scalability: str) -> Layer:
 def _source(kind: str, said: Declared | None) -> Source:
     """What a section carries: as the client says, unless that is of the other kind, which no grant could allow."""
     is_audio = kind == "audio"
-    if said is not None and (said.source in _AUDIO_SOURCES) == is_audio:
+    if said is not None and said.source.is_audio == is_audio:
         return said.source
     return Source.MICROPHONE if is_audio else Source.CAMERA
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from sfu.api.join_token import AUDIENCE, Grants, JoinClaims, Source
+from sfu.api.join_token import AUDIENCE, Grants, JoinClaims
 from sfu.api.plain_transport import AnyTransport, ReceiveTransport, SendTransport, TransportInfo, TransportTrack
 from sfu.api.signaling import Consent
 from sfu.engine.contract import Address
@@ -21,7 +21,6 @@ from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
 from sfu.rooms.uptrack import UpTrack
 
-AUDIO_SOURCES = frozenset({Source.MICROPHONE, Source.SCREEN_AUDIO})
 MAX_TRACKS = 8
 _MAX_PORT = 65535
 _MAX_SSRC = 0xFFFFFFFF
@@ -113,7 +112,7 @@ def _check_tracks(transport: ReceiveTransport) -> None:
         raise Refused(Code.BAD_MESSAGE, "`address` and `port` go together.")
     _check_types([number for track in transport.tracks for number in (track.payload_type, track.rtx_payload_type)])
     for track in transport.tracks:
-        if (track.source in AUDIO_SOURCES) != CODECS[track.codec].is_audio:
+        if track.source.is_audio != CODECS[track.codec].is_audio:
             raise Refused(Code.BAD_MESSAGE, f"{track.source.value} does not come as {track.codec}.")
         if len(track.fmtp) > 1000 or not track.fmtp.isprintable():
             raise Refused(Code.BAD_MESSAGE, "`fmtp` is a line of parameters.")
@@ -163,7 +162,7 @@ def _open_sender(room: Room, participant: Participant, wish: SendTransport, end:
 
 def _kind(room: Room, wish: SendTransport) -> str:
     if wish.track is None:
-        return "audio" if wish.source in AUDIO_SOURCES else "video"
+        return "audio" if wish.source is not None and wish.source.is_audio else "video"
     uptrack = room.uptracks.get(wish.track)
     if uptrack is None:
         raise Refused(Code.UNKNOWN_TRACK, "There is no such track.")
@@ -187,7 +186,7 @@ def _open_receiver(
     participant.publish = publish
     room.peers.add(Owner(room, participant, publish))
     for uptrack in publish.declare(wish.tracks):
-        uptrack.held = uptrack.source in participant.grants.muted
+        uptrack.held = participant.grants.holds(uptrack.source)
         publishing.introduce(room, uptrack, now)
     distribution.refresh_all(room, now)
     consenting.answer(room, participant, Consent(text="plain", **dict.fromkeys(wish.consent, True)), now)

@@ -330,7 +330,7 @@ export class Room extends Emitter {
   #trackMuted(message) {
     const own = this.#publish.published.find((published) => published.track === message.track);
     if (!own) this.#trackChanged(this.roster.muteTrack(message));
-    else if (message.muted && message.by_host) void this.setMuted(own.source, true);
+    else if (message.muted && message.by_host) this.#obey(own.source);
   }
 
   #trackChanged(track) {
@@ -341,9 +341,14 @@ export class Room extends Emitter {
     this.grants = grantsOf(grants);
     for (const { source, muted } of this.#publish.published) {
       if (!this.grants.publish.includes(source)) void this.unpublish(source);
-      else if (this.grants.muted.includes(source) && !muted) void this.setMuted(source, true);
+      else if (this.grants.muted.includes(source) && !muted) this.#obey(source);
     }
     this.emit('grants', this.grants);
+  }
+
+  /** A host holds a source muted. Shared sound has no button to unmute it: the server holds it back until the release. */
+  #obey(source) {
+    if (source !== 'screen-audio') void this.setMuted(source, true);
   }
 
   #refused(message) {

@@ -1,6 +1,9 @@
 """What happens to media between a publisher and a subscriber, in simulated time."""
 
+import pytest
+
 from sfu.api import signaling, signaling_values
+from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants, Source
 from sfu.engine.contract import Drop
 from sfu.formats import rtcp
@@ -199,6 +202,47 @@ def test_a_viewers_packets_are_not_let_pass() -> None:
     stage.deliver()
     assert stage.node.context.drops[Drop.NOT_PERMITTED] == 30
     assert not ann.seat.room.uptracks
+
+
+@pytest.mark.parametrize("source", [Source.MICROPHONE, Source.SCREEN_AUDIO])
+def test_a_host_who_mutes_the_microphone_mutes_every_sound(source: Source) -> None:
+    """A voice may be declared as the sound of a screen; only who publishes knows which it is."""
+    stage = Stage()
+    ann, bob = stage.join("ann"), stage.join("bob")
+    receiver = subscribe(stage, bob)
+    local = generate_credentials()
+    declared = [signaling_values.OfferedTrack(mid="0", source=source)]
+    offer = signaling.Offer(peer="publish", sdp=description(local, [AUDIO], "actpass"), id=1, tracks=declared)
+    stage.say(ann, offer)
+    sender = stage.connect(local, ann.last(signaling.Answer).sdp)
+    stage.run(200 * MS)
+    seqs = iter(range(1000))
+
+    def heard(version: int, grants: Grants) -> int:
+        """Return how many of 50 packets come through under these grants."""
+        stage.node.apply(DesiredState(room="r", version=version, participants={"ann": grants}), stage.now)
+        stage.deliver()
+        before = len(receiver.rtp)
+        for _ in range(50):
+            sender.send(audio(next(seqs)))
+            stage.run(20 * MS)
+        return len(receiver.rtp) - before
+
+    assert heard(1, Grants()) == 50
+    assert heard(2, Grants(muted=(Source.MICROPHONE,))) == 0
+    told = bob.last(signaling.TrackMuted)
+    assert (told.muted, told.by_host) == (True, True)
+    assert heard(3, Grants()) == 50
+
+
+def test_who_is_held_muted_is_not_heard_by_a_sound_published_later() -> None:
+    stage = Stage()
+    held = stage.join("ann", Grants(muted=(Source.MICROPHONE,)))
+    declared = [signaling_values.OfferedTrack(mid="0", source=Source.SCREEN_AUDIO)]
+    offer = description(generate_credentials(), [AUDIO], "actpass")
+    stage.say(held, signaling.Offer(peer="publish", sdp=offer, id=1, tracks=declared))
+    (uptrack,) = tracks_of(held)
+    assert (uptrack.source, uptrack.held, uptrack.passes) == (Source.SCREEN_AUDIO, True, False)
 
 
 def test_unpublishing_empties_the_slot_and_the_next_track_takes_it() -> None:

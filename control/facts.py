@@ -1,7 +1,7 @@
 """Taking in facts: rows and events of one batch in one transaction, a repeated batch does nothing.
 
-A fact that fits nothing here (an unknown meeting or participant, a value that the database refuses) is counted and
-dropped, since the reporter would repeat its batch for ever.
+A fact that fits nothing here (an unknown meeting or participant, a value that the database refuses) or that cannot be
+read (a kind of a later release) is counted and dropped alone, since the reporter would repeat its batch for ever.
 """
 
 import logging
@@ -36,16 +36,17 @@ from sfu.api.facts import (
     CaptionFinal,
     ChatSent,
     ConsentGiven,
-    FactBatch,
     ParticipantJoined,
     ParticipantLeft,
     QualityMeasured,
+    ReceivedBatch,
     RecordingFinished,
     RecordingStarted,
     RecordingWished,
     RoomClosed,
     RoomOpened,
     SegmentClosed,
+    SkippedFact,
     TrackPublished,
     TrackUnpublished,
     decode_batch,
@@ -59,6 +60,8 @@ _REPEATED = Counter("control_fact_batches_repeated_total", "Batches that were ta
 _ESCAPED_NUL = re.compile(rb"(\\+)u0000")
 NODE_LOST = "node_lost"
 MOVED = "moved"
+_SAID: set[str] = set()
+_MAX_SAID = 100
 _MAX_MS = 4_102_444_800_000  # the year 2100
 
 
@@ -66,7 +69,7 @@ class Unfit(Exception):
     """The fact refers to nothing that is here; the message is the reason counted."""
 
 
-def read(data: bytes) -> FactBatch:
+def read(data: bytes) -> ReceivedBatch:
     """Return the batch in `data`, without the NUL characters that PostgreSQL's text cannot hold; raises ValueError."""
     return decode_batch(_ESCAPED_NUL.sub(_without_nul, data))
 
@@ -76,13 +79,15 @@ def _without_nul(match: re.Match[bytes]) -> bytes:
     return match[0] if len(match[1]) % 2 == 0 else match[1][:-1]
 
 
-async def take(services: Services, batch: FactBatch) -> None:
+async def take(services: Services, batch: ReceivedBatch) -> None:
     """Write a batch unless it was written before; afterwards it may be acknowledged."""
     changed: list[DesiredState] = []
     async with services.pool.acquire() as connection, connection.transaction():
         if not await batches.claim(connection, batch.node, batch.boot, batch.n):
             _REPEATED.inc()
             return
+        for skipped in batch.skipped:
+            _skip(batch, skipped)
         if any(isinstance(fact, RoomOpened) for fact in batch.facts):
             changed += await close_stale_rooms(connection, batch.node, batch.boot)
         # Meetings are locked in one order in every batch, so that two batches never wait for each other.
@@ -95,6 +100,14 @@ async def take(services: Services, batch: FactBatch) -> None:
     for fact in batch.facts:
         if isinstance(fact, RecordingWished):
             services.tasks.start(recording_control.fulfil(services, fact))
+
+
+def _skip(batch: ReceivedBatch, skipped: SkippedFact) -> None:
+    """Count a fact that could not be read; said once for each kind."""
+    _DROPPED.labels(skipped.kind if skipped.known else "unknown", "invalid" if skipped.known else "unknown_kind").inc()
+    if skipped.kind not in _SAID and len(_SAID) < _MAX_SAID:
+        _SAID.add(skipped.kind)
+        _LOG.warning("facts of kind %r of %s cannot be read: %s", skipped.kind, batch.node, skipped.problem)
 
 
 async def close_stale_rooms(connection: Connection, node: str, boot: str) -> list[DesiredState]:
@@ -130,7 +143,7 @@ async def close_room(connection: Connection, meeting: str, at: datetime, reason:
     return await rooms.edit_state(connection, meeting, lambda before: msgspec.structs.replace(before, recording=None))
 
 
-async def _take_one(connection: Connection, batch: FactBatch, fact: AnyFact) -> DesiredState | None:
+async def _take_one(connection: Connection, batch: ReceivedBatch, fact: AnyFact) -> DesiredState | None:
     kind = fact.__struct_config__.tag
     try:
         async with connection.transaction():
@@ -145,12 +158,12 @@ async def _take_one(connection: Connection, batch: FactBatch, fact: AnyFact) -> 
     return state
 
 
-def _drop(kind: str, reason: str, batch: FactBatch) -> None:
+def _drop(kind: str, reason: str, batch: ReceivedBatch) -> None:
     _DROPPED.labels(kind, reason).inc()
     _LOG.warning("dropped a %s fact of %s batch %d: %s", kind, batch.node, batch.n, reason)
 
 
-async def _apply(connection: Connection, batch: FactBatch, fact: AnyFact) -> DesiredState | None:
+async def _apply(connection: Connection, batch: ReceivedBatch, fact: AnyFact) -> DesiredState | None:
     at = _time(fact.at)
     meeting = await meetings.lock(connection, fact.room)
     if meeting is None:
@@ -190,14 +203,14 @@ def _answer(fact: ConsentGiven) -> dict[str, Any]:
     return {"consent": fact.consent, "granted": fact.granted, "text": fact.text}
 
 
-def _check_epoch(batch: FactBatch, fact: AnyFact, placement: Placement) -> None:
+def _check_epoch(batch: ReceivedBatch, fact: AnyFact, placement: Placement) -> None:
     """Refuse what a node says of a room that was placed anew meanwhile: control has written its end already."""
     if fact.epoch < placement.epoch or not placement.includes(batch.node):
         raise Unfit("old_epoch")
 
 
 async def _open_room(
-    connection: Connection, batch: FactBatch, fact: RoomOpened, at: datetime, placement: Placement | None
+    connection: Connection, batch: ReceivedBatch, fact: RoomOpened, at: datetime, placement: Placement | None
 ) -> None:
     live = await rooms.live(connection, fact.room)
     if live is not None:
@@ -210,7 +223,7 @@ async def _open_room(
 
 
 async def _take_presence(
-    connection: Connection, batch: FactBatch, fact: ParticipantJoined | ParticipantLeft, at: datetime
+    connection: Connection, batch: ReceivedBatch, fact: ParticipantJoined | ParticipantLeft, at: datetime
 ) -> None:
     if isinstance(fact, ParticipantJoined):
         if not await participants.mark_joined(connection, fact.room, fact.participant, batch.node, at):
@@ -234,7 +247,7 @@ async def _take_track(connection: Connection, fact: TrackPublished | TrackUnpubl
 
 async def _take_recording(
     connection: Connection,
-    batch: FactBatch,
+    batch: ReceivedBatch,
     fact: RecordingStarted | SegmentClosed | RecordingFinished,
     at: datetime,
     host: str,

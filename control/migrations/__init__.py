@@ -1,10 +1,12 @@
 """Forward-only migrations: numbered SQL files, each applied once in its own transaction and checksummed.
 
 A session advisory lock lets several control processes start at once. Statements must be expand-and-contract: the
-previous release runs on the new schema.
+previous release runs on the new schema, and starts on it, so that there is a way back and an upgrade may take its time.
+A migration that breaks it says so: its file begins with `-- breaks_previous`, and releases that lack it do not start.
 """
 
 import hashlib
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +15,13 @@ import asyncpg
 
 _DIRECTORY = Path(__file__).parent
 _NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
+_BREAKS_PREVIOUS = "-- breaks_previous"
 _LOCK = 0x7061726C6579  # "parley"
+_LOG = logging.getLogger(__name__)
 
 
 class MigrationError(Exception):
-    """The database does not fit the files: an applied migration was changed or is unknown here."""
+    """The database does not fit the files: an applied migration was changed, or is unknown and breaks this release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,11 @@ class Migration:
     name: str
     sql: str
     checksum: str
+
+    @property
+    def breaks_previous(self) -> bool:
+        """Whether releases that lack it cannot run on a database that has it."""
+        return self.sql.startswith(_BREAKS_PREVIOUS)
 
 
 def available(directory: Path = _DIRECTORY) -> list[Migration]:
@@ -46,14 +55,23 @@ async def pending(connection: asyncpg.Connection, migrations: list[Migration]) -
     """Return what is still to be applied; raises MigrationError when the applied ones differ from the files."""
     if not await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL"):
         return migrations
-    rows = await connection.fetch("SELECT number, name, checksum FROM schema_migrations ORDER BY number")
-    for row in rows:
-        if row["number"] > len(migrations):
-            raise MigrationError(f"the database has migration {row['number']}, which is newer than this release")
+    rows = await connection.fetch("SELECT * FROM schema_migrations ORDER BY number")
+    for row in rows[: len(migrations)]:
         known = migrations[row["number"] - 1]
         if known.checksum != row["checksum"]:
             raise MigrationError(f"migration {known.number:04}_{known.name} was changed after it was applied")
+    _check_later(rows[len(migrations) :])
     return migrations[len(rows) :]
+
+
+def _check_later(rows: list[asyncpg.Record]) -> None:
+    """Go on with a database that a later release has migrated, unless one of its migrations rules that out."""
+    names = [f"{row['number']:04}_{row['name']}" for row in rows]
+    for name, row in zip(names, rows, strict=True):
+        if row["breaks_previous"]:
+            raise MigrationError(f"the database has migration {name} of a later release, which this one cannot run on")
+    if names:
+        _LOG.warning("a later release has migrated the database (%s); this one goes on with it", ", ".join(names))
 
 
 async def migrate(dsn: str, dry_run: bool = False) -> list[str]:
@@ -82,10 +100,14 @@ async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
             "number integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,"
             " applied_at timestamptz NOT NULL DEFAULT now())"
         )
+        await connection.execute(
+            "ALTER TABLE schema_migrations ADD COLUMN IF NOT EXISTS breaks_previous boolean NOT NULL DEFAULT false"
+        )
         await connection.execute(migration.sql)
         await connection.execute(
-            "INSERT INTO schema_migrations (number, name, checksum) VALUES ($1, $2, $3)",
+            "INSERT INTO schema_migrations (number, name, checksum, breaks_previous) VALUES ($1, $2, $3, $4)",
             migration.number,
             migration.name,
             migration.checksum,
+            migration.breaks_previous,
         )

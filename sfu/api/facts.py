@@ -4,7 +4,7 @@ A reporter POSTs `FactBatch` as JSON to control's `/internal/v1/facts` and repea
 back; (`node`, `boot`, `n`) makes a repetition harmless. Times are Unix milliseconds.
 """
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -183,6 +183,20 @@ class FactBatch(msgspec.Struct, frozen=True, kw_only=True):
     facts: list[AnyFact]
 
 
+class SkippedFact(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact that could not be read. `known` is whether its kind is one of ours, or of another release."""
+
+    kind: str
+    known: bool
+    problem: str
+
+
+class ReceivedBatch(FactBatch, frozen=True, kw_only=True):
+    """A batch as it was read: the facts that could be, and word of those that could not."""
+
+    skipped: list[SkippedFact] = []
+
+
 class FactAcknowledgement(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: int
 
@@ -192,9 +206,46 @@ def encode_batch(batch: FactBatch) -> bytes:
     return msgspec.json.encode(batch)
 
 
-def decode_batch(data: bytes) -> FactBatch:
-    """Return the batch that `encode_batch` wrote; raises ValueError for anything else."""
-    return msgspec.json.decode(data, type=FactBatch)
+class _Envelope(msgspec.Struct, frozen=True):
+    node: str
+    boot: str
+    n: int
+    facts: list[msgspec.Raw]
+
+
+class _Tagged(msgspec.Struct, frozen=True):
+    kind: str = ""
+
+
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_FACT: msgspec.json.Decoder[AnyFact] = msgspec.json.Decoder(AnyFact)
+_TAGGED = msgspec.json.Decoder(_Tagged)
+_KINDS = frozenset(str(one.__struct_config__.tag) for one in get_args(AnyFact))
+_MAX_KIND = 64
+
+
+def decode_batch(data: bytes) -> ReceivedBatch:
+    """Return the batch that `encode_batch` wrote, of this release or another; raises ValueError for what is none.
+
+    A fact that cannot be read, of a kind that a later release has for one, takes none of the others along.
+    """
+    envelope = _ENVELOPE.decode(data)
+    facts: list[AnyFact] = []
+    skipped: list[SkippedFact] = []
+    for raw in envelope.facts:
+        try:
+            facts.append(_FACT.decode(raw))
+        except ValueError as error:
+            kind = _kind_of(raw)
+            skipped.append(SkippedFact(kind=kind[:_MAX_KIND], known=kind in _KINDS, problem=str(error)))
+    return ReceivedBatch(node=envelope.node, boot=envelope.boot, n=envelope.n, facts=facts, skipped=skipped)
+
+
+def _kind_of(raw: msgspec.Raw) -> str:
+    try:
+        return _TAGGED.decode(raw).kind
+    except ValueError:
+        return ""
 
 
 def schema() -> dict[str, Any]:

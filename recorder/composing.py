@@ -18,7 +18,7 @@ import aiohttp
 import msgspec
 
 from objects.threads import Objects
-from recorder import layout
+from recorder import layout, leases
 from recorder.config import RecorderConfig
 from recorder.manifest import Manifest, decode_manifest
 from sfu.api.jobs import LEASE_SECONDS, ClaimedJob, JobHeld, JobOutcome, JobProgress, JobRequest
@@ -52,7 +52,7 @@ class Composer:
         self._config = config
         self._objects = objects or local
         self._node = config.instance if objects is None else None
-        self._work = config.recordings_dir / ".composing"
+        self._work = config.recordings_dir / ".composing" / leases.file_name(config.instance)
         self._share = 0.0
 
     async def run(self) -> None:

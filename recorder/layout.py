@@ -5,6 +5,8 @@
     {recordings}/{recording}/{track}/{epoch}-{n}.jnl   ... and its journal
     {recordings}/{recording}/{track}.webm              a finished track (.mp4 for H264); parts: {track}.2.webm ...
     {recordings}/{recording}/manifest.json             the commit
+    {recordings}/{recording}/recording.lease           touched every minute by the recorder that has it
+    {recordings}/.recorders/{instance}                 locked by the recorder of that name
 
 An epoch is one attachment of a recorder to an sfu. Keys, as in facts and the manifest, are paths relative to the
 recordings directory. Identifiers come from other processes, so they are checked before they become part of a path.
@@ -16,6 +18,7 @@ from typing import NamedTuple
 
 INFO_NAME = "recording.json"
 MANIFEST_NAME = "manifest.json"
+LEASE_NAME = "recording.lease"
 REPORTED_NAME = "manifest.reported"
 JOURNAL_SUFFIX = ".jnl"
 

@@ -9,13 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 from objects.directory import DirectoryStore
 from objects.threads import Objects, threads
-from recorder import layout, recovery, stored, upkeep
+from recorder import layout, recovery, upkeep
+from recorder.adoption import Adoption
 from recorder.attachment import Attachments
 from recorder.composing import Composer
 from recorder.config import RecorderConfig
 from recorder.fact_reporter import FactReporter
 from recorder.finisher import Finisher
 from recorder.journal import JournalHead
+from recorder.leases import having_name
 from recorder.recordings import SEALING, Recording, Recordings
 from recorder.segment_file import ClosedSegment
 from recorder.uploads import Uploads
@@ -25,46 +27,47 @@ from sfu.api.failures import describe
 
 logger = logging.getLogger(__name__)
 
-_RECONCILE_SECONDS = 300.0
-
 
 async def run(config: RecorderConfig, ready: Callable[[], None]) -> None:
     """Record what the sfu offers until cancelled; `ready` is called once unfinished recordings were looked at.
 
     Cancellation seals the open segments and returns; what was not finished then is finished by the next start. OSError
-    when the recordings directory cannot be used.
+    when the recordings directory cannot be used, or another recorder of the same name uses it.
     """
+    config.recordings_dir.mkdir(parents=True, exist_ok=True)
+    with having_name(config.recordings_dir, config.instance), threads() as pool:
+        await _run(config, pool, ready)
+
+
+async def _run(config: RecorderConfig, pool: ThreadPoolExecutor, ready: Callable[[], None]) -> None:
     recordings = Recordings(config.recordings_dir, config.instance)
     facts = FactReporter(config.control_url, config.node_secret, config.instance)
-    with threads() as pool:
-        uploads = Uploads(_objects(config, pool), recordings, facts)
-        finisher = Finisher(config, recordings, facts, uploads)
-        if uploads.objects is not None:
-            await _restore(config, uploads.objects)
-        unreported = await asyncio.to_thread(recordings.load)
-        unfinished = recordings.unfinished()
-        segments = [await asyncio.to_thread(_recent_segments, recording) for recording in unfinished]
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(keep_running("facts", facts.run))
-            tasks.create_task(keep_running("uploads", uploads.run))
-            tasks.create_task(keep_running("finishing", finisher.run))
-            for path in (config.sink_socket, *config.other_sink_sockets):
-                attachments = Attachments(config, recordings, finisher, facts, uploads, sink_socket=path)
-                tasks.create_task(keep_running(f"attachment to {path.name}", attachments.run))
-            tasks.create_task(keep_running("upkeep", functools.partial(upkeep.run, config, uploads)))
-            composer = Composer(config, uploads.objects, _on_disk(config, pool))
-            tasks.create_task(keep_running("composing", composer.run))
-            for manifest in unreported:
-                tasks.create_task(keep_running("report", functools.partial(finisher.report, manifest)))
-            for recording, recent in zip(unfinished, segments, strict=True):
-                uploads.add_document(recording.info)
-                _add_again(config, recent, uploads)
-                if recording.state == SEALING:
-                    finisher.add(recording)
-            if uploads.objects is not None:
-                adopt = functools.partial(_reconcile, config, uploads.objects, recordings, finisher)
-                tasks.create_task(keep_running("adoption", adopt))
-            ready()
+    uploads = Uploads(_objects(config, pool), recordings, facts)
+    finisher = Finisher(config, recordings, facts, uploads)
+    adoption = Adoption(config, uploads.objects, recordings, finisher)
+    await adoption.look()
+    unreported = await asyncio.to_thread(recordings.load)
+    unfinished = recordings.unfinished()
+    segments = [await asyncio.to_thread(_recent_segments, recording) for recording in unfinished]
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(keep_running("facts", facts.run))
+        tasks.create_task(keep_running("uploads", uploads.run))
+        tasks.create_task(keep_running("finishing", finisher.run))
+        for path in (config.sink_socket, *config.other_sink_sockets):
+            attachments = Attachments(config, recordings, finisher, facts, uploads, sink_socket=path)
+            tasks.create_task(keep_running(f"attachment to {path.name}", attachments.run))
+        tasks.create_task(keep_running("upkeep", functools.partial(upkeep.run, config, uploads)))
+        composer = Composer(config, uploads.objects, _on_disk(config, pool))
+        tasks.create_task(keep_running("composing", composer.run))
+        for manifest in unreported:
+            tasks.create_task(keep_running("report", functools.partial(finisher.report, manifest)))
+        for recording, recent in zip(unfinished, segments, strict=True):
+            uploads.add_document(recording.info)
+            _add_again(config, recent, uploads)
+            if recording.state == SEALING:
+                finisher.add(recording)
+        tasks.create_task(keep_running("adoption", adoption.run))
+        ready()
 
 
 def _on_disk(config: RecorderConfig, pool: ThreadPoolExecutor) -> Objects:
@@ -78,29 +81,6 @@ def _objects(config: RecorderConfig, pool: ThreadPoolExecutor) -> Objects | None
     from objects.s3 import S3Store  # noqa: PLC0415
 
     return Objects(S3Store(config.s3, "recordings/"), config.recordings_dir / ".spool", pool)
-
-
-async def _restore(config: RecorderConfig, objects: Objects) -> list[str]:
-    """Bring back what is in the store and not on this disk; a store that is away is asked again later."""
-    try:
-        return await objects.call(stored.restore, objects.store, config.recordings_dir, config.instance, time.time())
-    except OSError as error:
-        logger.warning("the object store cannot be listed: %s", describe(error))
-        return []
-
-
-async def _reconcile(config: RecorderConfig, objects: Objects, recordings: Recordings, finisher: Finisher) -> None:
-    """Take over, now and then, what recorders that are gone for good left unfinished."""
-    async with asyncio.TaskGroup() as reports:
-        while True:
-            await asyncio.sleep(_RECONCILE_SECONDS)
-            for name in await _restore(config, objects):
-                manifest = recordings.adopt(layout.recording_dir(config.recordings_dir, name))
-                recording = recordings.known(name)
-                if manifest is not None:
-                    reports.create_task(keep_running("report", functools.partial(finisher.report, manifest)))
-                elif recording is not None and recording.state == SEALING:
-                    finisher.add(recording)
 
 
 def _recent_segments(recording: Recording) -> list[tuple[JournalHead, ClosedSegment]]:

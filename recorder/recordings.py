@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from recorder import layout, manifest, metrics, recovery
+from recorder import layout, leases, manifest, metrics, recovery
 from recorder.manifest import Manifest, RecordingInfo
 from recorder.recovery import ResumePoint, StreamId
 from sfu.api.sink_records import RecordingBegun, RecordingEnded
@@ -47,14 +47,52 @@ class Recordings:
         self._all: dict[str, Recording] = {}
 
     def load(self) -> list[Manifest]:
-        """Seal what an earlier process left unfinished; returns the finished ones that control may not know of."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        found = sorted(path for path in self.root.iterdir() if (path / layout.INFO_NAME).exists())
-        finished = [self.adopt(directory) for directory in found]
+        """Seal what an earlier process left unfinished; returns the finished ones that control may not know of.
+
+        What other recorders have is left alone.
+        """
+        finished = [self.adopt(directory) for directory in self._directories()]
         return [manifest for manifest in finished if manifest is not None]
 
+    def _directories(self) -> list[Path]:
+        return sorted(path for path in self.root.iterdir() if (path / layout.INFO_NAME).exists())
+
+    def renew(self) -> list[str]:
+        """Show that this recorder lives; returns what is another's by now. Blocks, and changes nothing here."""
+        lost = []
+        for name, recording in list(self._all.items()):
+            try:
+                if not leases.renew(recording.directory, self._instance):
+                    lost.append(name)
+            except OSError as error:
+                logger.warning("recording %s: its lease cannot be renewed: %s", name, error)
+        return lost
+
+    def take_over(self, now: float) -> list[str]:
+        """Take unfinished recordings that others left; returns their names, for `adopt`. Blocks."""
+        taken = []
+        for directory in self._directories():
+            if (directory / layout.REPORTED_NAME).exists():
+                continue
+            try:
+                if leases.take_over(directory, self._instance, now):
+                    taken.append(directory.name)
+            except OSError as error:
+                logger.warning("recording %s cannot be taken over: %s", directory.name, error)
+        return taken
+
+    def lose(self, name: str) -> None:
+        """Another recorder has taken a recording over: nothing is added to it here any more."""
+        recording = self._all.get(name)
+        if recording is not None:
+            recording.holder = None
+            self._forget(name)
+
     def adopt(self, directory: Path) -> Manifest | None:
-        """Take a recording's directory in; returns its manifest if it is finished and control may not know of it."""
+        """Take a recording's directory in, if it is this recorder's.
+
+        Returns its manifest if it is finished and control may not know of it.
+        """
         try:
             info = manifest.read_info(directory)
             finished = manifest.read_manifest(directory)
@@ -62,6 +100,8 @@ class Recordings:
             logger.error("recording %s is damaged: %s", directory.name, error)
             return None
         if info is None or info.recording != directory.name or info.state == CLOSED:
+            return None
+        if info.instance != self._instance:
             return None
         if finished is not None and info.state == "sealing":
             return None if (directory / layout.REPORTED_NAME).exists() else finished

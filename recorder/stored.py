@@ -15,13 +15,12 @@ import msgspec
 
 from objects.store import ObjectInfo, ObjectStore
 from recorder import layout, manifest
+from recorder.leases import ORPHANED_SECONDS
 from recorder.manifest import Manifest, RecordingInfo
 
 logger = logging.getLogger(__name__)
 
 OPEN = "_open/"
-ORPHANED_SECONDS = 900
-"""After how long without a new object another recorder's recording is taken over: a segment lasts 30 s at most."""
 
 
 def open_key(recording: str) -> str:

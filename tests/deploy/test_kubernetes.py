@@ -209,3 +209,10 @@ def test_autoscaling_asks_for_metrics_that_exist() -> None:
     for rule in rules:
         series = re.match(r"\w+", rule["seriesQuery"])
         assert series is not None and f'"{series[0]}"' in exporting, rule
+
+
+def test_every_container_of_an_sfu_pod_has_the_name_of_its_pod() -> None:
+    """Recorders share a directory, and know their recordings by their names."""
+    for container in containers(merged_sfu()["spec"]["template"]):
+        (node,) = (one for one in container["env"] if one["name"] == "PARLEY_NODE")
+        assert node["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"

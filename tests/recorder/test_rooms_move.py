@@ -28,7 +28,7 @@ def ended(placement: int, *, moved: bool = False) -> RecordingEnded:
 
 
 def captures(config: RecorderConfig) -> tuple[Recordings, Capture, Capture]:
-    recordings = Recordings(config.recordings_dir)
+    recordings = Recordings(config.recordings_dir, config.instance)
     return recordings, Capture(config, recordings, Durability()), Capture(config, recordings, Durability())
 
 

@@ -1,0 +1,62 @@
+"""Shows that this recorder lives, and takes over what recorders that are gone for good left unfinished."""
+
+import asyncio
+import functools
+import logging
+import time
+
+from objects.threads import Objects
+from recorder import layout, stored
+from recorder.config import RecorderConfig
+from recorder.finisher import Finisher
+from recorder.leases import RENEW_SECONDS
+from recorder.recordings import SEALING, Recordings
+from sfu.api.background import keep_running
+from sfu.api.failures import describe
+
+logger = logging.getLogger(__name__)
+
+_ADOPT_EVERY = 5
+"""So many renewals go by before the next look for what others left."""
+
+
+class Adoption:
+    """`objects` is where recordings are kept, None for the directory alone."""
+
+    def __init__(
+        self, config: RecorderConfig, objects: Objects | None, recordings: Recordings, finisher: Finisher
+    ) -> None:
+        self._config = config
+        self._objects = objects
+        self._recordings = recordings
+        self._finisher = finisher
+
+    async def look(self) -> list[str]:
+        """Make this recorder's what others left, in the directory and in the store; returns which recordings."""
+        now = time.time()
+        taken = await asyncio.to_thread(self._recordings.take_over, now)
+        if self._objects is None:
+            return taken
+        try:
+            root, instance = self._config.recordings_dir, self._config.instance
+            return taken + await self._objects.call(stored.restore, self._objects.store, root, instance, now)
+        except OSError as error:
+            logger.warning("the object store cannot be listed: %s", describe(error))
+            return taken
+
+    async def run(self) -> None:
+        """Renew and adopt until cancelled."""
+        async with asyncio.TaskGroup() as reports:
+            while True:
+                for _ in range(_ADOPT_EVERY):
+                    for name in await asyncio.to_thread(self._recordings.renew):
+                        self._recordings.lose(name)
+                    await asyncio.sleep(RENEW_SECONDS)
+                for name in await self.look():
+                    manifest = self._recordings.adopt(layout.recording_dir(self._config.recordings_dir, name))
+                    recording = self._recordings.known(name)
+                    if manifest is not None:
+                        report = functools.partial(self._finisher.report, manifest)
+                        reports.create_task(keep_running("report", report))
+                    elif recording is not None and recording.state == SEALING:
+                        self._finisher.add(recording)

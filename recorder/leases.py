@@ -1,0 +1,90 @@
+"""Which recordings are a recorder's to touch, where several recorders share a directory.
+
+A recorder has the recordings that name it (`instance` in `recording.json`), and shows that it lives by touching a file
+in each of them every minute. What of another's nobody has touched for a quarter of an hour may be taken over. Locks
+keep two recorders from having one name, and from taking over the same recording, where the file system knows locks.
+"""
+
+import contextlib
+import fcntl
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from recorder import layout, manifest
+from recorder.manifest import RecordingInfo
+
+logger = logging.getLogger(__name__)
+
+ORPHANED_SECONDS = 900
+RENEW_SECONDS = 60.0
+_NAMES = ".recorders"
+
+
+def renew(directory: Path, instance: str) -> bool:
+    """Show that a recording's recorder lives; False when the recording is another's by now. OSError."""
+    info = _read(directory)
+    if info is not None and info.instance != instance:
+        return False
+    (directory / layout.LEASE_NAME).touch()
+    return True
+
+
+def take_over(directory: Path, instance: str, now: float) -> bool:
+    """Take over a recording that nobody has touched for long; False when it is not to be had. `now`: Unix seconds."""
+    info = _read(directory)
+    if info is None or info.instance == instance or now - _touched(directory) < ORPHANED_SECONDS:
+        return False
+    with (directory / layout.LEASE_NAME).open("a") as lease:
+        if not _lock(lease) or _read(directory) != info:
+            return False
+        manifest.write_info(directory, msgspec.structs.replace(info, instance=instance))
+    logger.warning("recording %s of %s is taken over: nobody has touched it for long", info.recording, info.instance)
+    return True
+
+
+@contextlib.contextmanager
+def having_name(root: Path, instance: str) -> Iterator[None]:
+    """Keep a recorder's name for itself; OSError when another recorder on this directory has it."""
+    directory = root / _NAMES
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / file_name(instance)).open("a") as name:
+        if not _lock(name):
+            raise FileExistsError(
+                f"another recorder that is called {instance} uses {root}: give each a PARLEY_NODE of its own"
+            )
+        yield
+
+
+def file_name(instance: str) -> str:
+    """Return a recorder's name as that of a file."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", instance).lstrip(".") or "_"
+
+
+def _lock(file: IO[str]) -> bool:
+    """Lock a file until it is closed; False when another has it locked. Without locks everybody may."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        logger.warning("%s cannot be locked: %s", file.name, error)
+    return True
+
+
+def _read(directory: Path) -> RecordingInfo | None:
+    try:
+        return manifest.read_info(directory)
+    except ValueError:
+        return None
+
+
+def _touched(directory: Path) -> float:
+    """Return when anything was last done to a recording. A segment lasts 30 s, and a new one changes its directory."""
+    documents = (layout.LEASE_NAME, layout.INFO_NAME, layout.MANIFEST_NAME)
+    paths = [directory, *(directory / name for name in documents), *layout.track_dirs(directory)]
+    return max(path.stat().st_mtime for path in paths if path.exists())

@@ -1,5 +1,5 @@
 # `make run` starts a meeting server, `make test` tests it; both install what they need into .venv first.
-.PHONY: run test check deps venv bench test-sanitized test-network stack fuzz clean
+.PHONY: run test check deps venv bench test-sanitized test-network stack fuzz pictures clean
 PYTEST_ARGS ?=
 # Test files run side by side: most of them wait for servers and browsers.
 WORKERS ?= 2
@@ -47,6 +47,12 @@ stack: deps .venv/.installed-dev
 
 fuzz: deps .venv/.installed-dev
 	@sh tests/fuzz/sanitize.sh fuzz 600
+
+# Pictures of the documents, from their sources; needs Graphviz.
+pictures: docs/pictures/architecture.svg
+
+%.svg: %.dot
+	dot -Tsvg $< -o $@
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,6 +11,7 @@ from control import endpoint, health, openapi, pages, request_metrics, request_t
 from control.api import (
     account_security,
     accounts,
+    addresses,
     administration,
     ai,
     ai_setup,
@@ -25,6 +26,7 @@ from control.api import (
     moderation,
     older_paths,
     passkeys,
+    proofs,
     quality,
     recordings,
     second_factor,
@@ -60,6 +62,8 @@ def declared_endpoints() -> list[Endpoint]:
     areas = (
         accounts.accounts,
         account_security.endpoints,
+        addresses.endpoints,
+        proofs.endpoints,
         administration.endpoints,
         media.endpoints,
         meetings.endpoints,

@@ -100,6 +100,7 @@ class Endpoint:
     scope: str | None
     others: dict[int, type[msgspec.Struct]]
     redirects: bool
+    proof: bool
 
 
 class Endpoints:
@@ -126,11 +127,12 @@ class Endpoints:
         content_type: str = "application/json",
         others: dict[int, type[msgspec.Struct]] | None = None,
         redirects: bool = False,
+        proof: bool = False,
     ) -> Callable[[Declared], Declared]:
         """Declare the decorated handler.
 
         `content_type` is the answer's where that is not a Struct; `others` are answers of further statuses, and with
-        `redirects` it may answer 302.
+        `redirects` it may answer 302. With `proof` the caller must have shown a few minutes ago who it is.
         """
 
         def declare(handler: Declared) -> Declared:
@@ -149,6 +151,7 @@ class Endpoints:
                     scope=self._scope_of(method),
                     others=others or {},
                     redirects=redirects,
+                    proof=proof,
                 )
             )
             return handler
@@ -251,6 +254,8 @@ async def _admit(services: Services, endpoint: Endpoint, incoming: Request, path
             about = await rules.of_recording(connection, principal, path["recording"])
     elif endpoint.access is not Access.ANYONE:
         rules.check_account(endpoint.access, principal)
+    if endpoint.proof:
+        rules.check_proof(principal)
     return Call(services, incoming, principal, address, about)
 
 

@@ -62,8 +62,11 @@ class OidcClient:
         self._known: tuple[float, _Discovery] | None = None
         self._keys: tuple[float, jwt.PyJWKSet] | None = None
 
-    async def authorization_url(self, attempt: Attempt) -> str:
-        """Return where the browser is sent; raises Problem 502 when the provider does not answer."""
+    async def authorization_url(self, attempt: Attempt, max_age: int | None = None) -> str:
+        """Return where the browser is sent; raises Problem 502 when the provider does not answer.
+
+        With `max_age` the provider asks anew whoever signed in there longer ago than so many seconds.
+        """
         discovery = await self._discovery()
         challenge = base64.urlsafe_b64encode(hashlib.sha256(attempt.verifier.encode()).digest()).rstrip(b"=").decode()
         query = {
@@ -76,6 +79,8 @@ class OidcClient:
             "code_challenge": challenge,
             "code_challenge_method": "S256",
         }
+        if max_age is not None:
+            query["max_age"] = str(max_age)
         separator = "&" if "?" in discovery.authorization_endpoint else "?"
         return discovery.authorization_endpoint + separator + urlencode(query)
 
@@ -119,8 +124,7 @@ class OidcClient:
             raise _untrusted() from error
         if not secrets.compare_digest(str(claims.get("nonce", "")).encode(), attempt.nonce.encode()):
             raise _untrusted()
-        if claims.get("azp", self.provider.client_id) != self.provider.client_id:
-            raise _untrusted()
+        _check_authorized_party(claims, self.provider.client_id)
         return claims
 
     async def _key(self, kid: str, discovery: _Discovery) -> jwt.PyJWK:
@@ -163,6 +167,14 @@ class OidcClient:
                 return await read_body(answer, 1024 * 1024)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _unavailable() from error
+
+
+def _check_authorized_party(claims: dict[str, Any], client_id: str) -> None:
+    """Raise Problem 403 for a token that was issued to another client (section 3.1.3.7, 3 to 5)."""
+    audience = claims["aud"]
+    several = isinstance(audience, list) and len(audience) > 1
+    if claims.get("azp", None if several else client_id) != client_id:
+        raise _untrusted()
 
 
 def _find(keys: jwt.PyJWKSet, kid: str) -> jwt.PyJWK | None:

@@ -10,6 +10,7 @@ from control import breakouts, facts, retention
 from control.database import UNAVAILABLE, Connection
 from control.services import Services
 from control.store import (
+    account_tokens,
     batches,
     idempotency,
     jobs,
@@ -120,6 +121,7 @@ async def _tidy(services: Services) -> None:
         await node_addresses.forget_old(connection)
         await lobby.forget_old(connection)
         await sessions.forget_old(connection)
+        await account_tokens.forget_old(connection)
         await passkeys.forget_old_challenges(connection)
         await outbox.forget_old(connection)
         await webhooks.forget_old(connection)

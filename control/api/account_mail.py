@@ -1,24 +1,38 @@
-"""Mails to accounts: links that confirm an address or set a new password. They are sent after the answer."""
+"""Mails to accounts: links that confirm an address, set a new password, or undo a change. Sent after the answer."""
 
 from control.database import Connection
 from control.endpoint import Call
 from control.mail import MailError
-from control.problem import Problem
 from control.store import account_tokens
 from control.store.users import UserRow
 
 _RESET_SECONDS = 3600
 _VERIFY_SECONDS = 3 * 86400
+_UNDO_SECONDS = 14 * 86400
 
 
-async def confirm(call: Call, connection: Connection, user: UserRow) -> str:
-    """Mail the link that confirms the account's address, and return the address; raises Problem 409 without one."""
-    if user.email is None:
-        raise Problem(409, "no_email", "The account has no e-mail address.")
-    token = await account_tokens.create(connection, user.id, "verify", user.email, _VERIFY_SECONDS)
+async def confirm(call: Call, connection: Connection, user: UserRow, email: str) -> None:
+    """Mail the link by which an address becomes, or is confirmed as, the account's."""
+    token = await account_tokens.create(connection, user.id, "verify", email, _VERIFY_SECONDS)
     link = f"{call.services.config.link_origin}/verify-email?token={token}"
-    _send(call, user.email, "Confirm your address", f"{link}\n\nThe link works for three days.")
-    return user.email
+    text = f"This link makes the address that of {user.username}:\n\n{link}\n\nIt works for three days."
+    _send(call, email, "Confirm your address", text)
+
+
+async def changed(call: Call, connection: Connection, before: UserRow, email: str | None) -> None:
+    """Tell the address that an account had; one that was confirmed gets a link that gives the account back to it."""
+    if before.email is None:
+        return
+    now = "has no address any more" if email is None else f"has the address {email} now"
+    text = f"{before.username} {now}, and this one no longer leads to it.\n\nIf that was you, there is nothing to do."
+    if before.email_verified_at is not None:
+        token = await account_tokens.create(connection, before.id, "undo", before.email, _UNDO_SECONDS)
+        link = f"{call.services.config.link_origin}/undo-email?token={token}"
+        text += f" If not, this link brings the address back and sets a new password:\n\n{link}\n\n"
+        text += "It works for 14 days."
+    else:
+        text += " If not, sign in and change your password."
+    _send(call, before.email, "Your address was changed", text)
 
 
 async def reset(call: Call, connection: Connection, user: UserRow) -> None:

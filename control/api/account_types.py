@@ -1,7 +1,7 @@
 """Bodies and answers about the safety of accounts: sessions, API keys, mail tokens, deletion."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -75,12 +75,29 @@ class VerifyEmail(Body, frozen=True, kw_only=True):
     token: Secret
 
 
-class DeleteAccount(Body, frozen=True, kw_only=True):
-    password: GivenPassword
+class UndoEmail(Body, frozen=True, kw_only=True):
+    """`token` is from the mail to the address that the account had."""
+
+    token: Secret
+    password: Password
 
 
-class BeginSecondFactor(Body, frozen=True, kw_only=True):
-    password: GivenPassword
+class Prove(Body, frozen=True, kw_only=True):
+    """The password, with `code` where the account has an authenticator app; or else the `credential` of a passkey."""
+
+    password: GivenPassword | None = None
+    code: Annotated[str, msgspec.Meta(max_length=20)] | None = None
+    credential: dict[str, Any] | None = None
+
+
+class Proof(Answer, frozen=True, kw_only=True):
+    """By what the account can prove who it is: its password, besides it a `code`, a passkey, an identity provider."""
+
+    needed: bool
+    password: bool
+    code: bool
+    passkey: bool
+    identity_providers: tuple[str, ...]
 
 
 class ConfirmSecondFactor(Body, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from quart import Response
 
 from control import first_admin
-from control.api import account_mail, second_factor
+from control.api import account_mail, addresses, second_factor
 from control.api.sign_in_types import (
     ChangePassword,
     CsrfToken,
@@ -22,10 +22,11 @@ from control.api.types import Done
 from control.auth import cookies
 from control.auth.access import Access, sign_in_required
 from control.auth.principal import check_origin
+from control.database import Connection
 from control.endpoint import Call, Endpoints, answer
 from control.limits import Failures
 from control.problem import Problem, forbidden
-from control.store import audit, invitations, outbox, sessions, users
+from control.store import account_tokens, audit, invitations, outbox, sessions, users
 from control.store.users import UserRow
 
 accounts = Endpoints("accounts")
@@ -104,8 +105,9 @@ async def register(call: Call, body: Register) -> Response:
             must_confirm=config.registration == "domain",
         )
         await outbox.append_for_user(connection, user.id, "user.registered", {"user": user.id})
-        if user.must_confirm:
-            return answer(Unconfirmed(email=await account_mail.confirm(call, connection, user)), 202)
+        if user.must_confirm and user.email is not None:
+            await account_mail.confirm(call, connection, user, user.email)
+            return answer(Unconfirmed(email=user.email), 202)
         return await sign_in(call, connection, user, body.mode, 201)
 
 
@@ -193,31 +195,34 @@ async def get_csrf_token(call: Call) -> CsrfToken:
 async def get_profile(call: Call) -> User:
     """Return the account that is signed in."""
     async with call.services.pool.acquire() as connection:
-        user = await users.by_id(connection, call.user.user)
-    if user is None:
-        raise sign_in_required()
-    return public_user(user)
+        return await _profile(call, connection)
 
 
 @accounts.route("PUT", "/api/v1/users/profile", Access.USER, body=UpdateProfile, answer=User)
 async def update_profile(call: Call, body: UpdateProfile) -> User:
-    """Change the fields that are given."""
+    """Change the fields that are given. A new address is `email_pending` until the link mailed to it is opened."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         user = await users.by_id(connection, call.user.user)
         if user is None:
             raise sign_in_required()
-        name = body.display_name if isinstance(body.display_name, str) else user.display_name
-        email = user.email if not isinstance(body.email, str | None) else body.email
-        return public_user(await users.update_profile(connection, user.id, name, email))
+        if isinstance(body.email, str | None):
+            await addresses.change(call, connection, user, body.email)
+        if isinstance(body.display_name, str):
+            await users.rename(connection, user.id, body.display_name)
+        return await _profile(call, connection)
 
 
-@accounts.route("POST", "/api/v1/users/change-password", Access.USER, body=ChangePassword, answer=SignedIn)
+@accounts.route("POST", "/api/v1/users/change-password", Access.USER, body=ChangePassword, answer=SignedIn, proof=True)
 async def change_password(call: Call, body: ChangePassword) -> Response:
-    """Change the password: every other session ends, this one is replaced by a new one."""
+    """Change the password: every other session and all API keys end, this session is replaced by a new one."""
     await call.services.limits.spend("change-password", call.user.user, 10, _WINDOW)
     async with call.services.pool.acquire() as connection:
         user = await users.by_id(connection, call.user.user)
-    if user is None or not await call.services.passwords.verify(user.password_hash, body.current_password):
+    if user is None:
+        raise sign_in_required()
+    if body.current_password is not None and not await call.services.passwords.verify(
+        user.password_hash, body.current_password
+    ):
         raise forbidden("The current password is wrong.")
     password_hash = await call.services.passwords.hash(body.new_password)
     mode: Mode = "cookie" if call.principal is not None and call.principal.via == "cookie" else "token"
@@ -232,8 +237,18 @@ async def change_password(call: Call, body: ChangePassword) -> Response:
 async def _confirm_again(call: Call, user: UserRow) -> None:
     """Mail another link to who knows the password but has not confirmed the address."""
     await call.services.limits.spend("verify", user.id, 5, _WINDOW)
+    if user.email is None:
+        return
     async with call.services.pool.acquire() as connection, connection.transaction():
-        await account_mail.confirm(call, connection, user)
+        await account_mail.confirm(call, connection, user, user.email)
+
+
+async def _profile(call: Call, connection: Connection) -> User:
+    """Return the account that is signed in, with the address that it waits for."""
+    user = await users.by_id(connection, call.user.user)
+    if user is None:
+        raise sign_in_required()
+    return public_user(user, await account_tokens.pending_email(connection, user.id))
 
 
 def _refresh_cookie(call: Call) -> str:

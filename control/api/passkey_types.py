@@ -3,11 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from control.api.types import Answer, Body, GivenPassword, Text
-
-
-class BeginPasskey(Body, frozen=True, kw_only=True):
-    password: GivenPassword
+from control.api.types import Answer, Body, Text
 
 
 class PasskeyOptions(Answer, frozen=True, kw_only=True):

@@ -1,28 +1,29 @@
 """Passkeys: made by an account that is signed in, and signed in with, without name or password."""
 
+from typing import Any
+
 from quart import Response
 
 from control import passkeys
-from control.api.account_types import DeleteAccount
 from control.api.passkey_types import (
     AddPasskey,
-    BeginPasskey,
     Passkey,
     PasskeyOptions,
     Passkeys,
     SignInWithPasskey,
 )
-from control.api.second_factor import with_password
 from control.api.sign_in_types import SignedIn
 from control.api.signing_in import sign_in
 from control.api.types import Done
-from control.auth.access import Access, sign_in_required
+from control.auth.access import Access
+from control.database import Connection
 from control.endpoint import Call, Endpoints
 from control.passkeys import RelyingParty
 from control.problem import Problem, not_found
 from control.store import audit, sessions, users
 from control.store import passkeys as store
 from control.store.passkeys import PasskeyRow
+from control.store.users import UserRow
 
 endpoints = Endpoints("accounts")
 _WINDOW = 15 * 60
@@ -37,17 +38,17 @@ async def list_passkeys(call: Call) -> Passkeys:
     return Passkeys(passkeys=[_public(row) for row in rows])
 
 
-@endpoints.route("POST", "/api/v1/users/passkeys/begin", Access.USER, body=BeginPasskey, answer=PasskeyOptions)
-async def begin_passkey(call: Call, body: BeginPasskey) -> PasskeyOptions:
+@endpoints.route("POST", "/api/v1/users/passkeys/begin", Access.USER, answer=PasskeyOptions, proof=True)
+async def begin_passkey(call: Call) -> PasskeyOptions:
     """Return what a browser makes a passkey with; it counts once it is added."""
-    user = await with_password(call, body.password)
+    user = call.user
     async with call.services.pool.acquire() as connection:
-        known = [row.credential_id for row in await store.of_user(connection, user.id)]
-        challenge = await store.new_challenge(connection, user.id)
+        known = [row.credential_id for row in await store.of_user(connection, user.user)]
+        challenge = await store.new_challenge(connection, user.user)
     options = passkeys.registration_options(
         _party(call),
         challenge,
-        user=user.id,
+        user=user.user,
         username=user.username,
         display_name=user.display_name,
         known=known,
@@ -55,7 +56,7 @@ async def begin_passkey(call: Call, body: BeginPasskey) -> PasskeyOptions:
     return PasskeyOptions(options=options)
 
 
-@endpoints.route("POST", "/api/v1/users/passkeys", Access.USER, body=AddPasskey, answer=Passkey, status=201)
+@endpoints.route("POST", "/api/v1/users/passkeys", Access.USER, body=AddPasskey, answer=Passkey, status=201, proof=True)
 async def add_passkey(call: Call, body: AddPasskey) -> Passkey:
     """Add the passkey that a browser made."""
     user = call.user.user
@@ -73,12 +74,11 @@ async def add_passkey(call: Call, body: AddPasskey) -> Passkey:
     return _public(row)
 
 
-@endpoints.route("DELETE", "/api/v1/users/passkeys/<passkey>", Access.USER, body=DeleteAccount, answer=Done)
-async def remove_passkey(call: Call, passkey: str, body: DeleteAccount) -> Done:
+@endpoints.route("DELETE", "/api/v1/users/passkeys/<passkey>", Access.USER, answer=Done, proof=True)
+async def remove_passkey(call: Call, passkey: str) -> Done:
     """Remove a passkey; it signs in no more."""
-    user = await with_password(call, body.password)
     async with call.services.pool.acquire() as connection, connection.transaction():
-        if not await store.remove(connection, user.id, passkey):
+        if not await store.remove(connection, call.user.user, passkey):
             raise not_found("There is no such passkey.")
         await audit.write(connection, call.actor, "remove_passkey", passkey, call.address)
     return Done()
@@ -96,20 +96,27 @@ async def begin_passkey_sign_in(call: Call) -> PasskeyOptions:
 @endpoints.route("POST", "/api/v1/auth/passkey/finish", Access.PUBLIC, body=SignInWithPasskey, answer=SignedIn)
 async def sign_in_with_passkey(call: Call, body: SignInWithPasskey) -> Response:
     """Sign in with a passkey, which needs no second factor besides."""
-    challenge = passkeys.challenge_of(body.credential)
     async with call.services.pool.acquire() as connection:
-        if not await store.use_challenge(connection, challenge, None):
-            raise passkeys.refused()
+        user = await verified(call, connection, body.credential)
         async with connection.transaction():
-            row = await store.by_credential(connection, passkeys.credential_id_of(body.credential))
-            if row is None:
-                raise passkeys.refused()
-            count = passkeys.verify_sign_in(_party(call), challenge, body.credential, row.public_key, row.sign_count)
-            await store.note_use(connection, row.id, count)
-            user = await users.by_id(connection, row.user_id)
-            if user is None:
-                raise sign_in_required()
             return await sign_in(call, connection, user, body.mode, strong=True)
+
+
+async def verified(call: Call, connection: Connection, credential: dict[str, Any]) -> UserRow:
+    """Return the account of a passkey that answered a challenge of `/api/v1/auth/passkey/begin`; raises Problem 403."""
+    challenge = passkeys.challenge_of(credential)
+    if not await store.use_challenge(connection, challenge, None):
+        raise passkeys.refused()
+    async with connection.transaction():
+        row = await store.by_credential(connection, passkeys.credential_id_of(credential))
+        if row is None:
+            raise passkeys.refused()
+        count = passkeys.verify_sign_in(_party(call), challenge, credential, row.public_key, row.sign_count)
+        await store.note_use(connection, row.id, count)
+        user = await users.by_id(connection, row.user_id)
+    if user is None:
+        raise passkeys.refused()
+    return user
 
 
 def _party(call: Call) -> RelyingParty:

@@ -1,16 +1,16 @@
-"""The second factor: set up with an authenticator app, asked for at sign-in, removed with the password."""
+"""The second factor: set up with an authenticator app, asked for at sign-in."""
 
 import secrets
 import time
 
 from control import totp
-from control.api.account_types import BeginSecondFactor, ConfirmSecondFactor, DeleteAccount, RecoveryCodes, TotpSecret
+from control.api.account_types import ConfirmSecondFactor, RecoveryCodes, TotpSecret
 from control.api.types import Done
-from control.auth.access import Access, sign_in_required
+from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
-from control.problem import Problem, forbidden
-from control.store import audit, passkeys, second_factor, sessions, users
+from control.problem import Problem
+from control.store import audit, passkeys, second_factor, sessions
 from control.store.users import UserRow
 
 endpoints = Endpoints("accounts")
@@ -18,20 +18,22 @@ _WINDOW = 15 * 60
 _CODES = 10
 
 
-@endpoints.route("POST", "/api/v1/users/totp/begin", Access.USER, body=BeginSecondFactor, answer=TotpSecret)
-async def begin_second_factor(call: Call, body: BeginSecondFactor) -> TotpSecret:
+@endpoints.route("POST", "/api/v1/users/totp/begin", Access.USER, answer=TotpSecret, proof=True)
+async def begin_second_factor(call: Call) -> TotpSecret:
     """Return a secret for an authenticator app; it counts once a code of it was given to `confirm`."""
-    user = await with_password(call, body.password)
+    user = call.user
     secret = totp.new_secret()
     async with call.services.pool.acquire() as connection, connection.transaction():
-        held = await second_factor.of_user(connection, user.id)
+        held = await second_factor.of_user(connection, user.user)
         if held is not None and held.totp_confirmed:
             raise Problem(409, "second_factor_exists", "Remove the present second factor first.")
-        await second_factor.begin(connection, user.id, secret)
+        await second_factor.begin(connection, user.user, secret)
     return TotpSecret(secret=secret, uri=totp.uri(secret, user.username))
 
 
-@endpoints.route("POST", "/api/v1/users/totp/confirm", Access.USER, body=ConfirmSecondFactor, answer=RecoveryCodes)
+@endpoints.route(
+    "POST", "/api/v1/users/totp/confirm", Access.USER, body=ConfirmSecondFactor, answer=RecoveryCodes, proof=True
+)
 async def confirm_second_factor(call: Call, body: ConfirmSecondFactor) -> RecoveryCodes:
     """Turn the second factor on; the recovery codes, each good for one sign-in, are shown only now."""
     await call.services.limits.spend("totp", call.user.user, 10, _WINDOW)
@@ -49,13 +51,12 @@ async def confirm_second_factor(call: Call, body: ConfirmSecondFactor) -> Recove
     return RecoveryCodes(recovery_codes=codes)
 
 
-@endpoints.route("DELETE", "/api/v1/users/totp", Access.USER, body=DeleteAccount, answer=Done)
-async def remove_second_factor(call: Call, body: DeleteAccount) -> Done:
+@endpoints.route("DELETE", "/api/v1/users/totp", Access.USER, answer=Done, proof=True)
+async def remove_second_factor(call: Call) -> Done:
     """Turn the second factor off."""
-    user = await with_password(call, body.password)
     async with call.services.pool.acquire() as connection, connection.transaction():
-        await second_factor.remove(connection, user.id)
-        await audit.write(connection, call.actor, "second_factor_off", user.id, call.address)
+        await second_factor.remove(connection, call.user.user)
+        await audit.write(connection, call.actor, "second_factor_off", call.user.user, call.address)
     return Done()
 
 
@@ -77,15 +78,3 @@ async def check(call: Call, connection: Connection, user: UserRow, given: str | 
     elif not await second_factor.use_recovery_code(connection, user.id, given):
         raise Problem(401, "wrong_code", "The code is wrong, or was used already.")
     return True
-
-
-async def with_password(call: Call, password: str) -> UserRow:
-    """Return the account that is asking, if this is its password; raises Problem 401 or 403."""
-    await call.services.limits.spend("change-password", call.user.user, 10, _WINDOW)
-    async with call.services.pool.acquire() as connection:
-        user = await users.by_id(connection, call.user.user)
-    if user is None:
-        raise sign_in_required()
-    if not await call.services.passwords.verify(user.password_hash, password):
-        raise forbidden("The password is wrong.")
-    return user

@@ -56,6 +56,8 @@ class User(Answer, frozen=True, kw_only=True):
     role: Literal["user", "admin"]
     email: str | None
     email_verified: bool
+    email_pending: str | None = None
+    """The address that the account has once the link mailed to it is opened; told by the profile alone."""
     created_at: datetime
 
 
@@ -83,7 +85,9 @@ class UpdateProfile(Body, frozen=True, kw_only=True):
 
 
 class ChangePassword(Body, frozen=True, kw_only=True):
-    current_password: GivenPassword
+    """`current_password` need not be given, since the session must be proved; one that is given must be right."""
+
+    current_password: GivenPassword | None = None
     new_password: Password
 
 

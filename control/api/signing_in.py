@@ -16,7 +16,7 @@ from control.tokens import ACCESS_SECONDS
 Mode = Literal["cookie", "token"]
 
 
-def public_user(user: UserRow) -> User:
+def public_user(user: UserRow, email_pending: str | None = None) -> User:
     return User(
         id=user.id,
         username=user.username,
@@ -24,6 +24,7 @@ def public_user(user: UserRow) -> User:
         role=user.role,
         email=user.email,
         email_verified=user.email_verified_at is not None,
+        email_pending=email_pending,
         created_at=user.created_at,
     )
 

@@ -1,6 +1,7 @@
 """Signing in at an identity provider: the browser is sent there, comes back, and has a session."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -21,9 +22,10 @@ _SECONDS = 600
 
 
 class StartQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`return_to` is the path of the page to come back to."""
+    """`return_to` is the path of the page to come back to; `prove` renews the proof of who is signed in."""
 
     return_to: str = "/"
+    prove: bool = False
 
 
 class CallbackQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +43,8 @@ async def start_single_sign_on(call: Call, provider: str, query: StartQuery) -> 
     """Send the browser to the identity provider."""
     await call.services.limits.spend("oidc", call.network, call.services.config.limits.arrivals, 900)
     attempt = oidc.new_attempt(provider, _own_path(query.return_to))
-    location = await _client(call, provider).authorization_url(attempt)
+    max_age = sessions.PROOF_SECONDS if query.prove else None
+    location = await _client(call, provider).authorization_url(attempt, max_age)
     response = Response("", 302, {"Location": location, "Cache-Control": "no-store"})
     _set_attempt(call, response, call.services.tokens.attempt(attempt), _SECONDS)
     return response
@@ -67,7 +70,9 @@ async def finish_single_sign_on(call: Call, provider: str, query: CallbackQuery)
     async with call.services.pool.acquire() as connection, connection.transaction():
         user = await _account(connection, client, claims)
         agent = call.request.headers.get("User-Agent", "")
-        session = await sessions.create(connection, user.id, user.epoch, agent, call.address, strong=True)
+        session = await sessions.create(
+            connection, user.id, user.epoch, agent, call.address, strong=True, proved_at=_signed_in_at(claims)
+        )
         await users.touch_login(connection, user.id)
         await audit.write(connection, user.id, "oidc_login", user.id, call.address, provider=provider)
     response = Response("", 302, {"Location": attempt.return_to, "Cache-Control": "no-store"})
@@ -103,10 +108,19 @@ async def _account(connection: Connection, client: OidcClient, claims: dict[str,
     return user
 
 
+def _signed_in_at(claims: dict[str, Any]) -> datetime | None:
+    """Return when the provider saw the person, None where it does not say."""
+    at = claims.get("auth_time")
+    try:
+        return datetime.fromtimestamp(at, UTC) if isinstance(at, int | float) else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def _names(claims: dict[str, Any], email: str | None, subject: str) -> tuple[str, str]:
     """Return a user name in our alphabet, and the name to show."""
-    given = claims.get("preferred_username") or (email or subject).partition("@")[0]
-    name = re.sub(r"[^\w.@+-]+", "-", str(given)).strip("-")[:64]
+    given = str(claims.get("preferred_username") or email or subject).partition("@")[0]
+    name = re.sub(r"[^\w.+-]+", "-", given).strip("-")[:64]
     display = claims.get("name")
     return (name if len(name) > 1 else f"user-{name}"), (display if isinstance(display, str) and display else name)[
         :200

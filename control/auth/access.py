@@ -21,6 +21,7 @@ _TO_A_SECOND_FACTOR = (
     "/api/v1/users/totp/",
     "/api/v1/users/passkeys",
     "/api/v1/users/profile",
+    "/api/v1/users/proof",
     "/api/v1/auth/logout",
     "/api/v1/csrf-token",
 )
@@ -94,6 +95,12 @@ def check_second_factor(config: ControlConfig, path: str, principal: Principal |
         return
     if not path.startswith(_TO_A_SECOND_FACTOR):
         raise Problem(403, "second_factor_setup", "This server demands a second factor: set one up first.")
+
+
+def check_proof(principal: Principal | None) -> None:
+    """Refuse what takes an account over to whoever has no more than its session; raises Problem 403."""
+    if principal is not None and principal.user is not None and not principal.user.proved:
+        raise Problem(403, "proof_needed", "Show first that it is you: give your password, or use your passkey.")
 
 
 def check_scope(scope: str | None, principal: Principal | None) -> None:

@@ -93,6 +93,7 @@ async def _key(services: Services, secret: str) -> Principal | None:
         role=holder.role,
         epoch=holder.epoch,
         strong=True,
+        proved=False,
     )
     return Principal("key", user=user, scopes=frozenset(holder.scopes))
 

@@ -1,4 +1,4 @@
-"""One-time tokens that travel by mail: to confirm an address, to set a new password."""
+"""One-time tokens that travel by mail: to confirm an address, to set a new password, to have an old address back."""
 
 import secrets
 from typing import Literal
@@ -6,13 +6,17 @@ from typing import Literal
 from control.database import Connection
 from control.tokens import digest
 
-Purpose = Literal["reset", "verify"]
+Purpose = Literal["reset", "verify", "undo"]
 
 
 async def create(connection: Connection, user: str, purpose: Purpose, email: str, seconds: int) -> str:
-    """Return a new token, which replaces the account's earlier ones of the same purpose."""
+    """Return a new token, which replaces the account's earlier ones of the same purpose.
+
+    Those that undo stay: whoever changes an address twice must not take away the owner's way back.
+    """
     token = secrets.token_urlsafe(24)
-    await connection.execute("DELETE FROM account_tokens WHERE user_id = $1 AND purpose = $2", user, purpose)
+    if purpose != "undo":
+        await forget(connection, user, purpose)
     await connection.execute(
         "INSERT INTO account_tokens (token_hash, user_id, purpose, email, expires_at)"
         " VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5))",
@@ -34,3 +38,22 @@ async def redeem(connection: Connection, token: str, purpose: Purpose) -> tuple[
         purpose,
     )
     return None if row is None else (row["user_id"], row["email"])
+
+
+async def forget(connection: Connection, user: str, purpose: Purpose) -> None:
+    """Take back an account's tokens of one purpose."""
+    await connection.execute("DELETE FROM account_tokens WHERE user_id = $1 AND purpose = $2", user, purpose)
+
+
+async def pending_email(connection: Connection, user: str) -> str | None:
+    """Return the address that the account has once it confirms it, None where it waits for no other one."""
+    found: str | None = await connection.fetchval(
+        "SELECT t.email FROM account_tokens t JOIN users u ON u.id = t.user_id"
+        " WHERE t.user_id = $1 AND t.purpose = 'verify' AND t.expires_at > now() AND t.email IS DISTINCT FROM u.email",
+        user,
+    )
+    return found
+
+
+async def forget_old(connection: Connection) -> None:
+    await connection.execute("DELETE FROM account_tokens WHERE expires_at < now()")

@@ -42,7 +42,9 @@ async def audit(connection: Connection, names: Iterable[str]) -> None:
 async def invitations(connection: Connection, user: str) -> None:
     """Drop the invitations that were sent to an account's address."""
     await connection.execute(
-        "DELETE FROM invitations WHERE email_key = (SELECT email_key FROM users WHERE id = $1)", user
+        "DELETE FROM invitations i USING users u WHERE u.id = $1 AND i.email_key = u.email_key"
+        " AND (i.used_at IS NOT NULL OR u.email_verified_at IS NOT NULL)",
+        user,
     )
 
 

@@ -4,7 +4,7 @@ import secrets
 
 from control.database import Connection, load_one
 from control.identifiers import new_id
-from control.store.users import UserRole, UserRow, key
+from control.store.users import NO_PASSWORD, UserRole, UserRow, key
 
 
 async def user_of(connection: Connection, issuer: str, subject: str) -> UserRow | None:
@@ -32,17 +32,12 @@ async def link(connection: Connection, issuer: str, subject: str, user: str) -> 
 
 async def create_user(connection: Connection, wanted: str, display_name: str, email: str | None) -> UserRow:
     """Insert an account without password; a taken name gets a suffix, a taken address is left out."""
-    taken = await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM users WHERE username_key = $1 OR email_key = $1)", key(wanted)
-    )
-    username = f"{wanted[:50]}-{secrets.token_hex(3)}" if taken else wanted
-    if email is not None and await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM users WHERE email_key = $1 OR username_key = $1)", key(email)
-    ):
+    username = f"{wanted[:50]}-{secrets.token_hex(3)}" if await _is_taken(connection, wanted) else wanted
+    if email is not None and await _is_taken(connection, email):
         email = None
     row = await connection.fetchrow(
         "INSERT INTO users (id, username, username_key, email, email_key, email_verified_at, display_name,"
-        " password_hash) VALUES ($1, $2, $3, $4, $5, CASE WHEN $4::text IS NOT NULL THEN now() END, $6, '!')"
+        " password_hash) VALUES ($1, $2, $3, $4, $5, CASE WHEN $4::text IS NOT NULL THEN now() END, $6, $7)"
         " RETURNING *",
         new_id("user"),
         username,
@@ -50,10 +45,15 @@ async def create_user(connection: Connection, wanted: str, display_name: str, em
         email,
         None if email is None else key(email),
         display_name,
+        NO_PASSWORD,
     )
     found = load_one(UserRow, row)
     assert found is not None
     return found
+
+
+async def _is_taken(connection: Connection, name: str) -> bool:
+    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM login_names WHERE key = $1)", key(name)))
 
 
 async def set_role(connection: Connection, user: str, role: UserRole) -> UserRow | None:

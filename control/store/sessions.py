@@ -9,6 +9,9 @@ from control.identifiers import new_id
 from control.store.users import UserRole
 from control.tokens import REFRESH_SECONDS
 
+PROOF_SECONDS = 300
+_LONGEST_DAYS = 90
+"""A session that is used goes on for so long; then its account signs in again."""
 _GRACE = timedelta(seconds=10)
 """Two tabs may refresh with the same token at once; the later one within this time is not theft."""
 
@@ -17,7 +20,8 @@ _GRACE = timedelta(seconds=10)
 class LiveSession:
     """A session that holds, with what authorization needs of its account.
 
-    `strong` when it began with a second factor, a passkey, or at an identity provider.
+    `strong` when it began with a second factor, a passkey, or at an identity provider; `proved` while the last proof of
+    who is signed in is at most PROOF_SECONDS old.
     """
 
     session: str
@@ -27,6 +31,7 @@ class LiveSession:
     role: UserRole
     epoch: int
     strong: bool
+    proved: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +44,28 @@ class Rotation:
 
 
 _LIVE = (
-    "SELECT s.id AS session, u.id AS user, u.username, u.display_name, u.role, u.epoch, s.strong"
+    "SELECT s.id AS session, u.id AS user, u.username, u.display_name, u.role, u.epoch, s.strong,"
+    " s.proved_at > now() - make_interval(secs => $2) AS proved"
     " FROM user_sessions s JOIN users u ON u.id = s.user_id"
     " WHERE s.id = $1 AND s.revoked_at IS NULL AND s.expires_at > now() AND s.epoch = u.epoch AND u.state = 'active'"
 )
 
 
-async def create(connection: Connection, user: str, epoch: int, user_agent: str, address: str, *, strong: bool) -> str:
-    """Insert a session of generation 1 and return its id."""
+async def create(
+    connection: Connection,
+    user: str,
+    epoch: int,
+    user_agent: str,
+    address: str,
+    *,
+    strong: bool,
+    proved_at: datetime | None = None,
+) -> str:
+    """Insert a session of generation 1 and return its id; `proved_at` of None is now."""
     session = new_id("session")
     await connection.execute(
-        "INSERT INTO user_sessions (id, user_id, epoch, expires_at, user_agent, address, strong)"
-        " VALUES ($1, $2, $3, now() + make_interval(secs => $4), $5, $6, $7)",
+        "INSERT INTO user_sessions (id, user_id, epoch, expires_at, user_agent, address, strong, proved_at)"
+        " VALUES ($1, $2, $3, now() + make_interval(secs => $4), $5, $6, $7, least(now(), $8))",
         session,
         user,
         epoch,
@@ -58,8 +73,14 @@ async def create(connection: Connection, user: str, epoch: int, user_agent: str,
         user_agent[:300],
         address,
         strong,
+        proved_at,
     )
     return session
+
+
+async def prove(connection: Connection, session: str) -> None:
+    """Note that whoever uses the session has just proved to be its account."""
+    await connection.execute("UPDATE user_sessions SET proved_at = now() WHERE id = $1", session)
 
 
 async def strengthen(connection: Connection, session: str) -> None:
@@ -68,7 +89,7 @@ async def strengthen(connection: Connection, session: str) -> None:
 
 
 async def live(connection: Connection, session: str) -> LiveSession | None:
-    row = await connection.fetchrow(_LIVE, session)
+    row = await connection.fetchrow(_LIVE, session, PROOF_SECONDS)
     return load_one(LiveSession, row)
 
 
@@ -86,9 +107,11 @@ async def rotate(connection: Connection, session: str, generation: int) -> Rotat
     if generation == row["generation"]:
         await connection.execute(
             "UPDATE user_sessions SET generation = generation + 1, rotated_at = now(), last_used_at = now(),"
-            " expires_at = now() + make_interval(secs => $2) WHERE id = $1",
+            " expires_at = least(now() + make_interval(secs => $2), created_at + make_interval(days => $3))"
+            " WHERE id = $1",
             session,
             REFRESH_SECONDS,
+            _LONGEST_DAYS,
         )
         return Rotation("rotated", found, generation + 1)
     if generation == row["generation"] - 1 and row["now"] - rotated_at < _GRACE:

@@ -12,6 +12,8 @@ from control.identifiers import new_id
 from control.problem import Problem
 
 UserRole = Literal["user", "admin"]
+_MOST_CLAIMS = 5
+NO_PASSWORD = "!"  # noqa: S105 - what no password hashes to
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,10 @@ class UserRow:
     must_confirm: bool
     """Nobody signs in to it before its address is confirmed."""
 
+    @property
+    def has_password(self) -> bool:
+        return self.password_hash != NO_PASSWORD
+
 
 def key(name: str) -> str:
     """Return what makes two spellings of a name or address the same: case, and letters that look alike by NFKC."""
@@ -45,13 +51,8 @@ async def create(
     role: UserRole = "user",
     must_confirm: bool = False,
 ) -> UserRow:
-    """Insert an account; raises Problem 409 when name or address are taken, also by the other's spelling."""
-    taken = await connection.fetchval(
-        "SELECT count(*) FROM users WHERE username_key = ANY($1) OR email_key = ANY($1)",
-        [key(value) for value in (username, email) if value is not None],
-    )
-    if taken:
-        raise _taken()
+    """Insert an account; raises Problem 409 when its name or address is another one's name or confirmed address."""
+    await check_free(connection, *(value for value in (username, email) if value is not None))
     try:
         row = await connection.fetchrow(
             "INSERT INTO users (id, username, username_key, email, email_key, display_name, password_hash, role,"
@@ -72,14 +73,43 @@ async def create(
     return load(UserRow, row)
 
 
+async def check_free(connection: Connection, *names: str, user: str | None = None) -> None:
+    """Raise Problem 409 when an account other than `user` has one of these as its name or confirmed address."""
+    if await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM login_names WHERE key = ANY($1) AND user_id IS DISTINCT FROM $2)",
+        [key(name) for name in names],
+        user,
+    ):
+        raise _taken()
+
+
 def _taken() -> Problem:
     return Problem(409, "account_exists", "This user name or e-mail address is taken.")
 
 
 async def by_login(connection: Connection, login: str) -> UserRow | None:
-    """Return the account with this user name or e-mail address."""
-    row = await connection.fetchrow("SELECT * FROM users WHERE username_key = $1 OR email_key = $1 LIMIT 1", key(login))
+    """Return the account with this user name or e-mail address.
+
+    A name comes before an address, a confirmed address before others, and of these the one that was there first: what
+    somebody else claims later never stands before it.
+    """
+    row = await connection.fetchrow(
+        "SELECT * FROM users WHERE username_key = $1 OR email_key = $1"
+        " ORDER BY username_key = $1 DESC, email_verified_at IS NULL, created_at, id LIMIT 1",
+        key(login),
+    )
     return load_one(UserRow, row)
+
+
+async def by_email(connection: Connection, email: str) -> list[UserRow]:
+    """Return the account that has confirmed this address, or else the first few that claim it."""
+    rows = await connection.fetch(
+        "SELECT * FROM users WHERE email_key = $1 ORDER BY email_verified_at IS NULL, created_at, id LIMIT $2",
+        key(email),
+        _MOST_CLAIMS,
+    )
+    found = [load(UserRow, row) for row in rows]
+    return found[:1] if found and found[0].email_verified_at is not None else found
 
 
 async def by_id(connection: Connection, user: str) -> UserRow | None:
@@ -91,27 +121,39 @@ async def any_exists(connection: Connection) -> bool:
     return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM users)"))
 
 
-async def update_profile(connection: Connection, user: str, display_name: str, email: str | None) -> UserRow:
-    """Change name and address; a changed address is no longer verified. Raises Problem 409 when it is taken."""
+async def rename(connection: Connection, user: str, display_name: str) -> None:
+    await connection.execute("UPDATE users SET display_name = $2, updated_at = now() WHERE id = $1", user, display_name)
+
+
+async def take_email(connection: Connection, user: str, email: str) -> None:
+    """Give the account an address that it has confirmed; raises Problem 409 when it is another one's."""
     try:
-        row = await connection.fetchrow(
-            "UPDATE users SET display_name = $2, email = $3, email_key = $4, updated_at = now(),"
-            " email_verified_at = CASE WHEN email_key IS NOT DISTINCT FROM $4 THEN email_verified_at END"
-            " WHERE id = $1 RETURNING *",
+        await connection.execute(
+            "UPDATE users SET email = $2, email_key = $3, email_verified_at = now(), must_confirm = false,"
+            " updated_at = now() WHERE id = $1",
             user,
-            display_name,
             email,
-            key(email) if email is not None else None,
+            key(email),
         )
     except asyncpg.UniqueViolationError as error:
         raise _taken() from error
-    if row is None:
-        raise Problem(404, "not_found", "This account does not exist.")
-    return load(UserRow, row)
+
+
+async def drop_email(connection: Connection, user: str) -> None:
+    await connection.execute(
+        "UPDATE users SET email = NULL, email_key = NULL, email_verified_at = NULL, updated_at = now() WHERE id = $1",
+        user,
+    )
 
 
 async def set_password(connection: Connection, user: str, password_hash: str) -> int:
-    """Store a new password, end every session of the account, and return its new epoch."""
+    """Store a new password and return the account's new epoch.
+
+    Whatever somebody else may have made meanwhile ends: sessions, API keys, and links that were mailed to set a
+    password or confirm an address. Links that undo a change of address are the owner's.
+    """
+    await connection.execute("DELETE FROM api_keys WHERE user_id = $1", user)
+    await connection.execute("DELETE FROM account_tokens WHERE user_id = $1 AND purpose <> 'undo'", user)
     epoch = await connection.fetchval(
         "UPDATE users SET password_hash = $2, epoch = epoch + 1, updated_at = now() WHERE id = $1 RETURNING epoch",
         user,
@@ -132,17 +174,6 @@ async def rehash(connection: Connection, user: str, old_hash: str, new_hash: str
 
 async def touch_login(connection: Connection, user: str) -> None:
     await connection.execute("UPDATE users SET last_login_at = now() WHERE id = $1", user)
-
-
-async def confirm_email(connection: Connection, user: str, email: str) -> bool:
-    """Note that the address is the account's; False when it has another by now."""
-    found = await connection.fetchval(
-        "UPDATE users SET email_verified_at = now(), must_confirm = false"
-        " WHERE id = $1 AND email_key = $2 RETURNING id",
-        user,
-        key(email),
-    )
-    return found is not None
 
 
 async def search(connection: Connection, text: str, limit: int, before: tuple[datetime, str] | None) -> list[UserRow]:

@@ -8,7 +8,7 @@ from typing import Any
 from control import totp
 from tests.control.authenticator import Authenticator
 from tests.control.authorization_stage import PICTURE, Stage, World, fill
-from tests.control.harness import PASSWORD, Client, People
+from tests.control.harness import Client, People
 
 Deed = Callable[[People, Stage, World], Awaitable[int]]
 _KEYS = "/api/v1/users/passkeys"
@@ -23,13 +23,13 @@ async def _avatar(_: People, __: Stage, world: World) -> int:
 
 async def _confirm_code(people: People, _: Stage, __: World) -> int:
     careful = await people.user("careful")
-    secret = (await careful.ok("POST", "/api/v1/users/totp/begin", {"password": PASSWORD}))["secret"]
+    secret = (await careful.ok("POST", "/api/v1/users/totp/begin"))["secret"]
     code = totp.code(secret, int(time.time()) // 30)
     return (await careful.call("POST", "/api/v1/users/totp/confirm", {"code": code}))[0]
 
 
 async def _make_passkey(client: Client, authenticator: Authenticator) -> int:
-    begun = await client.ok("POST", f"{_KEYS}/begin", {"password": PASSWORD})
+    begun = await client.ok("POST", f"{_KEYS}/begin")
     body = {"name": "phone", "credential": authenticator.create(begun["options"])}
     return (await client.call("POST", _KEYS, body))[0]
 

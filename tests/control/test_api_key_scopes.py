@@ -12,7 +12,7 @@ SCOPES = ("meetings", "recordings", "media", "webhooks", "admin")
 EXPECTED = (
     (r"/api/v1/(server|setup|docs|openapi.json)$", "public"),
     (
-        r"/api/v1/auth/(register|login|refresh|forgot-password|reset-password|verify-email|oidc/.*|passkey/.*)$",
+        r"/api/v1/auth/(register|login|refresh|forgot-password|reset-password|verify-email|undo-email|oidc/.*|passkey/.*)$",
         "public",
     ),
     (r"/api/v1/(shared|signed)/", "public"),

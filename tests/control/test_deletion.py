@@ -27,7 +27,7 @@ from control.services import open_services
 from control.store import outbox
 from parley.settings import SETTINGS
 from tests.control.authorization_stage import PICTURE
-from tests.control.harness import PASSWORD, Client, People, Server, serving
+from tests.control.harness import Client, People, Server, serving
 from tests.control.test_ai_results import keep
 from tests.control.test_recordings import write_recording
 from tests.support.mongodb import running_mongodb
@@ -43,6 +43,7 @@ ERASED = {
     "idempotency_keys",
     "invitations",
     "lobby_entries",
+    "login_names",
     "media_files",
     "media_streams",
     "meeting_minutes",
@@ -178,7 +179,7 @@ async def test_nothing_is_left(config: ControlConfig, dsn: str, redis_socket: Pa
                 await ada.ok("DELETE", f"/api/v1/meetings/{left.meeting}")
                 gone = [left.meeting, *(one for one in left.ids if one.startswith(("recording_", "guest_")))]
             else:
-                await ada.ok("DELETE", "/api/v1/users/account", {"password": PASSWORD})
+                await ada.ok("DELETE", "/api/v1/users/account")
                 gone = [*left.ids, SAID]
             after = await found(server, dsn, gone)
             assert [place for place in after if not may_stay(place)] == []
@@ -205,7 +206,6 @@ async def live_a_little(people: People, server: Server, dsn: str) -> tuple[Clien
     there = await ada.ok("POST", f"{other}/join", {})
     assigned = {"rooms": [{"title": "Blue", "participants": [guest["participant"]]}]}
     blue = (await ada.ok("POST", f"{base}/breakouts", assigned))["rooms"][0]["id"]
-    await ada.ok("PUT", "/api/v1/users/profile", {"email": "ada@example.org"})
     await ada.ok("POST", "/api/v1/webhooks", {"url": "https://example.org/hook"})
     await ada.ok("POST", "/api/v1/users/api-keys", {"name": "k", "scopes": ["meetings:read"]})
     await ada.ok("POST", f"{base}/messages", {"text": SAID})
@@ -268,6 +268,8 @@ def _json(value: Any) -> str:
 
 
 WRITTEN = (
+    "UPDATE users SET email = 'ada@example.org', email_key = 'ada@example.org', email_verified_at = now()"
+    " WHERE id = '{user}'",
     "INSERT INTO account_tokens (token_hash, user_id, purpose, email, expires_at)"
     " VALUES ('\\x01', '{user}', 'verify', 'ada@example.org', now())",
     "INSERT INTO recovery_codes VALUES ('{user}', '\\x01')",

@@ -7,6 +7,7 @@ schemathesis makes up, by a body that is written down here, or by several reques
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -37,15 +38,16 @@ FILE = {"file": "<file>"}
 SENSIBLE: dict[str, tuple[str, Any]] = {
     "POST /api/v1/auth/login": ("host", {"username": "host", "password": PASSWORD}),
     "POST /api/v1/users/change-password": ("host", {"current_password": PASSWORD, "new_password": "another one"}),
-    "DELETE /api/v1/users/account": ("host", {"password": PASSWORD}),
-    "DELETE /api/v1/users/passkeys/{passkey}": ("owner", {"password": PASSWORD}),
+    "DELETE /api/v1/users/account": ("host", None),
+    "POST /api/v1/users/proof": ("host", {"password": PASSWORD}),
+    "DELETE /api/v1/users/passkeys/{passkey}": ("owner", None),
     "DELETE /api/v1/users/api-keys/{key}": ("owner", None),
     "DELETE /api/v1/webhooks/{webhook}": ("owner", None),
     "DELETE /api/v1/users/sessions/{session}": ("owner", None),
     "GET /api/v1/webhooks/{webhook}/deliveries": ("owner", None),
-    "POST /api/v1/users/passkeys/begin": ("host", {"password": PASSWORD}),
-    "POST /api/v1/users/totp/begin": ("host", {"password": PASSWORD}),
-    "DELETE /api/v1/users/totp": ("host", {"password": PASSWORD}),
+    "POST /api/v1/users/passkeys/begin": ("host", None),
+    "POST /api/v1/users/totp/begin": ("host", None),
+    "DELETE /api/v1/users/totp": ("host", None),
     f"POST {M}/participants": ("host", {"username": "other-host"}),
     f"PUT {M}/messages/{{message}}": ("participant", {"text": "changed"}),
     "POST /api/v1/ai/analyze": ("host", {**FILE, "tasks": ["thumbnail"]}),
@@ -71,6 +73,7 @@ SENSIBLE: dict[str, tuple[str, Any]] = {
     "POST /api/v1/auth/refresh": ("host", {"refresh_token": "<refresh>"}),
     "POST /api/v1/auth/reset-password": ("host", {"token": "reset", "password": PASSWORD}),
     "POST /api/v1/auth/verify-email": ("host", {"token": "verify"}),
+    "POST /api/v1/auth/undo-email": ("host", {"token": "undo", "password": PASSWORD}),
     "POST /api/v1/webhooks/{webhook}/deliveries/{delivery}/replay": ("owner", None),
 }
 # What must have happened before: caller, method, path, body.
@@ -149,12 +152,15 @@ async def test_every_answer_is_as_the_document_says(config: ControlConfig, dsn: 
 async def _secrets(people: People, stage: Stage, dsn: str) -> dict[str, str]:
     """Have what travels by mail, or was sent: tokens and a delivery; returns placeholders of bodies."""
     forgetful, unsure = await people.user("forgetful"), await people.user("unsure")
-    await unsure.ok("PUT", "/api/v1/users/profile", {"email": "unsure@example.org"})
     connection = await asyncpg.connect(dsn)
     await connection.executemany(
         "INSERT INTO account_tokens (token_hash, user_id, purpose, email, expires_at)"
-        " VALUES ($1, $2, $3, 'unsure@example.org', now() + interval '1 hour')",
-        [(digest("reset"), forgetful.user["id"], "reset"), (digest("verify"), unsure.user["id"], "verify")],
+        " VALUES ($1, $2, $3, $3 || '@example.org', now() + interval '1 hour')",
+        [
+            (digest("reset"), forgetful.user["id"], "reset"),
+            (digest("verify"), unsure.user["id"], "verify"),
+            (digest("undo"), unsure.user["id"], "undo"),
+        ],
     )
     await connection.execute(
         "INSERT INTO webhook_deliveries (webhook_id, event_id, kind, body) VALUES ($1, 1, 'x', '{}')",
@@ -165,7 +171,7 @@ async def _secrets(people: People, stage: Stage, dsn: str) -> dict[str, str]:
     return {"<refresh>": (await people.nobody().ok("POST", "/api/v1/auth/login", login))["refresh_token"]}
 
 
-async def _examine(people: People, stage: Stage, secrets: dict[str, str]) -> None:
+async def _examine(people: People, stage: Stage, tokens: dict[str, str]) -> None:
     schema = schemathesis.openapi.from_dict(json.loads(json.dumps(openapi_document())))
     operations = [found.ok() for found in schema.get_all_operations()]
     done: dict[str, set[int]] = {operation.label: set() for operation in operations}
@@ -180,7 +186,7 @@ async def _examine(people: People, stage: Stage, secrets: dict[str, str]) -> Non
         if label in DEEDS:
             done[label].add(await DEEDS[label](people, stage, world))
         if label in SENSIBLE:
-            done[label].add(await _sensible(people, stage, world, label, secrets))
+            done[label].add(await _sensible(people, stage, world, label, tokens))
         for caller in CALLERS:
             headers = (await _client(people, stage, world, label, caller)).headers
             found = await asyncio.to_thread(_ask, operation, world.paths, people.nobody().server.url, headers)
@@ -196,18 +202,13 @@ async def _examine(people: People, stage: Stage, secrets: dict[str, str]) -> Non
 
 async def _client(people: People, stage: Stage, world: World, label: str, caller: str) -> Client:
     if label in ENDING:
-        name = f"{caller}-{label.rpartition('/')[2]}"
-        try:
-            return await people.user(name)
-        except AssertionError:
-            login = {"username": name, "password": PASSWORD, "mode": "token"}
-            return people.bearer((await people.nobody().ok("POST", "/api/v1/auth/login", login))["access_token"])
+        return await people.user(f"leaving-{secrets.token_hex(4)}")
     return stage.accounts["banned-from"] if caller == "owner" else world.callers[caller]
 
 
-async def _sensible(people: People, stage: Stage, world: World, label: str, secrets: dict[str, str]) -> int:
+async def _sensible(people: People, stage: Stage, world: World, label: str, tokens: dict[str, str]) -> int:
     def filled(value: Any) -> Any:
-        return json.loads(fill(json.dumps(value), world.paths | secrets))
+        return json.loads(fill(json.dumps(value), world.paths | tokens))
 
     if label in BEFORE:
         caller, method, path, body = BEFORE[label]
@@ -217,7 +218,6 @@ async def _sensible(people: People, stage: Stage, world: World, label: str, secr
     for name, value in _parameters(world.paths).items():
         path = path.replace(f"{{{name}}}", value)
     client = people.nobody() if path.startswith("/api/v1/auth/") else None
-    client = client or (await people.user(f"leaving-{sorted(ENDING).index(label)}") if label in ENDING else None)
     client = client or await _client(people, stage, world, label, caller)
     status, _ = await client.call(method, path, filled(body))
     return status

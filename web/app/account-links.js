@@ -1,4 +1,4 @@
-/** Pages that links in mails lead to: `/reset-password?token=…` and `/verify-email?token=…`. */
+/** Pages that links in mails lead to: `/reset-password`, `/undo-email` and `/verify-email`, each with `?token=…`. */
 import { brand } from './brand.js';
 import { h } from './dom.js';
 import { field, form } from './fields.js';
@@ -6,17 +6,29 @@ import { rest } from './session.js';
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export function showResetPassword(page, context) {
+  showNewPassword(page, context, '/reset-password', 'Set a new password', 'Your password was changed',
+    (token, password) => rest.resetPassword(token, password));
+}
+
+/** @param {HTMLElement} page @param {import('./main.js').Context} context */
+export function showUndoEmail(page, context) {
+  showNewPassword(page, context, '/undo-email', 'Take your account back', 'Your address and your account are yours again',
+    (token, password) => rest.undoEmail(token, password));
+}
+
+/** @param {(token: string, password: string) => Promise<any>} send */
+function showNewPassword(page, context, path, title, done, send) {
   const token = context.query.get('token') ?? '';
   // The token is a secret: it need not stay in the address bar or the history.
-  history.replaceState(null, '', '/reset-password');
+  history.replaceState(null, '', path);
   const password = field('New password', {
     name: 'password', type: 'password', autocomplete: 'new-password', required: true, minlength: 8, hint: 'At least 8 characters.',
   });
-  const card = h('div', { class: 'card' }, h('h1', {}, 'Set a new password'), form({
+  const card = h('div', { class: 'card' }, h('h1', {}, title), form({
     action: 'Set password',
     submit: async () => {
-      await rest.resetPassword(token, password.input.value);
-      card.replaceChildren(h('h1', {}, 'Your password was changed'), h('a', { class: 'button primary', href: '/' }, 'Sign in'));
+      await send(token, password.input.value);
+      card.replaceChildren(h('h1', {}, done), h('a', { class: 'button primary', href: '/' }, 'Sign in'));
     },
   }, password.element));
   page.replaceChildren(h('main', { class: 'centred' }, brand(), card));

@@ -5,6 +5,7 @@ import { h } from './dom.js';
 import { field, form } from './fields.js';
 import { dateTime } from './format.js';
 import { hasPasskeys, makePasskey } from './passkeys.js';
+import { withProof } from './proof.js';
 import { currentUser, forgetUser, rest } from './session.js';
 import { toast } from './toasts.js';
 
@@ -36,10 +37,6 @@ function section(title, ...content) {
   return h('section', { class: 'card' }, h('h2', {}, title), ...content);
 }
 
-function passwordField() {
-  return field('Your password', { type: 'password', autocomplete: 'current-password', required: true });
-}
-
 async function passkeys() {
   const list = h('ul', { class: 'account-list' });
   const load = async () => {
@@ -49,41 +46,34 @@ async function passkeys() {
   const row = (key) => h('li', {},
     h('span', {}, key.name, h('span', { class: 'hint' }, ` since ${dateTime(key.created_at)}`)),
     removal(key));
-  const removal = (key) => {
-    const given = passwordField();
-    const element = h('details', {}, h('summary', {}, 'Remove'), form({
-      action: 'Remove',
-      submit: async () => {
-        await rest.delete(`/users/passkeys/${encodeURIComponent(key.id)}`, { password: given.input.value });
-        await load();
-      },
-    }, given.element));
-    return element;
-  };
+  const removal = (key) => form({
+    action: 'Remove',
+    submit: async () => {
+      await withProof(() => rest.delete(`/users/passkeys/${encodeURIComponent(key.id)}`));
+      await load();
+    },
+  });
   const name = field('Name', { name: 'passkey', maxlength: 200, required: true, placeholder: 'This laptop' });
-  const given = passwordField();
   await load();
   return h('div', {}, list, hasPasskeys()
     ? form({
       action: 'Add a passkey',
       submit: async () => {
-        await makePasskey(name.input.value.trim(), given.input.value);
-        given.input.value = '';
+        await withProof(() => makePasskey(name.input.value.trim()));
         await load();
         toast('Passkey added.');
       },
-    }, name.element, given.element)
+    }, name.element)
     : h('p', { class: 'hint' }, 'This browser has no passkeys at this address: they need HTTPS and a host name.'));
 }
 
 function authenticator(user) {
   const holder = h('div', {});
   const begin = () => {
-    const given = passwordField();
     holder.replaceChildren(form({
       action: 'Set up',
-      submit: async () => confirm(await rest.post('/users/totp/begin', { password: given.input.value })),
-    }, given.element));
+      submit: async () => confirm(await withProof(() => rest.post('/users/totp/begin'))),
+    }));
   };
   const confirm = ({ secret, uri }) => {
     const code = field('Code that the app shows', { autocomplete: 'one-time-code', required: true, maxlength: 6, minlength: 6 });
@@ -92,52 +82,72 @@ function authenticator(user) {
       form({
         action: 'Turn on',
         submit: async () => {
-          const { recovery_codes: codes } = await rest.post('/users/totp/confirm', { code: code.input.value.trim() });
+          const given = { code: code.input.value.trim() };
+          const { recovery_codes: codes } = await withProof(() => rest.post('/users/totp/confirm', given));
           holder.replaceChildren(
             h('p', { role: 'status' }, 'It is on. Keep these recovery codes: each is good for one sign-in, and they are shown only now.'),
             h('ul', { class: 'recovery-codes' }, ...codes.map((one) => h('li', {}, h('code', {}, one)))));
         },
       }, code.element));
   };
-  const off = passwordField();
   begin();
   return h('div', {}, holder, h('details', {}, h('summary', {}, 'Turn it off'), form({
     action: 'Turn off',
     submit: async () => {
-      await rest.delete('/users/totp', { password: off.input.value });
+      await withProof(() => rest.delete('/users/totp'));
       toast(`${user.username} signs in without a code now.`);
     },
-  }, off.element)));
+  })));
 }
 
 function profile(user) {
   const name = field('Name that others see', { name: 'display_name', maxlength: 200, required: true, value: user.display_name });
   const email = field('E-mail', {
     name: 'email', type: 'email', autocomplete: 'email', value: user.email ?? '',
-    hint: user.email_verified ? 'Confirmed.' : 'Not confirmed.',
   });
-  return form({
+  const state = h('div', {});
+  const tell = (told) => state.replaceChildren(...addressState(told));
+  tell(user);
+  return h('div', {}, form({
     action: 'Save',
     submit: async () => {
-      await rest.put('/users/profile', { display_name: name.input.value.trim(), email: email.input.value.trim() || null });
+      const changed = { display_name: name.input.value.trim(), email: email.input.value.trim() || null };
+      tell(await withProof(() => rest.put('/users/profile', changed)));
       forgetUser();
       toast('Saved.');
     },
-  }, name.element, email.element);
+  }, name.element, email.element), state);
+}
+
+/** Say whether the address is confirmed, or which one it will be. @returns {HTMLElement[]} */
+function addressState(user) {
+  const waiting = user.email_pending ?? (user.email_verified ? null : user.email);
+  if (!waiting) return user.email ? [h('p', { class: 'hint' }, `${user.email} is confirmed.`)] : [];
+  return [
+    h('p', { class: 'hint', role: 'status' }, `${waiting} is not confirmed yet: open the link in the mail to it.`),
+    form({
+      action: 'Send the mail again',
+      submit: async () => {
+        await rest.post('/users/verify-email');
+        toast(`Sent to ${waiting}.`);
+      },
+    }),
+  ];
 }
 
 function password() {
-  const old = passwordField();
-  const fresh = field('New password', { type: 'password', autocomplete: 'new-password', required: true, minlength: 8, hint: 'At least 8 characters.' });
+  const fresh = field('New password', {
+    type: 'password', autocomplete: 'new-password', required: true, minlength: 8,
+    hint: 'At least 8 characters. Other browsers are signed out, and API keys end.',
+  });
   return form({
     action: 'Change password',
     submit: async () => {
-      await rest.changePassword(old.input.value, fresh.input.value);
-      old.input.value = '';
+      await withProof(() => rest.changePassword(undefined, fresh.input.value));
       fresh.input.value = '';
       toast('Changed. Everybody else is signed out.');
     },
-  }, old.element, fresh.element);
+  }, fresh.element);
 }
 
 async function sessions() {
@@ -157,16 +167,15 @@ async function sessions() {
 }
 
 function deletion(context) {
-  const given = passwordField();
   return form({
     action: 'Delete my account',
     submit: async () => {
       const question = 'Your meetings, recordings and files are deleted with it. This cannot be undone.';
       const answer = await ask('Delete your account?', question, [{ label: 'Delete', value: 'delete', class: 'danger' }]);
       if (answer !== 'delete') return;
-      await rest.delete('/users/account', { password: given.input.value });
+      await withProof(() => rest.delete('/users/account'));
       forgetUser();
       context.navigate('/');
     },
-  }, given.element);
+  });
 }

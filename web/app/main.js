@@ -1,6 +1,6 @@
 /** The page: routes addresses to views. A view is shown with an AbortSignal that ends what it started. */
 import { showAccount } from './account.js';
-import { showResetPassword, showVerifyEmail } from './account-links.js';
+import { showResetPassword, showUndoEmail, showVerifyEmail } from './account-links.js';
 import { h } from './dom.js';
 import { showHome } from './home.js';
 import { showMeeting } from './meeting-page.js';
@@ -13,6 +13,7 @@ const ROUTES = [
   [/^\/account\/?$/, showAccount],
   [/^\/setup\/?$/, showSetup],
   [/^\/reset-password\/?$/, showResetPassword],
+  [/^\/undo-email\/?$/, showUndoEmail],
   [/^\/verify-email\/?$/, showVerifyEmail],
   [/^\/m\/([^/]+)\/?$/, showMeeting],
   [/^\/m\/([^/]+)\/recordings\/?$/, showRecordings],

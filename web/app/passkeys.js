@@ -6,17 +6,21 @@ export function hasPasskeys() {
   return window.isSecureContext && typeof window.PublicKeyCredential?.parseRequestOptionsFromJSON === 'function';
 }
 
-/** Sign in with whichever passkey of this server the person has. */
-export async function signInWithPasskey() {
+/** Ask for whichever passkey of this server the person has; returns what it answers. */
+export async function passkeyAnswer() {
   const { options } = await rest.post('/auth/passkey/begin');
   const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options);
-  const credential = await asked(navigator.credentials.get({ publicKey }));
-  return rest.loginWithPasskey(credential.toJSON());
+  return (await asked(navigator.credentials.get({ publicKey }))).toJSON();
 }
 
-/** Make a passkey for the account that is signed in. @param {string} name @param {string} password of the account */
-export async function makePasskey(name, password) {
-  const { options } = await rest.post('/users/passkeys/begin', { password });
+/** Sign in with a passkey. */
+export async function signInWithPasskey() {
+  return rest.loginWithPasskey(await passkeyAnswer());
+}
+
+/** Make a passkey for the account that is signed in. @param {string} name */
+export async function makePasskey(name) {
+  const { options } = await rest.post('/users/passkeys/begin');
   const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options);
   const credential = await asked(navigator.credentials.create({ publicKey }));
   return rest.post('/users/passkeys', { name, credential: credential.toJSON() });

@@ -57,7 +57,10 @@ export class Rest {
     return this.#signedIn(await this.post('/auth/passkey/finish', { credential }));
   }
 
-  /** Every other session of the account ends. */
+  /**
+   * Every other session of the account ends, and its API keys. The session must be proved (`proof_needed`).
+   * @param {string|undefined} current need not be given @param {string} fresh
+   */
   async changePassword(current, fresh) {
     return this.#signedIn(await this.post('/users/change-password', { current_password: current, new_password: fresh }));
   }
@@ -100,6 +103,11 @@ export class Rest {
   /** @param {string} token of the link in the mail */
   verifyEmail(token) {
     return this.post('/auth/verify-email', { token });
+  }
+
+  /** Give an account its earlier address back, with a new password. @param {string} token of the link in the mail */
+  undoEmail(token, password) {
+    return this.post('/auth/undo-email', { token, password });
   }
 
   meetings() {

@@ -1,0 +1,89 @@
+"""The e-mail address of an account: a new one counts once it is confirmed; the one before is told, with a way back."""
+
+from control.api import account_mail
+from control.api.account_types import UndoEmail, VerifyEmail
+from control.api.types import Done
+from control.auth.access import Access, check_proof, sign_in_required
+from control.database import Connection
+from control.endpoint import Call, Endpoints
+from control.problem import Problem
+from control.store import account_tokens, audit, users
+from control.store.users import UserRow
+
+endpoints = Endpoints("accounts")
+_WINDOW = 15 * 60
+
+
+async def change(call: Call, connection: Connection, user: UserRow, email: str | None) -> None:
+    """Begin to change an account's address: the new one is mailed a link. None takes the address away at once.
+
+    Raises Problem 403 without recent proof, 409 for an address that is another account's.
+    """
+    if email is not None and user.email is not None and users.key(email) == users.key(user.email):
+        await account_tokens.forget(connection, user.id, "verify")  # another one that it waited for, if any
+        return
+    if email is None and user.email is None:
+        await account_tokens.forget(connection, user.id, "verify")
+        return
+    check_proof(call.principal)
+    if email is None:
+        await users.drop_email(connection, user.id)
+        await _tell_of_change(call, connection, user, None)
+        return
+    await call.services.limits.spend("verify", user.id, 5, _WINDOW)
+    await users.check_free(connection, email, user=user.id)
+    await account_mail.confirm(call, connection, user, email)
+
+
+@endpoints.route("POST", "/api/v1/users/verify-email", Access.USER, answer=Done)
+async def request_verification(call: Call) -> Done:
+    """Mail a link that confirms the account's address, or the one that it waits for."""
+    await call.services.limits.spend("verify", call.user.user, 5, _WINDOW)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        user = await users.by_id(connection, call.user.user)
+        if user is None:
+            raise sign_in_required()
+        email = await account_tokens.pending_email(connection, user.id) or user.email
+        if email is None:
+            raise Problem(409, "no_email", "The account has no e-mail address.")
+        await account_mail.confirm(call, connection, user, email)
+    return Done()
+
+
+@endpoints.route("POST", "/api/v1/auth/verify-email", Access.PUBLIC, body=VerifyEmail, answer=Done)
+async def verify_email(call: Call, body: VerifyEmail) -> Done:
+    """Confirm an address with the token of a mail; a new one is the account's from now on."""
+    await call.services.limits.spend("verify-token", call.address, 20, _WINDOW)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        redeemed = await account_tokens.redeem(connection, body.token, "verify")
+        user = None if redeemed is None else await users.by_id(connection, redeemed[0])
+        if redeemed is None or user is None:
+            raise Problem(403, "verify_token", "The link does not hold: it was used or has expired.")
+        email = redeemed[1]
+        await users.take_email(connection, user.id, email)
+        if user.email is not None and users.key(user.email) != users.key(email):
+            await _tell_of_change(call, connection, user, email)
+    return Done()
+
+
+@endpoints.route("POST", "/api/v1/auth/undo-email", Access.PUBLIC, body=UndoEmail, answer=Done)
+async def undo_email(call: Call, body: UndoEmail) -> Done:
+    """Give an account back the address that it had, with a new password; everything that is signed in ends."""
+    await call.services.limits.spend("undo-token", call.address, 20, _WINDOW)
+    password_hash = await call.services.passwords.hash(body.password)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        redeemed = await account_tokens.redeem(connection, body.token, "undo")
+        if redeemed is None:
+            raise Problem(403, "undo_token", "The link does not hold: it was used or has expired.")
+        user, email = redeemed
+        await users.take_email(connection, user, email)
+        await users.set_password(connection, user, password_hash)
+        await account_tokens.forget(connection, user, "undo")  # those that were mailed to whoever changed it
+        await audit.write(connection, user, "undo_email", user, call.address)
+    return Done()
+
+
+async def _tell_of_change(call: Call, connection: Connection, before: UserRow, email: str | None) -> None:
+    await account_tokens.forget(connection, before.id, "reset")  # they were mailed to the old address
+    await account_mail.changed(call, connection, before, email)
+    await audit.write(connection, before.id, "change_email", before.id, call.address)

@@ -17,8 +17,8 @@ from quart import Quart, Request, Response, request
 from control import entity_tags, idempotency
 from control.auth import access as rules
 from control.auth.access import Access, Standing
-from control.auth.principal import SAFE_METHODS, Principal, authenticate, check_origin
-from control.limits import network
+from control.auth.principal import SAFE_METHODS, Principal, authenticate, check_origin, claimed_subject
+from control.limits import Allowance, network
 from control.problem import Problem
 from control.reply import Reply
 from control.services import Services
@@ -101,6 +101,7 @@ class Endpoint:
     others: dict[int, type[msgspec.Struct]]
     redirects: bool
     proof: bool
+    limited: bool
 
 
 class Endpoints:
@@ -128,11 +129,13 @@ class Endpoints:
         others: dict[int, type[msgspec.Struct]] | None = None,
         redirects: bool = False,
         proof: bool = False,
+        limited: bool = True,
     ) -> Callable[[Declared], Declared]:
         """Declare the decorated handler.
 
         `content_type` is the answer's where that is not a Struct; `others` are answers of further statuses, and with
         `redirects` it may answer 302. With `proof` the caller must have shown a few minutes ago who it is.
+        Requests count in the general limits where they are `limited`.
         """
 
         def declare(handler: Declared) -> Declared:
@@ -152,6 +155,7 @@ class Endpoints:
                     others=others or {},
                     redirects=redirects,
                     proof=proof,
+                    limited=limited,
                 )
             )
             return handler
@@ -189,13 +193,7 @@ async def serve(services: Services, endpoint: Endpoint, incoming: Request, path:
 async def _admit_and_handle(
     services: Services, endpoint: Endpoint, incoming: Request, path: dict[str, Any]
 ) -> Reply | Response:
-    call = await _admit(services, endpoint, incoming, path)
-    limits = services.config.limits
-    allowance = (
-        services.limits.request(call.actor, limits.account_requests)
-        if call.actor
-        else services.limits.request(call.network, limits.address_requests)
-    )
+    call, allowance = await _admit_within_limit(services, endpoint, incoming, path)
     user = None if call.principal is None else call.principal.user
     if endpoint.method == "POST" and user is not None and idempotency.HEADER in incoming.headers:
         reply: Reply | Response = await idempotency.once(
@@ -203,10 +201,34 @@ async def _admit_and_handle(
         )
     else:
         reply = await _handle(call, endpoint, path)
-    reply.headers["ratelimit-limit"] = str(allowance.limit)
-    reply.headers["ratelimit-remaining"] = str(allowance.remaining)
-    reply.headers["ratelimit-reset"] = str(allowance.reset)
+    if allowance is not None:
+        reply.headers["ratelimit-limit"] = str(allowance.limit)
+        reply.headers["ratelimit-remaining"] = str(allowance.remaining)
+        reply.headers["ratelimit-reset"] = str(allowance.reset)
     return reply
+
+
+async def _admit_within_limit(
+    services: Services, endpoint: Endpoint, incoming: Request, path: dict[str, Any]
+) -> tuple[Call, Allowance | None]:
+    """Admit a request and count it, refused or not; who has used up the limit is refused before any query."""
+    if not endpoint.limited:
+        return await _admit(services, endpoint, incoming, path), None
+    claimed = None if endpoint.access is Access.PUBLIC else claimed_subject(services, incoming)
+    subject, limit = _counted(services, claimed or "", network(client_address(services, incoming)))
+    services.limits.check_requests(subject, limit)
+    try:
+        call = await _admit(services, endpoint, incoming, path)
+    except Problem:
+        services.limits.request(subject, limit)
+        raise
+    return call, services.limits.request(*_counted(services, call.actor, call.network))
+
+
+def _counted(services: Services, actor: str, party: str) -> tuple[str, int]:
+    """Return by what a request is counted, and how many are taken in a minute."""
+    limits = services.config.limits
+    return (actor, limits.account_requests) if actor else (party, limits.address_requests)
 
 
 async def _response(call: Call, endpoint: Endpoint, path: dict[str, Any]) -> Response:

@@ -15,19 +15,19 @@ from control.services import Services
 endpoints = Endpoints("operation")
 
 
-@endpoints.route("GET", "/health/live", Access.PUBLIC, answer=Health)
+@endpoints.route("GET", "/health/live", Access.PUBLIC, answer=Health, limited=False)
 async def get_liveness(call: Call) -> Health:
     """Answer while the process serves at all."""
     return Health(status="ok")
 
 
-@endpoints.route("GET", "/health", Access.PUBLIC, answer=Health)
+@endpoints.route("GET", "/health", Access.PUBLIC, answer=Health, limited=False)
 async def get_health(call: Call) -> Response:
     """Answer like `/health/ready`."""
     return await _readiness(call.services)
 
 
-@endpoints.route("GET", "/health/ready", Access.PUBLIC, answer=Health)
+@endpoints.route("GET", "/health/ready", Access.PUBLIC, answer=Health, limited=False)
 async def get_readiness(call: Call) -> Response:
     """Name what is down, within a second: 503 when the database is, `degraded` for what can be done without."""
     return await _readiness(call.services)

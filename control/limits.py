@@ -84,15 +84,19 @@ class Limits:
                 raise _too_many(one.seconds)
         return False
 
+    def check_requests(self, subject: str, limit: int) -> None:
+        """Raise Problem 429 when `subject` has made its `limit` requests of this minute; counts nothing."""
+        key = f"requests:{subject}"
+        if self._read_locally(key) >= limit:
+            raise self._too_many_requests(key, limit)
+
     def request(self, subject: str, limit: int) -> Allowance:
         """Count one request of `subject` in this process; raises Problem 429 beyond `limit` a minute."""
         key = f"requests:{subject}"
         count = self._count_locally(key, 60)
-        reset = max(1, round(self._local[key][0] - time.monotonic()))
         if count > limit:
-            headers = {"Retry-After": str(reset), "RateLimit-Limit": str(limit), "RateLimit-Remaining": "0"}
-            raise Problem(429, "too_many_requests", "Too many requests; slow down.", headers)
-        return Allowance(limit, limit - count, reset)
+            raise self._too_many_requests(key, limit)
+        return Allowance(limit, limit - count, self._reset(key))
 
     def take_back(self, subject: str) -> None:
         """Forget one request of `subject` that turned out to be somebody else's."""
@@ -100,6 +104,13 @@ class Limits:
         if key in self._local:
             ends, count = self._local[key]
             self._local[key] = (ends, max(0, count - 1))
+
+    def _too_many_requests(self, key: str, limit: int) -> Problem:
+        headers = {"Retry-After": str(self._reset(key)), "RateLimit-Limit": str(limit), "RateLimit-Remaining": "0"}
+        return Problem(429, "too_many_requests", "Too many requests; slow down.", headers)
+
+    def _reset(self, key: str) -> int:
+        return max(1, round(self._local[key][0] - time.monotonic()))
 
     async def _check(self, limits: Sequence[Failures]) -> None:
         for one in limits:

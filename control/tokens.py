@@ -23,9 +23,11 @@ ACCESS_SECONDS = 300
 REFRESH_SECONDS = 30 * 86400
 PARTICIPANT_SECONDS = 24 * 3600
 ATTEMPT_SECONDS = 600
+DEVICE_SECONDS = 400 * 86400
 _ACCESS = "parley-control"
 _PARTICIPANT = "parley-participant"
 _ATTEMPT = "parley-oidc"
+_DEVICE = "parley-device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,14 @@ class RefreshToken:
     generation: int
 
 
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A browser, and the accounts that signed in from it last."""
+
+    id: str
+    users: tuple[str, ...]
+
+
 class Tokens:
     """Makes and reads tokens; reading returns None for whatever is not ours, or expired."""
 
@@ -60,6 +70,7 @@ class Tokens:
         self._participant_key = keys.derive("participant token")
         self._refresh_key = keys.derive("refresh token")
         self._attempt_key = keys.derive("oidc attempt")
+        self._device_key = keys.derive("device")
         self._csrf_key = keys.derive("csrf token")
         self._link_key = keys.derive("file link")
 
@@ -92,6 +103,17 @@ class Tokens:
     def read_attempt(self, token: str) -> Attempt | None:
         claims = self._read(token, self._attempt_key, _ATTEMPT)
         return None if claims is None else Attempt(**{one.name: str(claims[one.name]) for one in fields(Attempt)})
+
+    def device(self, device: Device) -> str:
+        claims = {"sub": device.id, "users": device.users}
+        return self._sign(claims, self._device_key, _DEVICE, DEVICE_SECONDS)
+
+    def read_device(self, token: str) -> Device | None:
+        claims = self._read(token, self._device_key, _DEVICE)
+        match claims:
+            case {"sub": str(device), "users": list(users)}:
+                return Device(device, tuple(str(user) for user in users))
+        return None
 
     def refresh(self, session: str, generation: int) -> str:
         body = f"{session}.{generation}"

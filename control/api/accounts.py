@@ -19,7 +19,7 @@ from control.api.sign_in_types import (
 )
 from control.api.signing_in import Mode, check_may_sign_in, cookie_names, public_user, sign_in, signed_in
 from control.api.types import Done
-from control.auth import cookies
+from control.auth import cookies, devices
 from control.auth.access import Access, sign_in_required
 from control.auth.principal import check_origin
 from control.database import Connection
@@ -113,15 +113,16 @@ async def register(call: Call, body: Register) -> Response:
 
 @accounts.route("POST", "/api/v1/auth/login", Access.PUBLIC, body=Login, answer=SignedIn)
 async def log_in(call: Call, body: Login) -> Response:
-    """Sign in with user name or e-mail address; throttled per account and per address."""
-    limits = call.services.limits
-    account = users.key(body.username)
-    await limits.spend("login-account", account, 10, _WINDOW)
+    """Sign in with user name or e-mail address.
+
+    Wrong attempts count per address, per account from one address, and per account. A browser that the account has
+    signed in from before is counted by itself, so that nobody else's attempts lock it out.
+    """
     async with call.services.pool.acquire() as connection:
         user = await users.by_login(connection, body.username)
     stored = user.password_hash if user is not None else None
-    of_address = Failures("login-address", call.network, call.services.config.limits.sign_in_failures, _WINDOW)
-    right = await limits.guess([of_address], lambda: call.services.passwords.verify(stored, body.password))
+    failures = _failures(call, users.key(body.username) if user is None else user.id)
+    right = await call.services.limits.guess(failures, lambda: call.services.passwords.verify(stored, body.password))
     if not right or user is None:
         raise Problem(401, "wrong_credentials", "User name or password is wrong.")
     if user.must_confirm:
@@ -129,7 +130,6 @@ async def log_in(call: Call, body: Login) -> Response:
     check_may_sign_in(user)
     async with call.services.pool.acquire() as connection, connection.transaction():
         strong = await second_factor.check(call, connection, user, body.code)
-        await limits.forgive("login-account", account)
         if call.services.passwords.needs_rehash(user.password_hash):
             stronger = await call.services.passwords.hash(body.password)
             await users.rehash(connection, user.id, user.password_hash, stronger)
@@ -232,6 +232,18 @@ async def change_password(call: Call, body: ChangePassword) -> Response:
         changed = await users.by_id(connection, user.id)
         assert changed is not None
         return await sign_in(call, connection, changed, mode, strong=call.user.strong)
+
+
+def _failures(call: Call, account: str) -> list[Failures]:
+    """Return what counts wrong attempts to sign in to an account."""
+    device = devices.known(call.services, call.request, account)
+    if device is not None:
+        return [Failures("login-device", f"{account}:{device.id}", 10, _WINDOW)]
+    return [
+        Failures("login-address", call.network, call.services.config.limits.sign_in_failures, _WINDOW),
+        Failures("login-from", f"{account}:{call.network}", 10, _WINDOW),
+        Failures("login-account", account, 100, _WINDOW),
+    ]
 
 
 async def _confirm_again(call: Call, user: UserRow) -> None:

@@ -53,7 +53,7 @@ async def request_verification(call: Call) -> Done:
 @endpoints.route("POST", "/api/v1/auth/verify-email", Access.PUBLIC, body=VerifyEmail, answer=Done)
 async def verify_email(call: Call, body: VerifyEmail) -> Done:
     """Confirm an address with the token of a mail; a new one is the account's from now on."""
-    await call.services.limits.spend("verify-token", call.address, 20, _WINDOW)
+    await call.services.limits.spend("verify-token", call.network, 20, _WINDOW)
     async with call.services.pool.acquire() as connection, connection.transaction():
         redeemed = await account_tokens.redeem(connection, body.token, "verify")
         user = None if redeemed is None else await users.by_id(connection, redeemed[0])
@@ -69,7 +69,7 @@ async def verify_email(call: Call, body: VerifyEmail) -> Done:
 @endpoints.route("POST", "/api/v1/auth/undo-email", Access.PUBLIC, body=UndoEmail, answer=Done)
 async def undo_email(call: Call, body: UndoEmail) -> Done:
     """Give an account back the address that it had, with a new password; everything that is signed in ends."""
-    await call.services.limits.spend("undo-token", call.address, 20, _WINDOW)
+    await call.services.limits.spend("undo-token", call.network, 20, _WINDOW)
     password_hash = await call.services.passwords.hash(body.password)
     async with call.services.pool.acquire() as connection, connection.transaction():
         redeemed = await account_tokens.redeem(connection, body.token, "undo")

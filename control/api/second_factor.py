@@ -63,7 +63,8 @@ async def remove_second_factor(call: Call) -> Done:
 async def check(call: Call, connection: Connection, user: UserRow, given: str | None) -> bool:
     """Return whether `given` is the code of the account's second factor, False where it has none.
 
-    Raises Problem 401 for a wrong code, and where only the account's passkey will do. Needs a transaction.
+    Raises Problem 401 for a wrong code, and where only the account's passkey will do, 429 after ten wrong ones: who
+    comes here knows the password. Needs a transaction.
     """
     held = await second_factor.of_user(connection, user.id)
     if held is None or held.totp_secret is None or not held.totp_confirmed:
@@ -72,9 +73,11 @@ async def check(call: Call, connection: Connection, user: UserRow, given: str | 
         return False
     if given is None:
         raise Problem(401, "second_factor_required", "Give the code of your authenticator app, or a recovery code.")
+    await call.services.limits.spend("code", user.id, 10, _WINDOW)
     step = totp.matching_step(held.totp_secret, given, time.time(), held.totp_last_step)
     if step is not None:
         await second_factor.use_step(connection, user.id, step)
     elif not await second_factor.use_recovery_code(connection, user.id, given):
         raise Problem(401, "wrong_code", "The code is wrong, or was used already.")
+    await call.services.limits.forgive("code", user.id)
     return True

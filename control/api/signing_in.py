@@ -5,7 +5,7 @@ from typing import Literal
 from quart import Response
 
 from control.api.sign_in_types import SignedIn, User
-from control.auth import cookies
+from control.auth import cookies, devices
 from control.database import Connection
 from control.endpoint import Call, answer
 from control.problem import Problem
@@ -45,7 +45,10 @@ async def sign_in(
     agent = call.request.headers.get("User-Agent", "")
     session = await sessions.create(connection, user.id, user.epoch, agent, call.address, strong=strong)
     await users.touch_login(connection, user.id)
-    return signed_in(call, user, session, 1, mode=mode, status=status, strong=strong)
+    response = signed_in(call, user, session, 1, mode=mode, status=status, strong=strong)
+    if mode == "cookie":
+        devices.remember(call.services, call.request, response, user.id)
+    return response
 
 
 def signed_in(

@@ -8,7 +8,7 @@ import msgspec
 from quart import Response
 
 from control import oidc
-from control.auth import cookies
+from control.auth import cookies, devices
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
@@ -79,6 +79,7 @@ async def finish_single_sign_on(call: Call, provider: str, query: CallbackQuery)
     tokens = call.services.tokens
     names = cookies.names(call.request, call.services.config.cookie_security)
     cookies.set_session(response, names, tokens.access(user.id, session, user.epoch), tokens.refresh(session, 1))
+    devices.remember(call.services, call.request, response, user.id)
     _set_attempt(call, response, "", 0)
     return response
 

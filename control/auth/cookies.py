@@ -14,11 +14,12 @@ class CookieNames:
 
     access: str
     refresh: str
+    device: str
     secure: bool
 
 
-_PLAIN = CookieNames("parley-access", "parley-refresh", False)
-_SECURE = CookieNames("__Host-parley-access", "__Host-parley-refresh", True)
+_PLAIN = CookieNames("parley-access", "parley-refresh", "parley-device", False)
+_SECURE = CookieNames("__Host-parley-access", "__Host-parley-refresh", "__Host-parley-device", True)
 
 
 def names(request: Request, security: Literal["auto", "always"]) -> CookieNames:

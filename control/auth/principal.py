@@ -50,6 +50,26 @@ async def authenticate(services: Services, request: Request) -> Principal | None
     return principal
 
 
+def claimed_subject(services: Services, request: Request) -> str | None:
+    """Return the account or guest that a token of ours names, None without one; the database is not asked.
+
+    Limits count by it what is refused, too. An API key names nobody before it is looked up.
+    """
+    token = request.headers.get("Authorization", "").partition(" ")[2].strip()
+    if not token and "Cookie" in request.headers:
+        token = request.cookies.get(cookies.names(request, services.config.cookie_security).access, "")
+    if not token or token.startswith(api_keys.PREFIX):
+        return None
+    live = services.sessions.get(token)
+    if live is not None:
+        return live.user
+    access = services.tokens.read_access(token)
+    if access is not None:
+        return access.user
+    guest = services.tokens.read_participant(token)
+    return None if guest is None else guest.participant
+
+
 def check_origin(services: Services, request: Request, required: bool) -> None:
     """Raise Problem 403 when a browser's Origin is foreign, or absent though `required`."""
     origin = request.headers.get("Origin")

@@ -67,7 +67,7 @@ async def test_cookies_are_http_only_and_lax(server: Server) -> None:
         body = {"username": "ada", "password": PASSWORD}
         async with session.post(f"{server.url}/api/v1/auth/register", json=body) as answer:
             cookies = answer.headers.getall("Set-Cookie")
-    assert len(cookies) == 2
+    assert len(cookies) == 3
     for cookie in cookies:
         assert "HttpOnly" in cookie and "SameSite=Lax" in cookie and "Path=/" in cookie
 

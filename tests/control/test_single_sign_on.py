@@ -159,6 +159,8 @@ async def test_a_callback_that_was_not_begun_here_is_refused(server: Server, iss
         {"nonce": "another"},
         {"exp": 1},
         {"azp": "another"},
+        {"aud": ["parley", "another"]},  # section 3.1.3.7: then azp says for whom it is
+        {"aud": ["parley", "another"], "azp": "another"},
         {"sub": None},
         {"alg": "none"},
         {"alg": "HS256"},
@@ -185,6 +187,10 @@ async def test_tokens_that_do_not_hold(change: dict[str, Any]) -> None:
         }
         good = jwt.encode(claims, key, algorithm="ES256", headers={"kid": "k"})
         assert (await client._verified(good, discovery, attempt))["sub"] == "u"
+        both = jwt.encode(
+            claims | {"aud": ["parley", "another"], "azp": "parley"}, key, algorithm="ES256", headers={"kid": "k"}
+        )
+        assert (await client._verified(both, discovery, attempt))["sub"] == "u"
         bad = {name: value for name, value in (claims | change).items() if value is not None}
         algorithm = bad.pop("alg", "ES256")
         secret: Any = {"none": None, "HS256": "x" * 32}.get(algorithm, other if bad.pop("key", None) else key)

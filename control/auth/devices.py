@@ -1,0 +1,36 @@
+"""Browsers that an account signed in from before, by a signed cookie: strangers who guess its password cannot lock them
+out, since their attempts are counted apart.
+
+The cookie lets nobody in and survives signing out. Losing it costs no more than being counted with strangers.
+"""
+
+from quart import Request, Response
+
+from control.auth import cookies
+from control.identifiers import new_id
+from control.services import Services
+from control.tokens import DEVICE_SECONDS, Device
+
+_MOST_ACCOUNTS = 5
+
+
+def known(services: Services, request: Request, user: str) -> Device | None:
+    """Return the browser that asks, None where this account has not signed in from it."""
+    device = _read(services, request)
+    return device if device is not None and user in device.users else None
+
+
+def remember(services: Services, request: Request, response: Response, user: str) -> None:
+    """Let the browser show from now on that this account signed in from it; it keeps the last few accounts."""
+    before = _read(services, request) or Device(new_id("device"), ())
+    users = (user, *(one for one in before.users if one != user))[:_MOST_ACCOUNTS]
+    names = cookies.names(request, services.config.cookie_security)
+    token = services.tokens.device(Device(before.id, users))
+    response.set_cookie(
+        names.device, token, max_age=DEVICE_SECONDS, path="/", secure=names.secure, httponly=True, samesite="Lax"
+    )
+
+
+def _read(services: Services, request: Request) -> Device | None:
+    given = request.cookies.get(cookies.names(request, services.config.cookie_security).device, "")
+    return services.tokens.read_device(given) if given else None

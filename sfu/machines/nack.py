@@ -58,6 +58,7 @@ class NackGenerator:
         self._skip_at_keyframe = skip_at_keyframe
         self._highest: int | None = None
         self._missing: dict[int, _Missing] = {}  # ascending
+        self._next_due: int | None = None  # not after any next try: to ask when nothing is due costs nothing
         self._given_up: list[GivenUp] = []
 
     def received(self, ext_seq: int, now: int, keyframe: bool = False, repaired: bool = False) -> int | None:
@@ -86,6 +87,8 @@ class NackGenerator:
             first = end - self._max_missing
         for seq in range(first, end):
             self._missing[seq] = _Missing(now, now)
+        if first < end:
+            self._next_due = now if self._next_due is None else min(self._next_due, now)
         while len(self._missing) > self._max_missing:
             oldest = next(iter(self._missing))
             del self._missing[oldest]
@@ -97,6 +100,8 @@ class NackGenerator:
         At most 250, so that a NACK fits a datagram; `timer` says at once when there are more.
         """
         asked: list[int] = []
+        if self._next_due is None or now < self._next_due:
+            return asked
         for seq, missing in list(self._missing.items()):
             if now < missing.next_try:
                 continue
@@ -111,11 +116,12 @@ class NackGenerator:
             missing.next_try = now + int(wait * _BACK_OFF**missing.tries)
             missing.tries += 1
             asked.append(seq)
+        self._next_due = min((missing.next_try for missing in self._missing.values()), default=None)
         return asked
 
     def timer(self) -> int | None:
-        """When `due` has work next, or None."""
-        return min((missing.next_try for missing in self._missing.values()), default=None)
+        """When `due` may have work next, or None. It has none where what was missing has come meanwhile."""
+        return self._next_due if self._missing else None
 
     def given_up(self) -> list[GivenUp]:
         """Return and forget what was given up since the last call. A loss of video needs a keyframe, but for KEYFRAME.

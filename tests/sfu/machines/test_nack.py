@@ -164,3 +164,21 @@ def test_with_five_percent_loss_both_ways_everything_arrives(seed):
     assert received == set(range(2000))
     assert longest < 500 * MS
     assert generator.given_up() == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_timer_is_never_later_than_the_work(seed):
+    """Whenever packets come and are asked for: what a generator asked at every instant finds, the timer announced."""
+    chance = random.Random(seed)
+    by_timer, always = NackGenerator(), NackGenerator()
+    seq = 0
+    for now in range(0, 2_000 * MS, 2 * MS):
+        if chance.random() < 0.3:
+            seq += chance.choice((1, 1, 1, 2, 5))
+            came = seq if chance.random() < 0.8 else max(0, seq - chance.randrange(20))
+            by_timer.received(came, now)
+            always.received(came, now)
+        at = by_timer.timer()
+        asked = by_timer.due(now, RTT) if at is not None and at <= now else []
+        assert asked == always.due(now, RTT)
+        assert by_timer.missing == always.missing

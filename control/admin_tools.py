@@ -88,6 +88,7 @@ _EXPORTS = {
     "lobby_entries": "SELECT * FROM lobby_entries WHERE user_id = $1",
     "recording_links": "SELECT * FROM recording_links WHERE created_by = $1",
     "signed_links": "SELECT * FROM signed_links WHERE created_by = $1",
+    "stream_keys": "SELECT * FROM stream_keys WHERE created_by = $1",
     "ai_tasks": "SELECT t.* FROM ai_tasks t JOIN media_files f ON f.id = t.file_id WHERE f.owner_id = $1",
     "media_streams": (
         "SELECT x.* FROM media_streams x JOIN meeting_participants p ON p.id = x.participant_id WHERE p.user_id = $1"

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from quart import Quart, Response, request
 
-from control import emotion_setting, facts, outside_jobs, placing
+from control import emotion_setting, facts, outside_jobs, placing, stream_keys
 from control.problem import Problem
 from control.problem_handlers import handle_problems
 from control.proxy.routing import SIGNALING_PATH, node_for, room_of_path
@@ -16,8 +16,9 @@ from control.store import placements, rooms
 from sfu.api.facts import FactAcknowledgement
 from sfu.api.jobs import JobHeld, JobOutcome, JobProgress, JobRequest
 from sfu.api.registration import DrainWish, Evacuated, NodeStanding, NodeStandings
+from sfu.api.stream_key import StreamKeyUse
 
-_Word = TypeVar("_Word", JobRequest, JobProgress, JobOutcome)
+_Word = TypeVar("_Word", JobRequest, JobProgress, JobOutcome, StreamKeyUse)
 _MAX_BATCH = 8 * 1024 * 1024
 
 
@@ -55,6 +56,10 @@ def _add_rooms(app: Quart, services: Services) -> None:
         if state is None:
             raise Problem(404, "not_found", "This meeting does not exist.")
         return _json(msgspec.structs.replace(state, placement=placement))
+
+    @app.post("/internal/v1/stream-keys/admit")
+    async def admit_by_stream_key() -> Response:
+        return _json(await stream_keys.admit(services, await _read(StreamKeyUse)))
 
     @app.get("/internal/v1/ai/setup")
     async def ai_setup() -> Response:

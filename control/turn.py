@@ -6,7 +6,7 @@ draft-uberti-behave-turn-rest-00, section 2.2: the name begins with the time of 
 import base64
 import hmac
 
-from control.config import IceServerConfig, TurnConfig
+from control.config import ControlConfig, IceServerConfig, TurnConfig
 
 LIFETIME_SECONDS = 12 * 3600
 
@@ -16,6 +16,14 @@ def ice_server(turn: TurnConfig, participant: str, unix_seconds: int) -> IceServ
     username = f"{unix_seconds + LIFETIME_SECONDS}:{participant}"
     digest = hmac.digest(turn.secret.encode(), username.encode(), "sha1")
     return IceServerConfig(urls=turn.urls, username=username, credential=base64.b64encode(digest).decode())
+
+
+def offered(config: ControlConfig, participant: str, unix_seconds: int) -> list[IceServerConfig]:
+    """Return the ICE servers that a participant may use, with credentials of its own for ours."""
+    servers = list(config.ice_servers)
+    if config.turn is not None:
+        servers.append(ice_server(config.turn, participant, unix_seconds))
+    return servers
 
 
 def links(server: IceServerConfig) -> list[str]:

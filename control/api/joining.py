@@ -16,7 +16,6 @@ from control.api.meetings import summary
 from control.api.participant_types import Joined, JoinMeeting, Waiting
 from control.api.types import Done
 from control.auth.access import Access, Standing
-from control.config import IceServerConfig
 from control.database import Connection
 from control.ending import ended
 from control.endpoint import Call, Endpoints, answer, with_standing
@@ -224,7 +223,7 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
     settings = grants.settings_of(call.standing.meeting)
     granted = grants.current(state, person.id, person.role, settings)
     about = summary(call.standing)
-    offered = _ice_servers(call, person)
+    offered = turn.offered(services.config, person.id, int(time.time()))
     door = webtransport.door(services.registry.known(), entry.node or entry.home)
     guest = person.user_id is None
     return Joined(
@@ -255,12 +254,3 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
         if guest
         else None,
     )
-
-
-def _ice_servers(call: Call, person: ParticipantRow) -> list[IceServerConfig]:
-    """Return the ICE servers that a participant may use, with credentials of its own for ours."""
-    config = call.services.config
-    offered = list(config.ice_servers)
-    if config.turn is not None:
-        offered.append(turn.ice_server(config.turn, person.id, int(time.time())))
-    return offered

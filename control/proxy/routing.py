@@ -3,13 +3,14 @@
 A node that turns out to be gone is not waited for: its rooms are placed anew, and the request goes there.
 """
 
-from control import failover
+from control import failover, stream_keys
 from control.problem import Problem, not_found
 from control.services import Services
 from control.tokens import way_of_join_token
 from sfu.api import session_paths
 from sfu.api.registration import NodeRecord
 from sfu.api.session_paths import Kind
+from sfu.api.stream_key import is_stream_key
 
 SIGNALING_PATH = "/ws/signaling"
 NO_NODE = "no_node"
@@ -28,11 +29,15 @@ def room_of_path(raw: str) -> str:
 
 
 async def node_for(services: Services, meeting: str, authorization: str = "", further: str = "") -> NodeRecord:
-    """Return the node of `meeting`, else of the room that the bearer token names; raises Problem 404.
+    """Return the node of `meeting`, else of the room that the bearer, a token or key, leads to; raises Problem 404.
 
     `further`, or the token, may name one of those that the room has spilled over to.
     """
-    named, by_token = way_of_join_token(authorization.partition(" ")[2].strip())
+    bearer = authorization.partition(" ")[2].strip()
+    if is_stream_key(bearer):
+        named, by_token = await stream_keys.meeting_of(services, bearer), ""
+    else:
+        named, by_token = way_of_join_token(bearer)
     room, wanted = meeting or named, further or by_token
     if "\x00" not in room:
         placement = await services.nodes.placement(room)

@@ -75,6 +75,10 @@ class Admission:
         self._use(claims, unix_seconds)
         return claims
 
+    def give_back(self, claims: JoinClaims) -> None:
+        """Nobody was let in by the token after all: it may be used again until it expires."""
+        self._seen.pop(claims.jti, None)
+
     def _verify(self, token: str) -> JoinClaims:
         key = self._keys.get(key_id(token))
         if key is None:

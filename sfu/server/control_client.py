@@ -9,6 +9,7 @@ from sfu.api.desired_state import DesiredState
 from sfu.api.facts import FactBatch, encode_batch
 from sfu.api.failures import describe
 from sfu.api.registration import Evacuated
+from sfu.api.stream_key import StreamKeyAdmission, StreamKeyUse
 
 _T = TypeVar("_T")
 MAX_REPLY_BYTES = 4 * 1024 * 1024
@@ -75,6 +76,13 @@ class ControlClient:
         if status >= 300:
             raise ControlUnavailable(f"evacuate: {status}")
         return _decode(body, Evacuated).moved
+
+    async def admit_by_stream_key(self, use: StreamKeyUse) -> StreamKeyAdmission:
+        """Return the join token of whoever showed a stream key, or why there is none; raises ControlUnavailable."""
+        status, body = await self._exchange("POST", "/internal/v1/stream-keys/admit", msgspec.json.encode(use))
+        if status >= 300:
+            raise ControlUnavailable(f"stream key: {status}")
+        return _decode(body, StreamKeyAdmission)
 
     async def _get(self, path: str) -> bytes:
         status, body = await self._exchange("GET", path)

@@ -1,12 +1,19 @@
-"""Admission with keys pulled from control: at the start, and when a token names a key that is not known yet."""
+"""Admission with keys pulled from control: at the start, and when a token names a key that is not known yet.
+
+Stream keys, which encoders and players may show in place of a join token, control exchanges for one.
+"""
 
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from sfu.api.failures import describe
 from sfu.api.join_token import JoinClaims
+from sfu.api.stream_key import StreamKeyUse, StreamRole, is_stream_key, key_hash
 from sfu.rooms.admission import Admission, key_id
+from sfu.rooms.refusal import Code, Refused
 from sfu.server.control_client import ControlClient, ControlUnavailable, MeetingUnknown
 
 _MIN_INTERVAL_SECONDS = 1.0
@@ -22,12 +29,32 @@ class KeyRing:
         self._lock = asyncio.Lock()
         self._asked_at = float("-inf")
 
-    async def admit(self, token: str) -> JoinClaims:
-        """Return the claims of a token and use it up; raises Refused."""
+    @asynccontextmanager
+    async def admitted(self, token: str) -> AsyncIterator[JoinClaims]:
+        """Use a token up, unless what is done within the context fails: then it admits again; raises Refused."""
         kid = key_id(token)
         if not self._admission.knows(kid):
             await self.refresh(kid)
-        return self._admission.admit(token, time.time())
+        claims = self._admission.admit(token, time.time())
+        try:
+            yield claims
+        except BaseException:
+            self._admission.give_back(claims)
+            raise
+
+    async def join_token(self, bearer: str, role: StreamRole, room: str) -> str:
+        """Return a bearer that is a join token, and the one that control gives for a stream key; raises Refused."""
+        if not is_stream_key(bearer):
+            return bearer
+        use = StreamKeyUse(key_hash=key_hash(bearer).hex(), role=role, room=room)
+        try:
+            admission = await self._control.admit_by_stream_key(use)
+        except ControlUnavailable as error:
+            raise Refused(Code.NOT_READY, "The stream key cannot be checked now; try again.", fatal=True) from error
+        if admission.code:
+            code = Code(admission.code) if admission.code in set(Code) else Code.NOT_PERMITTED
+            raise Refused(code, admission.detail, fatal=True)
+        return admission.token
 
     async def refresh(self, kid: str = "") -> None:
         """Pull the keys, unless `kid` turned up meanwhile; what is known stays when control does not answer.

@@ -137,11 +137,11 @@ class SignalingServer:
         self._driver.flush()
 
     async def _enter(self, session: SignalingSession, token: str) -> None:
-        claims = await self._keys.admit(token)
-        about = {"meeting": claims.room, "participant": claims.participant}
-        with tracing.span("sfu.join", tracing.read(claims.traceparent), **about) as span:
-            desired = await self._first_state.of(claims)
-            self._driver.node.join(claims, session.number, self._driver.now(), desired=desired)
+        async with self._keys.admitted(token) as claims:
+            about = {"meeting": claims.room, "participant": claims.participant}
+            with tracing.span("sfu.join", tracing.read(claims.traceparent), **about) as span:
+                desired = await self._first_state.of(claims)
+                self._driver.node.join(claims, session.number, self._driver.now(), desired=desired)
         self._first_media.watch(claims.room, claims.participant, span.traceparent)
 
     async def _next(self, session: SignalingSession) -> None:

@@ -1,8 +1,9 @@
-"""WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) over HTTP: a join token as bearer, one resource per session.
+"""WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) over HTTP: a join token or a stream key as bearer, one resource per
+session.
 
 `POST /whip` and `POST /whep` (optionally with the room in the path, which the token must then name) create a resource;
 DELETE ends it. Consents, which other clients give by signaling, are given by `?consent=recording,captions`. A resource
-answers to the token that made it, which stays good for that beyond its 60 s. PATCH takes trickled candidates
+answers to the bearer that made it: a join token stays good for that beyond its 60 s. PATCH takes trickled candidates
 (RFC 8840), which an ICE-lite agent does not need, and restarts ICE; entity tags name ICE sessions (RFC 9725, 4.3.2).
 """
 
@@ -11,6 +12,7 @@ import hmac
 import re
 import secrets
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -74,38 +76,41 @@ class StandaloneApi:
         if request.content_type != SDP:
             return problem(415, Code.BAD_MESSAGE.value, f"The body must be {SDP}.", {"Accept-Post": SDP})
         try:
-            token = bearer(request)
+            shown = bearer(request)
             sdp = await body_text(request, MAX_SDP_BYTES)
-            claims = await self._keys.admit(token)
-            if request.match_info.get("room", claims.room) != claims.room:
-                raise Refused(Code.FOREIGN_TOKEN, "The token is for another room.", fatal=True)
             role: Role = "whip" if request.path.startswith("/whip") else "whep"
+            room = request.match_info.get("room", "")
+            token = await self._keys.join_token(shown, "publish" if role == "whip" else "watch", room)
             consent, codec = _consent(request), _codec(request)
-            desired = await self._first_state.of(claims)
-            now = self._driver.now()
-            seat, answer = self._driver.node.stand_alone(claims, role, sdp, consent, now, desired=desired, codec=codec)
+            async with self._keys.admitted(token) as claims:
+                if room and room != claims.room:
+                    raise Refused(Code.FOREIGN_TOKEN, "The token is for another room.", fatal=True)
+                desired = await self._first_state.of(claims)
+                seat, answer = self._driver.node.stand_alone(
+                    claims, role, sdp, consent, self._driver.now(), desired=desired, codec=codec
+                )
         except Refused as refused:
             self._driver.flush()
             return self.refuse(refused)
         self._driver.flush()
-        self._forget_gone()
-        key = secrets.token_urlsafe(16)
         found = _UFRAG.search(sdp)
-        resource = Resource(role, seat, _hash(token), found[1] if found is not None else "", _new_etag())
-        self._resources[key] = resource
-        location = f"/{role}/{claims.room}/{key}"
-        headers = {"Location": location, "ETag": resource.etag, "Accept-Patch": FRAGMENT, **CORS}
-        response = web.Response(status=201, text=answer, content_type=SDP, headers=headers)
-        for link in claims.ice:
-            response.headers.add("Link", link)
-        if role == "whep":
-            response.headers.add("Link", f'<{location}/layer>; rel="{LAYER_LINK}"')
-            response.headers.add("Link", f'<{location}/events>; rel="{EVENTS_LINK}"; events="active,inactive,layers"')
-        return response
+        resource = Resource(role, seat, _hash(shown), found[1] if found is not None else "", _new_etag())
+        return _created(self._keep(resource), resource, answer, claims.ice)
 
-    def _forget_gone(self) -> None:
-        """Drop resources whose participant is gone, so that they are as bounded as participants are."""
-        self._resources = {key: value for key, value in self._resources.items() if present(value.seat)}
+    def _keep(self, resource: Resource) -> str:
+        """Keep a resource and return its key.
+
+        Those whose participant is gone, or has come anew by this one, are dropped: they are as bounded as participants.
+        """
+        participant = resource.seat.participant
+        self._resources = {
+            key: other
+            for key, other in self._resources.items()
+            if present(other.seat) and other.seat.participant is not participant
+        }
+        key = secrets.token_urlsafe(16)
+        self._resources[key] = resource
+        return key
 
     def find(self, request: web.Request) -> Resource | None:
         """Return the resource that the path names, if its participant is still there."""
@@ -173,6 +178,19 @@ class StandaloneApi:
         """Count a refusal and return it."""
         self.refused[refused.code.value] += 1
         return refusal(refused)
+
+
+def _created(key: str, resource: Resource, answer: str, ice: Iterable[str]) -> web.Response:
+    """Return what a POST that made a resource is answered with; `ice` are servers as values of Link headers."""
+    location = f"/{resource.role}/{resource.seat.room.room}/{key}"
+    headers = {"Location": location, "ETag": resource.etag, "Accept-Patch": FRAGMENT, **CORS}
+    response = web.Response(status=201, text=answer, content_type=SDP, headers=headers)
+    for link in ice:
+        response.headers.add("Link", link)
+    if resource.role == "whep":
+        response.headers.add("Link", f'<{location}/layer>; rel="{LAYER_LINK}"')
+        response.headers.add("Link", f'<{location}/events>; rel="{EVENTS_LINK}"; events="active,inactive,layers"')
+    return response
 
 
 async def _read_patch(request: web.Request) -> tuple[str, SdpFragment] | web.Response:

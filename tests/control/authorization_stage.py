@@ -78,6 +78,7 @@ class Stage:
         link = await host.ok("POST", f"/api/v1/recordings/{recording}/links", {})
         of_file = await host.ok("POST", f"/api/v1/media/{file}/links", {})
         of_recording = await host.ok("POST", f"/api/v1/recordings/{recording}/file-links", {"name": "track0.webm"})
+        stream_key = await host.ok("POST", f"{base}/stream-keys", {"name": "Wall", "role": "watch"})
         await self._visit(meeting, joined["participant"]["participant"])
         callers = {name: accounts[name] for name in CALLERS if name in accounts}
         callers["anonymous"] = self.people.nobody()
@@ -103,6 +104,7 @@ class Stage:
                 "<link>": link["id"],
                 "<media_link>": of_file["id"],
                 "<file_link>": of_recording["id"],
+                "<stream_key>": stream_key["id"],
                 "<token>": link["url"].rpartition("/")[2],
             },
         )

@@ -138,6 +138,9 @@ TABLE = {
     f"POST {M}/transports/send": HOSTS,
     f"POST {M}/transports/receive": HOSTS,
     f"GET {M}/transports": HOSTS,
+    f"POST {M}/stream-keys": HOSTS,
+    f"GET {M}/stream-keys": HOSTS,
+    f"DELETE {M}/stream-keys/<stream_key>": HOSTS,
     f"GET {M}/quality": HOSTS,
     f"DELETE {M}/transports/<transport>": "401 403 403 403 404 404 403 403 403 401 404",
     f"GET {M}/calendar.ics": PUBLIC_WITH_VALID_TOKEN,
@@ -211,6 +214,7 @@ TABLE = {
 OTHERS = {"/", "/api/docs", "/<path:name>", "/whip", "/whip/<path:rest>", "/whep", "/whep/<path:rest>"}
 # Routes that an allowed caller uses up.
 CONSUMING = {
+    f"DELETE {M}/stream-keys/<stream_key>",
     f"DELETE {R}/links/<link>",
     f"DELETE {R}/file-links/<file_link>",
     "DELETE /api/v1/media/<file>/links/<media_link>",

@@ -65,6 +65,7 @@ ERASED = {
     "signaling_messages",
     "signaling_sessions",
     "signed_links",
+    "stream_keys",
     "user_identities",
     "user_sessions",
     "users",
@@ -293,6 +294,8 @@ WRITTEN = (
     " VALUES ('rl', '{recording}', '\\x01', '{user}', now())",
     "INSERT INTO signed_links (id, recording_id, name, created_by, expires_at)"
     " VALUES ('sl', '{recording}', 'n', '{user}', now())",
+    "INSERT INTO stream_keys (id, meeting_id, name, role, key_hash, created_by)"
+    " VALUES ('sk', '{other}', 'n', 'watch', '\\x01', '{user}')",
     "INSERT INTO participant_quality (meeting_id, participant_id, at, seconds, final, round_trip_ms, tracks)"
     " VALUES ('{other}', '{there}', now(), 1, false, 1, '[]')",
     "INSERT INTO meeting_minutes (meeting_id, state, lines, text) VALUES ('{meeting}', 'ready', 1, '{said}')",

@@ -63,6 +63,8 @@ SENSIBLE: dict[str, tuple[str, Any]] = {
     "DELETE /api/v1/media/{file}/links/{media_link}": ("host", None),
     "DELETE /api/v1/recordings/{recording}/file-links/{file_link}": ("host", None),
     "POST /api/v1/recordings/{recording}/file-links": ("host", {"name": "track0.webm"}),
+    f"POST {M}/stream-keys": ("host", {"name": "Encoder", "role": "publish"}),
+    f"DELETE {M}/stream-keys/{{stream_key}}": ("host", None),
     f"POST {M}/breakouts": ("host", {"rooms": [{"title": "Blue"}], "automatic": True}),
     f"POST {M}/breakouts/open": ("host", None),
     f"POST {M}/breakouts/move": ("host", {}),

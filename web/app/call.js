@@ -18,6 +18,7 @@ import { Publishing } from './publishing.js';
 import { RecordingBanner } from './recording-banner.js';
 import { rest } from './session.js';
 import { actionOf } from './shortcuts.js';
+import { showStreamKeys } from './stream-keys.js';
 import { Tiles } from './tiles.js';
 import { toast } from './toasts.js';
 
@@ -82,6 +83,7 @@ class Call {
     this.#breakouts = new Breakouts(this.#room, meeting.id, { signal });
     this.#people = new People(this.#room, {
       signal, name, lobby: h('div', {}, this.#lobby.element, this.#breakouts.element), close: () => this.#openPanel(''), act: (action, who) => void this.#host(action, who), invite: () => void copyLink(`/m/${encodeURIComponent(meeting.id)}`),
+      streamKeys: () => void showStreamKeys(meeting.id),
     });
     this.#captions = new Captions(this.#room, { signal, name });
     const connection = new ConnectionView(this.#room, signal);

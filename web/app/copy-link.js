@@ -1,13 +1,17 @@
-/** Links for other people, on the clipboard. */
+/** Links and keys for other people and programs, on the clipboard. */
 import { toast } from './toasts.js';
 
 /** Copy a link, made whole; where the browser refuses, show it. @param {string} path of this server, or a whole address */
-export async function copyLink(path) {
-  const link = new URL(path, location.href).href;
+export function copyLink(path) {
+  return copyText(new URL(path, location.href).href, 'Link copied.');
+}
+
+/** Copy a text and say so; where the browser refuses, show it. @param {string} text @param {string} done */
+export async function copyText(text, done) {
   try {
-    await navigator.clipboard.writeText(link);
-    toast('Link copied.');
+    await navigator.clipboard.writeText(text);
+    toast(done);
   } catch {
-    toast(link);
+    toast(text);
   }
 }

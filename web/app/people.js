@@ -11,6 +11,7 @@ export class People {
   #title = h('h2', {}, 'Participants');
   #muteAll = h('button', { type: 'button', class: 'button', 'data-host': 'mute-all', hidden: true, onclick: () => this.#act('mute-all') },
     icon('mic-off'), 'Mute everybody');
+  #streamKeys = h('button', { type: 'button', class: 'button', 'data-host': 'stream-keys', hidden: true }, icon('screen'), 'Stream keys');
   #act;
   #name;
   /** @type {Map<string, HTMLElement>} */
@@ -18,17 +19,18 @@ export class People {
 
   /**
    * @param {import('/sdk/parley.js').Room} room
-   * @param {{signal: AbortSignal, name: string, lobby: HTMLElement, close: () => void, invite: () => void,
+   * @param {{signal: AbortSignal, name: string, lobby: HTMLElement, close: () => void, invite: () => void, streamKeys: () => void,
    *   act: (action: 'mute'|'release'|'mute-all'|'remove', participant?: any) => void}} options
    */
-  constructor(room, { signal, name, lobby, close, act, invite }) {
+  constructor(room, { signal, name, lobby, close, act, invite, streamKeys }) {
     this.#room = room;
     this.#act = act;
     this.#name = name;
+    this.#streamKeys.addEventListener('click', streamKeys);
     this.element = h('aside', { class: 'panel panel-people', 'aria-label': 'Participants', hidden: true },
       h('header', { class: 'panel-head' }, this.#title, iconButton('close', 'Close', { onclick: close })),
       lobby, this.#list,
-      h('footer', { class: 'panel-foot' }, this.#muteAll,
+      h('footer', { class: 'panel-foot' }, this.#muteAll, this.#streamKeys,
         h('button', { type: 'button', class: 'button', onclick: invite }, icon('link'), 'Copy the link')));
     for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-added', 'track-changed',
       'track-removed', 'grants', 'local-changed']) room.addEventListener(type, () => this.#update(), { signal });
@@ -47,7 +49,7 @@ export class People {
 
   #update() {
     if (!this.shown) return;
-    this.#muteAll.hidden = !this.#room.grants.host;
+    this.#muteAll.hidden = this.#streamKeys.hidden = !this.#room.grants.host;
     const self = this.#room.participant;
     const others = [...this.#room.roster.participants.values()].filter(({ id }) => id !== self);
     others.sort((a, b) => a.name.localeCompare(b.name));

@@ -22,6 +22,7 @@ from sfu.api import signaling
 from sfu.api.desired_state import DesiredState
 from sfu.api.facts import AnyFact, decode_batch
 from sfu.api.join_token import AUDIENCE, Grants, JoinClaims
+from sfu.api.stream_key import StreamKeyAdmission, StreamKeyUse
 from sfu.rooms.node import Node
 from sfu.server.config import SfuConfig
 from sfu.server.main import SfuServer
@@ -44,6 +45,8 @@ class Control:
         self.desired_held = asyncio.Event()  # not set: a desired state is answered later, as it was when asked for
         self.desired_held.set()
         self.desired_status: int | None = None  # what a room's desired state is answered with instead
+        self.stream_keys: Callable[[StreamKeyUse], StreamKeyAdmission] | None = None
+        self.stream_keys_asked: list[StreamKeyUse] = []
         self.other_nodes = False  # whether there are any, to place rooms on
         self.url = ""
 
@@ -81,6 +84,7 @@ class Control:
         app.router.add_get("/internal/v1/keys", self._keys)
         app.router.add_get("/internal/v1/rooms/{room}/desired", self._desired)
         app.router.add_post("/internal/v1/facts", self._facts)
+        app.router.add_post("/internal/v1/stream-keys/admit", self._admit)
         app.router.add_post("/internal/v1/nodes/{node}/evacuate", self._evacuate)
         return app
 
@@ -107,6 +111,13 @@ class Control:
             self.batches.append(batch.n)
             self.facts.extend(batch.facts)
         return web.json_response({"acknowledged": batch.n})
+
+    async def _admit(self, request: web.Request) -> web.Response:
+        use = msgspec.json.decode(await request.read(), type=StreamKeyUse)
+        self.stream_keys_asked.append(use)
+        if self.stream_keys is None:
+            return web.json_response({}, status=503)
+        return web.Response(body=msgspec.json.encode(self.stream_keys(use)), content_type="application/json")
 
     async def _evacuate(self, request: web.Request) -> web.Response:
         return web.json_response({"moved": list(self.desired) if self.other_nodes else []})

@@ -102,7 +102,7 @@ async def test_refusals(tmp_path: Path) -> None:
         unknown = f"{url}?consent=everything"
         assert await post(unknown, h.control.token("r", "a"), "v=0", sdp) == (400, "bad_message")
         async with session.delete(f"{url}/r/unknown") as response:
-            assert response.status == 404
+            assert response.status == 401
         assert not h.node.rooms
         assert (await h.metrics())['parley_sfu_http_refused_total{reason="expired_token"}'] == 1
 

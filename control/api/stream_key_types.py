@@ -1,0 +1,31 @@
+"""Bodies and answers about stream keys."""
+
+from datetime import datetime
+
+from control.api.types import Answer, Body, Text
+from sfu.api.stream_key import StreamRole
+
+
+class CreateStreamKey(Body, frozen=True, kw_only=True):
+    """`name` is shown as the participant's. Who holds a key for `publish` sends by WHIP, for `watch` plays by WHEP."""
+
+    name: Text
+    role: StreamRole
+    expires_at: datetime | None = None
+
+
+class StreamKey(Answer, frozen=True, kw_only=True):
+    """`url` is where to send it as the bearer. `secret` is shown once, when the key is made."""
+
+    id: str
+    name: str
+    role: StreamRole
+    url: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    secret: str | None = None
+
+
+class StreamKeys(Answer, frozen=True, kw_only=True):
+    keys: list[StreamKey]

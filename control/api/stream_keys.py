@@ -1,0 +1,80 @@
+"""Stream keys of a meeting, for software that is configured once and connects again by itself; hosts make them."""
+
+from datetime import UTC, datetime
+
+from control import grants
+from control.api.stream_key_types import CreateStreamKey, StreamKey, StreamKeys
+from control.api.types import Done
+from control.auth.access import Access
+from control.ending import ended
+from control.endpoint import Call, Endpoints
+from control.problem import Problem, not_found
+from control.store import audit, meetings, rooms, stream_keys
+from control.store.stream_keys import StreamKeyRow
+from sfu.api.desired_state import DesiredState
+
+endpoints = Endpoints("stream keys", scope="meetings")
+_PATH = "/api/v1/meetings/<meeting>/stream-keys"
+_MAX_KEYS = 50
+_URLS = {"publish": "/whip", "watch": "/whep"}
+
+
+@endpoints.route("POST", _PATH, Access.HOST, body=CreateStreamKey, answer=StreamKey, status=201)
+async def create_stream_key(call: Call, meeting: str, body: CreateStreamKey) -> StreamKey:
+    """Make a stream key: its secret is the bearer token of an encoder or a player, and shown only now."""
+    if call.standing.meeting.status == "ended":
+        raise ended()
+    if body.expires_at is not None and (body.expires_at.tzinfo is None or body.expires_at <= datetime.now(UTC)):
+        raise Problem(400, "invalid_request", "A key expires in the future, and the time needs a zone.")
+    user = call.principal.user.user if call.principal is not None and call.principal.user is not None else None
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        await meetings.lock(connection, meeting)
+        if len(await stream_keys.of_meeting(connection, meeting)) >= _MAX_KEYS:
+            raise Problem(409, "too_many_keys", "Delete a key first.")
+        row, secret = await stream_keys.create(
+            connection, meeting, user, name=body.name, role=body.role, expires_at=body.expires_at
+        )
+        about = {"meeting": meeting, "role": body.role}
+        await audit.write(connection, call.actor, "stream_key.created", row.id, call.address, **about)
+    return _public(row, secret)
+
+
+@endpoints.route("GET", _PATH, Access.HOST, answer=StreamKeys)
+async def list_stream_keys(call: Call, meeting: str) -> StreamKeys:
+    """List the meeting's stream keys, without their secrets."""
+    async with call.services.pool.acquire() as connection:
+        rows = await stream_keys.of_meeting(connection, meeting)
+    return StreamKeys(keys=[_public(row, None) for row in rows])
+
+
+@endpoints.route("DELETE", f"{_PATH}/<stream_key>", Access.HOST, answer=Done)
+async def delete_stream_key(call: Call, meeting: str, stream_key: str) -> Done:
+    """Delete a stream key; it stops working at once, and whoever came by it is put out."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        came = await stream_keys.delete(connection, meeting, stream_key)
+        if came is None:
+            raise not_found("There is no such stream key.")
+
+        def without(state: DesiredState) -> DesiredState:
+            for participant in came:
+                state = grants.with_removed(state, participant, None)
+            return state
+
+        state = await rooms.edit_state(connection, meeting, without)
+        await audit.write(connection, call.actor, "stream_key.deleted", stream_key, call.address, meeting=meeting)
+    if state is not None:
+        call.services.nodes.push(state)
+    return Done()
+
+
+def _public(row: StreamKeyRow, secret: str | None) -> StreamKey:
+    return StreamKey(
+        id=row.id,
+        name=row.name,
+        role=row.role,
+        url=_URLS[row.role],
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+        secret=secret,
+    )

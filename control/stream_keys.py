@@ -1,0 +1,102 @@
+"""Admission by stream keys: a node asks on behalf of whoever showed one, and gets a join token for it.
+
+Keys pass the lobby, the passcode and a lock: a host has let their holder in by making one.
+"""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from control import grants, placing, turn
+from control.database import Connection
+from control.services import Services
+from control.store import meetings, participants, rooms, stream_keys
+from control.store.meetings import MeetingRow
+from control.store.participants import ParticipantRow
+from control.store.stream_keys import StreamKeyRow
+from sfu.api.desired_state import DesiredState
+from sfu.api.placement import Placement
+from sfu.api.stream_key import StreamKeyAdmission, StreamKeyUse, key_hash
+
+_VERBS = {"publish": "publishes", "watch": "watches"}
+
+
+class _Refused(Exception):
+    """The transaction is undone; `code` is one of the sfu's."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(code)
+        self.answer = StreamKeyAdmission(code=code, detail=detail)
+
+
+async def admit(services: Services, use: StreamKeyUse) -> StreamKeyAdmission:
+    """Return a join token for the holder of a key, or why not; raises Problem 503 when there is no node."""
+    try:
+        hashed = bytes.fromhex(use.key_hash)
+    except ValueError:
+        hashed = b""
+    try:
+        async with services.pool.acquire() as connection, connection.transaction():
+            key = await _checked(connection, hashed, use)
+            meeting = await meetings.lock(connection, key.meeting_id)
+            state = await rooms.state(connection, key.meeting_id)
+            if meeting is None or state is None or state.ended:
+                raise _Refused("ended", "The meeting has ended.")
+            person = await stream_keys.participant(connection, key)
+            await _check_room(connection, meeting, state, person)
+            placement = await placing.place(services, connection, key.meeting_id, services.config.region)
+    except _Refused as refused:
+        return refused.answer
+    return StreamKeyAdmission(token=_token(services, meeting, state, person, placement))
+
+
+async def meeting_of(services: Services, bearer: str) -> str:
+    """Return the meeting that a key is of, "" for none; it is placed, so that there is a node to send the holder to.
+
+    Raises Problem 503 when there is no node at all.
+    """
+    async with services.pool.acquire() as connection:
+        key = await stream_keys.by_hash(connection, key_hash(bearer))
+    if key is None:
+        return ""
+    if await services.nodes.placement(key.meeting_id) is None:
+        async with services.pool.acquire() as connection, connection.transaction():
+            await meetings.lock(connection, key.meeting_id)
+            await placing.place(services, connection, key.meeting_id, services.config.region)
+    return key.meeting_id
+
+
+async def _checked(connection: Connection, hashed: bytes, use: StreamKeyUse) -> StreamKeyRow:
+    key = await stream_keys.by_hash(connection, hashed)
+    if key is None:
+        raise _Refused("bad_token", "The stream key does not hold: it was deleted, or has expired.")
+    if use.room and use.room != key.meeting_id:
+        raise _Refused("foreign_token", "The stream key is for another room.")
+    if use.role != key.role:
+        raise _Refused("not_permitted", f"Whoever holds this stream key {_VERBS[key.role]}, and nothing else.")
+    return key
+
+
+async def _check_room(connection: Connection, meeting: MeetingRow, state: DesiredState, person: ParticipantRow) -> None:
+    if person.removed_at is not None or person.id in state.removed:
+        raise _Refused("removed", "A host removed whoever holds this stream key from the meeting.")
+    capacity = grants.settings_of(meeting).capacity
+    if not person.present and await participants.count_present(connection, meeting.id) >= capacity:
+        raise _Refused("full", "The meeting is full.")
+
+
+def _token(
+    services: Services, meeting: MeetingRow, state: DesiredState, person: ParticipantRow, placement: Placement
+) -> str:
+    granted = grants.current(state, person.id, person.role, grants.settings_of(meeting))
+    offered = turn.offered(services.config, person.id, int(datetime.now(UTC).timestamp()))
+    return services.tokens.join(
+        meeting.id,
+        person.id,
+        person.name,
+        None,
+        msgspec.structs.replace(granted, chat=False, data=False),
+        epoch=placement.epoch,
+        returning=True,
+        ice=tuple(link for server in offered for link in turn.links(server)),
+    )

@@ -1,0 +1,40 @@
+"""Stream keys: bearers of WHIP and WHEP software that is configured once, where join tokens admit once.
+
+A node sends the hash of a key that it was given to control, which answers with a join token; the key itself it neither
+keeps nor passes on.
+"""
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+PREFIX = "stream_"
+
+StreamRole = Literal["publish", "watch"]
+
+
+class StreamKeyUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node asks: to admit who showed a key of this hash (hexadecimal), for this, to `room` if one was named."""
+
+    key_hash: str
+    role: StreamRole
+    room: str = ""
+
+
+class StreamKeyAdmission(msgspec.Struct, frozen=True, kw_only=True):
+    """What control answers: a join token, or the code and the reason of a refusal."""
+
+    token: str = ""
+    code: str = ""
+    detail: str = ""
+
+
+def is_stream_key(bearer: str) -> bool:
+    """Whether a bearer is meant to be a stream key; join tokens have dots and no prefix."""
+    return bearer.startswith(PREFIX)
+
+
+def key_hash(secret: str) -> bytes:
+    """Return what is stored of a key: it has enough entropy for a plain hash."""
+    return hashlib.sha256(secret.encode()).digest()

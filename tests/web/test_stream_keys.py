@@ -1,0 +1,57 @@
+"""Stream keys on the page: a host makes one, copies it while it is shown, and deletes it."""
+
+import pytest
+from playwright.async_api import Page, expect
+
+from sfu.api.join_token import Grants
+from tests.web.page_stage import act, at_both_sizes, enter, fits, view
+from tests.web.scripted import ScriptedServer
+
+__all__ = ["view"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+PATH = "/meetings/m1/stream-keys"
+KEY = {
+    "id": "key_1",
+    "name": "Camera van",
+    "role": "publish",
+    "url": "/whip",
+    "created_at": "2030-01-01T09:00:00Z",
+    "expires_at": None,
+    "last_used_at": None,
+    "secret": None,
+}
+
+
+@at_both_sizes
+async def test_a_host_makes_copies_and_deletes_a_key(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", PATH] = (200, {"keys": []})
+    server.answers["POST", PATH] = (201, KEY | {"secret": "stream_secret"})
+    server.answers["DELETE", f"{PATH}/key_1"] = (200, {"ok": True})
+    await view.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await enter(view, server, grants=Grants(host=True))
+    await act(view, "people")
+    await view.get_by_role("button", name="Stream keys").click()
+    dialog = view.get_by_role("dialog")
+    await expect(dialog).to_contain_text("There is no key.")
+    server.answers["GET", PATH] = (200, {"keys": [KEY]})
+    await dialog.get_by_label("Name that others see").fill(" Camera van ")
+    await dialog.get_by_role("button", name="Make a key").click()
+    await expect(dialog.locator("[data-key]")).to_contain_text("Camera van: sends, never used")
+    assert ("POST", PATH, {"name": "Camera van", "role": "publish"}) in server.requests
+    await expect(dialog.get_by_label("Address")).to_have_value(f"{server.url}/whip")
+    await expect(dialog.get_by_label("Bearer token")).to_have_value("stream_secret")
+    await fits(view)
+    await dialog.get_by_role("button", name="Copy").nth(1).click()
+    await expect(view.get_by_text("Bearer token copied.")).to_be_visible()
+    assert await view.evaluate("navigator.clipboard.readText()") == "stream_secret"
+    server.answers["GET", PATH] = (200, {"keys": []})
+    await dialog.get_by_role("button", name="Delete").click()
+    await expect(dialog).to_contain_text("There is no key.")
+    assert ("DELETE", f"{PATH}/key_1", None) in server.requests
+
+
+async def test_nobody_but_hosts_is_offered_keys(view: Page, server: ScriptedServer) -> None:
+    await enter(view, server)
+    await act(view, "people")
+    await expect(view.get_by_role("button", name="Copy the link")).to_be_visible()
+    await expect(view.get_by_role("button", name="Stream keys")).to_be_hidden()

@@ -21,10 +21,11 @@ from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
 from sfu.rooms.uptrack import UpTrack
 
+UNHEARD = frozenset({"PCMU", "PCMA", "G722"})
 MAX_TRACKS = 8
 _MAX_PORT = 65535
 _MAX_SSRC = 0xFFFFFFFF
-_DYNAMIC = range(128)
+_DYNAMIC = range(35, 128)  # below, each is some codec's (RFC 3551, section 6), and none of ours
 _RESERVED = range(64, 96)  # with the marker they would pass for RTCP (RFC 5761, section 4)
 
 
@@ -110,6 +111,10 @@ def _check_tracks(transport: ReceiveTransport) -> None:
         raise Refused(Code.BAD_MESSAGE, f"A transport receives 1 to {MAX_TRACKS} tracks.")
     if (transport.address is None) != (transport.port is None):
         raise Refused(Code.BAD_MESSAGE, "`address` and `port` go together.")
+    for track in transport.tracks:
+        if track.codec in UNHEARD:
+            detail = f"Nobody would hear {track.codec}: browsers, recorder and captions know Opus. Convert it before."
+            raise Refused(Code.CODEC_UNSUPPORTED, detail)
     _check_types([number for track in transport.tracks for number in (track.payload_type, track.rtx_payload_type)])
     for track in transport.tracks:
         if track.source.is_audio != CODECS[track.codec].is_audio:
@@ -121,7 +126,7 @@ def _check_tracks(transport: ReceiveTransport) -> None:
 def _check_types(types: list[int | None]) -> None:
     given = [number for number in types if number is not None]
     if any(number not in _DYNAMIC or number in _RESERVED for number in given) or len(set(given)) < len(given):
-        raise Refused(Code.BAD_MESSAGE, "Payload types are distinct, up to 127, and none of 64 to 95.")
+        raise Refused(Code.BAD_MESSAGE, "Payload types are distinct, of 35 to 63 or 96 to 127: the others are taken.")
 
 
 def open_in(room: Room, participant: Participant, transport: AnyTransport, end: OurEnd, now: int) -> TransportInfo:

@@ -38,6 +38,7 @@ class Code(StrEnum):
     PUBLISH_NOT_PERMITTED = auto()
     UNEXPECTED_ANSWER = auto()
     DATA_OVERFLOW = auto()
+    CODEC_UNSUPPORTED = auto()
 
 
 class Refused(Exception):

@@ -229,6 +229,25 @@ def test_a_host_mutes_and_removes_what_comes_in(stage: Stage) -> None:
         send(stage, participant="ann", of="cam")
 
 
+@pytest.mark.parametrize("codec", ["PCMU", "PCMA", "G722"])
+def test_sound_that_nobody_would_hear_is_refused_with_the_reason(stage: Stage, codec: str) -> None:
+    """Nothing converts it; a telephone's gateway has to."""
+    track = PlainTrack(source=Source.MICROPHONE, codec=codec, payload_type=97)  # type: ignore[arg-type]
+    with pytest.raises(Refused, match=f"codec_unsupported: Nobody would hear {codec}"):
+        receive(stage, tracks=(track,))
+    assert not stage.node.rooms
+
+
+@pytest.mark.parametrize("payload_type", [0, 8, 9, 34, 64, 95, 128, -1])
+def test_payload_types_that_mean_something_else_are_refused(stage: Stage, payload_type: int) -> None:
+    taken = PlainTrack(source=Source.MICROPHONE, codec="opus", payload_type=payload_type)
+    with pytest.raises(Refused, match="bad_message: Payload types are distinct"):
+        receive(stage, tracks=(taken,))
+    with pytest.raises(Refused, match="bad_message: Payload types are distinct"):
+        send(stage, source=Source.MICROPHONE, payload_type=payload_type)
+    assert not stage.node.rooms
+
+
 def test_an_encrypted_meeting_has_none(stage: Stage) -> None:
     publish(stage, stage.join("ann"), [AUDIO]).send(audio(1))
     stage.node.apply(DesiredState(room="r", version=1, e2ee=True), stage.now)

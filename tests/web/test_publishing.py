@@ -146,6 +146,21 @@ async def test_a_screen_that_nobody_watches_is_not_sent_until_it_is_shared_again
     await until(page, f"{sending} === 'true'")
 
 
+async def test_leaving_while_a_screen_is_being_withdrawn_is_no_error(page: Page, server: ScriptedServer) -> None:
+    session = await publishing(page, server)
+    await page.evaluate("async () => { await room.publish('screen', colour('navy')); }")
+    await answer(page, session)
+    problems = await page.evaluate(
+        """async () => {
+          const withdrawn = room.unpublish('screen').then(() => [], (error) => [error.message]);
+          room.leave();
+          return withdrawn;
+        }"""
+    )
+    assert problems == []
+    assert not await page.evaluate("log.filter(([type]) => type === 'problem')")
+
+
 async def test_a_refused_offer_is_rolled_back_and_told(page: Page, server: ScriptedServer) -> None:
     session = await publishing(page, server)
     await page.evaluate("async () => { await room.publish('screen', colour('navy')); }")

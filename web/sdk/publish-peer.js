@@ -357,6 +357,7 @@ export class PublishPeer extends Emitter {
   }
 
   #fail(error) {
+    if (!this.#pc) return; // it was closed meanwhile, which is why
     this.emit('failed', error);
   }
 }
@@ -383,11 +384,14 @@ function scalabilityOf(sender) {
   return encoding?.scalabilityMode ?? '';
 }
 
-/** Send nothing by a transceiver. @param {RTCRtpTransceiver|undefined} transceiver */
+/**
+ * Send nothing by a transceiver. What waits comes last: the connection may be closed meanwhile, and takes nothing then.
+ * @param {RTCRtpTransceiver|undefined} transceiver
+ */
 async function idle(transceiver) {
   if (!transceiver) return;
-  await transceiver.sender.replaceTrack(null);
   transceiver.direction = 'inactive';
+  await transceiver.sender.replaceTrack(null);
 }
 
 /** @param {Source} source @returns {'audio'|'video'} */

@@ -91,13 +91,17 @@ AnyTransport = SendTransport | ReceiveTransport
 
 
 class TransportTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A track of a transport. `ssrc` is 0 while the sender's is not known."""
+    """A track of a transport. `ssrc` is 0 while the sender's is not known.
+
+    `oversize` counts packets that came too large to reach everyone whole: the sender should make them smaller.
+    """
 
     track: str | None
     media: str
     payload_type: int
     ssrc: int = 0
     packets: int = 0
+    oversize: int = 0
 
 
 class TransportInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

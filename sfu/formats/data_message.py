@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 VERSION = 1
 MAX_MESSAGE_BYTES = 65_536
-"""Of a whole message; what the sfu's descriptions say (RFC 8841, section 6)."""
+"""Of a whole message to the sfu; what its descriptions say (RFC 8841, section 6)."""
 
 _MAX_TEXT = 255
 _MAX_NAMES = 255
+MAX_PASSED_ON_BYTES = MAX_MESSAGE_BYTES + 1 + _MAX_TEXT
+"""Of a whole message from the sfu, which puts the sender's name in."""
 
 
 @dataclass(frozen=True, slots=True)

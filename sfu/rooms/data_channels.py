@@ -47,9 +47,10 @@ class Unfit(Enum):
 class DataChannels:
     """Until the answer came and the peer is connected, what is sent waits within the same bound."""
 
-    def __init__(self, counters: Counter[str] | None = None) -> None:
-        """`counters` get what was passed over, and why an association broke."""
+    def __init__(self, counters: Counter[str] | None = None, *, longest: int = MAX_MESSAGE_BYTES) -> None:
+        """`counters` get what was passed over, such as messages beyond `longest`, and why an association broke."""
         self._counters = counters if counters is not None else Counter()
+        self._longest = longest
         self._association = SctpAssociation()
         self._agreed: bool | None = None
         self._connected = False
@@ -127,7 +128,7 @@ class DataChannels:
             return Unfit.CLOSED_CHANNEL
         if message.protocol != _BINARY:
             return Unfit.NOT_BINARY
-        return Unfit.TOO_LONG if len(message.data) > MAX_MESSAGE_BYTES else None
+        return Unfit.TOO_LONG if len(message.data) > self._longest else None
 
     def records_to_send(self) -> list[bytes]:
         """Return what is to be sent now, each as one DTLS record."""

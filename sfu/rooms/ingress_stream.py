@@ -56,6 +56,7 @@ class IngressStream:
         self.stalled = False
         self.after_keyframe = False
         self.plis_sent = 0
+        self.oversize = 0
         self.fraction_lost = 0
         self.jitter = 0
         self._clock_rate = clock_rate

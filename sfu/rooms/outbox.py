@@ -41,6 +41,8 @@ class Outbox:
     links_to_close: list[int] = field(default_factory=list)
     sockets_to_shut: list[int] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """What whoever runs the node should know, once for each cause."""
 
     def send(self, datagrams: Iterable[Outgoing]) -> None:
         self.datagrams.extend(datagrams)

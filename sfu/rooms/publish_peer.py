@@ -20,6 +20,8 @@ from sfu.rooms.uptrack import UpTrack
 
 _REPORT_INTERVAL_NS = 1_000_000_000
 _CNAME_BYTES = 8
+OVERSIZE_BYTES = 1300
+"""Of an RTP packet: Ethernet's 1500 less IPv6, UDP, SRTP, our header extensions, and a tunnel or TURN on the way."""
 _KEYFRAME = int(ArrivalFlag.KEYFRAME)  # an IntFlag's operators are slow
 
 
@@ -63,8 +65,20 @@ class PublishPeer:
         if self._twcc is not None and arrival.transport_seq >= 0:
             self._twcc.received(arrival.transport_seq, arrival.arrival, stream.ssrc)
         stream.arrived(arrival)
+        if arrival.size > OVERSIZE_BYTES:
+            self._oversize(stream, arrival.size)
         if arrival.flags & _KEYFRAME and not stream.codec.is_audio:
             self._registry.learn_size(stream, arrival.ext_seq, arrival.arrival)
+
+    def _oversize(self, stream: IngressStream, size: int) -> None:
+        """Count a packet that may not reach everyone whole, and say so once."""
+        self._context.counters["packets_oversize"] += 1
+        stream.oversize += 1
+        if stream.oversize == 1:
+            self._context.outbox.warnings.append(
+                f"participant {self.participant} sends packets of {size} bytes: above {OVERSIZE_BYTES} bytes they may"
+                " be cut up or lost on the way to others; FFmpeg takes pkt_size, GStreamer's payloaders take mtu"
+            )
 
     def unknown_ssrc(self, leftover: Leftover) -> IngressStream | None:
         """Register the stream of a packet by its mid and rid; the stream when that is a new one or got its RTX."""

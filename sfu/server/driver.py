@@ -6,6 +6,7 @@ handshake waits for it, the looks are rarer still and coincide with the timers'.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -29,6 +30,8 @@ _CALM_NS = 10_000_000
 """The same, and what timers are rounded up to, where nobody does: checks and reports can wait a little."""
 _LASTS_NS = 1_000_000_000
 """How long media, or a handshake, is taken to go on after the newest of it."""
+
+_LOG = logging.getLogger(__name__)
 
 ToSessions = Callable[[Iterable[tuple[int, Message] | SessionClose]], None]
 
@@ -173,6 +176,10 @@ class Driver:
         if outbox.failures:
             failures, outbox.failures = outbox.failures, []
             self.to_flights(failures)
+        if outbox.warnings:
+            warnings, outbox.warnings = outbox.warnings, []
+            for warning in warnings:
+                _LOG.warning("%s", warning)
         self.to_sinks()
         self._set_timer()
 

@@ -1,5 +1,10 @@
-"""The control plane's REST API, as much of it as a client needs. Non-browser rules: a bearer token, no cookies."""
+"""The control plane's REST API, as much of it as a client needs. Non-browser rules: a bearer token, no cookies.
 
+An access token holds for minutes. Whoever signed in keeps a refresh token, which is exchanged when a request finds that
+the access token has expired; a script need not know.
+"""
+
+import asyncio
 from types import TracebackType
 from typing import Any
 from urllib.parse import urljoin
@@ -39,6 +44,8 @@ class Api:
         """`bearer` is an API key or a participant token; signing in replaces it."""
         self.base = base.rstrip("/")
         self._token = bearer
+        self._refresh_token: str | None = None
+        self._refreshing = asyncio.Lock()
         self._verify_tls = verify_tls
         self._session: aiohttp.ClientSession | None = None
 
@@ -61,50 +68,62 @@ class Api:
 
     async def request(self, method: str, path: str, body: Any = None) -> Any:
         """Return the JSON answer of /api/v1`path`, None for an empty one; raises ApiError for a refusal."""
-        if self._session is None:
-            raise RuntimeError("Api is an async context manager: use `async with`")
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        async with self._session.request(method, f"{self.base}/api/v1{path}", json=body, headers=headers) as answer:
-            data = await answer.read()
-            decoded = msgspec.json.decode(data) if data and "json" in answer.content_type else None
-            if answer.status >= 400:
-                problem = decoded if isinstance(decoded, dict) else {}
-                raise ApiError(
-                    answer.status, problem.get("code", ""), problem.get("detail", data.decode(errors="replace"))
-                )
-            return decoded
+        data, is_json = await self._signed_in(method, path, body)
+        return msgspec.json.decode(data) if data and is_json else None
 
     async def download(self, path: str) -> bytes:
-        """Return the bytes of /api/v1`path`."""
+        """Return the bytes of /api/v1`path`; raises ApiError for a refusal."""
+        data, _ = await self._signed_in("GET", path)
+        return data
+
+    async def _signed_in(self, method: str, path: str, body: Any = None) -> tuple[bytes, bool]:
+        """Send a request, once more with a new access token if the one it had has expired."""
+        token = self._token
+        try:
+            return await self._send(method, path, body, token)
+        except ApiError as error:
+            if error.status != 401 or not await self._refreshed(token):
+                raise
+        return await self._send(method, path, body, self._token)
+
+    async def _refreshed(self, token: str | None) -> bool:
+        """Whether there is another access token than the one that was refused: of requests at once, one asks."""
+        async with self._refreshing:
+            if self._token == token and self._refresh_token is not None:
+                try:
+                    await self._sign_in("/auth/refresh", {"refresh_token": self._refresh_token})
+                except ApiError:  # the session has ended; the refusal of the request itself says what is needed
+                    self._refresh_token = None
+            return self._token != token
+
+    async def _send(self, method: str, path: str, body: Any, token: str | None) -> tuple[bytes, bool]:
+        """Return the body of the answer, and whether it is JSON; raises ApiError for a refusal."""
         if self._session is None:
             raise RuntimeError("Api is an async context manager: use `async with`")
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        async with self._session.get(f"{self.base}/api/v1{path}", headers=headers) as answer:
-            data = await answer.read()
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with self._session.request(method, f"{self.base}/api/v1{path}", json=body, headers=headers) as answer:
+            data, is_json = await answer.read(), "json" in answer.content_type
             if answer.status >= 400:
-                raise ApiError(answer.status, "", data.decode(errors="replace"))
-            return data
+                raise _refusal(answer.status, data, is_json=is_json)
+            return data, is_json
+
+    async def _sign_in(self, path: str, body: dict[str, str]) -> None:
+        data, _ = await self._send("POST", path, body, None)
+        answer = msgspec.json.decode(data)
+        self._token, self._refresh_token = answer["access_token"], answer["refresh_token"]
 
     async def set_up(self, token: str, username: str, password: str) -> None:
         """Become the first administrator with the one-time token, and sign in."""
-        answer = await self.request(
-            "POST", "/setup", {"token": token, "username": username, "password": password, "mode": "token"}
-        )
-        self._token = answer["access_token"]
+        account = {"username": username, "password": password, "mode": "token"}
+        await self._sign_in("/setup", {"token": token, **account})
 
     async def register(self, username: str, password: str) -> None:
         """Register and sign in."""
-        answer = await self.request(
-            "POST", "/auth/register", {"username": username, "password": password, "mode": "token"}
-        )
-        self._token = answer["access_token"]
+        await self._sign_in("/auth/register", {"username": username, "password": password, "mode": "token"})
 
     async def login(self, username: str, password: str) -> None:
         """Sign in."""
-        answer = await self.request(
-            "POST", "/auth/login", {"username": username, "password": password, "mode": "token"}
-        )
-        self._token = answer["access_token"]
+        await self._sign_in("/auth/login", {"username": username, "password": password, "mode": "token"})
 
     async def create_meeting(self, title: str, **settings: Any) -> str:
         """Create a meeting and return its id; `settings` are its settings by name."""
@@ -131,3 +150,10 @@ class Api:
     async def recordings(self, meeting: str) -> Any:
         """Return the recordings of a meeting."""
         return await self.request("GET", f"/meetings/{meeting}/recordings")
+
+
+def _refusal(status: int, data: bytes, *, is_json: bool) -> ApiError:
+    problem = msgspec.json.decode(data) if data and is_json else {}
+    if not isinstance(problem, dict):
+        problem = {}
+    return ApiError(status, problem.get("code", ""), problem.get("detail", data.decode(errors="replace")))

@@ -4,8 +4,10 @@ import secrets
 from typing import NamedTuple
 
 from pylibsrtp import Error as SrtpError
-from pylibsrtp import Policy, Session
+from pylibsrtp import Policy
 
+from parley.client.srtp_session import SrtpSession
+from sfu.formats.data_message import MAX_PASSED_ON_BYTES
 from sfu.formats.rtp import is_rtcp
 from sfu.machines.dtls import Dtls, DtlsKeys, DtlsState
 from sfu.machines.dtls_certificate import DtlsCertificate
@@ -31,8 +33,8 @@ class ClientPeer:
         self._dtls = Dtls(certificate)
         self._ice: IceClient | None = None
         self._remote: RemoteTransport | None = None
-        self._inbound: Session | None = None
-        self._outbound: Session | None = None
+        self._inbound: SrtpSession | None = None
+        self._outbound: SrtpSession | None = None
         self.data: DataChannels | None = None
         """The data channels, where they were negotiated."""
         self.messages: list[Came] = []
@@ -66,7 +68,7 @@ class ClientPeer:
 
     def open_data(self) -> None:
         """Have data channels, which the server has offered."""
-        self.data = DataChannels()
+        self.data = DataChannels(longest=MAX_PASSED_ON_BYTES)
         self._dtls.keeps_data = True
 
     def receive(self, data: bytes, source: Address, now: int) -> Received | None:
@@ -137,9 +139,9 @@ class ClientPeer:
         outbound = Policy(key=keys.send, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile)
         inbound.window_size = outbound.window_size = 1024
         outbound.allow_repeat_tx = True
-        self._inbound, self._outbound = Session(inbound), Session(outbound)
+        self._inbound, self._outbound = SrtpSession(inbound), SrtpSession(outbound)
 
-    def _unprotect(self, session: Session, data: bytes) -> Received | None:
+    def _unprotect(self, session: SrtpSession, data: bytes) -> Received | None:
         rtcp = is_rtcp(data)
         try:
             return Received(session.unprotect_rtcp(data) if rtcp else session.unprotect(data), rtcp)

@@ -23,7 +23,7 @@ from parley.client.subscribing import ReceivedStream, SubscribePeerReceiver
 from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
-from sfu.formats.data_message import DataMessage, serialise
+from sfu.formats.data_message import MAX_MESSAGE_BYTES, DataMessage, serialise
 from sfu.formats.data_message import parse as parse_data
 from sfu.formats.rtcp import Nack, Packet, PictureLoss
 from sfu.formats.rtcp import parse as parse_rtcp
@@ -179,10 +179,16 @@ class Room:
         await self.send(signaling.Unpublish(track=publication.track))
 
     def say(self, payload: bytes, *names: str, topic: str = "", reliable: bool = True) -> Sent:
-        """Send a data message to all, or to the participants that are named."""
+        """Send a data message to all, or to the participants that are named; ValueError when it is too long.
+
+        Names and topic count, and the server passes nothing longer on.
+        """
+        message = serialise(DataMessage(payload, topic, names))
+        if len(message) > MAX_MESSAGE_BYTES:
+            detail = f"a data message has at most {MAX_MESSAGE_BYTES} bytes, this one has {len(message)}"
+            raise ValueError(detail)
         if self._subscribe is None or self._subscribe.peer.data is None:
             return Sent.NO_CHANNEL
-        message = serialise(DataMessage(payload, topic, names))
         sent = self._subscribe.peer.data.send(message, time.monotonic_ns(), reliable=reliable)
         self._subscribe.drive()
         return sent

@@ -13,7 +13,7 @@ from sfu.api.join_token import AUDIENCE, Grants, JoinClaims, Source
 from sfu.engine.contract import Datagram
 from sfu.engine.python import PythonEngine
 from sfu.formats import rtcp
-from sfu.formats.data_message import DataMessage, serialise
+from sfu.formats.data_message import MAX_PASSED_ON_BYTES, DataMessage, serialise
 from sfu.formats.data_message import parse as parse_data
 from sfu.formats.rtp import RtpPacket, is_rtcp, parse, serialize
 from sfu.formats.sdp import Fingerprint
@@ -184,7 +184,7 @@ class RtcClient:
         return self._send is not None
 
     def open_data(self) -> None:
-        self.data = DataChannels()
+        self.data = DataChannels(longest=MAX_PASSED_ON_BYTES)
         self._dtls.keeps_data = True
 
     def say(self, payload: bytes, now: int, *names: str, topic: str = "", reliable: bool = True) -> Sent:

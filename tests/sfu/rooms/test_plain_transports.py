@@ -254,3 +254,14 @@ def test_an_encrypted_meeting_has_none(stage: Stage) -> None:
     with pytest.raises(Refused):
         send(stage)
     assert set(stage.node.rooms["r"].participants) == {"ann"}
+
+
+def test_packets_that_may_not_reach_everyone_whole_are_counted_and_told_once(stage: Stage) -> None:
+    receive(stage, tracks=(CAMERA,))
+    put(stage, SENDER, picture(1, payload=KEYFRAME + bytes(1200)), *(picture(seq, payload=DELTA) for seq in (2, 3)))
+    put(stage, SENDER, *(picture(seq, payload=DELTA + bytes(1300)) for seq in (4, 5)))
+    (info,) = plain_transports.infos(stage.node.rooms["r"])
+    assert [(track.packets, track.oversize) for track in info.tracks] == [(5, 3)]
+    assert stage.node.context.counters["packets_oversize"] == 3
+    (warning,) = stage.node.context.outbox.warnings
+    assert "participant cam sends packets of" in warning

@@ -4,7 +4,10 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
 from parley.client import Room
+from sfu.formats.data_message import MAX_MESSAGE_BYTES
 from tests.sfu.server.harness import eventually, host
 
 
@@ -32,3 +35,15 @@ async def test_a_stuck_reader_delays_nobody(tmp_path: Path) -> None:
             print(f"24 messages of 50 kB in {time.monotonic() - begun:.1f} s beside a stuck reader")
             await stuck.until(lambda: any(error.code == "data_overflow" for error in stuck.state.errors))
             assert not speaker.state.errors
+
+
+async def test_a_message_that_would_not_arrive_is_an_error_to_who_sends_it(tmp_path: Path) -> None:
+    async with host(tmp_path) as h:
+        ada, bob = (Room(h.signaling_url, token=h.control.token("r", name), data=True) for name in ("ada", "bob"))
+        async with ada, bob:
+            await eventually(lambda: ready(ada) and ready(bob), 20)
+            for size in (70_000, MAX_MESSAGE_BYTES):
+                with pytest.raises(ValueError, match="at most 65536 bytes"):
+                    ada.say(bytes(size))
+            ada.say(bytes(MAX_MESSAGE_BYTES - 3))
+            await eventually(lambda: len(bob.heard) == 1, 20)

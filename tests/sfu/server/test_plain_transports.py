@@ -13,7 +13,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from parley.client import Room
 from sfu.api import signaling
+from sfu.formats.rtp import RtpPacket, serialize
+from tests.sfu.rooms.stage import KEYFRAME
 from tests.sfu.server.harness import SECRET, Host, client, eventually, host
 from tests.support.pipelines import Pipelines
 
@@ -198,3 +201,24 @@ async def test_ports_are_those_allowed(tmp_path: Path) -> None:
             opened = await api.open(direction="receive", participant=f"p{number}", tracks=TRACKS)
             assert first <= opened["port"] <= first + 1
         assert (await api.open(503, direction="receive", participant="p3", tracks=TRACKS))["code"] == "full"
+
+
+async def test_packets_as_large_as_ethernet_takes_reach_the_python_client_and_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """FFmpeg's RTP muxer makes them so, unless it is told another `pkt_size`; ours makes them larger yet."""
+    async with node_api(tmp_path) as (h, api), Room(h.signaling_url, token=h.control.token("r", "ann")) as ann:
+        opened = await api.open(direction="receive", participant="cam", name="Camera", tracks=TRACKS[:1])
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for seq in range(1, 400):
+                payload = KEYFRAME.ljust(1460, b"\0")
+                packet = RtpPacket(96, seq, seq * 3000, 5, payload, marker=True)
+                sender.sendto(serialize(packet), ("127.0.0.1", opened["port"]))
+                await asyncio.sleep(0.03)
+                if any(stream.frame_count >= 10 for stream in ann.receiver.streams.values()):
+                    break
+        (listed,) = await api.list()
+        assert listed["tracks"][0]["oversize"] == listed["tracks"][0]["packets"] > 0
+        assert any(stream.frame_count >= 10 for stream in ann.receiver.streams.values())
+        assert (await h.metrics())['parley_sfu_events_total{event="packets_oversize"}'] > 0
+        assert [record.message for record in caplog.records if "sends packets of 1472 bytes" in record.message] != []

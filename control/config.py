@@ -150,7 +150,7 @@ class ControlConfig:
     ice_servers: tuple[IceServerConfig, ...] = ()
     turn: TurnConfig | None = None
     smtp: SmtpConfig | None = None
-    """None writes mail into the log."""
+    """None writes mail into files below `data_dir`."""
     media_dir: Path | None = None
     """Uploaded files; None puts them below `data_dir`."""
     s3: S3Config | None = None

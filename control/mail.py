@@ -1,7 +1,15 @@
-"""Mail: through SMTP where it is configured, otherwise into the log of this process."""
+"""Mail: through SMTP where it is configured, otherwise into files that the operator alone can read.
 
+Mails carry links that set a password: they never go into a log, which is collected and read by others.
+"""
+
+import asyncio
 import logging
+import os
+import secrets
+import time
 from email.message import EmailMessage
+from pathlib import Path
 
 import aiosmtplib
 from prometheus_client import Counter
@@ -10,39 +18,64 @@ from control.config import SmtpConfig
 
 _LOG = logging.getLogger(__name__)
 _SENT = Counter("control_mails_total", "Mails", ["outcome"])
+_SENDER_WITHOUT_SMTP = "parley@localhost"
+_MOST_FILES = 500
+_KEPT_SECONDS = 14 * 86400  # no link in a mail holds longer
 
 
 class MailError(Exception):
-    """The mail server refused or did not answer."""
+    """The mail was not taken: by the mail server, or by the directory that stands in for one."""
 
 
 class Mailer:
-    def __init__(self, smtp: SmtpConfig | None) -> None:
+    def __init__(self, smtp: SmtpConfig | None, directory: Path) -> None:
+        """Without `smtp` mails become files in `directory`."""
         self._smtp = smtp
+        self._directory = directory
 
     async def send(self, to: str, subject: str, text: str) -> None:
         """Send a plain text; raises MailError."""
-        if self._smtp is None:
-            _LOG.warning("no mail server is configured; mail to %s: %s\n%s", to, subject, text)
-            _SENT.labels("logged").inc()
-            return
-        message = EmailMessage()
         try:
-            message["From"] = self._smtp.sender
+            message = EmailMessage()
+            message["From"] = self._smtp.sender if self._smtp is not None else _SENDER_WITHOUT_SMTP
             message["To"] = to
             message["Subject"] = subject
             message.set_content(text)
-            await aiosmtplib.send(
-                message,
-                hostname=self._smtp.host,
-                port=self._smtp.port,
-                username=self._smtp.username,
-                password=self._smtp.password,
-                use_tls=self._smtp.tls == "implicit",
-                start_tls={"starttls": True, "none": False, "implicit": False}[self._smtp.tls],
-                timeout=15,
-            )
+            if self._smtp is None:
+                path = await asyncio.to_thread(_keep, self._directory, message)
+                _LOG.warning("no mail server is configured: a mail is in %s", path)
+            else:
+                await _hand_over(self._smtp, message)
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             _SENT.labels("failed").inc()
             raise MailError(f"mail to {to} was not taken: {error}") from error
-        _SENT.labels("sent").inc()
+        _SENT.labels("written" if self._smtp is None else "sent").inc()
+
+
+async def _hand_over(smtp: SmtpConfig, message: EmailMessage) -> None:
+    await aiosmtplib.send(
+        message,
+        hostname=smtp.host,
+        port=smtp.port,
+        username=smtp.username,
+        password=smtp.password,
+        use_tls=smtp.tls == "implicit",
+        start_tls={"starttls": True, "none": False, "implicit": False}[smtp.tls],
+        timeout=15,
+    )
+
+
+def _keep(directory: Path, message: EmailMessage) -> Path:
+    """Write a mail as a file of ours alone, and delete those that are old or too many."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = directory / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(4)}.eml"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(message.as_bytes())
+    kept = sorted(directory.glob("*.eml"), key=lambda one: one.name)
+    oldest = time.time() - _KEPT_SECONDS
+    for one in kept[:-1]:
+        if len(kept) > _MOST_FILES or one.stat().st_mtime < oldest:
+            one.unlink(missing_ok=True)
+            kept = kept[1:]
+    return path

@@ -57,8 +57,8 @@ async def run(config: ControlConfig, ready: Callable[[], None], addresses: Addre
     """Serve until cancelled. `ready` is called once all listeners accept connections.
 
     Raises OSError when an address cannot be bound or the database does not answer, MigrationError when the database
-    does not fit this release. `addresses` is filled in before `ready`. While no account exists, a line with the
-    one-time link for the first administrator is printed, and the link is in `first-admin-link` of the data directory.
+    does not fit this release. `addresses` is filled in before `ready`. While no account exists, the one-time link
+    for the first administrator is in `first-admin-link` of the data directory.
     """
     allocator.hold_threshold()
     async with AsyncExitStack() as stack:
@@ -124,8 +124,10 @@ async def _prepare_database(config: ControlConfig) -> None:
 async def _announce_first_admin(services: Services) -> None:
     link = await first_admin.prepare(services.config, services.pool)
     if link is not None:
-        origin = services.config.public_origins[0] if services.config.public_origins else ""
-        _LOG.warning("no account exists yet: make the first administrator at %s%s", origin, link)
+        _LOG.warning(
+            "no account exists yet: the link for the first administrator is in %s",
+            first_admin.link_file(services.config),
+        )
 
 
 async def _serve(

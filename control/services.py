@@ -25,6 +25,7 @@ from control.passwords import Passwords
 from control.readiness import Check, Readiness
 from control.registry.membership import Registry
 from control.registry.opening import open_registry
+from control.sealing import Seal
 from control.session_cache import SessionCache
 from control.tokens import Tokens
 from objects.directory import DirectoryStore
@@ -58,6 +59,7 @@ class Services:
     outgoing: aiohttp.ClientSession
     store_threads: ThreadPoolExecutor
     sessions: SessionCache
+    totp_seal: Seal
     probe: DatabaseProbe
     readiness: Readiness
 
@@ -111,7 +113,8 @@ async def open_services(config: ControlConfig) -> Services:
         registry=registry,
         nodes=nodes,
         archive=archive,
-        mail=Mailer(config.smtp),
+        mail=Mailer(config.smtp, config.data_dir / "mail"),
+        totp_seal=Seal(loaded.derive("totp secret")),
         media=files,
         tasks=BackgroundTasks(),
         oidc={one.name: OidcClient(one, _redirect_uri(config, one.name), http) for one in config.oidc},

@@ -30,7 +30,12 @@ def code(secret: str, step: int) -> str:
 
 
 def matching_step(secret: str, given: str, now: float, last_step: int) -> int | None:
-    """Return the step, one before to one after `now`, whose code was given; never `last_step` or an earlier one."""
+    """Return the step, one before to one after `now`, whose code was given; never `last_step` or an earlier one.
+
+    No code matches an empty secret.
+    """
+    if not secret:
+        return None
     current = int(now) // _STEP_SECONDS
     for step in (current, current - 1, current + 1):
         if step > last_step and hmac.compare_digest(code(secret, step).encode(), given.encode()):

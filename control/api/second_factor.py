@@ -1,5 +1,6 @@
 """The second factor: set up with an authenticator app, asked for at sign-in."""
 
+import logging
 import secrets
 import time
 
@@ -10,10 +11,12 @@ from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
 from control.problem import Problem
+from control.sealing import is_sealed
 from control.store import audit, passkeys, second_factor, sessions
 from control.store.users import UserRow
 
 endpoints = Endpoints("accounts")
+_LOG = logging.getLogger(__name__)
 _WINDOW = 15 * 60
 _CODES = 10
 
@@ -27,7 +30,7 @@ async def begin_second_factor(call: Call) -> TotpSecret:
         held = await second_factor.of_user(connection, user.user)
         if held is not None and held.totp_confirmed:
             raise Problem(409, "second_factor_exists", "Remove the present second factor first.")
-        await second_factor.begin(connection, user.user, secret)
+        await second_factor.begin(connection, user.user, call.services.totp_seal.seal(user.user, secret))
     return TotpSecret(secret=secret, uri=totp.uri(secret, user.username))
 
 
@@ -42,7 +45,8 @@ async def confirm_second_factor(call: Call, body: ConfirmSecondFactor) -> Recove
         held = await second_factor.of_user(connection, call.user.user)
         if held is None or held.totp_secret is None or held.totp_confirmed:
             raise Problem(409, "second_factor", "Begin with `/api/v1/users/totp/begin`.")
-        step = totp.matching_step(held.totp_secret, body.code, time.time(), held.totp_last_step)
+        secret = await _opened(call, connection, call.user.user, held.totp_secret)
+        step = totp.matching_step(secret, body.code, time.time(), held.totp_last_step)
         if step is None:
             raise Problem(403, "wrong_code", "The code is wrong.")
         await second_factor.confirm(connection, call.user.user, step, codes)
@@ -74,10 +78,27 @@ async def check(call: Call, connection: Connection, user: UserRow, given: str | 
     if given is None:
         raise Problem(401, "second_factor_required", "Give the code of your authenticator app, or a recovery code.")
     await call.services.limits.spend("code", user.id, 10, _WINDOW)
-    step = totp.matching_step(held.totp_secret, given, time.time(), held.totp_last_step)
+    secret = await _opened(call, connection, user.id, held.totp_secret)
+    step = totp.matching_step(secret, given, time.time(), held.totp_last_step)
     if step is not None:
         await second_factor.use_step(connection, user.id, step)
     elif not await second_factor.use_recovery_code(connection, user.id, given):
         raise Problem(401, "wrong_code", "The code is wrong, or was used already.")
     await call.services.limits.forgive("code", user.id)
     return True
+
+
+async def _opened(call: Call, connection: Connection, user: str, stored: str) -> str:
+    """Return a TOTP secret as it is; "", which no code matches, when it cannot be opened: recovery codes still work.
+
+    One that an earlier release stored plain is sealed now.
+    """
+    seal = call.services.totp_seal
+    if not is_sealed(stored):
+        await second_factor.reseal(connection, user, stored, seal.seal(user, stored))
+        return stored
+    try:
+        return seal.open(user, stored)
+    except ValueError as error:
+        _LOG.error("the second factor of %s cannot be read, is session-secret another one? %s", user, error)
+        return ""

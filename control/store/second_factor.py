@@ -1,4 +1,4 @@
-"""The second factor of accounts: their TOTP secret and recovery codes."""
+"""The second factor of accounts: their TOTP secret, sealed, and recovery codes."""
 
 from dataclasses import dataclass
 
@@ -22,6 +22,13 @@ async def of_user(connection: Connection, user: str) -> SecondFactor | None:
 async def begin(connection: Connection, user: str, secret: str) -> None:
     await connection.execute(
         "UPDATE users SET totp_secret = $2, totp_confirmed = false, totp_last_step = 0 WHERE id = $1", user, secret
+    )
+
+
+async def reseal(connection: Connection, user: str, before: str, sealed: str) -> None:
+    """Replace a secret that an earlier release stored plain."""
+    await connection.execute(
+        "UPDATE users SET totp_secret = $3 WHERE id = $1 AND totp_secret = $2", user, before, sealed
     )
 
 

@@ -136,7 +136,7 @@ SETTINGS = (
     Setting("keep_recordings_days", int, None, "delete recordings after so many days; unset: never"),
     Setting("keep_segments_hours", float, 24.0, "delete captured segments so long after a recording was finished"),
     Setting("keep_audit_days", int, None, "delete audit entries after so many days; unset: never"),
-    Setting("smtp_host", str, None, "mail server; unset: mail is written into control's log"),
+    Setting("smtp_host", str, None, "mail server; unset: mail becomes files below data_dir, in control/mail"),
     Setting("smtp_port", int, 587, "its port"),
     Setting("smtp_tls", str, "starttls", "starttls, implicit (port 465) or none"),
     Setting("smtp_sender", str, None, "address that mail comes from"),

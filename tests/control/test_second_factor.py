@@ -2,9 +2,13 @@
 
 import time
 
+import asyncpg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from control import totp
+from control.sealing import Seal, is_sealed
 from tests.control.harness import PASSWORD, People
 
 # RFC 6238, appendix B: SHA-1, the last six of its eight digits.
@@ -45,3 +49,39 @@ async def test_sign_in_with_a_second_factor(people: People) -> None:
     assert await people.nobody().refused(*sign_in, recovery) == (401, "wrong_code")
     await ada.ok("DELETE", "/api/v1/users/totp")
     await people.nobody().ok(*sign_in, login)
+
+
+@given(st.text(max_size=40), st.text(max_size=80))
+def test_what_is_sealed_opens_for_its_subject_alone(subject: str, plain: str) -> None:
+    seal, other = Seal(b"k" * 32), Seal(b"o" * 32)
+    stored = seal.seal(subject, plain)
+    assert is_sealed(stored) and not is_sealed(totp.new_secret())
+    assert seal.open(subject, stored) == plain
+    for opener, whose, text in ((other, subject, stored), (seal, subject + "x", stored), (seal, subject, stored[:-4])):
+        with pytest.raises(ValueError, match="sealed"):
+            opener.open(whose, text)
+
+
+async def test_secrets_are_sealed_in_the_database_and_older_ones_with_their_next_use(people: People, dsn: str) -> None:
+    ada = await people.user("ada")
+    connection = await asyncpg.connect(dsn)
+
+    async def stored() -> str:
+        return str(await connection.fetchval("SELECT totp_secret FROM users"))
+
+    secret = (await ada.ok("POST", "/api/v1/users/totp/begin"))["secret"]
+    assert secret not in await stored()
+    step = int(time.time()) // 30
+    given_codes = await ada.ok("POST", "/api/v1/users/totp/confirm", {"code": totp.code(secret, step)})
+
+    await connection.execute("UPDATE users SET totp_secret = $1", secret)  # as an earlier release had it
+    login = {"username": "ada", "password": PASSWORD, "mode": "token"}
+    await people.nobody().ok("POST", "/api/v1/auth/login", {**login, "code": totp.code(secret, step + 1)})
+    assert is_sealed(await stored())
+
+    # With another session-secret a code is worth nothing; a recovery code still lets the account in.
+    await connection.execute("UPDATE users SET totp_secret = $1, totp_last_step = 0", Seal(b"x" * 32).seal("y", secret))
+    code = {**login, "code": totp.code(secret, step)}
+    assert await people.nobody().refused("POST", "/api/v1/auth/login", code) == (401, "wrong_code")
+    await people.nobody().ok("POST", "/api/v1/auth/login", {**login, "code": given_codes["recovery_codes"][0]})
+    await connection.close()

@@ -1,0 +1,40 @@
+"""Secrets that the database keeps but must not tell: AES-256-GCM with a key derived from the session secret.
+
+What is sealed belongs to one subject (additional data), so that a row's secret is worth nothing in another row.
+"""
+
+import base64
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_PREFIX = "sealed1:"
+_NONCE = 12
+
+
+class Seal:
+    """Seals and opens texts for one purpose."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
+
+    def seal(self, subject: str, plain: str) -> str:
+        nonce = os.urandom(_NONCE)
+        sealed = self._cipher.encrypt(nonce, plain.encode(), subject.encode())
+        return _PREFIX + base64.b64encode(nonce + sealed).decode()
+
+    def open(self, subject: str, stored: str) -> str:
+        """Return what was sealed; raises ValueError when it was with another key, or for another subject."""
+        if not is_sealed(stored):
+            raise ValueError("this is not sealed")
+        try:
+            data = base64.b64decode(stored.removeprefix(_PREFIX), validate=True)
+            return self._cipher.decrypt(data[:_NONCE], data[_NONCE:], subject.encode()).decode()
+        except (InvalidTag, ValueError) as error:
+            raise ValueError("this was sealed with another key") from error
+
+
+def is_sealed(stored: str) -> bool:
+    """Whether a stored text is sealed; those of earlier releases are not."""
+    return stored.startswith(_PREFIX)

@@ -9,11 +9,31 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 import asyncpg
 import msgspec
 
+from sfu.api.failures import describe
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-UNAVAILABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError)
-"""What a session raises when the server goes away, at whatever moment: workers wait, and try again."""
+
+class Unreachable(ConnectionError):
+    """No session could be made: nobody listens, a full backlog, no route, no descriptors left."""
+
+
+UNAVAILABLE = (
+    ConnectionError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,  # the classes of SQLSTATE 08, 40, 53, 57 and 58
+    asyncpg.TransactionRollbackError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,  # it became a standby
+    asyncpg.InvalidCachedStatementError,  # it was migrated under a transaction
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+"""What a session raises when the server cannot serve it now: workers wait, requests are answered 503, both may try
+again. Anything else is a fault of ours."""
 
 Row = TypeVar("Row", bound="DataclassInstance | msgspec.Struct")
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -22,6 +42,14 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 def _encode(value: Any) -> str:
     return msgspec.json.encode(value).decode()
+
+
+async def connect(*dsn: Any, **settings: Any) -> "asyncpg.Connection[asyncpg.Record]":
+    """Make a session like `asyncpg.connect`; raises Unreachable for every way in which that may fail below TLS."""
+    try:
+        return await asyncpg.connect(*dsn, **settings)
+    except OSError as error:
+        raise Unreachable(describe(error)) from error
 
 
 async def prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
@@ -34,11 +62,12 @@ async def _keep(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 
 
 async def open_pool(dsn: str, size: int = 10) -> Pool:
-    """Return a pool; raises OSError or asyncpg.PostgresError when the database does not answer."""
+    """Return a pool; raises Unreachable or asyncpg.PostgresError when the database does not answer."""
     return await asyncpg.create_pool(
         dsn,
         min_size=1,
         max_size=size,
+        connect=connect,
         init=prepare,
         reset=_keep,
         command_timeout=30,

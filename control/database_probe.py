@@ -4,7 +4,7 @@ import asyncio
 
 import asyncpg
 
-from control.database import UNAVAILABLE
+from control.database import UNAVAILABLE, connect
 
 _GIVE_UP_SECONDS = 5.0
 
@@ -20,7 +20,7 @@ class DatabaseProbe:
         """Return why the database cannot be used, None when it answers."""
         try:
             if self._session is None or self._session.is_closed():
-                self._session = await asyncpg.connect(
+                self._session = await connect(
                     self._dsn, timeout=_GIVE_UP_SECONDS, server_settings={"application_name": "parley-probe"}
                 )
             # Ended from outside: a query's own timeout asks the server to cancel it, and waits for that.

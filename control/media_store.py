@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
 
+from control import space
 from control.problem import Problem, not_found
+from control.space import is_no_space, no_space
 from objects.threads import Objects
+from sfu.api.failures import describe
 
 _IDENTIFIER = re.compile(r"[a-z]+_[0-9a-f]{32}")
 _SPOOL_SECONDS = 86_400
@@ -48,17 +51,18 @@ class MediaStore:
         try:
             await self.objects.check()
         except OSError as error:
-            return f"the file storage cannot be used: {str(error) or 'it does not answer in time'}"
-        return None
+            return f"the file storage cannot be used: {describe(error)}"
+        return await asyncio.to_thread(space.trouble, self.objects.spool)
 
-    async def put(self, identifier: str, content: AsyncIterable[bytes], limit: int) -> Stored:
-        """Store what `content` yields; raises Problem 413 beyond `limit` bytes, 503 when the store refuses.
+    async def put(self, identifier: str, content: AsyncIterable[bytes], limit: int, expected: int = 0) -> Stored:
+        """Store what `content` yields, `expected` bytes if that is known.
 
-        Nothing is left behind then.
+        Raises Problem 413 beyond `limit` bytes, 503 or 507 when it cannot be kept. Nothing is left behind then.
         """
         key = self.key(identifier)
         spool = self.objects.spool
         await asyncio.to_thread(spool.mkdir, parents=True, exist_ok=True, mode=0o700)
+        await asyncio.to_thread(space.require, spool, expected)
         partial = spool / f"{identifier}.part"
         digest, size, head = hashlib.sha256(), 0, b""
         file = partial.open("wb")
@@ -81,7 +85,7 @@ class MediaStore:
         try:
             await self.objects.put(self.key(identifier, suffix), data)
         except OSError as error:
-            raise unavailable() from error
+            raise no_space() if is_no_space(error) else unavailable() from error
 
     async def remove(self, identifier: str) -> None:
         """Delete a file and what was made from it; none is no error."""
@@ -96,7 +100,7 @@ class MediaStore:
         try:
             await self.objects.put_file(key, partial, sha256=sha256, move=True)
         except OSError as error:
-            raise unavailable() from error
+            raise no_space() if is_no_space(error) else unavailable() from error
 
 
 def unavailable() -> Problem:
@@ -104,6 +108,7 @@ def unavailable() -> Problem:
 
 
 def _append(file: BufferedWriter, digest: "hashlib._Hash", data: bytes) -> None:
+    space.require(Path(file.name).parent, len(data))
     file.write(data)
     digest.update(data)
 

@@ -2,36 +2,25 @@
 
 import logging
 
-import asyncpg
 from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
+from control.database import UNAVAILABLE
 from control.problem import Problem, document
+from control.space import is_no_space, no_space
 from sfu.api.failures import describe
 
 _LOG = logging.getLogger(__name__)
-_AWAY = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.DeadlockDetectedError,
-    FileNotFoundError,  # its Unix socket
-    ConnectionError,
-    TimeoutError,
-)
 _CODES = {404: "not_found", 405: "method_not_allowed", 408: "timeout", 413: "too_large", 416: "range"}
 
 
 def handle_problems(app: Quart) -> None:
-    """Register handlers for refusals, HTTP errors of the framework, a database that is away, and bugs."""
+    """Register handlers for refusals, HTTP errors of the framework, a full disk, a database that is away, and bugs."""
 
     async def respond(error: Exception) -> Response:
         return response_to(error)
 
-    for kind in (Problem, HTTPException, *_AWAY, Exception):
+    for kind in (Problem, HTTPException, *UNAVAILABLE, Exception):
         app.register_error_handler(kind, respond)
 
 
@@ -41,7 +30,10 @@ def response_to(error: Exception) -> Response:
         return problem_response(error)
     if isinstance(error, HTTPException):
         return _of_framework(error)
-    if isinstance(error, _AWAY):
+    if is_no_space(error):
+        _LOG.warning("no space left: %s", describe(error))
+        return problem_response(no_space())
+    if isinstance(error, UNAVAILABLE):
         return _unavailable(error)
     return _bug(error)
 

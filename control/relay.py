@@ -13,7 +13,7 @@ import asyncpg
 from prometheus_client import Counter
 
 from control.bus import Bus
-from control.database import UNAVAILABLE, prepare
+from control.database import UNAVAILABLE, connect, prepare
 from control.store import outbox
 from sfu.api import tracing
 
@@ -36,7 +36,7 @@ async def run(dsn: str, bus: Bus) -> None:
 
 
 async def _relay_while_connected(dsn: str, bus: Bus) -> None:
-    connection = await asyncpg.connect(dsn, timeout=10, server_settings={"application_name": "parley-relay"})
+    connection = await connect(dsn, timeout=10, server_settings={"application_name": "parley-relay"})
     hint = asyncio.Event()
     try:
         await prepare(connection)

@@ -7,9 +7,7 @@ PostgreSQL notifies at commit (migration 14). While the listening session is awa
 import asyncio
 import logging
 
-import asyncpg
-
-from control.database import UNAVAILABLE
+from control.database import UNAVAILABLE, connect
 from control.session_cache import SessionCache
 from sfu.api.failures import describe
 
@@ -30,7 +28,7 @@ async def run(dsn: str, sessions: SessionCache) -> None:
 
 
 async def _listen(dsn: str, sessions: SessionCache) -> None:
-    connection = await asyncpg.connect(dsn, timeout=10, server_settings={"application_name": "parley-sessions"})
+    connection = await connect(dsn, timeout=10, server_settings={"application_name": "parley-sessions"})
     try:
         await connection.add_listener(_CHANNEL, lambda *_: sessions.clear())
         sessions.clear()  # what changed while nobody listened

@@ -49,7 +49,7 @@ async def upload_file(call: Call, query: UploadQuery) -> MediaFile:
     if (call.request.content_length or 0) > limit:
         raise Problem(413, "too_large", f"The file must not exceed {limit} bytes.")
     identifier = new_id("file")
-    stored = await services.media.put(identifier, call.request.body, limit)
+    stored = await services.media.put(identifier, call.request.body, limit, call.request.content_length or 0)
     kind = sniff(stored.head)
     row = MediaRow(
         id=identifier,

@@ -1,5 +1,5 @@
 # `make run` starts a meeting server, `make test` tests it; both install what they need into .venv first.
-.PHONY: run test check deps venv bench test-sanitized test-network stack fuzz pictures clean
+.PHONY: run test check deps venv bench test-sanitized test-network stack fuzz docs pictures clean
 PYTEST_ARGS ?=
 # Test files run side by side: most of them wait for servers and browsers.
 WORKERS ?= 2
@@ -47,6 +47,10 @@ stack: deps .venv/.installed-dev
 
 fuzz: deps .venv/.installed-dev
 	@sh tests/fuzz/sanitize.sh fuzz 600
+
+# The documents as a site, in docs/site.
+docs: .venv/.installed-dev
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict -f docs/mkdocs.yml
 
 # Pictures of the documents, from their sources; needs Graphviz.
 pictures: docs/pictures/architecture.svg

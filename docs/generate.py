@@ -1,0 +1,102 @@
+"""Writes the generated pages of the site: settings, REST and signaling, from what the code declares.
+
+A hook of MkDocs, which calls `on_pre_build` before it reads the pages. The pages are not kept in the repository.
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from control.app import openapi_document
+from parley.settings import SETTINGS, Setting
+from sfu.api import signaling
+
+HERE = Path(__file__).parent
+PAGES = HERE / "pages"
+
+
+def on_pre_build(config: object) -> None:
+    """Write the pages and copy the pictures."""
+    reference = PAGES / "reference"
+    reference.mkdir(exist_ok=True)
+    texts = {"settings": _settings(), "rest": _rest(openapi_document()), "signaling": _signaling(signaling.schema())}
+    for name, lines in texts.items():
+        (reference / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for folder in (PAGES / "pictures", PAGES / "docs" / "pictures"):  # as pages, and as the README, name them
+        folder.mkdir(parents=True, exist_ok=True)
+        for picture in (*(HERE / "pictures").glob("*.svg"), *(HERE / "pictures").glob("*.png")):
+            shutil.copy(picture, folder)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _settings() -> Iterator[str]:
+    yield "# Settings"
+    yield ""
+    yield "A flag comes before the environment, that before the TOML file, that before the default. Each variable may"
+    yield "end in `_FILE` and name a file that holds the value. `parley config` shows what is set, and where."
+    yield ""
+    yield from _table(("setting", "variable", "default", "meaning"), map(_setting, SETTINGS))
+
+
+def _setting(setting: Setting) -> tuple[str, str, str, str]:
+    default = "" if setting.default in (None, ()) else f"`{setting.default}`"
+    notes = [
+        note
+        for note, holds in (("secret: no flag", setting.secret), ("changes while parts run", setting.live))
+        if holds
+    ]
+    meaning = setting.meaning + (f" ({'; '.join(notes)})" if notes else "")
+    return f"`{setting.name}`", f"`{setting.variable}`", default, meaning
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    for row in rows:
+        yield f"| {' | '.join(map(_cell, row))} |"
+
+
+def _rest(document: dict[str, Any]) -> Iterator[str]:
+    yield "# REST"
+    yield ""
+    yield "From the OpenAPI document, which a server gives at `/api/v1/openapi.json` and shows at `/api/docs`."
+    by_tag: dict[str, list[tuple[str, ...]]] = {}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            row = (f"`{method.upper()}`", f"`{path}`", operation["summary"])
+            by_tag.setdefault(operation["tags"][0], []).append(row)
+    for tag, rows in sorted(by_tag.items()):
+        yield from ("", f"## {tag}", "")
+        yield from _table(("method", "path", "what it does"), rows)
+
+
+def _signaling(schema: dict[str, Any]) -> Iterator[str]:
+    yield "# Signaling"
+    yield ""
+    yield "JSON messages on `/ws/signaling`, told apart by `kind`. Unknown fields are ignored, unknown kinds refused."
+    for name, definition in sorted(schema["$defs"].items()):
+        yield from ("", f"## {name}", "")
+        if "description" in definition:
+            yield from (definition["description"], "")
+        properties = definition.get("properties", {})
+        if properties:
+            required = set(definition.get("required", ()))
+            rows = ((f"`{key}`", _kind(value), "yes" if key in required else "") for key, value in properties.items())
+            yield from _table(("field", "type", "required"), rows)
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "anyOf" in schema:
+        return " or ".join(map(_kind, schema["anyOf"]))
+    if schema.get("type") == "array":
+        return f"list of {_kind(schema.get('items', {}))}"
+    return str(schema.get("type", "any"))

@@ -1,0 +1,39 @@
+"""The documents: the site builds without a warning, and files that they name are there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "pages" / "walks.md"]
+
+
+def named_files(text: str) -> set[str]:
+    """Paths in a document: in backticks with a folder and an ending, or the target of a relative link."""
+    quoted = re.findall(r"`((?:[\w.-]+/)+[\w-]+\.[a-z]+)`", text)
+    linked = [target for target in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in target]
+    return {*quoted, *linked}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_that_are_named_exist(document: Path) -> None:
+    named = named_files(document.read_text())
+    assert named
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_the_site_builds(tmp_path: Path) -> None:
+    command = ["mkdocs", "build", "--quiet", "--strict", "-f", str(ROOT / "docs" / "mkdocs.yml"), "-d", str(tmp_path)]
+    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PARLEY_HTTP_PORT" in (tmp_path / "reference" / "settings" / "index.html").read_text()
+    assert "/api/v1/meetings" in (tmp_path / "reference" / "rest" / "index.html").read_text()
+    assert "user-joined" in (tmp_path / "reference" / "signaling" / "index.html").read_text()
+    assert (tmp_path / "pictures" / "architecture.svg").is_file()

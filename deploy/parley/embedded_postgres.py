@@ -40,7 +40,7 @@ class EmbeddedPostgres:
             raise PostgresUnavailable(f"the path {self.socket_directory} is too long for a Unix socket")
         self.socket_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._check_version()
-        self._remove_stale_pid_file()
+        self._remove_stale_locks()
         if (self.data / "PG_VERSION").exists():
             return
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -101,19 +101,25 @@ class EmbeddedPostgres:
                 "dump it with the old version, or set a database_url"
             )
 
-    def _remove_stale_pid_file(self) -> None:
-        """Remove a pid file whose process is not this cluster's server: its number may have been given away."""
-        pid_file = self.data / "postmaster.pid"
+    def _remove_stale_locks(self) -> None:
+        """Remove lock files of a process that is not this cluster's server: its number may have been given away.
+
+        PostgreSQL itself removes them only where no process has that number.
+        """
+        socket = self.socket_directory / ".s.PGSQL.5432"
+        for lock, guarded in ((self.data / "postmaster.pid", None), (Path(f"{socket}.lock"), socket)):
+            if lock.exists() and not self._is_ours(lock):
+                lock.unlink(missing_ok=True)
+                if guarded is not None:
+                    guarded.unlink(missing_ok=True)
+
+    def _is_ours(self, lock: Path) -> bool:
+        """Whether the process that a lock file names is this cluster's server; a crash may leave none named."""
         try:
-            pid = int(pid_file.read_text().split()[0])
-        except (FileNotFoundError, IndexError, ValueError):
-            return
-        try:
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except OSError:
-            command = b""
-        if str(self.data).encode() not in command:
-            pid_file.unlink(missing_ok=True)
+            pid = int(lock.read_text().split()[0])
+            return str(self.data).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (OSError, IndexError, ValueError):
+            return False
 
     def _run(self, name: str, *arguments: str) -> None:
         done = subprocess.run([*self._program(name), *arguments], check=False, capture_output=True, text=True)

@@ -1,9 +1,9 @@
 """Events to Kafka: topic by kind of event, keyed by meeting, so that each meeting's events keep their order.
 
-They go in rounds of one record batch for each partition. A batch is taken whole or not at all, and a meeting's next is
-sent when the one before is acknowledged, so that nothing overtakes, whatever the brokers refuse. The producer is
-idempotent: what it repeats within its life arrives once. After a restart the outbox may repeat an event; consumers drop
-a `seq` that they have seen. What the brokers can never take goes to the dead-letter topic.
+Of each partition one record batch is in flight at a time. It is taken whole or not at all, and a key's next events are
+sent when those before are acknowledged, so that nothing overtakes, whatever the brokers refuse. A flight may take as
+long as the brokers do: `publish` waits a moment for it and tells at a later call what became of it; meanwhile the
+events of all other keys and partitions go on. The producer is idempotent: what it repeats within its life arrives once.
 """
 
 import asyncio
@@ -13,20 +13,47 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
+from aiokafka.errors import (
+    BrokerResponseError,
+    ClusterAuthorizationFailedError,
+    InvalidProducerEpoch,
+    KafkaError,
+    MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+    RecordTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownProducerId,
+)
 from aiokafka.partitioner import DefaultPartitioner
 
+from control.bus import BusAway, Progress, Refusal
+from control.kafka_producers import Producers
+from control.kafka_records import DEAD_LETTERS, notice, record
+from control.kafka_topics import Topics
+from control.outages import Outages
 from control.store.outbox import Event
+from sfu.api.failures import describe
 
 _LOG = logging.getLogger(__name__)
-DEAD_LETTERS = "meeting.tasks.dlq"
 _MAX_EVENT_BYTES = 1_000_000
-_BATCH_BYTES = 128 * 1024
+_GRACE_SECONDS = 0.8
+"""How long a call waits for what it began."""
+_SLOW_SECONDS = 5.0
+"""A flight that takes longer is told of."""
+_TRIES = 12
+"""An event that was refused so often for a lasting reason, over minutes, is a dead letter."""
 _PARTITIONER = DefaultPartitioner()
 """Where every client of Kafka puts a key."""
 _TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError)
+_NOT_ABOUT_RECORDS = (
+    TopicAuthorizationFailedError,
+    ClusterAuthorizationFailedError,
+    InvalidProducerEpoch,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+    UnknownProducerId,
+)
 
 
 @dataclass(slots=True)
@@ -40,163 +67,182 @@ class _Batch:
 
     def add(self, event: Event) -> bool:
         """Add the event; False when there is no room."""
-        added = self.records.append(
-            timestamp=None, key=event.key.encode(), value=encode(event), headers=_headers(event)
-        )
+        added = self.records.append(timestamp=None, **record(event)._asdict())
         if added is not None:
             self.events.append(event)
         return added is not None
+
+
+@dataclass(slots=True)
+class _Flight:
+    batch: _Batch
+    task: asyncio.Task[Progress]
+    begun: float
 
 
 class KafkaBus:
     """A bus over Kafka's brokers, connected at the first event and again after a failure."""
 
     def __init__(self, brokers: tuple[str, ...]) -> None:
-        self._brokers = list(brokers)
-        self._producer: AIOKafkaProducer | None = None
+        self._producers = Producers(brokers)
+        self._topics = Topics()
+        self._flights: dict[tuple[str, int], _Flight] = {}
+        self._letters = Outages(f"dead letters are not announced in {DEAD_LETTERS}")
 
-    async def publish(self, events: Sequence[Event]) -> set[int]:
-        """Return the ids of those that all in-sync replicas have."""
-        safe: set[int] = set()
+    async def publish(self, events: Sequence[Event]) -> Progress:
+        """Return what all in-sync replicas have by now, and what they do not take."""
+        progress = Progress()
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         waiting: dict[str, deque[Event]] = {}
         for event in events:
             waiting.setdefault(event.key, deque()).append(event)
-        partitions: dict[str, list[int]] = {}
-        try:
-            while waiting:
-                await self._find_partitions(partitions, {queue[0].topic for queue in waiting.values()})
-                batches = _next_round(await self._connected(), partitions, waiting)
-                outcomes = await asyncio.gather(*(self._send(batch) for batch in batches), return_exceptions=True)
-                for batch, outcome in zip(batches, outcomes, strict=True):
-                    await self._settle(batch, outcome, safe, waiting)
-        except (KafkaError, TimeoutError) as error:
-            _LOG.warning("Kafka takes no events: %s", error)
-            await self.close()
-        return safe
+        self._land(waiting, progress)
+        while waiting:
+            await self._launch(waiting, progress)
+            # What began in an earlier call had its time then.
+            fresh = {one.task for one in self._flights.values() if one.begun >= begun} | self._topics.looking(begun)
+            left = begun + _GRACE_SECONDS - loop.time()
+            if (
+                not fresh
+                or left <= 0
+                or not (await asyncio.wait(fresh, timeout=left, return_when="FIRST_COMPLETED"))[0]
+            ):
+                break
+            self._land(waiting, progress)
+        self._hold(waiting, progress)
+        return progress
 
     async def close(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            try:
-                await producer.stop()
-            except KafkaError as error:
-                _LOG.info("the producer did not stop cleanly: %s", error)
+        """Give up what is in flight: it may arrive or not."""
+        flights = [flight.task for flight in self._flights.values()]
+        for task in flights:
+            task.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
+        await self._topics.close()
+        await self._producers.close()
 
-    async def _find_partitions(self, known: dict[str, list[int]], topics: set[str]) -> None:
-        """Add the partitions of topics that are not known yet; of one that is not there, none."""
-        for topic in topics - known.keys():
-            producer = await self._connected()
-            try:
-                known[topic] = sorted(await producer.partitions_for(topic))
-            except KafkaError as error:
-                _LOG.warning("the topic %s cannot be had: %s", topic, error)
-                known[topic] = []
+    def _land(self, waiting: dict[str, deque[Event]], progress: Progress) -> None:
+        """Take note of the flights that are over; what stands behind a refused event waits, too."""
+        for place, flight in list(self._flights.items()):
+            if not flight.task.done():
+                continue
+            del self._flights[place]
+            landed = flight.task.result()
+            progress.add(landed)
+            for event in flight.batch.events:
+                if event.id in landed.refused and not landed.refused[event.id].dead:
+                    waiting.pop(event.key, None)
 
-    async def _send(self, batch: _Batch) -> None:
-        if len(batch.events) == 1 and len(encode(batch.events[0])) > _MAX_EVENT_BYTES:
-            raise MessageSizeTooLargeError(f"more than {_MAX_EVENT_BYTES} bytes")
-        producer = await self._connected()
-        await (await producer.send_batch(batch.records, batch.topic, partition=batch.partition))
+    async def _launch(self, waiting: dict[str, deque[Event]], progress: Progress) -> None:
+        """Send what may be sent now: of each key the next events of one topic, where its partition is free."""
+        producer = await self._producers.current()
+        in_the_air = {event.key for flight in self._flights.values() for event in flight.batch.events}
+        batches: dict[tuple[str, int], _Batch] = {}
+        for key in [key for key in waiting if key not in in_the_air]:
+            queue = waiting[key]
+            topic = queue[0].topic
+            missing = self._topics.missing(topic)
+            partitions = self._topics.partitions(topic)
+            if missing is not None:
+                progress.refused[queue[0].id] = Refusal(missing)
+                del waiting[key]
+            elif not partitions:
+                self._topics.look(producer, topic)
+            else:
+                partition = _PARTITIONER(key.encode(), partitions, partitions)
+                if (topic, partition) not in self._flights:
+                    batch = batches.setdefault((topic, partition), _Batch(topic, partition, producer.create_batch()))
+                    while queue and queue[0].topic == topic and batch.add(queue[0]):
+                        queue.popleft()
+        now = asyncio.get_running_loop().time()
+        for place, batch in batches.items():
+            self._flights[place] = _Flight(batch, asyncio.create_task(self._fly(batch)), now)
+        for key in [key for key, queue in waiting.items() if not queue]:
+            del waiting[key]
 
-    async def _settle(
-        self, batch: _Batch, outcome: BaseException | None, safe: set[int], waiting: dict[str, deque[Event]]
-    ) -> None:
-        """Note what became of a batch; of meetings that have an event refused, the rest waits too."""
-        if isinstance(outcome, _TOO_LARGE):
-            outcome = await self._send_singly(batch, safe)
-        elif outcome is None:
-            safe.update(event.id for event in batch.events)
-        if outcome is None:
-            return
-        if not isinstance(outcome, KafkaError | TimeoutError):
-            raise outcome
-        _LOG.warning("Kafka did not take %d events: %s", len(batch.events), outcome)
+    def _hold(self, waiting: dict[str, deque[Event]], progress: Progress) -> None:
+        """Say of every key that does not go on now that it waits, at the first event of it that does."""
+        now = asyncio.get_running_loop().time()
+        for flight in self._flights.values():
+            slow = now - flight.begun > _SLOW_SECONDS
+            reason = f"the brokers have not answered yet (topic {flight.batch.topic})" if slow else None
+            for event in _firsts(flight.batch.events):
+                progress.refused.setdefault(event.id, Refusal(reason))
+                waiting.pop(event.key, None)
+        for queue in waiting.values():
+            progress.refused.setdefault(queue[0].id, Refusal())
+
+    async def _fly(self, batch: _Batch) -> Progress:
+        """Send a batch, its events one by one where it is refused for what is in it; return what became of them."""
+        error = await self._send(batch)
+        if error is None:
+            return Progress(safe={event.id for event in batch.events})
+        if not _is_lasting(error):
+            self._topics.forget(batch.topic)
+            return Progress(refused={event.id: Refusal(describe(error)) for event in _firsts(batch.events)})
+        progress, stopped = Progress(), set[str]()
         for event in batch.events:
-            waiting.pop(event.key, None)
-        await self.close()
+            if event.key not in stopped:
+                known = error if len(batch.events) == 1 else None
+                if not await self._send_alone(batch, event, progress, known):
+                    stopped.add(event.key)
+        return progress
 
-    async def _send_singly(self, refused: _Batch, safe: set[int]) -> BaseException | None:
-        """Send what is too large together one by one; what is too large alone goes to the dead letters."""
+    async def _send_alone(self, batch: _Batch, event: Event, progress: Progress, error: Exception | None) -> bool:
+        """Send one event, unless it is known already how that ends; whether those behind it may follow."""
+        if error is None:
+            alone = _Batch(batch.topic, batch.partition, (await self._producers.current()).create_batch())
+            alone.add(event)
+            error = await self._send(alone)
+        if error is None:
+            progress.safe.add(event.id)
+            return True
+        too_large = isinstance(error, _TOO_LARGE)
+        dead = too_large or (_is_lasting(error) and event.attempts + 1 >= _TRIES)
+        reason = "too large" if too_large else f"{type(error).__name__}: {describe(error)}"
+        progress.refused[event.id] = Refusal(reason, dead)
+        if dead:
+            await self._announce(event, reason)
+        return dead
+
+    async def _send(self, batch: _Batch) -> Exception | None:
+        """Send a batch; return what it failed with."""
+        if len(batch.events) == 1 and len(record(batch.events[0]).value) > _MAX_EVENT_BYTES:
+            too_large: Exception = MessageSizeTooLargeError(f"more than {_MAX_EVENT_BYTES} bytes")
+            return too_large
+        producer = None
         try:
-            await self.close()  # the next of an idempotent producer would have to follow on what was refused
-            for event in refused.events:
-                if len(refused.events) == 1 or not await self._fits(event, refused):
-                    await self._bury(event)
-                safe.add(event.id)
-        except (KafkaError, TimeoutError) as error:
+            producer = await self._producers.current()
+            await (await producer.send_batch(batch.records, batch.topic, partition=batch.partition))
+        except Exception as error:
+            # The next batch of an idempotent producer would have to follow on what was refused.
+            self._producers.retire(producer)
             return error
         return None
 
-    async def _fits(self, event: Event, refused: _Batch) -> bool:
-        producer = await self._connected()
-        alone = _Batch(refused.topic, refused.partition, producer.create_batch())
-        alone.add(event)
+    async def _announce(self, event: Event, reason: str) -> None:
+        """Name a dead letter in a topic of its own; the outbox has it, whether anybody hears of it or not."""
+        failure: Exception | None = None
         try:
-            await self._send(alone)
-        except _TOO_LARGE:
-            await self.close()
-            return False
-        return True
-
-    async def _bury(self, event: Event) -> None:
-        _LOG.warning("event %d is too large for Kafka", event.id)
-        reference = {"event": event.id, "topic": event.topic, "kind": event.kind, "error": "too large"}
-        producer = await self._connected()
-        await producer.send_and_wait(DEAD_LETTERS, msgspec.json.encode(reference), key=event.key.encode())
-
-    async def _connected(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            producer = AIOKafkaProducer(
-                bootstrap_servers=self._brokers,
-                enable_idempotence=True,
-                acks="all",
-                max_batch_size=_BATCH_BYTES,
-                request_timeout_ms=10_000,
-                client_id="parley-control",
-            )
-            try:
-                await producer.start()
-            except KafkaError:
-                await producer.stop()
-                raise
-            self._producer = producer
-        return self._producer
+            async with asyncio.timeout(_GRACE_SECONDS):
+                producer = await self._producers.current()
+                await producer.send_and_wait(DEAD_LETTERS, **notice(event, reason)._asdict())
+        except (KafkaError, BusAway, TimeoutError) as error:
+            failure = error
+        if line := self._letters.note(failure, asyncio.get_running_loop().time()):
+            _LOG.warning("%s", line)
 
 
-def _next_round(
-    producer: AIOKafkaProducer, partitions: dict[str, list[int]], waiting: dict[str, deque[Event]]
-) -> list[_Batch]:
-    """Take what may be sent now from `waiting`: of each meeting the next events of one topic."""
-    batches: dict[tuple[str, int], _Batch] = {}
-    for key, queue in list(waiting.items()):
-        topic = queue[0].topic
-        if partitions[topic]:
-            partition = _PARTITIONER(key.encode(), partitions[topic], partitions[topic])
-            if (topic, partition) not in batches:
-                batches[topic, partition] = _Batch(topic, partition, producer.create_batch())
-            while queue and queue[0].topic == topic and batches[topic, partition].add(queue[0]):
-                queue.popleft()
-        if not queue or not partitions[topic]:
-            del waiting[key]
-    return list(batches.values())
-
-
-def _headers(event: Event) -> list[tuple[str, bytes]]:
-    headers = [("kind", event.kind.encode()), ("seq", str(event.seq).encode()), ("id", str(event.id).encode())]
-    if event.traceparent:
-        headers.append(("traceparent", event.traceparent.encode()))
-    return headers
-
-
-def encode(event: Event) -> bytes:
-    """Return the event as consumers get it."""
-    return msgspec.json.encode(
-        {
-            "id": event.id,
-            "meeting": event.meeting_id,
-            "seq": event.seq,
-            "kind": event.kind,
-            "at": event.created_at,
-            "data": event.payload,
-        }
+def _is_lasting(error: Exception) -> bool:
+    """Whether an error is about what is in a record, so that it will be the same the next time."""
+    return (
+        isinstance(error, BrokerResponseError | RecordTooLargeError)
+        and not error.retriable
+        and not isinstance(error, _NOT_ABOUT_RECORDS)
     )
+
+
+def _firsts(events: Sequence[Event]) -> list[Event]:
+    """Return the first event of each key."""
+    return list({event.key: event for event in reversed(events)}.values())

@@ -15,7 +15,6 @@ from hypercorn.asyncio import serve
 
 from control import (
     allocator,
-    database_gauges,
     failover,
     first_admin,
     internal,
@@ -30,13 +29,13 @@ from control import (
     webhooks,
 )
 from control.app import Application, declared_endpoints
-from control.bus import SeveralBuses
 from control.config import ControlConfig
 from control.direct import Direct
 from control.file_jobs import FileJobs
 from control.listeners import Tls
 from control.migrations import migrate
 from control.services import Services, open_services
+from control.store.event_places import Place
 from sfu.api.background import keep_running
 from sfu.api.failures import describe
 
@@ -88,18 +87,13 @@ def _note(
     addresses.internal = listeners.address_of(private)
 
 
-async def _relay(services: Services) -> None:
-    """Relay events to webhooks, and to Kafka where it is configured."""
-    deliveries = webhooks.Enqueuer(services.pool)
-    if not services.config.kafka_brokers:
-        await relay.run(services.config.database_dsn, deliveries)
-        return
+async def _relay_to_kafka(services: Services, place: Place) -> None:
     # Imported only where it is configured: it is an extra.
     from control.kafka_bus import KafkaBus  # noqa: PLC0415
 
     kafka = KafkaBus(services.config.kafka_brokers)
     try:
-        await relay.run(services.config.database_dsn, SeveralBuses([deliveries, kafka]))
+        await relay.run(services.config.database_dsn, place, kafka)
     finally:
         await kafka.close()
 
@@ -171,10 +165,12 @@ def _workers(services: Services) -> list[asyncio.Task[None]]:
     of_files = FileJobs(services.pool, services.media, services.inference)
     worker = jobs.Worker(services.pool, of_files.handlers(), results=services.results)
     secretary = jobs.Worker(services.pool, minutes.handlers(services))
+    places = services.places
+    deliveries = webhooks.Enqueuer(services.pool)
     works: dict[str, Callable[[], Awaitable[None]]] = {
-        "relay": functools.partial(_relay, services),
+        "relay to webhooks": functools.partial(relay.run, services.config.database_dsn, places.webhooks, deliveries),
         "session news": functools.partial(session_news.run, services.config.database_dsn, services.sessions),
-        "gauges of the database": functools.partial(database_gauges.run, services.pool),
+        "gauges of the database": services.gauges.run,
         "webhooks": functools.partial(webhooks.run, services.pool, services.outgoing),
         "registry": services.registry.run,
         "memory of nodes": functools.partial(node_memory.run, services),
@@ -184,6 +180,8 @@ def _workers(services: Services) -> list[asyncio.Task[None]]:
         "jobs of files": worker.run,
         "minutes": secretary.run,
     }
+    if places.kafka is not None:
+        works["relay to Kafka"] = functools.partial(_relay_to_kafka, services, places.kafka)
     return [asyncio.create_task(keep_running(name, work)) for name, work in works.items()]
 
 

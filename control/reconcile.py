@@ -12,6 +12,7 @@ from control.services import Services
 from control.store import (
     account_tokens,
     batches,
+    event_places,
     idempotency,
     jobs,
     links,
@@ -123,7 +124,7 @@ async def _tidy(services: Services) -> None:
         await sessions.forget_old(connection)
         await account_tokens.forget_old(connection)
         await passkeys.forget_old_challenges(connection)
-        await outbox.forget_old(connection)
+        await event_places.forget_old(connection)
         await webhooks.forget_old(connection)
         await idempotency.forget_old(connection)
         await jobs.forget_old(connection)

@@ -1,8 +1,10 @@
-"""The outbox relay: publishes events in order, at least once, from exactly one process.
+"""The outbox relay: offers events to one bus in order, at least once, from exactly one process.
 
-A session advisory lock makes the one; the others wait for it. NOTIFY is only a hint, it polls every second anyway.
-Events go in batches and are marked when they are safe: what is killed in between repeats them. A meeting whose event
-cannot be published is left alone until the next round: its later events never overtake.
+Each bus has a relay and a place in the outbox of its own, so that none waits for another. A session advisory lock makes
+the one process; the others wait for it. NOTIFY is only a hint, it polls every second anyway. Events go in batches and
+are marked when they are safe: what is killed in between repeats them. An event that is refused is left alone for a
+while, with what stands behind it under the same key: its later events never overtake, and all others go on. While the
+bus takes nothing at all it is asked ever more seldom.
 """
 
 import asyncio
@@ -12,61 +14,118 @@ from dataclasses import replace
 import asyncpg
 from prometheus_client import Counter
 
-from control.bus import Bus
+from control.bus import Bus, BusAway, Progress
 from control.database import UNAVAILABLE, connect, prepare
-from control.store import outbox
+from control.outages import Outages
+from control.store.event_places import Held, Place
+from control.store.outbox import Event
 from sfu.api import tracing
+from sfu.api.backoff import Backoff
+from sfu.api.failures import describe
 
 _LOG = logging.getLogger(__name__)
-_LOCK = 0x6F7574626F78  # "outbox"
 _BATCH = 500
 _POLL_SECONDS = 1.0
-_PUBLISHED = Counter("control_events_published_total", "Events published", ["topic"])
-_FAILED = Counter("control_events_publish_failures_total", "Events that could not be published and are tried again")
+_LONGEST_PAUSE = 30.0
+_PUBLISHED = Counter("control_events_published_total", "Events that a bus has", ["bus", "topic"])
+_FAILED = Counter("control_events_publish_failures_total", "Events that a bus refused, tried again later", ["bus"])
+_DEAD = Counter("control_events_dead_total", "Events that a bus will never take, kept as dead letters", ["bus"])
 
 
-async def run(dsn: str, bus: Bus) -> None:
+async def run(dsn: str, place: Place, bus: Bus) -> None:
     """Relay until cancelled; a lost database is waited for."""
-    while True:
-        try:
-            await _relay_while_connected(dsn, bus)
-        except UNAVAILABLE as error:
-            _LOG.warning("the outbox waits for the database: %s", error)
-            await asyncio.sleep(_POLL_SECONDS)
+    await _Relay(place, bus).run(dsn)
 
 
-async def _relay_while_connected(dsn: str, bus: Bus) -> None:
-    connection = await connect(dsn, timeout=10, server_settings={"application_name": "parley-relay"})
-    hint = asyncio.Event()
-    try:
-        await prepare(connection)
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK, timeout=None)
-        await connection.add_listener("outbox", lambda *_: hint.set())
+class _Relay:
+    def __init__(self, place: Place, bus: Bus) -> None:
+        self._place = place
+        self._bus = bus
+        self._database = Outages(f"the relay to {place.name} waits for the database")
+        self._outages = Outages(f"events wait for {place.name}")
+        self._backoff = Backoff(_LONGEST_PAUSE, first=_POLL_SECONDS)
+
+    async def run(self, dsn: str) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            hint.clear()
-            if not await publish_waiting(connection, bus):
-                await _wait(hint)
-    finally:
-        # Not close(): that talks to a server which may be gone in the middle of a statement.
-        connection.terminate()
+            try:
+                await self._while_connected(dsn)
+            except UNAVAILABLE as error:
+                _say(self._database.note(error, loop.time()))
+                await asyncio.sleep(_POLL_SECONDS)
+
+    async def _while_connected(self, dsn: str) -> None:
+        connection = await connect(dsn, timeout=10, server_settings={"application_name": "parley-relay"})
+        hint = asyncio.Event()
+        try:
+            await prepare(connection)
+            await connection.execute("SELECT pg_advisory_lock($1)", self._place.lock, timeout=None)
+            await connection.add_listener("outbox", lambda *_: hint.set())
+            _say(self._database.note(None, asyncio.get_running_loop().time()))
+            while True:
+                hint.clear()
+                if not await self._round(connection):
+                    await _wait(hint)
+        finally:
+            # Not close(): that talks to a server which may be gone in the middle of a statement.
+            connection.terminate()
+
+    async def _round(self, connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
+        """Offer one batch, or wait while the bus is away; whether there may be more right away."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        events = await self._place.next(connection, _BATCH)
+        looked = loop.time() - begun
+        try:
+            more = await _offer(connection, self._place, self._bus, events)
+        except BusAway as away:
+            _say(self._outages.note(away, loop.time()))
+            await self._place.blame(connection, describe(away))
+            await asyncio.sleep(self._backoff.pause())
+            return True
+        self._backoff.reset()
+        _say(self._outages.note(await self._place.reason(connection), loop.time()))
+        # Finding what may go takes longer, the more is held up: however many hints come, a fifth of the time at most.
+        await asyncio.sleep(0 if more else min(4 * looked, _POLL_SECONDS))
+        return more
 
 
-async def publish_waiting(connection: "asyncpg.Connection[asyncpg.Record]", bus: Bus) -> bool:
-    """Publish one batch; whether there may be more right away."""
-    events = await outbox.unpublished(connection, _BATCH)
-    safe = await _traced(events, bus)
-    for event in events:
-        if event.id in safe:
-            _PUBLISHED.labels(event.topic).inc()
-    if safe:
-        await outbox.mark_published(connection, sorted(safe))
-    if refused := len(events) - len(safe):
-        _LOG.warning("%d events were not taken, and wait", refused)
-        _FAILED.inc(refused)
-    return len(events) == _BATCH and not refused
+async def _offer(connection: "asyncpg.Connection[asyncpg.Record]", place: Place, bus: Bus, events: list[Event]) -> bool:
+    """Offer events and note what became of them; raises BusAway, whatever it is that the bus raises."""
+    try:
+        progress = await _traced(events, bus)
+    except BusAway:
+        raise
+    except Exception as error:
+        _LOG.error("the bus of %s broke", place.name, exc_info=error)
+        raise BusAway(describe(error)) from error
+    if progress.safe:
+        for topic in await place.pass_by(connection, sorted(progress.safe)):
+            _PUBLISHED.labels(place.name, topic).inc()
+    if progress.refused:
+        await place.hold(connection, _held(place, events, progress))
+    return len(events) == _BATCH and bool(progress.safe or progress.refused)
 
 
-async def _traced(events: list[outbox.Event], bus: Bus) -> set[int]:
+def _held(place: Place, events: list[Event], progress: Progress) -> list[Held]:
+    """Return for how long refused events are left alone: the longer, the more often they were refused."""
+    attempts = {event.id: event.attempts for event in events}
+    held = []
+    for event, refusal in progress.refused.items():
+        if refusal.dead:
+            _LOG.warning("event %d is a dead letter of %s: %s", event, place.name, refusal.reason)
+            _DEAD.labels(place.name).inc()
+            held.append(Held(event, refusal.reason, None))
+        elif refusal.reason is None:
+            held.append(Held(event, None, _POLL_SECONDS))
+        else:
+            _FAILED.labels(place.name).inc()
+            pause = min(_POLL_SECONDS * 2.0 ** min(attempts.get(event, 0), 10), _LONGEST_PAUSE)
+            held.append(Held(event, refusal.reason, pause))
+    return held
+
+
+async def _traced(events: list[Event], bus: Bus) -> Progress:
     """Publish, with a span around each event that is part of a trace, which goes on with it."""
     spans = {
         event.id: tracing.start("bus.publish", event.traceparent, topic=event.topic, kind=event.kind)
@@ -77,10 +136,18 @@ async def _traced(events: list[outbox.Event], bus: Bus) -> set[int]:
         replace(event, traceparent=spans[event.id].traceparent or event.traceparent) if event.id in spans else event
         for event in events
     ]
-    safe = await bus.publish(sent)
-    for event, span in spans.items():
-        span.end("" if event in safe else "not taken")
-    return safe
+    progress = Progress()
+    try:
+        progress = await bus.publish(sent)
+    finally:
+        for event, span in spans.items():
+            span.end("" if event in progress.safe else "not taken")
+    return progress
+
+
+def _say(line: str | None) -> None:
+    if line is not None:
+        _LOG.warning("%s", line)
 
 
 async def _wait(hint: asyncio.Event) -> None:

@@ -12,6 +12,7 @@ from control.archive import Archive
 from control.background import BackgroundTasks
 from control.config import ControlConfig
 from control.database import Pool, open_pool
+from control.database_gauges import DatabaseGauges
 from control.database_probe import DatabaseProbe
 from control.inference_client import InferenceClient
 from control.limits import Limits
@@ -27,6 +28,8 @@ from control.registry.membership import Registry
 from control.registry.opening import open_registry
 from control.sealing import Seal
 from control.session_cache import SessionCache
+from control.store import event_places
+from control.store.event_places import Places
 from control.tokens import Tokens
 from objects.directory import DirectoryStore
 from objects.store import ObjectStore
@@ -62,6 +65,8 @@ class Services:
     totp_seal: Seal
     probe: DatabaseProbe
     readiness: Readiness
+    places: Places
+    gauges: DatabaseGauges
 
     async def close(self) -> None:
         await self.tasks.close(_TASKS_CLOSE_SECONDS)
@@ -100,6 +105,8 @@ async def open_services(config: ControlConfig) -> Services:
     archive = Archive(recordings, config.recordings_dir)
     results = open_results(config, pool)
     probe = DatabaseProbe(config.database_dsn)
+    places = event_places.places(kafka=bool(config.kafka_brokers))
+    gauges = DatabaseGauges(pool, places)
     return Services(
         config=config,
         pool=pool,
@@ -132,7 +139,10 @@ async def open_services(config: ControlConfig) -> Services:
             Check("mongodb", results.trouble),
             Check("etcd", registry.trouble),
             Check("nodes", nodes.trouble),
+            Check("kafka", gauges.trouble_of_kafka),
         ),
+        places=places,
+        gauges=gauges,
     )
 
 

@@ -14,6 +14,7 @@ import aiohttp
 import msgspec
 from prometheus_client import Counter
 
+from control.bus import BusAway, Progress
 from control.database import UNAVAILABLE, Pool
 from control.store import webhooks
 from control.store.outbox import Event
@@ -34,16 +35,17 @@ class Enqueuer:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def publish(self, events: Sequence[Event]) -> set[int]:
-        """Make all deliveries, or none while the database is away."""
+    async def publish(self, events: Sequence[Event]) -> Progress:
+        """Make all deliveries, or none while the database is away (BusAway)."""
+        if not events:
+            return Progress()
         bodies = [_body(event) for event in events]
         try:
             async with self._pool.acquire() as connection:
                 await webhooks.enqueue(connection, events, bodies)
         except UNAVAILABLE as error:
-            _LOG.warning("no deliveries were made: %s", describe(error))
-            return set()
-        return {event.id for event in events}
+            raise BusAway(f"the database: {describe(error)}") from error
+        return Progress(safe={event.id for event in events})
 
 
 def _body(event: Event) -> str:

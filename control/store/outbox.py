@@ -1,14 +1,14 @@
 """Events to publish: written in the transaction of what they tell, numbered without gaps per meeting.
 
 The number comes from the meeting's row, whose lock is held until commit, so that of two events the lower number is
-committed first.
+committed first. How far each bus has got is in `control.store.event_places`.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from control.database import Connection, load, load_one
+from control.database import Connection
 from sfu.api import tracing
 
 USER_EVENTS = "meeting.events.user_events"
@@ -20,7 +20,7 @@ SIGNALING_EVENTS = "meeting.events.signaling_events"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event; consumers drop those of a meeting whose `seq` is not above the last they saw."""
+    """One event; it may arrive more than once, and consumers drop an `id` that they have seen."""
 
     id: int
     topic: str
@@ -31,6 +31,8 @@ class Event:
     payload: dict[str, Any]
     created_at: datetime
     traceparent: str = ""
+    attempts: int = 0
+    """How often Kafka refused it."""
 
 
 async def append(
@@ -72,27 +74,3 @@ async def append_for_user(
         tracing.current(),
     )
     await connection.execute("NOTIFY outbox")
-
-
-async def unpublished(connection: Connection, limit: int) -> list[Event]:
-    """Return the oldest unpublished events; of one meeting they are in order and without gaps."""
-    rows = await connection.fetch("SELECT * FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT $1", limit)
-    return [load(Event, row) for row in rows]
-
-
-async def by_id(connection: Connection, event: int) -> Event | None:
-    row = await connection.fetchrow("SELECT * FROM outbox WHERE id = $1", event)
-    return load_one(Event, row)
-
-
-async def mark_published(connection: Connection, ids: list[int]) -> None:
-    await connection.execute("UPDATE outbox SET published_at = now() WHERE id = ANY($1)", ids)
-
-
-async def backlog(connection: Connection) -> int:
-    return int(await connection.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL"))
-
-
-async def forget_old(connection: Connection) -> None:
-    """Drop events that were published more than a week ago."""
-    await connection.execute("DELETE FROM outbox WHERE published_at < now() - interval '7 days'")

@@ -46,7 +46,10 @@ OVERVIEW: list[Panel] = [
     (
         "Events and facts that wait",
         "short",
-        {"outbox": "max(control_outbox_backlog)", "facts of {{instance}}": "parley_sfu_facts_waiting"},
+        {
+            "outbox, {{bus}}": "max by (bus) (control_outbox_backlog)",
+            "facts of {{instance}}": "parley_sfu_facts_waiting",
+        },
     ),
     ("Desired states sent", "ops", {"{{outcome}}": "sum by (outcome) (rate(control_desired_state_pushes_total[5m]))"}),
     ("Facts taken in", "ops", {"{{kind}}": "sum by (kind) (rate(control_facts_total[5m]))"}),

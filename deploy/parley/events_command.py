@@ -6,6 +6,7 @@ import asyncpg
 
 from parley.part_configs import embedded_postgres
 from parley.settings import Settings
+from sfu.api.failures import describe
 
 
 def main(settings: Settings) -> int:
@@ -22,7 +23,7 @@ def main(settings: Settings) -> int:
     try:
         outcome = asyncio.run(replay(dsn, settings["kafka_brokers"]))
     except (OSError, KafkaError, asyncpg.PostgresError) as error:
-        print(f"parley: cannot replay: {error}")
+        print(f"parley: cannot replay: {describe(error)}")
         return 1
-    print(f"published {outcome.published}, refused again {outcome.refused}, gone from the outbox {outcome.gone}")
+    print(f"published {outcome.published}, refused again {outcome.refused}")
     return 1 if outcome.refused else 0

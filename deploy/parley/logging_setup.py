@@ -19,6 +19,8 @@ FORMATS = ("text", "json")
 # Libraries that note every address they bind and every connection; our own parts say what matters of these.
 _LEVELS = ("debug", "info", "warning", "error")
 _CHATTY = ("websockets.server", "control.http", "aiohttp.access", "quic")
+# They log each of many attempts; our own parts say once what fails, and when it is over.
+_RETRYING = ("aiokafka",)
 CUT = "[redacted]"
 
 _IDENTIFIERS = {
@@ -140,6 +142,8 @@ def install(settings: Settings, part: str, trace: Callable[[], dict[str, str]] =
     set_level(settings["log_level"])
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _RETRYING:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     # uncaught exceptions are events too
     sys.excepthook = lambda kind, error, trace_back: logging.getLogger("parley").critical(
         "the process ends by an unhandled error", exc_info=(kind, error, trace_back)

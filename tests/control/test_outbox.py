@@ -6,31 +6,45 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 
 import asyncpg
+import pytest
 import pytest_asyncio
 
 from control import relay
+from control.bus import BusAway, Progress, Refusal
 from control.database import Pool, open_pool
-from control.store import meetings, outbox, users
+from control.store import event_places, meetings, outbox, users
+from control.store.event_places import KafkaPlace, WebhooksPlace
 from control.store.outbox import Event
+from sfu.api.backoff import Backoff
 
 
 class Log:
-    """A bus to a consumer that drops repetitions by seq, as consumers must, and can refuse a key."""
+    """A bus to a consumer that drops what it has seen. It can refuse a key or a topic, or fail."""
 
     def __init__(self) -> None:
         self.seen: dict[str, list[int]] = defaultdict(list)
         self.refuse: set[str] = set()
+        self.fails: Exception | None = None
+        self.attempts = 0
         self.total = 0
         self.changed = asyncio.Event()
 
-    async def publish(self, events: Sequence[Event]) -> set[int]:
-        taken = [event for event in events if event.key not in self.refuse]
+    async def publish(self, events: Sequence[Event]) -> Progress:
+        if self.fails is not None:
+            self.attempts += 1
+            raise self.fails
+        firsts: dict[str, int] = {}
+        for event in events:
+            if {event.key, event.topic} & self.refuse:
+                firsts.setdefault(event.key, event.id)
+        taken = [event for event in events if event.key not in firsts or event.id < firsts[event.key]]
         for event in taken:
             if event.seq > (self.seen[event.key][-1] if self.seen[event.key] else 0):
                 self.seen[event.key].append(event.seq)
                 self.total += 1
         self.changed.set()
-        return {event.id for event in taken}
+        refused = {event: Refusal("not now") for event in firsts.values()}
+        return Progress({event.id for event in taken}, refused)
 
     async def wait_for(self, total: int) -> None:
         async with asyncio.timeout(30):
@@ -71,7 +85,7 @@ async def write(pool: Pool, meeting: str, count: int) -> None:
 
 @contextlib.asynccontextmanager
 async def relaying(dsn: str, log: Log) -> AsyncIterator[None]:
-    task = asyncio.create_task(relay.run(dsn, log))
+    task = asyncio.create_task(relay.run(dsn, KafkaPlace(), log))
     yield
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -135,3 +149,112 @@ async def test_a_rolled_back_event_leaves_no_gap(dsn: str, pool: Pool) -> None:
     async with relaying(dsn, log):
         await log.wait_for(2)
     assert log.seen[meeting] == [1, 2]
+
+
+async def test_a_refused_topic_holds_nothing_else_up(dsn: str, pool: Pool) -> None:
+    """2,000 events of it wait before another meeting's are written; of their own meetings what is behind them waits."""
+    *stuck, free = await make_meetings(pool, 201)
+    async with pool.acquire() as connection, connection.transaction():
+        for meeting in stuck:
+            for _ in range(10):
+                await outbox.append(connection, outbox.AI_EVENTS, meeting, "k", {})
+    log = Log()
+    log.refuse = {outbox.AI_EVENTS}
+    async with relaying(dsn, log):
+        await write(pool, free, 5)
+        await write(pool, stuck[0], 1)
+        await log.wait_for(5)
+        assert (log.seen[free], log.seen[stuck[0]]) == ([1, 2, 3, 4, 5], [])
+        async with pool.acquire() as connection:
+            assert await KafkaPlace().reason(connection) == "not now"
+            assert (await KafkaPlace().waiting(connection)).events >= 2001
+        log.refuse = set()
+        await log.wait_for(2006)
+    assert log.seen[stuck[0]] == list(range(1, 12))
+    async with pool.acquire() as connection:
+        assert await KafkaPlace().reason(connection) is None
+
+
+async def test_each_bus_has_a_place_of_its_own(dsn: str, pool: Pool) -> None:
+    (meeting,) = await make_meetings(pool, 1)
+    await write(pool, meeting, 3)
+    kafka, webhooks = Log(), Log()
+    kafka.fails = BusAway("nobody listens")
+    hooks = asyncio.create_task(relay.run(dsn, WebhooksPlace(alone=False), webhooks))
+    async with relaying(dsn, kafka):
+        await webhooks.wait_for(3)
+        kafka.fails = None
+        await kafka.wait_for(3)
+    hooks.cancel()
+    await asyncio.gather(hooks, return_exceptions=True)
+    assert kafka.seen == webhooks.seen == {meeting: [1, 2, 3]}
+
+
+async def test_without_kafka_what_webhooks_have_is_published(dsn: str, pool: Pool) -> None:
+    (meeting,) = await make_meetings(pool, 1)
+    await write(pool, meeting, 3)
+    log = Log()
+    place = WebhooksPlace(alone=True)
+    task = asyncio.create_task(relay.run(dsn, place, log))
+    await log.wait_for(3)
+    async with pool.acquire() as connection, asyncio.timeout(30):
+        while (await place.waiting(connection)).events:
+            await asyncio.sleep(0.02)
+        assert (await KafkaPlace().waiting(connection)).events == 0
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("error", [BusAway("nobody listens"), ValueError("invalid literal for int()")])
+async def test_a_bus_that_fails_is_asked_ever_more_seldom_and_told_of_once(
+    dsn: str, pool: Pool, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also while events come in all the time. Pauses are cut to hundredths of what they are."""
+    pauses: list[float] = []
+
+    class Quick(Backoff):
+        def pause(self) -> float:
+            pauses.append(super().pause())
+            return pauses[-1] / 100
+
+    monkeypatch.setattr(relay, "Backoff", Quick)
+    (meeting,) = await make_meetings(pool, 1)
+    log = Log()
+    log.fails = error
+    async with relaying(dsn, log):
+        while len(pauses) < 7:
+            await write(pool, meeting, 1)
+        async with pool.acquire() as connection:
+            assert await KafkaPlace().reason(connection) == str(error)
+        log.fails = None
+        await log.wait_for(1)
+        async with asyncio.timeout(30):
+            while "all is well again" not in caplog.text:
+                await asyncio.sleep(0.02)
+    assert pauses[:7] == [1, 2, 4, 8, 16, 30, 30]
+    assert log.attempts == len(pauses)
+    said = [record.message for record in caplog.records if "events wait for kafka" in record.message]
+    assert len(said) == 2 and str(error) in said[0]
+
+
+async def test_what_is_refused_for_good_is_a_dead_letter_and_the_rest_goes_on(dsn: str, pool: Pool) -> None:
+    (meeting,) = await make_meetings(pool, 1)
+    await write(pool, meeting, 3)
+
+    class Picky(Log):
+        async def publish(self, events: Sequence[Event]) -> Progress:
+            progress = await super().publish([event for event in events if event.seq != 2])
+            progress.refused.update({event.id: Refusal("too large", dead=True) for event in events if event.seq == 2})
+            return progress
+
+    log = Picky()
+    async with relaying(dsn, log):
+        await log.wait_for(2)
+        await write(pool, meeting, 1)
+        await log.wait_for(3)
+    assert log.seen[meeting] == [1, 3, 4]
+    async with pool.acquire() as connection:
+        (letter,) = await event_places.dead_letters(connection, 10)
+        assert letter.seq == 2
+        await event_places.revive(connection, letter.id)
+        assert await event_places.dead_letters(connection, 10) == []

@@ -1,0 +1,78 @@
+"""The producer of the moment, and those before it that still have something in flight."""
+
+import asyncio
+import logging
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from control.bus import BusAway
+from sfu.api.failures import describe
+
+_LOG = logging.getLogger(__name__)
+_BATCH_BYTES = 128 * 1024
+_CONNECT_SECONDS = 12.0
+_REQUEST_MS = 10_000
+_CLOSE_SECONDS = 0.5
+
+
+class Producers:
+    """One producer at a time takes new batches. One that was retired ends when its last flight has landed."""
+
+    def __init__(self, brokers: tuple[str, ...]) -> None:
+        self._brokers = list(brokers)
+        self._current: AIOKafkaProducer | None = None
+        self._connecting = asyncio.Lock()
+        self._ending: dict[AIOKafkaProducer, asyncio.Task[None]] = {}
+
+    async def current(self) -> AIOKafkaProducer:
+        """Return the connected producer; raises BusAway."""
+        async with self._connecting:
+            if self._current is None:
+                self._current = await self._connected()
+            return self._current
+
+    def retire(self, producer: AIOKafkaProducer | None) -> None:
+        """Have the next batches sent by another one."""
+        if producer is not None and producer is self._current:
+            self._current = None
+            self._ending[producer] = asyncio.create_task(self._end(producer))
+
+    async def close(self) -> None:
+        """End all of them, and wait a moment for what is in flight."""
+        self.retire(self._current)
+        endings = list(self._ending.values())
+        if endings:
+            await asyncio.wait(endings, timeout=_CLOSE_SECONDS)
+        for task in endings:
+            task.cancel()
+        await asyncio.gather(*endings, return_exceptions=True)
+
+    async def _connected(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._brokers,
+            enable_idempotence=True,
+            acks="all",
+            max_batch_size=_BATCH_BYTES,
+            request_timeout_ms=_REQUEST_MS,
+            client_id="parley-control",
+        )
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await producer.start()
+        except (KafkaError, TimeoutError, OSError) as error:
+            await producer.stop()
+            raise BusAway(describe(error)) from error
+        except BaseException:
+            await producer.stop()
+            raise
+        return producer
+
+    async def _end(self, producer: AIOKafkaProducer) -> None:
+        try:
+            await producer.stop()  # waits for what is in flight, for as long as the brokers are away
+        except KafkaError as error:
+            _LOG.info("a producer did not stop cleanly: %s", describe(error))
+        finally:
+            del self._ending[producer]
+            await producer.client.close()

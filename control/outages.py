@@ -1,0 +1,31 @@
+"""Says when something begins to fail and when it is over, and little in between: a log of an outage is two lines."""
+
+from sfu.api.failures import describe
+
+_AGAIN_SECONDS = 60.0
+
+
+class Outages:
+    """The state of one thing. `note` returns the line that is due, None when all that was said before."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._since: float | None = None
+        self._said = ""
+        self._said_at = 0.0
+
+    def note(self, failure: Exception | str | None, now: float) -> str | None:
+        """Take how it went: why it failed, or None. Another reason is told once a minute at most."""
+        if failure is None:
+            return self._over(now)
+        reason = describe(failure) if isinstance(failure, Exception) else failure
+        if self._since is None:
+            self._since = now
+        elif reason == self._said or now - self._said_at < _AGAIN_SECONDS:
+            return None
+        self._said, self._said_at = reason, now
+        return f"{self._what}: {reason}"
+
+    def _over(self, now: float) -> str | None:
+        since, self._since, self._said = self._since, None, ""
+        return None if since is None else f"{self._what}: all is well again, after {now - since:.0f} s"

@@ -1,0 +1,182 @@
+"""How far each bus has got in the outbox, and what it left behind."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from control.database import Connection, load
+from control.store.outbox import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An event that its bus refused: tried again after so many seconds, never when that is None (a dead letter).
+
+    Without a reason it only waits for others, and the attempt does not count.
+    """
+
+    event: int
+    reason: str | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for a bus: how many events, and for how many seconds the oldest of them."""
+
+    events: int
+    oldest_seconds: float
+
+
+class Place(Protocol):
+    """One bus's place."""
+
+    name: str
+    lock: int
+    """Of the session advisory lock that lets one process at a time move on."""
+
+    async def next(self, connection: Connection, limit: int) -> list[Event]:
+        """Return the oldest events that may be offered; of one key they are in order and without gaps."""
+
+    async def pass_by(self, connection: Connection, events: list[int]) -> list[str]:
+        """Note that the bus has these events; return their topics."""
+
+    async def hold(self, connection: Connection, held: list[Held]) -> None:
+        """Leave events, and what stands behind them under the same key, alone for a while."""
+
+    async def blame(self, connection: Connection, reason: str) -> None:
+        """Note why nothing goes on, at the oldest event that waits."""
+
+    async def reason(self, connection: Connection) -> str | None:
+        """Return why the oldest of the events that were refused still waits; None when none does."""
+
+    async def waiting(self, connection: Connection) -> Waiting:
+        """Return what waits."""
+
+
+class KafkaPlace:
+    """The place of Kafka."""
+
+    name = "kafka"
+    lock = 0x6F7574626F78  # "outbox"
+
+    async def next(self, connection: Connection, limit: int) -> list[Event]:
+        rows = await connection.fetch(
+            "WITH held AS MATERIALIZED (SELECT key, min(id) AS id FROM outbox"
+            "   WHERE published_at IS NULL AND retry_at > now() GROUP BY key)"
+            " SELECT o.* FROM outbox o LEFT JOIN held h ON h.key = o.key"
+            " WHERE o.published_at IS NULL AND (h.id IS NULL OR o.id < h.id) ORDER BY o.id LIMIT $1",
+            limit,
+        )
+        return [load(Event, row) for row in rows]
+
+    async def pass_by(self, connection: Connection, events: list[int]) -> list[str]:
+        query = (
+            "UPDATE outbox SET published_at = now(), retry_at = NULL, reason = NULL WHERE id = ANY($1) RETURNING topic"
+        )
+        return [row["topic"] for row in await connection.fetch(query, events)]
+
+    async def hold(self, connection: Connection, held: list[Held]) -> None:
+        await connection.execute(
+            "UPDATE outbox o SET reason = coalesce(h.reason, o.reason),"
+            " attempts = o.attempts + (h.reason IS NOT NULL)::int,"
+            " retry_at = now() + make_interval(secs => h.seconds),"
+            " published_at = CASE WHEN h.seconds IS NULL THEN now() END"
+            " FROM unnest($1::bigint[], $2::text[], $3::float8[]) AS h (id, reason, seconds)"
+            " WHERE o.id = h.id AND o.published_at IS NULL",
+            [one.event for one in held],
+            [one.reason for one in held],
+            [one.seconds for one in held],
+        )
+
+    async def blame(self, connection: Connection, reason: str) -> None:
+        await connection.execute(
+            "UPDATE outbox SET reason = $1 WHERE id ="
+            " (SELECT id FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT 1)",
+            reason,
+        )
+
+    async def reason(self, connection: Connection) -> str | None:
+        found: str | None = await connection.fetchval(
+            "SELECT reason FROM outbox WHERE published_at IS NULL AND reason IS NOT NULL ORDER BY id LIMIT 1"
+        )
+        return found
+
+    async def waiting(self, connection: Connection) -> Waiting:
+        return await _waiting(connection, "published_at IS NULL")
+
+
+class WebhooksPlace:
+    """The place of webhooks. When they are the only bus, an event that has come so far is published."""
+
+    name = "webhooks"
+    lock = 0x776562686F6F  # "webhoo"
+
+    def __init__(self, *, alone: bool) -> None:
+        self._open = "enqueued_at IS NULL OR published_at IS NULL" if alone else "enqueued_at IS NULL"
+        self._done = "enqueued_at = now()" + (", published_at = now()" if alone else "")
+
+    async def next(self, connection: Connection, limit: int) -> list[Event]:
+        query = f"SELECT * FROM outbox WHERE {self._open} ORDER BY id LIMIT $1"  # noqa: S608  constants
+        return [load(Event, row) for row in await connection.fetch(query, limit)]
+
+    async def pass_by(self, connection: Connection, events: list[int]) -> list[str]:
+        query = f"UPDATE outbox SET {self._done} WHERE id = ANY($1) RETURNING topic"  # noqa: S608  constants
+        return [row["topic"] for row in await connection.fetch(query, events)]
+
+    async def hold(self, connection: Connection, held: list[Held]) -> None:
+        """No delivery is refused: the database makes them all, or is away."""
+
+    async def blame(self, connection: Connection, reason: str) -> None:
+        """The database is asked for itself."""
+
+    async def reason(self, connection: Connection) -> str | None:
+        """None was refused."""
+        return None
+
+    async def waiting(self, connection: Connection) -> Waiting:
+        return await _waiting(connection, self._open)
+
+
+async def _waiting(connection: Connection, those: str) -> Waiting:
+    figures = "count(*) AS events, coalesce(extract(epoch FROM now() - min(created_at)), 0) AS seconds"
+    row = await connection.fetchrow(f"SELECT {figures} FROM outbox WHERE {those}")  # noqa: S608  constants
+    assert row is not None
+    return Waiting(row["events"], float(row["seconds"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The places of the buses that there are."""
+
+    webhooks: Place
+    kafka: Place | None
+
+    def all(self) -> list[Place]:
+        return [self.webhooks] if self.kafka is None else [self.webhooks, self.kafka]
+
+
+def places(*, kafka: bool) -> Places:
+    """Return the places of webhooks, and of Kafka where it is configured."""
+    return Places(WebhooksPlace(alone=not kafka), KafkaPlace() if kafka else None)
+
+
+async def dead_letters(connection: Connection, limit: int, after: int = 0) -> list[Event]:
+    """Return the oldest dead letters whose id is above `after`."""
+    rows = await connection.fetch(
+        "SELECT * FROM outbox WHERE published_at IS NOT NULL AND reason IS NOT NULL AND id > $2 ORDER BY id LIMIT $1",
+        limit,
+        after,
+    )
+    return [load(Event, row) for row in rows]
+
+
+async def revive(connection: Connection, event: int) -> None:
+    """A dead letter was published after all."""
+    await connection.execute("UPDATE outbox SET reason = NULL, published_at = now() WHERE id = $1", event)
+
+
+async def forget_old(connection: Connection) -> None:
+    """Drop events that every bus has had for more than a week."""
+    await connection.execute(
+        "DELETE FROM outbox WHERE published_at < now() - interval '7 days' AND enqueued_at IS NOT NULL"
+    )

@@ -72,7 +72,10 @@ class FileJobs:
             raise JobFailed("there is no picture in this file")
         await self._store.put_bytes(row.id, picture, ".jpg")
         async with self._pool.acquire() as connection:
-            await media.set_thumbnail(connection, row.id)
+            kept = await media.set_thumbnail(connection, row.id)
+        if not kept:
+            await self._store.remove(row.id)
+            raise JobFailed("the file is gone")
         return {"file": row.id}
 
     @asynccontextmanager

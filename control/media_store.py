@@ -54,10 +54,12 @@ class MediaStore:
             return f"the file storage cannot be used: {describe(error)}"
         return await asyncio.to_thread(space.trouble, self.objects.spool)
 
-    async def put(self, identifier: str, content: AsyncIterable[bytes], limit: int, expected: int = 0) -> Stored:
+    async def put(
+        self, identifier: str, content: AsyncIterable[bytes], limit: int, exceeded: Problem, expected: int = 0
+    ) -> Stored:
         """Store what `content` yields, `expected` bytes if that is known.
 
-        Raises Problem 413 beyond `limit` bytes, 503 or 507 when it cannot be kept. Nothing is left behind then.
+        Raises `exceeded` beyond `limit` bytes, Problem 503 or 507 when it cannot be kept. Nothing is left behind then.
         """
         key = self.key(identifier)
         spool = self.objects.spool
@@ -71,7 +73,7 @@ class MediaStore:
                 async for data in content:
                     size += len(data)
                     if size > limit:
-                        raise Problem(413, "too_large", f"The file must not exceed {limit} bytes.")
+                        raise exceeded
                     if len(head) < 4096:
                         head += data[: 4096 - len(head)]
                     await asyncio.to_thread(_append, file, digest, data)

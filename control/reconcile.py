@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from control import breakouts, facts, retention
+from control import breakouts, facts, retention, uploads
 from control.database import UNAVAILABLE, Connection
 from control.services import Services
 from control.store import (
@@ -131,6 +131,7 @@ async def _tidy(services: Services) -> None:
         await links.forget_old(connection)
         await signed_links.forget_old(connection)
         await _sweep_results(services, connection)
+    await uploads.collect(services)
     await retention.apply(services)
 
 

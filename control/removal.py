@@ -4,7 +4,7 @@ import functools
 
 import msgspec
 
-from control import grants
+from control import grants, uploads
 from control.database import Connection
 from control.ending import end_in_transaction
 from control.problem import Problem
@@ -14,6 +14,7 @@ from control.store import (
     breakouts,
     erasure,
     jobs,
+    loose_files,
     media,
     meetings,
     outbox,
@@ -48,6 +49,7 @@ async def delete_meeting(services: Services, meeting: str, actor: str, address: 
             await erasure.deliveries(connection, [meeting])
             await erasure.audit(connection, [meeting, *people, *(recording.id for recording in kept)])
             await meetings.delete(connection, meeting)
+            await loose_files.loosen(connection, [file.id for file in files])
             subjects = [meeting, *(recording.id for recording in kept), *(file.id for file in files)]
             await jobs.forget_about(connection, subjects)
             await outbox.append_for_user(connection, actor, "meeting.deleted", {"meeting": meeting})
@@ -57,8 +59,7 @@ async def delete_meeting(services: Services, meeting: str, actor: str, address: 
     for recording in kept:
         await services.archive.remove(recording.id)
     await services.results.forget([file.id for file in files])
-    for file in files:
-        await services.media.remove(file.id)
+    await uploads.delete(services, [file.id for file in files])
 
 
 async def delete_account(services: Services, user: str) -> None:
@@ -70,21 +71,20 @@ async def delete_account(services: Services, user: str) -> None:
     async with services.pool.acquire() as connection, connection.transaction():
         if await users.active_admins(connection) == [user]:
             raise Problem(409, "last_admin", "Somebody else must become administrator first.")
-        files = await media.all_of_user(connection, user)
+        files = [file.id for file in await media.all_of_user(connection, user)]
         avatar = await media.avatar(connection, user)
+        loose = files if avatar is None else [*files, avatar]
         states = await _leave_rooms(connection, user)
-        await jobs.forget_about(connection, [file.id for file in files])
+        await jobs.forget_about(connection, files)
         await erasure.invitations(connection, user)
         await erasure.account_events(connection, user)
         await users.delete(connection, user)
+        await loose_files.loosen(connection, loose)
         await outbox.append_for_user(connection, user, "user.deleted", {"user": user})
     for state in states:
         services.nodes.push(state)
-    await services.results.forget([file.id for file in files])
-    for file in files:
-        await services.media.remove(file.id)
-    if avatar is not None:
-        await services.media.remove(avatar)
+    await services.results.forget(files)
+    await uploads.delete(services, loose)
 
 
 async def _leave_rooms(connection: Connection, user: str) -> list[DesiredState]:

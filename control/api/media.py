@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from quart import Response
 
-from control import file_response, images
+from control import file_response, images, uploads
 from control.api.media_types import MediaFile, MediaPage, UploadQuery
 from control.api.meetings import PageQuery, decode_cursor, encode_cursor
 from control.api.types import Done
@@ -16,7 +16,7 @@ from control.content_type import INLINE, sniff
 from control.endpoint import Call, Endpoints
 from control.identifiers import new_id
 from control.problem import Problem, not_found
-from control.store import media, users
+from control.store import loose_files, media, users
 from control.store.media import MediaRow
 
 endpoints = Endpoints("media", scope="media")
@@ -45,31 +45,24 @@ async def upload_file(call: Call, query: UploadQuery) -> MediaFile:
     if query.meeting is not None:
         async with services.pool.acquire() as connection:
             await access.in_meeting(connection, Access.PARTICIPANT, call.principal, query.meeting)
-    limit = services.config.max_upload_bytes
-    if (call.request.content_length or 0) > limit:
-        raise Problem(413, "too_large", f"The file must not exceed {limit} bytes.")
     identifier = new_id("file")
-    stored = await services.media.put(identifier, call.request.body, limit, call.request.content_length or 0)
-    kind = sniff(stored.head)
-    row = MediaRow(
-        id=identifier,
-        owner_id=user,
-        meeting_id=query.meeting,
-        name=safe_name(query.name),
-        content_type=kind,
-        bytes=stored.size,
-        sha256=stored.sha256,
-        thumbnail=await _make_thumbnail(call, identifier, kind),
-        created_at=datetime.now(UTC),
-    )
-    try:
-        async with services.pool.acquire() as connection, connection.transaction():
-            if await media.used_by(connection, user) + stored.size > services.config.quota_bytes:
-                raise Problem(413, "quota", "Your files take all the room that you have; delete some first.")
-            await media.add(connection, row)
-    except BaseException:
-        await services.media.remove(identifier)
-        raise
+    async with uploads.room(services, identifier, user, call.request.content_length) as room:
+        content = room.renewed(call.request.body)
+        expected = call.request.content_length or 0
+        stored = await services.media.put(identifier, content, room.size, room.exceeded, expected)
+        kind = sniff(stored.head)
+        row = MediaRow(
+            id=identifier,
+            owner_id=user,
+            meeting_id=query.meeting,
+            name=safe_name(query.name),
+            content_type=kind,
+            bytes=stored.size,
+            sha256=stored.sha256,
+            thumbnail=await _make_thumbnail(call, identifier, kind),
+            created_at=datetime.now(UTC),
+        )
+        await uploads.keep(services, row)
     return public_file(row)
 
 
@@ -108,15 +101,16 @@ async def get_thumbnail(call: Call, file: str) -> Response:
 @endpoints.route("DELETE", "/api/v1/media/<file>", Access.SIGNED_IN, answer=Done)
 async def delete_file(call: Call, file: str) -> Done:
     """Delete a file of one's own."""
-    async with call.services.pool.acquire() as connection:
+    async with call.services.pool.acquire() as connection, connection.transaction():
         row = await media.by_id(connection, file)
         if row is None or call.principal is None or call.principal.user is None:
             raise not_found("There is no such file.")
         if row.owner_id != call.user.user and call.user.role != "admin":
             raise not_found("There is no such file.")
         await media.delete(connection, file)
+        await loose_files.loosen(connection, [file])
     await call.services.results.forget([file])
-    await call.services.media.remove(file)
+    await uploads.delete(call.services, [file])
     return Done()
 
 
@@ -132,12 +126,16 @@ async def upload_avatar(call: Call) -> Done:
     except ValueError as error:
         raise Problem(415, "no_image", f"{error}.".capitalize()) from error
     identifier = new_id("avatar")
+    async with call.services.pool.acquire() as connection:
+        await loose_files.loosen(connection, [identifier])
     await call.services.media.put_bytes(identifier, picture)
     async with call.services.pool.acquire() as connection, connection.transaction():
-        old = await media.avatar(connection, call.user.user)
+        before = await media.avatar(connection, call.user.user)
+        old = [] if before is None else [before]
         await users.set_avatar(connection, call.user.user, identifier)
-    if old is not None:
-        await call.services.media.remove(old)
+        await loose_files.settle(connection, [identifier])
+        await loose_files.loosen(connection, old)
+    await uploads.delete(call.services, old)
     return Done()
 
 

@@ -42,9 +42,15 @@ async def by_id(connection: Connection, file: str) -> MediaRow | None:
 
 
 async def used_by(connection: Connection, user: str) -> int:
-    """Return how many bytes an account keeps; locks it against uploads that end at the same time."""
+    """Return how many bytes an account keeps or is uploading; locks it against uploads that begin at the same time."""
     await connection.execute("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", user)
-    return int(await connection.fetchval("SELECT coalesce(sum(bytes), 0) FROM media_files WHERE owner_id = $1", user))
+    return int(
+        await connection.fetchval(
+            "SELECT (SELECT coalesce(sum(bytes), 0) FROM media_files WHERE owner_id = $1)"
+            " + (SELECT coalesce(sum(bytes), 0) FROM loose_files WHERE owner_id = $1 AND until > now())",
+            user,
+        )
+    )
 
 
 async def of_user(connection: Connection, user: str, limit: int, before: tuple[datetime, str] | None) -> list[MediaRow]:
@@ -81,8 +87,10 @@ async def avatar(connection: Connection, user: str) -> str | None:
     return found
 
 
-async def set_thumbnail(connection: Connection, file: str) -> None:
-    await connection.execute("UPDATE media_files SET thumbnail = true WHERE id = $1", file)
+async def set_thumbnail(connection: Connection, file: str) -> bool:
+    """Note that there is a thumbnail; False when there is no such file any more."""
+    found = await connection.fetchval("UPDATE media_files SET thumbnail = true WHERE id = $1 RETURNING id", file)
+    return found is not None
 
 
 async def existing(connection: Connection, files: Sequence[str]) -> set[str]:

@@ -44,6 +44,7 @@ ERASED = {
     "invitations",
     "lobby_entries",
     "login_names",
+    "loose_files",
     "media_files",
     "media_streams",
     "meeting_minutes",
@@ -273,6 +274,7 @@ WRITTEN = (
     " WHERE id = '{user}'",
     "INSERT INTO account_tokens (token_hash, user_id, purpose, email, expires_at)"
     " VALUES ('\\x01', '{user}', 'verify', 'ada@example.org', now())",
+    "INSERT INTO loose_files (id, owner_id, until) VALUES ('file_of_an_upload', '{user}', now())",
     "INSERT INTO recovery_codes VALUES ('{user}', '\\x01')",
     "INSERT INTO user_identities (issuer, subject, user_id) VALUES ('i', 's', '{user}')",
     "INSERT INTO passkeys (id, user_id, credential_id, public_key, sign_count, name)"

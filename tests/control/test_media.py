@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import aiohttp
+import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from control import images
 from control.api.media import safe_name
 from control.config import ControlConfig
 from control.content_type import sniff
+from objects.directory import DirectoryStore
 from tests.control.harness import Client, People, serving
 
 
@@ -114,6 +116,88 @@ async def test_an_upload_that_breaks_off_leaves_nothing(people: People, config: 
             await asyncio.sleep(0.01)
     assert [path for path in media.rglob("*") if path.is_file()] == []
     assert (await ada.ok("GET", "/api/v1/media"))["files"] == []
+
+
+async def test_room_is_reserved_before_the_first_byte_and_given_back(config: ControlConfig, dsn: str) -> None:
+    async with serving(replace(config, quota_bytes=1_000_000)) as server, aiohttp.ClientSession() as session:
+        people = People(session, server)
+        ada = await people.user("ada")
+        host, port = server.addresses.http[0].split(":")
+
+        async def begin(size: int, sent: bytes) -> asyncio.StreamWriter:
+            _, writer = await asyncio.open_connection(host, int(port))
+            head = f"POST /api/v1/media/upload?name=x HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {size}\r\n"
+            writer.write(f"{head}Authorization: {ada.headers['Authorization']}\r\n\r\n".encode() + sent)
+            await writer.drain()
+            return writer
+
+        writer = await begin(900_000, b"x")
+        await rows_are(dsn, "SELECT id FROM loose_files WHERE bytes = 900000", 1)
+        status, problem = await upload(ada, b"x" * 200_000)
+        assert (status, problem["code"]) == (413, "quota")
+        assert (await upload(ada, b"x" * 90_000))[0] == 201
+        writer.close()
+        await rows_are(dsn, "SELECT id FROM loose_files", 0)
+        assert (await upload(ada, b"x" * 800_000))[0] == 201
+
+        async def unknown_size() -> AsyncIterator[bytes]:
+            for _ in range(30):
+                yield b"x" * 10_000
+
+        with contextlib.suppress(aiohttp.ClientConnectionError, ConnectionError):  # closed while it still sends
+            assert (await upload(ada, unknown_size()))[0] == 413
+        await rows_are(dsn, "SELECT id FROM loose_files", 0)
+        assert len([path for path in (config.data_dir / "media").rglob("*") if path.is_file()]) == 2
+
+
+async def test_an_upload_whose_sender_hangs_up_once_it_is_sent_leaves_nothing(
+    people: People, config: ControlConfig, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await people.user("ada")
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(path: object, kind: str) -> None:
+        begun.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(images, "thumbnail", slow)
+    sending = asyncio.create_task(upload(ada, picture("PNG")))
+    async with asyncio.timeout(30):
+        await begun.wait()
+        sending.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sending
+        await rows_are(dsn, "SELECT id FROM loose_files", 0)
+    go_on.set()
+    assert [path for path in (config.data_dir / "media").rglob("*") if path.is_file()] == []
+    assert (await ada.ok("GET", "/api/v1/media"))["files"] == []
+
+
+async def test_what_a_killed_process_left_is_collected(config: ControlConfig, dsn: str) -> None:
+    """Two uploads of a process that is gone: one whose time has lapsed, and one of another process that goes on."""
+    lapsed, going_on = f"file_{1:032x}", f"file_{2:032x}"
+    store = DirectoryStore(config.data_dir / "media")
+    for file in (lapsed, going_on):
+        store.put(f"{file[-2:]}/{file}", b"left")
+    store.put(f"{lapsed[-2:]}/{lapsed}.jpg", b"left")
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("INSERT INTO loose_files (id, until) VALUES ($1, now() - interval '1 second')", lapsed)
+    await connection.execute("INSERT INTO loose_files (id, until) VALUES ($1, now() + interval '1 hour')", going_on)
+    await connection.close()
+    async with serving(config):
+        await rows_are(dsn, "SELECT id FROM loose_files", 1)
+        assert [info.key for info in store.list()] == [f"{going_on[-2:]}/{going_on}"]
+
+
+async def rows_are(dsn: str, query: str, number: int) -> None:
+    """Wait until a query finds so many rows."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with asyncio.timeout(30):
+            while len(await connection.fetch(query)) != number:
+                await asyncio.sleep(0.02)
+    finally:
+        await connection.close()
 
 
 async def test_avatar_is_encoded_anew(people: People) -> None:

@@ -1,0 +1,62 @@
+"""Files in the store that no row refers to yet, or any more: uploads under way, and deletions under way."""
+
+from collections.abc import Sequence
+
+from control.database import Connection
+
+LEASE_SECONDS = 3600
+_AT_ONCE = 1000
+
+
+async def reserve(connection: Connection, file: str, owner: str, size: int) -> None:
+    """Note that `file` is being uploaded and takes up to `size` bytes of its owner's quota."""
+    await connection.execute(
+        "INSERT INTO loose_files (id, owner_id, bytes, until) VALUES ($1, $2, $3, now() + make_interval(secs => $4))",
+        file,
+        owner,
+        size,
+        LEASE_SECONDS,
+    )
+
+
+async def renew(connection: Connection, file: str) -> None:
+    """Note that the upload goes on."""
+    await connection.execute(
+        "UPDATE loose_files SET until = now() + make_interval(secs => $2) WHERE id = $1 AND owner_id IS NOT NULL",
+        file,
+        LEASE_SECONDS,
+    )
+
+
+async def keep(connection: Connection, file: str) -> bool:
+    """Note that a row refers to an uploaded file now; False when it has been given up meanwhile."""
+    found = await connection.fetchval(
+        "DELETE FROM loose_files WHERE id = $1 AND owner_id IS NOT NULL RETURNING id", file
+    )
+    return found is not None
+
+
+async def loosen(connection: Connection, files: Sequence[str]) -> None:
+    """Note that files are to be deleted, together with the rows that referred to them."""
+    await connection.execute(
+        "INSERT INTO loose_files (id, until) SELECT unnest($1::text[]), now() + make_interval(secs => $2)"
+        " ON CONFLICT (id) DO UPDATE SET owner_id = NULL, bytes = 0",
+        list(files),
+        LEASE_SECONDS,
+    )
+
+
+async def settle(connection: Connection, files: Sequence[str]) -> None:
+    """Note that files are loose no more: they are deleted, or a row refers to them."""
+    await connection.execute("DELETE FROM loose_files WHERE id = ANY($1::text[])", list(files))
+
+
+async def claim_lapsed(connection: Connection) -> list[str]:
+    """Return files whose upload or deletion broke off, to be deleted; no upload can keep them any more."""
+    rows = await connection.fetch(
+        "UPDATE loose_files SET owner_id = NULL, bytes = 0, until = now() + make_interval(secs => $1)"
+        " WHERE id IN (SELECT id FROM loose_files WHERE until < now() LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING id",
+        LEASE_SECONDS,
+        _AT_ONCE,
+    )
+    return [row["id"] for row in rows]

@@ -7,6 +7,7 @@ A value that does not parse changes nothing.
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -95,9 +96,14 @@ class LiveSettings:
 
 
 def etcd_config(settings: Settings) -> EtcdConfig | None:
-    """Return where etcd is, None where it is not used."""
+    """Return where etcd is, None where it is not used; raises SettingsError."""
     if not settings["etcd_urls"]:
         return None
+    if settings["etcd_ca"] is not None:
+        try:
+            ssl.create_default_context(cafile=str(settings["etcd_ca"]))
+        except OSError as error:
+            raise SettingsError(f"etcd_ca: {settings['etcd_ca']}: {error.strerror or error}") from error
     return EtcdConfig(
         urls=settings["etcd_urls"],
         username=settings["etcd_username"] or "",

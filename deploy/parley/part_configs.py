@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -36,19 +37,25 @@ def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
     return EmbeddedPostgres(settings["data_dir"] / "postgres", settings["runtime_dir"] / "pg")
 
 
+def check(settings: Settings) -> None:
+    """Raise SettingsError for what a part would refuse, before any is started."""
+    for read in (control_config, sfu_config, recorder_config, inference_config):
+        read(settings)
+
+
 def control_config(settings: Settings) -> ControlConfig:
     """Control's configuration; raises SettingsError."""
     https = settings["https_port"] >= 0
     return ControlConfig(
         database_dsn=settings["database_url"] or embedded_postgres(settings).dsn,
         redis_url=settings["redis_url"] or f"unix://{settings['runtime_dir'] / 'redis.sock'}",
-        kafka_brokers=tuple(settings["kafka_brokers"]),
-        mongodb_url=settings["mongodb_url"],
+        kafka_brokers=_kafka_brokers(settings),
+        mongodb_url=_mongodb_url(settings),
         data_dir=settings["data_dir"] / "control",
         recordings_dir=settings["recordings_dir"],
         node_secret=_node_secret(settings),
         nodes=_nodes(settings),
-        nodes_file=settings["nodes_file"],
+        nodes_file=_readable(settings, "nodes_file"),
         etcd=etcd_config(settings),
         spill_at=settings["spill_at"],
         region=settings["region"],
@@ -56,8 +63,8 @@ def control_config(settings: Settings) -> ControlConfig:
         http_binds=(f"{url_host(settings['http_host'])}:{settings['http_port']}",),
         https_binds=_https_binds(settings) if https else (),
         http3=settings["http3"],
-        certificate=settings["tls_certificate"] if https else None,
-        private_key=settings["tls_key"] if https else None,
+        certificate=_readable(settings, "tls_certificate") if https else None,
+        private_key=_readable(settings, "tls_key") if https else None,
         internal_bind=f"{url_host(settings['internal_host'])}:{settings['internal_port']}",
         public_origins=_public_origins(settings),
         trusted_proxies=settings["trusted_proxies"],
@@ -78,6 +85,43 @@ def control_config(settings: Settings) -> ControlConfig:
         language_model=_language_model(settings),
         embedded=settings["database_url"] is None,
     )
+
+
+def _readable(settings: Settings, name: str) -> Path | None:
+    """Return the file that a setting names, once it was opened: what is missing is said at the start, by name."""
+    path: Path | None = settings[name]
+    if path is not None:
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise SettingsError(f"{name}: {path}: {error.strerror}") from error
+    return path
+
+
+def _kafka_brokers(settings: Settings) -> tuple[str, ...]:
+    brokers: tuple[str, ...] = settings["kafka_brokers"]
+    if brokers and find_spec("aiokafka") is None:
+        raise SettingsError("kafka_brokers: events go to Kafka with the extra alone: pip install parley-sfu[kafka]")
+    return brokers
+
+
+def _mongodb_url(settings: Settings) -> str | None:
+    """Return the URL once its own client has read it; a name of `mongodb+srv` is asked for when it connects."""
+    url: str | None = settings["mongodb_url"]
+    if not url:
+        return None
+    if find_spec("pymongo") is None:
+        raise SettingsError("mongodb_url: results go there with the extra alone: pip install parley-sfu[mongodb]")
+    # Imported only where it is configured: it is an extra.
+    from pymongo.errors import PyMongoError  # noqa: PLC0415
+    from pymongo.uri_parser import parse_uri  # noqa: PLC0415
+
+    if not url.startswith("mongodb+srv:"):
+        try:
+            parse_uri(url)
+        except (PyMongoError, ValueError) as error:
+            raise SettingsError(f"mongodb_url: {str(error).replace(url, 'it')}") from error
+    return url
 
 
 def _public_origins(settings: Settings) -> tuple[str, ...]:
@@ -128,8 +172,8 @@ def sfu_config(settings: Settings) -> SfuConfig:
         udp_port=settings["sfu_udp_port"],
         tcp_port=settings["sfu_tcp_port"],
         webtransport_port=settings["sfu_webtransport_port"],
-        webtransport_certificate=settings["sfu_webtransport_certificate"],
-        webtransport_key=settings["sfu_webtransport_key"],
+        webtransport_certificate=_readable(settings, "sfu_webtransport_certificate"),
+        webtransport_key=_readable(settings, "sfu_webtransport_key"),
         addresses=settings["sfu_addresses"],
         public_addresses=settings["public"],
         signaling_host=settings["sfu_host"],
@@ -193,8 +237,8 @@ def inference_config(settings: Settings) -> InferenceConfig:
         languages=settings["languages"],
         threads=settings["inference_threads"],
         triton_urls=settings["triton_urls"],
-        voice_detector_card=settings["voice_detector_card"],
-        face_detector_card=settings["face_detector_card"],
+        voice_detector_card=_readable(settings, "voice_detector_card"),
+        face_detector_card=_readable(settings, "face_detector_card"),
         api_host=settings["metrics_host"],
         api_port=settings["inference_port"],
     )

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from parley.setting_forms import FORMS
+
 
 class SettingsError(ValueError):
     """A setting is missing or does not parse; the message names it."""
@@ -162,6 +164,7 @@ SETTINGS = (
     Setting("node_secret", str, None, "shared by control and the other parts", secret=True),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
+_VARIABLES = frozenset(setting.variable for setting in SETTINGS)
 LIVE = {setting.name: setting for setting in SETTINGS if setting.live}
 
 
@@ -284,7 +287,7 @@ def _resolve_one(
     if setting.variable in environment:
         return Resolved(convert(setting, environment[setting.variable]), f"environment {setting.variable}")
     file_variable = f"{setting.variable}_FILE"
-    if file_variable in environment:
+    if file_variable in environment and file_variable not in _VARIABLES:  # PARLEY_NODES_FILE is a setting
         try:
             text = Path(environment[file_variable]).read_text().strip()
         except OSError as error:
@@ -300,14 +303,33 @@ def convert(setting: Setting, value: Any) -> Any:
     if value is None:
         return None
     try:
-        if setting.kind is bool:
-            return value if isinstance(value, bool) else _boolean(str(value))
-        if setting.kind is list:
-            items = value.split(",") if isinstance(value, str) else value
-            return tuple(item.strip() for item in items if item.strip())
-        return setting.kind(value)
-    except (TypeError, ValueError) as error:
+        converted = _converted(setting, value)
+    except (TypeError, ValueError, AttributeError) as error:
         raise SettingsError(f"{setting.name}: {value!r} is not a valid {setting.kind.__name__}") from error
+    try:
+        _check_form(setting, converted)
+    except ValueError as error:
+        raise SettingsError(f"{setting.name}: {error}") from error
+    return converted
+
+
+def _converted(setting: Setting, value: Any) -> Any:
+    if setting.kind is bool:
+        return value if isinstance(value, bool) else _boolean(str(value))
+    if setting.kind is list:
+        items = value.split(",") if isinstance(value, str) else value
+        return tuple(item.strip() for item in items if item.strip())
+    return setting.kind(value)
+
+
+def _check_form(setting: Setting, value: Any) -> None:
+    """Raise ValueError for a value of the right type that cannot be used."""
+    if setting.name.endswith("_port") and not -1 <= value <= 65535:
+        raise ValueError("a port is a number up to 65535")
+    form = FORMS.get(setting.name)
+    if form is not None:
+        for one in value if setting.kind is list else (value,) if value else ():
+            form(one)
 
 
 def _boolean(text: str) -> bool:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from parley import certificate, leftovers, logging_setup, workers
+from parley import certificate, leftovers, logging_setup, part_configs, workers
 from parley.child import Child, ChildFailed, Program, dying_with_parent
 from parley.embedded_postgres import EmbeddedPostgres, PostgresUnavailable
 from parley.network import allocate_port, local_addresses, port_in_use, url_host
@@ -50,6 +50,7 @@ def up(settings: Settings) -> int:
                 print(f"ended {found}, left by a killed supervisor", file=sys.stderr)
             try:
                 settings = _with_certificate(_with_ports(with_secrets(settings)))
+                part_configs.check(settings)
             except SettingsError as error:
                 raise CannotStart(str(error)) from error
             return asyncio.run(_supervise(settings))

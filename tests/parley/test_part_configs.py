@@ -1,8 +1,11 @@
 """What the parts are told by the settings of a system spread over machines."""
 
+from pathlib import Path
+
 import pytest
 
-from parley.part_configs import control_config, recorder_config, sfu_config
+from parley.live_settings import etcd_config
+from parley.part_configs import check, control_config, recorder_config, sfu_config
 from parley.settings import Settings, SettingsError, resolve
 
 ENVIRONMENT = {"HOME": "/nowhere", "PARLEY_NODE_SECRET": "secret", "PARLEY_HTTPS_PORT": "-1"}
@@ -86,3 +89,27 @@ def test_second_factors_and_limits() -> None:
     )
     with pytest.raises(SettingsError, match="second_factor"):
         control_config(settings(second_factor="sometimes"))
+
+
+@pytest.mark.parametrize(
+    "name", ["nodes_file", "tls_certificate", "tls_key", "sfu_webtransport_key", "face_detector_card", "etcd_ca"]
+)
+def test_a_file_that_is_not_there_is_named_before_anything_starts(tmp_path: Path, name: str) -> None:
+    away = str(tmp_path / "away.pem")
+    https = "0" if name.startswith("tls_") else "-1"
+    wrong = settings(**{"https_port": https, "etcd_urls": "https://etcd:2379", name: away})
+    with pytest.raises(SettingsError, match=f"{name}: .*away.pem: No such file"):
+        check(wrong)
+
+
+def test_an_authority_that_is_no_certificate_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("no certificate")
+    with pytest.raises(SettingsError, match="etcd_ca"):
+        etcd_config(settings(etcd_urls="https://etcd:2379", etcd_ca=str(file)))
+
+
+@pytest.mark.parametrize("wrong", ["mongodb://host/?tls=perhaps", "mongodb://host/na%20me$"])
+def test_a_mongodb_that_its_client_cannot_read_is_named(wrong: str) -> None:
+    with pytest.raises(SettingsError, match="mongodb_url"):
+        control_config(settings(mongodb_url=wrong))

@@ -1,10 +1,14 @@
 """Settings: precedence, types, secrets."""
 
+import contextlib
 import stat
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from parley.setting_forms import FORMS, Form
 from parley.settings import SETTINGS, SettingsError, resolve, with_secrets
 
 HOME = {"HOME": "/home/someone"}
@@ -69,3 +73,70 @@ def test_with_an_external_store_a_missing_secret_stops_the_start(tmp_path: Path)
 def test_secrets_are_masked_when_shown() -> None:
     shown = resolve({}, HOME | {"PARLEY_NODE_SECRET": "visible?", "PARLEY_DATABASE_URL": "postgresql://u:p@h/d"}).rows()
     assert not any("visible" in value or "u:p" in value for _, value, _ in shown)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("kafka_brokers", "127.0.0.1:abc"),
+        ("kafka_brokers", "127.0.0.1:99999"),
+        ("kafka_brokers", "a:9092,b"),
+        ("kafka_brokers", "a:0"),
+        ("kafka_brokers", "::1:9092"),
+        ("triton_urls", "http://triton:8001"),
+        ("mongodb_url", "mongo://x"),
+        ("mongodb_url", "mongodb://ada:p@ss@host/parley"),
+        ("mongodb_url", "mongodb://ada:p:ss@host/parley"),
+        ("mongodb_url", "mongodb://a:27017,b:x/parley"),
+        ("etcd_urls", "etcd:2379"),
+        ("etcd_urls", "http://etcd:x"),
+        ("database_url", "mysql://x/parley"),
+        ("database_url", "postgresql://ada:pa/ss@host/parley"),
+        ("redis_url", "redis://host:port"),
+        ("redis_url", "localhost:6379"),
+        ("s3_endpoint", "minio:9000"),
+        ("origins", "https://meet.example.org/path"),
+        ("summary_url", "ftp://models"),
+        ("otlp_url", "jaeger:4318"),
+        ("trusted_proxies", "gateway"),
+        ("http_port", "65536"),
+        ("sfu_udp_port", "-2"),
+    ],
+)
+def test_what_cannot_be_used_is_named_and_not_repeated(name: str, wrong: str) -> None:
+    """A value may hold a password."""
+    with pytest.raises(SettingsError, match=name) as caught:
+        resolve({}, HOME | {f"PARLEY_{name.upper()}": wrong})
+    assert wrong not in str(caught.value) and "ss@" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("kafka_brokers", "kafka:9092, [::1]:9092,10.0.0.1:9093"),
+        ("mongodb_url", "mongodb://ada:p%40ss@a:27017,b/parley?replicaSet=r&tls=true"),
+        ("mongodb_url", "mongodb+srv://cluster.example.org/parley"),
+        ("etcd_urls", "https://a:2379,http://[::1]:2379"),
+        ("database_url", "postgresql://postgres@/parley?host=/run/pg"),
+        ("database_url", "postgres://ada:x@a:5432,b:5433/parley?sslmode=require"),
+        ("redis_url", "unix:///run/redis.sock"),
+        ("redis_url", "rediss://:secret@host:6380/0"),
+        ("redis_url", ""),
+        ("s3_endpoint", "https://s3.eu-west-1.amazonaws.com"),
+        ("origins", "https://meet.example.org,http://localhost:8800/"),
+        ("oidc_issuer", "https://id.example.org/realms/x"),
+        ("https_port", "-1"),
+    ],
+)
+def test_what_can_be_used_is_taken(name: str, right: str) -> None:
+    resolve({}, HOME | {f"PARLEY_{name.upper()}": right})
+
+
+@given(st.text(), st.sampled_from(sorted(set(FORMS.values()), key=lambda form: form.__name__)))
+def test_a_form_takes_a_text_or_says_what_is_wrong(text: str, form: Form) -> None:
+    with contextlib.suppress(ValueError):
+        form(text)
+
+
+def test_every_form_is_of_a_setting() -> None:
+    assert set(FORMS) <= {setting.name for setting in SETTINGS}

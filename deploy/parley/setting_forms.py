@@ -1,0 +1,97 @@
+"""Forms that the text of a setting has to have. What they say is wrong never has the text: it may hold a password."""
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+Form = Callable[[str], None]
+"""Raises ValueError with what is wrong."""
+
+_HOST = re.compile(r"\[[0-9A-Fa-f:.%]+\]|[^\s\[\]:/@?#,]+")
+_HINT = "special letters of a password are written as %XX"
+
+
+def host_and_port(text: str) -> None:
+    """HOST:PORT, an IPv6 address in brackets."""
+    host, _, port = text.rpartition(":")
+    if not _HOST.fullmatch(host) or not _is_port(port):
+        raise ValueError("it is not HOST:PORT with a port from 1 to 65535")
+
+
+def web_address(text: str) -> None:
+    """http(s)://host[:port][/path]."""
+    _address(text, ("http", "https"))
+
+
+def origin(text: str) -> None:
+    """http(s)://host[:port] and nothing else."""
+    web_address(text)
+    if urlsplit(text).path.strip("/") or "?" in text or "#" in text:
+        raise ValueError("an origin ends behind its host and port")
+
+
+def postgresql(text: str) -> None:
+    """What asyncpg takes: hosts may be several, or in the query."""
+    _address(text, ("postgresql", "postgres"), may_lack_host=True)
+
+
+def redis(text: str) -> None:
+    """redis(s)://[user:password@]host[:port][/number], unix://path."""
+    if not text.startswith("unix://"):
+        _address(text, ("redis", "rediss"))
+
+
+def mongodb(text: str) -> None:
+    """mongodb://[user:password@]host[:port][,host[:port]…][/name], mongodb+srv://host."""
+    _address(text, ("mongodb", "mongodb+srv"))
+
+
+def network(text: str) -> None:
+    """An address, or a network in CIDR notation."""
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise ValueError("it is no address and no network like 10.0.0.0/8") from error
+
+
+def _address(text: str, schemes: tuple[str, ...], *, may_lack_host: bool = False) -> None:
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme.lower() not in schemes:
+        raise ValueError(f"it does not begin with {' or '.join(f'{one}://' for one in schemes)}")
+    if any(letter.isspace() for letter in text):
+        raise ValueError("there is a space in it")
+    account, at, hosts = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")
+    if "@" in account or account.count(":") > 1:
+        raise ValueError(f"it cannot be told where its host begins: {_HINT}")
+    if not hosts and may_lack_host:
+        return
+    for one in hosts.split(","):
+        host, _, port = one.rpartition(":") if re.search(r":[^\]]*$", one) else (one, "", None)
+        if not _HOST.fullmatch(host) or (port is not None and not _is_port(port)):
+            wrong = "its host or port cannot be read"
+            raise ValueError(f"{wrong}: {_HINT}" if at or "@" in rest else wrong)
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535
+
+
+FORMS: Mapping[str, Form] = {
+    "control_url": web_address,
+    "database_url": postgresql,
+    "etcd_urls": web_address,
+    "inference_url": web_address,
+    "kafka_brokers": host_and_port,
+    "mongodb_url": mongodb,
+    "oidc_issuer": web_address,
+    "origins": origin,
+    "otlp_url": web_address,
+    "redis_url": redis,
+    "s3_endpoint": web_address,
+    "s3_public_endpoint": web_address,
+    "summary_url": web_address,
+    "triton_urls": host_and_port,
+    "trusted_proxies": network,
+}
+"""By setting: of its value, or of each one of a list. Ports have bounds of their own."""

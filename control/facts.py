@@ -41,6 +41,8 @@ from sfu.api.facts import (
     QualityMeasured,
     ReceivedBatch,
     RecordingFinished,
+    RecordingResumed,
+    RecordingStalled,
     RecordingStarted,
     RecordingWished,
     RoomClosed,
@@ -58,6 +60,7 @@ _TAKEN = Counter("control_facts_total", "Facts taken in", ["kind"])
 _DROPPED = Counter("control_facts_dropped_total", "Facts that fit nothing here", ["kind", "reason"])
 _REPEATED = Counter("control_fact_batches_repeated_total", "Batches that were taken before")
 _ESCAPED_NUL = re.compile(rb"(\\+)u0000")
+_RecordingFact = RecordingStarted | RecordingStalled | RecordingResumed | SegmentClosed | RecordingFinished
 NODE_LOST = "node_lost"
 MOVED = "moved"
 _SAID: set[str] = set()
@@ -182,7 +185,7 @@ async def _apply(connection: Connection, batch: ReceivedBatch, fact: AnyFact) ->
             await _take_presence(connection, batch, fact, at)
         case TrackPublished() | TrackUnpublished():
             await _take_track(connection, fact, at)
-        case RecordingStarted() | SegmentClosed() | RecordingFinished():
+        case RecordingStarted() | RecordingStalled() | RecordingResumed() | SegmentClosed() | RecordingFinished():
             await _take_recording(connection, batch, fact, at, meeting.host_id)
         case QualityMeasured():
             await quality.add(connection, fact, at)
@@ -248,7 +251,7 @@ async def _take_track(connection: Connection, fact: TrackPublished | TrackUnpubl
 async def _take_recording(
     connection: Connection,
     batch: ReceivedBatch,
-    fact: RecordingStarted | SegmentClosed | RecordingFinished,
+    fact: _RecordingFact,
     at: datetime,
     host: str,
 ) -> None:
@@ -256,6 +259,12 @@ async def _take_recording(
         case RecordingStarted():
             known = await recordings.confirm(connection, fact.recording, fact.room, at)
             kind = "recording.confirmed"
+        case RecordingStalled():
+            known = await recordings.set_stalled(connection, fact.recording, fact.room, fact.reason)
+            kind = "recording.stalled"
+        case RecordingResumed():
+            known = await recordings.set_stalled(connection, fact.recording, fact.room, None)
+            kind = "recording.resumed"
         case SegmentClosed():
             known = await recordings.add_segment(connection, fact, at)
             kind = "recording.segment_closed"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from control import breakouts, facts, retention, uploads
+from control import breakouts, facts, recording_control, retention, uploads
 from control.database import UNAVAILABLE, Connection
 from control.services import Services
 from control.store import (
@@ -112,6 +112,7 @@ async def stop_abandoned(services: Services) -> None:
                 )
                 payload = {"meeting": recording.meeting_id, "recording": recording.id}
                 await outbox.append(connection, outbox.MEDIA_EVENTS, recording.meeting_id, "recording.stopped", payload)
+                await recording_control.settle_empty(connection, recording.meeting_id, recording.id)
             if state is not None:
                 services.nodes.push(state)
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from control.database import Connection
 from control.ending import ended
 from control.identifiers import new_id
 from control.problem import Problem, not_found
@@ -75,14 +76,22 @@ async def stop(services: Services, wish: Wish) -> RecordingRow:
         state = await rooms.edit_state(
             connection, meeting, lambda before: msgspec.structs.replace(before, recording=None)
         )
-        row = await recordings.by_id(connection, sealed[0])
         payload = {"meeting": meeting, "recording": sealed[0], "by": wish.actor}
         await outbox.append(connection, outbox.MEDIA_EVENTS, meeting, "recording.stopped", payload)
+        await settle_empty(connection, meeting, sealed[0])
+        row = await recordings.by_id(connection, sealed[0])
         await audit.write(connection, wish.actor, "stop_recording", sealed[0], wish.address, meeting=meeting)
     if state is not None:
         services.nodes.push(state)
     assert row is not None
     return row
+
+
+async def settle_empty(connection: Connection, meeting: str, recording: str) -> None:
+    """Finish a recording that has ended at once if nobody came to the meeting while it ran."""
+    if await recordings.settle_empty(connection, recording):
+        payload = {"meeting": meeting, "recording": recording, "state": "empty", "duration_ms": 0, "bytes": 0}
+        await outbox.append(connection, outbox.MEDIA_EVENTS, meeting, "recording.processed", payload)
 
 
 async def fulfil(services: Services, fact: RecordingWished) -> None:

@@ -38,6 +38,7 @@ class Found:
     bytes: int | None
     segments: tuple[Segment, ...]
     film: tuple[str, int] | None
+    problems: tuple[str, ...] = ()
 
     @property
     def started_at(self) -> datetime:

@@ -15,13 +15,14 @@ from recorder.recordings import Recordings
 from recorder.sink_socket import SinkSocket
 from recorder.uploads import Uploads
 from sfu.api.facts import RecordingStarted, SegmentClosed
-from sfu.api.sink_records import RecordingKept, SinkHello, decode
+from sfu.api.sink_records import RecorderState, RecordingKept, SinkHello, decode
 
 logger = logging.getLogger(__name__)
 
 _FIRST_DELAY = 0.05
 _MAX_DELAY = 1.0
 _TICK = 0.1
+_TELL = 0.5
 
 
 class Attachments:
@@ -67,7 +68,8 @@ class Attachments:
         metrics.ATTACHED.inc()
         try:
             async with asyncio.TaskGroup() as tasks:
-                beside = [tasks.create_task(self._tick(sink, capture)), tasks.create_task(self._sync(sink, durability))]
+                work = (self._tick(sink, capture), self._sync(sink, durability), self._tell(sink, capture))
+                beside = [tasks.create_task(one) for one in work]
                 await self._read(sink, capture)
                 logger.warning("the sfu has closed the socket")
                 for task in beside:
@@ -106,6 +108,12 @@ class Attachments:
             for name in self._recordings.overdue(time.monotonic(), self._config.abandoned_seconds):
                 logger.warning("recording %s has ended unseen", name)
                 capture.end(name, abandoned=True)
+
+    async def _tell(self, sink: SinkSocket, capture: Capture) -> None:
+        """Tell the sfu again and again that this recorder lives, and of what it keeps nothing."""
+        while True:
+            sink.send(RecorderState(stalled=capture.troubles(time.monotonic_ns())))
+            await asyncio.sleep(_TELL)
 
     async def _sync(self, sink: SinkSocket, durability: Durability) -> None:
         while True:

@@ -1,6 +1,7 @@
 """What one attachment to the sfu captures: sink records in, files and replies out. No socket, no task."""
 
 import logging
+import time
 
 from recorder import layout, metrics
 from recorder.config import RecorderConfig
@@ -10,6 +11,7 @@ from recorder.recordings import OldPlacement, Recording, Recordings
 from recorder.recovery import StreamId
 from recorder.segment_policy import CutTimes
 from recorder.stream_capture import SegmentNumbers, StreamCapture
+from recorder.trouble import SILENT
 from sfu.api.sink_records import (
     AnyRecord,
     KeyframeWanted,
@@ -76,6 +78,15 @@ class Capture:
         for stream in self._streams.values():
             self._collect(stream)
         return wanted
+
+    def troubles(self, now: int) -> dict[str, str]:
+        """Return why recordings that are captured here are not kept, of those that are not."""
+        silent = self._durability.silent(now)
+        found = {
+            name: SILENT if recording in silent else recording.trouble.reason(now)
+            for name, recording in self._open.items()
+        }
+        return {name: reason for name, reason in found.items() if reason}
 
     def end(self, name: str, abandoned: bool = False) -> None:
         """Seal a recording, and pass it on to be finished once it is on disk."""
@@ -195,4 +206,6 @@ class Capture:
             self._durability.add(stream.opened, recording, stream.changes)
             stream.changes.clear()
         recording.problems += stream.problems
-        stream.problems = 0
+        if stream.refusal:
+            recording.trouble.refused(stream.refusal, time.monotonic_ns())
+        stream.problems, stream.refusal = 0, ""

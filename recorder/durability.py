@@ -10,9 +10,12 @@ from recorder import manifest, metrics
 from recorder.recordings import Recording
 from recorder.segment_file import ClosedSegment, SegmentFile
 from recorder.stream_capture import Written
+from recorder.trouble import sentence
 from sfu.api.sink_records import Durable, TrackOpened
 
 logger = logging.getLogger(__name__)
+
+_PATIENCE = 3_000_000_000
 
 
 class Sealed(NamedTuple):
@@ -38,6 +41,13 @@ class Durability:
         self._last: dict[SegmentFile, ClosedSegment | None] = {}
         self._documents: dict[Recording, None] = {}
         self._ended: list[Recording] = []
+        self._under_way: tuple[int, frozenset[Recording]] | None = None
+
+    def silent(self, now: int) -> frozenset[Recording]:
+        """Return the recordings for which the disk has not answered for long; `now` in ns."""
+        if self._under_way is None or now - self._under_way[0] < _PATIENCE:
+            return frozenset()
+        return self._under_way[1]
 
     def add_document(self, recording: Recording) -> None:
         """`recording.json` was written."""
@@ -61,6 +71,8 @@ class Durability:
         documents, self._documents = self._documents, {}
         ended, self._ended = self._ended, []
         reached = {segment: segment.last_ext_seq for segment in dirty}
+        concerned = frozenset([*documents, *(recording for _, recording in dirty.values())])
+        self._under_way = time.monotonic_ns(), concerned
         work = asyncio.ensure_future(asyncio.to_thread(_sync, list(dirty), list(documents)))
         try:
             failed = await asyncio.shield(work)
@@ -68,12 +80,16 @@ class Durability:
             await work
             self._put_back(dirty, last, documents, ended)
             raise
+        finally:
+            self._under_way = None
         synced = Synced([], [], ended)
         for segment, (opened, recording) in dirty.items():
             assert opened.recording is not None
             if segment in failed:
                 recording.problems += 1
+                recording.trouble.refused(failed[segment], time.monotonic_ns())
             else:
+                recording.trouble.kept()
                 synced.durable.append(
                     Durable(recording=opened.recording, track=opened.track, ssrc=opened.ssrc, ext_seq=reached[segment])
                 )
@@ -98,9 +114,9 @@ class Durability:
         self._ended = ended + self._ended
 
 
-def _sync(segments: list[SegmentFile], documents: list[Recording]) -> set[SegmentFile]:
-    """Sync documents and segments; returns the segments that the disk refused."""
-    failed: set[SegmentFile] = set()
+def _sync(segments: list[SegmentFile], documents: list[Recording]) -> dict[SegmentFile, str]:
+    """Sync documents and segments; returns the segments that the disk refused, each with a sentence about it."""
+    failed: dict[SegmentFile, str] = {}
     if not segments and not documents:
         return failed
     begun = time.monotonic()
@@ -114,7 +130,7 @@ def _sync(segments: list[SegmentFile], documents: list[Recording]) -> set[Segmen
             segment.sync()
         except OSError as error:
             _refused(segment.path, error)
-            failed.add(segment)
+            failed[segment] = sentence(error)
     metrics.SYNC_SECONDS.observe(time.monotonic() - begun)
     return failed
 

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 _FIRST_DELAY = 2.0
 _MAX_DELAY = 300.0
+_MAX_PROBLEMS = 20
+_MAX_SENTENCE = 300
 
 
 class Finisher:
@@ -75,6 +77,7 @@ class Finisher:
                 duration_ms=manifest.duration_ms,
                 bytes=manifest.bytes,
                 manifest=layout.key(self._config.recordings_dir, directory / layout.MANIFEST_NAME),
+                problems=[problem[:_MAX_SENTENCE] for problem in manifest.problems[:_MAX_PROBLEMS]],
             )
         )
         if await delivered:

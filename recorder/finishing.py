@@ -84,7 +84,7 @@ def finish(
         version=manifest.VERSION,
         recording=info.recording,
         room=info.room,
-        state="partial" if sentences else "ready",
+        state="empty" if not finished else "partial" if sentences else "ready",
         started_unix_ms=info.started_unix_ms,
         ended_unix_ms=info.ended_unix_ms,
         duration_ms=max((track.start_ms + track.duration_ms for track in finished), default=0),

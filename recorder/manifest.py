@@ -77,7 +77,9 @@ class ManifestTrack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished recording. `state` is ready, or partial when something that was received could not be kept."""
+    """A finished recording. `state` is ready, partial when something that was received could not be kept, or empty when
+    nothing was received. `problems` also tells of what did not cost anything, such as a clock that was wrong.
+    """
 
     version: int
     recording: str

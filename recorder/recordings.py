@@ -9,6 +9,7 @@ import msgspec
 from recorder import layout, leases, manifest, metrics, recovery
 from recorder.manifest import Manifest, RecordingInfo
 from recorder.recovery import ResumePoint, StreamId
+from recorder.trouble import Trouble, sentence
 from sfu.api.sink_records import RecordingBegun, RecordingEnded
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class Recording:
         self.epoch = 0
         self.resume: dict[StreamId, ResumePoint] = {}
         self.problems = 0
+        self.trouble = Trouble()
         self.holder: object | None = None  # the capture that it is begun on
         self.released = False  # by the node that had it, for the next one
 
@@ -264,6 +266,7 @@ def _recovered(directory: Path, info: RecordingInfo) -> Recording:
 
 def _refused(recording: Recording, error: OSError) -> None:
     recording.problems += 1
+    recording.trouble.refused(sentence(error), time.monotonic_ns())
     logger.error("recording %s: %s", recording.info.recording, error)
     metrics.DISK_ERRORS.labels(str(error.errno)).inc()
 

@@ -12,6 +12,7 @@ from recorder.layout import SegmentName
 from recorder.recovery import ResumePoint, StreamId
 from recorder.segment_file import ClosedSegment, SegmentFile
 from recorder.segment_policy import CutTimes, Decision, SegmentPolicy
+from recorder.trouble import sentence
 from sfu.api import tracing
 from sfu.api.sink_records import MissedRecord, PacketRecord, SenderReportRecord, TrackMuteChanged, TrackOpened
 from sfu.formats.codecs import Codec
@@ -34,6 +35,8 @@ class Written(NamedTuple):
 class StreamCapture:
     """Feeds one stream into its track's directory. `changes` collects what became dirty until it is taken.
 
+    `problems` counts what the disk refused, `refusal` is a sentence about the last of it; the owner takes both.
+
     `next_n` gives out segment numbers, unique within the track and epoch.
     """
 
@@ -51,6 +54,7 @@ class StreamCapture:
     ) -> None:
         self.opened = opened
         self.problems = 0
+        self.refusal = ""
         self.changes: list[Written] = []
         self._codec = codec
         self._directory = directory
@@ -260,15 +264,19 @@ class StreamCapture:
             metrics.SEGMENTS.inc()
         except OSError as error:  # finishing seals it
             metrics.DISK_ERRORS.labels(str(error.errno)).inc()
-            self.problems += 1
+            self._note_refusal(error)
         self.changes.append(Written(segment, True, closed))
+
+    def _note_refusal(self, error: OSError) -> None:
+        self.problems += 1
+        self.refusal = sentence(error)
 
     def _disk_refused(self, error: OSError) -> None:
         """Give up the segment; a second later the next frame tries another."""
         logger.error("track %s of recording %s: %s", self.opened.track, self.opened.recording, error)
         metrics.DISK_ERRORS.labels(str(error.errno)).inc()
         metrics.DROPPED_FRAMES.labels("disk").inc()
-        self.problems += 1
+        self._note_refusal(error)
         self._pending.append(ProblemLine(str(error.strerror)))
         self._close_segment()
         self._policy.close()

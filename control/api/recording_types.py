@@ -9,7 +9,11 @@ from control.api.types import Answer, RecordingStatus
 
 
 class Recording(Answer, frozen=True, kw_only=True):
-    """`recording`, then `sealing` while it is finished, then `ready`, or `partial` when something was lost."""
+    """`recording`, then `sealing` while it is finished, then `ready`, `partial` when something was lost, or `empty`.
+
+    `stalled` says why nothing is kept of it at the moment, while it runs. `problems` are sentences about what is
+    missing from it, or was put right, once it is finished.
+    """
 
     id: str
     meeting: str
@@ -19,6 +23,8 @@ class Recording(Answer, frozen=True, kw_only=True):
     stopped_at: datetime | None
     duration_ms: int | None
     bytes: int | None
+    stalled: str | None
+    problems: list[str]
 
 
 class RecordingQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

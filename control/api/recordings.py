@@ -39,6 +39,8 @@ def public_recording(row: RecordingRow, title: str) -> Recording:
         stopped_at=row.stopped_at,
         duration_ms=row.duration_ms,
         bytes=row.bytes,
+        stalled=row.stalled,
+        problems=row.problems,
     )
 
 

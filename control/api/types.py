@@ -24,7 +24,7 @@ TimeZone = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Recurrence = Annotated[str, msgspec.Meta(min_length=5, max_length=200)]
 Role = Literal["host", "co-host", "participant", "viewer"]
 MeetingStatus = Literal["scheduled", "active", "idle", "ended"]
-RecordingStatus = Literal["recording", "sealing", "ready", "partial"]
+RecordingStatus = Literal["recording", "sealing", "ready", "partial", "empty"]
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

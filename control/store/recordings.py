@@ -10,7 +10,7 @@ from sfu.api.facts import RecordingFinished, SegmentClosed
 if TYPE_CHECKING:
     from control.rescan import Found
 
-State = Literal["recording", "sealing", "ready", "partial"]
+State = Literal["recording", "sealing", "ready", "partial", "empty"]
 TABLES = ("meeting_recordings", "recording_segments", "recording_links")
 """What `parley recording rescan` makes anew where it is gone."""
 
@@ -27,6 +27,8 @@ class RecordingRow:
     bytes: int | None
     manifest: str | None
     composed: dict[str, Any] | None
+    stalled: str | None
+    problems: list[str]
 
 
 async def start(connection: Connection, recording: str, meeting: str, started_by: str, at: datetime) -> RecordingRow:
@@ -108,10 +110,22 @@ async def confirm(connection: Connection, recording: str, meeting: str, at: date
     return found is not None
 
 
+async def set_stalled(connection: Connection, recording: str, meeting: str, reason: str | None) -> bool:
+    """Note why nothing is kept of a recording now, None if it is; False when the recording is unknown."""
+    found = await connection.fetchval(
+        "UPDATE meeting_recordings SET stalled = CASE WHEN state = 'recording' THEN $3 END"
+        " WHERE id = $1 AND meeting_id = $2 RETURNING id",
+        recording,
+        meeting,
+        reason,
+    )
+    return found is not None
+
+
 async def seal(connection: Connection, meeting: str, at: datetime) -> list[str]:
     """Nothing is added any more to the running recordings of the meeting; return their ids."""
     rows = await connection.fetch(
-        "UPDATE meeting_recordings SET state = 'sealing', stopped_at = coalesce(stopped_at, $2)"
+        "UPDATE meeting_recordings SET state = 'sealing', stopped_at = coalesce(stopped_at, $2), stalled = NULL"
         " WHERE meeting_id = $1 AND state = 'recording' RETURNING id",
         meeting,
         at,
@@ -141,7 +155,8 @@ async def finish(connection: Connection, finished: RecordingFinished, at: dateti
     """The manifest is committed; False when the recording is unknown."""
     found = await connection.fetchval(
         "UPDATE meeting_recordings SET state = $2, duration_ms = $3, bytes = $4, manifest = $5,"
-        " stopped_at = $6, finished_at = $6, composed = NULL WHERE id = $1 AND meeting_id = $7 RETURNING id",
+        " stopped_at = $6, finished_at = $6, composed = NULL, stalled = NULL, problems = $8"
+        " WHERE id = $1 AND meeting_id = $7 RETURNING id",
         finished.recording,
         finished.state,
         finished.duration_ms,
@@ -149,6 +164,7 @@ async def finish(connection: Connection, finished: RecordingFinished, at: dateti
         finished.manifest,
         at,
         finished.room,
+        finished.problems,
     )
     return found is not None
 
@@ -170,7 +186,8 @@ async def restore(connection: Connection, found: "Found") -> bool:
         return False
     await connection.execute(
         "INSERT INTO meeting_recordings (id, meeting_id, state, started_at, stopped_at, finished_at, duration_ms,"
-        " bytes, manifest, composed) VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8, $9) ON CONFLICT (id) DO UPDATE SET"
+        " bytes, manifest, composed, problems) VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8, $9, $10)"
+        " ON CONFLICT (id) DO UPDATE SET problems = excluded.problems,"
         " state = excluded.state, stopped_at = excluded.stopped_at, duration_ms = excluded.duration_ms,"
         " bytes = excluded.bytes, manifest = excluded.manifest,"
         " composed = coalesce(meeting_recordings.composed, excluded.composed)",
@@ -183,6 +200,7 @@ async def restore(connection: Connection, found: "Found") -> bool:
         found.bytes,
         None if found.duration_ms is None else f"{found.recording}/manifest.json",
         found.composed(),
+        list(found.problems),
     )
     await connection.executemany(
         "INSERT INTO recording_segments (recording_id, key, track, participant_id, bytes, sha256, closed_at)"
@@ -217,11 +235,26 @@ async def abandoned(connection: Connection) -> list[RecordingRow]:
     return [load(RecordingRow, row) for row in rows]
 
 
+async def settle_empty(connection: Connection, recording: str) -> bool:
+    """Call a recording empty that no recorder can have heard of: its room has not been live while it ran."""
+    found = await connection.fetchval(
+        "UPDATE meeting_recordings r SET state = 'empty', stopped_at = coalesce(stopped_at, now()),"
+        " finished_at = now(), duration_ms = 0, bytes = 0, stalled = NULL"
+        " WHERE id = $1 AND state IN ('recording', 'sealing') AND confirmed_at IS NULL"
+        " AND NOT EXISTS (SELECT FROM recording_segments s WHERE s.recording_id = r.id)"
+        " AND NOT EXISTS (SELECT FROM meeting_rooms l WHERE l.meeting_id = r.meeting_id"
+        "   AND (l.closed_at IS NULL OR l.closed_at > r.started_at - interval '1 minute')) RETURNING id",
+        recording,
+    )
+    return found is not None
+
+
 async def give_up(connection: Connection, recording: str) -> None:
-    """Move a recording on: one that runs is sealed, one that is being sealed is partial with what there is."""
+    """Move a recording on: one that runs is sealed; of one that is being sealed there is what there is, or nothing."""
     await connection.execute(
-        "UPDATE meeting_recordings SET stopped_at = coalesce(stopped_at, now()),"
-        " state = CASE WHEN state = 'recording' THEN 'sealing' ELSE 'partial' END"
+        "UPDATE meeting_recordings r SET stopped_at = coalesce(stopped_at, now()), stalled = NULL,"
+        " state = CASE WHEN state = 'recording' THEN 'sealing' WHEN confirmed_at IS NULL AND NOT EXISTS"
+        "   (SELECT FROM recording_segments s WHERE s.recording_id = r.id) THEN 'empty' ELSE 'partial' END"
         " WHERE id = $1 AND state IN ('recording', 'sealing')",
         recording,
     )
@@ -230,7 +263,7 @@ async def give_up(connection: Connection, recording: str) -> None:
 async def older_than(connection: Connection, days: int) -> list[RecordingRow]:
     """Return finished recordings that began more than `days` ago."""
     rows = await connection.fetch(
-        "SELECT * FROM meeting_recordings WHERE state IN ('ready', 'partial')"
+        "SELECT * FROM meeting_recordings WHERE state IN ('ready', 'partial', 'empty')"
         " AND started_at < now() - make_interval(days => $1) LIMIT 1000",
         days,
     )

@@ -7,11 +7,14 @@ import asyncpg
 
 from control import rescan as rows
 from control.rescan import Found, Segment
+from control.store.recordings import State
 from objects.directory import DirectoryStore
 from objects.store import ObjectStore
 from parley.part_configs import embedded_postgres, s3_config
 from parley.settings import Settings
 from recorder.rescan import FoundRecording, rescan
+
+_FINISHED: dict[str, State] = {"ready": "ready", "partial": "partial", "empty": "empty"}
 
 
 def main(settings: Settings) -> int:
@@ -52,12 +55,13 @@ def _store(settings: Settings) -> ObjectStore:
 
 
 def _row(found: FoundRecording) -> Found | None:
-    info, manifest = found.info, found.manifest
-    if manifest is not None and found.state in ("ready", "partial"):
+    info, manifest, state = found.info, found.manifest, _FINISHED.get(found.state)
+    if manifest is not None and state is not None:
         return Found(
             recording=found.recording,
             meeting=manifest.room,
-            state="ready" if manifest.state == "ready" else "partial",
+            state=state,
+            problems=tuple(manifest.problems),
             started_unix_ms=manifest.started_unix_ms,
             ended_unix_ms=manifest.ended_unix_ms,
             duration_ms=manifest.duration_ms,

@@ -89,6 +89,19 @@ class RecordingStarted(Fact, tag="recording_started", frozen=True, kw_only=True)
     recording: str
 
 
+class RecordingStalled(Fact, tag="recording_stalled", frozen=True, kw_only=True):
+    """Nothing is kept of a running recording at the moment. `reason` is a sentence."""
+
+    recording: str
+    reason: str
+
+
+class RecordingResumed(Fact, tag="recording_resumed", frozen=True, kw_only=True):
+    """A recording that had stalled is kept again."""
+
+    recording: str
+
+
 class SegmentClosed(Fact, tag="segment_closed", frozen=True, kw_only=True):
     """One immutable object of a recording is complete. `key` is relative to the recordings root."""
 
@@ -101,13 +114,14 @@ class SegmentClosed(Fact, tag="segment_closed", frozen=True, kw_only=True):
 
 
 class RecordingFinished(Fact, tag="recording_finished", frozen=True, kw_only=True):
-    """The manifest is committed. `state` is ready or partial; `manifest` is its key."""
+    """The manifest is committed, under the key `manifest`. `state` is ready, partial or empty."""
 
     recording: str
     state: str
     duration_ms: int
     bytes: int
     manifest: str
+    problems: list[str] = []
 
 
 class CaptionFinal(Fact, tag="caption", frozen=True, kw_only=True):
@@ -167,6 +181,8 @@ AnyFact = (
     | RecordingWished
     | ChatSent
     | RecordingStarted
+    | RecordingStalled
+    | RecordingResumed
     | SegmentClosed
     | RecordingFinished
     | CaptionFinal

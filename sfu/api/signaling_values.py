@@ -86,6 +86,8 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True):
 class RecordingState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether the room is being recorded. `text` is the version of the consent text to show.
 
+    `stalled` is set while nothing is kept of it, though it goes on: a sentence that says why.
+
     `consent` is what the meeting makes of consent, recorded or not (sfu.api.desired_state).
     """
 
@@ -94,6 +96,7 @@ class RecordingState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     started_at: int | None = None
     text: str | None = None
     consent: ConsentPolicy = "ask"
+    stalled: str | None = None
 
 
 class CaptionsState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

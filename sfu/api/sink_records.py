@@ -153,6 +153,12 @@ class RecordingKept(Control, tag="recording-kept", frozen=True, kw_only=True):
     recording: str
 
 
+class RecorderState(Control, tag="recorder-state", frozen=True, kw_only=True):
+    """Recorder to sfu, twice a second: that it lives. `stalled`: recordings of which nothing is kept now, and why."""
+
+    stalled: dict[str, str] = {}
+
+
 class CaptionRecord(Control, tag="caption", frozen=True, kw_only=True):
     """Inference to sfu: a caption for the participants of `room`, fields as in signaling.Caption."""
 
@@ -193,6 +199,7 @@ AnyControl = (
     | KeyframeWanted
     | Durable
     | RecordingKept
+    | RecorderState
     | CaptionRecord
     | CaptionsAvailable
     | AnalysisWanted

@@ -344,6 +344,7 @@ class Node:
         self.context.schedule.set(key, now + _TICK_NS)
         membership.expire(room, now)
         moderation.close_when_due(room, now)
+        room.taps.check_recording(now)
         for link in room.links.values():
             link.update(now)
         speakers = room.speakers.update(now)

@@ -10,6 +10,7 @@ from sfu.api.sink_records import (
     CaptionsAvailable,
     Durable,
     KeyframeWanted,
+    RecorderState,
     RecordingKept,
 )
 from sfu.rooms.context import Context
@@ -36,6 +37,8 @@ class SinkControl:
             self._keyframe(record, sink.purpose, now)
         elif isinstance(record, Durable) and sink.purpose is Purpose.RECORDER:
             self._sinks.durable(record)
+        elif isinstance(record, RecorderState) and sink.purpose is Purpose.RECORDER:
+            self._sinks.keeping.heard(record.stalled, now)
         elif isinstance(record, RecordingKept) and sink.purpose is Purpose.RECORDER:
             self._sinks.recording_kept(record.recording)
         elif isinstance(record, CaptionRecord) and sink.purpose is Purpose.INFERENCE:

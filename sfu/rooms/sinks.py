@@ -26,6 +26,7 @@ from sfu.engine.contract import Drop, SinkPacket
 from sfu.formats.rtcp import SenderReport
 from sfu.rooms import replay_buffer, sink_queue
 from sfu.rooms.context import Context
+from sfu.rooms.keeping import Keeping
 from sfu.rooms.replay_buffer import ReplayBudget
 from sfu.rooms.sink_queue import SinkQueue
 from sfu.rooms.tap import Purpose, Tap
@@ -69,6 +70,7 @@ class Sinks:
         self.captions = CaptionsState(available=False, reason=NO_INFERENCE)
         self.analysis = AnalysisWanted()
         self.replay_budget = ReplayBudget()
+        self.keeping = Keeping()
         self._context = context
         self._of_stream: dict[int, list[Tap]] = {}
         self._parted: list[Tap] = []
@@ -89,6 +91,7 @@ class Sinks:
         self.attached[sink.number] = sink
         self._forget_old()
         if purpose is Purpose.RECORDER:
+            self.keeping.attached(now)
             self._catch_up(sink)
         else:
             self.captions = CaptionsState(available=False, reason=_STARTING)
@@ -98,9 +101,11 @@ class Sinks:
                     sink.queue.put(tap.opened)
         return sink
 
-    def detach(self, sink: Sink) -> None:
+    def detach(self, sink: Sink, now: int) -> None:
         """A sink's socket is gone."""
         self.attached.pop(sink.number, None)
+        if sink.purpose is Purpose.RECORDER and self.current(Purpose.RECORDER) is None:
+            self.keeping.detached(now)
         if sink.purpose is Purpose.INFERENCE and self.current(Purpose.INFERENCE) is None:
             self.captions = CaptionsState(available=False, reason=NO_INFERENCE)
             self.analysis = AnalysisWanted()

@@ -5,7 +5,7 @@ A tap exists only while its participant's consent stands; in end-to-end encrypte
 
 from typing import TYPE_CHECKING
 
-from sfu.api import signaling, signaling_values
+from sfu.api import facts, signaling, signaling_values
 from sfu.api.desired_state import DesiredRecording
 from sfu.api.join_token import Source
 from sfu.api.sink_records import RecordingBegun, TrackOpened
@@ -38,6 +38,8 @@ class RoomTaps:
         self.recording: DesiredRecording | None = None
         self._room = room
         self._sinks = sinks
+        self._recording_since = 0
+        self._stalled = ""
         self._taps: dict[_Key, Tap] = {}
         self._told_captions = self.captions_state()
         self._told_recording = self.recording_state()
@@ -56,6 +58,7 @@ class RoomTaps:
             started_at=self.recording.started_at,
             text=self.recording.consent_text,
             consent=consent,
+            stalled=self._stalled or None,
         )
 
     def captions_state(self) -> signaling_values.CaptionsState:
@@ -139,11 +142,32 @@ class RoomTaps:
             recording = None
         if recording != self.recording:
             self.end_recording("stopped", now)
-            self.recording = recording
+            self.recording, self._recording_since = recording, now
+        self._tell_recording()
+
+    def _tell_recording(self) -> None:
         state = self.recording_state()
         if state != self._told_recording:
             self._told_recording = state
             self._room.broadcast(signaling.RecordingChanged(state=state))
+
+    def check_recording(self, now: int) -> None:
+        """Tell everyone, and control, when what is recorded is no longer kept, and when it is again."""
+        if self.recording is None:
+            return
+        name = self.recording.recording
+        stalled = self._sinks.keeping.stalled(name, self._recording_since, now)
+        if stalled == self._stalled:
+            return
+        self._stalled = stalled
+        room, at = self._room.room, self._room.context.unix_ms(now)
+        fact = (
+            facts.RecordingStalled(room=room, at=at, recording=name, reason=stalled)
+            if stalled
+            else facts.RecordingResumed(room=room, at=at, recording=name)
+        )
+        self._room.context.outbox.report(fact)
+        self._tell_recording()
 
     def end_recording(self, reason: str, now: int) -> None:
         """Close the taps of the recording that runs, if any, and end it."""
@@ -154,7 +178,7 @@ class RoomTaps:
                 self._sinks.release_recording(self.recording.recording)
             else:
                 self._sinks.end_recording(self.recording.recording, now)
-            self.recording = None
+            self.recording, self._stalled = None, ""
 
     def close(self, reason: str, now: int) -> None:
         """The room is over."""

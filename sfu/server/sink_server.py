@@ -178,8 +178,9 @@ class SinkServer:
         sink = connection.sink
         if sink is not None:
             _log.info("%s %s detached: %s", sink.purpose.name.lower(), sink.instance, reason)
-            self._driver.node.sinks.detach(sink)
-            self._driver.node.sink_control.sinks_changed(self._driver.now())
+            now = self._driver.now()
+            self._driver.node.sinks.detach(sink, now)
+            self._driver.node.sink_control.sinks_changed(now)
             self._loop.call_soon(self._settle)
 
 

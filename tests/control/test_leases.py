@@ -1,5 +1,6 @@
 """Rooms that end without a word: control itself writes what is missing."""
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -70,17 +71,36 @@ async def test_a_silent_node_keeps_its_rooms_for_the_lease(people: People, node:
     assert (await host.ok("GET", f"/api/v1/meetings/{meeting}/room"))["live"] is False
 
 
+async def test_a_recording_to_which_nobody_ever_comes_ends_as_empty(
+    people: People, services: Services, dsn: str
+) -> None:
+    host = await people.user("ada")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+    await host.ok("POST", f"/api/v1/meetings/{meeting}/recording/start")
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("UPDATE meeting_recordings SET started_at = now() - interval '2 minutes'")
+    await connection.close()
+    await stop_abandoned(services)
+    (listed,) = (await host.ok("GET", f"/api/v1/meetings/{meeting}/recordings"))["recordings"]
+    assert listed["state"] == "empty"
+    assert (await kinds(dsn, meeting))[-2:] == ["recording.stopped", "recording.processed"]
+
+
 async def test_recordings_without_a_room_are_sealed_and_given_up(
     people: People, node: Node, services: Services, dsn: str
 ) -> None:
     host = await people.user("ada")
-    meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+    meeting = await live_meeting(host, node)
     base = f"/api/v1/meetings/{meeting}"
-    await host.ok("POST", f"{base}/recording/start")
+    recording = (await host.ok("POST", f"{base}/recording/start"))["id"]
+    common = {"room": meeting, "at": time.time_ns() // 1_000_000}
+    await report(host, {"kind": "recording_started", "recording": recording, **common}, n=1, node="recorder-1")
+    await report(host, {"kind": "room_closed", "moved": True, **common}, n=2)
     await stop_abandoned(services)
     assert (await host.ok("GET", base))["recording"] is not None
     connection = await asyncpg.connect(dsn)
     await connection.execute("UPDATE meeting_recordings SET started_at = now() - interval '2 minutes'")
+    await connection.execute("UPDATE meeting_rooms SET closed_at = now() - interval '90 seconds'")
     await stop_abandoned(services)
     assert (await host.ok("GET", f"{base}/room"))["recording"] is None
     assert (await host.ok("GET", f"{base}/recordings"))["recordings"][0]["state"] == "sealing"

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ def write_recording(root: Path, recording: str, files: int = 1) -> None:
 async def recorded(host: Client, config: ControlConfig, files: int = 1) -> tuple[str, str]:
     meeting = (await host.ok("POST", "/api/v1/meetings", {"title": "Talk"}))["id"]
     await host.ok("POST", f"/api/v1/meetings/{meeting}/join", {})
+    opened = {"kind": "room_opened", "room": meeting, "at": 1_700_000_000_000}
+    await report(host, opened, n=1, node=f"sfu-of-{meeting}")
     started = await host.ok("POST", f"/api/v1/meetings/{meeting}/recording/start")
     assert started["state"] == "recording"
     stopped = await host.ok("POST", f"/api/v1/meetings/{meeting}/recording/stop")
@@ -106,10 +109,64 @@ async def test_a_room_that_its_node_gave_up_goes_on_being_recorded(people: Peopl
     base = f"/api/v1/meetings/{meeting}"
     await report(host, {"kind": "room_opened", "room": meeting, "at": 1}, n=1)
     started = await host.ok("POST", f"{base}/recording/start")
-    await report(host, {"kind": "room_closed", "room": meeting, "at": 2, "moved": True}, n=2)
+    now = time.time_ns() // 1_000_000
+    await report(host, {"kind": "room_closed", "room": meeting, "at": now, "moved": True}, n=2)
     room = await host.ok("GET", f"{base}/room")
     assert (room["live"], room["recording"]) == (False, started["id"])
     assert (await host.ok("POST", f"{base}/recording/stop"))["state"] == "sealing"
+
+
+async def test_a_recording_to_which_nobody_came_is_empty_at_once(people: People) -> None:
+    host = await people.user("ada")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+    base = f"/api/v1/meetings/{meeting}"
+    await host.ok("POST", f"{base}/recording/start")
+    assert (await host.ok("POST", f"{base}/recording/stop"))["state"] == "empty"
+    (listed,) = (await host.ok("GET", f"{base}/recordings"))["recordings"]
+    assert (listed["state"], listed["duration_ms"], listed["problems"]) == ("empty", 0, [])
+    assert (await host.ok("GET", f"/api/v1/recordings/{listed['id']}"))["tracks"] == []
+    await host.ok("DELETE", f"/api/v1/recordings/{listed['id']}")
+
+
+async def test_a_recording_that_stalls_says_so_until_it_goes_on(people: People, dsn: str) -> None:
+    host = await people.user("ada")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+    base = f"/api/v1/meetings/{meeting}"
+    await report(host, {"kind": "room_opened", "room": meeting, "at": 1}, n=1)
+    recording = (await host.ok("POST", f"{base}/recording/start"))["id"]
+    common = {"room": meeting, "recording": recording, "at": 1_700_000_000_000}
+
+    async def stalled() -> str | None:
+        found: str | None = (await host.ok("GET", f"/api/v1/recordings/{recording}"))["recording"]["stalled"]
+        return found
+
+    reason = "The disk for recordings is full."
+    await report(host, {"kind": "recording_stalled", "reason": reason, **common}, n=2)
+    assert await stalled() == reason
+    await report(host, {"kind": "recording_resumed", **common}, n=3)
+    assert await stalled() is None
+    await report(host, {"kind": "recording_stalled", "reason": reason, **common}, n=4)
+    await host.ok("POST", f"{base}/recording/stop")
+    assert await stalled() is None
+    await report(host, {"kind": "recording_stalled", "reason": "late", **common}, n=5)
+    assert await stalled() is None
+    connection = await asyncpg.connect(dsn)
+    rows = await connection.fetch("SELECT kind FROM outbox WHERE meeting_id = $1", meeting)
+    await connection.close()
+    assert [row["kind"] for row in rows].count("recording.stalled") == 3
+    assert [row["kind"] for row in rows].count("recording.resumed") == 1
+
+
+async def test_what_is_wrong_with_a_recording_is_said(people: People, config: ControlConfig) -> None:
+    host = await people.user("ada")
+    meeting, recording = await recorded(host, config)
+    finished = {"state": "partial", "duration_ms": 9, "bytes": 1, "manifest": f"{recording}/manifest.json"}
+    problems = ["mic: 3 packets came while the recorder was away or too slow, and are lost"]
+    fact = {"kind": "recording_finished", "room": meeting, "recording": recording, "at": 1_700_000_000_000}
+    await report(host, {**fact, **finished, "problems": problems}, n=2, node="recorder-1")
+    (listed,) = (await host.ok("GET", f"/api/v1/meetings/{meeting}/recordings"))["recordings"]
+    detail = await host.ok("GET", f"/api/v1/recordings/{recording}")
+    assert listed["problems"] == detail["recording"]["problems"] == problems
 
 
 async def test_finished_recording_is_listed_and_downloaded_by_range(people: People, config: ControlConfig) -> None:

@@ -12,6 +12,7 @@ from sfu.api.sink_records import (
     Durable,
     KeyframeWanted,
     PacketRecord,
+    RecorderState,
     RecordingBegun,
     SenderReportRecord,
     SinkHello,
@@ -27,6 +28,7 @@ class SinkServer:
         self.path = path
         self.said: list[AnyControl] = []
         self.durable: dict[tuple[str, int], int] = {}
+        self.stalled: dict[str, str] = {}
         self.attachments = 0
         self._attached: socket.socket | None = None
         self._changed = asyncio.Condition()
@@ -88,6 +90,8 @@ class SinkServer:
                 if isinstance(record, SinkHello):
                     self._attached = attached
                     self.attachments += 1
+                if isinstance(record, RecorderState):
+                    self.stalled = record.stalled
                 if isinstance(record, Durable):
                     self.durable[record.track, record.ssrc] = record.ext_seq
                 self._changed.notify_all()

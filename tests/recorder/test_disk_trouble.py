@@ -4,11 +4,13 @@ import asyncio
 import errno
 import hashlib
 import os
+import threading
 
 import av
 import pytest
 
 from recorder import matroska, segment_file
+from recorder.trouble import FULL, SILENT
 from sfu.api.sink_records import RecordingEnded
 from sfu.formats.codecs import Codec
 from tests.recorder.media import SECOND, Stream, opus, read_number, video
@@ -107,6 +109,42 @@ async def test_what_could_not_be_forced_to_disk_is_not_called_durable(attached, 
     assert attached.sfu.durable
 
 
+async def test_a_disk_that_does_not_answer_is_told_of_too(attached, monkeypatch):
+    """A store that is lost in a network blocks who writes to it."""
+    microphone = Stream(codec=Codec.OPUS, frames=opus(100), fps=50, track="mic", handle=2, ssrc=2, opened_at=OPENED_AT)
+    records = list(microphone.records())
+    answers = threading.Event()
+    fdatasync = os.fdatasync
+
+    def block(descriptor: int) -> None:
+        answers.wait(60)
+        fdatasync(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", block)
+    await attached.sfu.send(begun(opened_at=OPENED_AT), microphone.opened(), *records)
+    await attached.sfu.until(lambda: attached.sfu.stalled == {"rec1": SILENT})
+    assert attached.sfu.durable == {}
+    answers.set()
+    await attached.sfu.until(lambda: attached.sfu.stalled == {})
+    await attached.sfu.send(ENDED)
+    assert (await attached.manifest()).state == "ready"  # nothing was lost, it only took a while
+
+
+async def test_when_there_is_room_again_that_is_said_too(attached, disk):
+    microphone = Stream(codec=Codec.OPUS, frames=opus(300), fps=50, track="mic", handle=2, ssrc=2, opened_at=OPENED_AT)
+    records = list(microphone.records())
+    await attached.sfu.send(begun(opened_at=OPENED_AT), microphone.opened(), *records[:50])
+    await attached.sfu.until(lambda: ("mic", 2) in attached.sfu.durable)
+    disk.room = 0
+    await attached.sfu.send(*records[50:100])
+    await attached.sfu.until(lambda: attached.sfu.stalled == {"rec1": FULL})
+    disk.room = float("inf")
+    await attached.sfu.send(*records[200:])
+    await attached.sfu.until(lambda: attached.sfu.stalled == {})
+    await attached.sfu.send(ENDED)
+    assert (await attached.manifest()).state == "partial"
+
+
 @pytest.mark.parametrize("room", [0, 1, 100, 3_000])
 async def test_a_full_disk(attached, disk, room):
     camera = Stream(
@@ -121,6 +159,7 @@ async def test_a_full_disk(attached, disk, room):
     disk.room = room
     await attached.sfu.send(*records[half // 2 : half])
     await refused(disk)
+    await attached.sfu.until(lambda: attached.sfu.stalled == {"rec1": FULL})
     disk.room = float("inf")
     await attached.sfu.send(*records[half:], ENDED)
     manifest = await attached.manifest()

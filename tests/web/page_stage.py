@@ -28,6 +28,8 @@ RECORDING = {
     "duration_ms": 61_000,
     "bytes": 1_000_000,
     "state": "ready",
+    "stalled": None,
+    "problems": [],
 }
 STORAGE = {"healthy": True, "problem": "", "free_bytes": None, "days_left": None}
 GRACE = signaling_values.ParticipantInfo(participant="p2", name="Grace Hopper")

@@ -2,6 +2,7 @@
 
 import re
 
+import msgspec
 import pytest
 from playwright.async_api import Page, expect
 
@@ -61,6 +62,23 @@ async def test_a_recording_is_announced_and_can_be_refused(view: Page, server: S
     await fits(view)
     await session.send(signaling.RecordingChanged(state=signaling_values.RecordingState(active=False)))
     await expect(banner).to_be_hidden()
+
+
+@at_both_sizes
+async def test_a_recording_that_stalls_and_goes_on_is_said_to_everyone(view: Page, server: ScriptedServer) -> None:
+    session = await enter(view, server)
+    banner = view.locator(".banner-recording")
+    going = signaling_values.RecordingState(active=True, recording="r1", started_at=1, text="recording-1")
+    await session.send(signaling.RecordingChanged(state=going))
+    await expect(banner).to_contain_text("being recorded")
+    stalled = msgspec.structs.replace(going, stalled="The disk for recordings is full.")
+    await session.send(signaling.RecordingChanged(state=stalled))
+    await expect(banner).to_contain_text("The recording has stalled. The disk for recordings is full.")
+    await expect(banner).not_to_contain_text("being recorded")
+    await fits(view)
+    await session.send(signaling.RecordingChanged(state=going))
+    await expect(banner).to_contain_text("being recorded")
+    await expect(banner).not_to_contain_text("stalled")
 
 
 @at_both_sizes
@@ -236,3 +254,20 @@ async def test_recordings_are_listed_and_downloaded(view: Page, server: Scripted
     await expect(view.locator(".recording")).to_contain_text("1:01 · 1.0 MB")
     await expect(view.get_by_role("link", name="Download")).to_have_attribute("href", "/api/v1/recording/download/r1")
     await fits(view)
+
+
+@at_both_sizes
+async def test_what_is_wrong_with_a_recording_is_said(view: Page, server: ScriptedServer) -> None:
+    running = RECORDING | {"state": "recording", "stalled": "The disk for recordings is full."}
+    server.answers["GET", "/meetings/m1/recordings"] = (200, {"recordings": [running], "storage": STORAGE})
+    await view.goto(f"{server.url}/m/m1/recordings")
+    await expect(view.locator(".recording")).to_contain_text("Nothing is kept of it at the moment. The disk")
+    partial = RECORDING | {"state": "partial", "problems": ["cam: 3 packets are lost", "the end was not announced"]}
+    server.answers["GET", "/meetings/m1/recordings"] = (200, {"recordings": [partial], "storage": STORAGE})
+    await expect(view.locator(".recording .problems li")).to_have_text(partial["problems"])
+    await fits(view)
+    empty = RECORDING | {"state": "empty", "duration_ms": 0, "bytes": 0}
+    server.answers["GET", "/meetings/m1/recordings"] = (200, {"recordings": [empty], "storage": STORAGE})
+    await view.reload()
+    await expect(view.locator(".recording")).to_contain_text("Nothing was recorded")
+    await expect(view.get_by_role("link", name="Download")).to_have_count(0)

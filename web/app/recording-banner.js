@@ -34,6 +34,7 @@ export class RecordingBanner {
 
   #update() {
     this.element.hidden = !this.#room.recording.active;
+    this.element.dataset.stalled = this.#room.recording.stalled ? 'yes' : 'no';
     setText(this.#text, this.#words());
     this.#agree.hidden = this.#consent;
     this.#refuse.hidden = !this.#consent && this.#answered;
@@ -42,6 +43,11 @@ export class RecordingBanner {
   }
 
   #words() {
+    const { stalled } = this.#room.recording;
+    return stalled ? `The recording has stalled. ${stalled} What happens now may be missing from it.` : this.#going();
+  }
+
+  #going() {
     if (this.#consent) {
       const policy = RECORDING_POLICIES[this.#room.recording.consent];
       return `This meeting is being recorded, and you with it.${policy ? ` ${policy}` : ''}`;

@@ -14,6 +14,7 @@ const STATES = {
   sealing: 'Being finished',
   ready: 'Ready',
   partial: 'Ready, with gaps',
+  empty: 'Nothing was recorded',
 };
 const SOURCES = { microphone: 'Microphone', camera: 'Camera', screen: 'Screen', 'screen-audio': 'Sound of the screen' };
 const AGAIN_MS = 2_000;
@@ -64,10 +65,17 @@ function row(recording, signal) {
         h('p', { class: 'hint' },
           h('span', { class: `status status-${recording.state}` }, STATES[recording.state]),
           recording.duration_ms !== null && ` ${duration(recording.duration_ms)}`,
-          recording.bytes !== null && ` · ${size(recording.bytes)}`)),
+          recording.bytes !== null && ` · ${size(recording.bytes)}`),
+        recording.stalled && h('p', { class: 'problem' }, `Nothing is kept of it at the moment. ${recording.stalled}`),
+        problems(recording.problems)),
       finished && h('a', { class: 'button primary', href: `/api/v1/recording/download/${encodeURIComponent(recording.id)}`, download: true },
         icon('download'), 'Download')),
     finished && details);
+}
+
+/** What is missing from a recording, or was put right in it. */
+function problems(sentences) {
+  return sentences.length > 0 && h('ul', { class: 'hint problems' }, ...sentences.map((sentence) => h('li', {}, sentence)));
 }
 
 async function showTracks(recording, container, signal) {

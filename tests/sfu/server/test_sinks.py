@@ -20,6 +20,7 @@ from sfu.api.sink_records import (
     Durable,
     KeyframeWanted,
     PacketRecord,
+    RecorderState,
     RecordingBegun,
     RecordingEnded,
     SenderReportRecord,
@@ -29,6 +30,7 @@ from sfu.api.sink_records import (
     TrackOpened,
 )
 from sfu.formats.rtp import parse_header
+from sfu.rooms.keeping import NO_RECORDER
 from tests.sfu.server.aiortc_caller import Caller
 from tests.sfu.server.harness import Client, Host, client, eventually, host
 
@@ -139,6 +141,33 @@ async def test_a_recorder_gets_what_is_consented_to(tmp_path: Path) -> None:
         assert (await bob.until(signaling.RecordingChanged, lambda m: not m.state.active)).state.recording is None
         await eventually(lambda: h.control.kinds().count("ConsentGiven") == 3)
         recorder.close()
+
+
+async def test_everyone_is_told_while_a_recording_is_not_kept(tmp_path: Path) -> None:
+    """By the recorder's word, and when there is none; control hears it too."""
+    async with call(tmp_path) as (h, bob, _):
+        recorder = SinkClient(h.sink_socket, "recorder")
+        await h.put_desired(DesiredState(room="r", version=1, recording=RECORDING))
+        assert (await bob.until(signaling.RecordingChanged)).state.stalled is None
+
+        recorder.send(RecorderState(stalled={"rec-1": "The disk is full.", "rec-2": "Not of this room."}))
+        told = await bob.until(signaling.RecordingChanged, lambda m: m.state.stalled is not None)
+        assert (told.state.active, told.state.stalled) == (True, "The disk is full.")
+        recorder.send(RecorderState())
+        await eventually(lambda: bob.last(signaling.RecordingChanged).state.stalled is None, 30)
+
+        recorder.close()
+        await bob.until(signaling.RecordingChanged, lambda m: m.state.stalled == NO_RECORDER, 30)
+        again = SinkClient(h.sink_socket, "recorder")
+        await eventually(lambda: bob.last(signaling.RecordingChanged).state.stalled is None, 30)
+        await eventually(
+            lambda: (
+                [kind for kind in h.control.kinds() if kind in ("RecordingStalled", "RecordingResumed")]
+                == ["RecordingStalled", "RecordingResumed"] * 2
+            ),
+            30,
+        )
+        again.close()
 
 
 async def test_a_recorder_that_comes_back_gets_what_is_not_durable(tmp_path: Path) -> None:

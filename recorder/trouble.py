@@ -1,0 +1,42 @@
+"""Whether what is captured of a recording becomes durable, and why not: pure. What people in the call are told of."""
+
+import errno
+
+FULL = "The disk for recordings is full."
+FAILS = "The disk for recordings fails."
+SILENT = "The disk for recordings does not answer."
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_STEADY = 2_000_000_000
+_FORGOTTEN = 10_000_000_000
+
+
+def sentence(error: OSError) -> str:
+    """Return what people are told of an error of the disk."""
+    return FULL if error.errno in _FULL else FAILS
+
+
+class Trouble:
+    """From a refusal of the disk until, for two seconds, nothing was refused and something was kept.
+
+    Who sends nothing any more finds nothing refused: after ten seconds that is over as well. `now` is in ns.
+    """
+
+    def __init__(self) -> None:
+        self._reason = ""
+        self._refused_at = 0
+        self._kept_since = False
+
+    def refused(self, reason: str, now: int) -> None:
+        """Note that the disk did not take something."""
+        self._reason, self._refused_at, self._kept_since = reason, now, False
+
+    def kept(self) -> None:
+        """Note that something is on disk."""
+        self._kept_since = True
+
+    def reason(self, now: int) -> str:
+        """Return why nothing is kept, "" if all is well."""
+        quiet = now - self._refused_at
+        if (self._kept_since and quiet >= _STEADY) or quiet >= _FORGOTTEN:
+            self._reason = ""
+        return self._reason

@@ -1,0 +1,36 @@
+"""Whether what is recorded is kept, as far as the recorder tells: a machine without I/O. Times are ns."""
+
+from collections.abc import Mapping
+
+PATIENCE_NS = 3_000_000_000
+"""A recorder that is started again, or busy, for less is not spoken of: what it misses meanwhile is repeated to it."""
+NO_RECORDER = "No recorder is running."
+SILENT = "The recorder does not answer."
+
+
+class Keeping:
+    """One recorder's word on the recordings of a node."""
+
+    def __init__(self) -> None:
+        self._is_attached = False
+        self._heard_at: int | None = None
+        self._stalled: Mapping[str, str] = {}
+
+    def attached(self, now: int) -> None:
+        """A recorder has come."""
+        self._is_attached, self._heard_at = True, now
+
+    def detached(self, now: int) -> None:
+        """There is none any more."""
+        self._is_attached, self._heard_at = False, now
+
+    def heard(self, stalled: Mapping[str, str], now: int) -> None:
+        """The recorder lives; `stalled` are the recordings of which it keeps nothing, and why."""
+        self._heard_at, self._stalled = now, stalled
+
+    def stalled(self, recording: str, begun_at: int, now: int) -> str:
+        """Return why a recording that began at `begun_at` is not kept, a sentence, or "" if it is."""
+        since = begun_at if self._heard_at is None else max(self._heard_at, begun_at)
+        if now - since >= PATIENCE_NS:
+            return SILENT if self._is_attached else NO_RECORDER
+        return self._stalled.get(recording, "")

@@ -1,15 +1,20 @@
 """ICE-lite (RFC 8445, section 2.5) for one peer: answers checks, learns 5-tuples, watches consent (RFC 7675).
 
-As the lite side sends no checks, consent is read off the remote's: a peer without a valid check for CONSENT_NS is gone.
+Consent is read off the remote's checks: a peer without a valid one for CONSENT_NS is gone.
 
 The 5-tuple to send to, `selected`, is the nominated pair of the highest priority, of the newest credentials.
 A pair that was nominated gives way to one of lower priority when it has not been checked for a while or when its own
 checks stopped nominating it, which is how browsers move to another network. Before any nomination the best validated
 pair serves. The priority of a pair is the PRIORITY of its checks: all our candidates are host candidates of one socket.
+
+Departs: a lite agent sends no checks, and so believes whoever knows the password where they are. A source address can
+be forged, and media would go to whom it names. Once the peer is established, a pair is therefore selected only after
+it has answered a check of ours (RFC 8445, section 7.3.1.4), which goes out when the pair would be selected: a move
+takes one round trip.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -23,6 +28,9 @@ CONSENT_NS = 30_000_000_000
 MAX_PAIRS = 32
 RENOMINATION_NS = 3_000_000_000  # longer than the interval of Chromium's checks on the pair that it uses (2.5 s)
 SILENCE_NS = 8_000_000_000  # longer than the interval of consent checks (RFC 7675: 5 s, at most 6)
+QUESTION_NS = 150_000_000  # until a check of ours is sent again, twice as long each time
+MAX_QUESTIONS = 3
+_HOST_PRIORITY = 126 << 24 | 65535 << 8 | 255
 _TCP_TYPE_PREFERENCE = 90
 _PASSIVE_PREFERENCE = 4
 
@@ -46,6 +54,7 @@ class Refusal(Enum):
     WRONG_INTEGRITY = "wrong_integrity"
     UNKNOWN_ATTRIBUTE = "unknown_attribute"
     ROLE_CONFLICT = "role_conflict"
+    UNKNOWN_TRANSACTION = "unknown_transaction"
     EXPIRED = "expired"
 
 
@@ -54,6 +63,13 @@ class Credentials(NamedTuple):
 
     ufrag: str
     pwd: str
+
+
+class IceCheck(NamedTuple):
+    """A check of ours, and where it goes."""
+
+    data: bytes
+    five_tuple: FiveTuple
 
 
 class IceReceived(NamedTuple):
@@ -128,7 +144,7 @@ class _Generation:
 
     number: int
     local: Credentials
-    remote_ufrag: str | None = None
+    remote: Credentials | None = None
 
 
 @dataclass(slots=True)
@@ -140,6 +156,10 @@ class _Pair:
     nominated: bool = False
     nominating: bool = False  # the newest check carried USE-CANDIDATE
     attributes: bytes = b""  # of the newest check: those that go on, every few seconds, differ in nothing else
+    proved: bool = False  # it has received what we sent there
+    transaction: bytes = b""  # of our check that waits for its answer
+    asked: int = 0
+    due: int = 0
 
 
 class IceLite:
@@ -153,6 +173,9 @@ class IceLite:
         self._selected: _Pair | None = None
         self._consent = now
         self._expired = False
+        self._established = False
+        self._tie_breaker = secrets.randbits(64)
+        self._checks: list[IceCheck] = []
 
     @property
     def credentials(self) -> Credentials:
@@ -185,11 +208,8 @@ class IceLite:
         return self._expired
 
     def set_remote(self, ufrag: str, pwd: str) -> None:
-        """Tell the remote credentials once known; checks are then refused unless they name this ufrag.
-
-        The password would be needed only by an agent that sends checks.
-        """
-        self._generation.remote_ufrag = ufrag
+        """Tell the remote credentials once known; checks are then refused unless they name this ufrag."""
+        self._generation.remote = Credentials(ufrag, pwd)
         for pair in self._pairs.values():
             pair.attributes = b""
 
@@ -209,6 +229,8 @@ class IceLite:
             message = _parsed(data)
         except ValueError:
             return IceReceived(refused=Refusal.MALFORMED)
+        if message.method == stun.BINDING and message.message_class is stun.MessageClass.SUCCESS:
+            return self._answered(data, message, FiveTuple(source, local), now)
         if message.message_class is not stun.MessageClass.REQUEST or message.method != stun.BINDING:
             return IceReceived(refused=Refusal.NOT_A_REQUEST)
         if self._expired:
@@ -238,27 +260,56 @@ class IceLite:
         response = _success(data[8 : stun.HEADER_BYTES], mapped or source, self._generation)
         return IceReceived(response, selected=pair.five_tuple if changed else None)
 
+    def establish(self, reached: Collection[FiveTuple], now: int) -> bool:
+        """Tell that the handshake is done and where its datagrams went; whether `selected` may have media now.
+
+        Where they all went to one pair, the remote has received them there. Others are asked first.
+        """
+        only = self._pairs.get(next(iter(reached))) if len(reached) == 1 else None
+        if only is not None:
+            only.proved = True
+        wanted = self._selected
+        if wanted is not None and not wanted.proved:
+            self._ask(wanted, now)
+        proved = [pair for pair in self._pairs.values() if pair.proved]
+        if not proved:
+            return False
+        self._established = True
+        if wanted is None or not wanted.proved:
+            self._selected = max(proved, key=_rank)
+        return True
+
+    def checks_to_send(self) -> list[IceCheck]:
+        """Return our checks that are to be sent now."""
+        checks, self._checks = self._checks, []
+        return checks
+
     def timer(self) -> int | None:
         """When `handle_timer` has work next, in ns; None when expired."""
         if self._expired:
             return None
-        oldest = self._consent
+        times = [self._consent + CONSENT_NS]
         for pair in self._pairs.values():
-            oldest = min(oldest, pair.seen)
-        return oldest + CONSENT_NS
+            times.append(pair.seen + CONSENT_NS)
+            if pair.transaction:
+                times.append(pair.due)
+        return min(times)
 
     def handle_timer(self, now: int) -> tuple[FiveTuple, ...]:
         """Let consent lapse when it is due (see `expired`); return the 5-tuples that are to be dismissed.
 
-        `selected` may have changed, to None when no pair is left.
+        `selected` may have changed, to None when no pair is left that may have media. Checks of ours may be due.
         """
         if self._expired:
             return ()
+        for pair in self._pairs.values():
+            if pair.transaction and pair.due <= now:
+                self._ask_again(pair, now)
         lapsed = tuple(five_tuple for five_tuple, pair in self._pairs.items() if now - pair.seen >= CONSENT_NS)
         for five_tuple in lapsed:
             self._forget(five_tuple)
         if self._selected is None and self._pairs:
-            self._selected = max(self._pairs.values(), key=_rank)
+            self._select(max(self._pairs.values(), key=_rank), now)
         self._expired = now - self._consent >= CONSENT_NS
         return lapsed
 
@@ -267,7 +318,7 @@ class IceLite:
         for generation in (self._generation, self._previous):
             if generation is None or not colon or ours != generation.local.ufrag:
                 continue
-            if generation.remote_ufrag in (None, theirs):
+            if generation.remote is None or generation.remote.ufrag == theirs:
                 return generation
         return None
 
@@ -306,8 +357,44 @@ class IceLite:
             return False
         if current is not None and not self._gives_way(current, pair, now):
             return False
+        if self._established and not pair.proved:
+            self._ask(pair, now)
+            return False
         self._selected = pair
         return True
+
+    def _ask(self, pair: _Pair, now: int) -> None:
+        """Send the pair a check of ours, unless one is under way or nobody has said how."""
+        if not pair.transaction and self._generation.remote is not None:
+            pair.transaction, pair.asked = secrets.token_bytes(12), 0
+            self._ask_again(pair, now)
+
+    def _ask_again(self, pair: _Pair, now: int) -> None:
+        """Send our check, MAX_QUESTIONS times at most; then the pair's next check may bring another."""
+        remote = self._generation.remote
+        if pair.asked == MAX_QUESTIONS or remote is None:
+            pair.transaction = b""
+            return
+        message = stun.Message(
+            stun.MessageClass.REQUEST,
+            pair.transaction,
+            username=f"{remote.ufrag}:{self._generation.local.ufrag}",
+            priority=_HOST_PRIORITY,
+            controlled=self._tie_breaker,
+        )
+        self._checks.append(IceCheck(stun.serialize(message, remote.pwd.encode()), pair.five_tuple))
+        pair.due = now + (QUESTION_NS << pair.asked)
+        pair.asked += 1
+
+    def _answered(self, data: bytes, message: stun.Message, five_tuple: FiveTuple, now: int) -> IceReceived:
+        """Take the answer to a check of ours, which only who has received it can give."""
+        pair, remote = self._pairs.get(five_tuple), self._generation.remote
+        if pair is None or remote is None or not pair.transaction or pair.transaction != message.transaction_id:
+            return IceReceived(refused=Refusal.UNKNOWN_TRANSACTION)
+        if not stun.verify_integrity(data, remote.pwd.encode()):
+            return IceReceived(refused=Refusal.WRONG_INTEGRITY)
+        pair.transaction, pair.proved = b"", True
+        return IceReceived(selected=pair.five_tuple if self._select(pair, now) else None)
 
     def _gives_way(self, current: _Pair, pair: _Pair, now: int) -> bool:
         if pair.nominating and pair.generation != current.generation:

@@ -152,10 +152,13 @@ class Incoming:
         return True
 
     def _owner(self, leftover: Leftover) -> Owner | None:
-        """STUN finds its peer by ufrag, since an address may change hands; the rest by the address ICE validated."""
+        """Checks find their peer by ufrag, since an address may change hands; the rest by the address ICE validated."""
         if leftover.kind == LeftoverKind.STUN:
             ufrag = local_ufrag(leftover.data)
-            if ufrag is None:
+            if ufrag is None:  # an answer to a check of ours, or nonsense
+                asking = self._peers.get(leftover.peer)
+                if asking is not None and isinstance(asking.media.peer, Peer):
+                    return asking
                 self._context.counters["stun_malformed"] += 1
                 return None
             owner = self._peers.by_ufrag(ufrag)

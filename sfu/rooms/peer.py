@@ -22,7 +22,7 @@ from sfu.engine.contract import (
 from sfu.formats.sdp import Candidate
 from sfu.machines.dtls import Dtls, DtlsState
 from sfu.machines.dtls_certificate import DtlsCertificate
-from sfu.machines.ice import Credentials, IceLite, IceReceived, Refusal, generate_credentials
+from sfu.machines.ice import Credentials, FiveTuple, IceLite, IceReceived, Refusal, generate_credentials
 from sfu.machines.negotiation import LocalTransport, RemoteTransport
 from sfu.rooms.early_media import EarlyMedia
 
@@ -70,6 +70,7 @@ class Peer:
         self._ice = IceLite(generate_credentials(), now)
         self._dtls = Dtls(certificate)
         self._started = False
+        self._reached: set[FiveTuple] = set()
         self._early = EarlyMedia(drops)
         self._datagrams: list[Outgoing] = []
         self._events: deque[PeerEvent] = deque()
@@ -94,7 +95,7 @@ class Peer:
         if not self._started:
             self._dtls.start(remote.role, remote.fingerprints, now)
             self._started = True
-        self._advance_dtls()
+        self._advance_dtls(now)
 
     def restart_ice(self, ufrag: str | None = None, pwd: str = "") -> None:
         """Take new local credentials, and the remote's where they came without a description.
@@ -113,7 +114,7 @@ class Peer:
             return self._receive_stun(leftover, now)
         if leftover.kind == LeftoverKind.DTLS:
             self._dtls.receive(leftover.data, now)
-            self._advance_dtls()
+            self._advance_dtls(now)
         if leftover.kind == LeftoverKind.EARLY:
             self._early.hold(leftover)
         return None
@@ -128,16 +129,16 @@ class Peer:
         received = self._ice.receive_again(leftover.data, leftover.source, leftover.local, now, mapped=mapped)
         if self.closed or received is None:
             return False
-        self._take(received, leftover)
+        self._take(received, leftover, now)
         return True
 
     def _receive_stun(self, leftover: Leftover, now: int) -> Refusal | None:
         mapped = self._reached_from.get(leftover.source)
         received = self._ice.receive(leftover.data, leftover.source, leftover.local, now, mapped=mapped)
-        self._take(received, leftover)
+        self._take(received, leftover, now)
         return received.refused
 
-    def _take(self, received: IceReceived, leftover: Leftover) -> None:
+    def _take(self, received: IceReceived, leftover: Leftover, now: int) -> None:
         if received.response is not None:
             self._datagrams.append(Outgoing(received.response, leftover.source, leftover.local))
         for gone in received.dismissed:
@@ -145,8 +146,19 @@ class Peer:
         if received.validated is not None:
             self._engine.admit_source(self.number, received.validated.source, received.validated.local)
         if received.selected is not None:
-            self._engine.set_address(self.number, received.selected.source, received.selected.local)
-            self._advance_dtls()
+            self._address_media()
+        if received.selected is not None or not self.connected:
+            self._advance_dtls(now)
+        self._send_checks()
+
+    def _address_media(self) -> None:
+        selected = self._ice.selected
+        if selected is not None:
+            self._engine.set_address(self.number, selected.source, selected.local)
+
+    def _send_checks(self) -> None:
+        for check in self._ice.checks_to_send():
+            self._datagrams.append(Outgoing(check.data, check.five_tuple.source, check.five_tuple.local))
 
     def take_data(self) -> None:
         """Keep what comes over data channels for `data`, which is to be called after each `receive`."""
@@ -159,15 +171,19 @@ class Peer:
     def send_data(self, records: Sequence[bytes], now: int) -> None:
         """Send records of data channels (RFC 8261); before the peer is connected they are lost."""
         if records and self._dtls.send(records, now):
-            self._advance_dtls()
+            self._advance_dtls(now)
 
-    def _advance_dtls(self) -> None:
+    def _advance_dtls(self, now: int) -> None:
+        """Send what DTLS has to say; media begins where the far end is seen to receive (machines.ice)."""
         selected = self._ice.selected
         if selected is not None:
             for data in self._dtls.datagrams_to_send():
                 self._datagrams.append(Outgoing(data, selected.source, selected.local))
+                if not self.connected:
+                    self._reached.add(selected)
         keys = self._dtls.keys
-        if keys is not None and not self.connected:
+        if keys is not None and not self.connected and self._ice.establish(self._reached, now):
+            self._address_media()
             self._engine.set_keys(self.number, SrtpKeys(SrtpProfile(keys.profile), keys.receive, keys.send))
             self.connected = True
             self._events.append(PeerConnected())
@@ -195,11 +211,11 @@ class Peer:
         before = self._ice.selected
         for gone in self._ice.handle_timer(now):
             self._engine.dismiss_source(gone.source, gone.local)
-        selected = self._ice.selected
-        if selected is not None and selected != before:
-            self._engine.set_address(self.number, selected.source, selected.local)
+        if self._ice.selected != before:
+            self._address_media()
         self._dtls.handle_timer(now)
-        self._advance_dtls()
+        self._advance_dtls(now)
+        self._send_checks()
         if self._ice.expired:
             self._end(CONSENT_LOST)
 
@@ -219,7 +235,7 @@ class Peer:
         """Say goodbye (DTLS close_notify) and leave the engine's table; returns the datagrams that say it."""
         if not self.closed:
             self._dtls.close(now)
-            self._advance_dtls()
+            self._advance_dtls(now)
             self.closed = True
         self._early.give_up()
         self._engine.remove_peer(self.number)

@@ -11,6 +11,8 @@ from sfu.formats import sdp, stun
 from sfu.machines.ice import (
     CONSENT_NS,
     MAX_PAIRS,
+    MAX_QUESTIONS,
+    QUESTION_NS,
     Credentials,
     FiveTuple,
     IceLite,
@@ -89,7 +91,8 @@ def test_checks_may_come_before_the_answer_that_tells_the_remote_ufrag() -> None
         (check(theirs="theirs:more"), Refusal.WRONG_UFRAG, 401),
         (check(controlling=None, controlled=5), Refusal.ROLE_CONFLICT, 487),
         (stun.serialize(stun.Message(stun.MessageClass.INDICATION, bytes(12))), Refusal.NOT_A_REQUEST, None),
-        (stun.serialize(stun.Message(stun.MessageClass.SUCCESS, bytes(12))), Refusal.NOT_A_REQUEST, None),
+        (stun.serialize(stun.Message(stun.MessageClass.SUCCESS, bytes(12))), Refusal.UNKNOWN_TRANSACTION, None),
+        (stun.serialize(stun.Message(stun.MessageClass.ERROR, bytes(12))), Refusal.NOT_A_REQUEST, None),
         (stun.serialize(stun.Message(stun.MessageClass.REQUEST, bytes(12), method=3)), Refusal.NOT_A_REQUEST, None),
     ],
 )
@@ -293,6 +296,120 @@ def test_a_restart_takes_both_credentials_until_the_new_ones_nominate() -> None:
     assert ice.ufrags == (new.ufrag,)
     assert ice.receive(check(nominate=True, priority=9), WIFI, 0, SECOND).refused is Refusal.WRONG_UFRAG
     assert ice.receive(check(new, THEIRS), WIFI, 0, SECOND).refused is Refusal.WRONG_UFRAG
+
+
+THEIR_KEY = b"theirpassword0123456789a"
+
+
+def answer(asked: bytes, key: bytes = THEIR_KEY) -> bytes:
+    """What the remote says to a check of ours."""
+    transaction = stun.parse(asked).transaction_id
+    return stun.serialize(
+        stun.Message(stun.MessageClass.SUCCESS, transaction, xor_mapped_address=("192.0.2.9", 1)), key
+    )
+
+
+def flowing() -> IceLite:
+    """An agent whose peer gets media by the first network."""
+    ice = agent()
+    ice.receive(check(priority=5, nominate=True), WIFI, 0, 0)
+    assert ice.establish({FiveTuple(WIFI, 0)}, 0)
+    assert ice.checks_to_send() == []
+    return ice
+
+
+def test_media_moves_once_the_new_address_has_answered_a_check_of_ours() -> None:
+    ice = flowing()
+    assert ice.receive(check(priority=9, nominate=True), MOBILE, 1, SECOND).selected is None
+    (asked,) = ice.checks_to_send()
+    assert asked.five_tuple == FiveTuple(MOBILE, 1)
+    question = stun.parse(asked.data)
+    assert question.username == f"{THEIRS}:{OURS.ufrag}"
+    assert question.controlled is not None
+    assert stun.verify_integrity(asked.data, THEIR_KEY)
+    assert ice.receive(answer(asked.data), MOBILE, 1, SECOND).selected == FiveTuple(MOBILE, 1)
+    # and back: the old address is known to receive
+    assert ice.receive(check(priority=10, nominate=True), WIFI, 0, 2 * SECOND).selected == FiveTuple(WIFI, 0)
+
+
+@pytest.mark.parametrize("forged", ["from another address", "with our password", "of another transaction", "twice"])
+def test_only_the_answer_to_our_check_moves_media(forged: str) -> None:
+    ice = flowing()
+    ice.receive(check(priority=9, nominate=True), MOBILE, 0, SECOND)
+    (asked,) = ice.checks_to_send()
+    match forged:
+        case "from another address":
+            given, source = answer(asked.data), ("198.51.100.1", 7000)
+        case "with our password":
+            given, source = answer(asked.data, OURS.pwd.encode()), MOBILE
+        case "of another transaction":
+            given, source = answer(check()), MOBILE
+        case _:
+            ice.receive(answer(asked.data), MOBILE, 0, SECOND)
+            given, source = answer(asked.data), MOBILE
+    received = ice.receive(given, source, 0, SECOND)
+    assert received.refused in {Refusal.UNKNOWN_TRANSACTION, Refusal.WRONG_INTEGRITY}
+    assert received.selected is None
+
+
+def test_an_address_that_does_not_answer_gets_three_checks_and_no_media() -> None:
+    ice = flowing()
+    ice.receive(check(priority=9, nominate=True), MOBILE, 0, SECOND)
+    sent, now = len(ice.checks_to_send()), SECOND
+    while (at := ice.timer()) is not None and at < 10 * SECOND:
+        now = at
+        ice.handle_timer(now)
+        sent += len(ice.checks_to_send())
+    assert sent == MAX_QUESTIONS
+    assert now < 3 * SECOND
+    assert ice.selected == FiveTuple(WIFI, 0)
+
+
+def test_forged_checks_do_not_keep_the_client_itself_from_moving() -> None:
+    ice = flowing()
+    forged, home = ("203.0.113.66", 1), ("192.0.2.77", 6000)
+    for turn in range(5):
+        ice.receive(check(priority=20, nominate=True), forged, 0, SECOND + turn)
+    ice.receive(check(priority=9, nominate=True), home, 0, 2 * SECOND)
+    asked = {one.five_tuple.source: one.data for one in ice.checks_to_send()}
+    ice.receive(check(priority=20, nominate=True), forged, 0, 2 * SECOND)
+    assert ice.receive(answer(asked[home]), home, 0, 2 * SECOND).selected == FiveTuple(home, 0)
+
+
+def test_a_lost_check_is_sent_again() -> None:
+    ice = flowing()
+    ice.receive(check(priority=9, nominate=True), MOBILE, 0, SECOND)
+    (lost,) = ice.checks_to_send()
+    assert ice.timer() == SECOND + QUESTION_NS
+    ice.handle_timer(SECOND + QUESTION_NS)
+    (again,) = ice.checks_to_send()
+    assert again == lost
+    assert ice.receive(answer(again.data), MOBILE, 0, 2 * SECOND).selected == FiveTuple(MOBILE, 0)
+
+
+def test_a_handshake_that_went_to_several_addresses_proves_none() -> None:
+    """Its datagrams may have gone past the one who is to get media: that one is asked."""
+    ice = agent()
+    ice.receive(check(priority=1, nominate=True), WIFI, 0, 0)
+    ice.receive(check(priority=9, nominate=True), MOBILE, 0, 0)
+    assert not ice.establish({FiveTuple(WIFI, 0), FiveTuple(MOBILE, 0)}, SECOND)
+    (asked,) = ice.checks_to_send()
+    assert asked.five_tuple == FiveTuple(MOBILE, 0)
+    assert not ice.establish({FiveTuple(WIFI, 0), FiveTuple(MOBILE, 0)}, SECOND)
+    ice.receive(answer(asked.data), MOBILE, 0, SECOND)
+    assert ice.establish({FiveTuple(WIFI, 0), FiveTuple(MOBILE, 0)}, SECOND)
+    assert ice.selected == FiveTuple(MOBILE, 0)
+
+
+def test_media_begins_where_the_handshake_went_though_another_address_was_named_since() -> None:
+    ice = agent()
+    ice.receive(check(priority=1, nominate=True), WIFI, 0, 0)
+    ice.receive(check(priority=9, nominate=True), MOBILE, 0, 0)
+    assert ice.selected == FiveTuple(MOBILE, 0)
+    assert ice.establish({FiveTuple(WIFI, 0)}, SECOND)
+    assert ice.selected == FiveTuple(WIFI, 0)
+    (asked,) = ice.checks_to_send()
+    assert ice.receive(answer(asked.data), MOBILE, 0, SECOND).selected == FiveTuple(MOBILE, 0)
 
 
 def test_peers_are_found_by_our_ufrag() -> None:

@@ -1,14 +1,16 @@
 """A peer's 5-tuples: one that lapses is dismissed from the engine, and what is sent moves to one that stays."""
 
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 
 from sfu.api import signaling
 from sfu.engine.contract import Datagram, Drop, Leftover, LeftoverKind, Outgoing
 from sfu.engine.python import PythonEngine
 from sfu.formats import stun
-from sfu.machines.ice import CONSENT_NS
+from sfu.machines.ice import CONSENT_NS, MAX_QUESTIONS
 from sfu.rooms.peer import Peer
-from tests.sfu.rooms.stage import AUDIO, MS, NODE_CERTIFICATE, SECOND, Stage, audio, publish, subscribe
+from tests.sfu.rooms.stage import AUDIO, MS, NODE_CERTIFICATE, SECOND, RtcClient, Stage, audio, publish, subscribe
 
 MDNS = "candidate:1 1 udp 2113937151 0b6c0f5e-8f3c-4c8e-9f5e-2f1f6f1d3c11.local 50000 typ host"
 OLD, NEW = ("198.51.100.1", 1000), ("198.51.100.2", 2000)
@@ -58,3 +60,76 @@ def test_names_by_which_browsers_hide_their_addresses_are_tolerated() -> None:
         sender.send(audio(seq))
         stage.run(20 * MS)
     assert len(receiver.rtp) == 5
+
+
+class Bystander:
+    """Somebody at an address who asked for nothing; keeps what comes. `sends` goes out from there, forged."""
+
+    def __init__(self, *sends: bytes) -> None:
+        self.came: list[bytes] = []
+        self._sends = list(sends)
+
+    def receive(self, data: bytes, now: int) -> None:
+        self.came.append(data)
+
+    def datagrams_to_send(self, now: int) -> list[bytes]:
+        sends, self._sends = self._sends, []
+        return sends
+
+    def handle_timer(self, now: int) -> None:
+        """Nothing of its own is ever due."""
+
+
+def watched_call(stage: Stage) -> tuple[RtcClient, RtcClient, Iterator[int]]:
+    """Ann speaks, Bob listens."""
+    ann, bob = stage.join("ann"), stage.join("bob")
+    listener = subscribe(stage, bob)
+    return publish(stage, ann, [AUDIO]), listener, iter(range(10_000))
+
+
+def spoken(stage: Stage, speaker: RtcClient, listener: RtcClient, seqs: Iterator[int], packets: int) -> int:
+    """Return how many of these packets the listener gets."""
+    before = len(listener.rtp)
+    for _ in range(packets):
+        speaker.send(audio(next(seqs)))
+        stage.run(20 * MS)
+    return len(listener.rtp) - before
+
+
+def test_a_forged_check_moves_no_media() -> None:
+    """A participant names another's address in a check of its own; nothing but three checks goes there."""
+    stage = Stage()
+    speaker, listener, seqs = watched_call(stage)
+    assert spoken(stage, speaker, listener, seqs, 10) == 10
+    forged = stun.parse(listener._ice._check(b"transaction!"))
+    for number in range(50):
+        request = replace(forged, transaction_id=number.to_bytes(12, "big"), use_candidate=True, priority=2**31 - 1)
+        stage.clients[NEW] = bystander = Bystander(stun.serialize(request, listener._ice._remote.pwd.encode()))
+        assert spoken(stage, speaker, listener, seqs, 20) == 20
+        ours = [stun.parse(data).message_class for data in bystander.came]
+        assert ours.count(stun.MessageClass.REQUEST) <= MAX_QUESTIONS
+        assert ours.count(stun.MessageClass.SUCCESS) + ours.count(stun.MessageClass.REQUEST) == len(bystander.came)
+
+
+def test_a_client_that_moves_is_followed_with_its_first_check() -> None:
+    stage = Stage()
+    speaker, listener, seqs = watched_call(stage)
+    assert spoken(stage, speaker, listener, seqs, 10) == 10
+    address = next(key for key, client in stage.clients.items() if client is listener)
+    del stage.clients[address]
+    stage.clients[NEW] = listener
+    stage.run(9 * SECOND)  # as long as a nomination that is not renewed may stand
+    missed = 50 - spoken(stage, speaker, listener, seqs, 50)
+    assert missed < 50
+    assert spoken(stage, speaker, listener, seqs, 50) == 50
+
+
+def test_what_is_no_answer_to_a_check_of_ours_is_counted() -> None:
+    stage = Stage()
+    _, listener, _ = watched_call(stage)
+    nonsense = stun.serialize(stun.Message(stun.MessageClass.SUCCESS, bytes(12)))
+    listener._outgoing.append(nonsense)
+    stage.clients[NEW] = Bystander(nonsense)
+    stage.deliver()
+    assert stage.node.context.counters["stun_unknown_transaction"] == 1
+    assert stage.node.context.counters["stun_malformed"] == 1

@@ -46,5 +46,5 @@ class TransportClient:
             refusal = msgspec.json.decode(data, type=_Refusal)
         except msgspec.DecodeError:
             refusal = _Refusal()
-        status = answer.status if answer.status in {400, 403, 404, 503} else 502
+        status = answer.status if answer.status in {400, 403, 404, 429, 503} else 502
         raise Problem(status, refusal.code, refusal.detail)

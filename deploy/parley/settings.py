@@ -87,7 +87,7 @@ SETTINGS = (
     Setting("max_participants", int, 200, "participants that a room takes at most", live=True),
     Setting("spill_at", int, 0, "participants of a room that a node takes before it spills over to another; 0: never"),
     Setting("max_transports", int, 32, "plain RTP transports that a room has at most"),
-    Setting("transport_networks", list, (), "networks (CIDR) that these may have to do with besides public addresses"),
+    Setting("transport_networks", list, (), "networks (CIDR) of their far ends; empty: there are none"),
     Setting("transport_ports", str, None, "UDP ports of those that receive, FIRST-LAST; unset: any"),
     Setting("sink_sockets", list, (), "sockets between sfu processes and their sinks; unset: in runtime_dir"),
     Setting("metrics_host", str, "127.0.0.1", "address of the recorder's metrics and of inference's API and metrics"),

@@ -14,6 +14,7 @@ from sfu.formats.sdp import Candidate
 from sfu.machines.dtls_certificate import DtlsCertificate
 from sfu.rooms.outbox import Outbox
 from sfu.rooms.peer import Peer
+from sfu.rooms.unproved import UnprovedReceivers
 
 if TYPE_CHECKING:
     from sfu.rooms.downtrack import DownTrack
@@ -79,8 +80,8 @@ class Context:
 
     `touched` are numbers of peers that may have something to send or a new timer; the node settles
     them. `routes` finds the downtrack of a route. `far_ends` are the addresses that plain transports send to, with our
-    socket, and whose they are. `sending` is the engine where subscribers' links are to be estimated. `reached_from`
-    tells who is behind an address of this machine's own.
+    socket, and whose they are; `unproved` are those that nobody vouches for. `sending` is the engine where subscribers'
+    links are to be estimated. `reached_from` tells who is behind an address of this machine's own.
     """
 
     engine: Engine
@@ -96,6 +97,7 @@ class Context:
     touched: set[int] = field(default_factory=set)
     routes: "dict[int, DownTrack]" = field(default_factory=dict)
     far_ends: dict[tuple[Address, int], int] = field(default_factory=dict)
+    unproved: UnprovedReceivers = field(default_factory=UnprovedReceivers)
     sending: ReportsSending | None = None
     reached_from: Mapping[Address, Address] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)

@@ -14,8 +14,11 @@ from sfu.rooms.downtrack import DownTrack, SlotEncoding
 from sfu.rooms.egress import Egress
 from sfu.rooms.plain_peer import PlainPeer
 from sfu.rooms.subscription import Candidate
+from sfu.rooms.unproved import PROOF_NS
 
 PAYLOAD_TYPES = {"audio": 111, "video": 96}
+UNHEARD = "receiver_unheard"
+_LOOK_NS = 100_000_000
 _SECOND = 1_000_000_000
 
 
@@ -39,6 +42,8 @@ class PlainEgress(Egress):
         interval = int(wish.keyframe_seconds * _SECOND)
         self._keyframe_every = interval if kind == "video" else 0
         self._next_keyframe = now + interval
+        self._next_look: int | None = None
+        self._proof_due: int | None = None
 
     def _payload_types(self) -> Mapping[Codec, int]:
         is_audio = self.kind == "audio"
@@ -62,23 +67,44 @@ class PlainEgress(Egress):
             return entry.uptrack.track == self.wish.track
         return (entry.uptrack.participant, entry.uptrack.source) == (self.wish.of, self.wish.source)
 
+    def expect_proof(self, now: int) -> None:
+        """Stop unless the receiver answers within PROOF_NS of the first packet that it gets."""
+        self._next_look = now + _LOOK_NS
+
     def timer(self) -> int | None:
         """When `handle_timer` has work next."""
-        at = super().timer()
-        if self._is_unheard():
-            return self._next_keyframe if at is None else min(at, self._next_keyframe)
-        return at
+        times = [super().timer(), self._next_look, self._next_keyframe if self._asks_for_keyframes() else None]
+        return min((at for at in times if at is not None), default=None)
 
     def handle_timer(self, now: int) -> None:
         """Ask for keyframes for a receiver that may not be able to, besides what every egress does."""
         super().handle_timer(now)
-        if self._is_unheard() and now >= self._next_keyframe:
+        if self._next_look is not None and now >= self._next_look:
+            self._next_look = self._look_for_proof(now)
+        if self._asks_for_keyframes() and now >= self._next_keyframe:
             self._next_keyframe = now + self._keyframe_every
             self.downtrack.request_keyframe(now)
 
+    def _look_for_proof(self, now: int) -> int | None:
+        """Return when to look again for an answer of the receiver; gives up on one that has not come in time."""
+        if self.peer.closed:
+            return None
+        if not self._is_unheard():
+            self._context.unproved.proved(self.wish.address)
+            return None
+        if self._proof_due is None and self._has_sent():
+            self._proof_due = now + PROOF_NS
+        if self._proof_due is not None and now >= self._proof_due:
+            self.peer.give_up(UNHEARD)
+            return None
+        return now + _LOOK_NS
+
+    def _has_sent(self) -> bool:
+        downtrack = self.downtrack
+        return downtrack.in_table and self._context.engine.route_state(downtrack.route).packets > 0
+
+    def _asks_for_keyframes(self) -> bool:
+        return self._keyframe_every > 0 and not self.peer.closed and self._is_unheard()
+
     def _is_unheard(self) -> bool:
-        return (
-            self._keyframe_every > 0
-            and not self.peer.closed
-            and self._context.engine.last_activity(self.peer.number) == 0
-        )
+        return self._context.engine.last_activity(self.peer.number) == 0

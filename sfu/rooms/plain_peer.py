@@ -12,7 +12,7 @@ from sfu.api.plain_transport import SrtpKey
 from sfu.engine.contract import Address, Leftover, Outgoing, PeerEntry, SrtpKeys, SrtpProfile
 from sfu.machines.ice import Refusal
 from sfu.rooms.context import Context
-from sfu.rooms.peer import PeerEvent
+from sfu.rooms.peer import PeerClosed, PeerEvent
 
 PROFILES = {
     "AES_CM_128_HMAC_SHA1_80": SrtpProfile.AES128_CM_HMAC_SHA1_80,
@@ -79,6 +79,7 @@ class PlainPeer:
         self._sockets = sockets
         self._rtcp: tuple[Address, int] | None = None
         self._address: Address | None = None
+        self._events: list[PeerEvent] = []
         engine.set_peer(PeerEntry(number))
         if keys is None:
             engine.set_unprotected(number)
@@ -137,7 +138,13 @@ class PlainPeer:
         return []
 
     def next_event(self) -> PeerEvent | None:
-        return None
+        return self._events.pop(0) if self._events else None
+
+    def give_up(self, reason: str) -> None:
+        """Have the peer closed, since the far end is not what it should be."""
+        if not self.closed:
+            self.closed = True
+            self._events.append(PeerClosed(reason))
 
     def close(self, now: int) -> list[Outgoing]:
         """Leave the engine's table."""

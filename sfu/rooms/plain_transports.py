@@ -47,8 +47,13 @@ def claims_of(room: str, transport: AnyTransport) -> JoinClaims:
     )
 
 
-def open_transport(node: Node, name: str, transport: AnyTransport, end: OurEnd, now: int) -> TransportInfo:
-    """Open a transport, its participant joining if need be; raises Refused, which leaves all as it was."""
+def open_transport(
+    node: Node, name: str, transport: AnyTransport, end: OurEnd, now: int, *, is_vouched_for: bool = True
+) -> TransportInfo:
+    """Open a transport, its participant joining if need be; raises Refused, which leaves all as it was.
+
+    A receiver that is not vouched for has to answer soon (rooms.unproved).
+    """
     check(transport)
     room = node.rooms.get(name)
     if room is not None and count(room) >= room.context.limits.transports:
@@ -61,6 +66,8 @@ def open_transport(node: Node, name: str, transport: AnyTransport, end: OurEnd, 
     else:
         seat = node.join(claims_of(name, transport), None, now, plain=True)
     try:
+        if isinstance(transport, SendTransport) and not is_vouched_for:
+            return _open_unproved(seat.room, seat.participant, transport, end, now)
         return open_in(seat.room, seat.participant, transport, end, now)
     except Refused:
         if known is None:
@@ -139,6 +146,14 @@ def open_in(room: Room, participant: Participant, transport: AnyTransport, end: 
         return _open_receiver(room, participant, transport, end, now)
     except ValueError as error:
         raise Refused(Code.BAD_MESSAGE, f"{error}.") from error
+
+
+def _open_unproved(room: Room, participant: Participant, wish: SendTransport, end: OurEnd, now: int) -> TransportInfo:
+    room.context.unproved.begin(wish.address, now)
+    info = open_in(room, participant, wish, end, now)
+    participant.senders[info.transport].expect_proof(now)
+    room.touch(participant.senders[info.transport].peer.number)
+    return info
 
 
 def _open_sender(room: Room, participant: Participant, wish: SendTransport, end: OurEnd, now: int) -> TransportInfo:

@@ -39,6 +39,7 @@ class Code(StrEnum):
     UNEXPECTED_ANSWER = auto()
     DATA_OVERFLOW = auto()
     CODEC_UNSUPPORTED = auto()
+    TRANSPORTS_OFF = auto()
 
 
 class Refused(Exception):

@@ -7,6 +7,7 @@ from sfu.rooms.incoming import note_decision
 from sfu.rooms.outbox import Failure
 from sfu.rooms.peer import CONSENT_LOST, PeerConnected
 from sfu.rooms.peer_index import Owner
+from sfu.rooms.plain_egress import PlainEgress
 from sfu.rooms.publish_peer import PublishPeer
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ def _peer_closed(node: "Node", owner: Owner, reason: str, now: int) -> None:
     context.schedule.set(PeerKey(media.peer.number), None)
     if isinstance(media, PublishPeer):
         publishing.end(room, participant, now)
+    elif isinstance(media, PlainEgress):
+        _plain_receiver_gone(node, owner, media, now)
+        return
     else:
         subscribing.end(room, participant, now)
     silent = reason == CONSENT_LOST and media.peer.connected and now - participant.heard_at > _SILENT_NS
@@ -81,3 +85,12 @@ def _peer_closed(node: "Node", owner: Owner, reason: str, now: int) -> None:
         node.close_if_empty(room, now)
     else:
         distribution.refresh_all(room, now)
+
+
+def _plain_receiver_gone(node: "Node", owner: Owner, media: PlainEgress, now: int) -> None:
+    """Close a transport; its participant goes with the last one, as when a host closes it."""
+    room, participant, _ = owner
+    subscribing.stop_sending(room, participant, media.transport, now)
+    if participant.plain and not participant.senders and participant.publish is None:
+        membership.leave(room, participant, "timeout", now)
+        node.close_if_empty(room, now)

@@ -19,17 +19,27 @@ _TRIES = 16
 
 
 class FarEnds:
-    """Addresses that transports may be opened to: public ones, and those of the networks given (CIDR notation).
+    """Addresses that transports may be opened to: those of the networks given (CIDR notation), and public ones.
 
-    A host of a meeting may thus not make the node send to what is beside it.
+    Without networks there are no transports at all. The operator vouches for the networks; a public address beyond them
+    has to show that it listens (rooms.unproved). A host of a meeting may thus make the node send neither to what is
+    beside it nor to somebody who wants nothing of it.
     """
 
     def __init__(self, networks: Iterable[str]) -> None:
         """ValueError for what is no network."""
         self._networks: list[IpNetwork] = [ipaddress.ip_network(entry) for entry in networks]
 
-    def check(self, address: str) -> str:
-        """Return the address in its usual form; raises Refused for what is no address, or not permitted."""
+    def check_open(self) -> None:
+        """Raise Refused where the operator allows no transports."""
+        if not self._networks:
+            raise Refused(Code.TRANSPORTS_OFF, "This server takes no plain transports: it has no transport_networks.")
+
+    def check(self, address: str) -> tuple[str, bool]:
+        """Return the address in its usual form, and whether it is vouched for.
+
+        Raises Refused for what is no address, or not permitted.
+        """
         try:
             parsed = ipaddress.ip_address(address)
         except ValueError as error:
@@ -37,11 +47,12 @@ class FarEnds:
         mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
         plain: IpAddress = mapped or parsed
         permitted = plain.is_global and not plain.is_multicast
-        if not permitted and not any(plain in network for network in self._networks):
+        is_vouched_for = any(plain in network for network in self._networks)
+        if not permitted and not is_vouched_for:
             raise Refused(Code.NOT_PERMITTED, "Transports to this address are not allowed here.")
         if isinstance(plain, ipaddress.IPv6Address) and plain.scope_id is not None:
             raise Refused(Code.BAD_MESSAGE, "`address` has no zone.")
-        return str(plain)
+        return str(plain), is_vouched_for
 
 
 class PlainSockets:

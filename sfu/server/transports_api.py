@@ -9,7 +9,7 @@ from sfu.rooms.refusal import Code, Refused
 from sfu.server.driver import Driver
 from sfu.server.plain_sockets import FarEnds, PlainSockets
 
-_STATUS = {Code.BAD_MESSAGE: 400, Code.UNKNOWN_TRACK: 404, Code.FULL: 503}
+_STATUS = {Code.BAD_MESSAGE: 400, Code.UNKNOWN_TRACK: 404, Code.FULL: 503, Code.TOO_MANY_REQUESTS: 429}
 
 
 class TransportsApi:
@@ -35,15 +35,20 @@ class TransportsApi:
         return _answer(info, 201)
 
     def _open(self, room: str, wish: AnyTransport) -> TransportInfo:
+        self._far_ends.check_open()
         plain_transports.check(wish)
+        is_vouched_for = True
         if wish.address is not None:
-            wish = msgspec.structs.replace(wish, address=self._far_ends.check(wish.address))
+            address, is_vouched_for = self._far_ends.check(wish.address)
+            wish = msgspec.structs.replace(wish, address=address)
         if isinstance(wish, SendTransport):
             end = self._sockets.to_send(wish.address)
         else:
             end = self._sockets.to_receive(wish.address, mux=wish.rtcp_mux)
         try:
-            return plain_transports.open_transport(self._driver.node, room, wish, end, self._driver.now())
+            return plain_transports.open_transport(
+                self._driver.node, room, wish, end, self._driver.now(), is_vouched_for=is_vouched_for
+            )
         except Refused:
             self._sockets.give_back(end)
             raise

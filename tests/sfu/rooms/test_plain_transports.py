@@ -1,5 +1,7 @@
 """Plain transports in simulated time: who is taken for the sender, reports, repairs, keyframes, moderation."""
 
+from collections.abc import Callable
+
 import pytest
 
 from sfu.api import signaling
@@ -12,7 +14,7 @@ from sfu.formats.rtp import RtpPacket, is_rtcp, parse, serialize
 from sfu.rooms import plain_transports
 from sfu.rooms.our_end import OurEnd
 from sfu.rooms.plain_publish_peer import PlainPublishPeer
-from sfu.rooms.refusal import Refused
+from sfu.rooms.refusal import Code, Refused
 from tests.sfu.rooms.stage import AUDIO, DELTA, KEYFRAME, MS, SECOND, VIDEO, VIDEO_SSRC, Stage, audio, publish, video
 
 IN = OurEnd(3, 4, "192.0.2.1", 40_000, 40_001, own=True)
@@ -168,6 +170,83 @@ def send(stage: Stage, **fields: object) -> None:
     wish = {"participant": "out", "of": "ann", "source": Source.CAMERA, "address": RECEIVER[0], "port": RECEIVER[1]}
     plain_transports.open_transport(stage.node, "r", SendTransport(**wish | fields), OUT, stage.now)  # type: ignore[arg-type]
     stage.deliver()
+
+
+def send_unvouched(stage: Stage, number: int, address: tuple[str, int] = RECEIVER) -> None:
+    """Have Ann's sound sent to an address that nobody vouches for."""
+    wish = SendTransport(
+        participant=f"out-{number}", of="ann", source=Source.MICROPHONE, address=address[0], port=address[1] + number
+    )
+    plain_transports.open_transport(stage.node, "r", wish, OUT, stage.now, is_vouched_for=False)
+
+
+def speaking_ann(stage: Stage) -> Callable[[int], None]:
+    """Return what lets Ann speak for so many seconds."""
+    sender = publish(stage, stage.join("ann"), [AUDIO])
+    seqs = iter(range(100_000))
+
+    def speak(seconds: int) -> None:
+        for _ in range(50 * seconds):
+            sender.send(audio(next(seqs)))
+            stage.run(20 * MS)
+
+    return speak
+
+
+def test_an_address_that_wants_nothing_gets_a_second_of_it(stage: Stage) -> None:
+    speak = speaking_ann(stage)
+    victim = wire(stage, RECEIVER)
+    send_unvouched(stage, 0)
+    speak(10)
+    assert 40 <= len(victim.rtp) <= 60
+    assert "out-0" not in stage.node.rooms["r"].participants
+    assert stage.node.context.counters["peer_receiver_unheard"] == 1
+
+
+def test_however_many_transports_are_opened_to_it_a_few_seconds_of_each_minute(stage: Stage) -> None:
+    speak = speaking_ann(stage)
+    victims = [wire(stage, (RECEIVER[0], RECEIVER[1] + number)) for number in range(32)]
+    for minute in range(2):
+        refused = 0
+        for number in range(32):
+            try:
+                send_unvouched(stage, number)
+            except Refused as error:
+                assert error.code is Code.TOO_MANY_REQUESTS
+                refused += 1
+        assert refused == 28
+        assert {name for name in stage.node.rooms["r"].participants if name.startswith("out")} == {
+            f"out-{number}" for number in range(4)
+        }
+        speak(61)
+        assert sum(len(victim.rtp) for victim in victims) <= 4 * 60 * (minute + 1)
+
+
+def test_who_answers_goes_on_and_may_have_more(stage: Stage) -> None:
+    speak = speaking_ann(stage)
+    answering = wire(stage, RECEIVER)
+    for number in range(8):
+        send_unvouched(stage, number)
+        speak(0)
+        stage.run(500 * MS)
+        report = rtcp.serialize([rtcp.ReceiverReport(77, ())])
+        put(stage, (RECEIVER[0], RECEIVER[1] + number), report, local=7)
+        stage.run(200 * MS)
+    speak(5)
+    assert len(answering.rtp) == 250
+
+
+def test_the_second_begins_when_there_is_something_to_answer(stage: Stage) -> None:
+    ann = stage.join("ann")
+    send_unvouched(stage, 0)
+    stage.run(20 * SECOND)
+    assert "out-0" in stage.node.rooms["r"].participants
+    victim, sender = wire(stage, RECEIVER), publish(stage, ann, [AUDIO])
+    for seq in range(200):
+        sender.send(audio(seq))
+        stage.run(20 * MS)
+    assert 40 <= len(victim.rtp) <= 70
+    assert "out-0" not in stage.node.rooms["r"].participants
 
 
 def test_what_is_sent_is_repaired_and_reported(stage: Stage) -> None:

@@ -147,6 +147,18 @@ async def test_others_see_who_publishes_and_who_receives(tmp_path: Path) -> None
         assert await api.list() == []
 
 
+async def test_there_are_none_unless_the_operator_names_networks(tmp_path: Path) -> None:
+    async with node_api(tmp_path, plain_networks=()) as (h, api):
+        out = {"direction": "send", "participant": "out", "of": "a", "source": "camera", "port": 5004}
+        for wish in (
+            out | {"address": "203.0.113.9"},
+            {"direction": "receive", "participant": "cam", "tracks": TRACKS},
+        ):
+            assert (await api.open(403, **wish))["code"] == "transports_off"
+        assert not h.node.rooms
+        assert await api.list() == []
+
+
 async def test_refusals(tmp_path: Path) -> None:
     async with node_api(tmp_path, plain_networks=("127.0.0.2/32",), max_transports=2) as (h, api):
         out = {"direction": "send", "participant": "out", "of": "a", "source": "camera", "port": 5004}

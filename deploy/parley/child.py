@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from parley.part_secrets import inherited
+
 logger = logging.getLogger("parley.supervisor")
 
 _BACK_OFF_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -25,7 +27,10 @@ class ChildFailed(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run. `until_ready` returns once it serves; None means that it sends READY=1 (sd_notify)."""
+    """What to run. `until_ready` returns once it serves; None means that it sends READY=1 (sd_notify).
+
+    `environment` is added to ours, of which secrets are not passed on.
+    """
 
     name: str
     command: Sequence[str]
@@ -106,7 +111,7 @@ class Child:
         if program.before_start:
             await asyncio.to_thread(program.before_start)
         with _NotifySocket(self._runtime / f"{program.name}.notify") as notify:
-            environment = os.environ | program.environment | {"PARLEY_SUPERVISOR_PID": str(os.getpid())}
+            environment = inherited(os.environ) | program.environment | {"PARLEY_SUPERVISOR_PID": str(os.getpid())}
             if program.until_ready is None:
                 environment["NOTIFY_SOCKET"] = str(notify.path)
             self._process = await asyncio.create_subprocess_exec(

@@ -9,7 +9,7 @@ import os
 import secrets
 import tempfile
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -201,9 +201,10 @@ class Settings:
             for s in SETTINGS
         ]
 
-    def environment(self) -> dict[str, str]:
-        """The settings as environment variables for a child process, secrets included."""
-        own = {s.variable: _show(self[s.name]) for s in SETTINGS if self[s.name] is not None}
+    def environment(self, secrets: Collection[str]) -> dict[str, str]:
+        """The settings as environment variables for a child process, with the `secrets` that are named."""
+        passed = [s for s in SETTINGS if self[s.name] is not None and (not s.secret or s.name in secrets)]
+        own = {s.variable: _show(self[s.name]) for s in passed}
         return own if self.file is None else own | {"PARLEY_CONFIG": str(self.file.absolute())}
 
     def replaced(self, **values: Any) -> "Settings":

@@ -113,24 +113,17 @@ async def _stop_all(children: list[Child]) -> None:
 
 def _programs(settings: Settings) -> list[list[Program]]:
     sfus = workers.spread(settings)
-    environment = sfus.common.environment()
-
-    def part(name: str) -> Program:
-        # -P: a directory that happens to be called like one of our packages is not imported.
-        command = [sys.executable, "-P", "-m", "parley", name]
-        return Program(name, command, environment, labelled=settings["log_format"] == "text")
-
     stores = []
     if settings["database_url"] is None:
         stores.append(_postgres(embedded_postgres(settings)))
     if settings["redis_url"] is None:
         stores.append(_redis(settings["data_dir"] / "redis", settings["runtime_dir"] / "redis.sock"))
-    sinks = [part("recorder")]
+    sinks = [workers.program("recorder", "recorder", sfus.common)]
     if settings["inference"]:
         sinks += [workers.program("inference", name.replace("sfu", "inference"), one) for name, one in sfus.each]
     # All of this machine stops at once: there is nowhere for rooms to go.
     nodes = [workers.program("sfu", name, one.replaced(drain_seconds=-1)) for name, one in sfus.each]
-    return [stores, [part("control")], nodes, sinks]
+    return [stores, [workers.program("control", "control", sfus.common)], nodes, sinks]
 
 
 def _postgres(cluster: EmbeddedPostgres) -> Program:

@@ -16,6 +16,7 @@ from parley import logging_setup
 from parley.child import Child, ChildFailed, Program
 from parley.network import allocate_port, url_host
 from parley.part_process import STOP_SECONDS, die_with_parent, notify_ready
+from parley.part_secrets import SECRETS_OF
 from parley.settings import Settings
 
 _PORTS = (
@@ -89,7 +90,7 @@ def program(verb: str, name: str, settings: Settings) -> Program:
     """Return how a part is run under a name of its own."""
     # -P: a directory that happens to be called like one of our packages is not imported.
     command = [sys.executable, "-P", "-m", "parley", verb]
-    return Program(name, command, settings.environment(), labelled=settings["log_format"] == "text")
+    return Program(name, command, settings.environment(SECRETS_OF[verb]), labelled=settings["log_format"] == "text")
 
 
 def _of_worker(settings: Settings, number: int) -> Settings:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from parley.part_secrets import SECRETS_OF
 from parley.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +100,27 @@ def test_our_own_containers_have_no_rights(path: Path) -> None:
             assert service["cap_drop"] == ["ALL"], name
             assert "no-new-privileges:true" in service["security_opt"], name
             assert "healthcheck" in service, name
+
+
+PARTS = ("control", "sfu", "recorder", "inference")
+OTHER_VERBS = {"migrate": {"database_url"}, "nginx-config": {"node_secret"}, "make-keys": set()}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_container_is_given_only_the_secrets_that_its_part_uses(path: Path) -> None:
+    for name, service in load(path.name)["services"].items():
+        verb = (service.get("command") or [name])[0] if isinstance(service.get("command", []), list) else name
+        if verb not in PARTS and verb not in OTHER_VERBS:
+            continue
+        allowed = SECRETS_OF[verb] if verb in PARTS else OTHER_VERBS[verb]
+        mounted = {secret for secret in service.get("secrets", []) if not secret.startswith("tls_")}
+        told = {
+            setting.name
+            for setting in SETTINGS
+            if setting.secret and {setting.variable, f"{setting.variable}_FILE"} & set(service.get("environment") or {})
+        }
+        assert mounted | told <= allowed, name
+        assert {one for one in told if f"PARLEY_{one.upper()}_FILE" in service["environment"]} <= mounted, name
 
 
 def test_the_ports_are_those_that_users_know() -> None:

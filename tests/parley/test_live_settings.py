@@ -88,7 +88,7 @@ async def test_without_etcd_the_file_is_read_again(tmp_path: Path) -> None:
 def test_children_are_told_the_file(tmp_path: Path) -> None:
     file = tmp_path / "parley.toml"
     file.write_text("")
-    assert resolve({}, {"HOME": "/nowhere"}, file).replaced(workers=2).environment()["PARLEY_CONFIG"] == str(file)
+    assert resolve({}, {"HOME": "/nowhere"}, file).replaced(workers=2).environment(())["PARLEY_CONFIG"] == str(file)
 
 
 def test_an_unknown_level_is_refused() -> None:

@@ -52,7 +52,7 @@ def test_unknown_settings_of_a_file_are_named(tmp_path: Path) -> None:
 
 def test_a_child_resolves_the_same_settings_from_its_environment() -> None:
     settings = resolve({"public": ["a.example", "b.example"], "http_port": "0"}, HOME | {"PARLEY_NODE_SECRET": "s"})
-    child = resolve({}, settings.environment())
+    child = resolve({}, settings.environment({"node_secret"}))
     assert [child[s.name] for s in SETTINGS] == [settings[s.name] for s in SETTINGS]
 
 

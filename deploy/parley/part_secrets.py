@@ -1,0 +1,24 @@
+"""Secrets by part: each process of ours gets those that it uses, in its environment, and no others.
+
+Whoever takes over a part that faces the internet, or reads its environment, gets no further than that part could.
+"""
+
+from collections.abc import Mapping
+
+from parley.settings import SETTINGS
+
+_ALL = frozenset(setting.name for setting in SETTINGS if setting.secret)
+_OF_EVERY_PART = frozenset({"node_secret", "etcd_password"})  # control, and settings that change live
+SECRETS_OF: Mapping[str, frozenset[str]] = {
+    "control": _ALL,
+    "sfu": _OF_EVERY_PART,
+    "recorder": _OF_EVERY_PART | {"s3_access_key", "s3_secret_key"},
+    "inference": _OF_EVERY_PART,
+}
+"""By the verb that starts the part."""
+
+
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without any secret setting; what a process may know is added by name."""
+    variables = {setting.variable for setting in SETTINGS if setting.secret}
+    return {name: value for name, value in environment.items() if name.removesuffix("_FILE") not in variables}

@@ -1,0 +1,33 @@
+"""Each process of a running server knows the secrets that it uses, and no others: read off the processes themselves."""
+
+from pathlib import Path
+
+import pytest
+
+from parley.part_secrets import SECRETS_OF, inherited
+from parley.settings import SETTINGS
+from tests.support.server import running_server
+
+SECRETS = [setting for setting in SETTINGS if setting.secret]
+# What names a store of one's own would have the server look for it.
+ADDRESSES = {"database_url", "redis_url", "mongodb_url"}
+
+
+def test_every_secret_is_somebodys_and_control_has_them_all() -> None:
+    assert SECRETS_OF["control"] == {setting.name for setting in SECRETS}
+    assert all(names <= SECRETS_OF["control"] for names in SECRETS_OF.values())
+
+
+@pytest.mark.parametrize("suffix", ["", "_FILE"])
+def test_none_is_passed_on_unasked(suffix: str) -> None:
+    environment = {f"{setting.variable}{suffix}": "x" for setting in SECRETS} | {"PATH": "/bin", "PARLEY_NODE": "n"}
+    assert inherited(environment) == {"PATH": "/bin", "PARLEY_NODE": "n"}
+
+
+def test_the_processes_of_a_server_hold_no_others() -> None:
+    markers = {setting.name: f"marker-of-{setting.name}" for setting in SECRETS if setting.name not in ADDRESSES}
+    with running_server(**markers) as server:
+        for part in ("control", "sfu", "recorder", "inference", "postgres", "redis"):
+            environment = Path(f"/proc/{server.part_pid(part)}/environ").read_bytes().decode()
+            held = {name for name, marker in markers.items() if marker in environment}
+            assert held == SECRETS_OF.get(part, frozenset()) & markers.keys(), part

@@ -139,6 +139,18 @@ async def keep_out(connection: Connection, main: str, person: str, banned: str |
     return changed
 
 
+async def let_back(connection: Connection, main: str, person: str, user: str | None) -> list[DesiredState]:
+    """Let a participant that a host let back into the main room into the breakout rooms again."""
+    changed = []
+    inside = {one.meeting_id: one.id for one in await breakouts.inside(connection, main) if one.main_id == person}
+    for room in await breakouts.of_meeting(connection, main):
+        edit = functools.partial(grants.readmitted, participant=inside.get(room.id, person), user=user)
+        state = await rooms.edit_state(connection, room.id, edit)
+        if state is not None:
+            changed.append(state)
+    return changed
+
+
 async def end_closed(services: Services) -> None:
     """End the breakout rooms whose time is over, for good."""
     async with services.pool.acquire() as connection:

@@ -55,5 +55,11 @@ def with_removed(state: DesiredState, participant: str, user: str | None) -> Des
     return msgspec.structs.replace(state, removed=removed, banned_users=banned)
 
 
+def readmitted(state: DesiredState, participant: str, user: str | None) -> DesiredState:
+    """Return the state in which a participant may come in again, and its account too."""
+    state = without_removed(state, participant)
+    return msgspec.structs.replace(state, banned_users=tuple(one for one in state.banned_users if one != user))
+
+
 def without_removed(state: DesiredState, participant: str) -> DesiredState:
     return msgspec.structs.replace(state, removed=tuple(one for one in state.removed if one != participant))

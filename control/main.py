@@ -36,6 +36,7 @@ from control.listeners import Tls
 from control.migrations import migrate
 from control.services import Services, open_services
 from control.store.event_places import Place
+from control.tuning import Tuning
 from sfu.api.background import keep_running
 from sfu.api.failures import describe
 
@@ -52,7 +53,12 @@ class Addresses:
     internal: str = ""
 
 
-async def run(config: ControlConfig, ready: Callable[[], None], addresses: Addresses | None = None) -> None:
+async def run(
+    config: ControlConfig,
+    ready: Callable[[], None],
+    addresses: Addresses | None = None,
+    tuning: Tuning | None = None,
+) -> None:
     """Serve until cancelled. `ready` is called once all listeners accept connections.
 
     Raises OSError when an address cannot be bound or the database does not answer, MigrationError when the database
@@ -66,7 +72,7 @@ async def run(config: ControlConfig, ready: Callable[[], None], addresses: Addre
         private = _bound(stack, config.internal_bind)
         _note(addresses or Addresses(), plain, secure, private)
         await _prepare_database(config)
-        services = await open_services(config)
+        services = await open_services(config, tuning)
         stack.push_async_callback(services.close)
         await node_memory.recall(services)
         await _announce_first_admin(services)

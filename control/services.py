@@ -31,6 +31,7 @@ from control.session_cache import SessionCache
 from control.store import event_places
 from control.store.event_places import Places
 from control.tokens import Tokens
+from control.tuning import Tuning
 from objects.directory import DirectoryStore
 from objects.store import ObjectStore
 from objects.threads import Objects, threads
@@ -42,6 +43,7 @@ _TASKS_CLOSE_SECONDS = 0.3
 @dataclass(frozen=True, slots=True)
 class Services:
     config: ControlConfig
+    tuning: Tuning
     pool: Pool
     keys: keys.Keys
     tokens: Tokens
@@ -86,7 +88,7 @@ class Services:
             self.pool.terminate()
 
 
-async def open_services(config: ControlConfig) -> Services:
+async def open_services(config: ControlConfig, tuning: Tuning | None = None) -> Services:
     """Open everything that `config` names; raises OSError or asyncpg.PostgresError when the database is away."""
     loaded = keys.load(config.data_dir, may_create=config.embedded)
     pool = await open_pool(config.database_dsn)
@@ -109,6 +111,7 @@ async def open_services(config: ControlConfig) -> Services:
     gauges = DatabaseGauges(pool, places)
     return Services(
         config=config,
+        tuning=tuning or Tuning(),
         pool=pool,
         keys=loaded,
         tokens=Tokens(loaded),

@@ -12,7 +12,7 @@ import aiohttp
 from control.database import Connection
 from control.registry.choice import choose
 from control.services import Services
-from control.store import placements, visits
+from control.store import participants, placements, visits
 from control.store.participants import ParticipantRow
 from sfu.api.failures import describe
 from sfu.api.placement import Placement
@@ -36,7 +36,7 @@ async def node_for_joiner(
     known = await visits.node_of(connection, meeting, participant.id)
     if known in held:
         return known, placement
-    expected = await visits.expected(connection, meeting, participant.id)
+    expected = await participants.expected(connection, meeting, participant.id)
     for name in held:
         room = limit - present.get(name, 0)
         if expected < room:

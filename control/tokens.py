@@ -73,6 +73,7 @@ class Tokens:
         self._device_key = keys.derive("device")
         self._csrf_key = keys.derive("csrf token")
         self._link_key = keys.derive("file link")
+        self._mark_key = keys.derive("recognition")
 
     def access(self, user: str, session: str, epoch: int) -> str:
         claims = {"sub": user, "sid": session, "epoch": epoch}
@@ -138,6 +139,10 @@ class Tokens:
 
     def link_matches(self, link: str, subject: str, expires: int, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self.link(link, subject, expires).encode())
+
+    def mark(self, meeting: str, subject: str) -> bytes:
+        """Return the hash by which a meeting recognises somebody; another meeting's differs."""
+        return hmac.digest(self._mark_key, f"{meeting}\n{subject}".encode(), "sha256")
 
     def join(
         self,

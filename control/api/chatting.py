@@ -13,6 +13,7 @@ from control.ending import ended
 from control.endpoint import Call, Endpoints
 from control.problem import Problem, forbidden, not_found
 from control.store import meetings, outbox, participants, rooms, understanding
+from control.store.participants import ParticipantRow
 from sfu.api import signaling
 from sfu.api.facts import ChatSent
 
@@ -24,7 +25,7 @@ _WINDOW = 60
 @endpoints.route(
     "POST",
     "/api/v1/meetings/<meeting>/messages",
-    Access.PARTICIPANT,
+    Access.TEXT,
     body=SendMessage,
     answer=ChatMessage,
     status=201,
@@ -34,6 +35,7 @@ async def send_message(call: Call, meeting: str, body: SendMessage) -> ChatMessa
     person = call.standing.participant
     if person is None:
         raise forbidden("Join the meeting first.")
+    await _check_shown(call, person)
     await call.services.limits.spend("chat", person.id, 60, _WINDOW)
     at = datetime.now(UTC)
     fact = ChatSent(
@@ -64,6 +66,15 @@ async def send_message(call: Call, meeting: str, body: SendMessage) -> ChatMessa
     return ChatMessage(
         id=fact.message, participant=person.id, name=person.name, text=fact.text, to=fact.to, at=at, edited_at=None
     )
+
+
+async def _check_shown(call: Call, person: ParticipantRow) -> None:
+    """Refuse who is in no one's list of participants; hosts may speak from outside."""
+    if call.standing.is_host:
+        return
+    async with call.services.pool.acquire() as connection:
+        if not await participants.is_inside(connection, person.id):
+            raise Problem(403, "not_in_room", "Connect to the meeting first.")
 
 
 async def _say(call: Call, fact: ChatSent) -> None:

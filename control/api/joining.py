@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from quart import Response
 
-from control import grants, placing, spilling, turn, webtransport
+from control import grants, placing, recognition, spilling, turn, webtransport
 from control.api import lobby, newcomers
 from control.api.meeting_types import WebTransport
 from control.api.meetings import summary
@@ -25,10 +25,12 @@ from control.store import breakouts, meetings, participants, rooms, users
 from control.store.participants import ParticipantRow, Role
 from control.tokens import digest, new_rejoin_secret, rejoin_participant
 from sfu.api.desired_state import DesiredState
+from sfu.api.join_token import CLOCK_SKEW_SECONDS, LIFETIME_SECONDS
 from sfu.api.placement import Placement
 from sfu.api.signaling_values import IceServer
 
 endpoints = Endpoints("meetings", scope="meetings")
+_SEAT_SECONDS = LIFETIME_SECONDS + CLOCK_SKEW_SECONDS  # for as long as an sfu takes the token
 _READMITTED_SECONDS = 3.0  # the nodes learn first that somebody is let back in
 
 
@@ -44,7 +46,7 @@ class Entry(NamedTuple):
     node: str = ""
 
 
-class Seat(NamedTuple):
+class RoomAssignment(NamedTuple):
     """The room that somebody goes to: what governs it, where it is, the node to go to; back from a removal or not."""
 
     state: DesiredState
@@ -61,7 +63,7 @@ class Seat(NamedTuple):
     answer=Joined,
     others={202: Waiting},
 )
-async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Joined | Response:
+async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Response:
     """Admit the caller: as its account, as a guest with a name, or with a rejoin secret as who it was.
 
     Where there is a lobby, newcomers get 202 and a ticket, and ask again with it until a host lets them in. Whoever
@@ -74,9 +76,10 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Joined | 
     known = await _returning(call, body) or call.standing.participant
     if call.standing.removed or (known is not None and known.removed_at is not None):
         raise Problem(403, "removed", "A host removed you from this meeting.")
+    who = recognition.visitor(call)
     newcomer = known is None and call.standing.role != "host"
-    if newcomer and (waiting := await newcomers.check(call, body)) is not None:
-        return answer(waiting, 202)
+    if newcomer and (waiting := await newcomers.check(call, body, who.marks)) is not None:
+        return recognition.remember(call, who, answer(waiting, 202))
     await placing.check(call.services, meeting)
     async with call.services.pool.acquire() as connection, connection.transaction():
         # Facts lock the meeting first too: otherwise a join and the fact of an earlier one wait for each other.
@@ -88,16 +91,17 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Joined | 
         if newcomer and body.lobby_ticket is not None:
             await lobby.use(connection, meeting, body.lobby_ticket)
         person, secret = await _admit(call, connection, body, known)
+        await participants.seat(connection, person.id, _SEAT_SECONDS, who.marks.browser, who.marks.network)
         there = state.elsewhere.get(person.id)
-        seat = await _seat(call, connection, state, person) if there is None else None
+        to = await _assign(call, connection, state, person) if there is None else None
     if there is not None:
-        call, person, seat = await _seat_in_breakout(call, there.meeting, person)
-    assert seat is not None
-    if seat.readmitted:
-        await asyncio.wait({call.services.nodes.push(seat.state)}, timeout=_READMITTED_SECONDS)
-    further = seat.node if seat.node != seat.placement.node and await _spill(call, seat) else ""
-    entry = Entry(seat.placement.epoch, known is not None, seat.placement.node, further)
-    return _joined(call, seat.state, person, secret, entry)
+        call, person, to = await _assign_breakout(call, there.meeting, person)
+    assert to is not None
+    if to.readmitted:
+        await asyncio.wait({call.services.nodes.push(to.state)}, timeout=_READMITTED_SECONDS)
+    further = to.node if to.node != to.placement.node and await _spill(call, to) else ""
+    entry = Entry(to.placement.epoch, known is not None, to.placement.node, further)
+    return recognition.remember(call, who, answer(_joined(call, to.state, person, secret, entry)))
 
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/leave", Access.PARTICIPANT, answer=Done)
@@ -113,17 +117,19 @@ async def leave_meeting(call: Call, meeting: str) -> Done:
     return Done()
 
 
-async def _seat(call: Call, connection: Connection, state: DesiredState, person: ParticipantRow) -> Seat:
+async def _assign(call: Call, connection: Connection, state: DesiredState, person: ParticipantRow) -> RoomAssignment:
     """Place the room, and let back in who left it; needs a transaction that has locked the meeting."""
     home = await placing.place(call.services, connection, state.room, _region(call))
     node, placement = await spilling.node_for_joiner(call.services, connection, person, home, _region(call))
     if person.id not in state.removed:
-        return Seat(state, placement, node, False)
+        return RoomAssignment(state, placement, node, False)
     edited = await rooms.edit_state(connection, state.room, lambda before: grants.without_removed(before, person.id))
-    return Seat(edited or state, placement, node, True)
+    return RoomAssignment(edited or state, placement, node, True)
 
 
-async def _seat_in_breakout(call: Call, breakout: str, main: ParticipantRow) -> tuple[Call, ParticipantRow, Seat]:
+async def _assign_breakout(
+    call: Call, breakout: str, main: ParticipantRow
+) -> tuple[Call, ParticipantRow, RoomAssignment]:
     """Seat a participant of the main room in the breakout room where it belongs; raises Problem 503 when that is over.
 
     A transaction of its own: meetings are locked one after the other here, all in one order elsewhere.
@@ -135,13 +141,13 @@ async def _seat_in_breakout(call: Call, breakout: str, main: ParticipantRow) -> 
         if row is None or state is None or state.ended or (row.closes_at and row.closes_at <= datetime.now(UTC)):
             raise Problem(503, "breakout_closed", "The breakout room has closed; try again.", {"Retry-After": "1"})
         person = await breakouts.enter(connection, breakout, main, new_id("participant"))
-        seat = await _seat(call, connection, state, person)
+        to = await _assign(call, connection, state, person)
     standing = Standing(row, person, person.role, call.standing.admin, removed=False)
-    return with_standing(call, standing), person, seat
+    return with_standing(call, standing), person, to
 
 
-async def _spill(call: Call, seat: Seat) -> bool:
-    return await spilling.tell(call.services, seat.state.room, seat.node, seat.placement)
+async def _spill(call: Call, to: RoomAssignment) -> bool:
+    return await spilling.tell(call.services, to.state.room, to.node, to.placement)
 
 
 def _region(call: Call) -> str:
@@ -178,16 +184,18 @@ async def _check_account(call: Call, user: str) -> None:
 
 
 async def _check_room(call: Call, connection: Connection, state: DesiredState, known: ParticipantRow | None) -> None:
-    """Refuse who the room as it is now does not take. Hosts are never refused."""
-    if call.standing.role == "host":
-        return
+    """Refuse who the room as it is now does not take; needs the meeting's lock. Hosts are refused by its size alone."""
+    host = call.standing.role == "host"
     user = call.principal.user.user if call.principal is not None and call.principal.user is not None else None
-    if user is not None and user in state.banned_users:
+    if not host and user is not None and user in state.banned_users:
         raise Problem(403, "banned", "A host banned this account from the meeting.")
-    if state.locked and known is None:
+    if not host and state.locked and known is None:
         raise Problem(403, "locked", "The meeting is locked.")
-    capacity = grants.settings_of(call.standing.meeting).capacity
-    if (known is None or not known.present) and await participants.count_present(connection, state.room) >= capacity:
+    if known is not None and await participants.is_seated(connection, known.id):
+        return
+    largest = call.services.tuning.max_participants
+    seats = largest if host else min(grants.settings_of(call.standing.meeting).capacity, largest)
+    if await participants.others_seated(connection, state.room, known.id if known is not None else None) >= seats:
         raise Problem(403, "full", "The meeting is full.")
 
 

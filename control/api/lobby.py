@@ -4,7 +4,6 @@ import hmac
 import secrets
 from datetime import UTC, datetime
 
-from control import grants
 from control.api.meetings import summary
 from control.api.participant_types import JoinMeeting, Lobby, LobbyEntry, Waiting
 from control.api.types import Done
@@ -40,8 +39,11 @@ async def deny_from_lobby(call: Call, meeting: str, entry: str) -> Done:
     return await _decide(call, meeting, entry, "denied")
 
 
-async def ask_again(call: Call, ticket: str) -> Waiting | None:
-    """Return None for who was let in, else what one who still waits is told; raises Problem 403 for who was denied."""
+async def ask_again(call: Call, ticket: str, *, waits: bool) -> Waiting | None:
+    """Return None for who was let in, else what one who still waits is told; raises Problem 403 for who was denied.
+
+    Where newcomers need not wait any more (`waits`), nobody does.
+    """
     async with call.services.pool.acquire() as connection:
         row = await lobby.see(connection, call.standing.meeting.id, _entry(ticket))
     if row is None or not hmac.compare_digest(row.ticket_hash, digest(ticket)):
@@ -49,7 +51,7 @@ async def ask_again(call: Call, ticket: str) -> Waiting | None:
     call.identify(row.id)
     if row.state == "denied":
         raise Problem(403, "denied", "A host did not let you in.")
-    if row.state == "waiting" and grants.settings_of(call.standing.meeting).lobby:
+    if row.state == "waiting" and waits:
         return Waiting(meeting=summary(call.standing), lobby_ticket=ticket)
     return None
 

@@ -188,7 +188,7 @@ async def readable(call: Call, file: str) -> MediaRow:
             return row
         if row.meeting_id is not None:
             try:
-                await access.in_meeting(connection, Access.PARTICIPANT, call.principal, row.meeting_id)
+                await access.in_meeting(connection, Access.TEXT, call.principal, row.meeting_id)
             except Problem as problem:
                 raise not_found("There is no such file.") from problem
             return row

@@ -11,7 +11,7 @@ from control.store import jobs, minutes
 endpoints = Endpoints("captions and chat", scope="meetings")
 
 
-@endpoints.route("GET", "/api/v1/meetings/<meeting>/minutes", Access.PARTICIPANT, answer=Minutes)
+@endpoints.route("GET", "/api/v1/meetings/<meeting>/minutes", Access.TEXT, answer=Minutes)
 async def get_minutes(call: Call, meeting: str) -> Minutes:
     """Return what a language model made of what was said, or why there is nothing."""
     async with call.services.pool.acquire() as connection:

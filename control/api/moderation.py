@@ -1,5 +1,6 @@
 """Moderation: the participants of a meeting, their roles, rights and removal. Each act edits the desired state."""
 
+import functools
 from collections.abc import Callable
 
 import msgspec
@@ -143,8 +144,31 @@ async def mute_all(call: Call, meeting: str, body: MuteAll) -> Done:
 
 @endpoints.route("POST", f"{_PATH}/<participant>/remove", Access.HOST, body=RemoveParticipant, answer=Done)
 async def remove_participant(call: Call, meeting: str, participant: str, body: RemoveParticipant) -> Done:
-    """Remove a participant for good; with `ban` its account cannot come back under another name either."""
+    """Remove a participant: its account or its browser cannot come in until a host lets it back in.
+
+    New guests from the same address wait for a host's nod meanwhile. With `ban` nodes refuse the account by themselves.
+    """
     return await _remove(call, meeting, participant, body.ban)
+
+
+@endpoints.route("POST", f"{_PATH}/<participant>/readmit", Access.HOST, answer=Done)
+async def readmit_participant(call: Call, meeting: str, participant: str) -> Done:
+    """Let somebody who was removed come in again: the account, the browser, and who else is at its address."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        meeting, participant = await _in_main_room(call, connection, meeting, participant)
+        await lock_all(connection, meeting)
+        person = await participants.by_id(connection, meeting, participant)
+        if person is None:
+            raise not_found("This meeting has no such participant.")
+        edit = functools.partial(grants.readmitted, participant=participant, user=person.user_id)
+        changed = [await rooms.edit_state(connection, meeting, edit)]
+        changed += await breakouts.let_back(connection, meeting, participant, person.user_id)
+        await participants.readmit(connection, participant)
+        await _tell(call, connection, meeting, "participant.readmitted", participant)
+    for state in changed:
+        if state is not None:
+            call.services.nodes.push(state)
+    return Done()
 
 
 @endpoints.route("DELETE", f"{_PATH}/<participant>", Access.HOST, answer=Done)

@@ -1,6 +1,7 @@
 """Newcomers: what a meeting asks of people who were never in it. A name or an account, the passcode, a host's nod.
 
-Whoever holds a lobby ticket has given the passcode: the ticket is the proof, and is asked with again and again.
+Whoever holds a lobby ticket has given the passcode: the ticket is the proof, and is asked with again and again. Who
+comes by the browser of somebody whom a host removed is refused; a guest from the same address waits for a host's nod.
 """
 
 from control import grants
@@ -10,21 +11,28 @@ from control.auth.access import sign_in_required
 from control.endpoint import Call
 from control.limits import Failures
 from control.problem import Problem
+from control.recognition import Marks
+from control.store import participants
 
 _WINDOW = 15 * 60
 
 
-async def check(call: Call, body: JoinMeeting) -> Waiting | None:
+async def check(call: Call, body: JoinMeeting, marks: Marks) -> Waiting | None:
     """Return None for who may come in now, else what one who has to wait is told; raises Problem for all others."""
     _check_identity(call, body)
+    meeting = call.standing.meeting.id
+    async with call.services.pool.acquire() as connection:
+        removed = await participants.removed_like(connection, meeting, marks.browser, marks.network)
+    if removed.browser:
+        raise Problem(403, "removed", "A host removed you from this meeting.")
+    is_guest = call.principal is None or call.principal.user is None
+    waits = grants.settings_of(call.standing.meeting).lobby or (is_guest and removed.network)
     if body.lobby_ticket is not None:
-        return await lobby.ask_again(call, body.lobby_ticket)
+        return await lobby.ask_again(call, body.lobby_ticket, waits=waits)
     await _check_passcode(call, body)
-    subject = f"{call.standing.meeting.id}:{call.network}"
+    subject = f"{meeting}:{call.network}"
     await call.services.limits.spend("newcomers", subject, call.services.config.limits.arrivals, _WINDOW)
-    if grants.settings_of(call.standing.meeting).lobby:
-        return await lobby.enter(call, body)
-    return None
+    return await lobby.enter(call, body) if waits else None
 
 
 def _check_identity(call: Call, body: JoinMeeting) -> None:

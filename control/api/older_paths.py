@@ -52,7 +52,7 @@ async def leave_webrtc_room(call: Call, meeting: str) -> Done:
     return await joining.leave_meeting(call, meeting)
 
 
-@endpoints.route("GET", "/api/v1/messages/history/<meeting>", Access.PARTICIPANT, query=PageQuery, answer=ChatPage)
+@endpoints.route("GET", "/api/v1/messages/history/<meeting>", Access.TEXT, query=PageQuery, answer=ChatPage)
 async def list_message_history(call: Call, meeting: str, query: PageQuery) -> ChatPage:
     """Return the meeting's chat."""
     return await understanding.list_messages(call, meeting, query)

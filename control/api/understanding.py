@@ -17,20 +17,20 @@ endpoints = Endpoints("captions and chat", scope="meetings")
 _MAX_CAPTIONS = 20_000
 
 
-@endpoints.route("GET", "/api/v1/meetings/<meeting>/captions", Access.PARTICIPANT, query=CaptionQuery, answer=Captions)
+@endpoints.route("GET", "/api/v1/meetings/<meeting>/captions", Access.TEXT, query=CaptionQuery, answer=Captions)
 async def list_captions(call: Call, meeting: str, query: CaptionQuery) -> Captions:
     """Return what was said, in the order of the meeting clock; with `search` the lines that have it in them."""
     return Captions(captions=await _lines(call, meeting, query.search))
 
 
-@endpoints.route("GET", "/api/v1/meetings/<meeting>/captions.vtt", Access.PARTICIPANT, content_type="text/vtt")
+@endpoints.route("GET", "/api/v1/meetings/<meeting>/captions.vtt", Access.TEXT, content_type="text/vtt")
 async def get_webvtt(call: Call, meeting: str) -> Response:
     """Return the captions as WebVTT, with speakers as voice spans."""
     text = render(await _lines(call, meeting))
     return Response(text, 200, {"Cache-Control": "no-store"}, content_type="text/vtt; charset=utf-8")
 
 
-@endpoints.route("GET", "/api/v1/meetings/<meeting>/messages", Access.PARTICIPANT, query=PageQuery, answer=ChatPage)
+@endpoints.route("GET", "/api/v1/meetings/<meeting>/messages", Access.TEXT, query=PageQuery, answer=ChatPage)
 async def list_messages(call: Call, meeting: str, query: PageQuery) -> ChatPage:
     """Return the latest chat messages that the caller may see, oldest of them first."""
     before = decode_cursor(query.cursor)
@@ -43,7 +43,7 @@ async def list_messages(call: Call, meeting: str, query: PageQuery) -> ChatPage:
 
 
 @endpoints.route(
-    "PUT", "/api/v1/meetings/<meeting>/messages/<message>", Access.PARTICIPANT, body=EditMessage, answer=ChatMessage
+    "PUT", "/api/v1/meetings/<meeting>/messages/<message>", Access.TEXT, body=EditMessage, answer=ChatMessage
 )
 async def edit_message(call: Call, meeting: str, message: str, body: EditMessage) -> ChatMessage:
     """Change the text of a message of one's own."""
@@ -56,7 +56,7 @@ async def edit_message(call: Call, meeting: str, message: str, body: EditMessage
     return _public(edited)
 
 
-@endpoints.route("DELETE", "/api/v1/meetings/<meeting>/messages/<message>", Access.PARTICIPANT, answer=Done)
+@endpoints.route("DELETE", "/api/v1/meetings/<meeting>/messages/<message>", Access.TEXT, answer=Done)
 async def delete_message(call: Call, meeting: str, message: str) -> Done:
     """Delete a message of one's own, or any public one as a host."""
     async with call.services.pool.acquire() as connection, connection.transaction():

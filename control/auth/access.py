@@ -11,7 +11,7 @@ from control.auth.principal import Principal
 from control.config import ControlConfig
 from control.database import Connection
 from control.problem import Problem, forbidden, not_found
-from control.store import meetings, participants, recordings
+from control.store import meetings, participants, recordings, understanding
 from control.store.meetings import MeetingRow
 from control.store.participants import ParticipantRow, Role
 from control.store.recordings import RecordingRow
@@ -43,6 +43,9 @@ class Access(Enum):
     """Anyone who knows the meeting's id."""
     PARTICIPANT = auto()
     """A participant of the meeting who was not removed; guests until it ends."""
+    TEXT = auto()
+    """A host, or a participant to whom what is said and written is open: guests while they are in the room, accounts
+    that have been in it; where the meeting demands consent to recording, those who gave it."""
     RECORDER = auto()
     """A host, or a participant where the meeting lets participants record."""
     HOST = auto()
@@ -53,7 +56,7 @@ class Access(Enum):
     """A host of the meeting that the recording is of; to others it does not exist."""
 
 
-IN_MEETING = frozenset({Access.MEETING, Access.PARTICIPANT, Access.RECORDER, Access.HOST, Access.OWNER})
+IN_MEETING = frozenset({Access.MEETING, Access.PARTICIPANT, Access.TEXT, Access.RECORDER, Access.HOST, Access.OWNER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,22 @@ async def in_meeting(connection: Connection, access: Access, principal: Principa
     standing = await _standing(connection, principal, meeting)
     if access is not Access.MEETING and not _allows(access, principal, standing):
         raise sign_in_required() if principal is None else forbidden()
+    if access is Access.TEXT and not standing.is_host:
+        await _check_text(connection, standing)
     return standing
+
+
+async def _check_text(connection: Connection, standing: Standing) -> None:
+    """Refuse who never came in, a guest who is not in now, and who owes a consent; raises Problem 403."""
+    person = standing.participant
+    if person is None or person.joined_at is None:
+        raise Problem(403, "not_in_room", "Connect to the meeting first.")
+    if person.user_id is None and not await participants.is_inside(connection, person.id):
+        raise Problem(403, "not_in_room", "This is open to guests while they are in the meeting.")
+    if standing.meeting.settings.get("consent") == "required" and not await understanding.consented(
+        connection, standing.meeting.id, person.id
+    ):
+        raise Problem(403, "consent_required", "This meeting demands consent to being recorded.")
 
 
 async def of_recording(connection: Connection, principal: Principal | None, recording_id: str) -> Standing:
@@ -178,7 +196,7 @@ def _allows(access: Access, principal: Principal | None, standing: Standing) -> 
     if principal is None:
         return False
     match access:
-        case Access.PARTICIPANT:
+        case Access.PARTICIPANT | Access.TEXT:
             return standing.admin or standing.role is not None
         case Access.RECORDER:
             may = bool(standing.meeting.settings.get("may_record", False))

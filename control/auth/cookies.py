@@ -15,11 +15,15 @@ class CookieNames:
     access: str
     refresh: str
     device: str
+    browser: str
     secure: bool
 
 
-_PLAIN = CookieNames("parley-access", "parley-refresh", "parley-device", False)
-_SECURE = CookieNames("__Host-parley-access", "__Host-parley-refresh", "__Host-parley-device", True)
+BROWSER_SECONDS = 400 * 86400  # as long as browsers keep a cookie at most
+_PLAIN = CookieNames("parley-access", "parley-refresh", "parley-device", "parley-browser", False)
+_SECURE = CookieNames(
+    "__Host-parley-access", "__Host-parley-refresh", "__Host-parley-device", "__Host-parley-browser", True
+)
 
 
 def names(request: Request, security: Literal["auto", "always"]) -> CookieNames:
@@ -31,6 +35,11 @@ def set_session(response: Response, cookies: CookieNames, access: str, refresh: 
     _set(response, cookies.access, access, ACCESS_SECONDS, cookies.secure)
     if refresh is not None:
         _set(response, cookies.refresh, refresh, REFRESH_SECONDS, cookies.secure)
+
+
+def set_browser(response: Response, cookies: CookieNames, key: str) -> None:
+    """Put the key that a browser is recognised by into its cookie."""
+    _set(response, cookies.browser, key, BROWSER_SECONDS, cookies.secure)
 
 
 def clear_session(response: Response, cookies: CookieNames) -> None:

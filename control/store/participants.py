@@ -9,6 +9,14 @@ from control.database import Connection, load, load_one
 Role = Literal["host", "co-host", "participant", "viewer"]
 
 
+# Of a participant `p` of a main room: it is in that or in a breakout room, a token leads it there, or it was cut off.
+_SEATED = """(p.present OR coalesce(p.seat_until > now(), false) OR EXISTS (SELECT FROM meeting_participants b
+    WHERE b.main_id = p.id AND (b.present OR b.seat_until > now())))"""
+_CUT_OFF_SECONDS = 60
+_GONE = ("left", "removed", "banned", "ended", "consent_required")
+"""Reasons of leaving that free the seat at once; who was cut off for another one is expected back."""
+
+
 @dataclass(frozen=True, slots=True)
 class ParticipantRow:
     id: str
@@ -73,6 +81,78 @@ async def of_meeting(connection: Connection, meeting: str, limit: int = 1000) ->
     return [load(ParticipantRow, row) for row in rows]
 
 
+async def others_seated(connection: Connection, meeting: str, but: str | None) -> int:
+    """Return how many others have a seat in a meeting or one of its breakout rooms."""
+    return int(
+        await connection.fetchval(
+            "SELECT count(*) FROM meeting_participants p WHERE p.meeting_id = $1 AND p.id IS DISTINCT FROM $2"  # noqa: S608  constants
+            f" AND p.removed_at IS NULL AND {_SEATED}",
+            meeting,
+            but,
+        )
+    )
+
+
+async def is_seated(connection: Connection, participant: str) -> bool:
+    """Whether a participant of a main room has a seat: in a room, on its way there, or just cut off."""
+    query = f"SELECT {_SEATED} FROM meeting_participants p WHERE p.id = $1"  # noqa: S608  constants
+    return bool(await connection.fetchval(query, participant))
+
+
+async def is_inside(connection: Connection, participant: str) -> bool:
+    """Whether a participant is in its room, or one of the main room in a breakout room."""
+    return bool(
+        await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM meeting_participants WHERE (id = $1 OR main_id = $1) AND present)", participant
+        )
+    )
+
+
+async def seat(connection: Connection, participant: str, seconds: int, browser: bytes, network: bytes) -> None:
+    """Hold a seat for who was let in, and note what recognises it (`control.recognition`)."""
+    await connection.execute(
+        "UPDATE meeting_participants SET seat_until = now() + make_interval(secs => $2), browser_mark = $3,"
+        " network_mark = $4 WHERE id = $1",
+        participant,
+        seconds,
+        browser,
+        network,
+    )
+
+
+async def expected(connection: Connection, meeting: str, but: str) -> int:
+    """Return how many others have a seat in a room and are not seen in it yet."""
+    return int(
+        await connection.fetchval(
+            "SELECT count(*) FROM meeting_participants WHERE meeting_id = $1 AND id <> $2 AND NOT present"
+            " AND removed_at IS NULL AND seat_until > now()",
+            meeting,
+            but,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedLike:
+    """Whether somebody was removed from a meeting who came by the same browser, or from the same address."""
+
+    browser: bool
+    network: bool
+
+
+async def removed_like(connection: Connection, meeting: str, browser: bytes, network: bytes) -> RemovedLike:
+    row = await connection.fetchrow(
+        "SELECT coalesce(bool_or(browser_mark = $2), false) AS browser,"
+        " coalesce(bool_or(network_mark = $3), false) AS network"
+        " FROM meeting_participants WHERE meeting_id = $1 AND removed_at IS NOT NULL",
+        meeting,
+        browser,
+        network,
+    )
+    assert row is not None
+    return load(RemovedLike, row)
+
+
 async def count_present(connection: Connection, meeting: str) -> int:
     return int(
         await connection.fetchval(
@@ -95,6 +175,11 @@ async def mark_removed(connection: Connection, participant: str) -> None:
     await connection.execute(
         "UPDATE meeting_participants SET removed_at = now() WHERE id = $1 AND removed_at IS NULL", participant
     )
+
+
+async def readmit(connection: Connection, participant: str) -> None:
+    """Take a removal back."""
+    await connection.execute("UPDATE meeting_participants SET removed_at = NULL WHERE id = $1", participant)
 
 
 async def mark_joined(connection: Connection, meeting: str, participant: str, node: str, at: datetime) -> bool:
@@ -122,11 +207,14 @@ async def mark_joined(connection: Connection, meeting: str, participant: str, no
 async def mark_left(connection: Connection, meeting: str, participant: str, at: datetime, reason: str) -> bool:
     """Note that a participant is no longer in the room; False when it was not."""
     found = await connection.fetchval(
-        "UPDATE meeting_participants SET present = false, left_at = $3"
+        "UPDATE meeting_participants SET present = false, left_at = $3,"
+        " seat_until = CASE WHEN $4 THEN NULL ELSE now() + make_interval(secs => $5) END"
         " WHERE id = $1 AND meeting_id = $2 AND present RETURNING id",
         participant,
         meeting,
         at,
+        reason in _GONE,
+        _CUT_OFF_SECONDS,
     )
     await _close_visits(connection, meeting, participant, at, reason)
     return found is not None

@@ -136,6 +136,18 @@ async def add_consent(connection: Connection, consent: ConsentGiven, at: datetim
     )
 
 
+async def consented(connection: Connection, meeting: str, participant: str) -> bool:
+    """Whether a participant's last word on being recorded was yes."""
+    return bool(
+        await connection.fetchval(
+            "SELECT granted FROM consents WHERE meeting_id = $1 AND participant_id = $2 AND consent = 'recording'"
+            " ORDER BY given_at DESC, id DESC LIMIT 1",
+            meeting,
+            participant,
+        )
+    )
+
+
 async def forget_chat(connection: Connection, days: int) -> None:
     await connection.execute("DELETE FROM signaling_messages WHERE sent_at < now() - make_interval(days => $1)", days)
 

@@ -92,18 +92,6 @@ async def node_of(connection: Connection, meeting: str, participant: str) -> str
     return None if found is None else str(found)
 
 
-async def expected(connection: Connection, meeting: str, but: str) -> int:
-    """Return how many (`but` one) were admitted in the last minute, for as long as a token holds, and not seen yet."""
-    return int(
-        await connection.fetchval(
-            "SELECT count(*) FROM meeting_participants WHERE meeting_id = $1 AND id <> $2 AND joined_at IS NULL"
-            " AND removed_at IS NULL AND created_at > now() - interval '60 seconds'",
-            meeting,
-            but,
-        )
-    )
-
-
 async def live_rooms(connection: Connection) -> list[LiveRoomRow]:
     rows = await connection.fetch("SELECT * FROM active_meeting_statistics ORDER BY opened_at LIMIT 1000")
     return [load(LiveRoomRow, row) for row in rows]

@@ -135,11 +135,18 @@ def _sfu(settings: Settings, _: argparse.Namespace) -> int:
 
 def _control(settings: Settings, _: argparse.Namespace) -> int:
     from control import main as control_main
+    from control.tuning import Tuning
     from parley import part_process
     from parley.part_configs import control_config
 
     config = control_config(settings)
-    return part_process.run(settings, "control", lambda ready: control_main.run(config, ready))
+    tuning = Tuning(settings["max_participants"])
+    return part_process.run(
+        settings,
+        "control",
+        lambda ready: control_main.run(config, ready, tuning=tuning),
+        live={"max_participants": tuning.limit_participants},
+    )
 
 
 def _recorder(settings: Settings, _: argparse.Namespace) -> int:

@@ -10,6 +10,8 @@ import msgspec
 
 AUDIENCE = "parley-sfu"
 LIFETIME_SECONDS = 60
+CLOCK_SKEW_SECONDS = 5
+"""How far the clocks of control and of a node may differ."""
 
 
 class Source(StrEnum):

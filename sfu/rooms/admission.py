@@ -11,10 +11,9 @@ import jwt
 import msgspec
 from jwt.types import Options
 
-from sfu.api.join_token import AUDIENCE, LIFETIME_SECONDS, JoinClaims
+from sfu.api.join_token import AUDIENCE, CLOCK_SKEW_SECONDS, LIFETIME_SECONDS, JoinClaims
 from sfu.rooms.refusal import Code, Refused
 
-CLOCK_SKEW_SECONDS = 5
 MAX_SEEN = 100_000
 _FEW_SEEN = 1000
 """So many ids are kept before the expired ones among them are looked for."""

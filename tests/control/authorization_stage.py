@@ -67,8 +67,9 @@ class Stage:
         }
         await host.ok("PUT", f"{base}/participants/{joined['co-host']['participant']}/role", {"role": "co-host"})
         await host.ok("PUT", f"{base}/participants/{joined['viewer']['participant']}/role", {"role": "viewer"})
-        await host.ok("POST", f"{base}/participants/{joined['removed']['participant']}/remove", {})
         guest = await self.people.nobody().ok("POST", f"{base}/join", {"name": "Guest"})
+        await self._all_in(meeting)
+        await host.ok("POST", f"{base}/participants/{joined['removed']['participant']}/remove", {})
         await host.ok("POST", f"{base}/breakouts", {"rooms": [{"title": "Blue"}]})
         recording = await self._recording(meeting)
         file = await self._file(host, meeting)
@@ -130,6 +131,16 @@ class Stage:
         finally:
             await connection.close()
         return entry
+
+    async def _all_in(self, meeting: str) -> None:
+        connection = await asyncpg.connect(self.dsn)
+        await connection.execute(
+            "UPDATE meeting_participants SET present = true, joined_at = now() WHERE meeting_id = $1", meeting
+        )
+        await connection.execute(
+            "INSERT INTO meeting_rooms (meeting_id, node, boot, opened_at) VALUES ($1, 'n', 'b', now())", meeting
+        )
+        await connection.close()
 
     async def _visit(self, meeting: str, participant: str) -> None:
         """A visit, which has the number 1 in the first meeting."""

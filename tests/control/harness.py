@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ import aiohttp
 
 from control.config import ControlConfig
 from control.main import Addresses, run
+from control.tuning import Tuning
 
 NODE_SECRET = "node-secret-of-the-tests"
 PASSWORD = "correct horse battery"
@@ -54,10 +56,10 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def serving(config: ControlConfig) -> AsyncIterator[Server]:
+async def serving(config: ControlConfig, tuning: Tuning | None = None) -> AsyncIterator[Server]:
     ready = asyncio.Event()
     addresses = Addresses()
-    task = asyncio.create_task(run(config, ready.set, addresses))
+    task = asyncio.create_task(run(config, ready.set, addresses, tuning))
     waiting = asyncio.create_task(ready.wait())
     await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED, timeout=20)
     waiting.cancel()
@@ -128,3 +130,10 @@ async def report(client: Client, *facts: dict[str, Any], n: int, boot: str = "b1
     async with client.session.post(url, json=batch, headers=headers) as answer:
         assert answer.status == 200, await answer.text()
         return await answer.json()
+
+
+async def come_in(client: Client, meeting: str, *participants: str) -> None:
+    """Report, like a node does, that participants are in a meeting's room."""
+    fact = {"kind": "participant_joined", "room": meeting, "at": 1, "name": "x"}
+    facts = [{**fact, "participant": one} for one in participants]
+    await report(client, *facts, n=1, boot=secrets.token_hex(8))

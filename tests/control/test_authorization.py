@@ -97,6 +97,7 @@ TABLE = {
     f"PUT {P}/role": OWNER,
     f"POST {P}/mute": HOSTS,
     f"POST {P}/remove": HOSTS,
+    f"POST {P}/readmit": HOSTS,
     f"DELETE {P}": HOSTS,
     f"POST {M}/recording/start": HOSTS,
     f"POST {M}/recording/stop": HOSTS,

@@ -4,7 +4,7 @@ import asyncpg
 
 from control.api.conversation_types import CaptionLine
 from control.webvtt import render
-from tests.control.harness import People, report
+from tests.control.harness import People, come_in, report
 
 
 def line(text: str, name: str = "Ada", start: int = 1500, end: int = 2500) -> CaptionLine:
@@ -24,7 +24,8 @@ async def test_captions_and_chat_are_kept(people: People) -> None:
     joined = await people.nobody().ok("POST", f"{base}/join", {"name": "Bob"})
     bob, bobs = joined["participant"], people.bearer(joined["participant_token"])
     eve = await people.user("eve")
-    await eve.ok("POST", f"{base}/join", {})
+    eves = (await eve.ok("POST", f"{base}/join", {}))["participant"]
+    await come_in(host, meeting, bob, eves)
     said = {
         "kind": "caption",
         "room": meeting,

@@ -27,7 +27,7 @@ from control.services import open_services
 from control.store import outbox
 from parley.settings import SETTINGS
 from tests.control.authorization_stage import PICTURE
-from tests.control.harness import Client, People, Server, serving
+from tests.control.harness import Client, People, Server, come_in, serving
 from tests.control.test_ai_results import keep
 from tests.control.test_recordings import write_recording
 from tests.support.mongodb import running_mongodb
@@ -206,6 +206,7 @@ async def live_a_little(people: People, server: Server, dsn: str) -> tuple[Clien
     here = await ada.ok("POST", f"{base}/join", {})
     guest = await people.nobody().ok("POST", f"{base}/join", {"name": "Guest"})
     there = await ada.ok("POST", f"{other}/join", {})
+    await come_in(bob, left.elsewhere, there["participant"])
     assigned = {"rooms": [{"title": "Blue", "participants": [guest["participant"]]}]}
     blue = (await ada.ok("POST", f"{base}/breakouts", assigned))["rooms"][0]["id"]
     await ada.ok("POST", "/api/v1/webhooks", {"url": "https://example.org/hook"})

@@ -10,7 +10,7 @@ from control import schedule
 from control.api.meeting_types import ChangedSettings, MeetingSettings
 from control.problem import Problem
 from control.store.meetings import MeetingRow, Plan
-from tests.control.harness import Node, People, report
+from tests.control.harness import Node, People, come_in, report
 
 
 def row(start: str, zone: str = "UTC", recurrence: str | None = None) -> MeetingRow:
@@ -253,6 +253,7 @@ async def test_messages_are_edited_and_deleted_by_their_author(people: People) -
     await host.ok("POST", f"{base}/join", {})
     joined = await people.nobody().ok("POST", f"{base}/join", {"name": "Bob"})
     bob = people.bearer(joined["participant_token"])
+    await come_in(host, meeting, joined["participant"])
     fact = {
         "kind": "chat",
         "room": meeting,

@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 
 from control.app import SIGNALING_PATH, declared_endpoints
-from tests.control.harness import Client, Node, People
+from tests.control.harness import Client, Node, People, come_in
 
 # Of the older system's inventory, in its order, but for negotiation by polling, which WHIP and WHEP replace. Parameters
 # are nameless here.
@@ -122,7 +122,8 @@ async def test_what_is_said_by_rest_is_heard_and_kept(people: People, node: Node
     assert await host.refused("POST", path, {"text": "x", "to": "nobody"}) == (404, "not_found")
     eve = await people.user("eve")
     await host.ok("PUT", f"/api/v1/meetings/{meeting}", {"settings": {"may_chat": False}})
-    await eve.ok("POST", f"/api/v1/meetings/{meeting}/join", {})
+    eves = await eve.ok("POST", f"/api/v1/meetings/{meeting}/join", {})
+    await come_in(host, meeting, eves["participant"])
     assert await eve.refused("POST", path, {"text": "x"}) == (403, "not_permitted")
     connection = await asyncpg.connect(dsn)
     events = await connection.fetch("SELECT payload FROM outbox WHERE kind = 'chat.sent'")

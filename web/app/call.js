@@ -16,11 +16,14 @@ import { People } from './people.js';
 import { attendance, preferences, remember, rememberAttendance } from './preferences.js';
 import { Publishing } from './publishing.js';
 import { RecordingBanner } from './recording-banner.js';
+import { Removed } from './removed.js';
 import { rest } from './session.js';
 import { actionOf } from './shortcuts.js';
 import { showStreamKeys } from './stream-keys.js';
 import { Tiles } from './tiles.js';
 import { toast } from './toasts.js';
+
+const REMOVAL = 'They stay out until a host lets them back in. New guests from the same network wait for a host.';
 
 /**
  * @typedef {{meeting: any, media: import('./local-media.js').LocalMedia, entry: import('./prejoin.js').Entry, signal: AbortSignal,
@@ -47,6 +50,7 @@ class Call {
   /** The room that we are in: the meeting's own, or one of its breakout rooms. */
   #place;
   #people;
+  #removed;
   #captions;
   #analysis = h('div');
   #title = h('h1', { class: 'call-title' });
@@ -81,8 +85,9 @@ class Call {
     this.#chat = new Chat(this.#room, { signal, close: () => this.#openPanel(''), changed: () => this.#update() });
     this.#lobby = new Lobby(this.#room, meeting.id, { signal, decide: (action, who) => this.#host(action, who), changed: () => this.#update() });
     this.#breakouts = new Breakouts(this.#room, meeting.id, { signal });
+    this.#removed = new Removed(meeting.id);
     this.#people = new People(this.#room, {
-      signal, name, lobby: h('div', {}, this.#lobby.element, this.#breakouts.element), close: () => this.#openPanel(''), act: (action, who) => void this.#host(action, who), invite: () => void copyLink(`/m/${encodeURIComponent(meeting.id)}`),
+      signal, name, removed: this.#removed, lobby: h('div', {}, this.#lobby.element, this.#breakouts.element), close: () => this.#openPanel(''), act: (action, who) => void this.#host(action, who), invite: () => void copyLink(`/m/${encodeURIComponent(meeting.id)}`),
       streamKeys: () => void showStreamKeys(meeting.id),
     });
     this.#captions = new Captions(this.#room, { signal, name });
@@ -269,8 +274,10 @@ class Call {
       if (action === 'release') return void (await rest.muteParticipant(here, participant.id, []));
       if (action === 'mute-all') return void (await rest.muteAll(here));
       if (action === 'admit' || action === 'deny') return void (await rest.decideLobby(meeting.id, participant.id, action === 'admit'));
-      const answer = await ask(`Remove ${participant.name}?`, 'They cannot come back by themselves.', [{ label: 'Remove', value: 'remove', class: 'danger' }]);
-      if (answer === 'remove') await rest.removeParticipant(here, participant.id);
+      const answer = await ask(`Remove ${participant.name}?`, REMOVAL, [{ label: 'Remove', value: 'remove', class: 'danger' }]);
+      if (answer !== 'remove') return;
+      await rest.removeParticipant(here, participant.id);
+      await this.#removed.refresh();
     } catch (error) {
       toast(error.message, 'problem');
     }

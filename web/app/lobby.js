@@ -1,4 +1,7 @@
-/** Who waits to be let in: shown to hosts above the participants, asked for while they host. */
+/**
+ * Who waits to be let in: shown to hosts above the participants, asked for while they host. Without a lobby people wait
+ * too: new guests from the address of somebody who was removed.
+ */
 import { h } from './dom.js';
 import { rest } from './session.js';
 import { toast } from './toasts.js';
@@ -12,8 +15,6 @@ export class Lobby {
   #meeting;
   #decide;
   #changed;
-  /** Only meetings with a lobby are asked; null until their settings are known. @type {boolean|null} */
-  #exists = null;
   /** @type {Set<string>} */
   #announced = new Set();
 
@@ -31,10 +32,9 @@ export class Lobby {
   }
 
   async #ask() {
-    if (!this.#room.grants.host || this.#room.connection.state !== 'connected' || this.#exists === false) return;
+    if (!this.#room.grants.host || this.#room.connection.state !== 'connected') return;
     try {
-      this.#exists ??= (await rest.meetingDetails(this.#meeting)).settings.lobby;
-      this.#show(this.#exists ? (await rest.lobby(this.#meeting)).waiting : []);
+      this.#show((await rest.lobby(this.#meeting)).waiting);
     } catch {
       // It is asked again soon; a lost connection shows elsewhere.
     }

@@ -14,22 +14,24 @@ export class People {
   #streamKeys = h('button', { type: 'button', class: 'button', 'data-host': 'stream-keys', hidden: true }, icon('screen'), 'Stream keys');
   #act;
   #name;
+  #removed;
   /** @type {Map<string, HTMLElement>} */
   #rows = new Map();
 
   /**
    * @param {import('/sdk/parley.js').Room} room
-   * @param {{signal: AbortSignal, name: string, lobby: HTMLElement, close: () => void, invite: () => void, streamKeys: () => void,
-   *   act: (action: 'mute'|'release'|'mute-all'|'remove', participant?: any) => void}} options
+   * @param {{signal: AbortSignal, name: string, lobby: HTMLElement, removed: import('./removed.js').Removed, close: () => void, invite: () => void,
+   *   streamKeys: () => void, act: (action: 'mute'|'release'|'mute-all'|'remove', participant?: any) => void}} options
    */
-  constructor(room, { signal, name, lobby, close, act, invite, streamKeys }) {
+  constructor(room, { signal, name, lobby, removed, close, act, invite, streamKeys }) {
     this.#room = room;
     this.#act = act;
     this.#name = name;
+    this.#removed = removed;
     this.#streamKeys.addEventListener('click', streamKeys);
     this.element = h('aside', { class: 'panel panel-people', 'aria-label': 'Participants', hidden: true },
       h('header', { class: 'panel-head' }, this.#title, iconButton('close', 'Close', { onclick: close })),
-      lobby, this.#list,
+      lobby, this.#list, removed.element,
       h('footer', { class: 'panel-foot' }, this.#muteAll, this.#streamKeys,
         h('button', { type: 'button', class: 'button', onclick: invite }, icon('link'), 'Copy the link')));
     for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-added', 'track-changed',
@@ -44,7 +46,10 @@ export class People {
   /** @param {boolean} shown */
   show(shown) {
     this.element.hidden = !shown;
-    if (shown) this.#update();
+    if (!shown) return;
+    this.#update();
+    if (this.#room.grants.host) void this.#removed.refresh();
+    else this.#removed.hide();
   }
 
   #update() {

@@ -185,6 +185,16 @@ export class Rest {
     return this.post(`${participantPath(id, participant)}/remove`, { ban });
   }
 
+  /** Who is and was in a meeting. @returns {Promise<{participants: {participant: string, name: string, present: boolean, removed: boolean}[]}>} */
+  participants(id) {
+    return this.get(`/meetings/${encodeURIComponent(id)}/participants`);
+  }
+
+  /** Let somebody who was removed come in again. */
+  readmitParticipant(id, participant) {
+    return this.post(`${participantPath(id, participant)}/readmit`);
+  }
+
   /** The breakout rooms of a meeting, and who is assigned to which. */
   breakouts(id) {
     return this.get(`/meetings/${encodeURIComponent(id)}/breakouts`);

@@ -1,0 +1,47 @@
+/** People whom a host removed, with the way back for them: shown to hosts below the participants. */
+import { h } from './dom.js';
+import { rest } from './session.js';
+import { toast } from './toasts.js';
+
+export class Removed {
+  element = h('section', { class: 'removed', 'aria-label': 'Removed people', hidden: true });
+  #meeting;
+
+  /** @param {string} meeting its main room: whoever is removed from one room is removed from all */
+  constructor(meeting) {
+    this.#meeting = meeting;
+  }
+
+  /** Ask who was removed; needs a host. */
+  async refresh() {
+    try {
+      const { participants } = await rest.participants(this.#meeting);
+      this.#show(participants.filter(({ removed }) => removed));
+    } catch {
+      // It is asked again when the panel opens; a lost connection shows elsewhere.
+    }
+  }
+
+  hide() {
+    this.element.hidden = true;
+  }
+
+  #show(people) {
+    this.element.hidden = people.length === 0;
+    this.element.replaceChildren(h('h3', {}, 'Removed'), ...people.map((one) => this.#row(one)));
+  }
+
+  #row({ participant, name }) {
+    const letBack = async () => {
+      try {
+        await rest.readmitParticipant(this.#meeting, participant);
+        toast(`${name} can join again.`);
+      } catch (error) {
+        toast(error.message, 'problem');
+      }
+      await this.refresh();
+    };
+    return h('div', { class: 'lobby-row', 'data-removed': participant }, h('span', {}, name),
+      h('button', { type: 'button', class: 'button small', 'aria-label': `Let ${name} back in`, onclick: () => void letBack() }, 'Let back in'));
+  }
+}

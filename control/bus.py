@@ -13,13 +13,15 @@ class BusAway(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why an event was not taken. Without a reason it only has to wait for others that are under way.
+    """Why an event was not taken.
 
-    A `dead` one will never be taken: it is kept as a dead letter, and what stands behind it goes on.
+    One that is `under_way`, or waits for others that are, was not refused, but may have a reason to be told all the
+    same. A `dead` one will never be taken: it is kept as a dead letter, and what stands behind it goes on.
     """
 
     reason: str | None = None
     dead: bool = False
+    under_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)

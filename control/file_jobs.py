@@ -70,7 +70,10 @@ class FileJobs:
             picture = await images.thumbnail(path, row.content_type)
         if picture is None:
             raise JobFailed("there is no picture in this file")
-        await self._store.put_bytes(row.id, picture, ".jpg")
+        try:
+            await self._store.put_bytes(row.id, picture, ".jpg")
+        except Problem as problem:
+            raise JobFailed(problem.detail, again=True) from problem
         async with self._pool.acquire() as connection:
             kept = await media.set_thumbnail(connection, row.id)
         if not kept:

@@ -168,10 +168,10 @@ class KafkaBus:
             slow = now - flight.begun > _SLOW_SECONDS
             reason = f"the brokers have not answered yet (topic {flight.batch.topic})" if slow else None
             for event in _firsts(flight.batch.events):
-                progress.refused.setdefault(event.id, Refusal(reason))
+                progress.refused.setdefault(event.id, Refusal(reason, under_way=True))
                 waiting.pop(event.key, None)
         for queue in waiting.values():
-            progress.refused.setdefault(queue[0].id, Refusal())
+            progress.refused.setdefault(queue[0].id, Refusal(under_way=True))
 
     async def _fly(self, batch: _Batch) -> Progress:
         """Send a batch, its events one by one where it is refused for what is in it; return what became of them."""

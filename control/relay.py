@@ -116,8 +116,8 @@ def _held(place: Place, events: list[Event], progress: Progress) -> list[Held]:
             _LOG.warning("event %d is a dead letter of %s: %s", event, place.name, refusal.reason)
             _DEAD.labels(place.name).inc()
             held.append(Held(event, refusal.reason, None))
-        elif refusal.reason is None:
-            held.append(Held(event, None, _POLL_SECONDS))
+        elif refusal.under_way:
+            held.append(Held(event, refusal.reason, _POLL_SECONDS, counts=False))
         else:
             _FAILED.labels(place.name).inc()
             pause = min(_POLL_SECONDS * 2.0 ** min(attempts.get(event, 0), 10), _LONGEST_PAUSE)

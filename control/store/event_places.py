@@ -9,14 +9,15 @@ from control.store.outbox import Event
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An event that its bus refused: tried again after so many seconds, never when that is None (a dead letter).
+    """An event that its bus did not take: tried again after so many seconds, never when that is None (a dead letter).
 
-    Without a reason it only waits for others, and the attempt does not count.
+    `counts` tells whether it was refused, rather than being under way or waiting for others.
     """
 
     event: int
     reason: str | None
     seconds: float | None
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +79,15 @@ class KafkaPlace:
     async def hold(self, connection: Connection, held: list[Held]) -> None:
         await connection.execute(
             "UPDATE outbox o SET reason = coalesce(h.reason, o.reason),"
-            " attempts = o.attempts + (h.reason IS NOT NULL)::int,"
+            " attempts = o.attempts + h.counts::int,"
             " retry_at = now() + make_interval(secs => h.seconds),"
             " published_at = CASE WHEN h.seconds IS NULL THEN now() END"
-            " FROM unnest($1::bigint[], $2::text[], $3::float8[]) AS h (id, reason, seconds)"
+            " FROM unnest($1::bigint[], $2::text[], $3::float8[], $4::bool[]) AS h (id, reason, seconds, counts)"
             " WHERE o.id = h.id AND o.published_at IS NULL",
             [one.event for one in held],
             [one.reason for one in held],
             [one.seconds for one in held],
+            [one.counts for one in held],
         )
 
     async def blame(self, connection: Connection, reason: str) -> None:

@@ -15,7 +15,7 @@ from recorder.recordings import Recordings
 from recorder.sink_socket import SinkSocket
 from recorder.uploads import Uploads
 from sfu.api.facts import RecordingStarted, SegmentClosed
-from sfu.api.sink_records import RecorderState, RecordingKept, SinkHello, decode
+from sfu.api.sink_records import VERSION, RecorderState, RecordingKept, SinkHello, decode
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Attachments:
         metrics.ATTACHED.inc()
         try:
             async with asyncio.TaskGroup() as tasks:
-                work = (self._tick(sink, capture), self._sync(sink, durability), self._tell(sink, capture))
+                work = (self._tick(sink, capture), self._sync(sink, capture, durability), self._tell(sink, capture))
                 beside = [tasks.create_task(one) for one in work]
                 await self._read(sink, capture)
                 logger.warning("the sfu has closed the socket")
@@ -82,7 +82,7 @@ class Attachments:
 
     async def _read(self, sink: SinkSocket, capture: Capture) -> None:
         """Read until the sfu closes the socket."""
-        sink.send(SinkHello(sink="recorder", instance=self._config.instance))
+        sink.send(SinkHello(sink="recorder", instance=self._config.instance, v=VERSION))
         while batch := await sink.receive():
             for data in batch:
                 try:
@@ -112,17 +112,18 @@ class Attachments:
     async def _tell(self, sink: SinkSocket, capture: Capture) -> None:
         """Tell the sfu again and again that this recorder lives, and of what it keeps nothing."""
         while True:
-            sink.send(RecorderState(stalled=capture.troubles(time.monotonic_ns())))
+            if capture.version >= 2:
+                sink.send(RecorderState(stalled=capture.troubles(time.monotonic_ns())))
             await asyncio.sleep(_TELL)
 
-    async def _sync(self, sink: SinkSocket, durability: Durability) -> None:
+    async def _sync(self, sink: SinkSocket, capture: Capture, durability: Durability) -> None:
         while True:
             await asyncio.sleep(self._config.sync_ms / 1000)
             synced = await durability.round()
             self._pass_on(synced)
             for durable in synced.durable:
                 sink.send(durable)
-            for recording in synced.ended:
+            for recording in synced.ended if capture.version >= 2 else ():
                 sink.send(RecordingKept(recording=recording.info.recording))
 
     def _pass_on(self, synced: Synced) -> None:

@@ -32,7 +32,7 @@ MAX_STREAMS = 4096
 
 
 class Capture:
-    """Routes records to streams. `wall` is CLOCK_MONOTONIC in ns."""
+    """Routes records to streams. `wall` is CLOCK_MONOTONIC in ns. `version` is the one that the sfu speaks."""
 
     def __init__(self, config: RecorderConfig, recordings: Recordings, durability: Durability) -> None:
         self._recordings = recordings
@@ -43,6 +43,7 @@ class Capture:
         self._open: dict[str, Recording] = {}
         self._numbers: dict[tuple[str, str], SegmentNumbers] = {}
         self._begun: list[Recording] = []
+        self.version = 1
 
     def take(self, record: AnyRecord, wall: int) -> None:
         """Take a record."""
@@ -56,6 +57,7 @@ class Capture:
             case TrackClosed():
                 self._close_stream(record.handle, record.reason or "closed")
             case RecordingBegun():
+                self.version = record.v
                 self._begin(record)
             case RecordingEnded():
                 if record.moved:

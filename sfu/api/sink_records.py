@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
+VERSION = 2
+"""What both ends speak. Since 2 a recorder sends RecorderState and RecordingKept, which an sfu before it refuses."""
 _PACKET = struct.Struct("!BIqq")
 _REPORT = struct.Struct("!BIIQIq")
 _MISSED = struct.Struct("!BIqI")
@@ -56,10 +58,14 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
 
 
 class SinkHello(Control, tag="hello", frozen=True, kw_only=True):
-    """First record of a sink. `sink` is "recorder" or "inference"; `instance` names its process for logs and facts."""
+    """First record of a sink. `sink` is "recorder" or "inference"; `instance` names its process for logs and facts.
+
+    `v` is the VERSION that it speaks; an sfu tells its own in RecordingBegun.
+    """
 
     sink: str
     instance: str
+    v: int = 1
 
 
 class TrackOpened(Control, tag="track-opened", frozen=True, kw_only=True):
@@ -118,6 +124,7 @@ class RecordingBegun(Control, tag="recording-begun", frozen=True, kw_only=True):
     opened_at: int
     opened_unix_ms: int
     placement: int = 0
+    v: int = 1
 
 
 class RecordingEnded(Control, tag="recording-ended", frozen=True, kw_only=True):

@@ -13,12 +13,13 @@ class Keeping:
 
     def __init__(self) -> None:
         self._is_attached = False
+        self._speaks = False
         self._heard_at: int | None = None
         self._stalled: Mapping[str, str] = {}
 
-    def attached(self, now: int) -> None:
-        """A recorder has come."""
-        self._is_attached, self._heard_at = True, now
+    def attached(self, now: int, *, speaks: bool = True) -> None:
+        """A recorder has come; one that does not speak, of an earlier version, is taken to be well."""
+        self._is_attached, self._speaks, self._heard_at = True, speaks, now
 
     def detached(self, now: int) -> None:
         """There is none any more."""
@@ -31,6 +32,6 @@ class Keeping:
     def stalled(self, recording: str, begun_at: int, now: int) -> str:
         """Return why a recording that began at `begun_at` is not kept, a sentence, or "" if it is."""
         since = begun_at if self._heard_at is None else max(self._heard_at, begun_at)
-        if now - since >= PATIENCE_NS:
+        if now - since >= PATIENCE_NS and (self._speaks or not self._is_attached):
             return SILENT if self._is_attached else NO_RECORDER
         return self._stalled.get(recording, "")

@@ -73,6 +73,7 @@ class Sinks:
         self.keeping = Keeping()
         self._context = context
         self._of_stream: dict[int, list[Tap]] = {}
+        self._kept: dict[tuple[str | None, str, int], list[Tap]] = {}
         self._parted: list[Tap] = []
 
     def current(self, purpose: Purpose) -> Sink | None:
@@ -91,7 +92,7 @@ class Sinks:
         self.attached[sink.number] = sink
         self._forget_old()
         if purpose is Purpose.RECORDER:
-            self.keeping.attached(now)
+            self.keeping.attached(now, speaks=hello.v >= 2)
             self._catch_up(sink)
         else:
             self.captions = CaptionsState(available=False, reason=_STARTING)
@@ -147,6 +148,8 @@ class Sinks:
         """Begin to copy a stream."""
         self.taps[tap.handle] = tap
         self._of_stream.setdefault(tap.stream.number, []).append(tap)
+        if tap.buffer is not None:
+            self._kept.setdefault(_recorded(tap.opened), []).append(tap)
         self._tell(tap.purpose, tap.opened)
         self._context.engine.add_sink_route(tap.stream.number, tap.purpose, tap.handle)
 
@@ -174,14 +177,21 @@ class Sinks:
     def _forget_old(self) -> None:
         wanted = [tap for tap in self._parted if self._is_wanted(tap)][-_MAX_PARTED:]
         for tap in set(self._parted).difference(wanted):
-            if tap.buffer is not None:
-                tap.buffer.close()
+            self._forget(tap)
         self._parted = wanted
         while len(self.recordings) > _MAX_ENDED:
             oldest = next((key for key, value in self.recordings.items() if value.ended_at is not None), None)
             if oldest is None:
                 break
             del self.recordings[oldest]
+
+    def _forget(self, tap: Tap) -> None:
+        if tap.buffer is not None:
+            tap.buffer.close()
+        of_stream = self._kept[_recorded(tap.opened)]
+        of_stream.remove(tap)
+        if not of_stream:
+            del self._kept[_recorded(tap.opened)]
 
     def _is_wanted(self, tap: Tap) -> bool:
         """Whether a closed tap may have to be repeated."""
@@ -246,14 +256,14 @@ class Sinks:
 
     def durable(self, record: sink_records.Durable) -> None:
         """A recorder has this much of a stream on disk."""
-        for tap in (*self.taps.values(), *self._parted):
-            opened = tap.opened
-            if tap.buffer is not None and (opened.recording, opened.track, opened.ssrc) == (
-                record.recording,
-                record.track,
-                record.ssrc,
-            ):
+        for tap in self._kept.get(_recorded(record), ()):
+            if tap.buffer is not None:
                 tap.buffer.reached(record.ext_seq)
+
+
+def _recorded(stream: sink_records.TrackOpened | sink_records.Durable) -> tuple[str | None, str, int]:
+    """Return what a recorder knows a stream by."""
+    return stream.recording, stream.track, stream.ssrc
 
 
 def _arrival(record: PacketRecord | SenderReportRecord | MissedRecord) -> int:

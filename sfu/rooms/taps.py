@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sfu.api import facts, signaling, signaling_values
 from sfu.api.desired_state import DesiredRecording
 from sfu.api.join_token import Source
-from sfu.api.sink_records import RecordingBegun, TrackOpened
+from sfu.api.sink_records import VERSION, RecordingBegun, TrackOpened
 from sfu.rooms.ingress_stream import IngressStream
 from sfu.rooms.layer_choice import choose_layer, choose_smallest
 from sfu.rooms.sinks import Sinks
@@ -60,6 +60,11 @@ class RoomTaps:
             consent=consent,
             stalled=self._stalled or None,
         )
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the room is recorded, and nothing of it is kept at the moment."""
+        return bool(self._stalled)
 
     def captions_state(self) -> signaling_values.CaptionsState:
         """Return what participants are told of captions."""
@@ -240,6 +245,7 @@ class RoomTaps:
             opened_at=self._room.opened_at,
             opened_unix_ms=self._room.opened_unix_ms,
             placement=self._room.epoch,
+            v=VERSION,
         )
 
     def _opened(self, purpose: Purpose, uptrack: UpTrack, stream: IngressStream) -> TrackOpened:

@@ -112,6 +112,8 @@ class NodeMetrics(Collector):
         yield records
         yield size
         yield dropped
+        stalled = sum(room.taps.is_stalled for room in self._node.rooms.values())
+        yield GaugeMetricFamily("parley_sfu_recordings_stalled", "Recordings of which nothing is kept", value=stalled)
         budget = self._node.sinks.replay_budget
         yield GaugeMetricFamily("parley_sfu_replay_bytes", "Kept until a recorder has it on disk", value=budget.bytes)
         yield CounterMetricFamily(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from sfu.api.sink_records import (
+    VERSION,
     AnyControl,
     AnyRecord,
     Durable,
@@ -123,7 +124,7 @@ def begun(recording: str = "rec1", opened_at: int = 0, started: float = 0.0) -> 
     unix = 1_700_000_000_000
     return RecordingBegun(
         recording=recording, room="room1", started_unix_ms=unix + round(started * 1000), opened_at=opened_at,
-        opened_unix_ms=unix,
+        opened_unix_ms=unix, v=VERSION,
     )  # fmt: skip
 
 

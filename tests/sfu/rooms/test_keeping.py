@@ -45,3 +45,11 @@ def test_it_says_which_recordings_it_does_not_keep() -> None:
     keeping.attached(3 * SECOND)
     keeping.heard({}, 3 * SECOND)
     assert keeping.stalled("full", 0, 3 * SECOND) == ""
+
+
+def test_a_recorder_of_an_earlier_version_is_taken_to_be_well() -> None:
+    keeping = Keeping()
+    keeping.attached(0, speaks=False)
+    assert keeping.stalled("r", 0, 60 * SECOND) == ""
+    keeping.detached(60 * SECOND)
+    assert keeping.stalled("r", 0, 60 * SECOND + PATIENCE_NS) == NO_RECORDER

@@ -13,6 +13,7 @@ from sfu.api import facts, signaling, sink_records
 from sfu.api.desired_state import DesiredRecording, DesiredState
 from sfu.api.placement import Placement
 from sfu.api.sink_records import (
+    VERSION,
     AnalysisWanted,
     AnyRecord,
     CaptionRecord,
@@ -46,7 +47,7 @@ class SinkClient:
         self._socket.setblocking(False)
         self._socket.connect(str(path))
         asyncio.get_running_loop().add_reader(self._socket, self._read)
-        self.send(SinkHello(sink=kind, instance=f"{kind}-1"))
+        self.send(SinkHello(sink=kind, instance=f"{kind}-1", v=VERSION))
 
     def _read(self) -> None:
         while True:
@@ -153,6 +154,7 @@ async def test_everyone_is_told_while_a_recording_is_not_kept(tmp_path: Path) ->
         recorder.send(RecorderState(stalled={"rec-1": "The disk is full.", "rec-2": "Not of this room."}))
         told = await bob.until(signaling.RecordingChanged, lambda m: m.state.stalled is not None)
         assert (told.state.active, told.state.stalled) == (True, "The disk is full.")
+        assert (await h.metrics())["parley_sfu_recordings_stalled"] == 1
         recorder.send(RecorderState())
         await eventually(lambda: bob.last(signaling.RecordingChanged).state.stalled is None, 30)
 

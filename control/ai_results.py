@@ -8,9 +8,9 @@ them when `forget` says that their file is gone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Protocol
 
+from control.api.types import Time
 from control.database import Connection, Pool
 from control.store import ai_results
 from control.store.ai_results import AiResultRow
@@ -27,7 +27,7 @@ class AiResult:
     file: str
     task: str
     document: Any
-    created_at: datetime
+    created_at: Time
 
 
 class AiResults(Protocol):

@@ -102,6 +102,7 @@ class Endpoint:
     redirects: bool
     proof: bool
     limited: bool
+    takes_file: bool
 
 
 class Endpoints:
@@ -130,12 +131,13 @@ class Endpoints:
         redirects: bool = False,
         proof: bool = False,
         limited: bool = True,
+        takes_file: bool = False,
     ) -> Callable[[Declared], Declared]:
         """Declare the decorated handler.
 
         `content_type` is the answer's where that is not a Struct; `others` are answers of further statuses, and with
         `redirects` it may answer 302. With `proof` the caller must have shown a few minutes ago who it is.
-        Requests count in the general limits where they are `limited`.
+        Requests count in the general limits where they are `limited`. The body of one that `takes_file` is the file.
         """
 
         def declare(handler: Declared) -> Declared:
@@ -156,6 +158,7 @@ class Endpoints:
                     redirects=redirects,
                     proof=proof,
                     limited=limited,
+                    takes_file=takes_file,
                 )
             )
             return handler
@@ -242,6 +245,8 @@ async def _handle(call: Call, endpoint: Endpoint, path: dict[str, Any]) -> Reply
         values["query"] = _query(call.request, endpoint.query)
     if endpoint.body is not None:
         values["body"] = await _body(call.request, endpoint.body)
+    if endpoint.takes_file and call.request.mimetype.startswith("multipart/"):
+        raise Problem(415, "file_expected", "The body must be the file itself, not a form with the file in it.")
     result = await endpoint.handler(call, **values)
     if isinstance(result, Response):
         return result

@@ -11,6 +11,7 @@ from control.endpoint import Endpoint
 from control.problem import ProblemDocument
 
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
+_OF_BODIES = {413: "The body is too large", 415: "The body is of another type"}
 _REF = "#/components/schemas/{name}"
 
 
@@ -60,6 +61,10 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         types = ["application/json", *(["application/merge-patch+json"] if endpoint.method == "PATCH" else [])]
         content = {kind: {"schema": _ref(endpoint.body)} for kind in types}
         operation["requestBody"] = {"required": True, "content": content}
+    if endpoint.takes_file:
+        operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {}}}
+    if endpoint.body is not None or endpoint.takes_file:
+        operation["responses"] |= {str(status): _problem(what) for status, what in _OF_BODIES.items()}
     if endpoint.access not in {Access.PUBLIC, Access.ANYONE, Access.MEETING}:
         operation["security"] = [{"bearer": []}, {"session": []}]
     return operation
@@ -97,9 +102,9 @@ def _json(text: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
     return {"description": text, "content": {"application/json": {"schema": _ref(kind)}}}
 
 
-def _problem() -> dict[str, Any]:
+def _problem(what: str = "Refused") -> dict[str, Any]:
     return {
-        "description": "Refused",
+        "description": what,
         "content": {"application/problem+json": {"schema": _ref(ProblemDocument)}},
     }
 

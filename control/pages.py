@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from quart import Quart, Response, request
+from werkzeug.routing import PathConverter
 
 from control import file_response, webtransport
 from control.problem import not_found
@@ -23,7 +24,6 @@ _CONTENT_TYPES = {
     ".wasm": "application/wasm",
     ".md": "text/markdown; charset=utf-8",
 }
-_NOT_PAGES = ("api/", "internal/", "ws/", "health", "metrics", "whip", "whep")
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
@@ -41,13 +41,17 @@ COMMON_HEADERS = {
 }
 
 
+class _PagePath(PathConverter):
+    """A path that may be a page's; what programs ask for is none: they hear 404, or 405 with what is allowed."""
+
+    regex = "(?!(?:api|internal|ws)/|health|metrics|whip|whep)[^/].*?"
+
+
 def install(app: Quart, services: Services) -> None:
     """Serve files by name; any other path without a suffix is the page, which reads its address itself."""
     root = services.config.web_root.resolve()
 
     async def page(name: str = "") -> Response:
-        if request.method not in {"GET", "HEAD"} or name.startswith(_NOT_PAGES):
-            raise not_found()
         path = (root / name).resolve() if "\x00" not in name else root
         if path != root and path.is_relative_to(root) and await asyncio.to_thread(path.is_file):
             return await _send(path, services)
@@ -60,7 +64,8 @@ def install(app: Quart, services: Services) -> None:
 
     app.add_url_rule("/", "page", page)
     app.add_url_rule("/api/docs", "api docs", api_docs)
-    app.add_url_rule("/<path:name>", "page file", page)
+    app.url_map.converters["page"] = _PagePath
+    app.add_url_rule("/<page:name>", "page file", page)
 
 
 async def _send(path: Path, services: Services) -> Response:

@@ -1,11 +1,10 @@
 """Bodies and answers about the safety of accounts: sessions, API keys, mail tokens, deletion."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from control.api.types import Answer, Body, Email, GivenPassword, Password, Secret, Text
+from control.api.types import Answer, Body, Email, GivenPassword, Password, Secret, Text, Time
 
 Scope = Literal[
     "meetings:read",
@@ -25,8 +24,8 @@ class Session(Answer, frozen=True, kw_only=True):
     """`current` is the one that asks."""
 
     id: str
-    created_at: datetime
-    last_used_at: datetime
+    created_at: Time
+    last_used_at: Time
     user_agent: str
     address: str
     current: bool
@@ -39,7 +38,7 @@ class Sessions(Answer, frozen=True, kw_only=True):
 class CreateApiKey(Body, frozen=True, kw_only=True):
     name: Text
     scopes: Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=20)]
-    expires_at: datetime | None = None
+    expires_at: Time | None = None
 
 
 class ApiKey(Answer, frozen=True, kw_only=True):
@@ -48,9 +47,9 @@ class ApiKey(Answer, frozen=True, kw_only=True):
     id: str
     name: str
     scopes: list[str]
-    created_at: datetime
-    expires_at: datetime | None
-    last_used_at: datetime | None
+    created_at: Time
+    expires_at: Time | None
+    last_used_at: Time | None
     secret: str | None = None
 
 

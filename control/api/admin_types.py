@@ -1,11 +1,10 @@
 """Bodies and answers of administration."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from control.api.types import Answer, Body, Email, MeetingStatus, Text
+from control.api.types import Answer, Body, Email, MeetingStatus, Text, Time
 
 
 class AdminUser(Answer, frozen=True, kw_only=True):
@@ -16,7 +15,7 @@ class AdminUser(Answer, frozen=True, kw_only=True):
     email_verified: bool
     role: Literal["user", "admin"]
     state: Literal["active", "banned"]
-    created_at: datetime
+    created_at: Time
 
 
 class AdminUsers(Answer, frozen=True, kw_only=True):
@@ -53,7 +52,7 @@ class AdminMeeting(Answer, frozen=True, kw_only=True):
     title: str
     host: str
     status: MeetingStatus
-    created_at: datetime
+    created_at: Time
     participants: int
 
 
@@ -76,7 +75,7 @@ class Statistics(Answer, frozen=True, kw_only=True):
 
 class AuditEntry(Answer, frozen=True, kw_only=True):
     id: int
-    at: datetime
+    at: Time
     actor: str | None
     action: str
     target: str | None

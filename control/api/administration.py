@@ -161,6 +161,8 @@ async def get_statistics(call: Call) -> Statistics:
 async def force_end_meeting(call: Call, meeting: str) -> Done:
     """End a meeting for all."""
     async with call.services.pool.acquire() as connection, connection.transaction():
+        if await meetings.by_id(connection, meeting) is None:
+            raise not_found("There is no such meeting.")
         states = await end_in_transaction(connection, meeting)
         await audit.write(connection, call.actor, "force_end_meeting", meeting, call.address)
     for state in states:

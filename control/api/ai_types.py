@@ -1,11 +1,10 @@
 """Bodies and answers about understanding files, and about jobs."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from control.api.types import Answer, Body
+from control.api.types import Answer, Body, Time
 
 FileId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Language = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2,3}$")]
@@ -50,8 +49,8 @@ class Job(Answer, frozen=True, kw_only=True):
     progress: float
     result: Any
     error: str | None
-    created_at: datetime
-    finished_at: datetime | None
+    created_at: Time
+    finished_at: Time | None
 
 
 class Jobs(Answer, frozen=True, kw_only=True):
@@ -64,7 +63,7 @@ class KeptResult(Answer, frozen=True, kw_only=True):
     id: str
     task: str
     result: Any
-    created_at: datetime
+    created_at: Time
 
 
 class KeptResults(Answer, frozen=True, kw_only=True):

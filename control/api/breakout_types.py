@@ -1,11 +1,10 @@
 """Bodies and answers about breakout rooms."""
 
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
 
-from control.api.types import Answer, Body, Text
+from control.api.types import Answer, Body, Text, Time
 
 _Someone = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
@@ -54,7 +53,7 @@ class Breakout(Answer, frozen=True, kw_only=True):
     title: str
     participants: list[str]
     present: int
-    closes_at: datetime | None
+    closes_at: Time | None
 
 
 class Breakouts(Answer, frozen=True, kw_only=True):

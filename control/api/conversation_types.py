@@ -1,11 +1,10 @@
 """Bodies and answers about what was said: captions and chat."""
 
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
 
-from control.api.types import Answer, Body
+from control.api.types import Answer, Body, Time
 
 
 class Minutes(Answer, frozen=True, kw_only=True):
@@ -46,8 +45,8 @@ class ChatMessage(Answer, frozen=True, kw_only=True):
     name: str
     text: str
     to: str | None
-    at: datetime
-    edited_at: datetime | None
+    at: Time
+    edited_at: Time | None
 
 
 class EditMessage(Body, frozen=True, kw_only=True):

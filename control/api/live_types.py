@@ -1,9 +1,7 @@
 """Answers about what is live now."""
 
-from datetime import datetime
-
 from control.api.participant_types import Participant
-from control.api.types import Answer, Body
+from control.api.types import Answer, Body, Time
 
 
 class Visit(Answer, frozen=True, kw_only=True):
@@ -13,8 +11,8 @@ class Visit(Answer, frozen=True, kw_only=True):
     meeting: str
     participant: str
     node: str
-    joined_at: datetime
-    left_at: datetime | None
+    joined_at: Time
+    left_at: Time | None
     reason: str | None
 
 
@@ -30,7 +28,7 @@ class LiveRoom(Answer, frozen=True, kw_only=True):
     meeting: str
     title: str
     node: str
-    opened_at: datetime
+    opened_at: Time
     participants: int
     tracks: int
     recording: bool
@@ -44,7 +42,7 @@ class LiveTrack(Answer, frozen=True, kw_only=True):
     track: str
     source: str
     codec: str
-    published_at: datetime
+    published_at: Time
 
 
 class Peer(Answer, frozen=True, kw_only=True):

@@ -37,9 +37,11 @@ def public_file(row: MediaRow) -> MediaFile:
     )
 
 
-@endpoints.route("POST", "/api/v1/media/upload", Access.USER, query=UploadQuery, answer=MediaFile, status=201)
+@endpoints.route(
+    "POST", "/api/v1/media/upload", Access.USER, query=UploadQuery, answer=MediaFile, status=201, takes_file=True
+)
 async def upload_file(call: Call, query: UploadQuery) -> MediaFile:
-    """Upload a file: the body is its content, whatever its Content-Type."""
+    """Upload a file: the body is its content, whatever its Content-Type, but for forms (`multipart/*`: 415)."""
     services, user = call.services, call.user.user
     await services.limits.spend("upload", user, 600, 3600)
     if query.meeting is not None:
@@ -114,7 +116,7 @@ async def delete_file(call: Call, file: str) -> Done:
     return Done()
 
 
-@endpoints.route("POST", "/api/v1/users/upload-avatar", Access.USER, answer=Done)
+@endpoints.route("POST", "/api/v1/users/upload-avatar", Access.USER, answer=Done, takes_file=True)
 async def upload_avatar(call: Call) -> Done:
     """Set the account's picture; the body is an image, which is encoded anew."""
     data = await call.request.get_data()

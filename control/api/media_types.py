@@ -1,11 +1,10 @@
 """Bodies and answers about uploaded files."""
 
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
 
-from control.api.types import Answer
+from control.api.types import Answer, Time
 
 
 class UploadQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,7 +24,7 @@ class MediaFile(Answer, frozen=True, kw_only=True):
     sha256: str
     meeting: str | None
     thumbnail: bool
-    created_at: datetime
+    created_at: Time
 
 
 class MediaPage(Answer, frozen=True, kw_only=True):

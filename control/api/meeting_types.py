@@ -1,11 +1,10 @@
 """Bodies and answers about meetings and their settings."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 
-from control.api.types import Answer, Body, LongText, MeetingStatus, Passcode, Recurrence, Role, Text, TimeZone
+from control.api.types import Answer, Body, LongText, MeetingStatus, Passcode, Recurrence, Role, Text, Time, TimeZone
 from sfu.api.desired_state import ConsentPolicy
 from sfu.api.registration import WebTransportDoor
 
@@ -65,8 +64,8 @@ class CreateMeeting(Body, frozen=True, kw_only=True):
     title: Text = "Meeting"
     description: LongText = ""
     passcode: Passcode | None = None
-    scheduled_start: datetime | None = None
-    scheduled_end: datetime | None = None
+    scheduled_start: Time | None = None
+    scheduled_end: Time | None = None
     time_zone: TimeZone = "UTC"
     recurrence: Recurrence | None = None
     settings: MeetingSettings = MeetingSettings()
@@ -78,8 +77,8 @@ class UpdateMeeting(Body, frozen=True, kw_only=True):
     title: Text | msgspec.UnsetType = msgspec.UNSET
     description: LongText | msgspec.UnsetType = msgspec.UNSET
     passcode: Passcode | msgspec.UnsetType | None = msgspec.UNSET
-    scheduled_start: datetime | msgspec.UnsetType | None = msgspec.UNSET
-    scheduled_end: datetime | msgspec.UnsetType | None = msgspec.UNSET
+    scheduled_start: Time | msgspec.UnsetType | None = msgspec.UNSET
+    scheduled_end: Time | msgspec.UnsetType | None = msgspec.UNSET
     time_zone: TimeZone | msgspec.UnsetType = msgspec.UNSET
     recurrence: Recurrence | msgspec.UnsetType | None = msgspec.UNSET
     settings: ChangedSettings | msgspec.UnsetType = msgspec.UNSET
@@ -97,13 +96,13 @@ class Meeting(Answer, frozen=True, kw_only=True):
     passcode_required: bool
     settings: MeetingSettings
     recording: str | None
-    created_at: datetime
-    scheduled_start: datetime | None
-    scheduled_end: datetime | None
+    created_at: Time
+    scheduled_start: Time | None
+    scheduled_end: Time | None
     time_zone: str
     recurrence: str | None
-    started_at: datetime | None
-    ended_at: datetime | None
+    started_at: Time | None
+    ended_at: Time | None
 
 
 class WebTransport(Answer, frozen=True, kw_only=True):
@@ -154,7 +153,7 @@ class UpcomingMeeting(Answer, frozen=True, kw_only=True):
     """`next_start` is of the next time it takes place."""
 
     meeting: Meeting
-    next_start: datetime
+    next_start: Time
 
 
 class UpcomingMeetings(Answer, frozen=True, kw_only=True):
@@ -171,4 +170,4 @@ class RoomState(Answer, frozen=True, kw_only=True):
     locked: bool
     ended: bool
     recording: str | None
-    opened_at: datetime | None
+    opened_at: Time | None

@@ -1,12 +1,11 @@
 """Bodies and answers about who is in a meeting: joining, the lobby, moderation."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 
 from control.api.meeting_types import MeetingSummary, WebTransport
-from control.api.types import Answer, Body, GivenPasscode, Role, Secret, Text
+from control.api.types import Answer, Body, GivenPasscode, Role, Secret, Text, Time
 from sfu.api.join_token import Source
 from sfu.api.signaling_values import IceServer
 
@@ -35,7 +34,7 @@ class LobbyEntry(Answer, frozen=True, kw_only=True):
     id: str
     user: str | None
     name: str
-    since: datetime
+    since: Time
 
 
 class Lobby(Answer, frozen=True, kw_only=True):
@@ -74,8 +73,8 @@ class Participant(Answer, frozen=True, kw_only=True):
     role: Role
     present: bool
     removed: bool
-    joined_at: datetime | None
-    left_at: datetime | None
+    joined_at: Time | None
+    left_at: Time | None
 
 
 class Participants(Answer, frozen=True, kw_only=True):

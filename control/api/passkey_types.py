@@ -1,9 +1,8 @@
 """Bodies and answers about passkeys; options and credentials are the JSON forms of Web Authentication (Level 3)."""
 
-from datetime import datetime
 from typing import Any, Literal
 
-from control.api.types import Answer, Body, Text
+from control.api.types import Answer, Body, Text, Time
 
 
 class PasskeyOptions(Answer, frozen=True, kw_only=True):
@@ -29,8 +28,8 @@ class SignInWithPasskey(Body, frozen=True, kw_only=True):
 class Passkey(Answer, frozen=True, kw_only=True):
     id: str
     name: str
-    created_at: datetime
-    last_used_at: datetime | None
+    created_at: Time
+    last_used_at: Time | None
 
 
 class Passkeys(Answer, frozen=True, kw_only=True):

@@ -1,11 +1,10 @@
 """How a meeting's media fared, per participant and track, for its hosts."""
 
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
 
-from control.api.types import Answer
+from control.api.types import Answer, Time
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
 from control.store import quality
@@ -44,7 +43,7 @@ class Quality(Answer, frozen=True, kw_only=True):
 
     id: int
     participant: str
-    at: datetime
+    at: Time
     seconds: int
     final: bool
     round_trip_ms: float | None

@@ -1,11 +1,10 @@
 """Answers about recordings."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 
-from control.api.types import Answer, RecordingStatus
+from control.api.types import Answer, RecordingStatus, Time
 
 
 class Recording(Answer, frozen=True, kw_only=True):
@@ -19,8 +18,8 @@ class Recording(Answer, frozen=True, kw_only=True):
     meeting: str
     title: str
     state: RecordingStatus
-    started_at: datetime
-    stopped_at: datetime | None
+    started_at: Time
+    stopped_at: Time | None
     duration_ms: int | None
     bytes: int | None
     stalled: str | None

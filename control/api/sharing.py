@@ -1,6 +1,5 @@
 """Recordings shared by link: whoever has an unexpired one may watch and download that recording, and nothing else."""
 
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -8,7 +7,7 @@ from quart import Response
 
 from control.api.recording_types import RecordingDetail
 from control.api.recordings import detail, send
-from control.api.types import Answer, Body, Done
+from control.api.types import Answer, Body, Done, Time
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
 from control.problem import Problem, forbidden, not_found
@@ -25,8 +24,8 @@ class SharedLink(Answer, frozen=True, kw_only=True):
     """`url` is shown once, when the link is made; it is relative to this server."""
 
     id: str
-    created_at: datetime
-    expires_at: datetime
+    created_at: Time
+    expires_at: Time
     url: str | None = None
 
 

@@ -1,11 +1,10 @@
 """Bodies and answers about accounts: registering, signing in, the profile."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 
-from control.api.types import Answer, Body, Email, GivenPassword, Password, Secret, Text, Username
+from control.api.types import Answer, Body, Email, GivenPassword, Password, Secret, Text, Time, Username
 
 
 class Register(Body, frozen=True, kw_only=True):
@@ -58,7 +57,7 @@ class User(Answer, frozen=True, kw_only=True):
     email_verified: bool
     email_pending: str | None = None
     """The address that the account has once the link mailed to it is opened; told by the profile alone."""
-    created_at: datetime
+    created_at: Time
 
 
 class SignedIn(Answer, frozen=True, kw_only=True):

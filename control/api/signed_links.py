@@ -17,7 +17,7 @@ from quart import Response
 
 from control.api.media import deliver, disposition, readable
 from control.api.recordings import send
-from control.api.types import Answer, Body, Done
+from control.api.types import Answer, Body, Done, Time
 from control.auth import access
 from control.auth.access import Access
 from control.content_type import INLINE
@@ -51,8 +51,8 @@ class SignedLink(Answer, frozen=True, kw_only=True):
     id: str
     url: str
     name: str | None
-    created_at: datetime
-    expires_at: datetime
+    created_at: Time
+    expires_at: Time
 
 
 class SignedLinks(Answer, frozen=True, kw_only=True):

@@ -1,8 +1,6 @@
 """Bodies and answers about stream keys."""
 
-from datetime import datetime
-
-from control.api.types import Answer, Body, Text
+from control.api.types import Answer, Body, Text, Time
 from sfu.api.stream_key import StreamRole
 
 
@@ -11,7 +9,7 @@ class CreateStreamKey(Body, frozen=True, kw_only=True):
 
     name: Text
     role: StreamRole
-    expires_at: datetime | None = None
+    expires_at: Time | None = None
 
 
 class StreamKey(Answer, frozen=True, kw_only=True):
@@ -21,9 +19,9 @@ class StreamKey(Answer, frozen=True, kw_only=True):
     name: str
     role: StreamRole
     url: str
-    created_at: datetime
-    expires_at: datetime | None
-    last_used_at: datetime | None
+    created_at: Time
+    expires_at: Time | None
+    last_used_at: Time | None
     secret: str | None = None
 
 

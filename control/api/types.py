@@ -3,6 +3,7 @@
 Unknown fields of requests are refused. Times are RFC 3339 in UTC unless a name ends in `_ms`.
 """
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -20,6 +21,7 @@ GivenPassword = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 Passcode = Annotated[str, msgspec.Meta(min_length=6, max_length=64)]
 GivenPasscode = Annotated[str, msgspec.Meta(max_length=64)]
 Secret = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
 TimeZone = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Recurrence = Annotated[str, msgspec.Meta(min_length=5, max_length=200)]
 Role = Literal["host", "co-host", "participant", "viewer"]

@@ -1,11 +1,10 @@
 """Bodies and answers about webhooks."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from control.api.types import Answer, Body
+from control.api.types import Answer, Body, Time
 
 Kind = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^(\*|[a-z_.]+)$")]
 
@@ -25,7 +24,7 @@ class Webhook(Answer, frozen=True, kw_only=True):
     url: str
     kinds: list[str]
     all_meetings: bool
-    created_at: datetime
+    created_at: Time
     secret: str | None = None
 
 
@@ -38,11 +37,11 @@ class Delivery(Answer, frozen=True, kw_only=True):
     kind: str
     state: Literal["waiting", "delivered", "failed"]
     attempts: int
-    next_at: datetime
+    next_at: Time
     last_status: int | None
     last_error: str | None
-    created_at: datetime
-    delivered_at: datetime | None
+    created_at: Time
+    delivered_at: Time | None
     event: dict[str, Any]
 
 

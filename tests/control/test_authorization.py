@@ -212,7 +212,7 @@ TABLE = {
     "GET /api/v1/openapi.json": ALL,
 }
 # Not REST: the page is public, and the sfu itself verifies the token of what is proxied to it.
-OTHERS = {"/", "/api/docs", "/<path:name>", "/whip", "/whip/<path:rest>", "/whep", "/whep/<path:rest>"}
+OTHERS = {"/", "/api/docs", "/<page:name>", "/whip", "/whip/<path:rest>", "/whep", "/whep/<path:rest>"}
 # Routes that an allowed caller uses up.
 CONSUMING = {
     f"DELETE {M}/stream-keys/<stream_key>",

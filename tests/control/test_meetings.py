@@ -75,7 +75,6 @@ def test_next_start(start: str, zone: str, recurrence: str | None, now: str, exp
         {"recurrence": "FREQ=WEEKLY;BYDAY=XX"},
         {"recurrence": "FREQ=DAILY", "scheduled_start": None},
         {"scheduled_end": datetime(2020, 1, 1, tzinfo=UTC)},
-        {"scheduled_start": datetime(2020, 1, 1)},
     ],
 )
 def test_senseless_schedules_are_refused(changes: dict[str, Any]) -> None:

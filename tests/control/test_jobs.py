@@ -242,7 +242,7 @@ async def inference() -> AsyncIterator[str]:
 
 
 async def finished(client: Client, job: str) -> Any:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while True:
             row = await client.ok("GET", f"/api/v1/jobs/{job}")
             if row["state"] in {"done", "failed"}:

@@ -62,7 +62,7 @@ async def ended_meeting(host: Client) -> str:
 
 
 async def written(host: Client, meeting: str, *states: str) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while (found := await host.ok("GET", f"/api/v1/meetings/{meeting}/minutes"))["state"] not in states or not (
             found["lines"]
         ):

@@ -39,7 +39,7 @@ async def until_closed(server: Server, data: bytes) -> bytes:
     """Send `data`; returns all that comes until the server closes."""
     reader, writer = await opened(server)
     writer.write(data)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         answer = await reader.read()
     writer.close()
     return answer
@@ -107,7 +107,7 @@ async def test_who_drips_a_head_is_closed_too(people: People, monkeypatch: pytes
     monkeypatch.setattr(plain_http, "HEAD_SECONDS", 1.0)
     reader, writer = await opened(people.nobody().server)
     ended = asyncio.create_task(reader.read())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         writer.write(b"GET / HTTP/1.1\r\nA: ")
         while not ended.done():
             writer.write(b"b")
@@ -130,7 +130,7 @@ async def test_an_answer_that_nobody_takes_is_given_up(people: People, monkeypat
     _, writer = await opened(ada.server)
     token = ada.headers["Authorization"]
     writer.write(f"GET /api/v1/media/download/{file} HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n\r\n".encode())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while closed_for("stalled") == before:
             await asyncio.sleep(0.05)
     writer.close()
@@ -147,7 +147,7 @@ async def test_an_upload_that_does_not_go_on_is_given_up(people: People, monkeyp
         )
     assert closed_for("stalled") == before + 1
     parts = ada.server.config.data_dir / "media"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while [path for path in parts.rglob("*") if path.is_file()]:
             await asyncio.sleep(0.02)
     assert (await ada.ok("GET", "/api/v1/media"))["files"] == []
@@ -158,7 +158,7 @@ async def test_an_early_answer_reaches_who_still_sends(people: People, monkeypat
     reader, writer = await opened(people.nobody().server)
     head = b"POST /api/v1/media/upload?name=x HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n"
     began = time.monotonic()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         writer.write(head + bytes(1_000_000))
         await writer.drain()
         assert b" 401 " in await reader.readline()

@@ -37,7 +37,7 @@ async def test_a_client_that_closes_takes_the_nodes_side_along(people: People, n
         await socket.receive_str()
         await socket.close(code=4100)
     assert node.closed_with is not None
-    assert await asyncio.wait_for(node.closed_with, 3) == 1001
+    assert await asyncio.wait_for(node.closed_with, 30) == 1001
 
 
 async def test_oversized_message_ends_the_session(people: People) -> None:

@@ -32,7 +32,7 @@ class Receiver:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def wait_for(self, count: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(self.got) < count:
                 self.changed.clear()
                 await self.changed.wait()
@@ -86,7 +86,7 @@ async def test_deliveries_are_signed_inspectable_and_repeatable(config: ControlC
 
 
 async def settled(client: Client, path: str, state: str) -> Any:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             (delivery,) = (await client.ok("GET", path))["deliveries"]
             if (

@@ -50,7 +50,7 @@ def client(port: int, username: str, credential: str) -> str:
         *("-u", username, "-w", credential, "127.0.0.1"),
     ]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=8, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except subprocess.TimeoutExpired as hung:
         return (hung.stdout or b"").decode() + (hung.stderr or b"").decode()
     return done.stdout + done.stderr

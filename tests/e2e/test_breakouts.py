@@ -38,19 +38,19 @@ async def test_two_browsers_go_to_a_breakout_room_and_come_back(deployment: Depl
         await panel.get_by_role("button", name="Make rooms").click()
         await panel.locator("[data-breakouts=open]").click()
         # Grace is taken there without a click; the host follows by itself.
-        await expect(grace.locator(".call-title")).to_have_text("Room 1 · Workshop", timeout=20_000)
+        await expect(grace.locator(".call-title")).to_have_text("Room 1 · Workshop", timeout=30_000)
         await panel.locator("[data-breakouts=enter]").click()
-        await expect(host.locator(".call-title")).to_have_text("Room 1 · Workshop", timeout=20_000)
-        await expect(host.locator(".tile")).to_have_count(2, timeout=20_000)
+        await expect(host.locator(".call-title")).to_have_text("Room 1 · Workshop", timeout=30_000)
+        await expect(host.locator(".tile")).to_have_count(2, timeout=30_000)
         await media_passes(host, grace)
 
         await panel.locator("input[name=announcement]").fill("Two minutes left")
         await panel.get_by_role("button", name="Send").click()
-        await expect(grace.locator(".toast")).to_contain_text(["Two minutes left"], timeout=20_000)
+        await expect(grace.locator(".toast")).to_contain_text(["Two minutes left"], timeout=30_000)
 
         await deployment.admin.request("POST", f"/meetings/{meeting}/breakouts/close", {"countdown_seconds": 3})
-        await expect(grace.locator(".banner-breakout")).to_contain_text("closes in", timeout=20_000)
+        await expect(grace.locator(".banner-breakout")).to_contain_text("closes in", timeout=30_000)
         for page in (host, grace):
-            await expect(page.locator(".call-title")).to_have_text("Workshop", timeout=20_000)
-        await expect(host.locator(".tile")).to_have_count(2, timeout=20_000)
+            await expect(page.locator(".call-title")).to_have_text("Workshop", timeout=30_000)
+        await expect(host.locator(".tile")).to_have_count(2, timeout=30_000)
         await media_passes(host, grace)

@@ -19,7 +19,7 @@ LISTEN = """
 """
 
 
-async def heard(page: sdk_page.Evaluates, count: int, seconds: float = 20) -> list[tuple[str, Any, bool]]:
+async def heard(page: sdk_page.Evaluates, count: int, seconds: float = 30) -> list[tuple[str, Any, bool]]:
     """Return (topic, payload or its length, reliable) of what has come, once it is so many messages."""
     rows: list[dict[str, Any]] = []
     async with asyncio.timeout(seconds):
@@ -31,7 +31,7 @@ async def heard(page: sdk_page.Evaluates, count: int, seconds: float = 20) -> li
 
 async def say(page: sdk_page.Evaluates, payload: str, options: str) -> None:
     """Publish; a lossy message is dropped until the channel is open, so it is tried until it goes."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while not await page.evaluate(f"sdkPage.room.publishData({payload}, {options})"):
             await asyncio.sleep(0.05)
 
@@ -53,7 +53,7 @@ async def test_browsers_exchange_data(deployment: Deployment) -> None:
         invitation = await deployment.admin.join(meeting, "Ours")
         url = deployment.admin.signaling_url(invitation)
         async with Room(url, token=invitation.token, verify_tls=False, data=True) as ours:
-            await eventually(lambda: _ready(ours), 20)
+            await eventually(lambda: _ready(ours), 30)
             for page, topic in ((ada, "ada"), (frida, "frida")):
                 await say(page, "'sure'", f"{{topic: '{topic}'}}")
                 await say(page, "new Uint8Array(60000)", f"{{topic: '{topic}'}}")
@@ -61,7 +61,7 @@ async def test_browsers_exchange_data(deployment: Deployment) -> None:
             for page, topic in ((ada, "frida"), (frida, "ada")):
                 said = {(topic, "sure", True), (topic, 60_000, True), (topic, "quick", False)}
                 assert set(await heard(page, 3)) == said
-            await eventually(lambda: len(ours.heard) == 6, 20)
+            await eventually(lambda: len(ours.heard) == 6, 30)
             frida_id = await frida.evaluate("sdkPage.room.participant")
             ours.say(b"for frida alone", frida_id, topic="ours")
             ours.say(b"for all, at once", topic="ours", reliable=False)

@@ -20,10 +20,10 @@ async def test_ffmpeg_is_seen_at_once_and_by_a_late_joiner_at_its_next_keyframe(
             *command, f"{deployment.server.url}{joined.whip_url}", joined.token, "40"
         )
         try:
-            await until_media(of_chromium(ada), videos=1, frames=60, audio=100, seconds=15)
+            await until_media(of_chromium(ada), videos=1, frames=60, audio=100, seconds=30)
             async with chromium_guest(deployment, 1, meeting, "Late") as late:
                 # The muxer sends a keyframe each second and hears no PLI.
-                await until_media(of_chromium(late), videos=2, frames=1, audio=1, seconds=6)
+                await until_media(of_chromium(late), videos=2, frames=1, audio=1, seconds=30)
         finally:
             publisher.terminate()
             await publisher.wait()

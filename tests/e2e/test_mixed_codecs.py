@@ -10,7 +10,7 @@ from tests.support.bidi import firefox
 from tests.support.chromium import chromium, open_page
 
 NO_AV1 = {"media.webrtc.codec.video.av1.enabled": False}
-SECONDS = 20
+SECONDS = 30
 TO_AV1 = "sdkPage.room.publish('camera', sdkPage.room.local('camera').mediaTrack, {codec: 'AV1'}).then(() => true)"
 SEES_AV1 = "[...sdkPage.room.roster.tracks.values()].some((track) => track.codec === 'AV1')"
 UNSUPPORTED = "sdkPage.states.filter((state) => state.reason === 'codec_unsupported').length"

@@ -71,7 +71,7 @@ async def running(config: InferenceConfig) -> AsyncIterator[Inference]:
     inference = Inference(config)
     ready = asyncio.Event()
     task = asyncio.create_task(inference.run(ready.set))
-    await asyncio.wait_for(ready.wait(), 10)
+    await asyncio.wait_for(ready.wait(), 30)
     try:
         yield inference
     finally:

@@ -200,7 +200,7 @@ async def viewer_call(
             token = h.control.token("r", "bob")
             await bob.evaluate(f"join('{url}', {{token: '{token}'}}).then(() => true)")
             call = ViewerCall(h, link, bob)
-            await eventually(lambda: call.h.node.rooms["r"].participants["bob"].subscription is not None, 20)
+            await eventually(lambda: call.h.node.rooms["r"].participants["bob"].subscription is not None, 30)
             yield call
 
 

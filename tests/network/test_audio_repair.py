@@ -57,7 +57,7 @@ async def test_lost_sound_comes_in_later_packets_or_again(tmp_path: Path) -> Non
             await sdk_page.join_node(bob, url, h.control.token("r", "bob"))
             await sdk_page.join_node(frida, url, h.control.token("r", "frida"))
             await sdk_page.join_node(page, url, h.control.token("r", "ann"), {"tone": True})
-            await eventually(lambda: (found := sound_of(h, "ann")) is not None and found.packets > 20, 20)
+            await eventually(lambda: (found := sound_of(h, "ann")) is not None and found.packets > 20, 30)
             (uptrack,) = h.node.rooms["r"].uptracks.values()
             assert next(iter(uptrack.media.payloads.values())).codec is Codec.RED
             behind.change(up=LinkSettings(delay=20 * MS, loss=LOSS))

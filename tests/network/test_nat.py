@@ -17,7 +17,7 @@ def bound(namespace: str, address: str, port: int = 0) -> socket.socket:
     def make() -> socket.socket:
         made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         made.bind((address, port))
-        made.settimeout(5)
+        made.settimeout(30)
         return made
 
     return in_namespace(namespace, make)

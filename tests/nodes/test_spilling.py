@@ -19,14 +19,14 @@ ACTIVE_LAYERS = """() => watchedPeers.flatMap((peer) => peer.getSenders())
 
 async def heard(room: Room, track: str) -> None:
     """Wait until a track comes in."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while (stream := room.stream_of(track)) is None or stream.packets < 20:
             await asyncio.sleep(0.05)
 
 
 async def spilled(host: Api, guest: Api) -> tuple[str, Joined, Joined]:
     """A meeting on two workers, and how both join it. Control hears of a worker a moment after that is ready."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             meeting = await host.create_meeting("Large")
             first, second = await host.join(meeting, "Host"), await guest.join(meeting, "Guest")

@@ -22,7 +22,7 @@ def program(code: str, **fields: object) -> Program:
 
 
 async def until_changed(child: Child, pid: int) -> int:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while child.pid in (None, pid):
             await asyncio.sleep(0)
     assert child.pid is not None

@@ -142,7 +142,7 @@ async def outcome(socket: ClientConnection, message: dict[str, Any], *, until_cl
     await socket.send(signaling.encode(signaling.Ping(id=77)))
     code = "ok"
     with contextlib.suppress(ConnectionClosed):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             async for data in socket:
                 answer = signaling.decode_server(data)
                 if isinstance(answer, signaling.Error):
@@ -345,7 +345,7 @@ async def test_an_account_that_is_banned_is_put_out_and_does_not_come_back(stage
                     break
                 await asyncio.sleep(0.05)
             await admin.request("POST", f"/admin/users/{user}/ban")
-            await asyncio.wait_for(socket.wait_closed(), 10)
+            await asyncio.wait_for(socket.wait_closed(), 30)
             assert socket.close_reason == "removed"
         with pytest.raises(ApiError, match="banned"):
             await stage.apis["anonymous"].join(stage.meeting, rejoin_secret=joined.rejoin_secret)
@@ -362,9 +362,9 @@ async def test_a_removal_while_a_part_hangs(stage: Stage, part: str) -> None:
             pass
         path = f"/meetings/{stage.meeting}/participants/{joined.participant}/remove"
         with stage.server.stopped(part):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await host.request("POST", path, {})
             if part == "redis":
-                await asyncio.wait_for(socket.wait_closed(), 10)
-        await asyncio.wait_for(socket.wait_closed(), 10)
+                await asyncio.wait_for(socket.wait_closed(), 30)
+        await asyncio.wait_for(socket.wait_closed(), 30)
         assert (socket.close_code, socket.close_reason) == (4001, "removed")

@@ -30,7 +30,7 @@ class Applied:
         return take
 
     async def until(self, name: str, value: Any) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while self.values.get(name) != value:
                 await asyncio.sleep(0.02)
 

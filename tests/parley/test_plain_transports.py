@@ -92,7 +92,7 @@ async def _play(url: str, token: str) -> None:
         async with http.post(f"{url}{location}/events", data="[]", headers=json_body) as subscribed:
             events = subscribed.headers["Location"]
         async with aiohttp.ClientSession() as anybody, anybody.get(url + events) as stream:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 assert (await stream.content.readline()).startswith(b"event: ")
         async with http.delete(url + location) as ended:
             assert ended.status == 200

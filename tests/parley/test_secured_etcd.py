@@ -65,7 +65,7 @@ async def test_settings_change_while_a_part_runs(settings: Settings, config: Etc
     async with following(applied):
         await etcd.put(f"{LIVE_SETTINGS_PREFIX}max_participants", b"7")
         await applied.until("max_participants", 7)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while (await asyncio.to_thread(overridden, settings))["max_participants"] != 7:
                 await asyncio.sleep(0.1)
     await etcd.close()

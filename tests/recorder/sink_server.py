@@ -105,7 +105,7 @@ class SinkServer:
                 raise ConnectionResetError("no recorder is attached")
             await loop.sock_sendall(self._attached, encode(record))
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 20) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 30) -> None:
         """Wait for something that the recorder's words can change."""
         async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(condition)

@@ -61,7 +61,7 @@ def disk(monkeypatch) -> Disk:
 
 
 async def refused(disk: Disk) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not disk.refused:
             await asyncio.sleep(0.01)
 
@@ -98,7 +98,7 @@ async def test_what_could_not_be_forced_to_disk_is_not_called_durable(attached, 
 
     monkeypatch.setattr(os, "fdatasync", refuse)
     await attached.sfu.send(begun(opened_at=OPENED_AT), microphone.opened(), *records[:50])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not refusals:
             await asyncio.sleep(0.01)
     assert attached.sfu.durable == {}

@@ -58,7 +58,7 @@ class Control:
             await runner.cleanup()
 
 
-async def until(condition, seconds=15):
+async def until(condition, seconds=30):
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)

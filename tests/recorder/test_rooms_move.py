@@ -114,6 +114,6 @@ async def test_one_recorder_attaches_to_every_node_of_the_machine(config: Record
     second = tmp_path / "sinks-2"
     both = replace(config, other_sink_sockets=(second,))
     async with SinkServer(config.sink_socket) as one, SinkServer(second) as two, running(both):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await one.attached()
             await two.attached()

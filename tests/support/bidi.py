@@ -95,7 +95,7 @@ class Firefox:
         value = answer["result"].get("value")
         return None if value is None else json.loads(value)
 
-    async def until(self, expression: str, seconds: float = 15) -> Any:
+    async def until(self, expression: str, seconds: float = 30) -> Any:
         """Evaluate again and again until the value is truthy, and return it; TimeoutError."""
         async with asyncio.timeout(seconds):
             while not (value := await self.evaluate(expression)):
@@ -172,7 +172,7 @@ def _connect_within(prefix: Sequence[str], host: str, port: int) -> socket.socke
     ours, theirs = socket.socketpair()
     with ours, theirs:
         command = [*prefix, sys.executable, "-c", _CONNECT, str(theirs.fileno()), host, str(port)]
-        subprocess.run(command, pass_fds=[theirs.fileno()], check=True, timeout=20)
+        subprocess.run(command, pass_fds=[theirs.fileno()], check=True, timeout=60)
         _, ancillary, _, _ = ours.recvmsg(1, socket.CMSG_LEN(array.array("i").itemsize))
         descriptor = array.array("i", ancillary[0][2])[0]
     connected = socket.socket(fileno=descriptor)

@@ -40,7 +40,7 @@ class Broker:
 
     def _tell(self, act: str) -> None:
         command = [str(_program()), act, "kafka", "--data-dir", str(self._directory)]
-        subprocess.run(command, check=True, capture_output=True, timeout=20)
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
 
 
 @contextlib.contextmanager

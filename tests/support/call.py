@@ -59,7 +59,7 @@ async def send(camera: Publication, microphone: Publication) -> None:
         await asyncio.sleep(0.02)
 
 
-async def received(listener: Room, wanted: dict[str, int], seconds: float = 15) -> None:
+async def received(listener: Room, wanted: dict[str, int], seconds: float = 30) -> None:
     """Return once the listener has so many frames of a stream of each kind."""
     deadline = time.monotonic() + seconds
     while True:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
+expect.set_options(timeout=30_000)  # what a loaded machine meets
 FLAGS = (
     "--no-sandbox",
     "--use-fake-device-for-media-stream",

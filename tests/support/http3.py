@@ -26,7 +26,7 @@ class _Client(QuicConnectionProtocol):
         headers = {":method": "GET", ":scheme": "https", ":authority": authority, ":path": path, **given}
         self._http.send_headers(stream, [(n.encode(), v.encode()) for n, v in headers.items()], end_stream=True)
         self.transmit()
-        return await asyncio.wait_for(self._answered, 10)
+        return await asyncio.wait_for(self._answered, 30)
 
     def quic_event_received(self, event: QuicEvent) -> None:
         for found in self._http.handle_event(event):

@@ -21,7 +21,7 @@ from sfu.api.join_token import Grants
 
 M = TypeVar("M", bound=signaling.Message)
 Answer = tuple[int, Any] | Callable[[aiohttp.web.Request], tuple[int, Any]]
-SECONDS = 10.0
+SECONDS = 30.0
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
     "connect-src 'self' ws:"

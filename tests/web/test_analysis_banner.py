@@ -49,7 +49,7 @@ async def test_consent_is_asked_for_shown_and_taken_back(chromium: Browser, serv
             pass
         assert consent.analysis is True
         await expect(banner).to_contain_text(
-            "Grace Hopper: face looks uncertain; generated face: no verdict (no model).", timeout=10_000
+            "Grace Hopper: face looks uncertain; generated face: no verdict (no model).", timeout=30_000
         )
         await expect(banner).to_contain_text("generated voice: likely synthetic (demonstration model, not evidence).")
         await banner.get_by_role("button", name="Stop analysing me").click()

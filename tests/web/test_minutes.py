@@ -22,7 +22,7 @@ async def test_minutes_are_waited_for_shown_and_missed(chromium: Browser, server
         await expect(shown).to_contain_text("Being written.")
         ready = minutes | {"state": "ready", "text": "They agreed.\n<b>Ada</b> does it."}
         server.answers["GET", "/meetings/m1/minutes"] = (200, ready)
-        await expect(shown).to_contain_text("<b>Ada</b> does it.", timeout=10_000)
+        await expect(shown).to_contain_text("<b>Ada</b> does it.", timeout=30_000)
         await expect(shown).to_contain_text("Written by llm-1 from the captions")
         failed = minutes | {"state": "failed", "error": "the endpoint answered 401"}
         server.answers["GET", "/meetings/m1/minutes"] = (200, failed)

@@ -106,7 +106,7 @@ async def test_the_same_with_nodes_that_registered_in_etcd(config: ControlConfig
             task = asyncio.create_task(registration.run())
             stack.push_async_callback(registration.end)
             stack.callback(task.cancel)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await host.call("POST", f"/api/v1/meetings/{meeting}/join", {}))[0] != 200:
                 await asyncio.sleep(0.05)
         assert len(await fifty_at_once(people)) == 1

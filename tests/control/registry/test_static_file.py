@@ -27,7 +27,7 @@ def table(name: str, node: FakeNode, region: str) -> str:
 
 
 async def until_known(registry: StaticRegistry, names: list[str]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while sorted(registry.living()) != names:
             await asyncio.sleep(0.05)
 

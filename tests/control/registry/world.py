@@ -69,13 +69,13 @@ class World(Protocol):
 
     async def cut(self, node: FakeNode) -> None: ...
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 15) -> None: ...
+    async def until(self, condition: Callable[[], bool], seconds: float = 30) -> None: ...
 
 
 class _World:
     registry: Registry
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 15) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 30) -> None:
         """Wait for a condition on the registry, looking whenever it says that something changed, and now and then."""
         async with asyncio.timeout(seconds):
             while not condition():

@@ -51,7 +51,7 @@ class World:
     def _socket(self) -> socket.socket:
         entry = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         entry.bind(("127.0.0.1", 0))
-        entry.settimeout(5)
+        entry.settimeout(30)
         return entry
 
     def send(self, *datagrams: bytes) -> None:
@@ -69,7 +69,7 @@ class World:
         with contextlib.suppress(BlockingIOError):
             while True:
                 self.far.recv(2000)
-        self.far.settimeout(5)
+        self.far.settimeout(30)
 
     def close(self) -> None:
         for entry in (self.near, self.far, self.sockets):
@@ -292,7 +292,7 @@ def test_one_bad_address_harms_nobody_else(engine: Engine) -> None:
             receiver = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             receiver.bind(("127.0.0.1", 0))
             receiver.connect(sockets.addresses[0])  # whoever still sends to a port's last owner is not heard
-            receiver.settimeout(5)
+            receiver.settimeout(30)
             engine.set_address(peer, ("255.255.255.255", 9) if peer == 50 else receiver.getsockname(), 0)
             far.append((subscriber, receiver))
         for seq in range(4):
@@ -322,7 +322,7 @@ pump = Pump(engine, sockets)
 near, far = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
 for end in (near, far):
     end.bind(("127.0.0.1", 0))
-    end.settimeout(5)
+    end.settimeout(30)
 publisher = Publisher(engine, 1, 1)
 engine.admit_source(1, near.getsockname(), 0)
 engine.add_stream(StreamEntry(1, 1, 11, VIDEO, 12))

@@ -23,7 +23,7 @@ def sockets() -> Iterator[Sockets]:
 def far() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as entry:
         entry.bind(("127.0.0.1", 0))
-        entry.settimeout(5)
+        entry.settimeout(30)
         yield entry
 
 
@@ -75,7 +75,7 @@ def test_one_bad_address_harms_nobody_else(sockets: Sockets) -> None:
     for _ in range(99):
         receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(5)
+        receiver.settimeout(30)
         receivers.append(receiver)
     # A broadcast address without leave to broadcast: the kernel refuses it.
     destinations = [receiver.getsockname() for receiver in receivers]
@@ -101,7 +101,7 @@ def test_two_addresses_share_a_port() -> None:
         assert sockets.addresses[0][1] == sockets.addresses[1][1] == sockets.port
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as far:
             far.bind(("::1", 0))
-            far.settimeout(5)
+            far.settimeout(30)
             far.sendto(b"six", sockets.addresses[1])
             (datagram,) = received(sockets, 1, local=1)
             assert (datagram.data, datagram.source, datagram.local) == (b"six", far.getsockname()[:2], 1)

@@ -15,7 +15,7 @@ def packets_of_ffmpeg(codec, frames):
     """Return the RTP packets that FFmpeg sends for these frames, by way of a socket of our own."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(5)
+        receiver.settimeout(30)
         port = receiver.getsockname()[1]
         url = f"rtp://127.0.0.1:{port}?pkt_size=700&localrtcpport=0"
         packets = []
@@ -32,7 +32,7 @@ def packets_of_ffmpeg(codec, frames):
                 receiver.setblocking(False)
                 while not rtp.parse_header(packets[-1]).marker:
                     packets.append(receiver.recv(2000))
-                receiver.settimeout(5)
+                receiver.settimeout(30)
         return packets
 
 

@@ -207,7 +207,7 @@ class Client:
     async def send(self, message: signaling.Message) -> None:
         await self.connection.send(signaling.encode(message))
 
-    async def until(self, kind: type, check: Callable[[Any], bool] = lambda _: True, seconds: float = 5.0) -> Any:
+    async def until(self, kind: type, check: Callable[[Any], bool] = lambda _: True, seconds: float = 30) -> Any:
         """Return the first message, received or yet to come, of a kind that passes the check."""
 
         def find() -> Any:
@@ -220,7 +220,7 @@ class Client:
     def last(self, kind: type) -> Any:
         return next(message for message in reversed(self.received) if isinstance(message, kind))
 
-    async def closed(self, seconds: float = 5.0) -> int | None:
+    async def closed(self, seconds: float = 30) -> int | None:
         async with asyncio.timeout(seconds):
             await self.connection.wait_closed()
             await self._reader
@@ -243,7 +243,7 @@ async def client(host: Host, token: str | None, *, resume: str | None = None, v:
         await entry.close()
 
 
-async def eventually(check: Callable[[], Any], seconds: float = 5.0) -> Any:
+async def eventually(check: Callable[[], Any], seconds: float = 30) -> Any:
     """Wait until `check` is true, with a bound."""
     async with asyncio.timeout(seconds):
         while not (value := check()):

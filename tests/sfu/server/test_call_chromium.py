@@ -32,7 +32,7 @@ async def received(page: Page) -> Received:
     return result
 
 
-async def until_received(page: Page, track: str, field: str, more_than: int, seconds: float = 10.0) -> None:
+async def until_received(page: Page, track: str, field: str, more_than: int, seconds: float = 30) -> None:
     """Wait until a statistic of a track exceeds a bound."""
     async with asyncio.timeout(seconds):
         while (await received(page)).get(track, {}).get(field, 0) <= more_than:

@@ -76,7 +76,7 @@ async def test_a_room_ends_when_its_meeting_is_deleted_and_nobody_could_say_so(t
 
 
 async def admitted(session: ClientConnection) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not isinstance(signaling.decode_server(await session.recv()), signaling.RoomInfo):
             pass
 

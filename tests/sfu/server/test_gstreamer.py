@@ -69,7 +69,7 @@ async def test_gstreamer_sends_and_gstreamer_receives(tmp_path: Path, gstreamer:
             *protection(suite),
             f"udpsink host=127.0.0.1 port={opened['port']}",
         )
-        await eventually(lambda: all(up.streams for up in h.node.rooms["r"].uptracks.values()), 20)
+        await eventually(lambda: all(up.streams for up in h.node.rooms["r"].uptracks.values()), 30)
         port = free_port()
         wish = {"of": "cam", "source": "camera", "address": "127.0.0.1", "port": port, "ssrc": 77}
         await api.open(direction="send", participant="out", keyframe_seconds=1, payload_type=96, **wish, **srtp)

@@ -67,7 +67,7 @@ async def _fill(stack: AsyncExitStack, h: Host) -> tuple[list[Publication], list
 
 
 async def _until_shown(page: Page, kind: str, wanted: set[str]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not wanted <= set(await page.evaluate(SHOWN.replace("KIND", kind))):
             await asyncio.sleep(0.1)
 

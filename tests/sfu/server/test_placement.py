@@ -106,7 +106,7 @@ async def test_a_draining_node_lets_its_rooms_end(tmp_path: Path) -> None:
         assert (await ask(h, "GET", "/node/v1/status")).draining
         assert not draining.done()
         await ada.send(signaling.Leave())
-        await asyncio.wait_for(draining, 10)
+        await asyncio.wait_for(draining, 30)
 
 
 async def test_what_is_left_after_the_grace_is_handed_over(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ async def test_ffmpeg_sends_and_ffmpeg_receives(tmp_path: Path, ffmpeg: Ffmpeg, 
         key = [KEY] if protected else []
         await ffmpeg.start("send", port, "60", "video", "96", *key)
         await ffmpeg.start("send", port, "60", "audio", "97", *key)
-        await eventually(lambda: all(up.streams for up in h.node.rooms["r"].uptracks.values()), 20)
+        await eventually(lambda: all(up.streams for up in h.node.rooms["r"].uptracks.values()), 30)
         receivers = []
         for kind, source, frames in (("video", "camera", 40), ("audio", "microphone", 50)):
             wish = {"of": "cam", "source": source, "address": "127.0.0.1", "port": free_port()}

@@ -19,12 +19,12 @@ async def test_a_resume_keeps_participant_tracks_and_media(tmp_path: Path) -> No
             caller = Caller(ann)
             try:
                 tracks = await caller.publish_both()
-                await eventually(lambda: watcher.frames_of(tracks["camera"]) > 5, 10)
+                await eventually(lambda: watcher.frames_of(tracks["camera"]) > 5, 30)
                 await ann.connection.close(4000)
                 lost = await bob.until(signaling.UserUpdated, lambda m: not m.participant.connected)
                 assert lost.participant.participant == "ann"
                 frames = watcher.frames_of(tracks["camera"])
-                await eventually(lambda: watcher.frames_of(tracks["camera"]) > frames + 5, 10)
+                await eventually(lambda: watcher.frames_of(tracks["camera"]) > frames + 5, 30)
                 async with client(h, None, resume=info.resume) as again:
                     resumed = await again.until(signaling.RoomInfo)
                     assert resumed.resumed

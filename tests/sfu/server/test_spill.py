@@ -40,7 +40,7 @@ async def test_frames_move_from_node_to_node(tmp_path: Path, ffmpeg: Ffmpeg) -> 
                 cameras[name] = opened["tracks"][0]["track"]
             shown = await bob.until(signaling.TrackAdded, lambda message: message.track.participant == "near-camera")
             assert shown.track.track == cameras["near-camera"]
-            await eventually(lambda: _described(home, 2) and _described(further, 2), 20)
+            await eventually(lambda: _described(home, 2) and _described(further, 2), 30)
             for api, name in ((far, "near-camera"), (near, "far-camera")):
                 await _is_decoded(api, name, ffmpeg, tmp_path)
             kinds = further.control.kinds()

@@ -120,7 +120,7 @@ async def test_who_reads_nothing_is_closed(tmp_path: Path) -> None:
         assert h.server._signaling.refused["slow_client"] == 1
         link = session._connection
         assert link._unacknowledged() < 500_000
-        await eventually(lambda: not h.server._signaling._sessions, 20)
+        await eventually(lambda: not h.server._signaling._sessions, 30)
 
 
 async def test_a_server_that_outlives_its_certificate_goes_on_with_the_next(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ async def test_ffmpeg_publishes_and_a_browser_sees_it(tmp_path: Path) -> None:
         token = h.control.token("r", "camera-car")
         url = f"{h.http}/whip?consent=recording"
         publisher = await asyncio.create_subprocess_exec(sys.executable, MUXER, url, token, "8")
-        await eventually(lambda: len(h.node.rooms["r"].uptracks) == 2, 10)
+        await eventually(lambda: len(h.node.rooms["r"].uptracks) == 2, 30)
         tracks = {u.source.value: t for t, u in h.node.rooms["r"].uptracks.items()}
         await until_received(ann, tracks["camera"], "frames", 30)
         await until_received(ann, tracks["microphone"], "packets", 50)

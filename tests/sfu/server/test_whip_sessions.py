@@ -200,11 +200,11 @@ async def test_layers_and_events(tmp_path: Path) -> None:
             assert events.headers["Content-Type"] == "text/event-stream"
             heard = b""
             while heard.count(b"event: ") < 2:
-                heard += await asyncio.wait_for(events.content.readany(), 10)
+                heard += await asyncio.wait_for(events.content.readany(), 30)
             assert b'event: active\ndata: {"media":["0"]}' in heard
             assert b"event: layers" in heard
             assert (await whep.call("DELETE"))[0] == 200
-            await asyncio.wait_for(events.content.read(), 10)  # the session's end is the stream's
+            await asyncio.wait_for(events.content.read(), 30)  # the session's end is the stream's
         async with aiohttp.ClientSession() as http, http.get(h.http + headers["Location"][:-1]) as answer:
             assert answer.status == 404
 
@@ -220,7 +220,7 @@ async def test_a_sessions_events_are_read_by_a_few_at_once(tmp_path: Path) -> No
             async with http.get(h.http + headers["Location"]) as stream:
                 return stream.status == 200
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not await is_free():
                 await asyncio.sleep(0.1)
 
@@ -266,7 +266,7 @@ async def test_a_browser_restarts_ice_and_goes_on_playing(tmp_path: Path) -> Non
         before = h.node.rooms["r"].participants["wall"].playback.egress.peer.ufrags
         assert await player.evaluate("restart()") == 200
         peer = h.node.rooms["r"].participants["wall"].playback.egress.peer
-        await eventually(lambda: len(peer.ufrags) == 1 and peer.ufrags != before, 10)
+        await eventually(lambda: len(peer.ufrags) == 1 and peer.ufrags != before, 30)
         frames = await player.evaluate("played()")
         await player.wait_for_function(f"played() > {frames + 20}", polling=100)
         assert await player.evaluate("peer.iceConnectionState") in {"connected", "completed"}

@@ -54,7 +54,7 @@ class WebTransportClient(QuicConnectionProtocol):
         self._quic.send_stream_data(self.stream, data)
         self.transmit()
 
-    async def until(self, condition: Any, seconds: float = 10) -> None:
+    async def until(self, condition: Any, seconds: float = 30) -> None:
         async with asyncio.timeout(seconds):
             while not condition():
                 self._moved.clear()

@@ -46,6 +46,7 @@ class ReceivedStream:
     _seen: set[int] = field(default_factory=set)
     _nack: NackGenerator = field(default_factory=lambda: NackGenerator(skip_at_keyframe=True))
     _assembler: FrameAssembler | None = None
+    _assembled: Codec | None = None
     _statistics: ReceiveStatistics | None = None
 
     def receive(self, packet: RtpPacket, now: int) -> None:
@@ -106,8 +107,8 @@ class ReceivedStream:
         self._nack.received(ext_seq, now, keyframe=begins)
 
     def _assembler_for(self, codec: Codec) -> FrameAssembler:
-        if self._assembler is None:
-            self._assembler = FrameAssembler(codec)
+        if self._assembler is None or self._assembled is not codec:  # slots show tracks of any codec
+            self._assembler, self._assembled = FrameAssembler(codec), codec
         return self._assembler
 
     def _take(self, frame: Frame, now: int) -> None:

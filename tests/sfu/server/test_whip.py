@@ -10,6 +10,7 @@ from parley.client import Room
 from sfu.api.join_token import Grants, Source
 from sfu.formats.codecs import Codec
 from sfu.rooms.context import Limits
+from tests.sfu.rooms.stage import KEYFRAME
 from tests.sfu.server.harness import eventually, host
 from tests.sfu.server.test_call_chromium import join, stage, until_received
 from tests.support.chromium import open_page
@@ -39,14 +40,16 @@ async def test_who_is_there_sees_ffmpeg_from_its_first_frame(tmp_path: Path) -> 
     """Its only keyframe is the first: with its default, the next would come after 8 s, asked for or not."""
     async with host(tmp_path) as h, Room(h.signaling_url, token=h.control.token("r", "ann")) as ann:
         async with Room(h.signaling_url, token=h.control.token("r", "guest")) as guest:
-            await guest.publish((Source.CAMERA, Codec.H264))  # ann has a slot for video from now on
+            (seen,) = await guest.publish((Source.CAMERA, Codec.VP8))  # ann has a slot for video from now on
             await eventually(lambda: len(ann.receiver.streams) == AUDIO_SLOTS + 1, 30)
+            seen.send_frame(KEYFRAME, 0, keyframe=True)
+            await eventually(lambda: any(stream.frame_count for stream in ann.receiver.streams.values()), 30)
         url, token = f"{h.http}/whip", h.control.token("r", "camera-car")
         publisher = await asyncio.create_subprocess_exec(sys.executable, MUXER, url, token, "3", "250")
         assert await publisher.wait() == 0
         (camera,) = [stream for stream in ann.receiver.streams.values() if stream.kind == "video"]
-        await eventually(lambda: camera.frame_count >= 89, 30)
-        assert camera.keyframe_count == 1
+        await eventually(lambda: camera.frame_count >= 90, 30)
+        assert camera.keyframe_count == 2  # with the one before
         assert (await h.metrics())['parley_sfu_drops_total{reason="no_keys"}'] == 0
 
 

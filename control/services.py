@@ -23,6 +23,7 @@ from control.node_client import NodeClient
 from control.oidc import OidcClient
 from control.passcodes import Passcodes
 from control.passwords import Passwords
+from control.proxy.node_socket import NodeSocket
 from control.readiness import Check, Readiness
 from control.registry.membership import Registry
 from control.registry.opening import open_registry
@@ -99,6 +100,7 @@ async def open_services(config: ControlConfig, tuning: Tuning | None = None) -> 
         timeout=aiohttp.ClientTimeout(total=None, connect=5),
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
+        ws_response_class=NodeSocket,
     )
     registry = open_registry(config, http)
     passwords = Passwords()

@@ -16,6 +16,7 @@ from prometheus_client import Counter, Gauge
 
 from control.auth import origins
 from control.problem import Problem
+from control.proxy.node_socket import NodeSocket
 from control.proxy.routing import node_for
 from control.services import Services
 from sfu.api.failures import describe
@@ -83,17 +84,24 @@ class SignalingProxy:
             await send({"type": "websocket.accept"})
             await send({"type": "websocket.close", "code": _NODE_AWAY, "reason": reason})
             return
-        self._services.registry.proved(node.node)
+        boot = upstream.boot if isinstance(upstream, NodeSocket) else ""
+        self._services.registry.proved(node.node, boot)
         await send({"type": "websocket.accept"})
         with _OPEN.track_inprogress():
-            await self._relay(node.node, upstream, receive, send)
+            await self._relay((node.node, boot), upstream, receive, send)
 
-    async def _relay(self, node: str, upstream: aiohttp.ClientWebSocketResponse, receive: Receive, send: Send) -> None:
-        """Carry messages both ways until one side closes or the node is lost; the other side is closed too."""
+    async def _relay(
+        self, at: tuple[str, str], upstream: aiohttp.ClientWebSocketResponse, receive: Receive, send: Send
+    ) -> None:
+        """Carry messages both ways until one side closes or the node is lost; the other side is closed too.
+
+        `at` is the node, and which of its processes took the connection: its successor is none of this session's loss.
+        """
+        node, boot = at
         up = asyncio.create_task(_client_to_node(upstream, receive))
         down = asyncio.create_task(_node_to_client(upstream, send))
         closing = asyncio.create_task(self._closing.wait())
-        lost = asyncio.create_task(self._services.registry.gone(node))
+        lost = asyncio.create_task(self._services.registry.gone(node, boot))
         tasks = (up, down, closing, lost)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 
+import msgspec
 from prometheus_client import Gauge
 
 from control.registry.choice import choose
@@ -78,9 +79,9 @@ class Registry(ABC):
         """Wait until a node comes, goes or starts anew."""
         await self._changed.wait()
 
-    async def gone(self, name: str) -> None:
-        """Wait until a node no longer lives, or is another process than now."""
-        boot = self._boot(name)
+    async def gone(self, name: str, boot: str = "") -> None:
+        """Wait until a node no longer lives, or is another process than `boot` (than now, where that is not known)."""
+        boot = boot or self._boot(name)
         while self.lives(name) and boot in {"", self._boot(name)}:
             await self._changed.wait()
             boot = boot or self._boot(name)
@@ -103,11 +104,11 @@ class Registry(ABC):
             self._lost(name)
         return name in self._living
 
-    def proved(self, name: str) -> None:
-        """A node took a connection: it lives, whatever was heard before."""
+    def proved(self, name: str, boot: str = "") -> None:
+        """A node took a connection: it lives, whatever was heard before; as the process `boot`, if it said so."""
         record = self._known.get(name)
         if record is not None:
-            self._heard(record)
+            self._heard(msgspec.structs.replace(record, boot=boot or record.boot))
 
     def doubt(self, name: str) -> None:
         """A connection to a node broke: whoever asks next, asks the node."""

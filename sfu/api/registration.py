@@ -7,6 +7,7 @@ In etcd it is the value of `/parley/nodes/{node}` under a lease that the node re
 import msgspec
 
 NODES_PREFIX = "/parley/nodes/"
+BOOT_HEADER = "Parley-Boot"  # in a node's answer to a WebSocket's handshake: its `boot`
 LIVE_SETTINGS_PREFIX = "/parley/settings/"
 
 

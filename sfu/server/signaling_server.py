@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from sfu.api import signaling, tracing
+from sfu.api.registration import BOOT_HEADER
 from sfu.rooms.outbox import SessionClose
 from sfu.rooms.refusal import Code, Refused
 from sfu.server.driver import Driver
@@ -31,16 +32,17 @@ _log = logging.getLogger(__name__)
 
 
 class SignalingServer:
-    """Accepts WebSockets and joins them to the node. `refused` counts refusals by code."""
+    """Accepts WebSockets and joins them to the node. `refused` counts refusals by code; `process` is name and boot."""
 
-    def __init__(self, driver: Driver, keys: KeyRing, node_name: str, first_state: FirstState) -> None:
+    def __init__(self, driver: Driver, keys: KeyRing, process: tuple[str, str], first_state: FirstState) -> None:
         self.refused: Counter[str] = Counter()
         self._driver = driver
         self._keys = keys
         self._first_state = first_state
         self._hello = signaling.encode(
-            signaling.Hello(v=signaling.VERSION, versions=signaling.VERSIONS, node=node_name)
+            signaling.Hello(v=signaling.VERSION, versions=signaling.VERSIONS, node=process[0])
         )
+        self._boot = process[1]
         self._sessions: dict[int, SignalingSession] = {}
         self._first_media = FirstMedia(driver.node)
         self._numbers = itertools.count(1)
@@ -56,6 +58,7 @@ class SignalingServer:
             host,
             port,
             process_request=self._check_request,
+            process_response=self._name_process,
             max_size=signaling.MAX_MESSAGE_BYTES,
             max_queue=16,
             ping_interval=PING_SECONDS,
@@ -79,6 +82,10 @@ class SignalingServer:
         if len(self._sessions) >= MAX_CONNECTIONS:
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections.\n")
         return None
+
+    def _name_process(self, _: ServerConnection, __: Request, response: Response) -> None:
+        """Tell a proxy which process took the connection: one that starts anew under its name is another."""
+        response.headers[BOOT_HEADER] = self._boot
 
     def deliver(self, items: Iterable[tuple[int, signaling.Message] | SessionClose]) -> None:
         """Queue messages and closes for their sessions; a message to many is encoded once."""

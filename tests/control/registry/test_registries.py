@@ -100,6 +100,22 @@ async def test_a_node_that_starts_anew_is_another_process(world: World, nodes: t
     assert world.registry.lives("a")
 
 
+async def test_who_came_to_the_new_process_does_not_lose_the_old_one(
+    world: World, nodes: tuple[FakeNode, FakeNode]
+) -> None:
+    before = asyncio.create_task(world.registry.gone("a", "a-boot-1"))
+    await world.cut(nodes[0])
+    world.registry.proved("a", "a-boot-2")
+    since = asyncio.create_task(world.registry.gone("a", "a-boot-2"))
+    await asyncio.wait_for(before, 5)
+    nodes[0].change(boot="a-boot-2", draining=True)
+    await world.join(nodes[0])
+    await world.until(lambda: world.registry.known()["a"].draining)
+    assert not since.done()
+    nodes[0].change(boot="a-boot-3")
+    await asyncio.wait_for(since, 15)
+
+
 async def test_a_lost_node_comes_back(world: World, nodes: tuple[FakeNode, FakeNode]) -> None:
     await world.cut(nodes[0])
     await nodes[0].kill()

@@ -3,12 +3,24 @@
 import time
 from pathlib import Path
 
+import aiohttp
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from control.proxy.node_socket import NodeSocket
 from sfu.api import signaling
 from sfu.api.join_token import Grants
 from tests.sfu.server.harness import client, eventually, host
+
+
+async def test_a_proxy_learns_which_process_it_is_connected_to(tmp_path: Path) -> None:
+    async with (
+        host(tmp_path) as h,
+        aiohttp.ClientSession(ws_response_class=NodeSocket) as session,
+        session.ws_connect(h.signaling_url) as socket,
+    ):
+        assert isinstance(socket, NodeSocket)
+        assert socket.boot == h.server.presence.boot
 
 
 async def test_two_join_and_see_each_other(tmp_path: Path) -> None:

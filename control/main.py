@@ -177,7 +177,7 @@ def _workers(services: Services) -> list[asyncio.Task[None]]:
         "relay to webhooks": functools.partial(relay.run, services.config.database_dsn, places.webhooks, deliveries),
         "session news": functools.partial(session_news.run, services.config.database_dsn, services.sessions),
         "gauges of the database": services.gauges.run,
-        "webhooks": functools.partial(webhooks.run, services.pool, services.outgoing),
+        "webhooks": webhooks.Deliveries(services.pool, services.outgoing).run,
         "registry": services.registry.run,
         "memory of nodes": functools.partial(node_memory.run, services),
         "failover": functools.partial(failover.run, services),

@@ -25,7 +25,9 @@ _LOG = logging.getLogger(__name__)
 _DELIVERIES = Counter("control_webhook_deliveries_total", "Attempts to deliver", ["outcome"])
 _PAUSES = (5, 30, 120, 600, 3600, 6 * 3600, 12 * 3600)
 _LEASE_SECONDS = 60
-_BATCH = 10
+_AT_ONCE = 20
+_OF_ONE = 4
+"""Of one account, so that no receiver that is slow holds up others."""
 _POLL_SECONDS = 1.0
 
 
@@ -53,24 +55,53 @@ def _body(event: Event) -> str:
     return msgspec.json.encode(told).decode()
 
 
-async def run(pool: Pool, http: aiohttp.ClientSession) -> None:
-    """Deliver until cancelled; a lost database is waited for."""
-    while True:
-        delivered = 0
+class Deliveries:
+    """Delivers what is due, a few of each account at a time: slow receivers hold up nobody but their owner."""
+
+    def __init__(self, pool: Pool, http: aiohttp.ClientSession) -> None:
+        self._pool = pool
+        self._http = http
+        self._running: dict[asyncio.Task[None], str] = {}
+
+    async def run(self) -> None:
+        """Deliver until cancelled; a lost database is waited for."""
         try:
-            delivered = await deliver_due(pool, http)
-        except UNAVAILABLE as error:
-            _LOG.warning("webhooks wait for the database: %s", describe(error))
-        if delivered < _BATCH:
+            while True:
+                try:
+                    await self._begin()
+                except UNAVAILABLE as error:
+                    _LOG.warning("webhooks wait for the database: %s", describe(error))
+                await self._wait()
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+            self._running.clear()
+
+    async def _begin(self) -> None:
+        """Begin what is due, of accounts that have nothing under way."""
+        free = _AT_ONCE - len(self._running)
+        if free <= 0:
+            return
+        async with self._pool.acquire() as connection:
+            busy = sorted(set(self._running.values()))
+            due = await webhooks.claim(connection, free, _OF_ONE, busy, _LEASE_SECONDS)
+        for one in due:
+            self._running[asyncio.create_task(_attempt(self._pool, self._http, one))] = one.user_id
+
+    async def _wait(self) -> None:
+        """Wait until a delivery is over, for a second at most; what broke comes again when its lease has lapsed."""
+        if not self._running:
             await asyncio.sleep(_POLL_SECONDS)
-
-
-async def deliver_due(pool: Pool, http: aiohttp.ClientSession) -> int:
-    """Attempt what is due and return how many that were."""
-    async with pool.acquire() as connection:
-        due = await webhooks.claim(connection, _BATCH, _LEASE_SECONDS)
-    await asyncio.gather(*(_attempt(pool, http, one) for one in due))
-    return len(due)
+            return
+        done, _ = await asyncio.wait(self._running, timeout=_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            del self._running[task]
+            error = task.exception()
+            if isinstance(error, UNAVAILABLE):
+                _LOG.warning("what came of a delivery could not be noted: %s", describe(error))
+            elif error is not None:
+                _LOG.error("a delivery broke", exc_info=error)
 
 
 def signature(secret: str, at: int, body: str) -> str:

@@ -48,6 +48,7 @@ class Due:
     attempts: int
     url: str
     secret: str
+    user_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +106,22 @@ async def enqueue(connection: Connection, events: Sequence[Event], bodies: Seque
     )
 
 
-async def claim(connection: Connection, limit: int, lease_seconds: int) -> list[Due]:
-    """Claim deliveries that are due, in their order, for a time in which nobody else takes them."""
+async def claim(connection: Connection, limit: int, of_one: int, busy: Sequence[str], lease_seconds: int) -> list[Due]:
+    """Claim deliveries that are due, in their order, for a time in which nobody else takes them.
+
+    At most `of_one` of an account, and none of those that are `busy`.
+    """
     rows = await connection.fetch(
-        "WITH due AS (SELECT id FROM webhook_deliveries WHERE state = 'waiting' AND next_at <= now()"
-        "  ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)"
-        " UPDATE webhook_deliveries d SET attempts = attempts + 1, next_at = now() + make_interval(secs => $2)"
+        "WITH due AS (SELECT f.id FROM (SELECT DISTINCT user_id FROM webhooks WHERE user_id <> ALL($3::text[])) u"
+        "  CROSS JOIN LATERAL (SELECT d.id FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id"
+        "    WHERE w.user_id = u.user_id AND d.state = 'waiting' AND d.next_at <= now()"
+        "    ORDER BY d.id LIMIT $2 FOR UPDATE OF d SKIP LOCKED) f ORDER BY f.id LIMIT $1)"
+        " UPDATE webhook_deliveries d SET attempts = attempts + 1, next_at = now() + make_interval(secs => $4)"
         " FROM due, webhooks w WHERE d.id = due.id AND w.id = d.webhook_id"
-        " RETURNING d.id, d.kind, d.body, d.attempts, w.url, w.secret",
+        " RETURNING d.id, d.kind, d.body, d.attempts, w.url, w.secret, w.user_id",
         limit,
+        of_one,
+        busy,
         lease_seconds,
     )
     return sorted((load(Due, row) for row in rows), key=lambda due: due.id)

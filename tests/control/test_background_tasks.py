@@ -15,7 +15,7 @@ BROKEN = {
     "reconciling": (breakouts, "end_closed"),
     "tidying": (reconcile, "_tidy"),
     "session news": (session_news, "_listen"),
-    "webhooks": (webhooks, "deliver_due"),
+    "webhooks": (webhooks.Deliveries, "_begin"),
 }
 
 

@@ -97,6 +97,40 @@ async def settled(client: Client, path: str, state: str) -> Any:
                 return delivery
 
 
+async def test_a_receiver_that_is_slow_holds_up_its_owners_deliveries_alone(
+    config: ControlConfig, receiver: Receiver
+) -> None:
+    """Thirty deliveries go to one that answers nothing, before another account's is made."""
+    held: list[asyncio.StreamWriter] = []
+    slow = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
+    async with (
+        slow,
+        serving(replace(config, allow_private_webhooks=True)) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        people = People(session, server)
+        ada, eve = await people.user("ada"), await people.user("eve")
+        silent = f"http://127.0.0.1:{slow.sockets[0].getsockname()[1]}/"
+        for _ in range(3):
+            await eve.ok("POST", "/api/v1/webhooks", {"url": silent, "kinds": ["meeting.created"]})
+        await ada.ok("POST", "/api/v1/webhooks", {"url": receiver.url, "kinds": ["meeting.created"]})
+        for _ in range(10):
+            await eve.ok("POST", "/api/v1/meetings", {})
+        for _ in range(10):
+            await ada.ok("POST", "/api/v1/meetings", {})
+        await receiver.wait_for(10)
+        connection = await asyncpg.connect(config.database_dsn)
+        under_way = await connection.fetchval(
+            "SELECT count(*) FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id WHERE w.url = $1"
+            " AND attempts > 0 AND last_error IS NULL",
+            silent,
+        )
+        await connection.close()
+        assert under_way <= 4
+    for writer in held:
+        writer.close()
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -1,5 +1,6 @@
 """What the control plane must be told: plain values, read from flags, environment and TOML elsewhere."""
 
+import functools
 import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,9 +191,22 @@ class ControlConfig:
     def demands_second_factor(self, role: Literal["user", "admin"]) -> bool:
         return self.second_factor == "required" or (self.second_factor == "admins" and role == "admin")
 
+    def is_gateway(self, address: str) -> bool:
+        """Whether an address is a trusted proxy's: it stands for many, and is believed about whom."""
+        return _is_among(address, self.trusted_proxies)
+
     @property
     def link_origin(self) -> str:
         """The origin that links in mail begin with: configured, never what a request claims."""
         if self.public_origins:
             return self.public_origins[0]
         return f"http://localhost:{self.http_binds[0].rpartition(':')[2]}" if self.http_binds else ""
+
+
+@functools.lru_cache(4096)
+def _is_among(address: str, networks: tuple[str, ...]) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in ipaddress.ip_network(network, strict=False) for network in networks)

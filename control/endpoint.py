@@ -6,7 +6,6 @@ Python dicts, converts leniently and loses the nested types of msgspec in the do
 """
 
 import functools
-import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -291,19 +290,10 @@ def client_address(services: Services, incoming: Request) -> str:
     scope = incoming.scope
     client = (scope.get("client") if scope is not None else None) or ("", 0)
     address = str(client[0])
-    if _is_trusted(address, services.config.trusted_proxies):
+    if services.config.is_gateway(address):
         forwarded = incoming.headers.get("X-Forwarded-For", "").split(",")
         return forwarded[-1].strip() or address
     return address
-
-
-@functools.lru_cache(4096)
-def _is_trusted(address: str, proxies: tuple[str, ...]) -> bool:
-    try:
-        asking = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(asking in ipaddress.ip_network(proxy, strict=False) for proxy in proxies)
 
 
 async def _body(incoming: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:

@@ -196,8 +196,8 @@ def _tcp_servers(
 ) -> list[asyncio.Task[None]]:
     seconds = services.config.drain_seconds
     return [
-        asyncio.create_task(plain_http.serve(application, plain, stop, seconds)),
-        asyncio.create_task(plain_http.serve(internal.create_app(services), [private], stop, seconds)),
+        asyncio.create_task(plain_http.serve(application, plain, stop, seconds, services.config.is_gateway)),
+        asyncio.create_task(plain_http.serve(internal.create_app(services), [private], stop, seconds, lambda _: True)),
     ]
 
 

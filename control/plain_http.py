@@ -4,11 +4,13 @@ A head, or what stands between two pieces of a body, has a size and a time; a bo
 that nobody takes are given up. Requests that two parsers could read differently (RFC 9112, section 11.2) are refused
 before anything is done: llhttp refuses most, here a Transfer-Encoding besides `chunked` and a Host that is missing or
 doubled. Trailers are dropped: uvicorn would put them among the headers. TLS, and with it HTTP/2, is Hypercorn's.
+Connections are bounded in all and by address (`sfu.api.connection_table`): one that waits for a request goes for a
+newcomer.
 """
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from typing import Any
 
@@ -19,6 +21,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from control.problem import document
+from sfu.api import descriptors
+from sfu.api.connection_table import ConnectionTable, Full, host_of
 from sfu.api.signaling import MAX_MESSAGE_BYTES
 
 HEAD_BYTES = 64 * 1024
@@ -26,20 +30,79 @@ HEAD_SECONDS = 30.0
 STALLED_SECONDS = 120.0
 LINGER_SECONDS = 5.0
 _SWEEP_SECONDS = 1.0
+_MOST = 8192
+_OF_DESCRIPTORS = 0.5
 _CLOSED = Counter("control_http_connections_closed_total", "Plain connections that were closed on a client", ["reason"])
+
+
+class _State(ServerState):
+    """What the connections of a listener share. `is_gateway` tells addresses that stand for many."""
+
+    def __init__(self, is_gateway: Callable[[str], bool]) -> None:
+        super().__init__()
+        self.table: ConnectionTable[asyncio.Transport] = ConnectionTable(descriptors.share(_MOST, _OF_DESCRIPTORS))
+        self._is_gateway = is_gateway
+
+    def add(self, transport: asyncio.Transport) -> None:
+        """Make room for a connection, or close it."""
+        address = str((transport.get_extra_info("peername") or ("",))[0])
+        try:
+            idle = self.table.add(transport, host_of(address), shares=not self._is_gateway(address))
+        except Full:
+            _CLOSED.labels("full").inc()
+            transport.abort()
+            return
+        if idle is not None:
+            _CLOSED.labels("idle").inc()
+            idle.abort()
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """A connection that became a WebSocket."""
+
+    def __init__(self, *, server_state: _State, **named: Any) -> None:
+        super().__init__(server_state=server_state, **named)
+        self._table = server_state.table
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._table.remove(self.transport)
+        super().connection_lost(exc)
 
 
 class PlainProtocol(HttpToolsProtocol):
     """One connection. `due` is when it has to have said more, None while it is being answered."""
 
+    server_state: _State
+    transport: asyncio.Transport
+
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.due: float | None = self.loop.time() + HEAD_SECONDS
+        self._due: float | None = self.loop.time() + HEAD_SECONDS
         self.taken = (0, self.loop.time())
         self.heard = self.loop.time()
         self._beside_bodies = 0
         self._head_is_read = False
         self._is_over = False
+
+    @property
+    def due(self) -> float | None:
+        return self._due
+
+    @due.setter
+    def due(self, due: float | None) -> None:
+        self._due = due
+        if due is None:
+            self.server_state.table.busy(self.transport)
+        else:
+            self.server_state.table.idle(self.transport)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own type
+        super().connection_made(transport)
+        self.server_state.add(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.server_state.table.remove(self.transport)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._is_over:
@@ -133,10 +196,19 @@ class PlainProtocol(HttpToolsProtocol):
             self.transport.abort()
 
 
-async def serve(application: Any, sockets: Sequence[socket.socket], stop: asyncio.Event, drain_seconds: float) -> None:
-    """Serve until `stop`, then finish what has begun within `drain_seconds`. The sockets are closed at the end."""
+async def serve(
+    application: Any,
+    sockets: Sequence[socket.socket],
+    stop: asyncio.Event,
+    drain_seconds: float,
+    is_gateway: Callable[[str], bool],
+) -> None:
+    """Serve until `stop`, then finish what has begun within `drain_seconds`. The sockets are closed at the end.
+
+    Connections of an address that `is_gateway` are bounded by the number of all alone.
+    """
     config = _config(application)
-    state = ServerState()
+    state = _State(is_gateway)
     loop = asyncio.get_running_loop()
     servers = [
         await loop.create_server(lambda: PlainProtocol(config, state, {}), sock=sock, backlog=1024) for sock in sockets
@@ -167,7 +239,7 @@ def _config(application: Any) -> Config:
     config = Config(
         application,
         http=PlainProtocol,
-        ws=WebSocketsSansIOProtocol,
+        ws=SocketProtocol,
         lifespan="off",
         interface="asgi3",
         log_config=None,

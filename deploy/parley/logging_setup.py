@@ -4,6 +4,7 @@ JSON has `time` (RFC 3339, UTC), `level`, `part`, `logger`, `message`, and where
 `participant`, `recording`, `user`, `error`. Identifiers are taken from `extra=` and from the message's own arguments,
 so that every line about a room can be found by its id. Secrets never leave: the values of secret settings, tokens,
 passwords in addresses. Links that work once are cut only in JSON, since a terminal is where they are meant to be read.
+Lines that repeat are limited (parley.log_limit).
 """
 
 import json
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from parley.log_limit import LimitedHandler
 from parley.settings import SETTINGS, Settings, SettingsError
 
 FORMATS = ("text", "json")
@@ -136,7 +138,7 @@ def install(settings: Settings, part: str, trace: Callable[[], dict[str, str]] =
         formatter = JsonFormatter(part, Redactor(known), trace)
     else:
         formatter = TextFormatter(Redactor(known, links=False))
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LimitedHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], force=True)
     set_level(settings["log_level"])

@@ -17,6 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from parley import logging_setup, loop_lag, tracing
 from parley.live_settings import Appliers, LiveSettings
 from parley.settings import Settings
+from sfu.api import descriptors
 from sfu.api.background import keep_running
 
 STOP_SECONDS = 4
@@ -41,6 +42,7 @@ def run(
     has to finish something may take `stop_seconds` longer to stop. `live` takes settings that change while it runs.
     """
     logging_setup.install(settings, name, tracing.log_fields)
+    descriptors.raise_limit()
     die_with_parent()
     metrics = None if metrics_port is None else (settings["metrics_host"], metrics_port)
     with tracing.recording(settings, name):

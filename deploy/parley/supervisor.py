@@ -19,6 +19,7 @@ from parley.embedded_postgres import EmbeddedPostgres, PostgresUnavailable
 from parley.network import allocate_port, local_addresses, port_in_use, url_host
 from parley.part_configs import embedded_postgres
 from parley.settings import Settings, SettingsError, with_secrets
+from sfu.api import descriptors
 from sfu.engine import create_engine, engine_notice
 
 STOP_SECONDS = {"sfu": 1.2, "recorder": 1.2, "inference": 0.6, "control": 1.0, "redis": 0.5, "postgres": 1.5}
@@ -41,6 +42,7 @@ class CannotStart(RuntimeError):
 def up(settings: Settings) -> int:
     """Run until SIGINT or SIGTERM; returns the exit code. Raises CannotStart."""
     logging_setup.install(settings, "supervisor")
+    descriptors.raise_limit()  # PostgreSQL and Redis inherit it
     data, runtime = settings["data_dir"], settings["runtime_dir"]
     for directory in (data, runtime, settings["recordings_dir"], settings["models_dir"]):
         _make_directory(directory)

@@ -1,4 +1,7 @@
-"""ICE-TCP for clients whose network lets no UDP out: passive candidates (RFC 6544) on the node's addresses."""
+"""ICE-TCP for clients whose network lets no UDP out: passive candidates (RFC 6544) on the node's addresses.
+
+Connections are bounded (api/connection_table); one that has not yet begun with a check idles, and goes for a newcomer.
+"""
 
 import asyncio
 import errno
@@ -7,12 +10,16 @@ import socket
 from collections import Counter
 from collections.abc import Sequence
 
+from sfu.api import descriptors
+from sfu.api.connection_table import ConnectionTable, Full, host_of
 from sfu.api.failures import describe
 from sfu.engine.contract import Address
 from sfu.server.tcp_path import TcpPath
 
 MAX_PATHS = 1024
 MAX_PATHS_PER_HOST = 64
+_OF_DESCRIPTORS = 0.25  # two for each path; the rest is for signaling and what else there is
+_REST_SECONDS = 0.5
 _BACKLOG = 128
 _ACCEPTS = 16
 
@@ -27,8 +34,10 @@ class TcpListener:
         self.far_ends: dict[Address, Address] = {}
         self._node = addresses[0]
         self._counters: Counter[str] = Counter()
-        self._paths: set[TcpPath] = set()
-        self._per_host: Counter[str] = Counter()
+        self._paths: ConnectionTable[TcpPath] = ConnectionTable(
+            descriptors.share(MAX_PATHS, _OF_DESCRIPTORS), MAX_PATHS_PER_HOST
+        )
+        self._resting: set[asyncio.TimerHandle] = set()
         self._sockets: list[socket.socket] = []
         try:
             self._bind(addresses, addresses[0][1] if port is None else port)
@@ -56,10 +65,12 @@ class TcpListener:
     def stop(self) -> None:
         """Stop listening and close every path."""
         loop = asyncio.get_running_loop()
+        for timer in self._resting:
+            timer.cancel()
         for entry in self._sockets:
             loop.remove_reader(entry.fileno())
         self._close_sockets()
-        for path in tuple(self._paths):
+        for path in self._paths:
             path.close()
 
     def _close_sockets(self) -> None:
@@ -73,31 +84,43 @@ class TcpListener:
                 connection, source = listening.accept()
             except OSError as error:
                 if error.errno not in (errno.EAGAIN, errno.EINTR, errno.ECONNABORTED):
-                    _log.warning("a TCP connection could not be accepted: %s", describe(error))
+                    self._rest(listening, error)
                 return
-            host = source[0]
-            if len(self._paths) >= MAX_PATHS or self._per_host[host] >= MAX_PATHS_PER_HOST:
-                self._counters["tcp_refused"] += 1
-                connection.close()
-                continue
-            self._serve(connection, host)
+            self._serve(connection, host_of(source[0]))
+
+    def _rest(self, listening: socket.socket, error: OSError) -> None:
+        """Accept no more for a moment: without descriptors the next try would fail at once again."""
+        _log.warning("a TCP connection could not be accepted: %s", describe(error))
+        self._counters["tcp_accept_failed"] += 1
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listening.fileno())
+
+        def again() -> None:
+            self._resting.discard(timer)
+            loop.add_reader(listening.fileno(), self._accept, listening)
+
+        timer = loop.call_later(_REST_SECONDS, again)
+        self._resting.add(timer)
 
     def _serve(self, connection: socket.socket, host: str) -> None:
         try:
-            path = TcpPath(connection, self._node, self._counters, self._gone)
+            path = TcpPath(connection, self._node, self._counters, begun=self._paths.busy, closed=self._gone)
         except OSError:  # the far side has gone already, or there are no descriptors
             self._counters["tcp_refused"] += 1
             connection.close()
             return
-        self._counters["tcp_accepted"] += 1
-        self._paths.add(path)
-        self._per_host[host] += 1
+        try:
+            idle = self._paths.add(path, host)
+        except Full:
+            self._counters["tcp_refused"] += 1
+            path.close()
+            return
         self.far_ends[path.address] = path.far_end
+        self._counters["tcp_accepted"] += 1
+        if idle is not None:
+            self._counters["tcp_idle_closed"] += 1
+            idle.close()
 
     def _gone(self, path: TcpPath) -> None:
-        self._paths.discard(path)
+        self._paths.remove(path)
         self.far_ends.pop(path.address, None)
-        host = path.far_end[0]
-        self._per_host[host] -= 1
-        if not self._per_host[host]:
-            del self._per_host[host]

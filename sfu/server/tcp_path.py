@@ -37,15 +37,25 @@ class Loop(Protocol):
 
 
 class TcpPath:
-    """`address` is where the node sees it. Closes itself, and then calls `closed`, when either side fails."""
+    """`address` is where the node sees it. Calls `begun` with its first check.
+
+    Closes itself, and then calls `closed`, when either side fails.
+    """
 
     def __init__(
-        self, connection: socket.socket, node: Address, counters: Counter[str], closed: Callable[["TcpPath"], None]
+        self,
+        connection: socket.socket,
+        node: Address,
+        counters: Counter[str],
+        *,
+        begun: Callable[["TcpPath"], None],
+        closed: Callable[["TcpPath"], None],
     ) -> None:
         """Take over an accepted connection; OSError when the socket towards the node cannot be made."""
         self._loop = asyncio.get_running_loop()
         self._tcp = connection
         self._counters = counters
+        self._begun = begun
         self._closed = closed
         self._deframer = Deframer()
         self._queue = TcpQueue()
@@ -110,7 +120,9 @@ class TcpPath:
                 self._counters["tcp_not_ice"] += 1
                 self.close()
                 return
-            self._checked = True
+            if not self._checked:
+                self._checked = True
+                self._begun(self)
             try:
                 self._udp.send(datagram)
             except OSError:

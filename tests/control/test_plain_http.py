@@ -4,12 +4,16 @@ import asyncio
 import contextlib
 import io
 import time
+from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
+import pytest_asyncio
 from prometheus_client import REGISTRY
 
 from control import plain_http
-from tests.control.harness import Client, People, Server
+from control.config import ControlConfig
+from tests.control.harness import Client, People, Server, serving
 
 AMBIGUOUS = {
     "both lengths": b"Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n",
@@ -168,3 +172,45 @@ async def test_an_early_answer_reaches_who_still_sends(people: People, monkeypat
                 writer.write(bytes(100_000))
                 await writer.drain()
     writer.close()
+
+
+@pytest_asyncio.fixture
+async def few(config: ControlConfig, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
+    """A server that takes 40 connections, ten of an address."""
+    monkeypatch.setattr(plain_http, "_MOST", 40)
+    async with serving(config) as running:
+        yield running
+
+
+async def test_connections_that_only_wait_go_for_newcomers(few: Server) -> None:
+    """However many half heads one address holds open, it and others are answered; a socket in use stays."""
+
+    def closed(reason: str) -> float:
+        return REGISTRY.get_sample_value("control_http_connections_closed_total", {"reason": reason}) or 0.0
+
+    before, held = closed("idle"), []
+    for _ in range(60):
+        reader, writer = await opened(few)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        held.append((reader, writer))
+        assert b" 200 " in await until_closed(few, b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    async with asyncio.timeout(30):
+        while closed("idle") - before < 40:
+            await asyncio.sleep(0.01)
+    assert await held[0][0].read() == b""
+    for _, writer in held:
+        writer.close()
+
+
+async def test_a_socket_in_use_and_a_request_under_way_are_never_closed_for_others(few: Server) -> None:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        host = await People(session, few).user("ada")
+        meeting = await host.ok("POST", "/api/v1/meetings", {})
+        joined = await host.ok("POST", f"/api/v1/meetings/{meeting['id']}/join", {})
+        async with session.ws_connect(few.url.replace("http", "ws", 1) + joined["signaling_url"]) as socket:
+            assert await socket.receive_str()
+            writers = [(await opened(few))[1] for _ in range(30)]
+            await socket.send_str("still here")
+            assert await socket.receive_str() == "still here"
+        for writer in writers:
+            writer.close()

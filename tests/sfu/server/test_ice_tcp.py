@@ -1,6 +1,7 @@
 """ICE-TCP by a client of ours on real sockets: what is accepted, what a slow reader loses, and what it costs others."""
 
 import asyncio
+import resource
 import secrets
 import socket
 import time
@@ -56,7 +57,7 @@ async def test_a_check_over_tcp_is_answered_with_the_clients_own_address(tmp_pat
         assert answer.message_class is stun.MessageClass.SUCCESS
         assert answer.xor_mapped_address == writer.get_extra_info("sockname")[:2]
         writer.close()
-        await eventually(lambda: not h.server._doors.tcp._paths)
+        await eventually(lambda: not len(h.server._doors.tcp._paths))
         assert h.server._doors.tcp.far_ends == {}
 
 
@@ -72,12 +73,38 @@ async def test_what_does_not_begin_with_a_check_is_closed(tmp_path: Path) -> Non
 
 async def test_connections_of_one_host_are_bounded(tmp_path: Path) -> None:
     async with host(tmp_path) as h, offered(h) as (_, offer):
+        counters = h.node.context.counters
         held = [socket.create_connection(tcp_address(offer)) for _ in range(MAX_PATHS_PER_HOST + 3)]
-        await eventually(lambda: h.node.context.counters["tcp_refused"] == 3)
-        assert h.node.context.counters["tcp_accepted"] == MAX_PATHS_PER_HOST
+        await eventually(lambda: counters["tcp_idle_closed"] == 3)  # those that came first
+        assert len(h.server._doors.tcp._paths) == MAX_PATHS_PER_HOST
+        for entry in held[3:]:
+            entry.sendall(frame(check(offer)))
+        await eventually(lambda: not h.server._doors.tcp._paths._idle)
+        held.append(socket.create_connection(tcp_address(offer)))
+        await eventually(lambda: counters["tcp_refused"] == 1)  # nobody who has begun is put out
+        assert (counters["tcp_accepted"], counters["tcp_idle_closed"]) == (MAX_PATHS_PER_HOST + 3, 3)
         for entry in held:
             entry.close()
-        await eventually(lambda: not h.server._doors.tcp._per_host)
+        await eventually(lambda: not len(h.server._doors.tcp._paths))
+
+
+async def test_without_descriptors_nothing_spins(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What waits to be accepted is left to wait a moment, and is served once there is room."""
+    async with host(tmp_path) as h, offered(h) as (_, offer):
+        counters = h.node.context.counters
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        waiting = socket.socket()
+        open_now = len(list(Path("/proc/self/fd").iterdir()))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (open_now - 1, hard))  # less than there are: none can be added
+        try:
+            waiting.connect(tcp_address(offer))
+            await eventually(lambda: counters["tcp_accept_failed"] >= 2)
+            assert counters["tcp_accept_failed"] < 20
+            assert len(caplog.records) < 20
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        await eventually(lambda: counters["tcp_accepted"] == 1)
+        waiting.close()
 
 
 async def test_a_slow_reader_loses_media_by_reason_and_holds_nothing_up(tmp_path: Path) -> None:
@@ -85,7 +112,7 @@ async def test_a_slow_reader_loses_media_by_reason_and_holds_nothing_up(tmp_path
         slow = socket.create_connection(tcp_address(offer))
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.sendall(frame(check(offer)))
-        (path,) = await eventually(lambda: h.server._doors.tcp._paths)
+        (path,) = await eventually(lambda: tuple(h.server._doors.tcp._paths))
         node = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         node.bind((h.server._doors.tcp._node[0], 0))
         path._udp.connect(node.getsockname())

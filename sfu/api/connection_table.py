@@ -1,0 +1,96 @@
+"""Connections of a listener, bounded in all and by address; where there is no room, the one that idles longest goes.
+
+A quarter of all may be one address's, of IPv6 one /64's, which is what one customer has. Those that idle are closed for
+newcomers, so that connections which somebody only holds open keep nobody out; busy ones never are.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+_Connection = TypeVar("_Connection")
+_SHARE_OF_ONE = 4
+
+
+def host_of(address: str) -> str:
+    """Return whom an address counts for."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return str(parsed)
+    mapped = parsed.ipv4_mapped
+    return str(mapped) if mapped is not None else str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
+
+
+class Full(Exception):
+    """There is no room for a connection, and none that idles."""
+
+
+class ConnectionTable(Generic[_Connection]):
+    """Holds at most `most` connections, `per_host` of one address (a quarter of them unless given)."""
+
+    def __init__(self, most: int, per_host: int | None = None) -> None:
+        self._most = most
+        self._per_host = per_host or max(1, most // _SHARE_OF_ONE)
+        self._hosts: dict[_Connection, str] = {}
+        self._counts: dict[str, int] = {}
+        self._idle: dict[_Connection, None] = {}  # since longest first
+        self._idle_of: dict[str, dict[_Connection, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._hosts)
+
+    def __iter__(self) -> Iterator[_Connection]:
+        return iter(tuple(self._hosts))
+
+    def add(self, connection: _Connection, host: str, *, shares: bool = True) -> _Connection | None:
+        """Add a connection, which idles at first; returns one that is to be closed for it, if any. Raises Full.
+
+        A `host` that stands for many, as a gateway does, has no share of its own (`shares` False).
+        """
+        victim: _Connection | None = None
+        if shares and self._counts.get(host, 0) >= self._per_host:
+            victim = next(iter(self._idle_of.get(host, ())), None)
+            if victim is None:
+                raise Full
+        elif len(self._hosts) >= self._most:
+            victim = next(iter(self._idle), None)
+            if victim is None:
+                raise Full
+        if victim is not None:
+            self.remove(victim)
+        self._hosts[connection] = host
+        self._counts[host] = self._counts.get(host, 0) + 1
+        self.idle(connection)
+        return victim
+
+    def idle(self, connection: _Connection) -> None:
+        """From now on it idles."""
+        host = self._hosts.get(connection)
+        if host is not None and connection not in self._idle:
+            self._idle[connection] = None
+            self._idle_of.setdefault(host, {})[connection] = None
+
+    def busy(self, connection: _Connection) -> None:
+        """It does something that is not to be cut off."""
+        host = self._hosts.get(connection)
+        if host is not None and connection in self._idle:
+            del self._idle[connection]
+            self._forget_idle(connection, host)
+
+    def remove(self, connection: _Connection) -> None:
+        """It is gone; also of one that was not there."""
+        self.busy(connection)
+        host = self._hosts.pop(connection, None)
+        if host is not None:
+            self._counts[host] -= 1
+            if not self._counts[host]:
+                del self._counts[host]
+
+    def _forget_idle(self, connection: _Connection, host: str) -> None:
+        idle = self._idle_of[host]
+        del idle[connection]
+        if not idle:
+            del self._idle_of[host]

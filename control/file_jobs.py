@@ -5,8 +5,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from control import emotion_setting, images
+from control import emotion_setting
 from control.database import Pool
+from control.images import Images
 from control.inference_client import InferenceClient, InferenceFailed
 from control.jobs import Handler, JobFailed, Report
 from control.media_store import MediaStore
@@ -18,10 +19,11 @@ from control.store.jobs import JobRow
 class FileJobs:
     """Each raises JobFailed with the reason."""
 
-    def __init__(self, pool: Pool, store: MediaStore, inference: InferenceClient) -> None:
+    def __init__(self, pool: Pool, store: MediaStore, inference: InferenceClient, images: Images) -> None:
         self._pool = pool
         self._store = store
         self._inference = inference
+        self._images = images
 
     def handlers(self) -> dict[str, Handler]:
         """Return what each kind of job does."""
@@ -67,7 +69,7 @@ class FileJobs:
         if row is None:
             raise JobFailed("the file is gone")
         async with self._content(row.id) as path:
-            picture = await images.thumbnail(path, row.content_type)
+            picture = await self._images.thumbnail(path, row.content_type)
         if picture is None:
             raise JobFailed("there is no picture in this file")
         try:

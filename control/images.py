@@ -1,86 +1,77 @@
-"""Avatars and thumbnails: decoded and encoded anew in threads of their own, so that nothing of the upload survives.
+"""Avatars and thumbnails, made by processes that are locked in: what strangers sent is never decoded in this one.
 
-An image's size is read before its pixels, and one that is too large is refused: a few bytes can claim gigapixels.
+A process makes one picture and ends: nothing of one upload reaches the next (control.image_worker, video_worker).
 """
 
 import asyncio
-import io
-import warnings
-from concurrent.futures import ThreadPoolExecutor
+import contextlib
+import socket
+import tempfile
 from pathlib import Path
 
-import av
-from PIL import Image, ImageOps, UnidentifiedImageError
+from prometheus_client import Counter
 
-_MAX_PIXELS = 40_000_000
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
-_AVATAR = 256
-_THUMBNAIL = 480
-_threads = ThreadPoolExecutor(1, thread_name_prefix="images")
+from sfu.api import worker_process
 
-
-async def avatar(data: bytes) -> bytes:
-    """Return a square JPEG; raises ValueError for what is no image of a known format, or too large."""
-    return await asyncio.get_running_loop().run_in_executor(_threads, _avatar, data)
+_JPEG = b"\xff\xd8"
+_AT_ONCE = 2
+_SECONDS = 60.0
+_MOST_BYTES = 4 << 20
+_PICTURES = Counter("control_pictures_total", "Avatars and thumbnails", ["outcome"])
 
 
-async def thumbnail(path: Path, content_type: str) -> bytes | None:
-    """Return a JPEG of an image or of a video's first picture, None when there is none to be had."""
-    return await asyncio.get_running_loop().run_in_executor(_threads, _thumbnail, path, content_type)
+class Images:
+    """Has pictures made, a few at once."""
 
+    def __init__(self) -> None:
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
-def _avatar(data: bytes) -> bytes:
-    return _encode(ImageOps.fit(_open(io.BytesIO(data)), (_AVATAR, _AVATAR)))
+    async def avatar(self, data: bytes) -> bytes:
+        """Return a square JPEG; raises ValueError for what is no image of a known format, or too large."""
+        with tempfile.TemporaryFile() as file:
+            await asyncio.to_thread(file.write, data)
+            file.seek(0)
+            return await self._make(file.fileno(), "control.image_worker", "avatar")
 
-
-def _thumbnail(path: Path, content_type: str) -> bytes | None:
-    try:
-        if content_type.startswith("image/"):
+    async def thumbnail(self, path: Path, content_type: str) -> bytes | None:
+        """Return a JPEG of an image or of a video's first picture, None when there is none to be had."""
+        video = content_type.startswith("video/")
+        worker = ["control.video_worker"] if video else ["control.image_worker", "image"]
+        try:
             with path.open("rb") as file:
-                image = _open(file)
-        elif content_type.startswith("video/"):
-            image = _first_picture(path)
-        else:
+                return await self._make(file.fileno(), *worker)
+        except ValueError:
             return None
-    except ValueError:
-        return None
-    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    return _encode(image)
+
+    async def _make(self, descriptor: int, *worker: str) -> bytes:
+        try:
+            async with asyncio.timeout(_SECONDS), self._turns:
+                said = await _ask(descriptor, *worker)
+        except TimeoutError as error:
+            _PICTURES.labels("late").inc()
+            raise ValueError("the picture takes too long") from error
+        if said.startswith(_JPEG):
+            _PICTURES.labels("made").inc()
+            return said
+        _PICTURES.labels("refused" if said else "ended").inc()
+        raise ValueError(said.decode("utf-8", "replace") or "this is no picture that can be read")
 
 
-def _open(file: io.BytesIO | io.BufferedReader) -> Image.Image:
+async def _ask(descriptor: int, *worker: str) -> bytes:
+    """Return what a worker says of the file: a picture, why there is none, or nothing when it was ended."""
+    process, channel = await worker_process.start(*worker, str(descriptor), descriptors=(descriptor,))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(file, formats=_FORMATS)
-            if image.width * image.height > _MAX_PIXELS:
-                raise ValueError("the image has too many pixels")
-            image.load()
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (
-        UnidentifiedImageError,
-        OSError,
-        SyntaxError,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as error:
-        raise ValueError("this is no image that can be read") from error
+        return await _read(channel)
+    finally:
+        channel.close()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
-def _first_picture(path: Path) -> Image.Image:
-    try:
-        with av.open(str(path), "r", options={"protocol_whitelist": "file"}) as container:
-            stream = container.streams.video[0]
-            if stream.width * stream.height > _MAX_PIXELS:
-                raise ValueError("the video has too many pixels")
-            for frame in container.decode(stream):
-                return Image.fromarray(frame.to_ndarray(format="rgb24"))
-    except (av.FFmpegError, IndexError) as error:
-        raise ValueError("this is no video that can be read") from error
-    raise ValueError("the video has no picture")
-
-
-def _encode(image: Image.Image) -> bytes:
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=85)
-    return out.getvalue()
+async def _read(channel: socket.socket) -> bytes:
+    channel.setblocking(False)
+    loop, said = asyncio.get_running_loop(), b""
+    while len(said) < _MOST_BYTES and (data := await loop.sock_recv(channel, 1 << 16)):
+        said += data
+    return said

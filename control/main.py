@@ -168,7 +168,7 @@ async def _serve(
 
 def _workers(services: Services) -> list[asyncio.Task[None]]:
     """Return what goes on beside requests."""
-    of_files = FileJobs(services.pool, services.media, services.inference)
+    of_files = FileJobs(services.pool, services.media, services.inference, services.images)
     worker = jobs.Worker(services.pool, of_files.handlers(), results=services.results)
     secretary = jobs.Worker(services.pool, minutes.handlers(services))
     places = services.places

@@ -14,6 +14,7 @@ from control.config import ControlConfig
 from control.database import Pool, open_pool
 from control.database_gauges import DatabaseGauges
 from control.database_probe import DatabaseProbe
+from control.images import Images
 from control.inference_client import InferenceClient
 from control.limits import Limits
 from control.live_state import LiveState
@@ -66,6 +67,7 @@ class Services:
     store_threads: ThreadPoolExecutor
     sessions: SessionCache
     totp_seal: Seal
+    images: Images
     probe: DatabaseProbe
     readiness: Readiness
     places: Places
@@ -126,6 +128,7 @@ async def open_services(config: ControlConfig, tuning: Tuning | None = None) -> 
         nodes=nodes,
         archive=archive,
         mail=Mailer(config.smtp, config.data_dir / "mail"),
+        images=Images(),
         totp_seal=Seal(loaded.derive("totp secret")),
         media=files,
         tasks=BackgroundTasks(),

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from inference import messages, sandbox
+from inference import messages
 from inference.analysis.looking import Looker
 from inference.analysis.pictures import TrackPictures
 from inference.files.file_worker import load_everything
 from inference.worker_loop import serve
-from sfu.api import sink_records
+from sfu.api import confinement, sink_records
 from sfu.api.sink_records import MissedRecord, PacketRecord, TrackClosed, TrackOpened
 
 MEMORY_BYTES = 3 << 30
@@ -121,7 +121,7 @@ class Analyst:
 def main(arguments: list[str]) -> None:
     """Run the worker until its socket closes."""
     descriptor, directory, nice, wanted = int(arguments[0]), Path(arguments[1]), int(arguments[2]), arguments[3]
-    sandbox.limit(memory_bytes=MEMORY_BYTES, nice=nice)
+    confinement.limit(memory_bytes=MEMORY_BYTES, nice=nice)
     looker = Looker(directory, emotion="emotion" in wanted, crops="crops" in wanted)
     load_everything()
     looker.look(np.zeros((64, 64, 3), np.uint8))
@@ -132,7 +132,7 @@ def main(arguments: list[str]) -> None:
         socket.socket(fileno=descriptor) as channel,
         contextlib.suppress(ConnectionError),
     ):  # told to end while it works
-        channel.sendall(messages.encode(messages.Ready(confined=sandbox.confine())))
+        channel.sendall(messages.encode(messages.Ready(confined=confinement.confine())))
         serve(channel, Analyst(looker))
 
 

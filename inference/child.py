@@ -1,18 +1,15 @@
 """A worker process and the stream socket to it.
 
-Started with a fresh interpreter, an environment that holds nothing but the module path, no standard input, and no
-descriptor but its socket: the worker knows no secret. What is sent to it is bounded: a worker that does not keep up
-loses frames, counted by the caller.
+It knows no secret (sfu.api.worker_process). What is sent to it is bounded: a worker that does not keep up loses
+frames, counted by the caller.
 """
 
 import asyncio
 import contextlib
 import logging
-import os
-import socket
-import sys
 
 from inference import messages
+from sfu.api import worker_process
 
 MAX_UNSENT_BYTES = 4 << 20
 _STOP_SECONDS = 0.2
@@ -37,19 +34,8 @@ class Child:
 
         `descriptors` are open files that the worker gets under the same numbers.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", module, str(theirs.fileno()), *arguments,
-                stdin=asyncio.subprocess.DEVNULL, pass_fds=(theirs.fileno(), *descriptors), start_new_session=True,
-                env={"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry), "OMP_NUM_THREADS": "1"},
-            )  # fmt: skip
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        reader, writer = await asyncio.open_connection(sock=ours)
+        process, channel = await worker_process.start(module, *arguments, descriptors=descriptors)
+        reader, writer = await asyncio.open_connection(sock=channel)
         return cls(process, reader, writer)
 
     @property

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from inference import messages, sandbox
+from inference import messages
 from inference.audio.opus import SAMPLE_RATE, Samples
 from inference.audio.track_audio import Span, TrackAudio
 from inference.speech.endpointing import CHUNK, Endpointer, Piece
 from inference.speech.voice_activity import VoiceActivity, VoiceState
 from inference.worker_loop import serve
-from sfu.api import sink_records
+from sfu.api import confinement, sink_records
 from sfu.api.sink_records import MissedRecord, PacketRecord, TrackClosed, TrackMuteChanged, TrackOpened
 
 MEMORY_BYTES = 3 << 30
@@ -192,7 +192,7 @@ class SpeechFinder:
 def main(arguments: list[str]) -> None:
     """Run the worker until its socket closes."""
     descriptor, model, nice = int(arguments[0]), Path(arguments[1]), int(arguments[2])
-    sandbox.limit(memory_bytes=MEMORY_BYTES, nice=nice)
+    confinement.limit(memory_bytes=MEMORY_BYTES, nice=nice)
     activity = VoiceActivity(model)
     activity.probabilities([np.full(CHUNK, 1000, np.int16)], [VoiceState()])
     TrackAudio()
@@ -200,7 +200,7 @@ def main(arguments: list[str]) -> None:
         socket.socket(fileno=descriptor) as channel,
         contextlib.suppress(ConnectionError),
     ):  # told to end while it speaks
-        confined = sandbox.confine()
+        confined = confinement.confine()
         channel.sendall(messages.encode(messages.Ready(confined=confined)))
         serve(channel, SpeechFinder(activity))
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from inference import messages, sandbox
+from inference import messages
 from inference.models import store
 from inference.synthetic.features import RATE
 from inference.synthetic.voice_model import VoiceModel
+from sfu.api import confinement
 
 MEMORY_BYTES = 2 << 30
 _RECEIVE_BYTES = 1 << 18
@@ -31,7 +32,7 @@ def _answer(model: VoiceModel, request: messages.Judge) -> messages.AnyMessage:
 def main(arguments: list[str]) -> None:
     """Run the worker until its socket closes."""
     descriptor, directory, nice = int(arguments[0]), Path(arguments[1]), int(arguments[2])
-    sandbox.limit(memory_bytes=MEMORY_BYTES, nice=nice)
+    confinement.limit(memory_bytes=MEMORY_BYTES, nice=nice)
     model = VoiceModel(directory)
     identity = store.identity(directory)
     model.scores([np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32)])
@@ -40,7 +41,7 @@ def main(arguments: list[str]) -> None:
         socket.socket(fileno=descriptor) as channel,
         contextlib.suppress(ConnectionError),
     ):  # told to end while it works
-        channel.sendall(messages.encode(messages.Ready(confined=sandbox.confine(), model=identity)))
+        channel.sendall(messages.encode(messages.Ready(confined=confinement.confine(), model=identity)))
         while data := channel.recv(_RECEIVE_BYTES):
             for content in reader.feed(data):
                 request = messages.decode(content)

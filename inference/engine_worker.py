@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from inference import messages, sandbox
+from inference import messages
 from inference.models import store
 from inference.speech.whisper import Clip, WhisperModel
+from sfu.api import confinement
 
 MEMORY_BYTES = 6 << 30
 _RECEIVE_BYTES = 1 << 20
@@ -38,7 +39,7 @@ def _answer(model: WhisperModel, request: messages.Recognise) -> messages.AnyMes
 def main(arguments: list[str]) -> None:
     """Run the worker until its socket closes."""
     descriptor, directory, threads, nice = int(arguments[0]), Path(arguments[1]), int(arguments[2]), int(arguments[3])
-    sandbox.limit(memory_bytes=MEMORY_BYTES, nice=nice)
+    confinement.limit(memory_bytes=MEMORY_BYTES, nice=nice)
     model = WhisperModel(directory, threads)
     identity = store.identity(directory)
     model.transcribe([Clip(np.zeros(1600, np.float32))])
@@ -47,7 +48,7 @@ def main(arguments: list[str]) -> None:
         socket.socket(fileno=descriptor) as channel,
         contextlib.suppress(ConnectionError),
     ):  # told to end while it works
-        ready = messages.Ready(confined=sandbox.confine(), model=identity)
+        ready = messages.Ready(confined=confinement.confine(), model=identity)
         channel.sendall(messages.encode(ready))
         while data := channel.recv(_RECEIVE_BYTES):
             for content in reader.feed(data):

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from quart import Response
 
-from control import file_response, images, uploads
+from control import file_response, uploads
 from control.api.media_types import MediaFile, MediaPage, UploadQuery
 from control.api.meetings import PageQuery, decode_cursor, encode_cursor
 from control.api.types import Done
@@ -124,7 +124,7 @@ async def upload_avatar(call: Call) -> Done:
         raise Problem(413, "too_large", f"The picture must not exceed {_MAX_AVATAR} bytes.")
     assert isinstance(data, bytes)
     try:
-        picture = await images.avatar(data)
+        picture = await call.services.images.avatar(data)
     except ValueError as error:
         raise Problem(415, "no_image", f"{error}.".capitalize()) from error
     identifier = new_id("avatar")
@@ -201,7 +201,7 @@ async def _make_thumbnail(call: Call, identifier: str, kind: str) -> bool:
     if not kind.startswith(("image/", "video/")):
         return False
     async with call.services.media.local(identifier) as path:
-        picture = await images.thumbnail(path, kind)
+        picture = await call.services.images.thumbnail(path, kind)
     if picture is None:
         return False
     await call.services.media.put_bytes(identifier, picture, ".jpg")

@@ -6,10 +6,8 @@ sends the first audio stream's utterances whole, with `cues` (extra `emotion`) e
 with FileProgress(done) or Failed.
 """
 
-import importlib
 import io
 import os
-import pkgutil
 import socket
 import sys
 import wave
@@ -20,11 +18,12 @@ from typing import IO
 import av
 import numpy as np
 
-from inference import messages, sandbox
+from inference import messages
 from inference.analysis.looking import Listen, voice_cues
 from inference.audio.opus import SAMPLE_RATE, Samples
 from inference.speech.endpointing import CHUNK, Endpointer, Piece
 from inference.speech.voice_activity import VoiceActivity, VoiceState
+from sfu.api import confinement, preload
 
 MEMORY_BYTES = 3 << 30
 LONGEST_SECONDS = 12 * 3600
@@ -104,9 +103,7 @@ def _heard(speech: messages.Speech, listen: Listen) -> messages.VoiceHeard:
 
 def load_everything() -> None:
     """Import what PyAV imports only when it meets a stream of some kind: later there are no files."""
-    for module in pkgutil.walk_packages(av.__path__, "av."):
-        if module.name not in _NOT_NEEDED:
-            importlib.import_module(module.name)
+    preload.whole_package(av, _NOT_NEEDED)
     silence = io.BytesIO()
     with wave.open(silence, "wb") as file:
         file.setparams((1, 2, 8000, 0, "NONE", ""))
@@ -119,13 +116,13 @@ def load_everything() -> None:
 def main(arguments: list[str]) -> None:
     """Read the file and end."""
     descriptor, model, nice, media = int(arguments[0]), Path(arguments[1]), int(arguments[2]), int(arguments[3])
-    sandbox.limit(memory_bytes=MEMORY_BYTES, nice=nice)
+    confinement.limit(memory_bytes=MEMORY_BYTES, nice=nice)
     activity = VoiceActivity(model)
     listen = voice_cues() if arguments[4:] == ["cues"] else None
     load_everything()
     read_ms = duration_ms = 0
     with socket.socket(fileno=descriptor) as channel, os.fdopen(media, "rb") as file:
-        channel.sendall(messages.encode(messages.Ready(confined=sandbox.confine())))
+        channel.sendall(messages.encode(messages.Ready(confined=confinement.confine())))
         try:
             for message in _utterances(_cut(read_audio(file), activity)):
                 if isinstance(message, messages.FileProgress):

@@ -15,10 +15,11 @@ from typing import IO
 import av
 import numpy as np
 
-from inference import messages, sandbox
+from inference import messages
 from inference.analysis.looking import Looker
 from inference.analysis.pictures import MAX_PIXELS, scaled
 from inference.files.file_worker import load_everything
+from sfu.api import confinement
 
 MEMORY_BYTES = 3 << 30
 SAMPLE_MS = 1000
@@ -57,12 +58,12 @@ def main(arguments: list[str]) -> None:
     """Look at the file and end."""
     descriptor, directory, nice = int(arguments[0]), Path(arguments[1]), int(arguments[2])
     media, wanted = int(arguments[3]), arguments[4]
-    sandbox.limit(memory_bytes=MEMORY_BYTES, nice=nice)
+    confinement.limit(memory_bytes=MEMORY_BYTES, nice=nice)
     looker = Looker(directory, emotion="emotion" in wanted, crops="crops" in wanted)
     load_everything()
     looker.look(np.zeros((64, 64, 3), np.uint8))
     with socket.socket(fileno=descriptor) as channel, os.fdopen(media, "rb") as file:
-        channel.sendall(messages.encode(messages.Ready(confined=sandbox.confine())))
+        channel.sendall(messages.encode(messages.Ready(confined=confinement.confine())))
         try:
             for message in look_at(file, looker):
                 channel.sendall(messages.encode(message))

@@ -4,20 +4,25 @@ import asyncio
 import contextlib
 import hashlib
 import io
+import resource
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import aiohttp
 import asyncpg
+import av
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
-from control import images
 from control.api.media import safe_name
 from control.config import ControlConfig
 from control.content_type import sniff
+from control.images import Images
 from objects.directory import DirectoryStore
 from tests.control.harness import Client, People, serving
 
@@ -156,11 +161,11 @@ async def test_an_upload_whose_sender_hangs_up_once_it_is_sent_leaves_nothing(
     ada = await people.user("ada")
     begun, go_on = asyncio.Event(), asyncio.Event()
 
-    async def slow(path: object, kind: str) -> None:
+    async def slow(images: Images, path: object, kind: str) -> None:
         begun.set()
         await go_on.wait()
 
-    monkeypatch.setattr(images, "thumbnail", slow)
+    monkeypatch.setattr(Images, "thumbnail", slow)
     sending = asyncio.create_task(upload(ada, picture("PNG")))
     async with asyncio.timeout(30):
         await begun.wait()
@@ -219,7 +224,7 @@ async def test_image_bombs_are_refused() -> None:
     Image.new("1", (20_000, 20_000)).save(out, "PNG")
     assert len(out.getvalue()) < 200_000
     with pytest.raises(ValueError, match=r"pixels|image"):
-        await images.avatar(out.getvalue())
+        await Images().avatar(out.getvalue())
 
 
 @given(st.binary(max_size=100))
@@ -232,3 +237,98 @@ def test_safe_names_have_no_path_and_no_control_characters(name: str) -> None:
     safe = safe_name(name)
     assert safe and "/" not in safe and "\\" not in safe and safe not in {".", ".."}
     assert safe.isprintable() or all(ord(letter) >= 32 for letter in safe)
+
+
+def video(codec: str, form: str) -> bytes:
+    out = io.BytesIO()
+    with av.open(out, "w", format=form) as container:
+        stream = container.add_stream(codec, 10)
+        stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((480, 640, 3), 90, np.uint8))))
+        container.mux(stream.encode(None))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(("codec", "form"), [("libvpx", "webm"), ("libvpx-vp9", "webm"), ("mpeg4", "mp4")])
+async def test_videos_get_a_thumbnail(people: People, codec: str, form: str) -> None:
+    ada = await people.user("ada")
+    _, row = await upload(ada, video(codec, form))
+    assert str(row["content_type"]).startswith("video/") and row["thumbnail"] is True
+    async with ada.session.get(f"{ada.server.url}/api/v1/media/thumbnail/{row['id']}", headers=ada.headers) as answer:
+        assert Image.open(io.BytesIO(await answer.read())).size == (480, 360)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "MPO"])
+async def test_a_picture_that_lies_on_its_side_is_turned(tmp_path: Path, kind: str) -> None:
+    image = Image.new("RGB", (640, 320))
+    exif = image.getexif()
+    exif[ExifTags.Base.Orientation] = 6
+    more = {"save_all": True, "append_images": [Image.new("RGB", (640, 320))]} if kind == "MPO" else {}
+    image.save(tmp_path / "picture", kind, exif=exif, **more)
+    made = await Images().thumbnail(tmp_path / "picture", "image/jpeg")
+    assert made is not None and Image.open(io.BytesIO(made)).size == (240, 480)
+
+
+async def test_a_large_picture_takes_no_memory_of_control() -> None:
+    """39.7 million pixels in a few kilobytes, as large as is taken."""
+    out = io.BytesIO()
+    Image.new("RGB", (6300, 6300), "red").save(out, "PNG")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert (await Images().avatar(out.getvalue()))[:2] == b"\xff\xd8"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60 * 1024
+
+
+async def test_a_worker_that_is_ended_or_slow_is_a_file_without_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers in the place of ours: one that dies as a broken decoder would, one that never answers."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "dying_worker.py").write_text("import os\nos.abort()\n")
+    (tmp_path / "slow_worker.py").write_text("import signal\nsignal.pause()\n")
+    made = Images()
+    with tempfile.TemporaryFile() as file:
+        with pytest.raises(ValueError, match="no picture"):
+            await made._make(file.fileno(), "dying_worker")
+        monkeypatch.setattr("control.images._SECONDS", 1.0)
+        with pytest.raises(ValueError, match="too long"):
+            await made._make(file.fileno(), "slow_worker")
+
+
+async def test_a_worker_knows_no_secret_and_reaches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_NODE_SECRET", "must not be inherited")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "probing_worker.py").write_text(PROBING)
+    with tempfile.TemporaryFile() as file, pytest.raises(ValueError, match="environment") as said:
+        await Images()._make(file.fileno(), "probing_worker")
+    environment, *attempts = str(said.value).split(";")
+    assert "PARLEY" not in environment
+    assert attempts == [
+        "socket PermissionError",
+        "file PermissionError",
+        "program PermissionError",
+        "large MemoryError",
+    ]
+
+
+PROBING = """
+import io, os, socket, subprocess, sys
+from control import image_worker
+TRIED = {
+    "socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM),
+    "file": lambda: open("/etc/hostname"),
+    "program": lambda: subprocess.run(["/bin/true"]),
+    "large": lambda: bytearray(image_worker.MEMORY_BYTES),
+}
+def make(file):
+    said = ["environment " + " ".join(os.environ)]
+    for name, attempt in TRIED.items():
+        try:
+            attempt()
+            said.append(name + " allowed")
+        except Exception as error:
+            said.append(name + " " + type(error).__name__)
+    raise ValueError(";".join(said))
+with socket.socket(fileno=int(sys.argv[1])) as channel:
+    image_worker.serve(channel, io.BytesIO(), make, ())
+"""

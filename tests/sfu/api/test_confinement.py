@@ -5,12 +5,10 @@ import sys
 
 import pytest
 
-from inference.child import Child
-
 PROBE = """
 import os, socket, subprocess, sys, threading
-from inference import sandbox
-sandbox.limit(memory_bytes=1 << 30, nice=10)
+from sfu.api import confinement
+confinement.limit(memory_bytes=1 << 30, nice=10)
 inside = threading.Event(); go = threading.Event()
 def late():
     inside.set(); go.wait(); attempt("thread")
@@ -31,7 +29,7 @@ ACTIONS = {
     "memory": lambda: bytearray(2 << 30),
 }
 thread = threading.Thread(target=late); thread.start(); inside.wait()
-print("held", *sandbox.confine())
+print("held", *confinement.confine())
 attempt("main"); go.set(); thread.join()
 print("nice", os.getpriority(os.PRIO_PROCESS, 0))
 """
@@ -51,24 +49,3 @@ def test_network_files_programs_and_memory_are_denied_to_every_thread(report: li
 
 def test_a_worker_is_less_important_than_the_call(report: list[str]) -> None:
     assert int(report[-1].split()[1]) >= 10
-
-
-async def test_a_child_gets_no_secret_and_no_descriptor(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PARLEY_NODE_SECRET", "must not be inherited")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "probe_child.py").write_text(
-        "import os, socket, sys\n"
-        "from inference import messages\n"
-        "channel = socket.socket(fileno=int(sys.argv[1]))\n"
-        "held = sorted(os.environ) + os.listdir('/proc/self/fd') + [sys.stdin.read()]\n"
-        "channel.sendall(messages.encode(messages.Ready(confined=tuple(held), model=sys.argv[2])))\n"
-        "channel.recv(1)\n"
-    )
-    child = await Child.start("probe_child", "argument")
-    message = await child.receive()
-    assert await child.stop() == 0
-    assert message is not None
-    assert message.model == "argument"
-    names = [item for item in message.confined if item and not item.isdigit()]
-    assert set(names) <= {"PYTHONPATH", "OMP_NUM_THREADS", "LC_CTYPE"}
-    assert len([item for item in message.confined if item.isdigit()]) <= 5  # 0, 1, 2, the socket, the listing itself

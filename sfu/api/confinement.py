@@ -46,14 +46,16 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def limit(*, memory_bytes: int, nice: int) -> None:
-    """Bound this process: address space, files, no core dumps, lower priority; SIGTERM when its parent dies."""
+def limit(*, memory_bytes: int, nice: int, cpu_seconds: int | None = None) -> None:
+    """Bound this process: address space, files, no core dumps, lower priority; SIGTERM when its parent dies.
+
+    With `cpu_seconds` it is killed once it has worked for so long.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for kind, value in (
-        (resource.RLIMIT_AS, memory_bytes),
-        (resource.RLIMIT_NOFILE, 64),
-        (resource.RLIMIT_CORE, 0),
-    ):
+    bounds = [(resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_NOFILE, 64), (resource.RLIMIT_CORE, 0)]
+    if cpu_seconds is not None:
+        bounds.append((resource.RLIMIT_CPU, cpu_seconds))
+    for kind, value in bounds:
         _, hard = resource.getrlimit(kind)
         bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (bound, bound))

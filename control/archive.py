@@ -133,7 +133,13 @@ class Archive:
         """Delete a recording from store and disk; none is no error."""
         await self.objects.remove_all(f"{_checked(recording)}/")
         await self.objects.remove(f"_open/{recording}.json")
-        await asyncio.to_thread(shutil.rmtree, self._disk / recording, ignore_errors=True)
+        await asyncio.to_thread(_remove_from_disk, self._disk, recording)
+
+
+def _remove_from_disk(disk: Path, recording: str) -> None:
+    """Delete what recorders have of a recording, and of its film, on a disk that is here."""
+    for directory in (disk / recording, *disk.glob(f".composing/*/{recording}")):
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _checked(recording: str) -> str:

@@ -1,7 +1,10 @@
 """Composes films of finished recordings: claims jobs from control, has each done by a process, stores the result.
 
 The process gets no secrets and yields to everything else. A film is stored under a name of its own, and counts only
-once control has accepted that attempt: of a worker that was stopped past its lease nothing stays.
+once control has accepted that attempt: of a worker that was stopped past its lease nothing is seen.
+
+What is done of a film stays in `.composing/{recorder}/{recording}/{what it is made of}` until the film is there or has
+failed: the next attempt goes on from it. A job is let go when the recorder stops, and after a while, for others' sake.
 """
 
 import asyncio
@@ -19,6 +22,7 @@ import msgspec
 
 from objects.threads import Objects
 from recorder import layout, leases
+from recorder.compose.contract import GAVE_WAY, VERSION
 from recorder.config import RecorderConfig
 from recorder.manifest import Manifest, decode_manifest
 from sfu.api.jobs import LEASE_SECONDS, ClaimedJob, JobHeld, JobOutcome, JobProgress, JobRequest
@@ -27,6 +31,11 @@ logger = logging.getLogger(__name__)
 
 KIND = "compose"
 _PREFIX = "composed-"
+_TURN_SECONDS = 600.0
+_KEPT_SECONDS = 86_400.0
+"""What nobody went on with for so long is deleted."""
+_RELEASE_SECONDS = 1.5
+"""A recorder that stops waits no longer for control; the lease lapses by itself."""
 _POLL_SECONDS = 2.0
 _MAX_POLL_SECONDS = 30.0
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -41,6 +50,10 @@ class _Failed(Exception):
         self.again = again
 
 
+class _GaveWay(Exception):
+    """The film is not done yet, and others may go before it."""
+
+
 class _Lost(Exception):
     """The job is another worker's by now."""
 
@@ -52,14 +65,15 @@ class Composer:
         self._config = config
         self._objects = objects or local
         self._node = config.instance if objects is None else None
-        self._work = config.recordings_dir / ".composing" / leases.file_name(config.instance)
+        self._all_work = config.recordings_dir / ".composing"
+        self._work = self._all_work / leases.file_name(config.instance)
         self._share = 0.0
 
     async def run(self) -> None:
         """Work until cancelled."""
         if not self._config.control_url:
             return
-        await asyncio.to_thread(shutil.rmtree, self._work, ignore_errors=True)
+        await asyncio.to_thread(_forget_old, self._all_work, time.time() - _KEPT_SECONDS)
         headers = {"Authorization": f"Bearer {self._config.node_secret}", "Content-Type": "application/json"}
         delay = _POLL_SECONDS
         async with aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT) as session:
@@ -85,40 +99,49 @@ class Composer:
 
     async def _do(self, session: aiohttp.ClientSession, job: ClaimedJob) -> None:
         """Do a job, and say what became of it."""
-        directory = self._work / f"{layout.identifier(job.id)}-{job.attempt}"
         key = f"{layout.identifier(job.subject)}/{_PREFIX}{int(time.time())}.mp4"
         begun = time.monotonic()
         try:
-            await asyncio.to_thread(directory.mkdir, parents=True)
-            outcome = JobOutcome(attempt=job.attempt, result=await self._compose(session, job, directory, key))
+            outcome = JobOutcome(attempt=job.attempt, result=await self._compose(session, job, key))
+        except asyncio.CancelledError:
+            await self._release(session, job)
+            raise
+        except _GaveWay:
+            await self._release(session, job)
+            return
         except _Lost:
             logger.warning("the film of %s is another worker's by now", job.subject)
             return
         except _Failed as failed:
             logger.warning("no film of %s: %s", job.subject, failed)
             outcome = JobOutcome(attempt=job.attempt, error=str(failed), again=failed.again)
-        finally:
-            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
         held = False
         try:
             held = await self._tell(session, job, "outcome", outcome)
         finally:
             if not held:
                 await self._objects.remove(key)
+        if held:
+            await asyncio.to_thread(shutil.rmtree, self._work / job.subject, ignore_errors=True)
         if held and outcome.result is not None:
             await self._remove_older(job.subject, key)
         logger.info("the film of %s took %.1f s", job.subject, time.monotonic() - begun)
+
+    async def _release(self, session: aiohttp.ClientSession, job: ClaimedJob) -> None:
+        try:
+            async with asyncio.timeout(_RELEASE_SECONDS):
+                await self._tell(session, job, "outcome", JobOutcome(attempt=job.attempt, released=True))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            logger.info("the film of %s waits for its lease to lapse: %s", job.subject, error)
 
     async def _remove_older(self, recording: str, kept: str) -> None:
         for found in await self._objects.list(f"{recording}/"):
             if found.key.startswith(f"{recording}/{_PREFIX}") and found.key < kept:
                 await self._objects.remove(found.key)
 
-    async def _compose(
-        self, session: aiohttp.ClientSession, job: ClaimedJob, directory: Path, key: str
-    ) -> dict[str, object]:
+    async def _compose(self, session: aiohttp.ClientSession, job: ClaimedJob, key: str) -> dict[str, object]:
         self._share = 0.0
-        making = asyncio.create_task(self._make(job, directory))
+        making = asyncio.create_task(self._make(job))
         try:
             while not (await asyncio.wait((making,), timeout=LEASE_SECONDS / 6))[0]:
                 word = JobProgress(attempt=job.attempt, progress=self._share)
@@ -142,26 +165,35 @@ class Composer:
             "duration_ms": manifest.duration_ms,
         }
 
-    async def _make(self, job: ClaimedJob, directory: Path) -> tuple[Path, Manifest]:
-        """Return the film. Raises OSError, ValueError, _Failed."""
+    async def _make(self, job: ClaimedJob) -> tuple[Path, Manifest]:
+        """Return the film. Raises OSError, ValueError, _Failed, _GaveWay."""
         root = self._config.recordings_dir
         data = await self._objects.get(f"{job.subject}/{layout.MANIFEST_NAME}")
         manifest = decode_manifest(data)
+        made_of = hashlib.sha256(data + str(VERSION).encode()).hexdigest()[:16]
+        directory = await asyncio.to_thread(_begin, self._work / job.subject, made_of)
         if self._objects.store.local_path("any") is None:
             root = directory / "files"
-            for key in [file.key for track in manifest.tracks for file in track.files]:
-                path = layout.path_of_key(root, key)
-                await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
-                await self._objects.call(self._objects.store.fetch, key, path)
+            await self._fetch([file.key for track in manifest.tracks for file in track.files], root)
         document, film = directory / "manifest.json", directory / "film.mp4"
         await asyncio.to_thread(document.write_bytes, data)
-        await self._run(root, document, film)
+        await self._run(root, document, film, directory)
         return film, manifest
 
-    async def _run(self, root: Path, document: Path, film: Path) -> None:
+    async def _fetch(self, keys: list[str], root: Path) -> None:
+        """Bring files here that are not yet. OSError, ValueError."""
+        for key in keys:
+            path = layout.path_of_key(root, key)
+            if not path.exists():
+                await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+                arriving = path.with_name(f"{path.name}.part")
+                await self._objects.call(self._objects.store.fetch, key, arriving)
+                await asyncio.to_thread(arriving.replace, path)
+
+    async def _run(self, root: Path, document: Path, film: Path, parts: Path) -> None:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "recorder.compose", str(root), str(document), str(film)),
+            *("-m", "recorder.compose", str(root), str(document), str(film), str(parts), str(_TURN_SECONDS)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -180,6 +212,8 @@ class Composer:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+        if code == GAVE_WAY:
+            raise _GaveWay
         if code:
             raise _Failed(last or f"composing ended with {code}", again=code < 0)
 
@@ -193,6 +227,26 @@ class Composer:
 
     def _url(self, rest: str) -> str:
         return f"{self._config.control_url.rstrip('/')}/internal/v1/jobs/{rest}"
+
+
+def _begin(work: Path, made_of: str) -> Path:
+    """Return the directory of a film, without what was made of other material and without what was cut off."""
+    directory = work / made_of
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in work.iterdir():
+        if path != directory:
+            shutil.rmtree(path)
+    for path in directory.glob("*.tmp"):
+        path.unlink(missing_ok=True)
+    return directory
+
+
+def _forget_old(all_work: Path, before: float) -> None:
+    """Delete what is done of films that nobody went on with, of recorders that are gone as well."""
+    for made in all_work.glob("*/*/*"):
+        with contextlib.suppress(OSError):
+            if made.stat().st_mtime < before:
+                shutil.rmtree(made.parent)
 
 
 def _measure(film: Path) -> tuple[int, str]:

@@ -1,15 +1,18 @@
 """The process that composes: it decodes what participants sent, so it has no secrets, a bound on memory, and yields.
 
-    python -m recorder.compose ROOT MANIFEST OUT
+    python -m recorder.compose ROOT MANIFEST OUT PARTS SECONDS
 
-prints a line with the share that is done, once per second of film.
+prints a line with the share that is done, once per second of film. What is done of the picture is kept in PARTS. It
+ends with GAVE_WAY after the part in which SECONDS are over, so that shorter films need not wait for a long one.
 """
 
 import os
 import resource
 import sys
+import time
 from pathlib import Path
 
+from recorder.compose.contract import GAVE_WAY
 from recorder.compose.film import compose
 from recorder.manifest import decode_manifest
 
@@ -17,12 +20,15 @@ _MAX_MEMORY = 4 << 30
 _NICE = 15
 
 
-def main() -> None:
-    root, manifest, out = (Path(argument) for argument in sys.argv[1:])
+def main() -> int:
+    root, manifest, out, parts = (Path(argument) for argument in sys.argv[1:5])
+    end = time.monotonic() + float(sys.argv[5])
     os.nice(_NICE)
     resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    compose(root, decode_manifest(manifest.read_bytes()), out, _report)
+    document = decode_manifest(manifest.read_bytes())
+    done = compose(root, document, out, parts=parts, report=_report, goes_on=lambda: time.monotonic() < end)
+    return 0 if done else GAVE_WAY
 
 
 def _report(share: float) -> None:
@@ -31,4 +37,4 @@ def _report(share: float) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

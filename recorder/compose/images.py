@@ -1,51 +1,134 @@
-"""The images of one video track, by time. One image is held at a time, a file is open only while it plays."""
+"""The images of one video track, by time.
 
-from collections.abc import Generator
+Images are decoded one after another; where a keyframe lies between them and what is asked for, decoding goes on there.
+One image is held at a time, and one file is open.
+"""
+
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 
 from recorder.manifest import ManifestFile, ManifestTrack
 
+GAP_MS = 2000
+"""So long without an image and the connection was interrupted."""
+_HOLD_MS = 500
+"""So long the last image before a gap stays."""
+_FAR_MS = 1000
+"""What is nearer is reached by decoding on."""
+_EARLY_MS = 100
+"""Files tell times in ms, and mutes are told by another way: an image may be a little too early."""
 _DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9", "h264": "h264", "av1": "libdav1d"}
 """FFmpeg's own VP9 decoder reads only the lowest spatial layer."""
 
 
+class Decoded(NamedTuple):
+    """An image and when it begins, in ms of the recording."""
+
+    ms: float
+    image: av.VideoFrame
+
+
+class Shown(NamedTuple):
+    """What is seen of a track at an instant: an image, or none, maybe since the connection `is_interrupted`."""
+
+    image: Decoded | None = None
+    is_interrupted: bool = False
+
+
 class Images:
-    """`at` must be called with times that do not go back."""
+    """`at` must be called with times that do not go back. Use `close` at the end."""
 
     def __init__(self, root: Path, track: ManifestTrack) -> None:
-        self._coming = _decoded(root, sorted(track.files, key=lambda file: file.start_ms))
-        self._current: tuple[float, av.VideoFrame] | None = None
-        self._next = next(self._coming, None)
+        self._root = root
+        self._files = sorted(track.files, key=lambda file: file.start_ms)
+        self._may_rest = track.source != "camera"  # of a screen that does not change little comes
+        self._open: _File | None = None
+        self._current: Decoded | None = None
+        self._next: Decoded | None = None
 
-    def at(self, ms: float) -> tuple[av.VideoFrame | None, bool]:
-        """Return the latest image at an instant, and whether it is another one than before."""
-        is_new = False
-        while self._next is not None and self._next[0] <= ms:
-            self._current, self._next = self._next, next(self._coming, None)
-            is_new = True
-        return (None if self._current is None else self._current[1]), is_new
+    def at(self, ms: float, since: float = 0) -> Shown:
+        """Return what is seen at an instant; images from before `since` are not."""
+        self._go_to(ms)
+        while self._next is not None and self._next.ms <= ms:
+            assert self._open is not None
+            self._current, self._next = self._next, self._open.next()
+        if self._current is None or self._current.ms < since - _EARLY_MS:
+            return Shown()
+        if self._next is not None and not self._may_rest and self._next.ms - self._current.ms >= GAP_MS:
+            return Shown(self._current, ms - self._current.ms >= _HOLD_MS)
+        return Shown(self._current)
 
     def close(self) -> None:
-        """Close what is open."""
-        self._coming.close()
+        """Close what is open; the next call of `at` opens it again."""
+        if self._open is not None:
+            self._open.close()
+        self._open = self._next = None
+
+    def _go_to(self, ms: float) -> None:
+        """Open the file of an instant, and go near it without decoding where that can be."""
+        file = next((file for file in reversed(self._files) if file.start_ms <= ms), None)
+        if file is None:
+            return
+        if self._open is None or self._open.file is not file:
+            self.close()
+            self._open = _File(self._root, file)
+            self._open.seek(ms)
+            self._next = self._open.next()
+        elif self._next is not None and ms - self._next.ms > _FAR_MS and self._open.seek(ms):
+            self._next = self._open.next()
 
 
-def _decoded(root: Path, files: list[ManifestFile]) -> Generator[tuple[float, av.VideoFrame], None, None]:
-    """Yield (ms, image); what cannot be decoded is left out."""
-    for file in files:
-        with av.open(root / file.key, options={"protocol_whitelist": "file"}) as container:
-            stream = container.streams.video[0]
-            decoder = av.VideoCodecContext.create(_DECODERS.get(file.codec, stream.codec_context.name), "r")
-            assert isinstance(decoder, av.VideoCodecContext)
-            decoder.extradata = stream.codec_context.extradata
-            decoder.thread_count = 1
-            for packet in container.demux(stream):
-                try:
-                    decoded = decoder.decode(packet if packet.size else None)
-                except (av.FFmpegError, EOFError):
-                    continue
-                for image in decoded:
-                    if image.pts is not None and stream.time_base is not None:
-                        yield file.start_ms + float(image.pts * stream.time_base) * 1000, image
+class _File:
+    """A file that is open."""
+
+    def __init__(self, root: Path, file: ManifestFile) -> None:
+        self.file = file
+        self._container = av.open(root / file.key, options={"protocol_whitelist": "file"})
+        self._stream = self._container.streams.video[0]
+        assert self._stream.time_base is not None
+        self._unit_ms = float(self._stream.time_base) * 1000
+        self._decoder = self._new_decoder()
+        self._container.seek(0, stream=self._stream)  # only now WebM's index is read
+        self._read = -1
+        self._coming = self._images()
+
+    def next(self) -> Decoded | None:
+        """Return the next image, None at the end; what cannot be decoded is left out."""
+        return next(self._coming, None)
+
+    def seek(self, ms: float) -> bool:
+        """Go on at the last keyframe before an instant; False, and nothing happens, where that would be going back."""
+        target = int((ms - self.file.start_ms) / self._unit_ms)
+        index = self._stream.index_entries.search_timestamp(target, backward=True)
+        if index < 0 or (at := self._stream.index_entries[index].timestamp) <= self._read:
+            return False
+        self._container.seek(at, stream=self._stream, backward=True)
+        self._decoder = self._new_decoder()
+        self._coming = self._images()
+        return True
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _images(self) -> Iterator[Decoded]:
+        for packet in self._container.demux(self._stream):
+            if packet.pts is not None:
+                self._read = packet.pts
+            try:
+                decoded = self._decoder.decode(packet if packet.size else None)
+            except (av.FFmpegError, EOFError):
+                continue
+            for image in decoded:
+                if image.pts is not None:
+                    yield Decoded(self.file.start_ms + image.pts * self._unit_ms, image)
+
+    def _new_decoder(self) -> av.VideoCodecContext:
+        context = self._stream.codec_context
+        decoder = av.VideoCodecContext.create(_DECODERS.get(self.file.codec, context.name), "r")
+        assert isinstance(decoder, av.VideoCodecContext)
+        decoder.extradata = context.extradata
+        decoder.thread_count = 1
+        return decoder

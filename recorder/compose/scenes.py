@@ -1,7 +1,7 @@
 """Who is seen where, and when: pure, from the manifest alone. Times are ms since the recording began.
 
-A participant is in the picture while any track of it runs; without an image, its name is. A shared screen takes most of
-the picture. A scene lasts until anything of that changes.
+A participant is in the picture from the beginning of a track of it to that track's end; without an image, its name is,
+and why. A shared screen takes most of the picture. A scene lasts until anything of that changes.
 """
 
 import math
@@ -16,6 +16,8 @@ _STRIP = 6
 _STRIP_WIDTH = 208
 _REJOIN_MS = 2000
 _MIN_MS = 40
+CAMERA_OFF = "Camera off"
+INTERRUPTED = "Connection interrupted"
 
 Span = tuple[int, int]
 
@@ -32,13 +34,18 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A participant in the picture. `track` is whose images fill it, None shows the name; `muted` is its microphone."""
+    """A participant in the picture. `track` is whose images fill it, None shows the name; `muted` is its microphone.
+
+    `note` says why there is no image. Images from before `since_ms` are not the track's any more: it was muted since.
+    """
 
     box: Box
     participant: str
     name: str
     track: str | None
     muted: bool
+    note: str = ""
+    since_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,7 @@ class _Person:
     participant: str
     name: str
     present: list[Span]
+    tracks: list[ManifestTrack]
     cameras: list[ManifestTrack]
     microphones: list[ManifestTrack]
 
@@ -86,6 +94,12 @@ def running(track: ManifestTrack) -> list[Span]:
     return [(file.start_ms, file.start_ms + file.duration_ms) for file in track.files]
 
 
+def _whole(track: ManifestTrack) -> Span | None:
+    """Return from when to when a track was there, gaps and all; None for one without media."""
+    spans = running(track)
+    return (min(start for start, _ in spans), max(end for _, end in spans)) if spans else None
+
+
 def grid(count: int, box: Box) -> list[Box]:
     """Return `count` equal boxes in rows, the last row centred."""
     columns = math.ceil(math.sqrt(count)) or 1
@@ -114,12 +128,13 @@ def _tiles(persons: Sequence[_Person], screens: Sequence[ManifestTrack], at: int
     main = Box(0, 0, WIDTH - _STRIP_WIDTH, HEIGHT)
     height = HEIGHT // _STRIP
     strip = [Box(main.width, index * height, _STRIP_WIDTH, height) for index in range(len(shown))]
-    shared = Tile(main, screen.participant, f"{screen.name}: screen", screen.track, False)
+    name = f"{screen.name}: screen"
+    shared = Tile(main, screen.participant, name, screen.track, False, since_ms=_since(screen, at))
     beside = (_tile(person, box, images[person.participant], at) for person, box in zip(shown, strip, strict=True))
     return (shared, *beside)
 
 
-def _fitting(shown: list[_Person], images: dict[str, str | None], room: int) -> list[_Person]:
+def _fitting(shown: list[_Person], images: dict[str, ManifestTrack | None], room: int) -> list[_Person]:
     """Return at most `room` of those who are there, in their order: who has an image comes before who has none."""
     if len(shown) <= room:
         return shown
@@ -127,13 +142,30 @@ def _fitting(shown: list[_Person], images: dict[str, str | None], room: int) -> 
     return [person for person in shown if person in chosen]
 
 
-def _tile(person: _Person, box: Box, image: str | None, at: int) -> Tile:
+def _tile(person: _Person, box: Box, image: ManifestTrack | None, at: int) -> Tile:
     heard = any(_within(running(track), at) and not _within(track.muted, at) for track in person.microphones)
-    return Tile(box, person.participant, person.name, image, not heard)
+    if image is None:
+        return Tile(box, person.participant, person.name, None, not heard, _note(person, at))
+    return Tile(box, person.participant, person.name, image.track, not heard, since_ms=_since(image, at))
 
 
-def _shown(cameras: Iterable[ManifestTrack], at: int) -> str | None:
-    return next((t.track for t in cameras if _within(running(t), at) and not _within(t.muted, at)), None)
+def _note(person: _Person, at: int) -> str:
+    """Return why a participant who is there has no image; "" for one that never had a camera."""
+    there = [track for track in person.tracks if (span := _whole(track)) is not None and _within([span], at)]
+    broken = [track for track in there if not _within(running(track), at) and not _within(track.muted, at)]
+    if any(track in person.cameras for track in broken) or (broken and broken == there):
+        return INTERRUPTED
+    return CAMERA_OFF if person.cameras else ""
+
+
+def _shown(cameras: Iterable[ManifestTrack], at: int) -> ManifestTrack | None:
+    return next((t for t in cameras if _within(running(t), at) and not _within(t.muted, at)), None)
+
+
+def _since(track: ManifestTrack, at: int) -> int:
+    """Return since when a track that is seen at an instant has been."""
+    begun = [start for start, end in running(track) if start <= at < end]
+    return max([*begun, *(end for _, end in track.muted if end <= at)])
 
 
 def _persons(tracks: Sequence[ManifestTrack]) -> list[_Person]:
@@ -145,7 +177,8 @@ def _persons(tracks: Sequence[ManifestTrack]) -> list[_Person]:
         _Person(
             participant,
             own[-1].name or participant,
-            _merged(span for track in own for span in (*running(track), *track.muted)),
+            _merged(span for track in own for span in (_whole(track), *track.muted) if span is not None),
+            own,
             [track for track in own if track.source == "camera"],
             [track for track in own if track.media == "audio" and track.source == "microphone"],
         )

@@ -1,54 +1,80 @@
-"""The sound of all audio tracks together, in windows. Gaps and mutes are silence; what is too loud is bent, not cut."""
+"""The sound of all audio tracks: mixed, brought to the target's loudness, limited. Gaps and mutes are silence."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import av
 import numpy as np
-import numpy.typing as npt
 
+from recorder.compose.limiter import Limiter
+from recorder.compose.loudness import Loudness, gain_to_target
+from recorder.compose.samples import RATE, Samples
 from recorder.manifest import ManifestFile, ManifestTrack
 
-RATE = 48_000
 _SLACK = RATE // 100
 """Files tell times in ms: a frame is placed anew only where it would be off by more than 10 ms."""
+_FADE = RATE // 200
+"""A mute begins and ends within 5 ms, so that none clicks."""
 
-Samples = npt.NDArray[np.float32]
+
+def mixed(root: Path, tracks: Sequence[ManifestTrack], total: int) -> Iterator[Samples]:
+    """Yield `total` samples of the bare mix, second by second."""
+    sources = [_Track(root, track) for track in tracks]
+    for start in range(0, total, RATE):
+        window = np.zeros((2, min(RATE, total - start)), np.float32)
+        for source in sources:
+            source.add_to(window, start)
+        yield window
 
 
-class Mixer:
-    """`window` must be called for one window after another."""
+def measure(windows: Iterator[Samples], report: Callable[[float], None], total: int) -> float:
+    """Return the gain that the mix needs; `report` is told the share that is done."""
+    loudness = Loudness()
+    done = 0
+    for window in windows:
+        loudness.add(window)
+        done += window.shape[1]
+        report(done / total)
+    return gain_to_target(loudness.integrated())
 
-    def __init__(self, root: Path, tracks: Sequence[ManifestTrack]) -> None:
-        self._tracks = [_Track(root, track) for track in tracks]
 
-    def window(self, start: int, samples: int) -> Samples:
-        """Return (2, samples) of sound from sample `start` of the recording on."""
-        mixed = np.zeros((2, samples), np.float32)
-        for track in self._tracks:
-            track.add_to(mixed, start)
-        return np.asarray(np.tanh(mixed), np.float32) if np.abs(mixed).max(initial=0) > 0.9 else mixed
+def mastered(windows: Iterator[Samples], gain: float) -> Iterator[Samples]:
+    """Yield the mix with its gain, limited: as many samples as come."""
+    limiter = Limiter()
+    for window in windows:
+        yield limiter.process(window * np.float32(gain))
+    yield limiter.flush()
 
 
 class _Track:
+    """The sound of a track; windows must be asked for one after another."""
+
     def __init__(self, root: Path, track: ManifestTrack) -> None:
         self._coming = _decoded(root, sorted(track.files, key=lambda file: file.start_ms))
         self._muted = [(start * RATE // 1000, end * RATE // 1000) for start, end in track.muted]
         self._held: tuple[int, Samples] | None = next(self._coming, None)
 
-    def add_to(self, mixed: Samples, start: int) -> None:
-        end = start + mixed.shape[1]
+    def add_to(self, window: Samples, start: int) -> None:
+        end = start + window.shape[1]
         while self._held is not None and self._held[0] < end:
             position, data = self._held
             first, last = max(position, start), min(position + data.shape[1], end)
             if first < last:
-                part = data[:, first - position : last - position].copy()
-                for begin, stop in self._muted:
-                    part[:, max(0, begin - first) : max(0, stop - first)] = 0
-                mixed[:, first - start : last - start] += part
+                part = data[:, first - position : last - position]
+                window[:, first - start : last - start] += part * self._audible(first, last)
             if position + data.shape[1] > end:
                 return
             self._held = next(self._coming, None)
+
+    def _audible(self, first: int, last: int) -> Samples | np.float32:
+        """Return the factors of samples from `first` to `last`: 0 while muted, in between for a moment beside it."""
+        factors: Samples | np.float32 = np.float32(1.0)
+        for begin, stop in self._muted:
+            if begin - _FADE < last and first < stop + _FADE:
+                at = np.arange(first, last, dtype=np.float32)
+                outside = np.maximum(begin - at, at - stop) / _FADE
+                factors = factors * np.clip(outside, 0.0, 1.0).astype(np.float32)
+        return factors
 
 
 def _decoded(root: Path, files: Sequence[ManifestFile]) -> Iterator[tuple[int, Samples]]:

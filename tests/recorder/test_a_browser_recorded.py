@@ -122,7 +122,7 @@ async def test_flash_and_beep_of_a_page(
             data = await api.download(f"/recordings/{recording}/files/{file['key'].removeprefix(recording + '/')}")
             found, sizes = flashes_in(data, file)
             flashes += found
-            assert sizes[-1] == (width, height) or scalability is None  # Chromium sends what layers it can
+            assert sizes[-1] == (width, height)
         (file,) = tracks["microphone"]["files"]
         data = await api.download(f"/recordings/{recording}/files/{file['key'].removeprefix(recording + '/')}")
         beeps = beeps_in(io.BytesIO(data), file["start_ms"])

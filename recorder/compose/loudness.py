@@ -1,0 +1,60 @@
+"""The loudness of a programme (EBU R 128, measured as ITU-R BS.1770 says), and what brings it to the target."""
+
+from fractions import Fraction
+
+import av
+import av.filter
+
+from recorder.compose.samples import RATE, Samples
+
+TARGET_LUFS = -16.0
+"""What players of films and podcasts expect; EBU R 128's own -23 is for broadcasts."""
+_MAX_GAIN_DB = 20.0
+"""More would make the noise of a quiet room a programme."""
+_SILENCE_LUFS = -69.9
+"""Below the absolute gate nothing was measured."""
+
+
+class Loudness:
+    """Measures sound as it comes, by FFmpeg's `ebur128`."""
+
+    def __init__(self) -> None:
+        self._graph = av.filter.Graph()
+        source = self._graph.add_abuffer(sample_rate=RATE, format="fltp", layout="stereo", time_base=Fraction(1, RATE))
+        meter, sink = self._graph.add("ebur128", "metadata=1"), self._graph.add("abuffersink")
+        source.link_to(meter)
+        meter.link_to(sink)
+        self._graph.configure()
+        self._samples = 0
+        self._lufs = _SILENCE_LUFS
+
+    def add(self, samples: Samples) -> None:
+        """Take (2, n) samples that follow those before."""
+        frame = av.AudioFrame.from_ndarray(samples, "fltp", "stereo")
+        frame.sample_rate, frame.pts, frame.time_base = RATE, self._samples, Fraction(1, RATE)
+        self._samples += samples.shape[1]
+        self._graph.push(frame)
+        self._read()
+
+    def integrated(self) -> float | None:
+        """Return the gated loudness in LUFS, None for nothing but silence. Nothing can be added any more."""
+        self._graph.push(None)
+        self._read()
+        return self._lufs if self._lufs > _SILENCE_LUFS else None
+
+    def _read(self) -> None:
+        while True:
+            try:
+                measured = self._graph.pull()
+            except (BlockingIOError, av.EOFError):
+                return
+            assert isinstance(measured, av.AudioFrame)
+            self._lufs = float(measured.metadata.get("lavfi.r128.I", self._lufs))
+
+
+def gain_to_target(lufs: float | None) -> float:
+    """Return the factor that brings a programme of this loudness to the target."""
+    if lufs is None:
+        return 1.0
+    decibels = min(TARGET_LUFS - lufs, _MAX_GAIN_DB)
+    return float(10 ** (decibels / 20))

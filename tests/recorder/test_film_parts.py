@@ -1,0 +1,245 @@
+"""A film is made in parts: what is done stays, decoding begins where it must, gaps and names are seen as such."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import aiohttp.web
+import av
+import msgspec
+import numpy as np
+import pytest
+
+from objects.directory import DirectoryStore
+from objects.threads import Objects, threads
+from recorder.compose import film, images, lettering
+from recorder.compose.images import Images
+from recorder.compose.scenes import CAMERA_OFF, INTERRUPTED, scenes
+from recorder.composing import Composer
+from recorder.config import RecorderConfig
+from recorder.manifest import ManifestFile, ManifestTrack, encode_manifest
+from sfu.api.jobs import JobOutcome
+from tests.recorder.test_compose import BLUE, FPS, at, camera_file, is_near, manifest_of, pixel, sound_file, track
+from tests.support.waiting import until
+
+
+def numbered(path: Path, seconds: float, keyframe_every: int) -> None:
+    """A grey that grows a little with each frame."""
+    with av.open(path, "w", format="webm") as container:
+        stream = container.add_stream("libvpx", rate=FPS)
+        stream.width, stream.height = 64, 48
+        stream.codec_context.time_base = Fraction(1, 1000)
+        stream.codec_context.options = {
+            "deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "g": str(keyframe_every),
+        }  # fmt: skip
+        for index in range(round(seconds * FPS)):
+            flat = np.full((72, 64), 30 + index % 200, np.uint8)
+            frame = av.VideoFrame.from_ndarray(flat, "yuv420p")
+            frame.pts, frame.time_base = index * 1000 // FPS, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "rec").mkdir()
+    (tmp_path / "parts").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When each image begins that is decoded."""
+    times: list[float] = []
+    following = images._File.next
+
+    def counted(self: images._File) -> images.Decoded | None:
+        found = following(self)
+        times.extend([] if found is None else [found.ms])
+        return found
+
+    monkeypatch.setattr(images._File, "next", counted)
+    return times
+
+
+def test_a_camera_that_is_toggled_is_decoded_once(root: Path, decoded: list[float]) -> None:
+    """It has one keyframe, at its beginning; each time it comes on decoding goes on where it was."""
+    numbered(root / "rec" / "cam.webm", 20, keyframe_every=10_000)
+    muted = [(500 + 1000 * number, 1000 + 1000 * number) for number in range(19)]
+    manifest = manifest_of(20_000, track("cam", "ada", "camera", 0, 20_000, muted=muted))
+    film.compose(root, manifest, root / "film.mp4", parts=root / "parts", report=lambda _: None)
+    assert len(decoded) == 20 * FPS
+
+
+def test_what_lies_far_on_is_reached_from_the_keyframe_before(root: Path, decoded: list[float]) -> None:
+    numbered(root / "rec" / "cam.webm", 20, keyframe_every=50)
+    reader = Images(root, track("cam", "ada", "camera", 0, 20_000))
+    for ms in (500, 9_500, 18_020):
+        decoded.clear()
+        shown = reader.at(ms)
+        assert shown.image is not None and shown.image.ms <= ms < shown.image.ms + 41
+        assert abs(float(shown.image.image.to_ndarray()[:48].mean()) - (30 + shown.image.ms * FPS // 1000 % 200)) < 3
+        assert len(decoded) <= 53
+    reader.close()
+    assert reader.at(19_000).image is not None  # opened again, no earlier than it must
+    assert len(decoded) <= 120
+
+
+def test_a_gap_is_no_frozen_face(root: Path) -> None:
+    camera_file(root / "rec" / "cam.webm", BLUE, 8, [], gap=(2, 6))
+    manifest = manifest_of(8000, track("cam", "ada", "camera", 0, 8000))
+    film.compose(root, manifest, root / "film.mp4", parts=root / "parts", report=lambda _: None)
+    with av.open(root / "film.mp4") as container:
+        pictures = [(float(i.pts * i.time_base), i.to_ndarray().reshape(-1)) for i in container.decode(video=0)]
+    assert is_near(pixel(at(pictures, 1.8), 200, 100), BLUE)
+    assert is_near(pixel(at(pictures, 2.2), 200, 100), BLUE)  # for a moment
+    for seconds in (2.7, 4.0, 5.8):
+        assert not is_near(pixel(at(pictures, seconds), 200, 100), BLUE), seconds
+    assert is_near(pixel(at(pictures, 6.3), 200, 100), BLUE)
+
+
+def parted(name: str, source: str, spans: list[tuple[int, int]]) -> ManifestTrack:
+    """A track of several files, each of them a span."""
+    one = track(name, "ada", source, 0, 1)
+    files = [
+        ManifestFile(
+            key=f"rec/{name}.{start}", codec=one.codec, start_ms=start, duration_ms=end - start, bytes=1, sha256="",
+            frames=(end - start) * 30 // 1000,
+        )
+        for start, end in spans
+    ]  # fmt: skip
+    return msgspec.structs.replace(one, files=files)
+
+
+def test_a_tile_says_why_there_is_no_image() -> None:
+    camera = msgspec.structs.replace(parted("cam", "camera", [(0, 3000), (9000, 12_000)]), muted=[(10_000, 11_000)])
+    microphone = parted("mic", "microphone", [(0, 4000), (8000, 20_000)])
+    listener = track("other", "bob", "microphone", 0, 20_000)
+    found = {}
+    for scene in scenes(manifest_of(20_000, camera, microphone, listener)):
+        for tile in scene.tiles:
+            for second in range(20):
+                if scene.start_ms <= second * 1000 + 500 < scene.end_ms:
+                    found[tile.participant, second] = tile.track or tile.note
+    ada = [found["ada", second] for second in range(20)]
+    assert ada[:3] == ["cam"] * 3 and ada[3:9] == [INTERRUPTED] * 6
+    assert ada[9:12] == ["cam", CAMERA_OFF, "cam"] and ada[12:] == [CAMERA_OFF] * 8
+    assert {found["bob", second] for second in range(20)} == {""}
+
+
+@pytest.mark.parametrize(
+    ("frames", "rate"), [(300, 30), (298, 30), (250, 25), (247, 25), (239, 24), (150, 15), (40, 15), (600, 30)]
+)
+def test_the_rate_is_that_of_the_fastest_source(frames: int, rate: int) -> None:
+    slow, fast = track("a", "ada", "camera", 0, 10_000), track("b", "bob", "camera", 0, 10_000)
+    slow = msgspec.structs.replace(slow, files=[msgspec.structs.replace(slow.files[0], frames=30)])
+    fast = msgspec.structs.replace(fast, files=[msgspec.structs.replace(fast.files[0], frames=frames)])
+    assert film.frame_rate(manifest_of(10_000, slow, fast)) == rate
+
+
+@pytest.mark.parametrize("name", ["张伟", "張偉", "さくら", "김민수", "Łukasz Ñandú", "Ольга", "Αθηνά", "שרה", "أحمد"])
+def test_letters_of_many_scripts_have_glyphs_of_our_own(name: str) -> None:
+    assert lettering.printable(name) == name
+    paths = {run.font.path for run in lettering._runs(name, 20)}
+    assert paths <= {str(path) for path in lettering._SHIPPED}
+    masks = [bytes(run.font.getmask(run.text)) for run in lettering._runs(name, 20)]
+    missing = [bytes(run.font.getmask(lettering._NOWHERE * len(run.text))) for run in lettering._runs(name, 20)]
+    assert masks != missing
+
+
+def test_what_no_font_has_is_left_out() -> None:
+    assert lettering.printable("Ada \U0010fffd\x07") == "Ada"
+    assert lettering.printable("\U0010fffd") == "?"
+    assert [run.text for run in lettering._runs("Ada 张伟 (host)", 20)] == ["Ada ", "张伟 ", "(host)"]
+
+
+def test_a_film_that_gave_way_goes_on_behind_its_last_part(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(film, "_PART_SECONDS", 2)
+    numbered(root / "rec" / "cam.webm", 7, keyframe_every=30)
+    sound_file(root / "rec" / "mic.webm", 7, [1, 3, 5])
+    manifest = manifest_of(7000, track("cam", "ada", "camera", 0, 7000), track("mic", "ada", "microphone", 0, 7000))
+    out, parts, told = root / "film.mp4", root / "parts", []
+    assert not film.compose(root, manifest, out, parts=parts, report=told.append, goes_on=lambda: told[-1] < 0.5)
+    made = {path: path.stat().st_mtime_ns for path in parts.iterdir()}
+    assert len(made) == 2 and not out.exists()
+    assert film.compose(root, manifest, out, parts=parts, report=told.append)
+    assert told[-1] == 1.0 and told.count(1.0) == 1
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    with av.open(out) as container:
+        packets = [packet for packet in container.demux() if packet.dts is not None]
+        for stream in container.streams:
+            times = [packet.dts for packet in packets if packet.stream is stream]
+            assert all(a < b for a, b in pairwise(times))
+            assert float(stream.duration * stream.time_base) == pytest.approx(7.0, abs=0.05)
+    with av.open(out) as container:
+        pictures = [(float(i.pts * i.time_base), i.to_ndarray()[:720].mean()) for i in container.decode(video=0)]
+    assert [round(when * FPS) for when, _ in pictures] == list(range(7 * FPS))
+    levels = [level for _, level in pictures]
+    assert all(b >= a - 0.5 for a, b in pairwise(levels)), "frames are in order over the borders of parts"
+
+
+@asynccontextmanager
+async def control(told: list[JobOutcome]) -> AsyncIterator[str]:
+    """Gives out one job until it has an outcome."""
+    attempts = [0]
+
+    async def claim(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        if told and not told[-1].released:
+            return aiohttp.web.Response(status=204)
+        attempts[0] += 1
+        job: dict[str, Any] = {"id": "job", "kind": "compose", "subject": "rec", "attempt": attempts[0]}
+        return aiohttp.web.json_response(job)
+
+    async def outcome(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        told.append(msgspec.json.decode(await request.read(), type=JobOutcome))
+        return aiohttp.web.json_response({"held": True})
+
+    async def progress(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        return aiohttp.web.json_response({"held": True})
+
+    app = aiohttp.web.Application()
+    app.router.add_post("/internal/v1/jobs/claim", claim)
+    app.router.add_post("/internal/v1/jobs/job/outcome", outcome)
+    app.router.add_post("/internal/v1/jobs/job/progress", progress)
+    runner = aiohttp.web.AppRunner(app)
+    await runner.setup()
+    await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+Made = dict[Path, int]
+
+
+async def test_a_recorder_that_stops_lets_go_and_the_next_one_goes_on(root: Path) -> None:
+    sound_file(root / "rec" / "mic.webm", 40, [1.0])
+    manifest = manifest_of(40_000, track("mic", "ada", "microphone", 0, 40_000))
+    (root / "rec" / "manifest.json").write_bytes(encode_manifest(manifest))
+    told: list[JobOutcome] = []
+
+    def parts() -> Made:
+        return {path: path.stat().st_mtime_ns for path in root.glob(".composing/*/rec/*/0*.mp4")}
+
+    async with control(told) as url:
+        config = RecorderConfig(sink_socket=root / "s", recordings_dir=root, control_url=url, node_secret="x")
+        with threads() as pool:
+            local = Objects(DirectoryStore(root), root / ".spool", pool)
+            working = asyncio.create_task(Composer(config, None, local).run())
+            await asyncio.to_thread(until, lambda: bool(parts()), 120)
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            assert [one.released for one in told] == [True]
+            made = parts()
+            assert 0 < len(made) < 2
+            working = asyncio.create_task(Composer(config, None, local).run())
+            await asyncio.to_thread(until, lambda: parts().items() > made.items() or len(told) > 1, 120)
+            await asyncio.to_thread(until, lambda: len(told) > 1, 120)
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+    result = told[-1].result
+    assert result is not None and (root / "rec" / result["file"]).stat().st_size == result["bytes"]
+    assert not list(root.glob(".composing/*/rec")), "what is done is deleted with the film"

@@ -14,6 +14,7 @@ import msgspec
 from control import ending, grants
 from control.database import Connection
 from control.problem import Problem, not_found
+from control.recurring import for_each
 from control.services import Services
 from control.store import breakouts, meetings, rooms
 from control.store.breakouts import BreakoutRow, InsideRow
@@ -154,11 +155,15 @@ async def let_back(connection: Connection, main: str, person: str, user: str | N
 async def end_closed(services: Services) -> None:
     """End the breakout rooms whose time is over, for good."""
     async with services.pool.acquire() as connection:
-        for room in await breakouts.closed(connection):
-            async with connection.transaction():
-                states = await ending.end_in_transaction(connection, room)
-            for state in states:
-                services.nodes.push(state)
+        closed = await breakouts.closed(connection)
+    await for_each("breakout rooms", closed, functools.partial(_end, services))
+
+
+async def _end(services: Services, room: str) -> None:
+    async with services.pool.acquire() as connection, connection.transaction():
+        states = await ending.end_in_transaction(connection, room)
+    for state in states:
+        services.nodes.push(state)
 
 
 async def _edit(connection: Connection, room: str, **changes: object) -> DesiredState | None:

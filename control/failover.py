@@ -6,13 +6,16 @@ start nodes have as long as a lease lasts to be heard of.
 
 import asyncio
 import contextlib
+import functools
 import logging
 
 from control import facts, node_memory, placing
 from control.database import UNAVAILABLE
+from control.recurring import for_each
 from control.services import Services
 from control.store import placements
 from sfu.api.failures import describe
+from sfu.api.placement import Placement
 
 _LOG = logging.getLogger(__name__)
 _LOOK_SECONDS = 2.0
@@ -40,9 +43,13 @@ async def rescue(services: Services) -> None:
         stranded = await placements.live_off(connection, list(registry.held()))
     if any(placement.node not in registry.known() for _, placement in stranded):
         await node_memory.recall(services)
-    for meeting, placement in stranded:
-        if placement.node in registry.held():
-            continue
-        state = await placing.move(services, meeting, placement, facts.NODE_LOST)
-        if state is not None:
-            services.nodes.push(state)
+    await for_each("failover", stranded, functools.partial(_move, services))
+
+
+async def _move(services: Services, stranded: tuple[str, Placement]) -> None:
+    meeting, placement = stranded
+    if placement.node in services.registry.held():
+        return
+    state = await placing.move(services, meeting, placement, facts.NODE_LOST)
+    if state is not None:
+        services.nodes.push(state)

@@ -181,10 +181,9 @@ def _workers(services: Services) -> list[asyncio.Task[None]]:
         "registry": services.registry.run,
         "memory of nodes": functools.partial(node_memory.run, services),
         "failover": functools.partial(failover.run, services),
-        "reconciling": functools.partial(reconcile.run, services),
-        "tidying": functools.partial(reconcile.tidy, services),
         "jobs of files": worker.run,
         "minutes": secretary.run,
+        **reconcile.works(services),
     }
     if places.kafka is not None:
         works["relay to Kafka"] = functools.partial(_relay_to_kafka, services, places.kafka)

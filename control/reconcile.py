@@ -1,13 +1,16 @@
 """What time brings about: leases that lapse, recordings that nobody finishes, rows that are too old."""
 
 import asyncio
+import functools
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import msgspec
 
 from control import breakouts, facts, recording_control, retention, uploads
-from control.database import UNAVAILABLE, Connection
+from control.database import Connection
+from control.recurring import every, for_each
 from control.services import Services
 from control.store import (
     account_tokens,
@@ -28,37 +31,40 @@ from control.store import (
     signed_links,
     webhooks,
 )
+from control.store.recordings import RecordingRow
 from sfu.api.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _LEASE_SECONDS = 30.0
 _TIDY_SECONDS = 3600.0
+_FORGETFUL = (
+    batches.forget_old,
+    node_addresses.forget_old,
+    lobby.forget_old,
+    sessions.forget_old,
+    account_tokens.forget_old,
+    passkeys.forget_old_challenges,
+    event_places.forget_old,
+    webhooks.forget_old,
+    idempotency.forget_old,
+    jobs.forget_old,
+    links.forget_old,
+    signed_links.forget_old,
+)
+"""Rows that are too old, in whose tables."""
 
 
-async def run(services: Services) -> None:
-    """Reconcile until cancelled; a lost database is waited for."""
+def works(services: Services) -> dict[str, Callable[[], Awaitable[None]]]:
+    """Return what recurs, by name: each for itself, so that nothing waits for what fails."""
     leases = Leases()
-    while True:
-        now = asyncio.get_running_loop().time()
-        try:
-            await leases.check(services, now)
-            await stop_abandoned(services)
-            await breakouts.end_closed(services)
-        except UNAVAILABLE as error:
-            _LOG.warning("reconciling waits for the database: %s", describe(error))
-        await asyncio.sleep(services.config.reconcile_seconds)
-
-
-async def tidy(services: Services) -> None:
-    """Delete what is too old, once an hour, until cancelled; a lost database is waited for."""
-    while True:
-        pause = _TIDY_SECONDS
-        try:
-            await _tidy(services)
-        except UNAVAILABLE as error:
-            _LOG.warning("tidying waits for the database: %s", describe(error))
-            pause = services.config.reconcile_seconds
-        await asyncio.sleep(pause)
+    often = services.config.reconcile_seconds
+    steps: dict[str, tuple[float, Callable[[], Awaitable[None]]]] = {
+        "leases of rooms": (often, lambda: leases.check(services, asyncio.get_running_loop().time())),
+        "abandoned recordings": (often, functools.partial(stop_abandoned, services)),
+        "breakout rooms": (often, functools.partial(breakouts.end_closed, services)),
+        "tidying": (_TIDY_SECONDS, functools.partial(_tidy, services)),
+    }
+    return {name: functools.partial(every, seconds, name, step) for name, (seconds, step) in steps.items()}
 
 
 class Leases:
@@ -85,8 +91,7 @@ class Leases:
                 services.nodes.unreachable.discard(node)
                 missing |= known - live
                 lost = (known - live) & self._missing
-            for meeting in sorted(lost):
-                await _close(services, meeting)
+            await for_each("leases of rooms", sorted(lost), functools.partial(_close, services))
         self._missing = missing
 
 
@@ -101,39 +106,35 @@ async def _close(services: Services, meeting: str) -> None:
 async def stop_abandoned(services: Services) -> None:
     """Stop recordings whose room has not been live for a minute, and give up those that nobody finishes."""
     async with services.pool.acquire() as connection:
-        for recording in await recordings.abandoned(connection):
-            async with connection.transaction():
-                await meetings.lock(connection, recording.meeting_id)
-                await recordings.give_up(connection, recording.id)
-                state = await rooms.edit_state(
-                    connection,
-                    recording.meeting_id,
-                    lambda before: msgspec.structs.replace(before, recording=None),
-                )
-                payload = {"meeting": recording.meeting_id, "recording": recording.id}
-                await outbox.append(connection, outbox.MEDIA_EVENTS, recording.meeting_id, "recording.stopped", payload)
-                await recording_control.settle_empty(connection, recording.meeting_id, recording.id)
-            if state is not None:
-                services.nodes.push(state)
+        found = await recordings.abandoned(connection)
+    await for_each("abandoned recordings", found, functools.partial(_stop, services))
+
+
+async def _stop(services: Services, recording: RecordingRow) -> None:
+    async with services.pool.acquire() as connection, connection.transaction():
+        await meetings.lock(connection, recording.meeting_id)
+        await recordings.give_up(connection, recording.id)
+        state = await rooms.edit_state(
+            connection,
+            recording.meeting_id,
+            lambda before: msgspec.structs.replace(before, recording=None),
+        )
+        payload = {"meeting": recording.meeting_id, "recording": recording.id}
+        await outbox.append(connection, outbox.MEDIA_EVENTS, recording.meeting_id, "recording.stopped", payload)
+        await recording_control.settle_empty(connection, recording.meeting_id, recording.id)
+    if state is not None:
+        services.nodes.push(state)
 
 
 async def _tidy(services: Services) -> None:
     async with services.pool.acquire() as connection:
-        await batches.forget_old(connection)
-        await node_addresses.forget_old(connection)
-        await lobby.forget_old(connection)
-        await sessions.forget_old(connection)
-        await account_tokens.forget_old(connection)
-        await passkeys.forget_old_challenges(connection)
-        await event_places.forget_old(connection)
-        await webhooks.forget_old(connection)
-        await idempotency.forget_old(connection)
-        await jobs.forget_old(connection)
-        await links.forget_old(connection)
-        await signed_links.forget_old(connection)
+
+        async def forget(step: Callable[[Connection], Awaitable[None]]) -> None:
+            await step(connection)
+
+        await for_each("tidying", _FORGETFUL, forget)
         await _sweep_results(services, connection)
-    await uploads.collect(services)
-    await retention.apply(services)
+    await for_each("tidying", (uploads.collect, retention.apply), lambda step: step(services))
 
 
 async def _sweep_results(services: Services, connection: Connection) -> None:

@@ -9,8 +9,14 @@ from prometheus_client import Counter
 from sfu.api.backoff import Backoff
 
 _LOG = logging.getLogger(__name__)
-_FAILURES = Counter("parley_background_failures_total", "Tasks that failed, and were started again", ["task"])
+_FAILURES = Counter("parley_background_failures_total", "Errors of tasks in the background, which go on", ["task"])
 _LONGEST_PAUSE = 30.0
+
+
+def note_failure(name: str, error: Exception, outcome: str) -> None:
+    """Log and count an error of a task that goes on; `outcome` says how."""
+    _FAILURES.labels(name).inc()
+    _LOG.error("%s: %s", name, outcome, exc_info=error)
 
 
 async def keep_running(name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -29,8 +35,7 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]]) -> None:
             if loop.time() - begun > _LONGEST_PAUSE:
                 backoff.reset()
             pause = backoff.pause()
-            _FAILURES.labels(name).inc()
-            _LOG.error("%s failed, and begins again in %.1f s", name, pause, exc_info=error)
+            note_failure(name, error, f"failed, and begins again in {pause:.1f} s")
             await asyncio.sleep(pause)
         else:
             return

@@ -6,14 +6,15 @@ import aiohttp
 import pytest
 from prometheus_client import REGISTRY
 
-from control import breakouts, failover, reconcile, session_news, webhooks
+from control import breakouts, failover, reconcile, retention, session_news, webhooks
 from control.config import ControlConfig
+from control.recurring import for_each
 from tests.control.harness import People, serving
 
 BROKEN = {
     "failover": (failover, "rescue"),
-    "reconciling": (breakouts, "end_closed"),
-    "tidying": (reconcile, "_tidy"),
+    "breakout rooms": (breakouts, "end_closed"),
+    "abandoned recordings": (reconcile, "stop_abandoned"),
     "session news": (session_news, "_listen"),
     "webhooks": (webhooks.Deliveries, "_begin"),
 }
@@ -37,3 +38,39 @@ async def test_control_serves_on_whatever_breaks_behind_it(
             while any(failures(task) < before[task] + 2 for task in BROKEN):
                 await asyncio.sleep(0.02)
         await (await People(session, server).user("ada")).ok("POST", "/api/v1/meetings", {})
+
+
+async def test_a_thing_that_fails_leaves_the_others_to_be_done() -> None:
+    done = []
+
+    async def act(number: int) -> None:
+        if number == 2:
+            raise KeyError(number)
+        done.append(number)
+
+    before = failures("a test")
+    await for_each("a test", [1, 2, 3], act)
+    assert done == [1, 3] and failures("a test") == before + 1
+
+    async def away(number: int) -> None:
+        done.append(number)
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await for_each("a test", [4, 5], away)
+    assert done == [1, 3, 4]
+
+
+async def test_tidying_goes_on_behind_a_step_that_fails(config: ControlConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def breaks(_: object) -> None:
+        raise KeyError("column")
+
+    applied = asyncio.Event()
+
+    async def apply(_: object) -> None:
+        applied.set()
+
+    monkeypatch.setattr(reconcile, "_FORGETFUL", (breaks, *reconcile._FORGETFUL))
+    monkeypatch.setattr(retention, "apply", apply)
+    async with serving(config):
+        await asyncio.wait_for(applied.wait(), 30)

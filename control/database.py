@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
+_LITERAL = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
+"""What LIKE takes for wildcards, and for their escape, as text."""
+
+
 class Unreachable(ConnectionError):
     """No session could be made: nobody listens, a full backlog, no route, no descriptors left."""
 
@@ -98,3 +102,8 @@ def load(kind: type[Row], record: asyncpg.Record) -> Row:
 def load_one(kind: type[Row], record: asyncpg.Record | None) -> Row | None:
     """Like `load`, None for no row."""
     return None if record is None else load(kind, record)
+
+
+def contains(text: str) -> str:
+    """Return the LIKE pattern of whatever has `text` in it."""
+    return f"%{text.translate(_LITERAL)}%"

@@ -91,7 +91,7 @@ async def _leave_rooms(connection: Connection, user: str) -> list[DesiredState]:
     """Take an account out of the live rooms that it is in, and its names out of all others; returns states to push."""
     changed = []
     visits = await erasure.of_user(connection, user)
-    for visit in visits:
+    for visit in (one for one in visits if one["live"] or one["named"]):
         meeting, participant = visit["meeting"], visit["participant"]
         await meetings.lock(connection, meeting)
         edit = functools.partial(_out if visit["live"] else _forgotten, participant=participant)

@@ -26,7 +26,8 @@ async def rebuild(connection: "asyncpg.Connection[asyncpg.Record]", tables: Sequ
 def statements_about(tables: Sequence[str]) -> Iterator[str]:
     """Yield what makes these tables, in order, with what depends on them."""
     names = "|".join(tables)
-    own = re.compile(rf"(CREATE TABLE|ALTER TABLE|CREATE (UNIQUE )?INDEX \w+ ON) ({names})\b")
+    index_or_trigger = r"CREATE (UNIQUE )?INDEX \w+ ON|CREATE TRIGGER \w+ (BEFORE|AFTER) [A-Z ]+ ON"
+    own = re.compile(rf"(CREATE TABLE|ALTER TABLE|{index_or_trigger}) ({names})\b")
     view = re.compile(rf"CREATE VIEW .*\b({names})\b", re.DOTALL)
     foreign = re.compile(rf"^\s*(\w+) \w+.*?( REFERENCES ({names})\b[^,\n]*)", re.MULTILINE)
     for migration in available():

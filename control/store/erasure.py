@@ -9,21 +9,22 @@ from typing import Any
 
 from control.database import Connection
 
-_NAMED = "EXISTS (SELECT FROM unnest($1::text[]) AS one WHERE strpos({}, one) > 0)"
+_NAMED = """jsonb_path_query_array({}, '$.** ? (@.type() == "string")') ?| $1::text[]"""
+"""Whether any string in a document is one of these names; as it stands here, each document has an index of them."""
 
 
 async def events(connection: Connection, names: Iterable[str]) -> None:
     """Empty the events that name any of these."""
     await connection.execute(
         "UPDATE outbox SET payload = jsonb_strip_nulls(jsonb_build_object('meeting', meeting_id, 'erased', true))"  # noqa: S608  constants
-        " WHERE " + _NAMED.format("payload::text"),
+        " WHERE " + _NAMED.format("payload"),
         list(names),
     )
 
 
 async def deliveries(connection: Connection, names: Iterable[str]) -> None:
     """Drop what names any of these and was, or is to be, delivered to webhooks."""
-    await connection.execute("DELETE FROM webhook_deliveries WHERE " + _NAMED.format("body"), list(names))  # noqa: S608  constants
+    await connection.execute("DELETE FROM webhook_deliveries WHERE " + _NAMED.format("body::jsonb"), list(names))  # noqa: S608  constants
 
 
 async def audit(connection: Connection, names: Iterable[str]) -> None:
@@ -34,7 +35,7 @@ async def audit(connection: Connection, names: Iterable[str]) -> None:
     )
     await connection.execute("UPDATE operation_logs SET target = NULL WHERE target = ANY($1::text[])", listed)
     await connection.execute(
-        "UPDATE operation_logs SET detail = '{}' WHERE " + _NAMED.format("detail::text"),  # noqa: S608  constants
+        "UPDATE operation_logs SET detail = '{}' WHERE " + _NAMED.format("detail"),  # noqa: S608  constants
         listed,
     )
 
@@ -56,10 +57,12 @@ async def account_events(connection: Connection, user: str) -> None:
 
 
 async def of_user(connection: Connection, user: str) -> list[dict[str, Any]]:
-    """Return where an account has been: participant, meeting, and whether that room is live."""
+    """Return where an account has been: participant, meeting, whether that room is live, and its state names it."""
     rows = await connection.fetch(
         "SELECT p.id AS participant, p.meeting_id AS meeting, EXISTS (SELECT FROM meeting_rooms r"
-        "   WHERE r.meeting_id = p.meeting_id AND r.closed_at IS NULL) AS live"
+        "   WHERE r.meeting_id = p.meeting_id AND r.closed_at IS NULL) AS live, EXISTS (SELECT FROM room_state s"
+        "   WHERE s.meeting_id = p.meeting_id AND (s.document->'participants' ? p.id OR s.document->'removed' ? p.id"
+        "   OR s.document->'elsewhere' ? p.id)) AS named"
         " FROM meeting_participants p WHERE p.user_id = $1 ORDER BY p.meeting_id",
         user,
     )

@@ -43,18 +43,21 @@ class Listed(msgspec.Struct, frozen=True):
 
 # Both ways to a user's meetings by an index of their own, in order and no further than the page: joined by OR they
 # would have every meeting read.
-_LISTED = """
-    (m.created_at, m.id) < (coalesce($2::timestamptz, 'infinity'), coalesce($3::text, ''))
-    AND (NOT $5 OR m.status = 'ended' OR (m.status = 'idle' AND m.started_at IS NOT NULL))
-    AND m.breakout_of IS NULL ORDER BY m.created_at DESC, m.id DESC LIMIT $4"""
+_AFTER = "(coalesce($2::timestamptz, 'infinity'), coalesce($3::text, ''))"
+_SHOWN = """(NOT $5 OR m.status = 'ended' OR (m.status = 'idle' AND m.started_at IS NOT NULL))
+    AND m.breakout_of IS NULL"""
 _COLUMNS = ", ".join(f"m.{name}" for name in MeetingRow.__struct_fields__)
 _WIDTH = len(MeetingRow.__struct_fields__)
 _OF_USER = f"""
     WITH page AS (SELECT * FROM (
-        (SELECT {_COLUMNS}, 'host' AS role FROM meetings m WHERE m.host_id = $1 AND {_LISTED})
+        (SELECT {_COLUMNS}, 'host' AS role FROM meetings m
+            WHERE m.host_id = $1 AND (m.created_at, m.id) < {_AFTER} AND {_SHOWN}
+            ORDER BY m.created_at DESC, m.id DESC LIMIT $4)
         UNION ALL
         (SELECT {_COLUMNS}, p.role FROM meeting_participants p JOIN meetings m ON m.id = p.meeting_id
-            WHERE p.user_id = $1 AND p.removed_at IS NULL AND m.host_id <> $1 AND {_LISTED})
+            WHERE p.user_id = $1 AND p.role <> 'host' AND p.removed_at IS NULL AND m.host_id <> $1
+            AND (p.meeting_at, p.meeting_id) < {_AFTER} AND {_SHOWN}
+            ORDER BY p.meeting_at DESC, p.meeting_id DESC LIMIT $4)
         ) either ORDER BY created_at DESC, id DESC LIMIT $4)
     SELECT page.*, (SELECT c.id FROM meeting_recordings c
         WHERE c.meeting_id = page.id AND c.state = 'recording' LIMIT 1) AS recording

@@ -1,14 +1,14 @@
 """Counts and lists over all meetings, for administrators."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from control.database import Connection, load
 from control.store.meetings import Status
 
 
-@dataclass(frozen=True, slots=True)
-class MeetingCount:
+class MeetingCount(msgspec.Struct, frozen=True):
     id: str
     title: str
     host_id: str
@@ -22,7 +22,8 @@ async def all_meetings(connection: Connection, limit: int, before: tuple[datetim
     rows = await connection.fetch(
         "SELECT m.*, (SELECT count(*) FROM meeting_participants p WHERE p.meeting_id = m.id AND p.present)"
         " AS participants FROM meetings m"
-        " WHERE m.breakout_of IS NULL AND ($1::timestamptz IS NULL OR (m.created_at, m.id) < ($1, $2::text))"
+        " WHERE m.breakout_of IS NULL"
+        " AND (m.created_at, m.id) < (coalesce($1::timestamptz, 'infinity'), coalesce($2::text, ''))"
         " ORDER BY m.created_at DESC, m.id DESC LIMIT $3",
         moment,
         last,

@@ -14,6 +14,7 @@ SCHEMA = """
     UNION ALL SELECT 'view ' || viewname || definition FROM pg_views WHERE schemaname = 'public'
     UNION ALL SELECT 'constraint ' || conrelid::regclass || ' ' || replace(pg_get_constraintdef(oid), ' NOT VALID', '')
         FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+    UNION ALL SELECT 'trigger ' || pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
     ORDER BY 1"""
 
 

@@ -251,6 +251,27 @@ async def test_recordings_are_found_by_title_and_participant(people: People, con
         assert [one["id"] for one in listed["recordings"]] == found, search
 
 
+async def test_recordings_are_listed_for_who_hosts_now_and_for_co_hosts(people: People, config: ControlConfig) -> None:
+    ada, bob, cleo = [await people.user(name) for name in ("ada", "bob", "cleo")]
+    meeting, recording = await recorded(ada, config)
+    base = f"/api/v1/meetings/{meeting}"
+    bobs, cleos = [(await one.ok("POST", f"{base}/join", {}))["participant"] for one in (bob, cleo)]
+
+    async def listed(reader: Client, search: str = "") -> list[str]:
+        found = await reader.ok("GET", f"/api/v1/recordings{search}")
+        return [one["id"] for one in found["recordings"]]
+
+    assert [await listed(one) for one in (ada, bob, cleo)] == [[recording], [], []]
+    await ada.ok("PUT", f"{base}/participants/{bobs}/role", {"role": "co-host"})
+    for search in ("", "?search=talk"):
+        assert [await listed(one, search) for one in (ada, bob, cleo)] == [[recording], [recording], []]
+    await ada.ok("PUT", f"{base}/participants/{cleos}/role", {"role": "host"})
+    for search in ("", "?search=talk"):
+        assert [await listed(one, search) for one in (ada, bob, cleo)] == [[recording]] * 3
+    await cleo.ok("DELETE", base)
+    assert [await listed(one) for one in (ada, bob, cleo)] == [[], [], []]
+
+
 async def test_how_long_the_disk_lasts_is_told(people: People, config: ControlConfig, dsn: str) -> None:
     host = await people.user("ada")
     storage = (await host.ok("GET", "/api/v1/recordings"))["storage"]

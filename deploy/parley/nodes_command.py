@@ -48,6 +48,8 @@ def main(settings: Settings, chosen: argparse.Namespace) -> int:
 
 
 def _show(standings: NodeStandings) -> None:
+    if not standings.nodes:
+        print("control knows no node", file=sys.stderr)
     for one in standings.nodes:
         record, load = one.record, one.record.load
         state = ("draining" if record.draining else "living") if one.living else "lost"

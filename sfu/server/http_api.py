@@ -40,7 +40,7 @@ class HttpApi:
         self._states = states
         self._registry = registry
         self._secret = f"Bearer {node_secret}".encode()
-        self.ready = False
+        self.ready: Callable[[], bool] = lambda: False
         self.app = web.Application(client_max_size=MAX_BODY_BYTES)
         self.app.router.add_put("/node/v1/rooms/{room}/desired", self._private(self._put_desired))
         self.app.router.add_get("/node/v1/rooms", self._private(self._rooms))
@@ -134,4 +134,5 @@ class HttpApi:
         return web.json_response({"status": "ok"})
 
     async def _is_ready(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response({"status": "ok" if self.ready else "starting"}, status=200 if self.ready else 503)
+        ready = self.ready()
+        return web.json_response({"status": "ok" if ready else "starting"}, status=200 if ready else 503)

@@ -153,7 +153,7 @@ class SfuServer:
         self._spawn("keys", self._keys.refresh)
         if config.etcd is not None:
             self._register(config.etcd)
-        http.ready = True
+        http.ready = lambda: self._registration is None or self._registration.has_begun
 
     def _registry(
         self, driver: Driver, pump: Pump, signaling: SignalingServer, standalone: StandaloneApi

@@ -29,6 +29,8 @@ class Registration:
         self._lease = 0
         self._written: NodeRecord | None = None
         self._changed = asyncio.Event()
+        self.has_begun = False
+        """Whether this node was registered at all; an etcd that goes away later takes nothing back."""
         self._outage = EtcdOutage("this node is not registered", _log)
 
     def changed(self) -> None:
@@ -41,6 +43,7 @@ class Registration:
             try:
                 await self._renew()
                 pause = self._lease_seconds / 3
+                self.has_begun = True
                 self._outage.end()
             except EtcdUnavailable as error:
                 self._lease = 0

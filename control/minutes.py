@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
+from control import transcripts
 from control.database import Connection
 from control.jobs import Handler, JobFailed, Report
 from control.language_model import LanguageModelFailed, complete
@@ -27,11 +28,7 @@ INSTRUCTION = (
 
 def transcript(rows: list[CaptionRow]) -> tuple[str, bool]:
     """Return the lines as text, time and name first, and whether it was cut to MAX_TRANSCRIPT letters."""
-    lines = []
-    for row in rows:
-        minute, second = divmod(row.start_ms // 1000, 60)
-        lines.append(f"[{minute:02}:{second:02}] {' '.join(row.name.split())}: {' '.join(row.text.split())}\n")
-    text = "".join(lines)
+    text = transcripts.as_text(rows)
     return text[:MAX_TRANSCRIPT], len(text) > MAX_TRANSCRIPT
 
 

@@ -13,10 +13,11 @@ _CHUNK = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An object and its name within the archive."""
+    """An object, or what is there already, and its name within the archive."""
 
     name: str
-    key: str
+    key: str = ""
+    data: bytes = b""
 
 
 class _Sink:
@@ -46,6 +47,9 @@ def parts(store: ObjectStore, entries: list[Entry]) -> Generator[bytes, None, No
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for entry in entries:
+            if not entry.key:
+                archive.writestr(entry.name, entry.data)
+                continue
             found = store.info(entry.key)
             made = time.localtime(max(found.modified, 315_619_200))  # ZIP knows no time before 1980
             info = zipfile.ZipInfo(entry.name, made[:6])

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 
 from control.api.types import Answer, Body, Time
+from control.store.understanding import CaptionRow
 
 
 class Minutes(Answer, frozen=True, kw_only=True):
@@ -27,6 +28,18 @@ class CaptionLine(Answer, frozen=True, kw_only=True):
     end_ms: int
     lang: str
     text: str
+
+
+def caption_line(row: CaptionRow) -> CaptionLine:
+    return CaptionLine(
+        utterance=row.utterance,
+        participant=row.participant_id,
+        name=row.name,
+        start_ms=row.start_ms,
+        end_ms=row.end_ms,
+        lang=row.lang,
+        text=row.text,
+    )
 
 
 class CaptionQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

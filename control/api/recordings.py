@@ -4,7 +4,7 @@ import re
 
 from quart import Response
 
-from control import file_response, recording_control
+from control import file_response, recording_control, recording_zip
 from control.api.recording_types import (
     Composition,
     RecordedTrack,
@@ -15,7 +15,7 @@ from control.api.recording_types import (
     StorageState,
 )
 from control.api.types import Done
-from control.archive import download_name, within
+from control.archive import within
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
@@ -24,7 +24,7 @@ from control.recording_control import Wish
 from control.services import Services
 from control.store import audit, films, jobs, recordings
 from control.store.recordings import RecordingRow
-from control.zip_stream import Entry, stream
+from control.zip_stream import stream
 
 endpoints = Endpoints("recordings", scope="recordings")
 
@@ -96,24 +96,14 @@ async def download_recording_file(call: Call, recording: str, name: str) -> Resp
     return await send(call, recording, name)
 
 
-@endpoints.route("GET", "/api/v1/recording/download/<recording>", Access.RECORDING, content_type="*/*")
+@endpoints.route("GET", "/api/v1/recording/download/<recording>", Access.RECORDING, content_type="application/zip")
 async def download_recording(call: Call, recording: str) -> Response:
-    """Download a finished recording as one file: its only track's, or a ZIP of all of them."""
-    manifest = await call.services.archive.manifest(recording)
-    named = [(track, within(recording, file.key)) for track in manifest.tracks for file in track.files]
+    """Download a finished recording as a ZIP: its tracks, the film of everybody, what was said, the manifest."""
+    entries = await recording_zip.entries(call.services, _row(call))
+    response = Response(stream(call.services.archive.objects, entries), content_type="application/zip")
+    response.timeout = None
     title = re.sub(r"[^A-Za-z0-9 ._-]+", "_", call.standing.meeting.title)[:60]
-    if len(named) == 1:
-        response = await send(call, recording, named[0][1])
-        suffix = named[0][1].rpartition(".")[2]
-    else:
-        entries = []
-        for track, name in named:
-            key, _ = await call.services.archive.file(recording, name)
-            entries.append(Entry(download_name(track, name), key))
-        response = Response(stream(call.services.archive.objects, entries), content_type="application/zip")
-        response.timeout = None
-        suffix = "zip"
-    response.headers["Content-Disposition"] = f'attachment; filename="{title}.{suffix}"'
+    response.headers["Content-Disposition"] = f'attachment; filename="{title}.zip"'
     return response
 
 

@@ -2,7 +2,15 @@
 
 from quart import Response
 
-from control.api.conversation_types import CaptionLine, CaptionQuery, Captions, ChatMessage, ChatPage, EditMessage
+from control.api.conversation_types import (
+    CaptionLine,
+    CaptionQuery,
+    Captions,
+    ChatMessage,
+    ChatPage,
+    EditMessage,
+    caption_line,
+)
 from control.api.meetings import PageQuery, decode_cursor, encode_cursor
 from control.api.types import Done
 from control.auth.access import Access
@@ -95,15 +103,4 @@ def _public(row: ChatRow) -> ChatMessage:
 async def _lines(call: Call, meeting: str, search: str | None = None) -> list[CaptionLine]:
     async with call.services.pool.acquire() as connection:
         rows = await understanding.captions(connection, meeting, _MAX_CAPTIONS, search)
-    return [
-        CaptionLine(
-            utterance=row.utterance,
-            participant=row.participant_id,
-            name=row.name,
-            start_ms=row.start_ms,
-            end_ms=row.end_ms,
-            lang=row.lang,
-            text=row.text,
-        )
-        for row in rows
-    ]
+    return [caption_line(row) for row in rows]

@@ -61,6 +61,30 @@ async def captions(connection: Connection, meeting: str, limit: int, search: str
     return [load(CaptionRow, row) for row in rows]
 
 
+async def captions_within(
+    connection: Connection, meeting: str, begin: datetime, duration_ms: int, limit: int
+) -> list[CaptionRow]:
+    """Return what was said in a stretch of time, in order; times count from its beginning.
+
+    A caption tells its time since its room opened, and is stored a moment after it was said.
+    """
+    rows = await connection.fetch(
+        "SELECT c.utterance, c.participant_id, p.name, c.lang, c.text, begun.ms AS start_ms,"
+        "  begun.ms + c.end_ms - c.start_ms AS end_ms"
+        " FROM captions c JOIN meeting_participants p ON p.id = c.participant_id"
+        " LEFT JOIN LATERAL (SELECT opened_at FROM meeting_rooms r WHERE r.meeting_id = c.meeting_id"
+        "   AND r.opened_at <= c.said_at ORDER BY opened_at DESC LIMIT 1) room ON true"
+        " CROSS JOIN LATERAL (SELECT c.start_ms + (1000 * extract(epoch FROM"
+        "   coalesce(room.opened_at, c.said_at - c.end_ms * interval '1 millisecond') - $2))::bigint AS ms) begun"
+        " WHERE c.meeting_id = $1 AND c.said_at >= $2 AND begun.ms BETWEEN 0 AND $3 ORDER BY begun.ms LIMIT $4",
+        meeting,
+        begin,
+        duration_ms,
+        limit,
+    )
+    return [load(CaptionRow, row) for row in rows]
+
+
 async def add_chat(connection: Connection, chat: ChatSent, at: datetime) -> None:
     await connection.execute(
         "INSERT INTO signaling_messages (meeting_id, message, participant_id, name, recipient_id, text, sent_at)"

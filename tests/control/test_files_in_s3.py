@@ -84,7 +84,7 @@ async def test_recordings_are_served_and_deleted(people: People, config: Control
     assert await ada.ok("GET", f"{path}/files/track0.webm", Range="bytes=5-9") == DATA[5:10]
     assert await ada.refused("GET", f"{path}/files/secret.jnl") == (404, "not_found")
     archive = zipfile.ZipFile(io.BytesIO(await ada.ok("GET", f"/api/v1/recording/download/{recording}")))
-    assert [archive.read(name) for name in archive.namelist()] == [DATA, DATA]
+    assert [archive.read(name) for name in archive.namelist()[:-1]] == [DATA, DATA]
     await ada.ok("DELETE", path)
     assert stored(config, "recordings/") == []
 

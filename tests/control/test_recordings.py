@@ -196,24 +196,61 @@ async def test_finished_recording_is_listed_and_downloaded_by_range(people: Peop
         assert answer.content_length == len(DATA)
     async with host.session.get(url, headers={**host.headers, "If-None-Match": tag}) as answer:
         assert answer.status == 304
-    async with host.session.get(
-        f"{host.server.url}/api/v1/recording/download/{recording}", headers=host.headers
-    ) as answer:
-        assert await answer.read() == DATA
 
 
-async def test_several_tracks_come_as_one_archive(people: People, config: ControlConfig) -> None:
-    host = await people.user("ada")
-    _, recording = await recorded(host, config, files=3)
+async def archive_of(host: Client, recording: str) -> zipfile.ZipFile:
     url = f"{host.server.url}/api/v1/recording/download/{recording}"
     async with host.session.get(url, headers=host.headers) as answer:
         assert answer.content_type == "application/zip"
         archive = zipfile.ZipFile(io.BytesIO(await answer.read()))
     assert archive.testzip() is None
-    assert len(archive.namelist()) == 3
-    for name in archive.namelist():
+    return archive
+
+
+async def test_all_tracks_come_in_one_archive_with_the_manifest(people: People, config: ControlConfig) -> None:
+    host = await people.user("ada")
+    _, recording = await recorded(host, config, files=3)
+    archive = await archive_of(host, recording)
+    *tracks, manifest = archive.namelist()
+    assert len(tracks) == 3
+    for name in tracks:
         assert archive.read(name) == DATA
         assert "/" not in name and name.startswith("Ada")
+    assert manifest == "manifest.json" and json.loads(archive.read(manifest))["recording"] == recording
+
+
+async def test_the_archive_has_the_film_and_what_was_said_meanwhile(
+    people: People, config: ControlConfig, dsn: str
+) -> None:
+    host = await people.user("ada")
+    meeting, recording = await recorded(host, config)
+    (config.recordings_dir / recording / "composed-1.mp4").write_bytes(b"film")
+    began = 1_700_000_000_000
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(
+        "UPDATE meeting_recordings SET started_at = to_timestamp($1), duration_ms = 60000,"
+        ' composed = \'{"file": "composed-1.mp4", "bytes": 4}\'',
+        began / 1000,
+    )
+    participant = await connection.fetchval("SELECT id FROM meeting_participants LIMIT 1")
+    opened = began / 1000 - 100  # the room was open for 100 s when the recording began
+    await connection.execute("UPDATE meeting_rooms SET opened_at = to_timestamp($1)", opened)
+    await connection.close()
+    said = {"kind": "caption", "room": meeting, "participant": participant, "track": "t", "lang": "en", "model": "m"}
+    times = {"before": 50_000, "hello": 103_000, "good bye": 145_000, "after": 170_000}
+    lines = [
+        {**said, "at": began - 100_000 + start + 2500, "utterance": text, "text": text, "start_ms": start,
+         "end_ms": start + 1500}
+        for text, start in times.items()
+    ]  # fmt: skip
+    await report(host, *lines, n=2, node="recorder-1")
+    archive = await archive_of(host, recording)
+    assert archive.namelist()[1:] == ["Everybody.mp4", "transcript.txt", "transcript.vtt", "manifest.json"]
+    assert archive.read("Everybody.mp4") == b"film"
+    text = archive.read("transcript.txt").decode().splitlines()
+    assert [line.partition("] ")[0] for line in text] == ["[00:03", "[00:45"]
+    assert [line.rpartition(": ")[2] for line in text] == ["hello", "good bye"]
+    assert b"00:00:03.000 --> 00:00:04.500" in archive.read("transcript.vtt")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,41 @@
+"""A finished recording as one ZIP: its tracks, the film of everybody, what was said, and the manifest."""
+
+from control import archive, transcripts, webvtt
+from control.api.conversation_types import caption_line
+from control.services import Services
+from control.store import understanding
+from control.store.recordings import RecordingRow
+from control.zip_stream import Entry
+
+_MAX_LINES = 20_000
+_FILM = "Everybody.mp4"
+
+
+async def entries(services: Services, row: RecordingRow) -> list[Entry]:
+    """Return what belongs into the ZIP. Raises Problem 404 while there is no manifest, and where a file is gone."""
+    manifest = await services.archive.manifest(row.id)
+    found = []
+    for track in manifest.tracks:
+        for file in track.files:
+            name = archive.within(row.id, file.key)
+            key, _ = await services.archive.file(row.id, name)
+            found.append(Entry(archive.download_name(track, name), key=key))
+    if row.composed is not None:
+        key, _ = await services.archive.file(row.id, row.composed["file"])
+        found.append(Entry(_FILM, key=key))
+    key, _ = await services.archive.file(row.id, archive.MANIFEST)
+    return [*found, *await _transcript(services, row), Entry(archive.MANIFEST, key=key)]
+
+
+async def _transcript(services: Services, row: RecordingRow) -> list[Entry]:
+    async with services.pool.acquire() as connection:
+        rows = await understanding.captions_within(
+            connection, row.meeting_id, row.started_at, row.duration_ms or 0, _MAX_LINES
+        )
+    if not rows:
+        return []
+    cues = webvtt.render([caption_line(said) for said in rows])
+    return [
+        Entry("transcript.txt", data=transcripts.as_text(rows).encode()),
+        Entry("transcript.vtt", data=cues.encode()),
+    ]

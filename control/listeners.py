@@ -64,12 +64,11 @@ def address_of(sock: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def settings(secure: list[socket.socket], tls: Tls, drain_seconds: float, quic: Sequence[socket.socket] = ()) -> Config:
-    """Return Hypercorn's settings; the TCP sockets' descriptors pass to it. `quic` is told of by Alt-Svc (RFC 7838)."""
+def settings(tls: Tls, drain_seconds: float, quic: Sequence[socket.socket] = ()) -> Config:
+    """Return Hypercorn's settings. `quic` is told of by Alt-Svc (RFC 7838)."""
     config = Config()
     config.certfile = str(tls.certificate)
     config.keyfile = str(tls.private_key)
-    config.bind = [f"fd://{sock.detach()}" for sock in secure]
     ports = sorted({sock.getsockname()[1] for sock in quic})
     config.alt_svc_headers = [f'h3=":{port}"; ma=3600' for port in ports]
     config.loglevel = "WARNING"

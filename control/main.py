@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
-from hypercorn.asyncio import serve
 
 from control import (
     allocator,
@@ -26,6 +25,7 @@ from control import (
     reconcile,
     relay,
     session_news,
+    tls_http,
     webhooks,
 )
 from control.app import Application, declared_endpoints
@@ -206,8 +206,8 @@ def _tls_servers(
     """Return what serves TLS (HTTP/1.1 and 2), and what serves HTTP/3, which nothing waits for at the end."""
     assert config.certificate is not None and config.private_key is not None
     quic = listeners.bind_quic(secure) if config.http3 else []
-    public = listeners.settings(secure, Tls(config.certificate, config.private_key), config.drain_seconds, quic)
-    over_tcp = asyncio.create_task(serve(application, public, shutdown_trigger=stop.wait))  # type: ignore[arg-type]
+    public = listeners.settings(Tls(config.certificate, config.private_key), config.drain_seconds, quic)
+    over_tcp = asyncio.create_task(tls_http.serve(application, public, secure, stop, config.is_gateway))
     if not quic:
         return over_tcp, []
     # Imported only where it is spoken: it takes a while to load.

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
+import pytest
 import pytest_asyncio
 
+from control import tls_http
 from control.config import ControlConfig
 from tests.control.harness import PASSWORD, Server, serving
 from tests.control.tls import write_certificate
@@ -65,3 +67,47 @@ async def test_http_2_is_spoken(secure: Server) -> None:
     writer.close()
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()
+
+
+async def test_connections_that_only_wait_go_for_newcomers(
+    config: ControlConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten of an address are taken here; most say nothing, which counts though TLS has not begun. A call is let be."""
+    monkeypatch.setattr(tls_http, "_MOST", 40)
+    certificate, key = write_certificate(tmp_path)
+    changed = replace(config, https_binds=("127.0.0.1:0",), certificate=certificate, private_key=key, http3=False)
+    async with serving(changed) as server:
+        url, (host, _, port) = f"https://{server.addresses.https[0]}", server.addresses.https[0].rpartition(":")
+        connector = aiohttp.TCPConnector(ssl=trust(server), force_close=True)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            body = {"username": "ada", "password": PASSWORD, "mode": "token"}
+            async with session.post(f"{url}/api/v1/auth/register", json=body) as answer:
+                account = {"Authorization": f"Bearer {(await answer.json())['access_token']}"}
+            async with session.post(f"{url}/api/v1/meetings", json={}, headers=account) as answer:
+                join = f"{url}/api/v1/meetings/{(await answer.json())['id']}/join"
+            async with session.post(join, json={}, headers=account) as answer:
+                signaling = (await answer.json())["signaling_url"]
+            async with session.ws_connect(url.replace("http", "ws", 1) + signaling) as socket:
+                assert await socket.receive_str()
+                held = []
+                for _ in range(30):
+                    held.append(await asyncio.open_connection(host, int(port)))
+                    async with session.get(f"{url}/health/live") as answer:
+                        assert answer.status == 200
+                await socket.send_str("still here")
+                assert await socket.receive_str() == "still here"
+            async with asyncio.timeout(30):
+                with contextlib.suppress(ConnectionError):
+                    assert await held[0][0].read() == b""
+            for _, writer in held:
+                writer.close()
+
+
+async def test_what_is_no_tls_is_closed(secure: Server) -> None:
+    host, _, port = secure.addresses.https[0].rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(30):
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+    writer.close()

@@ -49,7 +49,7 @@ class Adoption:
         async with asyncio.TaskGroup() as reports:
             while True:
                 for _ in range(_ADOPT_EVERY):
-                    for name in await asyncio.to_thread(self._recordings.renew):
+                    for name in await asyncio.to_thread(self._recordings.renew, time.time()):
                         self._recordings.lose(name)
                     await asyncio.sleep(RENEW_SECONDS)
                 for name in await self.look():

@@ -64,6 +64,8 @@ class Capture:
                     self._release(record.recording)
                 elif self._recordings.may_end(record, self):
                     self.end(record.recording)
+                else:
+                    self._part(record.recording)
             case _:
                 metrics.DROPPED_RECORDS.labels("not_for_recorders").inc()
 
@@ -74,7 +76,7 @@ class Capture:
 
     def tick(self, wall: int) -> list[KeyframeWanted]:
         """Do what time asks for, some ten times a second; returns the keyframes to ask for."""
-        for name in [name for name, recording in self._open.items() if recording.holder is not self]:
+        for name in [name for name, recording in self._open.items() if self not in recording.holders]:
             self._let_go(name)  # another node has its room
         wanted = [KeyframeWanted(handle=handle) for handle, s in self._streams.items() if s.tick(wall)]
         for stream in self._streams.values():
@@ -99,6 +101,12 @@ class Capture:
         if recording is not None:
             self._durability.add_document(recording)
             self._durability.end(recording)
+
+    def _part(self, name: str) -> None:
+        """A node has ended a recording that others go on with: seal what was captured from it."""
+        if name in self._open:
+            self._let_go(name)
+            self._recordings.part(name, self)
 
     def _release(self, name: str) -> None:
         """The room has moved: seal what was captured here; the recording goes on elsewhere."""

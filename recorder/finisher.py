@@ -12,7 +12,7 @@ from collections import deque
 
 from objects.store import ObjectStore
 from objects.threads import Objects
-from recorder import layout, metrics, stored
+from recorder import layout, leases, metrics, stored
 from recorder.config import RecorderConfig
 from recorder.fact_reporter import FactReporter
 from recorder.finishing import Stopped, finish
@@ -115,7 +115,7 @@ def _finish(
     root = config.recordings_dir
     if store is not None:
         stored.fetch_journals(store, root, info.recording)
-    with Shelf(root, store) as shelf:
+    with leases.finishing(layout.recording_dir(root, info.recording)), Shelf(root, store) as shelf:
         return finish(root, info, config.instance, problems, stop, shelf=shelf)
 
 

@@ -20,7 +20,7 @@ from recorder.journal import ClosedLine, JournalHead, read_journal
 from recorder.manifest import Manifest, ManifestFile, ManifestSegment, ManifestTrack, RecordingInfo
 from recorder.recovery import StreamId
 from recorder.shelf import Shelf
-from recorder.timeline import SegmentTimes, Timeline, muted_spans, new_frames, segment_times
+from recorder.timeline import SegmentTimes, Timeline, label, muted_spans, new_frames, segment_times
 from sfu.formats.codecs import Codec
 
 logger = logging.getLogger(__name__)
@@ -71,14 +71,15 @@ def finish(
     timeline = Timeline(info, (segment.times for segments in tracks.values() for segment in segments))
     finished = []
     for name, segments in tracks.items():
-        sentences += [f"{name}: {problem}" for problem in _problems(segments)]
+        who = label(segments[0].times.head)
+        sentences += [f"{who}: {problem}" for problem in _problems(segments)]
         try:
             finished.append(_finish_track(directory, segments, timeline, sentences, stop, shelf=shelf))
         except (av.FFmpegError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in _DISK_FULL:
                 raise
             logger.error("track %s of recording %s: %s", name, info.recording, error)
-            sentences.append(f"{name}: {error}")
+            sentences.append(f"{who}: {error}")
             finished.append(_manifest_track(root, segments, [], timeline))
     result = Manifest(
         version=manifest.VERSION,

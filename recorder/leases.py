@@ -25,19 +25,20 @@ RENEW_SECONDS = 60.0
 _NAMES = ".recorders"
 
 
-def renew(directory: Path, instance: str) -> bool:
-    """Show that a recording's recorder lives; False when the recording is another's by now. OSError."""
-    info = _read(directory)
-    if info is not None and info.instance != instance:
-        return False
+def renew(directory: Path) -> None:
+    """Show that a recording's recorder lives. OSError."""
     (directory / layout.LEASE_NAME).touch()
-    return True
+
+
+def is_orphaned(directory: Path, now: float) -> bool:
+    """Whether nobody has touched a recording for long; `now` in Unix seconds. OSError."""
+    return now - _touched(directory) >= ORPHANED_SECONDS
 
 
 def take_over(directory: Path, instance: str, now: float) -> bool:
     """Take over a recording that nobody has touched for long; False when it is not to be had. `now`: Unix seconds."""
     info = _read(directory)
-    if info is None or info.instance == instance or now - _touched(directory) < ORPHANED_SECONDS:
+    if info is None or info.instance == instance or not is_orphaned(directory, now):
         return False
     with (directory / layout.LEASE_NAME).open("a") as lease:
         if not _lock(lease) or _read(directory) != info:
@@ -45,6 +46,15 @@ def take_over(directory: Path, instance: str, now: float) -> bool:
         manifest.write_info(directory, msgspec.structs.replace(info, instance=instance))
     logger.warning("recording %s of %s is taken over: nobody has touched it for long", info.recording, info.instance)
     return True
+
+
+@contextlib.contextmanager
+def finishing(directory: Path) -> Iterator[None]:
+    """Keep other recorders from finishing the same recording meanwhile; OSError when one does."""
+    with (directory / layout.LEASE_NAME).open("a") as lease:
+        if not _lock(lease):
+            raise BlockingIOError(f"another recorder is finishing {directory.name}")
+        yield
 
 
 @contextlib.contextmanager

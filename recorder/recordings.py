@@ -28,11 +28,12 @@ class Recording:
         self.info = info
         self.state = SEALING if info.state == "sealing" else WAITING
         self.waiting_since: float | None = None
+        self.shared = False  # with the recorder of another node, which holds the room too
         self.epoch = 0
         self.resume: dict[StreamId, ResumePoint] = {}
         self.problems = 0
         self.trouble = Trouble()
-        self.holder: object | None = None  # the capture that it is begun on
+        self.holders: set[object] = set()  # the captures that it is begun on: several where its room has spilled over
         self.released = False  # by the node that had it, for the next one
 
 
@@ -47,6 +48,7 @@ class Recordings:
         self.root = root
         self._instance = instance
         self._all: dict[str, Recording] = {}
+        self._renewed_at = time.time()
 
     def load(self) -> list[Manifest]:
         """Seal what an earlier process left unfinished; returns the finished ones that control may not know of.
@@ -59,13 +61,17 @@ class Recordings:
     def _directories(self) -> list[Path]:
         return sorted(path for path in self.root.iterdir() if (path / layout.INFO_NAME).exists())
 
-    def renew(self) -> list[str]:
-        """Show that this recorder lives; returns what is another's by now. Blocks, and changes nothing here."""
+    def renew(self, now: float) -> list[str]:
+        """Show that this recorder lives; returns what is another's by now. Blocks. `now`: Unix seconds."""
+        lapsed = now - self._renewed_at >= leases.ORPHANED_SECONDS
+        self._renewed_at = now
         lost = []
         for name, recording in list(self._all.items()):
             try:
-                if not leases.renew(recording.directory, self._instance):
+                if (lapsed and not self._is_ours(recording)) or self._taken_over(recording):
                     lost.append(name)
+                else:
+                    leases.renew(recording.directory)
             except OSError as error:
                 logger.warning("recording %s: its lease cannot be renewed: %s", name, error)
         return lost
@@ -87,7 +93,7 @@ class Recordings:
         """Another recorder has taken a recording over: nothing is added to it here any more."""
         recording = self._all.get(name)
         if recording is not None:
-            recording.holder = None
+            recording.holders.clear()
             self._forget(name)
 
     def adopt(self, directory: Path) -> Manifest | None:
@@ -122,7 +128,8 @@ class Recordings:
     def begin(self, begun: RecordingBegun, holder: object) -> tuple[Recording, bool]:
         """Begin an epoch of a recording; returns it, and whether it is new. ValueError when it can be none.
 
-        `holder` has it from now on, whoever had it before; OldPlacement when that one's node was given the room later.
+        `holder` has it from now on, beside others of the same placement: a room that has spilled over is recorded by
+        each of its nodes. OldPlacement when another node was given the room later.
         """
         directory = layout.recording_dir(self.root, begun.recording)
         recording = self._all.get(begun.recording)
@@ -130,7 +137,9 @@ class Recordings:
         if recording is None:
             info = _kept_info(directory, begun.recording)
             is_new = info is None
-            recording = _recovered(directory, info or _new_info(begun, self._instance))
+            shared = info is not None and self._is_shared(directory, info, begun)
+            info = info or _new_info(begun, self._instance)
+            recording = _joined(directory, info) if shared else _recovered(directory, info)
         if begun.placement < recording.info.placement:
             raise OldPlacement(f"recording {begun.recording} goes on at another node")
         info = msgspec.structs.replace(
@@ -138,7 +147,7 @@ class Recordings:
             state="recording",
             ended_unix_ms=0,
             abandoned=False,
-            instance=self._instance,
+            instance=recording.info.instance if recording.shared else self._instance,
             placement=begun.placement,
         )
         if is_new or info != recording.info:
@@ -148,9 +157,12 @@ class Recordings:
                 manifest.write_info(directory, info)
             except OSError as error:  # capture tries for itself, and says so if it fails
                 _refused(recording, error)
+        if begun.placement > recording.info.placement:
+            recording.holders.clear()
         recording.info, recording.state, recording.waiting_since = info, CAPTURING, None
         recording.epoch += 1
-        recording.holder, recording.released = holder, False
+        recording.holders.add(holder)
+        recording.released = False
         self._all[begun.recording] = recording
         self._count()
         return recording, is_new
@@ -179,35 +191,52 @@ class Recordings:
         """An sfu is gone: what was being captured from it waits for it, or for another."""
         for recording in self._all.values():
             recording.waiting_since = None
-            if recording.holder is holder:
-                recording.holder = None
-                if recording.state == CAPTURING:
-                    recording.state = WAITING
+            recording.holders.discard(holder)
+            if not recording.holders and recording.state == CAPTURING:
+                recording.state = WAITING
         self._count()
 
     def release(self, name: str, holder: object) -> None:
         """A recording's room has moved to another node: it waits for that, here or at another recorder."""
         recording = self._all.get(name)
-        if recording is not None and recording.holder is holder:
-            recording.holder, recording.state, recording.waiting_since = None, WAITING, None
-            recording.released = True
+        if recording is not None and holder in recording.holders:
+            recording.holders.discard(holder)
+            if not recording.holders:
+                recording.state, recording.waiting_since, recording.released = WAITING, None, True
         self._count()
 
+    def part(self, name: str, holder: object) -> None:
+        """One of several nodes that hold a recording's room has ended it."""
+        recording = self._all.get(name)
+        if recording is not None:
+            recording.holders.discard(holder)
+
     def may_end(self, ended: RecordingEnded, holder: object) -> bool:
-        """Whether the node that says so may end a recording: not one that another node has by now, or is to have."""
+        """Whether the node that says so may end a recording: not one that another node has too, or is to have."""
         recording = self._all.get(ended.recording)
-        if recording is None or recording.holder is holder:
+        if recording is None:
             return True
-        if recording.holder is not None or recording.released:
+        if recording.holders:
+            return recording.holders == {holder}
+        if recording.released:
             return False
         return ended.placement >= recording.info.placement
 
+    def _is_ours(self, recording: Recording) -> bool:
+        found = _found_info(recording.directory)
+        return found is None or found.instance == self._instance
+
+    def _is_shared(self, directory: Path, info: RecordingInfo, begun: RecordingBegun) -> bool:
+        """Whether another recorder adds to a recording, rightly, from a node that holds the room too."""
+        return (
+            (info.state, info.placement) == ("recording", begun.placement)
+            and info.instance != self._instance
+            and not leases.is_orphaned(directory, time.time())
+        )
+
     def _taken_over(self, recording: Recording) -> bool:
         """Whether a recorder on the same directory has gone on with it, from a node that was given the room later."""
-        try:
-            found = manifest.read_info(recording.directory)
-        except (ValueError, OSError):
-            return False
+        found = _found_info(recording.directory)
         return found is not None and found.placement > recording.info.placement
 
     def _forget(self, name: str) -> None:
@@ -239,6 +268,13 @@ class Recordings:
             metrics.RECORDINGS.labels(state).set(sum(r.state == state for r in self._all.values()))
 
 
+def _found_info(directory: Path) -> RecordingInfo | None:
+    try:
+        return manifest.read_info(directory)
+    except (ValueError, OSError):
+        return None
+
+
 def _kept_info(directory: Path, name: str) -> RecordingInfo | None:
     """Return what is on disk of a recording that goes on; ValueError when it cannot."""
     try:
@@ -249,6 +285,17 @@ def _kept_info(directory: Path, name: str) -> RecordingInfo | None:
     if info is not None and info.state == CLOSED:
         raise ValueError(f"recording {name} was finished for good")
     return info
+
+
+def _joined(directory: Path, info: RecordingInfo) -> Recording:
+    """Return a recording that another recorder adds to: what it has there is left as it is."""
+    recording = Recording(directory, info)
+    recording.shared = True
+    try:
+        recording.epoch = layout.last_epoch(directory)
+    except OSError as error:
+        _refused(recording, error)
+    return recording
 
 
 def _recovered(directory: Path, info: RecordingInfo) -> Recording:

@@ -54,6 +54,11 @@ class _Run:
         return StreamClock(head.clock_rate, sorted(reports, key=lambda r: r.arrival), anchors)
 
 
+def label(head: JournalHead) -> str:
+    """Return what people call a track."""
+    return f"{head.name} ({head.source})"
+
+
 def segment_times(journal: Journal) -> SegmentTimes:
     """Return what the timeline needs of a closed segment with frames."""
     head, closed = journal.head, journal.closed
@@ -98,7 +103,7 @@ class Timeline:
             for run, clock in zip(together, fit([run.clock() for run in together]), strict=True):
                 self._clocks.update((id(segment), clock) for segment in run.segments)
                 if clock.problem:
-                    self.problems.append(f"{run.segments[0].head.track}: {clock.problem}")
+                    self.problems.append(f"{label(run.segments[0].head)}: {clock.problem}")
         self._zero = 0
         arrivals = (self.instant(s.head, s.head.arrival) for stream in streams.values() for s in stream)
         self._zero = min(0, min(arrivals, default=0))

@@ -109,3 +109,8 @@ async def test_a_recording_that_cannot_be_finished_holds_no_other_up(attached, m
         await attached.sfu.send(RecordingEnded(recording=name, room="room1"))
     assert (await attached.manifest("rec2")).state == "ready"
     assert not (attached.config.recordings_dir / "rec1" / "manifest.json").exists()
+
+
+async def test_a_recording_in_which_nothing_was_sent_is_empty(attached):
+    manifest = await record(attached)
+    assert (manifest.state, manifest.duration_ms, manifest.tracks, manifest.problems) == ("empty", 0, [], [])

@@ -58,7 +58,7 @@ async def test_a_wrong_clock_stretches_nothing(attached, ahead):
         assert 450 < track.start_ms < 600
         assert abs(track.duration_ms - 5000) < 100
     assert manifest.state == "ready"  # nothing is missing
-    assert sorted(problem.partition(":")[0] for problem in manifest.problems) == ["cam-bob", "mic-bob"]
+    assert sorted(problem.partition(":")[0] for problem in manifest.problems) == ["Bob (camera)", "Bob (microphone)"]
 
 
 async def test_what_a_lagging_clock_puts_before_the_start_is_cut(attached):

@@ -37,13 +37,13 @@ def test_the_later_placement_takes_a_recording_over(config: RecorderConfig) -> N
     old.take(at(1), 0)
     new.take(at(2), 0)
     recording = recordings.known("r-1")
-    assert recording is not None and recording.holder is new
+    assert recording is not None and recording.holders == {new}
     old.take(ENDED, 0)
     assert recording.state != SEALING
     old.take(at(1), 0)
-    assert recording.holder is new
+    assert recording.holders == {new}
     old.close()
-    assert recording.holder is new
+    assert recording.holders == {new}
     new.take(ENDED, 0)
     assert recording.state == SEALING
 
@@ -55,7 +55,7 @@ def test_a_room_that_moves_leaves_its_recording_waiting(config: RecorderConfig) 
     recording = recordings.known("r-1")
     assert recording is not None and recording.state == WAITING
     new.take(at(2), 0)
-    assert recording.holder is new
+    assert recording.holders == {new}
     assert recording.epoch == 2
 
 
@@ -93,9 +93,22 @@ def test_a_room_that_learns_of_its_placement_late_is_recorded_under_it(config: R
     capture.take(at(0), 0)
     capture.take(at(4), 0)
     recording = recordings.known("r-1")
-    assert recording is not None and recording.info.placement == 4 and recording.holder is capture
+    assert recording is not None and recording.info.placement == 4 and recording.holders == {capture}
     other.take(at(3), 0)
-    assert recording.holder is capture
+    assert recording.holders == {capture}
+
+
+def test_a_room_that_has_spilled_over_is_recorded_from_each_of_its_nodes(config: RecorderConfig) -> None:
+    recordings, home, further = captures(config)
+    home.take(at(1), 0)
+    further.take(at(1), 0)
+    home.tick(0)
+    recording = recordings.known("r-1")
+    assert recording is not None and recording.holders == {home, further}
+    further.take(ended(1), 0)
+    assert recording.state != SEALING and recording.holders == {home}
+    home.take(ended(1), 0)
+    assert recording.state == SEALING
 
 
 def test_another_recorder_on_the_same_directory_is_not_finished_under_its_hands(config: RecorderConfig) -> None:

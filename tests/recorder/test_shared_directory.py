@@ -93,7 +93,7 @@ def recording_of(config: RecorderConfig) -> tuple[Recordings, Capture, Path]:
 def test_a_recorder_that_lives_keeps_what_is_silent(config, other) -> None:
     recordings, _, directory = recording_of(config)
     untouched_for(directory, leases.ORPHANED_SECONDS + 60)
-    assert recordings.renew() == []
+    assert recordings.renew(time.time()) == []
     assert Recordings(other.recordings_dir, other.instance).take_over(time.time()) == []
 
 
@@ -112,13 +112,45 @@ def test_who_comes_back_after_it_was_given_up_lets_go(config, other) -> None:
     recordings, capture, directory = recording_of(config)
     untouched_for(directory, leases.ORPHANED_SECONDS + 60)
     assert Recordings(other.recordings_dir, other.instance).take_over(time.time()) == ["rec1"]
-    assert recordings.renew() == ["rec1"]
+    assert recordings.renew(time.time() + leases.ORPHANED_SECONDS) == ["rec1"]
     recordings.lose("rec1")
     capture.tick(0)
     assert recordings.unfinished() == []
     capture.take(ENDED, 0)
     info = manifest.read_info(directory)
     assert info is not None and (info.state, info.instance) == ("recording", "recorder-2")
+
+
+async def test_recorders_of_the_nodes_of_one_room_share_its_recording(config, other) -> None:
+    """The room has spilled over: each records who is on its node, and neither cuts into the other's segments."""
+    here, there = microphone(), replace(microphone(), track="mic-2", participant="bob", ssrc=2)
+    records, further = list(here.records()), list(there.records())
+    async with (
+        SinkServer(config.sink_socket) as sfu,
+        SinkServer(other.sink_socket) as second,
+        running(config),
+        running(other),
+    ):
+        await sfu.attached()
+        await second.attached()
+        await sfu.send(begun(opened_at=OPENED_AT), here.opened(), *records[:300])
+        await sfu.until(lambda: ("mic", 1) in sfu.durable)
+        await second.send(begun(opened_at=OPENED_AT), there.opened(), *further[:300])
+        await second.until(lambda: ("mic-2", 2) in second.durable)
+        await sfu.send(*records[300:], ENDED)
+        await second.send(*further[300:], ENDED)
+        directory = config.recordings_dir / "rec1"
+        await asyncio.to_thread(until, lambda: has_both(directory), 60)
+    found = manifest.read_manifest(directory)
+    assert found is not None and found.state == "ready"
+    assert {track.track: track.files[0].frames for track in found.tracks} == {"mic": 500, "mic-2": 500}
+    assert [len(track.segments) for track in found.tracks] == [1, 1]
+
+
+def has_both(directory: Path) -> bool:
+    """Whether both tracks are finished, whole."""
+    found = manifest.read_manifest(directory)
+    return found is not None and [file.frames for track in found.tracks for file in track.files] == [500, 500]
 
 
 async def test_two_of_one_name_are_refused(config) -> None:

@@ -110,6 +110,7 @@ class Adaptation:
         self._turn = 0
         self._more_wait = False
         self._serve_at = self._survey_at = 0
+        self._in_haste = 0
         self._costs: Costs = {}
         self._layers_changed = self._prices_changed = 0
 
@@ -117,6 +118,12 @@ class Adaptation:
         """Something changed that should show at once; changes of a few milliseconds count as one."""
         self._serve_at = self._survey_at = 0
         self._room.context.schedule.hasten(AdaptationKey(self._room.room), now + _HURRY_NS)
+
+    def welcome(self, uptrack: UpTrack, now: int) -> None:
+        """A track is there, and may begin within tens of milliseconds: all subscribers have their turn before that."""
+        if _begins_early(uptrack):
+            self._in_haste = len(self._room.participants)
+            self.hurry(now)
 
     def rests(self, track: str) -> bool:
         """Whether a track's publisher was told that nobody watches it."""
@@ -129,10 +136,12 @@ class Adaptation:
         room.quality.update(now)
         self._leave_stalled(now)
         if now >= self._serve_at:
-            looks = self._serve_some(now)
-            self._serve_at = now + min(_INTERVAL_NS, _ROUND_NS * max(looks, 1) // max(len(room.participants), 1))
-        at = on_nearest_beat(min(self._serve_at, now + _WATCH_NS), now)
-        room.context.schedule.set(AdaptationKey(room.room), at)
+            looks = max(self._serve_some(now), 1)
+            self._in_haste = max(self._in_haste - looks, 0)
+            pause = min(_INTERVAL_NS, _ROUND_NS * looks // max(len(room.participants), 1))
+            self._serve_at = now + (_HURRY_NS if self._in_haste else pause)
+        at = min(self._serve_at, now + _WATCH_NS)
+        room.context.schedule.set(AdaptationKey(room.room), at if self._in_haste else on_nearest_beat(at, now))
 
     def _leave_stalled(self, now: int) -> None:
         """Who watches a layer that stalled goes to one that flows, without waiting for its turn."""
@@ -282,10 +291,10 @@ class Adaptation:
         return paused | self._still_paused(subscriber, awaited)
 
     def _let_begin(self, shown: dict[str, DownTrack], room: float, now: int) -> None:
-        """Let new tracks begin within what is left (bits/s): of one stream, since which layer comes first is chance."""
+        """Let new tracks begin within what is left (bits/s)."""
         for track, downtrack in shown.items():
             uptrack = self._videos[track]
-            if downtrack.awaits_track and not uptrack.media.rids and not self._ladders[track].steps:
+            if downtrack.awaits_track and _begins_early(uptrack) and not self._ladders[track].steps:
                 room -= UNKNOWN_RATE
                 downtrack.begin(now, fits=room >= 0)
 
@@ -375,6 +384,11 @@ class Adaptation:
         if told != ladder.told and (ladder.told is not None or len(active) < len(uptrack.streams)):
             ladder.told = told
             self._room.context.outbox.tell(publisher.session, Layers(track=uptrack.track, active=active))
+
+
+def _begins_early(uptrack: UpTrack) -> bool:
+    """Whether a track may be shown from its first packet on: of several layers, which comes first is chance."""
+    return not uptrack.is_audio and not uptrack.media.rids
 
 
 def _is_last(shown: dict[str, DownTrack], steps: dict[str, list[Step]]) -> bool:

@@ -74,6 +74,7 @@ def introduce(room: Room, uptrack: UpTrack, now: int) -> None:
         room.backups.attach(uptrack)
         return
     room.uptracks[uptrack.track] = uptrack
+    room.adaptation.welcome(uptrack, now)
     room.broadcast(signaling.TrackAdded(track=uptrack.info()), but=uptrack.participant)
     room.context.outbox.report(
         facts.TrackPublished(

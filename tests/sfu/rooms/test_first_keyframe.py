@@ -6,16 +6,20 @@ import pytest
 
 from sfu.api import signaling
 from sfu.engine.contract import Drop, Leftover, LeftoverKind
+from sfu.machines.ice import generate_credentials
+from sfu.rooms import adaptation
 from sfu.rooms.bandwidth import Bandwidth
 from sfu.rooms.early_media import EarlyMedia
 from tests.sfu.rooms.stage import (
     KEYFRAME,
     MS,
+    SECOND,
     VIDEO,
     VIDEO_SSRC,
     Person,
     RtcClient,
     Stage,
+    description,
     publish,
     subscribe,
     video,
@@ -48,6 +52,30 @@ def test_it_comes_with_the_end_of_the_handshake_and_is_seen(setup: str, estimate
     publish(stage, ann, [VIDEO + ssrc], setup=setup, begins_with=FIRST_GROUP)
     assert [packet.payload[:2] for packet in viewer.rtp] == [packet.payload[:2] for packet in FIRST_GROUP]
     assert stage.node.context.drops[Drop.NO_KEYS] == 0
+
+
+def test_everyone_in_a_large_room_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than are served at a time: as many turns as it takes come before the handshake ends, here after 60 ms."""
+    monkeypatch.setattr(adaptation, "_BATCH", 1)
+    stage = Stage()
+    stage.node.context.sending = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
+    people = [stage.join(f"p{number}") for number in range(4)]
+    viewers = [subscribe(stage, person) for person in people]
+    guest = stage.join("guest")
+    publish(stage, guest)
+    stage.run(200 * MS)
+    for person, viewer in zip(people, viewers, strict=True):
+        subscribe(stage, person, viewer)
+    stage.say(guest, signaling.Leave())
+    stage.run(SECOND)
+    ann = stage.join("ann")
+    stage.run(SECOND)
+    local = generate_credentials()
+    offer = description(local, [VIDEO + VIDEO_SSRC], "actpass")
+    stage.say(ann, signaling.Offer(peer="publish", sdp=offer, id=1))
+    stage.run(60 * MS)
+    stage.connect(local, ann.last(signaling.Answer).sdp, begins_with=FIRST_GROUP)
+    assert [len(viewer.rtp) for viewer in viewers] == [len(FIRST_GROUP)] * 4
 
 
 def test_a_link_without_room_gets_no_picture_before_its_price_is_known(monkeypatch: pytest.MonkeyPatch) -> None:

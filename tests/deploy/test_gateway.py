@@ -13,6 +13,8 @@ import pytest
 
 from parley import nginx_config
 from parley.client import Api, Room
+from sfu.machines.ice import generate_credentials
+from tests.sfu.rooms.stage import AUDIO, description
 from tests.support import http3
 from tests.support.call import PASSWORD, become_admin, call
 from tests.support.gateway import NODE_SECRET, RunningGateway, running_gateway
@@ -70,6 +72,26 @@ async def test_a_node_that_control_does_not_know_is_refused_by_control(
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await http.ws_connect(f"{gateway.url}/ws/signaling?meeting={meeting}")
         assert refused.value.status == 403
+
+
+async def test_an_encoder_comes_by_its_key_again_and_again(
+    gateway: RunningGateway, api: Api, http: aiohttp.ClientSession
+) -> None:
+    meeting = await api.create_meeting("On air")
+    keys = f"/meetings/{meeting}/stream-keys"
+    key = await api.request("POST", keys, {"name": "Camera van", "role": "publish"})
+    bearer = {"Authorization": f"Bearer {key['secret']}"}
+    url, offer = f"{gateway.url}/whip", description(generate_credentials(), [AUDIO], "actpass")
+    for _ in range(2):
+        async with http.post(url, data=offer, headers=bearer | {"Content-Type": "application/sdp"}) as answer:
+            assert answer.status == 201, await answer.text()
+            location = answer.headers["Location"]
+        async with http.delete(gateway.url + location, headers=bearer) as answer:
+            assert answer.status == 200
+    assert all(str(line["node"]).startswith("127.0.0.1:") for line in accesses(gateway, location))
+    await api.request("DELETE", f"{keys}/{key['id']}")
+    async with http.post(url, data=offer, headers=bearer | {"Content-Type": "application/sdp"}) as answer:
+        assert answer.status == 401
 
 
 async def test_whip_goes_to_the_node_that_the_token_names(

@@ -10,15 +10,19 @@ from parley.client.attendance import Attendance
 from parley.client.publishing import Publication, PublishedCodec
 from parley.client.room import Room, SignalingRefused
 from parley.client.subscribing import ReceivedStream
+from sfu.api.join_token import Source
+from sfu.formats.codecs import Codec
 
 __all__ = [
     "Api",
     "ApiError",
     "Attendance",
+    "Codec",
     "Joined",
     "Publication",
     "PublishedCodec",
     "ReceivedStream",
     "Room",
     "SignalingRefused",
+    "Source",
 ]

@@ -163,11 +163,16 @@ class Room:
         async with self._changed:
             await self._changed.wait_for(lambda: self.state.closed is not None)
 
-    async def publish(self, *tracks: tuple[Source, Codec]) -> list[Publication]:
-        """Publish tracks, by a first offer or a further one on the same peer; returns when media can be sent."""
+    async def publish(self, *tracks: tuple[Source | str, Codec | str]) -> list[Publication]:
+        """Publish tracks, by a first offer or a further one on the same peer; returns when media can be sent.
+
+        Each is what it shows ("microphone", "camera", "screen", "screen-audio") and its codec ("opus", "VP8", "VP9",
+        "H264", "AV1"), by name or as Source and Codec. ValueError for any other.
+        """
+        known = [(Source(source), _codec(codec)) for source, codec in tracks]
         added = [
             Publication(source, codec, str(len(self.publications) + i), self._cname, self._sequence, self._send_media)
-            for i, (source, codec) in enumerate(tracks)
+            for i, (source, codec) in enumerate(known)
         ]
         self.publications += added
         await self._negotiate_publish(added)
@@ -177,6 +182,10 @@ class Room:
         """Stop a track for good."""
         publication.active = False
         await self.send(signaling.Unpublish(track=publication.track))
+
+    async def chat(self, text: str, to: str | None = None) -> None:
+        """Write to everybody, or to one participant by its id; what others write is in `state.chats`."""
+        await self.send(signaling.Chat(text=text, to=to))
 
     def say(self, payload: bytes, *names: str, topic: str = "", reliable: bool = True) -> Sent:
         """Send a data message to all, or to the participants that are named; ValueError when it is too long.
@@ -302,6 +311,13 @@ class Room:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _codec(codec: Codec | str) -> Codec:
+    found = codec if isinstance(codec, Codec) else Codec.__members__.get(codec.upper())
+    if found not in ALL_CODECS:
+        raise ValueError(f"{codec!r} is none of the codecs that can be published")
+    return found
 
 
 def _note(state: RoomState, message: signaling.ServerMessage) -> None:

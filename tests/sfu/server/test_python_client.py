@@ -1,0 +1,33 @@
+"""What scripts do with the Python client: publish by names, chat."""
+
+from pathlib import Path
+
+import pytest
+
+from parley.client import Codec, Room, Source
+from tests.sfu.server.harness import eventually, host
+
+
+async def test_tracks_are_named_in_plain_words(tmp_path: Path) -> None:
+    async with host(tmp_path) as h, Room(h.signaling_url, token=h.control.token("r", "ann")) as ann:
+        camera, microphone = await ann.publish(("camera", "VP8"), ("microphone", "opus"))
+        assert (camera.source, camera.codec) == (Source.CAMERA, Codec.VP8)
+        assert (microphone.source, microphone.codec) == (Source.MICROPHONE, Codec.OPUS)
+        for wrong in (("camera", "VP7"), ("window", "VP8"), ("microphone", "RTX"), ("camera", Codec.G722)):
+            with pytest.raises(ValueError, match="is n"):
+                await ann.publish(wrong)
+        assert len(ann.publications) == 2
+
+
+async def test_chat_reaches_everybody_or_the_one_who_is_meant(tmp_path: Path) -> None:
+    async with (
+        host(tmp_path) as h,
+        Room(h.signaling_url, token=h.control.token("r", "ann")) as ann,
+        Room(h.signaling_url, token=h.control.token("r", "bob")) as bob,
+        Room(h.signaling_url, token=h.control.token("r", "eve")) as eve,
+    ):
+        await ann.chat("to bob", to="bob")
+        await ann.chat("to all")
+        await eventually(lambda: any(chat.text == "to all" for chat in eve.state.chats), 30)
+        await eventually(lambda: len(bob.state.chats) == 2, 30)
+        assert [chat.text for chat in eve.state.chats] == ["to all"]

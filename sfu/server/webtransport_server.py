@@ -19,6 +19,7 @@ from aioquic.h3.events import DataReceived, H3Event, HeadersReceived, WebTranspo
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import ConnectionTerminated, QuicEvent
 
+from sfu.api.connection_table import ConnectionTable, Full, host_of
 from sfu.api.failures import describe
 from sfu.api.quic_door import Outcome, QuicDoor
 from sfu.server import signaling_congestion
@@ -42,7 +43,7 @@ class WebTransportServer:
 
     def __init__(self, attend: Attend, counters: Counter[str], files: CertificateFiles | None = None) -> None:
         """`counters` counts what the door decides. OSError or ValueError: the certificate's files cannot be read."""
-        self.connections: set[Connection] = set()
+        self.connections: ConnectionTable[Connection] = ConnectionTable(MAX_CONNECTIONS)
         self.port = 0
         self.counters = counters
         self._attend = attend
@@ -78,7 +79,7 @@ class WebTransportServer:
         while True:
             for _ in range(_PINGS_PER_REFRESH):
                 await asyncio.sleep(_PING_SECONDS)
-                for connection in tuple(self.connections):
+                for connection in self.connections:
                     connection.look()
             try:
                 self._certificate.refresh(datetime.datetime.now(datetime.UTC))
@@ -115,8 +116,7 @@ class _Listener(QuicServer):
 
     def datagram_received(self, data: bytes | str, addr: Any) -> None:
         assert isinstance(data, bytes)
-        is_full = len(self._server.connections) >= MAX_CONNECTIONS
-        verdict = self._door.judge(data, addr, self._protocols, time.monotonic_ns(), is_full=is_full)
+        verdict = self._door.judge(data, addr, self._protocols, time.monotonic_ns())
         if verdict.outcome is not Outcome.KNOWN:
             self._server.counters[verdict.outcome.value] += 1
         if verdict.answer and self._transport is not None:
@@ -125,6 +125,21 @@ class _Listener(QuicServer):
             # The library looks for a token only where it keeps this; elsewhere it would answer each by Retry.
             self._retry = self._door.tokens if verdict.outcome is Outcome.PROVED else None  # type: ignore[assignment]
             super().datagram_received(data, addr)
+            if (begun := self._protocols.get(verdict.destination)) is not None:
+                self._bound(begun, host_of(str(addr[0])))
+
+    def _bound(self, begun: QuicConnectionProtocol, host: str) -> None:
+        """Keep connections within their number: one without a session goes for a newcomer."""
+        assert isinstance(begun, Connection)
+        try:
+            idle = self._server.connections.add(begun, host)
+        except Full:
+            self._server.counters[Outcome.FULL.value] += 1
+            begun.close()
+            return
+        if idle is not None:
+            self._server.counters["quic_idle_closed"] += 1
+            idle.close()
 
 
 class Connection(QuicConnectionProtocol):
@@ -138,7 +153,6 @@ class Connection(QuicConnectionProtocol):
         self._stream: int | None = None
         self._link: WebTransportLink | None = None
         self._began = self._loop.time()
-        server.connections.add(self)
 
     def look(self) -> None:
         """Ping: whoever does not answer for IDLE_SECONDS is gone. Pages may open a session long before it is used."""
@@ -155,7 +169,7 @@ class Connection(QuicConnectionProtocol):
 
     def quic_event_received(self, event: QuicEvent) -> None:
         if isinstance(event, ConnectionTerminated):
-            self._server.connections.discard(self)
+            self._server.connections.remove(self)
             self._end()
         for found in self._http.handle_event(event):
             self._take(found)
@@ -186,6 +200,7 @@ class Connection(QuicConnectionProtocol):
         if self._link is None:
             self._stream = event.stream_id
             self._link = WebTransportLink(self, event.session_id, event.stream_id)
+            self._server.connections.busy(self)
             self._server.serve(self._link)
         if event.stream_id == self._stream:
             self._link.feed(event.data)

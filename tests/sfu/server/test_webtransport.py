@@ -4,7 +4,7 @@ import asyncio
 import base64
 import datetime
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from sfu.api import signaling
+from sfu.server import webtransport_server
 from sfu.server.short_certificate import LIFETIME, RENEWED_AFTER, CertificateFiles, ServedCertificate
 from tests.sfu.server.harness import Host, client, eventually, host
 from tests.sfu.server.webtransport_client import WebTransportClient, webtransport
@@ -57,11 +58,31 @@ async def test_those_who_only_begin_keep_nobody_else_out(tmp_path: Path) -> None
         await flooded(port_of(h), 500)
         await eventually(lambda: server.counters["quic_retry_sent"] > 100)
         assert len(server.connections) < 30
+        asked = server.counters["quic_retry_sent"]
         flooding = asyncio.create_task(flooded(port_of(h), 100_000))
+        await eventually(lambda: server.counters["quic_retry_sent"] > asked + 20)
         async with webtransport(port_of(h)) as ann:
             await join(h, ann, "ann")
         flooding.cancel()
         assert server.counters["quic_admitted_by_retry"] > 0
+
+
+async def test_connections_without_a_session_go_for_newcomers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webtransport_server, "MAX_CONNECTIONS", 8)  # two of an address
+    async with open_host(tmp_path) as h, webtransport(port_of(h)) as ann:
+        await join(h, ann, "ann")
+        counters = h.server._doors.webtransport.counters
+        async with AsyncExitStack() as stack:
+            for _ in range(3):  # they shake hands and say nothing
+                await stack.enter_async_context(webtransport(port_of(h)))
+            await eventually(lambda: counters["quic_idle_closed"] == 2)
+            bob = await stack.enter_async_context(webtransport(port_of(h)))
+            await join(h, bob, "bob")
+            eve = await stack.enter_async_context(webtransport(port_of(h)))
+            await eve.until(lambda: eve.closed is not None)  # both have a session
+            assert counters["quic_dropped_full"] == 1
+            bob.send(signaling.Chat(text="still here"))
+            await ann.until(lambda: ann.of(signaling.Chat))
 
 
 async def test_a_lost_session_is_resumed_by_either(tmp_path: Path) -> None:
@@ -92,7 +113,7 @@ async def test_leaving_and_refusals_close_with_their_codes(tmp_path: Path) -> No
             eve.send(signaling.Join(v=1, token="forged"))
             await eve.until(lambda: eve.closed is not None)
             assert (eve.closed, eve.of(signaling.Error)[0].code) == (1008, "bad_token")
-        await eventually(lambda: not h.server._doors.webtransport.connections)
+        await eventually(lambda: not len(h.server._doors.webtransport.connections))
 
 
 async def test_too_long_a_message_ends_the_session(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from control import grants, placing, turn
+from control import grants, placing, seats, turn
 from control.database import Connection
 from control.services import Services
-from control.store import meetings, participants, rooms, stream_keys
+from control.store import meetings, rooms, stream_keys
 from control.store.meetings import MeetingRow
 from control.store.participants import ParticipantRow
 from control.store.stream_keys import StreamKeyRow
@@ -43,7 +43,7 @@ async def admit(services: Services, use: StreamKeyUse) -> StreamKeyAdmission:
             if meeting is None or state is None or state.ended:
                 raise _Refused("ended", "The meeting has ended.")
             person = await stream_keys.participant(connection, key)
-            await _check_room(connection, meeting, state, person)
+            await _check_room(services, connection, meeting, state, person)
             placement = await placing.place(services, connection, key.meeting_id, services.config.region)
     except _Refused as refused:
         return refused.answer
@@ -77,12 +77,14 @@ async def _checked(connection: Connection, hashed: bytes, use: StreamKeyUse) -> 
     return key
 
 
-async def _check_room(connection: Connection, meeting: MeetingRow, state: DesiredState, person: ParticipantRow) -> None:
+async def _check_room(
+    services: Services, connection: Connection, meeting: MeetingRow, state: DesiredState, person: ParticipantRow
+) -> None:
     if person.removed_at is not None or person.id in state.removed:
         raise _Refused("removed", "A host removed whoever holds this stream key from the meeting.")
-    capacity = grants.settings_of(meeting).capacity
-    if not person.present and await participants.count_present(connection, meeting.id) >= capacity:
+    if await seats.is_full(services, connection, meeting, person.id):
         raise _Refused("full", "The meeting is full.")
+    await seats.hold(connection, person.id)
 
 
 def _token(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from quart import Response
 
-from control import grants, placing, recognition, spilling, turn, webtransport
+from control import grants, placing, recognition, seats, spilling, turn, webtransport
 from control.api import lobby, newcomers
 from control.api.meeting_types import WebTransport
 from control.api.meetings import summary
@@ -25,12 +25,10 @@ from control.store import breakouts, meetings, participants, rooms, users
 from control.store.participants import ParticipantRow, Role
 from control.tokens import digest, new_rejoin_secret, rejoin_participant
 from sfu.api.desired_state import DesiredState
-from sfu.api.join_token import CLOCK_SKEW_SECONDS, LIFETIME_SECONDS
 from sfu.api.placement import Placement
 from sfu.api.signaling_values import IceServer
 
 endpoints = Endpoints("meetings", scope="meetings")
-_SEAT_SECONDS = LIFETIME_SECONDS + CLOCK_SKEW_SECONDS  # for as long as an sfu takes the token
 _READMITTED_SECONDS = 3.0  # the nodes learn first that somebody is let back in
 
 
@@ -91,7 +89,8 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Response:
         if newcomer and body.lobby_ticket is not None:
             await lobby.use(connection, meeting, body.lobby_ticket)
         person, secret = await _admit(call, connection, body, known)
-        await participants.seat(connection, person.id, _SEAT_SECONDS, who.marks.browser, who.marks.network)
+        await participants.mark(connection, person.id, who.marks.browser, who.marks.network)
+        await seats.hold(connection, person.id)
         there = state.elsewhere.get(person.id)
         to = await _assign(call, connection, state, person) if there is None else None
     if there is not None:
@@ -191,11 +190,8 @@ async def _check_room(call: Call, connection: Connection, state: DesiredState, k
         raise Problem(403, "banned", "A host banned this account from the meeting.")
     if not host and state.locked and known is None:
         raise Problem(403, "locked", "The meeting is locked.")
-    if known is not None and await participants.is_seated(connection, known.id):
-        return
-    largest = call.services.tuning.max_participants
-    seats = largest if host else min(grants.settings_of(call.standing.meeting).capacity, largest)
-    if await participants.others_seated(connection, state.room, known.id if known is not None else None) >= seats:
+    person = known.id if known is not None else None
+    if await seats.is_full(call.services, connection, call.standing.meeting, person, host=host):
         raise Problem(403, "full", "The meeting is full.")
 
 

@@ -108,13 +108,20 @@ async def is_inside(connection: Connection, participant: str) -> bool:
     )
 
 
-async def seat(connection: Connection, participant: str, seconds: int, browser: bytes, network: bytes) -> None:
-    """Hold a seat for who was let in, and note what recognises it (`control.recognition`)."""
+async def hold_seat(connection: Connection, participant: str, seconds: int) -> None:
+    """Hold a seat for who was let in."""
     await connection.execute(
-        "UPDATE meeting_participants SET seat_until = now() + make_interval(secs => $2), browser_mark = $3,"
-        " network_mark = $4 WHERE id = $1",
+        "UPDATE meeting_participants SET seat_until = now() + make_interval(secs => $2) WHERE id = $1",
         participant,
         seconds,
+    )
+
+
+async def mark(connection: Connection, participant: str, browser: bytes, network: bytes) -> None:
+    """Note what recognises a participant (`control.recognition`)."""
+    await connection.execute(
+        "UPDATE meeting_participants SET browser_mark = $2, network_mark = $3 WHERE id = $1",
+        participant,
         browser,
         network,
     )

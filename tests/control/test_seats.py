@@ -9,6 +9,7 @@ import asyncpg
 from control.config import ControlConfig
 from control.tuning import Tuning
 from tests.control.harness import Client, Node, People, report, serving
+from tests.control.test_stream_keys import exchange
 
 
 async def meeting_of(host: Client, capacity: int) -> str:
@@ -116,3 +117,16 @@ async def test_hosts_come_in_above_the_meetings_own_capacity(people: People, nod
     for name in ("Bob", "Cleo"):
         await people.nobody().ok("POST", join, {"name": name})
     await host.ok("POST", join, {})
+
+
+async def test_a_stream_key_needs_a_seat_and_takes_one(people: People) -> None:
+    host = await people.user("ada")
+    meeting = await meeting_of(host, 2)
+    base = f"/api/v1/meetings/{meeting}"
+    key = await host.ok("POST", f"{base}/stream-keys", {"name": "Camera", "role": "publish"})
+    await people.nobody().ok("POST", f"{base}/join", {"name": "Bob"})
+    assert (await exchange(host, key["secret"]))["participant"]
+    assert await people.nobody().refused("POST", f"{base}/join", {"name": "Cleo"}) == (403, "full")
+    assert (await exchange(host, key["secret"]))["participant"], "its own seat"
+    other = await host.ok("POST", f"{base}/stream-keys", {"name": "Second", "role": "publish"})
+    assert (await exchange(host, other["secret"]))["code"] == "full"

@@ -1,0 +1,32 @@
+"""Seats: how many people a meeting takes, counted where tokens are made and under the meeting's lock.
+
+A token is a seat until its holder is in the room, or for as long as a node takes the token. Who is cut off keeps the
+seat for a while (`store.participants.mark_left`). Nodes have the same limit, and are never the first to say no.
+"""
+
+from control import grants
+from control.database import Connection
+from control.services import Services
+from control.store import participants
+from control.store.meetings import MeetingRow
+from sfu.api.join_token import CLOCK_SKEW_SECONDS, LIFETIME_SECONDS
+
+_SECONDS = LIFETIME_SECONDS + CLOCK_SKEW_SECONDS
+
+
+async def is_full(
+    services: Services, connection: Connection, meeting: MeetingRow, person: str | None, *, host: bool = False
+) -> bool:
+    """Whether there is no seat for a participant, None for a newcomer. Hosts come in above the meeting's own capacity,
+    up to what the server takes.
+    """
+    if person is not None and await participants.is_seated(connection, person):
+        return False
+    largest = services.tuning.max_participants
+    seats = largest if host else min(grants.settings_of(meeting).capacity, largest)
+    return await participants.others_seated(connection, meeting.id, person) >= seats
+
+
+async def hold(connection: Connection, person: str) -> None:
+    """Hold a seat for who was given a token."""
+    await participants.hold_seat(connection, person, _SECONDS)

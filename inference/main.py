@@ -110,16 +110,20 @@ class Inference:
             told = functools.partial(watch, self._config.control_url, self._config.node_secret, self._set_up)
             _keep(tasks, "setup", told)
             ready()
-            if not self._config.enabled:
-                return
-            voice, speech = await self._models()
-            self._voice_model = voice / "silero_vad.onnx"
-            self._announce()
-            _keep(tasks, "tap", functools.partial(self._tap.run, self._voice_model))
-            _keep(tasks, "engine", functools.partial(self._local.run, speech))
-            if self._config.triton_urls:
-                self._prefer_triton(tasks, store.identity(speech))
-            _keep(tasks, "captioner", functools.partial(self._captioner.run, self._live))
+            if self._config.enabled:
+                _keep(tasks, "captions", functools.partial(self._begin_captions, tasks))
+
+    async def _begin_captions(self, tasks: asyncio.TaskGroup) -> None:
+        """Wait for the models, then have captions made."""
+        voice, speech = await self._models()
+        identity = store.identity(speech)
+        self._voice_model = voice / "silero_vad.onnx"
+        self._announce()
+        _keep(tasks, "tap", functools.partial(self._tap.run, self._voice_model))
+        _keep(tasks, "engine", functools.partial(self._local.run, speech))
+        if self._config.triton_urls:
+            self._prefer_triton(tasks, identity)
+        _keep(tasks, "captioner", functools.partial(self._captioner.run, self._live))
 
     def _set_up(self, setup: Setup) -> None:
         self.analysis.switch(setup.emotion)

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from control.config import ControlConfig, RateLimits, Registration, Retention, SfuNode, SmtpConfig, TurnConfig
 from control.language_model_config import LanguageModelConfig
@@ -29,6 +29,8 @@ _SMTP_TLS: dict[str, Literal["starttls", "implicit", "none"]] = {
     "implicit": "implicit",
     "none": "none",
 }
+_EXTRAS = {"kafka": "aiokafka", "mongodb": "pymongo", "triton": "tritonclient"}
+"""By extra: the module that comes with it."""
 _TURNS_BY_ADDRESS = re.compile(r"turns:(\[|[0-9.]+(:|\?|$))")
 
 
@@ -39,8 +41,10 @@ def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
 
 def check(settings: Settings) -> None:
     """Raise SettingsError for what a part would refuse, before any is started."""
-    for read in (control_config, sfu_config, recorder_config, inference_config):
+    for read in (control_config, sfu_config, recorder_config):
         read(settings)
+    if settings["inference"]:
+        inference_config(settings)
 
 
 def control_config(settings: Settings) -> ControlConfig:
@@ -49,7 +53,7 @@ def control_config(settings: Settings) -> ControlConfig:
     return ControlConfig(
         database_dsn=settings["database_url"] or embedded_postgres(settings).dsn,
         redis_url=settings["redis_url"] or f"unix://{settings['runtime_dir'] / 'redis.sock'}",
-        kafka_brokers=_kafka_brokers(settings),
+        kafka_brokers=_with_extra(settings, "kafka_brokers", "kafka"),
         mongodb_url=_mongodb_url(settings),
         data_dir=settings["data_dir"] / "control",
         recordings_dir=settings["recordings_dir"],
@@ -98,20 +102,18 @@ def _readable(settings: Settings, name: str) -> Path | None:
     return path
 
 
-def _kafka_brokers(settings: Settings) -> tuple[str, ...]:
-    brokers: tuple[str, ...] = settings["kafka_brokers"]
-    if brokers and find_spec("aiokafka") is None:
-        raise SettingsError("kafka_brokers: events go to Kafka with the extra alone: pip install parley-sfu[kafka]")
-    return brokers
+def _with_extra(settings: Settings, name: str, extra: str) -> Any:
+    """Return a setting that needs an extra of ours; raises SettingsError where that is not installed."""
+    if settings[name] and find_spec(_EXTRAS[extra]) is None:
+        raise SettingsError(f"{name}: it needs an extra: pip install parley-sfu[{extra}]")
+    return settings[name]
 
 
 def _mongodb_url(settings: Settings) -> str | None:
     """Return the URL once its own client has read it; a name of `mongodb+srv` is asked for when it connects."""
-    url: str | None = settings["mongodb_url"]
+    url: str | None = _with_extra(settings, "mongodb_url", "mongodb")
     if not url:
         return None
-    if find_spec("pymongo") is None:
-        raise SettingsError("mongodb_url: results go there with the extra alone: pip install parley-sfu[mongodb]")
     # Imported only where it is configured: it is an extra.
     from pymongo.errors import PyMongoError  # noqa: PLC0415
     from pymongo.uri_parser import parse_uri  # noqa: PLC0415
@@ -236,7 +238,7 @@ def inference_config(settings: Settings) -> InferenceConfig:
         node_secret=_node_secret(settings),
         languages=settings["languages"],
         threads=settings["inference_threads"],
-        triton_urls=settings["triton_urls"],
+        triton_urls=_with_extra(settings, "triton_urls", "triton"),
         voice_detector_card=_readable(settings, "voice_detector_card"),
         face_detector_card=_readable(settings, "face_detector_card"),
         api_host=settings["metrics_host"],

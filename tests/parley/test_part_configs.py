@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from parley import part_configs
 from parley.live_settings import etcd_config
 from parley.part_configs import check, control_config, recorder_config, sfu_config
 from parley.settings import Settings, SettingsError, resolve
@@ -113,3 +114,13 @@ def test_an_authority_that_is_no_certificate_is_named(tmp_path: Path) -> None:
 def test_a_mongodb_that_its_client_cannot_read_is_named(wrong: str) -> None:
     with pytest.raises(SettingsError, match="mongodb_url"):
         control_config(settings(mongodb_url=wrong))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("kafka_brokers", "kafka:9092"), ("mongodb_url", "mongodb://host/parley"), ("triton_urls", "triton:8001")],
+)
+def test_an_extra_that_is_not_installed_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part_configs, "find_spec", lambda _: None)
+    with pytest.raises(SettingsError, match=rf"{name}: .*pip install parley-sfu\["):
+        check(settings(**{name: value}))

@@ -4,6 +4,7 @@ Mails carry links that set a password: they never go into a log, which is collec
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -68,14 +69,16 @@ async def _hand_over(smtp: SmtpConfig, message: EmailMessage) -> None:
 def _keep(directory: Path, message: EmailMessage) -> Path:
     """Write a mail as a file of ours alone, and delete those that are old or too many."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = directory / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(4)}.eml"
+    seconds, rest = divmod(time.time_ns(), 10**9)
+    name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(seconds))}-{rest:09}-{secrets.token_hex(4)}.eml"
+    path = directory / name  # names sort by time
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(message.as_bytes())
-    kept = sorted(directory.glob("*.eml"), key=lambda one: one.name)
+    kept = sorted(one for one in directory.glob("*.eml") if one != path)
     oldest = time.time() - _KEPT_SECONDS
-    for one in kept[:-1]:
-        if len(kept) > _MOST_FILES or one.stat().st_mtime < oldest:
-            one.unlink(missing_ok=True)
-            kept = kept[1:]
+    for index, one in enumerate(kept):
+        with contextlib.suppress(FileNotFoundError):  # another process was first
+            if index <= len(kept) - _MOST_FILES or one.stat().st_mtime < oldest:
+                one.unlink()
     return path

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
@@ -34,13 +35,17 @@ async def test_without_a_mail_server_mails_are_files_of_the_operator(
 async def test_only_the_latest_files_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("control.mail._MOST_FILES", 3)
     mailer = Mailer(None, tmp_path / "mail")
+
+    def subjects() -> list[str]:
+        kept = sorted((tmp_path / "mail").iterdir())
+        return [message_from_bytes(mail.read_bytes())["Subject"] for mail in kept]
+
     for number in range(5):
         await mailer.send("a@example.org", str(number), "text")
-    assert len(list((tmp_path / "mail").iterdir())) == 3
-    os.utime(min((tmp_path / "mail").iterdir()), (0, 0))
-    await mailer.send("a@example.org", "the last", "text")
-    kept = [mail.read_text() for mail in (tmp_path / "mail").iterdir()]
-    assert len(kept) == 3 and any("the last" in text for text in kept)
+    assert subjects() == ["2", "3", "4"]
+    os.utime(sorted((tmp_path / "mail").iterdir())[1], (0, 0))
+    await mailer.send("a@example.org", "5", "text")
+    assert subjects() == ["4", "5"]
 
 
 async def test_a_directory_that_cannot_be_written_is_a_mail_not_taken(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -20,7 +21,7 @@ import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from control import oidc
-from control.api.single_sign_on import _own_path
+from control.api.single_sign_on import _own_path, _signed_in_at
 from control.config import ControlConfig, OidcProvider
 from control.problem import Problem
 from tests.control.harness import PASSWORD, People, Server, serving
@@ -114,6 +115,33 @@ async def test_groups_make_members_and_administrators(server: Server, issuer: st
         await describe(session, issuer, "u2", groups=["others"])
         answer = await sign_in(session, server, "u2")
         assert (answer.status, (await answer.json())["code"]) == (403, "forbidden")
+
+
+async def test_the_provider_proves_who_is_signed_in(server: Server, issuer: str) -> None:
+    start = f"{server.url}/api/v1/auth/oidc/corp/start?return_to=/account"
+    async with browser() as session:
+        for query, expected in (("", None), ("&prove=true", ["300"])):
+            async with session.get(start + query, allow_redirects=False) as answer:
+                assert parse_qs(urlsplit(answer.headers["Location"]).query).get("max_age") == expected
+        await describe(session, issuer, "u1", groups=["staff"], preferred_username="ada@corp.example")
+        await sign_in(session, server, "u1")
+        async with session.get(f"{server.url}/api/v1/users/proof") as proof:
+            told = await proof.json()
+        assert told == {
+            "needed": False,
+            "password": False,
+            "code": False,
+            "passkey": False,
+            "identity_providers": ["corp"],
+        }
+        async with session.get(f"{server.url}/api/v1/users/profile") as profile:
+            assert (await profile.json())["username"] == "ada"  # a name is no address
+
+
+@pytest.mark.parametrize("told", [None, "1700000000", 1e300, float("nan"), -1e300, [1]])
+def test_what_is_no_time_is_no_time_of_signing_in(told: Any) -> None:
+    assert _signed_in_at({"auth_time": told}) is None
+    assert _signed_in_at({"auth_time": 1_700_000_000}) == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 
 
 async def test_an_unconfirmed_address_takes_over_no_account(server: Server, issuer: str) -> None:

@@ -75,8 +75,8 @@ async def test_a_killed_part_is_back_and_calls_can_be_made_again() -> None:
         for part in ("recorder", "sfu", "control"):
             before = server.part_pid(part)
             os.kill(before, signal.SIGKILL)
-            until(partial(_has_new_pid, server, part, before), 10)
-        until(partial(_accepts, server.http_port), 10)
+            until(partial(_has_new_pid, server, part, before), 30)
+        until(partial(_accepts, server.http_port), 30)
         async with Api(server.url) as admin:
             await become_admin(admin, server.setup_token)
 

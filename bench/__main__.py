@@ -30,6 +30,7 @@ NAMES = {
     "tap_cost": "what tapping 100 tracks costs the sfu, and what a frozen or killed sink does to the call",
     "caption_latency": "how late captions are while four people talk at once",
     "control_load": "requests a second of control on one core: lists of meetings from PostgreSQL",
+    "control_scale": "lists, searches and deletions of control over 100,000 meetings",
     "moderation": "how soon what a host asks by REST has taken effect in the live room",
     "failover": "how long a call is without media when its node is killed, cut off, or stopped",
     "transfers": "50 files of 100 MB at once, and slow ones: memory of control, contents",

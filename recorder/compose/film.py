@@ -13,7 +13,7 @@ from typing import Any
 
 import av
 
-from recorder.compose import sounds
+from recorder.compose import images, sounds
 from recorder.compose.canvas import Canvas
 from recorder.compose.images import Images, Shown
 from recorder.compose.samples import RATE, Samples
@@ -63,16 +63,10 @@ def compose(
     return True
 
 
-def frame_rate(manifest: Manifest) -> int:
+def frame_rate(root: Path, manifest: Manifest) -> int:
     """Return the rate of the film: as high as the fastest source needs, within bounds."""
-    rates = (
-        file.frames * 1000 / file.duration_ms
-        for track in manifest.tracks
-        if track.media == "video"
-        for file in track.files
-        if file.duration_ms >= 1000
-    )
-    fastest = max(rates, default=0.0)
+    files = [file for track in manifest.tracks if track.media == "video" for file in track.files]
+    fastest = max((images.frame_rate(root, file) for file in files), default=0.0)
     return next((rate for rate in _RATES if rate >= fastest - 0.5), _RATES[-1])
 
 
@@ -80,7 +74,7 @@ class _Picture:
     """The film without its sound, in parts."""
 
     def __init__(self, root: Path, manifest: Manifest, directory: Path) -> None:
-        self._rate = frame_rate(manifest)
+        self._rate = frame_rate(root, manifest)
         self._total = -(-manifest.duration_ms * self._rate // 1000)
         self._scenes = scenes(manifest)
         self._stage = _Stage(root, manifest.tracks)
@@ -146,8 +140,8 @@ class _Stage:
         return self._canvas.frame()
 
     def close(self) -> None:
-        for images in self._images.values():
-            images.close()
+        for reader in self._images.values():
+            reader.close()
 
     def _draw(self, tile: Tile, track: str, ms: float) -> None:
         shown = self._of(track).at(ms, tile.since_ms)
@@ -160,11 +154,11 @@ class _Stage:
             self._canvas.show(tile, shown.image.image)
 
     def _of(self, track: str) -> Images:
-        images = self._images.pop(track, None) or Images(self._root, self._tracks[track])
-        self._images[track] = images
+        reader = self._images.pop(track, None) or Images(self._root, self._tracks[track])
+        self._images[track] = reader
         if len(self._images) > _OPEN:
             self._images.popitem(last=False)[1].close()
-        return images
+        return reader
 
 
 def _put_together(out: Path, parts: list[Path], windows: Iterator[Samples]) -> None:

@@ -5,6 +5,7 @@ One image is held at a time, and one file is open.
 """
 
 from collections.abc import Iterator
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ _FAR_MS = 1000
 """What is nearer is reached by decoding on."""
 _EARLY_MS = 100
 """Files tell times in ms, and mutes are told by another way: an image may be a little too early."""
+_SAMPLED = 900
+"""So many pictures tell a file's rate."""
 _DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9", "h264": "h264", "av1": "libdav1d"}
 """FFmpeg's own VP9 decoder reads only the lowest spatial layer."""
 
@@ -36,6 +39,18 @@ class Shown(NamedTuple):
 
     image: Decoded | None = None
     is_interrupted: bool = False
+
+
+def frame_rate(root: Path, file: ManifestFile) -> float:
+    """Return how many pictures a second a file has while it has any: gaps and mutes count for nothing. 0 for none."""
+    with av.open(root / file.key, options={"protocol_whitelist": "file"}) as container:
+        stream = container.streams.video[0]
+        assert stream.time_base is not None
+        packets = (packet.pts for packet in container.demux(stream) if packet.pts is not None)
+        times = sorted(islice(packets, _SAMPLED))
+        unit = float(stream.time_base)
+    steps = sorted(later - earlier for earlier, later in pairwise(times))
+    return 1 / (steps[len(steps) // 2] * unit) if steps and steps[len(steps) // 2] else 0.0
 
 
 class Images:

@@ -12,7 +12,14 @@ import asyncpg
 
 from tests.control.harness import PASSWORD, Client, People
 
-INJECTIONS = ("' OR 1=1 --", "'; DROP TABLE users; --", '" UNION SELECT * FROM users', "%27%20OR%20", "\\'; --", "$1")
+INJECTIONS = (
+    "' OR 1=1 --",
+    "'; DROP TABLE users; --",
+    '" UNION SELECT * FROM users',
+    "%27%20OR%20",
+    "\\'; --",
+    "$1::text",
+)
 
 
 async def test_sql_is_only_text(people: People, dsn: str) -> None:

@@ -13,7 +13,7 @@ import pytest_asyncio
 from control.config import ControlConfig
 from control.keys import load
 from control.tokens import Tokens
-from tests.control.harness import Client, People, serving
+from tests.control.harness import Client, People, come_in, serving
 from tests.control.test_media import upload
 from tests.control.test_recordings import DATA, recorded
 from tests.support.object_stores import S3Server
@@ -64,7 +64,7 @@ async def test_links_are_listed_and_taken_back(people: People) -> None:
     """By the file's owner and hosts all of them; by others those that they made."""
     ada, ben, eve = await people.user("ada"), await people.user("ben"), await people.user("eve")
     meeting = (await ada.ok("POST", "/api/v1/meetings", {}))["id"]
-    await ben.ok("POST", f"/api/v1/meetings/{meeting}/join", {})
+    await come_in(ada, meeting, (await ben.ok("POST", f"/api/v1/meetings/{meeting}/join", {}))["participant"])
     file = (await upload(ada, io.BytesIO(PAGE), f"name=a.bin&meeting={meeting}"))[1]["id"]
     path = f"/api/v1/media/{file}/links"
     by_ada, by_ben = await ada.ok("POST", path, {}), await ben.ok("POST", path, {})

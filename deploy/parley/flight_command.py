@@ -13,9 +13,9 @@ import aiohttp
 from parley.flight_plot import read_capacity, write_plot
 from parley.network import url_host
 from parley.settings import SettingsError, resolve, with_secrets
-from sfu.rooms import flight_dump
-from sfu.rooms.flight_replay import replay
-from sfu.rooms.flight_series import series
+from sfu.flight import dump as flight_dump
+from sfu.flight.replay import replay
+from sfu.flight.series import series
 
 Handler = Callable[[argparse.Namespace], int]
 _SECONDS = 10

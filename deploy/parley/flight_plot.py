@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sfu.rooms.flight_series import LinkSeries, Point
+from sfu.flight.series import LinkSeries, Point
 
 _MOST = 12
 """Participants that one picture shows."""

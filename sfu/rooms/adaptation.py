@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from sfu.api.join_token import Source
 from sfu.api.signaling import Layers, TrackState
+from sfu.flight import notes as flight_notes
+from sfu.flight.recorder import Kind
 from sfu.machines.allocator import PAUSED, Allocator, Demand, Rank
 from sfu.machines.dips import Dips
 from sfu.machines.layer_size import full_height, useful_layers
-from sfu.rooms import flight_notes
 from sfu.rooms.beat import on_nearest_beat
 from sfu.rooms.downtrack import DownTrack
 from sfu.rooms.egress import Egress
-from sfu.rooms.flight_recorder import Kind
 from sfu.rooms.layer_ladder import UNKNOWN_RATE, LayerLadder
 from sfu.rooms.layer_prices import Costs, are_alike, are_same_layers
 from sfu.rooms.layer_wishes import wanted_of

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from sfu.engine.contract import Engine
 from sfu.engine.reports_sending import ReportsSending
+from sfu.flight.noted_estimator import NotedEstimator
+from sfu.flight.recorder import ParticipantFlight
 from sfu.formats import rtcp
 from sfu.machines.estimator import Estimator, EstimatorState
 from sfu.machines.observation import Observation
 from sfu.machines.pacing import BurstCapacity, RepairBudget, pacing_rate
 from sfu.machines.probes import ProbeCluster
 from sfu.rooms.beat import on_beat
-from sfu.rooms.flight_recorder import ParticipantFlight
-from sfu.rooms.noted_estimator import NotedEstimator
 from sfu.rooms.outbox import Outbox
 
 _CHECK_NS = 100_000_000

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from sfu.engine.contract import Drop, Leftover, LeftoverKind, PeerEntry
+from sfu.flight.recorder import ParticipantFlight
 from sfu.formats import rtcp
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
@@ -17,7 +18,6 @@ from sfu.rooms.beat import on_beat
 from sfu.rooms.context import Context
 from sfu.rooms.data_channels import Came, DataChannels, Sent
 from sfu.rooms.downtrack import DownTrack, SlotEncoding
-from sfu.rooms.flight_recorder import ParticipantFlight
 from sfu.rooms.peer import Peer
 from sfu.rooms.plain_peer import PlainPeer
 from sfu.rooms.repairs import Repairs

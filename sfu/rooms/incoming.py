@@ -3,15 +3,16 @@
 from enum import Enum
 
 from sfu.engine.contract import Arrival, Leftover, LeftoverKind, Observed, Result, Switch
+from sfu.flight import notes as flight_notes
+from sfu.flight.recorder import Kind
 from sfu.formats import rtcp
 from sfu.machines.ice import local_ufrag
 from sfu.machines.observation import Observation
 from sfu.machines.overuse import Usage
-from sfu.rooms import data_routing, flight_notes, publishing
+from sfu.rooms import data_routing, publishing
 from sfu.rooms.beat import on_beat
 from sfu.rooms.context import Context
 from sfu.rooms.egress import Egress
-from sfu.rooms.flight_recorder import Kind
 from sfu.rooms.peer import Peer
 from sfu.rooms.peer_index import Owner, PeerIndex
 from sfu.rooms.publish_peer import PublishPeer

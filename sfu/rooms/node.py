@@ -14,13 +14,14 @@ from sfu.api.join_token import JoinClaims
 from sfu.api.placement import Placement
 from sfu.api.session_paths import Role
 from sfu.engine.contract import Leftover, Result
+from sfu.flight import notes as flight_notes
+from sfu.flight.recorder import Kind
 from sfu.formats.codecs import Codec
 from sfu.rooms import (
     consent_policy,
     consenting,
     conversation,
     distribution,
-    flight_notes,
     membership,
     moderation,
     settling,
@@ -30,7 +31,6 @@ from sfu.rooms import (
 )
 from sfu.rooms.adaptation import AdaptationKey
 from sfu.rooms.context import Context
-from sfu.rooms.flight_recorder import Kind
 from sfu.rooms.incoming import BeatKey, Incoming
 from sfu.rooms.outbox import Failure, SessionClose
 from sfu.rooms.participant import Participant

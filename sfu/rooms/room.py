@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 from sfu.api.desired_state import DesiredState
 from sfu.api.signaling import Caption, Chat, Message
 from sfu.api.signaling_values import ParticipantInfo
-from sfu.rooms import flight_dump
+from sfu.flight import dump as flight_dump
+from sfu.flight.recorder import FlightRecorder
 from sfu.rooms.adaptation import Adaptation
 from sfu.rooms.backups import Backups
 from sfu.rooms.caption_history import CaptionHistory
 from sfu.rooms.context import Context
 from sfu.rooms.data_allowance import room_allowance
-from sfu.rooms.flight_recorder import FlightRecorder
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import PeerIndex
 from sfu.rooms.publish_peer import PublishPeer

@@ -8,8 +8,8 @@ import pytest
 
 from parley.flight_command import main
 from parley.flight_plot import read_capacity, write_plot
-from sfu.rooms import flight_dump
-from sfu.rooms.flight_series import series
+from sfu.flight import dump as flight_dump
+from sfu.flight.series import series
 from tests.sfu.rooms.simulcast_call import RATES, Call
 from tests.sfu.rooms.stage import MS
 from tests.support.link_model import LinkSettings

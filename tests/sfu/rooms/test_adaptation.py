@@ -5,8 +5,8 @@ from itertools import pairwise
 import pytest
 
 from sfu.api import signaling, signaling_values
+from sfu.flight.recorder import Kind, entries
 from sfu.rooms import statistics
-from sfu.rooms.flight_recorder import Kind, entries
 from tests.sfu.rooms.simulcast_call import RATES, Call
 from tests.sfu.rooms.stage import MS, SECOND, Stage
 from tests.support.link_model import LinkSettings

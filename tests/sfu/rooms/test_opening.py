@@ -3,8 +3,8 @@
 import pytest
 
 from sfu.api import signaling
-from sfu.rooms.flight_recorder import entries
-from sfu.rooms.flight_replay import replay
+from sfu.flight.recorder import entries
+from sfu.flight.replay import replay
 from tests.sfu.rooms.simulcast_call import Call
 from tests.sfu.rooms.stage import MS, SECOND
 from tests.support.link_model import LinkSettings

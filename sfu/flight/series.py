@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from sfu.flight import noted_estimator
+from sfu.flight.noted_estimator import Observed
+from sfu.flight.notes import Allocated
+from sfu.flight.recorder import Entry, Kind
+from sfu.flight.replay import replay
 from sfu.machines.allocator import PAUSED
-from sfu.rooms import noted_estimator
-from sfu.rooms.flight_notes import Allocated
-from sfu.rooms.flight_recorder import Entry, Kind
-from sfu.rooms.flight_replay import replay
-from sfu.rooms.noted_estimator import Observed
 
 Point = tuple[float, float]
 """Seconds on the dump's clock (CLOCK_MONOTONIC), and a value."""

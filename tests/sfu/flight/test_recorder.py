@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.api import signaling
-from sfu.rooms import flight_dump
-from sfu.rooms.flight_recorder import SPAN_NS, Entry, FlightRecorder, Kind, entries
-from sfu.rooms.flight_replay import replay
+from sfu.flight import dump as flight_dump
+from sfu.flight.recorder import SPAN_NS, Entry, FlightRecorder, Kind, entries
+from sfu.flight.replay import replay
 from tests.sfu.rooms.simulcast_call import Call
 from tests.sfu.rooms.stage import MS, SECOND, Stage
 from tests.support.link_model import LinkSettings

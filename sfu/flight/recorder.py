@@ -27,7 +27,7 @@ class Kind(IntEnum):
     RTCP = 3
     """A compound RTCP packet from the participant (RFC 3550, section 6), unprotected."""
     ALLOCATION = 4
-    """JSON of what an allocator was asked and what it granted (`flight_notes.Allocated`)."""
+    """JSON of what an allocator was asked and what it granted (`notes.Allocated`)."""
     DECISION = 5
     """JSON of anything else that was decided: `{"what": ...}`."""
     ESTIMATOR = 6

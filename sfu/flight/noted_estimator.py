@@ -2,10 +2,10 @@
 
 import msgspec
 
+from sfu.flight.recorder import Kind, ParticipantFlight
 from sfu.machines.estimator import Estimator
 from sfu.machines.observation import Observation, SentSummary
 from sfu.machines.probes import ProbeCluster
-from sfu.rooms.flight_recorder import Kind, ParticipantFlight
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True, tag=True):

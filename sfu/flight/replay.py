@@ -9,12 +9,12 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from sfu.flight import noted_estimator
+from sfu.flight.noted_estimator import Began
+from sfu.flight.notes import Allocated
+from sfu.flight.recorder import Entry, Kind
 from sfu.machines.allocator import Allocator, Demand
 from sfu.machines.estimator import Estimator
-from sfu.rooms import noted_estimator
-from sfu.rooms.flight_notes import Allocated
-from sfu.rooms.flight_recorder import Entry, Kind
-from sfu.rooms.noted_estimator import Began
 
 Outcome = TypeVar("Outcome")
 

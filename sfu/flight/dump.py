@@ -1,6 +1,6 @@
 """A flight recorder's content as a file: one line of JSON, then the entries as they were kept; and as readable lines.
 
-Writing is what a busy node does, so it costs a copy; making it readable is left to whoever reads. `flight_replay` runs
+Writing is what a busy node does, so it costs a copy; making it readable is left to whoever reads. `replay` runs
 the same entries through the state machines again.
 """
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from sfu.flight import noted_estimator
+from sfu.flight.recorder import Entry, FlightRecorder, Kind, entries
 from sfu.formats import rtcp
-from sfu.rooms import noted_estimator
-from sfu.rooms.flight_recorder import Entry, FlightRecorder, Kind, entries
 
 FORMAT = 1
 

@@ -14,14 +14,14 @@ from sfu.flight.recorder import Kind
 from sfu.machines.allocator import PAUSED, Allocator, Demand, Rank
 from sfu.machines.dips import Dips
 from sfu.machines.layer_size import full_height, useful_layers
-from sfu.rooms.beat import on_nearest_beat
-from sfu.rooms.downtrack import DownTrack
-from sfu.rooms.egress import Egress
-from sfu.rooms.layer_ladder import UNKNOWN_RATE, LayerLadder
-from sfu.rooms.layer_prices import Costs, are_alike, are_same_layers
+from sfu.peers.beat import on_nearest_beat
+from sfu.peers.layers.layer_ladder import UNKNOWN_RATE, LayerLadder
+from sfu.peers.layers.layer_prices import Costs, are_alike, are_same_layers
+from sfu.peers.layers.steps import ALL_LAYERS, Step, keeping_resolution, share_of, steps_of, up_to
+from sfu.peers.publish.uptrack import UpTrack
+from sfu.peers.subscribe.downtrack import DownTrack
+from sfu.peers.subscribe.egress import Egress
 from sfu.rooms.layer_wishes import wanted_of
-from sfu.rooms.steps import ALL_LAYERS, Step, keeping_resolution, share_of, steps_of, up_to
-from sfu.rooms.uptrack import UpTrack
 
 if TYPE_CHECKING:
     from sfu.rooms.participant import Participant

@@ -12,7 +12,7 @@ import msgspec
 from jwt.types import Options
 
 from sfu.api.join_token import AUDIENCE, CLOCK_SKEW_SECONDS, LIFETIME_SECONDS, JoinClaims
-from sfu.rooms.refusal import Code, Refused
+from sfu.api.refusal import Code, Refused
 
 MAX_SEEN = 100_000
 _FEW_SEEN = 1000

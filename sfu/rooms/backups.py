@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sfu.api.signaling import Backup
 from sfu.formats.codecs import Codec
-from sfu.rooms.uptrack import CODEC_NAMES, UpTrack
+from sfu.peers.publish.uptrack import CODEC_NAMES, UpTrack
 
 if TYPE_CHECKING:
     from sfu.rooms.room import Room

@@ -1,9 +1,9 @@
 """Chat: bounded in size and rate, passed on, and reported as a fact."""
 
 from sfu.api import facts, signaling
-from sfu.rooms.context import random_id
+from sfu.api.refusal import Code, Refused
+from sfu.peers.context import random_id
 from sfu.rooms.participant import Participant
-from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
 
 

@@ -2,8 +2,8 @@
 
 from sfu.api import facts
 from sfu.api.desired_state import ConsentPolicy
+from sfu.api.refusal import Code, Refused
 from sfu.rooms.participant import Participant
-from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
 
 _IMPLIED = "implied"

@@ -1,9 +1,9 @@
 """Consents: who agrees to be recorded, captioned or analysed. Sinks get nothing of a participant without."""
 
 from sfu.api import facts, signaling
+from sfu.api.refusal import Code, Refused
 from sfu.rooms import consent_policy, membership, subscribing
 from sfu.rooms.participant import Participant
-from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
 
 _MAX_TEXT = 200

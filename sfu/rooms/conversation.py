@@ -1,12 +1,12 @@
 """What each signaling message of a joined participant leads to."""
 
 from sfu.api import facts, signaling, signaling_values
+from sfu.api.refusal import Code, Refused
+from sfu.peers.publish.negotiated_publish_peer import Declared
+from sfu.peers.publish.uptrack import CODECS_BY_NAME
 from sfu.rooms import chat, consent_policy, consenting, membership, publishing, subscribing
-from sfu.rooms.negotiated_publish_peer import Declared
 from sfu.rooms.participant import Participant
-from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
-from sfu.rooms.uptrack import CODECS_BY_NAME
 
 _BEFORE_CONSENT = (signaling.Consent, signaling.Ping, signaling.Leave, signaling.Ice, signaling.Join)
 

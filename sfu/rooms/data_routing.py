@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
+from sfu.api.refusal import Code, Refused
 from sfu.api.room_link import LinkData
 from sfu.formats import data_message
 from sfu.formats.data_message import DataMessage
-from sfu.rooms.data_channels import Came, Sent
+from sfu.peers.subscribe.data_channels import Came, Sent
 from sfu.rooms.participant import Participant
-from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
 
 

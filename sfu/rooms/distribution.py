@@ -7,11 +7,11 @@ from typing import NamedTuple
 from sfu.api.signaling import Slots, TrackState
 from sfu.api.signaling_values import WantedTrack
 from sfu.formats.codecs import Codec
+from sfu.peers.publish.uptrack import UpTrack
+from sfu.peers.subscribe.slots import Wish
+from sfu.peers.subscribe.subscription import Candidate
 from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room
-from sfu.rooms.slots import Wish
-from sfu.rooms.subscription import Candidate
-from sfu.rooms.uptrack import UpTrack
 
 _CODEC_UNSUPPORTED = "codec_unsupported"
 _SCREEN_SOURCES = ("screen", "screen-audio")

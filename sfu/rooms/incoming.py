@@ -9,14 +9,14 @@ from sfu.formats import rtcp
 from sfu.machines.ice import local_ufrag
 from sfu.machines.observation import Observation
 from sfu.machines.overuse import Usage
+from sfu.peers.beat import on_beat
+from sfu.peers.context import Context
+from sfu.peers.peer import Peer
+from sfu.peers.publish.publish_peer import PublishPeer
+from sfu.peers.sinks.sinks import Sinks
+from sfu.peers.subscribe.egress import Egress
 from sfu.rooms import data_routing, publishing
-from sfu.rooms.beat import on_beat
-from sfu.rooms.context import Context
-from sfu.rooms.egress import Egress
-from sfu.rooms.peer import Peer
 from sfu.rooms.peer_index import Owner, PeerIndex
-from sfu.rooms.publish_peer import PublishPeer
-from sfu.rooms.sinks import Sinks
 
 
 class BeatKey(Enum):

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sfu.machines.stream_demand import StreamDemand
-from sfu.rooms.ingress_stream import IngressStream
-from sfu.rooms.layer_ladder import LayerLadder
-from sfu.rooms.steps import ALL_LAYERS, Layer, share_of
-from sfu.rooms.uptrack import UpTrack
+from sfu.peers.layers.layer_ladder import LayerLadder
+from sfu.peers.layers.steps import ALL_LAYERS, Layer, share_of
+from sfu.peers.publish.ingress_stream import IngressStream
+from sfu.peers.publish.uptrack import UpTrack
 
 if TYPE_CHECKING:
     from sfu.rooms.room import Room

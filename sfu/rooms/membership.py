@@ -2,9 +2,9 @@
 
 from sfu.api import facts, signaling
 from sfu.api.join_token import Grants, JoinClaims
+from sfu.api.refusal import Code, Refused
 from sfu.rooms import consent_policy, distribution, publishing, subscribing
 from sfu.rooms.participant import Participant
-from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
 
 NORMAL_CLOSURE = 1000

@@ -3,11 +3,11 @@
 from sfu.api import signaling
 from sfu.api.desired_state import DesiredState, Destination
 from sfu.api.join_token import Grants
+from sfu.api.refusal import Code
+from sfu.peers.publish.uptrack import UpTrack
 from sfu.rooms import consent_policy, distribution, membership, publishing, subscribing
 from sfu.rooms.participant import Participant
-from sfu.rooms.refusal import Code
 from sfu.rooms.room import Room
-from sfu.rooms.uptrack import UpTrack
 
 
 def apply(room: Room, desired: DesiredState, now: int) -> bool:

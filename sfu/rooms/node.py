@@ -12,11 +12,15 @@ from sfu.api import facts, signaling
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import JoinClaims
 from sfu.api.placement import Placement
+from sfu.api.refusal import Code, Refused
 from sfu.api.session_paths import Role
 from sfu.engine.contract import Leftover, Result
 from sfu.flight import notes as flight_notes
 from sfu.flight.recorder import Kind
 from sfu.formats.codecs import Codec
+from sfu.peers.context import Context
+from sfu.peers.outbox import Failure, SessionClose
+from sfu.peers.sinks.sinks import Sinks
 from sfu.rooms import (
     consent_policy,
     consenting,
@@ -30,17 +34,13 @@ from sfu.rooms import (
     taps,
 )
 from sfu.rooms.adaptation import AdaptationKey
-from sfu.rooms.context import Context
 from sfu.rooms.incoming import BeatKey, Incoming
-from sfu.rooms.outbox import Failure, SessionClose
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import PeerIndex
-from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
 from sfu.rooms.room_link import RoomLink
 from sfu.rooms.settling import PeerKey
 from sfu.rooms.sink_control import SinkControl
-from sfu.rooms.sinks import Sinks
 from sfu.rooms.spilling import Home
 
 _TICK_NS = 200_000_000

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from sfu.api.join_token import Grants, JoinClaims
 from sfu.api.signaling_values import ParticipantInfo, WantedTrack
 from sfu.api.token_bucket import TokenBucket
+from sfu.peers.publish.publish_peer import PublishPeer
+from sfu.peers.subscribe.plain_egress import PlainEgress
+from sfu.peers.subscribe.playback import Playback
+from sfu.peers.subscribe.subscription import Subscription
 from sfu.rooms.data_allowance import DataAllowance
-from sfu.rooms.plain_egress import PlainEgress
-from sfu.rooms.playback import Playback
-from sfu.rooms.publish_peer import PublishPeer
-from sfu.rooms.subscription import Subscription
 
 _CHAT_PER_SECOND = 2.0
 _CHAT_BURST = 10.0

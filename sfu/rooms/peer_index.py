@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sfu.rooms.egress import Egress
-from sfu.rooms.publish_peer import PublishPeer
+from sfu.peers.publish.publish_peer import PublishPeer
+from sfu.peers.subscribe.egress import Egress
 
 if TYPE_CHECKING:
     from sfu.rooms.participant import Participant

@@ -19,7 +19,7 @@ from sfu.formats.sdp import (
     serialise,
 )
 from sfu.machines.negotiation import NegotiatedPayload
-from sfu.rooms.uptrack import CODEC_NAMES
+from sfu.peers.publish.uptrack import CODEC_NAMES
 
 
 @dataclass(frozen=True, slots=True)

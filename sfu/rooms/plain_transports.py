@@ -4,22 +4,22 @@ import msgspec
 
 from sfu.api.join_token import AUDIENCE, Grants, JoinClaims
 from sfu.api.plain_transport import AnyTransport, ReceiveTransport, SendTransport, TransportInfo, TransportTrack
+from sfu.api.refusal import Code, Refused
 from sfu.api.signaling import Consent
 from sfu.engine.contract import Address
 from sfu.formats.codecs import Codec
 from sfu.machines.negotiation import NegotiatedPayload
+from sfu.peers.our_end import OurEnd
+from sfu.peers.plain_peer import PlainAddress, PlainPeer, srtp_keys, with_key
+from sfu.peers.publish.plain_publish_peer import CODECS, PlainPublishPeer
+from sfu.peers.publish.uptrack import UpTrack
+from sfu.peers.subscribe.plain_egress import PlainEgress
 from sfu.rooms import consenting, distribution, publishing, subscribing
 from sfu.rooms.node import Node, Seat
-from sfu.rooms.our_end import OurEnd
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import Owner
-from sfu.rooms.plain_egress import PlainEgress
-from sfu.rooms.plain_peer import PlainAddress, PlainPeer, srtp_keys, with_key
-from sfu.rooms.plain_publish_peer import CODECS, PlainPublishPeer
 from sfu.rooms.plain_sdp import Described, describe
-from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
-from sfu.rooms.uptrack import UpTrack
 
 UNHEARD = frozenset({"PCMU", "PCMA", "G722"})
 MAX_TRACKS = 8

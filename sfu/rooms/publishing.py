@@ -4,15 +4,15 @@ from collections.abc import Mapping
 
 from sfu.api import facts, signaling
 from sfu.api.join_token import Source
+from sfu.api.refusal import Code, Refused
 from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, Result
+from sfu.peers.publish.negotiated_publish_peer import Declared, NegotiatedPublishPeer, PublishChange
+from sfu.peers.publish.publish_peer import PublishPeer
+from sfu.peers.publish.uptrack import CODEC_NAMES, UpTrack
 from sfu.rooms import distribution
-from sfu.rooms.negotiated_publish_peer import Declared, NegotiatedPublishPeer, PublishChange
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import Owner
-from sfu.rooms.publish_peer import PublishPeer
-from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
-from sfu.rooms.uptrack import CODEC_NAMES, UpTrack
 
 
 def offer(

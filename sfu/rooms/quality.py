@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sfu.api.facts import QualityMeasured, TrackQuality
-from sfu.rooms.downtrack import DownTrack
-from sfu.rooms.egress import Egress
+from sfu.peers.layers.steps import ALL_LAYERS, name_of
+from sfu.peers.publish.uptrack import UpTrack
+from sfu.peers.subscribe.downtrack import DownTrack
+from sfu.peers.subscribe.egress import Egress
 from sfu.rooms.participant import Participant
-from sfu.rooms.steps import ALL_LAYERS, name_of
-from sfu.rooms.uptrack import UpTrack
 
 if TYPE_CHECKING:
     from sfu.rooms.room import Room

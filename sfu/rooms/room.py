@@ -7,19 +7,19 @@ from sfu.api.signaling import Caption, Chat, Message
 from sfu.api.signaling_values import ParticipantInfo
 from sfu.flight import dump as flight_dump
 from sfu.flight.recorder import FlightRecorder
+from sfu.peers.context import Context
+from sfu.peers.publish.publish_peer import PublishPeer
+from sfu.peers.publish.uptrack import UpTrack
+from sfu.peers.sinks.sinks import Sinks
 from sfu.rooms.adaptation import Adaptation
 from sfu.rooms.backups import Backups
 from sfu.rooms.caption_history import CaptionHistory
-from sfu.rooms.context import Context
 from sfu.rooms.data_allowance import room_allowance
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import PeerIndex
-from sfu.rooms.publish_peer import PublishPeer
 from sfu.rooms.quality import RoomQuality
-from sfu.rooms.sinks import Sinks
 from sfu.rooms.speakers import Speakers
 from sfu.rooms.taps import RoomTaps
-from sfu.rooms.uptrack import UpTrack
 
 if TYPE_CHECKING:
     from sfu.rooms.room_link import RoomLink

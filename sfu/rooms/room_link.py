@@ -26,19 +26,19 @@ from sfu.api.room_link import (
     LinkWishes,
 )
 from sfu.engine.contract import SrtpProfile
+from sfu.peers.layers.layer_ladder import LayerLadder
+from sfu.peers.layers.steps import Layer
+from sfu.peers.our_end import OurEnd
+from sfu.peers.plain_peer import KEY_BYTES, PlainAddress, PlainPeer, srtp_keys
+from sfu.peers.publish.ingress_stream import IngressStream
+from sfu.peers.publish.link_publish_peer import LinkPublishPeer, check
+from sfu.peers.publish.uptrack import UpTrack
+from sfu.peers.subscribe.link_egress import LinkEgress
 from sfu.rooms import data_routing, distribution, publishing
-from sfu.rooms.ingress_stream import IngressStream
-from sfu.rooms.layer_ladder import LayerLadder
 from sfu.rooms.layer_wishes import LinkDemand
-from sfu.rooms.link_egress import LinkEgress
-from sfu.rooms.link_publish_peer import LinkPublishPeer, check
-from sfu.rooms.our_end import OurEnd
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import Owner
-from sfu.rooms.plain_peer import KEY_BYTES, PlainAddress, PlainPeer, srtp_keys
 from sfu.rooms.room import Room
-from sfu.rooms.steps import Layer
-from sfu.rooms.uptrack import UpTrack
 
 _PAUSE_NS = 50_000_000
 

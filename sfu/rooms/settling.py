@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from sfu.peers.outbox import Failure
+from sfu.peers.peer import CONSENT_LOST, PeerConnected
+from sfu.peers.publish.publish_peer import PublishPeer
+from sfu.peers.subscribe.plain_egress import PlainEgress
 from sfu.rooms import distribution, membership, publishing, subscribing
 from sfu.rooms.incoming import note_decision
-from sfu.rooms.outbox import Failure
-from sfu.rooms.peer import CONSENT_LOST, PeerConnected
 from sfu.rooms.peer_index import Owner
-from sfu.rooms.plain_egress import PlainEgress
-from sfu.rooms.publish_peer import PublishPeer
 
 if TYPE_CHECKING:
     from sfu.rooms.node import Node

@@ -13,10 +13,10 @@ from sfu.api.sink_records import (
     RecorderState,
     RecordingKept,
 )
-from sfu.rooms.context import Context
+from sfu.peers.context import Context
+from sfu.peers.sinks.sinks import Sink, Sinks
+from sfu.peers.sinks.tap import Purpose
 from sfu.rooms.room import Room
-from sfu.rooms.sinks import Sink, Sinks
-from sfu.rooms.tap import Purpose
 
 _CAPTION_VERSION = 1
 

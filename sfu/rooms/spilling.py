@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from sfu.api.refusal import Code, Refused
 from sfu.api.room_link import LinkMessage
-from sfu.rooms.our_end import OurEnd
+from sfu.peers.our_end import OurEnd
 from sfu.rooms.participant import Participant
-from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
 from sfu.rooms.room_link import RoomLink
 

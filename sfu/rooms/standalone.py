@@ -1,15 +1,15 @@
 """Participants without signaling: WHIP publishers (RFC 9725) and WHEP players on the same core."""
 
+from sfu.api.refusal import Code, Refused
 from sfu.formats.codecs import Codec
 from sfu.machines.negotiation import LocalTransport
+from sfu.peers.peer import Peer
+from sfu.peers.publish.publish_peer import PublishPeer
+from sfu.peers.subscribe.egress import Egress
+from sfu.peers.subscribe.playback import Playback
 from sfu.rooms import distribution, publishing, subscribing
-from sfu.rooms.egress import Egress
 from sfu.rooms.participant import Participant
-from sfu.rooms.peer import Peer
 from sfu.rooms.peer_index import Owner
-from sfu.rooms.playback import Playback
-from sfu.rooms.publish_peer import PublishPeer
-from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
 
 

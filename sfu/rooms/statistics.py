@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from sfu.rooms.egress import Egress
+from sfu.peers.publish.publish_peer import PublishPeer
+from sfu.peers.subscribe.egress import Egress
 from sfu.rooms.participant import Participant
-from sfu.rooms.publish_peer import PublishPeer
 from sfu.rooms.room import Room
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 
 from sfu.api import signaling, signaling_values
+from sfu.api.refusal import Code, Refused
+from sfu.peers.subscribe.egress import Egress
+from sfu.peers.subscribe.subscription import Subscription
 from sfu.rooms import distribution
-from sfu.rooms.egress import Egress
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import Owner
-from sfu.rooms.refusal import Code, Refused
 from sfu.rooms.room import Room
-from sfu.rooms.subscription import Subscription
 
 
 def start(room: Room, participant: Participant, now: int) -> None:

@@ -9,11 +9,11 @@ from sfu.api import facts, signaling, signaling_values
 from sfu.api.desired_state import DesiredRecording
 from sfu.api.join_token import Source
 from sfu.api.sink_records import VERSION, RecordingBegun, TrackOpened
-from sfu.rooms.ingress_stream import IngressStream
-from sfu.rooms.layer_choice import choose_layer, choose_smallest
-from sfu.rooms.sinks import Sinks
-from sfu.rooms.tap import Purpose, Tap
-from sfu.rooms.uptrack import CODEC_NAMES, UpTrack
+from sfu.peers.layers.layer_choice import choose_layer, choose_smallest
+from sfu.peers.publish.ingress_stream import IngressStream
+from sfu.peers.publish.uptrack import CODEC_NAMES, UpTrack
+from sfu.peers.sinks.sinks import Sinks
+from sfu.peers.sinks.tap import Purpose, Tap
 
 if TYPE_CHECKING:
     from sfu.rooms.room import Room

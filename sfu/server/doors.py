@@ -7,7 +7,7 @@ from sfu.api.registration import WebTransportDoor
 from sfu.engine.contract import Address
 from sfu.formats.sdp import Candidate
 from sfu.machines.ice import tcp_candidates
-from sfu.rooms.context import Context
+from sfu.peers.context import Context
 from sfu.server.config import SfuConfig
 from sfu.server.short_certificate import CertificateFiles
 from sfu.server.tcp_listener import TcpListener

@@ -16,8 +16,8 @@ from sfu.api.signaling import Message
 from sfu.engine.contract import LeftoverKind
 from sfu.engine.pump import Pump
 from sfu.engine.sockets import Sockets
+from sfu.peers.outbox import Failure, SessionClose
 from sfu.rooms.node import Node
-from sfu.rooms.outbox import Failure, SessionClose
 
 _WALL_CLOCK_NS = 5_000_000_000
 _GRID_NS = 5_000_000

@@ -9,8 +9,8 @@ from collections import Counter
 
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import JoinClaims
+from sfu.api.refusal import Code, Refused
 from sfu.rooms.node import Node
-from sfu.rooms.refusal import Code, Refused
 from sfu.server.control_client import ControlClient, ControlUnavailable, MeetingUnknown
 
 WAIT_SECONDS = 3.0

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sfu.api.failures import describe
-from sfu.rooms.outbox import Failure
+from sfu.peers.outbox import Failure
 
 MAX_FILES = 20
 MAX_QUEUED = 16

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 
 from sfu.api.failures import describe
 from sfu.api.join_token import JoinClaims
+from sfu.api.refusal import Code, Refused
 from sfu.api.stream_key import StreamKeyUse, StreamRole, is_stream_key, key_hash
 from sfu.rooms.admission import Admission, key_id
-from sfu.rooms.refusal import Code, Refused
 from sfu.server.control_client import ControlClient, ControlUnavailable, MeetingUnknown
 
 _MIN_INTERVAL_SECONDS = 1.0

@@ -16,9 +16,9 @@ import msgspec
 from aiohttp import web
 
 from sfu.api.failures import describe
+from sfu.api.refusal import Refused
 from sfu.api.room_link import LinkMessage, decode, encode
 from sfu.rooms import spilling
-from sfu.rooms.refusal import Refused
 from sfu.rooms.room_link import RoomLink
 from sfu.rooms.spilling import Home
 from sfu.server.driver import Driver

@@ -18,8 +18,8 @@ from sfu.engine.reports_sending import ReportsSending
 from sfu.engine.sockets import Sockets
 from sfu.machines.dtls_certificate import generate_certificate
 from sfu.machines.ice import lite_candidates
+from sfu.peers.context import Context, Limits
 from sfu.rooms.admission import Admission
-from sfu.rooms.context import Context, Limits
 from sfu.rooms.node import Node
 from sfu.server import presence_api
 from sfu.server.addresses import local_addresses, resolve

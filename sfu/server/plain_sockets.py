@@ -8,9 +8,9 @@ import ipaddress
 import socket
 from collections.abc import Iterable, Sequence
 
+from sfu.api.refusal import Code, Refused
 from sfu.engine.sockets import Sockets
-from sfu.rooms.our_end import OurEnd
-from sfu.rooms.refusal import Code, Refused
+from sfu.peers.our_end import OurEnd
 from sfu.server.driver import Driver
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address

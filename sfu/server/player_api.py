@@ -15,10 +15,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from aiohttp import web
 
+from sfu.api.refusal import Code, Refused
 from sfu.api.session_paths import Kind
-from sfu.rooms.playback import Encoding, Playback
-from sfu.rooms.refusal import Code, Refused
-from sfu.rooms.steps import ALL_LAYERS, ONE_LAYER, Layer, share_of
+from sfu.peers.layers.steps import ALL_LAYERS, ONE_LAYER, Layer, share_of
+from sfu.peers.subscribe.playback import Encoding, Playback
 from sfu.server.driver import Driver
 from sfu.server.standalone_answers import CORS, add_manners, body_text, problem
 from sfu.server.standalone_api import Resource, StandaloneApi

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from sfu.rooms.egress import Egress
+from sfu.peers.subscribe.egress import Egress
 from sfu.rooms.node import Node
 from sfu.rooms.participant import Participant
 

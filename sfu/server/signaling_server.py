@@ -12,9 +12,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from sfu.api import signaling, tracing
+from sfu.api.refusal import Code, Refused
 from sfu.api.registration import BOOT_HEADER
-from sfu.rooms.outbox import SessionClose
-from sfu.rooms.refusal import Code, Refused
+from sfu.peers.outbox import SessionClose
 from sfu.server.driver import Driver
 from sfu.server.first_media import FirstMedia
 from sfu.server.first_state import FirstState

@@ -7,8 +7,8 @@ from typing import Protocol
 from websockets.exceptions import ConnectionClosed
 
 from sfu.api import signaling
+from sfu.api.refusal import Code, Refused
 from sfu.api.token_bucket import TokenBucket
-from sfu.rooms.refusal import Code, Refused
 
 MAX_QUEUED = 2000
 JOIN_SECONDS = 10.0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sfu.api import sink_records
 from sfu.api.sink_records import MAX_RECORD_BYTES, SinkHello
-from sfu.rooms.sinks import Sink
+from sfu.peers.sinks.sinks import Sink
 from sfu.server.driver import Driver
 
 MAX_SINKS = 16

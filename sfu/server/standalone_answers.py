@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from sfu.api.refusal import Code, Refused
 from sfu.api.session_paths import ACCEPTED, ALLOWED, Kind
-from sfu.rooms.refusal import Code, Refused
 
 _UNAUTHORIZED = frozenset({Code.BAD_TOKEN, Code.EXPIRED_TOKEN, Code.REPLAYED_TOKEN, Code.FOREIGN_TOKEN})
 _STATUS = {

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from sfu.api.refusal import Code, Refused
 from sfu.api.session_paths import FRAGMENT, SDP, Kind, Role
 from sfu.api.signaling import Consent
 from sfu.formats.codecs import Codec
 from sfu.formats.sdp_fragment import SdpFragment, parse_fragment, serialise_fragment
+from sfu.peers.publish.uptrack import CODECS_BY_NAME
 from sfu.rooms import standalone
 from sfu.rooms.node import Seat
-from sfu.rooms.refusal import Code, Refused
-from sfu.rooms.uptrack import CODECS_BY_NAME
 from sfu.server.driver import Driver
 from sfu.server.first_state import FirstState
 from sfu.server.key_ring import KeyRing

@@ -4,8 +4,8 @@ import msgspec
 from aiohttp import web
 
 from sfu.api.plain_transport import AnyTransport, SendTransport, TransportInfo, Transports
+from sfu.api.refusal import Code, Refused
 from sfu.rooms import plain_transports
-from sfu.rooms.refusal import Code, Refused
 from sfu.server.driver import Driver
 from sfu.server.plain_sockets import FarEnds, PlainSockets
 

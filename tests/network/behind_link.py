@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import pytest
 
 from sfu.api.join_token import Grants
-from sfu.rooms.bandwidth import Bandwidth
+from sfu.peers.subscribe.bandwidth import Bandwidth
 from tests.sfu.server.browser_page import PAGE, page_server
 from tests.sfu.server.harness import Host, eventually, host
 from tests.support.bidi import firefox

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sfu.api.join_token import Grants
-from sfu.rooms.egress import Egress
+from sfu.peers.subscribe.egress import Egress
 from tests.network.behind_link import UP
 from tests.sfu.server.harness import Host, eventually, host
 from tests.support.crowd import crowd

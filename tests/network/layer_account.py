@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 
-from sfu.rooms.downtrack import DownTrack
+from sfu.peers.subscribe.downtrack import DownTrack
 from sfu.rooms.node import Node
 from tests.support import sdk_page
 

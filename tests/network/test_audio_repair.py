@@ -6,7 +6,7 @@ from typing import Any
 
 from parley.client import Room
 from sfu.formats.codecs import Codec
-from sfu.rooms.ingress_stream import IngressStream
+from sfu.peers.publish.ingress_stream import IngressStream
 from tests.network.behind_link import MS
 from tests.sfu.server.harness import Host, eventually, host
 from tests.support import sdk_page

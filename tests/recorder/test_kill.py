@@ -11,7 +11,7 @@ import pytest
 
 from sfu.api.sink_records import PacketRecord, RecordingEnded
 from sfu.formats.codecs import Codec
-from sfu.rooms.replay_buffer import MAX_BYTES, ReplayBudget, ReplayBuffer
+from sfu.peers.sinks.replay_buffer import MAX_BYTES, ReplayBudget, ReplayBuffer
 from tests.recorder.conftest import wait_for_manifest
 from tests.recorder.media import SECOND, Stream, opus, read_number, video
 from tests.recorder.sink_server import SinkServer, begun, by_arrival

@@ -14,7 +14,7 @@ from sfu.machines.dtls_certificate import DtlsCertificate
 from sfu.machines.ice import Address, Credentials, generate_credentials
 from sfu.machines.ice_client import IceClient
 from sfu.machines.negotiation import DtlsRole, LocalTransport, RemoteTransport
-from sfu.rooms.data_channels import Came, DataChannels
+from sfu.peers.subscribe.data_channels import Came, DataChannels
 
 
 class Received(NamedTuple):

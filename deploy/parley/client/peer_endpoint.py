@@ -8,7 +8,7 @@ from typing import Any
 from parley.client.client_peer import ClientPeer, Received
 from sfu.machines.ice import Address
 from sfu.machines.negotiation import RemoteTransport
-from sfu.rooms.data_channels import Came
+from sfu.peers.subscribe.data_channels import Came
 
 CONNECT_SECONDS = 10.0
 

@@ -6,8 +6,8 @@ from sfu.api import signaling
 from sfu.api.room_link import LinkMessage, decode, encode
 from sfu.engine.contract import Datagram
 from sfu.formats.rtp import is_rtcp
+from sfu.peers.our_end import OurEnd
 from sfu.rooms import spilling
-from sfu.rooms.our_end import OurEnd
 from sfu.rooms.spilling import Home
 from tests.sfu.rooms.stage import MS, SECOND, Person, RtcClient, Stage, subscribe
 

@@ -10,7 +10,7 @@ from sfu.api import signaling
 from sfu.formats import rtcp
 from sfu.formats.rtp import RtpPacket, serialize
 from sfu.formats.sdp import parse as parse_sdp
-from sfu.rooms.subscription import Subscription
+from sfu.peers.subscribe.subscription import Subscription
 from tests.sfu.rooms.stage import (
     AUDIO,
     MS,

@@ -22,10 +22,10 @@ from sfu.machines.dtls_certificate import DtlsCertificate, generate_certificate
 from sfu.machines.ice import Credentials, generate_credentials, lite_candidates
 from sfu.machines.ice_client import IceClient
 from sfu.machines.negotiation import DtlsRole
-from sfu.rooms.context import Context, Limits
-from sfu.rooms.data_channels import Came, DataChannels, Sent
+from sfu.peers.context import Context, Limits
+from sfu.peers.outbox import SessionClose
+from sfu.peers.subscribe.data_channels import Came, DataChannels, Sent
 from sfu.rooms.node import Node, Seat
-from sfu.rooms.outbox import SessionClose
 
 SFU = ("192.0.2.1", 8810)
 MS = 1_000_000

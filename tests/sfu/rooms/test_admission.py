@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.api.join_token import AUDIENCE
+from sfu.api.refusal import Refused
 from sfu.rooms.admission import Admission
-from sfu.rooms.refusal import Refused
 
 KEY = Ed25519PrivateKey.generate()
 NOW = 1_800_000_000

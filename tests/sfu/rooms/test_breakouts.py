@@ -7,7 +7,7 @@ from sfu.api import signaling
 from sfu.api.desired_state import Announcement, DesiredState, Destination
 from sfu.api.facts import ParticipantLeft, RecordingWished
 from sfu.api.join_token import Grants
-from sfu.rooms.refusal import Code, Refused
+from sfu.api.refusal import Code, Refused
 from tests.sfu.rooms.stage import SECOND, Stage
 
 MAIN = Destination(meeting="main", title="Main room")

@@ -3,7 +3,7 @@
 import pytest
 
 from sfu.api import facts, signaling
-from sfu.rooms.refusal import Refused
+from sfu.api.refusal import Refused
 from tests.sfu.rooms.stage import SECOND, Stage, audio, publish, subscribe
 
 

@@ -9,8 +9,8 @@ from sfu.engine.contract import Drop
 from sfu.formats import rtcp
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.ice import generate_credentials
+from sfu.peers.publish.uptrack import UpTrack
 from sfu.rooms import statistics
-from sfu.rooms.uptrack import UpTrack
 from tests.sfu.rooms.stage import (
     AUDIO,
     DELTA,

@@ -9,7 +9,7 @@ from sfu.engine.contract import Datagram, Drop, Leftover, LeftoverKind, Outgoing
 from sfu.engine.python import PythonEngine
 from sfu.formats import stun
 from sfu.machines.ice import CONSENT_NS, MAX_QUESTIONS
-from sfu.rooms.peer import Peer
+from sfu.peers.peer import Peer
 from tests.sfu.rooms.stage import AUDIO, MS, NODE_CERTIFICATE, SECOND, RtcClient, Stage, audio, publish, subscribe
 
 MDNS = "candidate:1 1 udp 2113937151 0b6c0f5e-8f3c-4c8e-9f5e-2f1f6f1d3c11.local 50000 typ host"

@@ -8,13 +8,13 @@ from sfu.api import signaling
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants, Source
 from sfu.api.plain_transport import PlainTrack, ReceiveTransport, SendTransport
+from sfu.api.refusal import Code, Refused
 from sfu.engine.contract import Datagram
 from sfu.formats import rtcp
 from sfu.formats.rtp import RtpPacket, is_rtcp, parse, serialize
+from sfu.peers.our_end import OurEnd
+from sfu.peers.publish.plain_publish_peer import PlainPublishPeer
 from sfu.rooms import plain_transports
-from sfu.rooms.our_end import OurEnd
-from sfu.rooms.plain_publish_peer import PlainPublishPeer
-from sfu.rooms.refusal import Code, Refused
 from tests.sfu.rooms.stage import AUDIO, DELTA, KEYFRAME, MS, SECOND, VIDEO, VIDEO_SSRC, Stage, audio, publish, video
 
 IN = OurEnd(3, 4, "192.0.2.1", 40_000, 40_001, own=True)

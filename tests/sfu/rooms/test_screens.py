@@ -10,8 +10,8 @@ from sfu.formats import rtcp, vp8
 from sfu.formats.codecs import Codec
 from sfu.formats.rtp import RtpPacket
 from sfu.machines.negotiation_subscribe import PAYLOAD_TYPES
-from sfu.rooms.ingress_stream import IngressStream
-from sfu.rooms.steps import Layer, Step, keeping_resolution, layers_of, share_of, steps_of
+from sfu.peers.layers.steps import Layer, Step, keeping_resolution, layers_of, share_of, steps_of
+from sfu.peers.publish.ingress_stream import IngressStream
 from tests.sfu.engine.table import vp8 as picture
 from tests.sfu.rooms.linked import HOME, Pair
 from tests.sfu.rooms.simulcast_call import Viewer

@@ -3,7 +3,7 @@
 from sfu.api import signaling, signaling_values
 from sfu.api.desired_state import DesiredRecording, DesiredState
 from sfu.api.sink_records import AnalysisWanted, CaptionsAvailable, SinkHello
-from sfu.rooms.tap import Purpose
+from sfu.peers.sinks.tap import Purpose
 from tests.sfu.rooms.stage import IN_RED, MS, VIDEO, VIDEO_SSRC, Person, RtcClient, Stage, audio, publish, video
 
 RECORDING = DesiredRecording(recording="rec-1", started_at=1, started_by="ann", consent_text="text-1")

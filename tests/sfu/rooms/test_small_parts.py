@@ -7,12 +7,12 @@ from sfu.api.signaling import Caption
 from sfu.api.token_bucket import TokenBucket
 from sfu.engine.contract import Arrival, ArrivalFlag
 from sfu.formats.codecs import Codec
+from sfu.peers.context import Schedule
+from sfu.peers.layers.layer_choice import choose_layer, choose_smallest
+from sfu.peers.publish.capture_clock import CaptureClock
+from sfu.peers.publish.ingress_stream import IngressStream
+from sfu.peers.publish.repair_time import RepairTime
 from sfu.rooms.caption_history import CaptionHistory
-from sfu.rooms.capture_clock import CaptureClock
-from sfu.rooms.context import Schedule
-from sfu.rooms.ingress_stream import IngressStream
-from sfu.rooms.layer_choice import choose_layer, choose_smallest
-from sfu.rooms.repair_time import RepairTime
 
 SECOND = 1_000_000_000
 

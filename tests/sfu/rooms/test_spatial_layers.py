@@ -10,9 +10,9 @@ from sfu.api.join_token import Source
 from sfu.formats import vp9
 from sfu.formats.codecs import Codec
 from sfu.formats.rtp import RtpPacket, parse
+from sfu.peers.layers.steps import ALL_LAYERS, Layer, layers_of, share_of, steps_of, up_to
+from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.rooms import statistics
-from sfu.rooms.ingress_stream import IngressStream
-from sfu.rooms.steps import ALL_LAYERS, Layer, layers_of, share_of, steps_of, up_to
 from tests.sfu.rooms.linked import HOME, Pair
 from tests.sfu.rooms.stage import (
     MS,

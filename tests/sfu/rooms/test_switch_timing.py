@@ -6,7 +6,7 @@ from unittest import mock
 from sfu.api import signaling, signaling_values
 from sfu.formats import rtcp
 from sfu.formats.rtp import RtpPacket
-from sfu.rooms.downtrack import DownTrack
+from sfu.peers.subscribe.downtrack import DownTrack
 from tests.sfu.rooms.simulcast_call import Call
 from tests.sfu.rooms.stage import MS
 from tests.support.link_model import LinkSettings

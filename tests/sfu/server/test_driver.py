@@ -13,8 +13,8 @@ from sfu.engine.contract import Leftover, PeerEntry, Result
 from sfu.engine.pump import Pump
 from sfu.engine.python import PythonEngine
 from sfu.engine.sockets import Sockets
+from sfu.peers.outbox import Outbox
 from sfu.rooms.node import Node
-from sfu.rooms.outbox import Outbox
 from sfu.server.driver import Driver
 
 

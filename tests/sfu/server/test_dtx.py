@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.async_api import Browser, Page
 
-from sfu.rooms.ingress_stream import IngressStream
+from sfu.peers.publish.ingress_stream import IngressStream
 from tests.sfu.server.harness import Host, eventually, host
 from tests.support import sdk_page
 from tests.support.chromium import LOOPBACK_FLAG, chromium

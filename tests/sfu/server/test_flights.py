@@ -10,7 +10,7 @@ from parley import flight_command
 from sfu.api import signaling
 from sfu.flight import dump as flight_dump
 from sfu.flight.recorder import Kind
-from sfu.rooms.outbox import Failure
+from sfu.peers.outbox import Failure
 from sfu.server.flight_files import MAX_FILES, FlightFiles
 from tests.sfu.server.harness import SECRET, client, host
 

@@ -7,8 +7,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sfu.api.refusal import Code, Refused
 from sfu.rooms.admission import Admission
-from sfu.rooms.refusal import Code, Refused
 from sfu.server.key_ring import KeyRing
 
 

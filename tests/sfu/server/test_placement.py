@@ -10,8 +10,8 @@ import pytest
 from sfu.api import signaling
 from sfu.api.desired_state import DesiredState
 from sfu.api.placement import Placement
+from sfu.api.refusal import Code
 from sfu.api.registration import NodeRecord, decode_record
-from sfu.rooms.refusal import Code
 from tests.sfu.server.harness import SECRET, Client, Host, client, eventually, host
 
 ROOM = "m1"

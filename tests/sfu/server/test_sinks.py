@@ -31,7 +31,7 @@ from sfu.api.sink_records import (
     TrackOpened,
 )
 from sfu.formats.rtp import parse_header
-from sfu.rooms.keeping import NO_RECORDER
+from sfu.peers.sinks.keeping import NO_RECORDER
 from tests.sfu.server.aiortc_caller import Caller
 from tests.sfu.server.harness import Client, Host, client, eventually, host
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sfu.api import signaling
-from sfu.rooms.refusal import Code
+from sfu.api.refusal import Code
 from sfu.server.main import Tuning
 from tests.sfu.server.harness import client, host
 

@@ -9,7 +9,7 @@ import aiohttp
 from parley.client import Room
 from sfu.api.join_token import Grants, Source
 from sfu.formats.codecs import Codec
-from sfu.rooms.context import Limits
+from sfu.peers.context import Limits
 from tests.sfu.rooms.stage import KEYFRAME
 from tests.sfu.server.harness import eventually, host
 from tests.sfu.server.test_call_chromium import join, stage, until_received

@@ -13,10 +13,10 @@ import aiohttp
 from sfu.api import signaling
 from sfu.api.join_token import Grants
 from sfu.machines.ice import generate_credentials
-from sfu.rooms.downtrack import DownTrack
+from sfu.peers.layers.steps import Layer
+from sfu.peers.publish.uptrack import UpTrack
+from sfu.peers.subscribe.downtrack import DownTrack
 from sfu.rooms.node import Seat
-from sfu.rooms.steps import Layer
-from sfu.rooms.uptrack import UpTrack
 from tests.sfu.rooms.stage import AUDIO, SIMULCAST, VIDEO, VIDEO_SSRC, description
 from tests.sfu.server.harness import Host, client, eventually, host
 from tests.sfu.server.test_call_chromium import join, stage

@@ -1,0 +1,127 @@
+"""What everything in a node shares: the engine, the outbox, ids, counters, limits, the schedule and the wall clock."""
+
+import heapq
+import itertools
+import secrets
+from collections import Counter
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sfu.engine.contract import Address, Drop, Engine
+from sfu.engine.reports_sending import ReportsSending
+from sfu.formats.sdp import Candidate
+from sfu.machines.dtls_certificate import DtlsCertificate
+from sfu.peers.outbox import Outbox
+from sfu.peers.peer import Peer
+from sfu.peers.unproved import UnprovedReceivers
+
+if TYPE_CHECKING:
+    from sfu.peers.subscribe.downtrack import DownTrack
+
+NTP_UNIX_SECONDS = 2_208_988_800
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what remote parties may make grow."""
+
+    audio_slots: int = 6
+    video_slots: int = 48
+    participants: int = 200
+    rooms: int = 1000
+    streams: int = 48
+    transports: int = 32
+    chat_characters: int = 4000
+    resume_ns: int = 15_000_000_000
+
+
+class Schedule:
+    """Who has something to do when. A key has one time; setting it again moves it."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Hashable]] = []
+        self._times: dict[Hashable, int] = {}
+        self._order = itertools.count()
+
+    def set(self, key: Hashable, at: int | None) -> None:
+        """Wake `key` at `at`; None forgets it."""
+        if at is None:
+            self._times.pop(key, None)
+        elif self._times.get(key) != at:
+            self._times[key] = at
+            heapq.heappush(self._heap, (at, next(self._order), key))
+
+    def hasten(self, key: Hashable, at: int) -> None:
+        """Wake `key` at `at` unless it wakes earlier anyway."""
+        known = self._times.get(key)
+        if known is None or at < known:
+            self.set(key, at)
+
+    def next(self) -> int | None:
+        """Return the earliest time, or None."""
+        while self._heap and self._times.get(self._heap[0][2]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def due(self, now: int) -> list[Hashable]:
+        """Take the keys whose time has come, earliest first."""
+        keys = []
+        while (at := self.next()) is not None and at <= now:
+            key = heapq.heappop(self._heap)[2]
+            del self._times[key]
+            keys.append(key)
+        return keys
+
+
+@dataclass(slots=True)
+class Context:
+    """Shared by the rooms and peers of one node. `unix_offset` is Unix time less the monotonic clock, in ns.
+
+    `touched` are numbers of peers that may have something to send or a new timer; the node settles
+    them. `routes` finds the downtrack of a route. `far_ends` are the addresses that plain transports send to, with our
+    socket, and whose they are; `unproved` are those that nobody vouches for. `sending` is the engine where subscribers'
+    links are to be estimated. `reached_from` tells who is behind an address of this machine's own.
+    """
+
+    engine: Engine
+    certificate: DtlsCertificate
+    candidates: tuple[Candidate, ...]
+    node: str = "sfu"
+    unix_offset: int = 0
+    limits: Limits = field(default_factory=Limits)
+    outbox: Outbox = field(default_factory=Outbox)
+    schedule: Schedule = field(default_factory=Schedule)
+    counters: Counter[str] = field(default_factory=Counter)
+    drops: Counter[Drop] = field(default_factory=Counter)
+    touched: set[int] = field(default_factory=set)
+    routes: "dict[int, DownTrack]" = field(default_factory=dict)
+    far_ends: dict[tuple[Address, int], int] = field(default_factory=dict)
+    unproved: UnprovedReceivers = field(default_factory=UnprovedReceivers)
+    sending: ReportsSending | None = None
+    reached_from: Mapping[Address, Address] = field(default_factory=dict)
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def number(self) -> int:
+        """Return an id for the engine's table that was never used before."""
+        return next(self._numbers)
+
+    def peer(self, now: int) -> Peer:
+        """Return a new peer by ICE and DTLS."""
+        return Peer(self.number(), self.engine, self.certificate, now, drops=self.drops, reached_from=self.reached_from)
+
+    def unix_ms(self, now: int) -> int:
+        return (now + self.unix_offset) // 1_000_000
+
+    def ntp(self, now: int) -> int:
+        """Return our own NTP time (32.32) at `now`."""
+        return ((now + self.unix_offset) << 32) // 1_000_000_000 + (NTP_UNIX_SECONDS << 32)
+
+
+def random_id(prefix: str) -> str:
+    """Return an unguessable id."""
+    return f"{prefix}-{secrets.token_hex(8)}"
+
+
+def random_ssrc() -> int:
+    return secrets.randbelow(0xFFFFFFFE) + 1

@@ -1,0 +1,1 @@
+"""The layers of an uptrack, and which of them a downtrack gets."""

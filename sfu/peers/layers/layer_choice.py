@@ -1,0 +1,60 @@
+"""Which layer of an uptrack a subscriber or a sink gets: the policy, as a function.
+
+What was granted (see adaptation), else the highest layer that is flowing. Layers are told apart by the size of their
+pictures, since publishers list their rids in either order, and a large picture of nothing much can cost less than a
+small one. Where sizes are not known measured bitrates tell; a challenger must be clearly larger then, so that two
+layers of like rates do not alternate.
+"""
+
+from collections.abc import Callable, Sequence
+
+from sfu.peers.publish.ingress_stream import IngressStream
+
+_CLEARLY_LARGER = 1.3
+
+
+def is_higher(one: IngressStream, other: IngressStream, rates: tuple[float, float] | None = None) -> bool:
+    """Whether a layer is the higher of two, as far as sizes, or else `rates` (bits/s, those measured), tell clearly."""
+    if rates is None:
+        rates = one.bits_per_second, other.bits_per_second
+    if one.pixels and other.pixels and one.pixels != other.pixels:
+        return one.pixels > other.pixels
+    return rates[0] >= rates[1] * _CLEARLY_LARGER
+
+
+def choose_smallest(streams: Sequence[IngressStream], current: IngressStream | None, now: int) -> IngressStream | None:
+    """Return the smallest layer that flows, for a sink that looks at pictures rather than keeps them."""
+    flowing = [stream for stream in streams if stream.active(now)]
+    if not flowing:
+        return current if current in streams else next(iter(streams), None)
+    least = min(flowing, key=_size_of(flowing))
+    if current in flowing and not is_higher(current, least):
+        return current
+    return least
+
+
+def choose_layer(
+    streams: Sequence[IngressStream], current: IngressStream | None, now: int, granted: IngressStream | None = None
+) -> IngressStream | None:
+    """Return the stream to carry, None when the uptrack has none yet.
+
+    While none is flowing, the current one, else the first, is kept so that its first keyframe is awaited. One that is
+    granted but not flowing (its publisher had stopped it) is waited for with what flows.
+    """
+    flowing = [stream for stream in streams if stream.active(now)]
+    if granted in flowing:
+        return granted
+    if granted is not None and current in flowing:
+        return current
+    if not flowing:
+        return current if current in streams else next(iter(streams), None)
+    best = max(flowing, key=_size_of(flowing))
+    if current in flowing and not is_higher(best, current):
+        return current
+    return best
+
+
+def _size_of(streams: Sequence[IngressStream]) -> Callable[[IngressStream], tuple[int, float]]:
+    """Return what orders streams by size: their pictures' where all have told it, then bitrate."""
+    are_sized = all(stream.pixels for stream in streams)
+    return lambda stream: (stream.pixels if are_sized else 0, stream.bits_per_second)

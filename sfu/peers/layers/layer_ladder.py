@@ -1,0 +1,159 @@
+"""The layers of one published video, lowest first: which there are, what each costs, which the publisher should send.
+
+Layers are told apart by the size of their pictures, and where that is unknown by what they cost (see layer_choice). A
+cost is the median of the last seconds: the keyframe that a rise costs would else count against the layer just risen to,
+and undo the rise.
+"""
+
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
+from statistics import median_low
+
+from sfu.machines.layer_demand import LayerDemand
+from sfu.machines.layer_liveness import LayerLiveness, LayerProgress
+from sfu.peers.layers.layer_choice import is_higher
+from sfu.peers.publish.ingress_stream import IngressStream
+
+_SECONDS = 5
+_AWAITED_NS = 1_000_000_000  # so long a layer that is asked for again can be had though it does not flow yet
+_UNMEASURED = float("inf")  # costs of which one is missing tell nothing
+_UNKNOWN_RATES = (150_000.0, 500_000.0, 1_700_000.0)
+UNKNOWN_RATE = 500_000.0  # bits/s, of a single one
+
+
+class LayerLadder:
+    """One per video uptrack. `steps` are the streams that can be had, lowest first; see `observe`.
+
+    `told` is the publisher's session that was told which layers to send, and which.
+    """
+
+    def __init__(self) -> None:
+        self.steps: list[IngressStream] = []
+        self.told: tuple[int, tuple[str, ...]] | None = None
+        self._rates: dict[int, float] = {}
+        self._samples: dict[int, deque[float]] = {}
+        self._sampled: dict[int, int] = {}
+        self._order: list[IngressStream] = []
+        self._demand: LayerDemand | None = None
+        self._stopped: frozenset[int] = frozenset()
+        self._returning: dict[int, int] = {}  # stream: since when it is asked for again, until it flows
+        self._liveness: LayerLiveness[int] = LayerLiveness()
+
+    def watch(self, streams: Sequence[IngressStream], now: int) -> bool:
+        """Note which layers have stalled and which are back; whether that changed. Those that may rest do not stall."""
+        arrivals = {stream.number: stream.last_arrival for stream in streams}
+        back = [number for number, asked in self._returning.items() if arrivals.get(number, 0) > asked]
+        for number in back:
+            del self._returning[number]
+        if len(streams) < 2:
+            return bool(back)
+        resting = self._stopped | self._returning.keys()
+        stalled = self._liveness.update(
+            {
+                stream.number: LayerProgress(
+                    stream.frames, stream.last_arrival, stream.frame_rate, stream.after_keyframe
+                )
+                for stream in streams
+                if stream.packets and stream.number not in resting
+            },
+            now,
+        )
+        changed = bool(back)
+        for stream in streams:
+            is_stalled = stream.number in stalled
+            changed |= is_stalled != stream.stalled
+            stream.stalled = is_stalled
+        return changed
+
+    def observe(self, streams: Sequence[IngressStream], now: int) -> None:
+        """Measure the streams. One can be had while it flows, or when it is us who asked for it to stop."""
+        for stream in streams:
+            rate, number = stream.bits_per_second, stream.number
+            if stream.told_cost and (number not in self._samples or stream.share < 1 or not stream.active(now)):
+                self._rates[number] = stream.told_cost
+            flows = stream.active(now) and number not in self._stopped and number not in self._returning
+            if flows and rate > 0 and stream.measured_at != self._sampled.get(number):
+                self._sampled[number] = stream.measured_at
+                self._sample(number, rate, stream.share)
+            stream.cost = self._rates.get(number, 0.0)
+        self._sort(streams)
+        self.steps = [stream for stream in self._order if stream.active(now) or self._can_return(stream, now)]
+        present = {stream.number for stream in streams}
+        for number in self._rates.keys() - present:
+            del self._rates[number]
+            self._samples.pop(number, None)
+            self._sampled.pop(number, None)
+            self._returning.pop(number, None)
+
+    def _sample(self, number: int, rate: float, share: float) -> None:
+        """Take a measured rate. What a part of the stream costs tells of the whole only where nothing else does."""
+        if share < 1 and number in self._rates:
+            return
+        samples = self._samples.setdefault(number, deque(maxlen=_SECONDS))
+        samples.append(rate / share)
+        self._rates[number] = median_low(samples)
+
+    def _sort(self, streams: Sequence[IngressStream]) -> None:
+        """Keep the order, newcomers last, but for neighbours of which the lower is clearly the higher one."""
+        order = [stream for stream in self._order if stream in streams]
+        order += [stream for stream in streams if stream not in order]
+        for _ in order:
+            for place in range(len(order) - 1):
+                lower, upper = order[place : place + 2]
+                rates = self._rates.get(lower.number, 0.0), self._rates.get(upper.number, _UNMEASURED)
+                if is_higher(lower, upper, rates):
+                    order[place], order[place + 1] = order[place + 1], order[place]
+        self._order = order
+
+    def knows(self, stream: IngressStream) -> bool:
+        """Whether the stream's cost was measured."""
+        return stream.number in self._rates
+
+    @property
+    def rests(self) -> bool:
+        """Whether nothing is to be sent."""
+        return bool(self._order) and len(self._stopped) == len(self._order)
+
+    def cost(self, stream: IngressStream) -> float:
+        """Return what a stream costs in bits/s, as measured, else as cameras usually do."""
+        known = self._rates.get(stream.number)
+        if known is not None:
+            return known
+        if len(self._order) < 2 or stream not in self._order:
+            return UNKNOWN_RATE
+        return _UNKNOWN_RATES[min(self._order.index(stream), len(_UNKNOWN_RATES) - 1)]
+
+    def _can_return(self, stream: IngressStream, now: int) -> bool:
+        """Whether it is us who asked for it to stop, or have just asked for it again."""
+        asked = self._returning.get(stream.number)
+        return stream.number in self._stopped or (asked is not None and now - asked < _AWAITED_NS)
+
+    def demand(self, wanted: Iterable[IngressStream], now: int, agreed: Collection[str] = ()) -> list[str] | None:
+        """Take the streams that somebody wants; return the rids that the publisher should send.
+
+        A single stream may have none, which is "". None while there is nothing to send, or rids do not tell the streams
+        apart. What was `agreed` on and has never come yet is wanted where the highest is that has: it may be higher.
+        """
+        if not self._order or len({stream.rid for stream in self._order}) < len(self._order):
+            return None
+        active = self.active(wanted, now)
+        seen = {stream.rid for stream in self._order}
+        unseen = [rid for rid in agreed if rid not in seen] if self._order[-1] in active else []
+        return [*(stream.rid for stream in active), *unseen]
+
+    def active(self, wanted: Iterable[IngressStream], now: int, *, idle: bool = False) -> list[IngressStream]:
+        """Take the streams that somebody wants; return those that should be sent, lowest first: others may rest.
+
+        At first all should, or none if they are `idle`.
+        """
+        if self._demand is None or self._demand.layers != len(self._order):
+            self._demand = LayerDemand(len(self._order), now, idle=idle)
+        places = {stream.number: place for place, stream in enumerate(self._order)}
+        self._demand.update([places[stream.number] for stream in wanted if stream.number in places], now)
+        active = [stream for place, stream in enumerate(self._order) if place in self._demand.active]
+        stopped = frozenset(stream.number for stream in self._order) - {stream.number for stream in active}
+        self._returning.update(dict.fromkeys(self._stopped - stopped, now))
+        for number in stopped & self._returning.keys():
+            del self._returning[number]
+        self._stopped = stopped
+        return active

@@ -1,0 +1,100 @@
+"""What a subscriber can be granted of a video, lowest first: simulcast streams, or the layers of a layered one.
+
+Only whole streams are measured. Of one with layers (VP8, VP9, AV1; Chromium divides its bitrate so) each is taken to
+cost a fixed share.
+
+Cameras lose spatial layers only, a picture that moves being worth more than a sharp one. Of a screen resolution is kept
+before rate: temporal layers go first, since what is read on it must be sharp and need not move smoothly.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sfu.formats.codecs import Codec
+from sfu.peers.publish.ingress_stream import IngressStream
+
+_ALL = 255
+_SHARES = {1: (1.0,), 2: (0.3, 1.0), 3: (0.12, 0.4, 1.0)}
+_TEMPORAL_SHARES = {1: (1.0,), 2: (0.6, 1.0), 3: (0.4, 0.6, 1.0)}
+_MODE = re.compile(r"L([1-3])T([1-3])(h|_KEY(_SHIFT)?)?")
+_MOST = {Codec.VP8: (1, 3), Codec.VP9: (3, 3), Codec.AV1: (3, 3)}
+
+
+class Layer(NamedTuple):
+    """The highest layer of a stream that is carried."""
+
+    spatial: int = _ALL
+    temporal: int = _ALL
+
+
+ALL_LAYERS = Layer()
+ONE_LAYER = Layer(1, 1)
+"""As a count: a stream that has no layers."""
+
+
+class Step(NamedTuple):
+    """A stream, up to a layer; `share` is the part of the stream's bitrate that this costs."""
+
+    stream: IngressStream
+    layer: Layer = ALL_LAYERS
+    share: float = 1.0
+
+
+def layers_of(codec: Codec, mode: str) -> Layer:
+    """Return how many layers of a stream can be told apart; `mode` is a scalabilityMode (W3C WebRTC SVC)."""
+    found = _MODE.fullmatch(mode)
+    most = _MOST.get(codec, ONE_LAYER)
+    return Layer(min(int(found[1]), most[0]), min(int(found[2]), most[1])) if found is not None else ONE_LAYER
+
+
+def steps_of(streams: Sequence[IngressStream], layers: Layer) -> list[Step]:
+    """Return the steps of a video of these streams, lowest first, each of `layers.spatial` spatial layers."""
+    if layers.spatial == 1 or len(streams) != 1:
+        return [Step(stream) for stream in streams]
+    top = layers.spatial - 1
+    return [
+        Step(streams[0], Layer(spatial if spatial < top else _ALL), share)
+        for spatial, share in enumerate(_SHARES[layers.spatial])
+    ]
+
+
+def keeping_resolution(steps: Sequence[Step], layers: Layer) -> list[Step]:
+    """Return the steps of a screen: each at its lowest rate, then the highest of them at rising rates."""
+    if layers.temporal == 1 or not steps:
+        return list(steps)
+    shares = _TEMPORAL_SHARES[layers.temporal]
+    top = layers.temporal - 1
+    return [
+        *(step._replace(layer=step.layer._replace(temporal=0), share=step.share * shares[0]) for step in steps),
+        *(
+            steps[-1]._replace(
+                layer=steps[-1].layer._replace(temporal=temporal if temporal < top else _ALL),
+                share=steps[-1].share * shares[temporal],
+            )
+            for temporal in range(1, layers.temporal)
+        ),
+    ]
+
+
+def up_to(steps: Sequence[Step], layers: Layer, highest: Layer) -> list[Step]:
+    """Return the steps that carry no layer beyond `highest`, each once."""
+    found: dict[tuple[IngressStream, Layer], Step] = {}
+    for step in steps:
+        layer = Layer(min(step.layer.spatial, highest.spatial), min(step.layer.temporal, highest.temporal))
+        found.setdefault((step.stream, layer), Step(step.stream, layer, share_of(layers, layer)))
+    return list(found.values())
+
+
+def name_of(layers: Layer, carried: Layer) -> str:
+    """Return what is carried of a stream as a scalabilityMode would name it, "" for one without layers."""
+    if layers == ONE_LAYER:
+        return ""
+    spatial, temporal = (min(top + 1, count) for top, count in zip(carried, layers, strict=True))
+    return f"L{spatial}T{temporal}"
+
+
+def share_of(layers: Layer, carried: Layer) -> float:
+    """Return the part of a stream's bitrate that what is carried of it costs."""
+    spatial, temporal = _SHARES[layers.spatial], _TEMPORAL_SHARES[layers.temporal]
+    return spatial[min(carried.spatial, len(spatial) - 1)] * temporal[min(carried.temporal, len(temporal) - 1)]

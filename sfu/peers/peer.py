@@ -1,0 +1,243 @@
+"""One peer: the ICE-lite, DTLS and SRTP-key side of it, joined to the engine's table. No media, no SDP.
+
+Sans-IO after str0m: feed `receive` and `handle_timer`, then drain `datagrams_to_send` and `next_event`. The engine only
+knows 5-tuples that ICE has validated, so DTLS and SRTP from others never get here.
+"""
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sfu.engine.contract import (
+    Address,
+    Drop,
+    Engine,
+    Leftover,
+    LeftoverKind,
+    Outgoing,
+    PeerEntry,
+    SrtpKeys,
+    SrtpProfile,
+)
+from sfu.formats.sdp import Candidate
+from sfu.machines.dtls import Dtls, DtlsState
+from sfu.machines.dtls_certificate import DtlsCertificate
+from sfu.machines.ice import Credentials, FiveTuple, IceLite, IceReceived, Refusal, generate_credentials
+from sfu.machines.negotiation import LocalTransport, RemoteTransport
+from sfu.peers.early_media import EarlyMedia
+
+CONSENT_LOST = "consent_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConnected:
+    """DTLS is done, the keys are in the engine: media flows."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerClosed:
+    """The peer is over. `reason`: CONSENT_LOST or one of Dtls.close_reason."""
+
+    reason: str
+
+
+PeerEvent = PeerConnected | PeerClosed
+
+
+class Peer:
+    """One ICE, DTLS and SRTP association; `number` is its id in the engine's table."""
+
+    def __init__(
+        self,
+        number: int,
+        engine: Engine,
+        certificate: DtlsCertificate,
+        now: int,
+        *,
+        drops: Counter[Drop],
+        reached_from: Mapping[Address, Address] | None = None,
+    ) -> None:
+        """`reached_from` tells who is behind an address of this machine's own (server.tcp_listener).
+
+        `drops` counts what came before the keys and was of no use.
+        """
+        self.number = number
+        self.connected = False
+        self.closed = False
+        self._engine = engine
+        self._certificate = certificate
+        self._reached_from = {} if reached_from is None else reached_from
+        self._ice = IceLite(generate_credentials(), now)
+        self._dtls = Dtls(certificate)
+        self._started = False
+        self._reached: set[FiveTuple] = set()
+        self._early = EarlyMedia(drops)
+        self._datagrams: list[Outgoing] = []
+        self._events: deque[PeerEvent] = deque()
+        engine.set_peer(PeerEntry(number))
+
+    @property
+    def ufrags(self) -> tuple[str, ...]:
+        """Our ufrags that checks may name: during an ICE restart the one before, too."""
+        return self._ice.ufrags
+
+    def local(self, candidates: Sequence[Candidate]) -> LocalTransport:
+        """Return our side for a description."""
+        credentials: Credentials = self._ice.credentials
+        return LocalTransport(credentials.ufrag, credentials.pwd, self._certificate.fingerprints, tuple(candidates))
+
+    def set_remote(self, remote: RemoteTransport, now: int) -> None:
+        """Take the remote description's credentials and fingerprints; starts DTLS the first time.
+
+        ValueError when the fingerprints are of no use, or change on a running association.
+        """
+        self._ice.set_remote(remote.ufrag, remote.pwd)
+        if not self._started:
+            self._dtls.start(remote.role, remote.fingerprints, now)
+            self._started = True
+        self._advance_dtls(now)
+
+    def restart_ice(self, ufrag: str | None = None, pwd: str = "") -> None:
+        """Take new local credentials, and the remote's where they came without a description.
+
+        The association and its keys stay (RFC 8445, section 9).
+        """
+        self._ice.restart(generate_credentials())
+        if ufrag is not None:
+            self._ice.set_remote(ufrag, pwd)
+
+    def receive(self, leftover: Leftover, now: int) -> Refusal | None:
+        """Take STUN, DTLS or what came before the keys; returns why a STUN message was refused."""
+        if self.closed:
+            return None
+        if leftover.kind == LeftoverKind.STUN:
+            return self._receive_stun(leftover, now)
+        if leftover.kind == LeftoverKind.DTLS:
+            self._dtls.receive(leftover.data, now)
+            self._advance_dtls(now)
+        if leftover.kind == LeftoverKind.EARLY:
+            self._early.hold(leftover)
+        return None
+
+    def early_media(self, now: int) -> list[Leftover]:
+        """Return what came before the keys; to be resubmitted to the engine once the peer is connected."""
+        return self._early.take(now)
+
+    def receive_again(self, leftover: Leftover, now: int) -> bool:
+        """Take a check that repeats one before, if it is one: then there is nothing but `datagrams_to_send`."""
+        mapped = self._reached_from.get(leftover.source)
+        received = self._ice.receive_again(leftover.data, leftover.source, leftover.local, now, mapped=mapped)
+        if self.closed or received is None:
+            return False
+        self._take(received, leftover, now)
+        return True
+
+    def _receive_stun(self, leftover: Leftover, now: int) -> Refusal | None:
+        mapped = self._reached_from.get(leftover.source)
+        received = self._ice.receive(leftover.data, leftover.source, leftover.local, now, mapped=mapped)
+        self._take(received, leftover, now)
+        return received.refused
+
+    def _take(self, received: IceReceived, leftover: Leftover, now: int) -> None:
+        if received.response is not None:
+            self._datagrams.append(Outgoing(received.response, leftover.source, leftover.local))
+        for gone in received.dismissed:
+            self._engine.dismiss_source(gone.source, gone.local)
+        if received.validated is not None:
+            self._engine.admit_source(self.number, received.validated.source, received.validated.local)
+        if received.selected is not None:
+            self._address_media()
+        if received.selected is not None or not self.connected:
+            self._advance_dtls(now)
+        self._send_checks()
+
+    def _address_media(self) -> None:
+        selected = self._ice.selected
+        if selected is not None:
+            self._engine.set_address(self.number, selected.source, selected.local)
+
+    def _send_checks(self) -> None:
+        for check in self._ice.checks_to_send():
+            self._datagrams.append(Outgoing(check.data, check.five_tuple.source, check.five_tuple.local))
+
+    def take_data(self) -> None:
+        """Keep what comes over data channels for `data`, which is to be called after each `receive`."""
+        self._dtls.keeps_data = True
+
+    def data(self) -> list[bytes]:
+        """Return what has come over data channels, record by record."""
+        return self._dtls.application_data()
+
+    def send_data(self, records: Sequence[bytes], now: int) -> None:
+        """Send records of data channels (RFC 8261); before the peer is connected they are lost."""
+        if records and self._dtls.send(records, now):
+            self._advance_dtls(now)
+
+    def _advance_dtls(self, now: int) -> None:
+        """Send what DTLS has to say; media begins where the far end is seen to receive (machines.ice)."""
+        selected = self._ice.selected
+        if selected is not None:
+            for data in self._dtls.datagrams_to_send():
+                self._datagrams.append(Outgoing(data, selected.source, selected.local))
+                if not self.connected:
+                    self._reached.add(selected)
+        keys = self._dtls.keys
+        if keys is not None and not self.connected and self._ice.establish(self._reached, now):
+            self._address_media()
+            self._engine.set_keys(self.number, SrtpKeys(SrtpProfile(keys.profile), keys.receive, keys.send))
+            self.connected = True
+            self._events.append(PeerConnected())
+        if self._dtls.state is DtlsState.CLOSED:
+            self._end(self._dtls.close_reason)
+
+    def _end(self, reason: str) -> None:
+        if not self.closed:
+            self.closed = True
+            self._events.append(PeerClosed(reason))
+
+    def timer(self) -> int | None:
+        """When `handle_timer` has work next, in ns."""
+        if self.closed:
+            return None
+        consent, handshake = self._ice.timer(), self._dtls.timer()
+        if consent is None or handshake is None:
+            return consent if handshake is None else handshake
+        return min(consent, handshake)
+
+    def handle_timer(self, now: int) -> None:
+        """Let DTLS retransmit and consent lapse."""
+        if self.closed:
+            return
+        before = self._ice.selected
+        for gone in self._ice.handle_timer(now):
+            self._engine.dismiss_source(gone.source, gone.local)
+        if self._ice.selected != before:
+            self._address_media()
+        self._dtls.handle_timer(now)
+        self._advance_dtls(now)
+        self._send_checks()
+        if self._ice.expired:
+            self._end(CONSENT_LOST)
+
+    def protect_rtcp(self, compound: bytes) -> list[Outgoing]:
+        """Return the datagrams that carry an RTCP compound packet to the far end."""
+        return self._engine.protect_rtcp(self.number, compound)
+
+    def datagrams_to_send(self) -> list[Outgoing]:
+        """Return what is to be sent now."""
+        datagrams, self._datagrams = self._datagrams, []
+        return datagrams
+
+    def next_event(self) -> PeerEvent | None:
+        return self._events.popleft() if self._events else None
+
+    def close(self, now: int) -> list[Outgoing]:
+        """Say goodbye (DTLS close_notify) and leave the engine's table; returns the datagrams that say it."""
+        if not self.closed:
+            self._dtls.close(now)
+            self._advance_dtls(now)
+            self.closed = True
+        self._early.give_up()
+        self._engine.remove_peer(self.number)
+        self._events.clear()
+        return self.datagrams_to_send()

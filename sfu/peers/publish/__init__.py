@@ -1,0 +1,1 @@
+"""The publishing side: peers that send to us, their streams, and uptracks."""

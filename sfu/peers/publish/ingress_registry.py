@@ -1,0 +1,171 @@
+"""Which SSRC of a publish peer belongs to which uptrack and layer.
+
+Streams are known from the description (a=ssrc, with FID for RTX) or from the mid and rid that packets of an unknown
+SSRC carry (RFC 9143, RFC 8852), and where a peer sends neither, from a payload type that only one section uses.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from sfu.engine.contract import Drop, Leftover, Payload, StreamEntry
+from sfu.formats.codecs import Codec
+from sfu.formats.extensions import Extension
+from sfu.formats.keyframes import keyframe_size
+from sfu.formats.rtp import RtpHeader, parse_header
+from sfu.machines.negotiation import NegotiatedMedia
+from sfu.peers.context import Context
+from sfu.peers.publish.ingress_stream import IngressStream
+from sfu.peers.publish.repair_time import RepairTime
+from sfu.peers.publish.uptrack import UpTrack
+
+_AUDIO_CACHE = 256
+_VIDEO_CACHE = 1024
+
+
+class IngressRegistry:
+    """Streams of one publish peer, by engine id and by SSRC."""
+
+    def __init__(self, context: Context, peer: int, max_streams: int) -> None:
+        self.streams: dict[int, IngressStream] = {}
+        self._context = context
+        self._peer = peer
+        self._max_streams = max_streams
+        self._repair_time = RepairTime()
+        self._entries: dict[int, StreamEntry] = {}
+        self._uptracks: dict[int, UpTrack] = {}
+        self._sections: Mapping[str, UpTrack] = {}
+        self._extensions: dict[int, Extension] = {}
+
+    def uptrack_of(self, stream: int) -> UpTrack | None:
+        return self._uptracks.get(stream)
+
+    def by_ssrc(self, ssrc: int) -> IngressStream | None:
+        return next((stream for stream in self.streams.values() if stream.ssrc == ssrc), None)
+
+    def set_media(self, media: Sequence[NegotiatedMedia], sections: Mapping[str, UpTrack]) -> None:
+        """Take what an offer agreed on and register the streams that it names. `sections` is by mid, and is kept."""
+        self._sections = sections
+        self._extensions = {number: ext for section in media for number, ext in section.extensions.items()}
+        for section in media:
+            uptrack = sections.get(section.mid)
+            if uptrack is None or section.rids:
+                continue
+            for offered in section.streams:
+                known = self._entry_of(offered.ssrc)
+                if known is None:
+                    self.register(uptrack, offered.ssrc, "", offered.rtx_ssrc)
+
+    def _entry_of(self, ssrc: int) -> StreamEntry | None:
+        return next((entry for entry in self._entries.values() if ssrc in (entry.ssrc, entry.rtx_ssrc)), None)
+
+    def register(self, uptrack: UpTrack, ssrc: int, rid: str, rtx_ssrc: int | None) -> IngressStream | None:
+        """Register a stream of an uptrack; None when there are too many."""
+        if len(self._entries) >= self._max_streams:
+            return None
+        number = self._context.number()
+        payloads = {
+            payload_type: Payload(payload.codec, payload.clock_rate, payload.repairs)
+            for payload_type, payload in uptrack.media.payloads.items()
+        }
+        cache = _AUDIO_CACHE if uptrack.is_audio else _VIDEO_CACHE
+        entry = StreamEntry(number, self._peer, ssrc, payloads, rtx_ssrc, cache)
+        self._context.engine.add_stream(entry)
+        self._context.engine.set_permitted(number, uptrack.passes)
+        stream = IngressStream(
+            number,
+            ssrc,
+            uptrack.codec,
+            uptrack.payload.clock_rate,
+            rid=rid,
+            nacks="nack" in uptrack.payload.feedback,
+            in_red=any(payload.codec is Codec.RED for payload in uptrack.media.payloads.values()),
+            repair_time=self._repair_time,
+        )
+        self._entries[number] = entry
+        self.streams[number] = stream
+        self._uptracks[number] = uptrack
+        uptrack.streams.append(stream)
+        return stream
+
+    def learn(self, leftover: Leftover) -> IngressStream | None:
+        """Register the stream of an RTP packet of unknown SSRC, or make it the RTX of a known one.
+
+        None, and counted, when the packet does not say whose it is.
+        """
+        try:
+            header = parse_header(leftover.data)
+        except ValueError:
+            self._context.drops[Drop.MALFORMED] += 1
+            return None
+        known = self._entry_of(header.ssrc)
+        if known is not None:  # registered by an earlier packet of the same batch
+            return self.streams[known.stream]
+        labels = self._labels(header)
+        uptrack = self._section_of(header, labels)
+        stream = None
+        if uptrack is not None:
+            repaired = labels.get(Extension.REPAIRED_RID)
+            payload = uptrack.media.payloads.get(header.payload_type)
+            if repaired is not None or (payload is not None and payload.codec is Codec.RTX):
+                stream = self._learn_rtx(uptrack, header.ssrc, repaired or "")
+            else:
+                stream = self.register(uptrack, header.ssrc, labels.get(Extension.RID, ""), None)
+        if stream is None:
+            self._context.drops[Drop.UNKNOWN_SSRC] += 1
+        return stream
+
+    def _labels(self, header: RtpHeader) -> dict[Extension, str]:
+        wanted = (Extension.MID, Extension.RID, Extension.REPAIRED_RID)
+        return {
+            self._extensions[number]: value.decode("ascii", "replace")
+            for number, value in header.extensions
+            if self._extensions.get(number) in wanted
+        }
+
+    def _section_of(self, header: RtpHeader, labels: Mapping[Extension, str]) -> UpTrack | None:
+        if Extension.MID in labels:
+            return self._sections.get(labels[Extension.MID])
+        fits = [uptrack for uptrack in self._sections.values() if header.payload_type in uptrack.media.payloads]
+        return fits[0] if len(fits) == 1 else None
+
+    def _learn_rtx(self, uptrack: UpTrack, ssrc: int, rid: str) -> IngressStream | None:
+        for stream in uptrack.streams:
+            entry = self._entries[stream.number]
+            if stream.rid == rid and entry.rtx_ssrc is None:
+                entry = replace(entry, rtx_ssrc=ssrc)
+                self._entries[stream.number] = entry
+                self._context.engine.add_stream(entry)
+                return stream
+        return None
+
+    def learn_size(self, stream: IngressStream, ext_seq: int, now: int) -> None:
+        """A keyframe begins at `ext_seq`: take the size of pictures from it.
+
+        Where that has changed it has for layers that rest as well: theirs is not known until they flow. Of a stream
+        with spatial layers a keyframe tells only of those that have begun.
+        """
+        uptrack = self._uptracks[stream.number]
+        found = self._context.engine.payload(stream.number, ext_seq) if uptrack.layers.spatial == 1 else None
+        if found is None:
+            return
+        size = keyframe_size(uptrack.media.payloads[found[0]].codec, found[1])
+        if size is None or stream.lines == min(size):
+            return
+        if stream.lines:
+            for other in uptrack.streams:
+                if not other.active(now):
+                    other.pixels = other.lines = 0
+        stream.pixels, stream.lines = size[0] * size[1], min(size)
+
+    def remove(self, uptrack: UpTrack, stream: IngressStream) -> None:
+        """Remove one of an uptrack's streams from the engine's table."""
+        self._context.engine.remove_stream(stream.number)
+        del self.streams[stream.number], self._entries[stream.number], self._uptracks[stream.number]
+        uptrack.streams.remove(stream)
+
+    def forget(self, uptrack: UpTrack) -> None:
+        """Remove an uptrack's streams from the engine's table."""
+        for stream in uptrack.streams:
+            self._context.engine.remove_stream(stream.number)
+            del self.streams[stream.number], self._entries[stream.number], self._uptracks[stream.number]
+        uptrack.streams.clear()

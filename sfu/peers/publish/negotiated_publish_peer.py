@@ -1,0 +1,141 @@
+"""The publish peer of browsers and of WHIP: offers to uptracks, by m-section."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sfu.api.join_token import Grants, Source
+from sfu.engine.contract import PeerEntry
+from sfu.formats.codecs import Codec
+from sfu.formats.extensions import Extension
+from sfu.machines.negotiation import Negotiated, NegotiatedMedia
+from sfu.machines.negotiation_publish import PublishNegotiation, PublishPolicy
+from sfu.machines.twcc_receiver import TwccReceiver
+from sfu.peers.context import Context, random_id
+from sfu.peers.layers.steps import ONE_LAYER, Layer, layers_of
+from sfu.peers.peer import Peer
+from sfu.peers.publish.publish_peer import PublishPeer
+from sfu.peers.publish.uptrack import UpTrack, main_payload
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the client says an m-section carries; see `signaling_values.OfferedTrack`."""
+
+    source: Source
+    muted: bool = False
+    codec: Codec | None = None
+    backup_of: str = ""
+    scalability: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishChange:
+    """What an offer changed: the answer, and uptracks that came, stay or went, by mid."""
+
+    answer: Negotiated
+    added: tuple[UpTrack, ...]
+    removed: tuple[UpTrack, ...]
+
+
+class NegotiatedPublishPeer(PublishPeer):
+    """A publish peer by ICE and DTLS."""
+
+    peer: Peer
+
+    def __init__(self, context: Context, participant: str, now: int) -> None:
+        peer = context.peer(now)
+        super().__init__(context, participant, peer, now)
+        self._negotiation = PublishNegotiation(secrets.randbits(62))
+
+    def offer(
+        self, sdp: str, declared: Mapping[str, Declared], grants: Grants, now: int, *, red: bool = True
+    ) -> PublishChange:
+        """Take a client's offer; ValueError when it cannot be answered, which changes nothing.
+
+        Without `red` sound is not to come in RED, which nobody could undo where frames are encrypted end to end.
+        """
+        if self._negotiation.restarts_ice(sdp):
+            self.peer.restart_ice()
+        chosen = {mid: said.codec for mid, said in declared.items() if said.codec is not None}
+        codecs = frozenset(Codec) if red else frozenset(Codec) - {Codec.RED}
+        policy = PublishPolicy(codecs=codecs, by_mid=chosen)
+        answer = self._negotiation.answer(sdp, self.peer.local(self._context.candidates), policy)
+        self.peer.set_remote(answer.remote, now)
+        extensions = {number: ext for media in answer.media for number, ext in media.extensions.items()}
+        self._context.engine.set_peer(PeerEntry(self.peer.number, receive_extensions=extensions))
+        if self._twcc is None and _wants_transport_feedback(answer.media):
+            self._twcc = TwccReceiver(self._ssrc)
+        removed = self._drop_stale(answer.media, declared)
+        added = self._add_new(answer.media, declared, grants)
+        self._registry.set_media(answer.media, self.uptracks)
+        return PublishChange(answer, added, removed)
+
+    def _drop_stale(self, media: Sequence[NegotiatedMedia], declared: Mapping[str, Declared]) -> tuple[UpTrack, ...]:
+        sending = {section.mid: section for section in media if _receives(section)}
+        stale = [
+            mid
+            for mid, uptrack in self.uptracks.items()
+            if mid not in sending or (mid in declared and not _same(uptrack, declared[mid], sending[mid]))
+        ]
+        removed = tuple(self.uptracks.pop(mid) for mid in stale)
+        for uptrack in removed:
+            self._registry.forget(uptrack)
+        return removed
+
+    def _add_new(
+        self, media: Sequence[NegotiatedMedia], declared: Mapping[str, Declared], grants: Grants
+    ) -> tuple[UpTrack, ...]:
+        added = []
+        for section in media:
+            if not _receives(section):
+                continue
+            if section.mid in self.uptracks:
+                self.uptracks[section.mid].media = section
+                continue
+            if declared and section.mid not in declared:
+                continue  # its track was unpublished, or is not announced yet
+            said = declared.get(section.mid)
+            source = _source(section.kind, said)
+            uptrack = UpTrack(random_id("t"), self.participant, source, section)
+            if said is not None:
+                uptrack.muted = said.muted
+                uptrack.backup_of = said.backup_of
+                uptrack.layers = _layers(uptrack, said.scalability)
+            uptrack.permitted = source in grants.publish
+            uptrack.held = grants.holds(source)
+            self.uptracks[section.mid] = uptrack
+            added.append(uptrack)
+        return tuple(added)
+
+
+def _layers(uptrack: UpTrack, scalability: str) -> Layer:
+    """How many layers can be told apart: those of AV1 by the dependency descriptor only."""
+    if uptrack.codec is Codec.AV1 and Extension.DEPENDENCY_DESCRIPTOR not in uptrack.media.extensions.values():
+        return ONE_LAYER
+    return layers_of(uptrack.codec, scalability)
+
+
+def _source(kind: str, said: Declared | None) -> Source:
+    """What a section carries: as the client says, unless that is of the other kind, which no grant could allow."""
+    is_audio = kind == "audio"
+    if said is not None and said.source.is_audio == is_audio:
+        return said.source
+    return Source.MICROPHONE if is_audio else Source.CAMERA
+
+
+def _same(uptrack: UpTrack, said: Declared, section: NegotiatedMedia) -> bool:
+    """Whether a section still carries the uptrack."""
+    return (
+        _source(uptrack.media.kind, said) == uptrack.source
+        and said.backup_of == uptrack.backup_of
+        and main_payload(section)[1].codec == uptrack.codec
+    )
+
+
+def _receives(section: NegotiatedMedia) -> bool:
+    return section.accepted and section.direction.receives
+
+
+def _wants_transport_feedback(media: Sequence[NegotiatedMedia]) -> bool:
+    return any("transport-cc" in payload.feedback for section in media for payload in section.payloads.values())

@@ -1,0 +1,179 @@
+"""A plain transport that receives: declared tracks, told apart by payload type, from whoever may send.
+
+Where no address was given, the first sender to come is taken for the sender ("comedia"). With SRTP whoever has the key
+is, wherever it comes from. Without, each track has the source that it came from first, and once all have come nobody
+else is listened to, until one was silent for five seconds: that one may come anew, from another port too. A sender
+that starts anew has a new SSRC, which takes the place of the old one.
+"""
+
+from collections.abc import Sequence
+
+from sfu.api.plain_transport import PlainTrack
+from sfu.engine.contract import Address, Drop, Leftover, LeftoverKind
+from sfu.formats.codecs import Codec
+from sfu.formats.rtp import parse_header
+from sfu.formats.sdp import Direction, FormatParameters
+from sfu.machines.ice import Refusal
+from sfu.machines.negotiation import NegotiatedMedia, NegotiatedPayload
+from sfu.peers.context import Context, random_id
+from sfu.peers.plain_peer import PlainAddress, PlainPeer
+from sfu.peers.publish.ingress_stream import IngressStream
+from sfu.peers.publish.publish_peer import PublishPeer
+from sfu.peers.publish.uptrack import CODEC_NAMES, UpTrack
+
+CODECS = {name: codec for codec, name in CODEC_NAMES.items()}
+CLOCK_RATES = {Codec.OPUS: 48_000, Codec.G711_ULAW: 8000, Codec.G711_ALAW: 8000, Codec.G722: 8000}
+VIDEO_CLOCK_RATE = 90_000
+_SILENCE_NS = 5_000_000_000
+
+
+class PlainPublishPeer(PublishPeer):
+    """`transport` is its id; our sockets are `local` and, where RTCP comes by another one, `rtcp_local`.
+
+    `end` is our address, port and RTCP port as the sender knows them.
+    """
+
+    peer: PlainPeer
+
+    def __init__(self, context: Context, participant: str, peer: PlainPeer, sockets: tuple[int, int], now: int) -> None:
+        super().__init__(context, participant, peer, now)
+        self.transport = random_id("x")
+        self.end = ("", 0, 0)
+        self.local, self.rtcp_local = sockets
+        self._expected: dict[str, int | None] = {}
+        self._sender_given = False
+        self._sources: dict[str, Address] = {}  # by track, of those that have come and were not silent since
+        self._listens = self._knows_rtcp = False
+        self._next_look = now + _SILENCE_NS
+
+    def listen(self, sender: Address | None) -> None:
+        """Take packets from `sender`, whose RTCP has the next port where it has one of its own, else from anyone.
+
+        ValueError when another transport of this socket has that sender.
+        """
+        if sender is not None:
+            self._sender_given = True
+            self.peer.set_address(PlainAddress(sender, self._rtcp_of(sender), self.local, self.rtcp_local))
+        else:
+            self._listen_to_anyone()
+
+    def _listen_to_anyone(self) -> None:
+        self._listens = True
+        for local in {self.local, self.rtcp_local}:
+            self._context.engine.admit_any(self.peer.number, local)
+
+    def declare(self, tracks: Sequence[PlainTrack]) -> tuple[UpTrack, ...]:
+        """Return the uptracks of these tracks, in order."""
+        media = [_media(index, track) for index, track in enumerate(tracks)]
+        for track, section in zip(tracks, media, strict=True):
+            uptrack = UpTrack(random_id("t"), self.participant, track.source, section)
+            self.uptracks[section.mid] = uptrack
+            self._expected[uptrack.track] = track.ssrc
+        self._registry.set_media(media, self.uptracks)
+        return tuple(self.uptracks.values())
+
+    def unknown_ssrc(self, leftover: Leftover) -> IngressStream | None:
+        """Register the stream of a packet by its payload type; one that was there gives way."""
+        try:
+            header = parse_header(leftover.data)
+        except ValueError:
+            self._context.drops[Drop.MALFORMED] += 1
+            return None
+        uptrack = next((up for up in self.uptracks.values() if header.payload_type in up.media.payloads), None)
+        if uptrack is None or (
+            uptrack.payload_type == header.payload_type
+            and not (self._may_come(uptrack, leftover.source) and self._replace(uptrack, header.ssrc))
+        ):
+            self._context.drops[Drop.UNKNOWN_SSRC] += 1
+            return None
+        stream = super().unknown_ssrc(leftover)
+        if stream is not None:
+            self._heard(uptrack, leftover.source)
+        return stream
+
+    def _may_come(self, uptrack: UpTrack, source: Address) -> bool:
+        """Whether a track may begin from there: not while it comes from elsewhere."""
+        return self._sources.get(uptrack.track, source) == source
+
+    def _replace(self, uptrack: UpTrack, ssrc: int) -> bool:
+        """Make room for an SSRC; whether it may come."""
+        expected = self._expected.get(uptrack.track)
+        if expected is not None and ssrc != expected:
+            return False
+        if self._registry.by_ssrc(ssrc) is None:
+            for stream in uptrack.streams:
+                for downtrack in uptrack.downtracks:
+                    downtrack.stream_gone(stream.number)
+            self._registry.forget(uptrack)
+        return True
+
+    def _heard(self, uptrack: UpTrack, source: Address) -> None:
+        """A stream has begun, from there."""
+        if self._sender_given:
+            return
+        if not self._knows_rtcp:  # until it says by itself where from
+            self._knows_rtcp = True
+            self.peer.report_to(self._rtcp_of(source), self.rtcp_local)
+        if self.peer.is_protected:
+            return
+        engine = self._context.engine
+        self._sources[uptrack.track] = source
+        engine.admit_source(self.peer.number, source, self.local)
+        engine.admit_source(self.peer.number, self._rtcp_of(source), self.rtcp_local)
+        if len(self._sources) == len(self.uptracks):
+            self._listens = False
+            for local in {self.local, self.rtcp_local}:
+                engine.dismiss_any(local)
+
+    def _forget_source(self, uptrack: UpTrack) -> None:
+        """A track may come from anywhere again."""
+        source = self._sources.pop(uptrack.track)
+        self._knows_rtcp = bool(self._sources)
+        if source not in self._sources.values():
+            engine = self._context.engine
+            engine.dismiss_source(source, self.local)
+            engine.dismiss_source(self._rtcp_of(source), self.rtcp_local)
+
+    def _rtcp_of(self, sender: Address) -> Address:
+        return sender if self.local == self.rtcp_local else (sender[0], sender[1] + 1)
+
+    def receive(self, leftover: Leftover, now: int) -> Refusal | None:
+        """Take RTCP; reports go back to where it comes from."""
+        if leftover.kind == LeftoverKind.RTCP and not self._sender_given:
+            self._knows_rtcp = True
+            self.peer.report_to(leftover.source, leftover.local)
+        return super().receive(leftover, now)
+
+    def timer(self) -> int | None:
+        at = super().timer()
+        return at if self.peer.closed or at is None else min(at, self._next_look)
+
+    def handle_timer(self, now: int) -> None:
+        """Listen to anyone again once a track was silent, besides what every publish peer does."""
+        super().handle_timer(now)
+        if now < self._next_look or self.peer.closed:
+            return
+        self._next_look = now + _SILENCE_NS
+        for uptrack in self.uptracks.values():
+            newest = max((stream.last_arrival for stream in uptrack.streams), default=0)
+            if uptrack.track in self._sources and now - newest >= _SILENCE_NS:
+                self._forget_source(uptrack)
+                if not self._listens:
+                    self._listen_to_anyone()
+
+
+def _media(index: int, track: PlainTrack) -> NegotiatedMedia:
+    codec = CODECS[track.codec]
+    clock_rate = CLOCK_RATES.get(codec, VIDEO_CLOCK_RATE)
+    feedback = frozenset() if codec.is_audio else frozenset({"nack", "nack pli"})
+    parameters = FormatParameters(track.payload_type, track.fmtp).values
+    channels = 2 if codec is Codec.OPUS else 1
+    payloads = {
+        track.payload_type: NegotiatedPayload(
+            codec, clock_rate, channels=channels, parameters=parameters, feedback=feedback
+        )
+    }
+    if track.rtx_payload_type is not None:
+        payloads[track.rtx_payload_type] = NegotiatedPayload(Codec.RTX, clock_rate, repairs=track.payload_type)
+    kind = "audio" if codec.is_audio else "video"
+    return NegotiatedMedia(index, str(index), kind, Direction.RECVONLY, payloads=payloads)

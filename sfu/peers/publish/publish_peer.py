@@ -1,0 +1,160 @@
+"""The peer that a participant publishes on: its uptracks, its streams, and the feedback that goes back.
+
+How they come about is the subclasses' affair: `NegotiatedPublishPeer` (browsers, WHIP), `PlainPublishPeer`.
+"""
+
+import secrets
+from collections.abc import Mapping
+
+from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, LeftoverKind
+from sfu.formats import rtcp
+from sfu.machines.ice import Refusal
+from sfu.machines.twcc_receiver import TwccReceiver
+from sfu.peers.context import Context, random_ssrc
+from sfu.peers.peer import Peer
+from sfu.peers.plain_peer import PlainPeer
+from sfu.peers.publish.capture_clock import CaptureClock
+from sfu.peers.publish.ingress_registry import IngressRegistry
+from sfu.peers.publish.ingress_stream import IngressStream
+from sfu.peers.publish.uptrack import UpTrack
+
+_REPORT_INTERVAL_NS = 1_000_000_000
+_CNAME_BYTES = 8
+OVERSIZE_BYTES = 1300
+"""Of an RTP packet: Ethernet's 1500 less IPv6, UDP, SRTP, our header extensions, and a tunnel or TURN on the way."""
+_KEYFRAME = int(ArrivalFlag.KEYFRAME)  # an IntFlag's operators are slow
+
+
+class PublishPeer:
+    """One publish peer. `uptracks` is by mid."""
+
+    def __init__(
+        self, context: Context, participant: str, peer: Peer | PlainPeer, now: int, *, max_streams: int | None = None
+    ) -> None:
+        self.peer = peer
+        self.participant = participant
+        self.uptracks: dict[str, UpTrack] = {}
+        self.clock = CaptureClock()
+        self._context = context
+        self._registry = IngressRegistry(context, self.peer.number, max_streams or context.limits.streams)
+        self._ssrc = random_ssrc()
+        self._cname = secrets.token_hex(_CNAME_BYTES)
+        self._twcc: TwccReceiver | None = None
+        self._next_report = now + _REPORT_INTERVAL_NS
+        self._reports: list[tuple[int, rtcp.SenderReport, int]] = []
+
+    @property
+    def streams(self) -> Mapping[int, IngressStream]:
+        return self._registry.streams
+
+    def uptrack_of(self, stream: int) -> UpTrack | None:
+        return self._registry.uptrack_of(stream)
+
+    def forget(self, uptrack: UpTrack) -> None:
+        """Drop an uptrack and its streams; its m-section may be offered anew."""
+        self._registry.forget(uptrack)
+        for mid, held in list(self.uptracks.items()):
+            if held is uptrack:
+                del self.uptracks[mid]
+
+    def arrived(self, arrival: Arrival) -> None:
+        """Take a packet that the engine saw on one of our streams."""
+        stream = self._registry.streams.get(arrival.stream)
+        if stream is None:
+            return
+        if self._twcc is not None and arrival.transport_seq >= 0:
+            self._twcc.received(arrival.transport_seq, arrival.arrival, stream.ssrc)
+        stream.arrived(arrival)
+        if arrival.size > OVERSIZE_BYTES:
+            self._oversize(stream, arrival.size)
+        if arrival.flags & _KEYFRAME and not stream.codec.is_audio:
+            self._registry.learn_size(stream, arrival.ext_seq, arrival.arrival)
+
+    def _oversize(self, stream: IngressStream, size: int) -> None:
+        """Count a packet that may not reach everyone whole, and say so once."""
+        self._context.counters["packets_oversize"] += 1
+        stream.oversize += 1
+        if stream.oversize == 1:
+            self._context.outbox.warnings.append(
+                f"participant {self.participant} sends packets of {size} bytes: above {OVERSIZE_BYTES} bytes they may"
+                " be cut up or lost on the way to others; FFmpeg takes pkt_size, GStreamer's payloaders take mtu"
+            )
+
+    def unknown_ssrc(self, leftover: Leftover) -> IngressStream | None:
+        """Register the stream of a packet by its mid and rid; the stream when that is a new one or got its RTX."""
+        return self._registry.learn(leftover)
+
+    def receive(self, leftover: Leftover, now: int) -> Refusal | None:
+        """Take STUN, DTLS or RTCP."""
+        if leftover.kind != LeftoverKind.RTCP:
+            return self.peer.receive(leftover, now)
+        try:
+            packets = rtcp.parse(leftover.data)
+        except ValueError:
+            self._context.counters["rtcp_malformed"] += 1
+            return None
+        for packet in packets:
+            if isinstance(packet, rtcp.SenderReport):
+                self._sender_report(packet, leftover.arrival)
+            elif isinstance(packet, rtcp.Bye):
+                self._goodbye(packet, now)
+        return None
+
+    def _sender_report(self, report: rtcp.SenderReport, arrival: int) -> None:
+        stream = self._registry.by_ssrc(report.ssrc)
+        if stream is not None:
+            report = stream.sender_report(report, arrival)
+            self._reports.append((stream.number, report, arrival))
+            self.clock.update(report.ntp, self._context.ntp(arrival))
+
+    def _goodbye(self, packet: rtcp.Bye, now: int) -> None:
+        """Streams that end leave their watchers to the layers that stay."""
+        for ssrc in packet.ssrcs:
+            stream = self._registry.by_ssrc(ssrc)
+            uptrack = self._registry.uptrack_of(stream.number) if stream is not None else None
+            if stream is not None and uptrack is not None:
+                stream.ended()
+                for downtrack in uptrack.downtracks:
+                    downtrack.choose(now)
+
+    def take_reports(self) -> list[tuple[int, rtcp.SenderReport, int]]:
+        """Return sender reports since the last call: the stream's number, the report, its arrival."""
+        reports, self._reports = self._reports, []
+        return reports
+
+    def timer(self) -> int | None:
+        """When `handle_timer` has work next."""
+        times = [self.peer.timer()]
+        if self.peer.connected and not self.peer.closed:
+            times.append(self._next_report)
+            times.append(self._twcc.timer() if self._twcc is not None else None)
+            times.extend(stream.timer() for stream in self._registry.streams.values())
+        return min((at for at in times if at is not None), default=None)
+
+    def handle_timer(self, now: int) -> None:
+        """Send the feedback that is due, besides what the peer itself does."""
+        self.peer.handle_timer(now)
+        if self.peer.connected and not self.peer.closed:
+            # Reduced size (RFC 5506) is fine for feedback; reports go out compound, with a CNAME.
+            for compound in rtcp.serialize_within(self._due_feedback(now)):
+                self._context.outbox.send(self.peer.protect_rtcp(compound))
+
+    def _due_feedback(self, now: int) -> list[rtcp.Packet]:
+        packets: list[rtcp.Packet] = []
+        if now >= self._next_report:
+            self._next_report = now + _REPORT_INTERVAL_NS
+            blocks = [stream.report_block(now) for stream in self._registry.streams.values()]
+            reports = tuple(block for block in blocks if block is not None)[:31]
+            if reports:
+                packets.append(rtcp.ReceiverReport(self._ssrc, reports))
+                packets.append(rtcp.SourceDescription(((self._ssrc, self._cname),)))
+        for stream in self._registry.streams.values():
+            for packet in stream.feedback(self._ssrc, now):
+                if isinstance(packet, rtcp.Nack):
+                    self._context.counters["nacks_sent"] += len(packet.seqs)
+                else:
+                    self._context.counters["plis_sent"] += 1
+                packets.append(packet)
+        if self._twcc is not None:
+            packets.extend(self._twcc.due(now))
+        return packets

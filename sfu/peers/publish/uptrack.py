@@ -1,0 +1,96 @@
+"""What a participant publishes: one track, its streams, and who watches it."""
+
+from typing import TYPE_CHECKING
+
+from sfu.api.join_token import Source
+from sfu.api.signaling_values import TrackInfo
+from sfu.formats.codecs import Codec
+from sfu.formats.extensions import Extension
+from sfu.machines.negotiation import NegotiatedMedia, NegotiatedPayload
+from sfu.machines.timeline import Timeline
+from sfu.peers.layers.steps import ONE_LAYER
+from sfu.peers.publish.ingress_stream import IngressStream
+
+if TYPE_CHECKING:
+    from sfu.peers.subscribe.downtrack import DownTrack
+
+CODEC_NAMES = {
+    Codec.OPUS: "opus",
+    Codec.VP8: "VP8",
+    Codec.VP9: "VP9",
+    Codec.H264: "H264",
+    Codec.AV1: "AV1",
+    Codec.G711_ULAW: "PCMU",
+    Codec.G711_ALAW: "PCMA",
+    Codec.G722: "G722",
+}
+CODECS_BY_NAME = {name: codec for codec, name in CODEC_NAMES.items()}
+
+
+class UpTrack:
+    """A published track. `muted` is the publisher's own doing, `held` a host's; `permitted` is what grants say.
+
+    `backup` carries the same in another codec, for whom cannot decode this one; it is not announced by itself, and in
+    it `backup_of` is this track's id. `layers` counts those of each stream that can be told apart. `tells_levels`:
+    packets say how loud they are (RFC 6464).
+    """
+
+    def __init__(self, track: str, participant: str, source: Source, media: NegotiatedMedia) -> None:
+        self.track = track
+        self.participant = participant
+        self.source = source
+        self.media = media
+        self.payload_type, self.payload = main_payload(media)
+        self.streams: list[IngressStream] = []
+        self.timeline = Timeline()
+        self.downtracks: set[DownTrack] = set()
+        self.muted = False
+        self.held = False
+        self.permitted = True
+        self.backup: UpTrack | None = None
+        self.backup_of = ""
+        self.layers = ONE_LAYER
+        self.tells_levels = Extension.AUDIO_LEVEL in media.extensions.values()
+
+    @property
+    def shown_as(self) -> str:
+        """The id under which participants know it."""
+        return self.backup_of or self.track
+
+    @property
+    def codec(self) -> Codec:
+        return self.payload.codec
+
+    @property
+    def is_audio(self) -> bool:
+        return self.media.kind == "audio"
+
+    @property
+    def passes(self) -> bool:
+        """Whether the engine may let its packets pass."""
+        return self.permitted and not self.held
+
+    @property
+    def fmtp(self) -> str:
+        return ";".join(f"{key}={value}" if value else key for key, value in self.payload.parameters.items())
+
+    def info(self) -> TrackInfo:
+        return TrackInfo(
+            track=self.track,
+            participant=self.participant,
+            source=self.source,
+            media="audio" if self.is_audio else "video",
+            codec=CODEC_NAMES[self.codec],
+            muted=self.muted or self.held,
+        )
+
+
+def main_payload(media: NegotiatedMedia) -> tuple[int, NegotiatedPayload]:
+    """Return the payload type that the publisher sends: the first of the answer that is no wrapping.
+
+    ValueError when the section has none.
+    """
+    for number, payload in media.payloads.items():
+        if payload.codec in CODEC_NAMES:
+            return number, payload
+    raise ValueError(f"m-section {media.mid} has no codec that can be forwarded")

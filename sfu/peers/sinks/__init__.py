@@ -1,0 +1,1 @@
+"""Sinks: subscribers without a network, such as the recorder, with bounded queues and replay."""

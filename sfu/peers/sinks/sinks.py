@@ -1,0 +1,275 @@
+"""The sinks of a node (recorder, inference) and what is tapped for them.
+
+One sink per purpose is served, the newest; packets for a purpose without a sink only go to the replay buffers. Taps
+that are closed and recordings that have ended are remembered until they are on disk, for a recorder that is away.
+"""
+
+import heapq
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from sfu.api import sink_records
+from sfu.api.signaling_values import CaptionsState
+from sfu.api.sink_records import (
+    AnalysisWanted,
+    AnyControl,
+    MissedRecord,
+    PacketRecord,
+    RecordingBegun,
+    RecordingEnded,
+    SenderReportRecord,
+)
+from sfu.engine.contract import Drop, SinkPacket
+from sfu.formats.rtcp import SenderReport
+from sfu.peers.context import Context
+from sfu.peers.sinks import replay_buffer, sink_queue
+from sfu.peers.sinks.keeping import Keeping
+from sfu.peers.sinks.replay_buffer import ReplayBudget
+from sfu.peers.sinks.sink_queue import SinkQueue
+from sfu.peers.sinks.tap import Purpose, Tap
+
+NO_INFERENCE = "captions unavailable: no inference process is running"
+_STARTING = "captions unavailable: the inference process is starting"
+_MAX_PARTED = 1000
+_MAX_ENDED = 1000
+_PURPOSES = {"recorder": Purpose.RECORDER, "inference": Purpose.INFERENCE}
+_QUEUE_BYTES = {Purpose.RECORDER: replay_buffer.MAX_BYTES, Purpose.INFERENCE: sink_queue.MAX_BYTES}
+"""A recorder's queue takes a whole replay. Its packets are those that are kept for one: they are not there twice."""
+
+
+@dataclass(slots=True)
+class Sink:
+    """An attached sink; whoever owns its socket drains `queue`."""
+
+    number: int
+    purpose: Purpose
+    instance: str
+    queue: SinkQueue
+    superseded: bool = False
+
+
+@dataclass(slots=True)
+class Recording:
+    """A recording that runs, or ended at `ended_at`; `kept` once a recorder has all of it on disk."""
+
+    begun: RecordingBegun
+    ended_at: int | None = None
+    kept: bool = False
+
+
+class Sinks:
+    """Attached sinks by number, taps by handle, recordings by id."""
+
+    def __init__(self, context: Context) -> None:
+        self.attached: dict[int, Sink] = {}
+        self.taps: dict[int, Tap] = {}
+        self.recordings: OrderedDict[str, Recording] = OrderedDict()
+        self.captions = CaptionsState(available=False, reason=NO_INFERENCE)
+        self.analysis = AnalysisWanted()
+        self.replay_budget = ReplayBudget()
+        self.keeping = Keeping()
+        self._context = context
+        self._of_stream: dict[int, list[Tap]] = {}
+        self._kept: dict[tuple[str | None, str, int], list[Tap]] = {}
+        self._parted: list[Tap] = []
+
+    def current(self, purpose: Purpose) -> Sink | None:
+        """Return the sink that serves a purpose."""
+        return next((s for s in self.attached.values() if s.purpose is purpose and not s.superseded), None)
+
+    def attach(self, hello: sink_records.SinkHello, now: int) -> Sink:
+        """Take a sink; an earlier one of its kind is superseded. ValueError for an unknown kind."""
+        purpose = _PURPOSES.get(hello.sink)
+        if purpose is None:
+            raise ValueError(f"unknown kind of sink {hello.sink!r}")
+        earlier = self.current(purpose)
+        if earlier is not None:
+            earlier.superseded = True
+        sink = Sink(self._context.number(), purpose, hello.instance, SinkQueue(_QUEUE_BYTES[purpose]))
+        self.attached[sink.number] = sink
+        self._forget_old()
+        if purpose is Purpose.RECORDER:
+            self.keeping.attached(now, speaks=hello.v >= 2)
+            self._catch_up(sink)
+        else:
+            self.captions = CaptionsState(available=False, reason=_STARTING)
+            self.analysis = AnalysisWanted()
+            for tap in self.taps.values():
+                if tap.purpose is purpose:
+                    sink.queue.put(tap.opened)
+        return sink
+
+    def detach(self, sink: Sink, now: int) -> None:
+        """A sink's socket is gone."""
+        self.attached.pop(sink.number, None)
+        if sink.purpose is Purpose.RECORDER and self.current(Purpose.RECORDER) is None:
+            self.keeping.detached(now)
+        if sink.purpose is Purpose.INFERENCE and self.current(Purpose.INFERENCE) is None:
+            self.captions = CaptionsState(available=False, reason=NO_INFERENCE)
+            self.analysis = AnalysisWanted()
+
+    def _catch_up(self, sink: Sink) -> None:
+        """Tell a recorder what runs, and repeat what is not on disk."""
+        taps = [*self._parted, *(tap for tap in self.taps.values() if tap.purpose is Purpose.RECORDER)]
+        for recording in self.recordings.values():
+            if recording.kept:
+                continue
+            sink.queue.put(recording.begun)
+            self._repeat(sink, [tap for tap in taps if tap.opened.recording == recording.begun.recording])
+            if recording.ended_at is not None:
+                sink.queue.put(_ended(recording.begun))
+
+    def _repeat(self, sink: Sink, taps: list[Tap]) -> None:
+        """Repeat the streams of a recording together: for the recorder time goes by for all of them at once."""
+        for tap in taps:
+            sink.queue.put(msgspec.structs.replace(tap.opened, muted=tap.uptrack.muted or tap.uptrack.held))
+        kept = [tap.buffer.replay() for tap in taps if tap.buffer is not None]
+        for record in heapq.merge(*kept, key=_arrival):
+            self._queue(sink, record)
+        for tap in taps:
+            if tap.closed_reason is not None:
+                self._close_on(sink, tap)
+
+    def _queue(self, sink: Sink, record: PacketRecord | SenderReportRecord | MissedRecord) -> None:
+        if not isinstance(record, PacketRecord):
+            sink.queue.put(record)
+        elif not sink.queue.put_packet(record):
+            self._context.drops[Drop.SINK_FULL] += 1
+
+    def _tell(self, purpose: Purpose, record: AnyControl) -> None:
+        sink = self.current(purpose)
+        if sink is not None:
+            sink.queue.put(record)
+
+    def open(self, tap: Tap) -> None:
+        """Begin to copy a stream."""
+        self.taps[tap.handle] = tap
+        self._of_stream.setdefault(tap.stream.number, []).append(tap)
+        if tap.buffer is not None:
+            self._kept.setdefault(_recorded(tap.opened), []).append(tap)
+        self._tell(tap.purpose, tap.opened)
+        self._context.engine.add_sink_route(tap.stream.number, tap.purpose, tap.handle)
+
+    def close(self, tap: Tap, reason: str, now: int, *, in_table: bool) -> None:
+        """Stop copying a stream; `in_table` when the engine still has the stream."""
+        if in_table:
+            self._context.engine.remove_sink_route(tap.stream.number, tap.purpose)
+        self.taps.pop(tap.handle, None)
+        others = self._of_stream.get(tap.stream.number, [])
+        others.remove(tap)
+        if not others:
+            del self._of_stream[tap.stream.number]
+        tap.closed_reason = reason
+        if tap.buffer is not None:
+            self._parted.append(tap)
+        sink = self.current(tap.purpose)
+        if sink is not None:
+            self._close_on(sink, tap)
+        self._forget_old()
+
+    def _close_on(self, sink: Sink, tap: Tap) -> None:
+        sink.queue.close_handle(tap.handle)
+        sink.queue.put(sink_records.TrackClosed(handle=tap.handle, reason=tap.closed_reason or ""))
+
+    def _forget_old(self) -> None:
+        wanted = [tap for tap in self._parted if self._is_wanted(tap)][-_MAX_PARTED:]
+        for tap in set(self._parted).difference(wanted):
+            self._forget(tap)
+        self._parted = wanted
+        while len(self.recordings) > _MAX_ENDED:
+            oldest = next((key for key, value in self.recordings.items() if value.ended_at is not None), None)
+            if oldest is None:
+                break
+            del self.recordings[oldest]
+
+    def _forget(self, tap: Tap) -> None:
+        if tap.buffer is not None:
+            tap.buffer.close()
+        of_stream = self._kept[_recorded(tap.opened)]
+        of_stream.remove(tap)
+        if not of_stream:
+            del self._kept[_recorded(tap.opened)]
+
+    def _is_wanted(self, tap: Tap) -> bool:
+        """Whether a closed tap may have to be repeated."""
+        recording = self.recordings.get(tap.opened.recording or "")
+        return recording is not None and not recording.kept and tap.buffer is not None and not tap.buffer.complete
+
+    def recording_kept(self, name: str) -> None:
+        """A recorder has all of a recording that has ended on disk."""
+        recording = self.recordings.get(name)
+        if recording is not None and recording.ended_at is not None:
+            recording.kept = True
+            self._forget_old()
+
+    def begin_recording(self, begun: RecordingBegun) -> bool:
+        """Begin a recording; False for one that has ended here, unless its room was placed here anew since."""
+        known = self.recordings.get(begun.recording)
+        if known is not None and begun.placement <= known.begun.placement:
+            return known.ended_at is None
+        self.recordings[begun.recording] = Recording(begun)
+        self._tell(Purpose.RECORDER, begun)
+        return True
+
+    def end_recording(self, recording: str, now: int) -> None:
+        """End a recording whose taps are closed."""
+        known = self.recordings.get(recording)
+        if known is not None and known.ended_at is None:
+            known.ended_at = now
+            self._tell(Purpose.RECORDER, _ended(known.begun))
+
+    def release_recording(self, recording: str) -> None:
+        """Leave a recording to the node that its room has moved to; it may come back."""
+        known = self.recordings.pop(recording, None)
+        if known is not None and known.ended_at is None:
+            self._tell(Purpose.RECORDER, _ended(known.begun, moved=True))
+
+    def mute_changed(self, tap: Tap, muted: bool, now: int) -> None:
+        self._tell(tap.purpose, sink_records.TrackMuteChanged(handle=tap.handle, muted=muted, at=now))
+
+    def packets(self, packets: Iterable[SinkPacket]) -> None:
+        """Take what the engine copied."""
+        current = {purpose: self.current(purpose) for purpose in Purpose}
+        for packet in packets:
+            tap = self.taps.get(packet.handle)
+            if tap is None:
+                continue
+            record = PacketRecord(packet.handle, packet.ext_seq, packet.arrival, packet.rtp)
+            tap.keep(record)
+            sink = current[tap.purpose]
+            if sink is not None:
+                self._queue(sink, record)
+            elif tap.buffer is None:
+                self._context.drops[Drop.SINK_GONE] += 1
+
+    def sender_report(self, stream: int, report: SenderReport, arrival: int) -> None:
+        """Take a sender report of a stream."""
+        for tap in self._of_stream.get(stream, ()):
+            record = SenderReportRecord(tap.handle, report.ssrc, report.ntp, report.rtp_timestamp, arrival)
+            tap.keep(record)
+            sink = self.current(tap.purpose)
+            if sink is not None:
+                self._queue(sink, record)
+
+    def durable(self, record: sink_records.Durable) -> None:
+        """A recorder has this much of a stream on disk."""
+        for tap in self._kept.get(_recorded(record), ()):
+            if tap.buffer is not None:
+                tap.buffer.reached(record.ext_seq)
+
+
+def _recorded(stream: sink_records.TrackOpened | sink_records.Durable) -> tuple[str | None, str, int]:
+    """Return what a recorder knows a stream by."""
+    return stream.recording, stream.track, stream.ssrc
+
+
+def _arrival(record: PacketRecord | SenderReportRecord | MissedRecord) -> int:
+    """Return when a record came; word of what is missing goes before what is there."""
+    return -1 if isinstance(record, MissedRecord) else record.arrival
+
+
+def _ended(begun: RecordingBegun, *, moved: bool = False) -> RecordingEnded:
+    return RecordingEnded(recording=begun.recording, room=begun.room, moved=moved, placement=begun.placement)

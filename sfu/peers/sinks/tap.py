@@ -1,0 +1,37 @@
+"""One stream copied to a sink: its handle, what the sink is told of it, and, when recorded, its replay buffer."""
+
+from enum import IntEnum
+
+from sfu.api.sink_records import PacketRecord, SenderReportRecord, TrackOpened
+from sfu.peers.publish.ingress_stream import IngressStream
+from sfu.peers.publish.uptrack import UpTrack
+from sfu.peers.sinks.replay_buffer import ReplayBudget, ReplayBuffer
+
+
+class Purpose(IntEnum):
+    """What a sink is for; the value is its id in the engine's table."""
+
+    RECORDER = 0
+    INFERENCE = 1
+
+
+class Tap:
+    """A stream of an uptrack that goes to the sink of a purpose; `budget` is what replays to recorders may take."""
+
+    def __init__(
+        self, purpose: Purpose, opened: TrackOpened, uptrack: UpTrack, stream: IngressStream, budget: ReplayBudget
+    ) -> None:
+        self.purpose = purpose
+        self.opened = opened
+        self.uptrack = uptrack
+        self.stream = stream
+        self.buffer = ReplayBuffer(budget) if purpose is Purpose.RECORDER else None
+        self.closed_reason: str | None = None
+
+    @property
+    def handle(self) -> int:
+        return self.opened.handle
+
+    def keep(self, record: PacketRecord | SenderReportRecord) -> None:
+        if self.buffer is not None:
+            self.buffer.put(record)

@@ -1,0 +1,1 @@
+"""The subscribing side: peers that we send to, their downtracks, slots and bandwidth."""

@@ -1,0 +1,233 @@
+"""One subscriber's link: its estimator fed from its feedback, the pacer's budget, probes and the repairs' budget."""
+
+from collections.abc import Sequence
+
+from sfu.engine.contract import Engine
+from sfu.engine.reports_sending import ReportsSending
+from sfu.flight.noted_estimator import NotedEstimator
+from sfu.flight.recorder import ParticipantFlight
+from sfu.formats import rtcp
+from sfu.machines.estimator import Estimator, EstimatorState
+from sfu.machines.observation import Observation
+from sfu.machines.pacing import BurstCapacity, RepairBudget, pacing_rate
+from sfu.machines.probes import ProbeCluster
+from sfu.peers.beat import on_beat
+from sfu.peers.outbox import Outbox
+
+_CHECK_NS = 100_000_000
+_UNHEARD_NS = 150_000_000  # longer than calm feedback is folded, a check is due without any to do it along with
+_FOLDED_NS = 250_000_000
+_AMPLE_FOLDED_NS = 4_000_000_000  # where there is more room than is wanted, a calm link has nothing to tell
+_SPREAD, _SPREAD_NS = 16, 40_000_000
+_AMPLE = 1.1
+_IDLE_CHECK_NS = 5_000_000_000  # where nothing is sent there is nothing to watch; feedback ends it
+_PROBE_STEP_NS = 2_000_000
+_PROBE_NS = 16_000_000  # at least, though media alone would fill it sooner
+_REPAIR_BYTES = 1200
+_FIRST_TRIAL_NS = 1_500_000_000
+_TRIAL_NS = 2_000_000_000
+_OPENING_NS = 3_000_000_000  # a second until its price is known, and some for probes with it
+_BETWEEN_TRIALS_NS = 10_000_000_000
+_SECOND = 1_000_000_000
+
+
+class Bandwidth:
+    """`rate` is the estimate in bits/s, `wanted` what would be sent if there were room.
+
+    Where nothing is at hand to probe with, as at first and after a long pause, only media can tell what the link
+    carries: while `is_trying`, one picture may be sent beyond the estimate.
+    """
+
+    def __init__(
+        self,
+        peer: int,
+        engine: Engine,
+        sending: ReportsSending,
+        outbox: Outbox,
+        now: int,
+        *,
+        flight: ParticipantFlight | None = None,
+    ) -> None:
+        """What the estimator is told is kept in `flight`, where there is one."""
+        self.wanted = 0.0
+        self.probes = 0
+        self._trial_until = now + _FIRST_TRIAL_NS
+        self._opened_at: int | None = None
+        self._peer = peer
+        self._engine = engine
+        self._sending = sending
+        self._outbox = outbox
+        self._estimator = Estimator() if flight is None else NotedEstimator(flight, now)
+        self._repairs = RepairBudget()
+        self._budget = 0
+        self._probe: ProbeCluster | None = None
+        self._probe_began = 0
+        self._probe_sent = 0
+        self._next_step = 0
+        self._next_check = self._expected_by = now + _CHECK_NS
+        self._checked_at = now
+        self._is_heard = False
+        self._ample_folded = _AMPLE_FOLDED_NS - peer % _SPREAD * _SPREAD_NS  # not that of all who began together
+        self._folded = 0  # for how long calm feedback is folded, 0 before there is any
+        self._bursts = BurstCapacity()
+        sending.report_sent(peer, True)
+        self._set_budget()
+
+    @property
+    def rate(self) -> float:
+        return self._estimator.rate
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether too little is known of the link yet to hold back the first pictures."""
+        return self._estimator.is_starting
+
+    @property
+    def queueing(self) -> int:
+        """How long packets wait on the way, in ns."""
+        return self._estimator.queueing
+
+    @property
+    def state(self) -> EstimatorState:
+        return self._estimator.state
+
+    def is_trying(self, now: int) -> bool:
+        """Whether one picture may go beyond the estimate now: a while, and not on a link that is seen to be full."""
+        return now < self._trial_until and self._estimator.is_free
+
+    def open(self, now: int) -> None:
+        """A picture begins whose price is not known: its first seconds tell that, and whether the link carries it."""
+        if self._opened_at is None or now - self._opened_at >= _BETWEEN_TRIALS_NS:
+            self._opened_at = now
+            self._trial_until = max(self._trial_until, now + _OPENING_NS)
+
+    def want(self, rate: float, now: int) -> bool:
+        """Take what would be sent if there were room; whether that asks for a look at the link before long."""
+        had_ample, self.wanted = self._has_ample(), rate
+        if had_ample and not self._has_ample():
+            self._next_check = min(self._next_check, now)
+            return True
+        return False
+
+    def end_start(self, now: int) -> None:
+        """All that is wanted is sent, at prices that are known, and more would fit."""
+        if self._estimator.has_feedback and self._estimator.is_starting:
+            self._estimator.end_start(now)
+            self._set_budget()
+
+    def reported(self, blocks: Sequence[rtcp.ReportBlock], arrival: int) -> None:
+        """Take a report's blocks, at least one; they count for subscribers that give no feedback about packets."""
+        if not self._estimator.has_feedback:
+            self._estimator.report(sum(block.fraction_lost for block in blocks) / len(blocks) / 256, arrival)
+            self._set_budget()
+
+    def control(self, packet: rtcp.Packet, arrival: int) -> None:
+        """Take other RTCP from the subscriber; `arrival` is when the kernel received it."""
+        if isinstance(packet, rtcp.ReceiverEstimate):
+            self._estimator.receiver_estimate(packet.bitrate, arrival)
+        elif isinstance(packet, rtcp.TransportFeedback | rtcp.CongestionFeedback):
+            whole = self._estimator.is_starting
+            if not whole and not self._folded:
+                self._fold(_FOLDED_NS)
+            self._collect()
+            self.observed(self._sending.observe(self._peer, packet, arrival, whole=whole), arrival)
+            return
+        else:
+            return
+        self._set_budget()
+
+    def observed(self, observation: Observation | None, arrival: int) -> None:
+        """Take what feedback said that came up to `arrival`; None when it was nothing new."""
+        self._collect()
+        if observation is not None:
+            self._estimator.observed(observation, arrival)
+            self._bursts.observed(observation, arrival)
+        if arrival >= self._checked_at + _CHECK_NS * 3 // 4:
+            self._next_check = min(self._next_check, arrival)  # along with this, without a wake-up of its own
+        self._is_heard = True
+        self._set_budget()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether neither delay nor loss says that the link is full."""
+        return self._estimator.is_free
+
+    def admit_repairs(self, packets: int, now: int, *, copies: bool = False) -> int:
+        """Return how many of `packets` packets that are asked for again may be sent, or second `copies` of them."""
+        return self._repairs.admit(packets, _REPAIR_BYTES, self.rate, now, copies=copies)
+
+    def timer(self) -> int:
+        """When `handle_timer` has work next."""
+        return self._next_step if self._probe is not None else self._next_check
+
+    def handle_timer(self, now: int) -> None:
+        """Begin a probe, or go on with it."""
+        if now >= self._next_check:
+            is_active = self._collect() > 0 or self._is_heard
+            if self._folded:
+                self._fold(self._ample_folded if self._has_ample() and self._is_heard else _FOLDED_NS)
+            if self._is_heard or now >= self._expected_by:  # else feedback may well have come, and be folded yet
+                self._estimator.handle_timer(now)
+            wait = max(self._folded, _FOLDED_NS) + _UNHEARD_NS if is_active else _IDLE_CHECK_NS
+            self._next_check = on_beat(now + wait)
+            self._expected_by = self._next_check
+            self._checked_at, self._is_heard = now, False
+            self._set_budget()
+        if self._probe is None:
+            self._begin_probe(now)
+        if self._probe is not None and now >= self._next_step:
+            self._send_probe(self._probe, now)
+
+    def _has_ample(self) -> bool:
+        return self.wanted > 0 and self._estimator.rate >= self.wanted * _AMPLE
+
+    def _fold(self, longest: int) -> None:
+        if longest != self._folded:
+            self._folded = longest
+            self._sending.fold(self._peer, longest)
+
+    def _begin_probe(self, now: int) -> None:
+        probe = self._estimator.next_probe(self.wanted, now)
+        if probe is not None:
+            self.probes += 1
+            self._collect()
+            self._probe = probe
+            self._probe_began, self._probe_sent, self._next_step = now, 0, now
+            self._set_budget()
+
+    def _send_probe(self, probe: ProbeCluster, now: int) -> None:
+        """Send as much of the cluster as its rate lets go by the next step: what media is waiting, then padding."""
+        elapsed = now - self._probe_began + _PROBE_STEP_NS
+        due = min(probe.rate * elapsed // (8 * _SECOND), probe.size)
+        self._next_step = now + _PROBE_STEP_NS
+        self._collect()
+        if due > self._probe_sent:
+            padding = self._sending.pad(self._peer, due - self._probe_sent, now)
+            self._outbox.send(padding)
+            self._collect()
+            if not padding:
+                self._probe = None
+                if now - self._trial_until >= _BETWEEN_TRIALS_NS:
+                    self._trial_until = now + _TRIAL_NS
+        if self._probe_sent >= probe.size and elapsed >= _PROBE_NS:
+            self._probe = None
+        if self._probe is None:
+            self._set_budget()
+
+    def _collect(self) -> int:
+        """Take what was sent since the last time, as part of the probe that is under way; return its bytes."""
+        cluster = self._probe.cluster if self._probe is not None else -1
+        summary = self._sending.claim(self._peer, cluster)
+        self._estimator.sent(summary)
+        self._probe_sent += summary.size
+        return summary.size
+
+    def _set_budget(self) -> None:
+        """Keep the pacer somewhat ahead of the estimate, and of a probe; small changes are not worth a call."""
+        burst = self._bursts.rate(self._checked_at)
+        budget = pacing_rate(self._estimator.rate, burst, is_starting=self._estimator.is_starting)
+        if self._probe is not None:
+            budget = max(budget, self._probe.rate)
+        if abs(budget - self._budget) * 50 > self._budget:
+            self._budget = budget
+            self._engine.set_budget(self._peer, budget)

@@ -1,0 +1,297 @@
+"""One egress stream of a subscriber: a slot pointed at an uptrack, and the route that the engine executes for it."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sfu.api.signaling_values import WantedTrack
+from sfu.engine.contract import Engine, RouteEntry, RouteSource
+from sfu.formats.codecs import Codec
+from sfu.formats.rtcp import SenderReport
+from sfu.machines.negotiation_subscribe import OfferedSlot
+from sfu.machines.repair_requests import RepairRequests
+from sfu.peers.context import Context
+from sfu.peers.layers.layer_choice import choose_layer, is_higher
+from sfu.peers.layers.steps import ALL_LAYERS, Layer, name_of
+from sfu.peers.publish.ingress_stream import IngressStream
+from sfu.peers.publish.publish_peer import PublishPeer
+from sfu.peers.publish.uptrack import UpTrack
+from sfu.peers.subscribe.slots import Wish
+
+
+@dataclass(frozen=True, slots=True)
+class SlotEncoding:
+    """What a slot's m-section agreed on: payload type per codec, and the RTX payload type of each."""
+
+    payload_types: Mapping[Codec, int]
+    rtx_payload_types: Mapping[int, int]
+
+
+class DownTrack:
+    """The egress side of whatever uptrack its slot shows. `route` is its id in the engine's table."""
+
+    def __init__(self, context: Context, peer: int, slot: OfferedSlot, *, managed: bool = True) -> None:
+        """A video that is `managed` waits to be granted layers; others take the best that flows."""
+        self.mid = slot.mid
+        self.kind = slot.kind
+        self.ssrc = slot.ssrc
+        self.cname = slot.msid
+        self.route = context.number()
+        self.peer = peer
+        self.uptrack: UpTrack | None = None
+        self.wish: Wish | None = None
+        self.publisher: PublishPeer | None = None
+        self.stream: IngressStream | None = None
+        self.encoding: SlotEncoding | None = None
+        self.wanted = WantedTrack(track="")
+        self.wanted_rid: str | None = None
+        self.wanted_layer = ALL_LAYERS
+        self.waiting = False
+        self.granted: IngressStream | None = None
+        self.layer = ALL_LAYERS
+        self.paused = False
+        self.requests = RepairRequests()
+        self.nacks = 0
+        self.plis = 0
+        self.fraction_lost = 0
+        self.jitter = 0
+        self._engine: Engine = context.engine
+        self._touched = context.touched
+        self._entry = _entry_of(slot, self.route, peer)
+        self._in_table = False
+        self._connected = False
+        self._repairs_from = 0
+        # Kept over switches and pauses: where the engine must raise an offset, that may not add up.
+        self._origin: int | None = None
+        self.managed = managed
+        self._needs_grant = managed and context.sending is not None and slot.kind == "video"
+        self._may_begin = False
+
+    def can_carry(self, uptrack: UpTrack) -> bool:
+        """Whether the subscriber decodes what the uptrack sends; true while its answer is awaited."""
+        return self.encoding is None or uptrack.codec in self.encoding.payload_types
+
+    def agree(self, encoding: SlotEncoding, now: int) -> None:
+        """Take what the subscriber's answer says of this slot; what it shows starts (again)."""
+        if encoding == self.encoding:
+            return
+        self.encoding = encoding
+        if self.uptrack is not None:
+            self._enter_table(self.uptrack)
+            self.stream = None
+            self.choose(now)
+
+    def show(self, uptrack: UpTrack, publisher: PublishPeer, wanted: WantedTrack, now: int) -> None:
+        """Point the slot at an uptrack."""
+        self.clear()
+        self.uptrack = uptrack
+        self.wish = Wish(uptrack.shown_as, uptrack.participant)
+        self.publisher = publisher
+        self.wanted = wanted
+        uptrack.downtracks.add(self)
+        if self.encoding is not None:
+            self._enter_table(uptrack)
+            self.choose(now)
+
+    def clear(self) -> None:
+        """Stop at once; numbering goes on when the slot shows something again."""
+        if self.uptrack is not None:
+            self.uptrack.downtracks.discard(self)
+        if self._in_table:
+            self._stop()
+        self.uptrack = self.publisher = self.stream = self.wish = self.granted = self.wanted_rid = self._origin = None
+        self.layer = self.wanted_layer = ALL_LAYERS
+        self.waiting = self.paused = self._may_begin = False
+
+    @property
+    def layer_name(self) -> str:
+        """What is carried: a rid, where there are layers in one stream those ("L1T3"), or both; "" where neither is."""
+        if self.uptrack is None or self.stream is None:
+            return ""
+        return f"{self.stream.rid} {name_of(self.uptrack.layers, self.layer)}".strip()
+
+    @property
+    def awaits_picture(self) -> bool:
+        """Whether nothing is carried until a keyframe comes."""
+        return self.stream is None or self.waiting
+
+    @property
+    def in_table(self) -> bool:
+        """Whether the engine knows its route."""
+        return self._in_table
+
+    def _enter_table(self, uptrack: UpTrack) -> None:
+        assert self.encoding is not None
+        ours = self.encoding.payload_types
+        mapping = {
+            number: ours[payload.codec] for number, payload in uptrack.media.payloads.items() if payload.codec in ours
+        }
+        self._engine.set_route(
+            replace(self._entry, payload_types=mapping, rtx_payload_types=self.encoding.rtx_payload_types)
+        )
+        self._in_table = True
+
+    def connect(self, now: int) -> None:
+        """The peer can receive now; before, a keyframe would have been spent on nobody."""
+        self._connected = True
+        self.choose(now)
+
+    def choose(self, now: int) -> None:
+        """Choose the layer to carry (again); a change waits for its keyframe."""
+        if self.uptrack is None or not self._in_table or not self._connected:
+            return
+        if self.paused or (self._needs_grant and self.granted is None and not self._may_begin):
+            return
+        best = choose_layer(self.uptrack.streams, self.stream, now, self.granted)
+        if best is not None and best is not self.stream:
+            self._switch(best, now)
+
+    def _switch(self, best: IngressStream, now: int, *, at_once: bool = False) -> None:
+        """Carry `best` from its next keyframe on; `at_once` drops what is carried until then."""
+        # A change that is called off before it came about needs no keyframe: what is carried goes on.
+        stays = self.stream is not None and best is self._carried()
+        source = self._source(best, self._offset_to(best), at_keyframe=self.kind == "video" and not stays)
+        if at_once and not stays:
+            self._stop()
+        self._engine.switch_route(self.route, source)
+        self.stream = best
+        self.waiting = True
+        if not stays:
+            self._ask(now)
+
+    def _source(self, stream: IngressStream, offset: int | None, *, at_keyframe: bool) -> RouteSource:
+        carried = self._carried() if at_keyframe else None
+        return RouteSource(
+            stream.number,
+            offset,
+            at_keyframe,
+            max_temporal=self.layer.temporal,
+            max_spatial=self.layer.spatial,
+            once_flowing=carried is not None and is_higher(carried, stream),
+        )
+
+    def _carried(self) -> IngressStream | None:
+        """Return what the engine carries, which may not be what is waited for."""
+        if self.uptrack is None:
+            return None
+        number = self._engine.route_state(self.route).stream
+        return next((stream for stream in self.uptrack.streams if stream.number == number), None)
+
+    @property
+    def awaits_track(self) -> bool:
+        """Whether nothing was decided of what it shows yet."""
+        return self._needs_grant and self.granted is None and not self.paused
+
+    def begin(self, now: int, *, fits: bool) -> None:
+        """Allow the first stream of a track that has sent nothing yet, or not, before there are layers to grant.
+
+        Encoders begin with a keyframe, and not all of them send another when asked.
+        """
+        self._may_begin = fits
+        self.choose(now)
+
+    def grant(self, stream: IngressStream, now: int, *, at_once: bool, layer: Layer = ALL_LAYERS) -> None:
+        """Allow this stream, up to a layer.
+
+        `at_once`: the link is congested, so a higher one may not go on until the keyframe.
+        """
+        self.paused = False
+        self.granted = stream
+        before = self.stream
+        self._allow_layers(layer, now)
+        if self.uptrack is None or not self._in_table or not self._connected:
+            return
+        lower = before is not None and before is not stream and before.bits_per_second > stream.bits_per_second
+        if at_once and lower and stream.active(now):
+            self._switch(stream, now, at_once=True)
+        else:
+            self.choose(now)
+
+    def _allow_layers(self, layer: Layer, now: int) -> None:
+        """Go down at the next frame; up in time where a frame allows it, in space at a keyframe, which is asked for."""
+        before, self.layer = self.layer, layer
+        if layer == before or self.stream is None or not self._in_table:
+            return
+        is_other = self.waiting and self.stream is not self._carried()
+        offset = self._offset_to(self.stream) if is_other else None
+        self._engine.switch_route(self.route, self._source(self.stream, offset, at_keyframe=is_other))
+        if layer.spatial > before.spatial:
+            self._ask(now)
+
+    def pause(self) -> None:
+        """Send nothing until a layer is granted: there is no room for any."""
+        if not self.paused and self._in_table:
+            self._stop()
+        self.paused = True
+        self.granted = self.stream = None
+        self.waiting = self._may_begin = False
+
+    def _stop(self) -> None:
+        self._engine.switch_route(self.route, None)
+        self._repairs_from = self._engine.route_state(self.route).last_seq + 1
+
+    def still_useful(self, seqs: Sequence[int]) -> list[int]:
+        """Return those of a NACK's `seqs` that went out since the route was stopped last.
+
+        What comes next begins with a keyframe, and most of what is asked for was lost to the congestion that ended it.
+        """
+        newest = self._engine.route_state(self.route).last_seq
+        return [seq for seq in seqs if newest - ((newest - seq) & 0xFFFF) >= self._repairs_from]
+
+    def _offset_to(self, best: IngressStream) -> int | None:
+        """Layers of one track are on its timeline, from their first reports on; before, elapsed time has to do."""
+        if self.uptrack is None or (aligned := self.uptrack.timeline.offset_of(best.clock)) is None:
+            return None
+        if self._origin is None:
+            self._origin = self._found_origin(self.uptrack)
+        return (self._origin + aligned) & 0xFFFF_FFFF if self._origin is not None else None
+
+    def _found_origin(self, uptrack: UpTrack) -> int | None:
+        """How far what is carried is ahead of its track's timeline."""
+        carried = self._carried()
+        aligned = uptrack.timeline.offset_of(carried.clock) if carried is not None else None
+        return self._engine.route_state(self.route).timestamp_offset - aligned if aligned is not None else None
+
+    def stream_gone(self, number: int) -> None:
+        """A stream left the table."""
+        if self.stream is not None and self.stream.number == number:
+            self.stream = None
+
+    def switched(self, stream: int) -> None:
+        """The engine flipped the route to `stream`."""
+        if self.stream is not None and self.stream.number == stream:
+            self.waiting = False
+
+    def sender_report(self, now: int) -> SenderReport | None:
+        """Return the SR to send now, on our NTP clock; None while nothing is carried or known."""
+        if self.stream is None or self.publisher is None or self.waiting:
+            return None
+        state = self._engine.route_state(self.route)
+        if state.stream != self.stream.number or state.packets == 0:
+            return None
+        report = self.stream.clock.report(self.ssrc, state.timestamp_offset, state.packets, state.octets, now)
+        return replace(report, ntp=self.publisher.clock.to_own(report.ntp)) if report is not None else None
+
+    def request_keyframe(self, now: int) -> None:
+        """Pass on the subscriber's PLI or FIR; the stream throttles."""
+        self.plis += 1
+        self._ask(now)
+
+    def _ask(self, now: int) -> None:
+        if self.stream is not None and self.publisher is not None:
+            self.stream.request_keyframe(now)
+            self._touched.add(self.publisher.peer.number)
+
+
+def _entry_of(slot: OfferedSlot, route: int, peer: int) -> RouteEntry:
+    """Return the route of a slot of which nothing is agreed on yet."""
+    return RouteEntry(
+        route,
+        peer,
+        slot.ssrc,
+        {},
+        secrets.randbelow(1 << 15),
+        rtx_ssrc=slot.rtx_ssrc,
+        mid=slot.mid,
+        is_audio=slot.kind == "audio",
+    )

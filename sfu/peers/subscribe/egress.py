@@ -1,0 +1,271 @@
+"""What all peers that receive have in common: their downtracks, and RTCP with the subscriber."""
+
+from collections.abc import Mapping, Sequence
+
+from sfu.engine.contract import Drop, Leftover, LeftoverKind, PeerEntry
+from sfu.flight.recorder import ParticipantFlight
+from sfu.formats import rtcp
+from sfu.formats.codecs import Codec
+from sfu.formats.extensions import Extension
+from sfu.machines.ice import Refusal
+from sfu.machines.negotiation import Negotiated, NegotiatedMedia
+from sfu.machines.negotiation_subscribe import OfferedSlot
+from sfu.machines.observation import Observation
+from sfu.machines.round_trip import RoundTrip
+from sfu.peers.beat import on_beat
+from sfu.peers.context import Context
+from sfu.peers.peer import Peer
+from sfu.peers.plain_peer import PlainPeer
+from sfu.peers.subscribe.audio_copies import AudioCopies
+from sfu.peers.subscribe.bandwidth import Bandwidth
+from sfu.peers.subscribe.data_channels import Came, DataChannels, Sent
+from sfu.peers.subscribe.downtrack import DownTrack, SlotEncoding
+from sfu.peers.subscribe.repairs import Repairs
+
+_REPORT_INTERVAL_NS = 1_000_000_000
+_FIRST_REPORTS = 5  # a second apart: what is shown anew gets in sync
+_LATER_REPORT_NS = 5_000_000_000  # the clocks of a stream that goes on hardly part (libwebrtc: the same for audio)
+_REPORTS_PER_DATAGRAM = 20
+_SPREAD = 64
+_SECOND = 1_000_000_000
+_CLOCK_RATES = {"audio": 48_000, "video": 90_000}
+
+
+class Egress:
+    """One peer that only receives. `downtracks` is by mid."""
+
+    def __init__(self, context: Context, now: int, plain: PlainPeer | None = None) -> None:
+        """`plain` is the peer of a plain transport; without, one by ICE and DTLS is made, to be negotiated."""
+        self.peer = plain or context.peer(now)
+        self.downtracks: dict[str, DownTrack] = {}
+        self.round_trip = RoundTrip()
+        self.bandwidth: Bandwidth | None = None
+        self.flight: ParticipantFlight | None = None
+        self.data: DataChannels | None = None
+        self.audio_copies = AudioCopies(self.peer.number, context.engine, now)
+        self._repairs = Repairs(self.peer.number, context)
+        self._context = context
+        self._by_ssrc: dict[int, DownTrack] = {}
+        self._next_report = now + _REPORT_INTERVAL_NS
+        self._reports = 0
+        self._was_carrying = True
+
+    def add(self, slot: OfferedSlot, now: int) -> DownTrack:
+        """Add the downtrack of a new slot."""
+        downtrack = DownTrack(self._context, self.peer.number, slot, managed=isinstance(self.peer, Peer))
+        self.downtracks[slot.mid] = downtrack
+        self._by_ssrc[slot.ssrc] = downtrack
+        self._context.routes[downtrack.route] = downtrack
+        if self.peer.connected:
+            downtrack.connect(now)
+        return downtrack
+
+    def connected(self, now: int) -> None:
+        """The peer's keys are in the engine: media may flow."""
+        context = self._context
+        if self.bandwidth is None and context.sending is not None and isinstance(self.peer, Peer):
+            self.bandwidth = Bandwidth(
+                self.peer.number, context.engine, context.sending, context.outbox, now, flight=self.flight
+            )
+        for downtrack in self.downtracks.values():
+            downtrack.connect(now)
+        if self.data is not None:
+            self.data.connect(now)
+            self._send_records(now)
+
+    def open_data(self) -> None:
+        """Have data channels, once the far end has agreed."""
+        self.data = DataChannels(self._context.counters)
+        self.negotiated.take_data()
+
+    def take_data(self, now: int) -> list[Came]:
+        """Return the messages that have come over data channels."""
+        if self.data is None or not (records := self.negotiated.data()):
+            return []
+        came = self.data.receive(records, now)
+        self._send_records(now)
+        return came
+
+    def send_data(self, message: bytes, now: int, *, reliable: bool) -> Sent:
+        """Send a message over a data channel, or say why not."""
+        if self.data is None:
+            return Sent.NO_CHANNEL
+        sent = self.data.send(message, now, reliable=reliable)
+        self._send_records(now)
+        return sent
+
+    def _send_records(self, now: int) -> None:
+        if self.data is not None:
+            self.negotiated.send_data(self.data.records_to_send(), now)
+
+    @property
+    def negotiated(self) -> Peer:
+        """The peer, where it is one to negotiate with."""
+        assert isinstance(self.peer, Peer)
+        return self.peer
+
+    def agree(self, agreed: Negotiated, now: int) -> None:
+        """Take the outcome of an exchange: extension ids, payload types per slot, the remote side."""
+        self.negotiated.set_remote(agreed.remote, now)
+        extensions: dict[Extension, int] = {}
+        for section in agreed.media:
+            extensions.update({ext: number for number, ext in section.extensions.items()})
+        self._context.engine.set_peer(PeerEntry(self.peer.number, send_extensions=extensions))
+        for section in agreed.media:
+            downtrack = self.downtracks.get(section.mid)
+            if downtrack is not None and section.accepted and section.direction.sends:
+                downtrack.agree(encoding_of(section), now)
+        if self.data is not None:
+            self.data.agree(agreed.data, now)
+            self._send_records(now)
+
+    def began(self, now: int) -> None:
+        """A downtrack carries another stream from now on: its reports are awaited.
+
+        Spread: one keyframe is where hundreds of subscribers begin, and all of them at once would hold up media.
+        """
+        self._reports = 0
+        self._was_carrying = True
+        wait = (1 + self.peer.number % _SPREAD) * _REPORT_INTERVAL_NS // _SPREAD
+        self._next_report = min(self._next_report, now + wait)
+
+    def receive(self, leftover: Leftover, now: int) -> Refusal | None:
+        """Take STUN, DTLS, RTCP, or RTP that a subscriber has no right to send."""
+        if leftover.kind == LeftoverKind.UNKNOWN_SSRC:
+            self._context.drops[Drop.NOT_PERMITTED] += 1
+            return None
+        if leftover.kind != LeftoverKind.RTCP:
+            return self.peer.receive(leftover, now)
+        blocks = rtcp.reports_alone(leftover.data)
+        if blocks is not None:
+            self._reported(blocks, leftover.arrival)
+            return None
+        try:
+            packets = rtcp.parse(leftover.data)
+        except ValueError:
+            self._context.counters["rtcp_malformed"] += 1
+            return None
+        for packet in packets:
+            self._control(packet, leftover.arrival, now)
+        return None
+
+    def observed(self, observation: Observation, arrival: int) -> None:
+        """Take what the subscriber's feedback said of its link."""
+        if self.bandwidth is not None:
+            self.bandwidth.observed(observation, arrival)
+
+    def _control(self, packet: rtcp.Packet, arrival: int, now: int) -> None:
+        if isinstance(packet, rtcp.ReceiverReport | rtcp.SenderReport):
+            self._reported(packet.reports, arrival)
+            return
+        if self.bandwidth is not None:
+            self.bandwidth.control(packet, arrival)
+        if isinstance(packet, rtcp.Nack):
+            self._nack(packet, now)
+        elif isinstance(packet, rtcp.PictureLoss):
+            self._keyframe(packet.media_ssrc, now)
+        elif isinstance(packet, rtcp.FullIntraRequest):
+            for ssrc, _ in packet.entries:
+                self._keyframe(ssrc, now)
+
+    def _reported(self, blocks: Sequence[rtcp.ReportBlock], arrival: int) -> None:
+        if self.bandwidth is not None and blocks:
+            self.bandwidth.reported(blocks, arrival)
+        for block in blocks:
+            self.round_trip.report(block, arrival)
+            downtrack = self._by_ssrc.get(block.ssrc)
+            if downtrack is not None:
+                downtrack.fraction_lost = block.fraction_lost
+                downtrack.jitter = block.jitter * _SECOND // _CLOCK_RATES[downtrack.kind]
+
+    def _nack(self, packet: rtcp.Nack, now: int) -> None:
+        downtrack = self._by_ssrc.get(packet.media_ssrc)
+        if downtrack is not None:
+            self._repairs.asked(downtrack, packet.seqs, self.bandwidth, self.round_trip.smoothed, now)
+
+    def _keyframe(self, ssrc: int, now: int) -> None:
+        downtrack = self._by_ssrc.get(ssrc)
+        if downtrack is not None:
+            self._context.counters["plis_received"] += 1
+            downtrack.request_keyframe(now)
+
+    def timer(self) -> int | None:
+        """When `handle_timer` has work next."""
+        at = self.peer.timer()
+        if not self.peer.connected or self.peer.closed:
+            return at
+        at = self._next_report if at is None else min(at, self._next_report)
+        if self.bandwidth is not None:
+            at = min(at, self.bandwidth.timer())
+        if (due := self.audio_copies.timer()) is not None:
+            at = min(at, due)
+        if (due := self._repairs.timer()) is not None:
+            at = min(at, due)
+        if self.data is not None and (due := self.data.timer()) is not None:
+            at = min(at, due)
+        return at
+
+    def handle_timer(self, now: int) -> None:
+        """Send the sender reports that are due, besides what the peer itself does."""
+        due = self.peer.timer()
+        if due is not None and due <= now:
+            self.peer.handle_timer(now)
+        if not self.peer.connected or self.peer.closed:
+            return
+        if self.bandwidth is not None:
+            self.bandwidth.handle_timer(now)
+            self._repairs.handle_timer(self.bandwidth, now)
+            self._context.outbox.send(self.audio_copies.due(self.downtracks.values(), self.bandwidth, now))
+        if self.data is not None and (due := self.data.timer()) is not None and due <= now:
+            self.data.handle_timer(now)
+            self._send_records(now)
+        if now >= self._next_report:
+            self._reports += self._send_reports(now)
+            self._was_carrying = self._carries()
+            is_awaited = self._reports < _FIRST_REPORTS and self._was_carrying
+            self._next_report = on_beat(now + (_REPORT_INTERVAL_NS if is_awaited else _LATER_REPORT_NS))
+        elif not self._was_carrying:
+            self._next_report = now + _LATER_REPORT_NS  # no wake-up of its own for nothing
+
+    def _carries(self) -> bool:
+        """Whether there is anything to report of, now or soon."""
+        return any(downtrack.stream is not None for downtrack in self.downtracks.values())
+
+    def _send_reports(self, now: int) -> bool:
+        """Send what is known of all that is carried; whether that was anything."""
+        carrying = [downtrack for downtrack in self.downtracks.values() if downtrack.stream is not None]
+        reports = [(downtrack, downtrack.sender_report(now)) for downtrack in carrying]
+        known = [(downtrack, report) for downtrack, report in reports if report is not None]
+        for start in range(0, len(known), _REPORTS_PER_DATAGRAM):
+            part = known[start : start + _REPORTS_PER_DATAGRAM]
+            for _, report in part:
+                self.round_trip.sent(report.ntp, now)
+            names = rtcp.SourceDescription(tuple((downtrack.ssrc, downtrack.cname) for downtrack, _ in part))
+            compound = rtcp.serialize([*(report for _, report in part), names])
+            self._context.outbox.send(self.peer.protect_rtcp(compound))
+        return bool(known)
+
+    def close(self, now: int) -> None:
+        """Leave everything that is shown and say goodbye."""
+        for downtrack in self.downtracks.values():
+            downtrack.clear()
+            del self._context.routes[downtrack.route]
+        self._context.outbox.send(self.peer.close(now))
+
+
+def encoding_of(section: NegotiatedMedia) -> SlotEncoding:
+    """Return the payload types that a section agreed on, for routes."""
+    payload_types: dict[Codec, int] = {}
+    rtx: dict[int, int] = {}
+    for number, payload in section.payloads.items():
+        if payload.codec is Codec.RTX:
+            if payload.repairs is not None:
+                rtx[payload.repairs] = number
+        else:
+            payload_types.setdefault(payload.codec, number)
+    return SlotEncoding(payload_types, _only_known(rtx, payload_types))
+
+
+def _only_known(rtx: Mapping[int, int], payload_types: Mapping[Codec, int]) -> dict[int, int]:
+    known = set(payload_types.values())
+    return {repaired: number for repaired, number in rtx.items() if repaired in known}

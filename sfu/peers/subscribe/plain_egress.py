@@ -1,0 +1,110 @@
+"""A plain transport that sends one track: an egress with a single downtrack, its parameters given by whoever opened it.
+
+What it carries is chosen by track, or by participant and source, which outlives the tracks.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from sfu.api.plain_transport import SendTransport
+from sfu.engine.contract import Address
+from sfu.formats.codecs import Codec
+from sfu.machines.negotiation_subscribe import OfferedSlot
+from sfu.peers.context import Context, random_id, random_ssrc
+from sfu.peers.plain_peer import PlainPeer
+from sfu.peers.subscribe.downtrack import DownTrack, SlotEncoding
+from sfu.peers.subscribe.egress import Egress
+from sfu.peers.subscribe.subscription import Candidate
+from sfu.peers.unproved import PROOF_NS
+
+PAYLOAD_TYPES = {"audio": 111, "video": 96}
+UNHEARD = "receiver_unheard"
+_LOOK_NS = 100_000_000
+_SECOND = 1_000_000_000
+
+
+class PlainEgress(Egress):
+    """`transport` is its id, `wish` what was asked for, `kind` the medium: "audio" or "video", `end` our address."""
+
+    peer: PlainPeer
+
+    def __init__(self, context: Context, wish: SendTransport, kind: str, peer: PlainPeer, now: int) -> None:
+        super().__init__(context, now, peer)
+        self.transport = random_id("x")
+        self.end: Address = ("", 0)
+        self.wish = wish
+        self.kind = kind
+        self.payload_type = PAYLOAD_TYPES[kind] if wish.payload_type is None else wish.payload_type
+        repaired = kind == "video" and wish.rtx_payload_type is not None
+        rtx_ssrc = (wish.rtx_ssrc or random_ssrc()) if repaired else None
+        slot = OfferedSlot("", kind, 0, wish.ssrc or random_ssrc(), rtx_ssrc)
+        self.downtrack: DownTrack = self.add(slot, now)
+        self.downtrack.agree(SlotEncoding(self._payload_types(), self._rtx_payload_types()), now)
+        interval = int(wish.keyframe_seconds * _SECOND)
+        self._keyframe_every = interval if kind == "video" else 0
+        self._next_keyframe = now + interval
+        self._next_look: int | None = None
+        self._proof_due: int | None = None
+
+    def _payload_types(self) -> Mapping[Codec, int]:
+        is_audio = self.kind == "audio"
+        return {codec: self.payload_type for codec in Codec if codec.is_audio is is_audio and codec is not Codec.RTX}
+
+    def _rtx_payload_types(self) -> Mapping[int, int]:
+        repairs = self.wish.rtx_payload_type
+        return {self.payload_type: repairs} if repairs is not None and self.kind == "video" else {}
+
+    def update(self, audio: Sequence[Candidate], video: Sequence[Candidate], now: int) -> None:
+        """Carry what was asked for, if it is published."""
+        candidates = audio if self.kind == "audio" else video
+        found = next((entry for entry in candidates if self._fits(entry)), None)
+        if found is None:
+            self.downtrack.clear()
+        elif found.wish != self.downtrack.wish:
+            self.downtrack.show(found.uptrack, found.publisher, found.wanted, now)
+
+    def _fits(self, entry: Candidate) -> bool:
+        if self.wish.track is not None:
+            return entry.uptrack.track == self.wish.track
+        return (entry.uptrack.participant, entry.uptrack.source) == (self.wish.of, self.wish.source)
+
+    def expect_proof(self, now: int) -> None:
+        """Stop unless the receiver answers within PROOF_NS of the first packet that it gets."""
+        self._next_look = now + _LOOK_NS
+
+    def timer(self) -> int | None:
+        """When `handle_timer` has work next."""
+        times = [super().timer(), self._next_look, self._next_keyframe if self._asks_for_keyframes() else None]
+        return min((at for at in times if at is not None), default=None)
+
+    def handle_timer(self, now: int) -> None:
+        """Ask for keyframes for a receiver that may not be able to, besides what every egress does."""
+        super().handle_timer(now)
+        if self._next_look is not None and now >= self._next_look:
+            self._next_look = self._look_for_proof(now)
+        if self._asks_for_keyframes() and now >= self._next_keyframe:
+            self._next_keyframe = now + self._keyframe_every
+            self.downtrack.request_keyframe(now)
+
+    def _look_for_proof(self, now: int) -> int | None:
+        """Return when to look again for an answer of the receiver; gives up on one that has not come in time."""
+        if self.peer.closed:
+            return None
+        if not self._is_unheard():
+            self._context.unproved.proved(self.wish.address)
+            return None
+        if self._proof_due is None and self._has_sent():
+            self._proof_due = now + PROOF_NS
+        if self._proof_due is not None and now >= self._proof_due:
+            self.peer.give_up(UNHEARD)
+            return None
+        return now + _LOOK_NS
+
+    def _has_sent(self) -> bool:
+        downtrack = self.downtrack
+        return downtrack.in_table and self._context.engine.route_state(downtrack.route).packets > 0
+
+    def _asks_for_keyframes(self) -> bool:
+        return self._keyframe_every > 0 and not self.peer.closed and self._is_unheard()
+
+    def _is_unheard(self) -> bool:
+        return self._context.engine.last_activity(self.peer.number) == 0

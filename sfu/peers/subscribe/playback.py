@@ -1,0 +1,123 @@
+"""A WHEP player's peer: its offer's m-sections are the slots, and there is no signaling to grow or name them."""
+
+import secrets
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+from sfu.formats.codecs import Codec
+from sfu.machines.negotiation import Negotiated
+from sfu.machines.negotiation_playback import PlaybackNegotiation, PlaybackStream
+from sfu.machines.negotiation_subscribe import OfferedSlot
+from sfu.peers.context import Context, random_ssrc
+from sfu.peers.layers.steps import ALL_LAYERS, ONE_LAYER, Layer
+from sfu.peers.subscribe.egress import Egress
+from sfu.peers.subscribe.slots import place
+from sfu.peers.subscribe.subscription import Candidate
+
+_MAX_PER_KIND = 8
+
+
+class Encoding(NamedTuple):
+    """One of a track's streams; `encoding` is its rid, "" where there is only one. `layers` counts those it has."""
+
+    encoding: str
+    bits_per_second: int
+    is_active: bool
+    is_shown: bool
+    layers: Layer = ONE_LAYER
+
+
+class Playback:
+    """One WHEP peer and what it shows."""
+
+    def __init__(self, context: Context, now: int) -> None:
+        self.egress = Egress(context, now)
+        self._context = context
+        self._slots: dict[str, list[OfferedSlot]] = {"audio": [], "video": []}
+
+    def answer(self, offer: str, codec: Codec | None, now: int) -> Negotiated:
+        """Return the answer to the player's offer; ValueError when it cannot be answered.
+
+        With `codec` video is taken in no other, though more were offered.
+        """
+        streams = [
+            PlaybackStream(kind, f"slot-{number}", random_ssrc(), random_ssrc() if kind == "video" else None)
+            for number in range(_MAX_PER_KIND)
+            for kind in ("audio", "video")
+        ]
+        codecs = frozenset(entry for entry in Codec if codec is None or entry.is_audio or entry in (codec, Codec.RTX))
+        negotiation = PlaybackNegotiation(secrets.randbits(62))
+        agreed = negotiation.answer(offer, self.egress.negotiated.local(self._context.candidates), streams, codecs)
+        for section in agreed.media:
+            if section.accepted and section.direction.sends and section.streams:
+                slots = self._slots[section.kind]
+                placed = section.streams[0]
+                slot = OfferedSlot(section.mid, section.kind, len(slots), placed.ssrc, placed.rtx_ssrc)
+                slots.append(slot)
+                self.egress.add(slot, now)
+        self.egress.agree(agreed, now)
+        return agreed
+
+    def update(self, audio: Sequence[Candidate], video: Sequence[Candidate], now: int) -> None:
+        """Show these tracks, most important first, as far as the player has m-sections for them."""
+        for kind, candidates in (("audio", audio), ("video", video)):
+            downtracks = [self.egress.downtracks[slot.mid] for slot in self._slots[kind]]
+            usable = [entry for entry in candidates if all(track.can_carry(entry.uptrack) for track in downtracks)]
+            by_wish = {entry.wish: entry for entry in usable}
+            held = [track.wish for track in downtracks]
+            for downtrack, after in zip(downtracks, place(held, list(by_wish), {}).slots, strict=True):
+                if after is None:
+                    downtrack.clear()
+                elif by_wish[after].uptrack is not downtrack.uptrack:
+                    downtrack.show(*by_wish[after][:3], now)
+
+    def video_codecs(self) -> AbstractSet[Codec] | None:
+        """Return what the player decodes, None where it takes no video."""
+        for slot in self._slots["video"]:
+            encoding = self.egress.downtracks[slot.mid].encoding
+            if encoding is not None:
+                return encoding.payload_types.keys()
+        return None
+
+    def select(self, mid: str | None, encoding: str | None, now: int, highest: Layer = ALL_LAYERS) -> None:
+        """Show this encoding (rid) on a video section, the first without `mid`; None leaves it to us again.
+
+        No layer beyond `highest` is shown. LookupError names what there is not: "media", or "encoding" on it.
+        """
+        slots = self._slots["video"]
+        slot = next((entry for entry in slots if mid in (None, entry.mid)), None)
+        if slot is None:
+            raise LookupError("media")
+        downtrack = self.egress.downtracks[slot.mid]
+        shown = downtrack.uptrack.streams if downtrack.uptrack is not None else ()
+        if encoding is not None and encoding not in {stream.rid for stream in shown}:
+            raise LookupError("encoding")
+        downtrack.wanted_rid = encoding
+        downtrack.wanted_layer = highest
+        downtrack.choose(now)
+
+    def layers(self, now: int) -> dict[str, list[Encoding]]:
+        """Return the encodings to choose from by m-section: of those that show a video with several."""
+        found: dict[str, list[Encoding]] = {}
+        for slot in self._slots["video"]:
+            downtrack = self.egress.downtracks[slot.mid]
+            if downtrack.uptrack is not None:
+                found[slot.mid] = [
+                    Encoding(
+                        stream.rid,
+                        int(stream.bits_per_second),
+                        stream.active(now),
+                        stream is downtrack.stream,
+                        downtrack.uptrack.layers,
+                    )
+                    for stream in downtrack.uptrack.streams
+                ]
+        return found
+
+    def shows(self) -> frozenset[str]:
+        """Return the m-sections that show something."""
+        return frozenset(mid for mid, downtrack in self.egress.downtracks.items() if downtrack.uptrack is not None)
+
+    def timer(self) -> int | None:
+        return self.egress.timer()

@@ -1,0 +1,68 @@
+"""What a subscriber asks for again: answered from the cache within a budget; twice where repairs are lost too."""
+
+from collections import deque
+from collections.abc import Sequence
+
+from sfu.peers.context import Context
+from sfu.peers.subscribe.bandwidth import Bandwidth
+from sfu.peers.subscribe.downtrack import DownTrack
+
+_MIN_INTERVAL_NS = 10_000_000
+_LOSSY = 0.01  # of packets lost, from which on a second copy costs less than the round trip that it often spares
+_APART_NS = 10_000_000  # what is lost in a burst is so at once
+_MAX_WAITING = 64  # answers whose second copies are due soon
+
+
+def repair_interval(round_trip: int) -> int:
+    """Return for how many ns a packet that was sent again is not sent once more; `round_trip` is in ns."""
+    return max(_MIN_INTERVAL_NS, round_trip * 3 // 4)
+
+
+class Repairs:
+    """One per egress."""
+
+    def __init__(self, peer: int, context: Context) -> None:
+        self._peer = peer
+        self._context = context
+        self._copies: deque[tuple[int, DownTrack, list[int]]] = deque(maxlen=_MAX_WAITING)
+
+    def asked(
+        self, downtrack: DownTrack, seqs: Sequence[int], bandwidth: Bandwidth | None, round_trip: int, now: int
+    ) -> None:
+        """Answer a NACK, and once more soon where the link has room but loses packets; `round_trip` is in ns."""
+        counters = self._context.counters
+        downtrack.nacks += len(seqs)
+        counters["nacks_received"] += len(seqs)
+        useful = downtrack.still_useful(seqs)
+        counters["repairs_outdated"] += len(seqs) - len(useful)
+        if bandwidth is not None:
+            admitted = bandwidth.admit_repairs(len(useful), now)
+            counters["repairs_over_budget"] += len(useful) - admitted
+            useful = useful[:admitted]
+        interval = repair_interval(round_trip)
+        self._send(downtrack, useful, now, interval)
+        again = downtrack.requests.again(useful, interval, now)
+        if bandwidth is None or not bandwidth.is_free:
+            return
+        twice = useful if bandwidth.state.loss >= _LOSSY else again
+        if twice:
+            self._copies.append((now + _APART_NS, downtrack, twice))
+            self._context.touched.add(self._peer)
+
+    def timer(self) -> int | None:
+        """When `handle_timer` has work next."""
+        return self._copies[0][0] if self._copies else None
+
+    def handle_timer(self, bandwidth: Bandwidth, now: int) -> None:
+        """Send the second copies that are due."""
+        while self._copies and self._copies[0][0] <= now:
+            _, downtrack, seqs = self._copies.popleft()
+            if downtrack.in_table and bandwidth.is_free:
+                useful = downtrack.still_useful(seqs)
+                useful = useful[: bandwidth.admit_repairs(len(useful), now, copies=True)]
+                self._context.counters["repairs_twice"] += len(useful)
+                self._send(downtrack, useful, now, 0)
+
+    def _send(self, downtrack: DownTrack, seqs: Sequence[int], now: int, interval: int) -> None:
+        sent = self._context.engine.retransmit(self._peer, downtrack.ssrc, seqs, now, interval)
+        self._context.outbox.send(sent)

@@ -1,0 +1,137 @@
+"""A participant's subscribe peer: wishes to slots, slots to offers, one offer in flight, changes coalesced.
+
+The first offer goes out at once, so that joining is fast; later ones wait up to 100 ms for further changes. Pointing an
+existing slot elsewhere needs no SDP and waits for nothing.
+"""
+
+import secrets
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+from sfu.api.signaling_values import Slot, WantedTrack
+from sfu.formats.codecs import Codec
+from sfu.machines.negotiation_subscribe import OfferedSlot, SubscribeNegotiation
+from sfu.peers.context import Context, random_ssrc
+from sfu.peers.publish.publish_peer import PublishPeer
+from sfu.peers.publish.uptrack import UpTrack
+from sfu.peers.subscribe.egress import Egress
+from sfu.peers.subscribe.slots import Wish, place
+
+_COALESCE_NS = 100_000_000
+
+
+class Candidate(NamedTuple):
+    """A track that the subscriber should get, with whoever publishes it and how it is wanted."""
+
+    uptrack: UpTrack
+    publisher: PublishPeer
+    wanted: WantedTrack
+    wish: Wish
+
+
+class SubscribeOffer(NamedTuple):
+    """An offer to send; the answer must echo `id`."""
+
+    id: int
+    sdp: str
+
+
+class Subscription:
+    """One subscribe peer and what it shows."""
+
+    def __init__(self, context: Context, now: int) -> None:
+        self.egress = Egress(context, now)
+        self.offer_in_flight: SubscribeOffer | None = None
+        self._context = context
+        self._negotiation = SubscribeNegotiation(secrets.randbits(62))
+        self._audio: list[OfferedSlot] = []
+        self._video: list[OfferedSlot] = []
+        self._offer_at: int | None = now
+        self._offers = 0
+        for _ in range(context.limits.audio_slots):
+            self._add_slot("audio", now)
+        self._negotiation.add_data()
+        self.egress.open_data()
+
+    def _add_slot(self, kind: str, now: int) -> None:
+        rtx = random_ssrc() if kind == "video" else None
+        slot = self._negotiation.add_slot(kind, random_ssrc(), rtx)
+        (self._audio if kind == "audio" else self._video).append(slot)
+        self.egress.add(slot, now)
+
+    def update(self, audio: Sequence[Candidate], video: Sequence[Candidate], now: int) -> bool:
+        """Show these tracks, most important first; returns whether the slots' map changed."""
+        room = self._context.limits.video_slots
+        for _ in range(min(len(video), room) - len(self._video)):
+            self._add_slot("video", now)
+            if self._offer_at is None:
+                self._offer_at = now + _COALESCE_NS
+        changed = self._update_kind(self._audio, audio, self._video, now)
+        return self._update_kind(self._video, video, self._audio, now) or changed
+
+    def _update_kind(
+        self, slots: Sequence[OfferedSlot], candidates: Sequence[Candidate], others: Sequence[OfferedSlot], now: int
+    ) -> bool:
+        by_wish = {entry.wish: entry for entry in candidates}
+        downtracks = [self.egress.downtracks[slot.mid] for slot in slots]
+        held = [downtrack.wish for downtrack in downtracks]
+        if by_wish.keys() == {wish for wish in held if wish is not None}:
+            placed: Sequence[Wish | None] = held
+        else:
+            shown = (self.egress.downtracks[slot.mid].wish for slot in others)
+            neighbours = {number: wish.participant for number, wish in enumerate(shown) if wish is not None}
+            placed = place(held, list(by_wish), neighbours).slots
+        changed = False
+        for downtrack, after in zip(downtracks, placed, strict=True):
+            if after == downtrack.wish:
+                if after is None:
+                    continue
+                if by_wish[after].uptrack is downtrack.uptrack:
+                    downtrack.wanted = by_wish[after].wanted
+                    continue
+            changed = True
+            if after is None:
+                downtrack.clear()
+            else:
+                downtrack.show(*by_wish[after][:3], now)
+        return changed
+
+    def slots(self) -> list[Slot]:
+        """Return the whole map of slots."""
+        shown = []
+        for slot in self._negotiation.slots:
+            wish = self.egress.downtracks[slot.mid].wish
+            shown.append(Slot(mid=slot.mid, track=wish.track if wish else None))
+        return shown
+
+    def video_codecs(self) -> AbstractSet[Codec] | None:
+        """Return what the subscriber decodes, None until an answer has told."""
+        for slot in self._video:
+            encoding = self.egress.downtracks[slot.mid].encoding
+            if encoding is not None:
+                return encoding.payload_types.keys()
+        return None
+
+    def take_offer(self, now: int) -> SubscribeOffer | None:
+        """Return the offer to send now, if one is due and none is in flight."""
+        if self.offer_in_flight is not None or self._offer_at is None or now < self._offer_at:
+            return None
+        self._offer_at = None
+        self._offers += 1
+        sdp = self._negotiation.offer(self.egress.negotiated.local(self._context.candidates))
+        self.offer_in_flight = SubscribeOffer(self._offers, sdp)
+        return self.offer_in_flight
+
+    def answer(self, offer_id: int, sdp: str, now: int) -> bool:
+        """Take an answer; False when it answers no offer in flight. ValueError when it does not fit."""
+        if self.offer_in_flight is None or self.offer_in_flight.id != offer_id:
+            return False
+        agreed = self._negotiation.apply(sdp)
+        self.offer_in_flight = None
+        self.egress.agree(agreed, now)
+        return True
+
+    def offer_due(self) -> int | None:
+        """When `take_offer` has one next; None while nothing is to be offered, or one is in flight."""
+        return self._offer_at if self.offer_in_flight is None else None

@@ -1,0 +1,48 @@
+"""Receivers of plain transports that nobody vouches for: whoever opens a transport may have named another's address.
+
+Such a receiver gets media for a second and has to answer with RTP or RTCP meanwhile. Each address may be tried a few
+times a minute, so that what it gets unasked is little, however many transports are opened and by whom.
+"""
+
+import ipaddress
+from collections import deque
+
+from sfu.api.refusal import Code, Refused
+
+PROOF_NS = 1_000_000_000
+TRIES = 4
+WINDOW_NS = 60_000_000_000
+_MAX_HOSTS = 256
+
+
+class UnprovedReceivers:
+    """Tries of the last minute by address, of IPv6 by the /64 that one customer has."""
+
+    def __init__(self) -> None:
+        self._tries: dict[str, deque[int]] = {}
+
+    def begin(self, address: str, now: int) -> None:
+        """Note a try; raises Refused when there have been enough lately, of this address or of all."""
+        self._forget(now)
+        host = _host(address)
+        tries = self._tries.get(host, deque())
+        if len(tries) >= TRIES or (not tries and len(self._tries) >= _MAX_HOSTS):
+            raise Refused(Code.TOO_MANY_REQUESTS, "This address has not answered; try again in a minute.")
+        tries.append(now)
+        self._tries[host] = tries
+
+    def proved(self, address: str) -> None:
+        """The receiver has answered: its tries count no more."""
+        self._tries.pop(_host(address), None)
+
+    def _forget(self, now: int) -> None:
+        for host, tries in list(self._tries.items()):
+            while tries and now - tries[0] >= WINDOW_NS:
+                tries.popleft()
+            if not tries:
+                del self._tries[host]
+
+
+def _host(address: str) -> str:
+    parsed = ipaddress.ip_address(address)
+    return str(parsed) if parsed.version == 4 else str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))

@@ -1,0 +1,79 @@
+"""What may wait a moment is done for everybody at once; what may not is done at once, and nothing overtakes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfu.engine.contract import Observed, Result
+from sfu.formats import rtcp
+from sfu.machines.loss_windows import LossWindow
+from sfu.machines.observation import Observation
+from sfu.machines.overuse import Usage
+from sfu.peers.beat import BEAT_NS, on_beat, on_nearest_beat
+from sfu.peers.subscribe.bandwidth import Bandwidth
+from tests.sfu.rooms.simulcast_call import Call
+from tests.sfu.rooms.stage import MS, Stage
+from tests.sfu.rooms.test_media import call
+from tests.support.link_model import LinkSettings
+
+CALM = Observation(20 * MS, 20 * MS, (1000.0,), False, Usage.NORMAL, 3000, 2 * MS, LossWindow(100, 0, 1e6), ())
+
+
+@given(st.integers(0, 10**15), st.integers(0, 10**9))
+def test_beats_are_never_before_what_waits_for_them(now: int, wait: int) -> None:
+    assert 0 <= on_beat(now) - now < BEAT_NS
+    nearest = on_nearest_beat(now + wait, now)
+    assert nearest > now
+    assert nearest % BEAT_NS == 0
+    assert abs(nearest - now - wait) <= (BEAT_NS if wait < BEAT_NS else BEAT_NS // 2)
+
+
+def test_a_report_waits_for_the_beat_and_a_keyframe_asked_for_does_not() -> None:
+    stage = Stage()
+    _, receiver = call(stage)
+    bob = stage.node.rooms["r"].participants["bob"]
+    assert bob.subscription is not None
+    downtrack = next(iter(bob.subscription.egress.downtracks.values()))
+    counters = stage.node.context.counters
+    asked = counters["plis_received"]
+
+    def hear(fraction: int, *more: rtcp.Packet) -> None:
+        block = rtcp.ReportBlock(downtrack.ssrc, fraction, 1, 0, 0)
+        receiver.send_rtcp([rtcp.ReceiverReport(1, (block,)), *more])
+        stage.deliver()
+
+    hear(12)
+    assert downtrack.fraction_lost == 0
+    stage.run(BEAT_NS + 10 * MS)
+    assert downtrack.fraction_lost == 12
+    hear(7, rtcp.PictureLoss(1, downtrack.ssrc))
+    assert counters["plis_received"] == asked + 1
+    assert downtrack.fraction_lost == 7
+
+
+@pytest.mark.parametrize(
+    "urgent",
+    [
+        CALM._replace(losses=LossWindow(100, 1, 1e6)),
+        CALM._replace(overused=True),
+        CALM._replace(usage=Usage.OVERUSE),
+        CALM._replace(queueing=60 * MS),
+    ],
+)
+def test_trouble_is_judged_at_once_and_after_what_waits(urgent: Observation, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewed = Call(LinkSettings(rate=5_000_000, delay=20 * MS))
+    number = viewed.subscription.egress.peer.number
+    judged: list[Observation | None] = []
+    monkeypatch.setattr(Bandwidth, "observed", lambda self, observation, arrival: judged.append(observation))
+
+    def hear(observation: Observation) -> None:
+        now = viewed.stage.now
+        viewed.stage.node.receive(Result(observed=[Observed(number, observation, now)]), now)
+
+    hear(CALM)
+    assert judged == []
+    hear(urgent)
+    assert judged == [CALM, urgent]
+    hear(CALM)
+    viewed.stage.run(BEAT_NS + 10 * MS)
+    assert judged[:3] == [CALM, urgent, CALM]

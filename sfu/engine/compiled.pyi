@@ -18,7 +18,7 @@ from sfu.engine.contract import (
 )
 from sfu.formats.congestion_feedback import CongestionFeedback
 from sfu.formats.transport_feedback import TransportFeedback
-from sfu.machines.observation import Observation, SentSummary
+from sfu.machines.congestion.observation import Observation, SentSummary
 
 class CompiledEngine:
     name: str

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
-from sfu.machines.observation import Observation
+from sfu.machines.congestion.observation import Observation
 
 Address = tuple[str, int]
 """An IP literal (no zone) and a port."""

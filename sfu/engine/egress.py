@@ -10,8 +10,8 @@ from sfu.engine.route import STAMPS, Route
 from sfu.engine.srtp import NoProtector, PlainRtcp, Protector, RtcpProtector, create_protector
 from sfu.engine.tally import Tally
 from sfu.formats.extensions import Extension
-from sfu.machines.observation import Observer
-from sfu.machines.send_history import SentKind, SentPacket
+from sfu.machines.congestion.observation import Observer
+from sfu.machines.congestion.send_history import SentKind, SentPacket
 
 _MASK32 = 0xFFFFFFFF
 _PADDING_PACKETS = 16

@@ -11,7 +11,7 @@ from sfu.engine.packet import Packet
 from sfu.engine.route import STAMPS, Route
 from sfu.engine.sequence_map import MAX_GAP, Rewrite, Segment
 from sfu.engine.tally import Tally
-from sfu.machines.send_history import SentKind, SentPacket
+from sfu.machines.congestion.send_history import SentKind, SentPacket
 
 _MASK32 = 0xFFFFFFFF
 _NO_LIMIT = 255

@@ -27,7 +27,7 @@ from sfu.engine.srtp import check_keys
 from sfu.engine.tally import Tally
 from sfu.formats.congestion_feedback import CongestionFeedback
 from sfu.formats.transport_feedback import TransportFeedback
-from sfu.machines.observation import Observation, SentSummary
+from sfu.machines.congestion.observation import Observation, SentSummary
 
 
 class PythonEngine:

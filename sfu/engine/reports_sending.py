@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 from sfu.engine.contract import Outgoing
 from sfu.formats.congestion_feedback import CongestionFeedback
 from sfu.formats.transport_feedback import TransportFeedback
-from sfu.machines.observation import Observation, SentSummary
+from sfu.machines.congestion.observation import Observation, SentSummary
 
 
 @runtime_checkable
@@ -13,7 +13,7 @@ class ReportsSending(Protocol):
     """Records of what is sent, and judging feedback by them."""
 
     def report_sent(self, peer: int, wanted: bool) -> None:
-        """Remember what is sent to the peer from now on, as `sfu.machines.send_history` does, or nothing.
+        """Remember what is sent to the peer from now on, as `sfu.machines.congestion.send_history` does, or nothing.
 
         Sizes are those of datagrams, times the `now` of the call that sent them; where an engine sends by itself, of
         the moment. A packet sent again without RTX is not remembered again.
@@ -25,7 +25,7 @@ class ReportsSending(Protocol):
     def observe(
         self, peer: int, message: TransportFeedback | CongestionFeedback, now: int, *, whole: bool = False
     ) -> Observation | None:
-        """Match feedback that came at `now` with what was sent; see `sfu.machines.observation`."""
+        """Match feedback that came at `now` with what was sent; see `sfu.machines.congestion.observation`."""
 
     def fold(self, peer: int, longest: int) -> None:
         """Take transport-wide feedback of the peer out of the RTCP that is left over, and tell what it says by

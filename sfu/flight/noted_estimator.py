@@ -3,9 +3,9 @@
 import msgspec
 
 from sfu.flight.recorder import Kind, ParticipantFlight
-from sfu.machines.estimator import Estimator
-from sfu.machines.observation import Observation, SentSummary
-from sfu.machines.probes import ProbeCluster
+from sfu.machines.congestion.estimator import Estimator
+from sfu.machines.congestion.observation import Observation, SentSummary
+from sfu.machines.congestion.probes import ProbeCluster
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True, tag=True):

@@ -14,7 +14,7 @@ from sfu.flight.noted_estimator import Began
 from sfu.flight.notes import Allocated
 from sfu.flight.recorder import Entry, Kind
 from sfu.machines.allocator import Allocator, Demand
-from sfu.machines.estimator import Estimator
+from sfu.machines.congestion.estimator import Estimator
 
 Outcome = TypeVar("Outcome")
 

@@ -6,9 +6,9 @@ from sfu.engine.contract import Arrival, Leftover, LeftoverKind, Observed, Resul
 from sfu.flight import notes as flight_notes
 from sfu.flight.recorder import Kind
 from sfu.formats import rtcp
+from sfu.machines.congestion.observation import Observation
+from sfu.machines.congestion.overuse import Usage
 from sfu.machines.ice import local_ufrag
-from sfu.machines.observation import Observation
-from sfu.machines.overuse import Usage
 from sfu.peers.beat import on_beat
 from sfu.peers.context import Context
 from sfu.peers.peer import Peer

@@ -9,11 +9,11 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from sfu.formats.transport_feedback import TransportFeedback
-from sfu.machines.estimator import Estimator
-from sfu.machines.observation import Observer
-from sfu.machines.pacing import pacing_rate
-from sfu.machines.probes import ProbeCluster
-from sfu.machines.send_history import SentKind, SentPacket
+from sfu.machines.congestion.estimator import Estimator
+from sfu.machines.congestion.observation import Observer
+from sfu.machines.congestion.pacing import pacing_rate
+from sfu.machines.congestion.probes import ProbeCluster
+from sfu.machines.congestion.send_history import SentKind, SentPacket
 from sfu.machines.twcc_receiver import TwccReceiver
 from tests.support.link_model import Link, LinkSettings
 

@@ -1,4 +1,4 @@
-# sfu.machines.observation in C: what was sent to a peer, matched with its feedback, and reduced.
+# sfu.machines.congestion.observation in C: what was sent to a peer, matched with its feedback, and reduced.
 
 cdef extern from "stdlib.h" nogil:
     void qsort(void *items, size_t count, size_t size, int (*compare)(const void *, const void *) noexcept)
@@ -163,7 +163,7 @@ cdef int compare_arrivals(const void *left, const void *right) noexcept nogil:
 
 
 cdef bint window_sample(Link *link, int64_t arrival, int size, double *sample) noexcept nogil:
-    """See sfu.machines.arrival_windows; True when a window is full."""
+    """See sfu.machines.congestion.arrival_windows; True when a window is full."""
     cdef bint is_full = False
     cdef int64_t gap
     if not link.has_last or arrival < link.last:
@@ -206,7 +206,7 @@ cdef bint group_is_new(const Group *group, int64_t sent, int64_t arrival) noexce
 
 
 cdef bint group_delta(Link *link, int64_t sent, int64_t arrival, int size, int64_t now, Delta *delta) noexcept nogil:
-    """See sfu.machines.packet_groups; True when there is a delta."""
+    """See sfu.machines.congestion.packet_groups; True when there is a delta."""
     cdef Group *current = &link.current
     cdef Group *previous = &link.previous
     cdef bint is_complete = False
@@ -242,7 +242,7 @@ cdef bint group_delta(Link *link, int64_t sent, int64_t arrival, int size, int64
 
 
 cdef bint losses_add(Link *link, const Matched *matched, int count, Lost *window) noexcept nogil:
-    """See sfu.machines.loss_windows; True when a window is complete."""
+    """See sfu.machines.congestion.loss_windows; True when a window is complete."""
     cdef int k
     cdef int64_t duration
     for k in range(count):

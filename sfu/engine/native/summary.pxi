@@ -1,4 +1,4 @@
-# What was matched, reduced to what is judged: the rest of sfu.machines.observation in C.
+# What was matched, reduced to what is judged: the rest of sfu.machines.congestion.observation in C.
 
 
 cdef object result_of(const Matched *matched):

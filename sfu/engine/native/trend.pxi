@@ -1,4 +1,4 @@
-# sfu.machines.overuse in C: the same operations in the same order.
+# sfu.machines.congestion.overuse in C: the same operations in the same order.
 
 
 cdef void trend_begin(Trend *trend) noexcept nogil:

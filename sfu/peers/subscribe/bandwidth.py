@@ -7,10 +7,10 @@ from sfu.engine.reports_sending import ReportsSending
 from sfu.flight.noted_estimator import NotedEstimator
 from sfu.flight.recorder import ParticipantFlight
 from sfu.formats import rtcp
-from sfu.machines.estimator import Estimator, EstimatorState
-from sfu.machines.observation import Observation
-from sfu.machines.pacing import BurstCapacity, RepairBudget, pacing_rate
-from sfu.machines.probes import ProbeCluster
+from sfu.machines.congestion.estimator import Estimator, EstimatorState
+from sfu.machines.congestion.observation import Observation
+from sfu.machines.congestion.pacing import BurstCapacity, RepairBudget, pacing_rate
+from sfu.machines.congestion.probes import ProbeCluster
 from sfu.peers.beat import on_beat
 from sfu.peers.outbox import Outbox
 

@@ -6,9 +6,9 @@ import pytest
 
 from sfu.engine import available_engines, create_engine
 from sfu.formats.transport_feedback import TransportFeedback
-from sfu.machines.observation import Observation, Observer
-from sfu.machines.overuse import Usage
-from sfu.machines.send_history import SentKind, SentPacket
+from sfu.machines.congestion.observation import Observation, Observer
+from sfu.machines.congestion.overuse import Usage
+from sfu.machines.congestion.send_history import SentKind, SentPacket
 from sfu.machines.twcc_receiver import TwccReceiver
 from tests.sfu.engine.table import MILLISECOND, one_to_one, vp8
 from tests.sfu.engine.test_sent_records import Reporting

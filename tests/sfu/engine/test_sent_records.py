@@ -9,8 +9,8 @@ from sfu.engine.reports_sending import ReportsSending
 from sfu.formats.congestion_feedback import CongestionFeedback, PacketArrival, StreamArrivals
 from sfu.formats.extensions import Extension
 from sfu.formats.transport_feedback import TransportFeedback
-from sfu.machines.observation import SentSummary
-from sfu.machines.send_history import MAX_PACKETS, PacketResult, SentKind
+from sfu.machines.congestion.observation import SentSummary
+from sfu.machines.congestion.send_history import MAX_PACKETS, PacketResult, SentKind
 from tests.sfu.engine.table import AUDIO, MILLISECOND, SENT, Publisher, Subscriber, one_to_one, opus, vp8
 
 

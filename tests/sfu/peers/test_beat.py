@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from sfu.engine.contract import Observed, Result
 from sfu.formats import rtcp
-from sfu.machines.loss_windows import LossWindow
-from sfu.machines.observation import Observation
-from sfu.machines.overuse import Usage
+from sfu.machines.congestion.loss_windows import LossWindow
+from sfu.machines.congestion.observation import Observation
+from sfu.machines.congestion.overuse import Usage
 from sfu.peers.beat import BEAT_NS, on_beat, on_nearest_beat
 from sfu.peers.subscribe.bandwidth import Bandwidth
 from tests.sfu.rooms.simulcast_call import Call

@@ -7,8 +7,8 @@ from sfu.engine.python import PythonEngine
 from sfu.formats import rtcp
 from sfu.formats.congestion_feedback import CongestionFeedback
 from sfu.formats.transport_feedback import TransportFeedback
-from sfu.machines.observation import Observation, Observer, SentSummary
-from sfu.machines.send_history import SentKind, SentPacket
+from sfu.machines.congestion.observation import Observation, Observer, SentSummary
+from sfu.machines.congestion.send_history import SentKind, SentPacket
 from sfu.peers.outbox import Outbox
 from sfu.peers.subscribe.bandwidth import Bandwidth
 

@@ -1,6 +1,6 @@
 """Is it the application or the network that limits what is sent."""
 
-from sfu.machines.application_limit import ApplicationLimit
+from sfu.machines.congestion.application_limit import ApplicationLimit
 
 MS = 1_000_000
 

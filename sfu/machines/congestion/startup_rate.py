@@ -9,7 +9,7 @@ after a few seconds.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sfu.machines.send_history import PacketResult, SentKind
+from sfu.machines.congestion.send_history import PacketResult, SentKind
 
 _GAP_NS = 20_000_000  # a machine with hundreds of newcomers does not come to each more often
 _MIN_PACKETS = 8

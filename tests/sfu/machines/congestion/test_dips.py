@@ -1,6 +1,6 @@
 """Which dips of a link are sat out, and for how long."""
 
-from sfu.machines.dips import Dips
+from sfu.machines.congestion.dips import Dips
 
 MS = 1_000_000
 CARRIED = 2_100_000.0

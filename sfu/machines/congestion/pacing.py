@@ -6,7 +6,7 @@ never far above what is sent, and most links carry many times as much. Pictures 
 one is on its way longer than the first tells what the link carries at once, and there is no need to be much slower.
 """
 
-from sfu.machines.observation import Observation
+from sfu.machines.congestion.observation import Observation
 
 _FACTOR = 1.15  # more would fill the router's queue with each keyframe, and look like overuse
 _START_FACTOR = 2.5  # a newcomer's first keyframes; as libwebrtc paces

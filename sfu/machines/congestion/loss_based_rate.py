@@ -9,7 +9,7 @@ point: beyond 5 % an instant limit comes in, since neither media nor others on t
 from collections import deque
 from math import log
 
-from sfu.machines.loss_windows import LossWindow
+from sfu.machines.congestion.loss_windows import LossWindow
 
 _WINDOWS = 20
 _AGEING = 0.9

@@ -11,11 +11,17 @@ from typing import NamedTuple
 from sfu.formats.congestion_feedback import CongestionFeedback
 from sfu.formats.rtcp import ReportBlock
 from sfu.formats.transport_feedback import TransportFeedback
-from sfu.machines.arrival_windows import ArrivalWindows
-from sfu.machines.loss_windows import LossWindow, LossWindows
-from sfu.machines.overuse import OveruseDetector, Usage
-from sfu.machines.packet_groups import PacketGroups
-from sfu.machines.send_history import FeedbackReport, PacketResult, SendHistory, SentPacket, received_in_order
+from sfu.machines.congestion.arrival_windows import ArrivalWindows
+from sfu.machines.congestion.loss_windows import LossWindow, LossWindows
+from sfu.machines.congestion.overuse import OveruseDetector, Usage
+from sfu.machines.congestion.packet_groups import PacketGroups
+from sfu.machines.congestion.send_history import (
+    FeedbackReport,
+    PacketResult,
+    SendHistory,
+    SentPacket,
+    received_in_order,
+)
 
 _CALM_NS = 5_000_000
 _PROBED_NS = 2_000_000_000

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sfu.machines.send_history import PacketResult
+from sfu.machines.congestion.send_history import PacketResult
 
 _WINDOW_NS = 250_000_000
 _MIN_PACKETS = 10

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sfu.machines.acknowledged_rate import AcknowledgedRate
-from sfu.machines.arrival_windows import ArrivalWindows
+from sfu.machines.congestion.acknowledged_rate import AcknowledgedRate
+from sfu.machines.congestion.arrival_windows import ArrivalWindows
 
 MS = 1_000_000
 

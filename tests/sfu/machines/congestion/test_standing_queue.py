@@ -1,6 +1,6 @@
 """Delays that stay high."""
 
-from sfu.machines.standing_queue import StandingQueue
+from sfu.machines.congestion.standing_queue import StandingQueue
 
 MS = 1_000_000
 

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from sfu.machines.loss_based_rate import LossBasedRate
-from sfu.machines.loss_windows import LossWindows
-from sfu.machines.send_history import PacketResult, SentKind
+from sfu.machines.congestion.loss_based_rate import LossBasedRate
+from sfu.machines.congestion.loss_windows import LossWindows
+from sfu.machines.congestion.send_history import PacketResult, SentKind
 
 MS = 1_000_000
 SECOND = 1000 * MS

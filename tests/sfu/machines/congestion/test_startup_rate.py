@@ -1,7 +1,7 @@
 """The first pictures as a measure of the link."""
 
-from sfu.machines.send_history import PacketResult, SentKind
-from sfu.machines.startup_rate import StartupRate, StartupRun
+from sfu.machines.congestion.send_history import PacketResult, SentKind
+from sfu.machines.congestion.startup_rate import StartupRate, StartupRun
 
 MS = 1_000_000
 SECOND = 1000 * MS

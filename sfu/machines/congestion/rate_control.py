@@ -7,7 +7,7 @@ nothing but overuse lowers it, so silence is no ground for falling either.
 
 from math import sqrt
 
-from sfu.machines.overuse import Usage
+from sfu.machines.congestion.overuse import Usage
 
 _BETA = 0.85
 _LIMITED_STEP = 0.6

@@ -8,7 +8,7 @@ success and later after each failure.
 
 from typing import NamedTuple
 
-from sfu.machines.send_history import PacketResult
+from sfu.machines.congestion.send_history import PacketResult
 
 _MIN_PACKETS = 5
 _MIN_SIZE = _MIN_PACKETS * 1200  # shorter clusters are at the mercy of jitter

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sfu.machines.overuse import Usage
-from sfu.machines.rate_control import LinkCapacity, RateControl
+from sfu.machines.congestion.overuse import Usage
+from sfu.machines.congestion.rate_control import LinkCapacity, RateControl
 
 MS = 1_000_000
 SECOND = 1000 * MS

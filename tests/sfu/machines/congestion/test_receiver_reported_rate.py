@@ -2,7 +2,7 @@
 
 import pytest
 
-from sfu.machines.receiver_reported_rate import ReceiverReportedRate
+from sfu.machines.congestion.receiver_reported_rate import ReceiverReportedRate
 
 SECOND = 1_000_000_000
 RTT = 50_000_000

@@ -8,17 +8,17 @@ give none are followed by REMB or receiver reports.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sfu.machines.acknowledged_rate import AcknowledgedRate
-from sfu.machines.application_limit import ApplicationLimit
-from sfu.machines.loss_based_rate import LossBasedRate
-from sfu.machines.observation import Observation, SentSummary
-from sfu.machines.overuse import Usage
-from sfu.machines.probes import ProbeCluster, ProbeControl, ProbeResults
-from sfu.machines.rate_control import RateControl
-from sfu.machines.receiver_reported_rate import ReceiverReportedRate
-from sfu.machines.send_history import received_in_order
-from sfu.machines.standing_queue import StandingQueue
-from sfu.machines.startup_rate import StartupRate
+from sfu.machines.congestion.acknowledged_rate import AcknowledgedRate
+from sfu.machines.congestion.application_limit import ApplicationLimit
+from sfu.machines.congestion.loss_based_rate import LossBasedRate
+from sfu.machines.congestion.observation import Observation, SentSummary
+from sfu.machines.congestion.overuse import Usage
+from sfu.machines.congestion.probes import ProbeCluster, ProbeControl, ProbeResults
+from sfu.machines.congestion.rate_control import RateControl
+from sfu.machines.congestion.receiver_reported_rate import ReceiverReportedRate
+from sfu.machines.congestion.send_history import received_in_order
+from sfu.machines.congestion.standing_queue import StandingQueue
+from sfu.machines.congestion.startup_rate import StartupRate
 
 _ROUND_TRIP_NS = 100_000_000
 _SILENCE_NS = 2_000_000_000

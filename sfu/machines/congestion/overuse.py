@@ -8,7 +8,7 @@ queues by themselves do not starve this one.
 from collections import deque
 from enum import Enum
 
-from sfu.machines.packet_groups import GroupDelta
+from sfu.machines.congestion.packet_groups import GroupDelta
 
 _WINDOW = 20
 _SMOOTHING = 0.9

@@ -2,10 +2,10 @@
 
 from sfu.formats.congestion_feedback import CongestionFeedback, PacketArrival, StreamArrivals
 from sfu.formats.transport_feedback import TransportFeedback
-from sfu.machines.estimator import Estimator, EstimatorSettings
-from sfu.machines.observation import Observation, Observer, SentSummary
-from sfu.machines.overuse import Usage
-from sfu.machines.send_history import SentKind, SentPacket
+from sfu.machines.congestion.estimator import Estimator, EstimatorSettings
+from sfu.machines.congestion.observation import Observation, Observer, SentSummary
+from sfu.machines.congestion.overuse import Usage
+from sfu.machines.congestion.send_history import SentKind, SentPacket
 
 MS = 1_000_000
 SECOND = 1000 * MS

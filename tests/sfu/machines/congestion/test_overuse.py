@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sfu.machines.overuse import OveruseDetector, Usage
-from sfu.machines.packet_groups import GroupDelta
+from sfu.machines.congestion.overuse import OveruseDetector, Usage
+from sfu.machines.congestion.packet_groups import GroupDelta
 
 MS = 1_000_000
 

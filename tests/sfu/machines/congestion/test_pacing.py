@@ -1,9 +1,9 @@
 """Budgets: the pacer's and that of repairs."""
 
-from sfu.machines.loss_windows import LossWindow
-from sfu.machines.observation import Observation
-from sfu.machines.overuse import Usage
-from sfu.machines.pacing import BurstCapacity, RepairBudget, pacing_rate
+from sfu.machines.congestion.loss_windows import LossWindow
+from sfu.machines.congestion.observation import Observation
+from sfu.machines.congestion.overuse import Usage
+from sfu.machines.congestion.pacing import BurstCapacity, RepairBudget, pacing_rate
 
 MS = 1_000_000
 SECOND = 1000 * MS

@@ -1,6 +1,6 @@
 """Groups of packets and the deltas between them."""
 
-from sfu.machines.packet_groups import GroupDelta, PacketGroups
+from sfu.machines.congestion.packet_groups import GroupDelta, PacketGroups
 
 MS = 1_000_000
 

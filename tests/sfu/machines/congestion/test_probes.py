@@ -1,7 +1,7 @@
 """When to probe, and what a probe measures."""
 
-from sfu.machines.probes import ProbeCluster, ProbeControl, ProbeResult, ProbeResults
-from sfu.machines.send_history import PacketResult, SentKind
+from sfu.machines.congestion.probes import ProbeCluster, ProbeControl, ProbeResult, ProbeResults
+from sfu.machines.congestion.send_history import PacketResult, SentKind
 
 MS = 1_000_000
 SECOND = 1000 * MS

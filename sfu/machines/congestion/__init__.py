@@ -1,0 +1,1 @@
+"""Congestion control: send-side bandwidth estimation from feedback, probing and pacing."""

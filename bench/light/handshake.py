@@ -6,8 +6,8 @@ import socket
 import time
 
 from sfu.formats import stun
-from sfu.machines.dtls import Dtls, DtlsKeys, DtlsState
-from sfu.machines.dtls_certificate import DtlsCertificate
+from sfu.machines.dtls.association import Dtls, DtlsKeys, DtlsState
+from sfu.machines.dtls.certificate import DtlsCertificate
 from sfu.machines.ice import Address, Credentials, generate_credentials
 from sfu.machines.ice_client import IceClient
 from sfu.machines.negotiation import DtlsRole, LocalTransport, RemoteTransport

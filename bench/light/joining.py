@@ -24,7 +24,7 @@ from sfu.formats.codecs import Codec
 from sfu.formats.extensions import URIS, Extension
 from sfu.formats.sdp import SessionDescription
 from sfu.formats.sdp import parse as parse_sdp
-from sfu.machines.dtls_certificate import DtlsCertificate, generate_certificate
+from sfu.machines.dtls.certificate import DtlsCertificate, generate_certificate
 
 JOIN_SECONDS = 60.0
 _CODECS = frozenset({Codec.OPUS, Codec.VP8})

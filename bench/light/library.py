@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from sfu.engine.srtp import derive_key
-from sfu.machines.dtls_srtp import DtlsKeys
+from sfu.machines.dtls.srtp import DtlsKeys
 
 BUCKETS = 50_000
 BUCKET_MS = 0.01

@@ -14,7 +14,7 @@ from bench.sfu_process import SfuProcess
 from sfu.api.join_token import Source
 from sfu.api.plain_transport import AnyTransport, PlainTrack, ReceiveTransport, SendTransport, SrtpKey, Suite
 from sfu.api.plain_transport import TransportInfo as Info
-from sfu.machines.dtls_srtp import DtlsKeys
+from sfu.machines.dtls.srtp import DtlsKeys
 
 PAYLOAD_TYPE = 96
 KEY_BYTES: dict[Suite, int] = {"AEAD_AES_128_GCM": 28, "AES_CM_128_HMAC_SHA1_80": 30}

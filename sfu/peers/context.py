@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sfu.engine.contract import Address, Drop, Engine
 from sfu.engine.reports_sending import ReportsSending
 from sfu.formats.sdp import Candidate
-from sfu.machines.dtls_certificate import DtlsCertificate
+from sfu.machines.dtls.certificate import DtlsCertificate
 from sfu.peers.outbox import Outbox
 from sfu.peers.peer import Peer
 from sfu.peers.unproved import UnprovedReceivers

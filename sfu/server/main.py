@@ -16,7 +16,7 @@ from sfu.engine import create_engine, engine_notice
 from sfu.engine.pump import Pump
 from sfu.engine.reports_sending import ReportsSending
 from sfu.engine.sockets import Sockets
-from sfu.machines.dtls_certificate import generate_certificate
+from sfu.machines.dtls.certificate import generate_certificate
 from sfu.machines.ice import lite_candidates
 from sfu.peers.context import Context, Limits
 from sfu.rooms.admission import Admission

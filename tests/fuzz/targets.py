@@ -28,7 +28,7 @@ from sfu.formats.codecs import Codec
 from sfu.formats.keyframes import keyframe_size
 from sfu.formats.tcp_framing import Deframer
 from sfu.frames.assembler import FrameAssembler
-from sfu.machines import dtls_records
+from sfu.machines.dtls import records as dtls_records
 from sfu.machines.sctp_association import SctpAssociation, SctpMessage
 
 

@@ -9,8 +9,8 @@ from pylibsrtp import Policy
 from parley.client.srtp_session import SrtpSession
 from sfu.formats.data_message import MAX_PASSED_ON_BYTES
 from sfu.formats.rtp import is_rtcp
-from sfu.machines.dtls import Dtls, DtlsKeys, DtlsState
-from sfu.machines.dtls_certificate import DtlsCertificate
+from sfu.machines.dtls.association import Dtls, DtlsKeys, DtlsState
+from sfu.machines.dtls.certificate import DtlsCertificate
 from sfu.machines.ice import Address, Credentials, generate_credentials
 from sfu.machines.ice_client import IceClient
 from sfu.machines.negotiation import DtlsRole, LocalTransport, RemoteTransport

@@ -28,7 +28,7 @@ from sfu.formats.data_message import parse as parse_data
 from sfu.formats.rtcp import Nack, Packet, PictureLoss
 from sfu.formats.rtcp import parse as parse_rtcp
 from sfu.formats.sdp import parse as parse_sdp
-from sfu.machines.dtls_certificate import generate_certificate
+from sfu.machines.dtls.certificate import generate_certificate
 from sfu.peers.subscribe.data_channels import Came, Sent
 
 _FEEDBACK_SECONDS = 0.05

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from sfu.machines.dtls import HANDSHAKE_NS, Dtls, DtlsState
-from sfu.machines.dtls_certificate import generate_certificate
+from sfu.machines.dtls.association import HANDSHAKE_NS, Dtls, DtlsState
+from sfu.machines.dtls.certificate import generate_certificate
 from sfu.machines.negotiation import DtlsRole
 
 CLIENT = generate_certificate()

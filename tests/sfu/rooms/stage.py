@@ -17,8 +17,8 @@ from sfu.formats.data_message import MAX_PASSED_ON_BYTES, DataMessage, serialise
 from sfu.formats.data_message import parse as parse_data
 from sfu.formats.rtp import RtpPacket, is_rtcp, parse, serialize
 from sfu.formats.sdp import Fingerprint
-from sfu.machines.dtls import Dtls, DtlsState
-from sfu.machines.dtls_certificate import DtlsCertificate, generate_certificate
+from sfu.machines.dtls.association import Dtls, DtlsState
+from sfu.machines.dtls.certificate import DtlsCertificate, generate_certificate
 from sfu.machines.ice import Credentials, generate_credentials, lite_candidates
 from sfu.machines.ice_client import IceClient
 from sfu.machines.negotiation import DtlsRole

@@ -11,8 +11,8 @@ import pytest
 
 from sfu.api import signaling
 from sfu.formats.sdp import Fingerprint
-from sfu.machines.dtls import Dtls, DtlsState
-from sfu.machines.dtls_certificate import generate_certificate
+from sfu.machines.dtls.association import Dtls, DtlsState
+from sfu.machines.dtls.certificate import generate_certificate
 from sfu.machines.ice import Credentials, generate_credentials
 from sfu.machines.ice_client import IceClient
 from sfu.machines.negotiation import DtlsRole

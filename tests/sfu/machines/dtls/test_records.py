@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.machines.dtls_records import HANDSHAKE, is_sane, pack, records
+from sfu.machines.dtls.records import HANDSHAKE, is_sane, pack, records
 
 
 def record(content_type: int, epoch: int, body: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sfu.machines.dtls_records import HANDSHAKE, HEADER_BYTES, Record
+from sfu.machines.dtls.records import HANDSHAKE, HEADER_BYTES, Record
 
 CLIENT_HELLO = 1
 SERVER_HELLO = 2

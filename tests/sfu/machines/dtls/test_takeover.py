@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
-from sfu.machines import dtls as dtls_module
-from sfu.machines.dtls import HANDSHAKE_NS, Dtls, DtlsState
-from sfu.machines.dtls_certificate import DtlsCertificate, fingerprint_of, generate_certificate, self_signed
-from sfu.machines.dtls_messages import CERTIFICATE, FINISHED, SERVER_KEY_EXCHANGE, Assembler, Message, read_certificate
-from sfu.machines.dtls_records import records
-from sfu.machines.dtls_takeover import TakenOver, is_needed
+from sfu.machines.dtls import association as dtls_module
+from sfu.machines.dtls.association import HANDSHAKE_NS, Dtls, DtlsState
+from sfu.machines.dtls.certificate import DtlsCertificate, fingerprint_of, generate_certificate, self_signed
+from sfu.machines.dtls.messages import CERTIFICATE, FINISHED, SERVER_KEY_EXCHANGE, Assembler, Message, read_certificate
+from sfu.machines.dtls.records import records
+from sfu.machines.dtls.takeover import TakenOver, is_needed
 from sfu.machines.negotiation import DtlsRole
 
 OURS = generate_certificate()

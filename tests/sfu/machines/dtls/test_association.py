@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from OpenSSL import SSL
 
 from sfu.formats.sdp import Fingerprint
-from sfu.machines.dtls import HANDSHAKE_NS, MAX_HANDSHAKE_BYTES, MAX_HELD, MTU, Dtls, DtlsState
-from sfu.machines.dtls_certificate import DtlsCertificate, fingerprint_of, generate_certificate, self_signed
+from sfu.machines.dtls.association import HANDSHAKE_NS, MAX_HANDSHAKE_BYTES, MAX_HELD, MTU, Dtls, DtlsState
+from sfu.machines.dtls.certificate import DtlsCertificate, fingerprint_of, generate_certificate, self_signed
 from sfu.machines.negotiation import DtlsRole
 
 OURS = generate_certificate()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.machines import dtls_messages
-from sfu.machines.dtls_messages import Assembler, Message
+from sfu.machines.dtls import messages as dtls_messages
+from sfu.machines.dtls.messages import Assembler, Message
 
 
 def fragment(message: Message, start: int, end: int) -> bytes:

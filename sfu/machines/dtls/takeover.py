@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, x25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sfu.formats.sdp import Fingerprint
-from sfu.machines.dtls_certificate import DtlsCertificate, matches
-from sfu.machines.dtls_messages import (
+from sfu.machines.dtls.certificate import DtlsCertificate, matches
+from sfu.machines.dtls.messages import (
     CERTIFICATE,
     CERTIFICATE_REQUEST,
     CERTIFICATE_VERIFY,
@@ -37,7 +37,7 @@ from sfu.machines.dtls_messages import (
     read_key_exchange,
     read_server_hello,
 )
-from sfu.machines.dtls_records import ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER_BYTES, Record
+from sfu.machines.dtls.records import ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER_BYTES, Record
 
 _ORDER = (SERVER_HELLO, CERTIFICATE, SERVER_KEY_EXCHANGE, CERTIFICATE_REQUEST, SERVER_HELLO_DONE)
 _OPENSSL_CURVES = ("secp256r1", "secp384r1", "secp521r1")

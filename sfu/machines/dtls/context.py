@@ -4,8 +4,8 @@ from functools import lru_cache
 
 from OpenSSL import SSL
 
-from sfu.machines.dtls_certificate import DtlsCertificate
-from sfu.machines.dtls_srtp import PROFILES
+from sfu.machines.dtls.certificate import DtlsCertificate
+from sfu.machines.dtls.srtp import PROFILES
 
 _DTLS_1_2 = 0xFEFD
 _CIPHERS = ":".join(

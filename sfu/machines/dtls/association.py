@@ -2,7 +2,7 @@
 
 DTLS 1.2 (RFC 6347); a DTLS 1.3 hello falls back to it. The remote certificate's fingerprint is checked inside the
 handshake, so that a wrong one ends it with an alert, and again before keys are exposed. As client OpenSSL is replaced
-by `dtls_takeover` when the server's certificate is of a curve that it does not take.
+by `takeover` when the server's certificate is of a curve that it does not take.
 
 Retransmission: OpenSSL's timer runs by the wall clock and starts at a second. The last flight is therefore repeated
 here as well, byte for byte, by the caller's clock: to the other side a duplicate like any that a network makes. It
@@ -16,12 +16,12 @@ from enum import Enum
 from OpenSSL import SSL, crypto
 
 from sfu.formats.sdp import Fingerprint
-from sfu.machines.dtls_certificate import DtlsCertificate, matches
-from sfu.machines.dtls_context import context_of, describe
-from sfu.machines.dtls_messages import CERTIFICATE, Assembler, Message
-from sfu.machines.dtls_records import CHANGE_CIPHER_SPEC, HANDSHAKE, Record, is_client_hello, is_sane, pack, records
-from sfu.machines.dtls_srtp import EXPORTER_LABEL, PROFILES, DtlsKeys, profile_by_number, split
-from sfu.machines.dtls_takeover import FingerprintMismatchError, TakenOver, is_needed
+from sfu.machines.dtls.certificate import DtlsCertificate, matches
+from sfu.machines.dtls.context import context_of, describe
+from sfu.machines.dtls.messages import CERTIFICATE, Assembler, Message
+from sfu.machines.dtls.records import CHANGE_CIPHER_SPEC, HANDSHAKE, Record, is_client_hello, is_sane, pack, records
+from sfu.machines.dtls.srtp import EXPORTER_LABEL, PROFILES, DtlsKeys, profile_by_number, split
+from sfu.machines.dtls.takeover import FingerprintMismatchError, TakenOver, is_needed
 from sfu.machines.negotiation import DtlsRole
 
 __all__ = ["MTU", "Dtls", "DtlsKeys", "DtlsState"]

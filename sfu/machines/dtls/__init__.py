@@ -1,0 +1,1 @@
+"""DTLS-SRTP (RFC 5764) without a socket."""

@@ -8,8 +8,8 @@ import time
 from sfu.formats import stun
 from sfu.machines.dtls.association import Dtls, DtlsKeys, DtlsState
 from sfu.machines.dtls.certificate import DtlsCertificate
-from sfu.machines.ice import Address, Credentials, generate_credentials
-from sfu.machines.ice_client import IceClient
+from sfu.machines.ice.client import IceClient
+from sfu.machines.ice.lite import Address, Credentials, generate_credentials
 from sfu.machines.negotiation import DtlsRole, LocalTransport, RemoteTransport
 
 _PRIORITY = (126 << 24) | (65535 << 8) | 255

@@ -53,7 +53,7 @@ class JoinClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The claims of a join token. `iat` and `exp` are Unix seconds; `room` is the meeting's id.
 
     `epoch` is the room's placement (sfu.api.placement) when the token was made; 0 is unknown. `node` is where the token
-    leads, "" for the room's home. A `returning` participant was let in before: a lock does not keep it out. `ice` are
+    leads, "" for the room's home. A `returning` participant was let in before: a lock does not keep it out. `lite` are
     ICE servers as values of Link headers (RFC 9725, section 4.6), for WHIP and WHEP. `traceparent` is the context of
     the request to join (sfu.api.tracing).
     """

@@ -22,7 +22,7 @@ from sfu.engine.contract import (
 from sfu.formats.sdp import Candidate
 from sfu.machines.dtls.association import Dtls, DtlsState
 from sfu.machines.dtls.certificate import DtlsCertificate
-from sfu.machines.ice import Credentials, FiveTuple, IceLite, IceReceived, Refusal, generate_credentials
+from sfu.machines.ice.lite import Credentials, FiveTuple, IceLite, IceReceived, Refusal, generate_credentials
 from sfu.machines.negotiation import LocalTransport, RemoteTransport
 from sfu.peers.early_media import EarlyMedia
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sfu.api.plain_transport import SrtpKey
 from sfu.engine.contract import Address, Leftover, Outgoing, PeerEntry, SrtpKeys, SrtpProfile
-from sfu.machines.ice import Refusal
+from sfu.machines.ice.lite import Refusal
 from sfu.peers.context import Context
 from sfu.peers.peer import PeerClosed, PeerEvent
 

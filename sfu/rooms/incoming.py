@@ -8,7 +8,7 @@ from sfu.flight.recorder import Kind
 from sfu.formats import rtcp
 from sfu.machines.congestion.observation import Observation
 from sfu.machines.congestion.overuse import Usage
-from sfu.machines.ice import local_ufrag
+from sfu.machines.ice.lite import local_ufrag
 from sfu.peers.beat import on_beat
 from sfu.peers.context import Context
 from sfu.peers.peer import Peer

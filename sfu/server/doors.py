@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from sfu.api.registration import WebTransportDoor
 from sfu.engine.contract import Address
 from sfu.formats.sdp import Candidate
-from sfu.machines.ice import tcp_candidates
+from sfu.machines.ice.lite import tcp_candidates
 from sfu.peers.context import Context
 from sfu.server.config import SfuConfig
 from sfu.server.short_certificate import CertificateFiles

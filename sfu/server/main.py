@@ -17,7 +17,7 @@ from sfu.engine.pump import Pump
 from sfu.engine.reports_sending import ReportsSending
 from sfu.engine.sockets import Sockets
 from sfu.machines.dtls.certificate import generate_certificate
-from sfu.machines.ice import lite_candidates
+from sfu.machines.ice.lite import lite_candidates
 from sfu.peers.context import Context, Limits
 from sfu.rooms.admission import Admission
 from sfu.rooms.node import Node

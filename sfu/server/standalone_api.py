@@ -181,7 +181,7 @@ class StandaloneApi:
 
 
 def _created(key: str, resource: Resource, answer: str, ice: Iterable[str]) -> web.Response:
-    """Return what a POST that made a resource is answered with; `ice` are servers as values of Link headers."""
+    """Return what a POST that made a resource is answered with; `lite` are servers as values of Link headers."""
     location = f"/{resource.role}/{resource.seat.room.room}/{key}"
     headers = {"Location": location, "ETag": resource.etag, "Accept-Patch": FRAGMENT, **CORS}
     response = web.Response(status=201, text=answer, content_type=SDP, headers=headers)

@@ -14,8 +14,8 @@ from typing import Protocol
 from sfu.engine.contract import Address
 from sfu.engine.sockets import MAX_DATAGRAM
 from sfu.formats.tcp_framing import Deframer
-from sfu.machines.ice import local_ufrag
-from sfu.machines.tcp_queue import TcpQueue
+from sfu.machines.ice.lite import local_ufrag
+from sfu.machines.ice.tcp_queue import TcpQueue
 
 _SEND_BUFFER = 64 * 1024
 _NOT_SENT_LOW_WATER = 16 * 1024  # what waits then waits in our queue, which can drop it

@@ -13,7 +13,7 @@ import pytest
 
 from parley import nginx_config
 from parley.client import Api, Room
-from sfu.machines.ice import generate_credentials
+from sfu.machines.ice.lite import generate_credentials
 from tests.sfu.rooms.stage import AUDIO, description
 from tests.support import http3
 from tests.support.call import PASSWORD, become_admin, call

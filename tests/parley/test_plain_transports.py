@@ -12,7 +12,7 @@ import pytest
 import tests.sfu.server.ffmpeg_rtp as ffmpeg_rtp
 from parley.client import Api, Room
 from parley.client.api import ApiError
-from sfu.machines.ice import generate_credentials
+from sfu.machines.ice.lite import generate_credentials
 from tests.sfu.rooms.stage import VIDEO, description
 from tests.support.call import become_admin
 from tests.support.server import running_server

@@ -6,7 +6,7 @@ import sys
 import aiohttp
 
 from parley.client import Api, Room
-from sfu.machines.ice import generate_credentials
+from sfu.machines.ice.lite import generate_credentials
 from tests.sfu.rooms.stage import AUDIO, description
 from tests.sfu.server.test_whip import MUXER
 from tests.support.call import become_admin

@@ -11,8 +11,8 @@ from sfu.formats.data_message import MAX_PASSED_ON_BYTES
 from sfu.formats.rtp import is_rtcp
 from sfu.machines.dtls.association import Dtls, DtlsKeys, DtlsState
 from sfu.machines.dtls.certificate import DtlsCertificate
-from sfu.machines.ice import Address, Credentials, generate_credentials
-from sfu.machines.ice_client import IceClient
+from sfu.machines.ice.client import IceClient
+from sfu.machines.ice.lite import Address, Credentials, generate_credentials
 from sfu.machines.negotiation import DtlsRole, LocalTransport, RemoteTransport
 from sfu.peers.subscribe.data_channels import Came, DataChannels
 

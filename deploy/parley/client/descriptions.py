@@ -23,7 +23,7 @@ from sfu.formats.sdp import (
     TransportParameters,
     serialise,
 )
-from sfu.machines.ice import Address
+from sfu.machines.ice.lite import Address
 from sfu.machines.negotiation import DtlsRole, LocalTransport, RemoteTransport
 
 ENCODINGS = {

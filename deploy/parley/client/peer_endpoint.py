@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from parley.client.client_peer import ClientPeer, Received
-from sfu.machines.ice import Address
+from sfu.machines.ice.lite import Address
 from sfu.machines.negotiation import RemoteTransport
 from sfu.peers.subscribe.data_channels import Came
 

@@ -13,7 +13,7 @@ from sfu.engine.contract import Address, Drop, Leftover, LeftoverKind
 from sfu.formats.codecs import Codec
 from sfu.formats.rtp import parse_header
 from sfu.formats.sdp import Direction, FormatParameters
-from sfu.machines.ice import Refusal
+from sfu.machines.ice.lite import Refusal
 from sfu.machines.negotiation import NegotiatedMedia, NegotiatedPayload
 from sfu.peers.context import Context, random_id
 from sfu.peers.plain_peer import PlainAddress, PlainPeer

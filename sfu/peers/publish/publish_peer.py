@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, LeftoverKind
 from sfu.formats import rtcp
-from sfu.machines.ice import Refusal
+from sfu.machines.ice.lite import Refusal
 from sfu.machines.twcc_receiver import TwccReceiver
 from sfu.peers.context import Context, random_ssrc
 from sfu.peers.peer import Peer

@@ -8,7 +8,7 @@ from sfu.formats import rtcp
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.machines.congestion.observation import Observation
-from sfu.machines.ice import Refusal
+from sfu.machines.ice.lite import Refusal
 from sfu.machines.negotiation import Negotiated, NegotiatedMedia
 from sfu.machines.negotiation_subscribe import OfferedSlot
 from sfu.machines.round_trip import RoundTrip

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.formats.sdp_fragment import SdpFragment, parse_fragment, serialise_fragment
-from sfu.machines.ice import lite_candidates
+from sfu.machines.ice.lite import lite_candidates
 
 # RFC 9725, section 4.3.3, figure 6.
 RESTART = (

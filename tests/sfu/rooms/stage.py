@@ -19,8 +19,8 @@ from sfu.formats.rtp import RtpPacket, is_rtcp, parse, serialize
 from sfu.formats.sdp import Fingerprint
 from sfu.machines.dtls.association import Dtls, DtlsState
 from sfu.machines.dtls.certificate import DtlsCertificate, generate_certificate
-from sfu.machines.ice import Credentials, generate_credentials, lite_candidates
-from sfu.machines.ice_client import IceClient
+from sfu.machines.ice.client import IceClient
+from sfu.machines.ice.lite import Credentials, generate_credentials, lite_candidates
 from sfu.machines.negotiation import DtlsRole
 from sfu.peers.context import Context, Limits
 from sfu.peers.outbox import SessionClose

@@ -6,7 +6,7 @@ import pytest
 
 from sfu.api import signaling
 from sfu.engine.contract import Drop, Leftover, LeftoverKind
-from sfu.machines.ice import generate_credentials
+from sfu.machines.ice.lite import generate_credentials
 from sfu.peers.early_media import EarlyMedia
 from sfu.peers.subscribe.bandwidth import Bandwidth
 from sfu.rooms import adaptation

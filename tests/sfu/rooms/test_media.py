@@ -8,7 +8,7 @@ from sfu.api.join_token import Grants, Source
 from sfu.engine.contract import Drop
 from sfu.formats import rtcp
 from sfu.formats.transport_feedback import TransportFeedback
-from sfu.machines.ice import generate_credentials
+from sfu.machines.ice.lite import generate_credentials
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.rooms import statistics
 from tests.sfu.rooms.stage import (

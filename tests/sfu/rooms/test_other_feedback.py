@@ -9,7 +9,7 @@ from sfu.api.join_token import AUDIENCE, Grants, JoinClaims
 from sfu.formats import rtcp
 from sfu.formats.congestion_feedback import CongestionFeedback, PacketArrival, StreamArrivals
 from sfu.formats.rtp import RtpPacket
-from sfu.machines.ice import generate_credentials
+from sfu.machines.ice.lite import generate_credentials
 from tests.sfu.rooms.simulcast_call import Camera
 from tests.sfu.rooms.stage import MS, SECOND, VIDEO, Stage, description
 from tests.support.link_model import Link, LinkSettings

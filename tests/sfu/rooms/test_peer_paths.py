@@ -8,7 +8,7 @@ from sfu.api import signaling
 from sfu.engine.contract import Datagram, Drop, Leftover, LeftoverKind, Outgoing
 from sfu.engine.python import PythonEngine
 from sfu.formats import stun
-from sfu.machines.ice import CONSENT_NS, MAX_QUESTIONS
+from sfu.machines.ice.lite import CONSENT_NS, MAX_QUESTIONS
 from sfu.peers.peer import Peer
 from tests.sfu.rooms.stage import AUDIO, MS, NODE_CERTIFICATE, SECOND, RtcClient, Stage, audio, publish, subscribe
 

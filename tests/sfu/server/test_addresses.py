@@ -10,8 +10,8 @@ import pytest
 
 from parley.client import Room
 from sfu.api import signaling
-from sfu.machines.ice import Credentials, generate_credentials
-from sfu.machines.ice_client import IceClient
+from sfu.machines.ice.client import IceClient
+from sfu.machines.ice.lite import Credentials, generate_credentials
 from sfu.server.addresses import local_addresses, resolve
 from tests.sfu.server.harness import client, eventually, host
 from tests.support.call import speaking

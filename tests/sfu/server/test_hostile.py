@@ -13,8 +13,8 @@ from sfu.api import signaling
 from sfu.formats.sdp import Fingerprint
 from sfu.machines.dtls.association import Dtls, DtlsState
 from sfu.machines.dtls.certificate import generate_certificate
-from sfu.machines.ice import Credentials, generate_credentials
-from sfu.machines.ice_client import IceClient
+from sfu.machines.ice.client import IceClient
+from sfu.machines.ice.lite import Credentials, generate_credentials
 from sfu.machines.negotiation import DtlsRole
 from tests.sfu.server.aiortc_caller import Caller
 from tests.sfu.server.harness import Host, client, eventually, host

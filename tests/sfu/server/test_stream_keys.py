@@ -6,7 +6,7 @@ import aiohttp
 
 from sfu.api import signaling
 from sfu.api.stream_key import StreamKeyAdmission, key_hash
-from sfu.machines.ice import generate_credentials
+from sfu.machines.ice.lite import generate_credentials
 from tests.sfu.rooms.stage import AUDIO, description
 from tests.sfu.server.harness import Host, client, host
 

@@ -3,8 +3,8 @@
 import random
 
 from sfu.formats import stun
-from sfu.machines.ice import CONSENT_NS, Credentials, IceLite
-from sfu.machines.ice_client import CONNECT_NS, IceClient
+from sfu.machines.ice.client import CONNECT_NS, IceClient
+from sfu.machines.ice.lite import CONSENT_NS, Credentials, IceLite
 
 SECOND = 1_000_000_000
 SERVER = Credentials("srvufrag", "serverpassword0123456789")

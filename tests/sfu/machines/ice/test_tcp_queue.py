@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.formats.tcp_framing import MAX_FRAME_BYTES, Deframer
-from sfu.machines.tcp_queue import MAX_BYTES, STALE_NS, TcpDrop, TcpQueue
+from sfu.machines.ice.tcp_queue import MAX_BYTES, STALE_NS, TcpDrop, TcpQueue
 
 MEDIA, CHECK = b"\x80" + bytes(999), b"\x00\x01" + bytes(60)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.formats import sdp, stun
-from sfu.machines.ice import (
+from sfu.machines.ice.lite import (
     CONSENT_NS,
     MAX_PAIRS,
     MAX_QUESTIONS,

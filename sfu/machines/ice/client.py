@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sfu.formats import stun
-from sfu.machines.ice import CONSENT_NS, Address, Credentials
+from sfu.machines.ice.lite import CONSENT_NS, Address, Credentials
 
 PACING_NS = 20_000_000
 FIRST_RETRANSMISSION_NS = 100_000_000

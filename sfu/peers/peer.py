@@ -23,7 +23,7 @@ from sfu.formats.sdp import Candidate
 from sfu.machines.dtls.association import Dtls, DtlsState
 from sfu.machines.dtls.certificate import DtlsCertificate
 from sfu.machines.ice.lite import Credentials, FiveTuple, IceLite, IceReceived, Refusal, generate_credentials
-from sfu.machines.negotiation import LocalTransport, RemoteTransport
+from sfu.machines.negotiation.agreement import LocalTransport, RemoteTransport
 from sfu.peers.early_media import EarlyMedia
 
 CONSENT_LOST = "consent_lost"

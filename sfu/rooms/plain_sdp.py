@@ -18,7 +18,7 @@ from sfu.formats.sdp import (
     SsrcAttribute,
     serialise,
 )
-from sfu.machines.negotiation import NegotiatedPayload
+from sfu.machines.negotiation.agreement import NegotiatedPayload
 from sfu.peers.publish.uptrack import CODEC_NAMES
 
 

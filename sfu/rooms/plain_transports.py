@@ -8,7 +8,7 @@ from sfu.api.refusal import Code, Refused
 from sfu.api.signaling import Consent
 from sfu.engine.contract import Address
 from sfu.formats.codecs import Codec
-from sfu.machines.negotiation import NegotiatedPayload
+from sfu.machines.negotiation.agreement import NegotiatedPayload
 from sfu.peers.our_end import OurEnd
 from sfu.peers.plain_peer import PlainAddress, PlainPeer, srtp_keys, with_key
 from sfu.peers.publish.plain_publish_peer import CODECS, PlainPublishPeer

@@ -2,7 +2,7 @@
 
 from sfu.api.refusal import Code, Refused
 from sfu.formats.codecs import Codec
-from sfu.machines.negotiation import LocalTransport
+from sfu.machines.negotiation.agreement import LocalTransport
 from sfu.peers.peer import Peer
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.subscribe.egress import Egress

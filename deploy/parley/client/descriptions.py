@@ -24,7 +24,7 @@ from sfu.formats.sdp import (
     serialise,
 )
 from sfu.machines.ice.lite import Address
-from sfu.machines.negotiation import DtlsRole, LocalTransport, RemoteTransport
+from sfu.machines.negotiation.agreement import DtlsRole, LocalTransport, RemoteTransport
 
 ENCODINGS = {
     Codec.OPUS: ("opus", 48000, 2, "minptime=10;useinbandfec=1"),

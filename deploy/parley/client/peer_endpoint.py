@@ -7,7 +7,7 @@ from typing import Any
 
 from parley.client.client_peer import ClientPeer, Received
 from sfu.machines.ice.lite import Address
-from sfu.machines.negotiation import RemoteTransport
+from sfu.machines.negotiation.agreement import RemoteTransport
 from sfu.peers.subscribe.data_channels import Came
 
 CONNECT_SECONDS = 10.0

@@ -22,7 +22,7 @@ from sfu.machines.dtls.messages import CERTIFICATE, Assembler, Message
 from sfu.machines.dtls.records import CHANGE_CIPHER_SPEC, HANDSHAKE, Record, is_client_hello, is_sane, pack, records
 from sfu.machines.dtls.srtp import EXPORTER_LABEL, PROFILES, DtlsKeys, profile_by_number, split
 from sfu.machines.dtls.takeover import FingerprintMismatchError, TakenOver, is_needed
-from sfu.machines.negotiation import DtlsRole
+from sfu.machines.negotiation.agreement import DtlsRole
 
 __all__ = ["MTU", "Dtls", "DtlsKeys", "DtlsState"]
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sfu.machines.negotiation import DtlsRole
+from sfu.machines.negotiation.agreement import DtlsRole
 
 EXPORTER_LABEL = b"EXTRACTOR-dtls_srtp"
 

@@ -12,7 +12,7 @@ from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.formats.keyframes import keyframe_size
 from sfu.formats.rtp import RtpHeader, parse_header
-from sfu.machines.negotiation import NegotiatedMedia
+from sfu.machines.negotiation.agreement import NegotiatedMedia
 from sfu.peers.context import Context
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.repair_time import RepairTime

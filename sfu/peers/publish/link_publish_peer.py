@@ -6,7 +6,7 @@ from sfu.api.room_link import LinkTrack
 from sfu.engine.contract import Drop, Leftover, PeerEntry
 from sfu.formats.codecs import Codec
 from sfu.formats.sdp import Direction
-from sfu.machines.negotiation import NegotiatedMedia, NegotiatedPayload
+from sfu.machines.negotiation.agreement import NegotiatedMedia, NegotiatedPayload
 from sfu.peers.context import Context
 from sfu.peers.layers.steps import Layer
 from sfu.peers.plain_peer import PlainPeer

@@ -14,7 +14,7 @@ from sfu.formats.codecs import Codec
 from sfu.formats.rtp import parse_header
 from sfu.formats.sdp import Direction, FormatParameters
 from sfu.machines.ice.lite import Refusal
-from sfu.machines.negotiation import NegotiatedMedia, NegotiatedPayload
+from sfu.machines.negotiation.agreement import NegotiatedMedia, NegotiatedPayload
 from sfu.peers.context import Context, random_id
 from sfu.peers.plain_peer import PlainAddress, PlainPeer
 from sfu.peers.publish.ingress_stream import IngressStream

@@ -9,8 +9,8 @@ from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.machines.congestion.observation import Observation
 from sfu.machines.ice.lite import Refusal
-from sfu.machines.negotiation import Negotiated, NegotiatedMedia
-from sfu.machines.negotiation_subscribe import OfferedSlot
+from sfu.machines.negotiation.agreement import Negotiated, NegotiatedMedia
+from sfu.machines.negotiation.subscribe import OfferedSlot
 from sfu.machines.round_trip import RoundTrip
 from sfu.peers.beat import on_beat
 from sfu.peers.context import Context

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from sfu.api.plain_transport import SendTransport
 from sfu.engine.contract import Address
 from sfu.formats.codecs import Codec
-from sfu.machines.negotiation_subscribe import OfferedSlot
+from sfu.machines.negotiation.subscribe import OfferedSlot
 from sfu.peers.context import Context, random_id, random_ssrc
 from sfu.peers.plain_peer import PlainPeer
 from sfu.peers.subscribe.downtrack import DownTrack, SlotEncoding

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sfu.api.signaling_values import Slot, WantedTrack
 from sfu.formats.codecs import Codec
-from sfu.machines.negotiation_subscribe import OfferedSlot, SubscribeNegotiation
+from sfu.machines.negotiation.subscribe import OfferedSlot, SubscribeNegotiation
 from sfu.peers.context import Context, random_ssrc
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.publish.uptrack import UpTrack

@@ -7,7 +7,7 @@ import pytest
 
 from sfu.machines.dtls.association import HANDSHAKE_NS, Dtls, DtlsState
 from sfu.machines.dtls.certificate import generate_certificate
-from sfu.machines.negotiation import DtlsRole
+from sfu.machines.negotiation.agreement import DtlsRole
 
 CLIENT = generate_certificate()
 SERVER = generate_certificate()

@@ -8,10 +8,10 @@ import pytest
 
 from sfu.formats import sdp
 from sfu.formats.codecs import Codec
-from sfu.machines.negotiation import DtlsRole, LocalTransport
-from sfu.machines.negotiation_playback import PlaybackNegotiation, PlaybackStream
-from sfu.machines.negotiation_publish import PublishNegotiation, PublishPolicy
-from sfu.machines.negotiation_subscribe import SubscribeNegotiation
+from sfu.machines.negotiation.agreement import DtlsRole, LocalTransport
+from sfu.machines.negotiation.playback import PlaybackNegotiation, PlaybackStream
+from sfu.machines.negotiation.publish import PublishNegotiation, PublishPolicy
+from sfu.machines.negotiation.subscribe import SubscribeNegotiation
 from tests.support.bidi import firefox
 from tests.support.chromium import chromium
 

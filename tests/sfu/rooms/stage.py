@@ -21,7 +21,7 @@ from sfu.machines.dtls.association import Dtls, DtlsState
 from sfu.machines.dtls.certificate import DtlsCertificate, generate_certificate
 from sfu.machines.ice.client import IceClient
 from sfu.machines.ice.lite import Credentials, generate_credentials, lite_candidates
-from sfu.machines.negotiation import DtlsRole
+from sfu.machines.negotiation.agreement import DtlsRole
 from sfu.peers.context import Context, Limits
 from sfu.peers.outbox import SessionClose
 from sfu.peers.subscribe.data_channels import Came, DataChannels, Sent

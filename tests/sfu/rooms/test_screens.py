@@ -9,7 +9,7 @@ from sfu.api.join_token import Source
 from sfu.formats import rtcp, vp8
 from sfu.formats.codecs import Codec
 from sfu.formats.rtp import RtpPacket
-from sfu.machines.negotiation_subscribe import PAYLOAD_TYPES
+from sfu.machines.negotiation.subscribe import PAYLOAD_TYPES
 from sfu.peers.layers.steps import Layer, Step, keeping_resolution, layers_of, share_of, steps_of
 from sfu.peers.publish.ingress_stream import IngressStream
 from tests.sfu.engine.table import vp8 as picture

@@ -15,7 +15,7 @@ from sfu.machines.dtls.association import Dtls, DtlsState
 from sfu.machines.dtls.certificate import generate_certificate
 from sfu.machines.ice.client import IceClient
 from sfu.machines.ice.lite import Credentials, generate_credentials
-from sfu.machines.negotiation import DtlsRole
+from sfu.machines.negotiation.agreement import DtlsRole
 from tests.sfu.server.aiortc_caller import Caller
 from tests.sfu.server.harness import Host, client, eventually, host
 

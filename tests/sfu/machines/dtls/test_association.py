@@ -9,7 +9,7 @@ from OpenSSL import SSL
 from sfu.formats.sdp import Fingerprint
 from sfu.machines.dtls.association import HANDSHAKE_NS, MAX_HANDSHAKE_BYTES, MAX_HELD, MTU, Dtls, DtlsState
 from sfu.machines.dtls.certificate import DtlsCertificate, fingerprint_of, generate_certificate, self_signed
-from sfu.machines.negotiation import DtlsRole
+from sfu.machines.negotiation.agreement import DtlsRole
 
 OURS = generate_certificate()
 THEIRS = generate_certificate()

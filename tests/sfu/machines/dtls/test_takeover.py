@@ -18,7 +18,7 @@ from sfu.machines.dtls.certificate import DtlsCertificate, fingerprint_of, gener
 from sfu.machines.dtls.messages import CERTIFICATE, FINISHED, SERVER_KEY_EXCHANGE, Assembler, Message, read_certificate
 from sfu.machines.dtls.records import records
 from sfu.machines.dtls.takeover import TakenOver, is_needed
-from sfu.machines.negotiation import DtlsRole
+from sfu.machines.negotiation.agreement import DtlsRole
 
 OURS = generate_certificate()
 THEIRS = generate_certificate()

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.formats.sdp import Direction, ExtensionMap, Feedback, MediaSection, Msid, SsrcAttribute, SsrcGroup
-from sfu.machines.negotiation import LocalTransport, Negotiated, NegotiatedMedia, OfferedStream
-from sfu.machines.negotiation_answer import Answerer, ReadOffer, acceptance, allows_mixed, rejection
-from sfu.machines.negotiation_match import extension_ids, match_extensions, match_payloads
+from sfu.machines.negotiation.agreement import LocalTransport, Negotiated, NegotiatedMedia, OfferedStream
+from sfu.machines.negotiation.answer import Answerer, ReadOffer, acceptance, allows_mixed, rejection
+from sfu.machines.negotiation.match import extension_ids, match_extensions, match_payloads
 
 CONGESTION_FEEDBACK = "ack ccfb"
 SENT_EXTENSIONS = frozenset(Extension) - {Extension.RID, Extension.REPAIRED_RID}

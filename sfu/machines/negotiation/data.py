@@ -2,7 +2,7 @@
 
 from sfu.formats.data_message import MAX_MESSAGE_BYTES
 from sfu.formats.sdp import Attribute, MediaSection, Setup, TransportParameters
-from sfu.machines.negotiation import LocalTransport
+from sfu.machines.negotiation.agreement import LocalTransport
 
 MID = "data"
 SCTP_PORT = 5000

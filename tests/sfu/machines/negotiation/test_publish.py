@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sfu.formats import sdp
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
-from sfu.machines.negotiation import DtlsRole, LocalTransport, OfferedStream, payload_type_for
-from sfu.machines.negotiation_publish import PublishNegotiation, PublishPolicy
+from sfu.machines.negotiation.agreement import DtlsRole, LocalTransport, OfferedStream, payload_type_for
+from sfu.machines.negotiation.publish import PublishNegotiation, PublishPolicy
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "sdp"
 OFFERS = sorted(path.stem for path in FIXTURES.glob("*.sdp") if "answer" not in path.stem)

@@ -7,8 +7,8 @@ import pytest
 from sfu.formats import sdp
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
-from sfu.machines.negotiation import LocalTransport, OfferedStream
-from sfu.machines.negotiation_playback import PlaybackNegotiation, PlaybackStream
+from sfu.machines.negotiation.agreement import LocalTransport, OfferedStream
+from sfu.machines.negotiation.playback import PlaybackNegotiation, PlaybackStream
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "sdp"
 LOCAL = LocalTransport(

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import URIS, Extension
 from sfu.formats.sdp import Direction, ExtensionMap, Feedback, FormatParameters, MediaSection, RtpMap, h264_format
-from sfu.machines.negotiation import NegotiatedPayload, OfferedStream
+from sfu.machines.negotiation.agreement import NegotiatedPayload, OfferedStream
 
 MAX_STREAMS = 16
 MAX_RIDS = 4

@@ -19,8 +19,8 @@ from sfu.formats.sdp import (
     parse,
     serialise,
 )
-from sfu.machines import negotiation_data
-from sfu.machines.negotiation import (
+from sfu.machines.negotiation import data as negotiation_data
+from sfu.machines.negotiation.agreement import (
     DtlsRole,
     LocalTransport,
     Negotiated,
@@ -28,9 +28,9 @@ from sfu.machines.negotiation import (
     NegotiatedPayload,
     OfferedStream,
 )
-from sfu.machines.negotiation_answer import remote_setup, remote_transport
-from sfu.machines.negotiation_match import extension_ids, match_extensions, match_payloads, payload_lines
-from sfu.machines.negotiation_playback import sent_stream_lines
+from sfu.machines.negotiation.answer import remote_setup, remote_transport
+from sfu.machines.negotiation.match import extension_ids, match_extensions, match_payloads, payload_lines
+from sfu.machines.negotiation.playback import sent_stream_lines
 
 MAX_SLOTS = 150
 PAYLOAD_TYPES = {Codec.OPUS: 111, Codec.VP8: 96, Codec.VP9: 98, Codec.H264: 102, Codec.AV1: 45}

@@ -8,8 +8,8 @@ import pytest
 from sfu.formats import sdp
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
-from sfu.machines.negotiation import DtlsRole, LocalTransport
-from sfu.machines.negotiation_subscribe import EXTENSION_IDS, MAX_SLOTS, PAYLOAD_TYPES, SubscribeNegotiation
+from sfu.machines.negotiation.agreement import DtlsRole, LocalTransport
+from sfu.machines.negotiation.subscribe import EXTENSION_IDS, MAX_SLOTS, PAYLOAD_TYPES, SubscribeNegotiation
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "sdp"
 LOCAL = LocalTransport(

@@ -20,8 +20,8 @@ from sfu.formats.sdp import (
     parse,
     serialise,
 )
-from sfu.machines.negotiation import DtlsRole, LocalTransport, Negotiated, NegotiatedMedia, RemoteTransport
-from sfu.machines.negotiation_match import payload_lines
+from sfu.machines.negotiation.agreement import DtlsRole, LocalTransport, Negotiated, NegotiatedMedia, RemoteTransport
+from sfu.machines.negotiation.match import payload_lines
 
 _PROTOCOLS = frozenset({"UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", "RTP/SAVPF", "RTP/SAVP", "TCP/DTLS/RTP/SAVPF"})
 _HASHES = frozenset({"sha-256", "sha-384", "sha-512"})

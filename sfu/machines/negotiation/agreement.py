@@ -1,7 +1,7 @@
 """What offer/answer agrees on (RFC 9429), shared by publishing, subscribing, WHIP and WHEP.
 
-Answers to publishers are in `negotiation_publish`, offers to subscribers in `negotiation_subscribe`, answers to WHEP
-players in `negotiation_playback`.
+Answers to publishers are in `publish`, offers to subscribers in `subscribe`, answers to WHEP
+players in `playback`.
 """
 
 from collections.abc import Mapping

@@ -13,9 +13,9 @@ from sfu.formats.sdp import (
     Simulcast,
     SimulcastStream,
 )
-from sfu.machines.negotiation import LocalTransport, Negotiated, NegotiatedMedia, NegotiatedPayload
-from sfu.machines.negotiation_answer import Answerer, ReadOffer, acceptance, allows_mixed, rejection
-from sfu.machines.negotiation_match import (
+from sfu.machines.negotiation.agreement import LocalTransport, Negotiated, NegotiatedMedia, NegotiatedPayload
+from sfu.machines.negotiation.answer import Answerer, ReadOffer, acceptance, allows_mixed, rejection
+from sfu.machines.negotiation.match import (
     extension_ids,
     match_extensions,
     match_payloads,

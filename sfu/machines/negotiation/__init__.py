@@ -1,0 +1,1 @@
+"""Offer/answer negotiation (RFC 9429): publishing, subscribing, WHIP and WHEP."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import msgspec
 
 from sfu.api import signaling
-from sfu.machines.allocator import Allocation, Demand, Rank
+from sfu.machines.layers.allocator import Allocation, Demand, Rank
 
 _ICE_PASSWORD = re.compile(r"(a=ice-pwd:)\S+")
 MASK = "…"

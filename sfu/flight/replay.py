@@ -13,8 +13,8 @@ from sfu.flight import noted_estimator
 from sfu.flight.noted_estimator import Began
 from sfu.flight.notes import Allocated
 from sfu.flight.recorder import Entry, Kind
-from sfu.machines.allocator import Allocator, Demand
 from sfu.machines.congestion.estimator import Estimator
+from sfu.machines.layers.allocator import Allocator, Demand
 
 Outcome = TypeVar("Outcome")
 

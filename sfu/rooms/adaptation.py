@@ -11,9 +11,9 @@ from sfu.api.join_token import Source
 from sfu.api.signaling import Layers, TrackState
 from sfu.flight import notes as flight_notes
 from sfu.flight.recorder import Kind
-from sfu.machines.allocator import PAUSED, Allocator, Demand, Rank
 from sfu.machines.congestion.dips import Dips
-from sfu.machines.layer_size import full_height, useful_layers
+from sfu.machines.layers.allocator import PAUSED, Allocator, Demand, Rank
+from sfu.machines.layers.size import full_height, useful_layers
 from sfu.peers.beat import on_nearest_beat
 from sfu.peers.layers.layer_ladder import UNKNOWN_RATE, LayerLadder
 from sfu.peers.layers.layer_prices import Costs, are_alike, are_same_layers

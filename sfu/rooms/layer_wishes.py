@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sfu.machines.stream_demand import StreamDemand
+from sfu.machines.layers.stream_demand import StreamDemand
 from sfu.peers.layers.layer_ladder import LayerLadder
 from sfu.peers.layers.steps import ALL_LAYERS, Layer, share_of
 from sfu.peers.publish.ingress_stream import IngressStream

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from statistics import median_low
 
-from sfu.machines.layer_demand import LayerDemand
-from sfu.machines.layer_liveness import LayerLiveness, LayerProgress
+from sfu.machines.layers.demand import LayerDemand
+from sfu.machines.layers.liveness import LayerLiveness, LayerProgress
 from sfu.peers.layers.layer_choice import is_higher
 from sfu.peers.publish.ingress_stream import IngressStream
 

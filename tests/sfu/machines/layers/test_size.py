@@ -2,7 +2,7 @@
 
 import pytest
 
-from sfu.machines.layer_size import full_height, useful_layers
+from sfu.machines.layers.size import full_height, useful_layers
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Layers that stall are told from pictures that stand still."""
 
-from sfu.machines.layer_liveness import LayerLiveness, LayerProgress
+from sfu.machines.layers.liveness import LayerLiveness, LayerProgress
 
 MS = 1_000_000
 SECOND = 1000 * MS

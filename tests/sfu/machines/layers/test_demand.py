@@ -1,6 +1,6 @@
 """Which layers a publisher should send."""
 
-from sfu.machines.layer_demand import LayerDemand
+from sfu.machines.layers.demand import LayerDemand
 
 SECOND = 1_000_000_000
 

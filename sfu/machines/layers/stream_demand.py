@@ -1,6 +1,6 @@
 """Up to which layers anybody wants one stream, in space and in time; see layer_demand for how long that holds."""
 
-from sfu.machines.layer_demand import LayerDemand
+from sfu.machines.layers.demand import LayerDemand
 
 
 class StreamDemand:

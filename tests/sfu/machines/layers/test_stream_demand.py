@@ -1,6 +1,6 @@
 """Up to which layers a stream is wanted, and for how long."""
 
-from sfu.machines.stream_demand import StreamDemand
+from sfu.machines.layers.stream_demand import StreamDemand
 
 SECOND = 1_000_000_000
 

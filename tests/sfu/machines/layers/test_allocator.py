@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.machines.allocator import PAUSED, Allocator, Demand, Rank
+from sfu.machines.layers.allocator import PAUSED, Allocator, Demand, Rank
 
 SECOND = 1_000_000_000
 CAMERA = (150_000.0, 500_000.0, 1_700_000.0)

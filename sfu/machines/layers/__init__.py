@@ -1,0 +1,1 @@
+"""Layers: which are alive, which are asked for, and how an estimate is shared among them."""

@@ -14,7 +14,7 @@ from sfu.machines.congestion.observation import Observer
 from sfu.machines.congestion.pacing import pacing_rate
 from sfu.machines.congestion.probes import ProbeCluster
 from sfu.machines.congestion.send_history import SentKind, SentPacket
-from sfu.machines.twcc_receiver import TwccReceiver
+from sfu.machines.repair.twcc_receiver import TwccReceiver
 from tests.support.link_model import Link, LinkSettings
 
 MS = 1_000_000

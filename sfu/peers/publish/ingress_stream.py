@@ -3,11 +3,11 @@
 from sfu.engine.contract import Arrival, ArrivalFlag
 from sfu.formats.codecs import Codec
 from sfu.formats.rtcp import Nack, Packet, PictureLoss, ReportBlock, SenderReport
-from sfu.machines.keyframe_requests import KeyframeRequests
-from sfu.machines.nack import GiveUp, NackGenerator
-from sfu.machines.receive_statistics import ReceiveStatistics
-from sfu.machines.red_reports import RedReports
-from sfu.machines.sender_reports import SourceClock
+from sfu.machines.repair.keyframe_requests import KeyframeRequests
+from sfu.machines.repair.nack import GiveUp, NackGenerator
+from sfu.machines.repair.receive_statistics import ReceiveStatistics
+from sfu.machines.repair.red_reports import RedReports
+from sfu.machines.repair.sender_reports import SourceClock
 from sfu.peers.publish.repair_time import RepairTime
 
 _RATE_WINDOW_NS = 1_000_000_000

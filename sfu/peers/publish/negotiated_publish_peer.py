@@ -10,7 +10,7 @@ from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.machines.negotiation.agreement import Negotiated, NegotiatedMedia
 from sfu.machines.negotiation.publish import PublishNegotiation, PublishPolicy
-from sfu.machines.twcc_receiver import TwccReceiver
+from sfu.machines.repair.twcc_receiver import TwccReceiver
 from sfu.peers.context import Context, random_id
 from sfu.peers.layers.steps import ONE_LAYER, Layer, layers_of
 from sfu.peers.peer import Peer

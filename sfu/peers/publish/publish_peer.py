@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, LeftoverKind
 from sfu.formats import rtcp
 from sfu.machines.ice.lite import Refusal
-from sfu.machines.twcc_receiver import TwccReceiver
+from sfu.machines.repair.twcc_receiver import TwccReceiver
 from sfu.peers.context import Context, random_ssrc
 from sfu.peers.peer import Peer
 from sfu.peers.plain_peer import PlainPeer

@@ -7,7 +7,7 @@ from sfu.api.signaling_values import TrackInfo
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.machines.negotiation.agreement import NegotiatedMedia, NegotiatedPayload
-from sfu.machines.timeline import Timeline
+from sfu.machines.repair.timeline import Timeline
 from sfu.peers.layers.steps import ONE_LAYER
 from sfu.peers.publish.ingress_stream import IngressStream
 

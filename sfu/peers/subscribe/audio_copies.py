@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from sfu.engine.contract import Engine, Outgoing
-from sfu.machines.audio_redundancy import AudioRedundancy
+from sfu.machines.repair.audio_redundancy import AudioRedundancy
 from sfu.peers.subscribe.bandwidth import Bandwidth
 from sfu.peers.subscribe.downtrack import DownTrack
 

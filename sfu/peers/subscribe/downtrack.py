@@ -9,7 +9,7 @@ from sfu.engine.contract import Engine, RouteEntry, RouteSource
 from sfu.formats.codecs import Codec
 from sfu.formats.rtcp import SenderReport
 from sfu.machines.negotiation.subscribe import OfferedSlot
-from sfu.machines.repair_requests import RepairRequests
+from sfu.machines.repair.repair_requests import RepairRequests
 from sfu.peers.context import Context
 from sfu.peers.layers.layer_choice import choose_layer, is_higher
 from sfu.peers.layers.steps import ALL_LAYERS, Layer, name_of

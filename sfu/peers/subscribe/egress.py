@@ -11,7 +11,7 @@ from sfu.machines.congestion.observation import Observation
 from sfu.machines.ice.lite import Refusal
 from sfu.machines.negotiation.agreement import Negotiated, NegotiatedMedia
 from sfu.machines.negotiation.subscribe import OfferedSlot
-from sfu.machines.round_trip import RoundTrip
+from sfu.machines.repair.round_trip import RoundTrip
 from sfu.peers.beat import on_beat
 from sfu.peers.context import Context
 from sfu.peers.peer import Peer

@@ -7,7 +7,7 @@ import pytest
 from sfu.engine import available_engines, create_engine
 from sfu.engine.contract import Datagram, Result
 from sfu.formats import rtcp
-from sfu.machines.twcc_receiver import TwccReceiver
+from sfu.machines.repair.twcc_receiver import TwccReceiver
 from tests.sfu.engine.table import MILLISECOND, Publisher, one_to_one, vp8
 from tests.sfu.engine.test_sent_records import Reporting
 

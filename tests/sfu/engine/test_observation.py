@@ -9,7 +9,7 @@ from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.congestion.observation import Observation, Observer
 from sfu.machines.congestion.overuse import Usage
 from sfu.machines.congestion.send_history import SentKind, SentPacket
-from sfu.machines.twcc_receiver import TwccReceiver
+from sfu.machines.repair.twcc_receiver import TwccReceiver
 from tests.sfu.engine.table import MILLISECOND, one_to_one, vp8
 from tests.sfu.engine.test_sent_records import Reporting
 

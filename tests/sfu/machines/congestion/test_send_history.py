@@ -7,7 +7,7 @@ import pytest
 from sfu.formats.congestion_feedback import CongestionFeedback, PacketArrival, StreamArrivals
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.congestion.send_history import MAX_PACKETS, PacketResult, SendHistory, SentKind, SentPacket
-from sfu.machines.twcc_receiver import TwccReceiver
+from sfu.machines.repair.twcc_receiver import TwccReceiver
 
 MS = 1_000_000
 SECOND = 1000 * MS

@@ -1,6 +1,6 @@
 """Keyframe requests: at once, then throttled, until a keyframe comes."""
 
-from sfu.machines.keyframe_requests import KeyframeRequests
+from sfu.machines.repair.keyframe_requests import KeyframeRequests
 
 MS = 1_000_000
 

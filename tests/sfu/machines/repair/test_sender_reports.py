@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.formats.rtcp import SenderReport
-from sfu.machines.sender_reports import SourceClock
+from sfu.machines.repair.sender_reports import SourceClock
 
 MS = 1_000_000
 SECOND = 1_000_000_000

@@ -1,6 +1,6 @@
 """What is asked for again though it was answered, and what only came too soon."""
 
-from sfu.machines.repair_requests import RepairRequests
+from sfu.machines.repair.repair_requests import RepairRequests
 
 MS = 1_000_000
 ROUND_TRIP = 50 * MS

@@ -5,7 +5,7 @@ from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import RtpPacket
 
 from sfu.formats.rtcp import SenderReport
-from sfu.machines.receive_statistics import ReceiveStatistics
+from sfu.machines.repair.receive_statistics import ReceiveStatistics
 
 MS = 1_000_000
 

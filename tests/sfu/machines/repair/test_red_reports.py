@@ -5,7 +5,7 @@ import random
 import pytest
 
 from sfu.formats.rtcp import SenderReport
-from sfu.machines.red_reports import RedReports
+from sfu.machines.repair.red_reports import RedReports
 
 NTP_SECOND = 1 << 32
 RATE = 48_000

@@ -1,7 +1,7 @@
 """Round trips from report blocks."""
 
 from sfu.formats.rtcp import ReportBlock
-from sfu.machines.round_trip import RoundTrip
+from sfu.machines.repair.round_trip import RoundTrip
 
 MS = 1_000_000
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sfu.formats import rtcp
 from sfu.formats.transport_feedback import TICK_NS
-from sfu.machines.twcc_receiver import TwccReceiver
+from sfu.machines.repair.twcc_receiver import TwccReceiver
 
 MS = 1_000_000
 EPOCH = 64 * MS << 24  # reference times wrap here

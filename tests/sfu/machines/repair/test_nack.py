@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 import pytest
 
 from sfu.formats import rtcp
-from sfu.machines.nack import GivenUp, GiveUp, NackGenerator
+from sfu.machines.repair.nack import GivenUp, GiveUp, NackGenerator
 
 MS = 1_000_000
 RTT = 50 * MS

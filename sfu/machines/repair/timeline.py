@@ -6,7 +6,7 @@ so. Taken anew at each switch that would add up to a drift, in which no receiver
 
 from weakref import WeakKeyDictionary
 
-from sfu.machines.sender_reports import SourceClock
+from sfu.machines.repair.sender_reports import SourceClock
 from sfu.machines.unwrap import signed
 
 _TOLERANCE_MS = 20

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.formats.rtcp import SenderReport
-from sfu.machines.sender_reports import SourceClock
-from sfu.machines.timeline import Timeline
+from sfu.machines.repair.sender_reports import SourceClock
+from sfu.machines.repair.timeline import Timeline
 
 NTP_SECOND = 1 << 32
 RATE = 90_000

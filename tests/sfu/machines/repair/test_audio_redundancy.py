@@ -1,6 +1,6 @@
 """When sound goes out twice."""
 
-from sfu.machines.audio_redundancy import AudioRedundancy
+from sfu.machines.repair.audio_redundancy import AudioRedundancy
 
 SECOND = 1_000_000_000
 

@@ -1,0 +1,1 @@
+"""Repair of loss, and the reports (RTCP) that it and synchronisation rest on."""

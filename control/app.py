@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from quart import Quart, Response
 
-from control import endpoint, health, openapi, pages, request_metrics, request_traces
+from control import endpoint, health, openapi, pages
 from control.api import (
     account_security,
     accounts,
@@ -40,12 +40,13 @@ from control.api import (
 )
 from control.auth.access import Access
 from control.endpoint import Call, Endpoint, Endpoints
-from control.problem_handlers import handle_problems
+from control.http import request_metrics, request_traces
+from control.http.problem_handlers import handle_problems
+from control.http.upload_body import PacedConnection, StreamingRequest
 from control.proxy import whip
 from control.proxy.routing import SIGNALING_PATH
 from control.proxy.signaling import Receive, Send, SignalingProxy
 from control.services import Services
-from control.upload_body import PacedConnection, StreamingRequest
 
 _MAX_BODY = 5 * 1024 * 1024 + 1
 

@@ -11,11 +11,12 @@ from typing import Any
 from quart import Request
 from werkzeug.datastructures import Headers
 
-from control import endpoint, pages, request_metrics, request_traces
+from control import endpoint, pages
 from control.endpoint import Endpoint
-from control.problem_handlers import response_to
+from control.http import request_metrics, request_traces
+from control.http.problem_handlers import response_to
+from control.http.reply import Reply
 from control.proxy.signaling import Receive, Send
-from control.reply import Reply
 from control.services import Services
 
 _COMMON = [(name.lower().encode(), value.encode()) for name, value in pages.COMMON_HEADERS.items()]

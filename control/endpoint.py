@@ -13,13 +13,14 @@ from typing import Any, TypeVar
 import msgspec
 from quart import Quart, Request, Response, request
 
-from control import entity_tags, idempotency
+from control import idempotency
 from control.auth import access as rules
 from control.auth.access import Access, Standing
 from control.auth.principal import SAFE_METHODS, Principal, authenticate, check_origin, claimed_subject
-from control.limits import Allowance, network
-from control.problem import Problem
-from control.reply import Reply
+from control.http import entity_tags
+from control.http.limits import Allowance, network
+from control.http.problem import Problem
+from control.http.reply import Reply
 from control.services import Services
 from control.store.sessions import LiveSession
 

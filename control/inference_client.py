@@ -7,8 +7,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from control.answer_body import read_body
-from control.problem import Problem
+from control.http.answer_body import read_body
+from control.http.problem import Problem
 from sfu.api.failures import describe
 
 _SHORT = aiohttp.ClientTimeout(total=10, connect=3)

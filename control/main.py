@@ -18,21 +18,19 @@ from control import (
     first_admin,
     internal,
     jobs,
-    listeners,
     minutes,
     node_memory,
-    plain_http,
     reconcile,
     relay,
     session_news,
-    tls_http,
     webhooks,
 )
 from control.app import Application, declared_endpoints
 from control.config import ControlConfig
 from control.direct import Direct
 from control.file_jobs import FileJobs
-from control.listeners import Tls
+from control.http import listeners, plain_http, tls_http
+from control.http.listeners import Tls
 from control.migrations import migrate
 from control.services import Services, open_services
 from control.store.event_places import Place
@@ -211,7 +209,7 @@ def _tls_servers(
     if not quic:
         return over_tcp, []
     # Imported only where it is spoken: it takes a while to load.
-    from control import quic as http3  # noqa: PLC0415
+    from control.http import quic as http3  # noqa: PLC0415
 
     return over_tcp, [asyncio.create_task(http3.serve(application, public, quic))]
 

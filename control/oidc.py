@@ -16,9 +16,9 @@ import aiohttp
 import jwt
 import msgspec
 
-from control.answer_body import read_body
 from control.config import OidcProvider
-from control.problem import Problem
+from control.http.answer_body import read_body
+from control.http.problem import Problem
 
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 _TIMEOUT = aiohttp.ClientTimeout(total=10, connect=3)

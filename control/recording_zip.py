@@ -2,10 +2,10 @@
 
 from control import archive, transcripts, webvtt
 from control.api.conversation_types import caption_line
+from control.http.zip_stream import Entry
 from control.services import Services
 from control.store import understanding
 from control.store.recordings import RecordingRow
-from control.zip_stream import Entry
 
 _MAX_LINES = 20_000
 _FILM = "Everybody.mp4"

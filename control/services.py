@@ -14,9 +14,9 @@ from control.config import ControlConfig
 from control.database import Pool, open_pool
 from control.database_gauges import DatabaseGauges
 from control.database_probe import DatabaseProbe
+from control.http.limits import Limits
 from control.images import Images
 from control.inference_client import InferenceClient
-from control.limits import Limits
 from control.live_state import LiveState
 from control.mail import Mailer
 from control.media_store import MediaStore

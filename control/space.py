@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncpg
 
-from control.problem import Problem
+from control.http.problem import Problem
 
 _RESERVE = 256 * 1024**2
 _RESERVE_SHARE = 10  # of a small disk

@@ -24,8 +24,8 @@ from control.auth.access import Access, sign_in_required
 from control.auth.principal import check_origin
 from control.database import Connection
 from control.endpoint import Call, Endpoints, answer
-from control.limits import Failures
-from control.problem import Problem, forbidden
+from control.http.limits import Failures
+from control.http.problem import Problem, forbidden
 from control.store import account_tokens, audit, invitations, outbox, sessions, users
 from control.store.users import UserRow
 

@@ -6,16 +6,17 @@ from urllib.parse import quote
 
 from quart import Response
 
-from control import file_response, uploads
+from control import uploads
 from control.api.media_types import MediaFile, MediaPage, UploadQuery
 from control.api.meetings import PageQuery, decode_cursor, encode_cursor
 from control.api.types import Done
 from control.auth import access
 from control.auth.access import Access
-from control.content_type import INLINE, sniff
 from control.endpoint import Call, Endpoints
+from control.http import file_response
+from control.http.content_type import INLINE, sniff
+from control.http.problem import Problem, not_found
 from control.identifiers import new_id
-from control.problem import Problem, not_found
 from control.store import loose_files, media, users
 from control.store.media import MediaRow
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from quart import Response
 
-from control import entity_tags, grants, live_settings, removal, schedule, webtransport
+from control import grants, live_settings, removal, schedule, webtransport
 from control.api.meeting_types import (
     CreateMeeting,
     Meeting,
@@ -23,7 +23,8 @@ from control.api.types import Done
 from control.auth.access import Access, Standing
 from control.ending import end_in_transaction, ended
 from control.endpoint import Call, Endpoints
-from control.problem import Problem, not_found
+from control.http import entity_tags
+from control.http.problem import Problem, not_found
 from control.store import breakouts, meetings, outbox, placements, recordings, rooms
 from control.store.meetings import MeetingRow, Plan
 from control.store.participants import Role

@@ -4,7 +4,7 @@ import re
 
 from quart import Response
 
-from control import file_response, recording_control, recording_zip
+from control import recording_control, recording_zip
 from control.api.recording_types import (
     Composition,
     RecordedTrack,
@@ -19,12 +19,13 @@ from control.archive import within
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
-from control.problem import Problem, not_found
+from control.http import file_response
+from control.http.problem import Problem, not_found
+from control.http.zip_stream import stream
 from control.recording_control import Wish
 from control.services import Services
 from control.store import audit, films, jobs, recordings
 from control.store.recordings import RecordingRow
-from control.zip_stream import stream
 
 endpoints = Endpoints("recordings", scope="recordings")
 

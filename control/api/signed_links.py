@@ -20,9 +20,9 @@ from control.api.recordings import send
 from control.api.types import Answer, Body, Done, Time
 from control.auth import access
 from control.auth.access import Access
-from control.content_type import INLINE
 from control.endpoint import Call, Endpoints
-from control.problem import Problem, not_found
+from control.http.content_type import INLINE
+from control.http.problem import Problem, not_found
 from control.store import audit, media, signed_links
 from control.store.media import MediaRow
 from control.store.signed_links import SignedLinkRow, Target

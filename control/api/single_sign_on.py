@@ -12,8 +12,8 @@ from control.auth import cookies, devices
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
+from control.http.problem import Problem, forbidden, not_found
 from control.oidc import OidcClient
-from control.problem import Problem, forbidden, not_found
 from control.store import audit, identities, sessions, users
 from control.store.users import UserRow
 

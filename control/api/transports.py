@@ -12,8 +12,8 @@ from control.api.types import Done
 from control.auth.access import Access
 from control.ending import ended
 from control.endpoint import Call, Endpoints
+from control.http.problem import Problem, not_found
 from control.identifiers import new_id
-from control.problem import Problem, not_found
 from control.store import audit, meetings, participants, rooms
 from control.tokens import digest, new_rejoin_secret
 from control.transport_client import TransportClient

@@ -6,7 +6,7 @@ from typing import Literal
 from quart import Request
 
 from control.auth import cookies, origins
-from control.problem import Problem
+from control.http.problem import Problem
 from control.services import Services
 from control.store import api_keys, sessions
 from control.store.sessions import LiveSession

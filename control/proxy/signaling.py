@@ -15,7 +15,7 @@ import aiohttp
 from prometheus_client import Counter, Gauge
 
 from control.auth import origins
-from control.problem import Problem
+from control.http.problem import Problem
 from control.proxy.node_socket import NodeSocket
 from control.proxy.routing import node_for
 from control.services import Services

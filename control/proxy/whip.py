@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import aiohttp
 from quart import Quart, Response, request
 
-from control.answer_body import read_body
-from control.problem import Problem, not_found
+from control.http.answer_body import read_body
+from control.http.problem import Problem, not_found
 from control.proxy.routing import NO_NODE, node_for
 from control.services import Services
 from sfu.api import session_paths

@@ -7,9 +7,9 @@ from datetime import datetime
 import asyncpg
 
 from control.database import Connection, load, load_one
+from control.http.problem import Problem
 from control.identifiers import new_id
 from control.passkeys import SECONDS, NewCredential
-from control.problem import Problem
 from control.tokens import digest
 
 

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from control.config import ControlConfig, RateLimits
-from control.limits import network
+from control.http.limits import network
 from control.tuning import Tuning
 from tests.control.harness import Client, People, serving
 

@@ -10,8 +10,8 @@ import aiohttp
 import pytest_asyncio
 from prometheus_client import REGISTRY
 
-from control import file_response
 from control.config import ControlConfig
+from control.http import file_response
 from tests.control.harness import People, Server, serving
 from tests.control.test_https import trust
 from tests.control.test_recordings import DATA, recorded

@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from control import tls_http
 from control.config import ControlConfig
+from control.http import tls_http
 from tests.control.harness import PASSWORD, Server, serving
 from tests.control.tls import write_certificate
 

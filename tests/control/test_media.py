@@ -21,7 +21,7 @@ from PIL import ExifTags, Image
 
 from control.api.media import safe_name
 from control.config import ControlConfig
-from control.content_type import sniff
+from control.http.content_type import sniff
 from control.images import Images
 from objects.directory import DirectoryStore
 from tests.control.harness import Client, People, serving

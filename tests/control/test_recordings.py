@@ -11,8 +11,8 @@ import asyncpg
 import pytest
 
 from control.config import ControlConfig
-from control.file_response import parse_range
-from control.problem import Problem
+from control.http.file_response import parse_range
+from control.http.problem import Problem
 from tests.control.harness import Client, Node, People, report
 
 DATA = bytes(range(256)) * 4096

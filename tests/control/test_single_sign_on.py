@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from control import oidc
 from control.api.single_sign_on import _own_path, _signed_in_at
 from control.config import ControlConfig, OidcProvider
-from control.problem import Problem
+from control.http.problem import Problem
 from tests.control.harness import PASSWORD, People, Server, serving
 from tests.support.waiting import until_listening
 

@@ -13,7 +13,7 @@ import pytest
 import uvloop
 
 from control.database import UNAVAILABLE, connect
-from control.problem_handlers import response_to
+from control.http.problem_handlers import response_to
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from control import outgoing
 from control.config import ControlConfig
-from control.problem import Problem
+from control.http.problem import Problem
 from parley.network import allocate_port
 from tests.control.harness import Client, People, serving
 

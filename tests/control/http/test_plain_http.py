@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from prometheus_client import REGISTRY
 
-from control import plain_http
 from control.config import ControlConfig
+from control.http import plain_http
 from tests.control.harness import Client, People, Server, serving
 
 AMBIGUOUS = {

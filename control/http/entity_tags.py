@@ -5,8 +5,8 @@ import hashlib
 import msgspec
 from quart import Request
 
-from control.problem import Problem
-from control.reply import Reply
+from control.http.problem import Problem
+from control.http.reply import Reply
 
 
 def of(body: bytes) -> str:

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from control.problem import document
+from control.http.problem import document
 from sfu.api import descriptors
 from sfu.api.connection_table import ConnectionTable, Full, host_of
 from sfu.api.signaling import MAX_MESSAGE_BYTES

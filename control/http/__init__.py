@@ -1,0 +1,1 @@
+"""The HTTP server: listeners, bodies, problems, entity tags, limits, metrics and traces of requests."""

@@ -25,9 +25,9 @@ import asyncpg
 import uvloop
 
 from bench.report import Report, passing
-from control import keys
+from control.identity import keys
+from control.identity.tokens import Tokens
 from control.store import sessions, users
-from control.tokens import Tokens
 from parley.embedded_postgres import EmbeddedPostgres
 
 MEETINGS = 10_000

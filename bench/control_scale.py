@@ -20,9 +20,9 @@ import uvloop
 
 from bench.control_load import control, postgres
 from bench.report import Report, progress
-from control import keys
+from control.identity import keys
+from control.identity.tokens import Tokens
 from control.store import sessions
-from control.tokens import Tokens
 
 REPEATED = 12
 CROWDED = 65

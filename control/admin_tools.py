@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 
 from control.database import Connection, prepare
-from control.passwords import Passwords
+from control.identity.passwords import Passwords
 from control.store import audit, users
 from control.store.users import UserRow
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from control.config import ControlConfig
 from control.database import Connection, Pool
+from control.identity.tokens import digest
 from control.store import settings, users
-from control.tokens import digest
 
 _FILE = "first-admin-link"
 _SETTING = "first_admin_token"

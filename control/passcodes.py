@@ -11,7 +11,7 @@ import secrets
 import time
 from collections import OrderedDict
 
-from control.passwords import Passwords
+from control.identity.passwords import Passwords
 
 _MAX_REMEMBERED = 1000
 _REMEMBER_SECONDS = 900.0

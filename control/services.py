@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from control import keys, outgoing
+from control import outgoing
 from control.ai_results import AiResults, DatabaseResults
 from control.archive import Archive
 from control.background import BackgroundTasks
@@ -15,24 +15,25 @@ from control.database import Pool, open_pool
 from control.database_gauges import DatabaseGauges
 from control.database_probe import DatabaseProbe
 from control.http.limits import Limits
+from control.identity import keys
+from control.identity.oidc import OidcClient
+from control.identity.passwords import Passwords
+from control.identity.sealing import Seal
+from control.identity.tokens import Tokens
 from control.images import Images
 from control.inference_client import InferenceClient
 from control.live_state import LiveState
 from control.mail import Mailer
 from control.media_store import MediaStore
 from control.node_client import NodeClient
-from control.oidc import OidcClient
 from control.passcodes import Passcodes
-from control.passwords import Passwords
 from control.proxy.node_socket import NodeSocket
 from control.readiness import Check, Readiness
 from control.registry.membership import Registry
 from control.registry.opening import open_registry
-from control.sealing import Seal
 from control.session_cache import SessionCache
 from control.store import event_places
 from control.store.event_places import Places
-from control.tokens import Tokens
 from control.tuning import Tuning
 from objects.directory import DirectoryStore
 from objects.store import ObjectStore

@@ -21,9 +21,9 @@ from control.ending import ended
 from control.endpoint import Call, Endpoints, answer, with_standing
 from control.http.problem import Problem
 from control.identifiers import new_id
+from control.identity.tokens import digest, new_rejoin_secret, rejoin_participant
 from control.store import breakouts, meetings, participants, rooms, users
 from control.store.participants import ParticipantRow, Role
-from control.tokens import digest, new_rejoin_secret, rejoin_participant
 from sfu.api.desired_state import DesiredState
 from sfu.api.placement import Placement
 from sfu.api.signaling_values import IceServer

@@ -12,9 +12,9 @@ from control.database import Connection
 from control.endpoint import Call, Endpoints
 from control.http.problem import Problem, not_found
 from control.identifiers import new_id
+from control.identity.tokens import digest
 from control.store import audit, lobby, outbox
 from control.store.lobby import LobbyRow, State
-from control.tokens import digest
 
 endpoints = Endpoints("participants", scope="meetings")
 

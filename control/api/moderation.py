@@ -21,11 +21,11 @@ from control.database import Connection
 from control.endpoint import Call, Endpoints
 from control.http.problem import Problem, forbidden, not_found
 from control.identifiers import new_id
+from control.identity.tokens import digest, new_rejoin_secret
 from control.store import audit, meetings, outbox, participants, rooms, users
 from control.store.breakouts import lock as lock_all
 from control.store.meetings import MeetingRow
 from control.store.participants import ParticipantRow
-from control.tokens import digest, new_rejoin_secret
 from sfu.api.desired_state import DesiredState
 
 endpoints = Endpoints("participants", scope="meetings")

@@ -4,7 +4,6 @@ from typing import Any
 
 from quart import Response
 
-from control import passkeys
 from control.api.passkey_types import (
     AddPasskey,
     Passkey,
@@ -19,7 +18,8 @@ from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
 from control.http.problem import Problem, not_found
-from control.passkeys import RelyingParty
+from control.identity import passkeys
+from control.identity.passkeys import RelyingParty
 from control.store import audit, sessions, users
 from control.store import passkeys as store
 from control.store.passkeys import PasskeyRow

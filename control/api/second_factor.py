@@ -4,14 +4,14 @@ import logging
 import secrets
 import time
 
-from control import totp
 from control.api.account_types import ConfirmSecondFactor, RecoveryCodes, TotpSecret
 from control.api.types import Done
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
 from control.http.problem import Problem
-from control.sealing import is_sealed
+from control.identity import totp
+from control.identity.sealing import is_sealed
 from control.store import audit, passkeys, second_factor, sessions
 from control.store.users import UserRow
 

@@ -9,9 +9,9 @@ from control.auth import cookies, devices
 from control.database import Connection
 from control.endpoint import Call, answer
 from control.http.problem import Problem
+from control.identity.tokens import ACCESS_SECONDS
 from control.store import sessions, users
 from control.store.users import UserRow
-from control.tokens import ACCESS_SECONDS
 
 Mode = Literal["cookie", "token"]
 

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 from quart import Response
 
-from control import oidc
 from control.auth import cookies, devices
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
 from control.http.problem import Problem, forbidden, not_found
-from control.oidc import OidcClient
+from control.identity import oidc
+from control.identity.oidc import OidcClient
 from control.store import audit, identities, sessions, users
 from control.store.users import UserRow
 

@@ -11,11 +11,11 @@ from control.auth.principal import Principal
 from control.config import ControlConfig
 from control.database import Connection
 from control.http.problem import Problem, forbidden, not_found
+from control.identity.tokens import GuestPass
 from control.store import meetings, participants, recordings, understanding
 from control.store.meetings import MeetingRow
 from control.store.participants import ParticipantRow, Role
 from control.store.recordings import RecordingRow
-from control.tokens import GuestPass
 
 _TO_A_SECOND_FACTOR = (
     "/api/v1/users/totp/",

@@ -5,7 +5,7 @@ from typing import Literal
 
 from quart import Request, Response
 
-from control.tokens import ACCESS_SECONDS, REFRESH_SECONDS
+from control.identity.tokens import ACCESS_SECONDS, REFRESH_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from quart import Request, Response
 
 from control.auth import cookies
 from control.identifiers import new_id
+from control.identity.tokens import DEVICE_SECONDS, Device
 from control.services import Services
-from control.tokens import DEVICE_SECONDS, Device
 
 _MOST_ACCOUNTS = 5
 

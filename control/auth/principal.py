@@ -7,10 +7,10 @@ from quart import Request
 
 from control.auth import cookies, origins
 from control.http.problem import Problem
+from control.identity.tokens import GuestPass
 from control.services import Services
 from control.store import api_keys, sessions
 from control.store.sessions import LiveSession
-from control.tokens import GuestPass
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -5,8 +5,8 @@ A node that turns out to be gone is not waited for: its rooms are placed anew, a
 
 from control import failover, stream_keys
 from control.http.problem import Problem, not_found
+from control.identity.tokens import way_of_join_token
 from control.services import Services
-from control.tokens import way_of_join_token
 from sfu.api import session_paths
 from sfu.api.registration import NodeRecord
 from sfu.api.session_paths import Kind

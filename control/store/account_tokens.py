@@ -4,7 +4,7 @@ import secrets
 from typing import Literal
 
 from control.database import Connection
-from control.tokens import digest
+from control.identity.tokens import digest
 
 Purpose = Literal["reset", "verify", "undo"]
 

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from control.database import Connection, load, load_one
 from control.identifiers import new_id
+from control.identity.tokens import digest
 from control.store.users import UserRole
-from control.tokens import digest
 
 PREFIX = "parley_"
 

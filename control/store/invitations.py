@@ -3,8 +3,8 @@
 import secrets
 
 from control.database import Connection
+from control.identity.tokens import digest
 from control.store.users import key
-from control.tokens import digest
 
 
 async def create(connection: Connection, created_by: str, email: str | None, seconds: int) -> str:

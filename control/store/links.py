@@ -6,7 +6,7 @@ from datetime import datetime
 
 from control.database import Connection, load
 from control.identifiers import new_id
-from control.tokens import digest
+from control.identity.tokens import digest
 
 
 @dataclass(frozen=True, slots=True)

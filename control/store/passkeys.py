@@ -9,8 +9,8 @@ import asyncpg
 from control.database import Connection, load, load_one
 from control.http.problem import Problem
 from control.identifiers import new_id
-from control.passkeys import SECONDS, NewCredential
-from control.tokens import digest
+from control.identity.passkeys import SECONDS, NewCredential
+from control.identity.tokens import digest
 
 
 @dataclass(frozen=True, slots=True)

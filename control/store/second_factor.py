@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from control.database import Connection, load_one
-from control.tokens import digest
+from control.identity.tokens import digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from typing import Literal
 
 from control.database import Connection, load, load_one
 from control.identifiers import new_id
+from control.identity.tokens import REFRESH_SECONDS
 from control.store.users import UserRole
-from control.tokens import REFRESH_SECONDS
 
 PROOF_SECONDS = 300
 _LONGEST_DAYS = 90

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from control.database import Connection, load, load_one
 from control.identifiers import new_id
+from control.identity.tokens import digest, new_rejoin_secret
 from control.store.participants import ParticipantRow
-from control.tokens import digest, new_rejoin_secret
 from sfu.api.stream_key import PREFIX, StreamRole, key_hash
 
 

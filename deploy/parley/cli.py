@@ -224,7 +224,7 @@ def _openapi(_: Settings, __: argparse.Namespace) -> int:
 
 
 def _make_keys(settings: Settings, _: argparse.Namespace) -> int:
-    from control import keys
+    from control.identity import keys
 
     directory = settings["data_dir"] / "control"
     try:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from control import totp
+from control.identity import totp
 from tests.control.authenticator import Authenticator
 from tests.control.authorization_stage import PICTURE, Stage, World, fill
 from tests.control.harness import Client, People

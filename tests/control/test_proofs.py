@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from control import totp
+from control.identity import totp
 from tests.control.authenticator import Authenticator
 from tests.control.harness import PASSWORD, Client, People
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from control import tokens
 from control.config import ControlConfig
+from control.identity import tokens
 from parley.client import Api
 from parley.client.api import ApiError
 from tests.control.harness import PASSWORD, People, serving

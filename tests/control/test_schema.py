@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 
 from control.app import openapi_document
 from control.config import ControlConfig
-from control.tokens import digest
+from control.identity.tokens import digest
 from tests.control.authorization_stage import Stage, World, fill, set_stage
 from tests.control.harness import PASSWORD, Client, People, serving
 from tests.control.schema_deeds import DEEDS

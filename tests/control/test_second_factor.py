@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control import totp
-from control.sealing import Seal, is_sealed
+from control.identity import totp
+from control.identity.sealing import Seal, is_sealed
 from tests.control.harness import PASSWORD, People
 
 # RFC 6238, appendix B: SHA-1, the last six of its eight digits.

@@ -8,8 +8,8 @@ import pytest
 from playwright.async_api import Page, expect
 
 import web
-from control import totp
 from control.config import ControlConfig
+from control.identity import totp
 from tests.control.harness import PASSWORD, Server, serving
 from tests.support.chromium import chromium
 

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from control.config import ControlConfig
-from control.keys import load
-from control.tokens import Tokens
+from control.identity.keys import load
+from control.identity.tokens import Tokens
 from tests.control.harness import Client, People, come_in, serving
 from tests.control.test_media import upload
 from tests.control.test_recordings import DATA, recorded

@@ -20,10 +20,10 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from control import oidc
 from control.api.single_sign_on import _own_path, _signed_in_at
 from control.config import ControlConfig, OidcProvider
 from control.http.problem import Problem
+from control.identity import oidc
 from tests.control.harness import PASSWORD, People, Server, serving
 from tests.support.waiting import until_listening
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from control import keys
+from control.identity import keys
 from parley.cli import main
 
 

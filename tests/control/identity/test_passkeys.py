@@ -7,8 +7,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from control import totp
 from control.config import ControlConfig
+from control.identity import totp
 from tests.control.authenticator import Authenticator
 from tests.control.harness import PASSWORD, Client, People, serving
 

@@ -14,8 +14,8 @@ from typing import Any
 import jwt
 import msgspec
 
-from control.keys import Keys
-from control.oidc import Attempt
+from control.identity.keys import Keys
+from control.identity.oidc import Attempt
 from sfu.api import tracing
 from sfu.api.join_token import AUDIENCE, LIFETIME_SECONDS, Grants, JoinClaims
 

@@ -1,0 +1,1 @@
+"""Identity: passwords, passkeys, one-time codes, OpenID Connect, tokens and keys."""

@@ -9,8 +9,9 @@ import contextlib
 import functools
 import logging
 
-from control import facts, node_memory, placing
+from control import facts, placing
 from control.database import UNAVAILABLE
+from control.nodes import node_memory
 from control.recurring import for_each
 from control.services import Services
 from control.store import placements

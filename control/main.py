@@ -12,19 +12,7 @@ from typing import Any
 
 import asyncpg
 
-from control import (
-    allocator,
-    failover,
-    first_admin,
-    internal,
-    jobs,
-    minutes,
-    node_memory,
-    reconcile,
-    relay,
-    session_news,
-    webhooks,
-)
+from control import allocator, failover, first_admin, internal, jobs, minutes, reconcile, relay, session_news, webhooks
 from control.app import Application, declared_endpoints
 from control.config import ControlConfig
 from control.direct import Direct
@@ -32,6 +20,7 @@ from control.file_jobs import FileJobs
 from control.http import listeners, plain_http, tls_http
 from control.http.listeners import Tls
 from control.migrations import migrate
+from control.nodes import node_memory
 from control.services import Services, open_services
 from control.store.event_places import Place
 from control.tuning import Tuning

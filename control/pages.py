@@ -6,9 +6,9 @@ from pathlib import Path
 from quart import Quart, Response, request
 from werkzeug.routing import PathConverter
 
-from control import webtransport
 from control.http import file_response
 from control.http.problem import not_found
+from control.nodes import webtransport
 from control.services import Services
 
 _CONTENT_TYPES = {

@@ -21,11 +21,11 @@ from control.identity.passwords import Passwords
 from control.identity.sealing import Seal
 from control.identity.tokens import Tokens
 from control.images import Images
-from control.inference_client import InferenceClient
 from control.live_state import LiveState
 from control.mail import Mailer
 from control.media_store import MediaStore
-from control.node_client import NodeClient
+from control.nodes.inference_client import InferenceClient
+from control.nodes.node_client import NodeClient
 from control.passcodes import Passcodes
 from control.proxy.node_socket import NodeSocket
 from control.readiness import Check, Readiness

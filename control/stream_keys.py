@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from control import grants, placing, seats, turn
+from control import grants, placing, seats
 from control.database import Connection
+from control.nodes import turn
 from control.services import Services
 from control.store import meetings, rooms, stream_keys
 from control.store.meetings import MeetingRow

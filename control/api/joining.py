@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from quart import Response
 
-from control import grants, placing, recognition, seats, spilling, turn, webtransport
+from control import grants, placing, recognition, seats, spilling
 from control.api import lobby, newcomers
 from control.api.meeting_types import WebTransport
 from control.api.meetings import summary
@@ -22,6 +22,7 @@ from control.endpoint import Call, Endpoints, answer, with_standing
 from control.http.problem import Problem
 from control.identifiers import new_id
 from control.identity.tokens import digest, new_rejoin_secret, rejoin_participant
+from control.nodes import turn, webtransport
 from control.store import breakouts, meetings, participants, rooms, users
 from control.store.participants import ParticipantRow, Role
 from sfu.api.desired_state import DesiredState

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from quart import Response
 
-from control import grants, live_settings, removal, schedule, webtransport
+from control import grants, live_settings, removal, schedule
 from control.api.meeting_types import (
     CreateMeeting,
     Meeting,
@@ -25,6 +25,7 @@ from control.ending import end_in_transaction, ended
 from control.endpoint import Call, Endpoints
 from control.http import entity_tags
 from control.http.problem import Problem, not_found
+from control.nodes import webtransport
 from control.store import breakouts, meetings, outbox, placements, recordings, rooms
 from control.store.meetings import MeetingRow, Plan
 from control.store.participants import Role

@@ -15,8 +15,8 @@ from control.endpoint import Call, Endpoints
 from control.http.problem import Problem, not_found
 from control.identifiers import new_id
 from control.identity.tokens import digest, new_rejoin_secret
+from control.nodes.transport_client import TransportClient
 from control.store import audit, meetings, participants, rooms
-from control.transport_client import TransportClient
 from sfu.api.plain_transport import AnyTransport, ReceiveTransport, SendTransport, TransportInfo, Transports
 
 endpoints = Endpoints("transports", scope="meetings")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from control import turn
 from control.config import TurnConfig
+from control.nodes import turn
 from parley.client import Api
 from parley.network import allocate_port
 from parley.part_configs import control_config

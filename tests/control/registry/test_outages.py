@@ -8,8 +8,9 @@ from dataclasses import replace
 import aiohttp
 import pytest_asyncio
 
-from control import failover, node_memory
+from control import failover
 from control.config import ControlConfig
+from control.nodes import node_memory
 from control.services import Services, open_services
 from control.store import node_addresses
 from sfu.api.etcd import Etcd, EtcdConfig

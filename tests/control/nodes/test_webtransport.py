@@ -2,7 +2,7 @@
 
 import pytest
 
-from control import webtransport
+from control.nodes import webtransport
 from sfu.api.registration import NodeRecord, WebTransportDoor
 
 

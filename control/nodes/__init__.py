@@ -1,0 +1,1 @@
+"""Clients of the sfu and inference nodes."""

@@ -7,7 +7,7 @@ HTTPS, and an address on the open internet, unless it is said to be in this netw
 import aiohttp
 import msgspec
 
-from control import outgoing
+from control.events import outgoing
 from control.http.problem import Problem
 from control.language_model_config import LanguageModelConfig
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import asyncpg
 
-from control import allocator, failover, first_admin, internal, jobs, minutes, reconcile, relay, session_news, webhooks
+from control import allocator, failover, first_admin, internal, jobs, minutes, reconcile, session_news
 from control.app import Application, declared_endpoints
 from control.config import ControlConfig
 from control.direct import Direct
+from control.events import relay, webhooks
 from control.file_jobs import FileJobs
 from control.http import listeners, plain_http, tls_http
 from control.http.listeners import Tls
@@ -82,7 +83,7 @@ def _note(
 
 async def _relay_to_kafka(services: Services, place: Place) -> None:
     # Imported only where it is configured: it is an extra.
-    from control.kafka_bus import KafkaBus  # noqa: PLC0415
+    from control.events.kafka_bus import KafkaBus  # noqa: PLC0415
 
     kafka = KafkaBus(services.config.kafka_brokers)
     try:

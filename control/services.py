@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from control import outgoing
 from control.ai_results import AiResults, DatabaseResults
 from control.archive import Archive
 from control.background import BackgroundTasks
@@ -14,6 +13,7 @@ from control.config import ControlConfig
 from control.database import Pool, open_pool
 from control.database_gauges import DatabaseGauges
 from control.database_probe import DatabaseProbe
+from control.events import outgoing
 from control.http.limits import Limits
 from control.identity import keys
 from control.identity.oidc import OidcClient

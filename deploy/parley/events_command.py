@@ -17,7 +17,7 @@ def main(settings: Settings) -> int:
     # Imported only where it is configured: it is an extra.
     from aiokafka.errors import KafkaError  # noqa: PLC0415
 
-    from control.dead_letters import replay  # noqa: PLC0415
+    from control.events.dead_letters import replay  # noqa: PLC0415
 
     dsn = settings["database_url"] or embedded_postgres(settings).dsn
     try:

@@ -6,8 +6,9 @@ import aiohttp
 import pytest
 from prometheus_client import REGISTRY
 
-from control import breakouts, failover, reconcile, retention, session_news, webhooks
+from control import breakouts, failover, reconcile, retention, session_news
 from control.config import ControlConfig
+from control.events import webhooks
 from control.recurring import for_each
 from tests.control.harness import People, serving
 

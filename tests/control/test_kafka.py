@@ -14,12 +14,12 @@ import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import PolicyViolationError
 
-from control import relay
-from control.bus import Progress, Refusal
 from control.database import Pool, open_pool
-from control.dead_letters import MAX_BYTES, replay
-from control.kafka_bus import KafkaBus
-from control.kafka_records import DEAD_LETTERS
+from control.events import relay
+from control.events.bus import Progress, Refusal
+from control.events.dead_letters import MAX_BYTES, replay
+from control.events.kafka_bus import KafkaBus
+from control.events.kafka_records import DEAD_LETTERS
 from control.store import event_places, outbox
 from control.store.event_places import KafkaPlace
 from control.store.outbox import Event

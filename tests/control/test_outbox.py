@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from control import relay
-from control.bus import BusAway, Progress, Refusal
 from control.database import Pool, open_pool
+from control.events import relay
+from control.events.bus import BusAway, Progress, Refusal
 from control.store import event_places, meetings, outbox, users
 from control.store.event_places import KafkaPlace, WebhooksPlace
 from control.store.outbox import Event

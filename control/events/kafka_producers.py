@@ -6,7 +6,7 @@ import logging
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from control.bus import BusAway
+from control.events.bus import BusAway
 from sfu.api.failures import describe
 
 _LOG = logging.getLogger(__name__)

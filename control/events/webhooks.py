@@ -14,8 +14,8 @@ import aiohttp
 import msgspec
 from prometheus_client import Counter
 
-from control.bus import BusAway, Progress
 from control.database import UNAVAILABLE, Pool
+from control.events.bus import BusAway, Progress
 from control.store import webhooks
 from control.store.outbox import Event
 from control.store.webhooks import Due, Outcome

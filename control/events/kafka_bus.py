@@ -27,10 +27,10 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import DefaultPartitioner
 
-from control.bus import BusAway, Progress, Refusal
-from control.kafka_producers import Producers
-from control.kafka_records import DEAD_LETTERS, notice, record
-from control.kafka_topics import Topics
+from control.events.bus import BusAway, Progress, Refusal
+from control.events.kafka_producers import Producers
+from control.events.kafka_records import DEAD_LETTERS, notice, record
+from control.events.kafka_topics import Topics
 from control.outages import Outages
 from control.store.outbox import Event
 from sfu.api.failures import describe

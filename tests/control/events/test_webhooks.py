@@ -16,8 +16,8 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control import outgoing
 from control.config import ControlConfig
+from control.events import outgoing
 from control.http.problem import Problem
 from parley.network import allocate_port
 from tests.control.harness import Client, People, serving

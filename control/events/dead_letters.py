@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import BrokerResponseError, RecordTooLargeError
 
 from control.database import prepare
-from control.kafka_records import record
+from control.events.kafka_records import record
 from control.store import event_places
 
 _BATCH = 100

@@ -14,8 +14,8 @@ from dataclasses import replace
 import asyncpg
 from prometheus_client import Counter
 
-from control.bus import Bus, BusAway, Progress
 from control.database import UNAVAILABLE, connect, prepare
+from control.events.bus import Bus, BusAway, Progress
 from control.outages import Outages
 from control.store.event_places import Held, Place
 from control.store.outbox import Event

@@ -1,0 +1,1 @@
+"""Events: the outbox relay, the bus, dead letters and webhooks."""

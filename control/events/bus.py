@@ -1,4 +1,4 @@
-"""Where events go. PostgreSQL has kept them already; without Kafka only webhooks take them (control.events.webhooks)."""
+"""Where events go. PostgreSQL has kept them already; without Kafka only webhooks take them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -72,7 +72,7 @@ def settings(tls: Tls, drain_seconds: float, quic: Sequence[socket.socket] = ())
     ports = sorted({sock.getsockname()[1] for sock in quic})
     config.alt_svc_headers = [f'h3=":{port}"; ma=3600' for port in ports]
     config.loglevel = "WARNING"
-    config.errorlog = logging.getLogger("control.http")
+    config.errorlog = logging.getLogger("control.hypercorn")
     config.include_server_header = False
     config.backlog = 1024
     config.keep_alive_timeout = 30

@@ -32,7 +32,8 @@ async def test_many_unknown_keys_at_once_are_asked_for_together() -> None:
 
     async def refused(token: str) -> Code:
         with pytest.raises(Refused) as caught:
-            await ring.admit(token)
+            async with ring.admitted(token):
+                raise AssertionError("a token of an unknown key admits nobody")
         return caught.value.code
 
     async with asyncio.timeout(30):

@@ -6,7 +6,10 @@ for a handful of calls (etcd's documentation, "gRPC gateway"): keys and values t
 
 import asyncio
 import base64
+import contextlib
+import socket
 import ssl
+import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +25,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=3, connect=1)
 _QUORUM_PATIENCE = aiohttp.ClientTimeout(total=1, connect=1)
 # A watch that brings nothing for so long is made anew: its connection may be dead without saying so.
 _WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=1, sock_read=30)
+_CLOSING_LOOKS = 100  # at intervals of 10 ms: the loop closes such a connection in its next turns
 _MAX_LINE = 8 * 1024 * 1024
 _UNAUTHENTICATED = 401  # also: the token has expired
 _OUTDATED = "revision of auth store is old"  # accounts have changed since a token was signed (status 400)
@@ -73,11 +77,21 @@ class Etcd:
         self._current = 0
         self._token = ""
         self._session: aiohttp.ClientSession | None = None
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            await asyncio.sleep(0)  # TLS is torn down in the loop's next turn
+        """End all connections: aiohttp no longer knows those over TLS that were given up and now part in peace."""
+        if self._session is None:
+            return
+        await self._session.close()
+        left = [one for one in self._sockets if one.fileno() >= 0]
+        for one in left:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        for _ in range(_CLOSING_LOOKS):
+            if all(one.fileno() < 0 for one in left):
+                return
+            await asyncio.sleep(0.01)
 
     async def grant(self, seconds: int) -> int:
         """Make a lease and return its id; raises EtcdUnavailable, as every call here does."""
@@ -184,8 +198,14 @@ class Etcd:
             context: ssl.SSLContext | bool = True
             if self._config.ca_file is not None:
                 context = ssl.create_default_context(cafile=str(self._config.ca_file))
-            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
+            connector = aiohttp.TCPConnector(ssl=context, socket_factory=self._socket)
+            self._session = aiohttp.ClientSession(connector=connector)
         return self._session
+
+    def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        made = socket.socket(*address[:3])
+        self._sockets.add(made)
+        return made
 
     def _next(self) -> None:
         self._current += 1

@@ -1,6 +1,8 @@
 """An etcd that is shared with others: over TLS, by an account that may touch nothing but what is Parley's."""
 
 import asyncio
+import gc
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +87,25 @@ async def test_a_token_that_has_expired_is_replaced(config: EtcdConfig) -> None:
     assert (await etcd.under(NODES_PREFIX)).values == {f"{NODES_PREFIX}x": b"1"}
     await etcd.delete(f"{NODES_PREFIX}x")
     await etcd.close()
+
+
+def test_closing_ends_what_a_frozen_member_keeps_open(secured: SecuredEtcd, config: EtcdConfig) -> None:
+    """A socket that outlives its loop is reported when it is collected, and fails this test."""
+
+    async def asking() -> None:
+        etcd = Etcd(config)
+        watch = etcd.watch(NODES_PREFIX, (await etcd.under(NODES_PREFIX)).revision)
+        secured.process.send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await anext(watch)
+            await etcd.close()
+        finally:
+            secured.process.send_signal(signal.SIGCONT)
+
+    asyncio.run(asking())
+    gc.collect()
 
 
 async def test_accounts_may_change_while_signed_tokens_are_in_use(config: EtcdConfig, tmp_path: Path) -> None:

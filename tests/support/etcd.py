@@ -99,8 +99,9 @@ def etcd_members(count: int) -> Iterator[list[RunningEtcd]]:
 class SecuredEtcd:
     """One over TLS that `user` may use below `/parley/` alone, with `password`; `ca` is whom to trust."""
 
-    def __init__(self, url: str, ca: Path, trusting: ssl.SSLContext | None) -> None:
-        self.url = url
+    def __init__(self, running: RunningEtcd, ca: Path, trusting: ssl.SSLContext | None) -> None:
+        self.url = running.url
+        self.process = running.process
         self.ca = ca
         self.user = "parley"
         self.password = secrets.token_urlsafe()
@@ -138,7 +139,7 @@ def secured_etcd(directory: Path, *options: str) -> Iterator[SecuredEtcd]:
     made = certificate.ensure(directory, ["localhost", "127.0.0.1"], datetime.datetime.now(datetime.UTC))
     # Passwords are checked by as little work as etcd allows, for a machine that is busy with tests.
     with running_etcd(tls=made, options=("--bcrypt-cost", "4", *options)) as running:
-        secured = SecuredEtcd(running.url, made.certificate, _trusting(made))
+        secured = SecuredEtcd(running, made.certificate, _trusting(made))
         secured.enable()
         yield secured
 

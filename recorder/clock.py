@@ -6,14 +6,18 @@ lies closest to them (Moon, Skelly, Towsley: "Estimation and removal of clock sk
 a time and joined: clocks drift, and not evenly. Where the streams of one participant plainly share an NTP clock, all
 their reports fit one map of that clock, which steadies audio, whose reports are few.
 
+An RTP clock may step: a browser counts the samples of a microphone, and while a busy machine gives it none the count
+stands still. Where the NTP clock and the arrivals agree against the RTP clock, a new line begins.
+
 Reports are claims, arrivals are not. A report that is more than two seconds away from the frames of its stream is not
 believed, and no map leads further away from them: a frame was not captured after it came, nor long before. A stream
 without a report that can be believed goes by the arrivals of its frames.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
 SECOND = 1_000_000_000
@@ -43,10 +47,18 @@ class StreamClock(NamedTuple):
     anchors: Sequence[tuple[int, int]]
 
 
+class _Claims(NamedTuple):
+    """A stream's reports, parted where its RTP clock stepped. `steady` says whether their NTP clock runs evenly."""
+
+    pieces: Sequence[Sequence[Report]]
+    steady: bool
+
+
 class ClockMap:
     """A piecewise-linear map from timestamps to ns of the monotonic clock.
 
-    Beyond its ends it goes on at the mean rate of all of it; with a short one that would be noise, and the rate is 1.
+    Beyond its ends it goes on at the mean rate of all of it. That would be noise with a short one, and no clock's rate
+    with one that has steps: there the rate is 1.
     """
 
     def __init__(self, clock_rate: int, knots: Sequence[tuple[int, int]]) -> None:
@@ -55,7 +67,7 @@ class ClockMap:
         self._x = [x for x, _ in knots]
         self._y = [y for _, y in knots]
         self._run, self._rise = self._x[-1] - self._x[0], self._y[-1] - self._y[0]
-        if self._run < _MIN_SPAN:
+        if self._run < _MIN_SPAN or abs(self._rise - self._run) > self._run * _MAX_SKEW:
             self._run, self._rise = 1, 1
 
     def at(self, timestamp: int) -> int:
@@ -99,10 +111,16 @@ def fit(streams: Sequence[StreamClock]) -> list[FittedClock]:
 
 def _through_arrivals(stream: StreamClock) -> ClockMap:
     """Return the map through the arrivals of a stream's frames, which never runs backwards."""
-    anchors = sorted((timestamp * SECOND // stream.clock_rate, arrival) for timestamp, arrival in stream.anchors)
-    latest = accumulate((arrival for _, arrival in anchors), max)
-    knots = [(x, y) for (x, _), y in zip(anchors, latest, strict=True)]
-    return ClockMap(stream.clock_rate, [k for i, k in enumerate(knots) if i == 0 or k[0] > knots[i - 1][0]])
+    anchors = sorted((_ns(stream, timestamp), arrival) for timestamp, arrival in stream.anchors)
+    return ClockMap(stream.clock_rate, _rising(anchors))
+
+
+def _rising(knots: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the knots of a map that never runs backwards: each ahead of all before it, and no lower."""
+    xs = [x for x, _ in knots]
+    before = [xs[0] - 1, *accumulate(xs, max)]
+    highest = accumulate((y for _, y in knots), max)
+    return [(x, y) for x, y, last in zip(xs, highest, before, strict=False) if x > last]
 
 
 def _believed(stream: StreamClock, arrivals: ClockMap) -> StreamClock:
@@ -122,8 +140,9 @@ def _problem(stream: StreamClock, claimed: ClockMap, arrivals: ClockMap) -> str:
 
 def _claimed(streams: Sequence[StreamClock]) -> list[ClockMap]:
     """Return what the senders' reports say of each stream's clock, or else its frames' arrivals."""
-    own = [_own_map(stream) for stream in streams]
-    candidates = [i for i, stream in enumerate(streams) if _steady(stream)]
+    claims = [_claims(stream) for stream in streams]
+    own = [_own_map(stream, claim) for stream, claim in zip(streams, claims, strict=True)]
+    candidates = [i for i, claim in enumerate(claims) if claim.steady]
     if len(candidates) < 2:
         return own
     offsets = {i: _offset(streams[i], own[i]) for i in candidates}
@@ -133,7 +152,7 @@ def _claimed(streams: Sequence[StreamClock]) -> list[ClockMap]:
         return own
     shared = ClockMap(SECOND, line_below([(r.ntp, r.arrival) for i in sharing for r in streams[i].reports]))
     for i in sharing:
-        own[i] = _through(streams[i], shared)
+        own[i] = _through(streams[i], claims[i], shared)
     return own
 
 
@@ -154,7 +173,7 @@ def line_below(points: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         knots.append((first, first + delay))
         if last > first:
             knots.append((last, last + delay + round(skew * (last - first))))
-    return [knot for i, knot in enumerate(knots) if i == 0 or knot[0] > knots[i - 1][0]]
+    return _rising(knots)
 
 
 def _line(points: Sequence[tuple[int, int]]) -> tuple[int, float]:
@@ -190,30 +209,55 @@ def _turns_down(a: tuple[int, int], b: tuple[int, int], c: tuple[int, int]) -> b
     return (b[0] - a[0]) * (c[1] - a[1]) <= (b[1] - a[1]) * (c[0] - a[0])
 
 
-def _own_map(stream: StreamClock) -> ClockMap:
-    source = [(r.timestamp, r.arrival) for r in stream.reports] or list(stream.anchors)
-    points = [(timestamp * SECOND // stream.clock_rate, arrival) for timestamp, arrival in source]
-    return ClockMap(stream.clock_rate, line_below(points))
+def _claims(stream: StreamClock) -> _Claims:
+    """Part a stream's reports where its RTP clock stepped, and not the NTP clock beside it (which may be set)."""
+    pieces: list[list[Report]] = [[]]
+    steady = bool(stream.reports) and all(a.timestamp < b.timestamp for a, b in pairwise(stream.reports))
+    for report in stream.reports:
+        since = pieces[-1][0] if pieces[-1] else report
+        media = (report.timestamp - since.timestamp) * SECOND // stream.clock_rate
+        ntp, passed = report.ntp - since.ntp, report.arrival - since.arrival
+        if abs(ntp - media) > _MAX_STEP + int(abs(media) * _MAX_SKEW):
+            if abs(passed - ntp) < abs(passed - media):
+                pieces.append([])
+            else:
+                steady = False
+        pieces[-1].append(report)
+    return _Claims(pieces, steady)
 
 
-def _steady(stream: StreamClock) -> bool:
-    """Whether the reports' NTP clock runs evenly beside the RTP clock: it was never set, and has no noise."""
+def _own_map(stream: StreamClock, claims: _Claims) -> ClockMap:
     if not stream.reports:
-        return False
-    for a, b in pairwise(stream.reports):
-        media = (b.timestamp - a.timestamp) * SECOND // stream.clock_rate
-        tolerance = _MAX_STEP + int(abs(media) * _MAX_SKEW)
-        if media <= 0 or abs((b.ntp - a.ntp) - media) > tolerance:
-            return False
-    return True
+        return ClockMap(stream.clock_rate, line_below([(_ns(stream, t), arrival) for t, arrival in stream.anchors]))
+    lines = [line_below([(_ns(stream, r.timestamp), r.arrival) for r in piece]) for piece in claims.pieces]
+    return _joined(stream, claims, lines)
+
+
+def _through(stream: StreamClock, claims: _Claims, shared: ClockMap) -> ClockMap:
+    lines = [[(_ns(stream, r.timestamp), shared.at(r.ntp)) for r in piece] for piece in claims.pieces]
+    return _joined(stream, claims, lines)
+
+
+def _joined(stream: StreamClock, claims: _Claims, lines: Sequence[Sequence[tuple[int, int]]]) -> ClockMap:
+    """Return the map along the lines of a stream's pieces.
+
+    Nobody says at which frame between two reports the clock stepped: the arrivals of the frames between them show it.
+    """
+    anchors = sorted(stream.anchors)
+    knots = list(lines[0])
+    for (before, after), line in zip(pairwise(claims.pieces), lines[1:], strict=True):
+        begin = bisect_right(anchors, before[-1].timestamp, key=itemgetter(0))
+        end = bisect_left(anchors, after[0].timestamp, key=itemgetter(0))
+        knots += [(_ns(stream, timestamp), arrival) for timestamp, arrival in anchors[begin:end]]
+        knots += line
+    return ClockMap(stream.clock_rate, _rising(knots))
+
+
+def _ns(stream: StreamClock, timestamp: int) -> int:
+    return timestamp * SECOND // stream.clock_rate
 
 
 def _offset(stream: StreamClock, own: ClockMap) -> int:
     """Return how far the monotonic clock is ahead of the stream's NTP clock, halfway through its reports."""
     report = stream.reports[len(stream.reports) // 2]
     return own.at(report.timestamp) - report.ntp
-
-
-def _through(stream: StreamClock, shared: ClockMap) -> ClockMap:
-    knots = [(r.timestamp * SECOND // stream.clock_rate, shared.at(r.ntp)) for r in stream.reports]
-    return ClockMap(stream.clock_rate, [k for i, k in enumerate(knots) if i == 0 or k[0] > knots[i - 1][0]])

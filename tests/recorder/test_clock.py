@@ -83,6 +83,48 @@ def test_an_ntp_clock_that_was_set_is_not_trusted():
         assert abs(error(maps[1], at, rate=48_000)) < 0.02
 
 
+def counting(stream, samples):
+    """The stream with an RTP clock that stands at `samples(t)` s after t s; it is silent while that is None."""
+
+    def counted(timestamp):
+        count = samples(timestamp / stream.clock_rate)
+        return None if count is None else round(count * stream.clock_rate)
+
+    reports = [r._replace(timestamp=at) for r in stream.reports if (at := counted(r.timestamp)) is not None]
+    anchors = [(at, arrival) for timestamp, arrival in stream.anchors if (at := counted(timestamp)) is not None]
+    return stream._replace(reports=reports, anchors=anchors)
+
+
+@pytest.mark.parametrize("other_ntp", [0, SECOND])
+@pytest.mark.parametrize("gone", [0.5, 3, 8])
+def test_a_microphone_whose_count_stood_still_goes_on_where_it_is_heard(gone, other_ntp):
+    """A busy machine gave it no samples from 31 s on: what is said later is heard when it came, beside the picture."""
+    picture = stream(60, seed=2, ntp=other_ntp)
+
+    def samples(at):
+        return at if at <= 31 else at - gone if at > 31 + gone else None
+
+    sound = counting(stream(60, rate=48_000, every=5.0, seed=3), samples)
+    (seen, heard) = fit([picture, sound])
+    assert not seen.problem
+    assert not heard.problem
+    for at in range(60):
+        assert abs(error(seen, at)) < 0.02
+        if at <= 30:
+            assert abs(error(heard, at, rate=48_000)) < 0.03
+        elif at > 31 + gone:
+            assert abs(error(heard, at - gone, rate=48_000) - gone) < 0.03
+
+
+@pytest.mark.parametrize("other_ntp", [0, SECOND])
+def test_a_microphone_that_loses_samples_all_the_time_stays_beside_the_picture(other_ntp):
+    """In small pieces, which none of its reports shows by itself."""
+    sound = counting(stream(600, rate=48_000, every=5.0, seed=3), lambda t: t * 0.988)
+    (_, heard) = fit([stream(600, seed=2, ntp=other_ntp), sound])
+    assert not heard.problem
+    assert max(abs(error(heard, at * 0.988, rate=48_000) - at * 0.012) for at in range(600)) < 0.1
+
+
 def test_a_lone_report_maps_everything():
     (found,) = fit([stream(1)])
     assert error(found, 3600) == pytest.approx(error(found, 0), abs=1e-6)

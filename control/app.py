@@ -1,7 +1,6 @@
 """The public application: REST, the page, and what is proxied to the sfu."""
 
 from collections.abc import MutableMapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
@@ -46,6 +45,7 @@ from control.http.upload_body import PacedConnection, StreamingRequest
 from control.proxy import whip
 from control.proxy.routing import SIGNALING_PATH
 from control.proxy.signaling import Receive, Send, SignalingProxy
+from control.release import release
 from control.services import Services
 
 _MAX_BODY = 5 * 1024 * 1024 + 1
@@ -102,11 +102,7 @@ def declared_endpoints() -> list[Endpoint]:
 
 def openapi_document() -> dict[str, Any]:
     """Return the OpenAPI document, also for the command line."""
-    try:
-        release = version("parley-sfu")
-    except PackageNotFoundError:
-        release = "unreleased"
-    return openapi.document(declared_endpoints(), release)
+    return openapi.document(declared_endpoints(), release())
 
 
 class Application:

@@ -26,6 +26,7 @@ from control.database import Connection
 from control.endpoint import Call, Endpoints, answer
 from control.http.limits import Failures
 from control.http.problem import Problem, forbidden
+from control.release import release
 from control.store import account_tokens, audit, invitations, outbox, sessions, users
 from control.store.users import UserRow
 
@@ -41,6 +42,7 @@ async def get_server(call: Call) -> ServerInfo:
     config = call.services.config
     https = next((int(bind.rpartition(":")[2]) for bind in config.https_binds), None)
     return ServerInfo(
+        version=release(),
         registration=config.registration,
         setup_needed=not exists,
         https_port=https,

@@ -93,6 +93,7 @@ class ChangePassword(Body, frozen=True, kw_only=True):
 class ServerInfo(Answer, frozen=True, kw_only=True):
     """What a page must know before anyone signs in."""
 
+    version: str
     registration: Literal["open", "invite", "domain", "closed"]
     setup_needed: bool
     https_port: int | None = None

@@ -1,5 +1,6 @@
 """Accounts in a browser (cookies, CSRF, Origin) and with bearer tokens."""
 
+import importlib.metadata
 import io
 from dataclasses import replace
 
@@ -190,7 +191,8 @@ async def test_first_admin_link_works_once(people: People, config: ControlConfig
     assert link.stat().st_mode & 0o777 == 0o600
     token = link.read_text().strip().partition("token=")[2]
     nobody = people.nobody()
-    assert (await nobody.ok("GET", "/api/v1/server"))["setup_needed"] is True
+    server = await nobody.ok("GET", "/api/v1/server")
+    assert server["setup_needed"] is True and server["version"] == importlib.metadata.version("parley-sfu")
     body = {"token": "x", "username": "root", "password": PASSWORD, "mode": "token"}
     assert await nobody.refused("POST", "/api/v1/setup", body) == (403, "setup_token")
     made = await nobody.ok("POST", "/api/v1/setup", {**body, "token": token})

@@ -246,7 +246,7 @@ def test_rsa_does_not_need_it_and_junk_is_a_value_error() -> None:
 
 def test_ffmpegs_first_flight_is_answered() -> None:
     """Recorded from the whip muxer: ServerHello to ServerHelloDone with a certificate on secp224r1."""
-    lines = (Path(__file__).parents[2] / "fixtures" / "dtls" / "ffmpeg-whip-flight.hex").read_text().split()
+    lines = (Path(__file__).parents[3] / "fixtures" / "dtls" / "ffmpeg-whip-flight.hex").read_text().split()
     hello, *flight = [bytes.fromhex(line) for line in lines]
     assembler = Assembler()
     messages = [message for one in flight for message in assembler.add(one, records(one))]

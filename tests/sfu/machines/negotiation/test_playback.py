@@ -10,7 +10,7 @@ from sfu.formats.extensions import Extension
 from sfu.machines.negotiation.agreement import LocalTransport, OfferedStream
 from sfu.machines.negotiation.playback import PlaybackNegotiation, PlaybackStream
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "sdp"
+FIXTURES = Path(__file__).parents[3] / "fixtures" / "sdp"
 LOCAL = LocalTransport(
     "localufr", "localpassword0123456789abcdef", (sdp.Fingerprint("sha-256", ":".join(["AB"] * 32)),)
 )

@@ -13,7 +13,7 @@ from sfu.formats.extensions import Extension
 from sfu.machines.negotiation.agreement import DtlsRole, LocalTransport, OfferedStream, payload_type_for
 from sfu.machines.negotiation.publish import PublishNegotiation, PublishPolicy
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "sdp"
+FIXTURES = Path(__file__).parents[3] / "fixtures" / "sdp"
 OFFERS = sorted(path.stem for path in FIXTURES.glob("*.sdp") if "answer" not in path.stem)
 LOCAL = LocalTransport(
     ufrag="localufr",

@@ -11,7 +11,7 @@ from sfu.formats.extensions import Extension
 from sfu.machines.negotiation.agreement import DtlsRole, LocalTransport
 from sfu.machines.negotiation.subscribe import EXTENSION_IDS, MAX_SLOTS, PAYLOAD_TYPES, SubscribeNegotiation
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "sdp"
+FIXTURES = Path(__file__).parents[3] / "fixtures" / "sdp"
 LOCAL = LocalTransport(
     ufrag="localufr",
     pwd="localpassword0123456789abcdef",

@@ -30,10 +30,10 @@ from sfu.engine.packet import PASSED
 from sfu.engine.srtp import KEY_BYTES, check_keys, derive_key
 from sfu.formats.extensions import Extension
 from sfu.formats.transport_feedback import TransportFeedback
-from sfu.machines.loss_windows import LossWindow
-from sfu.machines.observation import Observation, SentSummary
-from sfu.machines.overuse import Usage
-from sfu.machines.send_history import PacketResult, SentKind
+from sfu.machines.congestion.loss_windows import LossWindow
+from sfu.machines.congestion.observation import Observation, SentSummary
+from sfu.machines.congestion.overuse import Usage
+from sfu.machines.congestion.send_history import PacketResult, SentKind
 
 SENT_KINDS = tuple(SentKind)
 LEFTOVER_KINDS = tuple(LeftoverKind)

@@ -107,7 +107,7 @@ async def test_who_came_to_the_new_process_does_not_lose_the_old_one(
     await world.cut(nodes[0])
     world.registry.proved("a", "a-boot-2")
     since = asyncio.create_task(world.registry.gone("a", "a-boot-2"))
-    await asyncio.wait_for(before, 5)
+    await asyncio.wait_for(before, 30)
     nodes[0].change(boot="a-boot-2", draining=True)
     await world.join(nodes[0])
     await world.until(lambda: world.registry.known()["a"].draining)

@@ -191,6 +191,7 @@ def sfu_config(settings: Settings) -> SfuConfig:
         estimate_bandwidth=settings["estimation"],
         max_participants=settings["max_participants"],
         max_transports=settings["max_transports"],
+        transcode_sound=settings["transcode_sound"],
         plain_networks=_networks(settings["transport_networks"]),
         plain_ports=_port_range(settings["transport_ports"]),
     )

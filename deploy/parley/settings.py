@@ -89,6 +89,7 @@ SETTINGS = (
     Setting("max_transports", int, 32, "plain RTP transports that a room has at most"),
     Setting("transport_networks", list, (), "networks (CIDR) of their far ends; empty: there are none"),
     Setting("transport_ports", str, None, "UDP ports of those that receive, FIRST-LAST; unset: any"),
+    Setting("transcode_sound", bool, True, "whether what telephones speak is converted on them; off: it is refused"),
     Setting("sink_sockets", list, (), "sockets between sfu processes and their sinks; unset: in runtime_dir"),
     Setting("metrics_host", str, "127.0.0.1", "address of the recorder's metrics and of inference's API and metrics"),
     Setting("recorder_port", int, 8086, "port of the recorder's metrics"),

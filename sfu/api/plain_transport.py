@@ -12,7 +12,8 @@ import msgspec
 from sfu.api.join_token import Source
 
 Suite = Literal["AES_CM_128_HMAC_SHA1_80", "AEAD_AES_128_GCM", "AEAD_AES_256_GCM"]
-CodecName = Literal["opus", "PCMU", "PCMA", "G722", "VP8", "VP9", "H264", "AV1"]
+TelephoneCodec = Literal["PCMU", "PCMA", "G722"]
+CodecName = Literal["opus", TelephoneCodec, "VP8", "VP9", "H264", "AV1"]
 
 
 class SrtpKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,7 +28,8 @@ class SendTransport(
 ):
     """Send one track to an address. `participant` is who receives it, shown to the room as `name`.
 
-    What is sent: the track named, else what participant `of` publishes as `source`, now and later. Reports go to
+    What is sent: the track named, else what participant `of` publishes as `source`, now and later. With `codec` sound
+    is converted to what telephones speak, under the codec's own payload type unless another one is given. Reports go to
     `rtcp_port`, without one to `port`, and feedback is taken from either. `srtp` is ours, `remote_srtp` protects the
     receiver's feedback (the same key unless given). Until a receiver sends RTCP, a keyframe is asked for every
     `keyframe_seconds`, since it may be unable to ask; 0 never does.
@@ -42,6 +44,7 @@ class SendTransport(
     address: str
     port: int
     rtcp_port: int | None = None
+    codec: TelephoneCodec | None = None
     payload_type: int | None = None
     rtx_payload_type: int | None = None
     ssrc: int | None = None
@@ -54,7 +57,7 @@ class SendTransport(
 class PlainTrack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a sender publishes as `source`, told from its other tracks by payload type, and by SSRC where that is given.
 
-    `fmtp` is the format's parameters as SDP has them.
+    `fmtp` is the format's parameters as SDP has them. What telephones speak is converted: others see an Opus track.
     """
 
     source: Source

@@ -1,4 +1,4 @@
-"""Starts a worker that knows no secret: a fresh interpreter and a stream socket to it.
+"""Starts a worker that knows no secret: a fresh interpreter and a socket to it.
 
 Its environment holds nothing but the module path, it has no standard input, and no descriptor but its socket and what
 it is given.
@@ -11,14 +11,17 @@ import sys
 
 
 async def start(
-    module: str, *arguments: str, descriptors: tuple[int, ...] = ()
+    module: str,
+    *arguments: str,
+    descriptors: tuple[int, ...] = (),
+    kind: socket.SocketKind = socket.SOCK_STREAM,
 ) -> tuple[asyncio.subprocess.Process, socket.socket]:
     """Start `python -m module FD arguments…`; return it and our end of its socket.
 
-    `descriptors` are open files that the worker gets under the same numbers. Raises OSError when the process or socket
-    can't be had.
+    `descriptors` are open files that the worker gets under the same numbers; `kind` is the socket's. Raises OSError
+    when the process or socket can't be had.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", module, str(theirs.fileno()), *arguments,

@@ -32,6 +32,7 @@ def refresh_all(room: Room, now: int) -> None:
         _refresh(room, participant, offering, now)
     room.backups.update(now)
     room.taps.update(now)
+    room.transcoding.follow(now)
     for link in room.links.values():
         link.update(now)
 

@@ -17,6 +17,7 @@ from sfu.peers.sinks.sinks import Sinks
 from sfu.peers.subscribe.egress import Egress
 from sfu.rooms import data_routing, publishing
 from sfu.rooms.peer_index import Owner, PeerIndex
+from sfu.rooms.transcoding import Transcoding
 
 
 class BeatKey(Enum):
@@ -38,10 +39,11 @@ def note_decision(owner: Owner, now: int, what: str, **about: object) -> None:
 class Incoming:
     """One per node."""
 
-    def __init__(self, context: Context, peers: PeerIndex, sinks: Sinks) -> None:
+    def __init__(self, context: Context, peers: PeerIndex, sinks: Sinks, transcoding: Transcoding) -> None:
         self._context = context
         self._peers = peers
         self._sinks = sinks
+        self._transcoding = transcoding
         self._waiting: list[Leftover | Observed] = []
 
     def take(self, result: Result, now: int) -> None:
@@ -52,6 +54,7 @@ class Incoming:
             self._switched(switch, now)
         if result.sink_packets:
             self._sinks.packets(result.sink_packets)
+            self._transcoding.packets(result.sink_packets)
         for leftover in result.leftovers:
             if leftover.kind == LeftoverKind.RTCP and rtcp.is_report_alone(leftover.data):
                 self._wait(leftover, now)

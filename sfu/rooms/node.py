@@ -42,6 +42,7 @@ from sfu.rooms.room_link import RoomLink
 from sfu.rooms.settling import PeerKey
 from sfu.rooms.sink_control import SinkControl
 from sfu.rooms.spilling import Home
+from sfu.rooms.transcoding import Transcoding
 
 _TICK_NS = 200_000_000
 _LAYERS_EVERY_TICKS = 5
@@ -67,10 +68,11 @@ class Node:
         self.rooms: dict[str, Room] = {}
         self.peers = PeerIndex()
         self.sinks = Sinks(context)
+        self.transcoding = Transcoding(context)
         self.sink_control = SinkControl(self.sinks, self.rooms, context)
         self.links: dict[int, RoomLink] = {}
         self.spilled_from: dict[str, Home] = {}
-        self._incoming = Incoming(context, self.peers, self.sinks)
+        self._incoming = Incoming(context, self.peers, self.sinks, self.transcoding)
         self._seats: dict[int, Seat] = {}
         self._ticks: dict[str, int] = {}
 
@@ -208,7 +210,7 @@ class Node:
         if room is None:
             if len(self.rooms) >= self.context.limits.rooms:
                 raise Refused(Code.FULL, "This server takes no more meetings.", fatal=True)
-            room = Room(name, self.context, self.peers, self.sinks, now)
+            room = Room(name, self.context, self.peers, self.sinks, now, transcoding=self.transcoding)
             room.epoch = epoch
             self.rooms[name] = room
             self.context.outbox.rooms_opened.append(name)
@@ -318,6 +320,12 @@ class Node:
         self.context.outbox.send(result.outgoing)
         self._incoming.take(result, now)
 
+    def converted(self, conversion: int, rtp: bytes, now: int) -> None:
+        """Take a packet that the transcoder made. The caller settles."""
+        leftover = self.transcoding.converted(conversion, rtp, now)
+        if leftover is not None:
+            self.take_again(leftover, now)
+
     # Time
 
     def timer(self) -> int | None:
@@ -357,6 +365,7 @@ class Node:
                 for downtrack in uptrack.downtracks:
                     downtrack.choose(now)
             room.taps.update(now)
+            room.transcoding.follow(now)
             room.backups.update(now)
         distribution.follow_loudest(room, now)
         self.close_if_empty(room, now)

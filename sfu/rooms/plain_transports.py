@@ -1,5 +1,8 @@
 """Opening, listing and closing the plain transports of a room. Each belongs to a participant that has nothing else."""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
+
 import msgspec
 
 from sfu.api.join_token import AUDIENCE, Grants, JoinClaims
@@ -7,6 +10,7 @@ from sfu.api.plain_transport import AnyTransport, ReceiveTransport, SendTranspor
 from sfu.api.refusal import Code, Refused
 from sfu.api.signaling import Consent
 from sfu.engine.contract import Address
+from sfu.formats import telephony
 from sfu.formats.codecs import Codec
 from sfu.machines.negotiation.agreement import NegotiatedPayload
 from sfu.peers.our_end import OurEnd
@@ -21,7 +25,6 @@ from sfu.rooms.peer_index import Owner
 from sfu.rooms.plain_sdp import Described, describe
 from sfu.rooms.room import Room
 
-UNHEARD = frozenset({"PCMU", "PCMA", "G722"})
 MAX_TRACKS = 8
 _MAX_PORT = 65535
 _MAX_SSRC = 0xFFFFFFFF
@@ -98,12 +101,12 @@ def check(transport: AnyTransport) -> None:
     if isinstance(transport, SendTransport):
         ports.append(transport.rtcp_port)
         ssrcs = [transport.ssrc, transport.rtx_ssrc]
-        types = [transport.payload_type, transport.rtx_payload_type]
         if (transport.track is None) == (transport.of is None or transport.source is None):
             raise Refused(Code.BAD_MESSAGE, "What to send is `track`, or `of` and `source`.")
         if not 0 <= transport.keyframe_seconds <= 3600:
             raise Refused(Code.BAD_MESSAGE, "`keyframe_seconds` is between 0 and 3600.")
-        _check_types(types)
+        meant = {transport.payload_type: CODECS[transport.codec]} if transport.codec is not None else {}
+        _check_types(meant, [transport.payload_type, transport.rtx_payload_type])
     else:
         ssrcs = [track.ssrc for track in transport.tracks]
         _check_tracks(transport)
@@ -118,11 +121,10 @@ def _check_tracks(transport: ReceiveTransport) -> None:
         raise Refused(Code.BAD_MESSAGE, f"A transport receives 1 to {MAX_TRACKS} tracks.")
     if (transport.address is None) != (transport.port is None):
         raise Refused(Code.BAD_MESSAGE, "`address` and `port` go together.")
-    for track in transport.tracks:
-        if track.codec in UNHEARD:
-            detail = f"Nobody would hear {track.codec}: browsers, recorder and captions know Opus. Convert it before."
-            raise Refused(Code.CODEC_UNSUPPORTED, detail)
-    _check_types([number for track in transport.tracks for number in (track.payload_type, track.rtx_payload_type)])
+    _check_types(
+        {track.payload_type: CODECS[track.codec] for track in transport.tracks},
+        [number for track in transport.tracks for number in (track.payload_type, track.rtx_payload_type)],
+    )
     for track in transport.tracks:
         if track.source.is_audio != CODECS[track.codec].is_audio:
             raise Refused(Code.BAD_MESSAGE, f"{track.source.value} does not come as {track.codec}.")
@@ -130,14 +132,17 @@ def _check_tracks(transport: ReceiveTransport) -> None:
             raise Refused(Code.BAD_MESSAGE, "`fmtp` is a line of parameters.")
 
 
-def _check_types(types: list[int | None]) -> None:
+def _check_types(meant: Mapping[int | None, Codec], types: Sequence[int | None]) -> None:
+    """Refuse payload types that are doubled, or another codec's than is `meant`."""
     given = [number for number in types if number is not None]
-    if any(number not in _DYNAMIC or number in _RESERVED for number in given) or len(set(given)) < len(given):
+    free = [number for number in given if number not in meant or number != telephony.PAYLOAD_TYPES.get(meant[number])]
+    if any(number not in _DYNAMIC or number in _RESERVED for number in free) or len(set(given)) < len(given):
         raise Refused(Code.BAD_MESSAGE, "Payload types are distinct, of 35 to 63 or 96 to 127: the others are taken.")
 
 
 def open_in(room: Room, participant: Participant, transport: AnyTransport, end: OurEnd, now: int) -> TransportInfo:
     """Open a transport for a participant that is in the room; raises Refused, which opens nothing."""
+    _check_convertible(room, transport)
     if room.desired is not None and room.desired.e2ee:
         raise Refused(Code.NOT_PERMITTED, "The meeting is end-to-end encrypted.")
     try:
@@ -146,6 +151,15 @@ def open_in(room: Room, participant: Participant, transport: AnyTransport, end: 
         return _open_receiver(room, participant, transport, end, now)
     except ValueError as error:
         raise Refused(Code.BAD_MESSAGE, f"{error}.") from error
+
+
+def _check_convertible(room: Room, transport: AnyTransport) -> None:
+    """Refuse what telephones speak where nothing converts it: no browser, recorder or player would hear it."""
+    codecs = [transport.codec] if isinstance(transport, SendTransport) else [track.codec for track in transport.tracks]
+    for codec in codecs:
+        if codec is not None and CODECS[codec] in telephony.PAYLOAD_TYPES and not room.transcoding.is_on:
+            detail = f"Nothing converts {codec} here: browsers, recorder and captions know Opus. Convert it before."
+            raise Refused(Code.CODEC_UNSUPPORTED, detail)
 
 
 def _open_unproved(room: Room, participant: Participant, wish: SendTransport, end: OurEnd, now: int) -> TransportInfo:
@@ -162,6 +176,8 @@ def _open_sender(room: Room, participant: Participant, wish: SendTransport, end:
     keys = srtp_keys(srtp, wish.remote_srtp or srtp) if srtp is not None else None
     if not participant.grants.subscribe:
         raise Refused(Code.NOT_PERMITTED, "It may not receive here.")
+    if wish.codec is not None and kind != "audio":
+        raise Refused(Code.BAD_MESSAGE, f"A picture does not leave as {wish.codec}.")
     peer = PlainPeer(room.context, keys)
     try:
         media: Address = (wish.address, wish.port)
@@ -171,7 +187,7 @@ def _open_sender(room: Room, participant: Participant, wish: SendTransport, end:
         peer.close(now)
         raise
     wish = msgspec.structs.replace(wish, srtp=srtp)
-    egress = PlainEgress(room.context, wish, kind, peer, now)
+    egress = PlainEgress(room.context, wish, kind, peer, now, convert=partial(room.transcoding.convert, room))
     participant.senders[egress.transport] = egress
     egress.end = (end.address, end.port)
     room.peers.add(Owner(room, participant, egress))
@@ -205,7 +221,7 @@ def _open_receiver(
     publish.end = (end.address, end.port, end.rtcp_port)
     participant.publish = publish
     room.peers.add(Owner(room, participant, publish))
-    for uptrack in publish.declare(wish.tracks):
+    for uptrack in publish.declare(wish.tracks, partial(room.transcoding.convert, room), now):
         uptrack.held = participant.grants.holds(uptrack.source)
         publishing.introduce(room, uptrack, now)
     distribution.refresh_all(room, now)
@@ -256,7 +272,7 @@ def _sender_info(room: Room, participant: Participant, egress: PlainEgress) -> T
     section = Described(
         egress.kind,
         egress.payload_type,
-        _payload(egress.kind, uptrack),
+        _payload(egress, uptrack),
         (wish.address, wish.port),
         wish.rtcp_port or wish.port,
         wish.srtp,
@@ -284,12 +300,16 @@ def _sender_info(room: Room, participant: Participant, egress: PlainEgress) -> T
     )
 
 
-def _payload(kind: str, uptrack: UpTrack | None) -> NegotiatedPayload:
-    """What is sent, or while nothing is, what browsers send."""
+def _payload(egress: PlainEgress, uptrack: UpTrack | None) -> NegotiatedPayload:
+    """What is sent, or while nothing is, what would be: without a wish what browsers send."""
     if uptrack is not None:
         return uptrack.payload
+    if egress.codec is not None:
+        return NegotiatedPayload(egress.codec, telephony.CLOCK_RATE)
     return (
-        NegotiatedPayload(Codec.OPUS, 48_000, channels=2) if kind == "audio" else NegotiatedPayload(Codec.VP8, 90_000)
+        NegotiatedPayload(Codec.OPUS, 48_000, channels=2)
+        if egress.kind == "audio"
+        else NegotiatedPayload(Codec.VP8, 90_000)
     )
 
 
@@ -297,7 +317,7 @@ def _receiver_info(participant: Participant, publish: PlainPublishPeer) -> Trans
     address, port, rtcp_port = publish.end
     sections = [
         Described(uptrack.media.kind, uptrack.payload_type, uptrack.payload, (address, port), rtcp_port)
-        for uptrack in publish.uptracks.values()
+        for uptrack in publish.received.values()
     ]
     tracks = [
         TransportTrack(
@@ -308,7 +328,7 @@ def _receiver_info(participant: Participant, publish: PlainPublishPeer) -> Trans
             packets=sum(stream.packets for stream in uptrack.streams),
             oversize=sum(stream.oversize for stream in uptrack.streams),
         )
-        for uptrack in publish.uptracks.values()
+        for uptrack in publish.received.values()
     ]
     return TransportInfo(
         transport=publish.transport,

@@ -163,6 +163,7 @@ def unknown_ssrc(room: Room, participant: Participant, leftover: Leftover, now: 
         for downtrack in uptrack.downtracks:
             downtrack.choose(now)
         room.taps.update(now)
+        room.transcoding.follow(now)
         for link in room.links.values():
             link.is_behind = True
         room.adaptation.hurry(now)

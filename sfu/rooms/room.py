@@ -20,6 +20,7 @@ from sfu.rooms.peer_index import PeerIndex
 from sfu.rooms.quality import RoomQuality
 from sfu.rooms.speakers import Speakers
 from sfu.rooms.taps import RoomTaps
+from sfu.rooms.transcoding import Transcoding
 
 if TYPE_CHECKING:
     from sfu.rooms.room_link import RoomLink
@@ -31,7 +32,9 @@ class Room:
     `links` are the ties to other nodes that hold the room; where it `is_secondary` it has spilled over to this node.
     """
 
-    def __init__(self, room: str, context: Context, peers: PeerIndex, sinks: Sinks, now: int) -> None:
+    def __init__(
+        self, room: str, context: Context, peers: PeerIndex, sinks: Sinks, now: int, *, transcoding: Transcoding
+    ) -> None:
         self.room = room
         self.epoch = 0
         self.context = context
@@ -48,6 +51,7 @@ class Room:
         self.captions = CaptionHistory()
         self.peers = peers
         self.taps = RoomTaps(self, sinks)
+        self.transcoding = transcoding
         self.adaptation = Adaptation(self)
         self.data = room_allowance()
         self.backups = Backups(self)

@@ -20,7 +20,8 @@ class SfuConfig:
     PARLEY_ENGINE, else takes the fastest there is. With `estimate_bandwidth` each subscriber gets what its link
     carries; without, what it asks for. Plain transports may be opened to public addresses and to those in
     `plain_networks` (CIDR notation), `max_transports` in a room; those that receive have ports from the first to the
-    last of `plain_ports`, (0, 0) leaves them to the system.
+    last of `plain_ports`, (0, 0) leaves them to the system. With `transcode_sound` what telephones speak is converted
+    on them, in a process of its own; without, it is refused.
 
     Signaling over WebTransport is taken on `webtransport_port` (-1 for none), on the addresses that media are taken
     on, with the certificate of the files or, without, one that clients know by its hash.
@@ -51,6 +52,7 @@ class SfuConfig:
     plain_networks: tuple[str, ...] = ()
     plain_ports: tuple[int, int] = (0, 0)
     max_transports: int = 32
+    transcode_sound: bool = True
     audio_slots: int = 6
     max_participants: int = 200
     resume_seconds: float = 15.0

@@ -56,6 +56,7 @@ class Driver:
         self.to_flights: Callable[[Iterable[Failure]], None] = _nowhere
         self.to_links: Callable[[Iterable[tuple[int, LinkMessage]], Iterable[int]], None] = lambda _, __: None
         self.to_sinks: Callable[[], None] = lambda: None
+        self.to_transcoder: Callable[[], None] = lambda: None
 
     def now(self) -> int:
         """Return the time to pass to the node; keeps its wall clock right."""
@@ -181,6 +182,7 @@ class Driver:
             for warning in warnings:
                 _LOG.warning("%s", warning)
         self.to_sinks()
+        self.to_transcoder()
         self._set_timer()
 
     def _set_timer(self) -> None:

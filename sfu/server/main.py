@@ -41,6 +41,7 @@ from sfu.server.registration import Registration
 from sfu.server.signaling_server import SignalingServer
 from sfu.server.sink_server import SinkServer
 from sfu.server.standalone_api import StandaloneApi
+from sfu.server.transcoder import Transcoder
 from sfu.server.transports_api import TransportsApi
 
 FAREWELL_SECONDS = 2.0
@@ -109,6 +110,7 @@ class SfuServer:
         self._links: Links | None = None
         self._runner: web.AppRunner | None = None
         self.driver: Driver | None = None
+        self.transcoder: Transcoder | None = None
         self._stopped = False
         self.udp_port = 0
         self.signaling_port = 0
@@ -165,12 +167,17 @@ class SfuServer:
         return registry
 
     def _open_sinks(self, driver: Driver) -> None:
-        """Let recorder and inference attach, and keep what flight recorders dump, as far as configured."""
+        """Let recorder and inference attach, have sound converted, keep what flight recorders dump: as configured."""
         config = self._config
         if config.sink_socket is not None:
             self._sinks = SinkServer(driver)
             self._sinks.start(config.sink_socket)
             driver.to_sinks = self._sinks.flush
+        if config.transcode_sound:
+            transcoder = self.transcoder = Transcoder(driver)
+            driver.to_transcoder = transcoder.flush
+            driver.node.transcoding.is_on = True
+            self._spawn("transcoder", transcoder.run)
         if config.flight_dir is not None:
             flights = FlightFiles(config.flight_dir)
             driver.to_flights = flights.put

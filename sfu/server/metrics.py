@@ -119,4 +119,12 @@ class NodeMetrics(Collector):
         yield CounterMetricFamily(
             "parley_sfu_replay_given_up", "Packets kept for a recorder and lost for want of room", value=budget.given_up
         )
+        transcoding = self._node.transcoding
+        yield GaugeMetricFamily("parley_sfu_converted_tracks", "Tracks that are converted", value=len(transcoding))
+        drops = CounterMetricFamily(
+            "parley_sfu_transcoder_drops", "Packets that were not converted, by reason", labels=["reason"]
+        )
+        for reason, count in sorted(transcoding.drops.items()):
+            drops.add_metric([reason], count)
+        yield drops
         yield GaugeMetricFamily("parley_sfu_taps", "Streams copied to sinks", value=len(self._node.sinks.taps))

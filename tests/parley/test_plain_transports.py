@@ -14,9 +14,11 @@ from parley.client import Api, Room
 from parley.client.api import ApiError
 from sfu.machines.ice.lite import generate_credentials
 from tests.sfu.rooms.stage import VIDEO, description
+from tests.sfu.server.harness import eventually
 from tests.support.call import become_admin
 from tests.support.server import running_server
 
+TELEPHONE = {"source": "microphone", "codec": "PCMU", "payload_type": 0}
 CAMERA = {"source": "camera", "codec": "VP8", "payload_type": 96}
 
 
@@ -73,6 +75,41 @@ async def test_a_picture_comes_in_and_goes_out(tmp_path: Path) -> None:
                 done = [entry for entry in acts if entry["action"].startswith("transport.")]
                 assert [entry["action"] for entry in done].count("transport.opened") == 3
                 assert any(f"127.0.0.1 port {port}" in json.dumps(entry["detail"]) for entry in done)
+
+
+async def test_a_telephone_speaks_and_another_one_hears_it(tmp_path: Path) -> None:
+    """FFmpeg is both telephones; what is between them is an Opus track of the meeting."""
+    with running_server(transport_networks="127.0.0.0/8") as server:
+        async with Api(server.url) as host:
+            await become_admin(host, server.setup_token)
+            meeting = await host.create_meeting("By telephone")
+            transports = f"/meetings/{meeting}/transports"
+            joined = await host.join(meeting, "Host")
+            async with Room(host.signaling_url(joined), token=joined.token) as room:
+                caller = await host.request("POST", f"{transports}/receive", {"name": "Caller", "tracks": [TELEPHONE]})
+                who, track = caller["participant"], caller["tracks"][0]["track"]
+                await room.until(lambda: track in room.state.tracks, 30)
+                assert room.state.tracks[track].codec == "opus"
+                speaker = await _ffmpeg("send", str(caller["port"]), "60", "phone", "0")
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                    probe.bind(("127.0.0.1", 0))
+                    port = probe.getsockname()[1]
+                wish = {"name": "Callee", "of": who, "source": "microphone", "address": "127.0.0.1", "port": port}
+                callee = await host.request("POST", f"{transports}/send", wish | {"codec": "G722"})
+                description = tmp_path / "callee.sdp"
+                description.write_text(callee["sdp"])
+                listener = await _ffmpeg("receive", str(description), "60")
+                try:
+                    await eventually(lambda: (s := room.stream_of(track)) is not None and s.frame_count > 50, 60)
+                    async with asyncio.timeout(60):
+                        out, _ = await listener.communicate()
+                    means = json.loads(out)
+                    assert sum(mean > 2500 for mean in means) > 40  # a sine of 8000 has a mean of 5093
+                finally:
+                    for process in (speaker, listener):
+                        if process.returncode is None:
+                            process.kill()
+                        await process.communicate()
 
 
 async def _play(url: str, token: str) -> None:

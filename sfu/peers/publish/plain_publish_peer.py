@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from sfu.api.plain_transport import PlainTrack
 from sfu.engine.contract import Address, Drop, Leftover, LeftoverKind
+from sfu.formats import telephony
 from sfu.formats.codecs import Codec
 from sfu.formats.rtp import parse_header
 from sfu.formats.sdp import Direction, FormatParameters
@@ -17,12 +18,13 @@ from sfu.machines.ice.lite import Refusal
 from sfu.machines.negotiation.agreement import NegotiatedMedia, NegotiatedPayload
 from sfu.peers.context import Context, random_id
 from sfu.peers.plain_peer import PlainAddress, PlainPeer
+from sfu.peers.publish.converted_track import Convert, ConvertedTrack
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.publish.uptrack import CODEC_NAMES, UpTrack
 
 CODECS = {name: codec for codec, name in CODEC_NAMES.items()}
-CLOCK_RATES = {Codec.OPUS: 48_000, Codec.G711_ULAW: 8000, Codec.G711_ALAW: 8000, Codec.G722: 8000}
+CLOCK_RATES = {Codec.OPUS: 48_000} | dict.fromkeys(telephony.PAYLOAD_TYPES, telephony.CLOCK_RATE)
 VIDEO_CLOCK_RATE = 90_000
 _SILENCE_NS = 5_000_000_000
 
@@ -30,7 +32,8 @@ _SILENCE_NS = 5_000_000_000
 class PlainPublishPeer(PublishPeer):
     """`transport` is its id; our sockets are `local` and, where RTCP comes by another one, `rtcp_local`.
 
-    `end` is our address, port and RTCP port as the sender knows them.
+    `end` is our address, port and RTCP port as the sender knows them. `received` are the tracks that come in, by mid;
+    where others know one as converted, `uptracks` has that one in its place.
     """
 
     peer: PlainPeer
@@ -40,6 +43,8 @@ class PlainPublishPeer(PublishPeer):
         self.transport = random_id("x")
         self.end = ("", 0, 0)
         self.local, self.rtcp_local = sockets
+        self.received: dict[str, UpTrack] = {}
+        self._conversions: dict[str, ConvertedTrack] = {}
         self._expected: dict[str, int | None] = {}
         self._sender_given = False
         self._sources: dict[str, Address] = {}  # by track, of those that have come and were not silent since
@@ -62,15 +67,27 @@ class PlainPublishPeer(PublishPeer):
         for local in {self.local, self.rtcp_local}:
             self._context.engine.admit_any(self.peer.number, local)
 
-    def declare(self, tracks: Sequence[PlainTrack]) -> tuple[UpTrack, ...]:
-        """Return the uptracks of these tracks, in order."""
+    def declare(self, tracks: Sequence[PlainTrack], convert: Convert, now: int) -> tuple[UpTrack, ...]:
+        """Return the uptracks of these tracks, in order; those of telephones are converted by `convert`."""
         media = [_media(index, track) for index, track in enumerate(tracks)]
         for track, section in zip(tracks, media, strict=True):
-            uptrack = UpTrack(random_id("t"), self.participant, track.source, section)
-            self.uptracks[section.mid] = uptrack
+            uptrack = self.received[section.mid] = UpTrack(random_id("t"), self.participant, track.source, section)
             self._expected[uptrack.track] = track.ssrc
-        self._registry.set_media(media, self.uptracks)
+            if uptrack.codec in telephony.PAYLOAD_TYPES:
+                conversion = self._conversions[section.mid] = convert(uptrack, Codec.OPUS, now)
+                uptrack = conversion.uptrack
+            self.uptracks[section.mid] = uptrack
+        self._registry.set_media(media, self.received)
         return tuple(self.uptracks.values())
+
+    def forget(self, uptrack: UpTrack) -> None:
+        """Drop an uptrack, and the one that it is converted from."""
+        for mid, received in list(self.received.items()):
+            if self.uptracks.get(mid) is uptrack:
+                if mid in self._conversions:
+                    self._conversions.pop(mid).end()
+                self._registry.forget(received)
+                del self.received[mid], self.uptracks[mid]
 
     def unknown_ssrc(self, leftover: Leftover) -> IngressStream | None:
         """Register the stream of a packet by its payload type; one that was there gives way."""
@@ -79,7 +96,7 @@ class PlainPublishPeer(PublishPeer):
         except ValueError:
             self._context.drops[Drop.MALFORMED] += 1
             return None
-        uptrack = next((up for up in self.uptracks.values() if header.payload_type in up.media.payloads), None)
+        uptrack = next((up for up in self.received.values() if header.payload_type in up.media.payloads), None)
         if uptrack is None or (
             uptrack.payload_type == header.payload_type
             and not (self._may_come(uptrack, leftover.source) and self._replace(uptrack, header.ssrc))
@@ -120,7 +137,7 @@ class PlainPublishPeer(PublishPeer):
         self._sources[uptrack.track] = source
         engine.admit_source(self.peer.number, source, self.local)
         engine.admit_source(self.peer.number, self._rtcp_of(source), self.rtcp_local)
-        if len(self._sources) == len(self.uptracks):
+        if len(self._sources) == len(self.received):
             self._listens = False
             for local in {self.local, self.rtcp_local}:
                 engine.dismiss_any(local)
@@ -154,7 +171,7 @@ class PlainPublishPeer(PublishPeer):
         if now < self._next_look or self.peer.closed:
             return
         self._next_look = now + _SILENCE_NS
-        for uptrack in self.uptracks.values():
+        for uptrack in self.received.values():
             newest = max((stream.last_arrival for stream in uptrack.streams), default=0)
             if uptrack.track in self._sources and now - newest >= _SILENCE_NS:
                 self._forget_source(uptrack)

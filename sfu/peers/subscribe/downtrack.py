@@ -18,6 +18,8 @@ from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.slots import Wish
 
+_CLOCK_RATES = {"audio": 48_000, "video": 90_000}
+
 
 @dataclass(frozen=True, slots=True)
 class SlotEncoding:
@@ -109,6 +111,11 @@ class DownTrack:
         if self.uptrack is None or self.stream is None:
             return ""
         return f"{self.stream.rid} {name_of(self.uptrack.layers, self.layer)}".strip()
+
+    @property
+    def clock_rate(self) -> int:
+        """Of the RTP timestamps that leave."""
+        return self.uptrack.payload.clock_rate if self.uptrack is not None else _CLOCK_RATES[self.kind]
 
     @property
     def awaits_picture(self) -> bool:

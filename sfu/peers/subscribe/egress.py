@@ -28,7 +28,6 @@ _LATER_REPORT_NS = 5_000_000_000  # the clocks of a stream that goes on hardly p
 _REPORTS_PER_DATAGRAM = 20
 _SPREAD = 64
 _SECOND = 1_000_000_000
-_CLOCK_RATES = {"audio": 48_000, "video": 90_000}
 
 
 class Egress:
@@ -176,7 +175,7 @@ class Egress:
             downtrack = self._by_ssrc.get(block.ssrc)
             if downtrack is not None:
                 downtrack.fraction_lost = block.fraction_lost
-                downtrack.jitter = block.jitter * _SECOND // _CLOCK_RATES[downtrack.kind]
+                downtrack.jitter = block.jitter * _SECOND // downtrack.clock_rate
 
     def _nack(self, packet: rtcp.Nack, now: int) -> None:
         downtrack = self._by_ssrc.get(packet.media_ssrc)

@@ -7,33 +7,45 @@ from collections.abc import Mapping, Sequence
 
 from sfu.api.plain_transport import SendTransport
 from sfu.engine.contract import Address
+from sfu.formats import telephony
 from sfu.formats.codecs import Codec
 from sfu.machines.negotiation.subscribe import OfferedSlot
 from sfu.peers.context import Context, random_id, random_ssrc
 from sfu.peers.plain_peer import PlainPeer
+from sfu.peers.publish.converted_track import Convert, ConvertedTrack
+from sfu.peers.publish.uptrack import CODECS_BY_NAME
 from sfu.peers.subscribe.downtrack import DownTrack, SlotEncoding
 from sfu.peers.subscribe.egress import Egress
 from sfu.peers.subscribe.subscription import Candidate
 from sfu.peers.unproved import PROOF_NS
 
-PAYLOAD_TYPES = {"audio": 111, "video": 96}
+_PAYLOAD_TYPES = {"audio": 111, "video": 96}
 UNHEARD = "receiver_unheard"
 _LOOK_NS = 100_000_000
 _SECOND = 1_000_000_000
 
 
 class PlainEgress(Egress):
-    """`transport` is its id, `wish` what was asked for, `kind` the medium: "audio" or "video", `end` our address."""
+    """`transport` is its id, `wish` what was asked for, `kind` the medium: "audio" or "video", `end` our address.
+
+    `codec` is a telephone's, into which `convert` converts what is sent; None sends it as it comes.
+    """
 
     peer: PlainPeer
 
-    def __init__(self, context: Context, wish: SendTransport, kind: str, peer: PlainPeer, now: int) -> None:
+    def __init__(
+        self, context: Context, wish: SendTransport, kind: str, peer: PlainPeer, now: int, *, convert: Convert
+    ) -> None:
         super().__init__(context, now, peer)
         self.transport = random_id("x")
         self.end: Address = ("", 0)
         self.wish = wish
         self.kind = kind
-        self.payload_type = PAYLOAD_TYPES[kind] if wish.payload_type is None else wish.payload_type
+        self.codec = CODECS_BY_NAME[wish.codec] if wish.codec is not None else None
+        default = _PAYLOAD_TYPES[kind] if self.codec is None else telephony.PAYLOAD_TYPES[self.codec]
+        self.payload_type = default if wish.payload_type is None else wish.payload_type
+        self._convert = convert
+        self._conversion: ConvertedTrack | None = None
         repaired = kind == "video" and wish.rtx_payload_type is not None
         rtx_ssrc = (wish.rtx_ssrc or random_ssrc()) if repaired else None
         slot = OfferedSlot("", kind, 0, wish.ssrc or random_ssrc(), rtx_ssrc)
@@ -46,6 +58,8 @@ class PlainEgress(Egress):
         self._proof_due: int | None = None
 
     def _payload_types(self) -> Mapping[Codec, int]:
+        if self.codec is not None:
+            return {self.codec: self.payload_type}
         is_audio = self.kind == "audio"
         return {codec: self.payload_type for codec in Codec if codec.is_audio is is_audio and codec is not Codec.RTX}
 
@@ -59,8 +73,29 @@ class PlainEgress(Egress):
         found = next((entry for entry in candidates if self._fits(entry)), None)
         if found is None:
             self.downtrack.clear()
+            self._end_conversion()
+        elif self.codec is not None:
+            self._show_converted(found, self.codec, now)
         elif found.wish != self.downtrack.wish:
             self.downtrack.show(found.uptrack, found.publisher, found.wanted, now)
+
+    def _show_converted(self, entry: Candidate, codec: Codec, now: int) -> None:
+        if self._conversion is not None and self._conversion.source is entry.uptrack:
+            return
+        self.downtrack.clear()
+        self._end_conversion()
+        conversion = self._conversion = self._convert(entry.uptrack, codec, now)
+        self.downtrack.show(conversion.uptrack, conversion.peer, entry.wanted, now)
+
+    def _end_conversion(self) -> None:
+        if self._conversion is not None:
+            self._conversion.end()
+            self._conversion = None
+
+    def close(self, now: int) -> None:
+        """Stop converting, and what every egress does."""
+        super().close(now)
+        self._end_conversion()
 
     def _fits(self, entry: Candidate) -> bool:
         if self.wish.track is not None:

@@ -1,7 +1,7 @@
 """FFmpeg on plain RTP, in processes of its own.
 
-`send PORT SECONDS KIND PAYLOAD_TYPE [SRTP_KEY]` sends VP8 ("video", brightening) or Opus ("audio", a tone), with a key
-through a relay that protects it, since PyAV gives FFmpeg's srtp protocol no options.
+`send PORT SECONDS KIND PAYLOAD_TYPE [SRTP_KEY]` sends VP8 ("video", brightening), Opus ("audio", a tone) or PCMU
+("phone", the same tone), with a key through a relay that protects it: PyAV gives FFmpeg's srtp protocol no options.
 `receive SDP_FILE FRAMES` decodes that many frames and prints, as JSON, the mean of each image or block.
 """
 
@@ -17,7 +17,6 @@ import numpy as np
 from pylibsrtp import Policy, Session
 
 RATE = 30
-BLOCK = 960
 WHITELIST = "file,rtp,udp,srtp,crypto"
 
 
@@ -28,8 +27,10 @@ def send(port: int, seconds: float, kind: str, payload_type: str, key: str | Non
     with av.open(url, mode="w", format="rtp", options={"payload_type": payload_type}) as output:
         if kind == "video":
             _video(output, seconds)
+        elif kind == "phone":
+            _audio(output.add_stream("pcm_mulaw", rate=8000, layout="mono"), output, seconds)
         else:
-            _audio(output, seconds)
+            _audio(output.add_stream("libopus", rate=48000, layout="stereo"), output, seconds)
 
 
 def _relay(port: int, key: bytes) -> int:
@@ -63,15 +64,16 @@ def _video(output: av.container.OutputContainer, seconds: float) -> None:
         time.sleep(max(0.0, begun + number / RATE - time.monotonic()))
 
 
-def _audio(output: av.container.OutputContainer, seconds: float) -> None:
-    stream = output.add_stream("libopus", rate=48000, layout="stereo")
-    tone = (np.sin(np.arange(BLOCK) * 2 * np.pi * 500 / 48000) * 8000).astype(np.int16)
-    sound = np.repeat(tone, 2).reshape(1, -1)
+def _audio(stream: av.AudioStream, output: av.container.OutputContainer, seconds: float) -> None:
+    rate, layout = stream.rate, stream.layout.name
+    block_size = rate // 50
+    tone = (np.sin(np.arange(block_size) * 2 * np.pi * 500 / rate) * 8000).astype(np.int16)
+    sound = np.repeat(tone, stream.channels).reshape(1, -1)
     begun = time.monotonic()
     for number in range(int(seconds * 50)):
-        block = av.AudioFrame.from_ndarray(sound, format="s16", layout="stereo")
-        block.sample_rate = 48000
-        block.pts = number * BLOCK
+        block = av.AudioFrame.from_ndarray(sound, format="s16", layout=layout)
+        block.sample_rate = rate
+        block.pts = number * block_size
         output.mux(stream.encode(block))
         time.sleep(max(0.0, begun + number / 50 - time.monotonic()))
 

@@ -1,0 +1,7 @@
+"""Sound as telephones send it (RFC 3551): the codecs' static payload types, and their RTP clock."""
+
+from sfu.formats.codecs import Codec
+
+PAYLOAD_TYPES = {Codec.G711_ULAW: 0, Codec.G711_ALAW: 8, Codec.G722: 9}
+CLOCK_RATE = 8000
+"""Of all of them: that of G.722 is half its sampling rate, by an error that stays (RFC 3551, section 4.5.2)."""

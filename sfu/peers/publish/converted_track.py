@@ -1,0 +1,114 @@
+"""A track that the transcoder converts: what it is made from, and the uptrack that it becomes.
+
+The engine copies the source's packets to the transcoder as to a sink. What comes back is run through the engine as if
+it had come from a peer of its own, which has no far end: nothing is reported to it, and nothing asked of it.
+"""
+
+from collections.abc import Callable
+
+from sfu.engine.contract import Leftover, LeftoverKind, PeerEntry
+from sfu.formats import telephony
+from sfu.formats.codecs import Codec
+from sfu.formats.extensions import Extension
+from sfu.formats.sdp import Direction
+from sfu.machines.negotiation.agreement import NegotiatedMedia, NegotiatedPayload
+from sfu.peers.context import Context, random_ssrc
+from sfu.peers.layers.layer_choice import choose_layer
+from sfu.peers.plain_peer import PlainPeer
+from sfu.peers.publish.ingress_stream import IngressStream
+from sfu.peers.publish.publish_peer import PublishPeer
+from sfu.peers.publish.uptrack import UpTrack
+from sfu.transcoding.records import LEVEL_ID, Begin
+
+_MID = "0"
+_OPUS_TYPE = 111
+_NOWHERE = ("", 0)
+
+
+class ConvertedPeer(PublishPeer):
+    """Where a converted track comes from: no far end, so there is never anything due."""
+
+    def __init__(self, context: Context, source: UpTrack, codec: Codec, now: int) -> None:
+        super().__init__(context, source.participant, PlainPeer(context, None), now)
+        media = _media(codec)
+        context.engine.set_peer(PeerEntry(self.peer.number, receive_extensions=media.extensions))
+        self.uptrack = self.uptracks[_MID] = UpTrack(source.track, source.participant, source.source, media)
+
+    def begin_stream(self, now: int) -> int:
+        """Expect a new stream, in place of the one before; return its SSRC."""
+        for stream in self.uptrack.streams:
+            for downtrack in self.uptrack.downtracks:
+                downtrack.stream_gone(stream.number)
+        self._registry.forget(self.uptrack)
+        ssrc = random_ssrc()
+        self._registry.register(self.uptrack, ssrc, "", None)
+        for downtrack in self.uptrack.downtracks:
+            downtrack.choose(now)
+        return ssrc
+
+    def timer(self) -> int | None:
+        return None
+
+    def handle_timer(self, now: int) -> None:
+        """Nothing is due."""
+
+    def close(self) -> None:
+        """Leave the engine's table."""
+        self._registry.forget(self.uptrack)
+        self._context.engine.remove_peer(self.peer.number)
+
+
+class ConvertedTrack:
+    """`number` is its id with the transcoder; `stream` is what of the source is copied there."""
+
+    def __init__(
+        self, context: Context, source: UpTrack, codec: Codec, end: "Callable[[ConvertedTrack], None]", now: int
+    ) -> None:
+        self.number = context.number()
+        self.source = source
+        self.codec = codec
+        self.peer = ConvertedPeer(context, source, codec, now)
+        self.stream: IngressStream | None = None
+        self._end = end
+
+    @property
+    def uptrack(self) -> UpTrack:
+        """What it becomes."""
+        return self.peer.uptrack
+
+    def begin(self, now: int) -> Begin:
+        """Have a transcoder begin, or begin anew; return what to tell it."""
+        source, target = self.source, self.uptrack
+        return Begin(
+            conversion=self.number,
+            source=source.codec,
+            target=self.codec,
+            source_type=source.payload_type,
+            target_type=target.payload_type,
+            ssrc=self.peer.begin_stream(now),
+        )
+
+    def flowing(self, now: int) -> IngressStream | None:
+        """Return the source's stream to copy."""
+        return choose_layer(self.source.streams, self.stream, now)
+
+    def leftover(self, rtp: bytes, now: int) -> Leftover:
+        """Return a packet of the transcoder's as what the engine may be given."""
+        return Leftover(LeftoverKind.UNKNOWN_SSRC, self.peer.peer.number, rtp, _NOWHERE, 0, now)
+
+    def end(self) -> None:
+        """Stop converting."""
+        self._end(self)
+
+
+Convert = Callable[[UpTrack, Codec, int], ConvertedTrack]
+"""Begin to convert an uptrack, at a time."""
+
+
+def _media(codec: Codec) -> NegotiatedMedia:
+    if codec is Codec.OPUS:
+        payloads = {_OPUS_TYPE: NegotiatedPayload(codec, 48_000, channels=2)}
+        extensions = {LEVEL_ID: Extension.AUDIO_LEVEL}
+        return NegotiatedMedia(0, _MID, "audio", Direction.RECVONLY, payloads=payloads, extensions=extensions)
+    payloads = {telephony.PAYLOAD_TYPES[codec]: NegotiatedPayload(codec, telephony.CLOCK_RATE)}
+    return NegotiatedMedia(0, _MID, "audio", Direction.RECVONLY, payloads=payloads)

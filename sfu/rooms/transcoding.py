@@ -1,0 +1,123 @@
+"""All converted tracks of a node, and what the transcoder is to be told of them.
+
+Whoever owns the transcoder's socket drains `records`. While no transcoder runs, packets for it are dropped; one that
+begins is told of every track, each of which goes on as a new stream.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from sfu.engine.contract import Leftover, SinkPacket
+from sfu.formats.codecs import Codec
+from sfu.peers.context import Context
+from sfu.peers.publish.converted_track import ConvertedTrack
+from sfu.peers.publish.ingress_stream import IngressStream
+from sfu.peers.publish.uptrack import UpTrack
+from sfu.rooms.peer_index import Owner
+from sfu.transcoding.records import End, Packet, Record
+
+if TYPE_CHECKING:
+    from sfu.rooms.room import Room
+
+SINK = 2
+"""The transcoder's id as a sink in the engine's table; those of `sfu.peers.sinks.tap.Purpose` are below."""
+_MAX_RECORDS = 10_000
+
+
+class Transcoding:
+    """`is_on`: tracks may be converted here. `is_running`: a transcoder is there. `drops` are packets, by reason."""
+
+    def __init__(self, context: Context) -> None:
+        self.is_on = False
+        self.is_running = False
+        self.records: deque[Record] = deque()
+        self.drops: Counter[str] = Counter()
+        self._context = context
+        self._tracks: dict[int, ConvertedTrack] = {}
+        self._rooms: dict[int, Room] = {}
+        self._of_stream: dict[int, list[ConvertedTrack]] = {}
+
+    def __len__(self) -> int:
+        return len(self._tracks)
+
+    def convert(self, room: "Room", source: UpTrack, codec: Codec, now: int) -> ConvertedTrack:
+        """Begin to convert an uptrack of a room."""
+        track = ConvertedTrack(self._context, source, codec, self._end, now)
+        self._tracks[track.number] = track
+        self._rooms[track.number] = room
+        room.peers.add(Owner(room, room.participants[source.participant], track.peer))
+        self._begin(track, now)
+        self._follow(track, now)
+        return track
+
+    def _begin(self, track: ConvertedTrack, now: int) -> None:
+        begin = track.begin(now)
+        if self.is_running:
+            self.records.append(begin)
+
+    def _end(self, track: ConvertedTrack) -> None:
+        self._copy(track, None)
+        del self._tracks[track.number]
+        self._rooms.pop(track.number).peers.remove(track.peer.peer.number)
+        track.peer.close()
+        if self.is_running:
+            self.records.append(End(track.number))
+
+    def follow(self, now: int) -> None:
+        """Have the streams copied that flow now."""
+        for track in self._tracks.values():
+            self._follow(track, now)
+
+    def _follow(self, track: ConvertedTrack, now: int) -> None:
+        stream = track.flowing(now)
+        if stream is not track.stream:
+            self._copy(track, stream)
+
+    def _copy(self, track: ConvertedTrack, stream: IngressStream | None) -> None:
+        """Have this stream copied to the transcoder for a track, and no other."""
+        engine, before = self._context.engine, track.stream
+        if before is not None:
+            others = self._of_stream[before.number]
+            others.remove(track)
+            if not others:
+                del self._of_stream[before.number]
+                if before in track.source.streams:
+                    engine.remove_sink_route(before.number, SINK)
+        if stream is not None:
+            if stream.number not in self._of_stream:
+                engine.add_sink_route(stream.number, SINK, stream.number)
+            self._of_stream.setdefault(stream.number, []).append(track)
+        track.stream = stream
+
+    def packets(self, packets: Iterable[SinkPacket]) -> None:
+        """Take what the engine copied, of it what is for the transcoder."""
+        for packet in packets:
+            if packet.sink != SINK:
+                continue
+            for track in self._of_stream.get(packet.stream, ()):
+                if not self.is_running:
+                    self.drops["gone"] += 1
+                elif len(self.records) >= _MAX_RECORDS:
+                    self.drops["full"] += 1
+                else:
+                    record = Packet(track.number, packet.stream, packet.ext_seq, packet.arrival, packet.rtp)
+                    self.records.append(record)
+
+    def began(self, now: int) -> None:
+        """A transcoder runs from now on."""
+        self.is_running = True
+        self.records.clear()
+        for track in self._tracks.values():
+            self._begin(track, now)
+            self._rooms[track.number].taps.update(now)
+
+    def ended(self) -> None:
+        """The transcoder is gone."""
+        self.is_running = False
+        self.records.clear()
+
+    def converted(self, number: int, rtp: bytes, now: int) -> Leftover | None:
+        """Return a packet that the transcoder made, for the engine; None when its track has ended."""
+        track = self._tracks.get(number)
+        return track.leftover(rtp, now) if track is not None else None

@@ -1,0 +1,139 @@
+"""Keeps the transcoder: a process that converts sound, started once there is any, and again whenever it ends.
+
+Nothing here waits for it. What its socket does not take is dropped; one that does not answer is killed. Calls go on
+meanwhile, without the sound that was to be converted.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+
+from sfu.api import worker_process
+from sfu.api.backoff import Backoff
+from sfu.api.failures import describe
+from sfu.server.driver import Driver
+from sfu.transcoding import records
+from sfu.transcoding.records import Converted, Dropped, Packet, Ping, Ready
+
+_MODULE = "sfu.transcoding.worker"
+_RECORDS_PER_READ = 256
+_SEND_BUFFER_BYTES = 1 << 20
+_PING_SECONDS = 1.0
+_START_SECONDS = 30.0
+"""How long it may take to begin."""
+_ANSWER_SECONDS = 3.0
+
+_log = logging.getLogger(__name__)
+
+
+class Transcoder:
+    """The node's one."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._transcoding = driver.node.transcoding
+        self._loop = asyncio.get_running_loop()
+        self._wanted = asyncio.Event()
+        self._channel: socket.socket | None = None
+        self._end = self._loop.create_future()
+        self._heard_at = 0.0
+        self.pid: int | None = None
+
+    async def run(self) -> None:
+        """Keep one while there is sound to convert, until cancelled."""
+        backoff = Backoff()
+        while True:
+            await self._wanted.wait()
+            await backoff.wait()
+            try:
+                process, channel = await worker_process.start(_MODULE, kind=socket.SOCK_SEQPACKET)
+            except OSError as error:
+                _log.error("cannot start the transcoder: %s", describe(error))
+                continue
+            try:
+                reason = await self._serve(process, channel, backoff)
+            finally:
+                self._ended(channel)
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+            self._driver.node.context.counters["transcoder_restarts"] += 1
+            _log.error("the transcoder %s; starting it again", reason)
+
+    async def _serve(self, process: asyncio.subprocess.Process, channel: socket.socket, backoff: Backoff) -> str:
+        """Serve a transcoder until it ends; return why."""
+        channel.setblocking(False)
+        channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        self.pid, self._channel, self._end = process.pid, channel, self._loop.create_future()
+        self._loop.add_reader(channel, self._readable, channel)
+        self._heard_at = self._loop.time()
+        while not self._end.done():
+            await asyncio.wait((self._end,), timeout=_PING_SECONDS)
+            patience = _ANSWER_SECONDS if self._transcoding.is_running else _START_SECONDS
+            if self._loop.time() - self._heard_at > patience:
+                self._give_up("does not answer")
+            elif self._transcoding.is_running:
+                backoff.reset()
+                self._transcoding.records.append(Ping())
+                self.flush()
+        reason: str = self._end.result()
+        return reason
+
+    def flush(self) -> None:
+        """Send what it is to be told, as far as its socket takes it; without one, have one if there is any sound."""
+        if len(self._transcoding):
+            self._wanted.set()
+        waiting = self._transcoding.records
+        while waiting and self._channel is not None and not self._end.done():
+            record = waiting.popleft()
+            try:
+                self._channel.send(records.encode(record))
+            except (BlockingIOError, InterruptedError):
+                if isinstance(record, Packet):
+                    self._transcoding.drops["full"] += 1
+                elif not isinstance(record, Ping):
+                    self._give_up("does not take what it is told")
+            except OSError as error:
+                self._give_up(f"is gone: {describe(error)}")
+
+    def _give_up(self, reason: str) -> None:
+        if not self._end.done():
+            self._end.set_result(reason)
+
+    def _ended(self, channel: socket.socket) -> None:
+        self._loop.remove_reader(channel)
+        channel.close()
+        self.pid = self._channel = None
+        self._transcoding.ended()
+
+    def _readable(self, channel: socket.socket) -> None:
+        now = self._driver.now()
+        try:
+            for _ in range(_RECORDS_PER_READ):
+                data = channel.recv(records.MAX_BYTES)
+                if not data:
+                    self._give_up("has ended")
+                    break
+                self._take(records.decode(data), now)
+        except (BlockingIOError, InterruptedError):
+            pass
+        except (OSError, ValueError) as error:
+            self._give_up(f"is gone: {describe(error)}")
+        finally:  # a fault costs its own step, not what others have in the outbox
+            self._driver.node.settle(now)
+            self._driver.flush()
+
+    def _take(self, record: records.Record, now: int) -> None:
+        self._heard_at = self._loop.time()
+        match record:
+            case Converted(conversion, rtp):
+                self._driver.node.converted(conversion, rtp, now)
+            case Dropped(reasons):
+                self._transcoding.drops.update(reasons)
+            case Ready(confined):
+                level = logging.INFO if "seccomp" in confined else logging.WARNING
+                _log.log(level, "transcoder ready, held by %s", ", ".join(confined))
+                self._transcoding.began(now)
+            case _:
+                raise ValueError("a transcoder says no such thing")

@@ -1,0 +1,1 @@
+"""Sound between Opus and what telephones speak: codecs, timing, and the process that does it."""

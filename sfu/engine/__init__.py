@@ -14,16 +14,23 @@ _TO_BUILD = "a C compiler and Python's headers (Debian: gcc, python3-dev), then 
 """How to get the compiled engine, which the installation builds where it can."""
 
 
+def _wanted(error: ImportError) -> str:
+    """Return what the compiled engine needs that did not load."""
+    if error.name == "sfu.engine.compiled":
+        return _TO_BUILD
+    if isinstance(error, ModuleNotFoundError):  # a build of an older tree looks for what has moved
+        return f"to be built anew: install Parley again ({error})"
+    return str(error)
+
+
 def _find_engines() -> tuple[dict[str, Callable[[], Engine]], str]:
     """Return the engines, and what the fast one wants where it is missing: then the Python engine serves."""
     wants = ""
     engines: dict[str, Callable[[], Engine]] = {}
     try:
         engines["compiled"] = importlib.import_module("sfu.engine.compiled").CompiledEngine
-    except ModuleNotFoundError:
-        wants = _TO_BUILD
     except ImportError as error:
-        wants = str(error)
+        wants = _wanted(error)
     engines["python"] = PythonEngine
     return engines, wants
 

@@ -21,6 +21,13 @@ class Finder:
             raise ImportError("libcrypto of OpenSSL 1.1 or later; not found here: libcrypto")
 sys.meta_path.insert(0, Finder)
 """
+BUILT_OF_AN_OLDER_TREE = """
+class Finder:
+    def find_spec(name, path=None, target=None):
+        if name == "sfu.engine.compiled":
+            raise ModuleNotFoundError("No module named 'sfu.moved'", name="sfu.moved")
+sys.meta_path.insert(0, Finder)
+"""
 
 
 def notice(before: str = "", asked: str | None = "auto") -> str:
@@ -36,10 +43,13 @@ def test_where_it_was_not_built_python_serves_and_says_what_to_install() -> None
     assert told.count("\n") == 1
 
 
-def test_where_it_does_not_load_the_reason_is_told() -> None:
-    told = notice(WITHOUT_LIBCRYPTO)
+@pytest.mark.parametrize(
+    ("before", "reason"), [(WITHOUT_LIBCRYPTO, "libcrypto"), (BUILT_OF_AN_OLDER_TREE, "sfu.moved")]
+)
+def test_where_it_does_not_load_the_reason_is_told(before: str, reason: str) -> None:
+    told = notice(before)
     assert told.startswith("engine: plain Python; ")
-    assert "libcrypto" in told
+    assert reason in told
     assert "compiler" not in told
 
 

@@ -36,23 +36,31 @@ HOPS = {
     "bus.publish",
 }
 # Families that a call in which nothing goes wrong leaves at zero, or moves too briefly for Prometheus: losses and
-# refusals, queues, and what nobody asked for here (mails, webhooks, analysis of cameras, films of what is not over).
+# refusals, queues, and what nobody asked for here (mails, webhooks, pictures of people, analysis of cameras, films of
+# what is not over).
 QUIET = {
+    "control_events_dead",
+    "control_events_publish_failures",
     "control_facts_dropped",
     "control_http_connections_closed",
     "control_jobs",
     "control_mails",
     "control_node_probes",  # who doubts a node asks it
     "control_outbox_backlog",
+    "control_outbox_oldest_seconds",
+    "control_pictures",
     "control_signaling_proxied",  # nginx goes to the node itself
     "control_signaling_refused",
+    "control_tls_connections_closed",
     "control_webhook_deliveries",
+    "parley_background_failures",
     "parley_inference_cameras_open",
     "parley_inference_facts_waiting",
     "parley_inference_finals_waiting",
     "parley_inference_utterances_open",
     "parley_inference_wordless",
     "parley_inference_worker_restarts",
+    "parley_log_lines_left_out",
     "parley_recorder_disk_errors",
     "parley_recorder_dropped_records",
     "parley_recorder_lost_packets",
@@ -63,9 +71,11 @@ QUIET = {
     "parley_sfu_nacks_received",
     "parley_sfu_nacks_sent",
     "parley_sfu_plis_received",
+    "parley_sfu_recordings_stalled",
     "parley_sfu_recovered",
-    "parley_sfu_signaling_refused",
+    "parley_sfu_replay_given_up",
     "parley_sfu_retransmitted",
+    "parley_sfu_signaling_refused",
     "parley_sfu_sink_dropped",
     "parley_sfu_sink_queue_bytes",
     "parley_sfu_sink_queue_records",

@@ -48,26 +48,25 @@ export class SendingLayers {
     const parameters = this.#sender.getParameters();
     const fitting = encodingsFor(this.#source, { ...this.#options, ...sizeOf(this.#sender.track) });
     const sent = sentOf(fitting, this.#wanted);
-    parameters.encodings.forEach((encoding, place) => {
-      const { scaleResolutionDownBy, maxBitrate } = fitting[place] ?? {};
-      if (fitting.length > 1) Object.assign(encoding, { scaleResolutionDownBy, maxBitrate });
-      encoding.active = sent.has(place);
-    });
+    for (const encoding of parameters.encodings) {
+      const fit = fitting.find(({ rid }) => rid && rid === encoding.rid);
+      if (fit) Object.assign(encoding, { scaleResolutionDownBy: fit.scaleResolutionDownBy, maxBitrate: fit.maxBitrate });
+      encoding.active = fit ? sent.has(encoding.rid) : this.#wanted === null || this.#wanted.includes('');
+    }
     await this.#sender.setParameters(parameters);
   }
 }
 
 /**
- * Return the places of the encodings to send. Where one is wanted that the picture is too small for, the highest is.
+ * Return the rids of the encodings to send. Where one is wanted that the picture is too small for, the highest is.
  * @param {import('./encodings.js').Encoding[]} fitting @param {string[]|null} wanted
  */
 function sentOf(fitting, wanted) {
-  const places = fitting.map((_, place) => place).filter((place) => fitting[place].active !== false);
-  if (wanted === null) return new Set(places);
-  const isWanted = (place) => wanted.includes(fitting[place].rid ?? '');
-  const sent = new Set(places.filter(isWanted));
-  const highest = places.at(-1);
-  if (highest !== undefined && fitting.some((_, place) => place > highest && isWanted(place))) sent.add(highest);
+  const rids = fitting.map(({ rid = '' }) => rid);
+  const fits = rids.filter((_, place) => fitting[place].active !== false);
+  if (wanted === null) return new Set(fits);
+  const sent = new Set(fits.filter((rid) => wanted.includes(rid)));
+  if (rids.slice(fits.length).some((rid) => wanted.includes(rid))) sent.add(fits[fits.length - 1]);
   return sent;
 }
 

@@ -73,6 +73,8 @@ QUIET = {
     "parley_sfu_plis_received",
     "parley_sfu_recordings_stalled",
     "parley_sfu_recovered",
+    "parley_sfu_converted_tracks",
+    "parley_sfu_transcoder_drops",
     "parley_sfu_replay_given_up",
     "parley_sfu_retransmitted",
     "parley_sfu_signaling_refused",

@@ -8,8 +8,8 @@ from typing import Literal
 
 import web
 from control.language_model_config import LanguageModelConfig
+from foundation.etcd import EtcdConfig
 from objects.s3_config import S3Config
-from sfu.api.etcd import EtcdConfig
 
 Registration = Literal["open", "invite", "domain", "closed"]
 SecondFactor = Literal["optional", "admins", "required"]

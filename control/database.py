@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 import asyncpg
 import msgspec
 
-from sfu.api.failures import describe
+from foundation.failures import describe
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

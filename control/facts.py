@@ -29,7 +29,7 @@ from control.store import (
     rooms,
     understanding,
 )
-from sfu.api import tracing
+from foundation import tracing
 from sfu.api.desired_state import DesiredState
 from sfu.api.facts import (
     AnyFact,

@@ -15,7 +15,7 @@ from control.nodes import node_memory
 from control.recurring import for_each
 from control.services import Services
 from control.store import placements
-from sfu.api.failures import describe
+from foundation.failures import describe
 from sfu.api.placement import Placement
 
 _LOG = logging.getLogger(__name__)

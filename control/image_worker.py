@@ -29,7 +29,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from sfu.api import confinement
+from foundation import confinement
 
 MAX_PIXELS = 40_000_000
 MEMORY_BYTES = 1 << 30

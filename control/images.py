@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prometheus_client import Counter
 
-from sfu.api import worker_process
+from foundation import worker_process
 
 _JPEG = b"\xff\xd8"
 _AT_ONCE = 2

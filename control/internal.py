@@ -13,8 +13,8 @@ from control.http.problem_handlers import handle_problems
 from control.proxy.routing import SIGNALING_PATH, node_for, room_of_path
 from control.services import Services
 from control.store import placements, rooms
+from foundation.jobs import JobHeld, JobOutcome, JobProgress, JobRequest
 from sfu.api.facts import FactAcknowledgement
-from sfu.api.jobs import JobHeld, JobOutcome, JobProgress, JobRequest
 from sfu.api.registration import DrainWish, Evacuated, NodeStanding, NodeStandings
 from sfu.api.stream_key import StreamKeyUse
 

@@ -12,7 +12,7 @@ from control.ai_results import KINDS, AiResult, AiResults
 from control.database import UNAVAILABLE, Connection, Pool
 from control.store import jobs, outbox
 from control.store.jobs import JobRow
-from sfu.api.failures import describe
+from foundation.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _JOBS = Counter("control_jobs_total", "Jobs that ended", ["kind", "outcome"])

@@ -25,8 +25,8 @@ from control.nodes import node_memory
 from control.services import Services, open_services
 from control.store.event_places import Place
 from control.tuning import Tuning
-from sfu.api.background import keep_running
-from sfu.api.failures import describe
+from foundation.background import keep_running
+from foundation.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _DATABASE_WAIT_SECONDS = 30.0

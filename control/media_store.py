@@ -14,8 +14,8 @@ from pathlib import Path
 from control import space
 from control.http.problem import Problem, not_found
 from control.space import is_no_space, no_space
+from foundation.failures import describe
 from objects.threads import Objects
-from sfu.api.failures import describe
 
 _IDENTIFIER = re.compile(r"[a-z]+_[0-9a-f]{32}")
 _SPOOL_SECONDS = 86_400

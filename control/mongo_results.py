@@ -14,7 +14,7 @@ from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError, W
 
 from control.ai_results import AiResult
 from control.database import Connection
-from sfu.api.failures import describe
+from foundation.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _ANSWER_MS = 2000

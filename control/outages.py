@@ -1,6 +1,6 @@
 """Says when something begins to fail and when it is over, and little in between: a log of an outage is two lines."""
 
-from sfu.api.failures import describe
+from foundation.failures import describe
 
 _AGAIN_SECONDS = 60.0
 

@@ -6,7 +6,7 @@ from control.database import Connection
 from control.services import Services
 from control.store import films, jobs, meetings, outbox, recordings
 from control.store.jobs import JobRow
-from sfu.api.jobs import LEASE_SECONDS, ClaimedJob, JobOutcome, JobProgress, JobRequest
+from foundation.jobs import LEASE_SECONDS, ClaimedJob, JobOutcome, JobProgress, JobRequest
 
 _KINDS = frozenset({films.KIND})
 

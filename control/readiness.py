@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Literal, NamedTuple
 
-from sfu.api.failures import describe
+from foundation.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _ANSWER_SECONDS = 0.8  # probes wait for a second

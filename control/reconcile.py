@@ -32,7 +32,7 @@ from control.store import (
     webhooks,
 )
 from control.store.recordings import RecordingRow
-from sfu.api.failures import describe
+from foundation.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _LEASE_SECONDS = 30.0

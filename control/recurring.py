@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from control.database import UNAVAILABLE
-from sfu.api.background import note_failure
-from sfu.api.failures import describe
+from foundation.background import note_failure
+from foundation.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _AGAIN_SECONDS = 5.0

@@ -9,7 +9,7 @@ import logging
 
 from control.database import UNAVAILABLE, connect
 from control.session_cache import SessionCache
-from sfu.api.failures import describe
+from foundation.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _CHANNEL = "sessions_changed"

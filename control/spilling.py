@@ -14,7 +14,7 @@ from control.registry.choice import choose
 from control.services import Services
 from control.store import participants, placements, visits
 from control.store.participants import ParticipantRow
-from sfu.api.failures import describe
+from foundation.failures import describe
 from sfu.api.placement import Placement
 
 _LOG = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from control.image_worker import MAX_PIXELS, serve, thumbnail
-from sfu.api import preload
+from foundation import preload
 
 
 def make(file: IO[bytes]) -> bytes:

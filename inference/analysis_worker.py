@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from foundation import confinement
 from inference import messages
 from inference.analysis.looking import Looker
 from inference.analysis.pictures import TrackPictures
 from inference.files.file_worker import load_everything
 from inference.worker_loop import serve
-from sfu.api import confinement, sink_records
+from sfu.api import sink_records
 from sfu.api.sink_records import MissedRecord, PacketRecord, TrackClosed, TrackOpened
 
 MEMORY_BYTES = 3 << 30

@@ -4,11 +4,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from foundation.backoff import Backoff
 from inference import messages
 from inference.child import Child, confinement
 from inference.engines.engine import EngineError
 from inference.kept_worker import keep_alive
-from sfu.api.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """A worker process and the stream socket to it.
 
-It knows no secret (sfu.api.worker_process). What is sent to it is bounded: a worker that does not keep up loses
+It knows no secret (foundation.worker_process). What is sent to it is bounded: a worker that does not keep up loses
 frames, counted by the caller.
 """
 
@@ -8,8 +8,8 @@ import asyncio
 import contextlib
 import logging
 
+from foundation import worker_process
 from inference import messages
-from sfu.api import worker_process
 
 MAX_UNSENT_BYTES = 4 << 20
 _STOP_SECONDS = 0.2

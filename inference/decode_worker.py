@@ -13,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
+from foundation import confinement
 from inference import messages
 from inference.audio.opus import SAMPLE_RATE, Samples
 from inference.audio.track_audio import Span, TrackAudio
 from inference.speech.endpointing import CHUNK, Endpointer, Piece
 from inference.speech.voice_activity import VoiceActivity, VoiceState
 from inference.worker_loop import serve
-from sfu.api import confinement, sink_records
+from sfu.api import sink_records
 from sfu.api.sink_records import MissedRecord, PacketRecord, TrackClosed, TrackMuteChanged, TrackOpened
 
 MEMORY_BYTES = 3 << 30

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from foundation import confinement
 from inference import messages
 from inference.models import store
 from inference.synthetic.features import RATE
 from inference.synthetic.voice_model import VoiceModel
-from sfu.api import confinement
 
 MEMORY_BYTES = 2 << 30
 _RECEIVE_BYTES = 1 << 18

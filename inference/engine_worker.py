@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from foundation import confinement
 from inference import messages
 from inference.models import store
 from inference.speech.whisper import Clip, WhisperModel
-from sfu.api import confinement
 
 MEMORY_BYTES = 6 << 30
 _RECEIVE_BYTES = 1 << 20

@@ -6,10 +6,10 @@ import secrets
 
 import aiohttp
 
+from foundation.failures import describe
 from inference.metrics import DROPS, FACTS_WAITING
 from sfu.api.fact_queue import FactQueue
 from sfu.api.facts import AnyFact, FactBatch, encode_batch
-from sfu.api.failures import describe
 
 logger = logging.getLogger(__name__)
 

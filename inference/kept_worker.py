@@ -3,10 +3,10 @@
 import logging
 from typing import Protocol
 
+from foundation.backoff import Backoff
+from foundation.failures import describe
 from inference.child import Child
 from inference.metrics import RESTARTS
-from sfu.api.backoff import Backoff
-from sfu.api.failures import describe
 
 logger = logging.getLogger(__name__)
 

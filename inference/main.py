@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from foundation.background import keep_running
 from inference import messages
 from inference.analysis.analysis import Analysis
 from inference.analysis.detectors import run_detectors
@@ -33,7 +34,6 @@ from inference.setup_watch import Setup, watch
 from inference.sink_client import SinkClient
 from inference.tap import Tap
 from sfu.api import sink_records
-from sfu.api.background import keep_running
 from sfu.api.sink_records import AnyRecord, CaptionsAvailable, RecordType, TrackClosed, TrackOpened
 
 logger = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from foundation.backoff import Backoff
 from inference.metrics import DROPS
 from sfu.api import sink_records
-from sfu.api.backoff import Backoff
 from sfu.api.sink_records import CaptionRecord, SinkHello
 
 logger = logging.getLogger(__name__)

@@ -8,12 +8,13 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from foundation import tracing
+from foundation.backoff import Backoff
 from inference import messages
 from inference.child import Child, confinement
 from inference.kept_worker import keep_alive
 from inference.metrics import DECODED, DROPS, TRACKS, VOICED
-from sfu.api import sink_records, tracing
-from sfu.api.backoff import Backoff
+from sfu.api import sink_records
 from sfu.api.sink_records import RecordType, TrackClosed, TrackOpened
 
 logger = logging.getLogger(__name__)

@@ -5,14 +5,14 @@ import functools
 import logging
 import time
 
+from foundation.background import keep_running
+from foundation.failures import describe
 from objects.threads import Objects
 from recorder import layout, stored
 from recorder.config import RecorderConfig
 from recorder.finisher import Finisher
 from recorder.leases import RENEW_SECONDS
 from recorder.recordings import SEALING, Recordings
-from sfu.api.background import keep_running
-from sfu.api.failures import describe
 
 logger = logging.getLogger(__name__)
 

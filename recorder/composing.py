@@ -20,12 +20,12 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
+from foundation.jobs import LEASE_SECONDS, ClaimedJob, JobHeld, JobOutcome, JobProgress, JobRequest
 from objects.threads import Objects
 from recorder import layout, leases
 from recorder.compose.contract import GAVE_WAY, VERSION
 from recorder.config import RecorderConfig
 from recorder.manifest import Manifest, decode_manifest
-from sfu.api.jobs import LEASE_SECONDS, ClaimedJob, JobHeld, JobOutcome, JobProgress, JobRequest
 
 logger = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ import secrets
 
 import aiohttp
 
+from foundation.failures import describe
 from recorder import metrics
 from sfu.api.fact_queue import MAX_WAITING, FactQueue
 from sfu.api.facts import AnyFact, FactBatch, encode_batch
-from sfu.api.failures import describe
 
 logger = logging.getLogger(__name__)
 

@@ -10,6 +10,8 @@ import threading
 import time
 from collections import deque
 
+from foundation.background import keep_running
+from foundation.failures import describe
 from objects.store import ObjectStore
 from objects.threads import Objects
 from recorder import layout, leases, metrics, stored
@@ -20,9 +22,7 @@ from recorder.manifest import Manifest, RecordingInfo
 from recorder.recordings import Recording, Recordings
 from recorder.shelf import Shelf
 from recorder.uploads import Uploads
-from sfu.api.background import keep_running
 from sfu.api.facts import RecordingFinished
-from sfu.api.failures import describe
 
 logger = logging.getLogger(__name__)
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from foundation.background import keep_running
+from foundation.failures import describe
 from objects.directory import DirectoryStore
 from objects.threads import Objects, threads
 from recorder import layout, recovery, upkeep
@@ -21,9 +23,7 @@ from recorder.leases import having_name
 from recorder.recordings import SEALING, Recording, Recordings
 from recorder.segment_file import ClosedSegment
 from recorder.uploads import Uploads
-from sfu.api.background import keep_running
 from sfu.api.facts import SegmentClosed
-from sfu.api.failures import describe
 
 logger = logging.getLogger(__name__)
 

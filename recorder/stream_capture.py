@@ -5,6 +5,7 @@ from collections import deque
 from pathlib import Path
 from typing import NamedTuple
 
+from foundation import tracing
 from recorder import metrics
 from recorder.container_header import segment_header, segment_suffix
 from recorder.journal import VERSION, EndedLine, JournalHead, Line, LossLine, MuteLine, ProblemLine, ReportLine
@@ -13,7 +14,6 @@ from recorder.recovery import ResumePoint, StreamId
 from recorder.segment_file import ClosedSegment, SegmentFile
 from recorder.segment_policy import CutTimes, Decision, SegmentPolicy
 from recorder.trouble import sentence
-from sfu.api import tracing
 from sfu.api.sink_records import MissedRecord, PacketRecord, SenderReportRecord, TrackMuteChanged, TrackOpened
 from sfu.formats.codecs import Codec
 from sfu.frames.assembler import Frame, FrameAssembler, Loss

@@ -12,14 +12,14 @@ from collections import Counter, deque
 from pathlib import Path
 from typing import NamedTuple
 
+from foundation.background import keep_running
+from foundation.failures import describe
 from objects.threads import Objects
 from recorder import layout, metrics, stored
 from recorder.fact_reporter import FactReporter
 from recorder.manifest import Manifest, RecordingInfo
 from recorder.recordings import SEALING, Recording, Recordings
-from sfu.api.background import keep_running
 from sfu.api.facts import SegmentClosed
-from sfu.api.failures import describe
 
 logger = logging.getLogger(__name__)
 

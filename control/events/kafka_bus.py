@@ -33,7 +33,7 @@ from control.events.kafka_records import DEAD_LETTERS, notice, record
 from control.events.kafka_topics import Topics
 from control.outages import Outages
 from control.store.outbox import Event
-from sfu.api.failures import describe
+from foundation.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _MAX_EVENT_BYTES = 1_000_000

@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from control.events.bus import BusAway
-from sfu.api.failures import describe
+from foundation.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _BATCH_BYTES = 128 * 1024

@@ -8,7 +8,7 @@ import asyncio
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
-from sfu.api.failures import describe
+from foundation.failures import describe
 
 _LOOK_SECONDS = 3.0
 _MISSING_SECONDS = 30.0

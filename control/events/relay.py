@@ -19,9 +19,9 @@ from control.events.bus import Bus, BusAway, Progress
 from control.outages import Outages
 from control.store.event_places import Held, Place
 from control.store.outbox import Event
-from sfu.api import tracing
-from sfu.api.backoff import Backoff
-from sfu.api.failures import describe
+from foundation import tracing
+from foundation.backoff import Backoff
+from foundation.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _BATCH = 500

@@ -19,7 +19,7 @@ from control.events.bus import BusAway, Progress
 from control.store import webhooks
 from control.store.outbox import Event
 from control.store.webhooks import Due, Outcome
-from sfu.api.failures import describe
+from foundation.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _DELIVERIES = Counter("control_webhook_deliveries_total", "Attempts to deliver", ["outcome"])

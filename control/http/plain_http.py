@@ -4,7 +4,7 @@ A head, or what stands between two pieces of a body, has a size and a time; a bo
 that nobody takes are given up. Requests that two parsers could read differently (RFC 9112, section 11.2) are refused
 before anything is done: llhttp refuses most, here a Transfer-Encoding besides `chunked` and a Host that is missing or
 doubled. Trailers are dropped: uvicorn would put them among the headers. TLS, and with it HTTP/2, is Hypercorn's.
-Connections are bounded in all and by address (`sfu.api.connection_table`): one that waits for a request goes for a
+Connections are bounded in all and by address (`foundation.connection_table`): one that waits for a request goes for a
 newcomer.
 """
 
@@ -21,8 +21,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from control.http.problem import document
-from sfu.api import descriptors
-from sfu.api.connection_table import ConnectionTable, Full, host_of
+from foundation import descriptors
+from foundation.connection_table import ConnectionTable, Full, host_of
 from sfu.api.signaling import MAX_MESSAGE_BYTES
 
 HEAD_BYTES = 64 * 1024

@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException
 from control.database import UNAVAILABLE
 from control.http.problem import Problem, document
 from control.space import is_no_space, no_space
-from sfu.api.failures import describe
+from foundation.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _CODES = {404: "not_found", 405: "method_not_allowed", 408: "timeout", 413: "too_large", 416: "range"}

@@ -2,7 +2,7 @@
 
 from quart import Quart, Request, Response, g, request
 
-from sfu.api import tracing
+from foundation import tracing
 
 _PREFIX = "/api/v1/"
 

@@ -1,7 +1,7 @@
 """The TLS listeners: HTTP/1.1 and 2 by Hypercorn, over connections that are accepted and bounded here.
 
 A connection counts from its first packet on, not from the end of its handshake, as with Hypercorn's own server. One
-without a request under way idles, and goes for a newcomer where there is no room (`sfu.api.connection_table`).
+without a request under way idles, and goes for a newcomer where there is no room (`foundation.connection_table`).
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from hypercorn.config import Config
 from hypercorn.events import Event, Updated
 from prometheus_client import Counter
 
-from sfu.api import descriptors
-from sfu.api.connection_table import ConnectionTable, Full, host_of
-from sfu.api.failures import describe
+from foundation import descriptors
+from foundation.connection_table import ConnectionTable, Full, host_of
+from foundation.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _CLOSED = Counter("control_tls_connections_closed_total", "Connections over TLS closed on a client", ["reason"])

@@ -16,7 +16,7 @@ import msgspec
 
 from control.identity.keys import Keys
 from control.identity.oidc import Attempt
-from sfu.api import tracing
+from foundation import tracing
 from sfu.api.join_token import AUDIENCE, LIFETIME_SECONDS, Grants, JoinClaims
 
 ACCESS_SECONDS = 300

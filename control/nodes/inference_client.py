@@ -9,7 +9,7 @@ import msgspec
 
 from control.http.answer_body import read_body
 from control.http.problem import Problem
-from sfu.api.failures import describe
+from foundation.failures import describe
 
 _SHORT = aiohttp.ClientTimeout(total=10, connect=3)
 _LONG = aiohttp.ClientTimeout(total=None, connect=5, sock_read=300)

@@ -16,8 +16,8 @@ from control.database import UNAVAILABLE, Pool
 from control.http.problem import Problem, not_found
 from control.registry.membership import Registry
 from control.store import placements
+from foundation.failures import describe
 from sfu.api.desired_state import DesiredState
-from sfu.api.failures import describe
 from sfu.api.placement import Placement
 from sfu.api.registration import DrainWish, NodeRecord, decode_record
 

@@ -11,7 +11,7 @@ import logging
 from control.database import UNAVAILABLE
 from control.services import Services
 from control.store import node_addresses
-from sfu.api.failures import describe
+from foundation.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _REMEMBER_SECONDS = 60.0

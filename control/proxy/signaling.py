@@ -19,7 +19,7 @@ from control.http.problem import Problem
 from control.proxy.node_socket import NodeSocket
 from control.proxy.routing import node_for
 from control.services import Services
-from sfu.api.failures import describe
+from foundation.failures import describe
 from sfu.api.registration import NodeRecord
 from sfu.api.signaling import MAX_MESSAGE_BYTES
 

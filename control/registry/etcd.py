@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping
 
 from control.registry.membership import Registry
 from control.registry.probe import Life, Probe
-from sfu.api.etcd import Change, Etcd, EtcdUnavailable
-from sfu.api.etcd_outage import EtcdOutage
-from sfu.api.failures import describe
+from foundation.etcd import Change, Etcd, EtcdUnavailable
+from foundation.etcd_outage import EtcdOutage
+from foundation.failures import describe
 from sfu.api.registration import NODES_PREFIX, NodeRecord, decode_record
 
 _LOG = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from control.registry.etcd import EtcdRegistry
 from control.registry.membership import Registry
 from control.registry.probe import Probe
 from control.registry.static import StaticRegistry
-from sfu.api.etcd import Etcd
+from foundation.etcd import Etcd
 from sfu.api.registration import NodeRecord
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from control.registry.membership import Registry
 from control.registry.probe import Life, Probe
-from sfu.api.failures import describe
+from foundation.failures import describe
 from sfu.api.registration import NodeRecord
 
 _LOG = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from control.database import Connection
-from sfu.api import tracing
+from foundation import tracing
 
 USER_EVENTS = "meeting.events.user_events"
 MEETING_EVENTS = "meeting.events.meeting_events"

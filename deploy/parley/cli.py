@@ -171,8 +171,8 @@ def _inference(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _config(settings: Settings, _: argparse.Namespace) -> int:
+    from foundation.etcd import EtcdUnavailable
     from parley.live_settings import overridden
-    from sfu.api.etcd import EtcdUnavailable
 
     try:
         settings = overridden(settings)

@@ -4,9 +4,9 @@ import asyncio
 
 import asyncpg
 
+from foundation.failures import describe
 from parley.part_configs import embedded_postgres
 from parley.settings import Settings
-from sfu.api.failures import describe
 
 
 def main(settings: Settings) -> int:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from foundation.etcd import Etcd, EtcdConfig, EtcdUnavailable
+from foundation.etcd_outage import EtcdOutage
+from foundation.failures import describe
 from parley.settings import LIVE, Settings, SettingsError, convert, read_toml
-from sfu.api.etcd import Etcd, EtcdConfig, EtcdUnavailable
-from sfu.api.etcd_outage import EtcdOutage
-from sfu.api.failures import describe
 from sfu.api.registration import LIVE_SETTINGS_PREFIX
 
 _LOG = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ import sys
 import aiohttp
 import msgspec
 
+from foundation.failures import describe
 from parley.settings import Settings, with_secrets
-from sfu.api.failures import describe
 from sfu.api.registration import DrainWish, NodeStandings
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)

@@ -14,11 +14,11 @@ import uvloop
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from foundation import descriptors
+from foundation.background import keep_running
 from parley import logging_setup, loop_lag, tracing
 from parley.live_settings import Appliers, LiveSettings
 from parley.settings import Settings
-from sfu.api import descriptors
-from sfu.api.background import keep_running
 
 STOP_SECONDS = 4
 _PR_SET_PDEATHSIG = 1

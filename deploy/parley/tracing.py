@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from foundation import tracing
 from parley.settings import Settings, SettingsError
-from sfu.api import tracing
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

@@ -5,9 +5,9 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 
+from foundation.failures import describe
 from inference.metrics import DROPS
 from inference.synthetic.detector import Detector, Medium, ModelCard, Window
-from sfu.api.failures import describe
 
 logger = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from foundation.backoff import Backoff
 from inference import messages
 from inference.child import Child, confinement
 from inference.kept_worker import keep_alive
 from inference.metrics import DROPS, FACES_SEEN, PICTURES, VIDEO_TRACKS
 from sfu.api import sink_records
-from sfu.api.backoff import Backoff
 from sfu.api.sink_records import AnyRecord, KeyframeWanted, TrackClosed, TrackOpened
 
 logger = logging.getLogger(__name__)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from sfu.api import libopus
+from foundation import libopus
 
 Samples = NDArray[np.int16]
 SAMPLE_RATE = 16_000
@@ -16,7 +16,7 @@ def packet_samples(packet: bytes) -> int:
 
 
 class OpusDecoder:
-    """One stream's decoder; see `sfu.api.libopus.OpusDecoder`."""
+    """One stream's decoder; see `foundation.libopus.OpusDecoder`."""
 
     def __init__(self) -> None:
         self._decoder = libopus.OpusDecoder(SAMPLE_RATE)

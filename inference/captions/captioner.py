@@ -5,12 +5,12 @@ import logging
 import time
 from collections.abc import Callable
 
+from foundation.failures import describe
 from inference import metrics
 from inference.captions.schedule import Job, Outcome, Schedule
 from inference.engines.engine import Engine
 from inference.messages import Speech
 from sfu.api.facts import CaptionFinal
-from sfu.api.failures import describe
 from sfu.api.sink_records import CaptionRecord, TrackOpened
 
 logger = logging.getLogger(__name__)

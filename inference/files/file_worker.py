@@ -18,12 +18,12 @@ from typing import IO
 import av
 import numpy as np
 
+from foundation import confinement, preload
 from inference import messages
 from inference.analysis.looking import Listen, voice_cues
 from inference.audio.opus import SAMPLE_RATE, Samples
 from inference.speech.endpointing import CHUNK, Endpointer, Piece
 from inference.speech.voice_activity import VoiceActivity, VoiceState
-from sfu.api import confinement, preload
 
 MEMORY_BYTES = 3 << 30
 LONGEST_SECONDS = 12 * 3600

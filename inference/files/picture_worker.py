@@ -15,11 +15,11 @@ from typing import IO
 import av
 import numpy as np
 
+from foundation import confinement
 from inference import messages
 from inference.analysis.looking import Looker
 from inference.analysis.pictures import MAX_PIXELS, scaled
 from inference.files.file_worker import load_everything
-from sfu.api import confinement
 
 MEMORY_BYTES = 3 << 30
 SAMPLE_MS = 1000

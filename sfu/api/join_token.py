@@ -55,7 +55,7 @@ class JoinClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `epoch` is the room's placement (sfu.api.placement) when the token was made; 0 is unknown. `node` is where the token
     leads, "" for the room's home. A `returning` participant was let in before: a lock does not keep it out. `lite` are
     ICE servers as values of Link headers (RFC 9725, section 4.6), for WHIP and WHEP. `traceparent` is the context of
-    the request to join (sfu.api.tracing).
+    the request to join (foundation.tracing).
     """
 
     aud: str

@@ -19,7 +19,7 @@ from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE
 from aioquic.quic.packet import QuicHeader, QuicPacketType, encode_quic_retry, pull_quic_header
 from aioquic.quic.retry import QuicRetryTokenHandler
 
-from sfu.api.token_bucket import TokenBucket
+from foundation.token_bucket import TokenBucket
 
 CONNECTION_ID_BYTES = 8
 _UNPROVED_PER_SECOND, _UNPROVED_BURST = 4, 8

@@ -1,6 +1,6 @@
 """How much data participants may send over data channels, since each message costs the node once per receiver."""
 
-from sfu.api.token_bucket import TokenBucket
+from foundation.token_bucket import TokenBucket
 
 _MESSAGES_PER_SECOND, _MESSAGES_BURST = 100.0, 500.0
 _BYTES_PER_SECOND, _BYTES_BURST = 250_000.0, 1_000_000.0

@@ -4,9 +4,9 @@ import hmac
 import secrets
 from dataclasses import dataclass, field
 
+from foundation.token_bucket import TokenBucket
 from sfu.api.join_token import Grants, JoinClaims
 from sfu.api.signaling_values import ParticipantInfo, WantedTrack
-from sfu.api.token_bucket import TokenBucket
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.subscribe.plain_egress import PlainEgress
 from sfu.peers.subscribe.playback import Playback

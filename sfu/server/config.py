@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sfu.api.etcd import EtcdConfig
+from foundation.etcd import EtcdConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,9 @@ from typing import Any, TypeVar
 import aiohttp
 import msgspec
 
+from foundation.failures import describe
 from sfu.api.desired_state import DesiredState
 from sfu.api.facts import FactBatch, encode_batch
-from sfu.api.failures import describe
 from sfu.api.registration import Evacuated
 from sfu.api.stream_key import StreamKeyAdmission, StreamKeyUse
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
-from sfu.api.failures import describe
+from foundation.failures import describe
 from sfu.server.control_client import ControlClient, ControlUnavailable, MeetingUnknown
 from sfu.server.driver import Driver
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from sfu.api import tracing
+from foundation import tracing
 from sfu.rooms.node import Node
 from sfu.rooms.participant import Participant
 

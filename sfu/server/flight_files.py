@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from sfu.api.failures import describe
+from foundation.failures import describe
 from sfu.peers.outbox import Failure
 
 MAX_FILES = 20

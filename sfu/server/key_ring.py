@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sfu.api.failures import describe
+from foundation.failures import describe
 from sfu.api.join_token import JoinClaims
 from sfu.api.refusal import Code, Refused
 from sfu.api.stream_key import StreamKeyUse, StreamRole, is_stream_key, key_hash

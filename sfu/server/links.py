@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from sfu.api.failures import describe
+from foundation.failures import describe
 from sfu.api.refusal import Refused
 from sfu.api.room_link import LinkMessage, decode, encode
 from sfu.rooms import spilling

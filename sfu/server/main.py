@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from sfu.api.background import keep_running
-from sfu.api.etcd import Etcd, EtcdConfig
+from foundation.background import keep_running
+from foundation.etcd import Etcd, EtcdConfig
 from sfu.engine import create_engine, engine_notice
 from sfu.engine.pump import Pump
 from sfu.engine.reports_sending import ReportsSending

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable
 
-from sfu.api.failures import describe
+from foundation.failures import describe
 from sfu.api.registration import NodeLoad, NodeRecord, WebTransportDoor
 from sfu.server.config import SfuConfig
 from sfu.server.control_client import ControlClient, ControlUnavailable

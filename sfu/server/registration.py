@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from sfu.api.etcd import Etcd, EtcdUnavailable
-from sfu.api.etcd_outage import EtcdOutage
-from sfu.api.failures import describe
+from foundation.etcd import Etcd, EtcdUnavailable
+from foundation.etcd_outage import EtcdOutage
+from foundation.failures import describe
 from sfu.api.registration import NODES_PREFIX, NodeLoad, NodeRecord, encode_record
 
 _log = logging.getLogger(__name__)

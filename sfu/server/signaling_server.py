@@ -11,7 +11,8 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from sfu.api import signaling, tracing
+from foundation import tracing
+from sfu.api import signaling
 from sfu.api.refusal import Code, Refused
 from sfu.api.registration import BOOT_HEADER
 from sfu.peers.outbox import SessionClose

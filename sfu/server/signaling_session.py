@@ -6,9 +6,9 @@ from typing import Protocol
 
 from websockets.exceptions import ConnectionClosed
 
+from foundation.token_bucket import TokenBucket
 from sfu.api import signaling
 from sfu.api.refusal import Code, Refused
-from sfu.api.token_bucket import TokenBucket
 
 MAX_QUEUED = 2000
 JOIN_SECONDS = 10.0

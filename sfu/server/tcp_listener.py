@@ -10,9 +10,9 @@ import socket
 from collections import Counter
 from collections.abc import Sequence
 
-from sfu.api import descriptors
-from sfu.api.connection_table import ConnectionTable, Full, host_of
-from sfu.api.failures import describe
+from foundation import descriptors
+from foundation.connection_table import ConnectionTable, Full, host_of
+from foundation.failures import describe
 from sfu.engine.contract import Address
 from sfu.server.tcp_path import TcpPath
 

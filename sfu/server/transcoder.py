@@ -9,9 +9,9 @@ import contextlib
 import logging
 import socket
 
-from sfu.api import worker_process
-from sfu.api.backoff import Backoff
-from sfu.api.failures import describe
+from foundation import worker_process
+from foundation.backoff import Backoff
+from foundation.failures import describe
 from sfu.server.driver import Driver
 from sfu.transcoding import records
 from sfu.transcoding.records import Converted, Dropped, Packet, Ping, Ready

@@ -19,8 +19,8 @@ from aioquic.h3.events import DataReceived, H3Event, HeadersReceived, WebTranspo
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import ConnectionTerminated, QuicEvent
 
-from sfu.api.connection_table import ConnectionTable, Full, host_of
-from sfu.api.failures import describe
+from foundation.connection_table import ConnectionTable, Full, host_of
+from foundation.failures import describe
 from sfu.api.quic_door import Outcome, QuicDoor
 from sfu.server import signaling_congestion
 from sfu.server.short_certificate import CertificateFiles, ServedCertificate

@@ -12,7 +12,7 @@ import secrets
 from collections import Counter
 from typing import NamedTuple, Protocol
 
-from sfu.api.libopus import SAMPLE_BYTES, OpusDecoder, OpusEncoder
+from foundation.libopus import SAMPLE_BYTES, OpusDecoder, OpusEncoder
 from sfu.formats import telephony
 from sfu.formats.codecs import Codec
 from sfu.formats.header_extensions import AudioLevel, write_audio_level, write_block

@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 
-from sfu.api import confinement
+from foundation import confinement
 from sfu.formats.codecs import Codec
 from sfu.transcoding import records
 from sfu.transcoding.conversion import Conversion, Direction

@@ -19,7 +19,7 @@ from control.database import Connection, Pool, open_pool
 from control.jobs import JobFailed, Report, Worker
 from control.store import jobs, users
 from control.store.jobs import JobRow
-from sfu.api.failures import describe
+from foundation.failures import describe
 from tests.control.harness import NODE_SECRET, Client, People, serving
 from tests.control.test_media import picture, upload
 

@@ -15,7 +15,7 @@ from control.events.bus import BusAway, Progress, Refusal
 from control.store import event_places, meetings, outbox, users
 from control.store.event_places import KafkaPlace, WebhooksPlace
 from control.store.outbox import Event
-from sfu.api.backoff import Backoff
+from foundation.backoff import Backoff
 
 
 class Log:

@@ -15,8 +15,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from foundation.libopus import library
 from sfu.api import sink_records
-from sfu.api.libopus import library
 from sfu.api.sink_records import CaptionRecord, CaptionsAvailable, PacketRecord, TrackClosed, TrackOpened
 from sfu.formats.rtp import RtpPacket, serialize
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from foundation.etcd import Etcd, EtcdConfig
 from parley.live_settings import LiveSettings, overridden
 from parley.logging_setup import set_level
 from parley.settings import LIVE, Settings, SettingsError, resolve
-from sfu.api.etcd import Etcd, EtcdConfig
 from sfu.api.registration import LIVE_SETTINGS_PREFIX
 from tests.support.etcd import running_etcd
 

@@ -11,9 +11,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from foundation.etcd import Etcd, EtcdConfig, EtcdRefused, EtcdUnavailable
 from parley.live_settings import etcd_config, overridden
 from parley.settings import Settings, resolve
-from sfu.api.etcd import Etcd, EtcdConfig, EtcdRefused, EtcdUnavailable
 from sfu.api.registration import LIVE_SETTINGS_PREFIX, NODES_PREFIX
 from tests.control.registry.world import FakeNode, etcd_world
 from tests.parley.test_live_settings import Applied, following

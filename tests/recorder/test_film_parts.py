@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from foundation.jobs import JobOutcome
 from objects.directory import DirectoryStore
 from objects.threads import Objects, threads
 from recorder.compose import film, images, lettering
@@ -22,7 +23,6 @@ from recorder.compose.scenes import CAMERA_OFF, INTERRUPTED, scenes
 from recorder.composing import Composer
 from recorder.config import RecorderConfig
 from recorder.manifest import ManifestFile, ManifestTrack, encode_manifest
-from sfu.api.jobs import JobOutcome
 from tests.recorder.test_compose import BLUE, FPS, at, camera_file, is_near, manifest_of, pixel, sound_file, track
 from tests.support.waiting import until
 

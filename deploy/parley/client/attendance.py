@@ -12,9 +12,9 @@ from typing import Any
 import aiohttp
 from websockets.exceptions import WebSocketException
 
+from foundation.failures import describe
 from parley.client.api import Api, ApiError, Joined
 from parley.client.room import Room, SignalingRefused
-from sfu.api.failures import describe
 
 _LOG = logging.getLogger(__name__)
 _PAUSES = (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)

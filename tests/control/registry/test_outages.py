@@ -13,7 +13,7 @@ from control.config import ControlConfig
 from control.nodes import node_memory
 from control.services import Services, open_services
 from control.store import node_addresses
-from sfu.api.etcd import Etcd, EtcdConfig
+from foundation.etcd import Etcd, EtcdConfig
 from sfu.api.registration import NODES_PREFIX
 from sfu.server.registration import Registration
 from tests.control.harness import People, serving

@@ -14,7 +14,7 @@ import pytest_asyncio
 from control import failover, placing
 from control.config import ControlConfig, SfuNode
 from control.services import Services, open_services
-from sfu.api.etcd import Etcd, EtcdConfig
+from foundation.etcd import Etcd, EtcdConfig
 from sfu.server.registration import Registration
 from tests.control.harness import NODE_SECRET, Client, People, Server, report, serving
 from tests.control.registry.world import FakeNode

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from sfu.api.etcd import EtcdConfig
+from foundation.etcd import EtcdConfig
 from tests.control.registry.world import FakeNode, World, etcd_world, static_world
 from tests.support.etcd import RunningEtcd, running_etcd
 

@@ -14,7 +14,7 @@ from control.registry.etcd import EtcdRegistry
 from control.registry.membership import Registry
 from control.registry.probe import Probe
 from control.registry.static import StaticRegistry
-from sfu.api.etcd import Etcd, EtcdConfig
+from foundation.etcd import Etcd, EtcdConfig
 from sfu.api.registration import NodeLoad, NodeRecord, encode_record
 from sfu.server.registration import Registration
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foundation.token_bucket import TokenBucket
 from sfu.api.signaling import Caption
-from sfu.api.token_bucket import TokenBucket
 from sfu.engine.contract import Arrival, ArrivalFlag
 from sfu.formats.codecs import Codec
 from sfu.peers.context import Schedule

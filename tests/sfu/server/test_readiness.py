@@ -5,8 +5,8 @@ from pathlib import Path
 
 import aiohttp
 
+from foundation.etcd import EtcdConfig
 from parley.network import allocate_port
-from sfu.api.etcd import EtcdConfig
 from tests.sfu.server.harness import Host, host
 from tests.support.etcd import running_etcd
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from foundation.libopus import OpusDecoder
 from parley.client import Codec, Room
-from sfu.api.libopus import OpusDecoder
 from sfu.formats.header_extensions import AudioLevel
 from sfu.formats.rtp import RtpPacket, is_rtcp, parse
 from tests.sfu.server.harness import Host, eventually, host

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from sfu.api.libopus import OpusDecoder, OpusEncoder
+from foundation.libopus import OpusDecoder, OpusEncoder
 from sfu.formats.codecs import Codec
 from sfu.formats.rtp import RtpPacket, parse, serialize
 from sfu.transcoding.telephony import TELEPHONY, TelephonyDecoder, TelephonyEncoder

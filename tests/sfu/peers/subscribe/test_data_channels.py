@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from foundation.token_bucket import TokenBucket
 from sfu.api import signaling
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants
-from sfu.api.token_bucket import TokenBucket
 from sfu.formats.data_message import MAX_MESSAGE_BYTES, DataMessage, serialise
 from sfu.machines.sctp_association import SctpMessage
 from sfu.peers.subscribe.data_channels import MAX_BUFFERED_BYTES, Sent, Unfit

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import aiohttp
 import msgspec
 
-from sfu.api.failures import describe
+from foundation.failures import describe
 
 _TIMEOUT = aiohttp.ClientTimeout(total=3, connect=1)
 # A member without a quorum leaves such a question open until it gives up by itself: too late for who starts now.

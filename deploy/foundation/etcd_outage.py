@@ -3,9 +3,9 @@
 import logging
 import time
 
-from sfu.api.backoff import Backoff
-from sfu.api.etcd import EtcdRefused, EtcdUnavailable
-from sfu.api.failures import describe
+from foundation.backoff import Backoff
+from foundation.etcd import EtcdRefused, EtcdUnavailable
+from foundation.failures import describe
 
 _LONGEST_PAUSE = 30.0
 _SAY_AGAIN_SECONDS = 60.0

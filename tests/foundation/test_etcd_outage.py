@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from sfu.api.etcd import EtcdRefused, EtcdUnavailable
-from sfu.api.etcd_outage import EtcdOutage
+from foundation.etcd import EtcdRefused, EtcdUnavailable
+from foundation.etcd_outage import EtcdOutage
 
 
 def test_an_etcd_that_is_away_is_asked_again_soon_and_one_that_refuses_less_and_less() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.api.connection_table import ConnectionTable, Full, host_of
+from foundation.connection_table import ConnectionTable, Full, host_of
 
 
 def test_the_longest_idle_goes_first() -> None:

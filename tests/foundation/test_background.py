@@ -6,9 +6,9 @@ import itertools
 import pytest
 from prometheus_client import REGISTRY
 
-from sfu.api.background import keep_running
-from sfu.api.backoff import Backoff
-from sfu.api.failures import describe
+from foundation.background import keep_running
+from foundation.backoff import Backoff
+from foundation.failures import describe
 
 
 def failures(task: str) -> float:

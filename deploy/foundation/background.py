@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from prometheus_client import Counter
 
-from sfu.api.backoff import Backoff
+from foundation.backoff import Backoff
 
 _LOG = logging.getLogger(__name__)
 _FAILURES = Counter("parley_background_failures_total", "Errors of tasks in the background, which go on", ["task"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from control.app import openapi_document
-from parley.settings import SETTINGS, Setting
+from foundation.settings import SETTINGS, Setting
 from sfu.api import signaling
 
 HERE = Path(__file__).parent

@@ -18,8 +18,8 @@ import asyncpg
 from control import admin_tools, removal
 from control.http.problem import Problem
 from control.services import Services, open_services
+from foundation.settings import Settings, with_secrets, write_private
 from parley.part_configs import control_config, embedded_postgres
-from parley.settings import Settings, with_secrets, write_private
 
 MIN_PASSWORD = 8
 Verb = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, str]]

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from parley.settings import write_private
+from foundation.settings import write_private
 
 _LIFETIME = datetime.timedelta(days=397)  # the most that browsers accept
 _RENEW_BEFORE = datetime.timedelta(days=30)

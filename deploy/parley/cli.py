@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from foundation.settings import SETTINGS, Settings, SettingsError, resolve
 from parley.admin_flags import add_admin_flags
 from parley.nginx_command import add_nginx_flags
 from parley.nodes_command import add_nodes_flags
-from parley.settings import SETTINGS, Settings, SettingsError, resolve
 
 Verb = Callable[[Settings, argparse.Namespace], int]
 
@@ -172,7 +172,7 @@ def _inference(settings: Settings, _: argparse.Namespace) -> int:
 
 def _config(settings: Settings, _: argparse.Namespace) -> int:
     from foundation.etcd import EtcdUnavailable
-    from parley.live_settings import overridden
+    from foundation.hot_settings import overridden
 
     try:
         settings = overridden(settings)

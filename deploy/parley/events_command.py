@@ -5,8 +5,8 @@ import asyncio
 import asyncpg
 
 from foundation.failures import describe
+from foundation.settings import Settings
 from parley.part_configs import embedded_postgres
-from parley.settings import Settings
 
 
 def main(settings: Settings) -> int:

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import aiohttp
 
+from foundation.settings import SettingsError, resolve, with_secrets
 from parley.flight_plot import read_capacity, write_plot
 from parley.network import url_host
-from parley.settings import SettingsError, resolve, with_secrets
 from sfu.flight import dump as flight_dump
 from sfu.flight.replay import replay
 from sfu.flight.series import series

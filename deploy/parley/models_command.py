@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from foundation.settings import SettingsError, resolve
 from inference.models import catalogue, store
 from inference.models.archive import sha256
 from inference.models.catalogue import SPEECH_MODEL, SYNTHETIC_VOICE_MODEL, Catalogue, Model
 from inference.models.fetch import FetchError, fetch
 from inference.triton.build import Placement, add_detector, build_repository
-from parley.settings import SettingsError, resolve
 
 Handler = Callable[[Catalogue, Path, argparse.Namespace], int]
 

@@ -5,11 +5,11 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from foundation.settings import Settings, SettingsError, with_secrets, write_private
 from parley import nginx_config
 from parley.certificate import ensure
 from parley.network import url_host
 from parley.nginx_config import Gateway, Nginx, NginxUnavailable
-from parley.settings import Settings, SettingsError, with_secrets, write_private
 
 
 def add_nginx_flags(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 
 from foundation.failures import describe
-from parley.settings import Settings, with_secrets
+from foundation.settings import Settings, with_secrets
 from sfu.api.registration import DrainWish, NodeStandings
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)

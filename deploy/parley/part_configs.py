@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 from control.config import ControlConfig, RateLimits, Registration, Retention, SfuNode, SmtpConfig, TurnConfig
 from control.language_model_config import LanguageModelConfig
+from foundation.hot_settings import etcd_config
+from foundation.settings import Settings, SettingsError
 from inference.config import InferenceConfig
 from objects.s3_config import S3Config
 from parley.embedded_postgres import EmbeddedPostgres
-from parley.live_settings import etcd_config
 from parley.network import local_addresses, url_host
-from parley.settings import Settings, SettingsError
 from parley.sign_in_config import identity_providers, second_factor
 from recorder.config import RecorderConfig
 from sfu.server.config import SfuConfig

@@ -14,11 +14,11 @@ import uvloop
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from foundation import descriptors
+from foundation import descriptors, logging_setup, loop_lag
+from foundation import trace_export as tracing
 from foundation.background import keep_running
-from parley import logging_setup, loop_lag, tracing
-from parley.live_settings import Appliers, LiveSettings
-from parley.settings import Settings
+from foundation.hot_settings import Appliers, LiveSettings
+from foundation.settings import Settings
 
 STOP_SECONDS = 4
 _PR_SET_PDEATHSIG = 1

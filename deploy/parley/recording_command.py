@@ -8,10 +8,10 @@ import asyncpg
 from control import rescan as rows
 from control.rescan import Found, Segment
 from control.store.recordings import State
+from foundation.settings import Settings
 from objects.directory import DirectoryStore
 from objects.store import ObjectStore
 from parley.part_configs import embedded_postgres, s3_config
-from parley.settings import Settings
 from recorder.rescan import FoundRecording, rescan
 
 _FINISHED: dict[str, State] = {"ready": "ready", "partial": "partial", "empty": "empty"}

@@ -1,7 +1,7 @@
 """From settings to how people sign in: second factors, and an OpenID Connect provider."""
 
 from control.config import OidcProvider, SecondFactor
-from parley.settings import Settings, SettingsError
+from foundation.settings import Settings, SettingsError
 
 _SECOND_FACTORS: dict[str, SecondFactor] = {"optional": "optional", "admins": "admins", "required": "required"}
 

@@ -13,13 +13,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from foundation import descriptors
-from parley import certificate, leftovers, logging_setup, part_configs, workers
+from foundation import descriptors, logging_setup
+from foundation.settings import Settings, SettingsError, with_secrets
+from parley import certificate, leftovers, part_configs, workers
 from parley.child import Child, ChildFailed, Program, dying_with_parent
 from parley.embedded_postgres import EmbeddedPostgres, PostgresUnavailable
 from parley.network import allocate_port, local_addresses, port_in_use, url_host
 from parley.part_configs import embedded_postgres
-from parley.settings import Settings, SettingsError, with_secrets
 from sfu.engine import create_engine, engine_notice
 
 STOP_SECONDS = {"sfu": 1.2, "recorder": 1.2, "inference": 0.6, "control": 1.0, "redis": 0.5, "postgres": 1.5}

@@ -12,12 +12,12 @@ import socket
 import sys
 from typing import NamedTuple
 
-from parley import logging_setup
+from foundation import logging_setup
+from foundation.settings import Settings
 from parley.child import Child, ChildFailed, Program
 from parley.network import allocate_port, url_host
 from parley.part_process import STOP_SECONDS, die_with_parent, notify_ready
 from parley.part_secrets import SECRETS_OF
-from parley.settings import Settings
 
 _PORTS = (
     ("sfu_udp_port", 1, socket.SOCK_DGRAM),

@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 
 from control.config import ControlConfig
+from foundation.settings import resolve
 from parley.embedded_postgres import EmbeddedPostgres
 from parley.recording_command import main as rescan
-from parley.settings import resolve
 from recorder.manifest import VERSION, Manifest, ManifestFile, ManifestTrack, encode_manifest
 from tests.control.harness import PASSWORD, People, serving
 

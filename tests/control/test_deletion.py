@@ -25,7 +25,7 @@ from control.ai_results import AiResult
 from control.config import ControlConfig
 from control.services import open_services
 from control.store import outbox
-from parley.settings import SETTINGS
+from foundation.settings import SETTINGS
 from tests.control.authorization_stage import PICTURE
 from tests.control.harness import Client, People, Server, come_in, serving
 from tests.control.test_ai_results import keep

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from foundation.settings import SETTINGS
 from parley.part_secrets import SECRETS_OF
-from parley.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

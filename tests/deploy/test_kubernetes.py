@@ -8,7 +8,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from parley.settings import SETTINGS
+from foundation.settings import SETTINGS
 
 SETTING = {setting.name: setting for setting in SETTINGS}
 KUBERNETES = Path(__file__).parents[2] / "deploy" / "kubernetes"

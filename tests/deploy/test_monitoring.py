@@ -19,8 +19,8 @@ import aiohttp
 import aiohttp.web
 import yaml
 
+from foundation.logging_setup import JsonFormatter, Redactor
 from parley.client import Api
-from parley.logging_setup import JsonFormatter, Redactor
 from sfu.api.signaling import Consent
 from tests.support import alertmanager
 from tests.support.call import become_admin, call

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from foundation.hot_settings import etcd_config
+from foundation.settings import Settings, SettingsError, resolve
 from parley import part_configs
-from parley.live_settings import etcd_config
 from parley.part_configs import check, control_config, recorder_config, sfu_config
-from parley.settings import Settings, SettingsError, resolve
 
 ENVIRONMENT = {"HOME": "/nowhere", "PARLEY_NODE_SECRET": "secret", "PARLEY_HTTPS_PORT": "-1"}
 

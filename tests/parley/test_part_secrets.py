@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from foundation.settings import SETTINGS
 from parley.part_secrets import SECRETS_OF, inherited
-from parley.settings import SETTINGS
 from tests.support.server import running_server
 
 SECRETS = [setting for setting in SETTINGS if setting.secret]

@@ -7,9 +7,9 @@ import sys
 import threading
 from pathlib import Path
 
+from foundation.settings import resolve
 from parley import workers
 from parley.part_configs import control_config, recorder_config
-from parley.settings import resolve
 
 HOME = {"HOME": "/nowhere", "PARLEY_NODE_SECRET": "s", "PARLEY_RUNTIME_DIR": "/run/p", "PARLEY_HTTPS_PORT": "-1"}
 

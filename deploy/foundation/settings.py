@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parley.setting_forms import FORMS
+from foundation.setting_forms import FORMS
 
 
 class SettingsError(ValueError):
@@ -31,7 +31,7 @@ class Setting:
     meaning: str
     secret: bool = False
     live: bool = False
-    """Whether it may change while a part runs (parley.live_settings)."""
+    """Whether it may change while a part runs (foundation.hot_settings)."""
 
     @property
     def variable(self) -> str:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.setting_forms import FORMS, Form
-from parley.settings import SETTINGS, SettingsError, resolve, with_secrets
+from foundation.setting_forms import FORMS, Form
+from foundation.settings import SETTINGS, SettingsError, resolve, with_secrets
 
 HOME = {"HOME": "/home/someone"}
 

@@ -4,7 +4,7 @@ JSON has `time` (RFC 3339, UTC), `level`, `part`, `logger`, `message`, and where
 `participant`, `recording`, `user`, `error`. Identifiers are taken from `extra=` and from the message's own arguments,
 so that every line about a room can be found by its id. Secrets never leave: the values of secret settings, tokens,
 passwords in addresses. Links that work once are cut only in JSON, since a terminal is where they are meant to be read.
-Lines that repeat are limited (parley.log_limit).
+Lines that repeat are limited (foundation.log_limit).
 """
 
 import json
@@ -14,8 +14,8 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from parley.log_limit import LimitedHandler
-from parley.settings import SETTINGS, Settings, SettingsError
+from foundation.log_limit import LimitedHandler
+from foundation.settings import SETTINGS, Settings, SettingsError
 
 FORMATS = ("text", "json")
 # Libraries that note every address they bind and every connection; our own parts say what matters of these.

@@ -15,7 +15,7 @@ from typing import Any
 from foundation.etcd import Etcd, EtcdConfig, EtcdUnavailable
 from foundation.etcd_outage import EtcdOutage
 from foundation.failures import describe
-from parley.settings import LIVE, Settings, SettingsError, convert, read_toml
+from foundation.settings import LIVE, Settings, SettingsError, convert, read_toml
 from sfu.api.registration import LIVE_SETTINGS_PREFIX
 
 _LOG = logging.getLogger(__name__)

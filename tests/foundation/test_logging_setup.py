@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from parley import logging_setup
-from parley.logging_setup import JsonFormatter, Redactor, TextFormatter
-from parley.settings import SettingsError, resolve
+from foundation import logging_setup
+from foundation.logging_setup import JsonFormatter, Redactor, TextFormatter
+from foundation.settings import SettingsError, resolve
 from tests.support.server import RunningServer, running_server
 from tests.support.waiting import until
 

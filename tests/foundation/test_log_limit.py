@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from parley.log_limit import Kind, Limit, LimitedHandler
+from foundation.log_limit import Kind, Limit, LimitedHandler
 from tests.support.waiting import until
 
 WARNING = Kind("sfu.server", logging.WARNING, "no room for %s")

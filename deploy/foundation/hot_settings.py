@@ -16,9 +16,9 @@ from foundation.etcd import Etcd, EtcdConfig, EtcdUnavailable
 from foundation.etcd_outage import EtcdOutage
 from foundation.failures import describe
 from foundation.settings import LIVE, Settings, SettingsError, convert, read_toml
-from sfu.api.registration import LIVE_SETTINGS_PREFIX
 
 _LOG = logging.getLogger(__name__)
+LIVE_SETTINGS_PREFIX = "/parley/settings/"  # of their keys in etcd
 _LOOK_SECONDS = 1.0
 _RETRY_SECONDS = 2.0
 

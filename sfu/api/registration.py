@@ -8,7 +8,6 @@ import msgspec
 
 NODES_PREFIX = "/parley/nodes/"
 BOOT_HEADER = "Parley-Boot"  # in a node's answer to a WebSocket's handshake: its `boot`
-LIVE_SETTINGS_PREFIX = "/parley/settings/"
 
 
 class NodeLoad(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from foundation.etcd import Etcd, EtcdConfig
-from foundation.hot_settings import LiveSettings, overridden
+from foundation.hot_settings import LIVE_SETTINGS_PREFIX, LiveSettings, overridden
 from foundation.logging_setup import set_level
 from foundation.settings import LIVE, Settings, SettingsError, resolve
-from sfu.api.registration import LIVE_SETTINGS_PREFIX
 from tests.support.etcd import running_etcd
 
 

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.parley.test_live_settings import Applied, following
 
 from foundation.etcd import Etcd, EtcdConfig, EtcdRefused, EtcdUnavailable
-from foundation.hot_settings import etcd_config, overridden
+from foundation.hot_settings import LIVE_SETTINGS_PREFIX, etcd_config, overridden
 from foundation.settings import Settings, resolve
-from sfu.api.registration import LIVE_SETTINGS_PREFIX, NODES_PREFIX
+from sfu.api.registration import NODES_PREFIX
 from tests.control.registry.world import FakeNode, etcd_world
 from tests.support.etcd import SecuredEtcd, secured_etcd
 

@@ -7,7 +7,7 @@ import pytest
 
 PROBE = """
 import os, socket, subprocess, sys, threading
-from sfu.api import confinement
+from foundation import confinement
 confinement.limit(memory_bytes=1 << 30, nice=10)
 inside = threading.Event(); go = threading.Event()
 def late():

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from tests.parley.test_live_settings import Applied, following
 
 from foundation.etcd import Etcd, EtcdConfig, EtcdRefused, EtcdUnavailable
 from foundation.hot_settings import LIVE_SETTINGS_PREFIX, etcd_config, overridden
 from foundation.settings import Settings, resolve
 from sfu.api.registration import NODES_PREFIX
 from tests.control.registry.world import FakeNode, etcd_world
+from tests.foundation.test_hot_settings import Applied, following
 from tests.support.etcd import SecuredEtcd, secured_etcd
 
 TOKEN_SECONDS = 1

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from parley.client import Api, Room
+from parley_client import Api, Room
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
 

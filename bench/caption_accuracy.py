@@ -9,7 +9,7 @@ from bench.file_captions import interval, rate
 from bench.report import Report, progress
 from inference.models import catalogue, store
 from inference.speech.whisper import Clip, WhisperModel
-from parley.client import Api
+from parley_client import Api
 from tests.inference.chromium_speaker import captions_of
 from tests.inference.conftest import fetched_models
 from tests.inference.material import Floats, Prompt, prompts, word_errors, words

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from parley.client import Api, Room
+from parley_client import Api, Room
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
 from tests.support.call import received, send

@@ -10,7 +10,7 @@ import statistics
 from playwright.async_api import Page
 
 from bench.report import Report, progress
-from parley.client import Api
+from parley_client import Api
 from tests.support.call import become_admin
 from tests.support.chromium import LOOPBACK_FLAG, Chromium, chromium, open_page
 from tests.support.server import running_server

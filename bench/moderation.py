@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from bench.report import Report, progress
-from parley.client import Api, Room
+from parley_client import Api, Room
 from tests.support.call import become_admin, speaking
 from tests.support.server import RunningServer, running_server
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.light.stage import stage
 from bench.report import Report, progress
-from parley.client import Api
+from parley_client import Api
 from sfu.formats.codecs import Codec
 from tests.support.call import become_admin
 from tests.support.otlp import running_trace_receiver

@@ -9,7 +9,7 @@ from bench.light.handshake import Handshake
 from bench.light.library import AUDIO, RTX, VIDEO, LightClient, PeerSettings, TrackSettings
 from bench.light.websocket import SocketClosed, WebSocket
 from bench.sfu_process import SfuProcess
-from parley.client.descriptions import (
+from parley_client.descriptions import (
     PAYLOAD_TYPES,
     PUBLISH_EXTENSIONS,
     RTX_PAYLOAD_TYPES,

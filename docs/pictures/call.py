@@ -13,7 +13,7 @@ from playwright.async_api import BrowserContext, Page
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parents[1] / "deploy")]
 
-from parley.client import Api  # noqa: E402  after the path to it
+from parley_client import Api  # noqa: E402  after the path to it
 from tests.support.call import become_admin  # noqa: E402
 from tests.support.chromium import LOOPBACK_FLAG, Chromium, chromium  # noqa: E402
 from tests.support.server import running_server  # noqa: E402

@@ -6,8 +6,8 @@ import pytest
 
 from control.config import ControlConfig
 from control.identity import tokens
-from parley.client import Api
-from parley.client.api import ApiError
+from parley_client import Api
+from parley_client.api import ApiError
 from tests.control.harness import PASSWORD, People, serving
 
 

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from parley import nginx_config
-from parley.client import Api, Room
+from parley_client import Api, Room
 from sfu.machines.ice.lite import generate_credentials
 from tests.sfu.rooms.stage import AUDIO, description
 from tests.support import http3

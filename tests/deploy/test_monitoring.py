@@ -20,7 +20,7 @@ import aiohttp.web
 import yaml
 
 from foundation.logging_setup import JsonFormatter, Redactor
-from parley.client import Api
+from parley_client import Api
 from sfu.api.signaling import Consent
 from tests.support import alertmanager
 from tests.support.call import become_admin, call

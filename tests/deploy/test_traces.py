@@ -10,8 +10,8 @@ import pytest
 from foundation import trace_export as parley_tracing
 from foundation import tracing
 from foundation.settings import SettingsError, resolve
-from parley.client import Api, Room
 from parley.network import allocate_port
+from parley_client import Api, Room
 from sfu.api.signaling import Consent
 from tests.inference.conftest import fetched_models
 from tests.support.call import become_admin, call

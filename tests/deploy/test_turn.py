@@ -11,9 +11,9 @@ import pytest
 from control.config import TurnConfig
 from control.nodes import turn
 from foundation.settings import SettingsError, resolve
-from parley.client import Api
 from parley.network import allocate_port
 from parley.part_configs import control_config
+from parley_client import Api
 from tests.support.call import become_admin
 from tests.support.server import running_server
 

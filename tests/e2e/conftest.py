@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from parley.client import Api
+from parley_client import Api
 from tests.support.call import PASSWORD, become_admin
 from tests.support.namespaces import Network, network
 from tests.support.server import RunningServer, running_server

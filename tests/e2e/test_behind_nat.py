@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
-from parley.client import Api
+from parley_client import Api
 from tests.e2e.conftest import Deployment
 from tests.e2e.test_browsers_meet import chromium_guest, decoded, of_chromium, until_media
 from tests.sfu.server.harness import eventually

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from parley.client import Room
+from parley_client import Room
 from tests.e2e.conftest import Deployment
 from tests.sfu.server.harness import eventually
 from tests.support import sdk_page

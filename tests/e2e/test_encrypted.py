@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from parley.client import ApiError
+from parley_client import ApiError
 from tests.e2e.conftest import Deployment
 from tests.support import sdk_page
 from tests.support.bidi import firefox

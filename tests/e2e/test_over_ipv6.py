@@ -4,7 +4,7 @@ import contextlib
 import subprocess
 from collections.abc import Iterator
 
-from parley.client import Api
+from parley_client import Api
 from tests.e2e.conftest import Deployment
 from tests.e2e.test_browsers_meet import chromium_guest, firefox_guest, of_chromium, of_firefox, until_media
 from tests.support.call import become_admin

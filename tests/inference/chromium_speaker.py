@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from parley.client import Api, Room
+from parley_client import Api, Room
 from tests.inference.material import RATE, Prompt, silence
 from tests.support.chromium import LOOPBACK_FLAG, chromium, open_page
 from tests.support.server import RunningServer

@@ -15,7 +15,7 @@ import pytest
 
 from inference.analysis.faces import FaceFinder
 from inference.analysis.pictures import scaled
-from parley.client import Api, Publication, Room
+from parley_client import Api, Publication, Room
 from sfu.api.join_token import Source
 from sfu.api.signaling import Consent
 from sfu.formats.codecs import Codec

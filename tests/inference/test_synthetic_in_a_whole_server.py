@@ -14,7 +14,7 @@ import pytest
 from inference.models import catalogue
 from inference.models.fetch import fetch
 from inference.synthetic.detector import NO_MODEL
-from parley.client import Api, Publication, Room
+from parley_client import Api, Publication, Room
 from sfu.api.join_token import Source
 from sfu.api.signaling import Consent
 from sfu.formats.codecs import Codec

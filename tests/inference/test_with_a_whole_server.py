@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parley.client import Api, Joined, Publication, Room
+from parley_client import Api, Joined, Publication, Room
 from sfu.api.join_token import Source
 from sfu.api.signaling import Caption, Consent
 from sfu.formats.codecs import Codec

@@ -3,7 +3,7 @@
 import asyncio
 import statistics
 
-from parley.client import Api, Room
+from parley_client import Api, Room
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
 from tests.network.behind_link import MS, once

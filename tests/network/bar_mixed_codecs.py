@@ -1,6 +1,6 @@
 """Bar: a Firefox sees moving VP8 within 2 s of a Chromium that publishes H264, then AV1; it decodes neither."""
 
-from parley.client import Api
+from parley_client import Api
 from tests.e2e.conftest import Deployment
 from tests.e2e.test_mixed_codecs import seconds_until_moving
 from tests.network.behind_link import once

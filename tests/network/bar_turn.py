@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from parley import certificate
-from parley.client import Api
+from parley_client import Api
 from tests.e2e.conftest import Deployment
 from tests.e2e.test_browsers_meet import (
     Streams,

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from parley.client import Room
+from parley_client import Room
 from sfu.formats.codecs import Codec
 from sfu.peers.publish.ingress_stream import IngressStream
 from tests.network.behind_link import MS

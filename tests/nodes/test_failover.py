@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from parley.client import Api
+from parley_client import Api
 from recorder.manifest import Manifest
 from tests.support.cluster import NODE_HTTP_PORT, NODE_SECRET, Cluster, running_cluster
 from tests.support.failover import CallOfTwo, administrator, call_of_two

@@ -5,7 +5,7 @@ import contextlib
 
 from playwright.async_api import Page
 
-from parley.client import Api, Joined, Room
+from parley_client import Api, Joined, Room
 from sfu.api import signaling
 from tests.e2e.test_browsers_meet import join_by_page
 from tests.support.call import become_admin, speaking

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 
-from parley.client import Api, Attendance, Room
+from parley_client import Api, Attendance, Room
 from sfu.api.join_token import Source
 from sfu.api.signaling import Consent
 from sfu.formats.codecs import Codec

@@ -1,6 +1,6 @@
 """Breakout rooms through the whole server, by the client library: told where to go, led there by joining, and back."""
 
-from parley.client import Api, Room
+from parley_client import Api, Room
 from tests.support.call import become_admin
 from tests.support.server import running_server
 

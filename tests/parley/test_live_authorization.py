@@ -17,8 +17,8 @@ import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from parley.client import Api, ApiError, Joined, Room
-from parley.client.descriptions import PAYLOAD_TYPES
+from parley_client import Api, ApiError, Joined, Room
+from parley_client.descriptions import PAYLOAD_TYPES
 from sfu.api import signaling
 from sfu.formats.codecs import Codec
 from sfu.formats.rtp import RtpPacket, serialize

@@ -1,6 +1,6 @@
 """What a host asks of control by REST takes effect in the live room, through the whole server."""
 
-from parley.client import Api, Room
+from parley_client import Api, Room
 from tests.support.call import become_admin, speaking
 from tests.support.server import running_server
 

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 import tests.sfu.server.ffmpeg_rtp as ffmpeg_rtp
-from parley.client import Api, Room
-from parley.client.api import ApiError
+from parley_client import Api, Room
+from parley_client.api import ApiError
 from sfu.machines.ice.lite import generate_credentials
 from tests.sfu.rooms.stage import VIDEO, description
 from tests.sfu.server.harness import eventually

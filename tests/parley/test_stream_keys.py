@@ -5,7 +5,7 @@ import sys
 
 import aiohttp
 
-from parley.client import Api, Room
+from parley_client import Api, Room
 from sfu.machines.ice.lite import generate_credentials
 from tests.sfu.rooms.stage import AUDIO, description
 from tests.sfu.server.test_whip import MUXER

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from parley.client import Api
+from parley_client import Api
 from tests.support.call import PASSWORD, become_admin
 from tests.support.server import RunningServer, running_server
 from tests.support.waiting import until

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from parley.client import Api
+from parley_client import Api
 from tests.recorder.test_capture_and_finish import DECODERS
 from tests.recorder.test_lip_sync import beeps_in
 from tests.recorder.test_with_a_whole_server import PASSWORD, finished

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 
 from objects.s3 import S3Store
-from parley.client import Api, Room
+from parley_client import Api, Room
 from sfu.api.join_token import Source
 from sfu.api.signaling import Consent
 from sfu.formats.codecs import Codec

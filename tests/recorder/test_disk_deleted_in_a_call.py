@@ -9,7 +9,7 @@ from dataclasses import replace
 import av
 
 from objects.s3 import S3Store
-from parley.client import Api, Publication, Room
+from parley_client import Api, Publication, Room
 from sfu.api.join_token import Source
 from sfu.api.signaling import Consent
 from sfu.formats.codecs import Codec

@@ -10,7 +10,7 @@ import av
 import pytest
 from playwright.async_api import Page
 
-from parley.client import Api
+from parley_client import Api
 from tests.recorder.media import BITS, BLOCK, read_number
 from tests.recorder.test_with_a_whole_server import finished
 from tests.support.call import become_admin

@@ -14,8 +14,8 @@ import av
 import pytest
 
 from foundation.settings import resolve
-from parley.client import Api, ApiError, Publication, Room
 from parley.part_configs import embedded_postgres
+from parley_client import Api, ApiError, Publication, Room
 from sfu.api.join_token import Source
 from sfu.api.signaling import Consent
 from sfu.formats.codecs import Codec

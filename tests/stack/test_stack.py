@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from control.store.outbox import MEETING_EVENTS
 from objects.s3 import S3Store
-from parley.client import Api, Room
+from parley_client import Api, Room
 from tests.inference.chromium_speaker import write_speech
 from tests.inference.material import prompt
 from tests.support.call import become_admin, call

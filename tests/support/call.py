@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from parley.client import Api, ApiError, Publication, Room
+from parley_client import Api, ApiError, Publication, Room
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
 from tests.support.encoders import encode

@@ -11,7 +11,7 @@ from typing import Any
 
 from playwright.async_api import Page
 
-from parley.client import Api
+from parley_client import Api
 from tests.support.call import PASSWORD
 from tests.support.chromium import chromium, inbound, open_page
 from tests.support.cluster import Cluster

@@ -11,8 +11,8 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from parley.client import Room
-from parley.client.client_peer import Received
+from parley_client import Room
+from parley_client.client_peer import Received
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
 from tests.support.call import send

@@ -15,10 +15,10 @@ from functools import cache
 import av
 import numpy as np
 
-from parley.client import Publication, Room
-from parley.client.client_peer import ClientPeer
-from parley.client.descriptions import publish_offer, remote_side
-from parley.client.peer_endpoint import PeerEndpoint
+from parley_client import Publication, Room
+from parley_client.client_peer import ClientPeer
+from parley_client.descriptions import publish_offer, remote_side
+from parley_client.peer_endpoint import PeerEndpoint
 from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec

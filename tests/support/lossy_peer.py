@@ -5,8 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from parley.client import Room
-from parley.client.client_peer import Received
+from parley_client import Room
+from parley_client.client_peer import Received
 from tests.support.link_model import Link, LinkSettings
 
 

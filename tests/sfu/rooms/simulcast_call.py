@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pylibsrtp
 
-from parley.client.subscribing import SubscribePeerReceiver
+from parley_client.subscribing import SubscribePeerReceiver
 from sfu.api import signaling
 from sfu.formats import rtcp
 from sfu.formats.rtp import RtpPacket, serialize

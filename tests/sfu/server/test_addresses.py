@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from parley.client import Room
+from parley_client import Room
 from sfu.api import signaling
 from sfu.machines.ice.client import IceClient
 from sfu.machines.ice.lite import Credentials, generate_credentials

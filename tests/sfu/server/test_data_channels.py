@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from parley.client import Room
+from parley_client import Room
 from sfu.formats.data_message import MAX_MESSAGE_BYTES
 from tests.sfu.server.harness import eventually, host
 

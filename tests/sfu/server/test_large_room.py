@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.async_api import Page
 
-from parley.client import Publication, Room
+from parley_client import Publication, Room
 from sfu.api.join_token import Grants, Source
 from sfu.formats.codecs import Codec
 from sfu.formats.header_extensions import AudioLevel

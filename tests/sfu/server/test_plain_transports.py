@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from parley.client import Room
+from parley_client import Room
 from sfu.api import signaling
 from sfu.formats.rtp import RtpPacket, serialize
 from tests.sfu.rooms.stage import KEYFRAME

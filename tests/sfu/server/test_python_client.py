@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from parley.client import Codec, Room, Source
+from parley_client import Codec, Room, Source
 from tests.sfu.server.harness import eventually, host
 
 

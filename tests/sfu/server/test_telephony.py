@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from foundation.libopus import OpusDecoder
-from parley.client import Codec, Room
+from parley_client import Codec, Room
 from sfu.formats.header_extensions import AudioLevel
 from sfu.formats.rtp import RtpPacket, is_rtcp, parse
 from tests.sfu.server.harness import Host, eventually, host

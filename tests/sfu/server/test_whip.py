@@ -6,7 +6,7 @@ from pathlib import Path
 
 import aiohttp
 
-from parley.client import Room
+from parley_client import Room
 from sfu.api.join_token import Grants, Source
 from sfu.formats.codecs import Codec
 from sfu.peers.context import Limits

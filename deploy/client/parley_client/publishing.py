@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from parley.client.descriptions import ENCODINGS, PAYLOAD_TYPES, RTX_PAYLOAD_TYPES, OfferedTrack
+from parley_client.descriptions import ENCODINGS, PAYLOAD_TYPES, RTX_PAYLOAD_TYPES, OfferedTrack
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
 from sfu.formats.header_extensions import AudioLevel, write_audio_level, write_identifier, write_transport_seq

@@ -5,11 +5,11 @@
 sources are encoded frames with exact timestamps, receivers get packets and whole frames.
 """
 
-from parley.client.api import Api, ApiError, Joined
-from parley.client.attendance import Attendance
-from parley.client.publishing import Publication, PublishedCodec
-from parley.client.room import Room, SignalingRefused
-from parley.client.subscribing import ReceivedStream
+from parley_client.api import Api, ApiError, Joined
+from parley_client.attendance import Attendance
+from parley_client.publishing import Publication, PublishedCodec
+from parley_client.room import Room, SignalingRefused
+from parley_client.subscribing import ReceivedStream
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
 

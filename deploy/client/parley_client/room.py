@@ -15,11 +15,11 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
-from parley.client.client_peer import ClientPeer, Received
-from parley.client.descriptions import publish_offer, remote_side, subscribe_answer
-from parley.client.peer_endpoint import PeerEndpoint
-from parley.client.publishing import Publication, TransportSequence
-from parley.client.subscribing import ReceivedStream, SubscribePeerReceiver
+from parley_client.client_peer import ClientPeer, Received
+from parley_client.descriptions import publish_offer, remote_side, subscribe_answer
+from parley_client.peer_endpoint import PeerEndpoint
+from parley_client.publishing import Publication, TransportSequence
+from parley_client.subscribing import ReceivedStream, SubscribePeerReceiver
 from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
@@ -84,7 +84,7 @@ class Room:
         self.receiver = SubscribePeerReceiver(secrets.randbits(31) | 1, keep_frames=keep_frames)
         self.publications: list[Publication] = []
         self._url = signaling_url
-        self._join = signaling.Join(v=signaling.VERSION, token=token, resume=resume, client="parley.client")
+        self._join = signaling.Join(v=signaling.VERSION, token=token, resume=resume, client="parley_client")
         self.heard: list[tuple[DataMessage, bool]] = []
         """What came over data channels, oldest first, and whether over the reliable one."""
         self._codecs = codecs

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from parley.client.client_peer import ClientPeer, Received
+from parley_client.client_peer import ClientPeer, Received
 from sfu.machines.ice.lite import Address
 from sfu.machines.negotiation.agreement import RemoteTransport
 from sfu.peers.subscribe.data_channels import Came

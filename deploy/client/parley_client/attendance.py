@@ -13,8 +13,8 @@ import aiohttp
 from websockets.exceptions import WebSocketException
 
 from foundation.failures import describe
-from parley.client.api import Api, ApiError, Joined
-from parley.client.room import Room, SignalingRefused
+from parley_client.api import Api, ApiError, Joined
+from parley_client.room import Room, SignalingRefused
 
 _LOG = logging.getLogger(__name__)
 _PAUSES = (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)

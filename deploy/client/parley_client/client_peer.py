@@ -6,7 +6,7 @@ from typing import NamedTuple
 from pylibsrtp import Error as SrtpError
 from pylibsrtp import Policy
 
-from parley.client.srtp_session import SrtpSession
+from parley_client.srtp_session import SrtpSession
 from sfu.formats.data_message import MAX_PASSED_ON_BYTES
 from sfu.formats.rtp import is_rtcp
 from sfu.machines.dtls.association import Dtls, DtlsKeys, DtlsState

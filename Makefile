@@ -4,7 +4,7 @@ PYTEST_ARGS ?=
 # Test files run side by side: most of them wait for servers and browsers.
 WORKERS ?= 2
 # What an installation is made from; the compiled engine is built along with it.
-SOURCES = pyproject.toml sfu/engine/compiled.pyx $(wildcard sfu/engine/native/*)
+SOURCES = pyproject.toml deploy/client/pyproject.toml sfu/engine/compiled.pyx $(wildcard sfu/engine/native/*)
 
 run: .venv/.installed
 	@exec .venv/bin/parley up $(ARGS)

@@ -47,7 +47,7 @@ install() {
 echo "installing Parley into .venv (the first time takes about a minute)"
 install --upgrade 'pip>=25.1'
 if [ "${1:-}" = dev ]; then
-    install --editable . --group dev
+    install --editable . --editable deploy/client --group dev
     touch .venv/.installed-dev
 else
     install --editable .

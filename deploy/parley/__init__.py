@@ -1,1 +1,1 @@
-"""The composition root: command line, settings, supervisor, and the client library."""
+"""The composition root: command line, settings of each part, supervisor."""

@@ -37,3 +37,25 @@ async def test_a_session_that_was_ended_is_told(people: People, config: ControlC
             with pytest.raises(ApiError) as told:
                 await api.request("GET", "/users/profile")
             assert told.value.status == 401
+
+
+async def test_a_client_waits_in_the_lobby_until_it_is_let_in_or_turned_away(
+    people: People, config: ControlConfig
+) -> None:
+    del config
+    url = people.nobody().server.url
+    async with Api(url) as host, Api(url) as first, Api(url) as second:
+        await host.register("ada", PASSWORD)
+        meeting = await host.create_meeting("Lobby", lobby=True)
+        let_in = asyncio.create_task(first.join(meeting, "Bob"))
+        turned_away = asyncio.create_task(second.join(meeting, "Eve"))
+        async with asyncio.timeout(30):
+            while len(waiting := (await host.request("GET", f"/meetings/{meeting}/lobby"))["waiting"]) < 2:
+                await asyncio.sleep(0.05)
+        for entry in waiting:
+            verb = "admit" if entry["name"] == "Bob" else "deny"
+            await host.request("POST", f"/meetings/{meeting}/lobby/{entry['id']}/{verb}")
+        assert (await let_in).token
+        with pytest.raises(ApiError) as told:
+            await turned_away
+        assert (told.value.status, told.value.code) == (403, "denied")

@@ -26,7 +26,7 @@ class ApiError(Exception):
 
 
 class Joined(msgspec.Struct, frozen=True, kw_only=True):
-    """What `join` answered."""
+    """An admission to a meeting: the answer of `join`."""
 
     token: str
     signaling_url: str
@@ -131,9 +131,17 @@ class Api:
         return str(answer["id"])
 
     async def join(self, meeting: str, name: str | None = None, **fields: Any) -> Joined:
-        """Join a meeting, as a guest when not signed in; `fields`: passcode, rejoin_secret."""
+        """Join a meeting, as a guest when not signed in; `fields`: passcode, rejoin_secret.
+
+        Where there is a lobby this returns when a host lets the caller in, and raises ApiError (403 `denied`) when not.
+        """
         body = {key: value for key, value in (fields | {"name": name}).items() if value is not None}
-        return msgspec.convert(await self.request("POST", f"/meetings/{meeting}/join", body), Joined)
+        answer = await self.request("POST", f"/meetings/{meeting}/join", body)
+        while "lobby_ticket" in answer:  # it proves that the passcode was right
+            await asyncio.sleep(answer["retry_seconds"])
+            again = {"name": name, "lobby_ticket": answer["lobby_ticket"]}
+            answer = await self.request("POST", f"/meetings/{meeting}/join", again)
+        return msgspec.convert(answer, Joined)
 
     def signaling_url(self, joined: Joined) -> str:
         """The absolute WebSocket address of what `join` answered."""

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.report import settled_interval
-from inference.engines.local import LocalEngine
 from inference.files.transcribe import Segment, transcribe_file
 from inference.models import catalogue, store
+from inference.recognisers.local import LocalEngine
 from tests.inference.conftest import fetched_models
 from tests.inference.material import RATE, Floats, Prompt, silence, word_errors, words
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from foundation.backoff import Backoff
 from inference import messages
 from inference.child import Child, confinement
-from inference.engines.engine import EngineError
 from inference.kept_worker import keep_alive
+from inference.recognisers.recogniser import EngineError
 
 logger = logging.getLogger(__name__)
 

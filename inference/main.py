@@ -22,14 +22,14 @@ from inference.analysis.detectors import run_detectors
 from inference.api.http_api import InferenceApi
 from inference.captions.captioner import Captioner
 from inference.config import InferenceConfig
-from inference.engines.engine import Engine
-from inference.engines.fallback import FallbackEngine
-from inference.engines.local import LocalEngine
-from inference.engines.turns import LiveFirst, Patient
 from inference.fact_reporter import FactReporter
 from inference.metrics import AVAILABLE
 from inference.models import catalogue, store
 from inference.models.catalogue import SPEECH_MODEL, VOICE_MODEL
+from inference.recognisers.fallback import FallbackEngine
+from inference.recognisers.local import LocalEngine
+from inference.recognisers.priority import LiveFirst, Patient
+from inference.recognisers.recogniser import Engine
 from inference.setup_watch import Setup, watch
 from inference.sink_client import SinkClient
 from inference.tap import Tap
@@ -130,7 +130,7 @@ class Inference:
 
     def _prefer_triton(self, tasks: asyncio.TaskGroup, identity: str) -> None:
         """Put Triton before the local engine."""
-        from inference.engines.triton import TritonEngine  # noqa: PLC0415  needs the extra `triton`
+        from inference.recognisers.triton import TritonEngine  # noqa: PLC0415  needs the extra `triton`
 
         remote = TritonEngine(self._config.triton_urls, identity, changed=self._changed, timeout=PATIENCE_SECONDS)
         self._remote = remote

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from inference.analysis.analysis import Analysis
 from inference.config import InferenceConfig
-from inference.engines.detectors import FirstOf, LocalDetector
 from inference.models import catalogue, store
 from inference.models.catalogue import SYNTHETIC_VOICE_MODEL
 from inference.synthetic.detector import Detector, Medium, ModelCard, load_card
+from inference.synthetic.detectors import FirstOf, LocalDetector
 
 logger = logging.getLogger(__name__)
 

@@ -25,10 +25,10 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from inference.analysis.analysis import Analysis
-from inference.engines.engine import Engine, EngineError
 from inference.files.emotions import emotions_of_file
 from inference.files.read import FileError
 from inference.files.transcribe import Progress, Segment, transcribe_file
+from inference.recognisers.recogniser import Engine, EngineError
 from inference.synthetic.assess import assess_faces, assess_voice
 from inference.synthetic.detector import Medium, without_model
 from sfu.api.sink_records import TrackOpened

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from foundation.failures import describe
 from inference import metrics
 from inference.captions.schedule import Job, Outcome, Schedule
-from inference.engines.engine import Engine
 from inference.messages import Speech
+from inference.recognisers.recogniser import Engine
 from sfu.api.facts import CaptionFinal
 from sfu.api.sink_records import CaptionRecord, TrackOpened
 
@@ -45,7 +45,7 @@ class Captioner:
         self._emit(self._schedule.forget(handle, time.monotonic_ns(), usable=usable))
 
     async def run(self, engine: Engine) -> None:
-        """Recognise by `engine` until cancelled."""
+        """Recognise by `recogniser` until cancelled."""
         while True:
             job = None
             if engine.model is not None:

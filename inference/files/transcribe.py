@@ -7,8 +7,8 @@ from pathlib import Path
 
 from inference import messages
 from inference.captions.text import tidy
-from inference.engines.engine import Engine
 from inference.files.read import speech_of_file
+from inference.recognisers.recogniser import Engine
 from inference.speech.guards import refusal
 from inference.speech.language import LanguageTracker
 

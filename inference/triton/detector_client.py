@@ -15,7 +15,7 @@ import numpy as np
 import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
-from inference.engines.engine import EngineError
+from inference.recognisers.recogniser import EngineError
 from inference.synthetic.detector import Medium, ModelCard, Window
 
 _TIMEOUT_SECONDS = 10.0

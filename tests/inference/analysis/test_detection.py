@@ -8,8 +8,8 @@ import msgspec
 
 from inference.analysis.detection import Detection
 from inference.analysis.live import LiveAnalysis
-from inference.engines.engine import EngineError
 from inference.messages import PictureSeen, SeenFace
+from inference.recognisers.recogniser import EngineError
 from inference.synthetic.detector import Medium, ModelCard, Window
 from tests.inference.material import track_opened
 from tests.inference.synthetic.test_detector import CARD

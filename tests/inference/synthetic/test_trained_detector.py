@@ -13,11 +13,11 @@ import aiohttp
 import pytest
 
 from inference.config import InferenceConfig
-from inference.engines.detectors import FirstOf, LocalDetector
-from inference.engines.engine import EngineError
 from inference.main import Inference
 from inference.models import catalogue, store
+from inference.recognisers.recogniser import EngineError
 from inference.synthetic.detector import NO_MODEL, Window, load_card
+from inference.synthetic.detectors import FirstOf, LocalDetector
 from inference.triton.detector_client import connected_detector
 from parley import models_command
 from sfu.api.sink_records import AnalysisWanted, TrackClosed

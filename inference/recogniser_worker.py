@@ -1,6 +1,6 @@
 """The worker that recognises speech with onnxruntime: clips in, transcripts out. No network, no secrets, no files.
 
-Started as `python -m inference.engine_worker FD MODEL_DIRECTORY THREADS NICE` with a Unix stream
+Started as `python -m inference.recogniser_worker FD MODEL_DIRECTORY THREADS NICE` with a Unix stream
 socket at FD. It ends when its socket closes.
 """
 

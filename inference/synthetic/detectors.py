@@ -7,8 +7,8 @@ from pathlib import Path
 
 from inference import messages
 from inference.asked_worker import AskedWorker
-from inference.engines.breaker import Breaker
-from inference.engines.engine import EngineError
+from inference.breaker import Breaker
+from inference.recognisers.recogniser import EngineError
 from inference.synthetic.detector import Detector, ModelCard, Window
 
 TIMEOUT_SECONDS = 30.0

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from inference.engines import breaker, triton
-from inference.engines.engine import EngineError
-from inference.engines.triton import TritonEngine
+from inference import breaker
 from inference.messages import ClipMessage
 from inference.metrics import DROPS, HEDGES
+from inference.recognisers import triton
+from inference.recognisers.recogniser import EngineError
+from inference.recognisers.triton import TritonEngine
 from inference.speech.transcript import Transcript
 
 MODEL = "whisper-base-1.0.0+12345678"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from inference.engines.breaker import THRESHOLD
-from inference.engines.detectors import FirstOf
-from inference.engines.engine import EngineError
+from inference.breaker import THRESHOLD
+from inference.recognisers.recogniser import EngineError
 from inference.synthetic.detector import ModelCard, Window, load_card
+from inference.synthetic.detectors import FirstOf
 from tests.inference.synthetic.test_detector import CARD
 
 PIECES = ((0, 4000, b""),)

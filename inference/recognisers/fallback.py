@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from inference.engines.engine import Engine, EngineError
 from inference.messages import ClipMessage
 from inference.metrics import FALLBACKS
+from inference.recognisers.recogniser import Engine, EngineError
 from inference.speech.transcript import Transcript
 
 

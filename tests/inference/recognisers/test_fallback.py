@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from inference.engines.engine import EngineError
-from inference.engines.fallback import FallbackEngine
 from inference.messages import ClipMessage
+from inference.recognisers.fallback import FallbackEngine
+from inference.recognisers.recogniser import EngineError
 from inference.speech.transcript import Transcript
 
 CLIP = (ClipMessage(pcm=b""),)

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.breaker import THRESHOLD, Breaker
 from inference.config import InferenceConfig
-from inference.engines.breaker import THRESHOLD, Breaker
-from inference.engines.engine import EngineError
-from inference.engines.triton import TritonEngine
 from inference.main import WITHOUT_TRITON, Inference
 from inference.messages import ClipMessage
 from inference.models import catalogue, store
+from inference.recognisers.recogniser import EngineError
+from inference.recognisers.triton import TritonEngine
 from inference.speech.transcript import window_seconds
 from inference.speech.whisper import Clip, WhisperModel
 from parley import models_command

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from inference.engines import turns
-from inference.engines.turns import LiveFirst, Patient
 from inference.messages import ClipMessage
+from inference.recognisers import priority as turns
+from inference.recognisers.priority import LiveFirst, Patient
 from inference.speech.transcript import Transcript
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from inference import messages
 from inference.asked_worker import AskedWorker
-from inference.engines.engine import EngineError
 from inference.messages import ClipMessage
+from inference.recognisers.recogniser import EngineError
 from inference.speech.transcript import Transcript
 
 TIMEOUT_SECONDS = 60.0
@@ -34,7 +34,7 @@ class LocalEngine:
 
     async def run(self, directory: Path) -> None:
         """Start the worker with the model in `directory`, and again whenever it ends, until cancelled."""
-        await self._worker.run("inference.engine_worker", str(directory), *self._arguments)
+        await self._worker.run("inference.recogniser_worker", str(directory), *self._arguments)
 
     async def transcribe(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
         """Return the clips' transcripts; raises EngineError."""

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
-from inference.engines.engine import Engine
 from inference.messages import ClipMessage
+from inference.recognisers.recogniser import Engine
 from inference.speech.transcript import Transcript
 
 LONGEST_WAIT_SECONDS = 10.0

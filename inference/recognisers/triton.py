@@ -22,10 +22,10 @@ import numpy as np
 import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
-from inference.engines.breaker import Breaker
-from inference.engines.engine import EngineError
+from inference.breaker import Breaker
 from inference.messages import ClipMessage
 from inference.metrics import DROPS, HEDGES, TRITON_HEALTHY
+from inference.recognisers.recogniser import EngineError
 from inference.speech.transcript import SAMPLE_RATE, Transcript, window_seconds
 
 logger = logging.getLogger(__name__)

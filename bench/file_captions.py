@@ -14,7 +14,7 @@ import numpy as np
 from bench.report import settled_interval
 from inference.files.transcribe import Segment, transcribe_file
 from inference.models import catalogue, store
-from inference.recognisers.local import LocalEngine
+from inference.recognisers.local import LocalRecogniser
 from tests.inference.conftest import fetched_models
 from tests.inference.material import RATE, Floats, Prompt, silence, word_errors, words
 
@@ -44,8 +44,8 @@ def _unaccented(text: str) -> str:
 class Listener:
     """A running recogniser for files."""
 
-    def __init__(self, engine: LocalEngine, voice_model: Path) -> None:
-        self._engine = engine
+    def __init__(self, recogniser: LocalRecogniser, voice_model: Path) -> None:
+        self._recogniser = recogniser
         self._voice_model = voice_model
 
     async def segments(self, samples: Floats, languages: Sequence[str] = ()) -> list[Segment]:
@@ -56,7 +56,7 @@ class Listener:
                 sound.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
             file.flush()
             with Path(file.name).open("rb") as media:
-                found = transcribe_file(media.fileno(), self._engine, self._voice_model, 10, languages)
+                found = transcribe_file(media.fileno(), self._recogniser, self._voice_model, 10, languages)
                 return [item async for item in found if isinstance(item, Segment)]
 
     async def hear(self, spoken: Sequence[Prompt], sound: Floats, languages: Sequence[str] = ()) -> list[Heard]:
@@ -86,11 +86,11 @@ async def listening() -> AsyncIterator[Listener]:
     models, table = fetched_models(), catalogue.load()
     directories = [store.directory(models, table.named(n)) for n in (catalogue.VOICE_MODEL, catalogue.SPEECH_MODEL)]
     ready = asyncio.Event()
-    engine = LocalEngine(threads=1, nice=10, changed=ready.set)
-    running = asyncio.create_task(engine.run(directories[1]))
+    recogniser = LocalRecogniser(threads=1, nice=10, changed=ready.set)
+    running = asyncio.create_task(recogniser.run(directories[1]))
     try:
         await ready.wait()
-        yield Listener(engine, directories[0] / "silero_vad.onnx")
+        yield Listener(recogniser, directories[0] / "silero_vad.onnx")
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -15,7 +15,7 @@ from tritonclient.utils import shared_memory
 from bench.report import Report, progress
 from inference.models import catalogue
 from inference.speech.transcript import window_seconds
-from inference.triton.build import Placement, build_repository
+from inference.triton.build import Instance, build_repository
 from tests.inference.conftest import fetched_models
 from tests.inference.material import prompts
 from tests.support.triton import triton_server
@@ -102,7 +102,7 @@ def run(*, quick: bool) -> Report:
     with tempfile.TemporaryDirectory() as scratch:
         repository = Path(scratch) / "repository"
         model = catalogue.load().named(catalogue.SPEECH_MODEL)
-        build_repository(fetched_models(), model, repository, Placement())
+        build_repository(fetched_models(), model, repository, Instance())
         with triton_server(repository, Path(scratch) / "server") as server:
             rates = asyncio.run(_measure(server.grpc, 1 if quick else 5))
     report = Report()

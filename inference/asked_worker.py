@@ -8,7 +8,7 @@ from foundation.backoff import Backoff
 from inference import messages
 from inference.child import Child, confinement
 from inference.kept_worker import keep_alive
-from inference.recognisers.recogniser import EngineError
+from inference.model_error import ModelError
 
 logger = logging.getLogger(__name__)
 
@@ -65,29 +65,29 @@ class AskedWorker:
         self._child = None
         self._set_model(None)
         if self._reply is not None and not self._reply.done():
-            self._reply.set_exception(EngineError(f"the {self._what} ended"))
+            self._reply.set_exception(ModelError(f"the {self._what} ended"))
 
     async def ask(self, message: messages.AnyMessage) -> messages.AnyMessage:
-        """Return the worker's answer, which is no Failed; raises EngineError."""
+        """Return the worker's answer, which is no Failed; raises ModelError."""
         async with self._turn:
             return await self._ask(message)
 
     async def _ask(self, message: messages.AnyMessage) -> messages.AnyMessage:
         child = self._child
         if child is None or self._model is None:
-            raise EngineError(f"the {self._what} is not ready")
+            raise ModelError(f"the {self._what} is not ready")
         self._reply = asyncio.get_running_loop().create_future()
         if not child.send(messages.encode(message)):
-            raise EngineError(f"the {self._what} takes no more")
+            raise ModelError(f"the {self._what} takes no more")
         try:
             reply = await asyncio.wait_for(self._reply, self._timeout)
         except TimeoutError as error:
             await child.stop()
-            raise EngineError(f"the {self._what} hangs") from error
+            raise ModelError(f"the {self._what} hangs") from error
         finally:
             self._reply = None
         if isinstance(reply, messages.Failed):
-            raise EngineError(reply.reason)
+            raise ModelError(reply.reason)
         return reply
 
     def _set_model(self, model: str | None) -> None:

@@ -1,6 +1,6 @@
 """The inference process: taps consented audio at the sfu's sink socket, returns captions.
 
-    sfu ── sink socket ──▶ SinkClient ─▶ Tap ═▶ decode worker ═▶ Captioner ═▶ engine (local worker or Triton)
+    sfu ── sink socket ──▶ SinkClient ─▶ Tap ═▶ decode worker ═▶ Captioner ═▶ recogniser (local worker or Triton)
                                │  ◀── captions ──────────────────────┴──▶ FactReporter ── finals ──▶ control
                                └──▶ Analysis ═▶ analysis worker, detectors (a worker, Triton)
 
@@ -26,10 +26,10 @@ from inference.fact_reporter import FactReporter
 from inference.metrics import AVAILABLE
 from inference.models import catalogue, store
 from inference.models.catalogue import SPEECH_MODEL, VOICE_MODEL
-from inference.recognisers.fallback import FallbackEngine
-from inference.recognisers.local import LocalEngine
-from inference.recognisers.priority import LiveFirst, Patient
-from inference.recognisers.recogniser import Engine
+from inference.recognisers.fallback import FallbackRecogniser
+from inference.recognisers.local import LocalRecogniser
+from inference.recognisers.priority import LivePriority, LowPriority
+from inference.recognisers.recogniser import Recogniser
 from inference.setup_watch import Setup, watch
 from inference.sink_client import SinkClient
 from inference.tap import Tap
@@ -44,7 +44,7 @@ STARTING = "captions are starting"
 WITHOUT_TRITON = "captions are made without this server's speech service, which does not answer: they may be late"
 CAPTIONS = "captions"
 PATIENCE_SECONDS = 10.0
-"""A Triton that takes longer for a clip is passed over for the local engine."""
+"""A Triton that takes longer for a clip is passed over for the local recogniser."""
 _POLL_SECONDS = 2.0
 
 
@@ -67,9 +67,9 @@ class Inference:
         self._config = config
         self.api: InferenceApi | None = None
         self._voice_model: Path | None = None
-        self._local = LocalEngine(threads=config.threads, nice=config.nice, changed=self._changed)
-        self._live = LiveFirst(self._local)
-        self._remote: Engine | None = None
+        self._local = LocalRecogniser(threads=config.threads, nice=config.nice, changed=self._changed)
+        self._live = LivePriority(self._local)
+        self._remote: Recogniser | None = None
         self._facts = FactReporter(config.control_url, config.node_secret, config.instance)
         self._sink = SinkClient(
             config.sink_socket,
@@ -89,13 +89,13 @@ class Inference:
 
     @property
     def recogniser_pid(self) -> int | None:
-        """The local engine worker's process id while it runs."""
+        """The local recogniser worker's process id while it runs."""
         return self._local.pid
 
     @property
-    def engine(self) -> Engine:
+    def recogniser(self) -> Recogniser:
         """What recognises the speech of files: behind live speech."""
-        return Patient(self._live)
+        return LowPriority(self._live)
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until cancelled."""
@@ -120,7 +120,7 @@ class Inference:
         self._voice_model = voice / "silero_vad.onnx"
         self._announce()
         _keep(tasks, "tap", functools.partial(self._tap.run, self._voice_model))
-        _keep(tasks, "engine", functools.partial(self._local.run, speech))
+        _keep(tasks, "recogniser", functools.partial(self._local.run, speech))
         if self._config.triton_urls:
             self._prefer_triton(tasks, identity)
         _keep(tasks, "captioner", functools.partial(self._captioner.run, self._live))
@@ -129,12 +129,12 @@ class Inference:
         self.analysis.switch(setup.emotion)
 
     def _prefer_triton(self, tasks: asyncio.TaskGroup, identity: str) -> None:
-        """Put Triton before the local engine."""
-        from inference.recognisers.triton import TritonEngine  # noqa: PLC0415  needs the extra `triton`
+        """Put Triton before the local recogniser."""
+        from inference.recognisers.triton import TritonRecogniser  # noqa: PLC0415  needs the extra `triton`
 
-        remote = TritonEngine(self._config.triton_urls, identity, changed=self._changed, timeout=PATIENCE_SECONDS)
+        remote = TritonRecogniser(self._config.triton_urls, identity, changed=self._changed, timeout=PATIENCE_SECONDS)
         self._remote = remote
-        self._live = LiveFirst(FallbackEngine((remote, self._local)))
+        self._live = LivePriority(FallbackRecogniser((remote, self._local)))
         _keep(tasks, "triton", remote.run)
 
     @property
@@ -182,7 +182,7 @@ class Inference:
             return CaptionsAvailable(available=False, reason=OFF)
         if self._voice_model is None:
             return CaptionsAvailable(available=False, reason=MISSING)
-        if self.engine.model is None or not self._tap.ready:
+        if self.recogniser.model is None or not self._tap.ready:
             return CaptionsAvailable(available=False, reason=STARTING)
         degraded = self._remote is not None and self._remote.model is None
         return CaptionsAvailable(available=True, reason=WITHOUT_TRITON if degraded else None)

@@ -76,7 +76,7 @@ class ClipMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recognise(WorkerMessage, tag="recognise", frozen=True, kw_only=True):
-    """Clips of one window for an engine worker."""
+    """Clips of one window for a recogniser worker."""
 
     clips: tuple[ClipMessage, ...]
 

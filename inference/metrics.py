@@ -11,7 +11,6 @@ LATENCY = Histogram(
 PASS = Histogram(
     "parley_inference_pass_seconds",
     "One batch through the speech recogniser.",
-    ["engine"],
     buckets=(0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10),
 )
 BATCH = Histogram("parley_inference_batch_clips", "Clips in a batch.", buckets=(1, 2, 3, 4, 6, 8, 16))
@@ -26,7 +25,7 @@ RESTARTS = Counter("parley_inference_worker_restarts_total", "Workers that ended
 FACTS_WAITING = Gauge("parley_inference_facts_waiting", "Final captions that control has not acknowledged.")
 AVAILABLE = Gauge("parley_inference_captions_available", "1 while captions can be made.")
 HEDGES = Counter("parley_inference_triton_hedges_total", "Clips that a second Triton was asked for.")
-FALLBACKS = Counter("parley_inference_fallbacks_total", "Batches that another engine took over.")
+FALLBACKS = Counter("parley_inference_fallbacks_total", "Batches that another recogniser took over.")
 TRITON_HEALTHY = Gauge("parley_inference_triton_healthy", "1 while an endpoint is used.", ["endpoint"])
 VIDEO_TRACKS = Gauge("parley_inference_cameras_open", "Cameras that are analysed now.")
 PICTURES = Counter("parley_inference_pictures_total", "Pictures of cameras that were decoded and looked at.")

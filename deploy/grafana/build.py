@@ -164,8 +164,7 @@ AI: list[Panel] = [
         "One pass, 95 %",
         "s",
         {
-            "{{engine}}": "histogram_quantile(0.95, "
-            "sum by (engine, le) (rate(parley_inference_pass_seconds_bucket[5m])))"
+            "batch": "histogram_quantile(0.95, sum by (le) (rate(parley_inference_pass_seconds_bucket[5m])))",
         },
     ),
     (
@@ -198,7 +197,7 @@ AI: list[Panel] = [
         "ops",
         {
             "hedged": "sum(rate(parley_inference_triton_hedges_total[5m]))",
-            "another engine": "sum(rate(parley_inference_fallbacks_total[5m]))",
+            "another recogniser": "sum(rate(parley_inference_fallbacks_total[5m]))",
         },
     ),
     ("Workers restarted", "ops", {"{{worker}}": "sum by (worker) (rate(parley_inference_worker_restarts_total[1h]))"}),

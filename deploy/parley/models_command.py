@@ -11,7 +11,7 @@ from inference.models import catalogue, store
 from inference.models.archive import sha256
 from inference.models.catalogue import SPEECH_MODEL, SYNTHETIC_VOICE_MODEL, Catalogue, Model
 from inference.models.fetch import FetchError, fetch
-from inference.triton.build import Placement, add_detector, build_repository
+from inference.triton.build import Instance, add_detector, build_repository
 
 Handler = Callable[[Catalogue, Path, argparse.Namespace], int]
 
@@ -110,11 +110,11 @@ def _verify(table: Catalogue, models_dir: Path, arguments: argparse.Namespace) -
 
 
 def _build(table: Catalogue, models_dir: Path, arguments: argparse.Namespace) -> int:
-    placement = Placement(arguments.device, arguments.instances, arguments.threads)
-    identity = build_repository(models_dir, table.named(SPEECH_MODEL), arguments.triton, placement)
+    instance = Instance(arguments.device, arguments.instances, arguments.threads)
+    identity = build_repository(models_dir, table.named(SPEECH_MODEL), arguments.triton, instance)
     detector = table.named(SYNTHETIC_VOICE_MODEL)
     if store.find(models_dir, detector):
-        print(f"{add_detector(models_dir, detector, arguments.triton, placement)}: beside it")
+        print(f"{add_detector(models_dir, detector, arguments.triton, instance)}: beside it")
     print(f"{identity}: repository in {arguments.triton}; start `tritonserver --model-repository {arguments.triton}`")
     return 0
 

@@ -28,7 +28,8 @@ from inference.analysis.analysis import Analysis
 from inference.files.emotions import emotions_of_file
 from inference.files.read import FileError
 from inference.files.transcribe import Progress, Segment, transcribe_file
-from inference.recognisers.recogniser import Engine, EngineError
+from inference.model_error import ModelError
+from inference.recognisers.recogniser import Recogniser
 from inference.synthetic.assess import assess_faces, assess_voice
 from inference.synthetic.detector import Medium, without_model
 from sfu.api.sink_records import TrackOpened
@@ -45,7 +46,7 @@ class Captioning(Protocol):
     """What the API shows of the running process."""
 
     @property
-    def engine(self) -> Engine:
+    def recogniser(self) -> Recogniser:
         """What recognises speech."""
         ...
 
@@ -126,7 +127,9 @@ class InferenceApi:
 
     async def _health(self, _: web.Request) -> web.Response:
         available, reason = self._captioning.state
-        return _json({"status": "ok", "captions": available, "reason": reason, "model": self._captioning.engine.model})
+        return _json(
+            {"status": "ok", "captions": available, "reason": reason, "model": self._captioning.recogniser.model}
+        )
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -135,7 +138,7 @@ class InferenceApi:
         return _json(
             {
                 "models": self._captioning.models(),
-                "recogniser": self._captioning.engine.model,
+                "recogniser": self._captioning.recogniser.model,
                 "synthesis": self._detectors(),
                 "emotion": self._captioning.analysis.emotion_state(),
             }
@@ -184,7 +187,7 @@ class InferenceApi:
         async def judge(file: IO[bytes]) -> web.StreamResponse:
             try:
                 verdict = await assess(file.fileno(), detector, nets, self._nice)
-            except (FileError, EngineError, OSError) as error:
+            except (FileError, ModelError, OSError) as error:
                 return _problem(422, str(error))
             return _json({"verdict": msgspec.to_builtins(verdict)})
 
@@ -204,12 +207,12 @@ class InferenceApi:
 
     async def _asr(self, request: web.Request) -> web.StreamResponse:
         voice = self._captioning.voice_model
-        if voice is None or self._captioning.engine.model is None:
+        if voice is None or self._captioning.recogniser.model is None:
             return _problem(503, self._captioning.state[1] or "the recogniser is starting")
         languages = [code for code in request.query.get("language", "").split(",") if code]
 
         async def transcribe(file: IO[bytes]) -> web.StreamResponse:
-            found = transcribe_file(file.fileno(), self._captioning.engine, voice, self._nice, languages)
+            found = transcribe_file(file.fileno(), self._captioning.recogniser, voice, self._nice, languages)
             return await self._lines(request, found)
 
         return await self._with_file(request, transcribe)
@@ -238,7 +241,7 @@ class InferenceApi:
             async for item in found:
                 self._transcribed["segments"] += isinstance(item, Segment)
                 await response.write(_line(item))
-        except (FileError, EngineError, OSError) as error:
+        except (FileError, ModelError, OSError) as error:
             self._transcribed["failed"] += 1
             logger.info("a file was not understood: %s", error)
             await response.write(msgspec.json.encode({"error": str(error)}) + b"\n")

@@ -1,4 +1,4 @@
-"""Runs the schedule: gives its jobs to an engine, and its captions to the sfu and to control."""
+"""Runs the schedule: gives its jobs to a recogniser, and its captions to the sfu and to control."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ from foundation.failures import describe
 from inference import metrics
 from inference.captions.schedule import Job, Outcome, Schedule
 from inference.messages import Speech
-from inference.recognisers.recogniser import Engine
+from inference.recognisers.recogniser import Recogniser
 from sfu.api.facts import CaptionFinal
 from sfu.api.sink_records import CaptionRecord, TrackOpened
 
@@ -32,7 +32,7 @@ class Captioner:
         self._wake = asyncio.Event()
 
     def engine_changed(self) -> None:
-        """The engine became ready, or another."""
+        """The recogniser became ready, or another."""
         self._wake.set()
 
     def spoken(self, track: TrackOpened, speech: Speech) -> None:
@@ -44,23 +44,23 @@ class Captioner:
         """The track will not be heard of again; unless `usable`, what it said is not to be used."""
         self._emit(self._schedule.forget(handle, time.monotonic_ns(), usable=usable))
 
-    async def run(self, engine: Engine) -> None:
+    async def run(self, recogniser: Recogniser) -> None:
         """Recognise by `recogniser` until cancelled."""
         while True:
             job = None
-            if engine.model is not None:
-                self._schedule.model = engine.model
-                job = self._schedule.next_job(time.monotonic_ns(), engine.max_batch)
+            if recogniser.model is not None:
+                self._schedule.model = recogniser.model
+                job = self._schedule.next_job(time.monotonic_ns(), recogniser.max_batch)
             metrics.FINALS_WAITING.set(self._schedule.waiting)
             metrics.SPEAKING.set(self._schedule.speaking)
             if job is None:
-                await self._idle(engine)
+                await self._idle(recogniser)
             else:
-                await self._recognise(engine, job)
+                await self._recognise(recogniser, job)
 
-    async def _idle(self, engine: Engine) -> None:
-        """Wait for speech, for the engine, or until a partial is due."""
-        due = self._schedule.timer() if engine.model is not None else None
+    async def _idle(self, recogniser: Recogniser) -> None:
+        """Wait for speech, for the recogniser, or until a partial is due."""
+        due = self._schedule.timer() if recogniser.model is not None else None
         timeout = None if due is None else max(0.01, (due - time.monotonic_ns()) / 1e9)
         try:
             await asyncio.wait_for(self._wake.wait(), timeout)
@@ -68,18 +68,18 @@ class Captioner:
             return
         self._wake.clear()
 
-    async def _recognise(self, engine: Engine, job: Job) -> None:
+    async def _recognise(self, recogniser: Recogniser, job: Job) -> None:
         began = time.monotonic_ns()
         metrics.BATCH.observe(len(job.clips))
         try:
-            transcripts = await engine.transcribe(job.clips)
+            transcripts = await recogniser.transcribe(job.clips)
         except Exception as error:  # whatever it is, the schedule must hear that the job is over
             logger.warning("%d clips not recognised: %s", len(job.clips), describe(error))
-            metrics.DROPS.labels("engine", "failed").inc(len(job.clips))
+            metrics.DROPS.labels("recogniser", "failed").inc(len(job.clips))
             self._emit(self._schedule.failed(job, time.monotonic_ns()))
             return
         now = time.monotonic_ns()
-        metrics.PASS.labels(type(engine).__name__).observe((now - began) / 1e9)
+        metrics.PASS.observe((now - began) / 1e9)
         self._emit(self._schedule.result(job, transcripts, now, now - began))
 
     def _emit(self, outcomes: list[Outcome]) -> None:

@@ -188,7 +188,7 @@ class Schedule:
                 self._finals[id(utterance)] = utterance
                 self._finals.move_to_end(id(utterance), last=False)
             else:
-                outcomes += self._end(utterance, utterance.text, utterance.lang, "engine", now)
+                outcomes += self._end(utterance, utterance.text, utterance.lang, "recogniser", now)
         self._under_way = ()
         return outcomes
 

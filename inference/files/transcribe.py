@@ -8,7 +8,7 @@ from pathlib import Path
 from inference import messages
 from inference.captions.text import tidy
 from inference.files.read import speech_of_file
-from inference.recognisers.recogniser import Engine
+from inference.recognisers.recogniser import Recogniser
 from inference.speech.guards import refusal
 from inference.speech.language import LanguageTracker
 
@@ -34,24 +34,24 @@ class Progress:
 
 
 async def transcribe_file(
-    descriptor: int, engine: Engine, voice_model: Path, nice: int, languages: Sequence[str]
+    descriptor: int, recogniser: Recogniser, voice_model: Path, nice: int, languages: Sequence[str]
 ) -> AsyncIterator[Segment | Progress]:
     """Read the media file open at `descriptor`; yields segments in order, and progress, the last one `done`.
 
-    One language in `languages` is taken as given, several as the expectation. Raises FileError and EngineError.
+    One language in `languages` is taken as given, several as the expectation. Raises FileError and ModelError.
     """
     tracker = LanguageTracker(languages)
     async for message in speech_of_file(descriptor, voice_model, nice):
         if isinstance(message, messages.FileProgress):
             yield Progress(message.read_ms, message.duration_ms, message.done)
             continue
-        heard = isinstance(message, messages.Speech) and await _recognise(message, engine, tracker, languages)
+        heard = isinstance(message, messages.Speech) and await _recognise(message, recogniser, tracker, languages)
         if heard:
             yield heard
 
 
 async def _recognise(
-    speech: messages.Speech, engine: Engine, tracker: LanguageTracker, languages: Sequence[str]
+    speech: messages.Speech, recogniser: Recogniser, tracker: LanguageTracker, languages: Sequence[str]
 ) -> Segment | None:
     seconds = speech.samples / 16_000
     prior = tracker.prior(seconds)
@@ -60,7 +60,7 @@ async def _recognise(
         prior=None if prior is None else dict(prior),
         language=languages[0] if len(languages) == 1 else None,
     )
-    (transcript,) = await engine.transcribe([clip])
+    (transcript,) = await recogniser.transcribe([clip])
     if refusal(transcript, speech.voiced_ms) is not None:
         return None
     tracker.observe(transcript.detected, transcript.detected_probability, seconds)

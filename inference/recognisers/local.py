@@ -1,4 +1,4 @@
-"""The embedded engine: onnxruntime in a worker process of our own, restarted when it dies."""
+"""The embedded recogniser: onnxruntime in a worker process of our own, restarted when it dies."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,15 +6,15 @@ from pathlib import Path
 from inference import messages
 from inference.asked_worker import AskedWorker
 from inference.messages import ClipMessage
-from inference.recognisers.recogniser import EngineError
+from inference.model_error import ModelError
 from inference.speech.transcript import Transcript
 
 TIMEOUT_SECONDS = 60.0
 """A worker that takes longer for a batch hangs: it is killed."""
 
 
-class LocalEngine:
-    """An engine worker. `run` keeps it alive until cancelled; callers of `transcribe` take turns."""
+class LocalRecogniser:
+    """A recogniser worker. `run` keeps it alive until cancelled; callers of `transcribe` take turns."""
 
     max_batch = 4
 
@@ -37,8 +37,8 @@ class LocalEngine:
         await self._worker.run("inference.recogniser_worker", str(directory), *self._arguments)
 
     async def transcribe(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
-        """Return the clips' transcripts; raises EngineError."""
+        """Return the clips' transcripts; raises ModelError."""
         reply = await self._worker.ask(messages.Recognise(clips=tuple(clips)))
         if not isinstance(reply, messages.Recognised) or len(reply.transcripts) != len(clips):
-            raise EngineError("the speech recogniser answered something else")
+            raise ModelError("the speech recogniser answered something else")
         return list(reply.transcripts)

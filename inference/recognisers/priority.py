@@ -5,36 +5,36 @@ import contextlib
 from collections.abc import Sequence
 
 from inference.messages import ClipMessage
-from inference.recognisers.recogniser import Engine
+from inference.recognisers.recogniser import Recogniser
 from inference.speech.transcript import Transcript
 
 LONGEST_WAIT_SECONDS = 10.0
 """So that a file goes on, clip by clip, also beside a meeting that never pauses."""
 
 
-class LiveFirst:
-    """An engine for live speech, which notes when it is busy."""
+class LivePriority:
+    """A recogniser for live speech, which notes when it is busy."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, recogniser: Recogniser) -> None:
+        self._recogniser = recogniser
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
     @property
     def max_batch(self) -> int:
-        return self._engine.max_batch
+        return self._recogniser.max_batch
 
     @property
     def model(self) -> str | None:
-        return self._engine.model
+        return self._recogniser.model
 
     async def transcribe(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
-        """Return the clips' transcripts; raises EngineError."""
+        """Return the clips' transcripts; raises ModelError."""
         self._under_way += 1
         self._idle.clear()
         try:
-            return await self._engine.transcribe(clips)
+            return await self._recogniser.transcribe(clips)
         finally:
             self._under_way -= 1
             if not self._under_way:
@@ -44,13 +44,13 @@ class LiveFirst:
         """The same for what is not live: begins when no live batch is under way, or has waited long enough."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), LONGEST_WAIT_SECONDS)
-        return await self._engine.transcribe(clips)
+        return await self._recogniser.transcribe(clips)
 
 
-class Patient:
-    """The same engine for files."""
+class LowPriority:
+    """The same recogniser for files."""
 
-    def __init__(self, live: LiveFirst) -> None:
+    def __init__(self, live: LivePriority) -> None:
         self._live = live
 
     @property
@@ -62,5 +62,5 @@ class Patient:
         return self._live.model
 
     async def transcribe(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
-        """Return the clips' transcripts once live speech lets them; raises EngineError."""
+        """Return the clips' transcripts once live speech lets them; raises ModelError."""
         return await self._live.transcribe_when_idle(clips)

@@ -1,4 +1,4 @@
-"""What recognises speech, wherever it runs: the interface of the local engine and of Triton."""
+"""The interface of a speech recogniser, wherever it runs: in a local worker or on Triton."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,11 +7,7 @@ from inference.messages import ClipMessage
 from inference.speech.transcript import Transcript
 
 
-class EngineError(Exception):
-    """A batch could not be recognised: the engine is gone, slow or wrong. The clips may be tried elsewhere."""
-
-
-class Engine(Protocol):
+class Recogniser(Protocol):
     """Recognises batches of clips."""
 
     @property
@@ -25,5 +21,5 @@ class Engine(Protocol):
         ...
 
     async def transcribe(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
-        """Return the clips' transcripts in order; raises EngineError."""
+        """Return the clips' transcripts in order; raises ModelError."""
         ...

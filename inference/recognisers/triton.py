@@ -25,7 +25,7 @@ from tritonclient.utils import InferenceServerException
 from inference.breaker import Breaker
 from inference.messages import ClipMessage
 from inference.metrics import DROPS, HEDGES, TRITON_HEALTHY
-from inference.recognisers.recogniser import EngineError
+from inference.model_error import ModelError
 from inference.speech.transcript import SAMPLE_RATE, Transcript, window_seconds
 
 logger = logging.getLogger(__name__)
@@ -91,17 +91,17 @@ def _request(clip: ClipMessage) -> _Request:
 
 
 def _transcript(result: Any) -> Transcript:
-    """Triton's answer as a transcript; raises ValueError for nonsense, EngineError for a refusal."""
+    """Triton's answer as a transcript; raises ValueError for nonsense, ModelError for a refusal."""
     array = result.as_numpy("TRANSCRIPT")
     if array is None or array.size == 0:
         raise ValueError("no transcript in the answer")
     content = array.tobytes().rstrip(b"\0")
     if content.startswith(b'{"error"'):
-        raise EngineError(str(json.loads(content)["error"]))
+        raise ModelError(str(json.loads(content)["error"]))
     return msgspec.json.decode(content, type=Transcript)
 
 
-class TritonEngine:
+class TritonRecogniser:
     """All endpoints together. `run` watches their health until cancelled; `transcribe` may be called at any time."""
 
     max_batch = 8
@@ -168,22 +168,22 @@ class TritonEngine:
         """Ask an endpoint whose breaker is open for a silent clip."""
         try:
             await self._ask(endpoint, _request(ClipMessage(pcm=bytes(3200))))
-        except EngineError as error:
+        except ModelError as error:
             logger.info("triton %s still fails: %s", endpoint.url, error)
 
     async def transcribe(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
-        """Return the clips' transcripts; raises EngineError when one of them could not be had anywhere."""
+        """Return the clips' transcripts; raises ModelError when one of them could not be had anywhere."""
         return list(await asyncio.gather(*(self._one(clip) for clip in clips)))
 
     async def _one(self, clip: ClipMessage) -> Transcript:
         request = _request(clip)
         tried: list[Endpoint] = []
-        error = EngineError("no Triton endpoint is healthy")
+        error = ModelError("no Triton endpoint is healthy")
         while (endpoint := self._pick(tried)) is not None:
             tried.append(endpoint)
             try:
                 return await self._hedged(endpoint, request, tried)
-            except EngineError as failure:
+            except ModelError as failure:
                 error = failure
         raise error
 
@@ -192,17 +192,17 @@ class TritonEngine:
         return min(candidates, key=lambda one: (one.under_way + 1) * one.seconds, default=None)
 
     async def _hedged(self, endpoint: Endpoint, request: _Request, tried: list[Endpoint]) -> Transcript:
-        """Ask `endpoint`, and another one too when it takes long; raises EngineError when all asked failed."""
+        """Ask `endpoint`, and another one too when it takes long; raises ModelError when all asked failed."""
         pending = {self._begin(endpoint, request)}
         patience: float | None = max(_LEAST_HEDGE, _HEDGE_FACTOR * endpoint.seconds)
-        failure = EngineError("nothing was asked")
+        failure = ModelError("nothing was asked")
         try:
             while pending:
                 done, pending = await asyncio.wait(pending, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     if (error := task.exception()) is None:
                         return task.result()
-                    if not isinstance(error, EngineError):
+                    if not isinstance(error, ModelError):
                         raise error
                     failure = error
                 if not done and patience is not None and (other := self._pick(tried)) is not None:
@@ -231,11 +231,11 @@ class TritonEngine:
             transcript = _transcript(await endpoint.while_alive(call))
         except _Error as error:
             self._fail(endpoint, "failed")
-            raise EngineError(f"triton {endpoint.url}: {error}") from error
+            raise ModelError(f"triton {endpoint.url}: {error}") from error
         except ValueError as error:
             endpoint.breaker.trip(time.monotonic_ns())
             self._fail(endpoint, "nonsense")
-            raise EngineError(f"triton {endpoint.url} answers nonsense: {error}") from error
+            raise ModelError(f"triton {endpoint.url} answers nonsense: {error}") from error
         endpoint.breaker.succeeded()
         endpoint.seconds += 0.2 * (time.monotonic() - began - endpoint.seconds)
         return transcript

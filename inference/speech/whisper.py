@@ -1,6 +1,6 @@
 """Whisper on onnxruntime: clips of speech to text by greedy decoding, several clips of one window in a batch.
 
-Needs numpy and onnxruntime alone, so that the same code runs in the local engine and inside Triton's Python backend:
+Needs numpy and onnxruntime alone, so that the same code runs in the local recogniser and in Triton's Python backend:
 the transcripts are the same. The prompt is start, language, transcribe, no timestamps; the language is the clip's own
 or the most probable one after the start token. No text of earlier clips is given, so that an error ends with its clip.
 """

@@ -34,7 +34,7 @@ def window_of_face(seen: messages.PictureSeen) -> Piece | None:
 
 
 async def assess_voice(descriptor: int, detector: Detector, voice_model: Path, nice: int) -> Verdict:
-    """Return the verdict on the speech in the file open at `descriptor`; raises FileError and EngineError.
+    """Return the verdict on the speech in the file open at `descriptor`; raises FileError and ModelError.
 
     The first MAX_WINDOWS windows of speech are the evidence.
     """
@@ -48,7 +48,7 @@ async def assess_voice(descriptor: int, detector: Detector, voice_model: Path, n
 
 
 async def assess_faces(descriptor: int, detector: Detector, faces: Path, nice: int) -> Verdict:
-    """Return the verdict on the largest face of each picture, a second apart; raises FileError and EngineError.
+    """Return the verdict on the largest face of each picture, a second apart; raises FileError and ModelError.
 
     The first MAX_WINDOWS pictures with a face are the evidence.
     """

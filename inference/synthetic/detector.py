@@ -94,7 +94,7 @@ class Detector(Protocol):
     card: ModelCard
 
     async def score(self, windows: Sequence[tuple[int, int, bytes]]) -> list[Window]:
-        """Return a score per (start_ms, end_ms, data), but for those that show too little; raises EngineError."""
+        """Return a score per (start_ms, end_ms, data), but for those that show too little; raises ModelError."""
         ...
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from inference import messages
 from inference.asked_worker import AskedWorker
 from inference.breaker import Breaker
-from inference.recognisers.recogniser import EngineError
+from inference.model_error import ModelError
 from inference.synthetic.detector import Detector, ModelCard, Window
 
 TIMEOUT_SECONDS = 30.0
@@ -39,13 +39,13 @@ class LocalDetector:
         await self._worker.run("inference.detector_worker", str(directory), str(self._nice))
 
     async def score(self, windows: Sequence[tuple[int, int, bytes]]) -> list[Window]:
-        """Return the windows with their scores, without those that hold too little voice; raises EngineError."""
+        """Return the windows with their scores, without those that hold too little voice; raises ModelError."""
         scored: list[Window] = []
         for start in range(0, len(windows), _WINDOWS_AT_ONCE):
             asked = windows[start : start + _WINDOWS_AT_ONCE]
             reply = await self._worker.ask(messages.Judge(windows=tuple(data for _, _, data in asked)))
             if not isinstance(reply, messages.Judged) or len(reply.scores) != len(asked):
-                raise EngineError("the detector of voices answered something else")
+                raise ModelError("the detector of voices answered something else")
             pairs = zip(asked, reply.scores, strict=True)
             scored += [Window(begin, end, score) for (begin, end, _), score in pairs if score is not None]
         return scored
@@ -63,8 +63,8 @@ class FirstOf:
         self._last = [(detector, Breaker()) for detector in last]
 
     async def score(self, windows: Sequence[tuple[int, int, bytes]]) -> list[Window]:
-        """Return what the first that answers says; raises EngineError when none does."""
-        error = EngineError("no detector is to be asked now")
+        """Return what the first that answers says; raises ModelError when none does."""
+        error = ModelError("no detector is to be asked now")
         asked = (*self._equals, *self._last)
         self._equals.rotate(-1)
         for detector, breaker in asked:
@@ -72,7 +72,7 @@ class FirstOf:
                 continue
             try:
                 scored = await detector.score(windows)
-            except EngineError as failure:
+            except ModelError as failure:
                 breaker.failed(time.monotonic_ns())
                 error = failure
             else:

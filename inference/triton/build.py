@@ -5,7 +5,7 @@
     DIR/whisper_decoder/1/   model.py, decoder.onnx, vocabulary.json, config.json, the same modules
     DIR/synthetic_voice/1/   model.py, voice.onnx, and the modules of inference.synthetic that it runs
 
-The Python backend runs the very code and graphs of the local engine, so the answers are the same. It needs numpy and
+The Python backend runs the very code and graphs of the local recogniser, so answers are the same. It needs numpy and
 onnxruntime in Triton's Python. What goes in is verified by hash first.
 """
 
@@ -29,11 +29,11 @@ _VERSION = "1"
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
-    """Where Triton runs the models: `kind` is cpu or gpu, with so many `instances` of so many `threads`."""
+class Instance:
+    """Triton's instances of a model: `count` of them on `kind` (cpu or gpu), with so many `threads` each."""
 
     kind: str = "cpu"
-    instances: int = 1
+    count: int = 1
     threads: int = 1
 
 
@@ -55,17 +55,17 @@ _SPEECH_PARTS = (
 _DETECTOR_PARTS = (_Part("synthetic_voice", "detector_model", _DETECTS, ("voice.onnx",)),)
 
 
-def build_repository(models_dir: Path, model: Model, target: Path, placement: Placement) -> str:
+def build_repository(models_dir: Path, model: Model, target: Path, instance: Instance) -> str:
     """Write the speech recogniser to `target` and return its identity; raises ValueError and OSError."""
-    return _build(models_dir, model, target, placement, _SPEECH_PARTS)
+    return _build(models_dir, model, target, instance, _SPEECH_PARTS)
 
 
-def add_detector(models_dir: Path, model: Model, target: Path, placement: Placement) -> str:
+def add_detector(models_dir: Path, model: Model, target: Path, instance: Instance) -> str:
     """Write the detector of generated voices to `target`, return its identity; raises ValueError and OSError."""
-    return _build(models_dir, model, target, placement, _DETECTOR_PARTS)
+    return _build(models_dir, model, target, instance, _DETECTOR_PARTS)
 
 
-def _build(models_dir: Path, model: Model, target: Path, placement: Placement, parts: tuple[_Part, ...]) -> str:
+def _build(models_dir: Path, model: Model, target: Path, instance: Instance, parts: tuple[_Part, ...]) -> str:
     found = store.problems(models_dir, model)
     if found:
         raise ValueError(f"{model.name} cannot be used: {'; '.join(found)}; run `parley models fetch`")
@@ -76,7 +76,7 @@ def _build(models_dir: Path, model: Model, target: Path, placement: Placement, p
             template = (package / "triton" / "repository" / part.name / "config.pbtxt").read_text("utf-8")
             version = target / part.name / _VERSION
             version.mkdir(parents=True, exist_ok=True)
-            (target / part.name / "config.pbtxt").write_text(_fill(template, identity, placement), "utf-8")
+            (target / part.name / "config.pbtxt").write_text(_fill(template, identity, instance), "utf-8")
             if part.code:
                 shutil.copyfile(package / "triton" / f"{part.code}.py", version / "model.py")
             _copy_modules(package, version, part.modules)
@@ -92,12 +92,12 @@ def _copy_modules(package: Path, version: Path, modules: tuple[str, ...]) -> Non
         shutil.copyfile(package / f"{module}.py", copy)
 
 
-def _fill(template: str, identity: str, placement: Placement) -> str:
+def _fill(template: str, identity: str, instance: Instance) -> str:
     values = {
         "IDENTITY": identity,
-        "KIND": f"KIND_{placement.kind.upper()}",
-        "INSTANCES": str(placement.instances),
-        "THREADS": str(placement.threads),
+        "KIND": f"KIND_{instance.kind.upper()}",
+        "INSTANCES": str(instance.count),
+        "THREADS": str(instance.threads),
         "CROSS_TENSORS": str(_CROSS_TENSORS),
     }
     for key, value in values.items():

@@ -15,7 +15,7 @@ import numpy as np
 import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
-from inference.recognisers.recogniser import EngineError
+from inference.model_error import ModelError
 from inference.synthetic.detector import Medium, ModelCard, Window
 
 _TIMEOUT_SECONDS = 10.0
@@ -43,7 +43,7 @@ class TritonDetector:
         self._expected = identity
 
     async def score(self, windows: Sequence[tuple[int, int, bytes]]) -> list[Window]:
-        """Return the windows with their scores, without those that show too little; raises EngineError.
+        """Return the windows with their scores, without those that show too little; raises ModelError.
 
         Voice data is little-endian signed 16-bit at 16 kHz, face data FACE_SIZE × FACE_SIZE RGB.
         """
@@ -54,19 +54,19 @@ class TritonDetector:
                 asked = windows[first : first + _WINDOWS_AT_ONCE]
                 scores += await asyncio.gather(*(self._one(data) for _, _, data in asked))
         except (InferenceServerException, ConnectionError) as error:
-            raise EngineError(f"the detector {self.card.name} failed: {error}") from error
+            raise ModelError(f"the detector {self.card.name} failed: {error}") from error
         pairs = zip(windows, scores, strict=True)
         return [Window(start, end, score) for (start, end, _), score in pairs if not math.isnan(score)]
 
     async def _check(self) -> None:
-        """See once that the model served is the one expected; raises EngineError when it is another."""
+        """See once that the model served is the one expected; raises ModelError when it is another."""
         if self._expected is None:
             return
         answer = await self._client.get_model_config(self.card.name, as_json=True, client_timeout=_TIMEOUT_SECONDS)
         parameters = answer.get("config", {}).get("parameters", {})
         served = parameters.get("identity", {}).get("string_value")
         if served != self._expected:
-            raise EngineError(f"Triton serves {served} as {self.card.name}, not {self._expected}")
+            raise ModelError(f"Triton serves {served} as {self.card.name}, not {self._expected}")
         self._expected = None
 
     async def _one(self, data: bytes) -> float:
@@ -78,10 +78,10 @@ class TritonDetector:
         )
         score = answer.as_numpy("SCORE")
         if score is None or score.size != 1:
-            raise EngineError(f"the detector {self.card.name} answered no probability")
+            raise ModelError(f"the detector {self.card.name} answered no probability")
         found = float(score.reshape(()))
         if not math.isnan(found) and not 0 <= found <= 1:
-            raise EngineError(f"the detector {self.card.name} answered no probability")
+            raise ModelError(f"the detector {self.card.name} answered no probability")
         return found
 
 

@@ -9,7 +9,7 @@ import msgspec
 from inference.analysis.detection import Detection
 from inference.analysis.live import LiveAnalysis
 from inference.messages import PictureSeen, SeenFace
-from inference.recognisers.recogniser import EngineError
+from inference.model_error import ModelError
 from inference.synthetic.detector import Medium, ModelCard, Window
 from tests.inference.material import track_opened
 from tests.inference.synthetic.test_detector import CARD
@@ -31,7 +31,7 @@ class Slow:
         ((start, end, data),) = windows
         self.scored.append(data)
         if not data:
-            raise EngineError("nothing to look at")
+            raise ModelError("nothing to look at")
         return [Window(start, end, 0.9)]
 
 

@@ -142,7 +142,7 @@ def test_what_is_no_speech_takes_back_the_partial() -> None:
     assert reasons == ["no_speech", "no_speech", "too_short"]
 
 
-def test_a_failing_engine_is_tried_again_then_the_partial_stands() -> None:
+def test_a_failing_recogniser_is_tried_again_then_the_partial_stands() -> None:
     reasons: list[str] = []
     schedule = Schedule((), reasons.append)
     speaker = Speaker(schedule)
@@ -152,7 +152,7 @@ def test_a_failing_engine_is_tried_again_then_the_partial_stands() -> None:
     for _ in range(MAX_ATTEMPTS - 1):
         assert schedule.failed(job(schedule, SECOND), SECOND) == []
     assert texts(schedule.failed(job(schedule, SECOND), SECOND)) == [("hello", 2, True)]
-    assert reasons == ["engine"]
+    assert reasons == ["recogniser"]
     assert schedule.next_job(9 * SECOND, 4) is None
 
 

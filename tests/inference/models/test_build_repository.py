@@ -7,7 +7,7 @@ import pytest
 
 from inference.models import catalogue, store
 from inference.models.fetch import fetch
-from inference.triton.build import Placement, add_detector
+from inference.triton.build import Instance, add_detector
 from parley import models_command
 
 MODEL = catalogue.load().named("synthetic-voice")
@@ -41,7 +41,7 @@ def test_the_detector_runs_on_the_processor_and_joins_only_where_it_was_fetched(
     repository: Path, models: Path, tmp_path: Path
 ) -> None:
     assert not (repository / "synthetic_voice").exists()
-    add_detector(models, MODEL, tmp_path / "built", Placement("gpu", 3))
+    add_detector(models, MODEL, tmp_path / "built", Instance("gpu", 3))
     config = (tmp_path / "built" / "synthetic_voice" / "config.pbtxt").read_text()
     assert "kind: KIND_CPU count: 3" in config
     assert store.identity(store.directory(models, MODEL)) in config
@@ -51,5 +51,5 @@ def test_a_damaged_model_is_not_built_in(models: Path, tmp_path: Path) -> None:
     graph = store.directory(models, MODEL) / "voice.onnx"
     graph.write_bytes(graph.read_bytes()[:-1] + b"x")
     with pytest.raises(ValueError, match=r"voice\.onnx: SHA-256 .*, was built as .*run `parley models fetch`"):
-        add_detector(models, MODEL, tmp_path / "built", Placement())
+        add_detector(models, MODEL, tmp_path / "built", Instance())
     assert not (tmp_path / "built").exists()

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 import pytest
 
 from inference.messages import ClipMessage
-from inference.recognisers.fallback import FallbackEngine
-from inference.recognisers.recogniser import EngineError
+from inference.model_error import ModelError
+from inference.recognisers.fallback import FallbackRecogniser
 from inference.speech.transcript import Transcript
 
 CLIP = (ClipMessage(pcm=b""),)
 
 
 class Remote:
-    """An engine that takes `seconds` and is given up after `patience`."""
+    """A recogniser that takes `seconds` and is given up after `patience`."""
 
     max_batch = 8
 
@@ -28,26 +28,26 @@ class Remote:
         try:
             await asyncio.wait_for(asyncio.sleep(self._seconds), self._patience)
         except TimeoutError as error:
-            raise EngineError("too slow") from error
+            raise ModelError("too slow") from error
         return [Transcript(self.model or "", "en", 1, "en", 1, 0, 0, 1, 1, False) for _ in clips]
 
 
 async def test_the_first_that_is_ready_serves() -> None:
     gone, remote, local = Remote(None), Remote("remote"), Remote("local")
-    engine = FallbackEngine((gone, remote, local))
-    assert (engine.model, engine.max_batch) == ("remote", 8)
-    assert (await engine.transcribe(CLIP))[0].text == "remote"
+    recogniser = FallbackRecogniser((gone, remote, local))
+    assert (recogniser.model, recogniser.max_batch) == ("remote", 8)
+    assert (await recogniser.transcribe(CLIP))[0].text == "remote"
     assert (gone.asked, local.asked) == (0, 0)
 
 
 async def test_a_slow_one_is_passed_over() -> None:
-    engine = FallbackEngine((Remote("remote", seconds=60), Remote("local")))
-    assert (await engine.transcribe(CLIP))[0].text == "local"
+    recogniser = FallbackRecogniser((Remote("remote", seconds=60), Remote("local")))
+    assert (await recogniser.transcribe(CLIP))[0].text == "local"
 
 
 async def test_when_none_is_left_it_is_said() -> None:
-    assert FallbackEngine((Remote(None), Remote(None))).model is None
-    with pytest.raises(EngineError, match="no speech recogniser"):
-        await FallbackEngine((Remote(None),)).transcribe(CLIP)
-    with pytest.raises(EngineError, match="too slow"):
-        await FallbackEngine((Remote("remote", seconds=60),)).transcribe(CLIP)
+    assert FallbackRecogniser((Remote(None), Remote(None))).model is None
+    with pytest.raises(ModelError, match="no speech recogniser"):
+        await FallbackRecogniser((Remote(None),)).transcribe(CLIP)
+    with pytest.raises(ModelError, match="too slow"):
+        await FallbackRecogniser((Remote("remote", seconds=60),)).transcribe(CLIP)

@@ -1,4 +1,4 @@
-"""Speech recognition by a real Triton: the local engine's words, and what happens when it is slow, dead or wrong."""
+"""Speech recognition by a real Triton: the local words, and what happens when it is slow, dead or wrong."""
 
 import asyncio
 import contextlib
@@ -14,9 +14,9 @@ from inference.breaker import THRESHOLD, Breaker
 from inference.config import InferenceConfig
 from inference.main import WITHOUT_TRITON, Inference
 from inference.messages import ClipMessage
+from inference.model_error import ModelError
 from inference.models import catalogue, store
-from inference.recognisers.recogniser import EngineError
-from inference.recognisers.triton import TritonEngine
+from inference.recognisers.triton import TritonRecogniser
 from inference.speech.transcript import window_seconds
 from inference.speech.whisper import Clip, WhisperModel
 from parley import models_command
@@ -47,16 +47,16 @@ def identity(models_dir: Path) -> str:
 
 
 @contextlib.asynccontextmanager
-async def connected(urls: list[str], identity: str) -> AsyncIterator[TritonEngine]:
+async def connected(urls: list[str], identity: str) -> AsyncIterator[TritonRecogniser]:
     changed = asyncio.Event()
-    engine = TritonEngine(urls, identity, changed=changed.set, timeout=PATIENCE_SECONDS)
-    task = asyncio.create_task(engine.run())
+    recogniser = TritonRecogniser(urls, identity, changed=changed.set, timeout=PATIENCE_SECONDS)
+    task = asyncio.create_task(recogniser.run())
     try:
         async with asyncio.timeout(60):
-            while engine.model is None:
+            while recogniser.model is None:
                 changed.clear()
                 await changed.wait()
-        yield engine
+        yield recogniser
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -75,12 +75,14 @@ def quantised(one: Prompt) -> Clip:
     return Clip((np.clip(one.samples, -1, 1) * 32767).astype("<i2").astype(np.float32) / np.float32(32768))
 
 
-async def test_the_same_words_as_the_local_engine(server: TritonServer, identity: str, whisper: WhisperModel) -> None:
+async def test_the_same_words_as_the_local_recogniser(
+    server: TritonServer, identity: str, whisper: WhisperModel
+) -> None:
     spoken = [*short(8), *(one for one in prompts(30) if window_seconds(len(one.samples)) == 15)]
-    async with connected([server.grpc], identity) as engine:
+    async with connected([server.grpc], identity) as recogniser:
         heard = []
-        for start in range(0, len(spoken), engine.max_batch):
-            heard += await engine.transcribe([message(one) for one in spoken[start : start + engine.max_batch]])
+        for start in range(0, len(spoken), recogniser.max_batch):
+            heard += await recogniser.transcribe([message(one) for one in spoken[start : start + recogniser.max_batch]])
     local = [whisper.transcribe([quantised(one)])[0] for one in spoken]
     assert [one.text for one in heard] == [one.text for one in local]
     assert [one.tokens for one in heard] == [one.tokens for one in local]
@@ -90,26 +92,27 @@ async def test_the_same_words_as_the_local_engine(server: TritonServer, identity
 
 async def test_language_and_prior_reach_the_model(server: TritonServer, identity: str) -> None:
     (one,) = short(1)
-    async with connected([server.grpc], identity) as engine:
-        (given,) = await engine.transcribe([message(one, language="es")])
-        (weighed,) = await engine.transcribe([message(one, prior={"es": 1.0, "": 1e-9})])
-        with pytest.raises(EngineError, match="no language 'xx'"):
-            await engine.transcribe([message(one, language="xx")])
+    async with connected([server.grpc], identity) as recogniser:
+        (given,) = await recogniser.transcribe([message(one, language="es")])
+        (weighed,) = await recogniser.transcribe([message(one, prior={"es": 1.0, "": 1e-9})])
+        with pytest.raises(ModelError, match="no language 'xx'"):
+            await recogniser.transcribe([message(one, language="xx")])
         # one bad request does not spoil the others of its batch
         results = await asyncio.gather(
-            *(engine.transcribe([message(one, language=code)]) for code in ("en", "xx", "en")), return_exceptions=True
+            *(recogniser.transcribe([message(one, language=code)]) for code in ("en", "xx", "en")),
+            return_exceptions=True,
         )
     assert (given.language, weighed.language) == ("es", "es")
-    assert [isinstance(result, EngineError) for result in results] == [False, True, False]
+    assert [isinstance(result, ModelError) for result in results] == [False, True, False]
 
 
 async def test_another_model_is_not_used(server: TritonServer) -> None:
-    engine = TritonEngine([server.grpc], "whisper-base-1.0.0+00000000", changed=lambda: None)
-    task = asyncio.create_task(engine.run())
+    recogniser = TritonRecogniser([server.grpc], "whisper-base-1.0.0+00000000", changed=lambda: None)
+    task = asyncio.create_task(recogniser.run())
     await asyncio.sleep(1)
-    assert engine.model is None
-    with pytest.raises(EngineError, match="no Triton endpoint is healthy"):
-        await engine.transcribe([message(short(1)[0])])
+    assert recogniser.model is None
+    with pytest.raises(ModelError, match="no Triton endpoint is healthy"):
+        await recogniser.transcribe([message(short(1)[0])])
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
@@ -120,24 +123,24 @@ async def test_a_frozen_endpoint_is_hedged_then_avoided(
 ) -> None:
     spoken = short(4)
     with triton_server(repository, tmp_path / "second") as second:
-        async with connected([server.grpc, second.grpc], identity) as engine:
+        async with connected([server.grpc, second.grpc], identity) as recogniser:
             async with asyncio.timeout(60):
-                while sum(endpoint.healthy for endpoint in engine._endpoints) < 2:
+                while sum(endpoint.healthy for endpoint in recogniser._endpoints) < 2:
                     await asyncio.sleep(0.05)
             os.kill(second.process.pid, signal.SIGSTOP)
             try:
                 began = asyncio.get_running_loop().time()
-                heard = await engine.transcribe([message(one) for one in spoken])
+                heard = await recogniser.transcribe([message(one) for one in spoken])
                 took = asyncio.get_running_loop().time() - began
                 assert all(word_errors(one.text, text.text) <= 2 for one, text in zip(spoken, heard, strict=True))
                 assert took < PATIENCE_SECONDS, took  # the frozen one alone gives nothing, however long one waits
                 async with asyncio.timeout(60):
-                    while engine._usable(engine._endpoints[1]):
+                    while recogniser._usable(recogniser._endpoints[1]):
                         await asyncio.sleep(0.05)
             finally:
                 os.kill(second.process.pid, signal.SIGCONT)
             async with asyncio.timeout(90):
-                while not engine._usable(engine._endpoints[1]):
+                while not recogniser._usable(recogniser._endpoints[1]):
                     await asyncio.sleep(0.05)
 
 
@@ -178,7 +181,7 @@ async def test_captions_go_on_without_triton_and_return_to_it(
         async with captioned(sfu, config) as inference:
 
             def by_triton() -> bool:
-                return inference.engine.max_batch == TritonEngine.max_batch
+                return inference.recogniser.max_batch == TritonRecogniser.max_batch
 
             async with asyncio.timeout(90):
                 while not by_triton():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from inference.breaker import THRESHOLD
-from inference.recognisers.recogniser import EngineError
+from inference.model_error import ModelError
 from inference.synthetic.detector import ModelCard, Window, load_card
 from inference.synthetic.detectors import FirstOf
 from tests.inference.synthetic.test_detector import CARD
@@ -25,7 +25,7 @@ class Scripted:
     async def score(self, windows: Sequence[tuple[int, int, bytes]]) -> list[Window]:
         self.asked += 1
         if self.answer is None:
-            raise EngineError("it is down")
+            raise ModelError("it is down")
         return [Window(start, end, self.answer) for start, end, _ in windows]
 
 
@@ -54,5 +54,5 @@ async def test_one_that_is_down_is_stood_in_for_and_then_left_alone(card: ModelC
 async def test_when_all_are_down_the_last_answers_and_without_one_it_is_an_error(card: ModelCard) -> None:
     down, last = Scripted(card, None), Scripted(card, 0.3)
     assert (await FirstOf((down,), (last,)).score(PIECES))[0].score == 0.3
-    with pytest.raises(EngineError, match="it is down"):
+    with pytest.raises(ModelError, match="it is down"):
         await FirstOf((down,)).score(PIECES)

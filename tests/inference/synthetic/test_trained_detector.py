@@ -14,8 +14,8 @@ import pytest
 
 from inference.config import InferenceConfig
 from inference.main import Inference
+from inference.model_error import ModelError
 from inference.models import catalogue, store
-from inference.recognisers.recogniser import EngineError
 from inference.synthetic.detector import NO_MODEL, Window, load_card
 from inference.synthetic.detectors import FirstOf, LocalDetector
 from inference.triton.detector_client import connected_detector
@@ -140,7 +140,7 @@ async def test_triton_and_the_worker_say_the_same_and_stand_in_for_each_other(mo
         ):
             both = FirstOf((served,), (local,))
             assert _rounded(await served.score(pieces)) == _rounded(alone)
-            with pytest.raises(EngineError, match="not another"):
+            with pytest.raises(ModelError, match="not another"):
                 await unknown.score(pieces[:1])
             os.kill(server.process.pid, signal.SIGKILL)
             server.process.wait()
@@ -148,7 +148,7 @@ async def test_triton_and_the_worker_say_the_same_and_stand_in_for_each_other(mo
     assert len(alone) == len(pieces) - 1, "silence is no voice"
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    with pytest.raises(EngineError):
+    with pytest.raises(ModelError):
         await local.score(pieces[:1])
 
 

@@ -20,7 +20,7 @@ from sfu.peers.layers.layer_prices import Costs, are_alike, are_same_layers
 from sfu.peers.layers.steps import ALL_LAYERS, Step, keeping_resolution, share_of, steps_of, up_to
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.downtrack import DownTrack
-from sfu.peers.subscribe.egress import Egress
+from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.rooms.layer_wishes import wanted_of
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ class AdaptationKey:
 
 
 class _Subscriber:
-    """What adaptation remembers of one egress."""
+    """What adaptation remembers of one subscribe peer."""
 
-    def __init__(self, egress: Egress) -> None:
-        self.egress = egress
+    def __init__(self, subscribe_peer: SubscribePeer) -> None:
+        self.subscribe_peer = subscribe_peer
         self.allocator: Allocator[str] = Allocator()
         self.dips = Dips()
         self.paused: set[str] = set()
@@ -72,7 +72,7 @@ class _Subscriber:
 
     def is_settled(self, session: int | None, layers: int) -> bool:
         """Whether an allocation would bring what it brought last time: all that is wanted, with room to spare."""
-        bandwidth = self.egress.bandwidth
+        bandwidth = self.subscribe_peer.bandwidth
         if self.enough >= _UNLIMITED or self.layers != layers or self.session != session or bandwidth is None:
             return False
         return bandwidth.rate >= self.enough and self.look() == self.seen
@@ -84,8 +84,8 @@ class _Subscriber:
         return cost
 
     def look(self) -> tuple[object, ...]:
-        """Return all of the egress that allocation depends on."""
-        downtracks = self.egress.downtracks
+        """Return all of the subscribe peer that allocation depends on."""
+        downtracks = self.subscribe_peer.downtracks
         if len(downtracks) != self._slots:
             self._slots = len(downtracks)
             self._pictures = [downtrack for downtrack in downtracks.values() if downtrack.kind == "video"]
@@ -214,13 +214,13 @@ class Adaptation:
         if holder is None or not _receives(participant):
             return False
         subscriber = self._subscribers.get(participant.participant)
-        if subscriber is None or subscriber.egress is not holder.egress:
-            subscriber = self._subscribers[participant.participant] = _Subscriber(holder.egress)
+        if subscriber is None or subscriber.subscribe_peer is not holder.subscribe_peer:
+            subscriber = self._subscribers[participant.participant] = _Subscriber(holder.subscribe_peer)
         if subscriber.is_settled(participant.session, self._layers_changed) and self._is_affordable(subscriber, now):
             return False
         shown = {
             downtrack.uptrack.track: downtrack
-            for downtrack in holder.egress.downtracks.values()
+            for downtrack in holder.subscribe_peer.downtracks.values()
             if downtrack.uptrack is not None and downtrack.uptrack.track in self._ladders
         }
         paused = self._allocate(subscriber, shown, participant.participant, now)
@@ -231,28 +231,30 @@ class Adaptation:
 
     def _is_affordable(self, subscriber: _Subscriber, now: int) -> bool:
         """Whether what a subscriber gets, all that it wants, fits with room to spare at the newest prices too."""
-        bandwidth = subscriber.egress.bandwidth
+        bandwidth = subscriber.subscribe_peer.bandwidth
         if subscriber.prices == self._prices_changed or bandwidth is None:
             return True
         if bandwidth.is_starting:
             return False  # an allocation ends the start once it knows the prices
         cost = subscriber.reprice()
         subscriber.prices = self._prices_changed
-        self._want(subscriber.egress, cost, now)
+        self._want(subscriber.subscribe_peer, cost, now)
         return bandwidth.rate >= subscriber.enough
 
-    def _want(self, egress: Egress, cost: float, now: int) -> None:
+    def _want(self, subscribe_peer: SubscribePeer, cost: float, now: int) -> None:
         """Tell what would be sent if there were room (bits/s), so that probes look for more than that."""
-        if egress.bandwidth is not None and egress.bandwidth.want(cost * _PROBE_MARGIN / _MEDIA_SHARE, now):
-            self._room.context.touched.add(egress.peer.number)
+        if subscribe_peer.bandwidth is not None and subscribe_peer.bandwidth.want(
+            cost * _PROBE_MARGIN / _MEDIA_SHARE, now
+        ):
+            self._room.context.touched.add(subscribe_peer.peer.number)
 
     def _allocate(self, subscriber: _Subscriber, shown: dict[str, DownTrack], participant: str, now: int) -> set[str]:
         """Grant layers of what is shown; return the tracks that are paused."""
-        bandwidth = subscriber.egress.bandwidth
+        bandwidth = subscriber.subscribe_peer.bandwidth
         steps = {track: self._useful(downtrack) for track, downtrack in shown.items()}
         demands = [self._demand(shown[track], streams, participant) for track, streams in steps.items()]
         rate = bandwidth.rate * _MEDIA_SHARE if bandwidth is not None else _UNLIMITED
-        audio = _audio_rate(subscriber.egress, now)
+        audio = _audio_rate(subscriber.subscribe_peer, now)
         carried = self._carried(shown) + audio
         if bandwidth is not None:
             is_last = _is_last(shown, steps)
@@ -266,7 +268,7 @@ class Adaptation:
         if demands:
             noted = flight_notes.allocation(rate, audio, demands, allocation)
             self._room.flight.note(now, Kind.ALLOCATION, participant, noted)
-        self._want(subscriber.egress, allocation.wanted + audio, now)
+        self._want(subscriber.subscribe_peer, allocation.wanted + audio, now)
         subscriber.enough = _UNLIMITED
         if allocation.total == allocation.wanted:
             subscriber.carried = [(self._ladders[track], useful[-1]) for track, useful in steps.items() if useful]
@@ -400,15 +402,15 @@ def _is_last(shown: dict[str, DownTrack], steps: dict[str, list[Step]]) -> bool:
     return downtrack.stream is least.stream and downtrack.layer == least.layer
 
 
-def _audio_rate(egress: Egress, now: int) -> float:
+def _audio_rate(subscribe_peer: SubscribePeer, now: int) -> float:
     """Return what the sound that flows costs."""
     return sum(
         downtrack.stream.bits_per_second
-        for downtrack in egress.downtracks.values()
+        for downtrack in subscribe_peer.downtracks.values()
         if downtrack.kind == "audio" and downtrack.stream is not None and downtrack.stream.active(now)
     )
 
 
 def _receives(participant: "Participant") -> bool:
     holder = participant.subscription or participant.playback
-    return holder is not None and holder.egress.peer.connected
+    return holder is not None and holder.subscribe_peer.peer.connected

@@ -73,9 +73,9 @@ def _deliver(room: Room, receiver: Participant, message: Came, now: int) -> None
     subscription = receiver.subscription
     if subscription is None:
         return
-    outcome = subscription.egress.send_data(message.data, now, reliable=message.reliable)
+    outcome = subscription.subscribe_peer.send_data(message.data, now, reliable=message.reliable)
     room.context.counters[outcome.value] += 1
-    room.touch(subscription.egress.peer.number)
+    room.touch(subscription.subscribe_peer.peer.number)
     if outcome is Sent.OVERFLOWED:
         refused = Refused(Code.DATA_OVERFLOW, "Data came faster than you took it; the reliable channel is closed.")
         room.context.outbox.tell(receiver.session, refused.message())

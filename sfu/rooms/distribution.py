@@ -92,7 +92,7 @@ def _refresh(room: Room, participant: Participant, offering: _Offering, now: int
     if unsupported or participant.paused:
         _tell_unsupported(room, participant, unsupported)
     changed = subscription.update(audio, video, now)
-    room.touch(subscription.egress.peer.number)
+    room.touch(subscription.subscribe_peer.peer.number)
     room.adaptation.hurry(now)
     if changed:
         room.context.outbox.tell(participant.session, Slots(slots=subscription.slots()))

@@ -14,7 +14,7 @@ from sfu.peers.context import Context
 from sfu.peers.peer import Peer
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.sinks.sinks import Sinks
-from sfu.peers.subscribe.egress import Egress
+from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.rooms import data_routing, publishing
 from sfu.rooms.peer_index import Owner, PeerIndex
 from sfu.rooms.transcoding import Transcoding
@@ -84,7 +84,7 @@ class Incoming:
 
     def _observed(self, said: Observed) -> None:
         owner = self._peers.get(said.peer)
-        if owner is not None and isinstance(owner.media, Egress):
+        if owner is not None and isinstance(owner.media, SubscribePeer):
             owner.media.observed(said.observation, said.arrival)
             self._context.touched.add(said.peer)
 
@@ -103,7 +103,7 @@ class Incoming:
             return
         downtrack.switched(switch.stream)
         owner = self._peers.get(downtrack.peer)
-        if owner is not None and isinstance(owner.media, Egress):
+        if owner is not None and isinstance(owner.media, SubscribePeer):
             owner.media.began(now)
             self._context.touched.add(downtrack.peer)
         if owner is not None and downtrack.uptrack is not None and downtrack.stream is not None:
@@ -129,7 +129,7 @@ class Incoming:
         refusal = owner.media.receive(leftover, now)
         if refusal is not None:
             self._context.counters[f"stun_{refusal.value}"] += 1
-        if isinstance(owner.media, Egress):
+        if isinstance(owner.media, SubscribePeer):
             data_routing.take(owner.room, owner.participant, owner.media.take_data(now), now)
         self._context.touched.add(owner.media.peer.number)
 

@@ -131,7 +131,7 @@ def welcome(room: Room, participant: Participant, now: int, *, resumed: bool) ->
         room.context.outbox.tell(participant.session, signaling.Closing(at=room.desired.closes_at))
     if resumed and participant.subscription is not None:
         subscribing.tell_offer(room, participant)
-        room.touch(participant.subscription.egress.peer.number)
+        room.touch(participant.subscription.subscribe_peer.peer.number)
         room.context.outbox.tell(participant.session, signaling.Slots(slots=participant.subscription.slots()))
     elif not consent_policy.is_owed(room, participant):
         subscribing.start(room, participant, now)

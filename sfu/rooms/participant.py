@@ -8,7 +8,7 @@ from foundation.token_bucket import TokenBucket
 from sfu.api.join_token import Grants, JoinClaims
 from sfu.api.signaling_values import ParticipantInfo, WantedTrack
 from sfu.peers.publish.publish_peer import PublishPeer
-from sfu.peers.subscribe.plain_egress import PlainEgress
+from sfu.peers.subscribe.plain_subscribe_peer import PlainSubscribePeer
 from sfu.peers.subscribe.playback import Playback
 from sfu.peers.subscribe.subscription import Subscription
 from sfu.rooms.data_allowance import DataAllowance
@@ -52,7 +52,7 @@ class Participant:
     plain: bool = False
     link: int | None = None
     info: ParticipantInfo | None = None
-    senders: dict[str, PlainEgress] = field(default_factory=dict)
+    senders: dict[str, PlainSubscribePeer] = field(default_factory=dict)
     consents: Consents = field(default_factory=Consents)
     wants: dict[str, WantedTrack] = field(default_factory=dict)
     paused: dict[str, str] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from sfu.peers.publish.publish_peer import PublishPeer
-from sfu.peers.subscribe.egress import Egress
+from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 
 if TYPE_CHECKING:
     from sfu.rooms.participant import Participant
@@ -15,7 +15,7 @@ class Owner(NamedTuple):
 
     room: "Room"
     participant: "Participant"
-    media: PublishPeer | Egress
+    media: PublishPeer | SubscribePeer
 
 
 class PeerIndex:

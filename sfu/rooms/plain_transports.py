@@ -17,7 +17,7 @@ from sfu.peers.our_end import OurEnd
 from sfu.peers.plain_peer import PlainAddress, PlainPeer, srtp_keys, with_key
 from sfu.peers.publish.plain_publish_peer import CODECS, PlainPublishPeer
 from sfu.peers.publish.uptrack import UpTrack
-from sfu.peers.subscribe.plain_egress import PlainEgress
+from sfu.peers.subscribe.plain_subscribe_peer import PlainSubscribePeer
 from sfu.rooms import consenting, distribution, publishing, subscribing
 from sfu.rooms.node import Node, Seat
 from sfu.rooms.participant import Participant
@@ -187,13 +187,15 @@ def _open_sender(room: Room, participant: Participant, wish: SendTransport, end:
         peer.close(now)
         raise
     wish = msgspec.structs.replace(wish, srtp=srtp)
-    egress = PlainEgress(room.context, wish, kind, peer, now, convert=partial(room.transcoding.convert, room))
-    participant.senders[egress.transport] = egress
-    egress.end = (end.address, end.port)
-    room.peers.add(Owner(room, participant, egress))
+    subscribe_peer = PlainSubscribePeer(
+        room.context, wish, kind, peer, now, convert=partial(room.transcoding.convert, room)
+    )
+    participant.senders[subscribe_peer.transport] = subscribe_peer
+    subscribe_peer.end = (end.address, end.port)
+    room.peers.add(Owner(room, participant, subscribe_peer))
     distribution.refresh(room, participant, now)
     room.touch(peer.number)
-    return _sender_info(room, participant, egress)
+    return _sender_info(room, participant, subscribe_peer)
 
 
 def _kind(room: Room, wish: SendTransport) -> str:
@@ -238,7 +240,7 @@ def infos(room: Room) -> list[TransportInfo]:
     for participant in room.participants.values():
         if isinstance(participant.publish, PlainPublishPeer):
             found.append(_receiver_info(participant, participant.publish))
-        found += [_sender_info(room, participant, egress) for egress in participant.senders.values()]
+        found += [_sender_info(room, participant, subscribe_peer) for subscribe_peer in participant.senders.values()]
     return found
 
 
@@ -265,31 +267,31 @@ def close(room: Room, transport: str, now: int) -> Participant | None:
     return None
 
 
-def _sender_info(room: Room, participant: Participant, egress: PlainEgress) -> TransportInfo:
-    wish, downtrack = egress.wish, egress.downtrack
-    address, port = egress.end
+def _sender_info(room: Room, participant: Participant, subscribe_peer: PlainSubscribePeer) -> TransportInfo:
+    wish, downtrack = subscribe_peer.wish, subscribe_peer.downtrack
+    address, port = subscribe_peer.end
     uptrack = downtrack.uptrack
     section = Described(
-        egress.kind,
-        egress.payload_type,
-        _payload(egress, uptrack),
+        subscribe_peer.kind,
+        subscribe_peer.payload_type,
+        _payload(subscribe_peer, uptrack),
         (wish.address, wish.port),
         wish.rtcp_port or wish.port,
         wish.srtp,
         downtrack.ssrc,
         downtrack.cname,
-        wish.rtx_payload_type if egress.kind == "video" else None,
+        wish.rtx_payload_type if subscribe_peer.kind == "video" else None,
     )
     packets = room.context.engine.route_state(downtrack.route).packets if downtrack.in_table else 0
     track = TransportTrack(
         track=uptrack.track if uptrack is not None else None,
-        media=egress.kind,
-        payload_type=egress.payload_type,
+        media=subscribe_peer.kind,
+        payload_type=subscribe_peer.payload_type,
         ssrc=downtrack.ssrc,
         packets=packets,
     )
     return TransportInfo(
-        transport=egress.transport,
+        transport=subscribe_peer.transport,
         participant=participant.participant,
         direction="send",
         address=address,
@@ -300,15 +302,15 @@ def _sender_info(room: Room, participant: Participant, egress: PlainEgress) -> T
     )
 
 
-def _payload(egress: PlainEgress, uptrack: UpTrack | None) -> NegotiatedPayload:
+def _payload(subscribe_peer: PlainSubscribePeer, uptrack: UpTrack | None) -> NegotiatedPayload:
     """What is sent, or while nothing is, what would be: without a wish what browsers send."""
     if uptrack is not None:
         return uptrack.payload
-    if egress.codec is not None:
-        return NegotiatedPayload(egress.codec, telephony.CLOCK_RATE)
+    if subscribe_peer.codec is not None:
+        return NegotiatedPayload(subscribe_peer.codec, telephony.CLOCK_RATE)
     return (
         NegotiatedPayload(Codec.OPUS, 48_000, channels=2)
-        if egress.kind == "audio"
+        if subscribe_peer.kind == "audio"
         else NegotiatedPayload(Codec.VP8, 90_000)
     )
 

@@ -7,7 +7,7 @@ from sfu.api.facts import QualityMeasured, TrackQuality
 from sfu.peers.layers.steps import ALL_LAYERS, name_of
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.downtrack import DownTrack
-from sfu.peers.subscribe.egress import Egress
+from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.rooms.participant import Participant
 
 if TYPE_CHECKING:
@@ -115,14 +115,14 @@ class RoomQuality:
                 track = _track(person, uptrack.track, "publish") if not uptrack.backup_of else None
                 if track is not None:
                     _sample_published(track, uptrack, elapsed, now, rests=self._room.adaptation.rests(uptrack.track))
-        egress = _egress(participant)
-        if egress is None:
+        subscribe_peer = _subscribe_peer(participant)
+        if subscribe_peer is None:
             return
-        if egress.round_trip.measured:
-            person.round_trip = egress.round_trip.smoothed
-        if egress.bandwidth is not None:
-            person.estimate = int(egress.bandwidth.rate)
-        for downtrack in egress.downtracks.values():
+        if subscribe_peer.round_trip.measured:
+            person.round_trip = subscribe_peer.round_trip.smoothed
+        if subscribe_peer.bandwidth is not None:
+            person.estimate = int(subscribe_peer.bandwidth.rate)
+        for downtrack in subscribe_peer.downtracks.values():
             if downtrack.uptrack is not None and downtrack.encoding is not None:
                 track = _track(person, downtrack.uptrack.shown_as, "subscribe")
                 if track is not None:
@@ -186,6 +186,6 @@ def _sample_published(track: _Track, uptrack: UpTrack, elapsed: int, now: int, *
     track.freeze(max((stream.last_arrival for stream in uptrack.streams), default=0), now, expected=is_live)
 
 
-def _egress(participant: Participant) -> Egress | None:
+def _subscribe_peer(participant: Participant) -> SubscribePeer | None:
     holder = participant.subscription or participant.playback
-    return holder.egress if holder is not None else None
+    return holder.subscribe_peer if holder is not None else None

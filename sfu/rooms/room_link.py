@@ -33,7 +33,7 @@ from sfu.peers.plain_peer import KEY_BYTES, PlainAddress, PlainPeer, srtp_keys
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.link_publish_peer import LinkPublishPeer, check
 from sfu.peers.publish.uptrack import UpTrack
-from sfu.peers.subscribe.link_egress import LinkEgress
+from sfu.peers.subscribe.link_subscribe_peer import LinkSubscribePeer
 from sfu.rooms import data_routing, distribution, publishing
 from sfu.rooms.layer_wishes import LinkDemand
 from sfu.rooms.participant import Participant
@@ -59,7 +59,7 @@ class RoomLink:
         self._key, self._feedback_key = _fresh_key(), _fresh_key()
         keys = srtp_keys(_srtp(self._feedback_key), _srtp(self._key))
         self.publish = LinkPublishPeer(room.context, PlainPeer(room.context, keys, end.sockets), end.local, now)
-        self.egress: LinkEgress | None = None
+        self.subscribe_peer: LinkSubscribePeer | None = None
         self._holder = Participant("", node, None, Grants(), publish=self.publish)
         self._said: LinkState | None = None
         self._say_at = now
@@ -104,7 +104,7 @@ class RoomLink:
             self._pass_on(message.message, now)
 
     def _greeted(self, hello: LinkHello, now: int) -> None:
-        if self.egress is not None:
+        if self.subscribe_peer is not None:
             raise ValueError("a link says hello once")
         room = self.room
         peer = PlainPeer(room.context, srtp_keys(_srtp(hello.key), _srtp(hello.feedback_key)))
@@ -114,10 +114,10 @@ class RoomLink:
         except ValueError:
             peer.close(now)
             raise
-        self.egress = LinkEgress(room.context, peer, now, wished=hello.v >= VERSION)
+        self.subscribe_peer = LinkSubscribePeer(room.context, peer, now, wished=hello.v >= VERSION)
         self._speaks = hello.v
         self.publish.peer.report_to(hello.sends_from, self._end.local)
-        room.peers.add(Owner(room, self._holder, self.egress))
+        room.peers.add(Owner(room, self._holder, self.subscribe_peer))
         room.touch(peer.number)
         self.update(now)
 
@@ -126,7 +126,7 @@ class RoomLink:
 
         Not all the time: what changes within 50 ms of the last word waits until they are over.
         """
-        if self.egress is None:
+        if self.subscribe_peer is None:
             return
         self.is_behind = now < self._say_at
         if self.is_behind:
@@ -141,23 +141,23 @@ class RoomLink:
             for uptrack in (room.published() if self._speaks >= VERSION else room.uptracks.values())
             if uptrack.participant in names and (publisher := room.publisher_of(uptrack)) is not None
         ]
-        sent = self.egress.send(tracks)
+        sent = self.subscribe_peer.send(tracks)
         state = LinkState(participants=[room.info(entry) for entry in here], tracks=sent)
         if state != self._said:
             self._said = state
             self._tell(state)
-        costs = self.egress.costs() if self._speaks >= VERSION else {}
+        costs = self.subscribe_peer.costs() if self._speaks >= VERSION else {}
         if costs:
             self._tell(LinkCosts(streams=costs))
-        room.touch(self.egress.peer.number)
+        room.touch(self.subscribe_peer.peer.number)
 
     def wanted(self, uptrack: UpTrack) -> Mapping[IngressStream, Layer]:
         """Return what the other side wants of a track that it gets from here."""
-        return self.egress.wanted(uptrack) if self.egress is not None else {}
+        return self.subscribe_peer.wanted(uptrack) if self.subscribe_peer is not None else {}
 
     def _wished(self, wishes: LinkWishes, now: int) -> None:
-        if self.egress is not None:
-            self.egress.wish(wishes.streams, now)
+        if self.subscribe_peer is not None:
+            self.subscribe_peer.wish(wishes.streams, now)
             self.room.adaptation.hurry(now)
 
     def wish(self, uptrack: UpTrack, ladder: LayerLadder, wanted: Mapping[IngressStream, Layer], now: int) -> None:
@@ -182,7 +182,9 @@ class RoomLink:
 
     def statistics(self) -> dict[str, Any]:
         """Return what has crossed: packets and streams of either direction, repairs of ours; what of ours rests."""
-        sent, repaired, streams, resting = self.egress.totals() if self.egress is not None else (0, 0, 0, 0)
+        sent, repaired, streams, resting = (
+            self.subscribe_peer.totals() if self.subscribe_peer is not None else (0, 0, 0, 0)
+        )
         received = self.publish.streams.values()
         return {
             "node": self.node,
@@ -299,13 +301,13 @@ class RoomLink:
         for participant in list(room.participants.values()):
             if participant.link == self.number:
                 self._drop(participant)
-        for media in (self.publish, self.egress):
+        for media in (self.publish, self.subscribe_peer):
             if media is not None:
                 room.peers.remove(media.peer.number)
                 room.touch(media.peer.number)
         room.context.outbox.send(self.publish.peer.close(now))
-        if self.egress is not None:
-            self.egress.close(now)
+        if self.subscribe_peer is not None:
+            self.subscribe_peer.close(now)
         room.context.outbox.links_to_close.append(self.number)
         distribution.refresh_all(room, now)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sfu.peers.outbox import Failure
 from sfu.peers.peer import CONSENT_LOST, PeerConnected
 from sfu.peers.publish.publish_peer import PublishPeer
-from sfu.peers.subscribe.plain_egress import PlainEgress
+from sfu.peers.subscribe.plain_subscribe_peer import PlainSubscribePeer
 from sfu.rooms import distribution, membership, publishing, subscribing
 from sfu.rooms.incoming import note_decision
 from sfu.rooms.peer_index import Owner
@@ -54,7 +54,7 @@ def _settle_peer(node: "Node", owner: Owner, now: int) -> None:
             _peer_closed(node, owner, event.reason, now)
             return
     subscription = owner.participant.subscription
-    if subscription is not None and subscription.egress is media and owner.participant.session is not None:
+    if subscription is not None and subscription.subscribe_peer is media and owner.participant.session is not None:
         subscribing.send_offer(owner.room, owner.participant, now)
         offer_due = subscription.offer_due()
         if offer_due is not None:
@@ -72,7 +72,7 @@ def _peer_closed(node: "Node", owner: Owner, reason: str, now: int) -> None:
     context.schedule.set(PeerKey(media.peer.number), None)
     if isinstance(media, PublishPeer):
         publishing.end(room, participant, now)
-    elif isinstance(media, PlainEgress):
+    elif isinstance(media, PlainSubscribePeer):
         _plain_receiver_gone(node, owner, media, now)
         return
     else:
@@ -87,7 +87,7 @@ def _peer_closed(node: "Node", owner: Owner, reason: str, now: int) -> None:
         distribution.refresh_all(room, now)
 
 
-def _plain_receiver_gone(node: "Node", owner: Owner, media: PlainEgress, now: int) -> None:
+def _plain_receiver_gone(node: "Node", owner: Owner, media: PlainSubscribePeer, now: int) -> None:
     """Close a transport; its participant goes with the last one, as when a host closes it."""
     room, participant, _ = owner
     subscribing.stop_sending(room, participant, media.transport, now)

@@ -5,8 +5,8 @@ from sfu.formats.codecs import Codec
 from sfu.machines.negotiation.agreement import LocalTransport
 from sfu.peers.peer import Peer
 from sfu.peers.publish.publish_peer import PublishPeer
-from sfu.peers.subscribe.egress import Egress
 from sfu.peers.subscribe.playback import Playback
+from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.rooms import distribution, publishing, subscribing
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import Owner
@@ -22,9 +22,9 @@ def publish(room: Room, participant: Participant, sdp: str, now: int) -> str:
 
 def restart_ice(room: Room, participant: Participant, ufrag: str, pwd: str) -> LocalTransport:
     """Restart the ICE of the participant's peer with the remote's new credentials; returns ours. Raises Refused."""
-    media: PublishPeer | Egress | None = participant.publish
+    media: PublishPeer | SubscribePeer | None = participant.publish
     if participant.playback is not None:
-        media = participant.playback.egress
+        media = participant.playback.subscribe_peer
     if media is None or not isinstance(media.peer, Peer) or media.peer.closed:
         raise Refused(Code.UNKNOWN_SESSION, "There is no peer to restart.", fatal=True)
     media.peer.restart_ice(ufrag, pwd)
@@ -39,14 +39,14 @@ def play(room: Room, participant: Participant, sdp: str, codec: Codec | None, no
         raise Refused(Code.NOT_PERMITTED, "You may not receive here.")
     subscribing.end(room, participant, now)
     playback = Playback(room.context, now)
-    playback.egress.flight = room.flight.of(participant.participant)
+    playback.subscribe_peer.flight = room.flight.of(participant.participant)
     try:
         answer = playback.answer(sdp, codec, now)
     except ValueError as error:
-        playback.egress.close(now)
+        playback.subscribe_peer.close(now)
         raise Refused(Code.OFFER_REFUSED, f"The offer cannot be answered: {error}") from error
     participant.playback = playback
-    room.peers.add(Owner(room, participant, playback.egress))
+    room.peers.add(Owner(room, participant, playback.subscribe_peer))
     distribution.refresh(room, participant, now)
-    room.touch(playback.egress.peer.number)
+    room.touch(playback.subscribe_peer.peer.number)
     return answer.sdp

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sfu.peers.publish.publish_peer import PublishPeer
-from sfu.peers.subscribe.egress import Egress
+from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room
 
@@ -18,7 +18,7 @@ def _of_participant(participant: Participant, room: Room, now: int) -> dict[str,
     return {
         "participant": participant.participant,
         "publish": _publishing(participant.publish, now) if participant.publish is not None else None,
-        "subscribe": _receiving(receiving.egress, room) if receiving is not None else None,
+        "subscribe": _receiving(receiving.subscribe_peer, room) if receiving is not None else None,
     }
 
 
@@ -42,9 +42,9 @@ def _publishing(publish: PublishPeer, now: int) -> dict[str, Any]:
     return {"connected": publish.peer.connected, "streams": streams}
 
 
-def _receiving(egress: Egress, room: Room) -> dict[str, Any]:
+def _receiving(subscribe_peer: SubscribePeer, room: Room) -> dict[str, Any]:
     tracks = []
-    for downtrack in egress.downtracks.values():
+    for downtrack in subscribe_peer.downtracks.values():
         if downtrack.uptrack is not None and downtrack.stream is not None:
             state = room.context.engine.route_state(downtrack.route)
             tracks.append(
@@ -63,10 +63,12 @@ def _receiving(egress: Egress, room: Room) -> dict[str, Any]:
                 }
             )
     return {
-        "connected": egress.peer.connected,
-        "round_trip": egress.round_trip.smoothed / 1_000_000 if egress.round_trip.measured else None,
-        "estimate": int(egress.bandwidth.rate) if egress.bandwidth is not None else None,
-        "wanted": int(egress.bandwidth.wanted) if egress.bandwidth is not None else None,
-        "paused": [entry.uptrack.track for entry in egress.downtracks.values() if entry.paused and entry.uptrack],
+        "connected": subscribe_peer.peer.connected,
+        "round_trip": subscribe_peer.round_trip.smoothed / 1_000_000 if subscribe_peer.round_trip.measured else None,
+        "estimate": int(subscribe_peer.bandwidth.rate) if subscribe_peer.bandwidth is not None else None,
+        "wanted": int(subscribe_peer.bandwidth.wanted) if subscribe_peer.bandwidth is not None else None,
+        "paused": [
+            entry.uptrack.track for entry in subscribe_peer.downtracks.values() if entry.paused and entry.uptrack
+        ],
         "tracks": tracks,
     }

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from sfu.api import signaling, signaling_values
 from sfu.api.refusal import Code, Refused
-from sfu.peers.subscribe.egress import Egress
+from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.peers.subscribe.subscription import Subscription
 from sfu.rooms import distribution
 from sfu.rooms.participant import Participant
@@ -18,13 +18,13 @@ def start(room: Room, participant: Participant, now: int) -> None:
     if not participant.grants.subscribe:
         return
     subscription = Subscription(room.context, now)
-    subscription.egress.flight = room.flight.of(participant.participant)
+    subscription.subscribe_peer.flight = room.flight.of(participant.participant)
     participant.subscription = subscription
     participant.paused = {}
-    room.peers.add(Owner(room, participant, subscription.egress))
+    room.peers.add(Owner(room, participant, subscription.subscribe_peer))
     distribution.refresh(room, participant, now)
     send_offer(room, participant, now)
-    room.touch(subscription.egress.peer.number)
+    room.touch(subscription.subscribe_peer.peer.number)
 
 
 def send_offer(room: Room, participant: Participant, now: int) -> None:
@@ -56,7 +56,7 @@ def answer(room: Room, participant: Participant, offer_id: int, sdp: str, now: i
     if not expected:
         raise Refused(Code.UNEXPECTED_ANSWER, "No such offer awaits an answer.")
     distribution.refresh(room, participant, now)
-    room.touch(subscription.egress.peer.number)
+    room.touch(subscription.subscribe_peer.peer.number)
 
 
 def set_wants(room: Room, participant: Participant, wants: Iterable[signaling_values.WantedTrack], now: int) -> None:
@@ -68,16 +68,16 @@ def set_wants(room: Room, participant: Participant, wants: Iterable[signaling_va
             participant.wants[wanted.track] = wanted
     distribution.refresh(room, participant, now)
     if participant.subscription is not None:
-        room.touch(participant.subscription.egress.peer.number)
+        room.touch(participant.subscription.subscribe_peer.peer.number)
 
 
 def end(room: Room, participant: Participant, now: int) -> None:
     """Close what the participant receives on."""
     for holder in (participant.subscription, participant.playback):
         if holder is not None:
-            _close(room, holder.egress, now)
-    for egress in participant.senders.values():
-        _close(room, egress, now)
+            _close(room, holder.subscribe_peer, now)
+    for subscribe_peer in participant.senders.values():
+        _close(room, subscribe_peer, now)
     participant.subscription = None
     participant.playback = None
     participant.senders.clear()
@@ -88,7 +88,7 @@ def stop_sending(room: Room, participant: Participant, transport: str, now: int)
     _close(room, participant.senders.pop(transport), now)
 
 
-def _close(room: Room, egress: Egress, now: int) -> None:
-    room.peers.remove(egress.peer.number)
-    room.touch(egress.peer.number)
-    egress.close(now)
+def _close(room: Room, subscribe_peer: SubscribePeer, now: int) -> None:
+    room.peers.remove(subscribe_peer.peer.number)
+    room.touch(subscribe_peer.peer.number)
+    subscribe_peer.close(now)

@@ -62,7 +62,7 @@ class FirstMedia:
         if receiving is None:
             return False
         engine = self._node.context.engine
-        downtracks = receiving.egress.downtracks.values()
+        downtracks = receiving.subscribe_peer.downtracks.values()
         return any(d.stream is not None and engine.route_state(d.route).packets > 0 for d in downtracks)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from sfu.peers.subscribe.egress import Egress
+from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.rooms.node import Node
 from sfu.rooms.participant import Participant
 
@@ -36,14 +36,14 @@ class _Figures:
             self.jitter += [stream.jitter / _SECOND for stream in live]
         receiving = participant.subscription or participant.playback
         if receiving is not None:
-            self._add_egress(receiving.egress)
+            self._add_subscribe_peer(receiving.subscribe_peer)
 
-    def _add_egress(self, egress: Egress) -> None:
-        if egress.round_trip.measured:
-            self.round_trips.append(egress.round_trip.smoothed / _SECOND)
-        if egress.bandwidth is not None:
-            self.estimates.append(egress.bandwidth.rate)
-        for track in egress.downtracks.values():
+    def _add_subscribe_peer(self, subscribe_peer: SubscribePeer) -> None:
+        if subscribe_peer.round_trip.measured:
+            self.round_trips.append(subscribe_peer.round_trip.smoothed / _SECOND)
+        if subscribe_peer.bandwidth is not None:
+            self.estimates.append(subscribe_peer.bandwidth.rate)
+        for track in subscribe_peer.downtracks.values():
             if track.uptrack is not None:
                 self.slots[track.kind, "waiting" if track.stream is None else "shown"] += 1
                 self.loss["out"].append(track.fraction_lost / 256)

@@ -91,7 +91,7 @@ class ViewerCall:
     @property
     def bandwidth(self) -> Bandwidth | None:
         subscription = self.h.node.rooms["r"].participants["bob"].subscription
-        return subscription.egress.bandwidth if subscription is not None else None
+        return subscription.subscribe_peer.bandwidth if subscription is not None else None
 
     @property
     def carried(self) -> str:
@@ -99,7 +99,7 @@ class ViewerCall:
         subscription = self.h.node.rooms["r"].participants["bob"].subscription
         if subscription is None:
             return ""
-        streams = [entry.stream for entry in subscription.egress.downtracks.values() if entry.kind == "video"]
+        streams = [entry.stream for entry in subscription.subscribe_peer.downtracks.values() if entry.kind == "video"]
         return next((stream.rid for stream in streams if stream is not None), "")
 
     @property

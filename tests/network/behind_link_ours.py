@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sfu.api.join_token import Grants
-from sfu.peers.subscribe.egress import Egress
+from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from tests.network.behind_link import UP
 from tests.sfu.server.harness import Host, eventually, host
 from tests.support.crowd import crowd
@@ -30,21 +30,29 @@ class FarCall:
     layers: str = ""
 
     @property
-    def egress(self) -> Egress | None:
+    def subscribe_peer(self) -> SubscribePeer | None:
         bob = self.h.node.rooms["r"].participants.get("bob")
-        return bob.subscription.egress if bob is not None and bob.subscription is not None else None
+        return bob.subscription.subscribe_peer if bob is not None and bob.subscription is not None else None
 
     @property
     def rate(self) -> float:
         """The estimate, or the rate that is assumed where there is none."""
-        egress = self.egress
-        return egress.bandwidth.rate if egress is not None and egress.bandwidth is not None else 20e6
+        subscribe_peer = self.subscribe_peer
+        return (
+            subscribe_peer.bandwidth.rate
+            if subscribe_peer is not None and subscribe_peer.bandwidth is not None
+            else 20e6
+        )
 
     @property
     def carried(self) -> str:
         """The rid that flows, "-" for none."""
-        egress = self.egress
-        streams = [entry.stream for entry in egress.downtracks.values() if entry.kind == "video"] if egress else []
+        subscribe_peer = self.subscribe_peer
+        streams = (
+            [entry.stream for entry in subscribe_peer.downtracks.values() if entry.kind == "video"]
+            if subscribe_peer
+            else []
+        )
         return next((stream.rid for stream in streams if stream is not None), "-")
 
     async def watch(self, seconds: float) -> None:

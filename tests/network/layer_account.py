@@ -47,9 +47,9 @@ def _of_server(node: Node) -> Iterator[str]:
     subscription = room.participants["bob"].subscription
     if subscription is None:
         return
-    if (link := subscription.egress.bandwidth) is not None:
+    if (link := subscription.subscribe_peer.bandwidth) is not None:
         yield f"link: estimate {link.rate:.0f}, wanted {link.wanted:.0f}, queue {link.queueing / 1e6:.0f} ms"
-    yield from (_of_slot(slot) for slot in subscription.egress.downtracks.values() if slot.kind == "video")
+    yield from (_of_slot(slot) for slot in subscription.subscribe_peer.downtracks.values() if slot.kind == "video")
 
 
 def _of_slot(slot: DownTrack) -> str:

@@ -105,5 +105,5 @@ async def test_a_viewer_asks_for_sound_that_it_lost(tmp_path: Path) -> None:
             await sdk_page.join_node(page, url, h.control.token("r", "bob"))
             subscription = h.node.rooms["r"].participants["bob"].subscription
             assert subscription is not None
-            sounds = [entry for entry in subscription.egress.downtracks.values() if entry.kind == "audio"]
+            sounds = [entry for entry in subscription.subscribe_peer.downtracks.values() if entry.kind == "audio"]
             await eventually(lambda: sum(entry.nacks for entry in sounds) > 0, 30)

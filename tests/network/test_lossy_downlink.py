@@ -14,9 +14,9 @@ async def test_of_ten_percent_loss_hardly_any_sound_is_missing(tmp_path: Path) -
         await call.watch(4)
         share = call.between(begin, time.monotonic(), "sound") / 50
         pictures = call.between(begin, time.monotonic(), "pictures")
-        egress = call.egress
-        assert egress is not None
-        copies = egress.audio_copies.copies
+        subscribe_peer = call.subscribe_peer
+        assert subscribe_peer is not None
+        copies = subscribe_peer.audio_copies.copies
     print(f"{share:.1%} of the sound, {pictures:.0f} pictures a second, {copies} copies")
     assert share > 0.95
     assert pictures > 15

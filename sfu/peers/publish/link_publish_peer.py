@@ -13,7 +13,7 @@ from sfu.peers.plain_peer import PlainPeer
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.publish.uptrack import UpTrack
-from sfu.peers.subscribe.link_egress import EXTENSIONS
+from sfu.peers.subscribe.link_subscribe_peer import EXTENSIONS
 
 _MAX_STREAMS = 2000
 _FEEDBACK = frozenset({"nack", "nack pli"})

@@ -13,7 +13,7 @@ _MAX_COPIES = 8  # packets of a route in a step; more are a burst that makes up 
 
 
 class AudioCopies:
-    """One per egress; a packet is copied in the step after the one in which it went out."""
+    """One per subscribe peer; a packet is copied in the step after the one in which it went out."""
 
     def __init__(self, peer: int, engine: Engine, now: int) -> None:
         self.copies = 0

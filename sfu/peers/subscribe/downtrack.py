@@ -1,4 +1,4 @@
-"""One egress stream of a subscriber: a slot pointed at an uptrack, and the route that the engine executes for it."""
+"""One outgoing stream of a subscriber: a slot pointed at an uptrack, and the route that the engine executes for it."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ class SlotEncoding:
 
 
 class DownTrack:
-    """The egress side of whatever uptrack its slot shows. `route` is its id in the engine's table."""
+    """The sending side of whatever uptrack its slot shows. `route` is its id in the engine's table."""
 
     def __init__(self, context: Context, peer: int, slot: OfferedSlot, *, managed: bool = True) -> None:
         """A video that is `managed` waits to be granted layers; others take the best that flows."""

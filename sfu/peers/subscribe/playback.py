@@ -11,8 +11,8 @@ from sfu.machines.negotiation.playback import PlaybackNegotiation, PlaybackStrea
 from sfu.machines.negotiation.subscribe import OfferedSlot
 from sfu.peers.context import Context, random_ssrc
 from sfu.peers.layers.steps import ALL_LAYERS, ONE_LAYER, Layer
-from sfu.peers.subscribe.egress import Egress
 from sfu.peers.subscribe.slots import place
+from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.peers.subscribe.subscription import Candidate
 
 _MAX_PER_KIND = 8
@@ -32,7 +32,7 @@ class Playback:
     """One WHEP peer and what it shows."""
 
     def __init__(self, context: Context, now: int) -> None:
-        self.egress = Egress(context, now)
+        self.subscribe_peer = SubscribePeer(context, now)
         self._context = context
         self._slots: dict[str, list[OfferedSlot]] = {"audio": [], "video": []}
 
@@ -48,21 +48,23 @@ class Playback:
         ]
         codecs = frozenset(entry for entry in Codec if codec is None or entry.is_audio or entry in (codec, Codec.RTX))
         negotiation = PlaybackNegotiation(secrets.randbits(62))
-        agreed = negotiation.answer(offer, self.egress.negotiated.local(self._context.candidates), streams, codecs)
+        agreed = negotiation.answer(
+            offer, self.subscribe_peer.negotiated.local(self._context.candidates), streams, codecs
+        )
         for section in agreed.media:
             if section.accepted and section.direction.sends and section.streams:
                 slots = self._slots[section.kind]
                 placed = section.streams[0]
                 slot = OfferedSlot(section.mid, section.kind, len(slots), placed.ssrc, placed.rtx_ssrc)
                 slots.append(slot)
-                self.egress.add(slot, now)
-        self.egress.agree(agreed, now)
+                self.subscribe_peer.add(slot, now)
+        self.subscribe_peer.agree(agreed, now)
         return agreed
 
     def update(self, audio: Sequence[Candidate], video: Sequence[Candidate], now: int) -> None:
         """Show these tracks, most important first, as far as the player has m-sections for them."""
         for kind, candidates in (("audio", audio), ("video", video)):
-            downtracks = [self.egress.downtracks[slot.mid] for slot in self._slots[kind]]
+            downtracks = [self.subscribe_peer.downtracks[slot.mid] for slot in self._slots[kind]]
             usable = [entry for entry in candidates if all(track.can_carry(entry.uptrack) for track in downtracks)]
             by_wish = {entry.wish: entry for entry in usable}
             held = [track.wish for track in downtracks]
@@ -75,7 +77,7 @@ class Playback:
     def video_codecs(self) -> AbstractSet[Codec] | None:
         """Return what the player decodes, None where it takes no video."""
         for slot in self._slots["video"]:
-            encoding = self.egress.downtracks[slot.mid].encoding
+            encoding = self.subscribe_peer.downtracks[slot.mid].encoding
             if encoding is not None:
                 return encoding.payload_types.keys()
         return None
@@ -89,7 +91,7 @@ class Playback:
         slot = next((entry for entry in slots if mid in (None, entry.mid)), None)
         if slot is None:
             raise LookupError("media")
-        downtrack = self.egress.downtracks[slot.mid]
+        downtrack = self.subscribe_peer.downtracks[slot.mid]
         shown = downtrack.uptrack.streams if downtrack.uptrack is not None else ()
         if encoding is not None and encoding not in {stream.rid for stream in shown}:
             raise LookupError("encoding")
@@ -101,7 +103,7 @@ class Playback:
         """Return the encodings to choose from by m-section: of those that show a video with several."""
         found: dict[str, list[Encoding]] = {}
         for slot in self._slots["video"]:
-            downtrack = self.egress.downtracks[slot.mid]
+            downtrack = self.subscribe_peer.downtracks[slot.mid]
             if downtrack.uptrack is not None:
                 found[slot.mid] = [
                     Encoding(
@@ -117,7 +119,9 @@ class Playback:
 
     def shows(self) -> frozenset[str]:
         """Return the m-sections that show something."""
-        return frozenset(mid for mid, downtrack in self.egress.downtracks.items() if downtrack.uptrack is not None)
+        return frozenset(
+            mid for mid, downtrack in self.subscribe_peer.downtracks.items() if downtrack.uptrack is not None
+        )
 
     def timer(self) -> int | None:
-        return self.egress.timer()
+        return self.subscribe_peer.timer()

@@ -19,7 +19,7 @@ def repair_interval(round_trip: int) -> int:
 
 
 class Repairs:
-    """One per egress."""
+    """One per subscribe peer."""
 
     def __init__(self, peer: int, context: Context) -> None:
         self._peer = peer

@@ -15,8 +15,8 @@ from sfu.machines.negotiation.subscribe import OfferedSlot, SubscribeNegotiation
 from sfu.peers.context import Context, random_ssrc
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.publish.uptrack import UpTrack
-from sfu.peers.subscribe.egress import Egress
 from sfu.peers.subscribe.slots import Wish, place
+from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 
 _COALESCE_NS = 100_000_000
 
@@ -41,7 +41,7 @@ class Subscription:
     """One subscribe peer and what it shows."""
 
     def __init__(self, context: Context, now: int) -> None:
-        self.egress = Egress(context, now)
+        self.subscribe_peer = SubscribePeer(context, now)
         self.offer_in_flight: SubscribeOffer | None = None
         self._context = context
         self._negotiation = SubscribeNegotiation(secrets.randbits(62))
@@ -52,13 +52,13 @@ class Subscription:
         for _ in range(context.limits.audio_slots):
             self._add_slot("audio", now)
         self._negotiation.add_data()
-        self.egress.open_data()
+        self.subscribe_peer.open_data()
 
     def _add_slot(self, kind: str, now: int) -> None:
         rtx = random_ssrc() if kind == "video" else None
         slot = self._negotiation.add_slot(kind, random_ssrc(), rtx)
         (self._audio if kind == "audio" else self._video).append(slot)
-        self.egress.add(slot, now)
+        self.subscribe_peer.add(slot, now)
 
     def update(self, audio: Sequence[Candidate], video: Sequence[Candidate], now: int) -> bool:
         """Show these tracks, most important first; returns whether the slots' map changed."""
@@ -74,12 +74,12 @@ class Subscription:
         self, slots: Sequence[OfferedSlot], candidates: Sequence[Candidate], others: Sequence[OfferedSlot], now: int
     ) -> bool:
         by_wish = {entry.wish: entry for entry in candidates}
-        downtracks = [self.egress.downtracks[slot.mid] for slot in slots]
+        downtracks = [self.subscribe_peer.downtracks[slot.mid] for slot in slots]
         held = [downtrack.wish for downtrack in downtracks]
         if by_wish.keys() == {wish for wish in held if wish is not None}:
             placed: Sequence[Wish | None] = held
         else:
-            shown = (self.egress.downtracks[slot.mid].wish for slot in others)
+            shown = (self.subscribe_peer.downtracks[slot.mid].wish for slot in others)
             neighbours = {number: wish.participant for number, wish in enumerate(shown) if wish is not None}
             placed = place(held, list(by_wish), neighbours).slots
         changed = False
@@ -101,14 +101,14 @@ class Subscription:
         """Return the whole map of slots."""
         shown = []
         for slot in self._negotiation.slots:
-            wish = self.egress.downtracks[slot.mid].wish
+            wish = self.subscribe_peer.downtracks[slot.mid].wish
             shown.append(Slot(mid=slot.mid, track=wish.track if wish else None))
         return shown
 
     def video_codecs(self) -> AbstractSet[Codec] | None:
         """Return what the subscriber decodes, None until an answer has told."""
         for slot in self._video:
-            encoding = self.egress.downtracks[slot.mid].encoding
+            encoding = self.subscribe_peer.downtracks[slot.mid].encoding
             if encoding is not None:
                 return encoding.payload_types.keys()
         return None
@@ -119,7 +119,7 @@ class Subscription:
             return None
         self._offer_at = None
         self._offers += 1
-        sdp = self._negotiation.offer(self.egress.negotiated.local(self._context.candidates))
+        sdp = self._negotiation.offer(self.subscribe_peer.negotiated.local(self._context.candidates))
         self.offer_in_flight = SubscribeOffer(self._offers, sdp)
         return self.offer_in_flight
 
@@ -129,7 +129,7 @@ class Subscription:
             return False
         agreed = self._negotiation.apply(sdp)
         self.offer_in_flight = None
-        self.egress.agree(agreed, now)
+        self.subscribe_peer.agree(agreed, now)
         return True
 
     def offer_due(self) -> int | None:

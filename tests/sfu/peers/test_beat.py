@@ -33,7 +33,7 @@ def test_a_report_waits_for_the_beat_and_a_keyframe_asked_for_does_not() -> None
     _, receiver = call(stage)
     bob = stage.node.rooms["r"].participants["bob"]
     assert bob.subscription is not None
-    downtrack = next(iter(bob.subscription.egress.downtracks.values()))
+    downtrack = next(iter(bob.subscription.subscribe_peer.downtracks.values()))
     counters = stage.node.context.counters
     asked = counters["plis_received"]
 
@@ -62,7 +62,7 @@ def test_a_report_waits_for_the_beat_and_a_keyframe_asked_for_does_not() -> None
 )
 def test_trouble_is_judged_at_once_and_after_what_waits(urgent: Observation, monkeypatch: pytest.MonkeyPatch) -> None:
     viewed = Call(LinkSettings(rate=5_000_000, delay=20 * MS))
-    number = viewed.subscription.egress.peer.number
+    number = viewed.subscription.subscribe_peer.peer.number
     judged: list[Observation | None] = []
     monkeypatch.setattr(Bandwidth, "observed", lambda self, observation, arrival: judged.append(observation))
 

@@ -201,7 +201,7 @@ class Call:
 
     def carried(self, camera: int = 0) -> str:
         """The rid that the viewer is sent of a camera now, "" for none."""
-        for downtrack in self.subscription.egress.downtracks.values():
+        for downtrack in self.subscription.subscribe_peer.downtracks.values():
             if downtrack.uptrack is not None and downtrack.uptrack.track == self.cameras[camera].track:
                 number = self.stage.node.context.engine.route_state(downtrack.route).stream
                 return next((stream.rid for stream in downtrack.uptrack.streams if stream.number == number), "")
@@ -209,6 +209,6 @@ class Call:
 
     @property
     def estimate(self) -> float:
-        bandwidth = self.subscription.egress.bandwidth
+        bandwidth = self.subscription.subscribe_peer.bandwidth
         assert bandwidth is not None
         return bandwidth.rate

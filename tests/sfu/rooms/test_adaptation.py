@@ -316,7 +316,7 @@ def test_a_layer_that_turns_out_dearer_is_weighed_again() -> None:
 def test_a_layer_that_costs_somewhat_more_is_looked_for_room_for_and_not_weighed_again() -> None:
     call = Call(WIDE)
     call.run(8)
-    bandwidth = call.subscription.egress.bandwidth
+    bandwidth = call.subscription.subscribe_peer.bandwidth
     assert bandwidth is not None
     before, wanted = allocations(call), bandwidth.wanted
     call.cameras[0].rates["f"] = call.cameras[0].rates["f"] * 115 // 100
@@ -397,4 +397,4 @@ def test_a_clear_link_gets_each_packet_of_sound_once() -> None:
     call.run(3)
     subscription = call.bob.seat.participant.subscription
     assert subscription is not None
-    assert subscription.egress.audio_copies.copies == 0
+    assert subscription.subscribe_peer.audio_copies.copies == 0

@@ -84,7 +84,7 @@ def carried(viewer: Viewer, stage: Stage) -> str:
     """The rid that a viewer is sent now."""
     subscription = viewer.person.seat.participant.subscription
     assert subscription is not None
-    for downtrack in subscription.egress.downtracks.values():
+    for downtrack in subscription.subscribe_peer.downtracks.values():
         if downtrack.uptrack is not None and not downtrack.uptrack.is_audio:
             number = stage.node.context.engine.route_state(downtrack.route).stream
             return next((stream.rid for stream in downtrack.uptrack.streams if stream.number == number), "")

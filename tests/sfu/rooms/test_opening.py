@@ -29,7 +29,7 @@ def test_it_is_never_paused_where_the_link_carries_it(rate: int, waited: int) ->
 
 def test_its_start_is_over_once_it_is_known_to_fit() -> None:
     call = lone(5_000_000, 2)
-    bandwidth = call.subscription.egress.bandwidth
+    bandwidth = call.subscription.subscribe_peer.bandwidth
     assert bandwidth is not None
     call.run(0.6)
     assert bandwidth.is_starting

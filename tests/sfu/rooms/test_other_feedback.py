@@ -70,14 +70,14 @@ class Player:
     def estimate(self) -> float:
         playback = self.seat.participant.playback
         assert playback is not None
-        assert playback.egress.bandwidth is not None
-        return playback.egress.bandwidth.rate
+        assert playback.subscribe_peer.bandwidth is not None
+        return playback.subscribe_peer.bandwidth.rate
 
     @property
     def carried(self) -> str:
         playback = self.seat.participant.playback
         assert playback is not None
-        (shown,) = playback.egress.downtracks.values()
+        (shown,) = playback.subscribe_peer.downtracks.values()
         number = self._stage.node.context.engine.route_state(shown.route).stream
         streams = shown.uptrack.streams if shown.uptrack is not None else []
         return next((stream.rid for stream in streams if stream.number == number), "")

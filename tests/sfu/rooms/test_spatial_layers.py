@@ -96,8 +96,8 @@ def test_the_size_shown_decides_on_the_layers() -> None:
 def test_a_choice_of_layers_holds_and_what_is_carried_is_told() -> None:
     call = LayeredCall()
     assert call.flow() == {0, 1}
-    egress = call.bob.seat.participant.subscription.egress  # type: ignore[union-attr]
-    (shown,) = [downtrack for downtrack in egress.downtracks.values() if downtrack.uptrack is not None]
+    subscribe_peer = call.bob.seat.participant.subscription.subscribe_peer  # type: ignore[union-attr]
+    (shown,) = [downtrack for downtrack in subscribe_peer.downtracks.values() if downtrack.uptrack is not None]
     assert shown.layer_name == "L2T3"
     shown.wanted_layer = Layer(0, 1)
     assert call.flow() == {0}

@@ -28,7 +28,9 @@ class Switching:
 
     @property
     def downtrack(self) -> DownTrack:
-        return next(d for d in self.call.subscription.egress.downtracks.values() if d.uptrack and d.kind == "video")
+        return next(
+            d for d in self.call.subscription.subscribe_peer.downtracks.values() if d.uptrack and d.kind == "video"
+        )
 
     @property
     def offset(self) -> float:

@@ -68,7 +68,7 @@ async def test_a_wrong_ufrag_is_refused_with_a_reason(tmp_path: Path) -> None:
         await ann.until(signaling.RoomInfo)
         subscription = h.node.rooms["r"].participants["ann"].subscription
         assert subscription is not None
-        peer = subscription.egress.peer
+        peer = subscription.subscribe_peer.peer
         right = peer._ice.credentials
         address = ("127.0.0.1", h.server.udp_port)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:

@@ -13,7 +13,7 @@ WIDE = LinkSettings(rate=5_000_000, delay=20 * MS)
 
 def picture(call: Call) -> DownTrack:
     """What shows the camera."""
-    return next(entry for entry in call.subscription.egress.downtracks.values() if entry.kind == "video")
+    return next(entry for entry in call.subscription.subscribe_peer.downtracks.values() if entry.kind == "video")
 
 
 def test_what_was_lost_before_a_pause_is_not_sent_again() -> None:

@@ -1,4 +1,4 @@
-"""A plain transport that sends one track: an egress with a single downtrack, its parameters given by whoever opened it.
+"""A plain transport that sends one track: a subscribe peer with one downtrack, its parameters given by its opener.
 
 What it carries is chosen by track, or by participant and source, which outlives the tracks.
 """
@@ -15,7 +15,7 @@ from sfu.peers.plain_peer import PlainPeer
 from sfu.peers.publish.converted_track import Convert, ConvertedTrack
 from sfu.peers.publish.uptrack import CODECS_BY_NAME
 from sfu.peers.subscribe.downtrack import DownTrack, SlotEncoding
-from sfu.peers.subscribe.egress import Egress
+from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.peers.subscribe.subscription import Candidate
 from sfu.peers.unproved import PROOF_NS
 
@@ -25,7 +25,7 @@ _LOOK_NS = 100_000_000
 _SECOND = 1_000_000_000
 
 
-class PlainEgress(Egress):
+class PlainSubscribePeer(SubscribePeer):
     """`transport` is its id, `wish` what was asked for, `kind` the medium: "audio" or "video", `end` our address.
 
     `codec` is a telephone's, into which `convert` converts what is sent; None sends it as it comes.
@@ -93,7 +93,7 @@ class PlainEgress(Egress):
             self._conversion = None
 
     def close(self, now: int) -> None:
-        """Stop converting, and what every egress does."""
+        """Stop converting, and what every subscribe peer does."""
         super().close(now)
         self._end_conversion()
 
@@ -112,7 +112,7 @@ class PlainEgress(Egress):
         return min((at for at in times if at is not None), default=None)
 
     def handle_timer(self, now: int) -> None:
-        """Ask for keyframes for a receiver that may not be able to, besides what every egress does."""
+        """Ask for keyframes for a receiver that may not be able to, besides what every subscribe peer does."""
         super().handle_timer(now)
         if self._next_look is not None and now >= self._next_look:
             self._next_look = self._look_for_proof(now)

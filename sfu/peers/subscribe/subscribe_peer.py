@@ -1,4 +1,4 @@
-"""What all peers that receive have in common: their downtracks, and RTCP with the subscriber."""
+"""The subscribe peer: downtracks, and RTCP with the subscriber. The pair of the publish peer."""
 
 from collections.abc import Mapping, Sequence
 
@@ -30,7 +30,7 @@ _SPREAD = 64
 _SECOND = 1_000_000_000
 
 
-class Egress:
+class SubscribePeer:
     """One peer that only receives. `downtracks` is by mid."""
 
     def __init__(self, context: Context, now: int, plain: PlainPeer | None = None) -> None:

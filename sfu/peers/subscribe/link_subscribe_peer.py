@@ -19,8 +19,8 @@ from sfu.peers.plain_peer import PlainPeer
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.publish.uptrack import UpTrack
-from sfu.peers.subscribe.egress import Egress
 from sfu.peers.subscribe.repairs import repair_interval
+from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 
 EXTENSIONS = {
     Extension.AUDIO_LEVEL: 1,
@@ -89,7 +89,7 @@ class _LinkRoute:
         return False
 
 
-class LinkEgress(Egress):
+class LinkSubscribePeer(SubscribePeer):
     """Routes by stream and by SSRC."""
 
     def __init__(self, context: Context, peer: PlainPeer, now: int, *, wished: bool) -> None:

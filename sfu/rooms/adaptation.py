@@ -210,7 +210,7 @@ class Adaptation:
 
     def _serve(self, participant: "Participant", now: int) -> bool:
         """Grant a participant layers, and tell it which tracks are paused; whether there was anything to do."""
-        holder = participant.subscription or participant.playback
+        holder = participant.subscription or participant.whep_player
         if holder is None or not _receives(participant):
             return False
         subscriber = self._subscribers.get(participant.participant)
@@ -412,5 +412,5 @@ def _audio_rate(subscribe_peer: SubscribePeer, now: int) -> float:
 
 
 def _receives(participant: "Participant") -> bool:
-    holder = participant.subscription or participant.playback
+    holder = participant.subscription or participant.whep_player
     return holder is not None and holder.subscribe_peer.peer.connected

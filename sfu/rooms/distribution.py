@@ -70,14 +70,14 @@ def _rank(uptrack: UpTrack, loudest: dict[str, int]) -> tuple[bool, bool, int]:
 
 
 def _refresh(room: Room, participant: Participant, offering: _Offering, now: int) -> None:
-    subscription, playback = participant.subscription, participant.playback
-    if subscription is None and playback is None and not participant.senders:
+    subscription, whep_player = participant.subscription, participant.whep_player
+    if subscription is None and whep_player is None and not participant.senders:
         return
     audio = _wanted(participant, offering.audio)
     video = _wanted(participant, offering.video)
     for sender in participant.senders.values():
         sender.update(audio, video, now)
-    holder = subscription or playback
+    holder = subscription or whep_player
     codecs = holder.video_codecs() if holder is not None else None
     unsupported: list[UpTrack] = []
     if codecs is not None and not offering.codecs <= codecs:
@@ -85,8 +85,8 @@ def _refresh(room: Room, participant: Participant, offering: _Offering, now: int
             participant.participant, [entry.uptrack for entry in video if entry.uptrack.codec not in codecs]
         )
         unsupported, video = _decoded(video, codecs)
-    if playback is not None:
-        playback.update(audio, video, now)
+    if whep_player is not None:
+        whep_player.update(audio, video, now)
     if subscription is None:
         return
     if unsupported or participant.paused:

@@ -9,8 +9,8 @@ from sfu.api.join_token import Grants, JoinClaims
 from sfu.api.signaling_values import ParticipantInfo, WantedTrack
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.subscribe.plain_subscribe_peer import PlainSubscribePeer
-from sfu.peers.subscribe.playback import Playback
 from sfu.peers.subscribe.subscription import Subscription
+from sfu.peers.subscribe.whep_player import WhepPlayer
 from sfu.rooms.data_allowance import DataAllowance
 
 _CHAT_PER_SECOND = 2.0
@@ -48,7 +48,7 @@ class Participant:
     heard_at: int = 0
     publish: PublishPeer | None = None
     subscription: Subscription | None = None
-    playback: Playback | None = None
+    whep_player: WhepPlayer | None = None
     plain: bool = False
     link: int | None = None
     info: ParticipantInfo | None = None

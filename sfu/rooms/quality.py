@@ -187,5 +187,5 @@ def _sample_published(track: _Track, uptrack: UpTrack, elapsed: int, now: int, *
 
 
 def _subscribe_peer(participant: Participant) -> SubscribePeer | None:
-    holder = participant.subscription or participant.playback
+    holder = participant.subscription or participant.whep_player
     return holder.subscribe_peer if holder is not None else None

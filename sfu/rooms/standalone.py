@@ -5,8 +5,8 @@ from sfu.formats.codecs import Codec
 from sfu.machines.negotiation.agreement import LocalTransport
 from sfu.peers.peer import Peer
 from sfu.peers.publish.publish_peer import PublishPeer
-from sfu.peers.subscribe.playback import Playback
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
+from sfu.peers.subscribe.whep_player import WhepPlayer
 from sfu.rooms import distribution, publishing, subscribing
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import Owner
@@ -23,8 +23,8 @@ def publish(room: Room, participant: Participant, sdp: str, now: int) -> str:
 def restart_ice(room: Room, participant: Participant, ufrag: str, pwd: str) -> LocalTransport:
     """Restart the ICE of the participant's peer with the remote's new credentials; returns ours. Raises Refused."""
     media: PublishPeer | SubscribePeer | None = participant.publish
-    if participant.playback is not None:
-        media = participant.playback.subscribe_peer
+    if participant.whep_player is not None:
+        media = participant.whep_player.subscribe_peer
     if media is None or not isinstance(media.peer, Peer) or media.peer.closed:
         raise Refused(Code.UNKNOWN_SESSION, "There is no peer to restart.", fatal=True)
     media.peer.restart_ice(ufrag, pwd)
@@ -38,15 +38,15 @@ def play(room: Room, participant: Participant, sdp: str, codec: Codec | None, no
     if not participant.grants.subscribe:
         raise Refused(Code.NOT_PERMITTED, "You may not receive here.")
     subscribing.end(room, participant, now)
-    playback = Playback(room.context, now)
-    playback.subscribe_peer.flight = room.flight.of(participant.participant)
+    whep_player = WhepPlayer(room.context, now)
+    whep_player.subscribe_peer.flight = room.flight.of(participant.participant)
     try:
-        answer = playback.answer(sdp, codec, now)
+        answer = whep_player.answer(sdp, codec, now)
     except ValueError as error:
-        playback.subscribe_peer.close(now)
+        whep_player.subscribe_peer.close(now)
         raise Refused(Code.OFFER_REFUSED, f"The offer cannot be answered: {error}") from error
-    participant.playback = playback
-    room.peers.add(Owner(room, participant, playback.subscribe_peer))
+    participant.whep_player = whep_player
+    room.peers.add(Owner(room, participant, whep_player.subscribe_peer))
     distribution.refresh(room, participant, now)
-    room.touch(playback.subscribe_peer.peer.number)
+    room.touch(whep_player.subscribe_peer.peer.number)
     return answer.sdp

@@ -14,7 +14,7 @@ def of_room(room: Room, now: int) -> list[dict[str, Any]]:
 
 
 def _of_participant(participant: Participant, room: Room, now: int) -> dict[str, Any]:
-    receiving = participant.subscription or participant.playback
+    receiving = participant.subscription or participant.whep_player
     return {
         "participant": participant.participant,
         "publish": _publishing(participant.publish, now) if participant.publish is not None else None,

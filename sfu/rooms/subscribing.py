@@ -73,13 +73,13 @@ def set_wants(room: Room, participant: Participant, wants: Iterable[signaling_va
 
 def end(room: Room, participant: Participant, now: int) -> None:
     """Close what the participant receives on."""
-    for holder in (participant.subscription, participant.playback):
+    for holder in (participant.subscription, participant.whep_player):
         if holder is not None:
             _close(room, holder.subscribe_peer, now)
     for subscribe_peer in participant.senders.values():
         _close(room, subscribe_peer, now)
     participant.subscription = None
-    participant.playback = None
+    participant.whep_player = None
     participant.senders.clear()
 
 

@@ -58,7 +58,7 @@ class FirstMedia:
         return found.participants.get(participant) if found is not None else None
 
     def _has_been_sent(self, person: Participant) -> bool:
-        receiving = person.subscription or person.playback
+        receiving = person.subscription or person.whep_player
         if receiving is None:
             return False
         engine = self._node.context.engine

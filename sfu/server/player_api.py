@@ -18,7 +18,7 @@ from aiohttp import web
 from sfu.api.refusal import Code, Refused
 from sfu.api.session_paths import Kind
 from sfu.peers.layers.steps import ALL_LAYERS, ONE_LAYER, Layer, share_of
-from sfu.peers.subscribe.playback import Encoding, Playback
+from sfu.peers.subscribe.whep_player import Encoding, WhepPlayer
 from sfu.server.driver import Driver
 from sfu.server.standalone_answers import CORS, add_manners, body_text, problem
 from sfu.server.standalone_api import Resource, StandaloneApi
@@ -71,31 +71,31 @@ class PlayerApi:
         router.add_get(f"{base}/events/{{key}}", self._events, allow_head=False)
         add_manners(router, f"{base}/events/{{key}}", Kind.EVENT_STREAM)
 
-    def _playback(self, request: web.Request) -> tuple[Resource, Playback] | web.Response:
+    def _whep_player(self, request: web.Request) -> tuple[Resource, WhepPlayer] | web.Response:
         resource = self._sessions.owned(request)
         if isinstance(resource, web.Response):
             return resource
-        playback = resource.seat.participant.playback
-        return (resource, playback) if playback is not None else _gone()
+        whep_player = resource.seat.participant.whep_player
+        return (resource, whep_player) if whep_player is not None else _gone()
 
     async def _layers(self, request: web.Request) -> web.StreamResponse:
-        found = self._playback(request)
+        found = self._whep_player(request)
         if isinstance(found, web.Response):
             return found
         return web.json_response(_described(found[1].layers(self._driver.now())), headers=CORS)
 
     async def _select(self, request: web.Request) -> web.StreamResponse:
-        found = self._playback(request)
+        found = self._whep_player(request)
         if isinstance(found, web.Response):
             return found
-        resource, playback = found
+        resource, whep_player = found
         try:
             wish = msgspec.json.decode(await body_text(request, _MAX_BYTES), type=Selection)
         except (ValueError, Refused) as error:
             return problem(400, Code.BAD_MESSAGE.value, f"The selection cannot be read: {error}.")
         now = self._driver.now()
         try:
-            playback.select(wish.media_id, wish.encoding_id, now, wish.highest)
+            whep_player.select(wish.media_id, wish.encoding_id, now, wish.highest)
         except LookupError as unknown:
             return problem(404, f"unknown_{unknown.args[0]}", f"There is no such {unknown.args[0]}.")
         resource.seat.room.adaptation.hurry(now)
@@ -104,7 +104,7 @@ class PlayerApi:
         return web.Response(status=200, headers=CORS)
 
     async def _subscribe(self, request: web.Request) -> web.StreamResponse:
-        found = self._playback(request)
+        found = self._whep_player(request)
         if isinstance(found, web.Response):
             return found
         try:
@@ -136,10 +136,10 @@ class PlayerApi:
         told: dict[str, bytes] = {}
         looks = 0
         with contextlib.suppress(ConnectionError):
-            while self._sessions.find(request) is resource and (playback := resource.seat.participant.playback):
+            while self._sessions.find(request) is resource and (whep_player := resource.seat.participant.whep_player):
                 if request.transport is None:  # the reader has gone: a write would tell later
                     break
-                for event, data in self._state(playback).items():
+                for event, data in self._state(whep_player).items():
                     text = msgspec.json.encode(data)
                     if told.get(event) != text:
                         told[event] = text
@@ -150,11 +150,11 @@ class PlayerApi:
                 await asyncio.sleep(_LOOK_SECONDS)
         return response
 
-    def _state(self, playback: Playback) -> dict[str, dict[str, Any]]:
-        layers = playback.layers(self._driver.now())
+    def _state(self, whep_player: WhepPlayer) -> dict[str, dict[str, Any]]:
+        layers = whep_player.layers(self._driver.now())
         # Rates move all the time; an event is worth it when what there is to choose from, or what is shown, changes.
         coarse = {mid: [entry._replace(bits_per_second=0) for entry in encodings] for mid, encodings in layers.items()}
-        shown = sorted(playback.shows())
+        shown = sorted(whep_player.shows())
         return {"active" if shown else "inactive": {"media": shown}, "layers": _described(coarse)}
 
 

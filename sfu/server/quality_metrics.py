@@ -34,7 +34,7 @@ class _Figures:
             live = [stream for stream in participant.publish.streams.values() if stream.packets]
             self.loss["in"] += [stream.fraction_lost / 256 for stream in live]
             self.jitter += [stream.jitter / _SECOND for stream in live]
-        receiving = participant.subscription or participant.playback
+        receiving = participant.subscription or participant.whep_player
         if receiving is not None:
             self._add_subscribe_peer(receiving.subscribe_peer)
 

@@ -68,16 +68,16 @@ class Player:
 
     @property
     def estimate(self) -> float:
-        playback = self.seat.participant.playback
-        assert playback is not None
-        assert playback.subscribe_peer.bandwidth is not None
-        return playback.subscribe_peer.bandwidth.rate
+        whep_player = self.seat.participant.whep_player
+        assert whep_player is not None
+        assert whep_player.subscribe_peer.bandwidth is not None
+        return whep_player.subscribe_peer.bandwidth.rate
 
     @property
     def carried(self) -> str:
-        playback = self.seat.participant.playback
-        assert playback is not None
-        (shown,) = playback.subscribe_peer.downtracks.values()
+        whep_player = self.seat.participant.whep_player
+        assert whep_player is not None
+        (shown,) = whep_player.subscribe_peer.downtracks.values()
         number = self._stage.node.context.engine.route_state(shown.route).stream
         streams = shown.uptrack.streams if shown.uptrack is not None else []
         return next((stream.rid for stream in streams if stream.number == number), "")

@@ -158,7 +158,7 @@ async def played(tmp_path: Path) -> AsyncIterator[tuple[Host, Session, UpTrack, 
         uptrack = next(iter(room.uptracks.values()))
         for number, rid in enumerate("qf"):
             room.participants["whip-user"].publish._registry.register(uptrack, 3000 + number, rid, None)
-        downtrack = next(iter(room.participants["whep-user"].playback.subscribe_peer.downtracks.values()))
+        downtrack = next(iter(room.participants["whep-user"].whep_player.subscribe_peer.downtracks.values()))
         yield h, whep, uptrack, downtrack
 
 
@@ -263,9 +263,9 @@ async def test_a_browser_restarts_ice_and_goes_on_playing(tmp_path: Path) -> Non
         player = await open_page(browser, url)
         await player.evaluate(PLAY, [f"{h.http}/whep", h.control.token("r", "wall")])
         await player.wait_for_function("played() > 20", polling=100)
-        before = h.node.rooms["r"].participants["wall"].playback.subscribe_peer.peer.ufrags
+        before = h.node.rooms["r"].participants["wall"].whep_player.subscribe_peer.peer.ufrags
         assert await player.evaluate("restart()") == 200
-        peer = h.node.rooms["r"].participants["wall"].playback.subscribe_peer.peer
+        peer = h.node.rooms["r"].participants["wall"].whep_player.subscribe_peer.peer
         await eventually(lambda: len(peer.ufrags) == 1 and peer.ufrags != before, 30)
         frames = await player.evaluate("played()")
         await player.wait_for_function(f"played() > {frames + 20}", polling=100)

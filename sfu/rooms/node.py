@@ -24,7 +24,6 @@ from sfu.peers.sinks.sinks import Sinks
 from sfu.rooms import (
     consent_policy,
     consenting,
-    conversation,
     distribution,
     membership,
     moderation,
@@ -33,6 +32,7 @@ from sfu.rooms import (
     standalone,
     taps,
 )
+from sfu.rooms import signaling_dispatch as signaling_dispatch
 from sfu.rooms.adaptation import AdaptationKey
 from sfu.rooms.incoming import BeatKey, Incoming
 from sfu.rooms.participant import Participant
@@ -129,7 +129,7 @@ class Node:
         if not isinstance(message, signaling.Ping):
             seat.room.flight.note(now, Kind.CLIENT_SAID, seat.participant.participant, flight_notes.message(message))
         try:
-            conversation.handle(seat.room, seat.participant, message, now)
+            signaling_dispatch.handle(seat.room, seat.participant, message, now)
         finally:
             self.close_if_empty(seat.room, now)
             self.settle(now)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from sfu.formats.codecs import Codec
 from sfu.machines.negotiation.agreement import Negotiated
-from sfu.machines.negotiation.subscribe import OfferedSlot
 from sfu.machines.negotiation.playback import PlaybackNegotiation, PlaybackStream
+from sfu.machines.negotiation.subscribe import OfferedSlot
 from sfu.peers.context import Context, random_ssrc
 from sfu.peers.layers.steps import ALL_LAYERS, ONE_LAYER, Layer
 from sfu.peers.subscribe.slots import place

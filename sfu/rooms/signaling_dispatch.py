@@ -1,4 +1,4 @@
-"""What each signaling message of a joined participant leads to."""
+"""Dispatch of the signaling messages of joined participants."""
 
 from sfu.api import facts, signaling, signaling_values
 from sfu.api.refusal import Code, Refused

@@ -24,15 +24,15 @@ from sfu.peers.sinks.sinks import Sinks
 from sfu.rooms import (
     consent_policy,
     consenting,
+    desired_state,
     distribution,
     membership,
-    moderation,
     settling,
+    signaling_dispatch,
     spilling,
     standalone,
     taps,
 )
-from sfu.rooms import signaling_dispatch as signaling_dispatch
 from sfu.rooms.adaptation import AdaptationKey
 from sfu.rooms.incoming import BeatKey, Incoming
 from sfu.rooms.participant import Participant
@@ -251,7 +251,7 @@ class Node:
         if desired.placement is not None and not self._holds(room, desired.placement):
             self.move_away((room.room,), now)
             return 0
-        moderation.apply(room, desired, now)
+        desired_state.apply(room, desired, now)
         governing = room.desired.version if room.desired is not None else 0
         self.close_if_empty(room, now)
         self.settle(now)
@@ -268,7 +268,7 @@ class Node:
         """Apply what governs a room to which somebody comes; raises Refused when another node holds it."""
         if desired.placement is not None and not self._holds(room, desired.placement):
             raise Refused(Code.MOVED, "The meeting was moved meanwhile; join again.", fatal=True)
-        moderation.apply(room, desired, now)
+        desired_state.apply(room, desired, now)
 
     def _holds(self, room: Room, placement: Placement) -> bool:
         """Whether a room is still ours under a placement; one that was opened without an epoch takes it from there."""
@@ -351,7 +351,7 @@ class Node:
             return
         self.context.schedule.set(key, now + _TICK_NS)
         membership.expire(room, now)
-        moderation.close_when_due(room, now)
+        desired_state.close_when_due(room, now)
         room.taps.check_recording(now)
         for link in room.links.values():
             link.update(now)

@@ -14,7 +14,7 @@ from sfu.flight.recorder import Kind
 from sfu.machines.congestion.dips import Dips
 from sfu.machines.layers.allocator import PAUSED, Allocator, Demand, Rank
 from sfu.machines.layers.size import full_height, useful_layers
-from sfu.peers.beat import on_nearest_beat
+from sfu.peers.coalescing import coalesce_nearest
 from sfu.peers.layers.layer_ladder import UNKNOWN_RATE, LayerLadder
 from sfu.peers.layers.layer_prices import Costs, are_alike, are_same_layers
 from sfu.peers.layers.steps import ALL_LAYERS, Step, keeping_resolution, share_of, steps_of, up_to
@@ -141,7 +141,7 @@ class Adaptation:
             pause = min(_INTERVAL_NS, _ROUND_NS * looks // max(len(room.participants), 1))
             self._serve_at = now + (_HURRY_NS if self._in_haste else pause)
         at = min(self._serve_at, now + _WATCH_NS)
-        room.context.schedule.set(AdaptationKey(room.room), at if self._in_haste else on_nearest_beat(at, now))
+        room.context.schedule.set(AdaptationKey(room.room), at if self._in_haste else coalesce_nearest(at, now))
 
     def _leave_stalled(self, now: int) -> None:
         """Who watches a layer that stalled goes to one that flows, without waiting for its turn."""

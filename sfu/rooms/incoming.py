@@ -9,7 +9,7 @@ from sfu.formats import rtcp
 from sfu.machines.congestion.observation import Observation
 from sfu.machines.congestion.overuse import Usage
 from sfu.machines.ice.lite import local_ufrag
-from sfu.peers.beat import on_beat
+from sfu.peers.coalescing import coalesce
 from sfu.peers.context import Context
 from sfu.peers.peer import Peer
 from sfu.peers.publish.publish_peer import PublishPeer
@@ -20,10 +20,10 @@ from sfu.rooms.peer_index import Owner, PeerIndex
 from sfu.rooms.transcoding import Transcoding
 
 
-class BeatKey(Enum):
-    """The beat's place in the schedule."""
+class CoalescingKey(Enum):
+    """The place of coalesced work in the schedule."""
 
-    BEAT = 0
+    DUE = 0
 
 
 _MAX_WAITING = 1000
@@ -66,15 +66,15 @@ class Incoming:
                 self.take_waiting(now)
 
     def _wait(self, what: Leftover | Observed, now: int) -> None:
-        """Keep for the next beat what nothing follows from at once."""
+        """Keep for the next coalesced turn what nothing follows from at once."""
         if not self._waiting:
-            self._context.schedule.set(BeatKey.BEAT, on_beat(now + 1))
+            self._context.schedule.set(CoalescingKey.DUE, coalesce(now + 1))
         self._waiting.append(what)
         if len(self._waiting) >= _MAX_WAITING:
             self.take_waiting(now)
 
     def take_waiting(self, now: int) -> None:
-        """Take what has waited for the beat."""
+        """Take what has waited for the coalesced turn."""
         waiting, self._waiting = self._waiting, []
         for what in waiting:
             if isinstance(what, Leftover):

@@ -34,7 +34,7 @@ from sfu.rooms import (
     taps,
 )
 from sfu.rooms.adaptation import AdaptationKey
-from sfu.rooms.incoming import BeatKey, Incoming
+from sfu.rooms.incoming import CoalescingKey, Incoming
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import PeerIndex
 from sfu.rooms.room import Room
@@ -337,7 +337,7 @@ class Node:
         for key in self.context.schedule.due(now):
             if isinstance(key, PeerKey):
                 self.context.touched.add(key.peer)
-            elif isinstance(key, BeatKey):
+            elif isinstance(key, CoalescingKey):
                 self._incoming.take_waiting(now)
             elif isinstance(key, _RoomKey):
                 self._tick(key, now)

@@ -11,7 +11,7 @@ from sfu.machines.congestion.estimator import Estimator, EstimatorState
 from sfu.machines.congestion.observation import Observation
 from sfu.machines.congestion.pacing import BurstCapacity, RepairBudget, pacing_rate
 from sfu.machines.congestion.probes import ProbeCluster
-from sfu.peers.beat import on_beat
+from sfu.peers.coalescing import coalesce
 from sfu.peers.outbox import Outbox
 
 _CHECK_NS = 100_000_000
@@ -169,7 +169,7 @@ class Bandwidth:
             if self._is_heard or now >= self._expected_by:  # else feedback may well have come, and be folded yet
                 self._estimator.handle_timer(now)
             wait = max(self._folded, _FOLDED_NS) + _UNHEARD_NS if is_active else _IDLE_CHECK_NS
-            self._next_check = on_beat(now + wait)
+            self._next_check = coalesce(now + wait)
             self._expected_by = self._next_check
             self._checked_at, self._is_heard = now, False
             self._set_budget()

@@ -12,7 +12,7 @@ from sfu.machines.ice.lite import Refusal
 from sfu.machines.negotiation.agreement import Negotiated, NegotiatedMedia
 from sfu.machines.negotiation.subscribe import OfferedSlot
 from sfu.machines.repair.round_trip import RoundTrip
-from sfu.peers.beat import on_beat
+from sfu.peers.coalescing import coalesce
 from sfu.peers.context import Context
 from sfu.peers.peer import Peer
 from sfu.peers.plain_peer import PlainPeer
@@ -222,7 +222,7 @@ class SubscribePeer:
             self._reports += self._send_reports(now)
             self._was_carrying = self._carries()
             is_awaited = self._reports < _FIRST_REPORTS and self._was_carrying
-            self._next_report = on_beat(now + (_REPORT_INTERVAL_NS if is_awaited else _LATER_REPORT_NS))
+            self._next_report = coalesce(now + (_REPORT_INTERVAL_NS if is_awaited else _LATER_REPORT_NS))
         elif not self._was_carrying:
             self._next_report = now + _LATER_REPORT_NS  # no wake-up of its own for nothing
 

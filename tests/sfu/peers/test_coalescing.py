@@ -9,7 +9,7 @@ from sfu.formats import rtcp
 from sfu.machines.congestion.loss_windows import LossWindow
 from sfu.machines.congestion.observation import Observation
 from sfu.machines.congestion.overuse import Usage
-from sfu.peers.beat import BEAT_NS, on_beat, on_nearest_beat
+from sfu.peers.coalescing import COALESCING_NS, coalesce, coalesce_nearest
 from sfu.peers.subscribe.bandwidth import Bandwidth
 from tests.sfu.rooms.simulcast_call import Call
 from tests.sfu.rooms.stage import MS, Stage
@@ -20,15 +20,15 @@ CALM = Observation(20 * MS, 20 * MS, (1000.0,), False, Usage.NORMAL, 3000, 2 * M
 
 
 @given(st.integers(0, 10**15), st.integers(0, 10**9))
-def test_beats_are_never_before_what_waits_for_them(now: int, wait: int) -> None:
-    assert 0 <= on_beat(now) - now < BEAT_NS
-    nearest = on_nearest_beat(now + wait, now)
+def test_coalesced_times_are_never_before_what_waits_for_them(now: int, wait: int) -> None:
+    assert 0 <= coalesce(now) - now < COALESCING_NS
+    nearest = coalesce_nearest(now + wait, now)
     assert nearest > now
-    assert nearest % BEAT_NS == 0
-    assert abs(nearest - now - wait) <= (BEAT_NS if wait < BEAT_NS else BEAT_NS // 2)
+    assert nearest % COALESCING_NS == 0
+    assert abs(nearest - now - wait) <= (COALESCING_NS if wait < COALESCING_NS else COALESCING_NS // 2)
 
 
-def test_a_report_waits_for_the_beat_and_a_keyframe_asked_for_does_not() -> None:
+def test_a_report_waits_to_be_coalesced_and_a_keyframe_asked_for_does_not() -> None:
     stage = Stage()
     _, receiver = call(stage)
     bob = stage.node.rooms["r"].participants["bob"]
@@ -44,7 +44,7 @@ def test_a_report_waits_for_the_beat_and_a_keyframe_asked_for_does_not() -> None
 
     hear(12)
     assert downtrack.fraction_lost == 0
-    stage.run(BEAT_NS + 10 * MS)
+    stage.run(COALESCING_NS + 10 * MS)
     assert downtrack.fraction_lost == 12
     hear(7, rtcp.PictureLoss(1, downtrack.ssrc))
     assert counters["plis_received"] == asked + 1
@@ -75,5 +75,5 @@ def test_trouble_is_judged_at_once_and_after_what_waits(urgent: Observation, mon
     hear(urgent)
     assert judged == [CALM, urgent]
     hear(CALM)
-    viewed.stage.run(BEAT_NS + 10 * MS)
+    viewed.stage.run(COALESCING_NS + 10 * MS)
     assert judged[:3] == [CALM, urgent, CALM]

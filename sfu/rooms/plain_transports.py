@@ -13,7 +13,7 @@ from sfu.engine.contract import Address
 from sfu.formats import telephony
 from sfu.formats.codecs import Codec
 from sfu.machines.negotiation.agreement import NegotiatedPayload
-from sfu.peers.our_end import OurEnd
+from sfu.peers.local_endpoint import LocalEndpoint
 from sfu.peers.plain_peer import PlainAddress, PlainPeer, srtp_keys, with_key
 from sfu.peers.publish.plain_publish_peer import CODECS, PlainPublishPeer
 from sfu.peers.publish.uptrack import UpTrack
@@ -51,7 +51,7 @@ def claims_of(room: str, transport: AnyTransport) -> JoinClaims:
 
 
 def open_transport(
-    node: Node, name: str, transport: AnyTransport, end: OurEnd, now: int, *, is_vouched_for: bool = True
+    node: Node, name: str, transport: AnyTransport, end: LocalEndpoint, now: int, *, is_vouched_for: bool = True
 ) -> TransportInfo:
     """Open a transport, its participant joining if need be; raises Refused, which leaves all as it was.
 
@@ -140,7 +140,9 @@ def _check_types(meant: Mapping[int | None, Codec], types: Sequence[int | None])
         raise Refused(Code.BAD_MESSAGE, "Payload types are distinct, of 35 to 63 or 96 to 127: the others are taken.")
 
 
-def open_in(room: Room, participant: Participant, transport: AnyTransport, end: OurEnd, now: int) -> TransportInfo:
+def open_in(
+    room: Room, participant: Participant, transport: AnyTransport, end: LocalEndpoint, now: int
+) -> TransportInfo:
     """Open a transport for a participant that is in the room; raises Refused, which opens nothing."""
     _check_convertible(room, transport)
     if room.desired is not None and room.desired.e2ee:
@@ -162,7 +164,9 @@ def _check_convertible(room: Room, transport: AnyTransport) -> None:
             raise Refused(Code.CODEC_UNSUPPORTED, detail)
 
 
-def _open_unproved(room: Room, participant: Participant, wish: SendTransport, end: OurEnd, now: int) -> TransportInfo:
+def _open_unproved(
+    room: Room, participant: Participant, wish: SendTransport, end: LocalEndpoint, now: int
+) -> TransportInfo:
     room.context.unproved.begin(wish.address, now)
     info = open_in(room, participant, wish, end, now)
     participant.senders[info.transport].expect_proof(now)
@@ -170,7 +174,9 @@ def _open_unproved(room: Room, participant: Participant, wish: SendTransport, en
     return info
 
 
-def _open_sender(room: Room, participant: Participant, wish: SendTransport, end: OurEnd, now: int) -> TransportInfo:
+def _open_sender(
+    room: Room, participant: Participant, wish: SendTransport, end: LocalEndpoint, now: int
+) -> TransportInfo:
     kind = _kind(room, wish)
     srtp = with_key(wish.srtp) if wish.srtp is not None else None
     keys = srtp_keys(srtp, wish.remote_srtp or srtp) if srtp is not None else None
@@ -208,7 +214,7 @@ def _kind(room: Room, wish: SendTransport) -> str:
 
 
 def _open_receiver(
-    room: Room, participant: Participant, wish: ReceiveTransport, end: OurEnd, now: int
+    room: Room, participant: Participant, wish: ReceiveTransport, end: LocalEndpoint, now: int
 ) -> TransportInfo:
     if participant.publish is not None:
         raise Refused(Code.NOT_PERMITTED, "This participant has a transport that receives already.")

@@ -28,7 +28,7 @@ from sfu.api.room_link import (
 from sfu.engine.contract import SrtpProfile
 from sfu.peers.layers.layer_ladder import LayerLadder
 from sfu.peers.layers.steps import Layer
-from sfu.peers.our_end import OurEnd
+from sfu.peers.local_endpoint import LocalEndpoint
 from sfu.peers.plain_peer import KEY_BYTES, PlainAddress, PlainPeer, srtp_keys
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.link_publish_peer import LinkPublishPeer, check
@@ -49,7 +49,7 @@ class RoomLink:
     `is_behind`: something has changed that the other side should soon be told.
     """
 
-    def __init__(self, room: Room, node: str, end: OurEnd, sender: OurEnd, now: int) -> None:
+    def __init__(self, room: Room, node: str, end: LocalEndpoint, sender: LocalEndpoint, now: int) -> None:
         """We receive at `end` and send from `sender`."""
         self.number = room.context.number()
         self.node = node

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sfu.api.refusal import Code, Refused
 from sfu.api.room_link import LinkMessage
-from sfu.peers.our_end import OurEnd
+from sfu.peers.local_endpoint import LocalEndpoint
 from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room
 from sfu.rooms.room_link import RoomLink
@@ -37,7 +37,7 @@ def set_spilled(node: "Node", room: str, home: Home) -> None:
         node.context.outbox.rooms_opened.append(room)
 
 
-def open_link(node: "Node", name: str, other: str, ends: tuple[OurEnd, OurEnd], now: int) -> RoomLink:
+def open_link(node: "Node", name: str, other: str, ends: tuple[LocalEndpoint, LocalEndpoint], now: int) -> RoomLink:
     """Tie a room to another node that holds it; `ends` are where we receive and where we send from. Raises Refused."""
     room = node.open_room(name, now, 0)
     for link in [entry for entry in room.links.values() if entry.node == other]:

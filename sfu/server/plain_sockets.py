@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from sfu.api.refusal import Code, Refused
 from sfu.engine.sockets import Sockets
-from sfu.peers.our_end import OurEnd
+from sfu.peers.local_endpoint import LocalEndpoint
 from sfu.server.driver import Driver
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -56,7 +56,7 @@ class FarEnds:
 
 
 class PlainSockets:
-    """Hands out our ends of transports. `ports` bounds the ports of those that receive; (0, 0) leaves them to the
+    """Hands out local endpoints of transports. `ports` bounds the ports of those that receive; (0, 0) leaves them to the
     system. `public` are the addresses that the node announces besides its own.
     """
 
@@ -70,21 +70,21 @@ class PlainSockets:
         self._next_port = ports[0]
         self._shared: dict[int, tuple[int, int]] = {}
 
-    def to_send(self, address: str) -> OurEnd:
-        """Return our end for sending to an address; raises Refused when there is none."""
+    def to_send(self, address: str) -> LocalEndpoint:
+        """Return a local endpoint for sending to an address; raises Refused when there is none."""
         beside = self._route_to(address)
         if beside not in self._shared:
             self._shared[beside] = self._open(beside, 0)
         local, port = self._shared[beside]
-        return OurEnd(local, local, self._name(beside, address), port, port)
+        return LocalEndpoint(local, local, self._name(beside, address), port, port)
 
-    def to_receive(self, sender: str | None, *, mux: bool) -> OurEnd:
+    def to_receive(self, sender: str | None, *, mux: bool) -> LocalEndpoint:
         """Return an end of its own, reachable for a sender (any when None); raises Refused when there is none."""
         beside = self._route_to(sender) if sender is not None else 0
         name = self._name(beside, sender)
         if mux:
             local, port = self._open_one(beside)
-            return OurEnd(local, local, name, port, port, own=True)
+            return LocalEndpoint(local, local, name, port, port, own=True)
         for _ in range(_TRIES):
             local, port = self._open_one(beside)
             try:
@@ -92,10 +92,10 @@ class PlainSockets:
             except OSError:
                 self._driver.shut_socket(local)
                 continue
-            return OurEnd(local, rtcp_local, name, port, rtcp_port, own=True)
+            return LocalEndpoint(local, rtcp_local, name, port, rtcp_port, own=True)
         raise Refused(Code.FULL, "There are no two ports in a row.")
 
-    def give_back(self, end: OurEnd) -> None:
+    def give_back(self, end: LocalEndpoint) -> None:
         """Shut the sockets of an end for which no transport was opened."""
         for local in end.sockets:
             self._driver.shut_socket(local)

@@ -6,7 +6,7 @@ from sfu.api import signaling
 from sfu.api.room_link import LinkMessage, decode, encode
 from sfu.engine.contract import Datagram
 from sfu.formats.rtp import is_rtcp
-from sfu.peers.our_end import OurEnd
+from sfu.peers.local_endpoint import LocalEndpoint
 from sfu.rooms import spilling
 from sfu.rooms.spilling import Home
 from tests.sfu.rooms.stage import MS, SECOND, Person, RtcClient, Stage, subscribe
@@ -58,8 +58,8 @@ class Tied:
         for host, other in self._ways:
             stage, socket = self.stages[host], self._socket(host, other)
             ends = (
-                OurEnd(socket, socket, host, _RECEIVES, _RECEIVES, own=True),
-                OurEnd(socket + 1, socket + 1, host, _SENDS, _SENDS),
+                LocalEndpoint(socket, socket, host, _RECEIVES, _RECEIVES, own=True),
+                LocalEndpoint(socket + 1, socket + 1, host, _SENDS, _SENDS),
             )
             self._numbers[host, other] = spilling.open_link(stage.node, "r", other, ends, stage.now).number
         self.carry()

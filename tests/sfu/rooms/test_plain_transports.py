@@ -12,13 +12,13 @@ from sfu.api.refusal import Code, Refused
 from sfu.engine.contract import Datagram
 from sfu.formats import rtcp
 from sfu.formats.rtp import RtpPacket, is_rtcp, parse, serialize
-from sfu.peers.our_end import OurEnd
+from sfu.peers.local_endpoint import LocalEndpoint
 from sfu.peers.publish.plain_publish_peer import PlainPublishPeer
 from sfu.rooms import plain_transports
 from tests.sfu.rooms.stage import AUDIO, DELTA, KEYFRAME, MS, SECOND, VIDEO, VIDEO_SSRC, Stage, audio, publish, video
 
-IN = OurEnd(3, 4, "192.0.2.1", 40_000, 40_001, own=True)
-OUT = OurEnd(7, 7, "192.0.2.1", 50_000, 50_000)
+IN = LocalEndpoint(3, 4, "192.0.2.1", 40_000, 40_001, own=True)
+OUT = LocalEndpoint(7, 7, "192.0.2.1", 50_000, 50_000)
 CAMERA = PlainTrack(source=Source.CAMERA, codec="VP8", payload_type=96)
 MICROPHONE = PlainTrack(source=Source.MICROPHONE, codec="opus", payload_type=97)
 SENDER, OTHER = ("198.51.100.1", 6000), ("198.51.100.2", 7000)

@@ -1,11 +1,11 @@
-"""Our end of a plain transport or link: which of our sockets it is, and how the far end knows it."""
+"""The local endpoint of a plain transport or link: its sockets, and the address that the far end sees."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class OurEnd:
-    """Our sockets for a transport, and the address under which the far end knows us. `own`: they are its own."""
+class LocalEndpoint:
+    """Our sockets for a transport, and the address at which the far end reaches them. `own`: nothing shares them."""
 
     local: int
     rtcp_local: int

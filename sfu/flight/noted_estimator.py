@@ -1,4 +1,4 @@
-"""An estimator whose input is kept in the room's flight recorder, so that it can be run again (flight_replay)."""
+"""An estimator whose input is kept in the room's flight recorder, so that `replay` can run it again."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ from sfu.machines.congestion.observation import Observation, SentSummary
 from sfu.machines.congestion.probes import ProbeCluster
 
 
-class Step(msgspec.Struct, frozen=True, array_like=True, tag=True):
+class EstimatorInput(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """One input of an estimator, at a time in ns; `rate` is the estimate afterwards, in bits/s.
 
     Each kind has `feed`, which gives the input to an estimator.
@@ -18,65 +18,65 @@ class Step(msgspec.Struct, frozen=True, array_like=True, tag=True):
     rate: float
 
 
-class Began(Step, frozen=True, array_like=True, tag=True):
+class Began(EstimatorInput, frozen=True, array_like=True, tag=True):
     """A new estimator."""
 
     def feed(self, estimator: Estimator) -> None:
         return
 
 
-class Sent(Step, frozen=True, array_like=True, tag=True):
+class Sent(EstimatorInput, frozen=True, array_like=True, tag=True):
     summary: SentSummary
 
     def feed(self, estimator: Estimator) -> None:
         estimator.sent(self.summary)
 
 
-class Observed(Step, frozen=True, array_like=True, tag=True):
+class Observed(EstimatorInput, frozen=True, array_like=True, tag=True):
     observation: Observation
 
     def feed(self, estimator: Estimator) -> None:
         estimator.observed(self.observation, self.at)
 
 
-class ReceiverEstimated(Step, frozen=True, array_like=True, tag=True):
+class ReceiverEstimated(EstimatorInput, frozen=True, array_like=True, tag=True):
     told: float
 
     def feed(self, estimator: Estimator) -> None:
         estimator.receiver_estimate(self.told, self.at)
 
 
-class Reported(Step, frozen=True, array_like=True, tag=True):
+class Reported(EstimatorInput, frozen=True, array_like=True, tag=True):
     fraction_lost: float
 
     def feed(self, estimator: Estimator) -> None:
         estimator.report(self.fraction_lost, self.at)
 
 
-class MayProbe(Step, frozen=True, array_like=True, tag=True):
+class MayProbe(EstimatorInput, frozen=True, array_like=True, tag=True):
     wanted: float
 
     def feed(self, estimator: Estimator) -> None:
         estimator.next_probe(self.wanted, self.at)
 
 
-class StartEnded(Step, frozen=True, array_like=True, tag=True):
+class StartEnded(EstimatorInput, frozen=True, array_like=True, tag=True):
     def feed(self, estimator: Estimator) -> None:
         estimator.end_start(self.at)
 
 
-class Timer(Step, frozen=True, array_like=True, tag=True):
+class Timer(EstimatorInput, frozen=True, array_like=True, tag=True):
     def feed(self, estimator: Estimator) -> None:
         estimator.handle_timer(self.at)
 
 
-AnyStep = Began | Sent | Observed | ReceiverEstimated | Reported | MayProbe | StartEnded | Timer
+AnyInput = Began | Sent | Observed | ReceiverEstimated | Reported | MayProbe | StartEnded | Timer
 _encoder = msgspec.msgpack.Encoder()
-_decoder: "msgspec.msgpack.Decoder[AnyStep]" = msgspec.msgpack.Decoder(AnyStep)
+_decoder: "msgspec.msgpack.Decoder[AnyInput]" = msgspec.msgpack.Decoder(AnyInput)
 
 
-def read(data: bytes) -> AnyStep:
-    """Return the step that an entry of Kind.ESTIMATOR holds; raises ValueError."""
+def read(data: bytes) -> AnyInput:
+    """Return the input that an entry of Kind.ESTIMATOR holds; raises ValueError."""
     return _decoder.decode(data)
 
 
@@ -121,5 +121,5 @@ class NotedEstimator(Estimator):
         if self.rate != before:
             self._note(Timer(now, self.rate))
 
-    def _note(self, step: AnyStep) -> None:
-        self._flight.note(step.at, Kind.ESTIMATOR, _encoder.encode(step))
+    def _note(self, taken: AnyInput) -> None:
+        self._flight.note(taken.at, Kind.ESTIMATOR, _encoder.encode(taken))

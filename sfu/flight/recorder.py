@@ -31,7 +31,7 @@ class Kind(IntEnum):
     DECISION = 5
     """JSON of anything else that was decided: `{"what": ...}`."""
     ESTIMATOR = 6
-    """MessagePack of an input of the estimator of the participant's link (`noted_estimator.Step`)."""
+    """MessagePack of an input of the estimator of the participant's link (`noted_estimator.EstimatorInput`)."""
 
 
 class Entry(NamedTuple):

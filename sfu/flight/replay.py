@@ -44,13 +44,13 @@ def replay(entries: Iterable[Entry]) -> Replay:
         if entry.kind is Kind.ALLOCATION:
             done.grants.append(_allocate(entry, allocators.setdefault(entry.who, Allocator())))
         elif entry.kind is Kind.ESTIMATOR:
-            step = noted_estimator.read(entry.data)
-            if isinstance(step, Began):
+            taken = noted_estimator.read(entry.data)
+            if isinstance(taken, Began):
                 estimators[entry.who] = Estimator()
             estimator = estimators.get(entry.who)
             if estimator is not None:
-                step.feed(estimator)
-                done.estimates.append(Replayed(step.at, entry.who, step.rate, estimator.rate))
+                taken.feed(estimator)
+                done.estimates.append(Replayed(taken.at, entry.who, taken.rate, estimator.rate))
     return done
 
 

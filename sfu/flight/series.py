@@ -59,7 +59,7 @@ def _delays(entries: Iterable[Entry]) -> dict[str, list[tuple[float, int]]]:
     for entry in entries:
         if entry.kind is not Kind.ESTIMATOR:
             continue
-        step = noted_estimator.read(entry.data)
-        if isinstance(step, Observed) and step.observation.smallest_delay is not None:
-            delays.setdefault(entry.who, []).append((step.at / 1e9, step.observation.smallest_delay))
+        taken = noted_estimator.read(entry.data)
+        if isinstance(taken, Observed) and taken.observation.smallest_delay is not None:
+            delays.setdefault(entry.who, []).append((taken.at / 1e9, taken.observation.smallest_delay))
     return delays

@@ -15,9 +15,8 @@ from sfu.machines.congestion.dips import Dips
 from sfu.machines.layers.allocator import PAUSED, Allocator, Demand, Rank
 from sfu.machines.layers.size import full_height, useful_layers
 from sfu.peers.coalescing import coalesce_nearest
-from sfu.peers.layers.layer_ladder import UNKNOWN_RATE, LayerLadder
-from sfu.peers.layers.layer_prices import Costs, are_alike, are_same_layers
-from sfu.peers.layers.steps import ALL_LAYERS, Step, keeping_resolution, share_of, steps_of, up_to
+from sfu.peers.layers.layer_ladder import UNKNOWN_RATE, Costs, LayerLadder, are_alike, are_same_layers
+from sfu.peers.layers.layer_options import ALL_LAYERS, LayerOption, keeping_resolution, options_of, share_of, up_to
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.downtrack import DownTrack
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
@@ -65,7 +64,7 @@ class _Subscriber:
         """An estimate with which there is no need to allocate again, while all is as it was then (`seen`, `layers`)."""
         self.seen: tuple[object, ...] = ()
         self.layers = self.prices = 0
-        self.carried: list[tuple[LayerLadder, Step]] = []
+        self.carried: list[tuple[LayerLadder, LayerOption]] = []
         self.audio = 0.0
         self._pictures: list[DownTrack] = []
         self._slots = 0
@@ -79,7 +78,7 @@ class _Subscriber:
 
     def reprice(self) -> float:
         """Return what is carried, all that is wanted, costs now (bits/s); set what is `enough` for it."""
-        cost = self.audio + sum(ladder.cost(step.stream) * step.share for ladder, step in self.carried)
+        cost = self.audio + sum(ladder.cost(option.stream) * option.share for ladder, option in self.carried)
         self.enough = cost * _PROBE_MARGIN + _SPARE
         return cost
 
@@ -197,7 +196,7 @@ class Adaptation:
     def _note_costs(self) -> None:
         """Notice when other layers can be had, of another size, or for another price."""
         costs = {
-            track: tuple(((stream.number, stream.lines), ladder.cost(stream)) for stream in ladder.steps)
+            track: tuple(((stream.number, stream.lines), ladder.cost(stream)) for stream in ladder.available)
             for track, ladder in self._ladders.items()
         }
         if not are_same_layers(costs, self._costs):
@@ -251,13 +250,13 @@ class Adaptation:
     def _allocate(self, subscriber: _Subscriber, shown: dict[str, DownTrack], participant: str, now: int) -> set[str]:
         """Grant layers of what is shown; return the tracks that are paused."""
         bandwidth = subscriber.subscribe_peer.bandwidth
-        steps = {track: self._useful(downtrack) for track, downtrack in shown.items()}
-        demands = [self._demand(shown[track], streams, participant) for track, streams in steps.items()]
+        options = {track: self._useful(downtrack) for track, downtrack in shown.items()}
+        demands = [self._demand(shown[track], streams, participant) for track, streams in options.items()]
         rate = bandwidth.rate * _MEDIA_SHARE if bandwidth is not None else _UNLIMITED
         audio = _audio_rate(subscriber.subscribe_peer, now)
         carried = self._carried(shown) + audio
         if bandwidth is not None:
-            is_last = _is_last(shown, steps)
+            is_last = _is_last(shown, options)
             rate = subscriber.dips.sit_out(rate, carried, bandwidth.queueing, now, is_last=is_last)
         if bandwidth is not None and any(self._is_new(downtrack) for downtrack in shown.values()):
             bandwidth.open(now)
@@ -271,7 +270,7 @@ class Adaptation:
         self._want(subscriber.subscribe_peer, allocation.wanted + audio, now)
         subscriber.enough = _UNLIMITED
         if allocation.total == allocation.wanted:
-            subscriber.carried = [(self._ladders[track], useful[-1]) for track, useful in steps.items() if useful]
+            subscriber.carried = [(self._ladders[track], useful[-1]) for track, useful in options.items() if useful]
             subscriber.audio = audio
             subscriber.reprice()
         if bandwidth is not None and bandwidth.rate >= subscriber.enough and self._knows_prices(shown):
@@ -280,14 +279,14 @@ class Adaptation:
         congested = bandwidth is not None and carried > rate
         paused, awaited = set(), set()
         for track, grant in allocation.grants.items():
-            if not steps[track]:
+            if not options[track]:
                 continue
             if grant.layer == PAUSED:
                 shown[track].pause()
                 paused.add(self._videos[track].shown_as)
             else:
-                step = steps[track][grant.layer]
-                shown[track].grant(step.stream, now, at_once=congested, layer=step.layer)
+                option = options[track][grant.layer]
+                shown[track].grant(option.stream, now, at_once=congested, layer=option.layer)
                 if shown[track].awaits_picture:
                     awaited.add(self._videos[track].shown_as)
         return paused | self._still_paused(subscriber, awaited)
@@ -296,7 +295,7 @@ class Adaptation:
         """Let new tracks begin within what is left (bits/s)."""
         for track, downtrack in shown.items():
             uptrack = self._videos[track]
-            if downtrack.awaits_track and _begins_early(uptrack) and not self._ladders[track].steps:
+            if downtrack.awaits_track and _begins_early(uptrack) and not self._ladders[track].available:
                 room -= UNKNOWN_RATE
                 downtrack.begin(now, fits=room >= 0)
 
@@ -309,32 +308,36 @@ class Adaptation:
     def _knows_prices(self, shown: dict[str, DownTrack]) -> bool:
         """Whether something is shown, and all of it was measured."""
         ladders = [self._ladders[track] for track in shown]
-        return bool(ladders) and all(ladder.steps and all(map(ladder.knows, ladder.steps)) for ladder in ladders)
+        return bool(ladders) and all(
+            ladder.available and all(map(ladder.knows, ladder.available)) for ladder in ladders
+        )
 
     def _is_new(self, downtrack: DownTrack) -> bool:
         """Whether a picture is about to begin of which nobody knows what it costs."""
         uptrack = downtrack.uptrack
         assert uptrack is not None
         ladder = self._ladders[uptrack.track]
-        return downtrack.granted is None and not downtrack.paused and any(not ladder.knows(s) for s in ladder.steps)
+        return downtrack.granted is None and not downtrack.paused and any(not ladder.knows(s) for s in ladder.available)
 
-    def _useful(self, downtrack: DownTrack) -> list[Step]:
+    def _useful(self, downtrack: DownTrack) -> list[LayerOption]:
         """Return the layers that are of use at the size shown, lowest first."""
         uptrack = downtrack.uptrack
         assert uptrack is not None
-        steps = steps_of(self._ladders[uptrack.track].steps, uptrack.layers)
+        options = options_of(self._ladders[uptrack.track].available, uptrack.layers)
         if downtrack.wanted_layer != ALL_LAYERS:
-            steps = up_to(steps, uptrack.layers, downtrack.wanted_layer)
-        if not steps:
+            options = up_to(options, uptrack.layers, downtrack.wanted_layer)
+        if not options:
             return []
         if downtrack.wanted_rid is not None:
-            chosen = [step for step in steps if step.stream.rid == downtrack.wanted_rid]
-            return chosen or steps[:1]
-        height = full_height([step.stream.lines for step in steps]) or _HEIGHTS.get(uptrack.source, _CAMERA_HEIGHT)
-        useful = steps[: useful_layers(len(steps), height, downtrack.wanted.height)]
+            chosen = [option for option in options if option.stream.rid == downtrack.wanted_rid]
+            return chosen or options[:1]
+        height = full_height([option.stream.lines for option in options]) or _HEIGHTS.get(
+            uptrack.source, _CAMERA_HEIGHT
+        )
+        useful = options[: useful_layers(len(options), height, downtrack.wanted.height)]
         return keeping_resolution(useful, uptrack.layers) if uptrack.source is Source.SCREEN else useful
 
-    def _demand(self, downtrack: DownTrack, steps: list[Step], participant: str) -> Demand[str]:
+    def _demand(self, downtrack: DownTrack, options: list[LayerOption], participant: str) -> Demand[str]:
         uptrack = downtrack.uptrack
         assert uptrack is not None
         rank = Rank.TILE
@@ -347,7 +350,7 @@ class Adaptation:
         return Demand(
             uptrack.track,
             rank,
-            tuple(ladder.cost(step.stream) * step.share for step in steps),
+            tuple(ladder.cost(option.stream) * option.share for option in options),
             wanted.width * wanted.height,
         )
 
@@ -393,9 +396,9 @@ def _begins_early(uptrack: UpTrack) -> bool:
     return not uptrack.is_audio and not uptrack.media.rids
 
 
-def _is_last(shown: dict[str, DownTrack], steps: dict[str, list[Step]]) -> bool:
+def _is_last(shown: dict[str, DownTrack], options: dict[str, list[LayerOption]]) -> bool:
     """Whether one picture is all that is carried, at its least."""
-    carried = [(steps[track], downtrack) for track, downtrack in shown.items() if downtrack.stream is not None]
+    carried = [(options[track], downtrack) for track, downtrack in shown.items() if downtrack.stream is not None]
     if len(carried) != 1 or not carried[0][0]:
         return False
     (least, *_), downtrack = carried[0]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from sfu.machines.layers.stream_demand import StreamDemand
 from sfu.peers.layers.layer_ladder import LayerLadder
-from sfu.peers.layers.steps import ALL_LAYERS, Layer, share_of
+from sfu.peers.layers.layer_options import ALL_LAYERS, Layer, share_of
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.uptrack import UpTrack
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sfu.api.facts import QualityMeasured, TrackQuality
-from sfu.peers.layers.steps import ALL_LAYERS, name_of
+from sfu.peers.layers.layer_options import ALL_LAYERS, name_of
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.downtrack import DownTrack
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer

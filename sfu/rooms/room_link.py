@@ -27,7 +27,7 @@ from sfu.api.room_link import (
 )
 from sfu.engine.contract import SrtpProfile
 from sfu.peers.layers.layer_ladder import LayerLadder
-from sfu.peers.layers.steps import Layer
+from sfu.peers.layers.layer_options import Layer
 from sfu.peers.local_endpoint import LocalEndpoint
 from sfu.peers.plain_peer import KEY_BYTES, PlainAddress, PlainPeer, srtp_keys
 from sfu.peers.publish.ingress_stream import IngressStream

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from sfu.api.refusal import Code, Refused
 from sfu.api.session_paths import Kind
-from sfu.peers.layers.steps import ALL_LAYERS, ONE_LAYER, Layer, share_of
+from sfu.peers.layers.layer_options import ALL_LAYERS, ONE_LAYER, Layer, share_of
 from sfu.peers.subscribe.whep_player import Encoding, WhepPlayer
 from sfu.server.driver import Driver
 from sfu.server.standalone_answers import CORS, add_manners, body_text, problem

@@ -19,16 +19,20 @@ _AWAITED_NS = 1_000_000_000  # so long a layer that is asked for again can be ha
 _UNMEASURED = float("inf")  # costs of which one is missing tell nothing
 _UNKNOWN_RATES = (150_000.0, 500_000.0, 1_700_000.0)
 UNKNOWN_RATE = 500_000.0  # bits/s, of a single one
+_SAME_PRICE = 1.05
+
+Costs = dict[str, tuple[tuple[tuple[int, int], float], ...]]
+"""By track, what each layer costs: its stream's number and lines, and bits/s."""
 
 
 class LayerLadder:
-    """One per video uptrack. `steps` are the streams that can be had, lowest first; see `observe`.
+    """One per video uptrack. `layer_options` are the streams that can be had, lowest first; see `observe`.
 
     `told` is the publisher's session that was told which layers to send, and which.
     """
 
     def __init__(self) -> None:
-        self.steps: list[IngressStream] = []
+        self.available: list[IngressStream] = []
         self.told: tuple[int, tuple[str, ...]] | None = None
         self._rates: dict[int, float] = {}
         self._samples: dict[int, deque[float]] = {}
@@ -77,7 +81,7 @@ class LayerLadder:
                 self._sample(number, rate, stream.share)
             stream.cost = self._rates.get(number, 0.0)
         self._sort(streams)
-        self.steps = [stream for stream in self._order if stream.active(now) or self._can_return(stream, now)]
+        self.available = [stream for stream in self._order if stream.active(now) or self._can_return(stream, now)]
         present = {stream.number for stream in streams}
         for number in self._rates.keys() - present:
             del self._rates[number]
@@ -157,3 +161,19 @@ class LayerLadder:
             del self._returning[number]
         self._stopped = stopped
         return active
+
+
+def are_same_layers(one: Costs, other: Costs) -> bool:
+    """Whether the same layers can be had, at whatever price."""
+    return one.keys() == other.keys() and all(
+        [layer for layer, _ in layers] == [layer for layer, _ in other[track]] for track, layers in one.items()
+    )
+
+
+def are_alike(one: Costs, other: Costs) -> bool:
+    """Whether the same layers are to be had for about the same price."""
+    return all(
+        max(cost, before) <= _SAME_PRICE * min(cost, before)
+        for track, layers in one.items()
+        for (_, cost), (_, before) in zip(layers, other[track], strict=True)
+    )

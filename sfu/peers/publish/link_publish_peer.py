@@ -8,7 +8,7 @@ from sfu.formats.codecs import Codec
 from sfu.formats.sdp import Direction
 from sfu.machines.negotiation.agreement import NegotiatedMedia, NegotiatedPayload
 from sfu.peers.context import Context
-from sfu.peers.layers.steps import Layer
+from sfu.peers.layers.layer_options import Layer
 from sfu.peers.plain_peer import PlainPeer
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.publish_peer import PublishPeer

@@ -12,7 +12,7 @@ from sfu.machines.negotiation.agreement import Negotiated, NegotiatedMedia
 from sfu.machines.negotiation.publish import PublishNegotiation, PublishPolicy
 from sfu.machines.repair.twcc_receiver import TwccReceiver
 from sfu.peers.context import Context, random_id
-from sfu.peers.layers.steps import ONE_LAYER, Layer, layers_of
+from sfu.peers.layers.layer_options import ONE_LAYER, Layer, layers_of
 from sfu.peers.peer import Peer
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.publish.uptrack import UpTrack, main_payload

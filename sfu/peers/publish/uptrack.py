@@ -8,7 +8,7 @@ from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.machines.negotiation.agreement import NegotiatedMedia, NegotiatedPayload
 from sfu.machines.repair.timeline import Timeline
-from sfu.peers.layers.steps import ONE_LAYER
+from sfu.peers.layers.layer_options import ONE_LAYER
 from sfu.peers.publish.ingress_stream import IngressStream
 
 if TYPE_CHECKING:

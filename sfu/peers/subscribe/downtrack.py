@@ -12,7 +12,7 @@ from sfu.machines.negotiation.subscribe import OfferedSlot
 from sfu.machines.repair.repair_requests import RepairRequests
 from sfu.peers.context import Context
 from sfu.peers.layers.layer_choice import choose_layer, is_higher
-from sfu.peers.layers.steps import ALL_LAYERS, Layer, name_of
+from sfu.peers.layers.layer_options import ALL_LAYERS, Layer, name_of
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.publish.uptrack import UpTrack

@@ -14,7 +14,7 @@ from sfu.formats import rtcp
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.peers.context import Context, random_ssrc
-from sfu.peers.layers.steps import ALL_LAYERS, Layer
+from sfu.peers.layers.layer_options import ALL_LAYERS, Layer
 from sfu.peers.plain_peer import PlainPeer
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.publish_peer import PublishPeer

@@ -10,7 +10,7 @@ from sfu.machines.negotiation.agreement import Negotiated
 from sfu.machines.negotiation.playback import PlaybackNegotiation, PlaybackStream
 from sfu.machines.negotiation.subscribe import OfferedSlot
 from sfu.peers.context import Context, random_ssrc
-from sfu.peers.layers.steps import ALL_LAYERS, ONE_LAYER, Layer
+from sfu.peers.layers.layer_options import ALL_LAYERS, ONE_LAYER, Layer
 from sfu.peers.subscribe.slots import place
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.peers.subscribe.subscription import Candidate

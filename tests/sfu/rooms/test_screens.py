@@ -10,7 +10,7 @@ from sfu.formats import rtcp, vp8
 from sfu.formats.codecs import Codec
 from sfu.formats.rtp import RtpPacket
 from sfu.machines.negotiation.subscribe import PAYLOAD_TYPES
-from sfu.peers.layers.steps import Layer, Step, keeping_resolution, layers_of, share_of, steps_of
+from sfu.peers.layers.layer_options import Layer, LayerOption, keeping_resolution, layers_of, options_of, share_of
 from sfu.peers.publish.ingress_stream import IngressStream
 from tests.sfu.engine.table import vp8 as picture
 from tests.sfu.rooms.linked import HOME, Pair
@@ -161,17 +161,17 @@ def stream() -> IngressStream:
     return IngressStream(1, 1, Codec.VP8, 90_000)
 
 
-def test_steps_of_a_screen_lose_rate_before_resolution() -> None:
+def test_options_of_a_screen_lose_rate_before_resolution() -> None:
     layers = layers_of(Codec.VP9, "L3T3_KEY")
     only = stream()
-    steps = keeping_resolution(steps_of([only], layers), layers)
-    assert [step.layer for step in steps] == [Layer(0, 0), Layer(1, 0), Layer(255, 0), Layer(255, 1), Layer()]
-    shares = [step.share for step in steps]
+    options = keeping_resolution(options_of([only], layers), layers)
+    assert [option.layer for option in options] == [Layer(0, 0), Layer(1, 0), Layer(255, 0), Layer(255, 1), Layer()]
+    shares = [option.share for option in options]
     assert shares == sorted(shares)
-    assert shares == pytest.approx([share_of(layers, step.layer) for step in steps])
+    assert shares == pytest.approx([share_of(layers, option.layer) for option in options])
     assert shares[-1] == 1
 
 
-def test_steps_of_what_has_no_temporal_layers_are_as_they_were() -> None:
-    steps = [Step(stream()), Step(stream())]
-    assert keeping_resolution(steps, Layer(1, 1)) == steps
+def test_options_of_what_has_no_temporal_layers_are_as_they_were() -> None:
+    options = [LayerOption(stream()), LayerOption(stream())]
+    assert keeping_resolution(options, Layer(1, 1)) == options

@@ -10,7 +10,7 @@ from sfu.api.join_token import Source
 from sfu.formats import vp9
 from sfu.formats.codecs import Codec
 from sfu.formats.rtp import RtpPacket, parse
-from sfu.peers.layers.steps import ALL_LAYERS, Layer, layers_of, share_of, steps_of, up_to
+from sfu.peers.layers.layer_options import ALL_LAYERS, Layer, layers_of, options_of, share_of, up_to
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.rooms import statistics
 from tests.sfu.rooms.linked import HOME, Pair
@@ -159,12 +159,12 @@ def test_layers_by_mode(codec: Codec, mode: str, layers: tuple[int, int]) -> Non
     assert layers_of(codec, mode) == layers
 
 
-def test_steps_up_to_a_layer_cost_what_they_carry() -> None:
+def test_options_up_to_a_layer_cost_what_they_carry() -> None:
     only = IngressStream(1, 1, Codec.VP9, 90_000)
     layers = Layer(3, 3)
-    steps = up_to(steps_of([only], layers), layers, Layer(1, 1))
-    assert [step.layer for step in steps] == [Layer(0, 1), Layer(1, 1)]
-    assert [step.share for step in steps] == [share_of(layers, step.layer) for step in steps]
+    options = up_to(options_of([only], layers), layers, Layer(1, 1))
+    assert [option.layer for option in options] == [Layer(0, 1), Layer(1, 1)]
+    assert [option.share for option in options] == [share_of(layers, option.layer) for option in options]
 
 
 def test_shares_rise_to_the_whole() -> None:

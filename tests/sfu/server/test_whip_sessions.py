@@ -13,7 +13,7 @@ import aiohttp
 from sfu.api import signaling
 from sfu.api.join_token import Grants
 from sfu.machines.ice.lite import generate_credentials
-from sfu.peers.layers.steps import Layer
+from sfu.peers.layers.layer_options import Layer
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.downtrack import DownTrack
 from sfu.rooms.node import Seat

@@ -34,7 +34,7 @@ def test_layers_that_flow_are_ordered_by_what_they_cost() -> None:
     flow(high, 1_000_000, 0, 3)
     flow(low, 100_000, 0, 3)
     ladder.observe([high, low], 3 * SECOND)
-    assert ladder.steps == [low, high]
+    assert ladder.available == [low, high]
     assert 80_000 < ladder.cost(low) < 120_000
 
 
@@ -44,7 +44,7 @@ def test_layers_of_like_cost_keep_their_places() -> None:
     flow(first, 110_000, 0, 3)
     flow(second, 100_000, 0, 3)
     ladder.observe([first, second], 3 * SECOND)
-    assert ladder.steps == [first, second]
+    assert ladder.available == [first, second]
 
 
 def test_sizes_order_layers_whatever_they_cost() -> None:
@@ -55,7 +55,7 @@ def test_sizes_order_layers_whatever_they_cost() -> None:
         layer.pixels = pixels
         flow(layer, rate, 0, 3)
     ladder.observe([high, low, middle], 3 * SECOND)
-    assert ladder.steps == [low, middle, high]
+    assert ladder.available == [low, middle, high]
 
 
 def test_a_layer_that_its_publisher_stopped_cannot_be_had() -> None:
@@ -64,7 +64,7 @@ def test_a_layer_that_its_publisher_stopped_cannot_be_had() -> None:
     flow(first, 100_000, 0, 10)
     flow(second, 900_000, 0, 3)
     ladder.observe([first, second], 10 * SECOND)
-    assert ladder.steps == [first]
+    assert ladder.available == [first]
 
 
 def test_a_layer_that_rests_because_nobody_wanted_it_can() -> None:
@@ -77,7 +77,7 @@ def test_a_layer_that_rests_because_nobody_wanted_it_can() -> None:
     assert ladder.demand([first], 13 * SECOND) == ["q"]
     flow(first, 100_000, 3 * SECOND, 20)
     ladder.observe([first, second], 23 * SECOND)
-    assert ladder.steps == [first, second]
+    assert ladder.available == [first, second]
     assert ladder.cost(second) > 500_000
     assert ladder.demand([second], 23 * SECOND) == ["q", "f"]
 
@@ -99,7 +99,7 @@ def test_a_layer_that_rested_counts_from_its_first_packet() -> None:
     flow(first, 500_000, 23 * SECOND, 1)
     assert not ladder.watch(layers, 23 * SECOND + 400 * MS)
     ladder.observe(layers, 23 * SECOND + 400 * MS)
-    assert ladder.steps == layers
+    assert ladder.available == layers
     flow(second, 500_000, 23 * SECOND + 400 * MS, 1)
     assert ladder.watch(layers, 23 * SECOND + 500 * MS)
     assert second.active(23 * SECOND + 500 * MS)
@@ -116,7 +116,7 @@ def test_a_layer_that_does_not_come_back_cannot_be_had() -> None:
     ladder.demand([second], 13 * SECOND)
     flow(first, 500_000, 3 * SECOND, 12)
     ladder.observe(layers, 15 * SECOND)
-    assert ladder.steps == [first]
+    assert ladder.available == [first]
 
 
 def test_a_single_stream_rests_while_nobody_wants_it() -> None:
@@ -129,7 +129,7 @@ def test_a_single_stream_rests_while_nobody_wants_it() -> None:
     assert ladder.demand([], 13 * SECOND) == []
     assert ladder.rests
     ladder.observe([only], 13 * SECOND)
-    assert ladder.steps == [only]
+    assert ladder.available == [only]
     assert ladder.demand([only], 14 * SECOND) == [""]
     assert not ladder.rests
 

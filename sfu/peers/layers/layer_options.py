@@ -33,7 +33,7 @@ ONE_LAYER = Layer(1, 1)
 """As a count: a stream that has no layers."""
 
 
-class Step(NamedTuple):
+class LayerOption(NamedTuple):
     """A stream, up to a layer; `share` is the part of the stream's bitrate that this costs."""
 
     stream: IngressStream
@@ -48,41 +48,44 @@ def layers_of(codec: Codec, mode: str) -> Layer:
     return Layer(min(int(found[1]), most[0]), min(int(found[2]), most[1])) if found is not None else ONE_LAYER
 
 
-def steps_of(streams: Sequence[IngressStream], layers: Layer) -> list[Step]:
-    """Return the steps of a video of these streams, lowest first, each of `layers.spatial` spatial layers."""
+def options_of(streams: Sequence[IngressStream], layers: Layer) -> list[LayerOption]:
+    """Return the options of a video of these streams, lowest first, each of `layers.spatial` spatial layers."""
     if layers.spatial == 1 or len(streams) != 1:
-        return [Step(stream) for stream in streams]
+        return [LayerOption(stream) for stream in streams]
     top = layers.spatial - 1
     return [
-        Step(streams[0], Layer(spatial if spatial < top else _ALL), share)
+        LayerOption(streams[0], Layer(spatial if spatial < top else _ALL), share)
         for spatial, share in enumerate(_SHARES[layers.spatial])
     ]
 
 
-def keeping_resolution(steps: Sequence[Step], layers: Layer) -> list[Step]:
-    """Return the steps of a screen: each at its lowest rate, then the highest of them at rising rates."""
-    if layers.temporal == 1 or not steps:
-        return list(steps)
+def keeping_resolution(options: Sequence[LayerOption], layers: Layer) -> list[LayerOption]:
+    """Return the options of a screen: each at its lowest rate, then the highest of them at rising rates."""
+    if layers.temporal == 1 or not options:
+        return list(options)
     shares = _TEMPORAL_SHARES[layers.temporal]
     top = layers.temporal - 1
     return [
-        *(step._replace(layer=step.layer._replace(temporal=0), share=step.share * shares[0]) for step in steps),
         *(
-            steps[-1]._replace(
-                layer=steps[-1].layer._replace(temporal=temporal if temporal < top else _ALL),
-                share=steps[-1].share * shares[temporal],
+            option._replace(layer=option.layer._replace(temporal=0), share=option.share * shares[0])
+            for option in options
+        ),
+        *(
+            options[-1]._replace(
+                layer=options[-1].layer._replace(temporal=temporal if temporal < top else _ALL),
+                share=options[-1].share * shares[temporal],
             )
             for temporal in range(1, layers.temporal)
         ),
     ]
 
 
-def up_to(steps: Sequence[Step], layers: Layer, highest: Layer) -> list[Step]:
-    """Return the steps that carry no layer beyond `highest`, each once."""
-    found: dict[tuple[IngressStream, Layer], Step] = {}
-    for step in steps:
-        layer = Layer(min(step.layer.spatial, highest.spatial), min(step.layer.temporal, highest.temporal))
-        found.setdefault((step.stream, layer), Step(step.stream, layer, share_of(layers, layer)))
+def up_to(options: Sequence[LayerOption], layers: Layer, highest: Layer) -> list[LayerOption]:
+    """Return the options that carry no layer beyond `highest`, each once."""
+    found: dict[tuple[IngressStream, Layer], LayerOption] = {}
+    for option in options:
+        layer = Layer(min(option.layer.spatial, highest.spatial), min(option.layer.temporal, highest.temporal))
+        found.setdefault((option.stream, layer), LayerOption(option.stream, layer, share_of(layers, layer)))
     return list(found.values())
 
 

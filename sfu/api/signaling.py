@@ -3,7 +3,7 @@
 The server greets with `hello`; the client's first message is `join`, which carries the protocol version it speaks and
 either a join token or a resume secret. Unknown kinds are answered with `error`; unknown fields are ignored.
 Two peers per participant: on "publish" the client offers, on "subscribe" the server does, so offers never collide.
-Subscribe m-sections are slots: `slots` points them at tracks without SDP.
+Subscribe m-sections are slots: `slot_assignment` points them at tracks without SDP.
 """
 
 from typing import Any, Literal

@@ -8,7 +8,7 @@ from sfu.api.signaling import Slots, TrackState
 from sfu.api.signaling_values import WantedTrack
 from sfu.formats.codecs import Codec
 from sfu.peers.publish.uptrack import UpTrack
-from sfu.peers.subscribe.slots import Wish
+from sfu.peers.subscribe.slot_assignment import Wish
 from sfu.peers.subscribe.subscription import Candidate
 from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room

@@ -16,7 +16,7 @@ from sfu.peers.layers.layer_options import ALL_LAYERS, Layer, name_of
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.publish.uptrack import UpTrack
-from sfu.peers.subscribe.slots import Wish
+from sfu.peers.subscribe.slot_assignment import Wish
 
 _CLOCK_RATES = {"audio": 48_000, "video": 90_000}
 

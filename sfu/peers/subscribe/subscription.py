@@ -15,7 +15,7 @@ from sfu.machines.negotiation.subscribe import OfferedSlot, SubscribeNegotiation
 from sfu.peers.context import Context, random_ssrc
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.publish.uptrack import UpTrack
-from sfu.peers.subscribe.slots import Wish, place
+from sfu.peers.subscribe.slot_assignment import Wish, assign
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 
 _COALESCE_NS = 100_000_000
@@ -77,13 +77,13 @@ class Subscription:
         downtracks = [self.subscribe_peer.downtracks[slot.mid] for slot in slots]
         held = [downtrack.wish for downtrack in downtracks]
         if by_wish.keys() == {wish for wish in held if wish is not None}:
-            placed: Sequence[Wish | None] = held
+            assigned: Sequence[Wish | None] = held
         else:
             shown = (self.subscribe_peer.downtracks[slot.mid].wish for slot in others)
             neighbours = {number: wish.participant for number, wish in enumerate(shown) if wish is not None}
-            placed = place(held, list(by_wish), neighbours).slots
+            assigned = assign(held, list(by_wish), neighbours).slots
         changed = False
-        for downtrack, after in zip(downtracks, placed, strict=True):
+        for downtrack, after in zip(downtracks, assigned, strict=True):
             if after == downtrack.wish:
                 if after is None:
                     continue

@@ -11,7 +11,7 @@ from sfu.machines.negotiation.playback import PlaybackNegotiation, PlaybackStrea
 from sfu.machines.negotiation.subscribe import OfferedSlot
 from sfu.peers.context import Context, random_ssrc
 from sfu.peers.layers.layer_options import ALL_LAYERS, ONE_LAYER, Layer
-from sfu.peers.subscribe.slots import place
+from sfu.peers.subscribe.slot_assignment import assign
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.peers.subscribe.subscription import Candidate
 
@@ -68,7 +68,7 @@ class WhepPlayer:
             usable = [entry for entry in candidates if all(track.can_carry(entry.uptrack) for track in downtracks)]
             by_wish = {entry.wish: entry for entry in usable}
             held = [track.wish for track in downtracks]
-            for downtrack, after in zip(downtracks, place(held, list(by_wish), {}).slots, strict=True):
+            for downtrack, after in zip(downtracks, assign(held, list(by_wish), {}).slots, strict=True):
                 if after is None:
                     downtrack.clear()
                 elif by_wish[after].uptrack is not downtrack.uptrack:

@@ -1,4 +1,4 @@
-"""Which slot of a subscribe peer carries which track: placement as a pure function.
+"""Assignment of tracks to the slots of a subscribe peer, as a pure function.
 
 A track keeps its slot for as long as it is wanted, so that nothing flickers. A new one goes next to its participant's
 other medium (audio slot k and video slot k are played in sync), else to a free slot whose neighbour is free, else to
@@ -18,14 +18,14 @@ class Wish(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
-    """`slots` is the content of every slot by number, None for empty; `unplaced` found none, in order."""
+class SlotAssignment:
+    """`slot_assignment` is the content of every slot by number, None for empty; `unplaced` found none, in order."""
 
     slots: tuple[Wish | None, ...]
     unplaced: tuple[Wish, ...]
 
 
-def place(held: Sequence[Wish | None], wishes: Sequence[Wish], neighbours: Mapping[int, str]) -> Placement:
+def assign(held: Sequence[Wish | None], wishes: Sequence[Wish], neighbours: Mapping[int, str]) -> SlotAssignment:
     """Return where `wishes` (most important first) go, given what each slot holds now.
 
     `neighbours` maps a slot number to the participant that the slot of the other medium with that number shows.
@@ -44,7 +44,7 @@ def place(held: Sequence[Wish | None], wishes: Sequence[Wish], neighbours: Mappi
         number = _best(free, wish, neighbours)
         free.remove(number)
         slots[number] = wish
-    return Placement(tuple(slots), tuple(unplaced))
+    return SlotAssignment(tuple(slots), tuple(unplaced))
 
 
 def _best(free: Sequence[int], wish: Wish, neighbours: Mapping[int, str]) -> int:

@@ -56,8 +56,8 @@ class FarEnds:
 
 
 class PlainSockets:
-    """Hands out local endpoints of transports. `ports` bounds the ports of those that receive; (0, 0) leaves them to the
-    system. `public` are the addresses that the node announces besides its own.
+    """Hands out local endpoints of transports. `ports` bounds the ports of those that receive; (0, 0) lets the system
+    choose. `public` are the addresses that the node announces besides its own.
     """
 
     def __init__(

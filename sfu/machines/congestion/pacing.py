@@ -54,7 +54,7 @@ def pacing_rate(estimate: float, burst: float = 0.0, *, is_starting: bool = Fals
     return int(max(usual, min(burst * _BURST_SHARE, estimate * _MAX_FACTOR), _MIN_RATE))
 
 
-class RepairBudget:
+class RetransmissionBudget:
     """Bounds retransmissions: a quarter of the estimate, half a second of it at once.
 
     A receiver that asks for everything again (a storm after an outage) would otherwise keep its own link full.

@@ -15,7 +15,7 @@ from sfu.formats.rtp import RtpHeader, parse_header
 from sfu.machines.negotiation.agreement import NegotiatedMedia
 from sfu.peers.context import Context
 from sfu.peers.publish.ingress_stream import IngressStream
-from sfu.peers.publish.repair_time import RepairTime
+from sfu.peers.publish.nack_round_trip import NackRoundTrip
 from sfu.peers.publish.uptrack import UpTrack
 
 _AUDIO_CACHE = 256
@@ -30,7 +30,7 @@ class IngressRegistry:
         self._context = context
         self._peer = peer
         self._max_streams = max_streams
-        self._repair_time = RepairTime()
+        self._nack_round_trip = NackRoundTrip()
         self._entries: dict[int, StreamEntry] = {}
         self._uptracks: dict[int, UpTrack] = {}
         self._sections: Mapping[str, UpTrack] = {}
@@ -79,7 +79,7 @@ class IngressRegistry:
             rid=rid,
             nacks="nack" in uptrack.payload.feedback,
             in_red=any(payload.codec is Codec.RED for payload in uptrack.media.payloads.values()),
-            repair_time=self._repair_time,
+            nack_round_trip=self._nack_round_trip,
         )
         self._entries[number] = entry
         self.streams[number] = stream

@@ -8,7 +8,7 @@ from sfu.machines.repair.nack import GiveUp, NackGenerator
 from sfu.machines.repair.receive_statistics import ReceiveStatistics
 from sfu.machines.repair.red_reports import RedReports
 from sfu.machines.repair.sender_reports import SourceClock
-from sfu.peers.publish.repair_time import RepairTime
+from sfu.peers.publish.nack_round_trip import NackRoundTrip
 
 _RATE_WINDOW_NS = 1_000_000_000
 _ACTIVE_NS = 2_000_000_000
@@ -38,7 +38,7 @@ class IngressStream:
         rid: str = "",
         nacks: bool = True,
         in_red: bool = False,
-        repair_time: RepairTime | None = None,
+        nack_round_trip: NackRoundTrip | None = None,
     ) -> None:
         self.number = number
         self.ssrc = ssrc
@@ -61,7 +61,7 @@ class IngressStream:
         self.jitter = 0
         self._clock_rate = clock_rate
         self._red_reports = RedReports() if in_red else None
-        self._repair_time = repair_time or RepairTime()
+        self._nack_round_trip = nack_round_trip or NackRoundTrip()
         self._nack = NackGenerator() if nacks else None
         self._statistics = ReceiveStatistics(ssrc, clock_rate)
         self._keyframes = None if codec.is_audio else KeyframeRequests()
@@ -81,7 +81,7 @@ class IngressStream:
             self._nack.received(arrival.ext_seq, at, keyframe)
         repaired = bool(flags & (_REPAIRED | _RECOVERED))
         if flags & _REPAIRED:
-            self._repair_time.repaired(self.number, arrival.ext_seq, at)
+            self._nack_round_trip.retransmitted(self.number, arrival.ext_seq, at)
         self._statistics.received(arrival.ext_seq, at, arrival.timestamp, repaired=repaired)
         if keyframe and self._keyframes is not None:
             self._keyframes.keyframe(at)
@@ -136,9 +136,9 @@ class IngressStream:
         """Return the NACK and PLI that are due."""
         packets: list[Packet] = []
         if self._nack is not None:
-            missing = self._nack.due(now, self._repair_time.smoothed)
+            missing = self._nack.due(now, self._nack_round_trip.smoothed)
             if missing:
-                self._repair_time.asked(self.number, missing, now)
+                self._nack_round_trip.asked(self.number, missing, now)
                 packets.append(Nack(sender_ssrc, self.ssrc, tuple(seq & 0xFFFF for seq in missing)))
             if any(lost.reason in (GiveUp.TRIES, GiveUp.AGE, GiveUp.OVERFLOW) for lost in self._nack.given_up()):
                 self.request_keyframe(now)

@@ -1,4 +1,4 @@
-"""One subscriber's link: its estimator fed from its feedback, the pacer's budget, probes and the repairs' budget."""
+"""A subscriber's link: its estimator fed from its feedback, the pacer's budget, probes and retransmissions."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from sfu.flight.recorder import ParticipantFlight
 from sfu.formats import rtcp
 from sfu.machines.congestion.estimator import Estimator, EstimatorState
 from sfu.machines.congestion.observation import Observation
-from sfu.machines.congestion.pacing import BurstCapacity, RepairBudget, pacing_rate
+from sfu.machines.congestion.pacing import BurstCapacity, RetransmissionBudget, pacing_rate
 from sfu.machines.congestion.probes import ProbeCluster
 from sfu.peers.coalescing import coalesce
 from sfu.peers.outbox import Outbox
@@ -23,7 +23,7 @@ _AMPLE = 1.1
 _IDLE_CHECK_NS = 5_000_000_000  # where nothing is sent there is nothing to watch; feedback ends it
 _PROBE_STEP_NS = 2_000_000
 _PROBE_NS = 16_000_000  # at least, though media alone would fill it sooner
-_REPAIR_BYTES = 1200
+_RETRANSMISSION_BYTES = 1200
 _FIRST_TRIAL_NS = 1_500_000_000
 _TRIAL_NS = 2_000_000_000
 _OPENING_NS = 3_000_000_000  # a second until its price is known, and some for probes with it
@@ -58,7 +58,7 @@ class Bandwidth:
         self._sending = sending
         self._outbox = outbox
         self._estimator = Estimator() if flight is None else NotedEstimator(flight, now)
-        self._repairs = RepairBudget()
+        self._retransmission_budget = RetransmissionBudget()
         self._budget = 0
         self._probe: ProbeCluster | None = None
         self._probe_began = 0
@@ -152,9 +152,9 @@ class Bandwidth:
         """Whether neither delay nor loss says that the link is full."""
         return self._estimator.is_free
 
-    def admit_repairs(self, packets: int, now: int, *, copies: bool = False) -> int:
+    def admit_retransmissions(self, packets: int, now: int, *, copies: bool = False) -> int:
         """Return how many of `packets` packets that are asked for again may be sent, or second `copies` of them."""
-        return self._repairs.admit(packets, _REPAIR_BYTES, self.rate, now, copies=copies)
+        return self._retransmission_budget.admit(packets, _RETRANSMISSION_BYTES, self.rate, now, copies=copies)
 
     def timer(self) -> int:
         """When `handle_timer` has work next."""

@@ -9,7 +9,7 @@ from sfu.engine.contract import Engine, RouteEntry, RouteSource
 from sfu.formats.codecs import Codec
 from sfu.formats.rtcp import SenderReport
 from sfu.machines.negotiation.subscribe import OfferedSlot
-from sfu.machines.repair.repair_requests import RepairRequests
+from sfu.machines.repair.repeated_nacks import RepeatedNacks
 from sfu.peers.context import Context
 from sfu.peers.layers.layer_choice import choose_layer, is_higher
 from sfu.peers.layers.layer_options import ALL_LAYERS, Layer, name_of
@@ -52,7 +52,7 @@ class DownTrack:
         self.granted: IngressStream | None = None
         self.layer = ALL_LAYERS
         self.paused = False
-        self.requests = RepairRequests()
+        self.repeated_nacks = RepeatedNacks()
         self.nacks = 0
         self.plis = 0
         self.fraction_lost = 0

@@ -19,7 +19,7 @@ from sfu.peers.plain_peer import PlainPeer
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.publish.uptrack import UpTrack
-from sfu.peers.subscribe.repairs import repair_interval
+from sfu.peers.subscribe.nack_responder import retransmission_interval
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 
 EXTENSIONS = {
@@ -153,7 +153,7 @@ class LinkSubscribePeer(SubscribePeer):
     def _nack(self, packet: rtcp.Nack, now: int) -> None:
         if packet.media_ssrc in self._routes_by_ssrc:
             self._context.counters["nacks_received"] += len(packet.seqs)
-            interval = repair_interval(self.round_trip.smoothed)
+            interval = retransmission_interval(self.round_trip.smoothed)
             repairs = self._context.engine.retransmit(self.peer.number, packet.media_ssrc, packet.seqs, now, interval)
             self._context.outbox.send(repairs)
 

@@ -19,7 +19,7 @@ class Wish(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SlotAssignment:
-    """`slot_assignment` is the content of every slot by number, None for empty; `unplaced` found none, in order."""
+    """`slots` is the content of every slot by number, None for empty; `unplaced` found none, in order."""
 
     slots: tuple[Wish | None, ...]
     unplaced: tuple[Wish, ...]

@@ -20,7 +20,7 @@ from sfu.peers.subscribe.audio_copies import AudioCopies
 from sfu.peers.subscribe.bandwidth import Bandwidth
 from sfu.peers.subscribe.data_channels import Came, DataChannels, Sent
 from sfu.peers.subscribe.downtrack import DownTrack, SlotEncoding
-from sfu.peers.subscribe.repairs import Repairs
+from sfu.peers.subscribe.nack_responder import NackResponder
 
 _REPORT_INTERVAL_NS = 1_000_000_000
 _FIRST_REPORTS = 5  # a second apart: what is shown anew gets in sync
@@ -42,7 +42,7 @@ class SubscribePeer:
         self.flight: ParticipantFlight | None = None
         self.data: DataChannels | None = None
         self.audio_copies = AudioCopies(self.peer.number, context.engine, now)
-        self._repairs = Repairs(self.peer.number, context)
+        self._nack_responder = NackResponder(self.peer.number, context)
         self._context = context
         self._by_ssrc: dict[int, DownTrack] = {}
         self._next_report = now + _REPORT_INTERVAL_NS
@@ -180,7 +180,7 @@ class SubscribePeer:
     def _nack(self, packet: rtcp.Nack, now: int) -> None:
         downtrack = self._by_ssrc.get(packet.media_ssrc)
         if downtrack is not None:
-            self._repairs.asked(downtrack, packet.seqs, self.bandwidth, self.round_trip.smoothed, now)
+            self._nack_responder.asked(downtrack, packet.seqs, self.bandwidth, self.round_trip.smoothed, now)
 
     def _keyframe(self, ssrc: int, now: int) -> None:
         downtrack = self._by_ssrc.get(ssrc)
@@ -198,7 +198,7 @@ class SubscribePeer:
             at = min(at, self.bandwidth.timer())
         if (due := self.audio_copies.timer()) is not None:
             at = min(at, due)
-        if (due := self._repairs.timer()) is not None:
+        if (due := self._nack_responder.timer()) is not None:
             at = min(at, due)
         if self.data is not None and (due := self.data.timer()) is not None:
             at = min(at, due)
@@ -213,7 +213,7 @@ class SubscribePeer:
             return
         if self.bandwidth is not None:
             self.bandwidth.handle_timer(now)
-            self._repairs.handle_timer(self.bandwidth, now)
+            self._nack_responder.handle_timer(self.bandwidth, now)
             self._context.outbox.send(self.audio_copies.due(self.downtracks.values(), self.bandwidth, now))
         if self.data is not None and (due := self.data.timer()) is not None and due <= now:
             self.data.handle_timer(now)

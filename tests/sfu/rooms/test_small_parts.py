@@ -11,7 +11,7 @@ from sfu.peers.context import Schedule
 from sfu.peers.layers.layer_choice import choose_layer, choose_smallest
 from sfu.peers.publish.capture_clock import CaptureClock
 from sfu.peers.publish.ingress_stream import IngressStream
-from sfu.peers.publish.repair_time import RepairTime
+from sfu.peers.publish.nack_round_trip import NackRoundTrip
 from sfu.rooms.caption_history import CaptionHistory
 
 SECOND = 1_000_000_000
@@ -114,14 +114,14 @@ def test_captions_are_kept_for_half_a_minute() -> None:
 
 
 def test_repairs_tell_the_round_trip_unless_asked_for_twice() -> None:
-    time = RepairTime()
+    time = NackRoundTrip()
     assert time.smoothed == SECOND // 10
     time.asked(1, [5, 6], 100)
     time.asked(1, [6], 200)
-    time.repaired(1, 6, 300)
-    time.repaired(1, 9, 300)
+    time.retransmitted(1, 6, 300)
+    time.retransmitted(1, 9, 300)
     assert time.smoothed == SECOND // 10
-    time.repaired(1, 5, 1100)
+    time.retransmitted(1, 5, 1100)
     assert time.smoothed == 1000
     time.asked(2, range(1000), 0)
     assert len(time._asked) <= 256

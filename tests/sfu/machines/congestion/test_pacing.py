@@ -1,9 +1,9 @@
-"""Budgets: the pacer's and that of repairs."""
+"""Budgets: of the pacer and of retransmissions."""
 
 from sfu.machines.congestion.loss_windows import LossWindow
 from sfu.machines.congestion.observation import Observation
 from sfu.machines.congestion.overuse import Usage
-from sfu.machines.congestion.pacing import BurstCapacity, RepairBudget, pacing_rate
+from sfu.machines.congestion.pacing import BurstCapacity, RetransmissionBudget, pacing_rate
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -60,28 +60,28 @@ def test_the_pacer_never_stops() -> None:
 
 
 def test_a_few_repairs_pass() -> None:
-    assert RepairBudget().admit(5, 1200, 1_000_000, 0) == 5
+    assert RetransmissionBudget().admit(5, 1200, 1_000_000, 0) == 5
 
 
 def test_a_storm_is_bounded() -> None:
-    budget = RepairBudget()
+    budget = RetransmissionBudget()
     admitted = sum(budget.admit(100, 1200, 1_000_000, now * MS) for now in range(0, 10_000, 10))
     assert admitted * 1200 * 8 <= 10 * 250_000 + 125_000
 
 
 def test_it_recovers() -> None:
-    budget = RepairBudget()
+    budget = RetransmissionBudget()
     assert budget.admit(1000, 1200, 1_000_000, 0) < 20
     assert budget.admit(5, 1200, 1_000_000, 0) == 0
     assert budget.admit(5, 1200, 1_000_000, SECOND) == 5
 
 
 def test_one_packet_always_passes_sooner_or_later() -> None:
-    assert RepairBudget().admit(3, 1400, 0, 0) >= 1
+    assert RetransmissionBudget().admit(3, 1400, 0, 0) >= 1
 
 
 def test_second_copies_leave_half_of_it_to_repairs_that_nobody_has_got() -> None:
-    budget = RepairBudget()  # 15,625 bytes at once
+    budget = RetransmissionBudget()  # 15,625 bytes at once
     assert budget.admit(100, 1200, 1_000_000, 0, copies=True) == 6
     assert budget.admit(100, 1200, 1_000_000, 0, copies=True) == 0
     assert budget.admit(100, 1200, 1_000_000, 0) == 7

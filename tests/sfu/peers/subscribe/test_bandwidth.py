@@ -66,7 +66,7 @@ def test_losses_in_reports_lower_it(engine: Budgets, bandwidth: Bandwidth) -> No
 
 
 def test_repairs_are_bounded_by_the_estimate(bandwidth: Bandwidth) -> None:
-    admitted = sum(bandwidth.admit_repairs(200, now * MS) for now in range(0, 2000, 20))
+    admitted = sum(bandwidth.admit_retransmissions(200, now * MS) for now in range(0, 2000, 20))
     assert 20 < admitted < 120
 
 

@@ -1,4 +1,4 @@
-"""How long a publisher takes to repair: from our NACK to the packet, which is the round trip that NACKs need to know.
+"""The time from our NACK to its retransmission: the round trip that NACKs to a publisher are paced by.
 
 An sfu sends a publisher no media, so no sender report of ours is ever answered by a report with a round trip in it.
 Packets asked for twice are no sample (Karn): which request was answered is not known.
@@ -10,7 +10,7 @@ _INITIAL_NS = 100_000_000
 _MAX_ASKED = 256
 
 
-class RepairTime:
+class NackRoundTrip:
     """One per publish peer; packets are named by (stream, ext_seq)."""
 
     def __init__(self) -> None:
@@ -23,15 +23,15 @@ class RepairTime:
         return _INITIAL_NS if self._smoothed is None else int(self._smoothed)
 
     def asked(self, stream: int, ext_seqs: Iterable[int], now: int) -> None:
-        """These packets are asked for now."""
+        """Note that these packets are asked for now."""
         for ext_seq in ext_seqs:
             key = (stream, ext_seq)
             self._asked[key] = None if key in self._asked else now
         while len(self._asked) > _MAX_ASKED:
             del self._asked[next(iter(self._asked))]
 
-    def repaired(self, stream: int, ext_seq: int, arrival: int) -> None:
-        """A repair of this packet came."""
+    def retransmitted(self, stream: int, ext_seq: int, arrival: int) -> None:
+        """Take a retransmission of this packet as a sample."""
         at = self._asked.pop((stream, ext_seq), None)
         if at is not None and arrival > at:
             sample = float(arrival - at)

@@ -1,15 +1,15 @@
-"""Which packets a receiver asks for again: the repair that it was sent was lost as well, so the next one goes twice.
+"""Packets that a receiver asks for again: their retransmission was lost as well, so the next one goes twice.
 
-On a link that loses packets at random each lost repair costs a round trip, and three of them are a visible freeze. A
-link that is full is another matter: there copies would add to what it cannot carry, and requests come again because
-repairs are late.
+On a link that loses packets at random each lost retransmission costs a round trip, and three of them are a visible
+freeze. A link that is full is another matter: there copies would add to what it cannot carry, and requests come again
+because retransmissions are late.
 """
 
 _REMEMBERED = 256
 _LASTS_NS = 1_000_000_000
 
 
-class RepairRequests:
+class RepeatedNacks:
     """One per stream that is sent."""
 
     def __init__(self) -> None:

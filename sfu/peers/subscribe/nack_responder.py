@@ -1,4 +1,4 @@
-"""What a subscriber asks for again: answered from the cache within a budget; twice where repairs are lost too."""
+"""Answers to a subscriber's NACKs: from the cache, within a budget, twice where retransmissions are lost too."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ _APART_NS = 10_000_000  # what is lost in a burst is so at once
 _MAX_WAITING = 64  # answers whose second copies are due soon
 
 
-def repair_interval(round_trip: int) -> int:
+def retransmission_interval(round_trip: int) -> int:
     """Return for how many ns a packet that was sent again is not sent once more; `round_trip` is in ns."""
     return max(_MIN_INTERVAL_NS, round_trip * 3 // 4)
 
 
-class Repairs:
+class NackResponder:
     """One per subscribe peer."""
 
     def __init__(self, peer: int, context: Context) -> None:
@@ -36,12 +36,12 @@ class Repairs:
         useful = downtrack.still_useful(seqs)
         counters["repairs_outdated"] += len(seqs) - len(useful)
         if bandwidth is not None:
-            admitted = bandwidth.admit_repairs(len(useful), now)
+            admitted = bandwidth.admit_retransmissions(len(useful), now)
             counters["repairs_over_budget"] += len(useful) - admitted
             useful = useful[:admitted]
-        interval = repair_interval(round_trip)
+        interval = retransmission_interval(round_trip)
         self._send(downtrack, useful, now, interval)
-        again = downtrack.requests.again(useful, interval, now)
+        again = downtrack.repeated_nacks.again(useful, interval, now)
         if bandwidth is None or not bandwidth.is_free:
             return
         twice = useful if bandwidth.state.loss >= _LOSSY else again
@@ -59,7 +59,7 @@ class Repairs:
             _, downtrack, seqs = self._copies.popleft()
             if downtrack.in_table and bandwidth.is_free:
                 useful = downtrack.still_useful(seqs)
-                useful = useful[: bandwidth.admit_repairs(len(useful), now, copies=True)]
+                useful = useful[: bandwidth.admit_retransmissions(len(useful), now, copies=True)]
                 self._context.counters["repairs_twice"] += len(useful)
                 self._send(downtrack, useful, now, 0)
 

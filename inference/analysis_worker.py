@@ -18,7 +18,7 @@ from inference import messages
 from inference.analysis.looking import Looker
 from inference.analysis.pictures import TrackPictures
 from inference.files.file_worker import load_everything
-from inference.worker_loop import serve
+from inference.workers.loop import serve
 from sfu.api import sink_records
 from sfu.api.sink_records import MissedRecord, PacketRecord, TrackClosed, TrackOpened
 

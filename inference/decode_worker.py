@@ -19,7 +19,7 @@ from inference.audio.opus import SAMPLE_RATE, Samples
 from inference.audio.track_audio import Span, TrackAudio
 from inference.speech.endpointing import CHUNK, Endpointer, Piece
 from inference.speech.voice_activity import VoiceActivity, VoiceState
-from inference.worker_loop import serve
+from inference.workers.loop import serve
 from sfu.api import sink_records
 from sfu.api.sink_records import MissedRecord, PacketRecord, TrackClosed, TrackMuteChanged, TrackOpened
 

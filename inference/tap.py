@@ -11,9 +11,9 @@ from pathlib import Path
 from foundation import tracing
 from foundation.backoff import Backoff
 from inference import messages
-from inference.child import Child, confinement
-from inference.kept_worker import keep_alive
 from inference.metrics import DECODED, DROPS, TRACKS, VOICED
+from inference.workers.process import Child, confinement
+from inference.workers.supervisor import keep_alive
 from sfu.api import sink_records
 from sfu.api.sink_records import RecordType, TrackClosed, TrackOpened
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from inference import messages
-from inference.child import Child
+from inference.workers.process import Child
 
 
 class FileError(Exception):

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from inference import messages
-from inference.asked_worker import AskedWorker
 from inference.messages import ClipMessage
 from inference.model_error import ModelError
 from inference.speech.transcript import Transcript
+from inference.workers.request import AskedWorker
 
 TIMEOUT_SECONDS = 60.0
 """A worker that takes longer for a batch hangs: it is killed."""

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from inference import messages
-from inference.asked_worker import AskedWorker
 from inference.breaker import Breaker
 from inference.model_error import ModelError
 from inference.synthetic.detector import Detector, ModelCard, Window
+from inference.workers.request import AskedWorker
 
 TIMEOUT_SECONDS = 30.0
 _WINDOWS_AT_ONCE = 32

@@ -5,8 +5,8 @@ from typing import Protocol
 
 from foundation.backoff import Backoff
 from foundation.failures import describe
-from inference.child import Child
 from inference.metrics import RESTARTS
+from inference.workers.process import Child
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.child import Child
+from inference.workers.process import Child
 
 
 async def test_a_child_gets_no_secret_and_no_descriptor(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from foundation.backoff import Backoff
 from inference import messages
-from inference.child import Child, confinement
-from inference.kept_worker import keep_alive
 from inference.model_error import ModelError
+from inference.workers.process import Child, confinement
+from inference.workers.supervisor import keep_alive
 
 logger = logging.getLogger(__name__)
 

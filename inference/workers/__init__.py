@@ -1,0 +1,1 @@
+"""Worker processes: started, supervised, asked, and the loop that they run."""

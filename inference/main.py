@@ -22,6 +22,7 @@ from inference.analysis.detectors import run_detectors
 from inference.api.http_api import InferenceApi
 from inference.captions.captioner import Captioner
 from inference.config import InferenceConfig
+from inference.decoder_feed import Tap
 from inference.fact_reporter import FactReporter
 from inference.metrics import AVAILABLE
 from inference.models import catalogue, store
@@ -32,7 +33,6 @@ from inference.recognisers.priority import LivePriority, LowPriority
 from inference.recognisers.recogniser import Recogniser
 from inference.setup_watch import Setup, watch
 from inference.sink_client import SinkClient
-from inference.tap import Tap
 from sfu.api import sink_records
 from sfu.api.sink_records import AnyRecord, CaptionsAvailable, RecordType, TrackClosed, TrackOpened
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from inference import messages
 from inference.analysis.detection import Detection
+from inference.analysis.feed import AnalysisTap, Seen
 from inference.analysis.live import ANALYSIS, LiveAnalysis
 from inference.analysis.looking import emotion_installed
-from inference.analysis.tap import AnalysisTap, Seen
 from inference.analysis.voice_windows import VoiceWindows
 from inference.models import catalogue, store
 from inference.models.catalogue import FACES_MODEL

@@ -95,7 +95,7 @@ async def show(sfu: Sfu, handle: int, sent: list[list[bytes]]) -> None:
 async def running(models_dir: Path, faces_dir: Path, tmp_path: Path) -> AsyncIterator[tuple[Inference, Sfu, Control]]:
     async with analysing(models_dir, tmp_path) as (inference, sfu, control):
         await until(lambda: AnalysisWanted(audio=True, video=True) in sfu.said(AnalysisWanted))
-        await until(lambda: inference.analysis.tap.ready)
+        await until(lambda: inference.analysis.feed.ready)
         await sfu.until(lambda: sfu.available is not None and sfu.available.available)
         yield inference, sfu, control
 
@@ -109,7 +109,7 @@ async def test_a_camera_is_named_and_forgotten_with_its_consent(running: tuple[I
     await sfu.send(camera(7))
     showing = asyncio.create_task(show(sfu, 7, packets(frames(portrait(), 120))))
     await until(lambda: expression(inference, "t7") == "neutral")
-    assert os.getpriority(os.PRIO_PROCESS, inference.analysis.tap.pid) >= 10
+    assert os.getpriority(os.PRIO_PROCESS, inference.analysis.feed.pid) >= 10
     await sfu.send(TrackClosed(handle=7, reason="consent"))
     await until(lambda: inference.analysis.report("r", "t7") is None)
     showing.cancel()
@@ -121,7 +121,7 @@ async def test_a_camera_is_named_and_forgotten_with_its_consent(running: tuple[I
 
     control.emotion = False
     await until(lambda: sfu.said(AnalysisWanted)[-1] == AnalysisWanted())
-    await until(lambda: inference.analysis.tap.pid is None)
+    await until(lambda: inference.analysis.feed.pid is None)
     await sfu.send(camera(9))
     await show(sfu, 9, packets(frames(portrait(), 12)))
     report = inference.analysis.report("r", "t9")

@@ -20,7 +20,7 @@ from recorder.fact_reporter import FactReporter
 from recorder.finishing import Stopped, finish
 from recorder.manifest import Manifest, RecordingInfo
 from recorder.recordings import Recording, Recordings
-from recorder.shelf import Shelf
+from recorder.segment_cache import Shelf
 from recorder.uploads import Uploads
 from sfu.api.facts import RecordingFinished
 

@@ -19,7 +19,7 @@ from recorder.finished_file import FinishedFile, FinishedWriter, finished_suffix
 from recorder.journal import ClosedLine, JournalHead, read_journal
 from recorder.manifest import Manifest, ManifestFile, ManifestSegment, ManifestTrack, RecordingInfo
 from recorder.recovery import StreamId
-from recorder.shelf import Shelf
+from recorder.segment_cache import Shelf
 from recorder.timeline import SegmentTimes, Timeline, label, muted_spans, new_frames, segment_times
 from sfu.formats.codecs import Codec
 
@@ -57,7 +57,7 @@ def finish(
     """Write a recording's finished files and its manifest; returns it. OSError when the disk refuses; Stopped.
 
     What is damaged is left out and makes the recording partial; it never keeps the rest from being finished. A clock
-    that was not believed is a problem too, but nothing is missing for it. `shelf` has the segments that are not on this
+    that was not believed is a problem too, but nothing is missing for it. `segment_cache` has the segments that are not on this
     disk.
     """
     shelf = shelf or Shelf(root)

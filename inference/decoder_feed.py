@@ -1,4 +1,4 @@
-"""The tap: hands the sink's records to a decode worker and its speech to whoever schedules recognition.
+"""The feed of the decode worker: the sink's records in, speech out.
 
 Nothing is decoded while no model wants it: without a recogniser records are dropped here. Open tracks are remembered,
 so that a worker that is started (again) learns of them.
@@ -12,17 +12,17 @@ from foundation import tracing
 from foundation.backoff import Backoff
 from inference import messages
 from inference.metrics import DECODED, DROPS, TRACKS, VOICED
-from inference.workers.process import Child, confinement
-from inference.workers.supervisor import keep_alive
+from inference.workers.process import WorkerProcess, confinement
+from inference.workers.supervisor import supervise
 from sfu.api import sink_records
 from sfu.api.sink_records import RecordType, TrackClosed, TrackOpened
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 MAX_TRACKS = 10_000
 
 
-class Tap:
+class DecoderFeed:
     """Records in, Speech out. `spoken` gets speech with its track; `gone` a handle that will not be heard of again, and
     whether what it said so far may still be used."""
 
@@ -41,14 +41,14 @@ class Tap:
         self._changed = changed
         self._tracks: dict[int, TrackOpened] = {}
         self._ending: dict[int, TrackOpened] = {}
-        self._child: Child | None = None
+        self._worker: WorkerProcess | None = None
         self._ready = False
         self._arguments: tuple[str, ...] = ()
 
     @property
     def pid(self) -> int | None:
         """The worker's process id while it runs."""
-        return self._child.pid if self._child is not None else None
+        return self._worker.pid if self._worker is not None else None
 
     @property
     def ready(self) -> bool:
@@ -64,9 +64,9 @@ class Tap:
         if data and data[0] == RecordType.CONTROL:
             return self._control(data)
         if not self._ready:
-            DROPS.labels("tap", "no_worker").inc()
-        elif self._child is not None and not self._child.send(messages.frame(data)):
-            DROPS.labels("tap", "worker_full").inc()
+            DROPS.labels("decoder", "no_worker").inc()
+        elif self._worker is not None and not self._worker.send(messages.frame(data)):
+            DROPS.labels("decoder", "worker_full").inc()
         return None
 
     def detached(self) -> None:
@@ -77,22 +77,22 @@ class Tap:
     async def run(self, voice_model: Path) -> None:
         """Keep a decode worker with `voice_model` alive until cancelled."""
         self._arguments = ("inference.decode_worker", str(voice_model), str(self._nice))
-        await keep_alive("decoder", "audio decoder", self)
+        await supervise("decoder", "audio decoder", self)
 
     async def wanted(self) -> tuple[str, ...]:
         """It is wanted all the time."""
         return self._arguments
 
-    async def serve(self, child: Child, backoff: Backoff) -> bool:
+    async def serve(self, worker: WorkerProcess, backoff: Backoff) -> bool:
         """Take what a worker says until it ends."""
-        self._child = child
-        while (message := await child.receive()) is not None:
+        self._worker = worker
+        while (message := await worker.receive()) is not None:
             match message:
                 case messages.Ready():
                     level, held = confinement(message)
-                    logger.log(level, "audio decoder ready, %s", held)
+                    _log.log(level, "audio decoder ready, %s", held)
                     for track in self._tracks.values():
-                        child.send(messages.frame(sink_records.encode(track)))
+                        worker.send(messages.frame(sink_records.encode(track)))
                     self._ready = True
                     self._changed()
                 case messages.Speech(handle=handle) if handle in self._tracks or handle in self._ending:
@@ -104,12 +104,12 @@ class Tap:
                     backoff.reset()
                     self._count(message)
                 case _:
-                    DROPS.labels("tap", "track_gone").inc()
+                    DROPS.labels("decoder", "track_gone").inc()
         return False
 
     def ended(self) -> None:
         """A worker is gone, and with it the audio of what was being said."""
-        self._child, self._ready = None, False
+        self._worker, self._ready = None, False
         self._changed()
         for handle in (*self._tracks, *self._ending):
             self._gone(handle, True)
@@ -125,15 +125,15 @@ class Tap:
         try:
             record = sink_records.decode(data)
         except ValueError:
-            DROPS.labels("tap", "bad_record").inc()
+            DROPS.labels("decoder", "bad_record").inc()
             return None
         if isinstance(record, TrackClosed):
             self._closed(record)
             return record
         if isinstance(record, TrackOpened) and not self._opened(record):
             return record
-        if self._ready and self._child is not None and not self._child.send(messages.frame(data)):
-            DROPS.labels("tap", "worker_full").inc()
+        if self._ready and self._worker is not None and not self._worker.send(messages.frame(data)):
+            DROPS.labels("decoder", "worker_full").inc()
         return record
 
     def _opened(self, record: TrackOpened) -> bool:
@@ -141,7 +141,7 @@ class Tap:
         if record.media != "audio":
             return False
         if len(self._tracks) >= MAX_TRACKS:
-            DROPS.labels("tap", "too_many_tracks").inc()
+            DROPS.labels("decoder", "too_many_tracks").inc()
             return False
         self._tracks[record.handle] = record
         TRACKS.set(len(self._tracks))
@@ -156,7 +156,9 @@ class Tap:
         if track is None:
             return
         TRACKS.set(len(self._tracks))
-        told = self._ready and self._child is not None and self._child.send(messages.frame(sink_records.encode(record)))
+        told = (
+            self._ready and self._worker is not None and self._worker.send(messages.frame(sink_records.encode(record)))
+        )
         if told and record.reason != "consent":
             self._ending[record.handle] = track
         else:

@@ -11,7 +11,7 @@ from inference.metrics import DROPS, FACTS_WAITING
 from sfu.api.fact_queue import FactQueue
 from sfu.api.facts import AnyFact, FactBatch, encode_batch
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
@@ -56,7 +56,7 @@ class FactReporter:
             self._queue.unanswered(describe(error))
         if settled is None:
             if first:
-                logger.warning("control does not take facts, trying on: %s", self._queue.problem)
+                _log.warning("control does not take facts, trying on: %s", self._queue.problem)
         elif not settled.acknowledged:
             DROPS.labels("control", "refused").inc(len(settled.notes))
-            logger.error("control gave up %d facts: %s", len(settled.notes), self._queue.problem)
+            _log.error("control gave up %d facts: %s", len(settled.notes), self._queue.problem)

@@ -1,8 +1,8 @@
 """The inference process: taps consented audio at the sfu's sink socket, returns captions.
 
-    sfu ── sink socket ──▶ SinkClient ─▶ Tap ═▶ decode worker ═▶ Captioner ═▶ recogniser (local worker or Triton)
-                               │  ◀── captions ──────────────────────┴──▶ FactReporter ── finals ──▶ control
-                               └──▶ Analysis ═▶ analysis worker, detectors (a worker, Triton)
+    sfu ── sink socket ──▶ SinkClient ─▶ DecoderFeed ═▶ decode worker ═▶ Captioner ═▶ recogniser (worker, Triton)
+                               │  ◀── captions ──────────────────────────────┴──▶ FactReporter ── finals ──▶ control
+                               └──▶ Analysis ═▶ analysis worker, detectors (worker, Triton)
 
 Double arrows cross into worker processes. Without models the process runs, says so to the sfu, and starts captioning
 when `parley models fetch` has put them there.
@@ -22,7 +22,7 @@ from inference.analysis.detectors import run_detectors
 from inference.api.http_api import InferenceApi
 from inference.captions.captioner import Captioner
 from inference.config import InferenceConfig
-from inference.decoder_feed import Tap
+from inference.decoder_feed import DecoderFeed
 from inference.fact_reporter import FactReporter
 from inference.metrics import AVAILABLE
 from inference.models import catalogue, store
@@ -36,7 +36,7 @@ from inference.sink_client import SinkClient
 from sfu.api import sink_records
 from sfu.api.sink_records import AnyRecord, CaptionsAvailable, RecordType, TrackClosed, TrackOpened
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 MISSING = "captions unavailable: run `parley models fetch`"
 OFF = "captions are switched off on this server"
@@ -79,13 +79,15 @@ class Inference:
             disconnected=self._disconnected,
         )
         self._captioner = Captioner(config.languages, show=self._sink.send, store=self._facts.add)
-        self._tap = Tap(config.nice, spoken=self._spoken, gone=self._captioner.gone, changed=self._changed)
+        self._decoder_feed = DecoderFeed(
+            config.nice, spoken=self._spoken, gone=self._captioner.gone, changed=self._changed
+        )
         self.analysis = Analysis(config.models_dir, config.nice, send=self._sink.send, changed=self._announce)
 
     @property
     def decoder_pid(self) -> int | None:
         """The decode worker's process id while it runs."""
-        return self._tap.pid
+        return self._decoder_feed.pid
 
     @property
     def recogniser_pid(self) -> int | None:
@@ -119,7 +121,7 @@ class Inference:
         identity = store.identity(speech)
         self._voice_model = voice / "silero_vad.onnx"
         self._announce()
-        _keep(tasks, "tap", functools.partial(self._tap.run, self._voice_model))
+        _keep(tasks, "decoder", functools.partial(self._decoder_feed.run, self._voice_model))
         _keep(tasks, "recogniser", functools.partial(self._local.run, speech))
         if self._config.triton_urls:
             self._prefer_triton(tasks, identity)
@@ -150,7 +152,7 @@ class Inference:
 
     def streams(self) -> list[TrackOpened]:
         """The tracks tapped now."""
-        return [*self._tap.tracks(), *self.analysis.tap.tracks()]
+        return [*self._decoder_feed.tracks(), *self.analysis.feed.tracks()]
 
     def models(self) -> list[dict[str, Any]]:
         """What models this version uses, and which are there."""
@@ -172,7 +174,7 @@ class Inference:
         said = False
         while (found := stored_models(self._config.models_dir)) is None:
             if not said:
-                logger.warning("%s (looked in %s)", MISSING, self._config.models_dir)
+                _log.warning("%s (looked in %s)", MISSING, self._config.models_dir)
                 said = True
             await asyncio.sleep(_POLL_SECONDS)
         return found
@@ -182,7 +184,7 @@ class Inference:
             return CaptionsAvailable(available=False, reason=OFF)
         if self._voice_model is None:
             return CaptionsAvailable(available=False, reason=MISSING)
-        if self.recogniser.model is None or not self._tap.ready:
+        if self.recogniser.model is None or not self._decoder_feed.ready:
             return CaptionsAvailable(available=False, reason=STARTING)
         degraded = self._remote is not None and self._remote.model is None
         return CaptionsAvailable(available=True, reason=WITHOUT_TRITON if degraded else None)
@@ -200,13 +202,13 @@ class Inference:
         self._announce()
 
     def _received(self, data: bytes) -> None:
-        """Hand a record to whom it concerns: cameras' packets to analysis, all others to the tap, the rest to both."""
+        """Pass on a record: cameras' packets to analysis, other packets to the decoder, all else to both."""
         if not self._config.enabled:
             return
-        if data and data[0] != RecordType.CONTROL and self.analysis.tap.has(sink_records.handle_of(data)):
-            self.analysis.tap.record(data)
+        if data and data[0] != RecordType.CONTROL and self.analysis.feed.has(sink_records.handle_of(data)):
+            self.analysis.feed.record(data)
             return
-        if (record := self._tap.record(data)) is not None:
+        if (record := self._decoder_feed.record(data)) is not None:
             self._concerns_analysis(record)
 
     def _concerns_analysis(self, record: AnyRecord) -> None:
@@ -221,7 +223,7 @@ class Inference:
         self.analysis.spoken(speech)
 
     def _disconnected(self) -> None:
-        self._tap.detached()
+        self._decoder_feed.detached()
         self.analysis.detached()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import aiohttp
 import msgspec
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -32,5 +32,5 @@ async def watch(control_url: str, node_secret: str, told: Callable[[Setup], None
                     if response.status == 200:
                         told(msgspec.json.decode(await response.read(), type=Setup))
             except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
-                logger.debug("control is not to be had for the setup: %s", error)
+                _log.debug("control is not to be had for the setup: %s", error)
             await asyncio.sleep(EVERY_SECONDS)

@@ -12,7 +12,7 @@ from inference.metrics import DROPS
 from sfu.api import sink_records
 from sfu.api.sink_records import CaptionRecord, SinkHello
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 MAX_UNSENT = 1000
 _BATCH = 256
@@ -56,17 +56,17 @@ class SinkClient:
                 channel = await self._connect()
             except OSError as error:
                 if not said:
-                    logger.info("waiting for the sfu at %s: %s", self._path, error.strerror)
+                    _log.info("waiting for the sfu at %s: %s", self._path, error.strerror)
                     said = True
                 continue
-            logger.info("attached to the sfu at %s", self._path)
+            _log.info("attached to the sfu at %s", self._path)
             said = False
             backoff.reset()
             try:
                 reason = await self._serve(channel)
             finally:
                 self._detach(channel)
-            logger.warning("the sfu's sink socket closed: %s", reason)
+            _log.warning("the sfu's sink socket closed: %s", reason)
 
     def send(self, record: sink_records.AnyRecord) -> None:
         """Send a record as soon as the sfu takes it; dropped without a connection, partial captions first."""

@@ -14,7 +14,7 @@ from recorder.finisher import Finisher
 from recorder.leases import RENEW_SECONDS
 from recorder.recordings import SEALING, Recordings
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _ADOPT_EVERY = 5
 """So many renewals go by before the next look for what others left."""
@@ -41,7 +41,7 @@ class Adoption:
             root, instance = self._config.recordings_dir, self._config.instance
             return taken + await self._objects.call(stored.restore, self._objects.store, root, instance, now)
         except OSError as error:
-            logger.warning("the object store cannot be listed: %s", describe(error))
+            _log.warning("the object store cannot be listed: %s", describe(error))
             return taken
 
     async def run(self) -> None:

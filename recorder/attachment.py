@@ -17,7 +17,7 @@ from recorder.uploads import Uploads
 from sfu.api.facts import RecordingStarted, SegmentClosed
 from sfu.api.sink_records import VERSION, RecorderState, RecordingKept, SinkHello, decode
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _FIRST_DELAY = 0.05
 _MAX_DELAY = 1.0
@@ -52,7 +52,7 @@ class Attachments:
             try:
                 sink = await SinkSocket.connect(self._path)
             except OSError as error:
-                logger.debug("no sfu at %s: %s", self._path, error)
+                _log.debug("no sfu at %s: %s", self._path, error)
             else:
                 begun = time.monotonic()
                 await self._attached(sink)
@@ -64,14 +64,14 @@ class Attachments:
     async def _attached(self, sink: SinkSocket) -> None:
         durability = Durability()
         capture = Capture(self._config, self._recordings, durability)
-        logger.info("attached to the sfu at %s", self._path)
+        _log.info("attached to the sfu at %s", self._path)
         metrics.ATTACHED.inc()
         try:
             async with asyncio.TaskGroup() as tasks:
                 work = (self._tick(sink, capture), self._sync(sink, capture, durability), self._tell(sink, capture))
                 beside = [tasks.create_task(one) for one in work]
                 await self._read(sink, capture)
-                logger.warning("the sfu has closed the socket")
+                _log.warning("the sfu has closed the socket")
                 for task in beside:
                     task.cancel()
         finally:
@@ -89,7 +89,7 @@ class Attachments:
                     record = decode(data)
                 except ValueError as error:
                     metrics.DROPPED_RECORDS.labels("malformed").inc()
-                    logger.error("not a sink record: %s", error)
+                    _log.error("not a sink record: %s", error)
                     continue
                 capture.take(record, time.monotonic_ns())
             for recording in capture.take_begun():
@@ -106,7 +106,7 @@ class Attachments:
             for wanted in capture.tick(time.monotonic_ns()):
                 sink.send(wanted)
             for name in self._recordings.overdue(time.monotonic(), self._config.abandoned_seconds):
-                logger.warning("recording %s has ended unseen", name)
+                _log.warning("recording %s has ended unseen", name)
                 capture.end(name, abandoned=True)
 
     async def _tell(self, sink: SinkSocket, capture: Capture) -> None:

@@ -26,7 +26,7 @@ from sfu.api.sink_records import (
 )
 from sfu.formats.codecs import Codec
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 MAX_STREAMS = 4096
 
@@ -152,11 +152,11 @@ class Capture:
         try:
             recording, is_new = self._recordings.begin(begun, self)
         except OldPlacement as error:
-            logger.info("not recorded from here: %s", error)
+            _log.info("not recorded from here: %s", error)
             metrics.DROPPED_RECORDS.labels("old_placement").inc()
             return
         except ValueError as error:
-            logger.error("recording refused: %s", error)
+            _log.error("recording refused: %s", error)
             metrics.DROPPED_RECORDS.labels("bad_recording").inc()
             return
         self._open[begun.recording] = recording
@@ -168,7 +168,7 @@ class Capture:
         recording = self._open.get(opened.recording or "")
         codec = Codec.__members__.get(opened.codec.upper())
         if recording is None or codec is None or not recordable(codec) or len(self._streams) >= MAX_STREAMS:
-            logger.warning("track %s (%s) is not recorded", opened.track, opened.codec)
+            _log.warning("track %s (%s) is not recorded", opened.track, opened.codec)
             metrics.DROPPED_RECORDS.labels("not_recordable").inc()
             if recording is not None:
                 recording.problems += 1
@@ -176,7 +176,7 @@ class Capture:
         try:
             directory = layout.track_dir(self._recordings.root, opened.recording or "", opened.track)
         except ValueError as error:
-            logger.error("track refused: %s", error)
+            _log.error("track refused: %s", error)
             metrics.DROPPED_RECORDS.labels("bad_track").inc()
             return
         self._close_stream(opened.handle, "replaced")

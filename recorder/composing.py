@@ -27,7 +27,7 @@ from recorder.compose.contract import GAVE_WAY, VERSION
 from recorder.config import RecorderConfig
 from recorder.manifest import Manifest, decode_manifest
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 KIND = "compose"
 _PREFIX = "composed-"
@@ -84,7 +84,7 @@ class Composer:
                         await self._do(session, job)
                     delay = _POLL_SECONDS
                 except (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
-                    logger.debug("no job: %s", error)
+                    _log.debug("no job: %s", error)
                     delay = min(2 * delay, _MAX_POLL_SECONDS)
                     job = None
                 if job is None:
@@ -110,10 +110,10 @@ class Composer:
             await self._release(session, job)
             return
         except _Lost:
-            logger.warning("the film of %s is another worker's by now", job.subject)
+            _log.warning("the film of %s is another worker's by now", job.subject)
             return
         except _Failed as failed:
-            logger.warning("no film of %s: %s", job.subject, failed)
+            _log.warning("no film of %s: %s", job.subject, failed)
             outcome = JobOutcome(attempt=job.attempt, error=str(failed), again=failed.again)
         held = False
         try:
@@ -125,14 +125,14 @@ class Composer:
             await asyncio.to_thread(shutil.rmtree, self._work / job.subject, ignore_errors=True)
         if held and outcome.result is not None:
             await self._remove_older(job.subject, key)
-        logger.info("the film of %s took %.1f s", job.subject, time.monotonic() - begun)
+        _log.info("the film of %s took %.1f s", job.subject, time.monotonic() - begun)
 
     async def _release(self, session: aiohttp.ClientSession, job: ClaimedJob) -> None:
         try:
             async with asyncio.timeout(_RELEASE_SECONDS):
                 await self._tell(session, job, "outcome", JobOutcome(attempt=job.attempt, released=True))
         except (aiohttp.ClientError, TimeoutError) as error:
-            logger.info("the film of %s waits for its lease to lapse: %s", job.subject, error)
+            _log.info("the film of %s waits for its lease to lapse: %s", job.subject, error)
 
     async def _remove_older(self, recording: str, kept: str) -> None:
         for found in await self._objects.list(f"{recording}/"):

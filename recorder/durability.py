@@ -13,7 +13,7 @@ from recorder.stream_capture import Written
 from recorder.trouble import sentence
 from sfu.api.sink_records import Durable, TrackOpened
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _PATIENCE = 3_000_000_000
 
@@ -136,5 +136,5 @@ def _sync(segments: list[SegmentFile], documents: list[Recording]) -> dict[Segme
 
 
 def _refused(path: Path, error: OSError) -> None:
-    logger.error("%s: %s", path, error)
+    _log.error("%s: %s", path, error)
     metrics.DISK_ERRORS.labels(str(error.errno)).inc()

@@ -14,7 +14,7 @@ from recorder import metrics
 from sfu.api.fact_queue import MAX_WAITING, FactQueue
 from sfu.api.facts import AnyFact, FactBatch, encode_batch
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 Delivery = asyncio.Future[bool]
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -65,10 +65,10 @@ class FactReporter:
         if settled is None:
             metrics.FACTS.labels("retried").inc(len(batch.facts))
             if first:
-                logger.warning("control does not take facts, trying on: %s", self._queue.problem)
+                _log.warning("control does not take facts, trying on: %s", self._queue.problem)
             return
         if not settled.acknowledged:
-            logger.error("control gave up %d facts: %s", len(settled.notes), self._queue.problem)
+            _log.error("control gave up %d facts: %s", len(settled.notes), self._queue.problem)
         metrics.FACTS.labels("acknowledged" if settled.acknowledged else "refused").inc(len(settled.notes))
         _tell(settled.notes, settled.acknowledged)
 

@@ -20,11 +20,11 @@ from recorder.fact_reporter import FactReporter
 from recorder.finishing import Stopped, finish
 from recorder.manifest import Manifest, RecordingInfo
 from recorder.recordings import Recording, Recordings
-from recorder.segment_cache import Shelf
+from recorder.segment_cache import SegmentCache
 from recorder.uploads import Uploads
 from sfu.api.facts import RecordingFinished
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _FIRST_DELAY = 2.0
 _MAX_DELAY = 300.0
@@ -96,15 +96,15 @@ class Finisher:
                     manifest = await _threaded(self._config, recording, self._uploads.objects, stop)
             except Exception as error:
                 if self._uploads.objects is None and not recording.directory.exists():
-                    logger.warning("recording %s was deleted before it was finished", recording.info.recording)
+                    _log.warning("recording %s was deleted before it was finished", recording.info.recording)
                     self._recordings.finished(recording.info.recording)
                     return None
-                logger.error("recording %s is not finished, trying on: %s", recording.info.recording, describe(error))
+                _log.error("recording %s is not finished, trying on: %s", recording.info.recording, describe(error))
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, _MAX_DELAY)
                 continue
             metrics.FINISH_SECONDS.observe(time.monotonic() - begun)
-            logger.info("recording %s is %s: %d ms", manifest.recording, manifest.state, manifest.duration_ms)
+            _log.info("recording %s is %s: %d ms", manifest.recording, manifest.state, manifest.duration_ms)
             return manifest
         return None
 
@@ -115,8 +115,8 @@ def _finish(
     root = config.recordings_dir
     if store is not None:
         stored.fetch_journals(store, root, info.recording)
-    with leases.finishing(layout.recording_dir(root, info.recording)), Shelf(root, store) as shelf:
-        return finish(root, info, config.instance, problems, stop, shelf=shelf)
+    with leases.finishing(layout.recording_dir(root, info.recording)), SegmentCache(root, store) as cache:
+        return finish(root, info, config.instance, problems, stop, cache=cache)
 
 
 async def _threaded(
@@ -131,5 +131,5 @@ async def _threaded(
         try:
             await work
         except Stopped:
-            logger.info("recording %s will be finished by the next start", info.recording)
+            _log.info("recording %s will be finished by the next start", info.recording)
         raise

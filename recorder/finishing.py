@@ -19,11 +19,11 @@ from recorder.finished_file import FinishedFile, FinishedWriter, finished_suffix
 from recorder.journal import ClosedLine, JournalHead, read_journal
 from recorder.manifest import Manifest, ManifestFile, ManifestSegment, ManifestTrack, RecordingInfo
 from recorder.recovery import StreamId
-from recorder.segment_cache import Shelf
+from recorder.segment_cache import SegmentCache
 from recorder.timeline import SegmentTimes, Timeline, label, muted_spans, new_frames, segment_times
 from sfu.formats.codecs import Codec
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 _OVERLAP = 200_000_000
@@ -52,15 +52,21 @@ class _Frame(NamedTuple):
 
 
 def finish(
-    root: Path, info: RecordingInfo, instance: str, problems: int, stop: threading.Event, *, shelf: Shelf | None = None
+    root: Path,
+    info: RecordingInfo,
+    instance: str,
+    problems: int,
+    stop: threading.Event,
+    *,
+    cache: SegmentCache | None = None,
 ) -> Manifest:
     """Write a recording's finished files and its manifest; returns it. OSError when the disk refuses; Stopped.
 
     What is damaged is left out and makes the recording partial; it never keeps the rest from being finished. A clock
-    that was not believed is a problem too, but nothing is missing for it. `segment_cache` has the segments that are not on this
+    that was not believed is a problem too, but nothing is missing for it. `cache` has the segments that are not on this
     disk.
     """
-    shelf = shelf or Shelf(root)
+    cache = cache or SegmentCache(root)
     directory = layout.recording_dir(root, info.recording)
     recovery.seal(directory)
     sentences = ["the recorder could not keep all that it received"] if problems else []
@@ -74,11 +80,11 @@ def finish(
         who = label(segments[0].times.head)
         sentences += [f"{who}: {problem}" for problem in _problems(segments)]
         try:
-            finished.append(_finish_track(directory, segments, timeline, sentences, stop, shelf=shelf))
+            finished.append(_finish_track(directory, segments, timeline, sentences, stop, cache=cache))
         except (av.FFmpegError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in _DISK_FULL:
                 raise
-            logger.error("track %s of recording %s: %s", name, info.recording, error)
+            _log.error("track %s of recording %s: %s", name, info.recording, error)
             sentences.append(f"{who}: {error}")
             finished.append(_manifest_track(root, segments, [], timeline))
     result = Manifest(
@@ -133,10 +139,10 @@ def _finish_track(
     problems: list[str],
     stop: threading.Event,
     *,
-    shelf: Shelf,
+    cache: SegmentCache,
 ) -> ManifestTrack:
     files: list[tuple[JournalHead, int, FinishedFile]] = []
-    frames = _frames(shelf, segments, timeline, problems, stop)
+    frames = _frames(cache, segments, timeline, problems, stop)
     frame = next(frames, None)
     while frame is not None:
         head, start = frame.segment.times.head, frame.position
@@ -158,14 +164,18 @@ def _finish_track(
 
 
 def _frames(
-    shelf: Shelf, segments: Sequence[CapturedSegment], timeline: Timeline, problems: list[str], stop: threading.Event
+    cache: SegmentCache,
+    segments: Sequence[CapturedSegment],
+    timeline: Timeline,
+    problems: list[str],
+    stop: threading.Event,
 ) -> Iterator[_Frame]:
     """Yield a track's frames in the order of its timeline, each once, from the start of the recording on.
 
     Sound from before the start is cut. A picture from before it is shown at the start if what follows refers to it.
     """
     referred: list[_Frame] = []
-    for frame in _all_frames(shelf, segments, timeline, problems, stop):
+    for frame in _all_frames(cache, segments, timeline, problems, stop):
         if frame.keyframe:
             referred.clear()
         if frame.position < 0:
@@ -178,14 +188,18 @@ def _frames(
 
 
 def _all_frames(
-    shelf: Shelf, segments: Sequence[CapturedSegment], timeline: Timeline, problems: list[str], stop: threading.Event
+    cache: SegmentCache,
+    segments: Sequence[CapturedSegment],
+    timeline: Timeline,
+    problems: list[str],
+    stop: threading.Event,
 ) -> Iterator[_Frame]:
     """Yield a track's frames in the order of its timeline, each once."""
     ordered = sorted(segments, key=lambda s: timeline.position(s.times, s.times.head.timestamp))
     taken: dict[StreamId, int] = {}
     for segment, until in zip(ordered, _ends(ordered, timeline), strict=True):
         times = segment.times
-        media = shelf.path(segment.media, segment.closed.sha256)
+        media = cache.path(segment.media, segment.closed.sha256)
         if media is None:
             problems.append(f"{segment.media.name} is missing")
             continue

@@ -18,7 +18,7 @@ import msgspec
 from recorder import layout, manifest
 from recorder.manifest import RecordingInfo
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 ORPHANED_SECONDS = 900
 RENEW_SECONDS = 60.0
@@ -44,7 +44,7 @@ def take_over(directory: Path, instance: str, now: float) -> bool:
         if not _lock(lease) or _read(directory) != info:
             return False
         manifest.write_info(directory, msgspec.structs.replace(info, instance=instance))
-    logger.warning("recording %s of %s is taken over: nobody has touched it for long", info.recording, info.instance)
+    _log.warning("recording %s of %s is taken over: nobody has touched it for long", info.recording, info.instance)
     return True
 
 
@@ -82,7 +82,7 @@ def _lock(file: IO[str]) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        logger.warning("%s cannot be locked: %s", file.name, error)
+        _log.warning("%s cannot be locked: %s", file.name, error)
     return True
 
 

@@ -25,7 +25,7 @@ from recorder.segment_file import ClosedSegment
 from recorder.uploads import Uploads
 from sfu.api.facts import SegmentClosed
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 async def run(config: RecorderConfig, ready: Callable[[], None]) -> None:
@@ -87,7 +87,7 @@ def _recent_segments(recording: Recording) -> list[tuple[JournalHead, ClosedSegm
     try:
         return recovery.recent_segments(recording.directory)
     except OSError as error:
-        logger.error("recording %s: %s", recording.info.recording, describe(error))
+        _log.error("recording %s: %s", recording.info.recording, describe(error))
         return []
 
 

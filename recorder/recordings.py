@@ -12,7 +12,7 @@ from recorder.recovery import ResumePoint, StreamId
 from recorder.trouble import Trouble, sentence
 from sfu.api.sink_records import RecordingBegun, RecordingEnded
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 WAITING = "waiting"  # for the sfu to say that it runs on, or that it ended
 CAPTURING = "capturing"
@@ -73,7 +73,7 @@ class Recordings:
                 else:
                     leases.renew(recording.directory)
             except OSError as error:
-                logger.warning("recording %s: its lease cannot be renewed: %s", name, error)
+                _log.warning("recording %s: its lease cannot be renewed: %s", name, error)
         return lost
 
     def take_over(self, now: float) -> list[str]:
@@ -86,7 +86,7 @@ class Recordings:
                 if leases.take_over(directory, self._instance, now):
                     taken.append(directory.name)
             except OSError as error:
-                logger.warning("recording %s cannot be taken over: %s", directory.name, error)
+                _log.warning("recording %s cannot be taken over: %s", directory.name, error)
         return taken
 
     def lose(self, name: str) -> None:
@@ -105,7 +105,7 @@ class Recordings:
             info = manifest.read_info(directory)
             finished = manifest.read_manifest(directory)
         except ValueError as error:
-            logger.error("recording %s is damaged: %s", directory.name, error)
+            _log.error("recording %s is damaged: %s", directory.name, error)
             return None
         if info is None or info.recording != directory.name or info.state == CLOSED:
             return None
@@ -240,7 +240,7 @@ class Recordings:
         return found is not None and found.placement > recording.info.placement
 
     def _forget(self, name: str) -> None:
-        logger.info("recording %s is another recorder's now", name)
+        _log.info("recording %s is another recorder's now", name)
         del self._all[name]
         self._count()
 
@@ -280,7 +280,7 @@ def _kept_info(directory: Path, name: str) -> RecordingInfo | None:
     try:
         info = manifest.read_info(directory)
     except (ValueError, OSError) as error:
-        logger.error("recording %s is begun anew: %s", name, error)
+        _log.error("recording %s is begun anew: %s", name, error)
         return None
     if info is not None and info.state == CLOSED:
         raise ValueError(f"recording {name} was finished for good")
@@ -314,7 +314,7 @@ def _recovered(directory: Path, info: RecordingInfo) -> Recording:
 def _refused(recording: Recording, error: OSError) -> None:
     recording.problems += 1
     recording.trouble.refused(sentence(error), time.monotonic_ns())
-    logger.error("recording %s: %s", recording.info.recording, error)
+    _log.error("recording %s: %s", recording.info.recording, error)
     metrics.DISK_ERRORS.labels(str(error.errno)).inc()
 
 

@@ -11,15 +11,15 @@ _AT_HAND = 3
 _FETCHED = ".fetched"
 
 
-class Shelf:
-    """Gives segments as files. Without a store there are only those on disk. Use as a context manager."""
+class SegmentCache:
+    """Finds the files of segments; without a store, only those on disk. Use it as a context manager."""
 
     def __init__(self, root: Path, store: ObjectStore | None = None) -> None:
         self._root = root
         self._store = store
         self._copies: deque[Path] = deque()
 
-    def __enter__(self) -> "Shelf":
+    def __enter__(self) -> "SegmentCache":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -18,7 +18,7 @@ from recorder import layout, manifest
 from recorder.leases import ORPHANED_SECONDS
 from recorder.manifest import Manifest, RecordingInfo
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 OPEN = "_open/"
 
@@ -68,7 +68,7 @@ def restore(store: ObjectStore, root: Path, instance: str, now: float) -> list[s
             info = manifest.decode_info(store.read(found.key, 0, found.size, found.tag))
             directory = layout.recording_dir(root, recording)
         except ValueError as error:
-            logger.error("%s is damaged: %s", found.key, error)
+            _log.error("%s is damaged: %s", found.key, error)
             continue
         if info.recording != recording or (directory / layout.INFO_NAME).exists():
             continue
@@ -81,7 +81,7 @@ def restore(store: ObjectStore, root: Path, instance: str, now: float) -> list[s
         _fetch(store, root, objects, (layout.JOURNAL_SUFFIX, layout.MANIFEST_NAME))
         directory.mkdir(parents=True, exist_ok=True)
         manifest.write_info(directory, info)
-        logger.warning("recording %s was brought back from the object store", recording)
+        _log.warning("recording %s was brought back from the object store", recording)
         restored.append(recording)
     return restored
 

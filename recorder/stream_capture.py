@@ -18,7 +18,7 @@ from sfu.api.sink_records import MissedRecord, PacketRecord, SenderReportRecord,
 from sfu.formats.codecs import Codec
 from sfu.frames.assembler import Frame, FrameAssembler, Loss
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _PENDING_LINES = 64
 _RETRY_DISK = 1_000_000_000
@@ -198,7 +198,7 @@ class StreamCapture:
             try:
                 self._header = segment_header(self._codec, frame.data, *size, self.opened.channels)
             except ValueError as error:
-                logger.warning("track %s: %s", self.opened.track, error)
+                _log.warning("track %s: %s", self.opened.track, error)
                 metrics.DROPPED_FRAMES.labels("no_header").inc()
                 self._policy.close()
                 self._policy.want_keyframe()
@@ -273,7 +273,7 @@ class StreamCapture:
 
     def _disk_refused(self, error: OSError) -> None:
         """Give up the segment; a second later the next frame tries another."""
-        logger.error("track %s of recording %s: %s", self.opened.track, self.opened.recording, error)
+        _log.error("track %s of recording %s: %s", self.opened.track, self.opened.recording, error)
         metrics.DISK_ERRORS.labels(str(error.errno)).inc()
         metrics.DROPPED_FRAMES.labels("disk").inc()
         self._note_refusal(error)

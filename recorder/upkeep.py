@@ -14,7 +14,7 @@ from recorder.config import RecorderConfig
 from recorder.recordings import CLOSED
 from recorder.uploads import Uploads
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _EVERY_SECONDS = 600.0
 
@@ -46,7 +46,7 @@ def close_finished(root: Path, hours: float, store: ObjectStore | None, now: flo
                     store.remove_all(f"{info.recording}/{track.name}/")
                 shutil.rmtree(track)
         except (OSError, ValueError) as error:
-            logger.error("the segments of %s stay: %s", directory.name, error)
+            _log.error("the segments of %s stay: %s", directory.name, error)
             continue
         closed.append(directory.name)
     return closed

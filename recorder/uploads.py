@@ -21,7 +21,7 @@ from recorder.manifest import Manifest, RecordingInfo
 from recorder.recordings import SEALING, Recording, Recordings
 from sfu.api.facts import SegmentClosed
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 MAX_WAITING = 20_000
 _AT_ONCE = 3
@@ -105,7 +105,7 @@ class Uploads:
         try:
             await self.objects.remove(stored.open_key(recording))
         except OSError as error:  # the next start finds it, and reports once more
-            logger.warning("recording %s still counts as open: %s", recording, describe(error))
+            _log.warning("recording %s still counts as open: %s", recording, describe(error))
 
     async def _work(self, objects: Objects) -> None:
         while True:
@@ -141,7 +141,7 @@ class Uploads:
             except OSError as error:
                 recording = self._recordings.known(segment.fact.recording)
                 if recording is not None and not segment.media.exists():
-                    logger.error("%s is gone from this disk before it was stored", segment.fact.key)
+                    _log.error("%s is gone from this disk before it was stored", segment.fact.key)
                     metrics.UPLOADS.labels("missing").inc()
                     recording.problems += 1
                     return
@@ -169,7 +169,7 @@ class Uploads:
     async def _refused(self, error: OSError, delay: float) -> float:
         metrics.UPLOADS.labels("refused").inc()
         if delay == _FIRST_DELAY:
-            logger.warning("the object store does not take recordings, trying on: %s", describe(error))
+            _log.warning("the object store does not take recordings, trying on: %s", describe(error))
         await asyncio.sleep(delay)
         return min(2 * delay, _MAX_DELAY)
 

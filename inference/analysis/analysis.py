@@ -12,7 +12,7 @@ from typing import Any
 
 from inference import messages
 from inference.analysis.detection import Detection
-from inference.analysis.feed import AnalysisTap, Seen
+from inference.analysis.feed import AnalysisFeed, Seen
 from inference.analysis.live import ANALYSIS, LiveAnalysis
 from inference.analysis.looking import emotion_installed
 from inference.analysis.voice_windows import VoiceWindows
@@ -30,7 +30,7 @@ class Analysis:
         self, models_dir: Path, nice: int, *, send: Callable[[AnyRecord], None], changed: Callable[[], None]
     ) -> None:
         self._live = LiveAnalysis()
-        self.tap = AnalysisTap(nice, seen=self._seen, ask=send)
+        self.feed = AnalysisFeed(nice, seen=self._seen, ask=send)
         self.detection = Detection(self._live.window)
         self._windows = VoiceWindows()
         self._models_dir = models_dir
@@ -82,7 +82,7 @@ class Analysis:
             return
         self._live.opened(track)
         if track.media == "video":
-            self.tap.opened(track)
+            self.feed.opened(track)
         else:
             self._microphones[track.handle] = track
 
@@ -91,12 +91,12 @@ class Analysis:
         self._live.closed(record.handle)
         self.detection.forget(record.handle)
         self._windows.forget(record.handle)
-        if self._microphones.pop(record.handle, None) is not None or self.tap.has(record.handle):
-            self.tap.closed(record)
+        if self._microphones.pop(record.handle, None) is not None or self.feed.has(record.handle):
+            self.feed.closed(record)
 
     def detached(self) -> None:
         """The sfu is gone and its tracks with it."""
-        for handle in [*self._microphones, *(track.handle for track in self.tap.tracks())]:
+        for handle in [*self._microphones, *(track.handle for track in self.feed.tracks())]:
             self.closed(TrackClosed(handle=handle, reason="shutdown"))
 
     def spoken(self, speech: messages.Speech) -> None:
@@ -104,7 +104,7 @@ class Analysis:
         if self._live.track(speech.handle) is None:
             return
         if self.emotion:
-            self.tap.spoken(speech)
+            self.feed.spoken(speech)
         if Medium.VOICE in self.detection.cards:
             for window in self._windows.add(speech):
                 self.detection.put(speech.handle, Medium.VOICE, window)
@@ -120,12 +120,12 @@ class Analysis:
             faces = await store.appears(self._models_dir, catalogue.load().named(FACES_MODEL))
             self._faces = faces
             self._update()
-            await self.tap.run(faces)
+            await self.feed.run(faces)
 
     def _update(self) -> None:
         self._live.emotion = self.emotion
         crops = Medium.FACE in self.detection.cards
-        self.tap.want(",".join(word for word, on in (("emotion", self.emotion), ("crops", crops)) if on))
+        self.feed.want(",".join(word for word, on in (("emotion", self.emotion), ("crops", crops)) if on))
         if self.wanted != self._told:
             self._told = self.wanted
             self._changed()

@@ -9,7 +9,7 @@ from foundation.failures import describe
 from inference.metrics import DROPS
 from inference.synthetic.detector import Detector, Medium, ModelCard, Window
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 MAX_WAITING = 1000
 Piece = tuple[int, int, bytes]
@@ -65,7 +65,7 @@ class Detection:
                     windows = await self._detectors[medium].score([piece])
                 except Exception as error:  # the next pieces are none the worse for it
                     DROPS.labels("detector", "failed").inc()
-                    logger.warning("a window was not scored: %s", describe(error))
+                    _log.warning("a window was not scored: %s", describe(error))
                     continue
                 for window in windows:
                     self._scored(handle, window)

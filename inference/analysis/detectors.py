@@ -14,7 +14,7 @@ from inference.models.catalogue import SYNTHETIC_VOICE_MODEL
 from inference.synthetic.detector import Detector, Medium, ModelCard, load_card
 from inference.synthetic.detectors import FirstOf, LocalDetector
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 CARD = "card.toml"
 
@@ -39,7 +39,7 @@ async def _operators(config: InferenceConfig, analysis: Analysis, medium: Medium
         if not config.triton_urls:
             raise ValueError("there is no Triton to serve its model")
     except (OSError, ValueError) as error:
-        logger.error("no detection of synthetic %s: the model card %s cannot be used: %s", medium, path, error)
+        _log.error("no detection of synthetic %s: the model card %s cannot be used: %s", medium, path, error)
         return
     async with contextlib.AsyncExitStack() as stack:
         analysis.add_detector(FirstOf(await _served(stack, config, card)))
@@ -61,7 +61,7 @@ async def _trained(config: InferenceConfig, analysis: Analysis) -> None:
     try:
         card = load_card(directory / CARD)
     except (OSError, ValueError) as error:
-        logger.error("no detection of synthetic voices: %s", error)
+        _log.error("no detection of synthetic voices: %s", error)
         return
     ready = asyncio.Event()
     local = LocalDetector(card, nice=config.nice, changed=ready.set)

@@ -1,4 +1,4 @@
-"""The tap of analysis: hands records of cameras and speech of microphones to an analysis worker, and says what it saw.
+"""The feed of the analysis worker: records of cameras and speech of microphones in, its observations out.
 
 A worker runs only while a model wants something; what it is to look for is given when it starts, so a change of that
 starts another.
@@ -12,18 +12,18 @@ from pathlib import Path
 from foundation.backoff import Backoff
 from inference import messages
 from inference.metrics import DROPS, FACES_SEEN, PICTURES, VIDEO_TRACKS
-from inference.workers.process import Child, confinement
-from inference.workers.supervisor import keep_alive
+from inference.workers.process import WorkerProcess, confinement
+from inference.workers.supervisor import supervise
 from sfu.api import sink_records
 from sfu.api.sink_records import AnyRecord, KeyframeWanted, TrackClosed, TrackOpened
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 MAX_TRACKS = 500
 Seen = messages.PictureSeen | messages.VoiceHeard
 
 
-class AnalysisTap:
+class AnalysisFeed:
     """Records in, what was seen and heard out. `ask` gets wishes for keyframes."""
 
     def __init__(self, nice: int, *, seen: Callable[[Seen], None], ask: Callable[[AnyRecord], None]) -> None:
@@ -31,7 +31,7 @@ class AnalysisTap:
         self._seen = seen
         self._ask = ask
         self._tracks: dict[int, TrackOpened] = {}
-        self._child: Child | None = None
+        self._worker: WorkerProcess | None = None
         self._ready = False
         self._wanted = ""
         self._faces = Path()
@@ -40,7 +40,7 @@ class AnalysisTap:
     @property
     def pid(self) -> int | None:
         """The worker's process id while it runs."""
-        return self._child.pid if self._child is not None else None
+        return self._worker.pid if self._worker is not None else None
 
     @property
     def ready(self) -> bool:
@@ -89,12 +89,12 @@ class AnalysisTap:
             DROPS.labels("analysis", "speech").inc()
 
     def _forward(self, frame: bytes) -> bool:
-        return self._ready and self._child is not None and self._child.send(frame)
+        return self._ready and self._worker is not None and self._worker.send(frame)
 
     async def run(self, faces: Path) -> None:
         """Keep a worker with the nets in `faces` alive while something is wanted, until cancelled."""
         self._faces = faces
-        await keep_alive("analysis", "analysis worker", self)
+        await supervise("analysis", "analysis worker", self)
 
     async def wanted(self) -> tuple[str, ...]:
         """Wait until there is something to look for."""
@@ -104,10 +104,10 @@ class AnalysisTap:
         self._changed.clear()
         return "inference.analysis_worker", str(self._faces), str(self._nice), self._wanted
 
-    async def serve(self, child: Child, backoff: Backoff) -> bool:
+    async def serve(self, worker: WorkerProcess, backoff: Backoff) -> bool:
         """Serve until the worker ends (False) or is to look for something else (True)."""
-        self._child = child
-        listening = asyncio.ensure_future(self._listen(child, backoff))
+        self._worker = worker
+        listening = asyncio.ensure_future(self._listen(worker, backoff))
         changed = asyncio.ensure_future(self._changed.wait())
         try:
             await asyncio.wait((listening, changed), return_when=asyncio.FIRST_COMPLETED)
@@ -122,16 +122,16 @@ class AnalysisTap:
 
     def ended(self) -> None:
         """A worker is gone."""
-        self._child, self._ready = None, False
+        self._worker, self._ready = None, False
 
-    async def _listen(self, child: Child, backoff: Backoff) -> None:
-        while (message := await child.receive()) is not None:
+    async def _listen(self, worker: WorkerProcess, backoff: Backoff) -> None:
+        while (message := await worker.receive()) is not None:
             match message:
                 case messages.Ready():
                     level, held = confinement(message)
-                    logger.log(level, "analysis worker ready, %s", held)
+                    _log.log(level, "analysis worker ready, %s", held)
                     for track in self._tracks.values():
-                        child.send(messages.frame(sink_records.encode(track)))
+                        worker.send(messages.frame(sink_records.encode(track)))
                     self._ready = True
                 case messages.PictureSeen() | messages.VoiceHeard():
                     self._seen(message)

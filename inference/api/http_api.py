@@ -34,7 +34,7 @@ from inference.synthetic.assess import assess_faces, assess_voice
 from inference.synthetic.detector import Medium, without_model
 from sfu.api.sink_records import TrackOpened
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 2 << 30
 MAX_FILES = 2
@@ -243,7 +243,7 @@ class InferenceApi:
                 await response.write(_line(item))
         except (FileError, ModelError, OSError) as error:
             self._transcribed["failed"] += 1
-            logger.info("a file was not understood: %s", error)
+            _log.info("a file was not understood: %s", error)
             await response.write(msgspec.json.encode({"error": str(error)}) + b"\n")
         await response.write_eof()
         return response

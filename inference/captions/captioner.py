@@ -13,7 +13,7 @@ from inference.recognisers.recogniser import Recogniser
 from sfu.api.facts import CaptionFinal
 from sfu.api.sink_records import CaptionRecord, TrackOpened
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Captioner:
@@ -74,7 +74,7 @@ class Captioner:
         try:
             transcripts = await recogniser.transcribe(job.clips)
         except Exception as error:  # whatever it is, the schedule must hear that the job is over
-            logger.warning("%d clips not recognised: %s", len(job.clips), describe(error))
+            _log.warning("%d clips not recognised: %s", len(job.clips), describe(error))
             metrics.DROPS.labels("recogniser", "failed").inc(len(job.clips))
             self._emit(self._schedule.failed(job, time.monotonic_ns()))
             return

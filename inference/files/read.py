@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from inference import messages
-from inference.workers.process import Child
+from inference.workers.process import WorkerProcess
 
 
 class FileError(Exception):
@@ -38,9 +38,9 @@ async def faces_of_file(
 
 
 async def _read(module: str, arguments: list[str], descriptor: int) -> AsyncIterator[messages.AnyMessage]:
-    child = await Child.start(module, *arguments, descriptors=(descriptor,))
+    worker = await WorkerProcess.start(module, *arguments, descriptors=(descriptor,))
     try:
-        while (message := await child.receive()) is not None:
+        while (message := await worker.receive()) is not None:
             if isinstance(message, messages.Failed):
                 raise FileError(message.reason)
             yield message
@@ -48,4 +48,4 @@ async def _read(module: str, arguments: list[str], descriptor: int) -> AsyncIter
                 return
         raise FileError("the file could not be read: its decoder died on it")
     finally:
-        await child.stop()
+        await worker.stop()

@@ -7,7 +7,7 @@ from inference import messages
 from inference.messages import ClipMessage
 from inference.model_error import ModelError
 from inference.speech.transcript import Transcript
-from inference.workers.request import AskedWorker
+from inference.workers.request import RequestWorker
 
 TIMEOUT_SECONDS = 60.0
 """A worker that takes longer for a batch hangs: it is killed."""
@@ -21,7 +21,7 @@ class LocalRecogniser:
     def __init__(self, *, threads: int, nice: int, changed: Callable[[], None]) -> None:
         """`changed` is called when `model` changes."""
         self._arguments = (str(threads), str(nice))
-        self._worker = AskedWorker("recogniser", "speech recogniser", timeout=TIMEOUT_SECONDS, changed=changed)
+        self._worker = RequestWorker("recogniser", "speech recogniser", timeout=TIMEOUT_SECONDS, changed=changed)
 
     @property
     def model(self) -> str | None:

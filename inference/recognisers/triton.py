@@ -28,7 +28,7 @@ from inference.metrics import DROPS, HEDGES, TRITON_HEALTHY
 from inference.model_error import ModelError
 from inference.speech.transcript import SAMPLE_RATE, Transcript, window_seconds
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 MODEL = "whisper"
 TIMEOUT_SECONDS = 30.0
@@ -161,7 +161,7 @@ class TritonRecogniser:
             endpoint.lost = asyncio.Event()
         TRITON_HEALTHY.labels(endpoint.url).set(self._usable(endpoint))
         if endpoint.healthy != was:
-            logger.warning("triton %s is %s%s", endpoint.url, "ready" if endpoint.healthy else "not usable",
+            _log.warning("triton %s is %s%s", endpoint.url, "ready" if endpoint.healthy else "not usable",
                            f": {problem}" if problem else "")  # fmt: skip
 
     async def _trial(self, endpoint: Endpoint) -> None:
@@ -169,7 +169,7 @@ class TritonRecogniser:
         try:
             await self._ask(endpoint, _request(ClipMessage(pcm=bytes(3200))))
         except ModelError as error:
-            logger.info("triton %s still fails: %s", endpoint.url, error)
+            _log.info("triton %s still fails: %s", endpoint.url, error)
 
     async def transcribe(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
         """Return the clips' transcripts; raises ModelError when one of them could not be had anywhere."""

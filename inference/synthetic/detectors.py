@@ -9,7 +9,7 @@ from inference import messages
 from inference.breaker import Breaker
 from inference.model_error import ModelError
 from inference.synthetic.detector import Detector, ModelCard, Window
-from inference.workers.request import AskedWorker
+from inference.workers.request import RequestWorker
 
 TIMEOUT_SECONDS = 30.0
 _WINDOWS_AT_ONCE = 32
@@ -22,7 +22,7 @@ class LocalDetector:
         """`changed` is called when `ready` changes."""
         self.card = card
         self._nice = nice
-        self._worker = AskedWorker("detector", "detector of voices", timeout=TIMEOUT_SECONDS, changed=changed)
+        self._worker = RequestWorker("detector", "detector of voices", timeout=TIMEOUT_SECONDS, changed=changed)
 
     @property
     def ready(self) -> bool:

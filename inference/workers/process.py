@@ -16,7 +16,7 @@ _STOP_SECONDS = 0.2
 _RECEIVE_BYTES = 1 << 18
 
 
-class Child:
+class WorkerProcess:
     """A running worker. Use `start`; whoever started it calls `stop`."""
 
     def __init__(
@@ -29,7 +29,7 @@ class Child:
         self._received: list[bytes] = []
 
     @classmethod
-    async def start(cls, module: str, *arguments: str, descriptors: tuple[int, ...] = ()) -> "Child":
+    async def start(cls, module: str, *arguments: str, descriptors: tuple[int, ...] = ()) -> "WorkerProcess":
         """Start `python -m module FD arguments…`; raises OSError when the process or socket can't be had.
 
         `descriptors` are open files that the worker gets under the same numbers.

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from foundation.backoff import Backoff
 from inference import messages
 from inference.model_error import ModelError
-from inference.workers.process import Child, confinement
-from inference.workers.supervisor import keep_alive
+from inference.workers.process import WorkerProcess, confinement
+from inference.workers.supervisor import supervise
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
-class AskedWorker:
+class RequestWorker:
     """Callers of `ask` take turns. `name` is for metrics, `what` for the log and for errors."""
 
     def __init__(self, name: str, what: str, *, timeout: float, changed: Callable[[], None]) -> None:
@@ -23,7 +23,7 @@ class AskedWorker:
         self._timeout = timeout
         self._changed = changed
         self._arguments: tuple[str, ...] = ()
-        self._child: Child | None = None
+        self._worker: WorkerProcess | None = None
         self._model: str | None = None
         self._reply: asyncio.Future[messages.AnyMessage] | None = None
         self._turn = asyncio.Lock()
@@ -36,24 +36,24 @@ class AskedWorker:
     @property
     def pid(self) -> int | None:
         """The worker's process id while it runs."""
-        return self._child.pid if self._child is not None else None
+        return self._worker.pid if self._worker is not None else None
 
     async def run(self, *arguments: str) -> None:
         """Keep a worker (a module and its arguments) alive until cancelled."""
         self._arguments = arguments
-        await keep_alive(self._name, self._what, self)
+        await supervise(self._name, self._what, self)
 
     async def wanted(self) -> tuple[str, ...]:
         """It is wanted all the time."""
         return self._arguments
 
-    async def serve(self, child: Child, backoff: Backoff) -> bool:
+    async def serve(self, worker: WorkerProcess, backoff: Backoff) -> bool:
         """Take its answers until it ends."""
-        self._child = child
-        while (message := await child.receive()) is not None:
+        self._worker = worker
+        while (message := await worker.receive()) is not None:
             if isinstance(message, messages.Ready):
                 level, held = confinement(message)
-                logger.log(level, "%s %s ready, %s", self._what, message.model, held)
+                _log.log(level, "%s %s ready, %s", self._what, message.model, held)
                 self._set_model(message.model)
             elif self._reply is not None and not self._reply.done():
                 backoff.reset()
@@ -62,7 +62,7 @@ class AskedWorker:
 
     def ended(self) -> None:
         """Whoever waits for an answer waits in vain."""
-        self._child = None
+        self._worker = None
         self._set_model(None)
         if self._reply is not None and not self._reply.done():
             self._reply.set_exception(ModelError(f"the {self._what} ended"))
@@ -73,16 +73,16 @@ class AskedWorker:
             return await self._ask(message)
 
     async def _ask(self, message: messages.AnyMessage) -> messages.AnyMessage:
-        child = self._child
-        if child is None or self._model is None:
+        worker = self._worker
+        if worker is None or self._model is None:
             raise ModelError(f"the {self._what} is not ready")
         self._reply = asyncio.get_running_loop().create_future()
-        if not child.send(messages.encode(message)):
+        if not worker.send(messages.encode(message)):
             raise ModelError(f"the {self._what} takes no more")
         try:
             reply = await asyncio.wait_for(self._reply, self._timeout)
         except TimeoutError as error:
-            await child.stop()
+            await worker.stop()
             raise ModelError(f"the {self._what} hangs") from error
         finally:
             self._reply = None

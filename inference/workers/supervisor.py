@@ -6,19 +6,19 @@ from typing import Protocol
 from foundation.backoff import Backoff
 from foundation.failures import describe
 from inference.metrics import RESTARTS
-from inference.workers.process import Child
+from inference.workers.process import WorkerProcess
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
-class Keeper(Protocol):
-    """What a worker is kept for."""
+class Supervised(Protocol):
+    """The user of a worker: says when one is wanted, and serves it."""
 
     async def wanted(self) -> tuple[str, ...]:
-        """Wait until a worker is wanted; return its module and arguments, as Child.start takes them."""
+        """Wait until a worker is wanted; return its module and arguments, as WorkerProcess.start takes them."""
         ...
 
-    async def serve(self, child: Child, backoff: Backoff) -> bool:
+    async def serve(self, worker: WorkerProcess, backoff: Backoff) -> bool:
         """Serve a worker until it ends; True when it was let go on purpose. Work that succeeds resets `backoff`."""
         ...
 
@@ -27,24 +27,24 @@ class Keeper(Protocol):
         ...
 
 
-async def keep_alive(name: str, what: str, keeper: Keeper) -> None:
-    """Have a worker for `keeper` until cancelled. `name` is for metrics, `what` for the log."""
+async def supervise(name: str, what: str, supervised: Supervised) -> None:
+    """Have a worker for `supervised` until cancelled. `name` is for metrics, `what` for the log."""
     backoff = Backoff()
     while True:
-        arguments = await keeper.wanted()
+        arguments = await supervised.wanted()
         await backoff.wait()
         try:
-            child = await Child.start(*arguments)
+            worker = await WorkerProcess.start(*arguments)
         except OSError as error:
-            logger.error("cannot start the %s: %s", what, describe(error))
+            _log.error("cannot start the %s: %s", what, describe(error))
             continue
         try:
-            meant = await keeper.serve(child, backoff)
+            meant = await supervised.serve(worker, backoff)
         finally:
-            keeper.ended()
-            status = await child.stop()
+            supervised.ended()
+            status = await worker.stop()
         if meant:
             backoff.reset()
             continue
         RESTARTS.labels(name).inc()
-        logger.error("the %s ended with status %d; starting it again", what, status)
+        _log.error("the %s ended with status %d; starting it again", what, status)

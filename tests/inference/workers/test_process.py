@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.workers.process import Child
+from inference.workers.process import WorkerProcess
 
 
 async def test_a_child_gets_no_secret_and_no_descriptor(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,7 +16,7 @@ async def test_a_child_gets_no_secret_and_no_descriptor(tmp_path, monkeypatch: p
         "channel.sendall(messages.encode(messages.Ready(confined=tuple(held), model=sys.argv[2])))\n"
         "channel.recv(1)\n"
     )
-    child = await Child.start("probe_child", "argument")
+    child = await WorkerProcess.start("probe_child", "argument")
     message = await child.receive()
     assert await child.stop() == 0
     assert message is not None

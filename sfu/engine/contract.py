@@ -164,6 +164,14 @@ class Result:
     switches: list[Switch] = field(default_factory=list)
     observed: list[Observed] = field(default_factory=list)
 
+    def add(self, later: "Result") -> None:
+        """Append what a later batch turned into, but for `outgoing`."""
+        self.sink_packets += later.sink_packets
+        self.leftovers += later.leftovers
+        self.arrivals += later.arrivals
+        self.switches += later.switches
+        self.observed += later.observed
+
 
 @dataclass(frozen=True, slots=True)
 class SrtpKeys:

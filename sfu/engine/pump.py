@@ -70,6 +70,7 @@ class Pump:
         self._clock = clock
         self._audio: deque[Datagram] = deque()
         self._other: deque[Datagram] = deque()
+        self._taken: list[Datagram] = []
         self._chunk = _MAX_CHUNK
         self._datagrams_read = 0
         self.times = StepTimes()
@@ -109,13 +110,27 @@ class Pump:
         """Read this socket too, next time: one opened besides the node's own, which are always read."""
         self._ready.add(local)
 
+    def take(self, datagrams: Iterable[Datagram]) -> None:
+        """Forward these next time, besides what waits at the sockets: the caller read them itself."""
+        self._taken += datagrams
+
     def receive_and_forward(self, now: int) -> Result:
         """Read what waits, forward within the budget. `outgoing` of the result is empty: it has been sent."""
         begun = time.perf_counter_ns()
         try:
-            return self._receive_and_forward(now)
+            result = self._receive_and_forward(now)
+            if self._taken:
+                result.add(self._forward_taken(now))
+            return result
         finally:
             self.times.add(time.perf_counter_ns() - begun)
+
+    def _forward_taken(self, now: int) -> Result:
+        taken, self._taken = self._taken, []
+        result = self._engine.process(taken, now)
+        self._sockets.send(result.outgoing)
+        result.outgoing = []
+        return result
 
     def _receive_and_forward(self, now: int) -> Result:
         if self._direct is not None:
@@ -131,10 +146,7 @@ class Pump:
         while self._audio or self._other:
             result = self._engine.process(self._next_chunk(), now)
             self._sockets.send(result.outgoing)
-            total.sink_packets += result.sink_packets
-            total.leftovers += result.leftovers
-            total.arrivals += result.arrivals
-            total.switches += result.switches
+            total.add(result)
             ended = self._clock()
             self._adapt(ended - begun)
             if ended >= deadline:

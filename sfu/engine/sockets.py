@@ -90,8 +90,8 @@ class Sockets:
         self._sockets[local] = None
         self._filenos[local] = -1
 
-    def receive(self, local: int, limit: int) -> list[Datagram]:
-        """Return up to `limit` datagrams that wait at socket `local`, none when none do."""
+    def receive(self, local: int, limit: int, size: int = MAX_DATAGRAM) -> list[Datagram]:
+        """Return up to `limit` datagrams that wait at socket `local`, none when none do; larger than `size` cut off."""
         entry = self._sockets[local]
         if entry is None:
             return []
@@ -101,7 +101,7 @@ class Sockets:
         offset = now - time.time_ns()
         for _ in range(limit):
             try:
-                data, ancillary, _flags, source = receive(MAX_DATAGRAM, _ANCILLARY_BYTES)
+                data, ancillary, _flags, source = receive(size, _ANCILLARY_BYTES)
             except BlockingIOError:
                 break
             except OSError as error:

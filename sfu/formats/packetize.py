@@ -4,6 +4,7 @@ Each function returns the payloads of one frame in order; the last one's packet 
 are of near-equal size, so that the last packet of a frame is not a small one.
 """
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 from sfu.formats import av1, h264
@@ -46,14 +47,14 @@ def packetize(
 def packetize_vp8(frame: bytes, picture_id: int, max_bytes: int = DEFAULT_PAYLOAD_BYTES) -> list[bytes]:
     """One descriptor with a 15-bit picture id per packet; partitions are not told apart (RFC 7741, section 4.4)."""
     identifier = (0x8000 | picture_id & 0x7FFF).to_bytes(2, "big")
-    chunks = _chunks(frame, max_bytes - _VP8_HEADER_BYTES)
+    chunks = even_parts(frame, max_bytes - _VP8_HEADER_BYTES)
     return [bytes([0x90 if index == 0 else 0x80, 0x80]) + identifier + chunk for index, chunk in enumerate(chunks)]
 
 
 def packetize_vp9(frame: bytes, keyframe: bool, picture_id: int, max_bytes: int = DEFAULT_PAYLOAD_BYTES) -> list[bytes]:
     """Non-flexible mode without layers: a superframe travels as one layer frame."""
     identifier = (0x8000 | picture_id & 0x7FFF).to_bytes(2, "big")
-    chunks = _chunks(frame, max_bytes - _VP9_HEADER_BYTES)
+    chunks = even_parts(frame, max_bytes - _VP9_HEADER_BYTES)
     payloads = []
     for index, chunk in enumerate(chunks):
         first = 0x80 | (0 if keyframe else 0x40)
@@ -65,20 +66,26 @@ def packetize_vp9(frame: bytes, keyframe: bool, picture_id: int, max_bytes: int 
 
 def packetize_h264(frame: bytes, max_bytes: int = DEFAULT_PAYLOAD_BYTES) -> list[bytes]:
     """Packetization mode 1: STAP-A for small units that follow each other, FU-A for large ones."""
+    payloads = pack_units(split_annex_b(frame), max_bytes)
+    if not payloads:
+        raise ValueError("H264 access unit holds no NAL unit")
+    return payloads
+
+
+def pack_units(units: Iterable[bytes], max_bytes: int) -> list[bytes]:
+    """Return the payloads of NAL units, each at most `max_bytes` (RFC 6184, section 5)."""
     payloads: list[bytes] = []
     small: list[bytes] = []
-    for unit in split_annex_b(frame):
+    for unit in units:
         if small and 1 + sum(2 + len(other) for other in (*small, unit)) > max_bytes:
             payloads.append(_aggregate(small))
             small = []
         if len(unit) <= max_bytes:
             small.append(unit)
         else:
-            payloads += _fragments(unit, max_bytes)
+            payloads += fragments(unit[0], unit[1:], max_bytes)
     if small:
         payloads.append(_aggregate(small))
-    if not payloads:
-        raise ValueError("H264 access unit holds no NAL unit")
     return payloads
 
 
@@ -102,24 +109,33 @@ def _aggregate(units: list[bytes]) -> bytes:
     return bytes([importance | h264.STAP_A]) + b"".join(len(unit).to_bytes(2, "big") + unit for unit in units)
 
 
-def _fragments(unit: bytes, max_bytes: int) -> list[bytes]:
-    chunks = _chunks(unit[1:], max_bytes - _FU_HEADER_BYTES)
+def fragments(header: int, body: bytes, max_bytes: int, *, start: bool = True, end: bool = True) -> list[bytes]:
+    """Return the FU-A payloads of a NAL unit's body, or of a part of it that lacks the `start` or the `end`."""
+    chunks = even_parts(body, max_bytes - _FU_HEADER_BYTES)
     payloads = []
     for index, chunk in enumerate(chunks):
-        header = unit[0] & 0x1F | (0x80 if index == 0 else 0) | (0x40 if index == len(chunks) - 1 else 0)
-        payloads.append(bytes([unit[0] & 0xE0 | h264.FU_A, header]) + chunk)
+        begins, ends = start and index == 0, end and index == len(chunks) - 1
+        second = header & 0x1F | (0x80 if begins else 0) | (0x40 if ends else 0)
+        payloads.append(bytes([header & 0xE0 | h264.FU_A, second]) + chunk)
     return payloads
 
 
 def packetize_av1(unit: bytes, new_sequence: bool, max_bytes: int = DEFAULT_PAYLOAD_BYTES) -> list[bytes]:
     """OBUs without size fields, each element with its length (W = 0); temporal delimiters are left out."""
+    left_out = (av1.OBU_TEMPORAL_DELIMITER, av1.OBU_TILE_LIST)
+    elements = [obu.header + obu.body for obu in av1.iterate_obus(unit) if obu.kind not in left_out]
+    if not elements:
+        raise ValueError("AV1 temporal unit holds no OBU")
+    return pack_elements(av1.Av1Payload(False, False, new_sequence, tuple(elements)), max_bytes)
+
+
+def pack_elements(whole: av1.Av1Payload, max_bytes: int) -> list[bytes]:
+    """Return the payloads of OBU elements, each at most `max_bytes`; the flags of `whole` are kept at its ends."""
     payloads: list[bytes] = []
     body = b""
-    continues = False
-    for obu in av1.iterate_obus(unit):
-        if obu.kind in (av1.OBU_TEMPORAL_DELIMITER, av1.OBU_TILE_LIST):
-            continue
-        rest = obu.header + obu.body
+    continues = whole.continues
+    for element in whole.elements:
+        rest = element
         while rest:
             # Three bytes for the aggregation header and a length below 2**14.
             space = max_bytes - len(body) - 3
@@ -133,10 +149,8 @@ def packetize_av1(unit: bytes, new_sequence: bool, max_bytes: int = DEFAULT_PAYL
                 payloads.append(_av1_payload(body, continues, True))
                 body, continues = b"", True
     if body:
-        payloads.append(_av1_payload(body, continues, False))
-    if not payloads:
-        raise ValueError("AV1 temporal unit holds no OBU")
-    if new_sequence:
+        payloads.append(_av1_payload(body, continues, whole.continued))
+    if payloads and whole.new_sequence:
         payloads[0] = bytes([payloads[0][0] | 0x08]) + payloads[0][1:]
     return payloads
 
@@ -145,7 +159,7 @@ def _av1_payload(body: bytes, continues: bool, continued: bool) -> bytes:
     return bytes([(0x80 if continues else 0) | (0x40 if continued else 0)]) + body
 
 
-def _chunks(data: bytes, largest: int) -> list[bytes]:
+def even_parts(data: bytes, largest: int) -> list[bytes]:
     """Cut data into the fewest chunks of at most `largest` bytes, sizes within one byte of each other."""
     count = -(-len(data) // largest)
     bounds = [len(data) * index // count for index in range(count + 1)]

@@ -17,6 +17,7 @@ from sfu.peers.peer import Peer
 from sfu.peers.unproved import UnprovedReceivers
 
 if TYPE_CHECKING:
+    from sfu.peers.publish.resizer import Resizer
     from sfu.peers.subscribe.downtrack import DownTrack
 
 NTP_UNIX_SECONDS = 2_208_988_800
@@ -81,7 +82,8 @@ class Context:
     `touched` are numbers of peers that may have something to send or a new timer; the node settles
     them. `routes` finds the downtrack of a route. `far_ends` are the addresses that plain transports send to, with our
     socket, and whose they are; `unproved` are those that nobody vouches for. `sending` is the engine where subscribers'
-    links are to be estimated. `reached_from` tells who is behind an address of this machine's own.
+    links are to be estimated. `reached_from` tells who is behind an address of this machine's own. `resizers` cut the
+    datagrams of some of our sockets before the engine takes them.
     """
 
     engine: Engine
@@ -100,6 +102,7 @@ class Context:
     unproved: UnprovedReceivers = field(default_factory=UnprovedReceivers)
     sending: ReportsSending | None = None
     reached_from: Mapping[Address, Address] = field(default_factory=dict)
+    resizers: "dict[int, Resizer]" = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def number(self) -> int:

@@ -151,6 +151,8 @@ class PlainPeer:
         self.closed = True
         self._engine.remove_peer(self.number)
         self._context.outbox.sockets_to_shut.extend(self._sockets)
+        for local in self._sockets:
+            self._context.resizers.pop(local, None)
         for taken in [key for key, number in self._context.far_ends.items() if number == self.number]:
             del self._context.far_ends[taken]
         return []

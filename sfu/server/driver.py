@@ -31,6 +31,11 @@ _CALM_NS = 10_000_000
 _LASTS_NS = 1_000_000_000
 """How long media, or a handshake, is taken to go on after the newest of it."""
 
+_RESIZED_DATAGRAMS = 64
+"""How many datagrams that have to be cut are read at once, at most."""
+_LARGEST_BYTES = 9216
+"""Of such a datagram: as large as Ethernet makes them anywhere."""
+
 _LOG = logging.getLogger(__name__)
 
 ToSessions = Callable[[Iterable[tuple[int, Message] | SessionClose]], None]
@@ -82,7 +87,11 @@ class Driver:
         self._sockets.shut(local)
 
     def _opened_readable(self, local: int) -> None:
-        self._pump.ready(local)
+        resizer = self.node.context.resizers.get(local)
+        if resizer is None:
+            self._pump.ready(local)
+        else:
+            self._pump.take(resizer.resize(self._sockets.receive(local, _RESIZED_DATAGRAMS, _LARGEST_BYTES)))
         self._read()
 
     def stop(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from sfu.api.plain_transport import PlainTrack
 from sfu.engine.contract import Address, Drop, Leftover, LeftoverKind
-from sfu.formats import telephony
+from sfu.formats import rtcp, telephony
 from sfu.formats.codecs import Codec
 from sfu.formats.rtp import parse_header
 from sfu.formats.sdp import Direction, FormatParameters
@@ -21,6 +21,7 @@ from sfu.peers.plain_peer import PlainAddress, PlainPeer
 from sfu.peers.publish.converted_track import Convert, ConvertedTrack
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.publish_peer import PublishPeer
+from sfu.peers.publish.resizer import Resizer
 from sfu.peers.publish.uptrack import CODEC_NAMES, UpTrack
 
 CODECS = {name: codec for codec, name in CODEC_NAMES.items()}
@@ -49,6 +50,7 @@ class PlainPublishPeer(PublishPeer):
         self._sender_given = False
         self._sources: dict[str, Address] = {}  # by track, of those that have come and were not silent since
         self._listens = self._knows_rtcp = False
+        self._resizer: Resizer | None = None
         self._next_look = now + _SILENCE_NS
 
     def listen(self, sender: Address | None) -> None:
@@ -78,7 +80,27 @@ class PlainPublishPeer(PublishPeer):
                 uptrack = conversion.uptrack
             self.uptracks[section.mid] = uptrack
         self._registry.set_media(media, self.received)
+        self._cut_large_packets(tracks)
         return tuple(self.uptracks.values())
+
+    def _cut_large_packets(self, tracks: Sequence[PlainTrack]) -> None:
+        """Have pictures' packets cut before the engine takes them; of SRTP only the engine has the keys."""
+        video = [track for track in tracks if not CODECS[track.codec].is_audio]
+        if self.peer.is_protected or not video:
+            return
+        self._resizer = Resizer(
+            {track.payload_type: CODECS[track.codec] for track in video},
+            {track.rtx_payload_type: track.payload_type for track in video if track.rtx_payload_type is not None},
+            self._context.counters,
+            self._context.drops,
+        )
+        self._context.resizers[self.local] = self._resizer
+
+    def _due_feedback(self, now: int) -> list[rtcp.Packet]:
+        """Return what every publish peer is told, by the sequence numbers that the sender knows."""
+        packets = super()._due_feedback(now)
+        resizer = self._resizer
+        return packets if resizer is None else [resizer.to_sender(packet) for packet in packets]
 
     def forget(self, uptrack: UpTrack) -> None:
         """Drop an uptrack, and the one that it is converted from."""

@@ -12,8 +12,10 @@ from typing import Any
 
 import aiohttp
 import pytest
+from pylibsrtp import Policy
 
 from parley_client import Room
+from parley_client.srtp_session import SrtpSession
 from sfu.api import signaling
 from sfu.formats.rtp import RtpPacket, serialize
 from tests.sfu.rooms.stage import KEYFRAME
@@ -215,10 +217,8 @@ async def test_ports_are_those_allowed(tmp_path: Path) -> None:
         assert (await api.open(503, direction="receive", participant="p3", tracks=TRACKS))["code"] == "full"
 
 
-async def test_packets_as_large_as_ethernet_takes_reach_the_python_client_and_are_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """FFmpeg's RTP muxer makes them so, unless it is told another `pkt_size`; ours makes them larger yet."""
+async def test_packets_as_large_as_ethernet_takes_are_cut_for_everyone(tmp_path: Path) -> None:
+    """FFmpeg's RTP muxer makes them so, unless it is told another `pkt_size`."""
     async with node_api(tmp_path) as (h, api), Room(h.signaling_url, token=h.control.token("r", "ann")) as ann:
         opened = await api.open(direction="receive", participant="cam", name="Camera", tracks=TRACKS[:1])
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -229,8 +229,34 @@ async def test_packets_as_large_as_ethernet_takes_reach_the_python_client_and_ar
                 await asyncio.sleep(0.03)
                 if any(stream.frame_count >= 10 for stream in ann.receiver.streams.values()):
                     break
+        (stream,) = (stream for stream in ann.receiver.streams.values() if stream.frame_count >= 10)
+        assert stream.packets >= 2 * stream.frame_count
+        (listed,) = await api.list()
+        assert "oversize" not in listed["tracks"][0]
+        assert (await h.metrics())['parley_sfu_events_total{event="packets_split"}'] > 0
+
+
+async def test_packets_that_only_the_engine_can_read_reach_the_python_client_and_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with node_api(tmp_path) as (h, api), Room(h.signaling_url, token=h.control.token("r", "ann")) as ann:
+        opened = await api.open(
+            direction="receive",
+            participant="cam",
+            tracks=TRACKS[:1],
+            srtp={"suite": "AES_CM_128_HMAC_SHA1_80", "key": KEY},
+        )
+        policy = Policy(base64.b64decode(KEY), ssrc_type=Policy.SSRC_ANY_OUTBOUND)
+        session = SrtpSession(policy)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for seq in range(1, 400):
+                packet = serialize(RtpPacket(96, seq, seq * 3000, 5, KEYFRAME.ljust(1460, b"\0"), marker=True))
+                sender.sendto(session.protect(packet), ("127.0.0.1", opened["port"]))
+                await asyncio.sleep(0.03)
+                if any(stream.frame_count >= 10 for stream in ann.receiver.streams.values()):
+                    break
+        assert any(stream.frame_count >= 10 for stream in ann.receiver.streams.values())
         (listed,) = await api.list()
         assert listed["tracks"][0]["oversize"] == listed["tracks"][0]["packets"] > 0
-        assert any(stream.frame_count >= 10 for stream in ann.receiver.streams.values())
         assert (await h.metrics())['parley_sfu_events_total{event="packets_oversize"}'] > 0
         assert [record.message for record in caplog.records if "sends packets of 1472 bytes" in record.message] != []

@@ -35,16 +35,16 @@ from sfu.api.facts import (
     AnyFact,
     CaptionFinal,
     ChatSent,
-    ConsentGiven,
+    ConsentAnswered,
     ParticipantJoined,
     ParticipantLeft,
     QualityMeasured,
     ReceivedBatch,
     RecordingFinished,
+    RecordingRequested,
     RecordingResumed,
     RecordingStalled,
     RecordingStarted,
-    RecordingWished,
     RoomClosed,
     RoomOpened,
     SegmentClosed,
@@ -101,7 +101,7 @@ async def take(services: Services, batch: ReceivedBatch) -> None:
     for state in changed:
         services.nodes.push(state)
     for fact in batch.facts:
-        if isinstance(fact, RecordingWished):
+        if isinstance(fact, RecordingRequested):
             services.tasks.start(recording_control.fulfil(services, fact))
 
 
@@ -189,7 +189,7 @@ async def _apply(connection: Connection, batch: ReceivedBatch, fact: AnyFact) ->
             await _take_recording(connection, batch, fact, at, meeting.host_id)
         case QualityMeasured():
             await quality.add(connection, fact, at)
-        case ConsentGiven():
+        case ConsentAnswered():
             await understanding.add_consent(connection, fact, at)
             await audit.write(connection, fact.participant, "consent", fact.room, "", **_answer(fact))
             await _event(connection, outbox.MEETING_EVENTS, "consent.given", fact)
@@ -202,7 +202,7 @@ async def _apply(connection: Connection, batch: ReceivedBatch, fact: AnyFact) ->
     return None
 
 
-def _answer(fact: ConsentGiven) -> dict[str, Any]:
+def _answer(fact: ConsentAnswered) -> dict[str, Any]:
     return {"consent": fact.consent, "granted": fact.granted, "text": fact.text}
 
 

@@ -15,7 +15,7 @@ from control.services import Services
 from control.store import audit, meetings, outbox, recordings, rooms
 from control.store.recordings import RecordingRow
 from sfu.api.desired_state import DesiredRecording, DesiredState
-from sfu.api.facts import RecordingWished
+from sfu.api.facts import RecordingRequested
 
 _LOG = logging.getLogger(__name__)
 CONSENT_TEXT = "recording-1"
@@ -94,7 +94,7 @@ async def settle_empty(connection: Connection, meeting: str, recording: str) -> 
         await outbox.append(connection, outbox.MEDIA_EVENTS, meeting, "recording.processed", payload)
 
 
-async def fulfil(services: Services, fact: RecordingWished) -> None:
+async def fulfil(services: Services, fact: RecordingRequested) -> None:
     """Do what somebody asked by signaling whom the sfu let; a refusal becomes an event with its reason."""
     wish = Wish(fact.room, fact.participant, fact.participant, "")
     try:

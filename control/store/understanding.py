@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from control.database import Connection, load, load_one
-from sfu.api.facts import CaptionFinal, ChatSent, ConsentGiven
+from sfu.api.facts import CaptionFinal, ChatSent, ConsentAnswered
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ async def delete_message(connection: Connection, meeting: str, identifier: str) 
     )
 
 
-async def add_consent(connection: Connection, consent: ConsentGiven, at: datetime) -> None:
+async def add_consent(connection: Connection, consent: ConsentAnswered, at: datetime) -> None:
     await connection.execute(
         "INSERT INTO consents (meeting_id, participant_id, consent, granted, text_version, given_at)"
         " VALUES ($1, $2, $3, $4, $5, $6)",

@@ -61,7 +61,7 @@ class TrackUnpublished(Fact, tag="track_unpublished", frozen=True, kw_only=True)
     track: str
 
 
-class ConsentGiven(Fact, tag="consent", frozen=True, kw_only=True):
+class ConsentAnswered(Fact, tag="consent", frozen=True, kw_only=True):
     """A participant's answer to one of the three consents: recording, captions or analysis."""
 
     participant: str
@@ -70,7 +70,7 @@ class ConsentGiven(Fact, tag="consent", frozen=True, kw_only=True):
     text: str
 
 
-class RecordingWished(Fact, tag="recording_wished", frozen=True, kw_only=True):
+class RecordingRequested(Fact, tag="recording_wished", frozen=True, kw_only=True):
     """A participant who may record asked by signaling for a recording to begin (`on`) or to stop."""
 
     participant: str
@@ -177,8 +177,8 @@ AnyFact = (
     | ParticipantLeft
     | TrackPublished
     | TrackUnpublished
-    | ConsentGiven
-    | RecordingWished
+    | ConsentAnswered
+    | RecordingRequested
     | ChatSent
     | RecordingStarted
     | RecordingStalled

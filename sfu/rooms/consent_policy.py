@@ -35,7 +35,7 @@ def imply(room: Room, participant: Participant, now: int) -> None:
         return
     participant.consents.recording = True
     room.context.outbox.report(
-        facts.ConsentGiven(
+        facts.ConsentAnswered(
             room=room.room,
             at=room.context.unix_ms(now),
             participant=participant.participant,

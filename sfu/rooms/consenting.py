@@ -27,7 +27,7 @@ def answer(room: Room, participant: Participant, message: signaling.Consent, now
             continue
         setattr(consents, name, granted)
         room.context.outbox.report(
-            facts.ConsentGiven(
+            facts.ConsentAnswered(
                 room=room.room,
                 at=room.context.unix_ms(now),
                 participant=participant.participant,

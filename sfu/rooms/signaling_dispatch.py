@@ -92,7 +92,7 @@ def _record(room: Room, participant: Participant, message: signaling.Record, now
         raise Refused(Code.TOO_MANY_REQUESTS, "Too many requests; wait a moment.")
     at = room.context.unix_ms(now)
     room.context.outbox.report(
-        facts.RecordingWished(room=room.room, at=at, participant=participant.participant, on=message.on)
+        facts.RecordingRequested(room=room.room, at=at, participant=participant.participant, on=message.on)
     )
 
 

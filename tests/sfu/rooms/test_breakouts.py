@@ -5,7 +5,7 @@ import pytest
 
 from sfu.api import signaling
 from sfu.api.desired_state import Announcement, DesiredState, Destination
-from sfu.api.facts import ParticipantLeft, RecordingWished
+from sfu.api.facts import ParticipantLeft, RecordingRequested
 from sfu.api.join_token import Grants
 from sfu.api.refusal import Code, Refused
 from tests.sfu.rooms.stage import SECOND, Stage
@@ -75,7 +75,7 @@ def test_a_recording_is_asked_for_by_who_may_record_alone() -> None:
     assert refused.value.code is Code.NOT_PERMITTED
     stage.say(bob, signaling.Record(on=True))
     stage.say(host, signaling.Record(on=False))
-    wished = [(fact.participant, fact.on) for fact in stage.facts if isinstance(fact, RecordingWished)]
+    wished = [(fact.participant, fact.on) for fact in stage.facts if isinstance(fact, RecordingRequested)]
     assert wished == [("bob", True), ("host", False)]
     stage.node.apply(msgspec.structs.replace(STATE, participants={"bob": Grants()}), stage.now)
     with pytest.raises(Refused):

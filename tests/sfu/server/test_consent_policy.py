@@ -8,7 +8,7 @@ import pytest
 
 from sfu.api import signaling
 from sfu.api.desired_state import DesiredState
-from sfu.api.facts import ConsentGiven
+from sfu.api.facts import ConsentAnswered
 from sfu.api.sink_records import PacketRecord, TrackClosed, TrackOpened
 from tests.sfu.server.harness import client, eventually, host
 from tests.sfu.server.test_sinks import RECORDING, SinkClient, call, consent
@@ -25,7 +25,7 @@ async def test_joining_gives_consent_where_it_is_implied_and_who_refuses_reaches
         assert (told.state.active, told.state.consent) == (True, "implied")
         camera = await recorder.until(TrackOpened, lambda r: r.track == tracks["camera"])
         await recorder.until(PacketRecord, lambda r: r.handle == camera.handle)
-        await eventually(lambda: len([fact for fact in h.control.facts if isinstance(fact, ConsentGiven)]) == 2)
+        await eventually(lambda: len([fact for fact in h.control.facts if isinstance(fact, ConsentAnswered)]) == 2)
 
         await consent(h, "ann", recording=False)
         await recorder.until(TrackClosed, lambda r: r.handle == camera.handle and r.reason == "consent")

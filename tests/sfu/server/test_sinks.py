@@ -140,7 +140,7 @@ async def test_a_recorder_gets_what_is_consented_to(tmp_path: Path) -> None:
         assert len(recorder.of(TrackClosed, lambda r: r.reason == "stopped")) == 2
         assert isinstance(recorder.records[-1], RecordingEnded)
         assert (await bob.until(signaling.RecordingChanged, lambda m: not m.state.active)).state.recording is None
-        await eventually(lambda: h.control.kinds().count("ConsentGiven") == 3)
+        await eventually(lambda: h.control.kinds().count("ConsentAnswered") == 3)
         recorder.close()
 
 

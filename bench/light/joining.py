@@ -146,7 +146,7 @@ class Participant:
                 await self._answer(message, socket)
             case signaling.Answer():
                 self._answers.put_nowait(message)
-            case signaling.TrackAdded():
+            case signaling.TrackPublished():
                 self.tracks.add(message.track.track)
             case signaling.Error():
                 raise JoinFailed(f"{message.code}: {message.detail}")

@@ -2,8 +2,9 @@
 
 The server greets with `hello`; the client's first message is `join`, which carries the protocol version it speaks and
 either a join token or a resume secret. Unknown kinds are answered with `error`; unknown fields are ignored.
+Tags are the contract and outlive the names of classes: a participant's messages are tagged `user-…`.
 Two peers per participant: on "publish" the client offers, on "subscribe" the server does, so offers never collide.
-Subscribe m-sections are slots: `slot_assignment` points them at tracks without SDP.
+Subscribe m-sections are slots: `slots` points them at tracks without SDP.
 """
 
 from typing import Any, Literal
@@ -161,26 +162,26 @@ class RoomInfo(Message, tag="room-info", frozen=True, kw_only=True):
     resumed: bool = False
 
 
-class UserJoined(Message, tag="user-joined", frozen=True, kw_only=True):
+class ParticipantJoined(Message, tag="user-joined", frozen=True, kw_only=True):
     participant: ParticipantInfo
 
 
-class UserUpdated(Message, tag="user-updated", frozen=True, kw_only=True):
+class ParticipantUpdated(Message, tag="user-updated", frozen=True, kw_only=True):
     """A participant's `connected`, `host` or `recorded` changed."""
 
     participant: ParticipantInfo
 
 
-class UserLeft(Message, tag="user-left", frozen=True, kw_only=True):
+class ParticipantLeft(Message, tag="user-left", frozen=True, kw_only=True):
     participant: str
     reason: str
 
 
-class TrackAdded(Message, tag="track-published", frozen=True, kw_only=True):
+class TrackPublished(Message, tag="track-published", frozen=True, kw_only=True):
     track: TrackInfo
 
 
-class TrackRemoved(Message, tag="track-unpublished", frozen=True, kw_only=True):
+class TrackUnpublished(Message, tag="track-unpublished", frozen=True, kw_only=True):
     track: str
 
 
@@ -313,11 +314,11 @@ ServerMessage = (
     | RoomInfo
     | Offer
     | Answer
-    | UserJoined
-    | UserUpdated
-    | UserLeft
-    | TrackAdded
-    | TrackRemoved
+    | ParticipantJoined
+    | ParticipantUpdated
+    | ParticipantLeft
+    | TrackPublished
+    | TrackUnpublished
     | TrackMuted
     | TrackState
     | Layers

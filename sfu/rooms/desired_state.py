@@ -89,7 +89,7 @@ def _change_grants(room: Room, participant: Participant, grants: Grants, now: in
     elif grants.subscribe and not before.subscribe and participant.signaled and not owes:
         subscribing.start(room, participant, now)
     if before.host != grants.host:
-        room.broadcast(signaling.UserUpdated(participant=room.info(participant)))
+        room.broadcast(signaling.ParticipantUpdated(participant=room.info(participant)))
 
 
 def _permit(room: Room, uptrack: UpTrack, grants: Grants, now: int) -> None:

@@ -63,7 +63,7 @@ def join(room: Room, claims: JoinClaims, session: int | None, now: int) -> Parti
     participant.signaled = session is not None
     room.participants[participant.participant] = participant
     consent_policy.imply(room, participant, now)
-    room.broadcast(signaling.UserJoined(participant=room.info(participant)), but=participant.participant)
+    room.broadcast(signaling.ParticipantJoined(participant=room.info(participant)), but=participant.participant)
     room.context.outbox.report(
         facts.ParticipantJoined(
             room=room.room,
@@ -94,7 +94,7 @@ def _start_afresh(room: Room, participant: Participant, session: int | None, now
     participant.heard_at = now
     participant.lost_at = None
     distribution.refresh_all(room, now)
-    room.broadcast(signaling.UserUpdated(participant=room.info(participant)), but=participant.participant)
+    room.broadcast(signaling.ParticipantUpdated(participant=room.info(participant)), but=participant.participant)
 
 
 def resume(room: Room, participant: Participant, session: int, now: int) -> None:
@@ -103,7 +103,7 @@ def resume(room: Room, participant: Participant, session: int, now: int) -> None
     participant.session = session
     participant.heard_at = now
     participant.lost_at = None
-    room.broadcast(signaling.UserUpdated(participant=room.info(participant)), but=participant.participant)
+    room.broadcast(signaling.ParticipantUpdated(participant=room.info(participant)), but=participant.participant)
 
 
 def welcome(room: Room, participant: Participant, now: int, *, resumed: bool) -> None:
@@ -141,7 +141,7 @@ def session_lost(room: Room, participant: Participant, now: int) -> None:
     """The socket is gone without a goodbye; media goes on while a resume is awaited."""
     participant.session = None
     participant.lost_at = now
-    room.broadcast(signaling.UserUpdated(participant=room.info(participant)))
+    room.broadcast(signaling.ParticipantUpdated(participant=room.info(participant)))
 
 
 def dismiss(room: Room, participant: Participant, code: Code) -> None:
@@ -167,7 +167,7 @@ def leave(room: Room, participant: Participant, reason: str, now: int) -> None:
     room.speakers.remove(participant.participant)
     room.context.outbox.close(participant.session, NORMAL_CLOSURE if reason == "left" else TIMED_OUT, reason)
     participant.session = None
-    room.broadcast(signaling.UserLeft(participant=participant.participant, reason=reason))
+    room.broadcast(signaling.ParticipantLeft(participant=participant.participant, reason=reason))
     room.context.outbox.report(
         facts.ParticipantLeft(
             room=room.room,

@@ -75,7 +75,7 @@ def introduce(room: Room, uptrack: UpTrack, now: int) -> None:
         return
     room.uptracks[uptrack.track] = uptrack
     room.adaptation.welcome(uptrack, now)
-    room.broadcast(signaling.TrackAdded(track=uptrack.info()), but=uptrack.participant)
+    room.broadcast(signaling.TrackPublished(track=uptrack.info()), but=uptrack.participant)
     room.context.outbox.report(
         facts.TrackPublished(
             room=room.room,
@@ -99,7 +99,7 @@ def withdraw(room: Room, uptrack: UpTrack, now: int, *, report: bool = True) -> 
     room.speakers.remove(uptrack.participant)
     for participant in room.participants.values():
         participant.wants.pop(uptrack.track, None)
-    room.broadcast(signaling.TrackRemoved(track=uptrack.track))
+    room.broadcast(signaling.TrackUnpublished(track=uptrack.track))
     if not report:
         return
     room.context.outbox.report(

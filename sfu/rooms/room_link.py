@@ -247,16 +247,16 @@ class RoomLink:
             remote = Participant(info.participant, info.name, None, Grants(host=info.host), publish=self.publish)
             remote.signaled, remote.link, remote.info = False, self.number, info
             room.participants[info.participant] = remote
-            room.broadcast(signaling.UserJoined(participant=info))
+            room.broadcast(signaling.ParticipantJoined(participant=info))
         elif known.link == self.number and known.info != info:
             known.info = info
-            room.broadcast(signaling.UserUpdated(participant=info))
+            room.broadcast(signaling.ParticipantUpdated(participant=info))
 
     def _drop(self, participant: Participant) -> None:
         room = self.room
         del room.participants[participant.participant]
         room.speakers.remove(participant.participant)
-        room.broadcast(signaling.UserLeft(participant=participant.participant, reason="left"))
+        room.broadcast(signaling.ParticipantLeft(participant=participant.participant, reason="left"))
 
     def _take(self, described: LinkTrack, now: int) -> None:
         room, info = self.room, described.info
@@ -271,7 +271,7 @@ class RoomLink:
                 room.backups.attach(uptrack)
                 return
             room.uptracks[info.track] = uptrack
-            room.broadcast(signaling.TrackAdded(track=uptrack.info()))
+            room.broadcast(signaling.TrackPublished(track=uptrack.info()))
             return
         if self.publish.set_streams(uptrack, described):
             for downtrack in uptrack.downtracks:

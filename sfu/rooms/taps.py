@@ -221,7 +221,7 @@ class RoomTaps:
         self.recorded = recorded
         for participant in changed & self._room.participants.keys():
             self._room.broadcast(
-                signaling.UserUpdated(participant=self._room.info(self._room.participants[participant]))
+                signaling.ParticipantUpdated(participant=self._room.info(self._room.participants[participant]))
             )
 
     def _tell_captions(self) -> None:

@@ -157,7 +157,7 @@ async def test_a_shared_screen_takes_the_stage(view: Page, server: ScriptedServe
     layout = view.locator(".tiles")
     await expect(layout).to_have_attribute("data-layout", "duo")
     screen = signaling_values.TrackInfo(track="s1", participant="p2", source="screen", media="video", codec="VP8")
-    await session.send(signaling.TrackAdded(track=screen))
+    await session.send(signaling.TrackPublished(track=screen))
     await expect(layout).to_have_attribute("data-layout", "stage")
     await expect(view.locator(".stage")).to_contain_text("Grace Hopper’s screen")
     await fits(view)
@@ -167,7 +167,7 @@ async def test_a_shared_screen_takes_the_stage(view: Page, server: ScriptedServe
     await expect(view.locator(".stage")).to_contain_text("Paused: the network is too slow")
     await session.send(signaling.TrackState(track="s1", paused=False))
     await expect(view.locator(".stage")).not_to_contain_text("Paused")
-    await session.send(signaling.TrackRemoved(track="s1"))
+    await session.send(signaling.TrackUnpublished(track="s1"))
     await expect(layout).to_have_attribute("data-layout", "duo")
 
 
@@ -209,7 +209,7 @@ async def test_the_state_of_the_connection_is_the_truth(view: Page, server: Scri
     )
     await expect(view.locator(".banner-connection")).to_be_hidden()
     await again.send(
-        signaling.UserUpdated(
+        signaling.ParticipantUpdated(
             participant=signaling_values.ParticipantInfo(participant="p2", name="Grace", connected=False)
         )
     )

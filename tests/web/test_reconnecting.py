@@ -133,7 +133,7 @@ async def test_retry_now_cuts_a_wait_short(page: Page, server: ScriptedServer) -
 async def test_state_missed_meanwhile_is_caught_up(page: Page, server: ScriptedServer) -> None:
     person = signaling_values.ParticipantInfo
     session = await joined(page, server)
-    await session.send(signaling.UserJoined(participant=person(participant="p2", name="Grace")))
+    await session.send(signaling.ParticipantJoined(participant=person(participant="p2", name="Grace")))
     await until(page, "room.roster.participants.size === 2")
     await session.socket.close(1012)
     again = await server.session()

@@ -140,12 +140,12 @@ async def test_a_hidden_page_pauses_video_only(page: Page, server: ScriptedServe
     sound = signaling_values.TrackInfo(
         track="voice", participant="p2", source="microphone", media="audio", codec="opus"
     )
-    await session.send(signaling.TrackAdded(track=sound))
+    await session.send(signaling.TrackPublished(track=sound))
     await until(page, "room.roster.tracks.has('voice')")
     await page.evaluate(HIDE, True)
     paused = await session.expect(signaling.Subscribe)
     assert {(wanted.track, wanted.on) for wanted in paused.tracks} == {("ada", False), ("grace", False)}
-    await session.send(signaling.TrackAdded(track=video("late", "p4")))
+    await session.send(signaling.TrackPublished(track=video("late", "p4")))
     assert [(wanted.track, wanted.on) for wanted in (await session.expect(signaling.Subscribe)).tracks] == [
         ("late", False)
     ]
@@ -166,8 +166,8 @@ async def test_mute_and_pause_are_told_apart(page: Page, server: ScriptedServer)
 async def test_who_leaves_takes_the_tracks_along(page: Page, server: ScriptedServer) -> None:
     session = await joined(page, server)
     await session.send(
-        signaling.UserJoined(participant=signaling_values.ParticipantInfo(participant="p2", name="Ada Lovelace"))
+        signaling.ParticipantJoined(participant=signaling_values.ParticipantInfo(participant="p2", name="Ada Lovelace"))
     )
-    await session.send(signaling.UserLeft(participant="p2", reason="timeout"))
+    await session.send(signaling.ParticipantLeft(participant="p2", reason="timeout"))
     await until(page, "!room.roster.tracks.has('ada')")
     assert await page.evaluate("[...room.roster.tracks.keys()]") == ["grace"]

@@ -323,13 +323,13 @@ def _codec(codec: Codec | str) -> Codec:
 def _note(state: RoomState, message: signaling.ServerMessage) -> None:
     """Bring the state up to a message that needs no answer."""
     match message:
-        case signaling.UserJoined() | signaling.UserUpdated():
+        case signaling.ParticipantJoined() | signaling.ParticipantUpdated():
             state.participants[message.participant.participant] = message.participant
-        case signaling.UserLeft():
+        case signaling.ParticipantLeft():
             state.participants.pop(message.participant, None)
-        case signaling.TrackAdded():
+        case signaling.TrackPublished():
             state.tracks[message.track.track] = message.track
-        case signaling.TrackRemoved():
+        case signaling.TrackUnpublished():
             state.tracks.pop(message.track, None)
         case signaling.TrackMuted() if message.track in state.tracks:
             state.tracks[message.track] = msgspec.structs.replace(state.tracks[message.track], muted=message.muted)

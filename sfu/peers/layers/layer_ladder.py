@@ -26,7 +26,7 @@ Costs = dict[str, tuple[tuple[tuple[int, int], float], ...]]
 
 
 class LayerLadder:
-    """One per video uptrack. `layer_options` are the streams that can be had, lowest first; see `observe`.
+    """One per video uptrack. `available` are the streams that can be had, lowest first; see `observe`.
 
     `told` is the publisher's session that was told which layers to send, and which.
     """

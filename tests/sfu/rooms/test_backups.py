@@ -88,7 +88,7 @@ def test_the_backup_is_shown_in_the_place_of_the_track() -> None:
     call.stage.run(200 * MS)
     assert call.bob.last(signaling.TrackState) == signaling.TrackState(track=call.track, paused=False)
     assert call.shown() == [call.track]
-    assert len(call.bob.of(signaling.TrackAdded)) + len(call.bob.last(signaling.RoomInfo).tracks) == 1
+    assert len(call.bob.of(signaling.TrackPublished)) + len(call.bob.last(signaling.RoomInfo).tracks) == 1
     for seq in range(20):
         sender.send(video(seq, KEYFRAME, 3001))
         call.stage.run(50 * MS)
@@ -109,7 +109,7 @@ def test_publishers_at_another_node_are_asked_too() -> None:
     call.run(SECOND)
     assert call.bob.last(signaling.TrackState) == signaling.TrackState(track=call.track, paused=False)
     assert call.shown() == [call.track]
-    assert len(call.bob.of(signaling.TrackAdded)) + len(call.bob.last(signaling.RoomInfo).tracks) == 1
+    assert len(call.bob.of(signaling.TrackPublished)) + len(call.bob.last(signaling.RoomInfo).tracks) == 1
     for seq in range(20):
         sender.send(video(seq, KEYFRAME, 3001))
         call.run(50 * MS)
@@ -148,7 +148,7 @@ def test_a_backup_that_goes_leaves_the_track_undecoded() -> None:
     call.stage.say(call.ann, signaling.Unpublish(track=backup))
     assert call.bob.last(signaling.TrackState).reason == "codec_unsupported"
     assert call.shown() == []
-    assert not call.bob.of(signaling.TrackRemoved)
+    assert not call.bob.of(signaling.TrackUnpublished)
 
 
 def test_nobody_can_declare_a_backup_of_what_is_another_ones() -> None:

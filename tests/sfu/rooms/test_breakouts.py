@@ -22,7 +22,7 @@ def test_whoever_belongs_elsewhere_is_told_where_and_does_not_come_back() -> Non
     stage.deliver()
     assert bob.last(signaling.Move) == signaling.Move(meeting="blue", title="Blue")
     assert (bob.last(signaling.Error).code, bob.last(signaling.Error).fatal, bob.closed) == ("reassigned", True, 4001)
-    assert ann.last(signaling.UserLeft).reason == "reassigned"
+    assert ann.last(signaling.ParticipantLeft).reason == "reassigned"
     assert not ann.of(signaling.Move)
     assert [fact.reason for fact in stage.facts if isinstance(fact, ParticipantLeft)] == ["reassigned"]
     with pytest.raises(Refused) as refused:

@@ -13,7 +13,7 @@ def test_a_lost_socket_is_forgiven_for_fifteen_seconds() -> None:
     secret = ann.last(signaling.RoomInfo).resume
     stage.node.session_lost(ann.session, stage.now)
     stage.deliver()
-    assert not bob.last(signaling.UserUpdated).participant.connected
+    assert not bob.last(signaling.ParticipantUpdated).participant.connected
     stage.run(14 * SECOND, SECOND // 5)
     seat = stage.node.resume(secret, 99, stage.now) if stage.people.setdefault(99, ann) else None
     stage.deliver()
@@ -21,7 +21,7 @@ def test_a_lost_socket_is_forgiven_for_fifteen_seconds() -> None:
     assert ann.last(signaling.RoomInfo).resumed
     stage.node.session_lost(99, stage.now)
     stage.run(16 * SECOND, SECOND // 5)
-    assert bob.last(signaling.UserLeft).reason == "timeout"
+    assert bob.last(signaling.ParticipantLeft).reason == "timeout"
     with pytest.raises(Refused):
         stage.node.resume(secret, 100, stage.now)
 
@@ -52,7 +52,7 @@ def test_a_network_that_is_gone_ends_a_silent_participant_within_35_seconds() ->
     stage.run(5 * SECOND, SECOND // 5)
     sender.silent = True
     stage.run(35 * SECOND, SECOND // 5)
-    assert bob.last(signaling.UserLeft).participant == "ann"
+    assert bob.last(signaling.ParticipantLeft).participant == "ann"
     assert ann.closed == 4002
 
 
@@ -64,8 +64,8 @@ def test_one_that_still_signals_only_loses_its_tracks() -> None:
     for number in range(8):
         stage.run(5 * SECOND, SECOND // 5)
         stage.say(ann, signaling.Ping(id=number))
-    assert not bob.of(signaling.UserLeft)
-    assert len(bob.of(signaling.TrackRemoved)) == 2
+    assert not bob.of(signaling.ParticipantLeft)
+    assert len(bob.of(signaling.TrackUnpublished)) == 2
     assert ann.seat.participant.publish is None
 
 

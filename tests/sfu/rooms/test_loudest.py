@@ -10,7 +10,7 @@ NO_LEVELS = "\r\n".join(line for line in AUDIO.split("\r\n") if "audio-level" no
 
 
 class Hall:
-    """People with a microphone each, and a listener with `slot_assignment` audio slots."""
+    """People with a microphone each, and a listener with `slots` audio slots."""
 
     def __init__(self, slots: int, microphones: Sequence[str]) -> None:
         self.stage = Stage(audio_slots=slots)

@@ -255,7 +255,7 @@ def test_unpublishing_empties_the_slot_and_the_next_track_takes_it() -> None:
     offers = len(bob.of(signaling.Offer))
     camera = next(u.track for u in ann.seat.room.uptracks.values() if not u.is_audio)
     stage.say(ann, signaling.Unpublish(track=camera))
-    assert bob.last(signaling.TrackRemoved).track == camera
+    assert bob.last(signaling.TrackUnpublished).track == camera
     assert [slot.track for slot in bob.last(signaling.Slots).slots if slot.mid == "6"] == [None]
     eve = stage.join("eve")
     publish(stage, eve)
@@ -307,7 +307,7 @@ def test_a_re_offer_tells_mutes_and_revives_nothing_that_was_unpublished() -> No
     assert [entry.mid for entry in ann.last(signaling.Answer).tracks] == ["0"]
     assert bob.last(signaling.TrackMuted).track == tracks["0"]
     stage.say(ann, signaling.Offer(peer="publish", sdp=sdp, id=3, tracks=[muted, camera]))
-    assert bob.last(signaling.TrackAdded).track.source is Source.CAMERA
+    assert bob.last(signaling.TrackPublished).track.source is Source.CAMERA
     assert ann.last(signaling.Answer).tracks[1].track != tracks["1"]
 
 
@@ -319,7 +319,7 @@ def test_a_video_cannot_pass_as_a_microphone() -> None:
     false_claim = [signaling_values.OfferedTrack(mid="0", source=Source.MICROPHONE)]
     stage.say(ann, signaling.Offer(peer="publish", sdp=sdp, id=1, tracks=false_claim))
     assert ann.last(signaling.Error).code == "not_permitted"
-    assert not bob.of(signaling.TrackAdded)
+    assert not bob.of(signaling.TrackPublished)
 
 
 def test_statistics_tell_both_directions() -> None:

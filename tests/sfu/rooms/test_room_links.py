@@ -38,18 +38,18 @@ def pair() -> Pair:
 
 
 def test_participants_see_each_other_and_facts_come_from_their_own_node(pair: Pair) -> None:
-    assert pair.ann.last(signaling.UserJoined).participant.participant == "bob"
-    assert pair.bob.last(signaling.UserJoined).participant.participant == "ann"
+    assert pair.ann.last(signaling.ParticipantJoined).participant.participant == "bob"
+    assert pair.bob.last(signaling.ParticipantJoined).participant.participant == "ann"
     late = pair.far.join("cat")
     pair.run(SECOND)
     assert {info.participant for info in late.last(signaling.RoomInfo).participants} == {"ann", "bob", "cat"}
-    assert pair.ann.last(signaling.UserJoined).participant.participant == "cat"
+    assert pair.ann.last(signaling.ParticipantJoined).participant.participant == "cat"
     assert {fact.participant for fact in pair.far.facts} == {"bob", "cat"}  # and no room opened there
     told = statistics.of_room(pair.far.node.rooms["r"], pair.far.now)
     assert {entry["participant"] for entry in told} == {"bob", "cat"}
     pair.far.say(late, signaling.Leave())
     pair.run(SECOND)
-    assert pair.ann.last(signaling.UserLeft).participant == "cat"
+    assert pair.ann.last(signaling.ParticipantLeft).participant == "cat"
 
 
 def test_media_cross_once_whatever_the_number_of_watchers(pair: Pair) -> None:
@@ -188,7 +188,7 @@ def test_a_desired_state_concerns_each_nodes_own(pair: Pair) -> None:
         stage.node.apply(state, stage.now)
     pair.run(SECOND)
     assert pair.bob.closed is not None
-    assert pair.ann.last(signaling.UserLeft).participant == "bob"
+    assert pair.ann.last(signaling.ParticipantLeft).participant == "bob"
     assert not pair.far.node.rooms  # nobody of its own is left
     assert not pair.near.node.rooms["r"].links
 
@@ -196,16 +196,16 @@ def test_a_desired_state_concerns_each_nodes_own(pair: Pair) -> None:
 def test_a_lost_tie_takes_its_participants_along_and_brings_them_back(pair: Pair) -> None:
     publish(pair.near, pair.ann)
     pair.run(SECOND)
-    track = pair.bob.last(signaling.TrackAdded).track.track
+    track = pair.bob.last(signaling.TrackPublished).track.track
     for stage in (pair.near, pair.far):
         spilling.link_lost(stage.node, next(iter(stage.node.links)), stage.now)
         stage.deliver()
-    assert track in {message.track for message in pair.bob.of(signaling.TrackRemoved)}
-    assert pair.bob.last(signaling.UserLeft).participant == "ann"
+    assert track in {message.track for message in pair.bob.of(signaling.TrackUnpublished)}
+    assert pair.bob.last(signaling.ParticipantLeft).participant == "ann"
     assert set(pair.near.node.rooms["r"].participants) == {"ann"}
     pair.tie()
     pair.run(SECOND)
-    assert pair.bob.last(signaling.UserJoined).participant.participant == "ann"
+    assert pair.bob.last(signaling.ParticipantJoined).participant.participant == "ann"
     assert len(pair.far.node.rooms["r"].uptracks) == 2
 
 

@@ -84,7 +84,7 @@ def test_others_see_an_opus_track_and_hear_the_telephone(exchange: Exchange) -> 
     ann = exchange.stage.join("ann")
     hearing = subscribe(exchange.stage, ann)
     exchange.dial_in()
-    track = ann.last(signaling.TrackAdded).track
+    track = ann.last(signaling.TrackPublished).track
     assert (track.codec, track.source, track.participant) == ("opus", Source.MICROPHONE, "tel")
     exchange.hear(spoken(Codec.G711_ULAW, 100, 0), 100)
     assert len(hearing.rtp) == 100
@@ -109,7 +109,7 @@ def test_a_host_mutes_a_telephone_and_removes_it(exchange: Exchange) -> None:
     assert len(hearing.rtp) == before + 20
     exchange.node.apply(DesiredState(room="r", version=3, removed=("tel",)), exchange.stage.now)
     exchange.convert()
-    assert ann.last(signaling.TrackRemoved)
+    assert ann.last(signaling.TrackUnpublished)
     assert not len(exchange.node.transcoding)
 
 

@@ -72,5 +72,5 @@ async def test_a_meeting_that_begins_to_require_consent_puts_out_who_gave_none(t
         await consent(h, "ann", recording=True)
         await h.put_desired(DesiredState(room="r", version=1, consent="required"))
         assert (await bob.until(signaling.Error)).code == "consent_required"
-        assert (await ann.until(signaling.UserLeft)).participant == "bob"
+        assert (await ann.until(signaling.ParticipantLeft)).participant == "bob"
         assert list(h.node.rooms["r"].participants) == ["ann"]

@@ -26,7 +26,7 @@ async def test_a_removed_participant_is_out_at_once_and_stays_out(tmp_path: Path
         error = await bob.until(signaling.Error)
         assert (error.code, error.fatal) == ("removed", True)
         assert await bob.closed() == 4001
-        assert (await ann.until(signaling.UserLeft)).reason == "removed"
+        assert (await ann.until(signaling.ParticipantLeft)).reason == "removed"
         async with client(h, None, resume=resume) as again:
             assert (await again.until(signaling.Error)).code == "unknown_session"
         async with client(h, h.control.token("r", "bob")) as again:
@@ -114,7 +114,7 @@ async def test_grants_change_live(tmp_path: Path) -> None:
 
             only_audio = Grants(publish=(Source.MICROPHONE,))
             await h.put_desired(DesiredState(room="r", version=3, participants={"ann": only_audio}))
-            assert (await bob.until(signaling.TrackRemoved)).track == tracks["camera"]
+            assert (await bob.until(signaling.TrackUnpublished)).track == tracks["camera"]
             await eventually(lambda: all(s.track != tracks["camera"] for s in bob.last(signaling.Slots).slots))
 
             await h.put_desired(DesiredState(room="r", version=4, participants={"bob": Grants(subscribe=False)}))

@@ -132,9 +132,9 @@ async def test_others_see_who_publishes_and_who_receives(tmp_path: Path) -> None
     async with node_api(tmp_path) as (h, api), client(h, h.control.token("r", "ann")) as ann:
         await ann.until(signaling.RoomInfo)
         opened = await api.open(direction="receive", participant="cam", name="Camera", tracks=TRACKS)
-        joined = await ann.until(signaling.UserJoined)
+        joined = await ann.until(signaling.ParticipantJoined)
         assert (joined.participant.participant, joined.participant.name) == ("cam", "Camera")
-        track = (await ann.until(signaling.TrackAdded)).track
+        track = (await ann.until(signaling.TrackPublished)).track
         assert (track.participant, track.source.value, track.codec) == ("cam", "camera", "VP8")
         sent = await api.open(
             direction="send", participant="out", track=track.track, address="127.0.0.1", port=5004, payload_type=100
@@ -142,7 +142,7 @@ async def test_others_see_who_publishes_and_who_receives(tmp_path: Path) -> None
         assert "m=video 5004 RTP/AVPF 100" in sent["sdp"]
         assert {entry["transport"] for entry in await api.list()} == {opened["transport"], sent["transport"]}
         assert await api.close(sent["transport"]) == 204
-        assert (await ann.until(signaling.UserLeft)).participant == "out"
+        assert (await ann.until(signaling.ParticipantLeft)).participant == "out"
         assert await api.close(sent["transport"]) == 404
         await ann.send(signaling.Leave())
         await eventually(lambda: not h.node.rooms)  # plain transports alone keep no meeting open

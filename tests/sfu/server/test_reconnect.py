@@ -21,7 +21,7 @@ async def test_a_resume_keeps_participant_tracks_and_media(tmp_path: Path) -> No
                 tracks = await caller.publish_both()
                 await eventually(lambda: watcher.frames_of(tracks["camera"]) > 5, 30)
                 await ann.connection.close(4000)
-                lost = await bob.until(signaling.UserUpdated, lambda m: not m.participant.connected)
+                lost = await bob.until(signaling.ParticipantUpdated, lambda m: not m.participant.connected)
                 assert lost.participant.participant == "ann"
                 frames = watcher.frames_of(tracks["camera"])
                 await eventually(lambda: watcher.frames_of(tracks["camera"]) > frames + 5, 30)
@@ -31,7 +31,7 @@ async def test_a_resume_keeps_participant_tracks_and_media(tmp_path: Path) -> No
                     assert resumed.participant == "ann"
                     assert {t.track for t in resumed.tracks} == set(tracks.values())
                     await again.until(signaling.Slots)
-                    await bob.until(signaling.UserUpdated, lambda m: m.participant.connected)
+                    await bob.until(signaling.ParticipantUpdated, lambda m: m.participant.connected)
             finally:
                 await caller.close()
                 await watcher.close()
@@ -42,7 +42,7 @@ async def test_without_a_resume_the_participant_is_gone(tmp_path: Path) -> None:
         await bob.until(signaling.RoomInfo)
         async with client(h, h.control.token("r", "ann")) as ann:
             resume = (await ann.until(signaling.RoomInfo)).resume
-        left = await bob.until(signaling.UserLeft)
+        left = await bob.until(signaling.ParticipantLeft)
         assert (left.participant, left.reason) == ("ann", "timeout")
         async with client(h, None, resume=resume) as again:
             assert (await again.until(signaling.Error)).code == "unknown_session"

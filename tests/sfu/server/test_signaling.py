@@ -32,12 +32,12 @@ async def test_two_join_and_see_each_other(tmp_path: Path) -> None:
         assert offer.sdp.count("m=audio") == 6
         async with client(h, h.control.token("r", "bob")) as bob:
             assert len((await bob.until(signaling.RoomInfo)).participants) == 2
-            joined = await ann.until(signaling.UserJoined)
+            joined = await ann.until(signaling.ParticipantJoined)
             assert joined.participant.name == "Bob"
             await bob.send(signaling.Chat(text="hello"))
             assert (await ann.until(signaling.Chat)).participant == "bob"
             await bob.send(signaling.Leave())
-            assert (await ann.until(signaling.UserLeft)).reason == "left"
+            assert (await ann.until(signaling.ParticipantLeft)).reason == "left"
             assert await bob.closed() == 1000
         await ann.send(signaling.Leave())
         await ann.closed()
@@ -102,7 +102,7 @@ async def test_an_oversized_message_ends_the_session_only(tmp_path: Path) -> Non
         await bob.until(signaling.RoomInfo)
         await ann.connection.send("x" * (signaling.MAX_MESSAGE_BYTES + 1))
         assert await ann.closed() == 1009
-        updated = await bob.until(signaling.UserUpdated)
+        updated = await bob.until(signaling.ParticipantUpdated)
         assert updated.participant.connected is False
         assert (await h.metrics())['parley_sfu_signaling_refused_total{reason="message_too_large"}'] == 1
         await bob.send(signaling.Ping(id=1))

@@ -114,7 +114,7 @@ async def test_a_recorder_gets_what_is_consented_to(tmp_path: Path) -> None:
         assert not recorder.of(TrackOpened)
 
         await consent(h, "ann", recording=True)
-        assert (await bob.until(signaling.UserUpdated)).participant.recorded
+        assert (await bob.until(signaling.ParticipantUpdated)).participant.recorded
         audio = await recorder.until(TrackOpened, lambda r: r.track == tracks["microphone"])
         video = await recorder.until(TrackOpened, lambda r: r.track == tracks["camera"])
         assert (audio.codec, audio.clock_rate, audio.channels, audio.recording) == ("opus", 48000, 2, "rec-1")
@@ -131,7 +131,7 @@ async def test_a_recorder_gets_what_is_consented_to(tmp_path: Path) -> None:
         await consent(h, "ann", recording=False)
         await recorder.until(TrackClosed, lambda r: r.handle == video.handle and r.reason == "consent")
         assert not h.node.sinks.taps
-        assert not bob.last(signaling.UserUpdated).participant.recorded
+        assert not bob.last(signaling.ParticipantUpdated).participant.recorded
 
         await consent(h, "ann", recording=True)
         await eventually(lambda: len(recorder.of(TrackOpened)) == 4)

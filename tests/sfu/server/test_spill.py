@@ -29,8 +29,8 @@ async def test_frames_move_from_node_to_node(tmp_path: Path, ffmpeg: Ffmpeg) -> 
             client(home, home.control.token("r", "ann")) as ann,
             client(further, further.control.token("r", "bob")) as bob,
         ):
-            await ann.until(signaling.UserJoined, lambda message: message.participant.participant == "bob")
-            await bob.until(signaling.UserJoined, lambda message: message.participant.participant == "ann")
+            await ann.until(signaling.ParticipantJoined, lambda message: message.participant.participant == "bob")
+            await bob.until(signaling.ParticipantJoined, lambda message: message.participant.participant == "ann")
             await ann.send(signaling.Chat(text="hello"))
             assert (await bob.until(signaling.Chat)).name == "Ann"
             cameras = {}
@@ -38,7 +38,9 @@ async def test_frames_move_from_node_to_node(tmp_path: Path, ffmpeg: Ffmpeg) -> 
                 opened = await api.open(direction="receive", participant=name, tracks=TRACKS[:1])
                 await ffmpeg.start("send", str(opened["port"]), "60", "video", "96")
                 cameras[name] = opened["tracks"][0]["track"]
-            shown = await bob.until(signaling.TrackAdded, lambda message: message.track.participant == "near-camera")
+            shown = await bob.until(
+                signaling.TrackPublished, lambda message: message.track.participant == "near-camera"
+            )
             assert shown.track.track == cameras["near-camera"]
             await eventually(lambda: _described(home, 2) and _described(further, 2), 30)
             for api, name in ((far, "near-camera"), (near, "far-camera")):
@@ -48,7 +50,7 @@ async def test_frames_move_from_node_to_node(tmp_path: Path, ffmpeg: Ffmpeg) -> 
             assert "ParticipantJoined" in kinds
             await bob.send(signaling.Leave())
             await eventually(lambda: not further.node.rooms)  # the camera alone keeps no room open
-            await ann.until(signaling.TrackRemoved, lambda message: message.track == cameras["far-camera"])
+            await ann.until(signaling.TrackUnpublished, lambda message: message.track == cameras["far-camera"])
             assert set(home.node.rooms["r"].participants) == {"ann", "near-camera", "to-far-camera"}
 
 

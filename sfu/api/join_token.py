@@ -31,9 +31,9 @@ ALL_SOURCES = tuple(Source)
 
 
 class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a participant may do. `publish` lists sources; `muted` lists those that a host holds muted.
+    """What a participant may do. `publish` lists sources; `muted` lists those that a host muted.
 
-    Nobody but the publisher knows what a sound shows: whoever is held muted as `microphone` is so in all sound.
+    Nobody but the publisher knows what a sound shows: who is muted as `microphone` is muted in all sound.
     """
 
     publish: tuple[Source, ...] = ALL_SOURCES
@@ -44,8 +44,8 @@ class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     host: bool = False
     record: bool = False
 
-    def holds(self, source: Source) -> bool:
-        """Whether a host holds the source muted."""
+    def mutes(self, source: Source) -> bool:
+        """Return whether a host muted the source."""
         return source in self.muted or (source.is_audio and Source.MICROPHONE in self.muted)
 
 

@@ -55,7 +55,7 @@ class LinkStream(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class LinkTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A track that one side has; `held` is a host's mute. Of video only those streams are sent that are wished for.
+    """A track that one side has. Of video only those streams are sent that are wished for.
 
     `layers` counts those of each stream, in space and in time. A backup says of which track it is one.
     """
@@ -63,7 +63,7 @@ class LinkTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     info: TrackInfo
     payloads: dict[int, LinkPayload]
     streams: list[LinkStream]
-    held: bool = False
+    muted_by_host: bool = msgspec.field(default=False, name="held")
     layers: tuple[_Count, _Count] = (1, 1)
     backup_of: str = ""
 

@@ -95,9 +95,9 @@ def _change_grants(room: Room, participant: Participant, grants: Grants, now: in
 def _permit(room: Room, uptrack: UpTrack, grants: Grants, now: int) -> None:
     """Let an uptrack's packets pass or not, and tell what changed."""
     permitted = uptrack.source in grants.publish
-    held = grants.holds(uptrack.source)
-    was_permitted, was_held, passed = uptrack.permitted, uptrack.held, uptrack.passes
-    uptrack.permitted, uptrack.held = permitted, held
+    muted_by_host = grants.mutes(uptrack.source)
+    was_permitted, was_muted_by_host, passed = uptrack.permitted, uptrack.muted_by_host, uptrack.passes
+    uptrack.permitted, uptrack.muted_by_host = permitted, muted_by_host
     for stream in uptrack.streams:
         room.context.engine.set_permitted(stream.number, uptrack.passes)
         if uptrack.passes and not passed:
@@ -106,5 +106,5 @@ def _permit(room: Room, uptrack: UpTrack, grants: Grants, now: int) -> None:
         publishing.withdraw(room, uptrack, now)
     elif permitted and not was_permitted:
         publishing.introduce(room, uptrack, now)
-    if was_held != held:
+    if was_muted_by_host != muted_by_host:
         publishing.mute_changed(room, uptrack, now)

@@ -64,9 +64,8 @@ def _rank(uptrack: UpTrack, loudest: dict[str, int]) -> tuple[bool, bool, int]:
 
     FFmpeg and telephones tell no levels: behind those who are known to be silent they would never be heard.
     """
-    quiet = uptrack.muted or uptrack.held
     unheard = len(loudest) + uptrack.tells_levels
-    return quiet, uptrack.source not in _SCREEN_SOURCES, loudest.get(uptrack.participant, unheard)
+    return uptrack.is_quiet, uptrack.source not in _SCREEN_SOURCES, loudest.get(uptrack.participant, unheard)
 
 
 def _refresh(room: Room, participant: Participant, offering: _Offering, now: int) -> None:

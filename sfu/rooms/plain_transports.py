@@ -230,7 +230,7 @@ def _open_receiver(
     participant.publish = publish
     room.peers.add(Owner(room, participant, publish))
     for uptrack in publish.declare(wish.tracks, partial(room.transcoding.convert, room), now):
-        uptrack.held = participant.grants.holds(uptrack.source)
+        uptrack.muted_by_host = participant.grants.mutes(uptrack.source)
         publishing.introduce(room, uptrack, now)
     distribution.refresh_all(room, now)
     consenting.answer(room, participant, Consent(text="plain", **dict.fromkeys(wish.consent, True)), now)

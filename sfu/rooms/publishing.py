@@ -124,7 +124,7 @@ def unpublish(room: Room, participant: Participant, track: str, now: int) -> Non
 def set_muted(room: Room, participant: Participant, track: str, muted: bool, now: int) -> None:
     """The participant mutes or unmutes one of its tracks; raises Refused. A host's mute stays whatever it says."""
     uptrack = _own(participant, track)
-    if uptrack.held and not muted:
+    if uptrack.muted_by_host and not muted:
         raise Refused(Code.NOT_PERMITTED, "A host has muted this track.")
     if uptrack.muted != muted:
         uptrack.muted = muted
@@ -133,12 +133,10 @@ def set_muted(room: Room, participant: Participant, track: str, muted: bool, now
 
 def mute_changed(room: Room, uptrack: UpTrack, now: int) -> None:
     """Tell everyone whether a track is muted now."""
-    if uptrack.muted or uptrack.held:
+    if uptrack.is_quiet:
         room.speakers.remove(uptrack.participant)
     if uptrack.track in room.uptracks:
-        room.broadcast(
-            signaling.TrackMuted(track=uptrack.track, muted=uptrack.muted or uptrack.held, by_host=uptrack.held)
-        )
+        room.broadcast(signaling.TrackMuted(track=uptrack.track, muted=uptrack.is_quiet, by_host=uptrack.muted_by_host))
         room.taps.mute_changed(uptrack, now)
 
 

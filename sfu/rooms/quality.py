@@ -138,7 +138,7 @@ class RoomQuality:
         track.paused += downtrack.paused
         if downtrack.stream is not None:
             track.layer = downtrack.layer_name
-        is_live = not (uptrack.muted or uptrack.held or downtrack.paused) and downtrack.stream is not None
+        is_live = not (uptrack.is_quiet or downtrack.paused) and downtrack.stream is not None
         track.freeze(state.last_arrival, now, expected=downtrack.kind == "video" and is_live)
 
     def _report(self, person: _Person, participant: Participant, now: int, *, final: bool) -> None:
@@ -182,7 +182,7 @@ def _sample_published(track: _Track, uptrack: UpTrack, elapsed: int, now: int, *
         track.layer = f"{best.rid} {name_of(uptrack.layers, ALL_LAYERS)}".strip()
         track.loss += sum(stream.fraction_lost for stream in flowing) / len(flowing) / 256
         track.jitter += best.jitter / _MS
-    is_live = not (uptrack.is_audio or uptrack.muted or uptrack.held or rests) and bool(uptrack.streams)
+    is_live = not (uptrack.is_audio or uptrack.is_quiet or rests) and bool(uptrack.streams)
     track.freeze(max((stream.last_arrival for stream in uptrack.streams), default=0), now, expected=is_live)
 
 

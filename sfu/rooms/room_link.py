@@ -266,7 +266,7 @@ class RoomLink:
         uptrack = self.publish.uptracks.get(info.track)
         if uptrack is None:
             uptrack = self.publish.add(described)
-            uptrack.muted, uptrack.held = info.muted and not described.held, described.held
+            uptrack.muted, uptrack.muted_by_host = info.muted and not described.muted_by_host, described.muted_by_host
             if uptrack.backup_of:
                 room.backups.attach(uptrack)
                 return
@@ -276,8 +276,8 @@ class RoomLink:
         if self.publish.set_streams(uptrack, described):
             for downtrack in uptrack.downtracks:
                 downtrack.choose(now)
-        if (uptrack.muted or uptrack.held, uptrack.held) != (info.muted, described.held):
-            uptrack.muted, uptrack.held = info.muted and not described.held, described.held
+        if (uptrack.is_quiet, uptrack.muted_by_host) != (info.muted, described.muted_by_host):
+            uptrack.muted, uptrack.muted_by_host = info.muted and not described.muted_by_host, described.muted_by_host
             publishing.mute_changed(room, uptrack, now)
 
     def _remove(self, uptrack: UpTrack, now: int) -> None:

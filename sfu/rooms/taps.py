@@ -235,7 +235,7 @@ class RoomTaps:
         for purpose in Purpose:
             tap = self._taps.get((purpose, uptrack.track))
             if tap is not None:
-                self._sinks.mute_changed(tap, uptrack.muted or uptrack.held, now)
+                self._sinks.mute_changed(tap, uptrack.is_quiet, now)
 
     def _begun(self, recording: DesiredRecording) -> RecordingBegun:
         return RecordingBegun(
@@ -267,7 +267,7 @@ class RoomTaps:
             channels=uptrack.payload.channels,
             fmtp=uptrack.fmtp,
             recording=self.recording.recording if self.recording is not None and recorded else None,
-            muted=uptrack.muted or uptrack.held,
+            muted=uptrack.is_quiet,
             traceparent=participant.traceparent,
             uses=self._uses(uptrack) if purpose is Purpose.INFERENCE else (),
         )

@@ -103,7 +103,7 @@ class NegotiatedPublishPeer(PublishPeer):
                 uptrack.backup_of = said.backup_of
                 uptrack.layers = _layers(uptrack, said.scalability)
             uptrack.permitted = source in grants.publish
-            uptrack.held = grants.holds(source)
+            uptrack.muted_by_host = grants.mutes(source)
             self.uptracks[section.mid] = uptrack
             added.append(uptrack)
         return tuple(added)

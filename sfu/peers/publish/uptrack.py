@@ -28,7 +28,7 @@ CODECS_BY_NAME = {name: codec for codec, name in CODEC_NAMES.items()}
 
 
 class UpTrack:
-    """A published track. `muted` is the publisher's own doing, `held` a host's; `permitted` is what grants say.
+    """A published track. `muted` is its publisher's doing, `muted_by_host` a host's; `permitted` is what grants say.
 
     `backup` carries the same in another codec, for whom cannot decode this one; it is not announced by itself, and in
     it `backup_of` is this track's id. `layers` counts those of each stream that can be told apart. `tells_levels`:
@@ -45,7 +45,7 @@ class UpTrack:
         self.timeline = Timeline()
         self.downtracks: set[DownTrack] = set()
         self.muted = False
-        self.held = False
+        self.muted_by_host = False
         self.permitted = True
         self.backup: UpTrack | None = None
         self.backup_of = ""
@@ -66,9 +66,14 @@ class UpTrack:
         return self.media.kind == "audio"
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether its publisher or a host has muted it."""
+        return self.muted or self.muted_by_host
+
+    @property
     def passes(self) -> bool:
         """Whether the engine may let its packets pass."""
-        return self.permitted and not self.held
+        return self.permitted and not self.muted_by_host
 
     @property
     def fmtp(self) -> str:
@@ -81,7 +86,7 @@ class UpTrack:
             source=self.source,
             media="audio" if self.is_audio else "video",
             codec=CODEC_NAMES[self.codec],
-            muted=self.muted or self.held,
+            muted=self.is_quiet,
         )
 
 

@@ -125,7 +125,7 @@ class Sinks:
     def _repeat(self, sink: Sink, taps: list[Tap]) -> None:
         """Repeat the streams of a recording together: for the recorder time goes by for all of them at once."""
         for tap in taps:
-            sink.queue.put(msgspec.structs.replace(tap.opened, muted=tap.uptrack.muted or tap.uptrack.held))
+            sink.queue.put(msgspec.structs.replace(tap.opened, muted=tap.uptrack.is_quiet))
         kept = [tap.buffer.replay() for tap in taps if tap.buffer is not None]
         for record in heapq.merge(*kept, key=_arrival):
             self._queue(sink, record)

@@ -195,7 +195,7 @@ def _describe(uptrack: UpTrack) -> LinkTrack:
         info=uptrack.info(),
         payloads=_payloads(uptrack),
         streams=[],
-        held=uptrack.held,
+        muted_by_host=uptrack.muted_by_host,
         layers=uptrack.layers,
         backup_of=uptrack.backup_of,
     )

@@ -242,7 +242,7 @@ def test_who_is_held_muted_is_not_heard_by_a_sound_published_later() -> None:
     offer = description(generate_credentials(), [AUDIO], "actpass")
     stage.say(held, signaling.Offer(peer="publish", sdp=offer, id=1, tracks=declared))
     (uptrack,) = tracks_of(held)
-    assert (uptrack.source, uptrack.held, uptrack.passes) == (Source.SCREEN_AUDIO, True, False)
+    assert (uptrack.source, uptrack.muted_by_host, uptrack.passes) == (Source.SCREEN_AUDIO, True, False)
 
 
 def test_unpublishing_empties_the_slot_and_the_next_track_takes_it() -> None:

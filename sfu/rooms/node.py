@@ -49,7 +49,7 @@ _LAYERS_EVERY_TICKS = 5
 _DUMPED_AT_FAULT = 8
 
 
-class Seat(NamedTuple):
+class Membership(NamedTuple):
     """A participant in its room."""
 
     room: Room
@@ -73,7 +73,7 @@ class Node:
         self.links: dict[int, RoomLink] = {}
         self.spilled_from: dict[str, Home] = {}
         self._incoming = Incoming(context, self.peers, self.sinks, self.transcoding)
-        self._seats: dict[int, Seat] = {}
+        self._memberships: dict[int, Membership] = {}
         self._ticks: dict[str, int] = {}
 
     # Sessions
@@ -86,7 +86,7 @@ class Node:
         *,
         plain: bool = False,
         desired: DesiredState | None = None,
-    ) -> Seat:
+    ) -> Membership:
         """Admit a participant, on a signaling session or without one (`plain`: on plain transports); raises Refused.
 
         `desired` is what is known to govern the room, which may not be live before.
@@ -99,66 +99,70 @@ class Node:
         except Refused:
             self.close_if_empty(room, now)
             raise
-        seat = Seat(room, participant)
+        joined = Membership(room, participant)
         participant.plain = plain
         room.visited = room.visited or not plain
         if session is not None:
-            self._seats[session] = seat
+            self._memberships[session] = joined
             membership.welcome(room, participant, now, resumed=False)
         self.settle(now)
-        return seat
+        return joined
 
-    def resume(self, secret: str, session: int, now: int) -> Seat:
+    def resume(self, secret: str, session: int, now: int) -> Membership:
         """Give a participant that lost its session this one; raises Refused."""
         for room in self.rooms.values():
             for participant in room.participants.values():
                 if participant.signaled and participant.resumes_with(secret):
                     membership.resume(room, participant, session, now)
-                    self._seats[session] = Seat(room, participant)
+                    self._memberships[session] = Membership(room, participant)
                     membership.welcome(room, participant, now, resumed=True)
                     self.settle(now)
-                    return self._seats[session]
+                    return self._memberships[session]
         raise Refused(Code.UNKNOWN_SESSION, "There is nothing to resume; join anew.", fatal=True)
 
     def handle(self, session: int, message: signaling.ClientMessage, now: int) -> None:
         """Take a message of a joined session; raises Refused."""
-        seat = self._seats.get(session)
-        if seat is None or seat.participant.session != session:
+        joined = self._memberships.get(session)
+        if joined is None or joined.participant.session != session:
             raise Refused(Code.UNKNOWN_SESSION, "This session is over.", fatal=True)
-        seat.participant.heard_at = now
+        joined.participant.heard_at = now
         if not isinstance(message, signaling.Ping):
-            seat.room.flight.note(now, Kind.CLIENT_SAID, seat.participant.participant, flight_notes.message(message))
+            joined.room.flight.note(
+                now, Kind.CLIENT_SAID, joined.participant.participant, flight_notes.message(message)
+            )
         try:
-            signaling_dispatch.handle(seat.room, seat.participant, message, now)
+            signaling_dispatch.handle(joined.room, joined.participant, message, now)
         finally:
-            self.close_if_empty(seat.room, now)
+            self.close_if_empty(joined.room, now)
             self.settle(now)
 
     def told(self, to_sessions: Iterable[tuple[int, signaling.Message] | SessionClose], now: int) -> None:
         """Keep in the rooms' flight recorders what goes to sessions; a message to many of a room is kept once."""
         kept: set[tuple[str, int]] = set()
         for item in to_sessions:
-            seat = self._seats.get(item[0])
-            if seat is None or isinstance(item[1], signaling.Pong):
+            joined = self._memberships.get(item[0])
+            if joined is None or isinstance(item[1], signaling.Pong):
                 continue
             said = item[1]
-            about = (seat.room.room, id(said))
+            about = (joined.room.room, id(said))
             if isinstance(said, signaling.Message) and about not in kept:
                 kept.add(about)
-                seat.room.flight.note(now, Kind.SERVER_SAID, seat.participant.participant, flight_notes.message(said))
+                joined.room.flight.note(
+                    now, Kind.SERVER_SAID, joined.participant.participant, flight_notes.message(said)
+                )
 
     def session_lost(self, session: int, now: int) -> None:
         """A session's socket is gone."""
-        seat = self._seats.pop(session, None)
-        if seat is not None and seat.participant.session == session:
-            membership.session_lost(seat.room, seat.participant, now)
+        joined = self._memberships.pop(session, None)
+        if joined is not None and joined.participant.session == session:
+            membership.session_lost(joined.room, joined.participant, now)
             self.settle(now)
 
-    def leave(self, seat: Seat, reason: str, now: int) -> None:
+    def leave(self, joined: Membership, reason: str, now: int) -> None:
         """Let a participant go, by its own will (WHIP, WHEP: DELETE)."""
-        if seat.room.participants.get(seat.participant.participant) is seat.participant:
-            membership.leave(seat.room, seat.participant, reason, now)
-            self.close_if_empty(seat.room, now)
+        if joined.room.participants.get(joined.participant.participant) is joined.participant:
+            membership.leave(joined.room, joined.participant, reason, now)
+            self.close_if_empty(joined.room, now)
         self.settle(now)
 
     def stand_alone(
@@ -171,24 +175,24 @@ class Node:
         *,
         desired: DesiredState | None = None,
         codec: Codec | None = None,
-    ) -> tuple[Seat, str]:
-        """Admit a WHIP publisher or a WHEP player; returns its seat and the SDP answer; raises Refused.
+    ) -> tuple[Membership, str]:
+        """Admit a WHIP publisher or a WHEP player; returns the membership and the SDP answer; raises Refused.
 
         `codec` is the only one of video that a player is to be sent.
         """
-        seat = self.join(claims, None, now, desired=desired)
+        joined = self.join(claims, None, now, desired=desired)
         try:
-            consenting.answer(seat.room, seat.participant, consent, now)
-            if consent_policy.is_owed(*seat):
+            consenting.answer(joined.room, joined.participant, consent, now)
+            if consent_policy.is_owed(*joined):
                 raise consent_policy.refusal()
             if role == "whip":
-                answer = standalone.publish(seat.room, seat.participant, sdp, now)
+                answer = standalone.publish(joined.room, joined.participant, sdp, now)
             else:
-                answer = standalone.play(seat.room, seat.participant, sdp, codec, now)
-            seat.room.taps.update(now)
-            return seat, answer
+                answer = standalone.play(joined.room, joined.participant, sdp, codec, now)
+            joined.room.taps.update(now)
+            return joined, answer
         except Refused:
-            self.leave(seat, "left", now)
+            self.leave(joined, "left", now)
             raise
         finally:
             self.settle(now)

@@ -19,7 +19,7 @@ from sfu.peers.publish.plain_publish_peer import CODECS, PlainPublishPeer
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.plain_subscribe_peer import PlainSubscribePeer
 from sfu.rooms import consenting, distribution, publishing, subscribing
-from sfu.rooms.node import Node, Seat
+from sfu.rooms.node import Membership, Node
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import Owner
 from sfu.rooms.plain_sdp import Described, describe
@@ -65,16 +65,16 @@ def open_transport(
     if known is not None and not known.plain:
         raise Refused(Code.NOT_PERMITTED, "This participant takes part by other means.")
     if room is not None and known is not None:
-        seat = Seat(room, known)
+        joined = Membership(room, known)
     else:
-        seat = node.join(claims_of(name, transport), None, now, plain=True)
+        joined = node.join(claims_of(name, transport), None, now, plain=True)
     try:
         if isinstance(transport, SendTransport) and not is_vouched_for:
-            return _open_unproved(seat.room, seat.participant, transport, end, now)
-        return open_in(seat.room, seat.participant, transport, end, now)
+            return _open_unproved(joined.room, joined.participant, transport, end, now)
+        return open_in(joined.room, joined.participant, transport, end, now)
     except Refused:
         if known is None:
-            node.leave(seat, "left", now)
+            node.leave(joined, "left", now)
         raise
     finally:
         node.settle(now)
@@ -87,7 +87,7 @@ def close_transport(node: Node, name: str, transport: str, now: int) -> bool:
     if room is None or participant is None:
         return False
     if participant.plain and not participant.senders and participant.publish is None:
-        node.leave(Seat(room, participant), "left", now)
+        node.leave(Membership(room, participant), "left", now)
     node.settle(now)
     return True
 

@@ -75,7 +75,7 @@ class PlayerApi:
         resource = self._sessions.owned(request)
         if isinstance(resource, web.Response):
             return resource
-        whep_player = resource.seat.participant.whep_player
+        whep_player = resource.membership.participant.whep_player
         return (resource, whep_player) if whep_player is not None else _gone()
 
     async def _layers(self, request: web.Request) -> web.StreamResponse:
@@ -98,7 +98,7 @@ class PlayerApi:
             whep_player.select(wish.media_id, wish.encoding_id, now, wish.highest)
         except LookupError as unknown:
             return problem(404, f"unknown_{unknown.args[0]}", f"There is no such {unknown.args[0]}.")
-        resource.seat.room.adaptation.hurry(now)
+        resource.membership.room.adaptation.hurry(now)
         self._driver.node.settle(now)
         self._driver.flush()
         return web.Response(status=200, headers=CORS)
@@ -136,7 +136,9 @@ class PlayerApi:
         told: dict[str, bytes] = {}
         looks = 0
         with contextlib.suppress(ConnectionError):
-            while self._sessions.find(request) is resource and (whep_player := resource.seat.participant.whep_player):
+            while self._sessions.find(request) is resource and (
+                whep_player := resource.membership.participant.whep_player
+            ):
                 if request.transport is None:  # the reader has gone: a write would tell later
                     break
                 for event, data in self._state(whep_player).items():

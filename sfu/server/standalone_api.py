@@ -24,7 +24,7 @@ from sfu.formats.codecs import Codec
 from sfu.formats.sdp_fragment import SdpFragment, parse_fragment, serialise_fragment
 from sfu.peers.publish.uptrack import CODECS_BY_NAME
 from sfu.rooms import standalone
-from sfu.rooms.node import Seat
+from sfu.rooms.node import Membership
 from sfu.server.driver import Driver
 from sfu.server.first_state import FirstState
 from sfu.server.key_ring import KeyRing
@@ -44,7 +44,7 @@ class Resource:
     """
 
     role: Role
-    seat: Seat
+    membership: Membership
     token_hash: bytes
     ufrag: str
     etag: str
@@ -86,7 +86,7 @@ class StandaloneApi:
                 if room and room != claims.room:
                     raise Refused(Code.FOREIGN_TOKEN, "The token is for another room.", fatal=True)
                 desired = await self._first_state.of(claims)
-                seat, answer = self._driver.node.stand_alone(
+                membership, answer = self._driver.node.stand_alone(
                     claims, role, sdp, consent, self._driver.now(), desired=desired, codec=codec
                 )
         except Refused as refused:
@@ -94,7 +94,7 @@ class StandaloneApi:
             return self.refuse(refused)
         self._driver.flush()
         found = _UFRAG.search(sdp)
-        resource = Resource(role, seat, _hash(shown), found[1] if found is not None else "", _new_etag())
+        resource = Resource(role, membership, _hash(shown), found[1] if found is not None else "", _new_etag())
         return _created(self._keep(resource), resource, answer, claims.ice)
 
     def _keep(self, resource: Resource) -> str:
@@ -102,11 +102,11 @@ class StandaloneApi:
 
         Those whose participant is gone, or has come anew by this one, are dropped: they are as bounded as participants.
         """
-        participant = resource.seat.participant
+        participant = resource.membership.participant
         self._resources = {
             key: other
             for key, other in self._resources.items()
-            if present(other.seat) and other.seat.participant is not participant
+            if present(other.membership) and other.membership.participant is not participant
         }
         key = secrets.token_urlsafe(16)
         self._resources[key] = resource
@@ -115,7 +115,7 @@ class StandaloneApi:
     def find(self, request: web.Request) -> Resource | None:
         """Return the resource that the path names, if its participant is still there."""
         resource = self._resources.get(request.match_info["resource"])
-        return resource if resource is not None and present(resource.seat) else None
+        return resource if resource is not None and present(resource.membership) else None
 
     def owned(self, request: web.Request) -> Resource | web.Response:
         """Return the resource that the path names, when the request carries its token; the refusal else."""
@@ -134,7 +134,7 @@ class StandaloneApi:
         resource = self.owned(request)
         if isinstance(resource, Resource):
             del self._resources[request.match_info["resource"]]
-            self._driver.node.leave(resource.seat, "left", self._driver.now())
+            self._driver.node.leave(resource.membership, "left", self._driver.now())
             self._driver.flush()
         elif resource.status != 404:
             return resource
@@ -158,7 +158,7 @@ class StandaloneApi:
 
     def _restart(self, resource: Resource, fragment: SdpFragment) -> web.StreamResponse:
         """Begin another ICE session on the same peer (RFC 9725, section 4.3.3)."""
-        room, participant = resource.seat
+        room, participant = resource.membership
         try:
             local = standalone.restart_ice(room, participant, fragment.ufrag, fragment.pwd)
         except Refused as refused:
@@ -182,7 +182,7 @@ class StandaloneApi:
 
 def _created(key: str, resource: Resource, answer: str, ice: Iterable[str]) -> web.Response:
     """Return what a POST that made a resource is answered with; `lite` are servers as values of Link headers."""
-    location = f"/{resource.role}/{resource.seat.room.room}/{key}"
+    location = f"/{resource.role}/{resource.membership.room.room}/{key}"
     headers = {"Location": location, "ETag": resource.etag, "Accept-Patch": FRAGMENT, **CORS}
     response = web.Response(status=201, text=answer, content_type=SDP, headers=headers)
     for link in ice:
@@ -234,6 +234,6 @@ def _new_etag() -> str:
     return f'"{secrets.token_hex(8)}"'
 
 
-def present(seat: Seat) -> bool:
+def present(membership: Membership) -> bool:
     """Whether the participant is still in its room."""
-    return seat.room.participants.get(seat.participant.participant) is seat.participant
+    return membership.room.participants.get(membership.participant.participant) is membership.participant

@@ -59,7 +59,7 @@ class Camera:
 
     @property
     def track(self) -> str:
-        publish_peer = self.person.seat.participant.publish
+        publish_peer = self.person.membership.participant.publish
         assert publish_peer is not None
         return next(uptrack.track for uptrack in publish_peer.uptracks.values() if not uptrack.is_audio)
 
@@ -180,7 +180,7 @@ class Call:
 
     def _answer(self) -> None:
         """Answer an offer that is awaited."""
-        participant = self.bob.seat.participant
+        participant = self.bob.membership.participant
         if participant.subscription is not None and participant.subscription.offer_in_flight is not None:
             subscribe(self.stage, self.bob, self.viewer.client)
 
@@ -195,7 +195,7 @@ class Call:
 
     @property
     def subscription(self) -> Subscription:
-        subscription = self.bob.seat.participant.subscription
+        subscription = self.bob.membership.participant.subscription
         assert subscription is not None
         return subscription
 

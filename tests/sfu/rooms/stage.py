@@ -25,7 +25,7 @@ from sfu.machines.negotiation.agreement import DtlsRole
 from sfu.peers.context import Context, Limits
 from sfu.peers.outbox import SessionClose
 from sfu.peers.subscribe.data_channels import Came, DataChannels, Sent
-from sfu.rooms.node import Node, Seat
+from sfu.rooms.node import Membership, Node
 
 SFU = ("192.0.2.1", 8810)
 MS = 1_000_000
@@ -38,7 +38,7 @@ NODE_CERTIFICATE = generate_certificate()
 class Person:
     """A participant with its session and what it was told."""
 
-    seat: Seat
+    membership: Membership
     session: int
     told: list[signaling.Message] = field(default_factory=list)
     closed: int | None = None
@@ -78,7 +78,7 @@ class Stage:
         waiting = Person.__new__(Person)
         self.people[session] = waiting
         waiting.told, waiting.session, waiting.closed = [], session, None
-        waiting.seat = self.node.join(claims, session, self.now)
+        waiting.membership = self.node.join(claims, session, self.now)
         self.deliver()
         return waiting
 

@@ -274,7 +274,7 @@ def test_in_a_large_room_everyone_has_a_turn() -> None:
 
 def allocations(call: Call) -> int:
     """How often layers were allocated to the viewer so far."""
-    kept = entries(call.bob.seat.room.flight.raw())
+    kept = entries(call.bob.membership.room.flight.raw())
     return sum(entry.kind is Kind.ALLOCATION and entry.who == "bob" for entry in kept)
 
 
@@ -338,7 +338,7 @@ def test_a_room_that_closes_leaves_no_timer() -> None:
 def test_statistics_tell_the_estimate_and_what_is_paused() -> None:
     call = Call(WIDE)
     call.run(2)
-    room = call.bob.seat.room
+    room = call.bob.membership.room
     receiving = statistics.of_room(room, call.stage.now)[-1]["subscribe"]
     assert receiving["estimate"] == int(call.estimate)
     assert receiving["paused"] == []
@@ -395,6 +395,6 @@ def test_without_estimates_nothing_is_sent_twice() -> None:
 def test_a_clear_link_gets_each_packet_of_sound_once() -> None:
     call = Call(WIDE)
     call.run(3)
-    subscription = call.bob.seat.participant.subscription
+    subscription = call.bob.membership.participant.subscription
     assert subscription is not None
     assert subscription.subscribe_peer.audio_copies.copies == 0

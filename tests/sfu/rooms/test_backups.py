@@ -126,7 +126,7 @@ def test_who_decodes_the_track_gets_it_and_not_the_backup() -> None:
     cid = call.stage.join("cid")
     subscribe(call.stage, cid)
     call.stage.run(200 * MS)
-    downtracks = cid.seat.participant.subscription.subscribe_peer.downtracks.values()  # type: ignore[union-attr]
+    downtracks = cid.membership.participant.subscription.subscribe_peer.downtracks.values()  # type: ignore[union-attr]
     shown = [downtrack.uptrack for downtrack in downtracks if downtrack.uptrack is not None]
     assert [uptrack.track for uptrack in shown] == [call.track]
 

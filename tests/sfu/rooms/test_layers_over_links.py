@@ -51,7 +51,7 @@ class FarCall:
                 camera.send_frame()
             self.tied.run(FRAME_NS, 11 * MS)
             for stage, viewer in self.viewers:
-                subscription = viewer.person.seat.participant.subscription
+                subscription = viewer.person.membership.participant.subscription
                 if subscription is not None and subscription.offer_in_flight is not None:
                     subscribe(stage, viewer.person, viewer.client)
 
@@ -82,7 +82,7 @@ class FarCall:
 
 def carried(viewer: Viewer, stage: Stage) -> str:
     """The rid that a viewer is sent now."""
-    subscription = viewer.person.seat.participant.subscription
+    subscription = viewer.person.membership.participant.subscription
     assert subscription is not None
     for downtrack in subscription.subscribe_peer.downtracks.values():
         if downtrack.uptrack is not None and not downtrack.uptrack.is_audio:

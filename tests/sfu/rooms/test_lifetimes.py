@@ -15,9 +15,9 @@ def test_a_lost_socket_is_forgiven_for_fifteen_seconds() -> None:
     stage.deliver()
     assert not bob.last(signaling.ParticipantUpdated).participant.connected
     stage.run(14 * SECOND, SECOND // 5)
-    seat = stage.node.resume(secret, 99, stage.now) if stage.people.setdefault(99, ann) else None
+    membership = stage.node.resume(secret, 99, stage.now) if stage.people.setdefault(99, ann) else None
     stage.deliver()
-    assert seat is not None
+    assert membership is not None
     assert ann.last(signaling.RoomInfo).resumed
     stage.node.session_lost(99, stage.now)
     stage.run(16 * SECOND, SECOND // 5)
@@ -38,7 +38,7 @@ def test_media_outlives_the_socket_within_the_grace() -> None:
     stage.deliver()
     assert len(receiver.rtp) == before + 2
     stage.run(6 * SECOND, SECOND // 5)
-    assert not ann.seat.room.uptracks
+    assert not ann.membership.room.uptracks
     sender.send(audio(3))
     stage.deliver()
     assert len(receiver.rtp) == before + 2
@@ -66,7 +66,7 @@ def test_one_that_still_signals_only_loses_its_tracks() -> None:
         stage.say(ann, signaling.Ping(id=number))
     assert not bob.of(signaling.ParticipantLeft)
     assert len(bob.of(signaling.TrackUnpublished)) == 2
-    assert ann.seat.participant.publish is None
+    assert ann.membership.participant.publish is None
 
 
 def test_a_room_opens_and_closes_with_its_participants() -> None:

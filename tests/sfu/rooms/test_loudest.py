@@ -31,7 +31,7 @@ class Hall:
     def heard(self) -> set[int]:
         """Return whose sound the listener gets."""
         shown = {slot.track for slot in self.listener.last(signaling.Slots).slots if slot.track}
-        whose = {up.participant for up in self.listener.seat.room.uptracks.values() if up.track in shown}
+        whose = {up.participant for up in self.listener.membership.room.uptracks.values() if up.track in shown}
         return {number for number in range(len(self.people)) if f"p{number}" in whose}
 
 

@@ -42,8 +42,8 @@ def call(stage: Stage) -> tuple[RtcClient, RtcClient]:
 
 
 def tracks_of(person: Person) -> list[UpTrack]:
-    uptracks = person.seat.room.uptracks.values()
-    return [uptrack for uptrack in uptracks if uptrack.participant == person.seat.participant.participant]
+    uptracks = person.membership.room.uptracks.values()
+    return [uptrack for uptrack in uptracks if uptrack.participant == person.membership.participant.participant]
 
 
 def test_packets_get_the_slots_numbers() -> None:
@@ -184,7 +184,7 @@ def test_simulcast_streams_are_learnt_and_the_highest_goes_out() -> None:
     assert min(sizes[-40:]) > 700
     seqs = [packet.seq for packet in receiver.rtp]
     assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
-    (uptrack,) = [u for u in ann.seat.room.uptracks.values() if not u.is_audio]
+    (uptrack,) = [u for u in ann.membership.room.uptracks.values() if not u.is_audio]
     assert [stream.rid for stream in uptrack.streams] == ["q", "f"]
 
     sender.send_rtcp([rtcp.Bye((3002,))])
@@ -201,7 +201,7 @@ def test_a_viewers_packets_are_not_let_pass() -> None:
     client.send(*(audio(seq) for seq in range(30)))
     stage.deliver()
     assert stage.node.context.drops[Drop.NOT_PERMITTED] == 30
-    assert not ann.seat.room.uptracks
+    assert not ann.membership.room.uptracks
 
 
 @pytest.mark.parametrize("source", [Source.MICROPHONE, Source.SCREEN_AUDIO])
@@ -253,7 +253,7 @@ def test_unpublishing_empties_the_slot_and_the_next_track_takes_it() -> None:
     stage.run(200 * MS)
     subscribe(stage, bob, receiver)
     offers = len(bob.of(signaling.Offer))
-    camera = next(u.track for u in ann.seat.room.uptracks.values() if not u.is_audio)
+    camera = next(u.track for u in ann.membership.room.uptracks.values() if not u.is_audio)
     stage.say(ann, signaling.Unpublish(track=camera))
     assert bob.last(signaling.TrackUnpublished).track == camera
     assert [slot.track for slot in bob.last(signaling.Slots).slots if slot.mid == "6"] == [None]

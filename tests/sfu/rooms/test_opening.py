@@ -35,7 +35,7 @@ def test_its_start_is_over_once_it_is_known_to_fit() -> None:
     assert bandwidth.is_starting
     call.run(1.4)
     assert not bandwidth.is_starting
-    kept = entries(call.bob.seat.room.flight.raw())
+    kept = entries(call.bob.membership.room.flight.raw())
     assert all(result.recorded == result.replayed for result in replay(kept).estimates)
 
 

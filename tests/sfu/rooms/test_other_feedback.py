@@ -31,7 +31,9 @@ class Player:
             aud=AUDIENCE, jti="p", iat=0, exp=0, room="r", participant="player", name="Player", grants=Grants()
         )
         offer = description(local, [section], "actpass")
-        self.seat, self.answer = stage.node.stand_alone(claims, "whep", offer, signaling.Consent(text=""), stage.now)
+        self.membership, self.answer = stage.node.stand_alone(
+            claims, "whep", offer, signaling.Consent(text=""), stage.now
+        )
         self.client = stage.connect(local, self.answer)
         self.link: Link[bytes] = Link(settings, 1)
         self.came: list[tuple[RtpPacket, int]] = []
@@ -68,14 +70,14 @@ class Player:
 
     @property
     def estimate(self) -> float:
-        whep_player = self.seat.participant.whep_player
+        whep_player = self.membership.participant.whep_player
         assert whep_player is not None
         assert whep_player.subscribe_peer.bandwidth is not None
         return whep_player.subscribe_peer.bandwidth.rate
 
     @property
     def carried(self) -> str:
-        whep_player = self.seat.participant.whep_player
+        whep_player = self.membership.participant.whep_player
         assert whep_player is not None
         (shown,) = whep_player.subscribe_peer.downtracks.values()
         number = self._stage.node.context.engine.route_state(shown.route).stream

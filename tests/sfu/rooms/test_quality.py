@@ -35,11 +35,11 @@ def test_a_minute_is_reported_of_everyone_and_the_rest_on_leaving() -> None:
 
 def test_what_was_last_known_is_reported_of_who_closes_its_peer_and_then_leaves() -> None:
     call = Call(WIDE)
-    call.bob.seat.participant.subscription.subscribe_peer.round_trip.sample(40 * MS)
+    call.bob.membership.participant.subscription.subscribe_peer.round_trip.sample(40 * MS)
     call.run(5)
     call.viewer.client._dtls.close(call.stage.now)
     call.run(0.5)
-    assert call.bob.seat.participant.subscription is None
+    assert call.bob.membership.participant.subscription is None
     call.stage.say(call.bob, signaling.Leave())
     (viewer,) = reports(call, "bob")
     assert viewer.round_trip_ms == 40

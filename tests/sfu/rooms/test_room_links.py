@@ -177,7 +177,7 @@ def test_chat_and_mutes_cross(pair: Pair) -> None:
     pair.run(SECOND)
     told = pair.bob.last(signaling.TrackMuted)
     assert (told.muted, told.by_host) == (True, True)
-    assert set(pair.bob.seat.room.participants) == {"ann", "bob", "cat"}
+    assert set(pair.bob.membership.room.participants) == {"ann", "bob", "cat"}
 
 
 def test_a_desired_state_concerns_each_nodes_own(pair: Pair) -> None:

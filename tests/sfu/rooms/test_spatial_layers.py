@@ -96,7 +96,7 @@ def test_the_size_shown_decides_on_the_layers() -> None:
 def test_a_choice_of_layers_holds_and_what_is_carried_is_told() -> None:
     call = LayeredCall()
     assert call.flow() == {0, 1}
-    subscribe_peer = call.bob.seat.participant.subscription.subscribe_peer  # type: ignore[union-attr]
+    subscribe_peer = call.bob.membership.participant.subscription.subscribe_peer  # type: ignore[union-attr]
     (shown,) = [downtrack for downtrack in subscribe_peer.downtracks.values() if downtrack.uptrack is not None]
     assert shown.layer_name == "L2T3"
     shown.wanted_layer = Layer(0, 1)

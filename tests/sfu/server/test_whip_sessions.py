@@ -16,7 +16,7 @@ from sfu.machines.ice.lite import generate_credentials
 from sfu.peers.layers.layer_options import Layer
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.downtrack import DownTrack
-from sfu.rooms.node import Seat
+from sfu.rooms.node import Membership
 from tests.sfu.rooms.stage import AUDIO, SIMULCAST, VIDEO, VIDEO_SSRC, description
 from tests.sfu.server.harness import Host, client, eventually, host
 from tests.sfu.server.test_call_chromium import join, stage
@@ -111,7 +111,7 @@ async def test_a_session_may_be_ended_again_and_after_its_peer_is_gone(tmp_path:
         assert (status, headers["WWW-Authenticate"]) == (401, "Bearer")
         assert (await whip.call("DELETE", Authorization="Bearer another"))[0] == 401
         room = h.node.rooms["r"]
-        h.node.leave(Seat(room, room.participants["whip-user"]), "left", h.server.driver.now())
+        h.node.leave(Membership(room, room.participants["whip-user"]), "left", h.server.driver.now())
         for _ in range(2):
             status, _, headers = await whip.call("DELETE")
             assert (status, headers["Access-Control-Allow-Origin"]) == (200, "*")

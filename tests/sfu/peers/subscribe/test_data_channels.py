@@ -107,7 +107,7 @@ def test_a_stuck_reader_loses_its_own_and_delays_nobody(unmetered: None) -> None
         assert len(bob.heard()) == number + 1
     assert errors(stuck) == ["data_overflow"]
     assert stage.node.context.counters[Sent.OVERFLOWED.value] == 1
-    channels = stuck.seat.participant.subscription.subscribe_peer.data
+    channels = stuck.membership.participant.subscription.subscribe_peer.data
     assert channels.buffered <= MAX_BUFFERED_BYTES
     stage.run(30 * SECOND)
     ann.say(b"bob is well", stage.now)
@@ -224,8 +224,8 @@ def test_a_broken_association_ends_data_and_not_media() -> None:
     ann._dtls.send([b"nonsense"], stage.now)
     stage.run(200 * MS)
     assert stage.node.context.counters["data_association_protocol_error"] == 1
-    assert not person.seat.participant.subscription.subscribe_peer.data.is_open
-    assert not person.seat.participant.subscription.subscribe_peer.peer.closed
+    assert not person.membership.participant.subscription.subscribe_peer.data.is_open
+    assert not person.membership.participant.subscription.subscribe_peer.peer.closed
     bob.say(b"hello", stage.now)
     stage.run(200 * MS)
     assert stage.node.context.counters[Sent.NO_CHANNEL.value] == 1

@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -22,7 +23,8 @@ from bench.report import Report, end_progress, show_progress
 from parley import certificate, nginx_config
 from parley.network import allocate_port
 from parley.nginx_config import Gateway
-from tests.support.gateway import nginx_process, wait_for
+from tests.support.gateway import nginx_process
+from tests.support.waiting import accepts, until_up
 
 _PIECE = 256 * 1024
 _BLOCK = bytes(range(256)) * 1024
@@ -126,7 +128,7 @@ async def _nginx(directory: Path, control_address: str) -> AsyncIterator[tuple[s
     configuration, log = directory / "nginx.conf", directory / "nginx.log"
     configuration.write_text(nginx_config.render(gateway, nginx_config.found()))
     with log.open("wb") as output, nginx_process(configuration, output.fileno()) as process:
-        await asyncio.to_thread(wait_for, https, process, log)
+        await asyncio.to_thread(until_up, process, partial(accepts, https), log)
         yield f"https://localhost:{https}", ssl.create_default_context(cafile=str(made.certificate))
 
 

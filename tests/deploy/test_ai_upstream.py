@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -13,7 +14,8 @@ from aiohttp import web
 from parley import nginx_config
 from parley.network import allocate_port
 from parley.nginx_config import Gateway
-from tests.support.gateway import nginx_process, wait_for
+from tests.support.gateway import nginx_process
+from tests.support.waiting import accepts, until_up
 
 
 @contextlib.asynccontextmanager
@@ -56,7 +58,7 @@ async def test_requests_are_spread_over_the_nodes_that_answer(tmp_path: Path, go
     answered: Counter[str] = Counter()
     log = tmp_path / "log"
     with log.open("wb") as output, nginx_process(tmp_path / "nginx.conf", output.fileno()) as process:
-        await asyncio.to_thread(wait_for, listen, process, log)
+        await asyncio.to_thread(until_up, process, partial(accepts, listen), log)
         async with contextlib.AsyncExitStack() as nodes:
             await nodes.enter_async_context(inference("first", first, answered))
             if not gone:

@@ -18,6 +18,7 @@ from tests.sfu.rooms.stage import AUDIO, description
 from tests.support import http3
 from tests.support.call import PASSWORD, become_admin, call
 from tests.support.gateway import NODE_SECRET, RunningGateway, running_gateway
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -166,9 +167,7 @@ async def test_uploads_are_streamed(gateway: RunningGateway, api: Api) -> None:
 
     upload = asyncio.create_task(api_upload(gateway, api, slowly()))
     media = gateway.server.data / "control" / "media"
-    async with asyncio.timeout(30):
-        while not [f for f in media.rglob("*") if f.is_file() and f.stat().st_size >= 60_000]:
-            await asyncio.sleep(0.02)
+    await eventually(lambda: [f for f in media.rglob("*") if f.is_file() and f.stat().st_size >= 60_000])
     begun.set()
     assert await upload == 201
     assert seen

@@ -1,6 +1,5 @@
 """Prometheus' and Alertmanager's files by their own checkers, and all of them against a live server in a call."""
 
-import asyncio
 import json
 import logging
 import os
@@ -9,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,6 +24,7 @@ from tests.support import alertmanager
 from tests.support.call import become_admin, call
 from tests.support.gateway import NODE_SECRET, running_gateway
 from tests.support.monitoring import Monitoring, running_monitoring
+from tests.support.waiting import eventually
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))
@@ -177,16 +176,6 @@ async def alert_receiver() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
         await runner.cleanup()
 
 
-async def until(condition: Callable[[], Awaitable[Any]], what: str, seconds: float = 40) -> Any:
-    deadline = time.monotonic() + seconds
-    while True:
-        found = await condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, what
-        await asyncio.sleep(0.2)
-
-
 class Prometheus:
     """Questions to a running Prometheus."""
 
@@ -229,13 +218,13 @@ async def _targets_answer(prometheus: Prometheus) -> None:
         active = (await prometheus.get("/api/v1/targets"))["activeTargets"]
         return len(active) == 6 and all(target["health"] == "up" for target in active)
 
-    await until(all_up, "not all targets are up")
+    await eventually(all_up, why="not all targets are up")
 
     async def media_flows() -> bool:
         _, result = await prometheus.query("rate(parley_sfu_forwarded_total[10s]) > 1")
         return bool(result)
 
-    await until(media_flows, "no media is seen by Prometheus")
+    await eventually(media_flows, why="no media is seen by Prometheus")
 
 
 async def _names_are_exported(http: aiohttp.ClientSession, targets: dict[str, int]) -> None:
@@ -270,7 +259,7 @@ async def _queries_are_answered(prometheus: Prometheus) -> None:
 
     for shown in ("overview: Parts that answer", "overview: Requests", "node: Datagrams", "recordings: Recordings"):
         query = next(query for where, query in dashboard_queries() if where == shown)
-        await until(lambda query=query: shows_something(query), f"{shown} shows nothing")
+        await eventually(lambda query=query: shows_something(query), why=f"{shown} shows nothing")
 
 
 async def _an_alert_fires_and_resolves(recorder: int, received: list[dict[str, Any]]) -> None:
@@ -284,7 +273,7 @@ async def _an_alert_fires_and_resolves(recorder: int, received: list[dict[str, A
 
     os.kill(recorder, signal.SIGSTOP)
     try:
-        await until(sent("firing"), "no alert fired")
+        await eventually(sent("firing"), why="no alert fired")
     finally:
         os.kill(recorder, signal.SIGCONT)
-    await until(sent("resolved"), "the alert did not resolve")
+    await eventually(sent("resolved"), why="the alert did not resolve")

@@ -17,6 +17,7 @@ from tests.inference.conftest import fetched_models
 from tests.support.call import become_admin, call
 from tests.support.otlp import running_trace_receiver
 from tests.support.server import running_server
+from tests.support.waiting import eventually
 
 HOPS = {
     "POST /api/v1/meetings/<meeting>/join",
@@ -55,9 +56,7 @@ async def test_one_trace_has_every_hop() -> None:
                     seen = [sorted(t) for t in receiver.traces().values()]
                     assert time.monotonic() < deadline, seen
                     await asyncio.sleep(0.2)
-        async with asyncio.timeout(30):
-            while PARENT.split("-")[1] not in receiver.traces():
-                await asyncio.sleep(0.1)
+        await eventually(lambda: PARENT.split("-")[1] in receiver.traces())
     traces = receiver.traces()
     (trace,) = whole
     browsers = traces[PARENT.split("-")[1]]["POST /api/v1/meetings/<meeting>/join"]

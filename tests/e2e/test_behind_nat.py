@@ -7,7 +7,6 @@ from dataclasses import replace
 from parley_client import Api
 from tests.e2e.conftest import Deployment
 from tests.e2e.test_browsers_meet import chromium_guest, decoded, of_chromium, until_media
-from tests.sfu.server.harness import eventually
 from tests.support.call import become_admin
 from tests.support.candidate_pairs import nominated_pairs
 from tests.support.far_client import far_client
@@ -15,6 +14,7 @@ from tests.support.namespaces import Host, Network, ip, network
 from tests.support.nat import behind, forget, forward
 from tests.support.sdk_page import Evaluates
 from tests.support.server import running_server
+from tests.support.waiting import eventually
 
 PUBLIC = "203.0.113.5"  # TEST-NET-3
 HTTPS, MEDIA = 8443, 8810

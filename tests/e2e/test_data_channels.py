@@ -5,10 +5,10 @@ from typing import Any
 
 from parley_client import Room
 from tests.e2e.conftest import Deployment
-from tests.sfu.server.harness import eventually
 from tests.support import sdk_page
 from tests.support.bidi import firefox
 from tests.support.chromium import chromium, open_page
+from tests.support.waiting import eventually
 
 LISTEN = """
 (() => {
@@ -31,9 +31,7 @@ async def heard(page: sdk_page.Evaluates, count: int, seconds: float = 30) -> li
 
 async def say(page: sdk_page.Evaluates, payload: str, options: str) -> None:
     """Publish; a lossy message is dropped until the channel is open, so it is tried until it goes."""
-    async with asyncio.timeout(30):
-        while not await page.evaluate(f"sdkPage.room.publishData({payload}, {options})"):
-            await asyncio.sleep(0.05)
+    await eventually(lambda: page.evaluate(f"sdkPage.room.publishData({payload}, {options})"))
 
 
 def _ready(room: Room) -> bool:

@@ -13,6 +13,7 @@ from foundation.hot_settings import LIVE_SETTINGS_PREFIX, LiveSettings, overridd
 from foundation.logging_setup import set_level
 from foundation.settings import LIVE, Settings, SettingsError, resolve
 from tests.support.etcd import running_etcd
+from tests.support.waiting import eventually
 
 
 class Applied:
@@ -29,9 +30,7 @@ class Applied:
         return take
 
     async def until(self, name: str, value: Any) -> None:
-        async with asyncio.timeout(30):
-            while self.values.get(name) != value:
-                await asyncio.sleep(0.02)
+        await eventually(lambda: self.values.get(name) == value)
 
 
 @contextlib.asynccontextmanager

@@ -17,6 +17,7 @@ from inference.main import MISSING, Inference
 from sfu.api.facts import CaptionFinal, FactBatch, decode_batch
 from sfu.api.sink_records import CaptionRecord, SinkHello
 from tests.inference.material import Sfu, opus_packets, prompt, silence, track_opened, word_errors, words
+from tests.support.waiting import eventually
 
 SECRET = "node-secret-of-this-test"
 
@@ -100,9 +101,7 @@ async def test_spoken_words_become_captions_and_facts(sfu: Sfu, models_dir: Path
         await sfu.send(opened)
         await sfu.play(1, packets)
         await sfu.until(lambda: sum(len(words(final.text)) for final in sfu.finals) >= 20)
-        async with asyncio.timeout(60):
-            while not received.captions:
-                await asyncio.sleep(0.05)
+        await eventually(lambda: received.captions, 60)
     text = " ".join(final.text for final in sfu.finals)
     assert word_errors(spoken.text, text) <= 2, text
     first, last = sfu.finals[0], sfu.finals[-1]

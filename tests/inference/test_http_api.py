@@ -17,6 +17,7 @@ import pytest
 from inference.config import InferenceConfig
 from inference.main import Inference
 from tests.inference.material import Floats, noises, prompt, prompts, silence, word_errors, words
+from tests.support.waiting import eventually
 
 SECRET = "node-secret-of-this-test"
 AUTHORIZED = {"Authorization": f"Bearer {SECRET}"}
@@ -28,9 +29,10 @@ async def serving(models_dir: Path, tmp_path: Path) -> AsyncIterator[aiohttp.Cli
         InferenceConfig(sink_socket=tmp_path / "none.sock", models_dir=models_dir, node_secret=SECRET, api_port=0)
     )
     task = asyncio.create_task(inference.run(lambda: None))
-    async with asyncio.timeout(120):
-        while inference.api is None or not inference.api.port or (models_dir.name != "none" and not inference.state[0]):
-            await asyncio.sleep(0.05)
+    await eventually(
+        lambda: inference.api is not None and inference.api.port and (models_dir.name == "none" or inference.state[0]),
+        120,
+    )
     async with aiohttp.ClientSession(f"http://127.0.0.1:{inference.api.port}") as session:
         yield session
     task.cancel()

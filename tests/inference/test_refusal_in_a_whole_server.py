@@ -23,6 +23,7 @@ from tests.inference.material import RATE, Floats, opus_packets, prompt, silence
 from tests.inference.portrait import PER_SECOND, empty, fetched_faces, film, frames, portrait
 from tests.support.call import become_admin
 from tests.support.server import RunningServer, running_server
+from tests.support.waiting import eventually
 
 TONE_HZ = 3000
 EMOTION = {"emotion": True, "acknowledged": "eu-ai-act-5-1-f/1"}
@@ -53,13 +54,6 @@ async def show(camera: Publication, encoded: list[bytes]) -> None:
     for index, frame in enumerate(encoded):
         await asyncio.sleep(max(0.0, begun + index / PER_SECOND - time.monotonic()))
         camera.send_frame(frame, index * 90_000 // PER_SECOND, keyframe=index % PER_SECOND == 0)
-
-
-async def until(condition: Any, seconds: float = 90) -> Any:
-    async with asyncio.timeout(seconds):
-        while not (found := await condition()):
-            await asyncio.sleep(0.2)
-        return found
 
 
 def share_of_tone(path: Path) -> float:
@@ -128,9 +122,9 @@ async def held(api: Api, meeting: str, joined: dict[str, Any]) -> Refused:
         await api.start_recording(meeting)
         playing = await take_part(ada, sounds["Ada"], empty(), willing=True)
         playing += await take_part(eve, with_tone(sounds["Eve"]), portrait(), willing=False)
-        tracks = await until(analysed)
+        tracks = await eventually(analysed, 120)
         await asyncio.gather(*playing)
-        said = await until(captions)
+        said = await eventually(captions, 120)
         tracks += await analysed()
         streams = (await api.request("GET", "/ai/streams"))["streams"]
         await api.stop_recording(meeting)
@@ -156,9 +150,9 @@ async def refused_in(server: RunningServer) -> Refused:
             listed = found["recordings"] if isinstance(found, dict) else found
             return [one for one in listed if one["state"] in {"ready", "partial"}]
 
-        await until(offered)  # inference has heard of the administrator's word
+        await eventually(offered, 120)  # inference has heard of the administrator's word
         call = await held(api, meeting, joined)
-        await until(finished)
+        await eventually(finished, 120)
         return call
 
 

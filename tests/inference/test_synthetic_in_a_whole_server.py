@@ -4,7 +4,7 @@ say that the model is no evidence; before it was fetched there is no verdict."""
 import asyncio
 import io
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +23,13 @@ from tests.inference.material import opus_packets
 from tests.inference.test_http_api import wav
 from tests.support.call import become_admin
 from tests.support.server import RunningServer, running_server
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
 def server(models_dir: Path, tmp_path: Path) -> Iterator[RunningServer]:
     with running_server(models_dir=str(linked(models_dir, tmp_path / "models"))) as running:
         yield running
-
-
-async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 120) -> Any:
-    async with asyncio.timeout(seconds):
-        while not (found := await condition()):
-            await asyncio.sleep(0.2)
-    return found
 
 
 async def speak(microphone: Publication, packets: list[bytes]) -> None:
@@ -60,7 +54,7 @@ async def judged(api: Api, file: str) -> dict[str, Any]:
         found = await api.request("GET", f"/jobs/{job['id']}")
         return found if found["state"] in {"done", "failed"} else None
 
-    found = await until(ended)
+    found = await eventually(ended, 120)
     assert found["state"] == "done", found
     return dict(found["result"]["verdict"])
 
@@ -73,7 +67,7 @@ async def test_every_verdict_says_what_it_is_worth(server: RunningServer, tmp_pa
         async def captions() -> bool:
             return bool((await api.request("GET", "/ai/health"))["captions"])
 
-        await until(captions)
+        await eventually(captions, 120)
         file = await upload(api, wav(sound))
         assert (await judged(api, file))["text"] == NO_MODEL
         assert (await api.request("GET", "/ai/analysis"))["synthesis"] is False
@@ -82,7 +76,7 @@ async def test_every_verdict_says_what_it_is_worth(server: RunningServer, tmp_pa
         async def offered() -> bool:
             return bool((await api.request("GET", "/ai/analysis"))["synthesis"])
 
-        await until(offered)
+        await eventually(offered, 120)
         verdict = await judged(api, file)
         assert marked(verdict), verdict
         kept = (await api.request("GET", f"/ai/results/{file}"))["results"]
@@ -105,6 +99,6 @@ async def live_verdict(api: Api, sound: Any) -> dict[str, Any]:
             tracks = (await api.request("GET", f"/meetings/{meeting}/analysis"))["tracks"]
             return tracks and tracks[0]["synthesis"]["score"] is not None and tracks[0]["synthesis"]
 
-        found = await until(scored)
+        found = await eventually(scored, 120)
         await speaking
     return dict(found)

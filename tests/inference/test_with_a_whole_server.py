@@ -21,6 +21,7 @@ from tests.inference.chromium_speaker import captions_of
 from tests.inference.material import opus_packets, prompt, prompts, silence, word_errors, words
 from tests.support.call import PASSWORD, become_admin
 from tests.support.server import RunningServer, running_server
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +82,13 @@ async def test_words_reach_the_others_and_the_archive(server: RunningServer, api
         await asyncio.sleep(0.3)
         await speak(microphone, packets, loss)
         expected = " ".join(one.text for one in spoken)
-        async with asyncio.timeout(60):
-            while len(words(" ".join(one.text for one in finals(listener, ada.participant)))) < 0.9 * len(
-                words(expected)
-            ):
-                await asyncio.sleep(0.1)
+        await eventually(
+            lambda: (
+                len(words(" ".join(one.text for one in finals(listener, ada.participant))))
+                >= 0.9 * len(words(expected))
+            ),
+            60,
+        )
         await asyncio.sleep(2)
         seen = finals(listener, ada.participant)
     text = " ".join(one.text for one in seen)
@@ -118,9 +121,7 @@ async def test_a_refusers_words_are_nowhere(server: RunningServer, api: Api) -> 
             await room.send(Consent(text="1", captions=willing))
         await asyncio.sleep(0.3)
         await asyncio.gather(*(speak(microphone, packets) for microphone in microphones))
-        async with asyncio.timeout(60):
-            while not finals(eve, joined["Ada"].participant):
-                await asyncio.sleep(0.1)
+        await eventually(lambda: finals(eve, joined["Ada"].participant), 60)
         await asyncio.sleep(2)
         assert [one for one in ada.state.captions if one.participant == joined["Eve"].participant] == []
     stored = (await api.request("GET", f"/meetings/{meeting}/captions"))["captions"]
@@ -149,9 +150,7 @@ async def delays(listener: Room, microphone: Publication, packets: list[bytes]) 
     listener.receiver.receive_rtp = received
     try:
         sent = await speak(microphone, packets)
-        async with asyncio.timeout(30):
-            while len(arrivals) < len(sent):
-                await asyncio.sleep(0.05)
+        await eventually(lambda: len(arrivals) >= len(sent))
     finally:
         listener.receiver.receive_rtp = receive
     return [arrival - begun for begun, arrival in zip(sent, arrivals, strict=True)]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.network.behind_link import ViewerCall, down, encoding, most_hold, once, viewer_call
 from tests.network.behind_link_ours import FarCall, far_call
-from tests.sfu.server.harness import eventually
+from tests.support.waiting import eventually
 
 HIGH, LOW = 3_000_000, 600_000
 

@@ -9,10 +9,11 @@ from typing import Any
 from sfu.api.join_token import Grants
 from tests.network.behind_link import UP, ViewerCall, chromium_at, down, most_hold, once, page_at
 from tests.network.moving import follow, stands_still
-from tests.sfu.server.harness import eventually, host
+from tests.sfu.server.harness import host
 from tests.support.crowd import crowd
 from tests.support.layered_publisher import LAYERS
 from tests.support.tun_forwarder import emulated_host
+from tests.support.waiting import eventually
 
 PUBLISHERS, RATE = 25, 2_000_000
 SETTLES, LASTS = 15, 15

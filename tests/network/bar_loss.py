@@ -4,10 +4,11 @@ import asyncio
 from pathlib import Path
 
 from tests.network.behind_link import MS, UP, down, most_hold, once, viewer_call
-from tests.sfu.server.harness import eventually, host
+from tests.sfu.server.harness import host
 from tests.support.layered_publisher import layered_publisher
 from tests.support.link_model import LinkSettings
 from tests.support.lossy_peer import losing_room
+from tests.support.waiting import eventually
 
 SECONDS = 60
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from tests.network.behind_link import MS, down, most_hold, once, page_at
 from tests.network.behind_link_ours import far_call
-from tests.sfu.server.harness import Host, eventually, host
+from tests.sfu.server.harness import Host, host
 from tests.support.chromium import chromium, open_page
 from tests.support.link_model import LinkSettings
 from tests.support.noisy_camera import write_noisy_video
 from tests.support.tun_forwarder import emulated_host
+from tests.support.waiting import eventually
 
 WIDE = 10_000_000
 FLOOR = 500_000

@@ -13,13 +13,14 @@ import pytest
 from sfu.api.join_token import Grants
 from sfu.peers.subscribe.bandwidth import Bandwidth
 from tests.sfu.server.browser_page import PAGE, page_server
-from tests.sfu.server.harness import Host, eventually, host
+from tests.sfu.server.harness import Host, host
 from tests.support.bidi import firefox
 from tests.support.chromium import LOOPBACK_FLAG, WATCH_PEERS, chromium, open_page
 from tests.support.crowd import crowd
 from tests.support.link_model import LinkSettings
 from tests.support.noisy_camera import write_noisy_video
 from tests.support.tun_forwarder import EmulatedHost, emulated_host
+from tests.support.waiting import eventually
 
 Publisher = Callable[[Host, Path], AbstractAsyncContextManager[None]]
 

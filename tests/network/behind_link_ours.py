@@ -11,11 +11,12 @@ from typing import Any
 from sfu.api.join_token import Grants
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from tests.network.behind_link import UP
-from tests.sfu.server.harness import Host, eventually, host
+from tests.sfu.server.harness import Host, host
 from tests.support.crowd import crowd
 from tests.support.far_client import far_client
 from tests.support.link_model import LinkSettings
 from tests.support.tun_forwarder import EmulatedHost, emulated_host
+from tests.support.waiting import eventually
 
 
 @dataclass

@@ -15,11 +15,12 @@ import pytest
 from tests.network.behind_link import MS, WATCH_FRAMES
 from tests.network.layer_account import account
 from tests.network.test_coming_back import viewer
-from tests.sfu.server.harness import Host, eventually, host
+from tests.sfu.server.harness import Host, host
 from tests.support import sdk_page
 from tests.support.chromium import LOOPBACK_FLAG, chromium, open_page
 from tests.support.link_model import LinkSettings
 from tests.support.tun_forwarder import emulated_host
+from tests.support.waiting import eventually
 
 LINK = LinkSettings(delay=5 * MS)
 _SKEW_SECONDS = 9

@@ -8,13 +8,14 @@ from parley_client import Room
 from sfu.formats.codecs import Codec
 from sfu.peers.publish.ingress_stream import IngressStream
 from tests.network.behind_link import MS
-from tests.sfu.server.harness import Host, eventually, host
+from tests.sfu.server.harness import Host, host
 from tests.support import sdk_page
 from tests.support.bidi import firefox
 from tests.support.call import speaking
 from tests.support.chromium import LOOPBACK_FLAG, chromium
 from tests.support.link_model import LinkSettings
 from tests.support.tun_forwarder import emulated_host
+from tests.support.waiting import eventually
 
 LOSS = 0.1
 PACKETS = 250

@@ -18,7 +18,7 @@ from tests.support.cluster import NODE_HTTP_PORT, NODE_SECRET, Cluster, running_
 from tests.support.failover import CallOfTwo, administrator, call_of_two
 from tests.support.namespaces import in_namespace
 from tests.support.recorded import Interruption, check_once_over, manifest_of, tracks_with_frames
-from tests.support.waiting import until
+from tests.support.waiting import eventually, until
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +62,7 @@ class RecordedCall:
         """Return when two cameras and two microphones were recorded since the last interruption."""
         (recording,) = (await self._admin.recordings(self._call.meeting))["recordings"]
         directory = self._cluster.recordings / recording["id"]
-        async with asyncio.timeout(30):
-            while tracks_with_frames(directory) < 4 * (len(self.interruptions) + 1):
-                await asyncio.sleep(0.2)
+        await eventually(lambda: tracks_with_frames(directory) >= 4 * (len(self.interruptions) + 1))
 
     async def outlive(self, happen: Callable[[], None]) -> None:
         """Let something happen that ends every stream, once there is something to be recorded before it."""

@@ -14,9 +14,9 @@ from parley_client import Api, Room
 from parley_client.api import ApiError
 from sfu.machines.ice.lite import generate_credentials
 from tests.sfu.rooms.stage import VIDEO, description
-from tests.sfu.server.harness import eventually
 from tests.support.call import become_admin
 from tests.support.server import running_server
+from tests.support.waiting import eventually
 
 TELEPHONE = {"source": "microphone", "codec": "PCMU", "payload_type": 0}
 CAMERA = {"source": "camera", "codec": "VP8", "payload_type": 96}

@@ -1,6 +1,5 @@
 """A full disk: capture goes on when there is room again, the recording says so, nothing else stops."""
 
-import asyncio
 import errno
 import hashlib
 import os
@@ -15,6 +14,7 @@ from sfu.api.sink_records import RecordingEnded
 from sfu.formats.codecs import Codec
 from tests.recorder.media import SECOND, Stream, opus, read_number, video
 from tests.recorder.sink_server import begun, by_arrival
+from tests.support.waiting import eventually
 
 OPENED_AT = 8 * SECOND
 ENDED = RecordingEnded(recording="rec1", room="room1")
@@ -61,9 +61,7 @@ def disk(monkeypatch) -> Disk:
 
 
 async def refused(disk: Disk) -> None:
-    async with asyncio.timeout(30):
-        while not disk.refused:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: disk.refused)
 
 
 async def test_half_a_frame_is_taken_back(attached, disk):
@@ -98,9 +96,7 @@ async def test_what_could_not_be_forced_to_disk_is_not_called_durable(attached, 
 
     monkeypatch.setattr(os, "fdatasync", refuse)
     await attached.sfu.send(begun(opened_at=OPENED_AT), microphone.opened(), *records[:50])
-    async with asyncio.timeout(30):
-        while not refusals:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: refusals)
     assert attached.sfu.durable == {}
     monkeypatch.undo()
     await attached.sfu.send(*records[50:], ENDED)

@@ -16,6 +16,7 @@ from sfu.formats.codecs import Codec
 from tests.recorder.conftest import running, wait_for_manifest
 from tests.recorder.media import SECOND, Stream, opus
 from tests.recorder.sink_server import SinkServer, begun
+from tests.support.waiting import eventually
 
 OPENED_AT = 8 * SECOND
 SECRET = "node secret"
@@ -58,12 +59,6 @@ class Control:
             await runner.cleanup()
 
 
-async def until(condition, seconds=30):
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 @pytest.fixture
 def control() -> Control:
     return Control()
@@ -87,7 +82,7 @@ async def record(sfu: SinkServer) -> None:
 async def test_a_recording_is_told_from_start_to_end(config, control):
     async with control.serving(), SinkServer(config.sink_socket) as sfu, running(told(config, control)):
         await record(sfu)
-        await until(lambda: any(isinstance(fact, RecordingFinished) for fact in control.facts))
+        await eventually(lambda: any(isinstance(fact, RecordingFinished) for fact in control.facts))
         started, *segments, finished = control.facts
         manifest = await wait_for_manifest(config.recordings_dir / "rec1")
     assert isinstance(started, RecordingStarted)
@@ -112,9 +107,9 @@ async def test_control_may_be_away_refuse_and_come_back(config, control):
         await wait_for_manifest(config.recordings_dir / "rec1")  # nobody waited for control
         control.refusing = True
         async with control.serving():
-            await until(lambda: control.requests >= 2)
+            await eventually(lambda: control.requests >= 2)
             control.refusing = False
-            await until(lambda: any(isinstance(fact, RecordingFinished) for fact in control.facts))
+            await eventually(lambda: any(isinstance(fact, RecordingFinished) for fact in control.facts))
     assert isinstance(control.facts[0], RecordingStarted)
     assert len(control.facts) == 4
 
@@ -127,8 +122,8 @@ async def test_the_next_start_reports_what_control_has_not_heard(config, control
         await wait_for_manifest(config.recordings_dir / "rec1")
     assert control.facts == []
     async with control.serving(), running(told(config, control)):
-        await until(lambda: any(isinstance(fact, RecordingFinished) for fact in control.facts))
-        await until((config.recordings_dir / "rec1" / "manifest.reported").exists)
+        await eventually(lambda: any(isinstance(fact, RecordingFinished) for fact in control.facts))
+        await eventually((config.recordings_dir / "rec1" / "manifest.reported").exists)
     before = len(control.facts)
     async with control.serving(), running(told(config, control)):
         await asyncio.sleep(0)

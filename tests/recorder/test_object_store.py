@@ -23,6 +23,7 @@ from tests.recorder.conftest import running
 from tests.recorder.media import SECOND, Stream, opus, read_number, video
 from tests.recorder.sink_server import SinkServer, begun, by_arrival
 from tests.support.object_stores import S3Server
+from tests.support.waiting import eventually
 
 OPENED_AT = 1_000 * SECOND
 FRAMES = 180
@@ -50,14 +51,18 @@ def microphone() -> Stream:
     return Stream(codec=Codec.OPUS, frames=frames, fps=50, track="mic", handle=2, ssrc=22, opened_at=OPENED_AT)
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 40) -> None:
-    async with asyncio.timeout(seconds):
-        while not await asyncio.to_thread(condition):
-            await asyncio.sleep(0.05)
+async def until_stored(store: S3Store, prefix: str, wanted: Callable[[list[str]], bool]) -> None:
+    """Wait until the keys below a prefix are as wanted; looked at in a thread, beside the recorder of this process."""
+    await eventually(lambda: asyncio.to_thread(lambda: wanted([found.key for found in store.list(prefix)])))
+
+
+def journals(count: int) -> Callable[[list[str]], bool]:
+    """Whether at least so many segments are stored: each has a journal."""
+    return lambda keys: sum(key.endswith(".jnl") for key in keys) >= count
 
 
 async def committed(store: S3Store) -> Manifest:
-    await eventually(lambda: any(found.key == "rec1/manifest.json" for found in store.list("rec1/")))
+    await until_stored(store, "rec1/", lambda keys: "rec1/manifest.json" in keys)
     return decode_manifest(get(store, "rec1/manifest.json"))
 
 
@@ -86,9 +91,9 @@ async def test_a_recording_is_in_the_store_and_no_longer_on_disk(stored_config: 
         await sfu.attached()
         await sfu.send(begun(opened_at=OPENED_AT), *(stream.opened() for stream in streams))
         await sfu.send(*by_arrival(*(stream.records() for stream in streams)))
-        await eventually(lambda: len([one for one in store.list("rec1/cam/") if one.key.endswith(".jnl")]) >= 4)
+        await until_stored(store, "rec1/cam/", journals(4))
         assert "rec1/manifest.json" not in [found.key for found in store.list("rec1/")]
-        await eventually(lambda: [found.key for found in store.list(stored.OPEN)] == ["_open/rec1.json"])
+        await until_stored(store, stored.OPEN, lambda keys: keys == ["_open/rec1.json"])
         await eventually(lambda: len(media(stored_config)) <= 4)  # the open one and the newest of each track
         await sfu.send(RecordingEnded(recording="rec1", room="room1"))
         manifest = await committed(store)
@@ -111,7 +116,7 @@ async def test_the_disk_is_lost_in_the_middle(stored_config: RecorderConfig, kil
         async with running(stored_config):
             await sfu.attached()
             await sfu.send(begun(opened_at=OPENED_AT), stream.opened(), *records[:cut])
-            await eventually(lambda: len([o for o in store.list("rec1/cam/") if o.key.endswith(".jnl")]) >= 3)
+            await until_stored(store, "rec1/cam/", journals(3))
             if not killed:
                 shutil.rmtree(stored_config.recordings_dir)
                 await sfu.send(*records[cut:], RecordingEnded(recording="rec1", room="room1"))
@@ -161,7 +166,7 @@ async def test_what_another_recorder_left_is_taken_over_when_it_is_old(stored_co
     async with SinkServer(stored_config.sink_socket) as sfu, running(stored_config):
         await sfu.attached()
         await sfu.send(begun(opened_at=OPENED_AT), stream.opened(), *stream.records())
-        await eventually(lambda: len([o for o in store.list("rec1/cam/") if o.key.endswith(".jnl")]) >= 4)
+        await until_stored(store, "rec1/cam/", journals(4))
     newest = max(found.modified for found in store.list("rec1/"))
     other = tmp_path / "other"
     assert stored.restore(store, other, "recorder-2", newest + stored.ORPHANED_SECONDS - 60) == []

@@ -1,6 +1,5 @@
 """`kill -9` of the sfu while a page is recorded: half a second is lost at most, and the recording goes on by itself."""
 
-import asyncio
 import io
 import os
 import signal
@@ -16,6 +15,7 @@ from tests.recorder.test_with_a_whole_server import finished
 from tests.support.call import become_admin
 from tests.support.chromium import LOOPBACK_FLAG, chromium, open_page
 from tests.support.server import RunningServer, running_server
+from tests.support.waiting import eventually
 
 PUBLISH = """
 async (meeting) => {
@@ -91,9 +91,7 @@ async def test_half_a_second_at_most(server: RunningServer) -> None:
 
 async def until(page: Page, expression: str, seconds: float = 40) -> None:
     """Poll: the page's content security policy forbids what Playwright's own waiting does."""
-    async with asyncio.timeout(seconds):
-        while not await page.evaluate(expression):
-            await asyncio.sleep(0.02)
+    await eventually(lambda: page.evaluate(expression), seconds)
 
 
 def numbers_in(data: bytes, start_ms: int) -> list[tuple[int, float]]:

@@ -25,6 +25,7 @@ from tests.inference.material import prompt
 from tests.support.call import become_admin, call
 from tests.support.chromium import LOOPBACK_FLAG, chromium, inbound, open_page
 from tests.support.stack import Stack, running_stack
+from tests.support.waiting import eventually
 
 PARTS = {"control": "control", "sfu": "sfu_http", "recorder": "recorder", "inference": "inference"}
 HOPS = {
@@ -90,13 +91,6 @@ def stack() -> Iterator[Stack]:
         yield running
 
 
-async def until(condition: Callable[[], Any], what: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not await asyncio.to_thread(condition):
-        assert time.monotonic() < deadline, what
-        await asyncio.sleep(0.5)
-
-
 def asked(stack: Stack, query: str) -> list[Any]:
     """What Prometheus answers."""
     url = f"{stack.monitoring.prometheus}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
@@ -154,15 +148,18 @@ async def test_a_browsers_call_through_everything(stack: Stack, tmp_path: Path) 
             while not [r for r in await inbound(page) if r["kind"] == "video" and r["framesDecoded"] > 20]:
                 assert time.monotonic() < deadline, await inbound(page)
                 await asyncio.sleep(0.2)
-            await until(lambda: [c for c in listener.state.captions if c.final], "nobody was captioned", 120)
+            await eventually(lambda: [c for c in listener.state.captions if c.final], 120, "nobody was captioned")
             whole = lambda: [t for t in stack.traces.traces().values() if set(t) >= HOPS]  # noqa: E731
-            await until(whole, str([sorted(t) for t in stack.traces.traces().values()]))
+            await eventually(whole, why=lambda: [sorted(t) for t in stack.traces.traces().values()])
             await every_family_moves(stack)
             await api.stop_recording(meeting)
         (recording, *_) = (await api.recordings(meeting))["recordings"]
         assert recording["state"] in {"recording", "sealing", "finishing", "ready"}
         kept = S3Store(stack.s3.config, "")
-        await until(lambda: [o for o in kept.list("") if recording["id"] in o.key], "nothing of it is in the store")
+        await eventually(
+            lambda: asyncio.to_thread(lambda: [o for o in kept.list("") if recording["id"] in o.key]),
+            why="nothing of it is in the store",
+        )
         await gapless(stack, meeting)
     assert "node" in json.loads(next(line for line in stack.gateway.events().splitlines() if "/ws/signaling" in line))
 
@@ -205,7 +202,7 @@ async def test_an_alert_fires_and_resolves(stack: Stack) -> None:
     recorder = stack.gateway.server.part_pid("recorder")
     os.kill(recorder, signal.SIGSTOP)
     try:
-        await until(sent("firing"), "no alert fired")
+        await eventually(sent("firing"), why="no alert fired")
     finally:
         os.kill(recorder, signal.SIGCONT)
-    await until(sent("resolved"), "the alert did not resolve")
+    await eventually(sent("resolved"), why="the alert did not resolve")

@@ -16,15 +16,17 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from parley import certificate, nginx_config
 from parley.certificate import ServerCertificate
 from parley.nginx_config import Gateway
 from tests.support.etcd import running_etcd
-from tests.support.gateway import nginx_process, wait_for
+from tests.support.gateway import nginx_process
 from tests.support.namespaces import Network, in_namespace, network
 from tests.support.stores import running_stores
+from tests.support.waiting import accepts, until_up
 
 NODE_SECRET = "the-node-secret-of-the-cluster"
 HTTP_PORT, HTTPS_PORT, GATEWAY_PORT, INTERNAL_PORT, ETCD_PORT = 8800, 8443, 443, 8082, 2379
@@ -202,7 +204,7 @@ def _gateway(cluster: Cluster, made: ServerCertificate) -> Iterator[None]:
         nginx_process(state / "nginx.conf", log.fileno(), prefix) as process,
     ):
         log_path = cluster.directory / "nginx.log"
-        in_namespace(cluster.network.server, lambda: wait_for(GATEWAY_PORT, process, log_path))
+        in_namespace(cluster.network.server, lambda: until_up(process, partial(accepts, GATEWAY_PORT), log_path))
         yield
 
 

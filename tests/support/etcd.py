@@ -12,16 +12,17 @@ import shutil
 import ssl
 import subprocess
 import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from parley import certificate
 from parley.certificate import ServerCertificate
 from parley.network import allocate_port
+from tests.support.waiting import until_up
 
 
 @dataclass(slots=True)
@@ -55,7 +56,7 @@ def running_etcd(
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         try:
-            _until_healthy(url, process, directory / "log", _trusting(tls))
+            until_up(process, partial(_is_healthy, url, _trusting(tls)), directory / "log")
             yield RunningEtcd(url, process)
         finally:
             process.terminate()
@@ -87,7 +88,7 @@ def etcd_members(count: int) -> Iterator[list[RunningEtcd]]:
                 process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
                 members.append(RunningEtcd(url, process))
             for member in members:
-                _until_healthy(member.url, member.process, directory / "log", None)
+                until_up(member.process, partial(_is_healthy, member.url, None), directory / "log")
             yield members
         finally:
             for member in members:
@@ -148,14 +149,7 @@ def _trusting(tls: ServerCertificate | None) -> ssl.SSLContext | None:
     return None if tls is None else ssl.create_default_context(cafile=str(tls.certificate))
 
 
-def _until_healthy(url: str, process: subprocess.Popen[bytes], log: Path, context: ssl.SSLContext | None) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        with (
-            contextlib.suppress(OSError),
-            urllib.request.urlopen(f"{url}/health", timeout=1, context=context) as answer,
-        ):
-            if b'"true"' in answer.read():
-                return
-        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
-        time.sleep(0.05)
+def _is_healthy(url: str, context: ssl.SSLContext | None) -> bool:
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/health", timeout=1, context=context) as answer:
+        return b'"true"' in answer.read()
+    return False

@@ -2,18 +2,18 @@
 
 import contextlib
 import datetime
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from parley import certificate, nginx_config
 from parley.network import allocate_port
 from parley.nginx_config import Gateway
 from tests.support.server import RunningServer, running_server
+from tests.support.waiting import accepts, until_up
 
 NODE_SECRET = "n0de-s3cret-of-this-test-n0de-s3cret"
 
@@ -70,7 +70,7 @@ def running_gateway(
         (state / "nginx.conf").write_text(nginx_config.render(gateway, nginx_config.found()))
         log = state / "nginx.log"
         with log.open("wb") as output, nginx_process(state / "nginx.conf", output.fileno()) as process:
-            wait_for(https, process, log)
+            until_up(process, partial(accepts, https), log)
             yield RunningGateway(server, http, https, ports | {"control": server.http_port}, process, log)
 
 
@@ -88,13 +88,3 @@ def nginx_process(configuration: Path, output: int, prefix: Sequence[str] = ()) 
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until the port is open."""
-    deadline = time.monotonic() + 10
-    while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
-        time.sleep(0.02)

@@ -3,10 +3,10 @@
 import contextlib
 import subprocess
 import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import yaml
 
 from parley.network import allocate_port
 from tests.support.alertmanager import SHIPPED, configuration
+from tests.support.waiting import until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
@@ -65,7 +66,10 @@ def running_monitoring(
                 stack.callback(_stop, process)
             addresses = [f"http://127.0.0.1:{port}" for port in ports]
             for address in addresses:
-                _wait(f"{address}/-/ready", home)
+                until(
+                    partial(_answers, f"{address}/-/ready"),
+                    why=lambda: "\n".join(path.read_text() for path in home.glob("*.log")),
+                )
             yield Monitoring(*addresses)
 
 
@@ -102,14 +106,10 @@ def _alertmanager(home: Path) -> str:
     return configuration(yaml.safe_dump(loaded), home / "webhook")
 
 
-def _wait(url: str, home: Path) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
-            return
-        logs = "\n".join(path.read_text() for path in home.glob("*.log"))
-        assert time.monotonic() < deadline, f"{url} does not answer:\n{logs}"
-        time.sleep(0.05)
+def _answers(url: str) -> bool:
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
+        return True
+    return False
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

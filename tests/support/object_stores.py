@@ -8,12 +8,12 @@ import socket
 import subprocess
 import sysconfig
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from objects.s3_config import S3Config
+from tests.support.waiting import until_up
 
 _PORTS = (
     "master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "volume.port.public", "filer.port",
@@ -37,10 +37,7 @@ class S3Server:
             self.process = subprocess.Popen(
                 self.command, stdout=log, stderr=log, cwd=self.directory, start_new_session=True
             )
-        deadline = time.monotonic() + 60
-        while not self.answers():
-            assert self.process.poll() is None and time.monotonic() < deadline, (self.directory / "log").read_text()
-            time.sleep(0.1)
+        until_up(self.process, self.answers, self.directory / "log")
 
     def answers(self) -> bool:
         """Whether it takes an object: its parts come up one after another."""

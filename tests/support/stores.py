@@ -7,11 +7,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from parley.embedded_postgres import EmbeddedPostgres
+from tests.support.waiting import until
 
 
 @contextlib.contextmanager
@@ -34,8 +34,8 @@ def running_stores() -> Iterator[dict[str, str]]:
             log = stack.enter_context((directory / f"{number}.log").open("wb"))
             process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
             stack.callback(_stop, process, stop)
-        _wait(cluster.is_ready, directory)
-        _wait(redis.exists, directory)
+        for answers in (cluster.is_ready, redis.exists):
+            until(answers, why=lambda: "\n".join(path.read_text() for path in directory.glob("*.log")))
         cluster.create_database()
         stores = {"database_url": cluster.dsn, "redis_url": f"unix://{redis}"}
         environment = os.environ | {f"PARLEY_{name.upper()}": value for name, value in stores.items()}
@@ -43,14 +43,6 @@ def running_stores() -> Iterator[dict[str, str]]:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         yield stores
-
-
-def _wait(condition: Callable[[], bool], directory: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        logs = "\n".join(path.read_text() for path in directory.glob("*.log"))
-        assert time.monotonic() < deadline, f"a store does not answer:\n{logs}"
-        time.sleep(0.05)
 
 
 def _stop(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

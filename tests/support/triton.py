@@ -8,12 +8,14 @@ import socket
 import subprocess
 import sys
 import sysconfig
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+from tests.support.waiting import until_up
 
 PACKAGE = "nvidia-pytriton==0.7.0"
 START_SECONDS = 120
@@ -109,7 +111,7 @@ def triton_server(repository: Path, scratch: Path, grpc: str | None = None) -> I
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environ, stdout=output, stderr=subprocess.STDOUT)
     try:
-        _wait_ready(process, http, log)
+        until_up(process, partial(_is_ready, http), log, START_SECONDS)
         yield TritonServer(process, f"127.0.0.1:{rpc}", f"127.0.0.1:{http}", metrics, log)
     finally:
         process.terminate()
@@ -120,14 +122,10 @@ def triton_server(repository: Path, scratch: Path, grpc: str | None = None) -> I
             process.wait()
 
 
-def _wait_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        assert process.poll() is None and time.monotonic() < deadline, log.read_text(errors="replace")[-5000:]
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready", timeout=2) as answer:
-                if answer.status == 200:
-                    return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            pass
-        time.sleep(0.1)
+def _is_ready(port: int) -> bool:
+    with (
+        contextlib.suppress(OSError),
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready", timeout=2) as answer,
+    ):
+        return bool(answer.status == 200)
+    return False

@@ -1,26 +1,72 @@
-"""Waiting for a condition, with a bound."""
+"""Waits for conditions, each with a bound: `until` in ordinary code, `eventually` in asyncio."""
 
+import asyncio
+import inspect
 import socket
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SECONDS = 60.0
+"""A bound that a busy machine meets."""
 
 
-def until(condition: Callable[[], bool], seconds: float) -> float:
-    """Wait for a condition; returns how long it took, fails after `seconds`."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < seconds, f"not within {seconds} s"
+def until(condition: Callable[[], Any], seconds: float = SECONDS, why: Callable[[], object] | str = "") -> Any:
+    """Return the condition's value once it is true; fails after `seconds`, saying `why`."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, _failure(seconds, why)
         time.sleep(0.02)
-    return time.monotonic() - started
+    return value
 
 
-def until_listening(process: subprocess.Popen[bytes], port: int, seconds: float = 30) -> None:
+async def eventually(
+    condition: Callable[[], Any], seconds: float = SECONDS, why: Callable[[], object] | str = ""
+) -> Any:
+    """Return the condition's value, awaited if need be, once it is true; fails after `seconds`, saying `why`."""
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                value = condition()
+                if inspect.isawaitable(value):
+                    value = await value
+                if value:
+                    return value
+                await asyncio.sleep(0.02)
+    except TimeoutError as error:
+        raise AssertionError(_failure(seconds, why)) from error
+
+
+def until_up(process: subprocess.Popen[bytes], answers: Callable[[], Any], log: Path, seconds: float = 60) -> None:
+    """Wait until a process just started answers; fails with its log when it has ended or takes too long."""
+
+    def tail() -> str:
+        return log.read_text(errors="replace")[-5000:]
+
+    def is_up() -> bool:
+        assert process.poll() is None, f"{process.args!r} has ended: {tail()}"
+        return bool(answers())
+
+    until(is_up, seconds, tail)
+
+
+def until_listening(process: subprocess.Popen[bytes], port: int, seconds: float = SECONDS) -> None:
     """Wait until a process just started accepts connections on a loopback port; fails when it has ended."""
 
     def listens() -> bool:
         assert process.poll() is None, f"{process.args!r} has ended"
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
+        return accepts(port)
 
     until(listens, seconds)
+
+
+def accepts(port: int) -> bool:
+    """Whether something accepts connections on a loopback port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _failure(seconds: float, why: Callable[[], object] | str) -> str:
+    return f"not within {seconds} s: {why() if callable(why) else why}"

@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 from control.config import ControlConfig
 from control.http import plain_http
 from tests.control.harness import Client, People, Server, serving
+from tests.support.waiting import eventually
 
 AMBIGUOUS = {
     "both lengths": b"Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n",
@@ -134,9 +135,7 @@ async def test_an_answer_that_nobody_takes_is_given_up(people: People, monkeypat
     _, writer = await opened(ada.server)
     token = ada.headers["Authorization"]
     writer.write(f"GET /api/v1/media/download/{file} HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n\r\n".encode())
-    async with asyncio.timeout(30):
-        while closed_for("stalled") == before:
-            await asyncio.sleep(0.05)
+    await eventually(lambda: closed_for("stalled") != before)
     writer.close()
 
 
@@ -151,9 +150,7 @@ async def test_an_upload_that_does_not_go_on_is_given_up(people: People, monkeyp
         )
     assert closed_for("stalled") == before + 1
     parts = ada.server.config.data_dir / "media"
-    async with asyncio.timeout(30):
-        while [path for path in parts.rglob("*") if path.is_file()]:
-            await asyncio.sleep(0.02)
+    await eventually(lambda: not any(path.is_file() for path in parts.rglob("*")))
     assert (await ada.ok("GET", "/api/v1/media"))["files"] == []
 
 
@@ -194,9 +191,7 @@ async def test_connections_that_only_wait_go_for_newcomers(few: Server) -> None:
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
         held.append((reader, writer))
         assert b" 200 " in await until_closed(few, b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    async with asyncio.timeout(30):
-        while closed("idle") - before < 40:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: closed("idle") - before >= 40)
     assert await held[0][0].read() == b""
     for _, writer in held:
         writer.close()

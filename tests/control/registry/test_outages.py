@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import aiohttp
@@ -21,6 +21,7 @@ from tests.control.registry.test_placing import desired, joined, opened
 from tests.control.registry.world import FakeNode, etcd_world
 from tests.control.test_leases import kinds
 from tests.support.etcd import etcd_members, running_etcd
+from tests.support.waiting import eventually
 
 BOUND = 30
 
@@ -70,16 +71,13 @@ async def starting(config: ControlConfig) -> AsyncIterator[Services]:
     await services.close()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(BOUND):
-        while not condition():
-            await asyncio.sleep(0.05)
-
-
 async def until_remembered(services: Services, *names: str) -> None:
-    async with asyncio.timeout(BOUND), services.pool.acquire() as connection:
-        while {one.node for one in await node_addresses.remembered(connection)} != set(names):
-            await asyncio.sleep(0.05)
+    async with services.pool.acquire() as connection:
+
+        async def are_remembered() -> bool:
+            return {one.node for one in await node_addresses.remembered(connection)} == set(names)
+
+        await eventually(are_remembered)
 
 
 async def until_nobody_is_registered(config: EtcdConfig) -> None:
@@ -143,13 +141,13 @@ async def test_a_node_that_only_etcd_misses_keeps_its_rooms_when_control_starts(
                 await opened(host, meeting, at["node"], at["epoch"], 1)
             await until_nobody_is_registered(settings)
             async with registered(settings, nodes[1]), starting(config) as services:
-                await until(lambda: services.registry.lives("sfu-2"))
+                await eventually(lambda: services.registry.lives("sfu-2"))
                 await failover.rescue(services)
                 assert (await desired(host, meeting))["placement"] == at
                 assert "meeting.room_closed" not in await kinds(config.database_dsn, meeting)
                 assert services.registry.lives("sfu-1")
                 await nodes[0].kill()
-                await until(lambda: not services.registry.lives("sfu-1"))
+                await eventually(lambda: not services.registry.lives("sfu-1"))
                 await failover.rescue(services)
                 assert (await desired(host, meeting))["placement"]["node"] == "sfu-2"
 
@@ -161,7 +159,7 @@ async def test_a_room_on_a_node_that_was_never_heard_of_stays_until_that_was_ask
         settings = EtcdConfig(urls=(etcd.url,), lease_seconds=2)
         config = replace(config, nodes=(), etcd=settings)
         async with registered(settings, nodes[1]), people_of(config) as people, starting(config) as services:
-            await until(lambda: services.registry.lives("sfu-2"))
+            await eventually(lambda: services.registry.lives("sfu-2"))
             host = await people.user("ada")
             meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
             await opened(host, meeting, "sfu-1", 1, 1)  # placed by another control process, which knows it

@@ -11,6 +11,7 @@ import pytest_asyncio
 from control.registry.probe import Probe
 from control.registry.static import StaticRegistry
 from tests.control.registry.world import FakeNode
+from tests.support.waiting import eventually
 
 
 @pytest_asyncio.fixture
@@ -27,9 +28,7 @@ def table(name: str, node: FakeNode, region: str) -> str:
 
 
 async def until_known(registry: StaticRegistry, names: list[str]) -> None:
-    async with asyncio.timeout(30):
-        while sorted(registry.living()) != names:
-            await asyncio.sleep(0.05)
+    await eventually(lambda: sorted(registry.living()) == names)
 
 
 async def test_the_file_is_followed(tmp_path: Path, node: FakeNode) -> None:

@@ -19,6 +19,7 @@ from inference.main import Inference
 from sfu.api.sink_records import AnalysisWanted, KeyframeWanted, PacketRecord, TrackClosed, TrackOpened
 from tests.inference.material import Sfu, opus_packets, prompt, silence, track_opened
 from tests.inference.portrait import PER_SECOND, film, frames, packets, portrait
+from tests.support.waiting import eventually
 
 AUTHORIZED = {"Authorization": "Bearer s"}
 
@@ -69,13 +70,6 @@ async def analysing(models: Path, scratch: Path) -> AsyncIterator[tuple[Inferenc
             sfu.close()
 
 
-async def until(condition: Any, seconds: float = 90) -> Any:
-    async with asyncio.timeout(seconds):
-        while not (found := condition()):
-            await asyncio.sleep(0.05)
-        return found
-
-
 def expression(inference: Inference, track: str) -> str | None:
     report = inference.analysis.report("r", track)
     return None if report is None or report["emotion"] is None else report["emotion"]["expression"]
@@ -94,8 +88,8 @@ async def show(sfu: Sfu, handle: int, sent: list[list[bytes]]) -> None:
 @pytest.fixture
 async def running(models_dir: Path, faces_dir: Path, tmp_path: Path) -> AsyncIterator[tuple[Inference, Sfu, Control]]:
     async with analysing(models_dir, tmp_path) as (inference, sfu, control):
-        await until(lambda: AnalysisWanted(audio=True, video=True) in sfu.said(AnalysisWanted))
-        await until(lambda: inference.analysis.feed.ready)
+        await eventually(lambda: AnalysisWanted(audio=True, video=True) in sfu.said(AnalysisWanted), 120)
+        await eventually(lambda: inference.analysis.feed.ready, 120)
         await sfu.until(lambda: sfu.available is not None and sfu.available.available)
         yield inference, sfu, control
 
@@ -108,20 +102,20 @@ async def test_a_camera_is_named_and_forgotten_with_its_consent(running: tuple[I
     inference, sfu, control = running
     await sfu.send(camera(7))
     showing = asyncio.create_task(show(sfu, 7, packets(frames(portrait(), 120))))
-    await until(lambda: expression(inference, "t7") == "neutral")
+    await eventually(lambda: expression(inference, "t7") == "neutral", 120)
     assert os.getpriority(os.PRIO_PROCESS, inference.analysis.feed.pid) >= 10
     await sfu.send(TrackClosed(handle=7, reason="consent"))
-    await until(lambda: inference.analysis.report("r", "t7") is None)
+    await eventually(lambda: inference.analysis.report("r", "t7") is None, 120)
     showing.cancel()
     assert control.facts == [], "nothing of it is stored"
 
     await sfu.send(camera(8))
     await show(sfu, 8, packets(frames(portrait(), 10))[1:])  # it begins in the middle
-    await until(lambda: KeyframeWanted(handle=8) in sfu.records)
+    await eventually(lambda: KeyframeWanted(handle=8) in sfu.records, 120)
 
     control.emotion = False
-    await until(lambda: sfu.said(AnalysisWanted)[-1] == AnalysisWanted())
-    await until(lambda: inference.analysis.feed.pid is None)
+    await eventually(lambda: sfu.said(AnalysisWanted)[-1] == AnalysisWanted(), 120)
+    await eventually(lambda: inference.analysis.feed.pid is None, 120)
     await sfu.send(camera(9))
     await show(sfu, 9, packets(frames(portrait(), 12)))
     report = inference.analysis.report("r", "t9")
@@ -140,7 +134,7 @@ async def test_microphones_and_files_give_cues(running: tuple[Inference, Sfu, Co
         report = inference.analysis.report("r", "t3")
         return [] if report is None else report["emotion"]["utterances"]
 
-    (heard, *_) = await until(utterances)
+    (heard, *_) = await eventually(utterances, 120)
     assert 140 < heard["pitch_hz"] < 260
     assert sfu.finals == [], "captions are another consent"
 

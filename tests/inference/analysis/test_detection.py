@@ -13,6 +13,7 @@ from inference.model_error import ModelError
 from inference.synthetic.detector import Medium, ModelCard, Window
 from tests.inference.material import track_opened
 from tests.inference.synthetic.test_detector import CARD
+from tests.support.waiting import eventually
 
 FACE_CARD = msgspec.structs.replace(msgspec.toml.decode(CARD, type=ModelCard), medium=Medium.FACE)
 
@@ -47,9 +48,7 @@ async def test_only_the_latest_piece_of_a_track_waits() -> None:
     detection.put(5, Medium.VOICE, (0, 1000, b"no detector of this"))
     detection.forget(4)
     slow.go_on.set()
-    async with asyncio.timeout(30):
-        while len(slow.scored) < 3:
-            await asyncio.sleep(0)
+    await eventually(lambda: len(slow.scored) >= 3)
     running.cancel()
     assert slow.scored == [b"b", b"", b"d"]
     assert [(handle, window.start_ms) for handle, window in made] == [(2, 2000), (1, 5000)]

@@ -9,6 +9,7 @@ from inference.messages import ClipMessage
 from inference.recognisers import priority as turns
 from inference.recognisers.priority import LivePriority, LowPriority
 from inference.speech.transcript import Transcript
+from tests.support.waiting import eventually
 
 
 class Slow:
@@ -65,8 +66,6 @@ async def test_a_file_is_not_starved(monkeypatch: pytest.MonkeyPatch) -> None:
     live = LivePriority(recogniser)
     speech = asyncio.create_task(live.transcribe(clip("live")))
     file = asyncio.create_task(LowPriority(live).transcribe(clip("file")))
-    async with asyncio.timeout(30):
-        while "file" not in recogniser.begun:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: "file" in recogniser.begun)
     recogniser.go_on.set()
     await asyncio.gather(speech, file)

@@ -23,6 +23,7 @@ from parley import models_command
 from sfu.api.sink_records import CaptionsAvailable
 from tests.inference.material import Prompt, Sfu, opus_packets, prompt, prompts, silence, track_opened, word_errors
 from tests.support.triton import TritonServer, triton_server
+from tests.support.waiting import eventually
 
 SECOND = 1_000_000_000
 PATIENCE_SECONDS = 120.0  # however busy the machine is
@@ -124,9 +125,7 @@ async def test_a_frozen_endpoint_is_hedged_then_avoided(
     spoken = short(4)
     with triton_server(repository, tmp_path / "second") as second:
         async with connected([server.grpc, second.grpc], identity) as recogniser:
-            async with asyncio.timeout(60):
-                while sum(endpoint.healthy for endpoint in recogniser._endpoints) < 2:
-                    await asyncio.sleep(0.05)
+            await eventually(lambda: sum(endpoint.healthy for endpoint in recogniser._endpoints) >= 2, 60)
             os.kill(second.process.pid, signal.SIGSTOP)
             try:
                 began = asyncio.get_running_loop().time()
@@ -134,14 +133,10 @@ async def test_a_frozen_endpoint_is_hedged_then_avoided(
                 took = asyncio.get_running_loop().time() - began
                 assert all(word_errors(one.text, text.text) <= 2 for one, text in zip(spoken, heard, strict=True))
                 assert took < PATIENCE_SECONDS, took  # the frozen one alone gives nothing, however long one waits
-                async with asyncio.timeout(60):
-                    while recogniser._usable(recogniser._endpoints[1]):
-                        await asyncio.sleep(0.05)
+                await eventually(lambda: not recogniser._usable(recogniser._endpoints[1]), 60)
             finally:
                 os.kill(second.process.pid, signal.SIGCONT)
-            async with asyncio.timeout(90):
-                while not recogniser._usable(recogniser._endpoints[1]):
-                    await asyncio.sleep(0.05)
+            await eventually(lambda: recogniser._usable(recogniser._endpoints[1]), 90)
 
 
 @contextlib.asynccontextmanager
@@ -183,9 +178,7 @@ async def test_captions_go_on_without_triton_and_return_to_it(
             def by_triton() -> bool:
                 return inference.recogniser.max_batch == TritonRecogniser.max_batch
 
-            async with asyncio.timeout(90):
-                while not by_triton():
-                    await asyncio.sleep(0.05)
+            await eventually(by_triton, 90)
             await recognised(sfu, 1, spoken)
             first.process.kill()
             await recognised(sfu, 2, spoken)

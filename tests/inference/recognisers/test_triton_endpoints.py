@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from inference.model_error import ModelError
 from inference.recognisers import triton
 from inference.recognisers.triton import TritonRecogniser
 from inference.speech.transcript import Transcript
+from tests.support.waiting import eventually
 
 MODEL = "whisper-base-1.0.0+12345678"
 CLIP = ClipMessage(pcm=bytes(32_000))
@@ -79,17 +80,11 @@ async def recogniser_of(monkeypatch: pytest.MonkeyPatch, *servers: Scripted) -> 
     recogniser = TritonRecogniser([server.url for server in servers], MODEL, changed=lambda: None)
     task = asyncio.create_task(recogniser.run())
     try:
-        await until(lambda: all(one.healthy for one in recogniser._endpoints) and bool(recogniser._endpoints))
+        await eventually(lambda: all(one.healthy for one in recogniser._endpoints) and bool(recogniser._endpoints))
         yield recogniser
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_clips_are_spread_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +122,7 @@ async def test_what_keeps_failing_is_held_back_then_tried_again(monkeypatch: pyt
             assert heard.text == "good"
         assert bad.asked == breaker.THRESHOLD
         bad.does = "answer"
-        await until(lambda: not recogniser._endpoints[0].breaker.open)
+        await eventually(lambda: not recogniser._endpoints[0].breaker.open)
         (heard,) = await recogniser.transcribe([CLIP])
         assert heard.text == "bad"
 
@@ -150,12 +145,12 @@ async def test_what_fails_its_health_check_is_not_asked(
     async with recogniser_of(monkeypatch, first, second) as recogniser:
         for name, value in change.items():
             setattr(first, name, value)
-        await until(lambda: not recogniser._endpoints[0].healthy)
+        await eventually(lambda: not recogniser._endpoints[0].healthy)
         await recogniser.transcribe([CLIP] * 4)
         assert (first.asked, second.asked) == (0, 4)
         for name, value in change.items():
             setattr(second, name, value)
-        await until(lambda: recogniser.model is None)
+        await eventually(lambda: recogniser.model is None)
         with pytest.raises(ModelError, match="no Triton endpoint is healthy"):
             await recogniser.transcribe([CLIP])
 
@@ -167,7 +162,7 @@ async def test_who_loses_its_endpoint_meanwhile_asks_another(monkeypatch: pytest
         monkeypatch.setattr(triton, "_LEAST_HEDGE", 60.0)
         recogniser._endpoints[1].seconds = 100.0
         asking = asyncio.create_task(recogniser.transcribe([CLIP]))
-        await until(lambda: first.asked == 1)
+        await eventually(lambda: first.asked == 1)
         first.ready = False
         (heard,) = await asking
     assert heard.text == "second"

@@ -25,6 +25,7 @@ from tests.inference.detecting import generated, marked, natural, windows, with_
 from tests.inference.material import Sfu, opus_packets, track_opened
 from tests.inference.test_http_api import wav
 from tests.support.triton import triton_server
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -62,13 +63,6 @@ async def verdict_on(session: aiohttp.ClientSession, body: bytes) -> dict[str, A
         return dict((await response.json())["verdict"])
 
 
-async def until(condition: Any) -> Any:
-    async with asyncio.timeout(120):
-        while not (found := await condition()):
-            await asyncio.sleep(0.05)
-    return found
-
-
 async def test_files_and_live_voices_get_marked_verdicts(models: Path, tmp_path: Path) -> None:
     sound = natural()
     async with running(models, tmp_path) as (_, sfu, session):
@@ -82,7 +76,7 @@ async def test_files_and_live_voices_get_marked_verdicts(models: Path, tmp_path:
                 report = await response.json() if response.status == 200 else {}
             return report if report.get("synthesis", {}).get("score") is not None else None
 
-        report = await until(live)
+        report = await eventually(live, 120)
         async with session.get("/ai/v1/info") as response:
             card = (await response.json())["synthesis"]["voice"]
         await sfu.send(TrackClosed(handle=3, reason="consent"))
@@ -91,7 +85,7 @@ async def test_files_and_live_voices_get_marked_verdicts(models: Path, tmp_path:
             async with session.get("/ai/v1/streams/r/t3") as response:
                 return response.status == 404
 
-        await until(gone)
+        await eventually(gone, 120)
     assert marked(person), person
     assert marked(machine), machine
     assert marked(report["synthesis"]), report
@@ -109,7 +103,7 @@ async def test_without_the_model_there_is_no_verdict(models_dir: Path, tmp_path:
     async def listening() -> bool:
         return inference.api is not None and inference.api.port > 0
 
-    await until(listening)
+    await eventually(listening, 120)
     assert inference.api is not None
     headers = {"Authorization": "Bearer s"}
     async with aiohttp.ClientSession(f"http://127.0.0.1:{inference.api.port}", headers=headers) as session:

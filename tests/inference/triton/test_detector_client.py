@@ -15,6 +15,7 @@ from tests.inference.portrait import empty, fetched_faces, film, portrait
 from tests.inference.synthetic.test_detector import CARD
 from tests.inference.test_http_api import wav
 from tests.support.triton import triton_server
+from tests.support.waiting import eventually
 
 MODEL = """
 import numpy as np
@@ -68,14 +69,15 @@ async def test_a_file_gets_a_verdict_marked_as_no_evidence(repository: Path, mod
             )
         )  # fmt: skip
         task = asyncio.create_task(inference.run(lambda: None))
-        async with asyncio.timeout(120):
-            while (
-                inference.api is None
-                or not inference.api.port
-                or not inference.state[0]
-                or not (inference.analysis.wanted.video)
-            ):
-                await asyncio.sleep(0.05)
+        await eventually(
+            lambda: (
+                inference.api is not None
+                and inference.api.port
+                and inference.state[0]
+                and inference.analysis.wanted.video
+            ),
+            120,
+        )
         spoken = prompt("queue-periodic-announce").samples
         verdicts = []
         address = f"http://127.0.0.1:{inference.api.port}/ai/v1/synthesis"

@@ -241,11 +241,3 @@ async def client(host: Host, token: str | None, *, resume: str | None = None, v:
         yield entry
     finally:
         await entry.close()
-
-
-async def eventually(check: Callable[[], Any], seconds: float = 30) -> Any:
-    """Wait until `check` is true, with a bound."""
-    async with asyncio.timeout(seconds):
-        while not (value := check()):
-            await asyncio.sleep(0.01)
-        return value

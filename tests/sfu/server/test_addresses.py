@@ -13,8 +13,9 @@ from sfu.api import signaling
 from sfu.machines.ice.client import IceClient
 from sfu.machines.ice.lite import Credentials, generate_credentials
 from sfu.server.addresses import local_addresses, resolve
-from tests.sfu.server.harness import client, eventually, host
+from tests.sfu.server.harness import client, host
 from tests.support.call import speaking
+from tests.support.waiting import eventually
 
 
 def candidates(sdp: str) -> list[tuple[str, int]]:

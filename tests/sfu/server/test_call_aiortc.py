@@ -6,7 +6,8 @@ import pytest
 
 from sfu.api import signaling
 from tests.sfu.server.aiortc_caller import Caller
-from tests.sfu.server.harness import client, eventually, host
+from tests.sfu.server.harness import client, host
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 

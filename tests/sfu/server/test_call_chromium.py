@@ -11,8 +11,9 @@ import pytest
 from playwright.async_api import Browser, Page
 
 from tests.sfu.server.browser_page import page_server
-from tests.sfu.server.harness import Host, eventually, host
+from tests.sfu.server.harness import Host, host
 from tests.support.chromium import LOOPBACK_FLAG, chromium, open_page
+from tests.support.waiting import eventually
 
 Received = dict[str, dict[str, Any]]
 

@@ -10,8 +10,9 @@ from sfu.api import signaling
 from sfu.api.desired_state import DesiredState
 from sfu.api.facts import ConsentAnswered
 from sfu.api.sink_records import PacketRecord, TrackClosed, TrackOpened
-from tests.sfu.server.harness import client, eventually, host
+from tests.sfu.server.harness import client, host
 from tests.sfu.server.test_sinks import RECORDING, SinkClient, call, consent
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 RECORDED = DesiredState(room="r", version=1, recording=RECORDING, consent="implied")

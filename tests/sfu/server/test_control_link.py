@@ -9,7 +9,8 @@ import pytest
 
 from sfu.api import signaling
 from sfu.server.sink_server import SinkServer
-from tests.sfu.server.harness import Control, client, eventually, host
+from tests.sfu.server.harness import Control, client, host
+from tests.support.waiting import eventually
 
 
 async def test_facts_wait_for_control_and_come_once_and_in_order(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from parley_client import Room
 from sfu.formats.data_message import MAX_MESSAGE_BYTES
-from tests.sfu.server.harness import eventually, host
+from tests.sfu.server.harness import host
+from tests.support.waiting import eventually
 
 
 def ready(room: Room) -> bool:

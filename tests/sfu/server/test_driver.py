@@ -16,6 +16,7 @@ from sfu.engine.sockets import Sockets
 from sfu.peers.outbox import Outbox
 from sfu.rooms.node import Node
 from sfu.server.driver import Driver
+from tests.support.waiting import eventually
 
 
 class Listener:
@@ -42,9 +43,7 @@ async def sockets() -> AsyncIterator[Sockets]:
 
 
 async def until(node: Listener, count: int) -> None:
-    async with asyncio.timeout(30):
-        while len(node.leftovers) < count:
-            await asyncio.sleep(0.005)
+    await eventually(lambda: len(node.leftovers) >= count)
 
 
 async def test_many_datagrams_are_read_together_and_none_is_left(sockets: Sockets) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 from playwright.async_api import Browser, Page
 
 from sfu.peers.publish.ingress_stream import IngressStream
-from tests.sfu.server.harness import Host, eventually, host
+from tests.sfu.server.harness import Host, host
 from tests.support import sdk_page
 from tests.support.chromium import LOOPBACK_FLAG, chromium
+from tests.support.waiting import eventually
 
 WITH_DTX = """
 const apply = RTCPeerConnection.prototype.setRemoteDescription;

@@ -10,7 +10,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from sfu.api import signaling
 from sfu.api.desired_state import DesiredState
 from sfu.server import first_state
-from tests.sfu.server.harness import client, eventually, host
+from tests.sfu.server.harness import client, host
+from tests.support.waiting import eventually
 
 
 async def test_who_was_removed_is_not_let_into_a_room_that_opens(tmp_path: Path) -> None:

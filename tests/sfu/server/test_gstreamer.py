@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.sfu.server.harness import eventually
 from tests.sfu.server.test_plain_transports import TRACKS, free_port, node_api
 from tests.support.pipelines import Pipelines
+from tests.support.waiting import eventually
 
 KEYS = {"AES_CM_128_HMAC_SHA1_80": bytes(range(30)), "AEAD_AES_128_GCM": bytes(range(28))}
 CIPHERS = {

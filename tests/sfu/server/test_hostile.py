@@ -17,7 +17,8 @@ from sfu.machines.ice.client import IceClient
 from sfu.machines.ice.lite import Credentials, generate_credentials
 from sfu.machines.negotiation.agreement import DtlsRole
 from tests.sfu.server.aiortc_caller import Caller
-from tests.sfu.server.harness import Host, client, eventually, host
+from tests.sfu.server.harness import Host, client, host
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 

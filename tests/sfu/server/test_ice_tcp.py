@@ -16,7 +16,8 @@ from sfu.formats import stun
 from sfu.formats.sdp import parse
 from sfu.formats.tcp_framing import Deframer, frame
 from sfu.server.tcp_listener import MAX_PATHS_PER_HOST
-from tests.sfu.server.harness import Client, Host, client, eventually, host
+from tests.sfu.server.harness import Client, Host, client, host
+from tests.support.waiting import eventually
 
 
 def tcp_address(offer: signaling.Offer) -> tuple[str, int]:

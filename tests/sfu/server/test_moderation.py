@@ -9,7 +9,8 @@ from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants, Source
 from sfu.engine.contract import Drop
 from tests.sfu.server.aiortc_caller import Caller
-from tests.sfu.server.harness import Client, Host, client, eventually, host
+from tests.sfu.server.harness import Client, Host, client, host
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 

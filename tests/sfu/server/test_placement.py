@@ -12,7 +12,8 @@ from sfu.api.desired_state import DesiredState
 from sfu.api.placement import Placement
 from sfu.api.refusal import Code
 from sfu.api.registration import NodeRecord, decode_record
-from tests.sfu.server.harness import SECRET, Client, Host, client, eventually, host
+from tests.sfu.server.harness import SECRET, Client, Host, client, host
+from tests.support.waiting import eventually
 
 ROOM = "m1"
 RESTART = 1012

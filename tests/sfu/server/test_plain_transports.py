@@ -19,8 +19,9 @@ from parley_client.srtp_session import SrtpSession
 from sfu.api import signaling
 from sfu.formats.rtp import RtpPacket, serialize
 from tests.sfu.rooms.stage import KEYFRAME
-from tests.sfu.server.harness import SECRET, Host, client, eventually, host
+from tests.sfu.server.harness import SECRET, Host, client, host
 from tests.support.pipelines import Pipelines
+from tests.support.waiting import eventually
 
 FFMPEG = str(Path(__file__).with_name("ffmpeg_rtp.py"))
 LOOPBACK = ("127.0.0.0/8",)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from parley_client import Codec, Room, Source
-from tests.sfu.server.harness import eventually, host
+from tests.sfu.server.harness import host
+from tests.support.waiting import eventually
 
 
 async def test_tracks_are_named_in_plain_words(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """A node is ready once control can know of it, so that a roll-out with an etcd out of reach stops at the first node."""
 
-import asyncio
 from pathlib import Path
 
 import aiohttp
@@ -9,6 +8,7 @@ from foundation.etcd import EtcdConfig
 from parley.network import allocate_port
 from tests.sfu.server.harness import Host, host
 from tests.support.etcd import running_etcd
+from tests.support.waiting import eventually
 
 
 async def is_ready(h: Host, session: aiohttp.ClientSession) -> bool:
@@ -22,7 +22,5 @@ async def test_a_node_is_ready_once_it_was_registered_and_stays_so(tmp_path: Pat
     async with host(tmp_path, etcd=etcd) as h, aiohttp.ClientSession() as session:
         assert not await is_ready(h, session)
         with running_etcd(port=port):
-            async with asyncio.timeout(30):
-                while not await is_ready(h, session):
-                    await asyncio.sleep(0.05)
+            await eventually(lambda: is_ready(h, session))
         assert await is_ready(h, session)

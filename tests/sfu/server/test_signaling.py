@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from control.proxy.node_socket import NodeSocket
 from sfu.api import signaling
 from sfu.api.join_token import Grants
-from tests.sfu.server.harness import client, eventually, host
+from tests.sfu.server.harness import client, host
+from tests.support.waiting import eventually
 
 
 async def test_a_proxy_learns_which_process_it_is_connected_to(tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ from sfu.api.sink_records import (
 from sfu.formats.rtp import parse_header
 from sfu.peers.sinks.keeping import NO_RECORDER
 from tests.sfu.server.aiortc_caller import Caller
-from tests.sfu.server.harness import Client, Host, client, eventually, host
+from tests.sfu.server.harness import Client, Host, client, host
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
@@ -324,9 +325,7 @@ async def test_a_stuck_sink_delays_nobody(tmp_path: Path) -> None:
         async def flows() -> bool:
             return (await h.metrics())["parley_sfu_datagrams_in_total"] > caller_packets + 20
 
-        async with asyncio.timeout(30):
-            while not await flows():
-                await asyncio.sleep(0.05)
+        await eventually(flows)
         stuck.close()
 
 

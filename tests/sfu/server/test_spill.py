@@ -6,8 +6,9 @@ from pathlib import Path
 import aiohttp
 
 from sfu.api import signaling
-from tests.sfu.server.harness import SECRET, Host, client, eventually, host
+from tests.sfu.server.harness import SECRET, Host, client, host
 from tests.sfu.server.test_plain_transports import LOOPBACK, TRACKS, Ffmpeg, NodeApi, ffmpeg, free_port
+from tests.support.waiting import eventually
 
 __all__ = ["ffmpeg"]
 

@@ -17,9 +17,10 @@ from foundation.libopus import OpusDecoder
 from parley_client import Codec, Room
 from sfu.formats.header_extensions import AudioLevel
 from sfu.formats.rtp import RtpPacket, is_rtcp, parse
-from tests.sfu.server.harness import Host, eventually, host
+from tests.sfu.server.harness import Host, host
 from tests.sfu.server.test_plain_transports import node_api
 from tests.sfu.transcoding.sound import TONE, Sound, heard, likeness, pitch, rate_of, spoken
+from tests.support.waiting import eventually
 
 PHONES = [("PCMU", Codec.G711_ULAW, 0), ("PCMA", Codec.G711_ALAW, 8), ("G722", Codec.G722, 9)]
 SECONDS = 120

@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives import hashes
 from sfu.api import signaling
 from sfu.server import webtransport_server
 from sfu.server.short_certificate import LIFETIME, RENEWED_AFTER, CertificateFiles, ServedCertificate
-from tests.sfu.server.harness import Host, client, eventually, host
+from tests.sfu.server.harness import Host, client, host
 from tests.sfu.server.webtransport_client import WebTransportClient, webtransport
 from tests.support.http3 import flooded
+from tests.support.waiting import eventually
 
 
 @asynccontextmanager

@@ -11,9 +11,10 @@ from sfu.api.join_token import Grants, Source
 from sfu.formats.codecs import Codec
 from sfu.peers.context import Limits
 from tests.sfu.rooms.stage import KEYFRAME
-from tests.sfu.server.harness import eventually, host
+from tests.sfu.server.harness import host
 from tests.sfu.server.test_call_chromium import join, stage, until_received
 from tests.support.chromium import open_page
+from tests.support.waiting import eventually
 
 MUXER = str(Path(__file__).with_name("ffmpeg_whip.py"))
 AUDIO_SLOTS = Limits().audio_slots

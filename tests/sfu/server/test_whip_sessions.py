@@ -18,9 +18,10 @@ from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.downtrack import DownTrack
 from sfu.rooms.node import Membership
 from tests.sfu.rooms.stage import AUDIO, SIMULCAST, VIDEO, VIDEO_SSRC, description
-from tests.sfu.server.harness import Host, client, eventually, host
+from tests.sfu.server.harness import Host, client, host
 from tests.sfu.server.test_call_chromium import join, stage
 from tests.support.chromium import open_page
+from tests.support.waiting import eventually
 
 FRAGMENT = {"Content-Type": "application/trickle-ice-sdpfrag"}
 JSON = {"Content-Type": "application/json"}
@@ -220,9 +221,7 @@ async def test_a_sessions_events_are_read_by_a_few_at_once(tmp_path: Path) -> No
             async with http.get(h.http + headers["Location"]) as stream:
                 return stream.status == 200
 
-        async with asyncio.timeout(30):
-            while not await is_free():
-                await asyncio.sleep(0.1)
+        await eventually(is_free)
 
 
 async def test_a_whip_track_that_a_subscriber_cannot_decode_is_said_to_be(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ run: .venv/.installed
 	@exec .venv/bin/parley up $(ARGS)
 
 test: deps .venv/.installed-dev
-	@.venv/bin/pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	@.venv/bin/pytest -n $(WORKERS) --dist loadfile --durations 10 $(PYTEST_ARGS)
 
 check: .venv/.installed-dev
 	.venv/bin/ruff check .

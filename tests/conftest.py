@@ -1,7 +1,7 @@
 """What holds for every test: property tests are judged by their findings, not by how busy the machine is.
 
 A test of real processes or browsers may meet a machine too busy to keep a bound in time; such a test is run again,
-twice at most, and the closing line counts it ("rerun"). Formats, state machines, frames and engines know no clock: they
+twice at most, and named at the end ("RERUN"). Formats, state machines, frames and engines know no clock: they
 get no second try.
 """
 

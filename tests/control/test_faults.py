@@ -17,6 +17,7 @@ import pytest
 from control.config import ControlConfig
 from tests.control.harness import NODE_SECRET, People, report, serving
 from tests.control.restartable import RestartableServer
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -25,10 +26,7 @@ def redis_server() -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     socket = directory / "r.sock"
     command = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(directory)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 10
-    while not socket.exists():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
+    until(socket.exists)
     yield f"unix://{socket}", process
     process.send_signal(signal.SIGCONT)
     process.terminate()

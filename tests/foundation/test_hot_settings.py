@@ -67,7 +67,7 @@ async def test_etcd_changes_what_is_declared_live_and_a_deleted_value_is_undone(
         await etcd.close()
 
 
-async def test_without_etcd_the_file_is_read_again(tmp_path: Path) -> None:
+async def test_without_etcd_the_file_is_read_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "parley.toml"
     file.write_text("max_participants = 50\n")
     applied = Applied(resolve({}, {"HOME": "/nowhere"}, file))
@@ -77,7 +77,7 @@ async def test_without_etcd_the_file_is_read_again(tmp_path: Path) -> None:
         await applied.until("max_participants", 9)
         await applied.until("log_level", "debug")
         file.write_text("max_participants = \n")
-        await asyncio.sleep(1.5)
+        await eventually(lambda: "live settings stay as they are" in caplog.text)
         assert applied.values["max_participants"] == 9
         file.write_text("")
         await applied.until("log_level", "info")

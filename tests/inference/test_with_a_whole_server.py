@@ -62,6 +62,21 @@ async def speak(microphone: Publication, packets: list[bytes], lost: float = 0.0
     return sent
 
 
+async def tapped(api: Api, microphone: Publication) -> None:
+    """Wait until inference listens to a microphone."""
+
+    async def is_tapped() -> bool:
+        streams = (await api.request("GET", "/ai/streams"))["streams"]
+        return any(one["track"] == microphone.track for one in streams)
+
+    await eventually(is_tapped)
+
+
+async def archived(api: Api, meeting: str) -> list[dict[str, str]]:
+    """Return a meeting's captions as the archive keeps them."""
+    return list((await api.request("GET", f"/meetings/{meeting}/captions"))["captions"])
+
+
 def finals(room: Room, participant: str) -> list[Caption]:
     return [one for one in room.state.captions if one.final and one.participant == participant]
 
@@ -79,7 +94,7 @@ async def test_words_reach_the_others_and_the_archive(server: RunningServer, api
     ):
         (microphone,) = await speaker.publish((Source.MICROPHONE, Codec.OPUS))
         await speaker.send(Consent(text="1", captions=True))
-        await asyncio.sleep(0.3)
+        await tapped(api, microphone)
         await speak(microphone, packets, loss)
         expected = " ".join(one.text for one in spoken)
         await eventually(
@@ -89,12 +104,17 @@ async def test_words_reach_the_others_and_the_archive(server: RunningServer, api
             ),
             60,
         )
-        await asyncio.sleep(2)
+
+        async def is_archived() -> bool:
+            said = [one.text for one in finals(listener, ada.participant)]
+            return [one["text"] for one in await archived(api, meeting)] == said
+
+        await eventually(is_archived)
         seen = finals(listener, ada.participant)
     text = " ".join(one.text for one in seen)
     assert word_errors(expected, text) <= 0.12 * len(words(expected)), text
     assert {one.lang for one in seen} == {"en"}
-    stored = (await api.request("GET", f"/meetings/{meeting}/captions"))["captions"]
+    stored = await archived(api, meeting)
     assert [one["text"] for one in stored] == [one.text for one in seen]
     assert {one["name"] for one in stored} == {"Ada"}
 
@@ -119,12 +139,12 @@ async def test_a_refusers_words_are_nowhere(server: RunningServer, api: Api) -> 
         for room, willing in ((ada, True), (eve, False)):
             microphones += await room.publish((Source.MICROPHONE, Codec.OPUS))
             await room.send(Consent(text="1", captions=willing))
-        await asyncio.sleep(0.3)
+        await tapped(api, microphones[0])
         await asyncio.gather(*(speak(microphone, packets) for microphone in microphones))
         await eventually(lambda: finals(eve, joined["Ada"].participant), 60)
         await asyncio.sleep(2)
         assert [one for one in ada.state.captions if one.participant == joined["Eve"].participant] == []
-    stored = (await api.request("GET", f"/meetings/{meeting}/captions"))["captions"]
+    stored = await archived(api, meeting)
     assert {one["name"] for one in stored} == {"Ada"}
 
 
@@ -167,9 +187,8 @@ async def test_frozen_then_killed_inference_never_touches_the_call(server: Runni
     ):
         (microphone,) = await speaker.publish((Source.MICROPHONE, Codec.OPUS))
         await speaker.send(Consent(text="1", captions=True))
-        async with asyncio.timeout(60):
-            while not (streams := (await api.request("GET", "/ai/streams"))["streams"]):
-                await asyncio.sleep(0.1)
+        await tapped(api, microphone)
+        streams = (await api.request("GET", "/ai/streams"))["streams"]
         assert streams[0]["uses"] == ["captions"]
         await delays(listener, microphone, packets[:50])
         calm = await delays(listener, microphone, packets[:250])

@@ -39,16 +39,17 @@ async def _record(server: RunningServer, admin: Api, meeting: str) -> None:
         participant = speaker.room.state.info
         await received(listener.room, {"audio": 20, "video": 5})
         await admin.start_recording(meeting)
-        await asyncio.sleep(3)
+        await received(listener.room, {"audio": 170, "video": 80})
         first = (await admin.request("GET", f"/meetings/{meeting}/room"))["node"]
         os.kill(server.part_pid(f"sfu-{first[-1]}"), signal.SIGKILL)
         again = await speaker.joined(2)
-        await received(await listener.joined(2), {"audio": 20, "video": 5})
+        there = await listener.joined(2)
+        await received(there, {"audio": 20, "video": 5})
         assert again.state.info is not None and participant is not None
         assert again.state.info.participant == participant.participant
         room = await admin.request("GET", f"/meetings/{meeting}/room")
         assert room["live"] and room["node"] != first and room["recording"]
-        await asyncio.sleep(3)
+        await received(there, {"audio": 170, "video": 80})
         await admin.stop_recording(meeting)
     for task in sending:
         task.cancel()

@@ -25,7 +25,7 @@ from tests.inference.material import prompt
 from tests.support.call import become_admin, call
 from tests.support.chromium import LOOPBACK_FLAG, chromium, inbound, open_page
 from tests.support.stack import Stack, running_stack
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, until
 
 PARTS = {"control": "control", "sfu": "sfu_http", "recorder": "recorder", "inference": "inference"}
 HOPS = {
@@ -165,10 +165,10 @@ async def test_a_browsers_call_through_everything(stack: Stack, tmp_path: Path) 
 
 
 async def every_family_moves(stack: Stack) -> None:
-    deadline = time.monotonic() + 40
-    while still := sorted(await asyncio.to_thread(unmoved, stack) - QUIET):
-        assert time.monotonic() < deadline, f"at zero: {still}"
-        await asyncio.sleep(1)
+    def at_zero() -> list[str]:
+        return sorted(unmoved(stack) - QUIET)
+
+    await asyncio.to_thread(until, lambda: not at_zero(), why=at_zero)
 
 
 async def gapless(stack: Stack, meeting: str) -> None:

@@ -20,6 +20,7 @@ from tests.control.harness import NODE_SECRET, Client, People, Server, report, s
 from tests.control.registry.world import FakeNode
 from tests.control.test_leases import kinds
 from tests.support.etcd import running_etcd
+from tests.support.waiting import eventually
 
 AT = 1_700_000_000_000
 
@@ -135,8 +136,11 @@ async def test_a_node_that_is_gone_is_noticed_by_the_next_who_joins(
     }
     await opened(host, meeting, "sfu-1", 1, 1, came=came | {"epoch": 1})
     await nodes[0].kill()
-    await asyncio.sleep(1.1)  # what was heard a moment ago is believed
-    assert (await joined(host, meeting))["epoch"] == 2
+
+    async def is_moved() -> bool:
+        return (await joined(host, meeting))["epoch"] == 2
+
+    await eventually(is_moved)  # what was heard a moment ago is believed
     assert (await room(host, meeting))["node"] == "sfu-2"
     assert (await kinds(dsn, meeting))[-2:] == ["meeting.user_left", "meeting.room_closed"]
     # The old node comes back and tells what it has to tell: control has written that already.

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import aiohttp
@@ -17,6 +18,7 @@ from control.registry.static import StaticRegistry
 from foundation.etcd import Etcd, EtcdConfig
 from sfu.api.registration import NodeLoad, NodeRecord, encode_record
 from sfu.server.registration import Registration
+from tests.support.waiting import eventually
 
 LEASE_SECONDS = 2
 
@@ -71,6 +73,8 @@ class World(Protocol):
 
     async def until(self, condition: Callable[[], bool], seconds: float = 30) -> None: ...
 
+    async def refuted(self, node: str) -> None: ...
+
 
 class _World:
     registry: Registry
@@ -82,6 +86,14 @@ class _World:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(0.1):
                         await self.registry.change()
+
+    async def refuted(self, node: str) -> None:
+        """Wait until a node is asked and does not answer; what was heard a moment ago is believed."""
+        await eventually(partial(is_refuted, self.registry, node))
+
+
+async def is_refuted(registry: Registry, node: str) -> bool:
+    return not await registry.verify(node)
 
 
 class StaticWorld(_World):

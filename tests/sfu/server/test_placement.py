@@ -103,8 +103,11 @@ async def test_a_draining_node_lets_its_rooms_end(tmp_path: Path) -> None:
     async with host(tmp_path, drain_seconds=60) as h, client(h, h.control.token(ROOM, "ada")) as ada:
         await ada.until(signaling.RoomInfo)
         draining = asyncio.create_task(h.server.drain())
-        await asyncio.sleep(0.5)
-        assert (await ask(h, "GET", "/node/v1/status")).draining
+
+        async def drains() -> bool:
+            return (await ask(h, "GET", "/node/v1/status")).draining
+
+        await eventually(drains)
         assert not draining.done()
         await ada.send(signaling.Leave())
         await asyncio.wait_for(draining, 30)

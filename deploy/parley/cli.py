@@ -153,10 +153,15 @@ def _recorder(settings: Settings, _: argparse.Namespace) -> int:
     from parley import part_process
     from parley.part_configs import recorder_config
     from recorder import main as recorder_main
+    from recorder.config import SEAL_SECONDS
 
     config = recorder_config(settings)
     return part_process.run(
-        settings, "recorder", lambda ready: recorder_main.run(config, ready), settings["recorder_port"]
+        settings,
+        "recorder",
+        lambda ready: recorder_main.run(config, ready),
+        settings["recorder_port"],
+        stop_seconds=SEAL_SECONDS,
     )
 
 

@@ -20,9 +20,10 @@ from parley.child import Child, ChildFailed, Program, dying_with_parent
 from parley.embedded_postgres import EmbeddedPostgres, PostgresUnavailable
 from parley.network import allocate_port, local_addresses, port_in_use, url_host
 from parley.part_configs import embedded_postgres
+from recorder.config import SEAL_SECONDS
 from sfu.engine import create_engine, engine_notice
 
-STOP_SECONDS = {"sfu": 1.2, "recorder": 1.2, "inference": 0.6, "control": 1.0, "redis": 0.5, "postgres": 1.5}
+STOP_SECONDS = {"sfu": 1.2, "recorder": SEAL_SECONDS, "inference": 0.6, "control": 1.0, "redis": 0.5, "postgres": 1.5}
 _PORTS = {
     "http_port": socket.SOCK_STREAM,
     "https_port": socket.SOCK_STREAM,

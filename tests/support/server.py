@@ -80,7 +80,7 @@ def running_server(prefix: Sequence[str] = (), **settings: str) -> Iterator[Runn
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
                 try:
-                    process.wait(15)
+                    process.wait(30)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()

@@ -242,7 +242,7 @@ class RouteSource:
 
 @dataclass(frozen=True, slots=True)
 class RouteEntry:
-    """One egress stream: where to, under which SSRC and payload types, and what feeds it.
+    """One outgoing stream: where to, under which SSRC and payload types, and what feeds it.
 
     `payload_types` maps the source's payload type to the destination's; a source payload type without an entry is
     dropped as UNMAPPED_PAYLOAD_TYPE. `rtx_payload_types` maps a destination payload type to its RTX one.
@@ -326,7 +326,7 @@ class Engine(Protocol):
         """Whether packets of the stream may pass; else they are dropped as NOT_PERMITTED (mute by host, grants)."""
 
     def set_route(self, entry: RouteEntry) -> None:
-        """Add an egress stream; it carries nothing until `switch_route`."""
+        """Add an outgoing stream; it carries nothing until `switch_route`."""
 
     def switch_route(self, route: int, pending: RouteSource | None) -> None:
         """Make `pending` the route's next source; None stops the route at once (its numbering continues later).

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from sfu.engine.contract import Drop, Outgoing, Switch
-from sfu.engine.egress import send_time
 from sfu.engine.ingress import Ingress
 from sfu.engine.layout import Layout, pack_stamped
 from sfu.engine.pacer import Numbered, Pacer
 from sfu.engine.packet import Packet
+from sfu.engine.peer_sender import send_time
 from sfu.engine.route import STAMPS, Route
 from sfu.engine.sequence_map import MAX_GAP, Rewrite, Segment
 from sfu.engine.tally import Tally
@@ -54,27 +54,27 @@ class Forwarder:
 
     def _takes_plainly(self, route: Route, ingress: Ingress, packets: Sequence[Packet]) -> bool:
         """Whether it is the usual case: all of the run goes at once, in order, whole, and with both stamps."""
-        egress, pending = route.egress, route.pending
+        sender, pending = route.sender, route.pending
         segment = route.map.segment
         return (
             segment is not None
             and route.ingress is ingress
             and (pending is None or pending.ingress is not ingress)
-            and egress.protector is not None
-            and egress.destination is not None
+            and sender.protector is not None
+            and sender.destination is not None
             and packets[0].payload_type in route.entry.payload_types
             and route.layout.is_usual
             and route.has_settled
             and segment.rewrite.max_temporal == segment.rewrite.max_spatial == _NO_LIMIT
             and packets[0].ext_seq >= route.map.next_ext
             and packets[-1].ext_seq - route.map.next_ext <= MAX_GAP
-            and (egress.pacer is None or route.entry.is_audio or _fits(egress.pacer, packets, self._now))
+            and (sender.pacer is None or route.entry.is_audio or _fits(sender.pacer, packets, self._now))
         )
 
     def _send_plainly(self, route: Route, plan: Plan, last: Packet, octets: int) -> None:
         """One tight loop: everything that does not change from packet to packet is looked up before."""
-        egress, segment, entry, stamps = route.egress, route.map.segment, route.entry, route.stamps
-        protector, destination, local = egress.protector, egress.destination, egress.local
+        sender, segment, entry, stamps = route.sender, route.map.segment, route.entry, route.stamps
+        protector, destination, local = sender.protector, sender.destination, sender.local
         assert segment is not None
         assert protector is not None
         difference = segment.first_out - segment.first_ext
@@ -83,8 +83,8 @@ class Forwarder:
         ssrc, base, seal, now = entry.ssrc, route.base, protector.seal, self._now
         stamp = send_time(now)
         send_time_word, seq_tag = route.layout.send_time_word | stamp, route.layout.seq_tag
-        transport_seq = egress.transport_seq
-        append, pacer, observer = self._outgoing.append, egress.pacer, egress.observer
+        transport_seq = sender.transport_seq
+        append, pacer, observer = self._outgoing.append, sender.pacer, sender.observer
         kind = SentKind.AUDIO if entry.is_audio else SentKind.VIDEO
         size = out_seq = 0
         for ext_seq, first, marker, timestamp, words, tail, payload in plan:
@@ -106,7 +106,7 @@ class Forwarder:
             if pacer is not None:
                 pacer.charge(now, len(data))
             transport_seq = (transport_seq + 1) & 0xFFFF
-        egress.transport_seq = transport_seq
+        sender.transport_seq = transport_seq
         route.map.next_ext = last.ext_seq + 1
         route.note(last, segment.rewrite, out_seq)
         route.newest_sent = out_seq
@@ -198,7 +198,7 @@ class Forwarder:
             self._emit(route, segment, packet, segment.first_out + packet.ext_seq - segment.first_ext)
 
     def _emit(self, route: Route, segment: Segment[Ingress], packet: Packet, out_seq: int) -> None:
-        route.egress.emit(Numbered(route, segment, packet, out_seq), self._now, self._outgoing)
+        route.sender.emit(Numbered(route, segment, packet, out_seq), self._now, self._outgoing)
 
 
 def _rewrite(route: Route) -> Rewrite:

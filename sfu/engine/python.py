@@ -17,10 +17,10 @@ from sfu.engine.contract import (
     SrtpKeys,
     StreamEntry,
 )
-from sfu.engine.egress import Egress, Layouts
 from sfu.engine.forwarding import Forwarder
 from sfu.engine.ingress import Ingress
 from sfu.engine.packet import Packet, equalise
+from sfu.engine.peer_sender import Layouts, PeerSender
 from sfu.engine.reception import Peer, Reception
 from sfu.engine.route import Route
 from sfu.engine.srtp import check_keys
@@ -48,9 +48,9 @@ class PythonEngine:
     def set_peer(self, entry: PeerEntry) -> None:
         peer = self._peers.get(entry.peer)
         if peer is None:
-            peer = self._peers[entry.peer] = Peer(entry.peer, Egress(self._tally, self._layouts))
+            peer = self._peers[entry.peer] = Peer(entry.peer, PeerSender(self._tally, self._layouts))
         peer.extensions = dict(entry.receive_extensions)
-        peer.egress.set_extensions(entry.send_extensions)
+        peer.sender.set_extensions(entry.send_extensions)
 
     def set_keys(self, peer: int, keys: SrtpKeys) -> None:
         check_keys(keys)
@@ -60,9 +60,9 @@ class PythonEngine:
         self._peers[peer].set_unprotected()
 
     def set_address(self, peer: int, destination: Address, local: int) -> None:
-        egress = self._peers[peer].egress
-        egress.destination = destination
-        egress.local = local
+        sender = self._peers[peer].sender
+        sender.destination = destination
+        sender.local = local
 
     def admit_source(self, peer: int, source: Address, local: int) -> None:
         entry = self._peers[peer]
@@ -83,7 +83,7 @@ class PythonEngine:
 
     def remove_peer(self, peer: int) -> None:
         entry = self._peers[peer]
-        for route in list(entry.egress.routes.values()):
+        for route in list(entry.sender.routes.values()):
             self.remove_route(route.entry.route)
         for ingress in set(entry.streams()):
             self.remove_stream(ingress.entry.stream)
@@ -123,23 +123,23 @@ class PythonEngine:
         self._streams[stream][1].permitted = permitted
 
     def set_route(self, entry: RouteEntry) -> None:
-        egress = self._peers[entry.peer].egress
+        sender = self._peers[entry.peer].sender
         if not 0 <= entry.first_seq < 1 << 15:
             raise ValueError("a route's first seq is below 2**15")
         known = self._routes.get(entry.route)
-        other = egress.routes.get(entry.ssrc)
+        other = sender.routes.get(entry.ssrc)
         if other is not None and other is not known:
             raise ValueError(f"peer {entry.peer} gets SSRC {entry.ssrc} by route {other.entry.route}")
-        if known is not None and known.egress is egress and _same_ssrcs(known.entry, entry):
+        if known is not None and known.sender is sender and _same_ssrcs(known.entry, entry):
             known.entry = entry
-            egress.update_route(known)
+            sender.update_route(known)
             return
         if known is not None:
             self.remove_route(entry.route)
-        first_out = egress.first_index(entry.ssrc, entry.first_seq)
-        first_rtx = egress.first_index(entry.rtx_ssrc, entry.first_seq) if entry.rtx_ssrc is not None else 0
-        route = self._routes[entry.route] = Route(entry, egress, first_out, first_rtx)
-        egress.add_route(route)
+        first_out = sender.first_index(entry.ssrc, entry.first_seq)
+        first_rtx = sender.first_index(entry.rtx_ssrc, entry.first_seq) if entry.rtx_ssrc is not None else 0
+        route = self._routes[entry.route] = Route(entry, sender, first_out, first_rtx)
+        sender.add_route(route)
 
     def switch_route(self, route: int, pending: RouteSource | None) -> None:
         entry = self._routes[route]
@@ -151,7 +151,7 @@ class PythonEngine:
     def remove_route(self, route: int) -> None:
         entry = self._routes.pop(route)
         entry.detach()
-        entry.egress.remove_route(entry)
+        entry.sender.remove_route(entry)
 
     def route_state(self, route: int) -> RouteState:
         return self._routes[route].state
@@ -174,7 +174,7 @@ class PythonEngine:
     def set_budget(self, peer: int, bits_per_second: int | None) -> None:
         if bits_per_second is not None and bits_per_second <= 0:
             raise ValueError("a budget is positive, or None")
-        self._peers[peer].egress.set_budget(bits_per_second)
+        self._peers[peer].sender.set_budget(bits_per_second)
 
     def is_audio(self, datagram: Datagram) -> bool:
         peer = self._peer_of(datagram)
@@ -212,44 +212,44 @@ class PythonEngine:
 
     def retransmit(self, peer: int, ssrc: int, seqs: Iterable[int], now: int, min_interval: int) -> list[Outgoing]:
         outgoing: list[Outgoing] = []
-        self._peers[peer].egress.retransmit(ssrc, seqs, now, min_interval, outgoing)
+        self._peers[peer].sender.retransmit(ssrc, seqs, now, min_interval, outgoing)
         return outgoing
 
     def protect_rtcp(self, peer: int, compound: bytes) -> list[Outgoing]:
-        return self._peers[peer].egress.protect_rtcp(compound)
+        return self._peers[peer].sender.protect_rtcp(compound)
 
     def release(self, now: int) -> list[Outgoing]:
         outgoing: list[Outgoing] = []
         for _, peer in sorted(self._peers.items()):
-            if peer.egress.pacer is not None:
-                peer.egress.release(now, outgoing)
+            if peer.sender.pacer is not None:
+                peer.sender.release(now, outgoing)
         return outgoing
 
     def next_release(self) -> int | None:
-        pacers = (peer.egress.pacer for peer in self._peers.values())
+        pacers = (peer.sender.pacer for peer in self._peers.values())
         waiting = [pacer.next_release for pacer in pacers if pacer is not None and not pacer.is_empty]
         return min(waiting, default=None)
 
     def report_sent(self, peer: int, wanted: bool) -> None:
-        self._peers[peer].egress.report_sent(wanted)
+        self._peers[peer].sender.report_sent(wanted)
 
     def claim(self, peer: int, cluster: int = -1) -> SentSummary:
-        observer = self._peers[peer].egress.observer
+        observer = self._peers[peer].sender.observer
         return observer.claim(cluster) if observer is not None else SentSummary(0, 0, 0, 0)
 
     def fold(self, peer: int, longest: int) -> None:
-        egress = self._peers[peer].egress
-        egress.folds = longest if egress.observer is not None else 0
+        sender = self._peers[peer].sender
+        sender.folds = longest if sender.observer is not None else 0
 
     def observe(
         self, peer: int, message: TransportFeedback | CongestionFeedback, now: int, *, whole: bool = False
     ) -> Observation | None:
-        observer = self._peers[peer].egress.observer
+        observer = self._peers[peer].sender.observer
         return observer.observe(message, now, whole=whole) if observer is not None else None
 
     def pad(self, peer: int, size: int, now: int) -> list[Outgoing]:
         outgoing: list[Outgoing] = []
-        self._peers[peer].egress.pad(size, now, outgoing)
+        self._peers[peer].sender.pad(size, now, outgoing)
         return outgoing
 
     def last_activity(self, peer: int) -> int:

@@ -16,9 +16,9 @@ from sfu.engine.contract import (
     SinkPacket,
     SrtpKeys,
 )
-from sfu.engine.egress import Egress
 from sfu.engine.ingress import Ingress
 from sfu.engine.packet import PASSED, Packet
+from sfu.engine.peer_sender import PeerSender
 from sfu.engine.redundancy import is_plain, missing
 from sfu.engine.srtp import MAX_PACKET_BYTES, PlainReceiver, Receiver, SrtpError, SrtpReceiver
 from sfu.engine.tally import Tally
@@ -32,9 +32,9 @@ _KEPT = frozenset({*PASSED, Extension.TRANSPORT_SEQ})
 class Peer:
     """The table's peer. `ssrcs` leads to a stream, and says whether the SSRC is its repair stream."""
 
-    def __init__(self, number: int, egress: Egress) -> None:
+    def __init__(self, number: int, sender: PeerSender) -> None:
         self.number = number
-        self.egress = egress
+        self.sender = sender
         self.receiver: Receiver | None = None
         self.extensions: dict[int, Extension] = {}
         self.ssrcs: dict[int, tuple[Ingress, bool]] = {}
@@ -48,11 +48,11 @@ class Peer:
         self.receiver = SrtpReceiver(keys)
         for ssrc in self.ssrcs:
             self.receiver.register(ssrc)
-        self.egress.set_keys(keys)
+        self.sender.set_keys(keys)
 
     def set_unprotected(self) -> None:
         self.receiver = PlainReceiver()
-        self.egress.set_unprotected()
+        self.sender.set_unprotected()
 
     def register(self, ingress: Ingress) -> None:
         entry = ingress.entry
@@ -174,13 +174,13 @@ class Reception:
     def tell(self) -> None:
         """Put what feedback said into the result, when all of the batch was received."""
         for peer, arrival in self._told.items():
-            if peer.egress.observer is not None:
-                self._result.observed.append(Observed(peer.number, peer.egress.observer.tell(arrival), arrival))
+            if peer.sender.observer is not None:
+                self._result.observed.append(Observed(peer.number, peer.sender.observer.tell(arrival), arrival))
         self._told.clear()
 
     def _fold(self, peer: Peer, compound: bytes, arrival: int) -> bytes:
         """Take calm feedback and reports out of a compound packet where that is wanted; return what is left."""
-        observer, folds = peer.egress.observer, peer.egress.folds
+        observer, folds = peer.sender.observer, peer.sender.folds
         if observer is None or not folds or not observer.may_fold(arrival):
             return compound
         packets = packets_of(compound)

@@ -1,4 +1,4 @@
-"""One egress stream: which source it carries, when it flips to the next, and under which numbers packets leave.
+"""One outgoing stream: which source it carries, when it flips to the next, and under which numbers packets leave.
 
 A flip happens inside a batch, at the first packet of a suitable frame. Policy prepared it as `pending`; from then on
 the new source is the route's current one, its timestamps, picture ids and numbering continuing those of the old.
@@ -13,7 +13,7 @@ from sfu.engine.packet import Packet
 from sfu.engine.sequence_map import Rewrite, Segment, SequenceMap
 
 if TYPE_CHECKING:
-    from sfu.engine.egress import Egress
+    from sfu.engine.peer_sender import PeerSender
 
 STAMPS = 256
 """Packets without RTX of which the stamps are remembered, so that a NACK gets the very same bytes."""
@@ -47,9 +47,9 @@ class Pending:
 class Route:
     """State of a RouteEntry. `ingress` is the current source; `base` is what its SRTP keys make of its SSRC."""
 
-    def __init__(self, entry: RouteEntry, egress: "Egress", first_out: int, first_rtx: int) -> None:
+    def __init__(self, entry: RouteEntry, sender: "PeerSender", first_out: int, first_rtx: int) -> None:
         self.entry = entry
-        self.egress = egress
+        self.sender = sender
         self.layout = Layout({}, "")
         self.map: SequenceMap[Ingress] = SequenceMap(first_out)
         self.ingress: Ingress | None = None
@@ -101,7 +101,7 @@ class Route:
         """Carry nothing, at once; numbers of what was still to be sent are free again, but for one."""
         self._withdraw()
         self._leave()
-        if self.egress.forget_queued(self) and self.map.next_out > self.newest_sent + 2:
+        if self.sender.forget_queued(self) and self.map.next_out > self.newest_sent + 2:
             self.map.rewind(self.newest_sent)
             self.last_seq = self.map.next_out - 1
 

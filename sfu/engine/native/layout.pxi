@@ -37,7 +37,7 @@ cdef inline int write_header(
     uint8_t *out, const Route *route, const Packet *packet, int second, unsigned seq, uint32_t timestamp, uint32_t ssrc,
     uint32_t stamp, unsigned transport_seq, unsigned frame_offset
 ) noexcept nogil:
-    """Write an egress header; return its size."""
+    """Write the header of an outgoing packet; return its size."""
     cdef bint one_byte = takes_one_byte(route, packet)
     cdef uint8_t *at = out + 16
     cdef uint8_t value[4]

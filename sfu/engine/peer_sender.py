@@ -25,7 +25,7 @@ def send_time(now: int) -> int:
     return (now << 18) // 1_000_000_000 & 0xFFFFFF
 
 
-class Egress:
+class PeerSender:
     """`routes` are by SSRC. `protector` and `destination` are None until policy sets keys and address."""
 
     def __init__(self, tally: Tally, layouts: Layouts) -> None:

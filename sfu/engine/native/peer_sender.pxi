@@ -1,4 +1,4 @@
-# sfu.engine.egress in C: stamps, pacing, repairs.
+# sfu.engine.peer_sender in C: stamps, pacing, repairs.
 
 
 cdef inline uint8_t *reserve_output(State *state) noexcept nogil:

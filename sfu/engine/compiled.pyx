@@ -25,7 +25,7 @@ from sfu.engine.contract import (
     SrtpProfile,
     Switch,
 )
-from sfu.engine.ingress import MAX_CACHE_PACKETS, MIN_CACHE_PACKETS
+from sfu.engine.stream import MAX_CACHE_PACKETS, MIN_CACHE_PACKETS
 from sfu.engine.packet import PASSED
 from sfu.engine.srtp import KEY_BYTES, check_keys, derive_key
 from sfu.formats.extensions import Extension

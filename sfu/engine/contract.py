@@ -193,7 +193,7 @@ class PeerEntry:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What a payload type of an ingress stream carries. RTX names the payload type it repairs in `repairs`.
+    """What a payload type of an incoming stream carries. RTX names the payload type it repairs in `repairs`.
 
     RED (RFC 2198) is undone: what its primary block holds is forwarded under that block's payload type, and what
     earlier blocks hold fills gaps right before it.
@@ -206,7 +206,7 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class StreamEntry:
-    """An ingress SSRC of a peer. `rtx_ssrc` is its repair stream; both SSRCs lead to this entry."""
+    """An incoming SSRC of a peer. `rtx_ssrc` is its repair stream; both SSRCs lead to this entry."""
 
     stream: int
     peer: int
@@ -317,7 +317,7 @@ class Engine(Protocol):
         """Remove the peer, its sources, streams and routes to it."""
 
     def add_stream(self, entry: StreamEntry) -> None:
-        """Register an ingress SSRC. ValueError when the peer already has that SSRC under another stream."""
+        """Register an incoming SSRC. ValueError when the peer already has that SSRC under another stream."""
 
     def remove_stream(self, stream: int) -> None:
         """Forget a stream, its cache, and detach it from routes and sinks."""

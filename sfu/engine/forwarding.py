@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from sfu.engine.contract import Drop, Outgoing, Switch
-from sfu.engine.ingress import Ingress
 from sfu.engine.layout import Layout, pack_stamped
 from sfu.engine.pacer import Numbered, Pacer
 from sfu.engine.packet import Packet
 from sfu.engine.peer_sender import send_time
 from sfu.engine.route import STAMPS, Route
 from sfu.engine.sequence_map import MAX_GAP, Rewrite, Segment
+from sfu.engine.stream import Stream
 from sfu.engine.tally import Tally
 from sfu.machines.congestion.send_history import SentKind, SentPacket
 
@@ -31,14 +31,14 @@ class Forwarder:
         self._outgoing = outgoing
         self._switches = switches
 
-    def forward(self, ingress: Ingress, packets: Sequence[Packet]) -> None:
+    def forward(self, stream: Stream, packets: Sequence[Packet]) -> None:
         """Forward packets that have just been put into the stream's cache, in the order of their arrival."""
         is_plain = _is_plain(packets)
         octets = sum(len(packet.payload) for packet in packets)
         # Per layout and rewrite: what its routes send alike. Routes of a room mostly agree.
         plans: dict[tuple[Layout, int, int], Plan | None] = {}
-        for route in tuple(ingress.routes):
-            if is_plain and self._takes_plainly(route, ingress, packets):
+        for route in tuple(stream.routes):
+            if is_plain and self._takes_plainly(route, stream, packets):
                 rewrite = _rewrite(route)
                 key = (route.layout, rewrite.picture_offset, rewrite.tl0_offset)
                 if key not in plans:
@@ -48,18 +48,18 @@ class Forwarder:
                     self._send_plainly(route, plan, packets[-1], octets)
                     continue
             for packet in packets:
-                self._forward_one(route, ingress, packet)
-        if ingress.former:
-            self._forward_late(ingress, [packet for packet in packets if packet.is_late])
+                self._forward_one(route, stream, packet)
+        if stream.former:
+            self._forward_late(stream, [packet for packet in packets if packet.is_late])
 
-    def _takes_plainly(self, route: Route, ingress: Ingress, packets: Sequence[Packet]) -> bool:
+    def _takes_plainly(self, route: Route, stream: Stream, packets: Sequence[Packet]) -> bool:
         """Whether it is the usual case: all of the run goes at once, in order, whole, and with both stamps."""
         sender, pending = route.sender, route.pending
         segment = route.map.segment
         return (
             segment is not None
-            and route.ingress is ingress
-            and (pending is None or pending.ingress is not ingress)
+            and route.stream is stream
+            and (pending is None or pending.stream is not stream)
             and sender.protector is not None
             and sender.destination is not None
             and packets[0].payload_type in route.entry.payload_types
@@ -119,32 +119,32 @@ class Forwarder:
         self._tally.datagrams_out += packets
         self._tally.bytes_out += size
 
-    def _forward_one(self, route: Route, ingress: Ingress, packet: Packet) -> None:
+    def _forward_one(self, route: Route, stream: Stream, packet: Packet) -> None:
         pending = route.pending
-        if pending is not None and pending.ingress is ingress and self._may_flip(route, packet):
-            first = route.flips_from(packet, ingress)
+        if pending is not None and pending.stream is stream and self._may_flip(route, packet):
+            first = route.flips_from(packet, stream)
             if first is not None:
-                route.flip(first, ingress)
-                self._switches.append(Switch(route.entry.route, ingress.entry.stream, first.ext_seq))
+                route.flip(first, stream)
+                self._switches.append(Switch(route.entry.route, stream.entry.stream, first.ext_seq))
                 self._forward_in_order(route, first)
-                self._catch_up(route, ingress, first, packet)
+                self._catch_up(route, stream, first, packet)
                 return
-            if route.ingress is None and packet.payload:
+            if route.stream is None and packet.payload:
                 self._tally.drop(Drop.WAITING_FOR_KEYFRAME)
-        if route.ingress is not ingress:
+        if route.stream is not stream:
             return
         if packet.ext_seq >= route.map.next_ext:
             self._forward_in_order(route, packet)
         else:
-            self._forward_past(route, ingress, packet)
+            self._forward_past(route, stream, packet)
 
     def _may_flip(self, route: Route, packet: Packet) -> bool:
         return bool(packet.payload) and packet.payload_type in route.entry.payload_types
 
-    def _catch_up(self, route: Route, ingress: Ingress, first: Packet, current: Packet) -> None:
+    def _catch_up(self, route: Route, stream: Stream, first: Packet, current: Packet) -> None:
         """The flip's first packet was repaired, or held: what came after it until `current` did is in the cache."""
-        for ext_seq in range(first.ext_seq + 1, ingress.newest + 1):
-            packet = ingress.get(ext_seq)
+        for ext_seq in range(first.ext_seq + 1, stream.newest + 1):
+            packet = stream.get(ext_seq)
             # Later packets of the run get their turn.
             if packet is None or (packet.run == current.run and packet.run_index > current.run_index):
                 continue
@@ -174,20 +174,20 @@ class Forwarder:
         route.note(packet, segment.rewrite, out_seq)
         self._emit(route, segment, packet, out_seq)
 
-    def _forward_late(self, ingress: Ingress, packets: Sequence[Packet]) -> None:
+    def _forward_late(self, stream: Stream, packets: Sequence[Packet]) -> None:
         """Routes that have left the stream still get what belongs between the packets that they got."""
-        for route in tuple(ingress.former):
-            if route.ingress is ingress:
+        for route in tuple(stream.former):
+            if route.stream is stream:
                 continue
             for packet in packets:
-                if packet.payload and route.map.find(ingress, packet.ext_seq) is not None:
-                    self._forward_past(route, ingress, packet)
+                if packet.payload and route.map.find(stream, packet.ext_seq) is not None:
+                    self._forward_past(route, stream, packet)
 
-    def _forward_past(self, route: Route, ingress: Ingress, packet: Packet) -> None:
+    def _forward_past(self, route: Route, stream: Stream, packet: Packet) -> None:
         """A late packet takes the place that was kept for it, rewritten as its neighbours were."""
         if not packet.payload:
             return
-        segment = route.map.find(ingress, packet.ext_seq)
+        segment = route.map.find(stream, packet.ext_seq)
         if segment is None:
             self._tally.drop(Drop.TOO_LATE)
         elif packet.payload_type not in route.entry.payload_types:
@@ -197,7 +197,7 @@ class Forwarder:
         else:
             self._emit(route, segment, packet, segment.first_out + packet.ext_seq - segment.first_ext)
 
-    def _emit(self, route: Route, segment: Segment[Ingress], packet: Packet, out_seq: int) -> None:
+    def _emit(self, route: Route, segment: Segment[Stream], packet: Packet, out_seq: int) -> None:
         route.sender.emit(Numbered(route, segment, packet, out_seq), self._now, self._outgoing)
 
 

@@ -3,10 +3,10 @@
 from collections import deque
 from typing import NamedTuple
 
-from sfu.engine.ingress import Ingress
 from sfu.engine.packet import Packet
 from sfu.engine.route import Route
 from sfu.engine.sequence_map import Segment
+from sfu.engine.stream import Stream
 
 BURST = 20_000_000
 """How far ahead of the budget a peer may get, in nanoseconds: far enough for a usual frame to go as one run."""
@@ -22,7 +22,7 @@ class Numbered(NamedTuple):
     """A packet under a route's number, ready to go; stamps and protection come when it does."""
 
     route: Route
-    segment: Segment[Ingress]
+    segment: Segment[Stream]
     packet: Packet
     out_seq: int
     is_repair: bool = False

@@ -18,12 +18,12 @@ from sfu.engine.contract import (
     StreamEntry,
 )
 from sfu.engine.forwarding import Forwarder
-from sfu.engine.ingress import Ingress
 from sfu.engine.packet import Packet, equalise
 from sfu.engine.peer_sender import Layouts, PeerSender
 from sfu.engine.reception import Peer, Reception
 from sfu.engine.route import Route
 from sfu.engine.srtp import check_keys
+from sfu.engine.stream import Stream
 from sfu.engine.tally import Tally
 from sfu.formats.congestion_feedback import CongestionFeedback
 from sfu.formats.transport_feedback import TransportFeedback
@@ -39,7 +39,7 @@ class PythonEngine:
         self._peers: dict[int, Peer] = {}
         self._sources: dict[tuple[Address, int], Peer] = {}
         self._any_source: dict[int, Peer] = {}
-        self._streams: dict[int, tuple[Peer, Ingress]] = {}
+        self._streams: dict[int, tuple[Peer, Stream]] = {}
         self._routes: dict[int, Route] = {}
         self._layouts = Layouts()
         self._tally = Tally()
@@ -85,8 +85,8 @@ class PythonEngine:
         entry = self._peers[peer]
         for route in list(entry.sender.routes.values()):
             self.remove_route(route.entry.route)
-        for ingress in set(entry.streams()):
-            self.remove_stream(ingress.entry.stream)
+        for stream in set(entry.streams()):
+            self.remove_stream(stream.entry.stream)
         for key in entry.sources:
             del self._sources[key]
         for local in [local for local, owner in self._any_source.items() if owner is entry]:
@@ -104,20 +104,20 @@ class PythonEngine:
             self.remove_stream(entry.stream)
             known = None
         if known is None:
-            ingress = Ingress(entry)
-            self._streams[entry.stream] = (peer, ingress)
+            stream = Stream(entry)
+            self._streams[entry.stream] = (peer, stream)
         else:
-            ingress = known[1]
-            peer.unregister(ingress)
-            ingress.update(entry)
-        peer.register(ingress)
+            stream = known[1]
+            peer.unregister(stream)
+            stream.update(entry)
+        peer.register(stream)
 
     def remove_stream(self, stream: int) -> None:
-        peer, ingress = self._streams.pop(stream)
-        peer.unregister(ingress)
-        for route in {*ingress.routes, *ingress.former}:
-            route.forget(ingress)
-        ingress.clear()
+        peer, removed = self._streams.pop(stream)
+        peer.unregister(removed)
+        for route in {*removed.routes, *removed.former}:
+            route.forget(removed)
+        removed.clear()
 
     def set_permitted(self, stream: int, permitted: bool) -> None:
         self._streams[stream][1].permitted = permitted
@@ -161,15 +161,15 @@ class PythonEngine:
         return (packet.payload_type, packet.payload) if packet is not None and packet.payload else None
 
     def add_sink_route(self, stream: int, sink: int, handle: int) -> None:
-        ingress = self._streams[stream][1]
-        ingress.sinks = [entry for entry in ingress.sinks if entry[0] != sink]
-        ingress.sinks.append((sink, handle))
+        tapped = self._streams[stream][1]
+        tapped.sinks = [entry for entry in tapped.sinks if entry[0] != sink]
+        tapped.sinks.append((sink, handle))
 
     def remove_sink_route(self, stream: int, sink: int) -> None:
-        ingress = self._streams[stream][1]
-        if all(entry[0] != sink for entry in ingress.sinks):
+        tapped = self._streams[stream][1]
+        if all(entry[0] != sink for entry in tapped.sinks):
             raise KeyError(sink)
-        ingress.sinks = [entry for entry in ingress.sinks if entry[0] != sink]
+        tapped.sinks = [entry for entry in tapped.sinks if entry[0] != sink]
 
     def set_budget(self, peer: int, bits_per_second: int | None) -> None:
         if bits_per_second is not None and bits_per_second <= 0:
@@ -266,16 +266,16 @@ class PythonEngine:
     def _peer_of(self, datagram: Datagram) -> Peer | None:
         return self._sources.get((datagram.source, datagram.local)) or self._any_source.get(datagram.local)
 
-    def _forward(self, runs: dict[Ingress, list[Packet]], result: Result, now: int) -> None:
+    def _forward(self, runs: dict[Stream, list[Packet]], result: Result, now: int) -> None:
         forwarder = Forwarder(self._tally, now, result.outgoing, result.switches)
-        for ingress, packets in runs.items():
-            if not ingress.is_audio:
+        for stream, packets in runs.items():
+            if not stream.is_audio:
                 equalise(packets)
             self._runs += 1
             for index, packet in enumerate(packets):
                 packet.run = self._runs
                 packet.run_index = index
-            forwarder.forward(ingress, packets)
+            forwarder.forward(stream, packets)
 
 
 def _same_ssrcs(left: RouteEntry, right: RouteEntry) -> bool:

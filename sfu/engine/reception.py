@@ -16,11 +16,11 @@ from sfu.engine.contract import (
     SinkPacket,
     SrtpKeys,
 )
-from sfu.engine.ingress import Ingress
 from sfu.engine.packet import PASSED, Packet
 from sfu.engine.peer_sender import PeerSender
 from sfu.engine.redundancy import is_plain, missing
 from sfu.engine.srtp import MAX_PACKET_BYTES, PlainReceiver, Receiver, SrtpError, SrtpReceiver
+from sfu.engine.stream import Stream
 from sfu.engine.tally import Tally
 from sfu.formats import red, rtcp, rtp
 from sfu.formats.codecs import Codec
@@ -37,12 +37,12 @@ class Peer:
         self.sender = sender
         self.receiver: Receiver | None = None
         self.extensions: dict[int, Extension] = {}
-        self.ssrcs: dict[int, tuple[Ingress, bool]] = {}
+        self.ssrcs: dict[int, tuple[Stream, bool]] = {}
         self.sources: set[tuple[Address, int]] = set()
         self.last_activity = 0
 
-    def streams(self) -> list[Ingress]:
-        return [ingress for ingress, is_rtx in self.ssrcs.values() if not is_rtx]
+    def streams(self) -> list[Stream]:
+        return [stream for stream, is_rtx in self.ssrcs.values() if not is_rtx]
 
     def set_keys(self, keys: SrtpKeys) -> None:
         self.receiver = SrtpReceiver(keys)
@@ -54,18 +54,18 @@ class Peer:
         self.receiver = PlainReceiver()
         self.sender.set_unprotected()
 
-    def register(self, ingress: Ingress) -> None:
-        entry = ingress.entry
-        self.ssrcs[entry.ssrc] = (ingress, False)
+    def register(self, stream: Stream) -> None:
+        entry = stream.entry
+        self.ssrcs[entry.ssrc] = (stream, False)
         if entry.rtx_ssrc is not None:
-            self.ssrcs[entry.rtx_ssrc] = (ingress, True)
+            self.ssrcs[entry.rtx_ssrc] = (stream, True)
         if self.receiver is not None:
             self.receiver.register(entry.ssrc)
             if entry.rtx_ssrc is not None:
                 self.receiver.register(entry.rtx_ssrc)
 
-    def unregister(self, ingress: Ingress) -> None:
-        entry = ingress.entry
+    def unregister(self, stream: Stream) -> None:
+        entry = stream.entry
         for ssrc in (entry.ssrc, entry.rtx_ssrc):
             if ssrc is not None:
                 del self.ssrcs[ssrc]
@@ -79,7 +79,7 @@ class Received(NamedTuple):
     datagram: Datagram
     data: bytes
     header: rtp.RtpHeader
-    ingress: Ingress
+    stream: Stream
     is_rtx: bool
 
 
@@ -100,7 +100,7 @@ class Reception:
     """Receives one batch. `runs` gathers each stream's new packets, in the order in which streams first appear."""
 
     def __init__(self, tally: Tally, result: Result) -> None:
-        self.runs: dict[Ingress, list[Packet]] = {}
+        self.runs: dict[Stream, list[Packet]] = {}
         self._tally = tally
         self._result = result
         self._told: dict[Peer, int] = {}
@@ -213,7 +213,7 @@ class Reception:
         self._result.arrivals.append(
             Arrival(
                 peer.number,
-                received.ingress.entry.stream,
+                received.stream.entry.stream,
                 ext_seq,
                 arrival,
                 header.timestamp,
@@ -226,21 +226,21 @@ class Reception:
 
     def _admit(self, received: Received, passed: dict[Extension, bytes]) -> tuple[int, int, ArrivalFlag]:
         """Number a packet, and cache it when it is new. Return its ext_seq, -1 for none, and its size."""
-        header, ingress, data = received.header, received.ingress, received.data
+        header, stream, data = received.header, received.stream, received.data
         payload = data[header.payload_offset : header.payload_end]
         payload_type, seq, flags = header.payload_type, header.seq, ArrivalFlag(0)
         if received.is_rtx:
             flags = ArrivalFlag.REPAIRED
-            repairs = _repairs(ingress, payload_type)
+            repairs = _repairs(stream, payload_type)
             if repairs is None or len(payload) < 2:
                 return -1, len(data), flags | self._pass_over(repairs)
             seq = int.from_bytes(payload[:2], "big")
             payload, payload_type = payload[2:], repairs
-            data = _undo_rtx(data, header, payload_type, ingress.entry.ssrc)
+            data = _undo_rtx(data, header, payload_type, stream.entry.ssrc)
         if not payload:
             flags |= ArrivalFlag.PADDING
-        ext_seq = ingress.unwrap(seq)
-        refusal = ingress.refusal(ext_seq)
+        ext_seq = stream.unwrap(seq)
+        refusal = stream.refusal(ext_seq)
         if refusal is not None:
             self._tally.drop(refusal)
             return max(ext_seq, -1), len(data), flags | ArrivalFlag.DUPLICATE
@@ -254,23 +254,23 @@ class Reception:
             header.padding > 0,
             received.datagram.arrival,
         )
-        size, is_keyframe = self._keep(ingress, original, ext_seq, passed)
+        size, is_keyframe = self._keep(stream, original, ext_seq, passed)
         return ext_seq, size, flags | ArrivalFlag.KEYFRAME if is_keyframe else flags
 
     def _keep(
-        self, ingress: Ingress, original: Original, ext_seq: int, passed: dict[Extension, bytes]
+        self, stream: Stream, original: Original, ext_seq: int, passed: dict[Extension, bytes]
     ) -> tuple[int, bool]:
         """Cache a new packet, for whoever is to get it; one that may not pass is kept empty, for its number.
 
         Return its size without redundancy, and whether it begins a keyframe.
         """
-        entry = ingress.payloads.get(original.payload_type)
+        entry = stream.payloads.get(original.payload_type)
         refusal = None
-        if not ingress.permitted:
+        if not stream.permitted:
             refusal = Drop.NOT_PERMITTED
         elif entry is not None and entry.codec is Codec.RED and original.payload:
-            original, refusal = self._open(ingress, original, ext_seq)
-            entry = ingress.payloads.get(original.payload_type)
+            original, refusal = self._open(stream, original, ext_seq)
+            entry = stream.payloads.get(original.payload_type)
         elif entry is None or entry.codec is Codec.RTX:
             refusal = Drop.UNMAPPED_PAYLOAD_TYPE
         if refusal is not None:
@@ -287,30 +287,30 @@ class Reception:
             is_padded=original.is_padded,
         )
         if packet.codec is Codec.AV1 and packet.payload and Extension.DEPENDENCY_DESCRIPTOR in passed:
-            ingress.describe(packet, passed[Extension.DEPENDENCY_DESCRIPTOR])
-        self._put(ingress, packet, original.data if refusal is None else None)
+            stream.describe(packet, passed[Extension.DEPENDENCY_DESCRIPTOR])
+        self._put(stream, packet, original.data if refusal is None else None)
         return len(original.data), packet.is_keyframe
 
-    def _open(self, ingress: Ingress, original: Original, ext_seq: int) -> tuple[Original, Drop | None]:
+    def _open(self, stream: Stream, original: Original, ext_seq: int) -> tuple[Original, Drop | None]:
         """Return the primary packet of a RED one, and why it may not pass; what is missing before it is taken."""
         payload = original.payload
         try:
             blocks = red.parse(payload)
         except ValueError:
             return original, Drop.MALFORMED
-        for position, timestamp, block in missing(ingress, ext_seq, original.timestamp, blocks):
-            self._recover(ingress, original, position, timestamp, block)
+        for position, timestamp, block in missing(stream, ext_seq, original.timestamp, blocks):
+            self._recover(stream, original, position, timestamp, block)
         primary = blocks[-1]
         second = primary.payload_type | (0x80 if original.marker else 0)
         header = original.data[: original.header_bytes]
         payload = payload[primary.start :]
         data = bytes([header[0] & ~0x20, second]) + header[2:] + payload
         original = original._replace(data=data, payload_type=primary.payload_type, payload=payload, is_padded=False)
-        return original, None if is_plain(ingress.payloads, primary) else Drop.UNMAPPED_PAYLOAD_TYPE
+        return original, None if is_plain(stream.payloads, primary) else Drop.UNMAPPED_PAYLOAD_TYPE
 
-    def _recover(self, ingress: Ingress, later: Original, ext_seq: int, timestamp: int, block: red.Block) -> None:
+    def _recover(self, stream: Stream, later: Original, ext_seq: int, timestamp: int, block: red.Block) -> None:
         """Take a lost packet from a later one's redundancy."""
-        entry, payload_type, arrival = ingress.entry, block.payload_type, later.arrival
+        entry, payload_type, arrival = stream.entry, block.payload_type, later.arrival
         payload = later.payload[block.start : block.end]
         data = rtp.build_header(payload_type, False, ext_seq & 0xFFFF, timestamp, entry.ssrc) + payload
         packet = Packet(
@@ -319,25 +319,25 @@ class Reception:
             timestamp=timestamp,
             marker=False,
             payload_type=payload_type,
-            codec=ingress.payloads[payload_type].codec,
+            codec=stream.payloads[payload_type].codec,
             payload=payload,
             passed={},
         )
-        self._put(ingress, packet, data)
+        self._put(stream, packet, data)
         self._tally.recovered += 1
         flags = ArrivalFlag.RECOVERED | (ArrivalFlag.KEYFRAME if packet.is_keyframe else 0)
         self._result.arrivals.append(
             Arrival(entry.peer, entry.stream, ext_seq, arrival, timestamp, len(data), flags, -1, -1)
         )
 
-    def _put(self, ingress: Ingress, packet: Packet, data: bytes | None) -> None:
+    def _put(self, stream: Stream, packet: Packet, data: bytes | None) -> None:
         """Cache a packet and let it be forwarded; `data` is what sinks get, None for nothing."""
-        ingress.put(packet)
-        self.runs.setdefault(ingress, []).append(packet)
+        stream.put(packet)
+        self.runs.setdefault(stream, []).append(packet)
         if data is not None:
-            for sink, handle in ingress.sinks:
+            for sink, handle in stream.sinks:
                 self._result.sink_packets.append(
-                    SinkPacket(sink, handle, ingress.entry.stream, packet.ext_seq, packet.arrival, data)
+                    SinkPacket(sink, handle, stream.entry.stream, packet.ext_seq, packet.arrival, data)
                 )
 
     def _pass_over(self, repairs: int | None) -> ArrivalFlag:
@@ -365,10 +365,10 @@ def _check_srtp(data: bytes, tag_bytes: int) -> int:
     return int.from_bytes(data[8:12], "big")
 
 
-def _repairs(ingress: Ingress, payload_type: int) -> int | None:
+def _repairs(stream: Stream, payload_type: int) -> int | None:
     """Return the payload type that an RTX payload type repairs."""
-    entry = ingress.payloads.get(payload_type)
-    if entry is None or entry.codec is not Codec.RTX or entry.repairs not in ingress.payloads:
+    entry = stream.payloads.get(payload_type)
+    if entry is None or entry.codec is not Codec.RTX or entry.repairs not in stream.payloads:
         return None
     return entry.repairs
 

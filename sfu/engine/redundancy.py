@@ -8,7 +8,7 @@ timestamp fits between its neighbours'; with anything else the search ends, olde
 from collections.abc import Mapping, Sequence
 
 from sfu.engine.contract import Payload
-from sfu.engine.ingress import Ingress
+from sfu.engine.stream import Stream
 from sfu.formats import red
 from sfu.formats.codecs import Codec
 
@@ -17,18 +17,18 @@ _MASK32 = 0xFFFFFFFF
 
 
 def missing(
-    ingress: Ingress, ext_seq: int, timestamp: int, blocks: Sequence[red.Block]
+    stream: Stream, ext_seq: int, timestamp: int, blocks: Sequence[red.Block]
 ) -> list[tuple[int, int, red.Block]]:
     """Return (ext_seq, timestamp, block) of what is missing right before a packet and in its blocks, oldest first."""
     found: list[tuple[int, int, red.Block]] = []
-    if ingress.newest < 0:
+    if stream.newest < 0:
         return found
     newer = blocks[-1]
     for distance, block in enumerate(reversed(blocks[:-1]), 1):
         position, sent = ext_seq - distance, (timestamp - block.offset) & _MASK32
-        if block.offset <= newer.offset or block.end == block.start or not is_plain(ingress.payloads, block):
+        if block.offset <= newer.offset or block.end == block.start or not is_plain(stream.payloads, block):
             break
-        if ingress.refusal(position) is not None or not _follows(ingress, position, sent):
+        if stream.refusal(position) is not None or not _follows(stream, position, sent):
             break
         found.append((position, sent, block))
         newer = block
@@ -42,10 +42,10 @@ def is_plain(payloads: Mapping[int, Payload], block: red.Block) -> bool:
     return entry is not None and entry.codec not in _WRAPPINGS
 
 
-def _follows(ingress: Ingress, position: int, timestamp: int) -> bool:
+def _follows(stream: Stream, position: int, timestamp: int) -> bool:
     """Whether the timestamp is later than that of the nearest packet before the position."""
     for earlier in range(position - 1, position - 1 - red.MAX_REDUNDANT, -1):
-        packet = ingress.get(earlier) if earlier >= 0 else None
+        packet = stream.get(earlier) if earlier >= 0 else None
         if packet is not None:
             return 0 < (timestamp - packet.timestamp) & _MASK32 < 1 << 31
     return True

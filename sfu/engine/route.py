@@ -7,10 +7,10 @@ the new source is the route's current one, its timestamps, picture ids and numbe
 from typing import TYPE_CHECKING
 
 from sfu.engine.contract import RouteEntry, RouteSource, RouteState
-from sfu.engine.ingress import Ingress
 from sfu.engine.layout import Layout
 from sfu.engine.packet import Packet
 from sfu.engine.sequence_map import Rewrite, Segment, SequenceMap
+from sfu.engine.stream import Stream
 
 if TYPE_CHECKING:
     from sfu.engine.peer_sender import PeerSender
@@ -34,10 +34,10 @@ class Pending:
     `held` is the first packet of the keyframe to flip to once the stream flows, `held_since` when the first came.
     """
 
-    __slots__ = ("floor", "held", "held_since", "ingress", "source")
+    __slots__ = ("floor", "held", "held_since", "source", "stream")
 
-    def __init__(self, ingress: Ingress, source: RouteSource, floor: int) -> None:
-        self.ingress = ingress
+    def __init__(self, stream: Stream, source: RouteSource, floor: int) -> None:
+        self.stream = stream
         self.source = source
         self.floor = floor
         self.held: Packet | None = None
@@ -45,14 +45,14 @@ class Pending:
 
 
 class Route:
-    """State of a RouteEntry. `ingress` is the current source; `base` is what its SRTP keys make of its SSRC."""
+    """State of a RouteEntry. `stream` is the current source; `base` is what its SRTP keys make of its SSRC."""
 
     def __init__(self, entry: RouteEntry, sender: "PeerSender", first_out: int, first_rtx: int) -> None:
         self.entry = entry
         self.sender = sender
         self.layout = Layout({}, "")
-        self.map: SequenceMap[Ingress] = SequenceMap(first_out)
-        self.ingress: Ingress | None = None
+        self.map: SequenceMap[Stream] = SequenceMap(first_out)
+        self.stream: Stream | None = None
         self.pending: Pending | None = None
         self.base = self.rtx_base = 0
         self.rtx_next = first_rtx
@@ -63,7 +63,7 @@ class Route:
         self.last_timestamp = self.last_arrival = 0
         self.stamps: list[tuple[int, int, int] | None] | None = None
         self.retransmissions: list[tuple[int, int] | None] | None = None
-        self._former: set[Ingress] = set()
+        self._former: set[Stream] = set()
         self._target = Rewrite()
         self._filtered_timestamp = self._filtered_picture = -1
         # By what timestamps should move, where they had to be raised.
@@ -73,7 +73,7 @@ class Route:
     def state(self) -> RouteState:
         segment = self.map.segment
         return RouteState(
-            stream=self.ingress.entry.stream if self.ingress is not None else -1,
+            stream=self.stream.entry.stream if self.stream is not None else -1,
             timestamp_offset=segment.rewrite.timestamp_offset if segment is not None else 0,
             packets=self.packets,
             octets=self.octets,
@@ -83,19 +83,19 @@ class Route:
             retransmitted=self.retransmitted,
         )
 
-    def switch(self, ingress: Ingress, source: RouteSource) -> None:
-        """Make `ingress` the next source."""
+    def switch(self, stream: Stream, source: RouteSource) -> None:
+        """Make `stream` the next source."""
         before = self.pending
         self._withdraw()
-        floor = ingress.newest + 1
-        if source.at_keyframe and not ingress.is_audio:
+        floor = stream.newest + 1
+        if source.at_keyframe and not stream.is_audio:
             # A keyframe whose first packet is repaired late may still be flipped to: the cache has the rest of it.
-            floor = self.map.carried(ingress)
-        self.pending = Pending(ingress, source, floor)
-        if before is not None and before.ingress is ingress:
+            floor = self.map.carried(stream)
+        self.pending = Pending(stream, source, floor)
+        if before is not None and before.stream is stream:
             self.pending.held, self.pending.held_since = before.held, before.held_since
-        if self not in ingress.routes:
-            ingress.routes.append(self)
+        if self not in stream.routes:
+            stream.routes.append(self)
 
     def stop(self) -> None:
         """Carry nothing, at once; numbers of what was still to be sent are free again, but for one."""
@@ -105,39 +105,39 @@ class Route:
             self.map.rewind(self.newest_sent)
             self.last_seq = self.map.next_out - 1
 
-    def forget(self, ingress: Ingress) -> None:
+    def forget(self, stream: Stream) -> None:
         """The stream leaves the table."""
-        if self.pending is not None and self.pending.ingress is ingress:
+        if self.pending is not None and self.pending.stream is stream:
             self._withdraw()
-        if self.ingress is ingress:
+        if self.stream is stream:
             self._leave()
-        self._former.discard(ingress)
+        self._former.discard(stream)
 
     def detach(self) -> None:
         """Leave all streams: the route is removed."""
         self.stop()
-        for ingress in self._former:
-            ingress.former.remove(self)
+        for stream in self._former:
+            stream.former.remove(self)
         self._former.clear()
 
-    def flips_from(self, packet: Packet, ingress: Ingress) -> Packet | None:
+    def flips_from(self, packet: Packet, stream: Stream) -> Packet | None:
         """Return where to flip to the pending source now that it is the turn of its `packet`, None for not yet."""
         pending = self.pending
         if pending is None:
             return None
         held = pending.held
-        if held is not None and ingress.get(held.ext_seq) is held:
-            return self._flips_from_held(pending, held, packet, ingress)
+        if held is not None and stream.get(held.ext_seq) is held:
+            return self._flips_from_held(pending, held, packet, stream)
         pending.held = None
-        if not self._may_begin(pending, packet, ingress):
+        if not self._may_begin(pending, packet, stream):
             return None
-        if not self._holds(pending.source, packet, ingress):
+        if not self._holds(pending.source, packet, stream):
             return packet
         pending.held, pending.held_since = packet, packet.arrival
         return None
 
     @staticmethod
-    def _flips_from_held(pending: Pending, held: Packet, packet: Packet, ingress: Ingress) -> Packet | None:
+    def _flips_from_held(pending: Pending, held: Packet, packet: Packet, stream: Stream) -> Packet | None:
         is_late = packet.arrival - pending.held_since >= LONGEST_HOLD
         is_next = packet.ext_seq > held.ext_seq and packet.timestamp != held.timestamp
         if is_next and packet.is_keyframe and not is_late:
@@ -146,46 +146,46 @@ class Route:
             return None
         if is_late or packet.ext_seq - held.ext_seq >= HELD_PACKETS:
             return held
-        is_whole = is_next and all(ingress.get(ext_seq) for ext_seq in range(held.ext_seq, packet.ext_seq))
+        is_whole = is_next and all(stream.get(ext_seq) for ext_seq in range(held.ext_seq, packet.ext_seq))
         return held if is_whole else None
 
-    def _may_begin(self, pending: Pending, packet: Packet, ingress: Ingress) -> bool:
+    def _may_begin(self, pending: Pending, packet: Packet, stream: Stream) -> bool:
         """Whether `packet` of the pending source begins what may be flipped to."""
         if packet.ext_seq < pending.floor:
             return False
-        if self.ingress is ingress and packet.ext_seq < self.map.next_ext:
+        if self.stream is stream and packet.ext_seq < self.map.next_ext:
             # It has its number already, or a place that is kept for it.
             return False
         if pending.source.at_keyframe:
             return packet.is_keyframe
         # Where only layers change, they do at the beginning of a frame.
-        return self.ingress is not ingress or self.last is None or packet.timestamp != self.last.timestamp
+        return self.stream is not stream or self.last is None or packet.timestamp != self.last.timestamp
 
-    def _holds(self, source: RouteSource, packet: Packet, ingress: Ingress) -> bool:
+    def _holds(self, source: RouteSource, packet: Packet, stream: Stream) -> bool:
         """Whether what is carried goes on beside the keyframe that begins with `packet`."""
         return (
             source.once_flowing
             and source.at_keyframe
             and source.timestamp_offset is not None
-            and self.ingress is not None
-            and self.ingress is not ingress
+            and self.stream is not None
+            and self.stream is not stream
             and packet.arrival - self.last_arrival < FLOWS
         )
 
-    def flip(self, packet: Packet, ingress: Ingress) -> None:
+    def flip(self, packet: Packet, stream: Stream) -> None:
         """Make the pending source the current one, from `packet` on."""
         pending = self.pending
         assert pending is not None
         source = pending.source
         self.pending = None
         self._target = Rewrite(max_temporal=source.max_temporal, max_spatial=source.max_spatial)
-        if self.ingress is ingress:
+        if self.stream is stream:
             self._change_layers(packet)
             return
         self._leave()
-        self.ingress = ingress
+        self.stream = stream
         picture_offset, tl0_offset = self._picture_offsets(packet)
-        timestamp_offset = self._timestamp_offset(packet, ingress, source.timestamp_offset)
+        timestamp_offset = self._timestamp_offset(packet, stream, source.timestamp_offset)
         if source.once_flowing and source.timestamp_offset is not None:
             self._await_offset(source.timestamp_offset & _MASK32, timestamp_offset)
         rewrite = Rewrite(
@@ -195,7 +195,7 @@ class Route:
             source.max_temporal,
             source.max_spatial,
         )
-        self.map.start(ingress, packet.ext_seq, rewrite)
+        self.map.start(stream, packet.ext_seq, rewrite)
         self._filtered_timestamp = self._filtered_picture = -1
 
     def is_ahead(self, packet: Packet) -> bool:
@@ -214,7 +214,7 @@ class Route:
         """Whether timestamps move by what they should."""
         return self._wanted_offset is None
 
-    def fall_back(self, packet: Packet) -> Segment[Ingress]:
+    def fall_back(self, packet: Packet) -> Segment[Stream]:
         """Raise timestamps no more than it takes for them not to go back."""
         segment, wanted = self.map.segment, self._wanted_offset
         assert segment is not None
@@ -226,7 +226,7 @@ class Route:
     def _await_offset(self, wanted: int, offset: int) -> None:
         self._wanted_offset = wanted if offset != wanted else None
 
-    def raise_layers(self, packet: Packet) -> Segment[Ingress]:
+    def raise_layers(self, packet: Packet) -> Segment[Stream]:
         """Carry higher layers, as wanted, where the packet begins what refers to nothing that was filtered."""
         segment = self.map.segment
         assert segment is not None
@@ -293,23 +293,23 @@ class Route:
     def _withdraw(self) -> None:
         pending = self.pending
         self.pending = None
-        if pending is not None and pending.ingress is not self.ingress:
-            pending.ingress.routes.remove(self)
+        if pending is not None and pending.stream is not self.stream:
+            pending.stream.routes.remove(self)
 
     def _leave(self) -> None:
-        ingress = self.ingress
-        self.ingress = self._wanted_offset = None
+        stream = self.stream
+        self.stream = self._wanted_offset = None
         self.map.stop()
-        if ingress is None:
+        if stream is None:
             return
-        if self.pending is None or self.pending.ingress is not ingress:
-            ingress.routes.remove(self)
+        if self.pending is None or self.pending.stream is not stream:
+            stream.routes.remove(self)
         for former in [former for former in self._former if self.map.carried(former) < 0]:
             self._former.remove(former)
             former.former.remove(self)
-        if ingress not in self._former and self.map.carried(ingress) >= 0:
-            self._former.add(ingress)
-            ingress.former.append(self)
+        if stream not in self._former and self.map.carried(stream) >= 0:
+            self._former.add(stream)
+            stream.former.append(self)
 
     def _picture_offsets(self, packet: Packet) -> tuple[int, int]:
         last = self.last
@@ -323,12 +323,12 @@ class Route:
         has_tl0 = last.tl0 >= 0 and packet.tl0 >= 0
         return (picture - packet.picture_id) & 0x7FFF, (tl0 - packet.tl0) & 0xFF if has_tl0 else 0
 
-    def _timestamp_offset(self, packet: Packet, ingress: Ingress, wanted: int | None) -> int:
+    def _timestamp_offset(self, packet: Packet, stream: Stream, wanted: int | None) -> int:
         timestamp = packet.timestamp
         if self.last is None:
             return (self.entry.first_timestamp - timestamp if wanted is None else wanted) & _MASK32
         if wanted is None:
-            clock_rate = ingress.payloads[packet.payload_type].clock_rate
+            clock_rate = stream.payloads[packet.payload_type].clock_rate
             elapsed = max(0, packet.arrival - self.last_arrival) * clock_rate // 1_000_000_000
             return (self.last_timestamp + max(1, elapsed) - timestamp) & _MASK32
         return self._no_earlier(timestamp, wanted)

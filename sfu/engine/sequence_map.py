@@ -9,7 +9,7 @@ is rewritten as its neighbours were. Out seqs are 64-bit: SRTP's rollover counte
 from bisect import bisect_right
 from typing import Generic, NamedTuple, TypeVar
 
-Stream = TypeVar("Stream")
+Source = TypeVar("Source")
 
 HORIZON = 2048
 """Out seqs that are remembered."""
@@ -33,12 +33,12 @@ class Rewrite(NamedTuple):
     max_spatial: int = 255
 
 
-class Segment(Generic[Stream]):
+class Segment(Generic[Source]):
     """ext_seq in [first_ext, end_ext) of `stream` go out from first_out on."""
 
     __slots__ = ("end_ext", "first_ext", "first_out", "rewrite", "stream")
 
-    def __init__(self, stream: Stream, first_ext: int, first_out: int, rewrite: Rewrite) -> None:
+    def __init__(self, stream: Source, first_ext: int, first_out: int, rewrite: Rewrite) -> None:
         self.stream = stream
         self.first_ext = first_ext
         self.end_ext = _OPEN_END
@@ -46,16 +46,16 @@ class Segment(Generic[Stream]):
         self.rewrite = rewrite
 
 
-class SequenceMap(Generic[Stream]):
+class SequenceMap(Generic[Source]):
     """The numbering of one route. `segment` is the open one, `next_ext` the stream position that it expects."""
 
     __slots__ = ("_closed", "_next_out", "next_ext", "segment")
 
     def __init__(self, first_out: int) -> None:
-        self._closed: list[Segment[Stream]] = []
+        self._closed: list[Segment[Source]] = []
         self._next_out = first_out
         self.next_ext = 0
-        self.segment: Segment[Stream] | None = None
+        self.segment: Segment[Source] | None = None
 
     @property
     def next_out(self) -> int:
@@ -63,7 +63,7 @@ class SequenceMap(Generic[Stream]):
         segment = self.segment
         return self._next_out if segment is None else segment.first_out + self.next_ext - segment.first_ext
 
-    def start(self, stream: Stream, ext_seq: int, rewrite: Rewrite) -> Segment[Stream]:
+    def start(self, stream: Source, ext_seq: int, rewrite: Rewrite) -> Segment[Source]:
         """Go on with `stream` from `ext_seq`, which takes the next out seq."""
         self.stop()
         self.segment = Segment(stream, ext_seq, self._next_out, rewrite)
@@ -78,12 +78,12 @@ class SequenceMap(Generic[Stream]):
             self.segment = None
             self._close(segment, self.next_ext)
 
-    def change(self, rewrite: Rewrite) -> Segment[Stream]:
+    def change(self, rewrite: Rewrite) -> Segment[Source]:
         """Rewrite otherwise from `next_ext` on; the numbering goes on."""
         assert self.segment is not None
         return self.start(self.segment.stream, self.next_ext, rewrite)
 
-    def place(self, ext_seq: int) -> tuple[Segment[Stream], int]:
+    def place(self, ext_seq: int) -> tuple[Segment[Source], int]:
         """Return the segment and out seq of the packet at `ext_seq`, which is not before `next_ext`."""
         segment = self.segment
         assert segment is not None
@@ -129,7 +129,7 @@ class SequenceMap(Generic[Stream]):
         if segment is not None:
             self.start(segment.stream, self.next_ext, segment.rewrite)
 
-    def find(self, stream: Stream, ext_seq: int) -> Segment[Stream] | None:
+    def find(self, stream: Source, ext_seq: int) -> Segment[Source] | None:
         """Return the segment in which a packet of the past has its number."""
         segment = self.segment
         if segment is not None and segment.stream is stream and segment.first_ext <= ext_seq < self.next_ext:
@@ -139,7 +139,7 @@ class SequenceMap(Generic[Stream]):
                 return segment
         return None
 
-    def find_out(self, out_seq: int) -> Segment[Stream] | None:
+    def find_out(self, out_seq: int) -> Segment[Source] | None:
         """Return the segment that holds an out seq, None when it is unknown, forgotten or yet to come."""
         segment = self.segment
         if segment is not None and out_seq >= segment.first_out:
@@ -150,14 +150,14 @@ class SequenceMap(Generic[Stream]):
         segment = self._closed[at - 1]
         return segment if out_seq < segment.first_out + segment.end_ext - segment.first_ext else None
 
-    def carried(self, stream: Stream) -> int:
+    def carried(self, stream: Source) -> int:
         """Return the end of what is remembered of `stream` here, -1 when nothing is."""
         segment = self.segment
         if segment is not None and segment.stream is stream:
             return self.next_ext
         return max((segment.end_ext for segment in self._closed if segment.stream is stream), default=-1)
 
-    def _close(self, segment: Segment[Stream], end_ext: int) -> None:
+    def _close(self, segment: Segment[Source], end_ext: int) -> None:
         segment.end_ext = end_ext
         closed = self._closed
         if end_ext > segment.first_ext:
@@ -173,5 +173,5 @@ class SequenceMap(Generic[Stream]):
             del closed[:forgotten]
 
 
-def _first_out(segment: Segment[Stream]) -> int:
+def _first_out(segment: Segment[Source]) -> int:
     return segment.first_out

@@ -15,7 +15,7 @@ cdef class BatchEngine(EngineTable):
             return False
         peer = self._peer_of(&address, datagram.local)
         known = ssrc_of(peer, load32(<const uint8_t *>PyBytes_AS_STRING(data) + 8)) if peer != NULL else NULL
-        return known != NULL and known.ingress.is_audio
+        return known != NULL and known.stream.is_audio
 
     def process(self, batch, int64_t now):
         cdef int filled = 0
@@ -245,7 +245,7 @@ cdef class BatchEngine(EngineTable):
         """Forward what was received, whatever it takes."""
         end_runs(&self.state)
         with nogil:
-            run_jobs(&self.state, 0)
+            forward_runs(&self.state, 0)
         result.outgoing = self._collect_output()
         self._collect(result)
         return 0

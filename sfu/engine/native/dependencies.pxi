@@ -88,10 +88,10 @@ cdef bint structure_read(Bits *bits, Structure *structure) noexcept nogil:
     return not bits.is_over
 
 
-cdef void describe_dependencies(State *state, Ingress *ingress, Packet *packet) noexcept nogil:
+cdef void describe_dependencies(State *state, Stream *stream, Packet *packet) noexcept nogil:
     """Take a packet's frame number from its descriptor, and where that parses its layers."""
     cdef Structure own
-    cdef const Structure *structure = ingress.structure
+    cdef const Structure *structure = stream.structure
     cdef Bits bits
     cdef uint8_t indications[TARGETS_MAX]
     cdef int template, index, target, k, size
@@ -147,13 +147,13 @@ cdef void describe_dependencies(State *state, Ingress *ingress, Packet *packet) 
             if indications[target] == INDICATION_SWITCH and structure.target_spatial[target] == packet.spatial:
                 packet.switch_temporal = max(packet.switch_temporal, <int>structure.target_temporal[target])
     if has_structure:
-        structure_keep(state, ingress, &own)
+        structure_keep(state, stream, &own)
 
 
-cdef void structure_keep(State *state, Ingress *ingress, const Structure *structure) noexcept nogil:
-    if ingress.structure == NULL:
-        ingress.structure = <Structure *>malloc(sizeof(Structure))
-        if ingress.structure == NULL:
+cdef void structure_keep(State *state, Stream *stream, const Structure *structure) noexcept nogil:
+    if stream.structure == NULL:
+        stream.structure = <Structure *>malloc(sizeof(Structure))
+        if stream.structure == NULL:
             state.out_of_memory = True
             return
-    ingress.structure[0] = structure[0]
+    stream.structure[0] = structure[0]

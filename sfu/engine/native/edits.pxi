@@ -164,9 +164,9 @@ cdef class EngineTable:
         cdef Ssrc *other
         for ssrc in (entry.ssrc, entry.rtx_ssrc):
             other = ssrc_of(handle.peer, ssrc) if ssrc is not None else NULL
-            if other != NULL and other.ingress.stream != entry.stream:
-                raise ValueError(f"peer {entry.peer} has SSRC {ssrc} under stream {other.ingress.stream}")
-        if known is not None and (known.peer is not handle or known.ingress.ssrc != entry.ssrc):
+            if other != NULL and other.stream.stream != entry.stream:
+                raise ValueError(f"peer {entry.peer} has SSRC {ssrc} under stream {other.stream.stream}")
+        if known is not None and (known.peer is not handle or known.stream.ssrc != entry.ssrc):
             self.remove_stream(entry.stream)
             known = None
         if known is None:
@@ -178,23 +178,23 @@ cdef class EngineTable:
 
     def remove_stream(self, stream):
         cdef StreamHandle handle = self.streams.pop(stream)
-        cdef Ingress *ingress = handle.ingress
+        cdef Stream *removed = handle.stream
         cdef int64_t k
         del handle.peer.streams[stream]
         handle.withdraw()
-        jobs_forget_ingress(&self.state, ingress)
-        while ingress.routes.count:
-            route_forget(&self.state, <Route *>ingress.routes.items[ingress.routes.count - 1], ingress)
-        while ingress.former.count:
-            route_forget(&self.state, <Route *>ingress.former.items[ingress.former.count - 1], ingress)
-            ingress.former.count -= 1
-        for k in range(ingress.capacity):
-            if ingress.ring[k] != NULL:
-                packet_release(&self.state, ingress.ring[k])
-                ingress.ring[k] = NULL
+        runs_forget_stream(&self.state, removed)
+        while removed.routes.count:
+            route_forget(&self.state, <Route *>removed.routes.items[removed.routes.count - 1], removed)
+        while removed.former.count:
+            route_forget(&self.state, <Route *>removed.former.items[removed.former.count - 1], removed)
+            removed.former.count -= 1
+        for k in range(removed.capacity):
+            if removed.ring[k] != NULL:
+                packet_release(&self.state, removed.ring[k])
+                removed.ring[k] = NULL
 
     def set_permitted(self, stream, permitted):
-        (<StreamHandle>self.streams[stream]).ingress.permitted = permitted
+        (<StreamHandle>self.streams[stream]).stream.permitted = permitted
 
     def set_route(self, entry):
         cdef PeerHandle handle = self.peers[entry.peer]
@@ -219,12 +219,12 @@ cdef class EngineTable:
     def switch_route(self, route, pending):
         cdef RouteHandle handle = self.routes[route]
         cdef Route *entry = handle.route
-        cdef Ingress *ingress
+        cdef Stream *stream
         if pending is None:
             route_stop(&self.state, entry)
             return
-        ingress = (<StreamHandle>self.streams[pending.stream]).ingress
-        if entry.pending != ingress:
+        stream = (<StreamHandle>self.streams[pending.stream]).stream
+        if entry.pending != stream:
             entry.held = -1
         route_withdraw(entry)
         entry.source_at_keyframe = pending.at_keyframe
@@ -233,21 +233,21 @@ cdef class EngineTable:
         entry.source_temporal = clamp_layer(pending.max_temporal)
         entry.source_spatial = clamp_layer(pending.max_spatial)
         entry.source_once_flowing = pending.once_flowing
-        entry.floor = ingress.newest + 1
-        if entry.source_at_keyframe and not ingress.is_audio:
-            entry.floor = map_carried(&entry.map, ingress)
-        entry.pending = ingress
-        if pointers_find(&ingress.routes, entry) < 0:
-            if not pointers_add(&ingress.routes, entry):
+        entry.floor = stream.newest + 1
+        if entry.source_at_keyframe and not stream.is_audio:
+            entry.floor = map_carried(&entry.map, stream)
+        entry.pending = stream
+        if pointers_find(&stream.routes, entry) < 0:
+            if not pointers_add(&stream.routes, entry):
                 raise MemoryError
-            if ingress.run != NULL and ingress.run.is_started:
+            if stream.run != NULL and stream.run.is_started:
                 # That run goes to the routes that there were; what comes now must not join it.
-                ingress.run = NULL
+                stream.run = NULL
 
     def remove_route(self, route):
         cdef RouteHandle handle = self.routes.pop(route)
         cdef PeerHandle peer = handle.peer
-        jobs_forget_route(&self.state, handle.route)
+        runs_forget_route(&self.state, handle.route)
         route_detach(&self.state, handle.route)
         del peer.routes[route]
         peer.indexes[handle.entry.ssrc] = map_next_out(&handle.route.map)
@@ -257,7 +257,7 @@ cdef class EngineTable:
     def route_state(self, route):
         cdef Route *entry = (<RouteHandle>self.routes[route]).route
         return RouteState(
-            entry.ingress.stream if entry.ingress != NULL else -1,
+            entry.stream.stream if entry.stream != NULL else -1,
             entry.map.segment.rewrite.timestamp_offset if entry.map.is_open else 0,
             entry.packets,
             entry.octets,
@@ -268,32 +268,32 @@ cdef class EngineTable:
         )
 
     def payload(self, stream, ext_seq):
-        cdef Packet *packet = cached((<StreamHandle>self.streams[stream]).ingress, ext_seq)
+        cdef Packet *packet = cached((<StreamHandle>self.streams[stream]).stream, ext_seq)
         if packet == NULL or packet.payload_size == 0:
             return None
         return packet.payload_type, (<char *>packet.data)[packet.payload_at : packet.payload_at + packet.payload_size]
 
     def add_sink_route(self, stream, sink, handle):
-        cdef Ingress *ingress = (<StreamHandle>self.streams[stream]).ingress
+        cdef Stream *tapped = (<StreamHandle>self.streams[stream]).stream
         cdef SinkEntry *sinks
-        self._remove_sink(ingress, sink)
-        sinks = <SinkEntry *>realloc(ingress.sinks, (ingress.sink_count + 1) * sizeof(SinkEntry))
+        self._remove_sink(tapped, sink)
+        sinks = <SinkEntry *>realloc(tapped.sinks, (tapped.sink_count + 1) * sizeof(SinkEntry))
         if sinks == NULL:
             raise MemoryError
-        ingress.sinks = sinks
-        ingress.sinks[ingress.sink_count] = SinkEntry(sink, handle)
-        ingress.sink_count += 1
+        tapped.sinks = sinks
+        tapped.sinks[tapped.sink_count] = SinkEntry(sink, handle)
+        tapped.sink_count += 1
 
     def remove_sink_route(self, stream, sink):
-        if not self._remove_sink((<StreamHandle>self.streams[stream]).ingress, sink):
+        if not self._remove_sink((<StreamHandle>self.streams[stream]).stream, sink):
             raise KeyError(sink)
 
-    cdef bint _remove_sink(self, Ingress *ingress, int64_t sink):
+    cdef bint _remove_sink(self, Stream *stream, int64_t sink):
         cdef int k
-        for k in range(ingress.sink_count):
-            if ingress.sinks[k].sink == sink:
-                ingress.sink_count -= 1
-                memmove(&ingress.sinks[k], &ingress.sinks[k + 1], (ingress.sink_count - k) * sizeof(SinkEntry))
+        for k in range(stream.sink_count):
+            if stream.sinks[k].sink == sink:
+                stream.sink_count -= 1
+                memmove(&stream.sinks[k], &stream.sinks[k + 1], (stream.sink_count - k) * sizeof(SinkEntry))
                 return True
         return False
 

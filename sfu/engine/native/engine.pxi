@@ -30,7 +30,7 @@ cdef class CompiledEngine(BatchEngine):
                 state.now = until + ahead
                 limit = last if first_audio(state) != NULL else over
                 until = min(limit, until + SLICE_NS)
-                complete = run_jobs(state, until)
+                complete = forward_runs(state, until)
                 flush_output(state)
         state.sends = False
         self._collect(result)
@@ -65,7 +65,7 @@ cdef class CompiledEngine(BatchEngine):
     @property
     def backlog(self):
         """Whether packets wait that were received already."""
-        return self.state.first_job != NULL
+        return self.state.first_run != NULL
 
     @property
     def datagrams_read(self):

@@ -45,7 +45,7 @@ cdef void map_stop(State *state, Numbering *map) noexcept nogil:
 
 
 cdef void map_start(
-    State *state, Numbering *map, Ingress *stream, int64_t ext_seq, const Rewriting *rewrite
+    State *state, Numbering *map, Stream *stream, int64_t ext_seq, const Rewriting *rewrite
 ) noexcept nogil:
     cdef Rewriting copied = rewrite[0]
     map_stop(state, map)
@@ -99,7 +99,7 @@ cdef void map_renumber(State *state, Numbering *map, int64_t first_out) noexcept
         map_start(state, map, map.segment.stream, map.next_ext, &map.segment.rewrite)
 
 
-cdef Segment *map_find(Numbering *map, const Ingress *stream, int64_t ext_seq) noexcept nogil:
+cdef Segment *map_find(Numbering *map, const Stream *stream, int64_t ext_seq) noexcept nogil:
     cdef int k
     cdef Segment *segment = &map.segment
     if map.is_open and segment.stream == stream and segment.first_ext <= ext_seq < map.next_ext:
@@ -128,7 +128,7 @@ cdef Segment *map_find_out(Numbering *map, int64_t out_seq) noexcept nogil:
     return segment if out_seq < segment.first_out + segment.end_ext - segment.first_ext else NULL
 
 
-cdef int64_t map_carried(const Numbering *map, const Ingress *stream) noexcept nogil:
+cdef int64_t map_carried(const Numbering *map, const Stream *stream) noexcept nogil:
     cdef int64_t end = -1
     cdef int k
     if map.is_open and map.segment.stream == stream:

@@ -210,7 +210,7 @@ cdef void take(State *state, Peer *peer, Ssrc *known, Packet *packet, int size, 
     if record == NULL:
         return
     record.peer = peer.peer
-    record.stream = known.ingress.stream
+    record.stream = known.stream.stream
     record.ext_seq = ext_seq
     record.arrival = arrival
     record.timestamp = packet.timestamp
@@ -220,7 +220,7 @@ cdef void take(State *state, Peer *peer, Ssrc *known, Packet *packet, int size, 
     record.level = level
 
 
-cdef void undo_rtx(const Ingress *ingress, Packet *packet, int repairs) noexcept nogil:
+cdef void undo_rtx(const Stream *stream, Packet *packet, int repairs) noexcept nogil:
     """Make an RTX packet its original, in place (RFC 4588, section 4)."""
     cdef int k
     cdef int header_bytes = packet.payload_at
@@ -229,159 +229,159 @@ cdef void undo_rtx(const Ingress *ingress, Packet *packet, int repairs) noexcept
     packet.start = 2
     packet.data[3] = repairs | packet.marker
     store16(packet.data + 4, seq)
-    store32(packet.data + 10, ingress.ssrc)
+    store32(packet.data + 10, stream.ssrc)
     packet.payload_at += 2
     packet.payload_size -= 2
     for k in range(PASSED_COUNT):
         packet.passed_at[k] += 2
 
 
-cdef int admit_rtx(State *state, const Ingress *ingress, Packet *packet, int *flags) noexcept nogil:
+cdef int admit_rtx(State *state, const Stream *stream, Packet *packet, int *flags) noexcept nogil:
     """Undo RTX; return the original's payload type, -1 when there is none."""
     cdef int payload_type = packet.data[1] & 0x7F
-    cdef int repairs = ingress.repairs[payload_type]
+    cdef int repairs = stream.repairs[payload_type]
     flags[0] |= FLAG_REPAIRED
-    if ingress.codec[payload_type] != CODEC_RTX or repairs == NO_TYPE or ingress.codec[repairs] == NO_TYPE:
+    if stream.codec[payload_type] != CODEC_RTX or repairs == NO_TYPE or stream.codec[repairs] == NO_TYPE:
         drop(state, DROP_UNMAPPED_PAYLOAD_TYPE)
         flags[0] |= FLAG_DUPLICATE
         return -1
     if packet.payload_size < 2:
         flags[0] |= FLAG_DUPLICATE | FLAG_PADDING
         return -1
-    undo_rtx(ingress, packet, repairs)
+    undo_rtx(stream, packet, repairs)
     return repairs
 
 
 cdef int64_t admit(State *state, Ssrc *known, Packet *packet, int *flags) noexcept nogil:
     """Number a packet, and cache it when it is new. Return its ext_seq, -1 for none."""
-    cdef Ingress *ingress = known.ingress
+    cdef Stream *stream = known.stream
     cdef int payload_type = packet.data[1] & 0x7F
     cdef int refusal
     cdef unsigned seq
     cdef int64_t ext_seq, ahead
     if known.is_rtx:
-        payload_type = admit_rtx(state, ingress, packet, flags)
+        payload_type = admit_rtx(state, stream, packet, flags)
         if payload_type < 0:
             return -1
     if packet.payload_size == 0:
         flags[0] |= FLAG_PADDING
     seq = load16(packet.data + packet.start + 2)
     ext_seq = seq
-    if ingress.newest >= 0:
-        ahead = (seq - ingress.newest) & 0xFFFF
-        ext_seq = ingress.newest + ahead if ahead < 0x8000 else ingress.newest + ahead - 0x10000
-    if ext_seq < 0 or ext_seq <= ingress.newest - ingress.capacity:
+    if stream.newest >= 0:
+        ahead = (seq - stream.newest) & 0xFFFF
+        ext_seq = stream.newest + ahead if ahead < 0x8000 else stream.newest + ahead - 0x10000
+    if ext_seq < 0 or ext_seq <= stream.newest - stream.capacity:
         drop(state, DROP_TOO_LATE)
         flags[0] |= FLAG_DUPLICATE
         return max(ext_seq, <int64_t>-1)
-    if cached(ingress, ext_seq) != NULL:
+    if cached(stream, ext_seq) != NULL:
         drop(state, DROP_DUPLICATE)
         flags[0] |= FLAG_DUPLICATE
         return ext_seq
-    refusal = opened(state, ingress, packet, ext_seq, &payload_type)
-    keep(state, ingress, packet, ext_seq, payload_type, refusal)
+    refusal = opened(state, stream, packet, ext_seq, &payload_type)
+    keep(state, stream, packet, ext_seq, payload_type, refusal)
     if packet.is_keyframe:
         flags[0] |= FLAG_KEYFRAME
     return ext_seq
 
 
 cdef void keep(
-    State *state, Ingress *ingress, Packet *packet, int64_t ext_seq, int payload_type, int refusal
+    State *state, Stream *stream, Packet *packet, int64_t ext_seq, int payload_type, int refusal
 ) noexcept nogil:
     """Cache a new packet, for whoever is to get it; one that may not pass (`refusal`) is kept empty, for its number."""
-    cdef Packet **place = &ingress.ring[ext_seq % ingress.capacity]
+    cdef Packet **place = &stream.ring[ext_seq % stream.capacity]
     packet.ext_seq = ext_seq
     packet.payload_type = payload_type
-    packet.codec = ingress.codec[payload_type]
+    packet.codec = stream.codec[payload_type]
     if refusal >= 0:
         drop(state, refusal)
         packet.payload_size = 0
     if packet.payload_size:
         describe(packet)
         if packet.codec == CODEC_AV1 and packet.passed_size[DESCRIPTOR_PLACE]:
-            describe_dependencies(state, ingress, packet)
-    packet.is_late = ext_seq < ingress.newest
-    ingress.newest = max(ingress.newest, ext_seq)
+            describe_dependencies(state, stream, packet)
+    packet.is_late = ext_seq < stream.newest
+    stream.newest = max(stream.newest, ext_seq)
     if place[0] != NULL:
         packet_release(state, place[0])
     place[0] = packet
     packet.refs += 1
-    add_to_run(state, ingress, packet)
+    add_to_run(state, stream, packet)
     if refusal < 0:
-        copy_to_sinks(state, ingress, packet)
+        copy_to_sinks(state, stream, packet)
 
 
-cdef void add_to_run(State *state, Ingress *ingress, Packet *packet) noexcept nogil:
-    cdef Job *job = ingress.run
+cdef void add_to_run(State *state, Stream *stream, Packet *packet) noexcept nogil:
+    cdef Run *run = stream.run
     cdef Packet **packets
     cdef int capacity
-    if job == NULL or (job.is_started and job.count >= JOINED_MAX):
-        job = <Job *>calloc(1, sizeof(Job))
-        if job == NULL:
+    if run == NULL or (run.is_started and run.count >= JOINED_MAX):
+        run = <Run *>calloc(1, sizeof(Run))
+        if run == NULL:
             state.out_of_memory = True
             return
         state.runs += 1
-        job.number = state.runs
-        job.ingress = ingress
-        ingress.run = job
-        if state.last_job != NULL:
-            state.last_job.next = job
+        run.number = state.runs
+        run.stream = stream
+        stream.run = run
+        if state.last_run != NULL:
+            state.last_run.next = run
         else:
-            state.first_job = job
-        state.last_job = job
-    if job.count == job.capacity:
-        capacity = 16 if job.capacity == 0 else 2 * job.capacity
-        packets = <Packet **>realloc(job.packets, capacity * sizeof(Packet *))
+            state.first_run = run
+        state.last_run = run
+    if run.count == run.capacity:
+        capacity = 16 if run.capacity == 0 else 2 * run.capacity
+        packets = <Packet **>realloc(run.packets, capacity * sizeof(Packet *))
         if packets == NULL:
             state.out_of_memory = True
             return
-        job.packets = packets
-        job.capacity = capacity
-    packet.run = job.number
-    packet.run_index = job.count
-    packet.begun_at = job.turn
+        run.packets = packets
+        run.capacity = capacity
+    packet.run = run.number
+    packet.run_index = run.count
+    packet.begun_at = run.turn
     packet.refs += 1
-    job.packets[job.count] = packet
-    job.count += 1
+    run.packets[run.count] = packet
+    run.count += 1
     state.waiting += 1
 
 
-cdef void copy_to_sinks(State *state, Ingress *ingress, Packet *packet) noexcept nogil:
+cdef void copy_to_sinks(State *state, Stream *stream, Packet *packet) noexcept nogil:
     cdef SinkRecord *record
     cdef int k
-    for k in range(ingress.sink_count):
+    for k in range(stream.sink_count):
         record = <SinkRecord *>grown_next(state, &state.sinks, sizeof(SinkRecord))
         if record != NULL:
-            record.sink = ingress.sinks[k].sink
-            record.handle = ingress.sinks[k].handle
-            record.stream = ingress.stream
+            record.sink = stream.sinks[k].sink
+            record.handle = stream.sinks[k].handle
+            record.stream = stream.stream
             record.packet = packet
             packet.refs += 1
 
 
 cdef void end_runs(State *state) noexcept nogil:
     """What comes later begins runs of its own; but audio joins the run of its stream that is under way or waits."""
-    cdef Job *job = state.first_job
-    while job != NULL:
-        if not job.is_closed and not job.ingress.is_audio:
-            job.is_closed = True
-            job.ingress.run = NULL
-            equalise(job)
-        job = job.next
+    cdef Run *run = state.first_run
+    while run != NULL:
+        if not run.is_closed and not run.stream.is_audio:
+            run.is_closed = True
+            run.stream.run = NULL
+            equalise(run)
+        run = run.next
 
 
-cdef void equalise(Job *job) noexcept nogil:
+cdef void equalise(Run *run) noexcept nogil:
     """Pad the packets of each frame to one length where little is missing; see sfu.engine.packet."""
     cdef Packet *packet
     cdef int start = 0, end, k, longest, missing
-    for end in range(1, job.count + 1):
-        if end < job.count and job.packets[end].timestamp == job.packets[start].timestamp:
+    for end in range(1, run.count + 1):
+        if end < run.count and run.packets[end].timestamp == run.packets[start].timestamp:
             continue
         longest = 0
         for k in range(start, end):
-            longest = max(longest, <int>job.packets[k].payload_size)
+            longest = max(longest, <int>run.packets[k].payload_size)
         for k in range(start, end):
-            packet = job.packets[k]
+            packet = run.packets[k]
             missing = longest - packet.payload_size
             if 0 < missing <= EQUALISING_MAX and packet.payload_size and not packet.is_padded:
                 packet.equalising = missing

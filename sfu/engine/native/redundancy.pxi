@@ -33,19 +33,19 @@ cdef int red_blocks(const uint8_t *payload, int size, Block *blocks) noexcept no
     return count + 1
 
 
-cdef inline bint is_plain(const Ingress *ingress, int payload_type) noexcept nogil:
+cdef inline bint is_plain(const Stream *stream, int payload_type) noexcept nogil:
     """Whether it is something that can be forwarded."""
-    cdef int codec = ingress.codec[payload_type]
+    cdef int codec = stream.codec[payload_type]
     return codec != NO_TYPE and codec != CODEC_RTX and codec != CODEC_RED
 
 
-cdef bint follows(const Ingress *ingress, int64_t position, uint32_t timestamp) noexcept nogil:
+cdef bint follows(const Stream *stream, int64_t position, uint32_t timestamp) noexcept nogil:
     """Whether the timestamp is later than that of the nearest packet before the position."""
     cdef Packet *packet
     cdef int64_t earlier
     cdef uint32_t ahead
     for earlier in range(position - 1, position - 1 - REDUNDANT_MAX, -1):
-        packet = cached(ingress, earlier) if earlier >= 0 else NULL
+        packet = cached(stream, earlier) if earlier >= 0 else NULL
         if packet != NULL:
             ahead = timestamp - packet.timestamp
             return 0 < ahead < <uint32_t>1 << 31
@@ -53,30 +53,30 @@ cdef bint follows(const Ingress *ingress, int64_t position, uint32_t timestamp) 
 
 
 cdef void recover(
-    State *state, Ingress *ingress, const Packet *packet, int64_t ext_seq, const Block *blocks, int count
+    State *state, Stream *stream, const Packet *packet, int64_t ext_seq, const Block *blocks, int count
 ) noexcept nogil:
     """Take what is missing right before a packet from its redundant blocks, oldest first."""
     cdef int found = 0, k
     cdef const Block *block
     cdef int64_t position
-    if ingress.newest < 0:
+    if stream.newest < 0:
         return
     for k in range(1, count):
         block = &blocks[count - 1 - k]
         position = ext_seq - k
-        if block.offset <= blocks[count - k].offset or not block.size or not is_plain(ingress, block.payload_type):
+        if block.offset <= blocks[count - k].offset or not block.size or not is_plain(stream, block.payload_type):
             break
-        if position < 0 or position <= ingress.newest - ingress.capacity or cached(ingress, position) != NULL:
+        if position < 0 or position <= stream.newest - stream.capacity or cached(stream, position) != NULL:
             break
-        if not follows(ingress, position, packet.timestamp - <uint32_t>block.offset):
+        if not follows(stream, position, packet.timestamp - <uint32_t>block.offset):
             break
         found = k
     for k in range(found, 0, -1):
-        recover_block(state, ingress, packet, ext_seq - k, &blocks[count - 1 - k])
+        recover_block(state, stream, packet, ext_seq - k, &blocks[count - 1 - k])
 
 
 cdef void recover_block(
-    State *state, Ingress *ingress, const Packet *packet, int64_t ext_seq, const Block *block
+    State *state, Stream *stream, const Packet *packet, int64_t ext_seq, const Block *block
 ) noexcept nogil:
     cdef Packet *lost = packet_new(state, 12 + block.size)
     cdef ArrivalRecord *record
@@ -91,14 +91,14 @@ cdef void recover_block(
     lost.data[1] = block.payload_type
     store16(lost.data + 2, ext_seq & 0xFFFF)
     store32(lost.data + 4, lost.timestamp)
-    store32(lost.data + 8, ingress.ssrc)
+    store32(lost.data + 8, stream.ssrc)
     memcpy(lost.data + 12, packet.data + packet.payload_at + block.at, block.size)
-    keep(state, ingress, lost, ext_seq, block.payload_type, -1)
+    keep(state, stream, lost, ext_seq, block.payload_type, -1)
     state.recovered += 1
     record = <ArrivalRecord *>grown_next(state, &state.arrivals, sizeof(ArrivalRecord))
     if record != NULL:
-        record.peer = ingress.peer.peer
-        record.stream = ingress.stream
+        record.peer = stream.peer.peer
+        record.stream = stream.stream
         record.ext_seq = ext_seq
         record.arrival = lost.arrival
         record.timestamp = lost.timestamp
@@ -124,18 +124,18 @@ cdef void undo_red(Packet *packet, const Block *primary) noexcept nogil:
         packet.passed_at[k] += primary.at
 
 
-cdef int opened(State *state, Ingress *ingress, Packet *packet, int64_t ext_seq, int *payload_type) noexcept nogil:
+cdef int opened(State *state, Stream *stream, Packet *packet, int64_t ext_seq, int *payload_type) noexcept nogil:
     """Undo RED, taking what it repairs. Return why the packet may not pass, -1 when it may."""
     cdef Block blocks[REDUNDANT_MAX + 1]
-    cdef int count, codec = ingress.codec[payload_type[0]]
-    if not ingress.permitted:
+    cdef int count, codec = stream.codec[payload_type[0]]
+    if not stream.permitted:
         return DROP_NOT_PERMITTED
     if codec == CODEC_RED and packet.payload_size:
         count = red_blocks(packet.data + packet.payload_at, packet.payload_size, blocks)
         if count < 0:
             return DROP_MALFORMED
-        recover(state, ingress, packet, ext_seq, blocks, count)
+        recover(state, stream, packet, ext_seq, blocks, count)
         undo_red(packet, &blocks[count - 1])
         payload_type[0] = blocks[count - 1].payload_type
-        return -1 if is_plain(ingress, payload_type[0]) else DROP_UNMAPPED_PAYLOAD_TYPE
+        return -1 if is_plain(stream, payload_type[0]) else DROP_UNMAPPED_PAYLOAD_TYPE
     return DROP_UNMAPPED_PAYLOAD_TYPE if codec == NO_TYPE or codec == CODEC_RTX else -1

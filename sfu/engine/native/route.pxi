@@ -11,56 +11,56 @@ cdef inline int marker_under(const Packet *packet, const Rewriting *rewrite) noe
     return packet.marker
 
 
-cdef Packet *cached(const Ingress *ingress, int64_t ext_seq) noexcept nogil:
+cdef Packet *cached(const Stream *stream, int64_t ext_seq) noexcept nogil:
     cdef Packet *packet
     if ext_seq < 0:
         return NULL
-    packet = ingress.ring[ext_seq % ingress.capacity]
+    packet = stream.ring[ext_seq % stream.capacity]
     return packet if packet != NULL and packet.ext_seq == ext_seq else NULL
 
 
 cdef void route_withdraw(Route *route) noexcept nogil:
-    cdef Ingress *pending = route.pending
+    cdef Stream *pending = route.pending
     route.pending = NULL
-    if pending != NULL and pending != route.ingress:
+    if pending != NULL and pending != route.stream:
         pointers_remove(&pending.routes, route)
 
 
 cdef void route_leave(State *state, Route *route) noexcept nogil:
-    cdef Ingress *ingress = route.ingress
-    cdef Ingress *former
+    cdef Stream *stream = route.stream
+    cdef Stream *former
     cdef int k
-    route.ingress = NULL
+    route.stream = NULL
     route.is_ahead = False
     map_stop(state, &route.map)
-    if ingress == NULL:
+    if stream == NULL:
         return
-    if route.pending != ingress:
-        pointers_remove(&ingress.routes, route)
+    if route.pending != stream:
+        pointers_remove(&stream.routes, route)
     k = 0
     while k < route.former.count:
-        former = <Ingress *>route.former.items[k]
+        former = <Stream *>route.former.items[k]
         if map_carried(&route.map, former) < 0:
             pointers_remove(&route.former, former)
             pointers_remove(&former.former, route)
         else:
             k += 1
-    if pointers_find(&route.former, ingress) < 0 and map_carried(&route.map, ingress) >= 0:
-        if not pointers_add(&route.former, ingress) or not pointers_add(&ingress.former, route):
+    if pointers_find(&route.former, stream) < 0 and map_carried(&route.map, stream) >= 0:
+        if not pointers_add(&route.former, stream) or not pointers_add(&stream.former, route):
             state.out_of_memory = True
 
 
-cdef void route_forget(State *state, Route *route, Ingress *ingress) noexcept nogil:
+cdef void route_forget(State *state, Route *route, Stream *stream) noexcept nogil:
     cdef int k
-    if route.pending == ingress:
+    if route.pending == stream:
         route_withdraw(route)
-    if route.ingress == ingress:
+    if route.stream == stream:
         route_leave(state, route)
-    pointers_remove(&route.former, ingress)
+    pointers_remove(&route.former, stream)
     for k in range(route.map.count):
-        if route.map.closed[k].stream == ingress:
+        if route.map.closed[k].stream == stream:
             route.map.closed[k].stream = NULL
-    if route.map.segment.stream == ingress:
+    if route.map.segment.stream == stream:
         route.map.segment.stream = NULL
 
 
@@ -68,40 +68,40 @@ cdef void route_detach(State *state, Route *route) noexcept nogil:
     cdef int k
     route_stop(state, route)
     for k in range(route.former.count):
-        pointers_remove(&(<Ingress *>route.former.items[k]).former, route)
+        pointers_remove(&(<Stream *>route.former.items[k]).former, route)
     route.former.count = 0
 
 
-cdef inline bint route_may_begin(const Route *route, const Packet *packet, const Ingress *ingress) noexcept nogil:
+cdef inline bint route_may_begin(const Route *route, const Packet *packet, const Stream *stream) noexcept nogil:
     if packet.ext_seq < route.floor:
         return False
-    if route.ingress == ingress and packet.ext_seq < route.map.next_ext:
+    if route.stream == stream and packet.ext_seq < route.map.next_ext:
         return False
     if route.source_at_keyframe:
         return packet.is_keyframe
-    return route.ingress != ingress or not route.has_last or packet.timestamp != route.last_packet_timestamp
+    return route.stream != stream or not route.has_last or packet.timestamp != route.last_packet_timestamp
 
 
-cdef inline bint route_holds(const Route *route, const Packet *packet, const Ingress *ingress) noexcept nogil:
+cdef inline bint route_holds(const Route *route, const Packet *packet, const Stream *stream) noexcept nogil:
     return (
         route.source_once_flowing
         and route.source_at_keyframe
         and route.source_has_offset
-        and route.ingress != NULL
-        and route.ingress != ingress
+        and route.stream != NULL
+        and route.stream != stream
         and packet.arrival - route.last_arrival < FLOWS_NS
     )
 
 
-cdef Packet *route_flips_from(Route *route, Packet *packet, Ingress *ingress) noexcept nogil:
-    cdef Packet *held = cached(ingress, route.held)
+cdef Packet *route_flips_from(Route *route, Packet *packet, Stream *stream) noexcept nogil:
+    cdef Packet *held = cached(stream, route.held)
     cdef int64_t ext_seq
     cdef bint is_next, is_late
     if held == NULL:
         route.held = -1
-        if not route_may_begin(route, packet, ingress):
+        if not route_may_begin(route, packet, stream):
             return NULL
-        if not route_holds(route, packet, ingress):
+        if not route_holds(route, packet, stream):
             return packet
         route.held = packet.ext_seq
         route.held_timestamp = packet.timestamp
@@ -116,7 +116,7 @@ cdef Packet *route_flips_from(Route *route, Packet *packet, Ingress *ingress) no
     if is_late or packet.ext_seq - route.held >= HELD_PACKETS_MAX:
         return held
     for ext_seq in range(route.held, packet.ext_seq):
-        if cached(ingress, ext_seq) == NULL:
+        if cached(stream, ext_seq) == NULL:
             return NULL
     return held if is_next else NULL
 
@@ -141,7 +141,7 @@ cdef void route_fall_back(State *state, Route *route, const Packet *packet) noex
     map_start(state, &route.map, route.map.segment.stream, route.map.next_ext, &rewrite)
 
 
-cdef uint32_t route_timestamp_offset(const Route *route, const Packet *packet, const Ingress *ingress) noexcept nogil:
+cdef uint32_t route_timestamp_offset(const Route *route, const Packet *packet, const Stream *stream) noexcept nogil:
     cdef int64_t elapsed
     if not route.has_last:
         return route.source_offset if route.source_has_offset else route.first_timestamp - packet.timestamp
@@ -150,8 +150,8 @@ cdef uint32_t route_timestamp_offset(const Route *route, const Packet *packet, c
         if elapsed < 0:
             elapsed = 0
         # Whole seconds apart, so that no gap overflows.
-        elapsed = elapsed // 1000000000 * ingress.clock_rate[packet.payload_type] + (
-            elapsed % 1000000000 * ingress.clock_rate[packet.payload_type] // 1000000000
+        elapsed = elapsed // 1000000000 * stream.clock_rate[packet.payload_type] + (
+            elapsed % 1000000000 * stream.clock_rate[packet.payload_type] // 1000000000
         )
         return route.last_timestamp + <uint32_t>(elapsed if elapsed > 1 else 1) - packet.timestamp
     return route_no_earlier(route, packet.timestamp, route.source_offset)
@@ -185,14 +185,14 @@ cdef void route_raise_layers(State *state, Route *route, const Packet *packet) n
     route_change_layers(state, route, temporal, spatial)
 
 
-cdef void route_flip(State *state, Route *route, const Packet *packet, Ingress *ingress) noexcept nogil:
+cdef void route_flip(State *state, Route *route, const Packet *packet, Stream *stream) noexcept nogil:
     cdef Rewriting rewrite
     cdef const Rewriting *current = &route.map.segment.rewrite
     route.pending = NULL
     route.held = -1
     route.target_temporal = route.source_temporal
     route.target_spatial = route.source_spatial
-    if route.ingress == ingress:
+    if route.stream == stream:
         route_change_layers(
             state,
             route,
@@ -202,7 +202,7 @@ cdef void route_flip(State *state, Route *route, const Packet *packet, Ingress *
         route_raise_layers(state, route, packet)
         return
     route_leave(state, route)
-    route.ingress = ingress
+    route.stream = stream
     memset(&rewrite, 0, sizeof(Rewriting))
     if route.has_last and route.last_frame >= 0 and packet.frame_number >= 0:
         # See sfu.engine.route: a keyframe may come after later frames of the stream that was carried.
@@ -215,13 +215,13 @@ cdef void route_flip(State *state, Route *route, const Packet *packet, Ingress *
         ) & 0x7FFF
         if route.last_tl0 >= 0 and packet.tl0 >= 0:
             rewrite.tl0_offset = (route.last_tl0 + route.last_rewrite.tl0_offset + 1 - packet.tl0) & 0xFF
-    rewrite.timestamp_offset = route_timestamp_offset(route, packet, ingress)
+    rewrite.timestamp_offset = route_timestamp_offset(route, packet, stream)
     if route.source_once_flowing and route.source_has_offset:
         route.wanted_offset = route.source_offset
         route.is_ahead = rewrite.timestamp_offset != route.wanted_offset
     rewrite.max_temporal = route.source_temporal
     rewrite.max_spatial = route.source_spatial
-    map_start(state, &route.map, ingress, packet.ext_seq, &rewrite)
+    map_start(state, &route.map, stream, packet.ext_seq, &rewrite)
     route.filtered_timestamp = -1
     route.filtered_picture = -1
 

@@ -64,7 +64,7 @@ cdef struct SinkEntry:
     int64_t sink
     int64_t handle
 
-cdef struct Ingress:
+cdef struct Stream:
     int64_t stream
     Peer *peer
     uint32_t ssrc
@@ -76,7 +76,7 @@ cdef struct Ingress:
     int64_t capacity
     Packet **ring
     Structure *structure
-    Job *run
+    Run *run
     Pointers routes
     Pointers former
     SinkEntry *sinks
@@ -86,7 +86,7 @@ cdef struct Ingress:
     int64_t clock_rate[128]
 
 cdef struct Segment:
-    Ingress *stream
+    Stream *stream
     int64_t first_ext
     int64_t end_ext
     int64_t first_out
@@ -121,8 +121,8 @@ cdef struct Repeated:
 cdef struct Route:
     Numbering map
     Peer *peer
-    Ingress *ingress
-    Ingress *pending
+    Stream *stream
+    Stream *pending
     int64_t route
     uint64_t packets
     uint64_t octets
@@ -211,7 +211,7 @@ cdef struct Window:
 cdef struct Ssrc:
     uint32_t ssrc
     bint is_rtx
-    Ingress *ingress
+    Stream *stream
 
 cdef struct Peer:
     int64_t peer
@@ -243,9 +243,9 @@ cdef struct Peer:
     int ssrc_capacity
     uint8_t extensions[256]
 
-cdef struct Job:
-    Job *next
-    Ingress *ingress
+cdef struct Run:
+    Run *next
+    Stream *stream
     int64_t number
     Packet **packets
     int count
@@ -320,8 +320,8 @@ cdef struct State:
     Packet *free_packets[SIZE_CLASSES]
     int free_count[SIZE_CLASSES]
     Slot *slots
-    Job *first_job
-    Job *last_job
+    Run *first_run
+    Run *last_run
     int waiting
     int queued
     Grown arrivals

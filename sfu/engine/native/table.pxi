@@ -109,7 +109,7 @@ cdef class PeerHandle:
         window.registered = True
         return 0
 
-    cdef int add_ssrc(self, uint32_t ssrc, bint is_rtx, Ingress *ingress) except -1:
+    cdef int add_ssrc(self, uint32_t ssrc, bint is_rtx, Stream *stream) except -1:
         cdef Ssrc *ssrcs
         cdef int capacity
         if self.peer.ssrc_count == self.peer.ssrc_capacity:
@@ -119,7 +119,7 @@ cdef class PeerHandle:
                 raise MemoryError
             self.peer.ssrcs = ssrcs
             self.peer.ssrc_capacity = capacity
-        self.peer.ssrcs[self.peer.ssrc_count] = Ssrc(ssrc, is_rtx, ingress)
+        self.peer.ssrcs[self.peer.ssrc_count] = Ssrc(ssrc, is_rtx, stream)
         self.peer.ssrc_count += 1
         return self.watch(ssrc)
 
@@ -137,60 +137,60 @@ cdef class PeerHandle:
 cdef class StreamHandle:
     """A stream's structure; `peer` keeps its peer's alive."""
 
-    cdef Ingress *ingress
+    cdef Stream *stream
     cdef PeerHandle peer
 
     def __cinit__(self, PeerHandle peer, entry):
-        self.ingress = <Ingress *>calloc(1, sizeof(Ingress))
-        if self.ingress == NULL:
+        self.stream = <Stream *>calloc(1, sizeof(Stream))
+        if self.stream == NULL:
             raise MemoryError
         self.peer = peer
-        self.ingress.peer = peer.peer
-        self.ingress.stream = entry.stream
-        self.ingress.ssrc = entry.ssrc
-        self.ingress.permitted = True
-        self.ingress.newest = -1
-        self.ingress.capacity = max(MIN_CACHE_PACKETS, min(entry.cache_packets, MAX_CACHE_PACKETS))
-        self.ingress.ring = <Packet **>calloc(self.ingress.capacity, sizeof(Packet *))
-        if self.ingress.ring == NULL:
+        self.stream.peer = peer.peer
+        self.stream.stream = entry.stream
+        self.stream.ssrc = entry.ssrc
+        self.stream.permitted = True
+        self.stream.newest = -1
+        self.stream.capacity = max(MIN_CACHE_PACKETS, min(entry.cache_packets, MAX_CACHE_PACKETS))
+        self.stream.ring = <Packet **>calloc(self.stream.capacity, sizeof(Packet *))
+        if self.stream.ring == NULL:
             raise MemoryError
 
     def __dealloc__(self):
-        if self.ingress != NULL:
-            free(self.ingress.ring)
-            free(self.ingress.structure)
-            free(self.ingress.routes.items)
-            free(self.ingress.former.items)
-            free(self.ingress.sinks)
-            free(self.ingress)
+        if self.stream != NULL:
+            free(self.stream.ring)
+            free(self.stream.structure)
+            free(self.stream.routes.items)
+            free(self.stream.former.items)
+            free(self.stream.sinks)
+            free(self.stream)
 
     cdef int take_entry(self, entry) except -1:
         """Take the entry's payload types and repair stream, and lead its SSRCs here."""
-        cdef Ingress *ingress = self.ingress
+        cdef Stream *stream = self.stream
         cdef int number
-        memset(ingress.codec, NO_TYPE, sizeof(ingress.codec))
-        memset(ingress.repairs, NO_TYPE, sizeof(ingress.repairs))
-        ingress.is_audio = False
+        memset(stream.codec, NO_TYPE, sizeof(stream.codec))
+        memset(stream.repairs, NO_TYPE, sizeof(stream.repairs))
+        stream.is_audio = False
         for number, payload in entry.payloads.items():
             if not 0 <= number <= 127:
                 raise ValueError(f"no such payload type: {number}")
-            ingress.codec[number] = payload.codec
-            ingress.clock_rate[number] = payload.clock_rate
+            stream.codec[number] = payload.codec
+            stream.clock_rate[number] = payload.clock_rate
             if payload.repairs is not None and 0 <= payload.repairs <= 127:
-                ingress.repairs[number] = payload.repairs
+                stream.repairs[number] = payload.repairs
             if payload.codec.is_audio:
-                ingress.is_audio = True
-        self.peer.add_ssrc(ingress.ssrc, False, ingress)
-        ingress.has_rtx = entry.rtx_ssrc is not None
-        if ingress.has_rtx:
-            ingress.rtx_ssrc = entry.rtx_ssrc
-            self.peer.add_ssrc(ingress.rtx_ssrc, True, ingress)
+                stream.is_audio = True
+        self.peer.add_ssrc(stream.ssrc, False, stream)
+        stream.has_rtx = entry.rtx_ssrc is not None
+        if stream.has_rtx:
+            stream.rtx_ssrc = entry.rtx_ssrc
+            self.peer.add_ssrc(stream.rtx_ssrc, True, stream)
         return 0
 
     cdef void withdraw(self):
-        self.peer.remove_ssrc(self.ingress.ssrc)
-        if self.ingress.has_rtx:
-            self.peer.remove_ssrc(self.ingress.rtx_ssrc)
+        self.peer.remove_ssrc(self.stream.ssrc)
+        if self.stream.has_rtx:
+            self.peer.remove_ssrc(self.stream.rtx_ssrc)
 
 
 cdef class RouteHandle:

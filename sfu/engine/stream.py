@@ -1,4 +1,4 @@
-"""An ingress SSRC of the Python engine: its unwrapped numbering, its cache, and who is fed from it."""
+"""An incoming SSRC of the Python engine: its unwrapped numbering, its cache, and who is fed from it."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ MIN_CACHE_PACKETS = 64
 MAX_CACHE_PACKETS = 16384
 
 
-class Ingress:
+class Stream:
     """A registered stream. `routes` carry it or wait for it; `former` carried it and may still get late packets."""
 
     __slots__ = (

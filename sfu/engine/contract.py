@@ -135,7 +135,7 @@ class Switch(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """What a peer's feedback said, up to a message that came at `arrival`; see `sfu.engine.reports_sending`."""
+    """What a peer's feedback said, up to a message that came at `arrival`; see `sfu.engine.send_side_observer`."""
 
     peer: int
     observation: Observation

@@ -31,7 +31,7 @@ from sfu.machines.congestion.observation import Observation, SentSummary
 
 
 class PythonEngine:
-    """See `sfu.engine.contract.Engine` and `ReportsSending`."""
+    """See `sfu.engine.contract.Engine` and `SendSideObserver`."""
 
     name = "python"
 

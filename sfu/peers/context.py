@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sfu.engine.contract import Address, Drop, Engine
-from sfu.engine.reports_sending import ReportsSending
+from sfu.engine.send_side_observer import SendSideObserver
 from sfu.formats.sdp import Candidate
 from sfu.machines.dtls.certificate import DtlsCertificate
 from sfu.peers.outbox import Outbox
@@ -81,8 +81,8 @@ class Context:
 
     `touched` are numbers of peers that may have something to send or a new timer; the node settles
     them. `routes` finds the downtrack of a route. `far_ends` are the addresses that plain transports send to, with our
-    socket, and whose they are; `unproved` are those that nobody vouches for. `sending` is the engine where subscribers'
-    links are to be estimated. `reached_from` tells who is behind an address of this machine's own. `resizers` cut the
+    socket, and whose they are; `unproved` are those that nobody vouches for. `observer` is the engine where
+    subscribers' links are to be estimated. `reached_from` tells who is behind an address of this machine's own. `resizers` cut the
     datagrams of some of our sockets before the engine takes them.
     """
 
@@ -100,7 +100,7 @@ class Context:
     routes: "dict[int, DownTrack]" = field(default_factory=dict)
     far_ends: dict[tuple[Address, int], int] = field(default_factory=dict)
     unproved: UnprovedReceivers = field(default_factory=UnprovedReceivers)
-    sending: ReportsSending | None = None
+    observer: SendSideObserver | None = None
     reached_from: Mapping[Address, Address] = field(default_factory=dict)
     resizers: "dict[int, Resizer]" = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)

@@ -14,7 +14,7 @@ from foundation.background import keep_running
 from foundation.etcd import Etcd, EtcdConfig
 from sfu.engine import create_engine, engine_notice
 from sfu.engine.pump import Pump
-from sfu.engine.reports_sending import ReportsSending
+from sfu.engine.send_side_observer import SendSideObserver
 from sfu.engine.sockets import Sockets
 from sfu.machines.dtls.certificate import generate_certificate
 from sfu.machines.ice.lite import lite_candidates
@@ -196,7 +196,7 @@ class SfuServer:
             node=config.node,
             reached_from=doors.far_ends,
             unix_offset=time.time_ns() - time.monotonic_ns(),
-            sending=engine if config.estimate_bandwidth and isinstance(engine, ReportsSending) else None,
+            observer=engine if config.estimate_bandwidth and isinstance(engine, SendSideObserver) else None,
             limits=Limits(
                 audio_slots=config.audio_slots,
                 participants=config.max_participants,

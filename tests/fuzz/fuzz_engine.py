@@ -29,7 +29,7 @@ from sfu.engine.contract import (
     SrtpProfile,
     StreamEntry,
 )
-from sfu.engine.reports_sending import ReportsSending
+from sfu.engine.send_side_observer import SendSideObserver
 from sfu.formats import rtp
 from sfu.formats.extensions import Extension
 from sfu.formats.transport_feedback import TransportFeedback
@@ -96,7 +96,7 @@ class Machine:
         elif operation == 11:
             engine.set_budget(PEERS[body[1] & 1], body[2] * 1000 or None)
             self.check(engine.release(self.now))
-            if isinstance(engine, ReportsSending):
+            if isinstance(engine, SendSideObserver):
                 engine.report_sent(PEERS[body[1] & 1], body[2] > 30)
                 self.check(engine.pad(PEERS[body[1] & 1], body[2] * 10, self.now))
                 engine.claim(PEERS[body[2] & 1], body[2] % 3 - 1)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from sfu.engine.contract import Engine
-from sfu.engine.reports_sending import ReportsSending
+from sfu.engine.send_side_observer import SendSideObserver
 from sfu.flight.noted_estimator import NotedEstimator
 from sfu.flight.recorder import ParticipantFlight
 from sfu.formats import rtcp
@@ -42,7 +42,7 @@ class Bandwidth:
         self,
         peer: int,
         engine: Engine,
-        sending: ReportsSending,
+        observer: SendSideObserver,
         outbox: Outbox,
         now: int,
         *,
@@ -55,7 +55,7 @@ class Bandwidth:
         self._opened_at: int | None = None
         self._peer = peer
         self._engine = engine
-        self._sending = sending
+        self._observer = observer
         self._outbox = outbox
         self._estimator = Estimator() if flight is None else NotedEstimator(flight, now)
         self._retransmission_budget = RetransmissionBudget()
@@ -70,7 +70,7 @@ class Bandwidth:
         self._ample_folded = _AMPLE_FOLDED_NS - peer % _SPREAD * _SPREAD_NS  # not that of all who began together
         self._folded = 0  # for how long calm feedback is folded, 0 before there is any
         self._bursts = BurstCapacity()
-        sending.report_sent(peer, True)
+        observer.report_sent(peer, True)
         self._set_budget()
 
     @property
@@ -130,7 +130,7 @@ class Bandwidth:
             if not whole and not self._folded:
                 self._fold(_FOLDED_NS)
             self._collect()
-            self.observed(self._sending.observe(self._peer, packet, arrival, whole=whole), arrival)
+            self.observed(self._observer.observe(self._peer, packet, arrival, whole=whole), arrival)
             return
         else:
             return
@@ -184,7 +184,7 @@ class Bandwidth:
     def _fold(self, longest: int) -> None:
         if longest != self._folded:
             self._folded = longest
-            self._sending.fold(self._peer, longest)
+            self._observer.fold(self._peer, longest)
 
     def _begin_probe(self, now: int) -> None:
         probe = self._estimator.next_probe(self.wanted, now)
@@ -202,7 +202,7 @@ class Bandwidth:
         self._next_step = now + _PROBE_STEP_NS
         self._collect()
         if due > self._probe_sent:
-            padding = self._sending.pad(self._peer, due - self._probe_sent, now)
+            padding = self._observer.pad(self._peer, due - self._probe_sent, now)
             self._outbox.send(padding)
             self._collect()
             if not padding:
@@ -217,7 +217,7 @@ class Bandwidth:
     def _collect(self) -> int:
         """Take what was sent since the last time, as part of the probe that is under way; return its bytes."""
         cluster = self._probe.cluster if self._probe is not None else -1
-        summary = self._sending.claim(self._peer, cluster)
+        summary = self._observer.claim(self._peer, cluster)
         self._estimator.sent(summary)
         self._probe_sent += summary.size
         return summary.size

@@ -66,7 +66,7 @@ class DownTrack:
         # Kept over switches and pauses: where the engine must raise an offset, that may not add up.
         self._origin: int | None = None
         self.managed = managed
-        self._needs_grant = managed and context.sending is not None and slot.kind == "video"
+        self._needs_grant = managed and context.observer is not None and slot.kind == "video"
         self._may_begin = False
 
     def can_carry(self, uptrack: UpTrack) -> bool:

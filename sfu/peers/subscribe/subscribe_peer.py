@@ -62,9 +62,9 @@ class SubscribePeer:
     def connected(self, now: int) -> None:
         """The peer's keys are in the engine: media may flow."""
         context = self._context
-        if self.bandwidth is None and context.sending is not None and isinstance(self.peer, Peer):
+        if self.bandwidth is None and context.observer is not None and isinstance(self.peer, Peer):
             self.bandwidth = Bandwidth(
-                self.peer.number, context.engine, context.sending, context.outbox, now, flight=self.flight
+                self.peer.number, context.engine, context.observer, context.outbox, now, flight=self.flight
             )
         for downtrack in self.downtracks.values():
             downtrack.connect(now)

@@ -5,7 +5,7 @@ from typing import Protocol
 import pytest
 
 from sfu.engine.contract import Engine, PeerEntry, RouteSource, StreamEntry
-from sfu.engine.reports_sending import ReportsSending
+from sfu.engine.send_side_observer import SendSideObserver
 from sfu.formats.congestion_feedback import CongestionFeedback, PacketArrival, StreamArrivals
 from sfu.formats.extensions import Extension
 from sfu.formats.transport_feedback import TransportFeedback
@@ -14,7 +14,7 @@ from sfu.machines.congestion.send_history import MAX_PACKETS, PacketResult, Sent
 from tests.sfu.engine.table import AUDIO, MILLISECOND, SENT, Publisher, Subscriber, one_to_one, opus, vp8
 
 
-class Reporting(Engine, ReportsSending, Protocol):
+class Reporting(Engine, SendSideObserver, Protocol):
     """What every engine is."""
 
 
@@ -28,7 +28,7 @@ def started(engine: Reporting, packets: int = 5) -> tuple[Publisher, Subscriber]
 
 
 def test_the_engine_reports_sending(engine: Reporting) -> None:
-    assert isinstance(engine, ReportsSending)
+    assert isinstance(engine, SendSideObserver)
 
 
 def told(engine: Reporting, base: int, count: int, now: int = 0) -> tuple[PacketResult, ...]:

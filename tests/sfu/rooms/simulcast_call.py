@@ -167,7 +167,7 @@ class Call:
     ) -> None:
         self.stage = stage = Stage()
         if estimates:
-            stage.node.context.sending = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
+            stage.node.context.observer = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
         people = [stage.join(f"p{number}") for number in range(cameras)]
         self.bob = stage.join("bob")
         self.viewer = Viewer(stage, self.bob, settings)

@@ -32,7 +32,7 @@ def room_with_a_slot(*, estimates: bool = True) -> tuple[Stage, Person, RtcClien
     """Bob waits with a video slot that was negotiated for somebody who is gone again."""
     stage = Stage()
     if estimates:
-        stage.node.context.sending = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
+        stage.node.context.observer = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
     bob, guest = stage.join("bob"), stage.join("guest")
     viewer = subscribe(stage, bob)
     publish(stage, guest)
@@ -58,7 +58,7 @@ def test_everyone_in_a_large_room_sees_it(monkeypatch: pytest.MonkeyPatch) -> No
     """More than are served at a time: as many turns as it takes come before the handshake ends, here after 60 ms."""
     monkeypatch.setattr(adaptation, "_BATCH", 1)
     stage = Stage()
-    stage.node.context.sending = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
+    stage.node.context.observer = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
     people = [stage.join(f"p{number}") for number in range(4)]
     viewers = [subscribe(stage, person) for person in people]
     guest = stage.join("guest")

@@ -22,7 +22,7 @@ class FarCall:
     def __init__(self, *further: str) -> None:
         self.tied = Tied(*further)
         for stage in self.tied.stages.values():
-            stage.node.context.sending = stage.node.context.engine  # type: ignore[assignment]  # it is one
+            stage.node.context.observer = stage.node.context.engine  # type: ignore[assignment]  # it is one
         self.cameras: list[Camera] = []
         self.viewers: list[tuple[Stage, Viewer]] = []
 

@@ -121,7 +121,7 @@ class Reports:
 
 def play(settings: LinkSettings, says: Callable[[Player, int], list[rtcp.Packet]]) -> tuple[Stage, Camera, Player]:
     stage = Stage()
-    stage.node.context.sending = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
+    stage.node.context.observer = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
     camera = Camera(stage, stage.join("ann"), 0)
     return stage, camera, Player(stage, settings, says)
 

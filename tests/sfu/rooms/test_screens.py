@@ -32,7 +32,7 @@ class ScreenCall:
         self.stage = stage = far.near if far is not None else Stage()
         watched = far.far if far is not None else stage
         for each in (stage, watched):
-            each.node.context.sending = each.node.context.engine  # type: ignore[assignment]  # the Python engine is one
+            each.node.context.observer = each.node.context.engine  # type: ignore[assignment]  # the Python engine is one
         ann, self.bob = (far.ann, far.bob) if far is not None else (stage.join("ann"), stage.join("bob"))
         self._pass = far.run if far is not None else stage.run
         local = generate_credentials()

@@ -9,7 +9,7 @@ from sfu.machines.congestion.observation import Observation, SentSummary
 
 
 @runtime_checkable
-class ReportsSending(Protocol):
+class SendSideObserver(Protocol):
     """Records of what is sent, and judging feedback by them."""
 
     def report_sent(self, peer: int, wanted: bool) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from sfu.engine.contract import Datagram, Drop, Engine, Outgoing, Result
+from sfu.engine.pump_times import PumpTimes
 from sfu.engine.sockets import Sockets
-from sfu.engine.step_times import StepTimes
 
 BUDGET = 2_000_000
 BACKLOG_DATAGRAMS = 4096
@@ -53,7 +53,7 @@ class DirectEngine(Protocol):
 
 
 class Pump:
-    """Composes an engine and sockets. Only the loop's thread may call it. `times` tells how long its steps take.
+    """Composes an engine and sockets. Only the loop's thread may call it. `times` tells how long its turns take.
 
     After `receive_and_forward`, when `backlog` is true, the caller must call again without waiting for a reader
     (`loop.call_soon`), since the sockets may be empty already.
@@ -73,7 +73,7 @@ class Pump:
         self._taken: list[Datagram] = []
         self._chunk = _MAX_CHUNK
         self._datagrams_read = 0
-        self.times = StepTimes()
+        self.times = PumpTimes()
 
     @property
     def backlog(self) -> bool:

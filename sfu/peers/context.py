@@ -79,11 +79,11 @@ class Schedule:
 class Context:
     """Shared by the rooms and peers of one node. `unix_offset` is Unix time less the monotonic clock, in ns.
 
-    `touched` are numbers of peers that may have something to send or a new timer; the node settles
-    them. `routes` finds the downtrack of a route. `far_ends` are the addresses that plain transports send to, with our
-    socket, and whose they are; `unproved` are those that nobody vouches for. `observer` is the engine where
-    subscribers' links are to be estimated. `reached_from` tells who is behind an address of this machine's own. `resizers` cut the
-    datagrams of some of our sockets before the engine takes them.
+    `touched` are numbers of peers that may have something to send or a new timer; the node settles them. `routes`
+    finds the downtrack of a route. `far_ends` are the addresses that plain transports send to, with our socket, and
+    whose they are; `unproved` are those that nobody vouches for. `observer` is the engine where subscribers' links are
+    to be estimated. `reached_from` tells who is behind an address of this machine's own. `resizers` cut the datagrams
+    of some of our sockets before the engine takes them.
     """
 
     engine: Engine

@@ -12,8 +12,8 @@ import pytest
 
 from sfu.engine.contract import Drop, Engine, Outgoing, Result, RouteSource, StreamEntry
 from sfu.engine.pump import Pump
+from sfu.engine.pump_times import PumpTimes
 from sfu.engine.sockets import Sockets
-from sfu.engine.step_times import StepTimes
 from sfu.formats import rtp
 from tests.sfu.engine.table import AUDIO, VIDEO, Publisher, Subscriber, one_to_one, opus, vp8
 
@@ -218,13 +218,13 @@ def test_tells_what_its_steps_cost(world: World) -> None:
     world.pump_once()
     world.pump.release(world.clock.now)
     times = world.pump.times
-    assert times.steps == 2
+    assert times.turns == 2
     assert times.total > 0
     assert times.cumulative()[-1] == (None, 2)
 
 
 def test_a_step_is_counted_by_its_length() -> None:
-    times = StepTimes()
+    times = PumpTimes()
     for spent in (1, 50_000, 50_001, 3_000_000, 1_000_000_000):
         times.add(spent)
     counts = dict(times.cumulative())
@@ -314,7 +314,6 @@ from sfu.engine import create_engine
 from sfu.engine.contract import RouteSource, StreamEntry
 from sfu.engine.pump import Pump
 from sfu.engine.sockets import Sockets
-from sfu.engine.step_times import StepTimes
 from tests.sfu.engine.table import VIDEO, Publisher, Subscriber, vp8
 engine = create_engine(sys.argv[1])
 sockets = Sockets(["127.0.0.1"], 0)

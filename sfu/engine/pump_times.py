@@ -1,6 +1,6 @@
-"""What the engine's steps take, kernel included, in total and by length of step.
+"""Time that the pump's turns take, kernel included, in total and by length of turn.
 
-Elapsed time: steps do not wait for anything, and to ask the kernel for a thread's CPU time is slower than many of them.
+Elapsed time: a turn does not wait for anything, and to ask the kernel for a thread's CPU time is slower than many of them.
 """
 
 from bisect import bisect_left
@@ -9,20 +9,20 @@ from itertools import accumulate
 BOUNDS_NS = (50_000, 100_000, 250_000, 500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000)
 
 
-class StepTimes:
-    """A histogram of steps that did something: `total` in ns, `steps` how many."""
+class PumpTimes:
+    """A histogram of turns that did something: `total` in ns, `turns` how many."""
 
     def __init__(self) -> None:
         self.total = 0
-        self.steps = 0
+        self.turns = 0
         self._counts = [0] * (len(BOUNDS_NS) + 1)
 
     def add(self, spent: int) -> None:
-        """Take a step of `spent` ns."""
+        """Take a turn of `spent` ns."""
         self.total += spent
-        self.steps += 1
+        self.turns += 1
         self._counts[bisect_left(BOUNDS_NS, spent)] += 1
 
     def cumulative(self) -> list[tuple[int | None, int]]:
-        """Return (bound in ns, steps no longer than it), the last bound None: there is none."""
+        """Return (bound in ns, turns no longer than it), the last bound None: there is none."""
         return list(zip((*BOUNDS_NS, None), accumulate(self._counts), strict=True))

@@ -18,7 +18,7 @@ from sfu.engine.contract import (
 )
 from sfu.formats.congestion_feedback import CongestionFeedback
 from sfu.formats.transport_feedback import TransportFeedback
-from sfu.machines.congestion.observation import Observation, SentSummary
+from sfu.machines.congestion.feedback_analyser import FeedbackSummary, SentSummary
 
 class CompiledEngine:
     name: str
@@ -65,7 +65,7 @@ class CompiledEngine:
     def claim(self, peer: int, cluster: int = -1) -> SentSummary: ...
     def observe(
         self, peer: int, message: TransportFeedback | CongestionFeedback, now: int, *, whole: bool = False
-    ) -> Observation | None: ...
+    ) -> FeedbackSummary | None: ...
     def pad(self, peer: int, size: int, now: int) -> list[Outgoing]: ...
     @property
     def datagrams_read(self) -> int: ...

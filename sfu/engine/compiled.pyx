@@ -31,7 +31,7 @@ from sfu.engine.srtp import KEY_BYTES, check_keys, derive_key
 from sfu.formats.extensions import Extension
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.congestion.loss_windows import LossWindow
-from sfu.machines.congestion.observation import Observation, SentSummary
+from sfu.machines.congestion.feedback_analyser import FeedbackSummary, SentSummary
 from sfu.machines.congestion.overuse import Usage
 from sfu.machines.congestion.send_history import PacketResult, SentKind
 
@@ -100,8 +100,8 @@ include "native/numbering.pxi"
 include "native/route.pxi"
 include "native/sending.pxi"
 include "native/trend.pxi"
-include "native/observation.pxi"
-include "native/summary.pxi"
+include "native/feedback_analyser.pxi"
+include "native/feedback_summary.pxi"
 include "native/feedback.pxi"
 include "native/layout.pxi"
 include "native/peer_sender.pxi"

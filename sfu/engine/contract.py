@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
-from sfu.machines.congestion.observation import Observation
+from sfu.machines.congestion.feedback_analyser import FeedbackSummary
 
 Address = tuple[str, int]
 """An IP literal (no zone) and a port."""
@@ -138,7 +138,7 @@ class Observed(NamedTuple):
     """What a peer's feedback said, up to a message that came at `arrival`; see `sfu.engine.send_side_observer`."""
 
     peer: int
-    observation: Observation
+    summary: FeedbackSummary
     arrival: int
 
 

@@ -84,7 +84,7 @@ class Forwarder:
         stamp = send_time(now)
         send_time_word, seq_tag = route.layout.send_time_word | stamp, route.layout.seq_tag
         transport_seq = sender.transport_seq
-        append, pacer, observer = self._outgoing.append, sender.pacer, sender.observer
+        append, pacer, analyser = self._outgoing.append, sender.pacer, sender.analyser
         kind = SentKind.AUDIO if entry.is_audio else SentKind.VIDEO
         size = out_seq = 0
         for ext_seq, first, marker, timestamp, words, tail, payload in plan:
@@ -101,8 +101,8 @@ class Forwarder:
             size += len(data)
             if stamps is not None:
                 stamps[out_seq % STAMPS] = (out_seq, stamp, transport_seq)
-            if observer is not None:
-                observer.sent(SentPacket(transport_seq, ssrc, out_seq & 0xFFFF, len(data), now, kind))
+            if analyser is not None:
+                analyser.sent(SentPacket(transport_seq, ssrc, out_seq & 0xFFFF, len(data), now, kind))
             if pacer is not None:
                 pacer.charge(now, len(data))
             transport_seq = (transport_seq + 1) & 0xFFFF

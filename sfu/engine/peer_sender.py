@@ -10,7 +10,7 @@ from sfu.engine.route import STAMPS, Route
 from sfu.engine.srtp import NoProtector, PlainRtcp, Protector, RtcpProtector, create_protector
 from sfu.engine.tally import Tally
 from sfu.formats.extensions import Extension
-from sfu.machines.congestion.observation import Observer
+from sfu.machines.congestion.feedback_analyser import FeedbackAnalyser
 from sfu.machines.congestion.send_history import SentKind, SentPacket
 
 _MASK32 = 0xFFFFFFFF
@@ -35,7 +35,7 @@ class PeerSender:
         self.local = 0
         self.transport_seq = 0
         self.pacer: Pacer | None = None
-        self.observer: Observer | None = None
+        self.analyser: FeedbackAnalyser | None = None
         self.folds = 0
         self._rtcp: RtcpProtector | PlainRtcp | None = None
         self._extensions: Mapping[Extension, int] = {}
@@ -140,10 +140,10 @@ class PeerSender:
 
     def report_sent(self, wanted: bool) -> None:
         if not wanted:
-            self.observer = None
+            self.analyser = None
             self.folds = 0
-        elif self.observer is None:
-            self.observer = Observer()
+        elif self.analyser is None:
+            self.analyser = FeedbackAnalyser()
 
     def pad(self, size: int, now: int, outgoing: list[Outgoing]) -> None:
         """Send at least `size` bytes of what was sent lately once more, over RTX."""
@@ -209,10 +209,10 @@ class PeerSender:
         route.octets += len(payload)
         self._tally.forwarded += 1
         data = protector.seal(header, payload + packet.padding, route.base, out_seq)
-        if self.observer is not None:
+        if self.analyser is not None:
             kind = SentKind.AUDIO if route.entry.is_audio else SentKind.VIDEO
             seq = _recorded_seq(route, stamps)
-            self.observer.sent(SentPacket(seq, route.entry.ssrc, out_seq & 0xFFFF, len(data), now, kind))
+            self.analyser.sent(SentPacket(seq, route.entry.ssrc, out_seq & 0xFFFF, len(data), now, kind))
         return data
 
     def _repair(
@@ -229,9 +229,9 @@ class PeerSender:
             header = _header(numbered, rtx_payload_type, rtx_seq, entry.rtx_ssrc, stamps)
             payload = (out_seq & 0xFFFF).to_bytes(2, "big") + payload
             data = protector.seal(header, payload, route.rtx_base, rtx_seq)
-            if self.observer is not None:
+            if self.analyser is not None:
                 seq = _recorded_seq(route, stamps)
-                self.observer.sent(SentPacket(seq, entry.rtx_ssrc, rtx_seq & 0xFFFF, len(data), now, kind))
+                self.analyser.sent(SentPacket(seq, entry.rtx_ssrc, rtx_seq & 0xFFFF, len(data), now, kind))
         else:
             # Under one packet index there may be one packet only: it must be the same bytes, stamps included.
             sent = route.stamps[out_seq % STAMPS] if route.stamps is not None else None

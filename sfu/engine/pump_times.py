@@ -1,6 +1,7 @@
 """Time that the pump's turns take, kernel included, in total and by length of turn.
 
-Elapsed time: a turn does not wait for anything, and to ask the kernel for a thread's CPU time is slower than many of them.
+Elapsed time: a turn does not wait for anything, and asking the kernel for a thread's CPU time takes longer than many
+turns do.
 """
 
 from bisect import bisect_left

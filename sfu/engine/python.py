@@ -27,7 +27,7 @@ from sfu.engine.stream import Stream
 from sfu.engine.tally import Tally
 from sfu.formats.congestion_feedback import CongestionFeedback
 from sfu.formats.transport_feedback import TransportFeedback
-from sfu.machines.congestion.observation import Observation, SentSummary
+from sfu.machines.congestion.feedback_analyser import FeedbackSummary, SentSummary
 
 
 class PythonEngine:
@@ -234,18 +234,18 @@ class PythonEngine:
         self._peers[peer].sender.report_sent(wanted)
 
     def claim(self, peer: int, cluster: int = -1) -> SentSummary:
-        observer = self._peers[peer].sender.observer
-        return observer.claim(cluster) if observer is not None else SentSummary(0, 0, 0, 0)
+        analyser = self._peers[peer].sender.analyser
+        return analyser.claim(cluster) if analyser is not None else SentSummary(0, 0, 0, 0)
 
     def fold(self, peer: int, longest: int) -> None:
         sender = self._peers[peer].sender
-        sender.folds = longest if sender.observer is not None else 0
+        sender.folds = longest if sender.analyser is not None else 0
 
     def observe(
         self, peer: int, message: TransportFeedback | CongestionFeedback, now: int, *, whole: bool = False
-    ) -> Observation | None:
-        observer = self._peers[peer].sender.observer
-        return observer.observe(message, now, whole=whole) if observer is not None else None
+    ) -> FeedbackSummary | None:
+        analyser = self._peers[peer].sender.analyser
+        return analyser.observe(message, now, whole=whole) if analyser is not None else None
 
     def pad(self, peer: int, size: int, now: int) -> list[Outgoing]:
         outgoing: list[Outgoing] = []

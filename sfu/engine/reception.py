@@ -174,14 +174,14 @@ class Reception:
     def tell(self) -> None:
         """Put what feedback said into the result, when all of the batch was received."""
         for peer, arrival in self._told.items():
-            if peer.sender.observer is not None:
-                self._result.observed.append(Observed(peer.number, peer.sender.observer.tell(arrival), arrival))
+            if peer.sender.analyser is not None:
+                self._result.observed.append(Observed(peer.number, peer.sender.analyser.tell(arrival), arrival))
         self._told.clear()
 
     def _fold(self, peer: Peer, compound: bytes, arrival: int) -> bytes:
         """Take calm feedback and reports out of a compound packet where that is wanted; return what is left."""
-        observer, folds = peer.sender.observer, peer.sender.folds
-        if observer is None or not folds or not observer.may_fold(arrival):
+        analyser, folds = peer.sender.analyser, peer.sender.folds
+        if analyser is None or not folds or not analyser.may_fold(arrival):
             return compound
         packets = packets_of(compound)
         if packets is None:
@@ -191,8 +191,8 @@ class Reception:
             feedback = transport_feedback_of(packet)
             if feedback is None:
                 blocks = rtcp.reports_alone(packet)
-                left += b"" if blocks and observer.fold_report(blocks, arrival, folds) else packet
-            elif observer.fold(feedback, arrival, folds) or peer in self._told:
+                left += b"" if blocks and analyser.fold_report(blocks, arrival, folds) else packet
+            elif analyser.fold(feedback, arrival, folds) or peer in self._told:
                 self._told[peer] = arrival
         return left
 

@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 from sfu.engine.contract import Outgoing
 from sfu.formats.congestion_feedback import CongestionFeedback
 from sfu.formats.transport_feedback import TransportFeedback
-from sfu.machines.congestion.observation import Observation, SentSummary
+from sfu.machines.congestion.feedback_analyser import FeedbackSummary, SentSummary
 
 
 @runtime_checkable
@@ -24,8 +24,8 @@ class SendSideObserver(Protocol):
 
     def observe(
         self, peer: int, message: TransportFeedback | CongestionFeedback, now: int, *, whole: bool = False
-    ) -> Observation | None:
-        """Match feedback that came at `now` with what was sent; see `sfu.machines.congestion.observation`."""
+    ) -> FeedbackSummary | None:
+        """Match feedback that came at `now` with what was sent; see `sfu.machines.congestion.feedback_analyser`."""
 
     def fold(self, peer: int, longest: int) -> None:
         """Take transport-wide feedback of the peer out of the RTCP that is left over, and tell what it says by

@@ -4,7 +4,7 @@ import msgspec
 
 from sfu.flight.recorder import Kind, ParticipantFlight
 from sfu.machines.congestion.estimator import Estimator
-from sfu.machines.congestion.observation import Observation, SentSummary
+from sfu.machines.congestion.feedback_analyser import FeedbackSummary, SentSummary
 from sfu.machines.congestion.probes import ProbeCluster
 
 
@@ -33,10 +33,10 @@ class Sent(EstimatorInput, frozen=True, array_like=True, tag=True):
 
 
 class Observed(EstimatorInput, frozen=True, array_like=True, tag=True):
-    observation: Observation
+    summary: FeedbackSummary
 
     def feed(self, estimator: Estimator) -> None:
-        estimator.observed(self.observation, self.at)
+        estimator.observed(self.summary, self.at)
 
 
 class ReceiverEstimated(EstimatorInput, frozen=True, array_like=True, tag=True):
@@ -93,9 +93,9 @@ class NotedEstimator(Estimator):
         if summary.packets:
             self._note(Sent(summary.last, self.rate, summary))
 
-    def observed(self, observation: Observation, now: int) -> None:
-        super().observed(observation, now)
-        self._note(Observed(now, self.rate, observation))
+    def observed(self, summary: FeedbackSummary, now: int) -> None:
+        super().observed(summary, now)
+        self._note(Observed(now, self.rate, summary))
 
     def receiver_estimate(self, rate: float, now: int) -> None:
         super().receiver_estimate(rate, now)

@@ -60,6 +60,6 @@ def _delays(entries: Iterable[Entry]) -> dict[str, list[tuple[float, int]]]:
         if entry.kind is not Kind.ESTIMATOR:
             continue
         taken = noted_estimator.read(entry.data)
-        if isinstance(taken, Observed) and taken.observation.smallest_delay is not None:
-            delays.setdefault(entry.who, []).append((taken.at / 1e9, taken.observation.smallest_delay))
+        if isinstance(taken, Observed) and taken.summary.smallest_delay is not None:
+            delays.setdefault(entry.who, []).append((taken.at / 1e9, taken.summary.smallest_delay))
     return delays

@@ -6,7 +6,7 @@ from sfu.engine.contract import Arrival, Leftover, LeftoverKind, Observed, Resul
 from sfu.flight import notes as flight_notes
 from sfu.flight.recorder import Kind
 from sfu.formats import rtcp
-from sfu.machines.congestion.observation import Observation
+from sfu.machines.congestion.feedback_analyser import FeedbackSummary
 from sfu.machines.congestion.overuse import Usage
 from sfu.machines.ice.lite import local_ufrag
 from sfu.peers.coalescing import coalesce
@@ -62,7 +62,7 @@ class Incoming:
                 self._leftover(leftover, now)
         for said in result.observed:
             self._wait(said, now)
-            if not _is_calm(said.observation):
+            if not _is_calm(said.summary):
                 self.take_waiting(now)
 
     def _wait(self, what: Leftover | Observed, now: int) -> None:
@@ -85,7 +85,7 @@ class Incoming:
     def _observed(self, said: Observed) -> None:
         owner = self._peers.get(said.peer)
         if owner is not None and isinstance(owner.media, SubscribePeer):
-            owner.media.observed(said.observation, said.arrival)
+            owner.media.observed(said.summary, said.arrival)
             self._context.touched.add(said.peer)
 
     def _arrived(self, arrival: Arrival) -> None:
@@ -172,8 +172,8 @@ class Incoming:
         return self._peers.get(leftover.peer)
 
 
-def _is_calm(observation: Observation) -> bool:
+def _is_calm(summary: FeedbackSummary) -> bool:
     """Whether an estimate may hear of it a moment later: no queue to speak of, no losses, no probe's result."""
-    losses = observation.losses
-    is_queueing = observation.overused or observation.usage is Usage.OVERUSE or observation.queueing > _QUEUE_NS
-    return not (is_queueing or (losses is not None and losses.lost) or observation.results)
+    losses = summary.losses
+    is_queueing = summary.overused or summary.usage is Usage.OVERUSE or summary.queueing > _QUEUE_NS
+    return not (is_queueing or (losses is not None and losses.lost) or summary.results)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.congestion.estimator import Estimator
-from sfu.machines.congestion.observation import Observer
+from sfu.machines.congestion.feedback_analyser import FeedbackAnalyser
 from sfu.machines.congestion.pacing import pacing_rate
 from sfu.machines.congestion.probes import ProbeCluster
 from sfu.machines.congestion.send_history import SentKind, SentPacket
@@ -53,7 +53,7 @@ class ClosedLoop:
     delays: list[int] = field(default_factory=list)
     whole_frames: int = 0
     estimator: Estimator = field(default_factory=Estimator)
-    observer: Observer = field(default_factory=Observer)
+    observer: FeedbackAnalyser = field(default_factory=FeedbackAnalyser)
 
     def __post_init__(self) -> None:
         self._link: Link[tuple[int, int, int, int]] = Link(self.settings, self.seed)
@@ -155,9 +155,9 @@ class ClosedLoop:
             self._feedback.append((self.now + self.feedback_delay, message))
         while self._feedback and self._feedback[0][0] <= self.now:
             message = self._feedback.popleft()[1]
-            observation = self.observer.observe(message, self.now, whole=self.estimator.is_starting)
-            if observation is not None:
-                self.estimator.observed(observation, self.now)
+            summary = self.observer.observe(message, self.now, whole=self.estimator.is_starting)
+            if summary is not None:
+                self.estimator.observed(summary, self.now)
         self.estimator.handle_timer(self.now)
 
     def percentile(self, share: float) -> int:

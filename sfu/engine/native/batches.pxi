@@ -313,8 +313,8 @@ cdef class BatchEngine(EngineTable):
             packet_release(state, sink.packet)
         for k in range(state.told.count):
             peer = (<Peer **>state.told.items)[k]
-            observation = link_tell(peer.link, peer.link.told_arrival, ())
-            result.observed.append(Observed(peer.peer, observation, peer.link.told_arrival))
+            summary = link_tell(peer.link, peer.link.told_arrival, ())
+            result.observed.append(Observed(peer.peer, summary, peer.link.told_arrival))
         state.told.count = 0
         state.arrivals.count = state.switches.count = state.sinks.count = 0
         if state.out_of_memory:

@@ -1,4 +1,4 @@
-# What is known of a subscriber's link, as C structures: see sfu.machines.congestion.observation and what it composes.
+# What is known of a subscriber's link, as C structures: see sfu.machines.congestion.feedback_analyser and what it composes.
 
 cdef struct Remembered:
     int64_t key

@@ -1,6 +1,6 @@
 """How much a subscriber's link carries: send-side estimation after libwebrtc's GoogCC.
 
-Composes the machines beside it: observation → overuse detector → rate control, limited by the loss-based rate and
+Composes the machines beside it: feedback summary → overuse detector → rate control, limited by the loss-based rate and
 raised by probes. Feedback comes from the subscriber itself, so a publisher's bad uplink has no part in it. Peers that
 give none are followed by REMB or receiver reports.
 """
@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from sfu.machines.congestion.acknowledged_rate import AcknowledgedRate
 from sfu.machines.congestion.application_limit import ApplicationLimit
+from sfu.machines.congestion.feedback_analyser import FeedbackSummary, SentSummary
 from sfu.machines.congestion.loss_based_rate import LossBasedRate
-from sfu.machines.congestion.observation import Observation, SentSummary
 from sfu.machines.congestion.overuse import Usage
 from sfu.machines.congestion.probes import ProbeCluster, ProbeControl, ProbeResults
 from sfu.machines.congestion.rate_control import RateControl
@@ -134,15 +134,15 @@ class Estimator:
         self._unanswered += summary.packets
         self._probes.start(self.settings.start, self.settings.maximum)
 
-    def observed(self, observation: Observation, now: int) -> None:
+    def observed(self, summary: FeedbackSummary, now: int) -> None:
         """Take what a message about packets says; the whole of it while `is_starting`."""
         self._feedback_at = now
         self._unanswered = 0
-        if observation.round_trip is not None:
-            self.round_trip += (observation.round_trip - self.round_trip) // 8
-        self._judge(observation, now)
+        if summary.round_trip is not None:
+            self.round_trip += (summary.round_trip - self.round_trip) // 8
+        self._judge(summary, now)
 
-    def _judge(self, observation: Observation, now: int) -> None:
+    def _judge(self, summary: FeedbackSummary, now: int) -> None:
         was_limited = self._limit.is_limited
         if self._was_limited and not was_limited:
             self._acknowledged.expect_change()
@@ -150,14 +150,14 @@ class Estimator:
         probed = None
         filled = -1
         overused = False
-        if observation.smallest_delay is not None:
-            overused = self._standing.update(observation.smallest_delay, now)
+        if summary.smallest_delay is not None:
+            overused = self._standing.update(summary.smallest_delay, now)
             self._queued = self._queued + 1 if self._standing.queueing >= _LIMITED_QUEUE_NS else 0
-        for rate in observation.rates:
+        for rate in summary.rates:
             self._acknowledged.sampled(rate, application_limited=was_limited)
-        overused |= observation.overused
-        self._usage = observation.usage
-        for result, _ in received_in_order(observation.results):
+        overused |= summary.overused
+        self._usage = summary.usage
+        for result, _ in received_in_order(summary.results):
             measured = self._results.received(result) if result.cluster >= 0 else None
             if measured is not None:
                 self._probes.result(result.cluster, measured.rate, now)
@@ -165,14 +165,14 @@ class Estimator:
                 if measured.fills:
                     filled = result.cluster
         if not self._startup.is_over:
-            probed = self._start(observation, probed, now)
+            probed = self._start(summary, probed, now)
         if filled >= 0 and probed is not None and probed < self._control.rate * _AS_KNOWN:
             self._doubt(filled, probed, now)
         acknowledged = self._acknowledged.bits_per_second
         self._follow_delay(overused, probed, acknowledged, now)
         if self._standing.is_busy and self._limit.is_limited and acknowledged is not None:
             self._limit_to(max(acknowledged, self._acknowledged.newest), now)
-        self._losses.update(observation.losses, acknowledged, self._control.rate, now)
+        self._losses.update(summary.losses, acknowledged, self._control.rate, now)
         if probed is not None and not overused:
             self._losses.set(min(probed, self._control.rate))
         self._conclude(now)
@@ -188,9 +188,9 @@ class Estimator:
             if max(rate, before[1]) <= _AGREEMENT * min(rate, before[1]):
                 self._control.set(max(rate, before[1]), now)
 
-    def _start(self, observation: Observation, probed: float | None, now: int) -> float | None:
+    def _start(self, summary: FeedbackSummary, probed: float | None, now: int) -> float | None:
         """Take the first pictures for probes; a start that was too bold is lowered at once."""
-        run = self._startup.update(observation.results, now)
+        run = self._startup.update(summary.results, now)
         if run is None:
             return probed
         if run.fills and run.grown >= _PROBED_QUEUE_NS and run.rate < self._control.rate:

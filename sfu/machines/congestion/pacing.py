@@ -6,7 +6,7 @@ never far above what is sent, and most links carry many times as much. Pictures 
 one is on its way longer than the first tells what the link carries at once, and there is no need to be much slower.
 """
 
-from sfu.machines.congestion.observation import Observation
+from sfu.machines.congestion.feedback_analyser import FeedbackSummary
 
 _FACTOR = 1.15  # more would fill the router's queue with each keyframe, and look like overuse
 _START_FACTOR = 2.5  # a newcomer's first keyframes; as libwebrtc paces
@@ -32,12 +32,12 @@ class BurstCapacity:
         self._rate = self._newest = 0.0
         self._at = 0
 
-    def observed(self, observation: Observation, now: int) -> None:
+    def observed(self, summary: FeedbackSummary, now: int) -> None:
         """Take what feedback says of the newest bursts."""
-        if observation.losses is not None and observation.losses.lost:
+        if summary.losses is not None and summary.losses.lost:
             self._rate = 0.0
-        elif observation.burst >= _MIN_BURST:
-            sample = observation.burst * 8 * _SECOND / max(observation.queueing, _MIN_QUEUEING_NS)
+        elif summary.burst >= _MIN_BURST:
+            sample = summary.burst * 8 * _SECOND / max(summary.queueing, _MIN_QUEUEING_NS)
             better = max(sample, self._newest)
             self._rate = min(better, self._rate + _GROWTH * max(sample - self._rate, 0.0))
             self._newest = sample

@@ -8,7 +8,7 @@ from sfu.flight.noted_estimator import NotedEstimator
 from sfu.flight.recorder import ParticipantFlight
 from sfu.formats import rtcp
 from sfu.machines.congestion.estimator import Estimator, EstimatorState
-from sfu.machines.congestion.observation import Observation
+from sfu.machines.congestion.feedback_analyser import FeedbackSummary
 from sfu.machines.congestion.pacing import BurstCapacity, RetransmissionBudget, pacing_rate
 from sfu.machines.congestion.probes import ProbeCluster
 from sfu.peers.coalescing import coalesce
@@ -136,12 +136,12 @@ class Bandwidth:
             return
         self._set_budget()
 
-    def observed(self, observation: Observation | None, arrival: int) -> None:
+    def observed(self, summary: FeedbackSummary | None, arrival: int) -> None:
         """Take what feedback said that came up to `arrival`; None when it was nothing new."""
         self._collect()
-        if observation is not None:
-            self._estimator.observed(observation, arrival)
-            self._bursts.observed(observation, arrival)
+        if summary is not None:
+            self._estimator.observed(summary, arrival)
+            self._bursts.observed(summary, arrival)
         if arrival >= self._checked_at + _CHECK_NS * 3 // 4:
             self._next_check = min(self._next_check, arrival)  # along with this, without a wake-up of its own
         self._is_heard = True

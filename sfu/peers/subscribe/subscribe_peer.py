@@ -7,7 +7,7 @@ from sfu.flight.recorder import ParticipantFlight
 from sfu.formats import rtcp
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
-from sfu.machines.congestion.observation import Observation
+from sfu.machines.congestion.feedback_analyser import FeedbackSummary
 from sfu.machines.ice.lite import Refusal
 from sfu.machines.negotiation.agreement import Negotiated, NegotiatedMedia
 from sfu.machines.negotiation.subscribe import OfferedSlot
@@ -148,10 +148,10 @@ class SubscribePeer:
             self._control(packet, leftover.arrival, now)
         return None
 
-    def observed(self, observation: Observation, arrival: int) -> None:
+    def observed(self, summary: FeedbackSummary, arrival: int) -> None:
         """Take what the subscriber's feedback said of its link."""
         if self.bandwidth is not None:
-            self.bandwidth.observed(observation, arrival)
+            self.bandwidth.observed(summary, arrival)
 
     def _control(self, packet: rtcp.Packet, arrival: int, now: int) -> None:
         if isinstance(packet, rtcp.ReceiverReport | rtcp.SenderReport):

@@ -1,4 +1,4 @@
-"""Calm feedback is folded into one observation now and then, by every engine alike; the rest is told at once."""
+"""Calm feedback is folded into one summary now and then, by every engine alike; the rest is told at once."""
 
 import random
 
@@ -53,7 +53,7 @@ class Call:
         return results[0]
 
     def calm(self, seconds: float) -> int:
-        """Go on without anything special; return how many observations were told."""
+        """Go on without anything special; return how many summaries were told."""
         told = 0
         for step in range(int(seconds * 30)):
             self.now += 33 * MILLISECOND
@@ -97,12 +97,12 @@ def test_what_is_folded_is_told_in_the_end() -> None:
         call.now += 100 * MILLISECOND
         call.send(4)
         told += call.hear(*call.feedback()).observed
-    observation = told[0].observation
+    summary = told[0].summary
     assert told[0].peer == 2
-    assert observation.smallest_delay is not None
-    assert not observation.overused
-    assert observation.results == ()
-    assert observation.burst > 0
+    assert summary.smallest_delay is not None
+    assert not summary.overused
+    assert summary.results == ()
+    assert summary.burst > 0
 
 
 def test_a_loss_is_told_at_once() -> None:
@@ -121,7 +121,7 @@ def test_a_queue_is_told_at_once() -> None:
         call.send(3, delay=DELAY + 20 * MILLISECOND)
         call.now += 120 * MILLISECOND
         (told,) = call.hear(*call.feedback()).observed
-    assert told.observation.queueing >= 19 * MILLISECOND
+    assert told.summary.queueing >= 19 * MILLISECOND
 
 
 def test_a_gap_of_seconds_within_a_message_is_no_queue() -> None:
@@ -134,8 +134,8 @@ def test_a_gap_of_seconds_within_a_message_is_no_queue() -> None:
     call.send(3)
     call.now += 120 * MILLISECOND
     (told,) = call.hear(*call.feedback()).observed
-    assert told.observation.queueing <= MILLISECOND
-    assert told.observation.smallest_delay is not None
+    assert told.summary.queueing <= MILLISECOND
+    assert told.summary.smallest_delay is not None
 
 
 def test_a_probe_s_results_are_left_to_policy() -> None:

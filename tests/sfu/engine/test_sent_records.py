@@ -9,7 +9,7 @@ from sfu.engine.send_side_observer import SendSideObserver
 from sfu.formats.congestion_feedback import CongestionFeedback, PacketArrival, StreamArrivals
 from sfu.formats.extensions import Extension
 from sfu.formats.transport_feedback import TransportFeedback
-from sfu.machines.congestion.observation import SentSummary
+from sfu.machines.congestion.feedback_analyser import SentSummary
 from sfu.machines.congestion.send_history import MAX_PACKETS, PacketResult, SentKind
 from tests.sfu.engine.table import AUDIO, MILLISECOND, SENT, Publisher, Subscriber, one_to_one, opus, vp8
 
@@ -34,8 +34,8 @@ def test_the_engine_reports_sending(engine: Reporting) -> None:
 def told(engine: Reporting, base: int, count: int, now: int = 0) -> tuple[PacketResult, ...]:
     """What the engine remembers of `count` packets from a transport-wide seq on, told by a receiver that got them."""
     message = TransportFeedback(1, 1, base, 0, 0, (0,) * count)
-    observation = engine.observe(2, message, now, whole=True)
-    return observation.results if observation is not None else ()
+    summary = engine.observe(2, message, now, whole=True)
+    return summary.results if summary is not None else ()
 
 
 def test_each_packet_is_remembered_once_as_it_went_out(engine: Reporting) -> None:
@@ -58,9 +58,9 @@ def test_what_was_claimed_for_a_probe_comes_back_as_that(engine: Reporting) -> N
     engine.claim(2, 3)
     engine.process([publisher.protect(vp8(6, 6))], 0)
     engine.claim(2)
-    observation = engine.observe(2, TransportFeedback(1, 1, 0, 0, 0, (0,) * 7), 0)
-    assert observation is not None
-    assert [result.cluster for result in observation.results] == [3]
+    summary = engine.observe(2, TransportFeedback(1, 1, 0, 0, 0, (0,) * 7), 0)
+    assert summary is not None
+    assert [result.cluster for result in summary.results] == [3]
 
 
 @pytest.mark.parametrize("budget", [None, 1_000_000, 100_000_000])
@@ -94,9 +94,9 @@ def test_without_the_extension_packets_are_told_by_stream_and_seq(engine: Report
     engine.process([publisher.protect(vp8(0, 0, key=True, start=True))], 0)
     assert told(engine, 0, 1) == ()
     arrivals = StreamArrivals(0x1001, 500, (PacketArrival(0, 0),))
-    observation = engine.observe(2, CongestionFeedback(1, 1 << 16, (arrivals,)), 0, whole=True)
-    assert observation is not None
-    assert [result.arrival for result in observation.results] == [1000 * MILLISECOND]
+    summary = engine.observe(2, CongestionFeedback(1, 1 << 16, (arrivals,)), 0, whole=True)
+    assert summary is not None
+    assert [result.arrival for result in summary.results] == [1000 * MILLISECOND]
 
 
 def test_what_is_remembered_is_bounded(engine: Reporting) -> None:

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from sfu.engine.contract import Observed, Result
 from sfu.formats import rtcp
+from sfu.machines.congestion.feedback_analyser import FeedbackSummary
 from sfu.machines.congestion.loss_windows import LossWindow
-from sfu.machines.congestion.observation import Observation
 from sfu.machines.congestion.overuse import Usage
 from sfu.peers.coalescing import COALESCING_NS, coalesce, coalesce_nearest
 from sfu.peers.subscribe.bandwidth import Bandwidth
@@ -16,7 +16,7 @@ from tests.sfu.rooms.stage import MS, Stage
 from tests.sfu.rooms.test_media import call
 from tests.support.link_model import LinkSettings
 
-CALM = Observation(20 * MS, 20 * MS, (1000.0,), False, Usage.NORMAL, 3000, 2 * MS, LossWindow(100, 0, 1e6), ())
+CALM = FeedbackSummary(20 * MS, 20 * MS, (1000.0,), False, Usage.NORMAL, 3000, 2 * MS, LossWindow(100, 0, 1e6), ())
 
 
 @given(st.integers(0, 10**15), st.integers(0, 10**9))
@@ -60,15 +60,17 @@ def test_a_report_waits_to_be_coalesced_and_a_keyframe_asked_for_does_not() -> N
         CALM._replace(queueing=60 * MS),
     ],
 )
-def test_trouble_is_judged_at_once_and_after_what_waits(urgent: Observation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trouble_is_judged_at_once_and_after_what_waits(
+    urgent: FeedbackSummary, monkeypatch: pytest.MonkeyPatch
+) -> None:
     viewed = Call(LinkSettings(rate=5_000_000, delay=20 * MS))
     number = viewed.subscription.subscribe_peer.peer.number
-    judged: list[Observation | None] = []
-    monkeypatch.setattr(Bandwidth, "observed", lambda self, observation, arrival: judged.append(observation))
+    judged: list[FeedbackSummary | None] = []
+    monkeypatch.setattr(Bandwidth, "observed", lambda self, summary, arrival: judged.append(summary))
 
-    def hear(observation: Observation) -> None:
+    def hear(summary: FeedbackSummary) -> None:
         now = viewed.stage.now
-        viewed.stage.node.receive(Result(observed=[Observed(number, observation, now)]), now)
+        viewed.stage.node.receive(Result(observed=[Observed(number, summary, now)]), now)
 
     hear(CALM)
     assert judged == []

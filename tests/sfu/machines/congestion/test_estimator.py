@@ -3,7 +3,7 @@
 from sfu.formats.congestion_feedback import CongestionFeedback, PacketArrival, StreamArrivals
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.congestion.estimator import Estimator, EstimatorSettings
-from sfu.machines.congestion.observation import Observation, Observer, SentSummary
+from sfu.machines.congestion.feedback_analyser import FeedbackAnalyser, FeedbackSummary, SentSummary
 from sfu.machines.congestion.overuse import Usage
 from sfu.machines.congestion.send_history import SentKind, SentPacket
 
@@ -16,16 +16,16 @@ class Observed(Estimator):
 
     def __init__(self) -> None:
         super().__init__()
-        self.observer = Observer()
+        self.observer = FeedbackAnalyser()
 
     def went_out(self, packet: SentPacket) -> None:
         self.observer.sent(packet)
         self.sent(self.observer.claim())
 
     def feedback(self, message: TransportFeedback | CongestionFeedback, now: int) -> None:
-        observation = self.observer.observe(message, now, whole=self.is_starting)
-        if observation is not None:
-            self.observed(observation, now)
+        summary = self.observer.observe(message, now, whole=self.is_starting)
+        if summary is not None:
+            self.observed(summary, now)
 
 
 def packet(seq: int, at: int, transport_seq: int | None = None) -> SentPacket:
@@ -123,7 +123,7 @@ def told(estimator: Estimator, now: int, rate: float, delay: int, *, overused: b
     """Send for 100 ms at `rate` bits/s, and say that it took `delay` ms at least and came at that rate."""
     estimator.sent(SentSummary(20, int(rate / 80), now - 100 * MS, now))
     usage = Usage.OVERUSE if overused else Usage.NORMAL
-    estimator.observed(Observation(50 * MS, delay * MS, (rate / 1000,), overused, usage, 0, 0, None, ()), now)
+    estimator.observed(FeedbackSummary(50 * MS, delay * MS, (rate / 1000,), overused, usage, 0, 0, None, ()), now)
 
 
 def after(share: float, delays: list[int]) -> float:

@@ -1,7 +1,7 @@
 """Budgets: of the pacer and of retransmissions."""
 
+from sfu.machines.congestion.feedback_analyser import FeedbackSummary
 from sfu.machines.congestion.loss_windows import LossWindow
-from sfu.machines.congestion.observation import Observation
 from sfu.machines.congestion.overuse import Usage
 from sfu.machines.congestion.pacing import BurstCapacity, RetransmissionBudget, pacing_rate
 
@@ -9,16 +9,16 @@ MS = 1_000_000
 SECOND = 1000 * MS
 
 
-def picture(size: int, queueing: int, lost: int = 0) -> Observation:
+def picture(size: int, queueing: int, lost: int = 0) -> FeedbackSummary:
     """A picture of so many bytes, whose last packet was so much later than usual."""
     losses = LossWindow(100, lost, 1e6) if lost else None
-    return Observation(20 * MS, 10 * MS, (), False, Usage.NORMAL, size, queueing, losses, ())
+    return FeedbackSummary(20 * MS, 10 * MS, (), False, Usage.NORMAL, size, queueing, losses, ())
 
 
-def after(*observations: Observation) -> BurstCapacity:
+def after(*summaries: FeedbackSummary) -> BurstCapacity:
     capacity = BurstCapacity()
-    for second, observation in enumerate(observations):
-        capacity.observed(observation, second * SECOND)
+    for second, summary in enumerate(summaries):
+        capacity.observed(summary, second * SECOND)
     return capacity
 
 

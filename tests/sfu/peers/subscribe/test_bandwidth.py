@@ -7,7 +7,7 @@ from sfu.engine.python import PythonEngine
 from sfu.formats import rtcp
 from sfu.formats.congestion_feedback import CongestionFeedback
 from sfu.formats.transport_feedback import TransportFeedback
-from sfu.machines.congestion.observation import Observation, Observer, SentSummary
+from sfu.machines.congestion.feedback_analyser import FeedbackAnalyser, FeedbackSummary, SentSummary
 from sfu.machines.congestion.send_history import SentKind, SentPacket
 from sfu.peers.outbox import Outbox
 from sfu.peers.subscribe.bandwidth import Bandwidth
@@ -106,7 +106,7 @@ class Busy(Budgets):
         self._until = 0
         self._seq = 0
         self._padding: list[SentPacket] = []
-        self._observer = Observer()
+        self._observer = FeedbackAnalyser()
 
     def claim(self, peer: int, cluster: int = -1) -> SentSummary:
         budget = self.budgets[-1] or 0
@@ -119,7 +119,7 @@ class Busy(Budgets):
 
     def observe(
         self, peer: int, message: TransportFeedback | CongestionFeedback, now: int, *, whole: bool = False
-    ) -> Observation | None:
+    ) -> FeedbackSummary | None:
         return self._observer.observe(message, now, whole=whole)
 
     def pad(self, peer: int, size: int, now: int) -> list[Outgoing]:

@@ -1,4 +1,4 @@
-# What was matched, reduced to what is judged: the rest of sfu.machines.congestion.observation in C.
+# What was matched, reduced to what is judged: the rest of sfu.machines.congestion.feedback_analyser in C.
 
 
 cdef object result_of(const Matched *matched):
@@ -83,10 +83,10 @@ cdef bint link_reduce(State *state, Link *link, int64_t now) noexcept nogil:
 
 
 cdef object link_tell(Link *link, int64_t now, tuple results):
-    """What is folded, as an Observation; folding begins anew."""
+    """What is folded, as a FeedbackSummary; folding begins anew."""
     cdef Summary *summary = &link.folded
     cdef int k
-    observation = Observation(
+    told = FeedbackSummary(
         summary.round_trip if summary.has_round_trip else None,
         summary.smallest_delay if summary.has_delay else None,
         tuple([summary.rates[k] for k in range(summary.rate_count)]),
@@ -100,11 +100,11 @@ cdef object link_tell(Link *link, int64_t now, tuple results):
     memset(summary, 0, sizeof(Summary))
     link.told_at = now
     link.is_told = False
-    return observation
+    return told
 
 
 cdef object link_observation(State *state, Link *link, int64_t now, bint whole):
-    """Reduce what was matched to an Observation, along with what was folded."""
+    """Reduce what was matched to a FeedbackSummary, along with what was folded."""
     cdef Matched *matched = <Matched *>state.matched.items
     cdef int k
     results = tuple([result_of(&matched[k]) for k in range(state.matched.count)]) if whole else None

@@ -2,7 +2,7 @@
 
 Fed each packet that goes out and each feedback message. Engines observe; this is what runs in the Python one, and the
 specification of what the compiled one does. A calm link's messages all say the same, so that several may be folded into
-one observation: those without losses, overuse or a queue, for as long as whoever judges likes.
+one summary: those without losses, overuse or a queue, for as long as whoever judges likes.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class SentSummary(NamedTuple):
     last: int
 
 
-class Observation(NamedTuple):
+class FeedbackSummary(NamedTuple):
     """What one or several messages say.
 
     `round_trip` is of the newest packet that arrived, `smallest_delay` from sending to arrival, the clocks' difference
@@ -79,7 +79,7 @@ class _SmallestDelay:
         return self._newest if self._before is None else min(self._newest, self._before)
 
 
-class Observer:
+class FeedbackAnalyser:
     """One per peer."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Observer:
         self._losses = LossWindows()
         self._smallest = _SmallestDelay()
         self._unclaimed = SentSummary(0, 0, 0, 0)
-        self._folded: Observation | None = None
+        self._folded: FeedbackSummary | None = None
         self._told_at = 0
         self._standing = 0  # by how much the newest message's smallest delay exceeds the smallest
         self._probed_at: int | None = None
@@ -113,7 +113,7 @@ class Observer:
 
     def observe(
         self, message: TransportFeedback | CongestionFeedback, now: int, *, whole: bool = False
-    ) -> Observation | None:
+    ) -> FeedbackSummary | None:
         """Take a message that came at `now`; return what it and those folded say; None when it says nothing new."""
         if isinstance(message, TransportFeedback):
             report = self._history.feedback(message, now)
@@ -157,7 +157,7 @@ class Observer:
         self._was_clear, self._reported_at = is_clear, now
         return False
 
-    def tell(self, now: int) -> Observation:
+    def tell(self, now: int) -> FeedbackSummary:
         """Return what was folded, after `fold` said so."""
         folded, self._folded = self._folded, None
         if folded is None:
@@ -165,7 +165,7 @@ class Observer:
         self._told_at = now
         return folded
 
-    def _reduce(self, report: FeedbackReport, now: int, whole: bool) -> Observation:
+    def _reduce(self, report: FeedbackReport, now: int, whole: bool) -> FeedbackSummary:
         arrived = received_in_order(report.results)
         rates: list[float] = []
         overused = False
@@ -181,7 +181,7 @@ class Observer:
         delays = [arrival - result.sent for result, arrival in arrived]
         smallest = self._smallest.update(min(delays), now) if delays else 0
         self._standing = min(delays) - smallest if delays else 0
-        return Observation(
+        return FeedbackSummary(
             report.round_trip,
             min(delays, default=None),
             tuple(rates[-_RATES:]),
@@ -194,7 +194,7 @@ class Observer:
         )
 
 
-def _merge(before: Observation | None, now: Observation) -> Observation:
+def _merge(before: FeedbackSummary | None, now: FeedbackSummary) -> FeedbackSummary:
     """Return what both say; results are those of the later."""
     if before is None:
         return now
@@ -203,7 +203,7 @@ def _merge(before: Observation | None, now: Observation) -> Observation:
         packets, lost, _ = before.losses
         losses = LossWindow(packets + now.losses.packets, lost + now.losses.lost, now.losses.rate)
     delays = [delay for delay in (before.smallest_delay, now.smallest_delay) if delay is not None]
-    return Observation(
+    return FeedbackSummary(
         before.round_trip if now.round_trip is None else now.round_trip,
         min(delays, default=None),
         (before.rates + now.rates)[-_RATES:],

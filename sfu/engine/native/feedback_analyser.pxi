@@ -1,4 +1,4 @@
-# sfu.machines.congestion.observation in C: what was sent to a peer, matched with its feedback, and reduced.
+# sfu.machines.congestion.feedback_analyser in C: what was sent to a peer, matched with its feedback, and reduced.
 
 cdef extern from "stdlib.h" nogil:
     void qsort(void *items, size_t count, size_t size, int (*compare)(const void *, const void *) noexcept)

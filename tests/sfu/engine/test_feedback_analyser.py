@@ -6,7 +6,7 @@ import pytest
 
 from sfu.engine import available_engines, create_engine
 from sfu.formats.transport_feedback import TransportFeedback
-from sfu.machines.congestion.observation import Observation, Observer
+from sfu.machines.congestion.feedback_analyser import FeedbackAnalyser, FeedbackSummary
 from sfu.machines.congestion.overuse import Usage
 from sfu.machines.congestion.send_history import SentKind, SentPacket
 from sfu.machines.repair.twcc_receiver import TwccReceiver
@@ -26,7 +26,7 @@ def test_engines_observe_alike(seed: int) -> None:
     receiver = TwccReceiver(1)
     seq = sent = 0
     now = dice.randrange(1, 1000) * SECOND
-    seen: list[Observation] = []
+    seen: list[FeedbackSummary] = []
     for step in range(1500):
         now += dice.choice([5, 10, 20, 33, 33, 33, 900 if dice.random() < 0.01 else 33]) * MILLISECOND
         count = dice.randrange(1, 12)
@@ -47,27 +47,27 @@ def test_engines_observe_alike(seed: int) -> None:
             assert all(answer == answers[0] for answer in answers)
             if answers[0] is not None:
                 seen.append(answers[0])
-    assert any(observation.rates for observation in seen)
-    assert len({observation.usage for observation in seen}) > 1
-    assert any(observation.overused for observation in seen)
-    assert any(observation.losses is not None and observation.losses.lost for observation in seen)
-    assert any(observation.results for observation in seen)
+    assert any(summary.rates for summary in seen)
+    assert len({summary.usage for summary in seen}) > 1
+    assert any(summary.overused for summary in seen)
+    assert any(summary.losses is not None and summary.losses.lost for summary in seen)
+    assert any(summary.results for summary in seen)
 
 
 def test_an_observation_sums_up_a_message() -> None:
-    observer = Observer()
+    observer = FeedbackAnalyser()
     for seq in range(4):
         observer.sent(SentPacket(seq, 7, seq, 1000, (100 + 10 * seq) * MILLISECOND, SentKind.VIDEO))
     observer.claim(5)
-    observation = observer.observe(TransportFeedback(1, 7, 0, 2, 0, (40, 40, None, 80)), 200 * MILLISECOND)
-    assert observation is not None
-    assert observation.round_trip == 70 * MILLISECOND
-    assert observation.smallest_delay == 38 * MILLISECOND
-    assert [result.cluster for result in observation.results] == [5, 5, 5]
-    assert observation.rates == ()
-    assert (observation.overused, observation.usage) == (False, Usage.NORMAL)
-    assert (observation.burst, observation.queueing) == (1000, 0)
-    assert observation.losses is None
+    summary = observer.observe(TransportFeedback(1, 7, 0, 2, 0, (40, 40, None, 80)), 200 * MILLISECOND)
+    assert summary is not None
+    assert summary.round_trip == 70 * MILLISECOND
+    assert summary.smallest_delay == 38 * MILLISECOND
+    assert [result.cluster for result in summary.results] == [5, 5, 5]
+    assert summary.rates == ()
+    assert (summary.overused, summary.usage) == (False, Usage.NORMAL)
+    assert (summary.burst, summary.queueing) == (1000, 0)
+    assert summary.losses is None
     assert observer.observe(TransportFeedback(1, 7, 0, 2, 0, (40, 40, None, 80)), 200 * MILLISECOND) is None
 
 

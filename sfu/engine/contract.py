@@ -104,6 +104,7 @@ class ArrivalFlag(IntFlag):
     DUPLICATE = 16  # nothing new; still acknowledged in transport-wide feedback
     VOICE = 32  # RFC 6464's V bit
     RECOVERED = 64  # was lost, and came in the redundancy (RED, RFC 2198) of a later packet
+    OVERFLOWED = 128  # what is missing right before it is our loss: since the stream's last packet we dropped some
 
 
 class Arrival(NamedTuple):

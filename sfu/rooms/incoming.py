@@ -1,8 +1,13 @@
-"""What the engine leaves to policy, passed to whom it concerns: arrivals, switches, leftovers, what feedback said."""
+"""What the engine leaves to policy, passed to whom it concerns: arrivals, switches, leftovers, what feedback said.
 
+`put` keeps it in bounded queues and `work` takes a little of each, so that no flood of one kind holds up another, nor
+the sockets. What a full queue turns away is counted; of an arrival that is, its stream is told with the next one.
+"""
+
+from collections import deque
 from enum import Enum
 
-from sfu.engine.contract import Arrival, Leftover, LeftoverKind, Observed, Result, Switch
+from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, LeftoverKind, Observed, Result, Switch
 from sfu.flight import notes as flight_notes
 from sfu.flight.recorder import Kind
 from sfu.formats import rtcp
@@ -28,6 +33,10 @@ class CoalescingKey(Enum):
 
 _MAX_WAITING = 1000
 _QUEUE_NS = 25_000_000
+_MAX_ARRIVALS = 8192
+_MAX_LEFTOVERS = 8192
+_ARRIVALS_A_TURN = 32
+_LEFTOVERS_A_TURN = 8
 
 
 def note_decision(owner: Owner, now: int, what: str, **about: object) -> None:
@@ -45,11 +54,24 @@ class Incoming:
         self._sinks = sinks
         self._transcoding = transcoding
         self._waiting: list[Leftover | Observed] = []
+        self._arrivals: deque[Arrival] = deque()
+        self._leftovers: deque[Leftover | Observed] = deque()
+        self._overlooked: set[int] = set()
+
+    @property
+    def has_work(self) -> bool:
+        """Whether anything waits for `work`."""
+        return bool(self._arrivals or self._leftovers)
 
     def take(self, result: Result, now: int) -> None:
-        """Pass on what the engine left to policy; peers that it concerns are touched."""
-        for arrival in result.arrivals:
-            self._arrived(arrival)
+        """Pass on all that the engine left to policy; peers that it concerns are touched."""
+        self.put(result, now)
+        while self.has_work:
+            self.work(now)
+
+    def put(self, result: Result, now: int) -> None:
+        """Keep what the engine left to policy until `work`. Switches and copies for sinks are passed on at once."""
+        self._put_arrivals(result.arrivals)
         for switch in result.switches:
             self._switched(switch, now)
         if result.sink_packets:
@@ -59,11 +81,28 @@ class Incoming:
             if leftover.kind == LeftoverKind.RTCP and rtcp.is_report_alone(leftover.data):
                 self._wait(leftover, now)
             else:
-                self._leftover(leftover, now)
+                self._put_leftover(leftover)
         for said in result.observed:
             self._wait(said, now)
             if not _is_calm(said.summary):
-                self.take_waiting(now)
+                self.take_waiting()
+
+    def work(self, now: int) -> None:
+        """Take a turn's worth of what waits, in the order in which it came; peers that it concerns are touched."""
+        for _ in range(min(_LEFTOVERS_A_TURN, len(self._leftovers))):
+            what = self._leftovers.popleft()
+            if isinstance(what, Leftover):
+                self._leftover(what, now)
+            else:
+                self._observed(what)
+        for _ in range(min(_ARRIVALS_A_TURN, len(self._arrivals))):
+            self._arrived(self._arrivals.popleft())
+
+    def take_waiting(self) -> None:
+        """Let what has waited for the coalesced turn have its turn."""
+        waiting, self._waiting = self._waiting, []
+        for what in waiting:
+            self._put_leftover(what)
 
     def _wait(self, what: Leftover | Observed, now: int) -> None:
         """Keep for the next coalesced turn what nothing follows from at once."""
@@ -71,16 +110,30 @@ class Incoming:
             self._context.schedule.set(CoalescingKey.DUE, coalesce(now + 1))
         self._waiting.append(what)
         if len(self._waiting) >= _MAX_WAITING:
-            self.take_waiting(now)
+            self.take_waiting()
 
-    def take_waiting(self, now: int) -> None:
-        """Take what has waited for the coalesced turn."""
-        waiting, self._waiting = self._waiting, []
-        for what in waiting:
-            if isinstance(what, Leftover):
-                self._leftover(what, now)
-            else:
-                self._observed(what)
+    def _put_leftover(self, what: Leftover | Observed) -> None:
+        if len(self._leftovers) < _MAX_LEFTOVERS:
+            self._leftovers.append(what)
+        else:
+            self._context.counters["leftovers_overlooked"] += 1
+
+    def _put_arrivals(self, arrivals: list[Arrival]) -> None:
+        room = _MAX_ARRIVALS - len(self._arrivals)
+        taken, overlooked = arrivals[: max(room, 0)], arrivals[max(room, 0) :]
+        if self._overlooked:
+            taken = [self._after_overlooked(arrival) for arrival in taken]
+        self._arrivals.extend(taken)
+        if overlooked:
+            self._overlooked.update(arrival.stream for arrival in overlooked)
+            self._context.counters["arrivals_overlooked"] += len(overlooked)
+
+    def _after_overlooked(self, arrival: Arrival) -> Arrival:
+        """Mark an arrival before which others of its stream were overlooked: what seems missing there is no loss."""
+        if arrival.stream not in self._overlooked:
+            return arrival
+        self._overlooked.discard(arrival.stream)
+        return arrival._replace(flags=arrival.flags | ArrivalFlag.OVERFLOWED)
 
     def _observed(self, said: Observed) -> None:
         owner = self._peers.get(said.peer)
@@ -92,8 +145,8 @@ class Incoming:
         owner = self._peers.get(arrival.peer)
         if owner is None or not isinstance(owner.media, PublishPeer):
             return
-        owner.media.arrived(arrival)
-        self._context.touched.add(arrival.peer)
+        if owner.media.arrived(arrival):
+            self._context.touched.add(arrival.peer)
         if arrival.level >= 0:
             publishing.heard(owner.room, owner.media, arrival)
 
@@ -121,7 +174,7 @@ class Incoming:
             if again is not None:
                 self._context.outbox.send(again.outgoing)
                 again.leftovers.clear()
-                self.take(again, now)
+                self.put(again, now)
             return
         if leftover.kind == LeftoverKind.RTCP:
             self._control(owner, leftover, now)

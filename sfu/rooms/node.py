@@ -1,8 +1,9 @@
 """All rooms of one sfu process, without I/O: what comes in is passed to whom it concerns, what is to go out is in the
-context's outbox. Every public method settles: afterwards timers and the outbox are up to date.
+context's outbox. Every public method settles: afterwards timers and the outbox are up to date. Only what media and
+timers bring can wait: `put` and `wake` keep it, in the order in which it came, and `work` does a little of it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from itertools import islice
 from typing import NamedTuple
 
@@ -47,6 +48,7 @@ from sfu.rooms.transcoding import Transcoding
 _TICK_NS = 200_000_000
 _LAYERS_EVERY_TICKS = 5
 _DUMPED_AT_FAULT = 8
+_KEYS_A_TURN = 4
 
 
 class Membership(NamedTuple):
@@ -75,6 +77,7 @@ class Node:
         self._incoming = Incoming(context, self.peers, self.sinks, self.transcoding)
         self._memberships: dict[int, Membership] = {}
         self._ticks: dict[str, int] = {}
+        self._turns: dict[Hashable, None] = {}  # whose turn it is, in order; each once
 
     # Sessions
 
@@ -315,8 +318,13 @@ class Node:
 
     def receive(self, result: Result, now: int) -> None:
         """Take what the engine left to policy. Its `outgoing` is the caller's to send."""
-        self._incoming.take(result, now)
-        self.settle(now)
+        self.put(result, now)
+        self._work_off(now)
+
+    def put(self, result: Result, now: int) -> None:
+        """Keep what the engine left to policy for `work`. Its `outgoing` is the caller's to send."""
+        self._incoming.put(result, now)
+        self._queue_touched()
 
     def take_again(self, leftover: Leftover, now: int) -> None:
         """Run through the engine again what it left for the time when there are keys. The caller settles."""
@@ -338,16 +346,47 @@ class Node:
 
     def handle_timer(self, now: int) -> None:
         """Do what is due."""
+        self.wake(now)
+        self._work_off(now)
+
+    def wake(self, now: int) -> None:
+        """Keep what is due for `work`."""
         for key in self.context.schedule.due(now):
-            if isinstance(key, PeerKey):
-                self.context.touched.add(key.peer)
-            elif isinstance(key, CoalescingKey):
-                self._incoming.take_waiting(now)
-            elif isinstance(key, _RoomKey):
-                self._tick(key, now)
-            elif isinstance(key, AdaptationKey) and key.room in self.rooms:
-                self.rooms[key.room].adaptation.update(now)
-        self.settle(now)
+            self._turns.setdefault(key)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether anything waits for `work`."""
+        return bool(self._turns) or self._incoming.has_work
+
+    def work(self, now: int) -> bool:
+        """Do a little of what waits, a part of each kind; whether anything is left."""
+        self._incoming.work(now)
+        self._queue_touched()
+        for key in list(islice(self._turns, _KEYS_A_TURN)):
+            del self._turns[key]
+            self._act(key, now)
+        self._queue_touched()
+        return self.has_work
+
+    def _work_off(self, now: int) -> None:
+        while self.work(now):
+            pass
+
+    def _queue_touched(self) -> None:
+        for number in self.context.touched:
+            self._turns.setdefault(PeerKey(number))
+        self.context.touched.clear()
+
+    def _act(self, key: Hashable, now: int) -> None:
+        if isinstance(key, PeerKey):
+            settling.settle_one(self, key.peer, now)
+        elif isinstance(key, CoalescingKey):
+            self._incoming.take_waiting()
+        elif isinstance(key, _RoomKey):
+            self._tick(key, now)
+        elif isinstance(key, AdaptationKey) and key.room in self.rooms:
+            self.rooms[key.room].adaptation.update(now)
 
     def _tick(self, key: _RoomKey, now: int) -> None:
         room = self.rooms.get(key.room)

@@ -1,4 +1,8 @@
-"""Peers that were touched act: they send what is due, say when they act next, connect and close."""
+"""Peers that were touched act: they send what is due, say when they act next, connect and close.
+
+Those that a step from outside touched (signaling, the API) do so before it returns. Those that media or a timer touched
+wait for their turn: a node has thousands, and reads its sockets meanwhile.
+"""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,12 +31,16 @@ def settle(node: "Node", now: int) -> None:
     """Let every touched peer act, and note when it wants to act next."""
     touched = node.context.touched
     while touched:
-        number = touched.pop()
-        owner = node.peers.get(number)
-        if owner is not None:
-            _settle_peer(node, owner, now)
-        else:
-            node.context.schedule.set(PeerKey(number), None)
+        settle_one(node, touched.pop(), now)
+
+
+def settle_one(node: "Node", number: int, now: int) -> None:
+    """Let a peer act, and note when it wants to act next."""
+    owner = node.peers.get(number)
+    if owner is not None:
+        _settle_peer(node, owner, now)
+    else:
+        node.context.schedule.set(PeerKey(number), None)
 
 
 def _settle_peer(node: "Node", owner: Owner, now: int) -> None:

@@ -1,8 +1,12 @@
 """Drives the rooms from the loop: sockets to pump, pump to node, the node's outbox to where it belongs, one timer.
 
-A lone datagram is read at once. While they come thick, the sockets are looked at once a millisecond instead, as network
-drivers do: a wake-up costs more than a packet, and what is read together is sent together. Where neither media nor a
-handshake waits for it, the looks are rarer still and coincide with the timers'.
+A lone datagram is read at once. While they come thick, the sockets are looked at once in a while instead, as network
+drivers do: a wake-up costs more than a packet, and what is read together is sent together (`look_pause`). Where neither
+media nor a handshake waits for it, the looks are rarer still and coincide with the timers'.
+
+Reading and forwarding go first. What follows from what was read, and what timers bring, gets a share of each step that
+it cannot exceed; the rest waits for the next one, before which the sockets are read again. Whatever else the loop runs
+ends with `flush`, which lets media through when they have waited.
 """
 
 import asyncio
@@ -18,18 +22,22 @@ from sfu.engine.pump import Pump
 from sfu.engine.sockets import Sockets
 from sfu.peers.outbox import Failure, SessionClose
 from sfu.rooms.node import Node
+from sfu.server.look_pause import LookPause
+from sfu.server.precise_timer import PreciseTimer
 
 _WALL_CLOCK_NS = 5_000_000_000
 _GRID_NS = 5_000_000
 """What the node's timers are rounded up to: hundreds of peers then share a wake-up. The pacer's are not."""
-_GAP_NS = 1_000_000
-"""Between two looks at the sockets while datagrams come thick."""
 _HANDSHAKE_GAP_NS = 4_000_000
-"""The same where nobody has sent media for a while, but somebody is about to."""
+"""Between two looks at the sockets where nobody has sent media for a while, but somebody is about to."""
 _CALM_NS = 10_000_000
 """The same, and what timers are rounded up to, where nobody does: checks and reports can wait a little."""
 _LASTS_NS = 1_000_000_000
 """How long media, or a handshake, is taken to go on after the newest of it."""
+_POLICY_NS = 2_000_000
+"""What policy may take of a step."""
+_AWAY_NS = 5_000_000
+"""How long the sockets may go unread while the loop does other things."""
 
 _RESIZED_DATAGRAMS = 64
 """How many datagrams that have to be cut are read at once, at most."""
@@ -52,7 +60,9 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: int | None = None
         self._again: asyncio.Handle | None = None
-        self._look: asyncio.TimerHandle | None = None
+        self._look = PreciseTimer(self._loop, self._look_again)
+        self._is_started = self._is_looking = False
+        self._pause = LookPause()
         self._read_at = self._media_at = self._handshake_at = 0
         self._wall_clock_due = 0
         self.to_sessions: ToSessions = _nowhere
@@ -73,6 +83,7 @@ class Driver:
 
     def start(self) -> None:
         """Begin to read the sockets."""
+        self._is_started = True
         self._add_readers()
 
     def open_socket(self, beside: int, port: int) -> tuple[int, int]:
@@ -99,10 +110,12 @@ class Driver:
         for descriptor in self._sockets.filenos():
             if descriptor >= 0:
                 self._loop.remove_reader(descriptor)
-        for handle in (self._timer, self._again, self._look):
+        self._look.close()
+        self._is_started = False
+        for handle in (self._timer, self._again):
             if handle is not None:
                 handle.cancel()
-        self._timer = self._again = self._timer_at = self._look = None
+        self._timer = self._again = self._timer_at = None
 
     def _add_readers(self) -> None:
         for local in range(len(self._sockets.addresses)):
@@ -113,7 +126,7 @@ class Driver:
         before = self._read_at
         self._read()
         gap = self._gap()
-        if self._look is None and self._read_at - before < gap:
+        if not self._is_looking and self._read_at - before < gap:
             for local in range(len(self._sockets.addresses)):
                 self._loop.remove_reader(self._sockets.filenos()[local])
             self._look_after(gap)
@@ -121,7 +134,8 @@ class Driver:
     def _look_after(self, gap: int) -> None:
         if gap == _CALM_NS:
             gap -= time.monotonic_ns() % gap
-        self._look = self._loop.call_later(gap / 1e9, self._look_again)
+        self._is_looking = True
+        self._look.set(gap)
 
     def _look_again(self) -> None:
         before = self._pump.datagrams_read
@@ -129,37 +143,57 @@ class Driver:
         if self._pump.datagrams_read != before:
             self._look_after(self._gap())
         else:
-            self._look = None
+            self._is_looking = False
             self._add_readers()
 
     def _gap(self) -> int:
         if self._read_at - self._media_at < _LASTS_NS:
-            return _GAP_NS
+            return self._pause.pause
         return _HANDSHAKE_GAP_NS if self._read_at - self._handshake_at < _LASTS_NS else _CALM_NS
 
     def _read(self) -> None:
-        now = self._read_at = self.now()
+        """Read and forward, then do what follows from it; what takes too long goes on in the next step."""
+        begun, before = time.monotonic_ns(), self._pump.datagrams_read
         try:
-            result = self._pump.receive_and_forward(now)
-            if result.arrivals:
-                self._media_at = now
-            if any(leftover.kind == LeftoverKind.DTLS for leftover in result.leftovers):
-                self._handshake_at = now
-            self.node.receive(result, now)
+            self._forward()
+            self._work(begun)
         except Exception:
-            self.node.fault(now)
+            self.node.fault(begun)
             raise
         finally:  # a fault costs its own step, not what others have in the outbox, nor the timer
             self.flush()
-        if self._pump.backlog and self._again is None:
-            self._again = self._loop.call_soon(self._continue)
+            self._pause.looked(self._pump.datagrams_read - before, begun, time.monotonic_ns())
+
+    def _forward(self) -> None:
+        now = self._read_at = self.now()
+        result = self._pump.receive_and_forward(now)
+        if result.arrivals:
+            self._media_at = now
+        if any(leftover.kind == LeftoverKind.DTLS for leftover in result.leftovers):
+            self._handshake_at = now
+        self.node.put(result, now)
+
+    def _work(self, now: int) -> None:
+        """Let policy have its share of a step."""
+        until = time.monotonic_ns() + _POLICY_NS
+        while self.node.work(now) and now < until:
+            now = time.monotonic_ns()
 
     def _continue(self) -> None:
         self._again = None
         self._read()
 
     def flush(self) -> None:
-        """Send what the node has put into its outbox, and set the timer."""
+        """Send what the node has put into its outbox, and set the timer; let media through if they have waited."""
+        self._empty_outbox()
+        now = time.monotonic_ns()
+        if self._is_started and now - self._read_at > _AWAY_NS and now - self._media_at < _LASTS_NS:
+            self._forward()
+        if self._again is None and (self._pump.backlog or self.node.has_work):
+            self._again = self._loop.call_soon(self._continue)
+        self._set_timer()
+
+    def _empty_outbox(self) -> None:
         outbox = self.node.context.outbox
         if outbox.datagrams:
             datagrams, outbox.datagrams = outbox.datagrams, []
@@ -192,7 +226,6 @@ class Driver:
                 _LOG.warning("%s", warning)
         self.to_sinks()
         self.to_transcoder()
-        self._set_timer()
 
     def _set_timer(self) -> None:
         at, release = self.node.timer(), self._pump.next_release()
@@ -212,15 +245,17 @@ class Driver:
 
     def _wake(self) -> None:
         self._timer = self._timer_at = None
-        now = self.now()
+        begun = now = self.now()
         self._pump.release(now)
         try:
-            self.node.handle_timer(now)
+            self.node.wake(now)
+            self._work(now)
         except Exception:
             self.node.fault(now)
             raise
         finally:
             self.flush()
+            self._pause.spent(begun, time.monotonic_ns())
 
 
 def _nowhere(_: Iterable[object]) -> None:

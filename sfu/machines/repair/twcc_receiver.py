@@ -28,19 +28,24 @@ class TwccReceiver:
         self._deadline: int | None = None
         self._feedback_count = 0
 
-    def received(self, transport_seq: int, arrival: int, media_ssrc: int) -> None:
-        """Take the arrival (ns) of a packet with this 16-bit transport-wide seq, duplicates and padding included."""
+    def received(self, transport_seq: int, arrival: int, media_ssrc: int) -> bool:
+        """Take the arrival (ns) of a packet with this 16-bit transport-wide seq, duplicates and padding included.
+
+        Return whether `timer` is earlier because of it.
+        """
         seq = self._unwrapper.unwrap(transport_seq)
         if self._base is None:
             self._base = seq
         if seq < self._base - _MAX_LATE or len(self._pending) >= _MAX_PENDING:
-            return
+            return False
+        before = self._deadline
         self._media_ssrc = media_ssrc
         self._pending.setdefault(seq, arrival)
         if self._deadline is None:
             self._deadline = arrival + self._interval
         elif len(self._pending) >= _EARLY:
             self._deadline = min(self._deadline, arrival)
+        return self._deadline != before
 
     def due(self, now: int) -> list[TransportFeedback]:
         """Return the feedback to send now, oldest first."""

@@ -69,14 +69,15 @@ class IngressStream:
         self._timestamp = self._timestamp_before = -1
         self._timestamp_at = 0
 
-    def arrived(self, arrival: Arrival) -> None:
-        """Take a packet that the engine saw."""
+    def arrived(self, arrival: Arrival) -> bool:
+        """Take a packet that the engine saw; whether `timer` may be earlier because of it."""
         flags = int(arrival.flags)
         if flags & _DUPLICATE or arrival.ext_seq < 0:
-            return
+            return False
         self.packets += 1
         at = arrival.arrival
         keyframe = bool(flags & _KEYFRAME)
+        missing = self._nack.missing if self._nack is not None else 0
         if self._nack is not None:
             self._nack.received(arrival.ext_seq, at, keyframe)
         repaired = bool(flags & (_REPAIRED | _RECOVERED))
@@ -92,6 +93,7 @@ class IngressStream:
             self.frames += 1
             self._window_frames += 1
         self._measure(at, arrival.size)
+        return self._nack is not None and self._nack.missing > missing
 
     def _measure(self, at: int, size: int) -> None:
         self.last_arrival = at

@@ -57,18 +57,20 @@ class PublishPeer:
             if held is uptrack:
                 del self.uptracks[mid]
 
-    def arrived(self, arrival: Arrival) -> None:
-        """Take a packet that the engine saw on one of our streams."""
+    def arrived(self, arrival: Arrival) -> bool:
+        """Take a packet that the engine saw on one of our streams; whether `timer` may be earlier because of it."""
         stream = self._registry.streams.get(arrival.stream)
         if stream is None:
-            return
+            return False
+        hastens = False
         if self._twcc is not None and arrival.transport_seq >= 0:
-            self._twcc.received(arrival.transport_seq, arrival.arrival, stream.ssrc)
-        stream.arrived(arrival)
+            hastens = self._twcc.received(arrival.transport_seq, arrival.arrival, stream.ssrc)
+        hastens = stream.arrived(arrival) or hastens
         if arrival.size > OVERSIZE_BYTES:
             self._oversize(stream, arrival.size)
         if arrival.flags & _KEYFRAME and not stream.codec.is_audio:
             self._registry.learn_size(stream, arrival.ext_seq, arrival.arrival)
+        return hastens
 
     def _oversize(self, stream: IngressStream, size: int) -> None:
         """Count a packet that may not reach everyone whole, and say so once."""

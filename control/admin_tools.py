@@ -1,4 +1,4 @@
-"""What an operator does from the command line, straight on the database: no server need run."""
+"""Commands of an operator, run directly on the database. No server has to be running."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from control.store.users import UserRow
 
 
 class NoSuchUser(LookupError):
-    """There is no account of this name or address."""
+    """No account has this name or address."""
 
 
 async def create_admin(dsn: str, username: str, password: str, email: str | None = None) -> str:
-    """Make an administrator and return its id; raises Problem 409 when the name is taken."""
+    """Create an administrator and return its id; raises Problem 409 if the name is taken."""
     hashed = await _hash(password)
     async with _Session(dsn) as connection, connection.transaction():
         user = await users.create(
@@ -37,7 +37,7 @@ async def reset_password(dsn: str, login: str, password: str) -> None:
 
 
 async def find_user(dsn: str, login: str) -> UserRow:
-    """Return the account of this name or address; raises NoSuchUser."""
+    """Return the account with this name or address; raises NoSuchUser."""
     async with _Session(dsn) as connection:
         user = await users.by_login(connection, login)
     if user is None:
@@ -46,13 +46,13 @@ async def find_user(dsn: str, login: str) -> UserRow:
 
 
 async def note(dsn: str, action: str, target: str) -> None:
-    """Write an act of the command line into the audit log."""
+    """Write a command-line action to the audit log."""
     async with _Session(dsn) as connection:
         await audit.write(connection, None, action, target, "command line")
 
 
 async def export_user(dsn: str, login: str) -> dict[str, list[dict[str, Any]]]:
-    """Return every row that is about an account, by table, without secrets; raises NoSuchUser."""
+    """Return every row about an account, by table, without secrets; raises NoSuchUser."""
     exported: dict[str, list[dict[str, Any]]] = {}
     async with _Session(dsn) as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         user = await users.by_login(connection, login)

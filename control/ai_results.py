@@ -1,9 +1,7 @@
-"""Where results of understanding a file are kept, as documents: an interface, and the database's own answer to it.
+"""Store of AI results: the interface, and the implementation in the database.
 
-With `mongodb_url` they are kept in a MongoDB (control.mongo_results).
-
-A result has the id of the job that made it. Whoever keeps results elsewhere keeps them once by that id, and forgets
-them when `forget` says that their file is gone.
+With `mongodb_url`, results are documents in MongoDB (control.mongo_results). A result has the id of the job that made
+it, so an implementation stores each result once. It deletes results when `forget` reports that their file is gone.
 """
 
 from collections.abc import Sequence
@@ -21,7 +19,7 @@ KINDS = frozenset({"asr", "emotion", "synthesis"})
 
 @dataclass(frozen=True, slots=True)
 class AiResult:
-    """What a job made of a file; `document` holds what JSON can hold."""
+    """Result of a job on a file; `document` is any JSON object."""
 
     id: str
     file: str
@@ -31,32 +29,32 @@ class AiResult:
 
 
 class AiResults(Protocol):
-    """A place for results. Its methods raise OSError when it does not answer, ValueError for what it can never keep."""
+    """Store of results. Its methods raise OSError when it does not answer, ValueError for an unstorable document."""
 
     async def keep(self, connection: Connection, result: AiResult) -> None:
-        """Keep a result; the same id again changes nothing.
+        """Store a result; repeating an id changes nothing.
 
-        `connection` is in the transaction that ends the job: raising undoes that, and the job is done again later.
+        `connection` is in the transaction that ends the job. Raising rolls it back, and the job runs again later.
         """
 
     async def about(self, file: str) -> list[AiResult]:
-        """Return the results about a file, the oldest first."""
+        """Return the results of a file, oldest first."""
 
     async def forget(self, files: Sequence[str]) -> None:
-        """Forget the results about files that were deleted."""
+        """Delete the results of files that were deleted."""
 
     async def files(self) -> list[str]:
-        """Return the files that there are results about, as far as results may outlive them."""
+        """Return the files that have results, if results can outlive their files."""
 
     async def trouble(self) -> str | None:
-        """Return why the place does not answer, None when it does."""
+        """Return why the store does not answer, None when it does."""
 
     async def close(self) -> None:
-        """Let go of what is held open."""
+        """Close open connections."""
 
 
 class DatabaseResults:
-    """Results as rows beside their files', which go with them."""
+    """Results as rows that are deleted with their file's row."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -71,15 +69,15 @@ class DatabaseResults:
         return [AiResult(row.id, row.file_id, row.task, row.result, row.created_at) for row in rows]
 
     async def forget(self, files: Sequence[str]) -> None:
-        """Nothing is left to do: a file's row takes the rows of its results along."""
+        """Do nothing: deleting a file's row deletes the rows of its results."""
 
     async def files(self) -> list[str]:
-        """No result outlives its file."""
+        """Return nothing: no result outlives its file."""
         return []
 
     async def trouble(self) -> str | None:
-        """The database is asked for itself."""
+        """Return None: the database has a check of its own."""
         return None
 
     async def close(self) -> None:
-        """Nothing is held but the pool, which is its opener's."""
+        """Do nothing: the pool is closed by its owner."""

@@ -1,4 +1,4 @@
-"""The public application: REST, the page, and what is proxied to the sfu."""
+"""Public application: REST, the page, and the proxies to the sfu."""
 
 from collections.abc import MutableMapping
 from typing import Any
@@ -55,7 +55,7 @@ description = Endpoints("operation")
 
 @description.route("GET", "/api/v1/openapi.json", Access.PUBLIC, content_type="application/json")
 async def get_openapi(call: Call) -> Response:
-    """Return this document."""
+    """Return this OpenAPI document."""
     return Response(msgspec.json.encode(openapi_document()), content_type="application/json")
 
 

@@ -1,6 +1,6 @@
-"""Recordings in the object store: what a manifest says, and the files that it names.
+"""Recordings in the object store: manifests and the files that they name.
 
-Keys begin with the recording's id. Only what a committed manifest names is served, and the composed film.
+Keys begin with the recording's id. Only the files named by a committed manifest and the composed film are served.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class ManifestTrack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What control reads of `manifest.json`; the recorder's other fields are its own business.
+    """Part of `manifest.json` that control reads; the other fields are internal to the recorder.
 
     `instance` is the recorder that finished it.
     """
@@ -56,19 +56,19 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Archive:
-    """The recordings, and the disk that they are written to first."""
+    """Store of recordings, and the disk that they are written to first."""
 
     def __init__(self, objects: Objects, disk: Path) -> None:
         self.objects = objects
         self._disk = disk
 
     async def check_room(self) -> None:
-        """Raise Problem 503 or 507, with the reason, when a recording cannot be kept."""
+        """Raise Problem 503 or 507, with the reason, if a recording cannot be stored."""
         if (trouble := await self.trouble()) is not None:
             raise trouble
 
     async def trouble(self) -> Problem | None:
-        """Return why no recording can be kept at the moment, None when one can."""
+        """Return why no recording can be stored at the moment, None if one can."""
         try:
             await self.objects.check()
         except OSError as error:
@@ -80,17 +80,17 @@ class Archive:
         except OSError:
             return Problem(503, "recordings_unavailable", "The recordings directory cannot be used.")
         if free is not None and free < _MIN_FREE_BYTES:
-            left = f"{free // 1_000_000} MB are left, {_MIN_FREE_BYTES // 1_000_000} MB are needed"
-            return Problem(507, "no_space", f"There is not enough room left for a recording: {left}.")
+            left = f"{free // 1_000_000} MB are free, {_MIN_FREE_BYTES // 1_000_000} MB are required"
+            return Problem(507, "no_space", f"There is not enough disk space for a recording: {left}.")
         return None
 
     async def detail_of_trouble(self) -> str | None:
-        """Return the sentence of what `trouble` found."""
+        """Return the result of `trouble` as a sentence."""
         found = await self.trouble()
         return None if found is None else found.detail
 
     async def free(self) -> int | None:
-        """Return how many bytes are left where recordings are kept, None where that is not told."""
+        """Return the free bytes of the recordings' store, None if it does not report them."""
         try:
             room = await self.objects.room()
         except OSError:
@@ -98,11 +98,11 @@ class Archive:
         return None if room is None else room.free
 
     async def room(self) -> tuple[int | None, int | None]:
-        """Return the free and total bytes of the disk that recordings are written to; None where it is not here."""
+        """Return the free and total bytes of the disk of recordings; None if it is on another machine."""
         return await asyncio.to_thread(_disk_room, self._disk)
 
     async def manifest(self, recording: str) -> Manifest:
-        """Return the committed manifest; raises Problem 404 while there is none, 502 when it cannot be read."""
+        """Return the committed manifest; raises Problem 404 while there is none, 502 if it cannot be read."""
         try:
             data = await self.objects.get(f"{_checked(recording)}/{MANIFEST}")
         except FileNotFoundError as error:
@@ -115,7 +115,7 @@ class Archive:
             raise Problem(502, "manifest_unreadable", "The recording's manifest cannot be read.") from error
 
     async def file(self, recording: str, name: str) -> tuple[str, str]:
-        """Return key and content type of a file that the manifest names, or of the composed film."""
+        """Return the key and content type of a file in the manifest, or of the composed film."""
         if name != MANIFEST and not _COMPOSED.fullmatch(name):
             manifest = await self.manifest(recording)
             if name not in {within(recording, file.key) for track in manifest.tracks for file in track.files}:
@@ -130,14 +130,14 @@ class Archive:
         return key, content_type(name)
 
     async def remove(self, recording: str) -> None:
-        """Delete a recording from store and disk; none is no error."""
+        """Delete a recording from store and disk; a missing one is no error."""
         await self.objects.remove_all(f"{_checked(recording)}/")
         await self.objects.remove(f"_open/{recording}.json")
         await asyncio.to_thread(_remove_from_disk, self._disk, recording)
 
 
 def _remove_from_disk(disk: Path, recording: str) -> None:
-    """Delete what recorders have of a recording, and of its film, on a disk that is here."""
+    """Delete the recorders' files of a recording and its film, if their disk is on this machine."""
     for directory in (disk / recording, *disk.glob(f".composing/*/{recording}")):
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -164,7 +164,7 @@ def within(recording: str, key: str) -> str:
 
 
 def download_name(track: ManifestTrack, key: str) -> str:
-    """Return a name for the file of a track that is safe in any file system and header."""
+    """Return a file name for a track that is safe in any file system and header."""
     speaker = re.sub(r"[^\w .-]+", "_", track.name or track.participant).strip(" .") or "participant"
     stem, _, suffix = key.rpartition("/")[2].partition(".")
     return f"{speaker[:60]} - {track.source or 'track'} - {stem[-6:]}.{suffix}"

@@ -1,4 +1,4 @@
-"""Work that outlives its request: kept, bounded, awaited when the process stops."""
+"""Background work that outlives its request: bounded, and awaited when the process stops."""
 
 import asyncio
 import logging
@@ -16,10 +16,10 @@ class BackgroundTasks:
         self._running: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Run `work`, which handles its own errors; False, and it never runs, when too much is under way."""
+        """Run `work`; return False, without running it, if too much is in progress."""
         if len(self._running) >= _MAX:
             work.close()
-            _LOG.warning("too much background work: a task was dropped")
+            _LOG.warning("too many background tasks; one was dropped")
             return False
         task = asyncio.create_task(work)
         self._running.add(task)
@@ -27,10 +27,10 @@ class BackgroundTasks:
         return True
 
     def log_failure(self, error: Exception) -> None:
-        _LOG.warning("background work failed: %s", describe(error))
+        _LOG.warning("background task failed: %s", describe(error))
 
     async def close(self, seconds: float = 1.0) -> None:
-        """Give what runs a moment, then cancel it."""
+        """Give running work a moment to finish, then cancel it."""
         if self._running:
             await asyncio.wait(self._running, timeout=seconds)
         for task in self._running:
@@ -40,4 +40,4 @@ class BackgroundTasks:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _LOG.error("background work broke", exc_info=error)
+            _LOG.error("background task failed with a bug", exc_info=error)

@@ -1,8 +1,8 @@
-"""Breakout rooms: how assignments become the desired states of a meeting's rooms.
+"""Breakout rooms: assignments, applied to the desired states of a meeting's rooms.
 
-A breakout room is a meeting of its own that belongs to another one, so that its chat, recordings, consents and captions
-are kept like any meeting's and go with the main one. A participant keeps its place at the main room: joining that
-leads to wherever it belongs (`elsewhere` in the desired state), and being sent there is nothing but that.
+A breakout room is a meeting that belongs to another one. Its chat, recordings, consents and captions are stored like
+any meeting's and deleted with the main one. A participant keeps its row in the main room; joining the main room leads
+to its current room (`elsewhere` in the desired state). Moving a participant only sets that field.
 """
 
 import functools
@@ -23,7 +23,7 @@ from sfu.api.desired_state import Announcement, DesiredState, Destination
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the rooms are open, and what participants may do by themselves."""
+    """State of the breakout rooms, and what participants may do by themselves."""
 
     open: bool = False
     may_choose: bool = False
@@ -35,26 +35,26 @@ def plan_of(main: MeetingRow) -> Plan:
 
 
 def is_closed(room: BreakoutRow) -> bool:
-    """Whether a room is closed or counts down to it."""
+    """Return whether a room is closed or counting down."""
     return room.closes_at is not None
 
 
 async def locked(connection: Connection, meeting: str) -> MeetingRow:
-    """Return the main room with all its breakout rooms locked; raises Problem for a breakout room, or none at all."""
+    """Return the main room with its breakout rooms, locked; raises Problem if it is missing or a breakout room."""
     await breakouts.lock(connection, meeting)
     main = await meetings.by_id(connection, meeting)
     if main is None:
         raise not_found("This meeting does not exist.")
     if main.breakout_of is not None:
-        raise Problem(409, "breakout", "This is a breakout room; its meeting has the others.")
+        raise Problem(409, "breakout", "This is a breakout room. Use its main meeting instead.")
     return main
 
 
 async def create(connection: Connection, main: MeetingRow, titles: Iterable[str], plan: Plan) -> list[str]:
-    """Make breakout rooms, not yet open, in place of those that were prepared; return their ids."""
+    """Create breakout rooms, not yet open, replacing prepared ones; return their ids."""
     current = [room for room in await breakouts.of_meeting(connection, main.id) if not is_closed(room)]
     if plan_of(main).open and current:
-        raise Problem(409, "breakouts_open", "The breakout rooms are open: close them first.")
+        raise Problem(409, "breakouts_open", "The breakout rooms are open. Close them first.")
     for room in current:
         await meetings.delete(connection, room.id)
     made = []
@@ -67,7 +67,7 @@ async def create(connection: Connection, main: MeetingRow, titles: Iterable[str]
 
 
 async def apply(connection: Connection, main: MeetingRow) -> list[DesiredState]:
-    """Bring the desired states of all open rooms into line with the assignments; return those to push."""
+    """Update the desired states of all open rooms to the assignments; return those to push."""
     current = [room for room in await breakouts.of_meeting(connection, main.id) if not is_closed(room)]
     places = {room.id: Destination(meeting=room.id, title=room.title) for room in current}
     assigned = {
@@ -86,7 +86,7 @@ async def apply(connection: Connection, main: MeetingRow) -> list[DesiredState]:
 def _away(
     main: MeetingRow, room: str, inside: Iterable[InsideRow], assigned: Mapping[str, Destination]
 ) -> dict[str, Destination]:
-    """Who has been in a room and belongs elsewhere now."""
+    """Return the participants that were in a room and are assigned elsewhere now."""
     places = {one.id: assigned.get(one.main_id, _place(main)) for one in inside if one.meeting_id == room}
     return {person: place for person, place in places.items() if place.meeting != room}
 
@@ -96,7 +96,7 @@ def _place(main: MeetingRow) -> Destination:
 
 
 async def close(connection: Connection, main: MeetingRow, at: datetime) -> list[DesiredState]:
-    """Close the open rooms at a time; until then people are told, and may come back by themselves."""
+    """Close the open rooms at a given time. Until then participants see the countdown and may return by themselves."""
     current = [room.id for room in await breakouts.of_meeting(connection, main.id) if not is_closed(room)]
     await breakouts.close(connection, current, at)
     await breakouts.unassign_all(connection, main.id)
@@ -108,7 +108,7 @@ async def close(connection: Connection, main: MeetingRow, at: datetime) -> list[
 
 
 async def leave_closing(connection: Connection, main: MeetingRow, person: str) -> list[DesiredState]:
-    """Bring somebody back from a room that counts down."""
+    """Move a participant back from a room that is counting down."""
     changed = []
     for one in await breakouts.inside(connection, main.id):
         if one.main_id == person:
@@ -119,7 +119,7 @@ async def leave_closing(connection: Connection, main: MeetingRow, person: str) -
 
 
 async def announce(connection: Connection, main: MeetingRow, said: Announcement) -> list[DesiredState]:
-    """Say something to the main room and all open breakout rooms."""
+    """Announce something to the main room and all open breakout rooms."""
     listed = await breakouts.of_meeting(connection, main.id)
     now = datetime.now(UTC)
     live = [room.id for room in listed if room.closes_at is None or room.closes_at > now]
@@ -128,7 +128,7 @@ async def announce(connection: Connection, main: MeetingRow, said: Announcement)
 
 
 async def keep_out(connection: Connection, main: str, person: str, banned: str | None) -> list[DesiredState]:
-    """Keep a participant that was removed from the main room out of the breakout rooms too."""
+    """Remove a participant of the main room from the breakout rooms too."""
     changed = []
     inside = {one.meeting_id: one.id for one in await breakouts.inside(connection, main) if one.main_id == person}
     await breakouts.assign(connection, person, None)
@@ -141,7 +141,7 @@ async def keep_out(connection: Connection, main: str, person: str, banned: str |
 
 
 async def let_back(connection: Connection, main: str, person: str, user: str | None) -> list[DesiredState]:
-    """Let a participant that a host let back into the main room into the breakout rooms again."""
+    """Readmit a participant of the main room to the breakout rooms too."""
     changed = []
     inside = {one.meeting_id: one.id for one in await breakouts.inside(connection, main) if one.main_id == person}
     for room in await breakouts.of_meeting(connection, main):
@@ -153,7 +153,7 @@ async def let_back(connection: Connection, main: str, person: str, user: str | N
 
 
 async def end_closed(services: Services) -> None:
-    """End the breakout rooms whose time is over, for good."""
+    """End the breakout rooms whose countdown is over."""
     async with services.pool.acquire() as connection:
         closed = await breakouts.closed(connection)
     await for_each("breakout rooms", closed, functools.partial(_end, services))

@@ -1,4 +1,4 @@
-"""What the control plane must be told: plain values, read from flags, environment and TOML elsewhere."""
+"""Configuration of the control plane: plain values, read elsewhere from flags, environment and TOML."""
 
 import functools
 import ipaddress
@@ -29,7 +29,7 @@ class SfuNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IceServerConfig:
-    """A STUN or TURN server handed to browsers as it is (RTCIceServer)."""
+    """A STUN or TURN server passed to browsers unchanged (RTCIceServer)."""
 
     urls: tuple[str, ...]
     username: str | None = None
@@ -38,7 +38,7 @@ class IceServerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnConfig:
-    """TURN servers that share a secret with control, for credentials that expire."""
+    """TURN servers that share a secret with control, used for expiring credentials."""
 
     urls: tuple[str, ...]
     secret: str = field(repr=False)
@@ -46,7 +46,7 @@ class TurnConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmtpConfig:
-    """The mail server to hand mail to. `tls`: starttls (port 587), implicit (465), or none."""
+    """The mail server that sends mail. `tls`: starttls (port 587), implicit (465), or none."""
 
     host: str
     sender: str
@@ -60,7 +60,7 @@ class SmtpConfig:
 class OidcProvider:
     """An OpenID Connect provider. Its redirect URI is `{link_origin}/api/v1/auth/oidc/{name}/callback`.
 
-    With `allowed_groups` only their members come in; with `admin_group` its members, and no others, administer.
+    With `allowed_groups`, only their members may sign in; with `admin_group`, exactly its members are administrators.
     """
 
     name: str
@@ -75,7 +75,7 @@ class OidcProvider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """For how many days things are kept; None is for ever."""
+    """Retention periods in days; None keeps forever."""
 
     chat_days: int | None = None
     captions_days: int | None = None
@@ -85,32 +85,31 @@ class Retention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimits:
-    """What is taken before more is refused for a while.
+    """Rate limits.
 
-    Windows are a quarter of an hour for attempts and newcomers, a minute for requests. An address is an IPv4 address,
+    Windows are 15 minutes for attempts and newcomers, one minute for requests. An address is an IPv4 address,
     or the /64 network of an IPv6 one.
     """
 
     passcode_failures: int = 50
-    """Wrong passcodes from an address at one meeting."""
+    """Wrong passcodes per address and meeting."""
     meeting_failures: int = 300
-    """Wrong passcodes at one meeting, from all addresses."""
+    """Wrong passcodes per meeting, from all addresses."""
     sign_in_failures: int = 100
-    """Failed sign-ins from an address."""
+    """Failed sign-ins per address."""
     arrivals: int = 1000
-    """People from an address who come to one meeting for the first time, or begin to sign in by other means than a
-    password."""
+    """First-time joins to one meeting per address; also sign-ins begun other than by password."""
     waiting: int = 1000
-    """People who wait in a lobby at once."""
+    """People waiting in a lobby at once."""
     account_requests: int = 1200
-    """Requests of an account, or of a guest."""
+    """Requests of an account or guest."""
     address_requests: int = 6000
-    """Requests of an address without an account: a whole office may be behind it."""
+    """Requests of an address without credentials; a whole office may share it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlConfig:
-    """Settings of one control process. Addresses are `host:port`, port 0 lets the system choose."""
+    """Settings of one control process. Addresses are `host:port`; port 0 lets the system choose."""
 
     database_dsn: str
     """asyncpg DSN; a Unix socket is postgresql://user@/database?host=/directory"""
@@ -120,29 +119,29 @@ class ControlConfig:
     node_secret: str = field(repr=False)
     nodes: tuple[SfuNode, ...]
     nodes_file: Path | None = None
-    """A TOML file of further nodes, read again when it changes."""
+    """A TOML file of more nodes, reread when it changes."""
     etcd: EtcdConfig | None = None
-    """Where nodes register; then neither `nodes` nor `nodes_file` is used."""
+    """etcd endpoints where nodes register; replaces `nodes` and `nodes_file`."""
     spill_at: int = 0
-    """Participants of a room that a node takes before the room spills over to another; 0: never."""
+    """Participants of a room per node before the room is extended to a secondary node; 0: never."""
     region: str = ""
-    """Where those are who join without another word on it."""
+    """Region of joiners for whom the gateway gives none."""
     region_header: str | None = None
-    """A header in which the gateway says where a request comes from."""
+    """Header in which the gateway reports the region of a request."""
     redis_url: str | None = None
     http_binds: tuple[str, ...] = ("127.0.0.1:8800",)
     https_binds: tuple[str, ...] = ()
     http3: bool = True
-    """Whether HTTPS is also spoken over QUIC, on the UDP ports of the same numbers."""
+    """True serves HTTP/3 too, on the UDP ports of the same numbers."""
     certificate: Path | None = None
     private_key: Path | None = None
     internal_bind: str = "127.0.0.1:8082"
     public_origins: tuple[str, ...] = ()
-    """Origins (https://meet.example.org) accepted besides the one a request was sent to; the first is put in links."""
+    """Origins (https://meet.example.org) accepted besides the one a request was sent to; links use the first."""
     registration: Registration = "closed"
     registration_domains: tuple[str, ...] = ()
     second_factor: SecondFactor = "optional"
-    """Who must sign in with a second factor: an authenticator app's code, or a passkey."""
+    """Accounts that must sign in with a second factor: an authenticator app's code, or a passkey."""
     cookie_security: Literal["auto", "always"] = "auto"
     """auto: Secure `__Host-` cookies over TLS only; always: also on plain listeners (behind a TLS gateway)."""
     trusted_proxies: tuple[str, ...] = ()
@@ -151,53 +150,53 @@ class ControlConfig:
     ice_servers: tuple[IceServerConfig, ...] = ()
     turn: TurnConfig | None = None
     smtp: SmtpConfig | None = None
-    """None writes mail into files below `data_dir`."""
+    """None writes mail to files below `data_dir`."""
     media_dir: Path | None = None
-    """Uploaded files; None puts them below `data_dir`."""
+    """Directory of uploaded files; None is one below `data_dir`."""
     s3: S3Config | None = None
-    """Keeps uploaded files and recordings in a bucket instead of in directories."""
+    """Bucket for uploaded files and recordings, instead of directories."""
     max_upload_bytes: int = 2 * 1024**3
     quota_bytes: int = 20 * 1024**3
-    """What one account may keep."""
+    """Storage quota of one account."""
     oidc: tuple[OidcProvider, ...] = ()
     kafka_brokers: tuple[str, ...] = ()
     mongodb_url: str | None = None
-    """`host:port` of brokers that events are published to; none leaves them in PostgreSQL. Needs the extra `kafka`."""
+    """`host:port` of Kafka brokers to publish events to; none leaves events in PostgreSQL. Needs the extra `kafka`."""
     retention: Retention = Retention()
     inference_url: str = "http://127.0.0.1:8085"
     """Base of inference's private HTTP API."""
     language_model: LanguageModelConfig | None = None
-    """What sums up meetings that ended; None leaves them at their transcripts."""
+    """The model that summarizes ended meetings; None: transcripts only."""
     allow_private_webhooks: bool = False
-    """Webhooks may go to this network, and over plain HTTP."""
+    """True allows webhooks to private networks and over plain HTTP."""
     limits: RateLimits = RateLimits()
     reconcile_seconds: float = 5.0
-    """How often nodes are asked for their rooms, and what was abandoned is looked for."""
+    """Interval of asking nodes for their rooms, and of finding abandoned recordings."""
     embedded: bool = False
-    """The database is ours alone: migrations run at start and secrets may be generated."""
+    """True if this process owns the database: migrations run at start, and secrets may be generated."""
     drain_seconds: float = 0.4
-    """How long running requests may take to end when the process stops."""
+    """Time for running requests to finish when the process stops."""
 
     def __post_init__(self) -> None:
         if self.https_binds and (self.certificate is None or self.private_key is None):
-            raise ValueError("HTTPS needs a certificate and its private key")
+            raise ValueError("HTTPS requires a certificate and its private key")
         if not self.node_secret:
             raise ValueError("the node secret is empty")
         for proxy in self.trusted_proxies:
             ipaddress.ip_network(proxy, strict=False)
         if not self.nodes and self.nodes_file is None and self.etcd is None:
-            raise ValueError("at least one sfu node is needed")
+            raise ValueError("at least one sfu node is required")
 
     def demands_second_factor(self, role: Literal["user", "admin"]) -> bool:
         return self.second_factor == "required" or (self.second_factor == "admins" and role == "admin")
 
     def is_gateway(self, address: str) -> bool:
-        """Whether an address is a trusted proxy's: it stands for many, and is believed about whom."""
+        """Return whether an address belongs to a trusted proxy, whose X-Forwarded-For is believed."""
         return _is_among(address, self.trusted_proxies)
 
     @property
     def link_origin(self) -> str:
-        """The origin that links in mail begin with: configured, never what a request claims."""
+        """The origin of links in mail. It is configured, never taken from a request."""
         if self.public_origins:
             return self.public_origins[0]
         return f"http://localhost:{self.http_binds[0].rpartition(':')[2]}" if self.http_binds else ""

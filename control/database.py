@@ -1,4 +1,4 @@
-"""The connection pool: JSON columns are msgspec's, a session never waits for ever."""
+"""Connection pool: JSON columns are decoded by msgspec, and no session waits forever."""
 
 import functools
 import operator
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 _LITERAL = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
-"""What LIKE takes for wildcards, and for their escape, as text."""
+"""Escapes of LIKE's wildcards, and of the escape character."""
 
 
 class Unreachable(ConnectionError):
-    """No session could be made: nobody listens, a full backlog, no route, no descriptors left."""
+    """The connection could not be opened: nothing listens, a full backlog, no route, or no descriptors left."""
 
 
 UNAVAILABLE = (
@@ -31,13 +31,14 @@ UNAVAILABLE = (
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
     asyncpg.PostgresSystemError,
-    asyncpg.ReadOnlySQLTransactionError,  # it became a standby
-    asyncpg.InvalidCachedStatementError,  # it was migrated under a transaction
+    asyncpg.ReadOnlySQLTransactionError,  # the server became a standby
+    asyncpg.InvalidCachedStatementError,  # the schema was migrated during a transaction
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-"""What a session raises when the server cannot serve it now: workers wait, requests are answered 503, both may try
-again. Anything else is a fault of ours."""
+"""Errors of a session when the server cannot serve it now: workers wait, requests are answered 503, and both may retry.
+Any other
+error is a bug."""
 
 Row = TypeVar("Row", bound="DataclassInstance | msgspec.Struct")
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -49,7 +50,7 @@ def _encode(value: Any) -> str:
 
 
 async def connect(*dsn: Any, **settings: Any) -> "asyncpg.Connection[asyncpg.Record]":
-    """Make a session like `asyncpg.connect`; raises Unreachable for every way in which that may fail below TLS."""
+    """Open a session like `asyncpg.connect`; raises Unreachable for every failure below TLS."""
     try:
         return await asyncpg.connect(*dsn, **settings)
     except OSError as error:
@@ -57,16 +58,16 @@ async def connect(*dsn: Any, **settings: Any) -> "asyncpg.Connection[asyncpg.Rec
 
 
 async def prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Set a new session up: jsonb columns are Python values."""
+    """Set up a new session: jsonb columns are Python values."""
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode, decoder=msgspec.json.decode)
 
 
 async def _keep(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Spare the reset at each release: no session state outlives a transaction here."""
+    """Skip the reset on release: no session state outlives a transaction here."""
 
 
 async def open_pool(dsn: str, size: int = 10) -> Pool:
-    """Return a pool; raises Unreachable or asyncpg.PostgresError when the database does not answer."""
+    """Return a pool; raises Unreachable or asyncpg.PostgresError if the database does not answer."""
     return await asyncpg.create_pool(
         dsn,
         min_size=1,
@@ -92,18 +93,18 @@ def _columns(kind: Any) -> Callable[[asyncpg.Record], tuple[Any, ...]]:
 
 
 def load(kind: type[Row], record: asyncpg.Record) -> Row:
-    """Return the dataclass or Struct of the columns that it names; others are ignored, so that a schema can grow.
+    """Return the dataclass or Struct of the columns that it names. Others are ignored, so that the schema can grow.
 
-    A frozen Struct is made in a fifteenth of the time of a frozen dataclass: for rows that come by the page.
+    A frozen Struct is created 15 times as fast as a frozen dataclass: use it for rows that are read by the page.
     """
     return kind(*_columns(cast(Hashable, kind))(record))
 
 
 def load_one(kind: type[Row], record: asyncpg.Record | None) -> Row | None:
-    """Like `load`, None for no row."""
+    """Return the result of `load`, None for no row."""
     return None if record is None else load(kind, record)
 
 
 def contains(text: str) -> str:
-    """Return the LIKE pattern of whatever has `text` in it."""
+    """Return the LIKE pattern that matches strings containing `text`."""
     return f"%{text.translate(_LITERAL)}%"

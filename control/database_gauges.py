@@ -1,4 +1,4 @@
-"""Figures of the database that metrics show, read in the background: whoever asks for metrics waits for no store."""
+"""Gauges read from the database in the background, so that a scrape of the metrics never waits for it."""
 
 import asyncio
 import time
@@ -10,13 +10,13 @@ from control.store.event_places import Places, Waiting
 
 _READ_SECONDS = 5.0
 _TROUBLE_SECONDS = 10.0
-_BACKLOG = Gauge("control_outbox_backlog", "Events that a bus does not have yet, as of the last reading", ["bus"])
+_BACKLOG = Gauge("control_outbox_backlog", "Events not yet delivered to a bus, as of the last reading", ["bus"])
 _OLDEST = Gauge("control_outbox_oldest_seconds", "Age of the oldest of them", ["bus"])
 _AGE = Gauge("control_database_gauges_age_seconds", "Time since control read these gauges from the database")
 
 
 class DatabaseGauges:
-    """Reads them. While the database is away they stay, and grow old."""
+    """Reads the gauges. While the database is unreachable they keep their last values, and their age grows."""
 
     def __init__(self, pool: Pool, places: Places) -> None:
         self._pool = pool
@@ -32,11 +32,11 @@ class DatabaseGauges:
                 await self._read()
                 read_at = time.monotonic()
             except UNAVAILABLE:
-                pass  # its age tells
+                pass  # the age gauge shows it
             await asyncio.sleep(_READ_SECONDS)
 
     async def trouble_of_kafka(self) -> str | None:
-        """Return why events do not reach Kafka, as last read; None when they do, or nothing is to be sent there."""
+        """Return why events do not reach Kafka, as last read; None if they do, or if there is nothing to send."""
         return self._trouble.get("kafka")
 
     async def _read(self) -> None:
@@ -55,4 +55,4 @@ def _is_late(waiting: Waiting) -> bool:
 
 
 def _trouble(waiting: Waiting, reason: str | None) -> str:
-    return f"{waiting.events} events wait: {reason or 'nobody sends them'}"
+    return f"{waiting.events} events wait: {reason or 'nothing is sending them'}"

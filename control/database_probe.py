@@ -1,4 +1,4 @@
-"""Asking the database whether it answers, by a session of its own: a pool that is in use says nothing about that."""
+"""Probe of the database by a separate session: a busy pool tells nothing about it."""
 
 import asyncio
 
@@ -10,20 +10,20 @@ _GIVE_UP_SECONDS = 5.0
 
 
 class DatabaseProbe:
-    """Keeps one session to ask by, and makes a new one when that is lost."""
+    """Keeps one session for probing, and opens a new one when it is lost."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._session: asyncpg.Connection[asyncpg.Record] | None = None
 
     async def ask(self) -> str | None:
-        """Return why the database cannot be used, None when it answers."""
+        """Return why the database cannot be used, None if it answers."""
         try:
             if self._session is None or self._session.is_closed():
                 self._session = await connect(
                     self._dsn, timeout=_GIVE_UP_SECONDS, server_settings={"application_name": "parley-probe"}
                 )
-            # Ended from outside: a query's own timeout asks the server to cancel it, and waits for that.
+            # An outer timeout: a query's own timeout asks the server to cancel, and waits for the answer.
             hung = asyncio.get_running_loop().call_later(_GIVE_UP_SECONDS, self.close)
             try:
                 await self._session.fetchval("SELECT 1")
@@ -35,7 +35,7 @@ class DatabaseProbe:
         return None
 
     def close(self) -> None:
-        """Let go of the session without a word, since the server may be gone."""
+        """Drop the session without a farewell, since the server may be gone."""
         if self._session is not None:
             self._session.terminate()
             self._session = None

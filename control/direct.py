@@ -1,7 +1,7 @@
-"""The way of frequent reads past Quart: GET on a fixed path whose answer is a Struct goes straight to its handler.
+"""Bypass of Quart for frequent reads: a GET of a fixed path that returns a Struct goes straight to its handler.
 
-Quart's contexts, hooks and tasks cost more than such a request's own work. What is declared holds here too: access,
-limits, ETags, problems, metrics and traces come from the same code; any other request goes the usual way.
+Quart's contexts, hooks and tasks cost more than the request's own work. Access, limits, ETags, problems, metrics and
+traces come from the same code as on the usual path, which all other requests take.
 """
 
 import time
@@ -23,7 +23,7 @@ _COMMON = [(name.lower().encode(), value.encode()) for name, value in pages.COMM
 
 
 class Direct:
-    """ASGI: serves what it can, and leaves the rest to `others`."""
+    """ASGI application: serves the requests it can, and leaves the rest to `others`."""
 
     def __init__(self, services: Services, endpoints: list[Endpoint], others: Any) -> None:
         self._services = services
@@ -69,7 +69,7 @@ class Direct:
 
 
 class _Fields(Headers):
-    """Header fields that are found by name at once: werkzeug's go through all of them each time."""
+    """Header fields in a dict: werkzeug's scan all fields on each lookup."""
 
     def __init__(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
         super().__init__()
@@ -99,4 +99,4 @@ def _request(scope: MutableMapping[str, Any]) -> Request:
 
 
 async def _no_push(path: str, headers: Headers) -> None:
-    """Nothing is pushed."""
+    """Push nothing."""

@@ -1,4 +1,4 @@
-"""Whether emotion analysis is switched on: an administrator's word, given in knowledge of what the law forbids."""
+"""The switch of emotion analysis, which an administrator sets after acknowledging what the law forbids."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -18,13 +18,13 @@ _NAME = "ai.emotion"
 
 
 async def is_on(connection: Connection) -> bool:
-    """Whether an administrator has switched it on, with the statement as it stands now."""
+    """Return whether an administrator has switched it on, acknowledging the current statement."""
     value: Any = await settings.get(connection, _NAME)
     return isinstance(value, dict) and value.get("statement") == STATEMENT_VERSION
 
 
 async def switch(connection: Connection, actor: str, address: str, *, on: bool) -> None:
-    """Switch it, and write down who did; in the caller's transaction."""
+    """Switch it and log who did, in the caller's transaction."""
     if on:
         at = datetime.now(UTC).isoformat()
         await settings.put(connection, _NAME, {"statement": STATEMENT_VERSION, "by": actor, "at": at})

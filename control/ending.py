@@ -1,4 +1,4 @@
-"""The end of a meeting: rows, desired state and event in one transaction."""
+"""Ending a meeting: rows, desired state and event in one transaction."""
 
 from datetime import UTC, datetime
 

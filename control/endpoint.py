@@ -1,8 +1,8 @@
 """Endpoints: one declaration gives a route its types, its access and its place in the OpenAPI document.
 
-A handler takes a `Call`, the path's values, and `body` and `query` where declared; it returns a Struct, or a Response
-of its own. Requests are decoded straight from their bytes by msgspec, strictly; quart-schema, which goes through
-Python dicts, converts leniently and loses the nested types of msgspec in the document, is not used.
+A handler takes a `Call`, the path's values, and `body` and `query` if declared. It returns a Struct or a Response.
+msgspec decodes requests strictly, straight from their bytes. quart-schema is not used: it goes through Python dicts,
+converts leniently, and loses msgspec's nested types in the document.
 """
 
 import functools
@@ -33,7 +33,7 @@ _PATCH_TYPES = _BODY_TYPES | {"application/merge-patch+json"}
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: who is asking, from where, and about which meeting."""
+    """One request: the caller, its address, and the meeting concerned."""
 
     services: Services
     request: Request
@@ -43,25 +43,25 @@ class Call:
 
     @property
     def user(self) -> LiveSession:
-        """The account that is asking; only where the access demands one."""
+        """The caller's account; only on routes that require one."""
         assert self.principal is not None and self.principal.user is not None
         return self.principal.user
 
     @property
     def standing(self) -> Standing:
-        """The meeting concerned; only on routes of a meeting or recording."""
+        """The meeting concerned and the caller's role; only on routes of a meeting or recording."""
         assert self.about is not None
         return self.about
 
     @property
     def network(self) -> str:
-        """What limits count as the caller's address (`limits.network`)."""
+        """The caller's address as rate limits count it (`limits.network`)."""
         return network(self.address)
 
     def identify(self, subject: str) -> None:
-        """Count the request as that of `subject`, whom a secret in its body proves, and no longer as its address'.
+        """Count the request for `subject`, proved by a secret in the body, instead of for its address.
 
-        Raises Problem 429 when `subject` asks too often.
+        Raises Problem 429 if `subject` makes too many requests.
         """
         if not self.actor:
             self.services.limits.take_back(self.network)
@@ -69,7 +69,7 @@ class Call:
 
     @property
     def actor(self) -> str:
-        """The account or participant that is asking, for logs and rows."""
+        """The id of the caller's account or participant, for logs and rows."""
         if self.principal is None:
             return ""
         if self.principal.user is not None:
@@ -79,7 +79,7 @@ class Call:
 
 
 def with_standing(call: Call, standing: Standing) -> Call:
-    """Return the call about a meeting that its body, not its path, names."""
+    """Return the call for a meeting that the body names instead of the path."""
     return replace(call, about=standing)
 
 
@@ -106,9 +106,9 @@ class Endpoint:
 
 
 class Endpoints:
-    """The routes of one area. `tag` groups them in the document.
+    """The routes of one area; `tag` groups them in the document.
 
-    API keys may call them with the scope `{scope}:read` or `{scope}:write`; without a scope they may not.
+    API keys may call them with the scope `{scope}:read` or `{scope}:write`. Without a scope, API keys are refused.
     """
 
     def __init__(self, tag: str, scope: str | None = None) -> None:
@@ -135,9 +135,9 @@ class Endpoints:
     ) -> Callable[[Declared], Declared]:
         """Declare the decorated handler.
 
-        `content_type` is the answer's where that is not a Struct; `others` are answers of further statuses, and with
-        `redirects` it may answer 302. With `proof` the caller must have shown a few minutes ago who it is.
-        Requests count in the general limits where they are `limited`. The body of one that `takes_file` is the file.
+        `content_type` is that of a response that is not a Struct. `others` are responses with other statuses;
+        `redirects` allows a 302. `proof` requires that the session was proved in the last minutes. `limited` requests
+        count toward the general limits. With `takes_file` the body is the file itself.
         """
 
         def declare(handler: Declared) -> Declared:
@@ -185,7 +185,7 @@ async def _serve(services: Services, endpoint: Endpoint, **path: Any) -> Respons
 
 
 async def serve(services: Services, endpoint: Endpoint, incoming: Request, path: dict[str, Any]) -> Reply | Response:
-    """Return the answer to a request for an endpoint; raises Problem."""
+    """Return the response to a request for an endpoint; raises Problem."""
     try:
         return await _admit_and_handle(services, endpoint, incoming, path)
     finally:
@@ -214,7 +214,7 @@ async def _admit_and_handle(
 async def _admit_within_limit(
     services: Services, endpoint: Endpoint, incoming: Request, path: dict[str, Any]
 ) -> tuple[Call, Allowance | None]:
-    """Admit a request and count it, refused or not; who has used up the limit is refused before any query."""
+    """Admit a request and count it, refused or not. A caller beyond its limit is refused before any query."""
     if not endpoint.limited:
         return await _admit(services, endpoint, incoming, path), None
     claimed = None if endpoint.access is Access.PUBLIC else claimed_subject(services, incoming)
@@ -229,7 +229,7 @@ async def _admit_within_limit(
 
 
 def _counted(services: Services, actor: str, party: str) -> tuple[str, int]:
-    """Return by what a request is counted, and how many are taken in a minute."""
+    """Return the subject that a request counts for, and its limit per minute."""
     limits = services.config.limits
     return (actor, limits.account_requests) if actor else (party, limits.address_requests)
 
@@ -246,7 +246,7 @@ async def _handle(call: Call, endpoint: Endpoint, path: dict[str, Any]) -> Reply
     if endpoint.body is not None:
         values["body"] = await _body(call.request, endpoint.body)
     if endpoint.takes_file and call.request.mimetype.startswith("multipart/"):
-        raise Problem(415, "file_expected", "The body must be the file itself, not a form with the file in it.")
+        raise Problem(415, "file_expected", "The body must be the file itself, not a form that contains it.")
     result = await endpoint.handler(call, **values)
     if isinstance(result, Response):
         return result
@@ -264,7 +264,7 @@ async def _admit(services: Services, endpoint: Endpoint, incoming: Request, path
     """Authenticate and authorize; raises Problem."""
     address = client_address(services, incoming)
     if any("\x00" in value for value in path.values() if isinstance(value, str)):
-        raise Problem(400, "invalid_request", "The path has a NUL character.")
+        raise Problem(400, "invalid_request", "The path contains a NUL character.")
     if endpoint.method not in SAFE_METHODS:
         check_origin(services, incoming, required=False)
     if endpoint.access is Access.PUBLIC:
@@ -316,7 +316,7 @@ async def _body(incoming: Request, kind: type[msgspec.Struct]) -> msgspec.Struct
 def _query(incoming: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:
     values = incoming.args.to_dict() if incoming.query_string else {}
     if any("\x00" in value for value in values.values()):
-        raise Problem(400, "invalid_request", "The query has a NUL character.")
+        raise Problem(400, "invalid_request", "The query contains a NUL character.")
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:

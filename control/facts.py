@@ -1,7 +1,7 @@
-"""Taking in facts: rows and events of one batch in one transaction, a repeated batch does nothing.
+"""Ingestion of facts: rows and events of one batch in one transaction; a repeated batch changes nothing.
 
-A fact that fits nothing here (an unknown meeting or participant, a value that the database refuses) or that cannot be
-read (a kind of a later release) is counted and dropped alone, since the reporter would repeat its batch for ever.
+A fact that does not apply (an unknown meeting or participant, a value that the database refuses) or cannot be read (a
+kind of a later release) is counted and dropped by itself, since the reporter would otherwise repeat its batch forever.
 """
 
 import logging
@@ -56,9 +56,9 @@ from sfu.api.facts import (
 from sfu.api.placement import Placement
 
 _LOG = logging.getLogger(__name__)
-_TAKEN = Counter("control_facts_total", "Facts taken in", ["kind"])
-_DROPPED = Counter("control_facts_dropped_total", "Facts that fit nothing here", ["kind", "reason"])
-_REPEATED = Counter("control_fact_batches_repeated_total", "Batches that were taken before")
+_TAKEN = Counter("control_facts_total", "Facts ingested", ["kind"])
+_DROPPED = Counter("control_facts_dropped_total", "Facts that were dropped", ["kind", "reason"])
+_REPEATED = Counter("control_fact_batches_repeated_total", "Batches that had been ingested before")
 _ESCAPED_NUL = re.compile(rb"(\\+)u0000")
 _RecordingFact = RecordingStarted | RecordingStalled | RecordingResumed | SegmentClosed | RecordingFinished
 NODE_LOST = "node_lost"
@@ -69,7 +69,7 @@ _MAX_MS = 4_102_444_800_000  # the year 2100
 
 
 class Unfit(Exception):
-    """The fact refers to nothing that is here; the message is the reason counted."""
+    """The fact refers to something unknown here; the message is the reason in the metrics."""
 
 
 def read(data: bytes) -> ReceivedBatch:
@@ -83,7 +83,7 @@ def _without_nul(match: re.Match[bytes]) -> bytes:
 
 
 async def take(services: Services, batch: ReceivedBatch) -> None:
-    """Write a batch unless it was written before; afterwards it may be acknowledged."""
+    """Write a batch unless it was written before. It may then be acknowledged."""
     changed: list[DesiredState] = []
     async with services.pool.acquire() as connection, connection.transaction():
         if not await batches.claim(connection, batch.node, batch.boot, batch.n):
@@ -106,11 +106,11 @@ async def take(services: Services, batch: ReceivedBatch) -> None:
 
 
 def _skip(batch: ReceivedBatch, skipped: SkippedFact) -> None:
-    """Count a fact that could not be read; said once for each kind."""
+    """Count a fact that could not be read; log each kind once."""
     _DROPPED.labels(skipped.kind if skipped.known else "unknown", "invalid" if skipped.known else "unknown_kind").inc()
     if skipped.kind not in _SAID and len(_SAID) < _MAX_SAID:
         _SAID.add(skipped.kind)
-        _LOG.warning("facts of kind %r of %s cannot be read: %s", skipped.kind, batch.node, skipped.problem)
+        _LOG.warning("cannot read facts of kind %r from %s: %s", skipped.kind, batch.node, skipped.problem)
 
 
 async def close_stale_rooms(connection: Connection, node: str, boot: str) -> list[DesiredState]:
@@ -125,7 +125,7 @@ async def close_stale_rooms(connection: Connection, node: str, boot: str) -> lis
 
 
 async def close_room(connection: Connection, meeting: str, at: datetime, reason: str) -> DesiredState | None:
-    """Note that a room is no longer live, with an event for everyone who had not left; returns a changed state."""
+    """Close a live room, with an event for everyone who had not left; return a changed state."""
     if await meetings.lock(connection, meeting) is None:
         raise Unfit("unknown_meeting")
     if not await rooms.close_room(connection, meeting, at, reason):
@@ -163,7 +163,7 @@ async def _take_one(connection: Connection, batch: ReceivedBatch, fact: AnyFact)
 
 def _drop(kind: str, reason: str, batch: ReceivedBatch) -> None:
     _DROPPED.labels(kind, reason).inc()
-    _LOG.warning("dropped a %s fact of %s batch %d: %s", kind, batch.node, batch.n, reason)
+    _LOG.warning("dropped a %s fact of %s, batch %d: %s", kind, batch.node, batch.n, reason)
 
 
 async def _apply(connection: Connection, batch: ReceivedBatch, fact: AnyFact) -> DesiredState | None:
@@ -176,7 +176,7 @@ async def _apply(connection: Connection, batch: ReceivedBatch, fact: AnyFact) ->
         _check_epoch(batch, fact, placement)
     match fact:
         case RoomOpened() | RoomClosed() if placement is not None and batch.node in placement.spilled_to:
-            pass  # a part of a room that another node holds
+            pass  # a secondary node holds only a part of the room
         case RoomOpened():
             await _open_room(connection, batch, fact, at, placement)
         case RoomClosed():
@@ -207,7 +207,7 @@ def _answer(fact: ConsentAnswered) -> dict[str, Any]:
 
 
 def _check_epoch(batch: ReceivedBatch, fact: AnyFact, placement: Placement) -> None:
-    """Refuse what a node says of a room that was placed anew meanwhile: control has written its end already."""
+    """Refuse facts about a room that was placed anew since: control has already written its end."""
     if fact.epoch < placement.epoch or not placement.includes(batch.node):
         raise Unfit("old_epoch")
 
@@ -288,5 +288,5 @@ async def _event(connection: Connection, topic: str, kind: str, fact: AnyFact) -
 
 def _time(ms: int) -> datetime:
     if not 0 <= ms <= _MAX_MS:
-        raise ValueError(f"{ms} is no time")
+        raise ValueError(f"{ms} is not a time")
     return datetime.fromtimestamp(ms / 1000, UTC)

@@ -1,7 +1,7 @@
-"""Failover: rooms whose node is lost are placed on another, and their participants find it when they join again.
+"""Failover: rooms of a lost node are placed on another, which participants find when they rejoin.
 
-A node is lost when it was asked and did not answer. One that this process has not heard of is asked first, and after a
-start nodes have as long as a lease lasts to be heard of.
+A node is lost when it was probed and did not answer. A node that this process has not heard of is probed first. After a
+start, nodes have the duration of a lease to be heard of.
 """
 
 import asyncio
@@ -23,20 +23,20 @@ _LOOK_SECONDS = 2.0
 
 
 async def run(services: Services) -> None:
-    """Look whenever a node comes or goes, and every other second, until cancelled."""
+    """Check whenever a node comes or goes, and every two seconds, until cancelled."""
     await asyncio.sleep(services.registry.lease_seconds)
     while True:
         try:
             await rescue(services)
         except UNAVAILABLE as error:
-            _LOG.warning("rooms of lost nodes wait for the database: %s", describe(error))
+            _LOG.warning("rooms of lost nodes are waiting for the database: %s", describe(error))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_SECONDS):
                 await services.registry.change()
 
 
 async def rescue(services: Services) -> None:
-    """Place the rooms of lost nodes anew, as long as another node lives; alone, a lost node may come back to them."""
+    """Place the rooms of lost nodes anew if another node lives; otherwise wait for the lost node to come back."""
     registry = services.registry
     if not any(not node.draining for node in registry.living().values()):
         return

@@ -1,4 +1,4 @@
-"""What is done to uploaded files as jobs: transcribed, looked at, judged, shown small."""
+"""Jobs on uploaded files: transcription, emotion analysis, synthesis detection, thumbnails."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,7 +17,7 @@ from control.store.jobs import JobRow
 
 
 class FileJobs:
-    """Each raises JobFailed with the reason."""
+    """Handlers of the jobs. Each raises JobFailed with the reason."""
 
     def __init__(self, pool: Pool, store: MediaStore, inference: InferenceClient, images: Images) -> None:
         self._pool = pool
@@ -26,7 +26,7 @@ class FileJobs:
         self._images = images
 
     def handlers(self) -> dict[str, Handler]:
-        """Return what each kind of job does."""
+        """Return the handler of each kind of job."""
         return {"asr": self.transcribe, "emotion": self.look, "synthesis": self.judge, "thumbnail": self.thumbnail}
 
     async def transcribe(self, job: JobRow, report: Report) -> Any:
@@ -71,7 +71,7 @@ class FileJobs:
         async with self._content(row.id) as path:
             picture = await self._images.thumbnail(path, row.content_type)
         if picture is None:
-            raise JobFailed("there is no picture in this file")
+            raise JobFailed("this file contains no picture")
         try:
             await self._store.put_bytes(row.id, picture, ".jpg")
         except Problem as problem:
@@ -106,7 +106,7 @@ async def _translated(said: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict
 
 
 def _share(progress: Any) -> float:
-    """Return the part that is done, 0 while inference does not know the length."""
+    """Return the finished share, 0 while inference does not know the length."""
     if not isinstance(progress, dict):
         return 0.0
     done, total = progress.get("read_ms", 0), progress.get("duration_ms", 0)

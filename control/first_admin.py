@@ -1,6 +1,6 @@
-"""The first administrator: a one-time token, made while no account exists, opens the door once.
+"""First administrator: a one-time token, issued while no account exists.
 
-The token's hash is in the database, so that any control process accepts it; the token itself only in a 0600 file and
+The database has the token's hash, so that any control process accepts it. The token itself is only in a 0600 file and
 on the supervisor's terminal.
 """
 
@@ -40,12 +40,12 @@ async def prepare(config: ControlConfig, pool: Pool) -> str | None:
 
 
 def link_file(config: ControlConfig) -> Path:
-    """Return where the link is written while it holds."""
+    """Return the path of the file that contains the link while it is valid."""
     return config.data_dir / _FILE
 
 
 async def redeem(connection: Connection, token: str) -> bool:
-    """Use up the token; False when it is not the one or accounts exist. Needs a transaction."""
+    """Use up the token; return False if it is wrong or accounts exist. Needs a transaction."""
     await settings.lock(connection, _SETTING)
     stored = await settings.get(connection, _SETTING)
     if not isinstance(stored, str) or not hmac.compare_digest(stored, digest(token).hex()):

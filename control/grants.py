@@ -1,4 +1,4 @@
-"""What a role may do in a room, given the meeting's settings."""
+"""Grants of a role in a room, given the meeting's settings."""
 
 import msgspec
 
@@ -16,7 +16,7 @@ def settings_of(meeting: MeetingRow) -> MeetingSettings:
 
 
 def for_role(role: Role, settings: MeetingSettings) -> Grants:
-    """Return the grants that a role starts with."""
+    """Return the initial grants of a role."""
     match role:
         case "host" | "co-host":
             return Grants(host=True)
@@ -28,7 +28,7 @@ def for_role(role: Role, settings: MeetingSettings) -> Grants:
 
 
 def first_state(meeting: str, settings: MeetingSettings) -> DesiredState:
-    """Return the desired state that a meeting begins with."""
+    """Return the initial desired state of a meeting."""
     return DesiredState(
         room=meeting,
         version=1,
@@ -40,7 +40,7 @@ def first_state(meeting: str, settings: MeetingSettings) -> DesiredState:
 
 
 def current(state: DesiredState, participant: str, role: Role, settings: MeetingSettings) -> Grants:
-    """Return the grants that hold now: the desired state's where it has some."""
+    """Return the current grants: the desired state's if it has some."""
     return state.participants.get(participant) or for_role(role, settings)
 
 
@@ -49,14 +49,14 @@ def with_grants(state: DesiredState, participant: str, grants: Grants) -> Desire
 
 
 def with_removed(state: DesiredState, participant: str, user: str | None) -> DesiredState:
-    """Return the state in which the participant is out; with `user` the account is banned too."""
+    """Return the state with the participant removed; with `user`, the account is banned too."""
     removed = tuple(dict.fromkeys((*state.removed, participant)))
     banned = state.banned_users if user is None else tuple(dict.fromkeys((*state.banned_users, user)))
     return msgspec.structs.replace(state, removed=removed, banned_users=banned)
 
 
 def readmitted(state: DesiredState, participant: str, user: str | None) -> DesiredState:
-    """Return the state in which a participant may come in again, and its account too."""
+    """Return the state in which a participant and its account may join again."""
     state = without_removed(state, participant)
     return msgspec.structs.replace(state, banned_users=tuple(one for one in state.banned_users if one != user))
 

@@ -1,4 +1,4 @@
-"""Liveness, readiness and metrics. None of them asks a store and waits for it."""
+"""Liveness, readiness and metrics. None of them waits for a store."""
 
 import hmac
 import ipaddress
@@ -17,25 +17,25 @@ endpoints = Endpoints("operation")
 
 @endpoints.route("GET", "/health/live", Access.PUBLIC, answer=Health, limited=False)
 async def get_liveness(call: Call) -> Health:
-    """Answer while the process serves at all."""
+    """Return 200 while the process serves requests."""
     return Health(status="ok")
 
 
 @endpoints.route("GET", "/health", Access.PUBLIC, answer=Health, limited=False)
 async def get_health(call: Call) -> Response:
-    """Answer like `/health/ready`."""
+    """Return the same as `/health/ready`."""
     return await _readiness(call.services)
 
 
 @endpoints.route("GET", "/health/ready", Access.PUBLIC, answer=Health, limited=False)
 async def get_readiness(call: Call) -> Response:
-    """Name what is down, within a second: 503 when the database is, `degraded` for what can be done without."""
+    """Report what is down, within a second: 503 if the database is, `degraded` for anything less."""
     return await _readiness(call.services)
 
 
 @endpoints.route("GET", "/metrics", Access.PUBLIC, content_type="text/plain")
 async def get_metrics(call: Call) -> Response:
-    """Return Prometheus metrics to this machine, and to whoever holds the node secret."""
+    """Return Prometheus metrics, to this machine and to holders of the node secret."""
     if not _may_read_metrics(call):
         raise not_found()
     return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""Idempotency-Key: a POST repeated with the same key and body gets the first answer, and nothing happens twice."""
+"""Idempotency-Key: a POST repeated with the same key and body gets the first response, and nothing happens twice."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ _MAX_ANSWER = 64 * 1024
 
 
 async def once(services: Services, request: Request, user: str, work: Callable[[], Awaitable[Response]]) -> Response:
-    """Run `work` unless this account's key was used; raises Problem 409 or 422. Refusals are not kept."""
+    """Run `work` unless this account's key was used; raises Problem 409 or 422. Errors are not stored."""
     key = request.headers[HEADER]
     if not 1 <= len(key) <= 200 or not key.isascii() or not key.isprintable():
         raise Problem(400, "invalid_request", "An Idempotency-Key has 1 to 200 printable characters.")
@@ -27,7 +27,9 @@ async def once(services: Services, request: Request, user: str, work: Callable[[
         if kept.request_hash != request_hash:
             raise Problem(422, "idempotency_key", "This key was used for another request.")
         if kept.status is None or kept.answer is None:
-            raise Problem(409, "in_progress", "The first request with this key is not done.", {"Retry-After": "1"})
+            raise Problem(
+                409, "in_progress", "The first request with this key is still in progress.", {"Retry-After": "1"}
+            )
         headers = {"Cache-Control": "no-store", "Idempotent-Replay": "true"}
         return Response(kept.answer, kept.status, headers, content_type="application/json")
     try:

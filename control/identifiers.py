@@ -1,4 +1,4 @@
-"""Identifiers: unguessable where a link is the invitation, sortable nowhere."""
+"""Identifiers: random, and unguessable where a link is an invitation."""
 
 import secrets
 

@@ -1,10 +1,10 @@
-"""The worker that makes one small picture of an image that somebody uploaded, and ends.
+"""Worker process that makes one small picture of an uploaded image, and exits.
 
 Started as `python -m control.image_worker FD KIND MEDIA_FD` with a Unix stream socket at FD and the file, opened for
-reading, at MEDIA_FD; KIND is avatar or image. Locked in before the file's first byte is read. It answers with a JPEG,
-or with the reason why there is none.
+reading, at MEDIA_FD; KIND is avatar or image. It is sandboxed before it reads the file's first byte. It answers with a
+JPEG, or with the reason for a failure.
 
-An image's size is read before its pixels, and one that is too large is refused: a few bytes can claim gigapixels.
+An image's size is read before its pixels, and one too large is refused: a few bytes can claim gigapixels.
 """
 
 import functools
@@ -35,7 +35,7 @@ MAX_PIXELS = 40_000_000
 MEMORY_BYTES = 1 << 30
 CPU_SECONDS = 30
 NICE = 10
-# Imported while there are files: those of the formats, of JPEGs in which phones put several pictures, and of EXIF.
+# Imported while files can be opened: plugins of the formats, of multi-picture JPEGs from phones, and of EXIF.
 _PLUGINS = (PngImagePlugin, JpegImagePlugin, WebPImagePlugin, GifImagePlugin, MpoImagePlugin, TiffImagePlugin)
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 _AVATAR = 256
@@ -44,7 +44,7 @@ Maker = Callable[[IO[bytes]], bytes]
 
 
 def make(file: IO[bytes], kind: str) -> bytes:
-    """Return a JPEG; raises ValueError for what is no image that can be read, or is too large."""
+    """Return a JPEG; raises ValueError if the image is unreadable or too large."""
     image = _read(file)
     return encoded(ImageOps.fit(image, (_AVATAR, _AVATAR))) if kind == "avatar" else thumbnail(image)
 
@@ -61,9 +61,9 @@ def encoded(image: Image.Image) -> bytes:
 
 
 def serve(channel: socket.socket, file: IO[bytes], maker: Maker, examples: Iterable[IO[bytes]]) -> None:
-    """Lock this process in and answer what `maker` makes of `file`.
+    """Sandbox this process, then answer with the result of `maker` for `file`.
 
-    It makes something of `examples` before, so that whatever is loaded at first use is there.
+    It processes `examples` first, so that everything that is loaded on first use is loaded.
     """
     confinement.limit(memory_bytes=MEMORY_BYTES, nice=NICE, cpu_seconds=CPU_SECONDS)
     for example in examples:
@@ -72,7 +72,7 @@ def serve(channel: socket.socket, file: IO[bytes], maker: Maker, examples: Itera
     try:
         answer = maker(file)
     except (ValueError, MemoryError) as error:
-        answer = (str(error) or "the picture needs too much memory").encode()
+        answer = (str(error) or "the picture requires too much memory").encode()
     channel.sendall(answer)
 
 
@@ -83,7 +83,7 @@ def _read(file: IO[bytes]) -> Image.Image:
             image: Image.Image = Image.open(file, formats=_FORMATS)
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError("the image has too many pixels")
-            image.draft("RGB", (2 * _THUMBNAIL, 2 * _THUMBNAIL))  # a JPEG is read at a fraction of its size
+            image.draft("RGB", (2 * _THUMBNAIL, 2 * _THUMBNAIL))  # decodes a JPEG at a fraction of its size
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
             return image.convert("RGB")
@@ -94,11 +94,11 @@ def _read(file: IO[bytes]) -> Image.Image:
         Image.DecompressionBombError,
         Image.DecompressionBombWarning,
     ) as error:
-        raise ValueError("this is no image that can be read") from error
+        raise ValueError("the image cannot be read") from error
 
 
 def _examples() -> Iterator[IO[bytes]]:
-    """Yield an image of each format, lying on its side."""
+    """Yield a rotated image of each format."""
     for form in _FORMATS:
         example, image = io.BytesIO(), Image.new("RGB", (16, 16))
         exif = image.getexif()
@@ -108,7 +108,7 @@ def _examples() -> Iterator[IO[bytes]]:
 
 
 def main(arguments: list[str]) -> None:
-    """Answer and end."""
+    """Answer and exit."""
     descriptor, kind, media = int(arguments[0]), arguments[1], int(arguments[2])
     with socket.socket(fileno=descriptor) as channel, os.fdopen(media, "rb") as file:
         serve(channel, file, functools.partial(make, kind=kind), _examples())

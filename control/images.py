@@ -1,6 +1,7 @@
-"""Avatars and thumbnails, made by processes that are locked in: what strangers sent is never decoded in this one.
+"""Avatars and thumbnails, made by sandboxed processes: uploads are never decoded in this one.
 
-A process makes one picture and ends: nothing of one upload reaches the next (control.image_worker, video_worker).
+A process makes one picture and exits, so nothing leaks from one upload to the next (control.image_worker,
+video_worker).
 """
 
 import asyncio
@@ -21,20 +22,20 @@ _PICTURES = Counter("control_pictures_total", "Avatars and thumbnails", ["outcom
 
 
 class Images:
-    """Has pictures made, a few at once."""
+    """Makes pictures, a few at a time."""
 
     def __init__(self) -> None:
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def avatar(self, data: bytes) -> bytes:
-        """Return a square JPEG; raises ValueError for what is no image of a known format, or too large."""
+        """Return a square JPEG; raises ValueError if the image's format is unknown or it is too large."""
         with tempfile.TemporaryFile() as file:
             await asyncio.to_thread(file.write, data)
             file.seek(0)
             return await self._make(file.fileno(), "control.image_worker", "avatar")
 
     async def thumbnail(self, path: Path, content_type: str) -> bytes | None:
-        """Return a JPEG of an image or of a video's first picture, None when there is none to be had."""
+        """Return a JPEG of an image or of a video's first frame, None if there is none."""
         video = content_type.startswith("video/")
         worker = ["control.video_worker"] if video else ["control.image_worker", "image"]
         try:
@@ -49,16 +50,16 @@ class Images:
                 said = await _ask(descriptor, *worker)
         except TimeoutError as error:
             _PICTURES.labels("late").inc()
-            raise ValueError("the picture takes too long") from error
+            raise ValueError("the picture takes too long to process") from error
         if said.startswith(_JPEG):
             _PICTURES.labels("made").inc()
             return said
         _PICTURES.labels("refused" if said else "ended").inc()
-        raise ValueError(said.decode("utf-8", "replace") or "this is no picture that can be read")
+        raise ValueError(said.decode("utf-8", "replace") or "the picture cannot be read")
 
 
 async def _ask(descriptor: int, *worker: str) -> bytes:
-    """Return what a worker says of the file: a picture, why there is none, or nothing when it was ended."""
+    """Return the worker's answer: a picture, the reason of a failure, or nothing if it was killed."""
     process, channel = await worker_process.start(*worker, str(descriptor), descriptors=(descriptor,))
     try:
         return await _read(channel)

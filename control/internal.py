@@ -1,4 +1,4 @@
-"""The internal listener: what the other parts of the system ask and report. Every route needs the node secret."""
+"""Internal listener for the other parts of the system. Every route requires the node secret."""
 
 import hmac
 from typing import TypeVar
@@ -42,7 +42,7 @@ def create_app(services: Services) -> Quart:
 
 
 def _add_rooms(app: Quart, services: Services) -> None:
-    """What nodes, recorder and inference need to know of meetings, and what they report."""
+    """Add the routes by which nodes, recorder and inference read desired states and report facts."""
 
     @app.get("/internal/v1/keys")
     async def keys() -> Response:
@@ -77,7 +77,7 @@ def _add_rooms(app: Quart, services: Services) -> None:
 
 
 def _add_jobs(app: Quart, services: Services) -> None:
-    """Work that other parts do: claimed, renewed, settled."""
+    """Add the routes by which other parts claim, renew and settle jobs."""
 
     @app.post("/internal/v1/jobs/claim")
     async def claim_job() -> Response:
@@ -98,7 +98,7 @@ def _add_jobs(app: Quart, services: Services) -> None:
 
 
 def _add_nodes(app: Quart, services: Services) -> None:
-    """The nodes: which there are, where a connection goes, how one is emptied."""
+    """Add the routes about nodes: the list, the routing of a connection, the evacuation of a node."""
 
     @app.get("/internal/v1/nodes")
     async def list_nodes() -> Response:
@@ -116,12 +116,12 @@ def _add_nodes(app: Quart, services: Services) -> None:
 
     @app.post("/internal/v1/nodes/<node>/evacuate")
     async def evacuate(node: str) -> Response:
-        """A draining node's grace is over: place its rooms on others. It tells their participants afterwards."""
+        """Place the rooms of a draining node on others; the node then redirects their participants."""
         return _json(Evacuated(moved=await placing.evacuate(services, node)))
 
     @app.get("/internal/v1/route")
     async def route() -> Response:
-        """For nginx's auth_request: the address to proxy `X-Original-URI` to, in X-Parley-Node."""
+        """Answer nginx's auth_request with the address to proxy `X-Original-URI` to, in X-Parley-Node."""
         uri = urlsplit(request.headers.get("X-Original-URI", ""))
         query = parse_qs(uri.query)
         authorization = request.headers.get("X-Original-Authorization", "")

@@ -1,4 +1,4 @@
-"""The worker: takes jobs one after the other, renews its lease while it works, and lets go when it has lost it."""
+"""Worker of jobs: claims one after the other, renews the lease while it works, and stops if it lost the lease."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ Handler = Callable[[JobRow, Report], Awaitable[Any]]
 
 
 class JobFailed(Exception):
-    """The job cannot be done; `again` tells whether a later attempt may."""
+    """The job failed; `again` tells whether to retry it."""
 
     def __init__(self, detail: str, *, again: bool = False) -> None:
         super().__init__(detail)
@@ -32,7 +32,7 @@ class JobFailed(Exception):
 
 
 class Worker:
-    """Does jobs of the kinds that `handlers` knows; results of understanding are kept in `results`."""
+    """Does jobs of the kinds in `handlers`; AI results are stored in `results`."""
 
     def __init__(
         self,
@@ -47,18 +47,18 @@ class Worker:
         self._results = results
 
     async def run(self) -> None:
-        """Work until cancelled; a lost database is waited for."""
+        """Work until cancelled; wait out a lost database."""
         while True:
             found = False
             try:
                 found = await self.do_one()
             except UNAVAILABLE as error:
-                _LOG.warning("jobs wait for the database: %s", describe(error))
+                _LOG.warning("jobs are waiting for the database: %s", describe(error))
             if not found:
                 await asyncio.sleep(_POLL_SECONDS)
 
     async def do_one(self) -> bool:
-        """Claim and do one job; False when there is none."""
+        """Claim and do one job; return False if there is none."""
         async with self._pool.acquire() as connection:
             job = await jobs.claim(connection, list(self._handlers), self._lease)
         if job is None:
@@ -70,13 +70,13 @@ class Worker:
                 await asyncio.wait((working,), timeout=self._lease / 3)
                 async with self._pool.acquire() as connection:
                     if not working.done() and not await jobs.renew(connection, job, progress[0], self._lease):
-                        _LOG.warning("job %s is another worker's by now", job.id)
+                        _LOG.warning("job %s has been taken over by another worker", job.id)
                         return True
             await self._finish(job, working.result())
         except JobFailed as failed:
             await self._fail(job, str(failed), again=failed.again)
-        except Exception as error:  # of the job, or of keeping what came of it: nothing else is to notice
-            _LOG.error("job %s (%s) broke", job.id, job.kind, exc_info=error)
+        except Exception as error:  # of the job, or of storing its result: it must not affect anything else
+            _LOG.error("job %s (%s) failed with a bug", job.id, job.kind, exc_info=error)
             await self._fail(job, describe(error), again=True)
         except asyncio.CancelledError:
             await self._release(job)
@@ -95,12 +95,12 @@ class Worker:
                     await _tell(connection, job, result)
 
     async def _release(self, job: JobRow) -> None:
-        """Let go of the job when the process stops; a database that does not answer at once lets the lease lapse."""
+        """Release the job when the process stops. If the database does not answer at once, the lease lapses."""
         try:
             async with asyncio.timeout(_RELEASE_SECONDS), self._pool.acquire() as connection:
                 await jobs.release(connection, job)
         except UNAVAILABLE as error:
-            _LOG.warning("job %s waits for its lease to lapse: %s", job.id, error)
+            _LOG.warning("job %s is retried when its lease lapses: %s", job.id, error)
 
     async def _fail(self, job: JobRow, detail: str, *, again: bool) -> None:
         _LOG.warning("job %s (%s) failed: %s", job.id, job.kind, detail)
@@ -113,13 +113,13 @@ async def _keep(results: AiResults, connection: Connection, job: JobRow, result:
     try:
         await results.keep(connection, AiResult(job.id, job.subject, job.kind, result, datetime.now(UTC)))
     except OSError as error:
-        raise JobFailed(f"the result could not be kept: {describe(error)}", again=True) from error
+        raise JobFailed(f"the result could not be stored: {describe(error)}", again=True) from error
     except ValueError as error:
-        raise JobFailed(f"the result cannot be kept: {describe(error)}") from error
+        raise JobFailed(f"the result cannot be stored: {describe(error)}") from error
 
 
 async def _tell(connection: Connection, job: JobRow, result: Any) -> None:
-    """Append the event that a file was understood; a verdict goes along with what it is worth."""
+    """Append the event of a finished AI job; a verdict includes its evidence value."""
     if job.owner_id is None:
         return
     payload: dict[str, Any] = {"job": job.id, "file": job.subject}

@@ -1,7 +1,7 @@
-"""A language model behind an OpenAI-compatible endpoint (`POST {url}/chat/completions`), called with a checked address.
+"""Client of a language model behind an OpenAI-compatible endpoint (`POST {url}/chat/completions`).
 
-None is assumed. The endpoint is an operator's setting, but it is held to the rules of outgoing requests all the same:
-HTTPS, and an address on the open internet, unless it is said to be in this network.
+There is no default endpoint. It is an operator's setting, but still subject to the rules of outgoing requests: HTTPS,
+and an address on the public internet, unless it is configured as private.
 """
 
 import aiohttp
@@ -17,7 +17,7 @@ MAX_TEXT = 20_000
 
 
 class LanguageModelFailed(Exception):
-    """Why there is no answer; `again` tells whether trying later may help."""
+    """The model gave no answer; `again` tells whether to retry."""
 
     def __init__(self, detail: str, *, again: bool) -> None:
         super().__init__(detail)
@@ -37,7 +37,7 @@ class _Completion(msgspec.Struct, frozen=True):
 
 
 async def complete(config: LanguageModelConfig, instruction: str, text: str) -> str:
-    """Return what the model answers to `text`, at most MAX_TEXT letters; raises LanguageModelFailed."""
+    """Return the model's answer to `text`, at most MAX_TEXT characters; raises LanguageModelFailed."""
     try:
         outgoing.check_url(config.url, config.private)
     except Problem as problem:
@@ -69,7 +69,7 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
     async for block in answer.content.iter_chunked(1 << 16):
         data += block
         if len(data) > _MAX_ANSWER:
-            raise LanguageModelFailed("the endpoint answers too much", again=False)
+            raise LanguageModelFailed("the endpoint's answer is too long", again=False)
     return bytes(data)
 
 
@@ -79,8 +79,8 @@ def _text(status: int, data: bytes) -> str:
     try:
         completion = msgspec.json.decode(data, type=_Completion)
     except ValueError as error:
-        raise LanguageModelFailed("the endpoint answered something else than a completion", again=False) from error
+        raise LanguageModelFailed("the endpoint's answer is not a completion", again=False) from error
     text = next((choice.message.content for choice in completion.choices if choice.message.content), "").strip()
     if not text:
-        raise LanguageModelFailed("the model answered nothing", again=False)
+        raise LanguageModelFailed("the model's answer is empty", again=False)
     return text[:MAX_TEXT]

@@ -1,11 +1,11 @@
-"""Which language model sums up meetings."""
+"""Configuration of the language model that summarizes meetings."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageModelConfig:
-    """`url` is the API's base (https://llm.example.org/v1). `private`: it may be in this network, over plain HTTP."""
+    """`url` is the API's base (https://llm.example.org/v1). `private` allows a private network and plain HTTP."""
 
     url: str
     model: str

@@ -1,8 +1,8 @@
-"""Changed settings of a meeting, carried into the rooms where it goes on: its own, and its breakout rooms.
+"""Changes of a meeting's settings, applied to its live room and its breakout rooms.
 
-Breakout rooms take over what changes, as they took over everything when they were made; what a host set otherwise in
-one of them stays. Only the lock is not theirs: newcomers come through the main room, and whoever is in the meeting may
-be sent to any of its rooms.
+Breakout rooms copy the settings that change, as they copied all of them when they were created. What a host set
+differently in one of them stays. The lock is not copied: newcomers come through the main room, and participants may be
+moved to any room.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ from sfu.api.join_token import Grants
 
 
 async def carry(connection: Connection, meeting: MeetingRow, old: MeetingRow) -> list[DesiredState]:
-    """Carry changed settings on; returns the desired states to push. The meeting and its breakout rooms are locked."""
+    """Apply changed settings and return the desired states to push. Locks the meeting and its breakout rooms."""
     settings, before = grants.settings_of(meeting), grants.settings_of(old)
     if settings == before:
         return []
@@ -36,7 +36,7 @@ async def carry(connection: Connection, meeting: MeetingRow, old: MeetingRow) ->
 
 
 def _taken_over(own: MeetingSettings, settings: MeetingSettings, before: MeetingSettings) -> MeetingSettings:
-    """Return a breakout room's settings with what changed in the main room's."""
+    """Return a breakout room's settings with the changes of the main room."""
     changed = {
         name: getattr(settings, name)
         for name in settings.__struct_fields__
@@ -48,7 +48,7 @@ def _taken_over(own: MeetingSettings, settings: MeetingSettings, before: Meeting
 async def _apply(
     connection: Connection, room: str, settings: MeetingSettings, before: MeetingSettings, *, locked: bool
 ) -> DesiredState | None:
-    """Bring a room's desired state into line; what participants may do is recomputed for each who is here."""
+    """Update a room's desired state, with new grants for each present participant."""
     rights_changed = grants.for_role("participant", settings) != grants.for_role("participant", before)
     people = await participants.of_meeting(connection, room) if rights_changed else []
 
@@ -68,7 +68,7 @@ async def _apply(
 def _rights(
     state: DesiredState, people: Iterable[ParticipantRow], settings: MeetingSettings, before: MeetingSettings
 ) -> dict[str, Grants]:
-    """Return what plain participants may do now; what a host muted stays muted."""
+    """Return the current grants of a plain participant; sources muted by a host stay muted."""
     rights = {}
     for person in people:
         if person.removed_at is None and person.role in {"participant", "viewer"}:

@@ -1,6 +1,6 @@
-"""Redis, for what may be lost: counters of limits and wake-ups. Everything works without it, only less shared.
+"""Redis client for state that may be lost: counters of rate limits. Without Redis, each process counts alone.
 
-After a failure Redis is left alone for a second, so that a dead one costs nothing per request.
+After a failure Redis is not asked for a second, so that a dead one costs requests nothing.
 """
 
 import time
@@ -9,12 +9,12 @@ import redis.asyncio as redis
 from prometheus_client import Counter
 from redis.exceptions import RedisError
 
-_FAILURES = Counter("control_redis_failures_total", "Calls to Redis that failed and were done without")
+_FAILURES = Counter("control_redis_failures_total", "Calls to Redis that failed")
 _REST_SECONDS = 1.0
 
 
 class LiveState:
-    """`url` of None means that there is no Redis."""
+    """Redis state; a `url` of None means that there is no Redis."""
 
     def __init__(self, url: str | None) -> None:
         self._redis = (
@@ -31,7 +31,7 @@ class LiveState:
         return self._redis is not None
 
     async def count(self, key: str, seconds: int) -> int | None:
-        """Add one to a counter that lives for `seconds` since its first one; None when Redis does not answer."""
+        """Add one to a counter that expires `seconds` after its first; return None if Redis does not answer."""
         client = self._client()
         if client is None:
             return None
@@ -46,7 +46,7 @@ class LiveState:
         return int(result[1])
 
     async def read(self, key: str) -> int | None:
-        """Return what a counter stands at; None when Redis does not answer."""
+        """Return the value of a counter; None if Redis does not answer."""
         client = self._client()
         if client is None:
             return None
@@ -66,7 +66,7 @@ class LiveState:
             self._failed(error)
 
     async def ping(self) -> str | None:
-        """Return that Redis does not answer, None when it does or is not configured."""
+        """Return an error if Redis does not answer, None if it does or is not configured."""
         if self._redis is None:
             return None
         try:

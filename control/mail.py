@@ -1,6 +1,6 @@
-"""Mail: through SMTP where it is configured, otherwise into files that the operator alone can read.
+"""Mail: sent by SMTP if configured, otherwise written to files that only the operator can read.
 
-Mails carry links that set a password: they never go into a log, which is collected and read by others.
+Mails contain links that set a password, so they are never logged: others collect and read logs.
 """
 
 import asyncio
@@ -21,21 +21,21 @@ _LOG = logging.getLogger(__name__)
 _SENT = Counter("control_mails_total", "Mails", ["outcome"])
 _SENDER_WITHOUT_SMTP = "parley@localhost"
 _MOST_FILES = 500
-_KEPT_SECONDS = 14 * 86400  # no link in a mail holds longer
+_KEPT_SECONDS = 14 * 86400  # no mailed link is valid for longer
 
 
 class MailError(Exception):
-    """The mail was not taken: by the mail server, or by the directory that stands in for one."""
+    """The mail was refused by the mail server, or could not be written to the directory."""
 
 
 class Mailer:
     def __init__(self, smtp: SmtpConfig | None, directory: Path) -> None:
-        """Without `smtp` mails become files in `directory`."""
+        """Set the SMTP server; without one, mails become files in `directory`."""
         self._smtp = smtp
         self._directory = directory
 
     async def send(self, to: str, subject: str, text: str) -> None:
-        """Send a plain text; raises MailError."""
+        """Send a plain-text mail; raises MailError."""
         try:
             message = EmailMessage()
             message["From"] = self._smtp.sender if self._smtp is not None else _SENDER_WITHOUT_SMTP
@@ -44,12 +44,12 @@ class Mailer:
             message.set_content(text)
             if self._smtp is None:
                 path = await asyncio.to_thread(_keep, self._directory, message)
-                _LOG.warning("no mail server is configured: a mail is in %s", path)
+                _LOG.warning("no mail server is configured; the mail is in %s", path)
             else:
                 await _hand_over(self._smtp, message)
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             _SENT.labels("failed").inc()
-            raise MailError(f"mail to {to} was not taken: {error}") from error
+            raise MailError(f"mail to {to} was refused: {error}") from error
         _SENT.labels("written" if self._smtp is None else "sent").inc()
 
 
@@ -67,7 +67,7 @@ async def _hand_over(smtp: SmtpConfig, message: EmailMessage) -> None:
 
 
 def _keep(directory: Path, message: EmailMessage) -> Path:
-    """Write a mail as a file of ours alone, and delete those that are old or too many."""
+    """Write a mail to a private file, and delete those that are old or too many."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     seconds, rest = divmod(time.time_ns(), 10**9)
     name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(seconds))}-{rest:09}-{secrets.token_hex(4)}.eml"

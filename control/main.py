@@ -1,4 +1,4 @@
-"""The control process: everything is opened here, and closed in the reverse order."""
+"""The control process: opens everything, and closes it in reverse order."""
 
 import asyncio
 import functools
@@ -34,7 +34,7 @@ _DATABASE_WAIT_SECONDS = 30.0
 
 @dataclass(slots=True)
 class Addresses:
-    """What was bound, as `host:port`, where the configuration left the port to the system."""
+    """Bound addresses, as `host:port`, for configured ports of 0."""
 
     http: list[str] = field(default_factory=list)
     https: list[str] = field(default_factory=list)
@@ -49,9 +49,9 @@ async def run(
 ) -> None:
     """Serve until cancelled. `ready` is called once all listeners accept connections.
 
-    Raises OSError when an address cannot be bound or the database does not answer, MigrationError when the database
-    does not fit this release. `addresses` is filled in before `ready`. While no account exists, the one-time link
-    for the first administrator is in `first-admin-link` of the data directory.
+    Raises OSError if an address cannot be bound or the database does not answer, MigrationError if the database does
+    not fit this release. `addresses` is filled in before `ready`. While no account exists, the one-time link for the
+    first administrator is in `first-admin-link` of the data directory.
     """
     allocator.hold_threshold()
     async with AsyncExitStack() as stack:
@@ -82,7 +82,7 @@ def _note(
 
 
 async def _relay_to_kafka(services: Services, place: Place) -> None:
-    # Imported only where it is configured: it is an extra.
+    # Imported only if configured: it is an optional extra.
     from control.events.kafka_bus import KafkaBus  # noqa: PLC0415
 
     kafka = KafkaBus(services.config.kafka_brokers)
@@ -93,7 +93,7 @@ async def _relay_to_kafka(services: Services, place: Place) -> None:
 
 
 async def _prepare_database(config: ControlConfig) -> None:
-    """Wait for the database to answer, and migrate it when it is ours alone."""
+    """Wait for the database to answer, and migrate it if this process owns it."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _DATABASE_WAIT_SECONDS
     while True:
@@ -113,7 +113,7 @@ async def _announce_first_admin(services: Services) -> None:
     link = await first_admin.prepare(services.config, services.pool)
     if link is not None:
         _LOG.warning(
-            "no account exists yet: the link for the first administrator is in %s",
+            "no account exists yet; the link for the first administrator is in %s",
             first_admin.link_file(services.config),
         )
 
@@ -136,14 +136,14 @@ async def _serve(
         served.append(of_tls)
         servers += [of_tls, *of_quic]
     workers = _workers(services)
-    gc.freeze()  # what stays for good is searched no more: it stopped all requests for 70 ms every second
+    gc.freeze()  # exclude long-lived objects from garbage collection, which stopped all requests for 70 ms every second
     ready()
     try:
-        # Without a listener there is nothing to serve; a worker that fails begins again by itself.
+        # A process without a listener is useless, so it stops; a worker that fails is restarted.
         done, _ = await asyncio.wait(servers, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
-        raise RuntimeError("a listener stopped by itself")
+        raise RuntimeError("a listener stopped unexpectedly")
     finally:
         asyncio.get_running_loop().set_exception_handler(_quiet)
         application.signaling.close_all()
@@ -155,7 +155,7 @@ async def _serve(
 
 
 def _workers(services: Services) -> list[asyncio.Task[None]]:
-    """Return what goes on beside requests."""
+    """Return the background work, by name."""
     of_files = FileJobs(services.pool, services.media, services.inference, services.images)
     worker = jobs.Worker(services.pool, of_files.handlers(), results=services.results)
     secretary = jobs.Worker(services.pool, minutes.handlers(services))
@@ -191,20 +191,20 @@ def _tcp_servers(
 def _tls_servers(
     config: ControlConfig, application: Direct, secure: list[socket.socket], stop: asyncio.Event
 ) -> tuple[asyncio.Task[None], list[asyncio.Task[None]]]:
-    """Return what serves TLS (HTTP/1.1 and 2), and what serves HTTP/3, which nothing waits for at the end."""
+    """Return the TLS servers (HTTP/1.1 and 2), and the HTTP/3 servers, which are not awaited at the end."""
     assert config.certificate is not None and config.private_key is not None
     quic = listeners.bind_quic(secure) if config.http3 else []
     public = listeners.settings(Tls(config.certificate, config.private_key), config.drain_seconds, quic)
     over_tcp = asyncio.create_task(tls_http.serve(application, public, secure, stop, config.is_gateway))
     if not quic:
         return over_tcp, []
-    # Imported only where it is spoken: it takes a while to load.
+    # Imported only if served: it takes a while to load.
     from control.http import quic as http3  # noqa: PLC0415
 
     return over_tcp, [asyncio.create_task(http3.serve(application, public, quic))]
 
 
 def _quiet(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Report errors as ever, but not that an open connection was cancelled: Python 3.11 logs each as an error."""
+    """Report errors as usual, but ignore cancelled open connections, which Python 3.11 logs as errors."""
     if not isinstance(context.get("exception"), asyncio.CancelledError):
         loop.default_exception_handler(context)

@@ -1,4 +1,4 @@
-"""Uploaded files: spooled and hashed as they come, stored whole, visible only when complete."""
+"""Store of uploaded files: spooled and hashed as they arrive, and visible only when complete."""
 
 import asyncio
 import hashlib
@@ -23,7 +23,7 @@ _SPOOL_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A file that is in its place. `head` is its beginning, to tell its type by."""
+    """A stored file; `head` is its beginning, to detect its type."""
 
     size: int
     sha256: str
@@ -37,17 +37,17 @@ class MediaStore:
         self.objects = objects
 
     def key(self, identifier: str, suffix: str = "") -> str:
-        """Return where a file is; raises Problem 404 for what is no identifier."""
+        """Return the key of a file; raises Problem 404 if the identifier is malformed."""
         if not _IDENTIFIER.fullmatch(identifier):
             raise not_found("There is no such file.")
         return f"{identifier[-2:]}/{identifier}{suffix}"
 
     def local(self, identifier: str) -> AbstractAsyncContextManager[Path]:
-        """Give a file's content as a path while the context lasts; OSError when it cannot be had."""
+        """Provide a file as a local path within the context; raises OSError if it is unavailable."""
         return self.objects.local(self.key(identifier))
 
     async def trouble(self) -> str | None:
-        """Return why no file can be kept at the moment, None when one can."""
+        """Return why no file can be stored at the moment, None if one can."""
         try:
             await self.objects.check()
         except OSError as error:
@@ -57,9 +57,9 @@ class MediaStore:
     async def put(
         self, identifier: str, content: AsyncIterable[bytes], limit: int, exceeded: Problem, expected: int = 0
     ) -> Stored:
-        """Store what `content` yields, `expected` bytes if that is known.
+        """Store what `content` yields: `expected` bytes, if known.
 
-        Raises `exceeded` beyond `limit` bytes, Problem 503 or 507 when it cannot be kept. Nothing is left behind then.
+        Raises `exceeded` beyond `limit` bytes, Problem 503 or 507 if it cannot be stored. Then nothing is left behind.
         """
         key = self.key(identifier)
         spool = self.objects.spool
@@ -83,19 +83,19 @@ class MediaStore:
         return Stored(size, digest.hexdigest(), head)
 
     async def put_bytes(self, identifier: str, data: bytes, suffix: str = "") -> None:
-        """Store a small file of our own making; raises Problem 503 when the store refuses."""
+        """Store a small generated file; raises Problem 503 if the store refuses."""
         try:
             await self.objects.put(self.key(identifier, suffix), data)
         except OSError as error:
             raise no_space() if is_no_space(error) else unavailable() from error
 
     async def remove(self, identifier: str) -> None:
-        """Delete a file and what was made from it; none is no error."""
+        """Delete a file and its derived files; a missing one is no error."""
         for suffix in ("", ".jpg"):
             await self.objects.remove(self.key(identifier, suffix))
 
     async def forget_unfinished(self) -> None:
-        """Delete what uploads left in the spool when their process was killed."""
+        """Delete files that uploads of killed processes left in the spool."""
         await asyncio.to_thread(_forget, self.objects.spool, time.time() - _SPOOL_SECONDS)
 
     async def _keep(self, key: str, partial: Path, sha256: str) -> None:
@@ -106,7 +106,7 @@ class MediaStore:
 
 
 def unavailable() -> Problem:
-    return Problem(503, "storage_unavailable", "The file storage cannot be used at the moment.", {"Retry-After": "5"})
+    return Problem(503, "storage_unavailable", "The file storage is unavailable at the moment.", {"Retry-After": "5"})
 
 
 def _append(file: BufferedWriter, digest: "hashlib._Hash", data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""When a meeting has ended: its transcript goes out as an event, and to a language model where one is configured."""
+"""Minutes of ended meetings: the transcript as an event, and a summary if a language model is configured."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from control.store.understanding import CaptionRow
 
 KIND = "minutes"
 SETTLING_SECONDS = 10.0
-"""Last captions come a moment after the end."""
+"""The last captions arrive a moment after the end."""
 MAX_LINES = 20_000
 MAX_TRANSCRIPT = 100_000
 INSTRUCTION = (
@@ -27,13 +27,13 @@ INSTRUCTION = (
 
 
 def transcript(rows: list[CaptionRow]) -> tuple[str, bool]:
-    """Return the lines as text, time and name first, and whether it was cut to MAX_TRANSCRIPT letters."""
+    """Return the lines as text, and whether it was truncated to MAX_TRANSCRIPT characters."""
     text = transcripts.as_text(rows)
     return text[:MAX_TRANSCRIPT], len(text) > MAX_TRANSCRIPT
 
 
 def handlers(services: Services, settling_seconds: float = SETTLING_SECONDS) -> dict[str, Handler]:
-    """Return what the worker of minutes does."""
+    """Return the handlers of the minutes worker."""
     model = services.config.language_model
 
     async def write(job: JobRow, report: Report) -> Any:

@@ -1,7 +1,7 @@
-"""Results of understanding as documents of a MongoDB, where one is configured (the extra `mongodb`).
+"""AI results as documents in MongoDB (the optional extra `mongodb`).
 
-A document's `_id` is that of the job that made it, so that a job done twice leaves one. Those of deleted files that
-could not be forgotten at once, because MongoDB was away, are found by `files` and swept out later.
+A document's `_id` is the id of its job, so that a job done twice leaves one document. If MongoDB was unreachable when a
+file was deleted, its documents are found by `files` and deleted later.
 """
 
 import logging
@@ -27,7 +27,7 @@ class MongoResults:
     def __init__(self, url: str) -> None:
         self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
             url,
-            timeoutMS=_ANSWER_MS,  # for a call as a whole, its retries included
+            timeoutMS=_ANSWER_MS,  # for a whole call, including its retries
             serverSelectionTimeoutMS=_ANSWER_MS,
             connectTimeoutMS=_ANSWER_MS,
             tz_aware=True,
@@ -37,10 +37,10 @@ class MongoResults:
         self._indexed = False
 
     async def keep(self, connection: Connection, result: AiResult) -> None:
-        """Keep a result; the same id again changes nothing.
+        """Store a result; repeating an id changes nothing.
 
-        Raises OSError when MongoDB does not answer, ValueError for what no document of it can be: above 16 MB, or with
-        numbers, keys or letters that BSON has not.
+        Raises OSError if MongoDB does not answer, ValueError if BSON cannot hold the document: above 16 MB, or with
+        unsupported numbers, keys or characters.
         """
         document = {
             "file": result.file,
@@ -52,12 +52,12 @@ class MongoResults:
             await self._index()
             await self._results.update_one({"_id": result.id}, {"$setOnInsert": document}, upsert=True)
         except (BSONError, OverflowError, UnicodeError, WriteError) as error:
-            raise ValueError(f"MongoDB cannot hold it: {describe(error)[:300]}") from error
+            raise ValueError(f"MongoDB cannot store the document: {describe(error)[:300]}") from error
         except PyMongoError as error:
             raise OSError(f"MongoDB: {describe(error)}") from error
 
     async def about(self, file: str) -> list[AiResult]:
-        """Return the results about a file, the oldest first. Raises OSError when MongoDB does not answer."""
+        """Return the results of a file, oldest first. Raises OSError if MongoDB does not answer."""
         try:
             found = await self._results.find({"file": file}).sort("created_at", 1).to_list()
         except PyMongoError as error:
@@ -65,23 +65,23 @@ class MongoResults:
         return [AiResult(one["_id"], one["file"], one["task"], one["document"], one["created_at"]) for one in found]
 
     async def forget(self, files: Sequence[str]) -> None:
-        """Forget the results about deleted files; while MongoDB is away they are left to be swept."""
+        """Delete the results of deleted files; while MongoDB is unreachable, they are left for the sweep."""
         if not files:
             return
         try:
             await self._results.delete_many({"file": {"$in": list(files)}})
         except PyMongoError as error:
-            _LOG.warning("results about %d deleted files are forgotten later: %s", len(files), describe(error))
+            _LOG.warning("the results of %d deleted files will be deleted later: %s", len(files), describe(error))
 
     async def files(self) -> list[str]:
-        """Return the files that there are results about. Raises OSError when MongoDB does not answer."""
+        """Return the files that have results. Raises OSError if MongoDB does not answer."""
         try:
             return [str(one) for one in await self._results.distinct("file")]
         except PyMongoError as error:
             raise OSError(f"MongoDB: {describe(error)}") from error
 
     async def trouble(self) -> str | None:
-        """Return why MongoDB does not answer, None when it does."""
+        """Return why MongoDB does not answer, None if it does."""
         try:
             await self._client.admin.command("ping")
         except (OperationFailure, ConfigurationError) as error:
@@ -100,6 +100,6 @@ class MongoResults:
 
 
 def _told(error: PyMongoError) -> str:
-    """Return the server's own words, where it said some: a person may see them."""
+    """Return the server's own message, if it sent one."""
     details = error.details if isinstance(error, OperationFailure) else None
     return str((details or {}).get("errmsg") or describe(error))[:200]

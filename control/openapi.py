@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the declared endpoints and their types."""
+"""OpenAPI 3.1 document, generated from the declared endpoints and their types."""
 
 import inspect
 import re
@@ -11,7 +11,7 @@ from control.endpoint import Endpoint
 from control.http.problem import ProblemDocument
 
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
-_OF_BODIES = {413: "The body is too large", 415: "The body is of another type"}
+_OF_BODIES = {413: "The body is too large", 415: "The body has an unsupported type"}
 _REF = "#/components/schemas/{name}"
 
 
@@ -51,10 +51,10 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         "responses": {str(endpoint.status): _answer(endpoint), "default": _problem()},
     }
     for status, kind in endpoint.others.items():
-        operation["responses"][str(status)] = _json("Done otherwise", kind)
+        operation["responses"][str(status)] = _json("Other success", kind)
     if endpoint.redirects:
         location = {"schema": {"type": "string", "format": "uri"}}
-        operation["responses"]["302"] = {"description": "It is elsewhere", "headers": {"Location": location}}
+        operation["responses"]["302"] = {"description": "Redirect to the resource", "headers": {"Location": location}}
     if description.strip():
         operation["description"] = description.strip()
     if endpoint.body is not None:

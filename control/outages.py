@@ -1,4 +1,4 @@
-"""Says when something begins to fail and when it is over, and little in between: a log of an outage is two lines."""
+"""Log lines of outages: one when something begins to fail, one when it recovers, and little in between."""
 
 from foundation.failures import describe
 
@@ -6,7 +6,7 @@ _AGAIN_SECONDS = 60.0
 
 
 class Outages:
-    """The state of one thing. `note` returns the line that is due, None when all that was said before."""
+    """The state of one dependency. `note` returns the line to log, None if there is nothing new."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -15,7 +15,7 @@ class Outages:
         self._said_at = 0.0
 
     def note(self, failure: Exception | str | None, now: float) -> str | None:
-        """Take how it went: why it failed, or None. Another reason is told once a minute at most."""
+        """Note the outcome of a call: the reason of a failure, or None. New reasons are logged once a minute."""
         if failure is None:
             return self._over(now)
         reason = describe(failure) if isinstance(failure, Exception) else failure
@@ -28,4 +28,4 @@ class Outages:
 
     def _over(self, now: float) -> str | None:
         since, self._since, self._said = self._since, None, ""
-        return None if since is None else f"{self._what}: all is well again, after {now - since:.0f} s"
+        return None if since is None else f"{self._what}: recovered after {now - since:.0f} s"

@@ -1,4 +1,4 @@
-"""Jobs that workers outside of this process do: they ask over the internal listener, the rows stay the truth."""
+"""Jobs of workers outside this process, which claim them over the internal listener."""
 
 import msgspec
 
@@ -12,7 +12,7 @@ _KINDS = frozenset({films.KIND})
 
 
 class Composed(msgspec.Struct, frozen=True, kw_only=True):
-    """The film of a recording; `file` is its name within it."""
+    """Result of composing a film; `file` is its name within the recording."""
 
     file: str
     bytes: int
@@ -21,7 +21,7 @@ class Composed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def claim(services: Services, asked: JobRequest) -> ClaimedJob | None:
-    """Claim the next job for a worker; None when there is none."""
+    """Claim the next job for a worker; return None if there is none."""
     kinds = sorted(_KINDS.intersection(asked.kinds))
     async with services.pool.acquire() as connection:
         job = await jobs.claim(connection, kinds, LEASE_SECONDS, asked.node)
@@ -31,7 +31,7 @@ async def claim(services: Services, asked: JobRequest) -> ClaimedJob | None:
 
 
 async def renew(services: Services, job: str, word: JobProgress) -> bool:
-    """Renew a worker's lease; whether it still has the job."""
+    """Renew a worker's lease; return whether it still holds the job."""
     async with services.pool.acquire() as connection:
         row = await jobs.by_id(connection, job)
         return row is not None and await jobs.renew(
@@ -40,7 +40,7 @@ async def renew(services: Services, job: str, word: JobProgress) -> bool:
 
 
 async def settle(services: Services, job: str, outcome: JobOutcome) -> bool:
-    """Write what became of a job, unless it is another worker's by now. Raises ValueError when the result is none."""
+    """Store the outcome of a job, unless another worker holds it by now. Raises ValueError if the result is invalid."""
     result = None if outcome.result is None else msgspec.convert(outcome.result, Composed)
     async with services.pool.acquire() as connection, connection.transaction():
         row = await jobs.by_id(connection, job)

@@ -1,4 +1,4 @@
-"""The page: static files of the web root, with the headers that a page with a camera needs."""
+"""The page: static files of the web root, with the headers that a page using the camera needs."""
 
 import asyncio
 from pathlib import Path
@@ -43,13 +43,13 @@ COMMON_HEADERS = {
 
 
 class _PagePath(PathConverter):
-    """A path that may be a page's; what programs ask for is none: they hear 404, or 405 with what is allowed."""
+    """URL converter of paths that may be a page's. API paths are not: they get 404, or 405 with the allowed methods."""
 
     regex = "(?!(?:api|internal|ws)/|health|metrics|whip|whep)[^/].*?"
 
 
 def install(app: Quart, services: Services) -> None:
-    """Serve files by name; any other path without a suffix is the page, which reads its address itself."""
+    """Serve files by name. Any other path without a suffix is the page, which interprets its own address."""
     root = services.config.web_root.resolve()
 
     async def page(name: str = "") -> Response:
@@ -73,7 +73,7 @@ async def _send(path: Path, services: Services) -> Response:
     content_type = _CONTENT_TYPES.get(path.suffix)
     if content_type is None or not await asyncio.to_thread(path.is_file):
         raise not_found()
-    # Revalidated at each use: a page and a script of different releases must not meet.
+    # Revalidated on each use, so that the page never loads scripts of another release.
     response = await file_response.send_file(request, path, content_type, "no-cache")
     doors = webtransport.sources(services.registry.known(), request.host.rpartition(":")[0] or request.host)
     response.headers.update({name: value.replace("{doors}", " ".join(doors)) for name, value in _PAGE_HEADERS.items()})

@@ -1,8 +1,8 @@
-"""Passcodes of meetings: hashed like passwords, and checked once for a crowd that gives the same one.
+"""Passcodes of meetings: hashed like passwords, and verified once for a crowd that gives the same one.
 
-Hashing takes tens of milliseconds, so three hundred people who come at nine would wait for each other. A check that is
-under way is shared, and one that was right is remembered for a while, under a key of this process alone. Wrong ones
-are not: guessing stays slow.
+Hashing takes tens of milliseconds, so three hundred people who join at nine would wait for each other. A check in
+progress is shared, and a success is remembered for a while, under a key that only this process has. Failures are not,
+so guessing stays slow.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ class Passcodes:
         self._under_way: dict[bytes, asyncio.Task[bool]] = {}
 
     async def verify(self, stored: str, passcode: str) -> bool:
-        """Whether `passcode` is the one that `stored` is the hash of; raises Problem 503 when too many are checked."""
+        """Return whether `stored` is the hash of `passcode`; raises Problem 503 if too many are being checked."""
         pair = hmac.digest(self._key, f"{stored}\n{passcode}".encode(), "sha256")
         until = self._right.get(pair)
         if until is not None and until > time.monotonic():
@@ -35,7 +35,7 @@ class Passcodes:
             task = asyncio.create_task(self._passwords.verify(stored, passcode))
             self._under_way[pair] = task
             task.add_done_callback(lambda _: self._under_way.pop(pair, None))
-        # Shielded: who hangs up does not take the check away from the others.
+        # Shielded: a caller that disconnects must not cancel the check for the others.
         right = await asyncio.shield(task)
         if right:
             self._remember(pair)

@@ -1,4 +1,4 @@
-"""Readiness: every store and part that control works with is asked at once, and none for longer than a probe waits."""
+"""Readiness: checks all dependencies of control concurrently, none for longer than a probe waits."""
 
 import asyncio
 import logging
@@ -13,9 +13,9 @@ _LATE = "does not answer in time"
 
 
 class Check(NamedTuple):
-    """One thing to ask: `ask` returns why it cannot be used, None when it can; what it raises is a reason as well.
+    """A check of one dependency: `ask` returns the reason why it is unusable, None if it works; raising fails it too.
 
-    Without what is `essential` nothing can be served. `ask` has no bound of its own to keep.
+    Without an `essential` one nothing can be served. `ask` need not bound its own time.
     """
 
     name: str
@@ -24,21 +24,21 @@ class Check(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """`down` names what cannot be used, with the reason: something essential, or what can be done without."""
+    """Result of the checks: `down` names the unusable dependencies with reasons; `essential` if one of them is."""
 
     status: Literal["ok", "degraded", "down"]
     down: dict[str, str]
 
 
 class Readiness:
-    """Asks by `checks`. Of each at most one question is under way: one that hangs piles nothing up."""
+    """Runs `checks`. Each runs at most once at a time, so that a hanging one does not accumulate."""
 
     def __init__(self, *checks: Check) -> None:
         self._checks = checks
         self._asking: dict[str, asyncio.Task[str | None]] = {}
 
     async def look(self) -> Standing:
-        """Return how things stand, within a second."""
+        """Return the result of all checks, within a second."""
         asked = [(check, self._ask(check)) for check in self._checks]
         await asyncio.wait([task for _, task in asked], timeout=_ANSWER_SECONDS)
         found = {check.name: _reason(check, task) for check, task in asked}
@@ -65,10 +65,10 @@ def _reason(check: Check, task: asyncio.Task[str | None]) -> str | None:
     if not task.done():
         return _LATE
     if task.cancelled():
-        return "was not asked"
+        return "was not checked"
     error = task.exception()
     if error is None:
         return task.result()
     if not isinstance(error, OSError):
-        _LOG.error("asking %s failed", check.name, exc_info=error)
+        _LOG.error("the readiness check of %s failed", check.name, exc_info=error)
     return describe(error)

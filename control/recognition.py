@@ -1,7 +1,7 @@
-"""Recognising people without an account: by a key that their browser keeps, and by the address that they come from.
+"""Recognition of people without an account, by a key that their browser keeps and by their network address.
 
-Only keyed hashes are stored, different ones for each meeting. A host's removal holds for the browser. An address is
-shared, by an office for example: a new guest from that of somebody who was removed waits for a host's nod.
+Only keyed hashes are stored, different ones for each meeting. A removal applies to the browser. An address may be
+shared, for example by an office: a new guest from the address of somebody who was removed waits for a host's approval.
 """
 
 import secrets
@@ -15,7 +15,7 @@ from control.endpoint import Call
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What is stored of who joins a meeting."""
+    """Stored hashes of somebody who joins a meeting."""
 
     browser: bytes
     network: bytes
@@ -23,14 +23,14 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks to join. `fresh` is the key that its browser is to keep, None where it has one."""
+    """Somebody who asks to join. `fresh` is a new key for the browser, None if it has one."""
 
     marks: Marks
     fresh: str | None
 
 
 def visitor(call: Call) -> Visitor:
-    """Recognise who asks to join the call's meeting."""
+    """Return the marks of the caller in its meeting."""
     meeting, mark = call.standing.meeting.id, call.services.tokens.mark
     given = call.request.cookies.get(_names(call).browser)
     fresh = None if given else secrets.token_urlsafe(24)
@@ -39,7 +39,7 @@ def visitor(call: Call) -> Visitor:
 
 
 def remember(call: Call, who: Visitor, response: Response) -> Response:
-    """Have the browser keep its key."""
+    """Set the cookie with the browser's key."""
     if who.fresh is not None:
         cookies.set_browser(response, _names(call), who.fresh)
     return response

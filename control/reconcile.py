@@ -1,4 +1,4 @@
-"""What time brings about: leases that lapse, recordings that nobody finishes, rows that are too old."""
+"""Recurring maintenance: lapsed leases, abandoned recordings, expired rows."""
 
 import asyncio
 import functools
@@ -51,11 +51,11 @@ _FORGETFUL = (
     links.forget_old,
     signed_links.forget_old,
 )
-"""Rows that are too old, in whose tables."""
+"""Expiry of old rows, by table."""
 
 
 def works(services: Services) -> dict[str, Callable[[], Awaitable[None]]]:
-    """Return what recurs, by name: each for itself, so that nothing waits for what fails."""
+    """Return the recurring tasks, by name; each runs separately, so that no failure holds up others."""
     leases = Leases()
     often = services.config.reconcile_seconds
     steps: dict[str, tuple[float, Callable[[], Awaitable[None]]]] = {
@@ -68,14 +68,14 @@ def works(services: Services) -> dict[str, Callable[[], Awaitable[None]]]:
 
 
 class Leases:
-    """Notices rooms that ended without a word: their node is gone, or it came back without them."""
+    """Detects rooms that ended without a report: their node is lost, or came back without them."""
 
     def __init__(self) -> None:
         self._silent_since: dict[str, float] = {}
         self._missing: set[str] = set()
 
     async def check(self, services: Services, now: float) -> None:
-        """Ask every node for its rooms; close those missing twice in a row, or on a node silent for the lease."""
+        """Ask every node for its rooms; close rooms missing twice in a row, or on a node silent for a lease."""
         missing: set[str] = set()
         services.nodes.unreachable &= set(services.nodes.names())
         for node in services.nodes.names():
@@ -96,7 +96,7 @@ class Leases:
 
 
 async def _close(services: Services, meeting: str) -> None:
-    _LOG.warning("the room of %s is gone without a word: closing it", meeting)
+    _LOG.warning("room %s ended without a report; closing it", meeting)
     async with services.pool.acquire() as connection, connection.transaction():
         state = await facts.close_room(connection, meeting, datetime.now(UTC), "node_lost")
     if state is not None:
@@ -104,7 +104,7 @@ async def _close(services: Services, meeting: str) -> None:
 
 
 async def stop_abandoned(services: Services) -> None:
-    """Stop recordings whose room has not been live for a minute, and give up those that nobody finishes."""
+    """Stop recordings whose room has not been live for a minute, and give up those that no recorder finishes."""
     async with services.pool.acquire() as connection:
         found = await recordings.abandoned(connection)
     await for_each("abandoned recordings", found, functools.partial(_stop, services))
@@ -138,10 +138,10 @@ async def _tidy(services: Services) -> None:
 
 
 async def _sweep_results(services: Services, connection: Connection) -> None:
-    """Forget results about files that are gone, which a store of their own may have kept."""
+    """Delete results of files that are gone, which a separate store may still have."""
     try:
         known = await services.results.files()
         gone = set(known) - await media.existing(connection, known)
         await services.results.forget(sorted(gone))
     except OSError as error:
-        _LOG.warning("results of deleted files are swept out later: %s", describe(error))
+        _LOG.warning("results of deleted files will be deleted later: %s", describe(error))

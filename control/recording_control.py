@@ -1,4 +1,4 @@
-"""Starting and stopping recordings, whoever asks: a host by REST, or a participant by signaling."""
+"""Starting and stopping of recordings, requested by a host over REST or by a participant over signaling."""
 
 import logging
 import time
@@ -19,11 +19,11 @@ from sfu.api.facts import RecordingRequested
 
 _LOG = logging.getLogger(__name__)
 CONSENT_TEXT = "recording-1"
-"""Version of the text that participants are shown while a recording runs."""
+"""Version of the text shown to participants while a recording runs."""
 
 
 class Wish(NamedTuple):
-    """Who wants a meeting to be recorded or not: the participant, the acting account, its address."""
+    """Author of a request to record: the participant, the acting account, its address."""
 
     meeting: str
     by: str
@@ -32,7 +32,7 @@ class Wish(NamedTuple):
 
 
 async def start(services: Services, wish: Wish) -> RecordingRow:
-    """Start a recording; raises Problem with the reason why there can be none now."""
+    """Start a recording; raises Problem with the reason if it cannot start."""
     await services.archive.check_room()
     meeting = wish.meeting
     desired = DesiredRecording(
@@ -59,14 +59,14 @@ def _with(before: DesiredState, desired: DesiredRecording) -> DesiredState:
     if before.ended:
         raise ended()
     if before.e2ee:
-        raise Problem(409, "e2ee", "An end-to-end encrypted meeting cannot be recorded here.")
+        raise Problem(409, "e2ee", "An end-to-end encrypted meeting cannot be recorded by the server.")
     if before.recording is not None:
-        raise Problem(409, "already_recording", "This meeting is being recorded already.")
+        raise Problem(409, "already_recording", "This meeting is already being recorded.")
     return msgspec.structs.replace(before, recording=desired)
 
 
 async def stop(services: Services, wish: Wish) -> RecordingRow:
-    """Stop the running recording; raises Problem 409 when there is none."""
+    """Stop the running recording; raises Problem 409 if there is none."""
     meeting = wish.meeting
     async with services.pool.acquire() as connection, connection.transaction():
         await meetings.lock(connection, meeting)
@@ -88,19 +88,19 @@ async def stop(services: Services, wish: Wish) -> RecordingRow:
 
 
 async def settle_empty(connection: Connection, meeting: str, recording: str) -> None:
-    """Finish a recording that has ended at once if nobody came to the meeting while it ran."""
+    """Finish an ended recording at once if nobody was in the meeting while it ran."""
     if await recordings.settle_empty(connection, recording):
         payload = {"meeting": meeting, "recording": recording, "state": "empty", "duration_ms": 0, "bytes": 0}
         await outbox.append(connection, outbox.MEDIA_EVENTS, meeting, "recording.processed", payload)
 
 
 async def fulfil(services: Services, fact: RecordingRequested) -> None:
-    """Do what somebody asked by signaling whom the sfu let; a refusal becomes an event with its reason."""
+    """Carry out a request over signaling that the sfu allowed. A refusal becomes an event with its reason."""
     wish = Wish(fact.room, fact.participant, fact.participant, "")
     try:
         await (start if fact.on else stop)(services, wish)
     except Problem as problem:
-        _LOG.info("no recording of %s was %s: %s", fact.room, "started" if fact.on else "stopped", problem.detail)
+        _LOG.info("the recording of %s was not %s: %s", fact.room, "started" if fact.on else "stopped", problem.detail)
         payload = {"meeting": fact.room, "by": fact.participant, "on": fact.on, "code": problem.code}
         async with services.pool.acquire() as connection, connection.transaction():
             await outbox.append(connection, outbox.MEDIA_EVENTS, fact.room, "recording.refused", payload)

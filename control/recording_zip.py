@@ -1,4 +1,4 @@
-"""A finished recording as one ZIP: its tracks, the film of everybody, what was said, and the manifest."""
+"""ZIP file of a finished recording: its tracks, the composed film, the captions and the manifest."""
 
 from control import archive, transcripts, webvtt
 from control.api.conversation_types import caption_line
@@ -12,7 +12,7 @@ _FILM = "Everybody.mp4"
 
 
 async def entries(services: Services, row: RecordingRow) -> list[Entry]:
-    """Return what belongs into the ZIP. Raises Problem 404 while there is no manifest, and where a file is gone."""
+    """Return the entries of the ZIP file. Raises Problem 404 while there is no manifest, or if a file is gone."""
     manifest = await services.archive.manifest(row.id)
     found = []
     for track in manifest.tracks:

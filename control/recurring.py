@@ -1,4 +1,4 @@
-"""Work that recurs, and what it is about: a thing that fails does not keep the others from being done."""
+"""Recurring work, isolated so that one failing item does not stop the others."""
 
 import asyncio
 import logging
@@ -15,23 +15,23 @@ Thing = TypeVar("Thing")
 
 
 async def every(seconds: float, what: str, step: Callable[[], Awaitable[None]]) -> None:
-    """Take a step every so often, until cancelled; sooner again while it waits for the database."""
+    """Run a step every `seconds` until cancelled; retry sooner while the database is unreachable."""
     while True:
         pause = seconds
         try:
             await step()
         except UNAVAILABLE as error:
-            _LOG.warning("%s: waits for the database: %s", what, describe(error))
+            _LOG.warning("%s: waiting for the database: %s", what, describe(error))
             pause = min(seconds, _AGAIN_SECONDS)
         await asyncio.sleep(pause)
 
 
 async def for_each(what: str, things: Iterable[Thing], act: Callable[[Thing], Awaitable[None]]) -> None:
-    """Do something with each; one that fails is logged and counted. Raises what tells that the database is away."""
+    """Run `work` on each item; a failure is logged and counted. Raises errors of an unreachable database."""
     for thing in things:
         try:
             await act(thing)
         except UNAVAILABLE:
             raise
         except Exception as error:
-            note_failure(what, error, "one failed, the others go on")
+            note_failure(what, error, "one item failed; continuing with the others")

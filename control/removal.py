@@ -1,4 +1,4 @@
-"""Deleting meetings and accounts from every store: rows, recordings, files; live rooms end first."""
+"""Deletion of meetings and accounts from every store: rows, recordings, files. Live rooms end first."""
 
 import functools
 
@@ -28,7 +28,7 @@ from sfu.api.desired_state import DesiredState
 
 
 async def delete_meeting(services: Services, meeting: str, actor: str, address: str) -> None:
-    """End a meeting and delete it with its breakout rooms and everything that it left.
+    """End a meeting and delete it with its breakout rooms and all its data.
 
     Raises Problem 409 while it is being recorded.
     """
@@ -39,7 +39,7 @@ async def delete_meeting(services: Services, meeting: str, actor: str, address: 
     async with services.pool.acquire() as connection:
         kept = await recordings.of_meeting(connection, meeting)
         if any(recording.state in {"recording", "sealing"} for recording in kept):
-            raise Problem(409, "recording", "A recording is running or being finished; delete the meeting afterwards.")
+            raise Problem(409, "recording", "A recording is running or being finished. Delete the meeting afterwards.")
         files = await media.of_meeting(connection, meeting)
         placement = await placements.of(connection, meeting)
         async with connection.transaction():
@@ -63,14 +63,14 @@ async def delete_meeting(services: Services, meeting: str, actor: str, address: 
 
 
 async def delete_account(services: Services, user: str) -> None:
-    """Delete an account with all that is its own; raises Problem 409 for the last administrator."""
+    """Delete an account with everything it owns; raises Problem 409 for the last administrator."""
     async with services.pool.acquire() as connection:
         hosted = await meetings.hosted_by(connection, user)
     for meeting in hosted:
         await delete_meeting(services, meeting, user, "")
     async with services.pool.acquire() as connection, connection.transaction():
         if await users.active_admins(connection) == [user]:
-            raise Problem(409, "last_admin", "Somebody else must become administrator first.")
+            raise Problem(409, "last_admin", "This is the last administrator. Make somebody else administrator first.")
         files = [file.id for file in await media.all_of_user(connection, user)]
         avatar = await media.avatar(connection, user)
         loose = files if avatar is None else [*files, avatar]
@@ -88,7 +88,7 @@ async def delete_account(services: Services, user: str) -> None:
 
 
 async def _leave_rooms(connection: Connection, user: str) -> list[DesiredState]:
-    """Take an account out of the live rooms that it is in, and its names out of all others; returns states to push."""
+    """Remove an account from its live rooms, and its name from all others; return the states to push."""
     changed = []
     visits = await erasure.of_user(connection, user)
     for visit in (one for one in visits if one["live"] or one["named"]):

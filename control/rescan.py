@@ -1,6 +1,6 @@
-"""Puts recordings back into the database from what was found in their store, into new tables where those are gone.
+"""Recovery of recordings: restores database rows, and lost tables, from the files in the store.
 
-Run again, it changes nothing more.
+A second run changes nothing.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,7 +27,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A recording as its files tell of it. `film` is the composed file's name and size."""
+    """A recording as described by its files. `film` is the composed file's name and size."""
 
     recording: str
     meeting: str
@@ -49,14 +49,14 @@ class Found:
         return _time(self.ended_unix_ms) if self.ended_unix_ms else None
 
     def composed(self) -> dict[str, Any] | None:
-        """Return the row's word of the film; its hash is not known again without reading it."""
+        """Return the row's record of the film. Its hash is unknown without reading the file."""
         if self.film is None:
             return None
         return {"file": self.film[0], "bytes": self.film[1], "sha256": "", "duration_ms": self.duration_ms}
 
 
 async def take(dsn: str, found: Iterable[Found], report: Callable[[Found, bool], None]) -> None:
-    """Write each recording's rows; `report` hears whether its meeting is known, without which it cannot be listed."""
+    """Write each recording's rows; `report` is told whether its meeting is known, without which it cannot be listed."""
     connection = await asyncpg.connect(dsn, timeout=10)
     try:
         await prepare(connection)

@@ -1,4 +1,4 @@
-"""What is kept for how long: rows and recordings older than the configured days are deleted."""
+"""Retention: deletes rows and recordings older than the configured days."""
 
 from control.config import Retention
 from control.database import Connection
@@ -7,7 +7,7 @@ from control.store import audit, jobs, minutes, recordings, understanding
 
 
 async def apply(services: Services) -> None:
-    """Delete what is too old; a limit of None keeps for ever."""
+    """Delete expired rows and recordings; a limit of None keeps forever."""
     limits = services.config.retention
     await services.media.forget_unfinished()
     async with services.pool.acquire() as connection:

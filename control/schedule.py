@@ -1,4 +1,4 @@
-"""When meetings take place: zones, recurrence (RFC 5545) and calendar files."""
+"""Schedules of meetings: time zones, recurrence (RFC 5545) and calendar files."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -15,18 +15,18 @@ _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789=;,+-")
 
 
 def check(plan: Plan) -> None:
-    """Raise Problem 400 for a schedule that makes no sense."""
+    """Raise Problem 400 for an invalid schedule."""
     if plan.scheduled_end is not None and (plan.scheduled_start is None or plan.scheduled_end <= plan.scheduled_start):
-        raise Problem(400, "invalid_schedule", "A meeting ends after it starts.")
+        raise Problem(400, "invalid_schedule", "A meeting must end after it starts.")
     _zone(plan.time_zone)
     if plan.recurrence is not None:
         if plan.scheduled_start is None:
-            raise Problem(400, "invalid_schedule", "What recurs needs a first start.")
+            raise Problem(400, "invalid_schedule", "A recurring meeting needs a start.")
         _rule(plan.recurrence, plan.scheduled_start.astimezone(_zone(plan.time_zone)))
 
 
 def next_start(meeting: MeetingRow, now: datetime) -> datetime | None:
-    """Return the next start, up to an hour ago; None when the meeting was planned for the past."""
+    """Return the next start, up to an hour ago; None if the meeting is in the past."""
     if meeting.scheduled_start is None:
         return None
     earliest = now - _LATE
@@ -41,7 +41,7 @@ def next_start(meeting: MeetingRow, now: datetime) -> datetime | None:
 
 
 def calendar(meeting: MeetingRow, link: str) -> bytes:
-    """Return the meeting as iCalendar; raises Problem 404 when it is not planned."""
+    """Return the meeting as iCalendar; raises Problem 404 if it is not scheduled."""
     if meeting.scheduled_start is None:
         raise not_found("This meeting is not scheduled.")
     zone = _zone(meeting.time_zone)
@@ -70,12 +70,12 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise Problem(400, "time_zone", "There is no such time zone; use an IANA name like Europe/Berlin.") from error
+        raise Problem(400, "time_zone", "Unknown time zone. Use an IANA name such as Europe/Berlin.") from error
 
 
 def _rule(text: str, start: datetime) -> rrule:
     """Return the rule in local time; raises Problem 400."""
-    refused = Problem(400, "invalid_recurrence", "This is no recurrence rule, or more often than daily.")
+    refused = Problem(400, "invalid_recurrence", "The recurrence rule is invalid, or more frequent than daily.")
     parts = text.split(";")
     if not set(text) <= _LETTERS or sum(part in _FREQUENCIES for part in parts) != 1:
         raise refused

@@ -1,7 +1,7 @@
-"""Seats: how many people a meeting takes, counted where tokens are made and under the meeting's lock.
+"""Seats: the capacity of a meeting, counted under its lock when tokens are issued.
 
-A token is a seat until its holder is in the room, or for as long as a node takes the token. Who is cut off keeps the
-seat for a while (`store.participants.mark_left`). Nodes have the same limit, and are never the first to say no.
+A token holds a seat until its holder is in the room or the token expires. A participant that is cut off keeps the seat
+for a while (`store.participants.mark_left`). Nodes have the same limit, but control always refuses first.
 """
 
 from control import grants
@@ -17,8 +17,9 @@ _SECONDS = LIFETIME_SECONDS + CLOCK_SKEW_SECONDS
 async def is_full(
     services: Services, connection: Connection, meeting: MeetingRow, person: str | None, *, host: bool = False
 ) -> bool:
-    """Whether there is no seat for a participant, None for a newcomer. Hosts come in above the meeting's own capacity,
-    up to what the server takes.
+    """Return whether there is no seat for a participant (None for a newcomer).
+
+    Hosts are admitted beyond the meeting's own capacity, up to the server's limit.
     """
     if person is not None and await participants.is_seated(connection, person):
         return False
@@ -28,5 +29,5 @@ async def is_full(
 
 
 async def hold(connection: Connection, person: str) -> None:
-    """Hold a seat for who was given a token."""
+    """Hold a seat for a participant that was given a token."""
     await participants.hold_seat(connection, person, _SECONDS)

@@ -1,4 +1,4 @@
-"""What handlers work with; opened once per process and closed in the reverse order."""
+"""Services that handlers use, opened once per process and closed in reverse order."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -93,7 +93,7 @@ class Services:
 
 
 async def open_services(config: ControlConfig, tuning: Tuning | None = None) -> Services:
-    """Open everything that `config` names; raises OSError or asyncpg.PostgresError when the database is away."""
+    """Open all services of `config`; raises OSError or asyncpg.PostgresError if the database is unreachable."""
     loaded = keys.load(config.data_dir, may_create=config.embedded)
     pool = await open_pool(config.database_dsn)
     live = LiveState(config.redis_url)
@@ -156,23 +156,23 @@ async def open_services(config: ControlConfig, tuning: Tuning | None = None) -> 
 
 
 def open_results(config: ControlConfig, pool: Pool) -> AiResults:
-    """Return where results of understanding are kept."""
+    """Return the store of AI results."""
     if config.mongodb_url is None:
         return DatabaseResults(pool)
-    # Imported only where it is configured: it is an extra.
+    # Imported only if configured: it is an optional extra.
     from control.mongo_results import MongoResults  # noqa: PLC0415
 
     return MongoResults(config.mongodb_url)
 
 
 def open_stores(config: ControlConfig, pool: ThreadPoolExecutor) -> tuple[Objects, Objects]:
-    """Return where uploaded files and where recordings are kept."""
+    """Return the stores of uploaded files and of recordings."""
     media_dir = config.media_dir or config.data_dir / "media"
     spool = media_dir / ".spool"
     media: ObjectStore = DirectoryStore(media_dir)
     recordings: ObjectStore = DirectoryStore(config.recordings_dir)
     if config.s3 is not None:
-        # Imported only where it is configured: its client takes a while to load.
+        # Imported only if configured: its client takes a while to load.
         from objects.s3 import S3Store  # noqa: PLC0415
 
         media, recordings = S3Store(config.s3, "media/"), S3Store(config.s3, "recordings/")

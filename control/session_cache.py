@@ -1,8 +1,7 @@
-"""Who a token stands for, remembered for a second: to verify it and ask the database is a third of a short request.
+"""Cache of sessions by token, for a second: verifying it and querying the database is a third of a short request.
 
-Whatever changes anything through this process empties it before its answer is out; what another process changes is
-told by PostgreSQL (control.session_news), and holds here a second later at the latest. An answer of the database from
-before such a change is not kept.
+Any change through this process clears it before the response is sent. PostgreSQL notifies of changes by other processes
+(control.session_news); they take effect after a second at most. A query result from before such a change is not cached.
 """
 
 import time
@@ -20,18 +19,18 @@ class SessionCache:
         self._generation = 0
 
     def get(self, token: str) -> LiveSession | None:
-        """Return the session of a token that was seen a moment ago."""
+        """Return the session of a recently seen token."""
         found = self._known.get(token)
         if found is None or found[0] < time.monotonic():
             return None
         return found[1]
 
     def begin(self) -> int:
-        """Return what `put` must be given: call it before the database is asked."""
+        """Return the generation to pass to `put`. Call it before querying the database."""
         return self._generation
 
     def put(self, token: str, session: LiveSession, generation: int) -> None:
-        """Remember a session, unless something changed since `generation`."""
+        """Cache a session, unless something changed since `generation`."""
         if generation != self._generation:
             return
         self._known[token] = (time.monotonic() + _SECONDS, session)
@@ -39,6 +38,6 @@ class SessionCache:
             self._known.popitem(last=False)
 
     def clear(self) -> None:
-        """Something changed: a session, an account, anything."""
+        """Clear the cache, after any change."""
         self._generation += 1
         self._known.clear()

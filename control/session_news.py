@@ -1,7 +1,7 @@
-"""Tells this process when a session or an account changed in another one: what it remembers of them is forgotten.
+"""Invalidation of the session cache when another process changed a session or an account.
 
-PostgreSQL notifies at commit (migration 14). While the listening session is away, what is remembered for a second
-(control.session_cache) is the bound.
+PostgreSQL notifies at commit (migration 14). While the listening connection is lost, entries of control.session_cache
+still expire after a second.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ _ALIVE_SECONDS = 5.0
 
 
 async def run(dsn: str, sessions: SessionCache) -> None:
-    """Listen until cancelled; a lost database is waited for."""
+    """Listen until cancelled; wait out a lost database."""
     while True:
         try:
             await _listen(dsn, sessions)
         except UNAVAILABLE as error:
-            _LOG.warning("news of sessions wait for the database: %s", describe(error))
+            _LOG.warning("news of sessions is waiting for the database: %s", describe(error))
             await asyncio.sleep(_PAUSE_SECONDS)
 
 
@@ -31,7 +31,7 @@ async def _listen(dsn: str, sessions: SessionCache) -> None:
     connection = await connect(dsn, timeout=10, server_settings={"application_name": "parley-sessions"})
     try:
         await connection.add_listener(_CHANNEL, lambda *_: sessions.clear())
-        sessions.clear()  # what changed while nobody listened
+        sessions.clear()  # changes while nobody listened
         while True:
             await asyncio.sleep(_ALIVE_SECONDS)
             await connection.execute("SELECT 1", timeout=_ALIVE_SECONDS)

@@ -1,6 +1,7 @@
-"""Room on disk: what is left for others when files are kept, and what a full disk is told as.
+"""Disk space: the reserve that files must leave, and the error of a full disk.
 
-A database that cannot write stops every meeting, so files leave it a reserve; recordings under way may use that too.
+A database that cannot write stops every meeting, so files leave it a reserve. Running recordings may use the reserve
+too.
 """
 
 import errno
@@ -16,29 +17,29 @@ _RESERVE_SHARE = 10  # of a small disk
 
 
 def require(directory: Path, size: int = 0) -> None:
-    """Raise OSError ENOSPC when the disk of an existing directory cannot take `size` bytes and keep its reserve."""
+    """Raise OSError ENOSPC if the disk of an existing directory cannot hold `size` bytes and keep its reserve."""
     if (left := _left(directory) - size) < 0:
         raise OSError(errno.ENOSPC, f"{-left // 1_000_000 + 1} MB must be freed first", str(directory))
 
 
 def trouble(directory: Path) -> str | None:
-    """Return that no files are taken for want of room, None when there is some."""
+    """Return an error if files are refused for lack of space, None if there is space."""
     above = next(one for one in (directory, *directory.parents) if one.exists())
-    return "the disk is full but for its reserve: no files are taken" if _left(above) <= 0 else None
+    return "only the reserve of the disk is left, so files are refused" if _left(above) <= 0 else None
 
 
 def is_no_space(error: BaseException) -> bool:
-    """Whether an error says that a disk, a quota of a file system or the database's disk is full."""
+    """Return whether an error means that a disk, a file system quota or the database's disk is full."""
     if isinstance(error, OSError):
         return error.errno in {errno.ENOSPC, errno.EDQUOT}
     return isinstance(error, asyncpg.DiskFullError)
 
 
 def no_space() -> Problem:
-    return Problem(507, "no_space", "The server's disk is full. Its administrator has to make room.")
+    return Problem(507, "no_space", "The server's disk is full. The administrator must free space.")
 
 
 def _left(directory: Path) -> int:
-    """Return what is left beside the reserve; below zero when that is used already."""
+    """Return the free bytes beside the reserve; negative if the reserve is in use."""
     usage = shutil.disk_usage(directory)
     return usage.free - min(_RESERVE, usage.total // _RESERVE_SHARE)

@@ -1,8 +1,8 @@
-"""Rooms that outgrow a node: which of the nodes that hold a room somebody goes to, and when another one is added.
+"""Cascade: the choice among a room's nodes for a joiner, and the addition of secondary nodes.
 
-Nodes fill up in order, home first, to `spill_at` participants each. Who has a token and was not seen yet counts as if
-the nodes had filled up with them, so that a rush does not all go to one. The further node is told where the room is
-before anybody gets there; when it cannot be told, the home node takes everyone.
+Nodes fill up in order, home first, to `spill_at` participants each. Holders of tokens that have not arrived yet count
+as if they had filled the nodes, so that a rush does not all go to one. A secondary node is told of the room before
+anybody is sent there. If it cannot be told, the home node takes everyone.
 """
 
 import logging
@@ -24,9 +24,9 @@ _TIMEOUT = aiohttp.ClientTimeout(total=2)
 async def node_for_joiner(
     services: Services, connection: Connection, participant: ParticipantRow, placement: Placement, region: str
 ) -> tuple[str, Placement]:
-    """Return the node that a participant goes to, with the placement as it then is.
+    """Return the node for a joiner, and the resulting placement.
 
-    Needs the transaction that has locked the meeting and placed it.
+    Needs the transaction that locked and placed the meeting.
     """
     limit, meeting = services.config.spill_at, participant.meeting_id
     if limit <= 0:
@@ -48,13 +48,13 @@ async def node_for_joiner(
     if added is not None:
         spilled = await placements.spill(connection, meeting, placement.epoch, added)
         if spilled is not None:
-            _LOG.info("room %s spills over from %s to %s", meeting, placement.node, added)
+            _LOG.info("room %s is extended from node %s to secondary node %s", meeting, placement.node, added)
             return added, spilled
     return min(held or [placement.node], key=lambda name: present.get(name, 0)), placement
 
 
 async def tell(services: Services, meeting: str, node: str, placement: Placement) -> bool:
-    """Tell a further node that the room spills over to it; whether it knows. The home node needs no telling."""
+    """Tell a secondary node of the room; return whether it knows. The home node need not be told."""
     if node == placement.node:
         return True
     further, home = services.nodes.node(node), services.nodes.node(placement.node)
@@ -68,5 +68,5 @@ async def tell(services: Services, meeting: str, node: str, placement: Placement
         ) as answer:
             return answer.status < 300
     except (aiohttp.ClientError, TimeoutError) as error:
-        _LOG.warning("node %s cannot be told of room %s: %s", node, meeting, describe(error))
+        _LOG.warning("cannot tell node %s of room %s: %s", node, meeting, describe(error))
         return False

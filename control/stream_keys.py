@@ -1,6 +1,6 @@
-"""Admission by stream keys: a node asks on behalf of whoever showed one, and gets a join token for it.
+"""Admission by stream keys: a node presents a holder's key and gets a join token for it.
 
-Keys pass the lobby, the passcode and a lock: a host has let their holder in by making one.
+Keys bypass the lobby, the passcode and a lock: by creating one, a host has admitted its holder.
 """
 
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ _VERBS = {"publish": "publishes", "watch": "watches"}
 
 
 class _Refused(Exception):
-    """The transaction is undone; `code` is one of the sfu's."""
+    """Refusal that rolls back the transaction; `code` is one of the sfu's."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(code)
@@ -31,7 +31,7 @@ class _Refused(Exception):
 
 
 async def admit(services: Services, use: StreamKeyUse) -> StreamKeyAdmission:
-    """Return a join token for the holder of a key, or why not; raises Problem 503 when there is no node."""
+    """Return a join token for the holder of a key, or the refusal; raises Problem 503 if there is no node."""
     try:
         hashed = bytes.fromhex(use.key_hash)
     except ValueError:
@@ -52,9 +52,9 @@ async def admit(services: Services, use: StreamKeyUse) -> StreamKeyAdmission:
 
 
 async def meeting_of(services: Services, bearer: str) -> str:
-    """Return the meeting that a key is of, "" for none; it is placed, so that there is a node to send the holder to.
+    """Return the meeting of a key, "" for none, placed so that there is a node to send the holder to.
 
-    Raises Problem 503 when there is no node at all.
+    Raises Problem 503 if there is no node at all.
     """
     async with services.pool.acquire() as connection:
         key = await stream_keys.by_hash(connection, key_hash(bearer))
@@ -70,7 +70,7 @@ async def meeting_of(services: Services, bearer: str) -> str:
 async def _checked(connection: Connection, hashed: bytes, use: StreamKeyUse) -> StreamKeyRow:
     key = await stream_keys.by_hash(connection, hashed)
     if key is None:
-        raise _Refused("bad_token", "The stream key does not hold: it was deleted, or has expired.")
+        raise _Refused("bad_token", "The stream key is invalid: it was deleted or has expired.")
     if use.room and use.room != key.meeting_id:
         raise _Refused("foreign_token", "The stream key is for another room.")
     if use.role != key.role:
@@ -82,7 +82,7 @@ async def _check_room(
     services: Services, connection: Connection, meeting: MeetingRow, state: DesiredState, person: ParticipantRow
 ) -> None:
     if person.removed_at is not None or person.id in state.removed:
-        raise _Refused("removed", "A host removed whoever holds this stream key from the meeting.")
+        raise _Refused("removed", "A host removed the holder of this stream key from the meeting.")
     if await seats.is_full(services, connection, meeting, person.id):
         raise _Refused("full", "The meeting is full.")
     await seats.hold(connection, person.id)

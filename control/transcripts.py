@@ -1,10 +1,10 @@
-"""What was said, as text to read."""
+"""Transcripts as readable text."""
 
 from control.store.understanding import CaptionRow
 
 
 def as_text(rows: list[CaptionRow]) -> str:
-    """Return a line for each utterance: time, name, words."""
+    """Return one line per utterance: time, name, text."""
     lines = []
     for row in rows:
         minute, second = divmod(row.start_ms // 1000, 60)

@@ -2,13 +2,13 @@
 
 
 class Tuning:
-    """`max_participants`: how many a room takes at most. The sfu has the same setting, and changes with it."""
+    """Settings that can change at run time. `max_participants` bounds a room; the sfu has the same setting."""
 
     def __init__(self, max_participants: int = 200) -> None:
         self.limit_participants(max_participants)
 
     def limit_participants(self, count: int) -> None:
-        """Let rooms take so many participants from now on; who is in stays. ValueError below one."""
+        """Change the limit of participants per room; present ones stay. Raises ValueError below one."""
         if count < 1:
-            raise ValueError("a room takes one participant at least")
+            raise ValueError("a room must allow at least one participant")
         self.max_participants = count

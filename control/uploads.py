@@ -1,7 +1,7 @@
-"""Room for uploads: taken from the account's quota before the first byte comes, and given back whatever happens.
+"""Reservations of uploads: taken from the account's quota before the first byte arrives, and always released.
 
-A file is noted as loose before anything of it is stored, and until a row refers to it (store.loose_files): what a
-process leaves behind that dies in between is found and deleted.
+A file is marked as loose before anything of it is stored, until a row refers to it (store.loose_files). So the
+leftovers of a process that dies in between are found and deleted.
 """
 
 import logging
@@ -19,7 +19,7 @@ _RENEW_SECONDS = 300.0
 
 
 class Room:
-    """What one upload may take: `size` bytes, `exceeded` beyond them."""
+    """Reservation of one upload: `size` bytes, and the `exceeded` Problem beyond them."""
 
     def __init__(self, services: Services, file: str, size: int, exceeded: Problem) -> None:
         self.size = size
@@ -28,7 +28,7 @@ class Room:
         self._file = file
 
     async def renewed(self, content: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-        """Yield what comes, and hold the room meanwhile."""
+        """Yield the content, renewing the reservation meanwhile."""
         renew_at = time.monotonic() + _RENEW_SECONDS
         async for data in content:
             if time.monotonic() >= renew_at:
@@ -40,13 +40,13 @@ class Room:
 
 @asynccontextmanager
 async def room(services: Services, file: str, owner: str, size: int | None) -> AsyncIterator[Room]:
-    """Reserve room for a file of `size` bytes; of an unknown size, as much as one may have.
+    """Reserve space for a file of `size` bytes; if unknown, the largest allowed size.
 
-    Raises Problem 413 when there is not so much. Unless `keep` was called the file is deleted at the end.
+    Raises Problem 413 if the quota is too small. The file is deleted at the end unless `keep` was called.
     """
     largest, quota = services.config.max_upload_bytes, services.config.quota_bytes
     too_large = Problem(413, "too_large", f"The file must not exceed {largest} bytes.")
-    no_room = Problem(413, "quota", "Your files take all the room that you have; delete some first.")
+    no_room = Problem(413, "quota", "Your storage quota is used up. Delete some files first.")
     if size is not None and size > largest:
         raise too_large
     async with services.pool.acquire() as connection, connection.transaction():
@@ -63,7 +63,7 @@ async def room(services: Services, file: str, owner: str, size: int | None) -> A
 
 
 async def keep(services: Services, row: media.MediaRow) -> None:
-    """Store the row of an uploaded file, which takes the place of its reservation."""
+    """Store the row of an uploaded file, which replaces its reservation."""
     async with services.pool.acquire() as connection, connection.transaction():
         if not await loose_files.keep(connection, row.id):
             raise unavailable()
@@ -71,22 +71,22 @@ async def keep(services: Services, row: media.MediaRow) -> None:
 
 
 async def delete(services: Services, files: Sequence[str]) -> None:
-    """Delete files that are loose; those that the store does not let go of are tried again later."""
+    """Delete loose files; deletions that the store refuses are retried later."""
     done = []
     for file in files:
         try:
             await services.media.remove(file)
             done.append(file)
         except OSError as error:
-            _LOG.warning("%s is deleted later: %s", file, error)
+            _LOG.warning("cannot delete %s; retrying later: %s", file, error)
     async with services.pool.acquire() as connection:
         await loose_files.settle(connection, done)
 
 
 async def collect(services: Services) -> None:
-    """Delete what uploads and deletions that broke off have left."""
+    """Delete the leftovers of interrupted uploads and deletions."""
     async with services.pool.acquire() as connection:
         lapsed = await loose_files.claim_lapsed(connection)
     if lapsed:
-        _LOG.info("deleting %d files that broken uploads or deletions left", len(lapsed))
+        _LOG.info("deleting %d files of interrupted uploads or deletions", len(lapsed))
         await delete(services, lapsed)

@@ -1,7 +1,7 @@
-"""The worker that makes one small picture of a video that somebody uploaded, and ends.
+"""Worker process that makes one small picture of an uploaded video, and exits.
 
-Started as `python -m control.video_worker FD MEDIA_FD`, else as control.image_worker: apart from it, because FFmpeg
-takes as long to load as a picture takes to be made.
+Started as `python -m control.video_worker FD MEDIA_FD`, otherwise like control.image_worker. It is separate because
+loading FFmpeg takes as long as making a picture.
 """
 
 import io
@@ -19,7 +19,7 @@ from foundation import preload
 
 
 def make(file: IO[bytes]) -> bytes:
-    """Return a JPEG of the first picture; raises ValueError for what has none that can be read, or is too large."""
+    """Return a JPEG of the first frame; raises ValueError if it is unreadable or too large."""
     try:
         with av.open(file, "r", metadata_errors="ignore") as container:
             stream = container.streams.video[0]
@@ -29,12 +29,12 @@ def make(file: IO[bytes]) -> bytes:
             for frame in container.decode(stream):
                 return thumbnail(Image.fromarray(frame.to_ndarray(format="rgb24")))
     except (av.FFmpegError, IndexError) as error:
-        raise ValueError("this is no video that can be read") from error
+        raise ValueError("the video cannot be read") from error
     raise ValueError("the video has no picture")
 
 
 def example() -> IO[bytes]:
-    """Return a video of one picture."""
+    """Return a video of one frame."""
     out = io.BytesIO()
     with av.open(out, "w", format="matroska") as container:
         stream = container.add_stream("mpeg4", 1)
@@ -46,7 +46,7 @@ def example() -> IO[bytes]:
 
 
 def main(arguments: list[str]) -> None:
-    """Answer and end."""
+    """Answer and exit."""
     descriptor, media = int(arguments[0]), int(arguments[1])
     preload.whole_package(av, frozenset(("av.__main__", "av.datasets")))
     with socket.socket(fileno=descriptor) as channel, os.fdopen(media, "rb") as file:

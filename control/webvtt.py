@@ -21,7 +21,7 @@ def _time(ms: int) -> str:
 
 
 def _text(text: str) -> str:
-    """Cue text: escaped, and on one line, so that nothing in it starts a cue."""
+    """Return cue text, escaped and on one line, so that nothing in it starts a cue."""
     return html.escape(" ".join(text.split()), quote=False)
 
 

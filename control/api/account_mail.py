@@ -1,4 +1,4 @@
-"""Mails to accounts: links that confirm an address, set a new password, or undo a change. Sent after the answer."""
+"""Mail to accounts: links that confirm an address, set a new password, or undo a change. Sent after the response."""
 
 from control.database import Connection
 from control.endpoint import Call
@@ -12,7 +12,7 @@ _UNDO_SECONDS = 14 * 86400
 
 
 async def confirm(call: Call, connection: Connection, user: UserRow, email: str) -> None:
-    """Mail the link by which an address becomes, or is confirmed as, the account's."""
+    """Mail the link that confirms an address for the account."""
     token = await account_tokens.create(connection, user.id, "verify", email, _VERIFY_SECONDS)
     link = f"{call.services.config.link_origin}/verify-email?token={token}"
     text = f"This link makes the address that of {user.username}:\n\n{link}\n\nIt works for three days."
@@ -20,7 +20,7 @@ async def confirm(call: Call, connection: Connection, user: UserRow, email: str)
 
 
 async def changed(call: Call, connection: Connection, before: UserRow, email: str | None) -> None:
-    """Tell the address that an account had; one that was confirmed gets a link that gives the account back to it."""
+    """Notify the account's previous address; if it was confirmed, it gets a link that undoes the change."""
     if before.email is None:
         return
     now = "has no address any more" if email is None else f"has the address {email} now"
@@ -41,12 +41,12 @@ async def reset(call: Call, connection: Connection, user: UserRow) -> None:
         return
     token = await account_tokens.create(connection, user.id, "reset", user.email, _RESET_SECONDS)
     link = f"{call.services.config.link_origin}/reset-password?token={token}"
-    text = f"Somebody asked to set a new password for {user.username}.\n\n{link}\n\nThe link works for an hour, once."
+    text = f"Somebody asked to reset the password of {user.username}.\n\n{link}\n\nThe link works once, within an hour."
     _send(call, user.email, "Set a new password", text)
 
 
 def _send(call: Call, to: str, subject: str, text: str) -> None:
-    """Send after the answer, so that its time does not tell whether an account exists."""
+    """Send after the response, so that response times do not reveal whether an account exists."""
     call.services.tasks.start(_send_quietly(call, to, subject, text))
 
 

@@ -1,4 +1,4 @@
-"""The safety of an account: its sessions, API keys, forgotten passwords, and its deletion."""
+"""Account security: sessions, API keys, password resets, and account deletion."""
 
 from datetime import UTC, datetime
 
@@ -30,7 +30,7 @@ _MAX_KEYS = 50
 
 @endpoints.route("GET", "/api/v1/users/sessions", Access.USER, answer=Sessions)
 async def list_sessions(call: Call) -> Sessions:
-    """List where the account is signed in."""
+    """List the account's sessions."""
     async with call.services.pool.acquire() as connection:
         rows = await sessions.of_user(connection, call.user.user)
     return Sessions(
@@ -50,7 +50,7 @@ async def list_sessions(call: Call) -> Sessions:
 
 @endpoints.route("DELETE", "/api/v1/users/sessions/<session>", Access.USER, answer=Done)
 async def revoke_session(call: Call, session: str) -> Done:
-    """Sign out elsewhere."""
+    """End one of the account's sessions."""
     async with call.services.pool.acquire() as connection:
         if not await sessions.revoke_own(connection, call.user.user, session):
             raise not_found("There is no such session.")
@@ -70,14 +70,14 @@ async def list_api_keys(call: Call) -> ApiKeys:
     "POST", "/api/v1/users/api-keys", Access.USER, body=CreateApiKey, answer=ApiKey, status=201, proof=True
 )
 async def create_api_key(call: Call, body: CreateApiKey) -> ApiKey:
-    """Make an API key: its secret is used as bearer and shown only now."""
+    """Create an API key. Its secret is the bearer token and is shown only once."""
     if body.expires_at is not None and body.expires_at <= datetime.now(UTC):
-        raise Problem(400, "invalid_request", "A key expires in the future.")
+        raise Problem(400, "invalid_request", "The expiry must be in the future.")
     if any(scope.startswith("admin:") for scope in body.scopes) and call.user.role != "admin":
-        raise forbidden("Only administrators may make keys for administration.")
+        raise forbidden("Only administrators may create keys with an administration scope.")
     async with call.services.pool.acquire() as connection, connection.transaction():
         if len(await api_keys.of_user(connection, call.user.user)) >= _MAX_KEYS:
-            raise Problem(409, "too_many_keys", "Delete a key first.")
+            raise Problem(409, "too_many_keys", "The account has too many API keys. Delete one first.")
         scopes = sorted(set(body.scopes))
         row, secret = await api_keys.create(connection, call.user.user, body.name, list(scopes), body.expires_at)
         await audit.write(connection, call.actor, "create_api_key", row.id, call.address, scopes=scopes)
@@ -96,9 +96,9 @@ async def delete_api_key(call: Call, key: str) -> Done:
 
 @endpoints.route("POST", "/api/v1/auth/forgot-password", Access.PUBLIC, body=ForgotPassword, answer=Done)
 async def forgot_password(call: Call, body: ForgotPassword) -> Done:
-    """Mail a link to set a new password; the answer is the same whether or not there is such an account.
+    """Mail a link to set a new password. The response is the same whether or not the account exists.
 
-    An address that nobody has confirmed may be claimed by several: each gets a mail of its own.
+    Several accounts may claim an unconfirmed address; each gets its own mail.
     """
     await call.services.limits.spend("forgot-address", call.network, 20, _WINDOW)
     await call.services.limits.spend("forgot-account", users.key(body.email), 3, _WINDOW)
@@ -111,13 +111,13 @@ async def forgot_password(call: Call, body: ForgotPassword) -> Done:
 
 @endpoints.route("POST", "/api/v1/auth/reset-password", Access.PUBLIC, body=ResetPassword, answer=Done)
 async def reset_password(call: Call, body: ResetPassword) -> Done:
-    """Set a new password with the token of a mail; sessions and API keys of the account end."""
+    """Set a new password with a token from a mail. All sessions and API keys of the account end."""
     await call.services.limits.spend("reset", call.network, 20, _WINDOW)
     password_hash = await call.services.passwords.hash(body.password)
     async with call.services.pool.acquire() as connection, connection.transaction():
         redeemed = await account_tokens.redeem(connection, body.token, "reset")
         if redeemed is None:
-            raise Problem(403, "reset_token", "The link does not hold: it was used or has expired.")
+            raise Problem(403, "reset_token", "The link is invalid: it was already used or has expired.")
         user, email = redeemed
         await users.set_password(connection, user, password_hash)
         holder = await users.by_id(connection, user)

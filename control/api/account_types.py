@@ -1,4 +1,4 @@
-"""Bodies and answers about the safety of accounts: sessions, API keys, mail tokens, deletion."""
+"""Requests and responses of account security: sessions, API keys, mail tokens, deletion."""
 
 from typing import Annotated, Any, Literal
 
@@ -21,7 +21,7 @@ Scope = Literal[
 
 
 class Session(Answer, frozen=True, kw_only=True):
-    """`current` is the one that asks."""
+    """`current` marks the session of this request."""
 
     id: str
     created_at: Time
@@ -42,7 +42,7 @@ class CreateApiKey(Body, frozen=True, kw_only=True):
 
 
 class ApiKey(Answer, frozen=True, kw_only=True):
-    """`secret` is shown once, when the key is made."""
+    """`secret` is shown once, when the key is created."""
 
     id: str
     name: str
@@ -75,14 +75,14 @@ class VerifyEmail(Body, frozen=True, kw_only=True):
 
 
 class UndoEmail(Body, frozen=True, kw_only=True):
-    """`token` is from the mail to the address that the account had."""
+    """`token` is from the mail to the account's previous address."""
 
     token: Secret
     password: Password
 
 
 class Prove(Body, frozen=True, kw_only=True):
-    """The password, with `code` where the account has an authenticator app; or else the `credential` of a passkey."""
+    """The password, with `code` if the account has an authenticator app; otherwise the `credential` of a passkey."""
 
     password: GivenPassword | None = None
     code: Annotated[str, msgspec.Meta(max_length=20)] | None = None
@@ -90,7 +90,7 @@ class Prove(Body, frozen=True, kw_only=True):
 
 
 class Proof(Answer, frozen=True, kw_only=True):
-    """By what the account can prove who it is: its password, besides it a `code`, a passkey, an identity provider."""
+    """Methods by which the account can prove its identity: a password, a `code` beside it, a passkey, a provider."""
 
     needed: bool
     password: bool
@@ -100,7 +100,7 @@ class Proof(Answer, frozen=True, kw_only=True):
 
 
 class ConfirmSecondFactor(Body, frozen=True, kw_only=True):
-    """`code` is what the authenticator app shows now."""
+    """`code` is the current code of the authenticator app."""
 
     code: Annotated[str, msgspec.Meta(min_length=6, max_length=20)]
 

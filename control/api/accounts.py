@@ -36,7 +36,7 @@ _WINDOW = 15 * 60
 
 @accounts.route("GET", "/api/v1/server", Access.PUBLIC, answer=ServerInfo)
 async def get_server(call: Call) -> ServerInfo:
-    """Tell what a page must know before anyone signs in."""
+    """Return the properties of this server that a client needs before sign-in."""
     async with call.services.pool.acquire() as connection:
         exists = await users.any_exists(connection)
     config = call.services.config
@@ -52,12 +52,12 @@ async def get_server(call: Call) -> ServerInfo:
 
 @accounts.route("POST", "/api/v1/setup", Access.PUBLIC, body=Setup, answer=SignedIn, status=201)
 async def set_up(call: Call, body: Setup) -> Response:
-    """Make the first administrator with the one-time token, and sign in."""
+    """Create the first administrator with the one-time token, and sign in."""
     await call.services.limits.spend("setup", call.network, 20, _WINDOW)
     password_hash = await call.services.passwords.hash(body.password)
     async with call.services.pool.acquire() as connection, connection.transaction():
         if not await first_admin.redeem(connection, body.token):
-            raise Problem(403, "setup_token", "The link does not hold: it was used, or is of another server.")
+            raise Problem(403, "setup_token", "The link is invalid: it was already used, or belongs to another server.")
         user = await users.create(
             connection,
             username=body.username,
@@ -82,22 +82,23 @@ async def set_up(call: Call, body: Setup) -> Response:
     others={202: Unconfirmed},
 )
 async def register(call: Call, body: Register) -> Response:
-    """Make an account, if the server's policy lets one, and sign in.
+    """Create an account, if the server's policy allows it, and sign in.
 
-    Where the address decides who may register, it must be confirmed before anyone signs in: 202, and a mail.
+    If registration depends on the e-mail address, the address must be confirmed before sign-in: the response is 202,
+    and a mail is sent.
     """
     config = call.services.config
     await call.services.limits.spend("register", call.network, 30, _WINDOW)
     if config.registration == "closed":
-        raise Problem(403, "registration_closed", "This server takes no new accounts.")
+        raise Problem(403, "registration_closed", "Registration is closed on this server.")
     if config.registration == "domain":
         domain = (body.email or "").rpartition("@")[2].casefold()
         if domain not in {allowed.casefold() for allowed in config.registration_domains}:
-            raise Problem(403, "registration_domain", "An e-mail address of this organisation is needed.")
+            raise Problem(403, "registration_domain", "An e-mail address of this organisation is required.")
     password_hash = await call.services.passwords.hash(body.password)
     async with call.services.pool.acquire() as connection, connection.transaction():
         if config.registration == "invite" and not await invitations.use(connection, body.invitation or "", body.email):
-            raise Problem(403, "invitation", "A valid invitation is needed.")
+            raise Problem(403, "invitation", "A valid invitation is required.")
         user = await users.create(
             connection,
             username=body.username,
@@ -117,8 +118,8 @@ async def register(call: Call, body: Register) -> Response:
 async def log_in(call: Call, body: Login) -> Response:
     """Sign in with user name or e-mail address.
 
-    Wrong attempts count per address, per account from one address, and per account. A browser that the account has
-    signed in from before is counted by itself, so that nobody else's attempts lock it out.
+    Failed attempts count per network address, per account and address, and per account. A browser that the account
+    signed in from before is counted separately, so that strangers cannot lock it out.
     """
     async with call.services.pool.acquire() as connection:
         user = await users.by_login(connection, body.username)
@@ -126,7 +127,7 @@ async def log_in(call: Call, body: Login) -> Response:
     failures = _failures(call, users.key(body.username) if user is None else user.id)
     right = await call.services.limits.guess(failures, lambda: call.services.passwords.verify(stored, body.password))
     if not right or user is None:
-        raise Problem(401, "wrong_credentials", "User name or password is wrong.")
+        raise Problem(401, "wrong_credentials", "The user name or password is wrong.")
     if user.must_confirm:
         await _confirm_again(call, user)
     check_may_sign_in(user)
@@ -140,7 +141,7 @@ async def log_in(call: Call, body: Login) -> Response:
 
 @accounts.route("POST", "/api/v1/auth/refresh", Access.PUBLIC, body=Refresh, answer=SignedIn)
 async def refresh(call: Call, body: Refresh) -> Response:
-    """Exchange the refresh token for new tokens; one that was exchanged before ends its session."""
+    """Exchange the refresh token for new tokens. Reusing an exchanged token ends its session."""
     mode: Mode = "cookie" if body.refresh_token is None else "token"
     given = body.refresh_token or _refresh_cookie(call)
     token = call.services.tokens.read_refresh(given)
@@ -152,7 +153,7 @@ async def refresh(call: Call, body: Refresh) -> Response:
             if rotation.outcome == "reused":
                 await audit.write(connection, None, "refresh_reused", token.session, call.address)
         if rotation.outcome == "reused":
-            raise Problem(401, "refresh_reused", "This refresh token was used before: the session was ended.")
+            raise Problem(401, "refresh_reused", "This refresh token was already used. The session has been ended.")
         if rotation.session is None:
             raise sign_in_required()
         user = await users.by_id(connection, rotation.session.user)
@@ -180,7 +181,7 @@ async def log_out(call: Call) -> Response:
 
 @accounts.route("GET", "/api/v1/csrf-token", Access.ANYONE, answer=CsrfToken)
 async def get_csrf_token(call: Call) -> CsrfToken:
-    """Return the token for X-CSRF-Token that belongs to the browser's session, also when only refreshing is left."""
+    """Return the X-CSRF-Token of the browser's session, even if its access token has expired."""
     if call.principal is not None and call.principal.user is not None:
         return CsrfToken(csrf_token=call.services.tokens.csrf(call.principal.user.session))
     token = call.services.tokens.read_refresh(call.request.cookies.get(cookie_names(call).refresh, ""))
@@ -195,14 +196,14 @@ async def get_csrf_token(call: Call) -> CsrfToken:
 
 @accounts.route("GET", "/api/v1/users/profile", Access.USER, answer=User)
 async def get_profile(call: Call) -> User:
-    """Return the account that is signed in."""
+    """Return the signed-in account."""
     async with call.services.pool.acquire() as connection:
         return await _profile(call, connection)
 
 
 @accounts.route("PUT", "/api/v1/users/profile", Access.USER, body=UpdateProfile, answer=User)
 async def update_profile(call: Call, body: UpdateProfile) -> User:
-    """Change the fields that are given. A new address is `email_pending` until the link mailed to it is opened."""
+    """Change the given fields. A new address is `email_pending` until the link mailed to it is opened."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         user = await users.by_id(connection, call.user.user)
         if user is None:
@@ -216,7 +217,7 @@ async def update_profile(call: Call, body: UpdateProfile) -> User:
 
 @accounts.route("POST", "/api/v1/users/change-password", Access.USER, body=ChangePassword, answer=SignedIn, proof=True)
 async def change_password(call: Call, body: ChangePassword) -> Response:
-    """Change the password: every other session and all API keys end, this session is replaced by a new one."""
+    """Change the password. All other sessions and all API keys end; this session is replaced by a new one."""
     await call.services.limits.spend("change-password", call.user.user, 10, _WINDOW)
     async with call.services.pool.acquire() as connection:
         user = await users.by_id(connection, call.user.user)
@@ -237,7 +238,7 @@ async def change_password(call: Call, body: ChangePassword) -> Response:
 
 
 def _failures(call: Call, account: str) -> list[Failures]:
-    """Return what counts wrong attempts to sign in to an account."""
+    """Return the limits that count failed sign-ins to an account."""
     device = devices.known(call.services, call.request, account)
     if device is not None:
         return [Failures("login-device", f"{account}:{device.id}", 10, _WINDOW)]
@@ -249,7 +250,7 @@ def _failures(call: Call, account: str) -> list[Failures]:
 
 
 async def _confirm_again(call: Call, user: UserRow) -> None:
-    """Mail another link to who knows the password but has not confirmed the address."""
+    """Mail another link to an account whose password is known but whose address is unconfirmed."""
     await call.services.limits.spend("verify", user.id, 5, _WINDOW)
     if user.email is None:
         return
@@ -258,7 +259,7 @@ async def _confirm_again(call: Call, user: UserRow) -> None:
 
 
 async def _profile(call: Call, connection: Connection) -> User:
-    """Return the account that is signed in, with the address that it waits for."""
+    """Return the signed-in account with its pending address."""
     user = await users.by_id(connection, call.user.user)
     if user is None:
         raise sign_in_required()
@@ -266,7 +267,7 @@ async def _profile(call: Call, connection: Connection) -> User:
 
 
 def _refresh_cookie(call: Call) -> str:
-    """Return the refresh cookie of a request from our own page; "" when there is none."""
+    """Return the refresh cookie of a request from this server's own page; "" without one."""
     given = call.request.cookies.get(cookie_names(call).refresh, "")
     if given:
         check_origin(call.services, call.request, required=True)

@@ -1,4 +1,4 @@
-"""The e-mail address of an account: a new one counts once it is confirmed; the one before is told, with a way back."""
+"""Account e-mail addresses: a change takes effect once confirmed, and the previous address can undo it."""
 
 from control.api import account_mail
 from control.api.account_types import UndoEmail, VerifyEmail
@@ -15,9 +15,9 @@ _WINDOW = 15 * 60
 
 
 async def change(call: Call, connection: Connection, user: UserRow, email: str | None) -> None:
-    """Begin to change an account's address: the new one is mailed a link. None takes the address away at once.
+    """Begin to change an account's address by mailing a link to the new one. None removes the address at once.
 
-    Raises Problem 403 without recent proof, 409 for an address that is another account's.
+    Raises Problem 403 without recent proof, 409 if the address belongs to another account.
     """
     if email is not None and user.email is not None and users.key(email) == users.key(user.email):
         await account_tokens.forget(connection, user.id, "verify")  # another one that it waited for, if any
@@ -37,7 +37,7 @@ async def change(call: Call, connection: Connection, user: UserRow, email: str |
 
 @endpoints.route("POST", "/api/v1/users/verify-email", Access.USER, answer=Done)
 async def request_verification(call: Call) -> Done:
-    """Mail a link that confirms the account's address, or the one that it waits for."""
+    """Mail a link that confirms the account's address, or its pending one."""
     await call.services.limits.spend("verify", call.user.user, 5, _WINDOW)
     async with call.services.pool.acquire() as connection, connection.transaction():
         user = await users.by_id(connection, call.user.user)
@@ -52,13 +52,13 @@ async def request_verification(call: Call) -> Done:
 
 @endpoints.route("POST", "/api/v1/auth/verify-email", Access.PUBLIC, body=VerifyEmail, answer=Done)
 async def verify_email(call: Call, body: VerifyEmail) -> Done:
-    """Confirm an address with the token of a mail; a new one is the account's from now on."""
+    """Confirm an address with a token from a mail; a pending address takes effect."""
     await call.services.limits.spend("verify-token", call.network, 20, _WINDOW)
     async with call.services.pool.acquire() as connection, connection.transaction():
         redeemed = await account_tokens.redeem(connection, body.token, "verify")
         user = None if redeemed is None else await users.by_id(connection, redeemed[0])
         if redeemed is None or user is None:
-            raise Problem(403, "verify_token", "The link does not hold: it was used or has expired.")
+            raise Problem(403, "verify_token", "The link is invalid: it was already used or has expired.")
         email = redeemed[1]
         await users.take_email(connection, user.id, email)
         if user.email is not None and users.key(user.email) != users.key(email):
@@ -68,13 +68,13 @@ async def verify_email(call: Call, body: VerifyEmail) -> Done:
 
 @endpoints.route("POST", "/api/v1/auth/undo-email", Access.PUBLIC, body=UndoEmail, answer=Done)
 async def undo_email(call: Call, body: UndoEmail) -> Done:
-    """Give an account back the address that it had, with a new password; everything that is signed in ends."""
+    """Restore an account's previous address with a new password. All sessions end."""
     await call.services.limits.spend("undo-token", call.network, 20, _WINDOW)
     password_hash = await call.services.passwords.hash(body.password)
     async with call.services.pool.acquire() as connection, connection.transaction():
         redeemed = await account_tokens.redeem(connection, body.token, "undo")
         if redeemed is None:
-            raise Problem(403, "undo_token", "The link does not hold: it was used or has expired.")
+            raise Problem(403, "undo_token", "The link is invalid: it was already used or has expired.")
         user, email = redeemed
         await users.take_email(connection, user, email)
         await users.set_password(connection, user, password_hash)

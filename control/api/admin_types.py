@@ -1,4 +1,4 @@
-"""Bodies and answers of administration."""
+"""Requests and responses of administration."""
 
 from typing import Annotated, Any, Literal
 
@@ -24,7 +24,7 @@ class AdminUsers(Answer, frozen=True, kw_only=True):
 
 
 class UserQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`search` is looked for in names and addresses."""
+    """`search` matches names and addresses."""
 
     search: Annotated[str, msgspec.Meta(max_length=200)] = ""
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
@@ -37,7 +37,7 @@ class AdministerUser(Body, frozen=True, kw_only=True):
 
 
 class Invite(Body, frozen=True, kw_only=True):
-    """With an address the invitation is good for that one only."""
+    """If `email` is given, only that address can use the invitation."""
 
     email: Email | None = None
     days: Annotated[int, msgspec.Meta(ge=1, le=90)] = 7
@@ -89,7 +89,7 @@ class AuditQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class AuditLog(Answer, frozen=True, kw_only=True):
-    """`next` is the `before` of the following page."""
+    """`next` is the `before` of the next page."""
 
     entries: list[AuditEntry]
     next: int | None

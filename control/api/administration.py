@@ -1,4 +1,4 @@
-"""Administration: accounts, invitations, all meetings, the audit log. Every act is written to the log."""
+"""Administration: accounts, invitations, all meetings, and the audit log. Every action is logged."""
 
 import functools
 
@@ -69,7 +69,7 @@ async def get_user(call: Call, user: str) -> AdminUser:
 
 @endpoints.route("PUT", "/api/v1/admin/users/<user>", Access.ADMIN, body=AdministerUser, answer=AdminUser)
 async def administer_user(call: Call, user: str, body: AdministerUser) -> AdminUser:
-    """Change name or role; a changed role signs the account out everywhere."""
+    """Change the name or role. A role change signs the account out everywhere."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         if body.role == "user":
             _keep_an_admin(await users.active_admins(connection), user)
@@ -84,7 +84,7 @@ async def administer_user(call: Call, user: str, body: AdministerUser) -> AdminU
 
 @endpoints.route("DELETE", "/api/v1/admin/users/<user>", Access.ADMIN, answer=Done)
 async def delete_user(call: Call, user: str) -> Done:
-    """Delete an account with all that is its own."""
+    """Delete an account with everything it owns."""
     async with call.services.pool.acquire() as connection:
         if await users.by_id(connection, user) is None:
             raise _no_user()
@@ -96,7 +96,7 @@ async def delete_user(call: Call, user: str) -> Done:
 
 @endpoints.route("POST", "/api/v1/admin/users/<user>/ban", Access.ADMIN, answer=AdminUser)
 async def ban_user(call: Call, user: str) -> AdminUser:
-    """Ban an account: it is signed out everywhere, cannot sign in, and is put out of the rooms that it is in."""
+    """Ban an account: it is signed out everywhere, cannot sign in, and is removed from its current rooms."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         rooms_left = await _put_out(connection, user)
         _keep_an_admin(await users.active_admins(connection), user)
@@ -111,7 +111,7 @@ async def ban_user(call: Call, user: str) -> AdminUser:
 
 @endpoints.route("POST", "/api/v1/admin/users/<user>/unban", Access.ADMIN, answer=AdminUser)
 async def unban_user(call: Call, user: str) -> AdminUser:
-    """Let a banned account in again."""
+    """Lift the ban of an account."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         row = await users.set_state(connection, user, "active")
         if row is None:
@@ -122,7 +122,7 @@ async def unban_user(call: Call, user: str) -> AdminUser:
 
 @endpoints.route("POST", "/api/v1/admin/invitations", Access.ADMIN, body=Invite, answer=Invitation, status=201)
 async def invite(call: Call, body: Invite) -> Invitation:
-    """Make an invitation to register."""
+    """Create an invitation to register."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         code = await invitations.create(connection, call.user.user, body.email, body.days * 86400)
         await audit.write(connection, call.actor, "invite", body.email, call.address, days=body.days)
@@ -152,7 +152,7 @@ async def list_all_meetings(call: Call, query: PageQuery) -> AdminMeetings:
 
 @endpoints.route("GET", "/api/v1/admin/meetings/stats", Access.ADMIN, answer=Statistics)
 async def get_statistics(call: Call) -> Statistics:
-    """Count what there is."""
+    """Return counts of accounts, meetings and recordings."""
     async with call.services.pool.acquire() as connection:
         return Statistics(**await statistics.counts(connection))
 
@@ -172,7 +172,7 @@ async def force_end_meeting(call: Call, meeting: str) -> Done:
 
 @endpoints.route("GET", "/api/v1/admin/audit", Access.ADMIN, query=AuditQuery, answer=AuditLog)
 async def read_audit_log(call: Call, query: AuditQuery) -> AuditLog:
-    """Return administrative acts, newest first."""
+    """Return administrative actions, newest first."""
     async with call.services.pool.acquire() as connection:
         rows = await audit.page(connection, query.limit + 1, query.before)
     entries = [
@@ -191,7 +191,7 @@ async def read_audit_log(call: Call, query: AuditQuery) -> AuditLog:
 
 
 async def _put_out(connection: Connection, user: str) -> list[DesiredState]:
-    """Take an account out of every live room; returns the states to push. Coming back needs a new join, by itself."""
+    """Remove an account from every live room and return the states to push. It may join again."""
     changed = []
     for person in await participants.present_of_user(connection, user):
         await meetings.lock(connection, person.meeting_id)
@@ -209,7 +209,7 @@ def _without(state: DesiredState, participant: str) -> DesiredState:
 
 def _keep_an_admin(admins: list[str], user: str) -> None:
     if admins == [user]:
-        raise Problem(409, "last_admin", "Somebody else must become administrator first.")
+        raise Problem(409, "last_admin", "This is the last administrator. Make somebody else administrator first.")
 
 
 def _no_user() -> Problem:

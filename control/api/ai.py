@@ -1,4 +1,4 @@
-"""Understanding: what inference knows and hears, and jobs that it does on uploaded files."""
+"""AI: the state of inference, and its jobs on uploaded files."""
 
 from typing import Any, TypeVar
 
@@ -48,86 +48,86 @@ def public_job(row: JobRow) -> Job:
 
 @endpoints.route("GET", "/api/v1/ai/health", Access.USER, answer=AiHealth)
 async def get_ai_health(call: Call) -> AiHealth:
-    """Tell whether inference works, and whether it can caption."""
+    """Return whether inference works, and whether it can caption."""
     return await _ask(call, "health", AiHealth)
 
 
 @endpoints.route("GET", "/api/v1/ai/connectivity", Access.USER, answer=AiHealth)
 async def get_ai_connectivity(call: Call) -> AiHealth:
-    """Tell the same as `/api/v1/ai/health`."""
+    """Return the same as `/api/v1/ai/health`."""
     return await _ask(call, "health", AiHealth)
 
 
 @endpoints.route("GET", "/api/v1/ai/info", Access.USER, answer=AiInfo)
 async def get_ai_info(call: Call) -> AiInfo:
-    """Tell which models there are."""
+    """Return the available models."""
     return await _ask(call, "info", AiInfo)
 
 
 @endpoints.route("GET", "/api/v1/ai/streams", Access.ADMIN, answer=AiStreams)
 async def list_ai_streams(call: Call) -> AiStreams:
-    """List the tracks that inference listens to."""
+    """List the tracks that inference is listening to."""
     return await _ask(call, "streams", AiStreams)
 
 
 @endpoints.route("GET", "/api/v1/ai/stats", Access.ADMIN, answer=AiStats)
 async def get_ai_stats(call: Call) -> AiStats:
-    """Count what inference has done."""
+    """Return counters of inference."""
     return await _ask(call, "stats", AiStats)
 
 
 @endpoints.route("POST", "/api/v1/ai/asr", Access.USER, body=Transcribe, answer=Job, status=202)
 async def transcribe_file(call: Call, body: Transcribe) -> Job:
-    """Have a file transcribed."""
+    """Queue the transcription of a file."""
     return (await _queue(call, [body.file], ["asr"], {"languages": list(body.languages)}))[0]
 
 
 @endpoints.route("POST", "/api/v1/ai/synthesis", Access.USER, body=JudgeSynthesis, answer=Job, status=202)
 async def judge_synthesis(call: Call, body: JudgeSynthesis) -> Job:
-    """Have it judged whether a file was generated; where there is no model, the verdict says so."""
+    """Queue a check of whether a file is synthetic. Without a model, the verdict says so."""
     return (await _queue(call, [body.file], ["synthesis"], {"medium": body.medium}))[0]
 
 
 @endpoints.route("POST", "/api/v1/ai/emotion", Access.USER, body=AboutFile, answer=Job, status=202)
 async def judge_emotion(call: Call, body: AboutFile) -> Job:
-    """Have it told how the faces in a file look and how what is said is said; 409 while that is off."""
+    """Queue emotion analysis of the faces and voices in a file; 409 while it is switched off."""
     return (await _queue(call, [body.file], ["emotion"], {}))[0]
 
 
 @endpoints.route("POST", "/api/v1/ai/analyze", Access.USER, body=Process, answer=Jobs, status=202)
 async def analyze_file(call: Call, body: Process) -> Jobs:
-    """Have several things done with a file."""
+    """Queue several jobs on a file."""
     return Jobs(jobs=await _queue(call, [body.file], list(dict.fromkeys(body.tasks)), {}))
 
 
 @endpoints.route("POST", "/api/v1/ai/batch", Access.USER, body=ProcessMany, answer=Jobs, status=202)
 async def analyze_files(call: Call, body: ProcessMany) -> Jobs:
-    """Have several things done with several files."""
+    """Queue several jobs on several files."""
     files, tasks = list(dict.fromkeys(body.files)), list(dict.fromkeys(body.tasks))
     return Jobs(jobs=await _queue(call, files, tasks, {}))
 
 
 @endpoints.route("POST", "/api/v1/media/process", Access.USER, body=Process, answer=Jobs, status=202)
 async def process_file(call: Call, body: Process) -> Jobs:
-    """Do the same as `/api/v1/ai/analyze`."""
+    """Queue the same jobs as `/api/v1/ai/analyze`."""
     return Jobs(jobs=await _queue(call, [body.file], list(dict.fromkeys(body.tasks)), {}))
 
 
 @endpoints.route("POST", "/api/v1/ffmpeg/thumbnail", Access.USER, body=AboutFile, answer=Job, status=202)
 async def make_thumbnail(call: Call, body: AboutFile) -> Job:
-    """Have a thumbnail made of an image or video."""
+    """Queue a thumbnail of an image or video."""
     return (await _queue(call, [body.file], ["thumbnail"], {}))[0]
 
 
 @endpoints.route("GET", "/api/v1/ai/results/<file>", Access.USER, answer=KeptResults)
 async def list_results(call: Call, file: str) -> KeptResults:
-    """List what was made of a file of one's own, the oldest first."""
+    """List the results of one of the caller's files, oldest first."""
     async with call.services.pool.acquire() as connection:
         await _own_file(call, connection, file)
     try:
         found = await call.services.results.about(file)
     except OSError as error:
-        raise Problem(503, "results_unavailable", "The store of results does not answer; try again.") from error
+        raise Problem(503, "results_unavailable", "The result store is not answering. Try again later.") from error
     return KeptResults(
         results=[KeptResult(id=one.id, task=one.task, result=one.document, created_at=one.created_at) for one in found]
     )
@@ -135,7 +135,7 @@ async def list_results(call: Call, file: str) -> KeptResults:
 
 @endpoints.route("GET", "/api/v1/jobs/<job>", Access.USER, answer=Job)
 async def get_job(call: Call, job: str) -> Job:
-    """Return a job of one's own."""
+    """Return one of the caller's jobs."""
     return await _own_job(call, job)
 
 
@@ -150,7 +150,7 @@ async def _ask(call: Call, what: str, kind: type[Kind]) -> Kind:
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        raise Problem(502, "ai_answer", "Inference answered something unknown.") from error
+        raise Problem(502, "ai_answer", "Inference sent an invalid response.") from error
 
 
 async def _queue(call: Call, files: list[str], tasks: list[Any], options: dict[str, Any]) -> list[Job]:
@@ -159,7 +159,7 @@ async def _queue(call: Call, files: list[str], tasks: list[Any], options: dict[s
     async with call.services.pool.acquire() as connection, connection.transaction():
         waiting = await jobs.waiting_of(connection, call.user.user)
         if waiting + len(files) * len(tasks) > _MAX_WAITING:
-            raise Problem(429, "too_many_jobs", "Too many of your jobs wait already.", {"Retry-After": "60"})
+            raise Problem(429, "too_many_jobs", "You have too many waiting jobs.", {"Retry-After": "60"})
         made = []
         for file in files:
             await _own_file(call, connection, file)

@@ -1,4 +1,4 @@
-"""What of understanding is switched on, and what is known of live tracks."""
+"""Setup of emotion analysis, and analysis of live tracks."""
 
 from typing import Any
 
@@ -14,13 +14,13 @@ endpoints = Endpoints("understanding and jobs", scope="media")
 
 @endpoints.route("GET", "/api/v1/ai/setup", Access.ADMIN, answer=AiSetup)
 async def get_setup(call: Call) -> AiSetup:
-    """Tell what is switched on, and what must be acknowledged to switch emotion on."""
+    """Return whether emotion analysis is on, and the statement to acknowledge before switching it on."""
     return await _setup(call)
 
 
 @endpoints.route("POST", "/api/v1/ai/setup", Access.ADMIN, body=SetUp, answer=AiSetup)
 async def set_up_analysis(call: Call, body: SetUp) -> AiSetup:
-    """Switch emotion analysis on or off; on only with the statement that the answer of GET quotes."""
+    """Switch emotion analysis on or off. Switching it on requires the statement that GET returns."""
     if body.emotion and body.acknowledged != emotion_setting.STATEMENT_VERSION:
         raise Problem(
             409,
@@ -34,7 +34,7 @@ async def set_up_analysis(call: Call, body: SetUp) -> AiSetup:
 
 @endpoints.route("GET", "/api/v1/ai/analysis", Access.PUBLIC, answer=AnalysisOffer)
 async def get_offer(call: Call) -> AnalysisOffer:
-    """Tell which analyses a participant can be asked to consent to; usually none."""
+    """Return the analyses that a participant can be asked to consent to; usually none."""
     try:
         info = await call.services.inference.ask("info")
     except Problem:
@@ -48,16 +48,16 @@ async def get_offer(call: Call) -> AnalysisOffer:
 
 @endpoints.route("GET", "/api/v1/ai/streams/<stream>", Access.SIGNED_IN, answer=TrackAnalysis)
 async def get_stream(call: Call, stream: str) -> TrackAnalysis:
-    """Tell what analysis makes of a live track now: to the meeting's hosts, and to whose track it is."""
+    """Return the current analysis of a live track, for the meeting's hosts and the track's publisher."""
     for found in await _streams(call):
         if found.get("track") == stream and "analysis" in found.get("uses", ()) and await _may_see(call, found):
             return await _report(call, str(found["room"]), stream)
-    raise not_found("There is no such track, or it is not analysed.")
+    raise not_found("This track does not exist or is not analysed.")
 
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/analysis", Access.PARTICIPANT, answer=Analysed)
 async def list_analysed(call: Call, meeting: str) -> Analysed:
-    """Tell what analysis makes of the meeting's tracks: hosts of all that are analysed, others of their own."""
+    """Return the analysis of the meeting's tracks: all of them for hosts, their own for others."""
     own = call.standing.participant.id if call.standing.participant else None
     streams = [
         one
@@ -70,10 +70,10 @@ async def list_analysed(call: Call, meeting: str) -> Analysed:
 
 
 async def require_emotion(call: Call) -> None:
-    """Raise Problem 409 while emotion is off, with the reason."""
+    """Raise Problem 409, with the reason, while emotion analysis is off."""
     async with call.services.pool.acquire() as connection:
         if not await emotion_setting.is_on(connection):
-            raise Problem(409, "emotion_off", "No administrator has switched emotion analysis on.")
+            raise Problem(409, "emotion_off", "Emotion analysis is off. An administrator can switch it on.")
 
 
 async def _setup(call: Call) -> AiSetup:

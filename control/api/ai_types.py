@@ -1,4 +1,4 @@
-"""Bodies and answers about understanding files, and about jobs."""
+"""Requests and responses of AI jobs and their results."""
 
 from typing import Annotated, Any, Literal
 
@@ -12,14 +12,14 @@ Task = Literal["asr", "emotion", "synthesis", "thumbnail"]
 
 
 class Transcribe(Body, frozen=True, kw_only=True):
-    """`file` was uploaded; one of `languages` is taken as given, several as the expectation."""
+    """`file` is an uploaded file. A single entry in `languages` is taken as given; several are candidates."""
 
     file: FileId
     languages: Annotated[tuple[Language, ...], msgspec.Meta(max_length=20)] = ()
 
 
 class JudgeSynthesis(Body, frozen=True, kw_only=True):
-    """Whether a voice or face in the file was generated."""
+    """Check whether a voice or face in the file is synthetic."""
 
     file: FileId
     medium: Literal["voice", "face"] = "voice"
@@ -40,7 +40,7 @@ class ProcessMany(Body, frozen=True, kw_only=True):
 
 
 class Job(Answer, frozen=True, kw_only=True):
-    """`progress` is from 0 to 1. `result` is there once it is done, `error` when it failed."""
+    """`progress` is from 0 to 1. `result` is set once it is done, `error` if it failed."""
 
     id: str
     kind: str
@@ -58,7 +58,7 @@ class Jobs(Answer, frozen=True, kw_only=True):
 
 
 class KeptResult(Answer, frozen=True, kw_only=True):
-    """What a job made of a file; `id` is the job's."""
+    """Result of a job on a file; `id` is the job's."""
 
     id: str
     task: str
@@ -78,7 +78,7 @@ class SetUp(Body, frozen=True, kw_only=True):
 
 
 class AiSetup(Answer, frozen=True, kw_only=True):
-    """Whether emotion analysis is switched on, and the statement on what the law forbids."""
+    """State of emotion analysis, and the statement about what the law forbids."""
 
     emotion: bool
     statement: str
@@ -86,14 +86,14 @@ class AiSetup(Answer, frozen=True, kw_only=True):
 
 
 class AnalysisOffer(Answer, frozen=True, kw_only=True):
-    """What a participant can be asked to consent to."""
+    """Analyses that a participant can be asked to consent to."""
 
     emotion: bool
     synthesis: bool
 
 
 class TrackAnalysis(Answer, frozen=True, kw_only=True):
-    """Of a live track: how a face looks or a voice sounds (null while emotion is off), and whether it was generated."""
+    """Analysis of a live track: its emotion (null while that is off), and whether it is synthetic."""
 
     meeting: str
     track: str
@@ -108,7 +108,7 @@ class Analysed(Answer, frozen=True, kw_only=True):
 
 
 class AiHealth(Answer, frozen=True, kw_only=True):
-    """`reason` says why there are no captions."""
+    """`reason` says why captions are unavailable."""
 
     status: str
     captions: bool
@@ -124,7 +124,7 @@ class AiInfo(Answer, frozen=True, kw_only=True):
 
 
 class AiStreams(Answer, frozen=True, kw_only=True):
-    """The tracks that are listened to now."""
+    """The tracks that inference is listening to."""
 
     streams: list[dict[str, Any]]
 

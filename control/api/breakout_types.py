@@ -1,4 +1,4 @@
-"""Bodies and answers about breakout rooms."""
+"""Requests and responses of breakout rooms."""
 
 from typing import Annotated
 
@@ -10,16 +10,16 @@ _Someone = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 class NewBreakout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A room to be made, with the participants of the main room that are assigned to it."""
+    """A room to create, with the participants of the main room to assign to it."""
 
     title: Text
     participants: Annotated[list[_Someone], msgspec.Meta(max_length=500)] = []
 
 
 class CreateBreakouts(Body, frozen=True, kw_only=True):
-    """With `automatic`, whoever is in the main room but hosts is spread evenly.
+    """With `automatic`, everyone in the main room except hosts is spread evenly.
 
-    `may_choose`: participants may go into any room by themselves; `may_return`: they may come back.
+    `may_choose`: participants may move to any room themselves; `may_return`: they may return to the main room.
     """
 
     rooms: Annotated[list[NewBreakout], msgspec.Meta(min_length=1, max_length=50)]
@@ -29,7 +29,7 @@ class CreateBreakouts(Body, frozen=True, kw_only=True):
 
 
 class MoveToBreakout(Body, frozen=True, kw_only=True):
-    """`participant` of the main room, the caller itself by default; `room` null is the main room."""
+    """`participant` is one of the main room, by default the caller; a null `room` is the main room."""
 
     participant: _Someone | None = None
     room: _Someone | None = None
@@ -44,9 +44,9 @@ class CloseBreakouts(Body, frozen=True, kw_only=True):
 
 
 class Breakout(Answer, frozen=True, kw_only=True):
-    """`id` is its meeting's. `participants` of the main room are assigned to it, `present` are in it.
+    """`id` is that of its meeting. `participants` of the main room are assigned to it; `present` are in it.
 
-    It counts down to `closes_at`; afterwards it is closed, and what was said and recorded in it stays.
+    It counts down to `closes_at` and is then closed. Its chat, captions and recordings stay.
     """
 
     id: str
@@ -57,7 +57,7 @@ class Breakout(Answer, frozen=True, kw_only=True):
 
 
 class Breakouts(Answer, frozen=True, kw_only=True):
-    """`place` is the room that the caller belongs to now, null for the main room."""
+    """`place` is the caller's current room, null for the main room."""
 
     open: bool
     may_choose: bool

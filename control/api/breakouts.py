@@ -1,4 +1,4 @@
-"""Breakout rooms of a meeting: made, opened, filled, spoken to and closed by its hosts."""
+"""Breakout rooms of a meeting: hosts create, open, fill, address and close them."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -33,14 +33,14 @@ _PATH = "/api/v1/meetings/<meeting>/breakouts"
 
 @endpoints.route("GET", _PATH, Access.PARTICIPANT, answer=Breakouts)
 async def list_breakouts(call: Call, meeting: str) -> Breakouts:
-    """List the breakout rooms, and who is assigned to which."""
+    """List the breakout rooms and their assignments."""
     async with call.services.pool.acquire() as connection:
         return await _listed(call, connection, meeting)
 
 
 @endpoints.route("POST", _PATH, Access.HOST, body=CreateBreakouts, answer=Breakouts, status=201)
 async def create_breakouts(call: Call, meeting: str, body: CreateBreakouts) -> Breakouts:
-    """Make breakout rooms in place of those that were prepared before; they open with `open`."""
+    """Create breakout rooms, replacing those that were prepared before. `open` opens them."""
     plan = Plan(may_choose=body.may_choose, may_return=body.may_return)
     async with call.services.pool.acquire() as connection, connection.transaction():
         main = await _locked(connection, meeting)
@@ -49,7 +49,7 @@ async def create_breakouts(call: Call, meeting: str, body: CreateBreakouts) -> B
         for breakout, room in zip(made, body.rooms, strict=True):
             for person in room.participants:
                 if person not in people:
-                    raise not_found("This meeting has no such participant.")
+                    raise not_found("There is no such participant in this meeting.")
                 await store.assign(connection, person, breakout)
         if body.automatic:
             named = {person for room in body.rooms for person in room.participants}
@@ -62,7 +62,7 @@ async def create_breakouts(call: Call, meeting: str, body: CreateBreakouts) -> B
 
 @endpoints.route("POST", f"{_PATH}/open", Access.HOST, answer=Breakouts)
 async def open_breakouts(call: Call, meeting: str) -> Breakouts:
-    """Open the rooms: whoever is assigned to one is taken there."""
+    """Open the rooms and move assigned participants into them."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         main = await _locked(connection, meeting)
         if not [room for room in await store.of_meeting(connection, meeting) if not breakouts.is_closed(room)]:
@@ -77,7 +77,7 @@ async def open_breakouts(call: Call, meeting: str) -> Breakouts:
 
 @endpoints.route("POST", f"{_PATH}/move", Access.PARTICIPANT, body=MoveToBreakout, answer=Done)
 async def move_to_breakout(call: Call, meeting: str, body: MoveToBreakout) -> Done:
-    """Take a participant to another room at once: as a host anyone, by oneself as far as the rooms allow it."""
+    """Move a participant to another room at once. Hosts move anyone, others themselves if allowed."""
     own = call.standing.participant.id if call.standing.participant is not None else None
     person = body.participant or own
     if person is None:
@@ -86,9 +86,9 @@ async def move_to_breakout(call: Call, meeting: str, body: MoveToBreakout) -> Do
         main = await _locked(connection, meeting)
         plan = breakouts.plan_of(main)
         if not call.standing.is_host and not (person == own and (plan.may_choose if body.room else plan.may_return)):
-            raise forbidden("Only hosts may do this here.")
+            raise forbidden("Only hosts may do this.")
         if await participants.by_id(connection, meeting, person) is None:
-            raise not_found("This meeting has no such participant.")
+            raise not_found("There is no such participant in this meeting.")
         known = {room.id for room in await store.of_meeting(connection, meeting) if not breakouts.is_closed(room)}
         if body.room is not None and body.room not in known:
             raise not_found("There is no such breakout room.")
@@ -103,7 +103,7 @@ async def move_to_breakout(call: Call, meeting: str, body: MoveToBreakout) -> Do
 
 @endpoints.route("POST", f"{_PATH}/announce", Access.HOST, body=AnnounceToBreakouts, answer=Done)
 async def announce_to_breakouts(call: Call, meeting: str, body: AnnounceToBreakouts) -> Done:
-    """Say something to everyone, in whichever room."""
+    """Announce something to everyone in all rooms."""
     person = call.standing.participant
     said = Announcement(
         id=new_id("announcement"),
@@ -120,7 +120,7 @@ async def announce_to_breakouts(call: Call, meeting: str, body: AnnounceToBreako
 
 @endpoints.route("POST", f"{_PATH}/close", Access.HOST, body=CloseBreakouts, answer=Breakouts)
 async def close_breakouts(call: Call, meeting: str, body: CloseBreakouts) -> Breakouts:
-    """Close the rooms after a countdown: then everyone is taken back to the main room."""
+    """Close the rooms after a countdown, then move everyone back to the main room."""
     at = datetime.now(UTC) + timedelta(seconds=body.countdown_seconds)
     async with call.services.pool.acquire() as connection, connection.transaction():
         main = await _locked(connection, meeting)

@@ -1,4 +1,4 @@
-"""Chat by REST: said to those who are in the room now, and kept like what is said by signaling."""
+"""Chat over REST: delivered to the live room and stored like chat over signaling."""
 
 import secrets
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ _WINDOW = 60
     status=201,
 )
 async def send_message(call: Call, meeting: str, body: SendMessage) -> ChatMessage:
-    """Say something to all, or to one participant."""
+    """Send a message to everyone, or to one participant."""
     person = call.standing.participant
     if person is None:
         raise forbidden("Join the meeting first.")
@@ -54,9 +54,9 @@ async def send_message(call: Call, meeting: str, body: SendMessage) -> ChatMessa
             raise ended()
         settings = grants.settings_of(call.standing.meeting)
         if not grants.current(state, person.id, person.role, settings).chat:
-            raise Problem(403, "not_permitted", "You may not chat here.")
+            raise Problem(403, "not_permitted", "Chat is not allowed for you in this meeting.")
         if body.to is not None and await participants.by_id(connection, meeting, body.to) is None:
-            raise not_found("This meeting has no such participant.")
+            raise not_found("There is no such participant in this meeting.")
         await understanding.add_chat(connection, fact, at)
         payload = {"meeting": meeting, **msgspec.to_builtins(fact)}
         for name in ("kind", "room"):
@@ -69,7 +69,7 @@ async def send_message(call: Call, meeting: str, body: SendMessage) -> ChatMessa
 
 
 async def _check_shown(call: Call, person: ParticipantRow) -> None:
-    """Refuse who is in no one's list of participants; hosts may speak from outside."""
+    """Refuse a caller that no participant sees; hosts may write from outside the room."""
     if call.standing.is_host:
         return
     async with call.services.pool.acquire() as connection:
@@ -78,7 +78,7 @@ async def _check_shown(call: Call, person: ParticipantRow) -> None:
 
 
 async def _say(call: Call, fact: ChatSent) -> None:
-    """Tell whoever is in the room; that the node is away changes nothing of what is kept."""
+    """Deliver to the live room. An unreachable node does not affect what is stored."""
     node = await call.services.nodes.of_meeting(fact.room)
     if node is None:
         return

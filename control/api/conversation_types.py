@@ -1,4 +1,4 @@
-"""Bodies and answers about what was said: captions and chat."""
+"""Requests and responses of captions, chat and minutes."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from control.store.understanding import CaptionRow
 
 
 class Minutes(Answer, frozen=True, kw_only=True):
-    """`state` is none, writing, ready or failed; `lines` is how many captions there were, `error` why it failed."""
+    """`state` is none, writing, ready or failed; `lines` is the number of captions, `error` the reason of a failure."""
 
     state: str
     lines: int
@@ -43,7 +43,7 @@ def caption_line(row: CaptionRow) -> CaptionLine:
 
 
 class CaptionQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`search` is part of what was said, in any case."""
+    """`search` matches part of the text, ignoring case."""
 
     search: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
 
@@ -67,14 +67,14 @@ class EditMessage(Body, frozen=True, kw_only=True):
 
 
 class SendMessage(Body, frozen=True, kw_only=True):
-    """`to` names one participant; null is all."""
+    """`to` names one participant; null is everyone."""
 
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=4000, pattern=r"\S")]
     to: Annotated[str, msgspec.Meta(max_length=64)] | None = None
 
 
 class ChatPage(Answer, frozen=True, kw_only=True):
-    """Newest last. `next` leads to older ones."""
+    """Messages, newest last. `next` is the cursor of older ones."""
 
     messages: list[ChatMessage]
     next: str | None

@@ -1,4 +1,4 @@
-"""Joining and leaving: the one door to a room."""
+"""Joining and leaving a meeting."""
 
 import asyncio
 import dataclasses
@@ -30,11 +30,11 @@ from sfu.api.placement import Placement
 from sfu.api.signaling_values import IceServer
 
 endpoints = Endpoints("meetings", scope="meetings")
-_READMITTED_SECONDS = 3.0  # the nodes learn first that somebody is let back in
+_READMITTED_SECONDS = 3.0  # nodes must learn of the readmission first
 
 
 class Entry(NamedTuple):
-    """What a token says of the way in: the placement it leads to, whether it was gone before, a node but the home.
+    """Admission as a join token states it: placement, whether the participant had left, and a secondary node.
 
     `home` is the node of the placement.
     """
@@ -46,7 +46,7 @@ class Entry(NamedTuple):
 
 
 class RoomAssignment(NamedTuple):
-    """The room that somebody goes to: what governs it, where it is, the node to go to; back from a removal or not."""
+    """The room that a participant is sent to: its desired state, placement and node, and whether it was readmitted."""
 
     state: DesiredState
     placement: Placement
@@ -63,13 +63,13 @@ class RoomAssignment(NamedTuple):
     others={202: Waiting},
 )
 async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Response:
-    """Admit the caller: as its account, as a guest with a name, or with a rejoin secret as who it was.
+    """Admit the caller: as its account, as a guest with a name, or with a rejoin secret as the same participant.
 
-    Where there is a lobby, newcomers get 202 and a ticket, and ask again with it until a host lets them in. Whoever
-    belongs in a breakout room is led there.
+    If the meeting has a lobby, newcomers get 202 and a ticket, and repeat the request with it until a host admits them.
+    Participants assigned to a breakout room join that room.
     """
     if call.standing.meeting.breakout_of is not None:
-        raise Problem(409, "breakout", "This is a breakout room: join its meeting.")
+        raise Problem(409, "breakout", "This is a breakout room. Join its main meeting instead.")
     if call.standing.meeting.status == "ended":
         raise ended()
     known = await _returning(call, body) or call.standing.participant
@@ -106,7 +106,7 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Response:
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/leave", Access.PARTICIPANT, answer=Done)
 async def leave_meeting(call: Call, meeting: str) -> Done:
-    """Take the caller out of the room; a peer that is still there is dropped. Joining again is possible."""
+    """Remove the caller from the room and close its peers. Joining again is possible."""
     person = call.standing.participant
     if person is None or not person.present:
         return Done()
@@ -118,7 +118,7 @@ async def leave_meeting(call: Call, meeting: str) -> Done:
 
 
 async def _assign(call: Call, connection: Connection, state: DesiredState, person: ParticipantRow) -> RoomAssignment:
-    """Place the room, and let back in who left it; needs a transaction that has locked the meeting."""
+    """Place the room and let back in a participant that left it. Needs a transaction that has locked the meeting."""
     home = await placing.place(call.services, connection, state.room, _region(call))
     node, placement = await spilling.node_for_joiner(call.services, connection, person, home, _region(call))
     if person.id not in state.removed:
@@ -130,9 +130,9 @@ async def _assign(call: Call, connection: Connection, state: DesiredState, perso
 async def _assign_breakout(
     call: Call, breakout: str, main: ParticipantRow
 ) -> tuple[Call, ParticipantRow, RoomAssignment]:
-    """Seat a participant of the main room in the breakout room where it belongs; raises Problem 503 when that is over.
+    """Assign a participant of the main room to its breakout room; raises Problem 503 if that has closed.
 
-    A transaction of its own: meetings are locked one after the other here, all in one order elsewhere.
+    It uses its own transaction: meetings are locked one after the other here, all in one order elsewhere.
     """
     await placing.check(call.services, breakout)
     async with call.services.pool.acquire() as connection, connection.transaction():
@@ -151,32 +151,32 @@ async def _spill(call: Call, to: RoomAssignment) -> bool:
 
 
 def _region(call: Call) -> str:
-    """Where the caller is: as the gateway says, else where this is."""
+    """Return the caller's region as the gateway reports it, by default this server's."""
     config = call.services.config
     told = call.request.headers.get(config.region_header, "") if config.region_header else ""
     return told or config.region
 
 
 async def _returning(call: Call, body: JoinMeeting) -> ParticipantRow | None:
-    """Return the participant that a rejoin secret names; raises Problem 403 when it does not hold."""
+    """Return the participant that a rejoin secret names; raises Problem 403 if it is invalid."""
     if body.rejoin_secret is None:
         return None
     meeting = call.standing.meeting.id
     async with call.services.pool.acquire() as connection:
         person = await participants.by_id(connection, meeting, rejoin_participant(body.rejoin_secret))
     if person is None or not hmac.compare_digest(person.rejoin_hash, digest(body.rejoin_secret)):
-        raise Problem(403, "rejoin_secret", "The rejoin secret does not hold.")
+        raise Problem(403, "rejoin_secret", "The rejoin secret is invalid.")
     call.identify(person.id)
     user = call.principal.user.user if call.principal is not None and call.principal.user is not None else None
     if user is not None and person.user_id not in {None, user}:
-        raise Problem(403, "rejoin_secret", "The rejoin secret is another account's.")
+        raise Problem(403, "rejoin_secret", "The rejoin secret belongs to another account.")
     if person.user_id is not None and user is None:
         await _check_account(call, person.user_id)
     return person
 
 
 async def _check_account(call: Call, user: str) -> None:
-    """Refuse a banned account that comes back without signing in."""
+    """Refuse a banned account that returns without signing in."""
     async with call.services.pool.acquire() as connection:
         account = await users.by_id(connection, user)
     if account is None or account.state == "banned":
@@ -184,7 +184,9 @@ async def _check_account(call: Call, user: str) -> None:
 
 
 async def _check_room(call: Call, connection: Connection, state: DesiredState, known: ParticipantRow | None) -> None:
-    """Refuse who the room as it is now does not take; needs the meeting's lock. Hosts are refused by its size alone."""
+    """Raise Problem if the room does not admit the caller now. Hosts are refused only if it is full.
+
+    Needs the meeting's lock."""
     host = call.standing.role == "host"
     user = call.principal.user.user if call.principal is not None and call.principal.user is not None else None
     if not host and user is not None and user in state.banned_users:

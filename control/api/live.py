@@ -1,4 +1,4 @@
-"""What is live now: rooms, visits, peers and their tracks."""
+"""Live state: rooms, visits, peers and their tracks."""
 
 from control.api.live_types import (
     Closed,
@@ -28,7 +28,7 @@ administration = Endpoints("administration", scope="admin")
 
 @endpoints.route("GET", "/api/v1/sessions/room/<meeting>", Access.HOST, answer=Visits)
 async def list_visits(call: Call, meeting: str) -> Visits:
-    """List who was in the room when, newest first."""
+    """List visits to the room, newest first."""
     async with call.services.pool.acquire() as connection:
         rows = await visits.of_meeting(connection, meeting)
     return Visits(visits=[_visit(row) for row in rows])
@@ -46,7 +46,7 @@ async def get_visit(call: Call, visit: int) -> Visit:
 
 @administration.route("GET", "/admin/sessions", Access.ADMIN, answer=Visits)
 async def list_open_visits(call: Call) -> Visits:
-    """List everybody who is in a room."""
+    """List the open visits of all rooms."""
     async with call.services.pool.acquire() as connection:
         rows = await visits.open_ones(connection)
     return Visits(visits=[_visit(row) for row in rows])
@@ -63,7 +63,7 @@ async def close_orphaned_visits(call: Call) -> Closed:
 
 @administration.route("GET", "/api/v1/stats/rooms", Access.ADMIN, answer=LiveRooms)
 async def list_live_rooms(call: Call) -> LiveRooms:
-    """List the rooms that are live."""
+    """List the live rooms."""
     async with call.services.pool.acquire() as connection:
         rows = await visits.live_rooms(connection)
     return LiveRooms(
@@ -84,7 +84,7 @@ async def list_live_rooms(call: Call) -> LiveRooms:
 
 @endpoints.route("GET", "/api/v1/webrtc/room/<meeting>/peers", Access.PARTICIPANT, answer=Peers)
 async def list_peers(call: Call, meeting: str) -> Peers:
-    """List who is in the room, and what they publish."""
+    """List the participants in the room and what they publish."""
     async with call.services.pool.acquire() as connection:
         people = [one for one in await participants.of_meeting(connection, meeting) if one.present]
         return Peers(peers=[await _peer(connection, one) for one in people])
@@ -92,7 +92,7 @@ async def list_peers(call: Call, meeting: str) -> Peers:
 
 @endpoints.route("GET", "/api/v1/webrtc/room/<meeting>/stats", Access.PARTICIPANT, answer=RoomStatistics)
 async def get_room_statistics(call: Call, meeting: str) -> RoomStatistics:
-    """Count what is in the room."""
+    """Return counts of the room's participants and tracks."""
     async with call.services.pool.acquire() as connection:
         return RoomStatistics(
             live=await rooms.live(connection, meeting) is not None,
@@ -111,7 +111,7 @@ async def get_peer_status(call: Call, participant: str) -> Participant:
 
 @endpoints.route("GET", "/api/v1/webrtc/peer/<participant>/media", Access.SIGNED_IN, answer=Peer)
 async def get_peer_media(call: Call, participant: str) -> Peer:
-    """Return a participant of a meeting that the caller is in, and what it publishes."""
+    """Return a participant of a meeting that the caller is in, with the tracks it publishes."""
     async with call.services.pool.acquire() as connection:
         return await _peer(connection, await _visible(call, connection, participant))
 

@@ -1,11 +1,11 @@
-"""Answers about what is live now."""
+"""Responses about live rooms."""
 
 from control.api.participant_types import Participant
 from control.api.types import Answer, Body, Time
 
 
 class Visit(Answer, frozen=True, kw_only=True):
-    """One time that somebody was in a room."""
+    """One stay of a participant in a room."""
 
     id: int
     meeting: str
@@ -46,7 +46,7 @@ class LiveTrack(Answer, frozen=True, kw_only=True):
 
 
 class Peer(Answer, frozen=True, kw_only=True):
-    """A participant who is in the room, with what it publishes."""
+    """A participant in the room, with the tracks it publishes."""
 
     participant: Participant
     tracks: list[LiveTrack]

@@ -21,7 +21,7 @@ endpoints = Endpoints("participants", scope="meetings")
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/lobby", Access.HOST, answer=Lobby)
 async def list_lobby(call: Call, meeting: str) -> Lobby:
-    """List who waits to be let in."""
+    """List the people waiting to be admitted."""
     async with call.services.pool.acquire() as connection:
         rows = await lobby.waiting(connection, meeting)
     return Lobby(waiting=[LobbyEntry(id=row.id, user=row.user_id, name=row.name, since=row.created_at) for row in rows])
@@ -29,20 +29,20 @@ async def list_lobby(call: Call, meeting: str) -> Lobby:
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/lobby/<entry>/admit", Access.HOST, answer=Done)
 async def admit_from_lobby(call: Call, meeting: str, entry: str) -> Done:
-    """Let somebody in: its next attempt to join succeeds."""
+    """Admit somebody; the next attempt to join succeeds."""
     return await _decide(call, meeting, entry, "admitted")
 
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/lobby/<entry>/deny", Access.HOST, answer=Done)
 async def deny_from_lobby(call: Call, meeting: str, entry: str) -> Done:
-    """Turn somebody away."""
+    """Deny somebody."""
     return await _decide(call, meeting, entry, "denied")
 
 
 async def ask_again(call: Call, ticket: str, *, waits: bool) -> Waiting | None:
-    """Return None for who was let in, else what one who still waits is told; raises Problem 403 for who was denied.
+    """Return None if the caller was admitted, else the response to wait; raises Problem 403 if it was denied.
 
-    Where newcomers need not wait any more (`waits`), nobody does.
+    If newcomers no longer have to wait (`waits`), the caller is admitted too.
     """
     async with call.services.pool.acquire() as connection:
         row = await lobby.see(connection, call.standing.meeting.id, _entry(ticket))
@@ -50,20 +50,20 @@ async def ask_again(call: Call, ticket: str, *, waits: bool) -> Waiting | None:
         raise _unknown_ticket()
     call.identify(row.id)
     if row.state == "denied":
-        raise Problem(403, "denied", "A host did not let you in.")
+        raise Problem(403, "denied", "A host denied your request to join.")
     if row.state == "waiting" and waits:
         return Waiting(meeting=summary(call.standing), lobby_ticket=ticket)
     return None
 
 
 async def use(connection: Connection, meeting: str, ticket: str) -> None:
-    """Take a ticket from who comes in with it; raises Problem 403 when somebody else just did."""
+    """Use up a ticket; raises Problem 403 if it was just used by somebody else."""
     if not await lobby.remove(connection, meeting, _entry(ticket)):
         raise _unknown_ticket()
 
 
 async def enter(call: Call, body: JoinMeeting) -> Waiting:
-    """Let somebody wait; returns the ticket to ask again with."""
+    """Add somebody to the lobby and return the ticket to repeat the request with."""
     meeting = call.standing.meeting.id
     user = call.principal.user if call.principal is not None else None
     entry = new_id("lobby")
@@ -79,7 +79,7 @@ async def enter(call: Call, body: JoinMeeting) -> Waiting:
     )
     async with call.services.pool.acquire() as connection, connection.transaction():
         if len(await lobby.waiting(connection, meeting)) >= call.services.config.limits.waiting:
-            raise Problem(503, "lobby_full", "Too many people wait already.", {"Retry-After": "30"})
+            raise Problem(503, "lobby_full", "Too many people are waiting already.", {"Retry-After": "30"})
         await lobby.add(connection, row)
         payload = {"meeting": meeting, "entry": entry, "name": row.name}
         await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "lobby.entered", payload)
@@ -97,6 +97,6 @@ def _unknown_ticket() -> Problem:
 async def _decide(call: Call, meeting: str, entry: str, state: State) -> Done:
     async with call.services.pool.acquire() as connection, connection.transaction():
         if not await lobby.decide(connection, meeting, entry, state):
-            raise not_found("Nobody waits under this id.")
+            raise not_found("Nobody with this id is waiting.")
         await audit.write(connection, call.actor, f"lobby_{state}", entry, call.address, meeting=meeting)
     return Done()

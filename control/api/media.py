@@ -1,4 +1,4 @@
-"""Uploaded files and avatars: streamed in, typed by content, served so that none can act as a page of ours."""
+"""Uploaded files and avatars: streamed in, typed by content, and served so that none can run scripts."""
 
 import unicodedata
 from datetime import UTC, datetime
@@ -42,7 +42,7 @@ def public_file(row: MediaRow) -> MediaFile:
     "POST", "/api/v1/media/upload", Access.USER, query=UploadQuery, answer=MediaFile, status=201, takes_file=True
 )
 async def upload_file(call: Call, query: UploadQuery) -> MediaFile:
-    """Upload a file: the body is its content, whatever its Content-Type, but for forms (`multipart/*`: 415)."""
+    """Upload a file. The body is its content, whatever its Content-Type; forms (`multipart/*`) are refused with 415."""
     services, user = call.services, call.user.user
     await services.limits.spend("upload", user, 600, 3600)
     if query.meeting is not None:
@@ -82,7 +82,7 @@ async def list_files(call: Call, query: PageQuery) -> MediaPage:
 
 @endpoints.route("GET", "/api/v1/media/info/<file>", Access.SIGNED_IN, answer=MediaFile)
 async def get_file(call: Call, file: str) -> MediaFile:
-    """Return what is known of a file."""
+    """Return a file's metadata."""
     return public_file(await readable(call, file))
 
 
@@ -103,7 +103,7 @@ async def get_thumbnail(call: Call, file: str) -> Response:
 
 @endpoints.route("DELETE", "/api/v1/media/<file>", Access.SIGNED_IN, answer=Done)
 async def delete_file(call: Call, file: str) -> Done:
-    """Delete a file of one's own."""
+    """Delete one of the caller's files."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         row = await media.by_id(connection, file)
         if row is None or call.principal is None or call.principal.user is None:
@@ -119,7 +119,7 @@ async def delete_file(call: Call, file: str) -> Done:
 
 @endpoints.route("POST", "/api/v1/users/upload-avatar", Access.USER, answer=Done, takes_file=True)
 async def upload_avatar(call: Call) -> Done:
-    """Set the account's picture; the body is an image, which is encoded anew."""
+    """Set the account's picture. The body is an image, which is re-encoded."""
     data = await call.request.get_data()
     if len(data) > _MAX_AVATAR:
         raise Problem(413, "too_large", f"The picture must not exceed {_MAX_AVATAR} bytes.")
@@ -153,20 +153,20 @@ async def get_avatar(call: Call, user: str) -> Response:
 
 
 def safe_name(name: str) -> str:
-    """Return the last part of a name without control characters: it is shown and downloaded, never a path here."""
+    """Return the last part of a name without control characters. It is shown and downloaded, never used as a path."""
     plain = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
     kept = "".join(letter for letter in plain if unicodedata.category(letter)[0] != "C").strip(" .")
     return kept[:200] or "file"
 
 
 def disposition(row: MediaRow) -> str:
-    """Return how a file is to be taken: shown only where it cannot act."""
+    """Return the Content-Disposition of a file: inline only for types that cannot run scripts."""
     manner = "inline" if row.content_type in INLINE else "attachment"
     return f"{manner}; filename*=UTF-8''{quote(row.name, safe='')}"
 
 
 async def deliver(call: Call, row: MediaRow) -> Response:
-    """Return a file to whoever may have it."""
+    """Send a file to a caller that may read it."""
     response = await _send(call, row.id, row.content_type, "private, no-cache")
     if row.content_type not in INLINE:
         response.headers["Content-Type"] = "application/octet-stream"
@@ -181,7 +181,7 @@ async def _send(call: Call, identifier: str, kind: str, cache: str, suffix: str 
 
 
 async def readable(call: Call, file: str) -> MediaRow:
-    """Return a file that the caller may read: its own, or one shared with a meeting it is in."""
+    """Return a file that the caller may read: one of its own, or one shared with a meeting it is in."""
     async with call.services.pool.acquire() as connection:
         row = await media.by_id(connection, file)
         if row is None:

@@ -1,4 +1,4 @@
-"""Bodies and answers about uploaded files."""
+"""Requests and responses of uploaded files."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ class UploadQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class MediaFile(Answer, frozen=True, kw_only=True):
-    """`content_type` is what the content shows."""
+    """`content_type` is detected from the content."""
 
     id: str
     name: str

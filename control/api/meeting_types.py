@@ -1,4 +1,4 @@
-"""Bodies and answers about meetings and their settings."""
+"""Requests and responses of meetings and their settings."""
 
 from typing import Annotated, Literal
 
@@ -13,11 +13,11 @@ Capacity = Annotated[int, msgspec.Meta(ge=2, le=10000)]
 
 
 class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`may_*` say what plain participants may do; hosts may everything.
+    """`may_*` say what plain participants may do; hosts may do everything.
 
-    `consent` is what the meeting makes of consent to being recorded: each is asked (`ask`), joining gives it until it
-    is taken back (`implied`), or nobody attends without (`required`). `codec` is what browsers send video in; where
-    somebody cannot decode it they send VP8 besides.
+    `consent` is the policy on being recorded: everyone is asked (`ask`), joining gives consent until it is withdrawn
+    (`implied`), or nobody can attend without consent (`required`). `codec` is the video codec that browsers send; they
+    add VP8 if somebody cannot decode it.
     """
 
     guests: bool = True
@@ -35,7 +35,7 @@ class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class ChangedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A merge patch of the settings (RFC 7396): an absent field stays, null is its default again."""
+    """A merge patch of the settings (RFC 7396): an absent field stays, null resets it to its default."""
 
     guests: bool | msgspec.UnsetType | None = msgspec.UNSET
     locked: bool | msgspec.UnsetType | None = msgspec.UNSET
@@ -51,7 +51,7 @@ class ChangedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     capacity: Capacity | msgspec.UnsetType | None = msgspec.UNSET
 
     def onto(self, settings: MeetingSettings) -> MeetingSettings:
-        """Return the settings with what this changes."""
+        """Return the settings with this patch applied."""
         default = MeetingSettings()
         given = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not msgspec.UNSET}
         changes = {name: getattr(default, name) if value is None else value for name, value in given.items()}
@@ -85,7 +85,7 @@ class UpdateMeeting(Body, frozen=True, kw_only=True):
 
 
 class Meeting(Answer, frozen=True, kw_only=True):
-    """`role` is the reader's own, null when it never joined."""
+    """`role` is the caller's, null if it never joined."""
 
     id: str
     title: str
@@ -106,9 +106,9 @@ class Meeting(Answer, frozen=True, kw_only=True):
 
 
 class WebTransport(Answer, frozen=True, kw_only=True):
-    """Signaling at https://{host}:{port}/wt/signaling; `host` null is the page's own.
+    """Signaling at https://{host}:{port}/wt/signaling; a null `host` is the page's own.
 
-    `certificate_hash` is base64 of a SHA-256 for `serverCertificateHashes`; null where browsers trust the certificate.
+    `certificate_hash` is base64 of a SHA-256 for `serverCertificateHashes`; null if browsers trust the certificate.
     """
 
     host: str | None
@@ -123,9 +123,9 @@ class WebTransport(Answer, frozen=True, kw_only=True):
 
 
 class MeetingSummary(Answer, frozen=True, kw_only=True):
-    """What anyone who knows the id may see: enough for a join page. A breakout room names the meeting it belongs to.
+    """The part of a meeting that anyone who knows its id may see. A breakout room names its main meeting.
 
-    `webtransport` is where a page may begin to connect before it has joined, where that is known already.
+    `webtransport` is the address to which a page may connect before it has joined, if it is known already.
     """
 
     id: str
@@ -143,14 +143,14 @@ class MeetingSummary(Answer, frozen=True, kw_only=True):
 
 
 class MeetingPage(Answer, frozen=True, kw_only=True):
-    """`next` is the cursor of the following page, null at the end."""
+    """`next` is the cursor of the next page, null at the end."""
 
     meetings: list[Meeting]
     next: str | None
 
 
 class UpcomingMeeting(Answer, frozen=True, kw_only=True):
-    """`next_start` is of the next time it takes place."""
+    """`next_start` is the start of its next occurrence."""
 
     meeting: Meeting
     next_start: Time

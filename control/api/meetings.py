@@ -34,7 +34,7 @@ endpoints = Endpoints("meetings", scope="meetings")
 
 
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`cursor` is the `next` of the page before."""
+    """`cursor` is the `next` of the previous page."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
     cursor: str | None = None
@@ -45,16 +45,16 @@ def encode_cursor(moment: datetime, last: str) -> str:
 
 
 def decode_cursor(cursor: str | None) -> tuple[datetime, str] | None:
-    """Return the position that a cursor names; raises Problem 400 for what is none of ours."""
+    """Return the position that a cursor names; raises Problem 400 if the cursor is invalid."""
     if cursor is None:
         return None
     try:
         moment, _, last = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
         at = datetime.fromisoformat(moment)
     except ValueError as error:
-        raise Problem(400, "invalid_cursor", "The cursor is not one of this list.") from error
+        raise Problem(400, "invalid_cursor", "The cursor is invalid.") from error
     if at.tzinfo is None or "\x00" in last:
-        raise Problem(400, "invalid_cursor", "The cursor is not one of this list.")
+        raise Problem(400, "invalid_cursor", "The cursor is invalid.")
     return at, last
 
 
@@ -99,7 +99,7 @@ def summary(standing: Standing) -> MeetingSummary:
 
 @endpoints.route("POST", "/api/v1/meetings", Access.USER, body=CreateMeeting, answer=Meeting, status=201)
 async def create_meeting(call: Call, body: CreateMeeting) -> Meeting:
-    """Create a meeting that the caller hosts."""
+    """Create a meeting hosted by the caller."""
     await call.services.limits.spend("create-meeting", call.user.user, 300, 3600)
     settings = body.settings
     plan = Plan(
@@ -166,7 +166,7 @@ async def _page(call: Call, query: PageQuery, *, over: bool) -> MeetingPage:
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/summary", Access.MEETING, answer=MeetingSummary)
 async def get_meeting_summary(call: Call, meeting: str) -> MeetingSummary:
-    """Return what anyone who knows the id may see."""
+    """Return the part of a meeting that anyone who knows its id may see."""
     door = webtransport.of_single(call.services.registry.known())
     return msgspec.structs.replace(summary(call.standing), webtransport=WebTransport.of(door))
 
@@ -181,16 +181,16 @@ async def get_meeting(call: Call, meeting: str) -> Meeting:
 
 @endpoints.route("PUT", "/api/v1/meetings/<meeting>", Access.HOST, body=UpdateMeeting, answer=Meeting)
 async def update_meeting(call: Call, meeting: str, body: UpdateMeeting) -> Meeting:
-    """Change the fields that are given; changed settings reach a live room and its breakout rooms at once.
+    """Change the given fields. Settings take effect in a live room and its breakout rooms at once.
 
-    With If-Match, the ETag of `GET /api/v1/meetings/{id}`, only what was read is changed: 412 otherwise.
+    With If-Match, the ETag of `GET /api/v1/meetings/{id}`, the response is 412 if the meeting has changed since.
     """
     return await _change(call, meeting, body)
 
 
 @endpoints.route("PATCH", "/api/v1/meetings/<meeting>", Access.HOST, body=UpdateMeeting, answer=Meeting)
 async def patch_meeting(call: Call, meeting: str, body: UpdateMeeting) -> Meeting:
-    """Change the fields that are given, like PUT (RFC 7396: application/merge-patch+json, or application/json)."""
+    """Change the given fields, like PUT (RFC 7396: application/merge-patch+json, or application/json)."""
     return await _change(call, meeting, body)
 
 
@@ -215,14 +215,14 @@ async def _change(call: Call, meeting: str, body: UpdateMeeting) -> Meeting:
 
 @endpoints.route("DELETE", "/api/v1/meetings/<meeting>", Access.OWNER, answer=Done)
 async def delete_meeting(call: Call, meeting: str) -> Done:
-    """End the meeting and delete it with everything that it left."""
+    """End the meeting and delete it with all its data."""
     await removal.delete_meeting(call.services, meeting, call.actor, call.address)
     return Done()
 
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/calendar.ics", Access.MEETING, content_type="text/calendar")
 async def get_calendar(call: Call, meeting: str) -> Response:
-    """Return the planned meeting for a calendar (RFC 5545), with its link."""
+    """Return the planned meeting as a calendar file (RFC 5545) with its link."""
     link = f"{call.services.config.link_origin}/m/{meeting}"
     data = schedule.calendar(call.standing.meeting, link)
     headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{meeting}.ics"'}
@@ -231,7 +231,7 @@ async def get_calendar(call: Call, meeting: str) -> Response:
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/start", Access.HOST, answer=Done)
 async def start_meeting(call: Call, meeting: str) -> Done:
-    """Note that the meeting has begun, before anyone is in its room."""
+    """Mark the meeting as started, before anyone is in its room."""
     if call.standing.meeting.status == "ended":
         raise ended()
     async with call.services.pool.acquire() as connection, connection.transaction():
@@ -243,7 +243,7 @@ async def start_meeting(call: Call, meeting: str) -> Done:
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/end", Access.HOST, answer=Done)
 async def end_meeting(call: Call, meeting: str) -> Done:
-    """End the meeting for all; nobody can join it any more."""
+    """End the meeting for everyone. Nobody can join it any more."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         states = await end_in_transaction(connection, meeting)
     for state in states:
@@ -253,7 +253,7 @@ async def end_meeting(call: Call, meeting: str) -> Done:
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/room", Access.PARTICIPANT, answer=RoomState)
 async def get_room(call: Call, meeting: str) -> RoomState:
-    """Return the live side of the meeting."""
+    """Return the state of the meeting's live room."""
     async with call.services.pool.acquire() as connection:
         state = await rooms.state(connection, meeting)
         live = await rooms.live(connection, meeting)

@@ -1,4 +1,4 @@
-"""The minutes of a meeting that ended."""
+"""Minutes of ended meetings."""
 
 from control.api.conversation_types import Minutes
 from control.api.types import Done
@@ -13,7 +13,7 @@ endpoints = Endpoints("captions and chat", scope="meetings")
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/minutes", Access.TEXT, answer=Minutes)
 async def get_minutes(call: Call, meeting: str) -> Minutes:
-    """Return what a language model made of what was said, or why there is nothing."""
+    """Return the minutes that a language model wrote, or why there are none."""
     async with call.services.pool.acquire() as connection:
         row = await minutes.of(connection, meeting)
     if row is None:
@@ -23,7 +23,7 @@ async def get_minutes(call: Call, meeting: str) -> Minutes:
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/minutes", Access.HOST, answer=Done, status=202)
 async def write_minutes(call: Call, meeting: str) -> Done:
-    """Have the minutes of a meeting that ended written once more."""
+    """Queue the minutes of an ended meeting to be written again."""
     if call.standing.meeting.status != "ended":
         raise Problem(409, "not_ended", "The meeting has not ended.")
     async with call.services.pool.acquire() as connection, connection.transaction():

@@ -1,4 +1,4 @@
-"""Moderation: the participants of a meeting, their roles, rights and removal. Each act edits the desired state."""
+"""Participants of a meeting: list, add, change roles, mute, remove and readmit. Each action edits the desired state."""
 
 import functools
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def public_participant(person: ParticipantRow) -> Participant:
 
 @endpoints.route("GET", _PATH, Access.PARTICIPANT, answer=Participants)
 async def list_participants(call: Call, meeting: str) -> Participants:
-    """List who is and was in the meeting."""
+    """List the meeting's participants, past and present."""
     async with call.services.pool.acquire() as connection:
         rows = await participants.of_meeting(connection, meeting)
     return Participants(participants=[public_participant(row) for row in rows])
@@ -56,7 +56,7 @@ async def list_participants(call: Call, meeting: str) -> Participants:
 
 @endpoints.route("POST", _PATH, Access.HOST, body=AddParticipant, answer=Participant, status=201)
 async def add_participant(call: Call, meeting: str, body: AddParticipant) -> Participant:
-    """Make an account a participant beforehand: it needs no passcode and has the role given."""
+    """Add an account as a participant in advance. It needs no passcode and has the given role."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         user = await users.by_login(connection, body.username)
         if user is None:
@@ -78,7 +78,7 @@ async def add_participant(call: Call, meeting: str, body: AddParticipant) -> Par
 
 @endpoints.route("PUT", f"{_PATH}/<participant>/role", Access.OWNER, body=ChangeRole, answer=Participant)
 async def change_role(call: Call, meeting: str, participant: str, body: ChangeRole) -> Participant:
-    """Change a role; making somebody host hands the meeting over, and the host before becomes co-host."""
+    """Change a role. Making somebody host hands the meeting over; the previous host becomes co-host."""
 
     def edit(state: DesiredState, row: MeetingRow, person: ParticipantRow) -> DesiredState:
         settings = grants.settings_of(row)
@@ -92,7 +92,7 @@ async def change_role(call: Call, meeting: str, participant: str, body: ChangeRo
             if body.role == "host":
                 await _hand_over(connection, meeting, participant)
             elif participant == await _host_participant(connection, meeting):
-                raise forbidden("A meeting needs a host: make somebody else host instead.")
+                raise forbidden("A meeting needs a host. Make somebody else host instead.")
             await participants.set_role(connection, participant, body.role)
             await _tell(call, connection, meeting, "participant.role_changed", participant, role=body.role)
         row = await participants.by_id(connection, meeting, participant)
@@ -103,7 +103,7 @@ async def change_role(call: Call, meeting: str, participant: str, body: ChangeRo
 
 @endpoints.route("POST", f"{_PATH}/<participant>/mute", Access.HOST, body=MuteParticipant, answer=Done)
 async def mute_participant(call: Call, meeting: str, participant: str, body: MuteParticipant) -> Done:
-    """Hold sources of a participant muted, until a host releases them."""
+    """Mute sources of a participant until a host releases them."""
 
     def edit(state: DesiredState, row: MeetingRow, person: ParticipantRow) -> DesiredState:
         held = grants.current(state, person.id, person.role, grants.settings_of(row))
@@ -118,7 +118,7 @@ async def mute_participant(call: Call, meeting: str, participant: str, body: Mut
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/mute-all", Access.HOST, body=MuteAll, answer=Done)
 async def mute_all(call: Call, meeting: str, body: MuteAll) -> Done:
-    """Hold sources of everyone who is here muted, hosts excepted."""
+    """Mute sources of everyone in the room except hosts."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         row = await meetings.lock(connection, meeting)
         if row is None:
@@ -144,22 +144,22 @@ async def mute_all(call: Call, meeting: str, body: MuteAll) -> Done:
 
 @endpoints.route("POST", f"{_PATH}/<participant>/remove", Access.HOST, body=RemoveParticipant, answer=Done)
 async def remove_participant(call: Call, meeting: str, participant: str, body: RemoveParticipant) -> Done:
-    """Remove a participant: its account or its browser cannot come in until a host lets it back in.
+    """Remove a participant. Its account or browser cannot join again until a host readmits it.
 
-    New guests from the same address wait for a host's nod meanwhile. With `ban` nodes refuse the account by themselves.
+    Meanwhile, new guests from the same address wait for a host's approval. With `ban`, nodes also refuse the account.
     """
     return await _remove(call, meeting, participant, body.ban)
 
 
 @endpoints.route("POST", f"{_PATH}/<participant>/readmit", Access.HOST, answer=Done)
 async def readmit_participant(call: Call, meeting: str, participant: str) -> Done:
-    """Let somebody who was removed come in again: the account, the browser, and who else is at its address."""
+    """Readmit a removed participant: its account, its browser, and others at its address."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         meeting, participant = await _in_main_room(call, connection, meeting, participant)
         await lock_all(connection, meeting)
         person = await participants.by_id(connection, meeting, participant)
         if person is None:
-            raise not_found("This meeting has no such participant.")
+            raise not_found("There is no such participant in this meeting.")
         edit = functools.partial(grants.readmitted, participant=participant, user=person.user_id)
         changed = [await rooms.edit_state(connection, meeting, edit)]
         changed += await breakouts.let_back(connection, meeting, participant, person.user_id)
@@ -178,7 +178,7 @@ async def delete_participant(call: Call, meeting: str, participant: str) -> Done
 
 
 async def _remove(call: Call, meeting: str, participant: str, ban: bool) -> Done:
-    """Whoever is removed from one room of a meeting is removed from all of them: main room and breakout rooms."""
+    """Remove a participant from all rooms of a meeting: the main room and its breakout rooms."""
 
     def edit(state: DesiredState, row: MeetingRow, person: ParticipantRow) -> DesiredState:
         return grants.with_removed(state, person.id, person.user_id if ban else None)
@@ -198,7 +198,7 @@ async def _remove(call: Call, meeting: str, participant: str, ban: bool) -> Done
 
 
 async def _in_main_room(call: Call, connection: Connection, meeting: str, participant: str) -> tuple[str, str]:
-    """Return the meeting and participant that stand behind those of a breakout room; others are as they are."""
+    """Return the main meeting and participant for those of a breakout room; others are returned unchanged."""
     main = call.standing.meeting.breakout_of
     person = await participants.by_id(connection, meeting, participant)
     if main is None or person is None or person.main_id is None:
@@ -209,13 +209,13 @@ async def _in_main_room(call: Call, connection: Connection, meeting: str, partic
 async def _edit(
     connection: Connection, meeting: str, participant: str, edit: Edit, *, allow_host: bool
 ) -> DesiredState:
-    """Apply an edit about one participant under the meeting's lock; raises Problem 403 or 404."""
+    """Apply an edit to one participant under the meeting's lock; raises Problem 403 or 404."""
     row = await meetings.lock(connection, meeting)
     person = await participants.by_id(connection, meeting, participant)
     if row is None or person is None:
-        raise not_found("This meeting has no such participant.")
+        raise not_found("There is no such participant in this meeting.")
     if not allow_host and person.user_id == row.host_id:
-        raise forbidden("Nobody may do this to the host.")
+        raise forbidden("This is not allowed on the host.")
     state = await rooms.edit_state(connection, meeting, lambda before: edit(before, row, person))
     assert state is not None
     return state
@@ -232,7 +232,7 @@ async def _hand_over(connection: Connection, meeting: str, participant: str) -> 
     person = await participants.by_id(connection, meeting, participant)
     assert person is not None
     if person.user_id is None:
-        raise Problem(409, "guest", "A guest cannot host.")
+        raise Problem(409, "guest", "A guest cannot be host.")
     former = await _host_participant(connection, meeting)
     if former is not None and former != participant:
         await participants.set_role(connection, former, "co-host")

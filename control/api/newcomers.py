@@ -1,7 +1,7 @@
-"""Newcomers: what a meeting asks of people who were never in it. A name or an account, the passcode, a host's nod.
+"""Admission of newcomers: a name or an account, the passcode, and a host's approval where the meeting asks for it.
 
-Whoever holds a lobby ticket has given the passcode: the ticket is the proof, and is asked with again and again. Who
-comes by the browser of somebody whom a host removed is refused; a guest from the same address waits for a host's nod.
+A lobby ticket proves that its holder gave the passcode, and may be presented repeatedly. The browser of somebody whom a
+host removed is refused; a guest from the same address waits for a host's approval.
 """
 
 from control import grants
@@ -18,7 +18,7 @@ _WINDOW = 15 * 60
 
 
 async def check(call: Call, body: JoinMeeting, marks: Marks) -> Waiting | None:
-    """Return None for who may come in now, else what one who has to wait is told; raises Problem for all others."""
+    """Return None if the caller may join now, else the response to wait; raises Problem if it may not join."""
     _check_identity(call, body)
     meeting = call.standing.meeting.id
     async with call.services.pool.acquire() as connection:
@@ -41,7 +41,7 @@ def _check_identity(call: Call, body: JoinMeeting) -> None:
     if not grants.settings_of(call.standing.meeting).guests:
         raise sign_in_required()
     if body.name is None:
-        raise Problem(400, "name_required", "Guests give a name.")
+        raise Problem(400, "name_required", "Guests must give a name.")
 
 
 async def _check_passcode(call: Call, body: JoinMeeting) -> None:
@@ -50,7 +50,7 @@ async def _check_passcode(call: Call, body: JoinMeeting) -> None:
     if stored is None:
         return
     if given is None:
-        raise Problem(403, "passcode_required", "This meeting has a passcode.")
+        raise Problem(403, "passcode_required", "This meeting requires a passcode.")
     bars = services.config.limits
     limits = (
         Failures("passcode", f"{meeting.id}:{call.network}", bars.passcode_failures, _WINDOW),

@@ -1,4 +1,4 @@
-"""Paths that clients of an older system know: each does what its present-day path does."""
+"""Paths for clients of an older system. Each does the same as its current path."""
 
 from quart import Response
 
@@ -29,7 +29,7 @@ async def open_meeting_room(call: Call, meeting: str) -> RoomState:
 
 @endpoints.route("DELETE", "/api/v1/meetings/<meeting>/room", Access.HOST, answer=Done)
 async def close_meeting_room(call: Call, meeting: str) -> Done:
-    """End the meeting for all."""
+    """End the meeting for everyone."""
     return await meetings.end_meeting(call, meeting)
 
 
@@ -78,7 +78,7 @@ async def get_recording_status(call: Call, recording: str) -> Recording:
 
 @of_recordings.route("GET", "/api/v1/recording/list", Access.USER, answer=Recordings)
 async def list_own_recordings(call: Call) -> Recordings:
-    """List the recordings that the caller may open."""
+    """List the recordings that the caller may access."""
     return await recordings.list_recordings(call, RecordingQuery())
 
 

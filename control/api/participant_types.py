@@ -1,4 +1,4 @@
-"""Bodies and answers about who is in a meeting: joining, the lobby, moderation."""
+"""Requests and responses of joining, the lobby and participants."""
 
 from typing import Annotated, Literal
 
@@ -11,9 +11,9 @@ from sfu.api.signaling_values import IceServer
 
 
 class JoinMeeting(Body, frozen=True, kw_only=True):
-    """Guests give `name`; users may. `rejoin_secret` of an earlier join returns as the same participant.
+    """Guests must give `name`. `rejoin_secret` of an earlier join returns as the same participant.
 
-    `lobby_ticket` is from the answer 202 of an earlier attempt.
+    `lobby_ticket` is from a 202 response to an earlier attempt.
     """
 
     name: Text | None = None
@@ -23,7 +23,7 @@ class JoinMeeting(Body, frozen=True, kw_only=True):
 
 
 class Waiting(Answer, frozen=True, kw_only=True):
-    """Answer 202 to `join`: a host must let the caller in. Ask again with the ticket after `retry_seconds`."""
+    """The 202 response to `join`: a host must admit the caller. Repeat it with the ticket after `retry_seconds`."""
 
     meeting: MeetingSummary
     lobby_ticket: str
@@ -38,7 +38,7 @@ class LobbyEntry(Answer, frozen=True, kw_only=True):
 
 
 class Lobby(Answer, frozen=True, kw_only=True):
-    """Who waits now."""
+    """The people waiting now."""
 
     waiting: list[LobbyEntry]
 
@@ -46,8 +46,8 @@ class Lobby(Answer, frozen=True, kw_only=True):
 class Joined(Answer, frozen=True, kw_only=True):
     """`token` is for the sfu: in the first signaling message, or as bearer to `whip_url` and `whep_url`, within 60 s.
 
-    `webtransport` is another way to what `signaling_url` leads to, quicker where it opens; null where there is none.
-    `participant_token` is the guest's bearer for this meeting's REST routes; null for users.
+    `webtransport` is an alternative to `signaling_url` that connects faster; null if there is none.
+    `participant_token` is a guest's bearer token for this meeting's REST routes; null for users.
     """
 
     meeting: MeetingSummary
@@ -93,13 +93,13 @@ class ChangeRole(Body, frozen=True, kw_only=True):
 
 
 class MuteParticipant(Body, frozen=True, kw_only=True):
-    """Sources that a host holds muted from now on, `microphone` with shared sound; an empty list releases all."""
+    """Sources to keep muted from now on; `microphone` includes shared audio. An empty list releases all."""
 
     muted: tuple[Source, ...]
 
 
 class MuteAll(Body, frozen=True, kw_only=True):
-    """Sources to hold muted for everyone but hosts, `microphone` with shared sound; an empty list releases all."""
+    """Sources to keep muted for all but hosts; `microphone` includes shared audio. An empty list releases all."""
 
     muted: tuple[Source, ...] = (Source.MICROPHONE,)
 

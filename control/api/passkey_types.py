@@ -1,4 +1,4 @@
-"""Bodies and answers about passkeys; options and credentials are the JSON forms of Web Authentication (Level 3)."""
+"""Requests and responses of passkeys; options and credentials are the JSON forms of Web Authentication (Level 3)."""
 
 from typing import Any, Literal
 
@@ -12,14 +12,14 @@ class PasskeyOptions(Answer, frozen=True, kw_only=True):
 
 
 class AddPasskey(Body, frozen=True, kw_only=True):
-    """`credential` is what `navigator.credentials.create` gave, by its `toJSON`."""
+    """`credential` is the result of `navigator.credentials.create`, by its `toJSON`."""
 
     name: Text
     credential: dict[str, Any]
 
 
 class SignInWithPasskey(Body, frozen=True, kw_only=True):
-    """`credential` is what `navigator.credentials.get` gave, by its `toJSON`."""
+    """`credential` is the result of `navigator.credentials.get`, by its `toJSON`."""
 
     credential: dict[str, Any]
     mode: Literal["cookie", "token"] = "cookie"

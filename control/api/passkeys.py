@@ -1,4 +1,4 @@
-"""Passkeys: made by an account that is signed in, and signed in with, without name or password."""
+"""Passkeys: created by a signed-in account, and used to sign in without name or password."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ async def list_passkeys(call: Call) -> Passkeys:
 
 @endpoints.route("POST", "/api/v1/users/passkeys/begin", Access.USER, answer=PasskeyOptions, proof=True)
 async def begin_passkey(call: Call) -> PasskeyOptions:
-    """Return what a browser makes a passkey with; it counts once it is added."""
+    """Return the options for creating a passkey. It is usable once added."""
     user = call.user
     async with call.services.pool.acquire() as connection:
         known = [row.credential_id for row in await store.of_user(connection, user.user)]
@@ -58,7 +58,7 @@ async def begin_passkey(call: Call) -> PasskeyOptions:
 
 @endpoints.route("POST", "/api/v1/users/passkeys", Access.USER, body=AddPasskey, answer=Passkey, status=201, proof=True)
 async def add_passkey(call: Call, body: AddPasskey) -> Passkey:
-    """Add the passkey that a browser made."""
+    """Add a passkey that the browser created."""
     user = call.user.user
     challenge = passkeys.challenge_of(body.credential)
     async with call.services.pool.acquire() as connection:
@@ -67,7 +67,7 @@ async def add_passkey(call: Call, body: AddPasskey) -> Passkey:
         found = passkeys.verify_registration(_party(call), challenge, body.credential)
         async with connection.transaction():
             if len(await store.of_user(connection, user)) >= _MAX:
-                raise Problem(409, "too_many_passkeys", "Remove a passkey first.")
+                raise Problem(409, "too_many_passkeys", "The account has too many passkeys. Remove one first.")
             row = await store.add(connection, user, body.name, found)
             await sessions.strengthen(connection, call.user.session)
             await audit.write(connection, call.actor, "add_passkey", row.id, call.address)
@@ -76,7 +76,7 @@ async def add_passkey(call: Call, body: AddPasskey) -> Passkey:
 
 @endpoints.route("DELETE", "/api/v1/users/passkeys/<passkey>", Access.USER, answer=Done, proof=True)
 async def remove_passkey(call: Call, passkey: str) -> Done:
-    """Remove a passkey; it signs in no more."""
+    """Remove a passkey. It can no longer be used to sign in."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         if not await store.remove(connection, call.user.user, passkey):
             raise not_found("There is no such passkey.")
@@ -86,7 +86,7 @@ async def remove_passkey(call: Call, passkey: str) -> Done:
 
 @endpoints.route("POST", "/api/v1/auth/passkey/begin", Access.PUBLIC, answer=PasskeyOptions)
 async def begin_passkey_sign_in(call: Call) -> PasskeyOptions:
-    """Return what a browser signs in with, by whichever passkey of this server the person has."""
+    """Return the options for signing in with any passkey of this server."""
     await call.services.limits.spend("passkey", call.network, call.services.config.limits.arrivals, _WINDOW)
     async with call.services.pool.acquire() as connection:
         challenge = await store.new_challenge(connection, None)
@@ -95,7 +95,7 @@ async def begin_passkey_sign_in(call: Call) -> PasskeyOptions:
 
 @endpoints.route("POST", "/api/v1/auth/passkey/finish", Access.PUBLIC, body=SignInWithPasskey, answer=SignedIn)
 async def sign_in_with_passkey(call: Call, body: SignInWithPasskey) -> Response:
-    """Sign in with a passkey, which needs no second factor besides."""
+    """Sign in with a passkey. No second factor is needed."""
     async with call.services.pool.acquire() as connection:
         user = await verified(call, connection, body.credential)
         async with connection.transaction():
@@ -103,7 +103,7 @@ async def sign_in_with_passkey(call: Call, body: SignInWithPasskey) -> Response:
 
 
 async def verified(call: Call, connection: Connection, credential: dict[str, Any]) -> UserRow:
-    """Return the account of a passkey that answered a challenge of `/api/v1/auth/passkey/begin`; raises Problem 403."""
+    """Return the account whose passkey answered a challenge of `/api/v1/auth/passkey/begin`; raises Problem 403."""
     challenge = passkeys.challenge_of(credential)
     if not await store.use_challenge(connection, challenge, None):
         raise passkeys.refused()

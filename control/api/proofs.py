@@ -1,7 +1,7 @@
-"""Proof of who is signed in: a session may be stolen, so what takes an account over asks for more than that.
+"""Proof of identity: a session may be stolen, so requests that could take over an account require a recent proof.
 
-Signing in is a proof for five minutes. It is renewed by what signs in: the password with the code of the authenticator
-app where the account has one, a passkey, or the identity provider (`/api/v1/auth/oidc/{name}/start?prove=true`).
+Signing in is a proof for five minutes. The same means renew it: the password with the code of the authenticator app if
+the account has one, a passkey, or the identity provider (`/api/v1/auth/oidc/{name}/start?prove=true`).
 """
 
 from control.api import passkeys, second_factor
@@ -23,7 +23,7 @@ _WINDOW = 15 * 60
 
 @endpoints.route("GET", "/api/v1/users/proof", Access.USER, answer=Proof)
 async def get_proof(call: Call) -> Proof:
-    """Tell whether a proof is needed, and by what the account can give one."""
+    """Return whether a proof is needed, and the methods available to the account."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         user = await users.by_id(connection, call.user.user)
         held = await second_factors.of_user(connection, call.user.user)
@@ -41,13 +41,13 @@ async def get_proof(call: Call) -> Proof:
 
 @endpoints.route("POST", "/api/v1/users/proof", Access.USER, body=Prove, answer=Done)
 async def prove(call: Call, body: Prove) -> Done:
-    """Prove who is signed in; `/api/v1/auth/passkey/begin` gives what a passkey answers."""
+    """Prove who is signed in. For a passkey, `/api/v1/auth/passkey/begin` returns the challenge."""
     await call.services.limits.spend(_LIMIT, call.user.user, 10, _WINDOW)
     if body.credential is not None:
         async with call.services.pool.acquire() as connection:
             user = await passkeys.verified(call, connection, body.credential)
             if user.id != call.user.user:
-                raise forbidden("This passkey is of another account.")
+                raise forbidden("This passkey belongs to another account.")
             await sessions.prove(connection, call.user.session)
     else:
         user = await _with_password(call, body.password or "")

@@ -1,4 +1,4 @@
-"""How a meeting's media fared, per participant and track, for its hosts."""
+"""Media quality of a meeting, per participant and track, for its hosts."""
 
 from typing import Annotated
 
@@ -22,7 +22,7 @@ class QualityQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class TrackQuality(Answer, frozen=True, kw_only=True):
     """`direction` is publish or subscribe. `loss` is a share (0..1), `bitrate` bits/s, `layer` the last: "f", "L1T3".
 
-    `freezes` counts spells of a second or longer without a picture; `paused` the seconds paused for want of bandwidth.
+    `freezes` counts gaps of a second or longer without a frame; `paused` is the seconds paused for lack of bandwidth.
     """
 
     track: str
@@ -36,9 +36,9 @@ class TrackQuality(Answer, frozen=True, kw_only=True):
 
 
 class Quality(Answer, frozen=True, kw_only=True):
-    """What was measured of a participant in the `seconds` until `at`; `final` when it left. `estimate` in bits/s.
+    """Measurements of a participant over the `seconds` before `at`; `final` if it left then. `estimate` is in bits/s.
 
-    That and `round_trip_ms` are null where nothing tells: of who only publishes nobody measures a round trip.
+    `estimate` and `round_trip_ms` are null if unknown: no round trip is measured for a participant that only publishes.
     """
 
     id: int
@@ -60,7 +60,7 @@ class QualityLog(Answer, frozen=True, kw_only=True):
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/quality", Access.HOST, query=QualityQuery, answer=QualityLog)
 async def read_quality(call: Call, meeting: str, query: QualityQuery) -> QualityLog:
-    """Return how participants' media fared, newest first: a row a minute each, and one on leaving."""
+    """Return media quality, newest first: one row per participant and minute, and one on leaving."""
     async with call.services.pool.acquire() as connection:
         rows = await quality.page(connection, meeting, query.participant, query.limit + 1, query.before)
     shown = rows[: query.limit]

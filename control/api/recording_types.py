@@ -1,4 +1,4 @@
-"""Answers about recordings."""
+"""Responses about recordings."""
 
 from typing import Annotated, Literal
 
@@ -8,10 +8,10 @@ from control.api.types import Answer, RecordingStatus, Time
 
 
 class Recording(Answer, frozen=True, kw_only=True):
-    """`recording`, then `sealing` while it is finished, then `ready`, `partial` when something was lost, or `empty`.
+    """`state` is `recording`, then `sealing` while being finished, then `ready`, `partial` or `empty`.
 
-    `stalled` says why nothing is kept of it at the moment, while it runs. `problems` are sentences about what is
-    missing from it, or was put right, once it is finished.
+    `stalled` is the reason why a running recording cannot be stored at the moment. `problems` are sentences about what
+    is missing or was repaired, once it is finished.
     """
 
     id: str
@@ -27,16 +27,15 @@ class Recording(Answer, frozen=True, kw_only=True):
 
 
 class RecordingQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`search` is part of the meeting's title, of the name of who was recorded, or of what was said meanwhile."""
+    """`search` matches the meeting's title, the names of recorded participants, and the captions."""
 
     search: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
 
 
 class StorageState(Answer, frozen=True, kw_only=True):
-    """Whether a recording could be kept now, else the reason; and how long the disk lasts at the last week's pace.
+    """State of the storage: why no recording can be stored now, and how long the disk lasts at last week's rate.
 
-    `free_bytes` is null where recordings are kept in a store that does not say; `days_left` also while nothing was
-    recorded lately.
+    `free_bytes` is null if the store does not report it; `days_left` also if nothing was recorded lately.
     """
 
     healthy: bool
@@ -51,7 +50,7 @@ class Recordings(Answer, frozen=True, kw_only=True):
 
 
 class RecordedTrack(Answer, frozen=True, kw_only=True):
-    """One track of a finished recording, in one file or more. `start_ms` is since the start of the recording."""
+    """One track of a finished recording, in one or more files. `start_ms` counts from the start of the recording."""
 
     track: str
     participant: str
@@ -64,9 +63,9 @@ class RecordedTrack(Answer, frozen=True, kw_only=True):
 
 
 class Composition(Answer, frozen=True, kw_only=True):
-    """The film of all participants, made by itself after the end, and once more when that is asked for.
+    """The composed film of all participants, made automatically after the end, and again on request.
 
-    `file` is there once it is `done`; while it is made once more, and when that `failed`, it is the one before.
+    `file` is set once it is `done`. While it is made again, or after that `failed`, it is the previous film.
     """
 
     state: Literal["queued", "running", "done", "failed"]

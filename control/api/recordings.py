@@ -1,4 +1,4 @@
-"""Recordings: start, stop, list, download per track, delete."""
+"""Recordings: start, stop, list, download and delete."""
 
 import re
 
@@ -47,7 +47,7 @@ def public_recording(row: RecordingRow, title: str) -> Recording:
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/recording/start", Access.RECORDER, answer=Recording, status=201)
 async def start_recording(call: Call, meeting: str) -> Recording:
-    """Start recording; every participant is told, and is recorded only with its consent."""
+    """Start recording. Every participant is notified, and is recorded only with consent."""
     person = call.standing.participant
     wish = Wish(meeting, person.id if person is not None else call.actor, call.actor, call.address)
     row = await recording_control.start(call.services, wish)
@@ -56,7 +56,7 @@ async def start_recording(call: Call, meeting: str) -> Recording:
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/recording/stop", Access.RECORDER, answer=Recording)
 async def stop_recording(call: Call, meeting: str) -> Recording:
-    """Stop the running recording; it is then finished by itself."""
+    """Stop the running recording. It is then finished automatically."""
     row = await recording_control.stop(call.services, Wish(meeting, call.actor, call.actor, call.address))
     return public_recording(row, call.standing.meeting.title)
 
@@ -72,7 +72,7 @@ async def list_meeting_recordings(call: Call, meeting: str) -> Recordings:
 
 @endpoints.route("GET", "/api/v1/recordings", Access.USER, query=RecordingQuery, answer=Recordings)
 async def list_recordings(call: Call, query: RecordingQuery) -> Recordings:
-    """List the recordings that the caller may open, newest first; with `search` only those that fit."""
+    """List the recordings that the caller may access, newest first; with `search`, only those that match."""
     async with call.services.pool.acquire() as connection:
         rows = await recordings.of_user(connection, call.user.user, query.search)
         storage = await _storage(call.services, connection)
@@ -81,13 +81,13 @@ async def list_recordings(call: Call, query: RecordingQuery) -> Recordings:
 
 @endpoints.route("GET", "/api/v1/recordings/<recording>", Access.RECORDING, answer=RecordingDetail)
 async def get_recording(call: Call, recording: str) -> RecordingDetail:
-    """Return a recording with the tracks that its manifest names, none before it is finished."""
+    """Return a recording with the tracks of its manifest; there are none before it is finished."""
     return await detail(call.services, _row(call), call.standing.meeting.title)
 
 
 @endpoints.route("GET", "/api/v1/recordings/<recording>/manifest", Access.RECORDING, content_type="application/json")
 async def get_manifest(call: Call, recording: str) -> Response:
-    """Return the committed manifest as the recorder wrote it."""
+    """Return the manifest as the recorder wrote it."""
     return await send(call, recording, "manifest.json")
 
 
@@ -99,7 +99,7 @@ async def download_recording_file(call: Call, recording: str, name: str) -> Resp
 
 @endpoints.route("GET", "/api/v1/recording/download/<recording>", Access.RECORDING, content_type="application/zip")
 async def download_recording(call: Call, recording: str) -> Response:
-    """Download a finished recording as a ZIP: its tracks, the film of everybody, what was said, the manifest."""
+    """Download a finished recording as a ZIP file: its tracks, the composed film, the captions and the manifest."""
     entries = await recording_zip.entries(call.services, _row(call))
     response = Response(stream(call.services.archive.objects, entries), content_type="application/zip")
     response.timeout = None
@@ -112,10 +112,10 @@ async def download_recording(call: Call, recording: str) -> Response:
     "POST", "/api/v1/recordings/<recording>/composition", Access.RECORDING, answer=RecordingDetail, status=202
 )
 async def compose_recording(call: Call, recording: str) -> RecordingDetail:
-    """Have the film of a finished recording made once more; one that waits or is being made is left alone."""
+    """Queue a new composed film of a finished recording. A film that is waiting or in progress is left alone."""
     row = _row(call)
     if row.state not in {"ready", "partial"} or not row.duration_ms:
-        raise Problem(409, "not_finished", "There is nothing to make a film of yet.")
+        raise Problem(409, "not_finished", "This recording is not finished. There is nothing to compose yet.")
     manifest = await call.services.archive.manifest(recording)
     async with call.services.pool.acquire() as connection, connection.transaction():
         job = await films.latest(connection, recording)
@@ -130,7 +130,7 @@ async def compose_recording(call: Call, recording: str) -> RecordingDetail:
 async def delete_recording(call: Call, recording: str) -> Done:
     """Delete a finished recording with its files."""
     if _row(call).state in {"recording", "sealing"}:
-        raise Problem(409, "recording", "This recording is running or being finished.")
+        raise Problem(409, "recording", "This recording is still running or being finished.")
     async with call.services.pool.acquire() as connection, connection.transaction():
         await recordings.delete(connection, recording)
         await jobs.forget_about(connection, [recording])
@@ -159,7 +159,7 @@ def _row(call: Call) -> RecordingRow:
 
 
 async def send(call: Call, recording: str, name: str) -> Response:
-    """Return a file of a recording, or the part of it that was asked for."""
+    """Send a file of a recording, or the requested range of it."""
     key, kind = await call.services.archive.file(recording, name)
     response = await file_response.send(call.request, call.services.archive.objects, key, kind, "private, no-cache")
     if call.request.args.get("download") is not None:
@@ -168,7 +168,7 @@ async def send(call: Call, recording: str, name: str) -> Response:
 
 
 async def detail(services: Services, row: RecordingRow, title: str) -> RecordingDetail:
-    """Return a recording with the tracks of its manifest, which is there once it is finished."""
+    """Return a recording with the tracks of its manifest, which exists once it is finished."""
     tracks: list[RecordedTrack] = []
     if row.state in {"ready", "partial"}:
         try:
@@ -195,7 +195,7 @@ async def detail(services: Services, row: RecordingRow, title: str) -> Recording
 
 
 async def _composition(services: Services, row: RecordingRow) -> Composition | None:
-    """Return how far the film is; while it is made again the one before can be had."""
+    """Return the state of the composed film. While it is made again, the previous one is available."""
     async with services.pool.acquire() as connection:
         job = await films.latest(connection, row.id)
     file, size = (None, None) if row.composed is None else (row.composed["file"], row.composed["bytes"])

@@ -1,4 +1,4 @@
-"""The second factor: set up with an authenticator app, asked for at sign-in."""
+"""Second factor: set up with an authenticator app, required at sign-in."""
 
 import logging
 import secrets
@@ -23,13 +23,13 @@ _CODES = 10
 
 @endpoints.route("POST", "/api/v1/users/totp/begin", Access.USER, answer=TotpSecret, proof=True)
 async def begin_second_factor(call: Call) -> TotpSecret:
-    """Return a secret for an authenticator app; it counts once a code of it was given to `confirm`."""
+    """Return a secret for an authenticator app. It takes effect once `confirm` gets a code from it."""
     user = call.user
     secret = totp.new_secret()
     async with call.services.pool.acquire() as connection, connection.transaction():
         held = await second_factor.of_user(connection, user.user)
         if held is not None and held.totp_confirmed:
-            raise Problem(409, "second_factor_exists", "Remove the present second factor first.")
+            raise Problem(409, "second_factor_exists", "Remove the current second factor first.")
         await second_factor.begin(connection, user.user, call.services.totp_seal.seal(user.user, secret))
     return TotpSecret(secret=secret, uri=totp.uri(secret, user.username))
 
@@ -38,7 +38,7 @@ async def begin_second_factor(call: Call) -> TotpSecret:
     "POST", "/api/v1/users/totp/confirm", Access.USER, body=ConfirmSecondFactor, answer=RecoveryCodes, proof=True
 )
 async def confirm_second_factor(call: Call, body: ConfirmSecondFactor) -> RecoveryCodes:
-    """Turn the second factor on; the recovery codes, each good for one sign-in, are shown only now."""
+    """Turn the second factor on. The recovery codes, each good for one sign-in, are shown only once."""
     await call.services.limits.spend("totp", call.user.user, 10, _WINDOW)
     codes = [f"{secrets.token_hex(3)}-{secrets.token_hex(3)}" for _ in range(_CODES)]
     async with call.services.pool.acquire() as connection, connection.transaction():
@@ -65,10 +65,10 @@ async def remove_second_factor(call: Call) -> Done:
 
 
 async def check(call: Call, connection: Connection, user: UserRow, given: str | None) -> bool:
-    """Return whether `given` is the code of the account's second factor, False where it has none.
+    """Return whether `given` is the code of the account's second factor; False if it has none.
 
-    Raises Problem 401 for a wrong code, and where only the account's passkey will do, 429 after ten wrong ones: who
-    comes here knows the password. Needs a transaction.
+    Raises Problem 401 for a wrong code, or if only the account's passkey will do, and 429 after ten wrong ones: the
+    caller already knows the password. Needs a transaction.
     """
     held = await second_factor.of_user(connection, user.id)
     if held is None or held.totp_secret is None or not held.totp_confirmed:
@@ -76,22 +76,22 @@ async def check(call: Call, connection: Connection, user: UserRow, given: str | 
             raise Problem(401, "passkey_required", "Sign in with your passkey.")
         return False
     if given is None:
-        raise Problem(401, "second_factor_required", "Give the code of your authenticator app, or a recovery code.")
+        raise Problem(401, "second_factor_required", "Enter the code from your authenticator app, or a recovery code.")
     await call.services.limits.spend("code", user.id, 10, _WINDOW)
     secret = await _opened(call, connection, user.id, held.totp_secret)
     step = totp.matching_step(secret, given, time.time(), held.totp_last_step)
     if step is not None:
         await second_factor.use_step(connection, user.id, step)
     elif not await second_factor.use_recovery_code(connection, user.id, given):
-        raise Problem(401, "wrong_code", "The code is wrong, or was used already.")
+        raise Problem(401, "wrong_code", "The code is wrong or was already used.")
     await call.services.limits.forgive("code", user.id)
     return True
 
 
 async def _opened(call: Call, connection: Connection, user: str, stored: str) -> str:
-    """Return a TOTP secret as it is; "", which no code matches, when it cannot be opened: recovery codes still work.
+    """Return the unsealed TOTP secret. If that fails, return "", which matches no code.
 
-    One that an earlier release stored plain is sealed now.
+    A secret that an earlier release stored unsealed is sealed now.
     """
     seal = call.services.totp_seal
     if not is_sealed(stored):
@@ -100,5 +100,5 @@ async def _opened(call: Call, connection: Connection, user: str, stored: str) ->
     try:
         return seal.open(user, stored)
     except ValueError as error:
-        _LOG.error("the second factor of %s cannot be read, is session-secret another one? %s", user, error)
+        _LOG.error("cannot unseal the second factor of %s; has session-secret changed? %s", user, error)
         return ""

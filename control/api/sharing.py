@@ -1,4 +1,4 @@
-"""Recordings shared by link: whoever has an unexpired one may watch and download that recording, and nothing else."""
+"""Shared links of recordings: an unexpired link opens that recording to watch and download, and nothing else."""
 
 from typing import Annotated
 
@@ -21,7 +21,7 @@ class ShareRecording(Body, frozen=True, kw_only=True):
 
 
 class SharedLink(Answer, frozen=True, kw_only=True):
-    """`url` is shown once, when the link is made; it is relative to this server."""
+    """`url` is shown once, when the link is created. It is relative to this server."""
 
     id: str
     created_at: Time
@@ -42,9 +42,9 @@ class SharedLinks(Answer, frozen=True, kw_only=True):
     status=201,
 )
 async def share_recording(call: Call, recording: str, body: ShareRecording) -> SharedLink:
-    """Make a link that opens the recording without signing in, until it expires."""
+    """Create a link that opens the recording without signing in, until it expires."""
     if call.principal is None or call.principal.user is None:
-        raise forbidden("Guests may not share.")
+        raise forbidden("Guests may not share recordings.")
     async with call.services.pool.acquire() as connection, connection.transaction():
         row, token = await links.create(connection, recording, call.user.user, body.days * 86400)
         await audit.write(connection, call.actor, "share_recording", recording, call.address, link=row.id)
@@ -54,7 +54,7 @@ async def share_recording(call: Call, recording: str, body: ShareRecording) -> S
 
 @endpoints.route("GET", "/api/v1/recordings/<recording>/links", Access.RECORDING, answer=SharedLinks)
 async def list_links(call: Call, recording: str) -> SharedLinks:
-    """List the links that still open the recording."""
+    """List the valid links of the recording."""
     async with call.services.pool.acquire() as connection:
         rows = await links.of_recording(connection, recording)
     return SharedLinks(
@@ -64,7 +64,7 @@ async def list_links(call: Call, recording: str) -> SharedLinks:
 
 @endpoints.route("DELETE", "/api/v1/recordings/<recording>/links/<link>", Access.RECORDING, answer=Done)
 async def delete_link(call: Call, recording: str, link: str) -> Done:
-    """Make a link stop working."""
+    """Delete a link. It stops working at once."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         if not await links.delete(connection, recording, link):
             raise not_found("There is no such link.")
@@ -74,7 +74,7 @@ async def delete_link(call: Call, recording: str, link: str) -> Done:
 
 @endpoints.route("GET", "/api/v1/shared/<token>", Access.PUBLIC, answer=RecordingDetail)
 async def get_shared_recording(call: Call, token: str) -> RecordingDetail:
-    """Return the recording that a link opens; files are below `files/`."""
+    """Return the recording that a link opens. Its files are below `files/`."""
     recording = await _opened(call, token)
     async with call.services.pool.acquire() as connection:
         row = await recordings.by_id(connection, recording)
@@ -100,4 +100,4 @@ async def _opened(call: Call, token: str) -> str:
 
 
 def _no_link() -> Problem:
-    return not_found("This link does not hold: it has expired, or was deleted.")
+    return not_found("This link is invalid: it has expired or was deleted.")

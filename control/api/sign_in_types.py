@@ -1,4 +1,4 @@
-"""Bodies and answers about accounts: registering, signing in, the profile."""
+"""Requests and responses of accounts: registration, sign-in, profile."""
 
 from typing import Annotated, Literal
 
@@ -17,7 +17,7 @@ class Register(Body, frozen=True, kw_only=True):
 
 
 class Setup(Body, frozen=True, kw_only=True):
-    """Makes the first administrator; `token` is from the link printed at first start."""
+    """Creates the first administrator. `token` is from the link printed at first start."""
 
     token: Secret
     username: Username
@@ -28,7 +28,7 @@ class Setup(Body, frozen=True, kw_only=True):
 
 
 class Login(Body, frozen=True, kw_only=True):
-    """`username` may also be the e-mail address; `code` is the second factor's, where the account has one."""
+    """`username` may also be the e-mail address; `code` is the second factor's, if the account has one."""
 
     username: Annotated[str, msgspec.Meta(min_length=1, max_length=254)]
     password: GivenPassword
@@ -37,13 +37,13 @@ class Login(Body, frozen=True, kw_only=True):
 
 
 class Refresh(Body, frozen=True, kw_only=True):
-    """In token mode the refresh token is here, otherwise in its cookie."""
+    """The refresh token, in token mode; otherwise it is in its cookie."""
 
     refresh_token: Secret | None = None
 
 
 class Unconfirmed(Answer, frozen=True, kw_only=True):
-    """Answer 202 to `register`: the account works once the link that was mailed to it is opened."""
+    """The 202 response to `register`: the account works once the mailed link is opened."""
 
     email: str
 
@@ -56,14 +56,14 @@ class User(Answer, frozen=True, kw_only=True):
     email: str | None
     email_verified: bool
     email_pending: str | None = None
-    """The address that the account has once the link mailed to it is opened; told by the profile alone."""
+    """The new address, until the link mailed to it is opened; only in the profile."""
     created_at: Time
 
 
 class SignedIn(Answer, frozen=True, kw_only=True):
     """Tokens are null in cookie mode. `csrf_token` goes into X-CSRF-Token of unsafe requests.
 
-    `second_factor_setup`: this server demands a second factor, and nothing else can be done before there is one.
+    `second_factor_setup`: this server requires a second factor, and nothing else works until it is set up.
     """
 
     user: User
@@ -84,19 +84,19 @@ class UpdateProfile(Body, frozen=True, kw_only=True):
 
 
 class ChangePassword(Body, frozen=True, kw_only=True):
-    """`current_password` need not be given, since the session must be proved; one that is given must be right."""
+    """`current_password` is optional, since the session must be proved; if given, it must be right."""
 
     current_password: GivenPassword | None = None
     new_password: Password
 
 
 class ServerInfo(Answer, frozen=True, kw_only=True):
-    """What a page must know before anyone signs in."""
+    """Properties of this server that a client needs before sign-in."""
 
     version: str
     registration: Literal["open", "invite", "domain", "closed"]
     setup_needed: bool
     https_port: int | None = None
-    """Where the same page is served with TLS; null when it is not."""
+    """Address of the same page over TLS; null if there is none."""
     identity_providers: tuple[str, ...] = ()
-    """Each is begun with at `/api/v1/auth/oidc/{name}/start`."""
+    """Sign-in with a provider begins at `/api/v1/auth/oidc/{name}/start`."""

@@ -1,9 +1,8 @@
-"""Links that open one file for a while, without signing in: signed, listed, and taken back.
+"""Signed links: each opens one file for a limited time, without signing in.
 
-A signature names a row: without it the link opens nothing more. Where the object store has a public endpoint
-(`s3_public_endpoint`) a link leads on to it, by an address that the store itself verifies (presigned, AWS Signature
-Version 4) and that holds for a minute; else the file comes from here. Neither shows anything but the file, which is
-sent as downloads are.
+A signature names a row; deleting the row revokes the link. If the object store has a public endpoint
+(`s3_public_endpoint`), a link redirects to it, with a presigned URL (AWS Signature Version 4) that is valid for a
+minute. Otherwise this server sends the file. Either way the link opens only the file, which is sent like any download.
 """
 
 import time
@@ -60,7 +59,7 @@ class SignedLinks(Answer, frozen=True, kw_only=True):
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What makes a link hold: `expires` is in Unix seconds."""
+    """The signature of a link; `expires` is in Unix seconds."""
 
     link: Annotated[str, msgspec.Meta(max_length=100)]
     expires: Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
@@ -69,21 +68,21 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 @of_media.route("POST", "/api/v1/media/<file>/links", Access.SIGNED_IN, body=SignFile, answer=SignedLink, status=201)
 async def sign_file(call: Call, file: str, body: SignFile) -> SignedLink:
-    """Make a link by which anyone may download a file until it expires or is taken back."""
+    """Create a link that lets anyone download a file until it expires or is deleted."""
     row = await readable(call, file)
     return await _make(call, Target(media_id=row.id), body.seconds)
 
 
 @of_media.route("GET", "/api/v1/media/<file>/links", Access.SIGNED_IN, answer=SignedLinks)
 async def list_file_links(call: Call, file: str) -> SignedLinks:
-    """List the links that open a file: all to its owner and to hosts, to others those that they made."""
+    """List the links of a file: all of them for its owner and hosts, their own for others."""
     row = await readable(call, file)
     return await _list(call, Target(media_id=row.id), await _whose(call, row))
 
 
 @of_media.route("DELETE", "/api/v1/media/<file>/links/<media_link>", Access.SIGNED_IN, answer=Done)
 async def delete_file_link(call: Call, file: str, media_link: str) -> Done:
-    """Take a link back: whoever made it may, the file's owner, and hosts."""
+    """Delete a link. Its creator, the file's owner and hosts may do this."""
     row = await readable(call, file)
     return await _take_back(call, Target(media_id=row.id), media_link, await _whose(call, row))
 
@@ -97,7 +96,7 @@ async def delete_file_link(call: Call, file: str, media_link: str) -> Done:
     status=201,
 )
 async def sign_recording_file(call: Call, recording: str, body: SignRecordingFile) -> SignedLink:
-    """Make a link by which anyone may download a file of a finished recording until it expires or is taken back."""
+    """Create a link that lets anyone download a file of a finished recording until it expires or is deleted."""
     await call.services.archive.file(recording, body.name)
     return await _make(call, Target(recording_id=recording, name=body.name), body.seconds)
 
@@ -110,7 +109,7 @@ async def list_recording_file_links(call: Call, recording: str) -> SignedLinks:
 
 @of_recordings.route("DELETE", "/api/v1/recordings/<recording>/file-links/<file_link>", Access.RECORDING, answer=Done)
 async def delete_recording_file_link(call: Call, recording: str, file_link: str) -> Done:
-    """Take a link back."""
+    """Delete a link."""
     return await _take_back(call, Target(recording_id=recording), file_link, None)
 
 
@@ -118,7 +117,7 @@ async def delete_recording_file_link(call: Call, recording: str, file_link: str)
     "GET", "/api/v1/signed/media/<file>", Access.PUBLIC, query=Signature, content_type="*/*", redirects=True
 )
 async def open_signed_file(call: Call, file: str, query: Signature) -> Response:
-    """Download the file that a link opens, or be led to where it is."""
+    """Download the file of a link, or redirect to the object store."""
     await _check(call, f"media/{file}", query)
     store = call.services.media
     async with call.services.pool.acquire() as connection:
@@ -141,7 +140,7 @@ async def open_signed_file(call: Call, file: str, query: Signature) -> Response:
     redirects=True,
 )
 async def open_signed_recording_file(call: Call, recording: str, name: str, query: Signature) -> Response:
-    """Download the file of a recording that a link opens, or be led to where it is."""
+    """Download the recording file of a link, or redirect to the object store."""
     await _check(call, f"recordings/{recording}/{name}", query)
     key, kind = await call.services.archive.file(recording, name)
     headers = {
@@ -154,7 +153,7 @@ async def open_signed_recording_file(call: Call, recording: str, name: str, quer
 async def _elsewhere_or(
     objects: Objects, key: str, headers: Mapping[str, str], here: Callable[[], Awaitable[Response]]
 ) -> Response:
-    """Lead to the store where it has a public endpoint, else answer here."""
+    """Redirect to the store if it has a public endpoint; otherwise send the file."""
     direct = await objects.public_link(key, _DIRECT_SECONDS, headers)
     if direct is None:
         return await here()
@@ -162,7 +161,7 @@ async def _elsewhere_or(
 
 
 async def _whose(call: Call, row: MediaRow) -> str | None:
-    """Return None for whoever may see all links of a file, else the account whose links may be seen."""
+    """Return None if the caller may see all links of a file, else the account whose links it may see."""
     user = None if call.principal is None else call.principal.user
     if user is not None and (row.owner_id == user.user or user.role == "admin"):
         return None
@@ -199,7 +198,7 @@ async def _take_back(call: Call, target: Target, link: str, user: str | None) ->
 
 
 def _public(call: Call, row: SignedLinkRow) -> SignedLink:
-    """Return a link with its address, which is the same whenever it is asked for."""
+    """Return a link with its address, which never changes."""
     subject, expires = _subject(row), int(row.expires_at.timestamp())
     signature = call.services.tokens.link(row.id, subject, expires)
     url = f"/api/v1/signed/{quote(subject)}?link={row.id}&expires={expires}&signature={signature}"
@@ -211,10 +210,10 @@ def _subject(row: SignedLinkRow) -> str:
 
 
 async def _check(call: Call, subject: str, given: Signature) -> None:
-    """Raise Problem 403 for a link that does not hold; the database is asked about those that are ours only."""
+    """Raise Problem 403 if a link is invalid. The database is only queried for correctly signed links."""
     ours = call.services.tokens.link_matches(given.link, subject, given.expires, given.signature)
     if ours and given.expires > time.time():
         async with call.services.pool.acquire() as connection:
             if await signed_links.holds(connection, given.link):
                 return
-    raise Problem(403, "link", "This link does not hold: it has expired, was taken back, or was changed.")
+    raise Problem(403, "link", "This link is invalid: it has expired, was deleted, or was altered.")

@@ -1,4 +1,4 @@
-"""The end of every way to sign in: a session, its tokens, its cookies."""
+"""Completion of every sign-in: a session, its tokens and its cookies."""
 
 from typing import Literal
 
@@ -30,7 +30,7 @@ def public_user(user: UserRow, email_pending: str | None = None) -> User:
 
 
 def check_may_sign_in(user: UserRow) -> None:
-    """Refuse accounts that are banned, or whose address must be confirmed first; raises Problem 403."""
+    """Raise Problem 403 for accounts that are banned, or whose address must be confirmed first."""
     if user.state == "banned":
         raise Problem(403, "banned", "This account is banned.")
     if user.must_confirm:
@@ -40,7 +40,7 @@ def check_may_sign_in(user: UserRow) -> None:
 async def sign_in(
     call: Call, connection: Connection, user: UserRow, mode: Mode, status: int = 200, *, strong: bool = False
 ) -> Response:
-    """Open a session; `strong` when a second factor stands behind it. Raises Problem 403 for who may not."""
+    """Open a session; `strong` if a second factor was used. Raises Problem 403 if the account may not sign in."""
     check_may_sign_in(user)
     agent = call.request.headers.get("User-Agent", "")
     session = await sessions.create(connection, user.id, user.epoch, agent, call.address, strong=strong)

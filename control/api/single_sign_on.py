@@ -1,4 +1,4 @@
-"""Signing in at an identity provider: the browser is sent there, comes back, and has a session."""
+"""Single sign-on: the browser is sent to an identity provider and comes back to a session."""
 
 import re
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ class StartQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class CallbackQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What the provider sends; its further parameters are ignored."""
+    """Parameters of the provider's callback; others are ignored."""
 
     state: str = ""
     code: str | None = None
@@ -59,11 +59,11 @@ async def start_single_sign_on(call: Call, provider: str, query: StartQuery) -> 
     content_type="text/html",
 )
 async def finish_single_sign_on(call: Call, provider: str, query: CallbackQuery) -> Response:
-    """Take the browser back from the provider, sign it in, and send it to where it came from."""
+    """Handle the callback of the provider, sign the browser in, and send it back to where it came from."""
     client = _client(call, provider)
     attempt = call.services.tokens.read_attempt(call.request.cookies.get(_cookie(call), ""))
     if attempt is None or attempt.provider != provider or attempt.state != query.state:
-        raise Problem(403, "oidc_state", "This sign-in was not begun here, or took too long: try again.")
+        raise Problem(403, "oidc_state", "This sign-in was not started here or took too long. Try again.")
     if query.code is None:
         raise Problem(403, "oidc_refused", "The identity provider did not sign you in.")
     claims = await client.claims(attempt, query.code)
@@ -85,12 +85,12 @@ async def finish_single_sign_on(call: Call, provider: str, query: CallbackQuery)
 
 
 async def _account(connection: Connection, client: OidcClient, claims: dict[str, Any]) -> UserRow:
-    """Return the account of an identity, made or joined when it is new; raises Problem 403 for who may not in."""
+    """Return the account of an identity, created or linked if it is new; raises Problem 403 if it may not sign in."""
     provider = client.provider
     groups = claims.get(provider.groups_claim, [])
     member_of = {group for group in groups if isinstance(group, str)} if isinstance(groups, list) else set()
     if provider.allowed_groups and not member_of & set(provider.allowed_groups):
-        raise forbidden("Your account at the identity provider is in no group that may use this server.")
+        raise forbidden("Your account at the identity provider is not in a group that may use this server.")
     issuer, subject = provider.issuer, str(claims["sub"])
     user = await identities.user_of(connection, issuer, subject)
     if user is None:
@@ -110,7 +110,7 @@ async def _account(connection: Connection, client: OidcClient, claims: dict[str,
 
 
 def _signed_in_at(claims: dict[str, Any]) -> datetime | None:
-    """Return when the provider saw the person, None where it does not say."""
+    """Return when the provider authenticated the person, None if it does not say."""
     at = claims.get("auth_time")
     try:
         return datetime.fromtimestamp(at, UTC) if isinstance(at, int | float) else None
@@ -119,7 +119,7 @@ def _signed_in_at(claims: dict[str, Any]) -> datetime | None:
 
 
 def _names(claims: dict[str, Any], email: str | None, subject: str) -> tuple[str, str]:
-    """Return a user name in our alphabet, and the name to show."""
+    """Return a user name in the allowed alphabet, and the display name."""
     given = str(claims.get("preferred_username") or email or subject).partition("@")[0]
     name = re.sub(r"[^\w.+-]+", "-", given).strip("-")[:64]
     display = claims.get("name")
@@ -131,12 +131,12 @@ def _names(claims: dict[str, Any], email: str | None, subject: str) -> tuple[str
 def _client(call: Call, name: str) -> OidcClient:
     client = call.services.oidc.get(name)
     if client is None:
-        raise not_found("This server knows no such identity provider.")
+        raise not_found("There is no such identity provider.")
     return client
 
 
 def _own_path(path: str) -> str:
-    """Return `path` if it leads to a page of ours: one slash, and nothing that a browser takes for a host."""
+    """Return `path` if it leads to a page of this server: one slash, and nothing that a browser takes for a host."""
     if re.fullmatch(r"/(?![/\\])[^\s\\]*", path) and len(path) <= 500:
         return path
     return "/"

@@ -1,11 +1,11 @@
-"""Bodies and answers about stream keys."""
+"""Requests and responses of stream keys."""
 
 from control.api.types import Answer, Body, Text, Time
 from sfu.api.stream_key import StreamRole
 
 
 class CreateStreamKey(Body, frozen=True, kw_only=True):
-    """`name` is shown as the participant's. Who holds a key for `publish` sends by WHIP, for `watch` plays by WHEP."""
+    """`name` is shown as the participant's name. A key for `publish` sends by WHIP, one for `watch` plays by WHEP."""
 
     name: Text
     role: StreamRole
@@ -13,7 +13,7 @@ class CreateStreamKey(Body, frozen=True, kw_only=True):
 
 
 class StreamKey(Answer, frozen=True, kw_only=True):
-    """`url` is where to send it as the bearer. `secret` is shown once, when the key is made."""
+    """`url` is the endpoint that takes the secret as bearer token. `secret` is shown once, when the key is created."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""Stream keys of a meeting, for software that is configured once and connects again by itself; hosts make them."""
+"""Stream keys of a meeting, for software that is configured once and reconnects by itself. Hosts create them."""
 
 from datetime import UTC, datetime
 
@@ -21,16 +21,16 @@ _URLS = {"publish": "/whip", "watch": "/whep"}
 
 @endpoints.route("POST", _PATH, Access.HOST, body=CreateStreamKey, answer=StreamKey, status=201)
 async def create_stream_key(call: Call, meeting: str, body: CreateStreamKey) -> StreamKey:
-    """Make a stream key: its secret is the bearer token of an encoder or a player, and shown only now."""
+    """Create a stream key. Its secret is the bearer token of an encoder or player, and is shown only once."""
     if call.standing.meeting.status == "ended":
         raise ended()
     if body.expires_at is not None and body.expires_at <= datetime.now(UTC):
-        raise Problem(400, "invalid_request", "A key expires in the future.")
+        raise Problem(400, "invalid_request", "The expiry must be in the future.")
     user = call.principal.user.user if call.principal is not None and call.principal.user is not None else None
     async with call.services.pool.acquire() as connection, connection.transaction():
         await meetings.lock(connection, meeting)
         if len(await stream_keys.of_meeting(connection, meeting)) >= _MAX_KEYS:
-            raise Problem(409, "too_many_keys", "Delete a key first.")
+            raise Problem(409, "too_many_keys", "The account has too many API keys. Delete one first.")
         row, secret = await stream_keys.create(
             connection, meeting, user, name=body.name, role=body.role, expires_at=body.expires_at
         )
@@ -49,7 +49,7 @@ async def list_stream_keys(call: Call, meeting: str) -> StreamKeys:
 
 @endpoints.route("DELETE", f"{_PATH}/<stream_key>", Access.HOST, answer=Done)
 async def delete_stream_key(call: Call, meeting: str, stream_key: str) -> Done:
-    """Delete a stream key; it stops working at once, and whoever came by it is put out."""
+    """Delete a stream key. It stops working at once, and its participants are removed."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         came = await stream_keys.delete(connection, meeting, stream_key)
         if came is None:

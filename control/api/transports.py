@@ -1,6 +1,6 @@
 """Plain RTP and SRTP transports of a meeting, for FFmpeg, GStreamer and SIP gateways; hosts open and close them.
 
-What one sends or receives is a participant of its own, with a row as everybody has.
+Each transport belongs to a participant with a row of its own.
 """
 
 import re
@@ -27,32 +27,32 @@ _ID = re.compile(r"x-[0-9a-f]{16}")
 
 @endpoints.route("POST", f"{_PATH}/send", Access.HOST, body=SendTransport, answer=TransportInfo, status=201)
 async def open_sender(call: Call, meeting: str, body: SendTransport) -> TransportInfo:
-    """Send a track to an address as plain RTP or SRTP; the answer's `sdp` is for the receiver.
+    """Send a track to an address as plain RTP or SRTP. The response's `sdp` is for the receiver.
 
-    Without `participant` a new one, shown as `name`, is who receives.
+    Without `participant`, a new one named `name` receives.
     """
     return await _open(call, meeting, body)
 
 
 @endpoints.route("POST", f"{_PATH}/receive", Access.HOST, body=ReceiveTransport, answer=TransportInfo, status=201)
 async def open_receiver(call: Call, meeting: str, body: ReceiveTransport) -> TransportInfo:
-    """Receive tracks as plain RTP or SRTP and publish them; the answer says where to send them.
+    """Receive tracks as plain RTP or SRTP and publish them. The response says where to send them.
 
-    Without `participant` a new one, shown as `name`, is who publishes.
+    Without `participant`, a new one named `name` publishes.
     """
     return await _open(call, meeting, body)
 
 
 @endpoints.route("GET", _PATH, Access.HOST, answer=Transports)
 async def list_transports(call: Call, meeting: str) -> Transports:
-    """List the open transports, with what has flowed."""
+    """List the open transports with their traffic."""
     client = await _client(call, meeting)
     return await client.list() if client is not None else Transports(transports=[])
 
 
 @endpoints.route("DELETE", f"{_PATH}/<transport>", Access.HOST, answer=Done)
 async def close_transport(call: Call, meeting: str, transport: str) -> Done:
-    """Close a transport; with its last one its participant leaves."""
+    """Close a transport. A participant leaves with its last transport."""
     client = await _client(call, meeting)
     if client is None or not _ID.fullmatch(transport):
         raise not_found("There is no such transport.")
@@ -66,7 +66,7 @@ async def _open(call: Call, meeting: str, wish: AnyTransport) -> TransportInfo:
     if call.standing.meeting.status == "ended":
         raise ended()
     if not wish.participant and not 0 < len(wish.name) <= _MAX_NAME:
-        raise Problem(400, "name_required", "A new participant has a name.")
+        raise Problem(400, "name_required", "A new participant needs a name.")
     await placing.check(call.services, meeting)
     async with call.services.pool.acquire() as connection, connection.transaction():
         await meetings.lock(connection, meeting)
@@ -74,11 +74,11 @@ async def _open(call: Call, meeting: str, wish: AnyTransport) -> TransportInfo:
         if state is None or state.ended:
             raise ended()
         if state.e2ee:
-            raise Problem(409, "e2ee", "An end-to-end encrypted meeting has no plain transports.")
+            raise Problem(409, "e2ee", "Plain transports are not available in end-to-end encrypted meetings.")
         if wish.participant:
             row = await participants.by_id(connection, meeting, wish.participant)
             if row is None or row.user_id is not None or row.removed_at is not None:
-                raise not_found("This meeting has no such participant.")
+                raise not_found("There is no such participant in this meeting.")
         else:
             participant = new_id("participant")
             row = await participants.add(
@@ -93,7 +93,7 @@ async def _open(call: Call, meeting: str, wish: AnyTransport) -> TransportInfo:
         placement = await placing.place(call.services, connection, meeting, "")
     client = await _client(call, meeting)
     if client is None:
-        raise Problem(503, "no_node", "No node holds this meeting.")
+        raise Problem(503, "no_node", "This meeting has no live room.")
     wish = msgspec.structs.replace(wish, participant=row.id, name=row.name, epoch=placement.epoch)
     info = await client.open(wish)
     async with call.services.pool.acquire() as connection:

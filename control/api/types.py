@@ -1,6 +1,6 @@
-"""What the bodies and answers of the REST API have in common: the OpenAPI document is made from these types.
+"""Base types of the REST API's requests and responses. The OpenAPI document is generated from them.
 
-Unknown fields of requests are refused. Times are RFC 3339 in UTC unless a name ends in `_ms`.
+Unknown request fields are refused. Times are RFC 3339 in UTC unless a name ends in `_ms`.
 """
 
 from datetime import datetime
@@ -30,21 +30,21 @@ RecordingStatus = Literal["recording", "sealing", "ready", "partial", "empty"]
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of request bodies."""
+    """Base of requests."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of answers."""
+    """Base of responses."""
 
 
 class Done(Answer, frozen=True, kw_only=True):
-    """The answer of what has nothing else to say."""
+    """Response without further content."""
 
     ok: bool = True
 
 
 class Health(Answer, frozen=True, kw_only=True):
-    """`down` names what does not work and why."""
+    """`down` names the parts that do not work, with the reason."""
 
     status: Literal["ok", "degraded", "down"]
     down: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Captions, as JSON and as WebVTT, and the chat that was."""
+"""Transcript of a meeting: its captions, as JSON and WebVTT, and its chat."""
 
 from quart import Response
 
@@ -27,20 +27,20 @@ _MAX_CAPTIONS = 20_000
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/captions", Access.TEXT, query=CaptionQuery, answer=Captions)
 async def list_captions(call: Call, meeting: str, query: CaptionQuery) -> Captions:
-    """Return what was said, in the order of the meeting clock; with `search` the lines that have it in them."""
+    """Return the captions in the order of the meeting clock; with `search`, only those that match."""
     return Captions(captions=await _lines(call, meeting, query.search))
 
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/captions.vtt", Access.TEXT, content_type="text/vtt")
 async def get_webvtt(call: Call, meeting: str) -> Response:
-    """Return the captions as WebVTT, with speakers as voice spans."""
+    """Return the captions as WebVTT with speakers as voice spans."""
     text = render(await _lines(call, meeting))
     return Response(text, 200, {"Cache-Control": "no-store"}, content_type="text/vtt; charset=utf-8")
 
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/messages", Access.TEXT, query=PageQuery, answer=ChatPage)
 async def list_messages(call: Call, meeting: str, query: PageQuery) -> ChatPage:
-    """Return the latest chat messages that the caller may see, oldest of them first."""
+    """Return the latest chat messages that the caller may see, oldest first."""
     before = decode_cursor(query.cursor)
     reader = call.standing.participant.id if call.standing.participant else None
     async with call.services.pool.acquire() as connection:
@@ -54,7 +54,7 @@ async def list_messages(call: Call, meeting: str, query: PageQuery) -> ChatPage:
     "PUT", "/api/v1/meetings/<meeting>/messages/<message>", Access.TEXT, body=EditMessage, answer=ChatMessage
 )
 async def edit_message(call: Call, meeting: str, message: str, body: EditMessage) -> ChatMessage:
-    """Change the text of a message of one's own."""
+    """Change the text of one of the caller's messages."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         row = await _own_message(call, connection, meeting, message)
         edited = await understanding.edit_message(connection, meeting, row.message, body.text)
@@ -66,7 +66,7 @@ async def edit_message(call: Call, meeting: str, message: str, body: EditMessage
 
 @endpoints.route("DELETE", "/api/v1/meetings/<meeting>/messages/<message>", Access.TEXT, answer=Done)
 async def delete_message(call: Call, meeting: str, message: str) -> Done:
-    """Delete a message of one's own, or any public one as a host."""
+    """Delete one of the caller's messages. Hosts may delete any public one."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         row = await _own_message(call, connection, meeting, message, hosts_too=True)
         await understanding.delete_message(connection, meeting, row.message)
@@ -78,13 +78,13 @@ async def delete_message(call: Call, meeting: str, message: str) -> Done:
 async def _own_message(
     call: Call, connection: Connection, meeting: str, message: str, *, hosts_too: bool = False
 ) -> ChatRow:
-    """Return a message that the caller may change; raises Problem 404 for one it cannot see, 403 for another's."""
+    """Return a message that the caller may change; raises Problem 404 if it cannot see it, 403 if it is another's."""
     row = await understanding.message(connection, meeting, message)
     reader = call.standing.participant.id if call.standing.participant else None
     if row is None or (row.recipient_id is not None and reader not in {row.recipient_id, row.participant_id}):
         raise not_found("There is no such message.")
     if row.participant_id != reader and not (hosts_too and call.standing.is_host and row.recipient_id is None):
-        raise forbidden("This message is somebody else's.")
+        raise forbidden("This message belongs to somebody else.")
     return row
 
 

@@ -1,4 +1,4 @@
-"""Bodies and answers about webhooks."""
+"""Requests and responses of webhooks."""
 
 from typing import Annotated, Any, Literal
 
@@ -18,7 +18,7 @@ class CreateWebhook(Body, frozen=True, kw_only=True):
 
 
 class Webhook(Answer, frozen=True, kw_only=True):
-    """`secret`, for the signature, is shown once."""
+    """`secret` signs deliveries. It is shown once."""
 
     id: str
     url: str

@@ -1,4 +1,4 @@
-"""Webhooks: made by hosts for their meetings, by administrators for all; deliveries can be seen and repeated."""
+"""Webhooks: created by hosts for their meetings, by administrators for all. Deliveries can be listed and repeated."""
 
 import secrets
 from datetime import UTC, datetime
@@ -22,10 +22,10 @@ _MAX = 20
 
 @endpoints.route("POST", "/api/v1/webhooks", Access.USER, body=CreateWebhook, answer=Webhook, status=201)
 async def create_webhook(call: Call, body: CreateWebhook) -> Webhook:
-    """Have events of the caller's meetings POSTed to a URL."""
+    """Create a webhook that POSTs events of the caller's meetings to a URL."""
     check_url(body.url, call.services.config.allow_private_webhooks)
     if body.all_meetings and call.user.role != "admin":
-        raise forbidden("Only administrators may follow all meetings.")
+        raise forbidden("Only administrators may subscribe to all meetings.")
     row = WebhookRow(
         id=new_id("webhook"),
         user_id=call.user.user,
@@ -37,7 +37,7 @@ async def create_webhook(call: Call, body: CreateWebhook) -> Webhook:
     )
     async with call.services.pool.acquire() as connection, connection.transaction():
         if len(await webhooks.of_user(connection, call.user.user)) >= _MAX:
-            raise Problem(409, "too_many_webhooks", "Delete a webhook first.")
+            raise Problem(409, "too_many_webhooks", "The account has too many webhooks. Delete one first.")
         await webhooks.create(connection, row)
         await audit.write(connection, call.actor, "create_webhook", row.id, call.address, url=row.url)
     return _public(row, row.secret)
@@ -63,7 +63,7 @@ async def delete_webhook(call: Call, webhook: str) -> Done:
 
 @endpoints.route("GET", "/api/v1/webhooks/<webhook>/deliveries", Access.USER, answer=Deliveries)
 async def list_deliveries(call: Call, webhook: str) -> Deliveries:
-    """List a webhook's latest deliveries with what became of them."""
+    """List a webhook's latest deliveries with their outcome."""
     async with call.services.pool.acquire() as connection:
         await _own(call, connection, webhook)
         rows = await webhooks.deliveries(connection, webhook, 200)
@@ -72,7 +72,7 @@ async def list_deliveries(call: Call, webhook: str) -> Deliveries:
 
 @endpoints.route("POST", "/api/v1/webhooks/<webhook>/deliveries/<int:delivery>/replay", Access.USER, answer=Done)
 async def replay_delivery(call: Call, webhook: str, delivery: int) -> Done:
-    """Deliver once more, whatever became of it."""
+    """Repeat a delivery, whatever its outcome."""
     async with call.services.pool.acquire() as connection:
         await _own(call, connection, webhook)
         if delivery >= 2**63 or not await webhooks.replay(connection, webhook, delivery):

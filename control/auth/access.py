@@ -1,7 +1,7 @@
-"""Authorization: what each route demands, and what the asking person is in the meeting concerned.
+"""Authorization: the access that each route declares, and the caller's standing in a meeting.
 
-Every route declares one `Access`; there is no default. Rights in a meeting come from its rows alone, so that a
-changed role or a removal holds at the next request.
+Every route declares one `Access`; there is no default. Rights in a meeting come from its rows alone, so a changed role
+or a removal takes effect at the next request.
 """
 
 from dataclasses import dataclass
@@ -29,20 +29,20 @@ HOSTS: frozenset[Role] = frozenset({"host", "co-host"})
 
 
 class Access(Enum):
-    """Who may call a route."""
+    """The callers that a route admits."""
 
     PUBLIC = auto()
-    """Anyone; credentials are not looked at."""
+    """Anyone; credentials are ignored."""
     ANYONE = auto()
-    """Anyone; who is asking matters to the answer."""
+    """Anyone; the response depends on the caller."""
     SIGNED_IN = auto()
-    """An account or a guest; the handler decides by what is asked for."""
+    """An account or a guest; the handler decides by the resource."""
     USER = auto()
     ADMIN = auto()
     MEETING = auto()
     """Anyone who knows the meeting's id."""
     PARTICIPANT = auto()
-    """A participant of the meeting who was not removed; guests until it ends."""
+    """A participant of the meeting that was not removed; guests until it ends."""
     TEXT = auto()
     """A host, or a participant to whom what is said and written is open: guests while they are in the room, accounts
     that have been in it; where the meeting demands consent to recording, those who gave it."""
@@ -61,7 +61,7 @@ IN_MEETING = frozenset({Access.MEETING, Access.PARTICIPANT, Access.TEXT, Access.
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The meeting concerned and what the asking person is in it. `role` is None for who never joined or was removed."""
+    """A meeting and the caller's role in it; `role` is None if it never joined or was removed."""
 
     meeting: MeetingRow
     participant: ParticipantRow | None
@@ -92,22 +92,22 @@ def check_account(access: Access, principal: Principal | None) -> None:
 
 
 def check_second_factor(config: ControlConfig, path: str, principal: Principal | None) -> None:
-    """Refuse a session without a second factor where one is demanded, but for what leads to one."""
+    """Refuse a session without a second factor if one is required, except on routes that set one up."""
     user = None if principal is None else principal.user
     if user is None or user.strong or not config.demands_second_factor(user.role):
         return
     if not path.startswith(_TO_A_SECOND_FACTOR):
-        raise Problem(403, "second_factor_setup", "This server demands a second factor: set one up first.")
+        raise Problem(403, "second_factor_setup", "This server requires a second factor. Set one up first.")
 
 
 def check_proof(principal: Principal | None) -> None:
-    """Refuse what takes an account over to whoever has no more than its session; raises Problem 403."""
+    """Raise Problem 403 on a route that could take over the account, unless the session was proved recently."""
     if principal is not None and principal.user is not None and not principal.user.proved:
-        raise Problem(403, "proof_needed", "Show first that it is you: give your password, or use your passkey.")
+        raise Problem(403, "proof_needed", "Confirm your identity first, with your password or a passkey.")
 
 
 def check_scope(scope: str | None, principal: Principal | None) -> None:
-    """Refuse an API key that has not the route's scope; a route without one takes no keys."""
+    """Refuse an API key without the route's scope. A route without a scope takes no keys."""
     if principal is None or principal.scopes is None:
         return
     if scope is None or scope not in principal.scopes:
@@ -128,20 +128,20 @@ async def in_meeting(connection: Connection, access: Access, principal: Principa
 
 
 async def _check_text(connection: Connection, standing: Standing) -> None:
-    """Refuse who never came in, a guest who is not in now, and who owes a consent; raises Problem 403."""
+    """Raise Problem 403 for callers that never joined, guests outside the room, and those who owe consent."""
     person = standing.participant
     if person is None or person.joined_at is None:
         raise Problem(403, "not_in_room", "Connect to the meeting first.")
     if person.user_id is None and not await participants.is_inside(connection, person.id):
-        raise Problem(403, "not_in_room", "This is open to guests while they are in the meeting.")
+        raise Problem(403, "not_in_room", "Guests can see this only while they are in the meeting.")
     if standing.meeting.settings.get("consent") == "required" and not await understanding.consented(
         connection, standing.meeting.id, person.id
     ):
-        raise Problem(403, "consent_required", "This meeting demands consent to being recorded.")
+        raise Problem(403, "consent_required", "This meeting requires consent to being recorded.")
 
 
 async def of_recording(connection: Connection, principal: Principal | None, recording_id: str) -> Standing:
-    """Return the standing in the meeting of a recording; raises Problem 404 for whoever may not open it."""
+    """Return the caller's standing in the meeting of a recording; raises Problem 404 if it may not access it."""
     if principal is None:
         raise sign_in_required()
     recording = await recordings.by_id(connection, recording_id)
@@ -176,7 +176,7 @@ async def _standing(connection: Connection, principal: Principal | None, meeting
 
 
 async def _guest(connection: Connection, guest: GuestPass, meeting: MeetingRow) -> ParticipantRow | None:
-    """Return a guest's row in its meeting, or in a breakout room of it where it has been."""
+    """Return a guest's row in its meeting, or in a breakout room that it has been in."""
     if guest.meeting == meeting.id:
         return await participants.by_id(connection, meeting.id, guest.participant)
     if guest.meeting == meeting.breakout_of:
@@ -185,7 +185,7 @@ async def _guest(connection: Connection, guest: GuestPass, meeting: MeetingRow) 
 
 
 async def _host_of_all(connection: Connection, principal: Principal | None, main: str) -> Role | None:
-    """Return the role of a co-host of the main room in breakout rooms where it has not been."""
+    """Return the role of a co-host of the main room in breakout rooms that it has not been in."""
     if principal is None or principal.user is None:
         return None
     person = await participants.by_user(connection, main, principal.user.user)

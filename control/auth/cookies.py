@@ -10,7 +10,7 @@ from control.identity.tokens import ACCESS_SECONDS, REFRESH_SECONDS
 
 @dataclass(frozen=True, slots=True)
 class CookieNames:
-    """Names over TLS differ, so that a cookie set over plain HTTP is never taken for one set over TLS."""
+    """Names of the cookies. They differ over TLS: a cookie set over plain HTTP is never taken for one set over TLS."""
 
     access: str
     refresh: str
@@ -31,14 +31,14 @@ def names(request: Request, security: Literal["auto", "always"]) -> CookieNames:
 
 
 def set_session(response: Response, cookies: CookieNames, access: str, refresh: str | None) -> None:
-    """Put the tokens into cookies; a refresh token of None leaves that cookie as it is."""
+    """Set the tokens as cookies; a refresh token of None leaves its cookie unchanged."""
     _set(response, cookies.access, access, ACCESS_SECONDS, cookies.secure)
     if refresh is not None:
         _set(response, cookies.refresh, refresh, REFRESH_SECONDS, cookies.secure)
 
 
 def set_browser(response: Response, cookies: CookieNames, key: str) -> None:
-    """Put the key that a browser is recognised by into its cookie."""
+    """Set the cookie that identifies a browser."""
     _set(response, cookies.browser, key, BROWSER_SECONDS, cookies.secure)
 
 

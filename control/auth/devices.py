@@ -1,7 +1,8 @@
-"""Browsers that an account signed in from before, by a signed cookie: strangers who guess its password cannot lock them
-out, since their attempts are counted apart.
+"""Browsers that an account signed in from before, known by a signed cookie.
 
-The cookie lets nobody in and survives signing out. Losing it costs no more than being counted with strangers.
+Their failed sign-ins are counted separately, so that strangers who guess the password cannot lock them out.
+
+The cookie admits nobody and survives signing out. A browser that loses it is counted with strangers.
 """
 
 from quart import Request, Response
@@ -15,13 +16,13 @@ _MOST_ACCOUNTS = 5
 
 
 def known(services: Services, request: Request, user: str) -> Device | None:
-    """Return the browser that asks, None where this account has not signed in from it."""
+    """Return the caller's browser, None if this account has not signed in from it."""
     device = _read(services, request)
     return device if device is not None and user in device.users else None
 
 
 def remember(services: Services, request: Request, response: Response, user: str) -> None:
-    """Let the browser show from now on that this account signed in from it; it keeps the last few accounts."""
+    """Set the cookie that shows that this account signed in from the browser. It holds the last few accounts."""
     before = _read(services, request) or Device(new_id("device"), ())
     users = (user, *(one for one in before.users if one != user))[:_MOST_ACCOUNTS]
     names = cookies.names(request, services.config.cookie_security)

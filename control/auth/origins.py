@@ -1,13 +1,14 @@
-"""Origin checks (RFC 6454): what a browser says about the page that a request comes from."""
+"""Origin checks (RFC 6454) of the page that a request comes from."""
 
 from urllib.parse import urlsplit
 
 
 def is_allowed(origin: str, host: str, scheme: str, configured: tuple[str, ...]) -> bool:
-    """Whether a page of `origin` may send requests to us.
+    """Return whether a page of `origin` may send requests to this server.
 
-    That is the origin which the request was addressed to, or a configured one. A page served over plain HTTP is not
-    let in over TLS; behind a TLS gateway our own scheme says nothing, so there only host and port must agree.
+    It may if the request was addressed to the same origin, or if the origin is configured. A page served over plain
+    HTTP is refused over TLS. Behind a TLS gateway this server does not know the scheme, so only host and port must
+    match.
     """
     if origin in configured:
         return True

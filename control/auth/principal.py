@@ -1,4 +1,4 @@
-"""Authentication: cookies or `Authorization: Bearer`, never both; and CSRF protection of the former."""
+"""Authentication by cookies or `Authorization: Bearer`, never both; and CSRF protection of cookies."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -19,7 +19,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 class Principal:
     """An account, or a guest of one meeting. Exactly one of `user` and `guest` is set.
 
-    With an API key, `scopes` are the ones it has and the session is the key's id; otherwise they are None: all.
+    With an API key, `scopes` are the key's and the session is its id. Otherwise `scopes` is None: all.
     """
 
     via: Literal["cookie", "bearer", "key"]
@@ -29,10 +29,10 @@ class Principal:
 
 
 async def authenticate(services: Services, request: Request) -> Principal | None:
-    """Return who is asking, None for nobody.
+    """Return the caller, None if it has no credentials.
 
-    Raises Problem 400 for cookie and bearer at once, 401 for a bearer that does not hold, 403 when a cookie is used
-    without its CSRF token or from another origin. A cookie that does not hold is nobody: browsers keep them.
+    Raises Problem 400 for cookie and bearer at once, 401 for an invalid bearer, 403 for a cookie without its CSRF token
+    or from another origin. An invalid cookie counts as no credentials, since browsers keep sending it.
     """
     cookie = None
     if "Cookie" in request.headers:  # to parse what is not there takes as long as a lookup in the session cache
@@ -51,9 +51,9 @@ async def authenticate(services: Services, request: Request) -> Principal | None
 
 
 def claimed_subject(services: Services, request: Request) -> str | None:
-    """Return the account or guest that a token of ours names, None without one; the database is not asked.
+    """Return the account or guest that a token names, None without one; does not query the database.
 
-    Limits count by it what is refused, too. An API key names nobody before it is looked up.
+    Limits use it to count refused requests too. An API key names nobody before it is looked up.
     """
     token = request.headers.get("Authorization", "").partition(" ")[2].strip()
     if not token and "Cookie" in request.headers:
@@ -71,11 +71,11 @@ def claimed_subject(services: Services, request: Request) -> str | None:
 
 
 def check_origin(services: Services, request: Request, required: bool) -> None:
-    """Raise Problem 403 when a browser's Origin is foreign, or absent though `required`."""
+    """Raise Problem 403 if a browser's Origin is foreign, or absent though `required`."""
     origin = request.headers.get("Origin")
     if origin is None:
         if required:
-            raise Problem(403, "origin_required", "A request with cookies must carry its Origin.")
+            raise Problem(403, "origin_required", "A request with cookies must have an Origin header.")
         return
     if not origins.is_allowed(origin, request.host, request.scheme, services.config.public_origins):
         raise Problem(403, "foreign_origin", "Requests from this origin are not accepted.")
@@ -96,7 +96,7 @@ async def _bearer(services: Services, authorization: str) -> Principal:
         if guest is not None:
             return Principal("bearer", guest=guest)
     raise Problem(
-        401, "invalid_token", "The token does not hold or has expired.", {"WWW-Authenticate": 'Bearer realm="parley"'}
+        401, "invalid_token", "The token is invalid or has expired.", {"WWW-Authenticate": 'Bearer realm="parley"'}
     )
 
 

@@ -1,4 +1,4 @@
-"""Where events go. PostgreSQL has kept them already; without Kafka only webhooks take them."""
+"""Interface of an event bus. PostgreSQL already stores the events; without Kafka, only webhooks receive them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,15 +8,15 @@ from control.store.outbox import Event
 
 
 class BusAway(Exception):
-    """The bus takes nothing at all at the moment, for the reason given."""
+    """The bus accepts nothing at the moment, for the given reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why an event was not taken.
+    """Reason why an event was not accepted.
 
-    One that is `under_way`, or waits for others that are, was not refused, but may have a reason to be told all the
-    same. A `dead` one will never be taken: it is kept as a dead letter, and what stands behind it goes on.
+    An event `under_way`, or waiting behind one, was not refused, but may have a reason worth reporting. A `dead` event
+    will never be accepted: it is kept as a dead letter, and later events continue.
     """
 
     reason: str | None = None
@@ -26,22 +26,22 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What became of events, by id. One that is not named is offered again, as soon as what is before it is taken."""
+    """Outcome of events, by id. An event that is not named is offered again once those before it are accepted."""
 
     safe: set[int] = field(default_factory=set)
     refused: dict[int, Refusal] = field(default_factory=dict)
 
     def add(self, other: "Progress") -> None:
-        """Take over what `other` tells."""
+        """Merge `other` into this."""
         self.safe.update(other.safe)
         self.refused.update(other.refused)
 
 
 class Bus(Protocol):
-    """Takes events at least once, those of one key in order."""
+    """Accepts events at least once, those of one key in order."""
 
     async def publish(self, events: Sequence[Event]) -> Progress:
-        """Return what is known by now, of events offered earlier as well; raises BusAway.
+        """Return the outcomes known so far, also of events offered earlier; raises BusAway.
 
-        Of a key's events a first part may be safe, never one that comes after one that is neither safe nor dead.
+        Of a key's events the first ones may be safe, but none behind one that is neither safe nor dead.
         """

@@ -1,4 +1,4 @@
-"""Publishes again what Kafka once refused for good: the outbox keeps dead letters for a week."""
+"""Replay of dead letters: events that Kafka refused for good, which the outbox keeps for a week."""
 
 import asyncio
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ MAX_BYTES = 16 * 1024 * 1024
 
 @dataclass(slots=True)
 class Replayed:
-    """What became of the dead letters: published, or refused again (they stay)."""
+    """Counts of dead letters that were published, or refused again (they stay)."""
 
     published: int = 0
     refused: int = 0
 
 
 async def replay(dsn: str, brokers: tuple[str, ...], max_bytes: int = MAX_BYTES) -> Replayed:
-    """Publish each dead letter once more, marked as replayed: later events of its meeting were before it.
+    """Publish each dead letter again, marked as replayed, since later events of its meeting came first.
 
     Raises aiokafka's KafkaError, asyncpg's errors, and TimeoutError when the brokers do not answer.
     """

@@ -1,9 +1,9 @@
-"""Events to Kafka: topic by kind of event, keyed by meeting, so that each meeting's events keep their order.
+"""Kafka bus: the topic depends on the event's kind, the key is the meeting, so each meeting's events stay in order.
 
-Of each partition one record batch is in flight at a time. It is taken whole or not at all, and a key's next events are
-sent when those before are acknowledged, so that nothing overtakes, whatever the brokers refuse. A flight may take as
-long as the brokers do: `publish` waits a moment for it and tells at a later call what became of it; meanwhile the
-events of all other keys and partitions go on. The producer is idempotent: what it repeats within its life arrives once.
+One record batch per partition is in flight at a time, and is accepted whole or not at all. A key's next events are sent
+when the earlier ones are acknowledged, so nothing overtakes, whatever the brokers refuse. A flight may take as long as
+the brokers need: `publish` waits a moment for it and reports the outcome in a later call. Meanwhile all other keys and
+partitions continue. The producer is idempotent: what it repeats during its lifetime arrives once.
 """
 
 import asyncio
@@ -38,13 +38,13 @@ from foundation.failures import describe
 _LOG = logging.getLogger(__name__)
 _MAX_EVENT_BYTES = 1_000_000
 _GRACE_SECONDS = 0.8
-"""How long a call waits for what it began."""
+"""Time that a call waits for its flights."""
 _SLOW_SECONDS = 5.0
-"""A flight that takes longer is told of."""
+"""A flight that takes longer is reported."""
 _TRIES = 12
-"""An event that was refused so often for a lasting reason, over minutes, is a dead letter."""
+"""An event refused this often for a lasting reason, over minutes, becomes a dead letter."""
 _PARTITIONER = DefaultPartitioner()
-"""Where every client of Kafka puts a key."""
+"""The partitioner that all Kafka clients share."""
 _TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError)
 _NOT_ABOUT_RECORDS = (
     TopicAuthorizationFailedError,
@@ -58,7 +58,7 @@ _NOT_ABOUT_RECORDS = (
 
 @dataclass(slots=True)
 class _Batch:
-    """Records for one partition; `records` is aiokafka's builder, which says when it is full."""
+    """Records for one partition; `records` is aiokafka's builder, which reports when it is full."""
 
     topic: str
     partition: int
@@ -66,7 +66,7 @@ class _Batch:
     events: list[Event] = field(default_factory=list)
 
     def add(self, event: Event) -> bool:
-        """Add the event; False when there is no room."""
+        """Add the event; return False if the batch is full."""
         added = self.records.append(timestamp=None, **record(event)._asdict())
         if added is not None:
             self.events.append(event)
@@ -81,7 +81,7 @@ class _Flight:
 
 
 class KafkaBus:
-    """A bus over Kafka's brokers, connected at the first event and again after a failure."""
+    """Bus over Kafka's brokers. It connects at the first event, and again after a failure."""
 
     def __init__(self, brokers: tuple[str, ...]) -> None:
         self._producers = Producers(brokers)
@@ -90,7 +90,7 @@ class KafkaBus:
         self._letters = Outages(f"dead letters are not announced in {DEAD_LETTERS}")
 
     async def publish(self, events: Sequence[Event]) -> Progress:
-        """Return what all in-sync replicas have by now, and what they do not take."""
+        """Return the events that all in-sync replicas have, and those that were refused."""
         progress = Progress()
         loop = asyncio.get_running_loop()
         begun = loop.time()
@@ -100,7 +100,7 @@ class KafkaBus:
         self._land(waiting, progress)
         while waiting:
             await self._launch(waiting, progress)
-            # What began in an earlier call had its time then.
+            # Flights of earlier calls have been waited for already.
             fresh = {one.task for one in self._flights.values() if one.begun >= begun} | self._topics.looking(begun)
             left = begun + _GRACE_SECONDS - loop.time()
             if (
@@ -114,7 +114,7 @@ class KafkaBus:
         return progress
 
     async def close(self) -> None:
-        """Give up what is in flight: it may arrive or not."""
+        """Abandon flights: their events may or may not arrive."""
         flights = [flight.task for flight in self._flights.values()]
         for task in flights:
             task.cancel()
@@ -123,7 +123,7 @@ class KafkaBus:
         await self._producers.close()
 
     def _land(self, waiting: dict[str, deque[Event]], progress: Progress) -> None:
-        """Take note of the flights that are over; what stands behind a refused event waits, too."""
+        """Collect finished flights. Events behind a refused one wait, too."""
         for place, flight in list(self._flights.items()):
             if not flight.task.done():
                 continue
@@ -135,7 +135,7 @@ class KafkaBus:
                     waiting.pop(event.key, None)
 
     async def _launch(self, waiting: dict[str, deque[Event]], progress: Progress) -> None:
-        """Send what may be sent now: of each key the next events of one topic, where its partition is free."""
+        """Send what can be sent now: for each key, the next events of one topic, if its partition is free."""
         producer = await self._producers.current()
         in_the_air = {event.key for flight in self._flights.values() for event in flight.batch.events}
         batches: dict[tuple[str, int], _Batch] = {}
@@ -162,7 +162,7 @@ class KafkaBus:
             del waiting[key]
 
     def _hold(self, waiting: dict[str, deque[Event]], progress: Progress) -> None:
-        """Say of every key that does not go on now that it waits, at the first event of it that does."""
+        """Report each waiting key at its first waiting event."""
         now = asyncio.get_running_loop().time()
         for flight in self._flights.values():
             slow = now - flight.begun > _SLOW_SECONDS
@@ -174,7 +174,7 @@ class KafkaBus:
             progress.refused.setdefault(queue[0].id, Refusal(under_way=True))
 
     async def _fly(self, batch: _Batch) -> Progress:
-        """Send a batch, its events one by one where it is refused for what is in it; return what became of them."""
+        """Send a batch and return the outcomes. If its content is refused, send its events one by one."""
         error = await self._send(batch)
         if error is None:
             return Progress(safe={event.id for event in batch.events})
@@ -190,7 +190,7 @@ class KafkaBus:
         return progress
 
     async def _send_alone(self, batch: _Batch, event: Event, progress: Progress, error: Exception | None) -> bool:
-        """Send one event, unless it is known already how that ends; whether those behind it may follow."""
+        """Send one event, unless its outcome is known; return whether the events behind it may follow."""
         if error is None:
             alone = _Batch(batch.topic, batch.partition, (await self._producers.current()).create_batch())
             alone.add(event)
@@ -207,7 +207,7 @@ class KafkaBus:
         return dead
 
     async def _send(self, batch: _Batch) -> Exception | None:
-        """Send a batch; return what it failed with."""
+        """Send a batch; return the error of a failure."""
         if len(batch.events) == 1 and len(record(batch.events[0]).value) > _MAX_EVENT_BYTES:
             too_large: Exception = MessageSizeTooLargeError(f"more than {_MAX_EVENT_BYTES} bytes")
             return too_large
@@ -222,7 +222,7 @@ class KafkaBus:
         return None
 
     async def _announce(self, event: Event, reason: str) -> None:
-        """Name a dead letter in a topic of its own; the outbox has it, whether anybody hears of it or not."""
+        """Announce a dead letter in the topic for them; the outbox keeps it in any case."""
         failure: Exception | None = None
         try:
             async with asyncio.timeout(_GRACE_SECONDS):
@@ -235,7 +235,7 @@ class KafkaBus:
 
 
 def _is_lasting(error: Exception) -> bool:
-    """Whether an error is about what is in a record, so that it will be the same the next time."""
+    """Return whether an error is caused by a record's content, so that a retry would fail too."""
     return (
         isinstance(error, BrokerResponseError | RecordTooLargeError)
         and not error.retriable

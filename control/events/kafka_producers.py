@@ -1,4 +1,4 @@
-"""The producer of the moment, and those before it that still have something in flight."""
+"""The current Kafka producer, and retired ones with flights in progress."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ _CLOSE_SECONDS = 0.5
 
 
 class Producers:
-    """One producer at a time takes new batches. One that was retired ends when its last flight has landed."""
+    """Producers, of which one takes new batches. A retired one is closed when its last flight has landed."""
 
     def __init__(self, brokers: tuple[str, ...]) -> None:
         self._brokers = list(brokers)
@@ -33,13 +33,13 @@ class Producers:
             return self._current
 
     def retire(self, producer: AIOKafkaProducer | None) -> None:
-        """Have the next batches sent by another one."""
+        """Retire the current producer: another one sends the next batches."""
         if producer is not None and producer is self._current:
             self._current = None
             self._ending[producer] = asyncio.create_task(self._end(producer))
 
     async def close(self) -> None:
-        """End all of them, and wait a moment for what is in flight."""
+        """Close all producers, after waiting a moment for flights."""
         self.retire(self._current)
         endings = list(self._ending.values())
         if endings:
@@ -72,7 +72,7 @@ class Producers:
         try:
             await producer.stop()  # waits for what is in flight, for as long as the brokers are away
         except KafkaError as error:
-            _LOG.info("a producer did not stop cleanly: %s", describe(error))
+            _LOG.info("a Kafka producer did not stop cleanly: %s", describe(error))
         finally:
             del self._ending[producer]
             await producer.client.close()

@@ -1,4 +1,4 @@
-"""An event as a record of Kafka: the same the first time and when it is published again."""
+"""Kafka records of events, identical when an event is published again."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ DEAD_LETTERS = "meeting.tasks.dlq"
 
 
 class KafkaRecord(NamedTuple):
-    """What aiokafka is given, by the names of its arguments."""
+    """Arguments of aiokafka for one record."""
 
     key: bytes
     value: bytes
@@ -18,7 +18,7 @@ class KafkaRecord(NamedTuple):
 
 
 def record(event: Event, *, replayed: bool = False) -> KafkaRecord:
-    """Return the record of an event; `replayed` marks one that comes after later ones of its key."""
+    """Return the record of an event; `replayed` marks one that comes after later events of its key."""
     headers = [("kind", event.kind.encode()), ("seq", str(event.seq).encode()), ("id", str(event.id).encode())]
     if event.traceparent:
         headers.append(("traceparent", event.traceparent.encode()))
@@ -36,6 +36,6 @@ def record(event: Event, *, replayed: bool = False) -> KafkaRecord:
 
 
 def notice(event: Event, reason: str) -> KafkaRecord:
-    """Return the record that names a dead letter to who reads the topic of dead letters."""
+    """Return the record that announces a dead letter."""
     value = {"event": event.id, "topic": event.topic, "kind": event.kind, "error": reason}
     return KafkaRecord(event.key.encode(), msgspec.json.encode(value), [])

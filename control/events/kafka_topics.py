@@ -1,6 +1,6 @@
-"""Which partitions topics have: looked up beside sending, and remembered; a missing topic for half a minute.
+"""Partitions of topics, looked up in the background and cached; a missing topic is cached for half a minute.
 
-Asking for a topic makes it where the brokers make topics by themselves.
+Looking up a topic creates it if the brokers create topics automatically.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ _MISSING_SECONDS = 30.0
 
 
 class Topics:
-    """What one producer has learnt."""
+    """Cache of one producer."""
 
     def __init__(self) -> None:
         self._partitions: dict[str, list[int]] = {}
@@ -23,26 +23,26 @@ class Topics:
         self._looking: dict[str, tuple[float, asyncio.Task[None]]] = {}
 
     def partitions(self, topic: str) -> list[int]:
-        """Return the partitions of a topic, none while they are not known."""
+        """Return the partitions of a topic, empty while unknown."""
         return self._partitions.get(topic, [])
 
     def missing(self, topic: str) -> str | None:
-        """Return why a topic cannot be had; None when it can, or nobody knows yet."""
+        """Return why a topic is unavailable; None if it is available or not known yet."""
         until, reason = self._missing.get(topic, (0.0, None))
         return reason if asyncio.get_running_loop().time() < until else None
 
     def look(self, producer: AIOKafkaProducer, topic: str) -> None:
-        """Have a topic looked up, unless that is under way or was done."""
+        """Start looking up a topic, unless that was done or is in progress."""
         if topic not in self._partitions and topic not in self._looking and self.missing(topic) is None:
             task = asyncio.create_task(self._look(producer, topic))
             self._looking[topic] = asyncio.get_running_loop().time(), task
 
     def looking(self, since: float) -> set[asyncio.Task[None]]:
-        """Return the look-ups under way that began after a moment."""
+        """Return the look-ups in progress that began after a given time."""
         return {task for begun, task in self._looking.values() if begun > since}
 
     def forget(self, topic: str) -> None:
-        """A topic refused something: it may not be what it was."""
+        """Forget a topic that refused something: it may have changed."""
         self._partitions.pop(topic, None)
 
     async def close(self) -> None:
@@ -60,7 +60,7 @@ class Topics:
         except TimeoutError:
             self._miss(topic, f"the topic {topic} is missing")
         except KafkaError as error:
-            self._miss(topic, f"the topic {topic} cannot be had: {describe(error)}")
+            self._miss(topic, f"the topic {topic} is unavailable: {describe(error)}")
         finally:
             del self._looking[topic]
 

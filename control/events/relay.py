@@ -1,10 +1,10 @@
-"""The outbox relay: offers events to one bus in order, at least once, from exactly one process.
+"""Outbox relay: offers events to one bus in order, at least once, from exactly one process.
 
-Each bus has a relay and a place in the outbox of its own, so that none waits for another. A session advisory lock makes
-the one process; the others wait for it. NOTIFY is only a hint, it polls every second anyway. Events go in batches and
-are marked when they are safe: what is killed in between repeats them. An event that is refused is left alone for a
-while, with what stands behind it under the same key: its later events never overtake, and all others go on. While the
-bus takes nothing at all it is asked ever more seldom.
+Each bus has its own relay and its own place in the outbox, so that none waits for another. A session advisory lock
+selects the one process; the others wait for it. NOTIFY is only a hint: the relay polls every second anyway. Events are
+offered in batches and marked once they are safe; a relay that is killed in between offers them again. A refused event
+is held back for a while, together with those behind it under the same key, so later events never overtake it; other
+keys continue. While the bus accepts nothing, the relay backs off.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ _LOG = logging.getLogger(__name__)
 _BATCH = 500
 _POLL_SECONDS = 1.0
 _LONGEST_PAUSE = 30.0
-_PUBLISHED = Counter("control_events_published_total", "Events that a bus has", ["bus", "topic"])
-_FAILED = Counter("control_events_publish_failures_total", "Events that a bus refused, tried again later", ["bus"])
-_DEAD = Counter("control_events_dead_total", "Events that a bus will never take, kept as dead letters", ["bus"])
+_PUBLISHED = Counter("control_events_published_total", "Events delivered to a bus", ["bus", "topic"])
+_FAILED = Counter("control_events_publish_failures_total", "Events that a bus refused, to be retried", ["bus"])
+_DEAD = Counter("control_events_dead_total", "Events that a bus will never accept, kept as dead letters", ["bus"])
 
 
 async def run(dsn: str, place: Place, bus: Bus) -> None:
-    """Relay until cancelled; a lost database is waited for."""
+    """Relay until cancelled; wait out a lost database."""
     await _Relay(place, bus).run(dsn)
 
 
@@ -41,8 +41,8 @@ class _Relay:
     def __init__(self, place: Place, bus: Bus) -> None:
         self._place = place
         self._bus = bus
-        self._database = Outages(f"the relay to {place.name} waits for the database")
-        self._outages = Outages(f"events wait for {place.name}")
+        self._database = Outages(f"the relay to {place.name} is waiting for the database")
+        self._outages = Outages(f"events are waiting for {place.name}")
         self._backoff = Backoff(_LONGEST_PAUSE, first=_POLL_SECONDS)
 
     async def run(self, dsn: str) -> None:
@@ -71,7 +71,7 @@ class _Relay:
             connection.terminate()
 
     async def _round(self, connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
-        """Offer one batch, or wait while the bus is away; whether there may be more right away."""
+        """Offer one batch, or wait while the bus is away; return whether there may be more at once."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
         events = await self._place.next(connection, _BATCH)
@@ -85,19 +85,19 @@ class _Relay:
             return True
         self._backoff.reset()
         _say(self._outages.note(await self._place.reason(connection), loop.time()))
-        # Finding what may go takes longer, the more is held up: however many hints come, a fifth of the time at most.
+        # Finding events to offer takes longer the more are held back, so it may take a fifth of the time at most.
         await asyncio.sleep(0 if more else min(4 * looked, _POLL_SECONDS))
         return more
 
 
 async def _offer(connection: "asyncpg.Connection[asyncpg.Record]", place: Place, bus: Bus, events: list[Event]) -> bool:
-    """Offer events and note what became of them; raises BusAway, whatever it is that the bus raises."""
+    """Offer events and store the outcomes; turns any error of the bus into BusAway."""
     try:
         progress = await _traced(events, bus)
     except BusAway:
         raise
     except Exception as error:
-        _LOG.error("the bus of %s broke", place.name, exc_info=error)
+        _LOG.error("the bus %s failed with a bug", place.name, exc_info=error)
         raise BusAway(describe(error)) from error
     if progress.safe:
         for topic in await place.pass_by(connection, sorted(progress.safe)):
@@ -108,7 +108,7 @@ async def _offer(connection: "asyncpg.Connection[asyncpg.Record]", place: Place,
 
 
 def _held(place: Place, events: list[Event], progress: Progress) -> list[Held]:
-    """Return for how long refused events are left alone: the longer, the more often they were refused."""
+    """Return how long refused events are held back: longer the more often they were refused."""
     attempts = {event.id: event.attempts for event in events}
     held = []
     for event, refusal in progress.refused.items():
@@ -126,7 +126,7 @@ def _held(place: Place, events: list[Event], progress: Progress) -> list[Held]:
 
 
 async def _traced(events: list[Event], bus: Bus) -> Progress:
-    """Publish, with a span around each event that is part of a trace, which goes on with it."""
+    """Publish, with a span around each event that belongs to a trace."""
     spans = {
         event.id: tracing.start("bus.publish", event.traceparent, topic=event.topic, kind=event.kind)
         for event in events
@@ -141,7 +141,7 @@ async def _traced(events: list[Event], bus: Bus) -> Progress:
         progress = await bus.publish(sent)
     finally:
         for event, span in spans.items():
-            span.end("" if event in progress.safe else "not taken")
+            span.end("" if event in progress.safe else "not accepted")
     return progress
 
 

@@ -1,7 +1,7 @@
 """Webhooks: events of meetings, POSTed and signed.
 
 `X-Parley-Signature: t=<unix seconds>,v1=<hex>` is HMAC-SHA256 with the webhook's secret over `<t>.<body>`. A delivery
-is repeated with growing pauses until it is answered with 2xx, so receivers drop an event id that they have seen.
+is retried with growing pauses until the response is 2xx, so receivers must drop event ids that they have seen.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ from control.store.webhooks import Due, Outcome
 from foundation.failures import describe
 
 _LOG = logging.getLogger(__name__)
-_DELIVERIES = Counter("control_webhook_deliveries_total", "Attempts to deliver", ["outcome"])
+_DELIVERIES = Counter("control_webhook_deliveries_total", "Attempts to deliver a webhook", ["outcome"])
 _PAUSES = (5, 30, 120, 600, 3600, 6 * 3600, 12 * 3600)
 _LEASE_SECONDS = 60
 _AT_ONCE = 20
 _OF_ONE = 4
-"""Of one account, so that no receiver that is slow holds up others."""
+"""Concurrent deliveries per account, so that a slow receiver does not delay others."""
 _POLL_SECONDS = 1.0
 
 
@@ -38,7 +38,7 @@ class Enqueuer:
         self._pool = pool
 
     async def publish(self, events: Sequence[Event]) -> Progress:
-        """Make all deliveries, or none while the database is away (BusAway)."""
+        """Enqueue all deliveries, or none while the database is away (BusAway)."""
         if not events:
             return Progress()
         bodies = [_body(event) for event in events]
@@ -56,7 +56,7 @@ def _body(event: Event) -> str:
 
 
 class Deliveries:
-    """Delivers what is due, a few of each account at a time: slow receivers hold up nobody but their owner."""
+    """Sends due deliveries, a few per account at a time, so that slow receivers delay only their owner."""
 
     def __init__(self, pool: Pool, http: aiohttp.ClientSession) -> None:
         self._pool = pool
@@ -64,13 +64,13 @@ class Deliveries:
         self._running: dict[asyncio.Task[None], str] = {}
 
     async def run(self) -> None:
-        """Deliver until cancelled; a lost database is waited for."""
+        """Deliver until cancelled; wait out a lost database."""
         try:
             while True:
                 try:
                     await self._begin()
                 except UNAVAILABLE as error:
-                    _LOG.warning("webhooks wait for the database: %s", describe(error))
+                    _LOG.warning("webhooks are waiting for the database: %s", describe(error))
                 await self._wait()
         finally:
             for task in self._running:
@@ -79,7 +79,7 @@ class Deliveries:
             self._running.clear()
 
     async def _begin(self) -> None:
-        """Begin what is due, of accounts that have nothing under way."""
+        """Begin due deliveries, of accounts with none in progress."""
         free = _AT_ONCE - len(self._running)
         if free <= 0:
             return
@@ -90,7 +90,7 @@ class Deliveries:
             self._running[asyncio.create_task(_attempt(self._pool, self._http, one))] = one.user_id
 
     async def _wait(self) -> None:
-        """Wait until a delivery is over, for a second at most; what broke comes again when its lease has lapsed."""
+        """Wait at most a second for a delivery to finish. A failed one is retried when its lease has lapsed."""
         if not self._running:
             await asyncio.sleep(_POLL_SECONDS)
             return
@@ -99,9 +99,9 @@ class Deliveries:
             del self._running[task]
             error = task.exception()
             if isinstance(error, UNAVAILABLE):
-                _LOG.warning("what came of a delivery could not be noted: %s", describe(error))
+                _LOG.warning("cannot store the outcome of a delivery: %s", describe(error))
             elif error is not None:
-                _LOG.error("a delivery broke", exc_info=error)
+                _LOG.error("a delivery failed with a bug", exc_info=error)
 
 
 def signature(secret: str, at: int, body: str) -> str:
@@ -122,7 +122,7 @@ async def _attempt(pool: Pool, http: aiohttp.ClientSession, due: Due) -> None:
 
 
 async def _post(http: aiohttp.ClientSession, due: Due) -> tuple[int | None, str | None]:
-    """Return the status that came, and what the owner of the webhook is told: no more than an outsider may know."""
+    """Return the response status, and an error for the webhook's owner that reveals nothing internal."""
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "Parley-Webhook",
@@ -132,9 +132,9 @@ async def _post(http: aiohttp.ClientSession, due: Due) -> tuple[int | None, str 
     }
     try:
         async with http.post(due.url, data=due.body.encode(), headers=headers, allow_redirects=False) as answer:
-            return answer.status, None if answer.ok else f"refused our request with {answer.status}"
+            return answer.status, None if answer.ok else f"the receiver answered with status {answer.status}"
     except TimeoutError:
-        return None, "took too long"
+        return None, "the receiver took too long to answer"
     except Exception as error:  # whatever it is, the delivery must be settled
-        _LOG.info("delivery %d could not be made: %s", due.id, describe(error))
-        return None, "could not be reached"
+        _LOG.info("cannot make delivery %d: %s", due.id, describe(error))
+        return None, "the receiver could not be reached"

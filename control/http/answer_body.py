@@ -1,12 +1,12 @@
-"""Bodies of answers from other servers, whole and bounded."""
+"""Bodies of responses from other servers: whole and bounded."""
 
 import aiohttp
 
 
 async def read_body(answer: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Return the body, cut off behind `limit` bytes.
+    """Return the body, truncated after `limit` bytes.
 
-    aiohttp's own `read(limit)` returns what has come so far: of a body in several segments the first.
+    aiohttp's own `read(limit)` returns only what has arrived so far, often just the first segment.
     """
     body = bytearray()
     while len(body) < limit and (chunk := await answer.content.read(limit - len(body))):

@@ -1,4 +1,4 @@
-"""What a file is, told by its first bytes, never by its name or by what the sender claims (WHATWG MIME Sniffing)."""
+"""Content type of a file by its first bytes, never by its name or the sender's claim (WHATWG MIME Sniffing)."""
 
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -15,7 +15,7 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (4, b"ftyp", "video/mp4"),
     (0, b"PK\x03\x04", "application/zip"),
 )
-# Shown in a browser as they are; everything else is only ever downloaded.
+# Types that a browser may show inline; everything else is only downloaded.
 INLINE = frozenset(
     {
         "image/png",
@@ -35,7 +35,7 @@ INLINE = frozenset(
 
 
 def sniff(head: bytes) -> str:
-    """Return the content type that the beginning of a file shows."""
+    """Return the content type of a file that begins with these bytes."""
     for offset, magic, kind in _MAGIC:
         if head.startswith(magic, offset):
             return kind
@@ -47,7 +47,7 @@ def sniff(head: bytes) -> str:
 
 
 def _is_text(head: bytes) -> bool:
-    # A character may be cut off at the end.
+    # The last character may be truncated.
     for cut in range(4):
         try:
             head[: len(head) - cut].decode()

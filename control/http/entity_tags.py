@@ -1,4 +1,4 @@
-"""ETags of JSON answers (RFC 9110, section 8.8.3): a hash of the answer as this caller sees it."""
+"""ETags of JSON responses (RFC 9110, section 8.8.3): a hash of the response to this caller."""
 
 import hashlib
 
@@ -15,7 +15,7 @@ def of(body: bytes) -> str:
 
 
 def conditional(request: Request, result: msgspec.Struct, status: int) -> Reply:
-    """Return the answer with its ETag, or 304 when the caller has it already."""
+    """Return the response with its ETag, or 304 if the caller has it already."""
     body = msgspec.json.encode(result)
     tag = of(body)
     headers = {"cache-control": "private, no-cache", "etag": tag}
@@ -26,10 +26,10 @@ def conditional(request: Request, result: msgspec.Struct, status: int) -> Reply:
 
 
 def check(request: Request, current: msgspec.Struct) -> None:
-    """Raise Problem 412 when If-Match names another state than the current one."""
+    """Raise Problem 412 if If-Match names a state other than the current one."""
     given = request.headers.get("If-Match")
     if given is not None and not _matches(given, of(msgspec.json.encode(current))):
-        raise Problem(412, "changed_meanwhile", "Somebody changed this meanwhile; read it again.")
+        raise Problem(412, "changed_meanwhile", "This was changed in the meantime. Read it again.")
 
 
 def _matches(given: str | None, tag: str) -> bool:

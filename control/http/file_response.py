@@ -21,14 +21,14 @@ from objects.threads import Objects
 
 _CHUNK = 128 * 1024
 _MAX_QUIC = 8 * 1024 * 1024
-"""Over HTTP/3 Hypercorn keeps in memory what its client has not taken yet: answers are bounded.
+"""Hypercorn buffers in memory what an HTTP/3 client has not taken yet, so responses are bounded.
 
-A browser asks again over TCP when it is told 421 (RFC 7838, section 6).
+A browser retries over TCP after a 421 (RFC 7838, section 6).
 """
 
 
 class FileBody(ResponseBody):
-    """Bytes `start` up to `end` of a file, read in threads; open only while it is being sent."""
+    """Bytes `start` to `end` of a file, read in threads; open only while being sent."""
 
     def __init__(self, path: Path, start: int, end: int) -> None:
         self._path = path
@@ -37,7 +37,7 @@ class FileBody(ResponseBody):
         self._file: FileIO | None = None
 
     async def __aenter__(self) -> "FileBody":
-        # Not in a thread: a client that goes away meanwhile would leave behind a file that nobody closes.
+        # Not in a thread: if the client disconnected meanwhile, nobody would close the file.
         self._file = FileIO(self._path)
         self._file.seek(self._position)
         return self
@@ -53,7 +53,7 @@ class FileBody(ResponseBody):
         while self._position < self._end:
             data = await asyncio.to_thread(self._file.read, min(_CHUNK, self._end - self._position))
             if not data:
-                raise OSError(f"{self._path.name} became shorter while it was sent")
+                raise OSError(f"{self._path.name} was truncated while being sent")
             self._position += len(data)
             yield data
 
@@ -62,7 +62,7 @@ class FileBody(ResponseBody):
 
 
 class ObjectBody(ResponseBody):
-    """Bytes `start` up to `end` of an object that is no file here, asked for piece by piece."""
+    """Bytes `start` to `end` of a remote object, requested piece by piece."""
 
     def __init__(self, objects: Objects, found: ObjectInfo, start: int, end: int) -> None:
         self._pieces = objects.pieces(found.key, start, end, found.tag)
@@ -73,7 +73,7 @@ class ObjectBody(ResponseBody):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing is open between two pieces."""
+        """Do nothing: nothing stays open between pieces."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._pieces
@@ -82,7 +82,7 @@ class ObjectBody(ResponseBody):
 async def send(request: Request, objects: Objects, key: str, content_type: str, cache: str) -> Response:
     """Return the response to a GET or HEAD of an object.
 
-    Raises Problem 404 when it is gone, 416 beyond its end, 503 when the store does not answer.
+    Raises Problem 404 if it is gone, 416 beyond its end, 503 if the store does not answer.
     """
     path = objects.store.local_path(key)
     if path is not None:
@@ -103,7 +103,7 @@ async def send(request: Request, objects: Objects, key: str, content_type: str, 
 
 
 async def send_file(request: Request, path: Path, content_type: str, cache: str) -> Response:
-    """Like `send`, of a file."""
+    """Return the response to a GET or HEAD of a file, like `send`."""
     try:
         status = await asyncio.to_thread(os.stat, path)
     except FileNotFoundError as error:
@@ -135,26 +135,26 @@ def _respond(
         wanted = parse_range(given, found.size)
         if wanted is not None:
             start, end = wanted
-            if is_quic:  # part of what was asked for: RFC 9110, section 15.3.7
+            if is_quic:  # part of the requested range: RFC 9110, section 15.3.7
                 end = min(end, start + _MAX_QUIC)
             code = 206
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
     if is_quic and code == 200 and end > _MAX_QUIC and request.method != "HEAD":
-        raise Problem(421, "misdirected", "Ask for large files by Range, or without HTTP/3.")
+        raise Problem(421, "misdirected", "Request large files by Range, or without HTTP/3.")
     response = Response(b"", code, headers, content_type=content_type)
     response.headers["Content-Length"] = str(end - start)
     if request.method != "HEAD":
         response.response = body(start, end)
-    # Quart's default would cut a long download off in silence.
+    # Quart's default would silently cut off a long download.
     response.timeout = None
     return response
 
 
 def parse_range(text: str, size: int) -> tuple[int, int] | None:
-    """Return (start, end) of a single byte range, end excluded; None for what is to be ignored.
+    """Return (start, end) of a single byte range, end excluded; None if the header is to be ignored.
 
-    Several ranges, other units and syntax errors are ignored, as RFC 9110 allows; raises Problem 416 for a range that
-    the file does not have.
+    Several ranges, other units and syntax errors are ignored, as RFC 9110 allows. Raises Problem 416 for a range
+    outside the file.
     """
     unit, _, ranges = text.partition("=")
     first, dash, last = (part.strip() for part in ranges.partition("-"))
@@ -174,12 +174,12 @@ def parse_range(text: str, size: int) -> tuple[int, int] | None:
             return None
         satisfiable = start < size
     if not satisfiable:
-        raise Problem(416, "range", "The file has no such range.", {"Content-Range": f"bytes */{size}"})
+        raise Problem(416, "range", "The range is outside the file.", {"Content-Range": f"bytes */{size}"})
     return start, end
 
 
 def _is_fresh(request: Request, tag: str, modified: float) -> bool:
-    """Whether the client has this version (If-None-Match takes precedence over If-Modified-Since)."""
+    """Return whether the client has this version (If-None-Match takes precedence over If-Modified-Since)."""
     given = request.headers.get("If-None-Match")
     if given is not None:
         return given.strip() == "*" or tag in {one.strip().removeprefix("W/") for one in given.split(",")}

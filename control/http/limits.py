@@ -1,6 +1,6 @@
-"""Rate limits: fixed windows counted in Redis, or in this process while Redis is away.
+"""Rate limits: fixed windows counted in Redis, or in this process while Redis is unreachable.
 
-`spend` counts acts. `guess` counts wrong attempts alone, so that a crowd with the right passcode is never refused.
+`spend` counts actions. `guess` counts only wrong attempts, so that a crowd with the right passcode is never refused.
 """
 
 import ipaddress
@@ -18,7 +18,7 @@ _SUBSCRIBER_PREFIX = 64
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What is left of a general limit; the window ends in `reset` seconds."""
+    """Remainder of a general limit; the window ends in `reset` seconds."""
 
     limit: int
     remaining: int
@@ -27,7 +27,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """How many wrong attempts of a subject are taken within `seconds`."""
+    """Limit of wrong attempts of a subject within `seconds`."""
 
     name: str
     subject: str
@@ -40,7 +40,7 @@ class Failures:
 
 
 def network(address: str) -> str:
-    """Return what counts as one party: an IPv4 address, or the /64 of an IPv6 one, which a subscriber has whole."""
+    """Return the network that counts as one party: an IPv4 address, or an IPv6 /64, which a subscriber owns whole."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -58,20 +58,20 @@ class Limits:
         self._local: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     async def spend(self, name: str, subject: str, allowed: int, seconds: int) -> None:
-        """Count one act of `subject`; raises Problem 429 beyond `allowed` within `seconds`."""
+        """Count one action of `subject`; raises Problem 429 beyond `allowed` within `seconds`."""
         if await self._count(f"limit:{name}:{subject}", seconds) > allowed:
             raise _too_many(seconds)
 
     async def forgive(self, name: str, subject: str) -> None:
-        """Start the subject's count anew."""
+        """Reset the subject's count."""
         key = f"limit:{name}:{subject}"
         self._local.pop(key, None)
         await self._live.forget(key)
 
     async def guess(self, limits: Sequence[Failures], attempt: Callable[[], Awaitable[bool]]) -> bool:
-        """Return whether an attempt is right; a wrong one counts. Raises Problem 429 once too many were wrong.
+        """Return whether an attempt is right, and count a wrong one. Raises Problem 429 after too many wrong ones.
 
-        The counts are read again after the attempt: of many at once, those behind the last one allowed learn nothing.
+        Counts are read again after the attempt, so that of many at once, those beyond the limit learn nothing.
         """
         await self._check(limits)
         right = await attempt()
@@ -85,7 +85,7 @@ class Limits:
         return False
 
     def check_requests(self, subject: str, limit: int) -> None:
-        """Raise Problem 429 when `subject` has made its `limit` requests of this minute; counts nothing."""
+        """Raise Problem 429 if `subject` has made `limit` requests this minute; counts nothing."""
         key = f"requests:{subject}"
         if self._read_locally(key) >= limit:
             raise self._too_many_requests(key, limit)
@@ -99,7 +99,7 @@ class Limits:
         return Allowance(limit, limit - count, self._reset(key))
 
     def take_back(self, subject: str) -> None:
-        """Forget one request of `subject` that turned out to be somebody else's."""
+        """Uncount one request of `subject` that turned out to be somebody else's."""
         key = f"requests:{subject}"
         if key in self._local:
             ends, count = self._local[key]
@@ -107,7 +107,7 @@ class Limits:
 
     def _too_many_requests(self, key: str, limit: int) -> Problem:
         headers = {"Retry-After": str(self._reset(key)), "RateLimit-Limit": str(limit), "RateLimit-Remaining": "0"}
-        return Problem(429, "too_many_requests", "Too many requests; slow down.", headers)
+        return Problem(429, "too_many_requests", "Too many requests. Slow down.", headers)
 
     def _reset(self, key: str) -> int:
         return max(1, round(self._local[key][0] - time.monotonic()))
@@ -139,4 +139,4 @@ class Limits:
 
 
 def _too_many(seconds: int) -> Problem:
-    return Problem(429, "too_many_requests", "Too many attempts; try again later.", {"Retry-After": str(seconds)})
+    return Problem(429, "too_many_requests", "Too many attempts. Try again later.", {"Retry-After": str(seconds)})

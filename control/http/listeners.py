@@ -1,4 +1,4 @@
-"""Listening sockets, bound before anything is served, and Hypercorn's settings for those of TLS."""
+"""Listening sockets, bound before anything is served, and Hypercorn's settings for the TLS ones."""
 
 import logging
 import socket
@@ -20,7 +20,7 @@ class Tls:
 
 
 def bind(address: str) -> socket.socket:
-    """Return a socket listening on `host:port` or `[v6]:port`; raises OSError, which says why and where."""
+    """Return a socket listening on `host:port` or `[v6]:port`; raises OSError that names the address."""
     host, _, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -40,7 +40,7 @@ def bind(address: str) -> socket.socket:
 
 
 def bind_quic(secure: list[socket.socket]) -> list[socket.socket]:
-    """Return UDP sockets at the same addresses and ports, for HTTP/3; an address that is taken goes without it."""
+    """Return UDP sockets for HTTP/3 at the same addresses and ports; an address in use goes without."""
     bound = []
     for beside in secure:
         sock = socket.socket(beside.family, socket.SOCK_DGRAM)
@@ -59,13 +59,13 @@ def bind_quic(secure: list[socket.socket]) -> list[socket.socket]:
 
 
 def address_of(sock: socket.socket) -> str:
-    """Return `host:port` that a socket is bound to."""
+    """Return the `host:port` that a socket is bound to."""
     host, port = sock.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def settings(tls: Tls, drain_seconds: float, quic: Sequence[socket.socket] = ()) -> Config:
-    """Return Hypercorn's settings. `quic` is told of by Alt-Svc (RFC 7838)."""
+    """Return Hypercorn's settings; `quic` is advertised by Alt-Svc (RFC 7838)."""
     config = Config()
     config.certfile = str(tls.certificate)
     config.keyfile = str(tls.private_key)

@@ -1,11 +1,11 @@
-"""The plain TCP listeners: HTTP/1.1 and WebSockets by uvicorn and httptools (llhttp), within limits that it lacks.
+"""Plain TCP listeners: HTTP/1.1 and WebSockets by uvicorn and httptools (llhttp), with limits that uvicorn lacks.
 
-A head, or what stands between two pieces of a body, has a size and a time; a body that does not go on and an answer
-that nobody takes are given up. Requests that two parsers could read differently (RFC 9112, section 11.2) are refused
-before anything is done: llhttp refuses most, here a Transfer-Encoding besides `chunked` and a Host that is missing or
-doubled. Trailers are dropped: uvicorn would put them among the headers. TLS, and with it HTTP/2, is Hypercorn's.
-Connections are bounded in all and by address (`foundation.connection_table`): one that waits for a request goes for a
-newcomer.
+The head of a request, and the framing between two pieces of a body, are limited in size and time. A stalled body and a
+response that nobody reads are abandoned. Requests that two parsers could read differently (RFC 9112, section 11.2) are
+refused before anything is done: llhttp refuses most; this module refuses a Transfer-Encoding besides `chunked`, and a
+missing or repeated Host. Trailers are dropped, since uvicorn would add them to the headers. Hypercorn serves TLS, and
+with it HTTP/2. Connections are bounded in all and by address (`foundation.connection_table`): an idle one is closed to
+make room.
 """
 
 import asyncio
@@ -32,11 +32,11 @@ LINGER_SECONDS = 5.0
 _SWEEP_SECONDS = 1.0
 _MOST = 8192
 _OF_DESCRIPTORS = 0.5
-_CLOSED = Counter("control_http_connections_closed_total", "Plain connections that were closed on a client", ["reason"])
+_CLOSED = Counter("control_http_connections_closed_total", "Plain connections closed by the server", ["reason"])
 
 
 class _State(ServerState):
-    """What the connections of a listener share. `is_gateway` tells addresses that stand for many."""
+    """State shared by the connections of a listener. `is_gateway` recognises addresses that stand for many clients."""
 
     def __init__(self, is_gateway: Callable[[str], bool]) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class _State(ServerState):
         self._is_gateway = is_gateway
 
     def add(self, transport: asyncio.Transport) -> None:
-        """Make room for a connection, or close it."""
+        """Admit a connection, closing an idle one if needed, or close it."""
         address = str((transport.get_extra_info("peername") or ("",))[0])
         try:
             idle = self.table.add(transport, host_of(address), shares=not self._is_gateway(address))
@@ -70,7 +70,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
 
 class PlainProtocol(HttpToolsProtocol):
-    """One connection. `due` is when it has to have said more, None while it is being answered."""
+    """One connection. `due` is its deadline to send more, None while it is being answered."""
 
     server_state: _State
     transport: asyncio.Transport
@@ -122,19 +122,19 @@ class PlainProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Begin to answer; raising here is a 400 (httptools makes a parser's error of it)."""
+        """Begin to answer. Raising here makes httptools report a parser error, answered with 400."""
         self._head_is_read = True
         self._beside_bodies = 0
         version = self.parser.get_http_version()
         if version not in {"1.0", "1.1"}:
-            raise ValueError("an HTTP version that is not spoken here")
+            raise ValueError("unsupported HTTP version")
         names = [name for name, _ in self.headers]
         if names.count(b"host") != 1 and (version == "1.1" or b"host" in names):
-            raise ValueError("not one Host")
+            raise ValueError("exactly one Host is required")
         if b"transfer-encoding" in names:
             codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
             if codings != [b"chunked"] or version == "1.0":
-                raise ValueError("a Transfer-Encoding that is not spoken here")
+                raise ValueError("unsupported Transfer-Encoding")
         if self.parser.should_upgrade() and not {b"content-length", b"transfer-encoding"}.isdisjoint(names):
             raise ValueError("an upgrade with a body")
         super().on_headers_complete()
@@ -162,7 +162,7 @@ class PlainProtocol(HttpToolsProtocol):
         self.refuse(400, "malformed", msg)
 
     def refuse(self, status: int, reason: str, detail: str) -> None:
-        """Answer what no application sees, and close; behind a request that is being answered only close."""
+        """Answer without the application and close. Behind a request that is being answered, only close."""
         _CLOSED.labels(reason).inc()
         if self.cycle is not None and not self.cycle.response_complete:
             self._is_over = True
@@ -175,14 +175,14 @@ class PlainProtocol(HttpToolsProtocol):
         self._linger()
 
     def _linger(self) -> None:
-        """Close when the client has had time to read: closing on one that still sends takes its answer away (RST)."""
+        """Close after the client had time to read: closing while it still sends would destroy the response (RST)."""
         self._is_over = True
         if not self.transport.is_closing():
             self.transport.write_eof()
             self.due = self.loop.time() + LINGER_SECONDS
 
     def sweep(self, now: float) -> None:
-        """Close a connection that says nothing more, or takes nothing more."""
+        """Close a connection that sends, or reads, nothing more."""
         if self.due is not None and now > self.due and not self.transport.is_closing():
             if not self._is_over:
                 _CLOSED.labels("silent").inc()
@@ -203,9 +203,9 @@ async def serve(
     drain_seconds: float,
     is_gateway: Callable[[str], bool],
 ) -> None:
-    """Serve until `stop`, then finish what has begun within `drain_seconds`. The sockets are closed at the end.
+    """Serve until `stop`, then finish running requests within `drain_seconds`. Closes the sockets at the end.
 
-    Connections of an address that `is_gateway` are bounded by the number of all alone.
+    Connections of an address that `is_gateway` are only bounded by the total.
     """
     config = _config(application)
     state = _State(is_gateway)
@@ -235,7 +235,7 @@ async def serve(
 
 
 def _config(application: Any) -> Config:
-    """Return uvicorn's settings, loaded: requests are neither logged nor believed who they come from."""
+    """Return uvicorn's settings, loaded: no request log, no trusted proxy headers."""
     config = Config(
         application,
         http=PlainProtocol,
@@ -249,7 +249,7 @@ def _config(application: Any) -> Config:
         timeout_keep_alive=int(HEAD_SECONDS),
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_ping_interval=20,
-        # A machine that slept, or this process stopped for a while, is no lost client.
+        # After this machine or process was suspended, its clients are not late.
         ws_ping_timeout=60,
     )
     config.load()
@@ -261,7 +261,7 @@ def _plain(state: ServerState) -> list[PlainProtocol]:
 
 
 async def _drain(state: ServerState, until: float) -> None:
-    """Wait for running requests; WebSockets are closed by their application."""
+    """Wait for running requests. Applications close their WebSockets."""
     loop = asyncio.get_running_loop()
     for connection in _plain(state):
         connection.shutdown()

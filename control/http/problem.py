@@ -1,4 +1,4 @@
-"""Refusals: problem+json (RFC 9457) with a stable `code` that programs may rely on."""
+"""Problems: problem+json (RFC 9457) with a stable `code` that programs may rely on."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Problem(Exception):
-    """Raised anywhere below a handler; `detail` is a sentence for people, never a secret."""
+    """Refusal of a request, raised anywhere below a handler. `detail` is a sentence for people, never a secret."""
 
     def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(code)
@@ -17,7 +17,7 @@ class Problem(Exception):
 
 
 class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of every refusal."""
+    """Body of every problem response."""
 
     type: str
     title: str
@@ -39,26 +39,26 @@ TITLES = {
     413: "Too large",
     415: "Unsupported media type",
     416: "Range not satisfiable",
-    422: "Not acceptable as it is",
+    422: "Invalid input",
     429: "Too many requests",
     500: "Internal error",
-    502: "A part behind this server failed",
-    503: "Not available now",
+    502: "A server behind this one failed",
+    503: "Temporarily unavailable",
     507: "Out of space",
 }
 
 
 def document(status: int, code: str, detail: str) -> bytes:
-    """Return the encoded body of a refusal."""
+    """Return the encoded body of a problem."""
     title = TITLES.get(status, "Error")
     return msgspec.json.encode(
         ProblemDocument(type=f"urn:parley:problem:{code}", title=title, status=status, code=code, detail=detail)
     )
 
 
-def not_found(what: str = "There is nothing here.") -> Problem:
+def not_found(what: str = "Not found.") -> Problem:
     return Problem(404, "not_found", what)
 
 
-def forbidden(detail: str = "You may not do this.") -> Problem:
+def forbidden(detail: str = "You are not allowed to do this.") -> Problem:
     return Problem(403, "forbidden", detail)

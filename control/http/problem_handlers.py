@@ -1,4 +1,4 @@
-"""Turn what handlers raise into problem+json."""
+"""Responses for errors: everything that handlers raise becomes problem+json."""
 
 import logging
 
@@ -15,7 +15,7 @@ _CODES = {404: "not_found", 405: "method_not_allowed", 408: "timeout", 413: "too
 
 
 def handle_problems(app: Quart) -> None:
-    """Register handlers for refusals, HTTP errors of the framework, a full disk, a database that is away, and bugs."""
+    """Register handlers for problems, HTTP errors of the framework, a full disk, an unreachable database, and bugs."""
 
     async def respond(error: Exception) -> Response:
         return response_to(error)
@@ -25,13 +25,13 @@ def handle_problems(app: Quart) -> None:
 
 
 def response_to(error: Exception) -> Response:
-    """Return what the handlers make of an error."""
+    """Return the handlers' response to an error."""
     if isinstance(error, Problem):
         return problem_response(error)
     if isinstance(error, HTTPException):
         return _of_framework(error)
     if is_no_space(error):
-        _LOG.warning("no space left: %s", describe(error))
+        _LOG.warning("no disk space left: %s", describe(error))
         return problem_response(no_space())
     if isinstance(error, UNAVAILABLE):
         return _unavailable(error)
@@ -46,13 +46,13 @@ def _of_framework(error: HTTPException) -> Response:
 
 
 def _unavailable(error: Exception) -> Response:
-    _LOG.warning("the database is away: %s", describe(error))
-    return problem_response(Problem(503, "database", "The database does not answer.", {"Retry-After": "2"}))
+    _LOG.warning("the database is unreachable: %s", describe(error))
+    return problem_response(Problem(503, "database", "The database is not answering.", {"Retry-After": "2"}))
 
 
 def _bug(error: Exception) -> Response:
     _LOG.error("unhandled error", exc_info=error)
-    return problem_response(Problem(500, "internal", "Something went wrong here."))
+    return problem_response(Problem(500, "internal", "An internal error occurred."))
 
 
 def problem_response(problem: Problem) -> Response:

@@ -1,7 +1,7 @@
-"""HTTP/3 beside the TCP listeners: Hypercorn's protocol behind a door, over UDP transports that are closed at the end.
+"""HTTP/3 beside the TCP listeners: Hypercorn's protocol behind an admission check, over UDP sockets.
 
-Hypercorn's own UDP server leaves them open, waits in vain for what they serve when it stops, and makes a connection of
-whatever looks like the first datagram of one. `sfu.api.quic_door` decides instead who may begin.
+Hypercorn's own UDP server leaves its sockets open, waits in vain for their connections when it stops, and opens a
+connection for anything that looks like an Initial. `sfu.api.quic_door` decides instead who may open one.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ from prometheus_client import Counter
 from sfu.api.quic_door import Outcome, QuicDoor, Verdict
 
 _LOG = logging.getLogger(__name__)
-_DECIDED = Counter("control_quic_datagrams_total", "Datagrams of no connection, by what became of them", ["outcome"])
+_DECIDED = Counter("control_quic_datagrams_total", "Datagrams of no connection, by outcome", ["outcome"])
 _IDLE_SECONDS = 30.0
 _MAX_IDS = 20_000
-"""Of open connections, each of which has two to nine."""
+"""Limit of connection ids; an open connection has two to nine."""
 _MAX_WAITING = 64
 _ANEW_SECONDS = 0.2
 
@@ -41,10 +41,10 @@ class _Arrived(NamedTuple):
 
 
 class _Protocol(QuicProtocol):
-    """Hypercorn's connections, which begin when the door says so."""
+    """Hypercorn's protocol, in which the door opens connections."""
 
     def begin(self, verdict: Verdict) -> None:
-        """Make the connection that a datagram which was let in begins."""
+        """Open the connection of an admitted datagram."""
         quic = QuicConnection(
             configuration=self.quic_config,
             original_destination_connection_id=verdict.original_destination,
@@ -55,7 +55,7 @@ class _Protocol(QuicProtocol):
 
 
 class _Listener(asyncio.DatagramProtocol):
-    """One UDP socket. What waits to be handled is bounded; more is lost, as datagrams may be."""
+    """One UDP socket with a bounded queue; excess datagrams are dropped."""
 
     def __init__(self, application: ASGIWrapper, config: Config) -> None:
         self._application = application
@@ -81,7 +81,7 @@ class _Listener(asyncio.DatagramProtocol):
             self._arrived.put_nowait(_Arrived(verdict, RawData(data=data, address=addr)))
 
     async def run(self) -> None:
-        """Serve until cancelled; raises what a connection failed with."""
+        """Serve until cancelled; raises the error of a failed connection."""
         assert self._transport is not None
         sock = self._transport.get_extra_info("socket")
         async with TaskGroup(asyncio.get_running_loop()) as tasks:
@@ -107,7 +107,7 @@ class _Listener(asyncio.DatagramProtocol):
 
 
 async def serve(application: Any, config: Config, sockets: Sequence[socket.socket]) -> None:
-    """Serve until cancelled; the sockets are closed then."""
+    """Serve until cancelled, then close the sockets."""
     loop = asyncio.get_running_loop()
     wrapped = ASGIWrapper(application)
     async with AsyncExitStack() as stack:
@@ -126,6 +126,6 @@ async def _run(listener: _Listener) -> None:
         try:
             await listener.run()
         except Exception as error:
-            # Whatever a datagram did to the library: its connections are gone, the next ones are served.
-            _LOG.error("HTTP/3 begins anew", exc_info=error)
-            await asyncio.sleep(_ANEW_SECONDS)  # an error that comes at once again must not spin
+            # Whatever a datagram did to the library: its connections are lost, the next ones are served.
+            _LOG.error("restarting HTTP/3 after a failure", exc_info=error)
+            await asyncio.sleep(_ANEW_SECONDS)  # an immediate repeat of the error must not spin

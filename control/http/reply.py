@@ -1,4 +1,4 @@
-"""What an endpoint answers, before a framework makes a response of it: the direct way sends it as it is."""
+"""Reply of an endpoint before the framework makes a response of it; the direct path sends it unchanged."""
 
 import msgspec
 from quart import Response
@@ -12,6 +12,6 @@ class Reply(msgspec.Struct):
     body: bytes
 
     def response(self) -> Response:
-        """Return it for Quart."""
+        """Return the reply as Quart's response."""
         kind = self.headers.pop("content-type", None)
         return Response(self.body, self.status, self.headers, content_type=kind)

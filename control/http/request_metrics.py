@@ -1,4 +1,4 @@
-"""Requests by route, as rates, errors and durations; the route is the declared rule, never the path that was asked."""
+"""Metrics of requests by route: rates, errors and durations. The route is the declared rule, not the path."""
 
 import functools
 import time
@@ -9,26 +9,26 @@ from quart import Quart, Response, g, request
 _REQUESTS = Counter("control_http_requests_total", "Requests answered", ["method", "route", "status"])
 _SECONDS = Histogram(
     "control_http_request_seconds",
-    "Time to the answer's head",
+    "Time to the response head",
     ["route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-_OPEN = Gauge("control_http_requests_open", "Requests under way")
+_OPEN = Gauge("control_http_requests_open", "Requests in progress")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def begin() -> None:
-    """A request has come."""
+    """Count a request as started."""
     _OPEN.inc()
 
 
 def end() -> None:
-    """A request is over."""
+    """Count a request as finished."""
     _OPEN.dec()
 
 
 def count(method: str, route: str, status: int, began: float) -> None:
-    """An answer's head is out."""
+    """Count a response whose head was sent."""
     requests, seconds = _series(method, route, status)
     requests.inc()
     seconds.observe(time.perf_counter() - began)
@@ -40,7 +40,7 @@ def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
 
 
 def install(app: Quart) -> None:
-    """Count every request of the application."""
+    """Instrument every request of the application."""
 
     @app.before_request
     async def note_beginning() -> None:

@@ -1,4 +1,4 @@
-"""A span around every request of the API, below the one that the browser names in `traceparent`."""
+"""Traces of API requests: a span for each, below the browser's span in `traceparent`."""
 
 from quart import Quart, Request, Response, g, request
 
@@ -8,13 +8,13 @@ _PREFIX = "/api/v1/"
 
 
 def begin(incoming: Request, rule: str, meeting: str = "") -> tracing.Entered:
-    """Begin the span of a request, which is the current one of this task."""
+    """Begin the span of a request and make it current in this task."""
     parent = tracing.read(incoming.headers.get("traceparent", ""))
     return tracing.enter(f"{incoming.method} {rule}", parent, meeting=meeting)
 
 
 def note(span: tracing.Entered, status: int) -> None:
-    """Note an answer that is an error of ours."""
+    """Mark the span of a response with a server error."""
     if status >= 500:
         span.error = str(status)
 

@@ -1,7 +1,7 @@
-"""The TLS listeners: HTTP/1.1 and 2 by Hypercorn, over connections that are accepted and bounded here.
+"""TLS listeners: HTTP/1.1 and 2 by Hypercorn, over connections that this module accepts and bounds.
 
-A connection counts from its first packet on, not from the end of its handshake, as with Hypercorn's own server. One
-without a request under way idles, and goes for a newcomer where there is no room (`foundation.connection_table`).
+A connection counts from its first packet, not from the end of its handshake as in Hypercorn's own server. One without a
+running request is idle, and is closed to make room (`foundation.connection_table`).
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from foundation.connection_table import ConnectionTable, Full, host_of
 from foundation.failures import describe
 
 _LOG = logging.getLogger(__name__)
-_CLOSED = Counter("control_tls_connections_closed_total", "Connections over TLS closed on a client", ["reason"])
+_CLOSED = Counter("control_tls_connections_closed_total", "TLS connections closed by the server", ["reason"])
 _MOST = 8192
 _OF_DESCRIPTORS = 0.25
 _HANDSHAKE_SECONDS = 15.0
@@ -30,7 +30,7 @@ _REST_SECONDS = 0.5
 
 
 class _Held:
-    """A connection, and what serves it once it does; then the transport takes the socket and closes it."""
+    """A connection and, after the handshake, its server; from then on the transport owns the socket."""
 
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(False)
@@ -40,7 +40,7 @@ class _Held:
 
 
 class _Server(TCPServer):
-    """Hypercorn's, which tells when requests are under way."""
+    """Hypercorn's server, reporting when requests are in progress."""
 
     def __init__(self, held: _Held, table: ConnectionTable[_Held], *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -60,7 +60,7 @@ async def serve(
     stop: asyncio.Event,
     is_gateway: Callable[[str], bool],
 ) -> None:
-    """Serve until `stop`, then finish what has begun within `config.graceful_timeout`; the sockets are closed then.
+    """Serve until `stop`, then finish running requests within `config.graceful_timeout` and close the sockets.
 
     Connections of an address that `is_gateway` are bounded by the number of all alone.
     """
@@ -81,7 +81,7 @@ async def serve(
 
 
 class _Listener:
-    """What the listening sockets share."""
+    """State shared by the listening sockets."""
 
     def __init__(self, application: Any, config: Config, is_gateway: Callable[[str], bool]) -> None:
         self._application = ASGIWrapper(application)
@@ -98,8 +98,8 @@ class _Listener:
             try:
                 connection, address = await loop.sock_accept(listening)
             except OSError as error:
-                _LOG.warning("a connection could not be accepted: %s", describe(error))
-                await asyncio.sleep(_REST_SECONDS)  # without descriptors the next try would fail at once again
+                _LOG.warning("cannot accept a connection: %s", describe(error))
+                await asyncio.sleep(_REST_SECONDS)  # without descriptors the next attempt would fail at once
                 continue
             self._begin(connection, str(address[0]))
 
@@ -127,7 +127,7 @@ class _Listener:
             transport, _ = await loop.connect_accepted_socket(
                 lambda: protocol, held.connection, ssl=self._tls, ssl_handshake_timeout=_HANDSHAKE_SECONDS
             )
-        except OSError:  # also what TLS does not understand, and a handshake that takes too long
+        except OSError:  # also invalid TLS, and a handshake that takes too long
             _CLOSED.labels("handshake").inc()
             return
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
@@ -138,10 +138,10 @@ class _Listener:
         if not held.is_taken:
             held.connection.close()
         if not serving.cancelled() and (error := serving.exception()) is not None:
-            _LOG.error("a connection over TLS failed", exc_info=error)
+            _LOG.error("a TLS connection failed", exc_info=error)
 
     async def drain(self) -> None:
-        """Let requests end, and close what is left."""
+        """Wait for running requests, then close the remaining connections."""
         await self._context.terminated.set()
         if left := [held.serving for held in self._table if held.serving is not None]:
             _, late = await asyncio.wait(left, timeout=self._config.graceful_timeout)

@@ -1,7 +1,7 @@
-"""Request bodies that are streamed: of each one piece waits in memory while another is being written.
+"""Streamed request bodies: of each, one piece waits in memory while another is being written.
 
-Quart reads a body as fast as it comes, whoever consumes it. Here reading pauses while the handler is behind, and so
-TCP slows the sender down. Only ASGI's own calls are wrapped: Quart's insides differ between its releases.
+Quart reads a body as fast as it arrives, even if nobody consumes it. Here reading pauses while the handler is behind,
+so TCP slows the sender down. Only ASGI calls are wrapped, since Quart's internals change between releases.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ STREAMED_PATHS = frozenset({"/api/v1/media/upload"})
 
 
 class Gate:
-    """Counts what was read and not yet taken; closed while that exceeds the high water mark."""
+    """Flow control: counts bytes read but not consumed; closed above the high-water mark."""
 
     def __init__(self) -> None:
         self._waiting = 0
@@ -36,7 +36,7 @@ class Gate:
             self._open.set()
 
     def release(self) -> None:
-        """Stay open: the answer is out, what still comes is thrown away."""
+        """Stay open: the response was sent, and the rest of the body is discarded."""
         self._waiting = -(1 << 62)
         self._open.set()
 
@@ -45,7 +45,7 @@ class Gate:
 
 
 class PacedBody(Body):
-    """A body that tells the gate what its reader took."""
+    """A body that reports to the gate what its reader consumed."""
 
     gate: Gate | None = None
 
@@ -57,7 +57,7 @@ class PacedBody(Body):
 
 
 class StreamingRequest(Request):
-    """A request whose body has no size limit on the streamed paths: their handlers count for themselves."""
+    """A request without a size limit of the body on streamed paths, whose handlers enforce their own."""
 
     body_class = PacedBody
     body: PacedBody
@@ -70,7 +70,7 @@ class StreamingRequest(Request):
 
 
 class PacedConnection(ASGIHTTPConnection):
-    """A connection that reads no further while its gate is closed."""
+    """A connection that pauses reading while its gate is closed."""
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if self.scope["path"] not in STREAMED_PATHS:

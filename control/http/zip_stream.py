@@ -1,4 +1,4 @@
-"""A ZIP archive as it goes, stored not deflated: media does not shrink, and nothing is kept in memory or on disk."""
+"""Streamed ZIP archives, stored without compression: media does not shrink, and nothing is buffered."""
 
 import time
 import zipfile
@@ -13,7 +13,7 @@ _CHUNK = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An object, or what is there already, and its name within the archive."""
+    """An object or given content, and its name within the archive."""
 
     name: str
     key: str = ""
@@ -21,7 +21,7 @@ class Entry:
 
 
 class _Sink:
-    """The unseekable file that zipfile writes to."""
+    """Unseekable file that zipfile writes to."""
 
     def __init__(self) -> None:
         self._waiting: list[bytes] = []
@@ -31,10 +31,10 @@ class _Sink:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: nothing is buffered."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
     def take(self) -> bytes:
         data = b"".join(self._waiting)
@@ -43,7 +43,7 @@ class _Sink:
 
 
 def parts(store: ObjectStore, entries: list[Entry]) -> Generator[bytes, None, None]:
-    """Yield the archive in pieces; raises OSError when an object is gone or changes."""
+    """Yield the archive in pieces; raises OSError if an object is gone or changes."""
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for entry in entries:
@@ -51,7 +51,7 @@ def parts(store: ObjectStore, entries: list[Entry]) -> Generator[bytes, None, No
                 archive.writestr(entry.name, entry.data)
                 continue
             found = store.info(entry.key)
-            made = time.localtime(max(found.modified, 315_619_200))  # ZIP knows no time before 1980
+            made = time.localtime(max(found.modified, 315_619_200))  # ZIP has no times before 1980
             info = zipfile.ZipInfo(entry.name, made[:6])
             info.file_size = found.size
             with archive.open(info, "w", force_zip64=True) as target:
@@ -63,7 +63,7 @@ def parts(store: ObjectStore, entries: list[Entry]) -> Generator[bytes, None, No
 
 
 async def stream(objects: Objects, entries: list[Entry]) -> AsyncIterator[bytes]:
-    """Yield the archive without holding up the loop."""
+    """Yield the archive without blocking the loop."""
     pieces = parts(objects.store, entries)
     try:
         while (piece := await objects.call(next, pieces, None)) is not None:

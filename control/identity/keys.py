@@ -1,4 +1,4 @@
-"""Secrets that control makes once and keeps in its data directory, 0600: the signing key and the session secret."""
+"""Secrets that control generates once and keeps in its data directory (0600): signing key and session secret."""
 
 import base64
 import errno
@@ -17,7 +17,7 @@ _SESSION_SECRET = "session-secret"  # noqa: S105 - a file name
 
 
 class Keys:
-    """The Ed25519 key of join tokens, and secrets derived from one random value for everything control reads itself."""
+    """The Ed25519 key of join tokens, and secrets derived from one random value for tokens that only control reads."""
 
     def __init__(self, signing: Ed25519PrivateKey, session_secret: bytes) -> None:
         self.signing = signing
@@ -27,7 +27,7 @@ class Keys:
         self._secret = session_secret
 
     def derive(self, purpose: str) -> bytes:
-        """Return 32 bytes that belong to `purpose` alone."""
+        """Return 32 bytes derived for `purpose` alone."""
         return hmac.digest(self._secret, purpose.encode(), "sha256")
 
     def public_jwks(self) -> list[dict[str, Any]]:
@@ -36,7 +36,7 @@ class Keys:
 
 
 def load(directory: Path, may_create: bool) -> Keys:
-    """Return the keys in `directory`, making them when missing and `may_create`; raises FileNotFoundError otherwise."""
+    """Return the keys in `directory`. If missing, create them if `may_create`, else raise FileNotFoundError."""
     if may_create:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         _create(directory / _SIGNING_KEY, _new_signing_key())
@@ -62,7 +62,7 @@ def _new_signing_key() -> bytes:
 
 
 def _create(path: Path, content: bytes) -> None:
-    """Write a file of ours alone unless it exists; complete or absent, also when two processes start at once."""
+    """Write a private file unless it exists: complete or not at all, even if two processes start at once."""
     if path.exists():
         return
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -74,6 +74,6 @@ def _create(path: Path, content: bytes) -> None:
     try:
         path.hardlink_to(temporary)
     except FileExistsError:
-        pass  # another process was first: its file is as good
+        pass  # another process was first, and its file is as good
     finally:
         temporary.unlink()

@@ -1,7 +1,7 @@
 """OpenID Connect (Core 1.0), authorization code flow with PKCE (RFC 7636).
 
-The provider's answer is believed only when it comes back to the browser that asked (state), for this very attempt
-(nonce), signed by the issuer's published key with an asymmetric algorithm, for our client and in time.
+The provider's response is accepted only from the browser that began the attempt (state), for this attempt (nonce),
+signed by the issuer's published key with an asymmetric algorithm, for this client, and in time.
 """
 
 import base64
@@ -39,7 +39,7 @@ class _Tokens(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to sign in, kept by the browser that makes it."""
+    """One attempt to sign in, kept by its browser."""
 
     provider: str
     state: str
@@ -53,7 +53,7 @@ def new_attempt(provider: str, return_to: str) -> Attempt:
 
 
 class OidcClient:
-    """Talks to one provider; what it publishes is kept for an hour."""
+    """Client of one provider. The provider's metadata and keys are cached for an hour."""
 
     def __init__(self, provider: OidcProvider, redirect_uri: str, http: aiohttp.ClientSession) -> None:
         self.provider = provider
@@ -63,9 +63,9 @@ class OidcClient:
         self._keys: tuple[float, jwt.PyJWKSet] | None = None
 
     async def authorization_url(self, attempt: Attempt, max_age: int | None = None) -> str:
-        """Return where the browser is sent; raises Problem 502 when the provider does not answer.
+        """Return the URL to send the browser to; raises Problem 502 if the provider does not answer.
 
-        With `max_age` the provider asks anew whoever signed in there longer ago than so many seconds.
+        With `max_age`, the provider authenticates anew whoever signed in there more than so many seconds ago.
         """
         discovery = await self._discovery()
         challenge = base64.urlsafe_b64encode(hashlib.sha256(attempt.verifier.encode()).digest()).rstrip(b"=").decode()
@@ -128,7 +128,7 @@ class OidcClient:
         return claims
 
     async def _key(self, kid: str, discovery: _Discovery) -> jwt.PyJWK:
-        """Return the issuer's key of this id; keys that are not known yet are looked up once a minute at most."""
+        """Return the issuer's key with this id. Unknown keys are looked up at most once a minute."""
         now = time.monotonic()
         if self._keys is None or now - self._keys[0] > _FRESH_SECONDS:
             self._keys = now, await self._fetch_keys(discovery)
@@ -170,7 +170,7 @@ class OidcClient:
 
 
 def _check_authorized_party(claims: dict[str, Any], client_id: str) -> None:
-    """Raise Problem 403 for a token that was issued to another client (section 3.1.3.7, 3 to 5)."""
+    """Raise Problem 403 for a token issued to another client (section 3.1.3.7, 3 to 5)."""
     audience = claims["aud"]
     several = isinstance(audience, list) and len(audience) > 1
     if claims.get("azp", None if several else client_id) != client_id:
@@ -183,8 +183,8 @@ def _find(keys: jwt.PyJWKSet, kid: str) -> jwt.PyJWK | None:
 
 
 def _untrusted() -> Problem:
-    return Problem(403, "oidc_token", "What the identity provider sent cannot be trusted.")
+    return Problem(403, "oidc_token", "The response of the identity provider cannot be trusted.")
 
 
 def _unavailable() -> Problem:
-    return Problem(502, "oidc_unavailable", "The identity provider does not answer.")
+    return Problem(502, "oidc_unavailable", "The identity provider is not answering.")

@@ -1,8 +1,8 @@
-"""Passkeys: the relying party's side of Web Authentication (Level 3), by the library `webauthn`.
+"""Passkeys: the relying party of Web Authentication (Level 3), by the library `webauthn`.
 
-The user is verified by the authenticator at each ceremony (a PIN, a finger), so that a passkey alone is two factors.
-The relying party is the host that the page was asked for at; the origin that the browser reports must be that page's,
-or a configured one of the same host. Attestation is not asked for: any authenticator will do.
+The authenticator verifies the user at each ceremony (by PIN or fingerprint), so a passkey alone is two factors. The
+relying party is the host of the page. The origin that the browser reports must be the page's, or a configured one of
+the same host. Attestation is not requested: any authenticator will do.
 """
 
 import json
@@ -28,7 +28,7 @@ _REQUIRED = UserVerificationRequirement.REQUIRED
 
 @dataclass(frozen=True, slots=True)
 class RelyingParty:
-    """Who passkeys are made for: `host` without a port, and the origins that pages of it have."""
+    """The relying party: `host` without a port, and the origins of its pages."""
 
     host: str
     origins: tuple[str, ...]
@@ -69,7 +69,7 @@ def registration_options(
 
 
 def verify_registration(party: RelyingParty, challenge: bytes, credential: dict[str, Any]) -> NewCredential:
-    """Return what is to be stored of a new credential; raises Problem 403 when it does not verify."""
+    """Return the stored part of a new credential; raises Problem 403 if it does not verify."""
     try:
         found = webauthn.verify_registration_response(
             credential=credential,
@@ -84,7 +84,7 @@ def verify_registration(party: RelyingParty, challenge: bytes, credential: dict[
 
 
 def sign_in_options(party: RelyingParty, challenge: bytes) -> dict[str, Any]:
-    """Return PublicKeyCredentialRequestOptionsJSON for whichever passkey of this host the person has."""
+    """Return PublicKeyCredentialRequestOptionsJSON for any passkey of this host."""
     options = webauthn.generate_authentication_options(
         rp_id=party.host, challenge=challenge, timeout=SECONDS * 1000, user_verification=_REQUIRED
     )
@@ -94,9 +94,9 @@ def sign_in_options(party: RelyingParty, challenge: bytes) -> dict[str, Any]:
 def verify_sign_in(
     party: RelyingParty, challenge: bytes, credential: dict[str, Any], public_key: bytes, sign_count: int
 ) -> int:
-    """Return the authenticator's new count; raises Problem 403 when the assertion does not verify.
+    """Return the authenticator's new count; raises Problem 403 if the assertion does not verify.
 
-    A count that did not rise shows a copied authenticator (section 6.1.1); synchronised passkeys count nothing.
+    A count that did not rise reveals a cloned authenticator (section 6.1.1). Synchronised passkeys do not count.
     """
     try:
         found = webauthn.verify_authentication_response(
@@ -114,7 +114,7 @@ def verify_sign_in(
 
 
 def challenge_of(credential: dict[str, Any]) -> bytes:
-    """Return the challenge that a credential says it answers, unverified: only to find it; raises Problem 403."""
+    """Return the challenge that a credential claims to answer, unverified, only to look it up; raises Problem 403."""
     try:
         data = json.loads(webauthn.base64url_to_bytes(credential["response"]["clientDataJSON"]))
         return webauthn.base64url_to_bytes(data["challenge"])

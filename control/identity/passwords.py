@@ -1,6 +1,6 @@
-"""Argon2id (RFC 9106) in threads of its own: hashing takes tens of milliseconds and must not hold up the loop.
+"""Password hashing with Argon2id (RFC 9106), in threads because it takes tens of milliseconds.
 
-The queue is bounded; beyond it a login is refused with 503 rather than delayed without end.
+The queue is bounded. Beyond it a login is refused with 503 rather than delayed indefinitely.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class Passwords:
         return await self._run(lambda: self._hasher.hash(password))
 
     async def verify(self, stored: str | None, password: str) -> bool:
-        """Whether `password` is the one; takes as long when there is no account (`stored` is None)."""
+        """Return whether `password` is right; takes as long if there is no account (`stored` is None)."""
         matches = await self._run(lambda: self._verify(stored or self._decoy, password))
         return matches and stored is not None
 
@@ -50,7 +50,7 @@ class Passwords:
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._busy >= self._limit:
-            raise Problem(503, "busy", "Too many sign-ins at once; try again.", {"Retry-After": "2"})
+            raise Problem(503, "busy", "Too many sign-ins at once. Try again.", {"Retry-After": "2"})
         self._busy += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)

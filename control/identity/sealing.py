@@ -1,6 +1,6 @@
-"""Secrets that the database keeps but must not tell: AES-256-GCM with a key derived from the session secret.
+"""Encryption of secrets in the database: AES-256-GCM with a key derived from the session secret.
 
-What is sealed belongs to one subject (additional data), so that a row's secret is worth nothing in another row.
+A sealed text belongs to one subject (additional data), so a row's secret is useless in another row.
 """
 
 import base64
@@ -25,16 +25,16 @@ class Seal:
         return _PREFIX + base64.b64encode(nonce + sealed).decode()
 
     def open(self, subject: str, stored: str) -> str:
-        """Return what was sealed; raises ValueError when it was with another key, or for another subject."""
+        """Return the sealed text; raises ValueError if it was sealed with another key or for another subject."""
         if not is_sealed(stored):
-            raise ValueError("this is not sealed")
+            raise ValueError("the text is not sealed")
         try:
             data = base64.b64decode(stored.removeprefix(_PREFIX), validate=True)
             return self._cipher.decrypt(data[:_NONCE], data[_NONCE:], subject.encode()).decode()
         except (InvalidTag, ValueError) as error:
-            raise ValueError("this was sealed with another key") from error
+            raise ValueError("the text was sealed with another key") from error
 
 
 def is_sealed(stored: str) -> bool:
-    """Whether a stored text is sealed; those of earlier releases are not."""
+    """Return whether a stored text is sealed; those of earlier releases are not."""
     return stored.startswith(_PREFIX)

@@ -1,6 +1,6 @@
-"""Tokens that control hands out: access, refresh, CSRF, participant, rejoin, and join tokens for the sfu.
+"""Tokens that control issues: access, refresh, CSRF, participant and rejoin tokens, and join tokens for the sfu.
 
-Algorithms and audiences are pinned by the reader, never taken from the token (CVE-2021-39215).
+The reader pins algorithms and audiences; they are never taken from the token (CVE-2021-39215).
 """
 
 import base64
@@ -32,7 +32,7 @@ _DEVICE = "parley-device"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What an access token says; whether it still holds, the session row knows."""
+    """Content of an access token. Whether it is still valid depends on the session row."""
 
     user: str
     session: str
@@ -41,7 +41,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class GuestPass:
-    """What a participant token says."""
+    """Content of a participant token."""
 
     participant: str
     meeting: str
@@ -55,14 +55,14 @@ class RefreshToken:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A browser, and the accounts that signed in from it last."""
+    """A browser and the accounts that last signed in from it."""
 
     id: str
     users: tuple[str, ...]
 
 
 class Tokens:
-    """Makes and reads tokens; reading returns None for whatever is not ours, or expired."""
+    """Issues and reads tokens. Reading returns None for an invalid or expired one."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
@@ -98,7 +98,7 @@ class Tokens:
         return None
 
     def attempt(self, attempt: Attempt) -> str:
-        """Return what the browser keeps while it signs in at an identity provider."""
+        """Return the token that the browser keeps while it signs in at an identity provider."""
         return self._sign({"sub": attempt.provider, **asdict(attempt)}, self._attempt_key, _ATTEMPT, ATTEMPT_SECONDS)
 
     def read_attempt(self, token: str) -> Attempt | None:
@@ -134,14 +134,14 @@ class Tokens:
         return hmac.compare_digest(given.encode(), self.csrf(session).encode())
 
     def link(self, link: str, subject: str, expires: int) -> str:
-        """Return the signature of a link, by its id, to `subject` that holds until `expires` (Unix seconds)."""
+        """Return the signature of the link `link_id` to `subject`, valid until `expires` (Unix seconds)."""
         return hmac.digest(self._link_key, f"{link}\n{expires}\n{subject}".encode(), "sha256").hex()
 
     def link_matches(self, link: str, subject: str, expires: int, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self.link(link, subject, expires).encode())
 
     def mark(self, meeting: str, subject: str) -> bytes:
-        """Return the hash by which a meeting recognises somebody; another meeting's differs."""
+        """Return the hash by which a meeting recognises somebody; it differs in each meeting."""
         return hmac.digest(self._mark_key, f"{meeting}\n{subject}".encode(), "sha256")
 
     def join(
@@ -206,12 +206,12 @@ def rejoin_participant(secret: str) -> str:
 
 
 def digest(secret: str) -> bytes:
-    """Return what is stored of a random secret: it has enough entropy for a plain hash."""
+    """Return the stored hash of a random secret, which has enough entropy for a plain hash."""
     return hashlib.sha256(secret.encode()).digest()
 
 
 def way_of_join_token(token: str) -> tuple[str, str]:
-    """Return the room and the node that a join token names, unverified: only to find the node, which verifies it."""
+    """Return the room and node that a join token names, unverified, only to find the node that verifies it."""
     try:
         claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
     except (jwt.InvalidTokenError, UnicodeError):

@@ -1,4 +1,4 @@
-"""Time-based one-time passwords (RFC 6238) with the parameters that every authenticator app takes: SHA-1, 30 s, six."""
+"""Time-based one-time passwords (RFC 6238) with the parameters that all apps support: SHA-1, 30 s, six digits."""
 
 import base64
 import hmac
@@ -16,7 +16,7 @@ def new_secret() -> str:
 
 
 def uri(secret: str, account: str, issuer: str = "Parley") -> str:
-    """Return what the QR code of an authenticator app holds."""
+    """Return the URI for the QR code of an authenticator app."""
     label = quote(f"{issuer}:{account}")
     return f"otpauth://totp/{label}?secret={secret}&issuer={quote(issuer)}&digits={_DIGITS}&period={_STEP_SECONDS}"
 
@@ -30,7 +30,7 @@ def code(secret: str, step: int) -> str:
 
 
 def matching_step(secret: str, given: str, now: float, last_step: int) -> int | None:
-    """Return the step, one before to one after `now`, whose code was given; never `last_step` or an earlier one.
+    """Return the step, within one of `now`, whose code was given; never `last_step` or an earlier one.
 
     No code matches an empty secret.
     """

@@ -1,8 +1,8 @@
 """Forward-only migrations: numbered SQL files, each applied once in its own transaction and checksummed.
 
 A session advisory lock lets several control processes start at once. Statements must be expand-and-contract: the
-previous release runs on the new schema, and starts on it, so that there is a way back and an upgrade may take its time.
-A migration that breaks it says so: its file begins with `-- breaks_previous`, and releases that lack it do not start.
+previous release runs and starts on the new schema, so an upgrade can be gradual and undone. A migration that breaks the
+previous release begins with `-- breaks_previous`, and releases without it do not start.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class MigrationError(Exception):
-    """The database does not fit the files: an applied migration was changed, or is unknown and breaks this release."""
+    """The database does not match the files: an applied migration was changed, or breaks this release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class Migration:
 
     @property
     def breaks_previous(self) -> bool:
-        """Whether releases that lack it cannot run on a database that has it."""
+        """Return whether releases without it cannot run on a database that has it."""
         return self.sql.startswith(_BREAKS_PREVIOUS)
 
 
 def available(directory: Path = _DIRECTORY) -> list[Migration]:
-    """Return the migrations in order; raises MigrationError when a number is missing or doubled."""
+    """Return the migrations in order; raises MigrationError if a number is missing or doubled."""
     found = []
     for path in sorted(directory.glob("*.sql")):
         match = _NAME.fullmatch(path.name)
@@ -52,7 +52,7 @@ def available(directory: Path = _DIRECTORY) -> list[Migration]:
 
 
 async def pending(connection: asyncpg.Connection, migrations: list[Migration]) -> list[Migration]:
-    """Return what is still to be applied; raises MigrationError when the applied ones differ from the files."""
+    """Return the migrations still to apply; raises MigrationError if applied ones differ from the files."""
     if not await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL"):
         return migrations
     rows = await connection.fetch("SELECT * FROM schema_migrations ORDER BY number")
@@ -65,20 +65,20 @@ async def pending(connection: asyncpg.Connection, migrations: list[Migration]) -
 
 
 def _check_later(rows: list[asyncpg.Record]) -> None:
-    """Go on with a database that a later release has migrated, unless one of its migrations rules that out."""
+    """Accept a database that a later release has migrated, unless one of its migrations forbids it."""
     names = [f"{row['number']:04}_{row['name']}" for row in rows]
     for name, row in zip(names, rows, strict=True):
         if row["breaks_previous"]:
             raise MigrationError(f"the database has migration {name} of a later release, which this one cannot run on")
     if names:
-        _LOG.warning("a later release has migrated the database (%s); this one goes on with it", ", ".join(names))
+        _LOG.warning("a later release has migrated the database (%s); continuing: it is compatible", ", ".join(names))
 
 
 async def migrate(dsn: str, dry_run: bool = False) -> list[str]:
-    """Apply what is pending and return its names; with `dry_run` only return them.
+    """Apply pending migrations and return their names; with `dry_run`, only return them.
 
-    Raises MigrationError when files and database disagree, and asyncpg's errors when a statement fails: migrations
-    before the failed one stay applied.
+    Raises MigrationError if files and database disagree, and asyncpg's errors if a statement fails. Migrations before
+    the failed one stay applied.
     """
     migrations = available()
     connection = await asyncpg.connect(dsn)

@@ -1,6 +1,6 @@
-"""Tables that were lost, made again: by the statements of the migrations that made them, indexes and all.
+"""Rebuilding of lost tables, with indexes, from the statements of the migrations that created them.
 
-What else they took with them comes back too: views over them, and foreign keys of tables that are still there.
+Views over them, and foreign keys of remaining tables, are rebuilt too.
 """
 
 import re
@@ -14,7 +14,7 @@ _COMMENT = re.compile(r"^\s*--.*\n?", re.MULTILINE)
 
 
 async def rebuild(connection: "asyncpg.Connection[asyncpg.Record]", tables: Sequence[str]) -> list[str]:
-    """Make those of `tables` that are missing, empty, and return their names."""
+    """Create the missing ones of `tables`, empty, and return their names."""
     async with connection.transaction():
         missing = [one for one in tables if await connection.fetchval("SELECT to_regclass($1) IS NULL", one)]
         if missing:
@@ -24,7 +24,7 @@ async def rebuild(connection: "asyncpg.Connection[asyncpg.Record]", tables: Sequ
 
 
 def statements_about(tables: Sequence[str]) -> Iterator[str]:
-    """Yield what makes these tables, in order, with what depends on them."""
+    """Yield the statements that create these tables and their dependents, in order."""
     names = "|".join(tables)
     index_or_trigger = r"CREATE (UNIQUE )?INDEX \w+ ON|CREATE TRIGGER \w+ (BEFORE|AFTER) [A-Z ]+ ON"
     own = re.compile(rf"(CREATE TABLE|ALTER TABLE|{index_or_trigger}) ({names})\b")
@@ -37,5 +37,5 @@ def statements_about(tables: Sequence[str]) -> Iterator[str]:
                 yield text
             elif other := re.match(r"CREATE TABLE (\w+)", text):
                 for column in foreign.finditer(text):
-                    # Not valid: its rows may speak of what is yet to be found again.
+                    # Not valid: rows may refer to recordings that are yet to be found.
                     yield f"ALTER TABLE {other[1]} ADD FOREIGN KEY ({column[1]}){column[2]} NOT VALID"

@@ -1,4 +1,4 @@
-"""Inference's HTTP API: what it knows and what it makes of files. Control authorises, inference knows no users."""
+"""Client of inference's HTTP API. Control authorizes; inference knows no users."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,7 +17,7 @@ _MAX_LINE = 1024 * 1024
 
 
 class InferenceFailed(Exception):
-    """Inference could not do it; `again` tells whether trying later may help."""
+    """Inference failed; `again` tells whether to retry."""
 
     def __init__(self, detail: str, *, again: bool) -> None:
         super().__init__(detail)
@@ -25,7 +25,7 @@ class InferenceFailed(Exception):
 
 
 class InferenceClient:
-    """Talks to one inference process."""
+    """Client of one inference process."""
 
     def __init__(self, url: str, secret: str, http: aiohttp.ClientSession) -> None:
         self._url = url
@@ -33,7 +33,7 @@ class InferenceClient:
         self._http = http
 
     async def ask(self, what: str) -> dict[str, Any]:
-        """Return the JSON of `/ai/v1/{what}`; raises Problem 503 when inference does not answer."""
+        """Return the JSON of `/ai/v1/{what}`; raises Problem 503 if inference does not answer."""
         try:
             async with self._http.get(f"{self._url}/ai/v1/{what}", headers=self._headers, timeout=_SHORT) as answer:
                 data = await answer.read()
@@ -44,11 +44,11 @@ class InferenceClient:
         raise _unavailable()
 
     def transcribe(self, path: Path, languages: list[str]) -> AsyncIterator[dict[str, Any]]:
-        """Yield what recognition of a file says: `segment`, `progress`, `done`; raises InferenceFailed."""
+        """Yield the records of recognising a file: `segment`, `progress`, `done`; raises InferenceFailed."""
         return self._lines("asr", path, {"language": ",".join(languages)})
 
     def emotions(self, path: Path) -> AsyncIterator[dict[str, Any]]:
-        """Yield what analysis of a file says: `progress`, then `findings`; raises InferenceFailed."""
+        """Yield the records of analysing a file: `progress`, then `findings`; raises InferenceFailed."""
         return self._lines("emotion", path, {})
 
     async def _lines(self, what: str, path: Path, params: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
@@ -68,7 +68,7 @@ class InferenceClient:
             raise InferenceFailed(describe(error), again=True) from error
 
     async def judge_synthesis(self, path: Path, medium: str) -> dict[str, Any]:
-        """Return the verdict on whether a file was generated; raises InferenceFailed."""
+        """Return the verdict on whether a file is synthetic; raises InferenceFailed."""
         url = f"{self._url}/ai/v1/synthesis"
         try:
             with path.open("rb") as file:
@@ -93,4 +93,4 @@ async def _check(answer: aiohttp.ClientResponse) -> None:
 
 
 def _unavailable() -> Problem:
-    return Problem(503, "ai_unavailable", "Inference does not answer.", {"Retry-After": "10"})
+    return Problem(503, "ai_unavailable", "Inference is not answering.", {"Retry-After": "10"})

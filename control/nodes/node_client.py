@@ -1,7 +1,7 @@
-"""Desired states on their way to sfu nodes.
+"""Client of the sfu nodes' private HTTP API, which delivers desired states.
 
-A PUT that fails is tried again for a few seconds; after that the node's own pull, every 5 s, makes up for it. Per
-room only the latest version travels.
+A failed PUT is retried for a few seconds; after that the node catches up with its own pull, every 5 s. Only the latest
+version of each room is sent.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class _LiveRooms(msgspec.Struct, frozen=True):
 
 
 class NodeClient:
-    """Talks to the private HTTP port of the registry's nodes, and knows which of them a meeting is on."""
+    """Client of the registry's nodes, which finds the node of a meeting."""
 
     def __init__(self, config: ControlConfig, pool: Pool, http: aiohttp.ClientSession, registry: Registry) -> None:
         self._registry = registry
@@ -46,7 +46,7 @@ class NodeClient:
         self._latest: dict[str, DesiredState] = {}
         self._pushing: dict[str, asyncio.Task[None]] = {}
         self.unreachable: set[str] = set()
-        """Nodes that did not answer when they were last asked for their rooms."""
+        """Nodes that did not answer the last request for their rooms."""
 
     def node(self, name: str) -> NodeRecord | None:
         return self._registry.known().get(name)
@@ -55,26 +55,26 @@ class NodeClient:
         return list(self._registry.known())
 
     async def placement(self, meeting: str) -> Placement | None:
-        """Return where a meeting is placed; None when it never was."""
+        """Return the placement of a meeting; None if it was never placed."""
         async with self._pool.acquire() as connection:
             return await placements.of(connection, meeting)
 
     async def of_meeting(self, meeting: str) -> NodeRecord | None:
-        """Return the node that a meeting is placed on; None when it has none or that one is no longer known."""
+        """Return the node of a meeting; None if it has none or the node is no longer known."""
         placement = await self.placement(meeting)
         return None if placement is None else self.node(placement.node)
 
     async def trouble(self) -> str | None:
-        """Return what is wrong with the nodes: none lives, or some do not answer; None when all do."""
+        """Return what is wrong with the nodes: none is alive, or some do not answer; None if all do."""
         if not self._registry.living():
             return "none"
         silent = sorted(self.unreachable)
         return f"do not answer: {', '.join(silent)}" if silent else None
 
     def push(self, state: DesiredState) -> asyncio.Task[None]:
-        """Send a committed state to every node that holds its room; the task ends once they took it, or will not.
+        """Send a committed state to every node that holds its room; the task ends when all accepted it or failed.
 
-        Where that is the row says, unless the state brings its placement: that of a meeting whose rows are gone.
+        The nodes are read from the room's row, unless `placement` is given, for a meeting whose rows are deleted.
         """
         waiting = self._latest.get(state.room)
         if waiting is None or waiting.version <= state.version:
@@ -84,7 +84,7 @@ class NodeClient:
         return self._pushing[state.room]
 
     async def drain(self, name: str, wish: DrainWish) -> NodeRecord:
-        """Have a node drain, or take rooms again; raises Problem when it is unknown or does not answer."""
+        """Drain a node, or let it take rooms again; raises Problem if it is unknown or does not answer."""
         node = self.node(name)
         if node is None:
             raise not_found("There is no such node.")
@@ -98,7 +98,7 @@ class NodeClient:
             raise Problem(502, "node_unreachable", f"{name} does not answer.") from error
 
     async def live_rooms(self, name: str) -> set[str] | None:
-        """Return the rooms that are live on a node, None when it does not answer."""
+        """Return the live rooms of a node, None if it does not answer."""
         node = self.node(name)
         if node is None:
             return None
@@ -126,7 +126,7 @@ class NodeClient:
                 if placement is not None:
                     await self._put_to_all(placement, msgspec.structs.replace(state, placement=placement))
         except UNAVAILABLE as error:
-            _LOG.warning("the node of %s is unknown while the database is away: %s", room, describe(error))
+            _LOG.warning("the node of room %s is unknown while the database is unreachable: %s", room, describe(error))
         finally:
             del self._pushing[room]
 
@@ -148,12 +148,14 @@ class NodeClient:
             async with self._http.put(
                 url, data=msgspec.json.encode(state), headers=self._headers, timeout=_TIMEOUT
             ) as answer:
-                # 404: the room is not live there, and will pull its state when it opens.
+                # 404: the room is not live there. The node pulls its state when it opens.
                 taken = answer.status < 300 or answer.status == 404
                 outcome = f"status {answer.status}"
         except (aiohttp.ClientError, TimeoutError) as error:
             taken, outcome = False, type(error).__name__
         _PUSHES.labels("taken" if taken else "failed").inc()
         if not taken:
-            _LOG.warning("desired state %d of %s did not reach %s: %s", state.version, state.room, node.node, outcome)
+            _LOG.warning(
+                "desired state %d of room %s did not reach node %s: %s", state.version, state.room, node.node, outcome
+            )
         return taken

@@ -1,7 +1,8 @@
-"""Nodes, remembered beside the rooms that are placed on them.
+"""Memory of nodes in the database, beside the rooms that are placed on them.
 
-etcd says which nodes live, and may be away, or away from one of them alone, when a control process starts. What it has
-not heard of yet is not lost: the addresses that some control process saw last are asked first.
+etcd tells which nodes are alive. It may be unreachable, for control or for one node, when a control process starts. A
+node that the process has not heard of yet is not lost: it is first probed at the address where some control process
+last saw it.
 """
 
 import asyncio
@@ -18,20 +19,20 @@ _REMEMBER_SECONDS = 60.0
 
 
 async def recall(services: Services) -> None:
-    """Ask the nodes that are remembered and not known here."""
+    """Probe the nodes that are remembered but not known to this process."""
     async with services.pool.acquire() as connection:
         records = await node_addresses.remembered(connection)
     await services.registry.recall(records)
 
 
 async def run(services: Services) -> None:
-    """Remember the nodes that live, whenever one comes and once a minute, until cancelled."""
+    """Remember the living nodes, whenever one comes and once a minute, until cancelled."""
     while True:
         try:
             async with services.pool.acquire() as connection:
                 await node_addresses.remember(connection, services.registry.living().values())
         except UNAVAILABLE as error:
-            _LOG.warning("nodes are remembered later: %s", describe(error))
+            _LOG.warning("cannot store the known nodes; retrying: %s", describe(error))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_REMEMBER_SECONDS):
                 await services.registry.change()

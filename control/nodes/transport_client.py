@@ -1,4 +1,4 @@
-"""Plain RTP transports at the sfu node that holds a meeting."""
+"""Client of plain RTP transports on the sfu node of a meeting."""
 
 import aiohttp
 import msgspec
@@ -12,11 +12,11 @@ _TIMEOUT = aiohttp.ClientTimeout(total=5)
 
 class _Refusal(msgspec.Struct, frozen=True):
     code: str = "refused"
-    detail: str = "The node refused."
+    detail: str = "The media server refused the request."
 
 
 class TransportClient:
-    """Speaks to one node about one room. Every method raises Problem: the node's refusal, or 502 without an answer."""
+    """Client of one node for one room. Every method raises Problem: the node's refusal, or 502 without a response."""
 
     def __init__(self, node: NodeRecord, secret: str, room: str, http: aiohttp.ClientSession) -> None:
         self._url = f"{node.http_url}/node/v1/rooms/{room}/transports"
@@ -39,7 +39,7 @@ class TransportClient:
             ) as answer:
                 data = await answer.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Problem(502, "node_unavailable", "The meeting's node does not answer.") from error
+            raise Problem(502, "node_unavailable", "The media server of this meeting is not answering.") from error
         if answer.status < 300:
             return data
         try:

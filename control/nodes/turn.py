@@ -1,6 +1,6 @@
-"""Credentials for TURN that hold for half a day, as coturn's `use-auth-secret` reads them.
+"""TURN credentials that are valid for twelve hours, for coturn's `use-auth-secret`.
 
-draft-uberti-behave-turn-rest-00, section 2.2: the name begins with the time of expiry, the password is its HMAC-SHA1.
+draft-uberti-behave-turn-rest-00, section 2.2: the name begins with the expiry time, the password is its HMAC-SHA1.
 """
 
 import base64
@@ -19,7 +19,7 @@ def ice_server(turn: TurnConfig, participant: str, unix_seconds: int) -> IceServ
 
 
 def offered(config: ControlConfig, participant: str, unix_seconds: int) -> list[IceServerConfig]:
-    """Return the ICE servers that a participant may use, with credentials of its own for ours."""
+    """Return the ICE servers of a participant, with its own credentials for configured TURN servers."""
     servers = list(config.ice_servers)
     if config.turn is not None:
         servers.append(ice_server(config.turn, participant, unix_seconds))
@@ -27,7 +27,7 @@ def offered(config: ControlConfig, participant: str, unix_seconds: int) -> list[
 
 
 def links(server: IceServerConfig) -> list[str]:
-    """Return a server as values of WHIP's and WHEP's Link headers (RFC 9725, section 4.6), one for each of its URLs."""
+    """Return a server as Link header values of WHIP and WHEP (RFC 9725, section 4.6), one per URL."""
     values = []
     for url in server.urls:
         value = f'<{url}>; rel="ice-server"'

@@ -1,1 +1,1 @@
-"""Signaling, WHIP and WHEP on their way to the node of their room, where no gateway does it."""
+"""Proxies of signaling, WHIP and WHEP to the node of a room, for deployments without a gateway."""

@@ -1,4 +1,4 @@
-"""WebSockets to nodes, with what a node said of itself in the handshake: aiohttp keeps none of that."""
+"""WebSockets to nodes that keep the node's handshake headers, which aiohttp drops."""
 
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ from sfu.api.registration import BOOT_HEADER
 
 
 class NodeSocket(aiohttp.ClientWebSocketResponse[Literal[True]]):
-    """`boot` names the process that took the connection; empty where it did not say so."""
+    """`boot` identifies the process that accepted the connection; empty if it did not report one."""
 
     def __init__(
         self, reader: Any, writer: Any, protocol: str | None, response: aiohttp.ClientResponse, *more: Any, **named: Any

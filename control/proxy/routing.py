@@ -1,6 +1,6 @@
-"""Which node a request belongs to: by the meeting's placement, never by an address from the outside.
+"""Routing of requests to nodes: by the meeting's placement, never by an address from the request.
 
-A node that turns out to be gone is not waited for: its rooms are placed anew, and the request goes there.
+If the node turns out to be gone, its rooms are placed anew at once, and the request goes to the new node.
 """
 
 from control import failover, stream_keys
@@ -17,9 +17,9 @@ NO_NODE = "no_node"
 
 
 def room_of_path(raw: str) -> str:
-    """Return the room that an undecoded path of a WHEP player's events names, "" for others, which have a token.
+    """Return the room that an undecoded path of a WHEP player's events names, "" for other paths, which carry a token.
 
-    Raises Problem 404 for what is no path of WHIP or WHEP.
+    Raises Problem 404 if it is not a path of WHIP or WHEP.
     """
     try:
         path = session_paths.parse(raw)
@@ -29,7 +29,7 @@ def room_of_path(raw: str) -> str:
 
 
 async def node_for(services: Services, meeting: str, authorization: str = "", further: str = "") -> NodeRecord:
-    """Return the node of `meeting`, else of the room that the bearer, a token or key, leads to; raises Problem 404.
+    """Return the node of `meeting`, else of the room that the bearer (token or key) names; raises Problem 404.
 
     `further`, or the token, may name one of those that the room has spilled over to.
     """
@@ -50,4 +50,4 @@ async def node_for(services: Services, meeting: str, authorization: str = "", fu
         node = await services.nodes.of_meeting(room)
         if node is not None:
             return node
-    raise Problem(404, NO_NODE, "No room of this meeting is known.")
+    raise Problem(404, NO_NODE, "This meeting has no room.")

@@ -1,7 +1,8 @@
-"""The signaling WebSocket through to the node of its meeting.
+"""Proxy of the signaling WebSocket to the node of its meeting.
 
-Plain ASGI, below Quart, which queues a WebSocket's messages without bound. Here one message is under way in each
-direction, so a slow side slows the other down and nothing piles up. The node's close code and reason reach the client.
+It is plain ASGI below Quart, because Quart queues WebSocket messages without a bound. Here one message is in transit
+per direction, so a slow side slows the other down and nothing accumulates. The node's close code and reason reach the
+client.
 """
 
 import asyncio
@@ -24,8 +25,8 @@ from sfu.api.registration import NodeRecord
 from sfu.api.signaling import MAX_MESSAGE_BYTES
 
 _LOG = logging.getLogger(__name__)
-_OPEN = Gauge("control_signaling_proxied", "Signaling sessions that are proxied now")
-_REFUSED = Counter("control_signaling_refused_total", "Signaling sessions refused before the node", ["reason"])
+_OPEN = Gauge("control_signaling_proxied", "Signaling sessions proxied now")
+_REFUSED = Counter("control_signaling_refused_total", "Signaling sessions refused before reaching a node", ["reason"])
 _NODE_AWAY = 1013  # Try Again Later (IANA WebSocket close codes)
 _GOING_AWAY = 1001
 _POLICY = 1008
@@ -41,14 +42,14 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class SignalingProxy:
-    """An ASGI application for WebSocket scopes."""
+    """ASGI application for WebSocket scopes."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._closing = asyncio.Event()
 
     def close_all(self) -> None:
-        """Close every session with 1012: this process stops, clients come back to another."""
+        """Close every session with 1012 (this process stops), so that clients reconnect to another."""
         self._closing.set()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -77,7 +78,7 @@ class SignalingProxy:
                     node.signaling_url, max_msg_size=MAX_MESSAGE_BYTES * 4, autoping=True, autoclose=False, compress=0
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            _LOG.warning("node %s takes no signaling: %s", node.node, describe(error))
+            _LOG.warning("node %s does not accept signaling: %s", node.node, describe(error))
             self._services.registry.doubt(node.node)
             reason = "node_unreachable" if self._services.registry.lives(node.node) else _NODE_LOST
             _REFUSED.labels(reason).inc()
@@ -93,9 +94,10 @@ class SignalingProxy:
     async def _relay(
         self, at: tuple[str, str], upstream: aiohttp.ClientWebSocketResponse, receive: Receive, send: Send
     ) -> None:
-        """Carry messages both ways until one side closes or the node is lost; the other side is closed too.
+        """Relay messages both ways until one side closes or the node is lost, then close the other side.
 
-        `at` is the node, and which of its processes took the connection: its successor is none of this session's loss.
+        `at` is the node and the process that accepted the connection; a successor process means that the session is
+        lost.
         """
         node, boot = at
         up = asyncio.create_task(_client_to_node(upstream, receive))
@@ -113,28 +115,28 @@ class SignalingProxy:
             elif up.done():
                 await upstream.close(code=up.result())
             elif lost.done():
-                _LOG.warning("node %s is lost, and a session with it", node)
+                _LOG.warning("node %s is lost; closing a session of it", node)
                 await send({"type": "websocket.close", "code": _GOING_AWAY, "reason": _NODE_LOST})
             else:
                 await send({"type": "websocket.close", "code": _RESTART, "reason": "restart"})
         except (ConnectionError, TimeoutError) as error:
-            _LOG.info("a signaling session broke: %s", describe(error))
+            _LOG.info("a signaling session failed: %s", describe(error))
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            with contextlib.suppress(TimeoutError):  # a node that is gone answers nothing
+            with contextlib.suppress(TimeoutError):  # a lost node does not answer
                 async with asyncio.timeout(_FAREWELL_SECONDS):
                     await upstream.close(code=_GOING_AWAY)
 
     async def _refuse(self, send: Send, reason: str) -> None:
-        """Close before accepting: the handshake is answered with 403."""
+        """Close before accepting, which answers the handshake with 403."""
         _REFUSED.labels(reason).inc()
         await send({"type": "websocket.close", "code": _POLICY, "reason": reason})
 
 
 async def _client_to_node(upstream: aiohttp.ClientWebSocketResponse, receive: Receive) -> int:
-    """Return the code to close the node's side with: Hypercorn does not tell which one the client closed with."""
+    """Return the code to close the node's side with. Hypercorn does not reveal the client's code."""
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":
@@ -148,7 +150,7 @@ async def _client_to_node(upstream: aiohttp.ClientWebSocketResponse, receive: Re
 
 
 async def _node_to_client(upstream: aiohttp.ClientWebSocketResponse, send: Send) -> tuple[int, str]:
-    """Return the code and reason that the node closed with."""
+    """Return the node's close code and reason."""
     while True:
         message = await upstream.receive()
         match message.type:
@@ -165,5 +167,5 @@ async def _node_to_client(upstream: aiohttp.ClientWebSocketResponse, send: Send)
 
 
 def _closing(code: int | None) -> int:
-    """Return a code that may be sent: 1005 and 1006 only report (RFC 6455, section 7.4.1)."""
+    """Return a code that may be sent: 1005 and 1006 may not (RFC 6455, section 7.4.1)."""
     return code if code and code not in {1005, 1006} else 1000

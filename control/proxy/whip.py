@@ -1,6 +1,6 @@
-"""WHIP (RFC 9725) and WHEP through to the node, bodies bounded, resource locations made ours.
+"""Proxy of WHIP (RFC 9725) and WHEP to the node: bounds bodies, and rewrites resource locations to this origin.
 
-Only paths that were understood are passed on, and the node is asked for what was understood, not for what was sent.
+Only understood paths are forwarded, and the node's URL is built from what was understood, not from what was sent.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ def install(app: Quart, services: Services) -> None:
 
     @app.after_request
     async def share(response: Response) -> Response:
-        """Let pages of other origins read refusals too: a browser hides what it may not read behind its own error."""
+        """Add CORS headers to refusals too: otherwise browsers replace them with an error of their own."""
         if request.path.startswith(_PREFIXES):
             response.headers.update(_CORS)
         return response
@@ -55,7 +55,7 @@ def install(app: Quart, services: Services) -> None:
 async def _forward(services: Services) -> Response:
     path = _understood()
     if request.method == "OPTIONS":
-        return Response("", 204, path.accepted)  # preflight carries no token, so there is no node to ask
+        return Response("", 204, path.accepted)  # a preflight carries no token, so there is no node to ask
     if path.kind is Kind.EVENT_STREAM:
         return await _events(services, path)
     body = await request.get_data()
@@ -71,22 +71,24 @@ async def _forward(services: Services) -> Response:
         ) as answer:
             return await _passed_on(answer)
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise Problem(502, "node_unreachable", "The media server does not answer.") from error
+        raise Problem(502, "node_unreachable", "The media server is not answering.") from error
 
 
 def _understood() -> SessionPath:
-    """Return what the request's path names; raises Problem 404, or 405 for a method that is not taken there."""
+    """Return the parsed path of the request; raises Problem 404, or 405 for a method that it does not support."""
     try:
         path = session_paths.parse(request.scope["raw_path"].decode("latin-1"))
     except ValueError as error:
         raise not_found() from error
     if request.method not in path.allowed:
-        raise Problem(405, "method_not_allowed", "This takes other methods.", {"Allow": ", ".join(path.allowed)})
+        raise Problem(
+            405, "method_not_allowed", "This method is not supported here.", {"Allow": ", ".join(path.allowed)}
+        )
     return path
 
 
 async def _passed_on(answer: aiohttp.ClientResponse) -> Response:
-    """Return a node's answer as ours."""
+    """Return a node's response as this server's."""
     content = await read_body(answer, _MAX_BODY)
     kept = {name: answer.headers[name] for name in _ANSWER_HEADERS if name in answer.headers}
     links = answer.headers.getall("Link", [])
@@ -99,23 +101,23 @@ async def _passed_on(answer: aiohttp.ClientResponse) -> Response:
 
 
 async def _node_of_token(services: Services) -> NodeRecord:
-    """Return the node of the room that the bearer token names, which verifies it; raises Problem 401 without one."""
+    """Return the node of the room that the bearer token names; the node verifies it. Raises Problem 401 without one."""
     try:
         return await node_for(services, "", request.headers.get("Authorization", ""))
     except Problem as problem:
         if problem.code != NO_NODE:
             raise
-        detail = "A join token of a meeting is needed, as bearer."
+        detail = "A join token is required as bearer."
         raise Problem(401, "bad_token", detail, {"WWW-Authenticate": "Bearer"}) from problem
 
 
 async def _events(services: Services, path: SessionPath) -> Response:
-    """Pass a player's server-sent events on as they come: EventSource sends no token, so the path names the room."""
+    """Forward a player's server-sent events as they arrive. EventSource sends no token, so the path names the room."""
     node = await node_for(services, path.room)
     try:
         answer = await services.http.get(f"{node.http_url}{path}", timeout=_EVENTS_TIMEOUT, allow_redirects=False)
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise Problem(502, "node_unreachable", "The media server does not answer.") from error
+        raise Problem(502, "node_unreachable", "The media server is not answering.") from error
 
     async def events() -> AsyncIterator[bytes]:
         async with answer:
@@ -130,6 +132,6 @@ async def _events(services: Services, path: SessionPath) -> Response:
 
 
 def _own(location: str) -> str:
-    """Return a resource's path and query: on our own origin, whatever address the node gave."""
+    """Return a resource's path and query, relative to this origin, whatever address the node gave."""
     parts = urlsplit(location)
     return parts.path + (f"?{parts.query}" if parts.query else "")

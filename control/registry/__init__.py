@@ -1,1 +1,1 @@
-"""Which sfu nodes there are and live, how busy each is, and which one a new room goes to."""
+"""Registry of sfu nodes: which are alive, their load, and the choice of one for a new room."""

@@ -1,4 +1,4 @@
-"""The node that a new room goes to: near, not busy, and not all of them the same one."""
+"""Choice of the node for a new room: near, not busy, and spread over nodes."""
 
 from collections.abc import Iterable, Mapping
 
@@ -9,10 +9,11 @@ _ROOM_WEIGHT = 4
 
 
 def choose(nodes: Iterable[NodeRecord], region: str, lately: Mapping[str, int]) -> NodeRecord | None:
-    """Return the best of the nodes that take new rooms, None when none does.
+    """Return the best of the nodes that take new rooms, None if none does.
 
-    Busy ones come last whatever their place, then distance counts, then load in steps of a tenth of a core, then
-    participants. `lately` are rooms placed on a node that its own figures do not show yet: each counts as a small one.
+    Busy nodes come last whatever their region; then distance counts, then load in steps of a tenth of a core, then
+    participants. `lately` counts rooms placed on a node that its own figures do not show yet; each counts as a small
+    room.
     """
 
     def rank(node: NodeRecord) -> tuple[bool, int, int, int, str]:
@@ -23,7 +24,7 @@ def choose(nodes: Iterable[NodeRecord], region: str, lately: Mapping[str, int]) 
 
 
 def _distance(wanted: str, found: str) -> int:
-    """Count the parts in which two region names differ: eu-west-1 is nearer to eu-west-2 than to us-east-1."""
+    """Count the parts by which two region names differ: eu-west-1 is nearer to eu-west-2 than to us-east-1."""
     if not wanted or wanted == found:
         return 0
     parts, others = wanted.lower().split("-"), found.lower().split("-")

@@ -1,11 +1,12 @@
-"""Nodes that registered in etcd, each under a lease that it renews.
+"""Registry of nodes in etcd, each registered under a lease that it renews.
 
-A lease that lapses does not kill: etcd may be slow, or away from the node alone. Such a node is asked, once a second,
-and is lost when it does not answer. So is a node that another control process, or an earlier one, has heard of
-(`recall`): it holds its rooms until it was asked for as long as a lease lasts, and lives once it answers.
+A lapsed lease does not prove that a node is lost: etcd may be slow, or unreachable only from the node. Such a node is
+probed once a second, and is lost if it does not answer. The same applies to a node that another or an earlier control
+process has seen (`recall`): it keeps its rooms until it was probed for the duration of a lease, and is alive once it
+answers.
 
-While etcd is away what was known last holds, what one member knows without a quorum is asked in the same way, and
-`verify` still finds the dead.
+While etcd is unreachable, the last known nodes remain. Without a quorum, the nodes that one member knows are probed in
+the same way. `verify` still finds dead nodes.
 """
 
 import asyncio
@@ -25,21 +26,21 @@ _LOG = logging.getLogger(__name__)
 _ASK_SECONDS = 1.0
 _STALE_SECONDS = 5.0
 _REMEMBERED_SECONDS = 600.0
-_NO_QUORUM = "no quorum: nodes are known from one member, and asked"
+_NO_QUORUM = "no quorum; nodes are read from one member and probed"
 
 
 class EtcdRegistry(Registry):
-    """Watches the nodes' prefix, and asks those that etcd does not vouch for."""
+    """Watches the nodes' prefix, and probes nodes that etcd does not vouch for."""
 
     def __init__(self, probe: Probe, etcd: Etcd, lease_seconds: float) -> None:
         super().__init__(probe, lease_seconds)
         self._etcd = etcd
         self._lapsed: set[str] = set()
         self._unproven: dict[str, float] = {}
-        """Recalled nodes that have not answered yet, and until when they may."""
+        """Recalled nodes that have not answered yet, with their deadlines."""
         self._lost_at: dict[str, float] = {}
         self._some_to_ask = asyncio.Event()
-        self._outage = EtcdOutage("nodes are known as before, and asked", _LOG)
+        self._outage = EtcdOutage("the known nodes remain and are probed", _LOG)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -95,27 +96,27 @@ class EtcdRegistry(Registry):
             self._take_up(record)
 
     def _take_up(self, record: NodeRecord) -> None:
-        """A node lives, and nothing about it is in doubt."""
+        """Accept a node as alive, beyond doubt."""
         self._lapsed.discard(record.node)
         self._unproven.pop(record.node, None)
         self._lost_at.pop(record.node, None)
         self._heard(record)
 
     def _forget_those_long_gone(self) -> None:
-        """Names may be new with every roll-out."""
+        """Forget nodes that have been lost for long: each roll-out may bring new names."""
         now = time.monotonic()
         for name in [name for name, lost_at in self._lost_at.items() if now - lost_at > _REMEMBERED_SECONDS]:
             del self._lost_at[name]
             self._forget(name)
 
     def _lapse(self, name: str) -> None:
-        """A lease is over, by its end or by the node's own wish: the node is asked."""
+        """Handle a lease that lapsed or was revoked by the node: probe the node."""
         if self.lives(name):
             self._lapsed.add(name)
             self._some_to_ask.set()
 
     async def _ask_doubtful(self) -> None:
-        """Ask whom etcd does not vouch for, the lost among them: their return may be seen nowhere else."""
+        """Probe nodes that etcd does not vouch for, also lost ones, whose return may not show anywhere else."""
         while True:
             self._some_to_ask.clear()
             doubtful = self._lapsed | (self._known.keys() - self._living)
@@ -129,12 +130,12 @@ class EtcdRegistry(Registry):
         name = record.node
         probed = await self.probe.ask(record)
         if self.lives(name) and name not in self._lapsed:
-            return  # it has registered meanwhile
+            return  # it has registered in the meantime
         if probed.life is Life.ALIVE:
             self._take_up(probed.record)
             self._lapsed.add(name)
         elif name not in self._lost_at and time.monotonic() >= self._unproven.get(name, 0.0):
-            _LOG.warning("node %s is lost: it is not registered and it is %s", name, probed.life.value)
+            _LOG.warning("node %s is lost: it is not registered, and its probe was %s", name, probed.life.value)
             self._lapsed.discard(name)
             self._unproven.pop(name, None)
             self._lost(name)
@@ -142,14 +143,14 @@ class EtcdRegistry(Registry):
 
 
 def _decoded(values: Mapping[str, bytes]) -> dict[str, NodeRecord]:
-    """Return the records by name; what is none is logged and left out."""
+    """Return the records by name; invalid ones are logged and skipped."""
     found = {}
     for key, value in values.items():
         name = key.removeprefix(NODES_PREFIX)
         try:
             record = decode_record(value)
         except ValueError as error:
-            _LOG.warning("node %s registered what is no record: %s", name, describe(error))
+            _LOG.warning("node %s registered an invalid record: %s", name, describe(error))
             continue
         if record.node == name:
             found[name] = record

@@ -1,4 +1,4 @@
-"""The nodes that are known and those of them that live; what both registries share, and the interface to them."""
+"""Membership of nodes: the known and the living ones; the interface and common base of both registries."""
 
 import asyncio
 import time
@@ -13,13 +13,13 @@ from control.registry.choice import choose
 from control.registry.probe import Life, Probe
 from sfu.api.registration import NodeRecord
 
-_LIVING = Gauge("control_nodes", "Nodes that live", ["state"])
+_LIVING = Gauge("control_nodes", "Living nodes", ["state"])
 _TRUSTED_SECONDS = 1.0
 _UNSEEN_SECONDS = 5.0
 
 
 class Registry(ABC):
-    """Knows nodes by name. `run` keeps it up to date; before, what it began with is taken to live."""
+    """Registry of nodes by name. `run` keeps it up to date; before that, its initial nodes count as alive."""
 
     def __init__(self, probe: Probe, lease_seconds: float) -> None:
         self.probe = probe
@@ -36,27 +36,27 @@ class Registry(ABC):
         """Follow the nodes until cancelled."""
 
     async def close(self) -> None:
-        """Let go of what `run` used."""
+        """Release the resources of `run`."""
         await self.probe.close()
 
     async def trouble(self) -> str | None:
-        """Return why nodes may come and go unseen, None when they are seen."""
+        """Return why changes of nodes may go unnoticed, None if they are noticed."""
         return None
 
     def living(self) -> Mapping[str, NodeRecord]:
-        """Return the nodes that live, by name."""
+        """Return the living nodes, by name."""
         return {name: self._known[name] for name in sorted(self._living)}
 
     def held(self) -> Mapping[str, NodeRecord]:
-        """Return the nodes whose rooms stay where they are, by name: those that are not lost."""
+        """Return the nodes that keep their rooms, by name: those that are not lost."""
         return self.living()
 
     @abstractmethod
     async def recall(self, records: Iterable[NodeRecord]) -> None:
-        """Take up nodes that control heard of elsewhere or earlier, and ask those that are not known here."""
+        """Accept nodes that some control process has seen, and probe those that are not known here."""
 
     def choose(self, region: str, but: str = "") -> str | None:
-        """Return the node that a new room of somebody in `region` goes to, None when no node (`but` one) takes any."""
+        """Return the node for a new room of somebody in `region`, excluding `but`; None if no node takes any."""
         now = time.monotonic()
         while self._lately and now - self._lately[0][0] > _UNSEEN_SECONDS:
             self._lately.popleft()
@@ -65,31 +65,31 @@ class Registry(ABC):
         return None if found is None else found.node
 
     def chosen(self, name: str) -> None:
-        """A new room was placed on a node, which its own figures will show only later."""
+        """Note that a new room was placed on a node, which its own figures will show only later."""
         self._lately.append((time.monotonic(), name))
 
     def known(self) -> Mapping[str, NodeRecord]:
-        """Return every node that was heard of, with the addresses it had last."""
+        """Return every known node, with its last addresses."""
         return self._known
 
     def lives(self, name: str) -> bool:
         return name in self._living
 
     async def change(self) -> None:
-        """Wait until a node comes, goes or starts anew."""
+        """Wait until a node comes, goes or restarts."""
         await self._changed.wait()
 
     async def gone(self, name: str, boot: str = "") -> None:
-        """Wait until a node no longer lives, or is another process than `boot` (than now, where that is not known)."""
+        """Wait until a node is lost, or its process is not `boot` any more (if unknown: the current one)."""
         boot = boot or self._boot(name)
         while self.lives(name) and boot in {"", self._boot(name)}:
             await self._changed.wait()
             boot = boot or self._boot(name)
 
     async def verify(self, name: str) -> bool:
-        """Return whether a node lives now: one that was not heard of for a second is asked.
+        """Return whether a node is alive now, probing it if it was not heard of for a second.
 
-        A machine that says that nothing listens there is believed at once; silence is left to the lease.
+        A refused connection counts at once; for silence, the lease decides.
         """
         record = self._known.get(name)
         if record is None or name not in self._living:
@@ -105,13 +105,13 @@ class Registry(ABC):
         return name in self._living
 
     def proved(self, name: str, boot: str = "") -> None:
-        """A node took a connection: it lives, whatever was heard before; as the process `boot`, if it said so."""
+        """Note that a node accepted a connection, so it is alive; its process is `boot`, if it reported one."""
         record = self._known.get(name)
         if record is not None:
             self._heard(msgspec.structs.replace(record, boot=boot or record.boot))
 
     def doubt(self, name: str) -> None:
-        """A connection to a node broke: whoever asks next, asks the node."""
+        """Note that a connection to a node broke: the next `verify` probes it."""
         self._doubted.add(name)
 
     def _boot(self, name: str) -> str:
@@ -119,7 +119,7 @@ class Registry(ABC):
         return "" if record is None else record.boot
 
     def _heard(self, record: NodeRecord) -> None:
-        """A node lives."""
+        """Note that a node is alive."""
         before = self._known.get(record.node)
         news = record.node not in self._living or before is None or before.boot != record.boot
         news = news or before is None or before.draining != record.draining
@@ -131,7 +131,7 @@ class Registry(ABC):
             self._tell()
 
     def _lost(self, name: str) -> None:
-        """A node lives no longer."""
+        """Note that a node is lost."""
         self._proved_at.pop(name, None)
         self._doubted.discard(name)
         if name in self._living:
@@ -139,7 +139,7 @@ class Registry(ABC):
             self._tell()
 
     def _forget(self, name: str) -> None:
-        """A node is no longer one of ours."""
+        """Remove a node from the registry."""
         self._lost(name)
         self._known.pop(name, None)
 

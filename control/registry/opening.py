@@ -1,4 +1,4 @@
-"""The registry that the configuration asks for: etcd where it is configured, else the nodes that are listed."""
+"""Selection of the registry: etcd if configured, otherwise the listed nodes."""
 
 import aiohttp
 
@@ -12,7 +12,7 @@ from sfu.api.registration import NodeRecord
 
 
 def open_registry(config: ControlConfig, http: aiohttp.ClientSession) -> Registry:
-    """Return it, not running yet; raises OSError or ValueError when a file of nodes cannot be read."""
+    """Return the registry, not running yet; raises OSError or ValueError if the file of nodes cannot be read."""
     probe = Probe(http, config.node_secret)
     if config.etcd is not None:
         return EtcdRegistry(probe, Etcd(config.etcd), config.etcd.lease_seconds)

@@ -1,4 +1,4 @@
-"""Asking a node itself: is it there, and how is it?"""
+"""Probes of nodes: whether one is alive, and its record."""
 
 import asyncio
 import errno
@@ -14,11 +14,11 @@ from sfu.api.registration import NodeRecord, decode_record
 
 _TIMEOUT = aiohttp.ClientTimeout(total=1.0)
 _MAX_ANSWER = 64 * 1024
-_PROBES = Counter("control_node_probes_total", "Nodes asked whether they live", ["outcome"])
+_PROBES = Counter("control_node_probes_total", "Probes of nodes", ["outcome"])
 
 
 class Life(Enum):
-    """`refused`: the machine says that nothing listens there; `silent`: nothing came back in time."""
+    """Result of a probe. `refused`: the connection was refused; `silent`: no answer in time."""
 
     ALIVE = "alive"
     REFUSED = "refused"
@@ -31,7 +31,7 @@ class Probed(NamedTuple):
 
 
 class Probe:
-    """Asks nodes by their private HTTP port; of one node at most one question is under way."""
+    """Probes nodes at their private HTTP port, at most one probe per node at a time."""
 
     def __init__(self, http: aiohttp.ClientSession, node_secret: str) -> None:
         self._http = http
@@ -39,7 +39,7 @@ class Probe:
         self._asking: dict[str, asyncio.Task[Probed]] = {}
 
     async def ask(self, record: NodeRecord) -> Probed:
-        """Return whether the node lives, and its record as it tells it, with the addresses that were asked for."""
+        """Return whether the node is alive, and its own record with the probed addresses."""
         task = self._asking.get(record.node)
         if task is None:
             task = self._asking[record.node] = asyncio.create_task(self._ask(record))
@@ -72,7 +72,7 @@ class Probe:
         try:
             told = decode_record(body)
         except ValueError:
-            return Life.ALIVE, record  # it answers, whatever it is
+            return Life.ALIVE, record  # something answers
         return Life.ALIVE, msgspec.structs.replace(
             told,
             node=record.node,

@@ -1,6 +1,6 @@
-"""Nodes by name from the settings, or from a TOML file that may change; control asks each whether it lives.
+"""Registry of nodes from the settings, or from a TOML file that may change. Control probes each node.
 
-The file holds a table per node: `[sfu-1]` with `signaling_url` and `http_url`, and `region` if that matters.
+The file has a table per node: `[sfu-1]` with `signaling_url`, `http_url` and optionally `region`.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class _Listed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class StaticRegistry(Registry):
-    """`nodes` are asked every second; one that stays silent for `lease_seconds` is lost, one that refuses at once."""
+    """Probes `nodes` every second. A node silent for `lease_seconds` is lost; a refused connection counts at once."""
 
     def __init__(
         self, probe: Probe, nodes: Iterable[NodeRecord], file: Path | None = None, lease_seconds: float = 3.0
@@ -40,7 +40,7 @@ class StaticRegistry(Registry):
         self._begin(self._configured if file is None else self._configured | self._read(file))
 
     async def recall(self, records: Iterable[NodeRecord]) -> None:
-        """Take up nothing: the operator's list alone says which nodes there are."""
+        """Do nothing: the operator's list alone determines the nodes."""
 
     async def run(self) -> None:
         while True:
@@ -63,7 +63,7 @@ class StaticRegistry(Registry):
         return time.monotonic() - proved_at >= self.lease_seconds
 
     def _begin(self, nodes: dict[str, NodeRecord]) -> None:
-        """Nodes that nothing is known of yet live until they were asked."""
+        """Add nodes; they count as alive until their first probe."""
         for name, record in nodes.items():
             before = self._known.get(name)
             self._known[name] = record if before is None else _readdressed(before, record)
@@ -74,13 +74,13 @@ class StaticRegistry(Registry):
             self._forget(name)
 
     def _reread(self, file: Path) -> None:
-        """Take the file up again if it changed; what was read before holds when it cannot be read."""
+        """Reread the file if it changed; if it is unreadable, keep the nodes."""
         try:
             modified = file.stat().st_mtime_ns
             if modified != self._modified:
                 self._begin(self._configured | self._read(file))
         except (OSError, ValueError) as error:
-            _LOG.warning("the nodes stay as they were: %s: %s", file, describe(error))
+            _LOG.warning("cannot read the list of nodes, keeping the current one: %s: %s", file, describe(error))
 
     def _read(self, file: Path) -> dict[str, NodeRecord]:
         """Return the nodes of a file; raises OSError or ValueError."""

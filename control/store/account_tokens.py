@@ -1,4 +1,4 @@
-"""One-time tokens that travel by mail: to confirm an address, to set a new password, to have an old address back."""
+"""One-time tokens for mail: to confirm an address, to reset a password, to undo a change of address."""
 
 import secrets
 from typing import Literal
@@ -10,9 +10,9 @@ Purpose = Literal["reset", "verify", "undo"]
 
 
 async def create(connection: Connection, user: str, purpose: Purpose, email: str, seconds: int) -> str:
-    """Return a new token, which replaces the account's earlier ones of the same purpose.
+    """Return a new token, which replaces the account's earlier ones for the same purpose.
 
-    Those that undo stay: whoever changes an address twice must not take away the owner's way back.
+    Undo tokens stay: changing an address twice must not take away the owner's way back.
     """
     token = secrets.token_urlsafe(24)
     if purpose != "undo":
@@ -30,7 +30,7 @@ async def create(connection: Connection, user: str, purpose: Purpose, email: str
 
 
 async def redeem(connection: Connection, token: str, purpose: Purpose) -> tuple[str, str] | None:
-    """Use up a token; return the account and the address it was sent to, None when it does not hold."""
+    """Use up a token; return the account and the address it was sent to, None if it is invalid."""
     row = await connection.fetchrow(
         "DELETE FROM account_tokens WHERE token_hash = $1 AND purpose = $2 AND expires_at > now()"
         " RETURNING user_id, email",
@@ -41,12 +41,12 @@ async def redeem(connection: Connection, token: str, purpose: Purpose) -> tuple[
 
 
 async def forget(connection: Connection, user: str, purpose: Purpose) -> None:
-    """Take back an account's tokens of one purpose."""
+    """Revoke an account's tokens for one purpose."""
     await connection.execute("DELETE FROM account_tokens WHERE user_id = $1 AND purpose = $2", user, purpose)
 
 
 async def pending_email(connection: Connection, user: str) -> str | None:
-    """Return the address that the account has once it confirms it, None where it waits for no other one."""
+    """Return the account's unconfirmed new address, None if there is none."""
     found: str | None = await connection.fetchval(
         "SELECT t.email FROM account_tokens t JOIN users u ON u.id = t.user_id"
         " WHERE t.user_id = $1 AND t.purpose = 'verify' AND t.expires_at > now() AND t.email IS DISTINCT FROM u.email",

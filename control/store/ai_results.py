@@ -1,4 +1,4 @@
-"""Results of understanding that stay with their file."""
+"""AI results, stored with their file."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ class AiResultRow:
 
 
 async def add(connection: Connection, row: AiResultRow) -> None:
-    """Keep a job's result as long as the file is there; the same job again changes nothing."""
+    """Store a job's result if its file exists; repeating the job changes nothing."""
     await connection.execute(
         "INSERT INTO ai_tasks (id, file_id, task, result, created_at)"
         " SELECT $1, id, $3, $4, $5 FROM media_files WHERE id = $2 ON CONFLICT (id) DO NOTHING",

@@ -24,7 +24,7 @@ class ApiKeyRow:
 
 @dataclass(frozen=True, slots=True)
 class KeyHolder:
-    """The account behind a key that holds."""
+    """The account of a valid key."""
 
     key: str
     scopes: list[str]
@@ -55,7 +55,7 @@ async def create(
 
 
 async def holder(connection: Connection, secret: str) -> KeyHolder | None:
-    """Return whose key this is, None when it does not hold; notes its use, once a minute at most."""
+    """Return the holder of a key, None if it is invalid; note its use, at most once a minute."""
     row = await connection.fetchrow(
         "SELECT k.id AS key, k.scopes, u.id AS user, u.username, u.display_name, u.role, u.epoch"
         " FROM api_keys k JOIN users u ON u.id = k.user_id"

@@ -1,4 +1,4 @@
-"""The audit log: administrative acts and who did them."""
+"""Audit log: administrative actions and their actors."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +32,7 @@ class AuditRow:
 
 
 async def page(connection: Connection, limit: int, before: int | None) -> list[AuditRow]:
-    """Return acts, newest first; `before` is the id of the last one of the page before."""
+    """Return actions, newest first; `before` is the last id of the previous page."""
     rows = await connection.fetch(
         "SELECT * FROM operation_logs WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2", before, limit
     )

@@ -1,10 +1,10 @@
-"""Numbered batches of facts that were taken in."""
+"""Numbered batches of facts that were ingested."""
 
 from control.database import Connection
 
 
 async def claim(connection: Connection, node: str, boot: str, n: int) -> bool:
-    """Note a batch; False when it was taken before. Needs the transaction that writes its facts."""
+    """Note a batch; return False if it was ingested before. Needs the transaction that writes its facts."""
     found = await connection.fetchval(
         "INSERT INTO fact_batches (node, boot, n) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING n",
         node,

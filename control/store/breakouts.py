@@ -1,4 +1,4 @@
-"""Breakout rooms of meetings: rows of meetings of their own, and who is assigned to which."""
+"""Breakout rooms: their meetings' rows, and the assignments of participants."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from control.store.participants import ParticipantRow
 
 @dataclass(frozen=True, slots=True)
 class BreakoutRow:
-    """A breakout room; it is closed from `closes_at` on. `present` counts who is in it."""
+    """A breakout room; it is closed from `closes_at` on. `present` counts its present participants."""
 
     id: str
     title: str
@@ -23,7 +23,7 @@ class BreakoutRow:
 
 @dataclass(frozen=True, slots=True)
 class InsideRow:
-    """Who a participant of a breakout room is in the main room."""
+    """A participant of a breakout room, and its row in the main room."""
 
     id: str
     meeting_id: str
@@ -35,7 +35,7 @@ async def create(connection: Connection, main: MeetingRow, title: str) -> str:
     identifier = meeting_id()
     await connection.execute(
         "INSERT INTO meetings (id, host_id, title, settings, breakout_of, created_at)"
-        " VALUES ($1, $2, $3, $4, $5, clock_timestamp())",  # now() is the same for all of a transaction
+        " VALUES ($1, $2, $3, $4, $5, clock_timestamp())",  # now() is constant within a transaction
         identifier,
         main.host_id,
         title,
@@ -46,7 +46,7 @@ async def create(connection: Connection, main: MeetingRow, title: str) -> str:
 
 
 async def of_meeting(connection: Connection, main: str) -> list[BreakoutRow]:
-    """Return the breakout rooms of a meeting, closed ones too, in the order in which they were made."""
+    """Return the breakout rooms of a meeting, closed ones too, in order of creation."""
     rows = await connection.fetch(
         "SELECT m.id, m.title, m.closes_at, (SELECT count(*) FROM meeting_participants p"
         "   WHERE p.meeting_id = m.id AND p.present) AS present"
@@ -57,7 +57,7 @@ async def of_meeting(connection: Connection, main: str) -> list[BreakoutRow]:
 
 
 async def lock(connection: Connection, main: str) -> None:
-    """Lock a meeting and its breakout rooms, in the one order in which meetings are locked."""
+    """Lock a meeting and its breakout rooms, in the global lock order of meetings."""
     await connection.fetch(
         "SELECT id FROM meetings WHERE id = $1 OR breakout_of = $1 ORDER BY id FOR NO KEY UPDATE", main
     )
@@ -72,7 +72,7 @@ async def close(connection: Connection, breakouts: Iterable[str], at: datetime) 
 
 
 async def closed(connection: Connection) -> list[str]:
-    """Return the breakout rooms whose time is over and that have not ended."""
+    """Return the breakout rooms whose countdown is over and that have not ended."""
     rows = await connection.fetch(
         "SELECT id FROM meetings WHERE breakout_of IS NOT NULL AND status <> 'ended' AND closes_at < now()"
     )
@@ -99,7 +99,7 @@ async def unassign_all(connection: Connection, main: str) -> None:
 
 
 async def assignments(connection: Connection, main: str) -> dict[str, str]:
-    """Return the breakout room of each participant of the main room that is assigned to one."""
+    """Return the breakout room of each assigned participant of the main room."""
     rows = await connection.fetch(
         "SELECT a.participant_id, a.breakout_id FROM breakout_assignments a"
         " JOIN meetings m ON m.id = a.breakout_id WHERE m.breakout_of = $1 ORDER BY a.participant_id",
@@ -109,7 +109,7 @@ async def assignments(connection: Connection, main: str) -> dict[str, str]:
 
 
 async def inside(connection: Connection, main: str) -> list[InsideRow]:
-    """Return who has been in any of a meeting's breakout rooms."""
+    """Return the participants that have been in any of a meeting's breakout rooms."""
     rows = await connection.fetch(
         "SELECT p.id, p.meeting_id, p.main_id FROM meeting_participants p JOIN meetings m ON m.id = p.meeting_id"
         " WHERE m.breakout_of = $1 AND p.main_id IS NOT NULL",
@@ -119,7 +119,7 @@ async def inside(connection: Connection, main: str) -> list[InsideRow]:
 
 
 async def enter(connection: Connection, breakout: str, main: ParticipantRow, participant: str) -> ParticipantRow:
-    """Return the participant's row in a breakout room, with the name and role that it has in the main room."""
+    """Return the participant's row in a breakout room, with its name and role in the main room."""
     row = await connection.fetchrow(
         "INSERT INTO meeting_participants (id, meeting_id, user_id, name, role, rejoin_hash, main_id)"
         " VALUES ($1, $2, $3, $4, $5, '', $6) ON CONFLICT (meeting_id, main_id) WHERE main_id IS NOT NULL"

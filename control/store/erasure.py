@@ -1,7 +1,7 @@
-"""What is left of an account or a meeting in rows that do not hang on it: events, deliveries, the audit log, states.
+"""Erasure of an account or meeting from rows that do not reference it: events, deliveries, the audit log, states.
 
-Events keep their numbers, which consumers count on, and lose what they told. Acts stay in the audit log, without who
-did them and whom they were about.
+Events keep their numbers, which consumers rely on, and lose their content. Audit entries stay, without actor and
+target.
 """
 
 from collections.abc import Iterable
@@ -10,11 +10,12 @@ from typing import Any
 from control.database import Connection
 
 _NAMED = """jsonb_path_query_array({}, '$.** ? (@.type() == "string")') ?| $1::text[]"""
-"""Whether any string in a document is one of these names; as it stands here, each document has an index of them."""
+"""SQL condition: any string in a document is one of these names. Each document has an index on exactly this
+expression."""
 
 
 async def events(connection: Connection, names: Iterable[str]) -> None:
-    """Empty the events that name any of these."""
+    """Empty the events that contain any of these names."""
     await connection.execute(
         "UPDATE outbox SET payload = jsonb_strip_nulls(jsonb_build_object('meeting', meeting_id, 'erased', true))"  # noqa: S608  constants
         " WHERE " + _NAMED.format("payload"),
@@ -23,12 +24,12 @@ async def events(connection: Connection, names: Iterable[str]) -> None:
 
 
 async def deliveries(connection: Connection, names: Iterable[str]) -> None:
-    """Drop what names any of these and was, or is to be, delivered to webhooks."""
+    """Drop webhook deliveries that contain any of these names."""
     await connection.execute("DELETE FROM webhook_deliveries WHERE " + _NAMED.format("body::jsonb"), list(names))  # noqa: S608  constants
 
 
 async def audit(connection: Connection, names: Iterable[str]) -> None:
-    """Take these out of the audit log, as actors, targets and details."""
+    """Remove these names from the audit log: actors, targets and details."""
     listed = list(names)
     await connection.execute(
         "UPDATE operation_logs SET actor = NULL, address = '', detail = '{}' WHERE actor = ANY($1::text[])", listed
@@ -50,14 +51,14 @@ async def invitations(connection: Connection, user: str) -> None:
 
 
 async def account_events(connection: Connection, user: str) -> None:
-    """Drop the events of an account, which have no numbers, but for those that say that something was deleted."""
+    """Drop the events of an account, which have no numbers, except those that report a deletion."""
     await connection.execute(
         "DELETE FROM outbox WHERE key = $1 AND meeting_id IS NULL AND kind NOT LIKE '%.deleted'", user
     )
 
 
 async def of_user(connection: Connection, user: str) -> list[dict[str, Any]]:
-    """Return where an account has been: participant, meeting, whether that room is live, and its state names it."""
+    """Return an account's participants with their meeting, and whether its room is live or its state names them."""
     rows = await connection.fetch(
         "SELECT p.id AS participant, p.meeting_id AS meeting, EXISTS (SELECT FROM meeting_rooms r"
         "   WHERE r.meeting_id = p.meeting_id AND r.closed_at IS NULL) AS live, EXISTS (SELECT FROM room_state s"

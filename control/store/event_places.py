@@ -1,4 +1,4 @@
-"""How far each bus has got in the outbox, and what it left behind."""
+"""Progress of each bus in the outbox, and the events that it refused."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,9 +9,9 @@ from control.store.outbox import Event
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An event that its bus did not take: tried again after so many seconds, never when that is None (a dead letter).
+    """An event that its bus refused: retried after so many seconds, never if None (a dead letter).
 
-    `counts` tells whether it was refused, rather than being under way or waiting for others.
+    `counts` tells whether it was refused, rather than in transit or waiting for others.
     """
 
     event: int
@@ -22,40 +22,40 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits for a bus: how many events, and for how many seconds the oldest of them."""
+    """Backlog of a bus: the number of events, and the age of the oldest in seconds."""
 
     events: int
     oldest_seconds: float
 
 
 class Place(Protocol):
-    """One bus's place."""
+    """Progress of one bus."""
 
     name: str
     lock: int
-    """Of the session advisory lock that lets one process at a time move on."""
+    """Number of the session advisory lock that admits one process at a time."""
 
     async def next(self, connection: Connection, limit: int) -> list[Event]:
-        """Return the oldest events that may be offered; of one key they are in order and without gaps."""
+        """Return the oldest events that may be offered; those of one key are in order and without gaps."""
 
     async def pass_by(self, connection: Connection, events: list[int]) -> list[str]:
-        """Note that the bus has these events; return their topics."""
+        """Mark events as delivered to the bus; return their topics."""
 
     async def hold(self, connection: Connection, held: list[Held]) -> None:
-        """Leave events, and what stands behind them under the same key, alone for a while."""
+        """Hold back events, and those behind them under the same key, for a while."""
 
     async def blame(self, connection: Connection, reason: str) -> None:
-        """Note why nothing goes on, at the oldest event that waits."""
+        """Note the reason of a standstill at the oldest waiting event."""
 
     async def reason(self, connection: Connection) -> str | None:
-        """Return why the oldest of the events that were refused still waits; None when none does."""
+        """Return why the oldest refused event is waiting; None if none is."""
 
     async def waiting(self, connection: Connection) -> Waiting:
-        """Return what waits."""
+        """Return the backlog."""
 
 
 class KafkaPlace:
-    """The place of Kafka."""
+    """Progress of Kafka."""
 
     name = "kafka"
     lock = 0x6F7574626F78  # "outbox"
@@ -108,7 +108,7 @@ class KafkaPlace:
 
 
 class WebhooksPlace:
-    """The place of webhooks. When they are the only bus, an event that has come so far is published."""
+    """Progress of webhooks. If they are the only bus, a delivered event counts as published."""
 
     name = "webhooks"
     lock = 0x776562686F6F  # "webhoo"
@@ -126,13 +126,13 @@ class WebhooksPlace:
         return [row["topic"] for row in await connection.fetch(query, events)]
 
     async def hold(self, connection: Connection, held: list[Held]) -> None:
-        """No delivery is refused: the database makes them all, or is away."""
+        """Do nothing: no delivery is refused; the database enqueues all or is unreachable."""
 
     async def blame(self, connection: Connection, reason: str) -> None:
-        """The database is asked for itself."""
+        """Do nothing: the database has a check of its own."""
 
     async def reason(self, connection: Connection) -> str | None:
-        """None was refused."""
+        """Return None: no delivery is refused."""
         return None
 
     async def waiting(self, connection: Connection) -> Waiting:
@@ -148,7 +148,7 @@ async def _waiting(connection: Connection, those: str) -> Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The places of the buses that there are."""
+    """Progress of the configured buses."""
 
     webhooks: Place
     kafka: Place | None
@@ -158,7 +158,7 @@ class Places:
 
 
 def places(*, kafka: bool) -> Places:
-    """Return the places of webhooks, and of Kafka where it is configured."""
+    """Return the progress of webhooks, and of Kafka if configured."""
     return Places(WebhooksPlace(alone=not kafka), KafkaPlace() if kafka else None)
 
 
@@ -173,12 +173,12 @@ async def dead_letters(connection: Connection, limit: int, after: int = 0) -> li
 
 
 async def revive(connection: Connection, event: int) -> None:
-    """A dead letter was published after all."""
+    """Note that a dead letter was published after all."""
     await connection.execute("UPDATE outbox SET reason = NULL, published_at = now() WHERE id = $1", event)
 
 
 async def forget_old(connection: Connection) -> None:
-    """Drop events that every bus has had for more than a week."""
+    """Drop events that every bus received more than a week ago."""
     await connection.execute(
         "DELETE FROM outbox WHERE published_at < now() - interval '7 days' AND enqueued_at IS NOT NULL"
     )

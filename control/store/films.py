@@ -1,4 +1,4 @@
-"""Films of recordings: jobs of the recorder that finished one, or of any where recordings are in a store."""
+"""Films of recordings: jobs for the recorder that finished one, or for any if recordings are in an object store."""
 
 from control.database import Connection
 from control.store import jobs
@@ -8,7 +8,7 @@ KIND = "compose"
 
 
 async def queue(connection: Connection, recording: str, node: str, host: str, duration_ms: int) -> None:
-    """Queue the film of a recording that `node` finished, in the line of its host."""
+    """Queue the film of a recording that `node` finished, in its host's queue."""
     await jobs.queue_anew(connection, KIND, recording, {"node": node}, line=host, seconds=duration_ms / 1000)
 
 

@@ -1,4 +1,4 @@
-"""Answers to requests with an Idempotency-Key, so that a repetition does nothing twice."""
+"""Stored responses to requests with an Idempotency-Key, so that repeating one has no effect."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from control.database import Connection, load_one
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
-    """`status` is None while the first request is still being worked on."""
+    """`status` is None while the first request is in progress."""
 
     request_hash: bytes
     status: int | None
@@ -15,7 +15,7 @@ class KeptAnswer:
 
 
 async def claim(connection: Connection, user: str, key: str, request_hash: bytes) -> KeptAnswer | None:
-    """Return None when the key is new, and is now this request's; else what was kept under it."""
+    """Return None if the key is new, and claim it for this request; else return its stored response."""
     new = await connection.fetchval(
         "INSERT INTO idempotency_keys (user_id, key, request_hash) VALUES ($1, $2, $3)"
         " ON CONFLICT (user_id, key) DO UPDATE SET request_hash = excluded.request_hash, created_at = now()"
@@ -42,7 +42,7 @@ async def keep(connection: Connection, user: str, key: str, status: int, answer:
 
 
 async def release(connection: Connection, user: str, key: str) -> None:
-    """Forget a key whose request did not succeed: it may be tried again."""
+    """Release a key whose request failed, so that it can be retried."""
     await connection.execute(
         "DELETE FROM idempotency_keys WHERE user_id = $1 AND key = $2 AND status IS NULL", user, key
     )

@@ -1,4 +1,4 @@
-"""Which account belongs to which identity of a provider."""
+"""Identities of accounts at identity providers."""
 
 import secrets
 
@@ -17,7 +17,7 @@ async def user_of(connection: Connection, issuer: str, subject: str) -> UserRow 
 
 
 async def user_with_confirmed_email(connection: Connection, email: str) -> UserRow | None:
-    """Return the account that has confirmed this address itself: only such a one may be joined with an identity."""
+    """Return the account that has confirmed this address; only such an account may be linked to an identity."""
     row = await connection.fetchrow(
         "SELECT * FROM users WHERE email_key = $1 AND email_verified_at IS NOT NULL", key(email)
     )
@@ -31,7 +31,7 @@ async def link(connection: Connection, issuer: str, subject: str, user: str) -> 
 
 
 async def create_user(connection: Connection, wanted: str, display_name: str, email: str | None) -> UserRow:
-    """Insert an account without password; a taken name gets a suffix, a taken address is left out."""
+    """Insert an account without password. A taken name gets a suffix; a taken address is omitted."""
     username = f"{wanted[:50]}-{secrets.token_hex(3)}" if await _is_taken(connection, wanted) else wanted
     if email is not None and await _is_taken(connection, email):
         email = None
@@ -57,7 +57,7 @@ async def _is_taken(connection: Connection, name: str) -> bool:
 
 
 async def set_role(connection: Connection, user: str, role: UserRole) -> UserRow | None:
-    """Give the account the role that its groups give it; a changed one ends its other sessions."""
+    """Set the role that the account's groups imply. A change ends its other sessions."""
     row = await connection.fetchrow(
         "UPDATE users SET role = $2, epoch = CASE WHEN role = $2 THEN epoch ELSE epoch + 1 END"
         " WHERE id = $1 RETURNING *",

@@ -22,7 +22,7 @@ async def create(connection: Connection, created_by: str, email: str | None, sec
 
 
 async def use(connection: Connection, code: str, email: str | None) -> bool:
-    """Use up an invitation; False when it does not hold for this address."""
+    """Use up an invitation; return False if it is not valid for this address."""
     found = await connection.fetchval(
         "UPDATE invitations SET used_at = now() WHERE code_hash = $1 AND used_at IS NULL AND expires_at > now()"
         " AND (email_key IS NULL OR email_key = $2) RETURNING code_hash",

@@ -1,13 +1,14 @@
-"""Jobs: the truth about work to be done.
+"""Job queue.
 
-A job is claimed for the time of a lease, which its worker renews. The attempt number fences every write: a worker that
-was stopped past its lease finds its number outdated, and what it writes has no effect.
+A job is claimed for the time of a lease, which its worker renews. The attempt number fences every write: if a worker
+was suspended beyond its lease, its number is outdated and its writes have no effect.
 
-A job is given up when it failed a few times by itself, or when many attempts in a row were cut off without getting
-further than one before. An attempt that was let go in order, since its worker stops, does not count at all.
+A job is given up after a few failures, or after many interrupted attempts in a row without progress. An attempt that a
+stopping worker released does not count.
 
-Jobs are taken in the order in which each would be done were its line (whoever it is for) alone: short ones come before
-long ones, nobody's many before another's one, and what waits long enough comes before anything new.
+Scheduling is fair queueing: jobs are ordered by when each would finish if every line (the jobs of one account) had the
+server to itself. Short jobs come before long ones, many jobs of one account do not delay another's, and old jobs come
+before new ones.
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ State = Literal["queued", "running", "done", "failed"]
 MAX_FAILURES = 3
 MAX_CUT_OFFS = 10
 _USUAL_SECONDS = 60.0
-"""A job whose length is not known is taken to be so long."""
+"""Assumed duration of a job of unknown length."""
 _INSERT = """
     INSERT INTO processing_jobs (id, kind, subject, options, owner_id, line, due_at)
     VALUES ($1, $2, $3, $4, $5, $6,
@@ -74,9 +75,9 @@ async def queue_anew(
     line: str = "",
     seconds: float = _USUAL_SECONDS,
 ) -> None:
-    """Queue a job of our own; one of the same kind and subject that nobody has begun is replaced.
+    """Queue an internal job, replacing one of the same kind and subject that has not begun.
 
-    `line` is whom it is for, `seconds` about how long it takes.
+    `line` is the account it is for, `seconds` the estimated duration.
     """
     await connection.execute(
         "DELETE FROM processing_jobs WHERE kind = $1 AND subject = $2 AND state = 'queued'", kind, subject
@@ -92,21 +93,21 @@ async def latest_about(connection: Connection, kind: str, subject: str) -> JobRo
 
 
 async def forget_about(connection: Connection, subjects: list[str]) -> None:
-    """Delete the jobs about what is deleted; their workers find that they hold nothing any more."""
+    """Delete the jobs about deleted subjects; their workers lose their leases."""
     await connection.execute("DELETE FROM processing_jobs WHERE subject = ANY($1)", subjects)
 
 
 def attempt_of(job: JobRow, attempt: int) -> JobRow:
-    """Return the job as the worker of that attempt knows it."""
+    """Return the job if this attempt is current."""
     return replace(job, attempt=attempt)
 
 
 async def claim(
     connection: Connection, kinds: list[str], lease_seconds: float, node: str | None = None
 ) -> JobRow | None:
-    """Claim the next job that waits, or whose worker let its lease lapse; None when there is none.
+    """Claim the next job that is waiting or whose lease has lapsed; return None if there is none.
 
-    With `node` only what can be done there. Jobs that were cut off too often are given up on the way.
+    With `node`, only jobs that can run there. Jobs that were interrupted too often are given up.
     """
     await connection.execute(
         "UPDATE processing_jobs SET state = 'failed', error = 'every attempt was cut off', finished_at = now(),"
@@ -131,7 +132,7 @@ async def claim(
 
 
 async def renew(connection: Connection, job: JobRow, progress: float, lease_seconds: float) -> bool:
-    """Renew the lease; False when the job is another worker's by now."""
+    """Renew the lease; return False if another worker holds the job."""
     found = await connection.fetchval(
         "UPDATE processing_jobs SET progress = $3, lease_until = now() + make_interval(secs => $4)"
         " WHERE id = $1 AND attempt = $2 AND state = 'running' RETURNING id",
@@ -144,7 +145,7 @@ async def renew(connection: Connection, job: JobRow, progress: float, lease_seco
 
 
 async def finish(connection: Connection, job: JobRow, result: Any) -> bool:
-    """Write the result; False, and nothing is written, when the job is another worker's by now."""
+    """Store the result; return False, without storing, if another worker holds the job."""
     found = await connection.fetchval(
         "UPDATE processing_jobs SET state = 'done', progress = 1, result = $3, error = NULL, finished_at = now()"
         " WHERE id = $1 AND attempt = $2 AND state = 'running' RETURNING id",
@@ -156,14 +157,14 @@ async def finish(connection: Connection, job: JobRow, result: Any) -> bool:
 
 
 async def fail(connection: Connection, job: JobRow, error: str, *, again: bool) -> bool:
-    """Note a failure; with `again` the job is tried anew, a few times at most. False when it is another worker's."""
+    """Note a failure; with `again`, the job is retried a few times. Return False if another worker holds it."""
     found = await connection.fetchval(
         "UPDATE processing_jobs SET state = CASE WHEN $4 AND failures + 1 < $5 THEN 'queued' ELSE 'failed' END,"
         " failures = failures + 1, error = $3, finished_at = now(), lease_until = NULL"
         " WHERE id = $1 AND attempt = $2 AND state = 'running' RETURNING id",
         job.id,
         job.attempt,
-        error[:1000].encode(errors="replace").decode().replace("\0", "\ufffd"),  # what a text column takes
+        error[:1000].encode(errors="replace").decode().replace("\0", "\ufffd"),  # what a text column can hold
         again,
         MAX_FAILURES,
     )
@@ -171,7 +172,7 @@ async def fail(connection: Connection, job: JobRow, error: str, *, again: bool) 
 
 
 async def release(connection: Connection, job: JobRow) -> bool:
-    """Let go of a job that its worker cannot go on with; it waits again. False when it is another worker's."""
+    """Release a job so that it waits again; return False if another worker holds it."""
     found = await connection.fetchval(
         "UPDATE processing_jobs SET state = 'queued', lease_until = NULL"
         " WHERE id = $1 AND attempt = $2 AND state = 'running' RETURNING id",

@@ -1,4 +1,4 @@
-"""Links that share a recording: random tokens, stored hashed, until they expire or are deleted."""
+"""Shared links of recordings: random tokens, stored hashed, valid until they expire or are deleted."""
 
 import secrets
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ async def of_recording(connection: Connection, recording: str) -> list[LinkRow]:
 
 
 async def recording(connection: Connection, token: str) -> str | None:
-    """Return the recording that a token opens, None when it does not hold."""
+    """Return the recording that a token opens, None if it is invalid."""
     found: str | None = await connection.fetchval(
         "SELECT recording_id FROM recording_links WHERE token_hash = $1 AND expires_at > now()", digest(token)
     )

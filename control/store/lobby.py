@@ -1,4 +1,4 @@
-"""The lobby: who waits to be let in."""
+"""Lobby: people waiting to be admitted."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +32,7 @@ async def add(connection: Connection, row: LobbyRow) -> None:
 
 
 async def see(connection: Connection, meeting: str, entry: str) -> LobbyRow | None:
-    """Return an entry, noting now and then that its person is still there."""
+    """Return an entry, occasionally noting that its person is still waiting."""
     await connection.execute(
         "UPDATE lobby_entries SET seen_at = now()"
         " WHERE id = $1 AND meeting_id = $2 AND seen_at < now() - interval '10 seconds'",
@@ -44,7 +44,7 @@ async def see(connection: Connection, meeting: str, entry: str) -> LobbyRow | No
 
 
 async def waiting(connection: Connection, meeting: str) -> list[LobbyRow]:
-    """Return who waits and has asked within the last half minute."""
+    """Return the people waiting that asked within the last half minute."""
     rows = await connection.fetch(
         "SELECT * FROM lobby_entries WHERE meeting_id = $1 AND state = 'waiting'"
         " AND seen_at > now() - interval '30 seconds' ORDER BY created_at, id",
@@ -54,7 +54,7 @@ async def waiting(connection: Connection, meeting: str) -> list[LobbyRow]:
 
 
 async def decide(connection: Connection, meeting: str, entry: str, state: State) -> bool:
-    """Admit or deny; False when nobody waits under this id."""
+    """Admit or deny somebody; return False if nobody with this id is waiting."""
     found = await connection.fetchval(
         "UPDATE lobby_entries SET state = $3 WHERE id = $1 AND meeting_id = $2 AND state <> 'admitted' RETURNING id",
         entry,
@@ -65,7 +65,7 @@ async def decide(connection: Connection, meeting: str, entry: str, state: State)
 
 
 async def remove(connection: Connection, meeting: str, entry: str) -> bool:
-    """Drop the entry of who comes in; False when there is none, or its person was denied meanwhile."""
+    """Delete the entry of somebody who joins; return False if it is gone or was denied meanwhile."""
     found = await connection.fetchval(
         "DELETE FROM lobby_entries WHERE id = $1 AND meeting_id = $2 AND state <> 'denied' RETURNING id", entry, meeting
     )

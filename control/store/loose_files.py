@@ -1,4 +1,4 @@
-"""Files in the store that no row refers to yet, or any more: uploads under way, and deletions under way."""
+"""Loose files: files in the store without a row, because an upload or deletion is in progress."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ async def reserve(connection: Connection, file: str, owner: str, size: int) -> N
 
 
 async def renew(connection: Connection, file: str) -> None:
-    """Note that the upload goes on."""
+    """Renew the reservation of a running upload."""
     await connection.execute(
         "UPDATE loose_files SET until = now() + make_interval(secs => $2) WHERE id = $1 AND owner_id IS NOT NULL",
         file,
@@ -29,7 +29,7 @@ async def renew(connection: Connection, file: str) -> None:
 
 
 async def keep(connection: Connection, file: str) -> bool:
-    """Note that a row refers to an uploaded file now; False when it has been given up meanwhile."""
+    """Note that a row refers to an uploaded file now; return False if the file was given up meanwhile."""
     found = await connection.fetchval(
         "DELETE FROM loose_files WHERE id = $1 AND owner_id IS NOT NULL RETURNING id", file
     )
@@ -37,7 +37,7 @@ async def keep(connection: Connection, file: str) -> bool:
 
 
 async def loosen(connection: Connection, files: Sequence[str]) -> None:
-    """Note that files are to be deleted, together with the rows that referred to them."""
+    """Mark files for deletion, in the transaction that deletes their rows."""
     await connection.execute(
         "INSERT INTO loose_files (id, until) SELECT unnest($1::text[]), now() + make_interval(secs => $2)"
         " ON CONFLICT (id) DO UPDATE SET owner_id = NULL, bytes = 0",
@@ -47,12 +47,12 @@ async def loosen(connection: Connection, files: Sequence[str]) -> None:
 
 
 async def settle(connection: Connection, files: Sequence[str]) -> None:
-    """Note that files are loose no more: they are deleted, or a row refers to them."""
+    """Unmark files: they are deleted, or a row refers to them."""
     await connection.execute("DELETE FROM loose_files WHERE id = ANY($1::text[])", list(files))
 
 
 async def claim_lapsed(connection: Connection) -> list[str]:
-    """Return files whose upload or deletion broke off, to be deleted; no upload can keep them any more."""
+    """Return files of interrupted uploads and deletions, to be deleted; no upload can keep them any more."""
     rows = await connection.fetch(
         "UPDATE loose_files SET owner_id = NULL, bytes = 0, until = now() + make_interval(secs => $1)"
         " WHERE id IN (SELECT id FROM loose_files WHERE until < now() LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING id",

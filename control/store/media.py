@@ -1,4 +1,4 @@
-"""Uploaded files: their rows."""
+"""Rows of uploaded files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ async def by_id(connection: Connection, file: str) -> MediaRow | None:
 
 
 async def used_by(connection: Connection, user: str) -> int:
-    """Return how many bytes an account keeps or is uploading; locks it against uploads that begin at the same time."""
+    """Return the bytes that an account stores or is uploading; lock it against concurrent uploads."""
     await connection.execute("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", user)
     return int(
         await connection.fetchval(
@@ -88,12 +88,12 @@ async def avatar(connection: Connection, user: str) -> str | None:
 
 
 async def set_thumbnail(connection: Connection, file: str) -> bool:
-    """Note that there is a thumbnail; False when there is no such file any more."""
+    """Note that a file has a thumbnail; return False if the file is gone."""
     found = await connection.fetchval("UPDATE media_files SET thumbnail = true WHERE id = $1 RETURNING id", file)
     return found is not None
 
 
 async def existing(connection: Connection, files: Sequence[str]) -> set[str]:
-    """Return which of some files there are."""
+    """Return which of the given files exist."""
     rows = await connection.fetch("SELECT id FROM media_files WHERE id = ANY($1::text[])", list(files))
     return {row["id"] for row in rows}

@@ -1,4 +1,4 @@
-"""Meetings: what was planned and what became of it. The live side is in rooms."""
+"""Meetings: their plan and status. Their live state is in `rooms`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,15 +34,15 @@ class MeetingRow(msgspec.Struct, frozen=True):
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """A meeting as its list shows it: the reader's role, and the recording that runs."""
+    """A meeting in a list, with the reader's role and the running recording."""
 
     meeting: MeetingRow
     role: Role
     recording: str | None
 
 
-# Both ways to a user's meetings by an index of their own, in order and no further than the page: joined by OR they
-# would have every meeting read.
+# Each of the two ways to a user's meetings uses its own index, in order and no further than the page. Combined by OR
+# they would scan every meeting.
 _AFTER = "(coalesce($2::timestamptz, 'infinity'), coalesce($3::text, ''))"
 _SHOWN = """(NOT $5 OR m.status = 'ended' OR (m.status = 'idle' AND m.started_at IS NOT NULL))
     AND m.breakout_of IS NULL"""
@@ -66,7 +66,7 @@ _OF_USER = f"""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a host decides about a meeting. `settings` is stored as it is."""
+    """Plan of a meeting, decided by a host; `settings` is stored as given."""
 
     title: str
     description: str
@@ -103,7 +103,7 @@ async def by_id(connection: Connection, meeting: str) -> MeetingRow | None:
 
 
 async def lock(connection: Connection, meeting: str) -> MeetingRow | None:
-    """Return the row locked until the transaction ends; always taken before the room's state, so that none deadlock."""
+    """Return the row, locked until the transaction ends. Lock it before the room's state, to avoid deadlocks."""
     row = await connection.fetchrow("SELECT * FROM meetings WHERE id = $1 FOR NO KEY UPDATE", meeting)
     return load_one(MeetingRow, row)
 
@@ -111,10 +111,10 @@ async def lock(connection: Connection, meeting: str) -> MeetingRow | None:
 async def of_user(
     connection: Connection, user: str, limit: int, before: tuple[datetime, str] | None, *, over: bool = False
 ) -> list[Listed]:
-    """Return meetings that the user hosts or took part in, newest first; with `over` those that took place."""
+    """Return meetings that the user hosts or took part in, newest first; with `over`, those that took place."""
     moment, last = before or (None, None)
     rows = await connection.fetch(_OF_USER, user, moment, last, limit, over)
-    # By position, in the order of _COLUMNS: to look every column up by its name takes as long as decoding it.
+    # By position, in the order of _COLUMNS: looking up each column by name takes as long as decoding it.
     return [Listed(MeetingRow(*row[:_WIDTH]), row[_WIDTH], row[_WIDTH + 1]) for row in rows]
 
 
@@ -141,7 +141,7 @@ async def set_settings(connection: Connection, meeting: str, settings: Any) -> N
 
 
 async def delete(connection: Connection, meeting: str) -> None:
-    """Remove the meeting and all rows that refer to it, its breakout rooms and events included."""
+    """Delete the meeting and all rows that refer to it, with its breakout rooms and events."""
     await connection.execute(
         "DELETE FROM outbox WHERE meeting_id = $1 OR meeting_id IN (SELECT id FROM meetings WHERE breakout_of = $1)",
         meeting,
@@ -150,7 +150,7 @@ async def delete(connection: Connection, meeting: str) -> None:
 
 
 async def mark_active(connection: Connection, meeting: str, at: datetime) -> None:
-    """The room is live; an ended meeting stays ended."""
+    """Mark the room as live; an ended meeting stays ended."""
     await connection.execute(
         "UPDATE meetings SET status = 'active', started_at = coalesce(started_at, $2)"
         " WHERE id = $1 AND status <> 'ended'",
@@ -160,7 +160,7 @@ async def mark_active(connection: Connection, meeting: str, at: datetime) -> Non
 
 
 async def mark_idle(connection: Connection, meeting: str) -> None:
-    """The room closed; the meeting may go on later."""
+    """Mark the room as closed; the meeting may continue later."""
     await connection.execute("UPDATE meetings SET status = 'idle' WHERE id = $1 AND status = 'active'", meeting)
 
 
@@ -180,7 +180,7 @@ async def hosted_by(connection: Connection, user: str) -> list[str]:
 
 
 async def scheduled_of(connection: Connection, user: str) -> list[Listed]:
-    """Return planned meetings of the user that are not over: recurring ones, and others from an hour ago on."""
+    """Return the user's scheduled meetings that are not over: recurring ones, and others since an hour ago."""
     rows = await connection.fetch(
         "SELECT m.*, CASE WHEN m.host_id = $1 THEN 'host' ELSE p.role END AS role, NULL AS recording"
         " FROM meetings m LEFT JOIN meeting_participants p ON p.meeting_id = m.id AND p.user_id = $1"

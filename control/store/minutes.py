@@ -1,4 +1,4 @@
-"""Minutes: what a language model made of a meeting's transcript, or why there are none."""
+"""Minutes of meetings, written by a language model, or the reason why there are none."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +27,7 @@ async def of(connection: Connection, meeting: str) -> MinutesRow | None:
 
 
 async def begin(connection: Connection, meeting: str, state: State, lines: int) -> bool:
-    """Note that a meeting's transcript is complete; False when that was noted before."""
+    """Note that a meeting's transcript is complete; return False if that was noted before."""
     found = await connection.fetchval(
         "INSERT INTO meeting_minutes (meeting_id, state, lines) VALUES ($1, $2, $3)"
         " ON CONFLICT (meeting_id) DO NOTHING RETURNING meeting_id",

@@ -1,4 +1,4 @@
-"""Where nodes were reached last: what a control process can ask when etcd tells nothing of them."""
+"""Last addresses of nodes, for a control process that etcd tells nothing."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from sfu.api.registration import NodeLoad, NodeRecord
 
 
 async def remember(connection: Connection, records: Iterable[NodeRecord]) -> None:
-    """Note that nodes live, and their addresses; not how they are."""
+    """Store living nodes and their addresses, without their load."""
     for record in records:
         lasting = msgspec.structs.replace(record, boot="", draining=False, load=NodeLoad())
         await connection.execute(
@@ -21,11 +21,11 @@ async def remember(connection: Connection, records: Iterable[NodeRecord]) -> Non
 
 
 async def remembered(connection: Connection) -> list[NodeRecord]:
-    """Return the nodes that lived within the last week."""
+    """Return the nodes that were alive within the last week."""
     rows = await connection.fetch("SELECT record FROM node_addresses ORDER BY node")
     return [msgspec.convert(row["record"], NodeRecord) for row in rows]
 
 
 async def forget_old(connection: Connection) -> None:
-    """Forget nodes that were not seen for a week: names may be new with every roll-out."""
+    """Delete nodes that were not seen for a week: each roll-out may bring new names."""
     await connection.execute("DELETE FROM node_addresses WHERE seen_at < now() - interval '7 days'")

@@ -1,7 +1,7 @@
-"""Events to publish: written in the transaction of what they tell, numbered without gaps per meeting.
+"""Outbox of events: written in the transaction that they report, numbered without gaps per meeting.
 
-The number comes from the meeting's row, whose lock is held until commit, so that of two events the lower number is
-committed first. How far each bus has got is in `control.store.event_places`.
+The number comes from the meeting's row, whose lock is held until commit, so of two events the lower number is committed
+first. The progress of each bus is in `control.store.event_places`.
 """
 
 from dataclasses import dataclass
@@ -32,15 +32,15 @@ class Event:
     created_at: datetime
     traceparent: str = ""
     attempts: int = 0
-    """How often Kafka refused it."""
+    """Number of refusals by Kafka."""
 
 
 async def append(
     connection: Connection, topic: str, meeting: str, kind: str, payload: dict[str, Any], *, traceparent: str = ""
 ) -> int | None:
-    """Append an event of a meeting and return its number, None when the meeting does not exist.
+    """Append an event of a meeting and return its number, None if the meeting does not exist.
 
-    It is part of the trace named, else of the current one.
+    It belongs to the given trace, else to the current one.
     """
     seq = await connection.fetchval(
         "UPDATE meetings SET event_seq = event_seq + 1 WHERE id = $1 RETURNING event_seq", meeting
@@ -64,7 +64,7 @@ async def append(
 async def append_for_user(
     connection: Connection, user: str, kind: str, payload: dict[str, Any], topic: str = USER_EVENTS
 ) -> None:
-    """Append an event of an account: ordered by id only."""
+    """Append an event of an account, ordered by id only."""
     await connection.execute(
         "INSERT INTO outbox (topic, key, seq, kind, payload, traceparent) VALUES ($1, $2, 0, $3, $4, $5)",
         topic,

@@ -1,4 +1,4 @@
-"""Participants of meetings, users and guests, over all of their visits."""
+"""Participants of meetings: users and guests, over all their visits."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,12 +9,12 @@ from control.database import Connection, load, load_one
 Role = Literal["host", "co-host", "participant", "viewer"]
 
 
-# Of a participant `p` of a main room: it is in that or in a breakout room, a token leads it there, or it was cut off.
+# SQL condition: `p` of a main room is in it or a breakout room, has a token for one, or was just cut off.
 _SEATED = """(p.present OR coalesce(p.seat_until > now(), false) OR EXISTS (SELECT FROM meeting_participants b
     WHERE b.main_id = p.id AND (b.present OR b.seat_until > now())))"""
 _CUT_OFF_SECONDS = 60
 _GONE = ("left", "removed", "banned", "ended", "consent_required")
-"""Reasons of leaving that free the seat at once; who was cut off for another one is expected back."""
+"""Reasons of leaving that free the seat at once. After any other, the participant is expected back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ParticipantRow:
 async def add(
     connection: Connection, *, participant: str, meeting: str, user: str | None, name: str, role: Role, rejoin: bytes
 ) -> ParticipantRow:
-    """Insert a participant; an account that is already there keeps its row, with the new name and rejoin secret."""
+    """Insert a participant. An account that is one already keeps its row, with the new name and rejoin secret."""
     row = await connection.fetchrow(
         "INSERT INTO meeting_participants (id, meeting_id, user_id, name, role, rejoin_hash)"
         " VALUES ($1, $2, $3, $4, $5, $6)"
@@ -67,7 +67,7 @@ async def by_user(connection: Connection, meeting: str, user: str) -> Participan
 
 
 async def by_main(connection: Connection, breakout: str, main: str) -> ParticipantRow | None:
-    """Return who a participant of the main room is in a breakout room."""
+    """Return the row of a main room's participant in a breakout room."""
     row = await connection.fetchrow(
         "SELECT * FROM meeting_participants WHERE meeting_id = $1 AND main_id = $2", breakout, main
     )
@@ -82,7 +82,7 @@ async def of_meeting(connection: Connection, meeting: str, limit: int = 1000) ->
 
 
 async def others_seated(connection: Connection, meeting: str, but: str | None) -> int:
-    """Return how many others have a seat in a meeting or one of its breakout rooms."""
+    """Return how many other participants have a seat in a meeting or its breakout rooms."""
     return int(
         await connection.fetchval(
             "SELECT count(*) FROM meeting_participants p WHERE p.meeting_id = $1 AND p.id IS DISTINCT FROM $2"  # noqa: S608  constants
@@ -94,13 +94,13 @@ async def others_seated(connection: Connection, meeting: str, but: str | None) -
 
 
 async def is_seated(connection: Connection, participant: str) -> bool:
-    """Whether a participant of a main room has a seat: in a room, on its way there, or just cut off."""
+    """Return whether a main room's participant has a seat: in a room, on its way there, or just cut off."""
     query = f"SELECT {_SEATED} FROM meeting_participants p WHERE p.id = $1"  # noqa: S608  constants
     return bool(await connection.fetchval(query, participant))
 
 
 async def is_inside(connection: Connection, participant: str) -> bool:
-    """Whether a participant is in its room, or one of the main room in a breakout room."""
+    """Return whether a participant is in its room, or a main room's participant in a breakout room."""
     return bool(
         await connection.fetchval(
             "SELECT EXISTS (SELECT FROM meeting_participants WHERE (id = $1 OR main_id = $1) AND present)", participant
@@ -109,7 +109,7 @@ async def is_inside(connection: Connection, participant: str) -> bool:
 
 
 async def hold_seat(connection: Connection, participant: str, seconds: int) -> None:
-    """Hold a seat for who was let in."""
+    """Reserve a seat for an admitted participant."""
     await connection.execute(
         "UPDATE meeting_participants SET seat_until = now() + make_interval(secs => $2) WHERE id = $1",
         participant,
@@ -118,7 +118,7 @@ async def hold_seat(connection: Connection, participant: str, seconds: int) -> N
 
 
 async def mark(connection: Connection, participant: str, browser: bytes, network: bytes) -> None:
-    """Note what recognises a participant (`control.recognition`)."""
+    """Store the marks that recognise a participant (`control.recognition`)."""
     await connection.execute(
         "UPDATE meeting_participants SET browser_mark = $2, network_mark = $3 WHERE id = $1",
         participant,
@@ -128,7 +128,7 @@ async def mark(connection: Connection, participant: str, browser: bytes, network
 
 
 async def expected(connection: Connection, meeting: str, but: str) -> int:
-    """Return how many others have a seat in a room and are not seen in it yet."""
+    """Return how many others have a seat in a room but have not arrived yet."""
     return int(
         await connection.fetchval(
             "SELECT count(*) FROM meeting_participants WHERE meeting_id = $1 AND id <> $2 AND NOT present"
@@ -141,7 +141,7 @@ async def expected(connection: Connection, meeting: str, but: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RemovedLike:
-    """Whether somebody was removed from a meeting who came by the same browser, or from the same address."""
+    """Removals from a meeting of the same `browser`, or of the same `network`."""
 
     browser: bool
     network: bool
@@ -185,12 +185,12 @@ async def mark_removed(connection: Connection, participant: str) -> None:
 
 
 async def readmit(connection: Connection, participant: str) -> None:
-    """Take a removal back."""
+    """Undo a removal."""
     await connection.execute("UPDATE meeting_participants SET removed_at = NULL WHERE id = $1", participant)
 
 
 async def mark_joined(connection: Connection, meeting: str, participant: str, node: str, at: datetime) -> bool:
-    """Note that the participant is in the room; False when it is not of this meeting."""
+    """Note that the participant is in the room; return False if it is not of this meeting."""
     found = await connection.fetchval(
         "UPDATE meeting_participants SET present = true, joined_at = coalesce(joined_at, $3), left_at = NULL"
         " WHERE id = $1 AND meeting_id = $2 RETURNING id",
@@ -212,7 +212,7 @@ async def mark_joined(connection: Connection, meeting: str, participant: str, no
 
 
 async def mark_left(connection: Connection, meeting: str, participant: str, at: datetime, reason: str) -> bool:
-    """Note that a participant is no longer in the room; False when it was not."""
+    """Note that a participant is no longer in the room; return False if it was not."""
     found = await connection.fetchval(
         "UPDATE meeting_participants SET present = false, left_at = $3,"
         " seat_until = CASE WHEN $4 THEN NULL ELSE now() + make_interval(secs => $5) END"
@@ -233,7 +233,7 @@ async def present_in(connection: Connection, meeting: str) -> list[str]:
 
 
 async def present_of_user(connection: Connection, user: str) -> list[ParticipantRow]:
-    """Return an account's participants in the rooms that it is in now, by meeting."""
+    """Return an account's present participants, by meeting."""
     rows = await connection.fetch(
         "SELECT * FROM meeting_participants WHERE user_id = $1 AND present ORDER BY meeting_id", user
     )
@@ -252,6 +252,6 @@ async def _close_visits(connection: Connection, meeting: str, participant: str, 
 
 
 async def anywhere(connection: Connection, participant: str) -> ParticipantRow | None:
-    """Return a participant by its id alone, whatever its meeting."""
+    """Return a participant by its id, whatever its meeting."""
     row = await connection.fetchrow("SELECT * FROM meeting_participants WHERE id = $1", participant)
     return load_one(ParticipantRow, row)

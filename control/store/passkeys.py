@@ -1,4 +1,4 @@
-"""Passkeys of accounts, and the challenges of ceremonies that are under way."""
+"""Passkeys of accounts, and the challenges of ceremonies in progress."""
 
 import secrets
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class PasskeyRow:
 
 
 async def new_challenge(connection: Connection, user: str | None) -> bytes:
-    """Return a challenge that may be answered once: by `user` with a new passkey, by anyone with one that exists."""
+    """Return a challenge that can be answered once: by `user` with a new passkey, by anyone with an existing one."""
     challenge = secrets.token_bytes(32)
     await connection.execute(
         "INSERT INTO passkey_challenges (challenge_hash, user_id, expires_at)"
@@ -39,7 +39,7 @@ async def new_challenge(connection: Connection, user: str | None) -> bytes:
 
 
 async def use_challenge(connection: Connection, challenge: bytes, user: str | None) -> bool:
-    """Use a challenge up; False when it was not given to `user`, was used, or is too old."""
+    """Use up a challenge; return False if it was not issued to `user`, was used, or is too old."""
     found = await connection.fetchval(
         "DELETE FROM passkey_challenges WHERE challenge_hash = $1 AND user_id IS NOT DISTINCT FROM $2"
         " AND expires_at > now() RETURNING challenge_hash",
@@ -50,7 +50,7 @@ async def use_challenge(connection: Connection, challenge: bytes, user: str | No
 
 
 async def add(connection: Connection, user: str, name: str, credential: NewCredential) -> PasskeyRow:
-    """Insert a passkey; raises Problem 409 for one that is known already."""
+    """Insert a passkey; raises Problem 409 if it is registered already."""
     try:
         row = await connection.fetchrow(
             "INSERT INTO passkeys (id, user_id, credential_id, public_key, sign_count, name)"
@@ -63,7 +63,7 @@ async def add(connection: Connection, user: str, name: str, credential: NewCrede
             name,
         )
     except asyncpg.UniqueViolationError as error:
-        raise Problem(409, "passkey_exists", "This passkey is registered already.") from error
+        raise Problem(409, "passkey_exists", "This passkey is already registered.") from error
     assert row is not None
     return load(PasskeyRow, row)
 
@@ -74,7 +74,7 @@ async def of_user(connection: Connection, user: str) -> list[PasskeyRow]:
 
 
 async def by_credential(connection: Connection, credential_id: bytes) -> PasskeyRow | None:
-    """Return a passkey, locked against the same count being shown twice at once."""
+    """Return a passkey, locked against concurrent use of the same count."""
     row = await connection.fetchrow("SELECT * FROM passkeys WHERE credential_id = $1 FOR NO KEY UPDATE", credential_id)
     return load_one(PasskeyRow, row)
 

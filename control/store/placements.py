@@ -1,12 +1,12 @@
-"""Where meetings' rooms live: one row each, claimed by one statement, with an epoch that only grows.
+"""Placements of rooms on nodes: one row each, claimed by one statement, with an epoch that only grows.
 
-The row is the truth of every deployment, with etcd too: etcd's leases say which nodes live, PostgreSQL which of them a
-room is on. A fact, the events that a move writes and the claim itself have to hold together, and only the transaction
-that writes them can see to that; a claim in a second store could be ahead of it or behind it after any crash.
+The row is authoritative in every deployment, with etcd too: etcd's leases tell which nodes are alive, PostgreSQL which
+of them a room is on. A fact, the events of a move and the claim itself must be consistent, which only one transaction
+can guarantee; a claim in a second store could be ahead or behind after a crash.
 
-A room that outgrows its node is spread by `spill`: the further node is added to `spilled_to` under the same epoch, and
-reaches nodes with the next desired state (`NodeClient.push`), whose `placement` names all of them. `unspill` takes it
-back. A claim or move by another node empties the list, since what was spilled hung on the room that is gone.
+`spill` extends a room that outgrows its node: it adds a secondary node to `spilled_to` under the same epoch. Nodes
+learn of it with the next desired state (`NodeClient.push`), whose `placement` names all of them. `unspill` removes it.
+A claim or move by another node empties the list, since secondary nodes depended on the previous room.
 """
 
 import asyncpg
@@ -16,7 +16,7 @@ from sfu.api.placement import Placement
 
 _COLUMNS = "node, epoch, spilled_to"
 _OPEN = "EXISTS (SELECT FROM meeting_rooms r WHERE r.meeting_id = p.meeting_id AND r.closed_at IS NULL)"
-# A claim is kept for a while before its room opens: until then those who join are on their way to it.
+# A claim is kept for a while before its room opens, since joiners are on their way to it.
 _FRESH = "p.placed_at > now() - interval '2 minutes'"
 _KEPT = (
     f"(p.node = excluded.node OR p.node = ANY($3::text[]) AND ({_OPEN} OR {_FRESH})"
@@ -25,7 +25,7 @@ _KEPT = (
 
 
 async def of(connection: Connection, meeting: str) -> Placement | None:
-    """Return the placement of a meeting; None when it was never placed."""
+    """Return the placement of a meeting; None if it was never placed."""
     row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM room_placements WHERE meeting_id = $1", meeting)  # noqa: S608  constants
     return None if row is None else _load(row)
 
@@ -33,10 +33,10 @@ async def of(connection: Connection, meeting: str) -> Placement | None:
 async def claim(
     connection: Connection, meeting: str, node: str, open_nodes: list[str], draining: list[str]
 ) -> Placement:
-    """Claim `node` for a meeting, and return where it is: of any number of claims at once, one holds.
+    """Claim `node` for a meeting and return its placement; of concurrent claims, one wins.
 
-    A placement on one of `open_nodes` is kept while its room is live or the claim is fresh, on one of the `draining`
-    while its room is live; any other is replaced, with the next epoch.
+    A placement on one of `open_nodes` is kept while its room is live or the claim is recent; one on a `draining` node
+    while its room is live. Any other is replaced, with the next epoch.
     """
     row = await connection.fetchrow(
         "INSERT INTO room_placements AS p (meeting_id, node) VALUES ($1, $2)"  # noqa: S608  constants
@@ -55,19 +55,19 @@ async def claim(
 
 
 async def move(connection: Connection, meeting: str, epoch: int, node: str) -> Placement | None:
-    """Place a meeting on `node` with the next epoch; None when its epoch is no longer `epoch`: another was faster."""
+    """Place a meeting on `node` with the next epoch; None if its epoch is no longer `epoch`: another was faster."""
     anew = "node = $3, epoch = epoch + 1, spilled_to = '{}', placed_at = now()"
     return await _change(connection, meeting, epoch, node, to=anew)
 
 
 async def spill(connection: Connection, meeting: str, epoch: int, node: str) -> Placement | None:
-    """Let `node` hold further participants of a room too; None when the room was placed anew since `epoch`."""
+    """Add `node` as a secondary node of a room; None if the room was placed anew since `epoch`."""
     added = "spilled_to = array_append(array_remove(spilled_to, $3), $3)"
     return await _change(connection, meeting, epoch, node, to=added, where="AND node <> $3")
 
 
 async def unspill(connection: Connection, meeting: str, epoch: int, node: str) -> Placement | None:
-    """Take a secondary node back; None when the room was placed anew since `epoch`."""
+    """Remove a secondary node; None if the room was placed anew since `epoch`."""
     removed = "spilled_to = array_remove(spilled_to, $3)"
     return await _change(connection, meeting, epoch, node, to=removed)
 
@@ -75,7 +75,7 @@ async def unspill(connection: Connection, meeting: str, epoch: int, node: str) -
 async def _change(
     connection: Connection, meeting: str, epoch: int, node: str, *, to: str, where: str = ""
 ) -> Placement | None:
-    """Change a placement that still has this epoch; `$3` is the node. None when it has another, or does not fit."""
+    """Change a placement that still has this epoch; `$3` is the node. None if it has another, or does not match."""
     row = await connection.fetchrow(
         f"UPDATE room_placements SET {to}"  # noqa: S608  constants
         f" WHERE meeting_id = $1 AND epoch = $2 {where} RETURNING {_COLUMNS}",
@@ -87,7 +87,7 @@ async def _change(
 
 
 async def live_on(connection: Connection, node: str) -> list[tuple[str, Placement]]:
-    """Return the meetings whose live room is placed on `node`."""
+    """Return the meetings whose live room is on `node`."""
     rows = await connection.fetch(
         f"SELECT meeting_id, {_COLUMNS} FROM room_placements p WHERE node = $1 AND {_OPEN} ORDER BY meeting_id",  # noqa: S608  constants
         node,
@@ -96,7 +96,7 @@ async def live_on(connection: Connection, node: str) -> list[tuple[str, Placemen
 
 
 async def live_off(connection: Connection, nodes: list[str]) -> list[tuple[str, Placement]]:
-    """Return the meetings whose live room is placed on none of `nodes`."""
+    """Return the meetings whose live room is on none of `nodes`."""
     rows = await connection.fetch(
         f"SELECT meeting_id, {_COLUMNS} FROM room_placements p"  # noqa: S608  constants
         f" WHERE NOT node = ANY($1::text[]) AND {_OPEN} ORDER BY meeting_id",

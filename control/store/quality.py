@@ -1,4 +1,4 @@
-"""How participants' media fared: a row a minute and one on leaving, as the sfu reports it."""
+"""Media quality of participants: one row per minute and one on leaving, as the sfu reports it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +25,7 @@ class QualityRow:
 
 
 async def add(connection: Connection, fact: QualityMeasured, at: datetime) -> None:
-    """Keep what was measured; IntegrityConstraintViolationError for an unknown participant."""
+    """Store a measurement; raises IntegrityConstraintViolationError for an unknown participant."""
     await connection.execute(
         "INSERT INTO participant_quality"
         " (meeting_id, participant_id, at, seconds, final, round_trip_ms, estimate, tracks)"

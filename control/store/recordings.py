@@ -1,4 +1,4 @@
-"""Recordings: an index of what the recorder wrote; the files are the truth."""
+"""Recordings: an index of the recorder's files, which are authoritative."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 State = Literal["recording", "sealing", "ready", "partial", "empty"]
 TABLES = ("meeting_recordings", "recording_segments", "recording_links")
-"""What `parley recording rescan` makes anew where it is gone."""
+"""Tables that `parley recording rescan` restores."""
 
 
 _NEWEST = "ORDER BY r.started_at DESC LIMIT 500"
@@ -25,8 +25,8 @@ _WITH_TITLE = """SELECT r.*, m.title FROM page r JOIN meetings m ON m.id = r.mee
     ORDER BY r.started_at DESC, r.id"""
 _OF_USER = f"""WITH page AS (SELECT r.* FROM (({_OWN} {_NEWEST}) UNION ALL ({_CO_HOSTED} {_NEWEST})) r {_NEWEST})
     {_WITH_TITLE}"""  # noqa: S608  constants
-# Each of the conditions can be asked for one recording, or once for all by an index of its own: PostgreSQL chooses. The
-# first of the two about captions is what the second says, as far as an index knows it.
+# PostgreSQL may evaluate each condition per recording, or once for all by an index. The first of the two conditions on
+# captions is the part of the second that an index supports.
 _FOUND_OF_USER = f"""WITH page AS (SELECT r.* FROM ({_OWN} UNION ALL {_CO_HOSTED}) r
     WHERE r.meeting_id IN (SELECT id FROM meetings WHERE lower(title) LIKE lower($2))
     OR EXISTS (SELECT FROM recording_segments s JOIN meeting_participants n ON n.id = s.participant_id
@@ -96,24 +96,24 @@ async def of_all_rooms(connection: Connection, meeting: str) -> list[tuple[Recor
 
 
 async def of_user(connection: Connection, user: str, search: str | None = None) -> list[tuple[RecordingRow, str]]:
-    """Return the newest recordings, with meeting titles, that this user may open: of meetings where it is host or
-    co-host, and of their breakout rooms.
+    """Return the newest recordings that this user may access, with meeting titles.
 
-    `search` is part of the title, of the name of a participant of whom something was recorded, or of what was said
-    while it ran.
+    They are those of meetings where it is host or co-host, and of their breakout rooms.
+
+    `search` matches the title, the names of recorded participants, and the captions of the time.
     """
     if search is None:
         rows = await connection.fetch(_OF_USER, user)
     else:
         async with connection.transaction():
-            # How rare the words are, and how many recordings the user has, decides where to begin.
+            # The best plan depends on how rare the words are and how many recordings the user has.
             await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
             rows = await connection.fetch(_FOUND_OF_USER, user, contains(search))
     return [(load(RecordingRow, row), row["title"]) for row in rows]
 
 
 async def confirm(connection: Connection, recording: str, meeting: str, at: datetime) -> bool:
-    """The recorder has begun; False when the recording is unknown."""
+    """Note that the recorder has begun; return False if the recording is unknown."""
     found = await connection.fetchval(
         "UPDATE meeting_recordings SET confirmed_at = coalesce(confirmed_at, $3)"
         " WHERE id = $1 AND meeting_id = $2 RETURNING id",
@@ -125,7 +125,7 @@ async def confirm(connection: Connection, recording: str, meeting: str, at: date
 
 
 async def set_stalled(connection: Connection, recording: str, meeting: str, reason: str | None) -> bool:
-    """Note why nothing is kept of a recording now, None if it is; False when the recording is unknown."""
+    """Note why a recording cannot be stored now (None: it can); return False if it is unknown."""
     found = await connection.fetchval(
         "UPDATE meeting_recordings SET stalled = CASE WHEN state = 'recording' THEN $3 END"
         " WHERE id = $1 AND meeting_id = $2 RETURNING id",
@@ -137,7 +137,7 @@ async def set_stalled(connection: Connection, recording: str, meeting: str, reas
 
 
 async def seal(connection: Connection, meeting: str, at: datetime) -> list[str]:
-    """Nothing is added any more to the running recordings of the meeting; return their ids."""
+    """Seal the running recordings of a meeting against additions; return their ids."""
     rows = await connection.fetch(
         "UPDATE meeting_recordings SET state = 'sealing', stopped_at = coalesce(stopped_at, $2), stalled = NULL"
         " WHERE meeting_id = $1 AND state = 'recording' RETURNING id",
@@ -148,7 +148,7 @@ async def seal(connection: Connection, meeting: str, at: datetime) -> list[str]:
 
 
 async def add_segment(connection: Connection, segment: SegmentClosed, at: datetime) -> bool:
-    """Note a closed segment; False when the recording is unknown."""
+    """Note a closed segment; return False if the recording is unknown."""
     if await by_id(connection, segment.recording) is None:
         return False
     await connection.execute(
@@ -166,7 +166,7 @@ async def add_segment(connection: Connection, segment: SegmentClosed, at: dateti
 
 
 async def finish(connection: Connection, finished: RecordingFinished, at: datetime) -> bool:
-    """The manifest is committed; False when the recording is unknown."""
+    """Note that the manifest is committed; return False if the recording is unknown."""
     found = await connection.fetchval(
         "UPDATE meeting_recordings SET state = $2, duration_ms = $3, bytes = $4, manifest = $5,"
         " stopped_at = $6, finished_at = $6, composed = NULL, stalled = NULL, problems = $8"
@@ -184,7 +184,7 @@ async def finish(connection: Connection, finished: RecordingFinished, at: dateti
 
 
 async def bytes_per_day(connection: Connection) -> float:
-    """Return what recordings and their films took per day over the last week."""
+    """Return the bytes per day of recordings and films over the last week."""
     taken = await connection.fetchval(
         "SELECT coalesce((SELECT sum(bytes) FROM recording_segments WHERE closed_at > now() - interval '7 days'), 0)"
         " + coalesce((SELECT sum((composed->>'bytes')::bigint) FROM meeting_recordings"
@@ -194,7 +194,7 @@ async def bytes_per_day(connection: Connection) -> float:
 
 
 async def restore(connection: Connection, found: "Found") -> bool:
-    """Write what a recording's files say; False when its meeting is unknown. Who started it is in no file."""
+    """Restore a recording's rows from its files; return False if its meeting is unknown."""
     known = await connection.fetchval("SELECT true FROM meetings WHERE id = $1", found.meeting)
     if not known:
         return False
@@ -236,7 +236,7 @@ async def delete(connection: Connection, recording: str) -> None:
 
 
 async def abandoned(connection: Connection) -> list[RecordingRow]:
-    """Return running recordings without a live room for a minute, and ones that nobody has finished for ten."""
+    """Return running recordings without a live room for a minute, and sealed ones unfinished for ten minutes."""
     rows = await connection.fetch(
         "SELECT r.* FROM meeting_recordings r WHERE (r.state = 'recording'"
         " AND NOT EXISTS (SELECT FROM meeting_rooms l WHERE l.meeting_id = r.meeting_id"
@@ -250,7 +250,7 @@ async def abandoned(connection: Connection) -> list[RecordingRow]:
 
 
 async def settle_empty(connection: Connection, recording: str) -> bool:
-    """Call a recording empty that no recorder can have heard of: its room has not been live while it ran."""
+    """Mark a recording as empty if no recorder can know of it: its room was never live while it ran."""
     found = await connection.fetchval(
         "UPDATE meeting_recordings r SET state = 'empty', stopped_at = coalesce(stopped_at, now()),"
         " finished_at = now(), duration_ms = 0, bytes = 0, stalled = NULL"
@@ -264,7 +264,7 @@ async def settle_empty(connection: Connection, recording: str) -> bool:
 
 
 async def give_up(connection: Connection, recording: str) -> None:
-    """Move a recording on: one that runs is sealed; of one that is being sealed there is what there is, or nothing."""
+    """Advance an abandoned recording: seal a running one; finish a sealed one with what exists."""
     await connection.execute(
         "UPDATE meeting_recordings r SET stopped_at = coalesce(stopped_at, now()), stalled = NULL,"
         " state = CASE WHEN state = 'recording' THEN 'sealing' WHEN confirmed_at IS NULL AND NOT EXISTS"

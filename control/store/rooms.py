@@ -1,4 +1,4 @@
-"""The live side of meetings: desired state, and when rooms were open."""
+"""Live state of meetings: desired states, and when rooms were open."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from sfu.api.facts import TrackPublished
 
 @dataclass(frozen=True, slots=True)
 class RoomRow:
-    """One time a room was live."""
+    """One period in which a room was live."""
 
     id: int
     meeting_id: str
@@ -37,9 +37,9 @@ async def state(connection: Connection, meeting: str) -> DesiredState | None:
 async def edit_state(
     connection: Connection, meeting: str, edit: Callable[[DesiredState], DesiredState]
 ) -> DesiredState | None:
-    """Apply `edit` under the row's lock and bump the version if it changed anything; needs a transaction.
+    """Apply `edit` under the row's lock, and bump the version if it changed anything. Needs a transaction.
 
-    Returns the state that now holds, None when the meeting does not exist.
+    Returns the current state, None if the meeting does not exist.
     """
     stored = await connection.fetchval("SELECT document FROM room_state WHERE meeting_id = $1 FOR UPDATE", meeting)
     before = _decode(stored)
@@ -78,7 +78,7 @@ async def open_room(connection: Connection, meeting: str, node: str, boot: str, 
 
 
 async def close_room(connection: Connection, meeting: str, at: datetime, reason: str) -> bool:
-    """Note that the live room closed; False when none was."""
+    """Note that the live room closed; return False if none was live."""
     closed = await connection.fetchval(
         "UPDATE meeting_rooms SET closed_at = $2, close_reason = $3"
         " WHERE meeting_id = $1 AND closed_at IS NULL RETURNING id",
@@ -126,7 +126,7 @@ async def unpublish_track(connection: Connection, meeting: str, track: str, at: 
 
 
 async def see_node(connection: Connection, node: str, boot: str) -> bool:
-    """Renew a node's lease; True when it is another process than the one seen before."""
+    """Renew a node's lease; return True if its process differs from the one seen before."""
     previous = await connection.fetchval("SELECT boot FROM nodes WHERE node = $1 FOR UPDATE", node)
     await connection.execute(
         "INSERT INTO nodes (node, boot) VALUES ($1, $2)"

@@ -1,4 +1,4 @@
-"""The second factor of accounts: their TOTP secret, sealed, and recovery codes."""
+"""Second factors of accounts: sealed TOTP secrets and recovery codes."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class SecondFactor:
 
 
 async def of_user(connection: Connection, user: str) -> SecondFactor | None:
-    """Return an account's second factor, locked against the same code being used twice at once."""
+    """Return an account's second factor, locked against concurrent use of the same code."""
     row = await connection.fetchrow("SELECT * FROM users WHERE id = $1 FOR NO KEY UPDATE", user)
     return load_one(SecondFactor, row)
 
@@ -26,7 +26,7 @@ async def begin(connection: Connection, user: str, secret: str) -> None:
 
 
 async def reseal(connection: Connection, user: str, before: str, sealed: str) -> None:
-    """Replace a secret that an earlier release stored plain."""
+    """Seal a secret that an earlier release stored unsealed."""
     await connection.execute(
         "UPDATE users SET totp_secret = $3 WHERE id = $1 AND totp_secret = $2", user, before, sealed
     )

@@ -1,4 +1,4 @@
-"""Sign-ins. A session holds while it is not revoked, not expired, and its epoch is the account's."""
+"""Sessions. One is valid while it is not revoked or expired, and its epoch is the account's."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,17 +11,17 @@ from control.store.users import UserRole
 
 PROOF_SECONDS = 300
 _LONGEST_DAYS = 90
-"""A session that is used goes on for so long; then its account signs in again."""
+"""Maximum lifetime of a session in use; after that its account must sign in again."""
 _GRACE = timedelta(seconds=10)
-"""Two tabs may refresh with the same token at once; the later one within this time is not theft."""
+"""Grace period: two tabs may refresh with the same token at once, which is not theft."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveSession:
-    """A session that holds, with what authorization needs of its account.
+    """A valid session, with the fields of its account that authorization needs.
 
-    `strong` when it began with a second factor, a passkey, or at an identity provider; `proved` while the last proof of
-    who is signed in is at most PROOF_SECONDS old.
+    `strong` if it began with a second factor, a passkey, or at an identity provider; `proved` while the last proof of
+    identity is at most PROOF_SECONDS old.
     """
 
     session: str
@@ -36,7 +36,7 @@ class LiveSession:
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """Outcome of a refresh. `generation` is the token to hand out; None in `kept`, when the other tab has it."""
+    """Outcome of a refresh. `generation` is that of the token to issue; None if `kept`: another tab has it."""
 
     outcome: Literal["rotated", "kept", "reused", "gone"]
     session: LiveSession | None = None
@@ -79,12 +79,12 @@ async def create(
 
 
 async def prove(connection: Connection, session: str) -> None:
-    """Note that whoever uses the session has just proved to be its account."""
+    """Note that the session's user has just proved their identity."""
     await connection.execute("UPDATE user_sessions SET proved_at = now() WHERE id = $1", session)
 
 
 async def strengthen(connection: Connection, session: str) -> None:
-    """Note that a second factor stands behind the session now."""
+    """Note that the session now has a second factor."""
     await connection.execute("UPDATE user_sessions SET strong = true WHERE id = $1", session)
 
 
@@ -94,7 +94,7 @@ async def live(connection: Connection, session: str) -> LiveSession | None:
 
 
 async def rotate(connection: Connection, session: str, generation: int) -> Rotation:
-    """Move to the next generation; an old one shown after the grace revokes the session. Needs a transaction."""
+    """Move to the next generation. Presenting an old one after the grace period revokes the session."""
     row = await connection.fetchrow(
         "SELECT generation, rotated_at, now() AS now FROM user_sessions"
         " WHERE id = $1 AND revoked_at IS NULL FOR UPDATE",
@@ -128,7 +128,7 @@ async def revoke(connection: Connection, session: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A session as its owner sees it."""
+    """A session, as shown to its owner."""
 
     id: str
     created_at: datetime
@@ -138,7 +138,7 @@ class SessionRow:
 
 
 async def of_user(connection: Connection, user: str) -> list[SessionRow]:
-    """Return the account's sessions that hold, newest first."""
+    """Return the account's valid sessions, newest first."""
     rows = await connection.fetch(
         "SELECT s.* FROM user_sessions s JOIN users u ON u.id = s.user_id AND u.epoch = s.epoch"
         " WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.expires_at > now() ORDER BY s.last_used_at DESC",
@@ -148,7 +148,7 @@ async def of_user(connection: Connection, user: str) -> list[SessionRow]:
 
 
 async def revoke_own(connection: Connection, user: str, session: str) -> bool:
-    """Revoke a session of this account; False when it has no such one."""
+    """Revoke a session of this account; return False if there is none with this id."""
     found = await connection.fetchval(
         "UPDATE user_sessions SET revoked_at = now()"
         " WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL RETURNING id",

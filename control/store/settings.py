@@ -1,4 +1,4 @@
-"""Named values that the system keeps for itself."""
+"""Internal named values."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from control.database import Connection
 
 
 async def lock(connection: Connection, name: str) -> None:
-    """Hold off others that lock the same name until the transaction ends."""
+    """Lock a name until the transaction ends."""
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)
 
 

@@ -1,4 +1,4 @@
-"""Links that open one file: rows that a link's signature names, until they expire or are deleted."""
+"""Signed links: rows that a link's signature names, until they expire or are deleted."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,7 +44,7 @@ async def create(connection: Connection, target: Target, user: str | None, expir
 
 
 async def of_target(connection: Connection, target: Target, user: str | None = None) -> list[SignedLinkRow]:
-    """Return the links that still open a file, or any file of a recording; with `user` only those that it made."""
+    """Return the valid links of a file, or of any file of a recording; with `user`, only its own."""
     rows = await connection.fetch(
         "SELECT * FROM signed_links WHERE (media_id = $1 OR recording_id = $2)"
         " AND ($3::text IS NULL OR created_by = $3) AND expires_at > now() ORDER BY created_at DESC, id LIMIT 1000",
@@ -63,7 +63,7 @@ async def holds(connection: Connection, link: str) -> bool:
 
 
 async def delete(connection: Connection, target: Target, link: str, user: str | None = None) -> bool:
-    """Take a link back; with `user` only one that it made."""
+    """Delete a link; with `user`, only one of its own."""
     found = await connection.fetchval(
         "DELETE FROM signed_links WHERE id = $1 AND (media_id = $2 OR recording_id = $3)"
         " AND ($4::text IS NULL OR created_by = $4) RETURNING id",

@@ -1,4 +1,4 @@
-"""Stream keys: random secrets of a meeting, stored hashed, and the participants that came by them."""
+"""Stream keys: random secrets of a meeting, stored hashed, and their participants."""
 
 import secrets
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ async def create(
 
 
 async def by_hash(connection: Connection, hashed: bytes) -> StreamKeyRow | None:
-    """Return the key that has this hash, if it holds."""
+    """Return the key with this hash, if it is valid."""
     row = await connection.fetchrow(
         "SELECT * FROM stream_keys WHERE key_hash = $1 AND (expires_at IS NULL OR expires_at > now())", hashed
     )
@@ -62,7 +62,7 @@ async def of_meeting(connection: Connection, meeting: str) -> list[StreamKeyRow]
 
 
 async def delete(connection: Connection, meeting: str, key: str) -> list[str] | None:
-    """Delete a key; return who came by it and is there, or may still come; None when there is no such key."""
+    """Delete a key; return its participants that are present or may still arrive. None if there is no such key."""
     rows = await connection.fetch(
         "SELECT id FROM meeting_participants WHERE stream_key_id = $1"
         " AND (present OR key_used_at > now() - interval '5 minutes')",
@@ -75,9 +75,9 @@ async def delete(connection: Connection, meeting: str, key: str) -> list[str] | 
 
 
 async def participant(connection: Connection, key: StreamKeyRow) -> ParticipantRow:
-    """Return who comes by a key now, noting its use: its one publisher, or a player that is free to be taken.
+    """Return a participant for a key, noting its use: its one publisher, or a free player.
 
-    A player's place is free when it is gone and was not given away lately. Needs a transaction.
+    A player is free if it left and was not assigned recently. Needs a transaction.
     """
     await connection.execute("UPDATE stream_keys SET last_used_at = now() WHERE id = $1", key.id)
     found = await connection.fetchval(

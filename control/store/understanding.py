@@ -1,4 +1,4 @@
-"""Captions, chat and consents: what was said, written and agreed to."""
+"""Transcripts: captions, chat and consents."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +30,7 @@ class ChatRow:
 
 
 async def add_caption(connection: Connection, caption: CaptionFinal, at: datetime) -> None:
-    """Store a final caption; a final one never changes."""
+    """Store a final caption, which never changes."""
     await connection.execute(
         "INSERT INTO captions"
         " (meeting_id, utterance, participant_id, track, start_ms, end_ms, lang, text, model, said_at)"
@@ -49,7 +49,7 @@ async def add_caption(connection: Connection, caption: CaptionFinal, at: datetim
 
 
 async def captions(connection: Connection, meeting: str, limit: int, search: str | None = None) -> list[CaptionRow]:
-    """Return what was said in order; with `search` only the lines that have it in them, in any case."""
+    """Return the captions in order; with `search`, only those that match, ignoring case."""
     rows = await connection.fetch(
         "SELECT c.*, p.name FROM captions c JOIN meeting_participants p ON p.id = c.participant_id"
         " WHERE c.meeting_id = $1 AND ($3::text IS NULL OR strpos(lower(c.text), lower($3)) > 0)"
@@ -64,9 +64,9 @@ async def captions(connection: Connection, meeting: str, limit: int, search: str
 async def captions_within(
     connection: Connection, meeting: str, begin: datetime, duration_ms: int, limit: int
 ) -> list[CaptionRow]:
-    """Return what was said in a stretch of time, in order; times count from its beginning.
+    """Return the captions within a period, in order; times count from its start.
 
-    A caption tells its time since its room opened, and is stored a moment after it was said.
+    A caption has its time since its room opened, and is stored a moment after it was spoken.
     """
     rows = await connection.fetch(
         "SELECT c.utterance, c.participant_id, p.name, c.lang, c.text, begun.ms AS start_ms,"
@@ -102,7 +102,7 @@ async def add_chat(connection: Connection, chat: ChatSent, at: datetime) -> None
 async def chat(
     connection: Connection, meeting: str, reader: str | None, limit: int, before: tuple[datetime, str] | None
 ) -> list[ChatRow]:
-    """Return a page of messages, newest first, that participant `reader` may see; None sees public ones only."""
+    """Return a page of messages, newest first, that participant `reader` may see; None sees only public ones."""
     moment, last = before or (None, None)
     rows = await connection.fetch(
         "SELECT * FROM signaling_messages WHERE meeting_id = $1 AND deleted_at IS NULL"
@@ -139,7 +139,7 @@ async def edit_message(connection: Connection, meeting: str, identifier: str, te
 
 
 async def delete_message(connection: Connection, meeting: str, identifier: str) -> None:
-    """Delete a message for good: its text is gone, only its place is kept, so that no repeated fact revives it."""
+    """Delete the text of a message. Its row stays, so that no repeated fact restores it."""
     await connection.execute(
         "UPDATE signaling_messages SET text = '', deleted_at = now() WHERE meeting_id = $1 AND message = $2",
         meeting,
@@ -161,7 +161,7 @@ async def add_consent(connection: Connection, consent: ConsentAnswered, at: date
 
 
 async def consented(connection: Connection, meeting: str, participant: str) -> bool:
-    """Whether a participant's last word on being recorded was yes."""
+    """Return whether a participant's latest answer consents to being recorded."""
     return bool(
         await connection.fetchval(
             "SELECT granted FROM consents WHERE meeting_id = $1 AND participant_id = $2 AND consent = 'recording'"

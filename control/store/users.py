@@ -29,7 +29,7 @@ class UserRow:
     epoch: int
     created_at: datetime
     must_confirm: bool
-    """Nobody signs in to it before its address is confirmed."""
+    """True forbids sign-in before the address is confirmed."""
 
     @property
     def has_password(self) -> bool:
@@ -37,7 +37,7 @@ class UserRow:
 
 
 def key(name: str) -> str:
-    """Return what makes two spellings of a name or address the same: case, and letters that look alike by NFKC."""
+    """Return the comparison key of a name or address: case-folded and NFKC-normalised."""
     return unicodedata.normalize("NFKC", name).casefold()
 
 
@@ -51,7 +51,7 @@ async def create(
     role: UserRole = "user",
     must_confirm: bool = False,
 ) -> UserRow:
-    """Insert an account; raises Problem 409 when its name or address is another one's name or confirmed address."""
+    """Insert an account; raises Problem 409 if its name or address is another's name or confirmed address."""
     await check_free(connection, *(value for value in (username, email) if value is not None))
     try:
         row = await connection.fetchrow(
@@ -74,7 +74,7 @@ async def create(
 
 
 async def check_free(connection: Connection, *names: str, user: str | None = None) -> None:
-    """Raise Problem 409 when an account other than `user` has one of these as its name or confirmed address."""
+    """Raise Problem 409 if an account other than `user` has one of these as its name or confirmed address."""
     if await connection.fetchval(
         "SELECT EXISTS (SELECT FROM login_names WHERE key = ANY($1) AND user_id IS DISTINCT FROM $2)",
         [key(name) for name in names],
@@ -84,14 +84,14 @@ async def check_free(connection: Connection, *names: str, user: str | None = Non
 
 
 def _taken() -> Problem:
-    return Problem(409, "account_exists", "This user name or e-mail address is taken.")
+    return Problem(409, "account_exists", "This user name or e-mail address is already taken.")
 
 
 async def by_login(connection: Connection, login: str) -> UserRow | None:
     """Return the account with this user name or e-mail address.
 
-    A name comes before an address, a confirmed address before others, and of these the one that was there first: what
-    somebody else claims later never stands before it.
+    A name precedes an address, a confirmed address precedes others, and of these the oldest wins, so a later claim of
+    somebody else never takes precedence.
     """
     row = await connection.fetchrow(
         "SELECT * FROM users WHERE username_key = $1 OR email_key = $1"
@@ -126,7 +126,7 @@ async def rename(connection: Connection, user: str, display_name: str) -> None:
 
 
 async def take_email(connection: Connection, user: str, email: str) -> None:
-    """Give the account an address that it has confirmed; raises Problem 409 when it is another one's."""
+    """Set an address that the account has confirmed; raises Problem 409 if it is another's."""
     try:
         await connection.execute(
             "UPDATE users SET email = $2, email_key = $3, email_verified_at = now(), must_confirm = false,"
@@ -149,8 +149,8 @@ async def drop_email(connection: Connection, user: str) -> None:
 async def set_password(connection: Connection, user: str, password_hash: str) -> int:
     """Store a new password and return the account's new epoch.
 
-    Whatever somebody else may have made meanwhile ends: sessions, API keys, and links that were mailed to set a
-    password or confirm an address. Links that undo a change of address are the owner's.
+    Everything that an intruder may have created ends: sessions, API keys, and mailed links that reset the password or
+    confirm an address. Links that undo a change of address belong to the owner and stay.
     """
     await connection.execute("DELETE FROM api_keys WHERE user_id = $1", user)
     await connection.execute("DELETE FROM account_tokens WHERE user_id = $1 AND purpose <> 'undo'", user)
@@ -166,7 +166,7 @@ async def set_password(connection: Connection, user: str, password_hash: str) ->
 
 
 async def rehash(connection: Connection, user: str, old_hash: str, new_hash: str) -> None:
-    """Replace the stored hash of an unchanged password after its parameters were raised."""
+    """Replace the stored hash of an unchanged password, after its parameters were strengthened."""
     await connection.execute(
         "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2", user, old_hash, new_hash
     )
@@ -194,7 +194,7 @@ async def search(connection: Connection, text: str, limit: int, before: tuple[da
 async def administer(
     connection: Connection, user: str, *, display_name: str | None = None, role: UserRole | None = None
 ) -> UserRow | None:
-    """Change what is given; a changed role ends the account's sessions."""
+    """Change the given fields; a changed role ends the account's sessions."""
     row = await connection.fetchrow(
         "UPDATE users SET display_name = coalesce($2, display_name), role = coalesce($3, role),"
         " epoch = CASE WHEN coalesce($3, role) = role THEN epoch ELSE epoch + 1 END, updated_at = now()"
@@ -224,6 +224,6 @@ async def set_avatar(connection: Connection, user: str, avatar: str | None) -> N
 
 
 async def delete(connection: Connection, user: str) -> None:
-    """Remove the account and every row that refers to it; its traces in the audit log lose their name."""
+    """Delete the account and every row that refers to it; its audit entries become anonymous."""
     await connection.execute("UPDATE operation_logs SET actor = NULL, address = '' WHERE actor = $1", user)
     await connection.execute("DELETE FROM users WHERE id = $1", user)

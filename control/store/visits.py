@@ -1,4 +1,4 @@
-"""Visits: each time somebody was in a room, and what is live now."""
+"""Visits: each stay of a participant in a room, and the live rooms."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -72,7 +72,7 @@ async def close_orphans(connection: Connection) -> int:
 
 
 async def present_by_node(connection: Connection, meeting: str) -> dict[str, int]:
-    """Return how many are in a meeting's room on each node."""
+    """Return the number of participants in a meeting's room on each node."""
     rows = await connection.fetch(
         "SELECT node, count(*) AS people FROM signaling_sessions WHERE meeting_id = $1 AND left_at IS NULL"
         " GROUP BY node",
@@ -82,7 +82,7 @@ async def present_by_node(connection: Connection, meeting: str) -> dict[str, int
 
 
 async def node_of(connection: Connection, meeting: str, participant: str) -> str | None:
-    """Return the node on which a participant is in the room; None when it is not."""
+    """Return the node of a participant that is in the room; None if it is not."""
     found = await connection.fetchval(
         "SELECT node FROM signaling_sessions WHERE meeting_id = $1 AND participant_id = $2 AND left_at IS NULL"
         " ORDER BY id DESC LIMIT 1",

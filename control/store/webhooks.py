@@ -53,7 +53,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an attempt; it is tried again after `retry_seconds` while `state` is waiting."""
+    """Outcome of an attempt; it is retried after `retry_seconds` while `state` is waiting."""
 
     state: DeliveryState
     status: int | None
@@ -90,7 +90,7 @@ async def delete(connection: Connection, webhook: str) -> None:
 
 
 async def enqueue(connection: Connection, events: Sequence[Event], bodies: Sequence[str]) -> None:
-    """Make a delivery for every webhook that wants an event; a repeated event makes none again."""
+    """Enqueue a delivery of an event to every subscribed webhook; a repeated event enqueues none."""
     await connection.execute(
         "INSERT INTO webhook_deliveries (webhook_id, event_id, kind, body)"
         " SELECT w.id, e.id, e.kind, e.body"
@@ -107,9 +107,9 @@ async def enqueue(connection: Connection, events: Sequence[Event], bodies: Seque
 
 
 async def claim(connection: Connection, limit: int, of_one: int, busy: Sequence[str], lease_seconds: int) -> list[Due]:
-    """Claim deliveries that are due, in their order, for a time in which nobody else takes them.
+    """Claim due deliveries, in order, for a time in which no other process claims them.
 
-    At most `of_one` of an account, and none of those that are `busy`.
+    At most `of_one` per account, and none of `busy` accounts.
     """
     rows = await connection.fetch(
         "WITH due AS (SELECT f.id FROM (SELECT DISTINCT user_id FROM webhooks WHERE user_id <> ALL($3::text[])) u"
@@ -128,7 +128,7 @@ async def claim(connection: Connection, limit: int, of_one: int, busy: Sequence[
 
 
 async def settle(connection: Connection, due: Due, outcome: Outcome) -> None:
-    """Write an attempt's outcome, unless a later attempt has begun meanwhile."""
+    """Store an attempt's outcome, unless a later attempt has begun meanwhile."""
     await connection.execute(
         "UPDATE webhook_deliveries SET state = $3, last_status = $4, last_error = $5,"
         " next_at = now() + make_interval(secs => $6), delivered_at = CASE WHEN $3 = 'delivered' THEN now() END"
@@ -150,7 +150,7 @@ async def deliveries(connection: Connection, webhook: str, limit: int) -> list[D
 
 
 async def replay(connection: Connection, webhook: str, delivery: int) -> bool:
-    """Make a delivery due again; False when there is none."""
+    """Make a delivery due again; return False if there is none."""
     found = await connection.fetchval(
         "UPDATE webhook_deliveries SET state = 'waiting', next_at = now(), attempts = 0"
         " WHERE id = $1 AND webhook_id = $2 RETURNING id",

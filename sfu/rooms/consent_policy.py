@@ -26,7 +26,7 @@ def is_owed(room: Room, participant: Participant) -> bool:
 
 def refusal() -> Refused:
     """Return what is answered to whoever owes a consent."""
-    return Refused(Code.CONSENT_REQUIRED, "This meeting demands consent to being recorded.")
+    return Refused(Code.CONSENT_REQUIRED, "This meeting requires consent to being recorded.")
 
 
 def imply(room: Room, participant: Participant, now: int) -> None:

@@ -20,7 +20,7 @@ _DETAILS = {
     Code.SHUTDOWN: "The server is restarting; please reconnect.",
     Code.MOVED: "The meeting goes on at another server; please join again.",
     Code.REASSIGNED: "Your place is in another room of this meeting now.",
-    Code.CONSENT_REQUIRED: "This meeting demands consent to being recorded.",
+    Code.CONSENT_REQUIRED: "This meeting requires consent to being recorded.",
 }
 _RESTARTS = (Code.SHUTDOWN, Code.MOVED)
 

@@ -42,7 +42,7 @@ def add_manners(router: web.UrlDispatcher, path: str, kind: Kind) -> None:
         return web.Response(status=204, headers={**ACCEPTED[kind], **CORS})
 
     async def refuse(request: web.Request) -> web.StreamResponse:
-        return problem(405, "method_not_allowed", "This takes other methods.", allowed)
+        return problem(405, "method_not_allowed", "This method is not supported here.", allowed)
 
     router.add_options(path, tell)
     router.add_route("*", path, refuse)

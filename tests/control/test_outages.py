@@ -11,6 +11,6 @@ def test_two_lines_for_an_outage_and_another_reason_once_a_minute() -> None:
     assert outages.note("nobody listens", 60) is None
     assert outages.note("nobody listens", 62) == "events wait for kafka: nobody listens"
     assert outages.note("nobody listens", 200) is None
-    assert outages.note(None, 201) == "events wait for kafka: all is well again, after 200 s"
+    assert outages.note(None, 201) == "events wait for kafka: recovered after 200 s"
     assert outages.note(None, 202) is None
     assert outages.note("nobody listens", 203) == "events wait for kafka: nobody listens"

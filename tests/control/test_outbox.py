@@ -229,10 +229,10 @@ async def test_a_bus_that_fails_is_asked_ever_more_seldom_and_told_of_once(
             assert await KafkaPlace().reason(connection) == str(error)
         log.fails = None
         await log.wait_for(1)
-        await eventually(lambda: "all is well again" in caplog.text)
+        await eventually(lambda: "recovered after" in caplog.text)
     assert pauses[:7] == [1, 2, 4, 8, 16, 30, 30]
     assert log.attempts == len(pauses)
-    said = [record.message for record in caplog.records if "events wait for kafka" in record.message]
+    said = [record.message for record in caplog.records if "events are waiting for kafka" in record.message]
     assert len(said) == 2 and str(error) in said[0]
 
 

@@ -72,7 +72,7 @@ async def test_a_csrf_token_of_an_ended_session_is_asked_for_again(page: Page, s
 async def test_a_stale_rejoin_secret_is_dropped(page: Page, server: ScriptedServer) -> None:
     def join(_: aiohttp.web.Request) -> tuple[int, Any]:
         if "rejoin_secret" in server.joins()[-1]:
-            return 403, {"code": "rejoin_secret", "detail": "The rejoin secret does not hold."}
+            return 403, {"code": "rejoin_secret", "detail": "The rejoin secret is invalid."}
         return 200, server.join_answer()
 
     server.answers["POST", "/meetings/m1/join"] = join

@@ -245,7 +245,7 @@ async def test_whatever_a_delivery_meets_it_is_settled_and_says_no_more_than_an_
                     break
                 await asyncio.sleep(0.02)
         assert [(one["state"], one["attempts"], one["last_error"]) for one in rows] == [
-            ("waiting", 1, "could not be reached")
+            ("waiting", 1, "the receiver could not be reached")
         ]
 
 

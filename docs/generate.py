@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from control.app import openapi_document
-from foundation.settings import SETTINGS, Setting
+from foundation.setting_groups import GROUPS, Setting
 from sfu.api import signaling
 
 HERE = Path(__file__).parent
@@ -36,14 +36,16 @@ def _cell(text: str) -> str:
 def _settings() -> Iterator[str]:
     yield "# Settings"
     yield ""
-    yield "A flag comes before the environment, that before the TOML file, that before the default. Each variable may"
-    yield "end in `_FILE` and name a file that holds the value. `parley config` shows what is set, and where."
-    yield ""
-    yield from _table(("setting", "variable", "default", "meaning"), map(_setting, SETTINGS))
+    yield "A flag overrides the environment, the environment overrides the TOML file, and the file overrides the"
+    yield "default. Add `_FILE` to a variable to name a file that holds the value. `parley config` shows each value and"
+    yield "its source."
+    for group in GROUPS:
+        yield from ("", f"## {group.title}", "")
+        yield from _table(("setting", "variable", "default", "meaning"), map(_setting, group.settings))
 
 
 def _setting(setting: Setting) -> tuple[str, str, str, str]:
-    default = "" if setting.default in (None, ()) else f"`{setting.default}`"
+    default = "" if setting.default in (None, (), "") else f"`{setting.default}`"
     notes = [
         note
         for note, holds in (("secret: no flag", setting.secret), ("changes while parts run", setting.live))

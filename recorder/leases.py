@@ -65,7 +65,7 @@ def having_name(root: Path, instance: str) -> Iterator[None]:
     with (directory / file_name(instance)).open("a") as name:
         if not _lock(name):
             raise FileExistsError(
-                f"another recorder that is called {instance} uses {root}: give each a PARLEY_NODE of its own"
+                f"another recorder that is called {instance} uses {root}: give each a PARLEY_SFU_NODE of its own"
             )
         yield
 

@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from foundation.log_limit import LimitedHandler
-from foundation.settings import SETTINGS, Settings, SettingsError
+from foundation.setting_groups import SETTINGS
+from foundation.settings import Settings, SettingsError
 
 FORMATS = ("text", "json")
 # Libraries that note every address they bind and every connection; our own parts say what matters of these.

@@ -55,7 +55,7 @@ def recording(settings: Settings, part: str) -> Iterator[None]:
     if url is None:
         yield
         return
-    provider = _provider(url, settings["trace_ratio"], part, settings["node"])
+    provider = _provider(url, settings["trace_ratio"], part, settings["sfu_node"])
     tracing.install(_Tracer(provider.get_tracer("parley")))
     try:
         yield

@@ -10,12 +10,19 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from foundation.settings import SETTINGS, Settings, SettingsError, resolve
+from foundation.setting_groups import GROUPS, Setting
+from foundation.settings import Settings, SettingsError, resolve
 from parley.admin_flags import add_admin_flags
 from parley.nginx_command import add_nginx_flags
 from parley.nodes_command import add_nodes_flags
 
 Verb = Callable[[Settings, argparse.Namespace], int]
+_METAVARS = {bool: "on|off", int: "N", float: "N", Path: "PATH"}
+_PRECEDENCE = (
+    "No setting is required. A flag overrides the environment (PARLEY_SETTING, or PARLEY_SETTING_FILE with the name of"
+    " a file that holds the value), which overrides the TOML file. Passwords and other secrets have no flags: `parley"
+    " config` lists them with all settings. Repeat a flag to give several values."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     toml = Path(chosen.config) if chosen.config else None
     try:
         settings = resolve(flags, os.environ, toml)
+        _tell_renamed(settings)
         verb: Verb = chosen.verb
         return verb(settings, chosen)
     except SettingsError as error:
@@ -42,17 +50,24 @@ def _parser() -> argparse.ArgumentParser:
         ("up", _up, "start everything on this machine, until Ctrl-C"),
         ("sfu", _sfu, "run one sfu node"),
         ("control", _control, "run the control plane: page, REST, database"),
-        ("recorder", _recorder, "run the recorder of the sfu on this machine"),
+        ("recorder", _recorder, "run the recorder for the sfu on this machine"),
         ("inference", _inference, "run captions and other inference for the sfu on this machine"),
-        ("config", _config, "show every setting, its value and where it came from"),
-        ("migrate", _migrate, "bring the database to this version"),
+        ("config", _config, "show every setting with its value and source"),
+        ("migrate", _migrate, "upgrade the database to this version"),
         ("openapi", _openapi, "print the OpenAPI document of the REST API"),
-        ("make-keys", _make_keys, "make control's keys where they are missing, for external stores"),
+        ("make-keys", _make_keys, "create control's keys if they are missing, for external stores"),
     ):
-        sub = verbs.add_parser(name, help=meaning, description=meaning, parents=[common])
+        sub = verbs.add_parser(
+            name,
+            help=meaning,
+            usage=f"parley {name} [--config FILE] [--SETTING VALUE]...",
+            description=f"{meaning[0].upper()}{meaning[1:]}.",
+            epilog=_PRECEDENCE,
+            parents=[common],
+        )
         sub.set_defaults(verb=verb)
         if name == "migrate":
-            sub.add_argument("--dry-run", action="store_true", help="list what would be applied")
+            sub.add_argument("--dry-run", action="store_true", help="list the migrations without applying them")
     _add_verbs_of_own_flags(verbs, common)
     return parser
 
@@ -64,21 +79,21 @@ def _add_verbs_of_own_flags(
     add_nginx_flags(gateway)
     gateway.set_defaults(verb=_nginx_config)
     for name, meaning, act, what, verb in (
-        ("recording", "put recordings back into the database from their files",
+        ("recording", "restore recordings in the database from their files",
          "rescan", "find recordings by their files", _recording),
-        ("events", "publish again what Kafka once refused",
-         "replay", "publish the events of the dead-letter topic", _events),
+        ("events", "publish events again that Kafka refused",
+         "replay", "publish the events of the dead-letter topic again", _events),
     ):  # fmt: skip
         acts = verbs.add_parser(name, help=meaning).add_subparsers(title="acts", required=True, metavar="ACT")
         acts.add_parser(act, help=what, parents=[common]).set_defaults(verb=verb)
-    admin = verbs.add_parser("admin", help="make administrators, reset passwords, export and delete accounts")
+    admin = verbs.add_parser("admin", help="create administrators, reset passwords, export and delete accounts")
     add_admin_flags(admin, common)
     admin.set_defaults(verb=_admin)
-    nodes = verbs.add_parser("nodes", help="list the sfu nodes, or let one drain")
+    nodes = verbs.add_parser("nodes", help="list or drain sfu nodes")
     add_nodes_flags(nodes, common)
     nodes.set_defaults(verb=_nodes)
     for name, passed_on, meaning in (
-        ("flight", _flight, "fetch, read and replay what happened in a room"),
+        ("flight", _flight, "fetch, read and replay a room's flight recording"),
         ("models", _models, "fetch, build, list and verify AI models"),
     ):
         rest = verbs.add_parser(name, help=meaning, add_help=False)
@@ -89,18 +104,32 @@ def _add_verbs_of_own_flags(
 def _common_flags() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", metavar="FILE", default=os.environ.get("PARLEY_CONFIG"), help="TOML file")
-    group = common.add_argument_group("settings (flag, then environment, then TOML, then default)")
-    for setting in SETTINGS:
-        if setting.secret:
-            continue  # command lines are visible to every user of a machine
-        flag = f"--{setting.name.replace('_', '-')}"
-        shown = "" if setting.default in (None, ()) else f" (default {setting.default})"
-        help_text = f"{setting.meaning}{shown}".replace("%", "%%")
-        if setting.kind is list:
-            group.add_argument(flag, action="append", default=[], metavar="VALUE", help=help_text)
-        else:
-            group.add_argument(flag, default=None, metavar="VALUE", help=help_text)
+    for group in GROUPS:
+        arguments = common.add_argument_group(group.title)
+        for setting in group.settings:
+            if not setting.secret:  # command lines are visible to every user of a machine
+                _add_flag(arguments, setting)
     return common
+
+
+def _add_flag(arguments: argparse._ArgumentGroup, setting: Setting) -> None:
+    default = ("off", "on")[setting.default] if setting.kind is bool else setting.default
+    shown = "" if setting.default in (None, (), "") else f" (default: {default})"
+    help_text = f"{setting.meaning}{shown}".replace("%", "%%")
+    names = ((setting.name, help_text), *(((setting.old_name, argparse.SUPPRESS),) if setting.old_name else ()))
+    for name, text in names:
+        flag = f"--{name.replace('_', '-')}"
+        if setting.kind is list:
+            arguments.add_argument(flag, action="append", default=[], metavar="VALUE", help=text)
+        else:
+            arguments.add_argument(flag, metavar=_METAVARS.get(setting.kind, "VALUE"), help=text)
+
+
+def _tell_renamed(settings: Settings) -> None:
+    renamed = settings.renamed()
+    if renamed:
+        names = ", ".join(f"{old} is now {new}" for old, new in renamed.items())
+        print(f"parley: renamed settings: {names}; the next release reads only the new names", file=sys.stderr)
 
 
 def _up(settings: Settings, _: argparse.Namespace) -> int:

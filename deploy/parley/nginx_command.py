@@ -62,7 +62,7 @@ def main(settings: Settings, chosen: argparse.Namespace) -> int:
     http = f"{url_host(settings['http_host'])}:{settings['http_port']}"
     certificate, key = chosen.certificate, chosen.private_key
     if certificate is None and chosen.tls is not None:
-        made = ensure(chosen.tls, ["localhost", "127.0.0.1", *settings["public"]], datetime.now(UTC))
+        made = ensure(chosen.tls, ["localhost", "127.0.0.1", *settings["public_hosts"]], datetime.now(UTC))
         certificate, key = made.certificate, made.key
     gateway = Gateway(
         control=tuple(chosen.control or [http]),

@@ -59,9 +59,9 @@ def control_config(settings: Settings) -> ControlConfig:
         recordings_dir=settings["recordings_dir"],
         node_secret=_node_secret(settings),
         nodes=_nodes(settings),
-        nodes_file=_readable(settings, "nodes_file"),
+        nodes_file=_readable(settings, "sfu_nodes_file"),
         etcd=etcd_config(settings),
-        spill_at=settings["spill_at"],
+        spill_at=settings["max_participants_per_node"],
         region=settings["region"],
         region_header=settings["region_header"],
         http_binds=(f"{url_host(settings['http_host'])}:{settings['http_port']}",),
@@ -127,7 +127,7 @@ def _mongodb_url(settings: Settings) -> str | None:
 
 
 def _public_origins(settings: Settings) -> tuple[str, ...]:
-    public = settings["public"] if settings["https_port"] >= 0 else ()
+    public = settings["public_hosts"] if settings["https_port"] >= 0 else ()
     return (*settings["origins"], *(f"https://{url_host(host)}:{settings['https_port']}" for host in public))
 
 
@@ -169,7 +169,7 @@ def sfu_config(settings: Settings) -> SfuConfig:
     """The sfu's configuration; raises SettingsError."""
     return SfuConfig(
         node_secret=_node_secret(settings),
-        node=settings["node"],
+        node=settings["sfu_node"],
         control_url=_control_url(settings),
         udp_port=settings["sfu_udp_port"],
         tcp_port=settings["sfu_tcp_port"],
@@ -177,7 +177,7 @@ def sfu_config(settings: Settings) -> SfuConfig:
         webtransport_certificate=_readable(settings, "sfu_webtransport_certificate"),
         webtransport_key=_readable(settings, "sfu_webtransport_key"),
         addresses=settings["sfu_addresses"],
-        public_addresses=settings["public"],
+        public_addresses=settings["public_hosts"],
         signaling_host=settings["sfu_host"],
         signaling_port=settings["sfu_signaling_port"],
         http_host=settings["sfu_host"],
@@ -188,7 +188,7 @@ def sfu_config(settings: Settings) -> SfuConfig:
         etcd=etcd_config(settings),
         drain_seconds=settings["drain_seconds"] if settings["drain_seconds"] >= 0 else None,
         flight_dir=settings["data_dir"] / "flights",
-        estimate_bandwidth=settings["estimation"],
+        estimate_bandwidth=settings["congestion_control"],
         max_participants=settings["max_participants"],
         max_transports=settings["max_transports"],
         transcode_sound=settings["transcode_sound"],
@@ -218,7 +218,7 @@ def _port_range(text: str | None) -> tuple[int, int]:
 def recorder_config(settings: Settings) -> RecorderConfig:
     """The recorder's configuration; raises SettingsError."""
     return RecorderConfig(
-        instance=f"recorder-{settings['node']}",
+        instance=f"recorder-{settings['sfu_node']}",
         s3=s3_config(settings),
         keep_segments_hours=settings["keep_segments_hours"],
         sink_socket=_sink_sockets(settings)[0],
@@ -271,8 +271,8 @@ def _advertised(host: str) -> str:
 
 
 def _nodes(settings: Settings) -> tuple[SfuNode, ...]:
-    here = f"{settings['node']}=127.0.0.1:{settings['sfu_signaling_port']}:{settings['sfu_http_port']}"
-    listed = settings["nodes"] or (() if settings["nodes_file"] or settings["etcd_urls"] else (here,))
+    here = f"{settings['sfu_node']}=127.0.0.1:{settings['sfu_signaling_port']}:{settings['sfu_http_port']}"
+    listed = settings["sfu_nodes"] or (() if settings["sfu_nodes_file"] or settings["etcd_urls"] else (here,))
     return tuple(_node(described) for described in listed)
 
 
@@ -281,7 +281,7 @@ def _node(described: str) -> SfuNode:
     name, _, address = described.partition("=")
     host, signaling, http = ["", "", "", *address.rsplit(":", 2)][-3:]
     if not (name and host and signaling.isdigit() and http.isdigit()):
-        raise SettingsError(f"nodes: {described!r} is not NAME=HOST:SIGNALING_PORT:HTTP_PORT")
+        raise SettingsError(f"sfu_nodes: {described!r} is not NAME=HOST:SIGNALING_PORT:HTTP_PORT")
     host = url_host(host.strip("[]"))
     return SfuNode(node=name, signaling_url=f"ws://{host}:{signaling}/ws/signaling", http_url=f"http://{host}:{http}")
 

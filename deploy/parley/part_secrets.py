@@ -5,7 +5,7 @@ Whoever takes over a part that faces the internet, or reads its environment, get
 
 from collections.abc import Mapping
 
-from foundation.settings import SETTINGS
+from foundation.setting_groups import SETTINGS
 
 _ALL = frozenset(setting.name for setting in SETTINGS if setting.secret)
 _OF_EVERY_PART = frozenset({"node_secret", "etcd_password"})  # control, and settings that change live

@@ -224,7 +224,7 @@ def _with_certificate(settings: Settings) -> Settings:
         if settings["sfu_webtransport_certificate"] is None:
             settings = settings.replaced(sfu_webtransport_certificate=given, sfu_webtransport_key=key)
     else:
-        names = ["localhost", socket.gethostname(), "127.0.0.1", "::1", *settings["public"]]
+        names = ["localhost", socket.gethostname(), "127.0.0.1", "::1", *settings["public_hosts"]]
         names += [str(address) for address in local_addresses()]
         found = certificate.ensure(settings["data_dir"] / "tls", names, datetime.datetime.now(datetime.UTC))
         print(f"HTTPS certificate: self-signed, SHA-256 fingerprint {found.fingerprint}", file=sys.stderr)
@@ -234,10 +234,10 @@ def _with_certificate(settings: Settings) -> Settings:
 def _print_addresses(settings: Settings) -> None:
     lines = [f"http://localhost:{settings['http_port']}   (this machine)"]
     if settings["https_port"] >= 0:
-        hosts = [*settings["public"], *(str(address) for address in local_addresses())]
+        hosts = [*settings["public_hosts"], *(str(address) for address in local_addresses())]
         lines += [f"https://{url_host(host)}:{settings['https_port']}" for host in dict.fromkeys(hosts)]
     print("\nParley is up:", *lines, sep="\n  ", file=sys.stderr)
-    print(engine_notice(create_engine(settings["engine"])), file=sys.stderr)
+    print(engine_notice(create_engine(settings["sfu_engine"])), file=sys.stderr)
     with contextlib.suppress(FileNotFoundError):
         link = (settings["data_dir"] / "control" / "first-admin-link").read_text().strip()
         if link.startswith("/"):  # control was told no public origin

@@ -42,8 +42,8 @@ def spread(settings: Settings) -> Spread:
     each = [(f"sfu-{number}", _of_worker(settings, number)) for number in numbers]
     sockets = tuple(path for _, one in each for path in one["sink_sockets"])
     common = settings.replaced(sink_sockets=sockets)
-    if not (settings["nodes"] or settings["nodes_file"] or settings["etcd_urls"]):
-        common = common.replaced(nodes=tuple(_listed(one) for _, one in each))
+    if not (settings["sfu_nodes"] or settings["sfu_nodes_file"] or settings["etcd_urls"]):
+        common = common.replaced(sfu_nodes=tuple(_listed(one) for _, one in each))
     return Spread(common, each)
 
 
@@ -106,7 +106,7 @@ def _of_worker(settings: Settings, number: int) -> Settings:
             ports[name] = settings[name] + number - 1
     return settings.replaced(
         workers=1,
-        node=f"{settings['node']}-{number}",
+        sfu_node=f"{settings['sfu_node']}-{number}",
         sink_sockets=(str(settings["runtime_dir"] / f"sinks-{number}.sock"),),
         **ports,
     )
@@ -114,4 +114,4 @@ def _of_worker(settings: Settings, number: int) -> Settings:
 
 def _listed(settings: Settings) -> str:
     host = url_host(settings["sfu_host"])
-    return f"{settings['node']}={host}:{settings['sfu_signaling_port']}:{settings['sfu_http_port']}"
+    return f"{settings['sfu_node']}={host}:{settings['sfu_signaling_port']}:{settings['sfu_http_port']}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sfu.engine.contract import Engine
 from sfu.engine.python import PythonEngine
 
-ENGINE_VARIABLE = "PARLEY_ENGINE"
+ENGINE_VARIABLE = "PARLEY_SFU_ENGINE"
 
 
 _TO_BUILD = "a C compiler and Python's headers (Debian: gcc, python3-dev), then install Parley anew"
@@ -55,7 +55,7 @@ def engine_notice(engine: Engine) -> str:
 def create_engine(preference: str | None = None) -> Engine:
     """Return a new engine: "python", "compiled", or the fastest for None and "auto".
 
-    Without a preference the environment variable PARLEY_ENGINE decides. ValueError for an unknown name, and for
+    Without a preference the environment variable PARLEY_SFU_ENGINE decides. ValueError for an unknown name, and for
     "compiled" where it was not built.
     """
     name = preference or os.environ.get(ENGINE_VARIABLE) or "auto"

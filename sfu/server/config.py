@@ -17,7 +17,7 @@ class SfuConfig:
     announce (names are resolved at the start), for machines behind a one-to-one NAT. `sink_socket` is the path on which
     recorder and inference connect; None serves no sinks. `flight_dir` is where a room's flight recorder is dumped
     when something fails in it; None keeps no dumps. `engine` is "python" or "compiled"; None leaves it to
-    PARLEY_ENGINE, else takes the fastest there is. With `estimate_bandwidth` each subscriber gets what its link
+    PARLEY_SFU_ENGINE, else takes the fastest there is. With `estimate_bandwidth` each subscriber gets what its link
     carries; without, what it asks for. Plain transports may be opened to public addresses and to those in
     `plain_networks` (CIDR notation), `max_transports` in a room; those that receive have ports from the first to the
     last of `plain_ports`, (0, 0) leaves them to the system. With `transcode_sound` what telephones speak is converted

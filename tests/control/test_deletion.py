@@ -25,7 +25,7 @@ from control.ai_results import AiResult
 from control.config import ControlConfig
 from control.services import open_services
 from control.store import outbox
-from foundation.settings import SETTINGS
+from foundation.setting_groups import SETTINGS
 from tests.control.authorization_stage import PICTURE
 from tests.control.harness import Client, People, Server, come_in, serving
 from tests.control.test_ai_results import keep
@@ -93,7 +93,7 @@ PATHS = {
     "models_dir": "models",
     "tls_certificate": "read only",
     "tls_key": "read only",
-    "nodes_file": "read only",
+    "sfu_nodes_file": "read only",
     "etcd_ca": "read only",
     "sfu_webtransport_certificate": "read only",
     "sfu_webtransport_key": "read only",

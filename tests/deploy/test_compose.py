@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 import yaml
 
-from foundation.settings import SETTINGS
+from foundation.setting_groups import SETTINGS
 from parley.part_secrets import SECRETS_OF
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 FILES = sorted((DEPLOY / "compose").glob("compose*.yaml"))
+PACKAGES = {"parley", "foundation", "client", "__pycache__"}
 OTHER_VARIABLES = {"PARLEY_SUPERVISOR_PID", "PARLEY_CONFIG"}  # of the supervisor and the command line
 # Read by Compose itself, to fill in its files.
 FILLED_IN = {
+    "PARLEY_PUBLIC",  # before PARLEY_PUBLIC_HOSTS
     "PARLEY_IMAGE",
     "PARLEY_TRITON_IMAGE",
     "PARLEY_HTTP",
@@ -59,7 +61,7 @@ def test_the_check_can_fail(tmp_path: Path) -> None:
 
 def deployed_texts() -> Iterator[tuple[Path, str]]:
     for path in sorted(DEPLOY.rglob("*")):
-        if path.is_file() and "parley" not in path.relative_to(DEPLOY).parts and "__pycache__" not in path.parts:
+        if path.is_file() and not PACKAGES & set(path.relative_to(DEPLOY).parts):
             yield path, path.read_text()
 
 

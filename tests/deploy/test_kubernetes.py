@@ -8,7 +8,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from foundation.settings import SETTINGS
+from foundation.setting_groups import SETTINGS
 
 SETTING = {setting.name: setting for setting in SETTINGS}
 KUBERNETES = Path(__file__).parents[2] / "deploy" / "kubernetes"
@@ -172,7 +172,7 @@ def test_settings_name_services_that_are_there() -> None:
     names = {
         variable["name"] for each in merged_sfu()["spec"]["template"]["spec"]["containers"] for variable in each["env"]
     }
-    assert {"PARLEY_NODE", "PARLEY_SFU_HOST"} <= names  # under which it registers
+    assert {"PARLEY_SFU_NODE", "PARLEY_SFU_HOST"} <= names  # under which it registers
 
 
 def test_nobody_is_cut_off_by_an_upgrade() -> None:
@@ -214,5 +214,5 @@ def test_autoscaling_asks_for_metrics_that_exist() -> None:
 def test_every_container_of_an_sfu_pod_has_the_name_of_its_pod() -> None:
     """Recorders share a directory, and know their recordings by their names."""
     for container in containers(merged_sfu()["spec"]["template"]):
-        (node,) = (one for one in container["env"] if one["name"] == "PARLEY_NODE")
+        (node,) = (one for one in container["env"] if one["name"] == "PARLEY_SFU_NODE")
         assert node["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"

@@ -71,7 +71,7 @@ def network_of_routers() -> Iterator[tuple[Network, Host]]:
 
 async def test_a_server_behind_a_router_is_met_at_its_announced_address() -> None:
     ports = {"https_port": str(HTTPS), "sfu_udp_port": str(MEDIA)}
-    with network_of_routers() as (net, at), running_server(at.prefix, public=PUBLIC, **ports) as server:
+    with network_of_routers() as (net, at), running_server(at.prefix, public_hosts=PUBLIC, **ports) as server:
         async with Api(f"https://{net.server_address}:{HTTPS}", verify_tls=False) as admin:
             await become_admin(admin, server.setup_token)
             async with meeting_of(Deployment(server, net, admin)) as (ada, _):

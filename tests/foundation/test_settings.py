@@ -9,21 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.setting_forms import FORMS, Form
-from foundation.settings import SETTINGS, SettingsError, resolve, with_secrets
+from foundation.setting_groups import GROUPS, SETTINGS
+from foundation.settings import SettingsError, resolve, with_secrets
 
 HOME = {"HOME": "/home/someone"}
 
 
 def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:
     toml = tmp_path / "parley.toml"
-    toml.write_text('http_port = 1\nnode = "from-file"\n')
-    environment = HOME | {"PARLEY_HTTP_PORT": "2", "PARLEY_NODE": "from-environment"}
+    toml.write_text('http_port = 1\nsfu_node = "from-file"\n')
+    environment = HOME | {"PARLEY_HTTP_PORT": "2", "PARLEY_SFU_NODE": "from-environment"}
     assert resolve({"http_port": "3"}, environment, toml)["http_port"] == 3
     assert resolve({}, environment, toml)["http_port"] == 2
-    assert resolve({}, HOME, toml)["node"] == "from-file"
+    assert resolve({}, HOME, toml)["sfu_node"] == "from-file"
     assert resolve({}, HOME)["http_port"] == 8800
     assert resolve({}, environment, toml).source("http_port") == "environment PARLEY_HTTP_PORT"
-    assert resolve({}, HOME, toml).source("node") == str(toml)
+    assert resolve({}, HOME, toml).source("sfu_node") == str(toml)
 
 
 def test_a_value_may_come_from_a_file_named_in_the_environment(tmp_path: Path) -> None:
@@ -51,7 +52,9 @@ def test_unknown_settings_of_a_file_are_named(tmp_path: Path) -> None:
 
 
 def test_a_child_resolves_the_same_settings_from_its_environment() -> None:
-    settings = resolve({"public": ["a.example", "b.example"], "http_port": "0"}, HOME | {"PARLEY_NODE_SECRET": "s"})
+    settings = resolve(
+        {"public_hosts": ["a.example", "b.example"], "http_port": "0"}, HOME | {"PARLEY_NODE_SECRET": "s"}
+    )
     child = resolve({}, settings.environment({"node_secret"}))
     assert [child[s.name] for s in SETTINGS] == [settings[s.name] for s in SETTINGS]
 
@@ -140,3 +143,40 @@ def test_a_form_takes_a_text_or_says_what_is_wrong(text: str, form: Form) -> Non
 
 def test_every_form_is_of_a_setting() -> None:
     assert set(FORMS) <= {setting.name for setting in SETTINGS}
+
+
+def test_old_names_are_read_and_told(tmp_path: Path) -> None:
+    toml = tmp_path / "parley.toml"
+    toml.write_text("spill_at = 300\n")
+    public = tmp_path / "public"
+    public.write_text("meet.example.org\n")
+    environment = HOME | {"PARLEY_NODE": "sfu-7", "PARLEY_PUBLIC_FILE": str(public), "PARLEY_NODES_FILE": "/nodes.toml"}
+    settings = resolve({"estimation": "off"}, environment, toml)
+    assert settings["max_participants_per_node"] == 300
+    assert (settings["sfu_node"], settings["public_hosts"]) == ("sfu-7", ("meet.example.org",))
+    assert (settings["sfu_nodes"], settings["sfu_nodes_file"]) == ((), Path("/nodes.toml"))
+    assert settings["congestion_control"] is False
+    assert settings.renamed() == {
+        "public": "public_hosts",
+        "estimation": "congestion_control",
+        "node": "sfu_node",
+        "nodes_file": "sfu_nodes_file",
+        "spill_at": "max_participants_per_node",
+    }
+    child = resolve({}, environment | settings.environment(()))
+    assert child["sfu_node"] == "sfu-7"
+    assert not child.renamed()
+
+
+def test_a_new_name_beats_the_old_one_at_the_same_place() -> None:
+    settings = resolve({}, HOME | {"PARLEY_NODE": "old", "PARLEY_SFU_NODE": "new"})
+    assert (settings["sfu_node"], settings.renamed()) == ("new", {})
+    assert resolve({"node": "flag"}, HOME | {"PARLEY_SFU_NODE": "new"})["sfu_node"] == "flag"
+
+
+def test_each_setting_is_in_one_group_and_is_told_in_one_plain_phrase() -> None:
+    names = [setting.name for group in GROUPS for setting in group.settings]
+    assert len(names) == len(set(names)) == len(SETTINGS)
+    for setting in SETTINGS:
+        assert not setting.meaning.endswith(".")
+        assert not setting.meaning.startswith(("what ", "whether ", "who ", "where ", "how ", "its "))

@@ -35,7 +35,7 @@ async def spilled(host: Api, guest: Api) -> tuple[str, Joined, Joined]:
 
 
 async def test_participants_of_two_workers_meet() -> None:
-    with running_server(workers="2", spill_at="1", inference="false") as server:
+    with running_server(workers="2", max_participants_per_node="1", inference="false") as server:
         async with Api(server.url) as host, Api(server.url) as guest:
             await become_admin(host, server.setup_token)
             meeting, first, second = await spilled(host, guest)
@@ -63,7 +63,7 @@ async def test_participants_of_two_workers_meet() -> None:
 
 
 async def test_deleting_a_meeting_ends_it_on_both_workers() -> None:
-    with running_server(workers="2", spill_at="1", inference="false") as server:
+    with running_server(workers="2", max_participants_per_node="1", inference="false") as server:
         async with Api(server.url) as host, Api(server.url) as guest:
             await become_admin(host, server.setup_token)
             meeting, first, second = await spilled(host, guest)
@@ -103,7 +103,7 @@ async def until_width(page: Page, width: int, seconds: float) -> None:
 
 
 async def test_browsers_of_two_workers_are_sent_what_they_show() -> None:
-    with running_server(workers="2", spill_at="1", inference="false") as server:
+    with running_server(workers="2", max_participants_per_node="1", inference="false") as server:
         async with Api(server.url) as host, Api(server.url) as guest:
             await become_admin(host, server.setup_token)
             await spilled(host, guest)

@@ -17,7 +17,7 @@ def settings(**values: str) -> Settings:
 
 
 def test_alone_control_knows_the_node_of_this_machine() -> None:
-    (node,) = control_config(settings(node="one", sfu_http_port="9")).nodes
+    (node,) = control_config(settings(sfu_node="one", sfu_http_port="9")).nodes
     assert (node.node, node.signaling_url, node.http_url) == (
         "one",
         "ws://127.0.0.1:8081/ws/signaling",
@@ -26,15 +26,15 @@ def test_alone_control_knows_the_node_of_this_machine() -> None:
 
 
 def test_nodes_are_named_with_their_addresses() -> None:
-    one, two = control_config(settings(nodes="a=sfu-a:8081:8084, b=[fd00::1]:1:2")).nodes
+    one, two = control_config(settings(sfu_nodes="a=sfu-a:8081:8084, b=[fd00::1]:1:2")).nodes
     assert (one.node, one.http_url) == ("a", "http://sfu-a:8084")
     assert (two.node, two.signaling_url) == ("b", "ws://[fd00::1]:1/ws/signaling")
 
 
 @pytest.mark.parametrize("wrong", ["a", "a=host", "a=host:1", "=host:1:2", "a=:1:2", "a=host:x:2"])
 def test_a_node_that_cannot_be_read_is_named(wrong: str) -> None:
-    with pytest.raises(SettingsError, match="nodes"):
-        control_config(settings(nodes=wrong))
+    with pytest.raises(SettingsError, match="sfu_nodes"):
+        control_config(settings(sfu_nodes=wrong))
 
 
 def test_behind_a_gateway() -> None:
@@ -93,7 +93,7 @@ def test_second_factors_and_limits() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["nodes_file", "tls_certificate", "tls_key", "sfu_webtransport_key", "face_detector_card", "etcd_ca"]
+    "name", ["sfu_nodes_file", "tls_certificate", "tls_key", "sfu_webtransport_key", "face_detector_card", "etcd_ca"]
 )
 def test_a_file_that_is_not_there_is_named_before_anything_starts(tmp_path: Path, name: str) -> None:
     away = str(tmp_path / "away.pem")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from foundation.settings import SETTINGS
+from foundation.setting_groups import SETTINGS
 from parley.part_secrets import SECRETS_OF, inherited
 from tests.support.server import running_server
 
@@ -20,8 +20,8 @@ def test_every_secret_is_somebodys_and_control_has_them_all() -> None:
 
 @pytest.mark.parametrize("suffix", ["", "_FILE"])
 def test_none_is_passed_on_unasked(suffix: str) -> None:
-    environment = {f"{setting.variable}{suffix}": "x" for setting in SECRETS} | {"PATH": "/bin", "PARLEY_NODE": "n"}
-    assert inherited(environment) == {"PATH": "/bin", "PARLEY_NODE": "n"}
+    environment = {f"{setting.variable}{suffix}": "x" for setting in SECRETS} | {"PATH": "/bin", "PARLEY_SFU_NODE": "n"}
+    assert inherited(environment) == {"PATH": "/bin", "PARLEY_SFU_NODE": "n"}
 
 
 def test_the_processes_of_a_server_hold_no_others() -> None:

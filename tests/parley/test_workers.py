@@ -23,7 +23,7 @@ def test_each_worker_is_a_node_that_control_and_recorder_know() -> None:
     spread = workers.spread(resolve({"workers": "3", "sfu_udp_port": "9000"}, HOME))
     assert [name for name, _ in spread.each] == ["sfu-1", "sfu-2", "sfu-3"]
     own = [one for _, one in spread.each]
-    assert [one["node"] for one in own] == ["sfu-1-1", "sfu-1-2", "sfu-1-3"]
+    assert [one["sfu_node"] for one in own] == ["sfu-1-1", "sfu-1-2", "sfu-1-3"]
     assert [one["sfu_udp_port"] for one in own] == [9000, 9001, 9002]
     assert [one["sfu_http_port"] for one in own] == [8084, 8184, 8284]
     assert {one["workers"] for one in own} == {1}

@@ -156,7 +156,7 @@ def has_both(directory: Path) -> bool:
 async def test_two_of_one_name_are_refused(config) -> None:
     async with SinkServer(config.sink_socket) as sfu, running(config):
         await sfu.attached()
-        with pytest.raises(FileExistsError, match="PARLEY_NODE"):
+        with pytest.raises(FileExistsError, match="PARLEY_SFU_NODE"):
             async with running(config):
                 pass
 

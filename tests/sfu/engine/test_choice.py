@@ -60,7 +60,7 @@ def test_the_fastest_serves_unless_another_was_asked_for() -> None:
 
 
 def test_the_environment_decides_where_nothing_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PARLEY_ENGINE", "python")
+    monkeypatch.setenv("PARLEY_SFU_ENGINE", "python")
     assert create_engine().name == "python"
     assert create_engine("compiled").name == "compiled"
 

@@ -1,0 +1,269 @@
+"""The settings, in the groups and the order in which `--help` and the documentation show them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its name, the type of its value (list of str, or a scalar), default and meaning."""
+
+    name: str
+    kind: type
+    default: Any
+    meaning: str
+    secret: bool = False
+    live: bool = False
+    """Whether it may change while a part runs (foundation.hot_settings)."""
+    old_name: str | None = None
+    """Its name up to 0.2, which is still read, with a warning."""
+
+    @property
+    def variable(self) -> str:
+        return variable_of(self.name)
+
+
+def variable_of(name: str) -> str:
+    """Return the environment variable of a setting's name."""
+    return f"PARLEY_{name.upper()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Settings that an administrator thinks of together."""
+
+    title: str
+    settings: tuple[Setting, ...]
+
+
+_ADDRESSES = Group(
+    "Addresses and certificates",
+    (
+        Setting(
+            "public_hosts",
+            list,
+            (),
+            "host names or addresses by which this server is reached from outside",
+            old_name="public",
+        ),
+        Setting("http_host", str, "127.0.0.1", "address of plain HTTP; browsers allow cameras there only on localhost"),
+        Setting("http_port", int, 8800, "port of plain HTTP; 0 picks a free one"),
+        Setting("https_host", str, "0.0.0.0", "address of HTTPS"),  # noqa: S104  phones must reach it
+        Setting("https_port", int, 8443, "port of HTTPS; 0 picks a free one, -1 turns HTTPS off"),
+        Setting("http3", bool, True, "serve HTTP/3 as well, on the UDP port with the number of the HTTPS port"),
+        Setting("tls_certificate", Path, None, "PEM certificate chain for HTTPS; unset: self-signed"),
+        Setting("tls_key", Path, None, "PEM key of that certificate"),
+        Setting(
+            "origins", list, (), "public origins of a gateway before this server, such as https://meet.example.org"
+        ),
+        Setting("trusted_proxies", list, (), "addresses or networks of gateways whose X-Forwarded-For is trusted"),
+        Setting("cookies", str, "auto", "auto: secure cookies over HTTPS; always: behind a gateway that ends TLS"),
+    ),
+)
+_STORAGE = Group(
+    "Storage",
+    (
+        Setting("data_dir", Path, None, "directory of everything that must survive a restart"),
+        Setting("runtime_dir", Path, None, "directory of sockets and pid files; its path must be short"),
+        Setting("recordings_dir", Path, None, "directory of recordings; unset: below data_dir"),
+        Setting("media_dir", Path, None, "directory of uploaded files without S3; unset: below data_dir"),
+        Setting("models_dir", Path, None, "directory of AI models; unset: below data_dir"),
+        Setting("database_url", str, None, "external PostgreSQL, 15 or newer; unset: embedded", secret=True),
+        Setting("redis_url", str, None, "external Redis or Valkey; unset: embedded", secret=True),
+        Setting(
+            "s3_endpoint", str, None, "S3 endpoint for recordings and files, https://HOST[:PORT]; unset: directories"
+        ),
+        Setting(
+            "s3_public_endpoint", str, None, "the endpoint as browsers reach it; unset: files go through this server"
+        ),
+        Setting("s3_bucket", str, "parley", "S3 bucket, created if it is missing"),
+        Setting("s3_region", str, "us-east-1", "S3 region"),
+        Setting("s3_access_key", str, None, "S3 access key", secret=True),
+        Setting("s3_secret_key", str, None, "S3 secret key", secret=True),
+        Setting("mongodb_url", str, None, "MongoDB for AI results; unset: PostgreSQL", secret=True),
+        Setting("kafka_brokers", list, (), "Kafka brokers for events, each HOST:PORT; none: events stay in PostgreSQL"),
+    ),
+)
+_RETENTION = Group(
+    "Retention and quotas",
+    (
+        Setting("max_upload_bytes", int, 2 * 1024**3, "largest file that can be uploaded"),
+        Setting("quota_bytes", int, 20 * 1024**3, "bytes of files that one account can keep"),
+        Setting("keep_chat_days", int, None, "days before chat is deleted; unset: never"),
+        Setting("keep_captions_days", int, None, "days before captions are deleted; unset: never"),
+        Setting("keep_recordings_days", int, None, "days before recordings are deleted; unset: never"),
+        Setting("keep_segments_hours", float, 24.0, "hours before the segments of a finished recording are deleted"),
+        Setting("keep_audit_days", int, None, "days before audit entries are deleted; unset: never"),
+    ),
+)
+_ACCOUNTS = Group(
+    "Accounts and sign-in",
+    (
+        Setting(
+            "registration", str, "auto", "registration: open, invite, domain or closed; auto: open only on localhost"
+        ),
+        Setting("registration_domains", list, (), "e-mail domains that can register with registration=domain"),
+        Setting("second_factor", str, "optional", "second factor at sign-in: optional, admins or required"),
+        Setting("oidc_issuer", str, None, "OpenID Connect provider for sign-in; unset: none"),
+        Setting("oidc_name", str, "sso", "name of the provider on the page and in /api/v1/auth/oidc/NAME/callback"),
+        Setting("oidc_client_id", str, None, "client id of this server at the provider"),
+        Setting("oidc_client_secret", str, None, "client secret of this server at the provider", secret=True),
+        Setting("oidc_groups_claim", str, "groups", "claim that lists a person's groups"),
+        Setting("oidc_allowed_groups", list, (), "groups whose members can sign in; none: everybody at the provider"),
+        Setting("oidc_admin_group", str, None, "group whose members, and nobody else, are administrators"),
+    ),
+)
+_MAIL = Group(
+    "Mail",
+    (
+        Setting("smtp_host", str, None, "mail server; unset: mail is written to control/mail below data_dir"),
+        Setting("smtp_port", int, 587, "port of the mail server"),
+        Setting("smtp_tls", str, "starttls", "encryption of mail: starttls, implicit (port 465) or none"),
+        Setting("smtp_sender", str, None, "sender address of mail"),
+        Setting("smtp_username", str, None, "user name at the mail server"),
+        Setting("smtp_password", str, None, "password at the mail server", secret=True),
+    ),
+)
+_MEDIA = Group(
+    "Meetings and media",
+    (
+        Setting("max_participants", int, 200, "largest number of participants in a room", live=True),
+        Setting("sfu_udp_port", int, 8810, "UDP port of media; 0 picks a free one"),
+        Setting("sfu_tcp_port", int, 0, "TCP port of media, for clients without UDP; 0: as sfu_udp_port, -1: none"),
+        Setting("sfu_addresses", list, (), "local addresses for media; none: all addresses of this machine"),
+        Setting("sfu_webtransport_port", int, 8820, "UDP port of signaling over WebTransport; 0 picks one, -1: none"),
+        Setting(
+            "sfu_webtransport_certificate", Path, None, "PEM certificate chain for WebTransport; unset: self-signed"
+        ),
+        Setting("sfu_webtransport_key", Path, None, "PEM key of that certificate"),
+        Setting("turn_urls", list, (), "TURN servers for browsers, such as turns:turn.example.org:443"),
+        Setting(
+            "turn_secret", str, None, "secret shared with the TURN servers (static-auth-secret of coturn)", secret=True
+        ),
+        Setting("max_transports", int, 32, "largest number of plain RTP transports in a room"),
+        Setting(
+            "transport_networks", list, (), "networks (CIDR) that plain transports can use; none: no plain transports"
+        ),
+        Setting("transport_ports", str, None, "UDP ports of receiving plain transports, FIRST-LAST; unset: any"),
+        Setting("transcode_sound", bool, True, "convert the audio of telephones on plain transports; off: refuse it"),
+        Setting(
+            "congestion_control",
+            bool,
+            True,
+            "estimate the bandwidth of subscribers; turn it off only for diagnosis",
+            old_name="estimation",
+        ),
+        Setting("sfu_engine", str, "auto", "packet engine: auto, compiled or python", old_name="engine"),
+    ),
+)
+_AI = Group(
+    "Captions and AI",
+    (
+        Setting("inference", bool, True, "run inference, which makes captions"),
+        Setting("languages", list, (), "languages of the meetings here (ISO 639-1), most likely first"),
+        Setting("inference_threads", int, 1, "threads of speech recognition"),
+        Setting("triton_urls", list, (), "Triton servers for speech recognition, each HOST:GRPC_PORT; none: this CPU"),
+        Setting("voice_detector_card", Path, None, "model card of a detector of synthetic voices on the first Triton"),
+        Setting("face_detector_card", Path, None, "model card of a detector of synthetic faces on the first Triton"),
+        Setting(
+            "summary_url", str, None, "base URL of an OpenAI-compatible API that writes minutes; unset: no minutes"
+        ),
+        Setting("summary_model", str, None, "model that writes minutes"),
+        Setting("summary_key", str, None, "API key for minutes", secret=True),
+        Setting("summary_private", bool, False, "allow a private address and plain HTTP for summary_url"),
+    ),
+)
+_LIMITS = Group(
+    "Limits on requests",
+    (
+        Setting("requests_per_minute", int, 1200, "requests of one account or guest in a minute"),
+        Setting("limit_address_requests", int, 6000, "requests of one address without an account in a minute"),
+        Setting("limit_sign_in_failures", int, 100, "failed sign-ins of one address in 15 minutes"),
+        Setting("limit_passcode_failures", int, 50, "wrong passcodes of one address at one meeting in 15 minutes"),
+        Setting("limit_meeting_failures", int, 300, "wrong passcodes of all addresses at one meeting in 15 minutes"),
+        Setting(
+            "limit_arrivals", int, 1000, "guests of one address at one meeting, or its passkey sign-ins, in 15 minutes"
+        ),
+        Setting("limit_waiting", int, 1000, "people who wait in one lobby at once"),
+    ),
+)
+_NODES = Group(
+    "Several nodes",
+    (
+        Setting("workers", int, 1, "sfu processes on this machine; each is a node"),
+        Setting("sfu_node", str, "sfu-1", "name of this sfu node", old_name="node"),
+        Setting(
+            "sfu_nodes",
+            list,
+            (),
+            "sfu nodes, each NAME=HOST:SIGNALING_PORT:HTTP_PORT; none: only the node on this machine",
+            old_name="nodes",
+        ),
+        Setting(
+            "sfu_nodes_file", Path, None, "TOML file of sfu nodes, read again when it changes", old_name="nodes_file"
+        ),
+        Setting(
+            "max_participants_per_node",
+            int,
+            0,
+            "participants of one room on one node before the room takes another node as well; 0: no limit",
+            old_name="spill_at",
+        ),
+        Setting("drain_seconds", float, 0, "seconds before a stopping node moves its meetings; -1: never"),
+        Setting("region", str, "", "region of this machine; new rooms go to the nearest nodes"),
+        Setting("region_header", str, None, "header in which a gateway names the region of a request"),
+        Setting("etcd_urls", list, (), "etcd in which sfu nodes register; none: the nodes listed in sfu_nodes"),
+        Setting("etcd_username", str, None, "user name at etcd"),
+        Setting("etcd_password", str, None, "password at etcd", secret=True),
+        Setting("etcd_ca", Path, None, "PEM file of the authority that signed etcd's certificate"),
+    ),
+)
+_PARTS = Group(
+    "Connections between the parts",
+    (
+        Setting("internal_host", str, "127.0.0.1", "address on which control serves the other parts"),
+        Setting("internal_port", int, 8082, "port on which control serves the other parts"),
+        Setting("control_url", str, None, "URL at which the other parts reach control; unset: this machine"),
+        Setting("sfu_host", str, "127.0.0.1", "address of the sfu's signaling and HTTP"),
+        Setting("sfu_signaling_port", int, 8081, "port of the sfu's signaling"),
+        Setting("sfu_http_port", int, 8084, "port of the sfu's WHIP, WHEP, node API and metrics"),
+        Setting(
+            "sfu_advertised_host", str, None, "host at which control and the gateway reach this sfu; unset: sfu_host"
+        ),
+        Setting("sink_sockets", list, (), "sockets between sfu processes and their sinks; none: in runtime_dir"),
+        Setting(
+            "metrics_host", str, "127.0.0.1", "address of the recorder's metrics and of inference's API and metrics"
+        ),
+        Setting("recorder_port", int, 8086, "port of the recorder's metrics"),
+        Setting("inference_port", int, 8085, "port of inference's API and metrics"),
+        Setting("inference_url", str, None, "URL at which control reaches inference; unset: this machine"),
+        Setting("node_secret", str, None, "secret shared by all parts", secret=True),
+    ),
+)
+_OBSERVING = Group(
+    "Logs and traces",
+    (
+        Setting("log_level", str, "info", "lowest level that is logged: debug, info, warning or error", live=True),
+        Setting("log_format", str, "text", "format of logs: text, or json with one line per event"),
+        Setting(
+            "otlp_url", str, None, "collector of traces, OTLP over HTTP, such as http://jaeger:4318; unset: no traces"
+        ),
+        Setting("trace_ratio", float, 0.1, "share of requests that are traced"),
+    ),
+)
+
+GROUPS = (
+    _ADDRESSES,
+    _STORAGE,
+    _RETENTION,
+    _ACCOUNTS,
+    _MAIL,
+    _MEDIA,
+    _AI,
+    _LIMITS,
+    _NODES,
+    _PARTS,
+    _OBSERVING,
+)
+SETTINGS = tuple(setting for group in GROUPS for setting in group.settings)

@@ -1,0 +1,30 @@
+"""The command line: flags of settings in groups, old names of flags with one warning."""
+
+import subprocess
+import sys
+
+import pytest
+
+from foundation.setting_groups import GROUPS
+from parley import cli
+
+
+def test_help_shows_every_setting_below_its_group(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["up", "--help"])
+    shown = capsys.readouterr().out
+    places = [shown.index(f"\n{group.title}:\n") for group in GROUPS]
+    assert places == sorted(places)
+    for group, place, end in zip(GROUPS, places, [*places[1:], len(shown)], strict=True):
+        for setting in group.settings:
+            assert (f"  --{setting.name.replace('_', '-')} " in shown[place:end]) is not setting.secret, setting.name
+    assert "--spill-at" not in shown
+
+
+def test_an_old_flag_is_taken_with_one_warning() -> None:
+    command = [sys.executable, "-m", "parley", "config", "--node", "a", "--spill-at", "3", "--public", "x.example"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    values = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines() if len(line.split()) > 1}
+    assert (values["sfu_node"], values["max_participants_per_node"], values["public_hosts"]) == ("a", "3", "x.example")
+    (warning,) = done.stderr.splitlines()
+    assert "node is now sfu_node" in warning and "spill_at is now max_participants_per_node" in warning

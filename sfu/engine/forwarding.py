@@ -1,12 +1,13 @@
 """A run of one stream's packets to all of its routes: what is carried, what is closed up, and under which numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sfu.engine.contract import Drop, Outgoing, Switch
 from sfu.engine.layout import Layout, pack_stamped
 from sfu.engine.pacer import Numbered, Pacer
 from sfu.engine.packet import Packet
-from sfu.engine.peer_sender import send_time
+from sfu.engine.peer_sender import PeerSender, send_time
+from sfu.engine.reception import Peer
 from sfu.engine.route import STAMPS, Route
 from sfu.engine.sequence_map import MAX_GAP, Rewrite, Segment
 from sfu.engine.stream import Stream
@@ -23,9 +24,17 @@ Plan = list[tuple[int, int, int, int, int, bytes, bytes]]
 
 
 class Forwarder:
-    """Appends to `outgoing` and `switches`, which the engine hands out."""
+    """Appends to `outgoing` and `switches`, which the engine hands out. `peers` are those of the table."""
 
-    def __init__(self, tally: Tally, now: int, outgoing: list[Outgoing], switches: list[Switch]) -> None:
+    def __init__(
+        self,
+        peers: Mapping[int, Peer],
+        tally: Tally,
+        now: int,
+        outgoing: list[Outgoing],
+        switches: list[Switch],
+    ) -> None:
+        self._peers = peers
         self._tally = tally
         self._now = now
         self._outgoing = outgoing
@@ -52,9 +61,12 @@ class Forwarder:
         if stream.former:
             self._forward_late(stream, [packet for packet in packets if packet.is_late])
 
+    def _sender(self, route: Route) -> PeerSender:
+        return self._peers[route.entry.peer].sender
+
     def _takes_plainly(self, route: Route, stream: Stream, packets: Sequence[Packet]) -> bool:
         """Whether it is the usual case: all of the run goes at once, in order, whole, and with both stamps."""
-        sender, pending = route.sender, route.pending
+        sender, pending = self._sender(route), route.pending
         segment = route.map.segment
         return (
             segment is not None
@@ -73,7 +85,7 @@ class Forwarder:
 
     def _send_plainly(self, route: Route, plan: Plan, last: Packet, octets: int) -> None:
         """One tight loop: everything that does not change from packet to packet is looked up before."""
-        sender, segment, entry, stamps = route.sender, route.map.segment, route.entry, route.stamps
+        sender, segment, entry, stamps = self._sender(route), route.map.segment, route.entry, route.stamps
         protector, destination, local = sender.protector, sender.destination, sender.local
         assert segment is not None
         assert protector is not None
@@ -198,7 +210,7 @@ class Forwarder:
             self._emit(route, segment, packet, segment.first_out + packet.ext_seq - segment.first_ext)
 
     def _emit(self, route: Route, segment: Segment[Stream], packet: Packet, out_seq: int) -> None:
-        route.sender.emit(Numbered(route, segment, packet, out_seq), self._now, self._outgoing)
+        self._sender(route).emit(Numbered(route, segment, packet, out_seq), self._now, self._outgoing)
 
 
 def _rewrite(route: Route) -> Rewrite:

@@ -130,7 +130,7 @@ class PythonEngine:
         other = sender.routes.get(entry.ssrc)
         if other is not None and other is not known:
             raise ValueError(f"peer {entry.peer} gets SSRC {entry.ssrc} by route {other.entry.route}")
-        if known is not None and known.sender is sender and _same_ssrcs(known.entry, entry):
+        if known is not None and known.entry.peer == entry.peer and _same_ssrcs(known.entry, entry):
             known.entry = entry
             sender.update_route(known)
             return
@@ -138,20 +138,27 @@ class PythonEngine:
             self.remove_route(entry.route)
         first_out = sender.first_index(entry.ssrc, entry.first_seq)
         first_rtx = sender.first_index(entry.rtx_ssrc, entry.first_seq) if entry.rtx_ssrc is not None else 0
-        route = self._routes[entry.route] = Route(entry, sender, first_out, first_rtx)
+        route = self._routes[entry.route] = Route(entry, first_out, first_rtx)
         sender.add_route(route)
 
     def switch_route(self, route: int, pending: RouteSource | None) -> None:
         entry = self._routes[route]
         if pending is None:
-            entry.stop()
+            self._stop(entry)
         else:
             entry.switch(self._streams[pending.stream][1], pending)
 
     def remove_route(self, route: int) -> None:
         entry = self._routes.pop(route)
+        self._stop(entry)
         entry.detach()
-        entry.sender.remove_route(entry)
+        self._peers[entry.entry.peer].sender.remove_route(entry)
+
+    def _stop(self, route: Route) -> None:
+        """Stop a route, and drop what waits of it behind its peer's budget."""
+        route.stop()
+        if self._peers[route.entry.peer].sender.forget_queued(route):
+            route.free_unsent()
 
     def route_state(self, route: int) -> RouteState:
         return self._routes[route].state
@@ -267,7 +274,7 @@ class PythonEngine:
         return self._sources.get((datagram.source, datagram.local)) or self._any_source.get(datagram.local)
 
     def _forward(self, runs: dict[Stream, list[Packet]], result: Result, now: int) -> None:
-        forwarder = Forwarder(self._tally, now, result.outgoing, result.switches)
+        forwarder = Forwarder(self._peers, self._tally, now, result.outgoing, result.switches)
         for stream, packets in runs.items():
             if not stream.is_audio:
                 equalise(packets)

@@ -4,16 +4,11 @@ A flip happens inside a batch, at the first packet of a suitable frame. Policy p
 the new source is the route's current one, its timestamps, picture ids and numbering continuing those of the old.
 """
 
-from typing import TYPE_CHECKING
-
 from sfu.engine.contract import RouteEntry, RouteSource, RouteState
 from sfu.engine.layout import Layout
 from sfu.engine.packet import Packet
 from sfu.engine.sequence_map import Rewrite, Segment, SequenceMap
 from sfu.engine.stream import Stream
-
-if TYPE_CHECKING:
-    from sfu.engine.peer_sender import PeerSender
 
 STAMPS = 256
 """Packets without RTX of which the stamps are remembered, so that a NACK gets the very same bytes."""
@@ -47,9 +42,8 @@ class Pending:
 class Route:
     """State of a RouteEntry. `stream` is the current source; `base` is what its SRTP keys make of its SSRC."""
 
-    def __init__(self, entry: RouteEntry, sender: "PeerSender", first_out: int, first_rtx: int) -> None:
+    def __init__(self, entry: RouteEntry, first_out: int, first_rtx: int) -> None:
         self.entry = entry
-        self.sender = sender
         self.layout = Layout({}, "")
         self.map: SequenceMap[Stream] = SequenceMap(first_out)
         self.stream: Stream | None = None
@@ -98,10 +92,13 @@ class Route:
             stream.routes.append(self)
 
     def stop(self) -> None:
-        """Carry nothing, at once; numbers of what was still to be sent are free again, but for one."""
+        """Carry nothing, at once."""
         self._withdraw()
         self._leave()
-        if self.sender.forget_queued(self) and self.map.next_out > self.newest_sent + 2:
+
+    def free_unsent(self) -> None:
+        """Give the numbers of what was still to be sent, and will not be, to what comes next, but for one."""
+        if self.map.next_out > self.newest_sent + 2:
             self.map.rewind(self.newest_sent)
             self.last_seq = self.map.next_out - 1
 
@@ -114,8 +111,7 @@ class Route:
         self._former.discard(stream)
 
     def detach(self) -> None:
-        """Leave all streams: the route is removed."""
-        self.stop()
+        """Leave the streams that it has carried: the route, which was stopped, is removed."""
         for stream in self._former:
             stream.former.remove(self)
         self._former.clear()

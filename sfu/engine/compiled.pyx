@@ -12,8 +12,10 @@ from libc.stdint cimport int16_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memmove, memset
 
+from sfu.engine import pacer, packet, peer_sender, route, sequence_map, srtp
 from sfu.engine.contract import (
     Arrival,
+    ArrivalFlag,
     Drop,
     Leftover,
     LeftoverKind,
@@ -28,8 +30,12 @@ from sfu.engine.contract import (
 from sfu.engine.stream import MAX_CACHE_PACKETS, MIN_CACHE_PACKETS
 from sfu.engine.packet import PASSED
 from sfu.engine.srtp import KEY_BYTES, check_keys, derive_key
+from sfu.formats import dependency_descriptor, red, transport_feedback
+from sfu.formats.codecs import Codec
+from sfu.formats.dependency_descriptor import DecodeTargetIndication
 from sfu.formats.extensions import Extension
 from sfu.formats.transport_feedback import TransportFeedback
+from sfu.machines.congestion import feedback_analyser, overuse, send_history
 from sfu.machines.congestion.loss_windows import LossWindow
 from sfu.machines.congestion.feedback_analyser import FeedbackSummary, SentSummary
 from sfu.machines.congestion.overuse import Usage
@@ -90,6 +96,7 @@ cdef enum:
 
 include "native/system.pxi"
 include "native/limits.pxi"
+include "native/agreement.pxi"
 include "native/link_structures.pxi"
 include "native/structures.pxi"
 include "native/memory.pxi"

@@ -14,7 +14,7 @@ from sfu.machines.congestion.feedback_analyser import FeedbackAnalyser
 from sfu.machines.congestion.send_history import SentKind, SentPacket
 
 _MASK32 = 0xFFFFFFFF
-_PADDING_PACKETS = 16
+PADDING_PACKETS = 16
 """How many of a route's newest packets serve as padding, in turn."""
 Layouts = weakref.WeakValueDictionary[tuple[frozenset[tuple[Extension, int]], str], Layout]
 """Layouts in use, shared by the routes that agree on one."""
@@ -285,7 +285,7 @@ def _newest_packets(route: Route) -> list[Numbered]:
     """Return the newest packets of a route that may be sent again, newest first."""
     newest = route.map.next_out - 1
     packets = []
-    for out_seq in range(newest, newest - _PADDING_PACKETS, -1):
+    for out_seq in range(newest, newest - PADDING_PACKETS, -1):
         segment = route.map.find_out(out_seq)
         packet = segment.stream.get(segment.first_ext + out_seq - segment.first_out) if segment is not None else None
         if segment is not None and packet is not None and packet.payload and not packet.is_above(segment.rewrite):

@@ -25,7 +25,7 @@ from sfu.machines.congestion.send_history import (
 
 _CALM_NS = 5_000_000
 _PROBED_NS = 2_000_000_000
-_RATES = 8
+MAX_RATES = 8
 _PERIOD_NS = 30_000_000_000
 
 
@@ -184,7 +184,7 @@ class FeedbackAnalyser:
         return FeedbackSummary(
             report.round_trip,
             min(delays, default=None),
-            tuple(rates[-_RATES:]),
+            tuple(rates[-MAX_RATES:]),
             overused,
             self._detector.usage,
             burst,
@@ -206,7 +206,7 @@ def _merge(before: FeedbackSummary | None, now: FeedbackSummary) -> FeedbackSumm
     return FeedbackSummary(
         before.round_trip if now.round_trip is None else now.round_trip,
         min(delays, default=None),
-        (before.rates + now.rates)[-_RATES:],
+        (before.rates + now.rates)[-MAX_RATES:],
         before.overused or now.overused,
         now.usage,
         max(before.burst, now.burst),

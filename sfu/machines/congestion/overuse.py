@@ -10,7 +10,7 @@ from enum import Enum
 
 from sfu.machines.congestion.packet_groups import GroupDelta
 
-_WINDOW = 20
+TREND_POINTS = 20
 _SMOOTHING = 0.9
 _GAIN = 4.0
 _MAX_DELTAS = 60
@@ -36,7 +36,7 @@ class OveruseDetector:
 
     def __init__(self) -> None:
         self.usage = Usage.NORMAL
-        self._points: deque[tuple[float, float]] = deque(maxlen=_WINDOW)
+        self._points: deque[tuple[float, float]] = deque(maxlen=TREND_POINTS)
         self._first_arrival: int | None = None
         self._accumulated = 0.0
         self._smoothed = 0.0
@@ -56,7 +56,7 @@ class OveruseDetector:
         self._smoothed = _SMOOTHING * self._smoothed + (1 - _SMOOTHING) * self._accumulated
         self._points.append(((arrival - self._first_arrival) / _MS, self._smoothed))
         trend = self._trend
-        if len(self._points) == _WINDOW:
+        if len(self._points) == TREND_POINTS:
             trend = _slope(self._points)
         self._judge(trend, delta.sending / _MS, arrival)
         return self.usage

@@ -29,3 +29,15 @@ def test_without_a_compiler_there_is_a_warning_and_nothing_else(tmp_path: Path) 
     assert "no-compiler" in done.stdout
     assert (tmp_path / "sfu" / "engine" / "compiled.c").exists()
     assert not list(tmp_path.rglob("*.so"))
+
+
+def test_a_module_that_differs_from_the_rest_is_not_used() -> None:
+    older = (
+        "from sfu.machines.congestion import overuse\n"
+        "overuse.TREND_POINTS = 10\n"
+        "from sfu.engine import available_engines, create_engine, engine_notice\n"
+        "print(available_engines(), engine_notice(create_engine()))\n"
+    )
+    said = subprocess.run([sys.executable, "-c", older], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("['python']")
+    assert "overuse.TREND_POINTS" in said

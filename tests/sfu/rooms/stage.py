@@ -10,8 +10,8 @@ from pylibsrtp import Policy, Session
 from sfu.api import signaling
 from sfu.api.facts import AnyFact
 from sfu.api.join_token import AUDIENCE, Grants, JoinClaims, Source
+from sfu.engine import create_engine
 from sfu.engine.contract import Datagram
-from sfu.engine.python import PythonEngine
 from sfu.formats import rtcp
 from sfu.formats.data_message import MAX_PASSED_ON_BYTES, DataMessage, serialise
 from sfu.formats.data_message import parse as parse_data
@@ -53,9 +53,9 @@ class Person:
 class Stage:
     """The node, its clients' addresses, and the clock."""
 
-    def __init__(self, **limits: int) -> None:
+    def __init__(self, engine: str = "python", **limits: int) -> None:
         self.now = 1000 * SECOND
-        context = Context(PythonEngine(), NODE_CERTIFICATE, lite_candidates([SFU]), limits=Limits(**limits))
+        context = Context(create_engine(engine), NODE_CERTIFICATE, lite_candidates([SFU]), limits=Limits(**limits))
         context.unix_offset = 1_700_000_000 * SECOND
         self.node = Node(context)
         self.people: dict[int, Person] = {}

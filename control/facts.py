@@ -175,7 +175,7 @@ async def _apply(connection: Connection, batch: ReceivedBatch, fact: AnyFact) ->
     if fact.epoch and placement is not None:
         _check_epoch(batch, fact, placement)
     match fact:
-        case RoomOpened() | RoomClosed() if placement is not None and batch.node in placement.spilled_to:
+        case RoomOpened() | RoomClosed() if placement is not None and batch.node in placement.secondaries:
             pass  # a secondary node holds only a part of the room
         case RoomOpened():
             await _open_room(connection, batch, fact, at, placement)

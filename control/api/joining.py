@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from quart import Response
 
-from control import grants, placing, recognition, seats, spilling
+from control import cascade, grants, placing, recognition, seats
 from control.api import lobby, newcomers
 from control.api.meeting_types import WebTransport
 from control.api.meetings import summary
@@ -99,7 +99,7 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Response:
     assert to is not None
     if to.readmitted:
         await asyncio.wait({call.services.nodes.push(to.state)}, timeout=_READMITTED_SECONDS)
-    further = to.node if to.node != to.placement.node and await _spill(call, to) else ""
+    further = to.node if to.node != to.placement.node and await _tell_secondary(call, to) else ""
     entry = Entry(to.placement.epoch, known is not None, to.placement.node, further)
     return recognition.remember(call, who, answer(_joined(call, to.state, person, secret, entry)))
 
@@ -120,7 +120,7 @@ async def leave_meeting(call: Call, meeting: str) -> Done:
 async def _assign(call: Call, connection: Connection, state: DesiredState, person: ParticipantRow) -> RoomAssignment:
     """Place the room and let back in a participant that left it. Needs a transaction that has locked the meeting."""
     home = await placing.place(call.services, connection, state.room, _region(call))
-    node, placement = await spilling.node_for_joiner(call.services, connection, person, home, _region(call))
+    node, placement = await cascade.node_for_joiner(call.services, connection, person, home, _region(call))
     if person.id not in state.removed:
         return RoomAssignment(state, placement, node, False)
     edited = await rooms.edit_state(connection, state.room, lambda before: grants.without_removed(before, person.id))
@@ -146,8 +146,8 @@ async def _assign_breakout(
     return with_standing(call, standing), person, to
 
 
-async def _spill(call: Call, to: RoomAssignment) -> bool:
-    return await spilling.tell(call.services, to.state.room, to.node, to.placement)
+async def _tell_secondary(call: Call, to: RoomAssignment) -> bool:
+    return await cascade.tell(call.services, to.state.room, to.node, to.placement)
 
 
 def _region(call: Call) -> str:

@@ -131,7 +131,7 @@ class NodeClient:
             del self._pushing[room]
 
     async def _put_to_all(self, placement: Placement, state: DesiredState) -> None:
-        found = (self.node(name) for name in (placement.node, *placement.spilled_to))
+        found = (self.node(name) for name in (placement.node, *placement.secondaries))
         await asyncio.gather(*(self._put_until_taken(node, state) for node in found if node is not None))
 
     async def _put_until_taken(self, node: NodeRecord, state: DesiredState) -> None:

@@ -31,7 +31,7 @@ def room_of_path(raw: str) -> str:
 async def node_for(services: Services, meeting: str, authorization: str = "", further: str = "") -> NodeRecord:
     """Return the node of `meeting`, else of the room that the bearer (token or key) names; raises Problem 404.
 
-    `further`, or the token, may name one of those that the room has spilled over to.
+    `further`, or the token, may name one of the secondary nodes of the room.
     """
     bearer = authorization.partition(" ")[2].strip()
     if is_stream_key(bearer):
@@ -41,10 +41,10 @@ async def node_for(services: Services, meeting: str, authorization: str = "", fu
     room, wanted = meeting or named, further or by_token
     if "\x00" not in room:
         placement = await services.nodes.placement(room)
-        if placement is not None and wanted in placement.spilled_to and await services.registry.verify(wanted):
-            spilled = services.nodes.node(wanted)
-            if spilled is not None:
-                return spilled
+        if placement is not None and wanted in placement.secondaries and await services.registry.verify(wanted):
+            secondary = services.nodes.node(wanted)
+            if secondary is not None:
+                return secondary
         if placement is not None and not await services.registry.verify(placement.node):
             await failover.rescue(services)
         node = await services.nodes.of_meeting(room)

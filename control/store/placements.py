@@ -4,9 +4,9 @@ The row is authoritative in every deployment, with etcd too: etcd's leases tell 
 of them a room is on. A fact, the events of a move and the claim itself must be consistent, which only one transaction
 can guarantee; a claim in a second store could be ahead or behind after a crash.
 
-`spill` extends a room that outgrows its node: it adds a secondary node to `spilled_to` under the same epoch. Nodes
-learn of it with the next desired state (`NodeClient.push`), whose `placement` names all of them. `unspill` removes it.
-A claim or move by another node empties the list, since secondary nodes depended on the previous room.
+`add_secondary` extends a room that outgrows its node, under the same epoch. Nodes learn of it with the next desired
+state (`NodeClient.push`), whose `placement` names all of them. A claim or move by another node empties the list (column
+`spilled_to`), since secondary nodes depended on the previous room.
 """
 
 import asyncpg
@@ -60,16 +60,10 @@ async def move(connection: Connection, meeting: str, epoch: int, node: str) -> P
     return await _change(connection, meeting, epoch, node, to=anew)
 
 
-async def spill(connection: Connection, meeting: str, epoch: int, node: str) -> Placement | None:
+async def add_secondary(connection: Connection, meeting: str, epoch: int, node: str) -> Placement | None:
     """Add `node` as a secondary node of a room; None if the room was placed anew since `epoch`."""
     added = "spilled_to = array_append(array_remove(spilled_to, $3), $3)"
     return await _change(connection, meeting, epoch, node, to=added, where="AND node <> $3")
-
-
-async def unspill(connection: Connection, meeting: str, epoch: int, node: str) -> Placement | None:
-    """Remove a secondary node; None if the room was placed anew since `epoch`."""
-    removed = "spilled_to = array_remove(spilled_to, $3)"
-    return await _change(connection, meeting, epoch, node, to=removed)
 
 
 async def _change(
@@ -106,4 +100,4 @@ async def live_off(connection: Connection, nodes: list[str]) -> list[tuple[str, 
 
 
 def _load(row: asyncpg.Record) -> Placement:
-    return Placement(node=row["node"], epoch=row["epoch"], spilled_to=tuple(row["spilled_to"]))
+    return Placement(node=row["node"], epoch=row["epoch"], secondaries=tuple(row["spilled_to"]))

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from sfu.api.cascade_link import LinkMessage
 from sfu.api.facts import AnyFact
-from sfu.api.room_link import LinkMessage
 from sfu.api.signaling import Message
 from sfu.engine.contract import Outgoing
 

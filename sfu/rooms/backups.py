@@ -19,14 +19,14 @@ _KEEP_NS = 10_000_000_000
 
 
 class _Whom(NamedTuple):
-    """Whom a backup is asked of: a session here, or the node behind a tie."""
+    """Whom a backup is asked of: a session here, or the node behind a link."""
 
     session: int | None = None
     link: int | None = None
 
 
 class Backups:
-    """One per room: who lacks which tracks, and who was asked for backups: in which session, or by which tie."""
+    """Participants that cannot decode tracks of a room, and publishers asked for a backup (by session or link)."""
 
     def __init__(self, room: "Room") -> None:
         self._room = room
@@ -78,7 +78,7 @@ class Backups:
         return whom if whom != _Whom() else None
 
     def _tell(self, whom: "_Whom | None", track: str, *, wanted: bool) -> None:
-        """Ask a publisher of this node's; for others see `RoomLink.need_backups`."""
+        """Ask a publisher of this node's; for others see `CascadeLink.need_backups`."""
         if whom is not None and whom.session is not None:
             said = Backup(track=track, codec=CODEC_NAMES[CODEC], wanted=wanted)
             self._room.context.outbox.tell(whom.session, said)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from sfu.api.cascade_link import LinkData
 from sfu.api.refusal import Code, Refused
-from sfu.api.room_link import LinkData
 from sfu.formats import data_message
 from sfu.formats.data_message import DataMessage
 from sfu.peers.subscribe.data_channels import Came, Sent

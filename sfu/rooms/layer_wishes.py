@@ -35,7 +35,7 @@ def _add(wanted: dict[IngressStream, Layer], stream: IngressStream, layer: Layer
 
 
 class LinkDemand:
-    """What one tie asks of the other side's videos, by the SSRCs of the link. None flows until something is said."""
+    """Layers that a link asks for of the other side's videos, by SSRC. None flows until one is asked for."""
 
     def __init__(self) -> None:
         self._demands: dict[int, StreamDemand] = {}

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from sfu.api import facts, signaling
+from sfu.api.cascade_link import LinkMessage
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import JoinClaims
 from sfu.api.placement import Placement
@@ -20,6 +21,7 @@ from sfu.flight import notes as flight_notes
 from sfu.flight.recorder import Kind
 from sfu.formats.codecs import Codec
 from sfu.peers.context import Context
+from sfu.peers.local_endpoint import LocalEndpoint
 from sfu.peers.outbox import Failure, SessionClose
 from sfu.peers.sinks.sinks import Sinks
 from sfu.rooms import (
@@ -30,19 +32,17 @@ from sfu.rooms import (
     membership,
     settling,
     signaling_dispatch,
-    spilling,
     standalone,
     taps,
 )
 from sfu.rooms.adaptation import AdaptationKey
+from sfu.rooms.cascade_link import CascadeLink, close_links
 from sfu.rooms.incoming import CoalescingKey, Incoming
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import PeerIndex
 from sfu.rooms.room import Room
-from sfu.rooms.room_link import RoomLink
 from sfu.rooms.settling import PeerKey
 from sfu.rooms.sink_control import SinkControl
-from sfu.rooms.spilling import Home
 from sfu.rooms.transcoding import Transcoding
 
 _TICK_NS = 200_000_000
@@ -58,12 +58,19 @@ class Membership(NamedTuple):
     participant: Participant
 
 
+class Home(NamedTuple):
+    """The node that a room was placed on, and the URL of its HTTP."""
+
+    node: str
+    url: str
+
+
 class _RoomKey(NamedTuple):
     room: str
 
 
 class Node:
-    """Rooms by id, peers, sessions and sinks."""
+    """Rooms by id, peers, sessions and sinks. `homes` are of the rooms of which this is a secondary node."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -72,8 +79,8 @@ class Node:
         self.sinks = Sinks(context)
         self.transcoding = Transcoding(context)
         self.sink_control = SinkControl(self.sinks, self.rooms, context)
-        self.links: dict[int, RoomLink] = {}
-        self.spilled_from: dict[str, Home] = {}
+        self.links: dict[int, CascadeLink] = {}
+        self.homes: dict[str, Home] = {}
         self._incoming = Incoming(context, self.peers, self.sinks, self.transcoding)
         self._memberships: dict[int, Membership] = {}
         self._ticks: dict[str, int] = {}
@@ -222,7 +229,7 @@ class Node:
             self.rooms[name] = room
             self.context.outbox.rooms_opened.append(name)
             self.context.outbox.epochs[name] = epoch
-            room.is_secondary = name in self.spilled_from
+            room.is_secondary = name in self.homes
             if not room.is_secondary:
                 self.context.outbox.report(facts.RoomOpened(room=name, at=room.opened_unix_ms))
             self.context.schedule.set(_RoomKey(name), now + _TICK_NS)
@@ -231,13 +238,11 @@ class Node:
 
     def close_if_empty(self, room: Room, now: int) -> None:
         """Close a room that everyone has left; plain transports alone do not keep one open that others were in."""
-        if room.visited and not any(
-            spilling.holds_open(room, participant) for participant in room.participants.values()
-        ):
+        if room.visited and not any(_holds_open(room, participant) for participant in room.participants.values()):
             for participant in [entry for entry in room.participants.values() if entry.link is None]:
                 membership.leave(room, participant, "ended", now)
             if room.is_secondary:
-                spilling.close_links(room, now)
+                close_links(room, now)
         if not room.participants and not room.links and self.rooms.get(room.room) is room:
             room.taps.close("left", now)
             del self.rooms[room.room]
@@ -248,7 +253,7 @@ class Node:
                 at = self.context.unix_ms(now)
                 self.context.outbox.report(facts.RoomClosed(room=room.room, at=at, moved=room.taps.moved))
             self.context.outbox.epochs.pop(room.room, None)
-            self.spilled_from.pop(room.room, None)
+            self.homes.pop(room.room, None)
 
     def apply(self, desired: DesiredState, now: int) -> int:
         """Apply a desired state to its room; returns the version that governs, 0 when the room is not live."""
@@ -293,7 +298,7 @@ class Node:
         self.settle(now)
 
     def _move_away(self, room: Room, now: int) -> None:
-        spilling.close_links(room, now)
+        close_links(room, now)
         room.taps.close(taps.MOVED, now)
         for participant in list(room.participants.values()):
             membership.put_out(room, participant, Code.MOVED, now)
@@ -302,7 +307,7 @@ class Node:
     def shut_down(self, now: int, *, back_soon: bool = False) -> None:
         """Say goodbye to everyone; `back_soon`: rooms and recordings go on elsewhere, or here after a restart."""
         for room in list(self.rooms.values()):
-            spilling.close_links(room, now)
+            close_links(room, now)
             room.taps.close(taps.MOVED if back_soon else "shutdown", now)
             for participant in list(room.participants.values()):
                 membership.put_out(room, participant, Code.SHUTDOWN, now)
@@ -313,6 +318,49 @@ class Node:
         """A step failed where none should: keep what led to it, of some rooms at most."""
         for room in islice(self.rooms.values(), _DUMPED_AT_FAULT):
             self.context.outbox.failures.append(Failure(room.room, room.dump_flight("fault", now)))
+
+    # Cascades
+
+    def set_home(self, name: str, home: Home) -> None:
+        """Become a secondary node of a room that another node holds; raises Refused when there are too many.
+
+        Whoever was expected may never have come: rooms that are not live give way to newer ones.
+        """
+        if name not in self.homes and len(self.homes) >= self.context.limits.rooms:
+            stale = next((other for other in self.homes if other not in self.rooms), None)
+            if stale is None:
+                raise Refused(Code.FULL, "This server takes no more meetings.")
+            del self.homes[stale]
+        self.homes[name] = home
+        live = self.rooms.get(name)
+        if live is not None:
+            live.is_secondary = True
+            self.context.outbox.rooms_opened.append(name)
+
+    def open_link(self, name: str, other: str, receiver: LocalEndpoint, sender: LocalEndpoint, now: int) -> CascadeLink:
+        """Link a room to another node that holds it; raises Refused."""
+        room = self.open_room(name, now, 0)
+        for known in [entry for entry in room.links.values() if entry.node == other]:
+            known.close(now)
+        link = CascadeLink(room, other, receiver, sender, now)
+        self.links[link.number] = link
+        self.settle(now)
+        return link
+
+    def link_message(self, number: int, message: LinkMessage, now: int) -> None:
+        """Take a message of a link; ValueError for one that is of no use."""
+        link = self.links.get(number)
+        if link is not None:
+            link.receive(message, now)
+            self.settle(now)
+
+    def link_lost(self, number: int, now: int) -> None:
+        """End a link whose other side is gone."""
+        link = self.links.pop(number, None)
+        if link is not None and number in link.room.links:
+            link.close(now)
+            self.close_if_empty(link.room, now)
+            self.settle(now)
 
     # Media
 
@@ -416,3 +464,8 @@ class Node:
     def settle(self, now: int) -> None:
         """Let every touched peer act, and note when it wants to act next."""
         settling.settle(self, now)
+
+
+def _holds_open(room: Room, participant: Participant) -> bool:
+    """Whether a room stays open for a participant: not for transports, nor for remote ones on a secondary node."""
+    return not participant.plain and not (room.is_secondary and participant.link is not None)

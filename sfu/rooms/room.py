@@ -23,13 +23,13 @@ from sfu.rooms.taps import RoomTaps
 from sfu.rooms.transcoding import Transcoding
 
 if TYPE_CHECKING:
-    from sfu.rooms.room_link import RoomLink
+    from sfu.rooms.cascade_link import CascadeLink
 
 
 class Room:
     """Participants by id, announced uptracks by track id, in the order they came.
 
-    `links` are the ties to other nodes that hold the room; where it `is_secondary` it has spilled over to this node.
+    `links` lead to other nodes that hold the room. Where it `is_secondary`, another node is its home.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Room:
         self.uptracks: dict[str, UpTrack] = {}
         self.visited = False
         self.is_secondary = False
-        self.links: dict[int, RoomLink] = {}
+        self.links: dict[int, CascadeLink] = {}
         self.desired: DesiredState | None = None
         self.speakers = Speakers()
         self.flight = FlightRecorder()
@@ -77,7 +77,7 @@ class Room:
                 self.context.outbox.tell(participant.session, message)
 
     def relay(self, message: Chat | Caption, *, but: int | None = None) -> None:
-        """Pass on to other nodes that hold the room what was said, but not by one tie."""
+        """Pass a message on to other nodes that hold the room, except by the link `but`."""
         for number, link in self.links.items():
             if number != but:
                 link.relay(message)

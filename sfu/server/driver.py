@@ -14,8 +14,8 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from sfu.api.cascade_link import LinkMessage
 from sfu.api.facts import AnyFact
-from sfu.api.room_link import LinkMessage
 from sfu.api.signaling import Message
 from sfu.engine.contract import LeftoverKind
 from sfu.engine.pump import Pump

@@ -11,9 +11,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from sfu.api import signaling
 from sfu.api.desired_state import DesiredState
 from sfu.rooms import chat, statistics
+from sfu.server.cascade_links import CascadeLinks
 from sfu.server.driver import Driver
 from sfu.server.first_state import FirstState
-from sfu.server.links import Links
 from sfu.server.player_api import PlayerApi
 from sfu.server.standalone_api import StandaloneApi
 from sfu.server.transports_api import TransportsApi
@@ -33,7 +33,7 @@ class HttpApi:
         node_secret: str,
         *,
         transports: TransportsApi,
-        links: Links,
+        links: CascadeLinks,
         states: FirstState,
     ) -> None:
         self._driver = driver
@@ -51,7 +51,7 @@ class HttpApi:
         self.app.router.add_post(collection, self._private(transports.open))
         self.app.router.add_get(collection, self._private(transports.list))
         self.app.router.add_delete(f"{collection}/{{transport}}", self._private(transports.close))
-        self.app.router.add_put("/node/v1/rooms/{room}/spill", self._private(links.put_spill))
+        self.app.router.add_put("/node/v1/rooms/{room}/spill", self._private(links.put_home))
         self.app.router.add_get("/node/v1/rooms/{room}/link", self._private(links.serve))
         self.app.router.add_get("/metrics", self._metrics)
         for path in ("/health", "/health/live"):

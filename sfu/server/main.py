@@ -23,6 +23,7 @@ from sfu.rooms.admission import Admission
 from sfu.rooms.node import Node
 from sfu.server import presence_api
 from sfu.server.addresses import local_addresses, resolve
+from sfu.server.cascade_links import CascadeLinks
 from sfu.server.config import SfuConfig
 from sfu.server.control_client import ControlClient
 from sfu.server.desired_puller import DesiredPuller
@@ -33,7 +34,6 @@ from sfu.server.first_state import FirstState
 from sfu.server.flight_files import FlightFiles
 from sfu.server.http_api import HttpApi
 from sfu.server.key_ring import KeyRing
-from sfu.server.links import Links
 from sfu.server.metrics import NodeMetrics
 from sfu.server.plain_sockets import FarEnds, PlainSockets
 from sfu.server.presence import Presence
@@ -107,7 +107,7 @@ class SfuServer:
         self._signaling: SignalingServer | None = None
         self._sinks: SinkServer | None = None
         self._first_state: FirstState | None = None
-        self._links: Links | None = None
+        self._links: CascadeLinks | None = None
         self._runner: web.AppRunner | None = None
         self.driver: Driver | None = None
         self.transcoder: Transcoder | None = None
@@ -127,7 +127,7 @@ class SfuServer:
         public = await resolve(config.public_addresses)
         plain = PlainSockets(driver, sockets, public, config.plain_ports)
         transports = TransportsApi(driver, plain, FarEnds(config.plain_networks))
-        links = self._links = Links(driver, plain, config.node, config.node_secret)
+        links = self._links = CascadeLinks(driver, plain, config.node, config.node_secret)
         driver.to_links = links.send
         states = self._first_state = FirstState(driver.node, self._control)
         signaling = self._signaling = SignalingServer(driver, self._keys, (config.node, self.presence.boot), states)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sfu.api.room_link import LinkTrack
+from sfu.api.cascade_link import LinkTrack
 from sfu.engine.contract import Drop, Leftover, PeerEntry
 from sfu.formats.codecs import Codec
 from sfu.formats.sdp import Direction

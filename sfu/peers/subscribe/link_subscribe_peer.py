@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from sfu.api.room_link import LinkPayload, LinkStream, LinkTrack
+from sfu.api.cascade_link import LinkPayload, LinkStream, LinkTrack
 from sfu.engine.contract import PeerEntry, RouteEntry, RouteSource
 from sfu.formats import rtcp
 from sfu.formats.codecs import Codec

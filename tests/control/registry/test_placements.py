@@ -1,4 +1,4 @@
-"""The placement row: one claim holds, the epoch only grows, spilling leaves it as it is."""
+"""The placement row: one claim holds, the epoch only grows, a secondary node leaves it as it is."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -75,16 +75,15 @@ async def test_one_of_two_moves_holds(connection: Connection) -> None:
     assert await placements.of(connection, MEETING) == Placement(node="b", epoch=2)
 
 
-async def test_a_room_spills_under_its_epoch_and_a_move_takes_it_back(connection: Connection) -> None:
+async def test_a_secondary_node_is_added_under_the_epoch_and_a_move_takes_it_back(connection: Connection) -> None:
     await placements.claim(connection, MEETING, "a", ["a"], [])
-    assert await placements.spill(connection, MEETING, 1, "a") is None
-    await placements.spill(connection, MEETING, 1, "b")
-    spread = await placements.spill(connection, MEETING, 1, "c")
-    assert spread == Placement(node="a", epoch=1, spilled_to=("b", "c"))
+    assert await placements.add_secondary(connection, MEETING, 1, "a") is None
+    await placements.add_secondary(connection, MEETING, 1, "b")
+    spread = await placements.add_secondary(connection, MEETING, 1, "c")
+    assert spread == Placement(node="a", epoch=1, secondaries=("b", "c"))
     assert spread is not None and spread.includes("c") and not spread.includes("d")
-    assert await placements.unspill(connection, MEETING, 1, "b") == Placement(node="a", epoch=1, spilled_to=("c",))
     assert await placements.move(connection, MEETING, 1, "d") == Placement(node="d", epoch=2)
-    assert await placements.spill(connection, MEETING, 1, "b") is None
+    assert await placements.add_secondary(connection, MEETING, 1, "b") is None
 
 
 async def test_rooms_live_on_a_node_are_found_by_their_placement(connection: Connection) -> None:

@@ -2,7 +2,7 @@
 
 from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Source
-from tests.sfu.rooms.linked import Pair
+from tests.sfu.rooms.cascaded import Pair
 from tests.sfu.rooms.stage import (
     KEYFRAME,
     MS,
@@ -98,7 +98,7 @@ def test_the_backup_is_shown_in_the_place_of_the_track() -> None:
 
 def test_publishers_at_another_node_are_asked_too() -> None:
     pair = Pair()
-    pair.tie()
+    pair.link()
     call = Call(pair)
     call.run(SECOND)
     call.answer(call.bob, call.receiver)

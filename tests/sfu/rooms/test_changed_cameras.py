@@ -4,10 +4,10 @@ import pytest
 
 from sfu.api import signaling
 from sfu.api.signaling_values import WantedTrack
-from tests.sfu.rooms.linked import FURTHER
+from tests.sfu.rooms.cascaded import SECONDARY
 from tests.sfu.rooms.simulcast_call import Call
 from tests.sfu.rooms.stage import MS
-from tests.sfu.rooms.test_layers_over_links import SMALL, carried, far_call
+from tests.sfu.rooms.test_layers_over_cascades import SMALL, carried, far_call
 from tests.support.link_model import LinkSettings
 
 WIDE = LinkSettings(rate=5_000_000, delay=20 * MS)
@@ -54,14 +54,14 @@ def test_layers_that_rest_have_another_size_too() -> None:
 
 def test_another_camera_is_known_at_other_nodes() -> None:
     call, camera = far_call()
-    viewer = call.watch("bob", FURTHER)
+    viewer = call.watch("bob", SECONDARY)
     call.run(2)
     call.wish(viewer, SMALL)
     call.run(2)
-    assert carried(viewer, call.tied.stages[FURTHER]) == "q"
+    assert carried(viewer, call.cascaded.stages[SECONDARY]) == "q"
     camera.resize(HALF)
     call.run(12)
-    assert carried(viewer, call.tied.stages[FURTHER]) == "h"
+    assert carried(viewer, call.cascaded.stages[SECONDARY]) == "h"
 
 
 def test_the_camera_s_own_size_tells_what_is_enough() -> None:

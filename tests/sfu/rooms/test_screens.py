@@ -13,7 +13,7 @@ from sfu.machines.negotiation.subscribe import PAYLOAD_TYPES
 from sfu.peers.layers.layer_options import Layer, LayerOption, keeping_resolution, layers_of, options_of, share_of
 from sfu.peers.publish.ingress_stream import IngressStream
 from tests.sfu.engine.table import vp8 as picture
-from tests.sfu.rooms.linked import HOME, Pair
+from tests.sfu.rooms.cascaded import HOME, Pair
 from tests.sfu.rooms.simulcast_call import Viewer
 from tests.sfu.rooms.stage import MS, VIDEO, VIDEO_SSRC, Stage, description, generate_credentials, subscribe
 from tests.support.link_model import LinkSettings
@@ -117,7 +117,7 @@ def test_a_narrow_link_gets_fewer_pictures_of_the_same_screen() -> None:
 
 def test_only_the_pictures_that_are_watched_cross_to_another_node() -> None:
     pair = Pair()
-    pair.tie()
+    pair.link()
     call = ScreenCall(6_000_000, far=pair)
     call.run(8)
     call.run(3)

@@ -13,7 +13,7 @@ from sfu.formats.rtp import RtpPacket, parse
 from sfu.peers.layers.layer_options import ALL_LAYERS, Layer, layers_of, options_of, share_of, up_to
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.rooms import statistics
-from tests.sfu.rooms.linked import HOME, Pair
+from tests.sfu.rooms.cascaded import HOME, Pair
 from tests.sfu.rooms.stage import (
     MS,
     VIDEO,
@@ -115,7 +115,7 @@ def test_a_choice_of_layers_holds_and_what_is_carried_is_told() -> None:
 
 def test_only_the_layers_that_are_shown_cross_to_another_node() -> None:
     pair = Pair()
-    pair.tie()
+    pair.link()
     call = LayeredCall(pair)
     assert call.flow() == {0, 1}
     pair.crossed.clear()

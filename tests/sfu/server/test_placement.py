@@ -19,8 +19,10 @@ ROOM = "m1"
 RESTART = 1012
 
 
-def state(version: int, node: str, epoch: int, *spilled_to: str) -> DesiredState:
-    return DesiredState(room=ROOM, version=version, placement=Placement(node=node, epoch=epoch, spilled_to=spilled_to))
+def state(version: int, node: str, epoch: int, *secondaries: str) -> DesiredState:
+    return DesiredState(
+        room=ROOM, version=version, placement=Placement(node=node, epoch=epoch, secondaries=secondaries)
+    )
 
 
 async def moved(one: Client) -> None:

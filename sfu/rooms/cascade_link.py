@@ -1,8 +1,8 @@
-"""A room's tie to another node that holds it: who and what is there appears here, and the other way round.
+"""A room's link to another node that holds it: who and what is there appears here, and the other way round.
 
-Both sides do the same; only the hub has several ties and passes on what came by one to the others. A participant is of
-the node that it has joined; the other shows it as remote. Its moderation is its own node's affair, which gets the same
-desired state.
+Both sides do the same; only the home has several links, and passes on what came by one to the others. A participant
+belongs to the node that it has joined; the other shows it as remote. Its own node moderates it, by the same desired
+state.
 """
 
 import base64
@@ -11,9 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sfu.api import signaling, signaling_values
-from sfu.api.join_token import Grants
-from sfu.api.plain_transport import SrtpKey
-from sfu.api.room_link import (
+from sfu.api.cascade_link import (
     VERSION,
     LinkBackups,
     LinkCosts,
@@ -25,6 +23,8 @@ from sfu.api.room_link import (
     LinkTrack,
     LinkWishes,
 )
+from sfu.api.join_token import Grants
+from sfu.api.plain_transport import SrtpKey
 from sfu.engine.contract import SrtpProfile
 from sfu.peers.layers.layer_ladder import LayerLadder
 from sfu.peers.layers.layer_options import Layer
@@ -43,22 +43,24 @@ from sfu.rooms.room import Room
 _PAUSE_NS = 50_000_000
 
 
-class RoomLink:
-    """One tie; `number` is its id, `node` the other side's name. What it has to say goes to the outbox.
+class CascadeLink:
+    """A link; `number` is its id, `node` the other side's name. Its messages go to the outbox.
 
     `is_behind`: something has changed that the other side should soon be told.
     """
 
-    def __init__(self, room: Room, node: str, end: LocalEndpoint, sender: LocalEndpoint, now: int) -> None:
-        """We receive at `end` and send from `sender`."""
+    def __init__(self, room: Room, node: str, receiver: LocalEndpoint, sender: LocalEndpoint, now: int) -> None:
+        """Receive at `receiver`, send from `sender`."""
         self.number = room.context.number()
         self.node = node
         self.room = room
-        self._end = end
+        self._receiver = receiver
         self._sender = sender
         self._key, self._feedback_key = _fresh_key(), _fresh_key()
         keys = srtp_keys(_srtp(self._feedback_key), _srtp(self._key))
-        self.publish = LinkPublishPeer(room.context, PlainPeer(room.context, keys, end.sockets), end.local, now)
+        self.publish = LinkPublishPeer(
+            room.context, PlainPeer(room.context, keys, receiver.sockets), receiver.local, now
+        )
         self.subscribe_peer: LinkSubscribePeer | None = None
         self._holder = Participant("", node, None, Grants(), publish=self.publish)
         self._said: LinkState | None = None
@@ -73,8 +75,8 @@ class RoomLink:
         self._tell(
             LinkHello(
                 node=room.context.node,
-                address=end.address,
-                port=end.port,
+                address=receiver.address,
+                port=receiver.port,
                 sends_from=(sender.address, sender.port),
                 key=self._key,
                 feedback_key=self._feedback_key,
@@ -116,7 +118,7 @@ class RoomLink:
             raise
         self.subscribe_peer = LinkSubscribePeer(room.context, peer, now, wished=hello.v >= VERSION)
         self._speaks = hello.v
-        self.publish.peer.report_to(hello.sends_from, self._end.local)
+        self.publish.peer.report_to(hello.sends_from, self._receiver.local)
         room.peers.add(Owner(room, self._holder, self.subscribe_peer))
         room.touch(peer.number)
         self.update(now)
@@ -181,7 +183,7 @@ class RoomLink:
             self._tell(LinkBackups(tracks=needed))
 
     def statistics(self) -> dict[str, Any]:
-        """Return what has crossed: packets and streams of either direction, repairs of ours; what of ours rests."""
+        """Return totals: packets and streams of either direction, and our retransmissions and resting streams."""
         sent, repaired, streams, resting = (
             self.subscribe_peer.totals() if self.subscribe_peer is not None else (0, 0, 0, 0)
         )
@@ -310,6 +312,12 @@ class RoomLink:
             self.subscribe_peer.close(now)
         room.context.outbox.links_to_close.append(self.number)
         distribution.refresh_all(room, now)
+
+
+def close_links(room: Room, now: int) -> None:
+    """End all links of a room."""
+    for link in list(room.links.values()):
+        link.close(now)
 
 
 def _fresh_key() -> str:

@@ -6,16 +6,16 @@ import pytest
 from msgspec import structs
 
 from sfu.api import signaling
+from sfu.api.cascade_link import LinkBackups, LinkHello, LinkMessage, LinkWishes
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants, Source
 from sfu.api.placement import Placement
-from sfu.api.room_link import LinkBackups, LinkHello, LinkMessage, LinkWishes
 from sfu.formats import red, rtcp
 from sfu.formats.codecs import Codec
 from sfu.formats.rtp import is_rtcp
-from sfu.rooms import spilling, statistics
-from sfu.rooms.room_link import RoomLink
-from tests.sfu.rooms.linked import FURTHER, HOME, Pair, watch
+from sfu.rooms import statistics
+from sfu.rooms.cascade_link import CascadeLink
+from tests.sfu.rooms.cascaded import HOME, SECONDARY, Pair, watch
 from tests.sfu.rooms.stage import (
     AUDIO,
     DELTA,
@@ -33,7 +33,7 @@ from tests.sfu.rooms.stage import (
 @pytest.fixture
 def pair() -> Pair:
     entry = Pair()
-    entry.tie()
+    entry.link()
     return entry
 
 
@@ -66,7 +66,7 @@ def test_media_cross_once_whatever_the_number_of_watchers(pair: Pair) -> None:
     for watcher in watchers:
         assert sum(packet.payload[:2] == DELTA[:2] for packet in watcher.rtp) == 29
         assert sum(packet.payload == b"opus" for packet in watcher.rtp) == 30
-    # The further node's own publishers are seen at home.
+    # The secondary node's own publishers are seen at home.
     away = publish(pair.far, pair.bob)
     pair.run(SECOND)
     watch(pair, pair.near, pair.ann)
@@ -74,7 +74,7 @@ def test_media_cross_once_whatever_the_number_of_watchers(pair: Pair) -> None:
     pair.crossed.clear()
     away.send(video(0, KEYFRAME))
     pair.run(100 * MS)
-    assert len(pair.rtp_from(FURTHER)) == 1
+    assert len(pair.rtp_from(SECONDARY)) == 1
 
 
 def test_red_ends_at_the_first_node(pair: Pair) -> None:
@@ -116,7 +116,7 @@ def test_loss_between_the_nodes_is_repaired(pair: Pair) -> None:
 
 def test_who_speaks_at_one_node_is_told_and_heard_at_the_other() -> None:
     pair = Pair(audio_slots=1)
-    pair.tie()
+    pair.link()
     senders = [publish(pair.near, person, [AUDIO]) for person in (pair.ann, *map(pair.near.join, ("cat", "dan")))]
     pair.run(SECOND)
     watcher = watch(pair, pair.far, pair.bob)
@@ -182,7 +182,7 @@ def test_chat_and_mutes_cross(pair: Pair) -> None:
 
 def test_a_desired_state_concerns_each_nodes_own(pair: Pair) -> None:
     state = DesiredState(
-        room="r", version=1, removed=("bob",), placement=Placement(node=HOME, epoch=0, spilled_to=(FURTHER,))
+        room="r", version=1, removed=("bob",), placement=Placement(node=HOME, epoch=0, secondaries=(SECONDARY,))
     )
     for stage in (pair.near, pair.far):
         stage.node.apply(state, stage.now)
@@ -198,12 +198,12 @@ def test_a_lost_tie_takes_its_participants_along_and_brings_them_back(pair: Pair
     pair.run(SECOND)
     track = pair.bob.last(signaling.TrackPublished).track.track
     for stage in (pair.near, pair.far):
-        spilling.link_lost(stage.node, next(iter(stage.node.links)), stage.now)
+        stage.node.link_lost(next(iter(stage.node.links)), stage.now)
         stage.deliver()
     assert track in {message.track for message in pair.bob.of(signaling.TrackUnpublished)}
     assert pair.bob.last(signaling.ParticipantLeft).participant == "ann"
     assert set(pair.near.node.rooms["r"].participants) == {"ann"}
-    pair.tie()
+    pair.link()
     pair.run(SECOND)
     assert pair.bob.last(signaling.ParticipantJoined).participant.participant == "ann"
     assert len(pair.far.node.rooms["r"].uptracks) == 2
@@ -211,13 +211,13 @@ def test_a_lost_tie_takes_its_participants_along_and_brings_them_back(pair: Pair
 
 def test_a_node_of_the_version_before_is_told_nothing_new() -> None:
     pair = Pair()
-    tell = RoomLink._tell
+    tell = CascadeLink._tell
 
-    def old(link: RoomLink, message: LinkMessage) -> None:
+    def old(link: CascadeLink, message: LinkMessage) -> None:
         tell(link, structs.replace(message, v=1) if isinstance(message, LinkHello) else message)
 
-    with mock.patch.object(RoomLink, "_tell", old):
-        pair.tie()
+    with mock.patch.object(CascadeLink, "_tell", old):
+        pair.link()
     sender = publish(pair.near, pair.ann)
     pair.run(12 * SECOND, 50 * MS)
     assert not [said for _, said in pair.said if isinstance(said, LinkWishes | LinkBackups)]

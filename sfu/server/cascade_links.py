@@ -1,7 +1,7 @@
-"""The WebSockets between nodes that hold the same room: the further node dials, the home node serves.
+"""WebSockets between nodes that hold the same room: the secondary node dials, the home node serves.
 
-What one has to say waits in a bounded queue; a tie whose other side does not read is closed and made anew, which begins
-with a whole state. (The same port and secret as the node API.)
+Messages wait in a bounded queue. A link whose other side does not read is closed and opened again, which begins with a
+whole state. Port and secret are those of the node API.
 """
 
 import asyncio
@@ -16,11 +16,10 @@ import msgspec
 from aiohttp import web
 
 from foundation.failures import describe
+from sfu.api.cascade_link import LinkMessage, decode, encode
 from sfu.api.refusal import Refused
-from sfu.api.room_link import LinkMessage, decode, encode
-from sfu.rooms import spilling
-from sfu.rooms.room_link import RoomLink
-from sfu.rooms.spilling import Home
+from sfu.rooms.cascade_link import CascadeLink
+from sfu.rooms.node import Home
 from sfu.server.driver import Driver
 from sfu.server.plain_sockets import PlainSockets
 
@@ -33,15 +32,15 @@ _log = logging.getLogger(__name__)
 Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
 
-class _Spill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a room is held that spills over to this node."""
+class _HomeNode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The home of a room of which this becomes a secondary node."""
 
     node: str
     url: str
 
 
-class Links:
-    """One node's ties: a queue of messages each, and for rooms that spilled over to here a task that dials."""
+class CascadeLinks:
+    """All links of a node: a queue of messages each, and a task that dials for each room with another home."""
 
     def __init__(self, driver: Driver, sockets: PlainSockets, node: str, secret: str) -> None:
         self._driver = driver
@@ -73,15 +72,15 @@ class Links:
                 queue.get_nowait()
             queue.put_nowait(None)
 
-    async def put_spill(self, request: web.Request) -> web.StreamResponse:
-        """A room of another node spills over to here: tie it to that one as soon as it is live here."""
+    async def put_home(self, request: web.Request) -> web.StreamResponse:
+        """Become a secondary node of a room, which is linked to its home as soon as it is live here."""
         try:
-            spill = msgspec.json.decode(await request.read(), type=_Spill)
+            home = msgspec.json.decode(await request.read(), type=_HomeNode)
         except ValueError as error:
             return web.json_response({"code": "bad_message", "detail": str(error)}, status=400)
         room = request.match_info["room"]
         try:
-            spilling.set_spilled(self._driver.node, room, Home(spill.node, spill.url))
+            self._driver.node.set_home(room, Home(home.node, home.url))
         except Refused as refused:
             return web.json_response({"code": refused.code.value, "detail": refused.detail}, status=503)
         finally:
@@ -89,9 +88,9 @@ class Links:
         return web.Response(status=204)
 
     def opened(self, rooms: Iterable[str]) -> None:
-        """Rooms are live: dial the homes of those that spilled over."""
+        """Dial the homes of rooms that are live now and have another home."""
         for room in rooms:
-            home = self._driver.node.spilled_from.get(room)
+            home = self._driver.node.homes.get(room)
             if home is not None and room not in self._dialing:
                 task = asyncio.create_task(self._dial(room))
                 self._dialing[room] = task
@@ -101,9 +100,9 @@ class Links:
         del self._dialing[room]
 
     async def _dial(self, room: str) -> None:
-        """Keep the tie of a room for as long as it is live here."""
+        """Keep the link of a room for as long as it is live here."""
         tries = 0
-        while room in self._driver.node.rooms and (home := self._driver.node.spilled_from.get(room)) is not None:
+        while room in self._driver.node.rooms and (home := self._driver.node.homes.get(room)) is not None:
             with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
                 async with self._connect(room, home) as socket:
                     tries = 0
@@ -122,7 +121,7 @@ class Links:
             yield socket
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Serve a further node's tie."""
+        """Serve the link of a secondary node."""
         socket = web.WebSocketResponse(heartbeat=_HEARTBEAT_SECONDS, max_msg_size=_MAX_BYTES)
         await socket.prepare(request)
         await self._run(
@@ -131,11 +130,11 @@ class Links:
         return socket
 
     async def _run(self, room: str, node: str, socket: Socket, far: str) -> None:
-        """Carry one tie until either side ends it."""
+        """Carry a link until either side ends it."""
         try:
             link = self._open(room, node, far)
         except Refused as refused:
-            _log.warning("room %s is not tied to %s: %s", room, node, refused.detail)
+            _log.warning("room %s is not linked to node %s: %s", room, node, refused.detail)
             return
         finally:
             self._driver.flush()
@@ -146,31 +145,30 @@ class Links:
             async for message in socket:
                 if message.type != aiohttp.WSMsgType.TEXT:
                     break
-                spilling.link_message(self._driver.node, link.number, decode(message.data), self._driver.now())
+                self._driver.node.link_message(link.number, decode(message.data), self._driver.now())
                 self._driver.flush()
         except ValueError as error:
-            _log.warning("the tie of room %s to %s says nonsense: %s", room, node, describe(error))
+            _log.warning("invalid message on the link of room %s to node %s: %s", room, node, describe(error))
         finally:
             self._serving.discard(socket)
-            spilling.link_lost(self._driver.node, link.number, self._driver.now())
+            self._driver.node.link_lost(link.number, self._driver.now())
             self._driver.flush()
             self._queues.pop(link.number, None)
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
             await socket.close()
 
-    def _open(self, room: str, node: str, far: str) -> RoomLink:
-        """Tie a room; raises Refused, which leaves no socket open."""
+    def _open(self, room: str, node: str, far: str) -> CascadeLink:
+        """Link a room; raises Refused, which leaves no socket open."""
         receiving = self._sockets.to_receive(far, mux=True)
         try:
-            ends = (receiving, self._sockets.to_send(far))
-            return spilling.open_link(self._driver.node, room, node, ends, self._driver.now())
+            return self._driver.node.open_link(room, node, receiving, self._sockets.to_send(far), self._driver.now())
         except Refused:
             self._sockets.give_back(receiving)
             raise
 
     async def stop(self) -> None:
-        """End all ties."""
+        """End all links."""
         for task in list(self._dialing.values()):
             task.cancel()
         await asyncio.gather(*self._dialing.values(), return_exceptions=True)

@@ -15,20 +15,20 @@ __all__ = ["ffmpeg"]
 
 async def test_frames_move_from_node_to_node(tmp_path: Path, ffmpeg: Ffmpeg) -> None:
     (tmp_path / "home").mkdir()
-    (tmp_path / "further").mkdir()
+    (tmp_path / "secondary").mkdir()
     headers = {"Authorization": f"Bearer {SECRET}"}
     async with (
         host(tmp_path / "home", node="home", plain_networks=LOOPBACK) as home,
-        host(tmp_path / "further", node="further", plain_networks=LOOPBACK) as further,
+        host(tmp_path / "secondary", node="secondary", plain_networks=LOOPBACK) as secondary,
         aiohttp.ClientSession(headers=headers) as session,
     ):
-        url = f"{further.http}/node/v1/rooms/r/spill"
+        url = f"{secondary.http}/node/v1/rooms/r/spill"
         async with session.put(url, json={"node": "home", "url": home.http}) as answer:
             assert answer.status == 204
-        near, far = NodeApi(home, session), NodeApi(further, session)
+        near, far = NodeApi(home, session), NodeApi(secondary, session)
         async with (
             client(home, home.control.token("r", "ann")) as ann,
-            client(further, further.control.token("r", "bob")) as bob,
+            client(secondary, secondary.control.token("r", "bob")) as bob,
         ):
             await ann.until(signaling.ParticipantJoined, lambda message: message.participant.participant == "bob")
             await bob.until(signaling.ParticipantJoined, lambda message: message.participant.participant == "ann")
@@ -43,14 +43,14 @@ async def test_frames_move_from_node_to_node(tmp_path: Path, ffmpeg: Ffmpeg) -> 
                 signaling.TrackPublished, lambda message: message.track.participant == "near-camera"
             )
             assert shown.track.track == cameras["near-camera"]
-            await eventually(lambda: _described(home, 2) and _described(further, 2), 30)
+            await eventually(lambda: _described(home, 2) and _described(secondary, 2), 30)
             for api, name in ((far, "near-camera"), (near, "far-camera")):
                 await _is_decoded(api, name, ffmpeg, tmp_path)
-            kinds = further.control.kinds()
+            kinds = secondary.control.kinds()
             assert "RoomOpened" not in kinds
             assert "ParticipantJoined" in kinds
             await bob.send(signaling.Leave())
-            await eventually(lambda: not further.node.rooms)  # the camera alone keeps no room open
+            await eventually(lambda: not secondary.node.rooms)  # the camera alone keeps no room open
             await ann.until(signaling.TrackUnpublished, lambda message: message.track == cameras["far-camera"])
             assert set(home.node.rooms["r"].participants) == {"ann", "near-camera", "to-far-camera"}
 
@@ -84,7 +84,7 @@ async def test_a_tie_that_is_refused_keeps_no_socket(tmp_path: Path) -> None:
     async with host(tmp_path) as h, aiohttp.ClientSession(headers=headers) as session:
         h.node.context.limits = dataclasses.replace(h.node.context.limits, rooms=0)
         held = []
-        for _ in range(3):  # the first opens the socket that all ties send from
+        for _ in range(3):  # the first opens the socket that all links send from
             async with session.ws_connect(f"{h.http}/node/v1/rooms/r/link?node=a") as socket:
                 assert (await socket.receive(5)).type is aiohttp.WSMsgType.CLOSE
             held.append(sum(descriptor >= 0 for descriptor in h.server._sockets.filenos()))

@@ -31,7 +31,7 @@ async def node_for_joiner(
     limit, meeting = services.config.spill_at, participant.meeting_id
     if limit <= 0:
         return placement.node, placement
-    held = [name for name in (placement.node, *placement.spilled_to) if services.registry.lives(name)]
+    held = [name for name in (placement.node, *placement.secondaries) if services.registry.lives(name)]
     present = await visits.present_by_node(connection, meeting)
     known = await visits.node_of(connection, meeting, participant.id)
     if known in held:
@@ -42,14 +42,14 @@ async def node_for_joiner(
         if expected < room:
             return name, placement
         expected -= max(room, 0)
-    further = (record for name, record in services.registry.living().items() if name not in held)
-    found = choose(further, region, {})
+    others = (record for name, record in services.registry.living().items() if name not in held)
+    found = choose(others, region, {})
     added = found.node if found is not None else None
     if added is not None:
-        spilled = await placements.spill(connection, meeting, placement.epoch, added)
-        if spilled is not None:
+        extended = await placements.add_secondary(connection, meeting, placement.epoch, added)
+        if extended is not None:
             _LOG.info("room %s is extended from node %s to secondary node %s", meeting, placement.node, added)
-            return added, spilled
+            return added, extended
     return min(held or [placement.node], key=lambda name: present.get(name, 0)), placement
 
 
@@ -57,10 +57,10 @@ async def tell(services: Services, meeting: str, node: str, placement: Placement
     """Tell a secondary node of the room; return whether it knows. The home node need not be told."""
     if node == placement.node:
         return True
-    further, home = services.nodes.node(node), services.nodes.node(placement.node)
-    if further is None or home is None:
+    secondary, home = services.nodes.node(node), services.nodes.node(placement.node)
+    if secondary is None or home is None:
         return False
-    url = f"{further.http_url}/node/v1/rooms/{meeting}/spill"
+    url = f"{secondary.http_url}/node/v1/rooms/{meeting}/spill"
     headers = {"Authorization": f"Bearer {services.config.node_secret}"}
     try:
         async with services.http.put(

@@ -1,6 +1,6 @@
-"""What two nodes that hold the same room tell each other, as JSON over one WebSocket a room.
+"""Messages between two nodes that hold the same room: JSON over one WebSocket a room.
 
-The node that a room was placed on is the hub; one that it has spilled over to dials it. Each side says first where it
+The home, where the room was placed, is the hub; a secondary node dials it. Each side says first where it
 receives media and under which fresh keys (RFC 7714), then, whenever it changes, the whole of what it has that the other
 has not: participants and tracks. Media go over plain SRTP, each stream once, and of it only the layers that the other
 side wishes for. What is said to all is passed on as event.

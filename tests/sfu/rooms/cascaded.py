@@ -1,17 +1,16 @@
-"""A room that several nodes hold, in simulated time: stages whose nodes are tied to each other."""
+"""A room that several nodes hold, in simulated time: stages whose nodes are linked to each other."""
 
 from collections.abc import Callable
 
 from sfu.api import signaling
-from sfu.api.room_link import LinkMessage, decode, encode
+from sfu.api.cascade_link import LinkMessage, decode, encode
 from sfu.engine.contract import Datagram
 from sfu.formats.rtp import is_rtcp
 from sfu.peers.local_endpoint import LocalEndpoint
-from sfu.rooms import spilling
-from sfu.rooms.spilling import Home
+from sfu.rooms.node import Home
 from tests.sfu.rooms.stage import MS, SECOND, Person, RtcClient, Stage, subscribe
 
-HOME, FURTHER, FURTHEST = "192.0.2.10", "192.0.2.20", "192.0.2.30"
+HOME, SECONDARY, TERTIARY = "192.0.2.10", "192.0.2.20", "192.0.2.30"
 _RECEIVES, _SENDS = 40_000, 50_000
 
 
@@ -32,36 +31,36 @@ class Wire:
         pass
 
 
-class Tied:
-    """Stages by their hosts: HOME holds the room "r", which has spilled over to the others.
+class Cascaded:
+    """Stages by their hosts: HOME holds the room "r", the others are secondary nodes.
 
     Towards each of them a node receives media at port 40000 and sends from 50000, by sockets of their own.
     """
 
-    def __init__(self, *further: str, **limits: int) -> None:
-        self.stages = {host: Stage(**limits) for host in (HOME, *further)}
+    def __init__(self, *secondary: str, **limits: int) -> None:
+        self.stages = {host: Stage(**limits) for host in (HOME, *secondary)}
         self.crossed: list[tuple[str, bytes]] = []
         self.said: list[tuple[str, LinkMessage]] = []
         self.lose: Callable[[bytes], bool] = lambda _: False
-        self._ways = [way for host in further for way in ((HOME, host), (host, HOME))]
+        self._ways = [way for host in secondary for way in ((HOME, host), (host, HOME))]
         self._numbers: dict[tuple[str, str], int] = {}
         self._waiting: dict[tuple[str, str], list[tuple[int, bytes]]] = {way: [] for way in self._ways}
         for host, stage in self.stages.items():
             stage.node.context.node = host
             if host != HOME:
-                spilling.set_spilled(stage.node, "r", Home(HOME, "http://home"))
+                stage.node.set_home("r", Home(HOME, "http://home"))
         for (host, other), waiting in self._waiting.items():
             for port in (_RECEIVES, _SENDS):
                 self.stages[host].clients[other, port] = Wire(waiting, port)  # type: ignore[assignment]
 
-    def tie(self) -> None:
+    def link(self) -> None:
         for host, other in self._ways:
             stage, socket = self.stages[host], self._socket(host, other)
             ends = (
                 LocalEndpoint(socket, socket, host, _RECEIVES, _RECEIVES, own=True),
                 LocalEndpoint(socket + 1, socket + 1, host, _SENDS, _SENDS),
             )
-            self._numbers[host, other] = spilling.open_link(stage.node, "r", other, ends, stage.now).number
+            self._numbers[host, other] = stage.node.open_link("r", other, *ends, stage.now).number
         self.carry()
 
     def _socket(self, host: str, other: str) -> int:
@@ -80,10 +79,10 @@ class Tied:
         outbox.to_links = [entry for entry in outbox.to_links if entry[0] != number]
         self.said += [(host, message) for message in messages]
         for message in messages:
-            spilling.link_message(receiver.node, self._numbers[other, host], decode(encode(message)), receiver.now)
+            receiver.node.link_message(self._numbers[other, host], decode(encode(message)), receiver.now)
         if number in outbox.links_to_close:
             outbox.links_to_close.remove(number)
-            spilling.link_lost(receiver.node, self._numbers[other, host], receiver.now)
+            receiver.node.link_lost(self._numbers[other, host], receiver.now)
         waiting = self._waiting[host, other]
         self.crossed += [(host, data) for _, data in waiting]
         socket = self._socket(other, host)
@@ -113,16 +112,16 @@ class Tied:
         return [data for sender, data in self.crossed if sender == host and not is_rtcp(data)]
 
 
-class Pair(Tied):
-    """Two nodes: `near` is the room's home, it has spilled over to `far`. Ann is here, Bob there."""
+class Pair(Cascaded):
+    """Two nodes: `near` is the home of the room, `far` a secondary node. Ann is here, Bob there."""
 
     def __init__(self, **limits: int) -> None:
-        super().__init__(FURTHER, **limits)
-        self.near, self.far = self.stages[HOME], self.stages[FURTHER]
+        super().__init__(SECONDARY, **limits)
+        self.near, self.far = self.stages[HOME], self.stages[SECONDARY]
         self.ann, self.bob = self.near.join("ann"), self.far.join("bob")
 
 
-def watch(pair: Tied, stage: Stage, person: Person) -> RtcClient:
+def watch(pair: Cascaded, stage: Stage, person: Person) -> RtcClient:
     """Subscribe, and answer the offer of the slots that came meanwhile."""
     client = subscribe(stage, person)
     pair.run(SECOND)

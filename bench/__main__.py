@@ -16,6 +16,7 @@ NAMES = {
     "audio_latency": "how long audio waits while a large keyframe goes to 500 subscribers",
     "engine": "CPU per sent packet of each engine, and of a floor program that does the least possible",
     "load": "real peers at a real sfu: CPU, latency, loss, memory; the largest rooms",
+    "rooms": "ordinary meetings: many rooms in which everybody publishes; overload, and pauses of the sfu",
     "spill": "a room on two workers: one copy of each track between them, and what it costs",
     "join": "joins per second, and how soon a newcomer has its first packet",
     "soak": "memory and descriptors over a long time of joins, leaves and switches",
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in failed:
             print(f"{name}: not measured, see above")
     else:
-        rows = _run(chosen.name, quick=chosen.quick, minutes=chosen.minutes, keep=chosen.keep).rows
+        rows = _run(chosen).rows
         print_table(rows)
     if chosen.json:
         write_json(chosen.json, rows)
@@ -79,6 +80,19 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         help="what caption_voices keeps of a run, to go on with after it was cut off",
     )
     parser.add_argument("--minutes", type=float, help="how long soak (60) or caption_latency (5) takes")
+    rooms = parser.add_argument_group("rooms")
+    rooms.add_argument(
+        "--shape", action="append", default=[], metavar="RxN", help="R rooms of N people, as 100x4 (repeatable)"
+    )
+    rooms.add_argument("--seconds", type=float, default=None, help="how long a round measures (20, quick: 5)")
+    rooms.add_argument(
+        "--rounds", type=int, default=None, help="sfus started afresh, whose median is told (5, quick: 1)"
+    )
+    rooms.add_argument("--overload", type=float, default=1.0, metavar="X", help="X times the load, for a minute")
+    rooms.add_argument(
+        "--pause", type=float, default=0.0, metavar="SECONDS", help="stop the sfu for so long, ten times"
+    )
+    rooms.add_argument("--rest", action="store_true", help="layers that nobody watches rest")
     return parser
 
 
@@ -88,11 +102,12 @@ def _about(name: str) -> str:
     return ast.get_docstring(ast.parse(source)) or ""
 
 
-def _run(name: str, *, quick: bool, minutes: float | None, keep: Path | None) -> Report:
-    module = importlib.import_module(f"bench.{name}")
-    lasting: dict[str, object] = {"minutes": minutes}
-    own = {"soak": lasting, "caption_latency": lasting, "caption_voices": {"keep": keep}}
-    report: Report = module.run(quick=quick, **own.get(name, {}))
+def _run(chosen: argparse.Namespace) -> Report:
+    module = importlib.import_module(f"bench.{chosen.name}")
+    lasting: dict[str, object] = {"minutes": chosen.minutes}
+    own = {"soak": lasting, "caption_latency": lasting, "caption_voices": {"keep": chosen.keep}}
+    more = {"options": module.Options.of(chosen)} if hasattr(module, "Options") else own.get(chosen.name, {})
+    report: Report = module.run(quick=chosen.quick, **more)
     return report
 
 

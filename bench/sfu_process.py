@@ -117,8 +117,12 @@ class Process:
 
     def cpu_seconds(self) -> float:
         """User and system time so far, of all threads."""
+        return sum(self.cpu_times())
+
+    def cpu_times(self) -> tuple[float, float]:
+        """User time and system time in seconds so far, of all threads."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICK
+        return int(fields[11]) / _TICK, int(fields[12]) / _TICK
 
     def resident_bytes(self) -> int:
         """Resident memory now."""
@@ -137,6 +141,7 @@ class SfuProcess(Process):
     signaling_url: str
     http_url: str
     secret: str
+    udp_port: int
 
     def metrics(self) -> dict[str, float]:
         """What /metrics says, by name with labels."""
@@ -172,7 +177,12 @@ def running_sfu(**settings: str) -> Iterator[SfuProcess]:
             command = [*_WITH_US, sys.executable, "-m", "parley", "sfu"]
             process = subprocess.Popen(command, env=environment, stderr=output)
         sfu = SfuProcess(
-            process.pid, control, f"ws://127.0.0.1:{signaling}/ws/signaling", f"http://127.0.0.1:{http}", secret
+            process.pid,
+            control,
+            f"ws://127.0.0.1:{signaling}/ws/signaling",
+            f"http://127.0.0.1:{http}",
+            secret,
+            udp,
         )
         try:
             _await_ready(process, sfu.http_url, log)

@@ -5,7 +5,6 @@
  */
 #include "feedback.h"
 #include "reception.h"
-#include "stun.h"
 
 #include <poll.h>
 #include <unistd.h>
@@ -19,7 +18,9 @@ typedef struct {
     uint32_t remb;
     int64_t feedback_every, check_every;
     uint8_t check[256], check_key[64];
-    int check_bytes, check_key_bytes;
+    uint8_t answer_key[64];
+    int check_bytes, check_key_bytes, answer_key_bytes;
+    uint32_t loss, repair_rate;
 } peer_settings;
 
 client *client_new(void) {
@@ -54,7 +55,11 @@ peer *client_add(client *self, int fd, const peer_settings *settings) {
     memcpy(added->check, settings->check, sizeof added->check);
     added->check_bytes = settings->check_bytes;
     hmac_key(&added->check_inner, &added->check_outer, settings->check_key, settings->check_key_bytes);
-    added->ssrc = (uint32_t)random() | 1;
+    hmac_key(&added->answer_inner, &added->answer_outer, settings->answer_key, settings->answer_key_bytes);
+    added->answers_checks = settings->answer_key_bytes > 0;
+    added->loss = settings->loss;
+    added->repair_rate = settings->repair_rate;
+    added->dice = added->ssrc = (uint32_t)random() | 1;
     /* Spread, as those of browsers that joined one by one are. */
     added->checked_at = now - random() % 1000 * (added->check_every / 1000);
     added->reported_at = now - random() % 1000 * 1000000;
@@ -87,6 +92,7 @@ source *client_track(client *self, peer *of, const track_description *about, uin
     added->on = of;
     added->index = added->rtx_index = first_seq;
     atomic_store(&added->keyframe_wanted, 1);
+    atomic_store(&added->level, 20);
     added->history = calloc(HISTORY, sizeof *added->history);
     pthread_mutex_lock(&self->table);
     of->sources[of->source_count++] = added;
@@ -118,8 +124,13 @@ static void add_totals(totals *sum, const peer *of) {
         if (one == NULL || !one->begun || one->kind == KIND_RTX)
             continue;
         int64_t expected = one->highest - one->first + 1;
+        int64_t lost = expected > one->unique ? expected - one->unique : 0;
         sum->expected += expected;
-        sum->lost += expected > one->unique ? expected - one->unique : 0;
+        sum->lost += lost;
+        if (one->kind == KIND_AUDIO) {
+            sum->expected_audio += expected;
+            sum->lost_audio += lost;
+        }
     }
 }
 
@@ -198,8 +209,10 @@ static void tick(client *self, int turn) {
 
 static void free_gone(client *self) {
     pthread_mutex_lock(&self->table);
-    for (int k = 0; k < self->gone_count; k++)
+    for (int k = 0; k < self->gone_count; k++) {
+        schedule_forget(&self->playing, self->gone[k]);
         free_peer(self, self->gone[k]);
+    }
     self->gone_count = 0;
     pthread_mutex_unlock(&self->table);
 }
@@ -252,49 +265,51 @@ void client_run(client *self) {
 
 void client_stop(client *self) { atomic_store(&self->stops, 1); }
 
-/* Frames of one track, in turn, as often as `every` says. */
-typedef struct {
-    source *on;
-    const int *sizes, *counts; /* of packets; `counts` says how many make a frame */
-    int frames, keep_in_flight;
-    int64_t every, due;
-    uint32_t timestamp_step, timestamp;
-    int frame, size_at;
-} performance;
-
-static void perform(performance *one) {
-    send_frame(one->on, one->sizes + one->size_at, one->counts[one->frame], one->timestamp);
-    one->timestamp += one->timestamp_step;
-    one->size_at += one->counts[one->frame];
-    if (++one->frame == one->frames)
-        one->frame = one->size_at = 0;
-    one->due += one->every;
+/* Performs from now on, beginning with burst `from`, until the peer is removed; `client_play` has to run. */
+void client_begin(client *self, const performance *like, int from) {
+    performance *one = malloc(sizeof *one);
+    *one = *like;
+    begin_performance(one, from);
+    pthread_mutex_lock(&self->playing.lock);
+    schedule_add(&self->playing, one);
+    pthread_mutex_unlock(&self->playing.lock);
 }
 
-/* Publishes until `until` (CLOCK_MONOTONIC); each track keeps its times however late the thread wakes. */
-void client_perform(performance *all, int count, int64_t until) {
-    for (;;) {
-        performance *next = &all[0];
-        for (int k = 1; k < count; k++)
-            if (all[k].due < next->due)
-                next = &all[k];
-        if (next->due >= until)
-            return;
-        struct timespec at = {next->due / 1000000000, next->due % 1000000000};
-        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
-        perform(next);
+/* Ends what a peer performs. */
+void client_end(client *self, const peer *of) { schedule_forget(&self->playing, of); }
+
+/* Performs what was begun, until `client_stop`. */
+void client_play(client *self) { play(&self->playing, INT64_MAX, &self->stops); }
+
+/* Performs until `until` (CLOCK_MONOTONIC). */
+void client_perform(client *self, performance *all, int count, int64_t until) {
+    schedule own = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    for (int k = 0; k < count; k++) {
+        begin_performance(&all[k], 0);
+        schedule_add(&own, &all[k]);
     }
+    play(&own, until, &self->stops);
+    free(own.heap);
 }
+
+/* Lets a layer rest, or go on. */
+void client_rest(source *of, int is_resting) {
+    if (atomic_exchange(&of->is_resting, is_resting) && !is_resting)
+        atomic_store(&of->keyframe_wanted, 1);
+}
+
+void client_speak(source *of, int level) { atomic_store(&of->level, level); }
 
 /* Publishes one track as fast as `subscribers` receive it: at most `keep_in_flight` packets are on their way to each. */
 void client_saturate(client *self, performance *one, int subscribers, int64_t until) {
     unsigned long long before = atomic_load(&self->received), sent = 0;
     int64_t progress_at = now_ns();
     unsigned long long last = before;
+    begin_performance(one, 0);
     for (int64_t now = progress_at; now < until; now = now_ns()) {
         unsigned long long received = atomic_load(&self->received) - before;
         if (sent * subscribers <= received + (unsigned long long)one->keep_in_flight * subscribers) {
-            sent += one->counts[one->frame];
+            sent += one->bursts[one->next].count;
             perform(one);
             continue;
         }

@@ -29,7 +29,6 @@ from sfu.machines.dtls.certificate import DtlsCertificate, generate_certificate
 JOIN_SECONDS = 60.0
 _CODECS = frozenset({Codec.OPUS, Codec.VP8})
 _IDS = {extension: number for number, extension in PUBLISH_EXTENSIONS.items()}
-_NEEDED = (b'"kind":"offer"', b'"kind":"answer"', b'"kind":"track-published"', b'"kind":"error"')
 
 
 class JoinFailed(ConnectionError):
@@ -39,7 +38,19 @@ class JoinFailed(ConnectionError):
 class Participant:
     """One participant. After `join` its subscribe peer is connected and received for by C."""
 
-    def __init__(self, client: LightClient, sfu: SfuProcess, room: str, *, gives_feedback: bool = True) -> None:
+    needed: tuple[bytes, ...] = (b'"kind":"offer"', b'"kind":"answer"', b'"kind":"track-published"', b'"kind":"error"')
+    """What messages that are looked at begin with."""
+
+    def __init__(
+        self,
+        client: LightClient,
+        sfu: SfuProcess,
+        room: str,
+        *,
+        gives_feedback: bool = True,
+        loss: float = 0.0,
+        check_ms: int = 5000,
+    ) -> None:
         self.participant = f"p-{secrets.token_hex(6)}"
         self.peer = 0
         self.publish_peer = 0
@@ -49,6 +60,8 @@ class Participant:
         self._sfu = sfu
         self._room = room
         self._gives_feedback = gives_feedback
+        self._loss = loss
+        self._check_ms = check_ms
         self._certificate = _certificate()
         self._socket: WebSocket | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -63,7 +76,7 @@ class Participant:
         token = self._sfu.control.token(self._room, self.participant, publishes=publishes)
         self._connected = asyncio.get_running_loop().create_future()
         async with asyncio.timeout(JOIN_SECONDS):
-            self._socket = await WebSocket.connect(self._sfu.signaling_url, _NEEDED)
+            self._socket = await WebSocket.connect(self._sfu.signaling_url, self.needed)
             self._socket.send(signaling.encode(signaling.Join(v=signaling.VERSION, token=token)))
             self._reader = asyncio.create_task(self._read(self._socket))
             await self._connected
@@ -71,7 +84,6 @@ class Participant:
 
     async def publish(self, *codecs: Codec) -> list[int]:
         """Publish a microphone (OPUS) and cameras (VP8); returns their sources for LightClient.perform."""
-        assert self._socket is not None
         handshake = Handshake(self._certificate)
         cname = secrets.token_hex(8)
         offered = [
@@ -84,18 +96,39 @@ class Participant:
             signaling_values.OfferedTrack(mid=track.mid, source=source)
             for track, source in zip(offered, sources, strict=True)
         ]
+        await self._open_publish_peer(handshake, sdp, tracks)
+        return [self._client.track(self.publish_peer, _track(track)) for track in offered]
+
+    async def _open_publish_peer(
+        self,
+        handshake: Handshake,
+        sdp: str,
+        tracks: list[signaling_values.OfferedTrack],
+        *,
+        repair_rate: int = 0,
+    ) -> signaling.Answer:
+        """Offer, and connect what is answered."""
+        assert self._socket is not None
         self._socket.send(signaling.encode(signaling.Offer(peer="publish", sdp=sdp, tracks=tracks)))
         async with asyncio.timeout(JOIN_SECONDS):
             said = await self._answers.get()
             if isinstance(said, Exception):
                 raise said
-            answer = parse_sdp(said.sdp)
-            remote, candidates = remote_side(answer, "127.0.0.1")
+            remote, candidates = remote_side(parse_sdp(said.sdp), "127.0.0.1")
             keys = await handshake.connect(remote, candidates[0])
         check, check_key = handshake.check()
-        settings = PeerSettings(keys, check, check_key, {}, gives_feedback=False)
+        settings = PeerSettings(
+            keys,
+            check,
+            check_key,
+            {},
+            gives_feedback=False,
+            check_ms=self._check_ms,
+            loss=self._loss,
+            repair_rate=repair_rate,
+        )
         self.publish_peer = self._client.add(handshake.socket.detach(), settings)
-        return [self._client.track(self.publish_peer, _track(track)) for track in offered]
+        return said
 
     async def want(self, track: str, *, on: bool) -> None:
         """Turn a track of somebody else on or off."""
@@ -181,6 +214,8 @@ class Participant:
             transport_seq_id=ids.get(URIS[Extension.TRANSPORT_SEQ], 0) if self._gives_feedback else 0,
             gives_feedback=self._gives_feedback,
             remb=0 if self._gives_feedback else 20_000_000,
+            check_ms=self._check_ms,
+            loss=self._loss,
         )
         self.peer = self._client.add(handshake.socket.detach(), settings)
         for rtx, ssrc in self._rtx.items():

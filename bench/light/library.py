@@ -12,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.light.recording import Burst, Recording
 from sfu.engine.srtp import derive_key
 from sfu.machines.dtls.srtp import DtlsKeys
 
 BUCKETS = 50_000
 BUCKET_MS = 0.01
 AUDIO, VIDEO, RTX = 1, 2, 3
+LAYERS = 3
 _GCM = 7
 _CM = 1
 
@@ -44,8 +46,12 @@ class _PeerSettings(ctypes.Structure):
         ("check_every", ctypes.c_int64),
         ("check", ctypes.c_uint8 * 256),
         ("check_key", ctypes.c_uint8 * 64),
+        ("answer_key", ctypes.c_uint8 * 64),
         ("check_bytes", ctypes.c_int),
         ("check_key_bytes", ctypes.c_int),
+        ("answer_key_bytes", ctypes.c_int),
+        ("loss", ctypes.c_uint32),
+        ("repair_rate", ctypes.c_uint32),
     ]
 
 
@@ -59,24 +65,45 @@ class _Track(ctypes.Structure):
         ("mid_id", ctypes.c_uint8),
         ("transport_seq_id", ctypes.c_uint8),
         ("audio_level_id", ctypes.c_uint8),
+        ("rid_id", ctypes.c_uint8),
+        ("rrid_id", ctypes.c_uint8),
+        ("send_time_id", ctypes.c_uint8),
+        ("red_payload_type", ctypes.c_uint8),
+        ("has_temporal_layers", ctypes.c_uint8),
+        ("width", ctypes.c_uint16),
+        ("height", ctypes.c_uint16),
         ("mid", ctypes.c_char * 8),
+        ("rid", ctypes.c_char * 8),
         ("clock_rate", ctypes.c_uint32),
+    ]
+
+
+class _Burst(ctypes.Structure):
+    _fields_ = [
+        ("at", ctypes.c_int64),
+        ("first_size", ctypes.c_int),
+        ("count", ctypes.c_int),
+        ("layer", ctypes.c_uint8),
+        ("begins", ctypes.c_uint8),
+        ("ends", ctypes.c_uint8),
     ]
 
 
 class _Performance(ctypes.Structure):
     _fields_ = [
-        ("on", ctypes.c_void_p),
+        ("layers", ctypes.c_void_p * LAYERS),
         ("sizes", ctypes.POINTER(ctypes.c_int)),
-        ("counts", ctypes.POINTER(ctypes.c_int)),
-        ("frames", ctypes.c_int),
+        ("bursts", ctypes.POINTER(_Burst)),
+        ("key", ctypes.POINTER(_Burst)),
+        ("burst_count", ctypes.c_int),
+        ("key_count", ctypes.c_int),
         ("keep_in_flight", ctypes.c_int),
-        ("every", ctypes.c_int64),
-        ("due", ctypes.c_int64),
-        ("timestamp_step", ctypes.c_uint32),
-        ("timestamp", ctypes.c_uint32),
-        ("frame", ctypes.c_int),
-        ("size_at", ctypes.c_int),
+        ("period", ctypes.c_int64),
+        ("begin", ctypes.c_int64),
+        *((name, ctypes.c_int64) for name in ("_round", "_due", "_held_until", "_key_at", "_key_began")),
+        *((name, ctypes.c_int) for name in ("_next", "_next_key", "_is_in_key")),
+        *((name, ctypes.c_uint8 * LAYERS) for name in ("_is_open", "_is_skipped", "_is_key")),
+        ("_timestamp", ctypes.c_uint32 * LAYERS),
     ]
 
 
@@ -97,6 +124,10 @@ class Totals(ctypes.Structure):
         "expected",
         "feedback",
         "checks_answered",
+        "lost_audio",
+        "expected_audio",
+        "repairs_sent",
+        "repairs_refused",
     )
     _fields_ = [(name, ctypes.c_uint64) for name in NAMES]
 
@@ -119,6 +150,8 @@ class PeerSettings:
     without one no consent is kept up.
 
     `kinds` are AUDIO, VIDEO or RTX by payload type; `remb` is a bandwidth in bits/s to claim instead of feedback.
+    `answer_key` is that of answers to the far end's own checks; `loss` the share of datagrams that the link loses each
+    way; `repair_rate` in bits/s what repairs may take, 0 for no limit.
     """
 
     keys: DtlsKeys
@@ -131,6 +164,9 @@ class PeerSettings:
     remb: int = 0
     feedback_ms: int = 100
     check_ms: int = 5000
+    answer_key: bytes = b""
+    loss: float = 0.0
+    repair_rate: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +183,22 @@ class TrackSettings:
     transport_seq_id: int
     audio_level_id: int
     clock_rate: int
+    rid: str = ""
+    rid_id: int = 0
+    rrid_id: int = 0
+    send_time_id: int = 0
+    red_payload_type: int = 0
+    has_temporal_layers: bool = False
+    width: int = 1280
+    height: int = 720
 
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """What a track sends: `frames` in turn, sizes in bytes of each protected packet, one every `every_ns`."""
+    """What a track sends: a recording, over and over, with the sources of its layers, lowest first."""
 
-    source: int
-    frames: Sequence[Sequence[int]]
-    every_ns: int
-    timestamp_step: int
+    sources: Sequence[int]
+    recording: Recording
     begin_ns: int
     keep_in_flight: int = 0
 
@@ -185,7 +227,12 @@ def _library() -> ctypes.CDLL:
         ("client_received", ctypes.c_uint64, [pointer]),
         ("client_run", None, [pointer]),
         ("client_stop", None, [pointer]),
-        ("client_perform", None, [ctypes.POINTER(_Performance), ctypes.c_int, ctypes.c_int64]),
+        ("client_begin", None, [pointer, ctypes.POINTER(_Performance), ctypes.c_int]),
+        ("client_end", None, [pointer, pointer]),
+        ("client_play", None, [pointer]),
+        ("client_rest", None, [pointer, ctypes.c_int]),
+        ("client_speak", None, [pointer, ctypes.c_int]),
+        ("client_perform", None, [pointer, ctypes.POINTER(_Performance), ctypes.c_int, ctypes.c_int64]),
         ("client_saturate", None, [pointer, ctypes.POINTER(_Performance), ctypes.c_int, ctypes.c_int64]),
         ("client_packets_sent", ctypes.c_uint64, [pointer]),
     ):
@@ -195,20 +242,25 @@ def _library() -> ctypes.CDLL:
 
 
 class LightClient:
-    """Peers that are received for by one thread, from construction to `close`."""
+    """Peers that are received for by one thread, and published for by another, from construction to `close`."""
 
     def __init__(self) -> None:
         self._library = _library()
         self._client = self._library.client_new()
         if not self._client:
             raise SystemExit("bench: the light client needs libcrypto of OpenSSL 1.1 or later")
-        self._thread = threading.Thread(target=self._library.client_run, args=(self._client,), daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=work, args=(self._client,), daemon=True)
+            for work in (self._library.client_run, self._library.client_play)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
         """Stop receiving. What C holds stays until the process ends."""
         self._library.client_stop(self._client)
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def add(self, descriptor: int, settings: PeerSettings) -> int:
         """Take over a connected UDP socket's descriptor; returns the peer."""
@@ -224,7 +276,11 @@ class LightClient:
             check_every=settings.check_ms * 1_000_000,
             check_bytes=len(settings.check),
             check_key_bytes=len(settings.check_key),
+            answer_key_bytes=len(settings.answer_key),
+            loss=int(settings.loss * 0xFFFFFFFF),
+            repair_rate=settings.repair_rate,
         )
+        entry.answer_key[: len(settings.answer_key)] = settings.answer_key
         entry.check[: len(settings.check)] = settings.check
         entry.check_key[: len(settings.check_key)] = settings.check_key
         for payload_type, kind in settings.kinds.items():
@@ -237,8 +293,12 @@ class LightClient:
 
     def track(self, peer: int, settings: TrackSettings) -> int:
         """Add a track to a publishing peer; returns its source."""
-        names = [entry[0] for entry in _Track._fields_ if entry[0] != "mid"]
-        entry = _Track(**{name: int(getattr(settings, name)) for name in names}, mid=settings.mid.encode())
+        texts = ("mid", "rid")
+        names = [entry[0] for entry in _Track._fields_ if entry[0] not in texts]
+        entry = _Track(
+            **{name: int(getattr(settings, name)) for name in names},
+            **{name: getattr(settings, name).encode() for name in texts},
+        )
         return int(self._library.client_track(self._client, peer, ctypes.byref(entry), 100))
 
     def remove(self, peer: int) -> None:
@@ -268,10 +328,27 @@ class LightClient:
         """Packets that a track has sent, repairs not counted."""
         return int(self._library.client_packets_sent(source))
 
+    def begin(self, performance: Performance, *, first: int = 0) -> None:
+        """Publish from now on, beginning with that burst of the recording, until it is ended or the peer removed."""
+        entry = _performance(performance)
+        self._library.client_begin(self._client, ctypes.byref(entry), first)
+
+    def end(self, peer: int) -> None:
+        """End all that a peer publishes by `begin`."""
+        self._library.client_end(self._client, peer)
+
+    def rest(self, source: int, *, rests: bool) -> None:
+        """Let a layer rest, or go on with a keyframe."""
+        self._library.client_rest(source, rests)
+
+    def speak(self, source: int, level: int) -> None:
+        """Say how loud a microphone is: RFC 6464's level, 127 for silence."""
+        self._library.client_speak(source, level)
+
     def perform(self, performances: Sequence[Performance], until_ns: int) -> None:
         """Publish until `until_ns`, in the caller's thread."""
         entries = (_Performance * len(performances))(*map(_performance, performances))
-        self._library.client_perform(entries, len(performances), until_ns)
+        self._library.client_perform(self._client, entries, len(performances), until_ns)
 
     def saturate(self, performance: Performance, subscribers: int, until_ns: int) -> None:
         """Publish one track as fast as all subscribers receive it."""
@@ -280,19 +357,38 @@ class LightClient:
 
 
 def _performance(performance: Performance) -> _Performance:
-    sizes = [size for frame in performance.frames for size in frame]
-    counts = [len(frame) for frame in performance.frames]
-    return _Performance(
-        on=performance.source,
-        sizes=(ctypes.c_int * len(sizes))(*sizes),
-        counts=(ctypes.c_int * len(counts))(*counts),
-        frames=len(counts),
+    recording = performance.recording
+    sizes, bursts, key = _in_c(recording)
+    entry = _Performance(
+        sizes=sizes,
+        bursts=bursts,
+        key=key,
+        burst_count=len(recording.bursts),
+        key_count=len(recording.key),
         keep_in_flight=performance.keep_in_flight,
-        every=performance.every_ns,
-        due=performance.begin_ns,
-        timestamp_step=performance.timestamp_step,
-        timestamp=(performance.begin_ns * performance.timestamp_step // max(performance.every_ns, 1)) & 0xFFFFFFFF,
+        period=recording.period_ns,
+        begin=performance.begin_ns,
     )
+    for layer, source in enumerate(performance.sources):
+        entry.layers[layer] = source
+    return entry
+
+
+@functools.cache
+def _in_c(recording: Recording) -> "tuple[ctypes.Array[ctypes.c_int], ctypes.Array[_Burst], ctypes.Array[_Burst]]":
+    """Lay out a recording once; C points at it for as long as this process lives."""
+    sizes: list[int] = []
+
+    def laid_out(bursts: Sequence[Burst]) -> "ctypes.Array[_Burst]":
+        entries = (_Burst * len(bursts))()
+        for entry, burst in zip(entries, bursts, strict=True):
+            entry.at, entry.layer, entry.begins, entry.ends = burst.at_ns, burst.layer, burst.begins, burst.ends
+            entry.first_size, entry.count = len(sizes), len(burst.sizes)
+            sizes.extend(burst.sizes)
+        return entries
+
+    bursts, key = laid_out(recording.bursts), laid_out(recording.key)
+    return (ctypes.c_int * len(sizes))(*sizes), bursts, key
 
 
 def _session_keys(profile: int, master: bytes) -> _SessionKeys:

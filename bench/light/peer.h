@@ -32,7 +32,7 @@ typedef struct {
 
 typedef struct {
     uint64_t audio, video, repaired, duplicates, bytes, unauthentic, unexpected, rtcp, lost, nacks, expected, feedback,
-        checks_answered;
+        checks_answered, lost_audio, expected_audio, repairs_sent, repairs_refused;
 } totals;
 
 /* A source of packets; see publisher.h. */
@@ -60,7 +60,23 @@ typedef struct {
     uint8_t check[256];
     int check_bytes;
     sha1_state check_inner, check_outer;
+    /* answers to the far end's own requests, where it is no lite agent */
+    sha1_state answer_inner, answer_outer;
+    int answers_checks;
+    uint32_t loss, dice; /* of 2^32 datagrams, both ways */
+    uint32_t repair_rate; /* bits/s, 0: no limit */
+    int64_t repair_bits, repair_bits_at;
 } peer;
+
+/* Whether the link loses the next datagram. */
+static inline int is_lost(peer *of) {
+    if (!of->loss)
+        return 0;
+    of->dice ^= of->dice << 13; /* xorshift32 */
+    of->dice ^= of->dice >> 17;
+    of->dice ^= of->dice << 5;
+    return of->dice < of->loss;
+}
 
 static inline int64_t now_ns(void) { return clock_nanoseconds(CLOCK_MONOTONIC); }
 

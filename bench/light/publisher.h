@@ -5,13 +5,15 @@
 
 #include <errno.h>
 
-enum { PACKET_BYTES = 1500, STAMP_BYTES = 8 };
+enum { PACKET_BYTES = 1500, STAMP_BYTES = 8, REPAIR_AGAIN_NS = 10000000 };
 
 /* Extension ids of an offer of ours: 0 for what was not agreed on. */
 typedef struct {
     uint32_t ssrc, rtx_ssrc;
-    uint8_t payload_type, rtx_payload_type, is_video, mid_id, transport_seq_id, audio_level_id;
-    char mid[8];
+    uint8_t payload_type, rtx_payload_type, is_video, mid_id, transport_seq_id, audio_level_id, rid_id, rrid_id,
+        send_time_id, red_payload_type, has_temporal_layers;
+    uint16_t width, height;
+    char mid[8], rid[8];
     uint32_t clock_rate;
 } track_description;
 
@@ -21,10 +23,14 @@ struct source {
     uint64_t index, rtx_index; /* 48 bits: rollover counter and seq */
     uint32_t timestamp, picture_id;
     uint64_t packets, octets;
-    atomic_int keyframe_wanted;
+    atomic_int keyframe_wanted, is_resting, level; /* `level`: RFC 6464's, of sound */
+    uint8_t is_known, tl0_picture, since_key, redundant[256];
+    int redundant_bytes;
+    uint32_t redundant_timestamp;
     int64_t last_sent_at;
     struct {
         uint64_t index;
+        int64_t repaired_at;
         int size;
         uint8_t data[PACKET_BYTES];
     } *history;
@@ -33,17 +39,34 @@ struct source {
 /* The peer's transport-wide seq: shared by its tracks, as pairs of them share `on`. */
 static inline uint32_t next_transport_seq(peer *on) { return on->highest_seq++ & 0xFFFF; }
 
+static int write_text(uint8_t *out, int at, int id, const char *text) {
+    int bytes = (int)strlen(text);
+    if (!id || !bytes)
+        return at;
+    out[at] = id << 4 | (bytes - 1);
+    memcpy(out + at + 1, text, bytes);
+    return at + 1 + bytes;
+}
+
+/* mid and rid are sent until a report tells that the far end knows the SSRC, as libwebrtc does. */
 static int write_header(source *of, uint8_t *out, uint32_t ssrc, int payload_type, uint64_t index, int marker) {
-    int at = 16, mid_bytes = (int)strlen(of->about.mid);
+    int at = 16, is_repair = ssrc != of->about.ssrc;
     out[0] = 0x90;
     out[1] = marker << 7 | payload_type;
     put16(out + 2, index);
     put32(out + 4, of->timestamp);
     put32(out + 8, ssrc);
-    if (of->about.mid_id) {
-        out[at++] = of->about.mid_id << 4 | (mid_bytes - 1);
-        memcpy(out + at, of->about.mid, mid_bytes);
-        at += mid_bytes;
+    if (!of->is_known || is_repair) {
+        at = write_text(out, at, of->about.mid_id, of->about.mid);
+        at = write_text(out, at, is_repair ? of->about.rrid_id : of->about.rid_id, of->about.rid);
+    }
+    if (of->about.send_time_id) {
+        uint64_t now = now_ns();
+        uint32_t time = now / 1000000000 % 64 << 18 | ((now % 1000000000) << 18) / 1000000000;
+        out[at++] = of->about.send_time_id << 4 | 2;
+        out[at++] = time >> 16;
+        put16(out + at, time);
+        at += 2;
     }
     if (of->about.transport_seq_id) {
         out[at++] = of->about.transport_seq_id << 4 | 1;
@@ -52,7 +75,7 @@ static int write_header(source *of, uint8_t *out, uint32_t ssrc, int payload_typ
     }
     if (of->about.audio_level_id) {
         out[at++] = of->about.audio_level_id << 4;
-        out[at++] = 0x80 | 20;
+        out[at++] = atomic_load(&of->level) | (atomic_load(&of->level) < 127 ? 0x80 : 0);
     }
     for (; at % 4; at++)
         out[at] = 0;
@@ -61,57 +84,123 @@ static int write_header(source *of, uint8_t *out, uint32_t ssrc, int payload_typ
     return at;
 }
 
+/* RFC 7741. Of temporal layers, where there are any, as libwebrtc has them: 0, 2, 1, 2. */
 static int write_vp8(source *of, uint8_t *out, int begins, int keyframe) {
-    static const uint8_t header[10] = {0x10, 0, 0, 0x9D, 0x01, 0x2A, 0x00, 0x05, 0xD0, 0x02}; /* 1280 × 720 */
+    static const uint8_t layers[] = {0 << 6, 2 << 6 | 1 << 5, 1 << 6 | 1 << 5, 2 << 6};
+    uint8_t header[10] = {0x10, 0, 0, 0x9D, 0x01, 0x2A};
+    int at = 4;
     out[0] = 0x80 | (begins ? 0x10 : 0);
-    out[1] = 0x80;
+    out[1] = of->about.has_temporal_layers ? 0xE0 : 0x80;
     put16(out + 2, 0x8000 | (of->picture_id & 0x7FFF));
+    if (of->about.has_temporal_layers) {
+        out[at++] = of->tl0_picture;
+        out[at++] = layers[of->since_key % 4];
+    }
     if (!begins)
-        return 4;
-    memcpy(out + 4, header, sizeof header);
+        return at;
+    header[6] = of->about.width;
+    header[7] = of->about.width >> 8;
+    header[8] = of->about.height;
+    header[9] = of->about.height >> 8;
+    memcpy(out + at, header, sizeof header);
     if (!keyframe)
-        out[4] |= 1;
-    return 4 + sizeof header;
+        out[at] |= 1;
+    return at + sizeof header;
+}
+
+/* RFC 2198: the sound before once more, where it is not too old. */
+static int write_redundant(source *of, uint8_t *out) {
+    uint32_t offset = of->timestamp - of->redundant_timestamp;
+    int at = 0;
+    if (of->redundant_bytes && offset < 1 << 14) {
+        out[at++] = 0x80 | of->about.payload_type;
+        put16(out + at, offset << 2 | of->redundant_bytes >> 8);
+        out[at + 2] = of->redundant_bytes;
+        at += 3;
+    } else {
+        of->redundant_bytes = 0;
+    }
+    out[at++] = of->about.payload_type;
+    memcpy(out + at, of->redundant, of->redundant_bytes);
+    return at + of->redundant_bytes;
 }
 
 static int send_sealed(source *of, const uint8_t *plain, int size, int header, uint64_t index) {
     uint8_t data[PACKET_BYTES + 32];
     memcpy(data, plain, size);
+    if (is_lost(of->on))
+        return size;
     int sealed = rtp_seal(&of->on->out, data, size, header, index);
     for (int tries = 0; send(of->on->fd, data, sealed, 0) < 0 && errno == ENOBUFS && tries < 100;)
         tries++;
     return sealed;
 }
 
-/* Sends one frame; `sizes` are of the protected packets. */
-static void send_frame(source *of, const int *sizes, int count, uint32_t timestamp) {
-    pthread_mutex_lock(&of->on->lock);
-    int keyframe = of->about.is_video && atomic_exchange(&of->keyframe_wanted, 0);
-    int overhead = of->on->out.is_gcm ? GCM_TAG : CM_TAG;
-    of->timestamp = timestamp;
-    for (int k = 0; k < count; k++) {
-        uint64_t index = of->index++;
-        uint8_t *data = of->history[index % HISTORY].data;
-        int header = write_header(of, data, of->about.ssrc, of->about.payload_type, index,
-                                  of->about.is_video ? k == count - 1 : 0);
-        int at = header + (of->about.is_video ? write_vp8(of, data + header, k == 0, keyframe) : 0);
-        int size = sizes[k] - overhead;
-        if (size < at + STAMP_BYTES)
-            size = at + STAMP_BYTES;
-        if (size > PACKET_BYTES)
-            size = PACKET_BYTES;
-        memset(data + at, 0xA5, size - at);
-        int64_t stamp = clock_nanoseconds(CLOCK_REALTIME);
-        memcpy(data + size - STAMP_BYTES, &stamp, STAMP_BYTES);
-        of->history[index % HISTORY].index = index;
-        of->history[index % HISTORY].size = size;
-        of->octets += size - header;
-        of->packets++;
-        send_sealed(of, data, size, header, index);
+/* Sends one packet; `size` is that of the protected one, without redundancy. */
+static void send_packet(source *of, int size, int begins, int ends, int keyframe) {
+    uint64_t index = of->index++;
+    uint8_t *data = of->history[index % HISTORY].data;
+    int is_red = of->about.red_payload_type != 0;
+    int header = write_header(of, data, of->about.ssrc, is_red ? of->about.red_payload_type : of->about.payload_type,
+                              index, of->about.is_video && ends);
+    int at = header, payload = size - header - (of->on->out.is_gcm ? GCM_TAG : CM_TAG);
+    if (is_red)
+        at += write_redundant(of, data + at);
+    else if (of->about.is_video)
+        at += write_vp8(of, data + at, begins, keyframe);
+    size = is_red ? at + payload : header + payload;
+    if (size < at + STAMP_BYTES)
+        size = at + STAMP_BYTES;
+    if (size > PACKET_BYTES)
+        size = PACKET_BYTES;
+    memset(data + at, 0xA5, size - at);
+    int64_t stamp = clock_nanoseconds(CLOCK_REALTIME);
+    memcpy(data + size - STAMP_BYTES, &stamp, STAMP_BYTES);
+    if (is_red) {
+        of->redundant_bytes = size - at < (int)sizeof of->redundant ? size - at : 0;
+        of->redundant_timestamp = of->timestamp;
+        memcpy(of->redundant, data + at, of->redundant_bytes);
     }
-    of->picture_id++;
+    of->history[index % HISTORY].index = index;
+    of->history[index % HISTORY].size = size;
+    of->history[index % HISTORY].repaired_at = 0;
+    of->octets += size - header;
+    of->packets++;
+    send_sealed(of, data, size, header, index);
+}
+
+/* What leaves at once: a whole frame, or a part of one; `keyframe` where it begins one. */
+static void send_burst(source *of, const int *sizes, int count, uint32_t timestamp, int begins, int ends, int keyframe) {
+    pthread_mutex_lock(&of->on->lock);
+    of->timestamp = timestamp;
+    if (begins) {
+        of->since_key = keyframe ? 0 : of->since_key + 1;
+        of->tl0_picture += of->since_key % 4 == 0;
+    }
+    for (int k = 0; k < count; k++)
+        send_packet(of, sizes[k], begins && k == 0, ends && k == count - 1, keyframe);
+    of->picture_id += ends;
     of->last_sent_at = clock_nanoseconds(CLOCK_REALTIME);
     pthread_mutex_unlock(&of->on->lock);
+}
+
+/* Whether libwebrtc would repair now: at most as many bits a second as it sends at all, and no packet again before the
+ * repair can have come. */
+static int may_repair(source *of, uint64_t index) {
+    peer *on = of->on;
+    int64_t now = now_ns(), drained = on->repair_bits - (now - on->repair_bits_at) / 1000 * on->repair_rate / 1000000;
+    int bits = 8 * of->history[index % HISTORY].size;
+    if (!on->repair_rate)
+        return 1;
+    if (now - of->history[index % HISTORY].repaired_at < REPAIR_AGAIN_NS)
+        return 0;
+    on->repair_bits = drained < 0 ? 0 : drained;
+    on->repair_bits_at = now;
+    if (on->repair_bits + bits > on->repair_rate)
+        return 0;
+    on->repair_bits += bits;
+    of->history[index % HISTORY].repaired_at = now;
+    return 1;
 }
 
 /* Answers a NACK, by RTX (RFC 4588) or, without, by the packet itself. The peer's lock is held. */
@@ -121,6 +210,11 @@ static void resend(source *of, uint32_t seq) {
         index -= 0x10000;
     if (of->history[index % HISTORY].index != index)
         return;
+    if (!may_repair(of, index)) {
+        of->on->counted.repairs_refused++;
+        return;
+    }
+    of->on->counted.repairs_sent++;
     const uint8_t *data = of->history[index % HISTORY].data;
     int size = of->history[index % HISTORY].size, header = rtp_header_bytes(data, size);
     if (!of->about.rtx_ssrc) {

@@ -1,7 +1,8 @@
 /* From the sockets to counts: every packet authenticated, its latency noted, control packets taken. */
 #ifndef LIGHT_RECEPTION_H
 #define LIGHT_RECEPTION_H
-#include "publisher.h"
+#include "schedule.h"
+#include "stun.h"
 
 #ifndef UDP_GRO
 #define UDP_GRO 104
@@ -16,6 +17,7 @@ typedef struct {
     atomic_int stops;
     atomic_ullong received; /* media packets, each once */
     totals of_gone;
+    schedule playing;
     uint64_t latencies[3][BUCKETS]; /* audio, video, repaired */
     uint8_t buffers[MESSAGES][MESSAGE_BYTES];
 } client;
@@ -117,8 +119,19 @@ static void take_nack(peer *of, const uint8_t *data, int size) {
     }
 }
 
+/* Streams that a report tells of need not be announced any more. */
+static void take_report_blocks(peer *of, const uint8_t *data, int size, int at) {
+    for (; at + 24 <= size; at += 24) {
+        source *about = source_of(of, get32(data + at));
+        if (about != NULL)
+            about->is_known = 1;
+    }
+}
+
 static void take_control(peer *of, const uint8_t *data, int size, int64_t arrival) {
     int format = data[0] & 31;
+    if (data[1] == 200 || data[1] == 201)
+        take_report_blocks(of, data, size, data[1] == 200 ? 28 : 8);
     if (data[1] == 200 && size >= 28) {
         stream **place = stream_place(of, get32(data + 4));
         if (place != NULL && *place != NULL) {
@@ -151,7 +164,11 @@ static void receive_rtcp(peer *of, uint8_t *data, int size, int64_t arrival) {
 }
 
 static void receive_datagram(client *self, peer *of, uint8_t *data, int size, int64_t arrival) {
-    if (size < 20 || data[0] < 128)
+    if (is_lost(of))
+        return;
+    if (size >= 20 && data[0] == 0 && data[1] == 1)
+        answer_check(of, data, size);
+    else if (size < 20 || data[0] < 128)
         of->counted.checks_answered += size >= 20 && data[0] == 1;
     else if (data[1] >= 192 && data[1] <= 223)
         receive_rtcp(of, data, size, arrival);

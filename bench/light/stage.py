@@ -14,6 +14,7 @@ from bench.cores import pinned
 from bench.engine import RECORDED, Frames
 from bench.light.joining import Participant, join_all, leave_all
 from bench.light.library import BUCKET_MS, LightClient, Performance, Totals
+from bench.light.recording import evenly
 from bench.report import end_progress, show_progress
 from bench.sfu_process import Process, SfuProcess, running_sfu
 from sfu.formats.codecs import Codec
@@ -94,10 +95,8 @@ class Track:
     video_every_ns: int = VIDEO_EVERY_NS
 
     def performance(self, begin_ns: int, slower: int = 1) -> Performance:
-        if self.is_audio:
-            return Performance(self.source, self.frames, AUDIO_EVERY_NS, 960, begin_ns)
-        every = self.video_every_ns * slower
-        return Performance(self.source, self.frames, every, round(every * 90_000 / 1e9), begin_ns)
+        every = AUDIO_EVERY_NS if self.is_audio else self.video_every_ns * slower
+        return Performance([self.source], evenly(self.frames, every), begin_ns)
 
 
 @dataclass(slots=True)

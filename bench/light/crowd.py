@@ -1,0 +1,142 @@
+"""Many meetings at one sfu: who is in them, who speaks, who comes and goes."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from itertools import cycle
+
+from bench.light.library import LightClient
+from bench.light.meeting import MeetingParticipant
+from bench.light.recording import recording
+from bench.report import end_progress, show_progress
+from bench.sfu_process import SfuProcess
+
+TILES = 25
+LOSSY_SHARE, LOSS = 0.1, 0.01
+SPEAKS_SECONDS = (4.0, 12.0)
+CHURN_A_MINUTE = 0.01
+BEGIN_NS = 1_000_000_000
+AUDIO_PER_SECOND = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """So many rooms of so many people."""
+
+    rooms: int
+    people: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Shape":
+        """Read "16x4"; ValueError when it is something else."""
+        rooms, by, people = text.lower().partition("x")
+        if not (by and rooms.isdecimal() and people.isdecimal()) or int(rooms) < 1 or int(people) < 2:
+            raise ValueError(f"{text!r} is no number of rooms times two or more people, as 16x4")
+        return cls(int(rooms), int(people))
+
+    @property
+    def participants(self) -> int:
+        return self.rooms * self.people
+
+    def __str__(self) -> str:
+        return f"{self.rooms} rooms × {self.people}"
+
+
+@dataclass(slots=True)
+class Crowd:
+    """The people of all rooms; `first_room` tells crowds at one sfu apart. `lossy_share` of the links lose `loss`."""
+
+    client: LightClient
+    sfu: SfuProcess
+    shape: Shape
+    first_room: int = 0
+    rests: bool = False
+    loss: float = LOSS
+    lossy_share: float = LOSSY_SHARE
+    rooms: dict[str, list[MeetingParticipant]] = field(default_factory=dict)
+    _links: int = 0
+
+    @property
+    def people(self) -> list[MeetingParticipant]:
+        return [participant for room in self.rooms.values() for participant in room]
+
+    async def enter(self, at_once: int = 8) -> None:
+        """Let everybody join; nobody sends anything yet."""
+        names = [f"room-{self.first_room + k}" for k in range(self.shape.rooms)]
+        waiting = iter([name for _ in range(self.shape.people) for name in names])
+        done = 0
+
+        async def work() -> None:
+            nonlocal done
+            for name in waiting:
+                await self._enter(name)
+                done += 1
+                show_progress("joining", done / self.shape.participants)
+
+        await asyncio.gather(*(work() for _ in range(at_once)))
+        end_progress()
+
+    def begin(self) -> None:
+        """Let all send, within a second of each other; one in each room speaks."""
+        for participant in self.people:
+            participant.begin(random.randrange(BEGIN_NS))
+        for room in self.rooms.values():
+            room[0].speak(loud=True)
+
+    def end(self) -> None:
+        """Let nobody send any more."""
+        for participant in self.people:
+            participant.end()
+
+    @contextlib.asynccontextmanager
+    async def living(self) -> AsyncIterator[None]:
+        """Meanwhile speakers change, and people come and go."""
+        tasks = [asyncio.create_task(self._talk(room)) for room in self.rooms.values()]
+        tasks.append(asyncio.create_task(self._come_and_go()))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            for said in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(said, Exception):
+                    raise said
+
+    def wanted_per_second(self) -> tuple[float, float]:
+        """Return how many packets of pictures and of sound all tiles ask for, repairs and keyframes apart."""
+        rates = [recording().packets_per_second(layer) for layer in range(3)]
+        video = sum(rates[layer] for participant in self.people for layer in participant.wanted_layers())
+        audio = sum(len(room) * (len(room) - 1) for room in self.rooms.values()) * AUDIO_PER_SECOND
+        return video, audio
+
+    async def leave(self) -> None:
+        """Drop everybody without a word."""
+        await asyncio.gather(*(participant.abandon() for participant in self.people))
+
+    async def _enter(self, name: str) -> MeetingParticipant:
+        self._links += 1
+        loss = self.loss if self._links % round(1 / self.lossy_share) == 0 else 0.0
+        participant = MeetingParticipant(self.client, self.sfu, name, tiles=TILES, loss=loss, rests=self.rests)
+        await participant.enter()
+        self.rooms.setdefault(name, []).append(participant)
+        return participant
+
+    async def _talk(self, room: list[MeetingParticipant]) -> None:
+        speaker = room[0]
+        while True:
+            await asyncio.sleep(random.uniform(*SPEAKS_SECONDS))
+            if speaker in room:
+                speaker.speak(loud=False)
+            speaker = random.choice([participant for participant in room if participant is not speaker])
+            speaker.speak(loud=True)
+
+    async def _come_and_go(self) -> None:
+        pause = 60 / (CHURN_A_MINUTE * self.shape.participants)
+        for name in cycle(self.rooms):
+            await asyncio.sleep(random.expovariate(1 / pause))
+            gone = self.rooms[name].pop()
+            await gone.leave()
+            came = await self._enter(name)
+            came.begin()

@@ -61,7 +61,7 @@ async def walk_through(page: Page, server: Server) -> None:
     app = page.locator("section", has=page.get_by_role("heading", name="Authenticator app"))
     await app.get_by_role("button", name="Set up").click()
     secret = await app.locator("code").inner_text()
-    await app.get_by_label("Code that the app shows").fill(totp.code(secret, int(time.time()) // 30))
+    await app.get_by_label("Code shown in the app").fill(totp.code(secret, int(time.time()) // 30))
     await app.get_by_role("button", name="Turn on").click()
     recovery = await app.locator(".recovery-codes code").first.inner_text()
 
@@ -81,9 +81,9 @@ async def prove(page: Page, server: Server, home: str) -> None:
     connection = await asyncpg.connect(server.config.database_dsn)
     dialog = page.get_by_role("dialog")
     for section, action, done in (
-        ("Password", "Change password", "Changed. Everybody"),
+        ("Password", "Change password", "Password changed."),
         ("Profile", "Save", "Saved."),
-        ("Authenticator app", "Turn off", "signs in without a code"),
+        ("Authenticator app", "Turn off", "can now sign in without a code"),
     ):
         await connection.execute("UPDATE user_sessions SET proved_at = now() - interval '6 minutes'")
         await page.goto(f"{home}account")

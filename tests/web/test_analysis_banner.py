@@ -43,7 +43,7 @@ async def test_consent_is_asked_for_shown_and_taken_back(chromium: Browser, serv
     async with open_page(chromium) as page:
         session = await met(page, server, {"emotion": True, "synthesis": True})
         banner = page.locator(".banner-analysis")
-        await expect(banner).to_contain_text("It does not tell what you feel.")
+        await expect(banner).to_contain_text("The analysis does not show what you feel.")
         await banner.get_by_role("button", name="I agree").click()
         while (consent := await session.next_of(signaling.Consent)).text != "analysis-2":
             pass

@@ -31,10 +31,10 @@ async def test_a_link_is_made_copied_and_taken_back(chromium: Browser, server: S
         await page.get_by_text("Tracks").click()
         await page.get_by_role("button", name=f"Links to {FILE}").click()
         dialog = page.get_by_role("dialog")
-        await expect(dialog).to_contain_text("There is no link.")
+        await expect(dialog).to_contain_text("No links yet.")
         server.answers["GET", path] = (200, {"links": [link, other]})
-        await dialog.get_by_label("It holds for").select_option("A day")
-        await dialog.get_by_role("button", name="Make a link").click()
+        await dialog.get_by_label("Valid for").select_option("A day")
+        await dialog.get_by_role("button", name="Create link").click()
         await expect(dialog.locator("[data-link]")).to_have_count(1)
         assert ("POST", path, {"name": FILE, "seconds": 86400}) in server.requests
         await expect(page.get_by_text("Link copied.")).to_be_visible()
@@ -43,6 +43,6 @@ async def test_a_link_is_made_copied_and_taken_back(chromium: Browser, server: S
         await dialog.get_by_role("button", name="Copy").click()
         await page.wait_for_function("async () => (await navigator.clipboard.readText()) !== ''")
         server.answers["GET", path] = (200, {"links": [other]})
-        await dialog.get_by_role("button", name="Take back").click()
-        await expect(dialog).to_contain_text("There is no link.")
+        await dialog.get_by_role("button", name="Revoke").click()
+        await expect(dialog).to_contain_text("No links yet.")
         assert ("DELETE", f"{path}/link_1", None) in server.requests

@@ -19,7 +19,7 @@ async def test_minutes_are_waited_for_shown_and_missed(chromium: Browser, server
     async with open_page(chromium) as page:
         await page.goto(f"{server.url}/m/m1/recordings")
         shown = page.locator(".minutes")
-        await expect(shown).to_contain_text("Being written.")
+        await expect(shown).to_contain_text("The minutes are being written.")
         ready = minutes | {"state": "ready", "text": "They agreed.\n<b>Ada</b> does it."}
         server.answers["GET", "/meetings/m1/minutes"] = (200, ready)
         await expect(shown).to_contain_text("<b>Ada</b> does it.", timeout=30_000)

@@ -39,7 +39,7 @@ async def test_keys_and_buttons_do_the_same(view: Page, server: ScriptedServer) 
     await expect(microphone).to_have_attribute("title", "Mute (m)")
     await view.locator(".panel-chat").get_by_role("button", name="Close").click()
     await view.keyboard.press("?")
-    await expect(view.get_by_role("dialog")).to_contain_text("Microphone on or off")
+    await expect(view.get_by_role("dialog")).to_contain_text("Turn the microphone on or off")
     await view.keyboard.press("Escape")
     await expect(view.get_by_role("dialog")).to_have_count(0)
     await fits(view)
@@ -249,7 +249,7 @@ async def test_recordings_are_listed_and_downloaded(view: Page, server: Scripted
     sealing = {"recordings": [RECORDING | {"state": "sealing"}], "storage": STORAGE}
     server.answers["GET", "/meetings/m1/recordings"] = (200, sealing)
     await view.goto(f"{server.url}/m/m1/recordings")
-    await expect(view.locator(".recording")).to_contain_text("Being finished")
+    await expect(view.locator(".recording")).to_contain_text("Processing")
     server.answers["GET", "/meetings/m1/recordings"] = (200, {"recordings": [RECORDING], "storage": STORAGE})
     await expect(view.locator(".recording")).to_contain_text("1:01 · 1.0 MB")
     await expect(view.get_by_role("link", name="Download")).to_have_attribute("href", "/api/v1/recording/download/r1")
@@ -261,7 +261,7 @@ async def test_what_is_wrong_with_a_recording_is_said(view: Page, server: Script
     running = RECORDING | {"state": "recording", "stalled": "The disk for recordings is full."}
     server.answers["GET", "/meetings/m1/recordings"] = (200, {"recordings": [running], "storage": STORAGE})
     await view.goto(f"{server.url}/m/m1/recordings")
-    await expect(view.locator(".recording")).to_contain_text("Nothing is kept of it at the moment. The disk")
+    await expect(view.locator(".recording")).to_contain_text("Nothing of it is being saved at the moment. The disk")
     partial = RECORDING | {"state": "partial", "problems": ["cam: 3 packets are lost", "the end was not announced"]}
     server.answers["GET", "/meetings/m1/recordings"] = (200, {"recordings": [partial], "storage": STORAGE})
     await expect(view.locator(".recording .problems li")).to_have_text(partial["problems"])

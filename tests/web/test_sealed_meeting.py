@@ -18,7 +18,7 @@ async def test_words_are_asked_for_and_what_is_published_is_sealed(view: Page, s
     await view.get_by_label("Your name").fill("Ada")
     await expect(view.get_by_text("cannot be recorded, captioned or analysed")).to_be_visible()
     await expect(view.get_by_label("I agree to be recorded")).to_have_count(0)
-    await view.get_by_label("Shared words").fill("seven lanterns")
+    await view.get_by_label("Passphrase").fill("seven lanterns")
     await view.locator("#join").click()
     session = await server.session()
     await session.welcome()
@@ -34,7 +34,7 @@ async def test_a_browser_that_cannot_is_not_let_in_unsealed(view: Page, server: 
     server.answers["GET", "/meetings/m1/summary"] = (200, SUMMARY | {"e2ee": True})
     await view.add_init_script("delete window.RTCRtpScriptTransform")
     await view.goto(f"{server.url}/m/m1")
-    await expect(view.get_by_text("which this browser cannot do here")).to_be_visible()
+    await expect(view.get_by_text("which this browser does not support here")).to_be_visible()
     await expect(view.locator("#join")).to_be_disabled()
 
 

@@ -29,6 +29,6 @@ async def test_lines_are_shown_with_who_said_them_and_when(chromium: Browser, se
         await expect(page.locator(".spoken li")).to_have_text("1:05 <i>Ada</i>: the budget is approved")
         server.answers["GET", "/meetings/m1/captions"] = (200, {"captions": []})
         await page.get_by_label("Search what was said").fill("unheard")
-        await expect(page.locator(".spoken li")).to_have_text("Nobody said that.")
+        await expect(page.locator(".spoken li")).to_have_text("No matches.")
         await page.get_by_label("Search what was said").fill("")
         await expect(page.locator(".spoken li")).to_have_count(0)

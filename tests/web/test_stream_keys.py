@@ -32,10 +32,10 @@ async def test_a_host_makes_copies_and_deletes_a_key(view: Page, server: Scripte
     await act(view, "people")
     await view.get_by_role("button", name="Stream keys").click()
     dialog = view.get_by_role("dialog")
-    await expect(dialog).to_contain_text("There is no key.")
+    await expect(dialog).to_contain_text("No stream keys yet.")
     server.answers["GET", PATH] = (200, {"keys": [KEY]})
-    await dialog.get_by_label("Name that others see").fill(" Camera van ")
-    await dialog.get_by_role("button", name="Make a key").click()
+    await dialog.get_by_label("Display name").fill(" Camera van ")
+    await dialog.get_by_role("button", name="Create key").click()
     await expect(dialog.locator("[data-key]")).to_contain_text("Camera van: sends, never used")
     assert ("POST", PATH, {"name": "Camera van", "role": "publish"}) in server.requests
     await expect(dialog.get_by_label("Address")).to_have_value(f"{server.url}/whip")
@@ -46,12 +46,12 @@ async def test_a_host_makes_copies_and_deletes_a_key(view: Page, server: Scripte
     assert await view.evaluate("navigator.clipboard.readText()") == "stream_secret"
     server.answers["GET", PATH] = (200, {"keys": []})
     await dialog.get_by_role("button", name="Delete").click()
-    await expect(dialog).to_contain_text("There is no key.")
+    await expect(dialog).to_contain_text("No stream keys yet.")
     assert ("DELETE", f"{PATH}/key_1", None) in server.requests
 
 
 async def test_nobody_but_hosts_is_offered_keys(view: Page, server: ScriptedServer) -> None:
     await enter(view, server)
     await act(view, "people")
-    await expect(view.get_by_role("button", name="Copy the link")).to_be_visible()
+    await expect(view.get_by_role("button", name="Copy link")).to_be_visible()
     await expect(view.get_by_role("button", name="Stream keys")).to_be_hidden()

@@ -16,7 +16,7 @@ async function show() {
   find.addEventListener('input', () => narrow(sections, find.value.toLowerCase()));
   docs.replaceChildren(
     h('h1', {}, `${api.info.title} API ${api.info.version}`),
-    h('p', {}, 'Made from the types of this server; as JSON at ', h('a', { href: '/api/v1/openapi.json' }, '/api/v1/openapi.json'), '.'),
+    h('p', {}, 'Generated from the types of this server. As JSON: ', h('a', { href: '/api/v1/openapi.json' }, '/api/v1/openapi.json'), '.'),
     find, ...sections);
 }
 
@@ -43,7 +43,7 @@ function details(api, operation) {
   const body = operation.requestBody?.content['application/json']?.schema;
   return [
     operation.description && h('p', {}, operation.description),
-    h('p', { class: 'hint' }, operation.security ? 'Needs a session, a token or an API key.' : 'Needs no sign-in.'),
+    h('p', { class: 'hint' }, operation.security ? 'Requires a session, a token or an API key.' : 'Requires no sign-in.'),
     parameters.length > 0 && h('ul', {}, ...parameters),
     body && h('h3', {}, 'Body'),
     body && schema(api, body),

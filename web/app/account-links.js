@@ -12,7 +12,7 @@ export function showResetPassword(page, context) {
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export function showUndoEmail(page, context) {
-  showNewPassword(page, context, '/undo-email', 'Take your account back', 'Your address and your account are yours again',
+  showNewPassword(page, context, '/undo-email', 'Recover your account', 'Your account and e-mail address are restored',
     (token, password) => rest.undoEmail(token, password));
 }
 
@@ -40,7 +40,7 @@ export async function showVerifyEmail(page, context) {
   history.replaceState(null, '', '/verify-email');
   await rest.verifyEmail(token);
   page.replaceChildren(h('main', { class: 'centred' }, brand(),
-    h('div', { class: 'card' }, h('h1', {}, 'Your address is confirmed'), h('a', { class: 'button primary', href: '/' }, 'To the start'))));
+    h('div', { class: 'card' }, h('h1', {}, 'Your address is confirmed'), h('a', { class: 'button primary', href: '/' }, 'Go to the home page'))));
 }
 
 /** Ask for the mail with the first of these links. @param {() => void} back @returns {HTMLElement[]} */
@@ -53,7 +53,7 @@ export function forgotPassword(back) {
       action: 'Send a link',
       submit: async () => {
         await rest.forgotPassword(email.input.value.trim());
-        sent.textContent = 'If there is an account with this address, a mail with a link is on its way.';
+        sent.textContent = 'If an account has this address, an e-mail with a link is on its way.';
       },
     }, email.element, sent),
     h('p', { class: 'aside' }, h('button', { class: 'link', type: 'button', onclick: back }, 'Back to sign in')),

@@ -23,12 +23,12 @@ export async function showAccount(page, context) {
     h('main', { class: 'account' },
       h('h1', {}, 'Your account'),
       demanded && h('p', { class: 'card notice', role: 'status' },
-        'This server asks everybody for a second factor: add a passkey or an authenticator app, then go on.'),
+        'This server requires a second factor. Add a passkey or an authenticator app to continue.'),
       section('Passkeys', await passkeys()),
       section('Authenticator app', authenticator(user)),
       !demanded && section('Profile', profile(user)),
       !demanded && section('Password', password()),
-      !demanded && section('Where you are signed in', await sessions()),
+      !demanded && section('Active sessions', await sessions()),
       !demanded && section('Delete account', deletion(context))),
   );
 }
@@ -64,7 +64,7 @@ async function passkeys() {
         toast('Passkey added.');
       },
     }, name.element)
-    : h('p', { class: 'hint' }, 'This browser has no passkeys at this address: they need HTTPS and a host name.'));
+    : h('p', { class: 'hint' }, 'Passkeys are not available here: they need HTTPS and a host name.'));
 }
 
 function authenticator(user) {
@@ -76,7 +76,7 @@ function authenticator(user) {
     }));
   };
   const confirm = ({ secret, uri }) => {
-    const code = field('Code that the app shows', { autocomplete: 'one-time-code', required: true, maxlength: 6, minlength: 6 });
+    const code = field('Code shown in the app', { autocomplete: 'one-time-code', required: true, maxlength: 6, minlength: 6 });
     holder.replaceChildren(
       h('p', {}, 'Add this secret to your authenticator app: ', h('code', {}, secret), ' ', h('a', { href: uri, target: '_self' }, 'Open in the app')),
       form({
@@ -85,7 +85,7 @@ function authenticator(user) {
           const given = { code: code.input.value.trim() };
           const { recovery_codes: codes } = await withProof(() => rest.post('/users/totp/confirm', given));
           holder.replaceChildren(
-            h('p', { role: 'status' }, 'It is on. Keep these recovery codes: each is good for one sign-in, and they are shown only now.'),
+            h('p', { role: 'status' }, 'The authenticator app is on. Save these recovery codes: each works once, and they are not shown again.'),
             h('ul', { class: 'recovery-codes' }, ...codes.map((one) => h('li', {}, h('code', {}, one)))));
         },
       }, code.element));
@@ -95,13 +95,13 @@ function authenticator(user) {
     action: 'Turn off',
     submit: async () => {
       await withProof(() => rest.delete('/users/totp'));
-      toast(`${user.username} signs in without a code now.`);
+      toast(`${user.username} can now sign in without a code.`);
     },
   })));
 }
 
 function profile(user) {
-  const name = field('Name that others see', { name: 'display_name', maxlength: 200, required: true, value: user.display_name });
+  const name = field('Display name', { name: 'display_name', maxlength: 200, required: true, value: user.display_name });
   const email = field('E-mail', {
     name: 'email', type: 'email', autocomplete: 'email', value: user.email ?? '',
   });
@@ -124,9 +124,9 @@ function addressState(user) {
   const waiting = user.email_pending ?? (user.email_verified ? null : user.email);
   if (!waiting) return user.email ? [h('p', { class: 'hint' }, `${user.email} is confirmed.`)] : [];
   return [
-    h('p', { class: 'hint', role: 'status' }, `${waiting} is not confirmed yet: open the link in the mail to it.`),
+    h('p', { class: 'hint', role: 'status' }, `${waiting} is not confirmed yet. Open the link in the e-mail that we sent there.`),
     form({
-      action: 'Send the mail again',
+      action: 'Send the e-mail again',
       submit: async () => {
         await rest.post('/users/verify-email');
         toast(`Sent to ${waiting}.`);
@@ -138,14 +138,14 @@ function addressState(user) {
 function password() {
   const fresh = field('New password', {
     type: 'password', autocomplete: 'new-password', required: true, minlength: 8,
-    hint: 'At least 8 characters. Other browsers are signed out, and API keys end.',
+    hint: 'At least 8 characters. This signs out other browsers and revokes API keys.',
   });
   return form({
     action: 'Change password',
     submit: async () => {
       await withProof(() => rest.changePassword(undefined, fresh.input.value));
       fresh.input.value = '';
-      toast('Changed. Everybody else is signed out.');
+      toast('Password changed. All other sessions are signed out.');
     },
   }, fresh.element);
 }
@@ -156,7 +156,7 @@ async function sessions() {
     const found = (await rest.get('/users/sessions')).sessions;
     list.replaceChildren(...found.map((one) => h('li', {},
       h('span', {}, one.user_agent || 'A program', h('span', { class: 'hint' }, ` ${one.address}, ${dateTime(one.last_used_at)}`)),
-      one.current ? h('span', { class: 'hint' }, 'This one') : h('button', { class: 'button', type: 'button', onclick: () => void revoke(one.id) }, 'Sign out'))));
+      one.current ? h('span', { class: 'hint' }, 'This session') : h('button', { class: 'button', type: 'button', onclick: () => void revoke(one.id) }, 'Sign out'))));
   };
   const revoke = async (id) => {
     await rest.delete(`/users/sessions/${encodeURIComponent(id)}`);
@@ -170,7 +170,7 @@ function deletion(context) {
   return form({
     action: 'Delete my account',
     submit: async () => {
-      const question = 'Your meetings, recordings and files are deleted with it. This cannot be undone.';
+      const question = 'This also deletes your meetings, recordings and files. It cannot be undone.';
       const answer = await ask('Delete your account?', question, [{ label: 'Delete', value: 'delete', class: 'danger' }]);
       if (answer !== 'delete') return;
       await withProof(() => rest.delete('/users/account'));

@@ -4,7 +4,7 @@ import { h, setText } from './dom.js';
 const EVERY_MS = 3000;
 const ANALYSIS = {
   version: 'analysis-2',
-  text: 'This server can analyse how your face looks and how your voice sounds, and judge whether they were generated, while you agree. The hosts see it; nothing of it is kept. It does not tell what you feel.',
+  text: 'While you agree, this server can analyse how your face looks and how your voice sounds, and estimate whether they are synthetic. The hosts see the results; nothing is stored. The analysis does not show what you feel.',
 };
 
 export class AnalysisBanner {
@@ -68,7 +68,7 @@ export class AnalysisBanner {
   #words({ participant, media, emotion, synthesis }) {
     const name = this.#room.roster.participants.get(participant)?.name ?? 'You';
     const parts = [];
-    if (media === 'video' && emotion) parts.push(emotion.expression ? `face looks ${emotion.expression}` : 'no face to be seen');
+    if (media === 'video' && emotion) parts.push(emotion.expression ? `face looks ${emotion.expression}` : 'no face visible');
     const last = media === 'audio' ? emotion?.utterances.at(-1) : null;
     if (last?.pitch_hz) parts.push(`voice cues: ${Math.round(last.pitch_hz)} Hz, ±${last.pitch_spread} semitones`);
     if (this.#offer.synthesis && synthesis) parts.push(`generated ${media === 'audio' ? 'voice' : 'face'}: ${synthesis.text}`);

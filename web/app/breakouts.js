@@ -30,7 +30,7 @@ export class Breakouts {
     room.addEventListener('closing', ({ detail }) => this.#closing(detail.at ?? 0), { signal });
     room.addEventListener('moving', ({ detail }) => {
       this.#closing(0);
-      toast(`You are taken to: ${detail.title}`);
+      toast(`Moving you to ${detail.title}`);
     }, { signal });
     room.addEventListener('announcement', ({ detail }) => toast(`${detail.name}: ${detail.text}`), { signal });
     const timer = setInterval(() => void this.#ask(), ASK_MS);
@@ -114,17 +114,17 @@ export class Breakouts {
 
   #toOpen(rooms) {
     const count = field('Rooms', { name: 'breakouts', type: 'number', min: 1, max: 50, value: 2, required: true });
-    const automatic = check('Spread everybody evenly', '', true);
-    const choose = check('Participants may choose', '', false);
+    const automatic = check('Assign everybody evenly', '', true);
+    const choose = check('Participants choose their room', '', false);
     const make = form({
-      action: 'Make rooms',
+      action: 'Create rooms',
       submit: async () => {
         const titles = Array.from({ length: Number(count.input.value) }, (_, index) => ({ title: `Room ${index + 1}` }));
         await rest.actOnBreakouts(this.#meeting, '', { rooms: titles, automatic: automatic.input.checked, may_choose: choose.input.checked });
         await this.#ask();
       },
     }, count.element, automatic.element, choose.element);
-    return [...(rooms.length > 0 ? [this.#button('Open the rooms', 'open', () => this.#act('open'))] : []), make];
+    return [...(rooms.length > 0 ? [this.#button('Open rooms', 'open', () => this.#act('open'))] : []), make];
   }
 
   #button(label, action, onclick) {

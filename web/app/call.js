@@ -23,7 +23,7 @@ import { showStreamKeys } from './stream-keys.js';
 import { Tiles } from './tiles.js';
 import { toast } from './toasts.js';
 
-const REMOVAL = 'They stay out until a host lets them back in. New guests from the same network wait for a host.';
+const REMOVAL = 'They cannot rejoin until a host lets them back in. New guests from the same network must wait for a host.';
 
 /**
  * @typedef {{meeting: any, media: import('./local-media.js').LocalMedia, entry: import('./prejoin.js').Entry, signal: AbortSignal,
@@ -59,7 +59,7 @@ class Call {
   #sharing = h('div', { class: 'banner banner-sharing', hidden: true }, icon('screen'), h('p', {}, 'You are sharing your screen.'),
     h('button', { type: 'button', class: 'button small', onclick: () => void this.#act('screen') }, 'Stop sharing'));
   #lobbyNotice = h('div', { class: 'banner banner-waiting', role: 'status', hidden: true }, icon('people'),
-    h('p', {}, 'A host has to let you in. Please wait…'));
+    h('p', {}, 'Please wait for a host to let you in…'));
   #recordingBusy = false;
 
   /** @param {CallOptions} options */

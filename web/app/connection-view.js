@@ -63,7 +63,7 @@ export class ConnectionView {
 }
 
 function sentence(state, seconds) {
-  if (state === 'media-lost') return 'Sound and picture do not get through. Trying another way…';
+  if (state === 'media-lost') return 'Audio and video are not getting through. Trying another route…';
   return seconds > 0 ? `The connection was lost. Reconnecting in ${seconds} s…` : 'The connection was lost. Reconnecting…';
 }
 

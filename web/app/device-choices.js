@@ -20,7 +20,7 @@ export function deviceChoices(media, speakerChosen = () => undefined) {
     update: () => {
       fill(cameras.select, media.devices.cameras, media.camera?.getSettings().deviceId ?? preferences().camera, 'No camera');
       fill(microphones.select, media.devices.microphones, media.microphone?.getSettings().deviceId ?? preferences().microphone, 'No microphone');
-      fill(speakers.select, media.devices.speakers, preferences().speaker, "The system's speaker");
+      fill(speakers.select, media.devices.speakers, preferences().speaker, "System default");
     },
   };
 }

@@ -17,13 +17,13 @@ export function linksButton(recording, file, label) {
 function showLinks(recording, file, label) {
   const base = `/recordings/${encodeURIComponent(recording)}/file-links`;
   const list = h('ul', { class: 'link-list' });
-  const time = choice('It holds for', 'calendar', () => undefined);
+  const time = choice('Valid for', 'calendar', () => undefined);
   time.select.append(...TIMES.map(([words, seconds]) => h('option', { value: seconds }, words)));
 
   async function load() {
     try {
       const links = (await rest.get(base)).links.filter((link) => link.name === file);
-      list.replaceChildren(...(links.length > 0 ? links.map(row) : [h('li', { class: 'hint' }, 'There is no link.')]));
+      list.replaceChildren(...(links.length > 0 ? links.map(row) : [h('li', { class: 'hint' }, 'No links yet.')]));
     } catch (error) {
       toast(error.message, 'problem');
     }
@@ -32,7 +32,7 @@ function showLinks(recording, file, label) {
   function row(link) {
     return h('li', { 'data-link': link.id }, h('span', {}, `Until ${dateTime(link.expires_at)}`),
       h('button', { type: 'button', class: 'button', onclick: () => void copyLink(link.url) }, 'Copy'),
-      h('button', { type: 'button', class: 'button danger', onclick: () => void takeBack(link) }, 'Take back'));
+      h('button', { type: 'button', class: 'button danger', onclick: () => void takeBack(link) }, 'Revoke'));
   }
 
   async function takeBack(link) {
@@ -52,9 +52,9 @@ function showLinks(recording, file, label) {
   void load();
   return show((dialog) => [
     h('h2', {}, `Links to ${label}`),
-    h('p', {}, 'Whoever has one may download this file without signing in, until it ends or is taken back.'),
+    h('p', {}, 'Anyone with a link can download this file without signing in, until the link expires or is revoked.'),
     list,
-    form({ submit: make, action: 'Make a link' }, time.element),
+    form({ submit: make, action: 'Create link' }, time.element),
     h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, 'Close')),
   ]);
 }

@@ -55,15 +55,15 @@ function stateOf(composition, makeAgain) {
   const again = (words) => h('button', { class: 'button', type: 'button', onclick: () => void makeAgain() }, words);
   switch (composition?.state) {
     case undefined:
-      return [again('Make a film of everybody')];
+      return [again('Create a combined video')];
     case 'done':
       return [];
     case 'failed':
-      return [h('p', { class: 'problem' }, `The film of everybody could not be made: ${composition.error}`), again('Make it again')];
+      return [h('p', { class: 'problem' }, `The combined video could not be created: ${composition.error}`), again('Try again')];
     case 'queued':
-      return [h('p', { class: 'hint' }, 'The film of everybody waits for its turn.')];
+      return [h('p', { class: 'hint' }, 'The combined video is waiting for its turn.')];
     default:
-      return [h('p', { class: 'hint' }, `The film of everybody is being made: ${Math.round(composition.progress * 100)} %`)];
+      return [h('p', { class: 'hint' }, `Creating the combined video: ${Math.round(composition.progress * 100)} %`)];
   }
 }
 
@@ -73,6 +73,6 @@ function playerOf(recording, composition) {
     h('p', {}, h('strong', {}, 'Everybody'), h('span', { class: 'hint' }, ` MP4 · ${size(composition.bytes)}`)),
     h('div', { class: 'recorded-file' },
       h('video', { src: source, controls: true, preload: 'metadata' }),
-      h('a', { class: 'icon-button', href: `${source}?download`, download: true, title: 'Download', 'aria-label': 'Download the film' }, icon('download')),
-      linksButton(recording, composition.file, 'the film')));
+      h('a', { class: 'icon-button', href: `${source}?download`, download: true, title: 'Download', 'aria-label': 'Download the combined video' }, icon('download')),
+      linksButton(recording, composition.file, 'the combined video')));
 }

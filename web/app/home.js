@@ -10,9 +10,9 @@ import { signInCard } from './sign-in.js';
 
 /** What a meeting makes of consent to being recorded. */
 const CONSENTS = [
-  ['ask', 'Each is asked for consent'],
-  ['implied', 'Joining gives consent'],
-  ['required', 'Only with consent'],
+  ['ask', 'Ask each participant'],
+  ['implied', 'Joining implies consent'],
+  ['required', 'Consent required to join'],
 ];
 
 /** What browsers send video in; VP8 is decoded everywhere, the others need fewer bits and more work. */
@@ -40,23 +40,23 @@ async function showWelcome(page, context) {
       h('section', { class: 'welcome-text' },
         brand(),
         h('h1', {}, 'Meetings on your own server'),
-        h('p', { class: 'lead' }, 'Video, screens, recordings and captions, between browsers and a machine you trust.'),
+        h('p', { class: 'lead' }, 'Video calls, screen sharing, recordings and captions on a machine that you trust.'),
         joinByLink(context)),
       h('section', { class: 'welcome-account' },
         server.setup_needed && h('p', { class: 'card notice' },
-          'This server has no administrator yet. Open the one-time link that it printed when it was first started.'),
+          'This server has no administrator yet. Open the one-time link that it printed when it first started.'),
         card)),
   );
 }
 
 function joinByLink(context) {
-  const link = field('Have a link?', { placeholder: 'Meeting link or id', name: 'link', autocomplete: 'off', required: true });
+  const link = field('Have a link?', { placeholder: 'Meeting link or ID', name: 'link', autocomplete: 'off', required: true });
   return form({
     action: 'Join',
     class: 'inline',
     submit: async () => {
       const id = meetingIdOf(link.input.value);
-      if (!id) throw new Error('That is not a link of a meeting.');
+      if (!id) throw new Error('That is not a meeting link.');
       context.navigate(`/m/${encodeURIComponent(id)}`);
     },
   }, link.element);
@@ -88,14 +88,14 @@ async function showMeetings(page, context, user) {
 
 function newMeeting(context) {
   const title = field('Title', { name: 'title', placeholder: 'Weekly sync', maxlength: 200, autocomplete: 'off' });
-  const passcode = field('Passcode', { name: 'passcode', minlength: 6, maxlength: 64, autocomplete: 'off', placeholder: 'None', hint: 'Guests are asked for it. At least 6 characters.' });
-  const start = field('Starts', { name: 'start', type: 'datetime-local', hint: 'Leave empty for now.' });
-  const guests = check('Guests may join', 'Anyone who has the link, without an account.', true);
+  const passcode = field('Passcode', { name: 'passcode', minlength: 6, maxlength: 64, autocomplete: 'off', placeholder: 'None', hint: 'Guests must enter it. At least 6 characters.' });
+  const start = field('Starts', { name: 'start', type: 'datetime-local', hint: 'Leave empty to start now.' });
+  const guests = check('Guests may join', 'Anyone with the link can join without an account.', true);
   const consent = choice('Recording', 'record', () => undefined);
   consent.select.name = 'consent';
   consent.select.append(...CONSENTS.map(([value, words]) => h('option', { value }, words)));
-  const lobby = check('Lobby', 'Newcomers wait until you let them in.', false);
-  const sealed = check('End-to-end encryption', 'Whoever joins types words that you share elsewhere. No recording, no captions, no analysis.', false);
+  const lobby = check('Lobby', 'Participants wait until you let them in.', false);
+  const sealed = check('End-to-end encryption', 'Participants enter a passphrase that you share another way. No recording, captions or analysis.', false);
   const codec = choice('Video', 'camera', () => undefined);
   codec.select.name = 'codec';
   codec.select.append(...CODECS.map(([value, words]) => h('option', { value }, words)));

@@ -6,11 +6,11 @@ const WORDS = {
   left: ['You left the meeting', ''],
   ended: ['The meeting has ended', 'Its host ended it for everybody.'],
   removed: ['You were removed', 'A host removed you from the meeting.'],
-  banned: ['You were removed', 'A host removed you from the meeting for good.'],
-  consent_required: ['You left the meeting', 'It demands consent to being recorded, which you did not give.'],
+  banned: ['You were removed', 'A host removed you from the meeting. You cannot rejoin.'],
+  consent_required: ['You left the meeting', 'It requires consent to being recorded, which you did not give.'],
   replaced: ['You joined somewhere else', 'This meeting is open in another tab or on another device.'],
 };
-const LOST = ['The connection was lost', 'The server did not let this page in again.'];
+const LOST = ['The connection was lost', 'The server did not accept the reconnection.'];
 const FOR_GOOD = new Set(['ended', 'removed', 'banned']);
 
 /**
@@ -29,7 +29,7 @@ export function showLeft(page, { meeting, code, reason = '', again }) {
         (text || reason) && h('p', {}, WORDS[code] ? text : reason || text),
         h('div', { class: 'row-actions' },
           rejoin && h('button', { class: 'button primary', type: 'button', id: 'rejoin', onclick: again }, 'Rejoin'),
-          h('a', { class: 'button', href: '/' }, 'To the start')))),
+          h('a', { class: 'button', href: '/' }, 'Go to the home page')))),
   );
   /** @type {HTMLElement|null} */ (page.querySelector('button, a.button'))?.focus();
 }

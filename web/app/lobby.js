@@ -45,7 +45,7 @@ export class Lobby {
     this.element.hidden = waiting.length === 0;
     this.element.replaceChildren(h('h3', {}, 'Waiting to be let in'), ...waiting.map((entry) => this.#row(entry)));
     for (const { id, name } of waiting) {
-      if (!this.#announced.has(id)) toast(`${name} waits to be let in.`);
+      if (!this.#announced.has(id)) toast(`${name} is waiting to be let in.`);
       this.#announced.add(id);
     }
     this.#changed();

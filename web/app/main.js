@@ -57,9 +57,9 @@ function showProblem(page, error) {
   page.replaceChildren(
     h('main', { class: 'centred' },
       h('div', { class: 'card notice' },
-        h('h1', {}, 'That did not work'),
+        h('h1', {}, 'Something went wrong'),
         h('p', {}, error.message),
-        h('a', { class: 'button', href: '/' }, 'Back to the start'))),
+        h('a', { class: 'button', href: '/' }, 'Go to the home page'))),
   );
 }
 

@@ -23,11 +23,11 @@ async function show(element, meeting, signal) {
 function words({ state, text, model, error }) {
   if (state === 'none') return [];
   const title = h('h2', {}, 'Minutes');
-  if (state === 'writing') return [title, h('p', { class: 'hint' }, 'Being written.')];
-  if (state === 'failed') return [title, h('p', { class: 'problem', role: 'alert' }, `They could not be written: ${error}.`)];
+  if (state === 'writing') return [title, h('p', { class: 'hint' }, 'The minutes are being written.')];
+  if (state === 'failed') return [title, h('p', { class: 'problem', role: 'alert' }, `The minutes could not be written: ${error}.`)];
   return [
     title,
     h('div', { class: 'card minutes-text' }, ...text.split(/\n+/).map((line) => h('p', {}, line))),
-    h('p', { class: 'hint' }, `Written by ${model} from the captions; it may err.`),
+    h('p', { class: 'hint' }, `Written by ${model} from the captions. It can be wrong.`),
   ];
 }

@@ -33,7 +33,7 @@ export class People {
       h('header', { class: 'panel-head' }, this.#title, iconButton('close', 'Close', { onclick: close })),
       lobby, this.#list, removed.element,
       h('footer', { class: 'panel-foot' }, this.#muteAll, this.#streamKeys,
-        h('button', { type: 'button', class: 'button', onclick: invite }, icon('link'), 'Copy the link')));
+        h('button', { type: 'button', class: 'button', onclick: invite }, icon('link'), 'Copy link')));
     for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-added', 'track-changed',
       'track-removed', 'grants', 'local-changed']) room.addEventListener(type, () => this.#update(), { signal });
     this.#update();
@@ -88,7 +88,7 @@ export class People {
     // A host's mute holds until a host releases it.
     const mute = state.microphone
       ? iconButton('mic', `Mute ${participant.name}`, { 'data-host': 'mute', onclick: () => this.#act('mute', participant) })
-      : iconButton('mic-off', `Let ${participant.name} unmute`, { 'data-host': 'release', class: 'off', onclick: () => this.#act('release', participant) });
+      : iconButton('mic-off', `Allow ${participant.name} to unmute`, { 'data-host': 'release', class: 'off', onclick: () => this.#act('release', participant) });
     const remove = iconButton('remove', `Remove ${participant.name}`, { 'data-host': 'remove', onclick: () => this.#act('remove', participant) });
     return this.#fill(row, state, mute, remove);
   }

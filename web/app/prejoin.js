@@ -22,7 +22,7 @@ export function showPrejoin(page, { meeting, user, media, signal, problem = '', 
     name: 'name', required: true, maxlength: 200, autocomplete: 'name', value: user?.display_name ?? preferences().name,
   });
   const passcode = field('Passcode', { name: 'passcode', required: true, autocomplete: 'off' });
-  const words = field('Shared words', { name: 'words', required: true, autocomplete: 'off' });
+  const words = field('Passphrase', { name: 'words', required: true, autocomplete: 'off' });
   const implied = meeting.consent === 'implied';
   const recording = check(RECORDING.label, RECORDING_POLICIES[meeting.consent] ?? RECORDING.text, implied || preferences().consentRecording);
   recording.input.required = meeting.consent === 'required';
@@ -67,14 +67,14 @@ export function showPrejoin(page, { meeting, user, media, signal, problem = '', 
 
 /** @param {HTMLElement} words @returns {HTMLElement[]} */
 function sealed(words) {
-  if (!Encryption.supported) return [h('p', { class: 'problem' }, 'This meeting is encrypted end to end, which this browser cannot do here.')];
-  return [words, h('p', { class: 'hint' }, 'This meeting is encrypted end to end: only those who type the same words see and hear '
+  if (!Encryption.supported) return [h('p', { class: 'problem' }, 'This meeting is end-to-end encrypted, which this browser does not support here.')];
+  return [words, h('p', { class: 'hint' }, 'This meeting is end-to-end encrypted: only people who enter the same passphrase see and hear '
     + 'each other. It cannot be recorded, captioned or analysed.')];
 }
 
 function statusLine(meeting) {
   if (meeting.locked) return 'The meeting is locked.';
-  return meeting.status === 'active' ? 'The meeting is running.' : 'Nobody is here yet.';
+  return meeting.status === 'active' ? 'The meeting is in progress.' : 'Nobody is here yet.';
 }
 
 function preview(media, nameInput, signal) {
@@ -131,7 +131,7 @@ function insecureNotice(media) {
   }
   return h('div', { class: 'card notice', id: 'insecure' }, icon('warning'),
     h('div', {},
-      h('p', {}, h('strong', {}, 'No camera on this address. '),
-        'Browsers give camera and microphone only to encrypted pages, and this one came over plain HTTP.'),
+      h('p', {}, h('strong', {}, 'No camera at this address. '),
+        'Browsers allow camera and microphone only on encrypted pages, and this page was loaded over plain HTTP.'),
       h('p', {}, 'You can join as a viewer, or open ', link, ' instead.')));
 }

@@ -24,8 +24,8 @@ function askForProof(ways) {
       dialog.close('proved');
     };
     return [
-      h('h2', {}, 'Is it you?'),
-      h('p', {}, 'Your session alone is not enough for this.'),
+      h('h2', {}, 'Confirm that it is you'),
+      h('p', {}, 'This change needs more than a signed-in session.'),
       ways.password && byPassword(ways.code, prove),
       ways.passkey && hasPasskeys() && form({
         action: 'Use a passkey', submit: async () => prove({ credential: await passkeyAnswer() }),
@@ -43,7 +43,7 @@ function askForProof(ways) {
 function byPassword(code, prove) {
   const password = field('Your password', { type: 'password', autocomplete: 'current-password', required: true });
   const shown = code && field('Code', {
-    autocomplete: 'one-time-code', required: true, maxlength: 20, hint: 'Of your authenticator app, or a recovery code.',
+    autocomplete: 'one-time-code', required: true, maxlength: 20, hint: 'Code from your authenticator app, or a recovery code.',
   });
   return form({
     action: 'Continue',

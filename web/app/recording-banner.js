@@ -44,13 +44,13 @@ export class RecordingBanner {
 
   #words() {
     const { stalled } = this.#room.recording;
-    return stalled ? `The recording has stalled. ${stalled} What happens now may be missing from it.` : this.#going();
+    return stalled ? `The recording has stalled. ${stalled} It may miss what happens now.` : this.#going();
   }
 
   #going() {
     if (this.#consent) {
       const policy = RECORDING_POLICIES[this.#room.recording.consent];
-      return `This meeting is being recorded, and you with it.${policy ? ` ${policy}` : ''}`;
+      return `This meeting is being recorded, including you.${policy ? ` ${policy}` : ''}`;
     }
     if (this.#answered) return 'This meeting is being recorded, but not you.';
     return `This meeting is being recorded. ${RECORDING.text}`;

@@ -11,12 +11,12 @@ import { spoken } from './spoken.js';
 
 const STATES = {
   recording: 'Recording now',
-  sealing: 'Being finished',
+  sealing: 'Processing',
   ready: 'Ready',
   partial: 'Ready, with gaps',
   empty: 'Nothing was recorded',
 };
-const SOURCES = { microphone: 'Microphone', camera: 'Camera', screen: 'Screen', 'screen-audio': 'Sound of the screen' };
+const SOURCES = { microphone: 'Microphone', camera: 'Camera', screen: 'Screen', 'screen-audio': 'Screen audio' };
 const AGAIN_MS = 2_000;
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
@@ -26,7 +26,7 @@ export async function showRecordings(page, context) {
   const title = h('h1', {}, 'Recordings');
   const storage = h('p', { class: 'hint storage', role: 'status' });
   page.replaceChildren(
-    h('header', { class: 'top' }, brand(), h('a', { class: 'button', href: `/m/${encodeURIComponent(meeting)}` }, 'To the meeting')),
+    h('header', { class: 'top' }, brand(), h('a', { class: 'button', href: `/m/${encodeURIComponent(meeting)}` }, 'Back to the meeting')),
     h('main', { class: 'recordings' }, title, storage, list, spoken(meeting, context.signal), minutes(meeting, context.signal)),
   );
   const [summary] = await Promise.all([rest.meeting(meeting), load(meeting, list, storage, context.signal)]);
@@ -66,7 +66,7 @@ function row(recording, signal) {
           h('span', { class: `status status-${recording.state}` }, STATES[recording.state]),
           recording.duration_ms !== null && ` ${duration(recording.duration_ms)}`,
           recording.bytes !== null && ` · ${size(recording.bytes)}`),
-        recording.stalled && h('p', { class: 'problem' }, `Nothing is kept of it at the moment. ${recording.stalled}`),
+        recording.stalled && h('p', { class: 'problem' }, `Nothing of it is being saved at the moment. ${recording.stalled}`),
         problems(recording.problems)),
       finished && h('a', { class: 'button primary', href: `/api/v1/recording/download/${encodeURIComponent(recording.id)}`, download: true },
         icon('download'), 'Download')),

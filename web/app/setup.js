@@ -19,7 +19,7 @@ export function showSetup(page, context) {
       brand(),
       h('div', { class: 'card' },
         h('h1', {}, 'Set up this server'),
-        h('p', { class: 'lead' }, 'The first account administers the server. The link works once.'),
+        h('p', { class: 'lead' }, 'The first account is the administrator. The link works once.'),
         token
           ? form({
             action: 'Create administrator',
@@ -34,6 +34,6 @@ export function showSetup(page, context) {
               context.navigate('/');
             },
           }, name.element, email.element, password.element)
-          : h('p', { class: 'problem' }, 'The link is incomplete: open it exactly as the server printed it.'))),
+          : h('p', { class: 'problem' }, 'The link is incomplete. Open it exactly as the server printed it.'))),
   );
 }

@@ -2,9 +2,9 @@
 
 /** @type {{key: string, action: string, words: string}[]} in the order of the help */
 export const SHORTCUTS = [
-  { key: 'm', action: 'microphone', words: 'Microphone on or off' },
-  { key: 'v', action: 'camera', words: 'Camera on or off' },
-  { key: 's', action: 'screen', words: 'Share or stop sharing a screen' },
+  { key: 'm', action: 'microphone', words: 'Turn the microphone on or off' },
+  { key: 'v', action: 'camera', words: 'Turn the camera on or off' },
+  { key: 's', action: 'screen', words: 'Share the screen or stop sharing' },
   { key: 'c', action: 'captions', words: 'Show or hide captions' },
   { key: 't', action: 'chat', words: 'Open or close the chat' },
   { key: 'p', action: 'people', words: 'Open or close the list of participants' },

@@ -57,7 +57,7 @@ export function signInCard(server, entered, returnTo) {
   function secondStep(credentials) {
     const code = field('Code', {
       name: 'code', autocomplete: 'one-time-code', inputmode: 'text', required: true, maxlength: 20,
-      hint: 'Of your authenticator app, or a recovery code.',
+      hint: 'Code from your authenticator app, or a recovery code.',
     });
     queueMicrotask(() => code.input.focus());
     return [
@@ -100,7 +100,7 @@ export function signInCard(server, entered, returnTo) {
   function confirmFirst(address) {
     return [
       h('h2', {}, 'Confirm your address'),
-      h('p', { role: 'status' }, `A mail with a link is on its way to ${address}. Open the link, then sign in.`),
+      h('p', { role: 'status' }, `We sent an e-mail to ${address}. Open the link in it, then sign in.`),
       h('p', { class: 'aside' }, h('button', { class: 'link', type: 'button', onclick: showSignIn }, 'Sign in')),
     ];
   }

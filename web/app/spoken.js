@@ -34,7 +34,7 @@ export function spoken(meeting, signal) {
 }
 
 function lines(captions) {
-  if (captions.length === 0) return [h('li', { class: 'hint' }, 'Nobody said that.')];
+  if (captions.length === 0) return [h('li', { class: 'hint' }, 'No matches.')];
   return captions.map((line) => h('li', {},
     h('span', { class: 'hint' }, `${duration(line.start_ms)} `), h('strong', {}, line.name), `: ${line.text}`));
 }

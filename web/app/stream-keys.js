@@ -14,14 +14,14 @@ export function showStreamKeys(meeting) {
   const base = `/meetings/${encodeURIComponent(meeting)}/stream-keys`;
   const list = h('ul', { class: 'link-list' });
   const fresh = h('div', { role: 'status' });
-  const name = field('Name that others see', { name: 'stream-key', maxlength: 200, required: true, autocomplete: 'off', placeholder: 'Camera at the door' });
-  const role = choice('The program', 'play', () => undefined);
+  const name = field('Display name', { name: 'stream-key', maxlength: 200, required: true, autocomplete: 'off', placeholder: 'Front door camera' });
+  const role = choice('Program', 'play', () => undefined);
   role.select.append(...ROLES.map(([words, value]) => h('option', { value }, words)));
 
   async function load() {
     try {
       const { keys } = await rest.get(base);
-      list.replaceChildren(...(keys.length > 0 ? keys.map(row) : [h('li', { class: 'hint' }, 'There is no key.')]));
+      list.replaceChildren(...(keys.length > 0 ? keys.map(row) : [h('li', { class: 'hint' }, 'No stream keys yet.')]));
     } catch (error) {
       toast(error.message, 'problem');
     }
@@ -46,7 +46,7 @@ export function showStreamKeys(meeting) {
     const key = await rest.post(base, { name: name.input.value.trim(), role: role.select.value });
     name.input.value = '';
     const url = new URL(key.url, location.href).href;
-    fresh.replaceChildren(h('p', {}, 'Put these into the program. The key is shown only now.'),
+    fresh.replaceChildren(h('p', {}, 'Enter these in the program. The key is not shown again.'),
       secret('Address', url), secret('Bearer token', key.secret));
     await load();
   }
@@ -54,9 +54,9 @@ export function showStreamKeys(meeting) {
   void load();
   return show((dialog) => [
     h('h2', {}, 'Stream keys'),
-    h('p', {}, 'Encoders and players come into this meeting by a key, as often as they like, until it is deleted. Whoever is in by it then is put out.'),
+    h('p', {}, 'With a stream key, an encoder or a player can join this meeting any number of times. Deleting the key disconnects it.'),
     list, fresh,
-    form({ submit: make, action: 'Make a key' }, name.element, role.element),
+    form({ submit: make, action: 'Create key' }, name.element, role.element),
     h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, 'Close')),
   ]);
 }

@@ -32,7 +32,7 @@
     const reload = () => location.reload();
     setTimeout(reload, Math.min(500 * 2 ** tries, LONGEST));
     addEventListener('online', reload);
-    document.getElementById('page')?.append('The page did not come whole. It is loaded again…');
+    document.getElementById('page')?.append('The page did not load completely. Reloading…');
   };
 
   addEventListener('error', again, true); // of elements it is told on the way down alone

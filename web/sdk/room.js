@@ -132,7 +132,7 @@ export class Room extends Emitter {
    * @returns {Promise<Published>}
    */
   async publish(source, mediaTrack, options = {}) {
-    if (this.participant && !this.grants.publish.includes(source)) throw new Error(`You may not publish: ${source}.`);
+    if (this.participant && !this.grants.publish.includes(source)) throw new Error(`You are not allowed to publish: ${source}.`);
     const known = this.#publish.get(source);
     const published = await this.#publish.add(source, mediaTrack, options);
     const { muted = false } = options;
@@ -189,7 +189,7 @@ export class Room extends Emitter {
    * @returns {Promise<boolean>} false when a message that is not reliable was dropped here
    */
   async publishData(payload, options = {}) {
-    if (this.participant && !this.grants.data) throw new Error('You may not send data.');
+    if (this.participant && !this.grants.data) throw new Error('You are not allowed to send data.');
     return this.#subscribe.data.send(payload, options);
   }
 

@@ -293,7 +293,7 @@ export class Signaling extends Emitter {
       return;
     }
     if (message.kind === 'hello' && !message.versions.includes(VERSION)) {
-      Object.assign(outcome, { refused: true, code: 'unsupported_version', reason: 'Reload the page: the server was updated.' });
+      Object.assign(outcome, { refused: true, code: 'unsupported_version', reason: 'The server was updated. Reload the page.' });
       this.#socket?.close();
       return;
     }

@@ -1,4 +1,4 @@
-"""How long audio waits while a keyframe of 60 packets goes to 500 subscribers: p99 of the added latency.
+"""Latency of audio while a keyframe of 60 packets goes to 500 subscribers: p99 of what is added.
 
 A process sends the keyframes, and what three speakers say meanwhile: three packets at random moments within 20 ms.
 The engine forwards under its 2 ms budget, at once and paced. Added latency is from the kernel's receive time at our

@@ -1,4 +1,4 @@
-"""Who runs on which cores: a benchmark's own work beside what it measures."""
+"""Allocation of cores: a benchmark's own work beside what it measures."""
 
 import os
 from collections.abc import Iterator, Sequence

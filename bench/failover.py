@@ -1,4 +1,4 @@
-"""How long two browsers are without media when the node of their call is killed, cut off, or stopped as for an upgrade.
+"""Seconds without media for two browsers when the node of their call is killed, cut off, or stopped for an upgrade.
 
 Two nodes, two Chromiums, control, etcd, nginx and stores in namespaces of this machine; nobody clicks. One browser has
 come by nginx, the other by control. Media is back when both pages decode video and receive audio on new streams. A link

@@ -47,7 +47,7 @@ asyncio.run(run(ControlConfig(
 
 @dataclass(slots=True)
 class Servers:
-    """What is running, and what may be done to it. `http` and `internal`: `host:port` of control; `made`: meetings."""
+    """The running servers, and faults to inject. `http` and `internal`: `host:port` of control; `made`: meetings."""
 
     directory: Path
     cluster: EmbeddedPostgres

@@ -22,7 +22,7 @@ QUICK = ["tests/network/bar_coming_back.py", "-k", "chromium"]
 _MOST_TEXT = 110
 _AGAIN = re.compile("R+")
 _OUTCOME = re.compile(r"(?:[.FEsxX]+ *(?:\[ *\d+%\])?|=+ .*)")
-"""What pytest prints of its own, once a test is over."""
+"""A line that pytest itself prints once a test is over."""
 
 
 def run(*, quick: bool) -> Report:

@@ -1,4 +1,4 @@
-"""What watching costs: a scrape of /metrics at 500 participants, and tracing one request in ten.
+"""Cost of observation: a scrape of /metrics at 500 participants, and tracing one request in ten.
 
 Tracing is compared on control, where every request may begin a trace: blocks of requests to two servers in turn, one
 that traces to a receiver and one that does not; only control's process time counts, kernel included.

@@ -34,7 +34,7 @@ MEDIASOUP_DIR = "MEDIASOUP_DIR"
 
 
 class Missing(Exception):
-    """What an SFU needs and is not here; the message names it."""
+    """A requirement of an SFU is missing here; the message names it."""
 
 
 class Forwarder(Protocol):
@@ -42,7 +42,7 @@ class Forwarder(Protocol):
 
     @property
     def process(self) -> Process:
-        """What forwards."""
+        """An SFU that forwards."""
         ...
 
     def publish(self, suite: Suite, key: bytes, ssrc: int) -> tuple[str, int]:

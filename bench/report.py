@@ -1,4 +1,4 @@
-"""What a benchmark reports: rows with their bars, as a table, as JSON, as a plot."""
+"""Reports of benchmarks: rows with their bars, as a table, as JSON, as a plot."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _OVER_NOTHING = 3.0
-"""How far a bar is drawn that is over one of zero; longer ones would hide the others."""
+"""The drawn length of a value above a bar of zero; longer ones would hide the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def read_json(path: Path) -> list[Row]:
 
 
 def machine() -> dict[str, str | int]:
-    """What the figures were measured on."""
+    """Return a description of the machine that was measured."""
     model = platform.processor()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

@@ -144,7 +144,7 @@ class SfuProcess(Process):
     udp_port: int
 
     def metrics(self) -> dict[str, float]:
-        """What /metrics says, by name with labels."""
+        """Return the values of /metrics, by name with labels."""
         with urllib.request.urlopen(f"{self.http_url}/metrics", timeout=10) as answer:
             lines = answer.read().decode().splitlines()
         return {name: float(value) for name, value in (x.rsplit(" ", 1) for x in lines if x and not x.startswith("#"))}

@@ -39,7 +39,7 @@ _SETTLING_TRIES = 20
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the sfu held at a time, in seconds since the beginning."""
+    """Resources of the sfu at a time, in seconds since the beginning."""
 
     at: float
     resident: int

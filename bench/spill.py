@@ -33,7 +33,7 @@ class Held:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing was lost."""
+        """Return True if nothing was lost."""
         return round(self.window.loss, 4) == 0
 
 

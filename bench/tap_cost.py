@@ -1,4 +1,4 @@
-"""What tapping costs the sfu: 100 microphones with and without taps, in turn; and with the sink frozen, then killed.
+"""Cost of taps for the sfu: 100 microphones with and without taps, in turn; and with the sink frozen, then killed.
 
 Rooms of five, everybody speaks and hears all others. The sink is a process that reads and forgets: what it costs itself
 is not counted here, its being frozen or killed is what a call must not feel.

@@ -47,7 +47,7 @@ def run(*, quick: bool) -> Report:
 
 
 class Outcome:
-    """What became of the transfers; `memory` is what control had above the beginning, every 100 ms, in bytes."""
+    """Results of the transfers; `memory` is what control used above its start, every 100 ms, in bytes."""
 
     def __init__(self) -> None:
         self.memory: list[int] = []
@@ -62,7 +62,7 @@ class Outcome:
 
     @property
     def slope(self) -> float:
-        """How much more memory there was late than in the middle: flat is flat however long it takes."""
+        """Return the growth of memory from the middle to the end: flat is flat however long it takes."""
         third = max(1, len(self.memory) // 3)
         return statistics.median(self.memory[-third:]) - statistics.median(self.memory[third : 2 * third] or [0])
 

@@ -1,4 +1,4 @@
-"""What dynamic batching gains on Triton: eight streams at once against the same server one by one, part by part."""
+"""Gain of dynamic batching on Triton: eight streams at once against the same server one by one, part by part."""
 
 import asyncio
 import os

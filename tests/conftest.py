@@ -1,4 +1,4 @@
-"""What holds for every test: property tests are judged by their findings, not by how busy the machine is.
+"""Rules for every test: property tests are judged by their findings, not by how busy the machine is.
 
 A test of real processes or browsers may meet a machine too busy to keep a bound in time; such a test is run again,
 twice at most, and named at the end ("RERUN"). Formats, state machines, frames and engines know no clock: they
@@ -37,5 +37,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """What a test starts inherits its priority: none may leave a real-time one behind (see `ordinary_priority`)."""
+    """Check the priority, which processes of later tests inherit (see `ordinary_priority`)."""
     assert os.sched_getscheduler(0) == os.SCHED_OTHER, f"{item.nodeid} left this thread with real-time priority"

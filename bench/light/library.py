@@ -146,7 +146,7 @@ class Totals(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class PeerSettings:
-    """What a connected peer is handed over with. `check` is a binding request without integrity, `check_key` its key;
+    """The state of a connected peer. `check` is a binding request without integrity, `check_key` its key;
     without one no consent is kept up.
 
     `kinds` are AUDIO, VIDEO or RTX by payload type; `remb` is a bandwidth in bits/s to claim instead of feedback.
@@ -195,7 +195,7 @@ class TrackSettings:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """What a track sends: a recording, over and over, with the sources of its layers, lowest first."""
+    """The media of a track: a recording, repeated, with the sources of its layers, lowest first."""
 
     sources: Sequence[int]
     recording: Recording
@@ -317,7 +317,7 @@ class LightClient:
         return np.ctypeslib.as_array(pointer, shape=(3, BUCKETS)).copy()
 
     def first_packet_at(self, peer: int) -> int:
-        """When the first media packet came, in ns of CLOCK_MONOTONIC; 0 before."""
+        """Return the time of the first media packet, in ns of CLOCK_MONOTONIC; 0 before."""
         return int(self._library.client_first_packet(peer))
 
     def received(self, peer: int) -> int:

@@ -23,7 +23,7 @@ _PROFILES: dict[Suite, int] = {"AEAD_AES_128_GCM": 7, "AES_CM_128_HMAC_SHA1_80":
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """Where packets come from, what they are protected with, and their payload type."""
+    """The source of packets, the keys that protect them, and their payload type."""
 
     address: str
     port: int

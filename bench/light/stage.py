@@ -38,7 +38,7 @@ def recorded_frames(name: str = "Chromium") -> Frames:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What happened in a stretch of time; `expected` is what publishers sent times who should get it.
+    """Counts over a period; `expected` is what publishers sent, times the number of receivers.
 
     `all_cpu_seconds` goes on until the last packet has come.
     """

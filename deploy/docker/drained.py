@@ -15,7 +15,7 @@ POLL_SECONDS = 5.0
 
 
 def participants(url: str) -> int | None:
-    """How many are in rooms; None when the sfu does not answer or does not say."""
+    """Return the number of people in rooms; None when the sfu does not answer or does not say."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  an address of our own
             found = re.search(rb"^parley_sfu_participants (\d+)", answer.read(), re.M)

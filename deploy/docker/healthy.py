@@ -14,7 +14,7 @@ DEFAULTS = (
 
 
 def is_healthy(url: str) -> bool:
-    """Whether the address answers 200 within three seconds; control needs one, whatever store is away."""
+    """Return True if the address answers 200 within three seconds; control needs one, whatever store is away."""
     try:
         with urllib.request.urlopen(url, timeout=3) as answer:  # noqa: S310  an address of our own
             return bool(answer.status == 200)

@@ -41,14 +41,14 @@ class EtcdRefused(EtcdUnavailable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EtcdConfig:
-    """Where etcd is: base URLs of one or more members. `ca_file` checks their certificates; None takes the system's."""
+    """Location of etcd: base URLs of its members. `ca_file` checks their certificates; None takes the system's."""
 
     urls: tuple[str, ...]
     username: str = ""
     password: str = field(default="", repr=False)
     ca_file: Path | None = None
     lease_seconds: int = 4
-    """How long a node that falls silent keeps its place. etcd's own minimum is 2."""
+    """Seconds that a silent node keeps its place. etcd's own minimum is 2."""
 
 
 class Change(NamedTuple):
@@ -59,7 +59,7 @@ class Change(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What is below a prefix, and the revision that it was read at.
+    """The values below a prefix, and the revision at which they were read.
 
     `stale`: no quorum stands behind it. One member told what it knows, which may be old.
     """

@@ -12,7 +12,7 @@ _SAY_AGAIN_SECONDS = 60.0
 
 
 class EtcdOutage:
-    """What one user of etcd makes of its failures. `consequence` says what they mean here ("not registered")."""
+    """An outage of etcd as one of its users sees it. `consequence` says what it means here ("not registered")."""
 
     def __init__(self, consequence: str, log: logging.Logger, pause_seconds: float = 0.5) -> None:
         self._consequence = consequence
@@ -21,7 +21,7 @@ class EtcdOutage:
         self._refusals = Backoff(_LONGEST_PAUSE, first=pause_seconds)
         self._said_at = 0.0
         self.reason = ""
-        """Why etcd cannot be used; empty while it can."""
+        """The reason why etcd cannot be used; empty while it can."""
 
     def failed(self, error: EtcdUnavailable) -> float:
         """Note a failure; returns how long to wait: longer each time while etcd refuses, since asking costs it work."""

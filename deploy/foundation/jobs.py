@@ -1,4 +1,4 @@
-"""What workers outside of control and control say of jobs: claimed by a lease, fenced by the attempt's number.
+"""Messages between control and workers outside of it about jobs: claimed by a lease, fenced by the attempt's number.
 
     POST /internal/v1/jobs/claim         JobRequest -> ClaimedJob, or 204 when there is nothing to do
     POST /internal/v1/jobs/{id}/progress JobProgress -> JobHeld

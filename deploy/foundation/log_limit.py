@@ -34,7 +34,7 @@ class Limit:
         self._kinds: dict[Kind, tuple[float, int]] = {}
 
     def take(self, kind: Kind, now: float) -> bool:
-        """Whether a line is to be written."""
+        """Return True if a line should be written."""
         if kind not in self._kinds and len(self._kinds) >= _MAX_KINDS:
             kind = Kind("parley", logging.WARNING, "(of further kinds)")
         began, count = self._kinds.get(kind, (now, 0))

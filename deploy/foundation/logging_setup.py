@@ -1,4 +1,4 @@
-"""How every process logs: lines of text for people, or one JSON object per event for Loki and its like.
+"""Logging of every process: lines of text for people, or one JSON object per event for Loki and its like.
 
 JSON has `time` (RFC 3339, UTC), `level`, `part`, `logger`, `message`, and where known `trace`, `span`, `meeting`,
 `participant`, `recording`, `user`, `error`. Identifiers are taken from `extra=` and from the message's own arguments,

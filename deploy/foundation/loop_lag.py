@@ -1,4 +1,4 @@
-"""Whether this process's event loop keeps up: how late a timer fires that was due every quarter of a second."""
+"""Lag of this process's event loop: the delay of a timer that is due every quarter of a second."""
 
 import asyncio
 

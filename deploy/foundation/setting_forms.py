@@ -32,7 +32,7 @@ def origin(text: str) -> None:
 
 
 def postgresql(text: str) -> None:
-    """What asyncpg takes: hosts may be several, or in the query."""
+    """Accept what asyncpg accepts: there may be several hosts, or hosts in the query."""
     _address(text, ("postgresql", "postgres"), may_lack_host=True)
 
 

@@ -15,7 +15,7 @@ class Setting:
     meaning: str
     secret: bool = False
     live: bool = False
-    """Whether it may change while a part runs (foundation.hot_settings)."""
+    """True if it can change while a part runs (foundation.hot_settings)."""
     old_name: str | None = None
     """Its name up to 0.2, which is still read, with a warning."""
 

@@ -57,7 +57,7 @@ class Settings:
 
     @property
     def embedded(self) -> bool:
-        """Whether every store is started by us, so that secrets may be generated."""
+        """True if we start every store, so that secrets can be generated."""
         return self["database_url"] is None and self["redis_url"] is None
 
     def renamed(self) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""Where recordings and uploaded files are kept: one interface over a directory or an S3-compatible store."""
+"""Storage of recordings and uploaded files: one interface over a directory or an S3-compatible store."""

@@ -1,4 +1,4 @@
-"""Where an S3-compatible store is: plain values, without its client, which takes a while to load."""
+"""Location of an S3-compatible store: plain values, without its client, which takes a while to load."""
 
 import re
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Config:
-    """Where the store is. `endpoint` is http(s)://host[:port]; `public_endpoint` is the same from outside, if it is."""
+    """Location of the store. `endpoint` is http(s)://host[:port]; `public_endpoint` is its address outside."""
 
     endpoint: str
     bucket: str

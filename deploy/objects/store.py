@@ -26,17 +26,17 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What is left of a store that knows its size, in bytes."""
+    """The free space of a store that knows its size, in bytes."""
 
     free: int
     total: int
 
 
 class ObjectStore(Protocol):
-    """What both kinds of store do."""
+    """The interface of both kinds of store."""
 
     name: str
-    """What operators are told: `directory` or `s3`."""
+    """The name for operators: `directory` or `s3`."""
 
     def put(self, key: str, data: bytes) -> None:
         """Store a small object, replacing one of that key."""

@@ -26,7 +26,7 @@ Verb = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, str]]
 
 
 class Refused(Exception):
-    """What was asked for is not done; the message says why."""
+    """The command failed; the message says why."""
 
 
 def main(settings: Settings, chosen: argparse.Namespace) -> int:

@@ -27,7 +27,7 @@ class ChildFailed(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run. `until_ready` returns once it serves; None means that it sends READY=1 (sd_notify).
+    """A command to run. `until_ready` returns once it serves; None means that it sends READY=1 (sd_notify).
 
     `environment` is added to ours, of which secrets are not passed on.
     """
@@ -39,7 +39,7 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     quiet: bool = False
     labelled: bool = True
-    """Whether its name goes before its lines; JSON names itself."""
+    """True if its name goes before its lines; JSON names itself."""
     before_start: Callable[[], None] | None = None
 
 

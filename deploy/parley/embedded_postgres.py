@@ -63,7 +63,7 @@ class EmbeddedPostgres:
         ]
 
     def is_ready(self) -> bool:
-        """Whether the server accepts sessions now."""
+        """Return True if the server accepts sessions now."""
         found = subprocess.run(
             [str(_binaries() / "pg_isready"), "-q", "-U", "postgres", "-h", str(self.socket_directory)],
             check=False,
@@ -114,7 +114,7 @@ class EmbeddedPostgres:
                     guarded.unlink(missing_ok=True)
 
     def _is_ours(self, lock: Path) -> bool:
-        """Whether the process that a lock file names is this cluster's server; a crash may leave none named."""
+        """Return True if the process that a lock file names is this cluster's server; a crash may leave none named."""
         try:
             pid = int(lock.read_text().split()[0])
             return str(self.data).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -1,4 +1,4 @@
-"""What a killed supervisor may have left: a lock, processes, socket files. Only one may run per data directory."""
+"""Leftovers of a killed supervisor: a lock, processes, socket files. Only one may run per data directory."""
 
 import contextlib
 import fcntl

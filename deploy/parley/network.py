@@ -1,4 +1,4 @@
-"""Which addresses this machine has, and whether a port on them is free."""
+"""Addresses of this machine, and free ports on them."""
 
 import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -15,7 +15,7 @@ def local_addresses() -> list[AnyAddress]:
 
 
 def port_in_use(host: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> bool:
-    """Whether something else holds the port, so that a part could not bind it."""
+    """Return True if something else holds the port, so that a part cannot bind it."""
     if port <= 0:
         return False
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -26,7 +26,7 @@ class NginxUnavailable(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Nginx:
-    """What an nginx can do."""
+    """The capabilities of an nginx."""
 
     version: tuple[int, int, int]
     http3: bool = False
@@ -39,13 +39,13 @@ class Nginx:
 
     @property
     def resolves_again(self) -> bool:
-        """Whether an upstream's names are looked up again while nginx runs; else once, when it starts."""
+        """True if an upstream's names are resolved again while nginx runs; else once, when it starts."""
         return self.version >= _RESOLVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
-    """Where nginx listens and what is behind it. Addresses are `host:port`.
+    """The addresses on which nginx listens, and those behind it, each `host:port`.
 
     `redirect_http`: plain HTTP serves only this machine's own browsers, which take localhost for secure, and sends all
     others to HTTPS. `ai` are inference nodes; control reaches them, balanced, at `ai_listen`, which is for the inside
@@ -196,7 +196,7 @@ def _upstream(name: str, addresses: tuple[str, ...], gateway: Gateway, nginx: Ng
 
 
 def _looks_ai_up(gateway: Gateway) -> bool:
-    """Whether names of inference nodes are looked up for each request; else once, when nginx starts."""
+    """True if names of inference nodes are resolved for each request; else once, when nginx starts."""
     return bool(gateway.resolver) and not all(_ADDRESS.fullmatch(node) for node in gateway.ai)
 
 

@@ -287,7 +287,7 @@ def _node(described: str) -> SfuNode:
 
 
 def s3_config(settings: Settings) -> S3Config | None:
-    """Where recordings and files are kept, None for directories; raises SettingsError."""
+    """Return the S3 store for recordings and files, None for directories; raises SettingsError."""
     endpoint = settings["s3_endpoint"]
     if endpoint is None:
         return None

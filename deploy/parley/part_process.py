@@ -1,4 +1,4 @@
-"""What all parts' processes do alike: run a coroutine, say when it is ready, stop on a signal, die with the parent."""
+"""The process of a part: runs a coroutine, says when it is ready, stops on a signal, dies with the parent."""
 
 import asyncio
 import contextlib

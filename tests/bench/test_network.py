@@ -1,4 +1,4 @@
-"""What `python -m bench network` takes of a test's output for its row."""
+"""Rows of `python -m bench network` from the output of tests."""
 
 import pytest
 

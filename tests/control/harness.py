@@ -19,7 +19,7 @@ PASSWORD = "correct horse battery"
 
 @dataclass
 class Node:
-    """What a node of ours would be asked: a real HTTP and WebSocket server that remembers and answers."""
+    """A node in place of an sfu: a real HTTP and WebSocket server that remembers and answers."""
 
     url: str = ""
     signaling: str = ""

@@ -1,4 +1,4 @@
-"""What takes more than one request, or no JSON: how operations of the REST API are brought to succeed for the schema's
+"""Operations that take more than one request, or no JSON: how each is brought to succeed for the schema's
 test. Each returns the status of the operation itself."""
 
 import time

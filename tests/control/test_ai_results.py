@@ -1,4 +1,4 @@
-"""Where results of understanding are kept: the same of the database and of a MongoDB, and what goes with a file."""
+"""Stores of AI results: the same tests on the database and a MongoDB, and deletion with a file."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace

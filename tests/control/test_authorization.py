@@ -1,4 +1,4 @@
-"""Who may call what: hand-written expectations for every route; a route without its row fails.
+"""Authorization: hand-written expectations for every route; a route without its row fails.
 
 Columns are callers. A status is expected as it stands; `ok` means that authorization lets the caller through, whatever
 the request then meets (the bodies sent are empty, so that most end in 400 and change nothing).

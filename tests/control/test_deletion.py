@@ -313,7 +313,7 @@ WRITTEN = (
 
 
 async def found(server: Server, dsn: str, names: list[str]) -> list[str]:
-    """Where any of these is still found, as `table: row`, `redis:key`, `mongodb:id` or `file:path`."""
+    """Return where any of these is still found, as `table: row`, `redis:key`, `mongodb:id` or `file:path`."""
     return [
         *await _in_database(dsn, names),
         *await _in_redis(server, names),

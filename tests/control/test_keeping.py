@@ -1,4 +1,4 @@
-"""What is shared, kept, exported and set right from the command line."""
+"""Sharing, retention, export and repair from the command line."""
 
 import aiohttp
 import asyncpg

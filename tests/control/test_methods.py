@@ -1,4 +1,4 @@
-"""Which methods each path of REST takes, and what is said to others (RFC 9110, sections 15.5.5 and 15.5.6)."""
+"""Methods of each REST path, and the answers to others (RFC 9110, sections 15.5.5 and 15.5.6)."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What takes an account over asks for a proof that is at most five minutes old; a session alone is not enough."""
+"""Proofs: what could take an account over asks for one of at most five minutes; a session alone is not enough."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the sfu measured of participants' media, as hosts read it."""
+"""Quality of participants' media as the sfu measured it and hosts read it."""
 
 from tests.control.harness import People, report
 

@@ -1,4 +1,4 @@
-"""Who was removed stays out, in a new tab and under another name too, until a host lets it back in."""
+"""Removed people stay out, in a new tab and under another name too, until a host lets them back in."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace

@@ -77,7 +77,7 @@ async def walk_through(page: Page, server: Server) -> None:
 
 
 async def prove(page: Page, server: Server, home: str) -> None:
-    """What takes the account over asks who is there once signing in is a while ago, and goes on with the answer."""
+    """Changes that could take the account over ask for a proof some time after the sign-in, and go on with it."""
     connection = await asyncpg.connect(server.config.database_dsn)
     dialog = page.get_by_role("dialog")
     for section, action, done in (

@@ -196,7 +196,7 @@ async def test_a_callback_that_was_not_begun_here_is_refused(server: Server, iss
     ],
 )
 async def test_tokens_that_do_not_hold(change: dict[str, Any]) -> None:
-    """What a provider's answer must say, token by token."""
+    """Checks of a provider's answer, token by token."""
     key, other = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     provider = OidcProvider(name="p", issuer="https://issuer.example", client_id="parley", client_secret="s")
     attempt = oidc.new_attempt("p", "/")

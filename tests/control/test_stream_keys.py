@@ -23,7 +23,7 @@ async def key_of(host: Client, meeting: str, role: str = "publish", **fields: An
 
 
 async def exchange(client: Client, secret: str, role: str = "publish", room: str = "") -> dict[str, Any]:
-    """What a node gets for a key: the claims of a token, or the code of a refusal."""
+    """Return what a node gets for a key: the claims of a token, or the code of a refusal."""
     body = {"key_hash": key_hash(secret).hex(), "role": role, "room": room}
     url = f"{client.server.internal}/internal/v1/stream-keys/admit"
     async with client.session.post(url, json=body, headers={"Authorization": f"Bearer {NODE_SECRET}"}) as answer:

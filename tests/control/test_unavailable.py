@@ -1,4 +1,4 @@
-"""What a database that cannot serve is told as: 503, whatever the way in which it fails; faults of ours are not."""
+"""A database that cannot serve is answered with 503, whatever the way in which it fails; our own faults are not."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What is said and written in a meeting is for those who are in it, and whom the others see."""
+"""Text of a meeting is for those who are in it, and whom the others see."""
 
 from typing import Any
 

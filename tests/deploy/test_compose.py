@@ -37,7 +37,7 @@ FILLED_IN = {
 
 
 def violations(path: Path) -> str:
-    """What the Compose Specification's schema says against a file."""
+    """Return the violations of the Compose Specification's schema in a file."""
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else done.stdout + done.stderr

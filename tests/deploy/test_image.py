@@ -16,7 +16,7 @@ def copied(dockerfile: str) -> list[str]:
 
 
 def lets_through(ignore: str, path: str) -> bool:
-    """Whether a path is in the context: the last rule that matches it, or a folder above it, decides."""
+    """Return True if a path is in the context: the last rule that matches it, or a folder above it, decides."""
     kept = True
     places = [str(place) for place in (PurePosixPath(path), *PurePosixPath(path).parents)]
     for rule in ignore.splitlines():

@@ -34,7 +34,7 @@ NOT_OURS = {"up", "ALERTS"}
 
 
 def said(*command: str | Path) -> str:
-    """What a checker says against its files; "" when it accepts them."""
+    """Return a checker's complaints about its files; "" when it accepts them."""
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else done.stdout + done.stderr + f" ({done.returncode})"
 

@@ -43,7 +43,7 @@ def gateway(tmp_path: Path) -> Gateway:
 
 
 def check(text: str, directory: Path) -> str:
-    """What `nginx -t` says; "" when it accepts."""
+    """Return the complaints of `nginx -t`; "" when it accepts."""
     path = directory / "nginx.conf"
     path.write_text(text)
     done = subprocess.run(["nginx", "-t", "-q", "-c", str(path)], capture_output=True, text=True, check=False)

@@ -44,7 +44,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 def client(port: int, username: str, credential: str) -> str:
-    """What coturn's own client says of an allocation and a permission for a peer on loopback."""
+    """Return the output of coturn's own client for an allocation and a permission for a peer on loopback."""
     command = [
         *("turnutils_uclient", "-v", "-n", "1", "-m", "1", "-c", "-e", "127.0.0.1", "-p", str(port)),
         *("-u", username, "-w", credential, "127.0.0.1"),

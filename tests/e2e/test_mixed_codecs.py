@@ -33,7 +33,7 @@ async def until_decoded(page: sdk_page.Evaluates, codec: str, frames: int = 5) -
 
 
 async def seconds_until_moving(deployment: Deployment) -> tuple[float, float]:
-    """How long a Firefox waits for moving VP8 of a Chromium: joining beside its H264, then once it changes to AV1."""
+    """Return how long Firefox waits for moving VP8 of Chromium: on joining beside its H264, then on a change to AV1."""
     meeting = await deployment.admin.create_meeting("Mixed")
     hosts = deployment.network.hosts
     async with chromium(hosts[0].prefix) as browser, firefox(hosts[1].prefix, NO_AV1) as frida:

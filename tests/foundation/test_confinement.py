@@ -1,4 +1,4 @@
-"""What a worker can no longer do once it is locked in, asked of a real process with the workers' own limits."""
+"""Confinement of workers, tried by a real process with the workers' own limits."""
 
 import subprocess
 import sys

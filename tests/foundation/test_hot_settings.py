@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 
 
 class Applied:
-    """What was applied last, by setting."""
+    """The values applied last, by setting."""
 
     def __init__(self, settings: Settings) -> None:
         self.values: dict[str, Any] = {}

@@ -13,7 +13,7 @@ FILES = sorted(path for path in CORPUS.rglob("*") if path.is_file())
 
 
 def accepts(target, data):
-    """Whether the target takes the input; ValueError is a refusal, anything else fails the test."""
+    """Return True if the target takes the input; ValueError is a refusal, anything else fails the test."""
     try:
         target(data)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the engine's fuzzer kept runs through the compiled engine without a fault."""
+"""The kept inputs of the engine's fuzzer run through the compiled engine without a fault."""
 
 from pathlib import Path
 

@@ -40,7 +40,7 @@ def generated(sound: Floats) -> Floats:
 
 
 def marked(verdict: dict[str, object]) -> bool:
-    """Whether a verdict says that it proves nothing wherever one may look."""
+    """Return True if a verdict says everywhere that it proves nothing."""
     text, card = verdict["text"], verdict["card"]
     assert isinstance(text, str) and isinstance(card, dict)
     return text.endswith(f"({NO_EVIDENCE})") and verdict["evidential"] is False and card["evidential"] is False

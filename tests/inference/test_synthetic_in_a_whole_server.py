@@ -86,7 +86,7 @@ async def test_every_verdict_says_what_it_is_worth(server: RunningServer, tmp_pa
 
 
 async def live_verdict(api: Api, sound: Any) -> dict[str, Any]:
-    """What the hosts' page is told of somebody who speaks and agreed."""
+    """Return what the hosts' page is told of somebody who speaks and agreed."""
     meeting = await api.create_meeting("Judged")
     async with Api(api.base) as guest:
         ada = await guest.join(meeting, "Ada")

@@ -14,7 +14,7 @@ HIGH, LOW = 3_000_000, 600_000
 
 
 def _within(estimates: list[tuple[float, float]], since: float, low: float, high: float) -> float | None:
-    """How long it took the estimate to come between the bounds, None if it never did."""
+    """Return how long the estimate took to come between the bounds, None if it never did."""
     return min((at - since for at, rate in estimates if at >= since and low <= rate <= high), default=None)
 
 
@@ -29,7 +29,7 @@ def _queues_until(queueing: list[tuple[float, float]], since: float, until: floa
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """When the link changed (CLOCK_MONOTONIC), bits/s that came before, and the longest time without a picture (s)."""
+    """Return the time of the change (CLOCK_MONOTONIC), bits/s before it, and the longest time without a picture (s)."""
 
     dropped: float
     widened: float

@@ -15,7 +15,7 @@ from tests.support.waiting import eventually
 
 WIDE = 10_000_000
 FLOOR = 500_000
-"""What a publisher must send in the first place, in bits/s: 90 % of hardly anything would tell nothing."""
+"""The least that a publisher must send, in bits/s: 90 % of hardly anything would tell nothing."""
 
 
 async def _stall(seconds: float) -> None:
@@ -40,7 +40,7 @@ async def test_a_viewer_keeps_the_best_layer_though_the_loop_stalls(tmp_path: Pa
 
 
 def _published(h: Host) -> float:
-    """What arrives of Ann's camera, in bits/s."""
+    """Return what arrives of Ann's camera, in bits/s."""
     tracks = [track for track in h.node.rooms["r"].uptracks.values() if not track.is_audio]
     return sum(stream.bits_per_second for track in tracks for stream in track.streams)
 

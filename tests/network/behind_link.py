@@ -68,7 +68,7 @@ INBOUND = """
 
 
 class Browser(Protocol):
-    """What both browsers can do."""
+    """The interface of both browsers."""
 
     async def evaluate(self, expression: str) -> Any: ...
 
@@ -132,7 +132,7 @@ class ViewerCall:
         return max(gaps, default=float("inf"))
 
     async def states(self) -> list[dict[str, Any]]:
-        """What was told of pauses."""
+        """Return what was told of pauses."""
         found: list[dict[str, Any]] = await self.bob.evaluate("state.messages.filter((m) => m.kind === 'track-state')")
         return found
 

@@ -1,4 +1,4 @@
-"""Why a viewer sees the layer that it does: what server, publisher and viewer tell of it, for a test that failed."""
+"""An account of a viewer's layer: what server, publisher and viewer tell of it, for a test that failed."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Whether each picture moves or is said to be paused, second by second."""
+"""Movement of pictures, second by second: each moves or is said to be paused."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ MOVES = 10  # pictures a second, in the mean
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was told of a track so far, how often, and what came of it."""
+    """Observations of a track: what was told of it, how often, and what came of it."""
 
     paused: bool
     told: int
@@ -47,6 +47,6 @@ def shown_seconds(samples: Sequence[Sample]) -> list[tuple[int, int]]:
 
 
 def stands_still(samples: Sequence[Sample], moves: int = MOVES) -> bool:
-    """Whether it stood still for a second, or showed fewer than `moves` a second in the mean, without a word."""
+    """Return True if it stood still for a second, or showed fewer than `moves` a second, without a word."""
     shown = [pictures for pictures, _ in shown_seconds(samples)]
     return bool(shown) and (min(shown) == 0 or sum(shown) < moves * len(shown))

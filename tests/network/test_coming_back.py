@@ -69,7 +69,7 @@ async def call(tmp_path: Path) -> AsyncIterator[tuple[Host, EmulatedHost, str, s
 
 
 async def seconds_after_moving(tmp_path: Path, kind: str) -> float:
-    """How long a viewer whose address changes is without moving pictures."""
+    """Return how long a viewer whose address changes is without moving pictures."""
     async with call(tmp_path) as (h, link, site, url), viewer(kind, link, site) as bob:
         await sdk_page.join_node(bob, url, h.control.token("r", "bob"))
         await until_moving(bob, 0, 30)
@@ -83,7 +83,7 @@ async def seconds_after_moving(tmp_path: Path, kind: str) -> float:
 
 
 async def seconds_after_killing(tmp_path: Path, kind: str) -> float:
-    """How long a viewer who was killed waits for moving pictures, from joining again on."""
+    """Return how long a viewer who was killed waits for moving pictures after joining again."""
     async with call(tmp_path) as (h, link, site, url), viewer(kind, link, site) as again:
         async with viewer(kind, link, site) as doomed:
             await sdk_page.join_node(doomed, url, h.control.token("r", "bob"))

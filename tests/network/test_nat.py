@@ -35,7 +35,7 @@ def ends() -> Iterator[tuple[Host, list[socket.socket]]]:
 
 
 def source(inside: socket.socket, outside: socket.socket) -> tuple[str, int]:
-    """Where what the one sends the other comes from."""
+    """Return the address from which the other receives what the one sends."""
     inside.sendto(b"out", outside.getsockname())
     address: tuple[str, int] = outside.recvfrom(100)[1]
     return address

@@ -28,7 +28,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 def rooms_on(cluster: Cluster, node: str) -> list[dict[str, Any]]:
-    """What a node itself says that it holds."""
+    """Return the rooms that a node itself says it holds."""
     host = cluster.network.hosts[int(node.rpartition("-")[2]) - 1]
     url = f"http://{host.address}:{NODE_HTTP_PORT}/node/v1/rooms"
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {NODE_SECRET}"})
@@ -54,7 +54,7 @@ class RecordedCall:
         return str((await self._call.room())["node"])
 
     async def people(self) -> list[tuple[str, str, bool]]:
-        """Who is and was in the meeting: name, id, and whether present."""
+        """Return everybody who was in the meeting: name, id, and True while present."""
         listed = (await self._admin.request("GET", f"/meetings/{self._call.meeting}/participants"))["participants"]
         return sorted((one["name"], one["participant"], one["present"]) for one in listed)
 

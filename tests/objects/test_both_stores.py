@@ -1,4 +1,4 @@
-"""What every object store does, the same tests on a directory and on a real S3 server."""
+"""Object stores: the same tests on a directory and on a real S3 server."""
 
 import hashlib
 import secrets

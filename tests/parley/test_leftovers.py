@@ -1,4 +1,4 @@
-"""What a killed supervisor leaves is found and ended; a living one is respected."""
+"""Leftovers of a killed supervisor are found and ended; a living one is respected."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Who may say and send what in a live room: hand-written expectations, through a whole server.
+"""Authorization in a live room: hand-written expectations, through a whole server.
 
 Columns are callers. A signaling message is expected to be done (`ok`) or to be refused with the code given; the offers
 sent describe nothing, so that `offer_refused` is what somebody gets who may publish. A kind without its row fails.

@@ -1,4 +1,4 @@
-"""What the parts are told by the settings of a system spread over machines."""
+"""Configurations of the parts from the settings of a system spread over machines."""
 
 from pathlib import Path
 

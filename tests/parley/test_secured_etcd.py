@@ -124,7 +124,7 @@ async def test_accounts_may_change_while_signed_tokens_are_in_use(config: EtcdCo
 
 
 async def refused(config: EtcdConfig, key: str = f"{NODES_PREFIX}x") -> str:
-    """What a client is told that may not set `key`."""
+    """Return the refusal of a client that may not set `key`."""
     etcd = Etcd(config)
     try:
         with pytest.raises(EtcdUnavailable) as refusal:

@@ -91,7 +91,7 @@ def _has_new_pid(server: RunningServer, part: str, before: int) -> bool:
 
 
 def refused(**settings: str) -> str:
-    """What `parley up` says when it refuses to start: one line."""
+    """Return the one line that `parley up` prints when it refuses to start."""
     environment = os.environ | {f"PARLEY_{name.upper()}": value for name, value in settings.items()}
     done = subprocess.run(
         [sys.executable, "-m", "parley", "up"], env=environment, capture_output=True, text=True, timeout=30, check=False

@@ -42,7 +42,7 @@ def read_number(luma: np.ndarray) -> int:
 
 
 def is_flash(luma: np.ndarray) -> bool:
-    """Whether the picture is a flash."""
+    """Return True if the picture is a flash."""
     return bool(luma[2 * BLOCK + 8 :, :].mean() > 140)
 
 
@@ -139,7 +139,7 @@ class Stream:
         )  # fmt: skip
 
     def capture_time(self, index: int) -> float:
-        """When frame `index` is captured, in s since the room opened, on the sfu's clock."""
+        """Return when frame `index` is captured, in s since the room opened, on the sfu's clock."""
         return self.start + index / self.fps + sum(s for at, s in self.pauses if index >= at)
 
     def timestamp(self, seconds: float) -> int:

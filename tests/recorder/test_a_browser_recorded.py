@@ -166,7 +166,7 @@ async def test_silence_that_is_not_sent_is_as_long_in_the_file(server: RunningSe
 
 
 def flashes_in(data: bytes, file: dict) -> tuple[list[float], list[tuple[int, int]]]:
-    """When each flash of a file begins, and the size of every picture. FFmpeg's own VP9 decoder knows no layers."""
+    """Return the beginning of each flash of a file, and every picture's size. FFmpeg's VP9 decoder knows no layers."""
     found, sizes, before = [], [], True
     with av.open(io.BytesIO(data)) as container:
         decoder = av.CodecContext.create(DECODERS[file["codec"]], "r")

@@ -1,4 +1,4 @@
-"""What goes in as packets comes out as finished files that hold every frame."""
+"""Packets go in; finished files that hold every frame come out."""
 
 import random
 

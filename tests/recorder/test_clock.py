@@ -31,7 +31,7 @@ def stream(seconds, rate=90_000, every=1.0, drift=0.0, ntp=0, jitter=0.02, seed=
 
 
 def error(clock_map, at, rate=90_000, drift=0.0):
-    """How far, in s, an instant is mapped from where it was, the least delay taken off."""
+    """Return how far, in s, an instant is mapped from where it was, the least delay taken off."""
     mapped = clock_map.at(round(at * (1 + drift) * rate))
     return (mapped - BASE - DELAY) / SECOND - at
 

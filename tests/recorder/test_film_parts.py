@@ -53,7 +53,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """When each image begins that is decoded."""
+    """Return the beginning of each image that is decoded."""
     times: list[float] = []
     following = images._File.next
 

@@ -40,12 +40,12 @@ def flashes(root, track):
 
 
 def beeps(root, track):
-    """When each beep begins, in s on the recording's timeline."""
+    """Return the beginning of each beep, in s on the recording's timeline."""
     return [at for file in track.files for at in beeps_in(root / file.key, file.start_ms)]
 
 
 def beeps_in(source, start_ms):
-    """When each beep of a file begins that itself begins at `start_ms`."""
+    """Return the beginning of each beep of a file that itself begins at `start_ms`."""
     found = []
     with av.open(source) as container:
         for frame in container.decode(audio=0):

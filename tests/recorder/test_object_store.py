@@ -57,7 +57,7 @@ async def until_stored(store: S3Store, prefix: str, wanted: Callable[[list[str]]
 
 
 def journals(count: int) -> Callable[[list[str]], bool]:
-    """Whether at least so many segments are stored: each has a journal."""
+    """Return a condition: at least so many segments are stored; each has a journal."""
     return lambda keys: sum(key.endswith(".jnl") for key in keys) >= count
 
 

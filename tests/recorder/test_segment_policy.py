@@ -1,4 +1,4 @@
-"""When segments are cut, and when a keyframe is asked for."""
+"""Cuts between segments, and requests for keyframes."""
 
 import pytest
 

@@ -148,7 +148,7 @@ async def test_recorders_of_the_nodes_of_one_room_share_its_recording(config, ot
 
 
 def has_both(directory: Path) -> bool:
-    """Whether both tracks are finished, whole."""
+    """Return True if both tracks are finished, whole."""
     found = manifest.read_manifest(directory)
     return found is not None and [file.frames for track in found.tracks for file in track.files] == [500, 500]
 

@@ -1,4 +1,4 @@
-"""What a track may do while it is recorded: change its layer, size, codec; pause; lose packets; lose its sfu."""
+"""Changes of a track while it is recorded: of layer, size and codec; pauses; lost packets; a lost sfu."""
 
 import dataclasses
 import random

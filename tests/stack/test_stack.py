@@ -92,7 +92,7 @@ def stack() -> Iterator[Stack]:
 
 
 def asked(stack: Stack, query: str) -> list[Any]:
-    """What Prometheus answers."""
+    """Return Prometheus' answer."""
     url = f"{stack.monitoring.prometheus}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
     with urllib.request.urlopen(url, timeout=5) as answer:
         found: list[Any] = json.load(answer)["data"]["result"]

@@ -1,4 +1,4 @@
-"""Which candidates a page's calls use: of the peers in `window.watchedPeers`."""
+"""Candidates that a page's calls use: those of the peers in `window.watchedPeers`."""
 
 _SCRIPT = """
 (async () => {

@@ -35,7 +35,7 @@ NODE_HTTP_PORT = 8084
 
 @dataclass(slots=True)
 class Cluster:
-    """What runs. `parts` are processes by name: control, recorder, sfu-1 and sfu-2."""
+    """The running cluster. `parts` are processes by name: control, recorder, sfu-1 and sfu-2."""
 
     network: Network
     directory: Path
@@ -60,7 +60,7 @@ class Cluster:
         return f"https://{self.network.hosts[host].server_address}:{GATEWAY_PORT}"
 
     def setup_token(self) -> str:
-        """What makes the first administrator; "" once there is one."""
+        """Return the token that makes the first administrator; "" once there is one."""
         link = self.directory / "data" / "control" / "first-admin-link"
         return link.read_text().partition("token=")[2].strip() if link.exists() else ""
 
@@ -109,7 +109,7 @@ class Cluster:
         self.wait_for(host.name, f"http://{host.address}:{NODE_HTTP_PORT}/health/ready", node)
 
     def parley_nodes(self, *arguments: str) -> str:
-        """What `parley nodes` prints."""
+        """Return the output of `parley nodes`."""
         environment = os.environ | {
             "PARLEY_CONTROL_URL": f"http://{self.network.server_address}:{INTERNAL_PORT}",
             "PARLEY_NODE_SECRET": NODE_SECRET,
@@ -118,7 +118,7 @@ class Cluster:
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
 
     def node_states(self) -> dict[str, str]:
-        """What `parley nodes list` says of each."""
+        """Return the state of each node, from `parley nodes list`."""
         rows = [line.split() for line in self.parley_nodes("list").splitlines()]
         return {row[0]: row[1] for row in rows}
 

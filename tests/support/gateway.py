@@ -34,7 +34,7 @@ class RunningGateway:
         return f"https://localhost:{self.https_port}"
 
     def events(self) -> str:
-        """What nginx has logged."""
+        """Return nginx's log."""
         return self.log.read_text()
 
 

@@ -92,7 +92,7 @@ class Layer(Publication):
 
 @dataclass(slots=True)
 class LayeredCamera:
-    """What is sent now; rids in `resting` are not."""
+    """The layers that are sent now; rids in `resting` are not."""
 
     layers: dict[str, Layer]
     track: str = ""

@@ -89,7 +89,7 @@ class Link(Generic[Packet]):
         return arrived
 
     def next_event(self) -> int | None:
-        """When `pop` has something next, or the queue's head leaves; None when nothing is under way."""
+        """Return when `pop` has something next, or the queue's head leaves; None when nothing is under way."""
         times = [self._flying[0][0]] if self._flying else []
         if self._queue and self.settings.rate:
             times.append(self._head_done())
@@ -97,7 +97,7 @@ class Link(Generic[Packet]):
 
     @property
     def queueing_delay(self) -> int:
-        """How long a packet would wait now, in ns."""
+        """Return how long a packet would wait now, in ns."""
         return self.queued_bytes * 8 * SECOND // self.settings.rate if self.settings.rate else 0
 
     def _head_done(self) -> int:

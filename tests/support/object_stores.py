@@ -40,7 +40,7 @@ class S3Server:
         until_up(self.process, self.answers, self.directory / "log")
 
     def answers(self) -> bool:
-        """Whether it takes an object: its parts come up one after another."""
+        """Return True if it takes an object: its parts come up one after another."""
         from objects.s3 import S3Store
 
         try:

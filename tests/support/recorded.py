@@ -1,4 +1,4 @@
-"""What is on disk of a recording: how much is being captured, and when there are frames in what was finished."""
+"""Recordings on disk: the amount captured so far, and the times of frames in finished files."""
 
 import itertools
 from collections import defaultdict
@@ -24,7 +24,7 @@ class Interruption(NamedTuple):
 
 
 def tracks_with_frames(recording: Path) -> int:
-    """How many tracks have some frames captured by now."""
+    """Return the number of tracks with captured frames."""
     return sum(_frames(track) >= _WORTH for track in layout.track_dirs(recording)) if recording.exists() else 0
 
 
@@ -57,7 +57,7 @@ def check_once_over(root: Path, manifest: Manifest, people: set[str], interrupti
 
 
 def _decoded(path: Path, start: float) -> list[float]:
-    """When the frames of a finished file are shown or heard, all of them decoded."""
+    """Return the times at which the frames of a finished file are shown or heard, all of them decoded."""
     with av.open(path) as container:
         times = [start + float(frame.time or 0) for frame in container.decode(container.streams[0])]
     assert len(times) >= _WORTH, (path, len(times))

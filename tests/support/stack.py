@@ -28,7 +28,7 @@ from tests.support.triton import TritonServer, triton_server
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the stack listens; 0 allocates."""
+    """Ports of the stack; 0 allocates."""
 
     http: int = 0
     https: int = 0
@@ -38,7 +38,7 @@ class Ports:
 
 @dataclass(slots=True)
 class Stack:
-    """What runs, and every alert that was sent."""
+    """The running stack, and every alert that was sent."""
 
     gateway: RunningGateway
     monitoring: Monitoring

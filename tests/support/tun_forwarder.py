@@ -61,7 +61,7 @@ class EmulatedHost:
         ip("-n", self.name, "route", "replace", "default", "via", self.server_address)
 
     def queueing(self) -> float:
-        """How long, in seconds, a packet towards this host would wait in the link's queue now."""
+        """Return how long, in seconds, a packet towards this host would wait in the link's queue now."""
         self._control.write("{}\n")
         self._control.flush()
         return float(self._answers.readline())

@@ -63,7 +63,7 @@ def until_listening(process: subprocess.Popen[bytes], port: int, seconds: float 
 
 
 def accepts(port: int) -> bool:
-    """Whether something accepts connections on a loopback port."""
+    """Return True if something accepts connections on a loopback port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

@@ -1,4 +1,4 @@
-"""Who a request comes from: accounts by cookie, guests by bearer, and sessions that run out meanwhile."""
+"""Credentials of requests: accounts by cookie, guests by bearer, and sessions that run out meanwhile."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What was said is found by word beside the recordings of a meeting."""
+"""Search in what was said, beside the recordings of a meeting."""
 
 import pytest
 from playwright.async_api import Browser, expect

@@ -63,7 +63,7 @@ class Api:
 
     @property
     def bearer(self) -> str | None:
-        """What requests are signed in with."""
+        """The credentials of requests."""
         return self._token
 
     async def request(self, method: str, path: str, body: Any = None) -> Any:
@@ -87,7 +87,7 @@ class Api:
         return await self._send(method, path, body, self._token)
 
     async def _refreshed(self, token: str | None) -> bool:
-        """Whether there is another access token than the one that was refused: of requests at once, one asks."""
+        """Return True if there is another access token than the refused one: of concurrent requests, one asks."""
         async with self._refreshing:
             if self._token == token and self._refresh_token is not None:
                 try:

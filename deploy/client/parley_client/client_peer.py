@@ -44,7 +44,7 @@ class ClientPeer:
 
     @property
     def local(self) -> LocalTransport:
-        """What descriptions say of this side."""
+        """This side's part of descriptions."""
         return LocalTransport(self._credentials.ufrag, self._credentials.pwd, self._certificate.fingerprints)
 
     @property
@@ -103,7 +103,7 @@ class ClientPeer:
         return due
 
     def timer(self) -> int | None:
-        """When `handle_timer` is to be called next."""
+        """Return the time at which to call `handle_timer` next."""
         timers = [self._ice.timer() if self._ice else None, self._dtls.timer()]
         timers.append(self.data.timer() if self.data else None)
         return min((t for t in timers if t is not None), default=None)

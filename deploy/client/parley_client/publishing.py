@@ -62,7 +62,7 @@ class Publication:
 
     @property
     def offered(self) -> OfferedTrack:
-        """How the publish offer describes it."""
+        """Its description in the publish offer."""
         return OfferedTrack(self.mid, self.codec, self.ssrc, self.rtx_ssrc, self.cname, self.active)
 
     @property

@@ -47,7 +47,7 @@ class SignalingRefused(ConnectionError):
 
 @dataclass(slots=True)
 class RoomState:
-    """What the server has told: participants and tracks by id, slots by mid, and everything else that came."""
+    """State as told by the server: participants and tracks by id, slots by mid, and everything else that came."""
 
     info: signaling.RoomInfo | None = None
     participants: dict[str, signaling_values.ParticipantInfo] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Room:
         self._url = signaling_url
         self._join = signaling.Join(v=signaling.VERSION, token=token, resume=resume, client="parley_client")
         self.heard: list[tuple[DataMessage, bool]] = []
-        """What came over data channels, oldest first, and whether over the reliable one."""
+        """Messages from data channels, oldest first, each with True if it came over the reliable one."""
         self._codecs = codecs
         self._data = data
         self._verify_tls = verify_tls
@@ -348,7 +348,7 @@ def _note(state: RoomState, message: signaling.ServerMessage) -> None:
 
 
 def _note_of_rooms(state: RoomState, message: signaling.ServerMessage) -> None:
-    """What concerns the other rooms of the meeting too; anything else is for somebody else to know."""
+    """Handle messages about the meeting's other rooms; ignore the rest."""
     if isinstance(message, signaling.Move):
         state.moved = message
     elif isinstance(message, signaling.Announced):

@@ -24,7 +24,7 @@ _UNDECODED = 4096  # packets before a keyframe that it makes useless, at most
 
 @dataclass(slots=True)
 class ReceivedStream:
-    """What one slot has received. `frames` are whole encoded frames in order, kept while `keep_frames`."""
+    """The media that one slot has received. `frames` are whole encoded frames in order, kept while `keep_frames`."""
 
     mid: str
     kind: str

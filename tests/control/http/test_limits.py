@@ -1,4 +1,4 @@
-"""What is counted, and whom: networks, accounts, known browsers, and refused requests as well as others."""
+"""Limits count networks, accounts and known browsers, and refused requests as well as others."""
 
 import asyncio
 from dataclasses import replace

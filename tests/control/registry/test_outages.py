@@ -61,7 +61,7 @@ async def people_of(config: ControlConfig) -> AsyncIterator[People]:
 
 @contextlib.asynccontextmanager
 async def starting(config: ControlConfig) -> AsyncIterator[Services]:
-    """What a control process has that starts now, its registry running."""
+    """Yield the services of a control process that starts now, its registry running."""
     services = await open_services(config)
     await node_memory.recall(services)
     following = asyncio.create_task(services.registry.run())

@@ -1,4 +1,4 @@
-"""What a registry has to know, on both of them: a list of nodes, and etcd."""
+"""Registries of nodes: the same tests on a list and on etcd."""
 
 import asyncio
 import contextlib

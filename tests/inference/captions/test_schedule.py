@@ -1,4 +1,4 @@
-"""What is recognised when, and which captions come of it: simulated speech, transcripts and time."""
+"""The schedule of recognition, and the captions that come of it: simulated speech, transcripts and time."""
 
 import itertools
 

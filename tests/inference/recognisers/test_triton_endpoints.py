@@ -25,7 +25,7 @@ CLIP = ClipMessage(pcm=bytes(32_000))
 
 
 class Answer:
-    """What the client library gives back: the bytes of one tensor."""
+    """An answer of the client library: the bytes of one tensor."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content

@@ -1,4 +1,4 @@
-"""Where utterances begin and end, and that no sample is lost or doubled between them."""
+"""Beginnings and ends of utterances; no sample is lost or doubled between them."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Which transcripts stand."""
+"""Guards that reject transcripts."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Which of several detectors of one model is asked."""
+"""Choice between several detectors of one model."""
 
 from collections.abc import Sequence
 from pathlib import Path

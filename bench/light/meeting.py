@@ -100,9 +100,9 @@ class MeetingParticipant(Participant):
         match message:
             case signaling.RoomInfo():
                 self._add(message.tracks)
-            case signaling.TrackAdded():
+            case signaling.TrackPublished():
                 self._add([message.track])
-            case signaling.TrackRemoved():
+            case signaling.TrackUnpublished():
                 self._shown.pop(message.track, None)
                 self._cameras = {who: track for who, track in self._cameras.items() if track != message.track}
             case signaling.Speakers():

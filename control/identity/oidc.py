@@ -17,8 +17,8 @@ import jwt
 import msgspec
 
 from control.config import OidcProvider
-from control.http.answer_body import read_body
 from control.http.problem import Problem
+from foundation.answer_body import read_body
 
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 _TIMEOUT = aiohttp.ClientTimeout(total=10, connect=3)

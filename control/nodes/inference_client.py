@@ -7,8 +7,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from control.http.answer_body import read_body
 from control.http.problem import Problem
+from foundation.answer_body import read_body
 from foundation.failures import describe
 
 _SHORT = aiohttp.ClientTimeout(total=10, connect=3)

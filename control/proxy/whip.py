@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import aiohttp
 from quart import Quart, Response, request
 
-from control.http.answer_body import read_body
 from control.http.problem import Problem, not_found
 from control.proxy.routing import NO_NODE, node_for
 from control.services import Services
+from foundation.answer_body import read_body
 from sfu.api import session_paths
 from sfu.api.registration import NodeRecord
 from sfu.api.session_paths import Kind, SessionPath

@@ -9,7 +9,7 @@ import aiohttp
 import msgspec
 from prometheus_client import Counter
 
-from control.http.answer_body import read_body
+from foundation.answer_body import read_body
 from sfu.api.registration import NodeRecord, decode_record
 
 _TIMEOUT = aiohttp.ClientTimeout(total=1.0)

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 import aiohttp
 import msgspec
 
+from foundation.answer_body import read_body
 from foundation.failures import describe
 from sfu.api.desired_state import DesiredState
 from sfu.api.facts import FactBatch, encode_batch
@@ -33,15 +34,6 @@ def _decode(body: bytes, kind: type[_T]) -> _T:
         return msgspec.json.decode(body, type=kind)
     except ValueError as error:
         raise ControlUnavailable(f"unexpected reply: {error}") from error
-
-
-async def _read_bounded(content: aiohttp.StreamReader) -> bytes:
-    data = bytearray()
-    async for chunk in content.iter_any():
-        data += chunk
-        if len(data) > MAX_REPLY_BYTES:
-            raise ControlUnavailable("the reply is too long")
-    return bytes(data)
 
 
 class ControlClient:
@@ -96,6 +88,9 @@ class ControlClient:
         headers = {"Content-Type": "application/json"} if body is not None else None
         try:
             async with self._session.request(method, self._base + path, data=body, headers=headers) as response:
-                return response.status, await _read_bounded(response.content)
+                data = await read_body(response, MAX_REPLY_BYTES + 1)
+                if len(data) > MAX_REPLY_BYTES:
+                    raise ControlUnavailable("the reply is too long")
+                return response.status, data
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise ControlUnavailable(f"{method} {path}: {describe(error)}") from error

@@ -16,15 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from foundation.background import keep_running
-from inference import messages
+from inference import messages, metrics
 from inference.analysis.analysis import Analysis
 from inference.analysis.detectors import run_detectors
 from inference.api.http_api import InferenceApi
 from inference.captions.captioner import Captioner
 from inference.config import InferenceConfig
 from inference.decoder_feed import DecoderFeed
-from inference.fact_reporter import FactReporter
-from inference.metrics import AVAILABLE
 from inference.models import catalogue, store
 from inference.models.catalogue import SPEECH_MODEL, VOICE_MODEL
 from inference.recognisers.fallback import FallbackRecogniser
@@ -34,6 +32,7 @@ from inference.recognisers.recogniser import Recogniser
 from inference.setup_watch import Setup, watch
 from inference.sink_client import SinkClient
 from sfu.api import sink_records
+from sfu.api.fact_reporter import FactReporter
 from sfu.api.sink_records import AnyRecord, CaptionsAvailable, RecordType, TrackClosed, TrackOpened
 
 _log = logging.getLogger(__name__)
@@ -70,7 +69,8 @@ class Inference:
         self._local = LocalRecogniser(threads=config.threads, nice=config.nice, changed=self._changed)
         self._live = LivePriority(self._local)
         self._remote: Recogniser | None = None
-        self._facts = FactReporter(config.control_url, config.node_secret, config.instance)
+        self._facts = FactReporter(config.control_url, config.node_secret, config.instance, count=metrics.count_facts)
+        metrics.FACTS_WAITING.set_function(lambda: self._facts.waiting)
         self._sink = SinkClient(
             config.sink_socket,
             config.instance,
@@ -78,7 +78,7 @@ class Inference:
             connected=self._announce,
             disconnected=self._disconnected,
         )
-        self._captioner = Captioner(config.languages, show=self._sink.send, store=self._facts.add)
+        self._captioner = Captioner(config.languages, show=self._sink.send, store=self._facts.report)
         self._decoder_feed = DecoderFeed(
             config.nice, spoken=self._spoken, gone=self._captioner.gone, changed=self._changed
         )
@@ -192,7 +192,7 @@ class Inference:
     def _announce(self) -> None:
         """Tell the sfu, if one is there, whether there are captions, and what is wanted for analysis."""
         state = self._availability()
-        AVAILABLE.set(state.available)
+        metrics.AVAILABLE.set(state.available)
         if self._sink.attached:
             self._sink.send(state)
             self._sink.send(self.analysis.wanted)

@@ -22,6 +22,7 @@ WORDLESS = Counter("parley_inference_wordless_total", "Utterances that ended wit
 DECODED = Counter("parley_inference_decoded_seconds_total", "Sound decoded.")
 VOICED = Counter("parley_inference_voiced_seconds_total", "Sound that was speech.")
 RESTARTS = Counter("parley_inference_worker_restarts_total", "Workers that ended and were started again.", ["worker"])
+FACTS = Counter("parley_inference_facts_total", "Final captions for control, by outcome.", ["outcome"])
 FACTS_WAITING = Gauge("parley_inference_facts_waiting", "Final captions that control has not acknowledged.")
 AVAILABLE = Gauge("parley_inference_captions_available", "1 while captions can be made.")
 HEDGES = Counter("parley_inference_triton_hedges_total", "Clips that a second Triton was asked for.")
@@ -30,3 +31,8 @@ TRITON_HEALTHY = Gauge("parley_inference_triton_healthy", "1 while an endpoint i
 VIDEO_TRACKS = Gauge("parley_inference_cameras_open", "Cameras that are analysed now.")
 PICTURES = Counter("parley_inference_pictures_total", "Pictures of cameras that were decoded and looked at.")
 FACES_SEEN = Counter("parley_inference_faces_total", "Faces found in them.")
+
+
+def count_facts(outcome: str, number: int) -> None:
+    """Count facts that had an outcome (sfu.api.fact_reporter)."""
+    FACTS.labels(outcome).inc(number)

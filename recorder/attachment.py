@@ -9,11 +9,11 @@ from recorder import layout, metrics
 from recorder.capture import Capture
 from recorder.config import RecorderConfig
 from recorder.durability import Durability, Synced
-from recorder.fact_reporter import FactReporter
 from recorder.finisher import Finisher
 from recorder.recordings import Recordings
 from recorder.sink_socket import SinkSocket
 from recorder.uploads import Uploads
+from sfu.api.fact_reporter import FactReporter
 from sfu.api.facts import RecordingStarted, SegmentClosed
 from sfu.api.sink_records import VERSION, RecorderState, RecordingKept, SinkHello, decode
 

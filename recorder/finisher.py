@@ -16,12 +16,12 @@ from objects.store import ObjectStore
 from objects.threads import Objects
 from recorder import layout, leases, metrics, stored
 from recorder.config import RecorderConfig
-from recorder.fact_reporter import FactReporter
 from recorder.finishing import Stopped, finish
 from recorder.manifest import Manifest, RecordingInfo
 from recorder.recordings import Recording, Recordings
 from recorder.segment_cache import SegmentCache
 from recorder.uploads import Uploads
+from sfu.api.fact_reporter import FactReporter
 from sfu.api.facts import RecordingFinished
 
 _log = logging.getLogger(__name__)

@@ -11,18 +11,18 @@ from foundation.background import keep_running
 from foundation.failures import describe
 from objects.directory import DirectoryStore
 from objects.threads import Objects, threads
-from recorder import layout, recovery, upkeep
+from recorder import layout, metrics, recovery, upkeep
 from recorder.adoption import Adoption
 from recorder.attachment import Attachments
 from recorder.composing import Composer
 from recorder.config import RecorderConfig
-from recorder.fact_reporter import FactReporter
 from recorder.finisher import Finisher
 from recorder.journal import JournalHead
 from recorder.leases import having_name
 from recorder.recordings import SEALING, Recording, Recordings
 from recorder.segment_file import ClosedSegment
 from recorder.uploads import Uploads
+from sfu.api.fact_reporter import FactReporter
 from sfu.api.facts import SegmentClosed
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ async def run(config: RecorderConfig, ready: Callable[[], None]) -> None:
 
 async def _run(config: RecorderConfig, pool: ThreadPoolExecutor, ready: Callable[[], None]) -> None:
     recordings = Recordings(config.recordings_dir, config.instance)
-    facts = FactReporter(config.control_url, config.node_secret, config.instance)
+    facts = FactReporter(config.control_url, config.node_secret, config.instance, count=metrics.count_facts)
     uploads = Uploads(_objects(config, pool), recordings, facts)
     finisher = Finisher(config, recordings, facts, uploads)
     adoption = Adoption(config, uploads.objects, recordings, finisher)

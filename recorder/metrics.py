@@ -23,3 +23,8 @@ FINISH_SECONDS = Histogram(
     buckets=(0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000),
 )
 FACTS = Counter("parley_recorder_facts_total", "Facts by what became of them", ["outcome"])
+
+
+def count_facts(outcome: str, number: int) -> None:
+    """Count facts that had an outcome (sfu.api.fact_reporter)."""
+    FACTS.labels(outcome).inc(number)

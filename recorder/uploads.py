@@ -16,9 +16,9 @@ from foundation.background import keep_running
 from foundation.failures import describe
 from objects.threads import Objects
 from recorder import layout, metrics, stored
-from recorder.fact_reporter import FactReporter
 from recorder.manifest import Manifest, RecordingInfo
 from recorder.recordings import SEALING, Recording, Recordings
+from sfu.api.fact_reporter import FactReporter
 from sfu.api.facts import SegmentClosed
 
 _log = logging.getLogger(__name__)

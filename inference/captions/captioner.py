@@ -24,7 +24,7 @@ class Captioner:
         languages: tuple[str, ...],
         *,
         show: Callable[[CaptionRecord], None],
-        store: Callable[[CaptionFinal], None],
+        store: Callable[[CaptionFinal], object],
     ) -> None:
         self._show = show
         self._store = store

@@ -1,4 +1,4 @@
-"""What the sfu asks of control over HTTP: public keys, desired states, and taking facts."""
+"""The client of control's internal API: public keys, and desired states."""
 
 from typing import Any, TypeVar
 
@@ -8,7 +8,6 @@ import msgspec
 from foundation.answer_body import read_body
 from foundation.failures import describe
 from sfu.api.desired_state import DesiredState
-from sfu.api.facts import FactBatch, encode_batch
 from sfu.api.registration import Evacuated
 from sfu.api.stream_key import StreamKeyAdmission, StreamKeyUse
 
@@ -57,10 +56,6 @@ class ControlClient:
     async def desired(self, room: str) -> DesiredState:
         """Return a room's desired state; raises MeetingUnknown or ControlUnavailable."""
         return _decode(await self._get(f"/internal/v1/rooms/{room}/desired"), DesiredState)
-
-    async def report(self, batch: FactBatch) -> tuple[int, bytes]:
-        """Deliver a batch; returns the answer's status and body; raises ControlUnavailable."""
-        return await self._exchange("POST", "/internal/v1/facts", encode_batch(batch))
 
     async def evacuate(self, node: str) -> list[str]:
         """Have the rooms of this node placed on others; returns those that were; raises ControlUnavailable."""

@@ -5,13 +5,16 @@ import dataclasses
 import gc
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from foundation.background import keep_running
 from foundation.etcd import Etcd, EtcdConfig
+from sfu.api.fact_reporter import FactReporter
+from sfu.api.facts import AnyFact
 from sfu.engine import create_engine, engine_notice
 from sfu.engine.pump import Pump
 from sfu.engine.send_side_observer import SendSideObserver
@@ -29,7 +32,6 @@ from sfu.server.control_client import ControlClient
 from sfu.server.desired_puller import DesiredPuller
 from sfu.server.doors import Doors
 from sfu.server.driver import Driver
-from sfu.server.facts_reporter import FactsReporter
 from sfu.server.first_state import FirstState
 from sfu.server.flight_files import FlightFiles
 from sfu.server.http_api import HttpApi
@@ -98,7 +100,10 @@ class SfuServer:
         self._config = config
         self._control = ControlClient(config.control_url, config.node_secret)
         self.presence = Presence(config, self._control)
-        self._facts = FactsReporter(self._control, config.node, self.presence.boot)
+        self._fact_outcomes: Counter[str] = Counter()
+        self._facts = FactReporter(
+            config.control_url, config.node_secret, config.node, count=self._count_facts, boot=self.presence.boot
+        )
         self._registration: Registration | None = None
         self._keys = KeyRing(Admission(), self._control)
         self._tasks: list[asyncio.Task[None]] = []
@@ -139,7 +144,7 @@ class SfuServer:
         presence_api.add_to(http, self.presence)
         puller = DesiredPuller(driver, self._control, config.desired_state_seconds)
         driver.to_sessions = signaling.deliver
-        driver.to_facts = self._facts.put
+        driver.to_facts = self._report
         driver.to_opened = (puller.opened, links.opened)
         self._open_sinks(driver)
         self.signaling_port = await signaling.start(config.signaling_host, config.signaling_port)
@@ -157,12 +162,27 @@ class SfuServer:
             self._register(config.etcd)
         http.ready = lambda: self._registration is None or self._registration.has_begun
 
+    def _report(self, facts: Iterable[AnyFact]) -> None:
+        for fact in facts:
+            self._facts.report(fact)
+
+    def _count_facts(self, outcome: str, number: int) -> None:
+        self._fact_outcomes[outcome] += number
+
     def _registry(
         self, driver: Driver, pump: Pump, signaling: SignalingServer, standalone: StandaloneApi
     ) -> CollectorRegistry:
         """Return what /metrics shows: the node's figures, and what the process itself says."""
         registry = CollectorRegistry()
-        registry.register(NodeMetrics(driver.node, pump, signaling=signaling, standalone=standalone, facts=self._facts))
+        node = NodeMetrics(
+            driver.node,
+            pump,
+            signaling=signaling,
+            standalone=standalone,
+            facts=self._facts,
+            fact_outcomes=self._fact_outcomes,
+        )
+        registry.register(node)
         registry.register(REGISTRY)
         return registry
 

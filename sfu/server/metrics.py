@@ -1,15 +1,15 @@
 """Prometheus metrics of the node, read when they are scraped."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from sfu.api.fact_reporter import FactReporter
 from sfu.engine.contract import Drop
 from sfu.engine.pump import Pump
 from sfu.rooms.node import Node
 from sfu.server import quality_metrics
-from sfu.server.facts_reporter import FactsReporter
 from sfu.server.signaling_server import SignalingServer
 from sfu.server.standalone_api import StandaloneApi
 
@@ -31,13 +31,15 @@ class NodeMetrics(Collector):
         *,
         signaling: SignalingServer,
         standalone: StandaloneApi,
-        facts: FactsReporter,
+        facts: FactReporter,
+        fact_outcomes: Mapping[str, int],
     ) -> None:
         self._node = node
         self._pump = pump
         self._signaling = signaling
         self._standalone = standalone
         self._facts = facts
+        self._fact_outcomes = fact_outcomes
 
     def describe(self) -> Iterable[Metric]:
         return []
@@ -50,7 +52,10 @@ class NodeMetrics(Collector):
         yield from self._sinks()
         yield from quality_metrics.collect(self._node)
         yield GaugeMetricFamily("parley_sfu_facts_waiting", "Facts not yet acknowledged", value=self._facts.waiting)
-        yield CounterMetricFamily("parley_sfu_facts_lost", "Facts lost to the bound", value=self._facts.lost)
+        outcomes = CounterMetricFamily("parley_sfu_facts", "Facts for control, by outcome", labels=["outcome"])
+        for outcome, number in self._fact_outcomes.items():
+            outcomes.add_metric([outcome], number)
+        yield outcomes
 
     def _population(self) -> Iterator[Metric]:
         rooms = self._node.rooms.values()

@@ -9,7 +9,6 @@ import pytest
 from aiohttp import web
 
 from recorder.config import RecorderConfig
-from recorder.fact_reporter import FactReporter
 from sfu.api.facts import RecordingFinished, RecordingStarted, SegmentClosed, decode_batch
 from sfu.api.sink_records import RecordingEnded
 from sfu.formats.codecs import Codec
@@ -128,17 +127,3 @@ async def test_the_next_start_reports_what_control_has_not_heard(config, control
     async with control.serving(), running(told(config, control)):
         await asyncio.sleep(0)
     assert len(control.facts) == before
-
-
-async def test_facts_that_nobody_takes_are_bounded():
-    reporter = FactReporter("http://127.0.0.1:1", SECRET, "recorder-1", max_waiting=5)
-    told = [reporter.report(RecordingStarted(room="r", at=1, recording=str(n))) for n in range(8)]
-    assert [future.done() and not future.result() for future in told] == [True] * 3 + [False] * 5
-    for future in told:
-        future.cancel()
-
-
-async def test_without_control_facts_are_dropped_at_once():
-    reporter = FactReporter("", "", "recorder-1")
-    assert await reporter.report(RecordingStarted(room="r", at=1, recording="x")) is False
-    await reporter.run()

@@ -65,7 +65,6 @@ QUIET = {
     "parley_recorder_disk_errors",
     "parley_recorder_dropped_records",
     "parley_recorder_lost_packets",
-    "parley_sfu_facts_lost",
     "parley_sfu_facts_waiting",
     "parley_sfu_http_refused",
     "parley_sfu_loss_ratio",

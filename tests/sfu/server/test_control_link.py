@@ -38,7 +38,7 @@ async def test_a_batch_that_control_refuses_is_given_up_and_counted(tmp_path: Pa
             await ann.closed()
         await eventually(lambda: not h.node.rooms)
         async with asyncio.timeout(30):
-            while (await h.metrics())["parley_sfu_facts_lost_total"] < 4:
+            while (await h.metrics()).get('parley_sfu_facts_total{outcome="refused"}', 0) < 4:
                 await asyncio.sleep(0.05)
         h.control.facts_status = None
         async with client(h, h.control.token("r", "bob")) as bob:

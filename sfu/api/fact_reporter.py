@@ -1,0 +1,107 @@
+"""Delivers a part's facts to control (sfu.api.fact_queue); nothing waits for it, and control may be away."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+
+import aiohttp
+
+from foundation.answer_body import read_body
+from foundation.failures import describe
+from sfu.api.fact_queue import MAX_WAITING, FactQueue
+from sfu.api.facts import AnyFact, FactBatch, encode_batch
+
+_log = logging.getLogger(__name__)
+
+Delivery = asyncio.Future[bool]
+Count = Callable[[str, int], None]
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
+_MAX_ANSWER_BYTES = 1 << 16
+
+
+class FactReporter:
+    """Reports to `{control_url}/internal/v1/facts`; without a URL facts are dropped at once.
+
+    `count` is told how many facts were `acknowledged`, `retried`, `refused`, `overflowed` (given up for want of room)
+    or `dropped` (there is no URL). `boot` tells the runs of a node apart.
+    """
+
+    def __init__(
+        self,
+        control_url: str,
+        node_secret: str,
+        node: str,
+        *,
+        count: Count,
+        boot: str = "",
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
+        self._url = f"{control_url.rstrip('/')}/internal/v1/facts" if control_url else ""
+        self._headers = {"Authorization": f"Bearer {node_secret}", "Content-Type": "application/json"}
+        self._queue: FactQueue[Delivery] = FactQueue(node, boot or secrets.token_hex(8), max_waiting)
+        self._count = count
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def waiting(self) -> int:
+        """The number of facts that are not acknowledged yet."""
+        return self._queue.waiting
+
+    def report(self, fact: AnyFact) -> Delivery:
+        """Queue a fact. The future tells whether it was acknowledged; nobody has to wait for it."""
+        delivered: Delivery = asyncio.get_running_loop().create_future()
+        if not self._url:
+            self._settle([delivered], "dropped")
+            return delivered
+        self._settle(self._queue.put(fact, delivered), "overflowed")
+        self._idle.clear()
+        self._wake.set()
+        return delivered
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        async with aiohttp.ClientSession(headers=self._headers, timeout=_TIMEOUT) as session:
+            while True:
+                await self._wake.wait()
+                if (batch := self._queue.batch()) is None:
+                    self._wake.clear()
+                    self._idle.set()
+                else:
+                    await self._deliver(session, batch)
+                    await asyncio.sleep(self._queue.delay)
+
+    async def drained(self, seconds: float) -> None:
+        """Wait until everything is delivered, at most `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            _log.warning("%d facts are left undelivered", self.waiting)
+
+    async def _deliver(self, session: aiohttp.ClientSession, batch: FactBatch) -> None:
+        first = not self._queue.delay
+        try:
+            async with session.post(self._url, data=encode_batch(batch)) as response:
+                settled = self._queue.answered(response.status, await read_body(response, _MAX_ANSWER_BYTES))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            settled = None
+            self._queue.unanswered(describe(error))
+        if settled is None:
+            self._count("retried", len(batch.facts))
+            if first:
+                _log.warning("control takes no facts, %d waiting; retrying: %s", self.waiting, self._queue.problem)
+        elif settled.acknowledged:
+            self._settle(settled.notes, "acknowledged")
+        else:
+            _log.error("control refused %d facts: %s", len(settled.notes), self._queue.problem)
+            self._settle(settled.notes, "refused")
+
+    def _settle(self, deliveries: list[Delivery], outcome: str) -> None:
+        if deliveries:
+            self._count(outcome, len(deliveries))
+        for delivered in deliveries:
+            if not delivered.done():  # a caller that waits may be cancelled
+                delivered.set_result(outcome == "acknowledged")

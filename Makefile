@@ -17,6 +17,7 @@ check: .venv/.installed-dev
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	@sh web/check.sh
 
 deps:
 	@sh deploy/install-test-packages.sh

@@ -1,7 +1,7 @@
 /** `/api/docs`: the OpenAPI document of this server, to be browsed. Nothing is loaded from anywhere else. */
 import { h } from '/app/dom.js';
 
-const docs = document.getElementById('docs');
+const docs = /** @type {HTMLElement} */ (document.getElementById('docs'));
 const MAX_DEPTH = 8;
 
 async function show() {

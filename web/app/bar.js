@@ -38,11 +38,12 @@ export class Bar {
    */
   set(action, { on, symbol, label, disabled = false, hidden = false, count = 0, alert = false }) {
     const button = this.#buttons.get(action);
+    if (!button) return;
     const key = keyOf(action);
     const title = `${label} (${key === 'L' ? 'Shift+L' : key})`;
     if (symbol && button.dataset.symbol !== symbol) {
       button.dataset.symbol = symbol;
-      button.querySelector('svg').replaceWith(icon(symbol));
+      button.querySelector('svg')?.replaceWith(icon(symbol));
     }
     if (on !== undefined) button.setAttribute('aria-pressed', String(on));
     button.setAttribute('aria-label', count > 0 ? `${label}, ${count} new` : label);

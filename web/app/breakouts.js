@@ -1,7 +1,7 @@
 /** Breakout rooms: made, filled and closed by hosts in the participants panel; entered and left there by everybody who may. */
 import { h, setText } from './dom.js';
 import { check, field, form } from './fields.js';
-import { duration } from './format.js';
+import { duration, sentenceOf } from './format.js';
 import { rest } from './session.js';
 import { toast } from './toasts.js';
 
@@ -135,7 +135,7 @@ export class Breakouts {
     try {
       await rest.actOnBreakouts(this.#meeting, verb, body);
     } catch (error) {
-      if (!this.#signal.aborted) toast(error.message, 'problem');
+      if (!this.#signal.aborted) toast(sentenceOf(error), 'problem');
     }
     await this.#ask();
   }

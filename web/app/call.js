@@ -9,7 +9,7 @@ import { CAPTIONS, RECORDING } from './consents.js';
 import { copyLink } from './copy-link.js';
 import { ask, showDevices, showHelp } from './dialogs.js';
 import { h, setText } from './dom.js';
-import { duration } from './format.js';
+import { codeOf, duration, sentenceOf } from './format.js';
 import { icon } from './icons.js';
 import { Lobby } from './lobby.js';
 import { People } from './people.js';
@@ -27,7 +27,7 @@ const REMOVAL = 'They cannot rejoin until a host lets them back in. New guests f
 
 /**
  * @typedef {{meeting: any, media: import('./local-media.js').LocalMedia, entry: import('./prejoin.js').Entry, signal: AbortSignal,
- *   refused: (error: Error) => void, over: (code: string, reason?: string) => void}} CallOptions
+ *   early?: () => import('/sdk/parley.js').EarlySocket|null, refused: (sentence: string) => void, over: (code: string, reason?: string) => void}} CallOptions
  * @param {HTMLElement} page @param {CallOptions} options
  */
 export function showCall(page, options) {
@@ -121,8 +121,8 @@ class Call {
       await this.#room.join();
       void this.#offerAnalysis();
     } catch (error) {
-      if (error.code === 'passcode_required') rememberAttendance(this.#options.meeting.id, {});
-      if (!this.#options.signal.aborted) refused(error);
+      if (codeOf(error) === 'passcode_required') rememberAttendance(this.#options.meeting.id, {});
+      if (!this.#options.signal.aborted) refused(sentenceOf(error));
     }
   }
 
@@ -238,7 +238,7 @@ class Call {
       if (this.#room.recording.active) await rest.stopRecording(this.#place.id);
       else await rest.startRecording(this.#place.id);
     } catch (error) {
-      toast(error.message, 'problem');
+      toast(sentenceOf(error), 'problem');
     } finally {
       this.#recordingBusy = false;
       this.#update();
@@ -259,7 +259,7 @@ class Call {
       try {
         await rest.end(meeting.id);
       } catch (error) {
-        toast(error.message, 'problem');
+        toast(sentenceOf(error), 'problem');
         return;
       }
     }
@@ -279,7 +279,7 @@ class Call {
       await rest.removeParticipant(here, participant.id);
       await this.#removed.refresh();
     } catch (error) {
-      toast(error.message, 'problem');
+      toast(sentenceOf(error), 'problem');
     }
   }
 

@@ -1,6 +1,7 @@
 /** Form controls with their labels and problems. */
 import { h } from './dom.js';
 import { icon } from './icons.js';
+import { sentenceOf } from './format.js';
 
 let counter = 0;
 
@@ -51,7 +52,7 @@ export function form({ submit, action, class: className = '' }, ...children) {
     try {
       await submit();
     } catch (error) {
-      problem.textContent = error.message;
+      problem.textContent = sentenceOf(error);
       problem.hidden = false;
     } finally {
       button.disabled = false;

@@ -3,7 +3,7 @@ import { copyLink } from './copy-link.js';
 import { show } from './dialogs.js';
 import { h } from './dom.js';
 import { choice, form, iconButton } from './fields.js';
-import { dateTime } from './format.js';
+import { dateTime, sentenceOf } from './format.js';
 import { rest } from './session.js';
 import { toast } from './toasts.js';
 
@@ -18,14 +18,14 @@ function showLinks(recording, file, label) {
   const base = `/recordings/${encodeURIComponent(recording)}/file-links`;
   const list = h('ul', { class: 'link-list' });
   const time = choice('Valid for', 'calendar', () => undefined);
-  time.select.append(...TIMES.map(([words, seconds]) => h('option', { value: seconds }, words)));
+  time.select.append(...TIMES.map(([words, seconds]) => h('option', { value: String(seconds) }, String(words))));
 
   async function load() {
     try {
       const links = (await rest.get(base)).links.filter((link) => link.name === file);
       list.replaceChildren(...(links.length > 0 ? links.map(row) : [h('li', { class: 'hint' }, 'No links yet.')]));
     } catch (error) {
-      toast(error.message, 'problem');
+      toast(sentenceOf(error), 'problem');
     }
   }
 
@@ -39,7 +39,7 @@ function showLinks(recording, file, label) {
     try {
       await rest.delete(`${base}/${encodeURIComponent(link.id)}`);
     } catch (error) {
-      toast(error.message, 'problem');
+      toast(sentenceOf(error), 'problem');
     }
     await load();
   }

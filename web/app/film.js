@@ -1,7 +1,7 @@
 /** The film of everybody in a recording: played and downloaded, or how far it is, or made once more. */
 import { h } from './dom.js';
 import { linksButton } from './file-links.js';
-import { size } from './format.js';
+import { sentenceOf, size } from './format.js';
 import { icon } from './icons.js';
 import { rest } from './session.js';
 
@@ -41,7 +41,7 @@ export function film(recording, composition, signal) {
     try {
       show((await rest.post(`${path}/composition`)).composition);
     } catch (error) {
-      state.replaceChildren(h('p', { class: 'problem' }, error.message));
+      state.replaceChildren(h('p', { class: 'problem' }, sentenceOf(error)));
     }
   }
 

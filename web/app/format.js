@@ -4,13 +4,23 @@
 export function initials(name) {
   const words = name.trim().split(/\s+/).filter(Boolean);
   const letters = words.length > 1 ? [words[0], words[words.length - 1]] : words;
-  return letters.map((word) => [...word][0].toUpperCase()).join('') || '?';
+  return letters.map((word) => [...word].slice(0, 1).join('').toUpperCase()).join('') || '?';
+}
+
+/** @param {unknown} error @returns {string} the sentence of it to show */
+export function sentenceOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** @param {unknown} error @returns {string} the stable code of a refusal, '' for what is none */
+export function codeOf(error) {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
 /** @param {string} id @returns {number} a hue in degrees, the same for the same id */
 export function hue(id) {
   let hash = 0x811c9dc5;
-  for (const character of id) hash = Math.imul(hash ^ character.codePointAt(0), 0x01000193) >>> 0;
+  for (const character of id) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193) >>> 0;
   // The golden angle takes neighbouring hashes far apart.
   return Math.round((hash % 1000) * 137.508) % 360;
 }

@@ -37,7 +37,7 @@ export function chooseShown(present, shown, spoke, limit) {
   const here = new Set(present);
   const kept = shown.filter((id) => here.has(id)).slice(0, limit);
   const waiting = present.filter((id) => !kept.includes(id)).sort((a, b) => (spoke.get(b) ?? 0) - (spoke.get(a) ?? 0));
-  while (kept.length < limit && waiting.length > 0) kept.push(waiting.shift());
+  kept.push(...waiting.splice(0, Math.max(0, limit - kept.length)));
   for (const id of waiting) {
     const silent = kept.reduce((a, b) => ((spoke.get(b) ?? 0) < (spoke.get(a) ?? 0) ? b : a), kept[0]);
     if (silent === undefined || (spoke.get(id) ?? 0) <= (spoke.get(silent) ?? 0)) break;

@@ -3,7 +3,7 @@ import { brand } from './brand.js';
 import { copyLink } from './copy-link.js';
 import { h } from './dom.js';
 import { check, choice, field, form, iconButton } from './fields.js';
-import { dateTime, meetingIdOf } from './format.js';
+import { codeOf, dateTime, meetingIdOf } from './format.js';
 import { icon } from './icons.js';
 import { currentUser, forgetUser, rest } from './session.js';
 import { signInCard } from './sign-in.js';
@@ -81,7 +81,7 @@ async function showMeetings(page, context, user) {
   try {
     await load();
   } catch (error) {
-    if (error.code !== 'second_factor_setup') throw error;
+    if (codeOf(error) !== 'second_factor_setup') throw error;
     context.navigate('/account?second-factor');
   }
 }

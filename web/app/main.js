@@ -6,6 +6,7 @@ import { showHome } from './home.js';
 import { showMeeting } from './meeting-page.js';
 import { showRecordings } from './recordings.js';
 import { showSetup } from './setup.js';
+import { sentenceOf } from './format.js';
 
 /** @type {[RegExp, (page: HTMLElement, context: Context) => void|Promise<void>][]} */
 const ROUTES = [
@@ -23,6 +24,7 @@ const ROUTES = [
  * @typedef {{parameters: string[], query: URLSearchParams, signal: AbortSignal, navigate: (path: string) => void}} Context
  */
 
+const page = /** @type {HTMLElement} */ (document.getElementById('page'));
 let current = new AbortController();
 
 /** @param {string} path */
@@ -35,7 +37,6 @@ async function route() {
   current.abort();
   current = new AbortController();
   const { signal } = current;
-  const page = document.getElementById('page');
   page.replaceChildren();
   document.body.className = '';
   document.title = 'Parley';
@@ -46,19 +47,20 @@ async function route() {
     try {
       await show(page, { parameters: match.slice(1).map(decodeURIComponent), query, signal, navigate });
     } catch (error) {
-      if (!signal.aborted) showProblem(page, error);
+      if (!signal.aborted) showProblem(sentenceOf(error));
     }
     return;
   }
-  showProblem(page, new Error('There is no page at this address.'));
+  showProblem('There is no page at this address.');
 }
 
-function showProblem(page, error) {
+/** @param {string} sentence */
+function showProblem(sentence) {
   page.replaceChildren(
     h('main', { class: 'centred' },
       h('div', { class: 'card notice' },
         h('h1', {}, 'Something went wrong'),
-        h('p', {}, error.message),
+        h('p', {}, sentence),
         h('a', { class: 'button', href: '/' }, 'Go to the home page'))),
   );
 }
@@ -68,7 +70,7 @@ document.addEventListener('click', (event) => {
   const anchor = event.target instanceof Element ? event.target.closest('a[href^="/"]') : null;
   if (!anchor || anchor.target || anchor.hasAttribute('download') || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  navigate(anchor.getAttribute('href'));
+  navigate(anchor.getAttribute('href') ?? '/');
 });
 addEventListener('popstate', () => void route());
 void route();

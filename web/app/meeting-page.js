@@ -45,7 +45,7 @@ function run(page, context, { meeting, user, media }) {
     entry,
     early: takeEarly,
     signal,
-    refused: (error) => prejoin(error.message),
+    refused: prejoin,
     over: (code, reason) => left(entry, code, reason),
   }));
   const left = (entry, code, reason) => stage(() => {

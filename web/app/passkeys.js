@@ -31,7 +31,7 @@ async function asked(promise) {
   try {
     return await promise;
   } catch (error) {
-    if (error.name === 'InvalidStateError') throw new Error('This device already has a passkey for this account.');
-    throw new Error('No passkey was used.');
+    const isKnown = error instanceof DOMException && error.name === 'InvalidStateError';
+    throw new Error(isKnown ? 'This device already has a passkey for this account.' : 'No passkey was used.');
   }
 }

@@ -98,13 +98,14 @@ export class People {
     avatar.style.setProperty('--hue', String(hue(id)));
     row.replaceChildren(avatar,
       h('span', { class: 'person-name' }, label, note && h('span', { class: 'hint' }, note)),
-      state(camera ? 'camera' : 'camera-off', `Camera ${camera ? 'on' : 'off'}`, camera),
-      mute ?? state(microphone ? 'mic' : 'mic-off', `Microphone ${microphone ? 'on' : 'off'}`, microphone),
+      stateIcon(camera ? 'camera' : 'camera-off', `Camera ${camera ? 'on' : 'off'}`, camera),
+      mute ?? stateIcon(microphone ? 'mic' : 'mic-off', `Microphone ${microphone ? 'on' : 'off'}`, microphone),
       ...(remove ? [remove] : []));
     return row;
   }
 }
 
-function state(symbol, label, on) {
+/** @param {string} symbol @param {string} label @param {boolean} on */
+function stateIcon(symbol, label, on) {
   return h('span', { class: on ? 'person-state' : 'person-state off', role: 'img', 'aria-label': label, title: label }, icon(symbol));
 }

@@ -4,13 +4,14 @@ import { h } from './dom.js';
 import { field, form } from './fields.js';
 import { hasPasskeys, passkeyAnswer } from './passkeys.js';
 import { rest } from './session.js';
+import { codeOf } from './format.js';
 
 /** Do what may need a recent proof: where it does, ask for one and do it again. @template T @param {() => Promise<T>} act */
 export async function withProof(act) {
   try {
     return await act();
   } catch (error) {
-    if (error.code !== 'proof_needed') throw error;
+    if (codeOf(error) !== 'proof_needed') throw error;
   }
   if ((await askForProof(await rest.get('/users/proof'))) !== 'proved') throw new Error('Nothing was changed.');
   return act();

@@ -54,7 +54,7 @@ export class Publishing {
       await this.#room.publish('screen', screen);
       if (audio) await this.#room.publish('screen-audio', audio);
     } catch (error) {
-      if (error.name !== 'NotAllowedError') toast('The screen could not be shared.', 'problem');
+      if (!(error instanceof DOMException && error.name === 'NotAllowedError')) toast('The screen could not be shared.', 'problem');
     }
   }
 

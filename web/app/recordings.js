@@ -3,7 +3,7 @@ import { brand } from './brand.js';
 import { h } from './dom.js';
 import { linksButton } from './file-links.js';
 import { film } from './film.js';
-import { dateTime, duration, size } from './format.js';
+import { dateTime, duration, sentenceOf, size } from './format.js';
 import { icon } from './icons.js';
 import { minutes } from './minutes.js';
 import { rest } from './session.js';
@@ -84,7 +84,7 @@ async function showTracks(recording, container, signal) {
     const { tracks, composition } = await rest.get(`/recordings/${encodeURIComponent(recording.id)}`);
     container.replaceChildren(film(recording.id, composition, signal), ...tracks.map((track) => trackRow(recording, track)));
   } catch (error) {
-    container.replaceChildren(h('p', { class: 'problem' }, error.message));
+    container.replaceChildren(h('p', { class: 'problem' }, sentenceOf(error)));
   }
 }
 

@@ -2,6 +2,7 @@
 import { h } from './dom.js';
 import { rest } from './session.js';
 import { toast } from './toasts.js';
+import { sentenceOf } from './format.js';
 
 export class Removed {
   element = h('section', { class: 'removed', 'aria-label': 'Removed people', hidden: true });
@@ -37,7 +38,7 @@ export class Removed {
         await rest.readmitParticipant(this.#meeting, participant);
         toast(`${name} can join again.`);
       } catch (error) {
-        toast(error.message, 'problem');
+        toast(sentenceOf(error), 'problem');
       }
       await this.refresh();
     };

@@ -4,6 +4,7 @@ import { h } from './dom.js';
 import { field, form } from './fields.js';
 import { hasPasskeys, signInWithPasskey } from './passkeys.js';
 import { rest } from './session.js';
+import { codeOf } from './format.js';
 
 /**
  * A card that signs somebody in. @param {{registration: string, identity_providers?: string[]}} server
@@ -29,8 +30,8 @@ export function signInCard(server, entered, returnTo) {
           try {
             entered(await rest.login(credentials));
           } catch (error) {
-            if (error.code === 'second_factor_required') showCode(credentials);
-            else if (error.code === 'passkey_required') entered(await signInWithPasskey());
+            if (codeOf(error) === 'second_factor_required') showCode(credentials);
+            else if (codeOf(error) === 'passkey_required') entered(await signInWithPasskey());
             else throw error;
           }
         },

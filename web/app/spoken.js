@@ -1,7 +1,7 @@
 /** What was said in a meeting: searched by word, with who said it and when. */
 import { h } from './dom.js';
 import { field } from './fields.js';
-import { duration } from './format.js';
+import { duration, sentenceOf } from './format.js';
 import { rest } from './session.js';
 
 const REST_MS = 300;
@@ -21,7 +21,7 @@ export function spoken(meeting, signal) {
       const { captions } = await rest.get(`/meetings/${encodeURIComponent(meeting)}/captions?search=${encodeURIComponent(text)}`);
       if (!signal.aborted && mine === asked) found.replaceChildren(...lines(captions));
     } catch (error) {
-      if (mine === asked) found.replaceChildren(h('li', { class: 'problem' }, error.message));
+      if (mine === asked) found.replaceChildren(h('li', { class: 'problem' }, sentenceOf(error)));
     }
   };
   // Not at every letter, but as soon as the typing rests.

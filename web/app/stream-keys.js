@@ -3,7 +3,7 @@ import { copyText } from './copy-link.js';
 import { show } from './dialogs.js';
 import { h } from './dom.js';
 import { choice, field, form } from './fields.js';
-import { dateTime } from './format.js';
+import { dateTime, sentenceOf } from './format.js';
 import { rest } from './session.js';
 import { toast } from './toasts.js';
 
@@ -23,7 +23,7 @@ export function showStreamKeys(meeting) {
       const { keys } = await rest.get(base);
       list.replaceChildren(...(keys.length > 0 ? keys.map(row) : [h('li', { class: 'hint' }, 'No stream keys yet.')]));
     } catch (error) {
-      toast(error.message, 'problem');
+      toast(sentenceOf(error), 'problem');
     }
   }
 
@@ -37,7 +37,7 @@ export function showStreamKeys(meeting) {
     try {
       await rest.delete(`${base}/${encodeURIComponent(key.id)}`);
     } catch (error) {
-      toast(error.message, 'problem');
+      toast(sentenceOf(error), 'problem');
     }
     await load();
   }

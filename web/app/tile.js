@@ -11,6 +11,7 @@ export class Tile {
   #letters;
   #badge;
   #overlay;
+  /** @type {MediaStreamTrack|null} */
   #media = null;
   #firstFrame;
 

@@ -2,11 +2,11 @@
 export class Emitter extends EventTarget {
   /**
    * @param {string} type
-   * @param {(event: CustomEvent) => void} listener
+   * @param {(event: any) => void} listener called with a CustomEvent
    * @param {boolean|AddEventListenerOptions} [options] for example `{signal}` of an AbortController
    */
   addEventListener(type, listener, options) {
-    super.addEventListener(type, /** @type {EventListener} */ (listener), options);
+    super.addEventListener(type, listener, options);
   }
 
   /** @param {string} type @param {any} [detail] */

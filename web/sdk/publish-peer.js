@@ -380,6 +380,7 @@ function preferredFormat(source, codec, isEncrypted) {
 
 /** What a sender makes of its picture's layers; browsers that know nothing of them send none. @param {RTCRtpSender} sender */
 function scalabilityOf(sender) {
+  /** @type {(RTCRtpEncodingParameters & {scalabilityMode?: string})[]} */
   const [encoding] = sender.getParameters().encodings;
   return encoding?.scalabilityMode ?? '';
 }

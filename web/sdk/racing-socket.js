@@ -73,9 +73,8 @@ export class RacingSocket extends EventTarget {
   constructor(url, door, early) {
     super();
     const begun = early?.take(door);
-    if (begun || (door && globalThis.WebTransport)) {
-      this.#enter('webtransport', () => begun ?? new WebTransportSocket(door));
-    }
+    if (begun) this.#enter('webtransport', () => begun);
+    else if (door && globalThis.WebTransport) this.#enter('webtransport', () => new WebTransportSocket(door));
     if (begun?.readyState === WebSocket.OPEN) queueMicrotask(() => this.#opened('webtransport', begun));
     else this.#enter('websocket', () => new WebSocket(url));
   }

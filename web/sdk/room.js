@@ -39,7 +39,11 @@ export class Room extends Emitter {
   participant = '';
   /** @type {Grants} */
   grants = grantsOf({});
-  /** @type {{active: boolean, recording?: string, started_at?: number, text?: string}} */
+  /**
+   * @typedef {{active: boolean, recording?: string, started_at?: number, text?: string, consent?: string, stalled?: string}} Recording
+   * `stalled`: a sentence while nothing is written; `consent`: the meeting's policy
+   */
+  /** @type {Recording} */
   recording = { active: false };
   /** @type {{available: boolean, reason?: string}} */
   captions = { available: false };

@@ -51,7 +51,7 @@ export class SendingLayers {
     for (const encoding of parameters.encodings) {
       const fit = fitting.find(({ rid }) => rid && rid === encoding.rid);
       if (fit) Object.assign(encoding, { scaleResolutionDownBy: fit.scaleResolutionDownBy, maxBitrate: fit.maxBitrate });
-      encoding.active = fit ? sent.has(encoding.rid) : this.#wanted === null || this.#wanted.includes('');
+      encoding.active = fit ? sent.has(encoding.rid ?? '') : this.#wanted === null || this.#wanted.includes('');
     }
     await this.#sender.setParameters(parameters);
   }

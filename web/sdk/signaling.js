@@ -249,7 +249,7 @@ export class Signaling extends Emitter {
       socket.addEventListener('open', () => {
         socket.send(JSON.stringify({ kind: 'join', v: VERSION, client: this.#client, ...credential }));
       });
-      socket.addEventListener('message', (event) => {
+      socket.addEventListener('message', (/** @type {any} a MessageEvent */ event) => {
         if (socket !== this.#socket) return;
         this.#heardSincePing = true;
         const message = parse(event.data);
@@ -261,7 +261,7 @@ export class Signaling extends Emitter {
         }
         this.#note(message, outcome);
       });
-      socket.addEventListener('close', (event) => {
+      socket.addEventListener('close', (/** @type {any} a CloseEvent */ event) => {
         clearTimeout(opening);
         this.#stopPings();
         if (socket === this.#socket) this.#socket = null;

@@ -19,7 +19,7 @@ export class Slots {
    * @returns {Map<string, MediaStreamTrack|null>} tracks whose media changed; null where nothing arrives any more
    */
   assign(slots) {
-    this.#tracks = new Map(slots.filter((slot) => slot.track).map((slot) => [slot.mid, slot.track]));
+    this.#tracks = new Map(slots.flatMap(({ mid, track }) => (track ? [[mid, track]] : [])));
     return this.#update();
   }
 

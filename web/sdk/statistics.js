@@ -1,7 +1,7 @@
 /**
  * Statistics: what getStats of both peers says, as rates since the last reading, and a verdict on the network.
  *
- * @typedef {{track: MediaStreamTrack|null, mid: string, media: string, bitrate: number, lost: number, framesDecoded: number,
+ * @typedef {{mid: string, media: string, bitrate: number, lost: number, framesDecoded: number,
  *   framesPerSecond: number, width: number, height: number, jitterMs: number, freezes: number}} Incoming
  * @typedef {{mid: string, rid: string, media: string, bitrate: number, framesPerSecond: number, width: number, height: number,
  *   limitedBy: string}} Outgoing
@@ -42,6 +42,7 @@ export class StatisticsReader {
  */
 export function summarise(now, before, at, atBefore) {
   const seconds = atBefore ? (at - atBefore) / 1000 : 0;
+  /** @type {Reading} */
   const reading = {
     at, roundTripMs: null, lossIn: 0, lossOut: 0, bitrateIn: 0, bitrateOut: 0, framesDecoded: 0, packetsIn: 0,
     incoming: [], outgoing: [],

@@ -8,6 +8,7 @@
  * @typedef {{host: string|null, port: number, certificate_hash: string|null}} WebTransportDoor */
 
 export class WebTransportSocket extends EventTarget {
+  /** @type {number} as a WebSocket's */
   readyState = WebSocket.CONNECTING;
   #session;
   /** @type {WritableStreamDefaultWriter<Uint8Array>|null} */
@@ -44,7 +45,7 @@ export class WebTransportSocket extends EventTarget {
 
   async #run() {
     const reading = this.#open();
-    const { closeCode = 1006, reason = '' } = await this.#session.closed.catch(() => ({}));
+    const { closeCode = 1006, reason = '' } = await this.#session.closed.catch(() => /** @type {WebTransportCloseInfo} */ ({}));
     await reading; // what came before the end is told before it
     this.#over(closeCode, reason);
   }

@@ -1,6 +1,6 @@
 """The inference process: taps consented audio at the sfu's sink socket, returns captions.
 
-    sfu ── sink socket ──▶ SinkClient ─▶ DecoderFeed ═▶ decode worker ═▶ Captioner ═▶ recogniser (worker, Triton)
+    sfu ── sink socket ──▶ SinkSocket ─▶ DecoderFeed ═▶ decode worker ═▶ Captioner ═▶ recogniser (worker, Triton)
                                │  ◀── captions ──────────────────────────────┴──▶ FactReporter ── finals ──▶ control
                                └──▶ Analysis ═▶ analysis worker, detectors (worker, Triton)
 
@@ -30,10 +30,18 @@ from inference.recognisers.local import LocalRecogniser
 from inference.recognisers.priority import LivePriority, LowPriority
 from inference.recognisers.recogniser import Recogniser
 from inference.setup_watch import Setup, watch
-from inference.sink_client import SinkClient
 from sfu.api import sink_records
 from sfu.api.fact_reporter import FactReporter
-from sfu.api.sink_records import AnyRecord, CaptionsAvailable, RecordType, TrackClosed, TrackOpened
+from sfu.api.sink_client import SinkSocket, stay_attached
+from sfu.api.sink_records import (
+    AnyRecord,
+    CaptionRecord,
+    CaptionsAvailable,
+    RecordType,
+    SinkHello,
+    TrackClosed,
+    TrackOpened,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -71,18 +79,12 @@ class Inference:
         self._remote: Recogniser | None = None
         self._facts = FactReporter(config.control_url, config.node_secret, config.instance, count=metrics.count_facts)
         metrics.FACTS_WAITING.set_function(lambda: self._facts.waiting)
-        self._sink = SinkClient(
-            config.sink_socket,
-            config.instance,
-            received=self._received,
-            connected=self._announce,
-            disconnected=self._disconnected,
-        )
-        self._captioner = Captioner(config.languages, show=self._sink.send, store=self._facts.report)
+        self._sink: SinkSocket | None = None
+        self._captioner = Captioner(config.languages, show=self._send, store=self._facts.report)
         self._decoder_feed = DecoderFeed(
             config.nice, spoken=self._spoken, gone=self._captioner.gone, changed=self._changed
         )
-        self.analysis = Analysis(config.models_dir, config.nice, send=self._sink.send, changed=self._announce)
+        self.analysis = Analysis(config.models_dir, config.nice, send=self._send, changed=self._announce)
 
     @property
     def decoder_pid(self) -> int | None:
@@ -102,7 +104,8 @@ class Inference:
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            _keep(tasks, "sink", self._sink.run)
+            attached = functools.partial(stay_attached, self._config.sink_socket, self._attached, metrics.drop_unsent)
+            _keep(tasks, "sink", attached)
             _keep(tasks, "facts", self._facts.run)
             if self._config.api_port is not None:
                 self.api = InferenceApi(self, self._config.node_secret, self._config.nice, self._config.runtime_dir)
@@ -193,12 +196,12 @@ class Inference:
         """Tell the sfu, if one is there, whether there are captions, and what is wanted for analysis."""
         state = self._availability()
         metrics.AVAILABLE.set(state.available)
-        if self._sink.attached:
-            self._sink.send(state)
-            self._sink.send(self.analysis.wanted)
+        if self._sink is not None:
+            self._send(state)
+            self._send(self.analysis.wanted)
 
     def _changed(self) -> None:
-        self._captioner.engine_changed()
+        self._captioner.recogniser_changed()
         self._announce()
 
     def _received(self, data: bytes) -> None:
@@ -222,9 +225,26 @@ class Inference:
             self._captioner.spoken(track, speech)
         self.analysis.spoken(speech)
 
-    def _disconnected(self) -> None:
-        self._decoder_feed.detached()
-        self.analysis.detached()
+    async def _attached(self, sink: SinkSocket) -> None:
+        """Take the sfu's records until it closes the socket."""
+        self._sink = sink
+        try:
+            self._send(SinkHello(sink="inference", instance=self._config.instance))
+            self._announce()
+            while batch := await sink.receive():
+                for data in batch:
+                    self._received(data)
+        finally:
+            self._sink = None
+            self._decoder_feed.detached()
+            self.analysis.detached()
+
+    def _send(self, record: AnyRecord) -> None:
+        """Send a record to the sfu, if one is there. Partial captions are expendable: their finals follow."""
+        if self._sink is None:
+            metrics.drop_unsent("detached")
+        else:
+            self._sink.send(record, expendable=isinstance(record, CaptionRecord) and not record.final)
 
 
 async def run(config: InferenceConfig, ready: Callable[[], None]) -> None:

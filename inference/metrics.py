@@ -36,3 +36,8 @@ FACES_SEEN = Counter("parley_inference_faces_total", "Faces found in them.")
 def count_facts(outcome: str, number: int) -> None:
     """Count facts that had an outcome (sfu.api.fact_reporter)."""
     FACTS.labels(outcome).inc(number)
+
+
+def drop_unsent(reason: str) -> None:
+    """Count a record that the sfu did not take (sfu.api.sink_client)."""
+    DROPS.labels("sfu", reason).inc()

@@ -11,16 +11,14 @@ from recorder.config import RecorderConfig
 from recorder.durability import Durability, Synced
 from recorder.finisher import Finisher
 from recorder.recordings import Recordings
-from recorder.sink_socket import SinkSocket
 from recorder.uploads import Uploads
 from sfu.api.fact_reporter import FactReporter
 from sfu.api.facts import RecordingStarted, SegmentClosed
+from sfu.api.sink_client import SinkSocket, stay_attached
 from sfu.api.sink_records import VERSION, RecorderState, RecordingKept, SinkHello, decode
 
 _log = logging.getLogger(__name__)
 
-_FIRST_DELAY = 0.05
-_MAX_DELAY = 1.0
 _TICK = 0.1
 _TELL = 0.5
 
@@ -47,36 +45,21 @@ class Attachments:
 
     async def run(self) -> None:
         """Attach, again and again, until cancelled; what was captured is sealed and on disk then."""
-        delay = _FIRST_DELAY
-        while True:
-            try:
-                sink = await SinkSocket.connect(self._path)
-            except OSError as error:
-                _log.debug("no sfu at %s: %s", self._path, error)
-            else:
-                begun = time.monotonic()
-                await self._attached(sink)
-                if time.monotonic() - begun > _MAX_DELAY:
-                    delay = _FIRST_DELAY
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, _MAX_DELAY)
+        await stay_attached(self._path, self._attached, metrics.drop_unsent)
 
     async def _attached(self, sink: SinkSocket) -> None:
         durability = Durability()
         capture = Capture(self._config, self._recordings, durability)
-        _log.info("attached to the sfu at %s", self._path)
         metrics.ATTACHED.inc()
         try:
             async with asyncio.TaskGroup() as tasks:
                 work = (self._tick(sink, capture), self._sync(sink, capture, durability), self._tell(sink, capture))
                 beside = [tasks.create_task(one) for one in work]
                 await self._read(sink, capture)
-                _log.warning("the sfu has closed the socket")
                 for task in beside:
                     task.cancel()
         finally:
             metrics.ATTACHED.dec()
-            sink.close()
             capture.close()
             self._pass_on(await durability.round())
 
@@ -98,7 +81,6 @@ class Attachments:
                 )
                 self._facts.report(started)
                 self._uploads.add_document(recording.info)
-            await asyncio.sleep(0)
 
     async def _tick(self, sink: SinkSocket, capture: Capture) -> None:
         while True:

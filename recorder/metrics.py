@@ -28,3 +28,8 @@ FACTS = Counter("parley_recorder_facts_total", "Facts by what became of them", [
 def count_facts(outcome: str, number: int) -> None:
     """Count facts that had an outcome (sfu.api.fact_reporter)."""
     FACTS.labels(outcome).inc(number)
+
+
+def drop_unsent(reason: str) -> None:
+    """Count a record that the sfu did not take (sfu.api.sink_client)."""
+    DROPPED_RECORDS.labels(f"send_{reason}").inc()

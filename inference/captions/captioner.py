@@ -31,7 +31,7 @@ class Captioner:
         self._schedule = Schedule(languages, lambda reason: metrics.WORDLESS.labels(reason).inc())
         self._wake = asyncio.Event()
 
-    def engine_changed(self) -> None:
+    def recogniser_changed(self) -> None:
         """The recogniser became ready, or another."""
         self._wake.set()
 

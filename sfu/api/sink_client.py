@@ -1,0 +1,132 @@
+"""A sink's end of the sfu's SEQPACKET socket: one record a message (sfu.api.sink_records), attached again for ever."""
+
+import asyncio
+import logging
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Self
+
+from foundation.backoff import Backoff
+from sfu.api.sink_records import MAX_RECORD_BYTES, AnyRecord, encode
+
+_log = logging.getLogger(__name__)
+
+MAX_UNSENT = 1000
+_BATCH = 256
+_RECEIVE_BUFFER = 4 << 20
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 1.0
+
+
+class SinkSocket:
+    """One attachment. The sfu drops what a sink does not read in time, so `receive` should be called again soon.
+
+    What the sfu does not take at once waits here. `dropped` is called with the reason of each record that is not sent:
+    `full`, too many wait, or `closed`, the sfu is gone, which `receive` tells.
+    """
+
+    def __init__(self, connected: socket.socket, dropped: Callable[[str], None]) -> None:
+        self._socket = connected
+        self._dropped = dropped
+        self._unsent: deque[tuple[bytes, bool]] = deque()
+        self._loop = asyncio.get_running_loop()
+
+    @classmethod
+    async def connect(cls, path: Path, dropped: Callable[[str], None]) -> Self:
+        """Attach to the sfu at `path`; raises OSError."""
+        connecting = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            connecting.setblocking(False)
+            connecting.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            connecting.connect(str(path))  # a local socket's answer is immediate: EAGAIN says that its backlog is full
+        except BaseException:
+            connecting.close()
+            raise
+        return cls(connecting, dropped)
+
+    def close(self) -> None:
+        """Detach."""
+        self._loop.remove_writer(self._socket)
+        self._socket.close()
+        self._unsent.clear()
+
+    async def receive(self) -> list[bytes]:
+        """Wait for records and return up to 256; none when the sfu has closed the socket."""
+        await asyncio.sleep(0)  # others have their turn, however many records wait
+        while True:
+            batch: list[bytes] = []
+            try:
+                while len(batch) < _BATCH:
+                    data = self._socket.recv(MAX_RECORD_BYTES)
+                    if not data:
+                        return batch
+                    batch.append(data)
+            except BlockingIOError:
+                pass
+            except ConnectionResetError:
+                return batch
+            if batch:
+                return batch
+            await self._readable()
+
+    def send(self, record: AnyRecord, *, expendable: bool = False) -> None:
+        """Send a record as soon as the sfu takes it. Of too many that wait, an expendable one is dropped first."""
+        self._unsent.append((encode(record), expendable))
+        if len(self._unsent) > MAX_UNSENT:
+            self._shed()
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        try:
+            while self._unsent:
+                self._socket.send(self._unsent[0][0])
+                self._unsent.popleft()
+        except BlockingIOError:
+            self._loop.add_writer(self._socket, self._send_waiting)
+            return
+        except (BrokenPipeError, ConnectionResetError):
+            for _ in self._unsent:
+                self._dropped("closed")
+            self._unsent.clear()
+        self._loop.remove_writer(self._socket)
+
+    def _shed(self) -> None:
+        self._dropped("full")
+        del self._unsent[next((index for index, (_, expendable) in enumerate(self._unsent) if expendable), 0)]
+
+    async def _readable(self) -> None:
+        readable = asyncio.Event()
+        self._loop.add_reader(self._socket, readable.set)
+        try:
+            await readable.wait()
+        finally:
+            self._loop.remove_reader(self._socket)
+
+
+async def stay_attached(
+    path: Path, serve: Callable[[SinkSocket], Awaitable[None]], dropped: Callable[[str], None]
+) -> None:
+    """Attach to the sfu at `path`, again and again, until cancelled. `serve` returns when the socket is closed."""
+    loop = asyncio.get_running_loop()
+    backoff = Backoff(_LONGEST_PAUSE, _FIRST_PAUSE)
+    waits = False
+    while True:
+        try:
+            sink = await SinkSocket.connect(path, dropped)
+        except OSError as error:
+            if not waits:
+                _log.info("waiting for the sfu at %s: %s", path, error.strerror)
+            waits = True
+        else:
+            _log.info("attached to the sfu at %s", path)
+            waits, begun = False, loop.time()
+            try:
+                await serve(sink)
+            finally:
+                sink.close()
+            _log.warning("the sfu at %s has closed the sink socket", path)
+            if loop.time() - begun > _LONGEST_PAUSE:
+                backoff.reset()
+        await backoff.wait()

@@ -61,6 +61,7 @@ cdef enum:
     FLAG_DUPLICATE = 16
     FLAG_VOICE = 32
     FLAG_RECOVERED = 64
+    FLAG_OVERFLOWED = 128
     KIND_STUN = 0
     KIND_DTLS = 1
     KIND_RTCP = 2
@@ -93,6 +94,7 @@ cdef enum:
     DROP_RTX_TOO_SOON = 17
     DROP_UNMAPPED_PAYLOAD_TYPE = 18
     DROP_STOPPED = 21
+    DROP_SHED = 22
 
 include "native/system.pxi"
 include "native/limits.pxi"

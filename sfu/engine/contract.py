@@ -53,6 +53,7 @@ class Drop(IntEnum):
     SINK_FULL = 19  # a sink's queue over its bound
     SINK_GONE = 20  # the sink detached
     STOPPED = 21  # waited for the peer's budget when its route was stopped
+    SHED = 22  # the node is short of time: video that it leaves out, unread
 
 
 class SocketKind(IntEnum):
@@ -61,12 +62,16 @@ class SocketKind(IntEnum):
 
 
 class Datagram(NamedTuple):
-    """A received datagram: bytes, who sent it, the index of our socket, and the kernel's receive time."""
+    """A received datagram: bytes, who sent it, the index of our socket, and the kernel's receive time.
+
+    `dropped` datagrams came to the socket right before it and were lost there, since nobody had read those before them.
+    """
 
     data: bytes
     source: Address
     local: int
     arrival: int
+    dropped: int = 0
 
 
 class Outgoing(NamedTuple):
@@ -325,6 +330,13 @@ class Engine(Protocol):
 
     def set_permitted(self, stream: int, permitted: bool) -> None:
         """Whether packets of the stream may pass; else they are dropped as NOT_PERMITTED (mute by host, grants)."""
+
+    def set_shed(self, stream: int, shed: bool) -> None:
+        """Whether packets of the stream are dropped unread, as SHED: the node is short of time.
+
+        What we lost ourselves (this, and what a socket dropped) nobody is to be asked for, nor to ask for: the first
+        packet after it is an OVERFLOWED arrival, and routes leave one number out for all that is missing before it.
+        """
 
     def set_route(self, entry: RouteEntry) -> None:
         """Add an outgoing stream; it carries nothing until `switch_route`."""

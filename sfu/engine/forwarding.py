@@ -168,10 +168,10 @@ class Forwarder:
         segment = route.map.segment
         assert segment is not None
         if not packet.payload:
-            route.map.skip(packet.ext_seq)
+            route.map.skip(packet.ext_seq, whole_gap=packet.closes)
             return
         if packet.payload_type not in route.entry.payload_types:
-            route.map.skip(packet.ext_seq)
+            route.map.skip(packet.ext_seq, whole_gap=packet.closes)
             tally.drop(Drop.UNMAPPED_PAYLOAD_TYPE)
             return
         if route.is_ahead(packet):
@@ -182,7 +182,7 @@ class Forwarder:
             route.filter(packet)
             tally.drop(Drop.FILTERED)
             return
-        segment, out_seq = route.map.place(packet.ext_seq)
+        segment, out_seq = route.map.place(packet.ext_seq, closes=packet.closes)
         route.note(packet, segment.rewrite, out_seq)
         self._emit(route, segment, packet, out_seq)
 
@@ -238,11 +238,11 @@ def _fits(pacer: Pacer, packets: Sequence[Packet], now: int) -> bool:
 
 
 def _is_plain(packets: Sequence[Packet]) -> bool:
-    """Whether the packets are in order, of one payload type, and for everybody."""
+    """Whether the packets are in order, of one payload type, for everybody, and follow no loss of ours."""
     payload_type = packets[0].payload_type
     previous = -1
     for packet in packets:
-        if packet.ext_seq <= previous or packet.payload_type != payload_type or not packet.payload:
+        if packet.ext_seq <= previous or packet.payload_type != payload_type or not packet.payload or packet.closes:
             return False
         previous = packet.ext_seq
     return True

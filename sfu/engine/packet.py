@@ -30,6 +30,7 @@ class Packet:
 
     __slots__ = (
         "arrival",
+        "closes",
         "codec",
         "end_of_layer",
         "equalising",
@@ -82,7 +83,7 @@ class Packet:
         self.passed = passed
         self.is_padded = is_padded
         self.equalising = 0
-        self.is_keyframe = self.is_late = False
+        self.is_keyframe = self.is_late = self.closes = False
         self.temporal = self.spatial = 0
         self.layer_sync = self.end_of_layer = False
         self.inter_picture = True

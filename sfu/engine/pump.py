@@ -1,17 +1,18 @@
 """From the sockets through the engine and back, within a time budget: what the loop's reader calls.
 
-What was read but not yet forwarded when the budget is spent waits in a bounded backlog; audio overtakes video there. An
-engine that does its own input and output (DirectEngine) keeps that backlog itself.
+What was read but not yet forwarded when the budget is spent waits in a bounded backlog; audio overtakes video there.
+While it is full, the sockets are still read, since they hold sound too: video is dropped unread (Drop.SHED). An engine
+that does its own input and output (DirectEngine) keeps that backlog itself.
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from sfu.engine.contract import Datagram, Drop, Engine, Outgoing, Result
 from sfu.engine.pump_times import PumpTimes
-from sfu.engine.sockets import Sockets
+from sfu.engine.sockets import ReceiveBuffers, Sockets
 
 BUDGET = 2_000_000
 BACKLOG_DATAGRAMS = 4096
@@ -73,6 +74,8 @@ class Pump:
         self._taken: list[Datagram] = []
         self._chunk = _MAX_CHUNK
         self._datagrams_read = 0
+        self._shed: Counter[int] = Counter()
+        self._all_shed = 0
         self.times = PumpTimes()
 
     @property
@@ -94,6 +97,7 @@ class Pump:
         for source in (self._sockets.drops, self._direct.sent_directly[2] if self._direct is not None else {}):
             for reason, packets in source.items():
                 drops[reason] = drops.get(reason, 0) + packets
+        drops[Drop.SHED] = drops.get(Drop.SHED, 0) + self._all_shed
         return drops
 
     @property
@@ -105,6 +109,10 @@ class Pump:
             "datagrams_out": self._sockets.datagrams_out + datagrams,
             "bytes_out": self._sockets.bytes_out + size,
         }
+
+    def receive_buffers(self) -> ReceiveBuffers:
+        """Return what the sockets' receive buffers hold, and have dropped."""
+        return self._sockets.receive_buffers()
 
     def ready(self, local: int) -> None:
         """Read this socket too, next time: one opened besides the node's own, which are always read."""
@@ -172,12 +180,20 @@ class Pump:
 
     def _read(self) -> None:
         for local in (*range(len(self._sockets.addresses)), *self._ready):
-            room = BACKLOG_DATAGRAMS - len(self._audio) - len(self._other)
-            for datagram in self._sockets.receive(local, min(_READ_DATAGRAMS, room)):
+            for datagram in self._sockets.receive(local, _READ_DATAGRAMS):
                 self._datagrams_read += 1
-                queue = self._audio if self._engine.is_audio(datagram) else self._other
-                queue.append(datagram)
+                self._queue(datagram)
         self._ready.clear()
+
+    def _queue(self, datagram: Datagram) -> None:
+        is_audio = self._engine.is_audio(datagram)
+        if not is_audio and len(self._other) >= BACKLOG_DATAGRAMS * (1 if _is_media(datagram) else 2):
+            self._shed[datagram.local] += 1
+            self._all_shed += 1
+            return
+        if lost := self._shed.pop(datagram.local, 0):
+            datagram = datagram._replace(dropped=datagram.dropped + lost)
+        (self._audio if is_audio else self._other).append(datagram)
 
     def _next_chunk(self) -> list[Datagram]:
         if self._audio:
@@ -192,3 +208,9 @@ class Pump:
             self._chunk = max(_MIN_CHUNK, self._chunk // 2)
         elif elapsed < self._budget:
             self._chunk = min(_MAX_CHUNK, self._chunk * 2)
+
+
+def _is_media(datagram: Datagram) -> bool:
+    """Whether it is RTP (RFC 7983, RFC 5761): checks, handshakes and feedback are few, and needed."""
+    data = datagram.data
+    return len(data) > 1 and data[0] >> 6 == 2 and not 192 <= data[1] <= 223

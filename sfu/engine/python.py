@@ -104,7 +104,7 @@ class PythonEngine:
             self.remove_stream(entry.stream)
             known = None
         if known is None:
-            stream = Stream(entry)
+            stream = Stream(entry, self._tally.overflows)
             self._streams[entry.stream] = (peer, stream)
         else:
             stream = known[1]
@@ -121,6 +121,9 @@ class PythonEngine:
 
     def set_permitted(self, stream: int, permitted: bool) -> None:
         self._streams[stream][1].permitted = permitted
+
+    def set_shed(self, stream: int, shed: bool) -> None:
+        self._streams[stream][1].is_shed = shed
 
     def set_route(self, entry: RouteEntry) -> None:
         sender = self._peers[entry.peer].sender
@@ -197,6 +200,7 @@ class PythonEngine:
         for datagram in batch:
             self._tally.datagrams_in += 1
             self._tally.bytes_in += len(datagram.data)
+            self._tally.overflows += datagram.dropped > 0
             reception.receive(datagram, self._peer_of(datagram))
         reception.tell()
         self._forward(reception.runs, result, now)

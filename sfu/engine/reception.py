@@ -155,6 +155,11 @@ class Reception:
                     self._leave(LeftoverKind.RTCP, datagram, peer, compound)
                 return
             ssrc = _check_srtp(data, receiver.tag_bytes)
+            known = peer.ssrcs.get(ssrc)
+            if known is not None and known[0].is_shed:
+                known[0].overflows = -1
+                self._tally.drop(Drop.SHED)
+                return
             packet = receiver.unprotect(data, ssrc)
         except SrtpError as error:
             self._tally.drop(error.reason)
@@ -165,7 +170,6 @@ class Reception:
         except ValueError:
             self._tally.drop(Drop.MALFORMED)
             return
-        known = peer.ssrcs.get(ssrc)
         if known is None:
             self._leave(LeftoverKind.UNKNOWN_SSRC, datagram, peer, packet)
         else:
@@ -254,15 +258,15 @@ class Reception:
             header.padding > 0,
             received.datagram.arrival,
         )
-        size, is_keyframe = self._keep(stream, original, ext_seq, passed)
-        return ext_seq, size, flags | ArrivalFlag.KEYFRAME if is_keyframe else flags
+        size, found = self._keep(stream, original, ext_seq, passed)
+        return ext_seq, size, flags | found
 
     def _keep(
         self, stream: Stream, original: Original, ext_seq: int, passed: dict[Extension, bytes]
-    ) -> tuple[int, bool]:
+    ) -> tuple[int, ArrivalFlag]:
         """Cache a new packet, for whoever is to get it; one that may not pass is kept empty, for its number.
 
-        Return its size without redundancy, and whether it begins a keyframe.
+        Return its size without redundancy, and whether it begins a keyframe, and follows a loss of ours.
         """
         entry = stream.payloads.get(original.payload_type)
         refusal = None
@@ -289,7 +293,7 @@ class Reception:
         if packet.codec is Codec.AV1 and packet.payload and Extension.DEPENDENCY_DESCRIPTOR in passed:
             stream.describe(packet, passed[Extension.DEPENDENCY_DESCRIPTOR])
         self._put(stream, packet, original.data if refusal is None else None)
-        return len(original.data), packet.is_keyframe
+        return len(original.data), _found(packet)
 
     def _open(self, stream: Stream, original: Original, ext_seq: int) -> tuple[Original, Drop | None]:
         """Return the primary packet of a RED one, and why it may not pass; what is missing before it is taken."""
@@ -325,14 +329,14 @@ class Reception:
         )
         self._put(stream, packet, data)
         self._tally.recovered += 1
-        flags = ArrivalFlag.RECOVERED | (ArrivalFlag.KEYFRAME if packet.is_keyframe else 0)
+        flags = ArrivalFlag.RECOVERED | _found(packet)
         self._result.arrivals.append(
             Arrival(entry.peer, entry.stream, ext_seq, arrival, timestamp, len(data), flags, -1, -1)
         )
 
     def _put(self, stream: Stream, packet: Packet, data: bytes | None) -> None:
         """Cache a packet and let it be forwarded; `data` is what sinks get, None for nothing."""
-        stream.put(packet)
+        stream.put(packet, self._tally.overflows)
         self.runs.setdefault(stream, []).append(packet)
         if data is not None:
             for sink, handle in stream.sinks:
@@ -350,6 +354,11 @@ class Reception:
     def _leave(self, kind: LeftoverKind, datagram: Datagram, peer: Peer | None, data: bytes) -> None:
         number = peer.number if peer is not None else -1
         self._result.leftovers.append(Leftover(kind, number, data, datagram.source, datagram.local, datagram.arrival))
+
+
+def _found(packet: Packet) -> ArrivalFlag:
+    flags = ArrivalFlag.KEYFRAME if packet.is_keyframe else ArrivalFlag(0)
+    return flags | ArrivalFlag.OVERFLOWED if packet.closes else flags
 
 
 def _check_srtp(data: bytes, tag_bytes: int) -> int:

@@ -247,7 +247,7 @@ class Route:
     def filter(self, packet: Packet) -> None:
         """Close the numbering up over a packet of a layer that is not carried."""
         # What is missing between two packets of one filtered frame belongs to it too.
-        self.map.skip(packet.ext_seq, whole_gap=packet.timestamp == self._filtered_timestamp)
+        self.map.skip(packet.ext_seq, whole_gap=packet.closes or packet.timestamp == self._filtered_timestamp)
         self._filtered_timestamp = packet.timestamp
         segment = self.map.segment
         assert segment is not None

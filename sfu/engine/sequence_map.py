@@ -83,12 +83,15 @@ class SequenceMap(Generic[Source]):
         assert self.segment is not None
         return self.start(self.segment.stream, self.next_ext, rewrite)
 
-    def place(self, ext_seq: int) -> tuple[Segment[Source], int]:
-        """Return the segment and out seq of the packet at `ext_seq`, which is not before `next_ext`."""
+    def place(self, ext_seq: int, *, closes: bool = False) -> tuple[Segment[Source], int]:
+        """Return the segment and out seq of the packet at `ext_seq`, which is not before `next_ext`.
+
+        `closes`: what is missing before it will never come; one number is left out for all of it.
+        """
         segment = self.segment
         assert segment is not None
         assert ext_seq >= self.next_ext
-        if ext_seq - self.next_ext > MAX_GAP:
+        if ext_seq - self.next_ext > MAX_GAP or (closes and ext_seq > self.next_ext):
             self.stop()
             self._next_out += 1
             segment = self.start(segment.stream, ext_seq, segment.rewrite)

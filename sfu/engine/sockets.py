@@ -11,17 +11,22 @@ import socket
 import struct
 import time
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from sfu.engine.contract import Address, Datagram, Drop, Outgoing
 
 BUFFER_BYTES = 4 << 20
 MAX_DATAGRAM = 2048
-_SO_TIMESTAMPNS = 35  # asm-generic/socket.h; the socket module does not name it
+_SO_TIMESTAMPNS = 35  # asm-generic/socket.h; the socket module does not name these
+_SO_RXQ_OVFL = 40
+_SO_MEMINFO = 55
 _SO_SNDBUFFORCE = 32
 _SO_RCVBUFFORCE = 33
 _UDP_SEGMENT = 103  # linux/udp.h
 _TIMESPEC = struct.Struct("@qq")
-_ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size)
+_DROPS = struct.Struct("@I")
+_MEMINFO = struct.Struct("@9I")
+_ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size) + socket.CMSG_SPACE(_DROPS.size)
 _SEGMENT = struct.Struct("@H")
 _MAX_SEGMENTS = 64
 _MAX_RUN_BYTES = 65_000
@@ -31,6 +36,14 @@ _MAX_CLOCK_DIFFERENCE = 1_000_000_000
 
 MAX_SOCKETS = 64
 """The node's own and those opened besides."""
+
+
+class ReceiveBuffers(NamedTuple):
+    """Bytes that wait to be read, as the kernel counts them, out of how many; datagrams dropped since the start."""
+
+    held: int
+    room: int
+    dropped: int
 
 
 class Sockets:
@@ -46,6 +59,7 @@ class Sockets:
         self.bytes_out = 0
         self._sockets: list[socket.socket | None] = []
         self._filenos: list[int] = []
+        self._dropped: list[int] = []
         self._refusals: dict[Address, None] = {}
         try:
             self._bind(addresses, port)
@@ -79,6 +93,7 @@ class Sockets:
         entry = _bound(self.addresses[beside][0], port)
         self._sockets[free : free + 1] = [entry]
         self._filenos[free : free + 1] = [entry.fileno()]
+        self._dropped[free : free + 1] = [0]
         return free, self._name(free)[1]
 
     def shut(self, local: int) -> None:
@@ -107,13 +122,26 @@ class Sockets:
             except OSError as error:
                 self._count(_reason(error), 1)
                 continue
-            arrival = now
+            arrival, dropped = now, 0
             for level, kind, value in ancillary:
                 if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(value) == _TIMESPEC.size:
                     seconds, nanoseconds = _TIMESPEC.unpack(value)
                     arrival = _clamp(seconds * 1_000_000_000 + nanoseconds + offset, now)
-            datagrams.append(Datagram(data, source[:2], local, arrival))
+                elif level == socket.SOL_SOCKET and kind == _SO_RXQ_OVFL and len(value) == _DROPS.size:
+                    dropped = max(0, _DROPS.unpack(value)[0] - self._dropped[local])
+                    self._dropped[local] += dropped
+            datagrams.append(Datagram(data, source[:2], local, arrival, dropped))
         return datagrams
+
+    def receive_buffers(self) -> ReceiveBuffers:
+        """Return what the sockets' receive buffers hold, together (SO_MEMINFO, Linux 4.12)."""
+        held = room = dropped = 0
+        for entry in self._sockets:
+            if entry is not None:
+                size = _MEMINFO.size
+                used, limit, *_, drops = _MEMINFO.unpack(entry.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, size))
+                held, room, dropped = held + used, room + limit, dropped + drops
+        return ReceiveBuffers(held, room, dropped)
 
     def send(self, outgoing: Iterable[Outgoing]) -> None:
         """Send in order, runs together; what cannot be sent is counted in `drops` and forgotten."""
@@ -147,6 +175,7 @@ class Sockets:
             entry = _bound(address, port)
             self._sockets.append(entry)
             self._filenos.append(entry.fileno())
+            self._dropped.append(0)
             port = entry.getsockname()[1]
 
     def _name(self, local: int) -> Address:
@@ -209,6 +238,7 @@ def _bound(address: str, port: int) -> socket.socket:
         _set_buffer(entry, socket.SO_RCVBUF, _SO_RCVBUFFORCE)
         _set_buffer(entry, socket.SO_SNDBUF, _SO_SNDBUFFORCE)
         entry.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        entry.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
         entry.bind((address, port))
     except OSError:
         entry.close()

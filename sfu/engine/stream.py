@@ -25,18 +25,22 @@ class Stream:
         "_targets",
         "entry",
         "former",
+        "is_shed",
         "newest",
+        "overflows",
         "payloads",
         "permitted",
         "routes",
         "sinks",
     )
 
-    def __init__(self, entry: StreamEntry) -> None:
+    def __init__(self, entry: StreamEntry, overflows: int = 0) -> None:
         self.entry = entry
         self.payloads: Mapping[int, Payload] = entry.payloads
         self.permitted = True
+        self.is_shed = False
         self.newest = -1
+        self.overflows = overflows  # of sockets, up to the newest packet; -1 after one that was shed
         self.routes: list[Route] = []
         self.former: list[Route] = []
         self.sinks: list[tuple[int, int]] = []
@@ -73,8 +77,11 @@ class Stream:
         packet = self._ring[ext_seq % self._capacity]
         return packet if packet is not None and packet.ext_seq == ext_seq else None
 
-    def put(self, packet: Packet) -> None:
-        """Hold a packet that is neither too old nor there already."""
+    def put(self, packet: Packet, overflows: int) -> None:
+        """Hold a packet that is neither too old nor there already; sockets have overflowed so often up to it."""
+        packet.closes = packet.ext_seq > self.newest and self.overflows != overflows
+        if packet.closes:
+            self.overflows = overflows
         self._ring[packet.ext_seq % self._capacity] = packet
         packet.is_late = packet.ext_seq < self.newest
         self.newest = max(self.newest, packet.ext_seq)

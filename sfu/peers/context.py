@@ -12,6 +12,7 @@ from sfu.engine.contract import Address, Drop, Engine
 from sfu.engine.send_side_observer import SendSideObserver
 from sfu.formats.sdp import Candidate
 from sfu.machines.dtls.certificate import DtlsCertificate
+from sfu.machines.repair.repair_budget import RepairBudget
 from sfu.peers.outbox import Outbox
 from sfu.peers.peer import Peer
 from sfu.peers.unproved import UnprovedReceivers
@@ -96,6 +97,7 @@ class Context:
     schedule: Schedule = field(default_factory=Schedule)
     counters: Counter[str] = field(default_factory=Counter)
     drops: Counter[Drop] = field(default_factory=Counter)
+    repair_budget: RepairBudget = field(default_factory=RepairBudget)
     touched: set[int] = field(default_factory=set)
     routes: "dict[int, DownTrack]" = field(default_factory=dict)
     far_ends: dict[tuple[Address, int], int] = field(default_factory=dict)

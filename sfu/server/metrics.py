@@ -70,6 +70,12 @@ class NodeMetrics(Collector):
     def _media(self) -> Iterator[Metric]:
         for name, value in self._pump.counters.items():
             yield CounterMetricFamily(f"parley_sfu_{name}", f"Media path: {name}", value=value)
+        buffers = self._pump.receive_buffers()
+        yield GaugeMetricFamily("parley_sfu_receive_buffer_held_bytes", "Waiting to be read", value=buffers.held)
+        yield GaugeMetricFamily("parley_sfu_receive_buffer_bytes", "Room for what waits to be read", value=buffers.room)
+        yield CounterMetricFamily(
+            "parley_sfu_receive_buffer_drops", "Datagrams that found no room", value=buffers.dropped
+        )
         drops = CounterMetricFamily("parley_sfu_drops", "Packets dropped, by reason", labels=["reason"])
         engine, own = self._pump.drops, self._node.context.drops
         for reason in Drop:

@@ -32,6 +32,7 @@ cdef class BatchEngine(EngineTable):
             memcpy(slot.data, <const uint8_t *>data, min(len(data), SLOT_BYTES))
             slot.local = datagram.local
             slot.arrival = datagram.arrival
+            slot.dropped = datagram.dropped
             slot.peer = NULL
             if write_address(datagram.source, &slot.address, &size):
                 slot.peer = self._peer_of(&slot.address, slot.local)
@@ -89,6 +90,7 @@ cdef class BatchEngine(EngineTable):
         memcpy(slot.data, <const uint8_t *>data, len(data))
         slot.local = leftover.local
         slot.arrival = leftover.arrival
+        slot.dropped = 0
         slot.peer = handle.peer
         write_address(leftover.source, &slot.address, &size)
         receive_protected(&self.state, 0)

@@ -171,6 +171,7 @@ cdef class EngineTable:
             known = None
         if known is None:
             known = StreamHandle(handle, entry)
+            known.stream.overflows = self.state.overflows
             self.streams[entry.stream] = handle.streams[entry.stream] = known
         else:
             known.withdraw()
@@ -195,6 +196,9 @@ cdef class EngineTable:
 
     def set_permitted(self, stream, permitted):
         (<StreamHandle>self.streams[stream]).stream.permitted = permitted
+
+    def set_shed(self, stream, shed):
+        (<StreamHandle>self.streams[stream]).stream.is_shed = shed
 
     def set_route(self, entry):
         cdef PeerHandle handle = self.peers[entry.peer]

@@ -42,7 +42,7 @@ cdef class CompiledEngine(BatchEngine):
         cdef int local, rounds, received
         for local in range(state.fileno_count):
             for rounds in range(RECEIVE_ROUNDS):
-                if state.waiting > BACKLOG_MAX:
+                if state.waiting > 2 * BACKLOG_MAX:
                     break
                 with nogil:
                     received = self._receive_from(local)

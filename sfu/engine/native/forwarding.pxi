@@ -4,10 +4,10 @@
 cdef inline void forward_in_order(State *state, Route *route, Packet *packet) noexcept nogil:
     cdef int64_t out_seq
     if packet.payload_size == 0:
-        map_skip(state, &route.map, packet.ext_seq, False)
+        map_skip(state, &route.map, packet.ext_seq, packet.closes)
         return
     if route.payload_types[packet.payload_type] == NO_TYPE:
-        map_skip(state, &route.map, packet.ext_seq, False)
+        map_skip(state, &route.map, packet.ext_seq, packet.closes)
         drop(state, DROP_UNMAPPED_PAYLOAD_TYPE)
         return
     if route.is_ahead and route_begins_frame(route, packet):
@@ -18,7 +18,7 @@ cdef inline void forward_in_order(State *state, Route *route, Packet *packet) no
         route_filter(state, route, packet)
         drop(state, DROP_FILTERED)
         return
-    out_seq = map_place(state, &route.map, packet.ext_seq)
+    out_seq = map_place(state, &route.map, packet.ext_seq, packet.closes)
     route_note(route, packet, out_seq)
     emit(state, route, packet, out_seq, &route.map.segment.rewrite, False)
 

@@ -58,8 +58,8 @@ cdef void map_start(
     map.next_ext = ext_seq
 
 
-cdef inline int64_t map_place(State *state, Numbering *map, int64_t ext_seq) noexcept nogil:
-    if ext_seq - map.next_ext > GAP_MAX:
+cdef inline int64_t map_place(State *state, Numbering *map, int64_t ext_seq, bint closes) noexcept nogil:
+    if ext_seq - map.next_ext > GAP_MAX or (closes and ext_seq > map.next_ext):
         map_stop(state, map)
         map.next_out += 1
         map_start(state, map, map.segment.stream, ext_seq, &map.segment.rewrite)

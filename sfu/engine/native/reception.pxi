@@ -25,6 +25,8 @@ cdef void receive_slot(State *state, int number) noexcept nogil:
     cdef int first = slot.data[0] if slot.size > 0 else 255
     state.datagrams_in += 1
     state.bytes_in += slot.size
+    if slot.dropped:
+        state.overflows += 1
     if 128 <= first <= 191:
         if slot.peer == NULL:
             drop(state, DROP_UNKNOWN_SOURCE)
@@ -95,6 +97,10 @@ cdef void receive_rtp(State *state, int number) noexcept nogil:
             drop(state, DROP_MALFORMED)
         else:
             leave(state, KIND_UNKNOWN_SSRC, number, size)
+        return
+    if known.stream.is_shed or (state.sends and state.waiting > BACKLOG_MAX and not known.stream.is_audio):
+        known.stream.overflows = -1
+        drop(state, DROP_SHED)
         return
     # Room for `equalise`: a plain packet has no tag that would leave it.
     packet = packet_new(state, slot.size + EQUALISING_MAX if peer.receive.is_plain else slot.size)
@@ -280,9 +286,12 @@ cdef int64_t admit(State *state, Ssrc *known, Packet *packet, int *flags) noexce
         return ext_seq
     refusal = opened(state, stream, packet, ext_seq, &payload_type)
     keep(state, stream, packet, ext_seq, payload_type, refusal)
-    if packet.is_keyframe:
-        flags[0] |= FLAG_KEYFRAME
+    flags[0] |= found_flags(packet)
     return ext_seq
+
+
+cdef inline int found_flags(const Packet *packet) noexcept nogil:
+    return (FLAG_KEYFRAME if packet.is_keyframe else 0) | (FLAG_OVERFLOWED if packet.closes else 0)
 
 
 cdef void keep(
@@ -301,6 +310,9 @@ cdef void keep(
         if packet.codec == CODEC_AV1 and packet.passed_size[DESCRIPTOR_PLACE]:
             describe_dependencies(state, stream, packet)
     packet.is_late = ext_seq < stream.newest
+    packet.closes = ext_seq > stream.newest and stream.overflows != state.overflows
+    if packet.closes:
+        stream.overflows = state.overflows
     stream.newest = max(stream.newest, ext_seq)
     if place[0] != NULL:
         packet_release(state, place[0])

@@ -103,7 +103,7 @@ cdef void recover_block(
         record.arrival = lost.arrival
         record.timestamp = lost.timestamp
         record.size = lost.end
-        record.flags = FLAG_RECOVERED | (FLAG_KEYFRAME if lost.is_keyframe else 0)
+        record.flags = FLAG_RECOVERED | found_flags(lost)
         record.transport_seq = record.level = -1
     packet_release(state, lost)
 

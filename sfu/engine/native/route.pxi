@@ -228,7 +228,7 @@ cdef void route_flip(State *state, Route *route, const Packet *packet, Stream *s
 
 cdef void route_filter(State *state, Route *route, const Packet *packet) noexcept nogil:
     cdef Rewriting rewrite
-    map_skip(state, &route.map, packet.ext_seq, packet.timestamp == route.filtered_timestamp)
+    map_skip(state, &route.map, packet.ext_seq, packet.closes or packet.timestamp == route.filtered_timestamp)
     route.filtered_timestamp = packet.timestamp
     if packet.picture_id >= 0 and packet.codec == CODEC_VP8 and packet.picture_id != route.filtered_picture:
         route.filtered_picture = packet.picture_id

@@ -104,7 +104,11 @@ cdef int receive_messages(State *state, int local, int first, int limit) noexcep
     cdef control_buffer controls[SLOT_COUNT]
     cdef int k, count
     cdef int64_t now, offset, arrival
+    cdef uint32_t drops
     cdef Slot *slot
+    if state.dropping[local] != state.filenos[local]:  # another socket than before
+        state.dropping[local] = state.filenos[local]
+        state.kernel_drops[local] = 0
     for k in range(limit):
         slot = &state.slots[first + k]
         pieces[k].iov_base = slot.data
@@ -130,4 +134,7 @@ cdef int receive_messages(State *state, int local, int first, int limit) noexcep
         arrival = control_arrival(&messages[k].msg_hdr) + offset
         # A wall clock that was set meanwhile must not move arrivals about.
         slot.arrival = arrival if 0 <= now - arrival <= 1000000000 else now
+        drops = control_drops(&messages[k].msg_hdr)
+        slot.dropped = drops - state.kernel_drops[local] if drops > state.kernel_drops[local] else 0
+        state.kernel_drops[local] = max(drops, state.kernel_drops[local])
     return count

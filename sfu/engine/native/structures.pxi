@@ -39,6 +39,7 @@ cdef struct Packet:
     bint is_padded
     bint is_keyframe
     bint is_late
+    bint closes
     bint layer_sync
     bint end_of_layer
     bint inter_picture
@@ -72,7 +73,9 @@ cdef struct Stream:
     bint has_rtx
     bint permitted
     bint is_audio
+    bint is_shed
     int64_t newest
+    int64_t overflows
     int64_t capacity
     Packet **ring
     Structure *structure
@@ -290,6 +293,7 @@ cdef struct Slot:
     int size
     int local
     int64_t arrival
+    uint32_t dropped
     Peer *peer
     sockaddr_storage address
 
@@ -314,6 +318,9 @@ cdef struct State:
     uint64_t forwarded
     uint64_t retransmitted
     uint64_t recovered
+    int64_t overflows
+    uint32_t kernel_drops[SOCKETS_MAX]
+    int dropping[SOCKETS_MAX]
     uint64_t sent_datagrams
     uint64_t sent_bytes
     uint64_t send_drops[DROP_COUNT]

@@ -19,6 +19,9 @@
 #ifndef SO_TIMESTAMPNS
 #define SO_TIMESTAMPNS 35
 #endif
+#ifndef SO_RXQ_OVFL
+#define SO_RXQ_OVFL 40
+#endif
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
 #endif
@@ -167,7 +170,7 @@ static inline int tags_differ(const uint8_t *left, const uint8_t *right, int siz
 
 typedef union {
     struct cmsghdr header;
-    uint8_t bytes[CMSG_SPACE(sizeof(struct timespec))];
+    uint8_t bytes[CMSG_SPACE(sizeof(struct timespec)) + CMSG_SPACE(sizeof(uint32_t))];
 } control_buffer;
 
 /* Have the kernel split a message into datagrams of `size` bytes. */
@@ -188,6 +191,18 @@ static inline int64_t control_arrival(struct msghdr *message) {
             struct timespec time;
             memcpy(&time, CMSG_DATA(header), sizeof time);
             return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+        }
+    }
+    return 0;
+}
+
+/* How many datagrams the socket had dropped when the kernel queued this one; 0 before the first. */
+static inline uint32_t control_drops(struct msghdr *message) {
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL; header = CMSG_NXTHDR(message, header)) {
+        if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SO_RXQ_OVFL) {
+            uint32_t drops;
+            memcpy(&drops, CMSG_DATA(header), sizeof drops);
+            return drops;
         }
     }
     return 0;

@@ -70,5 +70,6 @@ cdef extern from "native/system.h" nogil:
     int tags_differ(const uint8_t *left, const uint8_t *right, int size)
     void control_segment(msghdr *message, control_buffer *control, uint16_t size)
     int64_t control_arrival(msghdr *message)
+    uint32_t control_drops(msghdr *message)
     void prefetch(const void *at, int lines)
     int64_t clock_nanoseconds(clockid_t clock)

@@ -16,6 +16,7 @@ class GiveUp(IntEnum):
     AGE = 1  # missing for longer than `max_age`
     OVERFLOW = 2  # more missing than the bound
     KEYFRAME = 3  # a keyframe made it useless
+    OURS = 4  # it reached us, and we dropped it for want of time
 
 
 class GivenUp(NamedTuple):
@@ -39,7 +40,8 @@ class NackGenerator:
 
     A gap is asked for at once, then again after max(`min_interval`, 1.2 round trips), a quarter longer per try, at most
     `max_tries` times. At most `max_missing` packets are tracked. With `skip_at_keyframe`, what precedes a keyframe is
-    given up when it begins; without, it is still wanted, since a recorder keeps every frame.
+    given up when it begins; without, it is still wanted, since a recorder keeps every frame. What we dropped ourselves
+    is never asked for: it would come on top of what we had no time for.
     """
 
     def __init__(
@@ -61,8 +63,12 @@ class NackGenerator:
         self._next_due: int | None = None  # not after any next try: to ask when nothing is due costs nothing
         self._given_up: list[GivenUp] = []
 
-    def received(self, ext_seq: int, now: int, keyframe: bool = False, repaired: bool = False) -> int | None:
+    def received(
+        self, ext_seq: int, now: int, keyframe: bool = False, repaired: bool = False, *, ours: bool = False
+    ) -> int | None:
         """Take a packet; `keyframe` when it begins one, `repaired` when it came as RTX.
+
+        `ours`: we dropped what is missing right before it.
 
         Returns a sample of the round trip (ns) when it is the repair of a packet asked for once, else None.
         """
@@ -71,7 +77,10 @@ class NackGenerator:
             return None
         sample = None
         if ext_seq > self._highest:
-            self._add_gap(self._highest + 1, ext_seq, now)
+            if ours and ext_seq > self._highest + 1:
+                self._give_up(self._highest + 1, GiveUp.OURS, ext_seq - self._highest - 1)
+            else:
+                self._add_gap(self._highest + 1, ext_seq, now)
             self._highest = ext_seq
         elif (missing := self._missing.pop(ext_seq, None)) is not None and repaired and missing.tries == 1:
             sample = now - missing.asked
@@ -94,10 +103,11 @@ class NackGenerator:
             del self._missing[oldest]
             self._give_up(oldest, GiveUp.OVERFLOW)
 
-    def due(self, now: int, round_trip: int) -> list[int]:
+    def due(self, now: int, round_trip: int, most: int = _MAX_ASKED) -> list[int]:
         """Return the ext_seqs to ask for now, ascending, and count the try. `round_trip` in ns.
 
-        At most 250, so that a NACK fits a datagram; `timer` says at once when there are more.
+        At most 250, so that a NACK fits a datagram; `timer` says at once when there are more. Where only `most` may be
+        asked for, the others wait a while.
         """
         asked: list[int] = []
         if self._next_due is None or now < self._next_due:
@@ -105,7 +115,7 @@ class NackGenerator:
         for seq, missing in list(self._missing.items()):
             if now < missing.next_try:
                 continue
-            if len(asked) == _MAX_ASKED:
+            if len(asked) == min(most, _MAX_ASKED):
                 break
             if now - missing.since >= self._max_age or missing.tries >= self._max_tries:
                 del self._missing[seq]
@@ -117,6 +127,8 @@ class NackGenerator:
             missing.tries += 1
             asked.append(seq)
         self._next_due = min((missing.next_try for missing in self._missing.values()), default=None)
+        if self._next_due is not None and len(asked) == most < _MAX_ASKED:
+            self._next_due = max(self._next_due, now + self._min_interval)
         return asked
 
     def timer(self) -> int | None:

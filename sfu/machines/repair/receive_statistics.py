@@ -2,7 +2,8 @@
 
 Departs: jitter is taken between packets of different timestamps only, as libwebrtc does: the packets of one video frame
 leave paced, which says nothing about the network. Repairs came on a stream of their own (RFC 4588) or in a later packet
-(RED, RFC 2198), so they do not make up for losses here.
+(RED, RFC 2198), so they do not make up for losses here. What we dropped ourselves for want of time counts as received:
+it is no loss of the link, and a sender that slowed down for it would send worse pictures for a long while.
 """
 
 from sfu.formats.rtcp import ReportBlock, SenderReport
@@ -24,8 +25,17 @@ class ReceiveStatistics:
         self._report_ntp = 0
         self._report_arrival: int | None = None
 
-    def received(self, ext_seq: int, arrival: int, timestamp: int, *, repaired: bool = False) -> None:
-        """Take a packet (no duplicates)."""
+    @property
+    def highest(self) -> int:
+        """The highest ext_seq so far, 0 before the first packet."""
+        return self._highest
+
+    def received(
+        self, ext_seq: int, arrival: int, timestamp: int, *, repaired: bool = False, ours: bool = False
+    ) -> None:
+        """Take a packet (no duplicates). `ours`: we dropped what is missing right before it."""
+        if ours:
+            self._received += ext_seq - self._highest - 1
         if repaired:
             return
         if not self._received:

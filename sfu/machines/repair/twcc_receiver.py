@@ -1,6 +1,11 @@
 """Transport-wide feedback to a publisher: arrivals of its packets to messages (sfu.formats.transport_feedback).
 
 A packet that comes after it was reported missing is reported again by the next message, as libwebrtc does.
+
+Of packets that we dropped ourselves for want of time nothing is said: a message ends before them and the next begins
+after them. "Not received" would be taken for loss on the link and answered with a lower rate; "received" needs a time,
+and any that we made up would be taken for the link's. libwebrtc counts what no message speaks of neither as lost nor as
+arrived, and takes it off what is in flight when something sent later arrives.
 """
 
 from sfu.formats.transport_feedback import REFERENCE_NS, TICK_NS, TransportFeedback
@@ -24,14 +29,16 @@ class TwccReceiver:
         self._unwrapper = Unwrapper(16)
         self._media_ssrc = 0
         self._base: int | None = None  # first seq that was not reported on
+        self._newest = -1
+        self._resumed: set[int] = set()  # of those pending: we dropped what is missing before them
         self._pending: dict[int, int] = {}
         self._deadline: int | None = None
         self._feedback_count = 0
 
-    def received(self, transport_seq: int, arrival: int, media_ssrc: int) -> bool:
+    def received(self, transport_seq: int, arrival: int, media_ssrc: int, *, ours: bool = False) -> bool:
         """Take the arrival (ns) of a packet with this 16-bit transport-wide seq, duplicates and padding included.
 
-        Return whether `timer` is earlier because of it.
+        `ours`: we dropped what is missing right before it. Return whether `timer` is earlier because of it.
         """
         seq = self._unwrapper.unwrap(transport_seq)
         if self._base is None:
@@ -39,6 +46,9 @@ class TwccReceiver:
         if seq < self._base - _MAX_LATE or len(self._pending) >= _MAX_PENDING:
             return False
         before = self._deadline
+        if ours and seq > self._newest + 1 and self._newest >= 0:
+            self._resumed.add(seq)
+        self._newest = max(self._newest, seq)
         self._media_ssrc = media_ssrc
         self._pending.setdefault(seq, arrival)
         if self._deadline is None:
@@ -56,7 +66,7 @@ class TwccReceiver:
         messages = []
         start = min(self._base, seqs[0])
         while seqs:
-            if seqs[0] - start > _MAX_SPAN:
+            if seqs[0] - start > _MAX_SPAN or seqs[0] in self._resumed:
                 start = seqs[0]
             count = self._fitting(seqs, start)
             messages.append(self._message(start, seqs[:count]))
@@ -64,6 +74,7 @@ class TwccReceiver:
             del seqs[:count]
         self._base = max(self._base, start)
         self._pending.clear()
+        self._resumed.clear()
         return messages
 
     def timer(self) -> int | None:
@@ -75,7 +86,7 @@ class TwccReceiver:
         count = 1
         while count < min(len(seqs), _MAX_RECEIVED) and seqs[count] - start < _MAX_SPAN:
             delta = self._pending[seqs[count]] // TICK_NS - self._pending[seqs[count - 1]] // TICK_NS
-            if not -0x8000 <= delta <= 0x7FFF:
+            if not -0x8000 <= delta <= 0x7FFF or seqs[count] in self._resumed:
                 break
             count += 1
         return count

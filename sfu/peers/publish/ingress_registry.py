@@ -80,6 +80,7 @@ class IngressRegistry:
             nacks="nack" in uptrack.payload.feedback,
             in_red=any(payload.codec is Codec.RED for payload in uptrack.media.payloads.values()),
             nack_round_trip=self._nack_round_trip,
+            budget=self._context.repair_budget,
         )
         self._entries[number] = entry
         self.streams[number] = stream

@@ -7,15 +7,17 @@ from sfu.machines.repair.keyframe_requests import KeyframeRequests
 from sfu.machines.repair.nack import GiveUp, NackGenerator
 from sfu.machines.repair.receive_statistics import ReceiveStatistics
 from sfu.machines.repair.red_reports import RedReports
+from sfu.machines.repair.repair_budget import RepairBudget
 from sfu.machines.repair.sender_reports import SourceClock
 from sfu.peers.publish.nack_round_trip import NackRoundTrip
 
 _RATE_WINDOW_NS = 1_000_000_000
 _ACTIVE_NS = 2_000_000_000
+_OWED_AGAIN_NS = 50_000_000
 # Plain integers: an IntFlag's operators cost more than all else that happens to a packet here.
 _DUPLICATE, _KEYFRAME = int(ArrivalFlag.DUPLICATE), int(ArrivalFlag.KEYFRAME)
 _REPAIRED, _PADDING = int(ArrivalFlag.REPAIRED), int(ArrivalFlag.PADDING)
-_RECOVERED = int(ArrivalFlag.RECOVERED)
+_RECOVERED, _OVERFLOWED = int(ArrivalFlag.RECOVERED), int(ArrivalFlag.OVERFLOWED)
 
 
 class IngressStream:
@@ -39,6 +41,7 @@ class IngressStream:
         nacks: bool = True,
         in_red: bool = False,
         nack_round_trip: NackRoundTrip | None = None,
+        budget: RepairBudget | None = None,
     ) -> None:
         self.number = number
         self.ssrc = ssrc
@@ -62,12 +65,14 @@ class IngressStream:
         self._clock_rate = clock_rate
         self._red_reports = RedReports() if in_red else None
         self._nack_round_trip = nack_round_trip or NackRoundTrip()
+        self._budget = budget or RepairBudget()
         self._nack = NackGenerator() if nacks else None
         self._statistics = ReceiveStatistics(ssrc, clock_rate)
         self._keyframes = None if codec.is_audio else KeyframeRequests()
         self._window_start = self._window_bytes = self._window_frames = 0
         self._timestamp = self._timestamp_before = -1
         self._timestamp_at = 0
+        self._keyframe_owed_at: int | None = None
 
     def arrived(self, arrival: Arrival) -> bool:
         """Take a packet that the engine saw; whether `timer` may be earlier because of it."""
@@ -78,14 +83,18 @@ class IngressStream:
         at = arrival.arrival
         keyframe = bool(flags & _KEYFRAME)
         missing = self._nack.missing if self._nack is not None else 0
+        ours = bool(flags & _OVERFLOWED) and self.packets > 1 and arrival.ext_seq > self._statistics.highest + 1
+        if ours and self._keyframes is not None and self._keyframe_owed_at is None:
+            self._keyframe_owed_at = at
         if self._nack is not None:
-            self._nack.received(arrival.ext_seq, at, keyframe)
+            self._nack.received(arrival.ext_seq, at, keyframe, ours=ours)
         repaired = bool(flags & (_REPAIRED | _RECOVERED))
         if flags & _REPAIRED:
             self._nack_round_trip.retransmitted(self.number, arrival.ext_seq, at)
-        self._statistics.received(arrival.ext_seq, at, arrival.timestamp, repaired=repaired)
+        self._statistics.received(arrival.ext_seq, at, arrival.timestamp, repaired=repaired, ours=ours)
         if keyframe and self._keyframes is not None:
             self._keyframes.keyframe(at)
+            self._keyframe_owed_at = None
         self.after_keyframe = keyframe or (self.after_keyframe and arrival.timestamp == self._timestamp)
         if not repaired and arrival.timestamp != self._timestamp and not flags & _PADDING:
             self._timestamp_before = self._timestamp
@@ -93,7 +102,7 @@ class IngressStream:
             self.frames += 1
             self._window_frames += 1
         self._measure(at, arrival.size)
-        return self._nack is not None and self._nack.missing > missing
+        return ours or (self._nack is not None and self._nack.missing > missing)
 
     def _measure(self, at: int, size: int) -> None:
         self.last_arrival = at
@@ -138,16 +147,28 @@ class IngressStream:
         """Return the NACK and PLI that are due."""
         packets: list[Packet] = []
         if self._nack is not None:
-            missing = self._nack.due(now, self._nack_round_trip.smoothed)
+            nacks = self._budget.nacks
+            missing = self._nack.due(now, self._nack_round_trip.smoothed, nacks.share(now))
             if missing:
+                nacks.take(len(missing))
                 self._nack_round_trip.asked(self.number, missing, now)
                 packets.append(Nack(sender_ssrc, self.ssrc, tuple(seq & 0xFFFF for seq in missing)))
             if any(lost.reason in (GiveUp.TRIES, GiveUp.AGE, GiveUp.OVERFLOW) for lost in self._nack.given_up()):
                 self.request_keyframe(now)
+        if self._keyframe_owed_at is not None and now >= self._keyframe_owed_at:
+            self._ask_for_owed_keyframe(now)
         if self._keyframes is not None and self._keyframes.due(now):
             self.plis_sent += 1
             packets.append(PictureLoss(sender_ssrc, self.ssrc))
         return packets
+
+    def _ask_for_owed_keyframe(self, now: int) -> None:
+        """After a loss of ours: those of a node that lost packets of all its streams come one by one."""
+        if self._budget.keyframes.grant(1, now):
+            self._keyframe_owed_at = None
+            self.request_keyframe(now)
+        else:
+            self._keyframe_owed_at = now + _OWED_AGAIN_NS
 
     def report_block(self, now: int) -> ReportBlock | None:
         block = self._statistics.report_block(now)
@@ -161,5 +182,6 @@ class IngressStream:
         times = (
             self._nack.timer() if self._nack is not None else None,
             self._keyframes.timer() if self._keyframes is not None else None,
+            self._keyframe_owed_at,
         )
         return min((at for at in times if at is not None), default=None)

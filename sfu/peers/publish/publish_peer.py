@@ -22,7 +22,8 @@ _REPORT_INTERVAL_NS = 1_000_000_000
 _CNAME_BYTES = 8
 OVERSIZE_BYTES = 1300
 """Of an RTP packet: Ethernet's 1500 less IPv6, UDP, SRTP, our header extensions, and a tunnel or TURN on the way."""
-_KEYFRAME = int(ArrivalFlag.KEYFRAME)  # an IntFlag's operators are slow
+# Plain integers: an IntFlag's operators are slow.
+_KEYFRAME, _OVERFLOWED = int(ArrivalFlag.KEYFRAME), int(ArrivalFlag.OVERFLOWED)
 
 
 class PublishPeer:
@@ -64,7 +65,8 @@ class PublishPeer:
             return False
         hastens = False
         if self._twcc is not None and arrival.transport_seq >= 0:
-            hastens = self._twcc.received(arrival.transport_seq, arrival.arrival, stream.ssrc)
+            ours = bool(arrival.flags & _OVERFLOWED)
+            hastens = self._twcc.received(arrival.transport_seq, arrival.arrival, stream.ssrc, ours=ours)
         hastens = stream.arrived(arrival) or hastens
         if arrival.size > OVERSIZE_BYTES:
             self._oversize(stream, arrival.size)

@@ -33,6 +33,9 @@ class NackResponder:
         counters = self._context.counters
         downtrack.nacks += len(seqs)
         counters["nacks_received"] += len(seqs)
+        granted = self._context.repair_budget.answers.grant(len(seqs), now)
+        counters["repairs_over_budget"] += len(seqs) - granted
+        seqs = seqs[:granted]
         useful = downtrack.still_useful(seqs)
         counters["repairs_outdated"] += len(seqs) - len(useful)
         if bandwidth is not None:

@@ -182,3 +182,21 @@ def test_the_timer_is_never_later_than_the_work(seed):
         asked = by_timer.due(now, RTT) if at is not None and at <= now else []
         assert asked == always.due(now, RTT)
         assert by_timer.missing == always.missing
+
+
+def test_what_we_dropped_ourselves_is_never_asked_for():
+    generator = missing(4)
+    generator.received(20, 0, ours=True)
+    assert generator.due(0, RTT) == [4]
+    assert generator.given_up() == [GivenUp(11, GiveUp.OURS, 9)]
+    generator.received(22, 0)
+    assert generator.due(1000 * MS, RTT) == [4, 21]
+
+
+def test_where_only_so_many_may_be_asked_for_the_others_wait_a_while():
+    generator = missing(2, 4, 6, 8)
+    assert generator.due(0, RTT, 2) == [2, 4]
+    assert generator.timer() == 20 * MS
+    assert generator.due(20 * MS, RTT, 0) == []
+    assert generator.timer() == 40 * MS
+    assert generator.due(40 * MS, RTT) == [6, 8]

@@ -90,3 +90,14 @@ def test_jitter_is_that_of_aiortc(spread, monkeypatch):
         monkeypatch.setattr("aiortc.rtcrtpreceiver.time.time", lambda now=arrival: now / 1e9)
         theirs.add(RtpPacket(sequence_number=index, timestamp=index * 960))
     assert statistics.report_block(0).jitter == pytest.approx(theirs.jitter, abs=1)
+
+
+def test_what_we_dropped_ourselves_is_no_loss_of_the_link():
+    statistics = fed(*range(10))
+    statistics.received(20, 200 * MS, 18_000, ours=True)
+    statistics.received(22, 220 * MS, 19_800)
+    block = statistics.report_block(0)
+    assert (block.packets_lost, block.fraction_lost, block.highest_seq) == (1, 256 // 23, 22)
+    statistics.received(30, 300 * MS, 27_000, repaired=True, ours=True)
+    statistics.received(31, 300 * MS, 27_000)
+    assert statistics.report_block(0).packets_lost == 2  # 30, which redundancy brought

@@ -120,3 +120,17 @@ def test_every_arrival_is_reported_once_to_the_tick(first, steps, start):
     assert {seq: arrival % EPOCH for seq, arrival in arrived.items()} == expected
     assert not lost & set(arrived)
     assert [message.feedback_count for message in messages] == [index & 0xFF for index in range(len(messages))]
+
+
+def test_of_what_we_dropped_ourselves_nothing_is_said():
+    receiver = TwccReceiver(1)
+    for seq, ours in ((65_530, False), (65_531, False), (4, True), (6, False), (20, True), (21, True)):
+        receiver.received(seq, 10 * MS, 5, ours=ours)
+    messages = receiver.due(100 * MS)
+    assert [(message.base_seq, len(message.deltas)) for message in messages] == [(65_530, 2), (4, 3), (20, 2)]
+    arrived, lost = reported(messages)
+    assert (set(arrived), lost) == ({65_530, 65_531, 4, 6, 20, 21}, {5})
+    receiver.received(40, 200 * MS, 5, ours=True)
+    receiver.received(42, 200 * MS, 5)
+    arrived, lost = reported(receiver.due(300 * MS))
+    assert (set(arrived), lost) == ({40, 42}, {41})

@@ -1,0 +1,65 @@
+"""What an incoming stream asks for after a loss of ours: a keyframe, in its turn, and no repairs."""
+
+from sfu.engine.contract import Arrival, ArrivalFlag
+from sfu.formats.codecs import Codec
+from sfu.formats.rtcp import Nack, PictureLoss
+from sfu.machines.repair.repair_budget import RepairBudget
+from sfu.peers.publish.ingress_stream import IngressStream
+
+MS = 1_000_000
+
+
+def arrival(ext_seq: int, at: int, flags: int = 0) -> Arrival:
+    return Arrival(1, 1, ext_seq, at, ext_seq * 3000, 1000, ArrivalFlag(flags), -1, -1)
+
+
+def streams(count: int) -> list[IngressStream]:
+    budget = RepairBudget()
+    made = [IngressStream(number, number, Codec.VP8, 90_000, budget=budget) for number in range(count)]
+    for stream in made:
+        for ext_seq in range(5):
+            stream.arrived(arrival(ext_seq, ext_seq * MS))
+    return made
+
+
+def test_a_keyframe_is_asked_for_and_no_repair() -> None:
+    (stream,) = streams(1)
+    assert stream.arrived(arrival(10, 10 * MS, ArrivalFlag.OVERFLOWED))
+    assert stream.timer() == 10 * MS
+    (said,) = stream.feedback(1, 10 * MS)
+    assert isinstance(said, PictureLoss)
+    block = stream.report_block(11 * MS)
+    assert block is not None and (block.fraction_lost, block.packets_lost) == (0, 0)
+
+
+def test_an_overflow_that_cost_the_stream_nothing_asks_for_nothing() -> None:
+    (stream,) = streams(1)
+    assert not stream.arrived(arrival(5, 10 * MS, ArrivalFlag.OVERFLOWED))
+    assert stream.timer() is None
+
+
+def test_a_loss_of_the_link_is_asked_for_as_before() -> None:
+    (stream,) = streams(1)
+    assert stream.arrived(arrival(7, 10 * MS))
+    (said,) = stream.feedback(1, 10 * MS)
+    assert isinstance(said, Nack) and said.seqs == (5, 6)
+
+
+def test_keyframes_of_hundreds_of_streams_come_one_after_another_and_all_of_them_come() -> None:
+    all_of_them = streams(300)
+    for stream in all_of_them:
+        stream.arrived(arrival(10, 10 * MS, ArrivalFlag.OVERFLOWED))
+    asked: list[int] = []
+    for now in range(10 * MS, 4000 * MS, 20 * MS):
+        said = 0
+        for stream in all_of_them:
+            at = stream.timer()
+            if at is not None and at <= now:
+                said += sum(isinstance(packet, PictureLoss) for packet in stream.feedback(1, now))
+        asked.append(said)
+        for stream in all_of_them:
+            if said and stream.plis_sent and stream.timer() is not None:
+                stream.arrived(arrival(11 + len(asked), now, ArrivalFlag.KEYFRAME))
+    assert asked[0] <= 64
+    assert sum(asked[:50]) <= 64 + 100
+    assert all(stream.plis_sent for stream in all_of_them)

@@ -260,4 +260,5 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
         participant_token=services.tokens.participant(person.main_id or person.id, about.breakout_of or about.id)
         if guest
         else None,
+        start_muted=settings.mute_on_entry and person.role != "host",
     )

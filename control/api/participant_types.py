@@ -48,6 +48,7 @@ class Joined(Answer, frozen=True, kw_only=True):
 
     `webtransport` is an alternative to `signaling_url` that connects faster; null if there is none.
     `participant_token` is a guest's bearer token for this meeting's REST routes; null for users.
+    With `start_muted` a client starts with its microphone muted; the participant can unmute it.
     """
 
     meeting: MeetingSummary
@@ -62,6 +63,7 @@ class Joined(Answer, frozen=True, kw_only=True):
     ice_servers: list[IceServer]
     rejoin_secret: str
     participant_token: str | None
+    start_muted: bool
 
 
 class Participant(Answer, frozen=True, kw_only=True):

@@ -268,3 +268,12 @@ async def test_messages_are_edited_and_deleted_by_their_author(people: People) -
     await host.ok("DELETE", f"{base}/messages/m1")
     await report(host, {**fact, "text": "helo"}, n=2)
     assert (await bob.ok("GET", f"{base}/messages"))["messages"] == []
+
+
+async def test_all_but_hosts_start_muted_where_the_meeting_says_so(people: People) -> None:
+    host = await people.user("ada")
+    for mute_on_entry in (True, False):
+        made = await host.ok("POST", "/api/v1/meetings", {"settings": {"mute_on_entry": mute_on_entry}})
+        path = f"/api/v1/meetings/{made['id']}/join"
+        assert (await host.ok("POST", path, {}))["start_muted"] is False
+        assert (await people.nobody().ok("POST", path, {"name": "Eve"}))["start_muted"] is mute_on_entry

@@ -161,6 +161,7 @@ class ScriptedServer:
             "ice_servers": [],
             "rejoin_secret": "rejoin-1",
             "participant_token": None,
+            "start_muted": False,
         } | changes
 
     async def _file(self, request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:

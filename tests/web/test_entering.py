@@ -5,7 +5,7 @@ from playwright.async_api import Page, Route, expect
 
 from sfu.api import signaling
 from sfu.api.join_token import Grants
-from tests.web.page_stage import MEETING, SUMMARY, USER, fits, view
+from tests.web.page_stage import MEETING, SUMMARY, USER, enter, fits, view
 from tests.web.scripted import ScriptedServer
 
 __all__ = ["view"]
@@ -62,7 +62,9 @@ async def test_an_account_is_created_and_a_meeting_made(view: Page, server: Scri
     await view.get_by_role("button", name="Create meeting").click()
     await expect(view.locator("#join")).to_be_visible()
     created = [body for method, path, body in server.requests if (method, path) == ("POST", "/meetings")]
-    settings = {"guests": True, "lobby": False, "e2ee": False, "consent": "ask", "codec": "VP8"}
+    settings = {
+        "guests": True, "lobby": False, "mute_on_entry": False, "e2ee": False, "consent": "ask", "codec": "VP8",
+    }  # fmt: skip
     assert created == [{"title": "Design review", "settings": settings}]
 
 
@@ -177,3 +179,22 @@ async def test_joining_gives_consent_where_the_meeting_says_so(view: Page, serve
     session = await server.session()
     await session.welcome()
     assert await session.next_of(signaling.Consent) == signaling.Consent(text="recording-1", recording=True)
+
+
+async def test_who_is_muted_on_entry_starts_muted_and_can_unmute(view: Page, server: ScriptedServer) -> None:
+    server.answers["POST", "/meetings/m1/join"] = (200, server.join_answer(start_muted=True))
+    session = await enter(view, server)
+    microphone = view.locator("[data-action=microphone]")
+    await expect(microphone).to_have_attribute("aria-label", "Unmute")
+    offer = await session.next_of(signaling.Offer)
+    (muted,) = [track.muted for track in offer.tracks if track.source == "microphone"]
+    assert muted
+    assert not await view.evaluate("parley.room.local('microphone').mediaTrack.enabled")
+    await microphone.click()
+    await expect(microphone).to_have_attribute("aria-label", "Mute")
+    assert await view.evaluate("parley.room.local('microphone').mediaTrack.enabled")
+    # Coming back after a lost connection mutes nobody again.
+    await session.socket.close(1012)
+    await (await server.session()).welcome()
+    await expect(view.locator("[data-id=p2]")).to_have_count(0)
+    await expect(microphone).to_have_attribute("aria-label", "Mute")

@@ -61,6 +61,8 @@ class Call {
   #lobbyNotice = h('div', { class: 'banner banner-waiting', role: 'status', hidden: true }, icon('people'),
     h('p', {}, 'Please wait for a host to let you in…'));
   #recordingBusy = false;
+  /** Whoever comes back after a lost connection is as muted as before. */
+  #entered = false;
 
   /** @param {CallOptions} options */
   constructor(options) {
@@ -146,8 +148,13 @@ class Call {
   }
 
   #admitted(answer) {
-    const { meeting } = this.#options;
+    const { meeting, media } = this.#options;
     rememberAttendance(meeting.id, { rejoin_secret: answer.rejoin_secret });
+    if (answer.start_muted && !this.#entered && media.microphoneOn) {
+      media.startMuted();
+      toast('You joined muted.');
+    }
+    this.#entered = true;
     this.#place = answer.meeting ?? meeting;
     setText(this.#title, this.#place.id === meeting.id ? meeting.title : `${this.#place.title} · ${meeting.title}`);
   }

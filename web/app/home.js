@@ -95,6 +95,7 @@ function newMeeting(context) {
   consent.select.name = 'consent';
   consent.select.append(...CONSENTS.map(([value, words]) => h('option', { value }, words)));
   const lobby = check('Lobby', 'Participants wait until you let them in.', false);
+  const muted = check('Mute on entry', 'Participants join with their microphone muted. They can unmute it.', false);
   const sealed = check('End-to-end encryption', 'Participants enter a passphrase that you share another way. No recording, captions or analysis.', false);
   const codec = choice('Video', 'camera', () => undefined);
   codec.select.name = 'codec';
@@ -106,12 +107,12 @@ function newMeeting(context) {
         title: title.input.value.trim() || 'Meeting',
         ...(passcode.input.value ? { passcode: passcode.input.value } : {}),
         ...planned(start.input.value),
-        settings: { guests: guests.input.checked, lobby: lobby.input.checked, e2ee: sealed.input.checked, consent: consent.select.value,
+        settings: { guests: guests.input.checked, lobby: lobby.input.checked, mute_on_entry: muted.input.checked, e2ee: sealed.input.checked, consent: consent.select.value,
           codec: codec.select.value },
       });
       context.navigate(`/m/${encodeURIComponent(meeting.id)}`);
     },
-  }, title.element, start.element, passcode.element, guests.element, lobby.element, sealed.element, consent.element, codec.element);
+  }, title.element, start.element, passcode.element, guests.element, lobby.element, muted.element, sealed.element, consent.element, codec.element);
 }
 
 /** @param {string} local date and time as a datetime-local field has them, '' for none */

@@ -61,6 +61,13 @@ export class LocalMedia extends Emitter {
     this.#changed();
   }
 
+  /** Mute the microphone for this call only: the choice for other calls stays. */
+  startMuted() {
+    this.microphoneOn = false;
+    if (this.microphone) this.microphone.enabled = false;
+    this.#changed();
+  }
+
   /** @param {'camera'|'microphone'} kind @param {string} deviceId */
   async choose(kind, deviceId) {
     remember({ [kind]: deviceId });

@@ -45,7 +45,7 @@ def parse(data: bytes) -> DataMessage:
     return DataMessage(data[at:], topic, tuple(names))
 
 
-def serialise(message: DataMessage) -> bytes:
+def serialize(message: DataMessage) -> bytes:
     """Return the bytes; ValueError when a text, or the number of names, is beyond its bound."""
     if len(message.names) > _MAX_NAMES:
         raise ValueError("too many names")

@@ -44,7 +44,7 @@ def parse(payload: bytes) -> tuple[Block, ...]:
     return (*blocks, Block(primary, 0, at, size))
 
 
-def serialise(redundant: Sequence[tuple[int, int, bytes]], payload_type: int, primary: bytes) -> bytes:
+def serialize(redundant: Sequence[tuple[int, int, bytes]], payload_type: int, primary: bytes) -> bytes:
     """Return the payload of earlier blocks (payload type, offset, data), oldest first, and the primary one.
 
     ValueError when a field does not fit.

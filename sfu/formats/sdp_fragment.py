@@ -56,7 +56,7 @@ def _is_ice(value: str, shortest: int) -> bool:
     return shortest <= len(value) <= 256 and set(value) <= _ICE_CHARACTERS
 
 
-def serialise_fragment(fragment: SdpFragment, candidates: Sequence[Candidate]) -> str:
+def serialize_fragment(fragment: SdpFragment, candidates: Sequence[Candidate]) -> str:
     """Return our side of an ICE restart as a fragment, lines ended by CRLF."""
     lines = [
         "a=ice-lite",

@@ -51,7 +51,7 @@ def relayed(room: Room, said: LinkData, link: int, now: int) -> None:
 
 
 def _spread(room: Room, said: LinkData, now: int, *, but: int | None) -> None:
-    passed = data_message.serialise(DataMessage(said.payload, said.topic, (said.participant,)))
+    passed = data_message.serialize(DataMessage(said.payload, said.topic, (said.participant,)))
     for receiver in _receivers(room, said.participant, tuple(said.names)):
         _deliver(room, receiver, Came(passed, said.reliable), now)
     known = [room.participants[name] for name in said.names if name in room.participants]

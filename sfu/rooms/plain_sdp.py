@@ -16,7 +16,7 @@ from sfu.formats.sdp import (
     RtpMap,
     SessionDescription,
     SsrcAttribute,
-    serialise,
+    serialize,
 )
 from sfu.machines.negotiation.agreement import NegotiatedPayload
 from sfu.peers.publish.uptrack import CODEC_NAMES
@@ -39,7 +39,7 @@ class Described:
 
 def describe(sender: str, sections: list[Described]) -> str:
     """Return the description of what `sender` (an IP literal) sends."""
-    return serialise(
+    return serialize(
         SessionDescription(origin=Origin(address=sender), name="Parley", media=tuple(map(_section, sections)))
     )
 

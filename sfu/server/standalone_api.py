@@ -21,7 +21,7 @@ from sfu.api.refusal import Code, Refused
 from sfu.api.session_paths import FRAGMENT, SDP, Kind, Role
 from sfu.api.signaling import Consent
 from sfu.formats.codecs import Codec
-from sfu.formats.sdp_fragment import SdpFragment, parse_fragment, serialise_fragment
+from sfu.formats.sdp_fragment import SdpFragment, parse_fragment, serialize_fragment
 from sfu.peers.publish.uptrack import CODECS_BY_NAME
 from sfu.rooms import standalone
 from sfu.rooms.node import Membership
@@ -169,7 +169,7 @@ class StandaloneApi:
         ours = SdpFragment(local.ufrag, local.pwd, fragment.mid, fragment.media)
         return web.Response(
             status=200,
-            text=serialise_fragment(ours, local.candidates),
+            text=serialize_fragment(ours, local.candidates),
             content_type=FRAGMENT,
             headers={"ETag": resource.etag, **CORS},
         )

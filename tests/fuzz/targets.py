@@ -90,7 +90,7 @@ def fuzz_opus(data: bytes) -> None:
 def fuzz_red(data: bytes) -> None:
     *earlier, primary = red.parse(data)
     blocks = [(block.payload_type, block.offset, data[block.start : block.end]) for block in earlier]
-    assert red.serialise(blocks, primary.payload_type, data[primary.start : primary.end]) == data
+    assert red.serialize(blocks, primary.payload_type, data[primary.start : primary.end]) == data
 
 
 def fuzz_frames(data: bytes) -> None:
@@ -109,7 +109,7 @@ def fuzz_frames(data: bytes) -> None:
 
 def fuzz_sdp(data: bytes) -> None:
     description = sdp.parse(data.decode("utf-8", "replace"))
-    assert sdp.parse(sdp.serialise(description)) == description
+    assert sdp.parse(sdp.serialize(description)) == description
 
 
 def fuzz_dtls_records(data: bytes) -> None:
@@ -155,7 +155,7 @@ def fuzz_sctp_association(data: bytes) -> None:
 
 
 def fuzz_data_message(data: bytes) -> None:
-    assert data_message.serialise(data_message.parse(data)) == data
+    assert data_message.serialize(data_message.parse(data)) == data
 
 
 def fuzz_tcp_framing(data: bytes) -> None:

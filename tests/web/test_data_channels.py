@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Page
 
 from sfu.api import signaling
-from sfu.formats.data_message import DataMessage, parse, serialise
+from sfu.formats.data_message import DataMessage, parse, serialize
 from tests.web.conftest import until
 from tests.web.scripted import ScriptedServer
 
@@ -50,9 +50,9 @@ async def test_messages_go_and_come_as_they_are_described(page: Page, server: Sc
     sent = {channel: parse(bytes(data)) for channel, data in await page.evaluate("received")}
     assert sent == {0: DataMessage("grüß".encode(), "hand", ("p2", "p3")), 1: DataMessage(b"\x01\x02\x03")}
     for message in (DataMessage(b"hi", "t", ("p2",)), DataMessage(b"", "", ("p2", "p3"))):
-        await page.evaluate("data => sfu[0].send(new Uint8Array(data))", list(serialise(message)))
+        await page.evaluate("data => sfu[0].send(new Uint8Array(data))", list(serialize(message)))
     await page.evaluate("sfu[1].send(new Uint8Array([9, 9]))")
-    await page.evaluate("data => sfu[1].send(new Uint8Array(data))", list(serialise(DataMessage(b"yo", "", ("p3",)))))
+    await page.evaluate("data => sfu[1].send(new Uint8Array(data))", list(serialize(DataMessage(b"yo", "", ("p3",)))))
     await until(page, "said.length === 2")
     assert sorted(await page.evaluate("said"), key=str) == [
         {"participant": "p2", "topic": "t", "payload": list(b"hi"), "reliable": True},

@@ -21,7 +21,7 @@ from sfu.formats.sdp import (
     SsrcAttribute,
     SsrcGroup,
     TransportParameters,
-    serialise,
+    serialize,
 )
 from sfu.machines.ice.lite import Address
 from sfu.machines.negotiation.agreement import DtlsRole, LocalTransport, RemoteTransport
@@ -56,7 +56,7 @@ class OfferedTrack:
 
 def publish_offer(local: LocalTransport, tracks: Sequence[OfferedTrack], version: int) -> str:
     """Return the offer of a publish peer that sends these tracks; m-sections keep their order over versions."""
-    return serialise(
+    return serialize(
         SessionDescription(
             origin=Origin(session_id="1", version=version),
             groups=(Group("BUNDLE", tuple(t.mid for t in tracks)),),
@@ -70,7 +70,7 @@ def subscribe_answer(
 ) -> str:
     """Return the answer that takes every m-section with the payload types of these codecs, data channels if wanted."""
     names = {ENCODINGS[codec][0].lower() for codec in codecs if codec in ENCODINGS} | {"rtx"}
-    return serialise(
+    return serialize(
         replace(
             offer,
             origin=Origin(session_id="2", version=offer.origin.version),

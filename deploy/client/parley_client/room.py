@@ -23,7 +23,7 @@ from parley_client.subscribing import ReceivedStream, SubscribePeerReceiver
 from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
-from sfu.formats.data_message import MAX_MESSAGE_BYTES, DataMessage, serialise
+from sfu.formats.data_message import MAX_MESSAGE_BYTES, DataMessage, serialize
 from sfu.formats.data_message import parse as parse_data
 from sfu.formats.rtcp import Nack, Packet, PictureLoss
 from sfu.formats.rtcp import parse as parse_rtcp
@@ -192,7 +192,7 @@ class Room:
 
         Names and topic count, and the server passes nothing longer on.
         """
-        message = serialise(DataMessage(payload, topic, names))
+        message = serialize(DataMessage(payload, topic, names))
         if len(message) > MAX_MESSAGE_BYTES:
             detail = f"a data message has at most {MAX_MESSAGE_BYTES} bytes, this one has {len(message)}"
             raise ValueError(detail)

@@ -1,4 +1,4 @@
-"""Session descriptions (RFC 8866) as WebRTC uses them (RFC 9429): values, `parse` and `serialise`."""
+"""Session descriptions (RFC 8866) as WebRTC uses them (RFC 9429): values, `parse` and `serialize`."""
 
 from sfu.formats.sdp.description import (
     Attribute,
@@ -24,7 +24,7 @@ from sfu.formats.sdp.description import (
 )
 from sfu.formats.sdp.h264 import H264Format, H264Profile, h264_format
 from sfu.formats.sdp.parse import MAX_BYTES, MAX_SECTIONS, parse
-from sfu.formats.sdp.serialise import candidate_line, serialise
+from sfu.formats.sdp.serialize import candidate_line, serialize
 
 __all__ = [
     "MAX_BYTES",
@@ -54,5 +54,5 @@ __all__ = [
     "candidate_line",
     "h264_format",
     "parse",
-    "serialise",
+    "serialize",
 ]

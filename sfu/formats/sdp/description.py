@@ -1,7 +1,7 @@
 """What a WebRTC session description says (RFC 8866, RFC 9429), as immutable values.
 
 Attributes that the sfu acts on have fields; the others are kept in `attributes` in their order, so that a description
-that was parsed and serialised again means the same.
+that was parsed and serialized again means the same.
 """
 
 from dataclasses import dataclass

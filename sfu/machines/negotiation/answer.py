@@ -18,7 +18,7 @@ from sfu.formats.sdp import (
     Setup,
     TransportParameters,
     parse,
-    serialise,
+    serialize,
 )
 from sfu.machines.negotiation.agreement import DtlsRole, LocalTransport, Negotiated, NegotiatedMedia, RemoteTransport
 from sfu.machines.negotiation.match import payload_lines
@@ -116,7 +116,7 @@ class Answerer:
             media=sections,
         )
         return Negotiated(
-            sdp=serialise(description),
+            sdp=serialize(description),
             description=description,
             media=tuple(media for media, _ in decided),
             remote=offer.remote,

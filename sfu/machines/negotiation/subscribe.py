@@ -17,7 +17,7 @@ from sfu.formats.sdp import (
     Setup,
     TransportParameters,
     parse,
-    serialise,
+    serialize,
 )
 from sfu.machines.negotiation import data as negotiation_data
 from sfu.machines.negotiation.agreement import (
@@ -144,7 +144,7 @@ class SubscribeNegotiation:
             extmap_allow_mixed=True,
             media=tuple(media),
         )
-        return serialise(self._in_flight)
+        return serialize(self._in_flight)
 
     def abandon(self) -> None:
         """Forget the offer in flight, as when its peer is given up."""
@@ -171,7 +171,7 @@ class SubscribeNegotiation:
             for number, slot in enumerate(self._slots[: self._offered])
         )
         data = self._data_at is not None and negotiation_data.accepts(description.media[self._data_at])
-        negotiated = Negotiated(serialise(offer), offer, media, remote_transport(description, role), data)
+        negotiated = Negotiated(serialize(offer), offer, media, remote_transport(description, role), data)
         self._in_flight = None
         return negotiated
 

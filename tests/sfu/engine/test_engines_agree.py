@@ -198,7 +198,7 @@ class Twins:
             (randoms.choice([111, 111, 111, 63, 5]), 960 * age, randoms.randbytes(randoms.choice([0, 3, 9, 9])))
             for age in range(randoms.randrange(4), 0, -1)
         ]
-        return red.serialise(blocks, randoms.choice([111, 111, 111, 111, 63, 5]), body)
+        return red.serialize(blocks, randoms.choice([111, 111, 111, 111, 63, 5]), body)
 
     def batch(self) -> list[Datagram]:
         randoms = self.randoms

@@ -43,7 +43,7 @@ def body(seq: int) -> bytes:
 def packet(seq: int, *earlier: int, **fields: object) -> RtpPacket:
     """The packet of 20 ms number `seq`, with those numbered `earlier` again."""
     redundant = [(111, (seq - before) * FRAME, body(before)) for before in earlier]
-    payload = red.serialise(redundant, 111, body(seq))
+    payload = red.serialize(redundant, 111, body(seq))
     return RtpPacket(63, seq, seq * FRAME, 31, payload, **fields)  # type: ignore[arg-type]  # fields by name
 
 
@@ -164,7 +164,7 @@ def test_sizes_are_without_redundancy(call: Call) -> None:
 def test_timestamps_and_seqs_wrap(call: Call) -> None:
     def near_the_end(seq: int, *earlier: int) -> RtpPacket:
         redundant = [(111, (seq - before) * FRAME, body(before)) for before in earlier]
-        payload = red.serialise(redundant, 111, body(seq))
+        payload = red.serialize(redundant, 111, body(seq))
         return RtpPacket(63, seq & 0xFFFF, (seq - 65_536) * FRAME & 0xFFFFFFFF, 31, payload)
 
     call.send(near_the_end(65_535))

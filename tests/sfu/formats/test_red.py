@@ -15,7 +15,7 @@ blocks = st.lists(
 
 @given(blocks, st.integers(0, 127), st.binary(max_size=40))
 def test_what_is_written_is_read(redundant, payload_type, primary):
-    payload = red.serialise(redundant, payload_type, primary)
+    payload = red.serialize(redundant, payload_type, primary)
     *earlier, last = red.parse(payload)
     assert [(block.payload_type, block.offset, payload[block.start : block.end]) for block in earlier] == redundant
     assert (last.payload_type, last.offset, payload[last.start : last.end]) == (payload_type, 0, primary)
@@ -30,7 +30,7 @@ def test_blocks_follow_each_other_to_the_end(payload):
     assert found[-1].end == len(payload)
     assert all(left.end == right.start for left, right in pairwise(found))
     redundant = [(block.payload_type, block.offset, payload[block.start : block.end]) for block in found[:-1]]
-    assert red.serialise(redundant, found[-1].payload_type, payload[found[-1].start :]) == payload
+    assert red.serialize(redundant, found[-1].payload_type, payload[found[-1].start :]) == payload
 
 
 def test_chromium_s_packet():
@@ -54,4 +54,4 @@ def test_refuses(payload):
 )
 def test_writes_nothing_that_does_not_fit(redundant, payload_type):
     with pytest.raises(ValueError, match="RED"):
-        red.serialise(redundant, payload_type, b"")
+        red.serialize(redundant, payload_type, b"")

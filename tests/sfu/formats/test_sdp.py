@@ -114,8 +114,8 @@ def _sessions(draw: st.DrawFn) -> sdp.SessionDescription:
 
 
 @given(_sessions())
-def test_what_is_serialised_parses_to_the_same(description: sdp.SessionDescription) -> None:
-    assert sdp.parse(sdp.serialise(description)) == description
+def test_what_is_serialized_parses_to_the_same(description: sdp.SessionDescription) -> None:
+    assert sdp.parse(sdp.serialize(description)) == description
 
 
 @given(st.text())
@@ -142,15 +142,15 @@ def test_a_mangled_offer_is_a_value_or_value_error(data: st.DataObject) -> None:
         description = sdp.parse("\r\n".join(lines))
     except ValueError:
         return
-    assert sdp.parse(sdp.serialise(description)) == description
+    assert sdp.parse(sdp.serialize(description)) == description
 
 
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
 def test_recorded_descriptions_lose_nothing(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     description = sdp.parse(text)
-    assert sdp.parse(sdp.serialise(description)) == description
-    written = sdp.serialise(description).lower()
+    assert sdp.parse(sdp.serialize(description)) == description
+    written = sdp.serialize(description).lower()
     passed_over = ("t=", "b=", "a=candidate")
     for line in text.lower().splitlines():
         # fmtp of PCMU's like are written with their one channel left out
@@ -217,9 +217,9 @@ def test_bounds_are_kept() -> None:
         sdp.parse(HEAD + "s=" + "é" * (sdp.MAX_BYTES // 2))
 
 
-def test_a_value_with_a_line_break_is_not_serialised() -> None:
+def test_a_value_with_a_line_break_is_not_serialized() -> None:
     with pytest.raises(ValueError, match="line break"):
-        sdp.serialise(sdp.SessionDescription(name="a\r\na=ice-lite"))
+        sdp.serialize(sdp.SessionDescription(name="a\r\na=ice-lite"))
 
 
 def test_chromium_simulcast_is_read_as_meant() -> None:

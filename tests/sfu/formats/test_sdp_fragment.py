@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.formats.sdp_fragment import SdpFragment, parse_fragment, serialise_fragment
+from sfu.formats.sdp_fragment import SdpFragment, parse_fragment, serialize_fragment
 from sfu.machines.ice.lite import lite_candidates
 
 # RFC 9725, section 4.3.3, figure 6.
@@ -27,7 +27,7 @@ def test_a_restart_is_read() -> None:
 
 def test_what_is_written_is_read_back() -> None:
     ours = SdpFragment("abcd", "x" * 24, "1", "video 9 UDP/TLS/RTP/SAVPF 96", 1)
-    text = serialise_fragment(ours, lite_candidates([("192.0.2.1", 8810)]))
+    text = serialize_fragment(ours, lite_candidates([("192.0.2.1", 8810)]))
     assert parse_fragment(text) == ours
     assert "a=end-of-candidates\r\n" in text
 

@@ -41,7 +41,7 @@ def test_the_same_seed_loses_the_same_packets() -> None:
     assert loss_runs(Link(settings, 5), 1000) != loss_runs(Link(settings, 6), 1000)
 
 
-def test_a_packet_takes_its_serialisation_and_delay() -> None:
+def test_a_packet_takes_its_serialization_and_delay() -> None:
     link = Link[str](LinkSettings(rate=1_000_000, delay=20 * MS), 1)
     link.push("a", 1250, 0)  # 10 ms at 1 Mbps
     link.push("b", 1250, 0)

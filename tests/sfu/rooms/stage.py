@@ -13,8 +13,9 @@ from sfu.api.join_token import AUDIENCE, Grants, JoinClaims, Source
 from sfu.engine import create_engine
 from sfu.engine.contract import Datagram
 from sfu.formats import rtcp
-from sfu.formats.data_message import MAX_PASSED_ON_BYTES, DataMessage, serialise
+from sfu.formats.data_message import MAX_PASSED_ON_BYTES, DataMessage
 from sfu.formats.data_message import parse as parse_data
+from sfu.formats.data_message import serialize as serialize_data
 from sfu.formats.rtp import RtpPacket, is_rtcp, parse, serialize
 from sfu.formats.sdp import Fingerprint
 from sfu.machines.dtls.association import Dtls, DtlsState
@@ -189,7 +190,7 @@ class RtcClient:
 
     def say(self, payload: bytes, now: int, *names: str, topic: str = "", reliable: bool = True) -> Sent:
         """Send a data message."""
-        return self.send_data(serialise(DataMessage(payload, topic, names)), now, reliable=reliable)
+        return self.send_data(serialize_data(DataMessage(payload, topic, names)), now, reliable=reliable)
 
     def send_data(self, data: bytes, now: int, *, reliable: bool = True) -> Sent:
         assert self.data is not None

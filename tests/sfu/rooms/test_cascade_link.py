@@ -83,7 +83,7 @@ def test_red_ends_at_the_first_node(pair: Pair) -> None:
     watcher = watch(pair, pair.far, pair.bob)
     pair.run(SECOND)
     for seq in (1, 2, 4, 5):
-        payload = red.serialise([(111, 960, b"opus %d" % (seq - 1))], 111, b"opus %d" % seq)
+        payload = red.serialize([(111, 960, b"opus %d" % (seq - 1))], 111, b"opus %d" % seq)
         sender.send(audio(seq)._replace(payload_type=63, payload=payload))
         pair.run(20 * MS)
     pair.run(100 * MS)

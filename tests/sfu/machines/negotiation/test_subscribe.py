@@ -96,7 +96,7 @@ def test_growth_keeps_earlier_slots_and_raises_the_version() -> None:
 
 
 def changed(change) -> str:
-    return sdp.serialise(change(sdp.parse(recorded("chromium"))))
+    return sdp.serialize(change(sdp.parse(recorded("chromium"))))
 
 
 def with_section(description: sdp.SessionDescription, index: int, **fields: object) -> sdp.SessionDescription:
@@ -109,7 +109,7 @@ def test_a_rejected_or_inactive_section_is_told() -> None:
     made = negotiation()
     made.offer(LOCAL)
     text = changed(lambda answer: with_section(answer, 3, port=0))
-    text = sdp.serialise(with_section(sdp.parse(text), 4, direction=sdp.Direction.INACTIVE))
+    text = sdp.serialize(with_section(sdp.parse(text), 4, direction=sdp.Direction.INACTIVE))
     media = made.apply(text).media
     assert (media[3].refused, media[3].payloads) == ("rejected_by_remote", {})
     assert media[4].accepted

@@ -9,7 +9,7 @@ from foundation.token_bucket import TokenBucket
 from sfu.api import signaling
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants
-from sfu.formats.data_message import MAX_MESSAGE_BYTES, DataMessage, serialise
+from sfu.formats.data_message import MAX_MESSAGE_BYTES, DataMessage, serialize
 from sfu.machines.sctp_association import SctpMessage
 from sfu.peers.subscribe.data_channels import MAX_BUFFERED_BYTES, Sent, Unfit
 from sfu.rooms import data_allowance
@@ -174,7 +174,7 @@ def test_rates_are_bounded() -> None:
     ("data", "counted"),
     [
         (b"\x02", "data_dropped_bad_message"),
-        (serialise(DataMessage(b"x"))[:2], "data_dropped_bad_message"),
+        (serialize(DataMessage(b"x"))[:2], "data_dropped_bad_message"),
         (bytes(MAX_MESSAGE_BYTES + 1), Unfit.TOO_LONG.value),
     ],
 )
@@ -196,7 +196,7 @@ def test_what_comes_by_another_channel_or_as_text_is_counted(stream: int, protoc
     stage = Stage()
     (_, ann), (_, bob) = enter(stage, "ann"), enter(stage, "bob")
     assert ann.data is not None
-    ann.data._association.send(SctpMessage(stream, protocol, serialise(DataMessage(b"x"))), stage.now)
+    ann.data._association.send(SctpMessage(stream, protocol, serialize(DataMessage(b"x"))), stage.now)
     stage.run(200 * MS)
     assert (bob.heard(), bob.heard(reliable=False)) == ([], [])
     assert stage.node.context.counters[why.value] == 1
@@ -208,7 +208,7 @@ def test_a_channel_that_the_client_closes_is_closed() -> None:
     assert bob.data is not None
     bob.data._association.reset(0, stage.now)
     stage.run(200 * MS)
-    bob.data._association.send(SctpMessage(0, 53, serialise(DataMessage(b"x"))), stage.now)
+    bob.data._association.send(SctpMessage(0, 53, serialize(DataMessage(b"x"))), stage.now)
     stage.run(200 * MS)
     assert stage.node.context.counters[Unfit.CLOSED_CHANNEL.value] == 1
     ann.say(b"hello", stage.now)

@@ -14,7 +14,7 @@ from sfu.formats.sdp.description import (
 )
 
 
-def serialise(description: SessionDescription) -> str:
+def serialize(description: SessionDescription) -> str:
     """Return the text, lines ended by CRLF. ValueError when a value holds a line break."""
     lines = list(_session_lines(description))
     for section in description.media:

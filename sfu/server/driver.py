@@ -44,7 +44,7 @@ _RESIZED_DATAGRAMS = 64
 _LARGEST_BYTES = 9216
 """Of such a datagram: as large as Ethernet makes them anywhere."""
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 ToSessions = Callable[[Iterable[tuple[int, Message] | SessionClose]], None]
 
@@ -223,7 +223,7 @@ class Driver:
         if outbox.warnings:
             warnings, outbox.warnings = outbox.warnings, []
             for warning in warnings:
-                _LOG.warning("%s", warning)
+                _log.warning("%s", warning)
         self.to_sinks()
         self.to_transcoder()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import msgspec
 
 from sfu.api import signaling
-from sfu.machines.layers.allocator import Allocation, Demand, Rank
+from sfu.machines.layers.layer_allocator import Allocation, Demand, Rank
 
 _ICE_PASSWORD = re.compile(r"(a=ice-pwd:)\S+")
 MASK = "…"
@@ -15,7 +15,7 @@ MASK = "…"
 class Allocated(msgspec.Struct, frozen=True, kw_only=True):
     """Input and outcome of one allocation: rates in bits/s; per track the index of the layer granted, -1 for a pause.
 
-    A demand is track, rank, bits/s per layer, and the size shown in pixels, as in machines.allocator.
+    A demand is track, rank, bits/s per layer, and the size shown in pixels, as in machines.layers.layer_allocator.
     """
 
     estimate: float

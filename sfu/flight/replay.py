@@ -14,7 +14,7 @@ from sfu.flight.noted_estimator import Began
 from sfu.flight.notes import Allocated
 from sfu.flight.recorder import Entry, Kind
 from sfu.machines.congestion.estimator import Estimator
-from sfu.machines.layers.allocator import Allocator, Demand
+from sfu.machines.layers.layer_allocator import Demand, LayerAllocator
 
 Outcome = TypeVar("Outcome")
 
@@ -37,12 +37,12 @@ class Replay(NamedTuple):
 
 def replay(entries: Iterable[Entry]) -> Replay:
     """Return every decision of a dump with its replay; raises ValueError for entries that cannot be read."""
-    allocators: dict[str, Allocator[str]] = {}
+    allocators: dict[str, LayerAllocator[str]] = {}
     estimators: dict[str, Estimator] = {}
     done = Replay([], [])
     for entry in entries:
         if entry.kind is Kind.ALLOCATION:
-            done.grants.append(_allocate(entry, allocators.setdefault(entry.who, Allocator())))
+            done.grants.append(_allocate(entry, allocators.setdefault(entry.who, LayerAllocator())))
         elif entry.kind is Kind.ESTIMATOR:
             taken = noted_estimator.read(entry.data)
             if isinstance(taken, Began):
@@ -54,7 +54,7 @@ def replay(entries: Iterable[Entry]) -> Replay:
     return done
 
 
-def _allocate(entry: Entry, allocator: Allocator[str]) -> Replayed[dict[str, int]]:
+def _allocate(entry: Entry, allocator: LayerAllocator[str]) -> Replayed[dict[str, int]]:
     asked = msgspec.json.decode(entry.data, type=Allocated)
     demands = [Demand(*demand) for demand in asked.demands]
     outcome = allocator.allocate(asked.estimate, asked.audio, demands, entry.at)

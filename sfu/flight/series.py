@@ -10,7 +10,7 @@ from sfu.flight.noted_estimator import Observed
 from sfu.flight.notes import Allocated
 from sfu.flight.recorder import Entry, Kind
 from sfu.flight.replay import replay
-from sfu.machines.layers.allocator import PAUSED
+from sfu.machines.layers.layer_allocator import PAUSED
 
 Point = tuple[float, float]
 """Seconds on the dump's clock (CLOCK_MONOTONIC), and a value."""

@@ -12,7 +12,7 @@ from sfu.api.signaling import Layers, TrackState
 from sfu.flight import notes as flight_notes
 from sfu.flight.recorder import Kind
 from sfu.machines.congestion.dips import Dips
-from sfu.machines.layers.allocator import PAUSED, Allocator, Demand, Rank
+from sfu.machines.layers.layer_allocator import PAUSED, Demand, LayerAllocator, Rank
 from sfu.machines.layers.size import full_height, useful_layers
 from sfu.peers.coalescing import coalesce_nearest
 from sfu.peers.layers.layer_ladder import UNKNOWN_RATE, Costs, LayerLadder, are_alike, are_same_layers
@@ -56,7 +56,7 @@ class _Subscriber:
 
     def __init__(self, subscribe_peer: SubscribePeer) -> None:
         self.subscribe_peer = subscribe_peer
-        self.allocator: Allocator[str] = Allocator()
+        self.allocator: LayerAllocator[str] = LayerAllocator()
         self.dips = Dips()
         self.paused: set[str] = set()
         self.session: int | None = None

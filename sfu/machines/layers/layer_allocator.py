@@ -80,7 +80,7 @@ class _Memory:
     known: bool = field(default=False)
 
 
-class Allocator(Generic[Key]):
+class LayerAllocator(Generic[Key]):
     """One per subscriber; remembers what each demand was granted."""
 
     def __init__(self) -> None:

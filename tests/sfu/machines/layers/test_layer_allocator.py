@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.machines.layers.allocator import PAUSED, Allocator, Demand, Rank
+from sfu.machines.layers.layer_allocator import PAUSED, Demand, LayerAllocator, Rank
 
 SECOND = 1_000_000_000
 CAMERA = (150_000.0, 500_000.0, 1_700_000.0)
@@ -18,7 +18,7 @@ def tile(key: str, pixels: int = 100, layers: tuple[float, ...] = CAMERA) -> Dem
 
 
 def layers_of(estimate: float, *demands: Demand[str], audio: float = 0.0) -> dict[str, int]:
-    grants = Allocator[str]().allocate(estimate, audio, demands, 0).grants
+    grants = LayerAllocator[str]().allocate(estimate, audio, demands, 0).grants
     return {key: grant.layer for key, grant in grants.items()}
 
 
@@ -62,25 +62,25 @@ def test_a_track_of_which_nothing_flows_takes_nothing() -> None:
 
 
 def test_what_all_would_cost_is_told() -> None:
-    assert Allocator[str]().allocate(1e5, 0, [tile("a"), tile("b")], 0).wanted == 3_400_000
+    assert LayerAllocator[str]().allocate(1e5, 0, [tile("a"), tile("b")], 0).wanted == 3_400_000
 
 
 def test_rising_needs_headroom() -> None:
-    allocator = Allocator[str]()
+    allocator = LayerAllocator[str]()
     allocator.allocate(200_000, 0, [tile("a")], 0)
     assert allocator.allocate(510_000, 0, [tile("a")], 60 * SECOND).grants["a"].layer == 0
     assert allocator.allocate(580_000, 0, [tile("a")], 60 * SECOND).grants["a"].layer == 1
 
 
 def test_to_come_back_at_its_least_takes_little_headroom() -> None:
-    allocator = Allocator[str]()
+    allocator = LayerAllocator[str]()
     allocator.allocate(100_000, 0, [tile("a")], 0)
     assert allocator.allocate(155_000, 0, [tile("a")], 60 * SECOND).grants["a"].layer == PAUSED
     assert allocator.allocate(160_000, 0, [tile("a")], 60 * SECOND).grants["a"].layer == 0
 
 
 def test_where_others_are_shown_it_takes_as_much_as_any_rise() -> None:
-    allocator = Allocator[str]()
+    allocator = LayerAllocator[str]()
     demands = [Demand("speaker", Rank.SPEAKER, (500_000.0,)), tile("a")]
     for estimate, layer in ((600_000, PAUSED), (660_000, PAUSED), (700_000, 0)):
         granted = allocator.allocate(estimate, 0, demands, estimate // 10_000 * SECOND).grants
@@ -88,7 +88,7 @@ def test_where_others_are_shown_it_takes_as_much_as_any_rise() -> None:
 
 
 def test_what_is_paused_never_waits_for_long() -> None:
-    allocator = Allocator[str]()
+    allocator = LayerAllocator[str]()
     for second in range(60):  # it comes and goes, and waits longer and longer
         allocator.allocate(160_000 if second % 2 else 140_000, 0, [tile("a")], second * SECOND)
     allocator.allocate(140_000, 0, [tile("a")], 60 * SECOND)
@@ -96,7 +96,7 @@ def test_what_is_paused_never_waits_for_long() -> None:
 
 
 def test_after_a_long_pause_it_comes_back_without_headroom_and_then_waits_longer() -> None:
-    allocator = Allocator[str]()
+    allocator = LayerAllocator[str]()
     layers = []
     for second in range(60):  # what it costs fits until it is sent
         estimate = 150_000 if not layers or layers[-1] == PAUSED else 140_000
@@ -105,13 +105,13 @@ def test_after_a_long_pause_it_comes_back_without_headroom_and_then_waits_longer
 
 
 def test_what_is_carried_is_kept_without_headroom() -> None:
-    allocator = Allocator[str]()
+    allocator = LayerAllocator[str]()
     allocator.allocate(600_000, 0, [tile("a")], 0)
     assert allocator.allocate(500_000, 0, [tile("a")], SECOND).grants["a"].layer == 1
 
 
 def test_after_a_fall_it_waits_before_it_rises() -> None:
-    allocator = Allocator[str]()
+    allocator = LayerAllocator[str]()
     allocator.allocate(2e6, 0, [tile("a")], 0)
     allocator.allocate(600_000, 0, [tile("a")], 60 * SECOND)
     assert allocator.allocate(4e6, 0, [tile("a")], 60 * SECOND + SECOND // 2).grants["a"].layer == 1
@@ -119,13 +119,13 @@ def test_after_a_fall_it_waits_before_it_rises() -> None:
 
 
 def test_a_fall_is_at_once() -> None:
-    allocator = Allocator[str]()
+    allocator = LayerAllocator[str]()
     allocator.allocate(2e6, 0, [tile("a")], 0)
     assert allocator.allocate(100_000, 0, [tile("a")], 1).grants["a"].layer == PAUSED
 
 
 def test_a_rise_that_did_not_last_makes_the_next_one_wait_longer() -> None:
-    allocator = Allocator[str]()
+    allocator = LayerAllocator[str]()
     changes = []
     before = PAUSED
     for tenth in range(1200):
@@ -137,9 +137,9 @@ def test_a_rise_that_did_not_last_makes_the_next_one_wait_longer() -> None:
     assert sum(changes[600:]) <= 8
 
 
-def risen(estimates: tuple[float, ...]) -> Allocator[str]:
+def risen(estimates: tuple[float, ...]) -> LayerAllocator[str]:
     """After estimates a tenth of a second apart."""
-    allocator = Allocator[str]()
+    allocator = LayerAllocator[str]()
     for tenth, estimate in enumerate(estimates):
         allocator.allocate(estimate, 0, [tile("a")], tenth * SECOND // 10)
     return allocator
@@ -150,7 +150,7 @@ ENOUGH = 600_000  # for the middle layer, and not ample
 
 def test_a_fall_of_two_layers_counts_once() -> None:
     layers = (150_000.0, 400_000.0, 500_000.0)
-    allocator = Allocator[str]()
+    allocator = LayerAllocator[str]()
     for tenth, estimate in enumerate((200_000, 480_000, 630_000, 450_000, 390_000)):
         granted = allocator.allocate(estimate, 0, [tile("a", layers=layers)], tenth * SECOND // 10)
     assert granted.grants["a"].layer == 0
@@ -165,14 +165,14 @@ def test_a_rise_is_not_to_blame_when_the_estimate_falls_far_below_what_it_was() 
 
 
 def test_while_a_rise_must_wait_ample_room_is_wanted_to_cut_that_short() -> None:
-    allocator = Allocator[str]()
+    allocator = LayerAllocator[str]()
     best = allocator.allocate(4e6, 0, [tile("a")], 0).wanted
     assert allocator.allocate(600_000, 0, [tile("a")], SECOND).wanted > 1.2 * best
     assert allocator.allocate(600_000, 0, [tile("a")], 60 * SECOND).wanted == best
 
 
 def test_with_ample_room_the_longer_wait_is_cut_short() -> None:
-    allocator = Allocator[str]()
+    allocator = LayerAllocator[str]()
     for tenth in range(600):  # it rises and falls, and waits longer and longer
         allocator.allocate(600_000 if tenth // 10 % 2 else 450_000, 0, [tile("a")], tenth * SECOND // 10)
     for tenth in range(600, 640):
@@ -185,7 +185,7 @@ def test_with_ample_room_the_longer_wait_is_cut_short() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_noisy_bitrates_do_not_make_it_flap(seed: int) -> None:
     dice = random.Random(seed)
-    allocator = Allocator[str]()
+    allocator = LayerAllocator[str]()
     before, changes = PAUSED, 0
     for tick in range(300):
         layers = tuple(rate * dice.uniform(0.9, 1.1) for rate in CAMERA)
@@ -196,14 +196,14 @@ def test_noisy_bitrates_do_not_make_it_flap(seed: int) -> None:
 
 
 def test_a_smaller_picture_is_no_fall_to_recover_from() -> None:
-    allocator = Allocator[str]()
+    allocator = LayerAllocator[str]()
     allocator.allocate(5e6, 0, [tile("a")], 0)
     allocator.allocate(5e6, 0, [tile("a", layers=CAMERA[:1])], SECOND)
     assert allocator.allocate(5e6, 0, [tile("a")], SECOND + 1).grants["a"].layer == 2
 
 
 def test_what_left_is_forgotten() -> None:
-    allocator = Allocator[str]()
+    allocator = LayerAllocator[str]()
     allocator.allocate(2e6, 0, [tile("a")], 0)
     allocator.allocate(2e5, 0, [tile("a")], 1)
     allocator.allocate(2e6, 0, [], 2)
@@ -220,7 +220,7 @@ demands = st.lists(
 
 @given(st.lists(st.tuples(st.floats(0, 1e7), st.floats(0, 1e6), demands, st.integers(0, 5 * SECOND)), max_size=8))
 def test_allocation_never_exceeds_the_estimate(steps: list[tuple[float, float, list[Demand[int]], int]]) -> None:
-    allocator = Allocator[int]()
+    allocator = LayerAllocator[int]()
     now = 0
     for estimate, audio, wanted, elapsed in steps:
         now += elapsed
@@ -236,6 +236,6 @@ def test_more_room_never_grants_less_in_total(estimate: float, wanted: list[Dema
     if not wanted:
         return
     first = min(wanted, key=lambda demand: (demand.rank, -demand.pixels))
-    less = Allocator[int]().allocate(estimate, 0, wanted, 0).grants[first.key].layer
-    more = Allocator[int]().allocate(estimate * 1.5, 0, wanted, 0).grants[first.key].layer
+    less = LayerAllocator[int]().allocate(estimate, 0, wanted, 0).grants[first.key].layer
+    more = LayerAllocator[int]().allocate(estimate * 1.5, 0, wanted, 0).grants[first.key].layer
     assert more >= (min(less, 0) if first.rank is Rank.TILE else less)

@@ -231,7 +231,7 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
     granted = grants.current(state, person.id, person.role, settings)
     about = summary(call.standing)
     offered = turn.offered(services.config, person.id, int(time.time()))
-    door = webtransport.door(services.registry.known(), entry.node or entry.home)
+    endpoint = webtransport.endpoint(services.registry.known(), entry.node or entry.home)
     guest = person.user_id is None
     return Joined(
         meeting=about,
@@ -250,7 +250,7 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
             ice=tuple(link for server in offered for link in turn.links(server)),
         ),
         signaling_url=f"/ws/signaling?meeting={about.id}" + (f"&node={entry.node}" if entry.node else ""),
-        webtransport=WebTransport.of(door),
+        webtransport=WebTransport.of(endpoint),
         whip_url="/whip",
         whep_url="/whep",
         ice_servers=[

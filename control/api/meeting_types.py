@@ -6,7 +6,7 @@ import msgspec
 
 from control.api.types import Answer, Body, LongText, MeetingStatus, Passcode, Recurrence, Role, Text, Time, TimeZone
 from sfu.api.desired_state import ConsentPolicy
-from sfu.api.registration import WebTransportDoor
+from sfu.api.registration import WebTransportEndpoint
 
 VideoCodec = Literal["VP8", "VP9", "H264", "AV1"]
 Capacity = Annotated[int, msgspec.Meta(ge=2, le=10000)]
@@ -116,10 +116,10 @@ class WebTransport(Answer, frozen=True, kw_only=True):
     certificate_hash: str | None
 
     @classmethod
-    def of(cls, door: WebTransportDoor | None) -> "WebTransport | None":
-        if door is None:
+    def of(cls, endpoint: WebTransportEndpoint | None) -> "WebTransport | None":
+        if endpoint is None:
             return None
-        return cls(host=door.host or None, port=door.port, certificate_hash=door.hash or None)
+        return cls(host=endpoint.host or None, port=endpoint.port, certificate_hash=endpoint.hash or None)
 
 
 class MeetingSummary(Answer, frozen=True, kw_only=True):

@@ -167,8 +167,8 @@ async def _page(call: Call, query: PageQuery, *, over: bool) -> MeetingPage:
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/summary", Access.MEETING, answer=MeetingSummary)
 async def get_meeting_summary(call: Call, meeting: str) -> MeetingSummary:
     """Return the part of a meeting that anyone who knows its id may see."""
-    door = webtransport.of_single(call.services.registry.known())
-    return msgspec.structs.replace(summary(call.standing), webtransport=WebTransport.of(door))
+    endpoint = webtransport.of_single(call.services.registry.known())
+    return msgspec.structs.replace(summary(call.standing), webtransport=WebTransport.of(endpoint))
 
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>", Access.PARTICIPANT, answer=Meeting)

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping
 
-from sfu.api.registration import NodeRecord, WebTransportDoor
+from sfu.api.registration import NodeRecord, WebTransportEndpoint
 
 _SOURCE = re.compile(r"https://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):\d+")
 
 
-def door(nodes: Mapping[str, NodeRecord], name: str) -> WebTransportDoor | None:
+def endpoint(nodes: Mapping[str, NodeRecord], name: str) -> WebTransportEndpoint | None:
     """Return the WebTransport address of a node, None if it has none that a page could reach.
 
     A single node has the page's own host (`host` is "" then, whatever it reported). Of several nodes, only those that
@@ -18,17 +18,17 @@ def door(nodes: Mapping[str, NodeRecord], name: str) -> WebTransportDoor | None:
     if found is None:
         return None
     if len(nodes) == 1:
-        return WebTransportDoor(port=found.port, hash=found.hash)
+        return WebTransportEndpoint(port=found.port, hash=found.hash)
     return found if found.host else None
 
 
 def sources(nodes: Mapping[str, NodeRecord], host: str) -> list[str]:
     """Return the addresses that a page of `host` may connect to, as host-sources of a Content-Security-Policy."""
-    doors = (door(nodes, name) for name in nodes)
-    found = {f"https://{one.host or host}:{one.port}" for one in doors if one is not None}
+    endpoints = (endpoint(nodes, name) for name in nodes)
+    found = {f"https://{one.host or host}:{one.port}" for one in endpoints if one is not None}
     return sorted(source for source in found if _SOURCE.fullmatch(source))
 
 
-def of_single(nodes: Mapping[str, NodeRecord]) -> WebTransportDoor | None:
+def of_single(nodes: Mapping[str, NodeRecord]) -> WebTransportEndpoint | None:
     """Return the address that all joiners use, None if there are several nodes."""
-    return door(nodes, next(iter(nodes))) if len(nodes) == 1 else None
+    return endpoint(nodes, next(iter(nodes))) if len(nodes) == 1 else None

@@ -18,7 +18,7 @@ class NodeLoad(msgspec.Struct, frozen=True, kw_only=True):
     rooms: int = 0
 
 
-class WebTransportDoor(msgspec.Struct, frozen=True, kw_only=True):
+class WebTransportEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Where a node takes signaling over WebTransport; here browsers come directly.
 
     `host` is a public address of the node's, "" where none is configured. `hash` is base64 of its certificate's
@@ -44,7 +44,7 @@ class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     region: str = ""
     draining: bool = False
     load: NodeLoad = NodeLoad()
-    webtransport: WebTransportDoor | None = None
+    webtransport: WebTransportEndpoint | None = None
 
 
 class DrainWish(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,8 +30,8 @@ from sfu.server.cascade_links import CascadeLinks
 from sfu.server.config import SfuConfig
 from sfu.server.control_client import ControlClient
 from sfu.server.desired_puller import DesiredPuller
-from sfu.server.doors import Doors
 from sfu.server.driver import Driver
+from sfu.server.extra_listeners import ExtraListeners
 from sfu.server.first_state import FirstState
 from sfu.server.flight_files import FlightFiles
 from sfu.server.http_api import HttpApi
@@ -108,7 +108,7 @@ class SfuServer:
         self._keys = KeyRing(Admission(), self._control)
         self._tasks: list[asyncio.Task[None]] = []
         self._sockets: Sockets | None = None
-        self._doors: Doors | None = None
+        self._listeners: ExtraListeners | None = None
         self._signaling: SignalingServer | None = None
         self._sinks: SinkServer | None = None
         self._first_state: FirstState | None = None
@@ -126,8 +126,8 @@ class SfuServer:
         config = self._config
         sockets = self._sockets = Sockets(config.addresses or local_addresses(), config.udp_port)
         self.udp_port = sockets.port
-        doors = self._doors = Doors(config, sockets.addresses)
-        driver, pump = await self._compose(sockets, doors)
+        listeners = self._listeners = ExtraListeners(config, sockets.addresses)
+        driver, pump = await self._compose(sockets, listeners)
         self.driver = driver
         public = await resolve(config.public_addresses)
         plain = PlainSockets(driver, sockets, public, config.plain_ports)
@@ -149,9 +149,9 @@ class SfuServer:
         self._open_sinks(driver)
         self.signaling_port = await signaling.start(config.signaling_host, config.signaling_port)
         self.http_port = await self._start_http(http.app)
-        for work in await doors.open(driver.node.context, signaling.attend):
+        for work in await listeners.open(driver.node.context, signaling.attend):
             self._spawn("certificate of WebTransport", work)
-        self.presence.webtransport = doors.webtransport_door
+        self.presence.webtransport = listeners.webtransport_endpoint
         self.presence.serve(driver, self.signaling_port, self.http_port)
         driver.start()
         self._spawn("facts", self._facts.run)
@@ -203,7 +203,7 @@ class SfuServer:
             driver.to_flights = flights.put
             self._spawn("flight recorders", flights.run)
 
-    async def _compose(self, sockets: Sockets, doors: Doors) -> tuple[Driver, Pump]:
+    async def _compose(self, sockets: Sockets, listeners: ExtraListeners) -> tuple[Driver, Pump]:
         config = self._config
         public = await resolve(config.public_addresses)
         announced = [(address, sockets.port) for address in public]
@@ -212,9 +212,9 @@ class SfuServer:
         context = Context(
             engine,
             generate_certificate(),
-            lite_candidates(sockets.addresses, announced) + doors.candidates(public),
+            lite_candidates(sockets.addresses, announced) + listeners.candidates(public),
             node=config.node,
-            reached_from=doors.far_ends,
+            reached_from=listeners.far_ends,
             unix_offset=time.time_ns() - time.monotonic_ns(),
             observer=engine if config.estimate_bandwidth and isinstance(engine, SendSideObserver) else None,
             limits=Limits(
@@ -263,8 +263,8 @@ class SfuServer:
             # Without draining the whole machine stops; else somebody holds the rooms soon that no node has taken yet.
             self.driver.node.shut_down(self.driver.now(), back_soon=self._config.drain_seconds is not None)
             self.driver.flush()
-        if self._signaling is not None and self._doors is not None:
-            await asyncio.gather(self._signaling.stop(), self._doors.close_signaling())
+        if self._signaling is not None and self._listeners is not None:
+            await asyncio.gather(self._signaling.stop(), self._listeners.close_signaling())
         if self._runner is not None:
             await self._runner.cleanup()
         if self._first_state is not None:
@@ -279,8 +279,8 @@ class SfuServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._doors is not None:
-            self._doors.close_media()
+        if self._listeners is not None:
+            self._listeners.close_media()
         if self._sockets is not None:
             self._sockets.close()
         await self._control.close()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from foundation.failures import describe
-from sfu.api.registration import NodeLoad, NodeRecord, WebTransportDoor
+from sfu.api.registration import NodeLoad, NodeRecord, WebTransportEndpoint
 from sfu.server.config import SfuConfig
 from sfu.server.control_client import ControlClient, ControlUnavailable
 from sfu.server.driver import Driver
@@ -48,7 +48,7 @@ class Presence:
         self._cpu = CpuShare()
         self._driver: Driver | None = None
         self._addresses = ("", "")
-        self.webtransport: Callable[[], WebTransportDoor | None] = lambda: None
+        self.webtransport: Callable[[], WebTransportEndpoint | None] = lambda: None
         self._handing_over: asyncio.Task[None] | None = None
 
     def serve(self, driver: Driver, signaling_port: int, http_port: int) -> None:

@@ -42,7 +42,7 @@ class WebTransportServer:
     """`attend` serves one session until it ends. `hash` is the certificate's, "" for one from files."""
 
     def __init__(self, attend: Attend, counters: Counter[str], files: CertificateFiles | None = None) -> None:
-        """`counters` counts what the door decides. OSError or ValueError: the certificate's files cannot be read."""
+        """Count admissions in `counters`. OSError or ValueError: the certificate cannot be read."""
         self.connections: ConnectionTable[Connection] = ConnectionTable(MAX_CONNECTIONS)
         self.port = 0
         self.counters = counters
@@ -107,7 +107,7 @@ class WebTransportServer:
 
 
 class _Listener(QuicServer):
-    """One address. The door decides before the library makes a connection of a datagram."""
+    """One address. QUIC admission decides before the library makes a connection of a datagram."""
 
     def __init__(self, server: WebTransportServer, configuration: QuicConfiguration) -> None:
         super().__init__(configuration=configuration, create_protocol=partial(Connection, server))

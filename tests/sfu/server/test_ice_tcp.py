@@ -58,8 +58,8 @@ async def test_a_check_over_tcp_is_answered_with_the_clients_own_address(tmp_pat
         assert answer.message_class is stun.MessageClass.SUCCESS
         assert answer.xor_mapped_address == writer.get_extra_info("sockname")[:2]
         writer.close()
-        await eventually(lambda: not len(h.server._doors.tcp._paths))
-        assert h.server._doors.tcp.far_ends == {}
+        await eventually(lambda: not len(h.server._listeners.tcp._paths))
+        assert h.server._listeners.tcp.far_ends == {}
 
 
 async def test_what_does_not_begin_with_a_check_is_closed(tmp_path: Path) -> None:
@@ -77,16 +77,16 @@ async def test_connections_of_one_host_are_bounded(tmp_path: Path) -> None:
         counters = h.node.context.counters
         held = [socket.create_connection(tcp_address(offer)) for _ in range(MAX_PATHS_PER_HOST + 3)]
         await eventually(lambda: counters["tcp_idle_closed"] == 3)  # those that came first
-        assert len(h.server._doors.tcp._paths) == MAX_PATHS_PER_HOST
+        assert len(h.server._listeners.tcp._paths) == MAX_PATHS_PER_HOST
         for entry in held[3:]:
             entry.sendall(frame(check(offer)))
-        await eventually(lambda: not h.server._doors.tcp._paths._idle)
+        await eventually(lambda: not h.server._listeners.tcp._paths._idle)
         held.append(socket.create_connection(tcp_address(offer)))
         await eventually(lambda: counters["tcp_refused"] == 1)  # nobody who has begun is put out
         assert (counters["tcp_accepted"], counters["tcp_idle_closed"]) == (MAX_PATHS_PER_HOST + 3, 3)
         for entry in held:
             entry.close()
-        await eventually(lambda: not len(h.server._doors.tcp._paths))
+        await eventually(lambda: not len(h.server._listeners.tcp._paths))
 
 
 async def test_without_descriptors_nothing_spins(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -113,9 +113,9 @@ async def test_a_slow_reader_loses_media_by_reason_and_holds_nothing_up(tmp_path
         slow = socket.create_connection(tcp_address(offer))
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.sendall(frame(check(offer)))
-        (path,) = await eventually(lambda: tuple(h.server._doors.tcp._paths))
+        (path,) = await eventually(lambda: tuple(h.server._listeners.tcp._paths))
         node = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        node.bind((h.server._doors.tcp._node[0], 0))
+        node.bind((h.server._listeners.tcp._node[0], 0))
         path._udp.connect(node.getsockname())
         longest = 0.0
         for _ in range(3000):

@@ -55,7 +55,7 @@ async def test_two_meet_over_either(tmp_path: Path) -> None:
 async def test_those_who_only_begin_keep_nobody_else_out(tmp_path: Path) -> None:
     """Few connections are made of many first datagrams; who is really there gets in by Retry meanwhile."""
     async with open_host(tmp_path) as h:
-        server = h.server._doors.webtransport
+        server = h.server._listeners.webtransport
         await flooded(port_of(h), 500)
         await eventually(lambda: server.counters["quic_retry_sent"] > 100)
         assert len(server.connections) < 30
@@ -72,7 +72,7 @@ async def test_connections_without_a_session_go_for_newcomers(tmp_path: Path, mo
     monkeypatch.setattr(webtransport_server, "MAX_CONNECTIONS", 8)  # two of an address
     async with open_host(tmp_path) as h, webtransport(port_of(h)) as ann:
         await join(h, ann, "ann")
-        counters = h.server._doors.webtransport.counters
+        counters = h.server._listeners.webtransport.counters
         async with AsyncExitStack() as stack:
             for _ in range(3):  # they shake hands and say nothing
                 await stack.enter_async_context(webtransport(port_of(h)))
@@ -114,7 +114,7 @@ async def test_leaving_and_refusals_close_with_their_codes(tmp_path: Path) -> No
             eve.send(signaling.Join(v=1, token="forged"))
             await eve.until(lambda: eve.closed is not None)
             assert (eve.closed, eve.of(signaling.Error)[0].code) == (1008, "bad_token")
-        await eventually(lambda: not len(h.server._doors.webtransport.connections))
+        await eventually(lambda: not len(h.server._listeners.webtransport.connections))
 
 
 async def test_too_long_a_message_ends_the_session(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ async def test_a_server_that_outlives_its_certificate_goes_on_with_the_next(tmp_
         first = h.server.presence.record().webtransport
         async with webtransport(port_of(h)) as before:
             await join(h, before, "ann")
-            server = h.server._doors.webtransport
+            server = h.server._listeners.webtransport
             assert server is not None
             server._certificate.refresh(datetime.datetime.now(datetime.UTC) + RENEWED_AFTER)
             second = h.server.presence.record().webtransport

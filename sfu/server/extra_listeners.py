@@ -1,9 +1,9 @@
-"""Ways into a node besides UDP and WebSocket: ICE-TCP for media, WebTransport for signaling."""
+"""Listeners besides UDP and WebSocket: ICE-TCP for media, WebTransport for signaling."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from sfu.api.registration import WebTransportDoor
+from sfu.api.registration import WebTransportEndpoint
 from sfu.engine.contract import Address
 from sfu.formats.sdp import Candidate
 from sfu.machines.ice.lite import tcp_candidates
@@ -16,8 +16,8 @@ from sfu.server.webtransport_server import Attend, WebTransportServer
 _log = logging.getLogger(__name__)
 
 
-class Doors:
-    """As configured, beside the node's UDP sockets on `addresses`."""
+class ExtraListeners:
+    """The listeners that are configured, beside the UDP sockets on `addresses`."""
 
     def __init__(self, config: SfuConfig, addresses: Sequence[Address]) -> None:
         """Listen for ICE-TCP; where its port is the UDP port's number and taken, do without. OSError."""
@@ -65,12 +65,12 @@ class Doors:
         self.webtransport = server
         return (server.run,)
 
-    def webtransport_door(self) -> WebTransportDoor | None:
+    def webtransport_endpoint(self) -> WebTransportEndpoint | None:
         """Return where signaling is taken over WebTransport."""
         if self.webtransport is None:
             return None
         host = self._config.public_addresses[0] if self._config.public_addresses else ""
-        return WebTransportDoor(port=self.webtransport.port, host=host, hash=self.webtransport.hash)
+        return WebTransportEndpoint(port=self.webtransport.port, host=host, hash=self.webtransport.hash)
 
     async def close_signaling(self) -> None:
         """Wait for the sessions over WebTransport, which have been told to close."""

@@ -18,20 +18,6 @@ class AudioLevel(NamedTuple):
     voice: bool
 
 
-class AbsCaptureTime(NamedTuple):
-    """Capture instant as NTP 32.32; `clock_offset` (signed 32.32) is the capturer's clock minus the sender's."""
-
-    ntp: int
-    clock_offset: int | None = None
-
-
-class PlayoutDelay(NamedTuple):
-    """Bounds of the receiver's playout delay, in milliseconds (multiples of 10, at most 40950)."""
-
-    minimum: int
-    maximum: int
-
-
 def parse_block(profile: int, data: bytes, start: int, end: int) -> tuple[tuple[int, bytes], ...]:
     """Return (id, value) of the elements in `data[start:end]`, in order; () for an unknown profile.
 
@@ -108,27 +94,8 @@ def write_block(elements: Iterable[tuple[int, bytes]]) -> bytes:
     return profile.to_bytes(2, "big") + (len(body) // 4).to_bytes(2, "big") + body
 
 
-def parse_audio_level(value: bytes) -> AudioLevel:
-    """RFC 6464. A second byte, as the two-byte form may pad, is ignored."""
-    if not 1 <= len(value) <= 2:
-        raise ValueError("audio level is not one byte")
-    return AudioLevel(value[0] & 0x7F, value[0] > 0x7F)
-
-
 def write_audio_level(level: AudioLevel) -> bytes:
     return bytes([level.level & 0x7F | (0x80 if level.voice else 0)])
-
-
-def parse_abs_send_time(value: bytes) -> int:
-    """Return seconds as 6.18 fixed point, wrapping at 64 s."""
-    if len(value) != 3:
-        raise ValueError("abs-send-time is not three bytes")
-    return int.from_bytes(value, "big")
-
-
-def write_abs_send_time(now: int) -> bytes:
-    """`now` in nanoseconds of any steady clock."""
-    return ((now << 18) // 1_000_000_000 & 0xFFFFFF).to_bytes(3, "big")
 
 
 def parse_transport_seq(value: bytes) -> int:
@@ -142,42 +109,5 @@ def write_transport_seq(seq: int) -> bytes:
     return (seq & 0xFFFF).to_bytes(2, "big")
 
 
-def parse_identifier(value: bytes) -> str:
-    """Return a mid or rid (RFC 9143, RFC 8852): printable ASCII. Padding zeros at the end are cut off."""
-    value = value.rstrip(b"\0")
-    if not value or any(not 0x21 <= byte <= 0x7E for byte in value):
-        raise ValueError("identifier is not printable ASCII")
-    return value.decode("ascii")
-
-
 def write_identifier(text: str) -> bytes:
     return text.encode("ascii")
-
-
-def parse_abs_capture_time(value: bytes) -> AbsCaptureTime:
-    if len(value) == 8:
-        return AbsCaptureTime(int.from_bytes(value, "big"))
-    if len(value) == 16:
-        return AbsCaptureTime(int.from_bytes(value[:8], "big"), int.from_bytes(value[8:], "big", signed=True))
-    raise ValueError("abs-capture-time is not 8 or 16 bytes")
-
-
-def write_abs_capture_time(time: AbsCaptureTime) -> bytes:
-    ntp = (time.ntp & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "big")
-    if time.clock_offset is None:
-        return ntp
-    return ntp + (time.clock_offset & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "big")
-
-
-def parse_playout_delay(value: bytes) -> PlayoutDelay:
-    if len(value) != 3:
-        raise ValueError("playout delay is not three bytes")
-    bits = int.from_bytes(value, "big")
-    return PlayoutDelay((bits >> 12) * 10, (bits & 0xFFF) * 10)
-
-
-def write_playout_delay(delay: PlayoutDelay) -> bytes:
-    minimum, maximum = delay.minimum // 10, delay.maximum // 10
-    if not 0 <= minimum <= maximum <= 0xFFF:
-        raise ValueError("playout delay does not fit")
-    return (minimum << 12 | maximum).to_bytes(3, "big")

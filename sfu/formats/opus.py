@@ -29,10 +29,3 @@ def samples(packet: bytes) -> int:
     if not 0 < total <= _MAX_SAMPLES:
         raise ValueError("Opus packet lasts no time or more than 120 ms")
     return total
-
-
-def is_stereo(packet: bytes) -> bool:
-    """Whether the packet is coded in stereo; raises ValueError when empty."""
-    if not packet:
-        raise ValueError("Opus packet is empty")
-    return bool(packet[0] & 0x04)

@@ -93,11 +93,6 @@ class AudioLevels(Generic[Key]):
         """The active speaker; the last one while all are silent."""
         return self._speaker
 
-    def is_speaking(self, key: Key) -> bool:
-        """Whether this participant speaks as of the last update."""
-        voice = self._voices.get(key)
-        return voice is not None and voice.loudness >= _SPEAKING
-
     def loudest(self, count: int) -> list[Key]:
         """Return up to `count` participants who have spoken within 5 s of the newest level, loudest first."""
         newest = max((voice.updated for voice in self._voices.values()), default=0)

@@ -17,24 +17,6 @@ class H264Profile(Enum):
     HIGH = "high"
 
 
-# What a decoder of the key's profile also decodes: subsets of its tools (H.264, annex A.2).
-_DECODES = {
-    H264Profile.CONSTRAINED_BASELINE: {H264Profile.CONSTRAINED_BASELINE},
-    H264Profile.BASELINE: {H264Profile.CONSTRAINED_BASELINE, H264Profile.BASELINE},
-    H264Profile.MAIN: {H264Profile.CONSTRAINED_BASELINE, H264Profile.MAIN},
-    H264Profile.CONSTRAINED_HIGH: {
-        H264Profile.CONSTRAINED_BASELINE,
-        H264Profile.CONSTRAINED_HIGH,
-    },
-    H264Profile.HIGH: {
-        H264Profile.CONSTRAINED_BASELINE,
-        H264Profile.MAIN,
-        H264Profile.CONSTRAINED_HIGH,
-        H264Profile.HIGH,
-    },
-}
-
-
 @dataclass(frozen=True, slots=True)
 class H264Format:
     """A payload format's profile, level (level_idc) and packetization mode (0 or 1)."""
@@ -43,13 +25,6 @@ class H264Format:
     level: int
     packetization_mode: int
     level_asymmetry: bool
-
-    def decodes(self, sent: "H264Format") -> bool:
-        """Whether a receiver of this format decodes what is sent as `sent`, levels aside (RFC 6184, section 8.2.2).
-
-        A receiver in mode 1 also takes mode 0's single NAL units.
-        """
-        return sent.profile in _DECODES[self.profile] and sent.packetization_mode <= self.packetization_mode
 
 
 def h264_format(parameters: Mapping[str, str]) -> H264Format:

@@ -10,6 +10,7 @@ cannot replace OpenSSL's own, which uses fresh record numbers, where the other s
 was lost. A server of ours answers such repetitions by its last flight, so that two of ours need no wall clock.
 """
 
+import contextlib
 from collections.abc import Sequence
 from enum import Enum
 
@@ -17,7 +18,7 @@ from OpenSSL import SSL, crypto
 
 from sfu.formats.sdp import Fingerprint
 from sfu.machines.dtls.certificate import DtlsCertificate, matches
-from sfu.machines.dtls.context import context_of, describe
+from sfu.machines.dtls.context import context_of
 from sfu.machines.dtls.messages import CERTIFICATE, Assembler, Message
 from sfu.machines.dtls.records import CHANGE_CIPHER_SPEC, HANDSHAKE, Record, is_client_hello, is_sane, pack, records
 from sfu.machines.dtls.srtp import EXPORTER_LABEL, PROFILES, DtlsKeys, profile_by_number, split
@@ -61,7 +62,6 @@ class Dtls:
         self._fingerprints: tuple[Fingerprint, ...] = ()
         self._keys: DtlsKeys | None = None
         self._reason = ""
-        self._detail = ""
         self._mismatch = False
         self._dropped = 0
         self._held: list[bytes] = []
@@ -96,11 +96,6 @@ class Dtls:
         handshake_timeout, protocol_error.
         """
         return self._reason
-
-    @property
-    def close_detail(self) -> str:
-        """What OpenSSL said, for a log; "" when it said nothing."""
-        return self._detail
 
     @property
     def keys(self) -> DtlsKeys | None:
@@ -179,8 +174,8 @@ class Dtls:
         try:
             for entry in data:
                 connection.send(entry)
-        except SSL.Error as error:
-            self._close("protocol_error", describe(error))
+        except SSL.Error:
+            self._close("protocol_error")
             return False
         self._collect(connection, now)
         return True
@@ -196,13 +191,13 @@ class Dtls:
         if self._state is not DtlsState.HANDSHAKING:
             return
         if now >= self._deadline:
-            self._close("handshake_timeout", "")
+            self._close("handshake_timeout")
             return
         if self._connection is not None and self._openssl_due is not None and now >= self._openssl_due:
             try:
                 self._connection.DTLSv1_handle_timeout()
-            except SSL.Error as error:
-                self._close("handshake_timeout", describe(error))
+            except SSL.Error:
+                self._close("handshake_timeout")
                 return
             self._flight = self._collect(self._connection, now) or self._flight
         if self._repeat_due is not None and now >= self._repeat_due:
@@ -218,7 +213,7 @@ class Dtls:
         if self._state is DtlsState.CONNECTED:
             self._say_goodbye(now)
         if self._state is not DtlsState.CLOSED:
-            self._close("closed_locally", "")
+            self._close("closed_locally")
 
     def _connect(self, role: DtlsRole) -> SSL.Connection:
         connection = SSL.Connection(context_of(self._certificate), None)
@@ -261,21 +256,21 @@ class Dtls:
                 self._begin_flight(written, now)
         except SSL.ZeroReturnError:
             self._say_goodbye(now)
-            self._close("closed_by_remote", "")
-        except SSL.Error as error:
+            self._close("closed_by_remote")
+        except SSL.Error:
             self._collect(connection, now)
             reason = "handshake_failure" if self._state is DtlsState.HANDSHAKING else "protocol_error"
-            self._close("fingerprint_mismatch" if self._mismatch else reason, describe(error))
+            self._close("fingerprint_mismatch" if self._mismatch else reason)
 
     def _complete(self, connection: SSL.Connection, now: int) -> None:
         certificate = connection.get_peer_certificate(as_cryptography=True)
         profile = PROFILES.get(connection.get_selected_srtp_profile())
         if certificate is None or not matches(certificate, self._fingerprints):
             self._say_goodbye(now)
-            self._close("fingerprint_mismatch", "")
+            self._close("fingerprint_mismatch")
         elif profile is None:
             self._say_goodbye(now)
-            self._close("no_srtp_profile", "")
+            self._close("no_srtp_profile")
         else:
             material = connection.export_keying_material(EXPORTER_LABEL, profile.material_bytes)
             self._connected(split(material, profile, self._role))
@@ -339,16 +334,16 @@ class Dtls:
         except ValueError as error:
             mismatch = isinstance(error, FingerprintMismatchError)
             self._outgoing.append(taken.alert(2, _BAD_CERTIFICATE if mismatch else _HANDSHAKE_FAILURE))
-            self._close("fingerprint_mismatch" if mismatch else "handshake_failure", str(error))
+            self._close("fingerprint_mismatch" if mismatch else "handshake_failure")
             return
         if taken.closed_by_remote:
             self._say_goodbye(now)
-            self._close("closed_by_remote", "")
+            self._close("closed_by_remote")
         elif taken.finished and self._state is DtlsState.HANDSHAKING:
             profile = profile_by_number(taken.srtp_profile)
             if profile is None:
                 self._say_goodbye(now)
-                self._close("no_srtp_profile", "")
+                self._close("no_srtp_profile")
             else:
                 self._connected(split(taken.export(EXPORTER_LABEL, profile.material_bytes), profile, self._role))
         elif not self._taken_flight and (flight := taken.flight()):
@@ -369,16 +364,13 @@ class Dtls:
         if self._taken_over is not None:
             self._outgoing.append(self._taken_over.alert(1, 0))
         elif self._connection is not None:
-            try:
+            with contextlib.suppress(SSL.Error):
                 self._connection.shutdown()
-            except SSL.Error as error:
-                self._detail = describe(error)
             self._collect(self._connection, now)
 
-    def _close(self, reason: str, detail: str) -> None:
+    def _close(self, reason: str) -> None:
         self._state = DtlsState.CLOSED
         self._reason = reason
-        self._detail = detail or self._detail
         self._keys = None
         self._connection = self._taken_over = self._assembler = None
         self._flight.clear()

@@ -28,9 +28,3 @@ def context_of(certificate: DtlsCertificate) -> SSL.Context:
     context.set_cipher_list(_CIPHERS.encode())
     context.set_tlsext_use_srtp(b":".join(PROFILES))
     return context
-
-
-def describe(error: SSL.Error) -> str:
-    """Return the reasons of OpenSSL's error queue, which pyOpenSSL hands over as a list of triples."""
-    queue = error.args[0] if error.args else []
-    return "; ".join(str(entry[-1]) for entry in queue) if isinstance(queue, list) else str(queue)

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from sfu.machines.dtls.records import HANDSHAKE, HEADER_BYTES, Record
 
-CLIENT_HELLO = 1
 SERVER_HELLO = 2
 HELLO_VERIFY_REQUEST = 3
 CERTIFICATE = 11

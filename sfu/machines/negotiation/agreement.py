@@ -10,7 +10,7 @@ from enum import Enum
 
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
-from sfu.formats.sdp import Candidate, Direction, Fingerprint, SessionDescription, h264_format
+from sfu.formats.sdp import Candidate, Direction, Fingerprint, SessionDescription
 
 
 class DtlsRole(Enum):
@@ -102,26 +102,3 @@ class Negotiated:
     media: tuple[NegotiatedMedia, ...]
     remote: RemoteTransport
     data: bool = False
-
-
-def payload_type_for(
-    payloads: Mapping[int, NegotiatedPayload], codec: Codec, parameters: Mapping[str, str] | None = None
-) -> int | None:
-    """Return the payload type under which a receiver takes what a sender sends, or None.
-
-    `payloads` is the receiver's, `codec` and `parameters` the sender's (its NegotiatedPayload). H264 goes by profile
-    and packetization mode (RFC 6184), the same profile first; without `parameters` any H264 will do.
-    """
-    candidates = [payload_type for payload_type, payload in payloads.items() if payload.codec == codec]
-    if codec != Codec.H264 or not parameters or not candidates:
-        return candidates[0] if candidates else None
-    sent = h264_format(parameters)
-    formats = {payload_type: h264_format(payloads[payload_type].parameters) for payload_type in candidates}
-    decoding = [payload_type for payload_type in candidates if formats[payload_type].decodes(sent)]
-    decoding.sort(
-        key=lambda payload_type: (
-            formats[payload_type].profile != sent.profile,
-            formats[payload_type].packetization_mode != sent.packetization_mode,
-        )
-    )
-    return decoding[0] if decoding else None

@@ -93,11 +93,6 @@ class SubscribeNegotiation:
         return tuple(self._slots)
 
     @property
-    def in_flight(self) -> bool:
-        """Whether an offer awaits its answer."""
-        return self._in_flight is not None
-
-    @property
     def changed(self) -> bool:
         """Whether there are slots that no offer has carried yet."""
         return len(self._slots) > self._offered

@@ -68,59 +68,15 @@ def test_no_elements_make_no_block():
     assert ext.write_block([]) == b""
 
 
-@given(st.integers(0, 127), st.booleans())
-def test_audio_level(level, voice):
-    value = ext.AudioLevel(level, voice)
-    assert ext.parse_audio_level(ext.write_audio_level(value)) == value
-
-
-@given(st.integers(0, 10**15))
-def test_abs_send_time_is_seconds_in_6_18(now):
-    value = ext.parse_abs_send_time(ext.write_abs_send_time(now))
-    elapsed = now % (64 * 10**9) - value * 10**9 / 2**18
-    assert 0 <= elapsed < 10**9 / 2**18 + 1
-
-
 @given(st.integers(0, 0xFFFF))
 def test_transport_seq(seq):
     assert ext.parse_transport_seq(ext.write_transport_seq(seq)) == seq
     assert ext.parse_transport_seq(ext.write_transport_seq(seq) + b"\0\1") == seq
 
 
-@given(st.integers(0, 2**64 - 1), st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)))
-def test_abs_capture_time(ntp, offset):
-    value = ext.AbsCaptureTime(ntp, offset)
-    assert ext.parse_abs_capture_time(ext.write_abs_capture_time(value)) == value
-
-
-@given(st.integers(0, 4095), st.integers(0, 4095))
-def test_playout_delay(first, second):
-    value = ext.PlayoutDelay(min(first, second) * 10, max(first, second) * 10)
-    assert ext.parse_playout_delay(ext.write_playout_delay(value)) == value
-
-
-def test_identifiers_are_printable_ascii():
-    assert ext.parse_identifier(ext.write_identifier("h")) == "h"
-    assert ext.parse_identifier(b"hi\0\0") == "hi"
-    for bad in (b"", b"\0", b"a b", b"\xc3\xa9"):
-        with pytest.raises(ValueError, match="ASCII"):
-            ext.parse_identifier(bad)
-
-
-@pytest.mark.parametrize(
-    "parse",
-    [
-        ext.parse_audio_level,
-        ext.parse_abs_send_time,
-        ext.parse_transport_seq,
-        ext.parse_identifier,
-        ext.parse_abs_capture_time,
-        ext.parse_playout_delay,
-    ],
-)
-@given(value=st.binary(max_size=20))
-def test_any_value_is_read_or_refused(parse, value):
+@given(st.binary(max_size=20))
+def test_any_value_is_read_or_refused(value):
     try:
-        parse(value)
+        ext.parse_transport_seq(value)
     except ValueError:
         return

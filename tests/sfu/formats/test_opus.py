@@ -26,7 +26,6 @@ def test_packets_of_libopus_last_as_long_as_they_were_asked_to(duration, layout)
         packets += context.encode(frame)
     assert packets
     assert {opus.samples(bytes(packet)) for packet in packets} == {size}
-    assert all(opus.is_stereo(bytes(packet)) is (layout == "stereo") for packet in packets)
 
 
 @given(st.binary(max_size=4))

@@ -32,28 +32,6 @@ def test_defaults_are_baseline_level_1_single_nal() -> None:
     assert (found.profile, found.level, found.packetization_mode) == (H264Profile.BASELINE, 10, 0)
 
 
-@pytest.mark.parametrize(
-    ("receiver", "sender", "decodes"),
-    [
-        ("42e01f/1", "42e034/1", True),  # levels do not matter
-        ("42e01f/1", "42e01f/0", True),
-        ("42e01f/0", "42e01f/1", False),
-        ("42001f/1", "42e01f/1", True),
-        ("42e01f/1", "42001f/1", False),
-        ("4d001f/1", "42e01f/1", True),
-        ("64001f/1", "4d001f/1", True),
-        ("4d001f/1", "64001f/1", False),
-        ("64001f/1", "42001f/1", False),
-    ],
-)
-def test_what_decodes_what(receiver: str, sender: str, decodes: bool) -> None:
-    formats = []
-    for text in (receiver, sender):
-        profile, mode = text.split("/")
-        formats.append(h264_format({"profile-level-id": profile, "packetization-mode": mode}))
-    assert formats[0].decodes(formats[1]) is decodes
-
-
 @given(
     st.dictionaries(st.sampled_from(["profile-level-id", "packetization-mode", "level-asymmetry-allowed"]), st.text())
 )
@@ -62,4 +40,4 @@ def test_any_parameters_are_a_format_or_value_error(parameters: dict[str, str]) 
         found = h264_format(parameters)
     except ValueError:
         return
-    assert found.decodes(found)
+    assert found.packetization_mode in (0, 1)

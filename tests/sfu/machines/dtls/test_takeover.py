@@ -150,7 +150,7 @@ def test_another_suite_is_refused() -> None:
     dtls, server = client(), OpensslServer(b"ECDHE-ECDSA-CHACHA20-POLY1305")
     with pytest.raises(SSL.Error, match="handshake failure"):
         shuttle(dtls, server)
-    assert (dtls.close_reason, dtls.close_detail) == ("handshake_failure", "the server chose another cipher suite")
+    assert dtls.close_reason == "handshake_failure"
 
 
 @pytest.mark.usefixtures("always")

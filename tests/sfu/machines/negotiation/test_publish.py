@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sfu.formats import sdp
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
-from sfu.machines.negotiation.agreement import DtlsRole, LocalTransport, OfferedStream, payload_type_for
+from sfu.machines.negotiation.agreement import DtlsRole, LocalTransport, OfferedStream
 from sfu.machines.negotiation.publish import PublishNegotiation, PublishPolicy
 
 FIXTURES = Path(__file__).parents[3] / "fixtures" / "sdp"
@@ -277,15 +277,3 @@ def test_a_mangled_offer_is_answered_or_refused(data: st.DataObject) -> None:
     except ValueError:
         return
     assert sdp.parse(result.sdp) == result.description
-
-
-def test_payload_types_are_found_by_codec_and_h264_profile() -> None:
-    receiver = answer(offer("chromium-audio-video")).media[1].payloads
-    assert payload_type_for(receiver, Codec.VP8) == 96
-    assert payload_type_for(receiver, Codec.OPUS) is None
-    sent = answer(offer("ffmpeg-whip")).media[1].payloads[106].parameters
-    assert payload_type_for(receiver, Codec.H264, sent) == 102
-    constrained = {"profile-level-id": "42c034", "packetization-mode": "0"}
-    assert payload_type_for(receiver, Codec.H264, constrained) == 114
-    assert payload_type_for(receiver, Codec.H264, {"profile-level-id": "640034"}) is None
-    assert payload_type_for(receiver, Codec.H264) == 102

@@ -1,4 +1,4 @@
-"""Control under load: 1,500 requests a second that list 50 of 10,000 meetings, for 100 users, from a real PostgreSQL.
+"""Control under load: 400 requests a second that list 50 of 10,000 meetings, for 100 users, from a real PostgreSQL.
 
 Control runs as a process of its own, held to the last core; PostgreSQL and what asks, this process, are held to the
 others. Requests come at a fixed rate over kept connections, whatever the answers take (open loop), and each answer is
@@ -33,7 +33,7 @@ from parley.embedded_postgres import EmbeddedPostgres
 MEETINGS = 10_000
 USERS = 100
 PAGE = 50
-RATE = 1500
+RATE = 400
 CONNECTIONS = 40
 PROCESS = """
 import asyncio, sys

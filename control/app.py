@@ -1,6 +1,5 @@
 """Public application: REST, the page, and the proxies to the sfu."""
 
-from collections.abc import MutableMapping
 from typing import Any
 
 import msgspec
@@ -40,11 +39,12 @@ from control.api import (
 from control.auth.access import Access
 from control.endpoint import Call, Endpoint, Endpoints
 from control.http import request_metrics, request_traces
+from control.http.asgi import Receive, Scope, Send
 from control.http.problem_handlers import handle_problems
 from control.http.upload_body import PacedConnection, StreamingRequest
 from control.proxy import whip
 from control.proxy.routing import SIGNALING_PATH
-from control.proxy.signaling import Receive, Send, SignalingProxy
+from control.proxy.signaling import SignalingProxy
 from control.release import release
 from control.services import Services
 
@@ -112,7 +112,7 @@ class Application:
         self.quart = _create_quart(services)
         self.signaling = SignalingProxy(services)
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
             await self.quart(scope, receive, send)  # type: ignore[arg-type]  # its scopes are TypedDicts
         elif scope["path"] == SIGNALING_PATH:

@@ -131,8 +131,8 @@ class ControlConfig:
     redis_url: str | None = None
     http_binds: tuple[str, ...] = ("127.0.0.1:8800",)
     https_binds: tuple[str, ...] = ()
-    http3: bool = True
-    """True serves HTTP/3 too, on the UDP ports of the same numbers."""
+    share_ports: bool = False
+    """True lets other control processes of this machine listen on the same ports."""
     certificate: Path | None = None
     private_key: Path | None = None
     internal_bind: str = "127.0.0.1:8082"

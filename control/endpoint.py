@@ -20,7 +20,6 @@ from control.auth.principal import SAFE_METHODS, Principal, authenticate, check_
 from control.http import entity_tags
 from control.http.limits import Allowance, network
 from control.http.problem import Problem
-from control.http.reply import Reply
 from control.services import Services
 from control.store.sessions import LiveSession
 
@@ -180,35 +179,18 @@ def install(app: Quart, services: Services, endpoints: list[Endpoint]) -> None:
 
 
 async def _serve(services: Services, endpoint: Endpoint, **path: Any) -> Response:
-    reply = await serve(services, endpoint, request._get_current_object(), path)  # type: ignore[attr-defined]
-    return reply.response() if isinstance(reply, Reply) else reply
-
-
-async def serve(services: Services, endpoint: Endpoint, incoming: Request, path: dict[str, Any]) -> Reply | Response:
-    """Return the response to a request for an endpoint; raises Problem."""
-    try:
-        return await _admit_and_handle(services, endpoint, incoming, path)
-    finally:
-        if endpoint.method not in SAFE_METHODS:
-            services.sessions.clear()
-
-
-async def _admit_and_handle(
-    services: Services, endpoint: Endpoint, incoming: Request, path: dict[str, Any]
-) -> Reply | Response:
+    incoming: Request = request._get_current_object()  # type: ignore[attr-defined]
     call, allowance = await _admit_within_limit(services, endpoint, incoming, path)
     user = None if call.principal is None else call.principal.user
     if endpoint.method == "POST" and user is not None and idempotency.HEADER in incoming.headers:
-        reply: Reply | Response = await idempotency.once(
-            services, incoming, user.user, lambda: _response(call, endpoint, path)
-        )
+        response = await idempotency.once(services, incoming, user.user, lambda: _handle(call, endpoint, path))
     else:
-        reply = await _handle(call, endpoint, path)
+        response = await _handle(call, endpoint, path)
     if allowance is not None:
-        reply.headers["ratelimit-limit"] = str(allowance.limit)
-        reply.headers["ratelimit-remaining"] = str(allowance.remaining)
-        reply.headers["ratelimit-reset"] = str(allowance.reset)
-    return reply
+        response.headers["RateLimit-Limit"] = str(allowance.limit)
+        response.headers["RateLimit-Remaining"] = str(allowance.remaining)
+        response.headers["RateLimit-Reset"] = str(allowance.reset)
+    return response
 
 
 async def _admit_within_limit(
@@ -234,12 +216,7 @@ def _counted(services: Services, actor: str, party: str) -> tuple[str, int]:
     return (actor, limits.account_requests) if actor else (party, limits.address_requests)
 
 
-async def _response(call: Call, endpoint: Endpoint, path: dict[str, Any]) -> Response:
-    reply = await _handle(call, endpoint, path)
-    return reply.response() if isinstance(reply, Reply) else reply
-
-
-async def _handle(call: Call, endpoint: Endpoint, path: dict[str, Any]) -> Reply | Response:
+async def _handle(call: Call, endpoint: Endpoint, path: dict[str, Any]) -> Response:
     values: dict[str, Any] = dict(path)
     if endpoint.query is not None:
         values["query"] = _query(call.request, endpoint.query)

@@ -12,13 +12,12 @@ from typing import Any
 
 import asyncpg
 
-from control import allocator, failover, first_admin, internal, jobs, minutes, reconcile, session_news
-from control.app import Application, declared_endpoints
+from control import allocator, failover, first_admin, internal, jobs, minutes, reconcile
+from control.app import Application
 from control.config import ControlConfig
-from control.direct import Direct
 from control.events import relay, webhooks
 from control.file_jobs import FileJobs
-from control.http import listeners, plain_http, tls_http
+from control.http import listeners, server
 from control.http.listeners import Tls
 from control.migrations import migrate
 from control.nodes import node_memory
@@ -41,6 +40,15 @@ class Addresses:
     internal: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """Listening sockets."""
+
+    plain: list[socket.socket]
+    secure: list[socket.socket]
+    private: socket.socket
+
+
 async def run(
     config: ControlConfig,
     ready: Callable[[], None],
@@ -55,30 +63,34 @@ async def run(
     """
     allocator.hold_threshold()
     async with AsyncExitStack() as stack:
-        plain = [_bound(stack, address) for address in config.http_binds]
-        secure = [_bound(stack, address) for address in config.https_binds]
-        private = _bound(stack, config.internal_bind)
-        _note(addresses or Addresses(), plain, secure, private)
+        bound = _bind(stack, config)
+        _note(addresses or Addresses(), bound)
         await _prepare_database(config)
         services = await open_services(config, tuning)
         stack.push_async_callback(services.close)
         await node_memory.recall(services)
         await _announce_first_admin(services)
-        await _serve(services, plain, secure, private, ready)
+        await _serve(services, bound, ready)
 
 
-def _bound(stack: AsyncExitStack, address: str) -> socket.socket:
-    sock = listeners.bind(address)
+def _bind(stack: AsyncExitStack, config: ControlConfig) -> _Bound:
+    return _Bound(
+        plain=[_bound(stack, config, address) for address in config.http_binds],
+        secure=[_bound(stack, config, address) for address in config.https_binds],
+        private=_bound(stack, config, config.internal_bind),
+    )
+
+
+def _bound(stack: AsyncExitStack, config: ControlConfig, address: str) -> socket.socket:
+    sock = listeners.bind(address, shared=config.share_ports)
     stack.callback(sock.close)
     return sock
 
 
-def _note(
-    addresses: Addresses, plain: list[socket.socket], secure: list[socket.socket], private: socket.socket
-) -> None:
-    addresses.http = [listeners.address_of(sock) for sock in plain]
-    addresses.https = [listeners.address_of(sock) for sock in secure]
-    addresses.internal = listeners.address_of(private)
+def _note(addresses: Addresses, bound: _Bound) -> None:
+    addresses.http = [listeners.address_of(sock) for sock in bound.plain]
+    addresses.https = [listeners.address_of(sock) for sock in bound.secure]
+    addresses.internal = listeners.address_of(bound.private)
 
 
 async def _relay_to_kafka(services: Services, place: Place) -> None:
@@ -118,23 +130,10 @@ async def _announce_first_admin(services: Services) -> None:
         )
 
 
-async def _serve(
-    services: Services,
-    plain: list[socket.socket],
-    secure: list[socket.socket],
-    private: socket.socket,
-    ready: Callable[[], None],
-) -> None:
-    config = services.config
+async def _serve(services: Services, bound: _Bound, ready: Callable[[], None]) -> None:
     application = Application(services)
-    served_directly = Direct(services, declared_endpoints(), application)
     stop = asyncio.Event()
-    served = _tcp_servers(services, served_directly, plain, private, stop)
-    servers = [*served]
-    if secure:
-        of_tls, of_quic = _tls_servers(config, served_directly, secure, stop)
-        served.append(of_tls)
-        servers += [of_tls, *of_quic]
+    servers = _servers(services, application, bound, stop)
     workers = _workers(services)
     gc.freeze()  # exclude long-lived objects from garbage collection, which stopped all requests for 70 ms every second
     ready()
@@ -148,7 +147,7 @@ async def _serve(
         asyncio.get_running_loop().set_exception_handler(_quiet)
         application.signaling.close_all()
         stop.set()
-        await asyncio.wait(served, timeout=config.drain_seconds)
+        await asyncio.wait(servers)
         for task in (*servers, *workers):
             task.cancel()
         await asyncio.gather(*servers, *workers, return_exceptions=True)
@@ -163,7 +162,6 @@ def _workers(services: Services) -> list[asyncio.Task[None]]:
     deliveries = webhooks.Enqueuer(services.pool)
     works: dict[str, Callable[[], Awaitable[None]]] = {
         "relay to webhooks": functools.partial(relay.run, services.config.database_dsn, places.webhooks, deliveries),
-        "session news": functools.partial(session_news.run, services.config.database_dsn, services.sessions),
         "gauges of the database": services.gauges.run,
         "webhooks": webhooks.Deliveries(services.pool, services.outgoing).run,
         "registry": services.registry.run,
@@ -178,30 +176,21 @@ def _workers(services: Services) -> list[asyncio.Task[None]]:
     return [asyncio.create_task(keep_running(name, work)) for name, work in works.items()]
 
 
-def _tcp_servers(
-    services: Services, application: Direct, plain: list[socket.socket], private: socket.socket, stop: asyncio.Event
+def _servers(
+    services: Services, application: Application, bound: _Bound, stop: asyncio.Event
 ) -> list[asyncio.Task[None]]:
-    seconds = services.config.drain_seconds
-    return [
-        asyncio.create_task(plain_http.serve(application, plain, stop, seconds, services.config.is_gateway)),
-        asyncio.create_task(plain_http.serve(internal.create_app(services), [private], stop, seconds, lambda _: True)),
+    """Return what serves plain HTTP, HTTPS and the internal listener, whose callers are known."""
+    config = services.config
+    serve = functools.partial(server.serve, stop=stop, drain_seconds=config.drain_seconds)
+    serving = [
+        serve(application, bound.plain, is_gateway=config.is_gateway),
+        serve(internal.create_app(services), [bound.private], is_gateway=lambda _: True),
     ]
-
-
-def _tls_servers(
-    config: ControlConfig, application: Direct, secure: list[socket.socket], stop: asyncio.Event
-) -> tuple[asyncio.Task[None], list[asyncio.Task[None]]]:
-    """Return the TLS servers (HTTP/1.1 and 2), and the HTTP/3 servers, which are not awaited at the end."""
-    assert config.certificate is not None and config.private_key is not None
-    quic = listeners.bind_quic(secure) if config.http3 else []
-    public = listeners.settings(Tls(config.certificate, config.private_key), config.drain_seconds, quic)
-    over_tcp = asyncio.create_task(tls_http.serve(application, public, secure, stop, config.is_gateway))
-    if not quic:
-        return over_tcp, []
-    # Imported only if served: it takes a while to load.
-    from control.http import quic as http3  # noqa: PLC0415
-
-    return over_tcp, [asyncio.create_task(http3.serve(application, public, quic))]
+    if bound.secure:
+        assert config.certificate is not None and config.private_key is not None
+        tls = Tls(config.certificate, config.private_key)
+        serving.append(serve(application, bound.secure, is_gateway=config.is_gateway, tls=tls))
+    return [asyncio.create_task(one) for one in serving]
 
 
 def _quiet(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -31,7 +31,6 @@ from control.proxy.node_socket import NodeSocket
 from control.readiness import Check, Readiness
 from control.registry.membership import Registry
 from control.registry.opening import open_registry
-from control.session_cache import SessionCache
 from control.store import event_places
 from control.store.event_places import Places
 from control.tuning import Tuning
@@ -66,7 +65,6 @@ class Services:
     oidc: dict[str, OidcClient]
     outgoing: aiohttp.ClientSession
     store_threads: ThreadPoolExecutor
-    sessions: SessionCache
     totp_seal: Seal
     images: Images
     probe: DatabaseProbe
@@ -138,7 +136,6 @@ async def open_services(config: ControlConfig, tuning: Tuning | None = None) -> 
         results=results,
         outgoing=outgoing.session(config.allow_private_webhooks),
         store_threads=pool_of_stores,
-        sessions=SessionCache(),
         probe=probe,
         readiness=Readiness(
             Check("postgresql", probe.ask, essential=True),

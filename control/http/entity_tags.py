@@ -3,10 +3,9 @@
 import hashlib
 
 import msgspec
-from quart import Request
+from quart import Request, Response
 
 from control.http.problem import Problem
-from control.http.reply import Reply
 
 
 def of(body: bytes) -> str:
@@ -14,15 +13,14 @@ def of(body: bytes) -> str:
     return f'"{hashlib.sha256(body).hexdigest()[:24]}"'
 
 
-def conditional(request: Request, result: msgspec.Struct, status: int) -> Reply:
-    """Return the response with its ETag, or 304 if the caller has it already."""
+def conditional(request: Request, result: msgspec.Struct, status: int) -> Response:
+    """Return the answer with its ETag, or 304 when the caller has it already."""
     body = msgspec.json.encode(result)
     tag = of(body)
-    headers = {"cache-control": "private, no-cache", "etag": tag}
+    headers = {"Cache-Control": "private, no-cache", "ETag": tag}
     if status == 200 and _matches(request.headers.get("If-None-Match"), tag):
-        return Reply(304, headers, b"")
-    headers["content-type"] = "application/json"
-    return Reply(status, headers, body)
+        return Response(b"", 304, headers)
+    return Response(body, status, headers, content_type="application/json")
 
 
 def check(request: Request, current: msgspec.Struct) -> None:

@@ -20,11 +20,6 @@ from objects.store import ObjectInfo
 from objects.threads import Objects
 
 _CHUNK = 128 * 1024
-_MAX_QUIC = 8 * 1024 * 1024
-"""Hypercorn buffers in memory what an HTTP/3 client has not taken yet, so responses are bounded.
-
-A browser retries over TCP after a 421 (RFC 7838, section 6).
-"""
 
 
 class FileBody(ResponseBody):
@@ -129,18 +124,13 @@ def _respond(
         return Response(b"", 304, headers)
     start, end = 0, found.size
     code = 200
-    is_quic = request.http_version == "3"
     given = request.headers.get("Range")
     if given is not None and request.headers.get("If-Range", tag) in {tag, modified}:
         wanted = parse_range(given, found.size)
         if wanted is not None:
             start, end = wanted
-            if is_quic:  # part of the requested range: RFC 9110, section 15.3.7
-                end = min(end, start + _MAX_QUIC)
             code = 206
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
-    if is_quic and code == 200 and end > _MAX_QUIC and request.method != "HEAD":
-        raise Problem(421, "misdirected", "Request large files by Range, or without HTTP/3.")
     response = Response(b"", code, headers, content_type=content_type)
     response.headers["Content-Length"] = str(end - start)
     if request.method != "HEAD":

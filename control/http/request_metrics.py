@@ -17,23 +17,6 @@ _OPEN = Gauge("control_http_requests_open", "Requests in progress")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def begin() -> None:
-    """Count a request as started."""
-    _OPEN.inc()
-
-
-def end() -> None:
-    """Count a request as finished."""
-    _OPEN.dec()
-
-
-def count(method: str, route: str, status: int, began: float) -> None:
-    """Count a response whose head was sent."""
-    requests, seconds = _series(method, route, status)
-    requests.inc()
-    seconds.observe(time.perf_counter() - began)
-
-
 @functools.cache
 def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
     return _REQUESTS.labels(method, route, str(status)), _SECONDS.labels(route)
@@ -45,16 +28,18 @@ def install(app: Quart) -> None:
     @app.before_request
     async def note_beginning() -> None:
         g.parley_began = time.perf_counter()
-        begin()
+        _OPEN.inc()
 
     @app.after_request
     async def note_answer(response: Response) -> Response:
         rule = request.url_rule
         method = request.method if request.method in _METHODS else "other"
-        count(method, rule.rule if rule is not None else "unknown", response.status_code, g.parley_began)
+        requests, seconds = _series(method, rule.rule if rule is not None else "unknown", response.status_code)
+        requests.inc()
+        seconds.observe(time.perf_counter() - g.parley_began)
         return response
 
     @app.teardown_request
     async def note_end(_: BaseException | None) -> None:
         if g.pop("parley_began", None) is not None:
-            end()
+            _OPEN.dec()

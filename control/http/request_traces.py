@@ -1,22 +1,10 @@
 """Traces of API requests: a span for each, below the browser's span in `traceparent`."""
 
-from quart import Quart, Request, Response, g, request
+from quart import Quart, Response, g, request
 
 from foundation import tracing
 
 _PREFIX = "/api/v1/"
-
-
-def begin(incoming: Request, rule: str, meeting: str = "") -> tracing.Entered:
-    """Begin the span of a request and make it current in this task."""
-    parent = tracing.read(incoming.headers.get("traceparent", ""))
-    return tracing.enter(f"{incoming.method} {rule}", parent, meeting=meeting)
-
-
-def note(span: tracing.Entered, status: int) -> None:
-    """Mark the span of a response with a server error."""
-    if status >= 500:
-        span.error = str(status)
 
 
 def install(app: Quart) -> None:
@@ -27,12 +15,14 @@ def install(app: Quart) -> None:
         if not request.path.startswith(_PREFIX):
             return
         rule = request.url_rule.rule if request.url_rule is not None else "unknown"
-        g.parley_span = begin(request, rule, str((request.view_args or {}).get("meeting", "")))
+        parent = tracing.read(request.headers.get("traceparent", ""))
+        meeting = str((request.view_args or {}).get("meeting", ""))
+        g.parley_span = tracing.enter(f"{request.method} {rule}", parent, meeting=meeting)
 
     @app.after_request
     async def note_answer(response: Response) -> Response:
-        if "parley_span" in g:
-            note(g.parley_span, response.status_code)
+        if "parley_span" in g and response.status_code >= 500:
+            g.parley_span.error = str(response.status_code)
         return response
 
     @app.teardown_request

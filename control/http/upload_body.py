@@ -7,7 +7,6 @@ so TCP slows the sender down. Only ASGI calls are wrapped, since Quart's interna
 import asyncio
 from typing import Any
 
-from hypercorn.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, ASGISendEvent
 from quart import Request
 from quart.asgi import ASGIHTTPConnection
 from quart.wrappers.request import Body
@@ -72,7 +71,7 @@ class StreamingRequest(Request):
 class PacedConnection(ASGIHTTPConnection):
     """A connection that pauses reading while its gate is closed."""
 
-    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def __call__(self, receive: Any, send: Any) -> None:
         if self.scope["path"] not in STREAMED_PATHS:
             await super().__call__(receive, send)
             return
@@ -80,14 +79,14 @@ class PacedConnection(ASGIHTTPConnection):
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]  # a TypedDict, and ASGI lets servers add keys
         scope[_GATE] = gate
 
-        async def paced_receive() -> ASGIReceiveEvent:
+        async def paced_receive() -> Any:
             await gate.room()
             message = await receive()
             if message["type"] == "http.request":
                 gate.read(len(message.get("body", b"")))
             return message
 
-        async def watched_send(message: ASGISendEvent) -> None:
+        async def watched_send(message: Any) -> None:
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body", False):
                 gate.release()

@@ -8,14 +8,13 @@ client.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 from urllib.parse import parse_qs
 
 import aiohttp
 from prometheus_client import Counter, Gauge
 
 from control.auth import origins
+from control.http.asgi import Message, Receive, Scope, Send
 from control.http.problem import Problem
 from control.proxy.node_socket import NodeSocket
 from control.proxy.routing import node_for
@@ -36,10 +35,6 @@ _SEND_SECONDS = 30.0
 _CONNECT_SECONDS = 1.5
 _FAREWELL_SECONDS = 1.0
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
 
 class SignalingProxy:
     """ASGI application for WebSocket scopes."""
@@ -52,7 +47,7 @@ class SignalingProxy:
         """Close every session with 1012 (this process stops), so that clients reconnect to another."""
         self._closing.set()
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         first = await receive()
         if first["type"] != "websocket.connect":
             return
@@ -136,7 +131,7 @@ class SignalingProxy:
 
 
 async def _client_to_node(upstream: aiohttp.ClientWebSocketResponse, receive: Receive) -> int:
-    """Return the code to close the node's side with. Hypercorn does not reveal the client's code."""
+    """Return the code to close the node's side with, whatever its client closed with."""
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":

@@ -21,7 +21,7 @@ from foundation.settings import Settings, SettingsError
 FORMATS = ("text", "json")
 # Libraries that note every address they bind and every connection; our own parts say what matters of these.
 _LEVELS = ("debug", "info", "warning", "error")
-_CHATTY = ("websockets.server", "control.hypercorn", "aiohttp.access", "quic")
+_CHATTY = ("websockets.server", "aiohttp.access", "quic")
 # They log each of many attempts; our own parts say once what fails, and when it is over.
 _RETRYING = ("aiokafka",)
 CUT = "[redacted]"

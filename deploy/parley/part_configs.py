@@ -66,7 +66,7 @@ def control_config(settings: Settings) -> ControlConfig:
         region_header=settings["region_header"],
         http_binds=(f"{url_host(settings['http_host'])}:{settings['http_port']}",),
         https_binds=_https_binds(settings) if https else (),
-        http3=settings["http3"],
+        share_ports=settings["share_ports"],
         certificate=_readable(settings, "tls_certificate") if https else None,
         private_key=_readable(settings, "tls_key") if https else None,
         internal_bind=f"{url_host(settings['internal_host'])}:{settings['internal_port']}",

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from prometheus_client import REGISTRY
 
-from control import breakouts, failover, reconcile, retention, session_news
+from control import breakouts, failover, reconcile, retention
 from control.config import ControlConfig
 from control.events import webhooks
 from control.recurring import for_each
@@ -17,7 +17,6 @@ BROKEN = {
     "failover": (failover, "rescue"),
     "breakout rooms": (breakouts, "end_closed"),
     "abandoned recordings": (reconcile, "stop_abandoned"),
-    "session news": (session_news, "_listen"),
     "webhooks": (webhooks.Deliveries, "_begin"),
 }
 

@@ -1,4 +1,4 @@
-"""Over TLS: HTTP/1.1 and 2, Secure `__Host-` cookies, and nothing mixed up with the plain listener."""
+"""Over TLS: HTTP/1.1, Secure `__Host-` cookies, and nothing mixed up with the plain listener."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from control.config import ControlConfig
-from control.http import tls_http
+from control.http import exchanges
 from tests.control.harness import PASSWORD, Server, serving
 from tests.control.tls import write_certificate
 
@@ -20,7 +20,7 @@ from tests.control.tls import write_certificate
 @pytest_asyncio.fixture
 async def secure(config: ControlConfig, tmp_path: Path) -> AsyncIterator[Server]:
     certificate, key = write_certificate(tmp_path)
-    changed = replace(config, https_binds=("127.0.0.1:0",), certificate=certificate, private_key=key, http3=False)
+    changed = replace(config, https_binds=("127.0.0.1:0",), certificate=certificate, private_key=key)
     async with serving(changed) as server:
         yield server
 
@@ -58,24 +58,26 @@ async def test_plain_listener_serves_beside_it(secure: Server) -> None:
         assert answer.status == 200
 
 
-async def test_http_2_is_spoken(secure: Server) -> None:
+async def test_who_offers_http_2_is_answered_by_http_1(secure: Server) -> None:
     context = trust(secure)
-    context.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols(["h2", "http/1.1"])
     host, port = secure.addresses.https[0].split(":")
-    _, writer = await asyncio.open_connection(host, int(port), ssl=context, server_hostname="localhost")
-    assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
+    reader, writer = await asyncio.open_connection(host, int(port), ssl=context, server_hostname="localhost")
+    writer.write(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    async with asyncio.timeout(30):
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"alt-svc" not in answer.lower()
     writer.close()
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
 
 
 async def test_connections_that_only_wait_go_for_newcomers(
     config: ControlConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten of an address are taken here; most say nothing, which counts though TLS has not begun. A call is let be."""
-    monkeypatch.setattr(tls_http, "_MOST", 40)
+    """Ten of an address are taken here; most say nothing once TLS has begun. A call is let be."""
+    monkeypatch.setattr(exchanges, "_MOST", 40)
     certificate, key = write_certificate(tmp_path)
-    changed = replace(config, https_binds=("127.0.0.1:0",), certificate=certificate, private_key=key, http3=False)
+    changed = replace(config, https_binds=("127.0.0.1:0",), certificate=certificate, private_key=key)
     async with serving(changed) as server:
         url, (host, _, port) = f"https://{server.addresses.https[0]}", server.addresses.https[0].rpartition(":")
         connector = aiohttp.TCPConnector(ssl=trust(server), force_close=True)
@@ -91,7 +93,7 @@ async def test_connections_that_only_wait_go_for_newcomers(
                 assert await socket.receive_str()
                 held = []
                 for _ in range(30):
-                    held.append(await asyncio.open_connection(host, int(port)))
+                    held.append(await asyncio.open_connection(host, int(port), ssl=trust(server), server_hostname="x"))
                     async with session.get(f"{url}/health/live") as answer:
                         assert answer.status == 200
                 await socket.send_str("still here")

@@ -52,7 +52,6 @@ QUIET = {
     "control_pictures",
     "control_signaling_proxied",  # nginx goes to the node itself
     "control_signaling_refused",
-    "control_tls_connections_closed",
     "control_webhook_deliveries",
     "parley_background_failures",
     "parley_inference_cameras_open",

@@ -1,0 +1,204 @@
+"""Bounds on what clients do with their connections, around any ASGI server.
+
+As ASGI middleware it knows which connections are being served; it watches the others beside. A connection without a
+request has half a minute to bring a whole head. A body that does not go on and an answer that nobody takes are given
+up. Connections are bounded in all and by address: those that wait longest for a request go for newcomers, busy ones
+never do. Heads that the server lets pass and other parsers could read differently are refused (RFC 9112, section 11.2).
+"""
+
+import asyncio
+from collections import Counter as Tally
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from prometheus_client import Counter
+
+from control.http.asgi import Message, Receive, Scope, Send
+from control.http.problem import Problem, document
+from foundation import descriptors
+from foundation.connection_table import host_of
+
+HEAD_SECONDS = 30.0
+STALLED_SECONDS = 120.0
+_SWEEP_SECONDS = 0.2
+_MOST = 8192
+_OF_DESCRIPTORS = 0.5
+_SHARE_OF_ONE = 4
+_CLOSED = Counter("control_http_connections_closed_total", "Connections that were closed on a client", ["reason"])
+
+_Key = tuple[Any, ...]
+"""Both ends of a connection, as ASGI and asyncio name them."""
+
+
+class Connection(Protocol):
+    """What a server holds for a connection."""
+
+    transport: asyncio.Transport
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """A request under way: since when the server waits for its client to say more or to take more, if it does."""
+
+    receiving: float | None = None
+    sending: float | None = None
+
+    def has_stalled(self, now: float) -> bool:
+        return any(since is not None and now - since > STALLED_SECONDS for since in (self.receiving, self.sending))
+
+
+class Exchanges:
+    """The middleware of one server, and the watch over its connections.
+
+    An address that `is_gateway` stands for many: it has no share of its own.
+    """
+
+    def __init__(self, application: Any, is_gateway: Callable[[str], bool]) -> None:
+        self._application = application
+        self._is_gateway = is_gateway
+        self._most = descriptors.share(_MOST, _OF_DESCRIPTORS)
+        self._most_of_one = max(1, self._most // _SHARE_OF_ONE)
+        self._under_way: dict[_Key, _Exchange] = {}
+        self._of_host: Tally[str] = Tally()
+        self._idle_since: dict[_Key, float] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        client = scope["client"] or ("", 0)
+        key, host = (*client, *(scope["server"] or ())), self._host(client[0])
+        exchange = self._under_way[key] = _Exchange()
+        self._of_host[host] += 1
+        self._idle_since.pop(key, None)
+        try:
+            self._admit(scope, host)
+            if scope["type"] == "http":
+                receive, send = _noting_receive(exchange, receive), _noting_send(exchange, send)
+            await self._application(scope, receive, send)
+        except _Refused as refused:
+            _CLOSED.labels(refused.code).inc()
+            await _refuse(scope, send, refused)
+        finally:
+            self._of_host[host] -= 1
+            if not self._of_host[host]:
+                del self._of_host[host]
+            if self._under_way.get(key) is exchange:  # not the next one of the same connection
+                del self._under_way[key]
+
+    def _admit(self, scope: Scope, host: str) -> None:
+        if len(self._under_way) > self._most or (host and self._of_host[host] > self._most_of_one):
+            raise _Refused(503, "full", "Too many requests are under way.")
+        if (fault := ambiguity(scope)) is not None:
+            raise _Refused(400, "malformed", fault)
+
+    async def watch(self, connections: Collection[Connection]) -> None:
+        """Close what says or takes nothing more, and what there is no room for, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._sweep([one.transport for one in connections], loop.time())
+            await asyncio.sleep(_SWEEP_SECONDS)
+
+    def _sweep(self, transports: list[asyncio.Transport], now: float) -> None:
+        idle: dict[asyncio.Transport, float] = {}
+        since_of = self._idle_since
+        self._idle_since = {}
+        for transport in transports:
+            key = _key_of(transport)
+            exchange = self._under_way.get(key)
+            if exchange is None:
+                self._idle_since[key] = idle[transport] = since_of.get(key, now)
+            elif exchange.has_stalled(now):
+                _close(transport, "stalled")
+        for transport, since in idle.items():
+            is_taking = transport.get_write_buffer_size() > 0  # the end of its last answer
+            if now - since > (STALLED_SECONDS if is_taking else HEAD_SECONDS):
+                _close(transport, "stalled" if is_taking else "silent")
+        if len(transports) > self._most_of_one:
+            for transport in self._superfluous(transports, sorted(idle, key=idle.__getitem__)):
+                _close(transport, "idle")
+
+    def _superfluous(
+        self, transports: list[asyncio.Transport], idle: list[asyncio.Transport]
+    ) -> Iterator[asyncio.Transport]:
+        """Yield which of the `idle` connections, longest first, to close until all are within the bounds."""
+        hosts = {transport: self._host(_address_of(transport)) for transport in transports}
+        counts = Tally(hosts.values())
+        beyond = len(transports) - self._most
+        for transport in idle:
+            host = hosts[transport]
+            if beyond > 0 or (host and counts[host] > self._most_of_one):
+                beyond -= 1
+                counts[host] -= 1
+                yield transport
+
+    def _host(self, address: str) -> str:
+        """Return whom a connection counts for; empty for a gateway."""
+        return "" if self._is_gateway(address) else host_of(address)
+
+
+class _Refused(Problem):
+    """A request that no application sees; its connection ends."""
+
+
+def ambiguity(scope: Scope) -> str | None:
+    """Return what is wrong with a head that the server lets pass and another parser could read differently."""
+    names = {name for name, _ in scope["headers"]}
+    if scope["http_version"] not in {"1.0", "1.1"} or scope.get("method") == "CONNECT":
+        return "This version or method of HTTP is not spoken here."
+    if names >= {b"content-length", b"transfer-encoding"}:
+        return "The length of the body is given twice."
+    if scope["http_version"] == "1.0" and b"transfer-encoding" in names:
+        return "HTTP/1.0 has no Transfer-Encoding."
+    if scope["type"] == "websocket" and not names.isdisjoint({b"content-length", b"transfer-encoding"}):
+        return "An upgrade has no body."
+    return None
+
+
+async def _refuse(scope: Scope, send: Send, refused: _Refused) -> None:
+    kind = "http.response" if scope["type"] == "http" else "websocket.http.response"
+    body = document(refused.status, refused.code, refused.detail)
+    fields = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+    ]
+    await send({"type": f"{kind}.start", "status": refused.status, "headers": fields})
+    await send({"type": f"{kind}.body", "body": body, "more_body": False})
+
+
+def _noting_receive(exchange: _Exchange, receive: Receive) -> Receive:
+    more = True
+
+    async def noting() -> Message:
+        nonlocal more
+        if more:  # else it waits for the client to go away, which may take long
+            exchange.receiving = asyncio.get_running_loop().time()
+        message = await receive()
+        exchange.receiving = None
+        more = bool(message.get("more_body", False))
+        return message
+
+    return noting
+
+
+def _noting_send(exchange: _Exchange, send: Send) -> Send:
+    async def noting(message: Message) -> None:
+        exchange.sending = asyncio.get_running_loop().time()
+        await send(message)
+        exchange.sending = None
+
+    return noting
+
+
+def _address_of(transport: asyncio.Transport) -> str:
+    return str((transport.get_extra_info("peername") or ("",))[0])
+
+
+def _key_of(transport: asyncio.Transport) -> _Key:
+    peer, own = transport.get_extra_info("peername") or (), transport.get_extra_info("sockname") or ()
+    return (*peer[:2], *own[:2])
+
+
+def _close(transport: asyncio.Transport, reason: str) -> None:
+    """Close at once: what waits to be sent would keep the connection open as long as its client likes."""
+    _CLOSED.labels(reason).inc()
+    transport.abort()

@@ -1,0 +1,89 @@
+"""Serve a listener: HTTP/1.1 and WebSockets, plain or over TLS, by uvicorn through its public interface.
+
+h11 parses strictly, in bounded memory. What uvicorn lacks is in `control.http.exchanges`; HTTP/2 and HTTP/3 are the
+gateway's.
+"""
+
+import asyncio
+import contextlib
+import functools
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import uvicorn
+
+from control.http.exchanges import HEAD_SECONDS, Exchanges
+from control.http.listeners import Tls
+from foundation.background import keep_running
+from sfu.api.signaling import MAX_MESSAGE_BYTES
+
+_HEAD_BYTES = 64 * 1024
+
+
+class _Server(uvicorn.Server):
+    """One of several servers of a process that handles its signals itself."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+async def serve(
+    application: Any,
+    sockets: Sequence[socket.socket],
+    stop: asyncio.Event,
+    *,
+    drain_seconds: float,
+    is_gateway: Callable[[str], bool],
+    tls: Tls | None = None,
+) -> None:
+    """Serve until `stop`, then finish what has begun within `drain_seconds`; the sockets are closed then.
+
+    Connections of an address that `is_gateway` are bounded by the number of all alone.
+    """
+    exchanges = Exchanges(application, is_gateway)
+    server = _Server(_settings(exchanges, tls))
+    state = server.server_state
+    watch = functools.partial(exchanges.watch, state.connections)
+    serving = asyncio.create_task(server.serve(list(sockets)))
+    beside = [asyncio.create_task(stop.wait()), asyncio.create_task(keep_running("connections", watch))]
+    try:
+        await asyncio.wait((serving, *beside), return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await asyncio.wait((serving,), timeout=drain_seconds)
+        if serving.done():
+            serving.result()
+    finally:
+        for task in (serving, *beside, *state.tasks):
+            task.cancel()
+        for connection in tuple(state.connections):
+            connection.transport.abort()
+        await asyncio.gather(serving, *beside, *state.tasks, return_exceptions=True)
+
+
+def _settings(application: Any, tls: Tls | None) -> uvicorn.Config:
+    """Return uvicorn's settings: requests are neither logged nor believed who they come from."""
+    return uvicorn.Config(
+        application,
+        http="h11",
+        h11_max_incomplete_event_size=_HEAD_BYTES,
+        ws="wsproto",
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # it would inflate a message whole before its size counts
+        ws_ping_interval=20,
+        # A machine that slept, or this process stopped for a while, is no lost client.
+        ws_ping_timeout=60,
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=1024,
+        timeout_keep_alive=int(HEAD_SECONDS),
+        ssl_certfile=None if tls is None else tls.certificate,
+        ssl_keyfile=None if tls is None else tls.private_key,
+    )

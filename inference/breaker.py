@@ -1,4 +1,4 @@
-"""Circuit breaker: stops asking what keeps failing, and tries again by and by. Pure; times are ns."""
+"""Circuit breaker: pauses calls to a service that keeps failing, then tries again. Pure; times are ns."""
 
 THRESHOLD = 3
 _FIRST_PAUSE = 2_000_000_000
@@ -15,11 +15,11 @@ class Breaker:
 
     @property
     def open(self) -> bool:
-        """Whether calls are held back, but for a trial."""
+        """True while calls are held back, except for trials."""
         return self._failures >= THRESHOLD
 
     def allows(self, now: int) -> bool:
-        """Whether a call may be made; when open, asking takes the one trial of this pause."""
+        """Return True if a call may be made; while open, this takes the one trial of the current pause."""
         if not self.open:
             return True
         if now < self._retry_at:
@@ -37,6 +37,6 @@ class Breaker:
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
     def trip(self, now: int) -> None:
-        """Open at once: what was answered was wrong, not late."""
+        """Open at once, after a wrong answer."""
         self._failures = max(self._failures, THRESHOLD - 1)
         self.failed(now)

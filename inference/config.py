@@ -1,4 +1,4 @@
-"""What the inference process is told when it starts. Plain values; only the `parley` package reads flags and files."""
+"""Configuration of the inference process: plain values. Only the `parley` package reads flags and files."""
 
 from dataclasses import dataclass
 from pathlib import Path

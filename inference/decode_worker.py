@@ -147,7 +147,7 @@ class SpeechFinder:
         return out
 
     def _flush(self, track: _Track) -> list[messages.AnyMessage]:
-        """Nothing more follows for now: judge what is queued and close the utterance."""
+        """Judge the queued chunks and close the utterance: a pause has begun."""
         out: list[messages.AnyMessage] = []
         while track.chunks:
             out += self._judge([track])

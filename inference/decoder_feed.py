@@ -1,7 +1,7 @@
 """The feed of the decode worker: the sink's records in, speech out.
 
-Nothing is decoded while no model wants it: without a recogniser records are dropped here. Open tracks are remembered,
-so that a worker that is started (again) learns of them.
+Without a recogniser nothing is decoded and records are dropped here. Open tracks are remembered, so that a restarted
+worker learns of them.
 """
 
 import logging
@@ -52,7 +52,7 @@ class DecoderFeed:
 
     @property
     def ready(self) -> bool:
-        """Whether a worker takes records."""
+        """True while a worker takes records."""
         return self._ready
 
     def tracks(self) -> list[TrackOpened]:
@@ -60,7 +60,7 @@ class DecoderFeed:
         return list(self._tracks.values())
 
     def record(self, data: bytes) -> sink_records.AnyRecord | None:
-        """Take one record from the sfu; returns what it says when it is no packet."""
+        """Take one record from the sfu; returns it decoded unless it is a packet."""
         if data and data[0] == RecordType.CONTROL:
             return self._control(data)
         if not self._ready:
@@ -70,7 +70,7 @@ class DecoderFeed:
         return None
 
     def detached(self) -> None:
-        """The sfu is gone and its tracks with it."""
+        """Close all tracks: the sfu is gone."""
         for handle in list(self._tracks):
             self._closed(TrackClosed(handle=handle, reason="shutdown"))
 
@@ -80,7 +80,7 @@ class DecoderFeed:
         await supervise("decoder", "audio decoder", self)
 
     async def wanted(self) -> tuple[str, ...]:
-        """It is wanted all the time."""
+        """Return at once: the worker is always wanted."""
         return self._arguments
 
     async def serve(self, worker: WorkerProcess, backoff: Backoff) -> bool:
@@ -108,7 +108,7 @@ class DecoderFeed:
         return False
 
     def ended(self) -> None:
-        """A worker is gone, and with it the audio of what was being said."""
+        """Note that the worker is gone, and with it the audio of open utterances."""
         self._worker, self._ready = None, False
         self._changed()
         for handle in (*self._tracks, *self._ending):
@@ -137,7 +137,7 @@ class DecoderFeed:
         return record
 
     def _opened(self, record: TrackOpened) -> bool:
-        """Note a microphone; False for what is not to be decoded here."""
+        """Note a microphone; False for a track that is not decoded here."""
         if record.media != "audio":
             return False
         if len(self._tracks) >= MAX_TRACKS:

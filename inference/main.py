@@ -48,10 +48,12 @@ _log = logging.getLogger(__name__)
 MISSING = "captions unavailable: run `parley models fetch`"
 OFF = "captions are switched off on this server"
 STARTING = "captions are starting"
-WITHOUT_TRITON = "captions are made without this server's speech service, which does not answer: they may be late"
+WITHOUT_TRITON = (
+    "captions may be late: the server's speech service does not answer, and a local recogniser does its work"
+)
 CAPTIONS = "captions"
 PATIENCE_SECONDS = 10.0
-"""A Triton that takes longer for a clip is passed over for the local recogniser."""
+"""The local recogniser takes a clip over from a Triton that needs longer."""
 _POLL_SECONDS = 2.0
 
 
@@ -98,7 +100,7 @@ class Inference:
 
     @property
     def recogniser(self) -> Recogniser:
-        """What recognises the speech of files: behind live speech."""
+        """The recogniser of speech in files: live speech goes first."""
         return LowPriority(self._live)
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -149,7 +151,7 @@ class Inference:
 
     @property
     def state(self) -> tuple[bool, str | None]:
-        """Whether captions can be made, and why not."""
+        """True if captions can be made, else False and the reason."""
         availability = self._availability()
         return availability.available, availability.reason
 
@@ -158,7 +160,7 @@ class Inference:
         return [*self._decoder_feed.tracks(), *self.analysis.feed.tracks()]
 
     def models(self) -> list[dict[str, Any]]:
-        """What models this version uses, and which are there."""
+        """Return the models that this version uses, each with `present`."""
         return [
             {
                 "name": model.name,

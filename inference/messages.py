@@ -1,6 +1,6 @@
-"""What the inference process and its workers say to each other: frames of u32 length and bytes on a Unix stream socket.
+"""Messages between the inference process and its workers: frames of u32 length and bytes on a Unix stream socket.
 
-To a decode worker go the sink's records as they are (sfu.api.sink_records). Everything else is a msgpack-encoded
+A decode worker gets the sink's records unchanged (sfu.api.sink_records). Everything else is a msgpack-encoded
 message of this module. 16 kHz mono audio is little-endian signed 16-bit throughout.
 """
 
@@ -20,7 +20,7 @@ class WorkerMessage(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True)
 
 
 class Ready(WorkerMessage, tag="ready", frozen=True, kw_only=True):
-    """A worker has loaded its models and locked itself in. `confined` names what holds it (see sandbox.confine)."""
+    """A worker has loaded its models and confined itself; `confined` names how (see foundation.confinement)."""
 
     confined: tuple[str, ...]
     model: str = ""
@@ -46,13 +46,13 @@ class Speech(WorkerMessage, tag="speech", frozen=True, kw_only=True):
 
 
 class TrackEnded(WorkerMessage, tag="ended", frozen=True, kw_only=True):
-    """A decode worker has said all of a track that was closed."""
+    """A decode worker has sent all speech of a closed track."""
 
     handle: int
 
 
 class FileProgress(WorkerMessage, tag="progress", frozen=True, kw_only=True):
-    """What a file worker has read; `duration_ms` is the container's word, 0 when it has none. `done`: that was all."""
+    """Progress of a file worker; `duration_ms` is the container's, 0 if it has none. `done`: the end was reached."""
 
     read_ms: int
     duration_ms: int
@@ -60,7 +60,7 @@ class FileProgress(WorkerMessage, tag="progress", frozen=True, kw_only=True):
 
 
 class DecodeCounts(WorkerMessage, tag="counts", frozen=True, kw_only=True):
-    """What a decode worker did since its last report: milliseconds of sound, and packets that gave none, by reason."""
+    """Counts of a decode worker since its last report: milliseconds of sound, and undecoded packets by reason."""
 
     decoded_ms: int
     voiced_ms: int
@@ -101,7 +101,7 @@ class Judged(WorkerMessage, tag="judged", frozen=True, kw_only=True):
 
 
 class Failed(WorkerMessage, tag="failed", frozen=True, kw_only=True):
-    """What a worker was asked for could not be done."""
+    """The worker could not do what it was asked to do."""
 
     reason: str
 
@@ -137,13 +137,13 @@ class VoiceHeard(WorkerMessage, tag="voice", frozen=True, kw_only=True):
 
 
 class AskKeyframe(WorkerMessage, tag="keyframe", frozen=True, kw_only=True):
-    """An analysis worker can't go on with a stream before its next keyframe."""
+    """An analysis worker cannot decode a stream before its next keyframe."""
 
     handle: int
 
 
 class AnalysisCounts(WorkerMessage, tag="looked", frozen=True, kw_only=True):
-    """What an analysis worker did since its last report; `drops` by reason."""
+    """Counts of an analysis worker since its last report; `drops` by reason."""
 
     pictures: int
     faces: int

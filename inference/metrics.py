@@ -1,4 +1,4 @@
-"""What the inference process counts, in Prometheus' default registry."""
+"""Metrics of the inference process, in Prometheus' default registry."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

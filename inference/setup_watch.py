@@ -1,4 +1,4 @@
-"""Asks control, now and then, what an administrator has switched on (control's internal listener)."""
+"""Asks control every few seconds which features an administrator has switched on (control's internal listener)."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """What is on. Without control, or an answer, nothing is."""
+    """Features that are switched on: none until control answers."""
 
     emotion: bool = False
 
@@ -32,5 +32,5 @@ async def watch(control_url: str, node_secret: str, told: Callable[[Setup], None
                     if response.status == 200:
                         told(msgspec.json.decode(await response.read(), type=Setup))
             except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
-                _log.debug("control is not to be had for the setup: %s", error)
+                _log.debug("cannot ask control for the setup: %s", error)
             await asyncio.sleep(EVERY_SECONDS)

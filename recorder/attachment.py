@@ -1,4 +1,4 @@
-"""Be attached to an sfu: read records, keep time, make durable what was captured, say so. For ever, with back-off."""
+"""Attachment to an sfu, for ever: reads records, keeps time, makes what was captured durable, and reports that."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ _TELL = 0.5
 
 
 class Attachments:
-    """One attachment after another. Recordings go on over all of them."""
+    """Consecutive attachments to one sfu. Recordings continue across them."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Attachments:
                     record = decode(data)
                 except ValueError as error:
                     metrics.DROPPED_RECORDS.labels("malformed").inc()
-                    _log.error("not a sink record: %s", error)
+                    _log.error("invalid sink record: %s", error)
                     continue
                 capture.take(record, time.monotonic_ns())
             for recording in capture.take_begun():
@@ -88,11 +88,11 @@ class Attachments:
             for wanted in capture.tick(time.monotonic_ns()):
                 sink.send(wanted)
             for name in self._recordings.overdue(time.monotonic(), self._config.abandoned_seconds):
-                _log.warning("recording %s has ended unseen", name)
+                _log.warning("the end of recording %s was never announced; finishing it as partial", name)
                 capture.end(name, abandoned=True)
 
     async def _tell(self, sink: SinkSocket, capture: Capture) -> None:
-        """Tell the sfu again and again that this recorder lives, and of what it keeps nothing."""
+        """Tell the sfu regularly that this recorder lives, and which recordings are stalled."""
         while True:
             if capture.version >= 2:
                 sink.send(RecorderState(stalled=capture.troubles(time.monotonic_ns())))

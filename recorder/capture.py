@@ -1,4 +1,4 @@
-"""What one attachment to the sfu captures: sink records in, files and replies out. No socket, no task."""
+"""Capture of one attachment to the sfu: sink records in, files and replies out. No socket, no task."""
 
 import logging
 import time
@@ -75,7 +75,7 @@ class Capture:
         return begun
 
     def tick(self, wall: int) -> list[KeyframeWanted]:
-        """Do what time asks for, some ten times a second; returns the keyframes to ask for."""
+        """Do what is due, about ten times a second; returns the keyframes to ask for."""
         for name in [name for name, recording in self._open.items() if self not in recording.holders]:
             self._let_go(name)  # another node has its room
         wanted = [KeyframeWanted(handle=handle) for handle, s in self._streams.items() if s.tick(wall)]
@@ -84,7 +84,7 @@ class Capture:
         return wanted
 
     def troubles(self, now: int) -> dict[str, str]:
-        """Return why recordings that are captured here are not kept, of those that are not."""
+        """Return the recordings captured here that are stalled, each with the reason."""
         silent = self._durability.silent(now)
         found = {
             name: SILENT if recording in silent else recording.trouble.reason(now)
@@ -103,13 +103,13 @@ class Capture:
             self._durability.end(recording)
 
     def _part(self, name: str) -> None:
-        """A node has ended a recording that others go on with: seal what was captured from it."""
+        """Seal what was captured from a node that has ended a recording which others go on with."""
         if name in self._open:
             self._let_go(name)
             self._recordings.part(name, self)
 
     def _release(self, name: str) -> None:
-        """The room has moved: seal what was captured here; the recording goes on elsewhere."""
+        """Seal what was captured here of a room that has moved; the recording goes on elsewhere."""
         self._let_go(name)
         self._recordings.release(name, self)
 
@@ -119,7 +119,7 @@ class Capture:
         self._open.pop(name, None)
 
     def close(self) -> None:
-        """The attachment is over: close every stream; recordings wait for the next."""
+        """Close every stream at the end of the attachment; recordings wait for the next."""
         for handle in list(self._streams):
             self._close_stream(handle, "")
         self._open.clear()
@@ -152,7 +152,7 @@ class Capture:
         try:
             recording, is_new = self._recordings.begin(begun, self)
         except OldPlacement as error:
-            _log.info("not recorded from here: %s", error)
+            _log.info("ignored the node's recording: %s", error)
             metrics.DROPPED_RECORDS.labels("old_placement").inc()
             return
         except ValueError as error:

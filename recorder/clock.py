@@ -40,7 +40,7 @@ class Report(NamedTuple):
 
 
 class StreamClock(NamedTuple):
-    """What is known of one stream's clock. `anchors` are (unwrapped timestamp, arrival) of frames, at least of one."""
+    """Observations of one stream's clock. `anchors` are (unwrapped timestamp, arrival) of frames, at least of one."""
 
     clock_rate: int
     reports: Sequence[Report]

@@ -98,7 +98,7 @@ class Composer:
         return msgspec.json.decode(data, type=ClaimedJob) if answer.status == 200 else None
 
     async def _do(self, session: aiohttp.ClientSession, job: ClaimedJob) -> None:
-        """Do a job, and say what became of it."""
+        """Do a job, and report the outcome."""
         key = f"{layout.identifier(job.subject)}/{_PREFIX}{int(time.time())}.mp4"
         begun = time.monotonic()
         try:
@@ -110,10 +110,10 @@ class Composer:
             await self._release(session, job)
             return
         except _Lost:
-            _log.warning("the film of %s is another worker's by now", job.subject)
+            _log.warning("lost the lease on the film of %s to another worker", job.subject)
             return
         except _Failed as failed:
-            _log.warning("no film of %s: %s", job.subject, failed)
+            _log.warning("cannot make the film of %s: %s", job.subject, failed)
             outcome = JobOutcome(attempt=job.attempt, error=str(failed), again=failed.again)
         held = False
         try:
@@ -132,7 +132,7 @@ class Composer:
             async with asyncio.timeout(_RELEASE_SECONDS):
                 await self._tell(session, job, "outcome", JobOutcome(attempt=job.attempt, released=True))
         except (aiohttp.ClientError, TimeoutError) as error:
-            _log.info("the film of %s waits for its lease to lapse: %s", job.subject, error)
+            _log.info("cannot release the film of %s; its lease will lapse: %s", job.subject, error)
 
     async def _remove_older(self, recording: str, kept: str) -> None:
         for found in await self._objects.list(f"{recording}/"):
@@ -220,7 +220,7 @@ class Composer:
     async def _tell(
         self, session: aiohttp.ClientSession, job: ClaimedJob, what: str, word: JobProgress | JobOutcome
     ) -> bool:
-        """Tell control; whether the job is still this worker's. Raises aiohttp.ClientError, TimeoutError."""
+        """Tell control; returns True if the job is still this worker's. Raises aiohttp.ClientError, TimeoutError."""
         async with session.post(self._url(f"{job.id}/{what}"), data=msgspec.json.encode(word)) as answer:
             answer.raise_for_status()
             return msgspec.json.decode(await answer.read(), type=JobHeld).held

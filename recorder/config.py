@@ -1,4 +1,4 @@
-"""What the recorder process is told when it starts. Plain values; only the `parley` package reads flags and files."""
+"""Configuration of the recorder process: plain values. Only the `parley` package reads flags and files."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +17,8 @@ class RecorderConfig:
     internal listener, and `node_secret` are where facts go; with "" none are sent, and `rescan` finds the recordings.
 
     `repair_wait_ms` is how long a lost packet may take to be repaired before its frame is given up, `sync_ms` the pace
-    of fdatasync. A recording that the sfu does not announce for `abandoned_seconds` while it is attached has ended
-    unseen, and is finished as partial.
+    of fdatasync. A recording that an attached sfu has not announced for `abandoned_seconds` has ended without an
+    announcement, and is finished as partial.
     """
 
     sink_socket: Path

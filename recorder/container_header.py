@@ -16,7 +16,7 @@ _AV1_TEMPORAL_DELIMITER = b"\x12\x00"
 
 
 def recordable(codec: Codec) -> bool:
-    """Whether segments of this codec can be written."""
+    """Return True if segments of this codec can be written."""
     return codec in _FFMPEG_NAMES
 
 
@@ -43,7 +43,7 @@ def segment_header(codec: Codec, keyframe: bytes, width: int, height: int, chann
             container.start_encoding()
             header = bytes(sink.data)
     except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
-        raise ValueError(f"no {codec.name} header from this frame: {error}") from error
+        raise ValueError(f"cannot make a {codec.name} header from this frame: {error}") from error
     if not header:
         raise ValueError(f"FFmpeg wrote no header for {codec.name}")
     return header

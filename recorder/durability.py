@@ -1,4 +1,4 @@
-"""Force what was captured to disk at a bounded pace, in a thread, and only then say that it is durable."""
+"""Durability: forces what was captured to disk at a bounded pace, in a thread, and reports it only then."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ class Sealed(NamedTuple):
 
 
 class Synced(NamedTuple):
-    """What one round made durable. `ended` are the recordings of which everything now is."""
+    """The result of one round: what is durable now. `ended` are the recordings of which everything is."""
 
     durable: list[Durable]
     sealed: list[Sealed]
@@ -50,7 +50,7 @@ class Durability:
         return self._under_way[1]
 
     def add_document(self, recording: Recording) -> None:
-        """`recording.json` was written."""
+        """Note that `recording.json` was written."""
         self._documents[recording] = None
 
     def add(self, opened: TrackOpened, recording: Recording, changes: list[Written]) -> None:
@@ -61,7 +61,7 @@ class Durability:
                 self._last[change.segment] = change.closed
 
     def end(self, recording: Recording) -> None:
-        """All of a recording was added: pass it on behind the next round."""
+        """Pass a recording on after the next round: all of it was added."""
         self._ended.append(recording)
 
     async def round(self) -> Synced:
@@ -107,7 +107,7 @@ class Durability:
         documents: dict[Recording, None],
         ended: list[Recording],
     ) -> None:
-        """A cancelled round reports nothing; the next does."""
+        """Leave to the next round what a cancelled one has not reported."""
         self._dirty = dirty | self._dirty
         self._last = last | self._last
         self._documents = documents | self._documents

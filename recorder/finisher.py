@@ -1,6 +1,6 @@
 """Finish recordings one at a time, each in a thread, until it is done; then report it.
 
-Whatever stops one of them, it waits for its next attempt by itself: the others go on.
+One that fails waits for its next attempt by itself: the others go on.
 """
 
 import asyncio
@@ -99,7 +99,9 @@ class Finisher:
                     _log.warning("recording %s was deleted before it was finished", recording.info.recording)
                     self._recordings.finished(recording.info.recording)
                     return None
-                _log.error("recording %s is not finished, trying on: %s", recording.info.recording, describe(error))
+                _log.error(
+                    "recording %s could not be finished; retrying: %s", recording.info.recording, describe(error)
+                )
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, _MAX_DELAY)
                 continue

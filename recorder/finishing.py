@@ -1,4 +1,4 @@
-"""Finish a recording that has ended: one seekable file per track from its segments, then the manifest, the commit.
+"""Finishing of an ended recording: one seekable file per track from its segments, then the manifest, the commit.
 
 Runs in a thread of its own, and as often as it takes: it reads segments, never changes them, and replaces what an
 attempt before it left.

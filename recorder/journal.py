@@ -25,7 +25,7 @@ VERSION = 1
 
 
 class JournalHead(msgspec.Struct, frozen=True, kw_only=True):
-    """What a segment is. `first_ext_seq` and `timestamp` are its first frame's, and what frame lines count from.
+    """Description of a segment. `first_ext_seq` and `timestamp` are its first frame's; frame lines count from them.
 
     `lifetime` tells one life of the sfu's room from another: (lifetime, ssrc, ext_seq) names a packet for good.
     `continues` is set when the segment begins without a keyframe, where an earlier one of the same stream ended.

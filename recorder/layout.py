@@ -1,4 +1,4 @@
-"""Where a recording's files are, and which names may become paths.
+"""Layout of a recording's files, and the check of names that become paths.
 
     {recordings}/{recording}/recording.json           what is being recorded, written when it begins
     {recordings}/{recording}/{track}/{epoch}-{n}.webm  a captured segment (.mkv for H264) ...

@@ -1,4 +1,4 @@
-"""Which recordings are a recorder's to touch, where several recorders share a directory.
+"""Ownership of recordings where several recorders share a directory.
 
 A recorder has the recordings that name it (`instance` in `recording.json`), and shows that it lives by touching a file
 in each of them every minute. What of another's nobody has touched for a quarter of an hour may be taken over. Locks
@@ -31,7 +31,7 @@ def renew(directory: Path) -> None:
 
 
 def is_orphaned(directory: Path, now: float) -> bool:
-    """Whether nobody has touched a recording for long; `now` in Unix seconds. OSError."""
+    """Return True if nobody has touched a recording for a long time; `now` in Unix seconds. OSError."""
     return now - _touched(directory) >= ORPHANED_SECONDS
 
 
@@ -44,7 +44,11 @@ def take_over(directory: Path, instance: str, now: float) -> bool:
         if not _lock(lease) or _read(directory) != info:
             return False
         manifest.write_info(directory, msgspec.structs.replace(info, instance=instance))
-    _log.warning("recording %s of %s is taken over: nobody has touched it for long", info.recording, info.instance)
+    _log.warning(
+        "recording %s of %s is taken over: its recorder has not touched it for a long time",
+        info.recording,
+        info.instance,
+    )
     return True
 
 

@@ -1,4 +1,4 @@
-"""The recorder process: attach to the sfu for ever, finish what has ended, report it."""
+"""The recorder process: stays attached to the sfu, finishes what has ended, reports it."""
 
 import asyncio
 import functools

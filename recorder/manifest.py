@@ -15,7 +15,7 @@ VERSION = 1
 
 
 class RecordingInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What is being recorded. `state` is recording, sealing or closed (its segments are gone: it cannot go on).
+    """A recording under way. `state` is recording, sealing or closed (its segments are gone: it cannot go on).
 
     `ended_unix_ms` is 0 until it ended; `instance` is the recorder that has it, `placement` the epoch
     (sfu.api.placement) of the node that it is taken from.

@@ -31,7 +31,7 @@ class Block(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What a segment holds. `header_bytes` precede the first cluster; after `end` nothing is whole."""
+    """Content of a segment. `header_bytes` precede the first cluster; after `end` nothing is whole."""
 
     header_bytes: int
     blocks: list[Block]

@@ -1,4 +1,4 @@
-"""The recordings of this machine that are not finished: which there are, what state each is in, where it goes on."""
+"""The unfinished recordings of this machine: their states, and where each continues."""
 
 import logging
 import time
@@ -90,7 +90,7 @@ class Recordings:
         return taken
 
     def lose(self, name: str) -> None:
-        """Another recorder has taken a recording over: nothing is added to it here any more."""
+        """Give up a recording that another recorder has taken over."""
         recording = self._all.get(name)
         if recording is not None:
             recording.holders.clear()
@@ -188,7 +188,7 @@ class Recordings:
         return recording
 
     def detach(self, holder: object) -> None:
-        """An sfu is gone: what was being captured from it waits for it, or for another."""
+        """Note that an sfu is gone: its recordings wait for it, or for another."""
         for recording in self._all.values():
             recording.waiting_since = None
             recording.holders.discard(holder)
@@ -197,7 +197,7 @@ class Recordings:
         self._count()
 
     def release(self, name: str, holder: object) -> None:
-        """A recording's room has moved to another node: it waits for that, here or at another recorder."""
+        """Release a recording whose room has moved to another node, which continues it here or at another recorder."""
         recording = self._all.get(name)
         if recording is not None and holder in recording.holders:
             recording.holders.discard(holder)
@@ -206,13 +206,13 @@ class Recordings:
         self._count()
 
     def part(self, name: str, holder: object) -> None:
-        """One of several nodes that hold a recording's room has ended it."""
+        """Note that one of several nodes that hold a recording's room has ended it."""
         recording = self._all.get(name)
         if recording is not None:
             recording.holders.discard(holder)
 
     def may_end(self, ended: RecordingEnded, holder: object) -> bool:
-        """Whether the node that says so may end a recording: not one that another node has too, or is to have."""
+        """Return True if the node that asks may end a recording: not if another node has it too, or will have it."""
         recording = self._all.get(ended.recording)
         if recording is None:
             return True
@@ -227,7 +227,7 @@ class Recordings:
         return found is None or found.instance == self._instance
 
     def _is_shared(self, directory: Path, info: RecordingInfo, begun: RecordingBegun) -> bool:
-        """Whether another recorder adds to a recording, rightly, from a node that holds the room too."""
+        """Return True if another recorder rightly adds to a recording, from a node that holds the room too."""
         return (
             (info.state, info.placement) == ("recording", begun.placement)
             and info.instance != self._instance
@@ -235,12 +235,12 @@ class Recordings:
         )
 
     def _taken_over(self, recording: Recording) -> bool:
-        """Whether a recorder on the same directory has gone on with it, from a node that was given the room later."""
+        """Return True if a recorder on the same directory continues it, from a node that got the room later."""
         found = _found_info(recording.directory)
         return found is not None and found.placement > recording.info.placement
 
     def _forget(self, name: str) -> None:
-        _log.info("recording %s is another recorder's now", name)
+        _log.info("recording %s belongs to another recorder now", name)
         del self._all[name]
         self._count()
 
@@ -280,7 +280,7 @@ def _kept_info(directory: Path, name: str) -> RecordingInfo | None:
     try:
         info = manifest.read_info(directory)
     except (ValueError, OSError) as error:
-        _log.error("recording %s is begun anew: %s", name, error)
+        _log.error("recording %s cannot be continued and begins anew: %s", name, error)
         return None
     if info is not None and info.state == CLOSED:
         raise ValueError(f"recording {name} was finished for good")
@@ -288,7 +288,7 @@ def _kept_info(directory: Path, name: str) -> RecordingInfo | None:
 
 
 def _joined(directory: Path, info: RecordingInfo) -> Recording:
-    """Return a recording that another recorder adds to: what it has there is left as it is."""
+    """Return a recording that another recorder adds to; the other's files are left alone."""
     recording = Recording(directory, info)
     recording.shared = True
     try:

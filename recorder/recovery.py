@@ -1,4 +1,4 @@
-"""What a killed recorder left: cut torn segments at their last whole block, close them, and say where to go on.
+"""Recovery from a kill: cuts torn segments at their last whole block, closes them, finds where to go on.
 
 A segment is torn when its journal lacks the closing line. Its file is cut at the end of the last whole block; its
 journal, which always knows at least as many frames as the file, gets the closing line it lacks.
@@ -42,7 +42,7 @@ class StreamId(NamedTuple):
 
 
 class ResumePoint(NamedTuple):
-    """Where a stream's capture ended. `head` and `header` are those of its last segment with frames.
+    """The point at which a stream's capture ended. `head` and `header` are those of its last segment with frames.
 
     `ended` says that the sfu closed the stream there: should it come back, what was not sent meanwhile is no loss.
     """
@@ -92,7 +92,7 @@ def recent_segments(recording: Path) -> list[tuple[JournalHead, ClosedSegment]]:
 
 
 def has_frames(path: Path) -> bool:
-    """Whether a journal's segment was closed and holds frames. OSError."""
+    """Return True if a journal's segment was closed and holds frames. OSError."""
     closed = _closing_line(path)
     return closed is not None and closed.frames > 0
 

@@ -1,4 +1,4 @@
-"""When a stream's segment is cut: pure, asked before every frame.
+"""Policy of cutting a stream's segments: pure, asked before every frame.
 
 A segment begins at a keyframe, or where an earlier segment of the same stream ended. After a loss nothing is written
 until a keyframe, which is asked for at once: what refers to the missing frames cannot be decoded. From a publisher that
@@ -19,7 +19,7 @@ _MAX_JUMP_SECONDS = 10
 
 
 class Decision(Enum):
-    """What to do with a frame."""
+    """A decision about a frame."""
 
     CONTINUE = "continue"  # into the open segment
     CUT = "cut"  # close the open segment, if any, and begin another with it
@@ -83,7 +83,7 @@ class SegmentPolicy:
         return Decision.CUT if resized or old else Decision.CONTINUE
 
     def _jumped(self, frame: Frame) -> bool:
-        """Whether the RTP clock went backwards, or away from the wall's: a restarted or broken sender."""
+        """Return True if the RTP clock went backwards, or away from the wall's: a restarted or broken sender."""
         step = frame.timestamp - self._timestamp
         elapsed = (frame.arrival - self._arrival) * self._clock_rate // 1_000_000_000
         return step < 0 or abs(step - elapsed) > _MAX_JUMP_SECONDS * self._clock_rate
@@ -94,16 +94,16 @@ class SegmentPolicy:
         return self._had_keyframe and frame.arrival - self._dropped_since >= _PATIENCE
 
     def want_keyframe(self) -> None:
-        """Something is missing: video goes on at a keyframe only."""
+        """Wait for a keyframe, because frames are missing."""
         self._wanted = not self._is_audio
         self._decodable = self._is_audio
 
     def close(self) -> None:
-        """The open segment was closed for another reason (a full disk): the next frame begins another."""
+        """Note that the open segment was closed for another reason (a full disk): the next frame begins another."""
         self._begun_at = None
 
     def keyframe_due(self, now: int) -> bool:
-        """Whether to ask the publisher for a keyframe now; asks again every 2 s until one comes."""
+        """Return True if the publisher should be asked for a keyframe now: every 2 s until one comes."""
         old = self._begun_at is not None and now - self._begun_at >= self._times.ask_after
         if self._is_audio or not (self._wanted or old):
             return False

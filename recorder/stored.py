@@ -1,4 +1,4 @@
-"""A recording in the object store: which keys it has there, and how it comes back when its disk is gone.
+"""A recording in the object store: its keys, and its return when the disk is gone.
 
     {recording}/{track}/{epoch}-{n}.webm|.mkv|.jnl   a closed segment and, behind it, its journal
     {recording}/{track}.webm|.mp4                     finished files

@@ -25,7 +25,7 @@ _RETRY_DISK = 1_000_000_000
 
 
 class Written(NamedTuple):
-    """What to make durable: a segment that has grown, or its `last` change. `closed` is None if closing failed."""
+    """A change to make durable: a segment that has grown, or its `last` change. `closed` is None if closing failed."""
 
     segment: SegmentFile
     last: bool
@@ -109,7 +109,7 @@ class StreamCapture:
         self._take(results)
 
     def missed(self, record: MissedRecord) -> None:
-        """Take the sfu's word for packets that will not come."""
+        """Note packets that the sfu does not have."""
         first = max(record.first_ext_seq, self._written + 1)
         packets = record.first_ext_seq + record.packets - first
         if packets > 0:
@@ -126,7 +126,7 @@ class StreamCapture:
         self._note(MuteLine(record.muted, record.at))
 
     def tick(self, wall: int) -> bool:
-        """Give up what has waited too long; returns whether the publisher is to be asked for a keyframe.
+        """Give up what has waited too long; returns True if the publisher should be asked for a keyframe.
 
         Time goes on from the stream's last arrival, not by the wall's clock: during a replay the wall is seconds ahead.
         """

@@ -1,7 +1,7 @@
-"""Where on a recording's timeline each captured frame belongs: pure, from the journals of its segments.
+"""Timeline of a recording, with the position of each captured frame: pure, from the journals of its segments.
 
 Zero is the start of the recording. Control says when that was; where its clock is ahead of the sfu's, frames arrive
-before, and zero is when the first one did. Nothing that a sender says moves it. A stream's timestamps are unwrapped
+before, and zero is the first arrival. Nothing that a sender claims moves it. A stream's timestamps are unwrapped
 across segments and epochs. Where its RTP clock jumped, a new run begins, with a map of its own.
 """
 
@@ -20,7 +20,7 @@ _LOST = ("expired", _MISSED, "overflow")
 
 @dataclass(slots=True)
 class SegmentTimes:
-    """What a timeline needs of one segment. `base` is added to its timestamps; `reports` are as in the journal.
+    """Input of a timeline from one segment. `base` is added to its timestamps; `reports` are as in the journal.
 
     Of the `lost_packets` the sfu had `missed_packets`, and could not give them to the recorder.
     """

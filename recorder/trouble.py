@@ -1,4 +1,4 @@
-"""Whether what is captured of a recording becomes durable, and why not: pure. What people in the call are told of."""
+"""Trouble with the durability of a recording: pure. It is shown to the people in the call."""
 
 import errno
 
@@ -16,9 +16,9 @@ def sentence(error: OSError) -> str:
 
 
 class Trouble:
-    """From a refusal of the disk until, for two seconds, nothing was refused and something was kept.
+    """Trouble of a recording: from a refusal until, for two seconds, nothing was refused and something was kept.
 
-    Who sends nothing any more finds nothing refused: after ten seconds that is over as well. `now` is in ns.
+    When nothing is sent any more, nothing is refused either: after ten seconds it is over as well. `now` is in ns.
     """
 
     def __init__(self) -> None:

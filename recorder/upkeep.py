@@ -1,4 +1,4 @@
-"""What becomes of a finished recording's segments: they stay for a while, should it go on, and are deleted then."""
+"""Upkeep of finished recordings: their segments stay for a while, in case they go on, and are then deleted."""
 
 import asyncio
 import logging
@@ -46,7 +46,7 @@ def close_finished(root: Path, hours: float, store: ObjectStore | None, now: flo
                     store.remove_all(f"{info.recording}/{track.name}/")
                 shutil.rmtree(track)
         except (OSError, ValueError) as error:
-            _log.error("the segments of %s stay: %s", directory.name, error)
+            _log.error("cannot delete the segments of %s: %s", directory.name, error)
             continue
         closed.append(directory.name)
     return closed

@@ -99,13 +99,15 @@ class Uploads:
             del self._newest[track]
 
     async def forget(self, recording: str) -> None:
-        """Control knows the manifest: nothing is open any more."""
+        """Mark a recording as finished in the store: control knows the manifest."""
         if self.objects is None:
             return
         try:
             await self.objects.remove(stored.open_key(recording))
         except OSError as error:  # the next start finds it, and reports once more
-            _log.warning("recording %s still counts as open: %s", recording, describe(error))
+            _log.warning(
+                "recording %s cannot be marked as finished in the object store: %s", recording, describe(error)
+            )
 
     async def _work(self, objects: Objects) -> None:
         while True:
@@ -141,7 +143,7 @@ class Uploads:
             except OSError as error:
                 recording = self._recordings.known(segment.fact.recording)
                 if recording is not None and not segment.media.exists():
-                    _log.error("%s is gone from this disk before it was stored", segment.fact.key)
+                    _log.error("%s disappeared from this disk before it was stored", segment.fact.key)
                     metrics.UPLOADS.labels("missing").inc()
                     recording.problems += 1
                     return
@@ -169,7 +171,7 @@ class Uploads:
     async def _refused(self, error: OSError, delay: float) -> float:
         metrics.UPLOADS.labels("refused").inc()
         if delay == _FIRST_DELAY:
-            _log.warning("the object store does not take recordings, trying on: %s", describe(error))
+            _log.warning("the object store does not take recordings; retrying: %s", describe(error))
         await asyncio.sleep(delay)
         return min(2 * delay, _MAX_DELAY)
 

@@ -92,7 +92,7 @@ class DirectoryStore:
 
     def remove_all(self, prefix: str) -> None:
         if not checked_prefix(prefix):
-            raise ValueError("everything is no prefix")
+            raise ValueError("a prefix must not be empty")
         try:
             shutil.rmtree(self._root / prefix)
         except FileNotFoundError:

@@ -118,7 +118,7 @@ class S3Store:
 
     def remove_all(self, prefix: str) -> None:
         if not checked_prefix(prefix):
-            raise ValueError("everything is no prefix")
+            raise ValueError("a prefix must not be empty")
         doomed = [DeleteObject(self._prefix + found.key) for found in self.list(prefix)]
         with _translated(prefix):
             for error in self._client.remove_objects(self._bucket, doomed):
@@ -141,7 +141,7 @@ class S3Store:
     def check(self) -> None:
         self.put(_PROBE, b"probe")
         if self.read(_PROBE, 0, 5) != b"probe":
-            raise OSError("the store does not give back what it was given")
+            raise OSError("the store returns something other than what was stored")
         self.remove(_PROBE)
 
     def _name(self, key: str) -> str:

@@ -24,4 +24,4 @@ class S3Config:
             if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path.strip("/"):
                 raise ValueError(f"{endpoint!r} is not http(s)://host[:port]")
         if not _BUCKET.fullmatch(self.bucket):
-            raise ValueError(f"{self.bucket!r} is no bucket's name")
+            raise ValueError(f"{self.bucket!r} is not a valid bucket name")

@@ -1,5 +1,4 @@
-"""The store from an event loop: calls go through a few threads of their own, so that a slow store holds up
-nothing else.
+"""The store for an event loop: calls go through a few threads of their own, so that a slow store delays nothing else.
 
 A download is read in pieces, each a call of its own: a client that reads slowly occupies neither a thread nor a
 connection to the store meanwhile, and memory stays at one piece.

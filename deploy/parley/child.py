@@ -44,7 +44,7 @@ class Program:
 
 
 def dying_with_parent(command: Sequence[str], number: signal.Signals) -> list[str]:
-    """The argv that makes a foreign program get a signal when the supervisor dies (Linux, util-linux)."""
+    """Return the argv that makes a foreign program get a signal when the supervisor dies (Linux, util-linux)."""
     if sys.platform != "linux":
         return list(command)
     return ["setpriv", "--pdeathsig", number.name.removeprefix("SIG"), "--", *command]
@@ -53,7 +53,8 @@ def dying_with_parent(command: Sequence[str], number: signal.Signals) -> list[st
 class Child:
     """Keeps one program running until `stop`; `started` is called whenever it has a new process.
 
-    Who fails is started again at once, then ever later. Who was ready and ends with 0 was asked to: it is back at once.
+    A program that fails is restarted at once, then with growing delays. One that was ready and ends with 0 was asked to
+    end, and is restarted at once.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class Child:
             try:
                 await asyncio.wait_for(process.wait(), seconds)
             except TimeoutError:
-                logger.warning("%s did not stop within %.1f s and is killed", self.program.name, seconds)
+                logger.warning("%s did not stop within %.1f s; killing it", self.program.name, seconds)
                 _kill_session(process.pid)
                 await process.wait()
         for task in self._tasks:

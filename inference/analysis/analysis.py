@@ -47,11 +47,11 @@ class Analysis:
 
     @property
     def emotion(self) -> bool:
-        """Whether expressions and cues are told: installed, fetched, and switched on."""
+        """True if expressions and cues are reported: installed, fetched, and switched on."""
         return self._switched_on and emotion_installed() and self._faces is not None
 
     def emotion_state(self) -> dict[str, bool]:
-        """What emotion needs, and whether it is there."""
+        """Return the requirements of emotion, each with True if it is met."""
         return {
             "installed": emotion_installed(),
             "model": self._faces is not None,
@@ -61,13 +61,13 @@ class Analysis:
 
     @property
     def wanted(self) -> AnalysisWanted:
-        """Which media models want."""
+        """The media that models want."""
         cards = self.detection.cards
         faces = self._faces is not None and (self.emotion or Medium.FACE in cards)
         return AnalysisWanted(audio=self.emotion or Medium.VOICE in cards, video=faces)
 
     def switch(self, on: bool) -> None:
-        """Take an administrator's word on emotion."""
+        """Switch emotion on or off, as an administrator decided."""
         self._switched_on = on
         self._update()
 

@@ -1,5 +1,5 @@
-"""Which detectors of synthetic media there are: an operator's, on Triton, by their model cards; and for voices, where
-it was fetched and no other is named, the one that was trained here, on Triton if that serves it, else in a worker.
+"""Detectors of synthetic media: an operator's, on Triton, described by model cards; and for voices, if it was fetched
+and no other is named, the demonstration model, on Triton if that serves it, else in a worker.
 """
 
 import asyncio
@@ -35,9 +35,9 @@ async def _operators(config: InferenceConfig, analysis: Analysis, medium: Medium
     try:
         card = load_card(path)
         if card.medium is not medium:
-            raise ValueError(f"it is of a detector of {card.medium}")
+            raise ValueError(f"the card describes a detector of {card.medium}")
         if not config.triton_urls:
-            raise ValueError("there is no Triton to serve its model")
+            raise ValueError("no Triton is configured to serve its model")
     except (OSError, ValueError) as error:
         _log.error("no detection of synthetic %s: the model card %s cannot be used: %s", medium, path, error)
         return

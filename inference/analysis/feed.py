@@ -44,11 +44,11 @@ class AnalysisFeed:
 
     @property
     def ready(self) -> bool:
-        """Whether a worker takes records."""
+        """True while a worker takes records."""
         return self._ready
 
     def want(self, wanted: str) -> None:
-        """Look for what WANTED of inference.analysis_worker lists; "" for nothing."""
+        """Set what to look for, as WANTED of inference.analysis_worker lists it; "" for nothing."""
         if wanted != self._wanted:
             self._wanted = wanted
             self._changed.set()
@@ -58,11 +58,11 @@ class AnalysisFeed:
         return list(self._tracks.values())
 
     def has(self, handle: int) -> bool:
-        """Whether a record of `handle` belongs here."""
+        """Return True if `handle` is a camera that is open here."""
         return handle in self._tracks
 
     def opened(self, track: TrackOpened) -> None:
-        """A camera whose consent to analysis stands."""
+        """Open a camera whose participant consents to analysis."""
         if len(self._tracks) >= MAX_TRACKS:
             DROPS.labels("analysis", "too_many_tracks").inc()
             return
@@ -71,7 +71,7 @@ class AnalysisFeed:
         self._forward(messages.frame(sink_records.encode(track)))
 
     def closed(self, record: TrackClosed) -> None:
-        """A camera or microphone is not to be looked at any more."""
+        """Close a camera or microphone."""
         self._tracks.pop(record.handle, None)
         VIDEO_TRACKS.set(len(self._tracks))
         self._forward(messages.frame(sink_records.encode(record)))
@@ -84,7 +84,7 @@ class AnalysisFeed:
             DROPS.labels("analysis", "worker_full").inc()
 
     def spoken(self, speech: messages.Speech) -> None:
-        """Have an utterance listened to."""
+        """Pass an utterance to the worker."""
         if not self._forward(messages.encode(speech)):
             DROPS.labels("analysis", "speech").inc()
 
@@ -121,7 +121,7 @@ class AnalysisFeed:
             await asyncio.gather(listening, changed, return_exceptions=True)
 
     def ended(self) -> None:
-        """A worker is gone."""
+        """Note that the worker is gone."""
         self._worker, self._ready = None, False
 
     async def _listen(self, worker: WorkerProcess, backoff: Backoff) -> None:

@@ -1,4 +1,4 @@
-"""What is known now of the live tracks that are analysed. Pure state, bounded; nothing of it is stored.
+"""Current results for the live tracks that are analysed. Pure, bounded state; none of it is stored.
 
 It goes with its track: when consent is taken back, or the track ends, all that was made of it is forgotten.
 """

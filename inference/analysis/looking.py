@@ -1,4 +1,4 @@
-"""What is made of a picture, or of an utterance, in a worker: faces, their expressions, cues of a voice.
+"""Analysis of a picture or an utterance, in a worker: faces, their expressions, cues of a voice.
 
 The nets are in the directory of the model `faces`; expressions and cues need the extra `emotion`.
 """
@@ -20,7 +20,7 @@ CROP_SIDE = 224
 
 
 def emotion_installed() -> bool:
-    """Whether the extra `emotion` is installed."""
+    """Return True if the extra `emotion` is installed."""
     return find_spec("scipy") is not None
 
 

@@ -1,4 +1,4 @@
-"""What a face has looked like over some seconds: a smoothed expression, or "uncertain". Pure; times are ms.
+"""Expression of a face, smoothed over some seconds, or "uncertain". Pure; times are ms.
 
 One picture says little and its classifiers err, so probabilities are averaged with a half-life of HALF_LIFE_MS, and a
 name is given only on enough pictures and when it clearly leads; rare classes, which the classifiers mistake most, need

@@ -1,4 +1,4 @@
-"""Which pictures of a video stream are decoded: one now and then, the newest. Pure but for FFmpeg; times are ns.
+"""Choice of the pictures of a video stream to decode: the newest, once a second. Pure but for FFmpeg; times are ns.
 
 Frames wait encoded. When a picture is due, decoding starts at the newest keyframe that waits, else goes on from where
 it was, and only the last picture is kept: what no model looks at is decoded only when a later picture refers to it. Of
@@ -67,11 +67,11 @@ class TrackPictures:
         self._take(self._assembler.push(ext_seq, arrival, rtp))
 
     def missed(self, first_ext_seq: int, packets: int) -> None:
-        """Take the sfu's word that these packets will not come."""
+        """Note packets that the sfu does not have."""
         self._take(self._assembler.missed(first_ext_seq, packets))
 
     def wants_keyframe(self, now: int) -> bool:
-        """Whether to ask for a keyframe, only while packets come; asking counts as asked."""
+        """Return True if a keyframe should be requested, which counts as done; only while packets arrive."""
         if self._silent:
             return False
         stuck = not self._following and not self._waiting
@@ -129,7 +129,7 @@ class TrackPictures:
         self._waiting, self._bytes = [], 0
 
     def _lose_track(self) -> None:
-        """Nothing more can be decoded before the next keyframe."""
+        """Skip everything before the next keyframe."""
         self._forget()
         self._following = False
 

@@ -1,5 +1,5 @@
-"""How something was said: pitch, loudness, pauses of an utterance, as cues. No emotion is read out of a voice: no model
-that holds up is to be had. Part of the extra `emotion` (scipy).
+"""Prosody of an utterance as cues: pitch, loudness, pauses. No emotion is inferred from a voice, because no available
+model is reliable. Part of the extra `emotion` (scipy).
 
 Pitch is the autocorrelation's peak (Boersma 1993, without its path search) in frames of 40 ms, in octaves around the
 speaker's median.
@@ -22,8 +22,8 @@ LEAST_VOICED_FRAMES = 20
 
 @dataclass(frozen=True, slots=True)
 class Cues:
-    """Of one utterance. Pitch in Hz (None when too little was voiced) and its spread in semitones, loudness in dBFS and
-    its spread in dB, and the share of time that was silent."""
+    """Cues of one utterance: pitch in Hz (None if too little was voiced) and its spread in semitones, loudness in dBFS
+    and its spread in dB, and the share of silence."""
 
     pitch_hz: float | None
     pitch_spread: float | None

@@ -10,7 +10,7 @@ _WINDOW_BYTES = WINDOW_MS * BYTES_PER_MS
 
 @dataclass(slots=True)
 class _Utterance:
-    """What is not in a window yet; `taken` bytes of the utterance came before it."""
+    """The part of an utterance that is not in a window yet; `taken` bytes came before it."""
 
     begin: int
     taken: int = 0
@@ -40,7 +40,7 @@ class VoiceWindows:
         return found
 
     def forget(self, handle: int) -> None:
-        """Nothing more is wanted of a track."""
+        """Drop a track's utterance."""
         self._utterances.pop(handle, None)
 
 

@@ -2,12 +2,12 @@
 
     GET  /health, /health/live, /metrics
     GET  /ai/v1/{info,health,streams,stats}
-    GET  /ai/v1/streams/{room}/{track}    what analysis knows of a live track; 404 when it is not analysed
+    GET  /ai/v1/streams/{room}/{track}    the analysis of a live track; 404 when it is not analysed
     POST /ai/v1/asr?language=en,es    body: a media file; answer: lines of JSON, {"segment": …} and {"progress": …},
                                       the last one {"done": …} or {"error": "…"}
     POST /ai/v1/emotion                   body: a media file; answer: lines, {"progress": …}, then {"findings": …} or
                                           {"error": "…"}; 409 with the reason while emotion is off
-    POST /ai/v1/synthesis?medium=voice    body: a media file; answer: {"verdict": …}, also where there is no model
+    POST /ai/v1/synthesis?medium=voice    body: a media file; answer: {"verdict": …}, even without a model
 
 Everything below /ai/ needs `Authorization: Bearer <node secret>`. It knows nothing of users: control authorises them.
 """
@@ -43,16 +43,16 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Captioning(Protocol):
-    """What the API shows of the running process."""
+    """The part of the running process that the API shows."""
 
     @property
     def recogniser(self) -> Recogniser:
-        """What recognises speech."""
+        """The recogniser of speech in files."""
         ...
 
     @property
     def state(self) -> tuple[bool, str | None]:
-        """Whether captions can be made, and why not."""
+        """True if captions can be made, else False and the reason."""
         ...
 
     @property
@@ -62,7 +62,7 @@ class Captioning(Protocol):
 
     @property
     def analysis(self) -> Analysis:
-        """What looks at faces and listens to voices."""
+        """The analysis of faces and voices."""
         ...
 
     def streams(self) -> list[TrackOpened]:
@@ -70,7 +70,7 @@ class Captioning(Protocol):
         ...
 
     def models(self) -> list[dict[str, Any]]:
-        """What models there are."""
+        """Return the models and their origins."""
         ...
 
 
@@ -220,13 +220,13 @@ class InferenceApi:
     async def _with_file(
         self, request: web.Request, use: Callable[[IO[bytes]], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Receive the body into a file that no one else sees, and answer by `use`."""
+        """Receive the body into an unnamed file, and answer with `use`."""
         if self._files.locked():
             return _problem(429, f"{MAX_FILES} files are being read; try again later")
         async with self._files:
             with tempfile.TemporaryFile(dir=self._scratch) as file:
                 if await _receive(request, file) > MAX_FILE_BYTES:
-                    return _problem(413, f"a file may have {MAX_FILE_BYTES} bytes")
+                    return _problem(413, f"the file is larger than {MAX_FILE_BYTES} bytes")
                 file.seek(0)
                 return await use(file)
 
@@ -243,19 +243,19 @@ class InferenceApi:
                 await response.write(_line(item))
         except (FileError, ModelError, OSError) as error:
             self._transcribed["failed"] += 1
-            _log.info("a file was not understood: %s", error)
+            _log.info("cannot process a file: %s", error)
             await response.write(msgspec.json.encode({"error": str(error)}) + b"\n")
         await response.write_eof()
         return response
 
 
 def missing(state: dict[str, bool]) -> str:
-    """Say what emotion lacks."""
+    """Return the first missing requirement of emotion."""
     if not state["installed"]:
         return "the extra `parley-sfu[emotion]` is not installed"
     if not state["model"]:
-        return "its model is not there: run `parley models fetch faces`"
-    return "no administrator has switched it on"
+        return "its model is missing: run `parley models fetch faces`"
+    return "an administrator must switch it on"
 
 
 async def _receive(request: web.Request, file: IO[bytes]) -> int:

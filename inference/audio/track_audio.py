@@ -55,7 +55,7 @@ class ArrivalClock:
         self._best = min(self._best, offset)
 
     def at(self, sample: int) -> int:
-        """When `sample` reached us, or would have; 0 before the first packet."""
+        """Return the time at which `sample` arrived, or would have; 0 before the first packet."""
         if self._best is None:
             return 0
         return self._best + sample * 1_000_000_000 // SAMPLE_RATE

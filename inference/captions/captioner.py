@@ -32,7 +32,7 @@ class Captioner:
         self._wake = asyncio.Event()
 
     def recogniser_changed(self) -> None:
-        """The recogniser became ready, or another."""
+        """Note that the recogniser became ready, or that another took over."""
         self._wake.set()
 
     def spoken(self, track: TrackOpened, speech: Speech) -> None:

@@ -1,4 +1,4 @@
-"""Which clips are recognised next, and which captions come of it. Pure: speech and transcripts in, captions out.
+"""Schedule of recognition, and the captions that result. Pure: speech and transcripts in, captions out.
 
 Finals go first, oldest first; partials run only when no final waits, the less often the busier the recogniser is. A
 partial made during the pause that ends an utterance already has the final's audio, and is taken as the final. All is
@@ -153,7 +153,7 @@ class Schedule:
         return self._job(self._alike(due, affordable), now) if due else None
 
     def timer(self) -> int | None:
-        """When the next partial is due, or None."""
+        """Return the time at which the next partial is due, or None."""
         return min(
             (self._due_at(utterance) for utterance in self._open.values() if self._grown(utterance)), default=None
         )
@@ -218,7 +218,7 @@ class Schedule:
         return Job(self._under_way, tuple(clips), samples, tuple(utterance.end_ms for utterance in utterances))
 
     def _grown(self, utterance: Utterance) -> bool:
-        """Whether a pass would hear enough that is new."""
+        """Return True if a pass would hear enough new speech."""
         growth_ms = (utterance.samples - utterance.heard) * 1000 // SAMPLE_RATE
         if utterance.paused:
             return growth_ms > 0 and utterance.voiced_ms >= LEAST_VOICED_MS

@@ -1,4 +1,4 @@
-"""How the faces in a media file look over its time, and how what is said in it is said."""
+"""Expressions of the faces in a media file over its time, and prosody of its speech."""
 
 import os
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ MAX_UTTERANCES = 5000
 
 @dataclass(slots=True)
 class Findings:
-    """What a file showed: spans of one expression ("uncertain" among them, None without a face), and cues."""
+    """Results for a file: spans of one expression ("uncertain" among them, None without a face), and cues."""
 
     pictures: int = 0
     with_faces: int = 0

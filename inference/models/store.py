@@ -24,7 +24,7 @@ class StoredFile(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What model.json says."""
+    """The content of model.json."""
 
     name: str
     version: str

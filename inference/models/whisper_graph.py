@@ -32,7 +32,7 @@ _WEIGHT_PEAK = 63
 
 
 class Precision(Enum):
-    """How weight matrices are kept and multiplied."""
+    """Representation of weight matrices."""
 
     FLOAT = 0
     ROWS = 1  # integers, a scale per row of activations and per column of weights

@@ -1,4 +1,4 @@
-"""One recogniser before another: the first that is ready recognises, the next takes over what it fails at."""
+"""Recognisers in order: the first that is ready recognises, the next takes over where it fails."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ class FallbackRecogniser:
 
     @property
     def max_batch(self) -> int:
-        """That of the recogniser which would be asked now."""
+        """The batch size of the recogniser that would be asked now."""
         return next((recogniser.max_batch for recogniser in self._ready), 1)
 
     @property

@@ -10,7 +10,7 @@ from inference.speech.transcript import Transcript
 from inference.workers.request import RequestWorker
 
 TIMEOUT_SECONDS = 60.0
-"""A worker that takes longer for a batch hangs: it is killed."""
+"""A worker that takes longer for a batch is killed."""
 
 
 class LocalRecogniser:
@@ -40,5 +40,5 @@ class LocalRecogniser:
         """Return the clips' transcripts; raises ModelError."""
         reply = await self._worker.ask(messages.Recognise(clips=tuple(clips)))
         if not isinstance(reply, messages.Recognised) or len(reply.transcripts) != len(clips):
-            raise ModelError("the speech recogniser answered something else")
+            raise ModelError("unexpected answer from the speech recogniser")
         return list(reply.transcripts)

@@ -1,4 +1,4 @@
-"""Live speech before files: whoever reads a file waits while a live batch is under way, but not for ever."""
+"""Priority of live speech over files: a clip of a file waits while a live batch is under way, but not for ever."""
 
 import asyncio
 import contextlib
@@ -9,11 +9,11 @@ from inference.recognisers.recogniser import Recogniser
 from inference.speech.transcript import Transcript
 
 LONGEST_WAIT_SECONDS = 10.0
-"""So that a file goes on, clip by clip, also beside a meeting that never pauses."""
+"""A file goes on after so long, clip by clip, even beside a meeting that never pauses."""
 
 
 class LivePriority:
-    """A recogniser for live speech, which notes when it is busy."""
+    """A recogniser for live speech, which files wait for."""
 
     def __init__(self, recogniser: Recogniser) -> None:
         self._recogniser = recogniser
@@ -48,7 +48,7 @@ class LivePriority:
 
 
 class LowPriority:
-    """The same recogniser for files."""
+    """The same recogniser for files, behind live speech."""
 
     def __init__(self, live: LivePriority) -> None:
         self._live = live

@@ -12,7 +12,7 @@ class Recogniser(Protocol):
 
     @property
     def max_batch(self) -> int:
-        """How many clips gain from going together."""
+        """The number of clips beyond which a larger batch gains nothing."""
         ...
 
     @property

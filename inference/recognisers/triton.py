@@ -54,7 +54,7 @@ class Endpoint:
     lost: asyncio.Event = field(default_factory=asyncio.Event)
 
     def ended(self) -> None:
-        """A clip that was under way is not any more."""
+        """Note that a clip is no longer under way."""
         self.under_way -= 1
 
     async def while_alive(self, call: Coroutine[Any, Any, Any]) -> Any:
@@ -63,7 +63,7 @@ class Endpoint:
         try:
             await asyncio.wait((answer, lost), return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
-                raise ConnectionError("it does not answer health checks any more")
+                raise ConnectionError("it stopped answering health checks")
             return answer.result()
         finally:
             answer.cancel()
@@ -235,7 +235,7 @@ class TritonRecogniser:
         except ValueError as error:
             endpoint.breaker.trip(time.monotonic_ns())
             self._fail(endpoint, "nonsense")
-            raise ModelError(f"triton {endpoint.url} answers nonsense: {error}") from error
+            raise ModelError(f"triton {endpoint.url} gave an invalid answer: {error}") from error
         endpoint.breaker.succeeded()
         endpoint.seconds += 0.2 * (time.monotonic() - began - endpoint.seconds)
         return transcript

@@ -102,7 +102,7 @@ class Endpointer:
         return [self._hand_out(utterance, self._without_pause(utterance), final=False, discard=False)]
 
     def _without_pause(self, utterance: _Utterance) -> int:
-        """How many chunks to keep if the pause should last: then a partial's audio is already that of the final."""
+        """Return the number of chunks to keep if the pause lasts: a partial then has the final's audio already."""
         return len(utterance.chunks) - max(utterance.pause - self.thresholds.tail_ms // CHUNK_MS, 0)
 
     def _quietest(self, utterance: _Utterance) -> int:

@@ -1,4 +1,4 @@
-"""Which language a participant speaks: sticky, decided on enough speech, switched on repeated evidence.
+"""Language of a participant: sticky, decided on enough speech, switched on repeated evidence.
 
 Whisper base tells the language right in 83 % of clips of 1–2 s, 95 % of 2–4 s, 99 % above: a short clip is read in the
 language known so far, and a long one may contradict. So the known language is a prior on the next clip's, the weaker

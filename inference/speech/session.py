@@ -1,4 +1,4 @@
-"""How onnxruntime sessions are set up here."""
+"""Set-up of onnxruntime sessions."""
 
 import onnxruntime
 

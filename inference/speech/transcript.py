@@ -1,4 +1,4 @@
-"""What a recogniser returns, and the plain arithmetic around it."""
+"""Result of a recogniser, and the arithmetic around it."""
 
 import zlib
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _LOOP_PERIOD = 12
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What a clip says, and how sure that is.
+    """The text of a clip, and how certain it is.
 
     `probability` is the model's own for `language`, `detected` its favourite with its probability. `no_speech` is the
     probability that nobody speaks, `logprob` the mean of the tokens' log probabilities, `compression` the text's bytes

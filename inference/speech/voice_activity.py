@@ -26,7 +26,7 @@ _SILENCE_PEAK = 8
 
 @dataclass(slots=True)
 class VoiceState:
-    """What the model remembers of one stream."""
+    """The model's memory of one stream."""
 
     state: Floats = field(default_factory=lambda: np.zeros(_STATE, np.float32))
     context: Floats = field(default_factory=lambda: np.zeros(_CONTEXT, np.float32))

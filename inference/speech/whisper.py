@@ -129,7 +129,7 @@ class WhisperDecoder:
     def _choose(self, clip: Clip, probabilities: Floats) -> int:
         if clip.language is not None:
             if clip.language not in self.vocabulary.languages:
-                raise ValueError(f"Whisper knows no language {clip.language!r}")
+                raise ValueError(f"Whisper has no language {clip.language!r}")
             return self._language_names.index(clip.language)
         if clip.prior is None:
             return int(probabilities.argmax())

@@ -41,7 +41,7 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What must be known of a model before its score is shown."""
+    """Facts about a model that must be known before its score is shown."""
 
     name: str
     version: str
@@ -60,7 +60,7 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("the operating point's thresholds are not in order")
         for field in ("licence", "training_data", "evaluation_data", "calibration"):
             if not getattr(self, field).strip():
-                raise ValueError(f"the model card says nothing of {field}")
+                raise ValueError(f"the model card lacks {field}")
 
 
 @dataclass(frozen=True, slots=True)

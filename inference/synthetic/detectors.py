@@ -26,7 +26,7 @@ class LocalDetector:
 
     @property
     def ready(self) -> bool:
-        """Whether the worker has loaded the model."""
+        """True if the worker has loaded the model."""
         return self._worker.model is not None
 
     @property
@@ -45,7 +45,7 @@ class LocalDetector:
             asked = windows[start : start + _WINDOWS_AT_ONCE]
             reply = await self._worker.ask(messages.Judge(windows=tuple(data for _, _, data in asked)))
             if not isinstance(reply, messages.Judged) or len(reply.scores) != len(asked):
-                raise ModelError("the detector of voices answered something else")
+                raise ModelError("unexpected answer from the detector of voices")
             pairs = zip(asked, reply.scores, strict=True)
             scored += [Window(begin, end, score) for (begin, end, _), score in pairs if score is not None]
         return scored
@@ -64,7 +64,7 @@ class FirstOf:
 
     async def score(self, windows: Sequence[tuple[int, int, bytes]]) -> list[Window]:
         """Return what the first that answers says; raises ModelError when none does."""
-        error = ModelError("no detector is to be asked now")
+        error = ModelError("no detector is available")
         asked = (*self._equals, *self._last)
         self._equals.rotate(-1)
         for detector, breaker in asked:

@@ -1,4 +1,4 @@
-"""What a detector of generated voices looks at: how a window's spectrum moves, not what it is like on average.
+"""Features for a detector of generated voices: the movement of a window's spectrum, not its average.
 
 Averages tell a microphone from another; generation shows in how smooth bands are over time, in how noisy they are
 inside, and in phases that do not go on from frame to frame. numpy alone: the same file runs inside Triton.
@@ -51,7 +51,7 @@ def _spectra(samples: NDArray[np.float64]) -> NDArray[np.complex128]:
 
 
 def _coherence(spectra: NDArray[np.complex128], loud: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """How steadily the strongest bin of each band turns from frame to frame, 0 to 1."""
+    """Return the steadiness of the phase of each band's strongest bin from frame to frame, 0 to 1."""
     unit = spectra / (np.abs(spectra) + 1e-9)
     turn = unit[2:] * np.conj(unit[1:-1]) ** 2 * unit[:-2]
     own = turn[:, 1 : FRAME // 2 + 1].reshape(len(turn), BANDS, -1)

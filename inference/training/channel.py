@@ -1,4 +1,4 @@
-"""What a call does to a voice, done to all that is trained on: telephone coding, level, noise, Opus.
+"""The effect of a call on a voice, for all training data: telephone coding, level, noise, Opus.
 
 Natural and generated speech go through the same, so that a detector cannot tell them by their recordings.
 """

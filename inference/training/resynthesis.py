@@ -44,7 +44,7 @@ def _mel_weights(bands: int) -> Doubles:
 
 
 def _through_mel(magnitude: Doubles, bands: int) -> Doubles:
-    """What is left of magnitudes in mel bands."""
+    """Return what mel bands keep of magnitudes."""
     weights = _mel_weights(bands)
     back = weights.T / np.maximum(weights.sum(axis=0)[:, None], 1e-6)
     mel = magnitude @ weights.T / np.maximum(weights.sum(axis=1), 1e-6)

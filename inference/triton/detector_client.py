@@ -78,10 +78,10 @@ class TritonDetector:
         )
         score = answer.as_numpy("SCORE")
         if score is None or score.size != 1:
-            raise ModelError(f"the detector {self.card.name} answered no probability")
+            raise ModelError(f"the detector {self.card.name} answered something other than a probability")
         found = float(score.reshape(()))
         if not math.isnan(found) and not 0 <= found <= 1:
-            raise ModelError(f"the detector {self.card.name} answered no probability")
+            raise ModelError(f"the detector {self.card.name} answered something other than a probability")
         return found
 
 

@@ -1,4 +1,4 @@
-"""What the workers have in common: frames come in over a socket, answers go out, and time passes."""
+"""The loop of a worker: frames come in over a socket, answers go out, and time passes."""
 
 import select
 import socket
@@ -14,7 +14,7 @@ _RECEIVE_BYTES = 1 << 18
 
 
 class Work(Protocol):
-    """What a worker does. Each call returns the messages to send; times are CLOCK_MONOTONIC ns."""
+    """The work of a worker. Each call returns the messages to send; times are CLOCK_MONOTONIC ns."""
 
     def take(self, content: bytes, /) -> Sequence[messages.AnyMessage]:
         """Take the content of a frame."""

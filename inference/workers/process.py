@@ -51,7 +51,7 @@ class WorkerProcess:
         return True
 
     async def receive(self) -> messages.AnyMessage | None:
-        """Return the next message, or None when the worker is gone. Raises ValueError when it talks nonsense."""
+        """Return the next message, or None when the worker is gone. Raises ValueError for an invalid one."""
         while not self._received:
             try:
                 data = await self._reader.read(_RECEIVE_BYTES)
@@ -63,7 +63,7 @@ class WorkerProcess:
         return messages.decode(self._received.pop())
 
     async def stop(self) -> int:
-        """Close the socket and see the worker end, killed if it is busy: it has nothing to lose; return its status."""
+        """Close the socket and wait for the worker to end; a busy one is killed. Return its status."""
         self._writer.close()
         try:
             return await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
@@ -74,7 +74,7 @@ class WorkerProcess:
 
 
 def confinement(ready: messages.Ready) -> tuple[int, str]:
-    """Return the log level and sentence that say what holds a worker: a warning where the kernel lent no filter."""
+    """Return the log level and sentence about a worker's confinement: a warning without a seccomp filter."""
     if "seccomp" in ready.confined:
-        return logging.INFO, f"held by {', '.join(ready.confined)}"
-    return logging.WARNING, "held by rlimits alone: this system offers no seccomp filter that we know"
+        return logging.INFO, f"confined by {', '.join(ready.confined)}"
+    return logging.WARNING, "confined by rlimits alone: this system offers no supported seccomp filter"

@@ -1,4 +1,4 @@
-"""A worker that is asked one thing at a time: a message out, a message back. Kept alive while `run` runs."""
+"""A worker that answers one request at a time: a message out, a message back. Kept alive while `run` runs."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ class RequestWorker:
     """Callers of `ask` take turns. `name` is for metrics, `what` for the log and for errors."""
 
     def __init__(self, name: str, what: str, *, timeout: float, changed: Callable[[], None]) -> None:
-        """A worker that takes longer than `timeout` seconds hangs: it is killed. `changed` tells of `model`."""
+        """A worker that takes longer than `timeout` seconds is killed. `changed` is called when `model` changes."""
         self._name = name
         self._what = what
         self._timeout = timeout
@@ -44,7 +44,7 @@ class RequestWorker:
         await supervise(self._name, self._what, self)
 
     async def wanted(self) -> tuple[str, ...]:
-        """It is wanted all the time."""
+        """Return at once: the worker is always wanted."""
         return self._arguments
 
     async def serve(self, worker: WorkerProcess, backoff: Backoff) -> bool:
@@ -61,14 +61,14 @@ class RequestWorker:
         return False
 
     def ended(self) -> None:
-        """Whoever waits for an answer waits in vain."""
+        """Fail the request under way: the worker is gone."""
         self._worker = None
         self._set_model(None)
         if self._reply is not None and not self._reply.done():
             self._reply.set_exception(ModelError(f"the {self._what} ended"))
 
     async def ask(self, message: messages.AnyMessage) -> messages.AnyMessage:
-        """Return the worker's answer, which is no Failed; raises ModelError."""
+        """Return the worker's answer; raises ModelError, also for Failed."""
         async with self._turn:
             return await self._ask(message)
 
@@ -78,12 +78,12 @@ class RequestWorker:
             raise ModelError(f"the {self._what} is not ready")
         self._reply = asyncio.get_running_loop().create_future()
         if not worker.send(messages.encode(message)):
-            raise ModelError(f"the {self._what} takes no more")
+            raise ModelError(f"the {self._what} is too far behind")
         try:
             reply = await asyncio.wait_for(self._reply, self._timeout)
         except TimeoutError as error:
             await worker.stop()
-            raise ModelError(f"the {self._what} hangs") from error
+            raise ModelError(f"the {self._what} does not answer") from error
         finally:
             self._reply = None
         if isinstance(reply, messages.Failed):

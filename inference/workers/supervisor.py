@@ -23,12 +23,12 @@ class Supervised(Protocol):
         ...
 
     def ended(self) -> None:
-        """The worker that was served is gone."""
+        """Note that the worker is gone."""
         ...
 
 
 async def supervise(name: str, what: str, supervised: Supervised) -> None:
-    """Have a worker for `supervised` until cancelled. `name` is for metrics, `what` for the log."""
+    """Keep a worker alive for `supervised` until cancelled. `name` is for metrics, `what` for the log."""
     backoff = Backoff()
     while True:
         arguments = await supervised.wanted()

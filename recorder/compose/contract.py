@@ -1,4 +1,4 @@
-"""What the process that composes and the one that starts it agree on."""
+"""Contract of the process that composes and the one that starts it."""
 
 GAVE_WAY = 75
 """The exit code (EX_TEMPFAIL) of a process that has let others go first: the film is not done, and nothing failed."""

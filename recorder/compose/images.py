@@ -35,7 +35,7 @@ class Decoded(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What is seen of a track at an instant: an image, or none, maybe since the connection `is_interrupted`."""
+    """The view of a track at an instant: an image, or none, perhaps because the connection `is_interrupted`."""
 
     image: Decoded | None = None
     is_interrupted: bool = False

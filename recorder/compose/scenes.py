@@ -1,7 +1,7 @@
-"""Who is seen where, and when: pure, from the manifest alone. Times are ms since the recording began.
+"""Scenes of a film, who is shown where and when: pure, from the manifest alone. Times are ms since the recording began.
 
-A participant is in the picture from the beginning of a track of it to that track's end; without an image, its name is,
-and why. A shared screen takes most of the picture. A scene lasts until anything of that changes.
+A participant is in the picture from the beginning of the first of its tracks to the end of the last; without an image,
+its name is shown, with the reason. A shared screen takes most of the picture. A scene lasts until any of that changes.
 """
 
 import math

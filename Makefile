@@ -17,6 +17,9 @@ check: .venv/.installed-dev
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/codespell
+	.venv/bin/parley up --help | .venv/bin/codespell -
+	.venv/bin/python .ci/prose.py
 	@sh web/check.sh
 
 deps:

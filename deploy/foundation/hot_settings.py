@@ -43,7 +43,7 @@ class LiveSettings:
             await self._follow_file(self._settings.file)
 
     async def _follow_etcd(self, etcd: Etcd) -> None:
-        outage = EtcdOutage("live settings stay as they are", _LOG, _RETRY_SECONDS)
+        outage = EtcdOutage("live settings are unchanged", _LOG, _RETRY_SECONDS)
         try:
             while True:
                 try:
@@ -73,7 +73,7 @@ class LiveSettings:
             try:
                 values = await asyncio.to_thread(read_toml, path)
             except SettingsError as error:
-                _LOG.warning("live settings stay as they are: %s", describe(error))
+                _LOG.warning("live settings are unchanged: %s", describe(error))
                 continue
             for name in self._appliers:
                 self._take(name, values.get(name), str(path))
@@ -89,10 +89,10 @@ class LiveSettings:
                 apply(wanted)
                 self._values[name] = wanted
                 _LOG.warning(
-                    "%s is %s now, by %s", name, wanted, source if value is not None else "what was there before"
+                    "%s changed to %s (from %s)", name, wanted, source if value is not None else "the value at start"
                 )
         except ValueError as error:
-            _LOG.warning("%s stays as it is: %s", name, describe(error))
+            _LOG.warning("%s is unchanged: %s", name, describe(error))
 
 
 def etcd_config(settings: Settings) -> EtcdConfig | None:

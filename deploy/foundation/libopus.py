@@ -37,7 +37,7 @@ def library() -> ctypes.CDLL:
             return _declare(ctypes.CDLL(name))
         except OSError as error:
             tried.append(f"{name}: {error}")
-    raise OSError("libopus is not to be had; tried " + "; ".join(tried))
+    raise OSError("libopus was not found; tried " + "; ".join(tried))
 
 
 def _declare(opus: ctypes.CDLL) -> ctypes.CDLL:

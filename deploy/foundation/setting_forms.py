@@ -9,14 +9,14 @@ Form = Callable[[str], None]
 """Raises ValueError with what is wrong."""
 
 _HOST = re.compile(r"\[[0-9A-Fa-f:.%]+\]|[^\s\[\]:/@?#,]+")
-_HINT = "special letters of a password are written as %XX"
+_HINT = "write special characters in a password as %XX"
 
 
 def host_and_port(text: str) -> None:
     """HOST:PORT, an IPv6 address in brackets."""
     host, _, port = text.rpartition(":")
     if not _HOST.fullmatch(host) or not _is_port(port):
-        raise ValueError("it is not HOST:PORT with a port from 1 to 65535")
+        raise ValueError("not HOST:PORT with a port from 1 to 65535")
 
 
 def web_address(text: str) -> None:
@@ -28,7 +28,7 @@ def origin(text: str) -> None:
     """http(s)://host[:port] and nothing else."""
     web_address(text)
     if urlsplit(text).path.strip("/") or "?" in text or "#" in text:
-        raise ValueError("an origin ends behind its host and port")
+        raise ValueError("an origin ends after its host and port")
 
 
 def postgresql(text: str) -> None:
@@ -52,24 +52,24 @@ def network(text: str) -> None:
     try:
         ipaddress.ip_network(text, strict=False)
     except ValueError as error:
-        raise ValueError("it is no address and no network like 10.0.0.0/8") from error
+        raise ValueError("neither an address nor a network such as 10.0.0.0/8") from error
 
 
 def _address(text: str, schemes: tuple[str, ...], *, may_lack_host: bool = False) -> None:
     scheme, separator, rest = text.partition("://")
     if not separator or scheme.lower() not in schemes:
-        raise ValueError(f"it does not begin with {' or '.join(f'{one}://' for one in schemes)}")
+        raise ValueError(f"does not begin with {' or '.join(f'{one}://' for one in schemes)}")
     if any(letter.isspace() for letter in text):
-        raise ValueError("there is a space in it")
+        raise ValueError("contains a space")
     account, at, hosts = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")
     if "@" in account or account.count(":") > 1:
-        raise ValueError(f"it cannot be told where its host begins: {_HINT}")
+        raise ValueError(f"its host cannot be found: {_HINT}")
     if not hosts and may_lack_host:
         return
     for one in hosts.split(","):
         host, _, port = one.rpartition(":") if re.search(r":[^\]]*$", one) else (one, "", None)
         if not _HOST.fullmatch(host) or (port is not None and not _is_port(port)):
-            wrong = "its host or port cannot be read"
+            wrong = "its host or port is invalid"
             raise ValueError(f"{wrong}: {_HINT}" if at or "@" in rest else wrong)
 
 

@@ -212,7 +212,7 @@ def _converted(setting: Setting, value: Any) -> Any:
 def _check_form(setting: Setting, value: Any) -> None:
     """Raise ValueError for a value of the right type that cannot be used."""
     if setting.name.endswith("_port") and not -1 <= value <= 65535:
-        raise ValueError("a port is a number up to 65535")
+        raise ValueError("a port is a number from -1 to 65535")
     form = FORMS.get(setting.name)
     if form is not None:
         for one in value if setting.kind is list else (value,) if value else ():

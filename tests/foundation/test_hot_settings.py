@@ -77,7 +77,7 @@ async def test_without_etcd_the_file_is_read_again(tmp_path: Path, caplog: pytes
         await applied.until("max_participants", 9)
         await applied.until("log_level", "debug")
         file.write_text("max_participants = \n")
-        await eventually(lambda: "live settings stay as they are" in caplog.text)
+        await eventually(lambda: "live settings are unchanged" in caplog.text)
         assert applied.values["max_participants"] == 9
         file.write_text("")
         await applied.until("log_level", "info")

@@ -115,7 +115,7 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     line = refused(data_dir=str(tmp_path / "file" / "data"), runtime_dir=str(tmp_path / "r"))
-    assert "cannot make the directory" in line
+    assert "cannot create the directory" in line
 
 
 def test_a_second_start_on_the_same_data_is_one_clear_line() -> None:

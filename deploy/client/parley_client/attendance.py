@@ -102,7 +102,7 @@ class Attendance:
                 await self.room.over()
                 attempt = 0 if asyncio.get_running_loop().time() - begun > _HELD_SECONDS else attempt
                 code = self.room.state.errors[-1].code if self.room.state.errors else ""
-                _LOG.info("the room is lost: %s", code or self.room.state.closed)
+                _LOG.info("lost the room: %s", code or self.room.state.closed)
                 await self.room.abandon()
                 self.room = None
                 if code in FINAL_CODES:
@@ -123,7 +123,7 @@ class Attendance:
             if error.code in FINAL_CODES:
                 await self._end(error.code)
         except _LOST as error:
-            _LOG.info("not joined again yet: %s", describe(error))
+            _LOG.info("cannot rejoin yet; retrying: %s", describe(error))
 
     async def _end(self, code: str) -> None:
         async with self._changed:

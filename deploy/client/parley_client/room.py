@@ -316,7 +316,7 @@ class Room:
 def _codec(codec: Codec | str) -> Codec:
     found = codec if isinstance(codec, Codec) else Codec.__members__.get(codec.upper())
     if found not in ALL_CODECS:
-        raise ValueError(f"{codec!r} is none of the codecs that can be published")
+        raise ValueError(f"{codec!r} is not a codec that can be published")
     return found
 
 

@@ -44,7 +44,7 @@ async def test_the_file_is_followed(tmp_path: Path, node: FakeNode, caplog: pyte
             await until_known(registry, ["a", "b"])
             assert registry.living()["b"].region == "us"
             file.write_text("[a\n")
-            await eventually(lambda: "the nodes stay as they were" in caplog.text)
+            await eventually(lambda: "keeping the current one" in caplog.text)
             assert sorted(registry.living()) == ["a", "b"]
             file.write_text(table("b", node, "us"))
             await until_known(registry, ["b"])

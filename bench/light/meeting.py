@@ -93,7 +93,7 @@ class MeetingParticipant(Participant):
         self._client.speak(self.microphone, SPEAKING if loud else SILENT)
 
     def wanted_layers(self) -> list[int]:
-        """Which layers the tiles are large enough for, one for each."""
+        """Return which layers the tiles are large enough for, one for each."""
         return [RIDS.index("f") if size == LARGE else RIDS.index("q") for size in self._shown.values() if size]
 
     async def _handle(self, message: signaling.ServerMessage, socket: WebSocket) -> None:

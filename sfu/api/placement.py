@@ -16,5 +16,5 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     secondaries: tuple[str, ...] = msgspec.field(default=(), name="spilled_to")
 
     def includes(self, node: str) -> bool:
-        """Whether `node` may hold participants of the room."""
+        """Return True if `node` may hold participants of the room."""
         return node == self.node or node in self.secondaries

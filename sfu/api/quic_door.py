@@ -56,7 +56,7 @@ class Verdict:
 
     @property
     def is_let_in(self) -> bool:
-        """Whether the datagram belongs to a connection, or to the library to answer."""
+        """True if the datagram belongs to a connection, or to the library to answer."""
         return self.outcome in _LET_IN
 
 

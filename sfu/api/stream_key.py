@@ -31,7 +31,7 @@ class StreamKeyAdmission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_stream_key(bearer: str) -> bool:
-    """Whether a bearer is meant to be a stream key; join tokens have dots and no prefix."""
+    """Return True if a bearer is meant to be a stream key; join tokens have dots and no prefix."""
     return bearer.startswith(PREFIX)
 
 

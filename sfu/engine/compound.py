@@ -21,7 +21,7 @@ def packets_of(compound: bytes) -> list[bytes] | None:
 
 
 def says_something(compound: bytes) -> bool:
-    """Whether a compound packet is more than a sign of life: reports without blocks, and names."""
+    """Return True if a compound packet is more than a sign of life: reports without blocks, and names."""
     packets = packets_of(compound)
     return packets is None or any(packet[1] != _NAMES and packet[:2] != _EMPTY_REPORT for packet in packets)
 

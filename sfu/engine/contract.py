@@ -364,7 +364,7 @@ class Engine(Protocol):
         """Pace the peer; None sends at once. What exceeds it waits in the per-peer queue for `release`."""
 
     def is_audio(self, datagram: Datagram) -> bool:
-        """Whether it looks like RTP of a registered audio stream (unverified): the pump lets such go first."""
+        """Return True if it looks like RTP of a registered audio stream (unverified): the pump lets such go first."""
 
     def process(self, batch: Sequence[Datagram], now: int) -> Result:
         """Run a batch through the table: all of it is received first, then forwarded stream by stream, in the order of
@@ -387,7 +387,7 @@ class Engine(Protocol):
         """Return what pacing lets go by `now`."""
 
     def next_release(self) -> int | None:
-        """When `release` has work next, or None."""
+        """Return when `release` has work next, or None."""
 
     def last_activity(self, peer: int) -> int:
         """Arrival time of the peer's newest authenticated packet, 0 before any."""

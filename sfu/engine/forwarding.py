@@ -65,7 +65,7 @@ class Forwarder:
         return self._peers[route.entry.peer].sender
 
     def _takes_plainly(self, route: Route, stream: Stream, packets: Sequence[Packet]) -> bool:
-        """Whether it is the usual case: all of the run goes at once, in order, whole, and with both stamps."""
+        """Return True if it is the usual case: all of the run goes at once, in order, whole, and with both stamps."""
         sender, pending = self._sender(route), route.pending
         segment = route.map.segment
         return (
@@ -232,13 +232,13 @@ def _make_plan(layout: Layout, rewrite: Rewrite, packets: Sequence[Packet]) -> P
 
 
 def _fits(pacer: Pacer, packets: Sequence[Packet], now: int) -> bool:
-    """Whether a run surely goes past the queue as a whole."""
+    """Return True if a run surely goes past the queue as a whole."""
     size = sum(len(packet.payload) for packet in packets) + _OVERHEAD * len(packets)
     return pacer.admits(now, False) and pacer.fits(now, size)
 
 
 def _is_plain(packets: Sequence[Packet]) -> bool:
-    """Whether the packets are in order, of one payload type, for everybody, and follow no loss of ours."""
+    """Return True if the packets are in order, of one payload type, for everybody, and follow no loss of ours."""
     payload_type = packets[0].payload_type
     previous = -1
     for packet in packets:

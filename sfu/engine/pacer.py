@@ -47,16 +47,16 @@ class Pacer:
         return self._clear_at - BURST + QUANTUM if self.bits_per_second else 0
 
     def is_open(self, now: int) -> bool:
-        """Whether the budget lets a packet go."""
+        """Return True if the budget lets a packet go."""
         return not self.bits_per_second or self._clear_at - BURST <= now
 
     def admits(self, now: int, is_repair: bool) -> bool:
-        """Whether a packet may go past the queue."""
+        """Return True if a packet may go past the queue."""
         waits = self._repairs if is_repair else (self._repairs or self._media)
         return not waits and self.is_open(now)
 
     def fits(self, now: int, size: int) -> bool:
-        """Whether the last of packets of `size` bytes in all would still be admitted now."""
+        """Return True if the last of packets of `size` bytes in all would still be admitted now."""
         if not self.bits_per_second:
             return True
         return max(self._clear_at, now) + size * 8_000_000_000 // self.bits_per_second - BURST <= now

@@ -135,7 +135,7 @@ class Packet:
         return {**self.passed, Extension.DEPENDENCY_DESCRIPTOR: value[:1] + moved + value[3:]}
 
     def is_above(self, rewrite: Rewrite) -> bool:
-        """Whether the packet belongs to a layer that the rewrite does not carry."""
+        """Return True if the packet belongs to a layer that the rewrite does not carry."""
         return self.temporal > rewrite.max_temporal or self.spatial > rewrite.max_spatial
 
     @property
@@ -146,7 +146,7 @@ class Packet:
 
     @property
     def is_compacted(self) -> bool:
-        """Whether picture ids are closed up over filtered pictures."""
+        """True if picture ids are closed up over filtered pictures."""
         return self.codec is Codec.VP8
 
     def marker_under(self, rewrite: Rewrite) -> int:

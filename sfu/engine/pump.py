@@ -42,7 +42,7 @@ class DirectEngine(Protocol):
 
     @property
     def backlog(self) -> bool:
-        """Whether packets wait that were read already."""
+        """True if packets wait that were read already."""
 
     @property
     def datagrams_read(self) -> int:
@@ -80,7 +80,7 @@ class Pump:
 
     @property
     def backlog(self) -> bool:
-        """Whether datagrams wait that were read already."""
+        """True if datagrams wait that were read already."""
         if self._direct is not None:
             return self._direct.backlog
         return bool(self._audio or self._other)
@@ -211,6 +211,6 @@ class Pump:
 
 
 def _is_media(datagram: Datagram) -> bool:
-    """Whether it is RTP (RFC 7983, RFC 5761): checks, handshakes and feedback are few, and needed."""
+    """Return True if it is RTP (RFC 7983, RFC 5761): checks, handshakes and feedback are few, and needed."""
     data = datagram.data
     return len(data) > 1 and data[0] >> 6 == 2 and not 192 <= data[1] <= 223

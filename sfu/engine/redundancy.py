@@ -37,13 +37,13 @@ def missing(
 
 
 def is_plain(payloads: Mapping[int, Payload], block: red.Block) -> bool:
-    """Whether the block holds something that can be forwarded."""
+    """Return True if the block holds something that can be forwarded."""
     entry = payloads.get(block.payload_type)
     return entry is not None and entry.codec not in _WRAPPINGS
 
 
 def _follows(stream: Stream, position: int, timestamp: int) -> bool:
-    """Whether the timestamp is later than that of the nearest packet before the position."""
+    """Return True if the timestamp is later than that of the nearest packet before the position."""
     for earlier in range(position - 1, position - 1 - red.MAX_REDUNDANT, -1):
         packet = stream.get(earlier) if earlier >= 0 else None
         if packet is not None:

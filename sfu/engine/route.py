@@ -146,7 +146,7 @@ class Route:
         return held if is_whole else None
 
     def _may_begin(self, pending: Pending, packet: Packet, stream: Stream) -> bool:
-        """Whether `packet` of the pending source begins what may be flipped to."""
+        """Return True if `packet` of the pending source begins what may be flipped to."""
         if packet.ext_seq < pending.floor:
             return False
         if self.stream is stream and packet.ext_seq < self.map.next_ext:
@@ -158,7 +158,7 @@ class Route:
         return self.stream is not stream or self.last is None or packet.timestamp != self.last.timestamp
 
     def _holds(self, source: RouteSource, packet: Packet, stream: Stream) -> bool:
-        """Whether what is carried goes on beside the keyframe that begins with `packet`."""
+        """Return True if what is carried goes on beside the keyframe that begins with `packet`."""
         return (
             source.once_flowing
             and source.at_keyframe
@@ -195,7 +195,7 @@ class Route:
         self._filtered_timestamp = self._filtered_picture = -1
 
     def is_ahead(self, packet: Packet) -> bool:
-        """Whether `packet` begins a frame at which timestamps, which had to be raised, may fall back.
+        """Return True if `packet` begins a frame at which timestamps, which had to be raised, may fall back.
 
         Where something is missing before it, it need not be the frame's first, nor that the last of the frame before.
         """
@@ -207,7 +207,7 @@ class Route:
 
     @property
     def has_settled(self) -> bool:
-        """Whether timestamps move by what they should."""
+        """True if timestamps move by what they should."""
         return self._wanted_offset is None
 
     def fall_back(self, packet: Packet) -> Segment[Stream]:
@@ -241,7 +241,7 @@ class Route:
         return segment
 
     def lacks_layers(self, rewrite: Rewrite) -> bool:
-        """Whether fewer layers are carried than are wanted."""
+        """Return True if fewer layers are carried than are wanted."""
         return rewrite.max_temporal < self._target.max_temporal or rewrite.max_spatial < self._target.max_spatial
 
     def filter(self, packet: Packet) -> None:
@@ -266,7 +266,7 @@ class Route:
         self.last_arrival = packet.arrival
 
     def may_retransmit(self, out_seq: int, now: int, min_interval: int) -> bool:
-        """Whether `out_seq` was not retransmitted just now; notes that it is."""
+        """Return True if `out_seq` was not retransmitted just now; notes that it is."""
         if self.retransmissions is None:
             self.retransmissions = [None] * RETRANSMISSIONS
         at = out_seq % RETRANSMISSIONS

@@ -67,7 +67,7 @@ class Stream:
         return newest + ahead if ahead < 0x8000 else newest + ahead - 0x10000
 
     def refusal(self, ext_seq: int) -> Drop | None:
-        """Why there is nothing new at `ext_seq`; None when there is."""
+        """Return why there is nothing new at `ext_seq`; None when there is."""
         if ext_seq < 0 or ext_seq <= self.newest - self._capacity:
             return Drop.TOO_LATE
         return Drop.DUPLICATE if self.get(ext_seq) is not None else None

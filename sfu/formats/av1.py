@@ -64,7 +64,7 @@ def parse(payload: bytes) -> Av1Payload:
 
 
 def is_keyframe_start(payload: bytes) -> bool:
-    """Whether the payload begins a coded video sequence: N bit, or a sequence header first. ValueError when
+    """Return True if the payload begins a coded video sequence: N bit, or a sequence header first. ValueError when
     malformed."""
     parsed = parse(payload)
     return parsed.new_sequence or (not parsed.continues and obu_kind(parsed.elements[0]) == OBU_SEQUENCE_HEADER)

@@ -77,7 +77,7 @@ def _parse_fragment(payload: bytes) -> Fragment:
 
 
 def is_keyframe_start(payload: bytes) -> bool:
-    """Whether the payload holds an SPS, or the start of the first IDR slice. ValueError when malformed."""
+    """Return True if the payload holds an SPS, or the start of the first IDR slice. ValueError when malformed."""
     return any(
         unit.start
         and (unit.nal_type == NAL_SPS or (unit.nal_type == NAL_IDR and len(unit.data) > 1 and unit.data[1] >= 0x80))

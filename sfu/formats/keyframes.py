@@ -14,7 +14,7 @@ _STARTS: dict[Codec, Callable[[bytes], bool]] = {
 
 
 def is_keyframe_start(codec: Codec, payload: bytes) -> bool:
-    """Whether the payload begins a keyframe; every audio packet does, RTX (unwrap it first) never.
+    """Return True if the payload begins a keyframe; every audio packet does, RTX (unwrap it first) never.
 
     A malformed payload does not begin one.
     """

@@ -110,7 +110,7 @@ def write_full_intra(message: FullIntraRequest) -> bytes:
 
 
 def is_receiver_estimate(body: bytes) -> bool:
-    """Whether an application layer feedback body is REMB's."""
+    """Return True if an application layer feedback body is REMB's."""
     return body[8:12] == _REMB
 
 

@@ -48,7 +48,7 @@ class RtpPacket(NamedTuple):
 
 
 def is_rtcp(data: bytes) -> bool:
-    """Whether an RTP or RTCP datagram is RTCP, when both share a port (RFC 5761, section 4)."""
+    """Return True if an RTP or RTCP datagram is RTCP, when both share a port (RFC 5761, section 4)."""
     return len(data) > 1 and 192 <= data[1] <= 223
 
 

@@ -78,7 +78,7 @@ class Message:
 
 
 def is_stun(data: bytes) -> bool:
-    """Whether a datagram may be STUN: RFC 7983's first byte, the magic cookie and a length that fits."""
+    """Return True if a datagram may be STUN: RFC 7983's first byte, the magic cookie and a length that fits."""
     return (
         len(data) >= HEADER_BYTES
         and data[0] < 4

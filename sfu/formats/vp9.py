@@ -136,7 +136,7 @@ def _parse_structure(payload: bytes, offset: int) -> tuple[ScalabilityStructure,
 
 
 def is_keyframe_start(payload: bytes) -> bool:
-    """Whether the payload begins a keyframe: base layer, first packet, not inter-picture predicted.
+    """Return True if the payload begins a keyframe: base layer, first packet, not inter-picture predicted.
 
     ValueError for a malformed descriptor of a payload that may begin one.
     """

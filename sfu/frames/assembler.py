@@ -111,7 +111,7 @@ class FrameAssembler:
         return self._take(self._buffer.expire(now))
 
     def timer(self) -> int | None:
-        """When `flush` has work next, or None."""
+        """Return when `flush` has work next, or None."""
         return self._buffer.timer()
 
     def drain(self) -> list[Frame | Loss]:

@@ -27,7 +27,7 @@ class Av1Depacketizer:
 
 
 def _is_key(body: bytes) -> bool:
-    """Whether a frame header begins with show_existing_frame 0 and frame_type KEY_FRAME (5.9.2)."""
+    """Return True if a frame header begins with show_existing_frame 0 and frame_type KEY_FRAME (5.9.2)."""
     return bool(body) and body[0] & 0xE0 == 0
 
 

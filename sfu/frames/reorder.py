@@ -90,7 +90,7 @@ class ReorderBuffer:
         return out
 
     def timer(self) -> int | None:
-        """When `expire` has work next."""
+        """Return when `expire` has work next."""
         return None if self._waiting_since is None else self._waiting_since + self._max_wait
 
     def _give_up(self, reason: LossReason) -> list[Ready | Gap]:

@@ -218,7 +218,7 @@ class SctpAssociation:
         return resets
 
     def timer(self) -> int | None:
-        """When `handle_timer` has work next, in ns."""
+        """Return when `handle_timer` has work next, in ns."""
         return min((timer.at for timer in self._timers), default=None)
 
     def handle_timer(self, now: int) -> None:

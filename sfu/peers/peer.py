@@ -196,7 +196,7 @@ class Peer:
             self._events.append(PeerClosed(reason))
 
     def timer(self) -> int | None:
-        """When `handle_timer` has work next, in ns."""
+        """Return when `handle_timer` has work next, in ns."""
         if self.closed:
             return None
         consent, handshake = self._ice.timer(), self._dtls.timer()

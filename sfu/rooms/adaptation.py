@@ -125,7 +125,7 @@ class Adaptation:
             self.hurry(now)
 
     def rests(self, track: str) -> bool:
-        """Whether a track's publisher was told that nobody watches it."""
+        """Return True if a track's publisher was told that nobody watches it."""
         ladder = self._ladders.get(track)
         return ladder is not None and ladder.rests
 
@@ -306,14 +306,14 @@ class Adaptation:
         return still
 
     def _knows_prices(self, shown: dict[str, DownTrack]) -> bool:
-        """Whether something is shown, and all of it was measured."""
+        """Return True if something is shown, and all of it was measured."""
         ladders = [self._ladders[track] for track in shown]
         return bool(ladders) and all(
             ladder.available and all(map(ladder.knows, ladder.available)) for ladder in ladders
         )
 
     def _is_new(self, downtrack: DownTrack) -> bool:
-        """Whether a picture is about to begin of which nobody knows what it costs."""
+        """Return True if a picture is about to begin of which nobody knows what it costs."""
         uptrack = downtrack.uptrack
         assert uptrack is not None
         ladder = self._ladders[uptrack.track]
@@ -392,12 +392,12 @@ class Adaptation:
 
 
 def _begins_early(uptrack: UpTrack) -> bool:
-    """Whether a track may be shown from its first packet on: of several layers, which comes first is chance."""
+    """Return True if a track may be shown from its first packet on: of several layers, which comes first is chance."""
     return not uptrack.is_audio and not uptrack.media.rids
 
 
 def _is_last(shown: dict[str, DownTrack], options: dict[str, list[LayerOption]]) -> bool:
-    """Whether one picture is all that is carried, at its least."""
+    """Return True if one picture is all that is carried, at its least."""
     carried = [(options[track], downtrack) for track, downtrack in shown.items() if downtrack.stream is not None]
     if len(carried) != 1 or not carried[0][0]:
         return False

@@ -15,7 +15,7 @@ def of(room: Room) -> ConsentPolicy:
 
 
 def is_owed(room: Room, participant: Participant) -> bool:
-    """Whether the meeting demands a consent that the participant has not given.
+    """Return True if the meeting demands a consent that the participant has not given.
 
     Plain transports and other nodes' participants are let in by whoever opened them.
     """

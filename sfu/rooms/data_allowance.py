@@ -17,7 +17,7 @@ class DataAllowance:
         self._refusals = TokenBucket(_REFUSALS_PER_SECOND, _REFUSALS_BURST)
 
     def tells(self, now: int) -> bool:
-        """Whether to tell of one more refusal."""
+        """Return True if it is time to tell of one more refusal."""
         return self._refusals.take(now)
 
     def take(self, size: int, now: int) -> bool:
@@ -25,5 +25,5 @@ class DataAllowance:
 
 
 def room_allowance() -> TokenBucket:
-    """What all of a room may cost: messages times receivers."""
+    """Return what all of a room may cost: messages times receivers."""
     return TokenBucket(_DELIVERIES_PER_SECOND, _DELIVERIES_BURST)

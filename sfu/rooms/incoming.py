@@ -60,7 +60,7 @@ class Incoming:
 
     @property
     def has_work(self) -> bool:
-        """Whether anything waits for `work`."""
+        """True if anything waits for `work`."""
         return bool(self._arrivals or self._leftovers)
 
     def take(self, result: Result, now: int) -> None:
@@ -226,7 +226,7 @@ class Incoming:
 
 
 def _is_calm(summary: FeedbackSummary) -> bool:
-    """Whether an estimate may hear of it a moment later: no queue to speak of, no losses, no probe's result."""
+    """Return True if an estimate may hear of it a moment later: no queue to speak of, no losses, no probe's result."""
     losses = summary.losses
     is_queueing = summary.overused or summary.usage is Usage.OVERUSE or summary.queueing > _QUEUE_NS
     return not (is_queueing or (losses is not None and losses.lost) or summary.results)

@@ -389,7 +389,7 @@ class Node:
     # Time
 
     def timer(self) -> int | None:
-        """When `handle_timer` has work next, in ns."""
+        """Return when `handle_timer` has work next, in ns."""
         return self.context.schedule.next()
 
     def handle_timer(self, now: int) -> None:
@@ -404,7 +404,7 @@ class Node:
 
     @property
     def has_work(self) -> bool:
-        """Whether anything waits for `work`."""
+        """True if anything waits for `work`."""
         return bool(self._turns) or self._incoming.has_work
 
     def work(self, now: int) -> bool:

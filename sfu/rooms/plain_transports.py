@@ -309,7 +309,7 @@ def _sender_info(room: Room, participant: Participant, subscribe_peer: PlainSubs
 
 
 def _payload(subscribe_peer: PlainSubscribePeer, uptrack: UpTrack | None) -> NegotiatedPayload:
-    """What is sent, or while nothing is, what would be: without a wish what browsers send."""
+    """Return what is sent, or while nothing is, what would be: without a wish what browsers send."""
     if uptrack is not None:
         return uptrack.payload
     if subscribe_peer.codec is not None:

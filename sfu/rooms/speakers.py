@@ -54,6 +54,6 @@ class Speakers:
         return self._levels.loudest(count)
 
     def loudest_changed(self, count: int) -> bool:
-        """Whether others are the `count` loudest than at the last call."""
+        """Return True if others are the `count` loudest than at the last call."""
         before, self._loudest = self._loudest, frozenset(self.loudest(count))
         return before != self._loudest

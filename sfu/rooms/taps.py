@@ -63,7 +63,7 @@ class RoomTaps:
 
     @property
     def is_stalled(self) -> bool:
-        """Whether the room is recorded, and nothing of it is kept at the moment."""
+        """True if the room is recorded, and nothing of it is kept at the moment."""
         return bool(self._stalled)
 
     def captions_state(self) -> signaling_values.CaptionsState:
@@ -76,7 +76,7 @@ class RoomTaps:
         return self._sinks.captions
 
     def has(self, uptrack: UpTrack) -> bool:
-        """Whether a sink takes the track."""
+        """Return True if a sink takes the track."""
         return any((purpose, uptrack.track) in self._taps for purpose in Purpose)
 
     def update(self, now: int) -> None:
@@ -116,7 +116,7 @@ class RoomTaps:
         return wanted
 
     def _uses(self, uptrack: UpTrack) -> tuple[str, ...]:
-        """What inference may do with a track, and can."""
+        """Return what inference may do with a track, and can."""
         participant = self._room.participants.get(uptrack.participant)
         if participant is None:
             return ()
@@ -212,7 +212,7 @@ class RoomTaps:
         return "consent"
 
     def _why_reopened(self, tap: Tap) -> str:
-        """Why a tap goes on with other uses: words under way are lost only to consent to captions taken back."""
+        """Return why a tap goes on with other uses: words under way are lost only to consent to captions taken back."""
         withdrawn = _CAPTIONS in tap.opened.uses and _CAPTIONS not in self._uses(tap.uptrack)
         return "consent" if withdrawn else "replaced"
 

@@ -235,5 +235,5 @@ def _new_etag() -> str:
 
 
 def present(membership: Membership) -> bool:
-    """Whether the participant is still in its room."""
+    """Return True if the participant is still in its room."""
     return membership.room.participants.get(membership.participant.participant) is membership.participant

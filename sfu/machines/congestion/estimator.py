@@ -87,17 +87,17 @@ class Estimator:
 
     @property
     def has_feedback(self) -> bool:
-        """Whether the peer gives feedback about packets."""
+        """True if the peer gives feedback about packets."""
         return self._feedback_at is not None
 
     @property
     def is_starting(self) -> bool:
-        """Whether too little is known of the link yet to hold back the first pictures."""
+        """True if too little is known of the link yet to hold back the first pictures."""
         return not self._startup.is_over
 
     @property
     def is_free(self) -> bool:
-        """Whether neither delay nor loss says that the link is full."""
+        """True if neither delay nor loss says that the link is full."""
         return (
             self._usage is not Usage.OVERUSE and not self._losses.limits and self._standing.queueing < _PROBED_QUEUE_NS
         )
@@ -220,7 +220,7 @@ class Estimator:
             self._control.set(arriving, now)
 
     def _is_queueing(self, acknowledged: float | None) -> bool:
-        """Whether packets wait at all; where less is sent than would fit, several messages must say so.
+        """Return True if packets wait at all; where less is sent than would fit, several messages must say so.
 
         There it is more often jitter, or a burst after a moment in which nothing was sent.
         """

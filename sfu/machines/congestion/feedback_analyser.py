@@ -125,7 +125,7 @@ class FeedbackAnalyser:
         return self.tell(now)
 
     def may_fold(self, now: int) -> bool:
-        """Whether no probe's results are awaited, which must be judged packet by packet."""
+        """Return True if no probe's results are awaited, which must be judged packet by packet."""
         return self._probed_at is None or now - self._probed_at >= _PROBED_NS
 
     def fold(self, message: TransportFeedback, now: int, longest: int) -> bool:

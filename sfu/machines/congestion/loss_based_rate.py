@@ -60,7 +60,7 @@ class LossBasedRate:
 
     @property
     def limits(self) -> bool:
-        """Whether losses were the reason to lower the rate lately."""
+        """True if losses were the reason to lower the rate lately."""
         return self._lowered_at is not None and self.loss > self._inherent_limit(self.rate or 1.0)
 
     def set(self, rate: float) -> None:

@@ -178,7 +178,7 @@ class _Measured:
 
     @property
     def is_queueing(self) -> bool:
-        """Whether delays grew by more than jitter and were longest at the end, unlike those of a busy receiver."""
+        """True if delays grew by more than jitter and were longest at the end, unlike those of a busy receiver."""
         grown = self.last_delay - self.first_delay
         return grown >= _QUEUE_NS and grown >= _STANDS * (self.longest_delay - self.first_delay)
 

@@ -81,7 +81,7 @@ class RateControl:
         self._changed_at = now
 
     def may_decrease(self, acknowledged: float | None, round_trip: int, now: int) -> bool:
-        """Whether enough time has passed for the last change to show, or far less arrives than was thought."""
+        """Return True if enough time has passed for the last change to show, or far less arrives than was thought."""
         if self._changed_at is None:
             return True
         if now - self._changed_at >= min(max(round_trip, _REDUCTION_NS[0]), _REDUCTION_NS[1]):

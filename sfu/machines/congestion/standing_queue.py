@@ -31,7 +31,7 @@ class StandingQueue:
         self._busy_since: int | None = None
 
     def update(self, delay: int, now: int) -> bool:
-        """Whether a queue has been standing for a moment."""
+        """Return True if a queue has been standing for a moment."""
         bucket = now // _BUCKET_NS
         if self._minima and self._minima[-1][0] == bucket:
             self._minima[-1] = (bucket, min(delay, self._minima[-1][1]))

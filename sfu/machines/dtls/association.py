@@ -181,7 +181,7 @@ class Dtls:
         return True
 
     def timer(self) -> int | None:
-        """When `handle_timer` is to be called next, in ns, or None."""
+        """Return when `handle_timer` is to be called next, in ns, or None."""
         if self._state is not DtlsState.HANDSHAKING:
             return None
         return min(due for due in (self._deadline, self._repeat_due, self._openssl_due) if due is not None)
@@ -352,7 +352,7 @@ class Dtls:
             self._begin_flight(flight, now)
 
     def _repeats_flight(self, found: list[Record], now: int) -> bool:
-        """Whether a client repeats its last flight, having missed ours (RFC 6347, section 4.2.4)."""
+        """Return True if a client repeats its last flight, having missed ours (RFC 6347, section 4.2.4)."""
         if self._role is not DtlsRole.SERVER or now - self._final_repeated < _FINAL_REPEAT_NS:
             return False
         if not any(record.content_type in (HANDSHAKE, CHANGE_CIPHER_SPEC) for record in found):

@@ -62,7 +62,7 @@ def fingerprint_of(certificate: x509.Certificate, algorithm: str) -> Fingerprint
 
 
 def matches(certificate: x509.Certificate, fingerprints: tuple[Fingerprint, ...]) -> bool:
-    """Whether the certificate is one that the description announced: any fingerprint of its strongest algorithm.
+    """Return True if the certificate is one that the description announced: any fingerprint of its strongest algorithm.
 
     RFC 8122, section 5.1: weaker ones are not looked at when a stronger one is there.
     """

@@ -50,7 +50,7 @@ def records(data: bytes) -> list[Record]:
 
 
 def is_sane(data: bytes, found: list[Record]) -> bool:
-    """Whether OpenSSL may see it: known types, no short protected record, no outlandish handshake fragment."""
+    """Return True if OpenSSL may see it: known types, no short protected record, no outlandish handshake fragment."""
     for record in found:
         if not CHANGE_CIPHER_SPEC <= record.content_type <= APPLICATION_DATA:
             return False

@@ -63,7 +63,7 @@ class IceClient:
 
     @property
     def nominated(self) -> bool:
-        """Whether the remote has answered a check with USE-CANDIDATE."""
+        """True if the remote has answered a check with USE-CANDIDATE."""
         return self._nominated
 
     @property
@@ -90,7 +90,7 @@ class IceClient:
         return outgoing
 
     def timer(self) -> int | None:
-        """When something is due next, in ns; None when failed."""
+        """Return when something is due next, in ns; None when failed."""
         if self._failed:
             return None
         return min(self._deadline, *(candidate.due for candidate in self._active()))

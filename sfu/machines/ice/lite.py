@@ -194,7 +194,7 @@ class IceLite:
 
     @property
     def nominated(self) -> bool:
-        """Whether `selected` was nominated by the remote."""
+        """True if `selected` was nominated by the remote."""
         return self._selected is not None and self._selected.nominated
 
     @property
@@ -285,7 +285,7 @@ class IceLite:
         return checks
 
     def timer(self) -> int | None:
-        """When `handle_timer` has work next, in ns; None when expired."""
+        """Return when `handle_timer` has work next, in ns; None when expired."""
         if self._expired:
             return None
         times = [self._consent + CONSENT_NS]

@@ -44,5 +44,5 @@ class LayerDemand:
         return changed
 
     def timer(self) -> int | None:
-        """When a layer lapses next, if nobody asks for it."""
+        """Return when a layer lapses next, if nobody asks for it."""
         return min((self._wanted_at[layer] + _KEPT_NS for layer in self._active if layer), default=None)

@@ -65,7 +65,7 @@ class Answerer:
         self._refused: frozenset[int] = frozenset()
 
     def restarts_ice(self, offer: str) -> bool:
-        """Whether the offer's ICE credentials differ from the last answered one's."""
+        """Return True if the offer's ICE credentials differ from the last answered one's."""
         remote = _remote(parse(offer), None)
         return self._last is not None and (remote.ufrag, remote.pwd) != (self._last.remote.ufrag, self._last.remote.pwd)
 
@@ -169,7 +169,7 @@ def rejection(
 
 
 def allows_mixed(offer: ReadOffer, section: MediaSection) -> bool:
-    """Whether one- and two-byte header extensions may be mixed (RFC 8285, section 6)."""
+    """Return True if one- and two-byte header extensions may be mixed (RFC 8285, section 6)."""
     return offer.description.extmap_allow_mixed or section.extmap_allow_mixed
 
 

@@ -27,7 +27,7 @@ def section(local: LocalTransport) -> MediaSection:
 
 
 def accepts(answer: MediaSection) -> bool:
-    """Whether the answer's section takes data channels; ValueError when it is not the offer's section."""
+    """Return True if the answer's section takes data channels; ValueError when it is not the offer's section."""
     if answer.kind != "application" or answer.mid not in (None, MID):
         raise ValueError("the answer's m-sections are not the offer's")
     known = {entry.name: entry.value for entry in answer.attributes}

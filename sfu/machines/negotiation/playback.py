@@ -32,7 +32,7 @@ class PlaybackNegotiation:
         self._answerer = Answerer(session_id)
 
     def restarts_ice(self, offer: str) -> bool:
-        """Whether a later offer carries new ICE credentials; ValueError when it does not parse."""
+        """Return True if a later offer carries new ICE credentials; ValueError when it does not parse."""
         return self._answerer.restarts_ice(offer)
 
     def answer(

@@ -94,7 +94,7 @@ class SubscribeNegotiation:
 
     @property
     def changed(self) -> bool:
-        """Whether there are slots that no offer has carried yet."""
+        """True if there are slots that no offer has carried yet."""
         return len(self._slots) > self._offered
 
     def add_slot(self, kind: str, ssrc: int, rtx_ssrc: int | None = None) -> OfferedSlot:

@@ -24,7 +24,7 @@ class KeyframeRequests:
             self._wanted_at = None
 
     def due(self, now: int) -> bool:
-        """Whether to send a PLI now; counts it as sent."""
+        """Return True if it is time to send a PLI now; counts it as sent."""
         at = self.timer()
         if at is None or now < at:
             return False
@@ -35,7 +35,7 @@ class KeyframeRequests:
         return True
 
     def timer(self) -> int | None:
-        """When `due` is true next, or None."""
+        """Return when `due` is true next, or None."""
         if self._wanted_at is None:
             return None
         return self._wanted_at if self._sent_at is None else max(self._wanted_at, self._sent_at + self._interval)

@@ -132,7 +132,7 @@ class NackGenerator:
         return asked
 
     def timer(self) -> int | None:
-        """When `due` may have work next, or None. It has none where what was missing has come meanwhile."""
+        """Return when `due` may have work next, or None. It has none where what was missing has come meanwhile."""
         return self._next_due if self._missing else None
 
     def given_up(self) -> list[GivenUp]:

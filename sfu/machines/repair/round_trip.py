@@ -40,7 +40,7 @@ class RoundTrip:
 
     @property
     def measured(self) -> bool:
-        """Whether there has been a sample."""
+        """True if there has been a sample."""
         return self._measured
 
     @property

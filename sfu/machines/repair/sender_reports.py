@@ -26,7 +26,7 @@ class SourceClock:
 
     @property
     def known(self) -> bool:
-        """Whether an SR has come."""
+        """True if an SR has come."""
         return self._arrival is not None
 
     def report(self, ssrc: int, timestamp_offset: int, packets: int, octets: int, now: int) -> SenderReport | None:

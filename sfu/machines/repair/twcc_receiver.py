@@ -78,7 +78,7 @@ class TwccReceiver:
         return messages
 
     def timer(self) -> int | None:
-        """When `due` has work next, or None."""
+        """Return when `due` has work next, or None."""
         return self._deadline
 
     def _fitting(self, seqs: list[int], start: int) -> int:

@@ -110,12 +110,12 @@ class LayerLadder:
         self._order = order
 
     def knows(self, stream: IngressStream) -> bool:
-        """Whether the stream's cost was measured."""
+        """Return True if the stream's cost was measured."""
         return stream.number in self._rates
 
     @property
     def rests(self) -> bool:
-        """Whether nothing is to be sent."""
+        """True if nothing is to be sent."""
         return bool(self._order) and len(self._stopped) == len(self._order)
 
     def cost(self, stream: IngressStream) -> float:
@@ -128,7 +128,7 @@ class LayerLadder:
         return _UNKNOWN_RATES[min(self._order.index(stream), len(_UNKNOWN_RATES) - 1)]
 
     def _can_return(self, stream: IngressStream, now: int) -> bool:
-        """Whether it is us who asked for it to stop, or have just asked for it again."""
+        """Return True if it is us who asked for it to stop, or have just asked for it again."""
         asked = self._returning.get(stream.number)
         return stream.number in self._stopped or (asked is not None and now - asked < _AWAITED_NS)
 
@@ -164,14 +164,14 @@ class LayerLadder:
 
 
 def are_same_layers(one: Costs, other: Costs) -> bool:
-    """Whether the same layers can be had, at whatever price."""
+    """Return True if the same layers can be had, at whatever price."""
     return one.keys() == other.keys() and all(
         [layer for layer, _ in layers] == [layer for layer, _ in other[track]] for track, layers in one.items()
     )
 
 
 def are_alike(one: Costs, other: Costs) -> bool:
-    """Whether the same layers are to be had for about the same price."""
+    """Return True if the same layers are to be had for about the same price."""
     return all(
         max(cost, before) <= _SAME_PRICE * min(cost, before)
         for track, layers in one.items()

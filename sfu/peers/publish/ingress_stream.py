@@ -126,7 +126,7 @@ class IngressStream:
         self.bits_per_second = 0.0
 
     def active(self, now: int) -> bool:
-        """Whether packets have come lately, and as regularly as those of the track's other layers."""
+        """Return True if packets have come lately, and as regularly as those of the track's other layers."""
         return self.packets > 0 and not self.stalled and now - self.last_arrival < _ACTIVE_NS
 
     def sender_report(self, report: SenderReport, arrival: int) -> SenderReport:
@@ -178,7 +178,7 @@ class IngressStream:
         return block
 
     def timer(self) -> int | None:
-        """When `feedback` has something next."""
+        """Return when `feedback` has something next."""
         times = (
             self._nack.timer() if self._nack is not None else None,
             self._keyframes.timer() if self._keyframes is not None else None,

@@ -110,7 +110,7 @@ class NegotiatedPublishPeer(PublishPeer):
 
 
 def _layers(uptrack: UpTrack, scalability: str) -> Layer:
-    """How many layers can be told apart: those of AV1 by the dependency descriptor only."""
+    """Return how many layers can be told apart: those of AV1 by the dependency descriptor only."""
     if uptrack.codec is Codec.AV1 and Extension.DEPENDENCY_DESCRIPTOR not in uptrack.media.extensions.values():
         return ONE_LAYER
     return layers_of(uptrack.codec, scalability)
@@ -125,7 +125,7 @@ def _source(kind: str, said: Declared | None) -> Source:
 
 
 def _same(uptrack: UpTrack, said: Declared, section: NegotiatedMedia) -> bool:
-    """Whether a section still carries the uptrack."""
+    """Return True if a section still carries the uptrack."""
     return (
         _source(uptrack.media.kind, said) == uptrack.source
         and said.backup_of == uptrack.backup_of

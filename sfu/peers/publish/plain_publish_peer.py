@@ -131,7 +131,7 @@ class PlainPublishPeer(PublishPeer):
         return stream
 
     def _may_come(self, uptrack: UpTrack, source: Address) -> bool:
-        """Whether a track may begin from there: not while it comes from elsewhere."""
+        """Return True if a track may begin from there: not while it comes from elsewhere."""
         return self._sources.get(uptrack.track, source) == source
 
     def _replace(self, uptrack: UpTrack, ssrc: int) -> bool:

@@ -127,7 +127,7 @@ class PublishPeer:
         return reports
 
     def timer(self) -> int | None:
-        """When `handle_timer` has work next."""
+        """Return when `handle_timer` has work next."""
         times = [self.peer.timer()]
         if self.peer.connected and not self.peer.closed:
             times.append(self._next_report)

@@ -67,12 +67,12 @@ class UpTrack:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether its publisher or a host has muted it."""
+        """True if its publisher or a host has muted it."""
         return self.muted or self.muted_by_host
 
     @property
     def passes(self) -> bool:
-        """Whether the engine may let its packets pass."""
+        """True if the engine may let its packets pass."""
         return self.permitted and not self.muted_by_host
 
     @property

@@ -57,7 +57,7 @@ class ReplayBuffer:
 
     @property
     def complete(self) -> bool:
-        """Whether all that came is on disk."""
+        """True if all that came is on disk."""
         return self._durable >= self.newest
 
     def put(self, record: PacketRecord | SenderReportRecord) -> None:

@@ -194,7 +194,7 @@ class Sinks:
             del self._kept[_recorded(tap.opened)]
 
     def _is_wanted(self, tap: Tap) -> bool:
-        """Whether a closed tap may have to be repeated."""
+        """Return True if a closed tap may have to be repeated."""
         recording = self.recordings.get(tap.opened.recording or "")
         return recording is not None and not recording.kept and tap.buffer is not None and not tap.buffer.complete
 

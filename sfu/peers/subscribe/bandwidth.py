@@ -79,7 +79,7 @@ class Bandwidth:
 
     @property
     def is_starting(self) -> bool:
-        """Whether too little is known of the link yet to hold back the first pictures."""
+        """True if too little is known of the link yet to hold back the first pictures."""
         return self._estimator.is_starting
 
     @property
@@ -149,7 +149,7 @@ class Bandwidth:
 
     @property
     def is_free(self) -> bool:
-        """Whether neither delay nor loss says that the link is full."""
+        """True if neither delay nor loss says that the link is full."""
         return self._estimator.is_free
 
     def admit_retransmissions(self, packets: int, now: int, *, copies: bool = False) -> int:
@@ -157,7 +157,7 @@ class Bandwidth:
         return self._retransmission_budget.admit(packets, _RETRANSMISSION_BYTES, self.rate, now, copies=copies)
 
     def timer(self) -> int:
-        """When `handle_timer` has work next."""
+        """Return when `handle_timer` has work next."""
         return self._next_step if self._probe is not None else self._next_check
 
     def handle_timer(self, now: int) -> None:

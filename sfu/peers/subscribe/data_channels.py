@@ -135,7 +135,7 @@ class DataChannels:
         return self._association.packets_to_send()
 
     def timer(self) -> int | None:
-        """When `handle_timer` has work next, in ns."""
+        """Return when `handle_timer` has work next, in ns."""
         return self._association.timer()
 
     def handle_timer(self, now: int) -> None:

@@ -70,7 +70,7 @@ class DownTrack:
         self._may_begin = False
 
     def can_carry(self, uptrack: UpTrack) -> bool:
-        """Whether the subscriber decodes what the uptrack sends; true while its answer is awaited."""
+        """Return True if the subscriber decodes what the uptrack sends; true while its answer is awaited."""
         return self.encoding is None or uptrack.codec in self.encoding.payload_types
 
     def agree(self, encoding: SlotEncoding, now: int) -> None:
@@ -119,12 +119,12 @@ class DownTrack:
 
     @property
     def awaits_picture(self) -> bool:
-        """Whether nothing is carried until a keyframe comes."""
+        """True if nothing is carried until a keyframe comes."""
         return self.stream is None or self.waiting
 
     @property
     def in_table(self) -> bool:
-        """Whether the engine knows its route."""
+        """True if the engine knows its route."""
         return self._in_table
 
     def _enter_table(self, uptrack: UpTrack) -> None:
@@ -186,7 +186,7 @@ class DownTrack:
 
     @property
     def awaits_track(self) -> bool:
-        """Whether nothing was decided of what it shows yet."""
+        """True if nothing was decided of what it shows yet."""
         return self._needs_grant and self.granted is None and not self.paused
 
     def begin(self, now: int, *, fits: bool) -> None:
@@ -254,7 +254,7 @@ class DownTrack:
         return (self._origin + aligned) & 0xFFFF_FFFF if self._origin is not None else None
 
     def _found_origin(self, uptrack: UpTrack) -> int | None:
-        """How far what is carried is ahead of its track's timeline."""
+        """Return how far what is carried is ahead of its track's timeline."""
         carried = self._carried()
         aligned = uptrack.timeline.offset_of(carried.clock) if carried is not None else None
         return self._engine.route_state(self.route).timestamp_offset - aligned if aligned is not None else None

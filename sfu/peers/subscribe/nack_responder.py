@@ -53,7 +53,7 @@ class NackResponder:
             self._context.touched.add(self._peer)
 
     def timer(self) -> int | None:
-        """When `handle_timer` has work next."""
+        """Return when `handle_timer` has work next."""
         return self._copies[0][0] if self._copies else None
 
     def handle_timer(self, bandwidth: Bandwidth, now: int) -> None:

@@ -107,7 +107,7 @@ class PlainSubscribePeer(SubscribePeer):
         self._next_look = now + _LOOK_NS
 
     def timer(self) -> int | None:
-        """When `handle_timer` has work next."""
+        """Return when `handle_timer` has work next."""
         times = [super().timer(), self._next_look, self._next_keyframe if self._asks_for_keyframes() else None]
         return min((at for at in times if at is not None), default=None)
 

@@ -189,7 +189,7 @@ class SubscribePeer:
             downtrack.request_keyframe(now)
 
     def timer(self) -> int | None:
-        """When `handle_timer` has work next."""
+        """Return when `handle_timer` has work next."""
         at = self.peer.timer()
         if not self.peer.connected or self.peer.closed:
             return at
@@ -227,7 +227,7 @@ class SubscribePeer:
             self._next_report = now + _LATER_REPORT_NS  # no wake-up of its own for nothing
 
     def _carries(self) -> bool:
-        """Whether there is anything to report of, now or soon."""
+        """Return True if there is anything to report of, now or soon."""
         return any(downtrack.stream is not None for downtrack in self.downtracks.values())
 
     def _send_reports(self, now: int) -> bool:

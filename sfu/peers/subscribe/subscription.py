@@ -133,5 +133,5 @@ class Subscription:
         return True
 
     def offer_due(self) -> int | None:
-        """When `take_offer` has one next; None while nothing is to be offered, or one is in flight."""
+        """Return when `take_offer` has one next; None while nothing is to be offered, or one is in flight."""
         return self._offer_at if self.offer_in_flight is None else None

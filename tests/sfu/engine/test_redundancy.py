@@ -48,7 +48,7 @@ def packet(seq: int, *earlier: int, **fields: object) -> RtpPacket:
 
 
 def plain(*seqs: int) -> list[tuple[int, int, bytes]]:
-    """What is heard of packets 10 and later: seqs begin at 0."""
+    """Return what is heard of packets 10 and later: seqs begin at 0."""
     return [(seq - 10, seq * FRAME, body(seq)) for seq in seqs]
 
 

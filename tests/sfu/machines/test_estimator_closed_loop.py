@@ -32,7 +32,7 @@ def dropped_at(loop: ClosedLoop) -> int:
 
 
 def settles(loop: ClosedLoop, begin: int, capacity: int, within: float) -> bool:
-    """Whether the estimate comes within 25 % of the capacity in time, and then is there most of the time."""
+    """Return True if the estimate comes within 25 % of the capacity in time, and then is there most of the time."""
     samples = [sample for sample in loop.samples if sample.at >= begin and sample.capacity == capacity]
     reached = next((s.at for s in samples if abs(s.estimate - capacity) <= capacity / 4), None)
     if reached is None or reached - begin > within * SECOND:

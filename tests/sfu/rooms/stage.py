@@ -197,7 +197,7 @@ class RtcClient:
         return self.data.send(data, now, reliable=reliable)
 
     def heard(self, *, reliable: bool = True) -> list[tuple[str, bytes]]:
-        """Who said what on one of the channels."""
+        """Return who said what on one of the channels."""
         messages = [parse_data(entry.data) for entry in self.came if entry.reliable is reliable]
         return [(message.names[0], message.payload) for message in messages]
 

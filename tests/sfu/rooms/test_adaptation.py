@@ -273,7 +273,7 @@ def test_in_a_large_room_everyone_has_a_turn() -> None:
 
 
 def allocations(call: Call) -> int:
-    """How often layers were allocated to the viewer so far."""
+    """Return how often layers were allocated to the viewer so far."""
     kept = entries(call.bob.membership.room.flight.raw())
     return sum(entry.kind is Kind.ALLOCATION and entry.who == "bob" for entry in kept)
 

@@ -153,7 +153,7 @@ def test_what_layers_cost_is_known_before_they_cross() -> None:
 
 
 def costs_differ(call: FarCall, camera: Camera) -> dict[str, float]:
-    """What the secondary node takes layers to cost, where that is not about what they do."""
+    """Return what the secondary node takes layers to cost, where that is not about what they do."""
     room = call.cascaded.stages[SECONDARY].node.rooms["r"]
     (uptrack,) = [entry for entry in room.uptracks.values() if not entry.is_audio]
     ladder = room.adaptation._ladders[uptrack.track]

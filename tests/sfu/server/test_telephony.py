@@ -82,7 +82,7 @@ async def listening() -> AsyncIterator[Phone]:
 
 
 def newest(frames: list[Any], seconds: float = 1.0) -> Sound:
-    """What a browser hears of the newest frames."""
+    """Return what a browser hears of the newest frames."""
     decoder = OpusDecoder(_OPUS_RATE)
     sound = np.frombuffer(b"".join(decoder.decode(frame.data) for frame in frames[-int(seconds * 50) - 10 :]), np.int16)
     return sound[10 * 960 :]

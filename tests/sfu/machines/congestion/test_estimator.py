@@ -127,7 +127,7 @@ def told(estimator: Estimator, now: int, rate: float, delay: int, *, overused: b
 
 
 def after(share: float, delays: list[int]) -> float:
-    """What is left of an estimate after overuse with these delays, where that share of it was sent."""
+    """Return what is left of an estimate after overuse with these delays, where that share of it was sent."""
     estimator = Estimator()
     for tenth in range(60):
         told(estimator, tenth * 100 * MS, estimator.rate * share, 25)

@@ -48,7 +48,7 @@ def test_it_says_how_long_the_queue_is() -> None:
 
 
 def busy_after(delays: list[int]) -> bool:
-    """Whether the link is found busy after delays (ms) that come every 100 ms."""
+    """Return True if the link is found busy after delays (ms) that come every 100 ms."""
     queue = StandingQueue()
     for place, delay in enumerate(delays):
         queue.update(delay * MS, place * 100 * MS)

@@ -302,7 +302,7 @@ THEIR_KEY = b"theirpassword0123456789a"
 
 
 def answer(asked: bytes, key: bytes = THEIR_KEY) -> bytes:
-    """What the remote says to a check of ours."""
+    """Return what the remote says to a check of ours."""
     transaction = stun.parse(asked).transaction_id
     return stun.serialize(
         stun.Message(stun.MessageClass.SUCCESS, transaction, xor_mapped_address=("192.0.2.9", 1)), key

@@ -12,7 +12,7 @@ WIDE = LinkSettings(rate=5_000_000, delay=20 * MS)
 
 
 def picture(call: Call) -> DownTrack:
-    """What shows the camera."""
+    """Return what shows the camera."""
     return next(entry for entry in call.subscription.subscribe_peer.downtracks.values() if entry.kind == "video")
 
 

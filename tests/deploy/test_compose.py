@@ -44,7 +44,13 @@ def violations(path: Path) -> str:
 
 
 def load(name: str) -> dict[str, Any]:
+    """Return a Compose file; a service that extends another has what that has, too."""
     loaded: dict[str, Any] = yaml.safe_load((DEPLOY / "compose" / name).read_text())
+    for service in loaded["services"].values():
+        if extended := service.pop("extends", None):
+            base = load(extended["file"])["services"][extended["service"]]
+            environment = base.get("environment", {}) | service.get("environment", {})
+            service.update(base | service | {"environment": environment})
     return loaded
 
 
@@ -142,6 +148,7 @@ def test_the_ports_are_those_that_users_know() -> None:
 def test_base_has_no_ai_and_gpu_adds_it() -> None:
     assert not {"inference", "triton"} & set(load("compose.yaml")["services"])
     assert {"inference", "triton"} <= set(load("compose.gpu.yaml")["services"])
+    assert set(load("compose.captions.yaml")["services"]) == {"models", "inference"}
 
 
 def test_secrets_and_volumes_that_are_used_are_declared() -> None:

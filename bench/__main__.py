@@ -93,6 +93,9 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         "--pause", type=float, default=0.0, metavar="SECONDS", help="stop the sfu for so long, ten times"
     )
     rooms.add_argument("--rest", action="store_true", help="layers that nobody watches rest")
+    rooms.add_argument(
+        "--beside", action="append", default=[], choices=["livekit"], help="another server, round by round in turn"
+    )
     return parser
 
 

@@ -25,16 +25,12 @@ from bench.light import plain
 from bench.light.library import LightClient, TrackSettings
 from bench.light.stage import Track, Window, recorded_frames, saturate
 from bench.report import Report, progress
-from bench.sfu_process import Process, SfuProcess, running_sfu
+from bench.sfu_process import Missing, Process, SfuProcess, running_sfu
 from sfu.api.plain_transport import Suite
 
 SUITES: tuple[Suite, ...] = ("AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80")
 IN_FLIGHT = 96
 MEDIASOUP_DIR = "MEDIASOUP_DIR"
-
-
-class Missing(Exception):
-    """A requirement of an SFU is missing here; the message names it."""
 
 
 class Forwarder(Protocol):

@@ -8,28 +8,27 @@ Every packet that counts was authenticated; added latency is from the publisher'
 
 `--shape 16x4` (repeatable) says how many rooms of how many; `--rounds` how many sfus are started afresh, whose median
 is told; `--overload 1.5` adds so much more of the load for a minute; `--pause 0.5` stops the sfu's process for so long,
-ten times; `--rest` lets publishers stop layers that nobody watches, as the page does when the server tells it. Beside
-other programs a run says little without priority: `chrt --rr 1 python -m bench rooms`.
+ten times; `--rest` lets publishers stop layers that nobody watches, as the page does when the server tells it;
+`--beside livekit` measures LiveKit's server as well, with the same client, round by round in turn. Beside other
+programs a run says little without priority: `chrt --rr 1 python -m bench rooms`.
 """
 
 import argparse
 import asyncio
 import os
-import resource
 import signal
+import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-import numpy as np
-
-from bench.cores import pinned
 from bench.light.crowd import Crowd, Shape
-from bench.light.library import BUCKET_MS, LightClient, Totals
+from bench.light.library import LightClient
+from bench.meeting_stage import MeetingStage, meeting_stage
+from bench.meter import Meter, Stretch
 from bench.report import Report, note, show_progress
-from bench.sfu_process import running_sfu
+from bench.sfu_process import Missing
 
 SHAPES = (Shape(100, 4), Shape(25, 10), Shape(5, 50), Shape(1, 200))
 QUICK = Shape(4, 4)
@@ -42,6 +41,9 @@ NORMAL = 0.95
 """Share of the packets of before from which things are normal again."""
 
 
+_BESIDE = {"livekit": "LiveKit"}
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What was asked for on the command line."""
@@ -52,6 +54,7 @@ class Options:
     overload: float
     pause: float
     rests: bool
+    servers: Sequence[str]
 
     @classmethod
     def of(cls, chosen: argparse.Namespace) -> "Options":
@@ -64,115 +67,58 @@ class Options:
             chosen.overload,
             chosen.pause,
             chosen.rest,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """What happened in a stretch of time, of clients and sfu."""
-
-    seconds: float
-    user: float
-    kernel: float
-    engine: float
-    client: float
-    totals: Totals
-    latencies: np.ndarray
-    wanted_video: float
-    resident: int
-
-    @property
-    def cpu(self) -> float:
-        """Share of a core, in percent."""
-        return 100 * (self.user + self.kernel) / self.seconds
-
-    @property
-    def loss(self) -> float:
-        """Share that is missing between what came, in percent."""
-        return 100 * self.totals.lost / max(self.totals.expected, 1)
-
-    @property
-    def sound_loss(self) -> float:
-        """The same of sound alone."""
-        return 100 * self.totals.lost_audio / max(self.totals.expected_audio, 1)
-
-    @property
-    def delivered(self) -> float:
-        """Packets of pictures that came, in percent of those that the tiles ask for."""
-        return 100 * self.totals.video / max(self.wanted_video * self.seconds, 1)
-
-    def latency(self, share: float) -> float:
-        """Return the added latency in ms that `share` of all packets stay within, repaired ones apart."""
-        cumulated = np.cumsum(self.latencies[:2].sum(axis=0))
-        return float(np.searchsorted(cumulated, cumulated[-1] * share)) * BUCKET_MS if cumulated[-1] else 0.0
-
-
-class Meter:
-    """Reads all counters, and tells what was added since the last reading."""
-
-    def __init__(self, crowds: Sequence[Crowd]) -> None:
-        self._crowds = crowds
-        self._client, self._sfu = crowds[0].client, crowds[0].sfu
-        self._before = self._read()
-
-    def _read(self) -> tuple[float, tuple[float, float], float, float, Totals, np.ndarray]:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        return (
-            time.monotonic(),
-            self._sfu.cpu_times(),
-            self._sfu.metrics().get("parley_sfu_engine_seconds_total", 0.0),
-            usage.ru_utime + usage.ru_stime,
-            self._client.totals(),
-            self._client.latencies(),
-        )
-
-    def read(self) -> Stretch:
-        """Return the stretch since the last reading."""
-        before, now = self._before, self._read()
-        self._before = now
-        return Stretch(
-            now[0] - before[0],
-            now[1][0] - before[1][0],
-            now[1][1] - before[1][1],
-            now[2] - before[2],
-            now[3] - before[3],
-            now[4].since(before[4]),
-            now[5] - before[5],
-            sum(crowd.wanted_per_second()[0] for crowd in self._crowds),
-            self._sfu.resident_bytes(),
+            ("Parley", *(_BESIDE[name] for name in chosen.beside)),
         )
 
 
 def run(*, quick: bool, options: Options) -> Report:
     """Measure every shape."""
     report = Report()
-    for shape in options.shapes or ((QUICK,) if quick else SHAPES):
-        asyncio.run(_measure(report, shape, options))
+    try:
+        for shape in options.shapes or ((QUICK,) if quick else SHAPES):
+            asyncio.run(_measure(report, shape, options))
+    except Missing as missing:
+        print(f"rooms: not measured, for want of {missing}", file=sys.stderr)
     return report
 
 
 async def _measure(report: Report, shape: Shape, options: Options) -> None:
-    stretches: list[Stretch] = []
-    joins: list[float] = []
-    memory: list[float] = []
+    """Rounds of the servers alternate, so that what else the machine does meets all alike."""
+    rounds: dict[str, list[Round]] = {name: [] for name in options.servers}
     for number in range(options.rounds):
-        note(f"{shape}, round {number + 1}")
-        async with _stage(shape, options) as (crowd, join_seconds, empty):
-            await _pass("settling", SETTLE_SECONDS)
-            meter = Meter([crowd])
-            await _pass("measuring", options.seconds)
-            stretch = meter.read()
-            note(_told(stretch))
-            stretches.append(stretch)
-            joins.append(1000 * join_seconds / shape.participants)
-            memory.append((stretch.resident - empty) / shape.participants / 1024)
-            if options.overload > 1:
-                await _overload(report, crowd, options)
-            if options.pause:
-                await _pause(report, crowd, options)
-    _describe(report, shape, stretches)
-    report.add(str(shape), "CPU of a join", median(joins), "ms")
-    report.add(str(shape), "memory per participant", median(memory), "KiB")
+        for name in options.servers:
+            note(f"{name}, {shape}, round {number + 1} of {options.rounds}")
+            rounds[name].append(await _round(report, name, shape, options))
+    for name, several in rounds.items():
+        _describe(report, _case(name, shape), several, shape.participants)
+
+
+async def _round(report: Report, name: str, shape: Shape, options: Options) -> "Round":
+    async with meeting_stage(name, shape, rests=options.rests) as here:
+        await _pass("settling", SETTLE_SECONDS)
+        meter = Meter(here.client, here.process, here.crowd)
+        await _pass("measuring", options.seconds)
+        stretch = meter.read()
+        note(_told(stretch))
+        if options.overload > 1:
+            await _overload(report, name, here, options)
+        if options.pause:
+            await _pause(report, name, here, options)
+    grown = (stretch.resident - here.empty_bytes) / shape.participants / 1024
+    return Round(stretch, 1000 * here.join_seconds / shape.participants, grown)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One server, from its start on: CPU of a join in ms, memory of a participant in KiB."""
+
+    stretch: Stretch
+    join_ms: float
+    memory_kib: float
+
+
+def _case(name: str, shape: Shape) -> str:
+    return f"{name}, {shape}"
 
 
 def _told(stretch: Stretch) -> str:
@@ -183,67 +129,52 @@ def _told(stretch: Stretch) -> str:
     )
 
 
-def _describe(report: Report, shape: Shape, rounds: Sequence[Stretch]) -> None:
-    case = str(shape)
+_FIGURES: tuple[tuple[str, str, Callable[[Stretch], float]], ...] = (
+    ("CPU", "% of a core", lambda one: one.cpu),
+    ("… in the kernel", "% of a core", lambda one: 100 * one.kernel / one.seconds),
+    ("… in user space", "% of a core", lambda one: 100 * one.user / one.seconds),
+    ("… while forwarding (kernel included)", "% of a core", lambda one: 100 * one.engine / one.seconds),
+    ("packets out", "1/s", lambda one: one.totals.media / one.seconds),
+    ("CPU per packet out", "µs", lambda one: 1e6 * (one.user + one.kernel) / max(one.totals.media, 1)),
+    ("added latency, p50", "ms", lambda one: one.latency(0.5)),
+    ("added latency, p99", "ms", lambda one: one.latency(0.99)),
+    ("missing", "%", lambda one: one.loss),
+    ("missing of sound", "%", lambda one: one.sound_loss),
+    ("pictures delivered, of what tiles ask for", "%", lambda one: one.delivered),
+    ("asked again by receivers", "1/s", lambda one: one.totals.nacks / one.seconds),
+    ("repaired by publishers", "1/s", lambda one: one.totals.repairs_sent / one.seconds),
+    ("CPU of the clients", "% of a core", lambda one: 100 * one.client / one.seconds),
+)
 
-    def add(metric: str, unit: str, values: Sequence[float]) -> None:
-        report.add(case, metric, median(values), unit)
 
-    add("CPU", "% of a core", [one.cpu for one in rounds])
-    add("CPU per participant", "% of a core", [one.cpu / shape.participants for one in rounds])
-    add("… in the kernel", "% of a core", [100 * one.kernel / one.seconds for one in rounds])
-    add("… in user space", "% of a core", [100 * one.user / one.seconds for one in rounds])
-    add("… while forwarding (kernel included)", "% of a core", [100 * one.engine / one.seconds for one in rounds])
-    add("packets out", "1/s", [one.totals.media / one.seconds for one in rounds])
-    add("CPU per packet out", "µs", [1e6 * (one.user + one.kernel) / max(one.totals.media, 1) for one in rounds])
-    add("added latency, p50", "ms", [one.latency(0.5) for one in rounds])
-    add("added latency, p99", "ms", [one.latency(0.99) for one in rounds])
-    add("missing", "%", [one.loss for one in rounds])
-    add("missing of sound", "%", [one.sound_loss for one in rounds])
-    add("pictures delivered, of what tiles ask for", "%", [one.delivered for one in rounds])
-    add("asked again by receivers", "1/s", [one.totals.nacks / one.seconds for one in rounds])
-    add("repaired by publishers", "1/s", [one.totals.repairs_sent / one.seconds for one in rounds])
-    add("CPU of the clients", "% of a core", [100 * one.client / one.seconds for one in rounds])
-    held = sum(one.loss < HELD_LOSS and one.latency(0.99) <= HELD_P99_MS for one in rounds)
+def _describe(report: Report, case: str, rounds: Sequence[Round], participants: int) -> None:
+    stretches = [one.stretch for one in rounds]
+    report.add(case, "CPU per participant", median(one.cpu for one in stretches) / participants, "% of a core")
+    for metric, unit, figure in _FIGURES:
+        report.add(case, metric, median(map(figure, stretches)), unit)
+    report.add(case, "CPU of a join", median(one.join_ms for one in rounds), "ms")
+    report.add(case, "memory per participant", median(one.memory_kib for one in rounds), "KiB")
+    held = sum(one.loss < HELD_LOSS and one.latency(0.99) <= HELD_P99_MS for one in stretches)
     report.add(case, f"rounds that held, of {len(rounds)}", held, "")
 
 
-@asynccontextmanager
-async def _stage(shape: Shape, options: Options) -> AsyncIterator[tuple[Crowd, float, int]]:
-    """A fresh sfu with a crowd that has begun; its CPU seconds while all joined, and its memory before."""
-    cores = sorted(os.sched_getaffinity(0))
-    its_own, others = (cores[-1:], cores[:-1]) if len(cores) > 1 else (cores, cores)
-    with pinned(its_own), running_sfu() as sfu, pinned(others):
-        client = LightClient()
-        crowd = Crowd(client, sfu, shape, rests=options.rests)
-        empty, cpu = sfu.resident_bytes(), sfu.cpu_seconds()
-        try:
-            await crowd.enter()
-            spent = sfu.cpu_seconds() - cpu
-            crowd.begin()
-            async with crowd.living():
-                yield crowd, spent, empty
-        finally:
-            await crowd.leave()
-            client.close()
-
-
-async def _overload(report: Report, crowd: Crowd, options: Options) -> None:
+async def _overload(report: Report, name: str, here: MeetingStage, options: Options) -> None:
     """More rooms begin to send, all at once, and end after a minute."""
-    shape = Shape(max(1, round(crowd.shape.rooms * (options.overload - 1))), crowd.shape.people)
-    case = f"{crowd.shape}, {options.overload:g} × the load"
-    more = Crowd(crowd.client, crowd.sfu, shape, first_room=crowd.shape.rooms, rests=options.rests)
+    shape = here.crowd.shape
+    case = f"{_case(name, shape)}, {options.overload:g} × the load"
+    further = Shape(max(1, round(shape.rooms * (options.overload - 1))), shape.people)
+    more = Crowd(here.make, further, first_room=shape.rooms)
     try:
         await more.enter()
-        healthy = await _rate(crowd.client, 4.0)
-        meter = Meter([crowd, more])
+        healthy = await _rate(here.client, 4.0)
+        meter = Meter(here.client, here.process, here.crowd, more)
         more.begin()
         async with more.living():
             await _pass(f"{options.overload:g} × the load", OVERLOAD_SECONDS)
             stretch = meter.read()
             note(_told(stretch))
         more.end()
-        back = await _normal_again(crowd.client, healthy)
+        back = await _normal_again(here.client, healthy)
     finally:
         await more.leave()
     report.add(
@@ -256,20 +187,20 @@ async def _overload(report: Report, crowd: Crowd, options: Options) -> None:
     report.add(case, f"normal again (at most {AFTER_SECONDS:g} are waited)", back, "s")
 
 
-async def _pause(report: Report, crowd: Crowd, options: Options) -> None:
+async def _pause(report: Report, name: str, here: MeetingStage, options: Options) -> None:
     """The sfu's process stands still, again and again."""
-    healthy = await _rate(crowd.client, 4.0)
+    healthy = await _rate(here.client, 4.0)
     times: list[float] = []
     for _ in range(PAUSES):
-        os.kill(crowd.sfu.pid, signal.SIGSTOP)
+        os.kill(here.process.pid, signal.SIGSTOP)
         try:
             await asyncio.sleep(options.pause)
         finally:
-            os.kill(crowd.sfu.pid, signal.SIGCONT)
-        times.append(await _normal_again(crowd.client, healthy))
+            os.kill(here.process.pid, signal.SIGCONT)
+        times.append(await _normal_again(here.client, healthy))
         note(f"normal {times[-1]:.2f} s after a pause")
         await _pass("between pauses", BETWEEN_PAUSES)
-    case = f"{crowd.shape}, stopped for {options.pause:g} s {PAUSES} times"
+    case = f"{_case(name, here.crowd.shape)}, stopped for {options.pause:g} s {PAUSES} times"
     report.add(case, "normal again, median", median(times), "s")
     report.add(case, f"normal again, longest (at most {AFTER_SECONDS:g} are waited)", max(times), "s")
 

@@ -109,6 +109,10 @@ class _Server(ThreadingHTTPServer):
         """Say nothing: an sfu that stops does not wait for its last answer."""
 
 
+class Missing(Exception):
+    """What a server under test needs and is not here; the message names it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """A process under test."""
@@ -127,6 +131,10 @@ class Process:
     def resident_bytes(self) -> int:
         """Resident memory now."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def metrics(self) -> dict[str, float]:
+        """What it counts itself, by name with labels; nothing of what is not ours."""
+        return {}
 
     def descriptors(self) -> int:
         """Open file descriptors now."""
@@ -154,7 +162,7 @@ class SfuProcess(Process):
 def running_sfu(**settings: str) -> Iterator[SfuProcess]:
     """Run `parley sfu` on ports of its own, loopback only; `settings` become PARLEY_* variables."""
     control = Control()
-    signaling, http, udp = _free_port(), _free_port(), _free_port(socket.SOCK_DGRAM)
+    signaling, http, udp = free_port(), free_port(), free_port(socket.SOCK_DGRAM)
     secret = secrets.token_urlsafe(16)
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as home:
         values = {
@@ -185,16 +193,25 @@ def running_sfu(**settings: str) -> Iterator[SfuProcess]:
             udp,
         )
         try:
-            _await_ready(process, sfu.http_url, log)
-            yield sfu
+            with stopped(process):
+                _await_ready(process, sfu.http_url, log)
+                yield sfu
         finally:
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
             control.close()
+
+
+@contextlib.contextmanager
+def stopped(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Stop a server in the end."""
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _await_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
@@ -208,7 +225,7 @@ def _await_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> Non
     raise SystemExit(f"bench: the sfu did not start:\n{log.read_text()}")
 
 
-def _free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

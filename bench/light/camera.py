@@ -24,7 +24,7 @@ from sfu.formats.sdp import (
     Simulcast,
     SimulcastStream,
     parse,
-    serialise,
+    serialize,
 )
 from sfu.machines.negotiation.agreement import LocalTransport
 
@@ -36,20 +36,36 @@ _EXTENSIONS = PUBLISH_EXTENSIONS | {2: Extension.ABS_SEND_TIME, 5: Extension.RID
 _IDS = {extension: number for number, extension in _EXTENSIONS.items()}
 
 
-def meeting_offer(local: LocalTransport) -> str:
+@dataclass(frozen=True, slots=True)
+class MeetingTracks:
+    """What C is told of a microphone and of a camera's layers."""
+
+    microphone: TrackSettings
+    layers: tuple[TrackSettings, ...]
+
+
+def meeting_offer(local: LocalTransport, tracks: MeetingTracks) -> str:
     """Return the offer of a microphone and a camera, as Chromium writes it: of layers it names rids, and no SSRCs."""
     cname = secrets.token_hex(8)
+    sound, lowest = tracks.microphone, tracks.layers[0]
     plain = publish_offer(
         local,
         [
-            OfferedTrack(MICROPHONE_MID, Codec.OPUS, _ssrc(), None, cname),
-            OfferedTrack(CAMERA_MID, Codec.VP8, _ssrc(), _ssrc(), cname),
+            OfferedTrack(MICROPHONE_MID, Codec.OPUS, sound.ssrc, None, cname),
+            OfferedTrack(CAMERA_MID, Codec.VP8, lowest.ssrc, lowest.rtx_ssrc, cname),
         ],
         1,
     )
     description: SessionDescription = parse(plain)
     microphone, camera = description.media
-    return serialise(replace(description, media=(_in_red(microphone), _in_layers(camera))))
+    return serialize(replace(description, media=(_in_red(microphone), _in_layers(camera))))
+
+
+def sends_red(tracks: MeetingTracks, answer: str) -> MeetingTracks:
+    """Return the tracks as they are to be sent after the answer: sound in RED where it comes first there."""
+    (sound,) = [section for section in parse(answer).media if section.mid == MICROPHONE_MID]
+    red = RED if sound.formats[0] == str(RED) else 0
+    return replace(tracks, microphone=replace(tracks.microphone, red_payload_type=red))
 
 
 def _in_red(section: MediaSection) -> MediaSection:
@@ -60,7 +76,6 @@ def _in_red(section: MediaSection) -> MediaSection:
         rtp_maps=(RtpMap(RED, "red", 48_000, 2), *section.rtp_maps),
         parameters=(*section.parameters, FormatParameters(RED, f"{opus}/{opus}")),
         extensions=_lines(Extension.MID, Extension.TRANSPORT_SEQ, Extension.AUDIO_LEVEL, Extension.ABS_SEND_TIME),
-        ssrcs=(),
     )
 
 
@@ -81,16 +96,8 @@ def _lines(*extensions: Extension) -> tuple[ExtensionMap, ...]:
     return tuple(ExtensionMap(_IDS[extension], URIS[extension]) for extension in extensions)
 
 
-@dataclass(frozen=True, slots=True)
-class MeetingTracks:
-    """What C is told of a microphone and of a camera's layers."""
-
-    microphone: TrackSettings
-    layers: tuple[TrackSettings, ...]
-
-
-def meeting_tracks(*, red: bool = True) -> MeetingTracks:
-    """Return the tracks of `meeting_offer`, with SSRCs of their own; `red`: what the answer made of RED."""
+def meeting_tracks() -> MeetingTracks:
+    """Return a microphone and a camera with SSRCs of their own."""
     return MeetingTracks(
         TrackSettings(
             ssrc=_ssrc(),
@@ -104,7 +111,6 @@ def meeting_tracks(*, red: bool = True) -> MeetingTracks:
             audio_level_id=_IDS[Extension.AUDIO_LEVEL],
             clock_rate=48_000,
             send_time_id=_IDS[Extension.ABS_SEND_TIME],
-            red_payload_type=RED if red else 0,
         ),
         tuple(_layer(rid) for rid in RIDS),
     )

@@ -3,15 +3,15 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from itertools import cycle
+from typing import Protocol
 
-from bench.light.library import LightClient
-from bench.light.meeting import MeetingParticipant
-from bench.light.recording import recording
+from bench.light.performer import Performer
+from bench.light.recording import RIDS, SIZES, recording
+from bench.light.tiles import Tiles
 from bench.report import end_progress, show_progress
-from bench.sfu_process import SfuProcess
 
 TILES = 25
 LOSSY_SHARE, LOSS = 0.1, 0.01
@@ -44,22 +44,42 @@ class Shape:
         return f"{self.rooms} rooms × {self.people}"
 
 
+class Person(Protocol):
+    """Somebody in a meeting, at whatever server."""
+
+    peer: int
+    participant: str
+    performer: Performer
+    tiles: Tiles
+
+    async def enter(self) -> None:
+        """Join, with a camera and a microphone that send nothing yet."""
+
+    async def leave(self) -> None:
+        """Leave for good."""
+
+    async def abandon(self) -> None:
+        """Drop everything without a word."""
+
+
+Make = Callable[[str, float], Person]
+"""Makes somebody of a room whose link loses that share."""
+
+
 @dataclass(slots=True)
 class Crowd:
     """The people of all rooms; `first_room` tells crowds at one sfu apart. `lossy_share` of the links lose `loss`."""
 
-    client: LightClient
-    sfu: SfuProcess
+    make: Make
     shape: Shape
     first_room: int = 0
-    rests: bool = False
     loss: float = LOSS
     lossy_share: float = LOSSY_SHARE
-    rooms: dict[str, list[MeetingParticipant]] = field(default_factory=dict)
+    rooms: dict[str, list[Person]] = field(default_factory=dict)
     _links: int = 0
 
     @property
-    def people(self) -> list[MeetingParticipant]:
+    def people(self) -> list[Person]:
         return [participant for room in self.rooms.values() for participant in room]
 
     async def enter(self, at_once: int = 8) -> None:
@@ -81,14 +101,14 @@ class Crowd:
     def begin(self) -> None:
         """Let all send, within a second of each other; one in each room speaks."""
         for participant in self.people:
-            participant.begin(random.randrange(BEGIN_NS))
+            participant.performer.begin(random.randrange(BEGIN_NS))
         for room in self.rooms.values():
-            room[0].speak(loud=True)
+            room[0].performer.speak(loud=True)
 
     def end(self) -> None:
         """Let nobody send any more."""
         for participant in self.people:
-            participant.end()
+            participant.performer.end()
 
     @contextlib.asynccontextmanager
     async def living(self) -> AsyncIterator[None]:
@@ -106,8 +126,8 @@ class Crowd:
 
     def wanted_per_second(self) -> tuple[float, float]:
         """Return how many packets of pictures and of sound all tiles ask for, repairs and keyframes apart."""
-        rates = [recording().packets_per_second(layer) for layer in range(3)]
-        video = sum(rates[layer] for participant in self.people for layer in participant.wanted_layers())
+        rates = {size: recording().packets_per_second(RIDS.index(rid)) for rid, size in SIZES.items()}
+        video = sum(rates[size] for participant in self.people for size in participant.tiles.sizes())
         audio = sum(len(room) * (len(room) - 1) for room in self.rooms.values()) * AUDIO_PER_SECOND
         return video, audio
 
@@ -115,22 +135,22 @@ class Crowd:
         """Drop everybody without a word."""
         await asyncio.gather(*(participant.abandon() for participant in self.people))
 
-    async def _enter(self, name: str) -> MeetingParticipant:
+    async def _enter(self, name: str) -> Person:
         self._links += 1
         loss = self.loss if self._links % round(1 / self.lossy_share) == 0 else 0.0
-        participant = MeetingParticipant(self.client, self.sfu, name, tiles=TILES, loss=loss, rests=self.rests)
+        participant = self.make(name, loss)
         await participant.enter()
         self.rooms.setdefault(name, []).append(participant)
         return participant
 
-    async def _talk(self, room: list[MeetingParticipant]) -> None:
+    async def _talk(self, room: list[Person]) -> None:
         speaker = room[0]
         while True:
             await asyncio.sleep(random.uniform(*SPEAKS_SECONDS))
             if speaker in room:
-                speaker.speak(loud=False)
+                speaker.performer.speak(loud=False)
             speaker = random.choice([participant for participant in room if participant is not speaker])
-            speaker.speak(loud=True)
+            speaker.performer.speak(loud=True)
 
     async def _come_and_go(self) -> None:
         pause = 60 / (CHURN_A_MINUTE * self.shape.participants)
@@ -139,4 +159,4 @@ class Crowd:
             gone = self.rooms[name].pop()
             await gone.leave()
             came = await self._enter(name)
-            came.begin()
+            came.performer.begin()

@@ -154,15 +154,21 @@ static int receiver_report(peer *of, int64_t now, uint8_t *out) {
     return rtcp_header(out, count, 201, 8 + 24 * count);
 }
 
+/* REMB about all streams that send media (draft-alvestrand-rmcat-remb-03); 0 before there are any. */
 static int receiver_estimate(peer *of, uint8_t *out) {
-    uint32_t mantissa = of->remb, exponent = 0;
+    uint32_t mantissa = of->remb, exponent = 0, count = 0;
     for (; mantissa >= 1 << 18; exponent++)
         mantissa >>= 1;
+    for (int k = 0; k < STREAM_SLOTS && count < 31; k++)
+        if (of->streams[k] != NULL && of->streams[k]->begun && of->streams[k]->kind != KIND_RTX)
+            put32(out + 20 + 4 * count++, of->streams[k]->ssrc);
+    if (!count)
+        return 0;
     put32(out + 4, of->ssrc);
     put32(out + 8, 0);
     memcpy(out + 12, "REMB", 4);
-    put32(out + 16, exponent << 18 | mantissa);
-    return rtcp_header(out, 15, 206, 20);
+    put32(out + 16, count << 24 | exponent << 18 | mantissa);
+    return rtcp_header(out, 15, 206, 20 + 4 * count);
 }
 
 /* Everything that is due, as one compound packet (of reduced size, RFC 5506, where no report is); 0 when nothing is. */

@@ -1,7 +1,6 @@
 """ICE and DTLS of one light peer on a socket of its own, until it has keys and can be handed over to C."""
 
 import asyncio
-import secrets
 import socket
 import time
 
@@ -13,6 +12,8 @@ from sfu.machines.ice.lite import Address, Credentials, generate_credentials
 from sfu.machines.negotiation.agreement import DtlsRole, LocalTransport, RemoteTransport
 
 _PRIORITY = (126 << 24) | (65535 << 8) | 255
+_TIE_BREAKER = 2**64 - 1
+"""The highest: a full agent that offered, and thinks that it controls, gives way (RFC 8445, section 7.3.1.1)."""
 
 
 class HandshakeFailed(ConnectionError):
@@ -20,7 +21,10 @@ class HandshakeFailed(ConnectionError):
 
 
 class Handshake:
-    """The controlling side. `local` is what descriptions say of it; `connect` returns the keys."""
+    """The controlling side, towards a lite agent or a full one.
+
+    `local` is what descriptions say of it; `connect` returns the keys.
+    """
 
     def __init__(self, certificate: DtlsCertificate) -> None:
         self._credentials = generate_credentials()
@@ -28,19 +32,21 @@ class Handshake:
         self.local = LocalTransport(self._credentials.ufrag, self._credentials.pwd, certificate.fingerprints)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
+        self._role = DtlsRole.CLIENT
         self._ice: IceClient | None = None
         self._remote: RemoteTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._done: asyncio.Future[DtlsKeys] | None = None
 
-    async def connect(self, remote: RemoteTransport, address: Address) -> DtlsKeys:
-        """Shake hands with a lite server at `address`; raises HandshakeFailed."""
+    async def connect(self, remote: RemoteTransport, address: Address, role: DtlsRole = DtlsRole.CLIENT) -> DtlsKeys:
+        """Shake hands with the server at `address`, in that role of DTLS; raises HandshakeFailed."""
+        self._role = role
         loop = asyncio.get_running_loop()
         self.socket.connect(address)
         self._remote = remote
         credentials = Credentials(remote.ufrag, remote.pwd)
         now = time.monotonic_ns()
-        self._ice = IceClient(self._credentials, credentials, [address], secrets.randbits(64), now)
+        self._ice = IceClient(self._credentials, credentials, [address], _TIE_BREAKER, now)
         self._done = loop.create_future()
         loop.add_reader(self.socket, self._readable, address)
         try:
@@ -60,10 +66,15 @@ class Handshake:
             username=f"{self._remote.ufrag}:{self._credentials.ufrag}",
             priority=_PRIORITY,
             use_candidate=True,
-            controlling=secrets.randbits(64),
+            controlling=_TIE_BREAKER,
         )
         key = self._remote.pwd.encode()
         return stun.serialize(message, key)[:-32], key
+
+    @property
+    def answer_key(self) -> bytes:
+        """The key of answers to checks of a full agent."""
+        return self._credentials.pwd.encode()
 
     def close(self) -> None:
         self.socket.close()
@@ -90,7 +101,7 @@ class Handshake:
         assert self._remote is not None
         now = time.monotonic_ns()
         if self._ice.selected is not None and self._dtls.state is DtlsState.NEW:
-            self._dtls.start(DtlsRole.CLIENT, self._remote.fingerprints, now)
+            self._dtls.start(self._role, self._remote.fingerprints, now)
         self._ice.handle_timer(now)
         self._dtls.handle_timer(now)
         for check in self._ice.datagrams_to_send(now):

@@ -25,6 +25,7 @@ from sfu.formats.extensions import URIS, Extension
 from sfu.formats.sdp import SessionDescription
 from sfu.formats.sdp import parse as parse_sdp
 from sfu.machines.dtls.certificate import DtlsCertificate, generate_certificate
+from sfu.machines.dtls.context import context_of
 
 JOIN_SECONDS = 60.0
 _CODECS = frozenset({Codec.OPUS, Codec.VP8})
@@ -62,7 +63,7 @@ class Participant:
         self._gives_feedback = gives_feedback
         self._loss = loss
         self._check_ms = check_ms
-        self._certificate = _certificate()
+        self._certificate = shared_certificate()
         self._socket: WebSocket | None = None
         self._reader: asyncio.Task[None] | None = None
         self._subscribe: Handshake | None = None
@@ -253,13 +254,16 @@ _KINDS = {
     PAYLOAD_TYPES[Codec.VP8]: VIDEO,
     RTX_PAYLOAD_TYPES[Codec.VP8]: RTX,
 }
+_SRTP_PROFILES = b"SRTP_AEAD_AES_128_GCM:SRTP_AES128_CM_SHA1_80"
 _shared: list[DtlsCertificate] = []
 
 
-def _certificate() -> DtlsCertificate:
-    """One for all: making keys is no part of what is measured."""
+def shared_certificate() -> DtlsCertificate:
+    """One for all: making keys is no part of what is measured. It offers the profiles that C speaks, GCM first."""
     if not _shared:
-        _shared.append(generate_certificate())
+        made = generate_certificate()
+        context_of(made).set_tlsext_use_srtp(_SRTP_PROFILES)
+        _shared.append(made)
     return _shared[0]
 
 

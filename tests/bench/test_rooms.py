@@ -1,16 +1,23 @@
 """The crowd of `python -m bench rooms`: what was recorded, and that rooms of it work at a real sfu."""
 
 import asyncio
+import os
+import shutil
 
 import pytest
 
 from bench.light.crowd import Crowd, Shape
 from bench.light.library import LightClient
+from bench.light.meeting import MeetingParticipant
 from bench.light.recording import RIDS, evenly, recording
-from bench.rooms import Meter
+from bench.light.tiles import LARGE, SMALL, Tiles
+from bench.livekit_process import LIVEKIT_SERVER
+from bench.meeting_stage import meeting_stage
+from bench.meter import Meter
 from bench.sfu_process import running_sfu
 from tests.support.waiting import until
 
+LIVEKIT_PROGRAM = os.environ.get(LIVEKIT_SERVER) or shutil.which("livekit-server")
 RATES = {"q": 150_000, "h": 500_000, "f": 1_700_000}
 
 
@@ -52,47 +59,46 @@ def test_a_shape_is_read() -> None:
 
 
 async def test_everybody_in_a_room_receives_everybody_at_the_sizes_shown() -> None:
-    with running_sfu() as sfu:
-        client = LightClient()
-        crowd = Crowd(client, sfu, Shape(2, 3))
-        try:
-            await crowd.enter()
-            crowd.begin()
-            await asyncio.to_thread(until, lambda: all(client.received(one.peer) > 200 for one in crowd.people), 60)
-            assert [one.wanted_layers() for one in crowd.people] == [[0, 2]] * 6
-            for one in crowd.people:
-                assert all(client.packets_sent(source) for source in (one.microphone, *one.layers))
-            stretch = Meter([crowd]).read()
-            assert stretch.resident > 0
-            totals = client.totals()
-            assert totals.audio > 0
-            assert totals.video > totals.audio
-            assert totals.unauthentic == totals.unexpected == 0
-        finally:
-            await crowd.leave()
-            client.close()
+    async with meeting_stage("Parley", Shape(2, 3)) as here:
+        meter = Meter(here.client, here.process, here.crowd)
+        people = here.crowd.people
+        await asyncio.to_thread(until, lambda: all(here.client.received(one.peer) > 200 for one in people), 60)
+        assert [one.tiles.sizes() for one in people] == [[SMALL, LARGE]] * 6
+        for one in people:
+            assert all(here.client.packets_sent(source) for source in (one.performer.microphone, *one.performer.layers))
+        stretch = meter.read()
+        assert stretch.resident > 0
+        assert stretch.totals.audio > 0
+        assert stretch.totals.video > stretch.totals.audio
+        assert stretch.totals.unauthentic == stretch.totals.unexpected == 0
+
+
+@pytest.mark.skipif(LIVEKIT_PROGRAM is None, reason="LiveKit's server is not here")
+async def test_the_same_people_meet_at_livekits_server() -> None:
+    pytest.importorskip("livekit.protocol")
+    async with meeting_stage("LiveKit", Shape(1, 3)) as here:
+        people = here.crowd.people
+        await asyncio.to_thread(until, lambda: all(here.client.received(one.peer) > 200 for one in people), 60)
+        assert [one.tiles.sizes() for one in people] == [[SMALL, LARGE]] * 3
+        totals = here.client.totals()
+        assert totals.audio > 0
+        assert totals.unauthentic == 0
 
 
 async def test_who_speaks_is_shown_large_by_the_others() -> None:
-    with running_sfu() as sfu:
-        client = LightClient()
-        crowd = Crowd(client, sfu, Shape(1, 3))
-        try:
-            await crowd.enter()
-            crowd.begin()
-            (room,) = crowd.rooms.values()
-            room[0].speak(loud=False)
-            room[2].speak(loud=True)
-            await asyncio.to_thread(until, lambda: all(one.large == room[2].participant for one in room[:2]), 60)
-        finally:
-            await crowd.leave()
-            client.close()
+    async with meeting_stage("Parley", Shape(1, 3)) as here:
+        room = here.crowd.people
+        room[0].performer.speak(loud=False)
+        room[2].performer.speak(loud=True)
+        await asyncio.to_thread(until, lambda: all(one.tiles.large == room[2].participant for one in room[:2]), 60)
 
 
 async def test_links_that_lose_are_repaired() -> None:
     with running_sfu() as sfu:
         client = LightClient()
-        crowd = Crowd(client, sfu, Shape(1, 2), loss=0.05, lossy_share=1.0)
+        crowd = Crowd(
+            lambda room, loss: MeetingParticipant(client, sfu, room, tiles=2, loss=loss), Shape(1, 2), 0, 0.05, 1
+        )
         try:
             await crowd.enter()
             crowd.begin()
@@ -102,3 +108,16 @@ async def test_links_that_lose_are_repaired() -> None:
         finally:
             await crowd.leave()
             client.close()
+
+
+def test_the_speaker_is_large_and_those_beyond_the_last_tile_are_not_shown() -> None:
+    tiles = Tiles(2)
+    for number in range(3):
+        tiles.add(f"p{number}", f"t{number}")
+    assert tiles.changes() == {"t0": LARGE, "t1": SMALL, "t2": None}
+    tiles.listen_to(["somebody", "p2"])
+    assert tiles.changes() == {"t0": SMALL, "t1": None, "t2": LARGE}
+    assert tiles.changes() == {}
+    tiles.remove_participant("p2")
+    assert tiles.changes() == {"t0": LARGE, "t1": SMALL}
+    assert tiles.sizes() == [SMALL, LARGE]

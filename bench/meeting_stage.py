@@ -1,0 +1,85 @@
+"""Servers for many meetings, ours and LiveKit's, each on a core of its own, with the client on the others."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+from bench.cores import pinned
+from bench.light.crowd import TILES, Crowd, Make, Person, Shape
+from bench.light.library import LightClient
+from bench.light.meeting import MeetingParticipant
+from bench.livekit_process import running_livekit
+from bench.sfu_process import Missing, Process, running_sfu
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server under test; `person` makes somebody of a room there, with tiles and loss of their link."""
+
+    process: Process
+    person: Callable[[LightClient, str, float], Person]
+
+
+@contextmanager
+def parley(*, rests: bool) -> Iterator[Server]:
+    with running_sfu() as sfu:
+
+        def person(client: LightClient, room: str, loss: float) -> Person:
+            return MeetingParticipant(client, sfu, room, tiles=TILES, loss=loss, rests=rests)
+
+        yield Server(sfu, person)
+
+
+@contextmanager
+def livekit(*, rests: bool) -> Iterator[Server]:
+    """LiveKit's server; `rests` is not done there."""
+    try:
+        from bench.light.livekit import LiveKitParticipant  # noqa: PLC0415  its messages are no dependency of ours
+    except ImportError as error:
+        raise Missing(f"{error.name} (pip install livekit-protocol)") from error
+    with running_livekit() as server:
+
+        def person(client: LightClient, room: str, loss: float) -> Person:
+            return LiveKitParticipant(client, server, room, tiles=TILES, loss=loss)
+
+        yield Server(server, person)
+
+
+SERVERS: dict[str, Callable[..., AbstractContextManager[Server]]] = {"Parley": parley, "LiveKit": livekit}
+
+
+@dataclass(frozen=True, slots=True)
+class MeetingStage:
+    """A fresh server with a crowd that has begun; its memory before, and the CPU seconds that joining took."""
+
+    client: LightClient
+    process: Process
+    make: Make
+    crowd: Crowd
+    empty_bytes: int
+    join_seconds: float
+
+
+@asynccontextmanager
+async def meeting_stage(name: str, shape: Shape, *, rests: bool = False) -> AsyncIterator[MeetingStage]:
+    """Start a server of SERVERS and let everybody join and begin. Meanwhile people speak, come and go."""
+    cores = sorted(os.sched_getaffinity(0))
+    its_own, others = (cores[-1:], cores[:-1]) if len(cores) > 1 else (cores, cores)
+    with pinned(its_own), SERVERS[name](rests=rests) as server, pinned(others):
+        client = LightClient()
+
+        def make(room: str, loss: float) -> Person:
+            return server.person(client, room, loss)
+
+        crowd = Crowd(make, shape)
+        empty, cpu = server.process.resident_bytes(), server.process.cpu_seconds()
+        try:
+            await crowd.enter()
+            spent = server.process.cpu_seconds() - cpu
+            crowd.begin()
+            async with crowd.living():
+                yield MeetingStage(client, server.process, make, crowd, empty, spent)
+        finally:
+            await crowd.leave()
+            client.close()

@@ -20,14 +20,16 @@ async function show() {
     find, ...sections);
 }
 
+/** @param {HTMLElement[]} sections @param {string} text */
 function narrow(sections, text) {
   for (const section of sections) {
-    const rows = [...section.querySelectorAll('details[data-text]')];
-    for (const row of rows) row.hidden = !row.dataset.text.includes(text);
+    const rows = /** @type {HTMLElement[]} */ ([...section.querySelectorAll('details[data-text]')]);
+    for (const row of rows) row.hidden = !row.dataset.text?.includes(text);
     section.hidden = rows.every((row) => row.hidden);
   }
 }
 
+/** @param {any} api the document @param {{path: string, method: string, operation: any}} one */
 function described(api, { path, method, operation }) {
   const row = h('details', { class: 'card', 'data-text': `${method} ${path} ${operation.summary}`.toLowerCase() },
     h('summary', {}, h('code', { class: 'method' }, method.toUpperCase()), h('code', {}, path), h('div', { class: 'hint' }, operation.summary)));
@@ -37,8 +39,9 @@ function described(api, { path, method, operation }) {
   return row;
 }
 
+/** @param {any} api @param {any} operation */
 function details(api, operation) {
-  const parameters = operation.parameters.map((one) =>
+  const parameters = operation.parameters.map((/** @type {any} */ one) =>
     h('li', {}, h('code', {}, one.name), ` in ${one.in}${one.required ? ', required' : ''}: `, h('code', {}, JSON.stringify(expanded(api, one.schema)))));
   const body = operation.requestBody?.content['application/json']?.schema;
   return [
@@ -55,11 +58,15 @@ function details(api, operation) {
   ].filter(Boolean);
 }
 
+/** @param {any} api @param {any} value */
 function schema(api, value) {
   return h('pre', {}, JSON.stringify(expanded(api, value), null, 2));
 }
 
-/** A schema with its references filled in, to a depth that can be read. */
+/**
+ * A schema with its references filled in, to a depth that can be read.
+ * @param {any} api @param {any} value @param {number} [depth] @returns {any}
+ */
 function expanded(api, value, depth = 0) {
   if (Array.isArray(value)) return value.map((one) => expanded(api, one, depth));
   if (value === null || typeof value !== 'object') return value;

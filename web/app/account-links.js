@@ -16,7 +16,10 @@ export function showUndoEmail(page, context) {
     (token, password) => rest.undoEmail(token, password));
 }
 
-/** @param {(token: string, password: string) => Promise<any>} send */
+/**
+ * @param {(token: string, password: string) => Promise<any>} send
+ * @param {HTMLElement} page @param {import('./main.js').Context} context @param {string} path @param {string} title @param {string} done
+ */
 function showNewPassword(page, context, path, title, done, send) {
   const token = context.query.get('token') ?? '';
   // The token is a secret: it need not stay in the address bar or the history.

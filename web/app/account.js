@@ -33,6 +33,7 @@ export async function showAccount(page, context) {
   );
 }
 
+/** @param {string} title @param {...(Node|string)} content */
 function section(title, ...content) {
   return h('section', { class: 'card' }, h('h2', {}, title), ...content);
 }
@@ -43,9 +44,11 @@ async function passkeys() {
     const found = (await rest.get('/users/passkeys')).passkeys;
     list.replaceChildren(...(found.length > 0 ? found.map(row) : [h('li', { class: 'empty' }, 'None yet.')]));
   };
+  /** @param {any} key */
   const row = (key) => h('li', {},
     h('span', {}, key.name, h('span', { class: 'hint' }, ` since ${dateTime(key.created_at)}`)),
     removal(key));
+  /** @param {any} key */
   const removal = (key) => form({
     action: 'Remove',
     submit: async () => {
@@ -67,6 +70,7 @@ async function passkeys() {
     : h('p', { class: 'hint' }, 'Passkeys are not available here: they need HTTPS and a host name.'));
 }
 
+/** @param {any} user */
 function authenticator(user) {
   const holder = h('div', {});
   const begin = () => {
@@ -75,6 +79,7 @@ function authenticator(user) {
       submit: async () => confirm(await withProof(() => rest.post('/users/totp/begin'))),
     }));
   };
+  /** @param {{secret: string, uri: string}} begun */
   const confirm = ({ secret, uri }) => {
     const code = field('Code shown in the app', { autocomplete: 'one-time-code', required: true, maxlength: 6, minlength: 6 });
     holder.replaceChildren(
@@ -86,7 +91,7 @@ function authenticator(user) {
           const { recovery_codes: codes } = await withProof(() => rest.post('/users/totp/confirm', given));
           holder.replaceChildren(
             h('p', { role: 'status' }, 'The authenticator app is on. Save these recovery codes: each works once, and they are not shown again.'),
-            h('ul', { class: 'recovery-codes' }, ...codes.map((one) => h('li', {}, h('code', {}, one)))));
+            h('ul', { class: 'recovery-codes' }, ...codes.map((/** @type {string} */ one) => h('li', {}, h('code', {}, one)))));
         },
       }, code.element));
   };
@@ -100,12 +105,14 @@ function authenticator(user) {
   })));
 }
 
+/** @param {any} user */
 function profile(user) {
   const name = field('Display name', { name: 'display_name', maxlength: 200, required: true, value: user.display_name });
   const email = field('E-mail', {
     name: 'email', type: 'email', autocomplete: 'email', value: user.email ?? '',
   });
   const state = h('div', {});
+  /** @param {any} told a user */
   const tell = (told) => state.replaceChildren(...addressState(told));
   tell(user);
   return h('div', {}, form({
@@ -119,7 +126,7 @@ function profile(user) {
   }, name.element, email.element), state);
 }
 
-/** Say whether the address is confirmed, or which one it will be. @returns {HTMLElement[]} */
+/** Say whether the address is confirmed, or which one it will be. @returns {HTMLElement[]} @param {any} user */
 function addressState(user) {
   const waiting = user.email_pending ?? (user.email_verified ? null : user.email);
   if (!waiting) return user.email ? [h('p', { class: 'hint' }, `${user.email} is confirmed.`)] : [];
@@ -154,10 +161,11 @@ async function sessions() {
   const list = h('ul', { class: 'account-list' });
   const load = async () => {
     const found = (await rest.get('/users/sessions')).sessions;
-    list.replaceChildren(...found.map((one) => h('li', {},
+    list.replaceChildren(...found.map((/** @type {any} */ one) => h('li', {},
       h('span', {}, one.user_agent || 'A program', h('span', { class: 'hint' }, ` ${one.address}, ${dateTime(one.last_used_at)}`)),
       one.current ? h('span', { class: 'hint' }, 'This session') : h('button', { class: 'button', type: 'button', onclick: () => void revoke(one.id) }, 'Sign out'))));
   };
+  /** @param {string} id */
   const revoke = async (id) => {
     await rest.delete(`/users/sessions/${encodeURIComponent(id)}`);
     await load();
@@ -166,6 +174,7 @@ async function sessions() {
   return list;
 }
 
+/** @param {import('./main.js').Context} context */
 function deletion(context) {
   return form({
     action: 'Delete my account',

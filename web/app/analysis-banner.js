@@ -39,6 +39,7 @@ export class AnalysisBanner {
     void this.#show(signal);
   }
 
+  /** @param {boolean} granted */
   #answer(granted) {
     this.#consent = granted;
     this.#answered = true;
@@ -46,6 +47,7 @@ export class AnalysisBanner {
     this.#update([]);
   }
 
+  /** @param {AbortSignal} signal */
   async #show(signal) {
     let tracks = [];
     if (this.#consent || this.#room.grants.host) {
@@ -56,6 +58,7 @@ export class AnalysisBanner {
     this.#timer = setTimeout(() => void this.#show(signal), EVERY_MS);
   }
 
+  /** @param {any[]} tracks */
   #update(tracks) {
     this.#agree.hidden = this.#consent;
     this.#refuse.hidden = this.#answered && !this.#consent;
@@ -65,6 +68,7 @@ export class AnalysisBanner {
     setText(this.#text, [state, ...said].join(' '));
   }
 
+  /** @param {any} track */
   #words({ participant, media, emotion, synthesis }) {
     const name = this.#room.roster.participants.get(participant)?.name ?? 'You';
     const parts = [];

@@ -27,6 +27,7 @@ export class Bar {
   /** @param {(action: string) => void} act */
   constructor(act) {
     this.#act = act;
+    /** @param {boolean} secondary */
     const buttons = (secondary) => BUTTONS.filter(({ action }) => SECONDARY.has(action) === secondary).map((button) => this.#button(button));
     this.element = h('nav', { class: 'bar', 'aria-label': 'Call' },
       ...buttons(false), h('div', { class: 'bar-secondary' }, ...buttons(true)), this.#more());
@@ -55,6 +56,7 @@ export class Bar {
     else delete button.dataset.count;
   }
 
+  /** @param {{action: string, symbol: string, label: string}} button */
   #button({ action, symbol, label }) {
     const key = keyOf(action);
     const button = h('button', {

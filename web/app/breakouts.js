@@ -43,6 +43,7 @@ export class Breakouts {
     void this.#ask();
   }
 
+  /** @param {number} at in Unix milliseconds, 0 for never */
   #closing(at) {
     this.#closesAt = at;
     this.#count();
@@ -62,15 +63,16 @@ export class Breakouts {
     }
   }
 
+  /** @param {any} state */
   #show(state) {
     const { host } = this.#room.grants;
-    const rooms = state.rooms.filter((room) => room.closes_at === null);
+    const rooms = state.rooms.filter((/** @type {any} */ room) => room.closes_at === null);
     // Rebuilding what is typed into, or is under the pointer, would lose it.
     const key = JSON.stringify([host, state.open, state.place, state.may_choose, state.may_return, rooms, host && this.#names()]);
     if (this.#shown === key) return;
     this.#shown = key;
     const parts = [h('h3', {}, 'Breakout rooms')];
-    if (rooms.length > 0 && (state.open || host)) parts.push(...rooms.map((room) => this.#row(state, room)));
+    if (rooms.length > 0 && (state.open || host)) parts.push(...rooms.map((/** @type {any} */ room) => this.#row(state, room)));
     if (state.place && (host || state.may_return)) parts.push(this.#button('Back to the main room', 'return', () => this.#act('move', {})));
     if (host) parts.push(...(state.open && rooms.length > 0 ? this.#ofOpen() : this.#toOpen(rooms)));
     this.element.hidden = parts.length === 1;
@@ -81,6 +83,7 @@ export class Breakouts {
     return [...this.#room.roster.participants.values()].filter(({ id }) => id !== this.#room.participant).map(({ id, name }) => [id, name]);
   }
 
+  /** @param {any} state @param {any} room */
   #row(state, room) {
     const { host } = this.#room.grants;
     const may = state.open && state.place !== room.id && (host || state.may_choose);
@@ -90,7 +93,7 @@ export class Breakouts {
       may && this.#button('Enter', 'enter', () => this.#act('move', { room: room.id })));
   }
 
-  /** Who of the main room goes there: what is chosen is done at once. */
+  /** Who of the main room goes there: what is chosen is done at once. @param {any} room */
   #assign(room) {
     const select = h('select', { class: 'input', 'aria-label': `Assign to ${room.title}` },
       h('option', { value: '' }, 'Assign…'), ...this.#names().map(([id, name]) => h('option', { value: id }, name)));
@@ -112,6 +115,7 @@ export class Breakouts {
     return [say, close, this.#button('Close now', 'close-now', () => this.#act('close', { countdown_seconds: 0 }))];
   }
 
+  /** @param {any[]} rooms */
   #toOpen(rooms) {
     const count = field('Rooms', { name: 'breakouts', type: 'number', min: 1, max: 50, value: 2, required: true });
     const automatic = check('Assign everybody evenly', '', true);
@@ -127,10 +131,12 @@ export class Breakouts {
     return [...(rooms.length > 0 ? [this.#button('Open rooms', 'open', () => this.#act('open'))] : []), make];
   }
 
+  /** @param {string} label @param {string} action @param {() => unknown} onclick */
   #button(label, action, onclick) {
     return h('button', { type: 'button', class: 'button small', 'data-breakouts': action, onclick: () => void onclick() }, label);
   }
 
+  /** @param {'open'|'close'|'move'|'announce'|''} verb @param {object} [body] */
   async #act(verb, body) {
     try {
       await rest.actOnBreakouts(this.#meeting, verb, body);

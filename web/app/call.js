@@ -111,7 +111,7 @@ class Call {
     this.#captions.show(preferences().captionsShown);
     this.#update();
     // For the console and for measurements: statistics are read from here.
-    globalThis.parley = { room: this.#room };
+    Object.assign(globalThis, { parley: { room: this.#room } });
   }
 
   async join() {
@@ -147,6 +147,7 @@ class Call {
     };
   }
 
+  /** @param {any} answer */
   #admitted(answer) {
     const { meeting, media } = this.#options;
     rememberAttendance(meeting.id, { rejoin_secret: answer.rejoin_secret });
@@ -192,6 +193,7 @@ class Call {
     this.#soundBlocked.hidden = true;
   }
 
+  /** @param {import('/sdk/parley.js').ConnectionState} connection */
   #connectionChanged({ state, code, reason }) {
     this.element.dataset.connection = state;
     if (state === 'closed' && this.#room.participant) this.#options.over(code ?? 'left', reason);
@@ -201,6 +203,7 @@ class Call {
     setText(this.#clock, this.#room.openedAt ? duration(Date.now() - this.#room.openedAt) : '');
   }
 
+  /** @param {string} action */
   async #act(action) {
     switch (action) {
       case 'microphone':
@@ -228,6 +231,7 @@ class Call {
     }
   }
 
+  /** @param {string} panel */
   #openPanel(panel) {
     this.#chat.show(panel === 'chat');
     this.#people.show(panel === 'people');
@@ -273,6 +277,7 @@ class Call {
     over(answer === 'end' ? 'ended' : 'left');
   }
 
+  /** @param {string} action @param {any} participant */
   async #host(action, participant) {
     const { meeting } = this.#options;
     const here = this.#place.id;
@@ -294,6 +299,7 @@ class Call {
     const { media } = this.#options;
     const { grants, recording, captions, roster } = this.#room;
     const joined = this.#room.participant !== '';
+    /** @param {import('/sdk/parley.js').RemoteTrack['source']} source */
     const may = (source) => !joined || grants.publish.includes(source);
     const microphone = media.microphone !== null && media.microphoneOn;
     const bar = this.#bar;

@@ -31,6 +31,7 @@ export class Captions {
     this.#update();
   }
 
+  /** @param {any} caption */
   #receive(caption) {
     const known = this.#utterances.get(caption.utterance);
     if (known && known.rev >= caption.rev) return;
@@ -44,10 +45,12 @@ export class Captions {
     this.#update();
   }
 
+  /** @param {string} id */
   #speaker(id) {
     return id === this.#room.participant ? this.#name : this.#room.roster.participants.get(id)?.name ?? 'Somebody';
   }
 
+  /** @param {string} utterance */
   #remove(utterance) {
     this.#utterances.delete(utterance);
     this.#update();

@@ -25,7 +25,7 @@ export class Chat {
     this.element = h('aside', { class: 'panel panel-chat', 'aria-label': 'Chat', hidden: true },
       h('header', { class: 'panel-head' }, h('h2', {}, 'Chat'), iconButton('close', 'Close', { onclick: close })),
       this.#messages,
-      h('form', { class: 'compose', onsubmit: (event) => this.#submit(event) },
+      h('form', { class: 'compose', onsubmit: (/** @type {SubmitEvent} */ event) => this.#submit(event) },
         this.#to, h('div', { class: 'compose-line' }, this.#input, iconButton('send', 'Send', { type: 'submit', class: 'primary' }))));
     room.addEventListener('chat', ({ detail }) => this.#receive(detail), { signal });
     for (const type of ['participant-joined', 'participant-left', 'participant-updated', 'grants']) {
@@ -48,6 +48,7 @@ export class Chat {
     this.#input.focus();
   }
 
+  /** @param {SubmitEvent} event */
   #submit(event) {
     event.preventDefault();
     const text = this.#input.value.trim();
@@ -56,6 +57,7 @@ export class Chat {
     else toast('Not connected: the message was not sent.', 'problem');
   }
 
+  /** @param {any} message */
   #receive(message) {
     if (message.id && this.#seen.has(message.id)) return;
     if (message.id) this.#seen.add(message.id);
@@ -74,6 +76,7 @@ export class Chat {
     }
   }
 
+  /** @param {string} id */
   #nameOf(id) {
     return this.#room.roster.participants.get(id)?.name ?? 'somebody who left';
   }

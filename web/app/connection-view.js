@@ -62,12 +62,15 @@ export class ConnectionView {
   }
 }
 
+/** @param {string} state @param {number} seconds */
 function sentence(state, seconds) {
   if (state === 'media-lost') return 'Audio and video are not getting through. Trying another route…';
   return seconds > 0 ? `The connection was lost. Reconnecting in ${seconds} s…` : 'The connection was lost. Reconnecting…';
 }
 
+/** @param {import('/sdk/parley.js').Reading} reading */
 function details(reading) {
+  /** @param {number} bits */
   const rate = (bits) => (bits >= 1e6 ? `${(bits / 1e6).toFixed(1)} Mbit/s` : `${Math.round(bits / 1000)} kbit/s`);
   const delay = reading.roundTripMs === null ? '' : `Round trip ${Math.round(reading.roundTripMs)} ms, `;
   const loss = (Math.max(reading.lossIn, reading.lossOut) * 100).toFixed(1);

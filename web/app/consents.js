@@ -7,6 +7,7 @@ export const RECORDING = {
 };
 
 /** What a meeting makes of that consent, as far as it does not ask each. */
+/** @type {Record<string, string>} */
 export const RECORDING_POLICIES = {
   implied: 'Joining this meeting means that you agree to be recorded. You can withdraw your consent at any time during the meeting.',
   required: 'This meeting is only for people who agree to be recorded.',

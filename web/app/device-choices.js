@@ -25,6 +25,7 @@ export function deviceChoices(media, speakerChosen = () => undefined) {
   };
 }
 
+/** @param {HTMLSelectElement} select @param {MediaDeviceInfo[]} devices @param {string} chosen @param {string} none */
 function fill(select, devices, chosen, none) {
   const options = devices.map((device, index) => h('option', { value: device.deviceId }, device.label || `Device ${index + 1}`));
   select.replaceChildren(...(options.length > 0 ? options : [h('option', { value: '' }, none)]));

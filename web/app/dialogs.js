@@ -47,7 +47,7 @@ export function show(contents) {
   return new Promise((resolve) => {
     const dialog = h('dialog', { class: 'dialog' });
     dialog.append(...contents(dialog).filter(Boolean));
-    dialog.addEventListener('click', (event) => {
+    dialog.addEventListener('click', (/** @type {MouseEvent} */ event) => {
       if (event.target === dialog) dialog.close('');
     });
     dialog.addEventListener('close', () => {

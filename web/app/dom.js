@@ -17,7 +17,10 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Make `parent` hold exactly `children`, moving nothing that is already in place (a moved video would stop). */
+/**
+ * Make `parent` hold exactly `children`, moving nothing that is already in place (a moved video would stop).
+ * @param {Element} parent @param {Element[]} children
+ */
 export function arrange(parent, children) {
   const wanted = new Set(children);
   for (const child of [...parent.children]) {
@@ -28,7 +31,7 @@ export function arrange(parent, children) {
   });
 }
 
-/** Set text only when it differs, so that screen readers are not told twice. */
+/** Set text only when it differs, so that screen readers are not told twice. @param {Element} element @param {string} text */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

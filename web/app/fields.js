@@ -18,7 +18,10 @@ export function field(label, { hint, ...attributes }) {
   return { element, input };
 }
 
-/** A labelled choice. @returns {{element: HTMLElement, select: HTMLSelectElement}} */
+/**
+ * A labelled choice. @returns {{element: HTMLElement, select: HTMLSelectElement}}
+ * @param {string} label @param {string} symbol @param {(value: string) => unknown} onchange
+ */
 export function choice(label, symbol, onchange) {
   counter += 1;
   const id = `field-${counter}`;
@@ -27,7 +30,10 @@ export function choice(label, symbol, onchange) {
   return { element, select };
 }
 
-/** A labelled check box with a sentence of explanation. @returns {{element: HTMLElement, input: HTMLInputElement}} */
+/**
+ * A labelled check box with a sentence of explanation. @returns {{element: HTMLElement, input: HTMLInputElement}}
+ * @param {string} label @param {string} explanation @param {boolean} checked @param {(checked: boolean) => unknown} [onchange]
+ */
 export function check(label, explanation, checked, onchange = (_checked) => undefined) {
   const input = h('input', { type: 'checkbox', checked, onchange: () => onchange(input.checked) });
   const element = h('label', { class: 'check' }, input,
@@ -44,6 +50,7 @@ export function form({ submit, action, class: className = '' }, ...children) {
   const button = h('button', { class: 'button primary', type: 'submit' }, action);
   const element = h('form', { class: `form ${className}`, novalidate: true, onsubmit: run }, ...children, problem, button);
 
+  /** @param {SubmitEvent} event */
   async function run(event) {
     event.preventDefault();
     if (!element.reportValidity()) return;

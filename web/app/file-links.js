@@ -14,6 +14,7 @@ export function linksButton(recording, file, label) {
   return iconButton('link', `Links to ${label}`, { onclick: () => void showLinks(recording, file, label) });
 }
 
+/** @param {string} recording @param {string} file @param {string} label */
 function showLinks(recording, file, label) {
   const base = `/recordings/${encodeURIComponent(recording)}/file-links`;
   const list = h('ul', { class: 'link-list' });
@@ -22,19 +23,21 @@ function showLinks(recording, file, label) {
 
   async function load() {
     try {
-      const links = (await rest.get(base)).links.filter((link) => link.name === file);
+      const links = (await rest.get(base)).links.filter((/** @type {any} */ link) => link.name === file);
       list.replaceChildren(...(links.length > 0 ? links.map(row) : [h('li', { class: 'hint' }, 'No links yet.')]));
     } catch (error) {
       toast(sentenceOf(error), 'problem');
     }
   }
 
+  /** @param {any} link */
   function row(link) {
     return h('li', { 'data-link': link.id }, h('span', {}, `Until ${dateTime(link.expires_at)}`),
       h('button', { type: 'button', class: 'button', onclick: () => void copyLink(link.url) }, 'Copy'),
       h('button', { type: 'button', class: 'button danger', onclick: () => void takeBack(link) }, 'Revoke'));
   }
 
+  /** @param {any} link */
   async function takeBack(link) {
     try {
       await rest.delete(`${base}/${encodeURIComponent(link.id)}`);

@@ -19,6 +19,7 @@ export function film(recording, composition, signal) {
   let shown = '';
   let timer = 0;
 
+  /** @param {any} current */
   function show(current) {
     const file = current?.file ?? '';
     if (file !== shown) player.replaceChildren(...(file ? [playerOf(recording, current)] : []));
@@ -50,8 +51,9 @@ export function film(recording, composition, signal) {
   return h('div', { class: 'recorded-track film' }, player, state);
 }
 
-/** What there is to say of the making. */
+/** What there is to say of the making. @param {any} composition @param {() => unknown} makeAgain */
 function stateOf(composition, makeAgain) {
+  /** @param {string} words */
   const again = (words) => h('button', { class: 'button', type: 'button', onclick: () => void makeAgain() }, words);
   switch (composition?.state) {
     case undefined:
@@ -67,6 +69,7 @@ function stateOf(composition, makeAgain) {
   }
 }
 
+/** @param {string} recording @param {any} composition */
 function playerOf(recording, composition) {
   const source = `/api/v1/recordings/${encodeURIComponent(recording)}/files/${composition.file}`;
   return h('div', {},

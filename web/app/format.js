@@ -28,6 +28,7 @@ export function hue(id) {
 /** @param {number} ms @returns {string} 0:07, 12:34, 1:02:03 */
 export function duration(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));
+  /** @param {number} number */
   const two = (number) => String(number).padStart(2, '0');
   const hours = Math.floor(seconds / 3600);
   const minutes = Math.floor(seconds / 60) % 60;

@@ -26,10 +26,12 @@ export async function showHome(page, context) {
   else await showWelcome(page, context);
 }
 
+/** @param {HTMLElement} page @param {import('./main.js').Context} context */
 async function showWelcome(page, context) {
   const server = await rest.server().catch(() => ({ registration: 'closed', setup_needed: false }));
   if (context.signal.aborted) return;
   const next = context.query.get('next') ?? '/';
+  /** @param {any} answer */
   const entered = (answer) => {
     forgetUser();
     context.navigate(answer.second_factor_setup ? '/account?second-factor' : next);
@@ -49,6 +51,7 @@ async function showWelcome(page, context) {
   );
 }
 
+/** @param {import('./main.js').Context} context */
 function joinByLink(context) {
   const link = field('Have a link?', { placeholder: 'Meeting link or ID', name: 'link', autocomplete: 'off', required: true });
   return form({
@@ -62,6 +65,7 @@ function joinByLink(context) {
   }, link.element);
 }
 
+/** @param {HTMLElement} page @param {import('./main.js').Context} context @param {any} user */
 async function showMeetings(page, context, user) {
   const list = h('ul', { class: 'meeting-list' });
   const load = async () => {
@@ -86,6 +90,7 @@ async function showMeetings(page, context, user) {
   }
 }
 
+/** @param {import('./main.js').Context} context */
 function newMeeting(context) {
   const title = field('Title', { name: 'title', placeholder: 'Weekly sync', maxlength: 200, autocomplete: 'off' });
   const passcode = field('Passcode', { name: 'passcode', minlength: 6, maxlength: 64, autocomplete: 'off', placeholder: 'None', hint: 'Guests must enter it. At least 6 characters.' });
@@ -121,6 +126,7 @@ function planned(local) {
   return { scheduled_start: new Date(local).toISOString(), time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone };
 }
 
+/** @param {any} meeting */
 function meetingRow(meeting) {
   const path = `/m/${encodeURIComponent(meeting.id)}`;
   const live = meeting.status === 'active';
@@ -141,6 +147,7 @@ function meetingRow(meeting) {
       meeting.status !== 'ended' && h('a', { class: 'button primary', href: path }, 'Open')));
 }
 
+/** @param {import('./main.js').Context} context */
 async function signOut(context) {
   await rest.logout();
   forgetUser();

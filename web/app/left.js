@@ -2,6 +2,7 @@
 import { brand } from './brand.js';
 import { h } from './dom.js';
 
+/** @type {Record<string, string[]>} */
 const WORDS = {
   left: ['You left the meeting', ''],
   ended: ['The meeting has ended', 'Its host ended it for everybody.'],

@@ -7,17 +7,21 @@ export function levelMeter(signal) {
   const element = h('div', { class: 'meter', 'aria-hidden': 'true' }, fill);
   /** @type {AudioContext|null} */
   let context = null;
+  /** @type {MediaStreamAudioSourceNode|null} */
   let source = null;
+  /** @type {AnalyserNode|null} */
   let analyser = null;
+  /** @type {MediaStreamTrack|null} */
   let shown = null;
   let frame = 0;
 
-  function draw(samples) {
-    analyser.getFloatTimeDomainData(samples);
+  /** @param {AnalyserNode} from @param {Float32Array<ArrayBuffer>} samples */
+  function draw(from, samples) {
+    from.getFloatTimeDomainData(samples);
     const power = samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
     const level = Math.min(1, Math.max(0, (10 * Math.log10(power + 1e-9) + 60) / 50));
     fill.style.transform = `scaleX(${level.toFixed(3)})`;
-    frame = requestAnimationFrame(() => draw(samples));
+    frame = requestAnimationFrame(() => draw(from, samples));
   }
 
   /** @param {MediaStreamTrack|null} track */
@@ -34,7 +38,7 @@ export function levelMeter(signal) {
     analyser.fftSize = 1024;
     source = context.createMediaStreamSource(new MediaStream([track]));
     source.connect(analyser);
-    draw(new Float32Array(analyser.fftSize));
+    draw(analyser, new Float32Array(analyser.fftSize));
   }
   signal.addEventListener('abort', () => {
     cancelAnimationFrame(frame);

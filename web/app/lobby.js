@@ -40,6 +40,7 @@ export class Lobby {
     }
   }
 
+  /** @param {{id: string, name: string}[]} waiting */
   #show(waiting) {
     this.count = waiting.length;
     this.element.hidden = waiting.length === 0;
@@ -51,7 +52,9 @@ export class Lobby {
     this.#changed();
   }
 
+  /** @param {{id: string, name: string}} entry */
   #row(entry) {
+    /** @param {'admit'|'deny'} action */
     const decide = async (action) => {
       await this.#decide(action, entry);
       await this.#ask();

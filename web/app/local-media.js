@@ -81,6 +81,7 @@ export class LocalMedia extends Emitter {
     this.#give('microphone');
   }
 
+  /** @param {'camera'|'microphone'} kind @param {() => Promise<MediaStreamTrack>} open */
   async #open(kind, open) {
     try {
       const track = await open();
@@ -100,6 +101,7 @@ export class LocalMedia extends Emitter {
     this.#changed();
   }
 
+  /** @param {'camera'|'microphone'} kind @param {MediaStreamTrack} track */
   #unplugged(kind, track) {
     if (this[kind] !== track) return;
     this[kind] = null;
@@ -108,6 +110,7 @@ export class LocalMedia extends Emitter {
     this.#changed();
   }
 
+  /** @param {'camera'|'microphone'} kind */
   #give(kind) {
     this[kind]?.stop();
     this[kind] = null;

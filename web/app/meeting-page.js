@@ -30,6 +30,7 @@ export async function showMeeting(page, context) {
   run(page, context, { meeting, user, media });
 }
 
+/** @param {HTMLElement} page @param {import('./main.js').Context} context @param {{meeting: any, user: any, media: LocalMedia}} options */
 function run(page, context, { meeting, user, media }) {
   let early = EarlySocket.open(meeting.webtransport);
   context.signal.addEventListener('abort', () => early?.close());
@@ -39,6 +40,7 @@ function run(page, context, { meeting, user, media }) {
     return taken;
   };
   const prejoin = (problem = '') => stage((signal) => showPrejoin(page, { meeting, user, media, signal, problem, enter: call }));
+  /** @param {import('./prejoin.js').Entry} entry */
   const call = (entry) => stage((signal) => showCall(page, {
     meeting,
     media,
@@ -48,10 +50,12 @@ function run(page, context, { meeting, user, media }) {
     refused: prejoin,
     over: (code, reason) => left(entry, code, reason),
   }));
+  /** @param {import('./prejoin.js').Entry} entry @param {string} code @param {string} [reason] */
   const left = (entry, code, reason) => stage(() => {
     media.close();
     showLeft(page, { meeting, code, reason, again: () => void rejoin(entry) });
   });
+  /** @param {import('./prejoin.js').Entry} entry */
   const rejoin = async (entry) => {
     media = new LocalMedia();
     context.signal.addEventListener('abort', () => media.close());
@@ -60,6 +64,7 @@ function run(page, context, { meeting, user, media }) {
   };
   let current = new AbortController();
   context.signal.addEventListener('abort', () => current.abort());
+  /** @param {(signal: AbortSignal) => unknown} show */
   const stage = (show) => {
     current.abort();
     current = new AbortController();
@@ -68,6 +73,7 @@ function run(page, context, { meeting, user, media }) {
   prejoin();
 }
 
+/** @param {HTMLElement} page @param {string} id */
 function showSignInFirst(page, id) {
   page.replaceChildren(
     h('main', { class: 'centred' },

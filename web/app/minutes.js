@@ -11,6 +11,7 @@ export function minutes(meeting, signal) {
   return element;
 }
 
+/** @param {HTMLElement} element @param {string} meeting @param {AbortSignal} signal */
 async function show(element, meeting, signal) {
   const found = await rest.get(`/meetings/${encodeURIComponent(meeting)}/minutes`).catch(() => ({ state: 'none' }));
   if (signal.aborted) return;
@@ -20,6 +21,7 @@ async function show(element, meeting, signal) {
   signal.addEventListener('abort', () => clearTimeout(timer));
 }
 
+/** @param {any} minutes */
 function words({ state, text, model, error }) {
   if (state === 'none') return [];
   const title = h('h2', {}, 'Minutes');
@@ -27,7 +29,7 @@ function words({ state, text, model, error }) {
   if (state === 'failed') return [title, h('p', { class: 'problem', role: 'alert' }, `The minutes could not be written: ${error}.`)];
   return [
     title,
-    h('div', { class: 'card minutes-text' }, ...text.split(/\n+/).map((line) => h('p', {}, line))),
+    h('div', { class: 'card minutes-text' }, ...text.split(/\n+/).map((/** @type {string} */ line) => h('p', {}, line))),
     h('p', { class: 'hint' }, `Written by ${model} from the captions. It can be wrong.`),
   ];
 }

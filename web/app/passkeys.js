@@ -26,7 +26,7 @@ export async function makePasskey(name) {
   return rest.post('/users/passkeys', { name, credential: credential.toJSON() });
 }
 
-/** What browsers say of a refusal is meant for programs. @returns {Promise<any>} */
+/** What browsers say of a refusal is meant for programs. @returns {Promise<any>} @param {Promise<any>} promise */
 async function asked(promise) {
   try {
     return await promise;

@@ -67,14 +67,17 @@ export class People {
 
   #ownRow() {
     const { published, grants } = this.#room;
+    /** @param {string} source */
     const on = (source) => published.some((track) => track.source === source && !track.muted);
     return this.#fill(h('li', { class: 'person' }), {
       id: this.#room.participant, name: this.#name, label: `${this.#name} (you)`, note: grants.host ? 'Host' : '', microphone: on('microphone'), camera: on('camera'),
     });
   }
 
+  /** @param {import('/sdk/parley.js').Participant} participant */
   #row(participant) {
     const tracks = this.#room.roster.tracksOf(participant.id);
+    /** @param {string} source */
     const on = (source) => tracks.some((track) => track.source === source && !track.muted);
     const row = this.#rows.get(participant.id) ?? h('li', { class: 'person' });
     this.#rows.set(participant.id, row);
@@ -93,6 +96,7 @@ export class People {
     return this.#fill(row, state, mute, remove);
   }
 
+  /** @param {HTMLElement} row @param {any} person @param {HTMLElement|null} [mute] @param {HTMLElement|null} [remove] */
   #fill(row, { id, name, label = name, note, microphone, camera }, mute = null, remove = null) {
     const avatar = h('span', { class: 'avatar avatar-small' }, initials(name));
     avatar.style.setProperty('--hue', String(hue(id)));

@@ -32,10 +32,12 @@ export function attendance(meeting) {
   return read(() => sessionStorage, `${KEY}:${meeting}`);
 }
 
+/** @param {string} meeting @param {object} who */
 export function rememberAttendance(meeting, who) {
   write(() => sessionStorage, `${KEY}:${meeting}`, who);
 }
 
+/** @param {() => Storage} storage @param {string} key */
 function read(storage, key) {
   try {
     return JSON.parse(storage().getItem(key) ?? '{}');
@@ -44,6 +46,7 @@ function read(storage, key) {
   }
 }
 
+/** @param {() => Storage} storage @param {string} key @param {object} value */
 function write(storage, key, value) {
   try {
     storage().setItem(key, JSON.stringify(value));

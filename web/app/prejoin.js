@@ -72,11 +72,13 @@ function sealed(words) {
     + 'each other. It cannot be recorded, captioned or analysed.')];
 }
 
+/** @param {any} meeting */
 function statusLine(meeting) {
   if (meeting.locked) return 'The meeting is locked.';
   return meeting.status === 'active' ? 'The meeting is in progress.' : 'Nobody is here yet.';
 }
 
+/** @param {import('./local-media.js').LocalMedia} media @param {HTMLInputElement} nameInput @param {AbortSignal} signal */
 function preview(media, nameInput, signal) {
   const video = h('video', { class: 'mirrored', autoplay: true, playsinline: true });
   video.muted = true;
@@ -109,6 +111,7 @@ function preview(media, nameInput, signal) {
   return [frame, h('div', { class: 'devices' }, choices.element, meter.element)];
 }
 
+/** @param {HTMLElement} button @param {string} symbol @param {string} label @param {boolean} on @param {string} problem */
 function toggle(button, symbol, label, on, problem) {
   button.replaceChildren(icon(on ? symbol : `${symbol}-off`));
   button.setAttribute('aria-pressed', String(on));
@@ -116,6 +119,7 @@ function toggle(button, symbol, label, on, problem) {
   button.title = problem || `${label}: ${on ? 'on' : 'off'}`;
 }
 
+/** @param {import('./local-media.js').LocalMedia} media */
 function insecureNotice(media) {
   if (media.support.secure) return h('p', { class: 'card notice' }, 'This browser offers no camera or microphone. You can join as a viewer.');
   const secure = new URL(location.href);

@@ -20,6 +20,7 @@ export async function withProof(act) {
 /** @param {{password: boolean, code: boolean, passkey: boolean, identity_providers: string[]}} ways */
 function askForProof(ways) {
   return show((dialog) => {
+    /** @param {object} proof */
     const prove = async (proof) => {
       await rest.post('/users/proof', proof);
       dialog.close('proved');

@@ -78,6 +78,7 @@ export class Publishing {
     await this.#source('camera', camera, false);
   }
 
+  /** @param {'microphone'|'camera'} source @param {MediaStreamTrack|null} mediaTrack @param {boolean} muted */
   async #source(source, mediaTrack, muted) {
     const local = this.#room.local(source);
     if (mediaTrack && !local) {

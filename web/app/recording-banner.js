@@ -21,6 +21,7 @@ export class RecordingBanner {
     this.#answered = consent;
     this.element = h('div', { class: 'banner banner-recording', role: 'status', hidden: true },
       h('span', { class: 'recording-dot', 'aria-hidden': 'true' }), this.#text, h('div', { class: 'row-actions' }, this.#agree, this.#refuse));
+    /** @param {boolean} granted */
     const answer = (granted) => {
       this.#consent = granted;
       this.#answered = true;
@@ -49,7 +50,7 @@ export class RecordingBanner {
 
   #going() {
     if (this.#consent) {
-      const policy = RECORDING_POLICIES[this.#room.recording.consent];
+      const policy = RECORDING_POLICIES[this.#room.recording.consent ?? ''];
       return `This meeting is being recorded, including you.${policy ? ` ${policy}` : ''}`;
     }
     if (this.#answered) return 'This meeting is being recorded, but not you.';

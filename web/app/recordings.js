@@ -9,6 +9,7 @@ import { minutes } from './minutes.js';
 import { rest } from './session.js';
 import { spoken } from './spoken.js';
 
+/** @type {Record<string, string>} */
 const STATES = {
   recording: 'Recording now',
   sealing: 'Processing',
@@ -16,6 +17,7 @@ const STATES = {
   partial: 'Ready, with gaps',
   empty: 'Nothing was recorded',
 };
+/** @type {Record<string, string>} */
 const SOURCES = { microphone: 'Microphone', camera: 'Camera', screen: 'Screen', 'screen-audio': 'Screen audio' };
 const AGAIN_MS = 2_000;
 
@@ -33,19 +35,22 @@ export async function showRecordings(page, context) {
   title.textContent = `Recordings of ${summary.title}`;
 }
 
-/** Show the list, and again while one of them is not finished. */
+/**
+ * Show the list, and again while one of them is not finished.
+ * @param {string} meeting @param {HTMLElement} list @param {HTMLElement} storage @param {AbortSignal} signal
+ */
 async function load(meeting, list, storage, signal) {
   const { recordings, storage: state } = await rest.recordings(meeting);
   if (signal.aborted) return;
   storage.textContent = room(state);
-  list.replaceChildren(...(recordings.length > 0 ? recordings.map((recording) => row(recording, signal)) : [h('li', { class: 'empty' }, 'Nothing was recorded.')]));
-  if (recordings.some((recording) => recording.state === 'recording' || recording.state === 'sealing')) {
+  list.replaceChildren(...(recordings.length > 0 ? recordings.map((/** @type {any} */ recording) => row(recording, signal)) : [h('li', { class: 'empty' }, 'Nothing was recorded.')]));
+  if (recordings.some((/** @type {any} */ recording) => recording.state === 'recording' || recording.state === 'sealing')) {
     const timer = setTimeout(() => void load(meeting, list, storage, signal).catch(() => undefined), AGAIN_MS);
     signal.addEventListener('abort', () => clearTimeout(timer));
   }
 }
 
-/** How much room is left, in words. */
+/** How much room is left, in words. @param {any} storage */
 function room(storage) {
   if (!storage.healthy) return `Nothing can be recorded at the moment. ${storage.problem}`;
   if (storage.free_bytes === null) return '';
@@ -53,6 +58,7 @@ function room(storage) {
   return storage.days_left === null ? `${free} for recordings` : `${free}: enough for ${Math.floor(storage.days_left)} days at last week's pace`;
 }
 
+/** @param {any} recording @param {AbortSignal} signal */
 function row(recording, signal) {
   const finished = recording.state === 'ready' || recording.state === 'partial';
   const tracks = h('div', { class: 'recorded-tracks' });
@@ -73,28 +79,30 @@ function row(recording, signal) {
     finished && details);
 }
 
-/** What is missing from a recording, or was put right in it. */
+/** What is missing from a recording, or was put right in it. @param {string[]} sentences */
 function problems(sentences) {
   return sentences.length > 0 && h('ul', { class: 'hint problems' }, ...sentences.map((sentence) => h('li', {}, sentence)));
 }
 
+/** @param {any} recording @param {HTMLElement} container @param {AbortSignal} signal */
 async function showTracks(recording, container, signal) {
   if (container.children.length > 0) return;
   try {
     const { tracks, composition } = await rest.get(`/recordings/${encodeURIComponent(recording.id)}`);
-    container.replaceChildren(film(recording.id, composition, signal), ...tracks.map((track) => trackRow(recording, track)));
+    container.replaceChildren(film(recording.id, composition, signal), ...tracks.map((/** @type {any} */ track) => trackRow(recording, track)));
   } catch (error) {
     container.replaceChildren(h('p', { class: 'problem' }, sentenceOf(error)));
   }
 }
 
+/** @param {any} recording @param {any} track */
 function trackRow(recording, track) {
   const base = `/api/v1/recordings/${encodeURIComponent(recording.id)}/files/`;
   const sound = track.source === 'microphone' || track.source === 'screen-audio';
   return h('div', { class: 'recorded-track' },
     h('p', {}, h('strong', {}, track.name), ` · ${SOURCES[track.source] ?? track.source}`,
       h('span', { class: 'hint' }, ` ${duration(track.duration_ms)} · ${track.codec}`)),
-    ...track.files.map((file) => h('div', { class: 'recorded-file' },
+    ...track.files.map((/** @type {any} */ file) => h('div', { class: 'recorded-file' },
       h(sound ? 'audio' : 'video', { src: base + file, controls: true, preload: 'metadata' }),
       h('a', { class: 'icon-button', href: base + file, download: true, title: 'Download', 'aria-label': `Download ${file}` }, icon('download')),
       linksButton(recording.id, file, file))));

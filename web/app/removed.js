@@ -27,11 +27,13 @@ export class Removed {
     this.element.hidden = true;
   }
 
+  /** @param {{participant: string, name: string}[]} people */
   #show(people) {
     this.element.hidden = people.length === 0;
     this.element.replaceChildren(h('h3', {}, 'Removed'), ...people.map((one) => this.#row(one)));
   }
 
+  /** @param {{participant: string, name: string}} person */
   #row({ participant, name }) {
     const letBack = async () => {
       try {

@@ -12,9 +12,11 @@ import { codeOf } from './format.js';
  */
 export function signInCard(server, entered, returnTo) {
   const card = h('div', { class: 'card' });
+  /** @param {(Node|string|null|undefined|false)[]} parts */
   const show = (parts) => card.replaceChildren(...parts.filter(Boolean));
   const showSignIn = () => show(signIn());
   const showRegister = () => show(register());
+  /** @param {{username: string, password: string}} credentials */
   const showCode = (credentials) => show(secondStep(credentials));
 
   function signIn() {
@@ -98,6 +100,7 @@ export function signInCard(server, entered, returnTo) {
     ];
   }
 
+  /** @param {string} address */
   function confirmFirst(address) {
     return [
       h('h2', {}, 'Confirm your address'),

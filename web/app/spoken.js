@@ -10,6 +10,7 @@ const REST_MS = 300;
 export function spoken(meeting, signal) {
   const words = field('Search what was said', { type: 'search', name: 'spoken', autocomplete: 'off', maxlength: 200 });
   const found = h('ol', { class: 'spoken', 'aria-live': 'polite' });
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
   let timer;
   let asked = 0;
   const search = async () => {
@@ -33,6 +34,7 @@ export function spoken(meeting, signal) {
   return h('section', { class: 'card' }, words.element, found);
 }
 
+/** @param {any[]} captions */
 function lines(captions) {
   if (captions.length === 0) return [h('li', { class: 'hint' }, 'No matches.')];
   return captions.map((line) => h('li', {},

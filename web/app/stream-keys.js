@@ -27,12 +27,14 @@ export function showStreamKeys(meeting) {
     }
   }
 
+  /** @param {any} key */
   function row(key) {
     const used = key.last_used_at ? `last used ${dateTime(key.last_used_at)}` : 'never used';
     return h('li', { 'data-key': key.id }, h('span', {}, `${key.name}: ${key.role === 'publish' ? 'sends' : 'plays'}, ${used}`),
       h('button', { type: 'button', class: 'button danger', onclick: () => void remove(key) }, 'Delete'));
   }
 
+  /** @param {any} key */
   async function remove(key) {
     try {
       await rest.delete(`${base}/${encodeURIComponent(key.id)}`);
@@ -61,6 +63,7 @@ export function showStreamKeys(meeting) {
   ]);
 }
 
+/** @param {string} label @param {string} value */
 function secret(label, value) {
   const shown = field(label, { value, readonly: true });
   const copy = h('button', { type: 'button', class: 'button', onclick: () => void copyText(value, `${label} copied.`) }, 'Copy');

@@ -10,6 +10,7 @@ const GAP = 8;
 /** Tiles smaller than this show nobody; the rest wait for their turn to speak. */
 const SMALLEST_AREA = 190 * 120;
 const MOST_TILES = 25;
+/** @type {Record<string, string>} */
 const PAUSED = {
   bandwidth: 'Paused: the network is too slow',
   codec_unsupported: 'This browser cannot play this video',
@@ -78,7 +79,10 @@ export class Tiles {
     const ids = others.map(({ id }) => id);
     const before = this.#shown;
     this.#shown = chooseShown(ids, before, this.#spoke, ids.length + 1 > limit ? Math.max(1, limit - 2) : limit);
-    const tiles = this.#shown.map((id) => this.#person(this.#room.roster.participants.get(id)));
+    const tiles = this.#shown.flatMap((id) => {
+      const participant = this.#room.roster.participants.get(id);
+      return participant ? [this.#person(participant)] : [];
+    });
     this.#hideRest(ids);
     tiles.push(this.#self());
     const elements = tiles.map((tile) => tile.element);
@@ -92,6 +96,7 @@ export class Tiles {
     this.#place(layout, elements.length);
   }
 
+  /** @param {string} layout */
   #limit(layout) {
     if (layout !== 'grid') return MOST_TILES;
     const { width, height } = this.#grid.getBoundingClientRect();
@@ -99,6 +104,7 @@ export class Tiles {
     return Math.max(4, Math.min(MOST_TILES, Math.floor((width * height) / SMALLEST_AREA)));
   }
 
+  /** @param {string} layout @param {number} count */
   #place(layout, count) {
     const style = this.#grid.style;
     if (layout !== 'grid') {
@@ -111,6 +117,7 @@ export class Tiles {
     style.setProperty('--tile-height', `${grid.tileHeight}px`);
   }
 
+  /** @param {import('/sdk/parley.js').Participant} participant */
   #person(participant) {
     let tile = this.#people.get(participant.id);
     if (!tile) {
@@ -144,6 +151,7 @@ export class Tiles {
     return tile;
   }
 
+  /** @param {import('/sdk/parley.js').RemoteTrack[]} screens */
   #reconcileScreens(screens) {
     for (const track of screens) {
       let tile = this.#screens.get(track.id);
@@ -166,7 +174,7 @@ export class Tiles {
     arrange(this.#stage, [...this.#screens.values()].map((tile) => tile.element));
   }
 
-  /** Whoever has no tile costs no bandwidth; whoever is gone loses the tile. */
+  /** Whoever has no tile costs no bandwidth; whoever is gone loses the tile. @param {string[]} ids */
   #hideRest(ids) {
     for (const [id, tile] of this.#people) {
       if (id === 'self' || this.#shown.includes(id)) continue;
@@ -181,6 +189,7 @@ export class Tiles {
     }
   }
 
+  /** @param {{participant: string, level: number}[]} speakers */
   #speaking(speakers) {
     const now = performance.now();
     this.#speakers = new Set(speakers.map(({ participant }) => participant));
@@ -195,6 +204,7 @@ export class Tiles {
   }
 }
 
+/** @param {import('/sdk/parley.js').RemoteTrack} track */
 function pauseText(track) {
   return track.paused ? PAUSED[track.pausedReason] ?? 'Paused' : '';
 }

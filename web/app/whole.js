@@ -15,6 +15,7 @@
     }
   };
 
+  /** @param {number} tries */
   const keep = (tries) => {
     try {
       sessionStorage.setItem(KEY, String(tries));
@@ -24,6 +25,7 @@
   };
 
   let waits = false;
+  /** @param {Event} event */
   const again = ({ target }) => {
     if (!(target instanceof HTMLScriptElement) || waits) return;
     waits = true;

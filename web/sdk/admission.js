@@ -14,8 +14,10 @@ import { RestError } from './rest.js';
 export function admission(rest, meeting, who, { admitted = () => undefined, waiting = () => undefined, signal } = {}) {
   const { rejoin_secret: kept, ...stranger } = who;
   let secret = kept;
+  /** @param {{passcode?: string}} more */
   const join = (more) => rest.join(meeting, { ...stranger, ...(secret ? { rejoin_secret: secret } : {}), ...more });
   // The ticket proves that the passcode was right.
+  /** @param {{lobby_ticket: string}} waiting */
   const askAgain = ({ lobby_ticket }) => rest.join(meeting, { name: stranger.name, lobby_ticket });
 
   async function joinOnce() {
@@ -44,6 +46,7 @@ export function admission(rest, meeting, who, { admitted = () => undefined, wait
   };
 }
 
+/** @param {number} ms @param {AbortSignal} [signal] */
 function pause(ms, signal) {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();

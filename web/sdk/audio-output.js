@@ -38,6 +38,7 @@ export class AudioOutput extends Emitter {
     for (const track of [...this.#elements.keys()]) this.#remove(track);
   }
 
+  /** @param {import('./roster.js').RemoteTrack} track */
   #show(track) {
     if (track.media !== 'audio') return;
     if (!track.mediaTrack) {
@@ -62,6 +63,7 @@ export class AudioOutput extends Emitter {
     this.#speaker = '';
   }
 
+  /** @param {string} track */
   #remove(track) {
     const element = this.#elements.get(track);
     if (!element) return;

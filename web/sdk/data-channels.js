@@ -56,6 +56,7 @@ export class DataChannels extends Emitter {
     return sent;
   }
 
+  /** @param {Uint8Array<ArrayBuffer>} message */
   #sendLossy(message) {
     const channel = this.#lossy;
     if (channel?.readyState !== 'open' || channel.bufferedAmount + message.length > MAX_BUFFERED_BYTES) return false;
@@ -63,6 +64,7 @@ export class DataChannels extends Emitter {
     return true;
   }
 
+  /** @param {Uint8Array<ArrayBuffer>} message */
   async #sendReliable(message) {
     const channel = this.#reliable;
     if (channel?.readyState === 'connecting') await settled(channel, 'open');
@@ -74,6 +76,7 @@ export class DataChannels extends Emitter {
     return true;
   }
 
+  /** @param {RTCPeerConnection} pc @param {keyof typeof CHANNELS} label */
   #make(pc, label) {
     const reliable = label === 'reliable';
     const channel = pc.createDataChannel(label, { negotiated: true, ...CHANNELS[label] });
@@ -90,7 +93,7 @@ export class DataChannels extends Emitter {
   }
 }
 
-/** Resolves with the channel's next event of a type, or when it is closed. */
+/** Resolves with the channel's next event of a type, or when it is closed. @param {RTCDataChannel} channel @param {string} type */
 function settled(channel, type) {
   return new Promise((resolve) => {
     channel.addEventListener(type, resolve, { once: true });

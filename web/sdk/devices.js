@@ -17,6 +17,7 @@ export function mediaSupport() {
 /** @returns {Promise<{cameras: MediaDeviceInfo[], microphones: MediaDeviceInfo[], speakers: MediaDeviceInfo[]}>} */
 export async function listDevices() {
   const all = (await navigator.mediaDevices?.enumerateDevices?.()) ?? [];
+  /** @param {MediaDeviceKind} kind */
   const of = (kind) => all.filter((device) => device.kind === kind && device.deviceId !== '');
   return { cameras: of('videoinput'), microphones: of('audioinput'), speakers: of('audiooutput') };
 }
@@ -60,11 +61,12 @@ export function deviceProblem(error, device) {
   }
 }
 
-/** A chosen device is asked for as ideal: it may have been unplugged since. */
+/** A chosen device is asked for as ideal: it may have been unplugged since. @param {string} [deviceId] */
 function wanted(deviceId) {
   return deviceId ? { deviceId: { ideal: deviceId } } : {};
 }
 
+/** @param {MediaStreamConstraints} constraints */
 function open(constraints) {
   if (!navigator.mediaDevices?.getUserMedia) throw new DOMException('insecure origin', 'SecurityError');
   return navigator.mediaDevices.getUserMedia(constraints);

@@ -18,12 +18,19 @@ globalThis.addEventListener('rtctransform', (/** @type {any} */ event) => {
     .catch(() => undefined); // its peer was closed
 });
 
-/** How much of a frame stays clear: a VP8 header is longer in a keyframe, which its first bit tells. */
+/**
+ * How much of a frame stays clear: a VP8 header is longer in a keyframe, which its first bit tells.
+ * @param {Uint8Array} data @param {'audio'|'video'} media
+ */
 function clearBytes(data, media) {
   if (media === 'audio') return 1;
   return data.length > 0 && (data[0] & 1) === 0 ? 10 : 3;
 }
 
+/**
+ * @param {{data: ArrayBuffer}} frame an RTCEncodedVideoFrame or RTCEncodedAudioFrame
+ * @param {TransformStreamDefaultController} controller @param {'audio'|'video'} media
+ */
 async function encrypt(frame, controller, media) {
   const data = new Uint8Array(frame.data);
   const clear = data.subarray(0, clearBytes(data, media));
@@ -38,6 +45,10 @@ async function encrypt(frame, controller, media) {
   controller.enqueue(frame);
 }
 
+/**
+ * @param {{data: ArrayBuffer}} frame an RTCEncodedVideoFrame or RTCEncodedAudioFrame
+ * @param {TransformStreamDefaultController} controller @param {'audio'|'video'} media
+ */
 async function decrypt(frame, controller, media) {
   const data = new Uint8Array(frame.data);
   const clear = data.subarray(0, clearBytes(data, media));

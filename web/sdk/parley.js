@@ -1,4 +1,11 @@
-/** Parley's web SDK. See README.md beside this file. */
+/**
+ * Parley's web SDK. See README.md beside this file.
+ *
+ * @typedef {import('./connection-state.js').ConnectionState} ConnectionState
+ * @typedef {import('./roster.js').Participant} Participant
+ * @typedef {import('./roster.js').RemoteTrack} RemoteTrack
+ * @typedef {import('./statistics.js').Reading} Reading
+ */
 export { admission } from './admission.js';
 export { AudioOutput } from './audio-output.js';
 export { deviceProblem, listDevices, mediaSupport, openCamera, openMicrophone, openScreen } from './devices.js';

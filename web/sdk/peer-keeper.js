@@ -43,6 +43,7 @@ class Watch {
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #timer;
 
+  /** @param {import('./publish-peer.js').PublishPeer|import('./subscribe-peer.js').SubscribePeer} peer @param {() => boolean} canSignal */
   constructor(peer, canSignal) {
     this.#peer = peer;
     this.#canSignal = canSignal;
@@ -83,6 +84,7 @@ class Watch {
     this.#timer = undefined;
   }
 
+  /** @param {number} ms */
   #schedule(ms) {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;

@@ -60,7 +60,7 @@ export class PublishPeer extends Emitter {
 
   /**
    * @param {object} options
-   * @param {(message: object) => boolean} options.send passes a message to signaling; false when it could not
+   * @param {(message: import('./signaling.js').Message) => boolean} options.send passes a message to signaling; false when it could not
    * @param {boolean} options.simulcast
    * @param {string} options.codec preferred video codec
    * @param {import('./encryption.js').Encryption} [options.encryption]
@@ -118,7 +118,10 @@ export class PublishPeer extends Emitter {
     return published;
   }
 
-  /** Swap what a source sends (another device, or nothing while a camera is off) without negotiating. */
+  /**
+   * Swap what a source sends (another device, or nothing while a camera is off) without negotiating.
+   * @param {Source} source @param {MediaStreamTrack|null} mediaTrack
+   */
   async replaceMedia(source, mediaTrack) {
     const published = this.#published.get(source);
     if (!published) return;
@@ -159,6 +162,7 @@ export class PublishPeer extends Emitter {
     }).catch((error) => this.#fail(error));
   }
 
+  /** @param {Source} source */
   async #stopBackup(source) {
     const backup = this.#backups.get(source);
     if (!backup) return;
@@ -226,7 +230,7 @@ export class PublishPeer extends Emitter {
     }).catch((error) => this.#fail(error)).then(() => this.#settled());
   }
 
-  /** The server refused the offer in flight. */
+  /** The server refused the offer in flight. @param {string} detail */
   refuse(detail) {
     if (!this.#awaiting) return Promise.resolve();
     return this.#serial.run(async () => {
@@ -277,6 +281,7 @@ export class PublishPeer extends Emitter {
     this.#send({ kind: 'offer', peer: 'publish', id: this.#offerId, sdp, tracks, restart: this.#fresh });
   }
 
+  /** @param {string} mid @param {string} track */
   #number(mid, track) {
     for (const [source, transceiver] of this.#transceivers) {
       const published = this.#published.get(source);
@@ -289,12 +294,14 @@ export class PublishPeer extends Emitter {
     }
   }
 
+  /** @param {Published} published */
   async #place({ source, mediaTrack, codec, scalabilityMode }) {
     this.#open();
     if (mediaTrack) mediaTrack.contentHint = contentHintFor(source);
     this.#transceivers.set(source, await this.#transceiverFor(source, mediaTrack, codec, scalabilityMode));
   }
 
+  /** @param {Source} source @param {MediaStreamTrack|null} mediaTrack @param {string} codec @param {string} scalabilityMode */
   async #transceiverFor(source, mediaTrack, codec, scalabilityMode) {
     const purpose = `${source} ${codec} ${scalabilityMode}`;
     const made = this.#made.get(purpose);
@@ -356,6 +363,7 @@ export class PublishPeer extends Emitter {
     this.#dirty = false;
   }
 
+  /** @param {unknown} error */
   #fail(error) {
     if (!this.#pc) return; // it was closed meanwhile, which is why
     this.emit('failed', error);

@@ -30,7 +30,10 @@ export class EarlySocket {
     this.#open();
   }
 
-  /** The socket, if it leads where `door` does and lives; else it is closed, and null. Once. */
+  /**
+   * The socket, if it leads where `door` does and lives; else it is closed, and null. Once.
+   * @param {import('./webtransport-socket.js').WebTransportDoor|null} [door]
+   */
   take(door) {
     const socket = this.#socket;
     this.#socket = null;
@@ -97,7 +100,9 @@ export class RacingSocket extends EventTarget {
     for (const runner of this.#runners.values()) runner.close();
   }
 
+  /** @param {string} kind @param {() => WebSocket|WebTransportSocket} make */
   #enter(kind, make) {
+    /** @type {EventTarget & (WebSocket|WebTransportSocket)} */
     let runner;
     try {
       runner = make();
@@ -107,12 +112,13 @@ export class RacingSocket extends EventTarget {
     }
     this.#runners.set(kind, runner);
     runner.addEventListener('open', () => this.#opened(kind, runner));
-    runner.addEventListener('message', ({ data }) => {
+    runner.addEventListener('message', (/** @type {any} a MessageEvent */ { data }) => {
       if (runner === this.#winner) this.dispatchEvent(new MessageEvent('message', { data }));
     });
-    runner.addEventListener('close', ({ code, reason }) => this.#ended(kind, runner, code, reason));
+    runner.addEventListener('close', (/** @type {any} a CloseEvent */ { code, reason }) => this.#ended(kind, runner, code, reason));
   }
 
+  /** @param {string} kind @param {WebSocket|WebTransportSocket} runner */
   #opened(kind, runner) {
     if (this.#winner) return;
     this.#winner = runner;
@@ -121,6 +127,7 @@ export class RacingSocket extends EventTarget {
     this.dispatchEvent(new Event('open'));
   }
 
+  /** @param {string} kind @param {WebSocket|WebTransportSocket} runner @param {number} code @param {string} reason */
   #ended(kind, runner, code, reason) {
     this.#runners.delete(kind);
     const isLast = this.#winner ? this.#winner === runner : this.#runners.size === 0;

@@ -80,7 +80,10 @@ export class Rest {
     }
   }
 
-  /** Create the first administrator with the one-time token of the first start. */
+  /**
+   * Create the first administrator with the one-time token of the first start.
+   * @param {{token: string, username: string, password: string, email?: string}} account
+   */
   async setup(account) {
     return this.#signedIn(await this.post('/setup', account));
   }
@@ -90,12 +93,12 @@ export class Rest {
     return this.get('/server');
   }
 
-  /** Mail a link to set a new password; the answer does not tell whether there is such an account. */
+  /** Mail a link to set a new password; the answer does not tell whether there is such an account. @param {string} email */
   forgotPassword(email) {
     return this.post('/auth/forgot-password', { email });
   }
 
-  /** @param {string} token of the link in the mail */
+  /** @param {string} token of the link in the mail @param {string} password */
   resetPassword(token, password) {
     return this.post('/auth/reset-password', { token, password });
   }
@@ -105,7 +108,10 @@ export class Rest {
     return this.post('/auth/verify-email', { token });
   }
 
-  /** Give an account its earlier address back, with a new password. @param {string} token of the link in the mail */
+  /**
+   * Give an account its earlier address back, with a new password. @param {string} token of the link in the mail
+   * @param {string} password
+   */
   undoEmail(token, password) {
     return this.post('/auth/undo-email', { token, password });
   }
@@ -114,16 +120,17 @@ export class Rest {
     return this.get('/meetings');
   }
 
+  /** @param {object} meeting its title, time and settings */
   createMeeting(meeting) {
     return this.post('/meetings', meeting);
   }
 
-  /** What anyone who has the link may see of a meeting. */
+  /** What anyone who has the link may see of a meeting. @param {string} id */
   meeting(id) {
     return this.get(`/meetings/${encodeURIComponent(id)}/summary`);
   }
 
-  /** What a participant may see of a meeting: its settings too. */
+  /** What a participant may see of a meeting: its settings too. @param {string} id */
   meetingDetails(id) {
     return this.get(`/meetings/${encodeURIComponent(id)}`);
   }
@@ -155,47 +162,54 @@ export class Rest {
     this.#participantToken = null;
   }
 
+  /** @param {string} id */
   leave(id) {
     return this.post(`/meetings/${encodeURIComponent(id)}/leave`);
   }
 
-  /** Who waits to be let in, for hosts. @returns {Promise<{waiting: {id: string, name: string}[]}>} */
+  /** Who waits to be let in, for hosts. @returns {Promise<{waiting: {id: string, name: string}[]}>} @param {string} id */
   lobby(id) {
     return this.get(`/meetings/${encodeURIComponent(id)}/lobby`);
   }
 
-  /** Let somebody in from the lobby, or turn them away. @param {boolean} admitted */
+  /** Let somebody in from the lobby, or turn them away. @param {boolean} admitted @param {string} id @param {string} entry */
   decideLobby(id, entry, admitted) {
     const verb = admitted ? 'admit' : 'deny';
     return this.post(`/meetings/${encodeURIComponent(id)}/lobby/${encodeURIComponent(entry)}/${verb}`);
   }
 
-  /** Hold everybody's microphone muted but hosts'; no sources release them. @param {string[]} [muted] */
+  /** Hold everybody's microphone muted but hosts'; no sources release them. @param {string[]} [muted] @param {string} id */
   muteAll(id, muted = ['microphone']) {
     return this.post(`/meetings/${encodeURIComponent(id)}/mute-all`, { muted });
   }
 
-  /** Sources that a host holds muted from now on; none releases all. @param {string[]} muted */
+  /**
+   * Sources that a host holds muted from now on; none releases all. @param {string[]} muted
+   * @param {string} id @param {string} participant
+   */
   muteParticipant(id, participant, muted) {
     return this.post(`${participantPath(id, participant)}/mute`, { muted });
   }
 
-  /** @param {boolean} [ban] also keep the account from coming back */
+  /** @param {boolean} [ban] also keep the account from coming back @param {string} id @param {string} participant */
   removeParticipant(id, participant, ban = false) {
     return this.post(`${participantPath(id, participant)}/remove`, { ban });
   }
 
-  /** Who is and was in a meeting. @returns {Promise<{participants: {participant: string, name: string, present: boolean, removed: boolean}[]}>} */
+  /**
+   * Who is and was in a meeting. @returns {Promise<{participants: {participant: string, name: string, present: boolean, removed: boolean}[]}>}
+   * @param {string} id
+   */
   participants(id) {
     return this.get(`/meetings/${encodeURIComponent(id)}/participants`);
   }
 
-  /** Let somebody who was removed come in again. */
+  /** Let somebody who was removed come in again. @param {string} id @param {string} participant */
   readmitParticipant(id, participant) {
     return this.post(`${participantPath(id, participant)}/readmit`);
   }
 
-  /** The breakout rooms of a meeting, and who is assigned to which. */
+  /** The breakout rooms of a meeting, and who is assigned to which. @param {string} id */
   breakouts(id) {
     return this.get(`/meetings/${encodeURIComponent(id)}/breakouts`);
   }
@@ -208,18 +222,22 @@ export class Rest {
     return this.post(`/meetings/${encodeURIComponent(id)}/breakouts${verb ? `/${verb}` : ''}`, body);
   }
 
+  /** @param {string} id */
   end(id) {
     return this.post(`/meetings/${encodeURIComponent(id)}/end`);
   }
 
+  /** @param {string} id */
   startRecording(id) {
     return this.post(`/meetings/${encodeURIComponent(id)}/recording/start`);
   }
 
+  /** @param {string} id */
   stopRecording(id) {
     return this.post(`/meetings/${encodeURIComponent(id)}/recording/stop`);
   }
 
+  /** @param {string} id */
   recordings(id) {
     return this.get(`/meetings/${encodeURIComponent(id)}/recordings`);
   }
@@ -235,28 +253,34 @@ export class Rest {
     }
   }
 
+  /** @param {string} path */
   get(path) {
     return this.#withSession(() => this.#request('GET', path));
   }
 
+  /** @param {string} path @param {object} [body] */
   post(path, body) {
     return this.#change('POST', path, body);
   }
 
+  /** @param {string} path @param {object} [body] */
   put(path, body) {
     return this.#change('PUT', path, body);
   }
 
+  /** @param {string} path @param {object} [body] */
   delete(path, body) {
     return this.#change('DELETE', path, body);
   }
 
+  /** @param {any} answer */
   #signedIn(answer) {
     this.#csrf = answer.csrf_token;
     this.#freshUntil = Date.now() + answer.expires_in * 1000 - MARGIN_MS;
     return answer;
   }
 
+  /** @param {string} method @param {string} path @param {object} [body] @param {Record<string, string>} [more] headers */
   #change(method, path, body, more) {
     return this.#withSession(async () => {
       await this.prefetch();
@@ -271,7 +295,7 @@ export class Rest {
     });
   }
 
-  /** Renew an access token that has run out, once, and try again. */
+  /** Renew an access token that has run out, once, and try again. @template T @param {() => Promise<T>} call */
   async #withSession(call) {
     try {
       return await call();
@@ -294,6 +318,9 @@ export class Rest {
     return this.#refreshing;
   }
 
+  /**
+   * @param {string} method @param {string} path @param {object} [body] @param {Record<string, string>} [more] headers @returns {Promise<any>}
+   */
   async #request(method, path, body, more = {}) {
     /** @type {Record<string, string>} */
     const headers = { Accept: 'application/json', ...more };
@@ -320,6 +347,7 @@ function newTrace() {
   return `00-${hex.slice(0, 32)}-${hex.slice(32)}-01`;
 }
 
+/** @param {string} id @param {string} participant */
 function participantPath(id, participant) {
   return `/meetings/${encodeURIComponent(id)}/participants/${encodeURIComponent(participant)}`;
 }

@@ -177,11 +177,15 @@ export class Room extends Emitter {
     this.#viewing.set(track, wish);
   }
 
-  /** Follow the size of an element that shows a track; it is the track's wish until `unwatch`. */
+  /**
+   * Follow the size of an element that shows a track; it is the track's wish until `unwatch`.
+   * @param {Element} element @param {string} track
+   */
   watch(element, track) {
     this.#viewing.watch(element, track);
   }
 
+  /** @param {Element} element */
   unwatch(element) {
     this.#viewing.unwatch(element);
   }
@@ -211,6 +215,7 @@ export class Room extends Emitter {
     this.#signaling.send({ kind: 'consent', ...consent });
   }
 
+  /** @param {boolean} again */
   async #admitted(again) {
     const admission = await this.#admit(again);
     const servers = admission.iceServers ?? [];
@@ -261,6 +266,7 @@ export class Room extends Emitter {
     error: (message) => this.#refused(message),
   };
 
+  /** @param {any} info a `room-info` */
   #welcome(info) {
     const again = this.participant !== '';
     this.participant = info.participant;
@@ -283,7 +289,10 @@ export class Room extends Emitter {
     void this.#negotiate(info.resumed ?? false, again);
   }
 
-  /** Offer what we publish: the first time as prepared, after a resume what the server may have missed, else afresh. */
+  /**
+   * Offer what we publish: the first time as prepared, after a resume what the server may have missed, else afresh.
+   * @param {boolean} resumed @param {boolean} again
+   */
   async #negotiate(resumed, again) {
     for (const { source } of this.#publish.published) {
       if (!this.grants.publish.includes(source)) await this.#publish.remove(source);
@@ -302,6 +311,7 @@ export class Room extends Emitter {
     this.#viewing.flush();
   }
 
+  /** @param {{participant: string, reason: string}} message */
   #participantLeft({ participant, reason }) {
     const known = this.roster.participants.get(participant);
     if (!known) return;
@@ -310,6 +320,7 @@ export class Room extends Emitter {
     this.emit('participant-left', { ...known, reason });
   }
 
+  /** @param {RemoteTrack} track */
   #trackAdded(track) {
     if (track.participant === this.participant) return;
     this.#viewing.add(track.id, track.media);
@@ -318,6 +329,7 @@ export class Room extends Emitter {
     if (track.mediaTrack) this.emit('track-media', track);
   }
 
+  /** @param {string} id */
   #trackRemoved(id) {
     const track = this.roster.tracks.get(id);
     if (!track) return;
@@ -325,22 +337,26 @@ export class Room extends Emitter {
     this.#forget(track);
   }
 
+  /** @param {RemoteTrack} track */
   #forget(track) {
     this.#viewing.remove(track.id);
     track.mediaTrack = null;
     this.emit('track-removed', track);
   }
 
+  /** @param {any} message */
   #trackMuted(message) {
     const own = this.#publish.published.find((published) => published.track === message.track);
     if (!own) this.#trackChanged(this.roster.muteTrack(message));
     else if (message.muted && message.by_host) this.#obey(own.source);
   }
 
+  /** @param {RemoteTrack|null} track */
   #trackChanged(track) {
     if (track) this.emit('track-changed', track);
   }
 
+  /** @param {any} grants as they came */
   #grantsChanged(grants) {
     this.grants = grantsOf(grants);
     for (const { source, muted } of this.#publish.published) {
@@ -350,11 +366,15 @@ export class Room extends Emitter {
     this.emit('grants', this.grants);
   }
 
-  /** A host holds a source muted. Shared sound has no button to unmute it: the server holds it back until the release. */
+  /**
+   * A host holds a source muted. Shared sound has no button to unmute it: the server holds it back until the release.
+   * @param {Source} source
+   */
   #obey(source) {
     if (source !== 'screen-audio') void this.setMuted(source, true);
   }
 
+  /** @param {any} message */
   #refused(message) {
     // A fatal one ends the attendance, and `connection` tells of it.
     if (message.fatal) return;
@@ -372,6 +392,7 @@ export class Room extends Emitter {
     }
   }
 
+  /** @param {import('./signaling.js').SignalingState} state */
   #signalingChanged(state) {
     this.#signalingState = state;
     if (state.state === 'closed') this.#close();

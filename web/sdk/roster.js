@@ -5,6 +5,8 @@
  * @typedef {{id: string, participant: string, source: import('./publish-peer.js').Source, media: 'audio'|'video',
  *   codec: string, muted: boolean, mutedByHost: boolean, paused: boolean, pausedReason: string,
  *   mediaTrack: MediaStreamTrack|null}} RemoteTrack `muted` is the publisher's or a host's doing, `paused` the server's
+ * @typedef {{participant: string, name: string, host?: boolean, connected?: boolean, recorded?: boolean}} ParticipantInfo
+ * @typedef {{track: string, participant: string, source: any, media: any, codec: string, muted?: boolean}} TrackInfo
  */
 
 export class Roster {
@@ -13,7 +15,7 @@ export class Roster {
   /** @type {Map<string, RemoteTrack>} */
   tracks = new Map();
 
-  /** @param {{participant: string, name: string, host?: boolean, connected?: boolean, recorded?: boolean}} info */
+  /** @param {ParticipantInfo} info @returns {Participant} */
   setParticipant(info) {
     const known = this.participants.get(info.participant);
     const fields = {
@@ -28,7 +30,7 @@ export class Roster {
     return fields;
   }
 
-  /** @param {{track: string, participant: string, source: any, media: any, codec: string, muted?: boolean}} info */
+  /** @param {TrackInfo} info @returns {RemoteTrack} */
   setTrack(info) {
     const known = this.tracks.get(info.track);
     if (known) return Object.assign(known, { codec: info.codec, muted: info.muted ?? false });
@@ -48,13 +50,19 @@ export class Roster {
     return track;
   }
 
-  /** Note a mute of the publisher's or a host's. @returns {RemoteTrack|null} the track, null when there is none */
+  /**
+   * Note a mute of the publisher's or a host's. @returns {RemoteTrack|null} the track, null when there is none
+   * @param {{track: string, muted: boolean, by_host?: boolean}} message
+   */
   muteTrack({ track: id, muted, by_host: byHost = false }) {
     const track = this.tracks.get(id);
     return track ? Object.assign(track, { muted, mutedByHost: muted && byHost }) : null;
   }
 
-  /** Note a pause of the server's. @returns {RemoteTrack|null} the track, null when there is none */
+  /**
+   * Note a pause of the server's. @returns {RemoteTrack|null} the track, null when there is none
+   * @param {{track: string, paused: boolean, reason?: string}} message
+   */
   pauseTrack({ track: id, paused, reason = '' }) {
     const track = this.tracks.get(id);
     return track ? Object.assign(track, { paused, pausedReason: reason }) : null;
@@ -67,6 +75,7 @@ export class Roster {
 
   /**
    * Take over a whole room-info.
+   * @param {ParticipantInfo[]} participants @param {TrackInfo[]} tracks
    * @returns {{joined: Participant[], left: Participant[], added: RemoteTrack[], removed: RemoteTrack[]}} the difference
    */
   replace(participants, tracks) {
@@ -76,15 +85,9 @@ export class Roster {
     const left = [...this.participants.values()].filter((participant) => !present.has(participant.id));
     for (const track of removed) this.tracks.delete(track.id);
     for (const participant of left) this.participants.delete(participant.id);
-    const joined = participants.filter((info) => !this.participants.has(info.participant));
-    const added = tracks.filter((info) => !this.tracks.has(info.track));
-    for (const info of participants) this.setParticipant(info);
-    for (const info of tracks) this.setTrack(info);
-    return {
-      joined: joined.map((info) => this.participants.get(info.participant)),
-      left,
-      added: added.map((info) => this.tracks.get(info.track)),
-      removed,
-    };
+    const known = new Set([...this.participants.keys(), ...this.tracks.keys()]);
+    const joined = participants.map((info) => this.setParticipant(info)).filter(({ id }) => !known.has(id));
+    const added = tracks.map((info) => this.setTrack(info)).filter(({ id }) => !known.has(id));
+    return { joined, left, added, removed };
   }
 }

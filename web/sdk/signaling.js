@@ -230,6 +230,7 @@ export class Signaling extends Emitter {
     return failure;
   }
 
+  /** @param {any} failure @param {any} error */
   #admissionFailure(failure, error) {
     failure.code = error.code ?? 'unreachable';
     failure.reason = error.message ?? String(error);
@@ -239,7 +240,10 @@ export class Signaling extends Emitter {
     return failure;
   }
 
-  /** Open a socket, join with `credential`, and pass messages on until the socket ends. */
+  /**
+   * Open a socket, join with `credential`, and pass messages on until the socket ends.
+   * @param {{token: string}|{resume: string}} credential @param {EarlySocket|null} early
+   */
   #converse(credential, early) {
     return new Promise((resolve) => {
       const outcome = { joined: false, refused: false, code: 'connection_lost', reason: 'The connection was lost.' };
@@ -276,6 +280,7 @@ export class Signaling extends Emitter {
     });
   }
 
+  /** @param {Message} info */
   #welcome(info) {
     this.#resume = info.resume;
     this.#joined = true;
@@ -287,6 +292,7 @@ export class Signaling extends Emitter {
     this.#first = null;
   }
 
+  /** @param {Message} message @param {{code: string, reason: string}} outcome */
   #note(message, outcome) {
     if (message.kind === 'pong') {
       if (message.id === this.#pingId) this.roundTrip = performance.now() - this.#pingSentAt;
@@ -331,12 +337,13 @@ export class Signaling extends Emitter {
     this.#probing = undefined;
   }
 
-  /** Give a socket up without waiting for a closing handshake that a dead network never completes. */
+  /** Give a socket up without waiting for a closing handshake that a dead network never completes. @param {RacingSocket} socket */
   #drop(socket) {
     socket.close(4000, 'no answer');
     socket.dispatchEvent(new CloseEvent('close', { code: 4000 }));
   }
 
+  /** @param {number} ms @param {{code: string, reason: string}} outcome */
   async #pause(ms, { code, reason }) {
     this.#emitState({ state: 'waiting', retryAt: performance.now() + ms, code, reason });
     await new Promise((resolve) => {
@@ -349,6 +356,7 @@ export class Signaling extends Emitter {
     this.#wake = null;
   }
 
+  /** @param {string} code @param {string} reason */
   #end(code, reason) {
     this.#closed = true;
     this.#joined = false;

@@ -51,7 +51,9 @@ export function summarise(now, before, at, atBefore) {
   let lost = 0;
   for (const [key, entry] of now) {
     const old = before.get(key) ?? {};
+    /** @param {string} field */
     const grown = (field) => Math.max(0, (entry[field] ?? 0) - (old[field] ?? 0));
+    /** @param {string} field */
     const rate = (field) => (seconds > 0 ? (grown(field) * 8) / seconds : 0);
     if (entry.type === 'inbound-rtp') {
       received += grown('packetsReceived');
@@ -85,6 +87,7 @@ export function qualityOf(reading) {
   return 'good';
 }
 
+/** @param {any} entry @param {number} bitrate @param {number} lost @returns {Incoming} */
 function incomingOf(entry, bitrate, lost) {
   return {
     mid: entry.mid ?? '', media: entry.kind, bitrate, lost, framesDecoded: entry.framesDecoded ?? 0,
@@ -93,6 +96,7 @@ function incomingOf(entry, bitrate, lost) {
   };
 }
 
+/** @param {any} entry @param {number} bitrate @returns {Outgoing} */
 function outgoingOf(entry, bitrate) {
   return {
     mid: entry.mid ?? '', rid: entry.rid ?? '', media: entry.kind, bitrate, framesPerSecond: entry.framesPerSecond ?? 0,

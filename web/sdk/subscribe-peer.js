@@ -23,7 +23,7 @@ export class SubscribePeer extends Emitter {
   #ufrag = '';
   #serial = new Serial();
 
-  /** @param {{send: (message: object) => boolean, encryption?: import('./encryption.js').Encryption}} options */
+  /** @param {{send: (message: import('./signaling.js').Message) => boolean, encryption?: import('./encryption.js').Encryption}} options */
   constructor({ send, encryption }) {
     super();
     this.#encryption = encryption;
@@ -80,6 +80,7 @@ export class SubscribePeer extends Emitter {
     this.#discard();
   }
 
+  /** @param {RTCPeerConnection} pc */
   #announce(pc) {
     for (const { mid, receiver } of pc.getTransceivers()) {
       if (mid !== null) this.emit('media', { mid, mediaTrack: receiver.track });

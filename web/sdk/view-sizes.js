@@ -16,7 +16,10 @@ export class ViewSizes {
     });
   }
 
-  /** Ask for `track` at the size of `element`. An element shows one track; a track may have several elements. */
+  /**
+   * Ask for `track` at the size of `element`. An element shows one track; a track may have several elements.
+   * @param {Element} element @param {string} track
+   */
   watch(element, track) {
     const before = this.#views.get(element);
     if (before?.track === track) return;
@@ -25,6 +28,7 @@ export class ViewSizes {
     this.#observer.observe(element);
   }
 
+  /** @param {Element} element */
   unwatch(element) {
     const view = this.#views.get(element);
     if (!view) return;
@@ -38,6 +42,7 @@ export class ViewSizes {
     this.#views.clear();
   }
 
+  /** @param {ResizeObserverEntry} entry */
   #measure(entry) {
     const view = this.#views.get(entry.target);
     if (!view) return;
@@ -47,6 +52,7 @@ export class ViewSizes {
     this.#report(view.track);
   }
 
+  /** @param {string} track */
   #report(track) {
     const views = [...this.#views.values()].filter((view) => view.track === track);
     const width = Math.max(0, ...views.map((view) => view.width));

@@ -51,10 +51,12 @@ export class Viewing {
     this.#schedule();
   }
 
+  /** @param {Element} element @param {string} track */
   watch(element, track) {
     this.#sizes.watch(element, track);
   }
 
+  /** @param {Element} element */
   unwatch(element) {
     this.#sizes.unwatch(element);
   }

@@ -37,7 +37,7 @@ export class WebTransportSocket extends EventTarget {
     else this.#over(code, reason);
   }
 
-  /** Let what was sent go out before the session is closed. */
+  /** Let what was sent go out before the session is closed. @param {number} code @param {string} reason */
   async #sayGoodbye(code, reason) {
     await this.#writer?.close().catch(() => {});
     this.#over(code, reason);
@@ -64,6 +64,7 @@ export class WebTransportSocket extends EventTarget {
     }
   }
 
+  /** @param {ReadableStream<Uint8Array<ArrayBuffer>>} readable */
   async #read(readable) {
     const reader = readable.pipeThrough(new TextDecoderStream()).getReader();
     let rest = '';
@@ -76,6 +77,7 @@ export class WebTransportSocket extends EventTarget {
     }
   }
 
+  /** @param {number} code @param {string} reason */
   #over(code, reason) {
     if (this.readyState === WebSocket.CLOSED) return;
     this.readyState = WebSocket.CLOSED;

@@ -62,6 +62,7 @@ export class Wishes {
   }
 }
 
+/** @param {number} a @param {number} b */
 function near(a, b) {
   if (a === 0 || b === 0) return a === b;
   return Math.abs(a - b) <= TOLERANCE * Math.max(a, b);

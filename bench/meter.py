@@ -13,7 +13,7 @@ from bench.sfu_process import Process
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """What happened in a stretch of time, of clients and sfu."""
+    """Counts over a period, of clients and sfu."""
 
     seconds: float
     user: float

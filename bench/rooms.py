@@ -46,7 +46,7 @@ _BESIDE = {"livekit": "LiveKit"}
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for on the command line."""
+    """The options of the command line."""
 
     shapes: Sequence[Shape]
     seconds: float

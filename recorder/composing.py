@@ -33,7 +33,7 @@ KIND = "compose"
 _PREFIX = "composed-"
 _TURN_SECONDS = 600.0
 _KEPT_SECONDS = 86_400.0
-"""What nobody went on with for so long is deleted."""
+"""The age at which unfinished work is deleted."""
 _RELEASE_SECONDS = 1.5
 """A recorder that stops waits no longer for control; the lease lapses by itself."""
 _POLL_SECONDS = 2.0

@@ -6,7 +6,7 @@ from pathlib import Path
 from objects.s3_config import S3Config
 
 SEAL_SECONDS = 10.0
-"""How long a recorder that is stopped may take to seal open segments on a slow disk; `docker stop` waits as long."""
+"""Time for a stopped recorder to seal open segments on a slow disk; `docker stop` waits as long."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

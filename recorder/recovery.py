@@ -25,7 +25,7 @@ from recorder.layout import journals, track_dirs
 from recorder.segment_file import ClosedSegment
 
 RECENT = 16
-"""How many of a track's last segments a start looks at: a long meeting has thousands, and capture is to go on at once.
+"""The number of a track's last segments that a start reads: a long meeting has thousands, and capture must resume soon.
 
 What is to be resumed lies within the seconds that the sfu replays. Finishing looks at every segment.
 """

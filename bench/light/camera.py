@@ -1,4 +1,4 @@
-"""What a browser publishes in a meeting: a microphone in RED (RFC 2198) and a camera in three layers with rids."""
+"""The tracks of a browser in a meeting: a microphone in RED (RFC 2198) and a camera in three layers with rids."""
 
 import secrets
 from dataclasses import dataclass, replace
@@ -31,14 +31,14 @@ from sfu.machines.negotiation.agreement import LocalTransport
 MICROPHONE_MID, CAMERA_MID = "0", "1"
 RED = 63
 REPAIR_RATE = 2_500_000
-"""What repairs may take in bits/s: libwebrtc lets them have as much as the media is meant to have."""
+"""The budget of repairs in bits/s: libwebrtc gives them as much as the media is meant to have."""
 _EXTENSIONS = PUBLISH_EXTENSIONS | {2: Extension.ABS_SEND_TIME, 5: Extension.RID, 6: Extension.REPAIRED_RID}
 _IDS = {extension: number for number, extension in _EXTENSIONS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class MeetingTracks:
-    """What C is told of a microphone and of a camera's layers."""
+    """The parameters in C of a microphone and of a camera's layers."""
 
     microphone: TrackSettings
     layers: tuple[TrackSettings, ...]

@@ -40,7 +40,7 @@ class Participant:
     """One participant. After `join` its subscribe peer is connected and received for by C."""
 
     needed: tuple[bytes, ...] = (b'"kind":"offer"', b'"kind":"answer"', b'"kind":"track-published"', b'"kind":"error"')
-    """What messages that are looked at begin with."""
+    """The prefix of the messages that are read."""
 
     def __init__(
         self,

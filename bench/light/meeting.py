@@ -16,7 +16,7 @@ from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Source
 
 CHECK_MS = 2500
-"""How often libwebrtc checks a connection that works."""
+"""The interval at which libwebrtc checks a working connection."""
 
 
 class MeetingParticipant(Participant):

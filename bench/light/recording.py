@@ -1,4 +1,4 @@
-"""How Chromium sends a camera in three layers and a microphone, as `bench.record_simulcast` recorded it once."""
+"""Recorded sending of Chromium: a camera in three layers and a microphone, made by `bench.record_simulcast`."""
 
 import functools
 from collections.abc import Sequence

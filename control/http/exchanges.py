@@ -32,7 +32,7 @@ _Key = tuple[Any, ...]
 
 
 class Connection(Protocol):
-    """What a server holds for a connection."""
+    """The state of a connection that a server holds."""
 
     transport: asyncio.Transport
 

@@ -17,7 +17,7 @@ _OTHERS = ((2.0, 0.001), (4.0, 0.01), (float("inf"), 0.1))
 Debian asterisk voices: 99.2 % of utterances right within a language, 98.3 % with a switch, when the list names both;
 98.4 % and 95.4 % without a list."""
 _LISTED = 40.0
-"""How much more a language weighs that the list names, up to _MOST: the first utterances after a switch are short and
+"""The weight of a language that the list names, up to _MOST: the first utterances after a switch are short and
 recognised faintly (0.3 to 0.4 for the right language), yet clearly before the other one that the meeting names."""
 _RIVAL = 0.3
 """Weight of a language that one utterance already spoke for."""

@@ -18,7 +18,7 @@ GAP_MS = 2000
 _HOLD_MS = 500
 """So long the last image before a gap stays."""
 _FAR_MS = 1000
-"""What is nearer is reached by decoding on."""
+"""The distance below which decoding on is faster than a seek."""
 _EARLY_MS = 100
 """Files tell times in ms, and mutes are told by another way: an image may be a little too early."""
 _SAMPLED = 900

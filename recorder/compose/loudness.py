@@ -8,7 +8,7 @@ import av.filter
 from recorder.compose.samples import RATE, Samples
 
 TARGET_LUFS = -16.0
-"""What players of films and podcasts expect; EBU R 128's own -23 is for broadcasts."""
+"""The loudness that players of films and podcasts expect; EBU R 128's own -23 is for broadcasts."""
 _MAX_GAIN_DB = 20.0
 """More would make the noise of a quiet room a programme."""
 _SILENCE_LUFS = -69.9

@@ -1,1 +1,1 @@
-"""What other parts may know of the sfu: join tokens, desired state, facts, signaling messages, sink records."""
+"""The sfu's public interface: join tokens, desired state, facts, signaling messages, sink records."""

@@ -14,7 +14,7 @@ from sfu.api.signaling import Caption, Chat
 from sfu.api.signaling_values import ParticipantInfo, TrackInfo
 
 VERSION = 2
-"""What our hello says; 1, which knows neither wishes nor backups, said nothing."""
+"""The version in our hello; version 1, which knows neither wishes nor backups, sent none."""
 _Count = Annotated[int, msgspec.Meta(ge=1, le=3)]
 _Top = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
@@ -76,13 +76,13 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True, tag="state", tag_fiel
 
 
 class LinkCosts(msgspec.Struct, frozen=True, kw_only=True, tag="costs", tag_field="link"):
-    """What our streams cost in bits/s, by SSRC, as far as that has changed much: also of those that rest."""
+    """Costs of our streams in bits/s, by SSRC, as far as they changed much; resting streams too."""
 
     streams: dict[int, int]
 
 
 class LinkWishes(msgspec.Struct, frozen=True, kw_only=True, tag="wishes", tag_field="link"):
-    """What our side watches of the other's streams, as far as that changed, by SSRC.
+    """The other side's streams that our side watches, by SSRC, as far as that changed.
 
     The highest layers in space and in time (255: all that there are), or None: nothing.
     """

@@ -13,7 +13,7 @@ from sfu.api.join_token import Grants
 from sfu.api.placement import Placement
 
 ConsentPolicy = Literal["ask", "implied", "required"]
-"""What a meeting makes of consent to recording: each is asked, joining gives it, or nobody attends without."""
+"""A meeting's policy on consent to recording: each is asked, joining implies it, or nobody attends without."""
 
 
 class DesiredRecording(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):
-    """What a host says to all rooms of a meeting at once. `at` is in Unix milliseconds."""
+    """A host's message to all rooms of a meeting at once. `at` is in Unix milliseconds."""
 
     id: str
     name: str

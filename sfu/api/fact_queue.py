@@ -21,7 +21,7 @@ REFUSALS = frozenset({400, 413, 422})
 
 
 class Settled(msgspec.Struct, Generic[Note], frozen=True):
-    """What became of a batch: the notes of its facts, and whether control has them."""
+    """The outcome of a batch: the notes of its facts, and whether control has them."""
 
     notes: list[Note]
     acknowledged: bool
@@ -43,7 +43,7 @@ class FactQueue(Generic[Note]):
 
     @property
     def waiting(self) -> int:
-        """How many facts are not settled."""
+        """The number of facts that are not settled."""
         return len(self._waiting) + len(self._notes)
 
     def put(self, fact: AnyFact, note: Note) -> list[Note]:

@@ -138,7 +138,7 @@ class CaptionFinal(Fact, tag="caption", frozen=True, kw_only=True):
 
 
 class TrackQuality(msgspec.Struct, frozen=True, kw_only=True):
-    """How one track fared since the last such fact.
+    """Quality of one track since the last such fact.
 
     `direction` is publish or subscribe, as the participant does it; `layer` what flowed last: a rid, layers of a stream
     ("L1T3"), or both. `loss` is a share (0..1) of the last second's packets, averaged; `bitrate` bits/s. `freezes` are
@@ -157,7 +157,7 @@ class TrackQuality(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QualityMeasured(Fact, tag="quality", frozen=True, kw_only=True):
-    """How a participant's media fared for `seconds` until now: every minute, and when it leaves (`final`).
+    """Quality of a participant's media over the last `seconds`: every minute, and when it leaves (`final`).
 
     `estimate` is what its downlink is taken to carry (bits/s); that and the round trip are None where nothing tells.
     """

@@ -11,11 +11,11 @@ import msgspec
 AUDIENCE = "parley-sfu"
 LIFETIME_SECONDS = 60
 CLOCK_SKEW_SECONDS = 5
-"""How far the clocks of control and of a node may differ."""
+"""The tolerated difference between the clocks of control and a node."""
 
 
 class Source(StrEnum):
-    """What a track shows; grants name the sources that a participant may publish."""
+    """The source of a track; grants name the sources that a participant may publish."""
 
     MICROPHONE = "microphone"
     CAMERA = "camera"
@@ -31,7 +31,7 @@ ALL_SOURCES = tuple(Source)
 
 
 class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a participant may do. `publish` lists sources; `muted` lists those that a host muted.
+    """The rights of a participant. `publish` lists sources; `muted` lists those that a host muted.
 
     Nobody but the publisher knows what a sound shows: who is muted as `microphone` is muted in all sound.
     """

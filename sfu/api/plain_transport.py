@@ -55,7 +55,7 @@ class SendTransport(
 
 
 class PlainTrack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a sender publishes as `source`, told from its other tracks by payload type, and by SSRC where that is given.
+    """A track that a sender publishes as `source`, identified by payload type, and by SSRC where that is given.
 
     `fmtp` is the format's parameters as SDP has them. What telephones speak is converted: others see an Opus track.
     """

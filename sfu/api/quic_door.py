@@ -42,7 +42,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of a datagram. `answer` is to be sent back.
+    """The fate of a datagram. `answer` is to be sent back.
 
     A connection that begins has the ids that its transport parameters name (RFC 9000, section 7.3); `retry_source` is
     None where there was no Retry.

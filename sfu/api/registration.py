@@ -1,4 +1,4 @@
-"""What a node says of itself: where it is reached, how busy it is, whether it takes new rooms.
+"""A node's record of itself: its addresses, its load, and whether it takes new rooms.
 
 In etcd it is the value of `/parley/nodes/{node}` under a lease that the node renews; without etcd control asks for it
 (`GET /node/v1/status`). `boot` is random per process, as in facts.
@@ -19,7 +19,7 @@ class NodeLoad(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebTransportEndpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a node takes signaling over WebTransport; here browsers come directly.
+    """The address of a node's signaling over WebTransport, to which browsers connect directly.
 
     `host` is a public address of the node's, "" where none is configured. `hash` is base64 of its certificate's
     SHA-256, "" where the certificate is one that browsers trust by themselves.
@@ -48,7 +48,7 @@ class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DrainWish(msgspec.Struct, frozen=True, kw_only=True):
-    """What control PUTs to `/node/v1/drain`. After `grace_seconds` rooms are placed elsewhere; None lets them end."""
+    """The body that control PUTs to `/node/v1/drain`. After `grace_seconds` rooms move; None lets them end."""
 
     draining: bool
     grace_seconds: float | None = None

@@ -229,7 +229,7 @@ class GrantsChanged(Message, tag="grants", frozen=True, kw_only=True):
 
 
 class Speakers(Message, tag="speakers", frozen=True, kw_only=True):
-    """Who is speaking, loudest first; sent when it changes."""
+    """The participants who are speaking, loudest first; sent when it changes."""
 
     speakers: list[Speaker]
 

@@ -1,4 +1,4 @@
-"""What signaling messages are made of: participants, tracks, slots, states, as they stand inside of them."""
+"""Parts of signaling messages: participants, tracks, slots, states."""
 
 from typing import Literal
 
@@ -38,7 +38,7 @@ class IceServer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class OfferedTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an m-section of a publish offer carries.
+    """The content of an m-section of a publish offer.
 
     `codec` is the one to send where the section offers it (a name as in TrackInfo), else the server chooses; with
     `scalability`, a scalabilityMode (W3C WebRTC SVC), each stream carries several layers. With
@@ -84,7 +84,7 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordingState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Whether the room is being recorded. `text` is the version of the consent text to show.
+    """The state of the room's recording. `text` is the version of the consent text to show.
 
     `stalled` is set while nothing is kept of it, though it goes on: a sentence that says why.
 
@@ -100,7 +100,7 @@ class RecordingState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class CaptionsState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Whether captions are to be had, and if not, why (a sentence to show)."""
+    """Availability of captions, and if there are none, the reason (a sentence to show)."""
 
     available: bool
     reason: str | None = None

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 VERSION = 2
-"""What both ends speak. Since 2 a recorder sends RecorderState and RecordingKept, which an sfu before it refuses."""
+"""The version of both ends. Since 2 a recorder sends RecorderState and RecordingKept, which older sfus refuse."""
 _PACKET = struct.Struct("!BIqq")
 _REPORT = struct.Struct("!BIIQIq")
 _MISSED = struct.Struct("!BIqI")

@@ -15,7 +15,7 @@ StreamRole = Literal["publish", "watch"]
 
 
 class StreamKeyUse(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node asks: to admit who showed a key of this hash (hexadecimal), for this, to `room` if one was named."""
+    """A node's request to admit the holder of a key with this hash (hexadecimal), for this use, to `room` if named."""
 
     key_hash: str
     role: StreamRole
@@ -23,7 +23,7 @@ class StreamKeyUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamKeyAdmission(msgspec.Struct, frozen=True, kw_only=True):
-    """What control answers: a join token, or the code and the reason of a refusal."""
+    """Control's answer: a join token, or the code and the reason of a refusal."""
 
     token: str = ""
     code: str = ""

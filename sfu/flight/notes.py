@@ -1,4 +1,4 @@
-"""What goes into a room's flight recorder, as data: messages without secrets and what was written, decisions."""
+"""Entries of a room's flight recorder as data: messages without secrets and texts of people, and decisions."""
 
 import re
 from collections.abc import Iterable

@@ -18,7 +18,7 @@ _MAX_NAME = 255
 
 
 class Kind(IntEnum):
-    """What an entry's data is."""
+    """The kind of an entry's data."""
 
     CLIENT_SAID = 1
     """JSON of a signaling message from the participant."""

@@ -1,4 +1,4 @@
-"""What a dump tells of each participant's link over time: the curves of a replay's plot."""
+"""Series of each participant's link over time, from a dump: the curves of a replay's plot."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple

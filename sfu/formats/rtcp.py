@@ -157,7 +157,7 @@ def parse(data: bytes) -> list[Packet]:
 
 
 def is_report_alone(data: bytes) -> bool:
-    """Whether a datagram of two bytes or more is one receiver report, by its type and length, and nothing behind it."""
+    """Return True if a datagram of at least two bytes is, by type and length, one receiver report and nothing else."""
     return data[1] == _RR and 4 * (int.from_bytes(data[2:4], "big") + 1) == len(data)
 
 

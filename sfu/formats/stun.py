@@ -199,7 +199,7 @@ def _fingerprint(covered: bytes) -> bytes:
 
 
 def verify_integrity(data: bytes, key: bytes) -> bool:
-    """Whether the message that `parse` accepted carries a MESSAGE-INTEGRITY made with `key` (an ICE password)."""
+    """Return True if a message that `parse` accepted has a MESSAGE-INTEGRITY made with `key` (an ICE password)."""
     for kind, offset, value in _attributes(data):
         if kind == _MESSAGE_INTEGRITY:
             return hmac.compare_digest(value, _integrity(data[:offset], key))
@@ -213,7 +213,7 @@ def attributes_of(data: bytes) -> bytes:
 
 
 def is_request_with(attributes: bytes, data: bytes, key: bytes) -> bool:
-    """Whether `data` is a binding request of just these attributes, verified with `key`; with FINGERPRINT or without.
+    """Return True if `data` is a binding request of just these attributes, verified with `key` (FINGERPRINT or not).
 
     What `parse` and `verify_integrity` would say of it, for a message known but for its transaction.
     """

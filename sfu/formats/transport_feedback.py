@@ -18,7 +18,7 @@ _LOST, _SMALL, _LARGE = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class TransportFeedback:
-    """Which packets from `base_seq` on arrived, and when.
+    """Arrivals of packets from `base_seq` on, with their times.
 
     `deltas[i]` belongs to transport-wide seq `base_seq + i` (mod 2**16): None when it did not arrive, else its arrival
     in ticks of 250 µs after the previous one that did, the first after `reference_time` (signed 24-bit, units of

@@ -81,7 +81,7 @@ def _parse(payload: bytes) -> Vp8Descriptor:
 
 
 def is_keyframe_start(payload: bytes) -> bool:
-    """Whether the payload begins a keyframe. ValueError for a malformed descriptor of a payload that may begin one."""
+    """Return True if the payload begins a keyframe. ValueError for a malformed descriptor that may begin one."""
     if payload and payload[0] & 0x17 != 0x10:
         return False
     descriptor = parse(payload)

@@ -21,7 +21,7 @@ class Picture(NamedTuple):
 
 class Depacketizer(Protocol):
     def begins_frame(self, payload: bytes) -> bool:
-        """Whether this payload, seen after a gap, is certainly the first of its frame. ValueError when malformed."""
+        """Return True if this payload, seen after a gap, surely is the first of its frame. ValueError if malformed."""
 
     def join(self, payloads: Sequence[bytes]) -> Picture | None:
         """Return the frame, None for payloads that hold no picture (parameter sets alone); raises ValueError."""

@@ -7,7 +7,7 @@ _MAX_MISSED_RANGES = 1024
 
 
 class LossReason(IntEnum):
-    """Why packets are not part of a frame."""
+    """The reason why packets are not part of a frame."""
 
     EXPIRED = 0  # did not arrive within max_wait
     MISSED = 1  # the sfu said that they will not come

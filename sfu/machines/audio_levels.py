@@ -1,4 +1,4 @@
-"""Who speaks: active speaker with hysteresis from RFC 6464 audio levels.
+"""Detection of the active speaker, with hysteresis, from RFC 6464 audio levels.
 
 Each participant has a loudness, the level in dB above the threshold smoothed over a few syllables. Another participant
 takes over after being clearly louder than the speaker for `_TAKE_OVER`, or at once when the speaker has fallen silent.

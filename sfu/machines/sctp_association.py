@@ -28,7 +28,7 @@ _MAX_USER_BYTES = 1128  # with SCTP's and DTLS's headers below 1200 bytes of dat
 _RTO_INITIAL, _RTO_MIN = 1.0, 0.4
 _SERIAL = 1 << 32
 _BROKEN = (AssertionError, AttributeError, LookupError, TypeError, ValueError, struct.error)
-"""What aiortc fails with when a packet is not what it takes for granted."""
+"""The exceptions of aiortc when a packet violates its assumptions."""
 
 
 class SctpMessage(NamedTuple):
@@ -40,7 +40,7 @@ class SctpMessage(NamedTuple):
 
 
 class _Timer:
-    """What the library takes for an asyncio.TimerHandle."""
+    """A stand-in that the library takes for an asyncio.TimerHandle."""
 
     def __init__(self, timers: "list[_Timer]", at: int, callback: Callable[[], None]) -> None:
         self.at = at
@@ -104,7 +104,7 @@ _library = _load()
 
 
 class _Transport:
-    """What the library takes for a DTLS transport."""
+    """A stand-in that the library takes for a DTLS transport."""
 
     state = "connected"
     _role = "client"
@@ -131,7 +131,7 @@ class SctpAssociation:
 
     def __init__(self) -> None:
         self.close_reason = ""
-        """Why it is closed: "" as long as it is not, else aborted or protocol_error."""
+        """The reason why it is closed: "" while it is open, else aborted or protocol_error."""
         self.buffered = 0
         """Bytes taken by `send` that are neither acknowledged nor given up."""
         self._transport = _Transport()

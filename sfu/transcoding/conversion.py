@@ -36,7 +36,7 @@ _SECOND = 1_000_000_000
 
 
 class Direction(NamedTuple):
-    """What is converted to what; one of the two is Opus, the other one a telephone's."""
+    """The codecs of a conversion; one of the two is Opus, the other one a telephone's."""
 
     source: Codec
     target: Codec

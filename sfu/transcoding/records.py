@@ -1,4 +1,4 @@
-"""What an sfu and its transcoder say to each other, one record a message of their socket (AF_UNIX SOCK_SEQPACKET).
+"""Records between an sfu and its transcoder, one for each message of their socket (AF_UNIX SOCK_SEQPACKET).
 
 A record is a type byte and what follows: RTP behind its header, or a message as JSON.
 """

@@ -1,4 +1,4 @@
-"""What telephones speak: G.711 and G.722, by FFmpeg's codecs. Sound is 16-bit mono."""
+"""Codecs of telephones: G.711 and G.722, by FFmpeg. Sound is 16-bit mono."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What a WebRTC session description says (RFC 8866, RFC 9429), as immutable values.
+"""WebRTC session descriptions (RFC 8866, RFC 9429) as immutable values.
 
 Attributes that the sfu acts on have fields; the others are kept in `attributes` in their order, so that a description
 that was parsed and serialized again means the same.
@@ -26,7 +26,7 @@ class Direction(Enum):
 
 
 class Setup(Enum):
-    """Who opens the DTLS association (RFC 4145, RFC 8842)."""
+    """The side that opens the DTLS association (RFC 4145, RFC 8842)."""
 
     ACTIVE = "active"
     PASSIVE = "passive"

@@ -1,4 +1,4 @@
-"""Whether the application, not the network, limits what is sent (libwebrtc's AlrDetector).
+"""Detection that the application, not the network, limits the sending rate (libwebrtc's AlrDetector).
 
 A budget of 65 % of the estimate fills and is used by what is sent; nearly full means application limited.
 """

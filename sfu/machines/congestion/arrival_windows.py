@@ -1,4 +1,4 @@
-"""How much arrives at a receiver in windows of time: the samples that the acknowledged rate is made of.
+"""Arrivals at a receiver in windows of time: the samples of the acknowledged rate.
 
 After libwebrtc's BitrateEstimator: the first window is longer than the others, and a gap longer than a window says
 nothing about the rate.

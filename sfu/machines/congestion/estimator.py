@@ -1,4 +1,4 @@
-"""How much a subscriber's link carries: send-side estimation after libwebrtc's GoogCC.
+"""Estimation of a subscriber's bandwidth, on the sending side, after libwebrtc's GoogCC.
 
 Composes the machines beside it: feedback summary → overuse detector → rate control, limited by the loss-based rate and
 raised by probes. Feedback comes from the subscriber itself, so a publisher's bad uplink has no part in it. Peers that
@@ -104,7 +104,7 @@ class Estimator:
 
     @property
     def queueing(self) -> int:
-        """How long packets wait on the way, in ns."""
+        """The queueing delay of packets, in ns."""
         return self._standing.queueing
 
     @property
@@ -231,7 +231,7 @@ class Estimator:
         return self._standing.queueing >= _QUEUE_NS
 
     def _decrease(self, acknowledged: float | None, now: int) -> None:
-        """What came while a queue stood is the link's rate; its average is late, both ways."""
+        """Decrease to what arrived while a queue stood, which is the link's rate; its average is late, both ways."""
         limited = self._limit.is_limited and self._standing.queueing < _FULL_NS
         if not self._control.may_decrease(None if limited else acknowledged, self.round_trip, now):
             return

@@ -1,4 +1,4 @@
-"""What feedback about packets says of a link, reduced to what is judged: nothing here decides anything.
+"""Analysis of feedback about packets, reduced to what is judged; nothing here decides anything.
 
 Fed each packet that goes out and each feedback message. Engines observe; this is what runs in the Python one, and the
 specification of what the compiled one does. A calm link's messages all say the same, so that several may be folded into
@@ -39,7 +39,7 @@ class SentSummary(NamedTuple):
 
 
 class FeedbackSummary(NamedTuple):
-    """What one or several messages say.
+    """The summary of one or several feedback messages.
 
     `round_trip` is of the newest packet that arrived, `smallest_delay` from sending to arrival, the clocks' difference
     included; both None when nothing did. `rates` are of windows of arrivals, in kbit/s, the newest of them. `usage` is

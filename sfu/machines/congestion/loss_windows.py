@@ -1,4 +1,4 @@
-"""How much of what was sent was lost, in windows of sending time: what the loss-based rate is fitted to."""
+"""Losses in windows of sending time: the samples to which the loss-based rate is fitted."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -24,7 +24,7 @@ _MS = 1_000_000
 
 
 class Usage(Enum):
-    """What the delays say of the link."""
+    """The state of the link by its delays."""
 
     NORMAL = "normal"
     OVERUSE = "overuse"

@@ -1,4 +1,4 @@
-"""What goes out when: the budget of a peer's pacer and of its repairs, as policy values.
+"""Pacing: the budgets of a peer's pacer and of its repairs, as policy values.
 
 A pacer somewhat faster than the estimate spreads a keyframe's burst over the link's own time, so that what would wait
 in the router's short queue (and be lost there) waits here instead, where audio overtakes it. The estimate, though, is
@@ -25,7 +25,7 @@ _SECOND = 1_000_000_000
 
 
 class BurstCapacity:
-    """What the link carried bursts with, in bits/s: down when two in a row say so, for one may be late because this
+    """The rate of bursts on the link, in bits/s: down when two in a row say so, for one may be late because this
     machine was busy; up slowly; nothing after losses."""
 
     def __init__(self) -> None:

@@ -147,7 +147,7 @@ class ProbeControl:
 
 
 class ProbeResult(NamedTuple):
-    """What the link carried, in bits/s; `fills` when it carried less than was sent and a queue grew to the very end."""
+    """The measured rate, in bits/s; `fills` if it was less than was sent and a queue grew to the very end."""
 
     rate: float
     fills: bool = False

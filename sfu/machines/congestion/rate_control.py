@@ -26,7 +26,7 @@ _FRAMES_PER_SECOND = 30
 
 
 class LinkCapacity:
-    """Where the link was last full: a smoothed estimate and its spread, in kbit/s as its constants are."""
+    """The rate at which the link was last full: a smoothed estimate and its spread, in kbit/s like its constants."""
 
     def __init__(self) -> None:
         self._estimate: float | None = None

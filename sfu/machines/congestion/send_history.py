@@ -1,4 +1,4 @@
-"""What was sent to a peer, matched with its feedback: transport-wide (draft-holmer-rmcat-transport-wide-cc-extensions)
+"""Packets sent to a peer, matched with its feedback: transport-wide (draft-holmer-rmcat-transport-wide-cc-extensions)
 or per stream (RFC 8888).
 
 Bounded by packets and by age; the bound is far below half of 2**16, so that a 16-bit seq always names one packet.
@@ -19,7 +19,7 @@ _SECOND = 1_000_000_000
 
 
 class SentKind(IntEnum):
-    """What a sent packet was."""
+    """The kind of a sent packet."""
 
     AUDIO = 0
     VIDEO = 1
@@ -39,7 +39,7 @@ class SentPacket(NamedTuple):
 
 
 class PacketResult(NamedTuple):
-    """What became of a sent packet. `arrival` is on the receiver's clock, whose zero is arbitrary; None when lost.
+    """The fate of a sent packet. `arrival` is on the receiver's clock, whose zero is arbitrary; None if lost.
 
     A packet reported lost may be reported again with its arrival; `was_lost` says so. `cluster` is the probe that it
     was part of, or -1.
@@ -108,7 +108,7 @@ class SendHistory:
             del self._entries[oldest]
 
     def mark(self, cluster: int) -> None:
-        """What was sent since the last call was part of this probe, or of none (-1)."""
+        """Mark the packets sent since the last call as part of this probe, or of none (-1)."""
         if cluster >= 0:
             for entry in self._unclaimed:
                 entry.cluster = cluster

@@ -1,4 +1,4 @@
-"""What a link carries, read off the first pictures: a keyframe that the pacer spreads is a probe that costs nothing.
+"""The first measured rate of a link, from the first pictures: a keyframe that the pacer spreads is a free probe.
 
 libwebrtc probes at the start of a call with padding. An sfu's newcomer is owed a keyframe of every picture at once, so
 the media is there to measure with: runs of packets sent back to back are taken as probe clusters, and unlike those they

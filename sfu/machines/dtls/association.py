@@ -54,7 +54,7 @@ class Dtls:
 
     def __init__(self, certificate: DtlsCertificate) -> None:
         self.keeps_data = False
-        """Whether application data is kept for `application_data`; else it is dropped."""
+        """True if application data is kept for `application_data`; else it is dropped."""
         self._certificate = certificate
         self._state = DtlsState.NEW
         self._role = DtlsRole.SERVER
@@ -90,7 +90,7 @@ class Dtls:
 
     @property
     def close_reason(self) -> str:
-        """Why the state is CLOSED.
+        """The reason why the state is CLOSED.
 
         One of closed_locally, closed_by_remote, fingerprint_mismatch, no_srtp_profile, handshake_failure,
         handshake_timeout, protocol_error.
@@ -233,7 +233,7 @@ class Dtls:
         return False
 
     def _admits(self, data: bytes, found: list[Record]) -> bool:
-        """Whether a datagram may have a part in the handshake: a server begins with a hello, and no flood passes."""
+        """Return True if a datagram may be part of the handshake: a server begins with a hello, and no flood passes."""
         if self._role is DtlsRole.SERVER and not self._flight and not is_client_hello(data, found):
             return False
         self._handshake_bytes += len(data)

@@ -92,7 +92,7 @@ class Assembler:
 
 
 class ServerHello(NamedTuple):
-    """What a client needs of a ServerHello; `srtp_profile` is 0 without use_srtp (RFC 5764, section 4.1.1)."""
+    """A ServerHello as far as a client needs it; `srtp_profile` is 0 without use_srtp (RFC 5764, section 4.1.1)."""
 
     random: bytes
     cipher_suite: int

@@ -67,7 +67,7 @@ def is_sane(data: bytes, found: list[Record]) -> bool:
 
 
 def is_client_hello(data: bytes, found: list[Record]) -> bool:
-    """Whether all records are fragments of a plain ClientHello: all that a server takes before it has answered."""
+    """Return True if all records are fragments of a plain ClientHello: all that a server takes at first."""
     return all(
         record.epoch == 0
         and record.content_type == HANDSHAKE

@@ -17,7 +17,7 @@ class Profile:
 
     @property
     def material_bytes(self) -> int:
-        """How much keying material both directions need."""
+        """The length of the keying material of both directions."""
         return 2 * (self.key_bytes + self.salt_bytes)
 
 

@@ -69,7 +69,7 @@ _SUITES = {0xC02B: _Suite("sha256", hashes.SHA256(), 16), 0xC02C: _Suite("sha384
 
 
 def is_needed(certificate_message: bytes) -> bool:
-    """Whether the server's Certificate holds an EC key of a curve that OpenSSL does not take; ValueError if unreadable.
+    """Return True if the server's Certificate has an EC key of a curve that OpenSSL rejects; ValueError if unreadable.
 
     What else is wrong with a certificate is left for OpenSSL to say.
     """

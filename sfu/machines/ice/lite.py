@@ -38,14 +38,14 @@ Address = tuple[str, int]
 
 
 class FiveTuple(NamedTuple):
-    """Where a datagram came from and the index of our socket that it reached."""
+    """The source of a datagram and the index of our socket that it reached."""
 
     source: Address
     local: int
 
 
 class Refusal(Enum):
-    """Why a STUN message was not accepted."""
+    """The reason why a STUN message was not accepted."""
 
     MALFORMED = "malformed"
     NOT_A_REQUEST = "not_a_request"
@@ -73,7 +73,7 @@ class IceCheck(NamedTuple):
 
 
 class IceReceived(NamedTuple):
-    """What a STUN message led to.
+    """The result of a STUN message.
 
     `response` is to be sent back to the source from the same socket. `validated` is a 5-tuple seen valid for the first
     time: DTLS and SRTP from it may be taken. `selected` is set when the 5-tuple to send to changed. `dismissed` are
@@ -189,7 +189,7 @@ class IceLite:
 
     @property
     def selected(self) -> FiveTuple | None:
-        """Where to send; None before any check was valid."""
+        """The path to send on; None before any check was valid."""
         return None if self._selected is None else self._selected.five_tuple
 
     @property

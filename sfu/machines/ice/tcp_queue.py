@@ -1,4 +1,4 @@
-"""What waits for one TCP connection, framed (RFC 4571), as much of a datagram link's manners as TCP allows.
+"""The queue of one TCP connection, framed (RFC 4571), as much like a datagram link as TCP allows.
 
 A reader that is slow loses media rather than getting it late: packets older than STALE_NS go, and when the queue is
 full, media are dropped until half of it is free, so that a loss is a run and whole frames go. STUN and DTLS pass
@@ -18,7 +18,7 @@ _FIRST_RTP_BYTE = 128  # RFC 7983
 
 
 class TcpDrop(Enum):
-    """Why a datagram was not sent; the values are names of counters."""
+    """The reason why a datagram was not sent; the values are names of counters."""
 
     FULL = "tcp_dropped_queue_full"
     STALE = "tcp_dropped_stale"

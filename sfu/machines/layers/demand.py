@@ -1,4 +1,4 @@
-"""Which layers of a published track anybody wants (dynacast): the rest may stop at the publisher.
+"""Demand for the layers of a published track (dynacast): the publisher may stop the others.
 
 A layer that is wanted counts at once, so that it is back within a second; one that nobody wants any longer is kept for
 a while, since subscribers change their minds and a layer that starts again costs a keyframe.
@@ -19,7 +19,7 @@ class LayerDemand:
 
     @property
     def layers(self) -> int:
-        """How many layers there are."""
+        """The number of layers."""
         return len(self._wanted_at)
 
     @property

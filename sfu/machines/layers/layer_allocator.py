@@ -1,4 +1,4 @@
-"""Who gets which layer of what, within the estimate.
+"""Allocation of layers to subscribers within the estimate.
 
 After LiveKit's stream allocator and Jitsi's bandwidth allocation: audio always goes; then screens, the speaker, and
 tiles by displayed size. A screen and the speaker get the best that fits before others get anything; tiles first all

@@ -1,4 +1,4 @@
-"""Which layers of a track have stalled: their publisher has stopped sending them while others of the track go on.
+"""Detection of stalled layers: their publisher has stopped sending them while others of the track continue.
 
 A publisher short of bandwidth or of processor time drops its top layers without a word. A picture that stands still is
 told from a layer that stands still by the other layers: all of a track's layers encode the same pictures. An encoder
@@ -19,7 +19,7 @@ _SECOND = 1_000_000_000
 
 
 class LayerProgress(NamedTuple):
-    """How far a layer has come: frames so far, when its last packet arrived (ns), frames a second (0 unknown), and
+    """Progress of a layer: frames so far, when its last packet arrived (ns), frames a second (0 unknown), and
     whether its last frame is a keyframe."""
 
     frames: int

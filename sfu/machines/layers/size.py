@@ -1,4 +1,4 @@
-"""Which layers are of use at the size at which a picture is shown.
+"""Choice of the layers that are useful at the size at which a picture is shown.
 
 Simulcast halves each side from layer to layer, and so does SVC as browsers do it (webrtc-svc, section 5).
 """

@@ -1,4 +1,4 @@
-"""What offer/answer agrees on (RFC 9429), shared by publishing, subscribing, WHIP and WHEP.
+"""The agreement of offer and answer (RFC 9429), shared by publishing, subscribing, WHIP and WHEP.
 
 Answers to publishers are in `publish`, offers to subscribers in `subscribe`, answers to WHEP
 players in `playback`.

@@ -1,4 +1,4 @@
-"""What the sfu takes of an offered m-section: payload types, header extensions, simulcast streams and SSRCs."""
+"""Matching of offered m-sections: payload types, header extensions, simulcast streams and SSRCs."""
 
 from collections.abc import Collection, Mapping
 
@@ -61,7 +61,7 @@ def match_payloads(section: MediaSection, codecs: Collection[Codec]) -> dict[int
 
 
 def _repeats_opus(parameters: Mapping[str, str], found: Mapping[int, NegotiatedPayload]) -> bool:
-    """Whether the fmtp of RED (RFC 2198, section 5) names payload types of Opus only; without any it says nothing."""
+    """Return True if the fmtp of RED (RFC 2198, section 5) names payload types of Opus only, or none."""
     listed = [number for line in parameters for number in line.split("/")]
     opus = {str(number) for number, payload in found.items() if payload.codec == Codec.OPUS}
     return bool(opus) and set(listed) <= opus

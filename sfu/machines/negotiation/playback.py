@@ -16,7 +16,7 @@ SENT_EXTENSIONS = frozenset(Extension) - {Extension.RID, Extension.REPAIRED_RID}
 
 @dataclass(frozen=True, slots=True)
 class PlaybackStream:
-    """What is to be sent: "audio" or "video" under these SSRCs; equal `msid`s are played in sync."""
+    """A stream to be sent: "audio" or "video" under these SSRCs; equal `msid`s are played in sync."""
 
     kind: str
     msid: str

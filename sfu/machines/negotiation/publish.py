@@ -34,7 +34,7 @@ _EXTENSIONS = frozenset(Extension)
 
 @dataclass(frozen=True, slots=True)
 class PublishPolicy:
-    """What a publisher may send. Sections beyond a maximum, or without a codec of `codecs`, are rejected.
+    """Limits on what a publisher may send. Sections beyond a maximum, or without a codec of `codecs`, are rejected.
 
     `preferred`, or what `by_mid` says for a section, is put first where it was offered: browsers send the first codec
     of an answer.
@@ -55,7 +55,7 @@ class PublishNegotiation:
         self._answerer = Answerer(session_id)
 
     def restarts_ice(self, offer: str) -> bool:
-        """Whether a later offer carries new ICE credentials, so that `answer` needs new local ones (RFC 8839, 4.4.1.1).
+        """Return True if a later offer has new ICE credentials, so that `answer` needs some (RFC 8839, 4.4.1.1).
 
         ValueError when it does not parse.
         """

@@ -1,4 +1,4 @@
-"""Whether a subscriber's sound goes out twice: on a lossy link that has room for it.
+"""Redundant audio for a subscriber: sent twice on a lossy link that has room for it.
 
 Sound is small and cannot wait for a round trip: where packets are lost at random, a second copy some 20 ms later costs
 less than the concealment it spares (at 10 % loss one packet in a hundred is missing instead of one in ten, and that one

@@ -1,4 +1,4 @@
-"""When to ask the publisher of a stream for a keyframe (PLI, RFC 4585, section 6.3.1)."""
+"""Timing of keyframe requests to the publisher of a stream (PLI, RFC 4585, section 6.3.1)."""
 
 
 class KeyframeRequests:

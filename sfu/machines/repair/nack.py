@@ -1,4 +1,4 @@
-"""Which packets of an incoming stream to ask for again (RFC 4585, section 6.2.1)."""
+"""Choice of the packets of an incoming stream to request again (RFC 4585, section 6.2.1)."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -10,7 +10,7 @@ _MAX_ASKED = 250  # at most 1000 bytes of a NACK, when no two of them share a bi
 
 
 class GiveUp(IntEnum):
-    """Why a missing packet is not asked for any longer."""
+    """The reason why a missing packet is no longer requested."""
 
     TRIES = 0  # asked `max_tries` times
     AGE = 1  # missing for longer than `max_age`

@@ -1,4 +1,4 @@
-"""How much repairing a node does at most, for all of its peers together.
+"""The budget for repairs of a node, for all of its peers together.
 
 A link that loses packets has them asked for again, and is a part of a node's work. Where all links lose at once it is
 the node that is short of time, and each request makes it shorter still: asked of 64 publishers, answered to 64

@@ -84,7 +84,7 @@ class Bandwidth:
 
     @property
     def queueing(self) -> int:
-        """How long packets wait on the way, in ns."""
+        """The queueing delay of packets, in ns."""
         return self._estimator.queueing
 
     @property

@@ -1,4 +1,4 @@
-"""Which engine serves, and what whoever starts a node is told of it."""
+"""The choice of the engine, and the notice for whoever starts a node."""
 
 import subprocess
 import sys

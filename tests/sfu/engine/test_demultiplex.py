@@ -1,4 +1,4 @@
-"""Which datagram is what, whose it is, and RTCP."""
+"""Demultiplexing of datagrams to peers, and RTCP."""
 
 import pylibsrtp
 import pytest

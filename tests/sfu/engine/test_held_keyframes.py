@@ -123,7 +123,7 @@ def test_it_does_not_wait_for_ever_and_what_comes_then_is_as_what_it_belongs_to(
 
 
 def test_times_do_not_fall_back_within_a_frame(engine: Engine) -> None:
-    """Where a frame's beginning is missing, what comes of it later must be as what came first."""
+    """A frame whose beginning is missing keeps its timestamp for later packets."""
     layers = Layers(engine)
     layers.send(1, large(2), small(70, key=True))
     for frame in range(2, 5):

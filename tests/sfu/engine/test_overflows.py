@@ -1,4 +1,4 @@
-"""What we lost ourselves, in a socket that nobody read or by shedding: nobody is to repair it."""
+"""Packets that we lost ourselves, in an unread socket or by shedding, are not repaired."""
 
 import selectors
 import socket

@@ -159,7 +159,7 @@ class Audience:
 
 
 def test_audio_joins_what_its_stream_has_under_way(world: World) -> None:
-    """What comes amid a fan-out goes along with it from there on, and around: it does not wait for its end."""
+    """A packet that comes during a fan-out joins at the current route and wraps around; it does not wait."""
     audience = Audience(world)
     audience.step(1)
     served = len(audience.got)

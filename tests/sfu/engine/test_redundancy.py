@@ -104,7 +104,7 @@ def test_plain_opus_among_it_passes(call: Call) -> None:
 
 
 def test_a_block_of_what_came_already_fills_no_gap(call: Call) -> None:
-    """What was lost was not in a block; the one there is of the packet before."""
+    """The lost packet was not in a block; the only block is that of the packet before."""
     call.send(packet(10))
     assert call.heard(call.send(packet(12, 10))) == plain(12)
 

@@ -1,4 +1,4 @@
-"""What the engine tells of what it sent, and padding: what estimation of a peer's link stands on."""
+"""The engine's records of what it sent, and padding: the ground of bandwidth estimation."""
 
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from tests.sfu.engine.table import AUDIO, MILLISECOND, SENT, Publisher, Subscrib
 
 
 class Reporting(Engine, SendSideObserver, Protocol):
-    """What every engine is."""
+    """The interface of every engine."""
 
 
 def started(engine: Reporting, packets: int = 5) -> tuple[Publisher, Subscriber]:
@@ -32,7 +32,7 @@ def test_the_engine_reports_sending(engine: Reporting) -> None:
 
 
 def told(engine: Reporting, base: int, count: int, now: int = 0) -> tuple[PacketResult, ...]:
-    """What the engine remembers of `count` packets from a transport-wide seq on, told by a receiver that got them."""
+    """Return the engine's records of `count` packets from a transport-wide seq on, by a receiver's feedback."""
     message = TransportFeedback(1, 1, base, 0, 0, (0,) * count)
     summary = engine.observe(2, message, now, whole=True)
     return summary.results if summary is not None else ()

@@ -51,7 +51,7 @@ def follows_up(loop: ClosedLoop) -> bool:
 
 
 def drains(loop: ClosedLoop) -> bool:
-    """Whether packets wait less than 100 ms again 3 s after the drop, and stay so, but for a moment after a probe."""
+    """Return True if packets wait less than 100 ms from 3 s after the drop on, but for a moment after a probe."""
     after = dropped_at(loop) + 3 * SECOND
     waiting = [sample.queueing for sample in loop.samples if sample.at > after and sample.capacity == LOW]
     return sum(wait < 100 * MS for wait in waiting) >= 0.95 * len(waiting)

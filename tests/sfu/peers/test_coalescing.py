@@ -1,4 +1,4 @@
-"""What may wait a moment is done for everybody at once; what may not is done at once, and nothing overtakes."""
+"""Coalescing: what may wait a moment is done for everybody at once; what may not is done at once; nothing overtakes."""
 
 import pytest
 from hypothesis import given

@@ -15,7 +15,7 @@ _RECEIVES, _SENDS = 40_000, 50_000
 
 
 class Wire:
-    """Where a stage's datagrams for another node's `port` go."""
+    """The wire from a stage to another node's `port`."""
 
     def __init__(self, waiting: list[tuple[int, bytes]], port: int) -> None:
         self._waiting = waiting

@@ -1,4 +1,4 @@
-"""What a viewer gets over links of all kinds, and which layers publishers may stop, in simulated time."""
+"""Adaptation to links of all kinds, and the layers that publishers may stop, in simulated time."""
 
 from itertools import pairwise
 

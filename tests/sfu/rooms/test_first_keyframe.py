@@ -47,7 +47,7 @@ def room_with_a_slot(*, estimates: bool = True) -> tuple[Stage, Person, RtcClien
 @pytest.mark.parametrize("estimates", [True, False])
 @pytest.mark.parametrize("ssrc", [VIDEO_SSRC, ""])
 def test_it_comes_with_the_end_of_the_handshake_and_is_seen(setup: str, estimates: bool, ssrc: str) -> None:
-    """Who answers as DTLS server has keys, and sends, before the other side has read its last message."""
+    """The DTLS server has keys, and sends, before the other side has read its last message."""
     stage, ann, viewer = room_with_a_slot(estimates=estimates)
     publish(stage, ann, [VIDEO + ssrc], setup=setup, begins_with=FIRST_GROUP)
     assert [packet.payload[:2] for packet in viewer.rtp] == [packet.payload[:2] for packet in FIRST_GROUP]

@@ -1,4 +1,4 @@
-"""How long things last: sockets lost, networks gone, rooms emptied; in simulated time."""
+"""Lifetimes: lost sockets, lost networks, emptied rooms; in simulated time."""
 
 import pytest
 

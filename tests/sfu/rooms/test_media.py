@@ -1,4 +1,4 @@
-"""What happens to media between a publisher and a subscriber, in simulated time."""
+"""Media between a publisher and a subscriber, in simulated time."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How a picture of a single layer begins that costs more than anybody knows: shown while the link carries it."""
+"""The first pictures of a single layer of unknown cost: shown while the link carries it."""
 
 import pytest
 

@@ -26,7 +26,7 @@ RECEIVER = ("203.0.113.9", 5004)
 
 
 class Wire:
-    """What a stage sends to one far end, with the socket it leaves from kept by the engine's contract."""
+    """The wire from a stage to one far end, with the socket it leaves from as the engine's contract has it."""
 
     def __init__(self) -> None:
         self.got: list[bytes] = []

@@ -1,4 +1,4 @@
-"""What is reported of how media fares."""
+"""Reports of the quality of media."""
 
 from sfu.api import signaling
 from sfu.api.facts import QualityMeasured

@@ -34,7 +34,7 @@ class Switching:
 
     @property
     def offset(self) -> float:
-        """How far ahead of their frames the outgoing timestamps are, in ms."""
+        """Return how far ahead of their frames the outgoing timestamps are, in ms."""
         offset = self.call.stage.node.context.engine.route_state(self.downtrack.route).timestamp_offset
         return ((offset + 2**31) % 2**32 - 2**31) * 1000 / RATE
 

@@ -1,4 +1,4 @@
-"""What media and timers bring waits for its turn: a little of each kind at a time, in order, and bounded."""
+"""Turns: work from media and timers is done a little of each kind at a time, in order, and bounded."""
 
 from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, LeftoverKind, Result
 from sfu.rooms.incoming import Incoming

@@ -1,4 +1,4 @@
-"""What a meeting makes of consent to recording, enforced on the way to the sinks."""
+"""Policies on consent to recording, enforced on the way to the sinks."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""When the driver looks at its sockets: at once for a lone datagram, once in a while for many, whatever else there is
+"""Timing of the driver's reads: at once for a lone datagram, once in a while for many, whatever else there is
 to do."""
 
 import asyncio

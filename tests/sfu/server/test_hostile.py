@@ -1,4 +1,4 @@
-"""What strangers send to the UDP port costs nothing and touches nobody."""
+"""Datagrams of strangers cost nothing and touch nobody."""
 
 import asyncio
 import os

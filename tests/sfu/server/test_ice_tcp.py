@@ -90,7 +90,7 @@ async def test_connections_of_one_host_are_bounded(tmp_path: Path) -> None:
 
 
 async def test_without_descriptors_nothing_spins(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What waits to be accepted is left to wait a moment, and is served once there is room."""
+    """Connections that cannot be accepted now wait a moment, and are served once there is room."""
     async with host(tmp_path) as h, offered(h) as (_, offer):
         counters = h.node.context.counters
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""How long the sockets are left alone: by what a look costs, and by what time there is for looks."""
+"""The pause between reads of the sockets: by the cost of a read, and by the time there is for reads."""
 
 from sfu.server.look_pause import MAX_NS, MIN_NS, LookPause
 

@@ -1,4 +1,4 @@
-"""What scripts do with the Python client: publish by names, chat."""
+"""Scripts with the Python client: publishing by names, chat."""
 
 from pathlib import Path
 

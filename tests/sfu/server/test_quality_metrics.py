@@ -1,4 +1,4 @@
-"""What the scrape says about media: quantiles over live peers, and the process's own figures beside them."""
+"""Metrics of media: quantiles over live peers, and the process's own figures beside them."""
 
 from pathlib import Path
 

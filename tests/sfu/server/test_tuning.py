@@ -1,4 +1,4 @@
-"""What changes while a node runs."""
+"""Settings that change while a node runs."""
 
 from pathlib import Path
 

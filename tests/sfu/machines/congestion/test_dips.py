@@ -1,4 +1,4 @@
-"""Which dips of a link are sat out, and for how long."""
+"""Short dips of a link are ignored."""
 
 from sfu.machines.congestion.dips import Dips
 

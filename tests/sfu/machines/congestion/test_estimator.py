@@ -1,4 +1,4 @@
-"""What the estimator makes of peers that give other feedback, or none."""
+"""The estimator with peers that give other feedback, or none."""
 
 from sfu.formats.congestion_feedback import CongestionFeedback, PacketArrival, StreamArrivals
 from sfu.formats.transport_feedback import TransportFeedback

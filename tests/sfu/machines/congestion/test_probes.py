@@ -1,4 +1,4 @@
-"""When to probe, and what a probe measures."""
+"""Timing of probes, and their measurements."""
 
 from sfu.machines.congestion.probes import ProbeCluster, ProbeControl, ProbeResult, ProbeResults
 from sfu.machines.congestion.send_history import PacketResult, SentKind

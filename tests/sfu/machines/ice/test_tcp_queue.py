@@ -1,4 +1,4 @@
-"""What waits for a TCP connection: whole frames in order, media dropped when late or too much, checks never starved."""
+"""The queue of a TCP connection: whole frames in order, late or excess media dropped, checks never starved."""
 
 from hypothesis import given
 from hypothesis import strategies as st

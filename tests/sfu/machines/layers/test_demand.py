@@ -1,4 +1,4 @@
-"""Which layers a publisher should send."""
+"""The layers that a publisher should send."""
 
 from sfu.machines.layers.demand import LayerDemand
 

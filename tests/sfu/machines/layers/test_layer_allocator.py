@@ -1,4 +1,4 @@
-"""Who gets what within the estimate, and that it does not flap."""
+"""Allocation within the estimate, without flapping."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""When sound goes out twice."""
+"""Redundant audio."""
 
 from sfu.machines.repair.audio_redundancy import AudioRedundancy
 

@@ -1,4 +1,4 @@
-"""How much is repaired at most: by all together, and fairly."""
+"""The budget of repairs, shared fairly by all peers."""
 
 from sfu.machines.repair.repair_budget import RepairBudget, SharedBucket
 

@@ -1,4 +1,4 @@
-"""What is asked for again though it was answered, and what only came too soon."""
+"""Repeated requests for packets that were already sent again, and requests that only came too soon."""
 
 from sfu.machines.repair.repeated_nacks import RepeatedNacks
 

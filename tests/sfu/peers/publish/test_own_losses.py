@@ -1,4 +1,4 @@
-"""What an incoming stream asks for after a loss of ours: a keyframe, in its turn, and no repairs."""
+"""Requests of an incoming stream after a loss of ours: a keyframe, in its turn, and no repairs."""
 
 from sfu.engine.contract import Arrival, ArrivalFlag
 from sfu.formats.codecs import Codec

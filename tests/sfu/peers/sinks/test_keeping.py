@@ -1,4 +1,4 @@
-"""Whether a recording is kept: by what the recorder says, and by whether it says anything."""
+"""State of a recording: by the recorder's reports, and by their absence."""
 
 from sfu.peers.sinks.keeping import NO_RECORDER, PATIENCE_NS, SILENT, Keeping
 

@@ -1,4 +1,4 @@
-"""What a subscriber's feedback does to its pacer and its repairs."""
+"""Effects of a subscriber's feedback on its pacer and its repairs."""
 
 import pytest
 

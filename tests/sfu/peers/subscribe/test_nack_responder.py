@@ -1,4 +1,4 @@
-"""What a subscriber is sent again, and how often, in simulated time."""
+"""Retransmissions to a subscriber, in simulated time."""
 
 from itertools import pairwise
 

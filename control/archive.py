@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from control.http.problem import Problem, not_found
 from control.media_store import unavailable
+from control.problem import Problem, not_found
 from objects.threads import Objects
 
 _MIN_FREE_BYTES = 512 * 1024 * 1024

@@ -13,7 +13,7 @@ import msgspec
 
 from control import ending, grants
 from control.database import Connection
-from control.http.problem import Problem, not_found
+from control.problem import Problem, not_found
 from control.recurring import for_each
 from control.services import Services
 from control.store import breakouts, meetings, rooms

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from control.database import Connection
-from control.http.problem import Problem
+from control.problem import Problem
 from control.store import breakouts, jobs, meetings, outbox, recordings, rooms
 from sfu.api.desired_state import DesiredState
 

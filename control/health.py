@@ -9,7 +9,7 @@ from quart import Response
 from control.api.types import Health
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints, answer
-from control.http.problem import not_found
+from control.problem import not_found
 from control.services import Services
 
 endpoints = Endpoints("operation")

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from quart import Request, Response
 
-from control.http.problem import Problem
+from control.problem import Problem
 from control.services import Services
 from control.store import idempotency
 

@@ -8,8 +8,8 @@ import msgspec
 from quart import Quart, Response, request
 
 from control import emotion_setting, facts, outside_jobs, placing, stream_keys
-from control.http.problem import Problem
 from control.http.problem_handlers import handle_problems
+from control.problem import Problem
 from control.proxy.routing import SIGNALING_PATH, node_for, room_of_path
 from control.services import Services
 from control.store import placements, rooms

@@ -8,8 +8,8 @@ import aiohttp
 import msgspec
 
 from control.events import outgoing
-from control.http.problem import Problem
 from control.language_model_config import LanguageModelConfig
+from control.problem import Problem
 
 _TIMEOUT = aiohttp.ClientTimeout(total=300, connect=10)
 _MAX_ANSWER = 1 << 20

@@ -12,7 +12,7 @@ from io import BufferedWriter
 from pathlib import Path
 
 from control import space
-from control.http.problem import Problem, not_found
+from control.problem import Problem, not_found
 from control.space import is_no_space, no_space
 from foundation.failures import describe
 from objects.threads import Objects

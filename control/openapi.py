@@ -8,7 +8,7 @@ import msgspec
 
 from control.auth.access import Access
 from control.endpoint import Endpoint
-from control.http.problem import ProblemDocument
+from control.problem import ProblemDocument
 
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 _OF_BODIES = {413: "The body is too large", 415: "The body has an unsupported type"}

@@ -7,8 +7,8 @@ from quart import Quart, Response, request
 from werkzeug.routing import PathConverter
 
 from control.http import file_response
-from control.http.problem import not_found
 from control.nodes import webtransport
+from control.problem import not_found
 from control.services import Services
 
 _CONTENT_TYPES = {

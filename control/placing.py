@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from control import facts
 from control.database import Connection
-from control.http.problem import Problem
+from control.problem import Problem
 from control.services import Services
 from control.store import meetings, placements, rooms
 from sfu.api.desired_state import DesiredState

@@ -9,8 +9,8 @@ import msgspec
 
 from control.database import Connection
 from control.ending import ended
-from control.http.problem import Problem, not_found
 from control.identifiers import new_id
+from control.problem import Problem, not_found
 from control.services import Services
 from control.store import audit, meetings, outbox, recordings, rooms
 from control.store.recordings import RecordingRow

@@ -7,7 +7,7 @@ import msgspec
 from control import grants, uploads
 from control.database import Connection
 from control.ending import end_in_transaction
-from control.http.problem import Problem
+from control.problem import Problem
 from control.services import Services
 from control.store import (
     audit,

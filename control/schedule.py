@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import icalendar
 from dateutil.rrule import rrule, rruleset, rrulestr
 
-from control.http.problem import Problem, not_found
+from control.problem import Problem, not_found
 from control.store.meetings import MeetingRow, Plan
 
 _LATE = timedelta(hours=1)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import asyncpg
 
-from control.http.problem import Problem
+from control.problem import Problem
 
 _RESERVE = 256 * 1024**2
 _RESERVE_SHARE = 10  # of a small disk

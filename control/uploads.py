@@ -9,8 +9,8 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from control.http.problem import Problem
 from control.media_store import unavailable
+from control.problem import Problem
 from control.services import Services
 from control.store import loose_files, media
 

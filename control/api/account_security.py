@@ -19,7 +19,7 @@ from control.api.types import Done
 from control.auth import cookies
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints, answer
-from control.http.problem import Problem, forbidden, not_found
+from control.problem import Problem, forbidden, not_found
 from control.store import account_tokens, api_keys, audit, sessions, users
 from control.store.api_keys import ApiKeyRow
 

@@ -25,7 +25,7 @@ from control.auth.principal import check_origin
 from control.database import Connection
 from control.endpoint import Call, Endpoints, answer
 from control.http.limits import Failures
-from control.http.problem import Problem, forbidden
+from control.problem import Problem, forbidden
 from control.release import release
 from control.store import account_tokens, audit, invitations, outbox, sessions, users
 from control.store.users import UserRow

@@ -6,7 +6,7 @@ from control.api.types import Done
 from control.auth.access import Access, check_proof, sign_in_required
 from control.database import Connection
 from control.endpoint import Call, Endpoints
-from control.http.problem import Problem
+from control.problem import Problem
 from control.store import account_tokens, audit, users
 from control.store.users import UserRow
 

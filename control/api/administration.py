@@ -25,7 +25,7 @@ from control.auth.access import Access
 from control.database import Connection
 from control.ending import end_in_transaction
 from control.endpoint import Call, Endpoints
-from control.http.problem import Problem, not_found
+from control.problem import Problem, not_found
 from control.store import audit, invitations, meetings, participants, rooms, statistics, users
 from control.store.users import UserRow
 from sfu.api.desired_state import DesiredState

@@ -23,7 +23,7 @@ from control.api.ai_types import (
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
-from control.http.problem import Problem, not_found
+from control.problem import Problem, not_found
 from control.store import jobs, media
 from control.store.jobs import JobRow
 

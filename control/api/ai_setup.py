@@ -7,7 +7,7 @@ from control.api.ai_types import AiSetup, Analysed, AnalysisOffer, SetUp, TrackA
 from control.auth import access as rules
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
-from control.http.problem import Problem, not_found
+from control.problem import Problem, not_found
 
 endpoints = Endpoints("understanding and jobs", scope="media")
 

@@ -20,8 +20,8 @@ from control.breakouts import Plan
 from control.database import Connection
 from control.ending import ended
 from control.endpoint import Call, Endpoints
-from control.http.problem import Problem, forbidden, not_found
 from control.identifiers import new_id
+from control.problem import Problem, forbidden, not_found
 from control.store import audit, meetings, outbox, participants
 from control.store import breakouts as store
 from control.store.meetings import MeetingRow

@@ -11,7 +11,7 @@ from control.api.conversation_types import ChatMessage, SendMessage
 from control.auth.access import Access
 from control.ending import ended
 from control.endpoint import Call, Endpoints
-from control.http.problem import Problem, forbidden, not_found
+from control.problem import Problem, forbidden, not_found
 from control.store import meetings, outbox, participants, rooms, understanding
 from control.store.participants import ParticipantRow
 from sfu.api import signaling

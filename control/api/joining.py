@@ -19,10 +19,10 @@ from control.auth.access import Access, Standing
 from control.database import Connection
 from control.ending import ended
 from control.endpoint import Call, Endpoints, answer, with_standing
-from control.http.problem import Problem
 from control.identifiers import new_id
 from control.identity.tokens import digest, new_rejoin_secret, rejoin_participant
 from control.nodes import turn, webtransport
+from control.problem import Problem
 from control.store import breakouts, meetings, participants, rooms, users
 from control.store.participants import ParticipantRow, Role
 from sfu.api.desired_state import DesiredState

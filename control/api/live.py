@@ -17,7 +17,7 @@ from control.auth import access
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
-from control.http.problem import Problem, not_found
+from control.problem import Problem, not_found
 from control.store import audit, participants, recordings, rooms, visits
 from control.store.participants import ParticipantRow
 from control.store.visits import VisitRow

@@ -10,9 +10,9 @@ from control.api.types import Done
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
-from control.http.problem import Problem, not_found
 from control.identifiers import new_id
 from control.identity.tokens import digest
+from control.problem import Problem, not_found
 from control.store import audit, lobby, outbox
 from control.store.lobby import LobbyRow, State
 

@@ -15,8 +15,8 @@ from control.auth.access import Access
 from control.endpoint import Call, Endpoints
 from control.http import file_response
 from control.http.content_type import INLINE, sniff
-from control.http.problem import Problem, not_found
 from control.identifiers import new_id
+from control.problem import Problem, not_found
 from control.store import loose_files, media, users
 from control.store.media import MediaRow
 

@@ -24,8 +24,8 @@ from control.auth.access import Access, Standing
 from control.ending import end_in_transaction, ended
 from control.endpoint import Call, Endpoints
 from control.http import entity_tags
-from control.http.problem import Problem, not_found
 from control.nodes import webtransport
+from control.problem import Problem, not_found
 from control.store import breakouts, meetings, outbox, placements, recordings, rooms
 from control.store.meetings import MeetingRow, Plan
 from control.store.participants import Role

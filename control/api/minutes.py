@@ -4,8 +4,8 @@ from control.api.conversation_types import Minutes
 from control.api.types import Done
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
-from control.http.problem import Problem
 from control.minutes import KIND
+from control.problem import Problem
 from control.store import jobs, minutes
 
 endpoints = Endpoints("captions and chat", scope="meetings")

@@ -19,9 +19,9 @@ from control.api.types import Done
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
-from control.http.problem import Problem, forbidden, not_found
 from control.identifiers import new_id
 from control.identity.tokens import digest, new_rejoin_secret
+from control.problem import Problem, forbidden, not_found
 from control.store import audit, meetings, outbox, participants, rooms, users
 from control.store.breakouts import lock as lock_all
 from control.store.meetings import MeetingRow

@@ -10,7 +10,7 @@ from control.api.participant_types import JoinMeeting, Waiting
 from control.auth.access import sign_in_required
 from control.endpoint import Call
 from control.http.limits import Failures
-from control.http.problem import Problem
+from control.problem import Problem
 from control.recognition import Marks
 from control.store import participants
 

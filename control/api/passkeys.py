@@ -17,9 +17,9 @@ from control.api.types import Done
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
-from control.http.problem import Problem, not_found
 from control.identity import passkeys
 from control.identity.passkeys import RelyingParty
+from control.problem import Problem, not_found
 from control.store import audit, sessions, users
 from control.store import passkeys as store
 from control.store.passkeys import PasskeyRow

@@ -10,7 +10,7 @@ from control.api.types import Done
 from control.auth.access import Access, sign_in_required
 from control.database import Connection
 from control.endpoint import Call, Endpoints
-from control.http.problem import Problem, forbidden
+from control.problem import Problem, forbidden
 from control.store import passkeys as passkey_rows
 from control.store import second_factor as second_factors
 from control.store import sessions, users

@@ -20,8 +20,8 @@ from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
 from control.http import file_response
-from control.http.problem import Problem, not_found
 from control.http.zip_stream import stream
+from control.problem import Problem, not_found
 from control.recording_control import Wish
 from control.services import Services
 from control.store import audit, films, jobs, recordings

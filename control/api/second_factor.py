@@ -9,9 +9,9 @@ from control.api.types import Done
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
-from control.http.problem import Problem
 from control.identity import totp
 from control.identity.sealing import is_sealed
+from control.problem import Problem
 from control.store import audit, passkeys, second_factor, sessions
 from control.store.users import UserRow
 

@@ -10,7 +10,7 @@ from control.api.recordings import detail, send
 from control.api.types import Answer, Body, Done, Time
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
-from control.http.problem import Problem, forbidden, not_found
+from control.problem import Problem, forbidden, not_found
 from control.store import audit, links, meetings, recordings
 
 endpoints = Endpoints("recordings", scope="recordings")

@@ -21,7 +21,7 @@ from control.auth import access
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
 from control.http.content_type import INLINE
-from control.http.problem import Problem, not_found
+from control.problem import Problem, not_found
 from control.store import audit, media, signed_links
 from control.store.media import MediaRow
 from control.store.signed_links import SignedLinkRow, Target

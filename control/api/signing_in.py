@@ -8,8 +8,8 @@ from control.api.sign_in_types import SignedIn, User
 from control.auth import cookies, devices
 from control.database import Connection
 from control.endpoint import Call, answer
-from control.http.problem import Problem
 from control.identity.tokens import ACCESS_SECONDS
+from control.problem import Problem
 from control.store import sessions, users
 from control.store.users import UserRow
 

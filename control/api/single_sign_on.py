@@ -11,9 +11,9 @@ from control.auth import cookies, devices
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
-from control.http.problem import Problem, forbidden, not_found
 from control.identity import oidc
 from control.identity.oidc import OidcClient
+from control.problem import Problem, forbidden, not_found
 from control.store import audit, identities, sessions, users
 from control.store.users import UserRow
 

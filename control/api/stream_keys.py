@@ -8,7 +8,7 @@ from control.api.types import Done
 from control.auth.access import Access
 from control.ending import ended
 from control.endpoint import Call, Endpoints
-from control.http.problem import Problem, not_found
+from control.problem import Problem, not_found
 from control.store import audit, meetings, rooms, stream_keys
 from control.store.stream_keys import StreamKeyRow
 from sfu.api.desired_state import DesiredState

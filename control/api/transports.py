@@ -12,10 +12,10 @@ from control.api.types import Done
 from control.auth.access import Access
 from control.ending import ended
 from control.endpoint import Call, Endpoints
-from control.http.problem import Problem, not_found
 from control.identifiers import new_id
 from control.identity.tokens import digest, new_rejoin_secret
 from control.nodes.transport_client import TransportClient
+from control.problem import Problem, not_found
 from control.store import audit, meetings, participants, rooms
 from sfu.api.plain_transport import AnyTransport, ReceiveTransport, SendTransport, TransportInfo, Transports
 

@@ -16,7 +16,7 @@ from control.api.types import Done
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
-from control.http.problem import forbidden, not_found
+from control.problem import forbidden, not_found
 from control.store import outbox, understanding
 from control.store.understanding import ChatRow
 from control.webvtt import render

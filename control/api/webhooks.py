@@ -11,8 +11,8 @@ from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
 from control.events.outgoing import check_url
-from control.http.problem import Problem, forbidden, not_found
 from control.identifiers import new_id
+from control.problem import Problem, forbidden, not_found
 from control.store import audit, webhooks
 from control.store.webhooks import DeliveryRow, WebhookRow
 

@@ -10,8 +10,8 @@ from enum import Enum, auto
 from control.auth.principal import Principal
 from control.config import ControlConfig
 from control.database import Connection
-from control.http.problem import Problem, forbidden, not_found
 from control.identity.tokens import GuestPass
+from control.problem import Problem, forbidden, not_found
 from control.store import meetings, participants, recordings, understanding
 from control.store.meetings import MeetingRow
 from control.store.participants import ParticipantRow, Role

@@ -6,8 +6,8 @@ from typing import Literal
 from quart import Request
 
 from control.auth import cookies, origins
-from control.http.problem import Problem
 from control.identity.tokens import GuestPass
+from control.problem import Problem
 from control.services import Services
 from control.store import api_keys, sessions
 from control.store.sessions import LiveSession

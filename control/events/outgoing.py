@@ -11,7 +11,7 @@ import socket
 import aiohttp
 from yarl import URL
 
-from control.http.problem import Problem
+from control.problem import Problem
 
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")

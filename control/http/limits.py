@@ -9,8 +9,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from control.http.problem import Problem
 from control.live_state import LiveState
+from control.problem import Problem
 
 _MAX_LOCAL = 10_000
 _SUBSCRIBER_PREFIX = 64

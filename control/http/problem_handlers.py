@@ -6,7 +6,7 @@ from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
 from control.database import UNAVAILABLE
-from control.http.problem import Problem, document
+from control.problem import Problem, document
 from control.space import is_no_space, no_space
 from foundation.failures import describe
 

@@ -17,7 +17,7 @@ import jwt
 import msgspec
 
 from control.config import OidcProvider
-from control.http.problem import Problem
+from control.problem import Problem
 from foundation.answer_body import read_body
 
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]

@@ -20,7 +20,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from control.http.problem import Problem
+from control.problem import Problem
 
 SECONDS = 300
 _REQUIRED = UserVerificationRequirement.REQUIRED

@@ -11,7 +11,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from control.http.problem import Problem
+from control.problem import Problem
 
 T = TypeVar("T")
 _WAITING = 64

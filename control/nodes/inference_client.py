@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from control.http.problem import Problem
+from control.problem import Problem
 from foundation.answer_body import read_body
 from foundation.failures import describe
 

@@ -13,7 +13,7 @@ from prometheus_client import Counter
 
 from control.config import ControlConfig
 from control.database import UNAVAILABLE, Pool
-from control.http.problem import Problem, not_found
+from control.problem import Problem, not_found
 from control.registry.membership import Registry
 from control.store import placements
 from foundation.failures import describe

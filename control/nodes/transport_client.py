@@ -3,7 +3,7 @@
 import aiohttp
 import msgspec
 
-from control.http.problem import Problem
+from control.problem import Problem
 from sfu.api.plain_transport import AnyTransport, TransportInfo, Transports
 from sfu.api.registration import NodeRecord
 

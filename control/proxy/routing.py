@@ -4,8 +4,8 @@ If the node turns out to be gone, its rooms are placed anew at once, and the req
 """
 
 from control import failover, stream_keys
-from control.http.problem import Problem, not_found
 from control.identity.tokens import way_of_join_token
+from control.problem import Problem, not_found
 from control.services import Services
 from sfu.api import session_paths
 from sfu.api.registration import NodeRecord

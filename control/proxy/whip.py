@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from quart import Quart, Response, request
 
-from control.http.problem import Problem, not_found
+from control.problem import Problem, not_found
 from control.proxy.routing import NO_NODE, node_for
 from control.services import Services
 from foundation.answer_body import read_body

@@ -7,10 +7,10 @@ from datetime import datetime
 import asyncpg
 
 from control.database import Connection, load, load_one
-from control.http.problem import Problem
 from control.identifiers import new_id
 from control.identity.passkeys import SECONDS, NewCredential
 from control.identity.tokens import digest
+from control.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)

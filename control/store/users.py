@@ -8,8 +8,8 @@ from typing import Literal
 import asyncpg
 
 from control.database import Connection, load, load_one
-from control.http.problem import Problem
 from control.identifiers import new_id
+from control.problem import Problem
 
 UserRole = Literal["user", "admin"]
 _MOST_CLAIMS = 5

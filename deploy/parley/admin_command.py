@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 
 from control import admin_tools, removal
-from control.http.problem import Problem
+from control.problem import Problem
 from control.services import Services, open_services
 from foundation.settings import Settings, with_secrets, write_private
 from parley.part_configs import control_config, embedded_postgres

@@ -6,7 +6,7 @@ import pytest
 
 from control import admin_tools
 from control.config import ControlConfig, Retention
-from control.http.problem import Problem
+from control.problem import Problem
 from control.retention import apply
 from control.services import open_services
 from tests.control.harness import PASSWORD, People

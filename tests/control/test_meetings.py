@@ -8,7 +8,7 @@ import pytest
 
 from control import schedule
 from control.api.meeting_types import ChangedSettings, MeetingSettings
-from control.http.problem import Problem
+from control.problem import Problem
 from control.store.meetings import MeetingRow, Plan
 from tests.control.harness import Node, People, come_in, report
 

@@ -12,7 +12,7 @@ import pytest
 
 from control.config import ControlConfig
 from control.http.file_response import parse_range
-from control.http.problem import Problem
+from control.problem import Problem
 from tests.control.harness import Client, Node, People, report
 
 DATA = bytes(range(256)) * 4096

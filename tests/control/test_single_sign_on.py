@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from control.api.single_sign_on import _own_path, _signed_in_at
 from control.config import ControlConfig, OidcProvider
-from control.http.problem import Problem
 from control.identity import oidc
+from control.problem import Problem
 from tests.control.harness import PASSWORD, People, Server, serving
 from tests.support.waiting import until_listening
 

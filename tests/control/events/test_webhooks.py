@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from control.config import ControlConfig
 from control.events import outgoing
-from control.http.problem import Problem
+from control.problem import Problem
 from parley.network import allocate_port
 from tests.control.harness import Client, People, serving
 

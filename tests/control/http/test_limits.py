@@ -9,8 +9,8 @@ import pytest
 
 from control.config import ControlConfig, RateLimits
 from control.http.limits import Limits, network
-from control.http.problem import Problem
 from control.live_state import LiveState
+from control.problem import Problem
 from tests.control.harness import PASSWORD, Client, People, Server, serving
 from tests.control.test_accounts import browser
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 import msgspec
 
 from control import grants
-from control.api.meeting_types import MeetingSettings
 from control.database import Connection
+from control.meeting_settings import MeetingSettings
 from control.store import breakouts, meetings, participants, rooms
 from control.store.meetings import MeetingRow
 from control.store.participants import ParticipantRow

@@ -1,10 +1,9 @@
 """Requests and responses of meetings and their settings."""
 
-from typing import Annotated, Literal
-
 import msgspec
 
 from control.api.types import Answer, Body, LongText, MeetingStatus, Passcode, Recurrence, Role, Text, Time, TimeZone
+from control.meeting_settings import ChangedSettings, MeetingSettings, VideoCodec
 from sfu.api.desired_state import ConsentPolicy
 from sfu.api.registration import WebTransportEndpoint
 

@@ -7,7 +7,7 @@ import icalendar
 import pytest
 
 from control import schedule
-from control.api.meeting_types import ChangedSettings, MeetingSettings
+from control.meeting_settings import ChangedSettings, MeetingSettings
 from control.problem import Problem
 from control.store.meetings import MeetingRow, Plan
 from tests.control.harness import Node, People, come_in, report

@@ -1,20 +1,17 @@
 """Recordings: an index of the recorder's files, which are authoritative."""
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 import msgspec
 
 from control.database import Connection, contains, load, load_one
 from sfu.api.facts import RecordingFinished, SegmentClosed
 
-if TYPE_CHECKING:
-    from control.rescan import Found
-
 State = Literal["recording", "sealing", "ready", "partial", "empty"]
 TABLES = ("meeting_recordings", "recording_segments", "recording_links")
 """Tables that `parley recording rescan` restores."""
-
 
 _NEWEST = "ORDER BY r.started_at DESC LIMIT 500"
 _OWN = "SELECT r.* FROM meeting_recordings r WHERE r.owner_id = $1"
@@ -193,7 +190,50 @@ async def bytes_per_day(connection: Connection) -> float:
     return float(taken) / 7
 
 
-async def restore(connection: Connection, found: "Found") -> bool:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    key: str
+    track: str
+    participant: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A recording as described by its files. `film` is the composed file's name and size."""
+
+    recording: str
+    meeting: str
+    state: State
+    started_unix_ms: int
+    ended_unix_ms: int
+    duration_ms: int | None
+    bytes: int | None
+    segments: tuple[Segment, ...]
+    film: tuple[str, int] | None
+    problems: tuple[str, ...] = ()
+
+    @property
+    def started_at(self) -> datetime:
+        return _time(self.started_unix_ms)
+
+    @property
+    def stopped_at(self) -> datetime | None:
+        return _time(self.ended_unix_ms) if self.ended_unix_ms else None
+
+    def composed(self) -> dict[str, Any] | None:
+        """Return the row's record of the film. Its hash is unknown without reading the file."""
+        if self.film is None:
+            return None
+        return {"file": self.film[0], "bytes": self.film[1], "sha256": "", "duration_ms": self.duration_ms}
+
+
+def _time(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+async def restore(connection: Connection, found: Found) -> bool:
     """Restore a recording's rows from its files; return False if its meeting is unknown."""
     known = await connection.fetchval("SELECT true FROM meetings WHERE id = $1", found.meeting)
     if not known:

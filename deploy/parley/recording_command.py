@@ -6,8 +6,7 @@ from collections.abc import Iterator
 import asyncpg
 
 from control import rescan as rows
-from control.rescan import Found, Segment
-from control.store.recordings import State
+from control.store.recordings import Found, Segment, State
 from foundation.settings import Settings
 from objects.directory import DirectoryStore
 from objects.store import ObjectStore

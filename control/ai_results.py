@@ -6,9 +6,9 @@ it, so an implementation stores each result once. It deletes results when `forge
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
-from control.api.types import Time
 from control.database import Connection, Pool
 from control.store import ai_results
 from control.store.ai_results import AiResultRow
@@ -25,7 +25,7 @@ class AiResult:
     file: str
     task: str
     document: Any
-    created_at: Time
+    created_at: datetime
 
 
 class AiResults(Protocol):

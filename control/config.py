@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 import web
-from control.language_model_config import LanguageModelConfig
 from foundation.etcd import EtcdConfig
 from objects.s3_config import S3Config
 
@@ -71,6 +70,16 @@ class OidcProvider:
     groups_claim: str = "groups"
     allowed_groups: tuple[str, ...] = ()
     admin_group: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageModelConfig:
+    """`url` is the API's base (https://llm.example.org/v1). `private` allows a private network and plain HTTP."""
+
+    url: str
+    model: str
+    key: str | None = field(default=None, repr=False)
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ and an address on the public internet, unless it is configured as private.
 import aiohttp
 import msgspec
 
+from control.config import LanguageModelConfig
 from control.events import outgoing
-from control.language_model_config import LanguageModelConfig
 from control.problem import Problem
 
 _TIMEOUT = aiohttp.ClientTimeout(total=300, connect=10)

@@ -1,7 +1,6 @@
 """ZIP file of a finished recording: its tracks, the composed film, the captions and the manifest."""
 
-from control import archive, transcripts, webvtt
-from control.api.conversation_types import caption_line
+from control import archive, transcripts
 from control.http.zip_stream import Entry
 from control.services import Services
 from control.store import understanding
@@ -34,8 +33,7 @@ async def _transcript(services: Services, row: RecordingRow) -> list[Entry]:
         )
     if not rows:
         return []
-    cues = webvtt.render([caption_line(said) for said in rows])
     return [
         Entry("transcript.txt", data=transcripts.as_text(rows).encode()),
-        Entry("transcript.vtt", data=cues.encode()),
+        Entry("transcript.vtt", data=transcripts.as_webvtt(rows).encode()),
     ]

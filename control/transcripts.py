@@ -1,4 +1,6 @@
-"""Transcripts as readable text."""
+"""Transcripts as readable text and as WebVTT (W3C)."""
+
+import html
 
 from control.store.understanding import CaptionRow
 
@@ -10,3 +12,24 @@ def as_text(rows: list[CaptionRow]) -> str:
         minute, second = divmod(row.start_ms // 1000, 60)
         lines.append(f"[{minute:02}:{second:02}] {' '.join(row.name.split())}: {' '.join(row.text.split())}\n")
     return "".join(lines)
+
+
+def as_webvtt(rows: list[CaptionRow]) -> str:
+    """Return one cue per utterance, its speaker as a voice span."""
+    cues = ["WEBVTT\n"]
+    for row in rows:
+        end = max(row.end_ms, row.start_ms + 1)
+        cues.append(f"{_time(row.start_ms)} --> {_time(end)}\n<v {_escaped(row.name)}>{_escaped(row.text)}\n")
+    return "\n".join(cues)
+
+
+def _time(ms: int) -> str:
+    seconds, ms = divmod(max(ms, 0), 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{seconds:02}.{ms:03}"
+
+
+def _escaped(text: str) -> str:
+    """Return cue text, escaped and on one line, so that nothing in it starts a cue."""
+    return html.escape(" ".join(text.split()), quote=False)

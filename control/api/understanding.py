@@ -2,8 +2,8 @@
 
 from quart import Response
 
+from control import transcripts
 from control.api.conversation_types import (
-    CaptionLine,
     CaptionQuery,
     Captions,
     ChatMessage,
@@ -18,8 +18,7 @@ from control.database import Connection
 from control.endpoint import Call, Endpoints
 from control.problem import forbidden, not_found
 from control.store import outbox, understanding
-from control.store.understanding import ChatRow
-from control.webvtt import render
+from control.store.understanding import CaptionRow, ChatRow
 
 endpoints = Endpoints("captions and chat", scope="meetings")
 _MAX_CAPTIONS = 20_000
@@ -28,13 +27,13 @@ _MAX_CAPTIONS = 20_000
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/captions", Access.TEXT, query=CaptionQuery, answer=Captions)
 async def list_captions(call: Call, meeting: str, query: CaptionQuery) -> Captions:
     """Return the captions in the order of the meeting clock; with `search`, only those that match."""
-    return Captions(captions=await _lines(call, meeting, query.search))
+    return Captions(captions=[caption_line(row) for row in await _captions(call, meeting, query.search)])
 
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/captions.vtt", Access.TEXT, content_type="text/vtt")
 async def get_webvtt(call: Call, meeting: str) -> Response:
     """Return the captions as WebVTT with speakers as voice spans."""
-    text = render(await _lines(call, meeting))
+    text = transcripts.as_webvtt(await _captions(call, meeting))
     return Response(text, 200, {"Cache-Control": "no-store"}, content_type="text/vtt; charset=utf-8")
 
 
@@ -100,7 +99,6 @@ def _public(row: ChatRow) -> ChatMessage:
     )
 
 
-async def _lines(call: Call, meeting: str, search: str | None = None) -> list[CaptionLine]:
+async def _captions(call: Call, meeting: str, search: str | None = None) -> list[CaptionRow]:
     async with call.services.pool.acquire() as connection:
-        rows = await understanding.captions(connection, meeting, _MAX_CAPTIONS, search)
-    return [caption_line(row) for row in rows]
+        return await understanding.captions(connection, meeting, _MAX_CAPTIONS, search)

@@ -6,8 +6,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from control.config import ControlConfig, RateLimits, Registration, Retention, SfuNode, SmtpConfig, TurnConfig
-from control.language_model_config import LanguageModelConfig
+from control.config import (
+    ControlConfig,
+    LanguageModelConfig,
+    RateLimits,
+    Registration,
+    Retention,
+    SfuNode,
+    SmtpConfig,
+    TurnConfig,
+)
 from foundation.hot_settings import etcd_config
 from foundation.settings import Settings, SettingsError
 from inference.config import InferenceConfig

@@ -2,17 +2,17 @@
 
 import asyncpg
 
-from control.api.conversation_types import CaptionLine
-from control.webvtt import render
+from control.store.understanding import CaptionRow
+from control.transcripts import as_webvtt
 from tests.control.harness import People, come_in, report
 
 
-def line(text: str, name: str = "Ada", start: int = 1500, end: int = 2500) -> CaptionLine:
-    return CaptionLine(utterance="u", participant="p", name=name, start_ms=start, end_ms=end, lang="en", text=text)
+def line(text: str, name: str = "Ada", start: int = 1500, end: int = 2500) -> CaptionRow:
+    return CaptionRow(utterance="u", participant_id="p", name=name, start_ms=start, end_ms=end, lang="en", text=text)
 
 
 def test_webvtt_escapes_and_times() -> None:
-    text = render([line("a <b> & c\n\n00:00.000 --> 9", "E>ve", 3_723_004, 3_723_004)])
+    text = as_webvtt([line("a <b> & c\n\n00:00.000 --> 9", "E>ve", 3_723_004, 3_723_004)])
     assert text == ("WEBVTT\n\n01:02:03.004 --> 01:02:03.005\n<v E&gt;ve>a &lt;b&gt; &amp; c 00:00.000 --&gt; 9\n")
 
 

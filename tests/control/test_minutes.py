@@ -12,9 +12,8 @@ import pytest
 import pytest_asyncio
 
 from control import minutes
-from control.config import ControlConfig
+from control.config import ControlConfig, LanguageModelConfig
 from control.language_model import LanguageModelFailed, complete
-from control.language_model_config import LanguageModelConfig
 from control.store.understanding import CaptionRow
 from tests.control.harness import Client, People, report, serving
 

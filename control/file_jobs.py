@@ -7,9 +7,9 @@ from typing import Any
 
 from control import emotion_setting
 from control.database import Pool
-from control.images import Images
+from control.files.images import Images
+from control.files.media_store import MediaStore
 from control.jobs import Handler, JobFailed, Report
-from control.media_store import MediaStore
 from control.nodes.inference_client import InferenceClient, InferenceFailed
 from control.problem import Problem
 from control.store import media

@@ -1,6 +1,7 @@
 """ZIP file of a finished recording: its tracks, the composed film, the captions and the manifest."""
 
-from control import archive, transcripts
+from control import transcripts
+from control.files import archive
 from control.http.zip_stream import Entry
 from control.services import Services
 from control.store import understanding

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 import aiohttp
 
 from control.ai_results import AiResults, DatabaseResults
-from control.archive import Archive
 from control.background import BackgroundTasks
 from control.config import ControlConfig
 from control.database import Pool, open_pool
 from control.database_gauges import DatabaseGauges
 from control.database_probe import DatabaseProbe
 from control.events import outgoing
+from control.files.archive import Archive
+from control.files.images import Images
+from control.files.media_store import MediaStore
 from control.http.limits import Limits
 from control.identity import keys
 from control.identity.oidc import OidcClient
 from control.identity.passwords import Passwords
 from control.identity.sealing import Seal
 from control.identity.tokens import Tokens
-from control.images import Images
 from control.live_state import LiveState
 from control.mail import Mailer
-from control.media_store import MediaStore
 from control.nodes.inference_client import InferenceClient
 from control.nodes.node_client import NodeClient
 from control.passcodes import Passcodes

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from control.media_store import unavailable
+from control.files.media_store import unavailable
 from control.problem import Problem
 from control.services import Services
 from control.store import loose_files, media

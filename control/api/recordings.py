@@ -15,10 +15,10 @@ from control.api.recording_types import (
     StorageState,
 )
 from control.api.types import Done
-from control.archive import within
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
+from control.files.archive import within
 from control.http import file_response
 from control.http.zip_stream import stream
 from control.problem import Problem, not_found

@@ -14,7 +14,7 @@ from types import TracebackType
 from quart import Request, Response
 from quart.wrappers.response import ResponseBody
 
-from control.media_store import unavailable
+from control.files.media_store import unavailable
 from control.problem import Problem, not_found
 from objects.store import ObjectInfo
 from objects.threads import Objects

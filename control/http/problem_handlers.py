@@ -6,8 +6,8 @@ from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
 from control.database import UNAVAILABLE
+from control.files.space import is_no_space, no_space
 from control.problem import Problem, document
-from control.space import is_no_space, no_space
 from foundation.failures import describe
 
 _LOG = logging.getLogger(__name__)

@@ -21,8 +21,8 @@ from PIL import ExifTags, Image
 
 from control.api.media import safe_name
 from control.config import ControlConfig
+from control.files.images import Images
 from control.http.content_type import sniff
-from control.images import Images
 from objects.directory import DirectoryStore
 from tests.control.harness import Client, People, serving
 
@@ -290,7 +290,7 @@ async def test_a_worker_that_is_ended_or_slow_is_a_file_without_picture(
     with tempfile.TemporaryFile() as file:
         with pytest.raises(ValueError, match="no picture"):
             await made._make(file.fileno(), "dying_worker")
-        monkeypatch.setattr("control.images._SECONDS", 1.0)
+        monkeypatch.setattr("control.files.images._SECONDS", 1.0)
         with pytest.raises(ValueError, match="too long"):
             await made._make(file.fileno(), "slow_worker")
 

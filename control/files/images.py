@@ -1,6 +1,6 @@
 """Avatars and thumbnails, made by sandboxed processes: uploads are never decoded in this one.
 
-A process makes one picture and exits, so nothing leaks from one upload to the next (control.image_worker,
+A process makes one picture and exits, so nothing leaks from one upload to the next (control.files.image_worker,
 video_worker).
 """
 
@@ -32,12 +32,12 @@ class Images:
         with tempfile.TemporaryFile() as file:
             await asyncio.to_thread(file.write, data)
             file.seek(0)
-            return await self._make(file.fileno(), "control.image_worker", "avatar")
+            return await self._make(file.fileno(), "control.files.image_worker", "avatar")
 
     async def thumbnail(self, path: Path, content_type: str) -> bytes | None:
         """Return a JPEG of an image or of a video's first frame, None if there is none."""
         video = content_type.startswith("video/")
-        worker = ["control.video_worker"] if video else ["control.image_worker", "image"]
+        worker = ["control.files.video_worker"] if video else ["control.files.image_worker", "image"]
         try:
             with path.open("rb") as file:
                 return await self._make(file.fileno(), *worker)

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from control.media_store import unavailable
+from control.files.media_store import unavailable
 from control.problem import Problem, not_found
 from objects.threads import Objects
 

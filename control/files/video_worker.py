@@ -1,6 +1,6 @@
 """Worker process that makes one small picture of an uploaded video, and exits.
 
-Started as `python -m control.video_worker FD MEDIA_FD`, otherwise like control.image_worker. It is separate because
+Started as `python -m control.files.video_worker FD MEDIA_FD`, otherwise like control.files.image_worker. It is separate because
 loading FFmpeg takes as long as making a picture.
 """
 
@@ -14,7 +14,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from control.image_worker import MAX_PIXELS, serve, thumbnail
+from control.files.image_worker import MAX_PIXELS, serve, thumbnail
 from foundation import preload
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
 
-from control import space
+from control.files import space
+from control.files.space import is_no_space, no_space
 from control.problem import Problem, not_found
-from control.space import is_no_space, no_space
 from foundation.failures import describe
 from objects.threads import Objects
 

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from control import emotion_setting
+from control.ai import emotion_setting
 from control.database import Pool
 from control.files.images import Images
 from control.files.media_store import MediaStore

@@ -7,7 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from quart import Quart, Response, request
 
-from control import emotion_setting, facts, outside_jobs, placing, stream_keys
+from control import facts, outside_jobs, placing, stream_keys
+from control.ai import emotion_setting
 from control.http.problem_handlers import handle_problems
 from control.problem import Problem
 from control.proxy.routing import SIGNALING_PATH, node_for, room_of_path

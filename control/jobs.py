@@ -8,7 +8,7 @@ from typing import Any
 
 from prometheus_client import Counter
 
-from control.ai_results import KINDS, AiResult, AiResults
+from control.ai.results import KINDS, AiResult, AiResults
 from control.database import UNAVAILABLE, Connection, Pool
 from control.store import jobs, outbox
 from control.store.jobs import JobRow

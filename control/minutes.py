@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from control import transcripts
+from control.ai.language_model import LanguageModelFailed, complete
 from control.config import LanguageModelConfig
 from control.database import Connection
 from control.jobs import Handler, JobFailed, Report
-from control.language_model import LanguageModelFailed, complete
 from control.services import Services
 from control.store import minutes, outbox, understanding
 from control.store.jobs import JobRow

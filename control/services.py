@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from control.ai_results import AiResults, DatabaseResults
+from control.ai.results import AiResults, DatabaseResults
 from control.background import BackgroundTasks
 from control.config import ControlConfig
 from control.database import Pool, open_pool
@@ -157,7 +157,7 @@ def open_results(config: ControlConfig, pool: Pool) -> AiResults:
     if config.mongodb_url is None:
         return DatabaseResults(pool)
     # Imported only if configured: it is an optional extra.
-    from control.mongo_results import MongoResults  # noqa: PLC0415
+    from control.ai.mongo_results import MongoResults  # noqa: PLC0415
 
     return MongoResults(config.mongodb_url)
 

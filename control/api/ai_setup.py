@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from control import emotion_setting
+from control.ai import emotion_setting
 from control.api.ai_types import AiSetup, Analysed, AnalysisOffer, SetUp, TrackAnalysis
 from control.auth import access as rules
 from control.auth.access import Access

@@ -12,8 +12,8 @@ import aiohttp.web
 import pytest
 import pytest_asyncio
 
-from control import emotion_setting
-from control.ai_results import AiResult
+from control.ai import emotion_setting
+from control.ai.results import AiResult
 from control.config import ControlConfig
 from control.database import Connection, Pool, open_pool
 from control.jobs import JobFailed, Report, Worker

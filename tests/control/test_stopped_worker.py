@@ -7,7 +7,7 @@ from asyncio.subprocess import PIPE, Process
 from datetime import UTC, datetime
 from pathlib import Path
 
-from control.ai_results import DatabaseResults
+from control.ai.results import DatabaseResults
 from control.database import Pool, open_pool
 from control.store import jobs, media, users
 from control.store.media import MediaRow

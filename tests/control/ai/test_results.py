@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from control import reconcile
-from control.ai_results import AiResult, AiResults
+from control.ai.results import AiResult, AiResults
 from control.config import ControlConfig
 from control.jobs import Report, Worker
 from control.services import Services, open_services

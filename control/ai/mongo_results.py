@@ -12,7 +12,7 @@ from bson.errors import BSONError
 from pymongo import AsyncMongoClient
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError, WriteError
 
-from control.ai_results import AiResult
+from control.ai.results import AiResult
 from control.database import Connection
 from foundation.failures import describe
 

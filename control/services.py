@@ -19,6 +19,7 @@ from control.files.media_store import MediaStore
 from control.http.limits import Limits
 from control.identity import keys
 from control.identity.oidc import OidcClient
+from control.identity.passcodes import Passcodes
 from control.identity.passwords import Passwords
 from control.identity.sealing import Seal
 from control.identity.tokens import Tokens
@@ -26,7 +27,6 @@ from control.live_state import LiveState
 from control.mail import Mailer
 from control.nodes.inference_client import InferenceClient
 from control.nodes.node_client import NodeClient
-from control.passcodes import Passcodes
 from control.proxy.node_socket import NodeSocket
 from control.readiness import Check, Readiness
 from control.registry.membership import Registry

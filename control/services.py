@@ -27,7 +27,7 @@ from control.live_state import LiveState
 from control.mail import Mailer
 from control.nodes.inference_client import InferenceClient
 from control.nodes.node_client import NodeClient
-from control.proxy.node_socket import NodeSocket
+from control.nodes.node_socket import NodeSocket
 from control.readiness import Check, Readiness
 from control.registry.membership import Registry
 from control.registry.opening import open_registry

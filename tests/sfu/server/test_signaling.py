@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from control.proxy.node_socket import NodeSocket
+from control.nodes.node_socket import NodeSocket
 from sfu.api import signaling
 from sfu.api.join_token import Grants
 from tests.sfu.server.harness import client, host

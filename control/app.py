@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from quart import Quart, Response
 
-from control import endpoint, health, openapi, pages
+from control import endpoint, openapi, pages
 from control.api import (
     account_security,
     accounts,
@@ -15,6 +15,7 @@ from control.api import (
     ai_setup,
     breakouts,
     chatting,
+    health,
     joining,
     live,
     lobby,

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from quart import Response
 
-from control import cascade, grants, placing, recognition, seats
-from control.api import lobby, newcomers
+from control import cascade, grants, placing, seats
+from control.api import lobby, newcomers, recognition
 from control.api.meeting_types import WebTransport
 from control.api.meetings import summary
 from control.api.participant_types import Joined, JoinMeeting, Waiting

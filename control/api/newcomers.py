@@ -7,11 +7,11 @@ host removed is refused; a guest from the same address waits for a host's approv
 from control import grants
 from control.api import lobby
 from control.api.participant_types import JoinMeeting, Waiting
+from control.api.recognition import Marks
 from control.auth.access import sign_in_required
 from control.endpoint import Call
 from control.http.limits import Failures
 from control.problem import Problem
-from control.recognition import Marks
 from control.store import participants
 
 _WINDOW = 15 * 60

@@ -118,7 +118,7 @@ async def hold_seat(connection: Connection, participant: str, seconds: int) -> N
 
 
 async def mark(connection: Connection, participant: str, browser: bytes, network: bytes) -> None:
-    """Store the marks that recognise a participant (`control.recognition`)."""
+    """Store the marks that recognise a participant (`control.api.recognition`)."""
     await connection.execute(
         "UPDATE meeting_participants SET browser_mark = $2, network_mark = $3 WHERE id = $1",
         participant,

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from control import breakouts, facts, recording_control, retention, uploads
+from control import facts, recording_control, retention, uploads
 from control.database import Connection
+from control.meetings import breakouts
 from control.recurring import every, for_each
 from control.services import Services
 from control.store import (

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from control.database import Connection
-from control.ending import ended
 from control.identifiers import new_id
+from control.meetings.ending import ended
 from control.problem import Problem, not_found
 from control.services import Services
 from control.store import audit, meetings, outbox, recordings, rooms

@@ -4,9 +4,10 @@ import functools
 
 import msgspec
 
-from control import grants, uploads
+from control import uploads
 from control.database import Connection
-from control.ending import end_in_transaction
+from control.meetings import grants
+from control.meetings.ending import end_in_transaction
 from control.problem import Problem
 from control.services import Services
 from control.store import (

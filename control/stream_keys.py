@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from control import grants, placing, seats
+from control import placing
 from control.database import Connection
+from control.meetings import grants, seats
 from control.nodes import turn
 from control.services import Services
 from control.store import meetings, rooms, stream_keys

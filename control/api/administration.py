@@ -4,7 +4,7 @@ import functools
 
 import msgspec
 
-from control import grants, removal
+from control import removal
 from control.api.admin_types import (
     AdministerUser,
     AdminMeeting,
@@ -23,8 +23,9 @@ from control.api.meetings import PageQuery, decode_cursor, encode_cursor
 from control.api.types import Done
 from control.auth.access import Access
 from control.database import Connection
-from control.ending import end_in_transaction
 from control.endpoint import Call, Endpoints
+from control.meetings import grants
+from control.meetings.ending import end_in_transaction
 from control.problem import Problem, not_found
 from control.store import audit, invitations, meetings, participants, rooms, statistics, users
 from control.store.users import UserRow

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from control import breakouts
 from control.api.breakout_types import (
     AnnounceToBreakouts,
     Breakout,
@@ -16,11 +15,12 @@ from control.api.breakout_types import (
 )
 from control.api.types import Done
 from control.auth.access import Access
-from control.breakouts import Plan
 from control.database import Connection
-from control.ending import ended
 from control.endpoint import Call, Endpoints
 from control.identifiers import new_id
+from control.meetings import breakouts
+from control.meetings.breakouts import Plan
+from control.meetings.ending import ended
 from control.problem import Problem, forbidden, not_found
 from control.store import audit, meetings, outbox, participants
 from control.store import breakouts as store

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 import aiohttp
 import msgspec
 
-from control import grants
 from control.api.conversation_types import ChatMessage, SendMessage
 from control.auth.access import Access
-from control.ending import ended
 from control.endpoint import Call, Endpoints
+from control.meetings import grants
+from control.meetings.ending import ended
 from control.problem import Problem, forbidden, not_found
 from control.store import meetings, outbox, participants, rooms, understanding
 from control.store.participants import ParticipantRow

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from quart import Response
 
-from control import cascade, grants, placing, seats
+from control import cascade, placing
 from control.api import lobby, newcomers, recognition
 from control.api.meeting_types import WebTransport
 from control.api.meetings import summary
@@ -17,10 +17,11 @@ from control.api.participant_types import Joined, JoinMeeting, Waiting
 from control.api.types import Done
 from control.auth.access import Access, Standing
 from control.database import Connection
-from control.ending import ended
 from control.endpoint import Call, Endpoints, answer, with_standing
 from control.identifiers import new_id
 from control.identity.tokens import digest, new_rejoin_secret, rejoin_participant
+from control.meetings import grants, seats
+from control.meetings.ending import ended
 from control.nodes import turn, webtransport
 from control.problem import Problem
 from control.store import breakouts, meetings, participants, rooms, users

@@ -3,7 +3,7 @@
 import msgspec
 
 from control.api.types import Answer, Body, LongText, MeetingStatus, Passcode, Recurrence, Role, Text, Time, TimeZone
-from control.meeting_settings import ChangedSettings, MeetingSettings, VideoCodec
+from control.meetings.settings import ChangedSettings, MeetingSettings, VideoCodec
 from sfu.api.desired_state import ConsentPolicy
 from sfu.api.registration import WebTransportEndpoint
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from quart import Response
 
-from control import grants, live_settings, removal, schedule
+from control import removal
 from control.api.meeting_types import (
     CreateMeeting,
     Meeting,
@@ -21,9 +21,11 @@ from control.api.meeting_types import (
 )
 from control.api.types import Done
 from control.auth.access import Access, Standing
-from control.ending import end_in_transaction, ended
 from control.endpoint import Call, Endpoints
 from control.http import entity_tags
+from control.meetings import grants, schedule
+from control.meetings import setting_changes as live_settings
+from control.meetings.ending import end_in_transaction, ended
 from control.nodes import webtransport
 from control.problem import Problem, not_found
 from control.store import breakouts, meetings, outbox, placements, recordings, rooms

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import msgspec
 
-from control import breakouts, grants
 from control.api.participant_types import (
     AddParticipant,
     ChangeRole,
@@ -21,6 +20,7 @@ from control.database import Connection
 from control.endpoint import Call, Endpoints
 from control.identifiers import new_id
 from control.identity.tokens import digest, new_rejoin_secret
+from control.meetings import breakouts, grants
 from control.problem import Problem, forbidden, not_found
 from control.store import audit, meetings, outbox, participants, rooms, users
 from control.store.breakouts import lock as lock_all

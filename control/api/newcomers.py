@@ -4,13 +4,13 @@ A lobby ticket proves that its holder gave the passcode, and may be presented re
 host removed is refused; a guest from the same address waits for a host's approval.
 """
 
-from control import grants
 from control.api import lobby
 from control.api.participant_types import JoinMeeting, Waiting
 from control.api.recognition import Marks
 from control.auth.access import sign_in_required
 from control.endpoint import Call
 from control.http.limits import Failures
+from control.meetings import grants
 from control.problem import Problem
 from control.store import participants
 

@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime
 
-from control import grants
 from control.api.stream_key_types import CreateStreamKey, StreamKey, StreamKeys
 from control.api.types import Done
 from control.auth.access import Access
-from control.ending import ended
 from control.endpoint import Call, Endpoints
+from control.meetings import grants
+from control.meetings.ending import ended
 from control.problem import Problem, not_found
 from control.store import audit, meetings, rooms, stream_keys
 from control.store.stream_keys import StreamKeyRow

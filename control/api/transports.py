@@ -10,10 +10,10 @@ import msgspec
 from control import placing
 from control.api.types import Done
 from control.auth.access import Access
-from control.ending import ended
 from control.endpoint import Call, Endpoints
 from control.identifiers import new_id
 from control.identity.tokens import digest, new_rejoin_secret
+from control.meetings.ending import ended
 from control.nodes.transport_client import TransportClient
 from control.problem import Problem, not_found
 from control.store import audit, meetings, participants, rooms

@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 from control import breakouts, failover, reconcile, retention
 from control.config import ControlConfig
 from control.events import webhooks
+from control.meetings import breakouts
 from control.recurring import for_each
 from tests.control.harness import People, serving
 from tests.support.waiting import eventually

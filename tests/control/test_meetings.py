@@ -6,8 +6,8 @@ from typing import Any
 import icalendar
 import pytest
 
-from control import schedule
-from control.meeting_settings import ChangedSettings, MeetingSettings
+from control.meetings import schedule
+from control.meetings.settings import ChangedSettings, MeetingSettings
 from control.problem import Problem
 from control.store.meetings import MeetingRow, Plan
 from tests.control.harness import Node, People, come_in, report

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from control import grants
 from control.database import Connection
-from control.meeting_settings import MeetingSettings
+from control.meetings import grants
+from control.meetings.settings import MeetingSettings
 from control.store import breakouts, meetings, participants, rooms
 from control.store.meetings import MeetingRow
 from control.store.participants import ParticipantRow

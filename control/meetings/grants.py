@@ -2,7 +2,7 @@
 
 import msgspec
 
-from control.meeting_settings import MeetingSettings
+from control.meetings.settings import MeetingSettings
 from control.store.meetings import MeetingRow
 from control.store.participants import Role
 from sfu.api.desired_state import DesiredState

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from control import ending, grants
 from control.database import Connection
+from control.meetings import ending, grants
 from control.problem import Problem, not_found
 from control.recurring import for_each
 from control.services import Services

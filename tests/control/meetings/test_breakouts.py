@@ -6,8 +6,8 @@ from typing import Any
 import asyncpg
 import jwt
 
-from control import breakouts
 from control.config import ControlConfig
+from control.meetings import breakouts
 from control.services import open_services
 from tests.control.harness import Client, Node, People, report
 

@@ -4,8 +4,8 @@ A token holds a seat until its holder is in the room or the token expires. A par
 for a while (`store.participants.mark_left`). Nodes have the same limit, but control always refuses first.
 """
 
-from control import grants
 from control.database import Connection
+from control.meetings import grants
 from control.services import Services
 from control.store import participants
 from control.store.meetings import MeetingRow

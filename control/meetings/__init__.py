@@ -1,0 +1,1 @@
+"""Rules of meetings: settings, grants, seats, schedules, breakout rooms and their end."""

@@ -13,8 +13,8 @@ import asyncpg
 import msgspec
 from prometheus_client import Counter
 
-from control import recording_control
 from control.database import Connection
+from control.recordings import lifecycle as recording_control
 from control.services import Services
 from control.store import (
     audit,

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from control import facts, recording_control, retention, uploads
+from control import facts, retention, uploads
 from control.database import Connection
 from control.meetings import breakouts
+from control.recordings import lifecycle as recording_control
 from control.recurring import every, for_each
 from control.services import Services
 from control.store import (

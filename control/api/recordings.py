@@ -4,7 +4,6 @@ import re
 
 from quart import Response
 
-from control import recording_control, recording_zip
 from control.api.recording_types import (
     Composition,
     RecordedTrack,
@@ -22,7 +21,9 @@ from control.files.archive import within
 from control.http import file_response
 from control.http.zip_stream import stream
 from control.problem import Problem, not_found
-from control.recording_control import Wish
+from control.recordings import lifecycle as recording_control
+from control.recordings import zip_entries as recording_zip
+from control.recordings.lifecycle import Wish
 from control.services import Services
 from control.store import audit, films, jobs, recordings
 from control.store.recordings import RecordingRow

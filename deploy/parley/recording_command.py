@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import asyncpg
 
-from control import rescan as rows
+from control.recordings import rescan as rows
 from control.store.recordings import Found, Segment, State
 from foundation.settings import Settings
 from objects.directory import DirectoryStore

@@ -1,0 +1,1 @@
+"""Recordings: starting and stopping, download as ZIP, and recovery from files."""

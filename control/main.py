@@ -20,7 +20,7 @@ from control.file_jobs import FileJobs
 from control.http import listeners, server
 from control.http.listeners import Tls
 from control.migrations import migrate
-from control.nodes import node_memory
+from control.placement import failover, node_memory
 from control.services import Services, open_services
 from control.store.event_places import Place
 from control.tuning import Tuning

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from control import placing
 from control.database import Connection
 from control.meetings import grants, seats
 from control.nodes import turn
+from control.placement import placing
 from control.services import Services
 from control.store import meetings, rooms, stream_keys
 from control.store.meetings import MeetingRow

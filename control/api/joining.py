@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from quart import Response
 
-from control import cascade, placing
 from control.api import lobby, newcomers, recognition
 from control.api.meeting_types import WebTransport
 from control.api.meetings import summary
@@ -23,6 +22,7 @@ from control.identity.tokens import digest, new_rejoin_secret, rejoin_participan
 from control.meetings import grants, seats
 from control.meetings.ending import ended
 from control.nodes import turn, webtransport
+from control.placement import cascade, placing
 from control.problem import Problem
 from control.store import breakouts, meetings, participants, rooms, users
 from control.store.participants import ParticipantRow, Role

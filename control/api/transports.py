@@ -7,7 +7,6 @@ import re
 
 import msgspec
 
-from control import placing
 from control.api.types import Done
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
@@ -15,6 +14,7 @@ from control.identifiers import new_id
 from control.identity.tokens import digest, new_rejoin_secret
 from control.meetings.ending import ended
 from control.nodes.transport_client import TransportClient
+from control.placement import placing
 from control.problem import Problem, not_found
 from control.store import audit, meetings, participants, rooms
 from sfu.api.plain_transport import AnyTransport, ReceiveTransport, SendTransport, TransportInfo, Transports

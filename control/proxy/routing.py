@@ -3,8 +3,9 @@
 If the node turns out to be gone, its rooms are placed anew at once, and the request goes to the new node.
 """
 
-from control import failover, stream_keys
+from control import stream_keys
 from control.identity.tokens import way_of_join_token
+from control.placement import failover
 from control.problem import Problem, not_found
 from control.services import Services
 from sfu.api import session_paths

@@ -10,6 +10,7 @@ from control import breakouts, failover, reconcile, retention
 from control.config import ControlConfig
 from control.events import webhooks
 from control.meetings import breakouts
+from control.placement import failover
 from control.recurring import for_each
 from tests.control.harness import People, serving
 from tests.support.waiting import eventually

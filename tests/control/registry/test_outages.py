@@ -8,9 +8,8 @@ from dataclasses import replace
 import aiohttp
 import pytest_asyncio
 
-from control import failover
 from control.config import ControlConfig
-from control.nodes import node_memory
+from control.placement import failover, node_memory
 from control.services import Services, open_services
 from control.store import node_addresses
 from foundation.etcd import Etcd, EtcdConfig

@@ -11,8 +11,8 @@ import jwt
 import pytest
 import pytest_asyncio
 
-from control import failover, placing
 from control.config import ControlConfig, SfuNode
+from control.placement import failover, placing
 from control.services import Services, open_services
 from foundation.etcd import Etcd, EtcdConfig
 from sfu.server.registration import Registration

@@ -9,9 +9,9 @@ import contextlib
 import functools
 import logging
 
-from control import facts, placing
+from control import facts
 from control.database import UNAVAILABLE
-from control.nodes import node_memory
+from control.placement import node_memory, placing
 from control.recurring import for_each
 from control.services import Services
 from control.store import placements

@@ -7,9 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from quart import Quart, Response, request
 
-from control import facts, outside_jobs, stream_keys
+from control import facts, stream_keys
 from control.ai import emotion_setting
 from control.http.problem_handlers import handle_problems
+from control.jobs import outside_jobs
 from control.placement import placing
 from control.problem import Problem
 from control.proxy.routing import SIGNALING_PATH, node_for, room_of_path

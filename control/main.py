@@ -19,6 +19,9 @@ from control.events import relay, webhooks
 from control.file_jobs import FileJobs
 from control.http import listeners, server
 from control.http.listeners import Tls
+from control.jobs import minutes
+from control.jobs import worker as jobs
+from control.jobs.file_jobs import FileJobs
 from control.migrations import migrate
 from control.placement import failover, node_memory
 from control.services import Services, open_services

@@ -4,7 +4,7 @@ from control.api.conversation_types import Minutes
 from control.api.types import Done
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
-from control.minutes import KIND
+from control.jobs.minutes import KIND
 from control.problem import Problem
 from control.store import jobs, minutes
 

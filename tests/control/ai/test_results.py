@@ -13,7 +13,7 @@ import pytest_asyncio
 from control import reconcile
 from control.ai.results import AiResult, AiResults
 from control.config import ControlConfig
-from control.jobs import Report, Worker
+from control.jobs.worker import Report, Worker
 from control.services import Services, open_services
 from control.store import jobs
 from control.store.jobs import JobRow

@@ -8,7 +8,7 @@ from control import transcripts
 from control.ai.language_model import LanguageModelFailed, complete
 from control.config import LanguageModelConfig
 from control.database import Connection
-from control.jobs import Handler, JobFailed, Report
+from control.jobs.worker import Handler, JobFailed, Report
 from control.services import Services
 from control.store import minutes, outbox, understanding
 from control.store.jobs import JobRow

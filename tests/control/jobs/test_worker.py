@@ -16,7 +16,7 @@ from control.ai import emotion_setting
 from control.ai.results import AiResult
 from control.config import ControlConfig
 from control.database import Connection, Pool, open_pool
-from control.jobs import JobFailed, Report, Worker
+from control.jobs.worker import JobFailed, Report, Worker
 from control.store import jobs, users
 from control.store.jobs import JobRow
 from foundation.failures import describe

@@ -9,7 +9,7 @@ from control.ai import emotion_setting
 from control.database import Pool
 from control.files.images import Images
 from control.files.media_store import MediaStore
-from control.jobs import Handler, JobFailed, Report
+from control.jobs.worker import Handler, JobFailed, Report
 from control.nodes.inference_client import InferenceClient, InferenceFailed
 from control.problem import Problem
 from control.store import media

@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from control import minutes
 from control.ai.language_model import LanguageModelFailed, complete
 from control.config import ControlConfig, LanguageModelConfig
+from control.jobs import minutes
 from control.store.understanding import CaptionRow
 from tests.control.harness import Client, People, report, serving
 

@@ -14,7 +14,7 @@ import msgspec
 from prometheus_client import Counter
 
 from control.database import Connection
-from control.recordings import lifecycle as recording_control
+from control.recordings import lifecycle
 from control.services import Services
 from control.store import (
     audit,
@@ -102,7 +102,7 @@ async def take(services: Services, batch: ReceivedBatch) -> None:
         services.nodes.push(state)
     for fact in batch.facts:
         if isinstance(fact, RecordingRequested):
-            services.tasks.start(recording_control.fulfil(services, fact))
+            services.tasks.start(lifecycle.fulfil(services, fact))
 
 
 def _skip(batch: ReceivedBatch, skipped: SkippedFact) -> None:

@@ -20,8 +20,8 @@ from control.file_jobs import FileJobs
 from control.http import listeners, server
 from control.http.listeners import Tls
 from control.jobs import minutes
-from control.jobs import worker as jobs
 from control.jobs.file_jobs import FileJobs
+from control.jobs.worker import Worker
 from control.migrations import migrate
 from control.placement import failover, node_memory
 from control.services import Services, open_services
@@ -64,7 +64,7 @@ async def run(
     not fit this release. `addresses` is filled in before `ready`. While no account exists, the one-time link for the
     first administrator is in `first-admin-link` of the data directory.
     """
-    allocator.hold_threshold()
+    malloc_tuning.hold_threshold()
     async with AsyncExitStack() as stack:
         bound = _bind(stack, config)
         _note(addresses or Addresses(), bound)
@@ -159,8 +159,8 @@ async def _serve(services: Services, bound: _Bound, ready: Callable[[], None]) -
 def _workers(services: Services) -> list[asyncio.Task[None]]:
     """Return the background work, by name."""
     of_files = FileJobs(services.pool, services.media, services.inference, services.images)
-    worker = jobs.Worker(services.pool, of_files.handlers(), results=services.results)
-    secretary = jobs.Worker(services.pool, minutes.handlers(services))
+    for_files = Worker(services.pool, of_files.handlers(), results=services.results)
+    for_minutes = Worker(services.pool, minutes.handlers(services))
     places = services.places
     deliveries = webhooks.Enqueuer(services.pool)
     works: dict[str, Callable[[], Awaitable[None]]] = {
@@ -170,8 +170,8 @@ def _workers(services: Services) -> list[asyncio.Task[None]]:
         "registry": services.registry.run,
         "memory of nodes": functools.partial(node_memory.run, services),
         "failover": functools.partial(failover.run, services),
-        "jobs of files": worker.run,
-        "minutes": secretary.run,
+        "jobs of files": for_files.run,
+        "minutes": for_minutes.run,
         **reconcile.works(services),
     }
     if places.kafka is not None:

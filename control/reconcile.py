@@ -11,7 +11,7 @@ import msgspec
 from control import facts, retention, uploads
 from control.database import Connection
 from control.meetings import breakouts
-from control.recordings import lifecycle as recording_control
+from control.recordings import lifecycle
 from control.recurring import every, for_each
 from control.services import Services
 from control.store import (
@@ -123,7 +123,7 @@ async def _stop(services: Services, recording: RecordingRow) -> None:
         )
         payload = {"meeting": recording.meeting_id, "recording": recording.id}
         await outbox.append(connection, outbox.MEDIA_EVENTS, recording.meeting_id, "recording.stopped", payload)
-        await recording_control.settle_empty(connection, recording.meeting_id, recording.id)
+        await lifecycle.settle_empty(connection, recording.meeting_id, recording.id)
     if state is not None:
         services.nodes.push(state)
 

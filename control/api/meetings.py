@@ -23,8 +23,7 @@ from control.api.types import Done
 from control.auth.access import Access, Standing
 from control.endpoint import Call, Endpoints
 from control.http import entity_tags
-from control.meetings import grants, schedule
-from control.meetings import setting_changes as live_settings
+from control.meetings import grants, schedule, setting_changes
 from control.meetings.ending import end_in_transaction, ended
 from control.nodes import webtransport
 from control.problem import Problem, not_found
@@ -208,7 +207,7 @@ async def _change(call: Call, meeting: str, body: UpdateMeeting) -> Meeting:
         plan = _changed_plan(old, body, passcode_hash)
         schedule.check(plan)
         changed = await meetings.update(connection, meeting, plan)
-        states = await live_settings.carry(connection, changed, old)
+        states = await setting_changes.carry(connection, changed, old)
         await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "meeting.updated", {"meeting": meeting})
     for state in states:
         call.services.nodes.push(state)

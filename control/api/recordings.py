@@ -21,8 +21,7 @@ from control.files.archive import within
 from control.http import file_response
 from control.http.zip_stream import stream
 from control.problem import Problem, not_found
-from control.recordings import lifecycle as recording_control
-from control.recordings import zip_entries as recording_zip
+from control.recordings import lifecycle, zip_entries
 from control.recordings.lifecycle import Wish
 from control.services import Services
 from control.store import audit, films, jobs, recordings
@@ -51,14 +50,14 @@ async def start_recording(call: Call, meeting: str) -> Recording:
     """Start recording. Every participant is notified, and is recorded only with consent."""
     person = call.standing.participant
     wish = Wish(meeting, person.id if person is not None else call.actor, call.actor, call.address)
-    row = await recording_control.start(call.services, wish)
+    row = await lifecycle.start(call.services, wish)
     return public_recording(row, call.standing.meeting.title)
 
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/recording/stop", Access.RECORDER, answer=Recording)
 async def stop_recording(call: Call, meeting: str) -> Recording:
     """Stop the running recording. It is then finished automatically."""
-    row = await recording_control.stop(call.services, Wish(meeting, call.actor, call.actor, call.address))
+    row = await lifecycle.stop(call.services, Wish(meeting, call.actor, call.actor, call.address))
     return public_recording(row, call.standing.meeting.title)
 
 
@@ -101,7 +100,7 @@ async def download_recording_file(call: Call, recording: str, name: str) -> Resp
 @endpoints.route("GET", "/api/v1/recording/download/<recording>", Access.RECORDING, content_type="application/zip")
 async def download_recording(call: Call, recording: str) -> Response:
     """Download a finished recording as a ZIP file: its tracks, the composed film, the captions and the manifest."""
-    entries = await recording_zip.entries(call.services, _row(call))
+    entries = await zip_entries.entries(call.services, _row(call))
     response = Response(stream(call.services.archive.objects, entries), content_type="application/zip")
     response.timeout = None
     title = re.sub(r"[^A-Za-z0-9 ._-]+", "_", call.standing.meeting.title)[:60]

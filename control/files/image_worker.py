@@ -1,8 +1,8 @@
 """Worker process that makes one small picture of an uploaded image, and exits.
 
-Started as `python -m control.files.image_worker FD KIND MEDIA_FD` with a Unix stream socket at FD and the file, opened for
-reading, at MEDIA_FD; KIND is avatar or image. It is sandboxed before it reads the file's first byte. It answers with a
-JPEG, or with the reason for a failure.
+Started as `python -m control.files.image_worker FD KIND MEDIA_FD` with a Unix stream socket at FD and the file, opened
+for reading, at MEDIA_FD; KIND is avatar or image. It is sandboxed before it reads the file's first byte. It answers
+with a JPEG, or with the reason for a failure.
 
 An image's size is read before its pixels, and one too large is refused: a few bytes can claim gigapixels.
 """

@@ -1,6 +1,6 @@
 """Worker process that makes one small picture of an uploaded video, and exits.
 
-Started as `python -m control.files.video_worker FD MEDIA_FD`, otherwise like control.files.image_worker. It is separate because
+Started as `python -m control.files.video_worker FD MEDIA_FD`, otherwise like image_worker. It is separate because
 loading FFmpeg takes as long as making a picture.
 """
 

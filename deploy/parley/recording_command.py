@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import asyncpg
 
-from control.recordings import rescan as rows
+from control.recordings.rescan import take
 from control.store.recordings import Found, Segment, State
 from foundation.settings import Settings
 from objects.directory import DirectoryStore
@@ -37,7 +37,7 @@ def main(settings: Settings) -> int:
                 yield row
 
     try:
-        asyncio.run(rows.take(dsn, found(), report))
+        asyncio.run(take(dsn, found(), report))
     except (OSError, asyncpg.PostgresError) as error:
         print(f"parley: cannot rescan: {error}")
         return 1

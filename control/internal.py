@@ -7,7 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from quart import Quart, Response, request
 
-from control import facts, stream_keys
+from control import facts
+from control import stream_key_admission as stream_keys
 from control.ai import emotion_setting
 from control.http.problem_handlers import handle_problems
 from control.jobs import outside_jobs

@@ -3,7 +3,7 @@
 If the node turns out to be gone, its rooms are placed anew at once, and the request goes to the new node.
 """
 
-from control import stream_keys
+from control import stream_key_admission as stream_keys
 from control.identity.tokens import way_of_join_token
 from control.placement import failover
 from control.problem import Problem, not_found

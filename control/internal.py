@@ -7,8 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from quart import Quart, Response, request
 
-from control import facts
-from control import stream_key_admission as stream_keys
+from control import facts, stream_key_admission
 from control.ai import emotion_setting
 from control.http.problem_handlers import handle_problems
 from control.jobs import outside_jobs
@@ -63,7 +62,7 @@ def _add_rooms(app: Quart, services: Services) -> None:
 
     @app.post("/internal/v1/stream-keys/admit")
     async def admit_by_stream_key() -> Response:
-        return _json(await stream_keys.admit(services, await _read(StreamKeyUse)))
+        return _json(await stream_key_admission.admit(services, await _read(StreamKeyUse)))
 
     @app.get("/internal/v1/ai/setup")
     async def ai_setup() -> Response:

@@ -3,7 +3,7 @@
 If the node turns out to be gone, its rooms are placed anew at once, and the request goes to the new node.
 """
 
-from control import stream_key_admission as stream_keys
+from control import stream_key_admission
 from control.identity.tokens import way_of_join_token
 from control.placement import failover
 from control.problem import Problem, not_found
@@ -36,7 +36,7 @@ async def node_for(services: Services, meeting: str, authorization: str = "", fu
     """
     bearer = authorization.partition(" ")[2].strip()
     if is_stream_key(bearer):
-        named, by_token = await stream_keys.meeting_of(services, bearer), ""
+        named, by_token = await stream_key_admission.meeting_of(services, bearer), ""
     else:
         named, by_token = way_of_join_token(bearer)
     room, wanted = meeting or named, further or by_token

@@ -288,7 +288,7 @@ async def test_a_worker_that_is_ended_or_slow_is_a_file_without_picture(
     (tmp_path / "slow_worker.py").write_text("import signal\nsignal.pause()\n")
     made = Images()
     with tempfile.TemporaryFile() as file:
-        with pytest.raises(ValueError, match="no picture"):
+        with pytest.raises(ValueError, match="cannot be read"):
             await made._make(file.fileno(), "dying_worker")
         monkeypatch.setattr("control.files.images._SECONDS", 1.0)
         with pytest.raises(ValueError, match="too long"):

@@ -100,7 +100,7 @@ async def test_a_result_that_mongodb_cannot_hold_fails_its_job_alone(
             assert await jobs.claim(connection, ["asr"], 30) is not None
         kept = AiResult(job.id, file, "asr", document, AT)
         async with services.pool.acquire() as connection:
-            with pytest.raises(ValueError, match="MongoDB cannot hold it"):
+            with pytest.raises(ValueError, match="MongoDB cannot store the document"):
                 await services.results.keep(connection, kept)
             await connection.execute("UPDATE processing_jobs SET state = 'queued', attempt = 0")
 

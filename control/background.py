@@ -7,7 +7,7 @@ from typing import Any
 
 from foundation.failures import describe
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _MAX = 100
 
 
@@ -19,7 +19,7 @@ class BackgroundTasks:
         """Run `work`; return False, without running it, if too much is in progress."""
         if len(self._running) >= _MAX:
             work.close()
-            _LOG.warning("too many background tasks; one was dropped")
+            _log.warning("too many background tasks; one was dropped")
             return False
         task = asyncio.create_task(work)
         self._running.add(task)
@@ -27,7 +27,7 @@ class BackgroundTasks:
         return True
 
     def log_failure(self, error: Exception) -> None:
-        _LOG.warning("background task failed: %s", describe(error))
+        _log.warning("background task failed: %s", describe(error))
 
     async def close(self, seconds: float = 1.0) -> None:
         """Give running work a moment to finish, then cancel it."""
@@ -40,4 +40,4 @@ class BackgroundTasks:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _LOG.error("background task failed with a bug", exc_info=error)
+            _log.error("background task failed with a bug", exc_info=error)

@@ -55,7 +55,7 @@ from sfu.api.facts import (
 )
 from sfu.api.placement import Placement
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _TAKEN = Counter("control_facts_total", "Facts ingested", ["kind"])
 _DROPPED = Counter("control_facts_dropped_total", "Facts that were dropped", ["kind", "reason"])
 _REPEATED = Counter("control_fact_batches_repeated_total", "Batches that had been ingested before")
@@ -110,7 +110,7 @@ def _skip(batch: ReceivedBatch, skipped: SkippedFact) -> None:
     _DROPPED.labels(skipped.kind if skipped.known else "unknown", "invalid" if skipped.known else "unknown_kind").inc()
     if skipped.kind not in _SAID and len(_SAID) < _MAX_SAID:
         _SAID.add(skipped.kind)
-        _LOG.warning("cannot read facts of kind %r from %s: %s", skipped.kind, batch.node, skipped.problem)
+        _log.warning("cannot read facts of kind %r from %s: %s", skipped.kind, batch.node, skipped.problem)
 
 
 async def close_stale_rooms(connection: Connection, node: str, boot: str) -> list[DesiredState]:
@@ -163,7 +163,7 @@ async def _take_one(connection: Connection, batch: ReceivedBatch, fact: AnyFact)
 
 def _drop(kind: str, reason: str, batch: ReceivedBatch) -> None:
     _DROPPED.labels(kind, reason).inc()
-    _LOG.warning("dropped a %s fact of %s, batch %d: %s", kind, batch.node, batch.n, reason)
+    _log.warning("dropped a %s fact of %s, batch %d: %s", kind, batch.node, batch.n, reason)
 
 
 async def _apply(connection: Connection, batch: ReceivedBatch, fact: AnyFact) -> DesiredState | None:

@@ -17,7 +17,7 @@ from prometheus_client import Counter
 
 from control.config import SmtpConfig
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _SENT = Counter("control_mails_total", "Mails", ["outcome"])
 _SENDER_WITHOUT_SMTP = "parley@localhost"
 _MOST_FILES = 500
@@ -44,7 +44,7 @@ class Mailer:
             message.set_content(text)
             if self._smtp is None:
                 path = await asyncio.to_thread(_keep, self._directory, message)
-                _LOG.warning("no mail server is configured; the mail is in %s", path)
+                _log.warning("no mail server is configured; the mail is in %s", path)
             else:
                 await _hand_over(self._smtp, message)
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:

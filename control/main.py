@@ -30,7 +30,7 @@ from control.tuning import Tuning
 from foundation.background import keep_running
 from foundation.failures import describe
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _DATABASE_WAIT_SECONDS = 30.0
 
 
@@ -118,7 +118,7 @@ async def _prepare_database(config: ControlConfig) -> None:
         except (OSError, asyncpg.CannotConnectNowError) as error:
             if loop.time() > deadline:
                 raise
-            _LOG.info("waiting for the database: %s", describe(error))
+            _log.info("waiting for the database: %s", describe(error))
             await asyncio.sleep(0.25)
     if pending and not config.embedded:
         raise OSError(f"the database lacks {len(pending)} migrations: run `parley migrate` first")
@@ -127,7 +127,7 @@ async def _prepare_database(config: ControlConfig) -> None:
 async def _announce_first_admin(services: Services) -> None:
     link = await first_admin.prepare(services.config, services.pool)
     if link is not None:
-        _LOG.warning(
+        _log.warning(
             "no account exists yet; the link for the first administrator is in %s",
             first_admin.link_file(services.config),
         )

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from foundation.failures import describe
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _ANSWER_SECONDS = 0.8  # probes wait for a second
 _LATE = "does not answer in time"
 
@@ -70,5 +70,5 @@ def _reason(check: Check, task: asyncio.Task[str | None]) -> str | None:
     if error is None:
         return task.result()
     if not isinstance(error, OSError):
-        _LOG.error("the readiness check of %s failed", check.name, exc_info=error)
+        _log.error("the readiness check of %s failed", check.name, exc_info=error)
     return describe(error)

@@ -36,7 +36,7 @@ from control.store import (
 from control.store.recordings import RecordingRow
 from foundation.failures import describe
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _LEASE_SECONDS = 30.0
 _TIDY_SECONDS = 3600.0
 _FORGETFUL = (
@@ -98,7 +98,7 @@ class Leases:
 
 
 async def _close(services: Services, meeting: str) -> None:
-    _LOG.warning("room %s ended without a report; closing it", meeting)
+    _log.warning("room %s ended without a report; closing it", meeting)
     async with services.pool.acquire() as connection, connection.transaction():
         state = await facts.close_room(connection, meeting, datetime.now(UTC), "node_lost")
     if state is not None:
@@ -146,4 +146,4 @@ async def _sweep_results(services: Services, connection: Connection) -> None:
         gone = set(known) - await media.existing(connection, known)
         await services.results.forget(sorted(gone))
     except OSError as error:
-        _LOG.warning("results of deleted files will be deleted later: %s", describe(error))
+        _log.warning("results of deleted files will be deleted later: %s", describe(error))

@@ -9,7 +9,7 @@ from control.database import UNAVAILABLE
 from foundation.background import note_failure
 from foundation.failures import describe
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _AGAIN_SECONDS = 5.0
 Thing = TypeVar("Thing")
 
@@ -21,7 +21,7 @@ async def every(seconds: float, what: str, step: Callable[[], Awaitable[None]]) 
         try:
             await step()
         except UNAVAILABLE as error:
-            _LOG.warning("%s: waiting for the database: %s", what, describe(error))
+            _log.warning("%s: waiting for the database: %s", what, describe(error))
             pause = min(seconds, _AGAIN_SECONDS)
         await asyncio.sleep(pause)
 

@@ -14,7 +14,7 @@ from control.problem import Problem
 from control.services import Services
 from control.store import loose_files, media
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _RENEW_SECONDS = 300.0
 
 
@@ -78,7 +78,7 @@ async def delete(services: Services, files: Sequence[str]) -> None:
             await services.media.remove(file)
             done.append(file)
         except OSError as error:
-            _LOG.warning("cannot delete %s; retrying later: %s", file, error)
+            _log.warning("cannot delete %s; retrying later: %s", file, error)
     async with services.pool.acquire() as connection:
         await loose_files.settle(connection, done)
 
@@ -88,5 +88,5 @@ async def collect(services: Services) -> None:
     async with services.pool.acquire() as connection:
         lapsed = await loose_files.claim_lapsed(connection)
     if lapsed:
-        _LOG.info("deleting %d files of interrupted uploads or deletions", len(lapsed))
+        _log.info("deleting %d files of interrupted uploads or deletions", len(lapsed))
         await delete(services, lapsed)

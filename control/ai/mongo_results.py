@@ -16,7 +16,7 @@ from control.ai.results import AiResult
 from control.database import Connection
 from foundation.failures import describe
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _ANSWER_MS = 2000
 _COLLECTION = "ai_results"
 
@@ -71,7 +71,7 @@ class MongoResults:
         try:
             await self._results.delete_many({"file": {"$in": list(files)}})
         except PyMongoError as error:
-            _LOG.warning("the results of %d deleted files will be deleted later: %s", len(files), describe(error))
+            _log.warning("the results of %d deleted files will be deleted later: %s", len(files), describe(error))
 
     async def files(self) -> list[str]:
         """Return the files that have results. Raises OSError if MongoDB does not answer."""

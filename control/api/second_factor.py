@@ -16,7 +16,7 @@ from control.store import audit, passkeys, second_factor, sessions
 from control.store.users import UserRow
 
 endpoints = Endpoints("accounts")
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _WINDOW = 15 * 60
 _CODES = 10
 
@@ -100,5 +100,5 @@ async def _opened(call: Call, connection: Connection, user: str, stored: str) ->
     try:
         return seal.open(user, stored)
     except ValueError as error:
-        _LOG.error("cannot unseal the second factor of %s; has session-secret changed? %s", user, error)
+        _log.error("cannot unseal the second factor of %s; has session-secret changed? %s", user, error)
         return ""

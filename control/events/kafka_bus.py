@@ -35,7 +35,7 @@ from control.outages import Outages
 from control.store.outbox import Event
 from foundation.failures import describe
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _MAX_EVENT_BYTES = 1_000_000
 _GRACE_SECONDS = 0.8
 """Time that a call waits for its flights."""
@@ -231,7 +231,7 @@ class KafkaBus:
         except (KafkaError, BusAway, TimeoutError) as error:
             failure = error
         if line := self._letters.note(failure, asyncio.get_running_loop().time()):
-            _LOG.warning("%s", line)
+            _log.warning("%s", line)
 
 
 def _is_lasting(error: Exception) -> bool:

@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 from control.events.bus import BusAway
 from foundation.failures import describe
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _BATCH_BYTES = 128 * 1024
 _CONNECT_SECONDS = 12.0
 _REQUEST_MS = 10_000
@@ -72,7 +72,7 @@ class Producers:
         try:
             await producer.stop()  # waits for what is in flight, for as long as the brokers are away
         except KafkaError as error:
-            _LOG.info("a Kafka producer did not stop cleanly: %s", describe(error))
+            _log.info("a Kafka producer did not stop cleanly: %s", describe(error))
         finally:
             del self._ending[producer]
             await producer.client.close()

@@ -23,7 +23,7 @@ from foundation import tracing
 from foundation.backoff import Backoff
 from foundation.failures import describe
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _BATCH = 500
 _POLL_SECONDS = 1.0
 _LONGEST_PAUSE = 30.0
@@ -97,7 +97,7 @@ async def _offer(connection: "asyncpg.Connection[asyncpg.Record]", place: Place,
     except BusAway:
         raise
     except Exception as error:
-        _LOG.error("the bus %s failed with a bug", place.name, exc_info=error)
+        _log.error("the bus %s failed with a bug", place.name, exc_info=error)
         raise BusAway(describe(error)) from error
     if progress.safe:
         for topic in await place.pass_by(connection, sorted(progress.safe)):
@@ -113,7 +113,7 @@ def _held(place: Place, events: list[Event], progress: Progress) -> list[Held]:
     held = []
     for event, refusal in progress.refused.items():
         if refusal.dead:
-            _LOG.warning("event %d is a dead letter of %s: %s", event, place.name, refusal.reason)
+            _log.warning("event %d is a dead letter of %s: %s", event, place.name, refusal.reason)
             _DEAD.labels(place.name).inc()
             held.append(Held(event, refusal.reason, None))
         elif refusal.under_way:
@@ -147,7 +147,7 @@ async def _traced(events: list[Event], bus: Bus) -> Progress:
 
 def _say(line: str | None) -> None:
     if line is not None:
-        _LOG.warning("%s", line)
+        _log.warning("%s", line)
 
 
 async def _wait(hint: asyncio.Event) -> None:

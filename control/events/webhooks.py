@@ -21,7 +21,7 @@ from control.store.outbox import Event
 from control.store.webhooks import Due, Outcome
 from foundation.failures import describe
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _DELIVERIES = Counter("control_webhook_deliveries_total", "Attempts to deliver a webhook", ["outcome"])
 _PAUSES = (5, 30, 120, 600, 3600, 6 * 3600, 12 * 3600)
 _LEASE_SECONDS = 60
@@ -70,7 +70,7 @@ class Deliveries:
                 try:
                     await self._begin()
                 except UNAVAILABLE as error:
-                    _LOG.warning("webhooks are waiting for the database: %s", describe(error))
+                    _log.warning("webhooks are waiting for the database: %s", describe(error))
                 await self._wait()
         finally:
             for task in self._running:
@@ -99,9 +99,9 @@ class Deliveries:
             del self._running[task]
             error = task.exception()
             if isinstance(error, UNAVAILABLE):
-                _LOG.warning("cannot store the outcome of a delivery: %s", describe(error))
+                _log.warning("cannot store the outcome of a delivery: %s", describe(error))
             elif error is not None:
-                _LOG.error("a delivery failed with a bug", exc_info=error)
+                _log.error("a delivery failed with a bug", exc_info=error)
 
 
 def signature(secret: str, at: int, body: str) -> str:
@@ -136,5 +136,5 @@ async def _post(http: aiohttp.ClientSession, due: Due) -> tuple[int | None, str 
     except TimeoutError:
         return None, "the receiver took too long to answer"
     except Exception as error:  # whatever it is, the delivery must be settled
-        _LOG.info("cannot make delivery %d: %s", due.id, describe(error))
+        _log.info("cannot make delivery %d: %s", due.id, describe(error))
         return None, "the receiver could not be reached"

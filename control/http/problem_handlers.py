@@ -10,7 +10,7 @@ from control.files.space import is_no_space, no_space
 from control.problem import Problem, document
 from foundation.failures import describe
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _CODES = {404: "not_found", 405: "method_not_allowed", 408: "timeout", 413: "too_large", 416: "range"}
 
 
@@ -31,7 +31,7 @@ def response_to(error: Exception) -> Response:
     if isinstance(error, HTTPException):
         return _of_framework(error)
     if is_no_space(error):
-        _LOG.warning("no disk space left: %s", describe(error))
+        _log.warning("no disk space left: %s", describe(error))
         return problem_response(no_space())
     if isinstance(error, UNAVAILABLE):
         return _unavailable(error)
@@ -46,12 +46,12 @@ def _of_framework(error: HTTPException) -> Response:
 
 
 def _unavailable(error: Exception) -> Response:
-    _LOG.warning("the database is unreachable: %s", describe(error))
+    _log.warning("the database is unreachable: %s", describe(error))
     return problem_response(Problem(503, "database", "The database is not answering.", {"Retry-After": "2"}))
 
 
 def _bug(error: Exception) -> Response:
-    _LOG.error("unhandled error", exc_info=error)
+    _log.error("unhandled error", exc_info=error)
     return problem_response(Problem(500, "internal", "An internal error occurred."))
 
 

@@ -14,7 +14,7 @@ from control.store import jobs, outbox
 from control.store.jobs import JobRow
 from foundation.failures import describe
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _JOBS = Counter("control_jobs_total", "Jobs that ended", ["kind", "outcome"])
 LEASE_SECONDS = 30.0
 _POLL_SECONDS = 1.0
@@ -53,7 +53,7 @@ class Worker:
             try:
                 found = await self.do_one()
             except UNAVAILABLE as error:
-                _LOG.warning("jobs are waiting for the database: %s", describe(error))
+                _log.warning("jobs are waiting for the database: %s", describe(error))
             if not found:
                 await asyncio.sleep(_POLL_SECONDS)
 
@@ -70,13 +70,13 @@ class Worker:
                 await asyncio.wait((working,), timeout=self._lease / 3)
                 async with self._pool.acquire() as connection:
                     if not working.done() and not await jobs.renew(connection, job, progress[0], self._lease):
-                        _LOG.warning("job %s has been taken over by another worker", job.id)
+                        _log.warning("job %s has been taken over by another worker", job.id)
                         return True
             await self._finish(job, working.result())
         except JobFailed as failed:
             await self._fail(job, str(failed), again=failed.again)
         except Exception as error:  # of the job, or of storing its result: it must not affect anything else
-            _LOG.error("job %s (%s) failed with a bug", job.id, job.kind, exc_info=error)
+            _log.error("job %s (%s) failed with a bug", job.id, job.kind, exc_info=error)
             await self._fail(job, describe(error), again=True)
         except asyncio.CancelledError:
             await self._release(job)
@@ -100,10 +100,10 @@ class Worker:
             async with asyncio.timeout(_RELEASE_SECONDS), self._pool.acquire() as connection:
                 await jobs.release(connection, job)
         except UNAVAILABLE as error:
-            _LOG.warning("job %s is retried when its lease lapses: %s", job.id, error)
+            _log.warning("job %s is retried when its lease lapses: %s", job.id, error)
 
     async def _fail(self, job: JobRow, detail: str, *, again: bool) -> None:
-        _LOG.warning("job %s (%s) failed: %s", job.id, job.kind, detail)
+        _log.warning("job %s (%s) failed: %s", job.id, job.kind, detail)
         _JOBS.labels(job.kind, "failed").inc()
         async with self._pool.acquire() as connection:
             await jobs.fail(connection, job, detail, again=again)

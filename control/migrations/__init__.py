@@ -17,7 +17,7 @@ _DIRECTORY = Path(__file__).parent
 _NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 _BREAKS_PREVIOUS = "-- breaks_previous"
 _LOCK = 0x7061726C6579  # "parley"
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class MigrationError(Exception):
@@ -71,7 +71,7 @@ def _check_later(rows: list[asyncpg.Record]) -> None:
         if row["breaks_previous"]:
             raise MigrationError(f"the database has migration {name} of a later release, which this one cannot run on")
     if names:
-        _LOG.warning("a later release has migrated the database (%s); continuing: it is compatible", ", ".join(names))
+        _log.warning("a later release has migrated the database (%s); continuing: it is compatible", ", ".join(names))
 
 
 async def migrate(dsn: str, dry_run: bool = False) -> list[str]:

@@ -21,7 +21,7 @@ from sfu.api.desired_state import DesiredState
 from sfu.api.placement import Placement
 from sfu.api.registration import DrainWish, NodeRecord, decode_record
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _PUSHES = Counter("control_desired_state_pushes_total", "Desired states sent to nodes", ["outcome"])
 _RETRY_SECONDS = (0.1, 0.3, 1.0, 2.0)
 _TIMEOUT = aiohttp.ClientTimeout(total=3)
@@ -126,7 +126,7 @@ class NodeClient:
                 if placement is not None:
                     await self._put_to_all(placement, msgspec.structs.replace(state, placement=placement))
         except UNAVAILABLE as error:
-            _LOG.warning("the node of room %s is unknown while the database is unreachable: %s", room, describe(error))
+            _log.warning("the node of room %s is unknown while the database is unreachable: %s", room, describe(error))
         finally:
             del self._pushing[room]
 
@@ -155,7 +155,7 @@ class NodeClient:
             taken, outcome = False, type(error).__name__
         _PUSHES.labels("taken" if taken else "failed").inc()
         if not taken:
-            _LOG.warning(
+            _log.warning(
                 "desired state %d of room %s did not reach node %s: %s", state.version, state.room, node.node, outcome
             )
         return taken

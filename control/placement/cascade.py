@@ -17,7 +17,7 @@ from control.store.participants import ParticipantRow
 from foundation.failures import describe
 from sfu.api.placement import Placement
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _TIMEOUT = aiohttp.ClientTimeout(total=2)
 
 
@@ -48,7 +48,7 @@ async def node_for_joiner(
     if added is not None:
         extended = await placements.add_secondary(connection, meeting, placement.epoch, added)
         if extended is not None:
-            _LOG.info("room %s is extended from node %s to secondary node %s", meeting, placement.node, added)
+            _log.info("room %s is extended from node %s to secondary node %s", meeting, placement.node, added)
             return added, extended
     return min(held or [placement.node], key=lambda name: present.get(name, 0)), placement
 
@@ -68,5 +68,5 @@ async def tell(services: Services, meeting: str, node: str, placement: Placement
         ) as answer:
             return answer.status < 300
     except (aiohttp.ClientError, TimeoutError) as error:
-        _LOG.warning("cannot tell node %s of room %s: %s", node, meeting, describe(error))
+        _log.warning("cannot tell node %s of room %s: %s", node, meeting, describe(error))
         return False

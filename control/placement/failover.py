@@ -18,7 +18,7 @@ from control.store import placements
 from foundation.failures import describe
 from sfu.api.placement import Placement
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _LOOK_SECONDS = 2.0
 
 
@@ -29,7 +29,7 @@ async def run(services: Services) -> None:
         try:
             await rescue(services)
         except UNAVAILABLE as error:
-            _LOG.warning("rooms of lost nodes are waiting for the database: %s", describe(error))
+            _log.warning("rooms of lost nodes are waiting for the database: %s", describe(error))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_SECONDS):
                 await services.registry.change()

@@ -14,7 +14,7 @@ from control.services import Services
 from control.store import node_addresses
 from foundation.failures import describe
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _REMEMBER_SECONDS = 60.0
 
 
@@ -32,7 +32,7 @@ async def run(services: Services) -> None:
             async with services.pool.acquire() as connection:
                 await node_addresses.remember(connection, services.registry.living().values())
         except UNAVAILABLE as error:
-            _LOG.warning("cannot store the known nodes; retrying: %s", describe(error))
+            _log.warning("cannot store the known nodes; retrying: %s", describe(error))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_REMEMBER_SECONDS):
                 await services.registry.change()

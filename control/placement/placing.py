@@ -15,7 +15,7 @@ from control.store import meetings, placements, rooms
 from sfu.api.desired_state import DesiredState
 from sfu.api.placement import Placement
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 async def check(services: Services, meeting: str) -> None:
@@ -40,13 +40,13 @@ async def place(services: Services, connection: Connection, meeting: str, region
         taking = list(registry.known())
         wanted = before.node if before is not None and before.node in taking else next(iter(taking), None)
     if wanted is None:
-        _LOG.warning("cannot place room %s: no sfu node is known", meeting)
+        _log.warning("cannot place room %s: no sfu node is known", meeting)
         raise Problem(503, "no_node", "No media server is available for the meeting. Try again soon.")
     placement = await placements.claim(connection, meeting, wanted, taking, draining)
     if before is None or placement.epoch != before.epoch:
         registry.chosen(placement.node)
         if before is not None:
-            _LOG.info(
+            _log.info(
                 "room %s moves from node %s to %s, epoch %d", meeting, before.node, placement.node, placement.epoch
             )
             await facts.close_room(connection, meeting, datetime.now(UTC), facts.NODE_LOST)
@@ -70,7 +70,7 @@ async def move(services: Services, meeting: str, placement: Placement, reason: s
         await facts.close_room(connection, meeting, datetime.now(UTC), reason)
         state = await rooms.state(connection, meeting)
     services.registry.chosen(target)
-    _LOG.warning("room %s moves from node %s to %s, epoch %d: %s", meeting, placement.node, target, moved.epoch, reason)
+    _log.warning("room %s moves from node %s to %s, epoch %d: %s", meeting, placement.node, target, moved.epoch, reason)
     return state
 
 

@@ -23,7 +23,7 @@ from foundation.failures import describe
 from sfu.api.registration import NodeRecord
 from sfu.api.signaling import MAX_MESSAGE_BYTES
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _OPEN = Gauge("control_signaling_proxied", "Signaling sessions proxied now")
 _REFUSED = Counter("control_signaling_refused_total", "Signaling sessions refused before reaching a node", ["reason"])
 _NODE_AWAY = 1013  # Try Again Later (IANA WebSocket close codes)
@@ -73,7 +73,7 @@ class SignalingProxy:
                     node.signaling_url, max_msg_size=MAX_MESSAGE_BYTES * 4, autoping=True, autoclose=False, compress=0
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            _LOG.warning("node %s does not accept signaling: %s", node.node, describe(error))
+            _log.warning("node %s does not accept signaling: %s", node.node, describe(error))
             self._services.registry.doubt(node.node)
             reason = "node_unreachable" if self._services.registry.lives(node.node) else _NODE_LOST
             _REFUSED.labels(reason).inc()
@@ -110,12 +110,12 @@ class SignalingProxy:
             elif up.done():
                 await upstream.close(code=up.result())
             elif lost.done():
-                _LOG.warning("node %s is lost; closing a session of it", node)
+                _log.warning("node %s is lost; closing a session of it", node)
                 await send({"type": "websocket.close", "code": _GOING_AWAY, "reason": _NODE_LOST})
             else:
                 await send({"type": "websocket.close", "code": _RESTART, "reason": "restart"})
         except (ConnectionError, TimeoutError) as error:
-            _LOG.info("a signaling session failed: %s", describe(error))
+            _log.info("a signaling session failed: %s", describe(error))
         finally:
             for task in tasks:
                 task.cancel()

@@ -17,7 +17,7 @@ from control.store.recordings import RecordingRow
 from sfu.api.desired_state import DesiredRecording, DesiredState
 from sfu.api.facts import RecordingRequested
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 CONSENT_TEXT = "recording-1"
 """Version of the text shown to participants while a recording runs."""
 
@@ -100,7 +100,7 @@ async def fulfil(services: Services, fact: RecordingRequested) -> None:
     try:
         await (start if fact.on else stop)(services, wish)
     except Problem as problem:
-        _LOG.info("the recording of %s was not %s: %s", fact.room, "started" if fact.on else "stopped", problem.detail)
+        _log.info("the recording of %s was not %s: %s", fact.room, "started" if fact.on else "stopped", problem.detail)
         payload = {"meeting": fact.room, "by": fact.participant, "on": fact.on, "code": problem.code}
         async with services.pool.acquire() as connection, connection.transaction():
             await outbox.append(connection, outbox.MEDIA_EVENTS, fact.room, "recording.refused", payload)

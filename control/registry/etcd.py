@@ -22,7 +22,7 @@ from foundation.etcd_outage import EtcdOutage
 from foundation.failures import describe
 from sfu.api.registration import NODES_PREFIX, NodeRecord, decode_record
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _ASK_SECONDS = 1.0
 _STALE_SECONDS = 5.0
 _REMEMBERED_SECONDS = 600.0
@@ -40,7 +40,7 @@ class EtcdRegistry(Registry):
         """Recalled nodes that have not answered yet, with their deadlines."""
         self._lost_at: dict[str, float] = {}
         self._some_to_ask = asyncio.Event()
-        self._outage = EtcdOutage("the known nodes remain and are probed", _LOG)
+        self._outage = EtcdOutage("the known nodes remain and are probed", _log)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -135,7 +135,7 @@ class EtcdRegistry(Registry):
             self._take_up(probed.record)
             self._lapsed.add(name)
         elif name not in self._lost_at and time.monotonic() >= self._unproven.get(name, 0.0):
-            _LOG.warning("node %s is lost: it is not registered, and its probe was %s", name, probed.life.value)
+            _log.warning("node %s is lost: it is not registered, and its probe was %s", name, probed.life.value)
             self._lapsed.discard(name)
             self._unproven.pop(name, None)
             self._lost(name)
@@ -150,7 +150,7 @@ def _decoded(values: Mapping[str, bytes]) -> dict[str, NodeRecord]:
         try:
             record = decode_record(value)
         except ValueError as error:
-            _LOG.warning("node %s registered an invalid record: %s", name, describe(error))
+            _log.warning("node %s registered an invalid record: %s", name, describe(error))
             continue
         if record.node == name:
             found[name] = record

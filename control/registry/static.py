@@ -17,7 +17,7 @@ from control.registry.probe import Life, Probe
 from foundation.failures import describe
 from sfu.api.registration import NodeRecord
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _PAUSE_SECONDS = 1.0
 
 
@@ -80,7 +80,7 @@ class StaticRegistry(Registry):
             if modified != self._modified:
                 self._begin(self._configured | self._read(file))
         except (OSError, ValueError) as error:
-            _LOG.warning("cannot read the list of nodes, keeping the current one: %s: %s", file, describe(error))
+            _log.warning("cannot read the list of nodes, keeping the current one: %s: %s", file, describe(error))
 
     def _read(self, file: Path) -> dict[str, NodeRecord]:
         """Return the nodes of a file; raises OSError or ValueError."""

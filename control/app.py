@@ -34,9 +34,9 @@ from control.api import (
     single_sign_on,
     stream_keys,
     transports,
-    understanding,
     webhooks,
 )
+from control.api import transcript as understanding
 from control.auth.access import Access
 from control.endpoint import Call, Endpoint, Endpoints
 from control.http import request_metrics, request_traces

@@ -16,19 +16,8 @@ from prometheus_client import Counter
 from control.database import Connection
 from control.recordings import lifecycle
 from control.services import Services
-from control.store import (
-    audit,
-    batches,
-    films,
-    meetings,
-    outbox,
-    participants,
-    placements,
-    quality,
-    recordings,
-    rooms,
-    understanding,
-)
+from control.store import audit, batches, films, meetings, outbox, participants, placements, quality, recordings, rooms
+from control.store import transcript as understanding
 from foundation import tracing
 from sfu.api.desired_state import DesiredState
 from sfu.api.facts import (

@@ -3,7 +3,8 @@
 from control.config import Retention
 from control.database import Connection
 from control.services import Services
-from control.store import audit, jobs, minutes, recordings, understanding
+from control.store import audit, jobs, minutes, recordings
+from control.store import transcript as understanding
 
 
 async def apply(services: Services) -> None:

@@ -2,7 +2,7 @@
 
 import html
 
-from control.store.understanding import CaptionRow
+from control.store.transcript import CaptionRow
 
 
 def as_text(rows: list[CaptionRow]) -> str:

@@ -12,7 +12,8 @@ from control.endpoint import Call, Endpoints
 from control.meetings import grants
 from control.meetings.ending import ended
 from control.problem import Problem, forbidden, not_found
-from control.store import meetings, outbox, participants, rooms, understanding
+from control.store import meetings, outbox, participants, rooms
+from control.store import transcript as understanding
 from control.store.participants import ParticipantRow
 from sfu.api import signaling
 from sfu.api.facts import ChatSent

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from control.api.types import Answer, Body, Time
-from control.store.understanding import CaptionRow
+from control.store.transcript import CaptionRow
 
 
 class Minutes(Answer, frozen=True, kw_only=True):

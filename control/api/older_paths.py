@@ -2,7 +2,8 @@
 
 from quart import Response
 
-from control.api import administration, joining, meetings, recordings, understanding
+from control.api import administration, joining, meetings, recordings
+from control.api import transcript as understanding
 from control.api.admin_types import Statistics
 from control.api.conversation_types import ChatPage
 from control.api.live_types import OfMeeting

@@ -12,7 +12,8 @@ from control.config import ControlConfig
 from control.database import Connection
 from control.identity.tokens import GuestPass
 from control.problem import Problem, forbidden, not_found
-from control.store import meetings, participants, recordings, understanding
+from control.store import meetings, participants, recordings
+from control.store import transcript as understanding
 from control.store.meetings import MeetingRow
 from control.store.participants import ParticipantRow, Role
 from control.store.recordings import RecordingRow

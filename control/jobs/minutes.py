@@ -10,9 +10,10 @@ from control.config import LanguageModelConfig
 from control.database import Connection
 from control.jobs.worker import Handler, JobFailed, Report
 from control.services import Services
-from control.store import minutes, outbox, understanding
+from control.store import minutes, outbox
+from control.store import transcript as understanding
 from control.store.jobs import JobRow
-from control.store.understanding import CaptionRow
+from control.store.transcript import CaptionRow
 
 KIND = "minutes"
 SETTLING_SECONDS = 10.0

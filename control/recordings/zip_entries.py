@@ -4,7 +4,7 @@ from control import transcripts
 from control.files import archive
 from control.http.zip_stream import Entry
 from control.services import Services
-from control.store import understanding
+from control.store import transcript as understanding
 from control.store.recordings import RecordingRow
 
 _MAX_LINES = 20_000

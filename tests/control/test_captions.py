@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from control.store.understanding import CaptionRow
+from control.store.transcript import CaptionRow
 from control.transcripts import as_webvtt
 from tests.control.harness import People, come_in, report
 

@@ -14,7 +14,7 @@ import pytest_asyncio
 from control.ai.language_model import LanguageModelFailed, complete
 from control.config import ControlConfig, LanguageModelConfig
 from control.jobs import minutes
-from control.store.understanding import CaptionRow
+from control.store.transcript import CaptionRow
 from tests.control.harness import Client, People, report, serving
 
 

@@ -17,8 +17,9 @@ from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
 from control.problem import forbidden, not_found
-from control.store import outbox, understanding
-from control.store.understanding import CaptionRow, ChatRow
+from control.store import outbox
+from control.store import transcript as understanding
+from control.store.transcript import CaptionRow, ChatRow
 
 endpoints = Endpoints("captions and chat", scope="meetings")
 _MAX_CAPTIONS = 20_000

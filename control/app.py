@@ -22,7 +22,6 @@ from control.api import (
     media,
     meetings,
     minutes,
-    moderation,
     older_paths,
     passkeys,
     proofs,
@@ -36,6 +35,7 @@ from control.api import (
     transports,
     webhooks,
 )
+from control.api import participants as moderation
 from control.api import transcript as understanding
 from control.auth.access import Access
 from control.endpoint import Call, Endpoint, Endpoints

@@ -11,8 +11,8 @@ from control.api.live_types import (
     Visit,
     Visits,
 )
-from control.api.moderation import public_participant
 from control.api.participant_types import Participant
+from control.api.participants import public_participant
 from control.auth import access
 from control.auth.access import Access
 from control.database import Connection

@@ -23,6 +23,7 @@ from control.api import (
     meetings,
     minutes,
     older_paths,
+    participants,
     passkeys,
     proofs,
     quality,
@@ -32,11 +33,10 @@ from control.api import (
     signed_links,
     single_sign_on,
     stream_keys,
+    transcript,
     transports,
     webhooks,
 )
-from control.api import participants as moderation
-from control.api import transcript as understanding
 from control.auth.access import Access
 from control.endpoint import Call, Endpoint, Endpoints
 from control.http import request_metrics, request_traces
@@ -74,9 +74,9 @@ def declared_endpoints() -> list[Endpoint]:
         joining.endpoints,
         lobby.endpoints,
         breakouts.endpoints,
-        moderation.endpoints,
+        participants.endpoints,
         recordings.endpoints,
-        understanding.endpoints,
+        transcript.endpoints,
         chatting.endpoints,
         webhooks.endpoints,
         second_factor.endpoints,

@@ -16,8 +16,19 @@ from prometheus_client import Counter
 from control.database import Connection
 from control.recordings import lifecycle
 from control.services import Services
-from control.store import audit, batches, films, meetings, outbox, participants, placements, quality, recordings, rooms
-from control.store import transcript as understanding
+from control.store import (
+    audit,
+    batches,
+    films,
+    meetings,
+    outbox,
+    participants,
+    placements,
+    quality,
+    recordings,
+    rooms,
+    transcript,
+)
 from foundation import tracing
 from sfu.api.desired_state import DesiredState
 from sfu.api.facts import (
@@ -179,14 +190,14 @@ async def _apply(connection: Connection, batch: ReceivedBatch, fact: AnyFact) ->
         case QualityMeasured():
             await quality.add(connection, fact, at)
         case ConsentAnswered():
-            await understanding.add_consent(connection, fact, at)
+            await transcript.add_consent(connection, fact, at)
             await audit.write(connection, fact.participant, "consent", fact.room, "", **_answer(fact))
             await _event(connection, outbox.MEETING_EVENTS, "consent.given", fact)
         case ChatSent():
-            await understanding.add_chat(connection, fact, at)
+            await transcript.add_chat(connection, fact, at)
             await _event(connection, outbox.SIGNALING_EVENTS, "chat.sent", fact)
         case CaptionFinal():
-            await understanding.add_caption(connection, fact, at)
+            await transcript.add_caption(connection, fact, at)
             await _event(connection, outbox.AI_EVENTS, "asr.completed", fact)
     return None
 

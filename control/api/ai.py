@@ -27,7 +27,7 @@ from control.problem import Problem, not_found
 from control.store import jobs, media
 from control.store.jobs import JobRow
 
-endpoints = Endpoints("understanding and jobs", scope="media")
+endpoints = Endpoints("AI and jobs", scope="media")
 _MAX_WAITING = 50
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 

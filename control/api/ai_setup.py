@@ -9,7 +9,7 @@ from control.auth.access import Access
 from control.endpoint import Call, Endpoints
 from control.problem import Problem, not_found
 
-endpoints = Endpoints("understanding and jobs", scope="media")
+endpoints = Endpoints("AI and jobs", scope="media")
 
 
 @endpoints.route("GET", "/api/v1/ai/setup", Access.ADMIN, answer=AiSetup)

@@ -12,8 +12,7 @@ from control.endpoint import Call, Endpoints
 from control.meetings import grants
 from control.meetings.ending import ended
 from control.problem import Problem, forbidden, not_found
-from control.store import meetings, outbox, participants, rooms
-from control.store import transcript as understanding
+from control.store import meetings, outbox, participants, rooms, transcript
 from control.store.participants import ParticipantRow
 from sfu.api import signaling
 from sfu.api.facts import ChatSent
@@ -58,7 +57,7 @@ async def send_message(call: Call, meeting: str, body: SendMessage) -> ChatMessa
             raise Problem(403, "not_permitted", "Chat is not allowed for you in this meeting.")
         if body.to is not None and await participants.by_id(connection, meeting, body.to) is None:
             raise not_found("There is no such participant in this meeting.")
-        await understanding.add_chat(connection, fact, at)
+        await transcript.add_chat(connection, fact, at)
         payload = {"meeting": meeting, **msgspec.to_builtins(fact)}
         for name in ("kind", "room"):
             payload.pop(name)

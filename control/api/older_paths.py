@@ -2,8 +2,7 @@
 
 from quart import Response
 
-from control.api import administration, joining, meetings, recordings
-from control.api import transcript as understanding
+from control.api import administration, joining, meetings, recordings, transcript
 from control.api.admin_types import Statistics
 from control.api.conversation_types import ChatPage
 from control.api.live_types import OfMeeting
@@ -56,7 +55,7 @@ async def leave_webrtc_room(call: Call, meeting: str) -> Done:
 @endpoints.route("GET", "/api/v1/messages/history/<meeting>", Access.TEXT, query=PageQuery, answer=ChatPage)
 async def list_message_history(call: Call, meeting: str, query: PageQuery) -> ChatPage:
     """Return the meeting's chat."""
-    return await understanding.list_messages(call, meeting, query)
+    return await transcript.list_messages(call, meeting, query)
 
 
 @of_recordings.route("POST", "/api/v1/recording/start", Access.SIGNED_IN, body=OfMeeting, answer=Recording, status=201)

@@ -17,8 +17,7 @@ from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
 from control.problem import forbidden, not_found
-from control.store import outbox
-from control.store import transcript as understanding
+from control.store import outbox, transcript
 from control.store.transcript import CaptionRow, ChatRow
 
 endpoints = Endpoints("captions and chat", scope="meetings")
@@ -44,7 +43,7 @@ async def list_messages(call: Call, meeting: str, query: PageQuery) -> ChatPage:
     before = decode_cursor(query.cursor)
     reader = call.standing.participant.id if call.standing.participant else None
     async with call.services.pool.acquire() as connection:
-        rows = await understanding.chat(connection, meeting, reader, query.limit + 1, before)
+        rows = await transcript.chat(connection, meeting, reader, query.limit + 1, before)
     page = rows[: query.limit]
     following = encode_cursor(page[-1].sent_at, page[-1].message) if len(rows) > query.limit else None
     return ChatPage(messages=[_public(row) for row in reversed(page)], next=following)
@@ -57,7 +56,7 @@ async def edit_message(call: Call, meeting: str, message: str, body: EditMessage
     """Change the text of one of the caller's messages."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         row = await _own_message(call, connection, meeting, message)
-        edited = await understanding.edit_message(connection, meeting, row.message, body.text)
+        edited = await transcript.edit_message(connection, meeting, row.message, body.text)
         payload = {"meeting": meeting, "message": message, "text": body.text}
         await outbox.append(connection, outbox.SIGNALING_EVENTS, meeting, "chat.edited", payload)
     assert edited is not None
@@ -69,7 +68,7 @@ async def delete_message(call: Call, meeting: str, message: str) -> Done:
     """Delete one of the caller's messages. Hosts may delete any public one."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         row = await _own_message(call, connection, meeting, message, hosts_too=True)
-        await understanding.delete_message(connection, meeting, row.message)
+        await transcript.delete_message(connection, meeting, row.message)
         payload = {"meeting": meeting, "message": message}
         await outbox.append(connection, outbox.SIGNALING_EVENTS, meeting, "chat.deleted", payload)
     return Done()
@@ -79,7 +78,7 @@ async def _own_message(
     call: Call, connection: Connection, meeting: str, message: str, *, hosts_too: bool = False
 ) -> ChatRow:
     """Return a message that the caller may change; raises Problem 404 if it cannot see it, 403 if it is another's."""
-    row = await understanding.message(connection, meeting, message)
+    row = await transcript.message(connection, meeting, message)
     reader = call.standing.participant.id if call.standing.participant else None
     if row is None or (row.recipient_id is not None and reader not in {row.recipient_id, row.participant_id}):
         raise not_found("There is no such message.")
@@ -102,4 +101,4 @@ def _public(row: ChatRow) -> ChatMessage:
 
 async def _captions(call: Call, meeting: str, search: str | None = None) -> list[CaptionRow]:
     async with call.services.pool.acquire() as connection:
-        return await understanding.captions(connection, meeting, _MAX_CAPTIONS, search)
+        return await transcript.captions(connection, meeting, _MAX_CAPTIONS, search)

@@ -12,8 +12,7 @@ from control.config import ControlConfig
 from control.database import Connection
 from control.identity.tokens import GuestPass
 from control.problem import Problem, forbidden, not_found
-from control.store import meetings, participants, recordings
-from control.store import transcript as understanding
+from control.store import meetings, participants, recordings, transcript
 from control.store.meetings import MeetingRow
 from control.store.participants import ParticipantRow, Role
 from control.store.recordings import RecordingRow
@@ -135,7 +134,7 @@ async def _check_text(connection: Connection, standing: Standing) -> None:
         raise Problem(403, "not_in_room", "Connect to the meeting first.")
     if person.user_id is None and not await participants.is_inside(connection, person.id):
         raise Problem(403, "not_in_room", "Guests can see this only while they are in the meeting.")
-    if standing.meeting.settings.get("consent") == "required" and not await understanding.consented(
+    if standing.meeting.settings.get("consent") == "required" and not await transcript.consented(
         connection, standing.meeting.id, person.id
     ):
         raise Problem(403, "consent_required", "This meeting requires consent to being recorded.")

@@ -10,8 +10,7 @@ from control.config import LanguageModelConfig
 from control.database import Connection
 from control.jobs.worker import Handler, JobFailed, Report
 from control.services import Services
-from control.store import minutes, outbox
-from control.store import transcript as understanding
+from control.store import minutes, outbox, transcript
 from control.store.jobs import JobRow
 from control.store.transcript import CaptionRow
 
@@ -27,7 +26,7 @@ INSTRUCTION = (
 )
 
 
-def transcript(rows: list[CaptionRow]) -> tuple[str, bool]:
+def bounded_text(rows: list[CaptionRow]) -> tuple[str, bool]:
     """Return the lines as text, and whether it was truncated to MAX_TRANSCRIPT characters."""
     text = transcripts.as_text(rows)
     return text[:MAX_TRANSCRIPT], len(text) > MAX_TRANSCRIPT
@@ -41,8 +40,8 @@ def handlers(services: Services, settling_seconds: float = SETTLING_SECONDS) -> 
         since_end = (datetime.now(UTC) - job.created_at).total_seconds()
         await asyncio.sleep(max(0.0, settling_seconds - since_end))
         async with services.pool.acquire() as connection, connection.transaction():
-            rows = await understanding.captions(connection, job.subject, MAX_LINES)
-            text, cut = transcript(rows)
+            rows = await transcript.captions(connection, job.subject, MAX_LINES)
+            text, cut = bounded_text(rows)
             if rows and await minutes.begin(connection, job.subject, "writing" if model else "none", len(rows)):
                 payload = {"meeting": job.subject, "lines": len(rows), "cut": cut, "transcript": text}
                 await outbox.append(connection, outbox.AI_EVENTS, job.subject, "meeting.transcript", payload)

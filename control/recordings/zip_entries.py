@@ -4,7 +4,7 @@ from control import transcripts
 from control.files import archive
 from control.http.zip_stream import Entry
 from control.services import Services
-from control.store import transcript as understanding
+from control.store import transcript
 from control.store.recordings import RecordingRow
 
 _MAX_LINES = 20_000
@@ -29,7 +29,7 @@ async def entries(services: Services, row: RecordingRow) -> list[Entry]:
 
 async def _transcript(services: Services, row: RecordingRow) -> list[Entry]:
     async with services.pool.acquire() as connection:
-        rows = await understanding.captions_within(
+        rows = await transcript.captions_within(
             connection, row.meeting_id, row.started_at, row.duration_ms or 0, _MAX_LINES
         )
     if not rows:

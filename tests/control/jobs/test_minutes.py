@@ -134,6 +134,6 @@ async def test_nonsense_is_no_summary(model: tuple[Model, LanguageModelConfig], 
 
 def test_a_transcript_is_cut_and_its_lines_hold() -> None:
     row = CaptionRow("u", "p", "A\nda", 0, 10, "en", "one\ntwo")
-    assert minutes.transcript([row]) == ("[00:00] A da: one two\n", False)
-    text, cut = minutes.transcript([replace(row, text="x" * 1000)] * 200)
+    assert minutes.bounded_text([row]) == ("[00:00] A da: one two\n", False)
+    text, cut = minutes.bounded_text([replace(row, text="x" * 1000)] * 200)
     assert (len(text), cut) == (minutes.MAX_TRANSCRIPT, True)

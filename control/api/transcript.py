@@ -2,7 +2,7 @@
 
 from quart import Response
 
-from control import transcripts
+from control import transcript_formats as transcripts
 from control.api.conversation_types import (
     CaptionQuery,
     Captions,

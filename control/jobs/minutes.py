@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-from control import transcripts
+from control import transcript_formats as transcripts
 from control.ai.language_model import LanguageModelFailed, complete
 from control.config import LanguageModelConfig
 from control.database import Connection

@@ -1,6 +1,6 @@
 """ZIP file of a finished recording: its tracks, the composed film, the captions and the manifest."""
 
-from control import transcripts
+from control import transcript_formats as transcripts
 from control.files import archive
 from control.http.zip_stream import Entry
 from control.services import Services

@@ -3,7 +3,7 @@
 import asyncpg
 
 from control.store.transcript import CaptionRow
-from control.transcripts import as_webvtt
+from control.transcript_formats import as_webvtt
 from tests.control.harness import People, come_in, report
 
 

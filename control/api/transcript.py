@@ -2,7 +2,7 @@
 
 from quart import Response
 
-from control import transcript_formats as transcripts
+from control import transcript_formats
 from control.api.conversation_types import (
     CaptionQuery,
     Captions,
@@ -33,7 +33,7 @@ async def list_captions(call: Call, meeting: str, query: CaptionQuery) -> Captio
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/captions.vtt", Access.TEXT, content_type="text/vtt")
 async def get_webvtt(call: Call, meeting: str) -> Response:
     """Return the captions as WebVTT with speakers as voice spans."""
-    text = transcripts.as_webvtt(await _captions(call, meeting))
+    text = transcript_formats.as_webvtt(await _captions(call, meeting))
     return Response(text, 200, {"Cache-Control": "no-store"}, content_type="text/vtt; charset=utf-8")
 
 

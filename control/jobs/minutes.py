@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-from control import transcript_formats as transcripts
+from control import transcript_formats
 from control.ai.language_model import LanguageModelFailed, complete
 from control.config import LanguageModelConfig
 from control.database import Connection
@@ -28,7 +28,7 @@ INSTRUCTION = (
 
 def bounded_text(rows: list[CaptionRow]) -> tuple[str, bool]:
     """Return the lines as text, and whether it was truncated to MAX_TRANSCRIPT characters."""
-    text = transcripts.as_text(rows)
+    text = transcript_formats.as_text(rows)
     return text[:MAX_TRANSCRIPT], len(text) > MAX_TRANSCRIPT
 
 

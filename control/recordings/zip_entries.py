@@ -1,6 +1,6 @@
 """ZIP file of a finished recording: its tracks, the composed film, the captions and the manifest."""
 
-from control import transcript_formats as transcripts
+from control import transcript_formats
 from control.files import archive
 from control.http.zip_stream import Entry
 from control.services import Services
@@ -35,6 +35,6 @@ async def _transcript(services: Services, row: RecordingRow) -> list[Entry]:
     if not rows:
         return []
     return [
-        Entry("transcript.txt", data=transcripts.as_text(rows).encode()),
-        Entry("transcript.vtt", data=transcripts.as_webvtt(rows).encode()),
+        Entry("transcript.txt", data=transcript_formats.as_text(rows).encode()),
+        Entry("transcript.vtt", data=transcript_formats.as_webvtt(rows).encode()),
     ]

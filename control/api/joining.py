@@ -34,8 +34,8 @@ endpoints = Endpoints("meetings", scope="meetings")
 _READMITTED_SECONDS = 3.0  # nodes must learn of the readmission first
 
 
-class Entry(NamedTuple):
-    """Admission as a join token states it: placement, whether the participant had left, and a secondary node.
+class Admission(NamedTuple):
+    """Content of a join token: the placement, whether the participant had left, and a secondary node.
 
     `home` is the node of the placement.
     """
@@ -101,8 +101,8 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Response:
     if to.readmitted:
         await asyncio.wait({call.services.nodes.push(to.state)}, timeout=_READMITTED_SECONDS)
     further = to.node if to.node != to.placement.node and await _tell_secondary(call, to) else ""
-    entry = Entry(to.placement.epoch, known is not None, to.placement.node, further)
-    return recognition.remember(call, who, answer(_joined(call, to.state, person, secret, entry)))
+    admission = Admission(to.placement.epoch, known is not None, to.placement.node, further)
+    return recognition.remember(call, who, answer(_joined(call, to.state, person, secret, admission)))
 
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/leave", Access.PARTICIPANT, answer=Done)
@@ -187,7 +187,8 @@ async def _check_account(call: Call, user: str) -> None:
 async def _check_room(call: Call, connection: Connection, state: DesiredState, known: ParticipantRow | None) -> None:
     """Raise Problem if the room does not admit the caller now. Hosts are refused only if it is full.
 
-    Needs the meeting's lock."""
+    Needs the meeting's lock.
+    """
     host = call.standing.role == "host"
     user = call.principal.user.user if call.principal is not None and call.principal.user is not None else None
     if not host and user is not None and user in state.banned_users:
@@ -226,7 +227,7 @@ async def _admit(
     return person, secret
 
 
-def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str, entry: Entry) -> Joined:
+def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str, admission: Admission) -> Joined:
     services = call.services
     settings = grants.settings_of(call.standing.meeting)
     granted = grants.current(state, person.id, person.role, settings)
@@ -245,9 +246,9 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
             person.name,
             person.user_id,
             granted,
-            epoch=entry.epoch,
-            returning=entry.returning,
-            node=entry.node,
+            epoch=admission.epoch,
+            returning=admission.returning,
+            node=admission.node,
             ice=tuple(link for server in offered for link in turn.links(server)),
         ),
         signaling_url=f"/ws/signaling?meeting={about.id}" + (f"&node={entry.node}" if entry.node else ""),

@@ -10,9 +10,9 @@ from control.store.event_places import Places, Waiting
 
 _READ_SECONDS = 5.0
 _TROUBLE_SECONDS = 10.0
-_BACKLOG = Gauge("control_outbox_backlog", "Events not yet delivered to a bus, as of the last reading", ["bus"])
-_OLDEST = Gauge("control_outbox_oldest_seconds", "Age of the oldest of them", ["bus"])
-_AGE = Gauge("control_database_gauges_age_seconds", "Time since control read these gauges from the database")
+_BACKLOG = Gauge("parley_control_outbox_backlog", "Events not yet delivered to a bus, as of the last reading", ["bus"])
+_OLDEST = Gauge("parley_control_outbox_oldest_seconds", "Age of the oldest of them", ["bus"])
+_AGE = Gauge("parley_control_database_gauges_age_seconds", "Time since control read these gauges from the database")
 
 
 class DatabaseGauges:

@@ -56,9 +56,9 @@ from sfu.api.facts import (
 from sfu.api.placement import Placement
 
 _log = logging.getLogger(__name__)
-_TAKEN = Counter("control_facts_total", "Facts ingested", ["kind"])
-_DROPPED = Counter("control_facts_dropped_total", "Facts that were dropped", ["kind", "reason"])
-_REPEATED = Counter("control_fact_batches_repeated_total", "Batches that had been ingested before")
+_TAKEN = Counter("parley_control_facts_total", "Facts ingested", ["kind"])
+_DROPPED = Counter("parley_control_facts_dropped_total", "Facts that were dropped", ["kind", "reason"])
+_REPEATED = Counter("parley_control_fact_batches_repeated_total", "Batches that had been ingested before")
 _ESCAPED_NUL = re.compile(rb"(\\+)u0000")
 _RecordingFact = RecordingStarted | RecordingStalled | RecordingResumed | SegmentClosed | RecordingFinished
 NODE_LOST = "node_lost"

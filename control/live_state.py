@@ -9,7 +9,7 @@ import redis.asyncio as redis
 from prometheus_client import Counter
 from redis.exceptions import RedisError
 
-_FAILURES = Counter("control_redis_failures_total", "Calls to Redis that failed")
+_FAILURES = Counter("parley_control_redis_failures_total", "Calls to Redis that failed")
 _REST_SECONDS = 1.0
 
 

@@ -18,7 +18,7 @@ from prometheus_client import Counter
 from control.config import SmtpConfig
 
 _log = logging.getLogger(__name__)
-_SENT = Counter("control_mails_total", "Mails", ["outcome"])
+_SENT = Counter("parley_control_mails_total", "Mails", ["outcome"])
 _SENDER_WITHOUT_SMTP = "parley@localhost"
 _MOST_FILES = 500
 _KEPT_SECONDS = 14 * 86400  # no mailed link is valid for longer

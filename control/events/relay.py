@@ -27,9 +27,11 @@ _log = logging.getLogger(__name__)
 _BATCH = 500
 _POLL_SECONDS = 1.0
 _LONGEST_PAUSE = 30.0
-_PUBLISHED = Counter("control_events_published_total", "Events delivered to a bus", ["bus", "topic"])
-_FAILED = Counter("control_events_publish_failures_total", "Events that a bus refused, to be retried", ["bus"])
-_DEAD = Counter("control_events_dead_total", "Events that a bus will never accept, kept as dead letters", ["bus"])
+_PUBLISHED = Counter("parley_control_events_published_total", "Events delivered to a bus", ["bus", "topic"])
+_FAILED = Counter("parley_control_events_publish_failures_total", "Events that a bus refused, to be retried", ["bus"])
+_DEAD = Counter(
+    "parley_control_events_dead_total", "Events that a bus will never accept, kept as dead letters", ["bus"]
+)
 
 
 async def run(dsn: str, place: Place, bus: Bus) -> None:

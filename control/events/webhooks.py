@@ -22,7 +22,7 @@ from control.store.webhooks import Due, Outcome
 from foundation.failures import describe
 
 _log = logging.getLogger(__name__)
-_DELIVERIES = Counter("control_webhook_deliveries_total", "Attempts to deliver a webhook", ["outcome"])
+_DELIVERIES = Counter("parley_control_webhook_deliveries_total", "Attempts to deliver a webhook", ["outcome"])
 _PAUSES = (5, 30, 120, 600, 3600, 6 * 3600, 12 * 3600)
 _LEASE_SECONDS = 60
 _AT_ONCE = 20

@@ -18,7 +18,7 @@ _JPEG = b"\xff\xd8"
 _AT_ONCE = 2
 _SECONDS = 60.0
 _MOST_BYTES = 4 << 20
-_PICTURES = Counter("control_pictures_total", "Avatars and thumbnails", ["outcome"])
+_PICTURES = Counter("parley_control_pictures_total", "Avatars and thumbnails", ["outcome"])
 
 
 class Images:

@@ -6,14 +6,14 @@ import time
 from prometheus_client import Counter, Gauge, Histogram
 from quart import Quart, Response, g, request
 
-_REQUESTS = Counter("control_http_requests_total", "Requests answered", ["method", "route", "status"])
+_REQUESTS = Counter("parley_control_http_requests_total", "Requests answered", ["method", "route", "status"])
 _SECONDS = Histogram(
-    "control_http_request_seconds",
+    "parley_control_http_request_seconds",
     "Time to the response head",
     ["route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-_OPEN = Gauge("control_http_requests_open", "Requests in progress")
+_OPEN = Gauge("parley_control_http_requests_open", "Requests in progress")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 

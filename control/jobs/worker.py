@@ -15,7 +15,7 @@ from control.store.jobs import JobRow
 from foundation.failures import describe
 
 _log = logging.getLogger(__name__)
-_JOBS = Counter("control_jobs_total", "Jobs that ended", ["kind", "outcome"])
+_JOBS = Counter("parley_control_jobs_total", "Jobs that ended", ["kind", "outcome"])
 LEASE_SECONDS = 30.0
 _POLL_SECONDS = 1.0
 _RELEASE_SECONDS = 2.0

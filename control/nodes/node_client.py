@@ -22,7 +22,7 @@ from sfu.api.placement import Placement
 from sfu.api.registration import DrainWish, NodeRecord, decode_record
 
 _log = logging.getLogger(__name__)
-_PUSHES = Counter("control_desired_state_pushes_total", "Desired states sent to nodes", ["outcome"])
+_PUSHES = Counter("parley_control_desired_state_pushes_total", "Desired states sent to nodes", ["outcome"])
 _RETRY_SECONDS = (0.1, 0.3, 1.0, 2.0)
 _TIMEOUT = aiohttp.ClientTimeout(total=3)
 

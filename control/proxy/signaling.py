@@ -24,8 +24,10 @@ from sfu.api.registration import NodeRecord
 from sfu.api.signaling import MAX_MESSAGE_BYTES
 
 _log = logging.getLogger(__name__)
-_OPEN = Gauge("control_signaling_proxied", "Signaling sessions proxied now")
-_REFUSED = Counter("control_signaling_refused_total", "Signaling sessions refused before reaching a node", ["reason"])
+_OPEN = Gauge("parley_control_signaling_proxied", "Signaling sessions proxied now")
+_REFUSED = Counter(
+    "parley_control_signaling_refused_total", "Signaling sessions refused before reaching a node", ["reason"]
+)
 _NODE_AWAY = 1013  # Try Again Later (IANA WebSocket close codes)
 _GOING_AWAY = 1001
 _POLICY = 1008

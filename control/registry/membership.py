@@ -13,7 +13,7 @@ from control.registry.choice import choose
 from control.registry.probe import Life, Probe
 from sfu.api.registration import NodeRecord
 
-_LIVING = Gauge("control_nodes", "Living nodes", ["state"])
+_LIVING = Gauge("parley_control_nodes", "Living nodes", ["state"])
 _TRUSTED_SECONDS = 1.0
 _UNSEEN_SECONDS = 5.0
 

@@ -14,7 +14,7 @@ from sfu.api.registration import NodeRecord, decode_record
 
 _TIMEOUT = aiohttp.ClientTimeout(total=1.0)
 _MAX_ANSWER = 64 * 1024
-_PROBES = Counter("control_node_probes_total", "Probes of nodes", ["outcome"])
+_PROBES = Counter("parley_control_node_probes_total", "Probes of nodes", ["outcome"])
 
 
 class Life(Enum):

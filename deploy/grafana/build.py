@@ -21,14 +21,14 @@ OVERVIEW: list[Panel] = [
         {"rooms": "sum(parley_sfu_rooms)", "participants": "sum(parley_sfu_participants)"},
     ),
     ("Alerts", "short", {"{{alertname}}": 'ALERTS{alertstate="firing"}'}),
-    ("Requests", "reqps", {"{{status}}": "sum by (status) (rate(control_http_requests_total[5m]))"}),
+    ("Requests", "reqps", {"{{status}}": "sum by (status) (rate(parley_control_http_requests_total[5m]))"}),
     ("Failed requests", "percentunit", {"failed": "job:control_http_errors:ratio5m"}),
     (
         "Time to answer, 95 %, slowest routes",
         "s",
         {
             "{{route}}": "topk(8, histogram_quantile(0.95, "
-            "sum by (route, le) (rate(control_http_request_seconds_bucket[5m]))))"
+            "sum by (route, le) (rate(parley_control_http_request_seconds_bucket[5m]))))"
         },
     ),
     (
@@ -47,19 +47,23 @@ OVERVIEW: list[Panel] = [
         "Events and facts that wait",
         "short",
         {
-            "outbox, {{bus}}": "max by (bus) (control_outbox_backlog)",
+            "outbox, {{bus}}": "max by (bus) (parley_control_outbox_backlog)",
             "facts of {{instance}}": "parley_sfu_facts_waiting",
         },
     ),
-    ("Desired states sent", "ops", {"{{outcome}}": "sum by (outcome) (rate(control_desired_state_pushes_total[5m]))"}),
-    ("Facts taken in", "ops", {"{{kind}}": "sum by (kind) (rate(control_facts_total[5m]))"}),
+    (
+        "Desired states sent",
+        "ops",
+        {"{{outcome}}": "sum by (outcome) (rate(parley_control_desired_state_pushes_total[5m]))"},
+    ),
+    ("Facts taken in", "ops", {"{{kind}}": "sum by (kind) (rate(parley_control_facts_total[5m]))"}),
     (
         "Signaling",
         "short",
         {
             "sockets": "sum(parley_sfu_sessions)",
             "refused: {{reason}}": "sum by (reason) (rate(parley_sfu_signaling_refused_total[5m]))",
-            "through control": "sum(control_signaling_proxied)",
+            "through control": "sum(parley_control_signaling_proxied)",
         },
     ),
 ]

@@ -108,7 +108,7 @@ async def test_frozen_stores_are_named_and_metrics_ask_none(
                     status, health = await nobody.call("GET", "/health/ready")
                 assert (status, sorted(health["down"])) == (503, ["mongodb", "postgresql", "redis"])
             async with asyncio.timeout(BOUND), session.get(f"{server.url}/metrics") as answer:
-                assert "control_database_gauges_age_seconds" in await answer.text()
+                assert "parley_control_database_gauges_age_seconds" in await answer.text()
         async with asyncio.timeout(30):
             while "postgresql" in (await nobody.call("GET", "/health/ready"))[1]["down"]:
                 await asyncio.sleep(0.1)

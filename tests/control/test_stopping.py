@@ -42,7 +42,7 @@ async def test_what_has_begun_is_answered(config: ControlConfig) -> None:
         body = {"username": "ada", "password": PASSWORD, "mode": "token"}
         asking = asyncio.create_task(session.post(f"http://{addresses.http[0]}/api/v1/auth/register", json=body))
         async with asyncio.timeout(30):
-            while not REGISTRY.get_sample_value("control_http_requests_open") and not asking.done():
+            while not REGISTRY.get_sample_value("parley_control_http_requests_open") and not asking.done():
                 await asyncio.sleep(0)
         task.cancel()
         async with asyncio.timeout(30), await asking as answer:

@@ -75,7 +75,7 @@ def next_release(tmp_path: Path) -> NextRelease:
 
 
 def counted(kind: str, reason: str) -> float:
-    return REGISTRY.get_sample_value("control_facts_dropped_total", {"kind": kind, "reason": reason}) or 0.0
+    return REGISTRY.get_sample_value("parley_control_facts_dropped_total", {"kind": kind, "reason": reason}) or 0.0
 
 
 async def test_this_release_runs_on_the_next_ones_database_and_reads_what_it_can_of_its_facts(

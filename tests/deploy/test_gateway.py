@@ -60,7 +60,7 @@ async def test_a_call_goes_through_nginx_and_straight_to_its_node(
         assert listener.state.info is not None
         async with http.get(f"http://127.0.0.1:{gateway.ports['control']}/metrics") as answer:
             exported = await answer.text()
-    assert re.search(r"^control_signaling_proxied 0\.0$", exported, re.M), "control carried the signaling itself"
+    assert re.search(r"^parley_control_signaling_proxied 0\.0$", exported, re.M), "control carried the signaling itself"
     (first, *_) = accesses(gateway, "/ws/signaling")
     assert first["status"] == 101
     assert str(first["node"]).startswith("127.0.0.1:")

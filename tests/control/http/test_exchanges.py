@@ -49,7 +49,7 @@ async def until_closed(server: Server, data: bytes) -> bytes:
 
 
 def closed_for(reason: str) -> float:
-    return REGISTRY.get_sample_value("control_http_connections_closed_total", {"reason": reason}) or 0.0
+    return REGISTRY.get_sample_value("parley_control_http_connections_closed_total", {"reason": reason}) or 0.0
 
 
 async def test_what_two_parsers_may_read_differently_is_refused(people: People) -> None:

@@ -7,7 +7,7 @@ from tests.control.harness import People
 
 def count(method: str, route: str, status: str) -> float:
     labels = {"method": method, "route": route, "status": status}
-    return REGISTRY.get_sample_value("control_http_requests_total", labels) or 0.0
+    return REGISTRY.get_sample_value("parley_control_http_requests_total", labels) or 0.0
 
 
 async def test_requests_are_counted_by_route(people: People) -> None:
@@ -25,4 +25,4 @@ async def test_requests_are_counted_by_route(people: People) -> None:
         if "invented" in str(sample.labels) or "none-of-th" in str(sample.labels)
     ]
     assert count("GET", "unknown", "404") >= unknown
-    assert REGISTRY.get_sample_value("control_http_requests_open") == 0
+    assert REGISTRY.get_sample_value("parley_control_http_requests_open") == 0

@@ -90,6 +90,7 @@ class Endpoint:
     rule: str
     access: Access
     handler: Handler
+    operation: str
     answer: type[msgspec.Struct] | None
     body: type[msgspec.Struct] | None
     query: type[msgspec.Struct] | None
@@ -146,6 +147,7 @@ class Endpoints:
                     rule=rule,
                     access=access,
                     handler=handler,
+                    operation=handler.__name__,
                     answer=answer,
                     body=body,
                     query=query,
@@ -163,6 +165,17 @@ class Endpoints:
             return handler
 
         return declare
+
+    def of(self, handler: Handler) -> Endpoint:
+        """Return the endpoint that `handler` was declared as."""
+        return next(one for one in self.declared if one.handler is handler)
+
+    def alias(self, endpoint: Endpoint, method: str, rule: str, operation: str) -> None:
+        """Declare another path of an endpoint, under an operation id of its own."""
+        scope = self._scope_of(method)
+        self.declared.append(
+            replace(endpoint, method=method, rule=rule, operation=operation, tag=self._tag, scope=scope)
+        )
 
     def _scope_of(self, method: str) -> str | None:
         if self._scope is None:

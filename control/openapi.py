@@ -44,7 +44,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     text = inspect.getdoc(endpoint.handler) or ""
     summary, _, description = text.partition("\n")
     operation: dict[str, Any] = {
-        "operationId": endpoint.handler.__name__,
+        "operationId": endpoint.operation,
         "tags": [endpoint.tag],
         "summary": summary,
         "parameters": [*_path_parameters(endpoint.rule), *_query_parameters(endpoint.query)],

@@ -52,10 +52,7 @@ async def get_ai_health(call: Call) -> AiHealth:
     return await _ask(call, "health", AiHealth)
 
 
-@endpoints.route("GET", "/api/v1/ai/connectivity", Access.USER, answer=AiHealth)
-async def get_ai_connectivity(call: Call) -> AiHealth:
-    """Return the same as `/api/v1/ai/health`."""
-    return await _ask(call, "health", AiHealth)
+endpoints.alias(endpoints.of(get_ai_health), "GET", "/api/v1/ai/connectivity", "get_ai_connectivity")
 
 
 @endpoints.route("GET", "/api/v1/ai/info", Access.USER, answer=AiInfo)
@@ -100,17 +97,14 @@ async def analyze_file(call: Call, body: Process) -> Jobs:
     return Jobs(jobs=await _queue(call, [body.file], list(dict.fromkeys(body.tasks)), {}))
 
 
+endpoints.alias(endpoints.of(analyze_file), "POST", "/api/v1/media/process", "process_file")
+
+
 @endpoints.route("POST", "/api/v1/ai/batch", Access.USER, body=ProcessMany, answer=Jobs, status=202)
 async def analyze_files(call: Call, body: ProcessMany) -> Jobs:
     """Queue several jobs on several files."""
     files, tasks = list(dict.fromkeys(body.files)), list(dict.fromkeys(body.tasks))
     return Jobs(jobs=await _queue(call, files, tasks, {}))
-
-
-@endpoints.route("POST", "/api/v1/media/process", Access.USER, body=Process, answer=Jobs, status=202)
-async def process_file(call: Call, body: Process) -> Jobs:
-    """Queue the same jobs as `/api/v1/ai/analyze`."""
-    return Jobs(jobs=await _queue(call, [body.file], list(dict.fromkeys(body.tasks)), {}))
 
 
 @endpoints.route("POST", "/api/v1/ffmpeg/thumbnail", Access.USER, body=AboutFile, answer=Job, status=202)
@@ -136,13 +130,14 @@ async def list_results(call: Call, file: str) -> KeptResults:
 @endpoints.route("GET", "/api/v1/jobs/<job>", Access.USER, answer=Job)
 async def get_job(call: Call, job: str) -> Job:
     """Return one of the caller's jobs."""
-    return await _own_job(call, job)
+    async with call.services.pool.acquire() as connection:
+        row = await jobs.by_id(connection, job)
+    if row is None or (row.owner_id != call.user.user and call.user.role != "admin"):
+        raise not_found("There is no such job.")
+    return public_job(row)
 
 
-@endpoints.route("GET", "/api/v1/ffmpeg/job/<job>/status", Access.USER, answer=Job)
-async def get_job_status(call: Call, job: str) -> Job:
-    """Return the same as `/api/v1/jobs/{id}`."""
-    return await _own_job(call, job)
+endpoints.alias(endpoints.of(get_job), "GET", "/api/v1/ffmpeg/job/<job>/status", "get_job_status")
 
 
 async def _ask(call: Call, what: str, kind: type[Kind]) -> Kind:
@@ -172,11 +167,3 @@ async def _own_file(call: Call, connection: Connection, file: str) -> None:
     row = await media.by_id(connection, file)
     if row is None or (row.owner_id != call.user.user and call.user.role != "admin"):
         raise not_found("There is no such file.")
-
-
-async def _own_job(call: Call, job: str) -> Job:
-    async with call.services.pool.acquire() as connection:
-        row = await jobs.by_id(connection, job)
-    if row is None or (row.owner_id != call.user.user and call.user.role != "admin"):
-        raise not_found("There is no such job.")
-    return public_job(row)

@@ -10,7 +10,6 @@ from control.api.types import Health
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints, answer
 from control.problem import not_found
-from control.services import Services
 
 endpoints = Endpoints("operation")
 
@@ -21,16 +20,14 @@ async def get_liveness(call: Call) -> Health:
     return Health(status="ok")
 
 
-@endpoints.route("GET", "/health", Access.PUBLIC, answer=Health, limited=False)
-async def get_health(call: Call) -> Response:
-    """Return the same as `/health/ready`."""
-    return await _readiness(call.services)
-
-
 @endpoints.route("GET", "/health/ready", Access.PUBLIC, answer=Health, limited=False)
 async def get_readiness(call: Call) -> Response:
     """Report what is down, within a second: 503 if the database is, `degraded` for anything less."""
-    return await _readiness(call.services)
+    standing = await call.services.readiness.look()
+    return answer(Health(status=standing.status, down=standing.down), 503 if standing.status == "down" else 200)
+
+
+endpoints.alias(endpoints.of(get_readiness), "GET", "/health", "get_health")
 
 
 @endpoints.route("GET", "/metrics", Access.PUBLIC, content_type="text/plain")
@@ -39,11 +36,6 @@ async def get_metrics(call: Call) -> Response:
     if not _may_read_metrics(call):
         raise not_found()
     return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
-
-
-async def _readiness(services: Services) -> Response:
-    standing = await services.readiness.look()
-    return answer(Health(status=standing.status, down=standing.down), 503 if standing.status == "down" else 200)
 
 
 def _may_read_metrics(call: Call) -> bool:

@@ -128,10 +128,7 @@ async def list_meetings(call: Call, query: PageQuery) -> MeetingPage:
     return await _page(call, query, over=False)
 
 
-@endpoints.route("GET", "/api/v1/my/meetings", Access.USER, query=PageQuery, answer=MeetingPage)
-async def list_my_meetings(call: Call, query: PageQuery) -> MeetingPage:
-    """List the same as `GET /api/v1/meetings`."""
-    return await _page(call, query, over=False)
+endpoints.alias(endpoints.of(list_meetings), "GET", "/api/v1/my/meetings", "list_my_meetings")
 
 
 @endpoints.route("GET", "/api/v1/my/meetings/history", Access.USER, query=PageQuery, answer=MeetingPage)
@@ -185,17 +182,8 @@ async def update_meeting(call: Call, meeting: str, body: UpdateMeeting) -> Meeti
     """Change the given fields. Settings take effect in a live room and its breakout rooms at once.
 
     With If-Match, the ETag of `GET /api/v1/meetings/{id}`, the response is 412 if the meeting has changed since.
+    PATCH does the same (RFC 7396: application/merge-patch+json, or application/json).
     """
-    return await _change(call, meeting, body)
-
-
-@endpoints.route("PATCH", "/api/v1/meetings/<meeting>", Access.HOST, body=UpdateMeeting, answer=Meeting)
-async def patch_meeting(call: Call, meeting: str, body: UpdateMeeting) -> Meeting:
-    """Change the given fields, like PUT (RFC 7396: application/merge-patch+json, or application/json)."""
-    return await _change(call, meeting, body)
-
-
-async def _change(call: Call, meeting: str, body: UpdateMeeting) -> Meeting:
     passcode_hash = await call.services.passwords.hash(body.passcode) if isinstance(body.passcode, str) else None
     async with call.services.pool.acquire() as connection, connection.transaction():
         await breakouts.lock(connection, meeting)
@@ -212,6 +200,9 @@ async def _change(call: Call, meeting: str, body: UpdateMeeting) -> Meeting:
     for state in states:
         call.services.nodes.push(state)
     return full(changed, call.standing.role, running.id if running else None)
+
+
+endpoints.alias(endpoints.of(update_meeting), "PATCH", "/api/v1/meetings/<meeting>", "patch_meeting")
 
 
 @endpoints.route("DELETE", "/api/v1/meetings/<meeting>", Access.OWNER, answer=Done)

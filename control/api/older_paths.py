@@ -1,16 +1,9 @@
 """Paths for clients of an older system. Each does the same as its current path."""
 
-from quart import Response
-
 from control.api import administration, joining, meetings, recordings, transcript
-from control.api.admin_types import Statistics
-from control.api.conversation_types import ChatPage
 from control.api.live_types import OfMeeting
 from control.api.meeting_types import RoomState
-from control.api.meetings import PageQuery
-from control.api.participant_types import Joined, JoinMeeting, Waiting
 from control.api.recording_types import Recording, RecordingQuery, Recordings
-from control.api.types import Done
 from control.auth import access
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints, with_standing
@@ -25,37 +18,6 @@ async def open_meeting_room(call: Call, meeting: str) -> RoomState:
     """Start the meeting; its room opens with the first who joins."""
     await meetings.start_meeting(call, meeting)
     return await meetings.get_room(call, meeting)
-
-
-@endpoints.route("DELETE", "/api/v1/meetings/<meeting>/room", Access.HOST, answer=Done)
-async def close_meeting_room(call: Call, meeting: str) -> Done:
-    """End the meeting for everyone."""
-    return await meetings.end_meeting(call, meeting)
-
-
-@endpoints.route(
-    "POST",
-    "/api/v1/webrtc/room/<meeting>/join",
-    Access.MEETING,
-    body=JoinMeeting,
-    answer=Joined,
-    others={202: Waiting},
-)
-async def join_webrtc_room(call: Call, meeting: str, body: JoinMeeting) -> Joined | Response:
-    """Join the meeting."""
-    return await joining.join_meeting(call, meeting, body)
-
-
-@endpoints.route("POST", "/api/v1/webrtc/room/<meeting>/leave", Access.PARTICIPANT, answer=Done)
-async def leave_webrtc_room(call: Call, meeting: str) -> Done:
-    """Leave the meeting."""
-    return await joining.leave_meeting(call, meeting)
-
-
-@endpoints.route("GET", "/api/v1/messages/history/<meeting>", Access.TEXT, query=PageQuery, answer=ChatPage)
-async def list_message_history(call: Call, meeting: str, query: PageQuery) -> ChatPage:
-    """Return the meeting's chat."""
-    return await transcript.list_messages(call, meeting, query)
 
 
 @of_recordings.route("POST", "/api/v1/recording/start", Access.SIGNED_IN, body=OfMeeting, answer=Recording, status=201)
@@ -82,16 +44,30 @@ async def list_own_recordings(call: Call) -> Recordings:
     return await recordings.list_recordings(call, RecordingQuery())
 
 
-@of_recordings.route("DELETE", "/api/v1/recording/<recording>", Access.RECORDING, answer=Done)
-async def delete_one_recording(call: Call, recording: str) -> Done:
-    """Delete a finished recording."""
-    return await recordings.delete_recording(call, recording)
-
-
-@of_administration.route("GET", "/api/v1/stats/overview", Access.ADMIN, answer=Statistics)
-async def get_overview(call: Call) -> Statistics:
-    """Count what there is."""
-    return await administration.get_statistics(call)
+endpoints.alias(
+    meetings.endpoints.of(meetings.end_meeting), "DELETE", "/api/v1/meetings/<meeting>/room", "close_meeting_room"
+)
+endpoints.alias(
+    joining.endpoints.of(joining.join_meeting), "POST", "/api/v1/webrtc/room/<meeting>/join", "join_webrtc_room"
+)
+endpoints.alias(
+    joining.endpoints.of(joining.leave_meeting), "POST", "/api/v1/webrtc/room/<meeting>/leave", "leave_webrtc_room"
+)
+endpoints.alias(
+    transcript.endpoints.of(transcript.list_messages),
+    "GET",
+    "/api/v1/messages/history/<meeting>",
+    "list_message_history",
+)
+of_recordings.alias(
+    recordings.endpoints.of(recordings.delete_recording),
+    "DELETE",
+    "/api/v1/recording/<recording>",
+    "delete_one_recording",
+)
+of_administration.alias(
+    administration.endpoints.of(administration.get_statistics), "GET", "/api/v1/stats/overview", "get_overview"
+)
 
 
 async def _recorder(call: Call, meeting: str) -> Call:

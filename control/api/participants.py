@@ -144,11 +144,26 @@ async def mute_all(call: Call, meeting: str, body: MuteAll) -> Done:
 
 @endpoints.route("POST", f"{_PATH}/<participant>/remove", Access.HOST, body=RemoveParticipant, answer=Done)
 async def remove_participant(call: Call, meeting: str, participant: str, body: RemoveParticipant) -> Done:
-    """Remove a participant. Its account or browser cannot join again until a host readmits it.
+    """Remove a participant from all rooms. Its account or browser cannot join again until a host readmits it.
 
     Meanwhile, new guests from the same address wait for a host's approval. With `ban`, nodes also refuse the account.
     """
-    return await _remove(call, meeting, participant, body.ban)
+
+    def edit(state: DesiredState, row: MeetingRow, person: ParticipantRow) -> DesiredState:
+        return grants.with_removed(state, person.id, person.user_id if body.ban else None)
+
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        meeting, participant = await _in_main_room(call, connection, meeting, participant)
+        await lock_all(connection, meeting)
+        states = [await _edit(connection, meeting, participant, edit, allow_host=False)]
+        person = await participants.by_id(connection, meeting, participant)
+        banned = person.user_id if person is not None and body.ban else None
+        states += await breakouts.keep_out(connection, meeting, participant, banned)
+        await participants.mark_removed(connection, participant)
+        await _tell(call, connection, meeting, "participant.removed", participant, ban=body.ban)
+    for state in states:
+        call.services.nodes.push(state)
+    return Done()
 
 
 @endpoints.route("POST", f"{_PATH}/<participant>/readmit", Access.HOST, answer=Done)
@@ -174,27 +189,7 @@ async def readmit_participant(call: Call, meeting: str, participant: str) -> Don
 @endpoints.route("DELETE", f"{_PATH}/<participant>", Access.HOST, answer=Done)
 async def delete_participant(call: Call, meeting: str, participant: str) -> Done:
     """Remove a participant, without a ban."""
-    return await _remove(call, meeting, participant, False)
-
-
-async def _remove(call: Call, meeting: str, participant: str, ban: bool) -> Done:
-    """Remove a participant from all rooms of a meeting: the main room and its breakout rooms."""
-
-    def edit(state: DesiredState, row: MeetingRow, person: ParticipantRow) -> DesiredState:
-        return grants.with_removed(state, person.id, person.user_id if ban else None)
-
-    async with call.services.pool.acquire() as connection, connection.transaction():
-        meeting, participant = await _in_main_room(call, connection, meeting, participant)
-        await lock_all(connection, meeting)
-        states = [await _edit(connection, meeting, participant, edit, allow_host=False)]
-        person = await participants.by_id(connection, meeting, participant)
-        banned = person.user_id if person is not None and ban else None
-        states += await breakouts.keep_out(connection, meeting, participant, banned)
-        await participants.mark_removed(connection, participant)
-        await _tell(call, connection, meeting, "participant.removed", participant, ban=ban)
-    for state in states:
-        call.services.nodes.push(state)
-    return Done()
+    return await remove_participant(call, meeting, participant, RemoveParticipant())
 
 
 async def _in_main_room(call: Call, connection: Connection, meeting: str, participant: str) -> tuple[str, str]:

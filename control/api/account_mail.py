@@ -3,7 +3,9 @@
 from control.database import Connection
 from control.endpoint import Call
 from control.mail import MailError
+from control.problem import Problem
 from control.store import account_tokens
+from control.store.account_tokens import Purpose
 from control.store.users import UserRow
 
 _RESET_SECONDS = 3600
@@ -43,6 +45,14 @@ async def reset(call: Call, connection: Connection, user: UserRow) -> None:
     link = f"{call.services.config.link_origin}/reset-password?token={token}"
     text = f"Somebody asked to reset the password of {user.username}.\n\n{link}\n\nThe link works once, within an hour."
     _send(call, user.email, "Set a new password", text)
+
+
+async def redeemed(connection: Connection, token: str, purpose: Purpose) -> tuple[str, str]:
+    """Use up a mailed token; return the account and the address it was sent to. Raises Problem 403 if it is invalid."""
+    found = await account_tokens.redeem(connection, token, purpose)
+    if found is None:
+        raise Problem(403, f"{purpose}_token", "The link is invalid: it was already used or has expired.")
+    return found
 
 
 def _send(call: Call, to: str, subject: str, text: str) -> None:

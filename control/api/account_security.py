@@ -20,7 +20,7 @@ from control.auth import cookies
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints, answer
 from control.problem import Problem, forbidden, not_found
-from control.store import account_tokens, api_keys, audit, sessions, users
+from control.store import api_keys, audit, sessions, users
 from control.store.api_keys import ApiKeyRow
 
 endpoints = Endpoints("accounts")
@@ -115,10 +115,7 @@ async def reset_password(call: Call, body: ResetPassword) -> Done:
     await call.services.limits.spend("reset", call.network, 20, _WINDOW)
     password_hash = await call.services.passwords.hash(body.password)
     async with call.services.pool.acquire() as connection, connection.transaction():
-        redeemed = await account_tokens.redeem(connection, body.token, "reset")
-        if redeemed is None:
-            raise Problem(403, "reset_token", "The link is invalid: it was already used or has expired.")
-        user, email = redeemed
+        user, email = await account_mail.redeemed(connection, body.token, "reset")
         await users.set_password(connection, user, password_hash)
         holder = await users.by_id(connection, user)
         if holder is not None and holder.email is not None and users.key(holder.email) == users.key(email):

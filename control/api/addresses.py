@@ -55,11 +55,9 @@ async def verify_email(call: Call, body: VerifyEmail) -> Done:
     """Confirm an address with a token from a mail; a pending address takes effect."""
     await call.services.limits.spend("verify-token", call.network, 20, _WINDOW)
     async with call.services.pool.acquire() as connection, connection.transaction():
-        redeemed = await account_tokens.redeem(connection, body.token, "verify")
-        user = None if redeemed is None else await users.by_id(connection, redeemed[0])
-        if redeemed is None or user is None:
-            raise Problem(403, "verify_token", "The link is invalid: it was already used or has expired.")
-        email = redeemed[1]
+        account, email = await account_mail.redeemed(connection, body.token, "verify")
+        user = await users.by_id(connection, account)
+        assert user is not None
         await users.take_email(connection, user.id, email)
         if user.email is not None and users.key(user.email) != users.key(email):
             await _tell_of_change(call, connection, user, email)
@@ -72,10 +70,7 @@ async def undo_email(call: Call, body: UndoEmail) -> Done:
     await call.services.limits.spend("undo-token", call.network, 20, _WINDOW)
     password_hash = await call.services.passwords.hash(body.password)
     async with call.services.pool.acquire() as connection, connection.transaction():
-        redeemed = await account_tokens.redeem(connection, body.token, "undo")
-        if redeemed is None:
-            raise Problem(403, "undo_token", "The link is invalid: it was already used or has expired.")
-        user, email = redeemed
+        user, email = await account_mail.redeemed(connection, body.token, "undo")
         await users.take_email(connection, user, email)
         await users.set_password(connection, user, password_hash)
         await account_tokens.forget(connection, user, "undo")  # those that were mailed to whoever changed it

@@ -1,26 +1,13 @@
 """Administration: accounts, invitations, all meetings, and the audit log. Every action is logged."""
 
 import functools
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from control import removal
-from control.api.admin_types import (
-    AdministerUser,
-    AdminMeeting,
-    AdminMeetings,
-    AdminUser,
-    AdminUsers,
-    AuditEntry,
-    AuditLog,
-    AuditQuery,
-    Invitation,
-    Invite,
-    Statistics,
-    UserQuery,
-)
 from control.api.meetings import PageQuery, decode_cursor, encode_cursor
-from control.api.types import Done
+from control.api.types import Answer, Body, Done, Email, MeetingStatus, Text, Time
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
@@ -32,6 +19,94 @@ from control.store.users import UserRow
 from sfu.api.desired_state import DesiredState
 
 endpoints = Endpoints("administration", scope="admin")
+
+
+class AdminUser(Answer, frozen=True, kw_only=True):
+    id: str
+    username: str
+    display_name: str
+    email: str | None
+    email_verified: bool
+    role: Literal["user", "admin"]
+    state: Literal["active", "banned"]
+    created_at: Time
+
+
+class AdminUsers(Answer, frozen=True, kw_only=True):
+    users: list[AdminUser]
+    next: str | None
+
+
+class UserQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`search` matches names and addresses."""
+
+    search: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
+    cursor: str | None = None
+
+
+class AdministerUser(Body, frozen=True, kw_only=True):
+    display_name: Text | None = None
+    role: Literal["user", "admin"] | None = None
+
+
+class Invite(Body, frozen=True, kw_only=True):
+    """If `email` is given, only that address can use the invitation."""
+
+    email: Email | None = None
+    days: Annotated[int, msgspec.Meta(ge=1, le=90)] = 7
+
+
+class Invitation(Answer, frozen=True, kw_only=True):
+    invitation: str
+
+
+class AdminMeeting(Answer, frozen=True, kw_only=True):
+    id: str
+    title: str
+    host: str
+    status: MeetingStatus
+    created_at: Time
+    participants: int
+
+
+class AdminMeetings(Answer, frozen=True, kw_only=True):
+    meetings: list[AdminMeeting]
+    next: str | None
+
+
+class Statistics(Answer, frozen=True, kw_only=True):
+    """Counts as of now."""
+
+    users: int
+    meetings: int
+    active_meetings: int
+    participants_present: int
+    tracks: int
+    recordings: int
+    recording_now: int
+
+
+class AuditEntry(Answer, frozen=True, kw_only=True):
+    id: int
+    at: Time
+    actor: str | None
+    action: str
+    target: str | None
+    address: str
+    detail: dict[str, Any]
+
+
+class AuditQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+    before: Annotated[int, msgspec.Meta(ge=1, le=2**62)] | None = None
+
+
+class AuditLog(Answer, frozen=True, kw_only=True):
+    """`next` is the `before` of the next page."""
+
+    entries: list[AuditEntry]
+    next: int | None
 
 
 def admin_user(row: UserRow) -> AdminUser:

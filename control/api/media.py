@@ -2,14 +2,15 @@
 
 import unicodedata
 from datetime import UTC, datetime
+from typing import Annotated
 from urllib.parse import quote
 
+import msgspec
 from quart import Response
 
 from control import uploads
-from control.api.media_types import MediaFile, MediaPage, UploadQuery
 from control.api.meetings import PageQuery, decode_cursor, encode_cursor
-from control.api.types import Done
+from control.api.types import Answer, Done, Time
 from control.auth import access
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
@@ -23,6 +24,31 @@ from control.store.media import MediaRow
 endpoints = Endpoints("media", scope="media")
 _MAX_AVATAR = 5 * 1024 * 1024
 _SANDBOX = "sandbox; default-src 'none'; style-src 'none'; frame-ancestors 'none'"
+
+
+class UploadQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`meeting` shares the file with that meeting's participants."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    meeting: str | None = None
+
+
+class MediaFile(Answer, frozen=True, kw_only=True):
+    """`content_type` is detected from the content."""
+
+    id: str
+    name: str
+    content_type: str
+    bytes: int
+    sha256: str
+    meeting: str | None
+    thumbnail: bool
+    created_at: Time
+
+
+class MediaPage(Answer, frozen=True, kw_only=True):
+    files: list[MediaFile]
+    next: str | None
 
 
 def public_file(row: MediaRow) -> MediaFile:

@@ -1,19 +1,12 @@
 """Passkeys: created by a signed-in account, and used to sign in without name or password."""
 
-from typing import Any
+from typing import Any, Literal
 
 from quart import Response
 
-from control.api.passkey_types import (
-    AddPasskey,
-    Passkey,
-    PasskeyOptions,
-    Passkeys,
-    SignInWithPasskey,
-)
 from control.api.sign_in_types import SignedIn
 from control.api.signing_in import sign_in
-from control.api.types import Done
+from control.api.types import Answer, Body, Done, Text, Time
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
@@ -28,6 +21,37 @@ from control.store.users import UserRow
 endpoints = Endpoints("accounts")
 _WINDOW = 15 * 60
 _MAX = 20
+
+
+class PasskeyOptions(Answer, frozen=True, kw_only=True):
+    """`options` go into `PublicKeyCredential.parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON`."""
+
+    options: dict[str, Any]
+
+
+class AddPasskey(Body, frozen=True, kw_only=True):
+    """`credential` is the result of `navigator.credentials.create`, by its `toJSON`."""
+
+    name: Text
+    credential: dict[str, Any]
+
+
+class SignInWithPasskey(Body, frozen=True, kw_only=True):
+    """`credential` is the result of `navigator.credentials.get`, by its `toJSON`."""
+
+    credential: dict[str, Any]
+    mode: Literal["cookie", "token"] = "cookie"
+
+
+class Passkey(Answer, frozen=True, kw_only=True):
+    id: str
+    name: str
+    created_at: Time
+    last_used_at: Time | None
+
+
+class Passkeys(Answer, frozen=True, kw_only=True):
+    passkeys: list[Passkey]
 
 
 @endpoints.route("GET", "/api/v1/users/passkeys", Access.USER, answer=Passkeys)

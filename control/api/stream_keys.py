@@ -2,8 +2,7 @@
 
 from datetime import UTC, datetime
 
-from control.api.stream_key_types import CreateStreamKey, StreamKey, StreamKeys
-from control.api.types import Done
+from control.api.types import Answer, Body, Done, Text, Time
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
 from control.meetings import grants
@@ -12,11 +11,37 @@ from control.problem import Problem, not_found
 from control.store import audit, meetings, rooms, stream_keys
 from control.store.stream_keys import StreamKeyRow
 from sfu.api.desired_state import DesiredState
+from sfu.api.stream_key import StreamRole
 
 endpoints = Endpoints("stream keys", scope="meetings")
 _PATH = "/api/v1/meetings/<meeting>/stream-keys"
 _MAX_KEYS = 50
 _URLS = {"publish": "/whip", "watch": "/whep"}
+
+
+class CreateStreamKey(Body, frozen=True, kw_only=True):
+    """`name` is shown as the participant's name. A key for `publish` sends by WHIP, one for `watch` plays by WHEP."""
+
+    name: Text
+    role: StreamRole
+    expires_at: Time | None = None
+
+
+class StreamKey(Answer, frozen=True, kw_only=True):
+    """`url` is the endpoint that takes the secret as bearer token. `secret` is shown once, when the key is created."""
+
+    id: str
+    name: str
+    role: StreamRole
+    url: str
+    created_at: Time
+    expires_at: Time | None
+    last_used_at: Time | None
+    secret: str | None = None
+
+
+class StreamKeys(Answer, frozen=True, kw_only=True):
+    keys: list[StreamKey]
 
 
 @endpoints.route("POST", _PATH, Access.HOST, body=CreateStreamKey, answer=StreamKey, status=201)

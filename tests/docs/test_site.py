@@ -25,6 +25,11 @@ def test_files_that_are_named_exist(document: Path) -> None:
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
+def test_a_join_is_a_walk_of_at_most_thirty_files() -> None:
+    walk = (ROOT / "docs" / "pages" / "walks.md").read_text().partition("## A join\n")[2].partition("\n## ")[0]
+    assert 20 <= len(named_files(walk)) <= 30
+
+
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 

@@ -19,7 +19,7 @@ from control.auth.access import Access, Standing
 from control.auth.principal import SAFE_METHODS, Principal, authenticate, check_origin, claimed_subject
 from control.http import entity_tags
 from control.http.limits import Allowance, network
-from control.http.problem import Problem
+from control.problem import Problem
 from control.services import Services
 from control.store.sessions import LiveSession
 

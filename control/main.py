@@ -12,11 +12,10 @@ from typing import Any
 
 import asyncpg
 
-from control import allocator, failover, first_admin, internal, jobs, minutes, reconcile
+from control import first_admin, internal, malloc_tuning, reconcile
 from control.app import Application
 from control.config import ControlConfig
 from control.events import relay, webhooks
-from control.file_jobs import FileJobs
 from control.http import listeners, server
 from control.http.listeners import Tls
 from control.jobs import minutes

@@ -233,7 +233,7 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
     granted = grants.current(state, person.id, person.role, settings)
     about = summary(call.standing)
     offered = turn.offered(services.config, person.id, int(time.time()))
-    endpoint = webtransport.endpoint(services.registry.known(), entry.node or entry.home)
+    endpoint = webtransport.endpoint(services.registry.known(), admission.node or admission.home)
     guest = person.user_id is None
     return Joined(
         meeting=about,
@@ -251,7 +251,7 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
             node=admission.node,
             ice=tuple(link for server in offered for link in turn.links(server)),
         ),
-        signaling_url=f"/ws/signaling?meeting={about.id}" + (f"&node={entry.node}" if entry.node else ""),
+        signaling_url=f"/ws/signaling?meeting={about.id}" + (f"&node={admission.node}" if admission.node else ""),
         webtransport=WebTransport.of(endpoint),
         whip_url="/whip",
         whep_url="/whep",

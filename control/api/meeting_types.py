@@ -7,55 +7,6 @@ from control.meetings.settings import ChangedSettings, MeetingSettings, VideoCod
 from sfu.api.desired_state import ConsentPolicy
 from sfu.api.registration import WebTransportEndpoint
 
-VideoCodec = Literal["VP8", "VP9", "H264", "AV1"]
-Capacity = Annotated[int, msgspec.Meta(ge=2, le=10000)]
-
-
-class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`may_*` say what plain participants may do; hosts may do everything.
-
-    `consent` is the policy on being recorded: everyone is asked (`ask`), joining gives consent until it is withdrawn
-    (`implied`), or nobody can attend without consent (`required`). `codec` is the video codec that browsers send; they
-    add VP8 if somebody cannot decode it. `mute_on_entry` asks clients of all but hosts to start muted.
-    """
-
-    guests: bool = True
-    locked: bool = False
-    lobby: bool = False
-    mute_on_entry: bool = False
-    may_share: bool = True
-    may_chat: bool = True
-    may_record: bool = False
-    consent: ConsentPolicy = "ask"
-    captions: bool = True
-    e2ee: bool = False
-    codec: VideoCodec = "VP8"
-    capacity: Capacity = 500
-
-
-class ChangedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A merge patch of the settings (RFC 7396): an absent field stays, null resets it to its default."""
-
-    guests: bool | msgspec.UnsetType | None = msgspec.UNSET
-    locked: bool | msgspec.UnsetType | None = msgspec.UNSET
-    lobby: bool | msgspec.UnsetType | None = msgspec.UNSET
-    mute_on_entry: bool | msgspec.UnsetType | None = msgspec.UNSET
-    may_share: bool | msgspec.UnsetType | None = msgspec.UNSET
-    may_chat: bool | msgspec.UnsetType | None = msgspec.UNSET
-    may_record: bool | msgspec.UnsetType | None = msgspec.UNSET
-    consent: ConsentPolicy | msgspec.UnsetType | None = msgspec.UNSET
-    captions: bool | msgspec.UnsetType | None = msgspec.UNSET
-    e2ee: bool | msgspec.UnsetType | None = msgspec.UNSET
-    codec: VideoCodec | msgspec.UnsetType | None = msgspec.UNSET
-    capacity: Capacity | msgspec.UnsetType | None = msgspec.UNSET
-
-    def onto(self, settings: MeetingSettings) -> MeetingSettings:
-        """Return the settings with this patch applied."""
-        default = MeetingSettings()
-        given = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not msgspec.UNSET}
-        changes = {name: getattr(default, name) if value is None else value for name, value in given.items()}
-        return msgspec.structs.replace(settings, **changes)
-
 
 class CreateMeeting(Body, frozen=True, kw_only=True):
     """`recurrence` is an RRULE (RFC 5545, section 3.3.10) such as `FREQ=WEEKLY;BYDAY=MO`, in `time_zone` (IANA)."""

@@ -5,7 +5,7 @@ import hashlib
 import msgspec
 from quart import Request, Response
 
-from control.http.problem import Problem
+from control.problem import Problem
 
 
 def of(body: bytes) -> str:

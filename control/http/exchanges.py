@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from prometheus_client import Counter
 
 from control.http.asgi import Message, Receive, Scope, Send
-from control.http.problem import Problem, document
+from control.problem import Problem, document
 from foundation import descriptors
 from foundation.connection_table import host_of
 
@@ -25,7 +25,9 @@ _SWEEP_SECONDS = 0.2
 _MOST = 8192
 _OF_DESCRIPTORS = 0.5
 _SHARE_OF_ONE = 4
-_CLOSED = Counter("control_http_connections_closed_total", "Connections that were closed on a client", ["reason"])
+_CLOSED = Counter(
+    "parley_control_http_connections_closed_total", "Connections that were closed on a client", ["reason"]
+)
 
 _Key = tuple[Any, ...]
 """Both ends of a connection, as ASGI and asyncio name them."""

@@ -15,7 +15,7 @@ class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     `consent` is the policy on being recorded: everyone is asked (`ask`), joining gives consent until it is withdrawn
     (`implied`), or nobody can attend without consent (`required`). `codec` is the video codec that browsers send; they
-    add VP8 if somebody cannot decode it.
+    add VP8 if somebody cannot decode it. `mute_on_entry` asks clients of all but hosts to start muted.
     """
 
     guests: bool = True

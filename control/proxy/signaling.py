@@ -15,8 +15,8 @@ from prometheus_client import Counter, Gauge
 
 from control.auth import origins
 from control.http.asgi import Message, Receive, Scope, Send
-from control.http.problem import Problem
-from control.proxy.node_socket import NodeSocket
+from control.nodes.node_socket import NodeSocket
+from control.problem import Problem
 from control.proxy.routing import node_for
 from control.services import Services
 from foundation.failures import describe

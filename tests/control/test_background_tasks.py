@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from prometheus_client import REGISTRY
 
-from control import breakouts, failover, reconcile, retention
+from control import reconcile, retention
 from control.config import ControlConfig
 from control.events import webhooks
 from control.meetings import breakouts

@@ -40,19 +40,19 @@ HOPS = {
 # refusals, queues, and what nobody asked for here (mails, webhooks, pictures of people, analysis of cameras, films of
 # what is not over).
 QUIET = {
-    "control_events_dead",
-    "control_events_publish_failures",
-    "control_facts_dropped",
-    "control_http_connections_closed",
-    "control_jobs",
-    "control_mails",
-    "control_node_probes",  # who doubts a node asks it
-    "control_outbox_backlog",
-    "control_outbox_oldest_seconds",
-    "control_pictures",
-    "control_signaling_proxied",  # nginx goes to the node itself
-    "control_signaling_refused",
-    "control_webhook_deliveries",
+    "parley_control_events_dead",
+    "parley_control_events_publish_failures",
+    "parley_control_facts_dropped",
+    "parley_control_http_connections_closed",
+    "parley_control_jobs",
+    "parley_control_mails",
+    "parley_control_node_probes",  # who doubts a node asks it
+    "parley_control_outbox_backlog",
+    "parley_control_outbox_oldest_seconds",
+    "parley_control_pictures",
+    "parley_control_signaling_proxied",  # nginx goes to the node itself
+    "parley_control_signaling_refused",
+    "parley_control_webhook_deliveries",
     "parley_background_failures",
     "parley_inference_cameras_open",
     "parley_inference_facts_waiting",

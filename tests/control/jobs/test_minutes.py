@@ -112,9 +112,9 @@ async def test_without_a_model_the_transcript_goes_out_all_the_same(config: Cont
     ("url", "why"),
     [
         ("http://llm.example.org/v1", "https"),
-        ("https://127.0.0.1/v1", "open internet"),
-        ("https://10.1.2.3/v1", "open internet"),
-        ("https://localhost/v1", "open internet"),
+        ("https://127.0.0.1/v1", "public internet"),
+        ("https://10.1.2.3/v1", "public internet"),
+        ("https://localhost/v1", "public internet"),
     ],
 )
 async def test_an_endpoint_inside_is_not_called(url: str, why: str) -> None:

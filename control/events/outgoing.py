@@ -81,7 +81,7 @@ def _public_socket(addr_info: aiohttp.AddrInfoType) -> socket.socket:
     """Return the socket of a connection to one address; raises ForbiddenAddress before anything is sent."""
     family, kind, protocol, _, address = addr_info
     if not is_public(str(address[0])):
-        raise ForbiddenAddress(f"{address[0]} is not on the open internet")
+        raise ForbiddenAddress(f"{address[0]} is not on the public internet")
     return socket.socket(family, kind, protocol)
 
 

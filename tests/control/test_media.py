@@ -313,7 +313,7 @@ async def test_a_worker_knows_no_secret_and_reaches_nothing(tmp_path: Path, monk
 
 PROBING = """
 import io, os, socket, subprocess, sys
-from control import image_worker
+from control.files import image_worker
 TRIED = {
     "socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM),
     "file": lambda: open("/etc/hostname"),

@@ -15,9 +15,9 @@ from control.store.media import MediaRow
 WORKER = """
 import asyncio, os, sys
 from pathlib import Path
-from control.ai_results import DatabaseResults
+from control.ai.results import DatabaseResults
 from control.database import open_pool
-from control.jobs import Worker
+from control.jobs.worker import Worker
 dsn, go = sys.argv[1], Path(sys.argv[2])
 
 async def work(job, report):

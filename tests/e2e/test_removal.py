@@ -23,7 +23,7 @@ async def test_a_removed_guest_stays_out_until_a_host_lets_it_back_in(deployment
 
         await host.locator("[data-action=people]").click()
         await host.get_by_role("button", name="Remove Grace").click(timeout=30_000)
-        await expect(host.get_by_role("dialog")).to_contain_text("stay out until a host lets them back in")
+        await expect(host.get_by_role("dialog")).to_contain_text("They cannot rejoin until a host lets them back in")
         await host.get_by_role("dialog").get_by_role("button", name="Remove").click()
         await expect(guest.locator("[data-code=removed]")).to_be_visible(timeout=30_000)
         removed = host.get_by_role("region", name="Removed people")

@@ -15,7 +15,7 @@ from parley.cli import main as parley
 
 ROOT = Path(__file__).parents[1]
 QUESTIONS = {"What", "Which", "Who", "Whose", "Whom", "Whether", "How", "When", "Where", "Why"}
-PACKAGES = (".ci", "control", "deploy", "docs")
+PACKAGES = (".ci", "bench", "control", "deploy", "docs", "inference", "recorder", "sfu", "tests")
 BETTER = {
     "trying on": "retrying",
     "come whole": "load completely",
@@ -72,7 +72,7 @@ def complaints() -> Iterator[str]:
 
 def _texts() -> list[Path]:
     """Return the documents, package READMEs and sources of the page."""
-    folders = [ROOT / folder for folder in (*PACKAGES, "bench", "inference", "recorder", "sfu", "web")]
+    folders = [ROOT / folder for folder in (*PACKAGES, "web")]
     found = [path for folder in folders for path in folder.rglob("*") if path.suffix in {".md", ".js", ".html"}]
     written = (path for path in found if not {"site", "reference", "fixtures"} & set(path.parts))
     return sorted({*ROOT.glob("*.md"), *written})

@@ -1,4 +1,4 @@
-"""What a server and its clients did in a stretch of time: CPU, packets, latency, loss."""
+"""Measurements of a server and its clients over a period: CPU, packets, latency, loss."""
 
 import resource
 import time

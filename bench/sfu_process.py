@@ -110,7 +110,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class Missing(Exception):
-    """What a server under test needs and is not here; the message names it."""
+    """A requirement of a server under test is missing here; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Process:
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def metrics(self) -> dict[str, float]:
-        """What it counts itself, by name with labels; nothing of what is not ours."""
+        """Return what it counts itself, by name with labels; nothing of what is not ours."""
         return {}
 
     def descriptors(self) -> int:

@@ -1,4 +1,4 @@
-"""Whom somebody sees in a meeting, and how large: who speaks large, the others small, the rest not at all."""
+"""Tiles of a meeting, and their sizes: who speaks large, the others small, the rest not at all."""
 
 from collections.abc import Iterable
 

@@ -11,7 +11,7 @@ ENGINE_VARIABLE = "PARLEY_SFU_ENGINE"
 
 
 _TO_BUILD = "a C compiler and Python's headers (Debian: gcc, python3-dev), then install Parley anew"
-"""How to get the compiled engine, which the installation builds where it can."""
+"""Instructions for the compiled engine, which the installation builds where it can."""
 
 
 def _wanted(error: ImportError) -> str:

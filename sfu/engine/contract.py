@@ -29,7 +29,7 @@ class SrtpProfile(IntEnum):
 
 
 class Drop(IntEnum):
-    """Why a packet was dropped. Every drop is counted under one of these, and the metrics show them by name."""
+    """The reason why a packet was dropped. Every drop is counted under one; the metrics show them by name."""
 
     UNKNOWN_SOURCE = 0  # no peer has validated this address
     NOT_WEBRTC = 1  # first byte outside RFC 7983's ranges
@@ -91,7 +91,7 @@ class LeftoverKind(IntEnum):
 
 
 class Leftover(NamedTuple):
-    """What the engine leaves to policy. `peer` is -1 for datagrams from addresses that no peer has validated."""
+    """A datagram left to policy. `peer` is -1 for addresses that no peer has validated."""
 
     kind: LeftoverKind
     peer: int
@@ -141,7 +141,7 @@ class Switch(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """What a peer's feedback said, up to a message that came at `arrival`; see `sfu.engine.send_side_observer`."""
+    """A peer's feedback up to a message that came at `arrival`; see `sfu.engine.send_side_observer`."""
 
     peer: int
     summary: FeedbackSummary
@@ -161,7 +161,7 @@ class SinkPacket(NamedTuple):
 
 @dataclass(slots=True)
 class Result:
-    """What a batch turned into. Lists keep the order of processing."""
+    """The result of a batch. Lists keep the order of processing."""
 
     outgoing: list[Outgoing] = field(default_factory=list)
     sink_packets: list[SinkPacket] = field(default_factory=list)
@@ -199,7 +199,7 @@ class PeerEntry:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What a payload type of an incoming stream carries. RTX names the payload type it repairs in `repairs`.
+    """The content of a payload type of an incoming stream. RTX names the payload type it repairs in `repairs`.
 
     RED (RFC 2198) is undone: what its primary block holds is forwarded under that block's payload type, and what
     earlier blocks hold fills gaps right before it.
@@ -224,7 +224,7 @@ class StreamEntry:
 
 @dataclass(frozen=True, slots=True)
 class RouteSource:
-    """Which stream a route carries, from which frame on, and how its timestamps map.
+    """The stream that a route carries, its first frame, and the mapping of its timestamps.
 
     `timestamp_offset` is added to RTP timestamps (mod 2**32); None lets the engine continue the route's outgoing
     timestamps by the elapsed arrival time. An offset that would make them go back is raised until they do not. With
@@ -269,7 +269,7 @@ class RouteEntry:
 
 
 class RouteState(NamedTuple):
-    """What policy needs of a route for sender reports (RFC 3550, 6.4.1) and statistics.
+    """The state of a route for sender reports (RFC 3550, 6.4.1) and statistics.
 
     `stream` is -1 before the first flip. `octets` counts payload bytes. `last_timestamp` is the outgoing RTP timestamp
     of the newest packet and `last_arrival` when its original arrived.
@@ -329,10 +329,10 @@ class Engine(Protocol):
         """Forget a stream, its cache, and detach it from routes and sinks."""
 
     def set_permitted(self, stream: int, permitted: bool) -> None:
-        """Whether packets of the stream may pass; else they are dropped as NOT_PERMITTED (mute by host, grants)."""
+        """Let packets of the stream pass, or drop them as NOT_PERMITTED (mute by host, grants)."""
 
     def set_shed(self, stream: int, shed: bool) -> None:
-        """Whether packets of the stream are dropped unread, as SHED: the node is short of time.
+        """Drop packets of the stream unread, as SHED, or not: the node is short of time.
 
         What we lost ourselves (this, and what a socket dropped) nobody is to be asked for, nor to ask for: the first
         packet after it is an OVERFLOWED arrival, and routes leave one number out for all that is missing before it.

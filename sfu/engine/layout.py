@@ -1,4 +1,4 @@
-"""Which header extensions an outgoing packet carries, in which bytes (RFC 8285).
+"""Layout of the header extensions of an outgoing packet (RFC 8285).
 
 A layout is a peer's extension ids and a route's mid. Ours come first, so that their places are fixed: abs-send-time and
 the transport-wide seq, stamped in send order, then the mid; what passes from the publisher follows in the order of

@@ -9,11 +9,11 @@ from sfu.engine.sequence_map import Segment
 from sfu.engine.stream import Stream
 
 BURST = 20_000_000
-"""How far ahead of the budget a peer may get, in nanoseconds: far enough for a usual frame to go as one run."""
+"""The most that a peer may be ahead of the budget, in nanoseconds: enough for a usual frame to go as one run."""
 QUANTUM = 5_000_000
-"""How much of the budget, in nanoseconds, gathers before what waits is released: so that it goes as a run."""
+"""The budget, in nanoseconds, that gathers before waiting packets are released, so that they go as a run."""
 LATE = 50_000_000
-"""How much of the budget, in nanoseconds, is made up for when what waits is released late: a busy machine comes to it
+"""The budget, in nanoseconds, that is made up for when waiting packets are released late: a busy machine comes to it
 every few tens of milliseconds, and would send a fraction of what it may, with a queue that is never worked off."""
 QUEUE_PACKETS = 1024
 
@@ -43,7 +43,7 @@ class Pacer:
 
     @property
     def next_release(self) -> int:
-        """When what waits is to be released; the past when it is due already."""
+        """The time at which waiting packets are to be released; in the past if they are due already."""
         return self._clear_at - BURST + QUANTUM if self.bits_per_second else 0
 
     def is_open(self, now: int) -> bool:

@@ -15,7 +15,7 @@ from sfu.machines.congestion.send_history import SentKind, SentPacket
 
 _MASK32 = 0xFFFFFFFF
 PADDING_PACKETS = 16
-"""How many of a route's newest packets serve as padding, in turn."""
+"""The number of a route's newest packets that serve as padding, in turn."""
 Layouts = weakref.WeakValueDictionary[tuple[frozenset[tuple[Extension, int]], str], Layout]
 """Layouts in use, shared by the routes that agree on one."""
 

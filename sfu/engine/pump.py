@@ -46,7 +46,7 @@ class DirectEngine(Protocol):
 
     @property
     def datagrams_read(self) -> int:
-        """How many datagrams were read so far."""
+        """The number of datagrams read so far."""
 
     @property
     def sent_directly(self) -> tuple[int, int, Mapping[Drop, int]]:
@@ -87,7 +87,7 @@ class Pump:
 
     @property
     def datagrams_read(self) -> int:
-        """How many datagrams were read so far."""
+        """The number of datagrams read so far."""
         return self._direct.datagrams_read if self._direct is not None else self._datagrams_read
 
     @property

@@ -15,11 +15,11 @@ STAMPS = 256
 RETRANSMISSIONS = 256
 """Recent repairs of which the time is remembered."""
 FLOWS = 200_000_000
-"""How long after its last packet a source still flows, in nanoseconds."""
+"""The time for which a source still flows after its last packet, in nanoseconds."""
 LONGEST_HOLD = 1_000_000_000
-"""How long a keyframe is held where only keyframes follow it, or is waited for what it lacks, in nanoseconds."""
+"""The time for which a keyframe is held if only keyframes follow it, or waits for missing packets, in nanoseconds."""
 HELD_PACKETS = 32
-"""How much of a keyframe is held; no cache holds less than this."""
+"""The number of packets of a keyframe that are held; no cache holds fewer."""
 _MASK32 = 0xFFFFFFFF
 
 

@@ -1,4 +1,4 @@
-"""What an engine offers besides its contract, so that peers' links can be estimated from what they say of it."""
+"""The optional engine interface for send-side bandwidth estimation."""
 
 from typing import Protocol, runtime_checkable
 

@@ -1,4 +1,4 @@
-"""Which packet went out under which sequence number of a route: from (stream, ext_seq) to out_seq and back.
+"""Mapping of packets to sequence numbers of a route: from (stream, ext_seq) to out_seq and back.
 
 Numbering is run-length encoded. A segment maps a range of one stream's ext_seq by a constant difference, under one
 rewrite; a position that is known to be padding or filtered ends a segment and the next one closes the numbering up. A
@@ -20,7 +20,7 @@ _OPEN_END = 1 << 62
 
 
 class Rewrite(NamedTuple):
-    """How packets of a segment are changed: all offsets are added, modulo the size of their field.
+    """Changes to packets of a segment: all offsets are added, modulo the size of their field.
 
     `picture_offset` is that of AV1's frame numbers too.
     Layers above `max_temporal` and `max_spatial` are not carried.

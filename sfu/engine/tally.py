@@ -1,4 +1,4 @@
-"""What an engine counts: totals, and drops by reason."""
+"""Counters of an engine: totals, and drops by reason."""
 
 from sfu.engine.contract import Drop
 

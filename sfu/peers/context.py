@@ -1,4 +1,4 @@
-"""What everything in a node shares: the engine, the outbox, ids, counters, limits, the schedule and the wall clock."""
+"""The context that a node shares: engine, outbox, ids, counters, limits, schedule and wall clock."""
 
 import heapq
 import itertools
@@ -39,7 +39,7 @@ class Limits:
 
 
 class Schedule:
-    """Who has something to do when. A key has one time; setting it again moves it."""
+    """A schedule of keys by time. A key has one time; setting it again moves it."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, Hashable]] = []

@@ -1,4 +1,4 @@
-"""What the rooms want done by whoever owns the sockets: datagrams, messages, facts. Drained after every step."""
+"""Output of the rooms for the owner of the sockets: datagrams, messages, facts. Drained after every step."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ class Outbox:
     sockets_to_shut: list[int] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    """What whoever runs the node should know, once for each cause."""
+    """Notices for whoever runs the node, once for each cause."""
 
     def send(self, datagrams: Iterable[Outgoing]) -> None:
         self.datagrams.extend(datagrams)

@@ -88,7 +88,7 @@ class PlainPeer:
 
     @property
     def address(self) -> Address | None:
-        """Where media goes, or reports where there is no media; None while it is not known."""
+        """The destination of media, or of reports if there is no media; None while it is unknown."""
         return self._address
 
     def set_address(self, address: PlainAddress) -> None:

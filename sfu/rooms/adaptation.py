@@ -1,4 +1,4 @@
-"""Which layer of what each subscriber gets, and which layers publishers may stop: a room's, several times a second.
+"""Adaptation of a room, several times a second: each subscriber's layers, and the layers that publishers may stop.
 
 Where links are estimated, grants stay within the estimate and what does not fit is paused and said to be; elsewhere
 only the size at which a picture is shown counts.
@@ -52,7 +52,7 @@ class AdaptationKey:
 
 
 class _Subscriber:
-    """What adaptation remembers of one subscribe peer."""
+    """The memory of adaptation about one subscribe peer."""
 
     def __init__(self, subscribe_peer: SubscribePeer) -> None:
         self.subscribe_peer = subscribe_peer
@@ -70,7 +70,7 @@ class _Subscriber:
         self._slots = 0
 
     def is_settled(self, session: int | None, layers: int) -> bool:
-        """Whether an allocation would bring what it brought last time: all that is wanted, with room to spare."""
+        """Return True if an allocation would bring the same as last time: all that is wanted, with room to spare."""
         bandwidth = self.subscribe_peer.bandwidth
         if self.enough >= _UNLIMITED or self.layers != layers or self.session != session or bandwidth is None:
             return False
@@ -143,7 +143,7 @@ class Adaptation:
         room.context.schedule.set(AdaptationKey(room.room), at if self._in_haste else coalesce_nearest(at, now))
 
     def _leave_stalled(self, now: int) -> None:
-        """Who watches a layer that stalled goes to one that flows, without waiting for its turn."""
+        """Move watchers of a stalled layer to one that flows, without waiting for their turn."""
         for track, ladder in self._ladders.items():
             uptrack = self._videos.get(track)
             if uptrack is not None and ladder.watch(uptrack.streams, now):
@@ -229,7 +229,7 @@ class Adaptation:
         return True
 
     def _is_affordable(self, subscriber: _Subscriber, now: int) -> bool:
-        """Whether what a subscriber gets, all that it wants, fits with room to spare at the newest prices too."""
+        """Return True if all that a subscriber wants and gets fits at the newest prices too, with room to spare."""
         bandwidth = subscriber.subscribe_peer.bandwidth
         if subscriber.prices == self._prices_changed or bandwidth is None:
             return True

@@ -1,4 +1,4 @@
-"""Who may come in: verification of join tokens (RFC 7519, EdDSA of RFC 8037) against control's public keys.
+"""Admission: verification of join tokens (RFC 7519, EdDSA of RFC 8037) against control's public keys.
 
 The algorithm is pinned, so that no key can be used with another one (CVE-2021-39215's class). A token admits once:
 its `jti` is kept until it expires, and lifetimes are bounded, so the set of seen ones is too.
@@ -46,7 +46,7 @@ class Admission:
 
     @property
     def kept(self) -> int:
-        """How many ids of used tokens are kept: those that have not expired, and at most as many more."""
+        """The number of ids of used tokens that are kept: those not expired, and at most as many more."""
         return len(self._seen)
 
     def set_keys(self, keys: Iterable[Mapping[str, Any]]) -> None:

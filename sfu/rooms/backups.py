@@ -19,7 +19,7 @@ _KEEP_NS = 10_000_000_000
 
 
 class _Whom(NamedTuple):
-    """Whom a backup is asked of: a session here, or the node behind a link."""
+    """The publisher that is asked for a backup: a session here, or the node behind a link."""
 
     session: int | None = None
     link: int | None = None

@@ -1,4 +1,4 @@
-"""What a meeting makes of consent to recording: asked of each, given by joining, or demanded of whoever attends."""
+"""Policies on consent to recording: asked of each, given by joining, or demanded of whoever attends."""
 
 from sfu.api import facts
 from sfu.api.desired_state import ConsentPolicy

@@ -1,4 +1,4 @@
-"""How much data participants may send over data channels, since each message costs the node once per receiver."""
+"""Limits on the data that participants send over data channels: each message costs the node once per receiver."""
 
 from foundation.token_bucket import TokenBucket
 
@@ -9,7 +9,7 @@ _DELIVERIES_PER_SECOND, _DELIVERIES_BURST = 3_000.0, 6_000.0
 
 
 class DataAllowance:
-    """What one participant may send."""
+    """The allowance of one participant."""
 
     def __init__(self) -> None:
         self._messages = TokenBucket(_MESSAGES_PER_SECOND, _MESSAGES_BURST)

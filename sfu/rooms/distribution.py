@@ -1,4 +1,4 @@
-"""Who gets which tracks: a room's uptracks and each subscriber's wishes to candidates for its slots, and the taps."""
+"""Distribution of tracks: from uptracks and each subscriber's wishes to candidates for its slots, and the taps."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -18,7 +18,7 @@ _SCREEN_SOURCES = ("screen", "screen-audio")
 
 
 class _Offering(NamedTuple):
-    """What a room has to show to everyone, most important first; made once for all its subscribers."""
+    """The tracks that a room shows to everyone, most important first; made once for all its subscribers."""
 
     audio: Sequence[Candidate]
     video: Sequence[Candidate]
@@ -138,7 +138,7 @@ def _tell_unsupported(room: Room, participant: Participant, unsupported: list[Up
 
 
 def follow_loudest(room: Room, now: int) -> None:
-    """Where more publish audio than there are audio slots, give those to others when others are the loudest."""
+    """Give the audio slots to others when others are the loudest, if there are more publishers of audio than slots."""
     slots = room.context.limits.audio_slots
     if sum(uptrack.is_audio for uptrack in room.uptracks.values()) > slots and room.speakers.loudest_changed(slots):
         refresh_all(room, now)

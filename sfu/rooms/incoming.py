@@ -1,4 +1,4 @@
-"""What the engine leaves to policy, passed to whom it concerns: arrivals, switches, leftovers, what feedback said.
+"""Dispatch of what the engine hands to policy: arrivals, switches, leftovers, feedback.
 
 `put` keeps it in bounded queues and `work` takes a little of each, so that no flood of one kind holds up another, nor
 the sockets. What a full queue turns away is counted; of an arrival that is, its stream is told with the next one.

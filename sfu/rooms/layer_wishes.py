@@ -1,4 +1,4 @@
-"""What is wanted of a published video, by subscribers and sinks here and by other nodes, and what is asked of those."""
+"""Wishes for the layers of a published video, by subscribers, sinks and other nodes, and requests to those."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

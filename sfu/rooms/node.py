@@ -283,7 +283,7 @@ class Node:
         desired_state.apply(room, desired, now)
 
     def _holds(self, room: Room, placement: Placement) -> bool:
-        """Whether a room is still ours under a placement; one that was opened without an epoch takes it from there."""
+        """Return True if a room is still ours under a placement; one opened without an epoch takes it from there."""
         if room.epoch == 0:
             room.epoch = self.context.outbox.epochs[room.room] = placement.epoch
         if placement.epoch != room.epoch:
@@ -467,5 +467,5 @@ class Node:
 
 
 def _holds_open(room: Room, participant: Participant) -> bool:
-    """Whether a room stays open for a participant: not for transports, nor for remote ones on a secondary node."""
+    """Return True if a participant keeps a room open: not transports, nor remote ones on a secondary node."""
     return not participant.plain and not (room.is_secondary and participant.link is not None)

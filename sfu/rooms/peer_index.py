@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Owner(NamedTuple):
-    """Whose peer it is."""
+    """The owner of a peer."""
 
     room: "Room"
     participant: "Participant"

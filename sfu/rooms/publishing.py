@@ -1,4 +1,4 @@
-"""What participants publish: offers, tracks that come and go, mute by their owner."""
+"""Publishing by participants: offers, tracks that come and go, mute by their owner."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""How each participant's media fares, second by second, and what of it is reported: every minute and on leaving."""
+"""Quality of each participant's media, second by second, and reports of it, every minute and on leaving."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING

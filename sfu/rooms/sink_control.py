@@ -1,4 +1,4 @@
-"""What sinks say: keyframe wishes, what is on disk, captions."""
+"""Messages of sinks: keyframe wishes, what is on disk, captions."""
 
 from collections.abc import Mapping
 

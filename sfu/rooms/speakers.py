@@ -1,4 +1,4 @@
-"""Who speaks in a room, for the `speakers` message and for the loudest N."""
+"""Speakers in a room, for the `speakers` message and for the loudest N."""
 
 from sfu.api.signaling_values import Speaker
 from sfu.machines.audio_levels import AudioLevels
@@ -18,7 +18,7 @@ class Speakers:
 
     @property
     def active(self) -> str | None:
-        """Who speaks, as was told last."""
+        """The speakers, as was told last."""
         return self._told[0] if self._told else None
 
     def heard(self, participant: str, level: int, voice: bool, arrival: int) -> None:

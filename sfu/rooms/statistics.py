@@ -1,4 +1,4 @@
-"""What is known of the media of a room, for operators: per participant what comes in and what goes out."""
+"""Statistics of the media of a room, for operators: per participant what comes in and what goes out."""
 
 from typing import Any
 

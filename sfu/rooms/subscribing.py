@@ -1,4 +1,4 @@
-"""What participants receive: their subscribe peer, its offers and answers, and their wishes."""
+"""Subscribing by participants: their subscribe peer, its offers and answers, and their wishes."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""What of one room is tapped, and for whom: consents and the desired state to taps.
+"""Taps of one room: from consents and the desired state to taps.
 
 A tap exists only while its participant's consent stands; in end-to-end encrypted rooms there are none.
 """

@@ -1,4 +1,4 @@
-"""Which addresses of this machine the node binds and offers."""
+"""Addresses of this machine that the node binds and offers."""
 
 import asyncio
 import ipaddress

@@ -8,7 +8,7 @@ from foundation.etcd import EtcdConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SfuConfig:
-    """How one sfu node runs. A port of 0 lets the system allocate one, a `tcp_port` of 0 has the number of `udp_port`.
+    """Configuration of one sfu node. A port of 0 lets the system allocate one; `tcp_port` 0 is `udp_port`.
 
     Media are taken by UDP, and by ICE-TCP where a client gets no UDP out; with a `tcp_port` of -1 by UDP alone.
 

@@ -27,20 +27,20 @@ from sfu.server.precise_timer import PreciseTimer
 
 _WALL_CLOCK_NS = 5_000_000_000
 _GRID_NS = 5_000_000
-"""What the node's timers are rounded up to: hundreds of peers then share a wake-up. The pacer's are not."""
+"""The step to which the node's timers are rounded up, so that peers share a wake-up. The pacer's are not."""
 _HANDSHAKE_GAP_NS = 4_000_000
 """Between two looks at the sockets where nobody has sent media for a while, but somebody is about to."""
 _CALM_NS = 10_000_000
 """The same, and what timers are rounded up to, where nobody does: checks and reports can wait a little."""
 _LASTS_NS = 1_000_000_000
-"""How long media, or a handshake, is taken to go on after the newest of it."""
+"""The time for which media, or a handshake, is taken to continue after the newest of it."""
 _POLICY_NS = 2_000_000
-"""What policy may take of a step."""
+"""The share of a step that policy may take."""
 _AWAY_NS = 5_000_000
-"""How long the sockets may go unread while the loop does other things."""
+"""The time for which the sockets may go unread while the loop does other things."""
 
 _RESIZED_DATAGRAMS = 64
-"""How many datagrams that have to be cut are read at once, at most."""
+"""The most datagrams that have to be cut that are read at once."""
 _LARGEST_BYTES = 9216
 """Of such a datagram: as large as Ethernet makes them anywhere."""
 
@@ -259,4 +259,4 @@ class Driver:
 
 
 def _nowhere(_: Iterable[object]) -> None:
-    """Where what nobody wants goes."""
+    """Take what nobody wants."""

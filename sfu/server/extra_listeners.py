@@ -43,7 +43,7 @@ class ExtraListeners:
 
     @property
     def far_ends(self) -> Mapping[Address, Address]:
-        """Who is behind an address of this machine's own; changes as connections come and go."""
+        """The far ends behind this machine's own addresses; changes as connections come and go."""
         return {} if self.tcp is None else self.tcp.far_ends
 
     async def open(self, context: Context, attend: Attend) -> Sequence[Callable[[], Awaitable[None]]]:

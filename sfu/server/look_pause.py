@@ -1,4 +1,4 @@
-"""How long to leave the sockets alone between two looks at them, while media come thick.
+"""The pause between two reads of the sockets under load.
 
 A look takes so long for itself and so long for each datagram that it finds. Rare looks save the former, frequent ones
 save waiting. They may take half of the time that is left over: an idle node looks several times in a millisecond, a
@@ -53,7 +53,7 @@ class LookPause:
 
     @property
     def cost(self) -> float:
-        """What a look takes for itself."""
+        """The cost of a read by itself."""
         spread = self._looks * self._squares - self._datagrams * self._datagrams
         if spread <= self._looks:  # all of them found the same
             return _FIRST_COST_NS

@@ -52,7 +52,7 @@ _log = logging.getLogger(__name__)
 
 
 class Tuning:
-    """What may change while a node runs. Before there is one, what it is to begin with."""
+    """Settings that can change while a node runs. Before there is a node, its initial values."""
 
     def __init__(self) -> None:
         self._participants: int | None = None

@@ -1,4 +1,4 @@
-"""What a WHEP player may choose and is told: layers, and which m-sections show something.
+"""The API of WHEP players: choice of layers, and events about which m-sections show something.
 
 After the extensions of draft-murillo-whep (sections 4.6.1 and 4.6.2), which simulcast players use: POST on the `layer`
 link selects an encoding of a track, POST on the `events` link names events and answers where to read them, as
@@ -34,7 +34,7 @@ _LayerId = Annotated[int, msgspec.Meta(ge=0, le=7)]
 
 
 class Selection(msgspec.Struct, frozen=True, rename="camel"):
-    """Which encoding to show on which m-section: the first video's without `mediaId`, ours to choose without an id.
+    """The encoding to show on an m-section: the first video's without `mediaId`; ours to choose without an id.
 
     Of an encoding that has layers none beyond these is shown. What a link does not carry is not shown either.
     """

@@ -1,4 +1,4 @@
-"""How a node appears to control: its record, whether it drains, and how it hands its rooms over before it stops."""
+"""A node's presence for control: its record, its draining, and the handover of its rooms before it stops."""
 
 import asyncio
 import logging

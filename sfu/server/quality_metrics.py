@@ -1,4 +1,4 @@
-"""How media fares over all live peers, as quantiles at the time of the scrape: round trips, loss, jitter, estimates.
+"""Quality of media over all live peers, as quantiles at the time of the scrape: round trips, loss, jitter, estimates.
 
 Quantiles instead of histograms: what is asked is how many are badly off now, and a room's own figures are in logs.
 """
@@ -19,7 +19,7 @@ _SECOND = 1e9
 
 @dataclass(slots=True)
 class _Figures:
-    """What peers measured, in seconds, bits/s and shares; slots by kind and state."""
+    """Measurements of peers, in seconds, bits/s and shares; slots by kind and state."""
 
     round_trips: list[float] = field(default_factory=list)
     jitter: list[float] = field(default_factory=list)

@@ -30,7 +30,7 @@ class Registration:
         self._written: NodeRecord | None = None
         self._changed = asyncio.Event()
         self.has_begun = False
-        """Whether this node was registered at all; an etcd that goes away later takes nothing back."""
+        """True once this node was registered; an etcd that goes away later takes nothing back."""
         self._outage = EtcdOutage("this node is not registered", _log)
 
     def changed(self) -> None:

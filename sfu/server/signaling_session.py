@@ -27,7 +27,7 @@ class Close:
 
 
 class SignalingLink(Protocol):
-    """What carries a session's messages; all of it raises ConnectionClosed (of websockets) once that is over."""
+    """The carrier of a session's messages; all of it raises ConnectionClosed (of websockets) once it is over."""
 
     async def recv(self) -> str | bytes: ...
     async def send(self, text: str, /) -> None: ...

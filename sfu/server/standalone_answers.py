@@ -1,4 +1,4 @@
-"""What WHIP and WHEP have in common about requests and answers: tokens, bodies, refusals, other origins."""
+"""The common part of WHIP and WHEP requests and answers: tokens, bodies, refusals, other origins."""
 
 from collections.abc import Mapping
 

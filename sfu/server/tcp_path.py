@@ -27,7 +27,7 @@ _SILENT_SECONDS = 35.0  # longer than consent lasts (RFC 7675)
 
 
 class Loop(Protocol):
-    """What a path needs of the event loop."""
+    """The part of the event loop that a path needs."""
 
     def add_reader(self, fd: int, callback: Callable[[], None]) -> None: ...
     def remove_reader(self, fd: int) -> bool: ...

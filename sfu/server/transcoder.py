@@ -21,7 +21,7 @@ _RECORDS_PER_READ = 256
 _SEND_BUFFER_BYTES = 1 << 20
 _PING_SECONDS = 1.0
 _START_SECONDS = 30.0
-"""How long it may take to begin."""
+"""The time that it may take to start."""
 _ANSWER_SECONDS = 3.0
 
 _log = logging.getLogger(__name__)

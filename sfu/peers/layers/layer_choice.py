@@ -1,4 +1,4 @@
-"""Which layer of an uptrack a subscriber or a sink gets: the policy, as a function.
+"""Choice of the layer of an uptrack for a subscriber or a sink: the policy, as a function.
 
 What was granted (see adaptation), else the highest layer that is flowing. Layers are told apart by the size of their
 pictures, since publishers list their rids in either order, and a large picture of nothing much can cost less than a
@@ -14,7 +14,7 @@ _CLEARLY_LARGER = 1.3
 
 
 def is_higher(one: IngressStream, other: IngressStream, rates: tuple[float, float] | None = None) -> bool:
-    """Whether a layer is the higher of two, as far as sizes, or else `rates` (bits/s, those measured), tell clearly."""
+    """Return True if a layer is clearly the higher of two, by sizes, or else by measured `rates` (bits/s)."""
     if rates is None:
         rates = one.bits_per_second, other.bits_per_second
     if one.pixels and other.pixels and one.pixels != other.pixels:

@@ -1,4 +1,4 @@
-"""What a subscriber can be granted of a video, lowest first: simulcast streams, or the layers of a layered one.
+"""Options of a video for a subscriber, lowest first: simulcast streams, or the layers of a layered one.
 
 Only whole streams are measured. Of one with layers (VP8, VP9, AV1; Chromium divides its bitrate so) each is taken to
 cost a fixed share.

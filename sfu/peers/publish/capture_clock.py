@@ -9,7 +9,7 @@ _SECOND = 1 << 32
 
 
 class CaptureClock:
-    """How far our NTP clock (32.32) is ahead of one publisher's."""
+    """The offset by which our NTP clock (32.32) is ahead of one publisher's."""
 
     def __init__(self) -> None:
         self._shift: int | None = None

@@ -26,7 +26,7 @@ _NOWHERE = ("", 0)
 
 
 class ConvertedPeer(PublishPeer):
-    """Where a converted track comes from: no far end, so there is never anything due."""
+    """The peer of a converted track: it has no far end, so nothing is ever due."""
 
     def __init__(self, context: Context, source: UpTrack, codec: Codec, now: int) -> None:
         super().__init__(context, source.participant, PlainPeer(context, None), now)
@@ -73,7 +73,7 @@ class ConvertedTrack:
 
     @property
     def uptrack(self) -> UpTrack:
-        """What it becomes."""
+        """The uptrack that it becomes."""
         return self.peer.uptrack
 
     def begin(self, now: int) -> Begin:

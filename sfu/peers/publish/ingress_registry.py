@@ -1,4 +1,4 @@
-"""Which SSRC of a publish peer belongs to which uptrack and layer.
+"""Mapping of a publish peer's SSRCs to uptracks and layers.
 
 Streams are known from the description (a=ssrc, with FID for RTX) or from the mid and rid that packets of an unknown
 SSRC carry (RFC 9143, RFC 8852), and where a peer sends neither, from a payload type that only one section uses.

@@ -117,7 +117,7 @@ class IngressStream:
 
     @property
     def measured_at(self) -> int:
-        """When the window ended that `bits_per_second` and `frame_rate` are of."""
+        """The end of the window that `bits_per_second` and `frame_rate` measure."""
         return self._window_start
 
     def ended(self) -> None:

@@ -1,4 +1,4 @@
-"""What a room gets from another node that holds it: that node's tracks, by description, on one SRTP association."""
+"""Tracks that a room gets from another node that holds it, by description, on one SRTP association."""
 
 from collections.abc import Mapping, Sequence
 

@@ -20,7 +20,7 @@ from sfu.peers.publish.uptrack import UpTrack, main_payload
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What the client says an m-section carries; see `signaling_values.OfferedTrack`."""
+    """The content of an m-section as the client declares it; see `signaling_values.OfferedTrack`."""
 
     source: Source
     muted: bool = False
@@ -31,7 +31,7 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class PublishChange:
-    """What an offer changed: the answer, and uptracks that came, stay or went, by mid."""
+    """Changes by an offer: the answer, and uptracks that came, stay or went, by mid."""
 
     answer: Negotiated
     added: tuple[UpTrack, ...]
@@ -117,7 +117,7 @@ def _layers(uptrack: UpTrack, scalability: str) -> Layer:
 
 
 def _source(kind: str, said: Declared | None) -> Source:
-    """What a section carries: as the client says, unless that is of the other kind, which no grant could allow."""
+    """Return what a section carries: as declared, unless that is of the other kind, which no grant could allow."""
     is_audio = kind == "audio"
     if said is not None and said.source.is_audio == is_audio:
         return said.source

@@ -1,4 +1,4 @@
-"""What a participant publishes: one track, its streams, and who watches it."""
+"""A track that a participant publishes, its streams, and its watchers."""
 
 from typing import TYPE_CHECKING
 

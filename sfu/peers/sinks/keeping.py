@@ -1,4 +1,4 @@
-"""Whether what is recorded is kept, as far as the recorder tells: a machine without I/O. Times are ns."""
+"""State of a recording as far as the recorder reports it: a machine without I/O. Times are ns."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What of recorded streams is not yet on disk, so that a recorder that comes back misses nothing.
+"""Packets of recorded streams that are not yet on disk, so that a returning recorder misses nothing.
 
 A record is kept until the recorder says that it is durable, however long that takes. All buffers of a node share one
 budget of memory. Beyond it the fullest buffer loses its oldest records, and owns up to them when it is replayed.
@@ -11,7 +11,7 @@ from sfu.api.sink_records import MissedRecord, PacketRecord, SenderReportRecord
 
 MAX_BYTES = 256 * 1024 * 1024
 RECORD_BYTES = 256
-"""What a record takes besides its packet, roughly."""
+"""The approximate size of a record besides its packet."""
 _RELIEF = 16
 """The fullest buffer loses so many parts of itself at once, one of so many: who is fullest is costly to find out."""
 

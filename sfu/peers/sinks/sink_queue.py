@@ -8,7 +8,7 @@ from sfu.api.sink_records import AnyControl, MissedRecord, PacketRecord, SenderR
 MAX_BYTES = 32 * 1024 * 1024
 RESERVED_BYTES = 8 * 1024 * 1024
 RECORD_BYTES = 256
-"""What a record takes besides its packet, roughly."""
+"""The approximate size of a record besides its packet."""
 
 
 class SinkQueue:

@@ -9,7 +9,7 @@ from sfu.peers.sinks.replay_buffer import ReplayBudget, ReplayBuffer
 
 
 class Purpose(IntEnum):
-    """What a sink is for; the value is its id in the engine's table."""
+    """The purpose of a sink; the value is its id in the engine's table."""
 
     RECORDER = 0
     INFERENCE = 1

@@ -48,7 +48,7 @@ class Bandwidth:
         *,
         flight: ParticipantFlight | None = None,
     ) -> None:
-        """What the estimator is told is kept in `flight`, where there is one."""
+        """Keep the estimator's input in `flight`, if there is one."""
         self.wanted = 0.0
         self.probes = 0
         self._trial_until = now + _FIRST_TRIAL_NS
@@ -92,7 +92,7 @@ class Bandwidth:
         return self._estimator.state
 
     def is_trying(self, now: int) -> bool:
-        """Whether one picture may go beyond the estimate now: a while, and not on a link that is seen to be full."""
+        """Return True if one picture may exceed the estimate now: for a while, and not on a link known to be full."""
         return now < self._trial_until and self._estimator.is_free
 
     def open(self, now: int) -> None:

@@ -20,7 +20,7 @@ _BINARY = 53  # payload protocol identifier (RFC 8831, section 8)
 
 
 class Sent(Enum):
-    """What became of a message; the values are names of counters."""
+    """The fate of a message; the values are names of counters."""
 
     TAKEN = "data_sent"
     BUFFER_FULL = "data_dropped_buffer_full"
@@ -36,7 +36,7 @@ class Came(NamedTuple):
 
 
 class Unfit(Enum):
-    """Why a message from the subscriber is passed over; the values are names of counters."""
+    """The reason why a message from the subscriber is ignored; the values are names of counters."""
 
     TOO_LONG = "data_dropped_too_long"
     NOT_BINARY = "data_dropped_not_binary"

@@ -23,7 +23,7 @@ _CLOCK_RATES = {"audio": 48_000, "video": 90_000}
 
 @dataclass(frozen=True, slots=True)
 class SlotEncoding:
-    """What a slot's m-section agreed on: payload type per codec, and the RTX payload type of each."""
+    """The agreement of a slot's m-section: payload type per codec, and the RTX payload type of each."""
 
     payload_types: Mapping[Codec, int]
     rtx_payload_types: Mapping[int, int]
@@ -107,7 +107,7 @@ class DownTrack:
 
     @property
     def layer_name(self) -> str:
-        """What is carried: a rid, where there are layers in one stream those ("L1T3"), or both; "" where neither is."""
+        """The layer that is carried: a rid, the layers of one stream ("L1T3"), or both; "" if there is neither."""
         if self.uptrack is None or self.stream is None:
             return ""
         return f"{self.stream.rid} {name_of(self.uptrack.layers, self.layer)}".strip()

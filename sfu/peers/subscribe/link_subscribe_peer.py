@@ -1,4 +1,4 @@
-"""What a room sends to another node that holds it: every stream of its tracks once, up to the layers it wishes for.
+"""Tracks that a room sends to another node that holds it: every stream once, up to the layers it wishes for.
 
 Timestamps stay as they are, so that the other side may align layers; payload types too. Nothing is chosen here: the
 other side chooses for its subscribers, and says which layers none of them is sent.
@@ -93,7 +93,7 @@ class LinkSubscribePeer(SubscribePeer):
     """Routes by stream and by SSRC."""
 
     def __init__(self, context: Context, peer: PlainPeer, now: int, *, wished: bool) -> None:
-        """Where layers are `wished` for, a video rests until one is."""
+        """Let a video rest until a layer is wished for, if layers are `wished` for."""
         super().__init__(context, now, peer)
         self._wished = wished
         self._routes: dict[int, _LinkRoute] = {}

@@ -40,7 +40,7 @@ def test_what_there_is_not(path: str) -> None:
 
 @given(HOSTILE, st.sampled_from(["", "/whip/", "/whep/"]))
 def test_nothing_hostile_is_understood(rest: str, prefix: str) -> None:
-    """What is understood stays itself however often it is decoded, and where a client library puts it."""
+    """A path that is understood stays itself however often it is decoded, and where a client library puts it."""
     raw = prefix + rest
     try:
         found = parse(raw)
